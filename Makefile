@@ -1,0 +1,45 @@
+# `make run` and `make test` do all the set-up themselves; `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help install run demo simulate manage test lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run        start everything on this machine, Ctrl-C stops it"
+	@echo "make demo       the same with three simulated chargers"
+	@echo "make simulate   connect simulated chargers, ARGS='505 506 --silent'; ARGS=--help lists the options"
+	@echo "make manage     Django's manage.py against what make run started, ARGS='shell'"
+	@echo "make test       all tests, ARGS='-k presence' for some"
+	@echo "make lint       ruff and the import contract"
+	@echo "make clean      remove .venv (the data in .run stays)"
+
+install: .venv/installed
+
+.venv/installed: requirements.txt requirements-dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: install it, or say which with PYTHON=/path/to/python3 make run."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older: say which with PYTHON=python3.12 make run."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "This Python has no venv module: install it (Debian: apt install python3-venv)."; exit 1; }
+	@echo "Installing the pinned requirements into .venv (the first time takes a minute)."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+run demo: install
+	@exec $(BIN)/python -m config.stack $@
+
+simulate: install
+	@exec $(BIN)/python -m config.stack manage simulate_charger $(or $(ARGS),505)
+
+manage: install
+	@exec $(BIN)/python -m config.stack manage $(ARGS)
+
+test: install
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: install
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+clean:
+	rm -rf .venv

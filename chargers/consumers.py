@@ -1,0 +1,224 @@
+"""A consumer is one charger's socket: it frames, validates and answers; it knows nothing of actions."""
+
+import asyncio
+import logging
+from collections import deque
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from channels.consumer import AsyncConsumer
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+from chargers import admission, frames, gateway, registry, schemas, sockets
+from chargers.inbox import Call
+from chargers.presence import Presence
+from chargers.sockets import inbox
+
+logger = logging.getLogger(__name__)
+
+REPLACED = 4001  # close code: a newer socket of the same charger took over
+MOST_WAITING = 20  # CALLs of one charger that wait for their turn before its socket is no longer read
+REMEMBERED = 8  # answers of this socket that are given again to a repeated CALL
+
+
+class ChargerConsumer(AsyncConsumer):
+    """Its own receive loop takes the place of Channels' dispatch, which costs more than the message itself."""
+
+    async def __call__(self, scope, receive, send):
+        self.scope, self.base_send = scope, send
+        await receive()  # websocket.connect
+        try:
+            chosen = await self._admit()
+        except admission.Refused as refusal:
+            await self._refuse(refusal)
+            return
+        self.calls, self.answering, self.under_way, self.answered = deque(), None, set(), {}
+        self.outstanding = self.presence = self.listener = None
+        sockets.add(self)
+        try:
+            await self.enroll()
+            await self.send({"type": "websocket.accept", "subprotocol": chosen})
+            await self._listen(receive)
+        except OSError:  # gone in the middle of the handshake
+            logger.info("%s: gone", self.charger)
+        finally:
+            await self._depart()
+
+    # --- handshake and farewell --------------------------------------------------------------
+
+    async def _admit(self):
+        charger_id = admission.charger_id_in(self.scope["raw_path"])
+        chosen = admission.subprotocol(self.scope["subprotocols"])
+        authorization = dict(self.scope["headers"]).get(b"authorization", b"")
+        self.charger = await inbox.settle(admission.admit, admission.Knock(charger_id, authorization))
+        logger.info("%s: connected, speaks %s", charger_id, chosen or "1.6 without saying so")
+        return chosen
+
+    async def _refuse(self, refusal):
+        logger.warning("%s: refused (%s): %s", self.scope["path"], refusal.status, refusal.reason)
+        headers = [(b"content-type", b"text/plain; charset=utf-8")]
+        if refusal.status == 401:
+            headers.append((b"www-authenticate", b'Basic realm="ocpp"'))
+        await self.send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+        await self.send({"type": "websocket.http.response.body", "body": f"{refusal.reason}\n".encode()})
+
+    async def enroll(self):
+        """Become reachable for commands; the older socket of this charger is told to go."""
+        layer = get_channel_layer()
+        try:
+            entry = Presence(await layer.new_channel(), uuid4().hex)
+            self.listener = asyncio.create_task(self._obey(layer, entry.channel))
+            replaced = await gateway.arrive(self.charger.charger_id, entry)
+            self.presence = entry
+            if replaced:
+                await layer.send(replaced.channel, {"type": "ocpp.close"})
+        except RedisError as error:
+            logger.warning("%s: can't be commanded while Redis is away: %s", self.charger, error)
+
+    async def _depart(self):
+        sockets.remove(self)
+        if self.listener:
+            self.listener.cancel()
+        if self.outstanding:
+            await gateway.deliver(self.outstanding, {"type": "lost"})
+        try:
+            if self.presence:
+                await gateway.leave(self.charger.charger_id, self.presence)
+        except RedisError as error:
+            logger.warning("%s: presence ends by itself, Redis is away: %s", self.charger, error)
+        if self.answering:
+            await self.answering  # what was received is stored, though nobody hears the answer
+        logger.info("%s: disconnected", self.charger)
+
+    async def supersede(self):
+        """Close for a newer socket of the same charger."""
+        try:
+            await self.send({"type": "websocket.close", "code": REPLACED, "reason": "Replaced by a newer connection"})
+        except (OSError, RuntimeError):
+            logger.info("%s: was closed already", self.charger)
+
+    # --- from the charger --------------------------------------------------------------------
+
+    async def _listen(self, receive):
+        while (event := await receive())["type"] != "websocket.disconnect":
+            text = event.get("text")
+            try:
+                if text is None:
+                    raise frames.Unreadable("a binary frame")
+                await self._on_frame(frames.parse(text))
+            except frames.BadCall as error:
+                await self._refuse_call(error.message_id, error)
+            except frames.Unreadable as error:
+                inbox.saw(self.charger.pk)
+                logger.warning("%s: ignored %.200r: %s", self.charger, text or event.get("bytes"), error)
+
+    async def _on_frame(self, frame):
+        if isinstance(frame, frames.Reply):
+            inbox.saw(self.charger.pk)
+            await self._on_reply(frame)
+            return
+        try:
+            await self._on_call(frame)
+        except frames.CallError as error:
+            await self._refuse_call(frame.message_id, error)
+
+    async def _refuse_call(self, message_id, error):
+        inbox.saw(self.charger.pk)
+        logger.warning("%s: %s %s", self.charger, message_id, error)
+        await self._write(frames.call_error(message_id, error))
+
+    async def _on_call(self, frame):
+        digest = frame.digest()
+        if answer := self._answer_to(frame, digest):
+            inbox.saw(self.charger.pk)
+            await self._write(answer)
+            return
+        if frame.action not in registry.actions:
+            known = frame.action in schemas.ACTIONS
+            raise frames.CallError("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
+        try:
+            schemas.check(frame.action, frame.payload)
+        except schemas.Violation as violation:
+            raise frames.CallError(violation.code, str(violation)) from violation
+        if len(self.calls) >= MOST_WAITING:
+            await self.answering
+        self.under_way.add(frame.message_id)
+        self.calls.append(self._call(frame, digest))
+        if self.answering is None:
+            self.answering = asyncio.create_task(self._answer_calls())
+
+    def _call(self, frame, digest):
+        now = datetime.now(UTC)
+        return Call(self.charger.pk, frame.message_id, frame.action, frame.payload, now, digest)
+
+    def _answer_to(self, frame, digest):
+        """The answer already given to this very CALL, or None; raises for another CALL with its message id."""
+        if frame.message_id in self.under_way:
+            raise frames.CallError("GenericError", "A CALL with this message id is being handled already.")
+        if (frame.message_id, digest) == (self.charger.last_call_id, self.charger.last_call_digest):
+            return self.charger.last_answer
+        known, answer = self.answered.get(frame.message_id, (digest, None))
+        if known != digest:
+            raise frames.CallError("GenericError", "This message id was used for another CALL.")
+        return answer
+
+    async def _answer_calls(self):
+        """One at a time and in order: what one charger says is never settled out of turn."""
+        while self.calls:
+            call = self.calls.popleft()
+            try:
+                answer = await inbox.settle(registry.actions[call.action], call)
+                self._remember(call, answer)
+            except Exception:  # noqa: BLE001  (the inbox has logged it with its cause)
+                error = frames.CallError("InternalError", f"{call.action} could not be stored.")
+                answer = frames.call_error(call.message_id, error)
+            self.under_way.discard(call.message_id)
+            await self._write(answer)
+        self.answering = None
+
+    def _remember(self, call, answer):
+        self.answered.pop(call.message_id, None)
+        self.answered[call.message_id] = (call.digest, answer)
+        if len(self.answered) > REMEMBERED:
+            del self.answered[next(iter(self.answered))]
+
+    async def _on_reply(self, reply):
+        event = {"type": "reply", "payload": reply.payload}
+        if reply.error:
+            event = {"type": "error", "error": reply.error}
+        if reply.message_id == self.outstanding:
+            self.outstanding = None
+            if await gateway.deliver(reply.message_id, event):
+                return
+        late = (self.charger.pk, reply.message_id, event)
+        if not await inbox.settle(registry.hooks["late_reply"], late):
+            logger.warning("%s: nothing was asked with message id %.40r", self.charger, reply.message_id)
+
+    async def _write(self, text):
+        try:
+            await self.send({"type": "websocket.send", "text": text})
+        except (OSError, RuntimeError):  # closed meanwhile; what was said is stored
+            return False
+        return True
+
+    # --- to the charger ----------------------------------------------------------------------
+
+    async def _obey(self, layer, channel):
+        while True:
+            message = await layer.receive(channel)
+            if message["type"] == "ocpp.close":
+                await self.supersede()
+            elif message["type"] == "ocpp.call":
+                await self._command(message)
+
+    async def _command(self, message):
+        """Claim a command and write its CALL: `sent` is committed first, so it is never written twice."""
+        task_id = message["task_id"]
+        if not await inbox.settle(registry.hooks["claim"], (self.charger.pk, task_id)):
+            return
+        self.outstanding = task_id
+        if await self._write(frames.call(task_id, message["action"], message["payload"])):
+            await gateway.deliver(task_id, {"type": "sent"})
+        else:
+            await gateway.deliver(task_id, {"type": "lost"})

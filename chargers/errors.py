@@ -1,0 +1,81 @@
+"""Every error of the API in one form: {"error": sentence} and, for bad input, {"fields": {name: [sentences]}}."""
+
+import logging
+
+from django.db import Error as DatabaseError
+from django.http import JsonResponse
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+logger = logging.getLogger(__name__)
+
+
+class Conflict(exceptions.APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class Busy(exceptions.APIException):
+    """Too much is waiting already; `wait` is the number of seconds after which to try again."""
+
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+
+    def __init__(self, detail, wait):
+        super().__init__(detail)
+        self.wait = wait
+
+
+class Unavailable(exceptions.APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+
+
+def not_found(what):
+    """`{"error": "Charger not found"}` and the like."""
+    return exceptions.NotFound(f"{what} not found")
+
+
+def api_error(error, context):
+    """DRF's exception handler."""
+    if isinstance(error, RedisError | BrokerError):
+        error = Unavailable("Redis, the message broker, is away. Nothing was submitted; try again.")
+    elif isinstance(error, DatabaseError) and not _our_fault(error):
+        error = Unavailable("The database is away. Nothing was submitted; try again.")
+    response = exception_handler(error, context)
+    if response is None:
+        logger.error("Unhandled", exc_info=error)
+        return Response({"error": "Internal server error"}, status=500)
+    response.data = _one_form(response.data, response.status_code)
+    return response
+
+
+def _our_fault(error):
+    return getattr(error.__cause__, "sqlstate", None) is not None and not error.__cause__.sqlstate.startswith(
+        ("08", "53", "57")
+    )
+
+
+def _one_form(told, status_code):
+    if isinstance(told, dict) and set(told) == {"detail"}:
+        sentence = str(told["detail"])
+        return {"error": sentence if sentence != "Not found." else "Not found"}
+    if isinstance(told, list):
+        return {"error": " ".join(str(line) for line in told), "fields": {}}
+    fields = {name: lines if isinstance(lines, list) else [lines] for name, lines in told.items()}
+    general = fields.pop("non_field_errors", [])
+    first = general or [f"{name}: {lines[0]}" for name, lines in fields.items()]
+    return (
+        {"error": str(first[0]) if first else "Bad request", "fields": fields}
+        if status_code == 400
+        else {"error": str(first[0]) if first else "Error"}
+    )
+
+
+def page_not_found(request, exception=None):
+    return JsonResponse({"error": f"Not found: {request.path}. Paths of this API end with a slash."}, status=404)
+
+
+def server_error(request):
+    return JsonResponse({"error": "Internal server error"}, status=500)

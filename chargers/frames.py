@@ -1,0 +1,110 @@
+"""OCPP-J frames: text to CALL, CALLRESULT or CALLERROR and back (J §4.2)."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+CALL, CALLRESULT, CALLERROR = 2, 3, 4
+LONGEST_MESSAGE_ID = 36
+
+
+class Unreadable(Exception):
+    """A frame that can't be answered: nothing in it names a request (J errata 3.3 asks for no "-1" in 1.6)."""
+
+
+class CallError(Exception):
+    """A CALL is refused. `code` is one of J §4.2.3 table 7 in the spelling of 1.6."""
+
+    def __init__(self, code, description="", details=None):
+        super().__init__(f"{code}: {description}")
+        self.code, self.description, self.details = code, description[:255], details or {}
+
+
+class BadCall(CallError):
+    """A frame with a usable message id that is not a proper CALL."""
+
+    def __init__(self, message_id, code, description):
+        super().__init__(code, description)
+        self.message_id = message_id
+
+
+@dataclass(slots=True)
+class Call:
+    """A request. `payload` is the JSON object sent (`null` counts as `{}`, J §4.2.1)."""
+
+    message_id: str
+    action: str
+    payload: dict
+
+    def digest(self):
+        """32 hex digits that are equal when action and payload are."""
+        content = orjson.dumps([self.action, self.payload], option=orjson.OPT_SORT_KEYS)
+        return blake2b(content, digest_size=16).hexdigest()
+
+
+@dataclass(slots=True)
+class Reply:
+    """A CALLRESULT (`payload`) or a CALLERROR (`error`: code, description, details)."""
+
+    message_id: str
+    payload: Any = None
+    error: dict | None = None
+
+
+def parse(text):
+    """`Call` or `Reply`; raises `Unreadable`, or `BadCall` where an answer is owed."""
+    try:
+        frame = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable(f"not JSON: {error}") from error
+    if not isinstance(frame, list) or len(frame) < 2 or not isinstance(frame[1], str) or not frame[1]:
+        raise Unreadable("not an array with a message type and a message id")
+    kind, message_id = frame[0], frame[1]
+    if type(kind) is int and kind == CALL:
+        if "\\u0000" in text:  # PostgreSQL's text has no place for it
+            raise BadCall(message_id, "PropertyConstraintViolation", "A text holds the character U+0000.")
+        return _call(frame, message_id)
+    if type(kind) is int and kind in (CALLRESULT, CALLERROR):
+        return _reply(frame, message_id)
+    raise Unreadable(f"message type {kind!r} is not known")
+
+
+def _call(frame, message_id):
+    if len(message_id) > LONGEST_MESSAGE_ID:
+        raise BadCall(message_id, "FormationViolation", f"Message id is longer than {LONGEST_MESSAGE_ID}.")
+    if len(frame) != 4 or not isinstance(frame[2], str):
+        raise BadCall(message_id, "FormationViolation", "A CALL is [2, message id, action, payload].")
+    payload = {} if frame[3] is None else frame[3]
+    if not isinstance(payload, dict):
+        raise BadCall(message_id, "FormationViolation", "The payload is not an object.")
+    return Call(message_id, frame[2], payload)
+
+
+def _reply(frame, message_id):
+    if frame[0] == CALLRESULT and len(frame) == 3:
+        return Reply(message_id, payload={} if frame[2] is None else frame[2])
+    if frame[0] == CALLERROR and 3 <= len(frame) <= 5:
+        code, description, details = (*frame[2:], None, None, None)[:3]
+        return Reply(message_id, error={"code": code, "description": description or "", "details": details or {}})
+    raise Unreadable("a reply with the wrong number of elements")
+
+
+def call(message_id, action, payload):
+    """The text of a CALL. `payload` is compact JSON text, so its members keep the order they were given in."""
+    return f'[{CALL},"{message_id}","{action}",{payload}]'
+
+
+def call_result(message_id, payload):
+    """The text of a CALLRESULT."""
+    return _compact([CALLRESULT, message_id, payload])
+
+
+def call_error(message_id, error):
+    """The text of a CALLERROR for `error`, a `CallError`."""
+    return _compact([CALLERROR, message_id, error.code, error.description, error.details])
+
+
+def _compact(frame):
+    return orjson.dumps(frame).decode()

@@ -1,0 +1,158 @@
+"""The way of one command from a Celery task to a charger's socket and back.
+
+A task sends through the channel layer and waits on its own Redis list, on which the socket's process puts,
+in this order, `sent` (the CALL is written) and then `reply`, or `lost` (the socket ended). Lists keep what
+comes early; once a task has given up, whoever answers learns that it is late.
+"""
+
+import json
+import time
+
+import orjson
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+from chargers import presence
+from chargers.redis import async_redis, sync_redis
+
+KEEP = 3600  # seconds an event waits for its task, a mark that it has given up for late answers
+PAUSE = 0.2
+
+
+def _events(task_id):
+    return f"ocpp:{{{task_id}}}:events"
+
+
+def _closed(task_id):
+    return f"ocpp:{{{task_id}}}:closed"
+
+
+# --- the task's side -------------------------------------------------------------------------
+
+
+def send(holder, task_id, action, payload):
+    """Put a CALL on its way to the socket of `holder` (a `Presence`), which claims the command and writes it.
+
+    PUBLISH in the layer's wire format over a lasting client: `async_to_sync(layer.send)` takes several times
+    as long (see docs/decisions/0003). Pub/sub delivers at most once, so the caller counts on the `sent`
+    event alone and may send again: a command can be claimed once.
+    """
+    text = orjson.dumps(payload).decode()
+    message = {"type": "ocpp.call", "task_id": task_id, "action": action, "payload": text}
+    _on_redis(lambda client: client.publish(holder.channel, get_channel_layer().serialize(message)))
+
+
+def next_event(task_id, timeout):
+    """The next event of a task (a dict with `type`), or None after at most `timeout` seconds."""
+    found = _on_redis(lambda client: client.blpop([_events(task_id)], max(timeout, 0.01)))
+    return json.loads(found[1]) if found else None
+
+
+def give_up(task_id):
+    """Wait no longer; the event that came at the last moment, or None. Later ones are late."""
+
+    def close(client):
+        with client.pipeline(transaction=True) as pipe:
+            pipe.lpop(_events(task_id)).set(_closed(task_id), 1, ex=KEEP)
+            return pipe.execute()
+
+    found = _on_redis(close)
+    return json.loads(found[0]) if found and found[0] else None
+
+
+def wake(task_id, kind="turn"):
+    """Tell a waiting task to look again."""
+
+    def push(client):
+        with client.pipeline(transaction=True) as pipe:
+            pipe.rpush(_events(task_id), json.dumps({"type": kind})).expire(_events(task_id), KEEP)
+            pipe.execute()
+
+    _on_redis(push)
+
+
+def find_holder(charger_id):
+    """The `Presence` of a charger, or None."""
+    return presence.Presence.loads(_on_redis(lambda client: client.get(presence.key(charger_id))))
+
+
+def holder_or_wake(charger_id, task_id):
+    """The `Presence` of a charger; where there is none, whoever connects will wake `task_id`.
+
+    Written before it is looked up: of a task that begins to wait and a charger that connects at the same
+    time, one sees the other.
+    """
+
+    def register_and_look(client):
+        with client.pipeline(transaction=False) as pipe:
+            pipe.set(presence.waiter_key(charger_id), task_id, ex=KEEP).get(presence.key(charger_id))
+            return pipe.execute()
+
+    found = _on_redis(register_and_look)
+    return presence.Presence.loads(found[1]) if found else None
+
+
+def finished_channel(task_id):
+    """Where it is published that a task is final, for clients that wait for it."""
+    return f"ocpp:{{{task_id}}}:finished"
+
+
+def announce_finished(task_id):
+    _on_redis(lambda client: client.publish(finished_channel(task_id), 1))
+
+
+def wait_until_finished(task_id, timeout, is_final):
+    """Return when `is_final()` or after `timeout` seconds, whichever comes first."""
+    with sync_redis().pubsub(ignore_subscribe_messages=True) as subscription:
+        subscription.subscribe(finished_channel(task_id))
+        deadline = time.monotonic() + timeout
+        while not is_final() and (left := deadline - time.monotonic()) > 0:
+            subscription.get_message(timeout=min(left, 5))
+
+
+def _on_redis(operation):
+    """What `operation` returns, or None where Redis is away: its callers look again until their time is up."""
+    try:
+        return operation(sync_redis())
+    except RedisError:
+        time.sleep(PAUSE)
+        return None
+
+
+# --- the socket's side -----------------------------------------------------------------------
+
+
+async def deliver(task_id, event):
+    """Hand `event` to a waiting task; False where it has given up or Redis is away."""
+    try:
+        async with async_redis().pipeline(transaction=True) as pipe:
+            pipe.exists(_closed(task_id))
+            pipe.rpush(_events(task_id), json.dumps(event)).expire(_events(task_id), KEEP)
+            closed, *_ = await pipe.execute()
+    except RedisError:
+        return False
+    return not closed
+
+
+async def arrive(charger_id, entry):
+    """Enter a socket's `Presence` and wake the command that waits for it; the entry it replaces, or None."""
+    async with async_redis().pipeline(transaction=False) as pipe:
+        pipe.set(presence.key(charger_id), entry.dumps(), ex=presence.TTL, get=True)
+        pipe.get(presence.waiter_key(charger_id))
+        replaced, waiter = await pipe.execute()
+    if waiter:
+        await deliver(waiter, {"type": "connected"})
+    return presence.Presence.loads(replaced)
+
+
+async def renew(entries):
+    """Prolong `entries`, (charger_id, Presence) pairs; whether each is still its session's own."""
+    async with async_redis().pipeline(transaction=False) as pipe:
+        for charger_id, entry in entries:
+            pipe.eval(presence.RENEW, 1, presence.key(charger_id), entry.dumps(), presence.TTL)
+        return [bool(ours) for ours in await pipe.execute()]
+
+
+async def leave(charger_id, entry):
+    """Clear a socket's entry, if it is still its own."""
+    await async_redis().eval(presence.RELEASE, 1, presence.key(charger_id), entry.dumps())

@@ -1,0 +1,171 @@
+"""Group commit: what chargers say is written in batches, and answered when the batch has committed.
+
+While one batch is being written the next gathers; there is no timer, so an idle system answers at once and
+a busy one amortises. One writer thread, and so one database connection, a process.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from chargers import frames
+from chargers.recall import answered_before, remember
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BATCH = 1000
+LIMIT = 5000  # entries waiting, past which the sockets are not read
+# SQLSTATE classes after which the same batch may well succeed: connection, rollback, resources, operator.
+PASSING_FAULTS = ("08", "40", "53", "57")
+
+
+@dataclass(slots=True)
+class Call:
+    """A CALL of a known charger. `charger` is its primary key; answer is set when settled."""
+
+    charger: int
+    message_id: str
+    action: str
+    payload: dict
+    received_at: datetime
+    digest: str = ""
+    answer: str = ""
+
+
+@dataclass(slots=True)
+class Entry:
+    handler: Any
+    item: Any
+    future: asyncio.Future | None = None
+
+
+@dataclass
+class Inbox:
+    """One a process and event loop. `settle` returns what the handler answered, after the commit."""
+
+    entries: deque = field(default_factory=deque)
+    seen: dict = field(default_factory=dict)
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+    work: asyncio.Event = field(default_factory=asyncio.Event)
+    writer: asyncio.Task | None = None
+
+    async def settle(self, handler, item):
+        """Hand `item` to `handler` in the next batch; raises what the handler raised for it."""
+        while len(self.entries) >= LIMIT:
+            self.room.clear()
+            await self.room.wait()
+        future = asyncio.get_running_loop().create_future()
+        self.entries.append(Entry(handler, item, future))
+        self._start()
+        return await future
+
+    def saw(self, charger):
+        """A frame came from `charger` (primary key): its `last_seen` is now."""
+        self.seen[charger] = datetime.now(UTC)
+        self._start()
+
+    def _start(self):
+        self.work.set()
+        if self.writer is None:
+            self.writer = asyncio.create_task(self._write_batches())
+
+    async def _write_batches(self):
+        thread = ThreadPoolExecutor(1, thread_name_prefix="inbox")
+        loop = asyncio.get_running_loop()
+        while True:
+            await self.work.wait()
+            batch = [self.entries.popleft() for _ in range(min(len(self.entries), LARGEST_BATCH))]
+            seen, self.seen = self.seen, {}
+            if not self.entries:
+                self.work.clear()
+            self.room.set()
+            outcomes = await loop.run_in_executor(thread, write, batch, seen)
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                _hand_over(entry.future, outcome)
+
+
+def _hand_over(future, outcome):
+    if future.done():  # its socket went away; what it said is stored all the same
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def write(batch, seen):
+    """Settle `batch` in one transaction and return an outcome an entry (an exception for one that failed).
+
+    A passing fault of the database is waited out: nothing is answered meanwhile. A batch that fails of
+    itself is halved until the poisonous entry stands alone, and spoils only itself.
+    """
+    attempt = 0
+    while True:
+        try:
+            with transaction.atomic():
+                return _settle(batch, seen, retried=attempt > 0)
+        except Exception as error:  # noqa: BLE001  (whatever a handler raises concerns its own entry only)
+            if _passing(error):
+                _wait_out(error, attempt)
+                attempt += 1
+                continue
+            return _isolate(batch, seen, error)
+
+
+def _isolate(batch, seen, error):
+    if len(batch) > 1:
+        middle = len(batch) // 2
+        return write(batch[:middle], seen) + write(batch[middle:], {})
+    if not batch:
+        logger.error("last_seen of %s chargers could not be written", len(seen), exc_info=error)
+        return []
+    logger.error("%s failed for %r", batch[0].handler.__name__, batch[0].item, exc_info=error)
+    return [error]
+
+
+def _passing(error):
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    return sqlstate is None or sqlstate.startswith(PASSING_FAULTS)
+
+
+def _wait_out(error, attempt):
+    logger.warning("The database is away or busy, the batch is tried again: %s", error)
+    connection.close()
+    time.sleep(min(0.05 * 2**attempt, 1.0))
+
+
+def _settle(batch, seen, retried):
+    known = answered_before([e.item for e in batch if isinstance(e.item, Call)]) if retried else {}
+    outcomes = {}
+    todo = []
+    for entry in batch:
+        if isinstance(entry.item, Call) and entry.item.charger in known:
+            outcomes[id(entry)] = entry.item.answer = known[entry.item.charger]
+        else:
+            todo.append(entry)
+    by_handler = sorted(todo, key=lambda entry: entry.handler.__qualname__)
+    for handler, entries in groupby(by_handler, key=lambda entry: entry.handler):
+        entries = list(entries)
+        answers = handler([entry.item for entry in entries])
+        for entry, answer in zip(entries, answers, strict=True):
+            outcomes[id(entry)] = _as_text(entry.item, answer) if isinstance(entry.item, Call) else answer
+    remember([e.item for e in batch if isinstance(e.item, Call)], seen)
+    return [outcomes[id(entry)] for entry in batch]
+
+
+def _as_text(call, answer):
+    if isinstance(answer, frames.CallError):
+        call.answer = frames.call_error(call.message_id, answer)
+    else:
+        call.answer = frames.call_result(call.message_id, answer)
+    return call.answer

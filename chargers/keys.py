@@ -1,0 +1,47 @@
+"""Charger keys for Basic auth (J §6.2.2): stored hashed, with a salt, and compared in constant time."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from base64 import b64decode
+from binascii import Error as Base64Error
+
+# A key of 16 to 20 bytes may be written as 32 to 40 hex digits; both spellings are the same key.
+HEX_KEY = re.compile(rb"(?:[0-9a-fA-F]{2}){16,20}")
+
+
+def hashed(key):
+    """What to store for `key` (text). Fast on purpose: keys are long and random, and fleets reconnect at once."""
+    salt = secrets.token_hex(8)
+    return f"{salt}${_digest(salt, _raw(key.encode()))}"
+
+
+def matches(key, stored):
+    """Whether `key` (bytes, in either spelling) is the one of which `stored` was made."""
+    salt, _, digest = stored.partition("$")
+    return hmac.compare_digest(_digest(salt, _raw(key)), digest)
+
+
+def presented(charger_id, authorization):
+    """The key (bytes) in an `Authorization: Basic` header (bytes) that names `charger_id`, else None.
+
+    The user name is the charger's id, so the key begins after it and one colon, and may hold any bytes.
+    """
+    scheme, _, encoded = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        credentials = b64decode(encoded.strip(), validate=True)
+    except Base64Error:
+        return None
+    name = charger_id.encode() + b":"
+    return credentials[len(name) :] if credentials.startswith(name) else None
+
+
+def _raw(key):
+    return bytes.fromhex(key.decode()) if HEX_KEY.fullmatch(key) else key
+
+
+def _digest(salt, key):
+    return hashlib.sha256(salt.encode() + key).hexdigest()

@@ -1,0 +1,28 @@
+"""Which function settles which action: the apps register theirs here, the inbox looks them up.
+
+A handler takes a batch of `chargers.inbox.Call`, from many chargers, within one transaction, and returns
+one answer a call, in order: the CALLRESULT's payload, or a `frames.CallError` to refuse that one.
+"""
+
+actions = {}
+hooks = {}
+
+
+def handles(action):
+    """Register the decorated batch function for an OCPP action."""
+    return _into(actions, action)
+
+
+def hook(name):
+    """Register what an app above does for the socket: `claim` (may this CALL be written?), `late_reply`."""
+    return _into(hooks, name)
+
+
+def _into(table, name):
+    def register(function):
+        if name in table:
+            raise ValueError(f"{name} is already handled by {table[name].__module__}.{table[name].__name__}")
+        table[name] = function
+        return function
+
+    return register

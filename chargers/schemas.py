@@ -1,0 +1,82 @@
+"""The OCPP 1.6 schemas of the `ocpp` library with the errata applied, compiled once."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import jsonschema_rs
+import ocpp.v16
+
+FOLDER = Path(ocpp.v16.__file__).parent / "schemas"
+INT32 = {"minimum": -(2**31), "maximum": 2**31 - 1}
+
+# Every action of OCPP 1.6 and its security extensions, whoever sends it.
+ACTIONS = frozenset(path.stem for path in FOLDER.glob("*.json") if not path.stem.endswith("Response"))
+
+# J §4.2.3, table 7, by the schema keyword that was violated. Spellings are those of 1.6 (J errata 5.1, 5.2).
+ERROR_CODES = {
+    "required": "ProtocolError",
+    "type": "TypeConstraintViolation",
+    "additionalProperties": "FormationViolation",
+    "minItems": "OccurenceConstraintViolation",
+    "maxItems": "OccurenceConstraintViolation",
+}
+
+
+class Violation(Exception):
+    """A payload breaks its schema: `field` is a path like `chargingProfile.stackLevel`, "" for the whole."""
+
+    def __init__(self, field, message, code):
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field, self.message, self.code = field, message, code
+
+
+def check(name, payload):
+    """Raise `Violation` for the first thing wrong with `payload` by schema `name` ("Reset", "ResetResponse")."""
+    validator = _validator(name)
+    if validator.is_valid(payload):
+        return
+    error = next(validator.iter_errors(payload))
+    keyword = error.schema_path[-1]
+    path = list(error.instance_path)
+    if keyword == "required":
+        path.append(error.kind.property)
+    elif keyword == "additionalProperties":
+        path.append(error.kind.unexpected[0])
+    field = ".".join(str(step) for step in path)
+    raise Violation(field, error.message, ERROR_CODES.get(keyword, "PropertyConstraintViolation"))
+
+
+@cache
+def schema(name):
+    """The JSON schema of a request ("Reset") or a reply ("ResetResponse"), errata applied."""
+    return _bounded(_amended(name, json.loads((FOLDER / f"{name}.json").read_text("utf-8-sig"))))
+
+
+@cache
+def _validator(name):
+    # Formats are not asserted: a date that can't be parsed is kept as text, not refused (OCPP 1.6 §4.8, §4.10).
+    return jsonschema_rs.Draft4Validator(schema(name), validate_formats=False)
+
+
+def _amended(name, tree):
+    """StopTransaction's readings take the units that MeterValues' take (J errata 2.1; 1.6 errata, Frequency)."""
+    if name == "StopTransaction":
+        readings = tree["properties"]["transactionData"]["items"]["properties"]["sampledValue"]["items"]
+        sampled = schema("MeterValues")["properties"]["meterValue"]["items"]["properties"]["sampledValue"]["items"]
+        readings["properties"]["unit"] = sampled["properties"]["unit"]
+    return tree
+
+
+def _bounded(tree):
+    """Integers of OCPP 1.6 are 32 bits wide, connector ids not negative; the JSON schemas leave that out."""
+    if isinstance(tree, dict):
+        if tree.get("type") == "integer":
+            tree = {**INT32, **tree}
+        bounded = {key: _bounded(branch) for key, branch in tree.items()}
+        if "type" in bounded.get("connectorId", ()):
+            bounded["connectorId"]["minimum"] = 0
+        return bounded
+    if isinstance(tree, list):
+        return [_bounded(branch) for branch in tree]
+    return tree

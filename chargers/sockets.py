@@ -1,0 +1,50 @@
+"""The sockets of this process: one inbox for all of them, and their presence kept alive."""
+
+import asyncio
+import logging
+
+from redis.exceptions import RedisError
+
+from chargers import gateway, presence
+from chargers.inbox import Inbox
+from chargers.redis import async_redis
+
+logger = logging.getLogger(__name__)
+
+inbox = Inbox()
+_open = set()
+_keeper = None
+
+
+def add(socket):
+    """Keep `socket` (a consumer) reachable from now on."""
+    global _keeper
+    _open.add(socket)
+    if _keeper is None:
+        _keeper = asyncio.create_task(_keep())
+
+
+def remove(socket):
+    _open.discard(socket)
+
+
+async def _keep():
+    while True:
+        try:
+            await _renew()
+            await asyncio.sleep(presence.REFRESH)
+        except RedisError as error:
+            logger.warning("Redis is away, commands can't reach chargers: %s", error)
+            await asyncio.sleep(1)
+
+
+async def _renew():
+    await async_redis().ping()
+    for socket in list(_open):
+        if socket.presence is None:
+            await socket.enroll()
+    entered = [socket for socket in _open if socket.presence]
+    ours = await gateway.renew([(socket.charger.charger_id, socket.presence) for socket in entered])
+    for socket, still in zip(entered, ours, strict=True):
+        if not still:  # the word that a newer socket took over did not reach it
+            await socket.supersede()

@@ -1,0 +1,35 @@
+"""Times on the wire: written as OCPP wants them, read as chargers send them."""
+
+from datetime import UTC, datetime
+
+# Before this a charger's clock was not set: OCPP 1.6 itself is of 2015.
+PLAUSIBLE = datetime(2010, 1, 1, tzinfo=UTC)
+
+
+def wire(moment):
+    """RFC 3339 in UTC with milliseconds and `Z` (OCPP 1.6 §3.15)."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def now_on_the_wire():
+    return wire(datetime.now(UTC))
+
+
+def read(text):
+    """The moment `text` names, or None where it names none. Without a zone it is UTC (OCPP 1.6 §3.15)."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def said(text, received_at):
+    """The moment `text` names, unclamped; `received_at` where it names none."""
+    return read(text) or received_at
+
+
+def bounded(text, received_at):
+    """`read`, but never after `received_at`, and `received_at` where the text is missing or implausible."""
+    moment = read(text) if text else None
+    return min(moment, received_at) if moment and moment > PLAUSIBLE else received_at

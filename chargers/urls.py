@@ -1,0 +1,36 @@
+"""Charger ids in paths are percent-encoded and may hold anything, a slash included."""
+
+from urllib.parse import quote, unquote
+
+from django.urls import path, register_converter
+
+from chargers import views
+
+
+class ChargerIdConverter:
+    """`config.asgi` leaves `%2F` and `%25` encoded in the path, so that a segment is one charger id."""
+
+    regex = "[^/]+"
+
+    def to_python(self, value):
+        charger_id = unquote(value)
+        if "\0" in charger_id or len(charger_id) > 255:
+            raise ValueError("no charger has such an id")  # Django's word for 404
+        return charger_id
+
+    def to_url(self, value):
+        return quote(value, safe="")
+
+
+register_converter(ChargerIdConverter, "charger")
+
+every = views.ChargerViewSet.as_view({"get": "list", "post": "create"})
+one = views.ChargerViewSet.as_view(
+    {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
+)
+
+urlpatterns = [
+    path("chargers/", every),
+    path("chargers/<charger:charger_id>/", one),
+    path("status/<charger:charger_id>/", views.charger_status),
+]

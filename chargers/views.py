@@ -1,0 +1,69 @@
+"""Chargers over REST."""
+
+from django.db.models import ProtectedError
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import viewsets
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
+
+from chargers import presence
+from chargers.errors import Conflict, not_found
+from chargers.models import Charger, telling_status
+from chargers.serializers import ChargerSerializer, StatusSerializer
+
+
+def known_charger(charger_id):
+    """The `Charger`, or 404."""
+    charger = Charger.objects.filter(charger_id=charger_id).first()
+    if charger is None:
+        raise not_found("Charger")
+    return charger
+
+
+class ChargerViewSet(viewsets.ModelViewSet):
+    """Every known charger; the list also names those with a live socket, as `active_chargers`."""
+
+    queryset = Charger.objects.prefetch_related("connectors")
+    serializer_class = ChargerSerializer
+    filterset_fields = ["charger_id", "vendor", "model", "serial_number", "firmware_version"]
+    lookup_field = "charger_id"
+
+    def get_object(self):
+        return known_charger(self.kwargs["charger_id"])
+
+    def get_serializer(self, *args, **kwargs):
+        shown = args[0] if args else None
+        rows = shown if kwargs.get("many") else [shown] if shown else []
+        self.connected = presence.connected([charger.charger_id for charger in rows])
+        return super().get_serializer(*args, **kwargs)
+
+    def get_serializer_context(self):
+        return super().get_serializer_context() | {"connected": getattr(self, "connected", set())}
+
+    def list(self, request, *args, **kwargs):
+        response = super().list(request, *args, **kwargs)
+        every = list(Charger.objects.values_list("charger_id", flat=True))
+        active = {"active_chargers": sorted(presence.connected(every))}
+        return Response(active | response.data)
+
+    def perform_destroy(self, charger):
+        try:
+            charger.delete()
+        except ProtectedError as error:
+            raise Conflict("This charger has transactions, which are kept; it can't be deleted.") from error
+
+
+@extend_schema(responses=inline_serializer("ChargerStatus", {"status": StatusSerializer()}))
+@api_view(["GET"])
+def charger_status(request, charger_id):
+    """One charger's state: the most telling status among its connectors, and each of them."""
+    charger = known_charger(charger_id)
+    connectors = list(charger.connectors.all())
+    shown = {
+        "charger_id": charger.charger_id,
+        "status": telling_status(connectors),
+        "last_seen": charger.last_seen,
+        "connected": charger.charger_id in presence.connected([charger.charger_id]),
+        "connectors": connectors,
+    }
+    return Response({"status": StatusSerializer(shown).data})

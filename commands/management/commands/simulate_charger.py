@@ -1,0 +1,43 @@
+"""`manage.py simulate_charger 505`: simulated chargers against a running central system."""
+
+import asyncio
+import contextlib
+import logging
+
+from django.core.management.base import BaseCommand
+
+from commands.simulator import Options, live
+from transactions.models import IdTag
+
+QUICK = {"pause": 0.1, "sample_interval": 0.5, "samples": 6, "sessions": 1}
+
+
+class Command(BaseCommand):
+    help = "Connect simulated chargers that boot, charge, and answer every command. Ctrl-C ends them."
+
+    def add_arguments(self, parser):
+        parser.add_argument("charger_ids", nargs="+", metavar="CHARGER_ID")
+        parser.add_argument("--count", type=int, default=1, help="chargers to make of each id: 505, 505-2, 505-3 …")
+        parser.add_argument("--once", action="store_true", help="one short session each, then end")
+        parser.add_argument("--silent", action="store_true", help="never answer a command")
+        parser.add_argument("--url", default=Options.url, help=f"the server (default {Options.url})")
+        parser.add_argument("--key", default="", help="the key for Basic auth")
+        parser.add_argument("--connectors", type=int, default=Options.connectors)
+        parser.add_argument("--id-tag", default=Options.id_tag, help="made known to the central system first")
+        parser.add_argument("--pause", type=float, default=Options.pause, help="seconds between sessions")
+        parser.add_argument("--sample-interval", type=float, default=Options.sample_interval, help="seconds")
+
+    def handle(self, *, charger_ids, count, once, **given):
+        IdTag.objects.get_or_create(id_tag=given["id_tag"], defaults={"description": "Of the simulated chargers"})
+        names = ("url", "key", "connectors", "id_tag", "silent", "pause", "sample_interval")
+        options = Options(**{name: given[name] for name in names} | (QUICK if once else {}))
+        every = [f"{name}-{n}" if n > 1 else name for name in charger_ids for n in range(1, count + 1)]
+        # Each frame is logged from verbosity 2 on; otherwise a line a change would drown the rest.
+        logging.getLogger("ocpp").setLevel(logging.INFO if given["verbosity"] > 1 else logging.ERROR)
+        self.stdout.write(f"{len(every)} simulated chargers connect to {options.url}: {', '.join(every[:10])}")
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(self._live(every, options))
+
+    async def _live(self, every, options):
+        await asyncio.gather(*(live(charger_id, options) for charger_id in every))
+        self.stdout.write("Every charger had its session.")

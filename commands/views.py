@@ -1,0 +1,164 @@
+"""Commands over REST: every POST answers at once with a task, every task can be polled."""
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from chargers import gateway, schemas
+from chargers.errors import not_found
+from chargers.views import known_charger
+from commands import asking
+from commands.filters import CommandFilter
+from commands.models import FINISHED, Command
+from commands.serializers import (
+    AskedSerializer,
+    AskSerializer,
+    AuthorizeRequestSerializer,
+    CommandRequestSerializer,
+    StopRequestSerializer,
+    TaskSerializer,
+    task_url,
+)
+from transactions.models import IdTag, Transaction
+
+LONGEST_WAIT = 30.0
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="The same key and body returns the same task.",
+)
+
+
+def asked_for(request, serializer_class):
+    """The validated body; an empty one counts as `{}`."""
+    serializer = serializer_class(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
+
+
+def ask(request, charger, action, payload, body, **options):
+    """`asking.ask` for a request; a payload that breaks its schema is a 400 that names the field."""
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > 255 or "\0" in key:
+        raise serializers.ValidationError({"Idempotency-Key": ["At most 255 characters."]})
+    try:
+        return asking.ask(
+            charger,
+            action,
+            payload,
+            by=request.user.get_username() if request.user else "",
+            timeout=body.get("timeout"),
+            idempotency_key=key,
+            request=[request.path, request.data],
+            **options,
+        )
+    except schemas.Violation as violation:
+        raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
+
+
+def accepted(command, status, **more):
+    """202 with the task to poll."""
+    shown = {"status": status, "task_id": command.task_id, "task_url": task_url(command)}
+    if command.warning:
+        shown["warning"] = command.warning
+    return Response(shown | more, status=202, headers={"Location": shown["task_url"]})
+
+
+@extend_schema(request=AskSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
+@api_view(["POST"])
+def start(request, charger_id):
+    """Ask the charger to send a BootNotification (TriggerMessage)."""
+    body = asked_for(request, AskSerializer)
+    payload = {"requestedMessage": "BootNotification"}
+    command = ask(request, known_charger(charger_id), "TriggerMessage", payload, body)
+    return accepted(command, "Remote BootNotification Command Sent")
+
+
+@extend_schema(request=StopRequestSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
+@api_view(["POST"])
+def stop(request, charger_id):
+    """Ask the charger to stop a transaction: the one named, or the only one under way."""
+    body = asked_for(request, StopRequestSerializer)
+    charger = known_charger(charger_id)
+    transaction_id, warning = transaction_to_stop(charger, body)
+    payload = {"transactionId": transaction_id}
+    command = ask(request, charger, "RemoteStopTransaction", payload, body, warning=warning)
+    return accepted(command, "Remote Stop Command Sent")
+
+
+def transaction_to_stop(charger, body):
+    """(transaction id, warning): the charger has the last word, so something is always sent."""
+    if "transaction_id" in body:
+        return body["transaction_id"], ""
+    candidates = Transaction.objects.filter(charger=charger)
+    if "connector_id" in body:
+        candidates = candidates.filter(connector_id=body["connector_id"])
+    ongoing = list(candidates.filter(stop_received_at=None).values_list("pk", flat=True)[:100])
+    if len(ongoing) > 1:
+        known = ", ".join(str(pk) for pk in sorted(ongoing))
+        raise serializers.ValidationError(
+            {"transaction_id": [f"Several transactions are ongoing, name one: {known}"]}
+        )
+    if ongoing:
+        return ongoing[0], ""
+    latest = candidates.values_list("pk", flat=True).first() or 0
+    return latest, f"No ongoing transaction is known; transactionId {latest} is sent and the charger decides."
+
+
+@extend_schema(request=AuthorizeRequestSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
+@api_view(["POST"])
+def authorize(request, charger_id):
+    """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
+    body = asked_for(request, AuthorizeRequestSerializer)
+    payload = {"idTag": body["id_tag"]}
+    if "connector_id" in body:
+        payload["connectorId"] = body["connector_id"]
+    command = ask(request, known_charger(charger_id), "RemoteStartTransaction", payload, body)
+    verdict = IdTag.infos([body["id_tag"]])[body["id_tag"]]["status"]
+    return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict)
+
+
+class CommandList(generics.ListAPIView):
+    """Every command ever asked for, newest first; POST asks for one."""
+
+    queryset = Command.objects.select_related("charger")
+    serializer_class = TaskSerializer
+    filterset_class = CommandFilter
+
+    @extend_schema(request=CommandRequestSerializer, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
+    def post(self, request):
+        """Ask a charger for any action of OCPP 1.6 that a central system may send."""
+        body = asked_for(request, CommandRequestSerializer)
+        command = ask(request, known_charger(body["charger_id"]), body["action"], body["payload"], body)
+        shown = TaskSerializer(command).data
+        return Response(shown, status=202, headers={"Location": shown["task_url"]})
+
+
+class WaitSerializer(serializers.Serializer):
+    wait = serializers.FloatField(required=False, min_value=0, max_value=LONGEST_WAIT)
+
+
+@extend_schema(responses=TaskSerializer, parameters=[WaitSerializer])
+class TaskDetail(APIView):
+    """One task; with `?wait=SECONDS` (at most 30) it answers as soon as the task is finished."""
+
+    def get(self, request, task_id):
+        wait = WaitSerializer(data=request.query_params)
+        wait.is_valid(raise_exception=True)
+        seconds = wait.validated_data.get("wait", 0)
+        command = find_task(task_id)
+        if seconds and command.state != FINISHED:
+            gateway.wait_until_finished(command.task_id, seconds, lambda: find_task(task_id).state == FINISHED)
+            command = find_task(task_id)
+        return Response(TaskSerializer(command).data)
+
+
+def find_task(task_id):
+    """The `Command`, or 404; never Celery's own word, which is PENDING for ids it has never seen."""
+    command = Command.objects.select_related("charger").filter(task_id=task_id).first()
+    if command is None:
+        raise not_found("Task")
+    return command

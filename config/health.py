@@ -1,0 +1,61 @@
+"""Is it alive, is it ready, and how much is going on."""
+
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.models import Count
+from django.http import HttpResponse, JsonResponse
+from redis.exceptions import RedisError
+
+from chargers import presence
+from chargers.models import Charger
+from chargers.redis import sync_redis
+from commands.models import FINISHED, Command
+from transactions.models import Transaction
+
+
+def alive(request):
+    """200 while the process answers at all."""
+    return JsonResponse({"status": "ok"})
+
+
+def ready(request):
+    """200 when database and Redis are reachable, else 503 that names what is not."""
+    faults = {}
+    for name, reach in (("database", _reach_database), ("redis", _reach_redis)):
+        try:
+            reach()
+        except (DatabaseError, RedisError) as error:
+            faults[name] = type(error).__name__
+    if faults:
+        return JsonResponse({"error": "Not ready: " + ", ".join(sorted(faults)), "faults": faults}, status=503)
+    return JsonResponse({"status": "ok"})
+
+
+def _reach_database():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _reach_redis():
+    sync_redis().ping()
+
+
+def metrics(request):
+    """Prometheus' text format. Read from the books, so it is the same whichever process answers."""
+    charger_ids = list(Charger.objects.values_list("charger_id", flat=True))
+    unfinished = Command.objects.exclude(state=FINISHED).values_list("state").annotate(Count("pk")).order_by()
+    lines = [
+        "# HELP ocpp_chargers_known Chargers in the books.",
+        "# TYPE ocpp_chargers_known gauge",
+        f"ocpp_chargers_known {len(charger_ids)}",
+        "# HELP ocpp_chargers_connected Chargers with a live socket.",
+        "# TYPE ocpp_chargers_connected gauge",
+        f"ocpp_chargers_connected {len(presence.connected(charger_ids))}",
+        "# HELP ocpp_transactions_ongoing Transactions without a stop.",
+        "# TYPE ocpp_transactions_ongoing gauge",
+        f"ocpp_transactions_ongoing {Transaction.objects.filter(stop_received_at=None).count()}",
+        "# HELP ocpp_commands_unfinished Commands by state.",
+        "# TYPE ocpp_commands_unfinished gauge",
+        *(f'ocpp_commands_unfinished{{state="{state}"}} {count}' for state, count in sorted(unfinished)),
+    ]
+    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")

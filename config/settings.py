@@ -1,0 +1,218 @@
+"""Every setting, read from the environment once and refused loudly when it makes no sense."""
+
+from pathlib import Path
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, validate
+from environs.exceptions import EnvError
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+env = Env()
+
+
+def _read(parse, name, default, **options):
+    """The variable `name`, or `default`; an unusable value stops the start and says which one it was."""
+    try:
+        return parse(name, default, **options)
+    except (EnvError, ValueError) as error:
+        raise ImproperlyConfigured(f"Environment variable {name} cannot be used: {error}") from error
+
+
+def _positive(name, default, parse=env.int, most=86_400):
+    return _read(parse, name, default, validate=validate.Range(min=1, max=most))
+
+
+# --- where and how ---------------------------------------------------------------------------
+DEBUG = _read(env.bool, "DEBUG", False)
+HOST = _read(env.str, "HOST", "127.0.0.1")
+PORT = _positive("PORT", 8000, most=65_535)
+FLOWER_PORT = _positive("FLOWER_PORT", 5555, most=65_535)
+WEB_CONCURRENCY = _positive("WEB_CONCURRENCY", 2)
+WORKERS = _positive("WORKERS", 1)
+WORKER_CONCURRENCY = _positive("WORKER_CONCURRENCY", 1000)
+
+SECRET_KEY = _read(env.str, "SECRET_KEY", "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("Set SECRET_KEY to a long random string (`make run` makes one by itself).")
+ALLOWED_HOSTS = _read(env.list, "ALLOWED_HOSTS", list(LOOPBACK) if DEBUG else [])
+
+# --- OCPP ------------------------------------------------------------------------------------
+OCPP_COMMAND_TIMEOUT = _positive("OCPP_COMMAND_TIMEOUT", 30.0, env.float)
+OCPP_QUEUE_TIMEOUT = _positive("OCPP_QUEUE_TIMEOUT", 300.0, env.float)
+OCPP_QUEUE_LIMIT = _positive("OCPP_QUEUE_LIMIT", 100)
+OCPP_SIMULATE_RESPONSES = _read(env.bool, "OCPP_SIMULATE_RESPONSES", True)
+OCPP_UNKNOWN_CHARGERS = _read(
+    env.str, "OCPP_UNKNOWN_CHARGERS", "reject", validate=validate.OneOf(["reject", "accept"])
+)
+OCPP_REQUIRE_SUBPROTOCOL = _read(env.bool, "OCPP_REQUIRE_SUBPROTOCOL", True)
+OCPP_HEARTBEAT_INTERVAL = _positive("OCPP_HEARTBEAT_INTERVAL", 300)
+# The longest a client may let one command wait for its answer, in seconds.
+OCPP_LONGEST_COMMAND_TIMEOUT = 3600.0
+
+# --- who may use the API ---------------------------------------------------------------------
+API_AUTH = _read(env.str, "API_AUTH", "token", validate=validate.OneOf(["token", "none"]))
+if API_AUTH == "none" and not (DEBUG and HOST in LOOPBACK):
+    raise ImproperlyConfigured(
+        f"API_AUTH=none opens the API to everyone: it needs DEBUG=1 and a loopback HOST, "
+        f"but DEBUG is {DEBUG} and HOST is {HOST}. Use API_AUTH=token."
+    )
+
+# --- database, Redis, channel layer, Celery --------------------------------------------------
+DATABASE_URL = _read(env.str, "DATABASE_URL", "postgres://ocpp@127.0.0.1:5432/ocpp")
+REDIS_URL = _read(env.str, "REDIS_URL", "redis://127.0.0.1:6379/0")
+
+try:
+    DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+except ValueError as error:
+    raise ImproperlyConfigured(f"Environment variable DATABASE_URL cannot be used: {error}") from error
+if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
+    raise ImproperlyConfigured("DATABASE_URL must be a postgres:// URL: PostgreSQL is what is supported.")
+# A connection is borrowed for a request, a batch or a step of a task, and given back while it waits.
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 20, "timeout": 5}
+
+if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL must start with redis://, rediss:// or unix://.")
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        # redis-py ends a silent read after 5 s unless told otherwise; a quiet layer is not a fault.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "prefix": "ocpp"},
+    }
+}
+
+
+def _broker_url(redis_url):
+    """Celery's own spelling of a Redis URL: it calls a Unix socket `redis+socket://`."""
+    if not redis_url.startswith("unix://"):
+        return redis_url
+    path, _, query = redis_url.removeprefix("unix://").partition("?")
+    return f"redis+socket://{path}?virtual_host={query.removeprefix('db=') or 0}"
+
+
+CELERY_BROKER_URL = _broker_url(REDIS_URL)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Redis hands a task to a second worker after this long: longer than any task may wait.
+    "visibility_timeout": int(OCPP_QUEUE_TIMEOUT + OCPP_LONGEST_COMMAND_TIMEOUT) + 600,
+    "socket_connect_timeout": 3,
+    "socket_timeout": None,
+}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_EXTENDED = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# A stopping worker lets short waits finish; a longer one goes back to the queue and on in the next worker.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3.0
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False
+
+# --- Django ----------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_results",
+    "chargers",
+    "transactions",
+    "commands",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+# A POST to a path without its slash must be told so, not redirected into a GET.
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "static"
+WHITENOISE_USE_FINDERS = DEBUG
+X_FRAME_OPTIONS = "DENY"
+# Behind a proxy that ends TLS. SECURE_SSL=0 is for those who serve plain HTTP inside a closed network.
+SECURE_SSL = _read(env.bool, "SECURE_SSL", not DEBUG)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE_SSL else None
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE_SSL else 0
+# HSTS for this host alone: its neighbours under the same domain are not ours to decide about.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+CSRF_TRUSTED_ORIGINS = _read(env.list, "CSRF_TRUSTED_ORIGINS", [])
+
+_authenticated = API_AUTH == "token"
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ]
+    if _authenticated
+    else [],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated" if _authenticated else "rest_framework.permissions.AllowAny"
+    ],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "chargers.pagination.Pages",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "chargers.errors.api_error",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "OCPP 1.6-J central system",
+    "DESCRIPTION": "Chargers, transactions and commands. Every command is a job: POST it, then poll its task.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+}

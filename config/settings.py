@@ -215,4 +215,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
+    # Django's own handlers would say everything twice.
+    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
 }

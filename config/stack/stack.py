@@ -38,7 +38,15 @@ LOCAL_DEFAULTS = {
 UVICORN = [
     *("-m", "uvicorn", "config.asgi:application", "--ws", "websockets-sansio", "--lifespan", "off"),
     *("--ws-ping-interval", "20", "--ws-ping-timeout", "20", "--ws-max-size", str(1024 * 1024)),
-    *("--ws-per-message-deflate", "false", "--no-access-log", "--timeout-graceful-shutdown", "3"),
+    *(
+        "--ws-per-message-deflate",
+        "false",
+        "--no-access-log",
+        "--log-level",
+        "warning",
+        "--timeout-graceful-shutdown",
+        "3",
+    ),
 ]
 
 

@@ -1,0 +1,91 @@
+"""Chargers and connectors in the admin; apps above add their actions to `ChargerAdmin.actions`."""
+
+from django import forms
+from django.contrib import admin
+
+from chargers import keys, presence
+from chargers.models import Charger, Connector
+
+
+class ReadOnly:
+    """History: to be browsed, never edited."""
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
+class ChargerForm(forms.ModelForm):
+    new_authorization_key = forms.CharField(
+        required=False,
+        min_length=16,
+        max_length=40,
+        strip=False,
+        widget=forms.PasswordInput,
+        help_text="For Basic auth: 32 to 40 hex digits, or 16 to 20 characters. Stored hashed, never shown.",
+    )
+    remove_authorization_key = forms.BooleanField(required=False)
+
+    class Meta:
+        model = Charger
+        fields = ["charger_id", "description"]
+
+    def save(self, commit=True):
+        if self.cleaned_data["remove_authorization_key"]:
+            self.instance.authorization_key_hash = ""
+        if key := self.cleaned_data["new_authorization_key"]:
+            self.instance.authorization_key_hash = keys.hashed(key)
+        return super().save(commit)
+
+
+class ConnectorInline(ReadOnly, admin.TabularInline):
+    model = Connector
+    fields = readonly_fields = ["connector_id", "status", "error_code", "info", "timestamp", "received_at"]
+    extra = 0
+
+
+@admin.register(Charger)
+class ChargerAdmin(admin.ModelAdmin):
+    form = ChargerForm
+    list_display = ["charger_id", "connected", "vendor", "model", "firmware_version", "last_seen", "last_boot_at"]
+    list_filter = ["vendor", "model", "firmware_version"]
+    search_fields = ["charger_id", "description", "serial_number", "charge_box_serial_number", "iccid"]
+    date_hierarchy = "created_at"
+    inlines = [ConnectorInline]
+    told = [
+        field.name
+        for field in Charger._meta.fields
+        if field.editable and field.name not in ("id", "charger_id", "description")
+    ]
+
+    def get_fieldsets(self, request, charger=None):
+        ours = (None, {"fields": ["charger_id", "description", "new_authorization_key", "remove_authorization_key"]})
+        return [ours, ("As the charger tells it", {"fields": self.told})] if charger else [ours]
+
+    def get_readonly_fields(self, request, charger=None):
+        return ["charger_id", *self.told] if charger else []
+
+    def get_changelist_instance(self, request):
+        changelist = super().get_changelist_instance(request)
+        present = presence.connected([charger.charger_id for charger in changelist.result_list])
+        for charger in changelist.result_list:
+            charger.is_connected = charger.charger_id in present
+        return changelist
+
+    @admin.display(boolean=True)
+    def connected(self, charger):
+        return charger.is_connected
+
+
+@admin.register(Connector)
+class ConnectorAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["charger", "connector_id", "status", "error_code", "info", "timestamp"]
+    list_filter = ["status", "error_code", "connector_id"]
+    search_fields = ["charger__charger_id", "info", "vendor_error_code"]
+    list_select_related = ["charger"]
+    date_hierarchy = "received_at"

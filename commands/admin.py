@@ -1,0 +1,83 @@
+"""Commands in the admin, and the common ones as actions on chargers and transactions."""
+
+from django.contrib import admin, messages
+from django.urls import reverse
+from django.utils.html import format_html
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+from rest_framework.exceptions import APIException
+
+from chargers.admin import ChargerAdmin, ReadOnly
+from commands.asking import ask
+from commands.models import Command
+from transactions.admin import TransactionAdmin
+
+# What can be asked of many chargers at once from their list: name, what it says, action, payload.
+ON_CHARGERS = (
+    ("trigger_boot", "Ask for a BootNotification", "TriggerMessage", {"requestedMessage": "BootNotification"}),
+    ("trigger_status", "Ask for the status", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
+    ("get_configuration", "Read the configuration", "GetConfiguration", {}),
+    ("operative", "Make operative", "ChangeAvailability", {"connectorId": 0, "type": "Operative"}),
+    ("inoperative", "Make inoperative", "ChangeAvailability", {"connectorId": 0, "type": "Inoperative"}),
+    ("clear_cache", "Clear the authorisation cache", "ClearCache", {}),
+    ("soft_reset", "Reset (soft)", "Reset", {"type": "Soft"}),
+    ("hard_reset", "Reset (hard)", "Reset", {"type": "Hard"}),
+)
+
+
+def _ask_all(request, wanted):
+    """Ask for `wanted`, (charger, action, payload) triples, and say where to follow the outcome."""
+    asked = []
+    for charger, action, payload in wanted:
+        try:
+            asked.append(ask(charger, action, payload, by=request.user.get_username()))
+        except (APIException, BrokerError, RedisError) as error:
+            messages.error(request, f"{charger}: {error}")
+    if asked:
+        where = reverse("admin:commands_command_changelist")
+        messages.success(request, format_html('{} asked. <a href="{}">Follow the commands</a>', len(asked), where))
+
+
+def _action_on_chargers(name, title, action, payload):
+    @admin.action(description=title, permissions=["change"])
+    def run(modeladmin, request, chargers):
+        _ask_all(request, [(charger, action, payload) for charger in chargers])
+
+    run.__name__ = name
+    return run
+
+
+@admin.action(description="Stop remotely", permissions=["view"])
+def stop_remotely(modeladmin, request, transactions):
+    """RemoteStopTransaction, for those who may also add commands."""
+    if not request.user.has_perm("commands.add_command"):
+        messages.error(request, "You may not send commands.")
+        return
+    wanted = [(t.charger, "RemoteStopTransaction", {"transactionId": t.pk}) for t in transactions]
+    _ask_all(request, wanted)
+
+
+ChargerAdmin.actions = [*ChargerAdmin.actions, *(_action_on_chargers(*row) for row in ON_CHARGERS)]
+TransactionAdmin.actions = [*TransactionAdmin.actions, stop_remotely]
+
+
+@admin.register(Command)
+class CommandAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["created_at", "charger", "action", "state", "what_came_of_it", "shown_result", "requested_by"]
+    list_filter = ["state", "outcome", "simulated", "action"]
+    search_fields = ["=task_id", "charger__charger_id", "requested_by"]
+    list_select_related = ["charger"]
+    date_hierarchy = "created_at"
+
+    @admin.display(description="outcome", ordering="outcome")
+    def what_came_of_it(self, command):
+        return command.outcome.replace("_", " ")
+
+    @admin.display(description="result")
+    def shown_result(self, command):
+        """A simulated result must never be taken for an answer."""
+        if command.simulated:
+            return format_html("<em>no answer; simulated: {}</em>", command.simulated_response)
+        if command.error:
+            return f"{command.error.get('code')}: {command.error.get('description')}"
+        return command.response

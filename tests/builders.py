@@ -1,0 +1,65 @@
+"""Plain functions that make the state a test needs."""
+
+import json
+from datetime import UTC, datetime
+from itertools import count
+from uuid import uuid4
+
+from chargers import inbox, registry
+from chargers.models import Charger
+from commands.models import Command
+from transactions.models import IdTag, Transaction
+
+NOON = "2025-02-26T12:00:00Z"
+_numbers = count(1)
+
+
+def a_charger(charger_id=None):
+    return Charger.objects.create(charger_id=charger_id or f"CP-{next(_numbers)}")
+
+
+def a_tag(id_tag="ABC", **columns):
+    return IdTag.objects.create(id_tag=id_tag, **columns)
+
+
+def a_call(charger, action, message_id=None, **payload):
+    """A CALL of `charger`; the payload is given as keyword arguments in camelCase."""
+    call = inbox.Call(charger.pk, message_id or uuid4().hex, action, payload, datetime.now(UTC))
+    call.digest = uuid4().hex
+    return call
+
+
+def settle(*calls):
+    """Hand `calls` to their handlers in one batch, as the inbox does; the payloads of the answers."""
+    entries = [inbox.Entry(registry.actions[call.action], call) for call in calls]
+    return [_payload(answer) for answer in inbox.write(entries, {})]
+
+
+def _payload(answer):
+    if isinstance(answer, Exception):
+        raise answer
+    kind, _, *rest = json.loads(answer)
+    assert kind == 3, answer
+    return rest[0]
+
+
+def tell(charger, action, **payload):
+    """One CALL of `charger` and the payload of its answer."""
+    return settle(a_call(charger, action, **payload))[0]
+
+
+def a_start(charger, **members):
+    """The payload of a StartTransaction."""
+    return {"connectorId": 1, "idTag": "ABC", "meterStart": 1000, "timestamp": NOON, **members}
+
+
+def a_transaction(charger=None, **members):
+    charger = charger or a_charger()
+    started = tell(charger, "StartTransaction", **a_start(charger, **members))
+    return Transaction.objects.get(pk=started["transactionId"])
+
+
+def a_command(charger=None, action="ClearCache", payload=None, **columns):
+    return Command.objects.create(
+        charger=charger or a_charger(), action=action, payload=payload or {}, timeout=30, **columns
+    )

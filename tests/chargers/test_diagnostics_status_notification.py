@@ -1,0 +1,13 @@
+"""DiagnosticsStatusNotification (OCPP 1.6 §4.4)."""
+
+import pytest
+
+from tests.builders import a_charger, tell
+
+
+@pytest.mark.django_db
+def test_diagnostics_status_is_kept():
+    charger = a_charger()
+    assert tell(charger, "DiagnosticsStatusNotification", status="Uploaded") == {}
+    charger.refresh_from_db()
+    assert charger.diagnostics_status == "Uploaded" and charger.diagnostics_status_at

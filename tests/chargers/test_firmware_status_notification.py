@@ -1,0 +1,13 @@
+"""FirmwareStatusNotification (OCPP 1.6 §4.5)."""
+
+import pytest
+
+from tests.builders import a_charger, tell
+
+
+@pytest.mark.django_db
+def test_firmware_status_is_kept():
+    charger = a_charger()
+    assert tell(charger, "FirmwareStatusNotification", status="Downloaded") == {}
+    charger.refresh_from_db()
+    assert charger.firmware_status == "Downloaded" and charger.firmware_status_at

@@ -1,0 +1,80 @@
+"""OCPP-J frames (J §4.2)."""
+
+import pytest
+
+from chargers import frames
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "not json",
+        "{}",
+        "[]",
+        "[2]",
+        "[2,5]",
+        '"2"',
+        "null",
+        '[9,"1","Heartbeat",{}]',
+        '[2,"",{}]',
+        '["2","1","A",{}]',
+    ],
+)
+def test_what_names_no_request_can_not_be_answered(text):
+    with pytest.raises(frames.Unreadable):
+        frames.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[2,"1"]',
+        '[2,"1","Heartbeat"]',
+        '[2,"1",7,{}]',
+        '[2,"1","Heartbeat",[]]',
+        '[2,"1","A",{},0]',
+        '[2,"1","A","x"]',
+    ],
+)
+def test_a_malformed_call_with_an_id_is_a_formation_violation(text):
+    with pytest.raises(frames.BadCall) as refused:
+        frames.parse(text)
+    assert (refused.value.message_id, refused.value.code) == ("1", "FormationViolation")
+
+
+def test_a_message_id_of_37_characters_is_refused_and_echoed():
+    with pytest.raises(frames.BadCall) as refused:
+        frames.parse(f'[2,"{"x" * 37}","Heartbeat",{{}}]')
+    assert refused.value.message_id == "x" * 37
+
+
+def test_a_text_that_postgresql_can_not_hold_is_refused():
+    with pytest.raises(frames.BadCall) as refused:
+        frames.parse('[2,"1","DataTransfer",{"vendorId":"a\\u0000b"}]')
+    assert refused.value.code == "PropertyConstraintViolation"
+
+
+def test_a_null_payload_counts_as_an_empty_object():
+    assert frames.parse('[2,"1","Heartbeat",null]').payload == {}
+
+
+def test_a_call_error_without_details_is_understood():
+    assert frames.parse('[4,"1","NotSupported",""]').error == {
+        "code": "NotSupported",
+        "description": "",
+        "details": {},
+    }
+
+
+def test_the_wire_is_compact_and_keeps_the_order_of_members():
+    assert frames.call("1", "Reset", '{"type":"Soft","a":1}') == '[2,"1","Reset",{"type":"Soft","a":1}]'
+    assert frames.call_error("1", frames.CallError("GenericError")) == '[4,"1","GenericError","",{}]'
+
+
+def test_the_digest_ignores_the_order_of_members():
+    one = frames.parse('[2,"1","A",{"a":1,"b":2}]')
+    assert (
+        one.digest() == frames.parse('[2,"9","A",{"b":2,"a":1}]').digest() != frames.parse('[2,"1","B",{}]').digest()
+    )

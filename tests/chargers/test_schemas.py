@@ -1,0 +1,60 @@
+"""The schemas, with errata, and the error code of each violation (J §4.2.3, table 7)."""
+
+import pytest
+
+from chargers import schemas
+
+BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
+STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "code", "field"),
+    [
+        ("BootNotification", {"chargePointModel": "M"}, "ProtocolError", "chargePointVendor"),
+        ("BootNotification", BOOT | {"chargePointModel": 5}, "TypeConstraintViolation", "chargePointModel"),
+        ("BootNotification", BOOT | {"colour": "red"}, "FormationViolation", "colour"),
+        ("BootNotification", BOOT | {"iccid": "1" * 21}, "PropertyConstraintViolation", "iccid"),
+        ("StatusNotification", STATUS | {"status": "Busy"}, "PropertyConstraintViolation", "status"),
+        ("StatusNotification", STATUS | {"connectorId": -1}, "PropertyConstraintViolation", "connectorId"),
+        ("StatusNotification", STATUS | {"connectorId": 2**31}, "PropertyConstraintViolation", "connectorId"),
+        ("MeterValues", {"connectorId": 1, "meterValue": []}, "OccurenceConstraintViolation", "meterValue"),
+    ],
+)
+def test_each_violation_has_its_code_and_names_the_field(action, payload, code, field):
+    with pytest.raises(schemas.Violation) as found:
+        schemas.check(action, payload)
+    assert (found.value.code, found.value.field) == (code, field)
+
+
+def test_a_stop_without_reason_is_valid():
+    schemas.check("StopTransaction", {"meterStop": 1, "timestamp": "2025-02-26T12:00:00Z", "transactionId": 1})
+
+
+@pytest.mark.parametrize("unit", ["Celsius", "Celcius", "Hertz"])
+@pytest.mark.parametrize("action", ["MeterValues", "StopTransaction"])
+def test_both_spellings_of_celsius_are_valid(action, unit):
+    readings = [{"timestamp": "2025-02-26T12:00:00Z", "sampledValue": [{"value": "1", "unit": unit}]}]
+    payload = {
+        "MeterValues": {"connectorId": 1, "meterValue": readings},
+        "StopTransaction": {"meterStop": 1, "timestamp": "x", "transactionId": 1, "transactionData": readings},
+    }
+    schemas.check(action, payload[action])
+
+
+def test_a_charging_limit_has_one_decimal():
+    periods = [{"startPeriod": 0, "limit": 21.4}]
+    payload = {
+        "connectorId": 1,
+        "csChargingProfiles": {
+            "chargingProfileId": 1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "TxDefaultProfile",
+            "chargingProfileKind": "Absolute",
+            "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": periods},
+        },
+    }
+    schemas.check("SetChargingProfile", payload)
+    periods[0]["limit"] = 21.44
+    with pytest.raises(schemas.Violation):
+        schemas.check("SetChargingProfile", payload)

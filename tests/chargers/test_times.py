@@ -1,0 +1,38 @@
+"""Timestamps as chargers send them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from chargers import times
+
+NOON = datetime(2025, 2, 26, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025-02-26T12:00:00Z",
+        "2025-02-26T12:00:00",
+        "2025-02-26T14:00:00+02",
+        "2025-02-26T14:00:00.000+02:00",
+        "2025-02-26 12:00:00Z",
+    ],
+)
+def test_many_spellings_of_noon(text):
+    assert times.read(text) == NOON
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2022-02-29T00:00:00Z", "0001-01-01T00:00:00+02:00"])
+def test_what_names_no_moment_is_none(text):
+    assert times.read(text) is None
+
+
+def test_the_wire_has_utc_with_z():
+    assert times.wire(NOON) == "2025-02-26T12:00:00.000Z"
+
+
+def test_bounded_is_never_after_it_was_received():
+    assert times.bounded("2099-01-01T00:00:00Z", NOON) == NOON
+    assert times.bounded("1970-01-01T00:00:00Z", NOON) == NOON
+    assert times.bounded("2025-02-26T11:00:00Z", NOON) == datetime(2025, 2, 26, 11, tzinfo=UTC)

@@ -1,0 +1,47 @@
+"""Fixtures: `live`, the whole product as processes, started once; everything else is plain functions."""
+
+import os
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from config.stack.stack import Stack
+from tests.live import Live
+from tests.servers import RUN_DIR, free_port
+
+LIVE_DATABASE = "ocpp_live"
+
+
+@pytest.fixture(scope="session")
+def live():
+    """Web, worker, PostgreSQL and Redis as a user runs them, on a database of their own."""
+    given = os.environ["DATABASE_URL"]
+    with psycopg.connect(given, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {LIVE_DATABASE} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {LIVE_DATABASE}")
+    database_url = urlsplit(given)._replace(path=f"/{LIVE_DATABASE}").geturl()
+    settings = {
+        "PORT": str(free_port()),
+        "FLOWER_PORT": str(free_port()),
+        "DATABASE_URL": database_url,
+        "WORKER_CONCURRENCY": "200",
+        # What make run has for local development.
+        "DEBUG": "1",
+        "API_AUTH": "none",
+        "OCPP_UNKNOWN_CHARGERS": "accept",
+        "OCPP_REQUIRE_SUBPROTOCOL": "0",
+    }
+    stack = Stack(RUN_DIR / "live", settings, say=lambda line: None)
+    try:
+        stack.start()
+        yield Live(stack, database_url)
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def api(client, django_user_model):
+    """A REST client with a session that may do everything."""
+    client.force_login(django_user_model.objects.create_superuser("alice"))
+    return client

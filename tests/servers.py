@@ -1,0 +1,42 @@
+"""A pytest plugin, loaded before Django's settings: real servers for the tests, those given or our own."""
+
+import atexit
+import os
+import socket
+from pathlib import Path
+
+from config.stack.servers import Postgres, Redis, private_folder
+
+PROJECT = Path(__file__).resolve().parent.parent
+RUN_DIR = private_folder(PROJECT / ".run" / "test")
+# Short waits, so that the tests need none; each is what a test counts on.
+SETTINGS = {
+    "DEBUG": "0",
+    "SECRET_KEY": "only-for-tests",
+    "SECURE_SSL": "0",
+    "ALLOWED_HOSTS": "127.0.0.1,testserver",
+    "API_AUTH": "token",
+    "OCPP_UNKNOWN_CHARGERS": "reject",
+    "OCPP_REQUIRE_SUBPROTOCOL": "1",
+    "OCPP_QUEUE_TIMEOUT": "5",
+    "OCPP_QUEUE_LIMIT": "4",
+}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _start_what_is_missing():
+    for variable, server_class in (("DATABASE_URL", Postgres), ("REDIS_URL", Redis)):
+        if not os.environ.get(variable):
+            server = server_class(RUN_DIR)
+            child = server.start()
+            atexit.register(child.stop)
+            os.environ[variable] = server.url()
+
+
+_start_what_is_missing()
+os.environ.update(SETTINGS)

@@ -169,7 +169,8 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static"
-WHITENOISE_USE_FINDERS = DEBUG
+# Straight from the packages, unless `manage.py collectstatic` has gathered them (the container image does).
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 X_FRAME_OPTIONS = "DENY"
 # Behind a proxy that ends TLS. SECURE_SSL=0 is for those who serve plain HTTP inside a closed network.
 SECURE_SSL = _read(env.bool, "SECURE_SSL", not DEBUG)

@@ -84,7 +84,9 @@ def stop_transaction(calls):
             closing.setdefault(transaction.pk, call)
     recordset.execute(STOP, [_stopped(call) for call in closing.values()])
     OrphanStop.objects.bulk_create(orphans)
-    readings.store([(call, call.payload.get("transactionData", [])) for call in closing.values()])
+    readings.store(
+        [(call, known[pk].connector_id, call.payload.get("transactionData", [])) for pk, call in closing.items()]
+    )
     infos = IdTag.infos({call.payload["idTag"] for call in calls if "idTag" in call.payload})
     return [_stop_answer(call, infos) for call in calls]
 
@@ -120,5 +122,5 @@ def _orphan(call):
 @handles("MeterValues")
 def meter_values(calls):
     """OCPP 1.6 §4.7. Kept whatever transaction they name; linked where it is one of the charger's."""
-    readings.store([(call, call.payload["meterValue"]) for call in calls])
+    readings.store([(call, call.payload["connectorId"], call.payload["meterValue"]) for call in calls])
     return [{} for _ in calls]

@@ -10,16 +10,17 @@ ENERGY = "Energy.Active.Import.Register"
 WATT_HOURS = {"Wh": 1, "kWh": 1000}
 NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?")
 
+# The transaction is looked up and not joined: rows stay in the order the charger gave them.
 INSERT = """
 INSERT INTO transactions_metervalue (charger_id, transaction_id, reported_transaction_id, connector_id,
     timestamp, raw_timestamp, received_at, value, number, measurand, unit, phase, context, location, format)
-SELECT s.charger, t.id, s.transaction, coalesce(s.connector_id, t.connector_id, 0),
-    s.timestamp, s.raw_timestamp, s.received_at, s.value, s.number, s.measurand, s.unit, s.phase, s.context,
-    s.location, s.format
+SELECT s.charger,
+    (SELECT t.id FROM transactions_transaction t WHERE t.id = s.transaction AND t.charger_id = s.charger),
+    s.transaction, s.connector_id, s.timestamp, s.raw_timestamp, s.received_at, s.value, s.number, s.measurand,
+    s.unit, s.phase, s.context, s.location, s.format
 FROM json_to_recordset(%s) AS s(charger bigint, transaction int, connector_id int, timestamp timestamptz,
     raw_timestamp text, received_at timestamptz, value text, number numeric, measurand text, unit text,
     phase text, context text, location text, format text)
-LEFT JOIN transactions_transaction t ON t.id = s.transaction AND t.charger_id = s.charger
 """
 
 ADVANCE = """
@@ -29,27 +30,27 @@ WHERE t.id = s.transaction AND t.charger_id = s.charger AND t.stop_received_at I
 """
 
 
-def store(calls_and_values):
-    """Write the `MeterValue`s of OCPP (§7.33) in `calls_and_values`: pairs of a call and its list of them."""
+def store(told):
+    """Write the meter values (OCPP 1.6 §7.33) in `told`: (call, connector id, list of them)."""
     rows, registers = [], {}
-    for call, values in calls_and_values:
+    for call, connector_id, values in told:
         for value in values:
             for sample in value["sampledValue"]:
-                row = _row(call, value["timestamp"], sample)
+                row = _row(call, connector_id, value["timestamp"], sample)
                 rows.append(row)
                 _advance(registers, row)
     recordset.execute(INSERT, rows)
     recordset.execute(ADVANCE, [registers[key] for key in sorted(registers)])
 
 
-def _row(call, timestamp, sample):
+def _row(call, connector_id, timestamp, sample):
     told = sample.get
     value = sample["value"]
     measurand = told("measurand", ENERGY)
     return {
         "charger": call.charger,
         "transaction": call.payload.get("transactionId"),
-        "connector_id": call.payload.get("connectorId"),
+        "connector_id": connector_id,
         "timestamp": said(timestamp, call.received_at),
         "raw_timestamp": timestamp[:64],
         "received_at": call.received_at,

@@ -11,7 +11,7 @@ router.register("id-tags", views.IdTagViewSet)
 urlpatterns = [
     path("", include(router.urls)),
     path("transactions/", views.TransactionList.as_view()),
-    path("transactions/<charger:charger_id>/", views.TransactionList.as_view()),
+    path("transactions/<charger:charger_id>/", views.ChargerTransactionList.as_view()),
     path("transactions/<charger:charger_id>/<int:transaction_id>/", views.TransactionDetail.as_view()),
     path("transactions/<charger:charger_id>/<int:transaction_id>/meter-values/", views.MeterValueList.as_view()),
 ]

@@ -1,5 +1,6 @@
 """Transactions and id tags over REST."""
 
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, viewsets
 from rest_framework.response import Response
 
@@ -26,18 +27,25 @@ class TransactionPages(Pages):
 
 
 class TransactionList(generics.ListAPIView):
-    """Newest first: all of them, or one charger's."""
+    """Every transaction, newest first."""
 
     queryset = Transaction.objects.select_related("charger")
     serializer_class = TransactionSerializer
     pagination_class = TransactionPages
     filterset_class = TransactionFilter
 
+
+class ChargerTransactionList(TransactionList):
+    """One charger's transactions, newest first."""
+
+    @extend_schema(operation_id="ocpp_charger_transactions_list")
+    def get(self, request, *args, **kwargs):
+        return super().get(request, *args, **kwargs)
+
     def get_queryset(self):
-        transactions = super().get_queryset()
-        if "charger_id" in self.kwargs:
-            return transactions.filter(charger=known_charger(self.kwargs["charger_id"]))
-        return transactions
+        if "charger_id" not in self.kwargs:  # the schema is being drawn
+            return self.queryset
+        return self.queryset.filter(charger=known_charger(self.kwargs["charger_id"]))
 
 
 def known_transaction(charger_id, transaction_id):

@@ -1,0 +1,122 @@
+"""Chargers over REST, and the one form of errors."""
+
+import pytest
+
+from chargers import keys
+from tests.builders import a_charger, a_transaction, tell
+
+pytestmark = pytest.mark.django_db
+BASE = "/api/ocpp"
+
+
+def test_a_charger_is_made_with_a_key_that_is_never_shown(api):
+    body = {"charger_id": "505 ", "authorization_key": "0001020304050607FFFFFFFFCCCCCCCCCCCCCCCC"}
+    made = api.post(f"{BASE}/chargers/", body, "application/json")
+    assert made.status_code == 201
+    assert made.json()["charger_id"] == "505 " and made.json()["has_authorization_key"] is True
+    assert body["authorization_key"] not in made.content.decode()
+
+
+def test_a_key_is_changed_and_removed(api):
+    charger = a_charger()
+    path = f"{BASE}/chargers/{charger}/"
+    api.patch(path, {"authorization_key": "sixteen-chars-ok"}, "application/json")
+    charger.refresh_from_db()
+    assert keys.matches(b"sixteen-chars-ok", charger.authorization_key_hash)
+    assert api.patch(path, {"authorization_key": None}, "application/json").json()["has_authorization_key"] is False
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"charger_id": ""}, {"charger_id": "x" * 256}, {"charger_id": "TAKEN"}, {"charger_id": "a\0"}]
+)
+def test_a_charger_that_can_not_be_is_refused_with_its_field(api, body):
+    a_charger("TAKEN")
+    answer = api.post(f"{BASE}/chargers/", body, "application/json")
+    assert answer.status_code == 400 and "charger_id" in answer.json()["fields"]
+
+
+def test_what_a_charger_tells_can_not_be_written(api):
+    charger = a_charger()
+    api.patch(f"{BASE}/chargers/{charger}/", {"vendor": "mine", "description": "d"}, "application/json")
+    charger.refresh_from_db()
+    assert (charger.vendor, charger.description) == ("", "d")
+
+
+def test_status_is_real_state(api):
+    charger = a_charger()
+    tell(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
+    status = api.get(f"{BASE}/status/{charger}/").json()["status"]
+    charger.refresh_from_db()
+    assert (status["charger_id"], status["status"], status["connected"]) == (charger.charger_id, "Charging", False)
+    assert status["last_seen"] == charger.last_seen.isoformat().replace("+00:00", "Z")
+    assert status["connectors"][0]["connector_id"] == 1
+
+
+def test_a_charger_that_said_nothing_is_unknown(api):
+    assert api.get(f"{BASE}/status/{a_charger()}/").json()["status"]["status"] == "Unknown"
+
+
+def test_a_charger_with_transactions_stays(api):
+    charger = a_transaction().charger
+    answer = api.delete(f"{BASE}/chargers/{charger}/")
+    assert answer.status_code == 409 and "transactions" in answer.json()["error"]
+    assert api.delete(f"{BASE}/chargers/{a_charger()}/").status_code == 204
+
+
+@pytest.mark.parametrize("path", ["status/nobody/", "chargers/nobody/", "start/nobody/"])
+def test_a_charger_never_seen_is_not_found(api, path):
+    ask = api.post if path.startswith("start") else api.get
+    answer = ask(f"{BASE}/{path}", content_type="application/json")
+    assert (answer.status_code, answer.json()) == (404, {"error": "Charger not found"})
+
+
+@pytest.mark.parametrize("path", ["/api/ocpp/nothing/", "/api/ocpp/chargers", "/api/ocpp/status/a%00b/"])
+def test_a_path_that_is_none_is_json_too(api, path):
+    answer = api.get(path)
+    assert answer.status_code == 404 and set(answer.json()) == {"error"}
+
+
+def test_wrong_methods_and_bodies_have_the_one_form(api):
+    for answer, status in (
+        (api.delete(f"{BASE}/chargers/"), 405),
+        (api.post(f"{BASE}/chargers/", "{", "application/json"), 400),
+        (api.post(f"{BASE}/chargers/", "a=b", "text/plain"), 415),
+        (api.post(f"{BASE}/chargers/", "[1]", "application/json"), 400),
+    ):
+        assert answer.status_code == status and answer.json()["error"]
+
+
+def test_who_is_nobody_is_told_so(client):
+    answer = client.get(f"{BASE}/chargers/")
+    assert answer.status_code == 401 and set(answer.json()) == {"error"}
+
+
+def test_a_token_opens_the_api(client, django_user_model):
+    from rest_framework.authtoken.models import Token
+
+    token = Token.objects.create(user=django_user_model.objects.create_user("bob"))
+    assert client.get(f"{BASE}/chargers/", headers={"Authorization": f"Token {token.key}"}).status_code == 200
+
+
+def test_a_list_costs_the_same_queries_however_long(api, django_assert_max_num_queries):
+    for _ in range(5):
+        tell(a_charger(), "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
+    with django_assert_max_num_queries(6):
+        assert api.get(f"{BASE}/chargers/").json()["count"] == 5
+
+
+def test_the_schema_is_drawn_without_a_warning(api, capsys):
+    answer = api.get("/api/schema/?format=json")
+    assert answer.status_code == 200 and "/api/ocpp/tasks/{task_id}/" in answer.json()["paths"]
+    assert capsys.readouterr().err == ""
+
+
+def test_the_docs_page_needs_no_internet(api):
+    page = api.get("/api/docs/").content.decode()
+    assert "swagger-ui" in page and "https://" not in page
+
+
+def test_health_and_metrics(api):
+    a_charger()
+    assert api.get("/healthz").status_code == api.get("/readyz").status_code == 200
+    assert "ocpp_chargers_known 1" in api.get("/metrics").content.decode()

@@ -1,0 +1,228 @@
+"""The socket, against the running server: handshake, frames, takeover."""
+
+import json
+import time
+from base64 import b64encode
+from urllib.parse import quote
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from chargers import schemas
+from tests.live import an_id, eventually, exchange
+
+BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
+KEY = "0001020304050607FFFFFFFFCCCCCCCCCCCCCCCC"
+
+
+def active(live):
+    return live.get("/api/ocpp/chargers/")["active_chargers"]
+
+
+# --- handshake ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_both_spellings_of_the_path(live, slash):
+    charger_id = an_id()
+    with connect(f"{live.ws_url}/{charger_id}{slash}", subprotocols=["ocpp1.6"]) as socket:
+        assert socket.subprotocol == "ocpp1.6"
+        assert charger_id in active(live)
+
+
+@pytest.mark.parametrize("odd", ["RDAM 123", "a/b", "a/b/", "100%", "%2F", "ü€", "505 ", "a.b?c#d", "x" * 243])
+def test_an_id_may_hold_anything(live, odd):
+    charger_id = f"{an_id()[:11]}{odd}"
+    with live.socket(charger_id) as socket:
+        exchange(socket, "1", "BootNotification", BOOT)
+        assert charger_id in active(live)
+        status = live.get(f"/api/ocpp/status/{quote(charger_id, safe='')}/")["status"]
+    assert (status["charger_id"], status["connected"]) == (charger_id, True)
+
+
+@pytest.mark.parametrize(
+    "path", ["/ws/ocpp/", "/ws/ocpp", "/ws/other/505", f"/ws/ocpp/{'x' * 256}", "/ws/ocpp/%00", "/ws/ocpp/%FF"]
+)
+def test_a_path_that_names_no_charger_is_404(live, path):
+    with pytest.raises(InvalidStatus) as refused:
+        connect(live.stack.ws_url + path, subprotocols=["ocpp1.6"])
+    assert refused.value.response.status_code == 404
+
+
+@pytest.mark.parametrize("offered", [["ocpp0.1"], ["ocpp2.0.1", "ocpp1.5"]])
+def test_no_common_subprotocol_is_400_and_says_what_is_spoken(live, offered):
+    with pytest.raises(InvalidStatus) as refused:
+        live.socket(an_id(), subprotocols=offered)
+    assert refused.value.response.status_code == 400 and b"ocpp1.6" in refused.value.response.body
+
+
+def test_ours_is_chosen_among_unknown_ones(live):
+    with live.socket(an_id(), subprotocols=["ocpp0.1", "ocpp1.6"]) as socket:
+        assert socket.subprotocol == "ocpp1.6"
+
+
+def test_no_subprotocol_is_accepted_in_local_development(live):
+    with live.socket(an_id(), subprotocols=None) as socket:
+        assert socket.subprotocol is None
+        assert exchange(socket, "1", "Heartbeat", {})[:2] == [3, "1"]
+
+
+def test_a_charger_with_a_key_must_present_it(live):
+    charger_id = an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id, "authorization_key": KEY})
+
+    def basic(secret):
+        return {"Authorization": "Basic " + b64encode(charger_id.encode() + b":" + secret).decode()}
+
+    for headers in ({}, basic(b"wrong"), {"Authorization": "Bearer x"}):
+        with pytest.raises(InvalidStatus) as refused:
+            live.socket(charger_id, additional_headers=headers)
+        assert refused.value.response.status_code == 401
+    for secret in (KEY.encode(), bytes.fromhex(KEY)):
+        with live.socket(charger_id, additional_headers=basic(secret)) as socket:
+            assert still_serves(socket)
+
+
+# --- frames ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def socket(live):
+    with live.socket(an_id()) as opened:
+        yield opened
+
+
+def still_serves(socket):
+    return exchange(socket, "still", "Heartbeat", {})[:2] == [3, "still"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "[" * 5000,
+        '[9,"1","Heartbeat",{}]',
+        '[3,"unknown",{}]',
+        '[4,"u","E","",{}]',
+        '[3,"x"]',
+        b"\x00\xff",
+    ],
+)
+def test_what_can_not_be_answered_is_ignored_and_the_socket_stays(socket, text):
+    socket.send(text)
+    assert still_serves(socket)
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "code"),
+    [
+        ("Nonsense", {}, "NotImplemented"),
+        ("heartbeat", {}, "NotImplemented"),
+        ("RemoteStartTransaction", {"idTag": "A"}, "NotSupported"),
+        ("BootNotification", {}, "ProtocolError"),
+        ("BootNotification", [], "FormationViolation"),
+        ("BootNotification", BOOT | {"x": 1}, "FormationViolation"),
+        ("BootNotification", BOOT | {"iccid": 5}, "TypeConstraintViolation"),
+        ("FirmwareStatusNotification", {"status": "Bad"}, "PropertyConstraintViolation"),
+    ],
+)
+def test_a_bad_call_gets_its_call_error_and_the_socket_stays(socket, action, payload, code):
+    answer = exchange(socket, "1", action, payload)
+    assert answer[:3] == [4, "1", code] and len(answer) == 5 and answer[4] == {}
+    assert still_serves(socket)
+
+
+def test_a_call_repeated_gets_the_same_answer(live, socket):
+    start = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": "2025-02-26T12:00:00Z"}
+    assert exchange(socket, "s", "StartTransaction", start) == exchange(socket, "s", "StartTransaction", start)
+    assert exchange(socket, "s", "StartTransaction", start | {"meterStart": 5})[:2] == [4, "s"]
+
+
+def test_a_call_repeated_after_a_reconnect_changes_nothing(live):
+    charger_id = an_id()
+    values = {"connectorId": 1, "meterValue": [{"timestamp": "x", "sampledValue": [{"value": "1"}]}]}
+    for _ in range(2):
+        with live.socket(charger_id) as socket:
+            assert exchange(socket, "m", "MeterValues", values) == [3, "m", {}]
+    assert live.rows(
+        "SELECT count(*) FROM transactions_metervalue m JOIN chargers_charger c ON c.id = m.charger_id "
+        "WHERE c.charger_id = %s",
+        charger_id,
+    ) == [(1,)]
+
+
+def test_calls_that_do_not_wait_for_answers_are_answered_in_order(socket):
+    for number in range(60):
+        socket.send(json.dumps([2, str(number), "Heartbeat", {}]))
+    assert [json.loads(socket.recv(5))[1] for _ in range(60)] == [str(number) for number in range(60)]
+
+
+def test_a_frame_that_is_too_large_closes_with_1009(socket):
+    socket.send('[2,"1","DataTransfer",{"vendorId":"' + "x" * 2_000_000 + '"}]')
+    with pytest.raises(ConnectionClosed) as closed:
+        socket.recv(5)
+    assert closed.value.rcvd.code == 1009
+
+
+def test_every_action_of_a_charge_point_is_answered(live):
+    charger_id, now = an_id(), "2025-02-26T12:00:00Z"
+    reading = [{"timestamp": now, "sampledValue": [{"value": "1"}]}]
+    said = {
+        "BootNotification": BOOT,
+        "Heartbeat": {},
+        "StatusNotification": {"connectorId": 1, "errorCode": "NoError", "status": "Available"},
+        "Authorize": {"idTag": "A"},
+        "StartTransaction": {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": now},
+        "MeterValues": {"connectorId": 1, "meterValue": reading},
+        "StopTransaction": {"meterStop": 1, "timestamp": now, "transactionId": 0},
+        "DataTransfer": {"vendorId": "v"},
+        "FirmwareStatusNotification": {"status": "Idle"},
+        "DiagnosticsStatusNotification": {"status": "Idle"},
+    }
+    with live.socket(charger_id) as socket:
+        for action, payload in said.items():
+            kind, message_id, answer = exchange(socket, action, action, payload)
+            assert (kind, message_id) == (3, action)
+            schemas.check(f"{action}Response", answer)
+
+
+def test_what_is_acknowledged_is_committed(live):
+    with live.socket(charger_id := an_id()) as socket:
+        exchange(socket, "1", "FirmwareStatusNotification", {"status": "Installed"})
+        assert live.rows("SELECT firmware_status FROM chargers_charger WHERE charger_id = %s", charger_id) == [
+            ("Installed",)
+        ]
+
+
+# --- presence ----------------------------------------------------------------------------------
+
+
+def test_a_charger_that_leaves_is_no_longer_active(live):
+    with live.socket(charger_id := an_id()):
+        assert charger_id in active(live)
+    eventually(lambda: charger_id not in active(live))
+
+
+def test_the_newest_socket_wins_and_the_late_end_of_the_older_changes_nothing(live):
+    charger_id = an_id()
+    with live.socket(charger_id) as older, live.socket(charger_id) as newer:
+        with pytest.raises(ConnectionClosed) as closed:
+            older.recv(5)
+        assert closed.value.rcvd.code == 4001
+        older.close()
+        time.sleep(0.5)
+        assert charger_id in active(live) and still_serves(newer)
+        live.ask(charger_id, "ClearCache", {})
+        assert json.loads(newer.recv(5))[2] == "ClearCache"
+
+
+def test_a_charger_that_never_reads_delays_no_other(live):
+    with live.socket(an_id(), max_queue=1) as stuck, live.socket(an_id()) as socket:
+        for number in range(200):
+            stuck.send(json.dumps([2, str(number), "Heartbeat", {}]))
+        began = time.monotonic()
+        assert still_serves(socket) and time.monotonic() - began < 2

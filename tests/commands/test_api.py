@@ -1,0 +1,173 @@
+"""Commands over REST, without a charger: nothing is connected here, and no worker runs."""
+
+import pytest
+
+from commands.models import FINISHED, Command
+from tests.builders import a_charger, a_command, a_tag, a_transaction
+
+BASE = "/api/ocpp"
+
+
+@pytest.fixture(autouse=True)
+def committing(transactional_db):
+    """A task is queued when its command commits."""
+
+
+def post(api, path, body=None, **headers):
+    return api.post(f"{BASE}/{path}", body or {}, "application/json", headers=headers)
+
+
+def test_start_asks_for_a_boot_notification(api):
+    charger = a_charger()
+    answer = post(api, f"start/{charger}/")
+    command = Command.objects.get()
+    assert answer.status_code == 202
+    assert answer.json() == {
+        "status": "Remote BootNotification Command Sent",
+        "task_id": command.task_id,
+        "task_url": f"{BASE}/tasks/{command.task_id}/",
+    }
+    assert answer.headers["Location"] == f"{BASE}/tasks/{command.task_id}/"
+    assert (command.action, command.payload) == ("TriggerMessage", {"requestedMessage": "BootNotification"})
+    assert (command.state, command.requested_by, command.timeout) == ("queued", "alice", 30.0)
+
+
+def test_stop_names_the_ongoing_transaction(api):
+    transaction = a_transaction()
+    answer = post(api, f"stop/{transaction.charger}/").json()
+    assert answer["status"] == "Remote Stop Command Sent" and "warning" not in answer
+    assert Command.objects.get().payload == {"transactionId": transaction.pk}
+
+
+def test_stop_wants_a_name_where_several_are_ongoing(api):
+    first = a_transaction()
+    second = a_transaction(first.charger, connectorId=2)
+    answer = post(api, f"stop/{first.charger}/")
+    assert answer.status_code == 400
+    assert str(first.pk) in answer.json()["error"] and str(second.pk) in answer.json()["error"]
+    post(api, f"stop/{first.charger}/", {"connector_id": 2})
+    assert Command.objects.get().payload == {"transactionId": second.pk}
+
+
+@pytest.mark.parametrize("transaction_id", [-1, 0, 99])
+def test_stop_sends_any_transaction_id_it_is_given(api, transaction_id):
+    post(api, f"stop/{a_charger()}/", {"transaction_id": transaction_id})
+    assert Command.objects.get().payload == {"transactionId": transaction_id}
+
+
+def test_stop_without_a_known_transaction_lets_the_charger_decide(api):
+    answer = post(api, f"stop/{a_charger()}/")
+    assert answer.status_code == 202 and "transactionId 0" in answer.json()["warning"]
+    assert Command.objects.get().payload == {"transactionId": 0}
+
+
+def test_stop_falls_back_on_the_latest_transaction(api):
+    transaction = a_transaction()
+    from tests.builders import NOON, tell
+
+    tell(transaction.charger, "StopTransaction", transactionId=transaction.pk, meterStop=2000, timestamp=NOON)
+    assert str(transaction.pk) in post(api, f"stop/{transaction.charger}/").json()["warning"]
+
+
+def test_authorize_starts_remotely_and_tells_the_central_verdict(api):
+    a_tag("ABC")
+    answer = post(api, f"authorize/{a_charger()}/", {"id_tag": "ABC"}).json()
+    assert answer["status"] == "Authorization command sent for id_tag ABC"
+    assert answer["id_tag_status"] == "Accepted"
+    assert Command.objects.get().payload == {"idTag": "ABC"}
+
+
+def test_authorize_has_a_default_tag(api):
+    answer = post(api, f"authorize/{a_charger()}/").json()
+    assert answer["status"] == "Authorization command sent for id_tag default-id-tag"
+    assert answer["id_tag_status"] == "Invalid"
+
+
+def test_any_command_keeps_the_order_of_its_members(api):
+    payload = {"vendorId": "v", "data": "d", "messageId": "m"}
+    body = {"charger_id": a_charger().charger_id, "action": "DataTransfer", "payload": payload, "timeout": 5}
+    answer = post(api, "commands/", body)
+    task = answer.json()
+    assert answer.status_code == 202 and answer.headers["Location"] == task["task_url"]
+    assert list(Command.objects.get().payload) == list(payload)
+    assert (task["state"], task["outcome"], task["timeout"], task["simulated"]) == ("queued", None, 5.0, False)
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "field"),
+    [
+        ("Reset", {"type": "Warm"}, "type"),
+        ("Reset", {}, "type"),
+        ("Reset", {"type": "Soft", "hard": 1}, "hard"),
+        ("UnlockConnector", {"connectorId": "1"}, "connectorId"),
+        ("Reboot", {}, "action"),
+        ("Reset", "Soft", "payload"),
+    ],
+)
+def test_a_payload_that_breaks_its_schema_is_refused_with_its_field(api, action, payload, field):
+    body = {"charger_id": a_charger().charger_id, "action": action, "payload": payload}
+    answer = post(api, "commands/", body)
+    assert answer.status_code == 400 and field in answer.json()["fields"]
+    assert not Command.objects.exists()
+
+
+def test_what_the_charger_is_meant_to_refuse_is_sent(api):
+    body = {"charger_id": a_charger().charger_id, "action": "UnlockConnector", "payload": {"connectorId": 99}}
+    assert post(api, "commands/", body).status_code == 202
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 1e9, "soon"])
+def test_a_timeout_must_make_sense(api, timeout):
+    answer = post(api, f"start/{a_charger()}/", {"timeout": timeout})
+    assert answer.status_code == 400 and "timeout" in answer.json()["fields"]
+
+
+def test_the_same_idempotency_key_and_body_is_the_same_task(api):
+    charger = a_charger()
+    first, second = (post(api, f"start/{charger}/", Idempotency_Key="k").json() for _ in range(2))
+    assert first["task_id"] == second["task_id"] and Command.objects.count() == 1
+    assert post(api, f"start/{charger}/", {"timeout": 5}, Idempotency_Key="k").status_code == 409
+    assert post(api, f"stop/{charger}/", Idempotency_Key="k").status_code == 409
+
+
+def test_too_many_waiting_commands_are_refused(api, settings):
+    charger = a_charger()
+    for _ in range(settings.OCPP_QUEUE_LIMIT):
+        a_command(charger)
+    answer = post(api, f"start/{charger}/")
+    assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0
+    assert post(api, f"start/{a_charger()}/").status_code == 202
+
+
+def test_an_unknown_task_is_not_found(api):
+    answer = api.get(f"{BASE}/tasks/8c1/")
+    assert (answer.status_code, answer.json()) == (404, {"error": "Task not found"})
+
+
+def test_a_task_tells_a_simulated_result_from_a_response(api):
+    made = a_command(state=FINISHED, outcome="timed_out", simulated=True, simulated_response={"status": "Accepted"})
+    task = api.get(f"{BASE}/tasks/{made.task_id}/").json()
+    assert (task["response"], task["result"], task["simulated"]) == (None, {"status": "Accepted"}, True)
+    assert (task["outcome"], task["error"], task["transaction_id"], task["late_response"]) == (
+        "timed_out",
+        None,
+        None,
+        None,
+    )
+
+
+def test_a_wait_that_is_too_long_is_refused(api):
+    assert api.get(f"{BASE}/tasks/{a_command().task_id}/?wait=31").status_code == 400
+
+
+def test_commands_are_listed_newest_first_and_filtered(api, django_assert_max_num_queries):
+    old = a_command(state=FINISHED, outcome="answered")
+    new = a_command(action="Reset", payload={"type": "Soft"})
+
+    def found(query):
+        return [task["task_id"] for task in api.get(f"{BASE}/commands/?{query}").json()["results"]]
+
+    with django_assert_max_num_queries(5):
+        assert found("") == [new.task_id, old.task_id]
+    assert found(f"charger_id={new.charger}") == found("action=Reset") == found("state=queued") == [new.task_id]
+    assert found("outcome=answered") == [old.task_id] and found("simulated=true") == []

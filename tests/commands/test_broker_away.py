@@ -1,0 +1,27 @@
+"""A broker that is away: a clear 503, and nothing half-submitted."""
+
+import subprocess
+import sys
+
+from config.stack.stack import PROJECT
+from tests.live import an_id
+
+ASK = """
+import django
+django.setup()
+from django.test import Client
+answer = Client(headers={"Host": "127.0.0.1"}).post("/api/ocpp/start/CHARGER/", content_type="application/json")
+print(answer.status_code, answer.json())
+"""
+
+
+def test_nothing_is_left_behind_when_the_broker_is_away(live):
+    charger_id = an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    env = live.stack.env | {"REDIS_URL": "redis://127.0.0.1:1/0", "DJANGO_SETTINGS_MODULE": "config.settings"}
+    script = ASK.replace("CHARGER", charger_id)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("503 {'error': 'Redis, the message broker, is away.")
+    assert live.get(f"/api/ocpp/commands/?charger_id={charger_id}")["count"] == 0

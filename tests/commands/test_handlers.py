@@ -1,0 +1,71 @@
+"""What the socket asks of commands: claims and late replies."""
+
+import pytest
+from django.db import IntegrityError
+
+from commands.handlers import claim, late_reply
+from commands.models import ANSWERED, FINISHED, SENT, TIMED_OUT, Command
+from tests.builders import a_charger, a_command
+
+pytestmark = pytest.mark.django_db
+
+
+def pair(command):
+    return (command.charger_id, command.task_id)
+
+
+def test_a_command_is_claimed_once():
+    command = a_command()
+    assert claim([pair(command)]) == [True]
+    assert claim([pair(command)]) == [False]
+    command.refresh_from_db()
+    assert command.state == SENT and command.sent_at
+
+
+def test_another_charger_can_not_claim_it():
+    assert claim([(a_charger().pk, a_command().task_id)]) == [False]
+
+
+def test_a_finished_command_is_not_claimed():
+    assert claim([pair(a_command(state=FINISHED, outcome=TIMED_OUT))]) == [False]
+
+
+def test_a_charger_is_asked_one_thing_at_a_time():
+    first = a_command()
+    second = a_command(first.charger)
+    other = a_command()
+    assert claim([pair(first)]) == [True]
+    assert claim([pair(second), pair(other)]) == [False, True]
+
+
+def test_the_database_holds_it_too():
+    first = a_command(state=SENT)
+    with pytest.raises(IntegrityError):
+        a_command(first.charger, state=SENT)
+
+
+def test_a_late_reply_rewrites_nothing_else():
+    command = a_command(state=FINISHED, outcome=TIMED_OUT, simulated=True, simulated_response={"status": "Accepted"})
+    assert late_reply([(*pair(command), {"type": "reply", "payload": {"status": "Rejected"}})]) == [True]
+    command.refresh_from_db()
+    assert command.late_response == {"status": "Rejected"}
+    assert (command.outcome, command.response, command.simulated) == (TIMED_OUT, None, True)
+
+
+def test_a_second_answer_to_an_answered_command_is_not_kept():
+    command = a_command(state=FINISHED, outcome=ANSWERED, response={"status": "Accepted"})
+    assert late_reply([(*pair(command), {"type": "reply", "payload": {}})]) == [True]
+    assert Command.objects.get(pk=command.pk).late_response is None
+
+
+def test_a_reply_of_another_charger_or_to_nothing_is_dropped():
+    command = a_command(state=FINISHED, outcome=TIMED_OUT)
+    event = {"type": "reply", "payload": {}}
+    assert late_reply([(a_charger().pk, command.task_id, event), (command.charger_id, "x", event)]) == [False, False]
+    command.refresh_from_db()
+    assert command.late_response is None
+
+
+def test_a_command_that_was_never_sent_has_no_reply():
+    command = a_command()
+    assert late_reply([(*pair(command), {"type": "reply", "payload": {}})]) == [False]

@@ -1,0 +1,197 @@
+"""The path of a command through real processes, to a charger that is the `ocpp` library's client."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from ocpp.exceptions import InternalError
+
+from config.celery import app
+from tests.live import an_id, eventually
+
+RESET = {"type": "Soft"}
+ACCEPTED = {"status": "Accepted"}
+
+
+def sent(live, task):
+    """The task once its CALL was written."""
+    path = f"/api/ocpp/tasks/{task['task_id']}/"
+    return eventually(lambda: (shown := live.get(path))["state"] != "queued" and shown)
+
+
+@pytest.mark.parametrize("status", ["Accepted", "Rejected"])
+def test_an_answer_is_recorded_as_it_is(live, status):
+    with live.charger(an_id(), Reset={"status": status}) as charger:
+        task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
+    assert (task["state"], task["outcome"], task["simulated"]) == ("finished", "answered", False)
+    assert task["response"] == task["result"] == {"status": status}
+    assert task["simulated_response"] is None and task["error"] is None
+    assert task["created_at"] <= task["sent_at"] <= task["finished_at"]
+    frame = json.loads(charger.received[0])
+    assert frame == [2, task["task_id"], "Reset", RESET] and " " not in charger.received[0]
+
+
+def test_a_call_error_is_an_outcome_of_its_own(live):
+    with live.charger(an_id(), Reset=InternalError("out of order", {"a": 1})) as charger:
+        task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
+    assert (task["outcome"], task["simulated"], task["response"], task["result"]) == ("call_error", False, None, None)
+    assert task["error"] == {"code": "InternalError", "description": "out of order", "details": {"a": 1}}
+
+
+@pytest.mark.parametrize("reply", [{}, {"status": "Maybe"}, "text", {"status": "Accepted", "more": 1}])
+def test_a_reply_that_breaks_its_schema_is_kept_and_called_invalid(live, reply):
+    with live.socket(charger_id := an_id()) as socket:
+        task = live.ask(charger_id, "Reset", RESET)
+        socket.send(json.dumps([3, json.loads(socket.recv(5))[1], reply]))
+        task = live.finished(task)
+    assert (task["outcome"], task["simulated"], task["response"]) == ("invalid_response", False, reply)
+    assert task["error"]["description"]
+
+
+def test_a_silent_charger_ends_as_simulated(live):
+    with live.charger(an_id(), Reset=None) as charger:
+        task = live.finished(live.ask(charger.charger_id, "Reset", RESET, timeout=1))
+    assert (task["outcome"], task["simulated"], task["response"]) == ("timed_out", True, None)
+    assert task["result"] == task["simulated_response"] == ACCEPTED and task["sent_at"]
+
+
+def test_a_simulated_acceptance_changes_nothing(live):
+    with live.charger(charger_id := an_id(), SendLocalList=None):
+        task = live.ask(charger_id, "SendLocalList", {"updateType": "Full"}, timeout=1)
+        assert task["payload"]["listVersion"] == 1 and live.finished(task)["simulated"]
+    assert live.get(f"/api/ocpp/chargers/{charger_id}/")["local_list_version"] == 0
+
+
+def test_a_real_acceptance_moves_the_list_version(live):
+    with live.charger(charger_id := an_id(), SendLocalList=ACCEPTED):
+        live.finished(live.ask(charger_id, "SendLocalList", {"updateType": "Full"}))
+    assert live.get(f"/api/ocpp/chargers/{charger_id}/")["local_list_version"] == 1
+
+
+def test_a_charger_that_is_not_connected_is_waited_for_and_then_told(live):
+    charger_id = an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    began = time.monotonic()
+    task = live.finished(live.ask(charger_id, "Reset", RESET, timeout=1.5))
+    assert 1.4 < time.monotonic() - began < 4
+    assert (task["outcome"], task["simulated"], task["sent_at"]) == ("not_connected", True, None)
+
+
+def test_a_charger_that_connects_while_its_command_waits_gets_it(live):
+    charger_id = an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    task = live.ask(charger_id, "Reset", RESET, timeout=4)
+    time.sleep(1)
+    with live.charger(charger_id, Reset=ACCEPTED) as charger:
+        task = live.finished(task)
+    assert task["outcome"] == "answered" and len(charger.received) == 1
+
+
+def test_a_connection_that_ends_before_the_answer_is_lost_not_timed_out(live):
+    with live.charger(an_id(), Reset=None) as charger:
+        task = live.ask(charger.charger_id, "Reset", RESET, timeout=20)
+        sent(live, task)
+        charger.drop()
+        charger.reconnect()
+        task = live.finished(task)
+        assert len(charger.received) == 1
+    assert (task["outcome"], task["simulated"], task["response"]) == ("connection_lost", True, None)
+
+
+def test_an_answer_that_comes_too_late_is_kept_and_rewrites_nothing(live):
+    with live.charger(an_id(), Reset=2) as charger:
+        task = live.finished(live.ask(charger.charger_id, "Reset", RESET, timeout=1))
+        assert (task["outcome"], task["late_response"]) == ("timed_out", None)
+        path = f"/api/ocpp/tasks/{task['task_id']}/"
+        late = eventually(lambda: (shown := live.get(path))["late_response"] and shown)
+    assert late["late_response"] == ACCEPTED
+    assert {k: v for k, v in late.items() if k != "late_response"} == {
+        k: v for k, v in task.items() if k != "late_response"
+    }
+
+
+def test_an_answer_on_a_new_socket_is_late(live):
+    with live.socket(charger_id := an_id()) as first:
+        task = live.ask(charger_id, "Reset", RESET, timeout=20)
+        message_id = json.loads(first.recv(5))[1]
+    assert live.finished(task)["outcome"] == "connection_lost"
+    with live.socket(charger_id) as second:
+        second.send(json.dumps([3, message_id, ACCEPTED]))
+        path = f"/api/ocpp/tasks/{message_id}/"
+        assert eventually(lambda: live.get(path)["late_response"]) == ACCEPTED
+
+
+def test_another_chargers_answer_is_not_taken(live):
+    with live.socket(charger_id := an_id()) as socket, live.socket(an_id()) as stranger:
+        task = live.ask(charger_id, "Reset", RESET, timeout=2)
+        message_id = json.loads(socket.recv(5))[1]
+        stranger.send(json.dumps([3, message_id, ACCEPTED]))
+        task = live.finished(task)
+    assert (task["outcome"], task["late_response"]) == ("timed_out", None)
+
+
+def test_a_task_delivered_twice_is_sent_once(live):
+    with live.charger(an_id(), Reset=1.5) as charger:
+        task = live.ask(charger.charger_id, "Reset", RESET)
+        for _ in range(3):
+            app.send_task("commands.Reset", [charger.charger_id], task_id=task["task_id"])
+        task = live.finished(task)
+        time.sleep(1)
+        assert len(charger.received) == 1
+    assert task["outcome"] == "answered"
+
+
+def test_a_charger_is_asked_one_thing_at_a_time_in_order(live):
+    with live.charger(an_id(), Reset=0.4, ClearCache=0.4) as charger:
+        actions = ["Reset", "ClearCache", "Reset", "ClearCache"]
+        tasks = [live.ask(charger.charger_id, a, RESET if a == "Reset" else {}) for a in actions]
+        tasks = [live.finished(task) for task in tasks]
+    assert [json.loads(frame)[2] for frame in charger.received] == actions
+    for earlier, later in zip(tasks, tasks[1:], strict=False):
+        assert earlier["finished_at"] <= later["sent_at"]
+
+
+def test_waiting_for_its_turn_does_not_eat_a_commands_own_timeout(live):
+    with live.charger(an_id(), Reset=None, ClearCache=1) as charger:
+        live.ask(charger.charger_id, "Reset", RESET, timeout=2)
+        task = live.finished(live.ask(charger.charger_id, "ClearCache", {}, timeout=1.5))
+    assert task["outcome"] == "answered"
+
+
+def test_a_command_that_never_had_its_turn_was_never_sent(live):
+    with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger:
+        live.ask(charger.charger_id, "Reset", RESET, timeout=8)
+        task = live.finished(live.ask(charger.charger_id, "ClearCache", {}))
+        assert (task["outcome"], task["sent_at"], task["simulated"]) == ("timed_out", None, True)
+        assert len(charger.received) == 1
+
+
+def test_silent_chargers_delay_no_other(live):
+    silent = [an_id() for _ in range(30)]
+    for charger_id in silent:
+        live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    with live.charger(an_id(), Reset=ACCEPTED) as charger, ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda charger_id: live.ask(charger_id, "Reset", RESET, timeout=4), silent))
+        began = time.monotonic()
+        task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
+        assert task["outcome"] == "answered" and time.monotonic() - began < 2
+
+
+def test_a_charger_may_call_while_it_is_asked(live):
+    with live.socket(charger_id := an_id()) as socket:
+        task = live.ask(charger_id, "Reset", RESET)
+        message_id = json.loads(socket.recv(5))[1]
+        socket.send(json.dumps([2, "h", "Heartbeat", {}]))
+        assert json.loads(socket.recv(5))[:2] == [3, "h"]
+        socket.send(json.dumps([3, message_id, ACCEPTED]))
+        assert live.finished(task)["outcome"] == "answered"
+
+
+def test_results_are_in_django_celery_results_too(live):
+    with live.charger(an_id(), Reset=ACCEPTED) as charger:
+        task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
+    query = "SELECT task_name, status, result FROM django_celery_results_taskresult WHERE task_id = %s"
+    name, status, result = eventually(lambda: live.rows(query, task["task_id"]))[0]
+    assert (name, status) == ("commands.Reset", "SUCCESS")
+    assert json.loads(result) == {"outcome": "answered", "simulated": False, "result": ACCEPTED}

@@ -1,0 +1,53 @@
+"""Settings: a wrong environment variable is named, and an open API needs a closed machine."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from config.stack.stack import PROJECT
+
+
+def check(**environment):
+    """(exit code, last line) of loading the settings with `environment`."""
+    env = os.environ | {"API_AUTH": "token", "DEBUG": "0", "SECRET_KEY": "x"} | environment
+    done = subprocess.run(
+        [sys.executable, "-c", "import config.settings"],
+        cwd=PROJECT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("DEBUG", "perhaps"),
+        ("OCPP_COMMAND_TIMEOUT", "-1"),
+        ("OCPP_UNKNOWN_CHARGERS", "maybe"),
+        ("API_AUTH", "off"),
+        ("DATABASE_URL", "mysql://localhost/x"),
+        ("DATABASE_URL", "nonsense"),
+        ("REDIS_URL", "localhost:6379"),
+        ("SECRET_KEY", ""),
+    ],
+)
+def test_a_wrong_variable_is_named(name, value):
+    code, said = check(**{name: value})
+    assert code != 0 and name in said and "ImproperlyConfigured" in said
+
+
+@pytest.mark.parametrize("environment", [{"DEBUG": "0"}, {"DEBUG": "1", "HOST": "0.0.0.0"}])
+def test_an_open_api_needs_debug_and_loopback(environment):
+    code, said = check(API_AUTH="none", **environment)
+    assert code != 0 and "API_AUTH=none" in said
+
+
+def test_an_open_api_for_local_development():
+    assert check(API_AUTH="none", DEBUG="1", HOST="127.0.0.1")[0] == 0

@@ -1,0 +1,151 @@
+"""`make run`: starts in order, says what is wrong, leaves nothing behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from config.stack.stack import PROJECT
+from tests.live import eventually
+from tests.servers import free_port
+
+
+class Run:
+    """`python -m config.stack run` in a folder of its own."""
+
+    def __init__(self, folder, **environment):
+        self.folder, self.port = folder, free_port()
+        dropped = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG", "API_AUTH", "MAKELEVEL")
+        env = {name: value for name, value in os.environ.items() if name not in dropped}
+        env |= {
+            "RUN_DIR": str(folder),
+            "PORT": str(self.port),
+            "FLOWER_PORT": str(free_port()),
+            "WEB_CONCURRENCY": "1",
+        }
+        self.said = folder.parent / f"{folder.name}.out"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "config.stack", "run"],
+            cwd=PROJECT,
+            env=env | environment,
+            stdout=self.said.open("w"),
+            stderr=subprocess.STDOUT,
+        )
+
+    def output(self):
+        return self.said.read_text()
+
+    def until_up(self):
+        eventually(lambda: "Ctrl-C stops everything" in self.output() or self.process.poll() is not None, 60)
+        assert self.process.poll() is None, self.output()
+        return self
+
+    def family(self):
+        """The pids of every process that was started for this folder or by it."""
+        listed = subprocess.run(["ps", "-eo", "pid,ppid,stat"], capture_output=True, text=True, check=True).stdout
+        rows = [line.split() for line in listed.splitlines()[1:]]
+        parents = {int(pid): int(parent) for pid, parent, stat in rows if not stat.startswith("Z")}
+        found = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found
+
+
+def alive(pids):
+    def running(pid):
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                return stat.read().rpartition(")")[2].split()[0] != "Z"
+        except FileNotFoundError:
+            return False
+
+    return {pid for pid in pids if running(pid)}
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@linux
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_it_starts_and_stops_within_ten_seconds_leaving_no_process(tmp_path, signal_number):
+    run = Run(tmp_path / "run").until_up()
+    said = run.output()
+    order = ["PostgreSQL ready", "Redis ready", "Migrations ready", "Web ready", "worker 1 ready", "Flower ready"]
+    places = [said.index(part) for part in order]
+    assert places == sorted(places) and f"http://127.0.0.1:{run.port}/admin/" in said
+    family = run.family()
+    assert len(family) > 5
+    began = time.monotonic()
+    run.process.send_signal(signal_number)
+    assert run.process.wait(15) == 0 and time.monotonic() - began < 10
+    assert not alive(family)
+
+
+@linux
+def test_killed_its_children_go_too_and_the_next_run_recovers(tmp_path):
+    run = Run(tmp_path / "run").until_up()
+    family = run.family()
+    run.process.kill()
+    run.process.wait()
+    eventually(lambda: not alive(family))
+    again = Run(tmp_path / "run")
+    try:
+        again.until_up()
+        assert urllib.request.urlopen(f"http://127.0.0.1:{again.port}/readyz").status == 200
+        assert "Admin user" not in again.output()  # the data is the same
+    finally:
+        again.process.terminate()
+        again.process.wait(15)
+
+
+@linux
+def test_a_process_that_dies_is_started_again(tmp_path):
+    run = Run(tmp_path / "run").until_up()
+    try:
+        (worker,) = [pid for pid in run.family() if b"worker1@" in open(f"/proc/{pid}/cmdline", "rb").read()]
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: "worker 1 ended by itself" in run.output())
+    finally:
+        run.process.terminate()
+        run.process.wait(15)
+
+
+def test_a_busy_port_is_named(tmp_path):
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        run = Run(tmp_path / "run", PORT=str(port))
+        assert run.process.wait(30) == 1
+    assert f"Port {port} on 127.0.0.1 can't be used" in run.output() and "Traceback" not in run.output()
+
+
+def test_a_damaged_folder_is_named(tmp_path):
+    data = tmp_path / "run" / "postgres"
+    data.mkdir(parents=True)
+    (data / "base").mkdir()
+    run = Run(tmp_path / "run")
+    assert run.process.wait(30) == 1
+    assert f"{data} holds no PostgreSQL database" in run.output() and "Traceback" not in run.output()
+
+
+def test_a_wrong_setting_is_named(tmp_path):
+    run = Run(tmp_path / "run", OCPP_UNKNOWN_CHARGERS="perhaps")
+    assert run.process.wait(30) == 1
+    assert "OCPP_UNKNOWN_CHARGERS" in run.output() and "Traceback" not in run.output()
+
+
+def test_a_second_one_in_the_same_folder_is_refused(tmp_path):
+    first = Run(tmp_path / "run").until_up()
+    second = Run(tmp_path / "run")
+    try:
+        assert second.process.wait(30) == 1
+        assert "running already" in second.output()
+    finally:
+        first.process.terminate()
+        first.process.wait(15)

@@ -1,0 +1,93 @@
+"""MeterValues (OCPP 1.6 §4.7)."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import NOON, a_charger, a_transaction, tell
+from transactions.models import MeterValue
+
+pytestmark = pytest.mark.django_db
+
+
+def measure(charger, *sampled, transaction_id=None, connector_id=1):
+    more = {} if transaction_id is None else {"transactionId": transaction_id}
+    values = [{"timestamp": NOON, "sampledValue": list(sampled)}]
+    return tell(charger, "MeterValues", connectorId=connector_id, meterValue=values, **more)
+
+
+def test_every_sampled_value_is_a_row_with_all_it_says():
+    transaction = a_transaction()
+    sample = {
+        "value": "16.5",
+        "measurand": "Current.Import",
+        "unit": "A",
+        "phase": "L1",
+        "context": "Trigger",
+        "location": "Inlet",
+        "format": "Raw",
+    }
+    assert measure(transaction.charger, sample, {"value": "1500"}, transaction_id=transaction.pk) == {}
+    current, energy = MeterValue.objects.order_by("id")
+    assert {name: getattr(current, name) for name in sample} == sample
+    assert (current.number, current.transaction) == (Decimal("16.5"), transaction)
+    assert (energy.measurand, energy.unit, energy.context) == (
+        "Energy.Active.Import.Register",
+        "Wh",
+        "Sample.Periodic",
+    )
+
+
+@pytest.mark.parametrize("value", ["", "1e999999", "NaN", "signed:0xFF", "9" * 400])
+def test_a_value_that_is_no_number_is_kept_as_sent(value):
+    measure(a_charger(), {"value": value})
+    kept = MeterValue.objects.get()
+    assert (kept.value, kept.number) == (value, None)
+
+
+@pytest.mark.parametrize("transaction_id", [None, -1, 2**31 - 1])
+def test_readings_of_no_known_transaction_are_kept_unlinked(transaction_id):
+    assert measure(a_charger(), {"value": "1"}, transaction_id=transaction_id) == {}
+    kept = MeterValue.objects.get()
+    assert (kept.transaction, kept.reported_transaction_id) == (None, transaction_id)
+
+
+def test_readings_are_not_linked_to_another_chargers_transaction():
+    transaction = a_transaction()
+    measure(a_charger(), {"value": "9999"}, transaction_id=transaction.pk)
+    assert MeterValue.objects.get().transaction is None
+
+
+@pytest.mark.parametrize(
+    ("sample", "energy"),
+    [
+        ({"value": "1500"}, 500),
+        ({"value": "1.5", "unit": "kWh"}, 500),
+        ({"value": "1500", "phase": "L1"}, None),
+        ({"value": "1500", "measurand": "Power.Active.Import", "unit": "W"}, None),
+        ({"value": "10"}, 0),
+    ],
+)
+def test_the_energy_register_moves_the_transaction_on(sample, energy):
+    transaction = a_transaction()
+    measure(transaction.charger, sample, transaction_id=transaction.pk)
+    transaction.refresh_from_db()
+    assert transaction.energy_wh == energy
+
+
+def test_a_late_lower_register_does_not_move_it_back():
+    transaction = a_transaction()
+    for register in ("2000", "1500"):
+        measure(transaction.charger, {"value": register}, transaction_id=transaction.pk)
+    transaction.refresh_from_db()
+    assert transaction.energy_wh == 1000
+
+
+def test_readings_do_not_revive_a_closed_transaction():
+    transaction = a_transaction()
+    charger = transaction.charger
+    tell(charger, "StopTransaction", transactionId=transaction.pk, meterStop=3000, timestamp=NOON)
+    measure(charger, {"value": "9000"}, transaction_id=transaction.pk)
+    transaction.refresh_from_db()
+    assert (transaction.status, transaction.energy_wh) == ("Completed", 2000)
+    assert MeterValue.objects.get().transaction == transaction

@@ -1,6 +1,7 @@
 """`python -m config.stack run|demo`: start everything, say where it is, and stop it all on Ctrl-C.
 
-`python -m config.stack manage …` is Django's manage.py against what is running here.
+`python -m config.stack manage …` is Django's manage.py against what is running here; `web`, `worker` and
+`flower` are the three programs alone, for containers: the environment says where PostgreSQL and Redis are.
 """
 
 import os
@@ -9,11 +10,19 @@ import sys
 import threading
 from pathlib import Path
 
+from config.stack import programs
 from config.stack.processes import CannotStart, die_with_parent
-from config.stack.stack import ADMIN, PROJECT, Stack
+from config.stack.stack import ADMIN, LOCAL_DEFAULTS, PROJECT, Stack
 
 RUN_DIR = Path(os.environ.get("RUN_DIR", PROJECT / ".run")).resolve()
 DEMO_CHARGERS = ["505", "506", "507"]
+PROGRAMS = {
+    "web": lambda env: programs.web(
+        "--host", env["HOST"], "--port", env["PORT"], "--workers", env["WEB_CONCURRENCY"]
+    ),
+    "worker": lambda env: programs.worker("worker", env["WORKER_CONCURRENCY"]),
+    "flower": lambda env: programs.flower(env["HOST"], env["FLOWER_PORT"]),
+}
 BANNER = """
 OCPP 1.6-J central system is up.
 
@@ -31,9 +40,13 @@ Logs are in {logs}. Ctrl-C stops everything.
 def main():
     what = sys.argv[1] if len(sys.argv) > 1 else "run"
     if what == "manage":
-        return _manage(sys.argv[2:])
+        _manage(sys.argv[2:])
+    if what in PROGRAMS:
+        os.environ.setdefault("HOST", "0.0.0.0")  # the settings must know: it closes what is for loopback only
+        argv = PROGRAMS[what](LOCAL_DEFAULTS | dict(os.environ))
+        os.execv(argv[0], argv)
     if what not in ("run", "demo"):
-        sys.exit("usage: python -m config.stack run|demo|manage")
+        sys.exit("usage: python -m config.stack run|demo|manage|web|worker|flower")
     if "MAKELEVEL" in os.environ:  # if make is killed, everything goes
         die_with_parent(signal.SIGTERM)
     stopping = threading.Event()

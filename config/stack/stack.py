@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from config.stack import programs
 from config.stack.processes import CannotStart, Child
 from config.stack.servers import Postgres, Redis, private_folder
 
@@ -34,20 +35,6 @@ LOCAL_DEFAULTS = {
     "OCPP_UNKNOWN_CHARGERS": "accept",
     "OCPP_REQUIRE_SUBPROTOCOL": "0",
 }
-# Ping and pong find dead sockets within 40 s; a frame larger than 1 MiB closes its socket with 1009.
-UVICORN = [
-    *("-m", "uvicorn", "config.asgi:application", "--ws", "websockets-sansio", "--lifespan", "off"),
-    *("--ws-ping-interval", "20", "--ws-ping-timeout", "20", "--ws-max-size", str(1024 * 1024)),
-    *(
-        "--ws-per-message-deflate",
-        "false",
-        "--no-access-log",
-        "--log-level",
-        "warning",
-        "--timeout-graceful-shutdown",
-        "3",
-    ),
-]
 
 
 class Stack:
@@ -213,18 +200,14 @@ class Stack:
 
     def _start_web(self, listening):
         with self._progress("Web"):
-            arguments = [sys.executable, *UVICORN, "--fd", str(listening.fileno())]
+            arguments = programs.web("--fd", str(listening.fileno()))
             for number in range(1, self._number("WEB_CONCURRENCY") + 1):
                 self.start_child(f"web {number}", arguments, pass_fds=(listening.fileno(),))
             self.children[-1].wait_until(lambda: self._http(f"{self.url}/readyz") == 200)
 
     def _start_worker(self, number):
         with self._progress(f"Celery worker {number}"):
-            arguments = [
-                *(sys.executable, "-m", "celery", "-A", "config", "worker", "-P", "gevent"),
-                *("-c", self.env["WORKER_CONCURRENCY"], "-n", f"worker{number}@%h"),
-                *("--without-gossip", "--without-mingle", "--loglevel", "INFO"),
-            ]
+            arguments = programs.worker(f"worker{number}", self.env["WORKER_CONCURRENCY"])
             # TERM lets tasks finish, QUIT hands them back to the queue.
             signals = [(signal.SIGTERM, 1.5), (signal.SIGQUIT, 1.5), (signal.SIGKILL, 1)]
             child = self.start_child(f"worker {number}", arguments, signals=signals)
@@ -232,12 +215,8 @@ class Stack:
 
     def _start_flower(self, port):
         with self._progress("Flower"):
-            # Handed over in the environment: a command line is everybody's to read.
             env = {"FLOWER_BASIC_AUTH": f"{ADMIN}:{self.password}"}
-            arguments = [
-                *(sys.executable, "-m", "celery", "-A", "config", "flower"),
-                *(f"--address={self.env['HOST']}", f"--port={port}"),
-            ]
+            arguments = programs.flower(self.env["HOST"], port)
             child = self.start_child("Flower", arguments, env=env)
             child.wait_until(lambda: self._http(f"http://{self.host}:{port}/") in (200, 401))
 

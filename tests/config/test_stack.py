@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -107,7 +108,7 @@ def test_killed_its_children_go_too_and_the_next_run_recovers(tmp_path):
 def test_a_process_that_dies_is_started_again(tmp_path):
     run = Run(tmp_path / "run").until_up()
     try:
-        (worker,) = [pid for pid in run.family() if b"worker1@" in open(f"/proc/{pid}/cmdline", "rb").read()]
+        (worker,) = [pid for pid in run.family() if b"worker1@" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         os.kill(worker, signal.SIGKILL)
         eventually(lambda: "worker 1 ended by itself" in run.output())
     finally:

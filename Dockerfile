@@ -1,0 +1,21 @@
+# One image for web, worker and flower; what it runs is said in docker-compose.yml.
+FROM python:3.13-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1
+WORKDIR /app
+RUN useradd --system --uid 10001 --no-create-home ocpp
+
+COPY requirements.txt .
+RUN pip install --disable-pip-version-check -r requirements.txt
+
+COPY manage.py .
+COPY config config
+COPY chargers chargers
+COPY transactions transactions
+COPY commands commands
+# The key is for this one step, which uses none; nothing of it stays in the image.
+RUN SECRET_KEY=unused python manage.py collectstatic --noinput
+
+USER ocpp
+EXPOSE 8000
+CMD ["python", "-m", "config.stack", "web"]

@@ -1,8 +1,12 @@
 """Commands in the admin, and the common ones as actions on chargers and transactions."""
 
+import json
+
 from django.contrib import admin, messages
 from django.urls import reverse
 from django.utils.html import format_html
+from django_celery_results.admin import TaskResultAdmin as LibraryTaskResultAdmin
+from django_celery_results.models import GroupResult, TaskResult
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 from rest_framework.exceptions import APIException
@@ -61,6 +65,17 @@ ChargerAdmin.actions = [*ChargerAdmin.actions, *(_action_on_chargers(*row) for r
 TransactionAdmin.actions = [*TransactionAdmin.actions, stop_remotely]
 
 
+def _json(field, title):
+    """A read-only column that shows a JSON field as JSON."""
+
+    @admin.display(description=title, empty_value="-")
+    def shown(self, command):
+        value = getattr(command, field)
+        return None if value is None else json.dumps(value, ensure_ascii=False)
+
+    return shown
+
+
 @admin.register(Command)
 class CommandAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["created_at", "charger", "action", "state", "what_came_of_it", "shown_result", "requested_by"]
@@ -68,6 +83,16 @@ class CommandAdmin(ReadOnly, admin.ModelAdmin):
     search_fields = ["=task_id", "charger__charger_id", "requested_by"]
     list_select_related = ["charger"]
     date_hierarchy = "created_at"
+    asked = _json("payload", "payload")
+    response = _json("response", "response")
+    error = _json("error", "error")
+    late = _json("late_response", "late response")
+    fieldsets = [
+        (None, {"fields": ["charger", "action", "asked", "timeout", "requested_by", "task_id", "warning"]}),
+        ("What came of it", {"fields": ["state", "what_came_of_it", "shown_result", "response", "error", "late"]}),
+        ("When", {"fields": ["created_at", "sent_at", "finished_at", "transaction"]}),
+    ]
+    readonly_fields = ["asked", "what_came_of_it", "shown_result", "response", "error", "late"]
 
     @admin.display(description="outcome", ordering="outcome")
     def what_came_of_it(self, command):
@@ -77,7 +102,16 @@ class CommandAdmin(ReadOnly, admin.ModelAdmin):
     def shown_result(self, command):
         """A simulated result must never be taken for an answer."""
         if command.simulated:
-            return format_html("<em>no answer; simulated: {}</em>", command.simulated_response)
+            simulated = json.dumps(command.simulated_response)
+            return format_html("<em>no answer; simulated: {}</em>", simulated)
         if command.error:
             return f"{command.error.get('code')}: {command.error.get('description')}"
-        return command.response
+        return None if command.response is None else json.dumps(command.response, ensure_ascii=False)
+
+
+class TaskResultAdmin(ReadOnly, LibraryTaskResultAdmin):
+    """What Celery kept of a task: history, like the command it carried out."""
+
+
+admin.site.unregister([TaskResult, GroupResult])
+admin.site.register(TaskResult, TaskResultAdmin)

@@ -167,6 +167,7 @@ APPEND_SLASH = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
+FORMAT_MODULE_PATH = ["config.formats"]
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static"
 # Straight from the packages, unless `manage.py collectstatic` has gathered them (the container image does).

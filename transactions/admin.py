@@ -39,6 +39,13 @@ class TransactionAdmin(ReadOnly, admin.ModelAdmin):
     list_select_related = ["charger"]
     date_hierarchy = "start_time"
     readonly_fields = ["status", "energy_kwh", "readings"]
+    fieldsets = [
+        (None, {"fields": ["charger", "connector_id", "id_tag", "id_tag_status", "reservation_id", "status"]}),
+        ("Energy", {"fields": ["energy_kwh", "meter_start", "meter_latest", "meter_stop"]}),
+        ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),
+        ("Stop", {"fields": ["stop_time", "raw_stop_time", "stop_received_at", "stop_reason", "stop_id_tag"]}),
+        ("Readings", {"fields": ["readings"]}),
+    ]
 
     @admin.display(description="energy (kWh)")
     def energy_kwh(self, transaction):
@@ -50,8 +57,11 @@ class TransactionAdmin(ReadOnly, admin.ModelAdmin):
         newest = transaction.meter_values.order_by("-id")[:READINGS_SHOWN]
         rows = format_html_join(
             "",
-            "<tr><td>{:%Y-%m-%d %H:%M:%S}</td><td>{}</td><td>{}</td><td>{} {}</td><td>{}</td></tr>",
-            ((r.timestamp, r.measurand, r.phase, r.value[:40], r.unit, r.context) for r in newest),
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{} {}</td><td>{}</td></tr>",
+            (
+                (f"{r.timestamp:%Y-%m-%d %H:%M:%S}", r.measurand, r.phase, r.value[:40], r.unit, r.context)
+                for r in newest
+            ),
         )
         every = f"{reverse('admin:transactions_metervalue_changelist')}?transaction__id__exact={transaction.pk}"
         return format_html(

@@ -1,0 +1,93 @@
+"""The admin: every page opens, history can't be edited, actions ask for commands."""
+
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+
+from commands.models import Command
+from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
+
+pytestmark = pytest.mark.django_db
+OURS = ["charger", "connector", "idtag", "transaction", "metervalue", "orphanstop", "command"]
+
+
+@pytest.fixture
+def books():
+    transaction = a_transaction()
+    charger = transaction.charger
+    values = [{"timestamp": NOON, "sampledValue": [{"value": "<b>1500</b>"}]}]
+    tell(charger, "MeterValues", connectorId=1, transactionId=transaction.pk, meterValue=values)
+    tell(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
+    tell(charger, "StopTransaction", transactionId=-1, meterStop=1, timestamp=NOON)
+    a_tag("OTHER")
+    a_command(
+        charger, state="finished", outcome="timed_out", simulated=True, simulated_response={"status": "Accepted"}
+    )
+    a_command(charger, state="finished", outcome="call_error", error={"code": "E", "description": "d"})
+    return transaction
+
+
+def models():
+    return [
+        model for model in admin.site._registry if model._meta.app_label in ("chargers", "transactions", "commands")
+    ]
+
+
+def test_every_list_and_page_opens_and_can_be_searched(api, books):
+    assert sorted(model._meta.model_name for model in models()) == sorted(OURS)
+    for model in models():
+        listed = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        for query in ("", "?q=1", "?o=1"):
+            assert api.get(listed + query).status_code == 200, listed
+        page = reverse(
+            f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[model.objects.first().pk]
+        )
+        assert api.get(page).status_code == 200, page
+
+
+@pytest.mark.parametrize(
+    "model", ["transactions_transaction", "transactions_metervalue", "commands_command", "chargers_connector"]
+)
+def test_history_can_not_be_edited(api, books, model):
+    assert api.get(reverse(f"admin:{model}_add")).status_code == 403
+    listed = api.get(reverse(f"admin:{model}_changelist")).content.decode()
+    assert "delete_selected" not in listed
+
+
+def test_what_chargers_say_is_escaped(api, books):
+    page = api.get(reverse("admin:transactions_transaction_change", args=[books.pk])).content.decode()
+    assert "&lt;b&gt;1500&lt;/b&gt;" in page and "<b>1500</b>" not in page
+
+
+def test_a_simulated_result_looks_simulated(api, books):
+    page = api.get(reverse("admin:commands_command_changelist")).content.decode()
+    assert "no answer; simulated:" in page and "timed out" in page
+
+
+def test_a_key_is_set_hashed_and_never_shown(api):
+    charger = a_charger()
+    page = reverse("admin:chargers_charger_change", args=[charger.pk])
+    inline = {"connectors-TOTAL_FORMS": 0, "connectors-INITIAL_FORMS": 0}
+    api.post(page, {"description": "d", "new_authorization_key": "sixteen-chars-ok", **inline})
+    charger.refresh_from_db()
+    assert charger.description == "d" and charger.authorization_key_hash
+    assert "sixteen-chars-ok" not in api.get(page).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_action_asks_every_selected_charger(api):
+    chargers = [a_charger(), a_charger()]
+    asked = {"action": "soft_reset", "_selected_action": [charger.pk for charger in chargers]}
+    answer = api.post(reverse("admin:chargers_charger_changelist"), asked, follow=True)
+    assert "2 asked" in answer.content.decode()
+    assert {(c.charger, c.action, c.requested_by) for c in Command.objects.all()} == {
+        (charger, "Reset", "alice") for charger in chargers
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_is_stopped_remotely(api):
+    transaction = a_transaction()
+    asked = {"action": "stop_remotely", "_selected_action": [transaction.pk]}
+    api.post(reverse("admin:transactions_transaction_changelist"), asked)
+    assert Command.objects.get().payload == {"transactionId": transaction.pk}

@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+SHELL := /bin/bash
 
 .PHONY: help install run demo simulate manage test lint clean
 .DEFAULT_GOAL := help
@@ -23,7 +24,9 @@ install: .venv/installed
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "This Python has no venv module: install it (Debian: apt install python3-venv)."; exit 1; }
 	@echo "Installing the pinned requirements into .venv (the first time takes a minute)."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt 2> .venv/pip.log \
+	  | awk '/^Collecting/ { printf "\r  %d packages", ++n; fflush() } /^Installing/ { print ", unpacking"; fflush() }' \
+	  || { tail -n 5 .venv/pip.log; echo "The requirements could not be installed: is the package index reachable, and is there space on the disk?"; exit 1; }
 	@touch $@
 
 run demo: install

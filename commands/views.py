@@ -1,5 +1,6 @@
 """Commands over REST: every POST answers at once with a task, every task can be polled."""
 
+from django.db import connection
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.decorators import api_view
@@ -151,9 +152,17 @@ class TaskDetail(APIView):
         seconds = wait.validated_data.get("wait", 0)
         command = find_task(task_id)
         if seconds and command.state != FINISHED:
-            gateway.wait_until_finished(command.task_id, seconds, lambda: find_task(task_id).state == FINISHED)
+            connection.close()  # others need it more than a request that waits
+            gateway.wait_until_finished(command.task_id, seconds, lambda: _is_finished(task_id))
             command = find_task(task_id)
         return Response(TaskSerializer(command).data)
+
+
+def _is_finished(task_id):
+    try:
+        return find_task(task_id).state == FINISHED
+    finally:
+        connection.close()
 
 
 def find_task(task_id):

@@ -188,6 +188,18 @@ def test_a_charger_may_call_while_it_is_asked(live):
         assert live.finished(task)["outcome"] == "answered"
 
 
+def test_clients_that_wait_hold_up_nobody(live):
+    """Each web process has 20 database connections; 60 waiting clients must not use them up."""
+    with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger, ThreadPoolExecutor(60) as threads:
+        task = live.ask(charger.charger_id, "Reset", RESET, timeout=5)
+        waiting = [threads.submit(live.finished, task) for _ in range(60)]
+        time.sleep(1)
+        began = time.monotonic()
+        assert live.get(f"/api/ocpp/status/{charger.charger_id}/")["status"]["connected"]
+        assert time.monotonic() - began < 1
+        assert {future.result()["outcome"] for future in waiting} == {"timed_out"}
+
+
 def test_results_are_in_django_celery_results_too(live):
     with live.charger(an_id(), Reset=ACCEPTED) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET))

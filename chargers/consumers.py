@@ -35,6 +35,7 @@ class ChargerConsumer(AsyncConsumer):
             return
         self.calls, self.answering, self.under_way, self.answered = deque(), None, set(), {}
         self.outstanding = self.presence = self.listener = None
+        self.commanding = asyncio.Lock()
         try:
             await self.enroll()
             sockets.add(self)
@@ -75,11 +76,18 @@ class ChargerConsumer(AsyncConsumer):
                 await layer.send(replaced.channel, {"type": "ocpp.close"})
         except RedisError as error:
             logger.warning("%s: can't be commanded while Redis is away: %s", self.charger, error)
+            await self._stop_listening()
+
+    async def _stop_listening(self):
+        """A command that is being claimed is written or reported lost first; none is claimed and forgotten."""
+        async with self.commanding:
+            if self.listener:
+                self.listener.cancel()
+                self.listener = None
 
     async def _depart(self):
         sockets.remove(self)
-        if self.listener:
-            self.listener.cancel()
+        await self._stop_listening()
         if self.outstanding:
             await gateway.deliver(self.outstanding, {"type": "lost"})
         try:
@@ -112,6 +120,8 @@ class ChargerConsumer(AsyncConsumer):
             except frames.Unreadable as error:
                 inbox.saw(self.charger.pk)
                 logger.warning("%s: ignored %.200r: %s", self.charger, text or event.get("bytes"), error)
+            except Exception:  # noqa: BLE001  (one frame's fault must not cost the charger its socket)
+                logger.exception("%s: could not handle %.200r", self.charger, text)
 
     async def _on_frame(self, frame):
         if isinstance(frame, frames.Reply):
@@ -210,12 +220,16 @@ class ChargerConsumer(AsyncConsumer):
             if message["type"] == "ocpp.close":
                 await self.supersede()
             elif message["type"] == "ocpp.call":
-                await self._command(message)
+                async with self.commanding:
+                    await self._command(message)
 
     async def _command(self, message):
         """Claim a command and write its CALL: `sent` is committed first, so it is never written twice."""
         task_id = message["task_id"]
-        if not await inbox.settle(registry.hooks["claim"], (self.charger.pk, task_id)):
+        try:
+            if not await inbox.settle(registry.hooks["claim"], (self.charger.pk, task_id)):
+                return
+        except Exception:  # noqa: BLE001  (logged by the inbox; the task sends again, and this loop must live)
             return
         self.outstanding = task_id
         if await self._write(frames.call(task_id, message["action"], message["payload"])):

@@ -52,25 +52,19 @@ def api_error(error, context):
 
 
 def _our_fault(error):
-    return getattr(error.__cause__, "sqlstate", None) is not None and not error.__cause__.sqlstate.startswith(
-        ("08", "53", "57")
-    )
+    """A database error with an SQLSTATE, unless of the classes connection, resources, operator intervention."""
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    return sqlstate is not None and not sqlstate.startswith(("08", "53", "57"))
 
 
 def _one_form(told, status_code):
-    if isinstance(told, dict) and set(told) == {"detail"}:
-        sentence = str(told["detail"])
-        return {"error": sentence if sentence != "Not found." else "Not found"}
     if isinstance(told, list):
-        return {"error": " ".join(str(line) for line in told), "fields": {}}
+        told = {"non_field_errors": told}
     fields = {name: lines if isinstance(lines, list) else [lines] for name, lines in told.items()}
-    general = fields.pop("non_field_errors", [])
-    first = general or [f"{name}: {lines[0]}" for name, lines in fields.items()]
-    return (
-        {"error": str(first[0]) if first else "Bad request", "fields": fields}
-        if status_code == 400
-        else {"error": str(first[0]) if first else "Error"}
-    )
+    general = fields.pop("detail", []) + fields.pop("non_field_errors", [])
+    sentences = general or [f"{name}: {lines[0]}" for name, lines in fields.items()]
+    error = {"error": str(sentences[0]) if sentences else "Bad request"}
+    return error | {"fields": fields} if status_code == 400 else error
 
 
 def page_not_found(request, exception=None):

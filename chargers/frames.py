@@ -32,16 +32,15 @@ class BadCall(CallError):
 
 @dataclass(slots=True)
 class Call:
-    """A request. `payload` is the JSON object sent (`null` counts as `{}`, J §4.2.1)."""
+    """A request. `payload` is the JSON object sent (`null` counts as `{}`, J §4.2.1).
+
+    `digest`: 32 hex digits that are equal when action and payload are.
+    """
 
     message_id: str
     action: str
     payload: dict
-
-    def digest(self):
-        """32 hex digits that are equal when action and payload are."""
-        content = orjson.dumps([self.action, self.payload], option=orjson.OPT_SORT_KEYS)
-        return blake2b(content, digest_size=16).hexdigest()
+    digest: str
 
 
 @dataclass(slots=True)
@@ -59,16 +58,22 @@ def parse(text):
         frame = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise Unreadable(f"not JSON: {error}") from error
-    if not isinstance(frame, list) or len(frame) < 2 or not isinstance(frame[1], str) or not frame[1]:
+    if (
+        not isinstance(frame, list)
+        or len(frame) < 2
+        or not isinstance(frame[1], str)
+        or not frame[1]
+        or "\0" in frame[1]
+    ):
         raise Unreadable("not an array with a message type and a message id")
     kind, message_id = frame[0], frame[1]
     if type(kind) is int and kind == CALL:
         if "\\u0000" in text:  # PostgreSQL's text has no place for it
             raise BadCall(message_id, "PropertyConstraintViolation", "A text holds the character U+0000.")
         return _call(frame, message_id)
-    if type(kind) is int and kind in (CALLRESULT, CALLERROR):
+    if type(kind) is int and kind in (CALLRESULT, CALLERROR) and len(message_id) <= LONGEST_MESSAGE_ID:
         return _reply(frame, message_id)
-    raise Unreadable(f"message type {kind!r} is not known")
+    raise Unreadable(f"message type {kind!r:.20} is not known, or its message id is too long")
 
 
 def _call(frame, message_id):
@@ -79,10 +84,18 @@ def _call(frame, message_id):
     payload = {} if frame[3] is None else frame[3]
     if not isinstance(payload, dict):
         raise BadCall(message_id, "FormationViolation", "The payload is not an object.")
-    return Call(message_id, frame[2], payload)
+    try:
+        content = orjson.dumps([frame[2], payload], option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise BadCall(message_id, "FormationViolation", "The payload is nested too deeply.") from error
+    return Call(message_id, frame[2], payload, blake2b(content, digest_size=16).hexdigest())
 
 
 def _reply(frame, message_id):
+    try:
+        orjson.dumps(frame)
+    except TypeError:
+        return Reply(message_id, payload="unreadable: nested too deeply")
     if frame[0] == CALLRESULT and len(frame) == 3:
         return Reply(message_id, payload={} if frame[2] is None else frame[2])
     if frame[0] == CALLERROR and 3 <= len(frame) <= 5:

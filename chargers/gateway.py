@@ -13,7 +13,7 @@ from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
 from chargers import presence
-from chargers.redis import async_redis, sync_redis
+from chargers.redis import LONGEST_BLOCK, async_redis, sync_redis, waiting_redis
 
 KEEP = 3600  # seconds an event waits for its task, a mark that it has given up for late answers
 PAUSE = 0.2
@@ -42,9 +42,17 @@ def send(holder, task_id, action, payload):
     _on_redis(lambda client: client.publish(holder.channel, get_channel_layer().serialize(message)))
 
 
+def close_socket(charger_id, code, reason):
+    """Ask the process that holds a charger's socket to close it."""
+    if holder := find_holder(charger_id):
+        message = {"type": "ocpp.close", "code": code, "reason": reason}
+        _on_redis(lambda client: client.publish(holder.channel, get_channel_layer().serialize(message)))
+
+
 def next_event(task_id, timeout):
-    """The next event of a task (a dict with `type`), or None after at most `timeout` seconds."""
-    found = _on_redis(lambda client: client.blpop([_events(task_id)], max(timeout, 0.01)))
+    """The next event of a task (a dict with `type`), or None after `timeout` seconds or sooner."""
+    seconds = min(max(timeout, 0.01), LONGEST_BLOCK)
+    found = _on_redis(lambda _: waiting_redis().blpop([_events(task_id)], seconds))
     return json.loads(found[1]) if found else None
 
 
@@ -103,7 +111,7 @@ def announce_finished(task_id):
 
 def wait_until_finished(task_id, timeout, is_final):
     """Return when `is_final()` or after `timeout` seconds, whichever comes first."""
-    with sync_redis().pubsub(ignore_subscribe_messages=True) as subscription:
+    with waiting_redis().pubsub(ignore_subscribe_messages=True) as subscription:
         subscription.subscribe(finished_channel(task_id))
         deadline = time.monotonic() + timeout
         while not is_final() and (left := deadline - time.monotonic()) > 0:

@@ -8,20 +8,28 @@ from redis import asyncio as aioredis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-# redis-py gives up a read after 5 s by default, in the middle of a longer BLPOP: our waits end themselves.
-OPTIONS = {"socket_timeout": None, "socket_connect_timeout": 3, "retry": Retry(NoBackoff(), 1)}
+# A Redis that hangs must not hang its callers. LONGEST_BLOCK is what one blocking read may ask for.
+OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 3, "retry": Retry(NoBackoff(), 1)}
+LONGEST_BLOCK = 20
 
 
 @cache
 def sync_redis():
-    """For views and Celery tasks; a connection for each that waits at the same time."""
+    """For views and Celery tasks: commands that are answered at once."""
     return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, **OPTIONS)
+
+
+@cache
+def waiting_redis():
+    """For blocking reads of at most LONGEST_BLOCK seconds; a connection for each that waits."""
+    options = OPTIONS | {"socket_timeout": LONGEST_BLOCK + 10}
+    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, **options)
 
 
 @cache
 def async_redis():
     """For consumers. The stock asyncio pool raises at its limit; this one waits for a free connection."""
-    options = OPTIONS | {"retry": aioredis.retry.Retry(NoBackoff(), 1), "socket_timeout": 5}
+    options = OPTIONS | {"retry": aioredis.retry.Retry(NoBackoff(), 1)}
     pool = aioredis.BlockingConnectionPool.from_url(
         settings.REDIS_URL, max_connections=32, timeout=10, decode_responses=True, **options
     )

@@ -78,6 +78,11 @@ class ChargerSerializer(serializers.ModelSerializer):
     def get_connected(self, charger) -> bool:
         return charger.charger_id in self.context["connected"]
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.instance is not None:  # the path names it
+            self.fields["charger_id"].required = False
+
     def validate_charger_id(self, charger_id):
         if self.instance and charger_id != self.instance.charger_id:
             raise serializers.ValidationError("The id of a charger can't be changed.")

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+# What lies outside is no date of a charger, and some calendars end there.
+YEARS = range(1970, 9999)
 # Before this a charger's clock was not set: OCPP 1.6 itself is of 2015.
 PLAUSIBLE = datetime(2010, 1, 1, tzinfo=UTC)
 
@@ -19,9 +21,10 @@ def read(text):
     """The moment `text` names, or None where it names none. Without a zone it is UTC (OCPP 1.6 §3.15)."""
     try:
         moment = datetime.fromisoformat(text.strip())
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return moment if moment.year in YEARS else None
 
 
 def said(text, received_at):

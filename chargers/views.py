@@ -6,10 +6,12 @@ from rest_framework import viewsets
 from rest_framework.decorators import api_view
 from rest_framework.response import Response
 
-from chargers import presence
+from chargers import gateway, presence
 from chargers.errors import Conflict, not_found
 from chargers.models import Charger, telling_status
-from chargers.serializers import ChargerSerializer, StatusSerializer
+from chargers.serializers import TOLD_BY_CHARGER, ChargerSerializer, StatusSerializer
+
+REMOVED = 4002  # close code: the charger is not known any more
 
 
 def known_charger(charger_id):
@@ -25,7 +27,7 @@ class ChargerViewSet(viewsets.ModelViewSet):
 
     queryset = Charger.objects.prefetch_related("connectors")
     serializer_class = ChargerSerializer
-    filterset_fields = ["charger_id", "vendor", "model", "serial_number", "firmware_version"]
+    filterset_fields = ["charger_id", "description", *TOLD_BY_CHARGER]
     lookup_field = "charger_id"
 
     def get_object(self):
@@ -50,7 +52,10 @@ class ChargerViewSet(viewsets.ModelViewSet):
         try:
             charger.delete()
         except ProtectedError as error:
-            raise Conflict("This charger has transactions, which are kept; it can't be deleted.") from error
+            raise Conflict(
+                "This charger has transactions or commands, which are kept: it can't be deleted."
+            ) from error
+        gateway.close_socket(charger.charger_id, REMOVED, "The charger was removed")
 
 
 @extend_schema(responses=inline_serializer("ChargerStatus", {"status": StatusSerializer()}))

@@ -27,7 +27,7 @@ def ask(charger, action, payload, *, by="", timeout=None, warning="", idempotenc
         return earlier
     payload = dict(payload)
     fill_in(ACTIONS[action], payload, charger)
-    schemas.check(action, payload)
+    schemas.check(action, payload, formats=True)
     _refuse_too_many(charger)
     command = Command(
         charger=charger,

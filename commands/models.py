@@ -42,7 +42,7 @@ class Command(models.Model):
     """`state` goes queued, sent, finished, and never back. A simulated reply is never a `response`."""
 
     task_id = models.CharField(max_length=36, unique=True, default=new_task_id, editable=False)
-    charger = models.ForeignKey(Charger, models.CASCADE, related_name="commands")
+    charger = models.ForeignKey(Charger, models.PROTECT, related_name="commands")
     action = models.CharField(max_length=40, choices=[(name, name) for name in ACTIONS])
     payload = OrderedJSONField()
     timeout = models.FloatField(help_text="Seconds the charger has to answer, from when it was sent.")

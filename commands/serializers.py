@@ -78,12 +78,12 @@ class CommandRequestSerializer(AskSerializer):
 
 class StopRequestSerializer(AskSerializer):
     transaction_id = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
-    connector_id = serializers.IntegerField(required=False, min_value=0)
+    connector_id = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
 
 
 class AuthorizeRequestSerializer(AskSerializer):
     id_tag = serializers.CharField(default="default-id-tag", max_length=20, trim_whitespace=False)
-    connector_id = serializers.IntegerField(required=False, min_value=1)
+    connector_id = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
 
 
 class AskedSerializer(serializers.Serializer):

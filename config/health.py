@@ -42,6 +42,13 @@ def _reach_redis():
 
 def metrics(request):
     """Prometheus' text format. Read from the books, so it is the same whichever process answers."""
+    try:
+        return HttpResponse(_figures(), content_type="text/plain; version=0.0.4; charset=utf-8")
+    except (DatabaseError, RedisError) as error:
+        return JsonResponse({"error": f"Not ready: {type(error).__name__}"}, status=503)
+
+
+def _figures():
     charger_ids = list(Charger.objects.values_list("charger_id", flat=True))
     unfinished = Command.objects.exclude(state=FINISHED).values_list("state").annotate(Count("pk")).order_by()
     lines = [
@@ -58,4 +65,4 @@ def metrics(request):
         "# TYPE ocpp_commands_unfinished gauge",
         *(f'ocpp_commands_unfinished{{state="{state}"}} {count}' for state, count in sorted(unfinished)),
     ]
-    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
+    return "\n".join(lines) + "\n"

@@ -26,7 +26,10 @@ def _positive(name, default, parse=env.int, most=86_400):
 
 
 # --- where and how ---------------------------------------------------------------------------
-DEBUG = _read(env.bool, "DEBUG", False)
+# DEBUG=1 says that this is somebody's own machine. Django's own DEBUG stays off all the same: its pages show
+# stack traces, and it keeps every query.
+LOCAL = _read(env.bool, "DEBUG", False)
+DEBUG = False
 HOST = _read(env.str, "HOST", "127.0.0.1")
 PORT = _positive("PORT", 8000, most=65_535)
 FLOWER_PORT = _positive("FLOWER_PORT", 5555, most=65_535)
@@ -37,7 +40,7 @@ WORKER_CONCURRENCY = _positive("WORKER_CONCURRENCY", 1000)
 SECRET_KEY = _read(env.str, "SECRET_KEY", "")
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set SECRET_KEY to a long random string (`make run` makes one by itself).")
-ALLOWED_HOSTS = _read(env.list, "ALLOWED_HOSTS", list(LOOPBACK) if DEBUG else [])
+ALLOWED_HOSTS = _read(env.list, "ALLOWED_HOSTS", list(LOOPBACK) if LOCAL else [])
 
 # --- OCPP ------------------------------------------------------------------------------------
 OCPP_COMMAND_TIMEOUT = _positive("OCPP_COMMAND_TIMEOUT", 30.0, env.float)
@@ -54,10 +57,10 @@ OCPP_LONGEST_COMMAND_TIMEOUT = 3600.0
 
 # --- who may use the API ---------------------------------------------------------------------
 API_AUTH = _read(env.str, "API_AUTH", "token", validate=validate.OneOf(["token", "none"]))
-if API_AUTH == "none" and not (DEBUG and HOST in LOOPBACK):
+if API_AUTH == "none" and not (LOCAL and HOST in LOOPBACK):
     raise ImproperlyConfigured(
         f"API_AUTH=none opens the API to everyone: it needs DEBUG=1 and a loopback HOST, "
-        f"but DEBUG is {DEBUG} and HOST is {HOST}. Use API_AUTH=token."
+        f"but DEBUG is {LOCAL:d} and HOST is {HOST}. Use API_AUTH=token."
     )
 
 # --- database, Redis, channel layer, Celery --------------------------------------------------
@@ -71,6 +74,7 @@ except ValueError as error:
 if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// URL: PostgreSQL is what is supported.")
 # A connection is borrowed for a request, a batch or a step of a task, and given back while it waits.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a restarted PostgreSQL leaves dead ones in the pool
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 20, "timeout": 5}
 
 if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
@@ -99,7 +103,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Redis hands a task to a second worker after this long: longer than any task may wait.
     "visibility_timeout": int(OCPP_QUEUE_TIMEOUT + OCPP_LONGEST_COMMAND_TIMEOUT) + 600,
     "socket_connect_timeout": 3,
-    "socket_timeout": None,
+    "socket_timeout": 10,
 }
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_RESULT_BACKEND = "django-db"
@@ -174,7 +178,7 @@ STATIC_ROOT = BASE_DIR / "static"
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 X_FRAME_OPTIONS = "DENY"
 # Behind a proxy that ends TLS. SECURE_SSL=0 is for those who serve plain HTTP inside a closed network.
-SECURE_SSL = _read(env.bool, "SECURE_SSL", not DEBUG)
+SECURE_SSL = _read(env.bool, "SECURE_SSL", not LOCAL)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE_SSL else None
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
@@ -195,7 +199,7 @@ REST_FRAMEWORK = {
         "rest_framework.permissions.IsAuthenticated" if _authenticated else "rest_framework.permissions.AllowAny"
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["chargers.parsers.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "chargers.pagination.Pages",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -31,7 +31,7 @@ class Live:
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
-                return response.status, json.loads(response.read()), response.headers
+                return response.status, json.loads(response.read() or b"null"), response.headers
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read()), error.headers
 

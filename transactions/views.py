@@ -85,4 +85,4 @@ class IdTagViewSet(viewsets.ModelViewSet):
 
     queryset = IdTag.objects.all()
     serializer_class = IdTagSerializer
-    filterset_fields = ["id_tag", "status", "parent_id_tag"]
+    filterset_fields = ["id_tag", "status", "expiry_date", "parent_id_tag", "description", "created_at"]

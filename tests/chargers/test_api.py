@@ -56,7 +56,7 @@ def test_a_charger_that_said_nothing_is_unknown(api):
     assert api.get(f"{BASE}/status/{a_charger()}/").json()["status"]["status"] == "Unknown"
 
 
-def test_a_charger_with_transactions_stays(api):
+def test_a_charger_with_history_stays(api):
     charger = a_transaction().charger
     answer = api.delete(f"{BASE}/chargers/{charger}/")
     assert answer.status_code == 409 and "transactions" in answer.json()["error"]
@@ -120,3 +120,51 @@ def test_health_and_metrics(api):
     a_charger()
     assert api.get("/healthz").status_code == api.get("/readyz").status_code == 200
     assert "ocpp_chargers_known 1" in api.get("/metrics").content.decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"charger_id": "X", "action": "DataTransfer", "payload": {"vendorId": "\\ud800"}}',
+        '{"charger_id": "X", "action": "\\ud800", "payload": {}}',
+        '{"charger_id": "X", "action": "DataTransfer", "payload": {"vendorId": 99999999999999999999999}}',
+        '{"charger_id": "X", "action": "DataTransfer", "payload": {"vendorId": ' + "[" * 300 + "]" * 300 + "}}",
+        "[" * 100_000,
+        '{"a": NaN}',
+        "\xff",
+    ],
+)
+def test_json_that_can_not_be_is_a_bad_request(api, body):
+    a_charger("X")
+    answer = api.post(f"{BASE}/commands/", body, "application/json")
+    assert answer.status_code == 400 and set(answer.json()) == {"error", "fields"}
+
+
+def test_a_body_that_is_too_large_is_told_so(api):
+    body = '{"charger_id": "' + "x" * 3_000_000 + '"}'
+    answer = api.post(f"{BASE}/chargers/", body, "application/json")
+    assert answer.status_code == 413 and set(answer.json()) == {"error"}
+
+
+@pytest.mark.parametrize("path", ["/api/ocpp/start/505", "/api/nothing/", "/nothing", "/healthz/x"])
+def test_writing_to_a_path_that_is_none_is_json_too(client, path):
+    answer = client.post(path, "{}", "application/json")
+    assert answer.status_code == 404 and set(answer.json()) == {"error"}
+
+
+def test_a_host_name_that_is_not_ours_is_told_so(client):
+    answer = client.get(f"{BASE}/chargers/", headers={"Host": "evil"})
+    assert answer.status_code == 400 and "ALLOWED_HOSTS" in answer.json()["error"]
+
+
+def test_a_charger_is_filtered_by_what_it_told(api):
+    charger = a_charger()
+    tell(charger, "BootNotification", chargePointVendor="V", chargePointModel="M", iccid="89")
+    a_charger()
+    assert api.get(f"{BASE}/chargers/?iccid=89").json()["count"] == 1
+
+
+def test_a_put_needs_no_id_in_its_body(api):
+    charger = a_charger()
+    answer = api.put(f"{BASE}/chargers/{charger}/", {"description": "d"}, "application/json")
+    assert answer.status_code == 200 and answer.json()["charger_id"] == charger.charger_id

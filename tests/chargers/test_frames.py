@@ -75,6 +75,23 @@ def test_the_wire_is_compact_and_keeps_the_order_of_members():
 
 def test_the_digest_ignores_the_order_of_members():
     one = frames.parse('[2,"1","A",{"a":1,"b":2}]')
-    assert (
-        one.digest() == frames.parse('[2,"9","A",{"b":2,"a":1}]').digest() != frames.parse('[2,"1","B",{}]').digest()
-    )
+    assert one.digest == frames.parse('[2,"9","A",{"b":2,"a":1}]').digest != frames.parse('[2,"1","B",{}]').digest
+
+
+DEEP = "[" * 300 + "]" * 300
+
+
+def test_a_call_nested_too_deeply_is_refused():
+    with pytest.raises(frames.BadCall) as refused:
+        frames.parse(f'[2,"1","DataTransfer",{{"vendorId":"v","data":{DEEP}}}]')
+    assert refused.value.code == "FormationViolation"
+
+
+def test_a_reply_nested_too_deeply_is_a_reply_all_the_same():
+    assert isinstance(frames.parse(f'[3,"1",{{"data":{DEEP}}}]').payload, str)
+
+
+@pytest.mark.parametrize("text", ['[3,"a\\u0000b",{}]', f'[3,"{"x" * 37}",{{}}]'])
+def test_a_reply_to_what_was_never_asked_is_ignored(text):
+    with pytest.raises(frames.Unreadable):
+        frames.parse(text)

@@ -207,6 +207,14 @@ def test_a_charger_that_leaves_is_no_longer_active(live):
     eventually(lambda: charger_id not in active(live))
 
 
+def test_a_charger_that_is_removed_loses_its_socket(live):
+    with live.socket(charger_id := an_id()) as socket:
+        assert live.request("DELETE", f"/api/ocpp/chargers/{charger_id}/")[0] == 204
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(5)
+    assert closed.value.rcvd.code == 4002
+
+
 def test_the_newest_socket_wins_and_the_late_end_of_the_older_changes_nothing(live):
     charger_id = an_id()
     with live.socket(charger_id) as older, live.socket(charger_id) as newer:

@@ -23,7 +23,9 @@ def test_many_spellings_of_noon(text):
     assert times.read(text) == NOON
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2022-02-29T00:00:00Z", "0001-01-01T00:00:00+02:00"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2022-02-29T00:00:00Z", "0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59Z"]
+)
 def test_what_names_no_moment_is_none(text):
     assert times.read(text) is None
 

@@ -101,6 +101,7 @@ def test_any_command_keeps_the_order_of_its_members(api):
         ("Reset", {"type": "Soft", "hard": 1}, "hard"),
         ("UnlockConnector", {"connectorId": "1"}, "connectorId"),
         ("Reboot", {}, "action"),
+        ("ReserveNow", {"connectorId": 1, "idTag": "A", "expiryDate": "tomorrow"}, "expiryDate"),
         ("Reset", "Soft", "payload"),
     ],
 )

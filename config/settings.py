@@ -1,5 +1,6 @@
 """Every setting, read from the environment once and refused loudly when it makes no sense."""
 
+import warnings
 from pathlib import Path
 
 import dj_database_url
@@ -176,6 +177,8 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static"
 # Straight from the packages, unless `manage.py collectstatic` has gathered them (the container image does).
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
+if WHITENOISE_USE_FINDERS:
+    warnings.filterwarnings("ignore", "No directory at")
 X_FRAME_OPTIONS = "DENY"
 # Behind a proxy that ends TLS. SECURE_SSL=0 is for those who serve plain HTTP inside a closed network.
 SECURE_SSL = _read(env.bool, "SECURE_SSL", not LOCAL)

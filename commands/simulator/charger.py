@@ -1,0 +1,175 @@
+"""The life of a simulated charger: it boots, beats, charges, and connects again when the connection is lost."""
+
+import asyncio
+import logging
+import math
+import random
+from base64 import b64encode
+from urllib.parse import quote
+
+import websockets
+from ocpp.v16 import call
+
+from chargers.times import now_on_the_wire
+from commands.simulator.hardware import Connector, Hardware
+from commands.simulator.obedience import ObedientCharger
+
+logger = logging.getLogger("simulator")
+
+VOLTAGE = 230
+LONGEST_PAUSE = 60  # seconds between attempts to connect, doubled from one
+
+
+async def live(charger_id, options):
+    """Connect, live, and connect again when the connection is lost; ends after `options.sessions` sessions."""
+    connectors = {number: Connector(number) for number in range(1, options.connectors + 1)}
+    hardware = Hardware(charger_id, options, connectors)
+    pause = 1
+    while True:
+        try:
+            await _connect_and_live(hardware)
+            return
+        except (OSError, websockets.WebSocketException, TimeoutError) as error:
+            logger.warning("%s: %s; connects again in %s s", charger_id, error or type(error).__name__, pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def _connect_and_live(hardware):
+    options = hardware.options
+    headers = {}
+    if options.key:
+        credentials = f"{hardware.charger_id}:{options.key}".encode()
+        headers["Authorization"] = f"Basic {b64encode(credentials).decode()}"
+    url = f"{options.url}/ws/ocpp/{quote(hardware.charger_id, safe='')}"
+    async with websockets.connect(
+        url, subprotocols=["ocpp1.6"], additional_headers=headers, open_timeout=30
+    ) as connection:
+        charger = SimulatedCharger(hardware, connection)
+        listening = asyncio.create_task(charger.start())
+        living = asyncio.create_task(charger.live())
+        try:
+            done, _ = await asyncio.wait([listening, living], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            listening.cancel()
+            living.cancel()
+
+
+class SimulatedCharger(ObedientCharger):
+    """One connection of a charger's life."""
+
+    def __init__(self, hardware, connection):
+        super().__init__(hardware, connection)
+        self.tasks = set()
+
+    async def live(self):
+        interval = await self.boot()
+        heart = self.in_background(self.beat(interval))
+        for connector in self.hardware.connectors.values():
+            await self.tell(connector, "Available")
+        sessions = 0
+        while self.options.sessions is None or sessions < self.options.sessions:
+            await asyncio.sleep(self.options.pause * random.uniform(0.5, 1.5))
+            free = [c for c in self.hardware.connectors.values() if c.status == "Available"]
+            if free:
+                await self.session(random.choice(free), self.options.id_tag)
+                sessions += 1
+        heart.cancel()
+
+    async def boot(self):
+        answer = await self.call(
+            call.BootNotification(
+                charge_point_model="Simulated",
+                charge_point_vendor="Demo",
+                charge_point_serial_number=f"SIM-{self.id}"[:25],
+                firmware_version="1.0.0",
+            )
+        )
+        return answer.interval if answer else 60
+
+    async def beat(self, interval):
+        while True:
+            await asyncio.sleep(max(1, interval))
+            await self.call(call.Heartbeat())
+
+    async def tell(self, connector, status):
+        connector.status = status
+        await self.call(call.StatusNotification(connector.number, "NoError", status, timestamp=now_on_the_wire()))
+
+    async def session(self, connector, id_tag, remote=False):
+        """Plug in, authorise, charge, stop, unplug (OCPP 1.6 §3.5)."""
+        await self.tell(connector, "Preparing")
+        if not remote:
+            answer = await self.call(call.Authorize(id_tag))
+            if not answer or answer.id_tag_info["status"] != "Accepted":
+                logger.warning("%s: id tag %s is not accepted, nobody charges", self.id, id_tag)
+                await self.tell(connector, "Available")
+                return
+        connector.stop_reason = asyncio.get_running_loop().create_future()
+        started = await self.call(
+            call.StartTransaction(connector.number, id_tag, round(connector.meter), now_on_the_wire())
+        )
+        connector.transaction_id = started.transaction_id
+        if started.id_tag_info["status"] != "Accepted":
+            self.stop(connector, "DeAuthorized")
+        else:
+            await self.tell(connector, "Charging")
+            await self.charge(connector)
+        await self.call(
+            call.StopTransaction(
+                round(connector.meter),
+                now_on_the_wire(),
+                connector.transaction_id,
+                reason=await connector.stop_reason,
+                id_tag=id_tag,
+            )
+        )
+        connector.transaction_id = None
+        await self.tell(connector, "Finishing")
+        await self.tell(connector, "Available")
+
+    async def charge(self, connector):
+        """Samples with a rising energy register: power ramps up, holds, and fades as the battery fills."""
+        begun = random.uniform(20, 60)
+        for sample in range(self.options.samples):
+            try:
+                await asyncio.wait_for(asyncio.shield(connector.stop_reason), self.options.sample_interval)
+                return
+            except TimeoutError:
+                pass
+            progress = (sample + 1) / self.options.samples
+            power = self.options.power * min(1, progress * 8) * (1 - math.exp((progress - 1.02) * 12))
+            connector.meter += power * self.options.sample_interval / 3600
+            soc = begun + (98 - begun) * progress
+            await self.measure(connector, power, soc)
+        await self.tell(connector, "SuspendedEV")
+        self.stop(connector, "EVDisconnected")
+
+    async def measure(self, connector, power=0.0, soc=None):
+        current = power / VOLTAGE / 3
+        sampled = [
+            {
+                "value": str(round(connector.meter)),
+                "measurand": "Energy.Active.Import.Register",
+                "unit": "Wh",
+            },
+            {"value": f"{power:.0f}", "measurand": "Power.Active.Import", "unit": "W"},
+            {"value": f"{current:.1f}", "measurand": "Current.Import", "unit": "A", "phase": "L1"},
+            {"value": str(VOLTAGE), "measurand": "Voltage", "unit": "V", "phase": "L1-N"},
+        ]
+        if soc is not None:
+            sampled.append({"value": f"{soc:.0f}", "measurand": "SoC", "unit": "Percent"})
+        values = [{"timestamp": now_on_the_wire(), "sampledValue": sampled}]
+        await self.call(call.MeterValues(connector.number, values, connector.transaction_id))
+
+    def stop(self, connector, reason):
+        if connector.stop_reason and not connector.stop_reason.done():
+            connector.stop_reason.set_result(reason)
+
+    def in_background(self, coroutine):
+        task = asyncio.create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task

@@ -53,8 +53,8 @@ async def _connect_and_live(hardware):
             for task in done:
                 task.result()
         finally:
-            listening.cancel()
-            living.cancel()
+            for task in (listening, living, *charger.tasks):
+                task.cancel()
 
 
 class SimulatedCharger(ObedientCharger):
@@ -68,6 +68,8 @@ class SimulatedCharger(ObedientCharger):
         interval = await self.boot()
         heart = self.in_background(self.beat(interval))
         for connector in self.hardware.connectors.values():
+            if connector.transaction_id:  # it was charging when the connection was lost
+                await self.stop_transaction(connector, "Other")
             await self.tell(connector, "Available")
         sessions = 0
         while self.options.sessions is None or sessions < self.options.sessions:
@@ -117,18 +119,14 @@ class SimulatedCharger(ObedientCharger):
         else:
             await self.tell(connector, "Charging")
             await self.charge(connector)
-        await self.call(
-            call.StopTransaction(
-                round(connector.meter),
-                now_on_the_wire(),
-                connector.transaction_id,
-                reason=await connector.stop_reason,
-                id_tag=id_tag,
-            )
-        )
-        connector.transaction_id = None
+        await self.stop_transaction(connector, await connector.stop_reason)
         await self.tell(connector, "Finishing")
         await self.tell(connector, "Available")
+
+    async def stop_transaction(self, connector, reason):
+        meter, now = round(connector.meter), now_on_the_wire()
+        await self.call(call.StopTransaction(meter, now, connector.transaction_id, reason=reason))
+        connector.transaction_id = None
 
     async def charge(self, connector):
         """Samples with a rising energy register: power ramps up, holds, and fades as the battery fills."""

@@ -37,6 +37,20 @@ def test_a_simulated_charger_answers_every_command(live):
         process.wait(10)
 
 
+def test_what_a_lost_connection_left_open_is_stopped(live):
+    process = simulate(live, charger_id := an_id(), "--pause", "0.2")
+    try:
+        path = f"/api/ocpp/transactions/{charger_id}/?status="
+        eventually(lambda: live.get(f"{path}Ongoing")["count"])
+        with live.socket(charger_id):  # takes the simulated charger's place, for a moment
+            pass
+        stopped = eventually(lambda: live.get(f"{path}Completed")["transaction_logs"], 20)
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert stopped[-1]["stop_reason"] == "Other"
+
+
 def test_a_silent_one_answers_none(live):
     charger_id = an_id()
     process = simulate(live, charger_id, "--silent")

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 REPLACED = 4001  # close code: a newer socket of the same charger took over
 MOST_WAITING = 20  # CALLs of one charger that wait for their turn before its socket is no longer read
+# The first CALLs of a socket are compared with the last one of the socket before, which may just be committing.
+MAY_BE_REPEATED = 3
 REMEMBERED = 8  # answers of this socket that are given again to a repeated CALL
 
 
@@ -35,11 +37,12 @@ class ChargerConsumer(AsyncConsumer):
             return
         self.calls, self.answering, self.under_way, self.answered = deque(), None, set(), {}
         self.outstanding = self.presence = self.listener = None
-        self.commanding = asyncio.Lock()
+        self.commanding, self.background, self.calls_taken = asyncio.Lock(), set(), 0
         try:
+            # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
+            await self.send({"type": "websocket.accept", "subprotocol": chosen})
             await self.enroll()
             sockets.add(self)
-            await self.send({"type": "websocket.accept", "subprotocol": chosen})
             await self._listen(receive)
         except OSError:  # gone in the middle of the handshake
             logger.info("%s: gone", self.charger)
@@ -99,6 +102,11 @@ class ChargerConsumer(AsyncConsumer):
             await self.answering  # what was received is stored, though nobody hears the answer
         logger.info("%s: disconnected", self.charger)
 
+    def in_background(self, coroutine):
+        task = asyncio.create_task(coroutine)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
     async def supersede(self, code=REPLACED, reason="Replaced by a newer connection"):
         """Close, for a newer socket of the same charger unless told otherwise."""
         try:
@@ -157,12 +165,20 @@ class ChargerConsumer(AsyncConsumer):
             await self.answering
         self.under_way.add(frame.message_id)
         self.calls.append(self._call(frame))
-        if self.answering is None:
+        if self.answering is None or self.answering.done():
             self.answering = asyncio.create_task(self._answer_calls())
 
     def _call(self, frame):
-        now = datetime.now(UTC)
-        return Call(self.charger.pk, frame.message_id, frame.action, frame.payload, now, frame.digest)
+        self.calls_taken += 1
+        return Call(
+            charger=self.charger.pk,
+            message_id=frame.message_id,
+            action=frame.action,
+            payload=frame.payload,
+            received_at=datetime.now(UTC),
+            digest=frame.digest,
+            may_be_repeated=self.calls_taken <= MAY_BE_REPEATED,
+        )
 
     def _answer_to(self, frame):
         """The answer already given to this very CALL, or None; raises for another CALL with its message id."""
@@ -187,7 +203,6 @@ class ChargerConsumer(AsyncConsumer):
                 answer = frames.call_error(call.message_id, error)
             self.under_way.discard(call.message_id)
             await self._write(answer)
-        self.answering = None
 
     def _remember(self, call, answer):
         self.answered.pop(call.message_id, None)
@@ -219,19 +234,19 @@ class ChargerConsumer(AsyncConsumer):
     async def _obey(self, layer, channel):
         while True:
             message = await layer.receive(channel)
-            if message.pop("type") == "ocpp.close":
-                await self.supersede(**message)
-            else:
-                async with self.commanding:
-                    await self._command(message)
+            try:
+                if message.pop("type") == "ocpp.close":
+                    await self.supersede(**message)
+                else:
+                    async with self.commanding:
+                        await self._command(message)
+            except Exception:  # noqa: BLE001  (a charger must stay reachable; the command is sent again)
+                logger.exception("%s: could not do %.200r", self.charger, message)
 
     async def _command(self, message):
         """Claim a command and write its CALL: `sent` is committed first, so it is never written twice."""
         task_id = message["task_id"]
-        try:
-            if not await inbox.settle(registry.hooks["claim"], (self.charger.pk, task_id)):
-                return
-        except Exception:  # noqa: BLE001  (logged by the inbox; the task sends again, and this loop must live)
+        if not await inbox.settle(registry.hooks["claim"], (self.charger.pk, task_id, uuid4().hex)):
             return
         self.outstanding = task_id
         if await self._write(frames.call(task_id, message["action"], message["payload"])):

@@ -6,6 +6,7 @@ comes early; once a task has given up, whoever answers learns that it is late.
 """
 
 import json
+import logging
 import time
 
 import orjson
@@ -15,12 +16,19 @@ from redis.exceptions import RedisError
 from chargers import presence
 from chargers.redis import LONGEST_BLOCK, async_redis, sync_redis, waiting_redis
 
+logger = logging.getLogger(__name__)
+
 KEEP = 3600  # seconds an event waits for its task, a mark that it has given up for late answers
+LEASE = 15  # seconds after which a task that shows no sign of life has been abandoned
 PAUSE = 0.2
 
 
 def _events(task_id):
     return f"ocpp:{{{task_id}}}:events"
+
+
+def _lease(task_id):
+    return f"ocpp:{{{task_id}}}:lease"
 
 
 def _closed(task_id):
@@ -50,33 +58,46 @@ def close_socket(charger_id, code, reason):
 
 
 def next_event(task_id, timeout):
-    """The next event of a task (a dict with `type`), or None after `timeout` seconds or sooner."""
-    seconds = min(max(timeout, 0.01), LONGEST_BLOCK)
-    found = _on_redis(lambda _: waiting_redis().blpop([_events(task_id)], seconds))
+    """The next event of a task (a dict with `type`), or None after `timeout` seconds or sooner.
+
+    Waiting renews the task's lease, so it must not be asked to wait for longer than LONGEST_BLOCK.
+    """
+
+    def wait(client):
+        client.expire(_lease(task_id), LEASE)
+        return waiting_redis().blpop([_events(task_id)], min(max(timeout, 0.01), LONGEST_BLOCK))
+
+    found = _on_redis(wait)
     return json.loads(found[1]) if found else None
 
 
 def give_up(task_id):
-    """Wait no longer; the event that came at the last moment, or None. Later ones are late."""
+    """Wait no longer; the events that came meanwhile. Later ones are late."""
 
     def close(client):
         with client.pipeline(transaction=True) as pipe:
-            pipe.lpop(_events(task_id)).set(_closed(task_id), 1, ex=KEEP)
+            pipe.lrange(_events(task_id), 0, -1).delete(_events(task_id)).set(_closed(task_id), 1, ex=KEEP)
             return pipe.execute()
 
     found = _on_redis(close)
-    return json.loads(found[0]) if found and found[0] else None
+    return [json.loads(event) for event in found[0]] if found else []
 
 
-def wake(task_id, kind="turn"):
-    """Tell a waiting task to look again."""
+def lease(task_id, holder):
+    """Whether `holder` may carry out the task: nobody else does. Where Redis is away, nobody can know."""
+    taken = _on_redis(lambda client: [client.set(_lease(task_id), holder, nx=True, ex=LEASE)])
+    return taken is None or bool(taken[0])
 
-    def push(client):
-        with client.pipeline(transaction=True) as pipe:
-            pipe.rpush(_events(task_id), json.dumps({"type": kind})).expire(_events(task_id), KEEP)
-            pipe.execute()
 
-    _on_redis(push)
+def without_lease(task_ids):
+    """Those of `task_ids` that nobody carries out; raises `RedisError`."""
+    leases = sync_redis().mget([_lease(task_id) for task_id in task_ids]) if task_ids else []
+    return [task_id for task_id, held in zip(task_ids, leases, strict=True) if not held]
+
+
+def first_in(name, seconds):
+    """Whether the caller is the first of all processes to ask for `name` within `seconds`; raises `RedisError`."""
+    return bool(sync_redis().set(f"ocpp:{name}", 1, nx=True, px=int(seconds * 1000)))
 
 
 def find_holder(charger_id):
@@ -85,7 +106,7 @@ def find_holder(charger_id):
 
 
 def holder_or_wake(charger_id, task_id):
-    """The `Presence` of a charger; where there is none, whoever connects will wake `task_id`.
+    """(`Presence` or None, since when there is none): whoever connects will wake `task_id`.
 
     Written before it is looked up: of a task that begins to wait and a charger that connects at the same
     time, one sees the other.
@@ -96,8 +117,24 @@ def holder_or_wake(charger_id, task_id):
             pipe.set(presence.waiter_key(charger_id), task_id, ex=KEEP).get(presence.key(charger_id))
             return pipe.execute()
 
-    found = _on_redis(register_and_look)
-    return presence.Presence.loads(found[1]) if found else None
+    while (found := _on_redis(register_and_look)) is None:
+        logger.warning("A command to %s waits for Redis", charger_id)
+    if found[1]:
+        return presence.Presence.loads(found[1]), None
+    return None, _offline_since(charger_id)
+
+
+def _offline_since(charger_id):
+    """When a task first found the charger away since it was last here; seconds since the epoch."""
+
+    def note(client):
+        with client.pipeline(transaction=False) as pipe:
+            pipe.set(presence.offline_key(charger_id), time.time(), nx=True, ex=KEEP)
+            pipe.get(presence.offline_key(charger_id))
+            return pipe.execute()
+
+    found = _on_redis(note)
+    return float(found[1]) if found and found[1] else time.time()
 
 
 def finished_channel(task_id):
@@ -106,7 +143,11 @@ def finished_channel(task_id):
 
 
 def announce_finished(task_id):
-    _on_redis(lambda client: client.publish(finished_channel(task_id), 1))
+    def announce(client):
+        with client.pipeline(transaction=False) as pipe:
+            pipe.publish(finished_channel(task_id), 1).delete(_lease(task_id)).execute()
+
+    _on_redis(announce)
 
 
 def wait_until_finished(task_id, timeout, is_final):
@@ -147,7 +188,8 @@ async def arrive(charger_id, entry):
     async with async_redis().pipeline(transaction=False) as pipe:
         pipe.set(presence.key(charger_id), entry.dumps(), ex=presence.TTL, get=True)
         pipe.get(presence.waiter_key(charger_id))
-        replaced, waiter = await pipe.execute()
+        pipe.delete(presence.offline_key(charger_id))
+        replaced, waiter, _ = await pipe.execute()
     if waiter:
         await deliver(waiter, {"type": "connected"})
     return presence.Presence.loads(replaced)

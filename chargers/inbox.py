@@ -37,7 +37,12 @@ class Call:
     payload: dict
     received_at: datetime
     digest: str = ""
+    may_be_repeated: bool = False
     answer: str = ""
+
+    @property
+    def key(self):
+        return self.charger, self.message_id, self.digest
 
 
 @dataclass(slots=True)
@@ -82,7 +87,7 @@ class Inbox:
         loop = asyncio.get_running_loop()
         while True:
             await self.work.wait()
-            batch = [self.entries.popleft() for _ in range(min(len(self.entries), LARGEST_BATCH))]
+            batch = self._next_batch()
             seen, self.seen = self.seen, {}
             if not self.entries:
                 self.work.clear()
@@ -90,6 +95,20 @@ class Inbox:
             outcomes = await loop.run_in_executor(thread, write, batch, seen)
             for entry, outcome in zip(batch, outcomes, strict=True):
                 _hand_over(entry.future, outcome)
+
+    def _next_batch(self):
+        """The oldest entries, of each charger one CALL at most: a repeated one must find the first committed."""
+        batch, chargers, later = [], set(), []
+        while self.entries and len(batch) < LARGEST_BATCH:
+            entry = self.entries.popleft()
+            if isinstance(entry.item, Call):
+                if entry.item.charger in chargers:
+                    later.append(entry)
+                    continue
+                chargers.add(entry.item.charger)
+            batch.append(entry)
+        self.entries.extendleft(reversed(later))
+        return batch
 
 
 def _hand_over(future, outcome):
@@ -145,12 +164,13 @@ def _wait_out(error, attempt):
 
 
 def _settle(batch, seen, retried):
-    known = answered_before([e.item for e in batch if isinstance(e.item, Call)]) if retried else {}
+    calls = [entry.item for entry in batch if isinstance(entry.item, Call)]
+    known = answered_before([call for call in calls if retried or call.may_be_repeated])
     outcomes = {}
     todo = []
     for entry in batch:
-        if isinstance(entry.item, Call) and entry.item.charger in known:
-            outcomes[id(entry)] = entry.item.answer = known[entry.item.charger]
+        if isinstance(entry.item, Call) and entry.item.key in known:
+            outcomes[id(entry)] = entry.item.answer = known[entry.item.key]
         else:
             todo.append(entry)
     by_handler = sorted(todo, key=lambda entry: entry.handler.__qualname__)
@@ -159,7 +179,7 @@ def _settle(batch, seen, retried):
         answers = handler([entry.item for entry in entries])
         for entry, answer in zip(entries, answers, strict=True):
             outcomes[id(entry)] = _as_text(entry.item, answer) if isinstance(entry.item, Call) else answer
-    remember([e.item for e in batch if isinstance(e.item, Call)], seen)
+    remember(calls, seen)
     return [outcomes[id(entry)] for entry in batch]
 
 

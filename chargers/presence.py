@@ -48,6 +48,11 @@ def waiter_key(charger_id):
     return f"ocpp:waiter:{charger_id}"
 
 
+def offline_key(charger_id):
+    """Since when a command has found `charger_id` away."""
+    return f"ocpp:offline:{charger_id}"
+
+
 def connected(charger_ids):
     """Those of `charger_ids` that hold a live socket, as a set."""
     found = set()

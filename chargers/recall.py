@@ -32,11 +32,12 @@ def remember(calls, seen):
 
 
 def answered_before(calls):
-    """{primary key: answer} of those `calls` whose answer was committed although the commit seemed lost."""
-    ours = {call.charger: call for call in calls}
-    chargers = Charger.objects.filter(pk__in=ours).only("last_call_id", "last_call_digest", "last_answer")
-    return {
-        c.pk: c.last_answer
-        for c in chargers
-        if (c.last_call_id, c.last_call_digest) == (ours[c.pk].message_id, ours[c.pk].digest)
-    }
+    """{key: answer} of those `calls` that are the last one of their charger, answered and committed already.
+
+    The rows are locked: another process may be committing that very call for the charger's former socket.
+    """
+    if not calls:
+        return {}
+    chargers = Charger.objects.select_for_update().filter(pk__in={call.charger for call in calls}).order_by("pk")
+    last = {(c.pk, c.last_call_id, c.last_call_digest): c.last_answer for c in chargers}
+    return {call.key: last[call.key] for call in calls if call.key in last}

@@ -10,20 +10,22 @@ from redis.retry import Retry
 
 # A Redis that hangs must not hang its callers. LONGEST_BLOCK is what one blocking read may ask for.
 OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 3, "retry": Retry(NoBackoff(), 1)}
-LONGEST_BLOCK = 20
+# redis-py 8 stops at 100 connections, and a thousand commands may wait in one worker.
+MANY = 2**31
+LONGEST_BLOCK = 5
 
 
 @cache
 def sync_redis():
     """For views and Celery tasks: commands that are answered at once."""
-    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, **OPTIONS)
+    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, max_connections=MANY, **OPTIONS)
 
 
 @cache
 def waiting_redis():
     """For blocking reads of at most LONGEST_BLOCK seconds; a connection for each that waits."""
     options = OPTIONS | {"socket_timeout": LONGEST_BLOCK + 10}
-    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, **options)
+    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, max_connections=MANY, **options)
 
 
 @cache

@@ -12,20 +12,20 @@ from chargers.redis import async_redis
 logger = logging.getLogger(__name__)
 
 inbox = Inbox()
-_open = set()
+_open = {}  # in the order they were opened
 _keeper = None
 
 
 def add(socket):
     """Keep `socket` (a consumer) reachable from now on."""
     global _keeper
-    _open.add(socket)
+    _open[socket] = None
     if _keeper is None:
         _keeper = asyncio.create_task(_keep())
 
 
 def remove(socket):
-    _open.discard(socket)
+    _open.pop(socket, None)
 
 
 async def _keep():
@@ -35,6 +35,9 @@ async def _keep():
             await asyncio.sleep(presence.REFRESH)
         except RedisError as error:
             logger.warning("Redis is away, commands can't reach chargers: %s", error)
+            await asyncio.sleep(1)
+        except Exception:  # noqa: BLE001  (without it every charger here would look disconnected)
+            logger.exception("Presence could not be renewed")
             await asyncio.sleep(1)
 
 
@@ -47,4 +50,4 @@ async def _renew():
     ours = await gateway.renew([(socket.charger.charger_id, socket.presence) for socket in entered])
     for socket, still in zip(entered, ours, strict=True):
         if not still:  # the word that a newer socket took over did not reach it
-            await socket.supersede()
+            socket.in_background(socket.supersede())

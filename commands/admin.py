@@ -7,13 +7,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django_celery_results.admin import TaskResultAdmin as LibraryTaskResultAdmin
 from django_celery_results.models import GroupResult, TaskResult
-from kombu.exceptions import OperationalError as BrokerError
-from redis.exceptions import RedisError
 from rest_framework.exceptions import APIException
 
 from chargers.admin import ChargerAdmin, ReadOnly
 from commands.asking import ask
 from commands.models import Command
+from commands.tasks import BROKER_FAULTS
 from transactions.admin import TransactionAdmin
 
 # What can be asked of many chargers at once from their list: name, what it says, action, payload.
@@ -35,7 +34,7 @@ def _ask_all(request, wanted):
     for charger, action, payload in wanted:
         try:
             asked.append(ask(charger, action, payload, by=request.user.get_username()))
-        except (APIException, BrokerError, RedisError) as error:
+        except (APIException, *BROKER_FAULTS) as error:
             messages.error(request, f"{charger}: {error}")
     if asked:
         where = reverse("admin:commands_command_changelist")

@@ -5,14 +5,12 @@ import hashlib
 import orjson
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from kombu.exceptions import OperationalError as BrokerError
-from redis.exceptions import RedisError
 
 from chargers import schemas
 from chargers.errors import Busy, Conflict
 from commands.actions import ACTIONS, fill_in
 from commands.models import QUEUED, Command
-from commands.tasks import TASKS
+from commands.tasks import BROKER_FAULTS, enqueue
 
 
 def ask(charger, action, payload, *, by="", timeout=None, warning="", idempotency_key="", request=None):
@@ -72,8 +70,8 @@ def _refuse_too_many(charger):
 
 def _enqueue(command):
     try:
-        TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id)
-    except (BrokerError, RedisError, OSError):
+        enqueue(command)
+    except BROKER_FAULTS:
         # Should the task have got through all the same, it finds no command and sends nothing.
         command.delete()
         raise

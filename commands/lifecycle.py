@@ -1,8 +1,9 @@
-"""The life of a command in its Celery task: wait for its turn, send, wait for the answer, record it."""
+"""The life of a command in its Celery task: wait for the charger, send, wait for the answer, record it."""
 
 import logging
 import time
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -26,20 +27,31 @@ from commands.models import (
 
 logger = logging.getLogger(__name__)
 
-LOOK_AGAIN = 5.0  # seconds after which a waiting command looks for itself whether its turn has come
+LOOK_AGAIN = 5.0  # seconds after which a waiting command looks for itself how things stand
 UNACKNOWLEDGED = 1.0  # seconds after which one that was sent, but not seen to be written, is sent again
 
 
-def carry_out(task_id):
-    """Bring the command `task_id` to its end and return it; whatever happens, it ends `finished`.
+class NotNow(Exception):
+    """The command is not finished and this task has nothing to do: its turn, or its other task, will come."""
 
-    Called again for a command that is under way (a task delivered twice, a worker that died), it goes on
-    from the state the command is in and sends nothing twice.
+
+def carry_out(task_id):
+    """Bring the command `task_id` to its end; returns it and the task id of its charger's next command, or None.
+
+    Only the first unfinished command of a charger is waited with, by one task at a time, so a slow charger
+    takes one place in a worker however much is asked of it. Raises `NotNow` for the others: `commands.tasks`
+    starts the next one, and `commands.sweep` what was abandoned. Called again for a command that is under
+    way, it goes on from the state the command is in and sends nothing twice.
     """
     command = _with_database(_find, task_id)
     if command is None:
         logger.warning("Task %s has no command: it was withdrawn before it was queued", task_id)
-        return None
+        raise NotNow
+    lease = uuid4().hex
+    if command.state == FINISHED:
+        return command, None
+    if not (_is_overdue(command) or _with_database(_is_first, command)) or not gateway.lease(task_id, lease):
+        raise NotNow
     try:
         while command.state != FINISHED:
             steps = {QUEUED: _wait_to_be_sent, SENT: _wait_for_answer}
@@ -47,43 +59,56 @@ def carry_out(task_id):
     except Exception as error:
         _finish(command, FAILED, error={"code": "InternalError", "description": str(error), "details": {}})
         raise
-    return command
+    return command, _with_database(_following, command)
+
+
+def _is_overdue(command):
+    return command.state == QUEUED and time.time() >= _queue_ends_at(command)
+
+
+def _queue_ends_at(command):
+    return command.created_at.timestamp() + settings.OCPP_QUEUE_TIMEOUT
 
 
 def _wait_to_be_sent(command):
     """Until the socket's process has claimed and written it, or it has waited long enough."""
-    give_up_at = command.created_at.timestamp() + settings.OCPP_QUEUE_TIMEOUT
-    unreachable_since = None
+    charger_id, task_id = command.charger.charger_id, command.task_id
     while True:
-        first = _with_database(_is_first, command)
-        charger_id = command.charger.charger_id
-        holder = gateway.holder_or_wake(charger_id, command.task_id) if first else gateway.find_holder(charger_id)
-        now = time.time()
-        unreachable_since = None if holder else unreachable_since or now
-        ends_at = min(give_up_at, unreachable_since + command.timeout) if unreachable_since else give_up_at
-        if now >= ends_at:
+        holder, offline_since = gateway.holder_or_wake(charger_id, task_id)
+        ends_at = _queue_ends_at(command)
+        if not holder:
+            ends_at = min(ends_at, max(offline_since, command.created_at.timestamp()) + command.timeout)
+        if (left := ends_at - time.time()) <= 0:
             return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
-        if first and holder:
-            gateway.send(holder, command.task_id, command.action, command.payload)
-        patience = UNACKNOWLEDGED if first and holder else LOOK_AGAIN
-        event = gateway.next_event(command.task_id, min(patience, ends_at - now))
-        if event is None or event["type"] == "sent":
+        if holder:
+            gateway.send(holder, task_id, command.action, command.payload)
+        event = gateway.next_event(task_id, min(UNACKNOWLEDGED if holder else LOOK_AGAIN, left))
+        if event is None or event["type"] != "connected":
             command = _with_database(_reloaded, command)
+            if event and event["type"] in _ENDINGS:  # it was written, though we were not told
+                return _end(command, event)
             if command.state != QUEUED:
                 return command
-        elif event["type"] in _ENDINGS:  # it was written, though we were not told
-            return _end(_with_database(_reloaded, command), event)
 
 
 def _wait_for_answer(command):
     """Until the charger answers, its socket ends, or the command's own timeout is over."""
     deadline = command.sent_at.timestamp() + command.timeout
     while (left := deadline - time.time()) > 0:
-        event = gateway.next_event(command.task_id, left)
+        event = gateway.next_event(command.task_id, min(left, LOOK_AGAIN))
         if event and event["type"] in _ENDINGS:
             return _end(command, event)
-    event = gateway.give_up(command.task_id)
-    return _end(command, event if event and event["type"] in _ENDINGS else {"type": "silence"})
+    for event in gateway.give_up(command.task_id):
+        if event["type"] in _ENDINGS:
+            return _end(command, event)
+    return _end(command, _answer_in_the_books(_with_database(_reloaded, command)))
+
+
+def _answer_in_the_books(command):
+    """The answer that came while Redis was away, see `commands.handlers.late_reply`; else silence."""
+    if command.response is not None:
+        return {"type": "reply", "payload": command.response}
+    return {"type": "error", "error": command.error} if command.error else {"type": "silence"}
 
 
 def _end(command, event):
@@ -110,15 +135,13 @@ _ENDINGS = {
 
 
 def _finish(command, outcome, **recorded):
-    """Record the outcome, tell whoever waits, and let the charger's next command have its turn."""
-    simulated = outcome in SILENT and settings.OCPP_SIMULATE_RESPONSES
-    if simulated:
+    """Record the outcome and tell whoever waits; the command as it then stands in the books."""
+    if outcome in SILENT and settings.OCPP_SIMULATE_RESPONSES:
         recorded |= {"simulated": True, "simulated_response": ACTIONS[command.action].simulated}
     recorded |= {"state": FINISHED, "outcome": outcome, "finished_at": datetime.now(UTC)}
-    command, following = _with_database(_record, command, recorded)
-    gateway.announce_finished(command.task_id)
-    if following:
-        gateway.wake(following)
+    command = _with_database(_record, command, recorded)
+    if command.state == FINISHED:
+        gateway.announce_finished(command.task_id)
     return command
 
 
@@ -129,8 +152,7 @@ def _record(command, recorded):
         command = _reloaded(command)
         if ours and command.outcome == ANSWERED:
             _apply(command)
-    waiting = Command.objects.filter(charger_id=command.charger_id, state=QUEUED).order_by("id")
-    return command, waiting.values_list("task_id", flat=True).first()
+    return command
 
 
 def _apply(command):
@@ -139,27 +161,33 @@ def _apply(command):
         change(command)
 
 
-def _is_first(command):
-    return not (
-        Command.objects.filter(charger_id=command.charger_id, pk__lt=command.pk).exclude(state=FINISHED).exists()
-    )
+def _find(task_id):
+    return Command.objects.select_related("charger").filter(task_id=task_id).first()
 
 
 def _reloaded(command):
     return Command.objects.select_related("charger").get(pk=command.pk)
 
 
-def _find(task_id):
-    return Command.objects.select_related("charger").filter(task_id=task_id).first()
+def _is_first(command):
+    unfinished = Command.objects.filter(charger_id=command.charger_id).exclude(state=FINISHED)
+    return not unfinished.filter(pk__lt=command.pk).exists()
+
+
+def _following(command):
+    unfinished = Command.objects.filter(charger_id=command.charger_id).exclude(state=FINISHED)
+    return unfinished.order_by("pk").values_list("task_id", flat=True).first()
 
 
 def _with_database(operation, *arguments):
     """What `operation` returns; a database that is away is waited for, and the connection is given back."""
+    attempt = 0
     while True:
         try:
             return operation(*arguments)
         except (OperationalError, InterfaceError) as error:
             logger.warning("The database is away, a command waits for it: %s", error)
-            time.sleep(1)
+            time.sleep(min(attempt, 5) * 0.2)
+            attempt += 1
         finally:
             connection.close()

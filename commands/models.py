@@ -57,6 +57,10 @@ class Command(models.Model):
     warning = models.CharField(max_length=255, blank=True)
     transaction = models.ForeignKey(Transaction, models.SET_NULL, null=True, blank=True, related_name="commands")
 
+    claim_token = models.CharField(
+        max_length=32, blank=True, editable=False, help_text="Of the socket that wrote it."
+    )
+
     requested_by = models.CharField(max_length=150, blank=True)
     idempotency_key = models.CharField(max_length=255, blank=True)
     request_digest = models.CharField(max_length=64, blank=True, editable=False)

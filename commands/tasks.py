@@ -1,20 +1,44 @@
 """The Celery tasks: one for each action, so that Flower and the results group by it."""
 
+import logging
+
 from celery import shared_task
+from celery.exceptions import Ignore
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
 
 from commands.actions import ACTIONS
-from commands.lifecycle import carry_out
+from commands.lifecycle import NotNow, carry_out
+from commands.models import Command
+
+logger = logging.getLogger(__name__)
+BROKER_FAULTS = (BrokerError, RedisError, OSError)
 
 
 def _task(action):
     @shared_task(name=f"commands.{action}", bind=True)
     def task(self, charger_id):
-        command = carry_out(self.request.id)
-        if command is None:
-            return None
+        try:
+            command, following = carry_out(self.request.id)
+        except NotNow as not_now:
+            raise Ignore from not_now
+        if following:
+            _go_on_with(following)
         return {"outcome": command.outcome, "simulated": command.simulated, "result": command.result}
 
     return task
 
 
 TASKS = {action: _task(action) for action in ACTIONS}
+
+
+def enqueue(command):
+    """Hand `command` to the workers; its id is the task's. More often than once does no harm."""
+    TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id)
+
+
+def _go_on_with(task_id):
+    try:
+        enqueue(Command.objects.select_related("charger").get(task_id=task_id))
+    except BROKER_FAULTS as error:
+        logger.warning("Command %s waits for the next sweep, the broker is away: %s", task_id, error)

@@ -4,13 +4,20 @@ import os
 import resource
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import worker_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def take_up_what_was_abandoned(**_):
+    from commands.sweep import keep_sweeping
+
+    keep_sweeping()
 
 
 @worker_init.connect

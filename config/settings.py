@@ -76,16 +76,29 @@ if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// URL: PostgreSQL is what is supported.")
 # A connection is borrowed for a request, a batch or a step of a task, and given back while it waits.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a restarted PostgreSQL leaves dead ones in the pool
-DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 20, "timeout": 5}
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+    "min_size": 1,
+    "max_size": 20,
+    "timeout": 5,
+    "reconnect_timeout": 2,
+}
 
 if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise ImproperlyConfigured("REDIS_URL must start with redis://, rediss:// or unix://.")
 
+_layer_host = {
+    "address": REDIS_URL,
+    # redis-py ends a silent read after 5 s unless told otherwise; a quiet layer is not a fault, a dead one is.
+    "socket_timeout": None,
+    "socket_connect_timeout": 3,
+    "health_check_interval": 30,
+}
+if not REDIS_URL.startswith("unix://"):
+    _layer_host["socket_keepalive"] = True
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # redis-py ends a silent read after 5 s unless told otherwise; a quiet layer is not a fault.
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "prefix": "ocpp"},
+        "CONFIG": {"hosts": [_layer_host], "prefix": "ocpp"},
     }
 }
 
@@ -101,7 +114,7 @@ def _broker_url(redis_url):
 CELERY_BROKER_URL = _broker_url(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Redis hands a task to a second worker after this long: longer than any task may wait.
+    # Redis hands a task that was not acknowledged to a second worker after this long: longer than any wait.
     "visibility_timeout": int(OCPP_QUEUE_TIMEOUT + OCPP_LONGEST_COMMAND_TIMEOUT) + 600,
     "socket_connect_timeout": 3,
     "socket_timeout": 10,
@@ -109,14 +122,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
-CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# A stopping worker lets short waits finish; a longer one goes back to the queue and on in the next worker.
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3.0
-CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False
 
 # --- Django ----------------------------------------------------------------------------------
 INSTALLED_APPS = [

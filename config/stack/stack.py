@@ -200,7 +200,7 @@ class Stack:
 
     def _start_web(self, listening):
         with self._progress("Web"):
-            arguments = programs.web("--fd", str(listening.fileno()))
+            arguments = programs.web("--fd", str(listening.fileno()), "--workers", "1")
             for number in range(1, self._number("WEB_CONCURRENCY") + 1):
                 self.start_child(f"web {number}", arguments, pass_fds=(listening.fileno(),))
             self.children[-1].wait_until(lambda: self._http(f"{self.url}/readyz") == 200)
@@ -208,8 +208,8 @@ class Stack:
     def _start_worker(self, number):
         with self._progress(f"Celery worker {number}"):
             arguments = programs.worker(f"worker{number}", self.env["WORKER_CONCURRENCY"])
-            # TERM lets tasks finish, QUIT hands them back to the queue.
-            signals = [(signal.SIGTERM, 1.5), (signal.SIGQUIT, 1.5), (signal.SIGKILL, 1)]
+            # TERM lets tasks finish; what is killed then is taken up by the next worker's sweep.
+            signals = [(signal.SIGTERM, 2), (signal.SIGKILL, 1)]
             child = self.start_child(f"worker {number}", arguments, signals=signals)
             child.wait_until(lambda: child.logged(" ready."))
 

@@ -51,7 +51,7 @@ def test_a_call_whose_commit_seemed_lost_is_recognised():
     charger = a_charger()
     call = a_call(charger, "FirmwareStatusNotification", status="Idle")
     settle(call)
-    assert answered_before([call]) == {charger.pk: call.answer}
+    assert answered_before([call]) == {call.key: call.answer}
     assert answered_before([a_call(charger, "FirmwareStatusNotification", status="Idle")]) == {}
 
 

@@ -14,28 +14,37 @@ def pair(command):
     return (command.charger_id, command.task_id)
 
 
+def claims(*commands, token="t"):
+    return claim([(*pair(command), token) for command in commands])
+
+
 def test_a_command_is_claimed_once():
     command = a_command()
-    assert claim([pair(command)]) == [True]
-    assert claim([pair(command)]) == [False]
+    assert claims(command) == [True]
+    assert claims(command, token="another") == [False]
     command.refresh_from_db()
     assert command.state == SENT and command.sent_at
 
 
 def test_another_charger_can_not_claim_it():
-    assert claim([(a_charger().pk, a_command().task_id)]) == [False]
+    assert claim([(a_charger().pk, a_command().task_id, "t")]) == [False]
 
 
 def test_a_finished_command_is_not_claimed():
-    assert claim([pair(a_command(state=FINISHED, outcome=TIMED_OUT))]) == [False]
+    assert claims(a_command(state=FINISHED, outcome=TIMED_OUT)) == [False]
 
 
 def test_a_charger_is_asked_one_thing_at_a_time():
     first = a_command()
     second = a_command(first.charger)
     other = a_command()
-    assert claim([pair(first)]) == [True]
-    assert claim([pair(second), pair(other)]) == [False, True]
+    assert claims(first) == [True]
+    assert claims(second, other) == [False, True]
+
+
+def test_a_claim_whose_commit_seemed_lost_is_still_the_claimants():
+    command = a_command()
+    assert claims(command) == claims(command) == [True]
 
 
 def test_the_database_holds_it_too():
@@ -50,6 +59,13 @@ def test_a_late_reply_rewrites_nothing_else():
     command.refresh_from_db()
     assert command.late_response == {"status": "Rejected"}
     assert (command.outcome, command.response, command.simulated) == (TIMED_OUT, None, True)
+
+
+def test_an_answer_in_time_that_could_not_be_handed_over_waits_for_its_task():
+    command = a_command(state=SENT)
+    late_reply([(*pair(command), {"type": "reply", "payload": {"status": "Accepted"}})])
+    command.refresh_from_db()
+    assert (command.response, command.late_response, command.state) == ({"status": "Accepted"}, None, SENT)
 
 
 def test_a_second_answer_to_an_answered_command_is_not_kept():

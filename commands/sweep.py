@@ -1,0 +1,54 @@
+"""What a worker, a broker or a web process abandoned is taken up again from the books."""
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from chargers import gateway
+from commands.models import FINISHED, QUEUED, Command
+from commands.tasks import BROKER_FAULTS, enqueue
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = 2  # seconds
+MOST = 1000  # commands a sweep
+
+
+def sweep():
+    """Enqueue again what is due and has no living task; the commands that were.
+
+    Due is the first unfinished command of each charger, for it should be carried out by somebody, and
+    whatever waited in the queue for too long.
+    """
+    now = datetime.now(UTC)
+    settled = now - timedelta(seconds=2 * INTERVAL)  # younger ones are on their way by themselves
+    unfinished = Command.objects.exclude(state=FINISHED).select_related("charger")
+    first = unfinished.filter(created_at__lt=settled).order_by("charger_id", "pk").distinct("charger_id")
+    overdue = unfinished.filter(state=QUEUED, created_at__lt=now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT))
+    due = {command.task_id: command for query in (first, overdue) for command in query[:MOST]}
+    abandoned = [due[task_id] for task_id in gateway.without_lease(list(due))]
+    for command in abandoned:
+        enqueue(command)
+    return abandoned
+
+
+def keep_sweeping():
+    """In every worker, a sweep every INTERVAL seconds by one of them."""
+    threading.Thread(target=_sweep_on_and_on, name="sweep", daemon=True).start()
+
+
+def _sweep_on_and_on():
+    while True:
+        try:
+            if gateway.first_in("sweep", INTERVAL) and (abandoned := sweep()):
+                logger.info("%s abandoned commands are taken up again", len(abandoned))
+        except (DatabaseError, *BROKER_FAULTS) as error:
+            logger.warning("The sweep waits: %s", error)
+        finally:
+            connection.close()
+        time.sleep(INTERVAL)

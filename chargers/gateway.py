@@ -145,7 +145,7 @@ def finished_channel(task_id):
 def announce_finished(task_id):
     def announce(client):
         with client.pipeline(transaction=False) as pipe:
-            pipe.publish(finished_channel(task_id), 1).delete(_lease(task_id)).execute()
+            pipe.publish(finished_channel(task_id), 1).delete(_lease(task_id), _events(task_id)).execute()
 
     _on_redis(announce)
 

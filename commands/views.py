@@ -160,7 +160,7 @@ class TaskDetail(APIView):
 
 def _is_finished(task_id):
     try:
-        return find_task(task_id).state == FINISHED
+        return Command.objects.filter(task_id=task_id, state=FINISHED).exists()
     finally:
         connection.close()
 

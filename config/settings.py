@@ -118,6 +118,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": int(OCPP_QUEUE_TIMEOUT + OCPP_LONGEST_COMMAND_TIMEOUT) + 600,
     "socket_connect_timeout": 3,
     "socket_timeout": 10,
+    # Each task under way acknowledges over a connection of its own; the default is 10.
+    "max_connections": WORKER_CONCURRENCY + 100,
 }
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_RESULT_BACKEND = "django-db"

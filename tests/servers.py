@@ -18,7 +18,7 @@ SETTINGS = {
     "API_AUTH": "token",
     "OCPP_UNKNOWN_CHARGERS": "reject",
     "OCPP_REQUIRE_SUBPROTOCOL": "1",
-    "OCPP_QUEUE_TIMEOUT": "5",
+    "OCPP_QUEUE_TIMEOUT": "12",
     "OCPP_QUEUE_LIMIT": "4",
 }
 

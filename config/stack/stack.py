@@ -130,6 +130,8 @@ class Stack:
         host, port = self.env["HOST"], self._number(name)
         listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # uvicorn sets it on sockets it opens itself; those it is handed inherit it from here.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             listening.bind((host, port))
             listening.listen(2048)

@@ -27,7 +27,6 @@ class Run:
             "RUN_DIR": str(folder),
             "PORT": str(self.port),
             "FLOWER_PORT": str(free_port()),
-            "WEB_CONCURRENCY": "1",
         }
         self.said = folder.parent / f"{folder.name}.out"
         self.process = subprocess.Popen(

@@ -1,0 +1,78 @@
+"""What was abandoned is taken up again from the books."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chargers import gateway
+from chargers.redis import sync_redis
+from commands.models import FINISHED, Command
+from commands.sweep import sweep
+from tests.builders import a_charger, a_command
+from tests.live import an_id, eventually
+
+RESET = {"type": "Soft"}
+
+
+def old(command, seconds=4.5):
+    created_at = datetime.now(UTC) - timedelta(seconds=seconds)
+    Command.objects.filter(pk=command.pk).update(created_at=created_at)
+    return command
+
+
+@pytest.mark.django_db
+def test_the_first_unfinished_command_of_each_charger_is_taken_up():
+    charger = a_charger()
+    old(a_command(charger, state=FINISHED, outcome="answered"))
+    first, second, other = old(a_command(charger)), old(a_command(charger)), old(a_command())
+    young = a_command()
+    assert {command.pk for command in sweep()} == {first.pk, other.pk}
+    assert second.pk and young.pk
+
+
+@pytest.mark.django_db
+def test_what_a_living_task_carries_out_is_left_alone():
+    command = old(a_command())
+    assert gateway.lease(command.task_id, "a task") and not gateway.lease(command.task_id, "another")
+    assert sweep() == []
+
+
+@pytest.mark.django_db
+def test_what_waited_for_too_long_is_ended_though_it_is_not_first(settings):
+    first = old(a_command())
+    gateway.lease(first.task_id, "a task")
+    overdue = old(a_command(first.charger), settings.OCPP_QUEUE_TIMEOUT + 1)
+    assert sweep() == [overdue]
+
+
+def the_worker(live):
+    return next(child for child in live.stack.children if child.name.startswith("worker"))
+
+
+def restart(live, worker):
+    worker.start()
+    worker.wait_until(lambda: worker.logged(" ready."))
+
+
+def test_a_worker_that_is_killed_in_mid_wait_loses_no_command(live):
+    worker = the_worker(live)
+    with live.charger(an_id(), Reset=None) as silent, live.charger(an_id(), Reset=12) as slow:
+        ends, answers = (live.ask(c.charger_id, "Reset", RESET, timeout=25) for c in (silent, slow))
+        eventually(lambda: silent.received and slow.received)
+        worker.process.kill()
+        worker.process.wait()
+        restart(live, worker)
+        assert live.finished(answers)["outcome"] == "answered"
+        ended = live.finished(ends)
+        assert (ended["outcome"], ended["simulated"]) == ("timed_out", True)
+        assert len(silent.received) == len(slow.received) == 1
+
+
+def test_a_command_whose_task_the_broker_lost_is_carried_out(live):
+    worker = the_worker(live)
+    worker.stop()
+    with live.charger(an_id(), Reset={"status": "Accepted"}) as charger:
+        tasks = [live.ask(charger.charger_id, "Reset", RESET) for _ in range(2)]
+        assert sync_redis().delete("celery")
+        restart(live, worker)
+        assert [live.finished(task)["outcome"] for task in tasks] == ["answered", "answered"]

@@ -52,7 +52,8 @@ def send(holder, task_id, action, payload):
 
 def close_socket(charger_id, code, reason):
     """Ask the process that holds a charger's socket to close it."""
-    if holder := find_holder(charger_id):
+    entry = _on_redis(lambda client: client.get(presence.key(charger_id)))
+    if holder := presence.Presence.loads(entry):
         message = {"type": "ocpp.close", "code": code, "reason": reason}
         _on_redis(lambda client: client.publish(holder.channel, get_channel_layer().serialize(message)))
 
@@ -64,7 +65,7 @@ def next_event(task_id, timeout):
     """
 
     def wait(client):
-        client.expire(_lease(task_id), LEASE)
+        client.set(_lease(task_id), 1, ex=LEASE)
         return waiting_redis().blpop([_events(task_id)], min(max(timeout, 0.01), LONGEST_BLOCK))
 
     found = _on_redis(wait)
@@ -83,9 +84,9 @@ def give_up(task_id):
     return [json.loads(event) for event in found[0]] if found else []
 
 
-def lease(task_id, holder):
-    """Whether `holder` may carry out the task: nobody else does. Where Redis is away, nobody can know."""
-    taken = _on_redis(lambda client: [client.set(_lease(task_id), holder, nx=True, ex=LEASE)])
+def lease(task_id):
+    """Whether the caller may carry out the task: nobody else does. Where Redis is away, nobody can know."""
+    taken = _on_redis(lambda client: [client.set(_lease(task_id), 1, nx=True, ex=LEASE)])
     return taken is None or bool(taken[0])
 
 
@@ -100,32 +101,29 @@ def first_in(name, seconds):
     return bool(sync_redis().set(f"ocpp:{name}", 1, nx=True, px=int(seconds * 1000)))
 
 
-def find_holder(charger_id):
-    """The `Presence` of a charger, or None."""
-    return presence.Presence.loads(_on_redis(lambda client: client.get(presence.key(charger_id))))
+def find_holder(charger_id, waiter=None):
+    """(`Presence`, None) of a connected charger, else (None, since when it has been found away).
 
-
-def holder_or_wake(charger_id, task_id):
-    """(`Presence` or None, since when there is none): whoever connects will wake `task_id`.
-
-    Written before it is looked up: of a task that begins to wait and a charger that connects at the same
-    time, one sees the other.
+    Whoever connects will wake the task `waiter`. That is written before the presence is looked up: of a task
+    that begins to wait and a charger that connects at the same time, one sees the other.
     """
 
-    def register_and_look(client):
+    def look(client):
         with client.pipeline(transaction=False) as pipe:
-            pipe.set(presence.waiter_key(charger_id), task_id, ex=KEEP).get(presence.key(charger_id))
+            if waiter:
+                pipe.set(presence.waiter_key(charger_id), waiter, ex=KEEP)
+            pipe.get(presence.key(charger_id))
             return pipe.execute()
 
-    while (found := _on_redis(register_and_look)) is None:
+    while (found := _on_redis(look)) is None:
         logger.warning("A command to %s waits for Redis", charger_id)
-    if found[1]:
-        return presence.Presence.loads(found[1]), None
+    if found[-1]:
+        return presence.Presence.loads(found[-1]), None
     return None, _offline_since(charger_id)
 
 
 def _offline_since(charger_id):
-    """When a task first found the charger away since it was last here; seconds since the epoch."""
+    """When a command first found the charger away since it was last here; seconds since the epoch."""
 
     def note(client):
         with client.pipeline(transaction=False) as pipe:

@@ -3,7 +3,6 @@
 import logging
 import time
 from datetime import UTC, datetime
-from uuid import uuid4
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -47,10 +46,11 @@ def carry_out(task_id):
     if command is None:
         logger.warning("Task %s has no command: it was withdrawn before it was queued", task_id)
         raise NotNow
-    lease = uuid4().hex
     if command.state == FINISHED:
         return command, None
-    if not (_is_overdue(command) or _with_database(_is_first, command)) or not gateway.lease(task_id, lease):
+    if not _with_database(_is_first, command):
+        return _end_in_the_queue(command), None
+    if not gateway.lease(task_id):
         raise NotNow
     try:
         while command.state != FINISHED:
@@ -62,23 +62,27 @@ def carry_out(task_id):
     return command, _with_database(_following, command)
 
 
-def _is_overdue(command):
-    return command.state == QUEUED and time.time() >= _queue_ends_at(command)
+def _end_in_the_queue(command):
+    """End a command whose time is up before it had its turn; `NotNow` for one that may still have it."""
+    holder, offline_since = gateway.find_holder(command.charger.charger_id)
+    if time.time() < _queue_ends_at(command, holder, offline_since):
+        raise NotNow
+    return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
 
 
-def _queue_ends_at(command):
-    return command.created_at.timestamp() + settings.OCPP_QUEUE_TIMEOUT
+def _queue_ends_at(command, holder, offline_since):
+    """When it has waited long enough: for its turn or, sooner, for a charger that is not connected."""
+    asked_at = command.created_at.timestamp()
+    ends_at = asked_at + settings.OCPP_QUEUE_TIMEOUT
+    return ends_at if holder else min(ends_at, max(offline_since, asked_at) + command.timeout)
 
 
 def _wait_to_be_sent(command):
     """Until the socket's process has claimed and written it, or it has waited long enough."""
     charger_id, task_id = command.charger.charger_id, command.task_id
     while True:
-        holder, offline_since = gateway.holder_or_wake(charger_id, task_id)
-        ends_at = _queue_ends_at(command)
-        if not holder:
-            ends_at = min(ends_at, max(offline_since, command.created_at.timestamp()) + command.timeout)
-        if (left := ends_at - time.time()) <= 0:
+        holder, offline_since = gateway.find_holder(charger_id, waiter=task_id)
+        if (left := _queue_ends_at(command, holder, offline_since) - time.time()) <= 0:
             return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
         if holder:
             gateway.send(holder, task_id, command.action, command.payload)

@@ -8,33 +8,42 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
-from chargers import gateway
+from chargers import gateway, presence
 from commands.models import FINISHED, QUEUED, Command
 from commands.tasks import BROKER_FAULTS, enqueue
 
 logger = logging.getLogger(__name__)
 
-INTERVAL = 2  # seconds
+INTERVAL = 1  # seconds
 MOST = 1000  # commands a sweep
 
 
 def sweep():
     """Enqueue again what is due and has no living task; the commands that were.
 
-    Due is the first unfinished command of each charger, for it should be carried out by somebody, and
-    whatever waited in the queue for too long.
+    Due is the first unfinished command of each charger, for it should be carried out by somebody, and what
+    has waited too long in the queue: for its turn, or for a charger that is not connected.
     """
     now = datetime.now(UTC)
-    settled = now - timedelta(seconds=2 * INTERVAL)  # younger ones are on their way by themselves
+    settled = now - timedelta(seconds=3 * INTERVAL)  # younger ones are on their way by themselves
     unfinished = Command.objects.exclude(state=FINISHED).select_related("charger")
     first = unfinished.filter(created_at__lt=settled).order_by("charger_id", "pk").distinct("charger_id")
-    overdue = unfinished.filter(state=QUEUED, created_at__lt=now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT))
-    due = {command.task_id: command for query in (first, overdue) for command in query[:MOST]}
+    due = {command.task_id: command for command in [*first[:MOST], *_overdue(unfinished.filter(state=QUEUED), now)]}
     abandoned = [due[task_id] for task_id in gateway.without_lease(list(due))]
     for command in abandoned:
         enqueue(command)
     return abandoned
+
+
+def _overdue(queued, now):
+    too_long_ago = now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT)
+    own_time = ExpressionWrapper(F("created_at") + F("timeout") * timedelta(seconds=1), DateTimeField())
+    waited = Q(created_at__lt=too_long_ago) | Q(own_time__lt=now)
+    candidates = list(queued.annotate(own_time=own_time).filter(waited).order_by("pk")[:MOST])
+    online = presence.connected([command.charger.charger_id for command in candidates])
+    return [c for c in candidates if c.created_at < too_long_ago or c.charger.charger_id not in online]
 
 
 def keep_sweeping():

@@ -79,6 +79,16 @@ def test_a_charger_that_is_not_connected_is_waited_for_and_then_told(live):
     assert (task["outcome"], task["simulated"], task["sent_at"]) == ("not_connected", True, None)
 
 
+def test_each_command_waits_for_an_absent_charger_as_long_as_its_own_timeout(live):
+    charger_id = an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    live.ask(charger_id, "Reset", RESET, timeout=11)
+    began = time.monotonic()
+    task = live.finished(live.ask(charger_id, "ClearCache", {}, timeout=1.5))
+    assert 1.4 < time.monotonic() - began < 6
+    assert (task["outcome"], task["sent_at"]) == ("not_connected", None)
+
+
 def test_a_charger_that_connects_while_its_command_waits_gets_it(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})

@@ -33,14 +33,14 @@ def test_the_first_unfinished_command_of_each_charger_is_taken_up():
 @pytest.mark.django_db
 def test_what_a_living_task_carries_out_is_left_alone():
     command = old(a_command())
-    assert gateway.lease(command.task_id, "a task") and not gateway.lease(command.task_id, "another")
+    assert gateway.lease(command.task_id) and not gateway.lease(command.task_id)
     assert sweep() == []
 
 
 @pytest.mark.django_db
 def test_what_waited_for_too_long_is_ended_though_it_is_not_first(settings):
     first = old(a_command())
-    gateway.lease(first.task_id, "a task")
+    gateway.lease(first.task_id)
     overdue = old(a_command(first.charger), settings.OCPP_QUEUE_TIMEOUT + 1)
     assert sweep() == [overdue]
 

@@ -23,6 +23,7 @@ from config.stack.processes import CannotStart, Child
 
 LONGEST_SOCKET_PATH = 100  # the kernel's limit is 108 bytes, 104 on macOS
 USER = "ocpp"
+ADMIN_MADE = "admin-made"  # a file in the run folder: the database has its admin user
 
 
 def _package(name):
@@ -120,11 +121,20 @@ class Postgres:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
             raise CannotStart(f"PostgreSQL could not make its data folder {fresh}: {' '.join(said)}")
         fresh.rename(self.data)
+        (self.run_dir / ADMIN_MADE).unlink(missing_ok=True)
+
+    @staticmethod
+    def reach(url):
+        """Connect once; raises `CannotStart` with the reason."""
+        try:
+            psycopg.connect(url, connect_timeout=5).close()
+        except psycopg.Error as error:
+            raise CannotStart(f"PostgreSQL can't be reached: {' '.join(str(error).split())}") from error
 
     def _answers(self):
         try:
-            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
-        except psycopg.OperationalError:
+            self.reach(self.url("postgres"))
+        except CannotStart:
             return False
         return True
 
@@ -176,11 +186,20 @@ class Redis:
             raise CannotStart(f"{error} If the data in {data} is damaged, remove that folder.") from error
         return self.child
 
+    @staticmethod
+    def reach(url):
+        """Connect once; raises `CannotStart` with the reason."""
+        try:
+            redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5).ping()
+        except (redis.RedisError, ValueError) as error:
+            raise CannotStart(f"Redis can't be reached: {error}") from error
+
     def _answers(self):
         try:
-            return redis.Redis.from_url(self.url(), socket_timeout=2).ping()
-        except redis.RedisError:
+            self.reach(self.url())
+        except CannotStart:
             return False
+        return True
 
 
 def _unprivileged(binaries):

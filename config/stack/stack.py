@@ -16,7 +16,7 @@ from pathlib import Path
 
 from config.stack import programs
 from config.stack.processes import CannotStart, Child
-from config.stack.servers import Postgres, Redis, private_folder
+from config.stack.servers import ADMIN_MADE, Postgres, Redis, private_folder
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LEAST_FREE_SPACE = 200 * 1024 * 1024
@@ -101,7 +101,9 @@ class Stack:
             private_folder(self.run_dir)
             free = shutil.disk_usage(self.run_dir).free
             if free < LEAST_FREE_SPACE:
-                raise CannotStart(f"The disk is full: {self.run_dir} has {free // 2**20} MiB left, 200 are needed.")
+                raise CannotStart(
+                    f"The disk is full: {self.run_dir} has {free // 2**20} MiB left; free 200 MiB at least."
+                )
             self.lock = (self.run_dir / "lock").open("w")
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.env.setdefault("SECRET_KEY", self._secret("secret-key"))
@@ -156,6 +158,10 @@ class Stack:
         name = server_class.name
         if self.env.get(variable):
             self.say(f"  {name} is the one of {variable}")
+            try:
+                server_class.reach(self.env[variable])
+            except CannotStart as error:
+                raise CannotStart(f"{error} Correct {variable}, or unset it to have one started.") from error
             return
         with self._progress(name):
             server = server_class(self.run_dir)
@@ -183,7 +189,7 @@ class Stack:
         return done.stdout
 
     def _make_admin(self):
-        made = self.run_dir / "admin-made"
+        made = self.run_dir / ADMIN_MADE
         if made.exists():
             return
         user = {

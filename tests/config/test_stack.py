@@ -149,3 +149,13 @@ def test_a_second_one_in_the_same_folder_is_refused(tmp_path):
     finally:
         first.process.terminate()
         first.process.wait(15)
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"), ("REDIS_URL", "redis://127.0.0.1:1/0")],
+)
+def test_a_server_that_can_not_be_reached_is_named(tmp_path, variable, url):
+    run = Run(tmp_path / "run", **{variable: url})
+    assert run.process.wait(30) == 1
+    assert f"Correct {variable}" in run.output() and "Traceback" not in run.output()

@@ -8,7 +8,9 @@ from contextlib import ExitStack
 import pytest
 from ocpp.exceptions import InternalError
 
+from commands.lifecycle import _finish
 from config.celery import app
+from tests.builders import a_command
 from tests.live import an_id, eventually
 
 RESET = {"type": "Soft"}
@@ -219,3 +221,23 @@ def test_results_are_in_django_celery_results_too(live):
     name, status, result = eventually(lambda: live.rows(query, task["task_id"]))[0]
     assert (name, status) == ("commands.Reset", "SUCCESS")
     assert json.loads(result) == {"outcome": "answered", "simulated": False, "result": ACCEPTED}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("outcome", ["timed_out", "not_connected", "connection_lost", "cancelled", "failed"])
+@pytest.mark.parametrize("simulate", [True, False])
+def test_only_silence_is_simulated_and_only_where_that_is_wanted(settings, outcome, simulate):
+    settings.OCPP_SIMULATE_RESPONSES = simulate
+    command = _finish(a_command(action="Reset", payload=RESET), outcome)
+    silent = outcome in ("timed_out", "not_connected", "connection_lost")
+    assert (command.state, command.outcome, command.response) == ("finished", outcome, None)
+    assert command.simulated is (silent and simulate)
+    assert command.result == (ACCEPTED if silent and simulate else None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_endings_the_first_stays():
+    waiting = a_command()
+    _finish(waiting, "answered", response=ACCEPTED)
+    late = _finish(waiting, "timed_out")
+    assert (late.outcome, late.response, late.simulated) == ("answered", ACCEPTED, False)

@@ -77,7 +77,7 @@ def test_a_charger_that_is_not_connected_is_waited_for_and_then_told(live):
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     began = time.monotonic()
     task = live.finished(live.ask(charger_id, "Reset", RESET, timeout=1.5))
-    assert 1.4 < time.monotonic() - began < 4
+    assert 1.4 < time.monotonic() - began < 8
     assert (task["outcome"], task["simulated"], task["sent_at"]) == ("not_connected", True, None)
 
 
@@ -87,7 +87,7 @@ def test_each_command_waits_for_an_absent_charger_as_long_as_its_own_timeout(liv
     live.ask(charger_id, "Reset", RESET, timeout=11)
     began = time.monotonic()
     task = live.finished(live.ask(charger_id, "ClearCache", {}, timeout=1.5))
-    assert 1.4 < time.monotonic() - began < 6
+    assert 1.4 < time.monotonic() - began < 9
     assert (task["outcome"], task["sent_at"]) == ("not_connected", None)
 
 
@@ -188,7 +188,7 @@ def test_silent_chargers_delay_no_other(live):
         asked = list(threads.map(lambda charger_id: live.ask(charger_id, "Reset", RESET, timeout=6), silent))
         began = time.monotonic()
         assert live.finished(live.ask(charger.charger_id, "Reset", RESET))["outcome"] == "answered"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
         assert {task["outcome"] for task in threads.map(live.finished, asked)} == {"timed_out"}
 
 
@@ -210,7 +210,7 @@ def test_clients_that_wait_hold_up_nobody(live):
         time.sleep(1)
         began = time.monotonic()
         assert live.get(f"/api/ocpp/status/{charger.charger_id}/")["status"]["connected"]
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3
         assert {future.result()["outcome"] for future in waiting} == {"timed_out"}
 
 

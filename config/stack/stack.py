@@ -118,7 +118,7 @@ class Stack:
         path = self.run_dir / name
         if not path.exists() or not path.read_text().strip():
             path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(15 if name == "password" else 48) + "\n")
+            path.write_text(secrets.token_hex(10 if name == "password" else 32) + "\n")
         return path.read_text().strip()
 
     def _number(self, name):

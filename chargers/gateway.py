@@ -19,20 +19,14 @@ from chargers.redis import LONGEST_BLOCK, async_redis, sync_redis, waiting_redis
 logger = logging.getLogger(__name__)
 
 KEEP = 3600  # seconds an event waits for its task, a mark that it has given up for late answers
-LEASE = 15  # seconds after which a task that shows no sign of life has been abandoned
+LEASE = 10  # seconds after which a task that shows no sign of life has been abandoned
+ENQUEUED = 60  # seconds after which a task that did not begin is believed lost by the broker
 PAUSE = 0.2
 
 
-def _events(task_id):
-    return f"ocpp:{{{task_id}}}:events"
-
-
-def _lease(task_id):
-    return f"ocpp:{{{task_id}}}:lease"
-
-
-def _closed(task_id):
-    return f"ocpp:{{{task_id}}}:closed"
+def _key(task_id, kind):
+    """`events`, `taken`, `closed`, `lease` or `enqueued` of a task; all of one task in one slot of a cluster."""
+    return f"ocpp:{{{task_id}}}:{kind}"
 
 
 # --- the task's side -------------------------------------------------------------------------
@@ -61,39 +55,64 @@ def close_socket(charger_id, code, reason):
 def next_event(task_id, timeout):
     """The next event of a task (a dict with `type`), or None after `timeout` seconds or sooner.
 
-    Waiting renews the task's lease, so it must not be asked to wait for longer than LONGEST_BLOCK.
+    It is kept in the list of what was taken, for the task that takes over should this one die. Waiting renews
+    the task's lease, so one wait is of at most LONGEST_BLOCK.
     """
 
     def wait(client):
-        client.set(_lease(task_id), 1, ex=LEASE)
-        return waiting_redis().blpop([_events(task_id)], min(max(timeout, 0.01), LONGEST_BLOCK))
+        with client.pipeline(transaction=False) as pipe:
+            pipe.set(_key(task_id, "lease"), 1, ex=LEASE).expire(_key(task_id, "taken"), KEEP).execute()
+        seconds = min(max(timeout, 0.01), LONGEST_BLOCK)
+        return waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)
 
     found = _on_redis(wait)
-    return json.loads(found[1]) if found else None
+    return json.loads(found) if found else None
+
+
+def taken_events(task_id):
+    """The events a former task of this command has taken, oldest first."""
+    found = _on_redis(lambda client: client.lrange(_key(task_id, "taken"), 0, -1))
+    return [json.loads(event) for event in found or []]
 
 
 def give_up(task_id):
     """Wait no longer; the events that came meanwhile. Later ones are late."""
+    events = _key(task_id, "events")
 
     def close(client):
         with client.pipeline(transaction=True) as pipe:
-            pipe.lrange(_events(task_id), 0, -1).delete(_events(task_id)).set(_closed(task_id), 1, ex=KEEP)
+            pipe.lrange(events, 0, -1).delete(events).set(_key(task_id, "closed"), 1, ex=KEEP)
             return pipe.execute()
 
     found = _on_redis(close)
     return [json.loads(event) for event in found[0]] if found else []
 
 
+def note_enqueued(task_id):
+    """A task of this command waits in the broker from now on, for a minute at most as far as the sweep knows."""
+    _on_redis(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED))
+
+
+def note_started(task_id):
+    """The task that waited in the broker has begun."""
+    _on_redis(lambda client: client.delete(_key(task_id, "enqueued")))
+
+
 def lease(task_id):
     """Whether the caller may carry out the task: nobody else does. Where Redis is away, nobody can know."""
-    taken = _on_redis(lambda client: [client.set(_lease(task_id), 1, nx=True, ex=LEASE)])
+    taken = _on_redis(lambda client: [client.set(_key(task_id, "lease"), 1, nx=True, ex=LEASE)])
     return taken is None or bool(taken[0])
 
 
-def without_lease(task_ids):
-    """Those of `task_ids` that nobody carries out; raises `RedisError`."""
-    leases = sync_redis().mget([_lease(task_id) for task_id in task_ids]) if task_ids else []
-    return [task_id for task_id, held in zip(task_ids, leases, strict=True) if not held]
+def release(task_id):
+    _on_redis(lambda client: client.delete(_key(task_id, "lease")))
+
+
+def without_task(task_ids):
+    """Those of `task_ids` that no task carries out and none waits for in the broker; raises `RedisError`."""
+    keys = [_key(task_id, kind) for task_id in task_ids for kind in ("lease", "enqueued")]
+    signs = sync_redis().mget(keys) if keys else []
+    return [task_id for task_id, *alive in zip(task_ids, signs[::2], signs[1::2], strict=True) if not any(alive)]
 
 
 def first_in(name, seconds):
@@ -101,24 +120,16 @@ def first_in(name, seconds):
     return bool(sync_redis().set(f"ocpp:{name}", 1, nx=True, px=int(seconds * 1000)))
 
 
-def find_holder(charger_id, waiter=None):
-    """(`Presence`, None) of a connected charger, else (None, since when it has been found away).
-
-    Whoever connects will wake the task `waiter`. That is written before the presence is looked up: of a task
-    that begins to wait and a charger that connects at the same time, one sees the other.
-    """
+def find_holder(charger_id):
+    """(`Presence`, None) of a connected charger, else (None, since when commands have found it away)."""
 
     def look(client):
-        with client.pipeline(transaction=False) as pipe:
-            if waiter:
-                pipe.set(presence.waiter_key(charger_id), waiter, ex=KEEP)
-            pipe.get(presence.key(charger_id))
-            return pipe.execute()
+        return [client.get(presence.key(charger_id))]
 
     while (found := _on_redis(look)) is None:
         logger.warning("A command to %s waits for Redis", charger_id)
-    if found[-1]:
-        return presence.Presence.loads(found[-1]), None
+    if found[0]:
+        return presence.Presence.loads(found[0]), None
     return None, _offline_since(charger_id)
 
 
@@ -135,15 +146,13 @@ def _offline_since(charger_id):
     return float(found[1]) if found and found[1] else time.time()
 
 
-def finished_channel(task_id):
-    """Where it is published that a task is final, for clients that wait for it."""
-    return f"ocpp:{{{task_id}}}:finished"
-
-
 def announce_finished(task_id):
+    """Tell the clients that wait, and leave nothing behind."""
+    left = [_key(task_id, kind) for kind in ("lease", "events", "taken")]
+
     def announce(client):
         with client.pipeline(transaction=False) as pipe:
-            pipe.publish(finished_channel(task_id), 1).delete(_lease(task_id), _events(task_id)).execute()
+            pipe.publish(_key(task_id, "finished"), 1).delete(*left).execute()
 
     _on_redis(announce)
 
@@ -151,7 +160,7 @@ def announce_finished(task_id):
 def wait_until_finished(task_id, timeout, is_final):
     """Return when `is_final()` or after `timeout` seconds, whichever comes first."""
     with waiting_redis().pubsub(ignore_subscribe_messages=True) as subscription:
-        subscription.subscribe(finished_channel(task_id))
+        subscription.subscribe(_key(task_id, "finished"))
         deadline = time.monotonic() + timeout
         while not is_final() and (left := deadline - time.monotonic()) > 0:
             subscription.get_message(timeout=min(left, 5))
@@ -173,8 +182,8 @@ async def deliver(task_id, event):
     """Hand `event` to a waiting task; False where it has given up or Redis is away."""
     try:
         async with async_redis().pipeline(transaction=True) as pipe:
-            pipe.exists(_closed(task_id))
-            pipe.rpush(_events(task_id), json.dumps(event)).expire(_events(task_id), KEEP)
+            pipe.exists(_key(task_id, "closed"))
+            pipe.rpush(_key(task_id, "events"), json.dumps(event)).expire(_key(task_id, "events"), KEEP)
             closed, *_ = await pipe.execute()
     except RedisError:
         return False
@@ -182,14 +191,11 @@ async def deliver(task_id, event):
 
 
 async def arrive(charger_id, entry):
-    """Enter a socket's `Presence` and wake the command that waits for it; the entry it replaces, or None."""
+    """Enter a socket's `Presence`; the entry it replaces, or None."""
     async with async_redis().pipeline(transaction=False) as pipe:
         pipe.set(presence.key(charger_id), entry.dumps(), ex=presence.TTL, get=True)
-        pipe.get(presence.waiter_key(charger_id))
         pipe.delete(presence.offline_key(charger_id))
-        replaced, waiter, _ = await pipe.execute()
-    if waiter:
-        await deliver(waiter, {"type": "connected"})
+        replaced, _ = await pipe.execute()
     return presence.Presence.loads(replaced)
 
 

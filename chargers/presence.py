@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chargers.redis import sync_redis
 
 TTL = 60  # seconds an entry outlives the process that wrote it
-REFRESH = 20
+REFRESH = 10
 
 # Ours, or nobody's any more (Redis lost it): write it again. Another session's: say so.
 RENEW = """
@@ -41,11 +41,6 @@ class Presence:
 
 def key(charger_id):
     return f"ocpp:presence:{charger_id}"
-
-
-def waiter_key(charger_id):
-    """Names the task that waits for `charger_id` to connect; who connects wakes it."""
-    return f"ocpp:waiter:{charger_id}"
 
 
 def offline_key(charger_id):

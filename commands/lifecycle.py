@@ -35,39 +35,41 @@ class NotNow(Exception):
 
 
 def carry_out(task_id):
-    """Bring the command `task_id` to its end; returns it and the task id of its charger's next command, or None.
+    """Bring the command `task_id` to its end; returns it and its charger's next `Command`, or None.
 
-    Only the first unfinished command of a charger is waited with, by one task at a time, so a slow charger
-    takes one place in a worker however much is asked of it. Raises `NotNow` for the others: `commands.tasks`
-    starts the next one, and `commands.sweep` what was abandoned. Called again for a command that is under
-    way, it goes on from the state the command is in and sends nothing twice.
+    Only the first unfinished command of a connected charger is waited with, by one task at a time: an absent
+    charger takes no place in a worker, and a slow one takes one however much is asked of it. Raises `NotNow`
+    for the others: `commands.tasks` starts the next one, `commands.sweep` what is due for another reason.
+    Called again for a command that is under way, it goes on from the state the command is in and sends
+    nothing twice.
     """
+    gateway.note_started(task_id)
     command = _with_database(_find, task_id)
-    if command is None:
-        logger.warning("Task %s has no command: it was withdrawn before it was queued", task_id)
-        raise NotNow
-    if command.state == FINISHED:
-        return command, None
-    if not _with_database(_is_first, command):
-        return _end_in_the_queue(command), None
-    if not gateway.lease(task_id):
+    if command is None or command.state == FINISHED or not _has_its_turn(command) or not gateway.lease(task_id):
         raise NotNow
     try:
+        if command.state == SENT:
+            command = _go_on_waiting(command)
         while command.state != FINISHED:
             steps = {QUEUED: _wait_to_be_sent, SENT: _wait_for_answer}
             command = steps[command.state](command)
+    except NotNow:
+        gateway.release(task_id)
+        raise
     except Exception as error:
         _finish(command, FAILED, error={"code": "InternalError", "description": str(error), "details": {}})
         raise
     return command, _with_database(_following, command)
 
 
-def _end_in_the_queue(command):
-    """End a command whose time is up before it had its turn; `NotNow` for one that may still have it."""
+def _has_its_turn(command):
+    """Whether it is to be sent or waited for now, or its time in the queue is up."""
+    if command.state == SENT:
+        return True
     holder, offline_since = gateway.find_holder(command.charger.charger_id)
-    if time.time() < _queue_ends_at(command, holder, offline_since):
-        raise NotNow
-    return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
+    if time.time() >= _queue_ends_at(command, holder, offline_since):
+        return True
+    return holder is not None and _with_database(_is_first, command)
 
 
 def _queue_ends_at(command, holder, offline_since):
@@ -78,21 +80,29 @@ def _queue_ends_at(command, holder, offline_since):
 
 
 def _wait_to_be_sent(command):
-    """Until the socket's process has claimed and written it, or it has waited long enough."""
+    """Until the socket's process has claimed and written it; `NotNow` when the charger has gone."""
     charger_id, task_id = command.charger.charger_id, command.task_id
     while True:
-        holder, offline_since = gateway.find_holder(charger_id, waiter=task_id)
+        holder, offline_since = gateway.find_holder(charger_id)
         if (left := _queue_ends_at(command, holder, offline_since) - time.time()) <= 0:
             return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
-        if holder:
-            gateway.send(holder, task_id, command.action, command.payload)
-        event = gateway.next_event(task_id, min(UNACKNOWLEDGED if holder else LOOK_AGAIN, left))
-        if event is None or event["type"] != "connected":
-            command = _with_database(_reloaded, command)
-            if event and event["type"] in _ENDINGS:  # it was written, though we were not told
-                return _end(command, event)
-            if command.state != QUEUED:
-                return command
+        if not holder:
+            raise NotNow
+        gateway.send(holder, task_id, command.action, command.payload)
+        event = gateway.next_event(task_id, min(UNACKNOWLEDGED, left))
+        command = _with_database(_reloaded, command)
+        if event and event["type"] in _ENDINGS:  # it was written, though we were not told
+            return _end(command, event)
+        if command.state != QUEUED:
+            return command
+
+
+def _go_on_waiting(command):
+    """Take over from a task that died: what it had taken from the list, but not recorded, comes first."""
+    for event in gateway.taken_events(command.task_id):
+        if event["type"] in _ENDINGS:
+            return _end(command, event)
+    return command
 
 
 def _wait_for_answer(command):
@@ -180,7 +190,7 @@ def _is_first(command):
 
 def _following(command):
     unfinished = Command.objects.filter(charger_id=command.charger_id).exclude(state=FINISHED)
-    return unfinished.order_by("pk").values_list("task_id", flat=True).first()
+    return unfinished.select_related("charger").order_by("pk").first()
 
 
 def _with_database(operation, *arguments):

@@ -7,9 +7,9 @@ from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
+from chargers import gateway
 from commands.actions import ACTIONS
 from commands.lifecycle import NotNow, carry_out
-from commands.models import Command
 
 logger = logging.getLogger(__name__)
 BROKER_FAULTS = (BrokerError, RedisError, OSError)
@@ -34,11 +34,12 @@ TASKS = {action: _task(action) for action in ACTIONS}
 
 def enqueue(command):
     """Hand `command` to the workers; its id is the task's. More often than once does no harm."""
+    gateway.note_enqueued(command.task_id)
     TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id)
 
 
-def _go_on_with(task_id):
+def _go_on_with(command):
     try:
-        enqueue(Command.objects.select_related("charger").get(task_id=task_id))
+        enqueue(command)
     except BROKER_FAULTS as error:
-        logger.warning("Command %s waits for the next sweep, the broker is away: %s", task_id, error)
+        logger.warning("Command %s waits for the sweep, the broker is away: %s", command.task_id, error)

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chargers import gateway
+from chargers import gateway, presence
+from chargers.presence import Presence
 from chargers.redis import sync_redis
-from commands.models import FINISHED, Command
+from commands.models import FINISHED, SENT, Command
 from commands.sweep import sweep
 from tests.builders import a_charger, a_command
 from tests.live import an_id, eventually
@@ -24,15 +25,26 @@ def old(command, seconds=4.5):
 def test_the_first_unfinished_command_of_each_charger_is_taken_up():
     charger = a_charger()
     old(a_command(charger, state=FINISHED, outcome="answered"))
-    first, second, other = old(a_command(charger)), old(a_command(charger)), old(a_command())
-    young = a_command()
-    assert {command.pk for command in sweep()} == {first.pk, other.pk}
-    assert second.pk and young.pk
+    present(charger)
+    first, _behind, _absent = old(a_command(charger)), old(a_command(charger)), old(a_command())
+    sent_to_absent = old(a_command(state=SENT))
+    _young = a_command()
+    assert {command.pk for command in sweep()} == {first.pk, sent_to_absent.pk}
+    assert sweep() == []  # they wait in the broker
+
+
+@pytest.mark.django_db
+def test_a_command_to_an_absent_charger_is_taken_up_when_its_time_is_over():
+    first, behind = old(a_command(), 31), a_command()
+    Command.objects.filter(pk=behind.pk).update(charger=first.charger, timeout=1)
+    old(behind)
+    assert {command.pk for command in sweep()} == {first.pk, behind.pk}
 
 
 @pytest.mark.django_db
 def test_what_a_living_task_carries_out_is_left_alone():
     command = old(a_command())
+    present(command.charger)
     assert gateway.lease(command.task_id) and not gateway.lease(command.task_id)
     assert sweep() == []
 
@@ -43,6 +55,10 @@ def test_what_waited_for_too_long_is_ended_though_it_is_not_first(settings):
     gateway.lease(first.task_id)
     overdue = old(a_command(first.charger), settings.OCPP_QUEUE_TIMEOUT + 1)
     assert sweep() == [overdue]
+
+
+def present(charger):
+    sync_redis().set(presence.key(charger.charger_id), Presence("channel", "session").dumps(), ex=60)
 
 
 def the_worker(live):
@@ -73,6 +89,6 @@ def test_a_command_whose_task_the_broker_lost_is_carried_out(live):
     worker.stop()
     with live.charger(an_id(), Reset={"status": "Accepted"}) as charger:
         tasks = [live.ask(charger.charger_id, "Reset", RESET) for _ in range(2)]
-        assert sync_redis().delete("celery")
+        assert sync_redis().delete("celery", *(f"ocpp:{{{task['task_id']}}}:enqueued" for task in tasks))
         restart(live, worker)
         assert [live.finished(task)["outcome"] for task in tasks] == ["answered", "answered"]

@@ -28,36 +28,19 @@ def sweep():
     """
     now = datetime.now(UTC)
     settled = now - timedelta(seconds=3 * INTERVAL)  # younger ones are on their way by themselves
+    too_long_ago = now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT)
     unfinished = Command.objects.exclude(state=FINISHED).select_related("charger")
-    first = unfinished.filter(created_at__lt=settled).order_by("charger_id", "pk").distinct("charger_id")
-    overdue = _overdue(unfinished.filter(state=QUEUED), now)
-    candidates = {command.task_id: command for command in [*overdue, *first]}  # being first counts for more
-    online = presence.connected(list({command.charger.charger_id for command in candidates.values()}))
-    due = [task_id for task_id, command in candidates.items() if _is_due(command, online, now)]
-    abandoned = [candidates[task_id] for task_id in gateway.without_task(due)[:MOST]]
+    first = list(unfinished.filter(created_at__lt=settled).order_by("charger_id", "pk").distinct("charger_id"))
+    own_time = ExpressionWrapper(F("created_at") + F("timeout") * timedelta(seconds=1), DateTimeField())
+    waited = Q(created_at__lt=too_long_ago) | Q(own_time__lt=now)
+    overdue = list(unfinished.filter(state=QUEUED).annotate(own_time=own_time).filter(waited))
+    online = presence.connected(list({command.charger.charger_id for command in [*first, *overdue]}))
+    due = {c.task_id: c for c in first if c.state == SENT or c.charger.charger_id in online}
+    due |= {c.task_id: c for c in overdue if c.created_at < too_long_ago or c.charger.charger_id not in online}
+    abandoned = [due[task_id] for task_id in gateway.without_task(list(due))[:MOST]]
     for command in abandoned:
         enqueue(command)
     return abandoned
-
-
-def _overdue(queued, now):
-    """What waited for longer than OCPP_QUEUE_TIMEOUT, or than its own timeout if its charger is away."""
-    own_time = ExpressionWrapper(F("created_at") + F("timeout") * timedelta(seconds=1), DateTimeField())
-    waited = Q(created_at__lt=_too_long_ago(now)) | Q(own_time__lt=now)
-    return queued.annotate(own_time=own_time).filter(waited)
-
-
-def _is_due(command, online, now):
-    if command.state == SENT or command.created_at < _too_long_ago(now):
-        return True
-    connected = command.charger.charger_id in online
-    own_time = command.created_at + timedelta(seconds=command.timeout)
-    # Behind another one of a connected charger it has its turn when that one ends, or when this finds it first.
-    return (connected and not hasattr(command, "own_time")) or (not connected and own_time < now)
-
-
-def _too_long_ago(now):
-    return now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT)
 
 
 def keep_sweeping():

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 KEEP = 3600  # seconds an event waits for its task, a mark that it has given up for late answers
 LEASE = 10  # seconds after which a task that shows no sign of life has been abandoned
-ENQUEUED = 60  # seconds after which a task that did not begin is believed lost by the broker
+ENQUEUED = 20  # seconds after which a task that did not begin is believed lost by the broker
 PAUSE = 0.2
 
 
@@ -89,7 +89,7 @@ def give_up(task_id):
 
 
 def note_enqueued(task_id):
-    """A task of this command waits in the broker from now on, for a minute at most as far as the sweep knows."""
+    """A task of this command waits in the broker from now on; ENQUEUED seconds later the sweep no longer believes it."""
     _on_redis(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED))
 
 

@@ -89,7 +89,7 @@ def give_up(task_id):
 
 
 def note_enqueued(task_id):
-    """A task of this command waits in the broker from now on; ENQUEUED seconds later the sweep no longer believes it."""
+    """A task of this command waits in the broker; the sweep believes it for ENQUEUED seconds."""
     _on_redis(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED))
 
 

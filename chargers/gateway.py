@@ -40,16 +40,18 @@ def send(holder, task_id, action, payload):
     event alone and may send again: a command can be claimed once.
     """
     text = orjson.dumps(payload).decode()
-    message = {"type": "ocpp.call", "task_id": task_id, "action": action, "payload": text}
-    _on_redis(lambda client: client.publish(holder.channel, get_channel_layer().serialize(message)))
+    _publish(holder, {"type": "ocpp.call", "task_id": task_id, "action": action, "payload": text})
 
 
 def close_socket(charger_id, code, reason):
     """Ask the process that holds a charger's socket to close it."""
     entry = _on_redis(lambda client: client.get(presence.key(charger_id)))
     if holder := presence.Presence.loads(entry):
-        message = {"type": "ocpp.close", "code": code, "reason": reason}
-        _on_redis(lambda client: client.publish(holder.channel, get_channel_layer().serialize(message)))
+        _publish(holder, {"type": "ocpp.close", "code": code, "reason": reason})
+
+
+def _publish(holder, message):
+    _on_redis(lambda client: client.publish(holder.channel, get_channel_layer().serialize(message)))
 
 
 def next_event(task_id, timeout):

@@ -26,7 +26,6 @@ from commands.models import (
 
 logger = logging.getLogger(__name__)
 
-LOOK_AGAIN = 5.0  # seconds after which a waiting command looks for itself how things stand
 UNACKNOWLEDGED = 1.0  # seconds after which one that was sent, but not seen to be written, is sent again
 
 
@@ -45,7 +44,11 @@ def carry_out(task_id):
     """
     gateway.note_started(task_id)
     command = _with_database(_find, task_id)
-    if command is None or command.state == FINISHED or not _has_its_turn(command) or not gateway.lease(task_id):
+    if command is None or command.state == FINISHED:
+        raise NotNow
+    if command.state == QUEUED:
+        command = _leave_the_queue(command)
+    if not gateway.lease(task_id):
         raise NotNow
     try:
         if command.state == SENT:
@@ -62,14 +65,17 @@ def carry_out(task_id):
     return command, _with_database(_following, command)
 
 
-def _has_its_turn(command):
-    """Whether it is to be sent or waited for now, or its time in the queue is up."""
-    if command.state == SENT:
-        return True
+def _leave_the_queue(command):
+    """A command whose turn it is, or the end of one whose time is up; `NotNow` for the others.
+
+    One whose time is up ends here, whatever its place: only the first may go on to be sent.
+    """
     holder, offline_since = gateway.find_holder(command.charger.charger_id)
     if time.time() >= _queue_ends_at(command, holder, offline_since):
-        return True
-    return holder is not None and _with_database(_is_first, command)
+        return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
+    if holder is None or not _with_database(_is_first, command):
+        raise NotNow
+    return command
 
 
 def _queue_ends_at(command, holder, offline_since):
@@ -109,7 +115,7 @@ def _wait_for_answer(command):
     """Until the charger answers, its socket ends, or the command's own timeout is over."""
     deadline = command.sent_at.timestamp() + command.timeout
     while (left := deadline - time.time()) > 0:
-        event = gateway.next_event(command.task_id, min(left, LOOK_AGAIN))
+        event = gateway.next_event(command.task_id, left)
         if event and event["type"] in _ENDINGS:
             return _end(command, event)
     for event in gateway.give_up(command.task_id):

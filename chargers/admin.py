@@ -4,7 +4,15 @@ from django import forms
 from django.contrib import admin
 
 from chargers import keys, presence
-from chargers.models import Charger, Connector
+from chargers.models import (
+    Charger,
+    ConfigurationKey,
+    Connector,
+    DataTransfer,
+    InstalledCertificate,
+    InstalledProfile,
+    SecurityEvent,
+)
 
 
 class ReadOnly:
@@ -20,6 +28,9 @@ class ReadOnly:
         return False
 
 
+OURS = ["charger_id", "description", "boot_policy", "read_configuration_after_boot", "security_profile"]
+
+
 class ChargerForm(forms.ModelForm):
     new_authorization_key = forms.CharField(
         required=False,
@@ -33,9 +44,13 @@ class ChargerForm(forms.ModelForm):
 
     class Meta:
         model = Charger
-        fields = ["charger_id", "description"]
+        fields = OURS
 
     def save(self, commit=True):
+        if self.cleaned_data["remove_authorization_key"] or self.cleaned_data["new_authorization_key"]:
+            self.instance.next_authorization_key_hash = ""
+        if "security_profile" in self.changed_data:
+            self.instance.next_security_profile = None
         if self.cleaned_data["remove_authorization_key"]:
             self.instance.authorization_key_hash = ""
         if key := self.cleaned_data["new_authorization_key"]:
@@ -45,7 +60,33 @@ class ChargerForm(forms.ModelForm):
 
 class ConnectorInline(ReadOnly, admin.TabularInline):
     model = Connector
-    fields = readonly_fields = ["connector_id", "status", "error_code", "info", "timestamp", "received_at"]
+    fields = readonly_fields = [
+        "connector_id",
+        "status",
+        "error_code",
+        "info",
+        "scheduled_availability",
+        "timestamp",
+        "received_at",
+    ]
+    extra = 0
+
+
+class ConfigurationInline(ReadOnly, admin.TabularInline):
+    model = ConfigurationKey
+    fields = readonly_fields = ["key", "value", "readonly", "reboot_required", "updated_at"]
+    extra = 0
+
+
+class InstalledProfileInline(ReadOnly, admin.TabularInline):
+    model = InstalledProfile
+    fields = readonly_fields = ["connector_id", "purpose", "stack_level", "charging_profile_id", "transaction_id"]
+    extra = 0
+
+
+class InstalledCertificateInline(ReadOnly, admin.TabularInline):
+    model = InstalledCertificate
+    fields = readonly_fields = ["certificate_type", "serial_number", "hash_algorithm", "updated_at"]
     extra = 0
 
 
@@ -53,18 +94,17 @@ class ConnectorInline(ReadOnly, admin.TabularInline):
 class ChargerAdmin(admin.ModelAdmin):
     form = ChargerForm
     list_display = ["charger_id", "connected", "vendor", "model", "firmware_version", "last_seen", "last_boot_at"]
-    list_filter = ["vendor", "model", "firmware_version"]
+    list_filter = ["boot_policy", "registration_status", "vendor", "model", "firmware_version"]
     search_fields = ["charger_id", "description", "serial_number", "charge_box_serial_number", "iccid"]
     date_hierarchy = "created_at"
-    inlines = [ConnectorInline]
+    inlines = [ConnectorInline, ConfigurationInline, InstalledProfileInline, InstalledCertificateInline]
     told = [
-        field.name
-        for field in Charger._meta.fields
-        if field.editable and field.name not in ("id", "charger_id", "description")
+        "registration_status",
+        *(f.name for f in Charger._meta.fields if f.editable and f.name not in [*OURS, "id"]),
     ]
 
     def get_fieldsets(self, request, charger=None):
-        ours = (None, {"fields": ["charger_id", "description", "new_authorization_key", "remove_authorization_key"]})
+        ours = (None, {"fields": [*OURS, "new_authorization_key", "remove_authorization_key"]})
         return [ours, ("As the charger tells it", {"fields": self.told})] if charger else [ours]
 
     def get_readonly_fields(self, request, charger=None):
@@ -87,5 +127,23 @@ class ConnectorAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["charger", "connector_id", "status", "error_code", "info", "timestamp"]
     list_filter = ["status", "error_code", "connector_id"]
     search_fields = ["charger__charger_id", "info", "vendor_error_code"]
+    list_select_related = ["charger"]
+    date_hierarchy = "received_at"
+
+
+@admin.register(SecurityEvent)
+class SecurityEventAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["received_at", "charger", "type", "timestamp", "tech_info"]
+    list_filter = ["type"]
+    search_fields = ["charger__charger_id", "tech_info"]
+    list_select_related = ["charger"]
+    date_hierarchy = "received_at"
+
+
+@admin.register(DataTransfer)
+class DataTransferAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["received_at", "charger", "vendor_id", "message_id", "status", "data"]
+    list_filter = ["status", "vendor_id"]
+    search_fields = ["charger__charger_id", "vendor_id", "message_id"]
     list_select_related = ["charger"]
     date_hierarchy = "received_at"

@@ -23,10 +23,27 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Knock:
-    """A charger asks for a socket. `authorization` is the header as sent, b"" without one."""
+    """A charger asks for a socket.
+
+    `authorization` is the header as sent, b"" without one; `secured` says that it came over TLS, `subject` is
+    what its client certificate, verified by the server, is about: {"CN": …, "O": …}, or None without one.
+    """
 
     charger_id: str
-    authorization: bytes
+    authorization: bytes = b""
+    secured: bool = False
+    subject: dict | None = None
+
+    def has_key(self, *hashes):
+        """The first of `hashes` that is of the key it presents, or ""."""
+        key = keys.presented(self.charger_id, self.authorization)
+        return next((stored for stored in hashes if key and stored and keys.matches(key, stored)), "")
+
+
+def knock(charger_id, scope):
+    """The `Knock` in an ASGI scope; `config.tls` puts the subject of a client certificate there."""
+    authorization = dict(scope["headers"]).get(b"authorization", b"")
+    return Knock(charger_id, authorization, scope["scheme"] == "wss", scope.get("client_certificate"))
 
 
 def charger_id_in(raw_path):
@@ -73,8 +90,43 @@ def _register(charger_ids):
 def _verdict(knock, charger):
     if charger is None:
         return Refused(404, f"Charger {knock.charger_id!r} is not known here.")
-    if charger.authorization_key_hash:
-        key = keys.presented(knock.charger_id, knock.authorization)
-        if key is None or not keys.matches(key, charger.authorization_key_hash):
-            return Refused(401, "Basic auth with the charger's id and its key is required.")
-    return charger
+    if charger.security_profile is None:
+        wanted = "Basic auth with the charger's id and its key is required."
+        return charger if not charger.authorization_key_hash or _has_key(knock, charger) else Refused(401, wanted)
+    for profile in (charger.security_profile, charger.next_security_profile):
+        if profile is not None and MEETS[profile](knock, charger):
+            if profile != charger.security_profile:
+                _raise(charger, profile)
+            return charger
+    return Refused(401, f"Charger {charger} must connect with security profile {charger.security_profile}.")
+
+
+def _has_key(knock, charger):
+    """Whether it presents its key; once it uses the next one, the old one is gone (security whitepaper A01)."""
+    presented = knock.has_key(charger.authorization_key_hash, charger.next_authorization_key_hash)
+    if presented and presented != charger.authorization_key_hash:
+        charger.authorization_key_hash, charger.next_authorization_key_hash = presented, ""
+        charger.save(update_fields=["authorization_key_hash", "next_authorization_key_hash"])
+    return bool(presented)
+
+
+def _raise(charger, profile):
+    """It has connected with the profile it was told to use: it may not go back (security whitepaper A05.FR.09)."""
+    charger.security_profile, charger.next_security_profile = profile, None
+    charger.save(update_fields=["security_profile", "next_security_profile"])
+
+
+def _has_certificate(knock, charger):
+    """Its own, and its operator's (security whitepaper A00.FR.404, A00.FR.405)."""
+    if not knock.secured or knock.subject is None or settings.OCPP_CPO_NAME not in knock.subject.get("O", ""):
+        return False
+    return knock.subject.get("CN") in charger.certificate_names
+
+
+# What a connection must show to be one of a security profile (security whitepaper §2.1); one profile at a time.
+MEETS = {
+    0: lambda knock, charger: True,
+    1: lambda knock, charger: not knock.secured and _has_key(knock, charger),
+    2: lambda knock, charger: knock.secured and _has_key(knock, charger),
+    3: _has_certificate,
+}

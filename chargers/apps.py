@@ -7,4 +7,6 @@ class ChargersConfig(AppConfig):
     name = "chargers"
 
     def ready(self):
-        from chargers import handlers  # noqa: F401  (registers its actions)
+        from chargers import handlers, vendors  # noqa: F401  (registers its actions)
+
+        vendors.load()

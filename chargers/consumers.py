@@ -54,8 +54,7 @@ class ChargerConsumer(AsyncConsumer):
     async def _admit(self):
         charger_id = admission.charger_id_in(self.scope["raw_path"])
         chosen = admission.subprotocol(self.scope["subprotocols"])
-        authorization = dict(self.scope["headers"]).get(b"authorization", b"")
-        self.charger = await inbox.settle(admission.admit, admission.Knock(charger_id, authorization))
+        self.charger = await inbox.settle(admission.admit, admission.knock(charger_id, self.scope))
         logger.info("%s: connected, speaks %s", charger_id, chosen or "1.6 without saying so")
         return chosen
 
@@ -205,6 +204,8 @@ class ChargerConsumer(AsyncConsumer):
             await self._write(answer)
 
     def _remember(self, call, answer):
+        if not frames.is_result(answer):
+            return
         self.answered.pop(call.message_id, None)
         self.answered[call.message_id] = (call.digest, answer)
         if len(self.answered) > REMEMBERED:
@@ -241,7 +242,8 @@ class ChargerConsumer(AsyncConsumer):
                     async with self.commanding:
                         await self._command(message)
             except Exception:  # noqa: BLE001  (a charger must stay reachable; the command is sent again)
-                logger.exception("%s: could not do %.200r", self.charger, message)
+                # Not the message itself: it may hold a key.
+                logger.exception("%s: could not do %s", self.charger, message.get("task_id", message))
 
     async def _command(self, message):
         """Claim a command and write its CALL: `sent` is committed first, so it is never written twice."""

@@ -119,5 +119,10 @@ def call_error(message_id, error):
     return _compact([CALLERROR, message_id, error.code, error.description, error.details])
 
 
+def is_result(text):
+    """Whether `text` is a CALLRESULT of ours."""
+    return text.startswith(f"[{CALLRESULT},")
+
+
 def _compact(frame):
     return orjson.dumps(frame).decode()

@@ -2,21 +2,23 @@
 
 from django.conf import settings
 
-from chargers import recordset
+from chargers import recordset, vendors
+from chargers.models import Charger, ConfigurationKey, DataTransfer, SecurityEvent
 from chargers.registry import handles
-from chargers.times import bounded, now_on_the_wire
+from chargers.times import bounded, now_on_the_wire, said
 
 BOOT = """
 UPDATE chargers_charger c SET
     vendor = s.vendor, model = s.model, serial_number = s.serial_number,
     charge_box_serial_number = s.charge_box_serial_number, firmware_version = s.firmware_version,
     iccid = s.iccid, imsi = s.imsi, meter_type = s.meter_type, meter_serial_number = s.meter_serial_number,
-    last_boot_at = s.received_at
+    last_boot_at = s.received_at, registration_status = c.boot_policy
 FROM json_to_recordset(%s) AS s(
     id bigint, vendor text, model text, serial_number text, charge_box_serial_number text,
     firmware_version text, iccid text, imsi text, meter_type text, meter_serial_number text,
     received_at timestamptz)
 WHERE c.id = s.id
+RETURNING c.id, c.boot_policy
 """
 
 # The newest by the charger's own clock stays, ties by arrival: queued notifications come late and out of order.
@@ -29,7 +31,9 @@ SELECT * FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, statu
 ON CONFLICT (charger_id, connector_id) DO UPDATE SET
     status = excluded.status, error_code = excluded.error_code, info = excluded.info,
     vendor_id = excluded.vendor_id, vendor_error_code = excluded.vendor_error_code,
-    timestamp = excluded.timestamp, raw_timestamp = excluded.raw_timestamp, received_at = excluded.received_at
+    timestamp = excluded.timestamp, raw_timestamp = excluded.raw_timestamp, received_at = excluded.received_at,
+    scheduled_availability = CASE (excluded.status = 'Unavailable')
+        WHEN (c.scheduled_availability = 'Inoperative') THEN '' ELSE c.scheduled_availability END
 WHERE excluded.timestamp >= c.timestamp
 """
 
@@ -42,16 +46,17 @@ WHERE c.id = s.id
 
 @handles("BootNotification")
 def boot_notification(calls):
-    """OCPP 1.6 §4.2. A charger that got past the handshake is accepted."""
-    recordset.execute(BOOT, [_boot_row(call) for call in calls])
-    return [
-        {
-            "currentTime": now_on_the_wire(),
-            "interval": settings.OCPP_HEARTBEAT_INTERVAL,
-            "status": "Accepted",
-        }
-        for _ in calls
-    ]
+    """OCPP 1.6 §4.2. The operator's policy for this charger decides; what waited for a reboot holds now."""
+    policies = dict(recordset.execute(BOOT, [_boot_row(call) for call in calls]))
+    ConfigurationKey.objects.filter(charger__in=policies, reboot_required=True).update(reboot_required=False)
+    return [_registration(policies[call.charger]) for call in calls]
+
+
+def _registration(status):
+    """`interval` in seconds: of heartbeats once accepted, before that until the next BootNotification."""
+    accepted = status == "Accepted"
+    interval = settings.OCPP_HEARTBEAT_INTERVAL if accepted else settings.OCPP_BOOT_RETRY_INTERVAL
+    return {"currentTime": now_on_the_wire(), "interval": interval, "status": status}
 
 
 def _boot_row(call):
@@ -100,25 +105,60 @@ def _status_row(call):
     }
 
 
-@handles("FirmwareStatusNotification")
-def firmware_status_notification(calls):
-    """OCPP 1.6 §4.5."""
-    return _transfer_status("firmware_status", calls)
+def _transfer_status(action, column):
+    """Register the function that keeps the latest status of one kind of transfer."""
+    statement = TRANSFER_STATUS.format(column=column)
+
+    @handles(action)
+    def settle(calls):
+        rows = [{"id": c.charger, "status": c.payload["status"], "received_at": c.received_at} for c in calls]
+        recordset.execute(statement, rows)
+        return [{} for _ in calls]
+
+    settle.__name__ = settle.__qualname__ = action
 
 
-@handles("DiagnosticsStatusNotification")
-def diagnostics_status_notification(calls):
-    """OCPP 1.6 §4.4."""
-    return _transfer_status("diagnostics_status", calls)
+_transfer_status("FirmwareStatusNotification", "firmware_status")  # OCPP 1.6 §4.5
+_transfer_status("DiagnosticsStatusNotification", "diagnostics_status")  # OCPP 1.6 §4.4
+_transfer_status("SignedFirmwareStatusNotification", "firmware_status")  # security whitepaper §5.19
+_transfer_status("LogStatusNotification", "log_status")  # security whitepaper §5.13
 
 
-def _transfer_status(column, calls):
-    rows = [{"id": call.charger, "status": call.payload["status"], "received_at": call.received_at} for call in calls]
-    recordset.execute(TRANSFER_STATUS.format(column=column), rows)
+@handles("SecurityEventNotification")
+def security_event_notification(calls):
+    """Security whitepaper §5.15."""
+    SecurityEvent.objects.bulk_create(
+        SecurityEvent(
+            charger_id=call.charger,
+            type=call.payload["type"],
+            timestamp=said(call.payload["timestamp"], call.received_at),
+            raw_timestamp=call.payload["timestamp"][:64],
+            tech_info=call.payload.get("techInfo", ""),
+            received_at=call.received_at,
+        )
+        for call in calls
+    )
     return [{} for _ in calls]
 
 
 @handles("DataTransfer")
 def data_transfer(calls):
-    """OCPP 1.6 §4.3. No vendor's extension is known here, which is what the charger is told."""
-    return [{"status": "UnknownVendorId"} for _ in calls]
+    """OCPP 1.6 §4.3: answered by `chargers.vendors`, `UnknownVendorId` unless somebody registered for it."""
+    charger_ids = dict(Charger.objects.filter(pk__in={c.charger for c in calls}).values_list("pk", "charger_id"))
+    kept = [_transferred(call, charger_ids.get(call.charger)) for call in calls]
+    DataTransfer.objects.bulk_create(kept)
+    return [{"status": t.status} | ({"data": t.answered_data} if t.answered_data else {}) for t in kept]
+
+
+def _transferred(call, charger_id):
+    told = call.payload.get
+    status, answered = vendors.answer(charger_id, told("vendorId"), told("messageId", ""), told("data", ""))
+    return DataTransfer(
+        charger_id=call.charger,
+        vendor_id=told("vendorId"),
+        message_id=told("messageId", ""),
+        data=told("data", ""),
+        status=status,
+        answered_data=answered or "",
+        received_at=call.received_at,
+    )

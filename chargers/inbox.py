@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chargers import frames
+from chargers import frames, registration, registry
 from chargers.recall import answered_before, remember
 
 logger = logging.getLogger(__name__)
@@ -166,17 +166,24 @@ def _wait_out(error, attempt):
 def _settle(batch, seen, retried):
     calls = [entry.item for entry in batch if isinstance(entry.item, Call)]
     known = answered_before([call for call in calls if retried or call.may_be_repeated])
+    refused = registration.refused(calls)
     outcomes = {}
     todo = []
     for entry in batch:
         if isinstance(entry.item, Call) and entry.item.key in known:
             outcomes[id(entry)] = entry.item.answer = known[entry.item.key]
+        elif isinstance(entry.item, Call) and entry.item.key in refused:
+            outcomes[id(entry)] = _as_text(entry.item, refused[entry.item.key])
         else:
             todo.append(entry)
     by_handler = sorted(todo, key=lambda entry: entry.handler.__qualname__)
     for handler, entries in groupby(by_handler, key=lambda entry: entry.handler):
         entries = list(entries)
-        answers = handler([entry.item for entry in entries])
+        items = [entry.item for entry in entries]
+        answers = handler(items)
+        if isinstance(items[0], Call):
+            for follow in registry.followers[items[0].action]:
+                follow(items, answers)
         for entry, answer in zip(entries, answers, strict=True):
             outcomes[id(entry)] = _as_text(entry.item, answer) if isinstance(entry.item, Call) else answer
     remember(calls, seen)

@@ -1,6 +1,24 @@
-"""What a charger is: itself, as it last booted, and its connectors."""
+"""What a charger is: itself, as it last booted, its connectors, and what it holds and told."""
 
 from django.db import models
+
+REGISTRATIONS = [(status, status) for status in ("Accepted", "Pending", "Rejected")]
+SECURITY_PROFILES = [
+    (0, "0: no authentication"),
+    (1, "1: Basic auth"),
+    (2, "2: Basic auth over TLS"),
+    (3, "3: TLS with a client certificate"),
+]
+# Not accepted: so the operator decided, or so the charger was told and has not booted again since.
+NOT_ACCEPTED = ~models.Q(boot_policy="Accepted") | ~models.Q(registration_status__in=["", "Accepted"])
+
+
+class ChargerQuerySet(models.QuerySet):
+    def named(self, name):
+        """Those that a certificate for `name` would be of, see `Charger.certificate_names`."""
+        return self.filter(
+            models.Q(charger_id=name) | models.Q(serial_number=name) | models.Q(charge_box_serial_number=name)
+        )
 
 
 class Charger(models.Model):
@@ -9,6 +27,38 @@ class Charger(models.Model):
     charger_id = models.CharField(max_length=255, unique=True, help_text="As in its URL, compared as sent.")
     description = models.CharField(max_length=255, blank=True)
     authorization_key_hash = models.CharField(max_length=128, blank=True, editable=False)
+    next_authorization_key_hash = models.CharField(
+        max_length=128,
+        blank=True,
+        editable=False,
+        help_text="Sent to the charger, which may use it at any moment.",
+        default="",
+        db_default="",
+    )
+    security_profile = models.PositiveSmallIntegerField(
+        choices=SECURITY_PROFILES, null=True, blank=True, help_text="Left open, its key is asked for if it has one."
+    )
+    next_security_profile = models.PositiveSmallIntegerField(
+        null=True, editable=False, help_text="Accepted by the charger, which has not connected with it yet."
+    )
+    boot_policy = models.CharField(
+        max_length=10,
+        choices=REGISTRATIONS,
+        default="Accepted",
+        help_text="What its BootNotification is answered.",
+        db_default="Accepted",
+    )
+    registration_status = models.CharField(
+        max_length=10,
+        blank=True,
+        editable=False,
+        help_text="What its last BootNotification was answered.",
+        default="",
+        db_default="",
+    )
+    read_configuration_after_boot = models.BooleanField(
+        default=False, help_text="Ask for its whole configuration when it has booted.", db_default=False
+    )
 
     # BootNotification.req, OCPP 1.6 §6.3
     vendor = models.CharField(max_length=20, blank=True)
@@ -26,6 +76,8 @@ class Charger(models.Model):
     firmware_status_at = models.DateTimeField(null=True, blank=True)
     diagnostics_status = models.CharField(max_length=30, blank=True)
     diagnostics_status_at = models.DateTimeField(null=True, blank=True)
+    log_status = models.CharField(max_length=30, blank=True, default="", db_default="")
+    log_status_at = models.DateTimeField(null=True, blank=True)
     local_list_version = models.IntegerField(default=0, help_text="Of the last local list it accepted.")
 
     connected_at = models.DateTimeField(null=True, blank=True)
@@ -37,11 +89,24 @@ class Charger(models.Model):
     last_call_digest = models.CharField(max_length=32, blank=True, editable=False)
     last_answer = models.TextField(blank=True, editable=False)
 
+    objects = ChargerQuerySet.as_manager()
+
     class Meta:
         ordering = ["charger_id"]
+        indexes = [models.Index(fields=["id"], name="chargers_not_accepted", condition=NOT_ACCEPTED)]
 
     def __str__(self):
         return self.charger_id
+
+    @property
+    def standing(self):
+        """Accepted, Pending or Rejected: what holds now (OCPP 1.6 §4.2)."""
+        return self.registration_status or "Accepted" if self.boot_policy == "Accepted" else self.boot_policy
+
+    @property
+    def certificate_names(self):
+        """The common names its certificate may have: its serial number (security whitepaper A00.FR.511) or its id."""
+        return {self.serial_number, self.charge_box_serial_number, self.charger_id} - {""}
 
 
 class Connector(models.Model):
@@ -70,6 +135,13 @@ class Connector(models.Model):
     timestamp = models.DateTimeField(help_text="When it says it changed; never after it was received.")
     raw_timestamp = models.CharField(max_length=64, blank=True)
     received_at = models.DateTimeField()
+    scheduled_availability = models.CharField(
+        max_length=11,
+        blank=True,
+        help_text="Asked for, and due when its transaction ends.",
+        default="",
+        db_default="",
+    )
 
     class Meta:
         ordering = ["connector_id"]
@@ -86,3 +158,96 @@ def telling_status(connectors):
     if whole in ("Faulted", "Unavailable"):
         return whole
     return next((status for status in Connector.STATUSES if status in statuses), "Unknown")
+
+
+class ConfigurationKey(models.Model):
+    """A configuration key as the charger told it (OCPP 1.6 §5.8), or as it accepted it (§5.3)."""
+
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="configuration")
+    key = models.CharField(max_length=50)
+    value = models.CharField(max_length=500, null=True, blank=True)  # noqa: DJ001  (a key may have no value)
+    readonly = models.BooleanField(default=False)
+    reboot_required = models.BooleanField(default=False, help_text="It holds from the next boot on.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["key"]
+        constraints = [models.UniqueConstraint(fields=["charger", "key"], name="one_row_a_configuration_key")]
+
+    def __str__(self):
+        return self.key
+
+
+class InstalledProfile(models.Model):
+    """A charging profile that the charger accepted and, as far as is known, still holds (OCPP 1.6 §5.16)."""
+
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="installed_profiles")
+    connector_id = models.PositiveIntegerField()
+    charging_profile_id = models.IntegerField()
+    stack_level = models.IntegerField()
+    purpose = models.CharField(max_length=30)
+    transaction_id = models.IntegerField(null=True, blank=True, db_index=True)
+    profile = models.JSONField(help_text="csChargingProfiles as sent.")
+    installed_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["connector_id", "purpose", "-stack_level"]
+        constraints = [
+            models.UniqueConstraint(fields=["charger", "charging_profile_id"], name="one_row_an_installed_profile")
+        ]
+
+    def __str__(self):
+        return f"{self.purpose} {self.charging_profile_id}"
+
+
+class InstalledCertificate(models.Model):
+    """A root certificate in the charger's store, known by its hashes (security whitepaper §6.1)."""
+
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="installed_certificates")
+    certificate_type = models.CharField(max_length=40)
+    hash_algorithm = models.CharField(max_length=10)
+    issuer_name_hash = models.CharField(max_length=128)
+    issuer_key_hash = models.CharField(max_length=128)
+    serial_number = models.CharField(max_length=40)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["certificate_type", "id"]
+
+    def __str__(self):
+        return f"{self.certificate_type} {self.serial_number}"
+
+
+class SecurityEvent(models.Model):
+    """A SecurityEventNotification (security whitepaper §5.15)."""
+
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="security_events")
+    type = models.CharField(max_length=50)
+    timestamp = models.DateTimeField()
+    raw_timestamp = models.CharField(max_length=64)
+    tech_info = models.CharField(max_length=255, blank=True)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self):
+        return self.type
+
+
+class DataTransfer(models.Model):
+    """A DataTransfer of the charger and what it was answered (OCPP 1.6 §4.3); ours are commands."""
+
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="data_transfers")
+    vendor_id = models.CharField(max_length=255)
+    message_id = models.CharField(max_length=50, blank=True)
+    data = models.TextField(blank=True)
+    status = models.CharField(max_length=20)
+    answered_data = models.TextField(blank=True)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self):
+        return f"{self.vendor_id} {self.message_id}".strip()

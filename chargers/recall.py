@@ -4,7 +4,7 @@ A charger has one CALL under way, so the last one answered is the only one it ca
 socket or on a new one (J §4.1.1, J errata 3.1).
 """
 
-from chargers import recordset
+from chargers import frames, recordset
 from chargers.models import Charger
 
 # Their answer holds the current time: asked again, they are answered anew.
@@ -26,7 +26,8 @@ def remember(calls, seen):
     rows = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
     for call in calls:
         row = rows[call.charger] = {"id": call.charger, "seen": call.received_at}
-        if call.action not in ANSWERED_ANEW:
+        # A refusal is not kept: what was too early may be sent again when the charger is accepted.
+        if call.action not in ANSWERED_ANEW and frames.is_result(call.answer):
             row |= {"call_id": call.message_id, "digest": call.digest, "answer": call.answer}
     recordset.execute(REMEMBER, [rows[key] for key in sorted(rows)])
 

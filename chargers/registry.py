@@ -4,8 +4,11 @@ A handler takes a batch of `chargers.inbox.Call`, from many chargers, within one
 one answer a call, in order: the CALLRESULT's payload, or a `frames.CallError` to refuse that one.
 """
 
+from collections import defaultdict
+
 actions = {}
 hooks = {}
+followers = defaultdict(list)
 
 
 def handles(action):
@@ -13,8 +16,19 @@ def handles(action):
     return _into(actions, action)
 
 
+def follows(action):
+    """Register the decorated `function(calls, answers)`: what an app above does in the same transaction, after."""
+
+    def register(function):
+        followers[action].append(function)
+        return function
+
+    return register
+
+
 def hook(name):
-    """Register what an app above does for the socket: `claim` (may this CALL be written?), `late_reply`."""
+    """Register what an app above does for the socket: `claim` (may this CALL be written?), `late_reply`,
+    `triggered` (was this CALL asked for?)."""
     return _into(hooks, name)
 
 

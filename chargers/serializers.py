@@ -3,7 +3,15 @@
 from rest_framework import serializers
 
 from chargers import keys
-from chargers.models import Charger, Connector
+from chargers.models import (
+    Charger,
+    ConfigurationKey,
+    Connector,
+    DataTransfer,
+    InstalledCertificate,
+    InstalledProfile,
+    SecurityEvent,
+)
 
 TOLD_BY_CHARGER = [
     "vendor",
@@ -20,6 +28,9 @@ TOLD_BY_CHARGER = [
     "firmware_status_at",
     "diagnostics_status",
     "diagnostics_status_at",
+    "log_status",
+    "log_status_at",
+    "registration_status",
     "local_list_version",
     "connected_at",
     "last_seen",
@@ -39,7 +50,46 @@ class ConnectorSerializer(serializers.ModelSerializer):
             "vendor_error_code",
             "timestamp",
             "received_at",
+            "scheduled_availability",
         ]
+
+
+class ConfigurationKeySerializer(serializers.ModelSerializer):
+    class Meta:
+        model = ConfigurationKey
+        fields = ["key", "value", "readonly", "reboot_required", "updated_at"]
+
+
+class InstalledProfileSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = InstalledProfile
+        fields = [
+            "connector_id",
+            "charging_profile_id",
+            "stack_level",
+            "purpose",
+            "transaction_id",
+            "profile",
+            "installed_at",
+        ]
+
+
+class InstalledCertificateSerializer(serializers.ModelSerializer):
+    """`certificate_hash_data` is what DeleteCertificate takes."""
+
+    certificate_hash_data = serializers.SerializerMethodField()
+
+    class Meta:
+        model = InstalledCertificate
+        fields = ["certificate_type", "certificate_hash_data", "updated_at"]
+
+    def get_certificate_hash_data(self, certificate) -> dict:
+        return {
+            "hashAlgorithm": certificate.hash_algorithm,
+            "issuerNameHash": certificate.issuer_name_hash,
+            "issuerKeyHash": certificate.issuer_key_hash,
+            "serialNumber": certificate.serial_number,
+        }
 
 
 class ChargerSerializer(serializers.ModelSerializer):
@@ -65,6 +115,9 @@ class ChargerSerializer(serializers.ModelSerializer):
             "charger_id",
             "description",
             "connected",
+            "boot_policy",
+            "read_configuration_after_boot",
+            "security_profile",
             "authorization_key",
             "has_authorization_key",
             *TOLD_BY_CHARGER,
@@ -94,7 +147,21 @@ class ChargerSerializer(serializers.ModelSerializer):
         if "authorization_key" in attributes:
             key = attributes.pop("authorization_key")
             attributes["authorization_key_hash"] = keys.hashed(key) if key else ""
+            attributes["next_authorization_key_hash"] = ""
+        if "security_profile" in attributes:
+            attributes["next_security_profile"] = None
         return attributes
+
+
+class ChargerDetailSerializer(ChargerSerializer):
+    """One charger, with what it holds as far as it told or accepted it."""
+
+    configuration = ConfigurationKeySerializer(many=True, read_only=True)
+    charging_profiles = InstalledProfileSerializer(source="installed_profiles", many=True, read_only=True)
+    certificates = InstalledCertificateSerializer(source="installed_certificates", many=True, read_only=True)
+
+    class Meta(ChargerSerializer.Meta):
+        fields = [*ChargerSerializer.Meta.fields, "configuration", "charging_profiles", "certificates"]
 
 
 class StatusSerializer(serializers.Serializer):
@@ -105,3 +172,21 @@ class StatusSerializer(serializers.Serializer):
     last_seen = serializers.DateTimeField()
     connected = serializers.BooleanField()
     connectors = ConnectorSerializer(many=True)
+
+
+class SecurityEventSerializer(serializers.ModelSerializer):
+    charger_id = serializers.CharField(source="charger.charger_id")
+
+    class Meta:
+        model = SecurityEvent
+        fields = ["id", "charger_id", "type", "timestamp", "tech_info", "received_at"]
+
+
+class DataTransferSerializer(serializers.ModelSerializer):
+    """What a charger said to a vendor's function, and what it was answered."""
+
+    charger_id = serializers.CharField(source="charger.charger_id")
+
+    class Meta:
+        model = DataTransfer
+        fields = ["id", "charger_id", "vendor_id", "message_id", "data", "status", "answered_data", "received_at"]

@@ -1,11 +1,13 @@
 """Times on the wire: written as OCPP wants them, read as chargers send them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 # What lies outside is no date of a charger, and some calendars end there.
 YEARS = range(1970, 9999)
 # Before this a charger's clock was not set: OCPP 1.6 itself is of 2015.
 PLAUSIBLE = datetime(2010, 1, 1, tzinfo=UTC)
+# What a charger's clock may be ahead of ours before it is called wrong.
+AHEAD = timedelta(minutes=1)
 
 
 def wire(moment):
@@ -36,3 +38,9 @@ def bounded(text, received_at):
     """`read`, but never after `received_at`, and `received_at` where the text is missing or implausible."""
     moment = read(text) if text else None
     return min(moment, received_at) if moment and moment > PLAUSIBLE else received_at
+
+
+def clock_is_off(text, received_at):
+    """Whether `text` names no moment, one before chargers had clocks, or one that has not come yet."""
+    moment = read(text)
+    return moment is None or moment < PLAUSIBLE or moment > received_at + AHEAD

@@ -32,5 +32,7 @@ one = views.ChargerViewSet.as_view(
 urlpatterns = [
     path("chargers/", every),
     path("chargers/<charger:charger_id>/", one),
+    path("security-events/", views.SecurityEventList.as_view()),
+    path("data-transfers/", views.DataTransferList.as_view()),
     path("status/<charger:charger_id>/", views.charger_status),
 ]

@@ -2,14 +2,22 @@
 
 from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema, inline_serializer
-from rest_framework import viewsets
+from rest_framework import generics, viewsets
 from rest_framework.decorators import api_view
 from rest_framework.response import Response
 
 from chargers import gateway, presence
 from chargers.errors import Conflict, not_found
-from chargers.models import Charger, telling_status
-from chargers.serializers import TOLD_BY_CHARGER, ChargerSerializer, StatusSerializer
+from chargers.filters import DataTransferFilter, SecurityEventFilter
+from chargers.models import Charger, DataTransfer, SecurityEvent, telling_status
+from chargers.serializers import (
+    TOLD_BY_CHARGER,
+    ChargerDetailSerializer,
+    ChargerSerializer,
+    DataTransferSerializer,
+    SecurityEventSerializer,
+    StatusSerializer,
+)
 
 REMOVED = 4002  # close code: the charger is not known any more
 
@@ -27,8 +35,11 @@ class ChargerViewSet(viewsets.ModelViewSet):
 
     queryset = Charger.objects.prefetch_related("connectors")
     serializer_class = ChargerSerializer
-    filterset_fields = ["charger_id", "description", *TOLD_BY_CHARGER]
+    filterset_fields = ["charger_id", "description", "boot_policy", "security_profile", *TOLD_BY_CHARGER]
     lookup_field = "charger_id"
+
+    def get_serializer_class(self):
+        return ChargerSerializer if self.action == "list" else ChargerDetailSerializer
 
     def get_object(self):
         return known_charger(self.kwargs["charger_id"])
@@ -72,3 +83,19 @@ def charger_status(request, charger_id):
         "connectors": connectors,
     }
     return Response({"status": StatusSerializer(shown).data})
+
+
+class SecurityEventList(generics.ListAPIView):
+    """What chargers told of their security, newest first (security whitepaper §3)."""
+
+    queryset = SecurityEvent.objects.select_related("charger")
+    serializer_class = SecurityEventSerializer
+    filterset_class = SecurityEventFilter
+
+
+class DataTransferList(generics.ListAPIView):
+    """What chargers sent to vendors' functions, newest first; ours to chargers are commands."""
+
+    queryset = DataTransfer.objects.select_related("charger")
+    serializer_class = DataTransferSerializer
+    filterset_class = DataTransferFilter

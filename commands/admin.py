@@ -2,6 +2,7 @@
 
 import json
 
+from django import forms
 from django.contrib import admin, messages
 from django.urls import reverse
 from django.utils.html import format_html
@@ -10,8 +11,10 @@ from django_celery_results.models import GroupResult, TaskResult
 from rest_framework.exceptions import APIException
 
 from chargers.admin import ChargerAdmin, ReadOnly
+from commands.actions.table import ACTIONS
 from commands.asking import ask
-from commands.models import Command
+from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
+from commands.serializers import ChargingProfileSerializer
 from commands.tasks import BROKER_FAULTS
 from transactions.admin import TransactionAdmin
 
@@ -82,16 +85,21 @@ class CommandAdmin(ReadOnly, admin.ModelAdmin):
     search_fields = ["=task_id", "charger__charger_id", "requested_by"]
     list_select_related = ["charger"]
     date_hierarchy = "created_at"
-    asked = _json("payload", "payload")
+    progress_made = _json("progress", "progress")
     response = _json("response", "response")
     error = _json("error", "error")
     late = _json("late_response", "late response")
     fieldsets = [
         (None, {"fields": ["charger", "action", "asked", "timeout", "requested_by", "task_id", "warning"]}),
         ("What came of it", {"fields": ["state", "what_came_of_it", "shown_result", "response", "error", "late"]}),
-        ("When", {"fields": ["created_at", "sent_at", "finished_at", "transaction"]}),
+        ("Since", {"fields": ["transaction", "progress_made", "follows"]}),
+        ("When", {"fields": ["created_at", "sent_at", "finished_at"]}),
     ]
-    readonly_fields = ["asked", "what_came_of_it", "shown_result", "response", "error", "late"]
+    readonly_fields = ["asked", "progress_made", "what_came_of_it", "shown_result", "response", "error", "late"]
+
+    @admin.display(description="payload")
+    def asked(self, command):
+        return json.dumps(ACTIONS[command.action].hide(command.payload), ensure_ascii=False)
 
     @admin.display(description="outcome", ordering="outcome")
     def what_came_of_it(self, command):
@@ -106,6 +114,78 @@ class CommandAdmin(ReadOnly, admin.ModelAdmin):
         if command.error:
             return f"{command.error.get('code')}: {command.error.get('description')}"
         return None if command.response is None else json.dumps(command.response, ensure_ascii=False)
+
+
+class ChargingProfileForm(forms.ModelForm):
+    """The profile as JSON, checked like one that comes over REST."""
+
+    profile = forms.JSONField(widget=forms.Textarea(attrs={"rows": 20, "cols": 80}), help_text="csChargingProfiles")
+
+    class Meta:
+        model = ChargingProfile
+        fields = ["description", "profile"]
+
+    def clean_profile(self):
+        try:
+            return ChargingProfileSerializer().validate_profile(dict(self.cleaned_data["profile"]))
+        except (APIException, TypeError, ValueError) as error:
+            raise forms.ValidationError(str(getattr(error, "detail", "A profile is a JSON object."))) from error
+
+
+@admin.register(ChargingProfile)
+class ChargingProfileAdmin(admin.ModelAdmin):
+    form = ChargingProfileForm
+    list_display = ["description", "id", "purpose", "updated_at"]
+    search_fields = ["=id", "description"]
+    date_hierarchy = "created_at"
+
+    @admin.display
+    def purpose(self, profile):
+        return profile.profile.get("chargingProfilePurpose")
+
+
+@admin.register(LocalList)
+class LocalListAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["charger", "version", "accepted_at"]
+    search_fields = ["charger__charger_id"]
+    list_select_related = ["charger"]
+    date_hierarchy = "accepted_at"
+
+
+@admin.register(CertificateRequest)
+class CertificateRequestAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["received_at", "charger", "common_name", "state", "serial_number", "not_after", "error"]
+    list_filter = ["state"]
+    search_fields = ["charger__charger_id", "common_name", "serial_number"]
+    list_select_related = ["charger"]
+    date_hierarchy = "received_at"
+
+
+@admin.register(Firmware)
+class FirmwareAdmin(admin.ModelAdmin):
+    list_display = ["description", "filename", "signed", "created_at"]
+    search_fields = ["description", "file"]
+    date_hierarchy = "created_at"
+
+    @admin.display(boolean=True)
+    def signed(self, firmware):
+        return bool(firmware.signature)
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["command", "charger", "received_at", "size", "saved", "expires_at"]
+    fields = ["command", "charger", "received_at", "size", "saved", "expires_at"]
+    readonly_fields = ["saved"]
+    search_fields = ["charger__charger_id", "command__task_id"]
+    list_select_related = ["charger", "command__charger"]
+    date_hierarchy = "expires_at"
+
+    @admin.display(description="file", empty_value="nothing yet")
+    def saved(self, upload):
+        if not upload.file:
+            return None
+        return format_html('<a href="/api/ocpp/uploads/{}/file/">{}</a>', upload.pk, upload.filename)
 
 
 class TaskResultAdmin(ReadOnly, LibraryTaskResultAdmin):

@@ -6,45 +6,59 @@ import orjson
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from chargers import schemas
+from chargers import registration, schemas
 from chargers.errors import Busy, Conflict
-from commands.actions import ACTIONS, fill_in
-from commands.models import QUEUED, Command
+from commands.actions.table import ACTIONS
+from commands.models import OURSELVES, QUEUED, Command
 from commands.tasks import BROKER_FAULTS, enqueue
 
 
-def ask(charger, action, payload, *, by="", timeout=None, warning="", idempotency_key="", request=None):
+def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **columns):
     """Queue `action` for `charger` and return the `Command`; `payload` is the camelCase OCPP request.
 
-    Raises `schemas.Violation`, `Busy` (OCPP_QUEUE_LIMIT), `Conflict` (the idempotency key was used for
-    another request), or what the broker or the database raise; nothing is left behind then.
-    `request` is what must be the same for the same `idempotency_key`: the body as the client sent it.
+    Raises `schemas.Violation`, `Busy` (OCPP_QUEUE_LIMIT), `Conflict` (the charger is not accepted, or the
+    idempotency key was used for another request), or what the broker or the database raise; nothing is left
+    behind then. `request` is what must be the same for the same `idempotency_key`: the body as the client sent
+    it. `columns` are further ones of the `Command`.
     """
+    timeout = columns.get("timeout")
     digest = _digest([charger.charger_id, action, payload, timeout] if request is None else request)
     if idempotency_key and (earlier := _earlier(by, idempotency_key, digest)):
         return earlier
-    payload = dict(payload)
-    fill_in(ACTIONS[action], payload, charger)
-    schemas.check(action, payload, formats=True)
+    if objection := registration.objection(charger, action):
+        raise Conflict(objection)
     _refuse_too_many(charger)
-    command = Command(
-        charger=charger,
-        action=action,
-        payload=payload,
-        timeout=timeout or settings.OCPP_COMMAND_TIMEOUT,
-        requested_by=by,
-        warning=warning,
-        idempotency_key=idempotency_key,
-        request_digest=digest,
-    )
+    columns |= {"requested_by": by, "idempotency_key": idempotency_key, "request_digest": digest}
     try:
         with transaction.atomic():
-            command.save()
+            command = _row(charger, action, payload, columns)
             transaction.on_commit(lambda: _enqueue(command))
     except IntegrityError:
         if idempotency_key and (earlier := _earlier(by, idempotency_key, digest)):
             return earlier
         raise
+    return command
+
+
+def queue(charger, action, payload, follows=None):
+    """Ask for a command of our own accord: a row, which the sweep finds within a second. Returns the `Command`."""
+    return _row(charger, action, payload, {"requested_by": OURSELVES, "follows": follows})
+
+
+def _row(charger, action, payload, columns):
+    row, payload = ACTIONS[action], dict(payload)
+    row.complete(payload, charger)
+    schemas.check(action, payload, formats=True)
+    warnings = [columns.pop("warning", ""), *row.check(payload, charger)]
+    command = Command.objects.create(
+        charger=charger,
+        action=action,
+        payload=payload,
+        timeout=columns.pop("timeout", None) or settings.OCPP_COMMAND_TIMEOUT,
+        warning=" ".join(warning for warning in warnings if warning),
+        **columns,
+    )
+    row.asked(command)
     return command
 
 
@@ -72,6 +86,7 @@ def _enqueue(command):
     try:
         enqueue(command)
     except BROKER_FAULTS:
-        # Should the task have got through all the same, it finds no command and sends nothing.
+        # Should the task have got through all the same, it finds no command and sends nothing. What was noted
+        # with the row changes nothing: a reservation stays Inactive, a key that was not sent is used by nobody.
         command.delete()
         raise

@@ -10,5 +10,8 @@ class OrderedJSONField(models.TextField):
     def from_db_value(self, value, expression, connection):
         return None if value is None else orjson.loads(value)
 
+    def to_python(self, value):
+        return value
+
     def get_prep_value(self, value):
         return None if value is None else orjson.dumps(value).decode()

@@ -2,12 +2,38 @@
 
 from django_filters import rest_framework as filters
 
-from commands.models import Command
+from chargers.filters import OfCharger
+from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
 
 
-class CommandFilter(filters.FilterSet):
-    charger_id = filters.CharFilter("charger__charger_id")
-
+class CommandFilter(OfCharger):
     class Meta:
         model = Command
         fields = ["action", "state", "outcome", "simulated"]
+
+
+class ProfileFilter(filters.FilterSet):
+    class Meta:
+        model = ChargingProfile
+        fields = ["id", "description", "created_at", "updated_at"]
+
+
+class FirmwareFilter(filters.FilterSet):
+    class Meta:
+        model = Firmware
+        fields = ["id", "description", "created_at"]
+
+
+class UploadFilter(OfCharger):
+    task_id = filters.CharFilter("command__task_id")
+    action = filters.CharFilter("command__action")
+
+    class Meta:
+        model = Upload
+        fields = ["id", "size", "received_at", "expires_at"]
+
+
+class CertificateFilter(OfCharger):
+    class Meta:
+        model = CertificateRequest
+        fields = ["id", "common_name", "state", "serial_number", "not_after", "received_at"]

@@ -1,8 +1,21 @@
-"""What a charger's socket asks of commands, in batches like everything else it writes."""
+"""What a charger's socket asks of commands, in batches like everything else it writes, and what follows a CALL."""
+
+from datetime import UTC, datetime, timedelta
 
 from chargers import recordset
-from chargers.registry import hook
-from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, Command
+from chargers.models import Charger, ConfigurationKey
+from chargers.registry import follows, handles, hook
+from chargers.times import AHEAD, read, wire
+from commands import authority
+from commands.actions import charging, transfers
+from commands.asking import queue
+from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, CertificateRequest, Command
+
+# Where a charger did not tell its ConnectionTimeOut, the driver has this long to plug in; and the slack for both.
+CONNECTION_TIMEOUT = 300
+SLACK = timedelta(minutes=1)
+TRIGGERED_FOR = timedelta(minutes=5)
+MOST_PROGRESS = 100
 
 CLAIM = """
 UPDATE commands_command c SET state = 'sent', sent_at = now(), claim_token = s.token
@@ -39,3 +52,133 @@ def _keep(charger, task_id, event):
         unanswered = asked.filter(state=FINISHED, late_response=None).exclude(outcome__in=[ANSWERED, CALL_ERROR])
         unanswered.update(late_response=event.get("payload", event.get("error")))
     return asked.exists()
+
+
+@hook("triggered")
+def triggered(calls):
+    """Those of `calls`, (charger, action), that we triggered: a charger that is Pending may send them."""
+    asked = Command.objects.filter(
+        charger__in={charger for charger, _ in calls},
+        action__in=["TriggerMessage", "ExtendedTriggerMessage"],
+        sent_at__gt=datetime.now(UTC) - TRIGGERED_FOR,
+    )
+    messages = {(c.charger_id, _triggered_message(c)) for c in asked if _may_have_been_accepted(c)}
+    return messages & calls
+
+
+def _triggered_message(command):
+    message = command.payload["requestedMessage"]
+    if message == "SignChargePointCertificate":
+        return "SignCertificate"
+    signed = command.action == "ExtendedTriggerMessage" and message == "FirmwareStatusNotification"
+    return "SignedFirmwareStatusNotification" if signed else message
+
+
+def _may_have_been_accepted(command):
+    """Accepted, or its answer is on its way to the books."""
+    return command.state == SENT or (command.outcome == ANSWERED and command.status == "Accepted")
+
+
+@follows("BootNotification")
+def read_configuration(calls, answers):
+    """Nothing is sent after boot unless it is switched on for the charger."""
+    accepted = {c.charger for c, answer in zip(calls, answers, strict=True) if answer["status"] == "Accepted"}
+    for charger in Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True):
+        queue(charger, "GetConfiguration", {})
+
+
+@follows("StartTransaction")
+def link_remote_starts(calls, answers):
+    """A RemoteStartTransaction has led to the transaction that its charger starts next with that tag."""
+    asked = Command.objects.filter(
+        charger__in={call.charger for call in calls}, action="RemoteStartTransaction", transaction=None
+    )
+    recent = datetime.now(UTC) - timedelta(days=1)
+    waiting = [c for c in asked.filter(sent_at__gt=recent).select_related("charger").order_by("pk")]
+    if not waiting:
+        return
+    timeouts = _connection_timeouts(waiting)
+    for call, answer in zip(calls, answers, strict=True):
+        led = (c for c in waiting if _led_to(c, call, timeouts.get(c.charger_id, CONNECTION_TIMEOUT)))
+        command = next(led, None)
+        if command and not Command.objects.filter(transaction=answer["transactionId"]).exists():
+            waiting.remove(command)
+            _link(command, call, answer["transactionId"])
+
+
+def _connection_timeouts(commands):
+    keys = ConfigurationKey.objects.filter(charger__in={c.charger_id for c in commands}, key="ConnectionTimeOut")
+    return {key.charger_id: int(key.value) for key in keys if (key.value or "").isdigit()}
+
+
+def _led_to(command, call, seconds):
+    """By charger, tag and connector; neither too late, nor begun before it was asked for (an offline session)."""
+    request, asked = call.payload, command.payload
+    began = read(request["timestamp"]) or call.received_at
+    return (
+        command.charger_id == call.charger
+        and _may_have_been_accepted(command)
+        and asked["idTag"].upper() == request["idTag"].upper()
+        and asked.get("connectorId", request["connectorId"]) == request["connectorId"]
+        and call.received_at <= command.sent_at + timedelta(seconds=seconds) + SLACK
+        and began >= command.sent_at - AHEAD
+    )
+
+
+def _link(command, call, transaction_id):
+    Command.objects.filter(pk=command.pk).update(transaction=transaction_id)
+    if profile := command.payload.get("chargingProfile"):
+        charging.install(command.charger, call.payload["connectorId"], profile, transaction_id)
+
+
+def _follow_transfer(notification, action):
+    """Note in the command what its charger notifies of it, also after a reboot."""
+
+    @follows(notification)
+    def follow(calls, answers):
+        for call in calls:
+            if command := _transfer_of(call, action):
+                command.progress.append({"status": call.payload["status"], "at": wire(call.received_at)})
+                Command.objects.filter(pk=command.pk).update(progress=command.progress[-MOST_PROGRESS:])
+
+
+def _transfer_of(call, action):
+    """The command a notification tells of: by its request id, else the latest one that is not at its end."""
+    commands = Command.objects.select_for_update().filter(charger=call.charger, action=action)
+    if (request_id := call.payload.get("requestId")) is not None:
+        return commands.filter(request_id=request_id).first()
+    latest = commands.exclude(state=QUEUED).filter(sent_at__isnull=False).first()
+    if latest is None or call.payload["status"] == "Idle":
+        return None
+    over = latest.progress and latest.progress[-1]["status"] in transfers.ENDS
+    return None if over or latest.outcome in (CALL_ERROR,) else latest
+
+
+for _notification, _action in transfers.TELLS_OF.items():
+    _follow_transfer(_notification, _action)
+
+
+@handles("SignCertificate")
+def sign_certificate(calls):
+    """Security whitepaper A02. Signed after the answer, see `commands.signing`."""
+    requests = [_request(call) for call in calls]
+    CertificateRequest.objects.bulk_create(requests)
+    return [{"status": "Rejected" if r.state == CertificateRequest.REJECTED else "Accepted"} for r in requests]
+
+
+def _request(call):
+    csr = call.payload["csr"]
+    kept = CertificateRequest(charger_id=call.charger, csr=csr, received_at=call.received_at)
+    try:
+        kept.common_name = authority.names_asked_for(csr)[0][:255]
+        _refuse_foreign_name(call.charger, kept.common_name)
+    except authority.Unsuitable as error:
+        kept.state, kept.error = CertificateRequest.REJECTED, str(error)
+    return kept
+
+
+def _refuse_foreign_name(charger, name):
+    """A certificate opens the door of whoever has its name: that must be this charger, and no other."""
+    owners = [c.pk for c in Charger.objects.named(name)]
+    if owners != [charger]:
+        raise authority.Unsuitable(f"{name!r} is not the serial number or id of this charger alone")

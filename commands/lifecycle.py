@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chargers import gateway, schemas
-from commands.actions import ACTIONS
+from chargers import gateway, registration, schemas
+from commands.actions.table import ACTIONS
 from commands.models import (
     ANSWERED,
     CALL_ERROR,
+    CANCELLED,
     CONNECTION_LOST,
     FAILED,
     FINISHED,
@@ -94,6 +95,9 @@ def _wait_to_be_sent(command):
             return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
         if not holder:
             raise NotNow
+        if objection := registration.objection(command.charger, command.action):
+            error = {"code": "NotAccepted", "description": objection, "details": {}}
+            return _finish(command, CANCELLED, error=error)
         gateway.send(holder, task_id, command.action, command.payload)
         event = gateway.next_event(task_id, min(UNACKNOWLEDGED, left))
         command = _with_database(_reloaded, command)
@@ -159,6 +163,7 @@ def _finish(command, outcome, **recorded):
     if outcome in SILENT and settings.OCPP_SIMULATE_RESPONSES:
         recorded |= {"simulated": True, "simulated_response": ACTIONS[command.action].simulated}
     recorded |= {"state": FINISHED, "outcome": outcome, "finished_at": datetime.now(UTC)}
+    recorded["payload"] = ACTIONS[command.action].hide(command.payload)
     command = _with_database(_record, command, recorded)
     if command.state == FINISHED:
         gateway.announce_finished(command.task_id)
@@ -169,16 +174,23 @@ def _record(command, recorded):
     """Write the end of a command that is still in the state we know; ours loses against another's."""
     with transaction.atomic():
         ours = Command.objects.filter(pk=command.pk, state=command.state).update(**recorded)
-        command = _reloaded(command)
+        asked, command = command.payload, _reloaded(command)
         if ours and command.outcome == ANSWERED:
+            shown, command.payload = command.payload, asked
             _apply(command)
+            command.payload = shown
     return command
 
 
 def _apply(command):
-    change = ACTIONS[command.action].accepted
-    if change and command.response.get("status") == "Accepted":
-        change(command)
+    """What the charger's answer changes. An answer that makes no sense there is still the answer."""
+    try:
+        with transaction.atomic():
+            ACTIONS[command.action].answered(command)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # noqa: BLE001  (from whatever a charger may answer)
+        logger.exception("What %s (%s) changes could not be recorded", command, command.task_id)
 
 
 def _find(task_id):

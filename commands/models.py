@@ -1,14 +1,17 @@
-"""A command to a charger: a row before it is a task, and the truth about it ever after."""
+"""A command to a charger: a row before it is a task, and the truth about it ever after; and what commands use."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from django.db import models
+from django.conf import settings
+from django.db import connection, models
 
 from chargers.models import Charger
-from commands.actions import ACTIONS
 from commands.fields import OrderedJSONField
+from commands.files import upload_token
 from transactions.models import Transaction
 
+OURSELVES = "central system"  # who asked for what nobody asked for
 QUEUED, SENT, FINISHED = "queued", "sent", "finished"
 
 ANSWERED = "answered"
@@ -38,12 +41,38 @@ def new_task_id():
     return str(uuid4())
 
 
+def action_choices():
+    """The actions of the table, which itself is made of functions that use these models."""
+    from commands.actions.table import ACTIONS
+
+    return [(name, name) for name in ACTIONS]
+
+
+def _next(sequence, taken):
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT nextval(%s)", [sequence])
+            (number,) = cursor.fetchone()
+        if not taken.filter(pk=number).exists():  # somebody may have chosen it himself
+            return number
+
+
+def next_profile_id():
+    """A chargingProfileId nobody else was given."""
+    return _next("commands_charging_profile_id", ChargingProfile.objects.all())
+
+
+def next_request_id():
+    """A requestId nobody else was given (GetLog, SignedUpdateFirmware)."""
+    return _next("commands_request_id", Command.objects.none())
+
+
 class Command(models.Model):
     """`state` goes queued, sent, finished, and never back. A simulated reply is never a `response`."""
 
     task_id = models.CharField(max_length=36, unique=True, default=new_task_id, editable=False)
     charger = models.ForeignKey(Charger, models.PROTECT, related_name="commands")
-    action = models.CharField(max_length=40, choices=[(name, name) for name in ACTIONS])
+    action = models.CharField(max_length=40, choices=action_choices)
     payload = OrderedJSONField()
     timeout = models.FloatField(help_text="Seconds the charger has to answer, from when it was sent.")
 
@@ -54,8 +83,21 @@ class Command(models.Model):
     simulated_response = OrderedJSONField(null=True, blank=True)
     error = OrderedJSONField(null=True, blank=True, help_text="code, description, details")
     late_response = OrderedJSONField(null=True, blank=True, help_text="Came after the task was finished.")
-    warning = models.CharField(max_length=255, blank=True)
+    warning = models.TextField(blank=True)
     transaction = models.ForeignKey(Transaction, models.SET_NULL, null=True, blank=True, related_name="commands")
+
+    request_id = models.IntegerField(
+        null=True, blank=True, editable=False, help_text="By which the charger's notifications name it."
+    )
+    progress = OrderedJSONField(
+        default=list, db_default="[]", editable=False, help_text="What the charger notified since: status, at."
+    )
+    follows = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="followed_by", help_text="What made us send it."
+    )
+    retry_full = models.BooleanField(
+        default=False, db_default=False, help_text="A local list that fails is followed by a Full one."
+    )
 
     claim_token = models.CharField(
         max_length=32, blank=True, editable=False, help_text="Of the socket that wrote it."
@@ -87,6 +129,16 @@ class Command(models.Model):
             models.Index(fields=["created_at"], name="commands_by_time"),
             models.Index(fields=["action", "-id"], name="commands_by_action"),
             models.Index(fields=["outcome", "-id"], name="commands_by_outcome"),
+            models.Index(
+                fields=["charger", "-id"],
+                name="remote_starts_without_sequel",
+                condition=models.Q(action="RemoteStartTransaction", transaction=None),
+            ),
+            models.Index(
+                fields=["created_at"],
+                name="commands_of_our_own",
+                condition=~models.Q(state=FINISHED) & models.Q(requested_by=OURSELVES),
+            ),
         ]
 
     def __str__(self):
@@ -96,3 +148,121 @@ class Command(models.Model):
     def result(self):
         """The charger's response or, plainly marked by `simulated`, what stands in for it."""
         return self.response if self.response is not None else self.simulated_response
+
+    @property
+    def status(self):
+        """What the charger's answer says, "" where it has no such member."""
+        return self.response.get("status", "") if isinstance(self.response, dict) else ""
+
+
+class ChargingProfile(models.Model):
+    """A profile of the library; `id` is the chargingProfileId on the wire (OCPP 1.6 §7.8)."""
+
+    id = models.IntegerField("charging profile id", primary_key=True, default=next_profile_id, editable=False)
+    description = models.CharField(max_length=255, unique=True)
+    profile = OrderedJSONField(help_text="As csChargingProfiles, without chargingProfileId.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["description"]
+
+    def __str__(self):
+        return self.description
+
+    def save(self, *args, **kwargs):
+        self.profile = {name: value for name, value in self.profile.items() if name != "chargingProfileId"}
+        super().save(*args, **kwargs)
+
+    def on_the_wire(self):
+        return {"chargingProfileId": self.pk, **self.profile}
+
+
+class LocalList(models.Model):
+    """The local authorisation list a charger holds, as far as it accepted it from us."""
+
+    charger = models.OneToOneField(Charger, models.CASCADE, related_name="local_list")
+    version = models.IntegerField()
+    entries = OrderedJSONField(help_text="{id tag: IdTagInfo}")
+    accepted_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self):
+        return f"version {self.version} ({self.charger})"
+
+
+class CertificateRequest(models.Model):
+    """A charger's SignCertificate and what came of it (security whitepaper A02, A03)."""
+
+    RECEIVED, SIGNED, ACCEPTED, REJECTED, FAILED = "Received", "Signed", "Accepted", "Rejected", "Failed"
+    STATES = (RECEIVED, SIGNED, ACCEPTED, REJECTED, FAILED)
+
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="certificate_requests")
+    common_name = models.CharField(max_length=255)
+    csr = models.TextField("signing request")
+    state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=RECEIVED)
+    error = models.TextField(blank=True)
+    certificate_chain = models.TextField(blank=True)
+    serial_number = models.CharField(max_length=40, blank=True)
+    not_after = models.DateTimeField(null=True, blank=True)
+    command = models.OneToOneField(Command, models.SET_NULL, null=True, blank=True)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["id"], name="requests_to_be_signed", condition=models.Q(state="Received"))]
+
+    def __str__(self):
+        return f"{self.common_name} ({self.state})"
+
+
+class Firmware(models.Model):
+    """A firmware image, which chargers fetch by a URL that expires; signed, it may go by SignedUpdateFirmware."""
+
+    description = models.CharField(max_length=255, unique=True)
+    file = models.FileField(upload_to="firmware/")
+    signing_certificate = models.TextField(blank=True, max_length=5500, help_text="PEM")
+    signature = models.CharField(max_length=800, blank=True, help_text="Base64")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["description"]
+
+    def __str__(self):
+        return self.description
+
+    @property
+    def filename(self):
+        return self.file.name.rpartition("/")[2]
+
+
+def _upload_path(upload, filename):
+    return f"uploads/{upload.token}/{filename}"
+
+
+class Upload(models.Model):
+    """A place for one file of a charger: diagnostics or a log."""
+
+    token = models.CharField(max_length=64, unique=True, editable=False)
+    command = models.OneToOneField(Command, models.CASCADE, related_name="upload")
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="uploads")
+    expires_at = models.DateTimeField()
+    file = models.FileField(upload_to=_upload_path, blank=True, max_length=400)
+    size = models.BigIntegerField("size (bytes)", null=True, blank=True)
+    received_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self):
+        return f"{self.command.action} of {self.charger}"
+
+    @property
+    def filename(self):
+        return self.file.name.rpartition("/")[2]
+
+    @staticmethod
+    def expect(command, url):
+        """Make the place if `url` is one of ours."""
+        if token := upload_token(url):
+            expires_at = datetime.now(UTC) + timedelta(seconds=settings.OCPP_FILE_URL_LIFETIME)
+            Upload.objects.create(token=token, command=command, charger=command.charger, expires_at=expires_at)

@@ -1,17 +1,20 @@
 """Tasks, and the bodies that ask for them."""
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from commands.actions import ACTIONS
-from commands.models import Command
+from chargers import schemas
+from commands.actions import charging
+from commands.actions.table import ACTIONS
+from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
 
 
 class TaskSerializer(serializers.ModelSerializer):
     """A command as a job. `result` is the response or, where `simulated` is true, a stand-in for none."""
 
     charger_id = serializers.CharField(source="charger.charger_id")
-    payload = serializers.JSONField()
+    payload = serializers.SerializerMethodField()
     outcome = serializers.SerializerMethodField()
     response = serializers.JSONField(allow_null=True)
     simulated_response = serializers.JSONField(allow_null=True)
@@ -20,6 +23,8 @@ class TaskSerializer(serializers.ModelSerializer):
     late_response = serializers.JSONField(allow_null=True)
     transaction_id = serializers.IntegerField(allow_null=True)
     task_url = serializers.SerializerMethodField()
+    progress = serializers.JSONField(help_text="Of a transfer, what the charger notified since: status, at.")
+    follows = serializers.CharField(source="follows.task_id", allow_null=True, default=None)
 
     class Meta:
         model = Command
@@ -37,6 +42,8 @@ class TaskSerializer(serializers.ModelSerializer):
             "result",
             "error",
             "late_response",
+            "progress",
+            "follows",
             "warning",
             "timeout",
             "requested_by",
@@ -48,6 +55,9 @@ class TaskSerializer(serializers.ModelSerializer):
 
     def get_outcome(self, command) -> str | None:
         return command.outcome or None
+
+    def get_payload(self, command) -> dict:
+        return ACTIONS[command.action].hide(command.payload)
 
     def get_task_url(self, command) -> str:
         return task_url(command)
@@ -94,3 +104,129 @@ class AskedSerializer(serializers.Serializer):
     task_url = serializers.CharField()
     warning = serializers.CharField(required=False)
     id_tag_status = serializers.CharField(required=False)
+
+
+class ChargingProfileSerializer(serializers.ModelSerializer):
+    """`profile` is csChargingProfiles as on the wire; its `chargingProfileId` is the `id` here."""
+
+    profile = serializers.DictField()
+
+    class Meta:
+        model = ChargingProfile
+        fields = ["id", "description", "profile", "created_at", "updated_at"]
+        read_only_fields = ["id", "created_at", "updated_at"]
+
+    def to_representation(self, profile):
+        return super().to_representation(profile) | {"profile": profile.on_the_wire()}
+
+    def validate_profile(self, profile):
+        whole = {"chargingProfileId": 1} | profile
+        try:
+            schemas.check("SetChargingProfile", {"connectorId": 0, "csChargingProfiles": whole}, formats=True)
+            charging.refuse(whole, "csChargingProfiles")
+        except schemas.Violation as violation:
+            path = violation.field.removeprefix("csChargingProfiles").lstrip(".")
+            raise serializers.ValidationError(f"{path}: {violation.message}") from violation
+        return profile
+
+
+class LocalListSerializer(serializers.Serializer):
+    """`entries` is null where it is not known what the charger holds."""
+
+    charger_id = serializers.CharField(source="charger.charger_id")
+    version = serializers.IntegerField(source="charger.local_list_version")
+    entries = serializers.SerializerMethodField()
+    accepted_at = serializers.DateTimeField(source="held.accepted_at", default=None)
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField(), allow_null=True))
+    def get_entries(self, shown):
+        if shown["held"] is None:
+            return None
+        return [{"idTag": tag, "idTagInfo": info} for tag, info in shown["held"].entries.items()]
+
+
+class SendLocalListSerializer(AskSerializer):
+    update_type = serializers.ChoiceField(["Full", "Differential"], default="Full")
+    id_tags = serializers.ListField(
+        child=serializers.CharField(max_length=20, trim_whitespace=False),
+        required=False,
+        help_text="Left out: all that are known here or, in a Differential, those that have changed.",
+    )
+    full_if_failed = serializers.BooleanField(
+        default=False, help_text="Follow a Differential that fails with a Full list of all tags."
+    )
+
+
+class FirmwareSerializer(serializers.ModelSerializer):
+    """`file` is sent as a form; with a signature and its certificate it can go by SignedUpdateFirmware."""
+
+    file = serializers.FileField(write_only=True)
+    filename = serializers.CharField(read_only=True)
+    size = serializers.IntegerField(source="file.size", read_only=True)
+
+    class Meta:
+        model = Firmware
+        fields = [
+            "id",
+            "description",
+            "file",
+            "filename",
+            "size",
+            "signing_certificate",
+            "signature",
+            "created_at",
+        ]
+
+
+class InstallSerializer(AskSerializer):
+    charger_id = serializers.CharField(trim_whitespace=False)
+    retrieve_date = serializers.DateTimeField(required=False, help_text="When the charger may fetch it; now.")
+    signed = serializers.BooleanField(required=False, help_text="Left out: if it has a signature.")
+
+
+class UploadSerializer(serializers.ModelSerializer):
+    charger_id = serializers.CharField(source="charger.charger_id")
+    task_id = serializers.CharField(source="command.task_id")
+    action = serializers.CharField(source="command.action")
+    filename = serializers.SerializerMethodField()
+    file_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Upload
+        fields = [
+            "id",
+            "charger_id",
+            "task_id",
+            "action",
+            "filename",
+            "size",
+            "file_url",
+            "received_at",
+            "expires_at",
+        ]
+
+    def get_filename(self, upload) -> str | None:
+        return upload.filename or None
+
+    def get_file_url(self, upload) -> str | None:
+        return f"/api/ocpp/uploads/{upload.pk}/file/" if upload.file else None
+
+
+class CertificateSerializer(serializers.ModelSerializer):
+    charger_id = serializers.CharField(source="charger.charger_id")
+    task_id = serializers.CharField(source="command.task_id", allow_null=True, default=None)
+
+    class Meta:
+        model = CertificateRequest
+        fields = [
+            "id",
+            "charger_id",
+            "common_name",
+            "state",
+            "error",
+            "serial_number",
+            "not_after",
+            "certificate_chain",
+            "task_id",
+            "received_at",
+        ]

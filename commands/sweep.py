@@ -11,7 +11,8 @@ from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
 from chargers import gateway, presence
-from commands.models import FINISHED, QUEUED, SENT, Command
+from commands.models import FINISHED, OURSELVES, QUEUED, SENT, Command
+from commands.signing import sign_waiting
 from commands.tasks import BROKER_FAULTS, enqueue
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,10 @@ def sweep():
     settled = now - timedelta(seconds=3 * INTERVAL)  # younger ones are on their way by themselves
     too_long_ago = now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT)
     unfinished = Command.objects.exclude(state=FINISHED).select_related("charger")
-    first = list(unfinished.filter(created_at__lt=settled).order_by("charger_id", "pk").distinct("charger_id"))
+    own = Q(requested_by=OURSELVES)  # nobody has enqueued these
+    first = list(
+        unfinished.filter(own | Q(created_at__lt=settled)).order_by("charger_id", "pk").distinct("charger_id")
+    )
     own_time = ExpressionWrapper(F("created_at") + F("timeout") * timedelta(seconds=1), DateTimeField())
     waited = Q(created_at__lt=too_long_ago) | Q(own_time__lt=now)
     overdue = list(unfinished.filter(state=QUEUED).annotate(own_time=own_time).filter(waited))
@@ -51,8 +55,10 @@ def keep_sweeping():
 def _sweep_on_and_on():
     while True:
         try:
-            if gateway.first_in("sweep", INTERVAL) and (abandoned := sweep()):
-                logger.info("%s abandoned commands are taken up again", len(abandoned))
+            if gateway.first_in("sweep", INTERVAL):
+                sign_waiting()
+                if abandoned := sweep():
+                    logger.info("%s commands that had no task are taken up", len(abandoned))
         except (DatabaseError, *BROKER_FAULTS) as error:
             logger.warning("The sweep waits: %s", error)
         finally:

@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from chargers import gateway
-from commands.actions import ACTIONS
+from commands.actions.table import ACTIONS
 from commands.lifecycle import NotNow, carry_out
 
 logger = logging.getLogger(__name__)

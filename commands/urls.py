@@ -1,13 +1,24 @@
-"""Paths of commands and tasks."""
+"""Paths of commands and tasks, and of what commands use."""
 
-from django.urls import path
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
 
-from commands import views
+from commands.views import files, library, tasks
+
+router = SimpleRouter()
+router.register("charging-profiles", library.ChargingProfileViewSet)
+router.register("firmware", library.FirmwareViewSet)
 
 urlpatterns = [
-    path("start/<charger:charger_id>/", views.start),
-    path("stop/<charger:charger_id>/", views.stop),
-    path("authorize/<charger:charger_id>/", views.authorize),
-    path("commands/", views.CommandList.as_view()),
-    path("tasks/<slug:task_id>/", views.TaskDetail.as_view()),
+    path("", include(router.urls)),
+    path("start/<charger:charger_id>/", tasks.start),
+    path("stop/<charger:charger_id>/", tasks.stop),
+    path("authorize/<charger:charger_id>/", tasks.authorize),
+    path("commands/", tasks.CommandList.as_view()),
+    path("tasks/<slug:task_id>/", tasks.TaskDetail.as_view()),
+    path("local-lists/<charger:charger_id>/", library.LocalListView.as_view()),
+    path("uploads/", library.UploadList.as_view()),
+    path("uploads/<int:pk>/file/", files.uploaded_file),
+    path("certificates/", library.CertificateList.as_view()),
+    path("certificates/roots/", library.root_certificates),
 ]

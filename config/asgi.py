@@ -9,6 +9,8 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 
 django = get_asgi_application()
 
+from django.conf import settings  # noqa: E402
+
 from chargers.consumers import ChargerConsumer  # noqa: E402  (models are loaded by now)
 
 charger = ChargerConsumer.as_asgi()
@@ -19,7 +21,20 @@ async def application(scope, receive, send):
     if scope["type"] == "websocket":
         await charger(scope, receive, send)
     elif scope["type"] == "http":
-        await django(_keeping_slashes(scope), receive, send)
+        await django(_keeping_slashes(scope), _limited(receive), send)
+
+
+def _limited(receive):
+    """A body that grows too large ends as if the client had gone: Django spools it to disk before any view."""
+    received = 0
+
+    async def limited():
+        nonlocal received
+        event = await receive()
+        received += len(event.get("body", b""))
+        return event if received <= settings.OCPP_LARGEST_FILE else {"type": "http.disconnect"}
+
+    return limited
 
 
 def _keeping_slashes(scope):

@@ -60,7 +60,7 @@ def _figures():
         f"ocpp_chargers_connected {len(presence.connected(charger_ids))}",
         "# HELP ocpp_transactions_ongoing Transactions without a stop.",
         "# TYPE ocpp_transactions_ongoing gauge",
-        f"ocpp_transactions_ongoing {Transaction.objects.filter(stop_received_at=None).count()}",
+        f"ocpp_transactions_ongoing {Transaction.objects.ongoing().count()}",
         "# HELP ocpp_commands_unfinished Commands by state.",
         "# TYPE ocpp_commands_unfinished gauge",
         *(f'ocpp_commands_unfinished{{state="{state}"}} {count}' for state, count in sorted(unfinished)),

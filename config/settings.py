@@ -53,6 +53,22 @@ OCPP_UNKNOWN_CHARGERS = _read(
 )
 OCPP_REQUIRE_SUBPROTOCOL = _read(env.bool, "OCPP_REQUIRE_SUBPROTOCOL", True)
 OCPP_HEARTBEAT_INTERVAL = _positive("OCPP_HEARTBEAT_INTERVAL", 300)
+OCPP_BOOT_RETRY_INTERVAL = _positive("OCPP_BOOT_RETRY_INTERVAL", 60)
+# Python modules that register functions for DataTransfer, see chargers.vendors.
+OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
+# The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
+OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system")
+# --- files -----------------------------------------------------------------------------------
+# Firmware, uploads and the certificate authority. With several machines: a place that all of them share.
+MEDIA_ROOT = Path(_read(env.str, "FILES_DIR", str(BASE_DIR / ".run" / "files")))
+CA_DIR = Path(_read(env.str, "CA_DIR", str(MEDIA_ROOT / "ca")))
+# Under which chargers reach us over HTTP(S), to fetch firmware and leave diagnostics.
+PUBLIC_URL = _read(env.str, "PUBLIC_URL", f"http://{HOST}:{PORT}" if LOCAL else "").rstrip("/")
+if PUBLIC_URL and not PUBLIC_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured("PUBLIC_URL must start with http:// or https://.")
+OCPP_FILE_URL_LIFETIME = _positive("OCPP_FILE_URL_LIFETIME", 86_400, most=31_536_000)  # seconds
+OCPP_LARGEST_FILE = _positive("OCPP_LARGEST_FILE", 256, most=65_536) * 2**20  # MiB in the environment
+
 # The longest a client may let one command wait for its answer, in seconds.
 OCPP_LONGEST_COMMAND_TIMEOUT = 3600.0
 

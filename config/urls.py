@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/ocpp/", include("chargers.urls")),
     path("api/ocpp/", include("transactions.urls")),
     path("api/ocpp/", include("commands.urls")),
+    path("files/", include("commands.file_urls")),
     path("api/schema/", SpectacularAPIView.as_view(http_method_names=["get"]), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get"])),
     path("healthz", csrf_exempt(health.alive)),

@@ -20,6 +20,8 @@ SETTINGS = {
     "OCPP_REQUIRE_SUBPROTOCOL": "1",
     "OCPP_QUEUE_TIMEOUT": "12",
     "OCPP_QUEUE_LIMIT": "4",
+    "OCPP_CPO_NAME": "Test CPO",
+    "FILES_DIR": str(RUN_DIR / "files"),
 }
 
 

@@ -1,14 +1,29 @@
 """The admin: every page opens, history can't be edited, actions ask for commands."""
 
+import json
+from datetime import UTC, datetime
+
 import pytest
 from django.contrib import admin
 from django.urls import reverse
 
-from commands.models import Command
+from commands.models import ChargingProfile, Command, Firmware, LocalList, Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
+from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
-OURS = ["charger", "connector", "idtag", "transaction", "metervalue", "orphanstop", "command"]
+OURS = [
+    *("charger", "connector", "securityevent", "datatransfer"),
+    *("idtag", "unknownidtag", "transaction", "metervalue", "orphanstop", "reservation"),
+    *("command", "chargingprofile", "locallist", "certificaterequest", "firmware", "upload"),
+]
+PERIOD = {"startPeriod": 0, "limit": 10}
+PROFILE = {
+    "stackLevel": 0,
+    "chargingProfilePurpose": "TxDefaultProfile",
+    "chargingProfileKind": "Absolute",
+    "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": [PERIOD]},
+}
 
 
 @pytest.fixture
@@ -23,7 +38,15 @@ def books():
     a_command(
         charger, state="finished", outcome="timed_out", simulated=True, simulated_response={"status": "Accepted"}
     )
-    a_command(charger, state="finished", outcome="call_error", error={"code": "E", "description": "d"})
+    command = a_command(charger, state="finished", outcome="call_error", error={"code": "E", "description": "d"})
+    tell(charger, "SecurityEventNotification", type="<i>x</i>", timestamp=NOON)
+    tell(charger, "DataTransfer", vendorId="<i>x</i>")
+    tell(charger, "SignCertificate", csr="none")
+    Reservation.objects.create(charger=charger, connector_id=1, id_tag="ABC", expiry_date=datetime.now(UTC))
+    ChargingProfile.objects.create(description="night", profile=PROFILE)
+    LocalList.objects.create(charger=charger, version=1, entries={})
+    Firmware.objects.create(description="1.1", file="firmware/none.bin")
+    Upload.objects.create(token="t", command=command, charger=charger, expires_at=datetime.now(UTC))
     return transaction
 
 
@@ -67,8 +90,11 @@ def test_a_simulated_result_looks_simulated(api, books):
 def test_a_key_is_set_hashed_and_never_shown(api):
     charger = a_charger()
     page = reverse("admin:chargers_charger_change", args=[charger.pk])
-    inline = {"connectors-TOTAL_FORMS": 0, "connectors-INITIAL_FORMS": 0}
-    api.post(page, {"description": "d", "new_authorization_key": "sixteen-chars-ok", **inline})
+    inlines = ("connectors", "configuration", "installed_profiles", "installed_certificates")
+    inline = {f"{name}-{what}_FORMS": 0 for name in inlines for what in ("TOTAL", "INITIAL")}
+    api.post(
+        page, {"description": "d", "boot_policy": "Pending", "new_authorization_key": "sixteen-chars-ok", **inline}
+    )
     charger.refresh_from_db()
     assert charger.description == "d" and charger.authorization_key_hash
     assert "sixteen-chars-ok" not in api.get(page).content.decode()
@@ -91,3 +117,36 @@ def test_a_transaction_is_stopped_remotely(api):
     asked = {"action": "stop_remotely", "_selected_action": [transaction.pk]}
     api.post(reverse("admin:transactions_transaction_changelist"), asked)
     assert Command.objects.get().payload == {"transactionId": transaction.pk}
+
+
+def test_an_unknown_tag_is_accepted_with_one_click(api, books):
+    asked = {"action": "accept_tags", "_selected_action": [UnknownIdTag.objects.get(id_tag="ABC").pk]}
+    api.post(reverse("admin:transactions_unknownidtag_changelist"), asked)
+    assert IdTag.objects.get(id_tag="ABC").status == "Accepted" and not UnknownIdTag.objects.exists()
+
+
+def test_a_transaction_is_closed_by_hand(api, books):
+    asked = {"action": "close_by_hand", "_selected_action": [books.pk]}
+    api.post(reverse("admin:transactions_transaction_changelist"), asked)
+    books.refresh_from_db()
+    assert (books.status, books.closed_by, books.stop_received_at) == ("Completed", "alice", None)
+
+
+def test_an_orphan_stop_is_attached_to_the_likeliest_transaction(api):
+    transaction = a_transaction()
+    tell(transaction.charger, "StopTransaction", transactionId=-1, meterStop=3000, timestamp=NOON)
+    asked = {"action": "attach_to_likeliest", "_selected_action": [OrphanStop.objects.get().pk]}
+    api.post(reverse("admin:transactions_orphanstop_changelist"), asked)
+    transaction.refresh_from_db()
+    assert (transaction.status, transaction.energy_wh) == ("Completed", 2000)
+
+
+def test_a_profile_is_checked_like_one_over_rest(api):
+    page = reverse("admin:commands_chargingprofile_add")
+    late = PROFILE | {
+        "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": [{**PERIOD, "startPeriod": 5}]}
+    }
+    refused = api.post(page, {"description": "late", "profile": json.dumps(late)})
+    assert "must start at 0" in refused.content.decode()
+    api.post(page, {"description": "night", "profile": json.dumps(PROFILE)})
+    assert ChargingProfile.objects.get().profile == PROFILE

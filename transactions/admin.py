@@ -1,21 +1,63 @@
 """Transactions, their readings, and id tags in the admin."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from chargers.admin import ReadOnly
-from transactions.models import IdTag, MeterValue, OrphanStop, Transaction
+from transactions import stops
+from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
 READINGS_SHOWN = 100
 
 
 @admin.register(IdTag)
 class IdTagAdmin(admin.ModelAdmin):
-    list_display = ["id_tag", "status", "expiry_date", "parent_id_tag", "description", "created_at"]
+    list_display = ["id_tag", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description"]
     list_filter = ["status"]
     search_fields = ["id_tag", "parent_id_tag", "description"]
     date_hierarchy = "created_at"
+
+
+@admin.action(description="Accept as id tags", permissions=["accept"])
+def accept_tags(modeladmin, request, unknown):
+    for tag in unknown:
+        tag.accept()
+
+
+@admin.register(UnknownIdTag)
+class UnknownIdTagAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["id_tag", "charger", "presented", "first_seen", "last_seen"]
+    search_fields = ["id_tag", "charger__charger_id"]
+    list_select_related = ["charger"]
+    date_hierarchy = "last_seen"
+    actions = [accept_tags]
+
+    def has_accept_permission(self, request):
+        return request.user.has_perm("transactions.add_idtag")
+
+
+@admin.register(Reservation)
+class ReservationAdmin(admin.ModelAdmin):
+    list_display = ["id", "charger", "connector_id", "id_tag", "status", "expiry_date", "ended_because"]
+    list_filter = ["state"]
+    search_fields = ["=id", "charger__charger_id", "id_tag", "parent_id_tag"]
+    list_select_related = ["charger"]
+    autocomplete_fields = ["charger"]
+    date_hierarchy = "expiry_date"
+    readonly_fields = ["status", "ended_because"]
+
+    def has_change_permission(self, request, reservation=None):
+        return super().has_change_permission(request) and not self._held(reservation)
+
+    def has_delete_permission(self, request, reservation=None):
+        return super().has_delete_permission(request) and not self._held(reservation)
+
+    @staticmethod
+    def _held(reservation):
+        """What its charger holds is changed by commands only."""
+        return reservation is not None and reservation.status == Reservation.ACTIVE
 
 
 class OngoingFilter(admin.SimpleListFilter):
@@ -27,14 +69,39 @@ class OngoingFilter(admin.SimpleListFilter):
 
     def queryset(self, request, transactions):
         if self.value() in ("ongoing", "completed"):
-            return transactions.filter(stop_received_at__isnull=self.value() == "ongoing")
+            ongoing = Q(stop_received_at=None, closed_at=None)
+            return transactions.filter(ongoing if self.value() == "ongoing" else ~ongoing)
         return transactions
+
+
+class SuspiciousFilter(admin.SimpleListFilter):
+    title = "worth a look"
+    parameter_name = "suspicious"
+
+    def lookups(self, request, model_admin):
+        return [("superseded", "Superseded, without a stop"), ("skew", "Clock skew"), ("closed", "Closed by hand")]
+
+    def queryset(self, request, transactions):
+        asked = {
+            "superseded": Q(stop_received_at=None, superseded_by__isnull=False),
+            "skew": Q(clock_skew=True),
+            "closed": Q(closed_at__isnull=False),
+        }
+        return transactions.filter(asked[self.value()]) if self.value() in asked else transactions
+
+
+@admin.action(description="Close by hand", permissions=["close"])
+def close_by_hand(modeladmin, request, transactions):
+    """For what got stuck; a real stop that comes later wins."""
+    closed = [transaction.close(by=request.user.get_username()) for transaction in transactions]
+    messages.success(request, f"{sum(closed)} closed, {len(closed) - sum(closed)} had ended already.")
 
 
 @admin.register(Transaction)
 class TransactionAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["id", "charger", "connector_id", "id_tag", "status", "start_time", "stop_time", "energy_kwh"]
-    list_filter = [OngoingFilter, "stop_reason", "id_tag_status"]
+    list_filter = [OngoingFilter, SuspiciousFilter, "stop_reason", "id_tag_status"]
+    actions = [close_by_hand]
     search_fields = ["=id", "charger__charger_id", "id_tag"]
     list_select_related = ["charger"]
     date_hierarchy = "start_time"
@@ -44,8 +111,12 @@ class TransactionAdmin(ReadOnly, admin.ModelAdmin):
         ("Energy", {"fields": ["energy_kwh", "meter_start", "meter_latest", "meter_stop"]}),
         ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),
         ("Stop", {"fields": ["stop_time", "raw_stop_time", "stop_received_at", "stop_reason", "stop_id_tag"]}),
+        ("Worth a look", {"fields": ["superseded_by", "clock_skew", "closed_at", "closed_by"]}),
         ("Readings", {"fields": ["readings"]}),
     ]
+
+    def has_close_permission(self, request):
+        return request.user.has_perm("transactions.change_transaction")
 
     @admin.display(description="energy (kWh)")
     def energy_kwh(self, transaction):
@@ -87,9 +158,26 @@ class MeterValueAdmin(ReadOnly, admin.ModelAdmin):
         return lookup == "transaction__id__exact" or super().lookup_allowed(lookup, value, request)
 
 
+@admin.action(description="Attach to the likeliest transaction", permissions=["attach"])
+def attach_to_likeliest(modeladmin, request, orphans):
+    for orphan in orphans:
+        likeliest = orphan.candidates().first()
+        if likeliest is None or not stops.attach(orphan, likeliest.pk):
+            messages.error(request, f"{orphan}: no transaction fits.")
+
+
 @admin.register(OrphanStop)
 class OrphanStopAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ["received_at", "charger", "reported_transaction_id", "payload"]
+    list_display = ["received_at", "charger", "reported_transaction_id", "likely", "transaction", "payload"]
     search_fields = ["charger__charger_id", "=reported_transaction_id"]
-    list_select_related = ["charger"]
+    list_select_related = ["charger", "transaction__charger"]
     date_hierarchy = "received_at"
+    list_per_page = 50
+    actions = [attach_to_likeliest]
+
+    def has_attach_permission(self, request):
+        return request.user.has_perm("transactions.change_transaction")
+
+    @admin.display(description="likely the stop of")
+    def likely(self, orphan):
+        return None if orphan.transaction_id else orphan.candidates().values_list("pk", flat=True).first()

@@ -1,9 +1,11 @@
 """What lists of transactions can be narrowed by."""
 
 from django.db.models import Q
+from django.db.models.functions import Now
 from django_filters import rest_framework as filters
 
-from transactions.models import Transaction
+from chargers.filters import OfCharger
+from transactions.models import OrphanStop, Reservation, Transaction, UnknownIdTag
 
 
 class TransactionFilter(filters.FilterSet):
@@ -13,8 +15,36 @@ class TransactionFilter(filters.FilterSet):
 
     class Meta:
         model = Transaction
-        fields = ["id_tag", "connector_id"]
+        fields = ["id_tag", "connector_id", "id_tag_status", "stop_reason", "clock_skew", "reservation_id"]
 
     def by_status(self, transactions, name, status):
-        ongoing = Q(stop_received_at=None)
+        ongoing = Q(stop_received_at=None, closed_at=None)
         return transactions.filter(ongoing if status == "Ongoing" else ~ongoing)
+
+
+class UnknownIdTagFilter(OfCharger):
+    class Meta:
+        model = UnknownIdTag
+        fields = ["id", "id_tag", "first_seen", "last_seen", "presented"]
+
+
+class OrphanStopFilter(OfCharger):
+    class Meta:
+        model = OrphanStop
+        fields = ["id", "reported_transaction_id", "received_at", "transaction_id"]
+
+
+class ReservationFilter(OfCharger):
+    status = filters.ChoiceFilter(
+        method="by_status", choices=[(s, s) for s in (*Reservation.STATUSES, Reservation.EXPIRED)]
+    )
+
+    class Meta:
+        model = Reservation
+        fields = ["id", "connector_id", "id_tag", "parent_id_tag", "expiry_date", "ended_because", "created_at"]
+
+    def by_status(self, reservations, name, status):
+        over = Q(state=Reservation.ACTIVE, expiry_date__lte=Now())
+        if status == Reservation.EXPIRED:
+            return reservations.filter(over)
+        return reservations.filter(state=status).exclude(over)

@@ -1,32 +1,71 @@
 """What a charger says of charging. Each function settles a batch of one action, see `chargers.registry`."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import orjson
+from django.db.models.functions import Upper
 
 from chargers import recordset
-from chargers.registry import handles
-from chargers.times import said
-from transactions import readings
+from chargers.registry import follows, handles
+from chargers.times import bounded, clock_is_off, said
+from transactions import readings, stops
 from transactions.models import IdTag, OrphanStop, Transaction
 
-NATURAL_KEY = ["charger", "connector_id", "id_tag", "raw_start_time", "meter_start"]
+NATURAL_KEY = ["charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start"]
+ENDS_A_RESERVATION = ("Faulted", "Unavailable")
 
-STOP = """
-UPDATE transactions_transaction t SET
-    stop_time = s.stop_time, raw_stop_time = s.raw_stop_time, stop_received_at = s.received_at,
-    meter_stop = s.meter_stop, stop_reason = s.reason, stop_id_tag = s.id_tag
-FROM json_to_recordset(%s) AS s(id int, stop_time timestamptz, raw_stop_time text, received_at timestamptz,
-    meter_stop int, reason text, id_tag text)
-WHERE t.id = s.id
+UNKNOWN = """
+INSERT INTO transactions_unknownidtag AS u (id_tag, charger_id, first_seen, last_seen, presented)
+SELECT s.id_tag, s.charger, s.seen, s.seen, 1
+FROM json_to_recordset(%s) AS s(id_tag text, charger bigint, seen timestamptz)
+ON CONFLICT (upper(id_tag)) DO UPDATE SET
+    charger_id = excluded.charger_id, last_seen = excluded.last_seen, presented = u.presented + 1
+"""
+
+# Of two that are under way on one connector the later start is the real one, in whichever order they were told.
+SUPERSEDE = """
+UPDATE transactions_transaction older SET superseded_by_id = newer.id
+FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), transactions_transaction newer
+WHERE newer.charger_id = s.charger AND newer.connector_id = s.connector_id
+    AND newer.stop_received_at IS NULL AND newer.closed_at IS NULL
+    AND older.charger_id = s.charger AND older.connector_id = s.connector_id
+    AND older.stop_received_at IS NULL AND older.closed_at IS NULL AND older.superseded_by_id IS NULL
+    AND (older.start_time, older.id) < (newer.start_time, newer.id)
+"""
+
+USE_RESERVATION = """
+UPDATE transactions_reservation r SET state = 'Used', ended_because = 'StartTransaction ' || s.transaction
+FROM json_to_recordset(%s) AS s(id int, charger bigint, transaction int)
+WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
+"""
+
+END_RESERVATIONS = """
+UPDATE transactions_reservation r SET
+    state = 'Cancelled', ended_because = 'connector ' || s.connector_id || ' ' || s.status
+FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, timestamp timestamptz)
+WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.connector_id IN (0, r.connector_id)
+    AND s.timestamp >= r.created_at
 """
 
 
 @handles("Authorize")
 def authorize(calls):
     """OCPP 1.6 §4.1. An unknown tag is `Invalid`, never an error."""
-    infos = IdTag.infos({call.payload["idTag"] for call in calls})
+    infos = _infos(calls)
     return [{"idTagInfo": infos[call.payload["idTag"]]} for call in calls]
+
+
+def _infos(calls):
+    """{id tag: IdTagInfo} of the tags presented; those that are not known are kept in the list of unknown ones."""
+    presented = {call.payload["idTag"]: call for call in calls if "idTag" in call.payload}
+    known = IdTag.known(presented)
+    unknown = {tag.upper(): call for tag, call in presented.items() if tag and tag.upper() not in known}
+    rows = [
+        {"id_tag": call.payload["idTag"], "charger": call.charger, "seen": call.received_at}
+        for _, call in sorted(unknown.items())
+    ]
+    recordset.execute(UNKNOWN, rows)
+    return {tag: IdTag.info(known, tag) for tag in presented}
 
 
 @handles("StartTransaction")
@@ -35,22 +74,60 @@ def start_transaction(calls):
 
     A start sent again finds its own row by the unique constraint, also from another process at this moment.
     """
-    infos = IdTag.infos({call.payload["idTag"] for call in calls})
-    started = [_started(call, infos[call.payload["idTag"]]["status"]) for call in calls]
+    infos = _infos(calls)
+    verdicts = _with_limits(calls, [infos[call.payload["idTag"]] for call in calls])
+    started = [_started(call, verdict["status"]) for call, verdict in zip(calls, verdicts, strict=True)]
     _refuse_twins(started)
     Transaction.objects.bulk_create(
-        started, update_conflicts=True, unique_fields=NATURAL_KEY, update_fields=["meter_start"]
+        started, update_conflicts=True, unique_fields=["charger", *NATURAL_KEY[1:]], update_fields=["meter_start"]
     )
+    recordset.execute(SUPERSEDE, [{"charger": t.charger_id, "connector_id": t.connector_id} for t in started])
+    recordset.execute(USE_RESERVATION, [_used(t) for t in started if t.reservation_id is not None and t.is_accepted])
     return [
-        {"idTagInfo": infos[call.payload["idTag"]], "transactionId": transaction.pk}
-        for call, transaction in zip(calls, started, strict=True)
+        {"idTagInfo": verdict, "transactionId": transaction.pk}
+        for verdict, transaction in zip(verdicts, started, strict=True)
     ]
+
+
+def _with_limits(calls, verdicts):
+    """`verdicts`, but `ConcurrentTx` where the tag has as many transactions under way as it may."""
+    tags = IdTag.objects.exclude(concurrent_limit=None).annotate(key=Upper("id_tag"))
+    # Locked, so that a start of the same tag in another process is counted first or after.
+    limited = tags.filter(key__in={call.payload["idTag"].upper() for call in calls}).select_for_update(of=("self",))
+    limits = {tag.key: tag.concurrent_limit for tag in limited.order_by("pk")}
+    under_way = _under_way(limits)
+    return [_within(call, verdict, limits, under_way) for call, verdict in zip(calls, verdicts, strict=True)]
+
+
+def _under_way(limits):
+    """{tag in upper case: natural keys of the transactions it has under way}."""
+    found = defaultdict(set)
+    if limits:
+        ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
+        rows = ongoing.annotate(key=Upper("id_tag")).filter(key__in=limits).values_list("key", *NATURAL_KEY)
+        for key, *natural in rows:
+            found[key].add(tuple(natural))
+    return found
+
+
+def _within(call, verdict, limits, under_way):
+    key = call.payload["idTag"].upper()
+    if key not in limits or verdict["status"] != "Accepted":
+        return verdict
+    own = _natural_key(_started(call, ""))
+    if len(under_way[key] - {own}) >= limits[key]:
+        return verdict | {"status": "ConcurrentTx"}
+    under_way[key].add(own)
+    return verdict
+
+
+def _natural_key(transaction):
+    return tuple(getattr(transaction, column) for column in NATURAL_KEY)
 
 
 def _refuse_twins(started):
     """The same start twice in one batch can't be one statement; alone, each of them can."""
-    keys = Counter(tuple(getattr(row, column) for column in NATURAL_KEY[1:]) + (row.charger_id,) for row in started)
-    if max(keys.values()) > 1:
+    if max(Counter(map(_natural_key, started)).values()) > 1:
         raise ValueError("the same StartTransaction stands twice in a batch")
 
 
@@ -66,7 +143,16 @@ def _started(call, verdict):
         raw_start_time=request["timestamp"][:64],
         start_received_at=call.received_at,
         meter_start=request["meterStart"],
+        clock_skew=clock_is_off(request["timestamp"], call.received_at),
     )
+
+
+def _used(transaction):
+    return {
+        "id": transaction.reservation_id,
+        "charger": transaction.charger_id,
+        "transaction": transaction.pk,
+    }
 
 
 @handles("StopTransaction")
@@ -75,39 +161,36 @@ def stop_transaction(calls):
     named = {call.payload["transactionId"] for call in calls}
     # Locked, so that a stop of the same transaction over another socket comes after this one.
     known = {t.pk: t for t in Transaction.objects.select_for_update().filter(pk__in=named).order_by("pk")}
-    closing, orphans = {}, []
-    for call in calls:
-        transaction = known.get(call.payload["transactionId"])
-        if transaction is None or transaction.charger_id != call.charger:
-            orphans.append(_orphan(call))
-        elif transaction.stop_received_at is None:
-            closing.setdefault(transaction.pk, call)
-    recordset.execute(STOP, [_stopped(call) for call in closing.values()])
-    OrphanStop.objects.bulk_create(orphans)
-    readings.store(
-        [(call, known[pk].connector_id, call.payload.get("transactionData", [])) for pk, call in closing.items()]
-    )
-    infos = IdTag.infos({call.payload["idTag"] for call in calls if "idTag" in call.payload})
-    return [_stop_answer(call, infos) for call in calls]
+    stopped = [_transaction_of(call, known) for call in calls]
+    closing = {}
+    for call, transaction in zip(calls, stopped, strict=True):
+        if transaction and transaction.stop_received_at is None:
+            closing.setdefault(transaction, call)
+    stops.store(closing)
+    OrphanStop.objects.bulk_create(_orphan(c) for c, t in zip(calls, stopped, strict=True) if t is None)
+    infos = _infos(calls)
+    owners = IdTag.known({t.id_tag for t in stopped if t})
+    return [_stop_answer(call, t, infos, owners) for call, t in zip(calls, stopped, strict=True)]
 
 
-def _stop_answer(call, infos):
+def _transaction_of(call, known):
+    """The transaction a stop names, if it is one of its charger's; else None."""
+    transaction = known.get(call.payload["transactionId"])
+    return transaction if transaction and transaction.charger_id == call.charger else None
+
+
+def _stop_answer(call, transaction, infos, owners):
+    """Who stops it must be who started it, or of the same group (OCPP 1.6 §3.10): it has stopped in any case."""
     id_tag = call.payload.get("idTag")
-    return {} if id_tag is None else {"idTagInfo": infos[id_tag]}
-
-
-def _stopped(call):
-    request = call.payload
-    return {
-        "id": request["transactionId"],
-        "stop_time": said(request["timestamp"], call.received_at),
-        "raw_stop_time": request["timestamp"][:64],
-        "received_at": call.received_at,
-        "meter_stop": request["meterStop"],
-        # Left out, it is Local (OCPP 1.6 §6.49).
-        "reason": request.get("reason", "Local"),
-        "id_tag": request.get("idTag", ""),
-    }
+    if id_tag is None:
+        return {}
+    info = infos[id_tag]
+    if transaction and info["status"] == "Accepted" and id_tag.upper() != transaction.id_tag.upper():
+        owner = owners.get(transaction.id_tag.upper())
+        group = info.get("parentIdTag", "").upper()
+        if not owner or not group or owner.parent_id_tag.upper() != group:
+            info = info | {"status": "Invalid"}
+    return {"idTagInfo": info}
 
 
 def _orphan(call):
@@ -122,5 +205,22 @@ def _orphan(call):
 @handles("MeterValues")
 def meter_values(calls):
     """OCPP 1.6 §4.7. Kept whatever transaction they name; linked where it is one of the charger's."""
-    readings.store([(call, call.payload["connectorId"], call.payload["meterValue"]) for call in calls])
+    told = [(c, c.payload["connectorId"], c.payload["meterValue"], c.payload.get("transactionId")) for c in calls]
+    readings.store(told)
     return [{} for _ in calls]
+
+
+@follows("StatusNotification")
+def end_reservations(calls, answers):
+    """A connector that can't be used is not reserved any more (OCPP 1.6 §5.13)."""
+    rows = [
+        {
+            "charger": call.charger,
+            "connector_id": call.payload["connectorId"],
+            "status": call.payload["status"],
+            "timestamp": bounded(call.payload.get("timestamp"), call.received_at),
+        }
+        for call in calls
+        if call.payload["status"] in ENDS_A_RESERVATION
+    ]
+    recordset.execute(END_RESERVATIONS, rows)

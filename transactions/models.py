@@ -1,12 +1,27 @@
 """Who may charge, what was charged, and the readings in between."""
 
+import json
 from datetime import UTC, datetime
 
-from django.db import models
-from django.db.models.functions import Upper
+from django.db import connection, models
+from django.db.models import F, Q
+from django.db.models.functions import Least, Now, Upper
 
+from chargers.inbox import Call
 from chargers.models import Charger
-from chargers.times import wire
+from chargers.times import said, wire
+
+MOST = 2**31 - 1  # what an integer of OCPP can hold
+
+
+def next_reservation_id():
+    """A number nobody else was given, from a sequence of the database."""
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT nextval('commands_reservation_id')")
+            (number,) = cursor.fetchone()
+        if not Reservation.objects.filter(pk=number).exists():  # somebody may have chosen it himself
+            return number
 
 
 class IdTag(models.Model):
@@ -19,6 +34,9 @@ class IdTag(models.Model):
     expiry_date = models.DateTimeField(null=True, blank=True)
     parent_id_tag = models.CharField(max_length=20, blank=True, help_text="Tags with the same parent are a group.")
     description = models.CharField(max_length=255, blank=True)
+    concurrent_limit = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Transactions it may have under way at a time; empty: any number."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -44,11 +62,45 @@ class IdTag(models.Model):
         return info
 
     @staticmethod
-    def infos(id_tags):
-        """{id tag as sent: IdTagInfo}; a tag that is not known is `Invalid`."""
-        known = IdTag.objects.annotate(key=Upper("id_tag")).filter(key__in={tag.upper() for tag in id_tags})
-        found = {tag.key: tag.as_info() for tag in known}
-        return {tag: found.get(tag.upper(), {"status": "Invalid"}) for tag in id_tags}
+    def known(id_tags):
+        """{id tag in upper case: `IdTag`} of those that are known."""
+        wanted = {tag.upper() for tag in id_tags}
+        tags = IdTag.objects.annotate(key=Upper("id_tag")).filter(key__in=wanted) if wanted else ()
+        return {tag.key: tag for tag in tags}
+
+    @staticmethod
+    def info(known, id_tag):
+        """The IdTagInfo of a tag among `known`; one that is not is `Invalid`."""
+        return known[id_tag.upper()].as_info() if id_tag.upper() in known else {"status": "Invalid"}
+
+
+class UnknownIdTag(models.Model):
+    """A tag that was presented and is not known here; accepting it makes it an `IdTag`."""
+
+    id_tag = models.CharField(max_length=20)
+    charger = models.ForeignKey(Charger, models.CASCADE, help_text="Where it was presented last.")
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    presented = models.PositiveIntegerField(help_text="How many times.")
+
+    class Meta:
+        ordering = ["-last_seen"]
+        constraints = [models.UniqueConstraint(Upper("id_tag"), name="one_unknown_tag_whatever_its_case")]
+
+    def __str__(self):
+        return self.id_tag
+
+    def accept(self):
+        """The `IdTag` it becomes; one that was made meanwhile stays as it is."""
+        tag = IdTag.objects.filter(id_tag__iexact=self.id_tag).first() or IdTag.objects.create(id_tag=self.id_tag)
+        self.delete()
+        return tag
+
+
+class TransactionQuerySet(models.QuerySet):
+    def ongoing(self):
+        """Neither stopped by the charger nor closed by an operator."""
+        return self.filter(stop_received_at=None, closed_at=None)
 
 
 class Transaction(models.Model):
@@ -74,6 +126,23 @@ class Transaction(models.Model):
     stop_id_tag = models.CharField(max_length=20, blank=True)
     meter_latest = models.BigIntegerField("latest energy register (Wh)", null=True, blank=True)
 
+    superseded_by = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        help_text="A later start on the same connector, while this one had no stop.",
+    )
+    closed_at = models.DateTimeField(null=True, blank=True, help_text="When an operator closed it by hand.")
+    closed_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+    clock_skew = models.BooleanField(
+        default=False, db_default=False, help_text="The charger's clock said what can't be."
+    )
+
+    objects = TransactionQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
         constraints = [
@@ -89,8 +158,13 @@ class Transaction(models.Model):
             models.Index(fields=["id_tag", "-id"], name="transactions_of_tag"),
             models.Index(
                 fields=["charger", "connector_id"],
-                name="ongoing_transactions",
-                condition=models.Q(stop_received_at=None),
+                name="transactions_under_way",
+                condition=Q(stop_received_at=None, closed_at=None),
+            ),
+            models.Index(
+                Upper("id_tag"),
+                name="transactions_under_way_of_tag",
+                condition=Q(stop_received_at=None, closed_at=None),
             ),
         ]
 
@@ -99,13 +173,68 @@ class Transaction(models.Model):
 
     @property
     def status(self):
-        return "Ongoing" if self.stop_received_at is None else "Completed"
+        return "Ongoing" if self.stop_received_at is None and self.closed_at is None else "Completed"
+
+    @property
+    def is_accepted(self):
+        return self.id_tag_status == "Accepted"
+
+    @property
+    def duration_seconds(self):
+        """From start to stop by the charger's clock, None while it lasts; never negative."""
+        return None if self.stop_time is None else max(0, round((self.stop_time - self.start_time).total_seconds()))
+
+    def close(self, by):
+        """End it by hand with what its last reading said; whether it was under way. A real stop still wins."""
+        last = self.meter_values.order_by("-timestamp").values_list("timestamp", flat=True).first()
+        return bool(
+            Transaction.objects.ongoing()
+            .filter(pk=self.pk)
+            .update(
+                closed_at=Now(),
+                closed_by=by,
+                stop_time=last or self.start_received_at,
+                meter_stop=Least(F("meter_latest"), MOST),
+            )
+        )
 
     @property
     def energy_wh(self):
         """Wh charged so far, None while nothing was read; a meter that ran backwards charged nothing."""
         meter = self.meter_latest if self.meter_stop is None else self.meter_stop
         return None if meter is None else max(0, meter - self.meter_start)
+
+
+class Reservation(models.Model):
+    """A connector kept for a tag. Its primary key is the `reservationId` on the wire (OCPP 1.6 §5.13).
+
+    `Inactive` until its charger accepted it; `Expired` is an `Active` one whose time is over.
+    """
+
+    INACTIVE, ACTIVE, USED, CANCELLED, EXPIRED = "Inactive", "Active", "Used", "Cancelled", "Expired"
+    STATUSES = (INACTIVE, ACTIVE, USED, CANCELLED)
+
+    id = models.IntegerField("reservation id", primary_key=True, default=next_reservation_id, editable=False)
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="reservations")
+    connector_id = models.PositiveIntegerField(help_text="0: any connector of the charger.")
+    id_tag = models.CharField(max_length=20)
+    parent_id_tag = models.CharField(max_length=20, blank=True)
+    expiry_date = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=[(s, s) for s in STATUSES], default=INACTIVE, editable=False)
+    ended_because = models.CharField(max_length=100, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["charger"], name="active_reservations", condition=Q(state="Active"))]
+
+    def __str__(self):
+        return f"{self.pk} ({self.charger})"
+
+    @property
+    def status(self):
+        over = self.state == self.ACTIVE and self.expiry_date <= datetime.now(UTC)
+        return self.EXPIRED if over else self.state
 
 
 class OrphanStop(models.Model):
@@ -115,12 +244,33 @@ class OrphanStop(models.Model):
     reported_transaction_id = models.IntegerField()
     payload = models.TextField(help_text="The request as JSON.")
     received_at = models.DateTimeField()
+    transaction = models.ForeignKey(
+        Transaction, models.SET_NULL, null=True, blank=True, related_name="+", help_text="Where it was attached to."
+    )
 
     class Meta:
         ordering = ["-id"]
 
     def __str__(self):
         return f"stop of {self.reported_transaction_id} ({self.charger})"
+
+    def as_call(self):
+        """The CALL it came in."""
+        return Call(self.charger_id, "", "StopTransaction", json.loads(self.payload), self.received_at)
+
+    def candidates(self):
+        """Transactions of its charger that it may be the stop of, the likeliest first."""
+        told = self.as_call().payload
+        stopped_at = said(told["timestamp"], self.received_at)
+        fitting = Transaction.objects.filter(
+            charger=self.charger,
+            stop_received_at=None,
+            start_time__lte=stopped_at,
+            meter_start__lte=told["meterStop"],
+        )
+        if told.get("idTag"):
+            fitting = fitting.filter(id_tag__iexact=told["idTag"])
+        return fitting.order_by("-start_time")
 
 
 class MeterValue(models.Model):

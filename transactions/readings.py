@@ -31,25 +31,25 @@ WHERE t.id = s.transaction AND t.charger_id = s.charger AND t.stop_received_at I
 
 
 def store(told):
-    """Write the meter values (OCPP 1.6 §7.33) in `told`: (call, connector id, list of them)."""
+    """Write the meter values (OCPP 1.6 §7.33) in `told`: (call, connector id, list of them, transaction id)."""
     rows, registers = [], {}
-    for call, connector_id, values in told:
+    for call, connector_id, values, transaction_id in told:
         for value in values:
             for sample in value["sampledValue"]:
-                row = _row(call, connector_id, value["timestamp"], sample)
+                row = _row(call, connector_id, value["timestamp"], sample, transaction_id)
                 rows.append(row)
                 _advance(registers, row)
     recordset.execute(INSERT, rows)
     recordset.execute(ADVANCE, [registers[key] for key in sorted(registers)])
 
 
-def _row(call, connector_id, timestamp, sample):
+def _row(call, connector_id, timestamp, sample, transaction_id):
     told = sample.get
     value = sample["value"]
     measurand = told("measurand", ENERGY)
     return {
         "charger": call.charger,
-        "transaction": call.payload.get("transactionId"),
+        "transaction": transaction_id,
         "connector_id": connector_id,
         "timestamp": said(timestamp, call.received_at),
         "raw_timestamp": timestamp[:64],

@@ -2,7 +2,8 @@
 
 from rest_framework import serializers
 
-from transactions.models import IdTag, MeterValue, Transaction
+from chargers.models import Charger
+from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
 
 class TransactionSerializer(serializers.ModelSerializer):
@@ -14,6 +15,8 @@ class TransactionSerializer(serializers.ModelSerializer):
     status = serializers.ChoiceField(["Ongoing", "Completed"])
     energy_wh = serializers.IntegerField(allow_null=True)
     stop_reason = serializers.SerializerMethodField()
+    duration_seconds = serializers.IntegerField(allow_null=True)
+    superseded_by = serializers.IntegerField(source="superseded_by_id", allow_null=True)
 
     class Meta:
         model = Transaction
@@ -32,8 +35,13 @@ class TransactionSerializer(serializers.ModelSerializer):
             "id_tag_status",
             "reservation_id",
             "stop_id_tag",
+            "duration_seconds",
             "start_received_at",
             "stop_received_at",
+            "superseded_by",
+            "clock_skew",
+            "closed_at",
+            "closed_by",
         ]
 
     def get_stop_reason(self, transaction) -> str | None:
@@ -64,7 +72,16 @@ class IdTagSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = IdTag
-        fields = ["id", "id_tag", "status", "expiry_date", "parent_id_tag", "description", "created_at"]
+        fields = [
+            "id",
+            "id_tag",
+            "status",
+            "expiry_date",
+            "parent_id_tag",
+            "concurrent_limit",
+            "description",
+            "created_at",
+        ]
         read_only_fields = ["created_at"]
 
     def validate_id_tag(self, id_tag):
@@ -72,3 +89,66 @@ class IdTagSerializer(serializers.ModelSerializer):
         if others.exists():
             raise serializers.ValidationError("This id tag exists already (compared without case).")
         return id_tag
+
+
+class UnknownIdTagSerializer(serializers.ModelSerializer):
+    charger_id = serializers.CharField(source="charger.charger_id")
+
+    class Meta:
+        model = UnknownIdTag
+        fields = ["id", "id_tag", "charger_id", "first_seen", "last_seen", "presented"]
+
+
+class ReservationSerializer(serializers.ModelSerializer):
+    """`id` is the reservationId on the wire; ReserveNow with it sends the reservation to its charger."""
+
+    charger_id = serializers.SlugRelatedField(
+        source="charger", slug_field="charger_id", queryset=Charger.objects.all()
+    )
+    status = serializers.ChoiceField([*Reservation.STATUSES, Reservation.EXPIRED], read_only=True)
+
+    class Meta:
+        model = Reservation
+        fields = [
+            "id",
+            "charger_id",
+            "connector_id",
+            "id_tag",
+            "parent_id_tag",
+            "expiry_date",
+            "status",
+            "ended_because",
+            "created_at",
+        ]
+        read_only_fields = ["id", "ended_because", "created_at"]
+
+
+class OrphanStopSerializer(serializers.ModelSerializer):
+    """`candidates` are transactions it may be the stop of, the likeliest first."""
+
+    charger_id = serializers.CharField(source="charger.charger_id")
+    payload = serializers.SerializerMethodField()
+    transaction_id = serializers.IntegerField(allow_null=True)
+    candidates = serializers.SerializerMethodField()
+
+    class Meta:
+        model = OrphanStop
+        fields = [
+            "id",
+            "charger_id",
+            "reported_transaction_id",
+            "payload",
+            "received_at",
+            "transaction_id",
+            "candidates",
+        ]
+
+    def get_payload(self, orphan) -> dict:
+        return orphan.as_call().payload
+
+    def get_candidates(self, orphan) -> list[int]:
+        return [] if orphan.transaction_id else list(orphan.candidates().values_list("pk", flat=True)[:10])
+
+
+class AttachSerializer(serializers.Serializer):
+    transaction_id = serializers.IntegerField(min_value=1, max_value=2**31 - 1)

@@ -7,11 +7,15 @@ from transactions import views
 
 router = SimpleRouter()
 router.register("id-tags", views.IdTagViewSet)
+router.register("unknown-id-tags", views.UnknownIdTagViewSet)
+router.register("reservations", views.ReservationViewSet)
+router.register("orphan-stops", views.OrphanStopViewSet)
 
 urlpatterns = [
     path("", include(router.urls)),
     path("transactions/", views.TransactionList.as_view()),
     path("transactions/<charger:charger_id>/", views.ChargerTransactionList.as_view()),
     path("transactions/<charger:charger_id>/<int:transaction_id>/", views.TransactionDetail.as_view()),
+    path("transactions/<charger:charger_id>/<int:transaction_id>/close/", views.close),
     path("transactions/<charger:charger_id>/<int:transaction_id>/meter-values/", views.MeterValueList.as_view()),
 ]

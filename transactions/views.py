@@ -1,15 +1,25 @@
 """Transactions and id tags over REST."""
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, viewsets
+from rest_framework import generics, mixins, viewsets
+from rest_framework.decorators import action, api_view
 from rest_framework.response import Response
 
-from chargers.errors import not_found
+from chargers.errors import Conflict, not_found
 from chargers.pagination import Pages
 from chargers.views import known_charger
-from transactions.filters import TransactionFilter
-from transactions.models import IdTag, MeterValue, Transaction
-from transactions.serializers import IdTagSerializer, MeterValueSerializer, TransactionSerializer
+from transactions import stops
+from transactions.filters import OrphanStopFilter, ReservationFilter, TransactionFilter, UnknownIdTagFilter
+from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
+from transactions.serializers import (
+    AttachSerializer,
+    IdTagSerializer,
+    MeterValueSerializer,
+    OrphanStopSerializer,
+    ReservationSerializer,
+    TransactionSerializer,
+    UnknownIdTagSerializer,
+)
 
 
 class TransactionPages(Pages):
@@ -66,6 +76,16 @@ class TransactionDetail(generics.RetrieveAPIView):
         return known_transaction(self.kwargs["charger_id"], self.kwargs["transaction_id"])
 
 
+@extend_schema(request=None, responses=TransactionSerializer)
+@api_view(["POST"])
+def close(request, charger_id, transaction_id):
+    """Close a stale transaction by hand, with its last reading. A real stop that comes later wins."""
+    transaction = known_transaction(charger_id, transaction_id)
+    if not transaction.close(by=request.user.get_username() if request.user else ""):
+        raise Conflict("This transaction has ended already.")
+    return Response(TransactionSerializer(known_transaction(charger_id, transaction_id)).data)
+
+
 class MeterValueList(generics.ListAPIView):
     """The readings of a transaction, in the order they came; one row a sampledValue."""
 
@@ -85,4 +105,59 @@ class IdTagViewSet(viewsets.ModelViewSet):
 
     queryset = IdTag.objects.all()
     serializer_class = IdTagSerializer
-    filterset_fields = ["id_tag", "status", "expiry_date", "parent_id_tag", "description", "created_at"]
+    filterset_fields = ["id_tag", "status", "expiry_date", "parent_id_tag", "concurrent_limit"]
+    filterset_fields += ["id", "description", "created_at"]
+
+
+class UnknownIdTagViewSet(mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSet):
+    """Tags that were presented and are not known, the latest first."""
+
+    queryset = UnknownIdTag.objects.select_related("charger")
+    serializer_class = UnknownIdTagSerializer
+    filterset_class = UnknownIdTagFilter
+
+    @extend_schema(request=None, responses={201: IdTagSerializer})
+    @action(detail=True, methods=["post"])
+    def accept(self, request, pk=None):
+        """Make it an id tag that is accepted."""
+        return Response(IdTagSerializer(self.get_object().accept()).data, status=201)
+
+
+class OrphanStopViewSet(viewsets.ReadOnlyModelViewSet):
+    """Stops that name no transaction of their charger, newest first."""
+
+    queryset = OrphanStop.objects.select_related("charger")
+    serializer_class = OrphanStopSerializer
+    filterset_class = OrphanStopFilter
+
+    @extend_schema(request=AttachSerializer, responses=OrphanStopSerializer)
+    @action(detail=True, methods=["post"])
+    def attach(self, request, pk=None):
+        """Make it the stop of a transaction of its charger."""
+        body = AttachSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        orphan = self.get_object()
+        if not stops.attach(orphan, body.validated_data["transaction_id"]):
+            raise Conflict("Only a transaction of this charger that has no stop can take a stop, and only one.")
+        return Response(OrphanStopSerializer(orphan).data)
+
+
+class ReservationViewSet(viewsets.ModelViewSet):
+    """Reservations. ReserveNow sends one to its charger, CancelReservation ends it there."""
+
+    queryset = Reservation.objects.select_related("charger")
+    serializer_class = ReservationSerializer
+    filterset_class = ReservationFilter
+
+    def perform_update(self, serializer):
+        self._refuse_active(serializer.instance, "ReserveNow with its id replaces it at the charger")
+        serializer.save()
+
+    def perform_destroy(self, reservation):
+        self._refuse_active(reservation, "CancelReservation ends it at the charger")
+        reservation.delete()
+
+    @staticmethod
+    def _refuse_active(reservation, instead):
+        if reservation.status == Reservation.ACTIVE:
+            raise Conflict(f"The charger holds this reservation: {instead}.")

@@ -43,7 +43,8 @@ class Stack:
     def __init__(self, run_dir, settings=None, say=print):
         self.run_dir = Path(run_dir)
         self.say = say
-        self.env = LOCAL_DEFAULTS | dict(os.environ) | (settings or {})
+        files = {"FILES_DIR": str(self.run_dir / "files")}
+        self.env = LOCAL_DEFAULTS | files | dict(os.environ) | (settings or {})
         self.children = []
         self.listening = []
 

@@ -4,11 +4,15 @@ import pytest
 from ocpp.v16 import call, call_result
 
 from chargers import schemas
-from commands.actions import ACTIONS, fill_in
+from commands.actions.table import ACTIONS
 from commands.tasks import TASKS
 from tests.builders import a_charger
 
-# OCPP 1.6 §5, the operations initiated by the central system.
+# OCPP 1.6 §5, the operations initiated by the central system, and those of the security whitepaper.
+SECURITY = [
+    *("CertificateSigned", "DeleteCertificate", "ExtendedTriggerMessage", "GetInstalledCertificateIds", "GetLog"),
+    *("InstallCertificate", "SignedUpdateFirmware"),
+]
 SPECIFIED = [
     *("CancelReservation", "ChangeAvailability", "ChangeConfiguration", "ClearCache", "ClearChargingProfile"),
     *("DataTransfer", "GetCompositeSchedule", "GetConfiguration", "GetDiagnostics", "GetLocalListVersion"),
@@ -17,16 +21,19 @@ SPECIFIED = [
 ]
 
 
-def test_the_table_holds_the_19_commands_of_ocpp_1_6():
-    assert sorted(ACTIONS) == SPECIFIED and len(SPECIFIED) == 19
+EVERY = SPECIFIED + SECURITY
 
 
-@pytest.mark.parametrize("name", SPECIFIED)
+def test_the_table_holds_the_19_commands_of_ocpp_1_6_and_the_7_of_the_security_whitepaper():
+    assert sorted(ACTIONS) == sorted(EVERY) and (len(SPECIFIED), len(SECURITY)) == (19, 7)
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_each_simulated_reply_is_valid(name):
     schemas.check(f"{name}Response", ACTIONS[name].simulated)
 
 
-@pytest.mark.parametrize("name", SPECIFIED)
+@pytest.mark.parametrize("name", EVERY)
 def test_each_action_has_its_own_task_and_is_one_of_the_library(name):
     assert TASKS[name].name == f"commands.{name}"
     assert hasattr(call, name) and hasattr(call_result, name)
@@ -36,8 +43,8 @@ def test_each_action_has_its_own_task_and_is_one_of_the_library(name):
 def test_what_the_central_system_owns_is_filled_in():
     charger = a_charger()
     first, second = {}, {"reservationId": 7}
-    fill_in(ACTIONS["ReserveNow"], first, charger)
-    fill_in(ACTIONS["ReserveNow"], second, charger)
+    ACTIONS["ReserveNow"].complete(first, charger)
+    ACTIONS["ReserveNow"].complete(second, charger)
     assert first["reservationId"] > 0 and second["reservationId"] == 7
 
 
@@ -45,6 +52,6 @@ def test_what_the_central_system_owns_is_filled_in():
 def test_a_profile_gets_its_id_and_a_list_its_version():
     charger = a_charger()
     profile, tags = {"csChargingProfiles": {}}, {}
-    fill_in(ACTIONS["SetChargingProfile"], profile, charger)
-    fill_in(ACTIONS["SendLocalList"], tags, charger)
+    ACTIONS["SetChargingProfile"].complete(profile, charger)
+    ACTIONS["SendLocalList"].complete(tags, charger)
     assert profile["csChargingProfiles"]["chargingProfileId"] > 0 and tags == {"listVersion": 1}

@@ -97,7 +97,7 @@ def transaction_to_stop(charger, body):
     candidates = Transaction.objects.filter(charger=charger)
     if "connector_id" in body:
         candidates = candidates.filter(connector_id=body["connector_id"])
-    ongoing = list(candidates.filter(stop_received_at=None).values_list("pk", flat=True)[:100])
+    ongoing = list(candidates.ongoing().values_list("pk", flat=True)[:100])
     if len(ongoing) > 1:
         known = ", ".join(str(pk) for pk in sorted(ongoing))
         raise serializers.ValidationError(
@@ -118,14 +118,14 @@ def authorize(request, charger_id):
     if "connector_id" in body:
         payload["connectorId"] = body["connector_id"]
     command = ask(request, known_charger(charger_id), "RemoteStartTransaction", payload, body)
-    verdict = IdTag.infos([body["id_tag"]])[body["id_tag"]]["status"]
+    verdict = IdTag.info(IdTag.known([body["id_tag"]]), body["id_tag"])["status"]
     return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict)
 
 
 class CommandList(generics.ListAPIView):
     """Every command ever asked for, newest first; POST asks for one."""
 
-    queryset = Command.objects.select_related("charger")
+    queryset = Command.objects.select_related("charger", "follows")
     serializer_class = TaskSerializer
     filterset_class = CommandFilter
 
@@ -167,7 +167,7 @@ def _is_finished(task_id):
 
 def find_task(task_id):
     """The `Command`, or 404; never Celery's own word, which is PENDING for ids it has never seen."""
-    command = Command.objects.select_related("charger").filter(task_id=task_id).first()
+    command = Command.objects.select_related("charger", "follows").filter(task_id=task_id).first()
     if command is None:
         raise not_found("Task")
     return command

@@ -1,0 +1,55 @@
+"""Which function answers which vendor's DataTransfer (OCPP 1.6 §4.3).
+
+A module of yours, named in OCPP_VENDOR_MODULES, registers them:
+
+    @vendor("com.example", "price")
+    def price(charger_id, data):
+        return "Accepted", "0.42"
+"""
+
+import logging
+from importlib import import_module
+
+from django.conf import settings
+from django.db import transaction
+
+from chargers import schemas
+
+logger = logging.getLogger(__name__)
+_functions = {}
+
+
+def vendor(vendor_id, message_id=""):
+    """Register `function(charger_id, data)`, which returns (status, data or None), for a vendor's message.
+
+    Without `message_id` it takes every message of the vendor that has no function of its own. It runs in the
+    transaction that is committed before the charger is answered, so it must be quick.
+    """
+
+    def register(function):
+        _functions[vendor_id, message_id] = function
+        return function
+
+    return register
+
+
+def answer(charger_id, vendor_id, message_id, data):
+    """(status, data or None) for a DataTransfer; a function that fails is logged, and Rejects."""
+    function = _functions.get((vendor_id, message_id)) or _functions.get((vendor_id, ""))
+    if function is None:
+        known = any(known_vendor == vendor_id for known_vendor, _ in _functions)
+        return ("UnknownMessageId" if known else "UnknownVendorId"), None
+    try:
+        with transaction.atomic():
+            status, told = function(charger_id, data)
+        schemas.check("DataTransferResponse", {"status": status} | ({} if told is None else {"data": told}))
+    except Exception:  # noqa: BLE001  (one vendor's fault must not spoil the batch)
+        logger.exception("The function for DataTransfer %s %s failed", vendor_id, message_id)
+        return "Rejected", None
+    return status, told
+
+
+def load():
+    """Import the modules of OCPP_VENDOR_MODULES."""
+    for name in settings.OCPP_VENDOR_MODULES:
+        import_module(name)

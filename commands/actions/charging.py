@@ -1,0 +1,152 @@
+"""Charging profiles: SetChargingProfile, ClearChargingProfile, RemoteStartTransaction (OCPP 1.6 §3.13, §5.16)."""
+
+from django.db.models import Q
+
+from chargers import schemas
+from chargers.models import ConfigurationKey, InstalledProfile
+from commands.models import ChargingProfile, next_profile_id
+from transactions.models import Transaction
+
+TX_PROFILE = "TxProfile"
+
+
+def complete_set(payload, charger):
+    _complete(payload, "csChargingProfiles")
+
+
+def complete_start(payload, charger):
+    _complete(payload, "chargingProfile")
+
+
+def _complete(payload, member):
+    """A profile that is named by its id alone is taken from the library; without an id it gets the next."""
+    profile = payload.get(member)
+    if not isinstance(profile, dict):
+        return
+    number = profile.get("chargingProfileId")
+    if list(profile) == ["chargingProfileId"] and type(number) is int:
+        known = ChargingProfile.objects.filter(pk=number).first()
+        if known:
+            payload[member] = known.on_the_wire()
+    if number is None:
+        payload[member] = {"chargingProfileId": next_profile_id(), **profile}
+
+
+def check_set(payload, charger):
+    profile, connector_id = payload["csChargingProfiles"], payload["connectorId"]
+    refuse(profile, "csChargingProfiles")
+    yield from _warnings(profile, charger)
+    purpose = profile["chargingProfilePurpose"]
+    if purpose == TX_PROFILE:
+        yield from _without_transaction(profile, charger, connector_id)
+    if purpose == "ChargePointMaxProfile" and connector_id:
+        yield "A ChargePointMaxProfile belongs on connector 0."
+
+
+def check_start(payload, charger):
+    if "chargingProfile" not in payload:
+        return
+    profile = payload["chargingProfile"]
+    refuse(profile, "chargingProfile")
+    if profile["chargingProfilePurpose"] != TX_PROFILE:  # errata 3.67
+        raise _violation("chargingProfile.chargingProfilePurpose", "With a remote start it must be TxProfile.")
+    if "transactionId" in profile:
+        raise _violation("chargingProfile.transactionId", "There is no transaction yet: leave it out.")
+    yield from _warnings(profile, charger)
+
+
+def refuse(profile, member):
+    """Raise `schemas.Violation` for what OCPP forbids whoever sends a profile (§7.8, errata 3.56, 3.70)."""
+    schedule = profile["chargingSchedule"]
+    starts = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
+    if not starts or starts[0] != 0:
+        raise _violation(f"{member}.chargingSchedule.chargingSchedulePeriod", "The first period must start at 0.")
+    if starts != sorted(set(starts)):
+        raise _violation(f"{member}.chargingSchedule.chargingSchedulePeriod", "Periods must follow each other.")
+    if profile["stackLevel"] < 0:
+        raise _violation(f"{member}.stackLevel", "The lowest stack level is 0.")
+    if "recurrencyKind" in profile and profile["chargingProfileKind"] != "Recurring":
+        raise _violation(f"{member}.recurrencyKind", "Only a Recurring profile has one.")
+    if "transactionId" in profile and profile["chargingProfilePurpose"] != TX_PROFILE:
+        raise _violation(f"{member}.transactionId", "Only a TxProfile has one.")
+
+
+def _violation(field, message):
+    return schemas.Violation(field, message, "PropertyConstraintViolation")
+
+
+def _warnings(profile, charger):
+    schedule = profile["chargingSchedule"]
+    if profile["chargingProfileKind"] == "Relative" and "startSchedule" in schedule:
+        yield "A Relative profile has no startSchedule: the charger may refuse it."
+    if profile["chargingProfileKind"] == "Recurring" and "recurrencyKind" not in profile:
+        yield "A Recurring profile needs a recurrencyKind."
+    limits = {"ChargeProfileMaxStackLevel": profile["stackLevel"]}
+    limits["ChargingScheduleMaxPeriods"] = len(schedule["chargingSchedulePeriod"])
+    for key in ConfigurationKey.objects.filter(charger=charger, key__in=limits):
+        if (key.value or "").isdigit() and limits[key.key] > int(key.value):
+            yield f"The charger's {key.key} is {key.value}, this profile has {limits[key.key]}."
+
+
+def _without_transaction(profile, charger, connector_id):
+    ongoing = Transaction.objects.ongoing().filter(charger=charger)
+    if connector_id == 0:
+        yield "A TxProfile belongs on the connector of its transaction, not on 0."
+    elif "transactionId" not in profile:
+        if not ongoing.filter(connector_id=connector_id).exists():
+            yield f"No transaction is under way on connector {connector_id}: the charger will refuse a TxProfile."
+        else:
+            yield "A TxProfile without a transactionId holds for whatever is under way on the connector."
+    elif not ongoing.filter(pk=profile["transactionId"]).exists():
+        yield f"Transaction {profile['transactionId']} is not under way at this charger."
+
+
+def was_set(command):
+    if command.status == "Accepted":
+        profile = command.payload["csChargingProfiles"]
+        install(command.charger, command.payload["connectorId"], profile, profile.get("transactionId"))
+
+
+def install(charger, connector_id, profile, transaction_id):
+    """The same id, or the same level and purpose on a connector, replaces what was there (OCPP 1.6 §5.16)."""
+    same_place = Q(
+        connector_id=connector_id,
+        stack_level=profile["stackLevel"],
+        purpose=profile["chargingProfilePurpose"],
+        transaction_id=transaction_id,
+    )
+    held = InstalledProfile.objects.filter(charger=charger)
+    held.filter(same_place | Q(charging_profile_id=profile["chargingProfileId"])).delete()
+    InstalledProfile.objects.create(
+        charger=charger,
+        connector_id=connector_id,
+        charging_profile_id=profile["chargingProfileId"],
+        stack_level=profile["stackLevel"],
+        purpose=profile["chargingProfilePurpose"],
+        transaction_id=transaction_id,
+        profile=profile,
+    )
+
+
+# ClearChargingProfile's members, and where they are kept.
+CRITERIA = {
+    "id": "charging_profile_id",
+    "connectorId": "connector_id",
+    "chargingProfilePurpose": "purpose",
+    "stackLevel": "stack_level",
+}
+
+
+def was_cleared(command):
+    """By id, or what meets every criterion that is given; without any, all (OCPP 1.6 §6.7)."""
+    if command.status == "Accepted":
+        given = {column: command.payload[name] for name, column in CRITERIA.items() if name in command.payload}
+        if "charging_profile_id" in given:
+            given = {"charging_profile_id": given["charging_profile_id"]}
+        InstalledProfile.objects.filter(charger=command.charger, **given).delete()
+
+
+def started(command):
+    """A start that was refused is linked to no transaction, whatever began while the answer was on its way."""
+    if command.status != "Accepted" and command.transaction_id:
+        type(command).objects.filter(pk=command.pk).update(transaction=None)

@@ -1,0 +1,87 @@
+"""The local authorisation list of a charger (OCPP 1.6 §5.15, §5.10), built from the id tags and sent in one call."""
+
+from chargers import schemas
+from chargers.models import Charger
+from commands.models import LocalList
+from transactions.models import IdTag
+
+FULL, DIFFERENTIAL = "Full", "Differential"
+
+
+def wanted(id_tags=None):
+    """{id tag: IdTagInfo} of every tag, or of those named; without `info` one that is not known any more."""
+    if id_tags is None:
+        return {tag.id_tag: tag.as_info() for tag in IdTag.objects.order_by("id_tag")}
+    known = IdTag.known(id_tags)
+    return {tag: known[tag.upper()].as_info() if tag.upper() in known else None for tag in id_tags}
+
+
+def difference(held, wanted):
+    """What must be sent so that `held` becomes `wanted`, both {id tag: IdTagInfo}; None removes a tag."""
+    changed = {tag: info for tag, info in wanted.items() if held.get(tag) != info}
+    return changed | {tag: None for tag in held if tag not in wanted}
+
+
+def payload(update_type, entries, version):
+    """SendLocalList for `entries`, {id tag: IdTagInfo or None}."""
+    listed = [{"idTag": tag} | ({"idTagInfo": info} if info else {}) for tag, info in entries.items()]
+    return {"listVersion": version, "localAuthorizationList": listed, "updateType": update_type}
+
+
+def complete(payload, charger):
+    payload.setdefault("listVersion", next_version(charger))
+
+
+def next_version(charger):
+    """Never 0 or -1, which mean something else (errata 3.52)."""
+    return max(charger.local_list_version, 0) + 1
+
+
+def check(payload, charger):
+    entries = payload.get("localAuthorizationList", [])
+    if payload["listVersion"] in (0, -1):
+        raise schemas.Violation("listVersion", "0 and -1 have a meaning of their own (1.6 errata 3.52).", "")
+    if payload["updateType"] == FULL and any("idTagInfo" not in entry for entry in entries):
+        raise schemas.Violation("localAuthorizationList", "In a Full list every tag needs its idTagInfo.", "")
+    if len({entry["idTag"].upper() for entry in entries}) < len(entries):
+        yield "A tag stands twice in the list."
+    limit = charger.configuration.filter(key="SendLocalListMaxLength").values_list("value", flat=True).first()
+    if (limit or "").isdigit() and len(entries) > int(limit):
+        yield f"The charger's SendLocalListMaxLength is {limit}, this list has {len(entries)} tags."
+
+
+def was_sent(command):
+    """Accepted: that is the charger's list now. A Differential that failed is followed by a Full where asked."""
+    if command.status == "Accepted":
+        _keep(command)
+    elif command.status in ("Failed", "VersionMismatch") and command.retry_full:
+        from commands.asking import queue
+
+        full = payload(FULL, wanted(), command.payload["listVersion"] + 1)
+        queue(command.charger, "SendLocalList", full, follows=command)
+
+
+def _keep(command):
+    request = command.payload
+    told = {entry["idTag"]: entry.get("idTagInfo") for entry in request.get("localAuthorizationList", [])}
+    Charger.objects.filter(pk=command.charger_id).update(local_list_version=request["listVersion"])
+    if request["updateType"] == DIFFERENTIAL:
+        held = LocalList.objects.filter(charger=command.charger).first()
+        if held is None:  # what it was added to is not known
+            return
+        told = held.entries | told
+    LocalList.objects.update_or_create(
+        charger=command.charger,
+        defaults={
+            "version": request["listVersion"],
+            "entries": {tag: info for tag, info in told.items() if info},
+        },
+    )
+
+
+def version_told(command):
+    """-1 says that there is no local list (OCPP 1.6 §5.10). A list that is not the one we know is unknown."""
+    version = command.response["listVersion"]
+    if version >= 0:
+        Charger.objects.filter(pk=command.charger_id).update(local_list_version=version)
+        LocalList.objects.filter(charger=command.charger).exclude(version=version).delete()

@@ -1,0 +1,87 @@
+"""The table of commands: one row for each action of OCPP 1.6 and its security extensions that we may send."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from commands.actions import certificates, charging, configuration, local_list, reservations, transfers
+
+
+@dataclass(frozen=True)
+class Action:
+    """`simulated`: a schema-valid reply, recorded (and marked) where the charger gave none.
+
+    `complete(payload, charger)` adds what the central system owns and a client may leave out.
+    `check(payload, charger)` yields warnings; it raises `schemas.Violation` for what OCPP forbids us to send.
+    `asked(command)` notes what holds from the moment it is asked for, with the row.
+    `answered(command)` changes what a real answer changes, with its record; `command.status` is its status.
+    `hide(payload)` is what may be shown and kept of a payload that holds a secret.
+    """
+
+    name: str
+    simulated: dict
+    complete: Callable = lambda payload, charger: None
+    check: Callable = lambda payload, charger: ()
+    asked: Callable = lambda command: None
+    answered: Callable = lambda command: None
+    hide: Callable = lambda payload: payload
+
+
+ACCEPTED = {"status": "Accepted"}
+
+_TABLE = (
+    # Core
+    Action("ChangeAvailability", ACCEPTED, answered=configuration.availability_changed),
+    Action(
+        "ChangeConfiguration",
+        ACCEPTED,
+        configuration.complete_change,
+        configuration.check_change,
+        configuration.asked_change,
+        configuration.changed,
+        configuration.hide,
+    ),
+    Action("ClearCache", ACCEPTED),
+    Action("DataTransfer", ACCEPTED),
+    Action("GetConfiguration", {"configurationKey": [], "unknownKey": []}, answered=configuration.told),
+    Action(
+        "RemoteStartTransaction",
+        ACCEPTED,
+        charging.complete_start,
+        charging.check_start,
+        answered=charging.started,
+    ),
+    Action("RemoteStopTransaction", ACCEPTED),
+    Action("Reset", ACCEPTED),
+    Action("UnlockConnector", {"status": "Unlocked"}),
+    # Local authorisation list
+    Action("GetLocalListVersion", {"listVersion": 0}, answered=local_list.version_told),
+    Action("SendLocalList", ACCEPTED, local_list.complete, local_list.check, answered=local_list.was_sent),
+    # Reservation
+    Action("CancelReservation", ACCEPTED, answered=reservations.cancelled),
+    Action(
+        "ReserveNow",
+        ACCEPTED,
+        reservations.complete,
+        reservations.check,
+        reservations.asked,
+        reservations.reserved,
+    ),
+    # Smart charging
+    Action("ClearChargingProfile", ACCEPTED, answered=charging.was_cleared),
+    Action("GetCompositeSchedule", ACCEPTED),
+    Action("SetChargingProfile", ACCEPTED, charging.complete_set, charging.check_set, answered=charging.was_set),
+    # Firmware, diagnostics and logs
+    Action("GetDiagnostics", {}, transfers.complete_diagnostics, asked=transfers.asked_diagnostics),
+    Action("GetLog", ACCEPTED, transfers.complete_log, asked=transfers.asked_log),
+    Action("UpdateFirmware", {}),
+    Action("SignedUpdateFirmware", ACCEPTED, transfers.complete_request, asked=transfers.asked_request),
+    # Remote trigger
+    Action("TriggerMessage", ACCEPTED),
+    Action("ExtendedTriggerMessage", ACCEPTED),
+    # Certificates
+    Action("InstallCertificate", ACCEPTED, check=certificates.check_install, answered=certificates.installed),
+    Action("DeleteCertificate", ACCEPTED, answered=certificates.deleted),
+    Action("GetInstalledCertificateIds", ACCEPTED, answered=certificates.told),
+    Action("CertificateSigned", ACCEPTED, answered=certificates.signed),
+)
+ACTIONS = {action.name: action for action in _TABLE}

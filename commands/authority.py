@@ -1,0 +1,197 @@
+"""A small certificate authority for chargers (security whitepaper §2.6): one chain for RSA and one for ECDSA.
+
+Its keys and certificates are files in CA_DIR, made at the first need; put those of an authority of your own
+there instead: `ca-rsa.pem` and `ca-ecdsa.pem`, each the key, its certificate, then what signed that, if anything.
+"""
+
+import contextlib
+import fcntl
+import os
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from django.conf import settings
+
+PEM, PKCS8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+KINDS = {
+    "rsa": lambda: rsa.generate_private_key(65537, 3072),
+    "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
+}
+LEAST_BITS = {"rsa": 2048, "ecdsa": 224}  # security whitepaper A00.FR.502, 503
+HASHES = {"SHA256": hashes.SHA256, "SHA384": hashes.SHA384, "SHA512": hashes.SHA512}
+AUTHORITY_DAYS, CERTIFICATE_DAYS = 3650, 730
+
+
+class Unsuitable(Exception):
+    """A certificate signing request that can't be signed, and why."""
+
+
+def names_asked_for(csr_pem):
+    """(common name, kind of key) of a PEM signing request; raises `Unsuitable`."""
+    try:
+        csr = x509.load_pem_x509_csr(csr_pem.encode())
+        sound = csr.is_signature_valid
+        kind = _kind(csr.public_key())
+    except Exception as error:  # noqa: BLE001  (bytes of a charger: the library raises a dozen kinds)
+        raise Unsuitable(f"not a certificate signing request: {error}") from error
+    if not sound:
+        raise Unsuitable("its signature is not that of its key")
+    if csr.public_key().key_size < LEAST_BITS[kind]:
+        raise Unsuitable(f"its key has {csr.public_key().key_size} bits, {LEAST_BITS[kind]} are needed")
+    names = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if len(names) != 1:
+        raise Unsuitable("its subject needs one common name")
+    return names[0].value, kind
+
+
+def _kind(public_key):
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return "rsa"
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        return "ecdsa"
+    raise Unsuitable("its key is neither RSA nor elliptic curve")
+
+
+def sign(csr_pem):
+    """The PEM chain for a signing request: signed by the authority with the same kind of key, CA certificates after.
+
+    Its subject is the common name asked for and our O, whatever else the charger wrote (whitepaper A00.FR.509, 511).
+    """
+    common_name, kind = names_asked_for(csr_pem)
+    key, chain = _authority(kind)
+    public_key = x509.load_pem_x509_csr(csr_pem.encode()).public_key()
+    certificate = (
+        _certificate(_name(common_name), chain[0].subject, public_key, CERTIFICATE_DAYS)
+        .add_extension(_usage(), critical=True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    intermediates = [each for each in chain if each.subject != each.issuer]
+    return certificate, "".join(pem(each) for each in (certificate, *intermediates))
+
+
+def server_chain(kind, host):
+    """A key and certificate for a server named `host`, as one PEM text: for trying TLS out."""
+    authority_key, chain = _authority(kind)
+    key = KINDS[kind]()
+    certificate = (
+        _certificate(_name(host), chain[0].subject, key.public_key(), CERTIFICATE_DAYS)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(encipherment=kind == "rsa"), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    return _private_pem(key) + "".join(pem(each) for each in (certificate, *chain))
+
+
+def roots():
+    """{kind: PEM} of what chargers and servers must trust: the last certificate of each chain."""
+    return {kind: pem(_authority(kind)[1][-1]) for kind in KINDS}
+
+
+def pem(certificate):
+    return certificate.public_bytes(PEM).decode()
+
+
+def hash_data(certificate_pem, algorithm="SHA256"):
+    """CertificateHashData of a root certificate, its own issuer (whitepaper §6.1, RFC 6960 §4.1.1)."""
+    certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    public = serialization.PublicFormat
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        bits = key.public_bytes(serialization.Encoding.DER, public.PKCS1)
+    else:
+        bits = key.public_bytes(serialization.Encoding.X962, public.UncompressedPoint)
+    return {
+        "hashAlgorithm": algorithm,
+        "issuerNameHash": _hash(algorithm, certificate.issuer.public_bytes()),
+        "issuerKeyHash": _hash(algorithm, bits),
+        "serialNumber": f"{certificate.serial_number:x}",
+    }
+
+
+def _hash(algorithm, content):
+    digest = hashes.Hash(HASHES[algorithm]())
+    digest.update(content)
+    return digest.finalize().hex()
+
+
+# --- what is in CA_DIR -----------------------------------------------------------------------
+
+
+@cache
+def _authority(kind):
+    """(private key, [its certificate, what signed that, …]) of the authority for keys of `kind`."""
+    path = Path(settings.CA_DIR) / f"ca-{kind}.pem"
+    with _locked(path.parent):
+        if not path.exists():
+            _make_authority(path, kind)
+    content = path.read_bytes()
+    return serialization.load_pem_private_key(content, None), x509.load_pem_x509_certificates(content)
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """One process at a time: two that start together must not make two authorities."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make_authority(path, kind):
+    key, name = KINDS[kind](), _name(f"{settings.OCPP_CPO_NAME[:40]} root {kind}")
+    certificate = (
+        _certificate(name, name, key.public_key(), AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_usage(authority=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    temporary = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(_private_pem(key) + pem(certificate))
+    temporary.rename(path)
+
+
+def _private_pem(key):
+    return key.private_bytes(PEM, PKCS8, serialization.NoEncryption()).decode()
+
+
+def _name(common_name):
+    organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, settings.OCPP_CPO_NAME)
+    return x509.Name([organisation, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _certificate(subject, issuer, public_key, days):
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))  # a charger's clock may be behind
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _usage(authority=False, encipherment=False):
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        content_commitment=False,
+        key_encipherment=encipherment,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )

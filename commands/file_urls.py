@@ -1,0 +1,11 @@
+"""Paths for chargers, without a login: the URL is the key, see `commands.files`."""
+
+from django.urls import path
+
+from commands.views import files
+
+urlpatterns = [
+    path("firmware/<str:token>/<str:filename>", files.firmware),
+    path("uploads/<str:token>/", files.upload),
+    path("uploads/<str:token>/<str:filename>", files.upload),
+]

@@ -1,0 +1,38 @@
+"""The place where chargers fetch firmware and leave diagnostics and logs: unguessable URLs that expire."""
+
+import secrets
+import time
+
+from django.conf import settings
+from django.core import signing
+
+SALT = "firmware"
+UPLOADS, FIRMWARE = "/files/uploads/", "/files/firmware/"
+
+
+def upload_url():
+    """A new place for one file, None where PUBLIC_URL does not say how chargers reach us."""
+    return f"{settings.PUBLIC_URL}{UPLOADS}{secrets.token_urlsafe(24)}/" if settings.PUBLIC_URL else None
+
+
+def upload_token(url):
+    """The token in an `upload_url` of ours, None for a place of somebody else's."""
+    base = f"{settings.PUBLIC_URL}{UPLOADS}"
+    if not settings.PUBLIC_URL or not url.startswith(base):
+        return None
+    return url.removeprefix(base).partition("/")[0]
+
+
+def firmware_url(firmware, expires_at):
+    """Where a charger may fetch `firmware` until `expires_at` (seconds since the epoch)."""
+    token = signing.dumps([firmware.pk, int(expires_at)], salt=SALT)
+    return f"{settings.PUBLIC_URL}{FIRMWARE}{token}/{firmware.filename}"
+
+
+def firmware_of(token):
+    """The primary key of the firmware a token opens, None for one that is wrong or over."""
+    try:
+        pk, expires_at = signing.loads(token, salt=SALT)
+    except signing.BadSignature:
+        return None
+    return pk if time.time() < expires_at else None

@@ -1,0 +1,35 @@
+"""Certificates that chargers asked for are signed in a worker, after the charger has its answer."""
+
+import logging
+
+from django.db import transaction
+
+from commands import authority
+from commands.asking import queue
+from commands.models import CertificateRequest
+
+logger = logging.getLogger(__name__)
+
+
+def sign_waiting():
+    """Sign what was asked for, and send each certificate to its charger."""
+    for pk in CertificateRequest.objects.filter(state=CertificateRequest.RECEIVED).values_list("pk", flat=True):
+        with transaction.atomic():
+            waiting = CertificateRequest.objects.select_for_update(skip_locked=True, of=("self",))
+            request = waiting.select_related("charger").filter(pk=pk, state=CertificateRequest.RECEIVED).first()
+            if request:
+                _sign(request)
+
+
+def _sign(request):
+    try:
+        certificate, chain = authority.sign(request.csr)
+    except (authority.Unsuitable, OSError, ValueError) as error:
+        logger.error("The certificate of %s could not be signed: %s", request.charger, error)
+        request.state, request.error = CertificateRequest.FAILED, str(error)
+    else:
+        request.state, request.certificate_chain = CertificateRequest.SIGNED, chain
+        request.serial_number = f"{certificate.serial_number:x}"
+        request.not_after = certificate.not_valid_after_utc
+        request.command = queue(request.charger, "CertificateSigned", {"certificateChain": chain})
+    request.save()

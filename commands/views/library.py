@@ -1,0 +1,139 @@
+"""What commands use, over REST: charging profiles, local lists, firmware, certificates."""
+
+import time
+
+from django.conf import settings
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers, viewsets
+from rest_framework.decorators import action, api_view
+from rest_framework.parsers import MultiPartParser
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from chargers.errors import Conflict
+from chargers.times import now_on_the_wire, wire
+from chargers.views import known_charger
+from commands import authority
+from commands.actions import local_list
+from commands.files import firmware_url
+from commands.filters import CertificateFilter, FirmwareFilter, ProfileFilter, UploadFilter
+from commands.models import CertificateRequest, ChargingProfile, Firmware, LocalList, Upload
+from commands.serializers import (
+    AskedSerializer,
+    CertificateSerializer,
+    ChargingProfileSerializer,
+    FirmwareSerializer,
+    InstallSerializer,
+    LocalListSerializer,
+    SendLocalListSerializer,
+    UploadSerializer,
+)
+from commands.views.tasks import IDEMPOTENCY_KEY, accepted, ask, asked_for
+
+
+class ChargingProfileViewSet(viewsets.ModelViewSet):
+    """The library of charging profiles. A command may name one by its `chargingProfileId` alone."""
+
+    queryset = ChargingProfile.objects.all()
+    serializer_class = ChargingProfileSerializer
+    filterset_class = ProfileFilter
+
+
+class LocalListView(APIView):
+    """The local authorisation list of one charger."""
+
+    @extend_schema(responses=LocalListSerializer)
+    def get(self, request, charger_id):
+        """What the charger holds, as far as it accepted it from here."""
+        charger = known_charger(charger_id)
+        held = LocalList.objects.filter(charger=charger).first()
+        return Response(LocalListSerializer({"charger": charger, "held": held}).data)
+
+    @extend_schema(request=SendLocalListSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
+    def post(self, request, charger_id):
+        """Build the list, or what has changed, from the id tags and send it in one call (SendLocalList)."""
+        body = asked_for(request, SendLocalListSerializer)
+        charger = known_charger(charger_id)
+        entries = local_list.wanted(body.get("id_tags"))
+        if body["update_type"] == local_list.FULL:
+            entries = {tag: info for tag, info in entries.items() if info}
+        elif "id_tags" not in body:
+            entries = local_list.difference(_held(charger), entries)
+        payload = local_list.payload(body["update_type"], entries, local_list.next_version(charger))
+        command = ask(request, charger, "SendLocalList", payload, body, retry_full=body["full_if_failed"])
+        return accepted(command, f"Local list with {len(entries)} id tags sent")
+
+
+def _held(charger):
+    held = LocalList.objects.filter(charger=charger).first()
+    if held is None:
+        raise Conflict("What list this charger holds is not known: send a Full one, or name the id tags.")
+    return held.entries
+
+
+class FirmwareViewSet(viewsets.ModelViewSet):
+    """Firmware images, which chargers fetch by a URL that expires."""
+
+    queryset = Firmware.objects.all()
+    serializer_class = FirmwareSerializer
+    filterset_class = FirmwareFilter
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        request={"application/json": InstallSerializer},
+        responses={202: AskedSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    @action(detail=True, methods=["post"], parser_classes=APIView.parser_classes)
+    def install(self, request, pk=None):
+        """Have a charger fetch and install it: SignedUpdateFirmware where it has a signature, else UpdateFirmware."""
+        firmware = self.get_object()
+        body = asked_for(request, InstallSerializer)
+        if not settings.PUBLIC_URL:
+            raise Conflict("Set PUBLIC_URL, under which chargers reach this server over HTTP.")
+        command = ask(request, known_charger(body["charger_id"]), *_update(firmware, body), body)
+        return accepted(command, f"Update to {firmware} sent")
+
+
+def _update(firmware, body):
+    """(action, payload): the URL is good for OCPP_FILE_URL_LIFETIME from when it may be fetched."""
+    fetched_at = wire(body["retrieve_date"]) if "retrieve_date" in body else now_on_the_wire()
+    begins = body["retrieve_date"].timestamp() if "retrieve_date" in body else time.time()
+    location = firmware_url(firmware, max(begins, time.time()) + settings.OCPP_FILE_URL_LIFETIME)
+    if not body.get("signed", bool(firmware.signature)):
+        return "UpdateFirmware", {"location": location, "retrieveDate": fetched_at}
+    if not firmware.signature or not firmware.signing_certificate:
+        raise serializers.ValidationError({"signed": ["This firmware has no signature or no signing certificate."]})
+    return "SignedUpdateFirmware", {
+        "firmware": {
+            "location": location,
+            "retrieveDateTime": fetched_at,
+            "signingCertificate": firmware.signing_certificate,
+            "signature": firmware.signature,
+        }
+    }
+
+
+class UploadList(generics.ListAPIView):
+    """Diagnostics and logs of chargers, and the places made for them, newest first."""
+
+    queryset = Upload.objects.select_related("charger", "command")
+    serializer_class = UploadSerializer
+    filterset_class = UploadFilter
+
+
+class CertificateList(generics.ListAPIView):
+    """Certificates that chargers asked for, and what came of it, newest first."""
+
+    queryset = CertificateRequest.objects.select_related("charger", "command")
+    serializer_class = CertificateSerializer
+    filterset_class = CertificateFilter
+
+
+@extend_schema(responses={(200, "application/x-pem-file"): OpenApiTypes.STR})
+@api_view(["GET"])
+def root_certificates(request):
+    """The roots of the authority for chargers, PEM: what InstallCertificate and servers need."""
+    return HttpResponse("".join(authority.roots().values()), content_type="application/x-pem-file")

@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 SHELL := /bin/bash
 
-.PHONY: help install run demo simulate manage test lint clean
+.PHONY: help install run demo simulate manage test conformance lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make simulate   connect simulated chargers, ARGS='505 506 --silent'; ARGS=--help lists the options"
 	@echo "make manage     Django's manage.py against what make run started, ARGS='shell'"
 	@echo "make test       all tests, ARGS='-k presence' for some"
+	@echo "make conformance  the 77 certification cases, their table printed and written to docs/conformance.md"
 	@echo "make lint       ruff and the import contract"
 	@echo "make clean      remove .venv (the data in .run stays)"
 
@@ -40,6 +41,9 @@ manage: install
 
 test: install
 	@$(BIN)/python -m pytest $(ARGS)
+
+conformance: install
+	@$(BIN)/python -m pytest tests/conformance --write-table $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

@@ -62,6 +62,13 @@ OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system")
 # Firmware, uploads and the certificate authority. With several machines: a place that all of them share.
 MEDIA_ROOT = Path(_read(env.str, "FILES_DIR", str(BASE_DIR / ".run" / "files")))
 CA_DIR = Path(_read(env.str, "CA_DIR", str(MEDIA_ROOT / "ca")))
+# PEM files, each a key and its chain, with which the web program ends TLS itself: one RSA, one ECDSA. And whose
+# client certificates it believes: those of the authority in CA_DIR, or of the PEM file named here.
+TLS_CERTIFICATES = _read(env.list, "TLS_CERTIFICATES", [])
+TLS_CLIENT_CA = _read(env.str, "TLS_CLIENT_CA", "")
+for _path in [*TLS_CERTIFICATES, *([TLS_CLIENT_CA] if TLS_CLIENT_CA else [])]:
+    if not Path(_path).is_file():
+        raise ImproperlyConfigured(f"TLS_CERTIFICATES or TLS_CLIENT_CA names {_path}, which is not a file.")
 # Under which chargers reach us over HTTP(S), to fetch firmware and leave diagnostics.
 PUBLIC_URL = _read(env.str, "PUBLIC_URL", f"http://{HOST}:{PORT}" if LOCAL else "").rstrip("/")
 if PUBLIC_URL and not PUBLIC_URL.startswith(("http://", "https://")):

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from config.stack.servers import ADMIN_MADE
 from config.stack.stack import Stack
 from tests.live import Live
 from tests.servers import RUN_DIR, free_port
@@ -20,9 +21,11 @@ def live():
     with psycopg.connect(given, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {LIVE_DATABASE} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {LIVE_DATABASE}")
+    (RUN_DIR / "live" / ADMIN_MADE).unlink(missing_ok=True)
     database_url = urlsplit(given)._replace(path=f"/{LIVE_DATABASE}").geturl()
     settings = {
         "PORT": str(free_port()),
+        "TLS_PORT": str(free_port()),
         "FLOWER_PORT": str(free_port()),
         "DATABASE_URL": database_url,
         "WORKER_CONCURRENCY": "200",

@@ -29,7 +29,7 @@ OCPP 1.6-J central system is up.
   Admin     {url}/admin/        user {user}, password {password}
   API       {url}/api/ocpp/     to try it: {url}/api/docs/
   Flower    http://{host}:{flower_port}/              the same user and password
-  Chargers  {ws}/ws/ocpp/<charger id>
+  Chargers  {ws}/ws/ocpp/<charger id>{wss}
 
   Try       {curl}
 
@@ -91,7 +91,7 @@ def _start_demo(stack):
 
 
 def _banner(stack, charger_id):
-    header = ""
+    header, tls_port = "", stack.env.get("TLS_PORT")
     if stack.env["API_AUTH"] == "token":
         header = f' -H "Authorization: Token {stack.api_token()}"'
     target = f"-X POST {stack.url}/api/ocpp/start/{charger_id}/" if charger_id else f"{stack.url}/api/ocpp/chargers/"
@@ -102,6 +102,7 @@ def _banner(stack, charger_id):
         user=ADMIN,
         password=stack.password,
         ws=stack.ws_url,
+        wss=f"\n            wss://localhost:{tls_port}/ws/ocpp/<charger id>" if tls_port else "",
         curl=f"curl{header} {target}",
         logs=stack.run_dir / "logs",
     )

@@ -2,19 +2,12 @@
 
 import sys
 
-# Ping and pong find dead sockets within 40 s; a frame larger than 1 MiB closes its socket with 1009.
-_UVICORN = [
-    *("-m", "uvicorn", "config.asgi:application", "--ws", "websockets-sansio", "--lifespan", "off"),
-    *("--ws-ping-interval", "20", "--ws-ping-timeout", "20", "--ws-max-size", str(1024 * 1024)),
-    *("--ws-per-message-deflate", "false", "--no-access-log", "--log-level", "warning"),
-    *("--timeout-graceful-shutdown", "3"),
-]
 _CELERY = ["-m", "celery", "-A", "config"]
 
 
 def web(*listen):
-    """uvicorn; `listen` are its options that say on what: `--fd 3`, or `--host … --port … --workers …`."""
-    return [sys.executable, *_UVICORN, *listen]
+    """uvicorn; `listen` says on what: `--fd 3`, or `--host … --port … --workers …`."""
+    return [sys.executable, "-m", "config.serve", *listen]
 
 
 def worker(name, concurrency):

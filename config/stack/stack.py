@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -61,6 +62,8 @@ class Stack:
         self._manage("Migrations", "migrate", "--noinput")
         self._make_admin()
         self._start_web(web)
+        if self.env.get("TLS_PORT"):
+            self._start_tls()
         for number in range(1, self._number("WORKERS") + 1):
             self._start_worker(number)
         if flower:
@@ -213,6 +216,26 @@ class Stack:
             for number in range(1, self._number("WEB_CONCURRENCY") + 1):
                 self.start_child(f"web {number}", arguments, pass_fds=(listening.fileno(),))
             self.children[-1].wait_until(lambda: self._http(f"{self.url}/readyz") == 200)
+
+    def _start_tls(self):
+        """One more web process, which ends TLS itself with certificates made for this machine."""
+        listening = self._listen("TLS_PORT")
+        certificates = self._manage("TLS certificates", "make_certificates").split()
+        with self._progress("Web with TLS"):
+            arguments = programs.web("--fd", str(listening.fileno()))
+            env = {"TLS_CERTIFICATES": ",".join(certificates)}
+            child = self.start_child("web tls", arguments, env=env, pass_fds=(listening.fileno(),))
+            child.wait_until(lambda: self._tls_answers())
+
+    def _tls_answers(self):
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # it is our own, just made
+        address = (self.host.strip("[]"), self._number("TLS_PORT"))
+        try:
+            with socket.create_connection(address, 3) as plain, trusting.wrap_socket(plain):
+                return True
+        except OSError:
+            return False
 
     def _start_worker(self, number):
         with self._progress(f"Celery worker {number}"):

@@ -1,0 +1,91 @@
+"""The web program: uvicorn as chargers need it and, where TLS_CERTIFICATES names certificates, TLS of its own."""
+
+import argparse
+import ssl
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+# Security whitepaper A00.FR.317: the four it demands, and what has forward secrecy for RSA. TLS 1.3 brings its own.
+CIPHERS = ":".join(
+    [
+        *("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"),
+        *("ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"),
+        *("AES128-GCM-SHA256", "AES256-GCM-SHA384"),
+    ]
+)
+OPTIONS = {
+    "ws": "config.serve:ChargerWebSocket",
+    "lifespan": "off",
+    # Ping and pong find dead sockets within 40 s; a frame larger than 1 MiB closes its socket with 1009.
+    "ws_ping_interval": 20.0,
+    "ws_ping_timeout": 20.0,
+    "ws_max_size": 1024 * 1024,
+    "ws_per_message_deflate": False,
+    "access_log": False,
+    "log_level": "warning",
+    "timeout_graceful_shutdown": 3,
+}
+
+
+class ChargerWebSocket(WebSocketsSansIOProtocol):
+    """Hands the subject of a client certificate, which TLS has verified, to the application."""
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        certificate = transport.get_extra_info("peercert")
+        if certificate:
+            self.app = _with(self.app, {"client_certificate": _subject(certificate)})
+
+
+def _with(app, extra):
+    def extended(scope, receive, send):
+        return app(scope | extra, receive, send)
+
+    return extended
+
+
+def _subject(certificate):
+    """{"CN": …, "O": …} of what `ssl` tells of a certificate."""
+    names = {"commonName": "CN", "organizationName": "O"}
+    return {names[name]: value for rdn in certificate["subject"] for name, value in rdn if name in names}
+
+
+def tls_context(config, default):
+    """One context with an RSA and an ECDSA chain; a client certificate is asked for, and verified if there is one."""
+    from django.conf import settings
+
+    from commands import authority
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    for path in settings.TLS_CERTIFICATES:
+        context.load_cert_chain(path)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    if settings.TLS_CLIENT_CA:
+        context.load_verify_locations(settings.TLS_CLIENT_CA)
+    else:
+        context.load_verify_locations(cadata="".join(authority.roots().values()))
+    return context
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m config.serve", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--fd", type=int, help="a listening socket, in place of host and port")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
+    given = vars(parser.parse_args())
+
+    import django
+
+    django.setup()
+    from django.conf import settings
+
+    tls = {"ssl_context_factory": tls_context} if settings.TLS_CERTIFICATES else {}
+    uvicorn.run("config.asgi:application", **OPTIONS, **tls, **given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The certification cases against the running stack, and the table of what passed."""
+
+import pytest
+
+from tests.conformance import table
+from tests.conformance.station import TAGS, Admin, Station
+
+
+@pytest.fixture(scope="session")
+def system(live):
+    """The stack, with the tags that the cases name."""
+    for tag, columns in TAGS.items():
+        status, made, _ = live.request("POST", "/api/ocpp/id-tags/", {"id_tag": tag, **columns})
+        assert status == 201, made
+    return live
+
+
+@pytest.fixture
+def station(system):
+    """Booted, and left alone since: no request may come that nobody asked for."""
+    with Station(system) as station:
+        station.connect().booted()
+        yield station
+
+
+@pytest.fixture(scope="session")
+def admin(system):
+    return Admin(system)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--table", action="store_true", help="print the table of certification cases")
+    parser.addoption("--write-table", action="store_true", help="and write it into docs/conformance.md")
+
+
+def pytest_runtest_logreport(report):
+    table.note(report)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.getoption("--table") or config.getoption("--write-table"):
+        terminalreporter.write_line("\n".join(table.lines()))
+    if config.getoption("--write-table"):
+        table.write(config.rootpath / "docs" / "conformance.md")

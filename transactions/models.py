@@ -4,8 +4,9 @@ import json
 from datetime import UTC, datetime
 
 from django.db import connection, models
-from django.db.models import F, Q
-from django.db.models.functions import Least, Now, Upper
+from django.db import transaction as database
+from django.db.models import Q
+from django.db.models.functions import Upper
 
 from chargers.inbox import Call
 from chargers.models import Charger
@@ -184,25 +185,24 @@ class Transaction(models.Model):
         """From start to stop by the charger's clock, None while it lasts; never negative."""
         return None if self.stop_time is None else max(0, round((self.stop_time - self.start_time).total_seconds()))
 
-    def close(self, by):
-        """End it by hand with what its last reading said; whether it was under way. A real stop still wins."""
-        last = self.meter_values.order_by("-timestamp").values_list("timestamp", flat=True).first()
-        return bool(
-            Transaction.objects.ongoing()
-            .filter(pk=self.pk)
-            .update(
-                closed_at=Now(),
-                closed_by=by,
-                stop_time=last or self.start_received_at,
-                meter_stop=Least(F("meter_latest"), MOST),
-            )
-        )
-
     @property
     def energy_wh(self):
         """Wh charged so far, None while nothing was read; a meter that ran backwards charged nothing."""
         meter = self.meter_latest if self.meter_stop is None else self.meter_stop
         return None if meter is None else max(0, meter - self.meter_start)
+
+    @database.atomic
+    def close(self, by):
+        """End it by hand with what its last reading said; whether it was under way. A real stop still wins."""
+        stuck = Transaction.objects.ongoing().select_for_update().filter(pk=self.pk).first()
+        if stuck is None:
+            return False
+        last = stuck.meter_values.order_by("-timestamp").values_list("timestamp", flat=True).first()
+        stuck.closed_at, stuck.closed_by = datetime.now(UTC), by
+        stuck.stop_time = last or stuck.start_received_at
+        stuck.meter_stop = None if stuck.meter_latest is None else min(stuck.meter_latest, MOST)
+        stuck.save(update_fields=["closed_at", "closed_by", "stop_time", "meter_stop"])
+        return True
 
 
 class Reservation(models.Model):

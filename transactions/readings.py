@@ -26,7 +26,7 @@ FROM json_to_recordset(%s) AS s(charger bigint, transaction int, connector_id in
 ADVANCE = """
 UPDATE transactions_transaction t SET meter_latest = greatest(t.meter_latest, s.register)
 FROM json_to_recordset(%s) AS s(charger bigint, transaction int, register bigint)
-WHERE t.id = s.transaction AND t.charger_id = s.charger AND t.stop_received_at IS NULL
+WHERE t.id = s.transaction AND t.charger_id = s.charger AND t.stop_received_at IS NULL AND t.closed_at IS NULL
 """
 
 

@@ -38,7 +38,8 @@ def pytest_runtest_logreport(report):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if config.getoption("--table") or config.getoption("--write-table"):
-        terminalreporter.write_line("\n".join(table.lines()))
-    if config.getoption("--write-table"):
+    asked, written = (config.getoption(name, default=False) for name in ("--table", "--write-table"))
+    if asked or written:
+        terminalreporter.write_line("\n".join([*table.lines(), "", *table.faults()]))
+    if written:
         table.write(config.rootpath / "docs" / "conformance.md")

@@ -106,7 +106,7 @@ FILES = {
     "Security": "security",
 }
 BEGIN, END = "<!-- the tables, written by make conformance -->\n", "<!-- end of the tables -->\n"
-_passed = {}
+_passed, _faults = {}, {}
 
 
 def note(report):
@@ -114,6 +114,18 @@ def note(report):
     if found := TEST.match(report.nodeid):
         case = found[1].upper()
         _passed[case] = _passed.get(case, True) and report.passed
+
+
+def count(what, tried, wrong):
+    """Take notice of how many faults were tried, and which were answered wrongly."""
+    _faults[what] = (tried, wrong)
+
+
+def faults():
+    """The faults tried in this run, and the rows that were answered wrongly."""
+    tried, wrong = sum(t for t, _ in _faults.values()), [row for _, rows in _faults.values() for row in rows]
+    told = f"{tried - len(wrong)} of {tried} faulty messages and replies, made from {len(_faults)} schemas,"
+    return [f"{told} get the code they deserve and leave no trace.", *wrong]
 
 
 def lines():
@@ -171,6 +183,20 @@ def write(path):
     before, _, rest = path.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     tables = "\n".join(
-        ["## Certification cases", "", *lines(), "", "## Messages and commands", "", *messages(), "", ""]
+        [
+            "## Certification cases",
+            "",
+            *lines(),
+            "",
+            "## Faulty messages",
+            "",
+            *faults(),
+            "",
+            "## Messages and commands",
+            "",
+            *messages(),
+            "",
+            "",
+        ]
     )
     path.write_text(before + BEGIN + "\n" + tables + END + after)

@@ -1,0 +1,204 @@
+"""The books against a simple model, under random starts, stops, retries, reconnects and offline queues."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.conformance.station import Station
+
+CHARGERS, CONNECTORS = 3, 2
+LONG_AGO = datetime(2025, 2, 26, tzinfo=UTC)
+chargers = st.integers(0, CHARGERS - 1)
+
+
+@dataclass
+class Session:
+    """What the books must say of one transaction."""
+
+    charger: int
+    request: dict
+    pk: int
+    meter_stop: int | None = None
+    closed: bool = False
+    superseded: bool = False
+    readings: list = field(default_factory=list)
+
+    @property
+    def under_way(self):
+        return self.meter_stop is None and not self.closed
+
+    @property
+    def order(self):
+        return self.request["timestamp"], self.pk
+
+    @property
+    def energy(self):
+        meter = max(self.readings, default=None) if self.meter_stop is None else self.meter_stop
+        return None if meter is None else max(0, meter - self.request["meterStart"])
+
+    def expected(self):
+        status = "Ongoing" if self.under_way else "Completed"
+        return status, self.energy, self.superseded, self.request["connectorId"]
+
+
+class Books(RuleBasedStateMachine):
+    """Several chargers, whose sockets land on whichever web process accepts them."""
+
+    live = None
+
+    @initialize()
+    def connect(self):
+        self.stations = [Station(self.live).connect() for _ in range(CHARGERS)]
+        self.older = []
+        self.sessions, self.orphans, self.clock = [], [0] * CHARGERS, 0
+
+    def teardown(self):
+        for station in [*getattr(self, "stations", []), *getattr(self, "older", [])]:
+            station.drop()
+
+    def _timestamp(self, ahead=1):
+        self.clock += ahead
+        return (LONG_AGO + timedelta(seconds=self.clock)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _some(self, data, wanted=lambda session: True):
+        return data.draw(st.sampled_from([s for s in self.sessions if wanted(s)]))
+
+    # --- what chargers do ------------------------------------------------------------------------
+
+    @rule(charger=chargers, connector=st.integers(1, CONNECTORS), meter=st.integers(0, 5000), late=st.booleans())
+    def start(self, charger, connector, meter, late):
+        """`late`: an offline session, older than what is under way."""
+        timestamp = self._timestamp()
+        if late:
+            timestamp = timestamp.replace("2025", "2024")
+        request = {"connectorId": connector, "idTag": "MODEL", "meterStart": meter, "timestamp": timestamp}
+        answer = self.stations[charger].call("StartTransaction", **request)
+        assert answer["transactionId"] not in {s.pk for s in self.sessions}
+        self.sessions.append(Session(charger, request, answer["transactionId"]))
+        self._supersede(charger, connector)
+
+    def _supersede(self, charger, connector):
+        here = [s for s in self.sessions if s.charger == charger and s.request["connectorId"] == connector]
+        under_way = sorted((s for s in here if s.under_way), key=lambda s: s.order)
+        for session in under_way[:-1]:
+            session.superseded = True
+
+    @precondition(lambda self: self.sessions)
+    @rule(data=st.data())
+    def start_again(self, data):
+        session = self._some(data)
+        answer = self.stations[session.charger].call("StartTransaction", **session.request)
+        assert answer["transactionId"] == session.pk
+        self._supersede(session.charger, session.request["connectorId"])
+
+    @rule(charger=chargers, connector=st.integers(1, CONNECTORS))
+    def start_over_two_sockets_at_once(self, charger, connector):
+        """The retry comes over a new connection while the first is still being settled."""
+        older = self.stations[charger]
+        newer = Station(self.live, older.charger_id).connect()
+        newer.numbers = iter(range(1_000_000, 2_000_000))
+        request = {"connectorId": connector, "idTag": "MODEL", "meterStart": 7, "timestamp": self._timestamp()}
+        with ThreadPoolExecutor(2) as pool:
+            calls = [pool.submit(s.call, "StartTransaction", **request) for s in (older, newer)]
+            answers = [call.result() for call in calls if call.exception() is None]
+        assert answers and len({answer["transactionId"] for answer in answers}) == 1
+        self.stations[charger] = newer
+        self.older.append(older)
+        again = newer.call("StartTransaction", **request)
+        assert again["transactionId"] == answers[0]["transactionId"]
+        self.sessions.append(Session(charger, request, again["transactionId"]))
+        self._supersede(charger, connector)
+
+    @precondition(lambda self: self.sessions)
+    @rule(data=st.data(), meter=st.integers(0, 9000))
+    def stop(self, data, meter):
+        """The first stop counts, by hand or not before it; a second changes nothing."""
+        session = self._some(data)
+        self.stations[session.charger].stop(session.pk, "Local", meter, timestamp=self._timestamp())
+        if session.meter_stop is None:
+            session.meter_stop, session.superseded = meter, False
+
+    @rule(charger=chargers, data=st.data())
+    def stop_what_is_not_its_own(self, charger, data):
+        others = [s.pk for s in self.sessions if s.charger != charger]
+        named = data.draw(st.sampled_from([-1, 0, 2**31 - 1, *others]))
+        self.stations[charger].stop(named, "Local", 1, timestamp=self._timestamp())
+        self.orphans[charger] += 1
+
+    @precondition(lambda self: self.sessions)
+    @rule(data=st.data(), meter=st.integers(0, 9000))
+    def read_the_meter(self, data, meter):
+        session = self._some(data)
+        values = [{"timestamp": self._timestamp(), "sampledValue": [{"value": str(meter)}]}]
+        told = {"connectorId": session.request["connectorId"], "transactionId": session.pk, "meterValue": values}
+        assert self.stations[session.charger].call("MeterValues", **told) == {}
+        if session.under_way:
+            session.readings.append(meter)
+
+    @rule(charger=chargers)
+    def reconnect(self, charger):
+        station = self.stations[charger]
+        station.drop()
+        station.connect()
+
+    @rule(charger=chargers, count=st.integers(1, 3))
+    def come_back_with_an_offline_queue(self, charger, count):
+        self.reconnect(charger)
+        for _ in range(count):
+            self.start(charger, 1, 100, False)
+            self.stations[charger].stop(self.sessions[-1].pk, "Local", 300, timestamp=self._timestamp(60))
+            self.sessions[-1].meter_stop, self.sessions[-1].superseded = 300, False
+
+    # --- what operators do -----------------------------------------------------------------------
+
+    @precondition(lambda self: any(s.under_way for s in self.sessions))
+    @rule(data=st.data())
+    def close_by_hand(self, data):
+        session = self._some(data, lambda s: s.under_way)
+        charger_id = self.stations[session.charger].charger_id
+        path = f"/api/ocpp/transactions/{charger_id}/{session.pk}/close/"
+        assert self.live.request("POST", path)[0] == 200
+        session.closed = True
+
+    # --- the books -------------------------------------------------------------------------------
+
+    @invariant()
+    def the_books_are_the_model(self):
+        for number, station in enumerate(getattr(self, "stations", [])):
+            booked = {
+                row["transaction_id"]: (
+                    row["status"],
+                    row["energy_wh"],
+                    row["superseded_by"] is not None,
+                    row["connector_id"],
+                )
+                for row in station.transactions()
+            }
+            assert booked == {s.pk: s.expected() for s in self.sessions if s.charger == number}
+            orphans = self.live.get(f"/api/ocpp/orphan-stops/?charger_id={station.charger_id}")
+            assert orphans["count"] == self.orphans[number]
+
+
+def test_the_books_hold_under_whatever_chargers_do(live):
+    Books.live = live
+    run_state_machine_as_test(
+        Books,
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=25,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

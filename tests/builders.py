@@ -14,8 +14,8 @@ NOON = "2025-02-26T12:00:00Z"
 _numbers = count(1)
 
 
-def a_charger(charger_id=None):
-    return Charger.objects.create(charger_id=charger_id or f"CP-{next(_numbers)}")
+def a_charger(charger_id=None, **columns):
+    return Charger.objects.create(charger_id=charger_id or f"CP-{next(_numbers)}", **columns)
 
 
 def a_tag(id_tag="ABC", **columns):

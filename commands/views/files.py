@@ -1,10 +1,10 @@
 """Where chargers fetch firmware and leave diagnostics, without a login: the URL is the key, and it expires."""
 
+import re
 from datetime import UTC, datetime
 
 from django.core.files.base import File
 from django.http import FileResponse, JsonResponse
-from django.utils.text import get_valid_filename
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 from drf_spectacular.types import OpenApiTypes
@@ -32,13 +32,18 @@ def upload(request, token, filename=""):
         return _gone()
     form_file = next(iter(request.FILES.values()), None) if request.method == "POST" else None
     content = form_file or File(request)
-    name = get_valid_filename((filename or (form_file.name if form_file else "") or "file").rpartition("/")[2])
+    name = _safe(filename or (form_file.name if form_file else ""))
     if place.file:
         place.file.delete(save=False)
-    place.file.save(name[-100:].lstrip(".") or "file", _Counted(content), save=False)
+    place.file.save(name, _Counted(content), save=False)
     place.size, place.received_at = place.file.size, datetime.now(UTC)
     place.save()
     return JsonResponse({"status": "received", "size": place.size}, status=201)
+
+
+def _safe(name):
+    """A name that is one everywhere, and names nothing but a file."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name.rpartition("/")[2])[-100:].strip("._") or "file"
 
 
 class _Counted(File):

@@ -1,0 +1,106 @@
+"""The boot policy: what is said to and by a charger that is not accepted (OCPP 1.6 §4.2, J errata 3.10)."""
+
+import json
+
+import pytest
+
+from chargers import inbox, registry
+from commands.models import Command
+from tests.builders import a_call, a_charger, a_command, tell
+
+BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
+pytestmark = pytest.mark.django_db
+
+
+def outcome(charger, action, **payload):
+    """The frame with which one CALL is answered."""
+    call = a_call(charger, action, **payload)
+    return json.loads(inbox.write([inbox.Entry(registry.actions[action], call)], {})[0])
+
+
+@pytest.mark.parametrize("policy", ["Accepted", "Pending", "Rejected"])
+def test_a_boot_is_answered_as_the_operator_decided(policy, settings):
+    settings.OCPP_BOOT_RETRY_INTERVAL = 17
+    charger = a_charger(boot_policy=policy)
+    answer = tell(charger, "BootNotification", **BOOT)
+    assert (answer["status"], answer["interval"]) == (policy, 300 if policy == "Accepted" else 17)
+    charger.refresh_from_db()
+    assert (charger.registration_status, charger.standing) == (policy, policy)
+
+
+@pytest.mark.parametrize("policy", ["Pending", "Rejected"])
+def test_what_it_says_before_it_is_accepted_is_a_security_error(policy):
+    charger = a_charger(boot_policy=policy)
+    assert outcome(charger, "Heartbeat")[2] == "SecurityError"
+    assert outcome(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Available")[0] == 4
+    assert charger.connectors.count() == 0
+    assert outcome(charger, "BootNotification", **BOOT)[0] == 3
+
+
+def test_it_stays_unaccepted_until_it_boots_again():
+    charger = a_charger(boot_policy="Pending")
+    tell(charger, "BootNotification", **BOOT)
+    type(charger).objects.update(boot_policy="Accepted")
+    assert outcome(charger, "Heartbeat")[2] == "SecurityError"
+    tell(charger, "BootNotification", **BOOT)
+    assert outcome(charger, "Heartbeat")[0] == 3
+
+
+def test_a_charger_that_connects_without_a_boot_is_served():
+    assert outcome(a_charger(), "Heartbeat")[0] == 3
+
+
+def test_a_refusal_is_not_remembered():
+    charger = a_charger(boot_policy="Pending")
+    outcome(charger, "Heartbeat")
+    charger.refresh_from_db()
+    assert charger.last_answer == ""
+
+
+@pytest.mark.parametrize(
+    ("action", "requested", "said"),
+    [
+        ("TriggerMessage", "Heartbeat", "Heartbeat"),
+        ("ExtendedTriggerMessage", "FirmwareStatusNotification", "SignedFirmwareStatusNotification"),
+    ],
+)
+def test_what_was_triggered_may_be_said_while_pending(action, requested, said):
+    charger = a_charger(boot_policy="Pending")
+    asked = a_command(charger, action, {"requestedMessage": requested}, state="sent")
+    Command.objects.update(sent_at=asked.created_at)
+    payload = {"status": "Idle"} if "Status" in said else {}
+    assert outcome(charger, said, **payload)[0] == 3
+    assert outcome(charger, "Authorize", idTag="A")[2] == "SecurityError"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("policy", "action", "payload", "status"),
+    [
+        ("Pending", "RemoteStartTransaction", {"idTag": "A"}, 409),
+        ("Pending", "RemoteStopTransaction", {"transactionId": 1}, 409),
+        ("Pending", "GetConfiguration", {}, 202),
+        ("Rejected", "GetConfiguration", {}, 409),
+        ("Accepted", "RemoteStartTransaction", {"idTag": "A"}, 202),
+    ],
+)
+def test_what_may_not_be_sent_is_refused_with_the_reason(api, policy, action, payload, status):
+    charger = a_charger(boot_policy=policy)
+    body = {"charger_id": charger.charger_id, "action": action, "payload": payload}
+    answer = api.post("/api/ocpp/commands/", body, "application/json")
+    assert answer.status_code == status
+    assert Command.objects.count() == (status == 202) and (status == 202 or policy in answer.json()["error"])
+
+
+@pytest.mark.parametrize("policy", ["Accepted", "Pending"])
+def test_the_configuration_is_read_after_boot_only_where_it_is_switched_on(policy):
+    switched_on = a_charger(read_configuration_after_boot=True, boot_policy=policy)
+    for charger in (a_charger(), switched_on):
+        tell(charger, "BootNotification", **BOOT)
+    asked = [(c.charger, c.action, c.requested_by) for c in Command.objects.all()]
+    assert asked == ([(switched_on, "GetConfiguration", "central system")] if policy == "Accepted" else [])
+
+
+def test_a_policy_that_is_none_is_refused(api):
+    answer = api.patch(f"/api/ocpp/chargers/{a_charger()}/", {"boot_policy": "Maybe"}, "application/json")
+    assert answer.status_code == 400 and "boot_policy" in answer.json()["fields"]

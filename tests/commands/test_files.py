@@ -1,0 +1,126 @@
+"""Where chargers leave diagnostics and fetch firmware."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from commands.models import Command, Firmware, Upload
+from tests.builders import a_charger
+
+pytestmark = pytest.mark.django_db(transaction=True)
+BASE = "http://charging.example"
+
+
+@pytest.fixture(autouse=True)
+def public_url(settings, tmp_path):
+    settings.PUBLIC_URL, settings.MEDIA_ROOT = BASE, tmp_path / "files"
+
+
+def ask(api, action, payload, charger=None):
+    body = {"charger_id": (charger or a_charger()).charger_id, "action": action, "payload": payload}
+    return api.post("/api/ocpp/commands/", body, "application/json")
+
+
+def a_place(api, action="GetDiagnostics", payload=None):
+    """Where a charger is told to upload to, as a path."""
+    asked = ask(api, action, payload or {}).json()["payload"]
+    return (asked.get("location") or asked["log"]["remoteLocation"]).removeprefix(BASE)
+
+
+def put(client, path, content=b"log", **more):
+    return client.put(path, content, "application/octet-stream", **more)
+
+
+@pytest.mark.parametrize(("action", "payload"), [("GetDiagnostics", {}), ("GetLog", {"logType": "SecurityLog"})])
+def test_a_charger_uploads_where_it_was_told_and_operators_fetch_it(api, client, action, payload):
+    path = a_place(api, action, payload)
+    client.logout()
+    assert put(client, f"{path}log.txt", b"<script>").status_code == 201
+
+
+def test_what_was_uploaded_is_an_attachment_and_nothing_else(api):
+    assert put(api, f"{a_place(api)}log.html", b"<script>").status_code == 201
+    (shown,) = api.get("/api/ocpp/uploads/").json()["results"]
+    assert (shown["filename"], shown["size"], shown["action"]) == ("log.html", 8, "GetDiagnostics")
+    file = api.get(shown["file_url"])
+    assert b"".join(file.streaming_content) == b"<script>"
+    assert file["Content-Type"] == "application/octet-stream" and "attachment" in file["Content-Disposition"]
+    assert file["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_form_is_taken_too_and_the_last_upload_counts(api):
+    path = a_place(api)
+    put(api, path, b"first")
+    assert api.post(path, {"file": SimpleUploadedFile("../../x.log", b"second")}).status_code == 201
+    upload = Upload.objects.get()
+    assert (upload.filename, upload.file.read()) == ("x.log", b"second")
+
+
+@pytest.mark.parametrize("name", ["..%2f..%2fetc", "%2e%2e", ".hidden", "a b;c.log", "%00", "x" * 300])
+def test_a_file_name_leads_nowhere_else(api, name, tmp_path):
+    assert put(api, a_place(api) + name).status_code == 201
+    (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert file.parent == tmp_path / "files" / "uploads" / Upload.objects.get().token
+    assert not file.name.startswith(".") and len(file.name) <= 100
+
+
+def test_a_place_that_is_not_known_or_over_takes_nothing(api):
+    path = a_place(api)
+    Upload.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    for wrong in (path, "/files/uploads/guessed/", "/files/firmware/guessed/x"):
+        assert put(api, wrong).status_code in (404, 405)
+    assert not Upload.objects.get().file
+
+
+def test_a_place_of_somebody_elses_is_left_to_them(api):
+    ask(api, "GetDiagnostics", {"location": "ftp://logs.example/"})
+    assert not Upload.objects.exists()
+
+
+def test_without_a_public_url_the_location_must_be_said(api, settings):
+    settings.PUBLIC_URL = ""
+    answer = ask(api, "GetDiagnostics", {})
+    assert answer.status_code == 400 and "PUBLIC_URL" in str(answer.json()["fields"]["location"])
+
+
+def a_firmware(api, **more):
+    form = {"description": "2.0", "file": SimpleUploadedFile("fw.bin", b"image"), **more}
+    return api.post("/api/ocpp/firmware/", form)
+
+
+def install(api, number, **body):
+    return api.post(f"/api/ocpp/firmware/{number}/install/", {"charger_id": "505", **body}, "application/json")
+
+
+def test_a_charger_fetches_firmware_by_a_url_that_expires(api, settings, client):
+    a_charger("505")
+    made = a_firmware(api).json()
+    assert (made["filename"], made["size"]) == ("fw.bin", 5)
+    assert install(api, made["id"]).status_code == 202
+    command = Command.objects.get()
+    path = command.payload["location"].removeprefix(BASE)
+    assert command.action == "UpdateFirmware"
+    client.logout()
+    assert b"".join(client.get(path).streaming_content) == b"image"
+    assert client.get(path.replace("fw.bin", "x").replace("/firmware/", "/firmware/x")).status_code == 404
+    settings.OCPP_FILE_URL_LIFETIME = -1
+    from commands.files import firmware_url
+
+    assert client.get(firmware_url(Firmware.objects.get(), 0).removeprefix(BASE)).status_code == 404
+
+
+def test_signed_firmware_goes_with_its_signature(api):
+    a_charger("505")
+    signature = {"signing_certificate": "PEM", "signature": "c2ln"}
+    install(api, a_firmware(api, **signature).json()["id"], retrieve_date="2036-01-01T00:00:00Z")
+    command = Command.objects.get()
+    assert command.action == "SignedUpdateFirmware" and command.request_id == command.payload["requestId"]
+    sent = command.payload["firmware"]
+    assert (sent["signature"], sent["retrieveDateTime"]) == ("c2ln", "2036-01-01T00:00:00.000Z")
+
+
+def test_unsigned_firmware_can_not_go_signed(api):
+    a_charger("505")
+    answer = install(api, a_firmware(api).json()["id"], signed=True)
+    assert answer.status_code == 400 and "signed" in answer.json()["fields"]

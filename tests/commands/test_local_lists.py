@@ -1,0 +1,83 @@
+"""Local authorisation lists, built from the id tags (OCPP 1.6 §5.15)."""
+
+import pytest
+
+from chargers import schemas
+from chargers.models import Charger
+from commands.actions import local_list
+from commands.actions.table import ACTIONS
+from commands.models import Command, LocalList
+from tests.builders import a_charger, a_command, a_tag
+from transactions.models import IdTag
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ACCEPTED = {"status": "Accepted"}
+
+
+def post(api, charger, **body):
+    return api.post(f"/api/ocpp/local-lists/{charger}/", body, "application/json")
+
+
+def sent(api, charger, **body):
+    """{id tag: IdTagInfo or None} of the list that was asked for, as if the charger had accepted it."""
+    assert post(api, charger, **body).status_code == 202
+    command = Command.objects.first()
+    schemas.check("SendLocalList", command.payload, formats=True)
+    command.response = ACCEPTED
+    ACTIONS["SendLocalList"].answered(command)
+    return {e["idTag"]: e.get("idTagInfo") for e in command.payload["localAuthorizationList"]}
+
+
+def test_a_full_list_has_every_tag_with_what_is_to_be_known_of_it(api):
+    charger = a_charger()
+    a_tag("A", parent_id_tag="G")
+    a_tag("B", status="Blocked")
+    assert sent(api, charger) == {"A": {"status": "Accepted", "parentIdTag": "G"}, "B": {"status": "Blocked"}}
+
+
+def test_a_differential_list_has_what_has_changed_since(api):
+    charger = a_charger()
+    for name in ("SAME", "CHANGED", "GONE"):
+        a_tag(name)
+    sent(api, charger)
+    IdTag.objects.filter(id_tag="CHANGED").update(status="Blocked")
+    IdTag.objects.filter(id_tag="GONE").delete()
+    a_tag("NEW")
+    expected = {"CHANGED": {"status": "Blocked"}, "NEW": ACCEPTED, "GONE": None}
+    assert sent(api, charger, update_type="Differential") == expected
+    held = LocalList.objects.get()
+    assert (held.version, sorted(held.entries)) == (2, ["CHANGED", "NEW", "SAME"])
+    assert sent(api, charger, update_type="Differential") == {}
+
+
+def test_a_difference_to_what_is_not_known_can_not_be_made(api):
+    answer = post(api, a_charger(), update_type="Differential")
+    assert answer.status_code == 409 and "Full" in answer.json()["error"]
+
+
+def test_a_list_that_changed_elsewhere_is_not_known_any_more(api):
+    charger = a_charger()
+    sent(api, charger)
+    ACTIONS["GetLocalListVersion"].answered(a_command(charger, "GetLocalListVersion", response={"listVersion": 9}))
+    assert api.get(f"/api/ocpp/local-lists/{charger}/").json() == {
+        "charger_id": charger.charger_id,
+        "version": 9,
+        "entries": None,
+        "accepted_at": None,
+    }
+    assert local_list.next_version(Charger.objects.get()) == 10
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({"updateType": "Full", "listVersion": 0}, "listVersion"),
+        ({"updateType": "Full", "listVersion": -1}, "listVersion"),
+        ({"updateType": "Full", "localAuthorizationList": [{"idTag": "A"}]}, "localAuthorizationList"),
+        ({"updateType": "Some"}, "updateType"),
+    ],
+)
+def test_a_list_that_may_not_be_sent_is_refused(api, payload, field):
+    body = {"charger_id": a_charger().charger_id, "action": "SendLocalList", "payload": payload}
+    answer = api.post("/api/ocpp/commands/", body, "application/json")
+    assert answer.status_code == 400 and field in answer.json()["fields"]

@@ -1,0 +1,89 @@
+"""Which transaction a RemoteStartTransaction has led to."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chargers.models import ConfigurationKey
+from tests.builders import a_charger, a_command, a_start, tell
+
+pytestmark = pytest.mark.django_db
+ACCEPTED = {"state": "finished", "outcome": "answered", "response": {"status": "Accepted"}}
+
+
+def a_remote_start(charger, ago=1, **more):
+    payload = {"idTag": "ABC", **more.pop("payload", {})}
+    columns = ACCEPTED | {"sent_at": datetime.now(UTC) - timedelta(seconds=ago)} | more
+    return a_command(charger, "RemoteStartTransaction", payload, **columns)
+
+
+def start(charger, seconds=0, **members):
+    """A transaction that begins now, or `seconds` later; its id."""
+    moment = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+    return tell(charger, "StartTransaction", **a_start(charger, timestamp=moment, **members))["transactionId"]
+
+
+def linked(command):
+    command.refresh_from_db()
+    return command.transaction_id
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {},
+        {"payload": {"connectorId": 1}},
+        {"payload": {"idTag": "abc"}},
+        {"state": "sent", "outcome": "", "response": None},
+    ],
+)
+def test_the_start_that_follows_is_its_transaction(columns):
+    command = a_remote_start(a_charger(), **columns)
+    assert linked(command) is None
+    assert start(command.charger) == linked(command)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"payload": {"connectorId": 2}},
+        {"payload": {"idTag": "OTHER"}},
+        {"response": {"status": "Rejected"}},
+        {"outcome": "timed_out", "simulated": True, "response": None},
+        {"ago": 500},
+        {"ago": 86_500},
+    ],
+)
+def test_another_start_is_not(columns):
+    command = a_remote_start(a_charger(), **columns)
+    start(command.charger)
+    assert linked(command) is None
+
+
+def test_the_charger_tells_how_long_a_driver_may_take():
+    command = a_remote_start(a_charger(), ago=500)
+    ConfigurationKey.objects.create(charger=command.charger, key="ConnectionTimeOut", value="900")
+    assert start(command.charger) == linked(command)
+
+
+def test_an_offline_session_began_before_it_was_asked_for():
+    command = a_remote_start(a_charger())
+    start(command.charger, seconds=-3600)
+    assert linked(command) is None
+
+
+def test_each_start_is_of_one_command_and_the_oldest_comes_first():
+    charger = a_charger()
+    first, second = a_remote_start(charger, ago=9), a_remote_start(charger, ago=5)
+    one = start(charger)
+    assert (linked(first), linked(second)) == (one, None)
+    two = start(charger, connectorId=2)
+    assert (linked(first), linked(second)) == (one, two)
+
+
+def test_a_start_that_is_sent_again_is_linked_once():
+    charger, again = a_charger(), {"timestamp": datetime.now(UTC).isoformat()}
+    first, second = a_remote_start(charger, ago=9), a_remote_start(charger, ago=5)
+    for _ in range(2):
+        tell(charger, "StartTransaction", **a_start(charger, **again))
+    assert linked(first) and linked(second) is None

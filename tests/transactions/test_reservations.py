@@ -1,0 +1,100 @@
+"""Reservations over REST, and when they end (OCPP 1.6 §5.13)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.builders import a_charger, a_start, a_tag, tell
+from transactions.models import Reservation
+
+pytestmark = pytest.mark.django_db
+BASE = "/api/ocpp/reservations/"
+
+
+def a_reservation(charger=None, seconds=600, **columns):
+    columns = {"connector_id": 1, "id_tag": "ABC", "state": Reservation.ACTIVE, **columns}
+    expiry = datetime.now(UTC) + timedelta(seconds=seconds)
+    return Reservation.objects.create(charger=charger or a_charger(), expiry_date=expiry, **columns)
+
+
+def test_a_reservation_is_made_changed_and_removed(api):
+    charger = a_charger("505")
+    body = {"charger_id": "505", "connector_id": 1, "id_tag": "ABC", "expiry_date": "2036-01-01T00:00:00Z"}
+    made = api.post(BASE, body, "application/json")
+    assert (made.status_code, made.json()["status"], made.json()["charger_id"]) == (201, "Inactive", "505")
+    page = f"{BASE}{made.json()['id']}/"
+    assert api.patch(page, {"id_tag": "DEF"}, "application/json").json()["id_tag"] == "DEF"
+    assert api.put(page, body, "application/json").json()["id_tag"] == "ABC"
+    assert [r["id"] for r in api.get(f"{BASE}?charger_id=505&connector_id=1").json()["results"]] == [
+        made.json()["id"]
+    ]
+    assert api.delete(page).status_code == 204 and not charger.reservations.exists()
+
+
+def test_a_reservation_of_nobody_is_refused_with_its_field(api):
+    answer = api.post(BASE, {"charger_id": "nobody", "connector_id": -1}, "application/json")
+    assert answer.status_code == 400
+    assert {"charger_id", "connector_id", "id_tag", "expiry_date"} <= set(answer.json()["fields"])
+
+
+def test_what_the_charger_holds_is_changed_by_commands_only(api):
+    page = f"{BASE}{a_reservation().pk}/"
+    for answer in (api.patch(page, {"id_tag": "DEF"}, "application/json"), api.delete(page)):
+        assert answer.status_code == 409 and "charger holds" in answer.json()["error"]
+
+
+def test_a_reservation_whose_time_is_over_has_expired(api):
+    over, active = a_reservation(seconds=-1), a_reservation()
+    for status, reservation in (("Expired", over), ("Active", active)):
+        listed = api.get(f"{BASE}?status={status}").json()["results"]
+        assert [(r["id"], r["status"]) for r in listed] == [(reservation.pk, status)]
+    assert api.delete(f"{BASE}{over.pk}/").status_code == 204
+
+
+def start(reservation, charger=None):
+    charger = charger or reservation.charger
+    tell(charger, "StartTransaction", **a_start(charger, reservationId=reservation.pk))
+    reservation.refresh_from_db()
+    return reservation.status
+
+
+def test_a_start_uses_its_reservation():
+    a_tag()
+    assert start(a_reservation()) == "Used"
+
+
+def test_a_start_that_is_refused_uses_nothing():
+    a_tag(status="Blocked")
+    assert start(a_reservation()) == "Active"
+
+
+def test_a_start_of_another_charger_uses_nothing():
+    a_tag()
+    assert start(a_reservation(), a_charger()) == "Active"
+
+
+@pytest.mark.parametrize(
+    ("connector", "status", "reserved", "left"),
+    [
+        (1, "Faulted", 1, "Cancelled"),
+        (1, "Unavailable", 1, "Cancelled"),
+        (0, "Faulted", 1, "Cancelled"),
+        (2, "Faulted", 1, "Active"),
+        (1, "Faulted", 0, "Active"),
+        (1, "Reserved", 1, "Active"),
+    ],
+)
+def test_a_connector_that_can_not_be_used_ends_its_reservation(connector, status, reserved, left):
+    reservation = a_reservation(connector_id=reserved)
+    told = {"connectorId": connector, "errorCode": "NoError", "status": status}
+    tell(reservation.charger, "StatusNotification", **told)
+    reservation.refresh_from_db()
+    assert reservation.status == left
+
+
+def test_an_old_notification_that_comes_late_ends_nothing():
+    reservation = a_reservation()
+    told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": "2025-01-01T00:00:00Z"}
+    tell(reservation.charger, "StatusNotification", **told)
+    reservation.refresh_from_db()
+    assert reservation.status == "Active"

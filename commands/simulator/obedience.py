@@ -1,26 +1,31 @@
 """How a simulated charger answers commands. Handlers are named after the action they answer."""
 
 import asyncio
-from datetime import UTC, datetime
 
 from ocpp.messages import MessageType, unpack
 from ocpp.routing import after, on
-from ocpp.v16 import ChargePoint, call, call_result
+from ocpp.v16 import call, call_result
 from ocpp.v16.enums import Action
+
+from commands.simulator.transfers import TransferringCharger
 
 # What it answers where there is nothing to do.
 ANSWERS = {
     Action.cancel_reservation: call_result.CancelReservation("Accepted"),
+    Action.certificate_signed: call_result.CertificateSigned("Accepted"),
     Action.clear_cache: call_result.ClearCache("Accepted"),
     Action.clear_charging_profile: call_result.ClearChargingProfile("Accepted"),
     Action.data_transfer: call_result.DataTransfer("UnknownVendorId"),
+    Action.delete_certificate: call_result.DeleteCertificate("NotFound"),
+    Action.get_installed_certificate_ids: call_result.GetInstalledCertificateIds("NotFound"),
+    Action.install_certificate: call_result.InstallCertificate("Rejected"),
     Action.get_composite_schedule: call_result.GetCompositeSchedule("Rejected"),
     Action.reserve_now: call_result.ReserveNow("Accepted"),
     Action.set_charging_profile: call_result.SetChargingProfile("Accepted"),
 }
 
 
-class ObedientCharger(ChargePoint):
+class ObedientCharger(TransferringCharger):
     """Answers every command, and does what it was told; its life is `commands.simulator.charger`'s."""
 
     def __init__(self, hardware, connection):
@@ -130,38 +135,33 @@ class ObedientCharger(ChargePoint):
     def trigger_message(self, requested_message, connector_id=None):
         return call_result.TriggerMessage("Accepted")
 
+    @on(Action.extended_trigger_message)
+    def extended_trigger_message(self, requested_message, connector_id=None):
+        return call_result.ExtendedTriggerMessage("Accepted")
+
     @after(Action.trigger_message)
     async def after_trigger_message(self, requested_message, connector_id=None):
-        connectors = [self.hardware.connector(connector_id)] if connector_id else self.hardware.connectors.values()
-        if requested_message == "BootNotification":
-            await self.boot()
-        elif requested_message == "Heartbeat":
-            await self.call(call.Heartbeat())
-        elif requested_message == "FirmwareStatusNotification":
+        if requested_message == "FirmwareStatusNotification":
             await self.call(call.FirmwareStatusNotification("Idle"))
-        elif requested_message == "DiagnosticsStatusNotification":
-            await self.call(call.DiagnosticsStatusNotification("Idle"))
-        for connector in filter(None, connectors):
-            if requested_message == "StatusNotification":
-                await self.tell(connector, connector.status)
-            elif requested_message == "MeterValues":
-                await self.measure(connector)
+        else:
+            await self.send_triggered(requested_message, connector_id)
 
-    @on(Action.get_diagnostics)
-    def get_diagnostics(self, location, **_):
-        return call_result.GetDiagnostics(f"diagnostics-{datetime.now(UTC):%Y%m%d}.log")
+    @after(Action.extended_trigger_message)
+    async def after_extended_trigger_message(self, requested_message, connector_id=None):
+        await self.send_triggered(requested_message, connector_id)
 
-    @after(Action.get_diagnostics)
-    async def after_get_diagnostics(self, location, **_):
-        for status in ("Uploading", "Uploaded"):
-            await self.call(call.DiagnosticsStatusNotification(status))
-
-    @on(Action.update_firmware)
-    def update_firmware(self, location, retrieve_date, **_):
-        return call_result.UpdateFirmware()
-
-    @after(Action.update_firmware)
-    async def after_update_firmware(self, location, retrieve_date, **_):
-        for status in ("Downloading", "Downloaded", "Installing", "Installed"):
-            await self.call(call.FirmwareStatusNotification(status))
-            await asyncio.sleep(1)
+    async def send_triggered(self, requested_message, connector_id):
+        wanted = [self.hardware.connector(connector_id)] if connector_id else self.hardware.connectors.values()
+        connectors = [connector for connector in wanted if connector]
+        senders = {
+            "BootNotification": lambda: [self.boot()],
+            "Heartbeat": lambda: [self.call(call.Heartbeat())],
+            "DiagnosticsStatusNotification": lambda: [self.call(call.DiagnosticsStatusNotification("Idle"))],
+            "LogStatusNotification": lambda: [self.call(call.LogStatusNotification("Idle", 0))],
+            "FirmwareStatusNotification": lambda: [self.call(call.SignedFirmwareStatusNotification("Idle", 0))],
+            "SignChargePointCertificate": lambda: [self.renew_certificate()],
+            "StatusNotification": lambda: [self.tell(c, c.status) for c in connectors],
+            "MeterValues": lambda: [self.measure(c) for c in connectors],
+        }
+        for sending in senders[requested_message]():
+            await sending

@@ -37,6 +37,23 @@ def test_a_simulated_charger_answers_every_command(live):
         process.wait(10)
 
 
+def test_a_simulated_charger_leaves_its_log_and_renews_its_certificate(live):
+    charger_id = an_id()
+    process = simulate(live, charger_id, "--pause", "600")
+    try:
+        eventually(lambda: charger_id in live.get("/api/ocpp/chargers/")["active_chargers"])
+        live.ask(charger_id, "GetDiagnostics", {})
+        live.ask(charger_id, "ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"})
+        of_charger = f"?charger_id={charger_id}"
+        eventually(lambda: live.get(f"/api/ocpp/uploads/{of_charger}")["results"][0]["size"])
+        certificates = f"/api/ocpp/certificates/{of_charger}&state=Accepted"
+        (made,) = eventually(lambda: live.get(certificates)["results"], 20)
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert made["common_name"] == charger_id and made["certificate_chain"].startswith("-----BEGIN CERTIFICATE")
+
+
 def test_what_a_lost_connection_left_open_is_stopped(live):
     process = simulate(live, charger_id := an_id(), "--pause", "0.2")
     try:
@@ -69,6 +86,13 @@ _PROFILE = {
     "chargingProfileKind": "Relative",
     "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16.0}]},
 }
+_FIRMWARE = {
+    "location": "ftp://example.org/fw",
+    "retrieveDateTime": "2030-01-01T00:00:00Z",
+    "signingCertificate": "PEM",
+    "signature": "c2ln",
+}
+_HASHES = {"hashAlgorithm": "SHA256", "issuerNameHash": "ab", "issuerKeyHash": "cd", "serialNumber": "1"}
 EVERY_COMMAND = {
     "CancelReservation": {"reservationId": 1},
     "ChangeAvailability": {"connectorId": 0, "type": "Operative"},
@@ -78,7 +102,7 @@ EVERY_COMMAND = {
     "DataTransfer": {"vendorId": "com.example"},
     "GetCompositeSchedule": {"connectorId": 1, "duration": 60},
     "GetConfiguration": {},
-    "GetDiagnostics": {"location": "https://example.org/upload"},
+    "GetDiagnostics": {"location": "ftp://example.org/upload"},
     "GetLocalListVersion": {},
     "RemoteStartTransaction": {"idTag": "DEMO-TAG", "connectorId": 1},
     "RemoteStopTransaction": {"transactionId": 0},
@@ -87,6 +111,13 @@ EVERY_COMMAND = {
     "SetChargingProfile": {"connectorId": 1, "csChargingProfiles": _PROFILE},
     "TriggerMessage": {"requestedMessage": "MeterValues", "connectorId": 1},
     "UnlockConnector": {"connectorId": 2},
-    "UpdateFirmware": {"location": "https://example.org/firmware", "retrieveDate": "2030-01-01T00:00:00Z"},
+    "UpdateFirmware": {"location": "ftp://example.org/firmware", "retrieveDate": "2030-01-01T00:00:00Z"},
+    "GetLog": {"logType": "SecurityLog", "log": {"remoteLocation": "ftp://example.org/"}},
+    "SignedUpdateFirmware": {"firmware": _FIRMWARE},
+    "ExtendedTriggerMessage": {"requestedMessage": "Heartbeat"},
+    "InstallCertificate": {"certificateType": "ManufacturerRootCertificate", "certificate": "PEM"},
+    "DeleteCertificate": {"certificateHashData": _HASHES},
+    "GetInstalledCertificateIds": {"certificateType": "ManufacturerRootCertificate"},
+    "CertificateSigned": {"certificateChain": "PEM"},
     "Reset": {"type": "Soft"},
 }

@@ -3,7 +3,7 @@ FROM python:3.13-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1
 WORKDIR /app
-RUN useradd --system --uid 10001 --no-create-home ocpp
+RUN useradd --system --uid 10001 --no-create-home ocpp && install -d -o ocpp -m 700 /files
 
 COPY requirements.txt .
 RUN pip install --disable-pip-version-check -r requirements.txt

@@ -10,19 +10,25 @@ from django_celery_results.admin import TaskResultAdmin as LibraryTaskResultAdmi
 from django_celery_results.models import GroupResult, TaskResult
 from rest_framework.exceptions import APIException
 
+from chargers import schemas
 from chargers.admin import ChargerAdmin, ReadOnly
+from commands.actions import local_list
 from commands.actions.table import ACTIONS
 from commands.asking import ask
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
 from commands.serializers import ChargingProfileSerializer
 from commands.tasks import BROKER_FAULTS
-from transactions.admin import TransactionAdmin
+from transactions.admin import ReservationAdmin, TransactionAdmin
 
+SIGN_CERTIFICATE = {"requestedMessage": "SignChargePointCertificate"}
 # What can be asked of many chargers at once from their list: name, what it says, action, payload.
 ON_CHARGERS = (
     ("trigger_boot", "Ask for a BootNotification", "TriggerMessage", {"requestedMessage": "BootNotification"}),
     ("trigger_status", "Ask for the status", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
     ("get_configuration", "Read the configuration", "GetConfiguration", {}),
+    ("get_diagnostics", "Fetch diagnostics", "GetDiagnostics", {}),
+    ("get_security_log", "Fetch the security log", "GetLog", {"logType": "SecurityLog"}),
+    ("renew_certificate", "Renew the certificate", "ExtendedTriggerMessage", SIGN_CERTIFICATE),
     ("operative", "Make operative", "ChangeAvailability", {"connectorId": 0, "type": "Operative"}),
     ("inoperative", "Make inoperative", "ChangeAvailability", {"connectorId": 0, "type": "Inoperative"}),
     ("clear_cache", "Clear the authorisation cache", "ClearCache", {}),
@@ -37,7 +43,7 @@ def _ask_all(request, wanted):
     for charger, action, payload in wanted:
         try:
             asked.append(ask(charger, action, payload, by=request.user.get_username()))
-        except (APIException, *BROKER_FAULTS) as error:
+        except (APIException, schemas.Violation, *BROKER_FAULTS) as error:
             messages.error(request, f"{charger}: {error}")
     if asked:
         where = reverse("admin:commands_command_changelist")
@@ -63,7 +69,28 @@ def stop_remotely(modeladmin, request, transactions):
     _ask_all(request, wanted)
 
 
-ChargerAdmin.actions = [*ChargerAdmin.actions, *(_action_on_chargers(*row) for row in ON_CHARGERS)]
+@admin.action(description="Send the local authorisation list", permissions=["change"])
+def send_local_list(modeladmin, request, chargers):
+    """A Full one, of all id tags."""
+    entries = local_list.wanted()
+    lists = {c: local_list.payload(local_list.FULL, entries, local_list.next_version(c)) for c in chargers}
+    _ask_all(request, [(charger, "SendLocalList", payload) for charger, payload in lists.items()])
+
+
+def _action_on_reservations(name, title, action):
+    @admin.action(description=title, permissions=["change"])
+    def run(modeladmin, request, reservations):
+        _ask_all(request, [(r.charger, action, {"reservationId": r.pk}) for r in reservations])
+
+    run.__name__ = name
+    return run
+
+
+ReservationAdmin.actions = [
+    _action_on_reservations("reserve_now", "Reserve at the charger", "ReserveNow"),
+    _action_on_reservations("cancel_reservation", "Cancel at the charger", "CancelReservation"),
+]
+ChargerAdmin.actions = [*ChargerAdmin.actions, *(_action_on_chargers(*row) for row in ON_CHARGERS), send_local_list]
 TransactionAdmin.actions = [*TransactionAdmin.actions, stop_remotely]
 
 

@@ -150,3 +150,33 @@ def test_a_profile_is_checked_like_one_over_rest(api):
     assert "must start at 0" in refused.content.decode()
     api.post(page, {"description": "night", "profile": json.dumps(PROFILE)})
     assert ChargingProfile.objects.get().profile == PROFILE
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("name", "action"), [("reserve_now", "ReserveNow"), ("cancel_reservation", "CancelReservation")]
+)
+def test_a_reservation_is_sent_and_cancelled(api, name, action):
+    reservation = Reservation.objects.create(
+        charger=a_charger(), connector_id=1, id_tag="ABC", expiry_date=datetime(2036, 1, 1, tzinfo=UTC)
+    )
+    asked = {"action": name, "_selected_action": [reservation.pk]}
+    api.post(reverse("admin:transactions_reservation_changelist"), asked)
+    command = Command.objects.get()
+    assert (command.action, command.payload["reservationId"]) == (action, reservation.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_local_list_is_sent_to_every_selected_charger(api):
+    a_tag("A")
+    asked = {"action": "send_local_list", "_selected_action": [a_charger().pk, a_charger().pk]}
+    api.post(reverse("admin:chargers_charger_changelist"), asked)
+    assert [c.payload["localAuthorizationList"][0]["idTag"] for c in Command.objects.all()] == ["A", "A"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_can_not_be_asked_is_said(api, settings):
+    settings.PUBLIC_URL = ""
+    asked = {"action": "get_diagnostics", "_selected_action": [a_charger().pk]}
+    page = api.post(reverse("admin:chargers_charger_changelist"), asked, follow=True).content.decode()
+    assert "PUBLIC_URL" in page and not Command.objects.exists()

@@ -12,7 +12,7 @@ from commands.asking import queue
 from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, CertificateRequest, Command
 
 # Where a charger did not tell its ConnectionTimeOut, the driver has this long to plug in; and the slack for both.
-CONNECTION_TIMEOUT = 300
+CONNECTION_TIMEOUT, LONGEST = 300, 86_400  # seconds
 SLACK = timedelta(minutes=1)
 TRIGGERED_FOR = timedelta(minutes=5)
 MOST_PROGRESS = 100
@@ -93,7 +93,7 @@ def link_remote_starts(calls, answers):
     asked = Command.objects.filter(
         charger__in={call.charger for call in calls}, action="RemoteStartTransaction", transaction=None
     )
-    recent = datetime.now(UTC) - timedelta(days=1)
+    recent = datetime.now(UTC) - timedelta(seconds=LONGEST) - SLACK
     waiting = [c for c in asked.filter(sent_at__gt=recent).select_related("charger").order_by("pk")]
     if not waiting:
         return
@@ -108,7 +108,7 @@ def link_remote_starts(calls, answers):
 
 def _connection_timeouts(commands):
     keys = ConfigurationKey.objects.filter(charger__in={c.charger_id for c in commands}, key="ConnectionTimeOut")
-    return {key.charger_id: int(key.value) for key in keys if (key.value or "").isdigit()}
+    return {key.charger_id: min(int(key.value), LONGEST) for key in keys if (key.value or "").isdecimal()}
 
 
 def _led_to(command, call, seconds):

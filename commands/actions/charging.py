@@ -84,7 +84,7 @@ def _warnings(profile, charger):
     limits = {"ChargeProfileMaxStackLevel": profile["stackLevel"]}
     limits["ChargingScheduleMaxPeriods"] = len(schedule["chargingSchedulePeriod"])
     for key in ConfigurationKey.objects.filter(charger=charger, key__in=limits):
-        if (key.value or "").isdigit() and limits[key.key] > int(key.value):
+        if (key.value or "").isdecimal() and limits[key.key] > int(key.value):
             yield f"The charger's {key.key} is {key.value}, this profile has {limits[key.key]}."
 
 

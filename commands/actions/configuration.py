@@ -20,7 +20,7 @@ def check_change(payload, charger):
     key, value = payload["key"], payload["value"]
     if key == AUTHORIZATION_KEY and not 16 <= len(value) <= 40:
         yield "An AuthorizationKey is 16 to 20 bytes: 32 to 40 hex digits, or as many characters."
-    if key == SECURITY_PROFILE and value.isdigit() and int(value) < (charger.security_profile or 0):
+    if key == SECURITY_PROFILE and value.isdecimal() and int(value) < (charger.security_profile or 0):
         # Security whitepaper A00.FR.005: never over OCPP.
         raise schemas.Violation("value", "A security profile can't be lowered over OCPP.", "")
     if ConfigurationKey.objects.filter(charger=charger, key=key, readonly=True).exists():

@@ -46,7 +46,7 @@ def check(payload, charger):
     if len({entry["idTag"].upper() for entry in entries}) < len(entries):
         yield "A tag stands twice in the list."
     limit = charger.configuration.filter(key="SendLocalListMaxLength").values_list("value", flat=True).first()
-    if (limit or "").isdigit() and len(entries) > int(limit):
+    if (limit or "").isdecimal() and len(entries) > int(limit):
         yield f"The charger's SendLocalListMaxLength is {limit}, this list has {len(entries)} tags."
 
 

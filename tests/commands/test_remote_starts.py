@@ -66,6 +66,13 @@ def test_the_charger_tells_how_long_a_driver_may_take():
     assert start(command.charger) == linked(command)
 
 
+@pytest.mark.parametrize("nonsense", ["9" * 400, "²", "-1", "", None])
+def test_a_timeout_that_makes_no_sense_spoils_no_start(nonsense):
+    command = a_remote_start(a_charger())
+    ConfigurationKey.objects.create(charger=command.charger, key="ConnectionTimeOut", value=nonsense)
+    assert start(command.charger) == linked(command)
+
+
 def test_an_offline_session_began_before_it_was_asked_for():
     command = a_remote_start(a_charger())
     start(command.charger, seconds=-3600)

@@ -3,7 +3,7 @@
 from django import forms
 from django.contrib import admin
 
-from chargers import keys, presence
+from chargers import gateway, keys, presence
 from chargers.models import (
     Charger,
     ConfigurationKey,
@@ -31,6 +31,13 @@ class ReadOnly:
 OURS = ["charger_id", "description", "boot_policy", "read_configuration_after_boot", "security_profile"]
 
 
+class Commandable:
+    """Actions that send commands are for those who may add commands."""
+
+    def has_command_permission(self, request):
+        return request.user.has_perm("commands.add_command")
+
+
 class ChargerForm(forms.ModelForm):
     new_authorization_key = forms.CharField(
         required=False,
@@ -48,7 +55,7 @@ class ChargerForm(forms.ModelForm):
 
     def save(self, commit=True):
         if self.cleaned_data["remove_authorization_key"] or self.cleaned_data["new_authorization_key"]:
-            self.instance.next_authorization_key_hash = ""
+            self.instance.next_authorization_key_hashes = []
         if "security_profile" in self.changed_data:
             self.instance.next_security_profile = None
         if self.cleaned_data["remove_authorization_key"]:
@@ -91,7 +98,7 @@ class InstalledCertificateInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Charger)
-class ChargerAdmin(admin.ModelAdmin):
+class ChargerAdmin(Commandable, admin.ModelAdmin):
     form = ChargerForm
     list_display = ["charger_id", "connected", "vendor", "model", "firmware_version", "last_seen", "last_boot_at"]
     list_filter = ["boot_policy", "registration_status", "vendor", "model", "firmware_version"]
@@ -109,6 +116,13 @@ class ChargerAdmin(admin.ModelAdmin):
 
     def get_readonly_fields(self, request, charger=None):
         return ["charger_id", *self.told] if charger else []
+
+    def save_model(self, request, charger, form, change):
+        super().save_model(request, charger, form, change)
+        if change and {"security_profile", "new_authorization_key", "remove_authorization_key"} & set(
+            form.changed_data
+        ):
+            gateway.close_socket(charger.charger_id, gateway.CHANGED, "Its key or security profile was changed")
 
     def get_changelist_instance(self, request):
         changelist = super().get_changelist_instance(request)

@@ -1,12 +1,12 @@
 """Who may open a socket: known chargers, with their key where they have one. Settled in batches, too."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
-from chargers import keys
+from chargers import keys, registry
 from chargers.models import Charger
 
 PATH = b"/ws/ocpp/"
@@ -26,11 +26,12 @@ class Knock:
     """A charger asks for a socket.
 
     `authorization` is the header as sent, b"" without one; `secured` says that it came over TLS, `subject` is
-    what its client certificate, verified by the server, is about: {"CN": …, "O": …}, or None without one.
+    what its client certificate, verified by the server, is about: {"CN": …, "O": …, "serial": hex digits}, or
+    None without one.
     """
 
     charger_id: str
-    authorization: bytes = b""
+    authorization: bytes = field(default=b"", repr=False)  # it holds the key
     secured: bool = False
     subject: dict | None = None
 
@@ -90,23 +91,25 @@ def _register(charger_ids):
 def _verdict(knock, charger):
     if charger is None:
         return Refused(404, f"Charger {knock.charger_id!r} is not known here.")
-    if charger.security_profile is None:
-        wanted = "Basic auth with the charger's id and its key is required."
-        return charger if not charger.authorization_key_hash or _has_key(knock, charger) else Refused(401, wanted)
-    for profile in (charger.security_profile, charger.next_security_profile):
-        if profile is not None and MEETS[profile](knock, charger):
-            if profile != charger.security_profile:
-                _raise(charger, profile)
-            return charger
-    return Refused(401, f"Charger {charger} must connect with security profile {charger.security_profile}.")
+    if _meets_next(knock, charger):
+        _raise(charger, charger.next_security_profile)
+    elif not MEETS[charger.security_profile](knock, charger):
+        return Refused(401, WANTED[charger.security_profile])
+    return charger
+
+
+def _meets_next(knock, charger):
+    """Whether it comes with the higher profile that it was told to use."""
+    wanted = charger.next_security_profile
+    return wanted is not None and wanted > (charger.security_profile or 0) and MEETS[wanted](knock, charger)
 
 
 def _has_key(knock, charger):
     """Whether it presents its key; once it uses the next one, the old one is gone (security whitepaper A01)."""
-    presented = knock.has_key(charger.authorization_key_hash, charger.next_authorization_key_hash)
-    if presented and presented != charger.authorization_key_hash:
-        charger.authorization_key_hash, charger.next_authorization_key_hash = presented, ""
-        charger.save(update_fields=["authorization_key_hash", "next_authorization_key_hash"])
+    following = charger.next_authorization_key_hashes
+    presented = knock.has_key(charger.authorization_key_hash, *following)
+    if presented in following:
+        charger.use_key(presented)
     return bool(presented)
 
 
@@ -117,16 +120,28 @@ def _raise(charger, profile):
 
 
 def _has_certificate(knock, charger):
-    """Its own, and its operator's (security whitepaper A00.FR.404, A00.FR.405)."""
+    """Its own, and its operator's (security whitepaper A00.FR.404, A00.FR.405).
+
+    One that was signed here is that of the charger it was signed for, whatever names others give themselves.
+    """
     if not knock.secured or knock.subject is None or settings.OCPP_CPO_NAME not in knock.subject.get("O", ""):
         return False
-    return knock.subject.get("CN") in charger.certificate_names
+    owner = registry.hooks["certificate_owner"](knock.subject.get("serial", ""))
+    return knock.subject.get("CN") in charger.certificate_names and owner in (None, charger.pk)
 
 
 # What a connection must show to be one of a security profile (security whitepaper §2.1); one profile at a time.
 MEETS = {
+    None: lambda knock, charger: not charger.authorization_key_hash or _has_key(knock, charger),
     0: lambda knock, charger: True,
     1: lambda knock, charger: not knock.secured and _has_key(knock, charger),
     2: lambda knock, charger: knock.secured and _has_key(knock, charger),
     3: _has_certificate,
+}
+BASIC = "Basic auth with the charger's id and its key"
+WANTED = {
+    None: f"{BASIC} is required.",
+    1: f"{BASIC} is required, without TLS (security profile 1).",
+    2: f"{BASIC} is required, over TLS (security profile 2).",
+    3: "A client certificate of this charger is required (security profile 3).",
 }

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from chargers import admission, frames, gateway, registry, schemas, sockets
 from chargers.inbox import Call
 from chargers.presence import Presence
+from chargers.recall import ANSWERED_ANEW
 from chargers.sockets import inbox
 
 logger = logging.getLogger(__name__)
@@ -204,7 +205,7 @@ class ChargerConsumer(AsyncConsumer):
             await self._write(answer)
 
     def _remember(self, call, answer):
-        if not frames.is_result(answer):
+        if call.action in ANSWERED_ANEW or not frames.is_result(answer):
             return
         self.answered.pop(call.message_id, None)
         self.answered[call.message_id] = (call.digest, answer)

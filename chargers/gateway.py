@@ -18,6 +18,7 @@ from chargers.redis import LONGEST_BLOCK, async_redis, sync_redis, waiting_redis
 
 logger = logging.getLogger(__name__)
 
+CHANGED = 4003  # close code: the charger must come again, with its new credentials
 KEEP = 3600  # seconds an event waits for its task, a mark that it has given up for late answers
 LEASE = 10  # seconds after which a task that shows no sign of life has been abandoned
 ENQUEUED = 20  # seconds after which a task that did not begin is believed lost by the broker

@@ -9,16 +9,10 @@ SECURITY_PROFILES = [
     (2, "2: Basic auth over TLS"),
     (3, "3: TLS with a client certificate"),
 ]
-# Not accepted: so the operator decided, or so the charger was told and has not booted again since.
-NOT_ACCEPTED = ~models.Q(boot_policy="Accepted") | ~models.Q(registration_status__in=["", "Accepted"])
-
-
-class ChargerQuerySet(models.QuerySet):
-    def named(self, name):
-        """Those that a certificate for `name` would be of, see `Charger.certificate_names`."""
-        return self.filter(
-            models.Q(charger_id=name) | models.Q(serial_number=name) | models.Q(charge_box_serial_number=name)
-        )
+# Not accepted: as its last BootNotification was answered or, before any, as the operator decided.
+NOT_ACCEPTED = models.Q(registration_status__in=["Pending", "Rejected"]) | (
+    models.Q(registration_status="") & ~models.Q(boot_policy="Accepted")
+)
 
 
 class Charger(models.Model):
@@ -27,13 +21,12 @@ class Charger(models.Model):
     charger_id = models.CharField(max_length=255, unique=True, help_text="As in its URL, compared as sent.")
     description = models.CharField(max_length=255, blank=True)
     authorization_key_hash = models.CharField(max_length=128, blank=True, editable=False)
-    next_authorization_key_hash = models.CharField(
-        max_length=128,
+    next_authorization_key_hashes = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
         blank=True,
         editable=False,
-        help_text="Sent to the charger, which may use it at any moment.",
-        default="",
-        db_default="",
+        help_text="Of keys sent to the charger, the latest last, each of which it may use at any moment.",
     )
     security_profile = models.PositiveSmallIntegerField(
         choices=SECURITY_PROFILES, null=True, blank=True, help_text="Left open, its key is asked for if it has one."
@@ -89,8 +82,6 @@ class Charger(models.Model):
     last_call_digest = models.CharField(max_length=32, blank=True, editable=False)
     last_answer = models.TextField(blank=True, editable=False)
 
-    objects = ChargerQuerySet.as_manager()
-
     class Meta:
         ordering = ["charger_id"]
         indexes = [models.Index(fields=["id"], name="chargers_not_accepted", condition=NOT_ACCEPTED)]
@@ -100,8 +91,20 @@ class Charger(models.Model):
 
     @property
     def standing(self):
-        """Accepted, Pending or Rejected: what holds now (OCPP 1.6 §4.2)."""
+        """Accepted, Pending or Rejected: on which terms commands may be sent to it (OCPP 1.6 §4.2)."""
         return self.registration_status or "Accepted" if self.boot_policy == "Accepted" else self.boot_policy
+
+    @property
+    def credentials(self):
+        """What it must show to be let in."""
+        return self.security_profile, self.authorization_key_hash
+
+    def use_key(self, hashed):
+        """`hashed`, which was among the next ones, is its key from now on; those that were sent before are over."""
+        following = self.next_authorization_key_hashes
+        self.next_authorization_key_hashes = following[following.index(hashed) + 1 :]
+        self.authorization_key_hash = hashed
+        self.save(update_fields=["authorization_key_hash", "next_authorization_key_hashes"])
 
     @property
     def certificate_names(self):

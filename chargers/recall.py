@@ -7,8 +7,9 @@ socket or on a new one (J §4.1.1, J errata 3.1).
 from chargers import frames, recordset
 from chargers.models import Charger
 
-# Their answer holds the current time: asked again, they are answered anew.
-ANSWERED_ANEW = {"BootNotification", "Heartbeat"}
+# Said again, these do no harm and are answered anew, with the time and the verdict of that moment. They don't push
+# out what must not be taken twice.
+ANSWERED_ANEW = {"Authorize", "BootNotification", "Heartbeat", "StatusNotification"}
 
 REMEMBER = """
 UPDATE chargers_charger c SET

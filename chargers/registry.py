@@ -4,7 +4,13 @@ A handler takes a batch of `chargers.inbox.Call`, from many chargers, within one
 one answer a call, in order: the CALLRESULT's payload, or a `frames.CallError` to refuse that one.
 """
 
+import logging
 from collections import defaultdict
+from functools import wraps
+
+from django.db import InterfaceError, OperationalError, transaction
+
+logger = logging.getLogger(__name__)
 
 actions = {}
 hooks = {}
@@ -14,6 +20,22 @@ followers = defaultdict(list)
 def handles(action):
     """Register the decorated batch function for an OCPP action."""
     return _into(actions, action)
+
+
+def spoils_nothing(follow):
+    """Make a follower that only keeps books beside the message: what it can't do is logged, the message stands."""
+
+    @wraps(follow)
+    def careful(calls, answers):
+        try:
+            with transaction.atomic():
+                follow(calls, answers)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # noqa: BLE001  (whatever chargers told before must not cost them this message)
+            logger.exception("%s failed after %s", follow.__qualname__, calls[0].action)
+
+    return careful
 
 
 def follows(action):

@@ -147,7 +147,7 @@ class ChargerSerializer(serializers.ModelSerializer):
         if "authorization_key" in attributes:
             key = attributes.pop("authorization_key")
             attributes["authorization_key_hash"] = keys.hashed(key) if key else ""
-            attributes["next_authorization_key_hash"] = ""
+            attributes["next_authorization_key_hashes"] = []
         if "security_profile" in attributes:
             attributes["next_security_profile"] = None
         return attributes

@@ -59,6 +59,12 @@ class ChargerViewSet(viewsets.ModelViewSet):
         active = {"active_chargers": sorted(presence.connected(every))}
         return Response(active | response.data)
 
+    def perform_update(self, serializer):
+        former = Charger.objects.get(pk=serializer.instance.pk)
+        charger = serializer.save()
+        if charger.credentials != former.credentials:
+            gateway.close_socket(charger.charger_id, gateway.CHANGED, "Its key or security profile was changed")
+
     def perform_destroy(self, charger):
         try:
             charger.delete()

@@ -51,7 +51,7 @@ def _ask_all(request, wanted):
 
 
 def _action_on_chargers(name, title, action, payload):
-    @admin.action(description=title, permissions=["change"])
+    @admin.action(description=title, permissions=["command"])
     def run(modeladmin, request, chargers):
         _ask_all(request, [(charger, action, payload) for charger in chargers])
 
@@ -59,26 +59,23 @@ def _action_on_chargers(name, title, action, payload):
     return run
 
 
-@admin.action(description="Stop remotely", permissions=["view"])
+@admin.action(description="Stop remotely", permissions=["command"])
 def stop_remotely(modeladmin, request, transactions):
-    """RemoteStopTransaction, for those who may also add commands."""
-    if not request.user.has_perm("commands.add_command"):
-        messages.error(request, "You may not send commands.")
-        return
+    """RemoteStopTransaction."""
     wanted = [(t.charger, "RemoteStopTransaction", {"transactionId": t.pk}) for t in transactions]
     _ask_all(request, wanted)
 
 
-@admin.action(description="Send the local authorisation list", permissions=["change"])
+@admin.action(description="Send the local authorisation list", permissions=["command"])
 def send_local_list(modeladmin, request, chargers):
     """A Full one, of all id tags."""
     entries = local_list.wanted()
-    lists = {c: local_list.payload(local_list.FULL, entries, local_list.next_version(c)) for c in chargers}
-    _ask_all(request, [(charger, "SendLocalList", payload) for charger, payload in lists.items()])
+    lists = ((c, local_list.payload(local_list.FULL, entries, local_list.next_version(c))) for c in chargers)
+    _ask_all(request, ((charger, "SendLocalList", payload) for charger, payload in lists))
 
 
 def _action_on_reservations(name, title, action):
-    @admin.action(description=title, permissions=["change"])
+    @admin.action(description=title, permissions=["command"])
     def run(modeladmin, request, reservations):
         _ask_all(request, [(r.charger, action, {"reservationId": r.pk}) for r in reservations])
 
@@ -126,7 +123,7 @@ class CommandAdmin(ReadOnly, admin.ModelAdmin):
 
     @admin.display(description="payload")
     def asked(self, command):
-        return json.dumps(ACTIONS[command.action].hide(command.payload), ensure_ascii=False)
+        return json.dumps(ACTIONS[command.action].shown(command.payload), ensure_ascii=False)
 
     @admin.display(description="outcome", ordering="outcome")
     def what_came_of_it(self, command):

@@ -1,10 +1,9 @@
 """Asking for a command: the row and its task in one step, or neither."""
 
-import hashlib
-
 import orjson
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.crypto import salted_hmac
 
 from chargers import registration, schemas
 from chargers.errors import Busy, Conflict
@@ -22,7 +21,8 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
     it. `columns` are further ones of the `Command`.
     """
     timeout = columns.get("timeout")
-    digest = _digest([charger.charger_id, action, payload, timeout] if request is None else request)
+    whole = [charger.charger_id, action, payload, timeout] if request is None else request
+    digest = _digest(whole) if idempotency_key else ""
     if idempotency_key and (earlier := _earlier(by, idempotency_key, digest)):
         return earlier
     if objection := registration.objection(charger, action):
@@ -63,7 +63,9 @@ def _row(charger, action, payload, columns):
 
 
 def _digest(request):
-    return hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """With a secret: a body may hold a key, which must not be guessed from what is kept here."""
+    content = orjson.dumps(request, option=orjson.OPT_SORT_KEYS)
+    return salted_hmac("idempotency", content, algorithm="sha256").hexdigest()
 
 
 def _earlier(by, idempotency_key, digest):
@@ -74,7 +76,7 @@ def _earlier(by, idempotency_key, digest):
 
 
 def _refuse_too_many(charger):
-    waiting = Command.objects.filter(charger=charger, state=QUEUED).count()
+    waiting = Command.objects.filter(charger=charger, state=QUEUED).exclude(requested_by=OURSELVES).count()
     if waiting >= settings.OCPP_QUEUE_LIMIT:
         raise Busy(
             f"{waiting} commands wait for charger {charger.charger_id} already.",

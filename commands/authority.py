@@ -46,6 +46,8 @@ def names_asked_for(csr_pem):
     names = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if len(names) != 1:
         raise Unsuitable("its subject needs one common name")
+    if not 0 < len(names[0].value) <= 64 or not names[0].value.isprintable():
+        raise Unsuitable("its common name must have 1 to 64 printable characters")
     return names[0].value, kind
 
 

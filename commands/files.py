@@ -1,5 +1,6 @@
 """The place where chargers fetch firmware and leave diagnostics and logs: unguessable URLs that expire."""
 
+import re
 import secrets
 import time
 
@@ -7,6 +8,7 @@ from django.conf import settings
 from django.core import signing
 
 SALT = "firmware"
+TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 UPLOADS, FIRMWARE = "/files/uploads/", "/files/firmware/"
 
 
@@ -16,11 +18,17 @@ def upload_url():
 
 
 def upload_token(url):
-    """The token in an `upload_url` of ours, None for a place of somebody else's."""
+    """The token in an `upload_url` of ours, None for a place of somebody else's.
+
+    Raises `ValueError` for one of ours that was not made here: it could be guessed.
+    """
     base = f"{settings.PUBLIC_URL}{UPLOADS}"
     if not settings.PUBLIC_URL or not url.startswith(base):
         return None
-    return url.removeprefix(base).partition("/")[0]
+    token = url.removeprefix(base).partition("/")[0]
+    if not TOKEN.fullmatch(token):
+        raise ValueError("this is not a place that was made here")
+    return token
 
 
 def firmware_url(firmware, expires_at):

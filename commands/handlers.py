@@ -1,21 +1,27 @@
 """What a charger's socket asks of commands, in batches like everything else it writes, and what follows a CALL."""
 
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+
+from django.db.models import Q
 
 from chargers import recordset
 from chargers.models import Charger, ConfigurationKey
-from chargers.registry import follows, handles, hook
-from chargers.times import AHEAD, read, wire
+from chargers.registry import follows, handles, hook, spoils_nothing
+from chargers.times import clock_is_off, read, wire
 from commands import authority
 from commands.actions import charging, transfers
 from commands.asking import queue
-from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, CertificateRequest, Command
+from commands.models import ANSWERED, CALL_ERROR, FINISHED, OURSELVES, QUEUED, SENT, CertificateRequest, Command
 
 # Where a charger did not tell its ConnectionTimeOut, the driver has this long to plug in; and the slack for both.
 CONNECTION_TIMEOUT, LONGEST = 300, 86_400  # seconds
 SLACK = timedelta(minutes=1)
+CLOCKS_DIFFER = timedelta(minutes=10)
 TRIGGERED_FOR = timedelta(minutes=5)
 MOST_PROGRESS = 100
+RECENT = 5  # transfers among which the one that a notification tells of is looked for
+REFUSALS = ("Rejected", "InvalidCertificate", "RevokedCertificate")
 
 CLAIM = """
 UPDATE commands_command c SET state = 'sent', sent_at = now(), claim_token = s.token
@@ -46,12 +52,20 @@ def late_reply(replies):
 
 def _keep(charger, task_id, event):
     asked = Command.objects.filter(charger_id=charger, task_id=task_id).exclude(state=QUEUED)
+    if event["type"] == "reply":
+        event = event | {"payload": _hidden(asked.first(), event["payload"])}
     told = {"response": event["payload"]} if event["type"] == "reply" else {"error": event["error"]}
     # In time, but Redis was away: its task finds it when it gives up waiting.
     if not asked.filter(state=SENT, response=None, error=None).update(**told):
         unanswered = asked.filter(state=FINISHED, late_response=None).exclude(outcome__in=[ANSWERED, CALL_ERROR])
         unanswered.update(late_response=event.get("payload", event.get("error")))
     return asked.exists()
+
+
+def _hidden(command, response):
+    from commands.actions.table import ACTIONS
+
+    return ACTIONS[command.action].hide_response(response) if command else response
 
 
 @hook("triggered")
@@ -80,48 +94,55 @@ def _may_have_been_accepted(command):
 
 
 @follows("BootNotification")
+@spoils_nothing
 def read_configuration(calls, answers):
     """Nothing is sent after boot unless it is switched on for the charger."""
     accepted = {c.charger for c, answer in zip(calls, answers, strict=True) if answer["status"] == "Accepted"}
-    for charger in Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True):
+    switched_on = Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True)
+    waiting = Command.objects.filter(requested_by=OURSELVES, action="GetConfiguration").exclude(state=FINISHED)
+    for charger in switched_on.exclude(pk__in=waiting.values("charger")):
         queue(charger, "GetConfiguration", {})
 
 
 @follows("StartTransaction")
+@spoils_nothing
 def link_remote_starts(calls, answers):
     """A RemoteStartTransaction has led to the transaction that its charger starts next with that tag."""
     asked = Command.objects.filter(
         charger__in={call.charger for call in calls}, action="RemoteStartTransaction", transaction=None
     )
     recent = datetime.now(UTC) - timedelta(seconds=LONGEST) - SLACK
-    waiting = [c for c in asked.filter(sent_at__gt=recent).select_related("charger").order_by("pk")]
-    if not waiting:
-        return
+    waiting = defaultdict(list)
+    for command in asked.filter(sent_at__gt=recent).select_related("charger").order_by("pk"):
+        waiting[command.charger_id].append(command)
     timeouts = _connection_timeouts(waiting)
     for call, answer in zip(calls, answers, strict=True):
-        led = (c for c in waiting if _led_to(c, call, timeouts.get(c.charger_id, CONNECTION_TIMEOUT)))
-        command = next(led, None)
+        seconds = timeouts.get(call.charger, CONNECTION_TIMEOUT)
+        led = [c for c in waiting[call.charger] if _led_to(c, call, seconds)]
+        command = next((c for c in led if "connectorId" in c.payload), led[0] if led else None)
         if command and not Command.objects.filter(transaction=answer["transactionId"]).exists():
-            waiting.remove(command)
+            waiting[call.charger].remove(command)
             _link(command, call, answer["transactionId"])
 
 
-def _connection_timeouts(commands):
-    keys = ConfigurationKey.objects.filter(charger__in={c.charger_id for c in commands}, key="ConnectionTimeOut")
+def _connection_timeouts(chargers):
+    if not chargers:
+        return {}
+    keys = ConfigurationKey.objects.filter(charger__in=list(chargers), key="ConnectionTimeOut")
     return {key.charger_id: min(int(key.value), LONGEST) for key in keys if (key.value or "").isdecimal()}
 
 
 def _led_to(command, call, seconds):
     """By charger, tag and connector; neither too late, nor begun before it was asked for (an offline session)."""
     request, asked = call.payload, command.payload
-    began = read(request["timestamp"]) or call.received_at
+    off = clock_is_off(request["timestamp"], call.received_at)
+    began = call.received_at if off else read(request["timestamp"])
     return (
-        command.charger_id == call.charger
-        and _may_have_been_accepted(command)
+        _may_have_been_accepted(command)
         and asked["idTag"].upper() == request["idTag"].upper()
         and asked.get("connectorId", request["connectorId"]) == request["connectorId"]
         and call.received_at <= command.sent_at + timedelta(seconds=seconds) + SLACK
-        and began >= command.sent_at - AHEAD
+        and began >= command.sent_at - CLOCKS_DIFFER
     )
 
 
@@ -135,6 +156,7 @@ def _follow_transfer(notification, action):
     """Note in the command what its charger notifies of it, also after a reboot."""
 
     @follows(notification)
+    @spoils_nothing
     def follow(calls, answers):
         for call in calls:
             if command := _transfer_of(call, action):
@@ -144,14 +166,15 @@ def _follow_transfer(notification, action):
 
 def _transfer_of(call, action):
     """The command a notification tells of: by its request id, else the latest one that is not at its end."""
+    if call.payload["status"] == "Idle" and "requestId" not in call.payload:
+        return None
     commands = Command.objects.select_for_update().filter(charger=call.charger, action=action)
     if (request_id := call.payload.get("requestId")) is not None:
         return commands.filter(request_id=request_id).first()
-    latest = commands.exclude(state=QUEUED).filter(sent_at__isnull=False).first()
-    if latest is None or call.payload["status"] == "Idle":
-        return None
-    over = latest.progress and latest.progress[-1]["status"] in transfers.ENDS
-    return None if over or latest.outcome in (CALL_ERROR,) else latest
+    sent = commands.filter(sent_at__isnull=False).exclude(outcome=CALL_ERROR)[:RECENT]
+    latest = next((c for c in sent if c.outcome != ANSWERED or c.status not in REFUSALS), None)
+    over = latest and latest.progress and latest.progress[-1]["status"] in transfers.ENDS
+    return None if over else latest
 
 
 for _notification, _action in transfers.TELLS_OF.items():
@@ -172,6 +195,7 @@ def _request(call):
     try:
         kept.common_name = authority.names_asked_for(csr)[0][:255]
         _refuse_foreign_name(call.charger, kept.common_name)
+        _refuse_second(call.charger)
     except authority.Unsuitable as error:
         kept.state, kept.error = CertificateRequest.REJECTED, str(error)
     return kept
@@ -179,6 +203,24 @@ def _request(call):
 
 def _refuse_foreign_name(charger, name):
     """A certificate opens the door of whoever has its name: that must be this charger, and no other."""
-    owners = [c.pk for c in Charger.objects.named(name)]
-    if owners != [charger]:
-        raise authority.Unsuitable(f"{name!r} is not the serial number or id of this charger alone")
+    own = Charger.objects.get(pk=charger)
+    if name not in own.certificate_names:
+        raise authority.Unsuitable(f"{name!r} is not the serial number or id of this charger")
+    if Charger.objects.filter(charger_id=name).exclude(pk=charger).exists():
+        raise authority.Unsuitable(f"{name!r} is the id of another charger")
+
+
+def _refuse_second(charger):
+    """One at a time: a charger that repeats itself must not fill the queue."""
+    waiting = Q(state=CertificateRequest.RECEIVED) | Q(
+        state=CertificateRequest.SIGNED, command__state__in=[QUEUED, SENT]
+    )
+    if CertificateRequest.objects.filter(waiting, charger=charger).exists():
+        raise authority.Unsuitable("a certificate for this charger is on its way already")
+
+
+@hook("certificate_owner")
+def certificate_owner(serial):
+    """Primary key of the charger for which the certificate with this serial number (hex) was signed here, or None."""
+    number = serial.lower().lstrip("0")
+    return CertificateRequest.objects.filter(serial_number=number).values_list("charger", flat=True).first()

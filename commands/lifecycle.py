@@ -98,7 +98,7 @@ def _wait_to_be_sent(command):
         if objection := registration.objection(command.charger, command.action):
             error = {"code": "NotAccepted", "description": objection, "details": {}}
             return _finish(command, CANCELLED, error=error)
-        gateway.send(holder, task_id, command.action, command.payload)
+        gateway.send(holder, task_id, command.action, _with_database(getattr, command, "payload"))
         event = gateway.next_event(task_id, min(UNACKNOWLEDGED, left))
         command = _with_database(_reloaded, command)
         if event and event["type"] in _ENDINGS:  # it was written, though we were not told
@@ -141,7 +141,7 @@ def _end(command, event):
 
 
 def _replied(command, event):
-    response = event["payload"]
+    response = ACTIONS[command.action].hide_response(event["payload"])
     try:
         schemas.check(f"{command.action}Response", response)
     except schemas.Violation as violation:
@@ -162,8 +162,8 @@ def _finish(command, outcome, **recorded):
     """Record the outcome and tell whoever waits; the command as it then stands in the books."""
     if outcome in SILENT and settings.OCPP_SIMULATE_RESPONSES:
         recorded |= {"simulated": True, "simulated_response": ACTIONS[command.action].simulated}
+    recorded = {"response": None, "error": None, **recorded}
     recorded |= {"state": FINISHED, "outcome": outcome, "finished_at": datetime.now(UTC)}
-    recorded["payload"] = ACTIONS[command.action].hide(command.payload)
     command = _with_database(_record, command, recorded)
     if command.state == FINISHED:
         gateway.announce_finished(command.task_id)
@@ -173,20 +173,24 @@ def _finish(command, outcome, **recorded):
 def _record(command, recorded):
     """Write the end of a command that is still in the state we know; ours loses against another's."""
     with transaction.atomic():
-        ours = Command.objects.filter(pk=command.pk, state=command.state).update(**recorded)
-        asked, command = command.payload, _reloaded(command)
-        if ours and command.outcome == ANSWERED:
-            shown, command.payload = command.payload, asked
+        as_we_know_it = Command.objects.filter(pk=command.pk, state=command.state)
+        if recorded["outcome"] in SILENT:  # an answer that came at the last moment is taken instead
+            as_we_know_it = as_we_know_it.filter(response=None, error=None)
+        ours = as_we_know_it.update(**recorded)
+        command = _reloaded(command)
+        if ours:
             _apply(command)
-            command.payload = shown
+        if ours and (hide := ACTIONS[command.action].hide):
+            Command.objects.filter(pk=command.pk).update(payload=hide(command.payload))
     return command
 
 
 def _apply(command):
     """What the charger's answer changes. An answer that makes no sense there is still the answer."""
+    row = ACTIONS[command.action]
     try:
         with transaction.atomic():
-            ACTIONS[command.action].answered(command)
+            (row.answered if command.outcome == ANSWERED else row.not_taken)(command)
     except (OperationalError, InterfaceError):
         raise
     except Exception:  # noqa: BLE001  (from whatever a charger may answer)
@@ -194,11 +198,16 @@ def _apply(command):
 
 
 def _find(task_id):
-    return Command.objects.select_related("charger").filter(task_id=task_id).first()
+    return _commands().filter(task_id=task_id).first()
 
 
 def _reloaded(command):
-    return Command.objects.select_related("charger").get(pk=command.pk)
+    return _commands().get(pk=command.pk)
+
+
+def _commands():
+    """Without payloads, which may be large: one is read when it is sent, and when its answer needs it."""
+    return Command.objects.select_related("charger").defer("payload")
 
 
 def _is_first(command):
@@ -208,7 +217,7 @@ def _is_first(command):
 
 def _following(command):
     unfinished = Command.objects.filter(charger_id=command.charger_id).exclude(state=FINISHED)
-    return unfinished.select_related("charger").order_by("pk").first()
+    return unfinished.select_related("charger").defer("payload").order_by("pk").first()
 
 
 def _with_database(operation, *arguments):

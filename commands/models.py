@@ -90,7 +90,10 @@ class Command(models.Model):
         null=True, blank=True, editable=False, help_text="By which the charger's notifications name it."
     )
     progress = OrderedJSONField(
-        default=list, db_default="[]", editable=False, help_text="What the charger notified since: status, at."
+        default=list,
+        db_default=models.Value([], OrderedJSONField()),
+        editable=False,
+        help_text="What the charger notified since: status, at.",
     )
     follows = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, related_name="followed_by", help_text="What made us send it."
@@ -130,7 +133,7 @@ class Command(models.Model):
             models.Index(fields=["action", "-id"], name="commands_by_action"),
             models.Index(fields=["outcome", "-id"], name="commands_by_outcome"),
             models.Index(
-                fields=["charger", "-id"],
+                fields=["charger", "sent_at"],
                 name="remote_starts_without_sequel",
                 condition=models.Q(action="RemoteStartTransaction", transaction=None),
             ),
@@ -202,7 +205,7 @@ class CertificateRequest(models.Model):
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=RECEIVED)
     error = models.TextField(blank=True)
     certificate_chain = models.TextField(blank=True)
-    serial_number = models.CharField(max_length=40, blank=True)
+    serial_number = models.CharField(max_length=40, blank=True, db_index=True)
     not_after = models.DateTimeField(null=True, blank=True)
     command = models.OneToOneField(Command, models.SET_NULL, null=True, blank=True)
     received_at = models.DateTimeField()
@@ -235,7 +238,7 @@ class Firmware(models.Model):
         return self.file.name.rpartition("/")[2]
 
 
-def _upload_path(upload, filename):
+def upload_path(upload, filename):
     return f"uploads/{upload.token}/{filename}"
 
 
@@ -246,7 +249,7 @@ class Upload(models.Model):
     command = models.OneToOneField(Command, models.CASCADE, related_name="upload")
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="uploads")
     expires_at = models.DateTimeField()
-    file = models.FileField(upload_to=_upload_path, blank=True, max_length=400)
+    file = models.FileField(upload_to=upload_path, blank=True, max_length=400)
     size = models.BigIntegerField("size (bytes)", null=True, blank=True)
     received_at = models.DateTimeField(null=True, blank=True)
 

@@ -4,6 +4,7 @@ import logging
 
 from django.db import transaction
 
+from chargers import schemas
 from commands import authority
 from commands.asking import queue
 from commands.models import CertificateRequest
@@ -24,7 +25,8 @@ def sign_waiting():
 def _sign(request):
     try:
         certificate, chain = authority.sign(request.csr)
-    except (authority.Unsuitable, OSError, ValueError) as error:
+        schemas.check("CertificateSigned", {"certificateChain": chain})
+    except Exception as error:  # noqa: BLE001  (an authority of somebody's own may be wrong in many ways)
         logger.error("The certificate of %s could not be signed: %s", request.charger, error)
         request.state, request.error = CertificateRequest.FAILED, str(error)
     else:

@@ -30,7 +30,8 @@ def sweep():
     now = datetime.now(UTC)
     settled = now - timedelta(seconds=3 * INTERVAL)  # younger ones are on their way by themselves
     too_long_ago = now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT)
-    unfinished = Command.objects.exclude(state=FINISHED).select_related("charger")
+    # Without their payloads: a local list may be large, and there may be one for every charger.
+    unfinished = Command.objects.exclude(state=FINISHED).select_related("charger").defer("payload")
     own = Q(requested_by=OURSELVES)  # nobody has enqueued these
     first = list(
         unfinished.filter(own | Q(created_at__lt=settled)).order_by("charger_id", "pk").distinct("charger_id")
@@ -56,11 +57,13 @@ def _sweep_on_and_on():
     while True:
         try:
             if gateway.first_in("sweep", INTERVAL):
-                sign_waiting()
                 if abandoned := sweep():
                     logger.info("%s commands that had no task are taken up", len(abandoned))
+                sign_waiting()
         except (DatabaseError, *BROKER_FAULTS) as error:
             logger.warning("The sweep waits: %s", error)
+        except Exception:  # noqa: BLE001  (without it nothing that was abandoned would ever end)
+            logger.exception("The sweep goes on")
         finally:
             connection.close()
         time.sleep(INTERVAL)

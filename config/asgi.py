@@ -13,6 +13,10 @@ from django.conf import settings  # noqa: E402
 
 from chargers.consumers import ChargerConsumer  # noqa: E402  (models are loaded by now)
 
+# Where files are sent, and how many bytes a body may have elsewhere.
+FILES = ("/files/uploads/", "/api/ocpp/firmware/", "/admin/commands/firmware/")
+LARGEST_BODY = 8 * 2**20
+
 charger = ChargerConsumer.as_asgi()
 
 
@@ -21,10 +25,27 @@ async def application(scope, receive, send):
     if scope["type"] == "websocket":
         await charger(scope, receive, send)
     elif scope["type"] == "http":
-        await django(_keeping_slashes(scope), _limited(receive), send)
+        limit = settings.OCPP_LARGEST_FILE if scope["path"].startswith(FILES) else LARGEST_BODY
+        if _announced(scope) > limit:
+            await _refuse_body(send, limit)
+        else:
+            await django(_keeping_slashes(scope), _limited(receive, limit), send)
 
 
-def _limited(receive):
+def _announced(scope):
+    """The length of the body as its client says, in bytes."""
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0
+
+
+async def _refuse_body(send, limit):
+    said = f'{{"error": "The body is too large: at most {limit // 2**20} MiB are taken here."}}'.encode()
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": said})
+
+
+def _limited(receive, limit):
     """A body that grows too large ends as if the client had gone: Django spools it to disk before any view."""
     received = 0
 
@@ -32,7 +53,7 @@ def _limited(receive):
         nonlocal received
         event = await receive()
         received += len(event.get("body", b""))
-        return event if received <= settings.OCPP_LARGEST_FILE else {"type": "http.disconnect"}
+        return event if received <= limit else {"type": "http.disconnect"}
 
     return limited
 

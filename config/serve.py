@@ -46,9 +46,10 @@ def _with(app, extra):
 
 
 def _subject(certificate):
-    """{"CN": …, "O": …} of what `ssl` tells of a certificate."""
+    """{"CN": …, "O": …, "serial": hex digits} of what `ssl` tells of a certificate."""
     names = {"commonName": "CN", "organizationName": "O"}
-    return {names[name]: value for rdn in certificate["subject"] for name, value in rdn if name in names}
+    told = {names[name]: value for rdn in certificate["subject"] for name, value in rdn if name in names}
+    return told | {"serial": certificate["serialNumber"]}
 
 
 def tls_context(config, default):

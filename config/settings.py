@@ -57,7 +57,7 @@ OCPP_BOOT_RETRY_INTERVAL = _positive("OCPP_BOOT_RETRY_INTERVAL", 60)
 # Python modules that register functions for DataTransfer, see chargers.vendors.
 OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
-OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system")
+OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=validate.Length(min=1, max=64))
 # --- files -----------------------------------------------------------------------------------
 # Firmware, uploads and the certificate authority. With several machines: a place that all of them share.
 MEDIA_ROOT = Path(_read(env.str, "FILES_DIR", str(BASE_DIR / ".run" / "files")))

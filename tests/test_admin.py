@@ -35,6 +35,9 @@ def books():
     tell(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
     tell(charger, "StopTransaction", transactionId=-1, meterStop=1, timestamp=NOON)
     a_tag("OTHER")
+    UnknownIdTag.objects.create(
+        id_tag="ABC", charger=charger, first_seen=datetime.now(UTC), last_seen=datetime.now(UTC), presented=1
+    )
     a_command(
         charger, state="finished", outcome="timed_out", simulated=True, simulated_response={"status": "Accepted"}
     )

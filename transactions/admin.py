@@ -1,11 +1,12 @@
 """Transactions, their readings, and id tags in the admin."""
 
 from django.contrib import admin, messages
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from chargers.admin import ReadOnly
+from chargers.admin import Commandable, ReadOnly
+from chargers.models import Connector
 from transactions import stops
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
@@ -39,7 +40,7 @@ class UnknownIdTagAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(admin.ModelAdmin):
+class ReservationAdmin(Commandable, admin.ModelAdmin):
     list_display = ["id", "charger", "connector_id", "id_tag", "status", "expiry_date", "ended_because"]
     list_filter = ["state"]
     search_fields = ["=id", "charger__charger_id", "id_tag", "parent_id_tag"]
@@ -79,11 +80,19 @@ class SuspiciousFilter(admin.SimpleListFilter):
     parameter_name = "suspicious"
 
     def lookups(self, request, model_admin):
-        return [("superseded", "Superseded, without a stop"), ("skew", "Clock skew"), ("closed", "Closed by hand")]
+        return [
+            ("superseded", "Superseded, without a stop"),
+            ("free", "Ongoing, though its connector is free"),
+            ("skew", "Clock skew"),
+            ("closed", "Closed by hand"),
+        ]
 
     def queryset(self, request, transactions):
+        place = {"charger": OuterRef("charger"), "connector_id": OuterRef("connector_id")}
+        free = Connector.objects.filter(**place, status="Available")
         asked = {
             "superseded": Q(stop_received_at=None, superseded_by__isnull=False),
+            "free": Q(stop_received_at=None, closed_at=None) & Exists(free),
             "skew": Q(clock_skew=True),
             "closed": Q(closed_at__isnull=False),
         }
@@ -98,7 +107,7 @@ def close_by_hand(modeladmin, request, transactions):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(ReadOnly, admin.ModelAdmin):
+class TransactionAdmin(Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["id", "charger", "connector_id", "id_tag", "status", "start_time", "stop_time", "energy_kwh"]
     list_filter = [OngoingFilter, SuspiciousFilter, "stop_reason", "id_tag_status"]
     actions = [close_by_hand]

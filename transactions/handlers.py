@@ -3,16 +3,16 @@
 from collections import Counter, defaultdict
 
 import orjson
+from django.db import transaction as database
 from django.db.models.functions import Upper
 
 from chargers import recordset
 from chargers.registry import follows, handles
 from chargers.times import bounded, clock_is_off, said
 from transactions import readings, stops
-from transactions.models import IdTag, OrphanStop, Transaction
+from transactions.models import ENDS_A_RESERVATION, IdTag, OrphanStop, Transaction
 
 NATURAL_KEY = ["charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start"]
-ENDS_A_RESERVATION = ("Faulted", "Unavailable")
 
 UNKNOWN = """
 INSERT INTO transactions_unknownidtag AS u (id_tag, charger_id, first_seen, last_seen, presented)
@@ -22,7 +22,8 @@ ON CONFLICT (upper(id_tag)) DO UPDATE SET
     charger_id = excluded.charger_id, last_seen = excluded.last_seen, presented = u.presented + 1
 """
 
-# Of two that are under way on one connector the later start is the real one, in whichever order they were told.
+# Of two that are under way on one connector the later start is the real one, in whichever order they were told. Where
+# a clock can't be right, when it was told counts.
 SUPERSEDE = """
 UPDATE transactions_transaction older SET superseded_by_id = newer.id
 FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), transactions_transaction newer
@@ -30,7 +31,8 @@ WHERE newer.charger_id = s.charger AND newer.connector_id = s.connector_id
     AND newer.stop_received_at IS NULL AND newer.closed_at IS NULL
     AND older.charger_id = s.charger AND older.connector_id = s.connector_id
     AND older.stop_received_at IS NULL AND older.closed_at IS NULL AND older.superseded_by_id IS NULL
-    AND (older.start_time, older.id) < (newer.start_time, newer.id)
+    AND (CASE WHEN older.clock_skew THEN older.start_received_at ELSE older.start_time END, older.id)
+      < (CASE WHEN newer.clock_skew THEN newer.start_received_at ELSE newer.start_time END, newer.id)
 """
 
 USE_RESERVATION = """
@@ -44,7 +46,7 @@ UPDATE transactions_reservation r SET
     state = 'Cancelled', ended_because = 'connector ' || s.connector_id || ' ' || s.status
 FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, timestamp timestamptz)
 WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.connector_id IN (0, r.connector_id)
-    AND s.timestamp >= r.created_at
+    AND s.timestamp >= r.created_at - interval '5 minutes'
 """
 
 
@@ -64,7 +66,8 @@ def _infos(calls):
         {"id_tag": call.payload["idTag"], "charger": call.charger, "seen": call.received_at}
         for _, call in sorted(unknown.items())
     ]
-    recordset.execute(UNKNOWN, rows)
+    # After the commit, by itself: writers that meet the same unknown tags must not wait for each other's batches.
+    database.on_commit(lambda: recordset.execute(UNKNOWN, rows), robust=True)
     return {tag: IdTag.info(known, tag) for tag in presented}
 
 
@@ -95,8 +98,15 @@ def _with_limits(calls, verdicts):
     # Locked, so that a start of the same tag in another process is counted first or after.
     limited = tags.filter(key__in={call.payload["idTag"].upper() for call in calls}).select_for_update(of=("self",))
     limits = {tag.key: tag.concurrent_limit for tag in limited.order_by("pk")}
-    under_way = _under_way(limits)
-    return [_within(call, verdict, limits, under_way) for call, verdict in zip(calls, verdicts, strict=True)]
+    under_way, known = _under_way(limits), _known_starts(calls) if limits else {}
+    return [_within(call, verdict, limits, under_way, known) for call, verdict in zip(calls, verdicts, strict=True)]
+
+
+def _known_starts(calls):
+    """{natural key: verdict given} of those that are sent again."""
+    raw = {call.payload["timestamp"][:64] for call in calls}
+    same = Transaction.objects.filter(charger__in={call.charger for call in calls}, raw_start_time__in=raw)
+    return {tuple(natural): status for status, *natural in same.values_list("id_tag_status", *NATURAL_KEY)}
 
 
 def _under_way(limits):
@@ -110,12 +120,16 @@ def _under_way(limits):
     return found
 
 
-def _within(call, verdict, limits, under_way):
+def _within(call, verdict, limits, under_way, known):
     key = call.payload["idTag"].upper()
     if key not in limits or verdict["status"] != "Accepted":
         return verdict
     own = _natural_key(_started(call, ""))
-    if len(under_way[key] - {own}) >= limits[key]:
+    if known.get(own) == "Accepted":
+        return verdict
+    # What is under way on the same connector is superseded by this start.
+    elsewhere = {natural for natural in under_way[key] if natural[:2] != own[:2]}
+    if len(elsewhere) >= limits[key]:
         return verdict | {"status": "ConcurrentTx"}
     under_way[key].add(own)
     return verdict
@@ -167,7 +181,7 @@ def stop_transaction(calls):
         if transaction and transaction.stop_received_at is None:
             closing.setdefault(transaction, call)
     stops.store(closing)
-    OrphanStop.objects.bulk_create(_orphan(c) for c, t in zip(calls, stopped, strict=True) if t is None)
+    _keep_orphans([_orphan(call) for call, t in zip(calls, stopped, strict=True) if t is None])
     infos = _infos(calls)
     owners = IdTag.known({t.id_tag for t in stopped if t})
     return [_stop_answer(call, t, infos, owners) for call, t in zip(calls, stopped, strict=True)]
@@ -191,6 +205,16 @@ def _stop_answer(call, transaction, infos, owners):
         if not owner or not group or owner.parent_id_tag.upper() != group:
             info = info | {"status": "Invalid"}
     return {"idTagInfo": info}
+
+
+def _keep_orphans(orphans):
+    """Each once: a charger that sends the same stop again has not stopped twice."""
+    if orphans:
+        same = OrphanStop.objects.filter(
+            charger__in={orphan.charger_id for orphan in orphans}, payload__in={orphan.payload for orphan in orphans}
+        )
+        kept = set(same.values_list("charger_id", "payload"))
+        OrphanStop.objects.bulk_create(o for o in orphans if (o.charger_id, o.payload) not in kept)
 
 
 def _orphan(call):

@@ -12,6 +12,7 @@ from chargers.inbox import Call
 from chargers.models import Charger
 from chargers.times import said, wire
 
+ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13
 MOST = 2**31 - 1  # what an integer of OCPP can hold
 
 
@@ -46,6 +47,11 @@ class IdTag(models.Model):
 
     def __str__(self):
         return self.id_tag
+
+    def save(self, *args, **kwargs):
+        """It is not unknown any more."""
+        super().save(*args, **kwargs)
+        UnknownIdTag.objects.filter(id_tag__iexact=self.id_tag).delete()
 
     def verdict(self):
         """What a charger is told: `Blocked` before `Expired` where a tag is both."""
@@ -93,9 +99,9 @@ class UnknownIdTag(models.Model):
 
     def accept(self):
         """The `IdTag` it becomes; one that was made meanwhile stays as it is."""
-        tag = IdTag.objects.filter(id_tag__iexact=self.id_tag).first() or IdTag.objects.create(id_tag=self.id_tag)
-        self.delete()
-        return tag
+        known = IdTag.objects.filter(id_tag__iexact=self.id_tag).first() or IdTag(id_tag=self.id_tag)
+        known.save()
+        return known
 
 
 class TransactionQuerySet(models.QuerySet):
@@ -179,6 +185,10 @@ class Transaction(models.Model):
     @property
     def is_accepted(self):
         return self.id_tag_status == "Accepted"
+
+    @property
+    def meter_ran_backwards(self):
+        return self.meter_stop is not None and self.meter_stop < self.meter_start
 
     @property
     def duration_seconds(self):

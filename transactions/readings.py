@@ -67,8 +67,8 @@ def _row(call, connector_id, timestamp, sample, transaction_id):
 
 
 def _advance(registers, row):
-    """Note the highest whole-meter energy register read for the row's transaction, in Wh."""
-    whole = row["measurand"] == ENERGY and not row["phase"] and row["location"] in ("Outlet", "Inlet")
+    """Note the highest energy register read for the row's transaction, in Wh: at the outlet, of all phases."""
+    whole = row["measurand"] == ENERGY and not row["phase"] and row["location"] == "Outlet"
     if not whole or row["number"] is None or row["transaction"] is None or row["unit"] not in WATT_HOURS:
         return
     register = int(Decimal(row["number"]) * WATT_HOURS[row["unit"]])

@@ -16,6 +16,7 @@ class TransactionSerializer(serializers.ModelSerializer):
     energy_wh = serializers.IntegerField(allow_null=True)
     stop_reason = serializers.SerializerMethodField()
     duration_seconds = serializers.IntegerField(allow_null=True)
+    meter_ran_backwards = serializers.BooleanField()
     superseded_by = serializers.IntegerField(source="superseded_by_id", allow_null=True)
 
     class Meta:
@@ -40,6 +41,7 @@ class TransactionSerializer(serializers.ModelSerializer):
             "stop_received_at",
             "superseded_by",
             "clock_skew",
+            "meter_ran_backwards",
             "closed_at",
             "closed_by",
         ]
@@ -106,6 +108,11 @@ class ReservationSerializer(serializers.ModelSerializer):
         source="charger", slug_field="charger_id", queryset=Charger.objects.all()
     )
     status = serializers.ChoiceField([*Reservation.STATUSES, Reservation.EXPIRED], read_only=True)
+
+    def validate_charger_id(self, charger):
+        if self.instance and self.instance.charger != charger:
+            raise serializers.ValidationError("A reservation stays with its charger: make another one.")
+        return charger
 
     class Meta:
         model = Reservation

@@ -6,7 +6,7 @@ from chargers import recordset
 from chargers.models import InstalledProfile
 from chargers.times import clock_is_off, said
 from transactions import readings
-from transactions.models import Transaction
+from transactions.models import OrphanStop, Transaction
 
 # A real stop wins over one by hand, and shows that the transaction was not stuck.
 STOP = """
@@ -48,6 +48,7 @@ def _stopped(transaction_id, call):
 @database.atomic
 def attach(orphan, transaction_id):
     """Make an `OrphanStop` the stop of a transaction of its charger that has none; whether it could be."""
+    orphan = OrphanStop.objects.select_for_update().get(pk=orphan.pk)
     wanted = Transaction.objects.select_for_update().filter(
         pk=transaction_id, charger=orphan.charger_id, stop_received_at=None
     )

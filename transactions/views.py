@@ -139,7 +139,7 @@ class OrphanStopViewSet(viewsets.ReadOnlyModelViewSet):
         orphan = self.get_object()
         if not stops.attach(orphan, body.validated_data["transaction_id"]):
             raise Conflict("Only a transaction of this charger that has no stop can take a stop, and only one.")
-        return Response(OrphanStopSerializer(orphan).data)
+        return Response(OrphanStopSerializer(self.get_object()).data)
 
 
 class ReservationViewSet(viewsets.ModelViewSet):

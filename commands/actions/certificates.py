@@ -6,6 +6,12 @@ from chargers.models import InstalledCertificate
 from commands import authority
 from commands.models import CertificateRequest
 
+HASH_DATA = {
+    "hashAlgorithm": "hash_algorithm",
+    "issuerNameHash": "issuer_name_hash",
+    "issuerKeyHash": "issuer_key_hash",
+}
+
 
 def check_install(payload, charger):
     try:
@@ -42,18 +48,23 @@ def signed(command):
 
 
 def _held(command, hash_data):
-    """Serial numbers are compared as numbers: some chargers write leading zeros, or capitals."""
-    held = InstalledCertificate.objects.filter(charger=command.charger)
-    number = hash_data["serialNumber"].lstrip("0")
-    return held.filter(serial_number__iregex=f"^0*{number}$") if number.isalnum() else held.none()
+    """All four together name a certificate, without case; some chargers write leading zeros (whitepaper §6.1)."""
+    told = {column: hash_data[name] for name, column in HASH_DATA.items()}
+    held = InstalledCertificate.objects.filter(
+        charger=command.charger, **{f"{column}__iexact": value for column, value in told.items()}
+    )
+    number = _number(hash_data["serialNumber"])
+    return held.filter(pk__in=[c.pk for c in held if _number(c.serial_number) == number])
+
+
+def _number(serial):
+    return serial.lower().lstrip("0")
 
 
 def _keep(command, kind, hash_data):
     InstalledCertificate.objects.create(
         charger=command.charger,
         certificate_type=kind,
-        hash_algorithm=hash_data["hashAlgorithm"],
-        issuer_name_hash=hash_data["issuerNameHash"],
-        issuer_key_hash=hash_data["issuerKeyHash"],
         serial_number=hash_data["serialNumber"],
+        **{column: hash_data[name] for name, column in HASH_DATA.items()},
     )

@@ -4,7 +4,7 @@ from django.db.models import Q
 
 from chargers import schemas
 from chargers.models import ConfigurationKey, InstalledProfile
-from commands.models import ChargingProfile, next_profile_id
+from commands.models import CALL_ERROR, ChargingProfile, next_profile_id
 from transactions.models import Transaction
 
 TX_PROFILE = "TxProfile"
@@ -103,8 +103,21 @@ def _without_transaction(profile, charger, connector_id):
 
 def was_set(command):
     if command.status == "Accepted":
-        profile = command.payload["csChargingProfiles"]
-        install(command.charger, command.payload["connectorId"], profile, profile.get("transactionId"))
+        profile, connector_id = command.payload["csChargingProfiles"], command.payload["connectorId"]
+        if profile["chargingProfilePurpose"] != TX_PROFILE:
+            install(command.charger, connector_id, profile, None)
+        elif transaction_id := _transaction_of(command.charger, connector_id, profile):
+            install(command.charger, connector_id, profile, transaction_id)
+
+
+def _transaction_of(charger, connector_id, profile):
+    """Primary key of the transaction a TxProfile is for, None where it has ended: its profile has, too."""
+    ongoing = Transaction.objects.ongoing().filter(charger=charger)
+    if "transactionId" in profile:
+        ongoing = ongoing.filter(pk=profile["transactionId"])
+    else:
+        ongoing = ongoing.filter(connector_id=connector_id, superseded_by=None)
+    return ongoing.values_list("pk", flat=True).first()
 
 
 def install(charger, connector_id, profile, transaction_id):
@@ -148,5 +161,24 @@ def was_cleared(command):
 
 def started(command):
     """A start that was refused is linked to no transaction, whatever began while the answer was on its way."""
-    if command.status != "Accepted" and command.transaction_id:
-        type(command).objects.filter(pk=command.pk).update(transaction=None)
+    if command.status != "Accepted":
+        _unlink(command)
+
+
+def not_started(command):
+    """An error is a refusal. After silence nobody knows of the profile; the transaction that began is a fact."""
+    if command.outcome == CALL_ERROR:
+        _unlink(command)
+    else:
+        _forget_profile(command)
+
+
+def _unlink(command):
+    type(command).objects.filter(pk=command.pk).update(transaction=None)
+    _forget_profile(command)
+
+
+def _forget_profile(command):
+    if profile := command.payload.get("chargingProfile"):
+        held = InstalledProfile.objects.filter(charger=command.charger)
+        held.filter(charging_profile_id=profile["chargingProfileId"]).delete()

@@ -2,67 +2,102 @@
 
 import secrets
 
+from django.db.models import Q
+
 from chargers import keys, schemas
 from chargers.models import Charger, ConfigurationKey, Connector
+from commands.models import CALL_ERROR
 
 AUTHORIZATION_KEY = "AuthorizationKey"
 SECURITY_PROFILE = "SecurityProfile"
 HIDDEN = "(hidden)"
+MOST_KEYS = 8  # sent to a charger, and neither taken nor refused
 
 
 def complete_change(payload, charger):
     """A key for Basic auth that nobody chose is 20 random bytes (security whitepaper A01.FR.07)."""
-    if payload.get("key") == AUTHORIZATION_KEY and "value" not in payload:
+    if _names(payload.get("key"), AUTHORIZATION_KEY) and "value" not in payload:
         payload["value"] = secrets.token_hex(20)
 
 
 def check_change(payload, charger):
     key, value = payload["key"], payload["value"]
-    if key == AUTHORIZATION_KEY and not 16 <= len(value) <= 40:
+    if _names(key, AUTHORIZATION_KEY) and not 16 <= len(value) <= 40:
         yield "An AuthorizationKey is 16 to 20 bytes: 32 to 40 hex digits, or as many characters."
-    if key == SECURITY_PROFILE and value.isdecimal() and int(value) < (charger.security_profile or 0):
+    if _names(key, SECURITY_PROFILE) and value.isdecimal() and int(value) < (charger.security_profile or 0):
         # Security whitepaper A00.FR.005: never over OCPP.
         raise schemas.Violation("value", "A security profile can't be lowered over OCPP.", "")
-    if ConfigurationKey.objects.filter(charger=charger, key=key, readonly=True).exists():
+    if ConfigurationKey.objects.filter(charger=charger, key__iexact=key, readonly=True).exists():
         yield f"{key} is read-only, as the charger told."
 
 
 def asked_change(command):
     """The charger may use a new key before its answer has come (security whitepaper A01)."""
-    if command.payload["key"] == AUTHORIZATION_KEY:
-        hashed = keys.hashed(command.payload["value"])
-        Charger.objects.filter(pk=command.charger_id).update(next_authorization_key_hash=hashed)
+    if _names(command.payload["key"], AUTHORIZATION_KEY):
+        charger = Charger.objects.select_for_update().get(pk=command.charger_id)
+        following = [*charger.next_authorization_key_hashes, keys.hashed(command.payload["value"])]
+        charger.next_authorization_key_hashes = following[-MOST_KEYS:]
+        charger.save(update_fields=["next_authorization_key_hashes"])
 
 
 def changed(command):
     """Accepted, or accepted from the next boot on; AuthorizationKey is never kept but as its hash."""
     key, value = command.payload["key"], command.payload["value"]
-    if key == AUTHORIZATION_KEY:
+    if _names(key, AUTHORIZATION_KEY):
         _key_changed(command, value)
     elif command.status in ("Accepted", "RebootRequired"):
+        known = ConfigurationKey.objects.filter(charger=command.charger, key__iexact=key).first()
         ConfigurationKey.objects.update_or_create(
             charger=command.charger,
-            key=key,
-            defaults={"value": value, "reboot_required": command.status == "RebootRequired"},
+            key=known.key if known else key,
+            defaults={"value": value, "reboot_required": _waits_for_reboot(command)},
         )
-        if key == SECURITY_PROFILE and value in ("1", "2", "3"):
+        if _names(key, SECURITY_PROFILE) and value in ("1", "2", "3"):
             Charger.objects.filter(pk=command.charger_id).update(next_security_profile=int(value))
+
+
+def _waits_for_reboot(command):
+    """Unless the charger has booted while its answer was on its way to the books."""
+    booted_at = Charger.objects.values_list("last_boot_at", flat=True).get(pk=command.charger_id)
+    return command.status == "RebootRequired" and not (booted_at and booted_at > command.sent_at)
 
 
 def _key_changed(command, value):
     charger = Charger.objects.select_for_update().get(pk=command.charger_id)
-    ours = charger.next_authorization_key_hash
-    if not ours or not keys.matches(value.encode(), ours):  # the charger has used it already, or a newer one waits
+    following = charger.next_authorization_key_hashes
+    ours = next((hashed for hashed in following if keys.matches(value.encode(), hashed)), None)
+    if ours is None:  # the charger has used it already
         return
-    if command.status in ("Accepted", "RebootRequired"):
-        charger.authorization_key_hash = ours
-    charger.next_authorization_key_hash = ""
-    charger.save(update_fields=["authorization_key_hash", "next_authorization_key_hash"])
+    if command.status == "Accepted":
+        charger.use_key(ours)
+    elif command.status != "RebootRequired":  # then it uses the new one from its next boot on
+        charger.next_authorization_key_hashes = [hashed for hashed in following if hashed != ours]
+        charger.save(update_fields=["next_authorization_key_hashes"])
+
+
+def not_changed(command):
+    """A key that was refused, or never sent, opens nothing; one that was sent into silence may have been taken."""
+    refused = command.outcome == CALL_ERROR or command.sent_at is None
+    if refused and _names(command.payload["key"], AUTHORIZATION_KEY):
+        _key_changed(command, command.payload["value"])
 
 
 def hide(payload):
     """What of a ChangeConfiguration may be shown and kept."""
-    return payload | {"value": HIDDEN} if payload.get("key") == AUTHORIZATION_KEY else payload
+    return payload | {"value": HIDDEN} if _names(payload.get("key"), AUTHORIZATION_KEY) else payload
+
+
+def hide_told(response):
+    """A charger that tells its AuthorizationKey should not; it is not kept."""
+    rows = response.get("configurationKey", []) if isinstance(response, dict) else []
+    if not any(isinstance(row, dict) and _names(row.get("key"), AUTHORIZATION_KEY) for row in rows):
+        return response
+    return response | {"configurationKey": [hide(row) if isinstance(row, dict) else row for row in rows]}
+
+
+def _names(key, wanted):
+    """Names of configuration keys are compared without case (OCPP 1.6 §6.9, CiString)."""
+    return isinstance(key, str) and key.casefold() == wanted.casefold()
 
 
 def told(command):
@@ -73,7 +108,7 @@ def told(command):
         held.filter(key__in=command.response.get("unknownKey", [])).delete()
     elif told:
         held.exclude(key__in=told).delete()
-    told.pop(AUTHORIZATION_KEY, None)
+    told = {key: row for key, row in told.items() if not _names(key, AUTHORIZATION_KEY)}
     ConfigurationKey.objects.bulk_create(
         (
             ConfigurationKey(charger=command.charger, key=key, value=row.get("value"), readonly=row["readonly"])
@@ -92,5 +127,8 @@ def availability_changed(command):
     connectors = Connector.objects.filter(charger=command.charger)
     if command.payload["connectorId"]:
         connectors = connectors.filter(connector_id=command.payload["connectorId"])
-    scheduled = command.payload["type"] if command.status == "Scheduled" else ""
-    connectors.update(scheduled_availability=scheduled)
+    wanted = command.payload["type"]
+    connectors.update(scheduled_availability="")
+    if command.status == "Scheduled":  # where it has not come true already
+        there = Q(status="Unavailable")
+        connectors.filter(~there if wanted == "Inoperative" else there).update(scheduled_availability=wanted)

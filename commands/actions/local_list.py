@@ -2,7 +2,7 @@
 
 from chargers import schemas
 from chargers.models import Charger
-from commands.models import LocalList
+from commands.models import FINISHED, Command, LocalList
 from transactions.models import IdTag
 
 FULL, DIFFERENTIAL = "Full", "Differential"
@@ -34,7 +34,9 @@ def complete(payload, charger):
 
 def next_version(charger):
     """Never 0 or -1, which mean something else (errata 3.52)."""
-    return max(charger.local_list_version, 0) + 1
+    lists = Command.objects.filter(charger=charger, action="SendLocalList").exclude(state=FINISHED)
+    on_their_way = [command.payload["listVersion"] for command in lists]
+    return max(charger.local_list_version, 0, *on_their_way) + 1
 
 
 def check(payload, charger):
@@ -69,7 +71,8 @@ def _keep(command):
         held = LocalList.objects.filter(charger=command.charger).first()
         if held is None:  # what it was added to is not known
             return
-        told = held.entries | told
+        named = {tag.upper() for tag in told}  # compared without case
+        told = {tag: info for tag, info in held.entries.items() if tag.upper() not in named} | told
     LocalList.objects.update_or_create(
         charger=command.charger,
         defaults={

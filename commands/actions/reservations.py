@@ -3,12 +3,13 @@
 from chargers import schemas
 from chargers.models import Connector
 from chargers.times import read, wire
-from transactions.models import Reservation, next_reservation_id
+from transactions.models import ENDS_A_RESERVATION, Reservation, Transaction, next_reservation_id
 
 
 def complete(payload, charger):
     """A reservation that is named by its id alone is taken from the books; without an id it gets the next."""
-    known = Reservation.objects.filter(pk=payload.get("reservationId"), charger=charger).first()
+    number = payload.get("reservationId")
+    known = type(number) is int and Reservation.objects.filter(pk=number, charger=charger).first()
     if known:
         told = {"connectorId": known.connector_id, "expiryDate": wire(known.expiry_date), "idTag": known.id_tag}
         if known.parent_id_tag:
@@ -35,9 +36,28 @@ def asked(command):
 def reserved(command):
     """The same id again replaces what it was (OCPP 1.6 §5.13)."""
     if command.status == "Accepted":
-        Reservation.objects.filter(pk=command.payload["reservationId"], charger=command.charger).update(
-            **_columns(command), state=Reservation.ACTIVE, ended_because=""
+        active = _columns(command) | {"state": Reservation.ACTIVE, "ended_because": ""}
+        Reservation.objects.update_or_create(
+            id=command.payload["reservationId"], charger=command.charger, defaults=active
         )
+        _end_at_once(command)
+
+
+def _end_at_once(command):
+    """What the charger said after its answer may be in the books before it."""
+    ours = Reservation.objects.filter(pk=command.payload["reservationId"])
+    since = {"charger": command.charger_id, "start_received_at__gte": command.sent_at}
+    start = Transaction.objects.filter(**since, reservation_id=command.payload["reservationId"]).first()
+    if start and start.is_accepted:
+        ours.update(state=Reservation.USED, ended_because=f"StartTransaction {start.pk}")
+        return
+    places = [0, command.payload["connectorId"]]
+    trouble = Connector.objects.filter(
+        charger=command.charger, connector_id__in=places, status__in=ENDS_A_RESERVATION
+    )
+    if connector := trouble.filter(received_at__gte=command.sent_at).first():
+        because = f"connector {connector.connector_id} {connector.status}"
+        ours.update(state=Reservation.CANCELLED, ended_because=because)
 
 
 def cancelled(command):

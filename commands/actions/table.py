@@ -14,7 +14,9 @@ class Action:
     `check(payload, charger)` yields warnings; it raises `schemas.Violation` for what OCPP forbids us to send.
     `asked(command)` notes what holds from the moment it is asked for, with the row.
     `answered(command)` changes what a real answer changes, with its record; `command.status` is its status.
-    `hide(payload)` is what may be shown and kept of a payload that holds a secret.
+    `not_taken(command)` takes back what was noted, where there was no answer; `command.outcome` says why.
+    `hide(payload)` is what may be shown and kept of a payload that may hold a secret, `hide_response(response)` of
+    an answer.
     """
 
     name: str
@@ -23,7 +25,12 @@ class Action:
     check: Callable = lambda payload, charger: ()
     asked: Callable = lambda command: None
     answered: Callable = lambda command: None
-    hide: Callable = lambda payload: payload
+    not_taken: Callable = lambda command: None
+    hide: Callable | None = None
+    hide_response: Callable = lambda response: response
+
+    def shown(self, payload):
+        return self.hide(payload) if self.hide else payload
 
 
 ACCEPTED = {"status": "Accepted"}
@@ -38,17 +45,24 @@ _TABLE = (
         configuration.check_change,
         configuration.asked_change,
         configuration.changed,
+        configuration.not_changed,
         configuration.hide,
     ),
     Action("ClearCache", ACCEPTED),
     Action("DataTransfer", ACCEPTED),
-    Action("GetConfiguration", {"configurationKey": [], "unknownKey": []}, answered=configuration.told),
+    Action(
+        "GetConfiguration",
+        {"configurationKey": [], "unknownKey": []},
+        answered=configuration.told,
+        hide_response=configuration.hide_told,
+    ),
     Action(
         "RemoteStartTransaction",
         ACCEPTED,
         charging.complete_start,
         charging.check_start,
         answered=charging.started,
+        not_taken=charging.not_started,
     ),
     Action("RemoteStopTransaction", ACCEPTED),
     Action("Reset", ACCEPTED),
@@ -71,8 +85,14 @@ _TABLE = (
     Action("GetCompositeSchedule", ACCEPTED),
     Action("SetChargingProfile", ACCEPTED, charging.complete_set, charging.check_set, answered=charging.was_set),
     # Firmware, diagnostics and logs
-    Action("GetDiagnostics", {}, transfers.complete_diagnostics, asked=transfers.asked_diagnostics),
-    Action("GetLog", ACCEPTED, transfers.complete_log, asked=transfers.asked_log),
+    Action(
+        "GetDiagnostics",
+        {},
+        transfers.complete_diagnostics,
+        transfers.check_diagnostics,
+        transfers.asked_diagnostics,
+    ),
+    Action("GetLog", ACCEPTED, transfers.complete_log, transfers.check_log, transfers.asked_log),
     Action("UpdateFirmware", {}),
     Action("SignedUpdateFirmware", ACCEPTED, transfers.complete_request, asked=transfers.asked_request),
     # Remote trigger

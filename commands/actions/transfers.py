@@ -1,14 +1,11 @@
 """Firmware, diagnostics and logs (OCPP 1.6 §5.7, §5.19; security whitepaper §3, §4), followed to their end."""
 
 from chargers import schemas
-from commands.files import upload_url
+from commands.files import upload_token, upload_url
 from commands.models import Upload, next_request_id
 
-# The last status of each transfer that can be, whoever told it.
-ENDS = {
-    *("Installed", "InstallationFailed", "DownloadFailed", "InstallVerificationFailed", "InvalidSignature"),
-    *("Uploaded", "UploadFailed", "UploadFailure", "BadMessage", "NotSupportedOperation", "PermissionDenied"),
-}
+# After these nothing more comes. A failure may be followed by another try.
+ENDS = {"Installed", "Uploaded"}
 # Which commands a notification tells of.
 TELLS_OF = {
     "FirmwareStatusNotification": "UpdateFirmware",
@@ -41,6 +38,26 @@ def _own_place(field):
     if url is None:
         raise schemas.Violation(field, "Say where to, or set PUBLIC_URL so that chargers can upload here.", "")
     return url
+
+
+def check_diagnostics(payload, charger):
+    _check_place("location", payload["location"])
+    return ()
+
+
+def check_log(payload, charger):
+    _check_place("log.remoteLocation", payload["log"]["remoteLocation"])
+    return ()
+
+
+def _check_place(field, url):
+    """A place of ours is for one command."""
+    try:
+        token = upload_token(url)
+    except ValueError as error:
+        raise schemas.Violation(field, f"Leave it out: {error}.", "") from error
+    if token and Upload.objects.filter(token=token).exists():
+        raise schemas.Violation(field, "Leave it out: this place was made for another command.", "")
 
 
 def asked_diagnostics(command):

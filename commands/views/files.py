@@ -1,10 +1,13 @@
 """Where chargers fetch firmware and leave diagnostics, without a login: the URL is the key, and it expires."""
 
+import asyncio
 import re
 from datetime import UTC, datetime
 
 from django.core.files.base import File
-from django.http import FileResponse, JsonResponse
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.http import JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 from drf_spectacular.types import OpenApiTypes
@@ -13,7 +16,9 @@ from rest_framework.decorators import api_view
 
 from chargers.errors import not_found
 from commands.files import firmware_of
-from commands.models import Firmware, Upload
+from commands.models import Firmware, Upload, upload_path
+
+PIECE = 64 * 1024
 
 
 @require_safe
@@ -30,15 +35,34 @@ def upload(request, token, filename=""):
     place = Upload.objects.filter(token=token, expires_at__gt=datetime.now(UTC)).first()
     if place is None:
         return _gone()
-    form_file = next(iter(request.FILES.values()), None) if request.method == "POST" else None
-    content = form_file or File(request)
-    name = _safe(filename or (form_file.name if form_file else ""))
-    if place.file:
-        place.file.delete(save=False)
-    place.file.save(name, _Counted(content), save=False)
-    place.size, place.received_at = place.file.size, datetime.now(UTC)
-    place.save()
-    return JsonResponse({"status": "received", "size": place.size}, status=201)
+    content = _content(request)
+    if content is None:
+        return _bad("The form has no file.")
+    kept = default_storage.save(upload_path(place, _safe(filename or content.name or "")), content)
+    size = default_storage.size(kept)
+    if size == 0:
+        default_storage.delete(kept)
+        return _bad("The file is empty.")
+    _swap(place, kept, size)
+    return JsonResponse({"status": "received", "size": size}, status=201)
+
+
+def _content(request):
+    """The file in a request, None for a form without one."""
+    if not (request.content_type or "").startswith("multipart/"):
+        return _Body(request, name="")
+    return next(iter(request.FILES.values()), None)
+
+
+@transaction.atomic
+def _swap(place, kept, size):
+    """The new file is whole before the old one goes."""
+    place = Upload.objects.select_for_update().get(pk=place.pk)
+    former = place.file.name
+    place.file, place.size, place.received_at = kept, size, datetime.now(UTC)
+    place.save(update_fields=["file", "size", "received_at"])
+    if former:
+        transaction.on_commit(lambda: default_storage.delete(former))
 
 
 def _safe(name):
@@ -46,7 +70,7 @@ def _safe(name):
     return re.sub(r"[^A-Za-z0-9._-]", "_", name.rpartition("/")[2])[-100:].strip("._") or "file"
 
 
-class _Counted(File):
+class _Body(File):
     """A body that is read in pieces; Django's own would ask it for its size."""
 
     def chunks(self, chunk_size=None):
@@ -65,12 +89,27 @@ def uploaded_file(request, pk):
 
 
 def _attachment(kept):
-    response = FileResponse(kept.file.open("rb"), as_attachment=True, filename=kept.filename)
-    response["Content-Type"] = "application/octet-stream"
+    """Read piece by piece: many chargers fetch the same image at once, and slowly."""
+    size = kept.file.size
+    response = StreamingHttpResponse(_pieces(kept.file.open("rb")), content_type="application/octet-stream")
+    response["Content-Length"] = size
+    response["Content-Disposition"] = f'attachment; filename="{_safe(kept.filename)}"'
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "sandbox"
     return response
 
 
+async def _pieces(file):
+    try:
+        while piece := await asyncio.to_thread(file.read, PIECE):
+            yield piece
+    finally:
+        file.close()
+
+
 def _gone():
     return JsonResponse({"error": "This URL is not known, or its time is over."}, status=404)
+
+
+def _bad(why):
+    return JsonResponse({"error": why, "fields": {}}, status=400)

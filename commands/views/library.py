@@ -67,7 +67,7 @@ class LocalListView(APIView):
 
 
 def _held(charger):
-    held = LocalList.objects.filter(charger=charger).first()
+    held = LocalList.objects.filter(charger=charger, version=charger.local_list_version).first()
     if held is None:
         raise Conflict("What list this charger holds is not known: send a Full one, or name the id tags.")
     return held.entries

@@ -97,7 +97,7 @@ def transaction_to_stop(charger, body):
     candidates = Transaction.objects.filter(charger=charger)
     if "connector_id" in body:
         candidates = candidates.filter(connector_id=body["connector_id"])
-    ongoing = list(candidates.ongoing().values_list("pk", flat=True)[:100])
+    ongoing = list(candidates.ongoing().filter(superseded_by=None).values_list("pk", flat=True)[:100])
     if len(ongoing) > 1:
         known = ", ".join(str(pk) for pk in sorted(ongoing))
         raise serializers.ValidationError(

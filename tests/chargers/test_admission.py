@@ -51,7 +51,7 @@ def test_the_higher_profile_takes_over_once_it_was_used():
 
 
 def test_the_next_key_takes_over_once_it_was_used():
-    charger = a_charger(authorization_key_hash=keys.hashed(KEY), next_authorization_key_hash=keys.hashed(NEXT))
+    charger = a_charger(authorization_key_hash=keys.hashed(KEY), next_authorization_key_hashes=[keys.hashed(NEXT)])
     assert enters(charger, KEY) and enters(charger, NEXT)
     assert not enters(charger, KEY) and enters(charger, NEXT)
 

@@ -33,8 +33,9 @@ def test_a_poisonous_call_spoils_only_itself():
 
 def test_the_last_answer_is_kept_with_the_charger():
     charger = a_charger()
-    call = a_call(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Available")
+    call = a_call(charger, "FirmwareStatusNotification", status="Idle")
     settle(call)
+    settle(a_call(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Available"))
     charger.refresh_from_db()
     assert (charger.last_call_id, charger.last_call_digest) == (call.message_id, call.digest)
     assert charger.last_answer == f'[3,"{call.message_id}",{{}}]'

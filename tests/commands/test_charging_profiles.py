@@ -7,7 +7,7 @@ import pytest
 from chargers.models import ConfigurationKey, InstalledProfile
 from commands.actions import charging
 from commands.models import ChargingProfile, Command
-from tests.builders import a_charger, a_command, a_transaction
+from tests.builders import a_charger, a_command, a_transaction, tell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BASE = "/api/ocpp/charging-profiles/"
@@ -151,3 +151,25 @@ def test_the_same_id_or_place_is_replaced(charger):
     charging.install(charger, 2, PROFILE | {"chargingProfileId": 3, "stackLevel": 5}, None)
     assert installed(charger) == [1, 3, 4, 9]
     assert InstalledProfile.objects.get(charging_profile_id=3).connector_id == 2
+
+
+def set_profile(charger, connector_id=1, **more):
+    profile = {"chargingProfileId": 9, **TX, **more}
+    payload = {"connectorId": connector_id, "csChargingProfiles": profile}
+    charging.was_set(a_command(charger, "SetChargingProfile", payload, response={"status": "Accepted"}))
+    return installed(charger)
+
+
+def test_a_profile_whose_transaction_has_ended_before_the_answer_is_not_held():
+    transaction = a_transaction()
+    assert set_profile(transaction.charger, transactionId=transaction.pk) == [9]
+    told = {"transactionId": transaction.pk, "meterStop": 2000, "timestamp": "2025-02-26T13:00:00Z"}
+    tell(transaction.charger, "StopTransaction", **told)
+    assert installed(transaction.charger) == []
+    assert set_profile(transaction.charger, transactionId=transaction.pk) == []
+
+
+def test_a_profile_without_its_transaction_goes_with_what_is_under_way():
+    transaction = a_transaction()
+    assert set_profile(transaction.charger) == [9]
+    assert InstalledProfile.objects.get().transaction_id == transaction.pk

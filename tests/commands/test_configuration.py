@@ -1,7 +1,10 @@
 """What a charger's answers change of what is known of it, and what they don't (OCPP 1.6 §5.2, §5.3, §5.8, §5.10)."""
 
+from base64 import b64encode
+
 import pytest
 
+from chargers import admission, keys, schemas
 from chargers.models import Charger
 from commands.actions.table import ACTIONS
 from tests.builders import a_charger, a_command, tell
@@ -86,3 +89,100 @@ def test_a_list_version_is_what_the_charger_says(version, known):
     charger = a_charger(local_list_version=5)
     answered(charger, "GetLocalListVersion", {}, {"listVersion": version})
     assert Charger.objects.get().local_list_version == known
+
+
+# --- the key for Basic auth --------------------------------------------------------------------------
+
+K0, K1, K2 = ("0" * 32, "1" * 32, "2" * 32)
+ROW = ACTIONS["ChangeConfiguration"]
+
+
+def opens(charger, key):
+    credentials = b64encode(f"{charger}:{key}".encode())
+    (outcome,) = admission.admit([admission.Knock(charger.charger_id, b"Basic " + credentials)])
+    return isinstance(outcome, Charger)
+
+
+def ask_for_key(charger, value, key="AuthorizationKey", **columns):
+    command = a_command(charger, "ChangeConfiguration", {"key": key, "value": value}, **columns)
+    ROW.asked(command)
+    return command
+
+
+def a_charger_with_key():
+    return a_charger(authorization_key_hash=keys.hashed(K0))
+
+
+def test_a_key_that_was_accepted_ends_the_one_before_however_many_were_asked_for():
+    charger = a_charger_with_key()
+    first, _ = ask_for_key(charger, K1), ask_for_key(charger, K2)
+    first.response = {"status": "Accepted"}
+    ROW.answered(first)
+    assert [opens(charger, key) for key in (K0, K1, K2)] == [False, True, True]
+
+
+def test_a_key_whose_answer_was_lost_opens_the_door_though_another_was_asked_for():
+    charger = a_charger_with_key()
+    for value in (K1, K2):
+        ask_for_key(charger, value)
+    assert opens(charger, K1) and opens(charger, K2)
+    assert not opens(charger, K0) and not opens(charger, K1)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"outcome": "call_error", "sent_at": "2026-01-01T00:00Z"}, {"outcome": "not_connected", "simulated": True}],
+)
+def test_a_key_that_was_refused_or_never_sent_opens_nothing(columns):
+    charger = a_charger_with_key()
+    ROW.not_taken(ask_for_key(charger, K1, **columns))
+    assert not opens(charger, K1) and opens(charger, K0)
+
+
+def test_a_key_that_waits_for_a_reboot_leaves_the_old_one_until_then():
+    charger = a_charger_with_key()
+    ROW.answered(ask_for_key(charger, K1, response={"status": "RebootRequired"}))
+    assert opens(charger, K0) and opens(charger, K1) and not opens(charger, K0)
+
+
+@pytest.mark.parametrize("name", ["AuthorizationKey", "authorizationkey", "AUTHORIZATIONKEY"])
+def test_a_key_is_hidden_however_its_name_is_written(name):
+    charger = a_charger_with_key()
+    command = ask_for_key(charger, K1, name, response={"status": "Accepted"})
+    ROW.answered(command)
+    assert opens(charger, K1) and configuration(charger) == {}
+    assert ROW.shown(command.payload) == {"key": name, "value": "(hidden)"}
+    told = {"configurationKey": [{"key": name, "readonly": False, "value": K1}]}
+    assert K1 not in str(ACTIONS["GetConfiguration"].hide_response(told))
+
+
+def test_a_name_written_otherwise_is_the_same_key():
+    charger = a_charger()
+    read(charger, HeartbeatInterval="1")
+    assert change(charger, "Accepted", "heartbeatinterval") == {"HeartbeatInterval": "9"}
+
+
+@pytest.mark.parametrize(("profile", "wanted", "refused"), [(2, "1", True), (2, "3", False), (None, "1", False)])
+@pytest.mark.parametrize("name", ["SecurityProfile", "securityprofile"])
+def test_a_security_profile_is_never_lowered_over_ocpp(profile, wanted, refused, name):
+    charger = a_charger(security_profile=profile)
+    payload = {"key": name, "value": wanted}
+    if refused:
+        with pytest.raises(schemas.Violation):
+            list(ROW.check(payload, charger))
+    else:
+        assert list(ROW.check(payload, charger)) == []
+
+
+def test_a_profile_that_was_accepted_late_does_not_lower_what_was_set_since():
+    charger = a_charger(security_profile=3, authorization_key_hash=keys.hashed(K0))
+    change(charger, "Accepted", "SecurityProfile", "1")
+    assert not opens(charger, K0)
+
+
+def test_a_charger_without_a_profile_gets_the_one_it_connects_with():
+    charger = a_charger_with_key()
+    change(charger, "Accepted", "SecurityProfile", "1")
+    assert opens(charger, K0)
+    charger.refresh_from_db()
+    assert (charger.security_profile, charger.next_security_profile) == (1, None)

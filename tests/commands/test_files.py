@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from commands.models import Command, Firmware, Upload
@@ -28,6 +29,15 @@ def a_place(api, action="GetDiagnostics", payload=None):
     return (asked.get("location") or asked["log"]["remoteLocation"]).removeprefix(BASE)
 
 
+def body(response):
+    """What is streamed by a coroutine, as the test client's threads read it."""
+
+    async def whole():
+        return b"".join([piece async for piece in response.streaming_content])
+
+    return async_to_sync(whole)()
+
+
 def put(client, path, content=b"log", **more):
     return client.put(path, content, "application/octet-stream", **more)
 
@@ -44,7 +54,7 @@ def test_what_was_uploaded_is_an_attachment_and_nothing_else(api):
     (shown,) = api.get("/api/ocpp/uploads/").json()["results"]
     assert (shown["filename"], shown["size"], shown["action"]) == ("log.html", 8, "GetDiagnostics")
     file = api.get(shown["file_url"])
-    assert b"".join(file.streaming_content) == b"<script>"
+    assert body(file) == b"<script>"
     assert file["Content-Type"] == "application/octet-stream" and "attachment" in file["Content-Disposition"]
     assert file["X-Content-Type-Options"] == "nosniff"
 
@@ -63,6 +73,31 @@ def test_a_file_name_leads_nowhere_else(api, name, tmp_path):
     (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert file.parent == tmp_path / "files" / "uploads" / Upload.objects.get().token
     assert not file.name.startswith(".") and len(file.name) <= 100
+
+
+@pytest.mark.parametrize("wrong", ["tok1", "", "..", "x" * 200])
+def test_a_place_that_could_be_guessed_is_refused(api, wrong):
+    answer = ask(api, "GetDiagnostics", {"location": f"{BASE}/files/uploads/{wrong}/"})
+    assert answer.status_code == 400 and "location" in answer.json()["fields"]
+
+
+def test_a_place_is_for_one_command(api):
+    charger, location = a_charger(), BASE + a_place(api)
+    assert ask(api, "GetDiagnostics", {"location": location}, charger).status_code == 400
+
+
+def test_an_upload_that_fails_leaves_the_one_before(api):
+    path = a_place(api)
+    put(api, path, b"whole")
+    assert put(api, path, b"").status_code == 400
+    assert api.post(path, {"note": "no file"}).status_code == 400
+    assert Upload.objects.get().file.read() == b"whole"
+
+
+def test_a_body_without_a_type_is_taken_as_it_is(api):
+    path = a_place(api)
+    assert api.post(path, "a=b", "application/x-www-form-urlencoded").status_code == 201
+    assert Upload.objects.get().file.read() == b"a=b"
 
 
 def test_a_place_that_is_not_known_or_over_takes_nothing(api):
@@ -102,7 +137,7 @@ def test_a_charger_fetches_firmware_by_a_url_that_expires(api, settings, client)
     path = command.payload["location"].removeprefix(BASE)
     assert command.action == "UpdateFirmware"
     client.logout()
-    assert b"".join(client.get(path).streaming_content) == b"image"
+    assert body(client.get(path)) == b"image"
     assert client.get(path.replace("fw.bin", "x").replace("/firmware/", "/firmware/x")).status_code == 404
     settings.OCPP_FILE_URL_LIFETIME = -1
     from commands.files import firmware_url

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chargers.models import ConfigurationKey
+from commands.actions.table import ACTIONS
 from tests.builders import a_charger, a_command, a_start, tell
 
 pytestmark = pytest.mark.django_db
@@ -94,3 +95,24 @@ def test_a_start_that_is_sent_again_is_linked_once():
     for _ in range(2):
         tell(charger, "StartTransaction", **a_start(charger, **again))
     assert linked(first) and linked(second) is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "kept"),
+    [
+        ({"response": {"status": "Rejected"}}, False),
+        ({"outcome": "call_error", "response": None}, False),
+        ({"outcome": "timed_out", "response": None}, True),
+    ],
+)
+def test_a_start_that_came_before_the_refusal_was_not_its_doing(columns, kept):
+    profile = {"chargingProfileId": 9, "stackLevel": 0, "chargingProfilePurpose": "TxProfile"}
+    payload = {"chargingProfile": profile}
+    command = a_remote_start(a_charger(), state="sent", outcome="", response=None, payload=payload)
+    start(command.charger)
+    assert linked(command) and command.charger.installed_profiles.exists()
+    for column, value in columns.items():
+        setattr(command, column, value)
+    row = ACTIONS["RemoteStartTransaction"]
+    (row.answered if command.response else row.not_taken)(command)
+    assert bool(linked(command)) == kept and not command.charger.installed_profiles.exists()

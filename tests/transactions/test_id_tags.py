@@ -5,7 +5,7 @@ import pytest
 from tests.builders import NOON, a_charger, a_start, a_tag, a_transaction, tell
 from transactions.models import IdTag, UnknownIdTag
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)  # unknown tags are listed after the commit
 
 
 def start(charger, **members):
@@ -31,6 +31,12 @@ def test_an_unknown_tag_is_listed_once_whatever_its_case():
 def test_a_known_tag_is_not_listed():
     a_tag("KNOWN", status="Blocked")
     tell(a_charger(), "Authorize", idTag="known")
+    assert not UnknownIdTag.objects.exists()
+
+
+def test_a_tag_that_is_made_known_is_not_unknown_any_more():
+    tell(a_charger(), "Authorize", idTag="abc")
+    a_tag("ABC")
     assert not UnknownIdTag.objects.exists()
 
 
@@ -63,6 +69,21 @@ def test_a_start_that_is_sent_again_does_not_count_itself():
     a_tag(concurrent_limit=1)
     charger = a_charger()
     assert [start(charger)["idTagInfo"]["status"] for _ in range(2)] == ["Accepted", "Accepted"]
+
+
+def test_a_start_that_is_sent_again_keeps_its_verdict_though_the_tag_charges_elsewhere():
+    a_tag(concurrent_limit=1)
+    first = a_transaction()
+    stop(first)
+    a_transaction(a_charger())
+    again = start(first.charger)
+    assert (again["transactionId"], again["idTagInfo"]["status"]) == (first.pk, "Accepted")
+
+
+def test_what_the_start_supersedes_does_not_count():
+    a_tag(concurrent_limit=1)
+    stuck = a_transaction()
+    assert start(stuck.charger, timestamp="2025-02-26T13:00:00Z")["idTagInfo"]["status"] == "Accepted"
 
 
 def test_a_holder_at_the_limit_may_still_authorise():

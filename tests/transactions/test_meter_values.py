@@ -83,6 +83,15 @@ def test_a_late_lower_register_does_not_move_it_back():
     assert transaction.energy_wh == 1000
 
 
+def test_the_meter_of_the_grid_is_not_the_sessions():
+    transaction = a_transaction()
+    samples = [{"value": "1500"}, {"value": "9000000", "location": "Inlet"}]
+    values = [{"timestamp": NOON, "sampledValue": samples}]
+    tell(transaction.charger, "MeterValues", connectorId=1, transactionId=transaction.pk, meterValue=values)
+    transaction.refresh_from_db()
+    assert transaction.energy_wh == 500
+
+
 def test_readings_do_not_revive_a_closed_transaction():
     transaction = a_transaction()
     charger = transaction.charger

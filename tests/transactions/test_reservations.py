@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.builders import a_charger, a_start, a_tag, tell
+from commands.actions.table import ACTIONS
+from tests.builders import a_charger, a_command, a_start, a_tag, tell
 from transactions.models import Reservation
 
 pytestmark = pytest.mark.django_db
@@ -98,3 +99,26 @@ def test_an_old_notification_that_comes_late_ends_nothing():
     tell(reservation.charger, "StatusNotification", **told)
     reservation.refresh_from_db()
     assert reservation.status == "Active"
+
+
+@pytest.mark.parametrize("said_before_it_was_recorded", ["start", "fault", "nothing"])
+def test_what_the_charger_said_right_after_its_answer_counts(said_before_it_was_recorded):
+    a_tag()
+    reservation = a_reservation(state="Inactive")
+    payload = {
+        "reservationId": reservation.pk,
+        "connectorId": 1,
+        "idTag": "ABC",
+        "expiryDate": "2036-01-01T00:00:00Z",
+    }
+    command = a_command(reservation.charger, "ReserveNow", payload, response={"status": "Accepted"})
+    command.sent_at = datetime.now(UTC)
+    if said_before_it_was_recorded == "start":
+        start(reservation)
+    if said_before_it_was_recorded == "fault":
+        told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted"}
+        tell(reservation.charger, "StatusNotification", **told)
+    ACTIONS["ReserveNow"].answered(command)
+    reservation.refresh_from_db()
+    ends = {"start": "Used", "fault": "Cancelled", "nothing": "Active"}
+    assert reservation.status == ends[said_before_it_was_recorded]

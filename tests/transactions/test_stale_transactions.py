@@ -42,6 +42,14 @@ def test_an_offline_start_that_comes_late_is_the_older_one():
     assert (newer.superseded_by, late.superseded_by) == (None, newer)
 
 
+@pytest.mark.parametrize("timestamp", ["1970-01-01T00:00:10Z", "2099-01-01T00:00:00Z"])
+def test_a_clock_that_can_not_be_right_says_nothing_of_the_order(timestamp):
+    older = a_transaction(timestamp=timestamp)
+    newer = a_transaction(older.charger, timestamp=timestamp.replace(":00Z", ":30Z").replace(":10Z", ":05Z"))
+    older.refresh_from_db()
+    assert (older.superseded_by, newer.superseded_by) == (newer, None)
+
+
 def test_another_connector_is_not_busy():
     older = a_transaction()
     a_transaction(older.charger, connectorId=2, timestamp="2025-02-26T13:00:00Z")
@@ -108,6 +116,22 @@ def test_an_orphan_stop_is_attached_to_the_transaction_it_fits(api):
     assert attach(api, OrphanStop.objects.get(), transaction.pk).json()["transaction_id"] == transaction.pk
     transaction.refresh_from_db()
     assert (transaction.status, transaction.energy_wh) == ("Completed", 2000)
+
+
+def test_an_orphan_stop_that_is_sent_again_is_kept_once():
+    charger = a_charger()
+    for _ in range(2):
+        stop(charger, -1)
+    stop(charger, -1, meterStop=4000)
+    assert OrphanStop.objects.count() == 2
+
+
+def test_an_orphan_stop_is_attached_once(api):
+    first = a_transaction()
+    second = a_transaction(first.charger, connectorId=2)
+    stop(first.charger, -1)
+    orphan = OrphanStop.objects.get()
+    assert [attach(api, orphan, t.pk).status_code for t in (first, second)] == [200, 409]
 
 
 def test_an_orphan_stop_fits_no_other_charger_and_no_ended_transaction(api):

@@ -229,6 +229,7 @@ class Firmware(models.Model):
 
     class Meta:
         ordering = ["description"]
+        verbose_name_plural = "firmware"
 
     def __str__(self):
         return self.description

@@ -59,6 +59,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
+                'verbose_name_plural': 'firmware',
                 'ordering': ['description'],
             },
         ),

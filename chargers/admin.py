@@ -117,6 +117,12 @@ class ChargerAdmin(Commandable, admin.ModelAdmin):
     def get_readonly_fields(self, request, charger=None):
         return ["charger_id", *self.told] if charger else []
 
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "charger_id":
+            field.strip = False  # compared as sent, spaces included
+        return field
+
     def save_model(self, request, charger, form, change):
         super().save_model(request, charger, form, change)
         if change and {"security_profile", "new_authorization_key", "remove_authorization_key"} & set(

@@ -1,10 +1,11 @@
 """Every error of the API in one form: {"error": sentence} and, for bad input, {"fields": {name: [sentences]}}."""
 
 import logging
+import re
 
-from django.core.exceptions import RequestDataTooBig
-from django.db import Error as DatabaseError
-from django.http import JsonResponse
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
+from django.db import DataError, InterfaceError, OperationalError
+from django.http import Http404, JsonResponse
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 from rest_framework import exceptions, status
@@ -12,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 logger = logging.getLogger(__name__)
+NOT_FOUND = re.compile(r"No (\w+) matches the given query")
 
 
 class Conflict(exceptions.APIException):
@@ -46,8 +48,12 @@ def api_error(error, context):
     """DRF's exception handler."""
     if isinstance(error, RedisError | BrokerError):
         error = Unavailable("Redis, the message broker, is away. Nothing was submitted; try again.")
-    elif isinstance(error, DatabaseError) and not _our_fault(error):
+    elif isinstance(error, OperationalError | InterfaceError) and not _our_fault(error):
         error = Unavailable("The database is away. Nothing was submitted; try again.")
+    elif isinstance(error, DataError):
+        error = exceptions.ParseError("A text holds what can't be kept, such as the character U+0000.")
+    elif isinstance(error, Http404) and (model := NOT_FOUND.match(str(error))):
+        error = not_found(model[1])
     elif isinstance(error, RequestDataTooBig):
         error = TooLarge("The body is too large.")
     response = exception_handler(error, context)
@@ -67,19 +73,34 @@ def _our_fault(error):
 def _one_form(told, status_code):
     if isinstance(told, list):
         told = {"non_field_errors": told}
-    fields = {name: lines if isinstance(lines, list) else [lines] for name, lines in told.items()}
+    fields = dict(_flat("", told))
     general = fields.pop("detail", []) + fields.pop("non_field_errors", [])
     sentences = general or [f"{name}: {lines[0]}" for name, lines in fields.items()]
     error = {"error": str(sentences[0]) if sentences else "Bad request"}
     return error | {"fields": fields} if status_code == 400 else error
 
 
+def _flat(path, told):
+    """(dotted name, sentences) of errors however deep they are."""
+    if isinstance(told, dict):
+        for name, inner in told.items():
+            yield from _flat(f"{path}.{name}" if path else str(name), inner)
+    elif isinstance(told, list) and any(isinstance(line, dict | list) for line in told):
+        for number, inner in enumerate(told):
+            yield from _flat(f"{path}.{number}", inner) if inner else ()
+    else:
+        yield path, told if isinstance(told, list) else [told]
+
+
 def page_not_found(request, exception=None):
-    return JsonResponse({"error": f"Not found: {request.path}. Paths of this API end with a slash."}, status=404)
+    hint = "" if request.path.endswith("/") else " Paths of this API end with a slash."
+    return JsonResponse({"error": f"Not found: {request.path}.{hint}"}, status=404)
 
 
 def bad_request(request, exception=None):
-    return JsonResponse({"error": "Bad request: is the host name one of ALLOWED_HOSTS?", "fields": {}}, status=400)
+    host = isinstance(exception, DisallowedHost)
+    why = "Bad request: is the host name one of ALLOWED_HOSTS?" if host else f"Bad request: {exception}"
+    return JsonResponse({"error": why, "fields": {}}, status=400)
 
 
 def server_error(request):

@@ -1,14 +1,28 @@
 """What lists of chargers' words can be narrowed by."""
 
+from django.db import models
 from django_filters import rest_framework as filters
+from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
 
 from chargers.models import DataTransfer, SecurityEvent
 
+_AS_SENT = {"filter_class": filters.CharFilter, "extra": lambda field: {"strip": False}}
 
-class OfCharger(filters.FilterSet):
+
+class AsSent(filters.FilterSet):
+    """Texts are compared as sent, spaces included."""
+
+    FILTER_DEFAULTS = {**FILTER_FOR_DBFIELD_DEFAULTS, models.CharField: _AS_SENT, models.TextField: _AS_SENT}
+
+
+class Backend(filters.DjangoFilterBackend):
+    filterset_base = AsSent
+
+
+class OfCharger(AsSent):
     """`?charger_id=`, compared as sent."""
 
-    charger_id = filters.CharFilter("charger__charger_id")
+    charger_id = filters.CharFilter("charger__charger_id", strip=False)
 
 
 class SecurityEventFilter(OfCharger):

@@ -27,7 +27,7 @@ def refused(calls):
 def objection(charger, action):
     """Why `action` may not be sent to `charger` now, or None."""
     if charger.standing == "Rejected":
-        return f"Charger {charger} is Rejected: nothing may be sent to it until it boots and is accepted."
+        return f"Charger {charger} is Rejected: nothing may be sent to it until it boots again and is accepted."
     if charger.standing == "Pending" and action in NOT_WHILE_PENDING:
-        return f"Charger {charger} is Pending: {action} may not be sent until it is accepted."
+        return f"Charger {charger} is Pending: {action} may not be sent until it boots again and is accepted."
     return None

@@ -35,7 +35,8 @@ class ChargerViewSet(viewsets.ModelViewSet):
 
     queryset = Charger.objects.prefetch_related("connectors")
     serializer_class = ChargerSerializer
-    filterset_fields = ["charger_id", "description", "boot_policy", "security_profile", *TOLD_BY_CHARGER]
+    filterset_fields = ["charger_id", "description", "boot_policy", "security_profile"]
+    filterset_fields += ["read_configuration_after_boot", *TOLD_BY_CHARGER]
     lookup_field = "charger_id"
 
     def get_serializer_class(self):

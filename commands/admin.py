@@ -2,8 +2,10 @@
 
 import json
 
+import orjson
 from django import forms
 from django.contrib import admin, messages
+from django.db import models
 from django.urls import reverse
 from django.utils.html import format_html
 from django_celery_results.admin import TaskResultAdmin as LibraryTaskResultAdmin
@@ -110,16 +112,16 @@ class CommandAdmin(ReadOnly, admin.ModelAdmin):
     list_select_related = ["charger"]
     date_hierarchy = "created_at"
     progress_made = _json("progress", "progress")
-    response = _json("response", "response")
-    error = _json("error", "error")
+    answer = _json("response", "response")
+    fault = _json("error", "error")
     late = _json("late_response", "late response")
     fieldsets = [
         (None, {"fields": ["charger", "action", "asked", "timeout", "requested_by", "task_id", "warning"]}),
-        ("What came of it", {"fields": ["state", "what_came_of_it", "shown_result", "response", "error", "late"]}),
+        ("What came of it", {"fields": ["state", "what_came_of_it", "shown_result", "answer", "fault", "late"]}),
         ("Since", {"fields": ["transaction", "progress_made", "follows"]}),
         ("When", {"fields": ["created_at", "sent_at", "finished_at"]}),
     ]
-    readonly_fields = ["asked", "progress_made", "what_came_of_it", "shown_result", "response", "error", "late"]
+    readonly_fields = ["asked", "progress_made", "what_came_of_it", "shown_result", "answer", "fault", "late"]
 
     @admin.display(description="payload")
     def asked(self, command):
@@ -151,9 +153,12 @@ class ChargingProfileForm(forms.ModelForm):
 
     def clean_profile(self):
         try:
+            orjson.dumps(self.cleaned_data["profile"])
             return ChargingProfileSerializer().validate_profile(dict(self.cleaned_data["profile"]))
-        except (APIException, TypeError, ValueError) as error:
-            raise forms.ValidationError(str(getattr(error, "detail", "A profile is a JSON object."))) from error
+        except APIException as error:
+            raise forms.ValidationError([str(line) for line in error.detail]) from error
+        except (TypeError, ValueError) as error:
+            raise forms.ValidationError("A profile is a JSON object.") from error
 
 
 @admin.register(ChargingProfile)
@@ -188,6 +193,12 @@ class CertificateRequestAdmin(ReadOnly, admin.ModelAdmin):
 @admin.register(Firmware)
 class FirmwareAdmin(admin.ModelAdmin):
     list_display = ["description", "filename", "signed", "created_at"]
+    formfield_overrides = {models.FileField: {"widget": forms.FileInput}}  # without a link that leads nowhere
+
+    def delete_queryset(self, request, queryset):
+        for firmware in queryset:  # each with its file
+            firmware.delete()
+
     search_fields = ["description", "file"]
     date_hierarchy = "created_at"
 
@@ -205,10 +216,10 @@ class UploadAdmin(ReadOnly, admin.ModelAdmin):
     list_select_related = ["charger", "command__charger"]
     date_hierarchy = "expires_at"
 
-    @admin.display(description="file", empty_value="nothing yet")
+    @admin.display(description="file")
     def saved(self, upload):
         if not upload.file:
-            return None
+            return "nothing yet"
         return format_html('<a href="/api/ocpp/uploads/{}/file/">{}</a>', upload.pk, upload.filename)
 
 

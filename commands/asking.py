@@ -20,22 +20,21 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
     behind then. `request` is what must be the same for the same `idempotency_key`: the body as the client sent
     it. `columns` are further ones of the `Command`.
     """
-    timeout = columns.get("timeout")
-    whole = [charger.charger_id, action, payload, timeout] if request is None else request
-    digest = _digest(whole) if idempotency_key else ""
-    if idempotency_key and (earlier := _earlier(by, idempotency_key, digest)):
-        return earlier
+    whole = [charger.charger_id, action, payload, columns.get("timeout")] if request is None else request
+    if same := earlier(by, idempotency_key, whole):
+        return same
     if objection := registration.objection(charger, action):
         raise Conflict(objection)
     _refuse_too_many(charger)
+    digest = _digest(whole) if idempotency_key else ""
     columns |= {"requested_by": by, "idempotency_key": idempotency_key, "request_digest": digest}
     try:
         with transaction.atomic():
             command = _row(charger, action, payload, columns)
             transaction.on_commit(lambda: _enqueue(command))
     except IntegrityError:
-        if idempotency_key and (earlier := _earlier(by, idempotency_key, digest)):
-            return earlier
+        if same := earlier(by, idempotency_key, whole):
+            return same
         raise
     return command
 
@@ -68,11 +67,12 @@ def _digest(request):
     return salted_hmac("idempotency", content, algorithm="sha256").hexdigest()
 
 
-def _earlier(by, idempotency_key, digest):
-    earlier = Command.objects.filter(requested_by=by, idempotency_key=idempotency_key).first()
-    if earlier and earlier.request_digest != digest:
+def earlier(by, idempotency_key, request):
+    """The command that `by` asked for with this key, None without; `Conflict` where it was another request."""
+    same = idempotency_key and Command.objects.filter(requested_by=by, idempotency_key=idempotency_key).first()
+    if same and same.request_digest != _digest(request):
         raise Conflict("This Idempotency-Key was used for another request.")
-    return earlier
+    return same or None
 
 
 def _refuse_too_many(charger):

@@ -6,6 +6,7 @@ from commands.views import files
 
 urlpatterns = [
     path("firmware/<str:token>/<str:filename>", files.firmware),
+    path("uploads/<str:token>", files.upload),
     path("uploads/<str:token>/", files.upload),
     path("uploads/<str:token>/<path:filename>", files.upload),
 ]

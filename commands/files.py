@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from urllib.parse import quote
 
 from django.conf import settings
 from django.core import signing
@@ -34,7 +35,7 @@ def upload_token(url):
 def firmware_url(firmware, expires_at):
     """Where a charger may fetch `firmware` until `expires_at` (seconds since the epoch)."""
     token = signing.dumps([firmware.pk, int(expires_at)], salt=SALT)
-    return f"{settings.PUBLIC_URL}{FIRMWARE}{token}/{firmware.filename}"
+    return f"{settings.PUBLIC_URL}{FIRMWARE}{token}/{quote(firmware.filename)}"
 
 
 def firmware_of(token):

@@ -2,7 +2,7 @@
 
 from django_filters import rest_framework as filters
 
-from chargers.filters import OfCharger
+from chargers.filters import AsSent, OfCharger
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
 
 
@@ -12,13 +12,13 @@ class CommandFilter(OfCharger):
         fields = ["action", "state", "outcome", "simulated"]
 
 
-class ProfileFilter(filters.FilterSet):
+class ProfileFilter(AsSent):
     class Meta:
         model = ChargingProfile
         fields = ["id", "description", "created_at", "updated_at"]
 
 
-class FirmwareFilter(filters.FilterSet):
+class FirmwareFilter(AsSent):
     class Meta:
         model = Firmware
         fields = ["id", "description", "created_at"]
@@ -34,6 +34,8 @@ class UploadFilter(OfCharger):
 
 
 class CertificateFilter(OfCharger):
+    task_id = filters.CharFilter("command__task_id")
+
     class Meta:
         model = CertificateRequest
         fields = ["id", "common_name", "state", "serial_number", "not_after", "received_at"]

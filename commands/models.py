@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from chargers.models import Charger
 from commands.fields import OrderedJSONField
@@ -238,6 +238,21 @@ class Firmware(models.Model):
     def filename(self):
         return self.file.name.rpartition("/")[2]
 
+    @property
+    def is_kept(self):
+        """Whether its file is where it was put."""
+        return self.file.storage.exists(self.file.name)
+
+    @property
+    def size(self):
+        """Bytes, None where the file is gone."""
+        return self.file.size if self.is_kept else None
+
+    def delete(self, *args, **kwargs):
+        file = self.file
+        super().delete(*args, **kwargs)
+        transaction.on_commit(lambda: file.storage.delete(file.name))
+
 
 def upload_path(upload, filename):
     return f"uploads/{upload.token}/{filename}"
@@ -263,6 +278,11 @@ class Upload(models.Model):
     @property
     def filename(self):
         return self.file.name.rpartition("/")[2]
+
+    @property
+    def is_kept(self):
+        """Whether its file is where it was put."""
+        return self.file.storage.exists(self.file.name)
 
     @staticmethod
     def expect(command, url):

@@ -162,7 +162,7 @@ class FirmwareSerializer(serializers.ModelSerializer):
 
     file = serializers.FileField(write_only=True)
     filename = serializers.CharField(read_only=True)
-    size = serializers.IntegerField(source="file.size", read_only=True)
+    size = serializers.IntegerField(read_only=True, allow_null=True)
 
     class Meta:
         model = Firmware

@@ -29,7 +29,27 @@ async def application(scope, receive, send):
         if _announced(scope) > limit:
             await _refuse_body(send, limit)
         else:
-            await django(_keeping_slashes(scope), _limited(receive, limit), send)
+            await _within(limit, scope, receive, send)
+
+
+async def _within(limit, scope, receive, send):
+    """Serve a request whose body may turn out too large: Django spools it to disk before any view sees it."""
+    received, begun = 0, False
+
+    async def counting():
+        nonlocal received
+        event = await receive()
+        received += len(event.get("body", b""))
+        return event if received <= limit else {"type": "http.disconnect"}
+
+    async def noticing(event):
+        nonlocal begun
+        begun = True
+        await send(event)
+
+    await django(_keeping_slashes(scope), counting, noticing)
+    if received > limit and not begun:
+        await _refuse_body(send, limit)
 
 
 def _announced(scope):
@@ -43,19 +63,6 @@ async def _refuse_body(send, limit):
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": said})
-
-
-def _limited(receive, limit):
-    """A body that grows too large ends as if the client had gone: Django spools it to disk before any view."""
-    received = 0
-
-    async def limited():
-        nonlocal received
-        event = await receive()
-        received += len(event.get("body", b""))
-        return event if received <= limit else {"type": "http.disconnect"}
-
-    return limited
 
 
 def _keeping_slashes(scope):

@@ -1,6 +1,7 @@
 """Transactions, their readings, and id tags in the admin."""
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -24,7 +25,10 @@ class IdTagAdmin(admin.ModelAdmin):
 @admin.action(description="Accept as id tags", permissions=["accept"])
 def accept_tags(modeladmin, request, unknown):
     for tag in unknown:
-        tag.accept()
+        try:
+            tag.accept()
+        except ValidationError as error:
+            messages.error(request, f"{tag}: {' '.join(error.messages)}")
 
 
 @admin.register(UnknownIdTag)

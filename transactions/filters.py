@@ -8,7 +8,7 @@ from chargers.filters import OfCharger
 from transactions.models import OrphanStop, Reservation, Transaction, UnknownIdTag
 
 
-class TransactionFilter(filters.FilterSet):
+class TransactionFilter(OfCharger):
     status = filters.ChoiceFilter(method="by_status", choices=[("Ongoing", "Ongoing"), ("Completed", "Completed")])
     started_after = filters.IsoDateTimeFilter("start_time", lookup_expr="gte")
     started_before = filters.IsoDateTimeFilter("start_time", lookup_expr="lt")

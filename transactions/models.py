@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 
+from django.core.validators import RegexValidator
 from django.db import connection, models
 from django.db import transaction as database
 from django.db.models import Q
@@ -13,6 +14,7 @@ from chargers.models import Charger
 from chargers.times import said, wire
 
 ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13
+PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
 MOST = 2**31 - 1  # what an integer of OCPP can hold
 
 
@@ -31,7 +33,7 @@ class IdTag(models.Model):
 
     STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
 
-    id_tag = models.CharField(max_length=20)
+    id_tag = models.CharField(max_length=20, validators=[PRINTABLE])
     status = models.CharField(max_length=20, choices=[(s, s) for s in STATUSES], default="Accepted")
     expiry_date = models.DateTimeField(null=True, blank=True)
     parent_id_tag = models.CharField(max_length=20, blank=True, help_text="Tags with the same parent are a group.")
@@ -43,7 +45,13 @@ class IdTag(models.Model):
 
     class Meta:
         ordering = ["id_tag"]
-        constraints = [models.UniqueConstraint(Upper("id_tag"), name="one_tag_whatever_its_case")]
+        constraints = [
+            models.UniqueConstraint(
+                Upper("id_tag"),
+                name="one_tag_whatever_its_case",
+                violation_error_message="This id tag exists already (compared without case).",
+            )
+        ]
 
     def __str__(self):
         return self.id_tag
@@ -98,8 +106,9 @@ class UnknownIdTag(models.Model):
         return self.id_tag
 
     def accept(self):
-        """The `IdTag` it becomes; one that was made meanwhile stays as it is."""
+        """The `IdTag` it becomes; one that was made meanwhile stays as it is. Raises `ValidationError`."""
         known = IdTag.objects.filter(id_tag__iexact=self.id_tag).first() or IdTag(id_tag=self.id_tag)
+        known.full_clean()
         known.save()
         return known
 

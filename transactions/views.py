@@ -1,7 +1,8 @@
 """Transactions and id tags over REST."""
 
+from django.core.exceptions import ValidationError
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, mixins, viewsets
+from rest_framework import exceptions, generics, mixins, viewsets
 from rest_framework.decorators import action, api_view
 from rest_framework.response import Response
 
@@ -120,7 +121,10 @@ class UnknownIdTagViewSet(mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSe
     @action(detail=True, methods=["post"])
     def accept(self, request, pk=None):
         """Make it an id tag that is accepted."""
-        return Response(IdTagSerializer(self.get_object().accept()).data, status=201)
+        try:
+            return Response(IdTagSerializer(self.get_object().accept()).data, status=201)
+        except ValidationError as error:
+            raise exceptions.ValidationError({"id_tag": error.messages}) from error
 
 
 class OrphanStopViewSet(viewsets.ReadOnlyModelViewSet):

@@ -4,6 +4,7 @@ from django.db.models import Q
 
 from chargers import schemas
 from chargers.models import ConfigurationKey, InstalledProfile
+from chargers.times import read
 from commands.models import CALL_ERROR, ChargingProfile, next_profile_id
 from transactions.models import Transaction
 
@@ -26,8 +27,9 @@ def _complete(payload, member):
     number = profile.get("chargingProfileId")
     if list(profile) == ["chargingProfileId"] and type(number) is int:
         known = ChargingProfile.objects.filter(pk=number).first()
-        if known:
-            payload[member] = known.on_the_wire()
+        if known is None:
+            raise _violation(f"{member}.chargingProfileId", f"There is no charging profile {number} in the library.")
+        payload[member] = known.on_the_wire()
     if number is None:
         payload[member] = {"chargingProfileId": next_profile_id(), **profile}
 
@@ -44,6 +46,8 @@ def check_set(payload, charger):
 
 
 def check_start(payload, charger):
+    if payload.get("connectorId") == 0:
+        yield "A transaction starts on a connector, and 0 is the charger as a whole."
     if "chargingProfile" not in payload:
         return
     profile = payload["chargingProfile"]
@@ -63,6 +67,8 @@ def refuse(profile, member):
         raise _violation(f"{member}.chargingSchedule.chargingSchedulePeriod", "The first period must start at 0.")
     if starts != sorted(set(starts)):
         raise _violation(f"{member}.chargingSchedule.chargingSchedulePeriod", "Periods must follow each other.")
+    if any(period["limit"] < 0 for period in schedule["chargingSchedulePeriod"]) or schedule.get("duration", 0) < 0:
+        raise _violation(f"{member}.chargingSchedule", "A limit or duration can't be negative.")
     if profile["stackLevel"] < 0:
         raise _violation(f"{member}.stackLevel", "The lowest stack level is 0.")
     if "recurrencyKind" in profile and profile["chargingProfileKind"] != "Recurring":
@@ -81,6 +87,9 @@ def _warnings(profile, charger):
         yield "A Relative profile has no startSchedule: the charger may refuse it."
     if profile["chargingProfileKind"] == "Recurring" and "recurrencyKind" not in profile:
         yield "A Recurring profile needs a recurrencyKind."
+    since, until = (read(profile.get(name, "")) for name in ("validFrom", "validTo"))
+    if since and until and since >= until:
+        yield "It is never valid: validTo is not after validFrom."
     limits = {"ChargeProfileMaxStackLevel": profile["stackLevel"]}
     limits["ChargingScheduleMaxPeriods"] = len(schedule["chargingSchedulePeriod"])
     for key in ConfigurationKey.objects.filter(charger=charger, key__in=limits):

@@ -90,7 +90,9 @@ def hide(payload):
 def hide_told(response):
     """A charger that tells its AuthorizationKey should not; it is not kept."""
     rows = response.get("configurationKey") if isinstance(response, dict) else None
-    if not isinstance(rows, list) or not any(isinstance(row, dict) and _names(row.get("key"), AUTHORIZATION_KEY) for row in rows):
+    if not isinstance(rows, list) or not any(
+        isinstance(row, dict) and _names(row.get("key"), AUTHORIZATION_KEY) for row in rows
+    ):
         return response
     return response | {"configurationKey": [hide(row) if isinstance(row, dict) else row for row in rows]}
 

@@ -13,7 +13,11 @@ def wanted(id_tags=None):
     if id_tags is None:
         return {tag.id_tag: tag.as_info() for tag in IdTag.objects.order_by("id_tag")}
     known = IdTag.known(id_tags)
-    return {tag: known[tag.upper()].as_info() if tag.upper() in known else None for tag in id_tags}
+    named = {tag.upper(): tag for tag in id_tags}
+    return {
+        known[key].id_tag if key in known else tag: known[key].as_info() if key in known else None
+        for key, tag in named.items()
+    }
 
 
 def difference(held, wanted):

@@ -1,5 +1,7 @@
 """ReserveNow and CancelReservation (OCPP 1.6 §5.13, §5.1): a reservation is what its charger says it is."""
 
+from datetime import UTC, datetime
+
 from chargers import schemas
 from chargers.models import Connector
 from chargers.times import read, wire
@@ -23,6 +25,9 @@ def complete(payload, charger):
 def check(payload, charger):
     if Reservation.objects.filter(pk=payload["reservationId"]).exclude(charger=charger).exists():
         raise schemas.Violation("reservationId", "This reservation is another charger's.", "")
+    expiry = read(payload["expiryDate"])
+    if expiry and expiry <= datetime.now(UTC):
+        yield "Its expiryDate has passed."
     connector = Connector.objects.filter(charger=charger, connector_id=payload["connectorId"]).first()
     if connector and connector.status != "Available":
         yield f"Connector {connector.connector_id} is {connector.status}."

@@ -3,13 +3,13 @@
 import asyncio
 import re
 from datetime import UTC, datetime
+from functools import wraps
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.http import JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_safe
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view
@@ -21,15 +21,31 @@ from commands.models import Firmware, Upload, upload_path
 PIECE = 64 * 1024
 
 
-@require_safe
+def only(*methods):
+    """Any other method is answered 405, in the one form of errors; there is no session, so no forgery either."""
+
+    def decorate(view):
+        @csrf_exempt
+        @wraps(view)
+        def guarded(request, *args, **kwargs):
+            if request.method not in methods:
+                error = {"error": f'Method "{request.method}" not allowed.'}
+                return JsonResponse(error, status=405, headers={"Allow": ", ".join(methods)})
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+@only("GET", "HEAD")
 def firmware(request, token, filename):
     """The image itself, as long as its URL holds."""
     found = Firmware.objects.filter(pk=firmware_of(token)).first()
-    return _attachment(found) if found else _gone()
+    return _attachment(found) if found and found.is_kept else _gone()
 
 
-@csrf_exempt
-@require_http_methods(["PUT", "POST"])
+@only("PUT", "POST")
 def upload(request, token, filename=""):
     """One file, as the body or as a form's only file. A second one replaces the first: the charger tried again."""
     place = Upload.objects.filter(token=token, expires_at__gt=datetime.now(UTC)).first()
@@ -83,7 +99,7 @@ class _Body(File):
 def uploaded_file(request, pk):
     """What a charger left, to be saved, never shown."""
     found = Upload.objects.exclude(file="").filter(pk=pk).first()
-    if found is None:
+    if found is None or not found.is_kept:
         raise not_found("File")
     return _attachment(found)
 

@@ -30,7 +30,7 @@ from commands.serializers import (
     SendLocalListSerializer,
     UploadSerializer,
 )
-from commands.views.tasks import IDEMPOTENCY_KEY, accepted, ask, asked_for
+from commands.views.tasks import IDEMPOTENCY_KEY, accepted, ask, asked_for, earlier
 
 
 class ChargingProfileViewSet(viewsets.ModelViewSet):
@@ -55,15 +55,18 @@ class LocalListView(APIView):
     def post(self, request, charger_id):
         """Build the list, or what has changed, from the id tags and send it in one call (SendLocalList)."""
         body = asked_for(request, SendLocalListSerializer)
-        charger = known_charger(charger_id)
+        command = earlier(request) or self._send(request, known_charger(charger_id), body)
+        return accepted(command, f"Local list with {len(command.payload['localAuthorizationList'])} id tags sent")
+
+    @staticmethod
+    def _send(request, charger, body):
         entries = local_list.wanted(body.get("id_tags"))
         if body["update_type"] == local_list.FULL:
             entries = {tag: info for tag, info in entries.items() if info}
         elif "id_tags" not in body:
             entries = local_list.difference(_held(charger), entries)
         payload = local_list.payload(body["update_type"], entries, local_list.next_version(charger))
-        command = ask(request, charger, "SendLocalList", payload, body, retry_full=body["full_if_failed"])
-        return accepted(command, f"Local list with {len(entries)} id tags sent")
+        return ask(request, charger, "SendLocalList", payload, body, retry_full=body["full_if_failed"])
 
 
 def _held(charger):
@@ -91,6 +94,8 @@ class FirmwareViewSet(viewsets.ModelViewSet):
         """Have a charger fetch and install it: SignedUpdateFirmware where it has a signature, else UpdateFirmware."""
         firmware = self.get_object()
         body = asked_for(request, InstallSerializer)
+        if not firmware.is_kept:
+            raise Conflict(f"The file of {firmware} is not where it was put: upload it again.")
         if not settings.PUBLIC_URL:
             raise Conflict("Set PUBLIC_URL, under which chargers reach this server over HTTP.")
         command = ask(request, known_charger(body["charger_id"]), *_update(firmware, body), body)

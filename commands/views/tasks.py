@@ -40,20 +40,30 @@ def asked_for(request, serializer_class):
     return serializer.validated_data
 
 
-def ask(request, charger, action, payload, body, **options):
-    """`asking.ask` for a request; a payload that breaks its schema is a 400 that names the field."""
+def idempotency(request):
+    """Who asks, with which Idempotency-Key, for what: what makes a request the same as an earlier one."""
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > 255 or "\0" in key:
         raise serializers.ValidationError({"Idempotency-Key": ["At most 255 characters."]})
+    by = request.user.get_username() if request.user else ""
+    return {"by": by, "idempotency_key": key, "request": [request.path, request.data]}
+
+
+def earlier(request):
+    """The command of this very request, if it is repeated: it is the same whatever has changed since."""
+    return asking.earlier(**idempotency(request))
+
+
+def ask(request, charger, action, payload, body, **options):
+    """`asking.ask` for a request; a payload that breaks its schema is a 400 that names the field."""
+    same = idempotency(request)
     try:
         return asking.ask(
             charger,
             action,
             payload,
-            by=request.user.get_username() if request.user else "",
             timeout=body.get("timeout"),
-            idempotency_key=key,
-            request=[request.path, request.data],
+            **same,
             **options,
         )
     except schemas.Violation as violation:
@@ -84,9 +94,11 @@ def stop(request, charger_id):
     """Ask the charger to stop a transaction: the one named, or the only one under way."""
     body = asked_for(request, StopRequestSerializer)
     charger = known_charger(charger_id)
-    transaction_id, warning = transaction_to_stop(charger, body)
-    payload = {"transactionId": transaction_id}
-    command = ask(request, charger, "RemoteStopTransaction", payload, body, warning=warning)
+    command = earlier(request)
+    if command is None:
+        transaction_id, warning = transaction_to_stop(charger, body)
+        payload = {"transactionId": transaction_id}
+        command = ask(request, charger, "RemoteStopTransaction", payload, body, warning=warning)
     return accepted(command, "Remote Stop Command Sent")
 
 

@@ -172,3 +172,70 @@ def test_commands_are_listed_newest_first_and_filtered(api, django_assert_max_nu
         assert found("") == [new.task_id, old.task_id]
     assert found(f"charger_id={new.charger}") == found("action=Reset") == found("state=queued") == [new.task_id]
     assert found("outcome=answered") == [old.task_id] and found("simulated=true") == []
+
+
+# --- what is odd -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("ReserveNow", {"connectorId": 1, "expiryDate": "2036-01-01T00:00:00Z", "idTag": "a\0b"}),
+        ("ReserveNow", {"reservationId": "abc"}),
+        ("ReserveNow", {"reservationId": {}}),
+        ("ChangeConfiguration", {"key": "a\0b", "value": "1"}),
+        ("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": {"chargingProfileId": 999_999}}),
+        ("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": []}),
+        ("GetLog", {"logType": "SecurityLog", "log": 5}),
+        ("GetDiagnostics", {"location": 5}),
+        ("SendLocalList", {"updateType": "Full", "localAuthorizationList": [5]}),
+    ],
+)
+def test_an_odd_payload_is_a_bad_request_and_leaves_nothing(api, action, payload):
+    body = {"charger_id": a_charger().charger_id, "action": action, "payload": payload}
+    answer = api.post(f"{BASE}/commands/", body, "application/json")
+    assert answer.status_code == 400 and answer.json()["error"] and not Command.objects.exists()
+
+
+def test_a_repeated_stop_is_the_same_though_another_transaction_has_begun(api):
+    transaction = a_transaction()
+    path = f"{BASE}/stop/{transaction.charger}/"
+    first = api.post(path, {}, "application/json", headers={"Idempotency-Key": "k"})
+    a_transaction(transaction.charger, connectorId=2)
+    again = api.post(path, {}, "application/json", headers={"Idempotency-Key": "k"})
+    assert (first.status_code, again.json()) == (202, first.json())
+
+
+def test_one_of_two_is_stopped_where_it_has_superseded_the_other(api):
+    stuck = a_transaction()
+    real = a_transaction(stuck.charger, timestamp="2025-02-26T13:00:00Z")
+    api.post(f"{BASE}/stop/{stuck.charger}/", {}, "application/json")
+    assert Command.objects.get().payload == {"transactionId": real.pk}
+
+
+def test_a_nested_fault_is_told_by_its_dotted_name(api):
+    answer = api.post(f"{BASE}/local-lists/{a_charger()}/", {"id_tags": ["A", ""]}, "application/json")
+    assert answer.status_code == 400 and list(answer.json()["fields"]) == ["id_tags.1"]
+    assert "ErrorDetail" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["id-tags/99/", "reservations/99/", "uploads/99/file/", "firmware/99/install/"])
+def test_what_is_not_there_is_not_found(api, path):
+    ask = api.post if path.endswith("install/") else api.get
+    answer = ask(f"{BASE}/{path}")
+    assert answer.status_code == 404 and answer.json()["error"].endswith("not found")
+
+
+def test_lists_compare_ids_as_sent(api):
+    for charger_id in ("505", "505 ", " "):
+        a_command(a_charger(charger_id))
+    for charger_id in ("505", "505 ", " "):
+        for path in ("commands", "chargers"):
+            listed = api.get(f"{BASE}/{path}/", {"charger_id": charger_id}).json()["results"]
+            assert [row["charger_id"] for row in listed] == [charger_id]
+
+
+def test_transactions_are_filtered_by_their_charger(api):
+    transaction, _ = a_transaction(), a_transaction()
+    listed = api.get(f"{BASE}/transactions/?charger_id={transaction.charger}").json()["transaction_logs"]
+    assert [row["transaction_id"] for row in listed] == [transaction.pk]

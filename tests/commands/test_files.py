@@ -159,3 +159,29 @@ def test_unsigned_firmware_can_not_go_signed(api):
     a_charger("505")
     answer = install(api, a_firmware(api).json()["id"], signed=True)
     assert answer.status_code == 400 and "signed" in answer.json()["fields"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("put", "firmware/x/y"), ("get", "uploads/x/"), ("delete", "uploads/x")]
+)
+def test_another_method_is_told_so_in_the_one_form(client, method, path):
+    answer = getattr(client, method)(f"/files/{path}")
+    assert answer.status_code == 405 and set(answer.json()) == {"error"} and answer["Allow"]
+
+
+def test_an_image_that_is_gone_spoils_no_list(api, tmp_path):
+    a_charger("505")
+    number = a_firmware(api, file=SimpleUploadedFile("ürm wäre.bin", b"image")).json()["id"]
+    assert install(api, number).status_code == 202
+    for file in (tmp_path / "files" / "firmware").iterdir():
+        file.unlink()
+    assert api.get("/api/ocpp/firmware/").json()["results"][0]["size"] is None
+    assert install(api, number).status_code == 409
+    path = Command.objects.get().payload["location"].removeprefix(BASE)
+    assert api.get(path).status_code == 404
+
+
+def test_an_image_goes_with_its_row(api, tmp_path):
+    number = a_firmware(api).json()["id"]
+    assert api.delete(f"/api/ocpp/firmware/{number}/").status_code == 204
+    assert list((tmp_path / "files" / "firmware").iterdir()) == []

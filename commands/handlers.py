@@ -11,6 +11,7 @@ from chargers.registry import follows, handles, hook, spoils_nothing
 from chargers.times import clock_is_off, read, wire
 from commands import authority
 from commands.actions import charging, transfers
+from commands.actions.table import ACTIONS
 from commands.asking import queue
 from commands.models import ANSWERED, CALL_ERROR, FINISHED, OURSELVES, QUEUED, SENT, CertificateRequest, Command
 
@@ -63,8 +64,6 @@ def _keep(charger, task_id, event):
 
 
 def _hidden(command, response):
-    from commands.actions.table import ACTIONS
-
     return ACTIONS[command.action].hide_response(response) if command else response
 
 
@@ -223,4 +222,5 @@ def _refuse_second(charger):
 def certificate_owner(serial):
     """Primary key of the charger for which the certificate with this serial number (hex) was signed here, or None."""
     number = serial.lower().lstrip("0")
-    return CertificateRequest.objects.filter(serial_number=number).values_list("charger", flat=True).first()
+    signed = CertificateRequest.objects.exclude(serial_number="").filter(serial_number=number)
+    return signed.values_list("charger", flat=True).first()

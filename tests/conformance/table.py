@@ -96,15 +96,6 @@ CASES = {
     },
 }
 TEST = re.compile(r"tests/conformance/test_\w+\.py::test_(tc_\d+(?:_\d)?)_")
-FILES = {
-    "Core": "core",
-    "Local authorisation list": "local_list",
-    "Firmware and diagnostics": "firmware",
-    "Reservation": "reservation",
-    "Remote trigger": "remote_trigger",
-    "Smart charging": "smart_charging",
-    "Security": "security",
-}
 BEGIN, END = "<!-- the tables, written by make conformance -->\n", "<!-- end of the tables -->\n"
 _passed, _faults = {}, {}
 
@@ -163,7 +154,7 @@ def messages():
 
 
 def _where(action):
-    functions = (action.complete, action.check, action.asked, action.answered, action.hide)
+    functions = [value for value in vars(action).values() if callable(value)]
     modules = {f.__module__ for f in functions if f.__module__ != "commands.actions.table"}
     return ", ".join(f"`{module}`" for module in ["commands.actions.table", *sorted(modules)])
 

@@ -124,7 +124,11 @@ class ChargerAdmin(Commandable, admin.ModelAdmin):
         return field
 
     def save_model(self, request, charger, form, change):
-        super().save_model(request, charger, form, change)
+        """Only what is changed: the rest of the row may be the charger's, which goes on meanwhile."""
+        changed = [*OURS, "authorization_key_hash", "next_authorization_key_hashes", "next_security_profile"]
+        derived = {"new_authorization_key", "remove_authorization_key", "security_profile"} & set(form.changed_data)
+        fields = [name for name in changed if name in form.changed_data or (derived and name not in OURS)]
+        charger.save(update_fields=fields if change else None)
         if change and {"security_profile", "new_authorization_key", "remove_authorization_key"} & set(
             form.changed_data
         ):

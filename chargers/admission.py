@@ -109,7 +109,9 @@ def _has_key(knock, charger):
     following = charger.next_authorization_key_hashes
     presented = knock.has_key(charger.authorization_key_hash, *following)
     if presented in following:
-        charger.use_key(presented)
+        locked = Charger.objects.select_for_update().get(pk=charger.pk)  # another key may be on its way just now
+        if presented in locked.next_authorization_key_hashes:
+            locked.use_key(presented)
     return bool(presented)
 
 
@@ -132,7 +134,7 @@ def _has_certificate(knock, charger):
 
 # What a connection must show to be one of a security profile (security whitepaper §2.1); one profile at a time.
 MEETS = {
-    None: lambda knock, charger: not charger.authorization_key_hash or _has_key(knock, charger),
+    None: lambda knock, charger: _has_key(knock, charger) or not charger.authorization_key_hash,
     0: lambda knock, charger: True,
     1: lambda knock, charger: not knock.secured and _has_key(knock, charger),
     2: lambda knock, charger: knock.secured and _has_key(knock, charger),

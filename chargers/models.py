@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from chargers import keys
+
 REGISTRATIONS = [(status, status) for status in ("Accepted", "Pending", "Rejected")]
 SECURITY_PROFILES = [
     (0, "0: no authentication"),
@@ -93,6 +95,10 @@ class Charger(models.Model):
     def standing(self):
         """Accepted, Pending or Rejected: on which terms commands may be sent to it (OCPP 1.6 §4.2)."""
         return self.registration_status or "Accepted" if self.boot_policy == "Accepted" else self.boot_policy
+
+    def has_key(self, key):
+        """Whether `key` (text) is its key now."""
+        return bool(self.authorization_key_hash) and keys.matches(key.encode(), self.authorization_key_hash)
 
     @property
     def credentials(self):

@@ -152,6 +152,13 @@ class ChargerSerializer(serializers.ModelSerializer):
             attributes["next_security_profile"] = None
         return attributes
 
+    def update(self, charger, attributes):
+        """Only what is changed: the rest of the row may be the charger's, which goes on meanwhile."""
+        for name, value in attributes.items():
+            setattr(charger, name, value)
+        charger.save(update_fields=list(attributes))
+        return charger
+
 
 class ChargerDetailSerializer(ChargerSerializer):
     """One charger, with what it holds as far as it told or accepted it."""

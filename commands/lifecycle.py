@@ -165,6 +165,9 @@ def _finish(command, outcome, **recorded):
     recorded = {"response": None, "error": None, **recorded}
     recorded |= {"state": FINISHED, "outcome": outcome, "finished_at": datetime.now(UTC)}
     command = _with_database(_record, command, recorded)
+    answered = command.response is not None or command.error is not None
+    if outcome in SILENT and command.state != FINISHED and answered:  # over another socket, or just in time
+        return _end(command, _answer_in_the_books(command))
     if command.state == FINISHED:
         gateway.announce_finished(command.task_id)
     return command

@@ -125,8 +125,8 @@ def _within(call, verdict, limits, under_way, known):
     if key not in limits or verdict["status"] != "Accepted":
         return verdict
     own = _natural_key(_started(call, ""))
-    if known.get(own) == "Accepted":
-        return verdict
+    if known.get(own) in ("Accepted", "ConcurrentTx"):  # what was decided of this start stays decided
+        return verdict | {"status": known[own]}
     # What is under way on the same connector is superseded by this start.
     elsewhere = {natural for natural in under_way[key] if natural[:2] != own[:2]}
     if len(elsewhere) >= limits[key]:

@@ -183,11 +183,13 @@ def not_started(command):
 
 
 def _unlink(command):
-    type(command).objects.filter(pk=command.pk).update(transaction=None)
     _forget_profile(command)
+    type(command).objects.filter(pk=command.pk).update(transaction=None)
 
 
 def _forget_profile(command):
-    if profile := command.payload.get("chargingProfile"):
-        held = InstalledProfile.objects.filter(charger=command.charger)
+    """What was noted with the transaction that it was linked to; the same profile may be installed elsewhere."""
+    profile = command.payload.get("chargingProfile")
+    if profile and command.transaction_id:
+        held = InstalledProfile.objects.filter(charger=command.charger, transaction_id=command.transaction_id)
         held.filter(charging_profile_id=profile["chargingProfileId"]).delete()

@@ -66,7 +66,10 @@ def _key_changed(command, value):
     charger = Charger.objects.select_for_update().get(pk=command.charger_id)
     following = charger.next_authorization_key_hashes
     ours = next((hashed for hashed in following if keys.matches(value.encode(), hashed)), None)
-    if ours is None:  # the charger has used it already
+    if ours is None:  # the charger has used it already, or an operator set another meanwhile: the charger's is true
+        if command.status == "Accepted" and not charger.has_key(value):
+            charger.authorization_key_hash = keys.hashed(value)
+            charger.save(update_fields=["authorization_key_hash"])
         return
     if command.status == "Accepted":
         charger.use_key(ours)

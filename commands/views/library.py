@@ -94,12 +94,18 @@ class FirmwareViewSet(viewsets.ModelViewSet):
         """Have a charger fetch and install it: SignedUpdateFirmware where it has a signature, else UpdateFirmware."""
         firmware = self.get_object()
         body = asked_for(request, InstallSerializer)
-        if not firmware.is_kept:
-            raise Conflict(f"The file of {firmware} is not where it was put: upload it again.")
-        if not settings.PUBLIC_URL:
-            raise Conflict("Set PUBLIC_URL, under which chargers reach this server over HTTP.")
-        command = ask(request, known_charger(body["charger_id"]), *_update(firmware, body), body)
+        command = earlier(request)
+        if command is None:
+            _refuse_unreachable(firmware)
+            command = ask(request, known_charger(body["charger_id"]), *_update(firmware, body), body)
         return accepted(command, f"Update to {firmware} sent")
+
+
+def _refuse_unreachable(firmware):
+    if not firmware.is_kept:
+        raise Conflict(f"The file of {firmware} is not where it was put: upload it again.")
+    if not settings.PUBLIC_URL:
+        raise Conflict("Set PUBLIC_URL, under which chargers reach this server over HTTP.")
 
 
 def _update(firmware, body):

@@ -6,6 +6,7 @@ import pytest
 
 from chargers import admission, keys, schemas
 from chargers.models import Charger
+from chargers.serializers import ChargerSerializer
 from commands.actions.table import ACTIONS
 from tests.builders import a_charger, a_command, tell
 
@@ -186,3 +187,27 @@ def test_a_charger_without_a_profile_gets_the_one_it_connects_with():
     assert opens(charger, K0)
     charger.refresh_from_db()
     assert (charger.security_profile, charger.next_security_profile) == (1, None)
+
+
+def test_the_first_key_is_asked_for_once_it_was_used():
+    charger = a_charger()
+    ROW.answered(ask_for_key(charger, K1, response={"status": "RebootRequired"}))
+    assert opens(charger, K1) and not opens(charger, K2)
+
+
+def test_the_key_a_charger_accepted_counts_though_an_operator_set_another_meanwhile(api):
+    charger = a_charger_with_key()
+    command = ask_for_key(charger, K1, response={"status": "Accepted"})
+    api.patch(f"/api/ocpp/chargers/{charger}/", {"authorization_key": K2}, "application/json")
+    ROW.answered(command)
+    assert [opens(charger, key) for key in (K0, K1, K2)] == [False, True, False]
+
+
+def test_a_change_of_one_column_leaves_what_the_charger_changes_meanwhile(api):
+    charger = a_charger()
+    serializer = ChargerSerializer(charger, {"description": "d"}, partial=True, context={"connected": set()})
+    assert serializer.is_valid()
+    Charger.objects.update(registration_status="Accepted")
+    serializer.save()
+    charger.refresh_from_db()
+    assert (charger.description, charger.registration_status) == ("d", "Accepted")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chargers.models import ConfigurationKey
+from commands.actions import charging
 from commands.actions.table import ACTIONS
 from tests.builders import a_charger, a_command, a_start, tell
 
@@ -116,3 +117,12 @@ def test_a_start_that_came_before_the_refusal_was_not_its_doing(columns, kept):
     row = ACTIONS["RemoteStartTransaction"]
     (row.answered if command.response else row.not_taken)(command)
     assert bool(linked(command)) == kept and not command.charger.installed_profiles.exists()
+
+
+def test_a_refused_start_leaves_the_profile_of_another_transaction():
+    profile = {"chargingProfileId": 9, "stackLevel": 0, "chargingProfilePurpose": "TxProfile"}
+    charger = a_charger()
+    charging.install(charger, 1, profile, 77)
+    refused = a_remote_start(charger, payload={"chargingProfile": profile}, response={"status": "Rejected"})
+    ACTIONS["RemoteStartTransaction"].answered(refused)
+    assert charger.installed_profiles.count() == 1

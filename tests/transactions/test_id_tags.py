@@ -80,6 +80,14 @@ def test_a_start_that_is_sent_again_keeps_its_verdict_though_the_tag_charges_els
     assert (again["transactionId"], again["idTagInfo"]["status"]) == (first.pk, "Accepted")
 
 
+def test_a_start_that_was_refused_stays_refused_when_it_is_sent_again():
+    a_tag(concurrent_limit=1)
+    first, refused = a_transaction(), a_charger()
+    assert start(refused)["idTagInfo"]["status"] == "ConcurrentTx"
+    stop(first)
+    assert start(refused)["idTagInfo"]["status"] == "ConcurrentTx"
+
+
 def test_what_the_start_supersedes_does_not_count():
     a_tag(concurrent_limit=1)
     stuck = a_transaction()

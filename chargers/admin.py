@@ -129,10 +129,8 @@ class ChargerAdmin(Commandable, admin.ModelAdmin):
         derived = {"new_authorization_key", "remove_authorization_key", "security_profile"} & set(form.changed_data)
         fields = [name for name in changed if name in form.changed_data or (derived and name not in OURS)]
         charger.save(update_fields=fields if change else None)
-        if change and {"security_profile", "new_authorization_key", "remove_authorization_key"} & set(
-            form.changed_data
-        ):
-            gateway.close_socket(charger.charger_id, gateway.CHANGED, "Its key or security profile was changed")
+        if change and derived:
+            gateway.make_it_come_again(charger.charger_id)
 
     def get_changelist_instance(self, request):
         changelist = super().get_changelist_instance(request)

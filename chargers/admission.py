@@ -42,7 +42,7 @@ class Knock:
 
 
 def knock(charger_id, scope):
-    """The `Knock` in an ASGI scope; `config.tls` puts the subject of a client certificate there."""
+    """The `Knock` in an ASGI scope; `config.serve` puts the subject of a client certificate there."""
     authorization = dict(scope["headers"]).get(b"authorization", b"")
     return Knock(charger_id, authorization, scope["scheme"] == "wss", scope.get("client_certificate"))
 

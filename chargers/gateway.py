@@ -51,6 +51,11 @@ def close_socket(charger_id, code, reason):
         _publish(holder, {"type": "ocpp.close", "code": code, "reason": reason})
 
 
+def make_it_come_again(charger_id):
+    """Close the socket of a charger whose key or security profile was changed."""
+    close_socket(charger_id, CHANGED, "Its key or security profile was changed")
+
+
 def _publish(holder, message):
     _on_redis(lambda client: client.publish(holder.channel, get_channel_layer().serialize(message)))
 

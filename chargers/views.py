@@ -64,7 +64,7 @@ class ChargerViewSet(viewsets.ModelViewSet):
         former = Charger.objects.get(pk=serializer.instance.pk)
         charger = serializer.save()
         if charger.credentials != former.credentials:
-            gateway.close_socket(charger.charger_id, gateway.CHANGED, "Its key or security profile was changed")
+            gateway.make_it_come_again(charger.charger_id)
 
     def perform_destroy(self, charger):
         try:

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import models, transaction
 
 from chargers.models import Charger
+from chargers.numbers import draw
 from commands.fields import OrderedJSONField
 from commands.files import upload_token
 from transactions.models import Transaction
@@ -48,23 +49,14 @@ def action_choices():
     return [(name, name) for name in ACTIONS]
 
 
-def _next(sequence, taken):
-    while True:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT nextval(%s)", [sequence])
-            (number,) = cursor.fetchone()
-        if not taken.filter(pk=number).exists():  # somebody may have chosen it himself
-            return number
-
-
 def next_profile_id():
     """A chargingProfileId nobody else was given."""
-    return _next("commands_charging_profile_id", ChargingProfile.objects.all())
+    return draw("commands_charging_profile_id", ChargingProfile.objects.all())
 
 
 def next_request_id():
     """A requestId nobody else was given (GetLog, SignedUpdateFirmware)."""
-    return _next("commands_request_id", Command.objects.none())
+    return draw("commands_request_id", Command.objects.none())
 
 
 class Command(models.Model):
@@ -218,7 +210,20 @@ class CertificateRequest(models.Model):
         return f"{self.common_name} ({self.state})"
 
 
-class Firmware(models.Model):
+class HasFile:
+    """What a row with a `file` can say of it."""
+
+    @property
+    def filename(self):
+        return self.file.name.rpartition("/")[2]
+
+    @property
+    def is_kept(self):
+        """Whether its file is where it was put."""
+        return self.file.storage.exists(self.file.name)
+
+
+class Firmware(HasFile, models.Model):
     """A firmware image, which chargers fetch by a URL that expires; signed, it may go by SignedUpdateFirmware."""
 
     description = models.CharField(max_length=255, unique=True)
@@ -235,15 +240,6 @@ class Firmware(models.Model):
         return self.description
 
     @property
-    def filename(self):
-        return self.file.name.rpartition("/")[2]
-
-    @property
-    def is_kept(self):
-        """Whether its file is where it was put."""
-        return self.file.storage.exists(self.file.name)
-
-    @property
     def size(self):
         """Bytes, None where the file is gone."""
         return self.file.size if self.is_kept else None
@@ -258,7 +254,7 @@ def upload_path(upload, filename):
     return f"uploads/{upload.token}/{filename}"
 
 
-class Upload(models.Model):
+class Upload(HasFile, models.Model):
     """A place for one file of a charger: diagnostics or a log."""
 
     token = models.CharField(max_length=64, unique=True, editable=False)
@@ -274,15 +270,6 @@ class Upload(models.Model):
 
     def __str__(self):
         return f"{self.command.action} of {self.charger}"
-
-    @property
-    def filename(self):
-        return self.file.name.rpartition("/")[2]
-
-    @property
-    def is_kept(self):
-        """Whether its file is where it was put."""
-        return self.file.storage.exists(self.file.name)
 
     @staticmethod
     def expect(command, url):

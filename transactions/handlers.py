@@ -66,8 +66,9 @@ def _infos(calls):
         {"id_tag": call.payload["idTag"], "charger": call.charger, "seen": call.received_at}
         for _, call in sorted(unknown.items())
     ]
-    # After the commit, by itself: writers that meet the same unknown tags must not wait for each other's batches.
-    database.on_commit(lambda: recordset.execute(UNKNOWN, rows), robust=True)
+    if rows:
+        # After the commit, by itself: writers that meet the same unknown tags must not wait for each other's batches.
+        database.on_commit(lambda: recordset.execute(UNKNOWN, rows), robust=True)
     return {tag: IdTag.info(known, tag) for tag in presented}
 
 

@@ -4,13 +4,14 @@ import json
 from datetime import UTC, datetime
 
 from django.core.validators import RegexValidator
-from django.db import connection, models
+from django.db import models
 from django.db import transaction as database
 from django.db.models import Q
 from django.db.models.functions import Upper
 
 from chargers.inbox import Call
 from chargers.models import Charger
+from chargers.numbers import draw
 from chargers.times import said, wire
 
 ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13
@@ -19,13 +20,8 @@ MOST = 2**31 - 1  # what an integer of OCPP can hold
 
 
 def next_reservation_id():
-    """A number nobody else was given, from a sequence of the database."""
-    while True:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT nextval('commands_reservation_id')")
-            (number,) = cursor.fetchone()
-        if not Reservation.objects.filter(pk=number).exists():  # somebody may have chosen it himself
-            return number
+    """A reservationId nobody else was given."""
+    return draw("commands_reservation_id", Reservation.objects.all())
 
 
 class IdTag(models.Model):

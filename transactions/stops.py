@@ -22,7 +22,7 @@ WHERE t.id = s.id AND t.stop_received_at IS NULL
 
 def store(stops):
     """Write `stops`, {transaction: call}: each ends its transaction, whose charging profiles end with it."""
-    recordset.execute(STOP, [_stopped(pk.pk, call) for pk, call in stops.items()])
+    recordset.execute(STOP, [_stopped(t.pk, call) for t, call in stops.items()])
     readings.store(
         [(call, t.connector_id, call.payload.get("transactionData", []), t.pk) for t, call in stops.items()]
     )

@@ -33,7 +33,8 @@ def payload(update_type, entries, version):
 
 
 def complete(payload, charger):
-    payload.setdefault("listVersion", next_version(charger))
+    if "listVersion" not in payload:
+        payload["listVersion"] = next_version(charger)
 
 
 def next_version(charger):

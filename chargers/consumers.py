@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -19,7 +18,6 @@ from chargers.sockets import inbox
 logger = logging.getLogger(__name__)
 
 REPLACED = 4001  # close code: a newer socket of the same charger took over
-MOST_WAITING = 20  # CALLs of one charger that wait for their turn before its socket is no longer read
 # The first CALLs of a socket are compared with the last one of the socket before, which may just be committing.
 MAY_BE_REPEATED = 3
 REMEMBERED = 8  # answers of this socket that are given again to a repeated CALL
@@ -36,9 +34,9 @@ class ChargerConsumer(AsyncConsumer):
         except admission.Refused as refusal:
             await self._refuse(refusal)
             return
-        self.calls, self.answering, self.under_way, self.answered = deque(), None, set(), {}
+        self.answered, self.calls_taken = {}, 0
         self.outstanding = self.presence = self.listener = None
-        self.commanding, self.background, self.calls_taken = asyncio.Lock(), set(), 0
+        self.commanding, self.background = asyncio.Lock(), set()
         try:
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
@@ -98,8 +96,6 @@ class ChargerConsumer(AsyncConsumer):
                 await gateway.leave(self.charger.charger_id, self.presence)
         except RedisError as error:
             logger.warning("%s: presence ends by itself, Redis is away: %s", self.charger, error)
-        if self.answering:
-            await self.answering  # what was received is stored, though nobody hears the answer
         logger.info("%s: disconnected", self.charger)
 
     def in_background(self, coroutine):
@@ -161,12 +157,7 @@ class ChargerConsumer(AsyncConsumer):
             schemas.check(frame.action, frame.payload)
         except schemas.Violation as violation:
             raise frames.CallError(violation.code, str(violation)) from violation
-        if len(self.calls) >= MOST_WAITING:
-            await self.answering
-        self.under_way.add(frame.message_id)
-        self.calls.append(self._call(frame))
-        if self.answering is None or self.answering.done():
-            self.answering = asyncio.create_task(self._answer_calls())
+        await self._write(await self._settled(self._call(frame)))
 
     def _call(self, frame):
         self.calls_taken += 1
@@ -182,8 +173,6 @@ class ChargerConsumer(AsyncConsumer):
 
     def _answer_to(self, frame):
         """The answer already given to this very CALL, or None; raises for another CALL with its message id."""
-        if frame.message_id in self.under_way:
-            raise frames.CallError("GenericError", "A CALL with this message id is being handled already.")
         if (frame.message_id, frame.digest) == (self.charger.last_call_id, self.charger.last_call_digest):
             return self.charger.last_answer
         known, answer = self.answered.get(frame.message_id, (frame.digest, None))
@@ -191,18 +180,18 @@ class ChargerConsumer(AsyncConsumer):
             raise frames.CallError("GenericError", "This message id was used for another CALL.")
         return answer
 
-    async def _answer_calls(self):
-        """One at a time and in order: what one charger says is never settled out of turn."""
-        while self.calls:
-            call = self.calls.popleft()
-            try:
-                answer = await inbox.settle(registry.actions[call.action], call)
-                self._remember(call, answer)
-            except Exception:  # noqa: BLE001  (the inbox has logged it with its cause)
-                error = frames.CallError("InternalError", f"{call.action} could not be stored.")
-                answer = frames.call_error(call.message_id, error)
-            self.under_way.discard(call.message_id)
-            await self._write(answer)
+    async def _settled(self, call):
+        """The answer to `call`, once what it says is stored.
+
+        The next frame is read after that: nothing a charger says is settled out of turn.
+        """
+        try:
+            answer = await inbox.settle(registry.actions[call.action], call)
+        except Exception:  # noqa: BLE001  (the inbox has logged it with its cause)
+            error = frames.CallError("InternalError", f"{call.action} could not be stored.")
+            return frames.call_error(call.message_id, error)
+        self._remember(call, answer)
+        return answer
 
     def _remember(self, call, answer):
         if call.action in ANSWERED_ANEW or not frames.is_result(answer):

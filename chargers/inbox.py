@@ -6,9 +6,9 @@ a busy one amortises. One writer thread, and so one database connection, a proce
 
 import asyncio
 import logging
+import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
@@ -54,53 +54,69 @@ class Entry:
 
 @dataclass
 class Inbox:
-    """One a process and event loop. `settle` returns what the handler answered, after the commit."""
+    """One a process and event loop. `settle` returns what the handler answered, after the commit.
+
+    The thread takes the next batch by itself: it never waits for the event loop, which hands out answers meanwhile.
+    """
 
     entries: deque = field(default_factory=deque)
-    seen: dict = field(default_factory=dict)
+    seen: deque = field(default_factory=deque)
     room: asyncio.Event = field(default_factory=asyncio.Event)
-    work: asyncio.Event = field(default_factory=asyncio.Event)
-    writer: asyncio.Task | None = None
+    work: threading.Event = field(default_factory=threading.Event)
+    loop: asyncio.AbstractEventLoop | None = None
 
     async def settle(self, handler, item):
         """Hand `item` to `handler` in the next batch; raises what the handler raised for it."""
         while len(self.entries) >= LIMIT:
             self.room.clear()
             await self.room.wait()
-        future = asyncio.get_running_loop().create_future()
+        self._begin()
+        future = self.loop.create_future()
         self.entries.append(Entry(handler, item, future))
-        self._start()
+        self._wake()
         return await future
 
     def saw(self, charger):
         """A frame came from `charger` (primary key): its `last_seen` is now."""
-        self.seen[charger] = datetime.now(UTC)
-        self._start()
+        self._begin()
+        self.seen.append((charger, datetime.now(UTC)))
+        self._wake()
 
-    def _start(self):
-        self.work.set()
-        if self.writer is None:
-            self.writer = asyncio.create_task(self._write_batches())
+    def _begin(self):
+        if self.loop is None:  # kept, since asking for the running loop is a system call
+            self.loop = asyncio.get_running_loop()
+            threading.Thread(target=self._write_batches, name="inbox", daemon=True).start()
 
-    async def _write_batches(self):
-        thread = ThreadPoolExecutor(1, thread_name_prefix="inbox")
-        loop = asyncio.get_running_loop()
+    def _wake(self):
+        if not self.work.is_set():
+            self.work.set()
+
+    def _write_batches(self):
         while True:
-            await self.work.wait()
-            batch = self._next_batch()
-            seen, self.seen = self.seen, {}
-            if not self.entries:
-                self.work.clear()
-            self.room.set()
-            outcomes = await loop.run_in_executor(thread, write, batch, seen)
-            for entry, outcome in zip(batch, outcomes, strict=True):
-                _hand_over(entry.future, outcome)
+            self.work.wait()
+            self.work.clear()  # before looking: what comes from now on wakes it again
+            while self.entries or self.seen:
+                batch, seen = self._next_batch(), dict(_drained(self.seen))
+                outcomes = write(batch, seen)
+                try:
+                    self.loop.call_soon_threadsafe(self._hand_over, batch, outcomes)
+                except RuntimeError:  # the loop has ended, and with it every socket
+                    return
+
+    def _hand_over(self, batch, outcomes):
+        self.room.set()
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            if entry.future.done():  # its socket went away; what it said is stored all the same
+                continue
+            if isinstance(outcome, Exception):
+                entry.future.set_exception(outcome)
+            else:
+                entry.future.set_result(outcome)
 
     def _next_batch(self):
         """The oldest entries, of each charger one CALL at most: a repeated one must find the first committed."""
         batch, chargers, later = [], set(), []
-        while self.entries and len(batch) < LARGEST_BATCH:
-            entry = self.entries.popleft()
+        for entry in _drained(self.entries, LARGEST_BATCH):
             if isinstance(entry.item, Call):
                 if entry.item.charger in chargers:
                     later.append(entry)
@@ -111,13 +127,10 @@ class Inbox:
         return batch
 
 
-def _hand_over(future, outcome):
-    if future.done():  # its socket went away; what it said is stored all the same
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+def _drained(waiting, most=None):
+    """Up to `most` of what waits now, taken off: the event loop may be adding to it."""
+    for _ in range(min(len(waiting), most or len(waiting))):
+        yield waiting.popleft()
 
 
 def write(batch, seen):
@@ -126,11 +139,13 @@ def write(batch, seen):
     A passing fault of the database is waited out: nothing is answered meanwhile. A batch that fails of
     itself is halved until the poisonous entry stands alone, and spoils only itself.
     """
-    attempt = 0
+    attempt, refused = 0, {}
     while True:
         try:
             with transaction.atomic():
-                return _settle(batch, seen, retried=attempt > 0)
+                return _settle(batch, seen, refused, retried=attempt > 0)
+        except registration.TooEarly as early:
+            refused |= early.refused
         except Exception as error:  # noqa: BLE001  (whatever a handler raises concerns its own entry only)
             if _passing(error):
                 _wait_out(error, attempt)
@@ -163,10 +178,9 @@ def _wait_out(error, attempt):
     time.sleep(min(0.05 * 2**attempt, 1.0))
 
 
-def _settle(batch, seen, retried):
+def _settle(batch, seen, refused, retried):
     calls = [entry.item for entry in batch if isinstance(entry.item, Call)]
     known = answered_before([call for call in calls if retried or call.may_be_repeated])
-    refused = registration.refused(calls)
     outcomes = {}
     todo = []
     for entry in batch:
@@ -186,7 +200,9 @@ def _settle(batch, seen, retried):
                 follow(items, answers)
         for entry, answer in zip(entries, answers, strict=True):
             outcomes[id(entry)] = _as_text(entry.item, answer) if isinstance(entry.item, Call) else answer
-    remember(calls, seen)
+    early = registration.refused(calls, remember(calls, seen))
+    if not early.keys() <= refused.keys():
+        raise registration.TooEarly(early)
     return [outcomes[id(entry)] for entry in batch]
 
 

@@ -17,6 +17,11 @@ NOT_ACCEPTED = models.Q(registration_status__in=["Pending", "Rejected"]) | (
 )
 
 
+def standing(boot_policy, registration_status):
+    """On which terms a charger is: as its last boot was answered, or as the operator decided since."""
+    return registration_status or "Accepted" if boot_policy == "Accepted" else boot_policy
+
+
 class Charger(models.Model):
     """A charge point. Presence (is its socket open now?) is Redis' matter, see `chargers.presence`."""
 
@@ -94,7 +99,7 @@ class Charger(models.Model):
     @property
     def standing(self):
         """Accepted, Pending or Rejected: on which terms commands may be sent to it (OCPP 1.6 §4.2)."""
-        return self.registration_status or "Accepted" if self.boot_policy == "Accepted" else self.boot_policy
+        return standing(self.boot_policy, self.registration_status)
 
     def has_key(self, key):
         """Whether `key` (text) is its key now."""

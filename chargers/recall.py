@@ -5,32 +5,41 @@ socket or on a new one (J §4.1.1, J errata 3.1).
 """
 
 from chargers import frames, recordset
-from chargers.models import Charger
+from chargers.models import Charger, standing
 
 # Said again, these do no harm and are answered anew, with the time and the verdict of that moment. They don't push
 # out what must not be taken twice.
 ANSWERED_ANEW = {"Authorize", "BootNotification", "Heartbeat", "StatusNotification"}
 
 REMEMBER = """
-UPDATE chargers_charger c SET
-    last_seen = greatest(c.last_seen, s.seen),
-    last_call_id = coalesce(s.call_id, c.last_call_id),
-    last_call_digest = coalesce(s.digest, c.last_call_digest),
-    last_answer = coalesce(s.answer, c.last_answer)
-FROM json_to_recordset(%s) AS s(id bigint, seen timestamptz, call_id text, digest text, answer text)
-WHERE c.id = s.id
+WITH remembered AS (
+    UPDATE chargers_charger c SET
+        last_seen = greatest(c.last_seen, s.seen),
+        last_call_id = coalesce(s.call_id, c.last_call_id),
+        last_call_digest = coalesce(s.digest, c.last_call_digest),
+        last_answer = coalesce(s.answer, c.last_answer)
+    FROM json_to_recordset(%s) AS s(id bigint, seen timestamptz, call_id text, digest text, answer text)
+    WHERE c.id = s.id
+    RETURNING c.id, c.boot_policy, c.registration_status
+)
+SELECT * FROM remembered WHERE boot_policy <> 'Accepted' OR registration_status NOT IN ('Accepted', '')
 """
 
 
 def remember(calls, seen):
-    """Write `last_seen` of every charger in `seen` ({primary key: time}) and the answers of `calls`."""
+    """Write `last_seen` of every charger in `seen` ({primary key: time}) and the answers of `calls`.
+
+    Returns {primary key: standing} of those that may not be accepted: the rows are in hand, see `registration`.
+    """
     rows = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
     for call in calls:
         row = rows[call.charger] = {"id": call.charger, "seen": call.received_at}
         # A refusal is not kept: what was too early may be sent again when the charger is accepted.
         if call.action not in ANSWERED_ANEW and frames.is_result(call.answer):
             row |= {"call_id": call.message_id, "digest": call.digest, "answer": call.answer}
-    recordset.execute(REMEMBER, [rows[key] for key in sorted(rows)])
+    told = recordset.execute(REMEMBER, [rows[key] for key in sorted(rows)])
+    standings = {charger: standing(*policy_and_status) for charger, *policy_and_status in told}
+    return {charger: word for charger, word in standings.items() if word != "Accepted"}
 
 
 def answered_before(calls):

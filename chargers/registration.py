@@ -2,20 +2,23 @@
 
 from chargers import registry
 from chargers.frames import CallError
-from chargers.models import NOT_ACCEPTED, Charger
 
 # Where the central system has not accepted it, only these may be sent to a charger.
 NOT_WHILE_PENDING = ("RemoteStartTransaction", "RemoteStopTransaction")
 
 
-def refused(calls):
-    """{key: CallError} of those `calls` whose charger is not accepted and was not asked for them."""
-    asking = [call for call in calls if call.action != "BootNotification"]
-    if not asking:
-        return {}
-    chargers = Charger.objects.filter(NOT_ACCEPTED, pk__in={call.charger for call in asking})
-    standings = {charger.pk: charger.standing for charger in chargers}
-    early = [call for call in asking if call.charger in standings]
+class TooEarly(Exception):
+    """Some calls of a batch may not be made yet: `refused`, {key: CallError}. The batch is settled again without."""
+
+    def __init__(self, refused):
+        super().__init__(f"{len(refused)} calls before acceptance")
+        self.refused = refused
+
+
+def refused(calls, standings):
+    """{key: CallError} of those `calls` whose charger is not accepted, by `standings` ({charger: its standing}), and
+    was not asked for them."""
+    early = [call for call in calls if call.action != "BootNotification" and call.charger in standings]
     triggered = registry.hooks["triggered"]({(call.charger, call.action) for call in early}) if early else set()
     return {
         call.key: CallError("SecurityError", f"This charger's registration is {standings[call.charger]}.")

@@ -26,10 +26,10 @@ def spoils_nothing(follow):
     """Make a follower that only keeps books beside the message: what it can't do is logged, the message stands."""
 
     @wraps(follow)
-    def careful(calls, answers):
+    def careful(calls, *told):
         try:
             with transaction.atomic():
-                follow(calls, answers)
+                follow(calls, *told)
         except (OperationalError, InterfaceError):
             raise
         except Exception:  # noqa: BLE001  (whatever chargers told before must not cost them this message)

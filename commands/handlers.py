@@ -31,6 +31,11 @@ WHERE c.task_id = s.task_id AND c.charger_id = s.charger AND c.state = 'queued'
     AND NOT EXISTS (SELECT FROM commands_command o WHERE o.charger_id = c.charger_id AND o.state = 'sent')
 """
 
+REMOTE_STARTS = """
+SELECT id FROM commands_command
+WHERE action = 'RemoteStartTransaction' AND transaction_id IS NULL AND charger_id = ANY(%s) AND sent_at > %s
+"""
+
 
 @hook("claim")
 def claim(wanted):
@@ -104,15 +109,17 @@ def read_configuration(calls, answers):
 
 
 @follows("StartTransaction")
-@spoils_nothing
 def link_remote_starts(calls, answers):
     """A RemoteStartTransaction has led to the transaction that its charger starts next with that tag."""
-    asked = Command.objects.filter(
-        charger__in={call.charger for call in calls}, action="RemoteStartTransaction", transaction=None
-    )
     recent = datetime.now(UTC) - timedelta(seconds=LONGEST) - SLACK
+    if found := recordset.query(REMOTE_STARTS, [recordset.array({call.charger for call in calls}), recent]):
+        _link_each(calls, answers, [pk for (pk,) in found])
+
+
+@spoils_nothing
+def _link_each(calls, answers, remote_starts):
     waiting = defaultdict(list)
-    for command in asked.filter(sent_at__gt=recent).select_related("charger").order_by("pk"):
+    for command in Command.objects.filter(pk__in=remote_starts).select_related("charger").order_by("pk"):
         waiting[command.charger_id].append(command)
     timeouts = _connection_timeouts(waiting)
     for call, answer in zip(calls, answers, strict=True):
@@ -125,8 +132,6 @@ def link_remote_starts(calls, answers):
 
 
 def _connection_timeouts(chargers):
-    if not chargers:
-        return {}
     keys = ConfigurationKey.objects.filter(charger__in=list(chargers), key="ConnectionTimeOut")
     return {key.charger_id: min(int(key.value), LONGEST) for key in keys if (key.value or "").isdecimal()}
 

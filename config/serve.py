@@ -1,10 +1,11 @@
 """The web program: uvicorn as chargers need it and, where TLS_CERTIFICATES names certificates, TLS of its own."""
 
 import argparse
+import gc
 import ssl
+import sys
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 # Security whitepaper A00.FR.317: the four it demands, and what has forward secrecy for RSA. TLS 1.3 brings its own.
 CIPHERS = ":".join(
@@ -15,7 +16,7 @@ CIPHERS = ":".join(
     ]
 )
 OPTIONS = {
-    "ws": "config.serve:ChargerWebSocket",
+    "ws": "config.websocket:ChargerWebSocket",
     "lifespan": "off",
     # Ping and pong find dead sockets within 40 s; a frame larger than 1 MiB closes its socket with 1009.
     "ws_ping_interval": 20.0,
@@ -26,30 +27,6 @@ OPTIONS = {
     "log_level": "warning",
     "timeout_graceful_shutdown": 3,
 }
-
-
-class ChargerWebSocket(WebSocketsSansIOProtocol):
-    """Hands the subject of a client certificate, which TLS has verified, to the application."""
-
-    def connection_made(self, transport):
-        super().connection_made(transport)
-        certificate = transport.get_extra_info("peercert")
-        if certificate:
-            self.app = _with(self.app, {"client_certificate": _subject(certificate)})
-
-
-def _with(app, extra):
-    def extended(scope, receive, send):
-        return app(scope | extra, receive, send)
-
-    return extended
-
-
-def _subject(certificate):
-    """{"CN": …, "O": …, "serial": hex digits} of what `ssl` tells of a certificate."""
-    names = {"commonName": "CN", "organizationName": "O"}
-    told = {names[name]: value for rdn in certificate["subject"] for name, value in rdn if name in names}
-    return told | {"serial": certificate["serialNumber"]}
 
 
 def tls_context(config, default):
@@ -84,6 +61,11 @@ def main():
     django.setup()
     from django.conf import settings
 
+    # What was imported stays: the collector need not look at it again, nor at every few hundred new frames.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    sys.setswitchinterval(0.0005)
     tls = {"ssl_context_factory": tls_context} if settings.TLS_CERTIFICATES else {}
     uvicorn.run("config.asgi:application", **OPTIONS, **tls, **given)
 

@@ -12,7 +12,19 @@ from chargers.times import bounded, clock_is_off, said
 from transactions import readings, stops
 from transactions.models import ENDS_A_RESERVATION, IdTag, OrphanStop, Transaction
 
-NATURAL_KEY = ["charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start"]
+NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start")
+
+# A start that is sent again finds its own row, also one that another process writes at this moment.
+START = """
+INSERT INTO transactions_transaction AS t (charger_id, connector_id, id_tag, id_tag_status, reservation_id,
+    start_time, raw_start_time, start_received_at, meter_start, clock_skew, raw_stop_time, stop_reason, stop_id_tag)
+SELECT s.*, '', '', '' FROM json_to_recordset(%s) AS s(charger_id bigint, connector_id int, id_tag text,
+    id_tag_status text, reservation_id int, start_time timestamptz, raw_start_time text,
+    start_received_at timestamptz, meter_start int, clock_skew boolean)
+ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start)
+    DO UPDATE SET meter_start = excluded.meter_start
+RETURNING t.id, t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start
+"""
 
 UNKNOWN = """
 INSERT INTO transactions_unknownidtag AS u (id_tag, charger_id, first_seen, last_seen, presented)
@@ -53,14 +65,14 @@ WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.connector_id IN (0, 
 @handles("Authorize")
 def authorize(calls):
     """OCPP 1.6 §4.1. An unknown tag is `Invalid`, never an error."""
-    infos = _infos(calls)
-    return [{"idTagInfo": infos[call.payload["idTag"]]} for call in calls]
+    known = _known_tags(calls)
+    return [{"idTagInfo": IdTag.info(known, call.payload["idTag"])} for call in calls]
 
 
-def _infos(calls):
-    """{id tag: IdTagInfo} of the tags presented; those that are not known are kept in the list of unknown ones."""
+def _known_tags(calls, owners=()):
+    """`IdTag.known` of the tags presented, and of `owners`; those presented that are not known are kept in a list."""
     presented = {call.payload["idTag"]: call for call in calls if "idTag" in call.payload}
-    known = IdTag.known(presented)
+    known = IdTag.known([*presented, *owners])
     unknown = {tag.upper(): call for tag, call in presented.items() if tag and tag.upper() not in known}
     rows = [
         {"id_tag": call.payload["idTag"], "charger": call.charger, "seen": call.received_at}
@@ -69,38 +81,37 @@ def _infos(calls):
     if rows:
         # After the commit, by itself: writers that meet the same unknown tags must not wait for each other's batches.
         database.on_commit(lambda: recordset.execute(UNKNOWN, rows), robust=True)
-    return {tag: IdTag.info(known, tag) for tag in presented}
+    return known
 
 
 @handles("StartTransaction")
 def start_transaction(calls):
-    """OCPP 1.6 §4.8. Always a transaction id, also for a refused tag: the charger may have started offline.
-
-    A start sent again finds its own row by the unique constraint, also from another process at this moment.
-    """
-    infos = _infos(calls)
-    verdicts = _with_limits(calls, [infos[call.payload["idTag"]] for call in calls])
+    """OCPP 1.6 §4.8. Always a transaction id, also for a refused tag: the charger may have started offline."""
+    known = _known_tags(calls)
+    verdicts = _with_limits(calls, [IdTag.info(known, call.payload["idTag"]) for call in calls], known)
     started = [_started(call, verdict["status"]) for call, verdict in zip(calls, verdicts, strict=True)]
     _refuse_twins(started)
-    Transaction.objects.bulk_create(
-        started, update_conflicts=True, unique_fields=["charger", *NATURAL_KEY[1:]], update_fields=["meter_start"]
-    )
-    recordset.execute(SUPERSEDE, [{"charger": t.charger_id, "connector_id": t.connector_id} for t in started])
-    recordset.execute(USE_RESERVATION, [_used(t) for t in started if t.reservation_id is not None and t.is_accepted])
+    ids = {tuple(natural): pk for pk, *natural in recordset.execute(START, started)}
+    for row in started:
+        row["id"] = ids[_natural_key(row)]
+    recordset.execute(SUPERSEDE, [{"charger": t["charger_id"], "connector_id": t["connector_id"]} for t in started])
+    reserved = [t for t in started if t["reservation_id"] is not None and t["id_tag_status"] == "Accepted"]
+    recordset.execute(USE_RESERVATION, [_used(row) for row in reserved])
     return [
-        {"idTagInfo": verdict, "transactionId": transaction.pk}
-        for verdict, transaction in zip(verdicts, started, strict=True)
+        {"idTagInfo": verdict, "transactionId": row["id"]} for verdict, row in zip(verdicts, started, strict=True)
     ]
 
 
-def _with_limits(calls, verdicts):
+def _with_limits(calls, verdicts, known):
     """`verdicts`, but `ConcurrentTx` where the tag has as many transactions under way as it may."""
-    tags = IdTag.objects.exclude(concurrent_limit=None).annotate(key=Upper("id_tag"))
+    limited = [tag.pk for tag in known.values() if tag.concurrent_limit is not None]
+    if not limited:
+        return verdicts
     # Locked, so that a start of the same tag in another process is counted first or after.
-    limited = tags.filter(key__in={call.payload["idTag"].upper() for call in calls}).select_for_update(of=("self",))
-    limits = {tag.key: tag.concurrent_limit for tag in limited.order_by("pk")}
-    under_way, known = _under_way(limits), _known_starts(calls) if limits else {}
-    return [_within(call, verdict, limits, under_way, known) for call, verdict in zip(calls, verdicts, strict=True)]
+    tags = IdTag.objects.filter(pk__in=limited).select_for_update(of=("self",)).order_by("pk")
+    limits = {tag.id_tag.upper(): tag.concurrent_limit for tag in tags if tag.concurrent_limit is not None}
+    under_way, starts = _under_way(limits), _known_starts(calls)
+    return [_within(call, verdict, limits, under_way, starts) for call, verdict in zip(calls, verdicts, strict=True)]
 
 
 def _known_starts(calls):
@@ -113,11 +124,10 @@ def _known_starts(calls):
 def _under_way(limits):
     """{tag in upper case: natural keys of the transactions it has under way}."""
     found = defaultdict(set)
-    if limits:
-        ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
-        rows = ongoing.annotate(key=Upper("id_tag")).filter(key__in=limits).values_list("key", *NATURAL_KEY)
-        for key, *natural in rows:
-            found[key].add(tuple(natural))
+    ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
+    rows = ongoing.annotate(key=Upper("id_tag")).filter(key__in=limits).values_list("key", *NATURAL_KEY)
+    for key, *natural in rows:
+        found[key].add(tuple(natural))
     return found
 
 
@@ -136,8 +146,8 @@ def _within(call, verdict, limits, under_way, known):
     return verdict
 
 
-def _natural_key(transaction):
-    return tuple(getattr(transaction, column) for column in NATURAL_KEY)
+def _natural_key(started):
+    return tuple(started[column] for column in NATURAL_KEY)
 
 
 def _refuse_twins(started):
@@ -148,60 +158,46 @@ def _refuse_twins(started):
 
 def _started(call, verdict):
     request = call.payload
-    return Transaction(
-        charger_id=call.charger,
-        connector_id=request["connectorId"],
-        id_tag=request["idTag"],
-        id_tag_status=verdict,
-        reservation_id=request.get("reservationId"),
-        start_time=said(request["timestamp"], call.received_at),
-        raw_start_time=request["timestamp"][:64],
-        start_received_at=call.received_at,
-        meter_start=request["meterStart"],
-        clock_skew=clock_is_off(request["timestamp"], call.received_at),
-    )
-
-
-def _used(transaction):
     return {
-        "id": transaction.reservation_id,
-        "charger": transaction.charger_id,
-        "transaction": transaction.pk,
+        "charger_id": call.charger,
+        "connector_id": request["connectorId"],
+        "id_tag": request["idTag"],
+        "id_tag_status": verdict,
+        "reservation_id": request.get("reservationId"),
+        "start_time": said(request["timestamp"], call.received_at),
+        "raw_start_time": request["timestamp"][:64],
+        "start_received_at": call.received_at,
+        "meter_start": request["meterStart"],
+        "clock_skew": clock_is_off(request["timestamp"], call.received_at),
+    }
+
+
+def _used(started):
+    return {
+        "id": started["reservation_id"],
+        "charger": started["charger_id"],
+        "transaction": started["id"],
     }
 
 
 @handles("StopTransaction")
 def stop_transaction(calls):
     """OCPP 1.6 §4.10. Never refused: the charger has stopped already. A second stop changes nothing."""
-    named = {call.payload["transactionId"] for call in calls}
-    # Locked, so that a stop of the same transaction over another socket comes after this one.
-    known = {t.pk: t for t in Transaction.objects.select_for_update().filter(pk__in=named).order_by("pk")}
-    stopped = [_transaction_of(call, known) for call in calls]
-    closing = {}
-    for call, transaction in zip(calls, stopped, strict=True):
-        if transaction and transaction.stop_received_at is None:
-            closing.setdefault(transaction, call)
-    stops.store(closing)
+    named = stops.store(calls)
+    stopped = [named.get((call.charger, call.payload["transactionId"])) for call in calls]
     _keep_orphans([_orphan(call) for call, t in zip(calls, stopped, strict=True) if t is None])
-    infos = _infos(calls)
-    owners = IdTag.known({t.id_tag for t in stopped if t})
-    return [_stop_answer(call, t, infos, owners) for call, t in zip(calls, stopped, strict=True)]
+    known = _known_tags(calls, {t.id_tag for t in stopped if t})
+    return [_stop_answer(call, t, known) for call, t in zip(calls, stopped, strict=True)]
 
 
-def _transaction_of(call, known):
-    """The transaction a stop names, if it is one of its charger's; else None."""
-    transaction = known.get(call.payload["transactionId"])
-    return transaction if transaction and transaction.charger_id == call.charger else None
-
-
-def _stop_answer(call, transaction, infos, owners):
+def _stop_answer(call, transaction, known):
     """Who stops it must be who started it, or of the same group (OCPP 1.6 §3.10): it has stopped in any case."""
     id_tag = call.payload.get("idTag")
     if id_tag is None:
         return {}
-    info = infos[id_tag]
+    info = IdTag.info(known, id_tag)
     if transaction and info["status"] == "Accepted" and id_tag.upper() != transaction.id_tag.upper():
-        owner = owners.get(transaction.id_tag.upper())
+        owner = known.get(transaction.id_tag.upper())
         group = info.get("parentIdTag", "").upper()
         if not owner or not group or owner.parent_id_tag.upper() != group:
             info = info | {"status": "Invalid"}

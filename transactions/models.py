@@ -9,6 +9,7 @@ from django.db import transaction as database
 from django.db.models import Q
 from django.db.models.functions import Upper
 
+from chargers import recordset
 from chargers.inbox import Call
 from chargers.models import Charger
 from chargers.numbers import draw
@@ -17,6 +18,12 @@ from chargers.times import said, wire
 ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
 MOST = 2**31 - 1  # what an integer of OCPP can hold
+
+# What a charger is told of a tag is asked for with every session, several times: see docs/performance.md.
+TAG_COLUMNS = (
+    *("id", "id_tag", "status", "expiry_date", "parent_id_tag", "description", "concurrent_limit", "created_at"),
+)
+KNOWN_TAGS = f"SELECT upper(id_tag), {', '.join(TAG_COLUMNS)} FROM transactions_idtag WHERE upper(id_tag) = ANY(%s)"
 
 
 def next_reservation_id():
@@ -75,9 +82,9 @@ class IdTag(models.Model):
     @staticmethod
     def known(id_tags):
         """{id tag in upper case: `IdTag`} of those that are known."""
-        wanted = {tag.upper() for tag in id_tags}
-        tags = IdTag.objects.annotate(key=Upper("id_tag")).filter(key__in=wanted) if wanted else ()
-        return {tag.key: tag for tag in tags}
+        wanted = sorted({tag.upper() for tag in id_tags})
+        rows = recordset.query(KNOWN_TAGS, [wanted]) if wanted else []
+        return {key: IdTag.from_db("default", TAG_COLUMNS, row) for key, *row in rows}
 
     @staticmethod
     def info(known, id_tag):

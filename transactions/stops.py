@@ -1,39 +1,71 @@
 """How a transaction ends by its charger's word: a StopTransaction, on time, late, or attached by hand."""
 
+from typing import NamedTuple
+
 from django.db import transaction as database
 
 from chargers import recordset
-from chargers.models import InstalledProfile
 from chargers.times import clock_is_off, said
 from transactions import readings
 from transactions.models import OrphanStop, Transaction
 
-# A real stop wins over one by hand, and shows that the transaction was not stuck.
+# A real stop wins over one by hand, and shows that the transaction was not stuck. A second one changes nothing. The
+# charging profiles of a transaction end with it.
 STOP = """
-UPDATE transactions_transaction t SET
-    stop_time = s.stop_time, raw_stop_time = s.raw_stop_time, stop_received_at = s.received_at,
-    meter_stop = s.meter_stop, stop_reason = s.reason, stop_id_tag = s.id_tag, superseded_by_id = NULL,
-    clock_skew = t.clock_skew OR s.clock_skew OR s.stop_time < t.start_time
-FROM json_to_recordset(%s) AS s(id int, stop_time timestamptz, raw_stop_time text, received_at timestamptz,
-    meter_stop int, reason text, id_tag text, clock_skew boolean)
-WHERE t.id = s.id AND t.stop_received_at IS NULL
+WITH s AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS s(id int, charger bigint, stop_time timestamptz, raw_stop_time text,
+        received_at timestamptz, meter_stop int, reason text, id_tag text, clock_skew boolean)
+), stopped AS (
+    UPDATE transactions_transaction t SET
+        stop_time = s.stop_time, raw_stop_time = s.raw_stop_time, stop_received_at = s.received_at,
+        meter_stop = s.meter_stop, stop_reason = s.reason, stop_id_tag = s.id_tag, superseded_by_id = NULL,
+        clock_skew = t.clock_skew OR s.clock_skew OR s.stop_time < t.start_time
+    FROM s WHERE t.id = s.id AND t.charger_id = s.charger AND t.stop_received_at IS NULL
+    RETURNING t.id
+), ended AS (
+    DELETE FROM chargers_installedprofile p USING stopped WHERE p.transaction_id = stopped.id
+)
+SELECT t.charger_id, t.id, t.connector_id, t.id_tag, stopped.id IS NOT NULL
+FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charger
+    LEFT JOIN stopped ON stopped.id = t.id
 """
 
 
-def store(stops):
-    """Write `stops`, {transaction: call}: each ends its transaction, whose charging profiles end with it."""
-    recordset.execute(STOP, [_stopped(t.pk, call) for t, call in stops.items()])
-    readings.store(
-        [(call, t.connector_id, call.payload.get("transactionData", []), t.pk) for t, call in stops.items()]
-    )
-    if stops:
-        InstalledProfile.objects.filter(transaction_id__in=[transaction.pk for transaction in stops]).delete()
+class Named(NamedTuple):
+    """The transaction that a stop names; `ended` says that this stop has ended it."""
+
+    charger: int
+    id: int
+    connector_id: int
+    id_tag: str
+    ended: bool
 
 
-def _stopped(transaction_id, call):
+def store(calls):
+    """Write the first stop of each transaction; {(charger, transaction id): `Named`} of those that `calls` name."""
+    first = {}
+    for call in calls:
+        first.setdefault(_named(call), call)
+    found = map(Named._make, recordset.execute(STOP, [_stopped(*key, call) for key, call in sorted(first.items())]))
+    named = {(t.charger, t.id): t for t in found}
+    ended = [
+        (first[key], t.connector_id, first[key].payload.get("transactionData", []), t.id)
+        for key, t in named.items()
+        if t.ended
+    ]
+    readings.store(ended)
+    return named
+
+
+def _named(call):
+    return call.charger, call.payload["transactionId"]
+
+
+def _stopped(charger, transaction_id, call):
     request = call.payload
     return {
         "id": transaction_id,
+        "charger": charger,
         "stop_time": said(request["timestamp"], call.received_at),
         "raw_stop_time": request["timestamp"][:64],
         "received_at": call.received_at,
@@ -55,7 +87,9 @@ def attach(orphan, transaction_id):
     found = wanted.first()
     if found is None or orphan.transaction_id:
         return False
-    store({found: orphan.as_call()})
+    call = orphan.as_call()
+    call.payload = call.payload | {"transactionId": transaction_id}
+    store([call])
     orphan.transaction = found
     orphan.save(update_fields=["transaction"])
     return True

@@ -1,0 +1,121 @@
+"""The short way of a frame, and that whatever is not short goes the library's way, at the wire."""
+
+import json
+import socket
+from urllib.parse import urlparse
+
+import pytest
+from websockets.frames import Frame, Opcode
+
+HANDSHAKE = (
+    "GET /ws/ocpp/frames HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    "Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
+)
+
+
+def heartbeat(message_id):
+    return json.dumps([2, message_id, "Heartbeat", {}]).encode()
+
+
+def frame(payload, opcode=Opcode.TEXT, fin=True, mask=True):
+    return Frame(opcode, payload, fin).serialize(mask=mask, extensions=[])
+
+
+class Wire:
+    """A socket after the handshake."""
+
+    def __init__(self, url):
+        address = urlparse(url)
+        self.socket = socket.create_connection((address.hostname, address.port), 10)
+        self.socket.sendall(HANDSHAKE.encode())
+        self.received = b""
+        while b"\r\n\r\n" not in self.received:
+            self.received += self.socket.recv(4096)
+        head, self.received = self.received.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 101")
+
+    def next(self):
+        """(opcode, payload) of the next frame; all that the server sends here is short."""
+        while len(self.received) < 2 or len(self.received) < 2 + self.received[1]:
+            more = self.socket.recv(4096)
+            assert more, "closed without a frame"
+            self.received += more
+        opcode, length = self.received[0] & 15, self.received[1]
+        payload, self.received = self.received[2 : 2 + length], self.received[2 + length :]
+        return opcode, payload
+
+    def answered(self):
+        opcode, payload = self.next()
+        assert opcode == Opcode.TEXT
+        kind, message_id, _ = json.loads(payload)
+        assert kind == 3
+        return message_id
+
+    def close_code(self):
+        opcode, payload = self.next()
+        assert opcode == Opcode.CLOSE
+        return int.from_bytes(payload[:2], "big")
+
+
+@pytest.fixture
+def wire(live):
+    opened = Wire(live.ws_url)
+    yield opened
+    opened.socket.close()
+
+
+def test_a_frame_may_come_byte_by_byte(wire):
+    for byte in frame(heartbeat("1")):
+        wire.socket.sendall(bytes([byte]))
+    assert wire.answered() == "1"
+
+
+def test_several_frames_may_come_at_once(wire):
+    last = frame(heartbeat("last"))
+    wire.socket.sendall(b"".join(frame(heartbeat(str(number))) for number in range(5)) + last[:4])
+    assert [wire.answered() for _ in range(5)] == ["0", "1", "2", "3", "4"]
+    wire.socket.sendall(last[4:])
+    assert wire.answered() == "last"
+
+
+def test_a_message_in_fragments_with_a_ping_between_them_is_one_message(wire):
+    whole = heartbeat("fragments")
+    parts = [frame(whole[:5], fin=False), frame(b"are you there", Opcode.PING), frame(whole[5:], Opcode.CONT)]
+    wire.socket.sendall(b"".join(parts) + frame(heartbeat("after")))
+    assert wire.next() == (Opcode.PONG, b"are you there")
+    assert [wire.answered(), wire.answered()] == ["fragments", "after"]
+
+
+@pytest.mark.parametrize("size", [100, 125, 126, 5_000, 16_384, 16_385, 65_535, 65_536, 300_000])
+def test_a_frame_of_any_length_is_followed_by_the_next(wire, size):
+    vendor = {"vendorId": "x", "data": ""}
+    empty = json.dumps([2, "long", "DataTransfer", vendor])
+    vendor["data"] = "y" * (size - len(empty))
+    wire.socket.sendall(frame(json.dumps([2, "long", "DataTransfer", vendor]).encode()) + frame(heartbeat("next")))
+    assert [wire.answered(), wire.answered()] == ["long", "next"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (frame(b'[2,"1","Heartbeat",{}]\xff'), 1007),
+        (frame(heartbeat("1"), mask=False), 1002),
+        (bytes([0xC1, *frame(heartbeat("1"))[1:]]), 1002),  # a reserved bit
+        (frame(heartbeat("1"), Opcode.CONT), 1002),  # of no message
+        (frame(b"x" * (2**20 + 1)), 1009),
+    ],
+)
+def test_what_breaks_the_protocol_closes_the_socket(wire, sent, code):
+    wire.socket.sendall(sent)
+    assert wire.close_code() == code
+
+
+def test_text_between_the_fragments_of_another_message_closes_the_socket(wire):
+    wire.socket.sendall(frame(b"[2,", fin=False) + frame(heartbeat("1")))
+    assert wire.close_code() == 1002
+
+
+def test_the_closing_handshake_is_answered(wire):
+    wire.socket.sendall(frame((1000).to_bytes(2, "big"), Opcode.CLOSE))
+    assert wire.close_code() == 1000

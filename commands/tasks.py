@@ -32,6 +32,14 @@ def _task(action):
 TASKS = {action: _task(action) for action in ACTIONS}
 
 
+@shared_task(name="commands.keep_house", ignore_result=True)
+def keep_house():
+    """By the schedule of Celery beat, see `commands.housekeeping`."""
+    from commands.housekeeping import keep_house as do
+
+    logger.info("House is kept: %s", do())
+
+
 def enqueue(command):
     """Hand `command` to the workers; its id is the task's. More often than once does no harm."""
     gateway.note_enqueued(command.task_id)

@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 
 import dj_database_url
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
 from environs.exceptions import EnvError
@@ -58,6 +59,11 @@ OCPP_BOOT_RETRY_INTERVAL = _positive("OCPP_BOOT_RETRY_INTERVAL", 60)
 OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
 OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=validate.Length(min=1, max=64))
+# --- how long what is kept is kept: in days, 0 for ever ---------------------------------------
+OCPP_METER_VALUES_RETENTION = _read(env.int, "OCPP_METER_VALUES_RETENTION", 0, validate=validate.Range(0, 36_500))
+OCPP_COMMANDS_RETENTION = _read(env.int, "OCPP_COMMANDS_RETENTION", 0, validate=validate.Range(0, 36_500))
+OCPP_RESULTS_RETENTION = _read(env.int, "OCPP_RESULTS_RETENTION", 30, validate=validate.Range(0, 36_500))
+
 # --- files -----------------------------------------------------------------------------------
 # Firmware, uploads and the certificate authority. With several machines: a place that all of them share.
 MEDIA_ROOT = Path(_read(env.str, "FILES_DIR", str(BASE_DIR / ".run" / "files")))
@@ -147,6 +153,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
+CELERY_RESULT_EXPIRES = None  # commands.housekeeping deletes them
+CELERY_BEAT_SCHEDULE = {"keep house": {"task": "commands.keep_house", "schedule": crontab(minute=7)}}
 CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -1,7 +1,7 @@
 """`python -m config.stack run|demo`: start everything, say where it is, and stop it all on Ctrl-C.
 
-`python -m config.stack manage …` is Django's manage.py against what is running here; `web`, `worker` and
-`flower` are the three programs alone, for containers: the environment says where PostgreSQL and Redis are.
+`python -m config.stack manage …` is Django's manage.py against what is running here; `web`, `worker`,
+`beat` and `flower` are the four programs alone, for containers: the environment says where PostgreSQL and Redis are.
 """
 
 import os
@@ -21,6 +21,7 @@ PROGRAMS = {
         "--host", env["HOST"], "--port", env["PORT"], "--workers", env["WEB_CONCURRENCY"]
     ),
     "worker": lambda env: programs.worker("worker", env["WORKER_CONCURRENCY"]),
+    "beat": lambda env: programs.beat(env.get("BEAT_SCHEDULE", "/tmp/beat-schedule")),
     "flower": lambda env: programs.flower(env["HOST"], env["FLOWER_PORT"]),
 }
 BANNER = """
@@ -46,14 +47,14 @@ def main():
         argv = PROGRAMS[what](LOCAL_DEFAULTS | dict(os.environ))
         os.execv(argv[0], argv)
     if what not in ("run", "demo"):
-        sys.exit("usage: python -m config.stack run|demo|manage|web|worker|flower")
+        sys.exit("usage: python -m config.stack run|demo|manage|web|worker|beat|flower")
     if "MAKELEVEL" in os.environ:  # if make is killed, everything goes
         die_with_parent(signal.SIGTERM)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
     stack = Stack(RUN_DIR, say=_say)
-    _say("Starting, in this order: PostgreSQL, Redis, migrations, web, Celery workers, Flower.")
+    _say("Starting, in this order: PostgreSQL, Redis, migrations, web, Celery workers, beat, Flower.")
     try:
         stack.start()
         if what == "demo":

@@ -1,4 +1,4 @@
-"""The command lines of the three programs: the same on one machine and in containers."""
+"""The command lines of the four programs: the same on one machine and in containers."""
 
 import sys
 
@@ -14,6 +14,11 @@ def worker(name, concurrency):
     """A Celery worker on the gevent pool, in which `concurrency` commands may wait at the same time."""
     quiet = ("--without-gossip", "--without-mingle", "--loglevel", "INFO")
     return [sys.executable, *_CELERY, "worker", "-P", "gevent", "-c", str(concurrency), "-n", f"{name}@%h", *quiet]
+
+
+def beat(schedule):
+    """Celery beat, once for all machines; `schedule` is the file in which it keeps what it did when."""
+    return [sys.executable, *_CELERY, "beat", "--loglevel", "INFO", "--schedule", str(schedule), "--pidfile="]
 
 
 def flower(host, port):

@@ -66,6 +66,7 @@ class Stack:
             self._start_tls()
         for number in range(1, self._number("WORKERS") + 1):
             self._start_worker(number)
+        self._start_beat()
         if flower:
             self._start_flower(flower_port)
 
@@ -244,6 +245,11 @@ class Stack:
             signals = [(signal.SIGTERM, 2), (signal.SIGKILL, 1)]
             child = self.start_child(f"worker {number}", arguments, signals=signals)
             child.wait_until(lambda: child.logged(" ready."))
+
+    def _start_beat(self):
+        with self._progress("Celery beat"):
+            child = self.start_child("beat", programs.beat(self.run_dir / "beat-schedule"))
+            child.wait_until(lambda: child.logged("beat: Starting"))
 
     def _start_flower(self, port):
         with self._progress("Flower"):

@@ -1,0 +1,97 @@
+"""Partitions are made before they are needed, and what is older than it is to be kept goes."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django_celery_results.models import TaskResult
+
+from chargers import partitions
+from commands.housekeeping import keep_house
+from commands.models import FINISHED, Command
+from tests.builders import a_charger, a_command, a_transaction, tell
+from transactions.models import MeterValue
+
+TABLE = "transactions_metervalue"
+READING = {"timestamp": "2025-02-26T12:00:00Z", "sampledValue": [{"value": "1"}]}
+pytestmark = pytest.mark.django_db
+
+
+def read(moment, charger=None):
+    """A reading that came at `moment`."""
+    charger = charger or a_charger()
+    return MeterValue.objects.create(
+        charger=charger, connector_id=1, timestamp=moment, raw_timestamp="", received_at=moment, value="1", unit="Wh"
+    )
+
+
+def where(reading):
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT tableoid::regclass::text FROM {TABLE} WHERE id = %s", [reading.pk])
+        return cursor.fetchone()[0]
+
+
+def in_months(number):
+    return partitions.month_of(datetime.now(UTC), number) + timedelta(days=3)
+
+
+def test_the_months_to_come_are_made_once():
+    made = keep_house()["partitions made"]
+    assert len(made) == partitions.AHEAD
+    assert keep_house()["partitions made"] == []
+    assert where(read(in_months(2))) == f"{TABLE}_{in_months(2):%Y_%m}"
+
+
+def test_a_reading_without_a_month_is_kept_and_moves_when_its_month_is_made():
+    reading = read(in_months(2))
+    assert where(reading) == f"{TABLE}_default"
+    keep_house(in_months(4))
+    assert where(reading) == f"{TABLE}_{in_months(2):%Y_%m}"
+    assert read(in_months(3)).pk > reading.pk
+
+
+def test_old_meter_values_go_by_whole_months_and_only_if_that_is_wanted(settings):
+    keep_house()
+    old, young = read(in_months(1)), read(in_months(2))
+    keep_house(in_months(3) + timedelta(days=365))
+    assert MeterValue.objects.count() == 2
+    settings.OCPP_METER_VALUES_RETENTION = 30
+    dropped = keep_house(in_months(3) + timedelta(days=5))["partitions dropped"]
+    assert dropped == [f"{TABLE}_before", where_it_was(old)]
+    assert list(MeterValue.objects.values_list("pk", flat=True)) == [young.pk]
+
+
+def where_it_was(reading):
+    return f"{TABLE}_{reading.received_at:%Y_%m}"
+
+
+def test_readings_of_a_transaction_are_found_in_whichever_month_they_are(settings):
+    transaction = a_transaction()
+    tell(transaction.charger, "MeterValues", connectorId=1, transactionId=transaction.pk, meterValue=[READING])
+    keep_house()
+    MeterValue.objects.create(**vars_of(transaction.meter_values.get(), received_at=in_months(1)))
+    assert transaction.meter_values.count() == 2
+
+
+def vars_of(reading, **changed):
+    columns = {field.attname: getattr(reading, field.attname) for field in MeterValue._meta.fields}
+    return {name: value for name, value in columns.items() if name != "id"} | changed
+
+
+def test_old_finished_commands_and_results_go_and_unfinished_ones_stay(settings):
+    settings.OCPP_COMMANDS_RETENTION = 30
+    long_ago = datetime.now(UTC) - timedelta(days=31)
+    finished, waiting, recent = a_command(state=FINISHED), a_command(), a_command(state=FINISHED)
+    Command.objects.filter(pk__in=[finished.pk, waiting.pk]).update(created_at=long_ago)
+    results = [TaskResult.objects.create(task_id=str(number)) for number in range(2)]
+    TaskResult.objects.filter(pk=results[0].pk).update(date_done=long_ago)
+    done = keep_house()
+    assert (done["commands deleted"], done["task results deleted"]) == (1, 1)
+    assert set(Command.objects.all()) == {waiting, recent}
+    assert list(TaskResult.objects.all()) == [results[1]]
+
+
+def test_the_command_says_what_was_done(capsys):
+    call_command("keep_house")
+    assert f"partitions made: {TABLE}_" in capsys.readouterr().out

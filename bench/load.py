@@ -67,6 +67,9 @@ class Charger(picows.WSListener):
         if frame.msg_type != picows.WSMsgType.TEXT:
             return
         kind, message_id, *rest = json.loads(frame.get_payload_as_bytes())
+        if kind == 2:
+            self.load.asked(self, message_id)
+            return
         if message_id != self.waiting_for or kind != 3:
             self.load.fault(f"{message_id} was answered {kind} {rest}")
             return
@@ -122,6 +125,11 @@ class Load:
     def lost(self, charger):
         if not self.over:
             self.fault(f"{charger.number} lost its socket")
+
+    def asked(self, charger, message_id):
+        """A command: accepted, unless these chargers are silent ones."""
+        if not self.given.silent:
+            charger.transport.send(picows.WSMsgType.TEXT, f'[3,"{message_id}",{{"status":"Accepted"}}]'.encode())
 
     def fault(self, what):
         self.faults.append(what)
@@ -229,7 +237,7 @@ async def storm(given):
 
 
 async def idle(given):
-    """Connect, boot, say so on stdout, and stay until stdin ends."""
+    """Connect, boot, say so on stdout, and stay until stdin ends, answering commands."""
     load = Load(given)
     await load.connect(at_once=50)
     print(json.dumps({"up": load.up}), flush=True)
@@ -261,6 +269,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--warmup", type=float, default=2)
     parser.add_argument("--rate", type=float, default=1000, help="messages a second of all chargers together")
+    parser.add_argument("--silent", action="store_true", help="leave commands unanswered")
     parser.add_argument("--attempts", type=int, default=1, help="handshakes of a charger before it gives up")
     given = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

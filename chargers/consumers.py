@@ -238,10 +238,11 @@ class ChargerConsumer(AsyncConsumer):
     async def _command(self, message):
         """Claim a command and write its CALL: `sent` is committed first, so it is never written twice."""
         task_id = message["task_id"]
-        if not await inbox.settle(registry.hooks["claim"], (self.charger.pk, task_id, uuid4().hex)):
+        sent_at = await inbox.settle(registry.hooks["claim"], (self.charger.pk, task_id, uuid4().hex))
+        if sent_at is None:
             return
         self.outstanding = task_id
         if await self._write(frames.call(task_id, message["action"], message["payload"])):
-            await gateway.deliver(task_id, {"type": "sent"})
+            await gateway.deliver(task_id, {"type": "sent", "at": sent_at.isoformat()})
         else:
             await gateway.deliver(task_id, {"type": "lost"})

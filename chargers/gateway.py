@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 CHANGED = 4003  # close code: the charger must come again, with its new credentials
 KEEP = 3600  # seconds an event waits for its task, a mark that it has given up for late answers
-LEASE = 10  # seconds after which a task that shows no sign of life has been abandoned
+LEASE = 12  # seconds after which a task that shows no sign of life has been abandoned: more than two waits
 ENQUEUED = 20  # seconds after which a task that did not begin is believed lost by the broker
 PAUSE = 0.2
 
@@ -63,15 +63,16 @@ def _publish(holder, message):
 def next_event(task_id, timeout):
     """The next event of a task (a dict with `type`), or None after `timeout` seconds or sooner.
 
-    It is kept in the list of what was taken, for the task that takes over should this one die. Waiting renews
+    It is kept in the list of what was taken, for the task that takes over should this one die. Waiting in vain renews
     the task's lease, so one wait is of at most LONGEST_BLOCK.
     """
 
     def wait(client):
-        with client.pipeline(transaction=False) as pipe:
-            pipe.set(_key(task_id, "lease"), 1, ex=LEASE).expire(_key(task_id, "taken"), KEEP).execute()
         seconds = min(max(timeout, 0.01), LONGEST_BLOCK)
-        return waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)
+        found = waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)
+        if not found:
+            client.set(_key(task_id, "lease"), 1, ex=LEASE)
+        return found
 
     found = _on_redis(wait)
     return json.loads(found) if found else None
@@ -101,15 +102,21 @@ def note_enqueued(task_id):
     _on_redis(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED))
 
 
-def note_started(task_id):
-    """The task that waited in the broker has begun."""
-    _on_redis(lambda client: client.delete(_key(task_id, "enqueued")))
+def take_up(task_id, charger_id):
+    """(whether the caller may carry out the task, the charger's `Presence` or None): nobody else does, then.
 
+    The task has begun, so it waits in the broker no more. Where Redis is away, it is waited for.
+    """
 
-def lease(task_id):
-    """Whether the caller may carry out the task: nobody else does. Where Redis is away, nobody can know."""
-    taken = _on_redis(lambda client: [client.set(_key(task_id, "lease"), 1, nx=True, ex=LEASE)])
-    return taken is None or bool(taken[0])
+    def begin(client):
+        with client.pipeline(transaction=False) as pipe:
+            pipe.delete(_key(task_id, "enqueued")).set(_key(task_id, "lease"), 1, nx=True, ex=LEASE)
+            return pipe.get(presence.key(charger_id)).execute()
+
+    while (found := _on_redis(begin)) is None:
+        logger.warning("A command to %s waits for Redis", charger_id)
+    _, leased, entry = found
+    return bool(leased), presence.Presence.loads(entry)
 
 
 def release(task_id):
@@ -129,19 +136,17 @@ def first_in(name, seconds):
 
 
 def find_holder(charger_id):
-    """(`Presence`, None) of a connected charger, else (None, since when commands have found it away)."""
+    """The `Presence` of a connected charger, else None."""
 
     def look(client):
         return [client.get(presence.key(charger_id))]
 
     while (found := _on_redis(look)) is None:
         logger.warning("A command to %s waits for Redis", charger_id)
-    if found[0]:
-        return presence.Presence.loads(found[0]), None
-    return None, _offline_since(charger_id)
+    return presence.Presence.loads(found[0])
 
 
-def _offline_since(charger_id):
+def offline_since(charger_id):
     """When a command first found the charger away since it was last here; seconds since the epoch."""
 
     def note(client):
@@ -192,6 +197,7 @@ async def deliver(task_id, event):
         async with async_redis().pipeline(transaction=True) as pipe:
             pipe.exists(_key(task_id, "closed"))
             pipe.rpush(_key(task_id, "events"), json.dumps(event)).expire(_key(task_id, "events"), KEEP)
+            pipe.expire(_key(task_id, "taken"), KEEP)
             closed, *_ = await pipe.execute()
     except RedisError:
         return False

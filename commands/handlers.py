@@ -25,10 +25,18 @@ RECENT = 5  # transfers among which the one that a notification tells of is look
 REFUSALS = ("Rejected", "InvalidCertificate", "RevokedCertificate")
 
 CLAIM = """
-UPDATE commands_command c SET state = 'sent', sent_at = now(), claim_token = s.token
-FROM json_to_recordset(%s) AS s(charger bigint, task_id text, token text)
-WHERE c.task_id = s.task_id AND c.charger_id = s.charger AND c.state = 'queued'
-    AND NOT EXISTS (SELECT FROM commands_command o WHERE o.charger_id = c.charger_id AND o.state = 'sent')
+WITH s AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS s(charger bigint, task_id text, token text)
+), claimed AS (
+    UPDATE commands_command c SET state = 'sent', sent_at = now(), claim_token = s.token FROM s
+    WHERE c.task_id = s.task_id AND c.charger_id = s.charger AND c.state = 'queued'
+        AND NOT EXISTS (SELECT FROM commands_command o WHERE o.charger_id = c.charger_id AND o.state = 'sent')
+    RETURNING c.charger_id, c.task_id, c.claim_token, c.sent_at
+)
+SELECT * FROM claimed
+UNION ALL
+SELECT c.charger_id, c.task_id, c.claim_token, c.sent_at FROM s
+JOIN commands_command c ON c.task_id = s.task_id AND c.charger_id = s.charger AND c.claim_token = s.token
 """
 
 REMOTE_STARTS = """
@@ -39,15 +47,15 @@ WHERE action = 'RemoteStartTransaction' AND transaction_id IS NULL AND charger_i
 
 @hook("claim")
 def claim(wanted):
-    """Which of `wanted`, (charger, task id, token), may be written now: queued until here, sent from here on.
+    """For each of `wanted`, (charger, task id, token): when it was claimed, queued until here and sent from here on;
+    None for those that may not be written.
 
     Committed before the CALL is written, so that a task delivered twice, or sent twice, is written once. A
     claim is known by its token, so that one whose commit seemed lost is still the claimant's when tried again.
     """
-    recordset.execute(CLAIM, [dict(zip(("charger", "task_id", "token"), row, strict=True)) for row in sorted(wanted)])
-    ours = Command.objects.filter(task_id__in=[task_id for _, task_id, _ in wanted])
-    claimed = set(ours.values_list("charger_id", "task_id", "claim_token"))
-    return [row in claimed for row in wanted]
+    rows = [dict(zip(("charger", "task_id", "token"), row, strict=True)) for row in sorted(wanted)]
+    claimed = {tuple(row): sent_at for *row, sent_at in recordset.execute(CLAIM, rows)}
+    return [claimed.get(row) for row in wanted]
 
 
 @hook("late_reply")

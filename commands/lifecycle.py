@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Exists, OuterRef
 
 from chargers import gateway, registration, schemas
-from commands.actions.table import ACTIONS
+from commands.actions.table import ACTIONS, nothing
 from commands.models import (
     ANSWERED,
     CALL_ERROR,
@@ -34,7 +35,7 @@ class NotNow(Exception):
     """The command is not finished and this task has nothing to do: its turn, or its other task, will come."""
 
 
-def carry_out(task_id):
+def carry_out(task_id, charger_id):
     """Bring the command `task_id` to its end; returns it and its charger's next `Command`, or None.
 
     Only the first unfinished command of a connected charger is waited with, by one task at a time: an absent
@@ -43,71 +44,85 @@ def carry_out(task_id):
     Called again for a command that is under way, it goes on from the state the command is in and sends
     nothing twice.
     """
-    gateway.note_started(task_id)
-    command = _with_database(_find, task_id)
-    if command is None or command.state == FINISHED:
+    leased, holder = gateway.take_up(task_id, charger_id)
+    if not leased:
         raise NotNow
-    if command.state == QUEUED:
-        command = _leave_the_queue(command)
-    if not gateway.lease(task_id):
-        raise NotNow
+    command = None
     try:
-        if command.state == SENT:
-            command = _go_on_waiting(command)
+        command = _with_database(_find, task_id)
+        if command is None or command.state == FINISHED:
+            raise NotNow
+        begin = {QUEUED: _leave_the_queue, SENT: _go_on_waiting}[command.state]
+        command = begin(command, holder)
         while command.state != FINISHED:
             steps = {QUEUED: _wait_to_be_sent, SENT: _wait_for_answer}
             command = steps[command.state](command)
     except NotNow:
         gateway.release(task_id)
+        if command and _turn_has_come(command):
+            return carry_out(task_id, charger_id)
         raise
     except Exception as error:
         _finish(command, FAILED, error={"code": "InternalError", "description": str(error), "details": {}})
         raise
-    return command, _with_database(_following, command)
+    return command, command.following
 
 
-def _leave_the_queue(command):
+def _turn_has_come(command):
+    """Since it was read: the task that was to say so may have found ours in its way."""
+    now = None if command.is_first else _with_database(_find, command.task_id)
+    return now is not None and now.state == QUEUED and now.is_first
+
+
+def _leave_the_queue(command, holder):
     """A command whose turn it is, or the end of one whose time is up; `NotNow` for the others.
 
     One whose time is up ends here, whatever its place: only the first may go on to be sent.
     """
-    holder, offline_since = gateway.find_holder(command.charger.charger_id)
-    if time.time() >= _queue_ends_at(command, holder, offline_since):
+    if time.time() >= _queue_ends_at(command, holder):
         return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
-    if holder is None or not _with_database(_is_first, command):
+    if holder is None or not command.is_first:
         raise NotNow
-    return command
+    return _ask(command, holder)
 
 
-def _queue_ends_at(command, holder, offline_since):
+def _queue_ends_at(command, holder):
     """When it has waited long enough: for its turn or, sooner, for a charger that is not connected."""
     asked_at = command.created_at.timestamp()
     ends_at = asked_at + settings.OCPP_QUEUE_TIMEOUT
-    return ends_at if holder else min(ends_at, max(offline_since, asked_at) + command.timeout)
+    if holder:
+        return ends_at
+    return min(ends_at, max(gateway.offline_since(command.charger.charger_id), asked_at) + command.timeout)
 
 
 def _wait_to_be_sent(command):
     """Until the socket's process has claimed and written it; `NotNow` when the charger has gone."""
-    charger_id, task_id = command.charger.charger_id, command.task_id
-    while True:
-        holder, offline_since = gateway.find_holder(charger_id)
-        if (left := _queue_ends_at(command, holder, offline_since) - time.time()) <= 0:
+    while command.state == QUEUED:
+        holder = gateway.find_holder(command.charger.charger_id)
+        if time.time() >= _queue_ends_at(command, holder):
             return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
         if not holder:
             raise NotNow
-        if objection := registration.objection(command.charger, command.action):
-            error = {"code": "NotAccepted", "description": objection, "details": {}}
-            return _finish(command, CANCELLED, error=error)
-        gateway.send(holder, task_id, command.action, _with_database(getattr, command, "payload"))
-        event = gateway.next_event(task_id, min(UNACKNOWLEDGED, left))
-        command = _with_database(_reloaded, command)
-        if event and event["type"] in _ENDINGS:  # it was written, though we were not told
-            return _end(command, event)
-        if command.state != QUEUED:
-            return command
+        command = _ask(command, holder)
+    return command
 
 
-def _go_on_waiting(command):
+def _ask(command, holder):
+    """Send it once to the socket of `holder`; the command as it then stands."""
+    if objection := registration.objection(command.charger, command.action):
+        error = {"code": "NotAccepted", "description": objection, "details": {}}
+        return _finish(command, CANCELLED, error=error)
+    gateway.send(holder, command.task_id, command.action, command.payload)
+    left = _queue_ends_at(command, holder) - time.time()
+    event = gateway.next_event(command.task_id, min(UNACKNOWLEDGED, left))
+    if event and event["type"] == "sent":
+        command.state, command.sent_at = SENT, datetime.fromisoformat(event["at"])
+        return command
+    command = _with_database(_reloaded, command)
+    return _end(command, event) if event else command  # it was written, though we were not told
+
+
+def _go_on_waiting(command, holder):
     """Take over from a task that died: what it had taken from the list, but not recorded, comes first."""
     for event in gateway.taken_events(command.task_id):
         if event["type"] in _ENDINGS:
@@ -180,20 +195,27 @@ def _record(command, recorded):
         if recorded["outcome"] in SILENT:  # an answer that came at the last moment is taken instead
             as_we_know_it = as_we_know_it.filter(response=None, error=None)
         ours = as_we_know_it.update(**recorded)
-        command = _reloaded(command)
         if ours:
+            for column, value in recorded.items():
+                setattr(command, column, value)
             _apply(command)
+        else:
+            command = _reloaded(command)
         if ours and (hide := ACTIONS[command.action].hide):
             Command.objects.filter(pk=command.pk).update(payload=hide(command.payload))
+    command.following = _following(command)
     return command
 
 
 def _apply(command):
     """What the charger's answer changes. An answer that makes no sense there is still the answer."""
     row = ACTIONS[command.action]
+    change = row.answered if command.outcome == ANSWERED else row.not_taken
+    if change is nothing:
+        return
     try:
         with transaction.atomic():
-            (row.answered if command.outcome == ANSWERED else row.not_taken)(command)
+            change(command)
     except (OperationalError, InterfaceError):
         raise
     except Exception:  # noqa: BLE001  (from whatever a charger may answer)
@@ -201,6 +223,7 @@ def _apply(command):
 
 
 def _find(task_id):
+    """The command, which knows whether it `is_first` of its charger's unfinished ones."""
     return _commands().filter(task_id=task_id).first()
 
 
@@ -209,13 +232,8 @@ def _reloaded(command):
 
 
 def _commands():
-    """Without payloads, which may be large: one is read when it is sent, and when its answer needs it."""
-    return Command.objects.select_related("charger").defer("payload")
-
-
-def _is_first(command):
-    unfinished = Command.objects.filter(charger_id=command.charger_id).exclude(state=FINISHED)
-    return not unfinished.filter(pk__lt=command.pk).exists()
+    earlier = Command.objects.filter(charger=OuterRef("charger"), pk__lt=OuterRef("pk")).exclude(state=FINISHED)
+    return Command.objects.select_related("charger").annotate(is_first=~Exists(earlier))
 
 
 def _following(command):

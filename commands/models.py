@@ -105,6 +105,8 @@ class Command(models.Model):
     sent_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    following = None  # when it has ended: the command that its charger is asked next
+
     class Meta:
         ordering = ["-id"]
         constraints = [

@@ -19,7 +19,7 @@ def _task(action):
     @shared_task(name=f"commands.{action}", bind=True)
     def task(self, charger_id):
         try:
-            command, following = carry_out(self.request.id)
+            command, following = carry_out(self.request.id, charger_id)
         except NotNow as not_now:
             raise Ignore from not_now
         if following:

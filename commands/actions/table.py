@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from commands.actions import certificates, charging, configuration, local_list, reservations, transfers
 
 
+def nothing(command):
+    """What most answers change."""
+
+
 @dataclass(frozen=True)
 class Action:
     """`simulated`: a schema-valid reply, recorded (and marked) where the charger gave none.
@@ -23,9 +27,9 @@ class Action:
     simulated: dict
     complete: Callable = lambda payload, charger: None
     check: Callable = lambda payload, charger: ()
-    asked: Callable = lambda command: None
-    answered: Callable = lambda command: None
-    not_taken: Callable = lambda command: None
+    asked: Callable = nothing
+    answered: Callable = nothing
+    not_taken: Callable = nothing
     hide: Callable | None = None
     hide_response: Callable = lambda response: response
 

@@ -45,14 +45,15 @@ def test_a_command_to_an_absent_charger_is_taken_up_when_its_time_is_over():
 def test_what_a_living_task_carries_out_is_left_alone():
     command = old(a_command())
     present(command.charger)
-    assert gateway.lease(command.task_id) and not gateway.lease(command.task_id)
+    leased = [gateway.take_up(command.task_id, command.charger.charger_id)[0] for _ in range(2)]
+    assert leased == [True, False]
     assert sweep() == []
 
 
 @pytest.mark.django_db
 def test_what_waited_for_too_long_is_ended_though_it_is_not_first(settings):
     first = old(a_command())
-    gateway.lease(first.task_id)
+    gateway.take_up(first.task_id, first.charger.charger_id)
     overdue = old(a_command(first.charger), settings.OCPP_QUEUE_TIMEOUT + 1)
     assert sweep() == [overdue]
 

@@ -170,13 +170,14 @@ def announce_finished(task_id):
     _on_redis(announce)
 
 
-def wait_until_finished(task_id, timeout, is_final):
-    """Return when `is_final()` or after `timeout` seconds, whichever comes first."""
+def wait_until_finished(task_id, timeout, look):
+    """What `look()` finds, when it finds something or after `timeout` seconds, whichever comes first."""
     with waiting_redis().pubsub(ignore_subscribe_messages=True) as subscription:
         subscription.subscribe(_key(task_id, "finished"))
         deadline = time.monotonic() + timeout
-        while not is_final() and (left := deadline - time.monotonic()) > 0:
+        while (found := look()) is None and (left := deadline - time.monotonic()) > 0:
             subscription.get_message(timeout=min(left, 5))
+        return found
 
 
 def _on_redis(operation):

@@ -53,6 +53,13 @@ class TaskSerializer(serializers.ModelSerializer):
             "finished_at",
         ]
 
+    @staticmethod
+    def rows():
+        """The commands with what is shown of them, and nothing else: a task is polled again and again."""
+        own = [field.name for field in Command._meta.concrete_fields]
+        shown = Command.objects.select_related("charger", "follows")
+        return shown.only(*own, "charger__charger_id", "follows__task_id")
+
     def get_outcome(self, command) -> str | None:
         return command.outcome or None
 

@@ -5,9 +5,9 @@ from urllib.parse import unquote
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.asgi import get_asgi_application  # noqa: E402
+from config import http  # noqa: E402
 
-django = get_asgi_application()
+django = http.application()
 
 from django.conf import settings  # noqa: E402
 

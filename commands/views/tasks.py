@@ -137,7 +137,7 @@ def authorize(request, charger_id):
 class CommandList(generics.ListAPIView):
     """Every command ever asked for, newest first; POST asks for one."""
 
-    queryset = Command.objects.select_related("charger", "follows")
+    queryset = TaskSerializer.rows()
     serializer_class = TaskSerializer
     filterset_class = CommandFilter
 
@@ -165,21 +165,20 @@ class TaskDetail(APIView):
         command = find_task(task_id)
         if seconds and command.state != FINISHED:
             connection.close()  # others need it more than a request that waits
-            gateway.wait_until_finished(command.task_id, seconds, lambda: _is_finished(task_id))
-            command = find_task(task_id)
-        return Response(TaskSerializer(command).data)
+            command = gateway.wait_until_finished(command.task_id, seconds, lambda: _finished(task_id))
+        return Response(TaskSerializer(command or find_task(task_id)).data)
 
 
-def _is_finished(task_id):
+def _finished(task_id):
     try:
-        return Command.objects.filter(task_id=task_id, state=FINISHED).exists()
+        return TaskSerializer.rows().filter(task_id=task_id, state=FINISHED).first()
     finally:
         connection.close()
 
 
 def find_task(task_id):
     """The `Command`, or 404; never Celery's own word, which is PENDING for ids it has never seen."""
-    command = Command.objects.select_related("charger", "follows").filter(task_id=task_id).first()
+    command = TaskSerializer.rows().filter(task_id=task_id).first()
     if command is None:
         raise not_found("Task")
     return command

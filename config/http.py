@@ -1,0 +1,59 @@
+"""Django behind ASGI, each request in one thread.
+
+Django's own handler goes from the event loop to a thread and back for every middleware, some fifteen times a request,
+and starts a thread for each: half of what a request costs, and all of it taken from the sockets (docs/performance.md).
+All our views are synchronous, so a request goes to a thread once; only a streamed response comes from the event loop.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import django
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.signals import request_started
+from django.db import close_old_connections
+from django.urls import set_script_prefix
+
+# A client that waits for a task (?wait=) holds a thread, but no database connection.
+THREADS = 1000
+
+
+class Handler(ASGIHandler):
+    def __init__(self):
+        super().__init__()
+        self.load_middleware(is_async=False)
+        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="http")
+
+    async def __call__(self, scope, receive, send):
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        with closing(body):
+            loop = asyncio.get_running_loop()
+            response = await loop.run_in_executor(self.threads, self._respond, scope, body)
+            try:
+                await self.send_response(response, send)
+            finally:
+                if response.streaming:
+                    response.close()
+
+    def _respond(self, scope, body):
+        """The whole of a request, but for the sending; the thread's database connection is free afterwards."""
+        set_script_prefix(get_script_prefix(scope))
+        request_started.send(sender=self.__class__, scope=scope)
+        request, response = self.create_request(scope, body)
+        if request is not None:
+            response = self.get_response(request)
+        if response.streaming:
+            close_old_connections()
+        else:
+            response.close()  # which tells that the request is finished
+        return response
+
+
+def application():
+    django.setup(set_prefix=False)
+    return Handler()

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Exists, OuterRef
 
-from chargers import gateway, registration, schemas
+from chargers import gateway, recordset, registration, schemas
+from chargers.models import Charger
 from commands.actions.table import ACTIONS, nothing
+from commands.fields import OrderedJSONField
 from commands.models import (
     ANSWERED,
     CALL_ERROR,
@@ -28,6 +29,17 @@ from commands.models import (
 
 logger = logging.getLogger(__name__)
 
+FIELDS = Command._meta.concrete_fields
+# With every command, so not by the ORM, which makes its statement anew each time: see docs/performance.md.
+FIND = f"""
+SELECT {", ".join(f"c.{field.column}" for field in FIELDS)},
+    ch.charger_id, ch.boot_policy, ch.registration_status, NOT EXISTS (SELECT FROM commands_command earlier
+        WHERE earlier.charger_id = c.charger_id AND earlier.id < c.id AND earlier.state <> 'finished')
+FROM commands_command c JOIN chargers_charger ch ON ch.id = c.charger_id WHERE c.task_id = %s
+"""
+FOLLOWING = """
+SELECT task_id, action FROM commands_command WHERE charger_id = %s AND state <> 'finished' ORDER BY id LIMIT 1
+"""
 UNACKNOWLEDGED = 1.0  # seconds after which one that was sent, but not seen to be written, is sent again
 
 
@@ -223,22 +235,34 @@ def _apply(command):
 
 
 def _find(task_id):
-    """The command, which knows whether it `is_first` of its charger's unfinished ones."""
-    return _commands().filter(task_id=task_id).first()
+    """The command, which knows whether it `is_first` of its charger's unfinished ones; None for an unknown id."""
+    rows = recordset.query(FIND, [task_id])
+    return _as_command(rows[0]) if rows else None
+
+
+def _as_command(row):
+    *columns, charger_id, boot_policy, registration_status, is_first = row
+    parsed = [
+        field.from_db_value(value, None, connection) if isinstance(field, OrderedJSONField) else value
+        for field, value in zip(FIELDS, columns, strict=True)
+    ]
+    command = Command.from_db("default", [field.attname for field in FIELDS], parsed)
+    named = ("id", "charger_id", "boot_policy", "registration_status")
+    command.charger = Charger.from_db(
+        "default", named, [command.charger_id, charger_id, boot_policy, registration_status]
+    )
+    command.is_first = is_first
+    return command
 
 
 def _reloaded(command):
-    return _commands().get(pk=command.pk)
-
-
-def _commands():
-    earlier = Command.objects.filter(charger=OuterRef("charger"), pk__lt=OuterRef("pk")).exclude(state=FINISHED)
-    return Command.objects.select_related("charger").annotate(is_first=~Exists(earlier))
+    return _find(command.task_id)
 
 
 def _following(command):
-    unfinished = Command.objects.filter(charger_id=command.charger_id).exclude(state=FINISHED)
-    return unfinished.select_related("charger").defer("payload").order_by("pk").first()
+    """The charger's next unfinished command, as much of it as its task needs."""
+    rows = recordset.query(FOLLOWING, [command.charger_id])
+    return Command(task_id=rows[0][0], action=rows[0][1], charger=command.charger) if rows else None
 
 
 def _with_database(operation, *arguments):

@@ -155,7 +155,6 @@ CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = None  # commands.housekeeping deletes them
 CELERY_BEAT_SCHEDULE = {"keep house": {"task": "commands.keep_house", "schedule": crontab(minute=7)}}
-CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

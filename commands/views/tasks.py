@@ -12,7 +12,7 @@ from chargers.errors import not_found
 from chargers.views import known_charger
 from commands import asking
 from commands.filters import CommandFilter
-from commands.models import FINISHED, Command
+from commands.models import FINISHED
 from commands.serializers import (
     AskedSerializer,
     AskSerializer,

@@ -8,9 +8,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from chargers import gateway, recordset, registration, schemas
-from chargers.models import Charger
 from commands.actions.table import ACTIONS, nothing
-from commands.fields import OrderedJSONField
+from commands.finding import find
 from commands.models import (
     ANSWERED,
     CALL_ERROR,
@@ -29,14 +28,6 @@ from commands.models import (
 
 logger = logging.getLogger(__name__)
 
-FIELDS = Command._meta.concrete_fields
-# With every command, so not by the ORM, which makes its statement anew each time: see docs/performance.md.
-FIND = f"""
-SELECT {", ".join(f"c.{field.column}" for field in FIELDS)},
-    ch.charger_id, ch.boot_policy, ch.registration_status, NOT EXISTS (SELECT FROM commands_command earlier
-        WHERE earlier.charger_id = c.charger_id AND earlier.id < c.id AND earlier.state <> 'finished')
-FROM commands_command c JOIN chargers_charger ch ON ch.id = c.charger_id WHERE c.task_id = %s
-"""
 FOLLOWING = """
 SELECT task_id, action FROM commands_command WHERE charger_id = %s AND state <> 'finished' ORDER BY id LIMIT 1
 """
@@ -61,7 +52,7 @@ def carry_out(task_id, charger_id):
         raise NotNow
     command = None
     try:
-        command = _with_database(_find, task_id)
+        command = _with_database(find, task_id)
         if command is None or command.state == FINISHED:
             raise NotNow
         begin = {QUEUED: _leave_the_queue, SENT: _go_on_waiting}[command.state]
@@ -82,7 +73,7 @@ def carry_out(task_id, charger_id):
 
 def _turn_has_come(command):
     """Since it was read: the task that was to say so may have found ours in its way."""
-    now = None if command.is_first else _with_database(_find, command.task_id)
+    now = None if command.is_first else _with_database(find, command.task_id)
     return now is not None and now.state == QUEUED and now.is_first
 
 
@@ -130,7 +121,7 @@ def _ask(command, holder):
     if event and event["type"] == "sent":
         command.state, command.sent_at = SENT, datetime.fromisoformat(event["at"])
         return command
-    command = _with_database(_reloaded, command)
+    command = _with_database(find, command.task_id)
     return _end(command, event) if event else command  # it was written, though we were not told
 
 
@@ -152,7 +143,7 @@ def _wait_for_answer(command):
     for event in gateway.give_up(command.task_id):
         if event["type"] in _ENDINGS:
             return _end(command, event)
-    return _end(command, _answer_in_the_books(_with_database(_reloaded, command)))
+    return _end(command, _answer_in_the_books(_with_database(find, command.task_id)))
 
 
 def _answer_in_the_books(command):
@@ -212,7 +203,7 @@ def _record(command, recorded):
                 setattr(command, column, value)
             _apply(command)
         else:
-            command = _reloaded(command)
+            command = find(command.task_id)
         if ours and (hide := ACTIONS[command.action].hide):
             Command.objects.filter(pk=command.pk).update(payload=hide(command.payload))
     command.following = _following(command)
@@ -232,31 +223,6 @@ def _apply(command):
         raise
     except Exception:  # noqa: BLE001  (from whatever a charger may answer)
         logger.exception("What %s (%s) changes could not be recorded", command, command.task_id)
-
-
-def _find(task_id):
-    """The command, which knows whether it `is_first` of its charger's unfinished ones; None for an unknown id."""
-    rows = recordset.query(FIND, [task_id])
-    return _as_command(rows[0]) if rows else None
-
-
-def _as_command(row):
-    *columns, charger_id, boot_policy, registration_status, is_first = row
-    parsed = [
-        field.from_db_value(value, None, connection) if isinstance(field, OrderedJSONField) else value
-        for field, value in zip(FIELDS, columns, strict=True)
-    ]
-    command = Command.from_db("default", [field.attname for field in FIELDS], parsed)
-    named = ("id", "charger_id", "boot_policy", "registration_status")
-    command.charger = Charger.from_db(
-        "default", named, [command.charger_id, charger_id, boot_policy, registration_status]
-    )
-    command.is_first = is_first
-    return command
-
-
-def _reloaded(command):
-    return _find(command.task_id)
 
 
 def _following(command):

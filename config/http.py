@@ -1,7 +1,7 @@
 """Django behind ASGI, each request in one thread.
 
 Django's own handler goes from the event loop to a thread and back for every middleware, some fifteen times a
-request, and starts a thread for it: most of what a short request costs, taken from the sockets of the same process (see
+request, and starts a thread for it: most of what a short request costs, taken from the sockets of its process (see
 docs/performance.md). All our views are synchronous, so a request goes to a thread once; only a streamed response is
 sent from the event loop.
 """

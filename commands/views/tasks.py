@@ -12,6 +12,7 @@ from chargers.errors import not_found
 from chargers.views import known_charger
 from commands import asking
 from commands.filters import CommandFilter
+from commands.finding import find
 from commands.models import FINISHED
 from commands.serializers import (
     AskedSerializer,
@@ -162,23 +163,22 @@ class TaskDetail(APIView):
         wait = WaitSerializer(data=request.query_params)
         wait.is_valid(raise_exception=True)
         seconds = wait.validated_data.get("wait", 0)
-        command = find_task(task_id)
-        if seconds and command.state != FINISHED:
-            connection.close()  # others need it more than a request that waits
-            command = gateway.wait_until_finished(command.task_id, seconds, lambda: _finished(task_id))
+        command = gateway.wait_until_finished(task_id, seconds, lambda: _ended(task_id)) if seconds else None
         return Response(TaskSerializer(command or find_task(task_id)).data)
 
 
-def _finished(task_id):
+def _ended(task_id):
+    """The finished command, None as long as it is not; raises 404 for an unknown id."""
     try:
-        return TaskSerializer.rows().filter(task_id=task_id, state=FINISHED).first()
+        command = find_task(task_id)
     finally:
-        connection.close()
+        connection.close()  # others need it more than a request that waits
+    return command if command.state == FINISHED else None
 
 
 def find_task(task_id):
     """The `Command`, or 404; never Celery's own word, which is PENDING for ids it has never seen."""
-    command = TaskSerializer.rows().filter(task_id=task_id).first()
+    command = find(task_id)
     if command is None:
         raise not_found("Task")
     return command

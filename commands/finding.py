@@ -1,0 +1,42 @@
+"""One command by its task id, with one prepared statement: a task looks itself up, and clients poll it without end.
+
+The ORM makes its statement anew each time, which takes five times as long as running it (see docs/performance.md).
+"""
+
+from django.db import connection
+
+from chargers import recordset
+from chargers.models import Charger
+from commands.fields import OrderedJSONField
+from commands.models import Command
+
+FIELDS = Command._meta.concrete_fields
+ATTRIBUTES = [field.attname for field in FIELDS]
+OF_CHARGER = ("id", "charger_id", "boot_policy", "registration_status")
+FIND = f"""
+SELECT {", ".join(f"c.{field.column}" for field in FIELDS)}, {", ".join(f"ch.{column}" for column in OF_CHARGER)},
+    (SELECT f.task_id FROM commands_command f WHERE f.id = c.follows_id),
+    NOT EXISTS (SELECT FROM commands_command earlier
+        WHERE earlier.charger_id = c.charger_id AND earlier.id < c.id AND earlier.state <> 'finished')
+FROM commands_command c JOIN chargers_charger ch ON ch.id = c.charger_id WHERE c.task_id = %s
+"""
+
+
+def find(task_id):
+    """The `Command`, None for an unknown id. It knows whether it `is_first` of its charger's unfinished ones; of its
+    charger, what is not needed here is read when it is asked for."""
+    rows = recordset.query(FIND, [task_id])
+    if not rows:
+        return None
+    *columns, follows, is_first = rows[0]
+    own, of_charger = columns[: len(FIELDS)], columns[len(FIELDS) :]
+    command = Command.from_db("default", ATTRIBUTES, [_parsed(*pair) for pair in zip(FIELDS, own, strict=True)])
+    command.charger = Charger.from_db("default", OF_CHARGER, of_charger)
+    if follows:
+        command.follows = Command(pk=command.follows_id, task_id=follows)
+    command.is_first = is_first
+    return command
+
+
+def _parsed(field, value):
+    return field.from_db_value(value, None, connection) if isinstance(field, OrderedJSONField) else value

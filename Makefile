@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 SHELL := /bin/bash
 
-.PHONY: help install run demo simulate manage test conformance lint clean
+.PHONY: help install run demo simulate manage test conformance bench bench-quick lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,8 @@ help:
 	@echo "make manage     Django's manage.py against what make run started, ARGS='shell'"
 	@echo "make test       all tests, ARGS='-k presence' for some"
 	@echo "make conformance  the 77 certification cases, their table printed and written to docs/conformance.md"
+	@echo "make bench      this system and its peers on the same load, written to docs/performance.md (half an hour)"
+	@echo "make bench-quick  the essentials in two minutes, only printed"
 	@echo "make lint       ruff and the import contract"
 	@echo "make clean      remove .venv (the data in .run stays)"
 
@@ -44,6 +46,12 @@ test: install
 
 conformance: install
 	@$(BIN)/python -m pytest tests/conformance --write-table $(ARGS)
+
+bench: install
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-quick: install
+	@$(BIN)/python -m bench --quick $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

@@ -65,7 +65,7 @@ class Nothing:
 
 def idle(product, nothing, number):
     """Milliseconds from asking to a result that can be read, one after the other: {who: median}."""
-    with product.web(1), product.workers(1), servers.fleet(product.chargers_url, chargers=20, prefix="cmd"):
+    with product.web(2), product.workers(1), servers.fleet(product.chargers_url, chargers=20, prefix="cmd"):
         client = Client(product.url)
         ours, theirs = [], []
         for turn in range(-10, number):  # the first ones are not counted; in turn, so that both meet the same moment

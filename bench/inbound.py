@@ -21,19 +21,17 @@ def closed(product, rpc, seconds):
         with servers.ocpp_rpc(product.run_dir) as (_, url):
             figures["ocpp-rpc"] = _rate(servers.load("closed", url, seconds=seconds))
     with product.web(1):
-        figures["ours"] = _rate(_complete(product, "closed", seconds=seconds))
-        figures["ours, 800 chargers"] = _rate(_complete(product, "closed", chargers=800, seconds=seconds))
+        figures["ours"] = complete(product, "closed", seconds=seconds)
+        figures["one process"] = complete(product, "closed", chargers=800, seconds=seconds)
     with product.web(2):
-        figures["ours, 800 chargers, two processes"] = _rate(
-            _complete(product, "closed", chargers=800, seconds=seconds)
-        )
+        figures["two processes"] = complete(product, "closed", chargers=800, seconds=seconds)
     return figures
 
 
 def fixed(product, rate, seconds):
     """Latencies of one process at a fixed rate, counted from when a message was due."""
     with product.web(1):
-        return _complete(product, "fixed", rate=rate, seconds=seconds)
+        return complete(product, "fixed", rate=rate, seconds=seconds)
 
 
 def storm(product, chargers):
@@ -82,7 +80,7 @@ def _known(product, prefix, chargers):
     )
 
 
-def _complete(product, kind, **options):
+def complete(product, kind, **options):
     """Run the load and see that exactly what was acknowledged is stored."""
     readings, sessions = product.sql(ROWS)[0]
     told = servers.load(kind, product.chargers_url, **options)
@@ -92,7 +90,7 @@ def _complete(product, kind, **options):
         raise Broken(
             f"stored {stored}, acknowledged {wanted}; {told['unanswered']} unanswered, {told['first_faults']}"
         )
-    return told
+    return told | {"rate": told["answered"] / told["seconds"]}
 
 
 def _rate(told):

@@ -14,6 +14,7 @@ from rest_framework.exceptions import APIException
 
 from chargers import schemas
 from chargers.admin import ChargerAdmin, ReadOnly
+from chargers.browsing import Large, choices
 from commands.actions import local_list
 from commands.actions.table import ACTIONS
 from commands.asking import ask
@@ -22,6 +23,7 @@ from commands.serializers import ChargingProfileSerializer
 from commands.tasks import BROKER_FAULTS
 from transactions.admin import ReservationAdmin, TransactionAdmin
 
+TASK_STATES = ["SUCCESS", "FAILURE", "STARTED", "RETRY", "REVOKED", "IGNORED"]
 SIGN_CERTIFICATE = {"requestedMessage": "SignChargePointCertificate"}
 # What can be asked of many chargers at once from their list: name, what it says, action, payload.
 ON_CHARGERS = (
@@ -105,10 +107,11 @@ def _json(field, title):
 
 
 @admin.register(Command)
-class CommandAdmin(ReadOnly, admin.ModelAdmin):
+class CommandAdmin(Large, ReadOnly, admin.ModelAdmin):
     list_display = ["created_at", "charger", "action", "state", "what_came_of_it", "shown_result", "requested_by"]
     list_filter = ["state", "outcome", "simulated", "action"]
-    search_fields = ["=task_id", "charger__charger_id", "requested_by"]
+    sortable_by = ["created_at"]
+    searched = {"task_id": "text", "charger": "charger"}
     list_select_related = ["charger"]
     date_hierarchy = "created_at"
     progress_made = _json("progress", "progress")
@@ -208,11 +211,11 @@ class FirmwareAdmin(admin.ModelAdmin):
 
 
 @admin.register(Upload)
-class UploadAdmin(ReadOnly, admin.ModelAdmin):
+class UploadAdmin(Large, ReadOnly, admin.ModelAdmin):
     list_display = ["command", "charger", "received_at", "size", "saved", "expires_at"]
     fields = ["command", "charger", "received_at", "size", "saved", "expires_at"]
     readonly_fields = ["saved"]
-    search_fields = ["charger__charger_id", "command__task_id"]
+    searched = {"charger": "charger"}
     list_select_related = ["charger", "command__charger"]
     date_hierarchy = "expires_at"
 
@@ -223,8 +226,14 @@ class UploadAdmin(ReadOnly, admin.ModelAdmin):
         return format_html('<a href="/api/ocpp/uploads/{}/file/">{}</a>', upload.pk, upload.filename)
 
 
-class TaskResultAdmin(ReadOnly, LibraryTaskResultAdmin):
+class TaskResultAdmin(Large, ReadOnly, LibraryTaskResultAdmin):
     """What Celery kept of a task: history, like the command it carried out."""
+
+    list_filter = [choices("status", TASK_STATES), choices("task_name", [f"commands.{action}" for action in ACTIONS])]
+    date_hierarchy = "date_done"
+    ordering = ["-date_done"]
+    sortable_by = ["date_done"]
+    searched = {"task_id": "text"}
 
 
 admin.site.unregister([TaskResult, GroupResult])

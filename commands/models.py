@@ -62,8 +62,8 @@ def next_request_id():
 class Command(models.Model):
     """`state` goes queued, sent, finished, and never back. A simulated reply is never a `response`."""
 
-    task_id = models.CharField(max_length=36, unique=True, default=new_task_id, editable=False)
-    charger = models.ForeignKey(Charger, models.PROTECT, related_name="commands")
+    task_id = models.CharField(max_length=36, default=new_task_id, editable=False)
+    charger = models.ForeignKey(Charger, models.PROTECT, related_name="commands", db_index=False)
     action = models.CharField(max_length=40, choices=action_choices)
     payload = OrderedJSONField()
     timeout = models.FloatField(help_text="Seconds the charger has to answer, from when it was sent.")
@@ -114,6 +114,8 @@ class Command(models.Model):
             models.UniqueConstraint(
                 fields=["charger"], name="one_sent_command_a_charger", condition=models.Q(state=SENT)
             ),
+            # Not `unique=True`, which brings a second index, for LIKE.
+            models.UniqueConstraint(fields=["task_id"], name="one_command_a_task"),
             models.UniqueConstraint(
                 fields=["requested_by", "idempotency_key"],
                 name="one_command_an_idempotency_key",

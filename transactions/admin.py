@@ -6,12 +6,18 @@ from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from chargers import schemas
 from chargers.admin import Commandable, ReadOnly
+from chargers.browsing import Large, choices
 from chargers.models import Connector
 from transactions import stops
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
 READINGS_SHOWN = 100
+VERDICTS = [*IdTag.STATUSES, "ConcurrentTx"]
+STOP_REASONS = schemas.schema("StopTransaction")["properties"]["reason"]["enum"]
+_SAMPLED = schemas.schema("MeterValues")["properties"]["meterValue"]["items"]["properties"]["sampledValue"]["items"]
+MEASURANDS, CONTEXTS = (_SAMPLED["properties"][name]["enum"] for name in ("measurand", "context"))
 
 
 @admin.register(IdTag)
@@ -111,11 +117,17 @@ def close_by_hand(modeladmin, request, transactions):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(Commandable, ReadOnly, admin.ModelAdmin):
+class TransactionAdmin(Large, Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["id", "charger", "connector_id", "id_tag", "status", "start_time", "stop_time", "energy_kwh"]
-    list_filter = [OngoingFilter, SuspiciousFilter, "stop_reason", "id_tag_status"]
+    list_filter = [
+        OngoingFilter,
+        SuspiciousFilter,
+        choices("stop_reason", STOP_REASONS),
+        choices("id_tag_status", VERDICTS),
+    ]
+    sortable_by = ["id", "start_time"]
     actions = [close_by_hand]
-    search_fields = ["=id", "charger__charger_id", "id_tag"]
+    searched = {"id": "number", "charger": "charger", "id_tag": "text"}
     list_select_related = ["charger"]
     date_hierarchy = "start_time"
     readonly_fields = ["status", "energy_kwh", "readings"]
@@ -158,14 +170,15 @@ class TransactionAdmin(Commandable, ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(MeterValue)
-class MeterValueAdmin(ReadOnly, admin.ModelAdmin):
+class MeterValueAdmin(Large, ReadOnly, admin.ModelAdmin):
+    """The newest first; the readings of a charger are found by its transactions."""
+
     list_display = ["timestamp", "charger", "connector_id", "transaction_id", "measurand", "phase", "value", "unit"]
-    list_filter = ["measurand", "context"]
+    list_filter = ["received_at", choices("measurand", MEASURANDS), choices("context", CONTEXTS)]
     list_select_related = ["charger"]
-    search_fields = ["charger__charger_id", "=transaction__id"]
-    date_hierarchy = "received_at"
+    sortable_by = ()
+    searched = {"transaction": "number"}
     ordering = ["-id"]
-    show_full_result_count = False
 
     def lookup_allowed(self, lookup, value, request=None):
         return lookup == "transaction__id__exact" or super().lookup_allowed(lookup, value, request)
@@ -174,8 +187,8 @@ class MeterValueAdmin(ReadOnly, admin.ModelAdmin):
 @admin.action(description="Attach to the likeliest transaction", permissions=["attach"])
 def attach_to_likeliest(modeladmin, request, orphans):
     for orphan in orphans:
-        likeliest = orphan.candidates().first()
-        if likeliest is None or not stops.attach(orphan, likeliest.pk):
+        likeliest = OrphanStop.candidates_of([orphan]).get(orphan.pk)
+        if not likeliest or not stops.attach(orphan, likeliest[0]):
             messages.error(request, f"{orphan}: no transaction fits.")
 
 
@@ -191,6 +204,11 @@ class OrphanStopAdmin(ReadOnly, admin.ModelAdmin):
     def has_attach_permission(self, request):
         return request.user.has_perm("transactions.change_transaction")
 
+    def get_changelist_instance(self, request):
+        changelist = super().get_changelist_instance(request)
+        self.candidates = OrphanStop.candidates_of(changelist.result_list)
+        return changelist
+
     @admin.display(description="likely the stop of")
     def likely(self, orphan):
-        return None if orphan.transaction_id else orphan.candidates().values_list("pk", flat=True).first()
+        return next(iter(self.candidates.get(orphan.pk, ())), None)

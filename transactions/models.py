@@ -1,6 +1,7 @@
 """Who may charge, what was charged, and the readings in between."""
 
 import json
+from collections import defaultdict
 from datetime import UTC, datetime
 
 from django.core.validators import RegexValidator
@@ -17,6 +18,7 @@ from chargers.times import said, wire
 
 ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
+MOST_CANDIDATES = 10
 MOST = 2**31 - 1  # what an integer of OCPP can hold
 
 # What a charger is told of a tag is asked for with every session, several times: see docs/performance.md.
@@ -126,7 +128,7 @@ class Transaction(models.Model):
     """A charging session. Its primary key is the `transactionId` on the wire: 32 bits, positive."""
 
     id = models.AutoField("transaction id", primary_key=True)
-    charger = models.ForeignKey(Charger, models.PROTECT, related_name="transactions")
+    charger = models.ForeignKey(Charger, models.PROTECT, related_name="transactions", db_index=False)
     connector_id = models.PositiveIntegerField()
     id_tag = models.CharField(max_length=20)
     id_tag_status = models.CharField(max_length=20, help_text="The verdict given at the start.")
@@ -175,10 +177,12 @@ class Transaction(models.Model):
             models.Index(fields=["charger", "-id"], name="transactions_of_charger"),
             models.Index(fields=["start_time"], name="transactions_by_start"),
             models.Index(fields=["id_tag", "-id"], name="transactions_of_tag"),
+            models.Index(fields=["id"], name="transactions_with_clock_skew", condition=Q(clock_skew=True)),
+            models.Index(fields=["id"], name="transactions_closed_by_hand", condition=Q(closed_at__isnull=False)),
             models.Index(
                 fields=["charger", "connector_id"],
-                name="transactions_under_way",
-                condition=Q(stop_received_at=None, closed_at=None),
+                name="transactions_without_stop",
+                condition=Q(stop_received_at=None),
             ),
             models.Index(
                 Upper("id_tag"),
@@ -280,25 +284,34 @@ class OrphanStop(models.Model):
         """The CALL it came in."""
         return Call(self.charger_id, "", "StopTransaction", json.loads(self.payload), self.received_at)
 
-    def candidates(self):
-        """Transactions of its charger that it may be the stop of, the likeliest first."""
+    @staticmethod
+    def candidates_of(orphans):
+        """{primary key: ids of transactions that each of `orphans` may be the stop of, the likeliest first}."""
+        loose = [orphan for orphan in orphans if orphan.transaction_id is None]
+        open_ones = Transaction.objects.filter(charger__in={o.charger_id for o in loose}, stop_received_at=None)
+        started = defaultdict(list)
+        for transaction in open_ones.only("charger_id", "id_tag", "start_time", "meter_start").order_by(
+            "-start_time"
+        ):
+            started[transaction.charger_id].append(transaction)
+        return {o.pk: [t.pk for t in started[o.charger_id] if o.may_end(t)][:MOST_CANDIDATES] for o in loose}
+
+    def may_end(self, transaction):
+        """Whether `transaction`, of its charger and without a stop, had begun, and with this tag and meter."""
         told = self.as_call().payload
-        stopped_at = said(told["timestamp"], self.received_at)
-        fitting = Transaction.objects.filter(
-            charger=self.charger,
-            stop_received_at=None,
-            start_time__lte=stopped_at,
-            meter_start__lte=told["meterStop"],
+        return (
+            transaction.start_time <= said(told["timestamp"], self.received_at)
+            and transaction.meter_start <= told["meterStop"]
+            and told.get("idTag", transaction.id_tag).upper() == transaction.id_tag.upper()
         )
-        if told.get("idTag"):
-            fitting = fitting.filter(id_tag__iexact=told["idTag"])
-        return fitting.order_by("-start_time")
 
 
 class MeterValue(models.Model):
     """One sampledValue (OCPP 1.6 §7.43). No database constraint on its keys: it is joined when written."""
 
-    charger = models.ForeignKey(Charger, models.CASCADE, db_constraint=False, db_index=False)
+    # Without an index of its own, since readings come in floods: they are found by transaction. When a charger that
+    # never charged is deleted they stay until their month goes.
+    charger = models.ForeignKey(Charger, models.DO_NOTHING, db_constraint=False, db_index=False)
     transaction = models.ForeignKey(
         Transaction, models.CASCADE, null=True, blank=True, db_constraint=False, related_name="meter_values"
     )

@@ -154,7 +154,10 @@ class OrphanStopSerializer(serializers.ModelSerializer):
         return orphan.as_call().payload
 
     def get_candidates(self, orphan) -> list[int]:
-        return [] if orphan.transaction_id else list(orphan.candidates().values_list("pk", flat=True)[:10])
+        if "candidates" not in self.context:  # of the whole page at once
+            page = self.parent.instance if self.parent else [orphan]
+            self.context["candidates"] = OrphanStop.candidates_of(page)
+        return self.context["candidates"].get(orphan.pk, [])
 
 
 class AttachSerializer(serializers.Serializer):

@@ -1,0 +1,122 @@
+"""A page costs the same number of queries however many rows are on it, and a count stops somewhere."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from chargers import browsing
+from commands.models import CertificateRequest, LocalList, Upload
+from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
+from transactions.models import Reservation, Transaction, UnknownIdTag
+
+pytestmark = pytest.mark.django_db
+API = [
+    *("chargers", "transactions", "commands", "id-tags", "unknown-id-tags", "orphan-stops", "reservations"),
+    *("uploads", "certificates", "security-events", "data-transfers", "charging-profiles", "firmware"),
+]
+ADMIN = [
+    *("chargers_charger", "chargers_connector", "chargers_securityevent", "chargers_datatransfer"),
+    *("transactions_idtag", "transactions_unknownidtag", "transactions_transaction", "transactions_metervalue"),
+    *("transactions_orphanstop", "transactions_reservation", "commands_command", "commands_locallist"),
+    *("commands_certificaterequest", "commands_upload", "django_celery_results_taskresult"),
+]
+READING = {"timestamp": NOON, "sampledValue": [{"value": "1500"}]}
+
+
+def one_more_of_each(number):
+    """A charger and everything that there can be of it."""
+    now, tag = datetime.now(UTC), f"TAG{number}"
+    a_tag(tag)
+    transaction = a_transaction(a_charger(), idTag=tag)
+    charger = transaction.charger
+    command = a_command(charger, follows=a_command(charger, state="finished"))
+    tell(charger, "MeterValues", connectorId=1, transactionId=transaction.pk, meterValue=[READING])
+    tell(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
+    tell(charger, "StopTransaction", transactionId=-1, meterStop=5000, timestamp=NOON, idTag=tag)
+    tell(charger, "SecurityEventNotification", type="x", timestamp=NOON)
+    tell(charger, "DataTransfer", vendorId="x")
+    UnknownIdTag.objects.create(id_tag=f"U{number}", charger=charger, first_seen=now, last_seen=now, presented=1)
+    Reservation.objects.create(charger=charger, connector_id=1, id_tag=tag, expiry_date=now)
+    LocalList.objects.create(charger=charger, version=1, entries={})
+    CertificateRequest.objects.create(charger=charger, csr="x", received_at=now)
+    Upload.objects.create(token=tag, command=command, charger=charger, expires_at=now)
+    return transaction
+
+
+def queries(api, path):
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        answer = api.get(path)
+    assert answer.status_code == 200, (path, answer.content[:200])
+    return [query["sql"] for query in captured]
+
+
+@pytest.mark.parametrize("path", [f"/api/ocpp/{name}/" for name in API] + [f"admin:{name}" for name in ADMIN])
+def test_a_list_of_more_rows_takes_no_more_queries(api, path):
+    path = reverse(f"{path}_changelist") if path.startswith("admin:") else path
+    one_more_of_each(0)
+    queries(api, path)  # what is looked up once a process
+    few = queries(api, path)
+    for number in range(1, 6):
+        one_more_of_each(number)
+    many = queries(api, path)
+    assert len(many) <= len(few), many
+
+
+@pytest.mark.parametrize("suffix", ["", "meter-values/"])
+def test_a_transaction_and_its_readings_take_few_queries(api, suffix):
+    transaction = one_more_of_each(0)
+    path = f"/api/ocpp/transactions/{transaction.charger}/{transaction.pk}/{suffix}"
+    assert len(queries(api, path)) <= 6
+
+
+def test_an_admin_list_counts_up_to_a_point_and_says_so(api, monkeypatch):
+    monkeypatch.setattr(browsing, "MOST_COUNTED", 3)
+    for number in range(5):
+        one_more_of_each(number)
+    page = api.get(reverse("admin:transactions_transaction_changelist")).content.decode()
+    assert "3+ transactions" in page
+
+
+def test_a_deep_page_holds_the_rows_of_that_page(api, monkeypatch):
+    monkeypatch.setattr("chargers.pagination.DEEP", 2)
+    ids = sorted((one_more_of_each(number).pk for number in range(5)), reverse=True)
+    shown = api.get("/api/ocpp/transactions/?page=2&page_size=2").json()
+    assert shown["count"] == 5
+    assert [row["transaction_id"] for row in shown["transaction_logs"]] == ids[2:4]
+
+
+@pytest.mark.parametrize(
+    ("word", "found"), [("by charger", 1), ("by tag", 1), ("by charger and tag", 1), ("nothing", 0)]
+)
+def test_a_transaction_is_found_by_charger_and_tag(api, word, found):
+    transaction = [one_more_of_each(number) for number in range(3)][1]
+    words = {
+        "by charger": str(transaction.charger),
+        "by tag": transaction.id_tag.lower(),
+        "by charger and tag": f"{transaction.charger} {transaction.id_tag}",
+        "nothing": "nothing-of-the-kind",
+    }
+    listed = api.get(reverse("admin:transactions_transaction_changelist"), {"q": words[word]})
+    assert len(listed.context["cl"].result_list) == found
+    assert found == 0 or transaction in listed.context["cl"].result_list
+
+
+def test_a_transaction_is_found_by_its_number(api):
+    transaction = [one_more_of_each(number) for number in range(3)][1]
+    listed = api.get(reverse("admin:transactions_transaction_changelist"), {"q": transaction.pk})
+    assert transaction in listed.context["cl"].result_list
+
+
+def test_the_date_hierarchy_leads_from_year_to_day(api):
+    for day, moment in enumerate(("2024-03-01", "2025-02-26", "2025-11-30")):
+        Transaction.objects.filter(pk=one_more_of_each(day).pk).update(start_time=f"{moment}T12:00:00Z")
+    listed = reverse("admin:transactions_transaction_changelist")
+    assert "start_time__year=2024" in api.get(listed).content.decode()
+    assert "start_time__month=11" in api.get(listed, {"start_time__year": 2025}).content.decode()
+    day = {"start_time__year": 2025, "start_time__month": 2}
+    assert len(api.get(listed, day).context["cl"].result_list) == 1

@@ -1,4 +1,4 @@
-"""`make bench`: this central system and its peers on the same load, in turn, in one run; `bench-quick`: in two minutes.
+"""`make bench`: this central system and its peers on the same load, in turn, in one run; `bench-quick`: two minutes.
 
 Everything is started here and stopped again; only `make bench` writes docs/performance.md. Nothing is compared with a
 figure of another run.

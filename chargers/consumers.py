@@ -54,6 +54,7 @@ class ChargerConsumer(AsyncConsumer):
         charger_id = admission.charger_id_in(self.scope["raw_path"])
         chosen = admission.subprotocol(self.scope["subprotocols"])
         self.charger = await inbox.settle(admission.admit, admission.knock(charger_id, self.scope))
+        self.pk = self.charger.pk
         logger.info("%s: connected, speaks %s", charger_id, chosen or "1.6 without saying so")
         return chosen
 
@@ -122,14 +123,14 @@ class ChargerConsumer(AsyncConsumer):
             except frames.BadCall as error:
                 await self._refuse_call(error.message_id, error)
             except frames.Unreadable as error:
-                inbox.saw(self.charger.pk)
+                inbox.saw(self.pk)
                 logger.warning("%s: ignored %.200r: %s", self.charger, text or event.get("bytes"), error)
             except Exception:  # noqa: BLE001  (one frame's fault must not cost the charger its socket)
                 logger.exception("%s: could not handle %.200r", self.charger, text)
 
     async def _on_frame(self, frame):
         if isinstance(frame, frames.Reply):
-            inbox.saw(self.charger.pk)
+            inbox.saw(self.pk)
             await self._on_reply(frame)
             return
         try:
@@ -141,13 +142,13 @@ class ChargerConsumer(AsyncConsumer):
             await self._refuse_call(frame.message_id, frames.CallError("InternalError"))
 
     async def _refuse_call(self, message_id, error):
-        inbox.saw(self.charger.pk)
+        inbox.saw(self.pk)
         logger.warning("%s: %s %s", self.charger, message_id, error)
         await self._write(frames.call_error(message_id, error))
 
     async def _on_call(self, frame):
         if answer := self._answer_to(frame):
-            inbox.saw(self.charger.pk)
+            inbox.saw(self.pk)
             await self._write(answer)
             return
         if frame.action not in registry.actions:
@@ -162,7 +163,7 @@ class ChargerConsumer(AsyncConsumer):
     def _call(self, frame):
         self.calls_taken += 1
         return Call(
-            charger=self.charger.pk,
+            charger=self.pk,
             message_id=frame.message_id,
             action=frame.action,
             payload=frame.payload,
@@ -209,13 +210,13 @@ class ChargerConsumer(AsyncConsumer):
             self.outstanding = None
             if await gateway.deliver(reply.message_id, event):
                 return
-        late = (self.charger.pk, reply.message_id, event)
+        late = (self.pk, reply.message_id, event)
         if not await inbox.settle(registry.hooks["late_reply"], late):
             logger.warning("%s: nothing was asked with message id %.40r", self.charger, reply.message_id)
 
     async def _write(self, text):
         try:
-            await self.send({"type": "websocket.send", "text": text})
+            await self.base_send({"type": "websocket.send", "text": text})
         except (OSError, RuntimeError):  # closed meanwhile; what was said is stored
             return False
         return True
@@ -238,7 +239,7 @@ class ChargerConsumer(AsyncConsumer):
     async def _command(self, message):
         """Claim a command and write its CALL: `sent` is committed first, so it is never written twice."""
         task_id = message["task_id"]
-        sent_at = await inbox.settle(registry.hooks["claim"], (self.charger.pk, task_id, uuid4().hex))
+        sent_at = await inbox.settle(registry.hooks["claim"], (self.pk, task_id, uuid4().hex))
         if sent_at is None:
             return
         self.outstanding = task_id

@@ -211,11 +211,8 @@ async def deliver(task_id, event):
 
 async def arrive(charger_id, entry):
     """Enter a socket's `Presence`; the entry it replaces, or None."""
-    async with async_redis().pipeline(transaction=False) as pipe:
-        pipe.set(presence.key(charger_id), entry.dumps(), ex=presence.TTL, get=True)
-        pipe.delete(presence.offline_key(charger_id))
-        replaced, _ = await pipe.execute()
-    return presence.Presence.loads(replaced)
+    keys = presence.key(charger_id), presence.offline_key(charger_id)
+    return presence.Presence.loads(await async_redis().eval(presence.ARRIVE, 2, *keys, entry.dumps(), presence.TTL))
 
 
 async def renew(entries):

@@ -11,6 +11,13 @@ from chargers.redis import sync_redis
 TTL = 60  # seconds an entry outlives the process that wrote it
 REFRESH = 10
 
+# The entry it replaces; one command where a pipeline costs the event loop of a storm twice as much.
+ARRIVE = """
+local replaced = redis.call('GET', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+redis.call('DEL', KEYS[2])
+return replaced
+"""
 # Ours, or nobody's any more (Redis lost it): write it again. Another session's: say so.
 RENEW = """
 local held = redis.call('GET', KEYS[1])

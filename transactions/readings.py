@@ -63,22 +63,24 @@ def _sampled(sample):
     measurand = told("measurand", ENERGY)
     # Where the unit is left out, OCPP 1.6 §7.43 has Wh for energy and nothing for the rest.
     unit = told("unit", "Wh" if measurand.startswith("Energy") else "")
-    number = value if NUMBER.fullmatch(value) else r"\N"
+    # A number needs no escaping.
+    both = f"{value}\t{value}" if NUMBER.fullmatch(value) else f"{recordset.escaped(value)}\t\\N"
     return (
-        f"{recordset.escaped(value)}\t{number}\t{measurand}\t{unit}\t{told('phase', '')}"
+        f"{both}\t{measurand}\t{unit}\t{told('phase', '')}"
         f"\t{told('context', 'Sample.Periodic')}\t{told('location', 'Outlet')}\t{told('format', 'Raw')}"
     )
 
 
 def _register(values):
     """The highest energy register among `values`, in Wh: at the outlet, of all phases. None without one."""
-    read = [_watt_hours(sample) for value in values for sample in value["sampledValue"]]
+    samples = [sample for value in values for sample in value["sampledValue"]]
+    read = [_watt_hours(sample) for sample in samples if sample.get("measurand", ENERGY) == ENERGY]
     return max((register for register in read if register is not None), default=None)
 
 
 def _watt_hours(sample):
     told = sample.get
-    if told("measurand", ENERGY) != ENERGY or told("phase") or told("location", "Outlet") != "Outlet":
+    if told("phase") or told("location", "Outlet") != "Outlet":
         return None
     unit, value = told("unit", "Wh"), sample["value"]
     if unit not in WATT_HOURS or not NUMBER.fullmatch(value):

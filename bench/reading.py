@@ -41,7 +41,8 @@ METER_VALUES = """
 INSERT INTO transactions_metervalue (charger_id, transaction_id, reported_transaction_id, connector_id, timestamp,
     raw_timestamp, received_at, value, number, measurand, unit, phase, context, location, format)
 SELECT t.charger_id, t.id, t.id, 1, t.start_time + n * interval '1 minute', '',
-    t.start_time + n * interval '1 minute', n::text, n, 'Energy.Active.Import.Register', 'Wh', '', 'Sample.Periodic', 'Outlet', 'Raw'
+    t.start_time + n * interval '1 minute', n::text, n, 'Energy.Active.Import.Register', 'Wh', '', 'Sample.Periodic',
+    'Outlet', 'Raw'
 FROM (SELECT * FROM transactions_transaction WHERE raw_start_time LIKE '%% %%' ORDER BY id DESC LIMIT %(of)s) t,
     generate_series(1, %(each)s) n
 """

@@ -47,7 +47,7 @@ def not_found(what):
 def api_error(error, context):
     """DRF's exception handler."""
     if isinstance(error, RedisError | BrokerError):
-        error = Unavailable("Redis, the message broker, is away. Nothing was submitted; try again.")
+        error = Unavailable("Redis or the message broker is away. Nothing was submitted; try again.")
     elif isinstance(error, OperationalError | InterfaceError) and not _our_fault(error):
         error = Unavailable("The database is away. Nothing was submitted; try again.")
     elif isinstance(error, DataError):

@@ -15,24 +15,42 @@ MANY = 2**31
 LONGEST_BLOCK = 5
 
 
+class _BlockingSentinelPool(aioredis.sentinel.SentinelConnectionPool, aioredis.BlockingConnectionPool):
+    """Connections to the master the sentinels name; waits for a free one at its limit."""
+
+
 @cache
 def sync_redis():
     """For views and Celery tasks: commands that are answered at once."""
-    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, max_connections=MANY, **OPTIONS)
+    return _sync(**OPTIONS)
 
 
 @cache
 def waiting_redis():
     """For blocking reads of at most LONGEST_BLOCK seconds; a connection for each that waits."""
-    options = OPTIONS | {"socket_timeout": LONGEST_BLOCK + 10}
-    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, max_connections=MANY, **options)
+    return _sync(**OPTIONS | {"socket_timeout": LONGEST_BLOCK + 10})
 
 
 @cache
 def async_redis():
     """For consumers. The stock asyncio pool raises at its limit; this one waits for a free connection."""
-    options = OPTIONS | {"retry": aioredis.retry.Retry(NoBackoff(), 1)}
-    pool = aioredis.BlockingConnectionPool.from_url(
-        settings.REDIS_URL, max_connections=32, timeout=10, decode_responses=True, **options
-    )
+    options = OPTIONS | {"retry": aioredis.retry.Retry(NoBackoff(), 1), "max_connections": 32, "timeout": 10}
+    pool = _pool(aioredis, aioredis.BlockingConnectionPool, _BlockingSentinelPool, options)
     return aioredis.Redis(connection_pool=pool)
+
+
+def _sync(**options):
+    stock = redis.sentinel.SentinelConnectionPool
+    pool = _pool(redis, redis.ConnectionPool, stock, options | {"max_connections": MANY})
+    return redis.Redis(connection_pool=pool)
+
+
+def _pool(module, pool_class, sentinel_pool_class, options):
+    """Of connections to the server REDIS_URL names, or to the master the sentinels there know of."""
+    known = settings.REDIS_SENTINELS
+    if known is None:
+        return pool_class.from_url(settings.REDIS_URL, decode_responses=True, **options)
+    # Without a `retry` of its own each dead sentinel would be tried again and again before the next.
+    asking = known.asking | {"retry": options["retry"]}
+    manager = module.sentinel.Sentinel(known.nodes, sentinel_kwargs=asking)
+    return sentinel_pool_class(known.master, manager, decode_responses=True, **known.options, **options)

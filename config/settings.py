@@ -1,5 +1,6 @@
 """Every setting, read from the environment once and refused loudly when it makes no sense."""
 
+import socket
 import warnings
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
 from environs.exceptions import EnvError
+
+from config import redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -112,44 +115,80 @@ DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
     "reconnect_timeout": 2,
 }
 
-if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
-    raise ImproperlyConfigured("REDIS_URL must start with redis://, rediss:// or unix://.")
+BROKER_URL = _read(env.str, "BROKER_URL", "") or REDIS_URL
 
-_layer_host = {
-    "address": REDIS_URL,
-    # redis-py ends a silent read after 5 s unless told otherwise; a quiet layer is not a fault, a dead one is.
-    "socket_timeout": None,
-    "socket_connect_timeout": 3,
-    "health_check_interval": 30,
-}
-if not REDIS_URL.startswith("unix://"):
-    _layer_host["socket_keepalive"] = True
+
+def _sentinels(name, url, also=""):
+    """The `Sentinels` of the variable `name`, None where it names one server."""
+    if not url.startswith(redis_url.SCHEMES):
+        raise ImproperlyConfigured(f"{name} must start with redis://, rediss://, unix:// or sentinel://{also}.")
+    try:
+        return redis_url.sentinels(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"Environment variable {name} cannot be used: {error}") from error
+
+
+REDIS_SENTINELS = _sentinels("REDIS_URL", REDIS_URL)  # for chargers.redis
+
+
+# A server that vanished without a word (its machine went down) is given up after some 10 s; Linux alone would
+# wait a quarter of an hour, and a socket that only listens, two.
+GONE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
+GONE = {getattr(socket, option): value for option, value in GONE.items() if hasattr(socket, option)}
+
+
+def _layer_host(url):
+    """One entry of the layer's hosts."""
+    host = {
+        # redis-py ends a silent read after 5 s unless told otherwise; a quiet layer is not a fault, a dead one is.
+        "socket_timeout": None,
+        "socket_connect_timeout": 3,
+        # redis-py takes the kernel's own "timed out" for silence and notices at its next PING alone.
+        "health_check_interval": 10,
+    }
+    if not url.startswith("unix://"):
+        host |= {"socket_keepalive": True, "socket_keepalive_options": GONE}
+    if known := REDIS_SENTINELS:
+        nodes = {"sentinels": known.nodes, "master_name": known.master, "sentinel_kwargs": known.asking}
+        return host | nodes | known.options
+    return host | {"address": url}
+
+
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [_layer_host], "prefix": "ocpp"},
+        "CONFIG": {"hosts": [_layer_host(REDIS_URL)], "prefix": "ocpp"},
     }
 }
 
-
-def _broker_url(redis_url):
-    """Celery's own spelling of a Redis URL: it calls a Unix socket `redis+socket://`."""
-    if not redis_url.startswith("unix://"):
-        return redis_url
-    path, _, query = redis_url.removeprefix("unix://").partition("?")
-    return f"redis+socket://{path}?virtual_host={query.removeprefix('db=') or 0}"
-
-
-CELERY_BROKER_URL = _broker_url(REDIS_URL)
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {
+_REDIS_BROKER = {
     # Redis hands a task that was not acknowledged to a second worker after this long: longer than any wait.
     "visibility_timeout": int(OCPP_QUEUE_TIMEOUT + OCPP_LONGEST_COMMAND_TIMEOUT) + 600,
     "socket_connect_timeout": 3,
     "socket_timeout": 10,
     # Each task under way acknowledges over a connection of its own; the default is 10.
     "max_connections": WORKER_CONCURRENCY + 100,
+    # A BRPOP that stays silent this much longer than its second is dropped; the default is 25.
+    "health_check_interval": 5,
 }
+
+
+def _broker(url):
+    """Celery's own spelling of a URL, and the options of its transport."""
+    if url.startswith(("amqp://", "amqps://")):
+        # No publisher confirms: what the broker loses, the sweep enqueues again; and a broker short of memory
+        # or disk would hold every submission for 40 s.
+        return url, {"connect_timeout": 3, "read_timeout": 10, "write_timeout": 10}
+    if known := _sentinels("BROKER_URL", url, also=", amqp:// or amqps://"):
+        return known.broker_url, _REDIS_BROKER | {"master_name": known.master, "sentinel_kwargs": known.asking}
+    if url.startswith("unix://"):  # Celery calls it `redis+socket://`
+        path, _, query = url.removeprefix("unix://").partition("?")
+        url = f"redis+socket://{path}?virtual_host={query.removeprefix('db=') or 0}"
+    return url, _REDIS_BROKER
+
+
+CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = _broker(BROKER_URL)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True

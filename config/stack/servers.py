@@ -19,6 +19,7 @@ from urllib.parse import quote
 import psycopg
 import redis
 
+from config import redis_url
 from config.stack.processes import CannotStart, Child
 
 LONGEST_SOCKET_PATH = 100  # the kernel's limit is 108 bytes, 104 on macOS
@@ -196,7 +197,12 @@ class Redis:
     def reach(url):
         """Connect once; raises `CannotStart` with the reason."""
         try:
-            redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5).ping()
+            patience = {"socket_timeout": 5, "socket_connect_timeout": 5}
+            if known := redis_url.sentinels(url):
+                asked = redis.Sentinel(known.nodes, sentinel_kwargs=known.asking)
+                asked.master_for(known.master, **known.options, **patience).ping()
+            else:
+                redis.Redis.from_url(url, **patience).ping()
         except (redis.RedisError, ValueError) as error:
             raise CannotStart(f"Redis can't be reached: {error}") from error
 

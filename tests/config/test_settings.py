@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from config import redis_url
 from config.stack.stack import PROJECT
 
 
@@ -35,6 +36,10 @@ def check(**environment):
         ("DATABASE_URL", "mysql://localhost/x"),
         ("DATABASE_URL", "nonsense"),
         ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "amqp://localhost"),
+        ("REDIS_URL", "sentinel://localhost:26379"),
+        ("REDIS_URL", "sentinel://localhost:26379/master?bd=1"),
+        ("BROKER_URL", "kafka://localhost"),
         ("SECRET_KEY", ""),
     ],
 )
@@ -51,3 +56,11 @@ def test_an_open_api_needs_debug_and_loopback(environment):
 
 def test_an_open_api_for_local_development():
     assert check(API_AUTH="none", DEBUG="1", HOST="127.0.0.1")[0] == 0
+
+
+def test_sentinels_in_one_url():
+    known = redis_url.sentinels("sentinel://u:p%40ss@h1,[::1]:5/main?db=2&sentinel_password=s")
+    assert known.nodes == (("h1", 26379), ("::1", 5)) and known.master == "main"
+    assert known.options == {"db": 2, "username": "u", "password": "p@ss"} and known.asking["password"] == "s"
+    assert known.broker_url == "sentinel://u:p%40ss@h1:26379/2;sentinel://u:p%40ss@[::1]:5/2"
+    assert redis_url.sentinels("redis://h1/0") is None

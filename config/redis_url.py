@@ -1,0 +1,59 @@
+"""What a Redis URL says: one server, or the master that a group of sentinels knows of."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+SCHEMES = ("redis://", "rediss://", "unix://", "sentinel://")
+ASKING = {"socket_timeout": 1, "socket_connect_timeout": 1}  # a sentinel that is slow is passed over
+
+
+@dataclass(frozen=True)
+class Sentinels:
+    """`sentinel://[user:password@]host[:port],host[:port],…/master[?db=0&sentinel_password=…]`."""
+
+    nodes: tuple
+    master: str
+    db: int
+    username: str | None
+    password: str | None
+    asking: dict
+
+    @property
+    def options(self):
+        """Of connections to the master."""
+        said = {"db": self.db, "username": self.username, "password": self.password}
+        return {name: value for name, value in said.items() if value is not None}
+
+    @property
+    def broker_url(self):
+        """Celery's spelling: each sentinel a URL of its own, the master's name in the transport options."""
+        login = ""
+        if self.password is not None:
+            login = f"{quote(self.username or '', safe='')}:{quote(self.password, safe='')}@"
+        return ";".join(
+            f"sentinel://{login}{f'[{host}]' if ':' in host else host}:{port}/{self.db}" for host, port in self.nodes
+        )
+
+
+def sentinels(url):
+    """The `Sentinels` of a sentinel:// URL, None for any other; raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme != "sentinel":
+        return None
+    login, _, hosts = parts.netloc.rpartition("@")
+    username, _, password = (unquote(part) for part in login.partition(":"))
+    nodes = [urlsplit(f"//{host}") for host in hosts.split(",")]
+    master = parts.path.strip("/")
+    query = {name: values[-1] for name, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
+    unknown = query.keys() - {"db", "sentinel_username", "sentinel_password"}
+    if not master or unknown or not all(node.hostname for node in nodes):
+        raise ValueError("expected sentinel://host:26379,host:26379/master?db=0")
+    login_there = {name.removeprefix("sentinel_"): value for name, value in query.items() if name != "db"}
+    return Sentinels(
+        nodes=tuple((node.hostname, node.port or 26379) for node in nodes),
+        master=master,
+        db=int(query.get("db", 0)),
+        username=username or None,
+        password=password or None,
+        asking=ASKING | login_there,
+    )

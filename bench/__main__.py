@@ -14,11 +14,11 @@ from config.stack.stack import PROJECT
 
 FULL = {
     **{"rounds": 3, "seconds": 8, "rate_seconds": 20, "storm": 5000, "idle": 2000},
-    **{"commands": 200, "many": 1500, "silent": 1000, "books": 1_000_000},
+    **{"still": 30, "commands": 200, "many": 1500, "silent": 1000, "books": 1_000_000},
 }
 QUICK = {
     **{"rounds": 1, "seconds": 4, "rate_seconds": 6, "storm": 1000, "idle": 500},
-    **{"commands": 40, "many": 400, "silent": 200, "books": 0},
+    **{"still": 5, "commands": 40, "many": 400, "silent": 200, "books": 0},
 }
 
 
@@ -98,6 +98,16 @@ class Bench:
         )
         self.ratio("memory of an idle connection, against the reference", 1.3, 1.05, ours, theirs, "less")
 
+    def standstill(self):
+        seconds = self.sizes["still"]
+        self.say(f"The database is stopped for {seconds} s under the load of 800 chargers")
+        told = inbound.standstill(self.product, 800, seconds)
+        self.detail(
+            f"database stopped for {seconds} s under 800 chargers: the web process grew from "
+            f"{told['before'] / 2**20:.0f} to {told['most'] / 2**20:.0f} MiB at most, and stored again "
+            f"{told['resumed']:.1f} s after the database was up; all {told['answered']:,} messages acknowledged are in the books, none twice, and no socket was lost"
+        )
+
     def commands(self):
         nothing = commands.Nothing(self.product)
         found = self.rounds("One command", lambda: commands.idle(self.product, nothing, self.sizes["commands"]))
@@ -140,7 +150,7 @@ class Bench:
         return f"{report.head(self.product, self.sizes['rounds'])}\n\n{self.table}\n\n" + "\n".join(self.details)
 
 
-STAGES = ("inbound", "fixed", "storm", "idle", "commands", "reading")
+STAGES = ("inbound", "fixed", "storm", "idle", "standstill", "commands", "reading")
 
 
 def main():

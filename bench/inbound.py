@@ -1,6 +1,9 @@
 """What chargers say: sessions in a closed loop and at a fixed rate, a storm of connections, an idle fleet."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 
 from bench import servers
 
@@ -57,6 +60,37 @@ def idle(product, chargers):
             pass  # what the first connections load once is no cost of a connection
         figures["ours"] = _each(lambda: servers.memory(pid), product.chargers_url, chargers)
     return figures
+
+
+def standstill(product, chargers, seconds):
+    """The database is stopped for `seconds` under load; what the web process did, and the books compared."""
+    database = next(child for child in product.children if child.name == "PostgreSQL")
+    with product.web(1) as children, ThreadPoolExecutor(1) as pool:
+        pid = next(iter(children)).process.pid
+        options = {"chargers": chargers, "prefix": "still", "warmup": 0, "seconds": seconds + 20}
+        running = pool.submit(complete, product, "closed", **options)
+        time.sleep(8)
+        before, sizes, stopped = servers.memory(pid), [], time.monotonic()
+        database.stop()
+        while time.monotonic() - stopped < seconds:
+            sizes.append(servers.memory(pid))
+            time.sleep(0.5)
+        database.start()
+        database.wait_until(lambda: _answers(product))
+        up = time.monotonic()
+        stored = product.sql(ROWS)[0]
+        while product.sql(ROWS)[0] == stored:
+            time.sleep(0.05)
+        resumed = time.monotonic() - up
+        told = running.result()
+    return {"before": before, "most": max(sizes), "resumed": resumed, "answered": told["answered"]}
+
+
+def _answers(product):
+    try:
+        return bool(product.sql("SELECT 1"))
+    except psycopg.Error:
+        return False
 
 
 def _each(measure, url, chargers):

@@ -1,9 +1,12 @@
 """Is it alive, is it ready, and how much is going on."""
 
+from celery import current_app
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models import Count
 from django.http import HttpResponse, JsonResponse
+from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from chargers import presence
@@ -19,12 +22,12 @@ def alive(request):
 
 
 def ready(request):
-    """200 when database and Redis are reachable, else 503 that names what is not."""
+    """200 when database, Redis and the broker are reachable, else 503 that names what is not."""
     faults = {}
-    for name, reach in (("database", _reach_database), ("redis", _reach_redis)):
+    for name, reach in REACH.items():
         try:
             reach()
-        except (DatabaseError, RedisError) as error:
+        except (DatabaseError, RedisError, BrokerError) as error:
             faults[name] = type(error).__name__
     if faults:
         return JsonResponse({"error": "Not ready: " + ", ".join(sorted(faults)), "faults": faults}, status=503)
@@ -38,6 +41,15 @@ def _reach_database():
 
 def _reach_redis():
     sync_redis().ping()
+
+
+def _reach_broker():
+    if settings.BROKER_URL != settings.REDIS_URL:  # else it is the same server
+        with current_app.connection_for_write() as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=3)
+
+
+REACH = {"database": _reach_database, "redis": _reach_redis, "broker": _reach_broker}
 
 
 def metrics(request):

@@ -9,6 +9,7 @@ import yaml
 
 from config.stack.stack import PROJECT
 
+SELF_SIGNED = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ocpp", "-days", "1"]
 SECRETS = {"SECRET_KEY": "s", "POSTGRES_PASSWORD": "p", "FLOWER_BASIC_AUTH": "u:p"}
 
 
@@ -32,7 +33,7 @@ def config(**environment):
 
 def test_every_service_says_whether_it_is_healthy():
     services = composed()["services"]
-    assert set(services) == {"migrate", "web", "worker", "flower", "postgres", "redis"}
+    assert set(services) == {"migrate", "proxy", "web", "worker", "beat", "flower", "postgres", "redis"}
     assert all("healthcheck" in service for name, service in services.items() if name != "migrate")
 
 
@@ -41,6 +42,35 @@ def test_no_secret_is_baked_in():
     for name in SECRETS:
         assert f"{name}:?" in text
     assert "USER ocpp" in (PROJECT / "Dockerfile").read_text()
+
+
+def test_only_the_proxy_and_flower_can_be_reached_from_outside():
+    published = {name: service["ports"] for name, service in composed()["services"].items() if "ports" in service}
+    assert set(published) == {"proxy", "flower"} and published["flower"][0].startswith("127.0.0.1:")
+
+
+def test_what_may_run_more_than_once_has_no_name_and_no_port_of_its_own():
+    for name in ("web", "worker"):
+        assert not {"container_name", "ports", "hostname"} & composed()["services"][name].keys()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_proxy_accepts_its_configuration(tmp_path, tls):
+    if not shutil.which("haproxy"):
+        pytest.skip("haproxy is not installed here")
+    environment = os.environ | {"PROXY_MAXCONN": "500"}
+    if tls:
+        pem = tmp_path / "ocpp.pem"
+        made = subprocess.run([*SELF_SIGNED, "-keyout", "-", "-out", "-"], capture_output=True, check=True)
+        pem.write_bytes(made.stdout)
+        environment["PROXY_TLS"] = str(pem)
+    done = subprocess.run(
+        ["haproxy", "-c", "-f", str(PROJECT / "config" / "haproxy.cfg")],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_compose_accepts_the_file_and_wants_its_secrets():

@@ -102,10 +102,11 @@ class Bench:
         seconds = self.sizes["still"]
         self.say(f"The database is stopped for {seconds} s under the load of 800 chargers")
         told = inbound.standstill(self.product, 800, seconds)
+        grown = f"from {told['before'] / 2**20:.0f} to {told['most'] / 2**20:.0f} MiB at most"
         self.detail(
-            f"database stopped for {seconds} s under 800 chargers: the web process grew from "
-            f"{told['before'] / 2**20:.0f} to {told['most'] / 2**20:.0f} MiB at most, and stored again "
-            f"{told['resumed']:.1f} s after the database was up; all {told['answered']:,} messages acknowledged are in the books, none twice, and no socket was lost"
+            f"database stopped for {seconds} s under 800 chargers: the web process grew {grown}, and stored again "
+            f"{told['resumed']:.1f} s after the database was up; all {told['answered']:,} messages acknowledged are "
+            "in the books, none twice, and no socket was lost"
         )
 
     def commands(self):

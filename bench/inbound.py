@@ -1,5 +1,6 @@
 """What chargers say: sessions in a closed loop and at a fixed rate, a storm of connections, an idle fleet."""
 
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ from bench import servers
 
 ROWS = "SELECT (SELECT count(*) FROM transactions_metervalue), (SELECT count(*) FROM transactions_transaction)"
 SAMPLES = 5
+runs = itertools.count(1)
 
 
 class Broken(Exception):
@@ -115,7 +117,8 @@ def _known(product, prefix, chargers):
 
 
 def complete(product, kind, **options):
-    """Run the load and see that exactly what was acknowledged is stored."""
+    """Run the load, of chargers of its own, and see that exactly what was acknowledged is stored."""
+    options.setdefault("prefix", f"b{next(runs)}-")
     readings, sessions = product.sql(ROWS)[0]
     told = servers.load(kind, product.chargers_url, **options)
     stored = product.sql(ROWS)[0]

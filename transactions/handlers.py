@@ -40,7 +40,7 @@ SUPERSEDE = """
 UPDATE transactions_transaction older SET superseded_by_id = newer.id
 FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), transactions_transaction newer
 WHERE newer.charger_id = s.charger AND newer.connector_id = s.connector_id
-    AND newer.stop_received_at IS NULL AND newer.closed_at IS NULL
+    AND newer.stop_received_at IS NULL AND newer.closed_at IS NULL AND newer.superseded_by_id IS NULL
     AND older.charger_id = s.charger AND older.connector_id = s.connector_id
     AND older.stop_received_at IS NULL AND older.closed_at IS NULL AND older.superseded_by_id IS NULL
     AND (CASE WHEN older.clock_skew THEN older.start_received_at ELSE older.start_time END, older.id)

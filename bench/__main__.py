@@ -13,7 +13,7 @@ from bench import commands, inbound, reading, report, servers
 from config.stack.stack import PROJECT
 
 FULL = {
-    **{"rounds": 3, "seconds": 8, "rate_seconds": 20, "storm": 5000, "idle": 2000},
+    **{"rounds": 3, "seconds": 6, "rate_seconds": 12, "storm": 5000, "idle": 2000},
     **{"still": 30, "commands": 200, "many": 1500, "silent": 1000, "books": 1_000_000},
 }
 QUICK = {
@@ -140,11 +140,12 @@ class Bench:
         self.say("Reading")
         found = reading.run(self.product, 1000, self.sizes["books"], self.sizes["seconds"], self.say)
         before, after = found.pop("ingest")
+        size = f"{self.sizes['books']:,}"
         for page, (small, large) in found.items():
-            self.detail(f"{page}: p95 {small:.1f} ms with a thousand of each, {large:.1f} ms with a million")
+            self.detail(f"{page}: p95 {small:.1f} ms with a thousand of each, {large:.1f} ms with {size}")
             self.table.add(f"{page}, p95 against small books", 2, 1.2, large / small, better="less")
         self.detail(
-            f"ingest: {before:,.0f} messages/s into small tables, {after:,.0f} beside 10 million meter values"
+            f"ingest: {before:,.0f} messages/s into small tables, {after:,.0f} beside {10 * self.sizes['books']:,} meter values"
         )
 
     def text(self):

@@ -42,13 +42,6 @@ class Nothing:
     """Tasks that do nothing, sent by Celery itself; their results are read from the result backend's table."""
 
     def __init__(self, product):
-        import os
-
-        os.environ.update(product.env)
-        os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-        import django
-
-        django.setup()
         from bench.tasks import nothing
 
         self.product, self.task = product, nothing

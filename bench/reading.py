@@ -32,8 +32,8 @@ INSERT INTO transactions_transaction (charger_id, connector_id, id_tag, id_tag_s
     start_received_at, meter_start, stop_time, raw_stop_time, stop_received_at, meter_stop, stop_reason, stop_id_tag)
 SELECT c.id, 1, 'TAG0001', 'Accepted', at, at::text || n, at, n %% 100000, at + interval '1 hour', '',
     at + interval '1 hour', n %% 100000 + 20000, 'Local', ''
-FROM generate_series(%(first)s, %(last)s) n,
-    LATERAL (SELECT now() - (%(last)s - n) * interval '30 seconds' AS at) t
+FROM generate_series(%(first)s::int, %(last)s::int) n CROSS JOIN
+    LATERAL (SELECT now() - (%(last)s::int - n) * interval '30 seconds' AS at) t
 JOIN chargers_charger c ON c.charger_id = CASE WHEN n <= 100 THEN '505' ELSE 'READ' || (1 + n %% 999) END
 ON CONFLICT DO NOTHING
 """
@@ -43,16 +43,16 @@ INSERT INTO transactions_metervalue (charger_id, transaction_id, reported_transa
 SELECT t.charger_id, t.id, t.id, 1, t.start_time + n * interval '1 minute', '',
     t.start_time + n * interval '1 minute', n::text, n, 'Energy.Active.Import.Register', 'Wh', '', 'Sample.Periodic',
     'Outlet', 'Raw'
-FROM (SELECT * FROM transactions_transaction WHERE raw_start_time LIKE '%% %%' ORDER BY id DESC LIMIT %(of)s) t,
-    generate_series(1, %(each)s) n
+FROM (SELECT * FROM transactions_transaction WHERE raw_start_time LIKE '%% %%' ORDER BY id DESC LIMIT %(of)s::int) t,
+    generate_series(1, %(each)s::int) n
 """
 COMMANDS = """
 INSERT INTO commands_command (task_id, charger_id, action, payload, timeout, state, outcome, simulated, response,
     warning, requested_by, idempotency_key, request_digest, claim_token, created_at, sent_at, finished_at)
 SELECT gen_random_uuid()::text, c.id, 'ClearCache', '{}', 30, 'finished', 'answered', false, '{"status":"Accepted"}',
     '', '', '', '', '', at, at, at
-FROM generate_series(%(first)s, %(last)s) n,
-    LATERAL (SELECT now() - (%(last)s - n) * interval '30 seconds' AS at) t
+FROM generate_series(%(first)s::int, %(last)s::int) n CROSS JOIN
+    LATERAL (SELECT now() - (%(last)s::int - n) * interval '30 seconds' AS at) t
 JOIN chargers_charger c ON c.charger_id = 'READ' || (1 + n %% 999)
 """
 
@@ -108,7 +108,7 @@ def _p95(connection, path, cookie, tasks, number):
 
 
 def _login():
-    """The session of an admin user, made in the database; `bench.commands.Nothing` has set Django up."""
+    """The session of an admin user, made in the database."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
     from django.contrib.sessions.backends.db import SessionStore
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import django
 import psycopg
 
 from bench.load import TAGS
@@ -45,6 +46,8 @@ class Product(Stack):
             "ON CONFLICT DO NOTHING",
             [TAGS - 1],
         )
+        os.environ.update(self.env | {"DJANGO_SETTINGS_MODULE": "config.settings"})
+        django.setup()  # for what is asked of Celery and of Django's sessions by the bench itself
 
     def sql(self, statement, parameters=None):
         """Run it in autocommit; its rows, if it has any."""

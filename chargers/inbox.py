@@ -97,7 +97,7 @@ class Inbox:
             self.work.clear()  # before looking: what comes from now on wakes it again
             while self.entries or self.seen:
                 batch, seen = self._next_batch(), dict(_drained(self.seen))
-                outcomes = write(batch, seen)
+                outcomes = _written(batch, seen)
                 try:
                     self.loop.call_soon_threadsafe(self._hand_over, batch, outcomes)
                 except RuntimeError:  # the loop has ended, and with it every socket
@@ -131,6 +131,15 @@ def _drained(waiting, most=None):
     """Up to `most` of what waits now, taken off: the event loop may be adding to it."""
     for _ in range(min(len(waiting), most or len(waiting))):
         yield waiting.popleft()
+
+
+def _written(batch, seen):
+    """`write`, which nothing may keep from coming back: without this thread no charger is ever answered again."""
+    try:
+        return write(batch, seen)
+    except Exception as error:  # noqa: BLE001  (see above)
+        logger.exception("A batch of %s could not be written", len(batch))
+        return [error] * len(batch)
 
 
 def write(batch, seen):

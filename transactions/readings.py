@@ -8,7 +8,7 @@ from chargers.times import said
 
 ENERGY = "Energy.Active.Import.Register"
 WATT_HOURS = {"Wh": 1, "kWh": 1000}
-NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?")
+NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?", re.ASCII)
 
 COLUMNS = (
     *("charger_id", "transaction_id", "reported_transaction_id", "connector_id"),

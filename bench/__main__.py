@@ -144,9 +144,8 @@ class Bench:
         for page, (small, large) in found.items():
             self.detail(f"{page}: p95 {small:.1f} ms with a thousand of each, {large:.1f} ms with {size}")
             self.table.add(f"{page}, p95 against small books", 2, 1.2, large / small, better="less")
-        self.detail(
-            f"ingest: {before:,.0f} messages/s into small tables, {after:,.0f} beside {10 * self.sizes['books']:,} meter values"
-        )
+        beside = f"{10 * self.sizes['books']:,} meter values"
+        self.detail(f"ingest: {before:,.0f} messages/s into small tables, {after:,.0f} beside {beside}")
 
     def text(self):
         return f"{report.head(self.product, self.sizes['rounds'])}\n\n{self.table}\n\n" + "\n".join(self.details)

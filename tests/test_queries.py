@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -120,3 +121,14 @@ def test_the_date_hierarchy_leads_from_year_to_day(api):
     assert "start_time__month=11" in api.get(listed, {"start_time__year": 2025}).content.decode()
     day = {"start_time__year": 2025, "start_time__month": 2}
     assert len(api.get(listed, day).context["cl"].result_list) == 1
+
+
+def test_every_constraint_of_the_models_is_in_the_database():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexname FROM pg_indexes UNION SELECT conname FROM pg_constraint")
+        there = {name for (name,) in cursor.fetchall()}
+    models = [
+        model for app in ("chargers", "transactions", "commands") for model in apps.get_app_config(app).get_models()
+    ]
+    wanted = {named.name for model in models for named in [*model._meta.constraints, *model._meta.indexes]}
+    assert wanted <= there

@@ -24,13 +24,15 @@ MOST_PROGRESS = 100
 RECENT = 5  # transfers among which the one that a notification tells of is looked for
 REFUSALS = ("Rejected", "InvalidCertificate", "RevokedCertificate")
 
+# `lower` and the count keep to the index of task ids, and one look-up a charger: by the number of commands under way,
+# which PostgreSQL knows late, an index of all of them may look the shorter way.
 CLAIM = """
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(charger bigint, task_id text, token text)
 ), claimed AS (
     UPDATE commands_command c SET state = 'sent', sent_at = now(), claim_token = s.token FROM s
-    WHERE c.task_id = s.task_id AND c.charger_id = s.charger AND c.state = 'queued'
-        AND NOT EXISTS (SELECT FROM commands_command o WHERE o.charger_id = c.charger_id AND o.state = 'sent')
+    WHERE c.task_id = s.task_id AND c.charger_id = s.charger AND lower(c.state) = 'queued'
+        AND (SELECT count(*) FROM commands_command o WHERE o.charger_id = c.charger_id AND o.state = 'sent') = 0
     RETURNING c.charger_id, c.task_id, c.claim_token, c.sent_at
 )
 SELECT * FROM claimed

@@ -108,7 +108,10 @@ if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// URL: PostgreSQL is what is supported.")
 # A connection is borrowed for a request, a batch or a step of a task, and given back while it waits.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a restarted PostgreSQL leaves dead ones in the pool
-DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+# What is hot asks to be prepared (chargers.recordset), nothing else is; with Django's default, None, psycopg would
+# prepare nothing even if asked to.
+DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 2**31
+DATABASES["default"]["OPTIONS"]["pool"] = {
     "min_size": 1,
     "max_size": 20,
     "timeout": 5,

@@ -34,17 +34,20 @@ ON CONFLICT (upper(id_tag)) DO UPDATE SET
     charger_id = excluded.charger_id, last_seen = excluded.last_seen, presented = u.presented + 1
 """
 
-# Of two that are under way on one connector the later start is the real one, in whichever order they were told. Where
-# a clock can't be right, when it was told counts.
+# Of those that are under way on one connector the latest start is the real one, in whichever order they were told.
+# Where a clock can't be right, when it was told counts. The window function has each connector looked up by itself.
 SUPERSEDE = """
-UPDATE transactions_transaction older SET superseded_by_id = newer.id
-FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), transactions_transaction newer
-WHERE newer.charger_id = s.charger AND newer.connector_id = s.connector_id
-    AND newer.stop_received_at IS NULL AND newer.closed_at IS NULL AND newer.superseded_by_id IS NULL
-    AND older.charger_id = s.charger AND older.connector_id = s.connector_id
-    AND older.stop_received_at IS NULL AND older.closed_at IS NULL AND older.superseded_by_id IS NULL
-    AND (CASE WHEN older.clock_skew THEN older.start_received_at ELSE older.start_time END, older.id)
-      < (CASE WHEN newer.clock_skew THEN newer.start_received_at ELSE newer.start_time END, newer.id)
+UPDATE transactions_transaction older SET superseded_by_id = open.latest
+FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), LATERAL (
+    SELECT t.id, first_value(t.id) OVER (
+        ORDER BY CASE WHEN t.clock_skew THEN t.start_received_at ELSE t.start_time END DESC, t.id DESC
+    ) AS latest
+    FROM transactions_transaction t
+    WHERE t.charger_id = s.charger AND t.connector_id = s.connector_id
+        AND t.stop_received_at IS NULL AND t.closed_at IS NULL AND t.superseded_by_id IS NULL
+) open
+WHERE older.id = open.id AND open.id <> open.latest
+    AND num_nonnulls(older.stop_received_at, older.closed_at, older.superseded_by_id) = 0
 """
 
 USE_RESERVATION = """

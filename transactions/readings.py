@@ -16,13 +16,15 @@ COLUMNS = (
     *("value", "number", "measurand", "unit", "phase", "context", "location", "format"),
 )
 
-# Which of the transactions named are the charger's; those that go on have their register advanced.
+# Which of the transactions named are the charger's; those that go on have their register advanced. `num_nonnulls`,
+# here and elsewhere, keeps to the primary key: to PostgreSQL, which knows late how many transactions are under way,
+# an index of all of them may look the shorter way.
 ADVANCE = """
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(charger bigint, transaction int, register bigint)
 ), advanced AS (
     UPDATE transactions_transaction t SET meter_latest = greatest(t.meter_latest, s.register) FROM s
-    WHERE t.id = s.transaction AND t.charger_id = s.charger AND t.stop_received_at IS NULL AND t.closed_at IS NULL
+    WHERE t.id = s.transaction AND t.charger_id = s.charger AND num_nonnulls(t.stop_received_at, t.closed_at) = 0
         AND s.register IS NOT NULL
 )
 SELECT t.charger_id, t.id FROM s JOIN transactions_transaction t ON t.id = s.transaction AND t.charger_id = s.charger

@@ -20,7 +20,7 @@ WITH s AS MATERIALIZED (
         stop_time = s.stop_time, raw_stop_time = s.raw_stop_time, stop_received_at = s.received_at,
         meter_stop = s.meter_stop, stop_reason = s.reason, stop_id_tag = s.id_tag, superseded_by_id = NULL,
         clock_skew = t.clock_skew OR s.clock_skew OR s.stop_time < t.start_time
-    FROM s WHERE t.id = s.id AND t.charger_id = s.charger AND t.stop_received_at IS NULL
+    FROM s WHERE t.id = s.id AND t.charger_id = s.charger AND num_nonnulls(t.stop_received_at) = 0
     RETURNING t.id
 ), ended AS (
     DELETE FROM chargers_installedprofile p USING stopped WHERE p.transaction_id = stopped.id

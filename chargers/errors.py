@@ -3,6 +3,7 @@
 import logging
 import re
 
+from amqp.exceptions import AMQPError
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, JsonResponse
@@ -13,6 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 logger = logging.getLogger(__name__)
+# kombu makes the first of what may pass; a refusal by RabbitMQ (password, virtual host) comes as it is.
+BROKER_FAULTS = (BrokerError, AMQPError, RedisError)
 NOT_FOUND = re.compile(r"No (\w+) matches the given query")
 
 
@@ -46,7 +49,7 @@ def not_found(what):
 
 def api_error(error, context):
     """DRF's exception handler."""
-    if isinstance(error, RedisError | BrokerError):
+    if isinstance(error, BROKER_FAULTS):
         error = Unavailable("Redis or the message broker is away. Nothing was submitted; try again.")
     elif isinstance(error, OperationalError | InterfaceError) and not _our_fault(error):
         error = Unavailable("The database is away. Nothing was submitted; try again.")

@@ -79,7 +79,8 @@ def next_event(task_id, timeout):
         seconds = min(max(timeout, 0.01), LONGEST_BLOCK)
         found = waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)
         if not found:
-            client.set(_key(task_id, "lease"), 1, ex=LEASE)
+            with client.pipeline(transaction=False) as pipe:
+                pipe.set(_key(task_id, "lease"), 1, ex=LEASE).expire(_key(task_id, "taken"), KEEP).execute()
         return found
 
     found = _on_redis(wait)
@@ -93,16 +94,17 @@ def taken_events(task_id):
 
 
 def give_up(task_id):
-    """Wait no longer; the events that came meanwhile. Later ones are late."""
-    events = _key(task_id, "events")
+    """Wait no longer; the events that came, also those that Redis moved without our hearing of it. Later ones are
+    late."""
+    events, taken = _key(task_id, "events"), _key(task_id, "taken")
 
     def close(client):
         with client.pipeline(transaction=True) as pipe:
-            pipe.lrange(events, 0, -1).delete(events).set(_key(task_id, "closed"), 1, ex=KEEP)
+            pipe.lrange(taken, 0, -1).lrange(events, 0, -1).delete(events).set(_key(task_id, "closed"), 1, ex=KEEP)
             return pipe.execute()
 
     found = _on_redis(close)
-    return [json.loads(event) for event in found[0]] if found else []
+    return [json.loads(event) for event in [*found[0], *found[1]]] if found else []
 
 
 def note_enqueued(task_id):

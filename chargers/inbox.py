@@ -190,6 +190,7 @@ def _wait_out(error, attempt):
 def _settle(batch, seen, refused, retried):
     calls = [entry.item for entry in batch if isinstance(entry.item, Call)]
     known = answered_before([call for call in calls if retried or call.may_be_repeated])
+    refused |= registration.refused_before([call for call in calls if call.key not in known])
     outcomes = {}
     todo = []
     for entry in batch:
@@ -209,8 +210,8 @@ def _settle(batch, seen, refused, retried):
                 follow(items, answers)
         for entry, answer in zip(entries, answers, strict=True):
             outcomes[id(entry)] = _as_text(entry.item, answer) if isinstance(entry.item, Call) else answer
-    early = registration.refused(calls, remember(calls, seen))
-    if not early.keys() <= refused.keys():
+    standings = remember(calls, seen)
+    if early := registration.refused_after([call for call in calls if call.key not in refused], standings):
         raise registration.TooEarly(early)
     return [outcomes[id(entry)] for entry in batch]
 

@@ -91,7 +91,6 @@ class Charger(models.Model):
 
     class Meta:
         ordering = ["charger_id"]
-        indexes = [models.Index(fields=["id"], name="chargers_not_accepted", condition=NOT_ACCEPTED)]
 
     def __str__(self):
         return self.charger_id

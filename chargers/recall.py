@@ -22,14 +22,15 @@ WITH remembered AS (
     WHERE c.id = s.id
     RETURNING c.id, c.boot_policy, c.registration_status
 )
-SELECT * FROM remembered WHERE boot_policy <> 'Accepted' OR registration_status NOT IN ('Accepted', '')
+SELECT * FROM remembered
+WHERE registration_status IN ('Pending', 'Rejected') OR registration_status = '' AND boot_policy <> 'Accepted'
 """
 
 
 def remember(calls, seen):
     """Write `last_seen` of every charger in `seen` ({primary key: time}) and the answers of `calls`.
 
-    Returns {primary key: standing} of those that may not be accepted: the rows are in hand, see `registration`.
+    Returns {primary key: standing} of those that are not accepted: the rows are in hand, see `registration`.
     """
     rows = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
     for call in calls:
@@ -38,8 +39,7 @@ def remember(calls, seen):
         if call.action not in ANSWERED_ANEW and frames.is_result(call.answer):
             row |= {"call_id": call.message_id, "digest": call.digest, "answer": call.answer}
     told = recordset.execute(REMEMBER, [rows[key] for key in sorted(rows)])
-    standings = {charger: standing(*policy_and_status) for charger, *policy_and_status in told}
-    return {charger: word for charger, word in standings.items() if word != "Accepted"}
+    return {charger: standing(*policy_and_status) for charger, *policy_and_status in told}
 
 
 def answered_before(calls):

@@ -2,9 +2,12 @@
 
 from chargers import registry
 from chargers.frames import CallError
+from chargers.models import NOT_ACCEPTED, Charger
 
 # Where the central system has not accepted it, only these may be sent to a charger.
 NOT_WHILE_PENDING = ("RemoteStartTransaction", "RemoteStopTransaction")
+
+_not_accepted = set()  # primary keys of chargers that were not, when this process last heard them
 
 
 class TooEarly(Exception):
@@ -13,6 +16,23 @@ class TooEarly(Exception):
     def __init__(self, refused):
         super().__init__(f"{len(refused)} calls before acceptance")
         self.refused = refused
+
+
+def refused_before(calls):
+    """`refused`, where it is better asked before: a charger that was not accepted of late would have all its batches
+    settled twice, and what an operator's function does for a DataTransfer may not be undone by a rollback."""
+    asked = {call.charger for call in calls if call.charger in _not_accepted or call.action == "DataTransfer"}
+    if not asked:
+        return {}
+    found = Charger.objects.filter(NOT_ACCEPTED, pk__in=asked).only("boot_policy", "registration_status")
+    return refused(calls, {charger.pk: charger.standing for charger in found})
+
+
+def refused_after(calls, standings):
+    """`refused` by what `recall.remember` has found of all of them."""
+    _not_accepted.difference_update({call.charger for call in calls} - standings.keys())
+    _not_accepted.update(standings)
+    return refused(calls, standings)
 
 
 def refused(calls, standings):

@@ -23,7 +23,8 @@ def vendor(vendor_id, message_id=""):
     """Register `function(charger_id, data)`, which returns (status, data or None), for a vendor's message.
 
     Without `message_id` it takes every message of the vendor that has no function of its own. It runs in the
-    transaction that is committed before the charger is answered, so it must be quick.
+    transaction that is committed before the charger is answered, so it must be quick; when that has to be repeated,
+    so is the call.
     """
 
     def register(function):

@@ -16,21 +16,20 @@ AT_ONCE = 5000  # rows deleted in one transaction
 
 
 def keep_house(now=None):
-    """Do what is due; {what: how much}."""
+    """Do what is due; {what: how much}. What fails does not keep the rest from being done, and is raised after it."""
     now = now or datetime.now(UTC)
-    table = MeterValue._meta.db_table
-    done = {"partitions made": partitions.make_months(table, now), "partitions dropped": []}
-    if before := _limit(now, settings.OCPP_METER_VALUES_RETENTION):
-        done["partitions dropped"] = partitions.drop_before(table, before)
-    if before := _limit(now, settings.OCPP_COMMANDS_RETENTION):
-        done["commands deleted"] = _delete_commands(before)
-    if before := _limit(now, settings.OCPP_RESULTS_RETENTION):
-        done["task results deleted"] = _delete(TaskResult.objects.filter(date_done__lt=before))
+    done, errors = {"partitions dropped": []}, []
+    for what, days, step in STEPS:
+        limit = getattr(settings, days) if days else None
+        if limit == 0:
+            continue
+        try:
+            done[what] = step(now - timedelta(days=limit) if limit else now)
+        except Exception as error:  # noqa: BLE001  (see above)
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup(f"House was kept in part: {done}", errors)
     return done
-
-
-def _limit(now, days):
-    return now - timedelta(days=days) if days else None
 
 
 def _delete_commands(before):
@@ -48,3 +47,16 @@ def _delete(rows):
         rows.model.objects.filter(pk__in=portion).delete()
         deleted += len(portion)
     return deleted
+
+
+TABLE = MeterValue._meta.db_table
+STEPS = (  # what, the setting with its limit in days, and how
+    ("partitions made", None, lambda now: partitions.make_months(TABLE, now)),
+    ("partitions dropped", "OCPP_METER_VALUES_RETENTION", lambda before: partitions.drop_before(TABLE, before)),
+    ("commands deleted", "OCPP_COMMANDS_RETENTION", _delete_commands),
+    (
+        "task results deleted",
+        "OCPP_RESULTS_RETENTION",
+        lambda before: _delete(TaskResult.objects.filter(date_done__lt=before)),
+    ),
+)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from copy import copy
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -66,9 +67,18 @@ def carry_out(task_id, charger_id):
             return carry_out(task_id, charger_id)
         raise
     except Exception as error:
+        if command is None:
+            raise
         _finish(command, FAILED, error={"code": "InternalError", "description": str(error), "details": {}})
         raise
     return command, command.following
+
+
+def _look_up(task_id):
+    """The command as it stands now; `NotNow` where it was deleted meanwhile."""
+    if command := find(task_id):
+        return command
+    raise NotNow
 
 
 def _turn_has_come(command):
@@ -121,7 +131,7 @@ def _ask(command, holder):
     if event and event["type"] == "sent":
         command.state, command.sent_at = SENT, datetime.fromisoformat(event["at"])
         return command
-    command = _with_database(find, command.task_id)
+    command = _with_database(_look_up, command.task_id)
     return _end(command, event) if event else command  # it was written, though we were not told
 
 
@@ -143,7 +153,7 @@ def _wait_for_answer(command):
     for event in gateway.give_up(command.task_id):
         if event["type"] in _ENDINGS:
             return _end(command, event)
-    return _end(command, _answer_in_the_books(_with_database(find, command.task_id)))
+    return _end(command, _answer_in_the_books(_with_database(_look_up, command.task_id)))
 
 
 def _answer_in_the_books(command):
@@ -193,6 +203,7 @@ def _finish(command, outcome, **recorded):
 
 def _record(command, recorded):
     """Write the end of a command that is still in the state we know; ours loses against another's."""
+    command = copy(command)  # should this be tried again, it is with what was known before
     with transaction.atomic():
         as_we_know_it = Command.objects.filter(pk=command.pk, state=command.state)
         if recorded["outcome"] in SILENT:  # an answer that came at the last moment is taken instead
@@ -203,7 +214,7 @@ def _record(command, recorded):
                 setattr(command, column, value)
             _apply(command)
         else:
-            command = find(command.task_id)
+            command = _look_up(command.task_id)
         if ours and (hide := ACTIONS[command.action].hide):
             Command.objects.filter(pk=command.pk).update(payload=hide(command.payload))
     command.following = _following(command)
@@ -216,6 +227,7 @@ def _apply(command):
     change = row.answered if command.outcome == ANSWERED else row.not_taken
     if change is nothing:
         return
+    command.refresh_from_db(fields=["transaction"])  # the charger may have started it since the command was read
     try:
         with transaction.atomic():
             change(command)

@@ -4,15 +4,13 @@ import logging
 
 from celery import shared_task
 from celery.exceptions import Ignore
-from kombu.exceptions import OperationalError as BrokerError
-from redis.exceptions import RedisError
 
-from chargers import gateway
+from chargers import errors, gateway
 from commands.actions.table import ACTIONS
 from commands.lifecycle import NotNow, carry_out
 
 logger = logging.getLogger(__name__)
-BROKER_FAULTS = (BrokerError, RedisError, OSError)
+BROKER_FAULTS = (*errors.BROKER_FAULTS, OSError)
 
 
 def _task(action):

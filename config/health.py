@@ -6,10 +6,10 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models import Count
 from django.http import HttpResponse, JsonResponse
-from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from chargers import presence
+from chargers.errors import BROKER_FAULTS
 from chargers.models import Charger
 from chargers.redis import sync_redis
 from commands.models import FINISHED, Command
@@ -27,7 +27,7 @@ def ready(request):
     for name, reach in REACH.items():
         try:
             reach()
-        except (DatabaseError, RedisError, BrokerError) as error:
+        except (DatabaseError, *BROKER_FAULTS) as error:
             faults[name] = type(error).__name__
     if faults:
         return JsonResponse({"error": "Not ready: " + ", ".join(sorted(faults)), "faults": faults}, status=503)

@@ -19,6 +19,9 @@ from django.urls import set_script_prefix
 
 # A client that waits for a task (?wait=) holds a thread, but no database connection.
 THREADS = 1000
+# Whoever asks whether we are alive must not wait behind those.
+URGENT = ("/healthz", "/readyz")
+URGENT_THREADS = 8
 
 
 class Handler(ASGIHandler):
@@ -26,6 +29,7 @@ class Handler(ASGIHandler):
         super().__init__()
         self.load_middleware(is_async=False)
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="http")
+        self.urgent = ThreadPoolExecutor(URGENT_THREADS, thread_name_prefix="urgent")
 
     async def __call__(self, scope, receive, send):
         try:
@@ -34,7 +38,8 @@ class Handler(ASGIHandler):
             return
         with closing(body):
             loop = asyncio.get_running_loop()
-            response = await loop.run_in_executor(self.threads, self._respond, scope, body)
+            threads = self.urgent if scope["path"] in URGENT else self.threads
+            response = await loop.run_in_executor(threads, self._respond, scope, body)
             try:
                 await self.send_response(response, send)
             finally:

@@ -48,6 +48,18 @@ def tls_context(config, default):
     return context
 
 
+def application():
+    """The ASGI application, in a process that is set up for it."""
+    from config.asgi import application as served
+
+    # What was imported stays: the collector need not look at it again, nor at every few hundred new frames.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    sys.setswitchinterval(0.0005)
+    return served
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m config.serve", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
@@ -61,13 +73,8 @@ def main():
     django.setup()
     from django.conf import settings
 
-    # What was imported stays: the collector need not look at it again, nor at every few hundred new frames.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-    sys.setswitchinterval(0.0005)
     tls = {"ssl_context_factory": tls_context} if settings.TLS_CERTIFICATES else {}
-    uvicorn.run("config.asgi:application", **OPTIONS, **tls, **given)
+    uvicorn.run("config.serve:application", factory=True, **OPTIONS, **tls, **given)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ MASKED = 0x80
 SHORT = 125  # the longest payload whose length stands in the second byte
 LONGEST = 16_384  # of a payload that goes the short way: what is kept of a frame that comes in pieces is small
 QUEUED = 32  # frames the application has not taken, past which the socket is not read
+LARGE = 4  # the same, after one that went the library's way and may have a megabyte
 
 
 class Frames(deque):
@@ -95,6 +96,9 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         part = data[at : at + self.through]
         self.through -= len(part)
         super().data_received(part)
+        if self.read_paused and len(self.queue) <= LARGE:  # the library would not read on before all are taken:
+            self.read_paused = False  # pongs wait behind them
+            self.transport.resume_reading()
         return len(part)
 
     def _is_short(self, first, second, length):
@@ -122,7 +126,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             return
         if not self.writable.is_set():
             await self.writable.wait()
-        if self.disconnected or self.close_sent:
+        if self.disconnected or self.close_sent or self.conn.state is not OPEN:
             raise ClientDisconnected
         payload = text.encode()
         self.transport.write(_header(len(payload)) + payload)

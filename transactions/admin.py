@@ -206,9 +206,11 @@ class OrphanStopAdmin(ReadOnly, admin.ModelAdmin):
 
     def get_changelist_instance(self, request):
         changelist = super().get_changelist_instance(request)
-        self.candidates = OrphanStop.candidates_of(changelist.result_list)
+        candidates = OrphanStop.candidates_of(changelist.result_list)
+        for orphan in changelist.result_list:
+            orphan.likely = next(iter(candidates.get(orphan.pk, ())), None)
         return changelist
 
     @admin.display(description="likely the stop of")
     def likely(self, orphan):
-        return next(iter(self.candidates.get(orphan.pk, ())), None)
+        return orphan.likely

@@ -302,7 +302,7 @@ class OrphanStop(models.Model):
         return (
             transaction.start_time <= said(told["timestamp"], self.received_at)
             and transaction.meter_start <= told["meterStop"]
-            and told.get("idTag", transaction.id_tag).upper() == transaction.id_tag.upper()
+            and (told.get("idTag") or transaction.id_tag).upper() == transaction.id_tag.upper()
         )
 
 

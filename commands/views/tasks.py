@@ -1,5 +1,7 @@
 """Commands over REST: every POST answers at once with a task, every task can be polled."""
 
+from threading import BoundedSemaphore
+
 from django.db import connection
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
@@ -26,6 +28,8 @@ from commands.serializers import (
 from transactions.models import IdTag, Transaction
 
 LONGEST_WAIT = 30.0
+# Each holds a thread of its process, see config.http; past this many the next is answered at once.
+WAITS = BoundedSemaphore(800)
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
@@ -163,8 +167,14 @@ class TaskDetail(APIView):
         wait = WaitSerializer(data=request.query_params)
         wait.is_valid(raise_exception=True)
         seconds = wait.validated_data.get("wait", 0)
-        command = gateway.wait_until_finished(task_id, seconds, lambda: _ended(task_id)) if seconds else None
-        return Response(TaskSerializer(command or find_task(task_id)).data)
+        command = find_task(task_id)
+        if seconds and command.state != FINISHED and WAITS.acquire(blocking=False):
+            try:
+                connection.close()
+                command = gateway.wait_until_finished(task_id, seconds, lambda: _ended(task_id)) or find_task(task_id)
+            finally:
+                WAITS.release()
+        return Response(TaskSerializer(command).data)
 
 
 def _ended(task_id):

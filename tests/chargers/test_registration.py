@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chargers import inbox, registry
+from chargers import inbox, registry, vendors
 from commands.models import Command
 from tests.builders import a_call, a_charger, a_command, tell
 
@@ -44,6 +44,40 @@ def test_it_stays_unaccepted_until_it_boots_again():
     assert outcome(charger, "Heartbeat")[2] == "SecurityError"
     tell(charger, "BootNotification", **BOOT)
     assert outcome(charger, "Heartbeat")[0] == 3
+
+
+@pytest.mark.parametrize("policy", ["Pending", "Rejected"])
+def test_one_that_was_accepted_is_heard_until_its_next_boot(policy):
+    charger = a_charger()
+    tell(charger, "BootNotification", **BOOT)
+    type(charger).objects.update(boot_policy=policy)
+    for _ in range(2):
+        assert outcome(charger, "Heartbeat")[0] == 3
+        assert outcome(charger, "DataTransfer", vendorId="x")[0] == 3
+    tell(charger, "BootNotification", **BOOT)
+    assert outcome(charger, "Heartbeat")[2] == "SecurityError"
+
+
+def test_no_function_of_the_operators_hears_one_that_is_not_accepted(monkeypatch):
+    monkeypatch.setattr(vendors, "_functions", {})
+    heard = []
+    vendors.vendor("com.example")(lambda charger_id, data: (heard.append(data), ("Accepted", None))[1])
+    charger = a_charger(boot_policy="Pending")
+    assert outcome(charger, "DataTransfer", vendorId="com.example", data="1")[2] == "SecurityError"
+    type(charger).objects.update(boot_policy="Accepted")
+    assert outcome(charger, "DataTransfer", vendorId="com.example", data="2")[0] == 3
+    assert heard == ["2"]
+
+
+def test_the_others_of_its_batch_are_settled_once_it_is_known(django_assert_num_queries):
+    early, charger = a_charger(boot_policy="Pending"), a_charger()
+    outcome(early, "Heartbeat")
+    entries = [inbox.Entry(registry.actions["Heartbeat"], a_call(c, "Heartbeat")) for c in (early, charger)]
+    with django_assert_num_queries(
+        4
+    ):  # begin and end, who of those that were not accepted still is not, was it asked
+        told = [json.loads(answer) for answer in inbox.write(entries, {})]
+    assert [kind for kind, *_ in told] == [4, 3]
 
 
 def test_a_charger_that_connects_without_a_boot_is_served():

@@ -95,3 +95,13 @@ def test_old_finished_commands_and_results_go_and_unfinished_ones_stay(settings)
 def test_the_command_says_what_was_done(capsys):
     call_command("keep_house")
     assert f"partitions made: {TABLE}_" in capsys.readouterr().out
+
+
+def test_what_fails_keeps_nothing_else_from_being_done():
+    result = TaskResult.objects.create(task_id="old")
+    TaskResult.objects.update(date_done=datetime.now(UTC) - timedelta(days=31))
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {TABLE}_{partitions.month_of(datetime.now(UTC), 2):%Y_%m} (in_the_way int)")
+    with pytest.raises(ExceptionGroup, match="in part.*'task results deleted': 1"):
+        keep_house()
+    assert not TaskResult.objects.filter(pk=result.pk).exists()

@@ -1,15 +1,20 @@
 """The path of a command through real processes, to a charger that is the `ocpp` library's client."""
 
 import json
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
+from django.db import connection
 from ocpp.exceptions import InternalError
 
+from commands.finding import find
 from commands.lifecycle import _finish
 from config.celery import app
+from config.stack.stack import PROJECT
 from tests.builders import a_command
 from tests.live import an_id, eventually
 
@@ -241,3 +246,43 @@ def test_of_two_endings_the_first_stays():
     _finish(waiting, "answered", response=ACCEPTED)
     late = _finish(waiting, "timed_out")
     assert (late.outcome, late.response, late.simulated) == ("answered", ACCEPTED, False)
+
+
+FAIL_ONCE = """
+CREATE SEQUENCE attempts;
+CREATE FUNCTION fail_once() RETURNS trigger AS $$ BEGIN
+    IF nextval('attempts') = 1 THEN RAISE EXCEPTION 'a deadlock' USING ERRCODE = '40P01'; END IF; RETURN NEW;
+END $$ LANGUAGE plpgsql;
+CREATE TRIGGER fail_once BEFORE UPDATE ON chargers_charger FOR EACH ROW EXECUTE FUNCTION fail_once();
+"""
+CLEAN = "DROP TRIGGER fail_once ON chargers_charger; DROP FUNCTION fail_once; DROP SEQUENCE attempts"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_could_not_be_written_at_once_is_written_and_not_lost():
+    command = a_command(action="SendLocalList", payload={"updateType": "Full", "listVersion": 7}, state="sent")
+    with connection.cursor() as cursor:
+        cursor.execute(FAIL_ONCE)
+    try:
+        ended = _finish(find(command.task_id), "answered", response=ACCEPTED)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(CLEAN)
+    assert (ended.state, ended.outcome, ended.response) == ("finished", "answered", ACCEPTED)
+    command.charger.refresh_from_db()
+    assert command.charger.local_list_version == 7
+
+
+def test_a_finished_task_is_shown_at_once_whoever_waits(live):
+    """Redis, which tells of an end, is not needed for one that has come."""
+    with live.charger(an_id(), Reset=ACCEPTED) as charger:
+        task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
+    env = live.stack.env | {"REDIS_URL": "redis://127.0.0.1:1/0", "DJANGO_SETTINGS_MODULE": "config.settings"}
+    script = (
+        "import django; django.setup(); from django.test import Client; "
+        f"print(Client(headers={{'Host': '127.0.0.1'}}).get('/api/ocpp/tasks/{task['task_id']}/?wait=5').json())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "'outcome': 'answered'" in done.stdout

@@ -7,6 +7,8 @@ import pytest
 from chargers.models import ConfigurationKey
 from commands.actions import charging
 from commands.actions.table import ACTIONS
+from commands.finding import find
+from commands.lifecycle import _finish
 from tests.builders import a_charger, a_command, a_start, tell
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +119,17 @@ def test_a_start_that_came_before_the_refusal_was_not_its_doing(columns, kept):
     row = ACTIONS["RemoteStartTransaction"]
     (row.answered if command.response else row.not_taken)(command)
     assert bool(linked(command)) == kept and not command.charger.installed_profiles.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_start_that_came_while_its_command_was_under_way_takes_its_profile_back():
+    profile = {"chargingProfileId": 9, "stackLevel": 0, "chargingProfilePurpose": "TxProfile"}
+    columns = {"state": "sent", "outcome": "", "response": None, "payload": {"chargingProfile": profile}}
+    under_way = find(a_remote_start(a_charger(), **columns).task_id)
+    start(under_way.charger)
+    assert under_way.charger.installed_profiles.exists()
+    _finish(under_way, "answered", response={"status": "Rejected"})
+    assert not under_way.charger.installed_profiles.exists()
 
 
 def test_a_refused_start_leaves_the_profile_of_another_transaction():

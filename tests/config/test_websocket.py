@@ -4,6 +4,7 @@ import json
 import socket
 from urllib.parse import urlparse
 
+import psycopg
 import pytest
 from websockets.frames import Frame, Opcode
 
@@ -119,3 +120,14 @@ def test_text_between_the_fragments_of_another_message_closes_the_socket(wire):
 def test_the_closing_handshake_is_answered(wire):
     wire.socket.sendall(frame((1000).to_bytes(2, "big"), Opcode.CLOSE))
     assert wire.close_code() == 1000
+
+
+def test_a_large_message_does_not_keep_pings_from_being_answered(wire, live):
+    """Nor pongs from being read, without which the socket would be closed: the answers wait for the database."""
+    vendor = {"vendorId": "x", "data": "y" * 20_000}
+    with psycopg.connect(live.database_url) as connection:  # which ends its transaction, and with it the lock
+        connection.execute("LOCK TABLE chargers_charger")
+        wire.socket.sendall(frame(heartbeat("1")) + frame(json.dumps([2, "2", "DataTransfer", vendor]).encode()))
+        wire.socket.sendall(frame(b"are you there", Opcode.PING))
+        assert wire.next() == (Opcode.PONG, b"are you there")
+    assert [wire.answered(), wire.answered()] == ["1", "2"]

@@ -42,6 +42,23 @@ def test_an_offline_start_that_comes_late_is_the_older_one():
     assert (newer.superseded_by, late.superseded_by) == (None, newer)
 
 
+def test_an_offline_start_is_older_than_one_that_is_superseded_itself():
+    superseded = a_transaction()
+    newest = a_transaction(superseded.charger, timestamp="2025-02-26T13:00:00Z")
+    stop(newest.charger, newest.pk)
+    late = a_transaction(newest.charger, timestamp="2025-02-26T11:00:00Z")
+    late.refresh_from_db()
+    assert late.superseded_by == superseded
+
+
+def test_the_latest_of_several_supersedes_the_others():
+    first = a_transaction()
+    hours = [a_transaction(first.charger, timestamp=f"2025-02-26T{hour}:00:00Z") for hour in (15, 14, 16)]
+    for transaction in hours:
+        transaction.refresh_from_db()
+    assert [transaction.superseded_by for transaction in hours] == [hours[2], hours[0], None]
+
+
 @pytest.mark.parametrize("timestamp", ["1970-01-01T00:00:10Z", "2099-01-01T00:00:00Z"])
 def test_a_clock_that_can_not_be_right_says_nothing_of_the_order(timestamp):
     older = a_transaction(timestamp=timestamp)
@@ -116,6 +133,13 @@ def test_an_orphan_stop_is_attached_to_the_transaction_it_fits(api):
     assert attach(api, OrphanStop.objects.get(), transaction.pk).json()["transaction_id"] == transaction.pk
     transaction.refresh_from_db()
     assert (transaction.status, transaction.energy_wh) == ("Completed", 2000)
+
+
+def test_an_orphan_stop_with_an_empty_tag_may_be_anybodys():
+    transaction = a_transaction()
+    stop(transaction.charger, -1, idTag="")
+    orphan = OrphanStop.objects.get()
+    assert OrphanStop.candidates_of([orphan]) == {orphan.pk: [transaction.pk]}
 
 
 def test_an_orphan_stop_that_is_sent_again_is_kept_once():

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from chargers import keys
+from chargers import keys, recordset
 
 REGISTRATIONS = [(status, status) for status in ("Accepted", "Pending", "Rejected")]
 SECURITY_PROFILES = [
@@ -95,6 +95,12 @@ class Charger(models.Model):
     def __str__(self):
         return self.charger_id
 
+    @staticmethod
+    def known(charger_id):
+        """The `Charger` with this id, or None. Prepared: it begins every request for a command."""
+        rows = recordset.query(KNOWN, [charger_id])
+        return recordset.instance(Charger, rows[0]) if rows else None
+
     @property
     def standing(self):
         """Accepted, Pending or Rejected: on which terms commands may be sent to it (OCPP 1.6 §4.2)."""
@@ -120,6 +126,9 @@ class Charger(models.Model):
     def certificate_names(self):
         """The common names its certificate may have: its serial number (security whitepaper A00.FR.511) or its id."""
         return {self.serial_number, self.charge_box_serial_number, self.charger_id} - {""}
+
+
+KNOWN = f"SELECT {recordset.columns(Charger)} FROM chargers_charger c WHERE charger_id = %s"
 
 
 class Connector(models.Model):

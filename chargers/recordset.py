@@ -4,9 +4,11 @@ Prepared, and so parsed and planned once a connection; Django's own cursors writ
 statement (see docs/performance.md).
 """
 
+from functools import cache
+
 import orjson
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 
 # What COPY's text format wants escaped, and how.
 ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -23,6 +25,27 @@ def query(statement, parameters):
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement, parameters, prepare=True)
         return cursor.fetchall() if cursor.description else []
+
+
+def columns(model, alias="c"):
+    """Those of `model`, to be selected for `instance`."""
+    return ", ".join(f"{alias}.{field.column}" for field in model._meta.concrete_fields)
+
+
+def instance(model, values):
+    """The row of `columns` as Django would have read it."""
+    attributes, readers = _read_by(model)
+    values = list(values)
+    for at, read in readers:
+        values[at] = read(values[at], None, connection)
+    return model.from_db(DEFAULT_DB_ALIAS, attributes, values)
+
+
+@cache
+def _read_by(model):
+    fields = model._meta.concrete_fields
+    readers = [(at, field.from_db_value) for at, field in enumerate(fields) if hasattr(field, "from_db_value")]
+    return [field.attname for field in fields], readers
 
 
 def array(numbers):

@@ -24,7 +24,7 @@ REMOVED = 4002  # close code: the charger is not known any more
 
 def known_charger(charger_id):
     """The `Charger`, or 404."""
-    charger = Charger.objects.filter(charger_id=charger_id).first()
+    charger = Charger.known(charger_id)
     if charger is None:
         raise not_found("Charger")
     return charger

@@ -5,11 +5,15 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.crypto import salted_hmac
 
-from chargers import registration, schemas
+from chargers import recordset, registration, schemas
 from chargers.errors import Busy, Conflict
 from commands.actions.table import ACTIONS
-from commands.models import OURSELVES, QUEUED, Command
+from commands.models import OURSELVES, Command
 from commands.tasks import BROKER_FAULTS, enqueue
+
+WAITING = """
+SELECT count(*) FROM commands_command WHERE charger_id = %s AND state = 'queued' AND requested_by <> %s
+"""
 
 
 def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **columns):
@@ -76,7 +80,7 @@ def earlier(by, idempotency_key, request):
 
 
 def _refuse_too_many(charger):
-    waiting = Command.objects.filter(charger=charger, state=QUEUED).exclude(requested_by=OURSELVES).count()
+    ((waiting,),) = recordset.query(WAITING, [charger.pk, OURSELVES])
     if waiting >= settings.OCPP_QUEUE_LIMIT:
         raise Busy(
             f"{waiting} commands wait for charger {charger.charger_id} already.",

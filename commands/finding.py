@@ -3,18 +3,14 @@
 The ORM makes its statement anew each time, which takes five times as long as running it (see docs/performance.md).
 """
 
-from django.db import connection
-
 from chargers import recordset
 from chargers.models import Charger
-from commands.fields import OrderedJSONField
 from commands.models import Command
 
-FIELDS = Command._meta.concrete_fields
-ATTRIBUTES = [field.attname for field in FIELDS]
+OWN = len(Command._meta.concrete_fields)
 OF_CHARGER = ("id", "charger_id", "boot_policy", "registration_status")
 FIND = f"""
-SELECT {", ".join(f"c.{field.column}" for field in FIELDS)}, {", ".join(f"ch.{column}" for column in OF_CHARGER)},
+SELECT {recordset.columns(Command)}, {", ".join(f"ch.{column}" for column in OF_CHARGER)},
     (SELECT f.task_id FROM commands_command f WHERE f.id = c.follows_id),
     NOT EXISTS (SELECT FROM commands_command earlier
         WHERE earlier.charger_id = c.charger_id AND earlier.id < c.id AND earlier.state <> 'finished')
@@ -29,14 +25,9 @@ def find(task_id):
     if not rows:
         return None
     *columns, follows, is_first = rows[0]
-    own, of_charger = columns[: len(FIELDS)], columns[len(FIELDS) :]
-    command = Command.from_db("default", ATTRIBUTES, [_parsed(*pair) for pair in zip(FIELDS, own, strict=True)])
-    command.charger = Charger.from_db("default", OF_CHARGER, of_charger)
+    command = recordset.instance(Command, columns[:OWN])
+    command.charger = Charger.from_db("default", OF_CHARGER, columns[OWN:])
     if follows:
         command.follows = Command(pk=command.follows_id, task_id=follows)
     command.is_first = is_first
     return command
-
-
-def _parsed(field, value):
-    return field.from_db_value(value, None, connection) if isinstance(field, OrderedJSONField) else value

@@ -21,13 +21,8 @@ PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters."
 MOST_CANDIDATES = 10
 MOST = 2**31 - 1  # what an integer of OCPP can hold
 
+
 # What a charger is told of a tag is asked for with every session, several times: see docs/performance.md.
-TAG_COLUMNS = (
-    *("id", "id_tag", "status", "expiry_date", "parent_id_tag", "description", "concurrent_limit", "created_at"),
-)
-KNOWN_TAGS = f"SELECT upper(id_tag), {', '.join(TAG_COLUMNS)} FROM transactions_idtag WHERE upper(id_tag) = ANY(%s)"
-
-
 def next_reservation_id():
     """A reservationId nobody else was given."""
     return draw("commands_reservation_id", Reservation.objects.all())
@@ -86,12 +81,17 @@ class IdTag(models.Model):
         """{id tag in upper case: `IdTag`} of those that are known."""
         wanted = sorted({tag.upper() for tag in id_tags})
         rows = recordset.query(KNOWN_TAGS, [wanted]) if wanted else []
-        return {key: IdTag.from_db("default", TAG_COLUMNS, row) for key, *row in rows}
+        return {key: recordset.instance(IdTag, row) for key, *row in rows}
 
     @staticmethod
     def info(known, id_tag):
         """The IdTagInfo of a tag among `known`; one that is not is `Invalid`."""
         return known[id_tag.upper()].as_info() if id_tag.upper() in known else {"status": "Invalid"}
+
+
+KNOWN_TAGS = (
+    f"SELECT upper(id_tag), {recordset.columns(IdTag)} FROM transactions_idtag c WHERE upper(id_tag) = ANY(%s)"
+)
 
 
 class UnknownIdTag(models.Model):

@@ -44,7 +44,7 @@ FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), LATERAL (
     ) AS latest
     FROM transactions_transaction t
     WHERE t.charger_id = s.charger AND t.connector_id = s.connector_id
-        AND t.stop_received_at IS NULL AND t.closed_at IS NULL
+        AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at) = 0
 ) open
 WHERE older.id = open.id AND open.id <> open.latest
     AND num_nonnulls(older.stop_received_at, older.closed_at, older.superseded_by_id) = 0

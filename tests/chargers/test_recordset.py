@@ -64,6 +64,12 @@ def test_rows_are_looked_up_by_key(a_quiet_night, statement, parameter):
     assert all("Index Cond" in scan for scan in scans), scans
 
 
+def test_a_start_does_not_read_all_that_is_under_way(a_quiet_night):
+    with connection.cursor() as cursor:  # the index it uses
+        cursor.execute("DROP INDEX transactions_without_stop")
+    assert "transactions_under_way_of_tag" not in str(explained(handlers.SUPERSEDE, [ONE]))
+
+
 def explained(statement, parameter):
     connection.ensure_connection()
     with psycopg.Cursor(connection.connection) as cursor:

@@ -122,6 +122,14 @@ def test_the_closing_handshake_is_answered(wire):
     assert wire.close_code() == 1000
 
 
+def test_a_charger_that_waits_for_no_answer_is_read_on_when_there_is_room(wire, live):
+    ids = [str(number) for number in range(100)]
+    with psycopg.connect(live.database_url) as connection:
+        connection.execute("LOCK TABLE chargers_charger")
+        wire.socket.sendall(b"".join(frame(heartbeat(message_id)) for message_id in ids))
+    assert [wire.answered() for _ in ids] == ids
+
+
 def test_a_large_message_does_not_keep_pings_from_being_answered(wire, live):
     """Nor pongs from being read, without which the socket would be closed: the answers wait for the database."""
     vendor = {"vendorId": "x", "data": "y" * 20_000}

@@ -12,8 +12,8 @@ OF_CHARGER = ("id", "charger_id", "boot_policy", "registration_status")
 FIND = f"""
 SELECT {recordset.columns(Command)}, {", ".join(f"ch.{column}" for column in OF_CHARGER)},
     (SELECT f.task_id FROM commands_command f WHERE f.id = c.follows_id),
-    NOT EXISTS (SELECT FROM commands_command earlier
-        WHERE earlier.charger_id = c.charger_id AND earlier.id < c.id AND earlier.state <> 'finished')
+    (SELECT count(*) FROM commands_command earlier
+        WHERE earlier.charger_id = c.charger_id AND earlier.id < c.id AND earlier.state <> 'finished') = 0
 FROM commands_command c JOIN chargers_charger ch ON ch.id = c.charger_id WHERE c.task_id = %s
 """
 

@@ -198,6 +198,7 @@ def _finish(command, outcome, **recorded):
         return _end(command, _answer_in_the_books(command))
     if command.state == FINISHED:
         gateway.announce_finished(command.task_id)
+        command.following = _with_database(_following, command)  # after: nobody waits for it
     return command
 
 
@@ -217,7 +218,6 @@ def _record(command, recorded):
             command = _look_up(command.task_id)
         if ours and (hide := ACTIONS[command.action].hide):
             Command.objects.filter(pk=command.pk).update(payload=hide(command.payload))
-    command.following = _following(command)
     return command
 
 

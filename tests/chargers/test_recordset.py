@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from chargers import recall, recordset
-from commands import finding
+from commands import asking, finding, lifecycle
 from commands import handlers as commands
 from tests.builders import NOON, a_command, a_transaction, tell
 from transactions import handlers, readings, stops
@@ -56,12 +56,22 @@ def a_quiet_night():
     [
         *((s, [ONE]) for s in (readings.ADVANCE, stops.STOP, handlers.SUPERSEDE, recall.REMEMBER, commands.CLAIM)),
         (finding.FIND, "x"),
+        (lifecycle.FOLLOWING, "1"),
+        (asking.WAITING, "1"),
     ],
 )
 def test_rows_are_looked_up_by_key(a_quiet_night, statement, parameter):
     scans = [node for node in nodes(explained(statement, parameter)) if "Index Name" in node]
     assert scans
     assert all("Index Cond" in scan for scan in scans), scans
+
+
+@pytest.mark.parametrize("statement", [finding.FIND, lifecycle.FOLLOWING, asking.WAITING])
+def test_what_a_charger_has_waiting_is_looked_up_by_charger(a_quiet_night, statement):
+    """Where any one row is wanted, reading all that were ever asked until one fits may look the shortest way."""
+    scans = [node for node in nodes(explained(statement, "1")) if "Index Name" in node]
+    (scan,) = (scan for scan in scans if scan["Alias"] in ("earlier", "commands_command"))
+    assert scan["Index Name"] == "unfinished_commands" and "charger_id" in scan["Index Cond"]
 
 
 def test_a_start_does_not_read_all_that_is_under_way(a_quiet_night):
@@ -74,7 +84,7 @@ def explained(statement, parameter):
     connection.ensure_connection()
     with psycopg.Cursor(connection.connection) as cursor:
         as_text = parameter if isinstance(parameter, str) else orjson.dumps(parameter).decode()
-        cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", [as_text])
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", [as_text, ""][: statement.count("%s")])
         return cursor.fetchone()[0][0]["Plan"]
 
 

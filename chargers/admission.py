@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
@@ -27,13 +28,14 @@ class Knock:
 
     `authorization` is the header as sent, b"" without one; `secured` says that it came over TLS, `subject` is
     what its client certificate, verified by the server, is about: {"CN": …, "O": …, "serial": hex digits}, or
-    None without one.
+    None without one. `address` is the charger's own, or that of a proxy which is not trusted.
     """
 
     charger_id: str
     authorization: bytes = field(default=b"", repr=False)  # it holds the key
     secured: bool = False
     subject: dict | None = None
+    address: str = "127.0.0.1"
 
     def has_key(self, *hashes):
         """The first of `hashes` that is of the key it presents, or ""."""
@@ -44,7 +46,8 @@ class Knock:
 def knock(charger_id, scope):
     """The `Knock` in an ASGI scope; `config.serve` puts the subject of a client certificate there."""
     authorization = dict(scope["headers"]).get(b"authorization", b"")
-    return Knock(charger_id, authorization, scope["scheme"] == "wss", scope.get("client_certificate"))
+    address = (scope["client"] or ("",))[0]
+    return Knock(charger_id, authorization, scope["scheme"] == "wss", scope.get("client_certificate"), address)
 
 
 def charger_id_in(raw_path):
@@ -94,7 +97,8 @@ def _verdict(knock, charger):
     if _meets_next(knock, charger):
         _raise(charger, charger.next_security_profile)
     elif not MEETS[charger.security_profile](knock, charger):
-        return Refused(401, WANTED[charger.security_profile])
+        keyless = charger.security_profile is None and not charger.authorization_key_hash
+        return Refused(401, OPEN if keyless else WANTED[charger.security_profile])
     return charger
 
 
@@ -132,17 +136,29 @@ def _has_certificate(knock, charger):
     return knock.subject.get("CN") in charger.certificate_names and owner in (None, charger.pk)
 
 
+def _may_be_open(knock, charger):
+    """Whether it comes from where chargers need show nothing (OCPP_OPEN_NETWORKS)."""
+    try:
+        address = ip_address(knock.address)
+    except ValueError:  # a Unix socket, or a proxy that tells nonsense
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in network for network in settings.OCPP_OPEN_NETWORKS)
+
+
 # What a connection must show to be one of a security profile (security whitepaper §2.1); one profile at a time.
 MEETS = {
-    None: lambda knock, charger: _has_key(knock, charger) or not charger.authorization_key_hash,
-    0: lambda knock, charger: True,
+    None: lambda knock, charger: (_has_key if charger.authorization_key_hash else _may_be_open)(knock, charger),
+    0: lambda knock, charger: _may_be_open(knock, charger),
     1: lambda knock, charger: not knock.secured and _has_key(knock, charger),
     2: lambda knock, charger: knock.secured and _has_key(knock, charger),
     3: _has_certificate,
 }
 BASIC = "Basic auth with the charger's id and its key"
+OPEN = "A charger needs a key or a certificate here: its address is in none of the OCPP_OPEN_NETWORKS."
 WANTED = {
     None: f"{BASIC} is required.",
+    0: OPEN,
     1: f"{BASIC} is required, without TLS (security profile 1).",
     2: f"{BASIC} is required, over TLS (security profile 2).",
     3: "A client certificate of this charger is required (security profile 3).",

@@ -7,6 +7,17 @@ class ChargersConfig(AppConfig):
     name = "chargers"
 
     def ready(self):
-        from chargers import handlers, vendors  # noqa: F401  (registers its actions)
+        from django.contrib.auth.models import Group, User
+
+        from chargers import audit, handlers, openapi, vendors  # noqa: F401  (each registers what it has)
+        from chargers.admin import OURS
+        from chargers.models import ApiToken, Charger, ChargerGroup
 
         vendors.load()
+        audit.watch(Charger, *OURS, "authorization_key_hash", "next_security_profile")
+        audit.watch(ChargerGroup, "name", "chargers", "users", "roles")
+        audit.watch(ApiToken, "user", "name", "expiry")
+        may = ["is_active", "is_staff", "is_superuser"]
+        audit.watch(User, "username", "password", *may, "groups", "user_permissions")
+        audit.watch(Group, "name", "permissions")
+        audit.watch_logins()

@@ -4,7 +4,7 @@ from django.db import models
 from django_filters import rest_framework as filters
 from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
 
-from chargers.models import DataTransfer, SecurityEvent
+from chargers.models import AuditEntry, DataTransfer, SecurityEvent
 
 _AS_SENT = {"filter_class": filters.CharFilter, "extra": lambda field: {"strip": False}}
 
@@ -35,3 +35,12 @@ class DataTransferFilter(OfCharger):
     class Meta:
         model = DataTransfer
         fields = ["id", "vendor_id", "message_id", "data", "status", "answered_data", "received_at"]
+
+
+class AuditEntryFilter(OfCharger):
+    since = filters.IsoDateTimeFilter("at", "gte")
+    until = filters.IsoDateTimeFilter("at", "lt")
+
+    class Meta:
+        model = AuditEntry
+        fields = ["id", "who", "address", "action", "kind", "name"]

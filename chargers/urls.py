@@ -2,7 +2,8 @@
 
 from urllib.parse import quote, unquote
 
-from django.urls import path, register_converter
+from django.urls import include, path, register_converter
+from rest_framework.routers import SimpleRouter
 
 from chargers import views
 
@@ -24,14 +25,21 @@ class ChargerIdConverter:
 
 register_converter(ChargerIdConverter, "charger")
 
+router = SimpleRouter()
+router.register("tokens", views.ApiTokenViewSet)
+
 every = views.ChargerViewSet.as_view({"get": "list", "post": "create"})
 one = views.ChargerViewSet.as_view(
     {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
 )
+new_key = views.ChargerViewSet.as_view({"post": "new_key"}, **views.ChargerViewSet.new_key.kwargs)
 
 urlpatterns = [
     path("chargers/", every),
     path("chargers/<charger:charger_id>/", one),
+    path("chargers/<charger:charger_id>/new-key/", new_key),
+    path("", include(router.urls)),
+    path("audit/", views.AuditEntryList.as_view()),
     path("security-events/", views.SecurityEventList.as_view()),
     path("data-transfers/", views.DataTransferList.as_view()),
     path("status/<charger:charger_id>/", views.charger_status),

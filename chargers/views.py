@@ -1,36 +1,48 @@
 """Chargers over REST."""
 
+from datetime import UTC, datetime, timedelta
+
+from django.db import transaction
 from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema, inline_serializer
-from rest_framework import generics, viewsets
-from rest_framework.decorators import api_view
+from rest_framework import generics, mixins, viewsets
+from rest_framework.decorators import action, api_view, permission_classes
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
-from chargers import gateway, presence
+from chargers import access, gateway, presence
+from chargers.access import needs
 from chargers.errors import Conflict, not_found
-from chargers.filters import DataTransferFilter, SecurityEventFilter
-from chargers.models import Charger, DataTransfer, SecurityEvent, telling_status
+from chargers.filters import AuditEntryFilter, DataTransferFilter, SecurityEventFilter
+from chargers.models import ApiToken, AuditEntry, Charger, DataTransfer, SecurityEvent, telling_status
 from chargers.serializers import (
     TOLD_BY_CHARGER,
+    ApiTokenSerializer,
+    AuditEntrySerializer,
     ChargerDetailSerializer,
     ChargerSerializer,
     DataTransferSerializer,
+    NewApiTokenSerializer,
+    NewKeySerializer,
     SecurityEventSerializer,
     StatusSerializer,
 )
+from chargers.viewsets import Editable, Scoped
 
+NOT_KEPT = {"Cache-Control": "no-store"}  # of answers that tell a secret, once
+A_YEAR = timedelta(days=365)
 REMOVED = 4002  # close code: the charger is not known any more
 
 
-def known_charger(charger_id):
-    """The `Charger`, or 404."""
+def known_charger(request, charger_id):
+    """The `Charger`, or 404; one that whoever asks may not reach is none."""
     charger = Charger.known(charger_id)
-    if charger is None:
+    if charger is None or not access.reaches(request.user, charger):
         raise not_found("Charger")
     return charger
 
 
-class ChargerViewSet(viewsets.ModelViewSet):
+class ChargerViewSet(Scoped, Editable):
     """Every known charger; the list also names those with a live socket, as `active_chargers`."""
 
     queryset = Charger.objects.prefetch_related("connectors")
@@ -38,12 +50,13 @@ class ChargerViewSet(viewsets.ModelViewSet):
     filterset_fields = ["charger_id", "description", "boot_policy", "security_profile"]
     filterset_fields += ["read_configuration_after_boot", *TOLD_BY_CHARGER]
     lookup_field = "charger_id"
+    charger_path = "pk"
 
     def get_serializer_class(self):
         return ChargerSerializer if self.action == "list" else ChargerDetailSerializer
 
     def get_object(self):
-        return known_charger(self.kwargs["charger_id"])
+        return known_charger(self.request, self.kwargs["charger_id"])
 
     def get_serializer(self, *args, **kwargs):
         shown = args[0] if args else None
@@ -56,7 +69,7 @@ class ChargerViewSet(viewsets.ModelViewSet):
 
     def list(self, request, *args, **kwargs):
         response = super().list(request, *args, **kwargs)
-        every = list(Charger.objects.values_list("charger_id", flat=True))
+        every = list(self.get_queryset().values_list("charger_id", flat=True))
         active = {"active_chargers": sorted(presence.connected(every))}
         return Response(active | response.data)
 
@@ -64,7 +77,23 @@ class ChargerViewSet(viewsets.ModelViewSet):
         former = Charger.objects.get(pk=serializer.instance.pk)
         charger = serializer.save()
         if charger.credentials != former.credentials:
-            gateway.make_it_come_again(charger.charger_id)
+            transaction.on_commit(lambda: gateway.make_it_come_again(charger.charger_id))
+
+    def perform_create(self, serializer):
+        if not access.reaches_every_charger(self.request.user):
+            raise PermissionDenied("Only those who may reach every charger may make one.")
+        serializer.save()
+
+    @extend_schema(request=None, responses={201: NewKeySerializer})
+    @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.change_charger")])
+    @transaction.atomic
+    def new_key(self, request, charger_id):
+        """Make a key for Basic auth, told this once; the former one is over, and the charger must come again."""
+        charger = self.get_object()
+        key = charger.make_key()
+        transaction.on_commit(lambda: gateway.make_it_come_again(charger.charger_id))
+        told = {"charger_id": charger.charger_id, "authorization_key": key}
+        return Response(told, status=201, headers=NOT_KEPT)
 
     def perform_destroy(self, charger):
         try:
@@ -73,14 +102,16 @@ class ChargerViewSet(viewsets.ModelViewSet):
             raise Conflict(
                 "This charger has transactions or commands, which are kept: it can't be deleted."
             ) from error
-        gateway.close_socket(charger.charger_id, REMOVED, "The charger was removed")
+        charger_id = charger.charger_id
+        transaction.on_commit(lambda: gateway.close_socket(charger_id, REMOVED, "The charger was removed"))
 
 
 @extend_schema(responses=inline_serializer("ChargerStatus", {"status": StatusSerializer()}))
 @api_view(["GET"])
+@permission_classes([needs(GET="chargers.view_charger")])
 def charger_status(request, charger_id):
     """One charger's state: the most telling status among its connectors, and each of them."""
-    charger = known_charger(charger_id)
+    charger = known_charger(request, charger_id)
     connectors = list(charger.connectors.all())
     shown = {
         "charger_id": charger.charger_id,
@@ -92,7 +123,7 @@ def charger_status(request, charger_id):
     return Response({"status": StatusSerializer(shown).data})
 
 
-class SecurityEventList(generics.ListAPIView):
+class SecurityEventList(Scoped, generics.ListAPIView):
     """What chargers told of their security, newest first (security whitepaper §3)."""
 
     queryset = SecurityEvent.objects.select_related("charger")
@@ -100,9 +131,45 @@ class SecurityEventList(generics.ListAPIView):
     filterset_class = SecurityEventFilter
 
 
-class DataTransferList(generics.ListAPIView):
+class DataTransferList(Scoped, generics.ListAPIView):
     """What chargers sent to vendors' functions, newest first; ours to chargers are commands."""
 
     queryset = DataTransfer.objects.select_related("charger")
     serializer_class = DataTransferSerializer
     filterset_class = DataTransferFilter
+
+
+class ApiTokenViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSet):
+    """Your own tokens. One that is deleted is revoked at once."""
+
+    queryset = ApiToken.objects.select_related("user")
+    serializer_class = ApiTokenSerializer
+    filterset_fields = ["name"]
+
+    def get_queryset(self):
+        user = self.request.user if self.request else None
+        return self.queryset.filter(user=user) if user and user.is_authenticated else self.queryset.none()
+
+    @extend_schema(responses={201: NewApiTokenSerializer})
+    @transaction.atomic
+    def create(self, request):
+        """Make a token. It is told this once, and kept as a hash."""
+        if not (request.user and request.user.is_authenticated):
+            raise Conflict("There is no login here (API_AUTH=none), and so no user whose token it could be.")
+        wanted = self.get_serializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        expires_at = wanted.validated_data.get("expiry", datetime.now(UTC) + A_YEAR)
+        made, token = ApiToken.make(request.user, wanted.validated_data["name"], expires_at)
+        return Response(self.get_serializer(made).data | {"token": token}, status=201, headers=NOT_KEPT)
+
+    @transaction.atomic
+    def destroy(self, *args, **kwargs):
+        return super().destroy(*args, **kwargs)
+
+
+class AuditEntryList(Scoped, generics.ListAPIView):
+    """Who did what, newest first: commands, logins, changes of chargers, tags, keys, profiles, users, tokens."""
+
+    queryset = AuditEntry.objects.select_related("charger")
+    serializer_class = AuditEntrySerializer
+    filterset_class = AuditEntryFilter

@@ -13,7 +13,8 @@ from django_celery_results.models import GroupResult, TaskResult
 from rest_framework.exceptions import APIException
 
 from chargers import schemas
-from chargers.admin import ChargerAdmin, ReadOnly
+from chargers.access import reaches_every_charger
+from chargers.admin import ChargerAdmin, ReadOnly, Scoped
 from chargers.browsing import Large, choices
 from commands.actions import local_list
 from commands.actions.table import ACTIONS
@@ -107,7 +108,7 @@ def _json(field, title):
 
 
 @admin.register(Command)
-class CommandAdmin(Large, ReadOnly, admin.ModelAdmin):
+class CommandAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["created_at", "charger", "action", "state", "what_came_of_it", "shown_result", "requested_by"]
     list_filter = ["state", "outcome", "simulated", "action"]
     sortable_by = ["created_at"]
@@ -177,7 +178,7 @@ class ChargingProfileAdmin(admin.ModelAdmin):
 
 
 @admin.register(LocalList)
-class LocalListAdmin(ReadOnly, admin.ModelAdmin):
+class LocalListAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["charger", "version", "accepted_at"]
     search_fields = ["charger__charger_id"]
     list_select_related = ["charger"]
@@ -185,7 +186,7 @@ class LocalListAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(CertificateRequest)
-class CertificateRequestAdmin(ReadOnly, admin.ModelAdmin):
+class CertificateRequestAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["received_at", "charger", "common_name", "state", "serial_number", "not_after", "error"]
     list_filter = ["state"]
     search_fields = ["charger__charger_id", "common_name", "serial_number"]
@@ -211,7 +212,7 @@ class FirmwareAdmin(admin.ModelAdmin):
 
 
 @admin.register(Upload)
-class UploadAdmin(Large, ReadOnly, admin.ModelAdmin):
+class UploadAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["command", "charger", "received_at", "size", "saved", "expires_at"]
     fields = ["command", "charger", "received_at", "size", "saved", "expires_at"]
     readonly_fields = ["saved"]
@@ -234,6 +235,10 @@ class TaskResultAdmin(Large, ReadOnly, LibraryTaskResultAdmin):
     ordering = ["-date_done"]
     sortable_by = ["date_done"]
     searched = {"task_id": "text"}
+
+    def has_view_permission(self, request, result=None):
+        """It doesn't know its charger."""
+        return super().has_view_permission(request, result) and reaches_every_charger(request.user)
 
 
 admin.site.unregister([TaskResult, GroupResult])

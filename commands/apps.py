@@ -7,4 +7,12 @@ class CommandsConfig(AppConfig):
     name = "commands"
 
     def ready(self):
-        from commands import handlers  # noqa: F401  (registers what the socket asks of commands)
+        from django.db.models.signals import post_migrate
+
+        from chargers import audit
+        from commands import handlers, roles  # noqa: F401  (registers what the socket asks of commands)
+        from commands.models import ChargingProfile, Firmware
+
+        audit.watch(ChargingProfile, "description", "profile")
+        audit.watch(Firmware, "description", "file", "signature")
+        post_migrate.connect(roles.make, sender=self)

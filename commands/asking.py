@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.crypto import salted_hmac
 
-from chargers import recordset, registration, schemas
+from chargers import audit, recordset, registration, schemas
 from chargers.errors import Busy, Conflict
 from commands.actions.table import ACTIONS
 from commands.models import OURSELVES, Command
@@ -43,6 +43,7 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
     return command
 
 
+@transaction.atomic
 def queue(charger, action, payload, follows=None):
     """Ask for a command of our own accord: a row, which the sweep finds within a second. Returns the `Command`."""
     return _row(charger, action, payload, {"requested_by": OURSELVES, "follows": follows})
@@ -62,6 +63,8 @@ def _row(charger, action, payload, columns):
         **columns,
     )
     row.asked(command)
+    told = {"action": action, "payload": row.shown(payload)}
+    audit.record("asked", "command", command.task_id, charger.pk, after=told, who=command.requested_by)
     return command
 
 
@@ -94,5 +97,6 @@ def _enqueue(command):
     except BROKER_FAULTS:
         # Should the task have got through all the same, it finds no command and sends nothing. What was noted
         # with the row changes nothing: a reservation stays Inactive, a key that was not sent is used by nobody.
+        audit.record("not submitted", "command", command.task_id, command.charger_id)
         command.delete()
         raise

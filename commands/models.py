@@ -6,13 +6,13 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import models, transaction
 
+from chargers.audit import OURSELVES
 from chargers.models import Charger
 from chargers.numbers import draw
 from commands.fields import OrderedJSONField
 from commands.files import upload_token
 from transactions.models import Transaction
 
-OURSELVES = "central system"  # who asked for what nobody asked for
 QUEUED, SENT, FINISHED = "queued", "sent", "finished"
 
 ANSWERED = "answered"

@@ -2,6 +2,8 @@
 
 import socket
 import warnings
+from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import dj_database_url
@@ -14,6 +16,7 @@ from config import redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+EVERYWHERE = ("0.0.0.0/0", "::/0")
 
 env = Env()
 
@@ -30,6 +33,17 @@ def _positive(name, default, parse=env.int, most=86_400):
     return _read(parse, name, default, validate=validate.Range(min=1, max=most))
 
 
+def _network(name, text):
+    """A network of addresses that is not the whole Internet."""
+    try:
+        network = ip_network(text.strip(), strict=False)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"Environment variable {name} cannot be used: {error}.") from error
+    if network.prefixlen == 0 and not LOCAL:
+        raise ImproperlyConfigured(f"{name} must name networks of your own: {text} is everyone's.")
+    return network
+
+
 # --- where and how ---------------------------------------------------------------------------
 # DEBUG=1 says that this is somebody's own machine. Django's own DEBUG stays off all the same: its pages show
 # stack traces, and it keeps every query.
@@ -43,8 +57,14 @@ WORKERS = _positive("WORKERS", 1)
 WORKER_CONCURRENCY = _positive("WORKER_CONCURRENCY", 1000)
 
 SECRET_KEY = _read(env.str, "SECRET_KEY", "")
+LEAST_SECRET = 24  # characters
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set SECRET_KEY to a long random string (`make run` makes one by itself).")
+if not LOCAL and (len(SECRET_KEY) < LEAST_SECRET or len(set(SECRET_KEY)) < 8 or "insecure" in SECRET_KEY):
+    raise ImproperlyConfigured(
+        f"SECRET_KEY can be guessed: what is signed here could be forged. Set {LEAST_SECRET} random "
+        "characters or more, such as those of `python3 -c 'import secrets; print(secrets.token_hex(32))'`."
+    )
 ALLOWED_HOSTS = _read(env.list, "ALLOWED_HOSTS", list(LOOPBACK) if LOCAL else [])
 
 # --- OCPP ------------------------------------------------------------------------------------
@@ -55,6 +75,19 @@ OCPP_SIMULATE_RESPONSES = _read(env.bool, "OCPP_SIMULATE_RESPONSES", True)
 OCPP_UNKNOWN_CHARGERS = _read(
     env.str, "OCPP_UNKNOWN_CHARGERS", "reject", validate=validate.OneOf(["reject", "accept"])
 )
+if OCPP_UNKNOWN_CHARGERS == "accept" and not LOCAL:
+    raise ImproperlyConfigured(
+        "OCPP_UNKNOWN_CHARGERS=accept lets anyone connect as any charger: it needs DEBUG=1 and a loopback HOST. "
+        "Use OCPP_UNKNOWN_CHARGERS=reject and make the chargers over REST or in the admin."
+    )
+# From where a charger without a key or a certificate is let in (security profile 0).
+OCPP_OPEN_NETWORKS = [
+    _network("OCPP_OPEN_NETWORKS", network)
+    for network in _read(env.list, "OCPP_OPEN_NETWORKS", list(EVERYWHERE) if LOCAL else [])
+]
+# Handshakes refused for one charger id from one address in a minute, past which it is answered 429 without looking;
+# ten times as many for all ids from one address. 0: any number.
+OCPP_REFUSALS_PER_MINUTE = _read(env.int, "OCPP_REFUSALS_PER_MINUTE", 60, validate=validate.Range(0, 1_000_000))
 OCPP_REQUIRE_SUBPROTOCOL = _read(env.bool, "OCPP_REQUIRE_SUBPROTOCOL", True)
 OCPP_HEARTBEAT_INTERVAL = _positive("OCPP_HEARTBEAT_INTERVAL", 300)
 OCPP_BOOT_RETRY_INTERVAL = _positive("OCPP_BOOT_RETRY_INTERVAL", 60)
@@ -95,6 +128,29 @@ if API_AUTH == "none" and not (LOCAL and HOST in LOOPBACK):
         f"API_AUTH=none opens the API to everyone: it needs DEBUG=1 and a loopback HOST, "
         f"but DEBUG is {LOCAL:d} and HOST is {HOST}. Use API_AUTH=token."
     )
+
+if LOCAL and HOST not in LOOPBACK:
+    raise ImproperlyConfigured(
+        f"DEBUG=1 is for one's own machine, but HOST is {HOST}, which others reach: set DEBUG=0, or HOST=127.0.0.1."
+    )
+
+# Commands that one user may ask for in a minute; 0: any number.
+API_COMMANDS_PER_MINUTE = _read(env.int, "API_COMMANDS_PER_MINUTE", 6000, validate=validate.Range(0, 10_000_000))
+# Of other web sites, whose pages may use the API in a browser, with a token.
+CORS_ALLOWED_ORIGINS = _read(env.list, "CORS_ALLOWED_ORIGINS", [])
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key"]
+CORS_EXPOSE_HEADERS = ["location", "retry-after"]
+KNOX_TOKEN_MODEL = "chargers.ApiToken"
+MIGRATION_MODULES = {"knox": None}  # they would make the table of the model that ours replaces
+# An address from which LOGIN_FAILURES logins failed must wait; a form that is filled in by hand needs no more.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = _positive("LOGIN_FAILURES", 10)
+AXES_COOLOFF_TIME = timedelta(minutes=10)
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True  # chargers.audit has it
+AXES_VERBOSE = False
 
 # --- database, Redis, channel layer, Celery --------------------------------------------------
 DATABASE_URL = _read(env.str, "DATABASE_URL", "postgres://ocpp@127.0.0.1:5432/ocpp")
@@ -211,7 +267,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
-    "rest_framework.authtoken",
+    "knox",
+    "axes",
+    "corsheaders",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -221,14 +279,18 @@ INSTALLED_APPS = [
     "commands",
 ]
 MIDDLEWARE = [
+    "chargers.audit.remembering",
+    "config.headers.policy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
     {
@@ -276,14 +338,12 @@ CSRF_TRUSTED_ORIGINS = _read(env.list, "CSRF_TRUSTED_ORIGINS", [])
 _authenticated = API_AUTH == "token"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "chargers.access.Tokens",
         "rest_framework.authentication.SessionAuthentication",
     ]
     if _authenticated
     else [],
-    "DEFAULT_PERMISSION_CLASSES": [
-        "rest_framework.permissions.IsAuthenticated" if _authenticated else "rest_framework.permissions.AllowAny"
-    ],
+    "DEFAULT_PERMISSION_CLASSES": ["chargers.access.Permitted"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["chargers.parsers.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "chargers.pagination.Pages",
@@ -296,6 +356,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Chargers, transactions and commands. Every command is a job: POST it, then poll its task.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["chargers.access.Known"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

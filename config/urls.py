@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config import health
 
@@ -19,7 +19,7 @@ urlpatterns = [
     path("api/ocpp/", include("commands.urls")),
     path("files/", include("commands.file_urls")),
     path("api/schema/", SpectacularAPIView.as_view(http_method_names=["get"]), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get"])),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get"])),
     path("healthz", csrf_exempt(health.alive)),
     path("readyz", csrf_exempt(health.ready)),
     path("metrics", csrf_exempt(health.metrics)),

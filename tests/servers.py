@@ -12,7 +12,8 @@ RUN_DIR = private_folder(PROJECT / ".run" / "test")
 # Short waits, so that the tests need none; each is what a test counts on.
 SETTINGS = {
     "DEBUG": "0",
-    "SECRET_KEY": "only-for-tests",
+    "SECRET_KEY": "only-for-tests-0123456789-abcdefghij",
+    "OCPP_OPEN_NETWORKS": "127.0.0.0/8",
     "SECURE_SSL": "0",
     "ALLOWED_HOSTS": "127.0.0.1,testserver",
     "API_AUTH": "token",

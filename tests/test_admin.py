@@ -5,15 +5,17 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.urls import reverse
 
+from chargers.models import ApiToken, ChargerGroup
 from commands.models import ChargingProfile, Command, Firmware, LocalList, Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
 from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
 OURS = [
-    *("charger", "connector", "securityevent", "datatransfer"),
+    *("charger", "connector", "securityevent", "datatransfer", "chargergroup", "apitoken", "auditentry"),
     *("idtag", "unknownidtag", "transaction", "metervalue", "orphanstop", "reservation"),
     *("command", "chargingprofile", "locallist", "certificaterequest", "firmware", "upload"),
 ]
@@ -27,7 +29,7 @@ PROFILE = {
 
 
 @pytest.fixture
-def books():
+def books(api):
     transaction = a_transaction()
     charger = transaction.charger
     values = [{"timestamp": NOON, "sampledValue": [{"value": "<b>1500</b>"}]}]
@@ -49,6 +51,8 @@ def books():
     ChargingProfile.objects.create(description="night", profile=PROFILE)
     LocalList.objects.create(charger=charger, version=1, entries={})
     Firmware.objects.create(description="1.1", file="firmware/none.bin")
+    ChargerGroup.objects.create(name="North")
+    ApiToken.make(User.objects.get(username="alice"), "billing")
     Upload.objects.create(token="t", command=command, charger=charger, expires_at=datetime.now(UTC))
     return transaction
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from chargers import schemas
-from chargers.admin import Commandable, ReadOnly
+from chargers.admin import Commandable, ReadOnly, Scoped
 from chargers.browsing import Large, choices
 from chargers.models import Connector
 from transactions import stops
@@ -38,7 +38,7 @@ def accept_tags(modeladmin, request, unknown):
 
 
 @admin.register(UnknownIdTag)
-class UnknownIdTagAdmin(ReadOnly, admin.ModelAdmin):
+class UnknownIdTagAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["id_tag", "charger", "presented", "first_seen", "last_seen"]
     search_fields = ["id_tag", "charger__charger_id"]
     list_select_related = ["charger"]
@@ -50,7 +50,7 @@ class UnknownIdTagAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(Commandable, admin.ModelAdmin):
+class ReservationAdmin(Scoped, Commandable, admin.ModelAdmin):
     list_display = ["id", "charger", "connector_id", "id_tag", "status", "expiry_date", "ended_because"]
     list_filter = ["state"]
     search_fields = ["=id", "charger__charger_id", "id_tag", "parent_id_tag"]
@@ -117,7 +117,7 @@ def close_by_hand(modeladmin, request, transactions):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(Large, Commandable, ReadOnly, admin.ModelAdmin):
+class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["id", "charger", "connector_id", "id_tag", "status", "start_time", "stop_time", "energy_kwh"]
     list_filter = [
         OngoingFilter,
@@ -170,7 +170,7 @@ class TransactionAdmin(Large, Commandable, ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(MeterValue)
-class MeterValueAdmin(Large, ReadOnly, admin.ModelAdmin):
+class MeterValueAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     """The newest first; the readings of a charger are found by its transactions."""
 
     list_display = ["timestamp", "charger", "connector_id", "transaction_id", "measurand", "phase", "value", "unit"]
@@ -193,7 +193,7 @@ def attach_to_likeliest(modeladmin, request, orphans):
 
 
 @admin.register(OrphanStop)
-class OrphanStopAdmin(ReadOnly, admin.ModelAdmin):
+class OrphanStopAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["received_at", "charger", "reported_transaction_id", "likely", "transaction", "payload"]
     search_fields = ["charger__charger_id", "=reported_transaction_id"]
     list_select_related = ["charger", "transaction__charger"]

@@ -7,4 +7,8 @@ class TransactionsConfig(AppConfig):
     name = "transactions"
 
     def ready(self):
+        from chargers import audit
         from transactions import handlers  # noqa: F401  (registers its actions)
+        from transactions.models import IdTag
+
+        audit.watch(IdTag, "id_tag", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description")

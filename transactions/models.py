@@ -10,7 +10,7 @@ from django.db import transaction as database
 from django.db.models import Q
 from django.db.models.functions import Upper
 
-from chargers import recordset
+from chargers import audit, recordset
 from chargers.inbox import Call
 from chargers.models import Charger
 from chargers.numbers import draw
@@ -22,7 +22,6 @@ MOST_CANDIDATES = 10
 MOST = 2**31 - 1  # what an integer of OCPP can hold
 
 
-# What a charger is told of a tag is asked for with every session, several times: see docs/performance.md.
 def next_reservation_id():
     """A reservationId nobody else was given."""
     return draw("commands_reservation_id", Reservation.objects.all())
@@ -228,6 +227,7 @@ class Transaction(models.Model):
         stuck.stop_time = last or stuck.start_received_at
         stuck.meter_stop = None if stuck.meter_latest is None else min(stuck.meter_latest, MOST)
         stuck.save(update_fields=["closed_at", "closed_by", "stop_time", "meter_stop"])
+        audit.record("closed", "transaction", stuck.pk, stuck.charger_id, after={"meter_stop": stuck.meter_stop})
         return True
 
 

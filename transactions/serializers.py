@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from chargers import access
 from chargers.models import Charger
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
@@ -110,6 +111,8 @@ class ReservationSerializer(serializers.ModelSerializer):
     status = serializers.ChoiceField([*Reservation.STATUSES, Reservation.EXPIRED], read_only=True)
 
     def validate_charger_id(self, charger):
+        if not access.reaches(self.context["request"].user, charger):
+            self.fields["charger_id"].fail("does_not_exist", slug_name="charger_id", value=charger.charger_id)
         if self.instance and self.instance.charger != charger:
             raise serializers.ValidationError("A reservation stays with its charger: make another one.")
         return charger

@@ -3,12 +3,14 @@
 from django.core.exceptions import ValidationError
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, generics, mixins, viewsets
-from rest_framework.decorators import action, api_view
+from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.response import Response
 
+from chargers.access import needs
 from chargers.errors import Conflict, not_found
 from chargers.pagination import Pages
 from chargers.views import known_charger
+from chargers.viewsets import Editable, Scoped
 from transactions import stops
 from transactions.filters import OrphanStopFilter, ReservationFilter, TransactionFilter, UnknownIdTagFilter
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
@@ -37,7 +39,7 @@ class TransactionPages(Pages):
         return described
 
 
-class TransactionList(generics.ListAPIView):
+class TransactionList(Scoped, generics.ListAPIView):
     """Every transaction, newest first."""
 
     queryset = Transaction.objects.select_related("charger")
@@ -56,12 +58,12 @@ class ChargerTransactionList(TransactionList):
     def get_queryset(self):
         if "charger_id" not in self.kwargs:  # the schema is being drawn
             return self.queryset
-        return self.queryset.filter(charger=known_charger(self.kwargs["charger_id"]))
+        return self.queryset.filter(charger=known_charger(self.request, self.kwargs["charger_id"]))
 
 
-def known_transaction(charger_id, transaction_id):
+def known_transaction(request, charger_id, transaction_id):
     """The `Transaction`, if it is one of this charger's, or 404."""
-    charger = known_charger(charger_id)
+    charger = known_charger(request, charger_id)
     transaction = Transaction.objects.select_related("charger").filter(pk=transaction_id, charger=charger).first()
     if transaction is None:
         raise not_found("Transaction")
@@ -71,20 +73,22 @@ def known_transaction(charger_id, transaction_id):
 class TransactionDetail(generics.RetrieveAPIView):
     """One transaction of a charger."""
 
+    queryset = Transaction.objects.none()
     serializer_class = TransactionSerializer
 
     def get_object(self):
-        return known_transaction(self.kwargs["charger_id"], self.kwargs["transaction_id"])
+        return known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])
 
 
 @extend_schema(request=None, responses=TransactionSerializer)
 @api_view(["POST"])
+@permission_classes([needs(POST="transactions.change_transaction")])
 def close(request, charger_id, transaction_id):
     """Close a stale transaction by hand, with its last reading. A real stop that comes later wins."""
-    transaction = known_transaction(charger_id, transaction_id)
+    transaction = known_transaction(request, charger_id, transaction_id)
     if not transaction.close(by=request.user.get_username() if request.user else ""):
         raise Conflict("This transaction has ended already.")
-    return Response(TransactionSerializer(known_transaction(charger_id, transaction_id)).data)
+    return Response(TransactionSerializer(known_transaction(request, charger_id, transaction_id)).data)
 
 
 class MeterValueList(generics.ListAPIView):
@@ -97,11 +101,11 @@ class MeterValueList(generics.ListAPIView):
     def get_queryset(self):
         if "charger_id" not in self.kwargs:  # the schema is being drawn
             return self.queryset
-        transaction = known_transaction(self.kwargs["charger_id"], self.kwargs["transaction_id"])
+        transaction = known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])
         return transaction.meter_values.order_by("id")
 
 
-class IdTagViewSet(viewsets.ModelViewSet):
+class IdTagViewSet(Editable):
     """The tags that may charge, and those that may not."""
 
     queryset = IdTag.objects.all()
@@ -110,7 +114,7 @@ class IdTagViewSet(viewsets.ModelViewSet):
     filterset_fields += ["id", "description", "created_at"]
 
 
-class UnknownIdTagViewSet(mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSet):
+class UnknownIdTagViewSet(Scoped, mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSet):
     """Tags that were presented and are not known, the latest first."""
 
     queryset = UnknownIdTag.objects.select_related("charger")
@@ -118,7 +122,7 @@ class UnknownIdTagViewSet(mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSe
     filterset_class = UnknownIdTagFilter
 
     @extend_schema(request=None, responses={201: IdTagSerializer})
-    @action(detail=True, methods=["post"])
+    @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.add_idtag")])
     def accept(self, request, pk=None):
         """Make it an id tag that is accepted."""
         try:
@@ -127,7 +131,7 @@ class UnknownIdTagViewSet(mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSe
             raise exceptions.ValidationError({"id_tag": error.messages}) from error
 
 
-class OrphanStopViewSet(viewsets.ReadOnlyModelViewSet):
+class OrphanStopViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
     """Stops that name no transaction of their charger, newest first."""
 
     queryset = OrphanStop.objects.select_related("charger")
@@ -135,7 +139,7 @@ class OrphanStopViewSet(viewsets.ReadOnlyModelViewSet):
     filterset_class = OrphanStopFilter
 
     @extend_schema(request=AttachSerializer, responses=OrphanStopSerializer)
-    @action(detail=True, methods=["post"])
+    @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.change_transaction")])
     def attach(self, request, pk=None):
         """Make it the stop of a transaction of its charger."""
         body = AttachSerializer(data=request.data)
@@ -146,7 +150,7 @@ class OrphanStopViewSet(viewsets.ReadOnlyModelViewSet):
         return Response(OrphanStopSerializer(self.get_object()).data)
 
 
-class ReservationViewSet(viewsets.ModelViewSet):
+class ReservationViewSet(Scoped, Editable):
     """Reservations. ReserveNow sends one to its charger, CancelReservation ends it there."""
 
     queryset = Reservation.objects.select_related("charger")

@@ -12,8 +12,10 @@ from django.http import JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.decorators import api_view
+from rest_framework.decorators import api_view, permission_classes
 
+from chargers import access
+from chargers.access import needs
 from chargers.errors import not_found
 from commands.files import firmware_of
 from commands.models import Firmware, Upload, upload_path
@@ -96,9 +98,10 @@ class _Body(File):
 
 @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
 @api_view(["GET"])
+@permission_classes([needs(GET="commands.view_upload")])
 def uploaded_file(request, pk):
     """What a charger left, to be saved, never shown."""
-    found = Upload.objects.exclude(file="").filter(pk=pk).first()
+    found = access.within(request.user, Upload.objects.exclude(file="")).filter(pk=pk).first()
     if found is None or not found.is_kept:
         raise not_found("File")
     return _attachment(found)

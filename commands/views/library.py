@@ -6,15 +6,17 @@ from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers, viewsets
-from rest_framework.decorators import action, api_view
+from rest_framework import generics, serializers
+from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from chargers.access import CommandsPerUser, needs
 from chargers.errors import Conflict
 from chargers.times import now_on_the_wire, wire
 from chargers.views import known_charger
+from chargers.viewsets import Editable, Scoped
 from commands import authority
 from commands.actions import local_list
 from commands.files import firmware_url
@@ -33,7 +35,7 @@ from commands.serializers import (
 from commands.views.tasks import IDEMPOTENCY_KEY, accepted, ask, asked_for, earlier
 
 
-class ChargingProfileViewSet(viewsets.ModelViewSet):
+class ChargingProfileViewSet(Editable):
     """The library of charging profiles. A command may name one by its `chargingProfileId` alone."""
 
     queryset = ChargingProfile.objects.all()
@@ -44,10 +46,13 @@ class ChargingProfileViewSet(viewsets.ModelViewSet):
 class LocalListView(APIView):
     """The local authorisation list of one charger."""
 
+    permission_classes = [needs(GET="commands.view_locallist", POST="commands.add_command")]
+    throttle_classes = [CommandsPerUser]
+
     @extend_schema(responses=LocalListSerializer)
     def get(self, request, charger_id):
         """What the charger holds, as far as it accepted it from here."""
-        charger = known_charger(charger_id)
+        charger = known_charger(request, charger_id)
         held = LocalList.objects.filter(charger=charger).first()
         return Response(LocalListSerializer({"charger": charger, "held": held}).data)
 
@@ -55,7 +60,7 @@ class LocalListView(APIView):
     def post(self, request, charger_id):
         """Build the list, or what has changed, from the id tags and send it in one call (SendLocalList)."""
         body = asked_for(request, SendLocalListSerializer)
-        command = earlier(request) or self._send(request, known_charger(charger_id), body)
+        command = earlier(request) or self._send(request, known_charger(request, charger_id), body)
         return accepted(command, f"Local list with {len(command.payload['localAuthorizationList'])} id tags sent")
 
     @staticmethod
@@ -76,7 +81,7 @@ def _held(charger):
     return held.entries
 
 
-class FirmwareViewSet(viewsets.ModelViewSet):
+class FirmwareViewSet(Editable):
     """Firmware images, which chargers fetch by a URL that expires."""
 
     queryset = Firmware.objects.all()
@@ -89,7 +94,13 @@ class FirmwareViewSet(viewsets.ModelViewSet):
         responses={202: AskedSerializer},
         parameters=[IDEMPOTENCY_KEY],
     )
-    @action(detail=True, methods=["post"], parser_classes=APIView.parser_classes)
+    @action(
+        detail=True,
+        methods=["post"],
+        parser_classes=APIView.parser_classes,
+        permission_classes=[needs(POST="commands.add_command")],
+        throttle_classes=[CommandsPerUser],
+    )
     def install(self, request, pk=None):
         """Have a charger fetch and install it: SignedUpdateFirmware where it has a signature, else UpdateFirmware."""
         firmware = self.get_object()
@@ -97,7 +108,7 @@ class FirmwareViewSet(viewsets.ModelViewSet):
         command = earlier(request)
         if command is None:
             _refuse_unreachable(firmware)
-            command = ask(request, known_charger(body["charger_id"]), *_update(firmware, body), body)
+            command = ask(request, known_charger(request, body["charger_id"]), *_update(firmware, body), body)
         return accepted(command, f"Update to {firmware} sent")
 
 
@@ -127,7 +138,7 @@ def _update(firmware, body):
     }
 
 
-class UploadList(generics.ListAPIView):
+class UploadList(Scoped, generics.ListAPIView):
     """Diagnostics and logs of chargers, and the places made for them, newest first."""
 
     queryset = Upload.objects.select_related("charger", "command")
@@ -135,7 +146,7 @@ class UploadList(generics.ListAPIView):
     filterset_class = UploadFilter
 
 
-class CertificateList(generics.ListAPIView):
+class CertificateList(Scoped, generics.ListAPIView):
     """Certificates that chargers asked for, and what came of it, newest first."""
 
     queryset = CertificateRequest.objects.select_related("charger", "command")
@@ -145,6 +156,7 @@ class CertificateList(generics.ListAPIView):
 
 @extend_schema(responses={(200, "application/x-pem-file"): OpenApiTypes.STR})
 @api_view(["GET"])
+@permission_classes([needs(GET="commands.view_certificaterequest")])
 def root_certificates(request):
     """The roots of the authority for chargers, PEM: what InstallCertificate and servers need."""
     return HttpResponse("".join(authority.roots().values()), content_type="application/x-pem-file")

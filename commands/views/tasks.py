@@ -5,13 +5,15 @@ from threading import BoundedSemaphore
 from django.db import connection
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
-from rest_framework.decorators import api_view
+from rest_framework.decorators import api_view, permission_classes, throttle_classes
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from chargers import gateway, schemas
+from chargers import access, gateway, schemas
+from chargers.access import CommandsPerUser, needs
 from chargers.errors import not_found
 from chargers.views import known_charger
+from chargers.viewsets import Scoped
 from commands import asking
 from commands.filters import CommandFilter
 from commands.finding import find
@@ -28,6 +30,7 @@ from commands.serializers import (
 from transactions.models import IdTag, Transaction
 
 LONGEST_WAIT = 30.0
+MAY_COMMAND = needs(POST="commands.add_command")
 # Each holds a thread of its process, see config.http; past this many the next is answered at once.
 WAITS = BoundedSemaphore(800)
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -85,20 +88,24 @@ def accepted(command, status, **more):
 
 @extend_schema(request=AskSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
 @api_view(["POST"])
+@permission_classes([MAY_COMMAND])
+@throttle_classes([CommandsPerUser])
 def start(request, charger_id):
     """Ask the charger to send a BootNotification (TriggerMessage)."""
     body = asked_for(request, AskSerializer)
     payload = {"requestedMessage": "BootNotification"}
-    command = ask(request, known_charger(charger_id), "TriggerMessage", payload, body)
+    command = ask(request, known_charger(request, charger_id), "TriggerMessage", payload, body)
     return accepted(command, "Remote BootNotification Command Sent")
 
 
 @extend_schema(request=StopRequestSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
 @api_view(["POST"])
+@permission_classes([MAY_COMMAND])
+@throttle_classes([CommandsPerUser])
 def stop(request, charger_id):
     """Ask the charger to stop a transaction: the one named, or the only one under way."""
     body = asked_for(request, StopRequestSerializer)
-    charger = known_charger(charger_id)
+    charger = known_charger(request, charger_id)
     command = earlier(request)
     if command is None:
         transaction_id, warning = transaction_to_stop(charger, body)
@@ -128,29 +135,32 @@ def transaction_to_stop(charger, body):
 
 @extend_schema(request=AuthorizeRequestSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
 @api_view(["POST"])
+@permission_classes([MAY_COMMAND])
+@throttle_classes([CommandsPerUser])
 def authorize(request, charger_id):
     """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
     body = asked_for(request, AuthorizeRequestSerializer)
     payload = {"idTag": body["id_tag"]}
     if "connector_id" in body:
         payload["connectorId"] = body["connector_id"]
-    command = ask(request, known_charger(charger_id), "RemoteStartTransaction", payload, body)
+    command = ask(request, known_charger(request, charger_id), "RemoteStartTransaction", payload, body)
     verdict = IdTag.info(IdTag.known([body["id_tag"]]), body["id_tag"])["status"]
     return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict)
 
 
-class CommandList(generics.ListAPIView):
+class CommandList(Scoped, generics.ListAPIView):
     """Every command ever asked for, newest first; POST asks for one."""
 
     queryset = TaskSerializer.rows()
     serializer_class = TaskSerializer
     filterset_class = CommandFilter
+    throttle_classes = [CommandsPerUser]
 
     @extend_schema(request=CommandRequestSerializer, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request):
         """Ask a charger for any action of OCPP 1.6 that a central system may send."""
         body = asked_for(request, CommandRequestSerializer)
-        command = ask(request, known_charger(body["charger_id"]), body["action"], body["payload"], body)
+        command = ask(request, known_charger(request, body["charger_id"]), body["action"], body["payload"], body)
         shown = TaskSerializer(command).data
         return Response(shown, status=202, headers={"Location": shown["task_url"]})
 
@@ -163,11 +173,15 @@ class WaitSerializer(serializers.Serializer):
 class TaskDetail(APIView):
     """One task; with `?wait=SECONDS` (at most 30) it answers as soon as the task is finished."""
 
+    permission_classes = [needs(GET="commands.view_command")]
+
     def get(self, request, task_id):
         wait = WaitSerializer(data=request.query_params)
         wait.is_valid(raise_exception=True)
         seconds = wait.validated_data.get("wait", 0)
         command = find_task(task_id)
+        if not access.reaches(request.user, command.charger):
+            raise not_found("Task")
         if seconds and command.state != FINISHED and WAITS.acquire(blocking=False):
             try:
                 connection.close()

@@ -259,8 +259,8 @@ class Stack:
             child.wait_until(lambda: self._http(f"http://{self.host}:{port}/") in (200, 401))
 
     def api_token(self):
-        """A token of the admin user, for the first request."""
-        return self._manage("API token", "drf_create_token", ADMIN).split()[2]
+        """A new token of the admin user, for the first request; the one of the start before is over."""
+        return self._manage("API token", "create_token", ADMIN, "make run", "--replace").split()[-1]
 
     def start_child(self, name, arguments, env=None, **options):
         """Start one more process, restarted and stopped with the rest."""

@@ -92,10 +92,8 @@ def test_who_is_nobody_is_told_so(client):
 
 
 def test_a_token_opens_the_api(client, django_user_model):
-    from rest_framework.authtoken.models import Token
-
-    token = Token.objects.create(user=django_user_model.objects.create_user("bob"))
-    assert client.get(f"{BASE}/chargers/", headers={"Authorization": f"Token {token.key}"}).status_code == 200
+    _, token = ApiToken.make(django_user_model.objects.create_superuser("bob"), "billing")
+    assert client.get(f"{BASE}/chargers/", headers={"Authorization": f"Token {token}"}).status_code == 200
 
 
 def test_a_list_costs_the_same_queries_however_long(api, django_assert_max_num_queries):

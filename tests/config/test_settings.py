@@ -12,7 +12,7 @@ from config.stack.stack import PROJECT
 
 def check(**environment):
     """(exit code, last line) of loading the settings with `environment`."""
-    env = os.environ | {"API_AUTH": "token", "DEBUG": "0", "SECRET_KEY": "x"} | environment
+    env = os.environ | {"API_AUTH": "token", "DEBUG": "0", "SECRET_KEY": "0123456789" * 3} | environment
     done = subprocess.run(
         [sys.executable, "-c", "import config.settings"],
         cwd=PROJECT,

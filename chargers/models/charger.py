@@ -1,5 +1,7 @@
 """What a charger is: itself, as it last booted, its connectors, and what it holds and told."""
 
+import secrets
+
 from django.db import models
 
 from chargers import keys, recordset
@@ -109,6 +111,13 @@ class Charger(models.Model):
     def has_key(self, key):
         """Whether `key` (text) is its key now."""
         return bool(self.authorization_key_hash) and keys.matches(key.encode(), self.authorization_key_hash)
+
+    def make_key(self):
+        """Give it a key nobody else knows: 20 random bytes as 40 hex digits, returned and kept as a hash."""
+        key = secrets.token_hex(20)
+        self.authorization_key_hash, self.next_authorization_key_hashes = keys.hashed(key), []
+        self.save(update_fields=["authorization_key_hash", "next_authorization_key_hashes"])
+        return key
 
     @property
     def credentials(self):

@@ -1,9 +1,13 @@
-"""Chargers and connectors in the admin; apps above add their actions to `ChargerAdmin.actions`."""
+"""Chargers and what they told in the admin; apps above add their actions to `ChargerAdmin.actions`."""
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.template.response import TemplateResponse
+from django.urls import path
 
-from chargers import gateway, keys, presence
+from chargers import access, gateway, keys, presence
+from chargers.admin.once import shown_once
 from chargers.models import (
     Charger,
     ConfigurationKey,
@@ -26,6 +30,20 @@ class ReadOnly:
 
     def has_delete_permission(self, request, obj=None):
         return False
+
+
+class Scoped:
+    """Rows of a charger: of those alone that whoever looks may reach; and only those can be chosen."""
+
+    charger_path = "charger"
+
+    def get_queryset(self, request):
+        return access.within(request.user, super().get_queryset(request), self.charger_path)
+
+    def formfield_for_foreignkey(self, db_field, request, **kwargs):
+        if db_field.related_model is Charger:
+            kwargs["queryset"] = access.within(request.user, Charger.objects.all(), "pk")
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 
 OURS = ["charger_id", "description", "boot_policy", "read_configuration_after_boot", "security_profile"]
@@ -98,7 +116,8 @@ class InstalledCertificateInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Charger)
-class ChargerAdmin(Commandable, admin.ModelAdmin):
+class ChargerAdmin(Scoped, Commandable, admin.ModelAdmin):
+    charger_path = "pk"
     form = ChargerForm
     list_display = ["charger_id", "connected", "vendor", "model", "firmware_version", "last_seen", "last_boot_at"]
     list_filter = ["boot_policy", "registration_status", "vendor", "model", "firmware_version"]
@@ -132,6 +151,25 @@ class ChargerAdmin(Commandable, admin.ModelAdmin):
         if change and derived:
             gateway.make_it_come_again(charger.charger_id)
 
+    def has_add_permission(self, request):
+        return super().has_add_permission(request) and access.reaches_every_charger(request.user)
+
+    def get_urls(self):
+        page = self.admin_site.admin_view(self.new_key)
+        return [path("<int:pk>/new-key/", page, name="chargers_charger_new_key"), *super().get_urls()]
+
+    def new_key(self, request, pk):
+        """A machine-made key, shown on the page that made it."""
+        charger = self.get_object(request, str(pk))
+        if charger is None or not self.has_change_permission(request, charger):
+            raise PermissionDenied
+        if request.method == "POST":
+            key = charger.make_key()
+            gateway.make_it_come_again(charger.charger_id)
+            return shown_once(self, request, charger, f"The key of {charger}", key)
+        context = {**self.admin_site.each_context(request), "title": "New key", "opts": self.opts, "row": charger}
+        return TemplateResponse(request, "admin/chargers/new_key.html", context)
+
     def get_changelist_instance(self, request):
         changelist = super().get_changelist_instance(request)
         present = presence.connected([charger.charger_id for charger in changelist.result_list])
@@ -145,7 +183,7 @@ class ChargerAdmin(Commandable, admin.ModelAdmin):
 
 
 @admin.register(Connector)
-class ConnectorAdmin(ReadOnly, admin.ModelAdmin):
+class ConnectorAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["charger", "connector_id", "status", "error_code", "info", "timestamp"]
     list_filter = ["status", "error_code", "connector_id"]
     search_fields = ["charger__charger_id", "info", "vendor_error_code"]
@@ -154,7 +192,7 @@ class ConnectorAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(SecurityEvent)
-class SecurityEventAdmin(ReadOnly, admin.ModelAdmin):
+class SecurityEventAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["received_at", "charger", "type", "timestamp", "tech_info"]
     list_filter = ["type"]
     search_fields = ["charger__charger_id", "tech_info"]
@@ -163,7 +201,7 @@ class SecurityEventAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(DataTransfer)
-class DataTransferAdmin(ReadOnly, admin.ModelAdmin):
+class DataTransferAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["received_at", "charger", "vendor_id", "message_id", "status", "data"]
     list_filter = ["status", "vendor_id"]
     search_fields = ["charger__charger_id", "vendor_id", "message_id"]

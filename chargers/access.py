@@ -1,0 +1,117 @@
+"""Who may do what over REST: tokens, Django's permissions, the chargers a user may reach, and how often."""
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from knox.auth import TokenAuthentication
+from rest_framework import exceptions, permissions
+
+from chargers import throttling
+from chargers.models import ApiToken, Charger, ChargerGroup
+
+EVERY = "chargers.reach_every_charger"
+VERBS = {"GET": "view", "HEAD": "view", "POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
+USED = timedelta(hours=1)  # after which the use of a token is noted again
+
+
+class Tokens(TokenAuthentication):
+    """`Authorization: Token …`, one of the user's `ApiToken`s. One that has expired stays in the list of them."""
+
+    def authenticate_credentials(self, token):
+        try:
+            return super().authenticate_credentials(token)
+        except UnicodeDecodeError as error:
+            raise exceptions.AuthenticationFailed("Invalid token.") from error
+
+    def _cleanup_token(self, token):
+        return token.expiry is not None and token.expiry < datetime.now(UTC)
+
+    def validate_user(self, token):
+        now = datetime.now(UTC)
+        if token.last_used is None or token.last_used < now - USED:
+            ApiToken.objects.filter(pk=token.pk).update(last_used=now)
+        return super().validate_user(token)
+
+
+# --- permissions -----------------------------------------------------------------------------
+
+
+class Permitted(permissions.BasePermission):
+    """For those with the permissions that `needed` names by method; else with Django's own of the view's model."""
+
+    needed = None
+
+    def has_permission(self, request, view):
+        if settings.API_AUTH == "none":
+            return _from_here(request)
+        if not (request.user and request.user.is_authenticated):
+            return False
+        return request.method == "OPTIONS" or request.user.has_perms(self._needed(request.method, view))
+
+    def _needed(self, method, view):
+        if method not in VERBS:
+            raise exceptions.MethodNotAllowed(method)
+        if self.needed is None:
+            model = view.queryset.model._meta
+            return [f"{model.app_label}.{VERBS[method]}_{model.model_name}"]
+        if method not in self.needed:
+            raise exceptions.MethodNotAllowed(method)
+        return [self.needed[method]]
+
+
+class Known(Permitted):
+    """For everyone who has logged in."""
+
+    def _needed(self, method, view):
+        return []
+
+
+def needs(**needed):
+    """A permission class: `needs(POST="commands.add_command")`."""
+    return type("Needs", (Permitted,), {"needed": needed | ({"HEAD": needed["GET"]} if "GET" in needed else {})})
+
+
+def _from_here(request):
+    """An API without a login is for programs of this machine, not for the pages of others in its browser."""
+    origin = request.headers.get("Origin")
+    foreign = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
+    return not foreign and (origin is None or urlsplit(origin).netloc == request.get_host())
+
+
+# --- the chargers a user may reach -----------------------------------------------------------
+
+
+def reaches_every_charger(user):
+    """With an API without a login everybody does; else those with the permission."""
+    open_to_all = settings.API_AUTH == "none" and not (user and user.is_authenticated)
+    return open_to_all or user.has_perm(EVERY)
+
+
+def within(user, rows, path="charger"):
+    """Those of the queryset `rows` whose charger, to be found at `path`, `user` may reach."""
+    if reaches_every_charger(user):
+        return rows
+    return rows.filter(**{f"{path}__in": ChargerGroup.chargers_of(user)})
+
+
+def reaches(user, charger):
+    """Whether `user` may reach `charger`."""
+    return reaches_every_charger(user) or within(user, Charger.objects.filter(pk=charger.pk), "pk").exists()
+
+
+# --- how often -------------------------------------------------------------------------------
+
+
+class CommandsPerUser:
+    """A throttle of DRF's for views whose POST asks for a command: API_COMMANDS_PER_MINUTE of one user."""
+
+    def allow_request(self, request, view):
+        most = settings.API_COMMANDS_PER_MINUTE
+        if request.method != "POST" or not most or not request.user.is_authenticated:
+            return True
+        self.left = throttling.seconds_to_wait(f"commands:{request.user.pk}", most)
+        return not self.left
+
+    def wait(self):
+        return self.left

@@ -1,0 +1,15 @@
+"""Chargers and what they told, in `chargers`; groups, tokens and the audit log, in `access`."""
+
+from chargers.admin.access import ApiTokenAdmin, AuditEntryAdmin, ChargerGroupAdmin
+from chargers.admin.chargers import OURS, ChargerAdmin, Commandable, ReadOnly, Scoped
+
+__all__ = [
+    "OURS",
+    "ApiTokenAdmin",
+    "AuditEntryAdmin",
+    "ChargerAdmin",
+    "ChargerGroupAdmin",
+    "Commandable",
+    "ReadOnly",
+    "Scoped",
+]

@@ -1,0 +1,76 @@
+"""Charger groups, API tokens and the audit log in the admin."""
+
+from datetime import UTC, datetime
+
+from django.contrib import admin
+from django.db.models import Count
+
+from chargers.admin.chargers import ReadOnly, Scoped
+from chargers.admin.once import shown_once
+from chargers.browsing import Large
+from chargers.models import ApiToken, AuditEntry, ChargerGroup
+
+
+@admin.register(ChargerGroup)
+class ChargerGroupAdmin(admin.ModelAdmin):
+    list_display = ["name", "description", "chargers_in_it"]
+    search_fields = ["name", "description"]
+    autocomplete_fields = ["chargers", "users"]
+    filter_horizontal = ["roles"]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).annotate(size=Count("chargers"))
+
+    @admin.display(description="chargers", ordering="size")
+    def chargers_in_it(self, group):
+        return group.size
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):
+    """One's own tokens; a superuser's list has everybody's. Deleted is revoked."""
+
+    list_display = ["name", "user", "created", "expiry", "expired", "last_used"]
+    search_fields = ["name", "user__username"]
+    list_select_related = ["user"]
+    date_hierarchy = "created"
+    fields = ["user", "name", "expiry"]
+    autocomplete_fields = ["user"]
+
+    def get_queryset(self, request):
+        tokens = super().get_queryset(request)
+        return tokens if request.user.is_superuser else tokens.filter(user=request.user)
+
+    def get_fields(self, request, token=None):
+        return self.fields if request.user.is_superuser else self.fields[1:]
+
+    def get_readonly_fields(self, request, token=None):
+        return ["user"] if token else []
+
+    def save_model(self, request, token, form, change):
+        if change:
+            token.save(update_fields=form.changed_data)
+            return
+        owner = token.user if token.user_id else request.user
+        made, self.told = ApiToken.make(owner, token.name, token.expiry)
+        token.__dict__.update(made.__dict__)
+
+    def response_add(self, request, token, post_url_continue=None):
+        """The token itself, on this one page."""
+        return shown_once(self, request, token, f"The token {token.name} of {token.user}", self.told)
+
+    @admin.display(boolean=True)
+    def expired(self, token):
+        return token.expiry is not None and token.expiry < datetime.now(UTC)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+    """Who did what; nobody can change it here."""
+
+    list_display = ["at", "who", "address", "action", "kind", "name", "charger", "before", "after"]
+    list_filter = ["action", "kind"]
+    sortable_by = ["at"]
+    searched = {"who": "text", "charger": "charger"}
+    list_select_related = ["charger"]
+    date_hierarchy = "at"

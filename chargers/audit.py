@@ -1,0 +1,163 @@
+"""Who did what: every command, login, and change of what operators own leaves an entry, in its own transaction."""
+
+import json
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from django.contrib.auth import signals as logins
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Model, signals
+from django.db.models.fields.files import FieldFile
+
+from chargers import recordset
+from chargers.models import Charger
+
+OURSELVES = "central system"  # did what nobody asked for
+INSERT = """
+INSERT INTO chargers_auditentry (at, who, address, action, kind, name, charger_id, before, after)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+# Of these no more is told than whether there is one.
+SECRET = {"authorization_key_hash", "password", "digest"}
+UNSEEN = object()
+
+_request = ContextVar("request", default=None)
+_watched = {}  # model: its columns
+
+
+def remembering(get_response):
+    """Middleware: who asks, and from where, is known to what is recorded meanwhile."""
+
+    def middleware(request):
+        token = _request.set(request)
+        try:
+            return get_response(request)
+        finally:
+            _request.reset(token)
+
+    return middleware
+
+
+def record(action, kind, name, charger=None, before=None, after=None, who=None):
+    """Write an entry; `charger` is a primary key. Who and from where are those of the request under way."""
+    request = _request.get()
+    row = [datetime.now(UTC), _who(request) if who is None else who, _address(request), action, kind]
+    row += [str(name).replace("\0", "")[:300], charger, _json(before), _json(after)]
+    recordset.query(INSERT, row)
+
+
+def _who(request):
+    if request is None:
+        return OURSELVES
+    user = getattr(request, "user", None)  # the API's own authentication sets it on this very request
+    return user.get_username() if user is not None else ""
+
+
+def _address(request):
+    return (request.META.get("REMOTE_ADDR") or "")[:45] if request else ""
+
+
+def _json(told):
+    return None if told is None else json.dumps(told, cls=DjangoJSONEncoder).replace("\\u0000", "")
+
+
+# --- changes of what operators own -----------------------------------------------------------
+
+
+def watch(model, *columns):
+    """Record what becomes of `columns` and many-to-many fields of `model`, whoever saves it."""
+    plain = [name for name in columns if not model._meta.get_field(name).many_to_many]
+    _watched[model] = plain
+    signals.pre_save.connect(_look, sender=model)
+    signals.post_save.connect(_saved, sender=model)
+    signals.post_delete.connect(_deleted, sender=model)
+    for name in set(columns) - set(plain):
+        signals.m2m_changed.connect(_related, sender=getattr(model, name).through)
+
+
+def _look(sender, instance, raw=False, update_fields=None, **_):
+    columns = _watched[sender]
+    looked_at = columns if update_fields is None else [name for name in columns if name in update_fields]
+    if raw or not looked_at:
+        instance.former = UNSEEN
+    elif instance.pk is None or instance._state.adding:
+        instance.former = None
+    else:
+        former = sender._base_manager.filter(pk=instance.pk).first()
+        instance.former = None if former is None else _told(former, columns)
+
+
+def _saved(sender, instance, created, **_):
+    former = instance.__dict__.pop("former", UNSEEN)
+    if former is UNSEEN:
+        return
+    columns = _watched[sender]
+    now = _told(instance, columns)
+    changed = [name for name in columns if former is None or former[name] != now[name]]
+    if not changed:
+        return
+    before = None if former is None else {name: _shown(name, former[name]) for name in changed}
+    after = {name: _shown(name, now[name], anew=bool(former and former[name])) for name in changed}
+    _record(instance, "created" if created else "changed", before, after)
+
+
+def _deleted(sender, instance, **_):
+    before = {name: _shown(name, value) for name, value in _told(instance, _watched[sender]).items()}
+    _record(instance, "deleted", before=before)
+
+
+def _related(sender, instance, action, pk_set, model, reverse, **_):
+    if action not in ("post_add", "post_remove", "pre_clear"):
+        return
+    rows = model._base_manager.filter(pk__in=pk_set) if pk_set is not None else _all_of(instance, sender, model)
+    if names := sorted(map(str, rows)):
+        told = {str(model._meta.verbose_name_plural): names}
+        gone = action != "post_add"
+        _record(instance, "changed", before=told if gone else None, after=None if gone else told)
+
+
+def _all_of(instance, through, model):
+    """Every row of `model` that `instance` is about to be parted from."""
+    ends = {field.related_model: field.name for field in through._meta.get_fields() if field.is_relation}
+    held = through._base_manager.filter(**{ends[type(instance)]: instance.pk}).values(ends[model])
+    return model._base_manager.filter(pk__in=held)
+
+
+def _record(instance, action, before=None, after=None):
+    charger = instance.pk if isinstance(instance, Charger) and action != "deleted" else None
+    record(action, instance._meta.verbose_name.lower(), instance, charger, before, after)
+
+
+def _told(row, columns):
+    return {name: _plain(getattr(row, name)) for name in columns}
+
+
+def _plain(value):
+    if isinstance(value, FieldFile | Model):
+        return str(value)
+    return value
+
+
+def _shown(name, value, anew=False):
+    if name not in SECRET:
+        return value
+    return ("set anew" if anew else "set") if value else "not set"
+
+
+# --- logins ----------------------------------------------------------------------------------
+
+
+def watch_logins():
+    logins.user_logged_in.connect(lambda user, **_: _login("login", user.get_username()), weak=False)
+    logins.user_logged_out.connect(lambda user, **_: user and _login("logout", user.get_username()), weak=False)
+    logins.user_login_failed.connect(_login_failed)
+
+
+def _login(action, username):
+    record(action, "user", username, who=username)
+
+
+def _login_failed(credentials, request=None, **_):
+    """Whoever is locked out for failing too often leaves no more entries: they would have no end."""
+    if not getattr(request, "axes_locked_out", False):
+        record("login failed", "user", credentials.get("username") or "", who="")

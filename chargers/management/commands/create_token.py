@@ -1,0 +1,33 @@
+"""`manage.py create_token USER NAME`: a token for the API, printed once."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from chargers.models import ApiToken
+
+
+class Command(BaseCommand):
+    help = "Make an API token for a user and print it. It is kept as a hash: nobody can be told it again."
+
+    def add_arguments(self, parser):
+        parser.add_argument("user", help="the user name")
+        parser.add_argument("name", help="what it is for, or where it is kept")
+        parser.add_argument("--days", type=int, default=365, help="how long it is good for (365); 0: until revoked")
+        parser.add_argument("--replace", action="store_true", help="revoke the user's token of this name first")
+
+    @transaction.atomic
+    def handle(self, *, user, name, days, replace, **_):
+        owner = User.objects.filter(username=user).first()
+        if owner is None:
+            raise CommandError(f"There is no user {user!r}: make one in the admin, or with createsuperuser.")
+        former = ApiToken.objects.filter(user=owner, name=name)
+        if former and not replace:
+            raise CommandError(f"{user} has a token {name!r} already: choose another name, or add --replace.")
+        for token in former:
+            token.delete()
+        expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
+        _, token = ApiToken.make(owner, name, expires_at)
+        self.stdout.write(token)

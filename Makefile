@@ -4,12 +4,13 @@ BIN := .venv/bin
 ARGS ?=
 SHELL := /bin/bash
 
-.PHONY: help install run demo simulate manage test conformance bench bench-quick lint clean
+.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run        start everything on this machine, Ctrl-C stops it"
 	@echo "make demo       the same with three simulated chargers"
+	@echo "make demo-tls   the same with TLS: a charger without, one with a key, one with a certificate"
 	@echo "make simulate   connect simulated chargers, ARGS='505 506 --silent'; ARGS=--help lists the options"
 	@echo "make manage     Django's manage.py against what make run started, ARGS='shell'"
 	@echo "make test       all tests, ARGS='-k presence' for some"
@@ -32,7 +33,7 @@ install: .venv/installed
 	  || { tail -n 5 .venv/pip.log; echo "The requirements could not be installed: is the package index reachable, and is there space on the disk?"; exit 1; }
 	@touch $@
 
-run demo: install
+run demo demo-tls: install
 	@exec $(BIN)/python -m config.stack $@
 
 simulate: install

@@ -39,7 +39,7 @@ class Product(Stack):
         self._prepare_folder()
         for variable in ("DATABASE_URL", "REDIS_URL"):
             self._start_server(variable)
-        self._manage("Migrations", "migrate", "--noinput")
+        self.manage("Migrations", "migrate", "--noinput")
         self.sql(
             "INSERT INTO transactions_idtag (id_tag, status, parent_id_tag, description, created_at) "
             "SELECT 'TAG' || lpad(n::text, 4, '0'), 'Accepted', '', '', now() FROM generate_series(0, %s) n "

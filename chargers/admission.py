@@ -7,8 +7,9 @@ from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
-from chargers import keys, registry
+from chargers import keys, proxies, registry
 from chargers.models import Charger
+from chargers.throttling import Failures
 
 PATH = b"/ws/ocpp/"
 SUBPROTOCOL = "ocpp1.6"
@@ -46,8 +47,22 @@ class Knock:
 def knock(charger_id, scope):
     """The `Knock` in an ASGI scope; `config.serve` puts the subject of a client certificate there."""
     authorization = dict(scope["headers"]).get(b"authorization", b"")
-    address = (scope["client"] or ("",))[0]
-    return Knock(charger_id, authorization, scope["scheme"] == "wss", scope.get("client_certificate"), address)
+    subject = scope.get("client_certificate") or _told_by_proxy(scope)
+    return Knock(charger_id, authorization, scope["scheme"] == "wss", subject, address_in(scope))
+
+
+def address_in(scope):
+    """Of the charger, as far as the proxies between are believed; "" over a Unix socket."""
+    return (scope["client"] or ("",))[0]
+
+
+def _told_by_proxy(scope):
+    """The subject of the certificate that a proxy verified; `config.websocket` says whether it is one of ours."""
+    header = settings.TLS_CLIENT_CERTIFICATE_HEADER.encode()
+    if not header or not scope.get("from_proxy"):
+        return None
+    told = [value for name, value in scope["headers"] if name == header]
+    return proxies.subject(told[0]) if len(told) == 1 else None
 
 
 def charger_id_in(raw_path):
@@ -71,6 +86,33 @@ def subprotocol(offered):
             f"This server speaks {SUBPROTOCOL}; the charger offered {', '.join(offered) or 'no subprotocol'}.",
         )
     return None
+
+
+class Door:
+    """Refused too often, whoever knocks is not looked up for the rest of the minute, so that a flood costs little.
+
+    Counted for each charger id from an address and, ten times as many, for all of an address; who was admitted once
+    is not counted among the latter, lest a stranger shut out its neighbours.
+    """
+
+    def __init__(self):
+        self.refused, self.admitted = Failures(), Failures()
+
+    def look(self, address, charger_id):
+        """Raises `Refused` with 429, where it has been too often."""
+        most = settings.OCPP_REFUSALS_PER_MINUTE
+        if not most:
+            return
+        many = self.refused.of((address, charger_id)) >= most
+        if many or (self.refused.of(address) >= 10 * most and charger_id not in self.admitted.counted):
+            raise Refused(429, "Refused too often: try again in a minute.")
+
+    def refuse(self, address, charger_id):
+        self.refused.add((address, charger_id))
+        self.refused.add(address)
+
+    def admit(self, charger_id):
+        self.admitted.add(charger_id)
 
 
 def admit(knocks):

@@ -1,6 +1,7 @@
 """Who did what: every command, login, and change of what operators own leaves an entry, in its own transaction."""
 
 import json
+import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -48,7 +49,7 @@ def record(action, kind, name, charger=None, before=None, after=None, who=None):
 
 def _who(request):
     if request is None:
-        return OURSELVES
+        return "manage.py" if sys.argv[0].endswith("manage.py") else OURSELVES
     user = getattr(request, "user", None)  # the API's own authentication sets it on this very request
     return user.get_username() if user is not None else ""
 

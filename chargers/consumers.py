@@ -16,6 +16,7 @@ from chargers.recall import ANSWERED_ANEW
 from chargers.sockets import inbox
 
 logger = logging.getLogger(__name__)
+door = admission.Door()
 
 REPLACED = 4001  # close code: a newer socket of the same charger took over
 # The first CALLs of a socket are compared with the last one of the socket before, which may just be committing.
@@ -53,16 +54,26 @@ class ChargerConsumer(AsyncConsumer):
     async def _admit(self):
         charger_id = admission.charger_id_in(self.scope["raw_path"])
         chosen = admission.subprotocol(self.scope["subprotocols"])
-        self.charger = await inbox.settle(admission.admit, admission.knock(charger_id, self.scope))
+        knock = admission.knock(charger_id, self.scope)
+        door.look(knock.address, charger_id)
+        try:
+            self.charger = await inbox.settle(admission.admit, knock)
+        except admission.Refused:
+            door.refuse(knock.address, charger_id)
+            raise
+        door.admit(charger_id)
         self.pk = self.charger.pk
         logger.info("%s: connected, speaks %s", charger_id, chosen or "1.6 without saying so")
         return chosen
 
     async def _refuse(self, refusal):
-        logger.warning("%s: refused (%s): %s", self.scope["path"], refusal.status, refusal.reason)
+        if refusal.status != 429:  # or a flood of them would be one in the log, too
+            logger.warning("%s: refused (%s): %s", self.scope["path"], refusal.status, refusal.reason)
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
         if refusal.status == 401:
             headers.append((b"www-authenticate", b'Basic realm="ocpp"'))
+        if refusal.status == 429:
+            headers.append((b"retry-after", b"60"))
         await self.send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
         await self.send({"type": "websocket.http.response.body", "body": f"{refusal.reason}\n".encode()})
 

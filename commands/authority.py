@@ -93,6 +93,13 @@ def server_chain(kind, host):
     return _private_pem(key) + "".join(pem(each) for each in (certificate, *chain))
 
 
+def charger_chain(common_name):
+    """A key and a client certificate for a charger that can't ask for one itself, as one PEM text."""
+    key = KINDS["ecdsa"]()
+    asked = x509.CertificateSigningRequestBuilder().subject_name(_name(common_name)).sign(key, hashes.SHA256())
+    return _private_pem(key) + sign(asked.public_bytes(PEM).decode())[1]
+
+
 def roots():
     """{kind: PEM} of what chargers and servers must trust: the last certificate of each chain."""
     return {kind: pem(_authority(kind)[1][-1]) for kind in KINDS}

@@ -6,9 +6,12 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models import Count
 from django.http import HttpResponse, JsonResponse
+from drf_spectacular.utils import extend_schema
 from redis.exceptions import RedisError
+from rest_framework.decorators import api_view, permission_classes
 
 from chargers import presence
+from chargers.access import needs
 from chargers.errors import BROKER_FAULTS
 from chargers.models import Charger
 from chargers.redis import sync_redis
@@ -52,8 +55,11 @@ def _reach_broker():
 REACH = {"database": _reach_database, "redis": _reach_redis, "broker": _reach_broker}
 
 
+@extend_schema(exclude=True)
+@api_view(["GET"])
+@permission_classes([needs(GET="chargers.view_charger")])
 def metrics(request):
-    """Prometheus' text format. Read from the books, so it is the same whichever process answers."""
+    """Prometheus' text format, for who may see chargers. Read from the books: the same whichever process answers."""
     try:
         return HttpResponse(_figures(), content_type="text/plain; version=0.0.4; charset=utf-8")
     except (DatabaseError, RedisError) as error:

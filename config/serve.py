@@ -24,6 +24,7 @@ OPTIONS = {
     "ws_max_size": 1024 * 1024,
     "ws_per_message_deflate": False,
     "access_log": False,
+    "server_header": False,
     "log_level": "warning",
     "timeout_graceful_shutdown": 3,
 }

@@ -111,6 +111,15 @@ TLS_CLIENT_CA = _read(env.str, "TLS_CLIENT_CA", "")
 for _path in [*TLS_CERTIFICATES, *([TLS_CLIENT_CA] if TLS_CLIENT_CA else [])]:
     if not Path(_path).is_file():
         raise ImproperlyConfigured(f"TLS_CERTIFICATES or TLS_CLIENT_CA names {_path}, which is not a file.")
+# Whom X-Forwarded-For and -Proto are believed from (uvicorn reads the same variable), and the header in which these
+# proxies tell the certificate of a charger that they have verified, e.g. Client-Cert (RFC 9440).
+_PROXIES = _read(env.list, "FORWARDED_ALLOW_IPS", ["127.0.0.1", "::1"])
+TLS_CLIENT_CERTIFICATE_HEADER = _read(env.str, "TLS_CLIENT_CERTIFICATE_HEADER", "").lower()
+TRUSTED_PROXIES = [_network("FORWARDED_ALLOW_IPS", address) for address in _PROXIES if address.strip() != "*"]
+if TLS_CLIENT_CERTIFICATE_HEADER and "*" in _PROXIES:
+    raise ImproperlyConfigured(
+        "TLS_CLIENT_CERTIFICATE_HEADER makes its sender any charger: name the proxies in FORWARDED_ALLOW_IPS, not *."
+    )
 # Under which chargers reach us over HTTP(S), to fetch firmware and leave diagnostics.
 PUBLIC_URL = _read(env.str, "PUBLIC_URL", f"http://{HOST}:{PORT}" if LOCAL else "").rstrip("/")
 if PUBLIC_URL and not PUBLIC_URL.startswith(("http://", "https://")):
@@ -369,5 +378,5 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # Django's own handlers would say everything twice.
-    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}, "axes": {"level": "WARNING"}},
 }

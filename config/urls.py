@@ -22,7 +22,7 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get"])),
     path("healthz", csrf_exempt(health.alive)),
     path("readyz", csrf_exempt(health.ready)),
-    path("metrics", csrf_exempt(health.metrics)),
+    path("metrics", health.metrics),
 ]
 
 handler400 = "chargers.errors.bad_request"

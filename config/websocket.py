@@ -11,6 +11,8 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import OPEN
 
+from chargers import proxies
+
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # a platform without its compiled part
@@ -61,6 +63,8 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         certificate = transport.get_extra_info("peercert")
         if certificate:
             self.app = _with(self.app, {"client_certificate": _subject(certificate)})
+        elif proxies.believed((transport.get_extra_info("peername") or ("",))[0]):
+            self.app = _with(self.app, {"from_proxy": True})
 
     # --- from the charger --------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import random
+import ssl
 from base64 import b64encode
 from urllib.parse import quote
 
@@ -42,9 +43,8 @@ async def _connect_and_live(hardware):
         credentials = f"{hardware.charger_id}:{options.key}".encode()
         headers["Authorization"] = f"Basic {b64encode(credentials).decode()}"
     url = f"{options.url}/ws/ocpp/{quote(hardware.charger_id, safe='')}"
-    async with websockets.connect(
-        url, subprotocols=["ocpp1.6"], additional_headers=headers, open_timeout=30
-    ) as connection:
+    more = {"additional_headers": headers, "open_timeout": 30, "ssl": _tls(options)}
+    async with websockets.connect(url, subprotocols=["ocpp1.6"], **more) as connection:
         charger = SimulatedCharger(hardware, connection)
         listening = asyncio.create_task(charger.start())
         living = asyncio.create_task(charger.live())
@@ -55,6 +55,16 @@ async def _connect_and_live(hardware):
         finally:
             for task in (listening, living, *charger.tasks):
                 task.cancel()
+
+
+def _tls(options):
+    """What to trust, and the certificate to show; None for ws://."""
+    if not options.url.startswith("wss://"):
+        return None
+    context = ssl.create_default_context(cafile=options.ca or None)
+    if options.certificate:
+        context.load_cert_chain(options.certificate)
+    return context
 
 
 class SimulatedCharger(ObedientCharger):

@@ -13,6 +13,8 @@ class Options:
     connectors: int = 2
     id_tag: str = "DEMO-TAG"
     key: str = ""
+    ca: str = ""
+    certificate: str = ""
     silent: bool = False
     pause: float = 20.0
     sample_interval: float = 10.0

@@ -16,6 +16,7 @@ from config.stack.stack import ADMIN, LOCAL_DEFAULTS, PROJECT, Stack
 
 RUN_DIR = Path(os.environ.get("RUN_DIR", PROJECT / ".run")).resolve()
 DEMO_CHARGERS = ["505", "506", "507"]
+DEMOS = {"demo": lambda stack: _start_demo(stack), "demo-tls": lambda stack: _start_demo_tls(stack)}
 PROGRAMS = {
     "web": lambda env: programs.web(
         "--host", env["HOST"], "--port", env["PORT"], "--workers", env["WEB_CONCURRENCY"]
@@ -43,23 +44,22 @@ def main():
     if what == "manage":
         _manage(sys.argv[2:])
     if what in PROGRAMS:
-        os.environ.setdefault("HOST", "0.0.0.0")  # the settings must know: it closes what is for loopback only
-        argv = PROGRAMS[what](LOCAL_DEFAULTS | dict(os.environ))
-        os.execv(argv[0], argv)
-    if what not in ("run", "demo"):
-        sys.exit("usage: python -m config.stack run|demo|manage|web|worker|beat|flower")
+        _become(what)
+    if what != "run" and what not in DEMOS:
+        sys.exit("usage: python -m config.stack run|demo|demo-tls|manage|web|worker|beat|flower")
     if "MAKELEVEL" in os.environ:  # if make is killed, everything goes
         die_with_parent(signal.SIGTERM)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
-    stack = Stack(RUN_DIR, say=_say)
+    settings = {"TLS_PORT": os.environ.get("TLS_PORT", "8443")} if what == "demo-tls" else {}
+    stack = Stack(RUN_DIR, settings, say=_say)
     _say("Starting, in this order: PostgreSQL, Redis, migrations, web, Celery workers, beat, Flower.")
     try:
         stack.start()
-        if what == "demo":
-            _start_demo(stack)
-        _say(_banner(stack, DEMO_CHARGERS[0] if what == "demo" else None))
+        if what in DEMOS:
+            DEMOS[what](stack)
+        _say(_banner(stack, DEMO_CHARGERS[0] if what in DEMOS else None))
         while not stopping.wait(0.5):
             stack.restart_dead()
     except CannotStart as error:
@@ -76,6 +76,12 @@ def _say(line):
     print(line, flush=True)
 
 
+def _become(program):
+    os.environ.setdefault("HOST", "0.0.0.0")  # the settings must know: it closes what is for loopback only
+    argv = PROGRAMS[program](LOCAL_DEFAULTS | dict(os.environ))
+    os.execv(argv[0], argv)
+
+
 def _manage(arguments):
     stack = Stack(RUN_DIR)
     try:
@@ -89,6 +95,23 @@ def _manage(arguments):
 def _start_demo(stack):
     arguments = [sys.executable, "manage.py", "simulate_charger", *DEMO_CHARGERS, "--url", stack.ws_url]
     stack.start_child("simulator", arguments)
+
+
+def _start_demo_tls(stack):
+    """505 without TLS; 506 with its key (security profile 2) and 507 with its certificate (3), both over TLS."""
+    _simulate(stack, "505", "--url", stack.ws_url)
+    tls = ("--url", f"wss://localhost:{stack.env['TLS_PORT']}")
+    key = stack.manage("Charger 506", "create_charger", "506", "--security-profile", "2", "--new-key").split()[-1]
+    stack.manage("Charger 507", "create_charger", "507", "--security-profile", "3")
+    certificate = stack.manage("Its certificate", "make_certificates", "--charger", "507").split()[-1]
+    roots = str(Path(certificate).with_name("roots.pem"))
+    _simulate(stack, "506", *tls, "--ca", roots, env={"SIMULATOR_KEY": key})
+    _simulate(stack, "507", *tls, "--ca", roots, "--certificate", certificate)
+
+
+def _simulate(stack, charger_id, *options, env=None):
+    arguments = [sys.executable, "manage.py", "simulate_charger", charger_id, *options]
+    stack.start_child(f"simulator {charger_id}", arguments, env=env)
 
 
 def _banner(stack, charger_id):

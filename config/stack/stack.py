@@ -36,6 +36,22 @@ LOCAL_DEFAULTS = {
     "OCPP_UNKNOWN_CHARGERS": "accept",
     "OCPP_REQUIRE_SUBPROTOCOL": "0",
 }
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _reached_by_others():
+    """What is different as soon as HOST is not loopback: nobody gets in without a key or a token."""
+    names = {socket.gethostname(), socket.getfqdn(), *LOOPBACK}
+    with contextlib.suppress(OSError):
+        names |= {address[4][0] for address in socket.getaddrinfo(socket.gethostname(), None)}
+    return {
+        "DEBUG": "0",
+        "ALLOWED_HOSTS": ",".join(sorted(names)),
+        "SECURE_SSL": "0",
+        "API_AUTH": "token",
+        "OCPP_UNKNOWN_CHARGERS": "reject",
+        "OCPP_REQUIRE_SUBPROTOCOL": "1",
+    }
 
 
 class Stack:
@@ -45,7 +61,9 @@ class Stack:
         self.run_dir = Path(run_dir)
         self.say = say
         files = {"FILES_DIR": str(self.run_dir / "files")}
-        self.env = LOCAL_DEFAULTS | files | dict(os.environ) | (settings or {})
+        given = files | dict(os.environ) | (settings or {})
+        local = given.get("HOST", LOCAL_DEFAULTS["HOST"]) in LOOPBACK
+        self.env = LOCAL_DEFAULTS | ({} if local else _reached_by_others()) | given
         self.children = []
         self.listening = []
 
@@ -59,7 +77,7 @@ class Stack:
             self._listen("FLOWER_PORT").close()
         for variable in SERVERS:
             self._start_server(variable)
-        self._manage("Migrations", "migrate", "--noinput")
+        self.manage("Migrations", "migrate", "--noinput")
         self._make_admin()
         self._start_web(web)
         if self.env.get("TLS_PORT"):
@@ -176,7 +194,7 @@ class Stack:
                 self.children.extend([server.child] if server.child else [])
             self.env[variable] = server.url()
 
-    def _manage(self, title, *arguments, env=None):
+    def manage(self, title, *arguments, env=None):
         with self._progress(title):
             done = subprocess.run(
                 [sys.executable, "manage.py", *arguments],
@@ -203,7 +221,7 @@ class Stack:
             "DJANGO_SUPERUSER_EMAIL": "",
         }
         try:
-            self._manage("Admin user", "createsuperuser", "--noinput", env=user)
+            self.manage("Admin user", "createsuperuser", "--noinput", env=user)
         except CannotStart as error:
             if "already taken" not in str(error):
                 raise
@@ -221,7 +239,7 @@ class Stack:
     def _start_tls(self):
         """One more web process, which ends TLS itself with certificates made for this machine."""
         listening = self._listen("TLS_PORT")
-        certificates = self._manage("TLS certificates", "make_certificates").split()
+        certificates = self.manage("TLS certificates", "make_certificates").split()
         with self._progress("Web with TLS"):
             arguments = programs.web("--fd", str(listening.fileno()))
             env = {"TLS_CERTIFICATES": ",".join(certificates)}
@@ -260,7 +278,7 @@ class Stack:
 
     def api_token(self):
         """A new token of the admin user, for the first request; the one of the start before is over."""
-        return self._manage("API token", "create_token", ADMIN, "make run", "--replace").split()[-1]
+        return self.manage("API token", "create_token", ADMIN, "make run", "--replace").split()[-1]
 
     def start_child(self, name, arguments, env=None, **options):
         """Start one more process, restarted and stopped with the rest."""

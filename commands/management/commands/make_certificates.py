@@ -1,7 +1,8 @@
-"""`manage.py make_certificates`: the authority for chargers, and server certificates to try TLS with."""
+"""`manage.py make_certificates`: the authority for chargers, and certificates of a server or a charger."""
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -10,16 +11,27 @@ from commands import authority
 
 
 class Command(BaseCommand):
-    help = "Make what is missing of the authority for chargers, and an RSA and an ECDSA server certificate for HOST."
+    help = "Make what is missing of the authority for chargers, and an RSA and an ECDSA certificate for a server."
 
     def add_arguments(self, parser):
         parser.add_argument("host", nargs="?", default="localhost", help="the server's name (default localhost)")
 
-    def handle(self, *, host, **_):
-        authority.roots()
+        parser.add_argument("--charger", help="make the key and certificate of the charger with this id instead")
+
+    def handle(self, *, host, charger, **_):
+        folder = Path(settings.CA_DIR)
+        roots = folder / "roots.pem"
+        roots.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        roots.write_text("".join(authority.roots().values()))
+        if charger:
+            path = folder / f"charger-{quote(charger, safe='')}.pem"
+            self._write(path, lambda: authority.charger_chain(charger))
+            return
         for kind in authority.KINDS:
-            path = Path(settings.CA_DIR) / f"server-{kind}.pem"
-            if not path.exists():
-                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                    file.write(authority.server_chain(kind, host))
-            self.stdout.write(str(path))
+            self._write(folder / f"server-{kind}.pem", lambda kind=kind: authority.server_chain(kind, host))
+
+    def _write(self, path, make):
+        if not path.exists():
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(make())
+        self.stdout.write(str(path))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 
 from django.core.management.base import BaseCommand
 
@@ -21,7 +22,10 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="one short session each, then end")
         parser.add_argument("--silent", action="store_true", help="never answer a command")
         parser.add_argument("--url", default=Options.url, help=f"the server (default {Options.url})")
-        parser.add_argument("--key", default="", help="the key for Basic auth")
+        key = os.environ.get("SIMULATOR_KEY", "")  # for a command line is everybody's to read
+        parser.add_argument("--key", default=key, help="the key for Basic auth (or SIMULATOR_KEY in the environment)")
+        parser.add_argument("--ca", default="", help="PEM file with the roots to trust, for a wss:// URL")
+        parser.add_argument("--certificate", default="", help="PEM file: the charger's key, then its certificates")
         parser.add_argument("--connectors", type=int, default=Options.connectors)
         parser.add_argument("--id-tag", default=Options.id_tag, help="made known to the central system first")
         parser.add_argument("--pause", type=float, default=Options.pause, help="seconds between sessions")
@@ -29,7 +33,7 @@ class Command(BaseCommand):
 
     def handle(self, *, charger_ids, count, once, **given):
         IdTag.objects.get_or_create(id_tag=given["id_tag"], defaults={"description": "Of the simulated chargers"})
-        names = ("url", "key", "connectors", "id_tag", "silent", "pause", "sample_interval")
+        names = ("url", "key", "ca", "certificate", "connectors", "id_tag", "silent", "pause", "sample_interval")
         options = Options(**{name: given[name] for name in names} | (QUICK if once else {}))
         every = [f"{name}-{n}" if n > 1 else name for name in charger_ids for n in range(1, count + 1)]
         # Each frame is logged from verbosity 2 on; otherwise a line a change would drown the rest.

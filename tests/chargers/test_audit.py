@@ -1,0 +1,144 @@
+"""The audit log: who, when, from where, what before and after; and never a secret."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.urls import reverse
+
+from chargers import admission, keys
+from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
+from commands.asking import ask, queue
+from tests.builders import a_charger, a_tag, a_transaction
+from tests.chargers.test_admission import KEY, NEXT, knock
+
+BASE = "/api/ocpp"
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def entries(**columns):
+    """(who, action, name, before, after) of the entries, the oldest first."""
+    found = AuditEntry.objects.filter(**columns).order_by("id")
+    return list(found.values_list("who", "action", "name", "before", "after"))
+
+
+def test_a_charger_leaves_an_entry_for_all_that_becomes_of_it(api):
+    api.post(f"{BASE}/chargers/", {"charger_id": "505"}, content_type="application/json")
+    api.patch(f"{BASE}/chargers/505/", {"boot_policy": "Pending"}, content_type="application/json")
+    api.patch(f"{BASE}/chargers/505/", {"boot_policy": "Pending"}, content_type="application/json")
+    api.delete(f"{BASE}/chargers/505/")
+    made, changed, deleted = entries(kind="charger")
+    assert made[:3] == ("alice", "created", "505") and made[4]["boot_policy"] == "Accepted"
+    assert changed == ("alice", "changed", "505", {"boot_policy": "Accepted"}, {"boot_policy": "Pending"})
+    assert deleted[:3] == ("alice", "deleted", "505") and deleted[3]["boot_policy"] == "Pending"
+    assert set(AuditEntry.objects.filter(kind="charger").values_list("address", flat=True)) == {"127.0.0.1"}
+
+
+def test_of_a_key_no_more_is_told_than_that_there_is_one(api):
+    a_charger("505")
+    for key in ("sixteen-chars-ok", "another-sixteen-c", None):
+        api.patch(f"{BASE}/chargers/505/", {"authorization_key": key}, content_type="application/json")
+    changes = [(before, after) for *_, before, after in entries(kind="charger", action="changed")]
+    states = ["not set", "set", "set anew", "set", "not set"]
+    told = [{"authorization_key_hash": state} for state in states]
+    assert changes == [(told[0], told[1]), (told[1], told[2]), (told[3], told[4])]
+
+
+def test_a_key_that_the_charger_took_leaves_an_entry_of_nobody():
+    charger = a_charger(authorization_key_hash=keys.hashed(KEY), next_authorization_key_hashes=[keys.hashed(NEXT)])
+    with transaction.atomic():
+        admission.admit([knock(charger, NEXT)])
+    assert entries(kind="charger", action="changed")[0][0] == "central system"
+
+
+def test_a_command_leaves_an_entry_without_its_secret(api):
+    charger = a_charger("505")
+    payload = {"key": "AuthorizationKey", "value": KEY}
+    body = {"charger_id": "505", "action": "ChangeConfiguration", "payload": payload}
+    task = api.post(f"{BASE}/commands/", body, content_type="application/json").json()
+    queue(charger, "GetConfiguration", {})
+    ours, own = entries(kind="command")
+    assert ours[:3] == ("alice", "asked", task["task_id"])
+    assert ours[4] == {"action": "ChangeConfiguration", "payload": {"key": "AuthorizationKey", "value": "(hidden)"}}
+    assert own[0] == "central system"
+    assert KEY not in api.get(f"{BASE}/audit/").content.decode()
+
+
+def test_a_command_that_was_refused_leaves_none():
+    with pytest.raises(Exception, match="requestedMessage"):
+        ask(a_charger(), "TriggerMessage", {})
+    assert entries(kind="command") == []
+
+
+def test_tags_profiles_tokens_groups_and_users_leave_entries(api):
+    api.post(f"{BASE}/id-tags/", {"id_tag": "ABC"}, content_type="application/json")
+    api.post(f"{BASE}/tokens/", {"name": "cron"}, content_type="application/json")
+    group = ChargerGroup.objects.create(name="North")
+    group.chargers.add(a_charger("505"))
+    bob = User.objects.create_user("bob", password="a long password")
+    bob.groups.set(Group.objects.filter(name="Viewers"))
+    bob.groups.clear()
+    assert entries(kind="id tag")[0][:3] == ("alice", "created", "ABC")
+    assert entries(kind="api token")[0][1:3] == ("created", "alice cron")
+    assert entries(kind="charger group")[-1][4] == {"chargers": ["505"]}
+    made, added, cleared = entries(kind="user", name="bob")
+    assert made[4]["password"] == "set" and added[4] == cleared[3] == {"groups": ["Viewers"]}
+
+
+def test_a_transaction_closed_by_hand_leaves_an_entry(api):
+    a_tag()
+    stuck = a_transaction()
+    api.post(f"{BASE}/transactions/{stuck.charger}/{stuck.pk}/close/", content_type="application/json")
+    assert entries(kind="transaction")[0][:3] == ("alice", "closed", str(stuck.pk))
+
+
+def log_in(client, password="a long password", **headers):
+    body = {"username": "bob", "password": password}
+    return client.post(reverse("admin:login"), body, headers=headers)
+
+
+def test_logins_leave_entries(client):
+    User.objects.create_user("bob", password="a long password", is_staff=True)
+    log_in(client, "wrong")
+    log_in(client)
+    client.post(reverse("admin:logout"))
+    told = [entry[:3] for entry in entries(kind="user", action__startswith="log")]
+    assert told == [("", "login failed", "bob"), ("bob", "login", "bob"), ("bob", "logout", "bob")]
+
+
+def test_an_address_whose_logins_fail_too_often_must_wait(client, settings):
+    User.objects.create_user("bob", password="a long password", is_staff=True)
+    codes = [log_in(client, "wrong").status_code for _ in range(settings.AXES_FAILURE_LIMIT + 3)]
+    assert codes[0] == 200 and codes[-1] == 429
+    assert log_in(client).status_code == 429
+    failed = entries(kind="user", action="login failed")
+    assert len(failed) <= settings.AXES_FAILURE_LIMIT
+
+
+def test_nobody_changes_an_entry(api):
+    a_tag("X")
+    entry = AuditEntry.objects.first()
+    page = reverse("admin:chargers_auditentry_change", args=[entry.pk])
+    assert api.get(page).status_code == 200 and api.post(page, {"who": "eve"}).status_code == 403
+    assert api.post(reverse("admin:chargers_auditentry_delete", args=[entry.pk])).status_code == 403
+    for method in ("post", "delete", "put"):
+        assert getattr(api, method)(f"{BASE}/audit/", {}, content_type="application/json").status_code in (403, 405)
+
+
+def test_the_log_is_narrowed_by_who_what_and_when(api):
+    a_tag("X")
+    at = AuditEntry.objects.get(kind="id tag").at.isoformat().replace("+00:00", "Z")
+    for query, count in (
+        ("kind=id tag", 1),
+        ("kind=charger", 0),
+        (f"kind=id tag&since={at}", 1),
+        (f"until={at}&kind=id tag", 0),
+    ):
+        assert api.get(f"{BASE}/audit/?{query}").json()["count"] == count, query
+
+
+def test_an_entry_outlives_its_charger(api):
+    charger = a_charger("505")
+    queue(charger, "GetConfiguration", {})
+    charger.commands.all().delete()
+    Charger.objects.all().delete()
+    assert entries(kind="command") and ApiToken.objects.count() == 0

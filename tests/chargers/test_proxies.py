@@ -1,0 +1,59 @@
+"""Client certificates that a proxy verified: believed from named addresses, in the spellings of the usual proxies."""
+
+from base64 import b64encode
+from ipaddress import ip_network
+from urllib.parse import quote
+
+import pytest
+from cryptography import x509
+
+from chargers import admission, proxies
+from commands import authority
+from tests.builders import a_charger
+
+TOLD = {"CN": "505", "O": "Test CPO"}
+
+
+@pytest.fixture(scope="module")
+def pem():
+    return "-----BEGIN CERTIFICATE-----" + authority.charger_chain("505").split("-----BEGIN CERTIFICATE-----")[1]
+
+
+def encoded(pem):
+    der = x509.load_pem_x509_certificate(pem.encode()).public_bytes(authority.serialization.Encoding.DER)
+    return b64encode(der).decode()
+
+
+def spellings(pem):
+    yield f":{encoded(pem)}:"
+    yield encoded(pem)
+    yield quote(pem)
+    yield pem.replace("\n", " ")
+
+
+def test_the_spellings_of_the_usual_proxies_are_understood(pem):
+    for header in spellings(pem):
+        told = proxies.subject(header.encode())
+        assert {name: told[name] for name in TOLD} == TOLD and int(told["serial"], 16)
+
+
+@pytest.mark.parametrize("header", [b"", b"::", b"x", b"\xff", b":AAAA:", b"-----BEGIN CERTIFICATE-----x"])
+def test_what_is_no_certificate_is_none(header):
+    assert proxies.subject(header) is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("from_proxy", "times", "let_in"), [(True, 1, True), (False, 1, False), (True, 2, False)])
+def test_only_a_named_proxy_may_tell_a_certificate(settings, pem, from_proxy, times, let_in):
+    settings.TLS_CLIENT_CERTIFICATE_HEADER = "client-cert"
+    charger = a_charger("505", security_profile=3)
+    headers = [(b"client-cert", f":{encoded(pem)}:".encode())] * times
+    scope = {"headers": headers, "scheme": "wss", "client": ("192.0.2.1", 1), "from_proxy": from_proxy}
+    (outcome,) = admission.admit([admission.knock("505", scope)])
+    assert (outcome == charger) == let_in
+
+
+def test_a_proxy_is_named_by_address_or_network(settings):
+    settings.TRUSTED_PROXIES = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8")]
+    peers = ["127.0.0.1", "10.9.9.9", "192.0.2.1", "", "unix"]
+    assert [proxies.believed(peer) for peer in peers] == [True, True, False, False, False]

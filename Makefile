@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 SHELL := /bin/bash
 
-.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick lint clean
+.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick lint audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench      this system and its peers on the same load, written to docs/performance.md (half an hour)"
 	@echo "make bench-quick  the essentials in two minutes, only printed"
 	@echo "make lint       ruff and the import contract"
+	@echo "make audit      known vulnerabilities of what is installed, where their database can be reached"
 	@echo "make clean      remove .venv (the data in .run stays)"
 
 install: .venv/installed

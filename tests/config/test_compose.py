@@ -54,7 +54,7 @@ def test_what_may_run_more_than_once_has_no_name_and_no_port_of_its_own():
         assert not {"container_name", "ports", "hostname"} & composed()["services"][name].keys()
 
 
-@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("tls", [[], ["PROXY_TLS"], ["PROXY_TLS", "PROXY_CLIENT_CA"]])
 def test_the_proxy_accepts_its_configuration(tmp_path, tls):
     if not shutil.which("haproxy"):
         pytest.skip("haproxy is not installed here")
@@ -63,7 +63,7 @@ def test_the_proxy_accepts_its_configuration(tmp_path, tls):
         pem = tmp_path / "ocpp.pem"
         made = subprocess.run([*SELF_SIGNED, "-keyout", "-", "-out", "-"], capture_output=True, check=True)
         pem.write_bytes(made.stdout)
-        environment["PROXY_TLS"] = str(pem)
+        environment |= dict.fromkeys(tls, str(pem))
     done = subprocess.run(
         ["haproxy", "-c", "-f", str(PROJECT / "config" / "haproxy.cfg")],
         env=environment,
@@ -79,3 +79,11 @@ def test_compose_accepts_the_file_and_wants_its_secrets():
     assert config(**SECRETS).returncode == 0
     refused = config(**{name: "" for name in SECRETS})
     assert refused.returncode != 0 and "SECRET_KEY" in refused.stderr
+
+
+def test_the_programs_run_as_nobody_and_can_not_become_more():
+    assert "USER ocpp" in (PROJECT / "Dockerfile").read_text()
+    for name in ("migrate", "web", "worker", "beat", "flower"):
+        service = composed()["services"][name]
+        assert service["cap_drop"] == ["ALL"] and service["read_only"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name

@@ -58,5 +58,8 @@ bench-quick: install
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
+audit: install
+	@.ci/audit
+
 clean:
 	rm -rf .venv

@@ -1,0 +1,84 @@
+"""A dump of the database, restored elsewhere, is the same books; as docs/operations.md has it."""
+
+import os
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from config.stack.servers import Postgres
+from config.stack.stack import PROJECT
+from tests.live import an_id, exchange
+from tests.servers import RUN_DIR
+
+NOON = "2025-02-26T12:00:00Z"
+SESSION = [
+    ("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"}),
+    ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}),
+    ("StartTransaction", {"connectorId": 1, "idTag": "ABC", "meterStart": 1, "timestamp": NOON}),
+]
+TABLES = """
+SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+"""
+SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1"
+DIGEST = "SELECT count(*), md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) FROM {} t"
+GO_ON = """
+from tests.builders import a_transaction
+from transactions.models import Transaction
+before = Transaction.objects.order_by("-pk").first().pk
+assert a_transaction().pk > before
+"""
+
+
+def run(program, *arguments):
+    tool = Postgres(RUN_DIR).binaries / program
+    return subprocess.run([str(tool), *arguments], check=True, capture_output=True)
+
+
+def books(url):
+    """{table: (rows, digest of all of them)}, and the sequences."""
+    with psycopg.connect(url) as connection:
+        tables = sorted(table for (table,) in connection.execute(TABLES))
+        told = {table: connection.execute(DIGEST.format(table)).fetchone() for table in tables}
+        return told, connection.execute(SEQUENCES).fetchall()
+
+
+@pytest.fixture
+def dump(live):
+    """The file of a dump of the running product, which goes on being written meanwhile."""
+    with live.socket(an_id()) as socket:
+        for number, (action, payload) in enumerate(SESSION):
+            assert exchange(socket, str(number), action, payload)[0] == 3
+    return dumped(live.database_url, "backup.dump")
+
+
+def dumped(url, name):
+    run("pg_dump", "--format=custom", f"--file={RUN_DIR / name}", url)
+    return RUN_DIR / name
+
+
+def restored(live, dump, name):
+    """The URL of a new database with what is in `dump`."""
+    with psycopg.connect(live.database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name}")
+    url = urlsplit(live.database_url)._replace(path=f"/{name}").geturl()
+    run("pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={url}", str(dump))
+    return url
+
+
+def test_a_restored_dump_is_the_same_books(live, dump):
+    first = restored(live, dump, "ocpp_restored")
+    again = restored(live, dumped(first, "again.dump"), "ocpp_restored_again")
+    assert books(again) == books(first)
+    assert books(first)[0]["transactions_transaction"][0] >= 1
+
+
+def test_the_product_goes_on_with_a_restored_dump(live, dump):
+    env = os.environ | {"DATABASE_URL": restored(live, dump, "ocpp_restored")}
+    for arguments in (["migrate", "--check"], ["shell", "-c", GO_ON]):
+        manage = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(manage, cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

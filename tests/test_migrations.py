@@ -1,0 +1,79 @@
+"""Migrations: cut off anywhere they can be run again, and processes of the version before go on beside them."""
+
+import os
+import signal
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.db import models
+from django.db.migrations import operations
+from django.db.migrations.loader import MigrationLoader
+
+from config.stack.stack import PROJECT
+
+OURS = ("chargers", "transactions", "commands")
+# What processes of the version before would trip over: it goes a version after nobody uses it any more.
+TAKES_AWAY = (operations.RemoveField, operations.RenameField, operations.DeleteModel, operations.RenameModel)
+
+
+@pytest.fixture
+def database():
+    """The URL of an empty database."""
+    given = os.environ["DATABASE_URL"]
+    with psycopg.connect(given, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS ocpp_migrations WITH (FORCE)")
+        connection.execute("CREATE DATABASE ocpp_migrations")
+    return urlsplit(given)._replace(path="/ocpp_migrations").geturl()
+
+
+def migrate(database, *arguments, stop_at=None):
+    """(exit code, what it said) of `migrate`; killed when it begins its migration number `stop_at`."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "manage.py", "migrate", "--noinput", *arguments],
+        cwd=PROJECT,
+        env=os.environ | {"DATABASE_URL": database},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if sum("Applying" in line for line in said) == stop_at:
+            process.send_signal(signal.SIGKILL)
+    return process.wait(), "".join(said)
+
+
+def test_a_migration_that_was_killed_is_run_again(database):
+    for begun in (2, 5, 9):  # of what was left each time
+        assert migrate(database, stop_at=begun)[0] == -signal.SIGKILL
+    code, said = migrate(database)
+    assert code == 0, said
+    assert migrate(database, "--check")[0] == 0
+
+
+def each_operation():
+    """(app, migration, operation) of every migration of ours after the first of its app."""
+    for (app, name), migration in sorted(MigrationLoader(None).disk_migrations.items()):
+        if app in OURS and not name.startswith("0001"):
+            yield from ((app, name, operation) for operation in migration.operations)
+
+
+def test_what_processes_of_the_version_before_use_stays():
+    taken = [(app, name, op) for app, name, op in each_operation() if isinstance(op, TAKES_AWAY)]
+    assert taken == []
+
+
+def test_rows_of_processes_of_the_version_before_are_taken():
+    added = [(name, op) for _, name, op in each_operation() if isinstance(op, operations.AddField)]
+    made = {(name, op.name_lower) for _, name, op in each_operation() if isinstance(op, operations.CreateModel)}
+    old = [(name, op) for name, op in added if (name, op.model_name_lower) not in made]
+    strict = [(name, op.model_name, op.name) for name, op in old if not _may_be_left_out(op.field)]
+    assert old and strict == []
+
+
+def _may_be_left_out(field):
+    return field.null or field.many_to_many or field.db_default is not models.NOT_PROVIDED

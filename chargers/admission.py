@@ -190,8 +190,10 @@ def _may_be_open(knock, charger):
 
 # What a connection must show to be one of a security profile (security whitepaper §2.1); one profile at a time.
 MEETS = {
-    None: lambda knock, charger: (_has_key if charger.authorization_key_hash else _may_be_open)(knock, charger),
-    0: lambda knock, charger: _may_be_open(knock, charger),
+    None: lambda knock, charger: (
+        _has_key(knock, charger) or (not charger.authorization_key_hash and _may_be_open(knock, charger))
+    ),
+    0: _may_be_open,
     1: lambda knock, charger: not knock.secured and _has_key(knock, charger),
     2: lambda knock, charger: knock.secured and _has_key(knock, charger),
     3: _has_certificate,

@@ -14,6 +14,10 @@ from chargers import recordset
 from chargers.models import Charger
 
 OURSELVES = "central system"  # did what nobody asked for
+ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached"]
+ACTIONS += ["login", "login failed", "logout"]
+KINDS = ["command", "charger", "charger group", "id tag", "transaction", "charging profile", "firmware"]
+KINDS += ["user", "group", "api token"]
 INSERT = """
 INSERT INTO chargers_auditentry (at, who, address, action, kind, name, charger_id, before, after)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)

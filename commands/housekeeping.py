@@ -9,6 +9,7 @@ from django.conf import settings
 from django_celery_results.models import TaskResult
 
 from chargers import partitions
+from chargers.models import AuditEntry
 from commands.models import FINISHED, Command, Upload
 from transactions.models import MeterValue
 
@@ -54,6 +55,11 @@ STEPS = (  # what, the setting with its limit in days, and how
     ("partitions made", None, lambda now: partitions.make_months(TABLE, now)),
     ("partitions dropped", "OCPP_METER_VALUES_RETENTION", lambda before: partitions.drop_before(TABLE, before)),
     ("commands deleted", "OCPP_COMMANDS_RETENTION", _delete_commands),
+    (
+        "audit entries deleted",
+        "OCPP_AUDIT_RETENTION",
+        lambda before: _delete(AuditEntry.objects.filter(at__lt=before)),
+    ),
     (
         "task results deleted",
         "OCPP_RESULTS_RETENTION",

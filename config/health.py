@@ -47,7 +47,7 @@ def _reach_redis():
 
 
 def _reach_broker():
-    if settings.BROKER_URL != settings.REDIS_URL:  # else it is the same server
+    if settings.BROKER != settings.REDIS_URL:  # else it is the same server
         with current_app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=3)
 

@@ -98,6 +98,7 @@ OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=
 # --- how long what is kept is kept: in days, 0 for ever ---------------------------------------
 OCPP_METER_VALUES_RETENTION = _read(env.int, "OCPP_METER_VALUES_RETENTION", 0, validate=validate.Range(0, 36_500))
 OCPP_COMMANDS_RETENTION = _read(env.int, "OCPP_COMMANDS_RETENTION", 0, validate=validate.Range(0, 36_500))
+OCPP_AUDIT_RETENTION = _read(env.int, "OCPP_AUDIT_RETENTION", 0, validate=validate.Range(0, 36_500))
 OCPP_RESULTS_RETENTION = _read(env.int, "OCPP_RESULTS_RETENTION", 30, validate=validate.Range(0, 36_500))
 
 # --- files -----------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ DATABASES["default"]["OPTIONS"]["pool"] = {
     "reconnect_timeout": 2,
 }
 
-BROKER_URL = _read(env.str, "BROKER_URL", "") or REDIS_URL
+BROKER = _read(env.str, "BROKER_URL", "") or REDIS_URL  # Celery, asked for its settings, parses each …BROKER_URL
 
 
 def _sentinels(name, url, also=""):
@@ -255,7 +256,7 @@ def _broker(url):
     return url, _REDIS_BROKER
 
 
-CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = _broker(BROKER_URL)
+CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = _broker(BROKER)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_RESULT_BACKEND = "django-db"

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from django.db import transaction as database
 
-from chargers import recordset
+from chargers import audit, recordset
 from chargers.times import clock_is_off, said
 from transactions import readings
 from transactions.models import OrphanStop, Transaction
@@ -92,4 +92,7 @@ def attach(orphan, transaction_id):
     store([call])
     orphan.transaction = found
     orphan.save(update_fields=["transaction"])
+    audit.record(
+        "attached", "transaction", found.pk, found.charger_id, after={"meter_stop": call.payload["meterStop"]}
+    )
     return True

@@ -2,13 +2,19 @@
 
 from datetime import UTC, datetime
 
+from axes.models import AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.db.models import Count
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 
+from chargers import audit
 from chargers.admin.chargers import ReadOnly, Scoped
 from chargers.admin.once import shown_once
-from chargers.browsing import Large
+from chargers.browsing import Large, choices
 from chargers.models import ApiToken, AuditEntry, ChargerGroup
+
+admin.site.unregister([AccessLog, AccessFailureLog])  # the audit log has them
 
 
 @admin.register(ChargerGroup)
@@ -68,9 +74,16 @@ class ApiTokenAdmin(admin.ModelAdmin):
 class AuditEntryAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     """Who did what; nobody can change it here."""
 
-    list_display = ["at", "who", "address", "action", "kind", "name", "charger", "before", "after"]
-    list_filter = ["action", "kind"]
+    list_display = ["at", "who", "address", "action", "kind", "name", "what"]
+    list_filter = [choices("action", audit.ACTIONS), choices("kind", audit.KINDS)]
     sortable_by = ["at"]
     searched = {"who": "text", "charger": "charger"}
     list_select_related = ["charger"]
     date_hierarchy = "at"
+
+    @admin.display(description="what")
+    def what(self, entry):
+        """Each thing that has changed on a line of its own."""
+        before, after = entry.before or {}, entry.after or {}
+        lines = ((name, before.get(name, ""), after.get(name, "")) for name in {**before, **after})
+        return format_html_join(mark_safe("<br>"), "{}: {} → {}", lines)

@@ -30,6 +30,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterField(
+            model_name='charger',
+            name='security_profile',
+            field=models.PositiveSmallIntegerField(blank=True, choices=[(0, '0: no authentication'), (1, '1: Basic auth'), (2, '2: Basic auth over TLS'), (3, '3: TLS with a client certificate')], help_text='Left open, its key is asked for; without one it is let in from OCPP_OPEN_NETWORKS only.', null=True),
+        ),
         migrations.CreateModel(
             name='ChargerGroup',
             fields=[

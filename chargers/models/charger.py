@@ -38,7 +38,10 @@ class Charger(models.Model):
         help_text="Of keys sent to the charger, the latest last, each of which it may use at any moment.",
     )
     security_profile = models.PositiveSmallIntegerField(
-        choices=SECURITY_PROFILES, null=True, blank=True, help_text="Left open, its key is asked for if it has one."
+        choices=SECURITY_PROFILES,
+        null=True,
+        blank=True,
+        help_text="Left open, its key is asked for; without one it is let in from OCPP_OPEN_NETWORKS only.",
     )
     next_security_profile = models.PositiveSmallIntegerField(
         null=True, editable=False, help_text="Accepted by the charger, which has not connected with it yet."

@@ -14,9 +14,18 @@ from chargers import recordset
 from chargers.models import Charger
 
 OURSELVES = "central system"  # did what nobody asked for
-ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached"]
+ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked"]
 ACTIONS += ["login", "login failed", "logout"]
-KINDS = ["command", "charger", "charger group", "id tag", "transaction", "charging profile", "firmware"]
+KINDS = [
+    "command",
+    "charger",
+    "charger group",
+    "id tag",
+    "transaction",
+    "charging profile",
+    "firmware",
+    "certificate",
+]
 KINDS += ["user", "group", "api token"]
 INSERT = """
 INSERT INTO chargers_auditentry (at, who, address, action, kind, name, charger_id, before, after)

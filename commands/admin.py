@@ -185,6 +185,12 @@ class LocalListAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     date_hierarchy = "accepted_at"
 
 
+@admin.action(description="Revoke", permissions=["revoke"])
+def revoke(modeladmin, request, certificates):
+    revoked = [certificate.revoke() for certificate in certificates.select_related("charger")]
+    messages.success(request, f"{sum(revoked)} revoked; {len(revoked) - sum(revoked)} were not signed, or revoked.")
+
+
 @admin.register(CertificateRequest)
 class CertificateRequestAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["received_at", "charger", "common_name", "state", "serial_number", "not_after", "error"]
@@ -192,6 +198,10 @@ class CertificateRequestAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     search_fields = ["charger__charger_id", "common_name", "serial_number"]
     list_select_related = ["charger"]
     date_hierarchy = "received_at"
+    actions = [revoke]
+
+    def has_revoke_permission(self, request):
+        return request.user.has_perm("commands.change_certificaterequest")
 
 
 @admin.register(Firmware)

@@ -235,7 +235,12 @@ def _refuse_second(charger):
 
 @hook("certificate_owner")
 def certificate_owner(serial):
-    """Primary key of the charger for which the certificate with this serial number (hex) was signed here, or None."""
+    """Primary key of the charger for which the certificate with this serial number (hex) was signed here, or None.
+
+    0, nobody's, for one that was revoked.
+    """
     number = serial.lower().lstrip("0")
-    signed = CertificateRequest.objects.exclude(serial_number="").filter(serial_number=number)
-    return signed.values_list("charger", flat=True).first()
+    signed = CertificateRequest.objects.exclude(serial_number="").filter(serial_number=number).first()
+    if signed is None:
+        return None
+    return 0 if signed.state == CertificateRequest.REVOKED else signed.charger_id

@@ -6,6 +6,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import models, transaction
 
+from chargers import audit, gateway
 from chargers.audit import OURSELVES
 from chargers.models import Charger
 from chargers.numbers import draw
@@ -193,7 +194,8 @@ class CertificateRequest(models.Model):
     """A charger's SignCertificate and what came of it (security whitepaper A02, A03)."""
 
     RECEIVED, SIGNED, ACCEPTED, REJECTED, FAILED = "Received", "Signed", "Accepted", "Rejected", "Failed"
-    STATES = (RECEIVED, SIGNED, ACCEPTED, REJECTED, FAILED)
+    REVOKED = "Revoked"
+    STATES = (RECEIVED, SIGNED, ACCEPTED, REJECTED, FAILED, REVOKED)
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="certificate_requests")
     common_name = models.CharField(max_length=255)
@@ -212,6 +214,17 @@ class CertificateRequest(models.Model):
 
     def __str__(self):
         return f"{self.common_name} ({self.state})"
+
+    @transaction.atomic
+    def revoke(self):
+        """It opens nothing from now on; False for one that was never signed, or is revoked already."""
+        signed = CertificateRequest.objects.filter(pk=self.pk).exclude(serial_number="").exclude(state=self.REVOKED)
+        if not signed.update(state=self.REVOKED):
+            return False
+        self.state = self.REVOKED
+        audit.record("revoked", "certificate", f"{self.common_name} {self.serial_number}", self.charger_id)
+        transaction.on_commit(lambda: gateway.make_it_come_again(self.charger.charger_id))
+        return True
 
 
 class HasFile:

@@ -10,7 +10,7 @@ COMMAND = [
 ]
 OWN = [("chargers", "charger"), ("transactions", "idtag"), ("commands", "chargingprofile"), ("commands", "firmware")]
 MANAGE = [f"{app}.{verb}_{model}" for app, model in OWN for verb in ("add", "change", "delete")]
-MANAGE += ["transactions.delete_unknownidtag"]
+MANAGE += ["transactions.delete_unknownidtag", "commands.change_certificaterequest"]
 EVERY = "Every charger"
 MANAGERS = "Managers"
 # Name: permissions; `app.view` stands for every `view_…` there is in an app.

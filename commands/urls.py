@@ -20,5 +20,6 @@ urlpatterns = [
     path("uploads/", library.UploadList.as_view()),
     path("uploads/<int:pk>/file/", files.uploaded_file),
     path("certificates/", library.CertificateList.as_view()),
+    path("certificates/<int:pk>/revoke/", library.revoke_certificate),
     path("certificates/roots/", library.root_certificates),
 ]

@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 from django.apps import apps
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from chargers import browsing
+from chargers.models import ApiToken, ChargerGroup
 from commands.models import CertificateRequest, LocalList, Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
 from transactions.models import Reservation, Transaction, UnknownIdTag
@@ -16,13 +18,23 @@ from transactions.models import Reservation, Transaction, UnknownIdTag
 pytestmark = pytest.mark.django_db
 API = [
     *("chargers", "transactions", "commands", "id-tags", "unknown-id-tags", "orphan-stops", "reservations"),
-    *("uploads", "certificates", "security-events", "data-transfers", "charging-profiles", "firmware"),
+    *(
+        "uploads",
+        "certificates",
+        "security-events",
+        "data-transfers",
+        "charging-profiles",
+        "firmware",
+        "audit",
+        "tokens",
+    ),
 ]
 ADMIN = [
     *("chargers_charger", "chargers_connector", "chargers_securityevent", "chargers_datatransfer"),
     *("transactions_idtag", "transactions_unknownidtag", "transactions_transaction", "transactions_metervalue"),
     *("transactions_orphanstop", "transactions_reservation", "commands_command", "commands_locallist"),
     *("commands_certificaterequest", "commands_upload", "django_celery_results_taskresult"),
+    *("chargers_auditentry", "chargers_chargergroup", "chargers_apitoken"),
 ]
 READING = {"timestamp": NOON, "sampledValue": [{"value": "1500"}]}
 
@@ -42,6 +54,8 @@ def one_more_of_each(number):
     UnknownIdTag.objects.create(id_tag=f"U{number}", charger=charger, first_seen=now, last_seen=now, presented=1)
     Reservation.objects.create(charger=charger, connector_id=1, id_tag=tag, expiry_date=now)
     LocalList.objects.create(charger=charger, version=1, entries={})
+    ChargerGroup.objects.create(name=tag).chargers.add(charger)
+    ApiToken.make(User.objects.get(username="alice"), tag)
     CertificateRequest.objects.create(charger=charger, csr="x", received_at=now)
     Upload.objects.create(token=tag, command=command, charger=charger, expires_at=now)
     return transaction

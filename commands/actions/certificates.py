@@ -42,7 +42,7 @@ def deleted(command):
 
 def signed(command):
     """Accepted: the charger uses it from now on. Otherwise its old one stays (whitepaper A02.FR.07)."""
-    CertificateRequest.objects.filter(command=command).update(
+    CertificateRequest.objects.filter(command=command).exclude(state=CertificateRequest.REVOKED).update(
         state=CertificateRequest.ACCEPTED if command.status == "Accepted" else CertificateRequest.REJECTED
     )
 

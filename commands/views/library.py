@@ -4,6 +4,7 @@ import time
 
 from django.conf import settings
 from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
@@ -12,7 +13,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from chargers.access import CommandsPerUser, needs
+from chargers.access import CommandsPerUser, needs, within
 from chargers.errors import Conflict
 from chargers.times import now_on_the_wire, wire
 from chargers.views import known_charger
@@ -152,6 +153,18 @@ class CertificateList(Scoped, generics.ListAPIView):
     queryset = CertificateRequest.objects.select_related("charger", "command")
     serializer_class = CertificateSerializer
     filterset_class = CertificateFilter
+
+
+@extend_schema(request=None, responses=CertificateSerializer)
+@api_view(["POST"])
+@permission_classes([needs(POST="commands.change_certificaterequest")])
+def revoke_certificate(request, pk):
+    """It opens nothing from now on, and its charger must come again."""
+    reachable = within(request.user, CertificateRequest.objects.select_related("charger", "command"))
+    certificate = get_object_or_404(reachable, pk=pk)
+    if not certificate.revoke():
+        raise Conflict("This certificate was never signed, or it is revoked already.")
+    return Response(CertificateSerializer(certificate).data)
 
 
 @extend_schema(responses={(200, "application/x-pem-file"): OpenApiTypes.STR})

@@ -5,9 +5,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from django.urls import reverse
 
 from chargers import admission
-from chargers.models import Charger
+from chargers.models import AuditEntry, Charger
 from commands import authority
 from commands.actions import certificates
 from commands.models import CertificateRequest, Command
@@ -70,6 +71,26 @@ def test_a_certificate_opens_the_door_of_the_charger_it_was_signed_for_only():
     owner = a_charger("owner", serial_number="SN", security_profile=3)
     assert enters(thief, stolen) and not enters(owner, stolen)
     assert ask(owner, "SN") == "Accepted"
+
+
+@pytest.mark.parametrize("way", ["REST", "admin"])
+def test_a_revoked_certificate_opens_nothing(api, way):
+    charger = a_charger("505", security_profile=3)
+    ask(charger, "505"), sign_waiting()
+    signed = CertificateRequest.objects.get()
+    knock = admission.Knock(
+        "505", secured=True, subject={"CN": "505", "O": "Test CPO", "serial": signed.serial_number}
+    )
+    assert admission.admit([knock]) == [charger]
+    if way == "REST":
+        codes = [api.post(f"/api/ocpp/certificates/{signed.pk}/revoke/").status_code for _ in range(2)]
+        assert codes == [200, 409]
+    else:
+        asked = {"action": "revoke", "_selected_action": [signed.pk]}
+        api.post(reverse("admin:commands_certificaterequest_changelist"), asked)
+    certificates.signed(Command(pk=signed.command_id, response={"status": "Accepted"}))  # its late answer
+    (outcome,) = admission.admit([knock])
+    assert outcome.status == 401 and AuditEntry.objects.get(action="revoked").charger == charger
 
 
 def test_the_id_of_another_charger_is_nobodys_name():

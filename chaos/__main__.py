@@ -1,0 +1,215 @@
+"""`python -m chaos`: everything that may fail, several times each, under load; the figures in docs/reliability.md."""
+
+import argparse
+import asyncio
+import random
+import resource
+import sys
+import time
+
+import uvloop
+
+from bench.servers import clean
+from chaos import checks, report
+from chaos.commanding import Commanding
+from chaos.fleet import Fleet
+from chaos.line import Line
+from chaos.scenarios import SCENARIOS
+from chaos.stack import Restless
+from config.stack.stack import PROJECT
+
+FULL = {"rounds": 3, "chargers": 90, "crowd": 5200, "stopped": lambda seconds: seconds}
+QUICK = {"rounds": 1, "chargers": 45, "crowd": 500, "stopped": lambda seconds: min(seconds, 10)}
+IN_QUICK = ("a web process killed", "a Celery worker killed in mid-wait", "Redis killed, its data gone")
+IN_QUICK += ("PostgreSQL shut down at once", "everything killed at once", "connections reset", "second sockets")
+STEADY, SLOW, ABSENT = "steady", "slow", "chaos-absent"
+SETTLE = 90  # seconds within which everything must have come to its end
+SHOWN = 60  # seconds within which who is online must be shown right
+
+
+class Chaos:
+    """One run: the product, its load, and what was found."""
+
+    def __init__(self, stack, sizes):
+        self.stack, self.sizes = stack, sizes
+        self.began = time.monotonic()
+        self.results = {}  # scenario: [figures of a round]
+        self.notes = {}  # scenario: {what: [of each round]}
+        self.crowd = []
+
+    def say(self, line):
+        print(f"[{time.monotonic() - self.began:6.0f} s] {line}", flush=True)
+
+    # --- the load ----------------------------------------------------------------------------
+
+    async def begin(self):
+        """A third of the chargers on a line of their own; some are slow to answer, some never do, some are absent."""
+        self.fleet = Fleet(self.stack.chargers_url)
+        self.line = await Line(int(self.stack.env["PORT"])).open()
+        self.far_url = f"ws://127.0.0.1:{self.line.port}/ws/ocpp"
+        for number in range(self.sizes["chargers"]):
+            manner = "silent" if number % 9 == 8 else SLOW if number % 9 == 7 else STEADY
+            url = self.far_url if number % 3 == 2 and manner == STEADY else None
+            self.fleet.add(f"chaos-{number}", manner, url)
+        self.steady = [c for c in self.fleet.chargers.values() if c.manner == STEADY]
+        self.watching = asyncio.create_task(self.fleet.watch())
+        await self.until(lambda: self.fleet.all_heard_since(0), 60)
+        targets = [(c.charger_id, c.manner) for c in self.fleet.chargers.values()]
+        self.commanding = Commanding(self.stack.url, [*targets, (ABSENT, "absent")])
+        self.commanding.make_known(ABSENT)
+
+    async def crowd_connected(self):
+        """Many more chargers, which hardly say anything."""
+        if not self.crowd:
+            self.crowd = [self.fleet.add(f"crowd-{n}", "idle") for n in range(self.sizes["crowd"])]
+        await self.until(lambda: all(c.connection and c.books.boots for c in self.crowd), 120)
+
+    async def until(self, condition, seconds):
+        """Whether `condition` came true in time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
+    # --- one round ---------------------------------------------------------------------------
+
+    async def round(self, name, number):
+        self.name = name
+        self.results.setdefault(name, [])
+        self.figures = {"extra": []}
+        await asyncio.sleep(random.uniform(2, 4))  # somewhere in the load
+        began = time.monotonic()
+        await SCENARIOS[name](self)
+        over = time.monotonic()
+        served = await self._served(over)
+        self.say(f"{name}, {number}: {over - began:.1f} s; {_shown(served)} to full service")
+        self.figures |= {"full service": served} | await self._checked()
+        self.results[name].append(self.figures)
+        if self.crowd:
+            self.fleet.remove([c.charger_id for c in self.crowd])
+            self.crowd = []
+        wrong = {what: self.figures[what] for what in checks.FIGURES if self.figures[what]}
+        if wrong or self.figures["extra"]:
+            self.say(f"  WRONG: {wrong} {self.figures['extra']} {self.examples}")
+
+    async def _served(self, over):
+        """Seconds until each charger was heard again and a command is answered, None if that takes too long."""
+        deadline = over + SETTLE
+        while time.monotonic() < deadline:
+            charger = random.choice(self.steady)
+            answered = await asyncio.to_thread(self.commanding.is_answered, charger.charger_id)
+            if answered and self.fleet.all_heard_since(over):
+                return time.monotonic() - over
+            await asyncio.sleep(0.2)
+        return None
+
+    async def _checked(self):
+        """All is brought to its end, and compared."""
+        self.commanding.going.clear()
+        shown = await self._presence()
+        self.fleet.still = True
+        await self.until(lambda: not self.fleet.unanswered and self._all_finished(), SETTLE)
+        books = {charger_id: charger.books for charger_id, charger in self.fleet.chargers.items()}
+        lost, twice = await asyncio.to_thread(checks.lost_and_twice, books, self.stack.sql)
+        asked = dict(self.commanding.asked)
+        unfinished, untrue, self.outcomes = await asyncio.to_thread(checks.commands, asked, books, self.stack.sql)
+        resent = checks.sent_twice(books)
+        unanswered = self.fleet.unanswered
+        if unanswered:
+            self.must_be_none("messages without an answer", unanswered)
+        self.examples = [*lost[:3], *twice[:3], *resent[:3], *unfinished[:3], *untrue[:3]]
+        self.fleet.go_on()
+        self.commanding.going.set()
+        figures = {"lost": lost, "twice": twice, "sent twice": resent, "unfinished": unfinished, "untrue": untrue}
+        return {what: len(found) for what, found in figures.items()} | {"shown wrong": shown}
+
+    def _all_finished(self):
+        now = time.monotonic()
+        if now - getattr(self, "looked", 0) < 2:
+            return False
+        self.looked = now
+        rows = self.stack.sql("SELECT count(*) FROM commands_command WHERE state <> 'finished'")
+        return rows[0][0] == 0
+
+    async def _presence(self):
+        """How many are shown online that are not, or the reverse, after SHOWN seconds at the latest."""
+        deadline = time.monotonic() + SHOWN
+        while True:
+            active = await asyncio.to_thread(self.commanding.active)
+            wrong = self.fleet.present ^ active if active is not None else {"nobody tells"}
+            if not wrong or time.monotonic() > deadline:
+                return len(wrong)
+            await asyncio.sleep(1)
+
+    # --- what scenarios tell -----------------------------------------------------------------
+
+    def note(self, what, figure):
+        self.notes.setdefault(self.name, {}).setdefault(what, []).append(figure)
+
+    def must_be_none(self, what, count):
+        self.note(what, count)
+        if count:
+            self.figures["extra"].append(f"{count} {what}")
+
+    @property
+    def is_right(self):
+        rounds = [figures for each in self.results.values() for figures in each]
+        return all(
+            not figures["extra"]
+            and figures["full service"] is not None
+            and not any(figures[what] for what in checks.FIGURES)
+            for figures in rounds
+        )
+
+
+def _shown(seconds):
+    return "NOT BACK" if seconds is None else f"{seconds:.1f} s"
+
+
+async def run(stack, sizes, names):
+    chaos = Chaos(stack, sizes)
+    await chaos.begin()
+    chaos.say(f"{sizes['chargers']} chargers charge, commands are asked for, {len(names)} scenarios begin")
+    for name in names:
+        for number in range(1, sizes["rounds"] + 1):
+            await chaos.round(name, f"{number} of {sizes['rounds']}")
+    chaos.fleet.over = chaos.commanding.over = True
+    return chaos
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="some scenarios, once each, printed and not written")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="SCENARIO", help="; ".join(SCENARIOS))
+    parser.add_argument("--rounds", type=int, help="of each scenario")
+    given = parser.parse_args()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
+    sizes = (QUICK if given.quick else FULL) | ({"rounds": given.rounds} if given.rounds else {})
+    names = given.only or (IN_QUICK if given.quick else list(SCENARIOS))
+    run_dir = PROJECT / ".run" / "chaos"
+    stack = Restless(run_dir, print)
+    clean(run_dir)
+    try:
+        print("PostgreSQL, Redis, two web processes and two workers are started", flush=True)
+        stack.prepare()
+        with stack.web(2), stack.workers(2):
+            stack.look_after()
+            chaos = uvloop.run(run(stack, sizes, names))
+            stack.over = True
+            time.sleep(1)
+            text = report.text(chaos)
+        print(f"\n{text}\n")
+        if not given.quick and not given.only and not given.rounds:
+            report.write(text)
+            print(f"Written to {report.PAGE.relative_to(PROJECT)}.")
+    finally:
+        stack.over = True
+        stack.stop()
+    return 0 if chaos.is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

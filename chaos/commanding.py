@@ -1,0 +1,70 @@
+"""Somebody who asks for commands all the time, over REST, and remembers each that was taken."""
+
+import json
+import random
+import threading
+import time
+import urllib.error
+import urllib.request
+
+PAUSE = 0.25  # seconds between two
+# How long a charger has to answer, in seconds.
+TIMEOUTS = {"steady": 10, "slow": 10, "silent": 2, "absent": 2}
+
+
+class Commanding:
+    """`asked`: {task id: (charger id, manner)}; `refused` counts what was not taken, and so is owed nothing."""
+
+    def __init__(self, url, targets):
+        self.url, self.targets = url, targets  # [(charger id, manner)]
+        self.asked, self.refused = {}, 0
+        self.going, self.over = threading.Event(), False
+        self.going.set()
+        threading.Thread(target=self._go_on, daemon=True).start()
+
+    def make_known(self, charger_id):
+        self._request("POST", "chargers/", {"charger_id": charger_id})
+
+    def _go_on(self):
+        while not self.over:
+            self.going.wait()
+            self.ask(*random.choice(self.targets))
+            time.sleep(PAUSE)
+
+    def ask(self, charger_id, manner):
+        """The task id of a new command, None where it was not taken."""
+        body = {"charger_id": charger_id, "action": "ClearCache", "payload": {}, "timeout": TIMEOUTS[manner]}
+        try:
+            task_id = self._request("POST", "commands/", body)["task_id"]
+        except (OSError, ValueError):
+            self.refused += 1
+            return None
+        self.asked[task_id] = (charger_id, manner)
+        return task_id
+
+    def task(self, task_id, wait):
+        """The task, None while nobody tells."""
+        try:
+            return self._request("GET", f"tasks/{task_id}/?wait={wait}")
+        except (OSError, ValueError):
+            return None
+
+    def active(self):
+        """Ids of the chargers that are shown online, None while nobody tells."""
+        try:
+            return set(self._request("GET", "chargers/?page_size=1")["active_chargers"])
+        except (OSError, ValueError):
+            return None
+
+    def is_answered(self, charger_id):
+        """Whether a new command to `charger_id` is answered within five seconds."""
+        task_id = self.ask(charger_id, "steady")
+        task = task_id and self.task(task_id, 5)
+        return bool(task) and task["outcome"] == "answered"
+
+    def _request(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/api/ocpp/{path}", data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())

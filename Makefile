@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 SHELL := /bin/bash
 
-.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick lint audit clean
+.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick chaos chaos-quick lint audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,8 @@ help:
 	@echo "make conformance  the 77 certification cases, their table printed and written to docs/conformance.md"
 	@echo "make bench      this system and its peers on the same load, written to docs/performance.md (half an hour)"
 	@echo "make bench-quick  the essentials in two minutes, only printed"
+	@echo "make chaos      everything that may fail made to fail under load, written to docs/reliability.md (half an hour)"
+	@echo "make chaos-quick  the short ones, once, only printed"
 	@echo "make lint       ruff and the import contract"
 	@echo "make audit      known vulnerabilities of what is installed, where their database can be reached"
 	@echo "make clean      remove .venv (the data in .run stays)"
@@ -54,6 +56,12 @@ bench: install
 
 bench-quick: install
 	@$(BIN)/python -m bench --quick $(ARGS)
+
+chaos: install
+	@$(BIN)/python -m chaos $(ARGS)
+
+chaos-quick: install
+	@$(BIN)/python -m chaos --quick $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

@@ -7,6 +7,7 @@ again, with its id (J errata 3.1). A charger that waits ANSWER_TIMEOUT for an an
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 import struct
 import time
@@ -15,6 +16,8 @@ from datetime import UTC, datetime
 from itertools import count
 
 import picows
+
+logging.getLogger("picows").setLevel(logging.WARNING)  # a line for each connection
 
 ANSWER_TIMEOUT = 30  # seconds
 LONGEST_PAUSE = 5  # seconds between attempts to connect, doubled from a quarter

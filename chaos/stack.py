@@ -14,7 +14,7 @@ class Restless(Product):
     def __init__(self, run_dir, say):
         super().__init__(run_dir, say)
         self.env["FORWARDED_ALLOW_IPS"] = "127.0.0.1"
-        self.lock, self.over = threading.Lock(), False
+        self.looking, self.over = threading.Lock(), False
 
     def look_after(self):
         threading.Thread(target=self._restart, daemon=True).start()
@@ -22,14 +22,14 @@ class Restless(Product):
     def _restart(self):
         while not self.over:
             time.sleep(0.5)
-            with self.lock:
+            with self.looking:
                 for child in self.children:
                     child.failures = 0  # they are meant to
                 self.restart_dead()
 
     @contextlib.contextmanager
     def left_dead(self):
-        with self.lock:
+        with self.looking:
             yield
 
     def named(self, name):

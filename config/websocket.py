@@ -95,7 +95,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
                 return 0
             else:
                 end = at + header + length
-                self._on_text(apply_mask(data[at + header : end], data[at + header - 4 : at + header]), data[at:end])
+                self._on_text(apply_mask(data[at + header : end], data[at + header - 4 : at + header]))
                 return header + length
         part = data[at : at + self.through]
         self.through -= len(part)
@@ -108,18 +108,32 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     def _is_short(self, first, second, length):
         return first == WHOLE_TEXT and second & MASKED and length <= LONGEST and not self.frames
 
-    def _on_text(self, payload, frame):
+    def _on_text(self, payload):
         if self.close_sent:
             return
         try:
             text = payload.decode()
         except UnicodeDecodeError:
-            super().data_received(frame)  # which closes with 1007
+            self._refuse_text()
             return
         self.queue.put_nowait({"type": "websocket.receive", "text": text})
         if len(self.queue) > QUEUED and not self.read_paused:
             self.read_paused = True
             self.transport.pause_reading()
+
+    def send_receive_event_to_app(self):
+        """A text that is not UTF-8 is no fault of ours: uvicorn would write a stack trace for each."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self._refuse_text()
+                return
+        super().send_receive_event_to_app()
+
+    def _refuse_text(self):
+        self.conn.send_close(1007)
+        self.handle_parser_exception()
 
     # --- to the charger ----------------------------------------------------------------------
 

@@ -24,6 +24,18 @@ SHORT = 125  # the longest payload whose length stands in the second byte
 LONGEST = 16_384  # of a payload that goes the short way: what is kept of a frame that comes in pieces is small
 QUEUED = 32  # frames the application has not taken, past which the socket is not read
 LARGE = 4  # the same, after one that went the library's way and may have a megabyte
+TURN = 64  # frames of one socket that are taken before all others have their turn
+FRAGMENTS = 16_384  # of one message, past which it is too big however little they hold
+
+
+def _ending(method):
+    """`method` ends the connection: a peer that does not read what is still to be written is waited for no longer."""
+
+    def ending(self, *arguments):
+        method(self, *arguments)
+        self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    return ending
 
 
 class Frames(deque):
@@ -56,7 +68,6 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.queue = Frames(self.loop)
         self.begun = b""  # of a frame that has not come whole
         self.through = 0  # bytes still to come of a frame that goes the library's way
-        self.in_step = True  # the library and we agree on where the next frame begins
 
     def connection_made(self, transport):
         super().connection_made(transport)
@@ -69,19 +80,42 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     # --- from the charger --------------------------------------------------------------------
 
     def data_received(self, data):
-        if not self.handshake_complete or not self.in_step:
-            self.in_step = self.in_step and not self.handshake_initiated  # it did not wait for our 101
+        if not self.handshake_initiated:
             super().data_received(data)
             return
         if self.begun:
             data, self.begun = self.begun + data, b""
-        at = 0
-        while at < len(data) and not self.transport.is_closing():
+        if not self.handshake_complete:  # it did not wait for our 101
+            self.begun = data
+            self._pause_reading()
+            return
+        at, left = 0, TURN
+        while at < len(data) and left and not self.read_paused and not self.transport.is_closing():
             taken = self._take(data, at)
             if not taken:
-                self.begun = data[at:]
-                return
-            at += taken
+                break
+            at, left = at + taken, left - 1
+        self.begun = data[at:]
+        if not left and not self.read_paused:
+            self._pause_reading()
+            self.loop.call_soon(self._read_on)
+
+    def _pause_reading(self):
+        self.read_paused = True
+        self.transport.pause_reading()
+
+    def _read_on(self):
+        """What came already, and then the socket; unless its charger does not read what it is answered."""
+        if self.writable.is_set() and self.handshake_complete and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+            self.data_received(b"")
+
+    async def receive(self):
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.loop.call_soon(self._read_on)  # not at once: others have their turn
+        return message
 
     def _take(self, data, at):
         """Take a frame, or a part of one that goes the library's way; the number of bytes, 0 for too few."""
@@ -100,8 +134,8 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         part = data[at : at + self.through]
         self.through -= len(part)
         super().data_received(part)
-        if self.read_paused and len(self.queue) <= LARGE:  # the library would not read on before all are taken:
-            self.read_paused = False  # pongs wait behind them
+        if self.read_paused and len(self.queue) <= LARGE and self.writable.is_set():
+            self.read_paused = False  # the library would not read on before all are taken: pongs wait behind them
             self.transport.resume_reading()
         return len(part)
 
@@ -114,12 +148,11 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         try:
             text = payload.decode()
         except UnicodeDecodeError:
-            self._refuse_text()
+            self._refuse(1007)
             return
         self.queue.put_nowait({"type": "websocket.receive", "text": text})
         if len(self.queue) > QUEUED and not self.read_paused:
-            self.read_paused = True
-            self.transport.pause_reading()
+            self._pause_reading()
 
     def send_receive_event_to_app(self):
         """A text that is not UTF-8 is no fault of ours: uvicorn would write a stack trace for each."""
@@ -127,20 +160,42 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             try:
                 b"".join(self.frames).decode()
             except UnicodeDecodeError:
-                self._refuse_text()
+                self._refuse(1007)
                 return
         super().send_receive_event_to_app()
 
-    def _refuse_text(self):
-        self.conn.send_close(1007)
+    def handle_cont(self, event):
+        if len(self.frames) < FRAGMENTS:
+            super().handle_cont(event)
+        else:
+            self._refuse(1009)
+
+    def _refuse(self, code):
+        self.conn.send_close(code)
         self.handle_parser_exception()
 
+    keepalive_timeout = _ending(WebSocketsSansIOProtocol.keepalive_timeout)
+    handle_parser_exception = _ending(WebSocketsSansIOProtocol.handle_parser_exception)
+    handle_close = _ending(WebSocketsSansIOProtocol.handle_close)
+    on_task_complete = _ending(WebSocketsSansIOProtocol.on_task_complete)
+
     # --- to the charger ----------------------------------------------------------------------
+
+    def pause_writing(self):
+        """A charger that does not read its answers is not read either: each frame, a ping too, asks for one."""
+        super().pause_writing()
+        self._pause_reading()
+
+    def resume_writing(self):
+        super().resume_writing()
+        self.loop.call_soon(self._read_on)
 
     async def send(self, message):
         text = message.get("text")
         if text is None or not self.handshake_complete or self.close_sent or self.conn.state is not OPEN:
             await super().send(message)
+            if self.begun:
+                self.loop.call_soon(self._read_on)
             return
         if not self.writable.is_set():
             await self.writable.wait()

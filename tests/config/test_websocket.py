@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from urllib.parse import urlparse
 
 import psycopg
@@ -9,7 +10,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 HANDSHAKE = (
-    "GET /ws/ocpp/frames HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "GET /ws/ocpp/{charger_id} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
     "Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
 )
@@ -26,11 +27,15 @@ def frame(payload, opcode=Opcode.TEXT, fin=True, mask=True):
 class Wire:
     """A socket after the handshake."""
 
-    def __init__(self, url):
+    def __init__(self, url, charger_id="frames", wait=True):
         address = urlparse(url)
         self.socket = socket.create_connection((address.hostname, address.port), 10)
-        self.socket.sendall(HANDSHAKE.encode())
+        self.socket.sendall(HANDSHAKE.format(charger_id=charger_id).encode())
         self.received = b""
+        if wait:
+            self.let_in()
+
+    def let_in(self):
         while b"\r\n\r\n" not in self.received:
             self.received += self.socket.recv(4096)
         head, self.received = self.received.split(b"\r\n\r\n", 1)
@@ -70,6 +75,16 @@ def test_a_frame_may_come_byte_by_byte(wire):
     for byte in frame(heartbeat("1")):
         wire.socket.sendall(bytes([byte]))
     assert wire.answered() == "1"
+
+
+def test_a_charger_may_talk_before_it_is_let_in(live):
+    with psycopg.connect(live.database_url) as connection:
+        connection.execute("LOCK TABLE chargers_charger")
+        wire = Wire(live.ws_url, wait=False)
+        time.sleep(0.2)
+        wire.socket.sendall(frame(heartbeat("early")) + frame(heartbeat("earlier")))
+    wire.let_in()
+    assert [wire.answered(), wire.answered()] == ["early", "earlier"]
 
 
 def test_several_frames_may_come_at_once(wire):

@@ -16,6 +16,7 @@ CIPHERS = ":".join(
     ]
 )
 OPTIONS = {
+    "http": "config.requests:PatientHttp",
     "ws": "config.websocket:ChargerWebSocket",
     "lifespan": "off",
     # Ping and pong find dead sockets within 40 s; a frame larger than 1 MiB closes its socket with 1009.

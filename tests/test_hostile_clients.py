@@ -1,0 +1,119 @@
+"""What one client does, badly or in bad faith, costs the others nothing: their heartbeats are answered as before."""
+
+import json
+import resource
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle, islice
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.frames import Opcode
+
+from config.requests import HEAD
+from tests.config.test_websocket import HANDSHAKE, Wire, frame, heartbeat
+from tests.live import an_id, exchange
+
+OTHERS = 6  # so that each web process has some
+SECONDS = 3  # of a flood
+HALF_OPEN = 10_000
+PATIENCE = 1.0  # of the others, in seconds; an idle machine answers them within a hundredth of it
+
+
+@contextmanager
+def others_undisturbed(live):
+    """Chargers that beat all the while, none of whose beats waits for its answer longer than PATIENCE."""
+    over, taken = threading.Event(), []
+
+    def beat(charger):
+        while not over.wait(0.01):
+            began = time.monotonic()
+            exchange(charger, "beat", "Heartbeat", {}, timeout=30)
+            taken.append(time.monotonic() - began)
+
+    with ExitStack() as opened:
+        chargers = [opened.enter_context(live.socket(an_id())) for _ in range(OTHERS)]
+        threads = [threading.Thread(target=beat, args=[charger]) for charger in chargers]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+    assert len(taken) > OTHERS and max(taken) < PATIENCE, sorted(taken)[-20:]
+
+
+def flood(live, first, then):
+    """Send `first`, and `then` again and again, for some seconds, and read nothing; come again when thrown out."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        wire = Wire(live.ws_url, an_id()).socket
+        with wire, suppress(ConnectionError):
+            wire.settimeout(0.1)
+            _send(wire, first, then, deadline)
+
+
+def _send(wire, first, then, deadline):
+    """A part of a frame that TCP has not taken goes with the next call: frames stay whole."""
+    left = memoryview(first)
+    while time.monotonic() < deadline:
+        left = left or memoryview(then)
+        with suppress(TimeoutError):
+            left = left[wire.send(left) :]
+
+
+READING = json.dumps([2, "big", "DataTransfer", {"vendorId": "x", "data": "y" * 15_000}]).encode()
+FLOODS = {
+    "frames that are too large": (b"", frame(b"x" * 2**21)),
+    "heartbeats": (b"", frame(heartbeat("1")) * 5_000),
+    "long messages": (b"", frame(READING) * 20),
+    "nonsense": (b"", frame(b"x") * 20_000),
+    "pings": (b"", frame(b"", Opcode.PING) * 20_000),
+    "long pings": (b"", frame(b"p" * 125, Opcode.PING) * 5_000),
+    "fragments": (frame(b"[", fin=False), frame(b"", Opcode.CONT, fin=False) * 1_000),
+}
+
+
+@pytest.mark.parametrize("what", FLOODS)
+def test_chargers_that_flood_and_never_read_delay_no_other(live, what):
+    with others_undisturbed(live):
+        threads = [threading.Thread(target=flood, args=[live, *FLOODS[what]]) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_message_in_fragments_without_end_closes_the_socket(live):
+    wire = Wire(live.ws_url, an_id())
+    first, then = FLOODS["fragments"]
+    with wire.socket, suppress(ConnectionError):
+        wire.socket.sendall(first + then * 17)
+        assert wire.close_code() == 1009
+
+
+def test_connections_that_never_end_their_handshake_are_ended_and_delay_nobody(live):
+    address = urlsplit(live.url)
+    half = HANDSHAKE.format(charger_id="half").encode()
+    begun = islice(cycle([b"", half[:30], half[:-2], b"GET /api/ocpp/chargers/ HTTP/1.1\r\n"]), _affordable())
+    with others_undisturbed(live), ExitStack() as opened:
+        began, connections = time.monotonic(), []
+        for start in begun:
+            connection = opened.enter_context(socket.create_connection((address.hostname, address.port), 10))
+            connection.sendall(start)
+            connections.append(connection)
+        for connection in connections:
+            connection.settimeout(30)
+            assert connection.recv(1) == b""
+        assert time.monotonic() - began < 4 * HEAD
+
+
+def _affordable():
+    """As many as HALF_OPEN, or as file descriptors allow: here, and in a web process that may get all of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return min(HALF_OPEN, soft * 3 // 4)

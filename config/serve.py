@@ -7,6 +7,8 @@ import sys
 
 import uvicorn
 
+from config.limits import allow_many_files
+
 # Security whitepaper A00.FR.317: the four it demands, and what has forward secrecy for RSA. TLS 1.3 brings its own.
 CIPHERS = ":".join(
     [
@@ -75,6 +77,7 @@ def main():
     django.setup()
     from django.conf import settings
 
+    allow_many_files()
     tls = {"ssl_context_factory": tls_context} if settings.TLS_CERTIFICATES else {}
     uvicorn.run("config.serve:application", factory=True, **OPTIONS, **tls, **given)
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.frames import Opcode
 
+from config import limits
 from config.requests import HEAD
 from tests.config.test_websocket import HANDSHAKE, Wire, frame, heartbeat
 from tests.live import an_id, exchange
@@ -114,6 +115,14 @@ def test_connections_that_never_end_their_handshake_are_ended_and_delay_nobody(l
 
 def _affordable():
     """As many as HALF_OPEN, or as file descriptors allow: here, and in a web process that may get all of them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return min(HALF_OPEN, soft * 3 // 4)
+    return min(HALF_OPEN, hard * 3 // 4)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone tells of other processes")
+@pytest.mark.parametrize("name", ["web 1", "web tls", "worker 1"])
+def test_a_process_opens_as_many_files_as_it_may(live, name):
+    child = next(child for child in live.stack.children if child.name == name)
+    soft, hard = resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE)
+    assert soft == min(hard, limits.MOST)

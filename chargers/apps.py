@@ -9,7 +9,7 @@ class ChargersConfig(AppConfig):
     def ready(self):
         from django.contrib.auth.models import Group, User
 
-        from chargers import audit, handlers, openapi, vendors  # noqa: F401  (each registers what it has)
+        from chargers import audit, handlers, vendors  # noqa: F401  (registers its actions)
         from chargers.admin import OURS
         from chargers.models import ApiToken, Charger, ChargerGroup
 

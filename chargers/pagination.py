@@ -21,3 +21,13 @@ class Pages(PageNumberPagination):
     page_size = 100
     page_size_query_param = "page_size"
     max_page_size = 1000
+
+
+class ChargerPages(Pages):
+    """The view adds who is connected, on this page or not."""
+
+    def get_paginated_response_schema(self, schema):
+        described = super().get_paginated_response_schema(schema)
+        described["properties"]["active_chargers"] = {"type": "array", "items": {"type": "string"}}
+        described["required"] = [*described["required"], "active_chargers"]
+        return described

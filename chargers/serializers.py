@@ -180,7 +180,7 @@ class StatusSerializer(serializers.Serializer):
 
     charger_id = serializers.CharField()
     status = serializers.CharField()
-    last_seen = serializers.DateTimeField()
+    last_seen = serializers.DateTimeField(allow_null=True)
     connected = serializers.BooleanField()
     connectors = ConnectorSerializer(many=True)
 

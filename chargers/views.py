@@ -15,6 +15,7 @@ from chargers.access import needs
 from chargers.errors import Conflict, not_found
 from chargers.filters import AuditEntryFilter, DataTransferFilter, SecurityEventFilter
 from chargers.models import ApiToken, AuditEntry, Charger, DataTransfer, SecurityEvent, telling_status
+from chargers.pagination import ChargerPages
 from chargers.serializers import (
     TOLD_BY_CHARGER,
     ApiTokenSerializer,
@@ -47,6 +48,7 @@ class ChargerViewSet(Scoped, Editable):
 
     queryset = Charger.objects.prefetch_related("connectors")
     serializer_class = ChargerSerializer
+    pagination_class = ChargerPages
     filterset_fields = ["charger_id", "description", "boot_policy", "security_profile"]
     filterset_fields += ["read_configuration_after_boot", *TOLD_BY_CHARGER]
     lookup_field = "charger_id"

@@ -143,7 +143,7 @@ class LocalListSerializer(serializers.Serializer):
     charger_id = serializers.CharField(source="charger.charger_id")
     version = serializers.IntegerField(source="charger.local_list_version")
     entries = serializers.SerializerMethodField()
-    accepted_at = serializers.DateTimeField(source="held.accepted_at", default=None)
+    accepted_at = serializers.DateTimeField(source="held.accepted_at", allow_null=True, default=None)
 
     @extend_schema_field(serializers.ListField(child=serializers.DictField(), allow_null=True))
     def get_entries(self, shown):

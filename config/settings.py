@@ -356,9 +356,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["chargers.access.Permitted"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["chargers.parsers.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "chargers.negotiation.AnyAccepted",
     "DEFAULT_PAGINATION_CLASS": "chargers.pagination.Pages",
     "DEFAULT_FILTER_BACKENDS": ["chargers.filters.Backend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "chargers.openapi.Schema",
     "EXCEPTION_HANDLER": "chargers.errors.api_error",
 }
 SPECTACULAR_SETTINGS = {

@@ -12,7 +12,7 @@ class TransactionSerializer(serializers.ModelSerializer):
 
     transaction_id = serializers.IntegerField(source="pk")
     charger_id = serializers.CharField(source="charger.charger_id")
-    end_time = serializers.DateTimeField(source="stop_time")
+    end_time = serializers.DateTimeField(source="stop_time", allow_null=True)
     status = serializers.ChoiceField(["Ongoing", "Completed"])
     energy_wh = serializers.IntegerField(allow_null=True)
     stop_reason = serializers.SerializerMethodField()

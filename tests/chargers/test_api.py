@@ -167,3 +167,9 @@ def test_a_put_needs_no_id_in_its_body(api):
     charger = a_charger()
     answer = api.put(f"{BASE}/chargers/{charger}/", {"description": "d"}, "application/json")
     assert answer.status_code == 200 and answer.json()["charger_id"] == charger.charger_id
+
+
+@pytest.mark.parametrize("accepted", ["application/octet-stream", "text/html", "application/xml;q=0.1", "nonsense"])
+def test_whatever_a_client_accepts_it_is_answered(api, accepted):
+    answer = api.get(f"{BASE}/chargers/?format=xml", headers={"Accept": accepted})
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")

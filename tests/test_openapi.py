@@ -1,0 +1,152 @@
+"""The API is what its schema says: whatever is sent to any operation, the answer is one the schema describes."""
+
+from itertools import cycle
+
+import pytest
+import requests
+import schemathesis
+from drf_spectacular.generators import SchemaGenerator
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi import checks
+
+from tests.builders import NOON
+from tests.live import an_id, exchange
+from tests.test_admin import PROFILE
+
+CHARGERS = 8  # so many that not all of them have as many commands waiting as they may
+NOBODYS = 2**40  # added to a number, it is the id of nothing
+CONFIG = {
+    "seed": 16,
+    "generation": {"deterministic": True, "max-examples": 8, "database": "none"},
+    "phases": {"examples": {"enabled": False}, "stateful": {"enabled": False}},
+}
+# Not that all is refused which the schema does not allow, nor all taken which it does: it does not tell everything.
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+# What a charger tells, in this order.
+TOLD = [
+    ("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"}),
+    ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}),
+    ("MeterValues", {"connectorId": 1, "meterValue": [{"timestamp": NOON, "sampledValue": [{"value": "1"}]}]}),
+    ("StopTransaction", {"transactionId": -1, "meterStop": 1, "timestamp": NOON}),
+    ("DataTransfer", {"vendorId": "V", "data": "D"}),
+    ("SecurityEventNotification", {"type": "T", "timestamp": NOON}),
+    ("SignCertificate", {"csr": "none"}),
+    ("StartTransaction", {"connectorId": 1, "idTag": "unknown", "meterStart": 0, "timestamp": NOON}),
+]
+# What is made over REST, and the tables of what is not, by the third part of a path.
+MADE = {
+    "chargers": lambda ours: {"charger_id": an_id()},
+    "id-tags": lambda ours: {"id_tag": an_id()},
+    "charging-profiles": lambda ours: {"description": an_id(), "profile": PROFILE},
+    "reservations": lambda ours: {
+        "charger_id": next(ours.any_charger),
+        "connector_id": 1,
+        "id_tag": "A",
+        "expiry_date": "2036-01-01T00:00:00Z",
+    },
+}
+TABLES = {
+    "unknown-id-tags": "transactions_unknownidtag",
+    "orphan-stops": "transactions_orphanstop",
+    "uploads": "commands_upload",
+}
+
+
+def whole_schema():
+    """The schema, in which an answer may have no member that is not described."""
+    described = SchemaGenerator().get_schema(public=True)
+    for component in described["components"]["schemas"].values():
+        if "properties" in component:
+            component["additionalProperties"] = False
+    return described
+
+
+schema = schemathesis.openapi.from_dict(whole_schema(), config=SchemathesisConfig.from_dict(CONFIG))
+
+
+class Ours:
+    """What the cases may read, change and remove: rows of their own, never those of other tests."""
+
+    def __init__(self, live):
+        self.live, self.ids = live, {}
+        self.chargers = [self.made("chargers", "charger_id"), *(self.charger() for _ in range(CHARGERS))]
+        self.any_charger = cycle(self.chargers)
+        with live.charger(self.chargers[0], GetDiagnostics={"file_name": "log"}):
+            task = live.finished(live.ask(self.chargers[0], "GetDiagnostics", {}))
+        self.task_id = task["task_id"]
+        assert requests.put(task["payload"]["location"] + "log", b"log", timeout=10).status_code == 201
+
+    def charger(self):
+        """One that has told all that a charger may tell."""
+        charger_id = an_id()
+        with self.live.socket(charger_id) as socket:
+            for action, payload in TOLD:
+                _, _, answer = exchange(socket, action, action, payload)
+        self.transaction_id = answer["transactionId"]
+        return charger_id
+
+    def made(self, resource, member="id"):
+        return self.live.post(f"/api/ocpp/{resource}/", MADE[resource](self))[member]
+
+    def an(self, resource):
+        """The id of one that a case may do anything to."""
+        if resource in MADE:
+            return self.made(resource)
+        if resource == "firmware":
+            told = {"files": {"file": ("1.bin", b"x")}, "data": {"description": an_id()}}
+            return requests.post(f"{self.live.url}/api/ocpp/firmware/", timeout=10, **told).json()["id"]
+        wanted = f"SELECT max(r.id) FROM {TABLES[resource]} r JOIN chargers_charger c ON c.id = r.charger_id "
+        return self.live.rows(wanted + "WHERE c.charger_id = ANY(%s)", self.chargers)[0][0]
+
+    def known(self, case):
+        """What may stand in the path of a case; an id is the same for all cases of an operation."""
+        resource, label = case.path.split("/")[3], case.operation.label
+        if "{id}" in case.path and label not in self.ids:
+            self.ids[label] = self.an(resource)
+        whose = self.chargers[-1] if "{transaction_id}" in case.path else next(self.any_charger)
+        return {
+            "id": self.ids.get(label),
+            "charger_id": whose,
+            "transaction_id": self.transaction_id,
+            "task_id": self.task_id,
+        }
+
+
+@pytest.fixture(scope="module")
+def ours(live):
+    """Tags are everybody's: those made here would be in the local lists of other tests."""
+    ((latest,),) = live.rows("SELECT coalesce(max(id), 0) FROM transactions_idtag")
+    yield Ours(live)
+    live.execute("DELETE FROM transactions_idtag WHERE id > %s", latest)
+
+
+def owned(value, ours):
+    """Of the ids that were thought of one in four stays, as one of nothing here; for the others, one of ours."""
+    if isinstance(value, int):
+        return value + NOBODYS if value % 4 == 3 else ours
+    return value if len(str(value)) % 4 == 3 else ours
+
+
+@schema.parametrize()
+def test_every_answer_is_one_that_the_schema_describes(live, ours, case):
+    known = ours.known(case)
+    case.path_parameters = {name: owned(value, known[name]) for name, value in case.path_parameters.items()}
+    if isinstance(case.body, dict) and "charger_id" in case.body and case.path != "/api/ocpp/chargers/":
+        case.body["charger_id"] = owned(case.body["charger_id"], known["charger_id"])
+    case.call_and_validate(base_url=live.url, checks=CHECKS)
+
+
+@pytest.mark.django_db
+def test_every_operation_tells_nobody_that_it_wants_a_login(client):
+    for operation in schema.get_all_operations():
+        path = operation.ok().path.format(id=1, charger_id="X", transaction_id=1, task_id="X")
+        answer = client.generic(operation.ok().method, path)
+        assert (answer.status_code, set(answer.json())) == (401, {"error"}), path
+        assert answer["WWW-Authenticate"] and "401" in operation.ok().definition.raw["responses"]

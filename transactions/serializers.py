@@ -6,6 +6,8 @@ from chargers import access
 from chargers.models import Charger
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
+AS_SENT = {"trim_whitespace": False}  # tags are compared as chargers read them, spaces included
+
 
 class TransactionSerializer(serializers.ModelSerializer):
     """`energy_wh` is what was charged so far, null before any reading; times are the charger's own."""
@@ -86,6 +88,7 @@ class IdTagSerializer(serializers.ModelSerializer):
             "created_at",
         ]
         read_only_fields = ["created_at"]
+        extra_kwargs = {"parent_id_tag": AS_SENT}
 
     def validate_id_tag(self, id_tag):
         others = IdTag.objects.filter(id_tag__iexact=id_tag).exclude(pk=self.instance and self.instance.pk)
@@ -131,6 +134,7 @@ class ReservationSerializer(serializers.ModelSerializer):
             "created_at",
         ]
         read_only_fields = ["id", "ended_because", "created_at"]
+        extra_kwargs = {"id_tag": AS_SENT, "parent_id_tag": AS_SENT}
 
 
 class OrphanStopSerializer(serializers.ModelSerializer):

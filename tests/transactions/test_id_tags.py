@@ -139,3 +139,12 @@ def test_the_own_tag_may_stop_whatever_its_case():
 def test_a_blocked_tag_that_stops_is_told_that_it_is_blocked():
     a_tag(status="Blocked")
     assert stop(a_transaction(), idTag="ABC")["idTagInfo"]["status"] == "Blocked"
+
+
+def test_spaces_of_tags_are_part_of_them_wherever_they_are_written(api):
+    group = api.post("/api/ocpp/id-tags/", {"id_tag": "A ", "parent_id_tag": "G "}, "application/json").json()
+    assert (group["id_tag"], group["parent_id_tag"]) == ("A ", "G ")
+    place = {"charger_id": a_charger().charger_id, "connector_id": 1, "expiry_date": NOON}
+    tags = {"id_tag": "A ", "parent_id_tag": "G "}
+    reserved = api.post("/api/ocpp/reservations/", place | tags, "application/json").json()
+    assert (reserved["id_tag"], reserved["parent_id_tag"]) == ("A ", "G ")

@@ -1,0 +1,62 @@
+"""A charger's id may hold anything, and is compared as sent: over WebSocket, in every path of REST, in the admin."""
+
+import html
+from contextlib import ExitStack
+from urllib.parse import quote
+
+import pytest
+
+from tests.conformance.station import Admin
+from tests.live import exchange
+from tests.test_openapi import TOLD
+
+# Each a charger of its own, however alike.
+ALIKE = ["ID505", "ID505 ", " ID505", "id505", "ID505/", "ID505%20", "ID505%2F", "ＩＤ505", "ID505\u200b"]
+ODD = [*ALIKE, ".", "..", "a/../b", "/", "a?b#c", "ü€😀", "é", "e\u0301", "%", "%00", "x" * 254 + "/", "😀" * 255]
+
+
+@pytest.fixture(scope="module")
+def admin(live):
+    return Admin(live)
+
+
+def path(charger_id):
+    return quote(charger_id, safe="")
+
+
+@pytest.mark.parametrize("charger_id", ODD)
+def test_every_path_of_a_charger_takes_its_id(live, charger_id):
+    with live.socket(charger_id) as socket:
+        for action, payload in TOLD:
+            _, _, answer = exchange(socket, action, action, payload)
+    own = f"transactions/{path(charger_id)}/{answer['transactionId']}/"
+    asked = [("GET", "chargers", ""), ("GET", "status", ""), ("GET", "transactions", ""), ("GET", "local-lists", "")]
+    asked += [("PATCH", "chargers", ""), ("POST", "start", ""), ("POST", "stop", ""), ("POST", "authorize", "")]
+    for method, where, rest in asked:
+        status, body, _ = live.request(method, f"/api/ocpp/{where}/{path(charger_id)}/{rest}", {} if rest else None)
+        assert status in (200, 202), (where, body)
+        if where in ("chargers", "local-lists"):
+            assert body["charger_id"] == charger_id
+    assert live.get(f"/api/ocpp/{own}")["charger_id"] == charger_id
+    assert live.get(f"/api/ocpp/{own}meter-values/")["count"] == 0
+    assert live.request("POST", f"/api/ocpp/{own}close/")[0] == 200
+
+
+@pytest.mark.parametrize("charger_id", ODD)
+def test_its_page_in_the_admin_opens(live, admin, charger_id):
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    ((key,),) = live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id)
+    assert html.escape(charger_id) in admin.page(f"chargers/charger/{key}/change/")
+    assert html.escape(charger_id) in admin.page(f"chargers/charger/?q={quote(charger_id)}")
+
+
+def test_ids_that_look_alike_are_different_chargers(live):
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(live.socket(charger_id)) for charger_id in ALIKE]
+        for charger_id, socket in zip(ALIKE, sockets, strict=True):
+            boot = {"chargePointVendor": "V", "chargePointModel": "M", "iccid": f"{ALIKE.index(charger_id)}"}
+            assert exchange(socket, "alike", "BootNotification", boot)[0] == 3
+        shown = [live.get(f"/api/ocpp/chargers/{path(charger_id)}/") for charger_id in ALIKE]
+    assert [(s["charger_id"], s["iccid"], s["connected"]) for s in shown] == [
+        (charger_id, f"{number}", True) for number, charger_id in enumerate(ALIKE)
+    ]

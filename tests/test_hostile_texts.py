@@ -1,0 +1,122 @@
+"""SQL, HTML and formulas in every text that a charger or a client may set: kept as sent, shown as text."""
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from django.utils.html import escape
+
+from chargers import registry
+from chargers.models import ConfigurationKey, InstalledCertificate, InstalledProfile
+from commands.models import LocalList
+from tests.builders import NOON, a_charger, a_command, a_transaction, tell
+from tests.conformance.negatives import sample
+from tests.test_admin import PROFILE, models
+
+pytestmark = pytest.mark.django_db(transaction=True)
+API = "/api/ocpp"
+TEXTS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'; DROP TABLE chargers_charger; --",
+    "=1+1",
+    "@SUM(1+1)*cmd|' /C calc'!A0",
+    "+cmd|' /C calc'!A0",
+    "{{7|add:7}}{%now%}",
+    "%s %(a)s {0} \\x00",
+]
+SHORTEST = 20  # what every text column holds
+LISTS = [
+    *("chargers", "security-events", "data-transfers", "transactions", "id-tags", "unknown-id-tags", "orphan-stops"),
+    *("reservations", "commands", "charging-profiles", "firmware", "uploads", "certificates"),
+]
+
+
+def hostile(payload, text):
+    """A sample of a message, with `text` in every member that takes any."""
+    if isinstance(payload, dict):
+        return {name: hostile(inner, text) for name, inner in payload.items()}
+    if isinstance(payload, list):
+        return [hostile(inner, text) for inner in payload]
+    return text if payload == "7" else payload
+
+
+def tells(charger, text):
+    """Everything that a charger may tell of itself."""
+    transaction = a_transaction(charger, idTag=text)
+    for action in sorted(set(registry.actions) - {"StartTransaction"}):
+        told = hostile(sample(action), text)
+        tell(charger, action, **told | ({"transactionId": transaction.pk} if "transactionId" in told else {}))
+    tell(charger, "StopTransaction", **hostile(sample("StopTransaction"), text) | {"transactionId": -1})
+
+
+def answered(charger, text):
+    """What a charger answers, and what is known of it by that."""
+    error = {"code": text, "description": text, "details": {text: text}}
+    for column in ({"response": {"data": text}}, {"error": error}, {"late_response": {"a": text}}):
+        a_command(charger, state="finished", outcome="call_error", warning=text, requested_by=text, **column)
+    ConfigurationKey.objects.create(charger=charger, key=text, value=text)
+    names = ("issuer_name_hash", "issuer_key_hash", "serial_number", "certificate_type")
+    InstalledCertificate.objects.create(charger=charger, hash_algorithm="SHA256", **dict.fromkeys(names, text))
+    InstalledProfile.objects.create(
+        charger=charger, connector_id=1, charging_profile_id=1, stack_level=0, purpose=text, profile={text: text}
+    )
+    LocalList.objects.create(charger=charger, version=1, entries={text: {"status": text}})
+
+
+def asked(api, charger, text):
+    """What a client may write."""
+    written = {
+        "chargers": {"charger_id": f"{text} ", "description": text},
+        "id-tags": {"id_tag": f"!{text}"[:SHORTEST], "parent_id_tag": text, "description": text},
+        "charging-profiles": {"description": text, "profile": PROFILE},
+        "reservations": {"connector_id": 1, "id_tag": text, "parent_id_tag": text, "expiry_date": NOON},
+        "commands": {"action": "DataTransfer", "payload": {"vendorId": text, "messageId": text, "data": text}},
+    }
+    for resource, body in written.items():
+        answer = api.post(f"{API}/{resource}/", {"charger_id": charger.charger_id} | body, "application/json")
+        assert answer.status_code in (201, 202), answer.content
+    file = {
+        "description": text,
+        "file": SimpleUploadedFile(text, b"x"),
+        "signature": text,
+        "signing_certificate": text,
+    }
+    assert api.post(f"{API}/firmware/", file).status_code == 201
+    place = {"charger_id": charger.charger_id, "action": "GetDiagnostics"}
+    assert api.post(f"{API}/commands/", place, "application/json").status_code == 202
+
+
+@pytest.fixture(params=TEXTS)
+def text(request, api, settings, tmp_path):
+    """One that is everywhere by now."""
+    settings.MEDIA_ROOT, settings.PUBLIC_URL = tmp_path, "http://testserver"
+    text, charger = request.param[:SHORTEST], a_charger(request.param)
+    tells(charger, text)
+    answered(charger, text)
+    asked(api, charger, text)
+    return text
+
+
+def everything_in(value):
+    """Every text in parsed JSON, names of members too."""
+    inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return {value} if isinstance(value, str) else set().union(*map(everything_in, inner))
+
+
+def test_every_list_of_the_api_shows_it_as_it_was_sent(api, text):
+    for resource in LISTS:
+        answer = api.get(f"{API}/{resource}/")
+        assert answer.status_code == 200 and answer["Content-Type"] == "application/json"
+        assert any(shown.startswith(text) for shown in everything_in(answer.json())), resource
+
+
+def test_every_page_of_the_admin_shows_it_as_text(api, text):
+    for model in models():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        pages = [reverse(f"{name}_change", args=[row.pk]) for row in model.objects.all()]
+        for page in [reverse(f"{name}_changelist"), *pages]:
+            answer = api.get(page)
+            assert answer.status_code == 200, page
+            shown = answer.content.decode()
+            assert escape(text) in shown, page
+            assert "<script>alert" not in shown and "<img src=x" not in shown, page

@@ -6,6 +6,7 @@ import random
 import resource
 import sys
 import time
+from collections import Counter
 
 import uvloop
 
@@ -36,6 +37,7 @@ class Chaos:
         self.results = {}  # scenario: [figures of a round]
         self.notes = {}  # scenario: {what: [of each round]}
         self.crowd = []
+        self.known = {}  # what earlier rounds have found
 
     def say(self, line):
         print(f"[{time.monotonic() - self.began:6.0f} s] {line}", flush=True)
@@ -119,11 +121,13 @@ class Chaos:
         unanswered = self.fleet.unanswered
         if unanswered:
             self.must_be_none("messages without an answer", unanswered)
-        self.examples = [*lost[:3], *twice[:3], *resent[:3], *unfinished[:3], *untrue[:3]]
         self.fleet.go_on()
         self.commanding.going.set()
-        figures = {"lost": lost, "twice": twice, "sent twice": resent, "unfinished": unfinished, "untrue": untrue}
-        return {what: len(found) for what, found in figures.items()} | {"shown wrong": shown}
+        found = {"lost": lost, "twice": twice, "sent twice": resent, "unfinished": unfinished, "untrue": untrue}
+        new = {what: Counter(each) - self.known.get(what, Counter()) for what, each in found.items()}
+        self.known = {what: Counter(each) for what, each in found.items()}
+        self.examples = [example for each in new.values() for example in list(each)[:3]]
+        return {what: each.total() for what, each in new.items()} | {"shown wrong": shown}
 
     def _all_finished(self):
         now = time.monotonic()
@@ -198,8 +202,6 @@ def main():
         with stack.web(2), stack.workers(2):
             stack.look_after()
             chaos = uvloop.run(run(stack, sizes, names))
-            stack.over = True
-            time.sleep(1)
             text = report.text(chaos)
         print(f"\n{text}\n")
         if not given.quick and not given.only and not given.rounds:

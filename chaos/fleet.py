@@ -275,5 +275,6 @@ class Fleet:
         return sum(bool(charger.waiting) for charger in self.chargers.values() if not charger.away)
 
     def all_heard_since(self, moment):
-        """Whether each is connected and had an answer since `moment` (of `time.monotonic`)."""
-        return all(c.connection and c.last_answer > moment for c in self.chargers.values() if not c.away)
+        """Whether each is connected and, unless it is idle, had an answer since `moment` (of `time.monotonic`)."""
+        here = [charger for charger in self.chargers.values() if not charger.away]
+        return all(c.connection and (c.manner == "idle" or c.last_answer > moment) for c in here)

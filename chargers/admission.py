@@ -121,10 +121,19 @@ def admit(knocks):
     if settings.OCPP_UNKNOWN_CHARGERS == "accept":
         _register(wanted)
     known = {charger.charger_id: charger for charger in Charger.objects.filter(charger_id__in=wanted)}
-    outcomes = [_verdict(knock, known.get(knock.charger_id)) for knock in knocks]
-    admitted = sorted({charger.pk for charger in outcomes if isinstance(charger, Charger)})
-    Charger.objects.filter(pk__in=admitted).update(connected_at=datetime.now(UTC))
-    return outcomes
+    return [_verdict(knock, known.get(knock.charger_id)) for knock in knocks]
+
+
+def open_sockets(chargers):
+    """Batch: of each charger (primary key) a socket is open; when, by which its CALLs show that it is the newest one.
+
+    Not before: a handshake that its charger gave up must not make the socket it has a former one.
+    """
+    opened_at = datetime.now(UTC)
+    # Locked in this order, as every batch does it.
+    locked = Charger.objects.select_for_update().filter(pk__in=set(chargers)).order_by("pk").values("pk")
+    Charger.objects.filter(pk__in=list(locked.values_list("pk", flat=True))).update(connected_at=opened_at)
+    return [opened_at] * len(chargers)
 
 
 def _register(charger_ids):

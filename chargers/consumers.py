@@ -12,12 +12,13 @@ from redis.exceptions import RedisError
 from chargers import admission, frames, gateway, registry, schemas, sockets
 from chargers.inbox import Call
 from chargers.presence import Presence
-from chargers.recall import ANSWERED_ANEW
+from chargers.recall import ANSWERED_ANEW, Outdated
 from chargers.sockets import inbox
 
 logger = logging.getLogger(__name__)
 door = admission.Door()
 
+PATIENCE = 1.0  # seconds a socket is not read because Redis does not answer
 REPLACED = 4001  # close code: a newer socket of the same charger took over
 # The first CALLs of a socket are compared with the last one of the socket before, which may just be committing.
 MAY_BE_REPEATED = 3
@@ -36,12 +37,13 @@ class ChargerConsumer(AsyncConsumer):
             await self._refuse(refusal)
             return
         self.answered, self.calls_taken = {}, 0
-        self.outstanding = self.presence = self.listener = None
-        self.commanding, self.background = asyncio.Lock(), set()
+        self.outstanding = self.presence = self.listener = self.enrolling = None
+        self.commanding, self.enrolment, self.background = asyncio.Lock(), asyncio.Lock(), set()
         try:
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
-            await self.enroll()
+            self.opened_at = await inbox.settle(admission.open_sockets, self.pk)
+            await self._begin_enrolling()
             sockets.add(self)
             await self._listen(receive)
         except OSError:  # gone in the middle of the handshake
@@ -77,8 +79,18 @@ class ChargerConsumer(AsyncConsumer):
         await self.send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
         await self.send({"type": "websocket.http.response.body", "body": f"{refusal.reason}\n".encode()})
 
+    async def _begin_enrolling(self):
+        """A charger that is answered can be commanded; but a Redis that hangs is not waited for to hear it."""
+        self.enrolling = asyncio.create_task(self.enroll())
+        await asyncio.wait({self.enrolling}, timeout=PATIENCE)
+
     async def enroll(self):
         """Become reachable for commands; the older socket of this charger is told to go."""
+        async with self.enrolment:
+            if self.presence is None:
+                await self._enroll()
+
+    async def _enroll(self):
         layer = get_channel_layer()
         try:
             entry = Presence(await layer.new_channel(), uuid4().hex)
@@ -100,6 +112,8 @@ class ChargerConsumer(AsyncConsumer):
 
     async def _depart(self):
         sockets.remove(self)
+        if self.enrolling:
+            await asyncio.wait({self.enrolling})  # it knows how long to wait for Redis
         await self._stop_listening()
         if self.outstanding:
             await gateway.deliver(self.outstanding, {"type": "lost"})
@@ -169,7 +183,10 @@ class ChargerConsumer(AsyncConsumer):
             schemas.check(frame.action, frame.payload)
         except schemas.Violation as violation:
             raise frames.CallError(violation.code, str(violation)) from violation
-        await self._write(await self._settled(self._call(frame)))
+        try:
+            await self._write(await self._settled(self._call(frame)))
+        except Outdated:  # the charger has a newer one, or none: it is not known any more
+            await self.supersede()
 
     def _call(self, frame):
         self.calls_taken += 1
@@ -181,6 +198,7 @@ class ChargerConsumer(AsyncConsumer):
             received_at=datetime.now(UTC),
             digest=frame.digest,
             may_be_repeated=self.calls_taken <= MAY_BE_REPEATED,
+            socket=self.opened_at,
         )
 
     def _answer_to(self, frame):
@@ -199,6 +217,8 @@ class ChargerConsumer(AsyncConsumer):
         """
         try:
             answer = await inbox.settle(registry.actions[call.action], call)
+        except Outdated:
+            raise
         except Exception:  # noqa: BLE001  (the inbox has logged it with its cause)
             error = frames.CallError("InternalError", f"{call.action} could not be stored.")
             return frames.call_error(call.message_id, error)

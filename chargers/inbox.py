@@ -17,7 +17,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from chargers import frames, registration, registry
-from chargers.recall import answered_before, remember
+from chargers.recall import Outdated, answered_before, remember
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ PASSING_FAULTS = ("08", "40", "53", "57")
 
 @dataclass(slots=True)
 class Call:
-    """A CALL of a known charger. `charger` is its primary key; answer is set when settled."""
+    """A CALL of a known charger. `charger` is its primary key, `socket` when its socket was opened; `answer` is set
+    when settled."""
 
     charger: int
     message_id: str
@@ -38,6 +39,7 @@ class Call:
     received_at: datetime
     digest: str = ""
     may_be_repeated: bool = False
+    socket: datetime | None = None
     answer: str = ""
 
     @property
@@ -155,6 +157,8 @@ def write(batch, seen):
                 return _settle(batch, seen, refused, retried=attempt > 0)
         except registration.TooEarly as early:
             refused |= early.refused
+        except Outdated as outdated:
+            refused |= dict.fromkeys(outdated.keys, Outdated())
         except Exception as error:  # noqa: BLE001  (whatever a handler raises concerns its own entry only)
             if _passing(error):
                 _wait_out(error, attempt)
@@ -197,7 +201,7 @@ def _settle(batch, seen, refused, retried):
         if isinstance(entry.item, Call) and entry.item.key in known:
             outcomes[id(entry)] = entry.item.answer = known[entry.item.key]
         elif isinstance(entry.item, Call) and entry.item.key in refused:
-            outcomes[id(entry)] = _as_text(entry.item, refused[entry.item.key])
+            outcomes[id(entry)] = _refusal(entry.item, refused[entry.item.key])
         else:
             todo.append(entry)
     by_handler = sorted(todo, key=lambda entry: entry.handler.__qualname__)
@@ -210,10 +214,14 @@ def _settle(batch, seen, refused, retried):
                 follow(items, answers)
         for entry, answer in zip(entries, answers, strict=True):
             outcomes[id(entry)] = _as_text(entry.item, answer) if isinstance(entry.item, Call) else answer
-    standings = remember(calls, seen)
+    standings = remember([call for call in calls if not isinstance(refused.get(call.key), Outdated)], seen)
     if early := registration.refused_after([call for call in calls if call.key not in refused], standings):
         raise registration.TooEarly(early)
     return [outcomes[id(entry)] for entry in batch]
+
+
+def _refusal(call, refused):
+    return refused if isinstance(refused, Outdated) else _as_text(call, refused)
 
 
 def _as_text(call, answer):

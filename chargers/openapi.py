@@ -7,7 +7,9 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
 # What the state of things may forbid, besides commands.
-CONFLICTS = re.compile("DELETE .*/chargers/|(PUT|PATCH|DELETE) .*/reservations/|POST .*/(close|attach|revoke|tokens)/")
+CONFLICTS = re.compile(
+    "DELETE .*/chargers/|(PUT|PATCH|DELETE) .*/reservations/|POST .*/(close|attach|revoke|tokens)/"
+)
 CHARGER_ID = {"type": "string", "minLength": 1, "maxLength": 255}
 TEXT = {"type": "string"}
 HEADERS = {

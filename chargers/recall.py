@@ -11,44 +11,62 @@ from chargers.models import Charger, standing
 # out what must not be taken twice.
 ANSWERED_ANEW = {"Authorize", "BootNotification", "Heartbeat", "StatusNotification"}
 
+
+class Outdated(Exception):
+    """Calls of a batch came by sockets that are not the newest of their chargers: their `keys`."""
+
+    def __init__(self, keys=()):
+        super().__init__(f"{len(keys)} calls by former sockets")
+        self.keys = keys
+
+
 REMEMBER = """
-WITH remembered AS (
+WITH s AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS s(
+        id bigint, seen timestamptz, call_id text, digest text, answer text, socket timestamptz
+    )
+), remembered AS (
     UPDATE chargers_charger c SET
         last_seen = greatest(c.last_seen, s.seen),
         last_call_id = coalesce(s.call_id, c.last_call_id),
         last_call_digest = coalesce(s.digest, c.last_call_digest),
         last_answer = coalesce(s.answer, c.last_answer)
-    FROM json_to_recordset(%s) AS s(id bigint, seen timestamptz, call_id text, digest text, answer text)
-    WHERE c.id = s.id
+    FROM s WHERE c.id = s.id AND (s.socket IS NULL OR s.socket = c.connected_at)
     RETURNING c.id, c.boot_policy, c.registration_status
 )
 SELECT * FROM remembered
 WHERE registration_status IN ('Pending', 'Rejected') OR registration_status = '' AND boot_policy <> 'Accepted'
+UNION ALL
+SELECT s.id, NULL, NULL FROM s WHERE s.socket IS NOT NULL AND NOT EXISTS (SELECT FROM remembered r WHERE r.id = s.id)
 """
 
 
 def remember(calls, seen):
     """Write `last_seen` of every charger in `seen` ({primary key: time}) and the answers of `calls`.
 
-    Returns {primary key: standing} of those that are not accepted: the rows are in hand, see `registration`.
+    Returns {primary key: standing} of those that are not accepted: the rows are in hand, see `registration`. Raises
+    `Outdated` for calls that came by a socket which is not its charger's newest any more: the charger has no answer
+    to them, and has sent them again, or will.
     """
     rows = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
     for call in calls:
-        row = rows[call.charger] = {"id": call.charger, "seen": call.received_at}
+        row = rows[call.charger] = {"id": call.charger, "seen": call.received_at, "socket": call.socket}
         # A refusal is not kept: what was too early may be sent again when the charger is accepted.
         if call.action not in ANSWERED_ANEW and frames.is_result(call.answer):
             row |= {"call_id": call.message_id, "digest": call.digest, "answer": call.answer}
     told = recordset.execute(REMEMBER, [rows[key] for key in sorted(rows)])
+    if outdated := {charger for charger, policy, _ in told if policy is None}:
+        raise Outdated({call.key for call in calls if call.charger in outdated})
     return {charger: standing(*policy_and_status) for charger, *policy_and_status in told}
 
 
 def answered_before(calls):
     """{key: answer} of those `calls` that are the last one of their charger, answered and committed already.
 
-    The rows are locked: another process may be committing that very call for the charger's former socket.
+    No other process can be committing that very call just now: since this socket was opened it would be `Outdated`.
     """
     if not calls:
         return {}
-    chargers = Charger.objects.select_for_update().filter(pk__in={call.charger for call in calls}).order_by("pk")
+    chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
     last = {(c.pk, c.last_call_id, c.last_call_digest): c.last_answer for c in chargers}
     return {call.key: last[call.key] for call in calls if call.key in last}

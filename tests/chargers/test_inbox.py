@@ -1,10 +1,12 @@
 """The inbox: batches, poison, and retries whose commit seemed lost."""
 
+import json
+
 import pytest
 
-from chargers import inbox, registry
-from chargers.models import Charger
-from chargers.recall import answered_before
+from chargers import admission, inbox, registry
+from chargers.models import Charger, DataTransfer
+from chargers.recall import Outdated, answered_before
 from tests.builders import a_call, a_charger, settle, tell
 from transactions.models import Transaction
 
@@ -59,3 +61,26 @@ def test_a_call_whose_commit_seemed_lost_is_recognised():
 def test_an_action_is_handled_by_one_function():
     with pytest.raises(ValueError, match="already handled"):
         registry.handles("Heartbeat")(lambda calls: [])
+
+
+def test_what_comes_by_a_former_socket_is_not_stored_and_spoils_nothing():
+    charger, other = a_charger(), a_charger()
+    first, second = (admission.open_sockets([charger.pk])[0] for _ in range(2))
+    late, again, beside = (a_call(who, "DataTransfer", "1", vendorId="V") for who in (charger, charger, other))
+    late.socket, again.socket, again.digest = first, second, late.digest
+    outcomes = inbox.write([inbox.Entry(registry.actions["DataTransfer"], call) for call in (late, beside)], {})
+    assert isinstance(outcomes[0], Outdated) and json.loads(outcomes[1])[0] == 3
+    assert not DataTransfer.objects.filter(charger=charger).exists()
+    assert [
+        json.loads(outcome)[0] for outcome in inbox.write([inbox.Entry(registry.actions["DataTransfer"], again)], {})
+    ] == [3]
+    assert DataTransfer.objects.filter(charger=charger).count() == 1
+
+
+def test_a_charger_that_was_removed_is_not_heard_any_more():
+    charger = a_charger()
+    call = a_call(charger, "Heartbeat")
+    (call.socket,) = admission.open_sockets([charger.pk])
+    charger.delete()
+    (outcome,) = inbox.write([inbox.Entry(registry.actions["Heartbeat"], call)], {})
+    assert isinstance(outcome, Outdated)

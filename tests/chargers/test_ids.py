@@ -24,22 +24,33 @@ def path(charger_id):
     return quote(charger_id, safe="")
 
 
-@pytest.mark.parametrize("charger_id", ODD)
-def test_every_path_of_a_charger_takes_its_id(live, charger_id):
+ASKED = [
+    *(("GET", where) for where in ("chargers", "status", "transactions", "local-lists")),
+    ("PATCH", "chargers"),
+    *(("POST", where) for where in ("start", "stop", "authorize")),
+]
+
+
+def told(live, charger_id):
+    """Everything that a charger may tell; the id of its transaction."""
     with live.socket(charger_id) as socket:
         for action, payload in TOLD:
-            _, _, answer = exchange(socket, action, action, payload)
-    own = f"transactions/{path(charger_id)}/{answer['transactionId']}/"
-    asked = [("GET", "chargers", ""), ("GET", "status", ""), ("GET", "transactions", ""), ("GET", "local-lists", "")]
-    asked += [("PATCH", "chargers", ""), ("POST", "start", ""), ("POST", "stop", ""), ("POST", "authorize", "")]
-    for method, where, rest in asked:
-        status, body, _ = live.request(method, f"/api/ocpp/{where}/{path(charger_id)}/{rest}", {} if rest else None)
+            kind, _, answer = exchange(socket, action, action, payload)
+            assert kind == 3
+    return answer["transactionId"]
+
+
+@pytest.mark.parametrize("charger_id", ODD)
+def test_every_path_of_a_charger_takes_its_id(live, charger_id):
+    transaction_id = told(live, charger_id)
+    for method, where in ASKED:
+        status, body, _ = live.request(method, f"/api/ocpp/{where}/{path(charger_id)}/")
         assert status in (200, 202), (where, body)
-        if where in ("chargers", "local-lists"):
-            assert body["charger_id"] == charger_id
-    assert live.get(f"/api/ocpp/{own}")["charger_id"] == charger_id
-    assert live.get(f"/api/ocpp/{own}meter-values/")["count"] == 0
-    assert live.request("POST", f"/api/ocpp/{own}close/")[0] == 200
+        assert body.get("charger_id", charger_id) == charger_id
+    own = f"/api/ocpp/transactions/{path(charger_id)}/{transaction_id}/"
+    assert live.get(own)["charger_id"] == charger_id
+    assert live.get(f"{own}meter-values/")["count"] == 0
+    assert live.request("POST", f"{own}close/")[0] == 200
 
 
 @pytest.mark.parametrize("charger_id", ODD)

@@ -1,0 +1,101 @@
+"""Who is connected, when nobody says goodbye, and when a charger comes again to another process."""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.config.test_websocket import Wire, frame
+from tests.live import an_id, eventually, exchange
+
+GONE_WITHIN = 60  # seconds: a ping after 20, its pong awaited for 20, and 10 for what is not written yet
+LONG_ANSWERS = frame(json.dumps([2, "1", "x" * 100, {}]).encode()) * 1000
+CLIENT = """
+import sys
+from websockets.sync.client import connect
+with connect(sys.argv[1], subprotocols=["ocpp1.6"]) as socket:
+    print("connected", flush=True)
+    socket.recv()
+"""
+
+
+def connected(live, charger_id):
+    return live.get(f"/api/ocpp/status/{charger_id}/")["status"]["connected"]
+
+
+@pytest.fixture
+def stopped(live):
+    """A charger whose process is stopped while it is connected: its kernel answers, it does not."""
+    charger_id = an_id()
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLIENT, f"{live.ws_url}/{charger_id}"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "connected\n"
+    os.kill(process.pid, signal.SIGSTOP)
+    yield charger_id
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def deaf(live):
+    """A charger that sends as long as anything is taken and reads nothing: its last answers can't even be written."""
+    charger_id = an_id()
+    with Wire(live.ws_url, charger_id).socket as wire:
+        wire.settimeout(2)
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with suppress(TimeoutError):
+            while True:
+                wire.sendall(LONG_ANSWERS)
+        yield charger_id
+
+
+def test_a_charger_that_vanishes_without_a_word_is_offline_within_a_minute(live, stopped, deaf):
+    assert connected(live, stopped) and connected(live, deaf)
+    eventually(lambda: not connected(live, stopped) and not connected(live, deaf), GONE_WITHIN)
+
+
+@pytest.fixture
+def elsewhere(live):
+    """Opens a socket at the web process that ends TLS itself: another one than that of any plain socket."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # the certificate was just made
+    url = f"wss://localhost:{live.stack.env['TLS_PORT']}/ws/ocpp"
+    return lambda charger_id: connect(f"{url}/{charger_id}", subprotocols=["ocpp1.6"], ssl=trusting)
+
+
+def obeys(live, charger_id, socket):
+    """Whether a command comes over `socket`, and its answer is taken from there."""
+    task = live.ask(charger_id, "ClearCache", {})
+    _, message_id, action, _ = json.loads(socket.recv(2))
+    socket.send(json.dumps([3, message_id, {"status": "Accepted"}]))
+    return action == "ClearCache" and live.finished(task)["outcome"] == "answered"
+
+
+def test_a_charger_that_comes_again_elsewhere_is_commanded_there_at_once(live, elsewhere):
+    with live.socket(charger_id := an_id()) as older, elsewhere(charger_id) as newer:
+        assert exchange(newer, "1", "Heartbeat", {})[0] == 3
+        assert obeys(live, charger_id, newer)
+        with pytest.raises(ConnectionClosed) as closed:
+            older.recv(5)
+        assert closed.value.rcvd.code == 4001
+
+
+def test_the_end_of_an_old_socket_never_removes_the_entry_of_a_newer_one(live, elsewhere):
+    charger_id = an_id()
+    with elsewhere(charger_id) as first, live.socket(charger_id) as second, elsewhere(charger_id) as third:
+        assert exchange(third, "1", "Heartbeat", {})[0] == 3
+        for old in (second, first):  # not in the order in which they came
+            old.close()
+            time.sleep(0.5)
+            assert connected(live, charger_id) and obeys(live, charger_id, third)
+    eventually(lambda: not connected(live, charger_id))

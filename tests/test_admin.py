@@ -132,6 +132,12 @@ def test_an_unknown_tag_is_accepted_with_one_click(api, books):
     assert IdTag.objects.get(id_tag="ABC").status == "Accepted" and not UnknownIdTag.objects.exists()
 
 
+def test_a_tag_keeps_its_spaces(api):
+    tag = {"id_tag": "A ", "parent_id_tag": " G", "status": "Accepted"}
+    api.post(reverse("admin:transactions_idtag_add"), tag)
+    assert IdTag.objects.values_list("id_tag", "parent_id_tag").get() == ("A ", " G")
+
+
 def test_a_transaction_is_closed_by_hand(api, books):
     asked = {"action": "close_by_hand", "_selected_action": [books.pk]}
     api.post(reverse("admin:transactions_transaction_changelist"), asked)

@@ -1,12 +1,13 @@
 """SQL, HTML and formulas in every text that a charger or a client may set: kept as sent, shown as text."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils.html import escape
 
-from chargers import registry
-from chargers.models import ConfigurationKey, InstalledCertificate, InstalledProfile
+from chargers import audit, registry
+from chargers.models import ApiToken, ChargerGroup, ConfigurationKey, InstalledCertificate, InstalledProfile
 from commands.models import LocalList
 from tests.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.conformance.negatives import sample
@@ -27,7 +28,7 @@ TEXTS = [
 SHORTEST = 20  # what every text column holds
 LISTS = [
     *("chargers", "security-events", "data-transfers", "transactions", "id-tags", "unknown-id-tags", "orphan-stops"),
-    *("reservations", "commands", "charging-profiles", "firmware", "uploads", "certificates"),
+    *("reservations", "commands", "charging-profiles", "firmware", "uploads", "certificates", "tokens", "audit"),
 ]
 
 
@@ -63,6 +64,13 @@ def answered(charger, text):
     LocalList.objects.create(charger=charger, version=1, entries={text: {"status": text}})
 
 
+def accessible(charger, text):
+    """Whatever is known of who may reach it, and who did what."""
+    ChargerGroup.objects.create(name=text, description=text).chargers.add(charger)
+    ApiToken.make(User.objects.get(username="alice"), text)
+    audit.record(text, text, text, charger.pk, {text: text}, {text: text}, who=text)
+
+
 def asked(api, charger, text):
     """What a client may write."""
     written = {
@@ -93,6 +101,7 @@ def text(request, api, settings, tmp_path):
     text, charger = request.param[:SHORTEST], a_charger(request.param)
     tells(charger, text)
     answered(charger, text)
+    accessible(charger, text)
     asked(api, charger, text)
     return text
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from chargers import schemas
-from chargers.admin import Commandable, ReadOnly, Scoped
+from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
 from chargers.browsing import Large, choices
 from chargers.models import Connector
 from transactions import stops
@@ -21,7 +21,8 @@ MEASURANDS, CONTEXTS = (_SAMPLED["properties"][name]["enum"] for name in ("measu
 
 
 @admin.register(IdTag)
-class IdTagAdmin(admin.ModelAdmin):
+class IdTagAdmin(AsSent, admin.ModelAdmin):
+    as_sent = ["id_tag", "parent_id_tag"]
     list_display = ["id_tag", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description"]
     list_filter = ["status"]
     search_fields = ["id_tag", "parent_id_tag", "description"]
@@ -50,7 +51,8 @@ class UnknownIdTagAdmin(Scoped, ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(Scoped, Commandable, admin.ModelAdmin):
+class ReservationAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
+    as_sent = ["id_tag", "parent_id_tag"]
     list_display = ["id", "charger", "connector_id", "id_tag", "status", "expiry_date", "ended_because"]
     list_filter = ["state"]
     search_fields = ["=id", "charger__charger_id", "id_tag", "parent_id_tag"]

@@ -56,6 +56,18 @@ class Commandable:
         return request.user.has_perm("commands.add_command")
 
 
+class AsSent:
+    """What is compared as sent keeps its spaces."""
+
+    as_sent = ()
+
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name in self.as_sent:
+            field.strip = False
+        return field
+
+
 class ChargerForm(forms.ModelForm):
     new_authorization_key = forms.CharField(
         required=False,
@@ -116,9 +128,10 @@ class InstalledCertificateInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Charger)
-class ChargerAdmin(Scoped, Commandable, admin.ModelAdmin):
+class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     charger_path = "pk"
     form = ChargerForm
+    as_sent = ["charger_id"]
     list_display = ["charger_id", "connected", "vendor", "model", "firmware_version", "last_seen", "last_boot_at"]
     list_filter = ["boot_policy", "registration_status", "vendor", "model", "firmware_version"]
     search_fields = ["charger_id", "description", "serial_number", "charge_box_serial_number", "iccid"]
@@ -135,12 +148,6 @@ class ChargerAdmin(Scoped, Commandable, admin.ModelAdmin):
 
     def get_readonly_fields(self, request, charger=None):
         return ["charger_id", *self.told] if charger else []
-
-    def formfield_for_dbfield(self, db_field, request, **kwargs):
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name == "charger_id":
-            field.strip = False  # compared as sent, spaces included
-        return field
 
     def save_model(self, request, charger, form, change):
         """Only what is changed: the rest of the row may be the charger's, which goes on meanwhile."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ PATIENCE = 1.0  # seconds a socket is not read because Redis does not answer
 REPLACED = 4001  # close code: a newer socket of the same charger took over
 # The first CALLs of a socket are compared with the last one of the socket before, which may just be committing.
 MAY_BE_REPEATED = 3
+COMPLAINTS = 60  # lines a minute in the log about what one socket brings
 REMEMBERED = 8  # answers of this socket that are given again to a repeated CALL
 
 
@@ -37,6 +39,7 @@ class ChargerConsumer(AsyncConsumer):
             await self._refuse(refusal)
             return
         self.answered, self.calls_taken = {}, 0
+        self.minute = self.complaints = 0
         self.outstanding = self.presence = self.listener = self.enrolling = None
         self.commanding, self.enrolment, self.background = asyncio.Lock(), asyncio.Lock(), set()
         try:
@@ -149,9 +152,18 @@ class ChargerConsumer(AsyncConsumer):
                 await self._refuse_call(error.message_id, error)
             except frames.Unreadable as error:
                 inbox.saw(self.pk)
-                logger.warning("%s: ignored %.200r: %s", self.charger, text or event.get("bytes"), error)
+                self._complain("%s: ignored %.200r: %s", self.charger, text or event.get("bytes"), error)
             except Exception:  # noqa: BLE001  (one frame's fault must not cost the charger its socket)
                 logger.exception("%s: could not handle %.200r", self.charger, text)
+
+    def _complain(self, *said):
+        """In the log, but not without end: one that sends nothing but nonsense must not fill the disk."""
+        minute = int(time.monotonic() / 60)
+        if minute != self.minute:
+            self.minute, self.complaints = minute, 0
+        self.complaints += 1
+        if self.complaints <= COMPLAINTS:
+            logger.warning(*said)
 
     async def _on_frame(self, frame):
         if isinstance(frame, frames.Reply):
@@ -168,7 +180,7 @@ class ChargerConsumer(AsyncConsumer):
 
     async def _refuse_call(self, message_id, error):
         inbox.saw(self.pk)
-        logger.warning("%s: %s %s", self.charger, message_id, error)
+        self._complain("%s: %s %s", self.charger, message_id, error)
         await self._write(frames.call_error(message_id, error))
 
     async def _on_call(self, frame):
@@ -243,7 +255,7 @@ class ChargerConsumer(AsyncConsumer):
                 return
         late = (self.pk, reply.message_id, event)
         if not await inbox.settle(registry.hooks["late_reply"], late):
-            logger.warning("%s: nothing was asked with message id %.40r", self.charger, reply.message_id)
+            self._complain("%s: nothing was asked with message id %.40r", self.charger, reply.message_id)
 
     async def _write(self, text):
         try:

@@ -89,6 +89,17 @@ def test_chargers_that_flood_and_never_read_delay_no_other(live, what):
             thread.join()
 
 
+def test_nonsense_does_not_fill_the_log(live):
+    logs = sorted((live.stack.run_dir / "logs").glob("web-*.log"))
+    before = sum(log.stat().st_size for log in logs)
+    with live.socket(an_id()) as charger:
+        for number in range(2000):
+            charger.send(json.dumps([2, "x" * 40, number, {}]))
+        for _ in range(2000):
+            charger.recv(10)
+    assert sum(log.stat().st_size for log in logs) - before < 50_000
+
+
 def test_a_message_in_fragments_without_end_closes_the_socket(live):
     wire = Wire(live.ws_url, an_id())
     first, then = FLOODS["fragments"]

@@ -41,6 +41,11 @@ def check(**environment):
         ("REDIS_URL", "sentinel://localhost:26379/master?bd=1"),
         ("BROKER_URL", "kafka://localhost"),
         ("SECRET_KEY", ""),
+        ("OCPP_OPEN_NETWORKS", "here"),
+        ("FORWARDED_ALLOW_IPS", "proxy"),
+        ("OCPP_REFUSALS_PER_MINUTE", "-1"),
+        ("API_COMMANDS_PER_MINUTE", "many"),
+        ("LOGIN_FAILURES", "0"),
     ],
 )
 def test_a_wrong_variable_is_named(name, value):
@@ -52,6 +57,31 @@ def test_a_wrong_variable_is_named(name, value):
 def test_an_open_api_needs_debug_and_loopback(environment):
     code, said = check(API_AUTH="none", **environment)
     assert code != 0 and "API_AUTH=none" in said
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"SECRET_KEY": "changeme"},
+        {"SECRET_KEY": "x" * 50},
+        {"SECRET_KEY": "django-insecure-0123456789abcdefghijklmnopqrstuvwxyz"},
+        {"API_AUTH": "none"},
+        {"OCPP_UNKNOWN_CHARGERS": "accept"},
+        {"OCPP_OPEN_NETWORKS": "0.0.0.0/0"},
+        {"OCPP_OPEN_NETWORKS": "10.0.0.0/8,::/0"},
+        {"FORWARDED_ALLOW_IPS": "0.0.0.0/0"},
+        {"FORWARDED_ALLOW_IPS": "*", "TLS_CLIENT_CERTIFICATE_HEADER": "Client-Cert"},
+        {"DEBUG": "1", "HOST": "0.0.0.0"},
+        {"DEBUG": "1", "HOST": "192.168.1.5"},
+    ],
+)
+def test_a_server_that_is_open_does_not_start(environment):
+    code, said = check(**environment)
+    assert code != 0 and list(environment)[-1] in said
+
+
+def test_a_server_that_is_closed_starts():
+    assert check(OCPP_OPEN_NETWORKS="10.8.0.0/16", FORWARDED_ALLOW_IPS="10.0.0.1") == (0, "")
 
 
 def test_an_open_api_for_local_development():

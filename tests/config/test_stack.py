@@ -159,3 +159,11 @@ def test_a_server_that_can_not_be_reached_is_named(tmp_path, variable, url):
     run = Run(tmp_path / "run", **{variable: url})
     assert run.process.wait(30) == 1
     assert f"Correct {variable}" in run.output() and "Traceback" not in run.output()
+
+
+def test_whoever_lets_others_in_lets_nobody_in_without_a_key(tmp_path, monkeypatch):
+    for name in ("DEBUG", "API_AUTH", "OCPP_UNKNOWN_CHARGERS", "ALLOWED_HOSTS", "SECURE_SSL"):
+        monkeypatch.delenv(name, raising=False)
+    env = Stack(tmp_path, {"HOST": "0.0.0.0"}).env
+    assert (env["DEBUG"], env["API_AUTH"], env["OCPP_UNKNOWN_CHARGERS"]) == ("0", "token", "reject")
+    assert "localhost" in env["ALLOWED_HOSTS"] and Stack(tmp_path, {"HOST": "127.0.0.1"}).env["DEBUG"] == "1"

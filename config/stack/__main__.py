@@ -12,7 +12,7 @@ from pathlib import Path
 
 from config.stack import programs
 from config.stack.processes import CannotStart, die_with_parent
-from config.stack.stack import ADMIN, LOCAL_DEFAULTS, PROJECT, Stack
+from config.stack.stack import ADMIN, FLOWER_HOST, LOCAL_DEFAULTS, PROJECT, Stack
 
 RUN_DIR = Path(os.environ.get("RUN_DIR", PROJECT / ".run")).resolve()
 DEMO_CHARGERS = ["505", "506", "507"]
@@ -30,7 +30,7 @@ OCPP 1.6-J central system is up.
 
   Admin     {url}/admin/        user {user}, password {password}
   API       {url}/api/ocpp/     to try it: {url}/api/docs/
-  Flower    http://{host}:{flower_port}/              the same user and password
+  Flower    http://{flower}:{flower_port}/              the same user and password
   Chargers  {ws}/ws/ocpp/<charger id>{wss}
 
   Try       {curl}
@@ -121,7 +121,7 @@ def _banner(stack, charger_id):
     target = f"-X POST {stack.url}/api/ocpp/start/{charger_id}/" if charger_id else f"{stack.url}/api/ocpp/chargers/"
     return BANNER.format(
         url=stack.url,
-        host=stack.host,
+        flower=FLOWER_HOST,
         flower_port=stack.env["FLOWER_PORT"],
         user=ADMIN,
         password=stack.password,

@@ -37,6 +37,7 @@ LOCAL_DEFAULTS = {
     "OCPP_REQUIRE_SUBPROTOCOL": "0",
 }
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+FLOWER_HOST = "127.0.0.1"  # whatever HOST is: parts of it need no login
 
 
 def _reached_by_others():
@@ -74,7 +75,7 @@ class Stack:
         self._prepare_folder()
         web, flower_port = self._listen("PORT"), self._number("FLOWER_PORT")
         if flower:
-            self._listen("FLOWER_PORT").close()
+            self._listen("FLOWER_PORT", FLOWER_HOST).close()
         for variable in SERVERS:
             self._start_server(variable)
         self.manage("Migrations", "migrate", "--noinput")
@@ -150,9 +151,9 @@ class Stack:
         except ValueError as error:
             raise CannotStart(f"{name} must be a number, not {self.env[name]!r}.") from error
 
-    def _listen(self, name):
+    def _listen(self, name, host=None):
         """A listening socket on HOST and the port `name`: held from now on, so that nobody else takes it."""
-        host, port = self.env["HOST"], self._number(name)
+        host, port = host or self.env["HOST"], self._number(name)
         listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # uvicorn sets it on sockets it opens itself; those it is handed inherit it from here.
@@ -272,9 +273,9 @@ class Stack:
     def _start_flower(self, port):
         with self._progress("Flower"):
             env = {"FLOWER_BASIC_AUTH": f"{ADMIN}:{self.password}"}
-            arguments = programs.flower(self.env["HOST"], port)
+            arguments = programs.flower(FLOWER_HOST, port)
             child = self.start_child("Flower", arguments, env=env)
-            child.wait_until(lambda: self._http(f"http://{self.host}:{port}/") in (200, 401))
+            child.wait_until(lambda: self._http(f"http://{FLOWER_HOST}:{port}/") in (200, 401))
 
     def api_token(self):
         """A new token of the admin user, for the first request; the one of the start before is over."""

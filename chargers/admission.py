@@ -1,13 +1,13 @@
 """Who may open a socket: known chargers, with their key where they have one. Settled in batches, too."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
-from chargers import keys, proxies, registry
+from chargers import keys, proxies, recordset, registry
 from chargers.models import Charger
 from chargers.throttling import Failures
 
@@ -88,6 +88,14 @@ def subprotocol(offered):
     return None
 
 
+# By the clock of the database, which is the same for all, and never backwards; locked in the order of all batches.
+OPEN_SOCKETS = """
+WITH locked AS MATERIALIZED (SELECT id FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR UPDATE)
+UPDATE chargers_charger c SET connected_at = greatest(clock_timestamp(), c.connected_at + interval '3 microseconds')
+FROM locked WHERE c.id = locked.id RETURNING c.id, c.connected_at
+"""
+
+
 class Door:
     """Refused too often, whoever knocks is not looked up for the rest of the minute, so that a flood costs little.
 
@@ -129,11 +137,14 @@ def open_sockets(chargers):
 
     Not before: a handshake that its charger gave up must not make the socket it has a former one.
     """
-    opened_at = datetime.now(UTC)
-    # Locked in this order, as every batch does it.
-    locked = Charger.objects.select_for_update().filter(pk__in=set(chargers)).order_by("pk").values("pk")
-    Charger.objects.filter(pk__in=list(locked.values_list("pk", flat=True))).update(connected_at=opened_at)
-    return [opened_at] * len(chargers)
+    rows = recordset.query(OPEN_SOCKETS, [recordset.array(sorted(set(chargers)))])
+    opened = dict(rows)
+    # Of two of a charger one is the newer; a charger that was removed meanwhile has no newest one.
+    moments = []
+    for charger in reversed(chargers):
+        moments.append(opened.get(charger) or datetime.now(UTC))
+        opened[charger] = moments[-1] - timedelta(microseconds=1)
+    return moments[::-1]
 
 
 def _register(charger_ids):

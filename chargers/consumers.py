@@ -96,11 +96,13 @@ class ChargerConsumer(AsyncConsumer):
     async def _enroll(self):
         layer = get_channel_layer()
         try:
-            entry = Presence(await layer.new_channel(), uuid4().hex)
+            entry = Presence.opened(await layer.new_channel(), self.opened_at)
             self.listener = asyncio.create_task(self._obey(layer, entry.channel))
             replaced = await gateway.arrive(self.charger.charger_id, entry)
             self.presence = entry
-            if replaced:
+            if replaced == entry:  # it has connected again since
+                self.in_background(self.supersede())
+            elif replaced:
                 await layer.send(replaced.channel, {"type": "ocpp.close"})
         except RedisError as error:
             logger.warning("%s: can't be commanded while Redis is away: %s", self.charger, error)

@@ -212,7 +212,7 @@ async def deliver(task_id, event):
 
 
 async def arrive(charger_id, entry):
-    """Enter a socket's `Presence`; the entry it replaces, or None."""
+    """Enter a socket's `Presence`; the entry it replaces, None, or its own where a newer one is there."""
     keys = presence.key(charger_id), presence.offline_key(charger_id)
     return presence.Presence.loads(await async_redis().eval(presence.ARRIVE, 2, *keys, entry.dumps(), presence.TTL))
 

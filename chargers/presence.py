@@ -1,27 +1,31 @@
 """Which socket holds which charger: a Redis key a charger, with the session that owns it and a short life.
 
-Only the owning session may prolong or clear its entry, so the late end of an old socket changes nothing.
+Only the owning session may prolong or clear its entry, so the late end of an old socket changes nothing; and sessions
+are ordered by when their sockets were opened, so the late beginning of an old one, or its return after Redis has lost
+its data, changes nothing either.
 """
 
 import json
 from dataclasses import dataclass
+from uuid import uuid4
 
 from chargers.redis import sync_redis
 
 TTL = 60  # seconds an entry outlives the process that wrote it
 REFRESH = 10
 
-# The entry it replaces; one command where a pipeline costs the event loop of a storm twice as much.
-ARRIVE = """
-local replaced = redis.call('GET', KEYS[1])
+NEWER = "local held = redis.call('GET', KEYS[1])\nif held and cjson.decode(held)[2] > cjson.decode(ARGV[1])[2] then "
+# The entry it replaces, or our own where a newer one is there; one command where a pipeline costs the event loop of a
+# storm twice as much.
+ARRIVE = f"""
+{NEWER} return ARGV[1] end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 redis.call('DEL', KEYS[2])
-return replaced
+return held
 """
-# Ours, or nobody's any more (Redis lost it): write it again. Another session's: say so.
-RENEW = """
-local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] then return 0 end
+# Ours, an older one's, or nobody's any more (Redis lost it): write it again. A newer one's: say so.
+RENEW = f"""
+{NEWER} return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
 """
@@ -37,6 +41,12 @@ class Presence:
 
     channel: str
     session: str
+
+    @staticmethod
+    def opened(channel, opened_at):
+        """Of a socket that was opened at `opened_at`. A session sorts behind the older ones, and behind those of the
+        version before, which were hex digits."""
+        return Presence(channel, f"t{int(opened_at.timestamp() * 1_000_000):020d}-{uuid4().hex}")
 
     def dumps(self):
         return json.dumps([self.channel, self.session])

@@ -1,5 +1,6 @@
 """Who is connected, when nobody says goodbye, and when a charger comes again to another process."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,11 +10,17 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from chargers import admission, gateway, presence
+from chargers.models import Charger
+from chargers.presence import Presence
+from chargers.redis import async_redis, sync_redis
+from tests.builders import a_charger
 from tests.config.test_websocket import Wire, frame
 from tests.live import an_id, eventually, exchange
 
@@ -99,3 +106,33 @@ def test_the_end_of_an_old_socket_never_removes_the_entry_of_a_newer_one(live, e
             time.sleep(0.5)
             assert connected(live, charger_id) and obeys(live, charger_id, third)
     eventually(lambda: not connected(live, charger_id))
+
+
+def test_the_late_beginning_or_return_of_an_old_socket_changes_nothing():
+    older, newer = (Presence.opened("channel", datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 2))
+    charger_id = an_id()
+
+    async def arrive(entry):
+        return await gateway.arrive(charger_id, entry)
+
+    async def renew(entry):
+        return (await gateway.renew([(charger_id, entry)]))[0]
+
+    async def story():
+        assert await arrive(newer) is None and await arrive(older) == older
+        assert (await renew(older), await renew(newer)) == (False, True)
+        sync_redis().delete(presence.key(charger_id))
+        assert (await renew(older), await renew(newer), await renew(older)) == (True, True, False)
+        await gateway.leave(charger_id, newer)
+        await async_redis().aclose()
+
+    asyncio.run(story())
+    async_redis.cache_clear()  # it belongs to that loop
+
+
+@pytest.mark.django_db
+def test_sockets_of_a_charger_are_opened_one_after_the_other():
+    charger = a_charger()
+    both = admission.open_sockets([charger.pk, charger.pk])
+    later = admission.open_sockets([charger.pk])
+    assert both[0] < both[1] < later[0] == Charger.objects.get().connected_at

@@ -37,7 +37,7 @@ class Chaos:
         self.results = {}  # scenario: [figures of a round]
         self.notes = {}  # scenario: {what: [of each round]}
         self.crowd = []
-        self.known = {}  # what earlier rounds have found
+        self.known, self.faults = {}, 0  # what earlier rounds have found
 
     def say(self, line):
         print(f"[{time.monotonic() - self.began:6.0f} s] {line}", flush=True)
@@ -64,7 +64,12 @@ class Chaos:
         """Many more chargers, which hardly say anything."""
         if not self.crowd:
             self.crowd = [self.fleet.add(f"crowd-{n}", "idle") for n in range(self.sizes["crowd"])]
-        await self.until(lambda: all(c.connection and c.books.boots for c in self.crowd), 120)
+        await self.must_become("connected", lambda: all(c.connection and c.books.boots for c in self.crowd), 120)
+
+    async def must_become(self, what, condition, seconds):
+        self.must_be_none(
+            f"crowds that were not {what} in {seconds} s", int(not await self.until(condition, seconds))
+        )
 
     async def until(self, condition, seconds):
         """Whether `condition` came true in time."""
@@ -118,9 +123,10 @@ class Chaos:
         asked = dict(self.commanding.asked)
         unfinished, untrue, self.outcomes = await asyncio.to_thread(checks.commands, asked, books, self.stack.sql)
         resent = checks.sent_twice(books)
-        unanswered = self.fleet.unanswered
-        if unanswered:
-            self.must_be_none("messages without an answer", unanswered)
+        self.must_be_none("messages without an answer", self.fleet.unanswered)
+        faults = sum(len(own.faults) for own in books.values())
+        self.must_be_none("messages answered with a CALLERROR", faults - self.faults)
+        self.faults = faults
         self.fleet.go_on()
         self.commanding.going.set()
         found = {"lost": lost, "twice": twice, "sent twice": resent, "unfinished": unfinished, "untrue": untrue}
@@ -153,8 +159,8 @@ class Chaos:
         self.notes.setdefault(self.name, {}).setdefault(what, []).append(figure)
 
     def must_be_none(self, what, count):
-        self.note(what, count)
         if count:
+            self.note(what, count)
             self.figures["extra"].append(f"{count} {what}")
 
     @property
@@ -203,6 +209,8 @@ def main():
             stack.look_after()
             chaos = uvloop.run(run(stack, sizes, names))
             text = report.text(chaos)
+            with stack.left_dead():  # what is stopped now is not to be started again
+                stack.over = True
         print(f"\n{text}\n")
         if not given.quick and not given.only and not given.rounds:
             report.write(text)

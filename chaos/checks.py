@@ -83,8 +83,8 @@ def commands(asked, books, sql):
     untrue, outcomes = [], Counter()
     for task_id, (_state, outcome, simulated, response, error) in rows.items():
         own = books.get(asked[task_id][0])
-        outcomes[outcome] += 1
         replied = own is not None and task_id in own.replied
+        outcomes[f"{outcome} though the charger answered" if replied and outcome in SILENCE else outcome] += 1
         lies = {
             "answered": not replied or not response or simulated,
             **dict.fromkeys(SILENCE, not simulated or response or error),

@@ -49,26 +49,29 @@ class Books:
     calls: dict = field(default_factory=dict)  # message id: how often the CALL came
     replied: set = field(default_factory=set)  # message ids that were answered
     faults: list = field(default_factory=list)  # CALLERRORs
-    closed: list = field(default_factory=list)  # (when, close code)
+    closed: list = field(default_factory=list)  # (when, close code or None where there was none)
 
 
 class Connection(picows.WSListener):
     """One socket of a charger; of a former one nothing is heard any more."""
 
     def __init__(self, charger):
-        self.charger, self.transport = charger, None
+        self.charger, self.transport, self.was_told = charger, None, False
 
     def on_ws_connected(self, transport):
         self.transport = transport
         self.charger.connected(self)
 
     def on_ws_disconnected(self, transport):
+        if not self.was_told:
+            self.charger.books.closed.append((time.monotonic(), None))
         self.charger.disconnected(self)
 
     def on_ws_frame(self, transport, frame):
         if frame.msg_type == picows.WSMsgType.PING:
             transport.send_pong(frame.get_payload_as_bytes())
         elif frame.msg_type == picows.WSMsgType.CLOSE:
+            self.was_told = True
             self.charger.books.closed.append((time.monotonic(), frame.get_close_code()))
             transport.send_close(frame.get_close_code())
             transport.disconnect()
@@ -83,6 +86,7 @@ class Connection(picows.WSListener):
 
     def reset(self):
         """Without a farewell: RST."""
+        self.was_told = True  # by us
         raw = self.transport.underlying_transport.get_extra_info("socket")
         with contextlib.suppress(OSError):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -167,11 +171,11 @@ class Charger:
         self.connection.send(2, *self.waiting)
 
     def heard(self, connection, frame):
-        if connection is not self.connection:
-            return
         kind, message_id = frame[:2]
-        if kind == 2:
+        if kind == 2:  # counted whichever socket it comes by
             self._asked(connection, message_id)
+        elif connection is not self.connection:
+            return
         elif self.waiting and message_id == self.waiting[0]:
             _, action, payload = self.waiting
             self.waiting, self.last_answer = None, time.monotonic()

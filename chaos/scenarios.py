@@ -1,6 +1,7 @@
 """What is done to the running product: one function each, which returns when the fault is over."""
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
@@ -10,6 +11,16 @@ import time
 # Longer than what it is waited for with: presence and pings 40 s, a lease 12 s, Redis 5 to 15 s, the pool 5 s.
 STOPPED = {"web": 50, "worker": 30, "Redis": 25, "PostgreSQL": 25}
 GOING_AWAY = 1012
+
+
+async def worker_killed(chaos):
+    """While it waits for chargers that take two seconds to answer."""
+    slow = [c.charger_id for c in chaos.fleet.chargers.values() if c.manner == "slow"]
+    asked = [await asyncio.to_thread(chaos.commanding.ask, charger_id, "slow") for charger_id in slow]
+    waiting = "SELECT count(*) FROM commands_command WHERE state = 'sent' AND task_id = ANY(%s)"
+    await chaos.until(lambda: chaos.stack.sql(waiting, [asked])[0][0] > len(slow) // 2, 5)
+    chaos.note("commands waited for by two workers", chaos.stack.sql(waiting, [asked])[0][0])
+    chaos.stack.signal("worker 1", signal.SIGKILL)
 
 
 def kill(name):
@@ -42,16 +53,25 @@ async def everything(chaos):
 def stopped(name):
     async def scenario(chaos):
         """SIGSTOP: its connections stay open, and nobody answers."""
-        pids = chaos.stack.pids(name)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with standing_still(chaos.stack.pids(name)):
             await asyncio.sleep(chaos.sizes["stopped"](STOPPED[name]))
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
 
     return scenario
+
+
+@contextlib.contextmanager
+def standing_still(pids):
+    try:
+        _signal_all(pids, signal.SIGSTOP)
+        yield
+    finally:
+        _signal_all(pids, signal.SIGCONT)
+
+
+def _signal_all(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def deployed(name):
@@ -65,6 +85,7 @@ def deployed(name):
             codes = [code for c in chaos.fleet.chargers.values() for at, code in c.books.closed if at > began]
             chaos.note(f"sockets closed with {GOING_AWAY}", codes.count(GOING_AWAY))
             chaos.must_be_none("sockets closed otherwise", len(codes) - codes.count(GOING_AWAY))
+            chaos.must_be_none("processes that closed no socket", int(not codes))
 
     return scenario
 
@@ -125,7 +146,8 @@ async def storm(chaos):
     for charger in chaos.crowd:
         charger.drop()
     began = time.monotonic()
-    await chaos.until(lambda: all(c.connection and c.last_answer > began for c in chaos.crowd), 120)
+    back = lambda: all(c.connection and c.last_answer > began for c in chaos.crowd)  # noqa: E731
+    await chaos.must_become("accepted again", back, 120)
     chaos.note(f"{len(chaos.crowd)} chargers accepted again after (s)", round(time.monotonic() - began, 1))
 
 
@@ -135,21 +157,17 @@ async def inbox_filled(chaos):
         chaos.stack.signal("web 2", signal.SIGTERM)
         chaos.stack.wait_dead("web 2")
         await chaos.crowd_connected()
-        pids = chaos.stack.pids("PostgreSQL")
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        for charger in chaos.crowd:
-            charger.go_on()
-        await asyncio.sleep(chaos.sizes["stopped"](20))
-        chaos.note("messages waiting", chaos.fleet.unanswered)
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-        await chaos.until(lambda: not any(c.waiting for c in chaos.crowd), 60)
+        with standing_still(chaos.stack.pids("PostgreSQL")):
+            for charger in chaos.crowd:
+                charger.go_on()
+            await asyncio.sleep(chaos.sizes["stopped"](20))
+            chaos.note("messages waiting", chaos.fleet.unanswered)
+        await chaos.must_become("answered", lambda: not any(c.waiting for c in chaos.crowd), 60)
 
 
 SCENARIOS = {
     "a web process killed": kill("web 1"),
-    "a Celery worker killed in mid-wait": kill("worker 1"),
+    "a Celery worker killed in mid-wait": worker_killed,
     "Redis killed": kill("Redis"),
     "Redis killed, its data gone": redis_wiped,
     "PostgreSQL shut down at once": postgres_immediate,

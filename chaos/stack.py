@@ -23,6 +23,8 @@ class Restless(Product):
         while not self.over:
             time.sleep(0.5)
             with self.looking:
+                if self.over:
+                    return
                 for child in self.children:
                     child.failures = 0  # they are meant to
                 self.restart_dead()

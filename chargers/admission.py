@@ -1,7 +1,7 @@
 """Who may open a socket: known chargers, with their key where they have one. Settled in batches, too."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from ipaddress import ip_address
 from urllib.parse import unquote_to_bytes
 
@@ -88,12 +88,20 @@ def subprotocol(offered):
     return None
 
 
-# By the clock of the database, which is the same for all, and never backwards; locked in the order of all batches.
+# By the clock of the database, which is the same for all, and never backwards. The rows are locked, see `inbox`.
 OPEN_SOCKETS = """
-WITH locked AS MATERIALIZED (SELECT id FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR UPDATE)
-UPDATE chargers_charger c SET connected_at = greatest(clock_timestamp(), c.connected_at + interval '3 microseconds')
-FROM locked WHERE c.id = locked.id RETURNING c.id, c.connected_at
+UPDATE chargers_charger c SET connected_at = greatest(clock_timestamp(), c.connected_at + interval '1 microsecond')
+FROM json_to_recordset(%s) AS s(id bigint, seen timestamptz)
+WHERE c.id = s.id AND c.connected_at IS NOT DISTINCT FROM s.seen RETURNING c.id, c.connected_at
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A socket of a charger (primary key) is open; `seen`: when the last one was, as it was admitted."""
+
+    charger: int
+    seen: datetime | None
 
 
 class Door:
@@ -132,19 +140,16 @@ def admit(knocks):
     return [_verdict(knock, known.get(knock.charger_id)) for knock in knocks]
 
 
-def open_sockets(chargers):
-    """Batch: of each charger (primary key) a socket is open; when, by which its CALLs show that it is the newest one.
+def open_sockets(sockets):
+    """Batch of `Opened`: when each was opened, by which its CALLs show that it is the newest one of its charger.
 
-    Not before: a handshake that its charger gave up must not make the socket it has a former one.
+    None for one that is not: since it was admitted, another one was opened. Only now, not as it is admitted: a
+    handshake that its charger gave up must not make the socket it has a former one.
     """
-    rows = recordset.query(OPEN_SOCKETS, [recordset.array(sorted(set(chargers)))])
-    opened = dict(rows)
-    # Of two of a charger one is the newer; a charger that was removed meanwhile has no newest one.
-    moments = []
-    for charger in reversed(chargers):
-        moments.append(opened.get(charger) or datetime.now(UTC))
-        opened[charger] = moments[-1] - timedelta(microseconds=1)
-    return moments[::-1]
+    newest = {opened.charger: opened for opened in sockets}
+    rows = [{"id": opened.charger, "seen": opened.seen} for _, opened in sorted(newest.items())]
+    moments = dict(recordset.execute(OPEN_SOCKETS, rows))
+    return [moments.get(opened.charger) if newest[opened.charger] is opened else None for opened in sockets]
 
 
 def _register(charger_ids):

@@ -40,12 +40,17 @@ class ChargerConsumer(AsyncConsumer):
             return
         self.answered, self.calls_taken = {}, 0
         self.minute = self.complaints = 0
+        self.gone = False
         self.outstanding = self.presence = self.listener = self.enrolling = None
         self.commanding, self.enrolment, self.background = asyncio.Lock(), asyncio.Lock(), set()
         try:
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
-            self.opened_at = await inbox.settle(admission.open_sockets, self.pk)
+            opened = admission.Opened(self.pk, self.charger.connected_at)
+            self.opened_at = await inbox.settle(admission.open_sockets, opened)
+            if self.opened_at is None:
+                await self.supersede()
+                return
             await self._begin_enrolling()
             sockets.add(self)
             await self._listen(receive)
@@ -90,7 +95,7 @@ class ChargerConsumer(AsyncConsumer):
     async def enroll(self):
         """Become reachable for commands; the older socket of this charger is told to go."""
         async with self.enrolment:
-            if self.presence is None:
+            if self.presence is None and not self.gone:
                 await self._enroll()
 
     async def _enroll(self):
@@ -103,10 +108,16 @@ class ChargerConsumer(AsyncConsumer):
             if replaced == entry:  # it has connected again since
                 self.in_background(self.supersede())
             elif replaced:
-                await layer.send(replaced.channel, {"type": "ocpp.close"})
+                await self._tell_to_close(layer, replaced)
         except RedisError as error:
             logger.warning("%s: can't be commanded while Redis is away: %s", self.charger, error)
             await self._stop_listening()
+
+    async def _tell_to_close(self, layer, replaced):
+        try:
+            await layer.send(replaced.channel, {"type": "ocpp.close"})
+        except RedisError as error:  # it learns so when it renews its presence, or by its next CALL
+            logger.warning("%s: its former socket was not told to close: %s", self.charger, error)
 
     async def _stop_listening(self):
         """A command that is being claimed is written or reported lost first; none is claimed and forgotten."""
@@ -117,8 +128,8 @@ class ChargerConsumer(AsyncConsumer):
 
     async def _depart(self):
         sockets.remove(self)
-        if self.enrolling:
-            await asyncio.wait({self.enrolling})  # it knows how long to wait for Redis
+        async with self.enrolment:  # one that is under way knows how long to wait for Redis
+            self.gone = True
         await self._stop_listening()
         if self.outstanding:
             await gateway.deliver(self.outstanding, {"type": "lost"})

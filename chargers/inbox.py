@@ -16,8 +16,8 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chargers import frames, registration, registry
-from chargers.recall import Outdated, answered_before, remember
+from chargers import admission, frames, registration, registry
+from chargers.recall import Outdated, answered_before, lock, outdated_before, remember
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ LARGEST_BATCH = 1000
 LIMIT = 5000  # entries waiting, past which the sockets are not read
 # SQLSTATE classes after which the same batch may well succeed: connection, rollback, resources, operator.
 PASSING_FAULTS = ("08", "40", "53", "57")
+STOOD_STILL = "25P03"  # this process was stopped in the middle of a batch, and its locks were taken from it
 
 
 @dataclass(slots=True)
@@ -179,9 +180,11 @@ def _isolate(batch, seen, error):
 
 
 def _passing(error):
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    if sqlstate == STOOD_STILL:
+        return True
     if not isinstance(error, OperationalError | InterfaceError):
         return False
-    sqlstate = getattr(error.__cause__, "sqlstate", None)
     return sqlstate is None or sqlstate.startswith(PASSING_FAULTS)
 
 
@@ -193,8 +196,15 @@ def _wait_out(error, attempt):
 
 def _settle(batch, seen, refused, retried):
     calls = [entry.item for entry in batch if isinstance(entry.item, Call)]
+    opened = [entry.item.charger for entry in batch if entry.handler is admission.open_sockets]
+    if retried or opened:
+        # A first attempt may be committing just now, though its connection is lost. And who locks the rows of sockets
+        # and of CALLs one after the other would lock them in another order than others do.
+        lock({*opened, *seen, *(call.charger for call in calls)})
     known = answered_before([call for call in calls if retried or call.may_be_repeated])
-    refused |= registration.refused_before([call for call in calls if call.key not in known])
+    refused |= outdated_before([call for call in calls if call.key not in known])
+    heard = [call for call in calls if call.key not in known and call.key not in refused]
+    refused |= registration.refused_before(heard)
     outcomes = {}
     todo = []
     for entry in batch:

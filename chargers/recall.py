@@ -60,13 +60,33 @@ def remember(calls, seen):
     return {charger: standing(*policy_and_status) for charger, *policy_and_status in told}
 
 
+LOCK = "SELECT FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+
+
+def lock(chargers):
+    """Hold the rows of `chargers` (primary keys), in the order in which every batch locks them."""
+    if chargers:
+        recordset.query(LOCK, [recordset.array(sorted(chargers))])
+
+
 def answered_before(calls):
     """{key: answer} of those `calls` that are the last one of their charger, answered and committed already.
 
     No other process can be committing that very call just now: since this socket was opened it would be `Outdated`.
+    A batch that is tried again has locked the rows: its own first attempt may be committing.
     """
     if not calls:
         return {}
     chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
     last = {(c.pk, c.last_call_id, c.last_call_digest): c.last_answer for c in chargers}
     return {call.key: last[call.key] for call in calls if call.key in last}
+
+
+def outdated_before(calls):
+    """{key: Outdated} of `calls` by former sockets, where it is better asked before `remember`: what an operator's
+    function does for a DataTransfer may not be undone when the batch is settled again without them."""
+    if not any(call.action == "DataTransfer" for call in calls):
+        return {}
+    chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
+    newest = dict(chargers.values_list("pk", "connected_at"))
+    return {call.key: Outdated() for call in calls if call.socket and call.socket != newest.get(call.charger)}

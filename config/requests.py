@@ -28,10 +28,17 @@ class PatientHttp(HttpToolsProtocol):
 
     def data_received(self, data):
         super().data_received(data)
+        if self.patience is None and self.timeout_keep_alive_task is None and self._is_idle():
+            self._wait(HEAD)  # bytes between requests that begin none have stopped uvicorn's own timer
         if self.head is not None and not self.transport.is_closing():
             self.head += len(data)
             if self.head > LARGEST_HEAD:
                 self.send_400_response("The head of the request is too large.")
+
+    def _is_idle(self):
+        """Between two requests; and the connection is ours, not a charger's."""
+        ours = self.transport.get_protocol() is self and not self.transport.is_closing()
+        return ours and (self.cycle is None or self.cycle.response_complete)
 
     def on_message_begin(self):
         super().on_message_begin()

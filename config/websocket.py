@@ -67,6 +67,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.queue = Frames(self.loop)
         self.begun = b""  # of a frame that has not come whole
+        self.unwritten = 0  # bytes, when the pong was last waited for
         self.through = 0  # bytes still to come of a frame that goes the library's way
 
     def connection_made(self, transport):
@@ -82,6 +83,8 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     def data_received(self, data):
         if not self.handshake_initiated:
             super().data_received(data)
+            if not self.handshake_initiated and not self.transport.is_closing():
+                self._refuse_handshake()  # the whole head was there, and uvicorn would leave it at that
             return
         if self.begun:
             data, self.begun = self.begun + data, b""
@@ -100,13 +103,18 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             self._pause_reading()
             self.loop.call_soon(self._read_on)
 
+    def _refuse_handshake(self):
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        self.transport.close()
+
     def _pause_reading(self):
         self.read_paused = True
         self.transport.pause_reading()
 
     def _read_on(self):
         """What came already, and then the socket; unless its charger does not read what it is answered."""
-        if self.writable.is_set() and self.handshake_complete and not self.transport.is_closing():
+        taken = len(self.queue) <= LARGE
+        if taken and self.writable.is_set() and self.handshake_complete and not self.transport.is_closing():
             self.read_paused = False
             self.transport.resume_reading()
             self.data_received(b"")
@@ -174,7 +182,20 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.conn.send_close(code)
         self.handle_parser_exception()
 
-    keepalive_timeout = _ending(WebSocketsSansIOProtocol.keepalive_timeout)
+    def keepalive_timeout(self):
+        """A slow line may have a long answer to carry before our ping, and while it does we don't read the pong."""
+        unwritten = self.transport.get_write_buffer_size()
+        if not self.writable.is_set() and unwritten < self.unwritten:
+            self.unwritten = unwritten
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+        else:
+            self._end_silence()
+
+    def send_keepalive_ping(self):
+        self.unwritten = self.transport.get_write_buffer_size()
+        super().send_keepalive_ping()
+
+    _end_silence = _ending(WebSocketsSansIOProtocol.keepalive_timeout)
     handle_parser_exception = _ending(WebSocketsSansIOProtocol.handle_parser_exception)
     handle_close = _ending(WebSocketsSansIOProtocol.handle_close)
     on_task_complete = _ending(WebSocketsSansIOProtocol.on_task_complete)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import count
 from uuid import uuid4
 
-from chargers import inbox, registry
+from chargers import admission, inbox, registry
 from chargers.models import Charger
 from commands.models import Command
 from transactions.models import IdTag, Transaction
@@ -27,6 +27,12 @@ def a_call(charger, action, message_id=None, **payload):
     call = inbox.Call(charger.pk, message_id or uuid4().hex, action, payload, datetime.now(UTC))
     call.digest = uuid4().hex
     return call
+
+
+def open_socket(charger):
+    """When a new socket of `charger` was opened: the `socket` of its CALLs."""
+    seen = Charger.objects.values_list("connected_at", flat=True).get(pk=charger.pk)
+    return admission.open_sockets([admission.Opened(charger.pk, seen)])[0]
 
 
 def settle(*calls):

@@ -32,6 +32,8 @@ BUFFERS = min(1024, max(128, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PA
 TUNED = (
     *("max_connections=200", "logging_collector=off", f"shared_buffers={BUFFERS}MB", "random_page_cost=1.1"),
     *("max_wal_size=4GB", "checkpoint_timeout=15min", "wal_compression=on"),
+    # A process that stands still in the middle of a batch must not hold its chargers' rows for as long.
+    "idle_in_transaction_session_timeout=15s",
 )
 
 

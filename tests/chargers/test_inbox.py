@@ -1,13 +1,16 @@
 """The inbox: batches, poison, and retries whose commit seemed lost."""
 
 import json
+import threading
+import time
 
 import pytest
+from django.db import OperationalError, connection, transaction
 
-from chargers import admission, inbox, registry
+from chargers import admission, inbox, registry, vendors
 from chargers.models import Charger, DataTransfer
 from chargers.recall import Outdated, answered_before
-from tests.builders import a_call, a_charger, settle, tell
+from tests.builders import a_call, a_charger, open_socket, settle, tell
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
@@ -63,24 +66,87 @@ def test_an_action_is_handled_by_one_function():
         registry.handles("Heartbeat")(lambda calls: [])
 
 
+def entry(call):
+    return inbox.Entry(registry.actions[call.action], call)
+
+
 def test_what_comes_by_a_former_socket_is_not_stored_and_spoils_nothing():
     charger, other = a_charger(), a_charger()
-    first, second = (admission.open_sockets([charger.pk])[0] for _ in range(2))
+    first, second = open_socket(charger), open_socket(charger)
     late, again, beside = (a_call(who, "DataTransfer", "1", vendorId="V") for who in (charger, charger, other))
     late.socket, again.socket, again.digest = first, second, late.digest
-    outcomes = inbox.write([inbox.Entry(registry.actions["DataTransfer"], call) for call in (late, beside)], {})
+    outcomes = inbox.write([entry(late), entry(beside)], {})
     assert isinstance(outcomes[0], Outdated) and json.loads(outcomes[1])[0] == 3
     assert not DataTransfer.objects.filter(charger=charger).exists()
-    assert [
-        json.loads(outcome)[0] for outcome in inbox.write([inbox.Entry(registry.actions["DataTransfer"], again)], {})
-    ] == [3]
+    assert json.loads(inbox.write([entry(again)], {})[0])[0] == 3
     assert DataTransfer.objects.filter(charger=charger).count() == 1
+
+
+@pytest.mark.parametrize("action", ["DataTransfer", "Heartbeat"])
+def test_a_former_socket_of_a_charger_that_is_not_accepted_stops_nobody(action):
+    charger = a_charger(boot_policy="Pending")
+    early = a_call(charger, "Heartbeat")
+    assert json.loads(inbox.write([entry(early)], {})[0])[2] == "SecurityError"
+    late = a_call(charger, action, vendorId="V")
+    late.socket, _ = open_socket(charger), open_socket(charger)
+    assert isinstance(inbox.write([entry(late)], {})[0], Outdated)
+
+
+def test_a_function_of_a_vendor_is_not_called_again_for_a_former_socket(monkeypatch):
+    called = []
+    monkeypatch.setattr(vendors, "answer", lambda *told: called.append(told) or ("Accepted", ""))
+    charger = a_charger()
+    late, beside = a_call(charger, "Heartbeat"), a_call(a_charger(), "DataTransfer", vendorId="V")
+    late.socket, _ = open_socket(charger), open_socket(charger)
+    inbox.write([entry(late), entry(beside)], {})
+    assert len(called) == 1
 
 
 def test_a_charger_that_was_removed_is_not_heard_any_more():
     charger = a_charger()
     call = a_call(charger, "Heartbeat")
-    (call.socket,) = admission.open_sockets([charger.pk])
+    call.socket = open_socket(charger)
     charger.delete()
-    (outcome,) = inbox.write([inbox.Entry(registry.actions["Heartbeat"], call)], {})
-    assert isinstance(outcome, Outdated)
+    assert isinstance(inbox.write([entry(call)], {})[0], Outdated)
+
+
+def test_a_socket_that_is_opened_late_does_not_become_the_newest():
+    charger = a_charger()
+    late = admission.Opened(charger.pk, charger.connected_at)  # admitted, and then its process stood still
+    newest = open_socket(charger)
+    assert admission.open_sockets([late]) == [None]
+    assert Charger.objects.get().connected_at == newest
+
+
+def test_of_two_that_open_at_once_one_is_the_newest():
+    charger = a_charger()
+    both = [admission.Opened(charger.pk, None), admission.Opened(charger.pk, None)]
+    first, second = admission.open_sockets(both)
+    assert first is None and second == Charger.objects.get().connected_at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_first_attempt_that_still_commits_is_waited_for(monkeypatch):
+    charger = a_charger()
+    call = a_call(charger, "DataTransfer", "1", vendorId="V")
+    call.socket = open_socket(charger)
+    settled, committing = inbox._settle, threading.Event()
+
+    def first_attempt():
+        """Of which the writer believes that it failed: its connection was lost while COMMIT was under way."""
+        with transaction.atomic():
+            settled([entry(call)], {}, {}, retried=False)
+            committing.set()
+            time.sleep(0.3)
+        connection.close()
+
+    def settle(batch, seen, refused, retried):
+        if not retried:
+            threading.Thread(target=first_attempt).start()
+            committing.wait()
+            raise OperationalError("the server closed the connection unexpectedly")
+        return settled(batch, seen, refused, retried)
+
+    monkeypatch.setattr(inbox, "_settle", settle)
+    assert json.loads(inbox.write([entry(call)], {})[0])[0] == 3
+    assert DataTransfer.objects.count() == 1

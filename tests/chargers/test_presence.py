@@ -16,11 +16,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from chargers import admission, gateway, presence
-from chargers.models import Charger
+from chargers import gateway, presence
 from chargers.presence import Presence
 from chargers.redis import async_redis, sync_redis
-from tests.builders import a_charger
 from tests.config.test_websocket import Wire, frame
 from tests.live import an_id, eventually, exchange
 
@@ -128,11 +126,3 @@ def test_the_late_beginning_or_return_of_an_old_socket_changes_nothing():
 
     asyncio.run(story())
     async_redis.cache_clear()  # it belongs to that loop
-
-
-@pytest.mark.django_db
-def test_sockets_of_a_charger_are_opened_one_after_the_other():
-    charger = a_charger()
-    both = admission.open_sockets([charger.pk, charger.pk])
-    later = admission.open_sockets([charger.pk])
-    assert both[0] < both[1] < later[0] == Charger.objects.get().connected_at

@@ -54,6 +54,13 @@ def drip(connection, piece):
     return time.monotonic() - began
 
 
+def test_an_empty_line_after_an_answer_ends_the_connection(connection):
+    connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+    assert connection.recv(1000).startswith(b"HTTP/1.1 204")
+    connection.sendall(b"\r\n")
+    assert connection.recv(1000) == b""
+
+
 @pytest.mark.parametrize("begun", [b"", b"G", HEAD, b"\r\n"])
 def test_a_head_that_does_not_come_ends_the_connection(connection, begun):
     connection.sendall(begun)

@@ -9,6 +9,8 @@ import psycopg
 import pytest
 from websockets.frames import Frame, Opcode
 
+from tests.live import an_id
+
 HANDSHAKE = (
     "GET /ws/ocpp/{charger_id} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
@@ -154,3 +156,11 @@ def test_a_large_message_does_not_keep_pings_from_being_answered(wire, live):
         wire.socket.sendall(frame(b"are you there", Opcode.PING))
         assert wire.next() == (Opcode.PONG, b"are you there")
     assert [wire.answered(), wire.answered()] == ["1", "2"]
+
+
+@pytest.mark.parametrize("more", ["".join(f"X-{n}: y\r\n" for n in range(200)), f"X: {'y' * 10_000}\r\n"])
+def test_a_handshake_that_can_not_be_read_is_refused_and_ended(live, more):
+    head = HANDSHAKE.format(charger_id=an_id()).removesuffix("\r\n") + more + "\r\n"
+    with socket.create_connection((live.stack.host, int(live.stack.env["PORT"])), 5) as opened:
+        opened.sendall(head.encode())
+        assert opened.recv(4096).startswith(b"HTTP/1.1 400") and opened.recv(4096) == b""

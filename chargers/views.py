@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import generics, mixins, viewsets
@@ -161,7 +161,11 @@ class ApiTokenViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, viewset
         wanted = self.get_serializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         expires_at = wanted.validated_data.get("expiry", datetime.now(UTC) + A_YEAR)
-        made, token = ApiToken.make(request.user, wanted.validated_data["name"], expires_at)
+        try:
+            with transaction.atomic():
+                made, token = ApiToken.make(request.user, wanted.validated_data["name"], expires_at)
+        except IntegrityError as error:  # of two requests at a time
+            raise Conflict("You have a token of this name already.") from error
         return Response(self.get_serializer(made).data | {"token": token}, status=201, headers=NOT_KEPT)
 
     @transaction.atomic

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from axes.models import AccessFailureLog, AccessLog
+from django import forms
 from django.contrib import admin
 from django.db.models import Count
 from django.utils.html import format_html_join
@@ -32,6 +33,17 @@ class ChargerGroupAdmin(admin.ModelAdmin):
         return group.size
 
 
+class ApiTokenForm(forms.ModelForm):
+    """`owner` is whose it is, where the form does not ask."""
+
+    def clean(self):
+        told = super().clean()
+        others = ApiToken.objects.filter(user=told.get("user") or self.owner, name=told.get("name"))
+        if others.exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError({"name": "There is a token of this name already."})
+        return told
+
+
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):
     """One's own tokens; a superuser's list has everybody's. Deleted is revoked."""
@@ -40,12 +52,18 @@ class ApiTokenAdmin(admin.ModelAdmin):
     search_fields = ["name", "user__username"]
     list_select_related = ["user"]
     date_hierarchy = "created"
+    form = ApiTokenForm
     fields = ["user", "name", "expiry"]
     autocomplete_fields = ["user"]
 
     def get_queryset(self, request):
         tokens = super().get_queryset(request)
         return tokens if request.user.is_superuser else tokens.filter(user=request.user)
+
+    def get_form(self, request, token=None, **kwargs):
+        form = super().get_form(request, token, **kwargs)
+        form.owner = token.user if token else request.user
+        return form
 
     def get_fields(self, request, token=None):
         return self.fields if request.user.is_superuser else self.fields[1:]

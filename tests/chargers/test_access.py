@@ -227,6 +227,16 @@ def test_the_admin_tells_a_token_once(api):
         assert token not in api.get(path).content.decode() and made.digest not in api.get(path).content.decode()
 
 
+@pytest.mark.parametrize("name", ["cron", "other"])
+def test_the_admin_says_that_a_name_is_taken(client, name):
+    user = a_user("Viewers", is_staff=True)
+    ApiToken.make(user, "cron")
+    client.force_login(user)
+    page = client.post(reverse("admin:chargers_apitoken_add"), {"name": name})
+    assert ApiToken.objects.filter(user=user).count() == (2 if name == "other" else 1)
+    assert ("name already" in page.content.decode()) == (name == "cron")
+
+
 def test_commands_of_one_user_are_limited(client, settings):
     settings.API_COMMANDS_PER_MINUTE = 2
     for counted in sync_redis().scan_iter("ocpp:rate:*"):  # of the run before, which had the same primary keys

@@ -138,6 +138,7 @@ class ChargerConsumer(AsyncConsumer):
                 await gateway.leave(self.charger.charger_id, self.presence)
         except RedisError as error:
             logger.warning("%s: presence ends by itself, Redis is away: %s", self.charger, error)
+        await asyncio.gather(*self.background)  # an answer on its way to its task
         logger.info("%s: disconnected", self.charger)
 
     def in_background(self, coroutine):
@@ -264,11 +265,20 @@ class ChargerConsumer(AsyncConsumer):
             event = {"type": "error", "error": reply.error}
         if reply.message_id == self.outstanding:
             self.outstanding = None
-            if await gateway.deliver(reply.message_id, event):
-                return
-        late = (self.pk, reply.message_id, event)
-        if not await inbox.settle(registry.hooks["late_reply"], late):
-            self._complain("%s: nothing was asked with message id %.40r", self.charger, reply.message_id)
+            self.in_background(self._hand_over(reply.message_id, event))  # Redis may hang
+        else:
+            await self._keep_late(reply.message_id, event)
+
+    async def _hand_over(self, task_id, event):
+        try:
+            if not await gateway.deliver(task_id, event):
+                await self._keep_late(task_id, event)
+        except Exception:  # noqa: BLE001  (the inbox has logged it with its cause)
+            logger.exception("%s: could not take the answer to %s", self.charger, task_id)
+
+    async def _keep_late(self, task_id, event):
+        if not await inbox.settle(registry.hooks["late_reply"], (self.pk, task_id, event)):
+            self._complain("%s: nothing was asked with message id %.40r", self.charger, task_id)
 
     async def _write(self, text):
         try:

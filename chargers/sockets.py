@@ -44,7 +44,7 @@ async def _keep():
 async def _renew():
     await async_redis().ping()
     for socket in list(_open):
-        if socket.presence is None:
+        if socket.presence is None and socket in _open:
             await socket.enroll()
     entered = [socket for socket in _open if socket.presence]
     ours = await gateway.renew([(socket.charger.charger_id, socket.presence) for socket in entered])

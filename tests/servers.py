@@ -32,11 +32,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
+STARTED = {}  # variable: the child of a server that is ours
+
+
 def _start_what_is_missing():
     for variable, server_class in (("DATABASE_URL", Postgres), ("REDIS_URL", Redis)):
         if not os.environ.get(variable):
             server = server_class(RUN_DIR)
-            child = server.start()
+            child = STARTED[variable] = server.start()
             atexit.register(child.stop)
             os.environ[variable] = server.url()
 

@@ -1,8 +1,10 @@
 """The socket, against the running server: handshake, frames, takeover."""
 
 import json
+import signal
 import time
 from base64 import b64encode
+from contextlib import ExitStack, contextmanager
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +13,7 @@ from websockets.sync.client import connect
 
 from chargers import schemas
 from tests.live import an_id, eventually, exchange
+from tests.servers import STARTED
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 KEY = "0001020304050607FFFFFFFFCCCCCCCCCCCCCCCC"
@@ -226,6 +229,40 @@ def test_the_newest_socket_wins_and_the_late_end_of_the_older_changes_nothing(li
         assert charger_id in active(live) and still_serves(newer)
         live.ask(charger_id, "ClearCache", {})
         assert json.loads(newer.recv(5))[2] == "ClearCache"
+
+
+@contextmanager
+def redis_hangs():
+    """Its kernel still answers, it does not."""
+    if "REDIS_URL" not in STARTED:
+        pytest.skip("that is not ours to stop")
+    STARTED["REDIS_URL"].process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        STARTED["REDIS_URL"].process.send_signal(signal.SIGCONT)
+
+
+def test_a_charger_that_connects_while_redis_hangs_is_served_at_once_and_reachable_later(live):
+    charger_id = an_id()
+    with ExitStack() as hanging:
+        hanging.enter_context(redis_hangs())
+        with live.socket(charger_id) as socket:
+            assert exchange(socket, "1", "BootNotification", BOOT, timeout=4)[2]["status"] == "Accepted"
+            hanging.close()
+            eventually(lambda: charger_id in active(live), seconds=20)
+
+
+def test_an_answer_given_while_redis_hangs_delays_nothing_the_charger_says(live):
+    with live.socket(an_id()) as socket:
+        charger_id = socket.request.path.rpartition("/")[2]
+        exchange(socket, "1", "BootNotification", BOOT)
+        task = live.ask(charger_id, "ClearCache", {}, timeout=30)
+        assert json.loads(socket.recv(timeout=10))[:2] == [2, task["task_id"]]
+        with redis_hangs():
+            socket.send(json.dumps([3, task["task_id"], {"status": "Accepted"}]))
+            assert exchange(socket, "2", "Heartbeat", {}, timeout=4)[:2] == [3, "2"]
+        assert live.finished(task)["outcome"] == "answered"
 
 
 def test_a_charger_that_never_reads_delays_no_other(live):

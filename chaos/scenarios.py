@@ -25,7 +25,13 @@ async def worker_killed(chaos):
 
 def kill(name):
     async def scenario(chaos):
+        began = time.monotonic()
         chaos.stack.signal(name, signal.SIGKILL)
+        await asyncio.sleep(0.2)
+        if name == "web":
+            lost = sum(at > began for c in chaos.fleet.chargers.values() for at, _ in c.books.closed)
+            chaos.note("sockets lost", lost)
+            chaos.must_be_none("processes without a socket", int(not lost))
 
     return scenario
 
@@ -33,8 +39,7 @@ def kill(name):
 async def redis_wiped(chaos):
     """Its data goes with it, as on a machine without a disk."""
     with chaos.stack.left_dead():
-        chaos.stack.signal("Redis", signal.SIGKILL)
-        chaos.stack.wait_dead("Redis")
+        chaos.stack.signal("Redis", signal.SIGKILL).wait(30)
         for kept in (chaos.stack.run_dir / "redis").iterdir():
             shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
 
@@ -78,8 +83,7 @@ def deployed(name):
     async def scenario(chaos):
         """SIGTERM, as a deploy does it; sockets are told that the server restarts."""
         began = time.monotonic()
-        chaos.stack.signal(name, signal.SIGTERM)
-        await asyncio.to_thread(chaos.stack.wait_dead, name)
+        await asyncio.to_thread(chaos.stack.signal(name, signal.SIGTERM).wait, 30)
         await asyncio.sleep(1)
         if name == "web":
             codes = [code for c in chaos.fleet.chargers.values() for at, code in c.books.closed if at > began]
@@ -154,8 +158,7 @@ async def storm(chaos):
 async def inbox_filled(chaos):
     """The database stands still while more chargers than an inbox has places wait, all on one web process."""
     with chaos.stack.left_dead():
-        chaos.stack.signal("web 2", signal.SIGTERM)
-        chaos.stack.wait_dead("web 2")
+        chaos.stack.signal("web 2", signal.SIGTERM).wait(30)
         await chaos.crowd_connected()
         with standing_still(chaos.stack.pids("PostgreSQL")):
             for charger in chaos.crowd:
@@ -166,7 +169,7 @@ async def inbox_filled(chaos):
 
 
 SCENARIOS = {
-    "a web process killed": kill("web 1"),
+    "a web process killed": kill("web"),
     "a Celery worker killed in mid-wait": worker_killed,
     "Redis killed": kill("Redis"),
     "Redis killed, its data gone": redis_wiped,

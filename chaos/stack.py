@@ -9,7 +9,7 @@ from bench.servers import Product
 
 
 class Restless(Product):
-    """`signal` reaches a child by the beginning of its name; what dies is started again, unless it is `left_dead`."""
+    """Children are named by the beginning of their names; what dies is started again, unless it is `left_dead`."""
 
     def __init__(self, run_dir, say):
         super().__init__(run_dir, say)
@@ -37,24 +37,33 @@ class Restless(Product):
     def named(self, name):
         return [child for child in self.children if child.name.startswith(name)]
 
-    def signal(self, name, number, every=False):
-        for child in self.named(name)[: None if every else 1]:
-            if child.running:
-                os.kill(child.process.pid, number)
+    def busiest(self, name):
+        """Of the children of this name the process with the most files, and so sockets, open."""
+        return max((child.process for child in self.named(name)), key=lambda process: len(_files(process.pid)))
 
-    def wait_dead(self, name):
-        """Until the first child of this name is not the process that it is now."""
-        child = self.named(name)[0]
-        child.process.wait(30)
+    def signal(self, name, number, every=False):
+        """Send it to the busiest process of this name, or to every one; the busiest."""
+        first = self.busiest(name)
+        for process in [child.process for child in self.named(name)] if every else [first]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+        return first
 
     def pids(self, name):
-        """Of the first child of this name and its children: PostgreSQL has some."""
-        first = self.named(name)[0].process.pid
+        """Of the busiest process of this name and its children: PostgreSQL has some."""
+        first = self.busiest(name).pid
         listed = []
         for entry in os.scandir("/proc"):
             if entry.name.isdigit() and _parent(entry.name) == first:
                 listed.append(int(entry.name))
         return [first, *listed]
+
+
+def _files(pid):
+    try:
+        return os.listdir(f"/proc/{pid}/fd")
+    except OSError:  # gone meanwhile
+        return []
 
 
 def _parent(pid):

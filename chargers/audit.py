@@ -62,7 +62,7 @@ def record(action, kind, name, charger=None, before=None, after=None, who=None):
 
 def _who(request):
     if request is None:
-        return "manage.py" if sys.argv[0].endswith("manage.py") else OURSELVES
+        return "(manage.py)" if sys.argv[0].endswith("manage.py") else OURSELVES
     user = getattr(request, "user", None)  # the API's own authentication sets it on this very request
     return user.get_username() if user is not None else ""
 
@@ -72,7 +72,16 @@ def _address(request):
 
 
 def _json(told):
-    return None if told is None else json.dumps(told, cls=DjangoJSONEncoder).replace("\\u0000", "")
+    return None if told is None else json.dumps(_storable(told), cls=DjangoJSONEncoder)
+
+
+def _storable(told):
+    """Without U+0000, which PostgreSQL keeps in no text."""
+    if isinstance(told, dict):
+        return {_storable(name): _storable(value) for name, value in told.items()}
+    if isinstance(told, list | tuple):
+        return [_storable(value) for value in told]
+    return told.replace("\0", "") if isinstance(told, str) else told
 
 
 # --- changes of what operators own -----------------------------------------------------------
@@ -98,7 +107,7 @@ def _look(sender, instance, raw=False, update_fields=None, **_):
         instance.former = None
     else:
         former = sender._base_manager.filter(pk=instance.pk).first()
-        instance.former = None if former is None else _told(former, columns)
+        instance.former = None if former is None else _told(former, looked_at)
 
 
 def _saved(sender, instance, created, **_):
@@ -107,7 +116,7 @@ def _saved(sender, instance, created, **_):
         return
     columns = _watched[sender]
     now = _told(instance, columns)
-    changed = [name for name in columns if former is None or former[name] != now[name]]
+    changed = [name for name in columns if former is None or (name in former and former[name] != now[name])]
     if not changed:
         return
     before = None if former is None else {name: _shown(name, former[name]) for name in changed}

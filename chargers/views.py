@@ -7,7 +7,7 @@ from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import generics, mixins, viewsets
 from rest_framework.decorators import action, api_view, permission_classes
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.response import Response
 
 from chargers import access, gateway, presence
@@ -160,13 +160,25 @@ class ApiTokenViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, viewset
             raise Conflict("There is no login here (API_AUTH=none), and so no user whose token it could be.")
         wanted = self.get_serializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        expires_at = wanted.validated_data.get("expiry", datetime.now(UTC) + A_YEAR)
+        expires_at = self._end(wanted.validated_data)
         try:
             with transaction.atomic():
                 made, token = ApiToken.make(request.user, wanted.validated_data["name"], expires_at)
         except IntegrityError as error:  # of two requests at a time
             raise Conflict("You have a token of this name already.") from error
         return Response(self.get_serializer(made).data | {"token": token}, status=201, headers=NOT_KEPT)
+
+    def _end(self, wanted):
+        """When it expires: no later than the token it is made with, lest a stolen one outlives its end."""
+        latest = getattr(self.request.auth, "expiry", None)
+        default = datetime.now(UTC) + A_YEAR
+        if latest is None:
+            return wanted.get("expiry", default)
+        if "expiry" not in wanted:
+            return min(default, latest)
+        if wanted["expiry"] is None or wanted["expiry"] > latest:
+            raise ValidationError({"expires_at": [f"Not later than the token it is made with: {latest:%Y-%m-%d}."]})
+        return wanted["expiry"]
 
     @transaction.atomic
     def destroy(self, *args, **kwargs):

@@ -11,6 +11,7 @@ from django_celery_results.models import TaskResult
 from chargers import partitions
 from chargers.models import AuditEntry
 from commands.models import FINISHED, Command, Upload
+from commands.roles import MADE
 from transactions.models import MeterValue
 
 AT_ONCE = 5000  # rows deleted in one transaction
@@ -58,7 +59,7 @@ STEPS = (  # what, the setting with its limit in days, and how
     (
         "audit entries deleted",
         "OCPP_AUDIT_RETENTION",
-        lambda before: _delete(AuditEntry.objects.filter(at__lt=before)),
+        lambda before: _delete(AuditEntry.objects.filter(at__lt=before).exclude(kind=MADE)),
     ),
     (
         "task results deleted",

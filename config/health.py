@@ -57,7 +57,7 @@ REACH = {"database": _reach_database, "redis": _reach_redis, "broker": _reach_br
 
 @extend_schema(exclude=True)
 @api_view(["GET"])
-@permission_classes([needs(GET="chargers.view_charger")])
+@permission_classes([needs(GET="chargers.reach_every_charger")])
 def metrics(request):
     """Prometheus' text format, for who may see chargers. Read from the books: the same whichever process answers."""
     try:

@@ -78,6 +78,8 @@ def main():
     from django.conf import settings
 
     allow_many_files()
+    if settings.LOCAL and given["fd"] is None and given["host"] not in settings.LOOPBACK:
+        sys.exit(f"DEBUG=1 is for one's own machine, and {given['host']} is reached by others: set DEBUG=0.")
     tls = {"ssl_context_factory": tls_context} if settings.TLS_CERTIFICATES else {}
     uvicorn.run("config.serve:application", factory=True, **OPTIONS, **tls, **given)
 

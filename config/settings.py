@@ -117,9 +117,10 @@ for _path in [*TLS_CERTIFICATES, *([TLS_CLIENT_CA] if TLS_CLIENT_CA else [])]:
 _PROXIES = _read(env.list, "FORWARDED_ALLOW_IPS", ["127.0.0.1", "::1"])
 TLS_CLIENT_CERTIFICATE_HEADER = _read(env.str, "TLS_CLIENT_CERTIFICATE_HEADER", "").lower()
 TRUSTED_PROXIES = [_network("FORWARDED_ALLOW_IPS", address) for address in _PROXIES if address.strip() != "*"]
-if TLS_CLIENT_CERTIFICATE_HEADER and "*" in _PROXIES:
+if "*" in _PROXIES and not LOCAL:
     raise ImproperlyConfigured(
-        "TLS_CLIENT_CERTIFICATE_HEADER makes its sender any charger: name the proxies in FORWARDED_ALLOW_IPS, not *."
+        "FORWARDED_ALLOW_IPS=* believes everyone: where they come from and, with TLS_CLIENT_CERTIFICATE_HEADER, "
+        "which charger they are. Name the addresses or networks of your proxies."
     )
 # Under which chargers reach us over HTTP(S), to fetch firmware and leave diagnostics.
 PUBLIC_URL = _read(env.str, "PUBLIC_URL", f"http://{HOST}:{PORT}" if LOCAL else "").rstrip("/")
@@ -158,7 +159,7 @@ AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contri
 AXES_FAILURE_LIMIT = _positive("LOGIN_FAILURES", 10)
 AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
-AXES_RESET_ON_SUCCESS = True
+AXES_RESET_ON_SUCCESS = False  # else whoever may log in could guess others' passwords without end
 AXES_DISABLE_ACCESS_LOG = True  # chargers.audit has it
 AXES_VERBOSE = False
 

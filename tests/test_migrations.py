@@ -55,6 +55,12 @@ def test_a_migration_that_was_killed_is_run_again(database):
     assert migrate(database, "--check")[0] == 0
 
 
+def test_some_apps_may_be_migrated_alone(database):
+    for arguments in (["auth"], ["chargers", "0003"]):
+        code, said = migrate(database, *arguments)
+        assert code == 0, said
+
+
 def each_operation():
     """(app, migration, operation) of every migration of ours after the first of its app."""
     for (app, name), migration in sorted(MigrationLoader(None).disk_migrations.items()):

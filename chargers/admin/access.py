@@ -10,6 +10,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
 from chargers import audit
+from chargers.access import reaches_every_charger
 from chargers.admin.chargers import ReadOnly, Scoped
 from chargers.admin.once import shown_once
 from chargers.browsing import Large, choices
@@ -18,8 +19,27 @@ from chargers.models import ApiToken, AuditEntry, ChargerGroup
 admin.site.unregister([AccessLog, AccessFailureLog])  # the audit log has them
 
 
+class ForWhoReachesAll:
+    """Groups name chargers and users: to see or change them is for those who may reach every charger."""
+
+    def has_module_permission(self, request):
+        return super().has_module_permission(request) and reaches_every_charger(request.user)
+
+    def has_view_permission(self, request, obj=None):
+        return super().has_view_permission(request, obj) and reaches_every_charger(request.user)
+
+    def has_add_permission(self, request):
+        return super().has_add_permission(request) and reaches_every_charger(request.user)
+
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) and reaches_every_charger(request.user)
+
+    def has_delete_permission(self, request, obj=None):
+        return super().has_delete_permission(request, obj) and reaches_every_charger(request.user)
+
+
 @admin.register(ChargerGroup)
-class ChargerGroupAdmin(admin.ModelAdmin):
+class ChargerGroupAdmin(ForWhoReachesAll, admin.ModelAdmin):
     list_display = ["name", "description", "chargers_in_it"]
     search_fields = ["name", "description"]
     autocomplete_fields = ["chargers", "users"]

@@ -3,6 +3,7 @@
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.template.response import TemplateResponse
 from django.urls import path
 
@@ -171,7 +172,8 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         if charger is None or not self.has_change_permission(request, charger):
             raise PermissionDenied
         if request.method == "POST":
-            key = charger.make_key()
+            with transaction.atomic():
+                key = charger.make_key()
             gateway.make_it_come_again(charger.charger_id)
             return shown_once(self, request, charger, f"The key of {charger}", key)
         context = {**self.admin_site.each_context(request), "title": "New key", "opts": self.opts, "row": charger}

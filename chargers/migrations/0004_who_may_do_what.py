@@ -13,12 +13,24 @@ FROM authtoken_token ON CONFLICT DO NOTHING
 """
 
 
+CASCADE = """
+DO $$ DECLARE key text; BEGIN
+    SELECT conname INTO key FROM pg_constraint WHERE conrelid = 'authtoken_token'::regclass AND contype = 'f';
+    IF key IS NOT NULL THEN
+        EXECUTE format('ALTER TABLE authtoken_token DROP CONSTRAINT %I, ADD CONSTRAINT %I FOREIGN KEY (user_id) '
+            'REFERENCES auth_user (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED', key, key);
+    END IF;
+END $$
+"""
+
+
 def copy_tokens(apps, schema_editor):
     """Tokens of the version before go on; theirs stay, in plain, for its processes that run beside the new ones."""
     with schema_editor.connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('authtoken_token')")
         if cursor.fetchone()[0]:
             cursor.execute(COPY)
+            cursor.execute(CASCADE)  # Django, which does not know the table any more, would not delete from it
 
 
 class Migration(migrations.Migration):

@@ -1,14 +1,15 @@
 """Who may reach which charger, with which token; and who did what, when and from where."""
 
-from datetime import UTC, datetime
-
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
-from knox.models import AbstractAuthToken
+from knox.models import AbstractAuthToken, get_digest_token
+from knox.settings import CONSTANTS
 
 from chargers.models.charger import Charger
+
+FORMER = "from before "  # begins the names of tokens of the version without names
 
 
 class ChargerGroup(models.Model):
@@ -54,8 +55,11 @@ class ApiToken(AbstractAuthToken):
     @staticmethod
     def make(user, name, expires_at=None):
         """(`ApiToken`, the token itself as text), which is never to be seen again."""
-        lifetime = expires_at - datetime.now(UTC) if expires_at else None
-        return ApiToken.objects.create(user=user, expiry=lifetime, name=name)
+        digest, token = get_digest_token()
+        made = ApiToken(user=user, name=name, expiry=expires_at, digest=digest)
+        made.token_key = token[: CONSTANTS.TOKEN_KEY_LENGTH]
+        made.save()
+        return made, token
 
 
 class AuditEntry(models.Model):

@@ -61,7 +61,8 @@ class LocalListView(APIView):
     def post(self, request, charger_id):
         """Build the list, or what has changed, from the id tags and send it in one call (SendLocalList)."""
         body = asked_for(request, SendLocalListSerializer)
-        command = earlier(request) or self._send(request, known_charger(request, charger_id), body)
+        charger = known_charger(request, charger_id)
+        command = earlier(request) or self._send(request, charger, body)
         return accepted(command, f"Local list with {len(command.payload['localAuthorizationList'])} id tags sent")
 
     @staticmethod
@@ -106,10 +107,11 @@ class FirmwareViewSet(Editable):
         """Have a charger fetch and install it: SignedUpdateFirmware where it has a signature, else UpdateFirmware."""
         firmware = self.get_object()
         body = asked_for(request, InstallSerializer)
+        charger = known_charger(request, body["charger_id"])
         command = earlier(request)
         if command is None:
             _refuse_unreachable(firmware)
-            command = ask(request, known_charger(request, body["charger_id"]), *_update(firmware, body), body)
+            command = ask(request, charger, *_update(firmware, body), body)
         return accepted(command, f"Update to {firmware} sent")
 
 

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.urls import reverse
 
-from chargers.models import ApiToken, Charger, ChargerGroup
+from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
 from chargers.redis import sync_redis
 from commands.models import Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
@@ -321,3 +321,53 @@ def test_every_page_tells_browsers_what_may_run_in_it(api):
         headers = api.get(path).headers
         assert "default-src 'self'" in headers["Content-Security-Policy"], path
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["X-Frame-Options"] == "DENY", path
+
+
+# --- roles, and what migrate makes of them ---------------------------------------------------
+
+
+def test_roles_are_made_once_and_what_was_changed_stays_changed():
+    user = a_user("Viewers")
+    ApiToken.make(user, "x")
+    Group.objects.filter(name="Every charger").update(name="All chargers")
+    Group.objects.filter(name="Operators").delete()
+    call_command("migrate", verbosity=0)
+    assert not Group.objects.filter(name__in=["Every charger", "Operators"]).exists()
+    assert [group.name for group in user.groups.all()] == ["Viewers"]
+
+
+def test_who_had_a_token_before_there_were_roles_may_do_as_before():
+    user = a_user()
+    ApiToken.make(user, "from before 1234")
+    AuditEntry.objects.filter(kind="roles").delete()
+    Group.objects.all().delete()
+    call_command("migrate", verbosity=0)
+    assert {group.name for group in user.groups.all()} == {"Managers", "Every charger"}
+
+
+def test_charger_groups_are_shown_to_who_reaches_every_charger(client):
+    group = reaching(a_charger("NEAR"), user=None)
+    page = reverse("admin:chargers_chargergroup_change", args=[group.pk])
+    may = Permission.objects.get(codename="view_chargergroup")
+    for roles, status in ((["Managers"], 403), (["Managers", "Every charger"], 200)):
+        user = a_user(*roles, name=f"user-{status}", is_staff=True)
+        user.user_permissions.add(may)
+        client.force_login(user)
+        assert client.get(page).status_code == status
+
+
+@pytest.mark.parametrize(("until", "status"), [(None, 400), ("2099-01-01T00:00:00Z", 400), ("soon", 201), ("", 201)])
+def test_a_token_makes_none_that_outlives_it(client, until, status):
+    end = datetime.now(UTC) + timedelta(days=2)
+    _, token = ApiToken.make(a_user("Viewers"), "first", end)
+    told = {"soon": (end - timedelta(days=1)).isoformat()}.get(until, until)
+    body = {"name": "second"} if until == "" else {"name": "second", "expires_at": told}
+    headers = {"Authorization": f"Token {token}"}
+    assert client.post(f"{BASE}/tokens/", body, "application/json", headers=headers).status_code == status
+    assert not ApiToken.objects.filter(name="second", expiry__gt=end).exists()
+
+
+def test_a_token_ends_when_it_was_asked_to(api):
+    for name, end in (("a", "9999-12-31T23:59:59.999999Z"), ("b", "2099-01-01T00:00:00Z")):
+        made = api.post(f"{BASE}/tokens/", {"name": name, "expires_at": end}, "application/json")
+        assert (made.status_code, made.json()["expires_at"]) == (201, end)

@@ -142,3 +142,19 @@ def test_an_entry_outlives_its_charger(api):
     charger.commands.all().delete()
     Charger.objects.all().delete()
     assert entries(kind="command") and ApiToken.objects.count() == 0
+
+
+@pytest.mark.parametrize("text", ["a \\u0000 b", '{"x": "\\u0000"}', "\\"])
+def test_a_text_that_looks_like_an_escape_is_recorded_as_it_is(api, text):
+    answer = api.post(
+        f"{BASE}/chargers/", {"charger_id": "505", "description": text}, content_type="application/json"
+    )
+    assert answer.status_code == 201 and entries(kind="charger")[0][4]["description"] == text
+
+
+def test_what_was_not_written_is_not_recorded():
+    charger = a_charger("505")
+    Charger.objects.filter(pk=charger.pk).update(description="new")  # by somebody else, meanwhile
+    charger.security_profile = 1
+    charger.save(update_fields=["security_profile"])
+    assert entries(kind="charger", action="changed")[0][3:] == ({"security_profile": None}, {"security_profile": 1})

@@ -70,6 +70,7 @@ def test_an_open_api_needs_debug_and_loopback(environment):
         {"OCPP_OPEN_NETWORKS": "0.0.0.0/0"},
         {"OCPP_OPEN_NETWORKS": "10.0.0.0/8,::/0"},
         {"FORWARDED_ALLOW_IPS": "0.0.0.0/0"},
+        {"FORWARDED_ALLOW_IPS": "*"},
         {"FORWARDED_ALLOW_IPS": "*", "TLS_CLIENT_CERTIFICATE_HEADER": "Client-Cert"},
         {"DEBUG": "1", "HOST": "0.0.0.0"},
         {"DEBUG": "1", "HOST": "192.168.1.5"},

@@ -25,6 +25,7 @@ LONGEST = 16_384  # of a payload that goes the short way: what is kept of a fram
 QUEUED = 32  # frames the application has not taken, past which the socket is not read
 LARGE = 4  # the same, after one that went the library's way and may have a megabyte
 TURN = 64  # frames of one socket that are taken before all others have their turn
+BREATH = 0.005  # seconds until such a socket is read again: the thread that writes needs the interpreter, too
 FRAGMENTS = 16_384  # of one message, past which it is too big however little they hold
 
 
@@ -101,7 +102,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.begun = data[at:]
         if not left and not self.read_paused:
             self._pause_reading()
-            self.loop.call_soon(self._read_on)
+            self.loop.call_later(BREATH, self._read_on)
 
     def _refuse_handshake(self):
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
@@ -122,7 +123,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     async def receive(self):
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
-            self.loop.call_soon(self._read_on)  # not at once: others have their turn
+            self.loop.call_later(BREATH, self._read_on)
         return message
 
     def _take(self, data, at):

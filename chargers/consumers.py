@@ -7,19 +7,16 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from channels.consumer import AsyncConsumer
-from channels.layers import get_channel_layer
-from redis.exceptions import RedisError
 
 from chargers import admission, frames, gateway, registry, schemas, sockets
+from chargers.enrolment import Enrolment
 from chargers.inbox import Call
-from chargers.presence import Presence
 from chargers.recall import ANSWERED_ANEW, Outdated
 from chargers.sockets import inbox
 
 logger = logging.getLogger(__name__)
 door = admission.Door()
 
-PATIENCE = 1.0  # seconds a socket is not read because Redis does not answer
 REPLACED = 4001  # close code: a newer socket of the same charger took over
 # The first CALLs of a socket are compared with the last one of the socket before, which may just be committing.
 MAY_BE_REPEATED = 3
@@ -40,9 +37,9 @@ class ChargerConsumer(AsyncConsumer):
             return
         self.answered, self.calls_taken = {}, 0
         self.minute = self.complaints = 0
-        self.gone = False
-        self.outstanding = self.presence = self.listener = self.enrolling = None
-        self.commanding, self.enrolment, self.background = asyncio.Lock(), asyncio.Lock(), set()
+        self.outstanding = None
+        self.commanding, self.background = asyncio.Lock(), set()
+        self.enrolment = Enrolment(self)
         try:
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
@@ -51,7 +48,7 @@ class ChargerConsumer(AsyncConsumer):
             if self.opened_at is None:
                 await self.supersede()
                 return
-            await self._begin_enrolling()
+            await self.enrolment.begin()
             sockets.add(self)
             await self._listen(receive)
         except OSError:  # gone in the middle of the handshake
@@ -87,57 +84,12 @@ class ChargerConsumer(AsyncConsumer):
         await self.send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
         await self.send({"type": "websocket.http.response.body", "body": f"{refusal.reason}\n".encode()})
 
-    async def _begin_enrolling(self):
-        """A charger that is answered can be commanded; but a Redis that hangs is not waited for to hear it."""
-        self.enrolling = asyncio.create_task(self.enroll())
-        await asyncio.wait({self.enrolling}, timeout=PATIENCE)
-
-    async def enroll(self):
-        """Become reachable for commands; the older socket of this charger is told to go."""
-        async with self.enrolment:
-            if self.presence is None and not self.gone:
-                await self._enroll()
-
-    async def _enroll(self):
-        layer = get_channel_layer()
-        try:
-            entry = Presence.opened(await layer.new_channel(), self.opened_at)
-            self.listener = asyncio.create_task(self._obey(layer, entry.channel))
-            replaced = await gateway.arrive(self.charger.charger_id, entry)
-            self.presence = entry
-            if replaced == entry:  # it has connected again since
-                self.in_background(self.supersede())
-            elif replaced:
-                await self._tell_to_close(layer, replaced)
-        except RedisError as error:
-            logger.warning("%s: can't be commanded while Redis is away: %s", self.charger, error)
-            await self._stop_listening()
-
-    async def _tell_to_close(self, layer, replaced):
-        try:
-            await layer.send(replaced.channel, {"type": "ocpp.close"})
-        except RedisError as error:  # it learns so when it renews its presence, or by its next CALL
-            logger.warning("%s: its former socket was not told to close: %s", self.charger, error)
-
-    async def _stop_listening(self):
-        """A command that is being claimed is written or reported lost first; none is claimed and forgotten."""
-        async with self.commanding:
-            if self.listener:
-                self.listener.cancel()
-                self.listener = None
-
     async def _depart(self):
         sockets.remove(self)
-        async with self.enrolment:  # one that is under way knows how long to wait for Redis
-            self.gone = True
-        await self._stop_listening()
+        await self.enrolment.stop()
         if self.outstanding:
             await gateway.deliver(self.outstanding, {"type": "lost"})
-        try:
-            if self.presence:
-                await gateway.leave(self.charger.charger_id, self.presence)
-        except RedisError as error:
-            logger.warning("%s: presence ends by itself, Redis is away: %s", self.charger, error)
+        await self.enrolment.leave()
         await asyncio.gather(*self.background)  # an answer on its way to its task
         logger.info("%s: disconnected", self.charger)
 
@@ -289,7 +241,8 @@ class ChargerConsumer(AsyncConsumer):
 
     # --- to the charger ----------------------------------------------------------------------
 
-    async def _obey(self, layer, channel):
+    async def obey(self, layer, channel):
+        """Do what comes by `channel`, until cancelled."""
         while True:
             message = await layer.receive(channel)
             try:

@@ -44,10 +44,10 @@ async def _keep():
 async def _renew():
     await async_redis().ping()
     for socket in list(_open):
-        if socket.presence is None and socket in _open:
-            await socket.enroll()
-    entered = [socket for socket in _open if socket.presence]
-    ours = await gateway.renew([(socket.charger.charger_id, socket.presence) for socket in entered])
+        if socket.enrolment.presence is None and socket in _open:
+            await socket.enrolment.enter()
+    entered = [socket for socket in _open if socket.enrolment.presence]
+    ours = await gateway.renew([(socket.charger.charger_id, socket.enrolment.presence) for socket in entered])
     for socket, still in zip(entered, ours, strict=True):
         if not still:  # the word that a newer socket took over did not reach it
             socket.in_background(socket.supersede())

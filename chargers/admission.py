@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
-from chargers import keys, proxies, recordset, registry
+from chargers import events, keys, proxies, recordset, registry
 from chargers.models import Charger
 from chargers.throttling import Failures
 
@@ -149,7 +149,35 @@ def open_sockets(sockets):
     newest = {opened.charger: opened for opened in sockets}
     rows = [{"id": opened.charger, "seen": opened.seen} for _, opened in sorted(newest.items())]
     moments = dict(recordset.execute(OPEN_SOCKETS, rows))
+    for charger, moment in moments.items():
+        events.tell("charger.online", charger, since=moment)
     return [moments.get(opened.charger) if newest[opened.charger] is opened else None for opened in sockets]
+
+
+CLOSE_SOCKETS = """
+UPDATE chargers_charger c SET disconnected_at = greatest(clock_timestamp(), c.connected_at)
+FROM json_to_recordset(%s) AS s(id bigint, opened timestamptz)
+WHERE c.id = s.id AND c.connected_at = s.opened RETURNING c.id, c.disconnected_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The socket of a charger (primary key) that was `opened` then has ended."""
+
+    charger: int
+    opened: datetime
+
+
+def close_sockets(sockets):
+    """Batch of `Closed`: the charger is offline, unless it has a newer socket."""
+    rows = [{"id": closed.charger, "opened": closed.opened} for closed in sockets]
+    for charger, moment in recordset.execute(CLOSE_SOCKETS, rows):
+        events.tell("charger.offline", charger, since=moment)
+    return [None] * len(sockets)
+
+
+MOVES = (open_sockets, close_sockets)
 
 
 def _register(charger_ids):

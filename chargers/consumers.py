@@ -37,7 +37,7 @@ class ChargerConsumer(AsyncConsumer):
             return
         self.answered, self.calls_taken = {}, 0
         self.minute = self.complaints = 0
-        self.outstanding = None
+        self.outstanding = self.opened_at = None
         self.commanding, self.background = asyncio.Lock(), set()
         self.enrolment = Enrolment(self)
         try:
@@ -90,6 +90,8 @@ class ChargerConsumer(AsyncConsumer):
         if self.outstanding:
             await gateway.deliver(self.outstanding, {"type": "lost"})
         await self.enrolment.leave()
+        if self.opened_at:
+            await inbox.settle(admission.close_sockets, admission.Closed(self.pk, self.opened_at))
         await asyncio.gather(*self.background)  # an answer on its way to its task
         logger.info("%s: disconnected", self.charger)
 
@@ -216,7 +218,7 @@ class ChargerConsumer(AsyncConsumer):
         if reply.error:
             event = {"type": "error", "error": reply.error}
         if reply.message_id == self.outstanding:
-            self.outstanding = None
+            self.outstanding = self.opened_at = None
             self.in_background(self._hand_over(reply.message_id, event))  # Redis may hang
         else:
             await self._keep_late(reply.message_id, event)

@@ -145,6 +145,11 @@ def first_in(name, seconds):
     return bool(sync_redis().set(f"ocpp:{name}", 1, nx=True, px=int(seconds * 1000)))
 
 
+def done_with(name):
+    """Another may be the first to ask for `name` from now on; raises `RedisError`."""
+    sync_redis().delete(f"ocpp:{name}")
+
+
 def find_holder(charger_id):
     """The `Presence` of a connected charger, else None."""
 

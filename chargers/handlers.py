@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from chargers import recordset, vendors
+from chargers import events, recordset, vendors
 from chargers.models import Charger, ConfigurationKey, DataTransfer, SecurityEvent
 from chargers.registry import handles
 from chargers.times import bounded, now_on_the_wire, said
@@ -35,7 +35,10 @@ ON CONFLICT (charger_id, connector_id) DO UPDATE SET
     scheduled_availability = CASE (excluded.status = 'Unavailable')
         WHEN (c.scheduled_availability = 'Inoperative') THEN '' ELSE c.scheduled_availability END
 WHERE excluded.timestamp >= c.timestamp
+RETURNING charger_id, connector_id
 """
+
+TOLD_OF_STATUS = ("connector_id", "status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp")
 
 TRANSFER_STATUS = """
 UPDATE chargers_charger c SET {column} = s.status, {column}_at = s.received_at
@@ -85,7 +88,10 @@ def heartbeat(calls):
 @handles("StatusNotification")
 def status_notification(calls):
     """OCPP 1.6 §4.9."""
-    recordset.execute(STATUS, [_status_row(call) for call in calls])
+    rows = {(row["charger"], row["connector_id"]): row for row in map(_status_row, calls)}
+    for key in recordset.execute(STATUS, list(rows.values())):
+        row = rows[key]
+        events.tell("connector.status", row["charger"], **{name: row[name] for name in TOLD_OF_STATUS})
     return [{} for _ in calls]
 
 
@@ -138,6 +144,11 @@ def security_event_notification(calls):
         )
         for call in calls
     )
+    for call in calls:
+        told = {"type": call.payload["type"], "tech_info": call.payload.get("techInfo", "")}
+        events.tell(
+            "security.event", call.charger, **told, timestamp=said(call.payload["timestamp"], call.received_at)
+        )
     return [{} for _ in calls]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chargers import admission, frames, registration, registry
+from chargers import admission, events, frames, registration, registry
 from chargers.recall import Outdated, answered_before, lock, outdated_before, remember
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def write(batch, seen):
     attempt, refused = 0, {}
     while True:
         try:
-            with transaction.atomic():
+            with transaction.atomic(), events.gathered():
                 return _settle(batch, seen, refused, retried=attempt > 0)
         except registration.TooEarly as early:
             refused |= early.refused
@@ -196,11 +196,11 @@ def _wait_out(error, attempt):
 
 def _settle(batch, seen, refused, retried):
     calls = [entry.item for entry in batch if isinstance(entry.item, Call)]
-    opened = [entry.item.charger for entry in batch if entry.handler is admission.open_sockets]
-    if retried or opened:
+    moved = [entry.item.charger for entry in batch if entry.handler in admission.MOVES]
+    if retried or moved:
         # A first attempt may be committing just now, though its connection is lost. And who locks the rows of sockets
         # and of CALLs one after the other would lock them in another order than others do.
-        lock({*opened, *seen, *(call.charger for call in calls)})
+        lock({*moved, *seen, *(call.charger for call in calls)})
     known = answered_before([call for call in calls if retried or call.may_be_repeated])
     refused |= outdated_before([call for call in calls if call.key not in known])
     heard = [call for call in calls if call.key not in known and call.key not in refused]

@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.crypto import salted_hmac
 
-from chargers import audit, recordset, registration, schemas
+from chargers import audit, events, recordset, registration, schemas
 from chargers.errors import Busy, Conflict
 from commands.actions.table import ACTIONS
 from commands.models import OURSELVES, Command
@@ -65,6 +65,7 @@ def _row(charger, action, payload, columns):
     row.asked(command)
     told = {"action": action, "payload": row.shown(payload)}
     audit.record("asked", "command", command.task_id, charger.pk, after=told, who=command.requested_by)
+    events.glimpse("command.asked", charger.pk, task_id=command.task_id)
     return command
 
 

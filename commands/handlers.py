@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
 
-from chargers import recordset
+from chargers import events, recordset
 from chargers.models import Charger, ConfigurationKey
 from chargers.registry import follows, handles, hook, spoils_nothing
 from chargers.times import clock_is_off, read, wire
@@ -57,6 +57,8 @@ def claim(wanted):
     """
     rows = [dict(zip(("charger", "task_id", "token"), row, strict=True)) for row in sorted(wanted)]
     claimed = {tuple(row): sent_at for *row, sent_at in recordset.execute(CLAIM, rows)}
+    for charger, task_id, _ in claimed:
+        events.glimpse("command.sent", charger, task_id=task_id)
     return [claimed.get(row) for row in wanted]
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chargers import gateway, recordset, registration, schemas
+from chargers import events, gateway, recordset, registration, schemas
 from commands.actions.table import ACTIONS, nothing
 from commands.finding import find
 from commands.models import (
@@ -214,11 +214,18 @@ def _record(command, recorded):
             for column, value in recorded.items():
                 setattr(command, column, value)
             _apply(command)
+            _tell(command)
         else:
             command = _look_up(command.task_id)
         if ours and (hide := ACTIONS[command.action].hide):
             Command.objects.filter(pk=command.pk).update(payload=hide(command.payload))
     return command
+
+
+def _tell(command):
+    told = {"task_id": command.task_id, "action": command.action, "outcome": command.outcome}
+    told |= {"status": command.status, "simulated": command.simulated, "requested_by": command.requested_by}
+    events.tell("command.finished", command.charger_id, **told)
 
 
 def _apply(command):

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
-from chargers import gateway, presence
+from chargers import gateway, presence, vanished, webhooks
 from commands.models import FINISHED, OURSELVES, QUEUED, SENT, Command
 from commands.signing import sign_waiting
 from commands.tasks import BROKER_FAULTS, enqueue
@@ -60,6 +60,9 @@ def _sweep_on_and_on():
                 if abandoned := sweep():
                     logger.info("%s commands that had no task are taken up", len(abandoned))
                 sign_waiting()
+                webhooks.enqueue_due()
+            if gateway.first_in("vanished", vanished.INTERVAL) and (gone := vanished.note_vanished()):
+                logger.info("%s chargers vanished with their web process", gone)
         except (DatabaseError, *BROKER_FAULTS) as error:
             logger.warning("The sweep waits: %s", error)
         except Exception:  # noqa: BLE001  (without it nothing that was abandoned would ever end)

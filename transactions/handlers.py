@@ -6,7 +6,7 @@ import orjson
 from django.db import transaction as database
 from django.db.models.functions import Upper
 
-from chargers import recordset
+from chargers import events, recordset
 from chargers.registry import follows, handles
 from chargers.times import bounded, clock_is_off, said
 from transactions import readings, stops
@@ -23,8 +23,10 @@ SELECT s.*, '', '', '' FROM json_to_recordset(%s) AS s(charger_id bigint, connec
     start_received_at timestamptz, meter_start int, clock_skew boolean)
 ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start)
     DO UPDATE SET meter_start = excluded.meter_start
-RETURNING t.id, t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start
+RETURNING t.id, xmax = 0, t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start
 """
+
+TOLD_OF_START = ("connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
 
 UNKNOWN = """
 INSERT INTO transactions_unknownidtag AS u (id_tag, charger_id, first_seen, last_seen, presented)
@@ -94,9 +96,12 @@ def start_transaction(calls):
     verdicts = _with_limits(calls, [IdTag.info(known, call.payload["idTag"]) for call in calls], known)
     started = [_started(call, verdict["status"]) for call, verdict in zip(calls, verdicts, strict=True)]
     _refuse_twins(started)
-    ids = {tuple(natural): pk for pk, *natural in recordset.execute(START, started)}
+    found = {tuple(natural): (pk, is_new) for pk, is_new, *natural in recordset.execute(START, started)}
     for row in started:
-        row["id"] = ids[_natural_key(row)]
+        row["id"], is_new = found[_natural_key(row)]
+        if is_new:
+            told = {name: row[name] for name in TOLD_OF_START}
+            events.tell("transaction.started", row["charger_id"], transaction_id=row["id"], **told)
     recordset.execute(SUPERSEDE, [{"charger": t["charger_id"], "connector_id": t["connector_id"]} for t in started])
     reserved = [t for t in started if t["reservation_id"] is not None and t["id_tag_status"] == "Accepted"]
     recordset.execute(USE_RESERVATION, [_used(row) for row in reserved])

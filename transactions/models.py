@@ -10,7 +10,7 @@ from django.db import transaction as database
 from django.db.models import Q
 from django.db.models.functions import Upper
 
-from chargers import audit, recordset
+from chargers import audit, events, recordset
 from chargers.inbox import Call
 from chargers.models import Charger
 from chargers.numbers import draw
@@ -145,6 +145,8 @@ class Transaction(models.Model):
     stop_reason = models.CharField(max_length=20, blank=True)
     stop_id_tag = models.CharField(max_length=20, blank=True)
     meter_latest = models.BigIntegerField("latest energy register (Wh)", null=True, blank=True)
+    power_latest = models.IntegerField("latest power (W)", null=True, blank=True)
+    soc_latest = models.PositiveSmallIntegerField("latest state of charge (%)", null=True, blank=True)
 
     superseded_by = models.ForeignKey(
         "self",
@@ -228,6 +230,9 @@ class Transaction(models.Model):
         stuck.meter_stop = None if stuck.meter_latest is None else min(stuck.meter_latest, MOST)
         stuck.save(update_fields=["closed_at", "closed_by", "stop_time", "meter_stop"])
         audit.record("closed", "transaction", stuck.pk, stuck.charger_id, after={"meter_stop": stuck.meter_stop})
+        told = {"transaction_id": stuck.pk, "connector_id": stuck.connector_id, "id_tag": stuck.id_tag}
+        told |= {"stop_time": stuck.stop_time, "meter_stop": stuck.meter_stop, "energy_wh": stuck.energy_wh}
+        events.tell("transaction.stopped", stuck.charger_id, **told, reason="closed by hand")
         return True
 
 

@@ -1,13 +1,16 @@
-"""Meter readings: every sampledValue a row, and the energy register of its transaction kept up to date."""
+"""Meter readings: every sampledValue a row, and what was read last kept with its transaction."""
 
 import re
 from decimal import Decimal
 
-from chargers import recordset
+from chargers import events, recordset
 from chargers.times import said
 
 ENERGY = "Energy.Active.Import.Register"
+POWER = "Power.Active.Import"
 WATT_HOURS = {"Wh": 1, "kWh": 1000}
+WATTS = {"W": 1, "kW": 1000}
+PHASES = ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")
 NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?", re.ASCII)
 
 COLUMNS = (
@@ -16,33 +19,53 @@ COLUMNS = (
     *("value", "number", "measurand", "unit", "phase", "context", "location", "format"),
 )
 
-# Which of the transactions named are the charger's; those that go on have their register advanced. `num_nonnulls`,
-# here and elsewhere, keeps to the primary key: to PostgreSQL, which knows late how many transactions are under way,
-# an index of all of them may look the shorter way.
+# Which of the transactions named are the charger's; those that go on have what was read last. `num_nonnulls`, here
+# and elsewhere, keeps to the primary key: to PostgreSQL, which knows late how many transactions are under way, an
+# index of all of them may look the shorter way.
 ADVANCE = """
 WITH s AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS s(charger bigint, transaction int, register bigint)
+    SELECT * FROM json_to_recordset(%s)
+        AS s(charger bigint, transaction int, register bigint, power int, soc smallint)
 ), advanced AS (
-    UPDATE transactions_transaction t SET meter_latest = greatest(t.meter_latest, s.register) FROM s
-    WHERE t.id = s.transaction AND t.charger_id = s.charger AND num_nonnulls(t.stop_received_at, t.closed_at) = 0
-        AND s.register IS NOT NULL
+    UPDATE transactions_transaction t SET meter_latest = greatest(t.meter_latest, s.register),
+        power_latest = coalesce(s.power, t.power_latest), soc_latest = coalesce(s.soc, t.soc_latest)
+    FROM s WHERE t.id = s.transaction AND t.charger_id = s.charger
+        AND num_nonnulls(t.stop_received_at, t.closed_at) = 0 AND num_nonnulls(s.register, s.power, s.soc) > 0
 )
-SELECT t.charger_id, t.id FROM s JOIN transactions_transaction t ON t.id = s.transaction AND t.charger_id = s.charger
+SELECT t.charger_id, t.id, t.connector_id, t.meter_start, num_nonnulls(t.stop_received_at, t.closed_at) = 0
+FROM s JOIN transactions_transaction t ON t.id = s.transaction AND t.charger_id = s.charger
 """
 
 
 def store(told):
     """Write the meter values (OCPP 1.6 §7.33) in `told`: (call, connector id, list of them, transaction id)."""
-    registers = {}
+    newest = {}
     for call, _, values, transaction_id in told:
         if transaction_id is not None and values:
-            row = {"charger": call.charger, "transaction": transaction_id, "register": _register(values)}
+            row = {"charger": call.charger, "transaction": transaction_id} | _newest(values)
             key = call.charger, transaction_id
-            if key not in registers or (registers[key]["register"] or 0) < (row["register"] or 0):
-                registers[key] = row
-    known = set(recordset.execute(ADVANCE, [registers[key] for key in sorted(registers)]))
-    lines = [line for message in told for line in _lines(*message, known)]
+            if key not in newest or (newest[key]["register"] or 0) < (row["register"] or 0):
+                newest[key] = row
+    known = recordset.execute(ADVANCE, [newest[key] for key in sorted(newest)])
+    named = {(charger, transaction) for charger, transaction, *_ in known}
+    lines = [line for message in told for line in _lines(*message, named)]
     recordset.copy("transactions_metervalue", COLUMNS, lines)
+    for charger, transaction, connector_id, meter_start, is_ongoing in known:
+        if is_ongoing:
+            _tell(newest[charger, transaction], connector_id, meter_start)
+
+
+def _tell(read, connector_id, meter_start):
+    register = read["register"]
+    told = {"meter_wh": register, "energy_wh": None if register is None else max(0, register - meter_start)}
+    told |= {"power_w": read["power"], "soc_percent": read["soc"]}
+    events.tell(
+        "transaction.updated",
+        read["charger"],
+        transaction_id=read["transaction"],
+        connector_id=connector_id,
+        **told,
+    )
 
 
 def _lines(call, connector_id, values, transaction_id, known):
@@ -73,19 +96,44 @@ def _sampled(sample):
     )
 
 
-def _register(values):
-    """The highest energy register among `values`, in Wh: at the outlet, of all phases. None without one."""
-    samples = [sample for value in values for sample in value["sampledValue"]]
-    read = [_watt_hours(sample) for sample in samples if sample.get("measurand", ENERGY) == ENERGY]
-    return max((register for register in read if register is not None), default=None)
+def _newest(values):
+    """The highest energy register in Wh, and the newest power in W and state of charge in %; None where not told."""
+    register = power = soc = None
+    for value in values:
+        phases = []
+        for sample in value["sampledValue"]:
+            measurand = sample.get("measurand", ENERGY)
+            if measurand == ENERGY:
+                read = _scaled(sample, WATT_HOURS, "Wh") if not sample.get("phase") else None
+                register = read if register is None or (read or 0) > register else register
+            elif measurand == POWER:
+                phases.append((sample.get("phase", ""), _scaled(sample, WATTS, "W")))
+            elif measurand == "SoC":
+                soc = _percent(sample["value"], soc)
+        if phases:
+            power = _whole(phases, power)
+    return {"register": register, "power": power, "soc": soc}
 
 
-def _watt_hours(sample):
-    told = sample.get
-    if told("phase") or told("location", "Outlet") != "Outlet":
+def _scaled(sample, units, default):
+    """What is measured at the outlet as a whole number of the smaller unit, None where it makes no sense."""
+    unit, value = sample.get("unit", default), sample["value"]
+    if sample.get("location", "Outlet") != "Outlet" or unit not in units or not NUMBER.fullmatch(value):
         return None
-    unit, value = told("unit", "Wh"), sample["value"]
-    if unit not in WATT_HOURS or not NUMBER.fullmatch(value):
-        return None
-    register = int(Decimal(value) * WATT_HOURS[unit])
-    return register if 0 <= register < 2**63 else None
+    read = int(Decimal(value) * units[unit])
+    return read if 0 <= read < 2**63 else None
+
+
+def _whole(phases, former):
+    """The power of all phases, or the sum of each of them."""
+    told = {phase: watts for phase, watts in phases if watts is not None}
+    each = [watts for phase, watts in told.items() if phase in PHASES]
+    power = told.get("", sum(each) if each else former)
+    return power if power is None or power < 2**31 else former
+
+
+def _percent(value, former):
+    if not NUMBER.fullmatch(value):
+        return former
+    read = round(Decimal(value))
+    return read if 0 <= read <= 100 else former

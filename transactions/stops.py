@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from django.db import transaction as database
 
-from chargers import audit, recordset
+from chargers import audit, events, recordset
 from chargers.times import clock_is_off, said
 from transactions import readings
 from transactions.models import OrphanStop, Transaction
@@ -25,7 +25,7 @@ WITH s AS MATERIALIZED (
 ), ended AS (
     DELETE FROM chargers_installedprofile p USING stopped WHERE p.transaction_id = stopped.id
 )
-SELECT t.charger_id, t.id, t.connector_id, t.id_tag, stopped.id IS NOT NULL
+SELECT t.charger_id, t.id, t.connector_id, t.id_tag, t.meter_start, stopped.id IS NOT NULL
 FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charger
     LEFT JOIN stopped ON stopped.id = t.id
 """
@@ -38,6 +38,7 @@ class Named(NamedTuple):
     id: int
     connector_id: int
     id_tag: str
+    meter_start: int
     ended: bool
 
 
@@ -54,7 +55,17 @@ def store(calls):
         if t.ended
     ]
     readings.store(ended)
+    for key, t in named.items():
+        if t.ended:
+            _tell(t, _stopped(*key, first[key]))
     return named
+
+
+def _tell(transaction, stop):
+    told = {name: stop[name] for name in ("stop_time", "meter_stop", "reason")}
+    told |= {"transaction_id": transaction.id, "connector_id": transaction.connector_id}
+    told |= {"id_tag": transaction.id_tag, "energy_wh": max(0, stop["meter_stop"] - transaction.meter_start)}
+    events.tell("transaction.stopped", transaction.charger, **told)
 
 
 def _named(call):

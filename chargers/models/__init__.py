@@ -1,8 +1,9 @@
-"""What a charger is and told, in `charger`; who may reach it, and who did what, in `access`."""
+"""What a charger is and told, in `charger`; who may reach it, and who did what, in `access`; what happened, `events`."""
 
 from chargers.models.access import ApiToken, AuditEntry, ChargerGroup
 from chargers.models.charger import (
     NOT_ACCEPTED,
+    ONLINE,
     REGISTRATIONS,
     SECURITY_PROFILES,
     Charger,
@@ -15,9 +16,11 @@ from chargers.models.charger import (
     standing,
     telling_status,
 )
+from chargers.models.events import Delivery, Event, Webhook
 
 __all__ = [
     "NOT_ACCEPTED",
+    "ONLINE",
     "REGISTRATIONS",
     "SECURITY_PROFILES",
     "ApiToken",
@@ -27,9 +30,12 @@ __all__ = [
     "ConfigurationKey",
     "Connector",
     "DataTransfer",
+    "Delivery",
+    "Event",
     "InstalledCertificate",
     "InstalledProfile",
     "SecurityEvent",
+    "Webhook",
     "standing",
     "telling_status",
 ]

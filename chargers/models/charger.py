@@ -19,6 +19,12 @@ NOT_ACCEPTED = models.Q(registration_status__in=["Pending", "Rejected"]) | (
 )
 
 
+# By the books, see `Charger.is_online`.
+ONLINE = models.Q(connected_at__isnull=False) & (
+    models.Q(disconnected_at=None) | models.Q(disconnected_at__lt=models.F("connected_at"))
+)
+
+
 def standing(boot_policy, registration_status):
     """On which terms a charger is: as its last boot was answered, or as the operator decided since."""
     return registration_status or "Accepted" if boot_policy == "Accepted" else boot_policy
@@ -86,6 +92,9 @@ class Charger(models.Model):
     local_list_version = models.IntegerField(default=0, help_text="Of the last local list it accepted.")
 
     connected_at = models.DateTimeField(null=True, blank=True)
+    disconnected_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the socket it had then ended, or was last heard of."
+    )
     last_seen = models.DateTimeField(null=True, blank=True, help_text="Last frame of any kind.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -105,6 +114,12 @@ class Charger(models.Model):
         """The `Charger` with this id, or None. Prepared: it begins every request for a command."""
         rows = recordset.query(KNOWN, [charger_id])
         return recordset.instance(Charger, rows[0]) if rows else None
+
+    @property
+    def is_online(self):
+        """By the books, which may be a minute late where a process was killed; Redis knows at once."""
+        since, until = self.connected_at, self.disconnected_at
+        return since is not None and (until is None or until < since)
 
     @property
     def standing(self):

@@ -1,0 +1,144 @@
+"""What happened, recorded with what it tells of in one transaction, and told to whoever listens after the commit.
+
+Webhooks are owed their deliveries by the same statement, so none is lost; what listens live (`chargers.live`) may miss
+one when a process ends, and reads it later by its id.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import orjson
+from django.db import transaction
+from redis.exceptions import RedisError
+
+from chargers import recordset
+from chargers.models.events import KEPT
+from chargers.redis import sync_redis
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "ocpp:events"
+MOST_WAITING = 10_000  # events that are not told live yet; past it the oldest are left out
+PAUSE = 1.0  # seconds until a Redis that is away is tried again
+
+# Who is told live is told of all of them: `nextval` gives also those that are not kept an id.
+RECORD = """
+WITH s AS MATERIALIZED (
+    SELECT nextval('chargers_event_id_seq') AS id, r.*, ch.charger_id FROM json_to_recordset(%s)
+        AS r(n int, kind text, charger bigint, at timestamptz, body jsonb, kept boolean)
+    JOIN chargers_charger ch ON ch.id = r.charger
+), wanted AS MATERIALIZED (
+    SELECT s.id AS event, w.id AS webhook FROM chargers_webhook w JOIN s ON w.kinds ? s.kind
+    WHERE w.is_enabled AND (w.group_id IS NULL OR EXISTS (SELECT FROM chargers_chargergroup_chargers g
+        WHERE g.chargergroup_id = w.group_id AND g.charger_id = s.charger))
+), recorded AS (
+    INSERT INTO chargers_event (id, kind, charger_id, at, body)
+    SELECT id, kind, charger, at, body FROM s WHERE kept OR id IN (SELECT event FROM wanted) ORDER BY id
+), owed AS (
+    INSERT INTO chargers_delivery (webhook_id, event_id, state, due_at)
+    SELECT webhook, event, 'pending', now() FROM wanted ORDER BY event
+)
+SELECT n, id, charger_id FROM s
+"""
+
+
+class _Gathering(threading.local):
+    events = None
+
+
+_gathering = _Gathering()
+
+
+@contextmanager
+def gathered():
+    """What is told within is recorded by one statement at the end, in the transaction that is under way."""
+    _gathering.events = []
+    try:
+        yield
+        events, _gathering.events = _gathering.events, None
+        _record(events)
+    finally:
+        _gathering.events = None
+
+
+def tell(kind, charger, **body):
+    """An event of `charger` (primary key) has happened: one of `models.events.KINDS`, and what is told of it."""
+    body = {name: _moment(value) if isinstance(value, datetime) else value for name, value in body.items()}
+    event = {"kind": kind, "charger": charger, "at": datetime.now(UTC), "body": body, "kept": kind in KEPT}
+    if _gathering.events is None:
+        _record([event])
+    else:
+        _gathering.events.append(event)
+
+
+def _moment(moment):
+    """As the API writes it."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _record(events):
+    """Those whose charger is gone meanwhile are nobody's any more."""
+    rows = recordset.execute(RECORD, [event | {"n": n} for n, event in enumerate(events)])
+    told = [_told(events[n], pk, charger_id) for n, pk, charger_id in rows]
+    if told:
+        transaction.on_commit(lambda: _announcer.put(told), robust=True)
+
+
+def _told(event, pk, charger_id):
+    return {
+        "id": pk,
+        "kind": event["kind"],
+        "at": event["at"],
+        "charger_id": charger_id,
+        "body": event["body"],
+        "charger": event["charger"],
+    }
+
+
+def glimpse(kind, charger, **body):
+    """Tell dashboards alone, after the commit, that the books have something new of `charger` (primary key)."""
+    told = {"kind": kind, "at": datetime.now(UTC), "charger": charger, "body": body}
+    transaction.on_commit(lambda: _announcer.put([told]), robust=True)
+
+
+# --- to those who listen now -----------------------------------------------------------------
+
+
+class _Announcer:
+    """A thread that publishes, so that a Redis which hangs delays no answer."""
+
+    def __init__(self):
+        self.waiting = deque(maxlen=MOST_WAITING)
+        self.work = threading.Event()
+        self.beginning = threading.Lock()
+        self.thread = None
+
+    def put(self, told):
+        self.waiting.extend(told)
+        if self.thread is None:
+            with self.beginning:
+                if self.thread is None:
+                    self.thread = threading.Thread(target=self._publish_on_and_on, name="events", daemon=True)
+                    self.thread.start()
+        self.work.set()
+
+    def _publish_on_and_on(self):
+        while True:
+            self.work.wait()
+            self.work.clear()
+            told = [self.waiting.popleft() for _ in range(len(self.waiting))]
+            try:
+                if told:
+                    sync_redis().publish(CHANNEL, orjson.dumps(told, option=orjson.OPT_UTC_Z).decode())
+            except RedisError as error:
+                logger.warning("%s events were not told live, Redis is away: %s", len(told), error)
+                time.sleep(PAUSE)
+            except Exception:  # noqa: BLE001  (without it no dashboard would ever move again)
+                logger.exception("%s events were not told live", len(told))
+
+
+_announcer = _Announcer()

@@ -1,0 +1,110 @@
+"""What happened, and the webhooks it is told to."""
+
+import base64
+import secrets
+
+from django.core.validators import URLValidator
+from django.db import models
+from django.db.models import Q
+
+from chargers.models.access import ChargerGroup
+from chargers.models.charger import Charger
+
+# Kind: what it means. The last one is kept only where a webhook asks for it: readings come in floods.
+KINDS = {
+    "charger.online": "a charger has opened its socket",
+    "charger.offline": "a charger's socket has ended, or has not been heard of for a minute",
+    "connector.status": "a StatusNotification, the newest of its connector",
+    "transaction.started": "a StartTransaction",
+    "transaction.stopped": "a StopTransaction, or an operator closed it by hand",
+    "command.finished": "a command has its outcome",
+    "security.event": "a SecurityEventNotification",
+    "transaction.updated": "readings of a transaction under way",
+}
+KEPT = [kind for kind in KINDS if kind != "transaction.updated"]
+
+
+def new_secret():
+    """As webhook libraries take it: 24 random bytes in Base64 (standardwebhooks.com)."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+
+
+def kept_kinds():
+    return list(KEPT)
+
+
+class Event(models.Model):
+    """Something that happened to a charger; `body` is what is told of it, see `chargers.events`."""
+
+    kind = models.CharField(max_length=30, choices=[(kind, kind) for kind in KINDS])
+    charger = models.ForeignKey(Charger, models.CASCADE, db_constraint=False, db_index=False, related_name="events")
+    at = models.DateTimeField(help_text="When it was recorded.")
+    body = models.JSONField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["charger", "-id"], name="events_of_charger"),
+            models.Index(fields=["kind", "-id"], name="events_by_kind"),
+            models.Index(fields=["at"], name="events_by_time"),
+        ]
+
+    def __str__(self):
+        return f"{self.kind} {self.charger}"
+
+    def as_told(self):
+        """The JSON object that streams and webhooks carry."""
+        return {
+            "id": self.pk,
+            "kind": self.kind,
+            "at": self.at.isoformat().replace("+00:00", "Z"),
+            "charger_id": self.charger.charger_id,
+            "body": self.body,
+        }
+
+
+class Webhook(models.Model):
+    """A URL that is told of events, each in a signed POST of its own."""
+
+    name = models.CharField(max_length=100, unique=True)
+    url = models.CharField("URL", max_length=1000, validators=[URLValidator(["http", "https"])])
+    secret = models.CharField(max_length=100, default=new_secret, editable=False)
+    kinds = models.JSONField(default=kept_kinds, help_text="Of events that are told.")
+    group = models.ForeignKey(
+        ChargerGroup, models.CASCADE, null=True, blank=True, help_text="Its chargers alone; empty: every charger."
+    )
+    is_enabled = models.BooleanField("enabled", default=True, help_text="What happens meanwhile is not told later.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self):
+        return self.name
+
+
+class Delivery(models.Model):
+    """One event on its way to one webhook. `dead` is one that was tried often enough; it can be replayed."""
+
+    PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+    STATES = (PENDING, DELIVERED, DEAD)
+
+    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries", db_index=False)
+    event = models.ForeignKey(Event, models.CASCADE, related_name="deliveries")
+    state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=PENDING)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    due_at = models.DateTimeField(help_text="When it is tried next.")
+    answered_status = models.PositiveIntegerField(null=True, blank=True, help_text="HTTP status of the last answer.")
+    error = models.CharField(max_length=300, blank=True, default="", db_default="")
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index(fields=["webhook", "-id"], name="deliveries_of_webhook"),
+            models.Index(fields=["webhook", "due_at"], name="deliveries_due", condition=Q(state="pending")),
+        ]
+
+    def __str__(self):
+        return f"{self.event_id} to {self.webhook}"

@@ -1,0 +1,108 @@
+"""Telling webhooks: a signed POST for each event, tried again until it is taken (standardwebhooks.com)."""
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+
+import requests
+from django.db import connection, transaction
+from django.db.models import F
+
+from chargers import gateway
+from chargers.models import Delivery, Webhook
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = (3.05, 10)  # seconds to connect, and for each part of the answer
+# Seconds from each attempt that failed to the next; after the last one it is dead.
+PAUSES = (5, 30, 120, 600, 1800, 3600, 3600, 10_800, 21_600, 43_200)
+AT_ONCE = 100  # deliveries a task sends, one after the other
+HOPELESS = 3  # in a row that fail, after which the rest waits for the next time
+LEASE = 300  # seconds a webhook is one task's
+
+
+def enqueue_due():
+    """Start a task for each webhook that has something to be told."""
+    from chargers.tasks import deliver
+
+    due = Delivery.objects.filter(state=Delivery.PENDING, due_at__lte=datetime.now(UTC), webhook__is_enabled=True)
+    for webhook in due.order_by().values_list("webhook", flat=True).distinct():
+        if gateway.first_in(f"webhook:{webhook}", LEASE):
+            deliver.delay(webhook)
+
+
+def deliver(webhook_id):
+    """Tell a webhook what is due, in the order it happened; how many it took."""
+    try:
+        webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first()
+        return _deliver(webhook) if webhook else 0
+    finally:
+        gateway.done_with(f"webhook:{webhook_id}")
+
+
+def _deliver(webhook):
+    due = Delivery.objects.filter(webhook=webhook, state=Delivery.PENDING, due_at__lte=datetime.now(UTC))
+    taken, failed_in_a_row, began = 0, 0, time.monotonic()
+    with requests.Session() as session:
+        session.trust_env = False  # neither a proxy nor a .netrc of this machine
+        for delivery in list(due.select_related("event__charger").order_by("event_id")[:AT_ONCE]):
+            connection.close()  # others may have it while the webhook takes its time
+            status, error = _post(session, webhook, delivery)
+            _note(delivery, status, error)
+            taken += not error
+            failed_in_a_row = failed_in_a_row + 1 if error else 0
+            if failed_in_a_row == HOPELESS or time.monotonic() - began > LEASE / 2:
+                break
+    return taken
+
+
+def _post(session, webhook, delivery):
+    """(HTTP status or None, "" or what went wrong). A redirection is no answer: who it leads to was not asked for."""
+    body = json.dumps(delivery.event.as_told()).encode()
+    headers = signed(webhook.secret, f"event_{delivery.event_id}", body)
+    try:
+        with session.post(
+            webhook.url, body, headers=headers, timeout=TIMEOUT, allow_redirects=False, stream=True
+        ) as answer:
+            return answer.status_code, "" if answer.ok and not answer.is_redirect else f"HTTP {answer.status_code}"
+    except requests.RequestException as error:
+        return None, type(error).__name__
+    except (ValueError, UnicodeError) as error:  # a host name that can't be one
+        return None, f"{type(error).__name__}: {error}"[:300]
+
+
+def signed(secret, message_id, body, at=None):
+    """The headers of a POST of `body` (bytes): what the receiver verifies with the same secret."""
+    timestamp = str(int(time.time() if at is None else at))
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    mac = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "ocpp-central-system",
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{base64.b64encode(mac).decode()}",
+    }
+
+
+def _note(delivery, status, error):
+    now = datetime.now(UTC)
+    told = {"attempts": F("attempts") + 1, "answered_status": status, "error": error}
+    if not error:
+        told |= {"state": Delivery.DELIVERED, "delivered_at": now}
+    elif delivery.attempts < len(PAUSES):
+        told |= {"due_at": now + timedelta(seconds=PAUSES[delivery.attempts])}
+    else:
+        told |= {"state": Delivery.DEAD}
+        logger.warning("Webhook %s: event %s was not taken: %s", delivery.webhook_id, delivery.event_id, error)
+    Delivery.objects.filter(pk=delivery.pk).update(**told)
+
+
+@transaction.atomic
+def replay(deliveries):
+    """Send `deliveries` (a queryset) again, from the first attempt on; how many."""
+    return deliveries.update(state=Delivery.PENDING, attempts=0, due_at=datetime.now(UTC), error="")

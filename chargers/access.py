@@ -72,6 +72,13 @@ def needs(**needed):
     return type("Needs", (Permitted,), {"needed": needed | ({"HEAD": needed["GET"]} if "GET" in needed else {})})
 
 
+class ReachesAll(permissions.BasePermission):
+    """For those alone who may reach every charger: what is not of one charger."""
+
+    def has_permission(self, request, view):
+        return reaches_every_charger(request.user)
+
+
 def _from_here(request):
     """An API without a login is for programs of this machine, not for the pages of others in its browser."""
     origin = request.headers.get("Origin")

@@ -1,7 +1,7 @@
 """What happened, recorded with what it tells of in one transaction, and told to whoever listens after the commit.
 
-Webhooks are owed their deliveries by the same statement, so none is lost; what listens live (`chargers.live`) may miss
-one when a process ends, and reads it later by its id.
+Webhooks are owed their deliveries by the same statement, so none is lost; what listens live (`chargers.live`) may
+miss one when a process ends, and reads it later by its id.
 """
 
 import logging

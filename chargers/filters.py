@@ -4,7 +4,7 @@ from django.db import models
 from django_filters import rest_framework as filters
 from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
 
-from chargers.models import AuditEntry, DataTransfer, SecurityEvent
+from chargers.models import AuditEntry, DataTransfer, Delivery, Event, SecurityEvent
 
 _AS_SENT = {"filter_class": filters.CharFilter, "extra": lambda field: {"strip": False}}
 
@@ -44,3 +44,19 @@ class AuditEntryFilter(OfCharger):
     class Meta:
         model = AuditEntry
         fields = ["id", "who", "address", "action", "kind", "name"]
+
+
+class EventFilter(OfCharger):
+    since = filters.IsoDateTimeFilter("at", "gte")
+    until = filters.IsoDateTimeFilter("at", "lt")
+    after = filters.NumberFilter("id", "gt", min_value=0, max_value=2**63 - 1)
+
+    class Meta:
+        model = Event
+        fields = ["id", "kind"]
+
+
+class DeliveryFilter(AsSent):
+    class Meta:
+        model = Delivery
+        fields = ["id", "event", "state", "answered_status"]

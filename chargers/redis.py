@@ -39,6 +39,15 @@ def async_redis():
     return aioredis.Redis(connection_pool=pool)
 
 
+@cache
+def listening_redis():
+    """For what is published, in the event loop. It does not reconnect in silence: what was missed must be known."""
+    options = OPTIONS | {"retry": aioredis.retry.Retry(NoBackoff(), 0), "max_connections": 8, "timeout": 10}
+    return aioredis.Redis(
+        connection_pool=_pool(aioredis, aioredis.BlockingConnectionPool, _BlockingSentinelPool, options)
+    )
+
+
 def _sync(**options):
     stock = redis.sentinel.SentinelConnectionPool
     pool = _pool(redis, redis.ConnectionPool, stock, options | {"max_connections": MANY})

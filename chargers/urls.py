@@ -27,6 +27,7 @@ register_converter(ChargerIdConverter, "charger")
 
 router = SimpleRouter()
 router.register("tokens", views.ApiTokenViewSet)
+router.register("webhooks", views.WebhookViewSet)
 
 every = views.ChargerViewSet.as_view({"get": "list", "post": "create"})
 one = views.ChargerViewSet.as_view(
@@ -39,6 +40,10 @@ urlpatterns = [
     path("chargers/<charger:charger_id>/", one),
     path("chargers/<charger:charger_id>/new-key/", new_key),
     path("", include(router.urls)),
+    path("events/", views.EventList.as_view()),
+    path("events/stream/", views.event_stream),
+    path("webhooks/<int:pk>/deliveries/", views.DeliveryList.as_view()),
+    path("webhooks/<int:pk>/deliveries/<int:delivery>/replay/", views.replay_delivery),
     path("audit/", views.AuditEntryList.as_view()),
     path("security-events/", views.SecurityEventList.as_view()),
     path("data-transfers/", views.DataTransferList.as_view()),

@@ -5,6 +5,8 @@ from rest_framework import viewsets
 
 from chargers.access import within
 
+NOT_KEPT = {"Cache-Control": "no-store"}  # of answers that tell a secret, once
+
 
 class Scoped:
     """For a view of rows that are of a charger: of those alone that its user may reach."""

@@ -9,7 +9,7 @@ from django.conf import settings
 from django_celery_results.models import TaskResult
 
 from chargers import partitions
-from chargers.models import AuditEntry
+from chargers.models import AuditEntry, Event
 from commands.models import FINISHED, Command, Upload
 from commands.roles import MADE
 from transactions.models import MeterValue
@@ -60,6 +60,11 @@ STEPS = (  # what, the setting with its limit in days, and how
         "audit entries deleted",
         "OCPP_AUDIT_RETENTION",
         lambda before: _delete(AuditEntry.objects.filter(at__lt=before).exclude(kind=MADE)),
+    ),
+    (
+        "events deleted",
+        "OCPP_EVENTS_RETENTION",
+        lambda before: _delete(Event.objects.filter(at__lt=before)),
     ),
     (
         "task results deleted",

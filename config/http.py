@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import django
+from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
@@ -40,11 +41,24 @@ class Handler(ASGIHandler):
             loop = asyncio.get_running_loop()
             threads = self.urgent if scope["path"] in URGENT else self.threads
             response = await loop.run_in_executor(threads, self._respond, scope, body)
-            try:
+            if response.streaming:
+                await self._stream(response, receive, send)
+            else:
                 await self.send_response(response, send)
-            finally:
-                if response.streaming:
-                    response.close()
+
+    async def _stream(self, response, receive, send):
+        """Until it ends, or its client has gone: some never end by themselves."""
+        sending = asyncio.create_task(self.send_response(response, send))
+        leaving = asyncio.create_task(self.listen_for_disconnect(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+            leaving.cancel()
+            results = await asyncio.gather(sending, leaving, return_exceptions=True)
+            await sync_to_async(response.close)()
+        if isinstance(results[0], Exception):
+            raise results[0]
 
     def _respond(self, scope, body):
         """The whole of a request, but for the sending; the thread's database connection is free afterwards."""

@@ -99,6 +99,7 @@ OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=
 OCPP_METER_VALUES_RETENTION = _read(env.int, "OCPP_METER_VALUES_RETENTION", 0, validate=validate.Range(0, 36_500))
 OCPP_COMMANDS_RETENTION = _read(env.int, "OCPP_COMMANDS_RETENTION", 0, validate=validate.Range(0, 36_500))
 OCPP_AUDIT_RETENTION = _read(env.int, "OCPP_AUDIT_RETENTION", 0, validate=validate.Range(0, 36_500))
+OCPP_EVENTS_RETENTION = _read(env.int, "OCPP_EVENTS_RETENTION", 30, validate=validate.Range(0, 36_500))
 OCPP_RESULTS_RETENTION = _read(env.int, "OCPP_RESULTS_RETENTION", 30, validate=validate.Range(0, 36_500))
 
 # --- files -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a charger is and told, in `charger`; who may reach it, and who did what, in `access`; what happened, `events`."""
+"""What a charger is and told: `charger`. Who may reach it, and who did what: `access`. What happened: `events`."""
 
 from chargers.models.access import ApiToken, AuditEntry, ChargerGroup
 from chargers.models.charger import (

@@ -1,0 +1,45 @@
+"""Chargers, what happened to them, and who may reach them, as the API shows them."""
+
+from chargers.serializers.access import ApiTokenSerializer, AuditEntrySerializer, NewApiTokenSerializer
+from chargers.serializers.chargers import (
+    TOLD_BY_CHARGER,
+    ChargerDetailSerializer,
+    ChargerSerializer,
+    ConfigurationKeySerializer,
+    ConnectorSerializer,
+    DataTransferSerializer,
+    InstalledCertificateSerializer,
+    InstalledProfileSerializer,
+    NewKeySerializer,
+    SecurityEventSerializer,
+    StatusSerializer,
+)
+from chargers.serializers.events import (
+    DeliverySerializer,
+    EventSerializer,
+    NewWebhookSerializer,
+    ReplayedSerializer,
+    WebhookSerializer,
+)
+
+__all__ = [
+    "ApiTokenSerializer",
+    "AuditEntrySerializer",
+    "ChargerDetailSerializer",
+    "ChargerSerializer",
+    "ConfigurationKeySerializer",
+    "ConnectorSerializer",
+    "DataTransferSerializer",
+    "DeliverySerializer",
+    "EventSerializer",
+    "InstalledCertificateSerializer",
+    "InstalledProfileSerializer",
+    "NewApiTokenSerializer",
+    "NewKeySerializer",
+    "NewWebhookSerializer",
+    "ReplayedSerializer",
+    "SecurityEventSerializer",
+    "StatusSerializer",
+    "TOLD_BY_CHARGER",
+    "WebhookSerializer",
+]

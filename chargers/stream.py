@@ -1,0 +1,77 @@
+"""Events as they happen, as server-sent events (WHATWG HTML §9.2)."""
+
+import asyncio
+from datetime import timedelta
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.db import connection
+from redis.exceptions import RedisError
+
+from chargers import events
+from chargers.access import reaches_every_charger, within
+from chargers.live import Ended, hub
+from chargers.models import Charger, Event
+
+LIFETIME = 900.0  # seconds after which a client asks again, and whether it may is looked at again
+SILENCE = 15.0  # seconds after which a comment keeps proxies from giving up
+AT_ONCE = 500  # events read up in one go
+# An event with a smaller id may be committed after one with a greater: so much of what came last is told again.
+OVERLAP = timedelta(seconds=5)
+
+
+async def stream(user, wanted, after):
+    """The text of the stream, for `user`: events that `wanted` is true of and, first, those since the id `after`."""
+    yield b"retry: 1000\n\n"
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + LIFETIME
+    try:
+        async with hub().listening(events.CHANNEL) as listener:
+            if after is not None:
+                async for event in _missed(user, after):
+                    if wanted(event):
+                        yield _as_text(event)
+            reachable = await sync_to_async(_reachable)(user)
+            while (left := ends_at - loop.time()) > 0:
+                told = await listener.next(min(SILENCE, left))
+                if told is None:
+                    yield b": still here\n\n"
+                for event in told or ():
+                    if "id" in event and (reachable is None or event["charger"] in reachable) and wanted(event):
+                        yield _as_text(event)
+    except (Ended, RedisError):
+        return  # the client comes again, with the id of the last event it was told
+
+
+def _reachable(user):
+    """The primary keys of the chargers whose events `user` may see, None for all."""
+    try:
+        if reaches_every_charger(user):
+            return None
+        return set(within(user, Charger.objects.all(), "pk").values_list("pk", flat=True))
+    finally:
+        connection.close()
+
+
+async def _missed(user, after):
+    """What is kept since the event `after`, in the order of ids."""
+    last = 0
+    while page := await sync_to_async(_page)(user, after, last):
+        for event in page:
+            yield event.as_told()
+        last = page[-1].pk
+
+
+def _page(user, after, last):
+    try:
+        missed = within(user, Event.objects.select_related("charger")).order_by("pk").filter(pk__gt=last)
+        known = Event.objects.filter(pk=after).values_list("at", flat=True).first()
+        since = missed.filter(at__gte=known - OVERLAP).exclude(pk=after) if known else missed.filter(pk__gt=after)
+        return list(since[:AT_ONCE])
+    finally:
+        connection.close()
+
+
+def _as_text(event):
+    told = {name: event[name] for name in ("id", "kind", "at", "charger_id", "body")}
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (event["id"], event["kind"].encode(), orjson.dumps(told))

@@ -1,0 +1,26 @@
+"""Chargers over REST, what happened to them, and who may reach them."""
+
+from chargers.views.access import ApiTokenViewSet, AuditEntryList
+from chargers.views.chargers import (
+    ChargerViewSet,
+    DataTransferList,
+    SecurityEventList,
+    charger_status,
+    known_charger,
+)
+from chargers.views.events import DeliveryList, EventList, WebhookViewSet, event_stream, replay_delivery
+
+__all__ = [
+    "ApiTokenViewSet",
+    "AuditEntryList",
+    "ChargerViewSet",
+    "DataTransferList",
+    "DeliveryList",
+    "EventList",
+    "SecurityEventList",
+    "WebhookViewSet",
+    "charger_status",
+    "event_stream",
+    "known_charger",
+    "replay_delivery",
+]

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import connection
 from knox.auth import TokenAuthentication
 from rest_framework import exceptions, permissions
 
@@ -100,6 +101,16 @@ def within(user, rows, path="charger"):
     if reaches_every_charger(user):
         return rows
     return rows.filter(**{f"{path}__in": ChargerGroup.chargers_of(user)})
+
+
+def reachable(user):
+    """The primary keys of the chargers that `user` may reach, None for all; leaves no connection behind."""
+    try:
+        if reaches_every_charger(user):
+            return None
+        return set(within(user, Charger.objects.all(), "pk").values_list("pk", flat=True))
+    finally:
+        connection.close()
 
 
 def reaches(user, charger):

@@ -8,10 +8,9 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from redis.exceptions import RedisError
 
-from chargers import events
-from chargers.access import reaches_every_charger, within
+from chargers import access, events
 from chargers.live import Ended, hub
-from chargers.models import Charger, Event
+from chargers.models import Event
 
 LIFETIME = 900.0  # seconds after which a client asks again, and whether it may is looked at again
 SILENCE = 15.0  # seconds after which a comment keeps proxies from giving up
@@ -31,7 +30,7 @@ async def stream(user, wanted, after):
                 async for event in _missed(user, after):
                     if wanted(event):
                         yield _as_text(event)
-            reachable = await sync_to_async(_reachable)(user)
+            reachable = await sync_to_async(access.reachable)(user)
             while (left := ends_at - loop.time()) > 0:
                 told = await listener.next(min(SILENCE, left))
                 if told is None:
@@ -41,16 +40,6 @@ async def stream(user, wanted, after):
                         yield _as_text(event)
     except (Ended, RedisError):
         return  # the client comes again, with the id of the last event it was told
-
-
-def _reachable(user):
-    """The primary keys of the chargers whose events `user` may see, None for all."""
-    try:
-        if reaches_every_charger(user):
-            return None
-        return set(within(user, Charger.objects.all(), "pk").values_list("pk", flat=True))
-    finally:
-        connection.close()
 
 
 async def _missed(user, after):
@@ -64,7 +53,7 @@ async def _missed(user, after):
 
 def _page(user, after, last):
     try:
-        missed = within(user, Event.objects.select_related("charger")).order_by("pk").filter(pk__gt=last)
+        missed = access.within(user, Event.objects.select_related("charger")).order_by("pk").filter(pk__gt=last)
         known = Event.objects.filter(pk=after).values_list("at", flat=True).first()
         since = missed.filter(at__gte=known - OVERLAP).exclude(pk=after) if known else missed.filter(pk__gt=after)
         return list(since[:AT_ONCE])

@@ -1,4 +1,4 @@
-"""The ASGI application: HTTP to Django, WebSockets of chargers to their consumer."""
+"""The ASGI application: HTTP to Django, WebSockets to the consumers of chargers and of pages."""
 
 import os
 from urllib.parse import unquote
@@ -12,6 +12,7 @@ django = http.application()
 from django.conf import settings  # noqa: E402
 
 from chargers.consumers import ChargerConsumer  # noqa: E402  (models are loaded by now)
+from config.dashboard import live  # noqa: E402
 
 # Where files are sent, and how many bytes a body may have elsewhere.
 FILES = ("/files/uploads/", "/api/ocpp/firmware/", "/admin/commands/firmware/")
@@ -21,9 +22,9 @@ charger = ChargerConsumer.as_asgi()
 
 
 async def application(scope, receive, send):
-    """Every WebSocket is a charger's: a path that is not one gets its 404 from the consumer."""
+    """Every WebSocket but one is a charger's: a path that is not one gets its 404 from the consumer."""
     if scope["type"] == "websocket":
-        await charger(scope, receive, send)
+        await (live.application if scope["path"] == live.PATH else charger)(scope, receive, send)
     elif scope["type"] == "http":
         limit = settings.OCPP_LARGEST_FILE if scope["path"].startswith(FILES) else LARGEST_BODY
         if _announced(scope) > limit:
@@ -66,9 +67,9 @@ async def _refuse_body(send, limit):
 
 
 def _keeping_slashes(scope):
-    """In API paths an encoded slash or percent sign stays encoded: it belongs to a charger's id, not the path."""
+    """In paths of chargers an encoded slash or percent sign stays encoded: it is part of an id, not of the path."""
     raw = scope["raw_path"]
-    if raw.startswith(b"/api/") and b"%" in raw:
+    if raw.startswith((b"/api/", b"/chargers/")) and b"%" in raw:
         kept = raw.decode("ascii").replace("%25", "%2525").replace("%2F", "%252F").replace("%2f", "%252F")
         return scope | {"path": unquote(kept)}
     return scope

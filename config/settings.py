@@ -264,7 +264,10 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = None  # commands.housekeeping deletes them
-CELERY_BEAT_SCHEDULE = {"keep house": {"task": "commands.keep_house", "schedule": crontab(minute=7)}}
+CELERY_BEAT_SCHEDULE = {
+    "keep house": {"task": "commands.keep_house", "schedule": crontab(minute=7)},
+    "note the fleet": {"task": "dashboard.note_minute", "schedule": crontab(), "options": {"expires": 50}},
+}
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -289,6 +292,7 @@ INSTALLED_APPS = [
     "chargers",
     "transactions",
     "commands",
+    "config.dashboard",
 ]
 MIDDLEWARE = [
     "chargers.audit.remembering",
@@ -318,6 +322,8 @@ TEMPLATES = [
     }
 ]
 ROOT_URLCONF = "config.urls"
+LOGIN_URL = "dashboard:login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "dashboard:fleet"
 ASGI_APPLICATION = "config.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
@@ -373,6 +379,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {"EventKindEnum": "chargers.models.events.KIND_CHOICES"},
 }
 
 LOGGING = {

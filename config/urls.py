@@ -3,7 +3,6 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config import health
@@ -12,7 +11,6 @@ admin.site.site_header = admin.site.site_title = "OCPP central system"
 admin.site.index_title = "Chargers, transactions, commands"
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("api/ocpp/", include("chargers.urls")),
     path("api/ocpp/", include("transactions.urls")),
@@ -23,8 +21,10 @@ urlpatterns = [
     path("healthz", csrf_exempt(health.alive)),
     path("readyz", csrf_exempt(health.ready)),
     path("metrics", health.metrics),
+    path("", include("config.dashboard.urls")),
 ]
 
 handler400 = "chargers.errors.bad_request"
-handler404 = "chargers.errors.page_not_found"
+handler403 = "config.dashboard.views.base.forbidden"
+handler404 = "config.dashboard.views.base.not_found"
 handler500 = "chargers.errors.server_error"

@@ -21,6 +21,7 @@ KINDS = {
     "security.event": "a SecurityEventNotification",
     "transaction.updated": "readings of a transaction under way",
 }
+KIND_CHOICES = [(kind, kind) for kind in KINDS]
 KEPT = [kind for kind in KINDS if kind != "transaction.updated"]
 
 
@@ -36,7 +37,7 @@ def kept_kinds():
 class Event(models.Model):
     """Something that happened to a charger; `body` is what is told of it, see `chargers.events`."""
 
-    kind = models.CharField(max_length=30, choices=[(kind, kind) for kind in KINDS])
+    kind = models.CharField(max_length=30, choices=KIND_CHOICES)
     charger = models.ForeignKey(Charger, models.CASCADE, db_constraint=False, db_index=False, related_name="events")
     at = models.DateTimeField(help_text="When it was recorded.")
     body = models.JSONField()

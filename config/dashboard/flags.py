@@ -1,0 +1,38 @@
+"""What is out of the ordinary about a transaction, in words."""
+
+# What is out of the ordinary: whether it is, in a word, and what it means.
+FLAGS = (
+    (
+        lambda t: t.superseded_by_id,
+        "superseded",
+        "Transaction {t.superseded_by_id} began on the same connector while this one had no stop, which was probably "
+        "lost. Should it still come, it is taken.",
+    ),
+    (
+        lambda t: t.closed_at,
+        "closed by hand",
+        "{t.closed_by} closed it at {t.closed_at:%Y-%m-%d %H:%M} UTC with what its last reading said. A real stop "
+        "that comes later wins.",
+    ),
+    (
+        lambda t: t.clock_skew,
+        "clock skew",
+        "The charger's clock said what can't be, such as a time to come: its times are shown as it told them, those "
+        "of receipt are ours.",
+    ),
+    (
+        lambda t: t.meter_ran_backwards,
+        "meter ran backwards",
+        "It stopped at {t.meter_stop} Wh, below its start at {t.meter_start} Wh: counted as nothing charged.",
+    ),
+    (
+        lambda t: not t.is_accepted,
+        "tag not accepted",
+        "Its tag was {t.id_tag_status} when it began. The charger was told so, and decides by itself.",
+    ),
+)
+
+
+def flags(session):
+    """[(one word, what it means)] of what is out of the ordinary about a transaction."""
+    return [(word, meaning.format(t=session)) for is_so, word, meaning in FLAGS if is_so(session)]

@@ -1,0 +1,93 @@
+"""The WebSocket of pages, /live/: it tells that something is new, and they ask for it."""
+
+import asyncio
+from contextlib import suppress
+from urllib.parse import parse_qs
+
+import orjson
+from channels.auth import AuthMiddlewareStack
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.security.websocket import AllowedHostsOriginValidator
+from redis.exceptions import RedisError
+
+from chargers import access, events
+from chargers.live import Ended, hub
+
+PATH = "/live/"
+LIFETIME = 900.0  # seconds after which a page connects again, and who looks is asked again
+PAUSE = 1.0  # seconds between two messages: what happens meanwhile is told together
+MOST = 500  # chargers that are named in a message
+LOGIN = 4401  # close code: nobody is logged in any more
+AGAIN = 1012
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """Of `?kinds=charger,transaction&charger=<primary key>`: {"kinds": […], "chargers": [primary keys]}, once a
+    second at most. `charger` left out: of all that the user may reach.
+    """
+
+    telling = None
+
+    async def connect(self):
+        self.user = self.scope["user"]
+        await self.accept()
+        if not self.user.is_authenticated or not await database_sync_to_async(self._may_look)():
+            await self.close(LOGIN)
+            return
+        asked = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
+        self.kinds = set(asked.get("kinds", [""])[0].split(","))
+        self.charger = int(asked["charger"][0]) if asked.get("charger", [""])[0].isdecimal() else None
+        self.telling = asyncio.create_task(self._tell())
+
+    async def disconnect(self, code):
+        if self.telling is not None:
+            self.telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.telling
+
+    def _may_look(self):
+        return self.user.has_perm("chargers.view_charger")
+
+    async def _tell(self):
+        self.reachable = await database_sync_to_async(access.reachable)(self.user)
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + LIFETIME
+        try:
+            async with hub().listening(events.CHANNEL) as listener:
+                await self.send('{"listening": true}')
+                while loop.time() < ends_at:
+                    await self._tell_together(listener, loop, ends_at)
+        except (Ended, RedisError):
+            pass  # noqa: S110  (the page comes again, and asks for everything)
+        await self.close(AGAIN)
+
+    async def _tell_together(self, listener, loop, ends_at):
+        """What has happened, and after it nothing for `PAUSE`."""
+        kinds, chargers, until = set(), set(), ends_at
+        while (left := until - loop.time()) > 0:
+            for event in await listener.next(left) or ():
+                if self._concerns(event):
+                    kinds.add(event["kind"])
+                    chargers.add(event["charger"])
+            if kinds and until == ends_at:
+                until = loop.time() + PAUSE
+                await self._send(kinds, chargers)
+                kinds, chargers = set(), set()
+        if kinds:
+            await self._send(kinds, chargers)
+
+    async def _send(self, kinds, chargers):
+        told = {"kinds": sorted(kinds), "chargers": sorted(chargers)[:MOST], "more": len(chargers) > MOST}
+        await self.send(orjson.dumps(told).decode())
+
+    def _concerns(self, event):
+        charger = event["charger"]
+        return (
+            event["kind"].partition(".")[0] in self.kinds
+            and self.charger in (None, charger)
+            and (self.reachable is None or charger in self.reachable)
+        )
+
+
+application = AllowedHostsOriginValidator(AuthMiddlewareStack(LiveConsumer.as_asgi()))

@@ -1,0 +1,20 @@
+"""The fleet minute by minute, for its curves."""
+
+from django.db import models
+
+
+class FleetMinute(models.Model):
+    """How the whole fleet was at a moment; beat has a row written every minute."""
+
+    at = models.DateTimeField(unique=True)
+    connected = models.PositiveIntegerField()
+    charging = models.PositiveIntegerField()
+    faulted = models.PositiveIntegerField()
+    power_w = models.BigIntegerField()
+    energy_today_wh = models.BigIntegerField(help_text="Charged since midnight UTC.")
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self):
+        return f"{self.at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,76 @@
+// Parts of the page are fetched again when something they show has happened.
+"use strict";
+(() => {
+  const watched = document.body.dataset.watched;
+  if (!watched) return;
+  const light = document.getElementById("live");
+  const shown = new Map();  // id of a part: its HTML as it was sent
+  let fetching = false, stale = false, wait = 1000;
+
+  async function renew() {
+    if (fetching || document.hidden) { stale = true; return; }
+    fetching = true;
+    stale = false;
+    try {
+      const answer = await fetch(location.href, { headers: { "X-Live": "1" } });
+      if (answer.ok && !answer.redirected) put(await answer.text());
+      else if (answer.redirected) location.reload();
+    } catch (error) {
+      stale = true;  // the server is away: the socket, too, comes again
+    } finally {
+      fetching = false;
+      if (stale && !document.hidden) setTimeout(renew, 1000);
+    }
+  }
+
+  function put(html) {
+    const fresh = document.createElement("template");
+    fresh.innerHTML = html;
+    for (const part of fresh.content.querySelectorAll("[data-part]")) {
+      const former = document.getElementById(part.id), sent = part.outerHTML;
+      if (!former || shown.get(part.id) === sent) continue;
+      shown.set(part.id, sent);
+      keepCurves(former, part);
+      const focused = former.contains(document.activeElement) ? document.activeElement.id : "";
+      former.replaceWith(part);
+      if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+      part.dispatchEvent(new Event("renewed", { bubbles: true }));
+    }
+  }
+
+  function keepCurves(former, part) {  // a drawn curve stays, and reads what is new
+    for (const curve of part.querySelectorAll("[data-keep]")) {
+      const drawn = former.querySelector(`[data-curves="${CSS.escape(curve.dataset.curves)}"]`);
+      if (!drawn) continue;
+      const isNew = drawn.dataset.reading !== curve.dataset.reading;
+      drawn.dataset.reading = curve.dataset.reading;
+      curve.replaceWith(drawn);
+      if (isNew) drawn.dispatchEvent(new Event("read", { bubbles: true }));
+    }
+  }
+
+  function say(word, isLive) {
+    light.textContent = word;
+    light.classList.toggle("on", isLive);
+  }
+
+  function connect() {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}/live/?${watched}`);
+    socket.onmessage = (message) => {
+      const told = JSON.parse(message.data);
+      if (told.listening) { wait = 1000; say("live", true); }
+      if (told.frames) document.dispatchEvent(new CustomEvent("frames", { detail: told.frames }));
+      else renew();
+    };
+    socket.onclose = (closed) => {
+      if (closed.code === 4401) { location.reload(); return; }
+      say("reconnecting", false);
+      setTimeout(connect, wait);
+      wait = Math.min(wait * 2, 15000);
+    };
+  }
+
+  document.addEventListener("visibilitychange", () => { if (stale) renew(); });
+  connect();
+})();

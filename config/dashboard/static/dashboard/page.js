@@ -1,0 +1,44 @@
+// What pages do by themselves: how long ago, lists of forms that grow, choices that submit.
+"use strict";
+
+function ago(at) {
+  const seconds = (Date.now() - at) / 1000, away = Math.abs(seconds);
+  const [size, word] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => away >= size) ?? [1, "s"];
+  if (away < 5) return "just now";
+  return `${Math.round(away / size)} ${word} ${seconds > 0 ? "ago" : "from now"}`;
+}
+
+function writeTimes(root) {
+  for (const time of root.querySelectorAll("time:not([data-exact])")) time.textContent = ago(new Date(time.dateTime));
+  for (const time of root.querySelectorAll("time[data-exact]")) time.textContent = new Date(time.dateTime).toLocaleString();
+  for (const details of root.querySelectorAll("details[data-keeps-open]")) {
+    if (sessionStorage.getItem(details.dataset.keepsOpen)) details.open = true;
+    details.addEventListener("toggle", () => details.open
+      ? sessionStorage.setItem(details.dataset.keepsOpen, "1") : sessionStorage.removeItem(details.dataset.keepsOpen));
+  }
+}
+
+writeTimes(document);
+setInterval(() => writeTimes(document), 10000);
+document.addEventListener("renewed", (event) => writeTimes(event.target));
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-submits]")) event.target.form.submit();
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.goes) {
+    event.preventDefault();
+    location.href = form.dataset.goes.replace("ACTION", form.querySelector("[data-action]").value);
+  }
+  if (form.dataset.asks && !confirm(form.dataset.asks)) event.preventDefault();
+});
+
+document.addEventListener("click", (event) => {
+  if (!event.target.matches("[data-adds]")) return;
+  const list = event.target.closest("[data-list]"), items = list.querySelector("[data-items]");
+  const template = list.querySelector("template").innerHTML.replaceAll("__n__", items.children.length);
+  items.insertAdjacentHTML("beforeend", template);
+  items.lastElementChild.querySelector("input, select, textarea")?.focus();
+});

@@ -1,0 +1,99 @@
+"""How pages write things: power, energy, times, JSON."""
+
+import json
+from datetime import UTC, datetime
+
+from django import template
+from django.utils.html import format_html
+
+from config.dashboard import flags as flagged
+
+register = template.Library()
+
+
+@register.filter
+def kw(watts):
+    """1234 W as 1.2 kW."""
+    return "" if watts is None else f"{watts / 1000:,.1f} kW"
+
+
+@register.filter
+def kwh(watt_hours):
+    return "" if watt_hours is None else f"{watt_hours / 1000:,.2f} kWh"
+
+
+@register.filter
+def moment(at):
+    """A time of which the page says how long ago it was, and on hovering when."""
+    if at is None:
+        return ""
+    iso = at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return format_html('<time datetime="{}" title="{}">{}</time>', iso, iso, ago(at))
+
+
+@register.filter
+def exact(at):
+    if at is None:
+        return ""
+    text = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return format_html('<time datetime="{}" data-exact>{}</time>', at.isoformat(), text)
+
+
+def ago(at):
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    for size, word in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if abs(seconds) >= size:
+            return f"{abs(seconds) / size:.0f} {word} {'ago' if seconds > 0 else 'from now'}"
+    return "just now" if abs(seconds) < 5 else f"{abs(seconds):.0f} s {'ago' if seconds > 0 else 'from now'}"
+
+
+@register.filter
+def duration(seconds):
+    """3725 as 1 h 02 min."""
+    if seconds is None:
+        return ""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+@register.simple_tag
+def between(begin, end):
+    """The time from one moment to another, in words."""
+    if begin is None or end is None:
+        return ""
+    seconds = (end - begin).total_seconds()
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+
+
+@register.filter
+def as_json(value):
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@register.filter
+def word(text):
+    """`timed_out` as `timed out`."""
+    return str(text).replace("_", " ")
+
+
+@register.filter
+def slug(text):
+    """For the name of a CSS class."""
+    return str(text).replace(" ", "-").replace("_", "-").lower()
+
+
+@register.inclusion_tag("dashboard/outcome.html")
+def outcome(command):
+    """A command's state, the simulated kind plainly so."""
+    return {"command": command}
+
+
+@register.filter
+def split(words):
+    return words.split()
+
+
+@register.filter
+def flags(session):
+    return flagged.flags(session)

@@ -1,0 +1,23 @@
+"""The pages; charger ids in their paths are percent-encoded, as in those of the API."""
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path, re_path
+
+from config.dashboard.views import charger, commands, fleet, transactions
+
+app_name = "dashboard"
+urlpatterns = [
+    path("", fleet.Fleet.as_view(), name="fleet"),
+    path("login/", LoginView.as_view(template_name="dashboard/login.html"), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("curves/fleet.json", fleet.FleetCurves.as_view(), name="fleet-curves"),
+    path("curves/transactions/<int:pk>.json", transactions.TransactionCurves.as_view(), name="transaction-curves"),
+    path("chargers/<charger:charger_id>/", charger.ChargerPage.as_view(), name="charger"),
+    path("chargers/<charger:charger_id>/ask/<str:action>/", charger.AskPage.as_view(), name="ask"),
+    path("transactions/", transactions.Transactions.as_view(), name="transactions"),
+    re_path(r"^transactions/export\.(?P<kind>csv|xlsx)$", transactions.Export.as_view(), name="export"),
+    path("transactions/<int:pk>/", transactions.TransactionPage.as_view(), name="transaction"),
+    path("transactions/<int:pk>/close/", transactions.CloseTransaction.as_view(), name="close"),
+    path("commands/", commands.Commands.as_view(), name="commands"),
+    path("commands/<str:task_id>/", commands.CommandPage.as_view(), name="command"),
+]

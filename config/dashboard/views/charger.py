@@ -1,0 +1,86 @@
+"""The page of a charger: what it is, what it does now, and what may be asked of it."""
+
+from django.shortcuts import redirect
+
+from chargers import presence
+from chargers.models import telling_status
+from commands.actions.table import ACTIONS
+from config.dashboard import asking, fleet
+from config.dashboard.forms import fields_of
+from config.dashboard.views.base import Page
+
+COMMANDS, SESSIONS = 12, 8  # that are shown
+# What operators do most, each a form that is filled in already: what it is called, the action, the payload.
+SHORT_WAYS = (
+    ("Reset (soft)", "Reset", {"type": "Soft"}),
+    ("Ask for its state", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
+    ("Read its configuration", "GetConfiguration", {}),
+    ("Unlock a connector", "UnlockConnector", {"connectorId": "1"}),
+    ("Start charging", "RemoteStartTransaction", {"connectorId": "1"}),
+    ("Out of service", "ChangeAvailability", {"connectorId": "0", "type": "Inoperative"}),
+    ("In service", "ChangeAvailability", {"connectorId": "0", "type": "Operative"}),
+)
+
+
+class ChargerPage(Page):
+    permission_required = "chargers.view_charger"
+    template_name = "dashboard/charger.html"
+    live_template = "dashboard/charger_live.html"
+    kinds = ("charger", "connector", "transaction", "command", "security")
+
+    def get_context_data(self, charger_id, **kwargs):
+        self.charger = charger = self.known_charger(charger_id)
+        charger.state = fleet.chargers(self.request.user).values_list("state", flat=True).get(pk=charger.pk)
+        charger.state_word = fleet.STATES[charger.state]
+        user = self.request.user
+        sessions = list(charger.transactions.order_by("-pk")[:SESSIONS])
+        may_see_commands = user.has_perm("commands.view_command")
+        commands = charger.commands.order_by("-pk")[:COMMANDS] if may_see_commands else ()
+        connectors = list(charger.connectors.all())
+        ongoing = {s.connector_id: s for s in reversed(sessions) if s.status == "Ongoing"}
+        for connector in connectors:
+            connector.session = ongoing.get(connector.connector_id)
+        return super().get_context_data(**kwargs) | {
+            "connected": charger.charger_id in presence.connected([charger.charger_id]),
+            "telling": telling_status(connectors),
+            "connectors": connectors,
+            "sessions": sessions if user.has_perm("transactions.view_transaction") else (),
+            "plotted": next(iter(ongoing.values()), sessions[0] if sessions else None),
+            "commands": commands,
+            "configuration": charger.configuration.all(),
+            "short_ways": SHORT_WAYS,
+            "actions": ACTIONS,
+            "may_command": user.has_perm("commands.add_command"),
+        }
+
+
+class AskPage(Page):
+    """A command as a form; POST asks for it and leads to its page."""
+
+    permission_required = "commands.add_command"
+    template_name = "dashboard/ask.html"
+
+    def get_context_data(self, charger_id, action, told=None, written="", error=None, **kwargs):
+        self.charger = self.known_charger(charger_id)
+        asking.known(action)
+        told = self.request.GET.dict() if told is None else told
+        fields = fields_of(action, told, error)
+        shown = {field.name for field in fields if field.error}
+        return super().get_context_data(**kwargs) | {
+            "action": action,
+            "actions": ACTIONS,
+            "fields": fields,
+            "written": written,
+            "error": error if error and error.field not in shown else None,
+        }
+
+    def post(self, request, charger_id, action):
+        charger = self.known_charger(charger_id)
+        told = {name: values[-1].replace("\0", "\ufffd") for name, values in request.POST.lists()}
+        written = told.pop("written", "")
+        try:
+            command = asking.ask(request.user, charger, action, told, written)
+        except asking.Refused as refused:
+            context = self.get_context_data(charger_id, action, told, written, refused)
+            return self.render_to_response(context, status=refused.status)
+        return redirect("dashboard:command", command.task_id)

@@ -1,0 +1,47 @@
+"""Pages of commands: the jobs, and the life of one."""
+
+from django.http import Http404
+
+from commands.actions.table import ACTIONS
+from commands.filters import CommandFilter
+from commands.finding import find
+from commands.models import OUTCOMES, Command
+from config.dashboard.views.base import Listing, Page
+
+
+class Commands(Listing):
+    permission_required = "commands.view_command"
+    template_name = "dashboard/commands.html"
+    live_template = "dashboard/commands_live.html"
+    kinds = ("command",)
+    filterset_class = CommandFilter
+
+    def rows(self):
+        return self.within(Command.objects.select_related("charger"))
+
+    def get_context_data(self, **kwargs):
+        return super().get_context_data(**kwargs) | {"actions": ACTIONS, "outcomes": OUTCOMES}
+
+
+class CommandPage(Page):
+    """The life of a command: queued, sent, answered, or not."""
+
+    permission_required = "commands.view_command"
+    template_name = "dashboard/command.html"
+    live_template = "dashboard/command_live.html"
+    kinds = ("command",)
+
+    def get_context_data(self, task_id, **kwargs):
+        command = self.command(task_id)
+        self.charger = command.charger
+        return super().get_context_data(**kwargs) | {
+            "command": command,
+            "payload": ACTIONS[command.action].shown(command.payload),
+            "may_command": self.request.user.has_perm("commands.add_command"),
+        }
+
+    def command(self, task_id):
+        command = find(task_id)
+        if command is None or not self.within(Command.objects.filter(pk=command.pk)).exists():
+            raise Http404(f"There is no task {task_id}.")
+        return command

@@ -1,0 +1,82 @@
+"""The page at /: every charger, what needs attention first."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Q
+from django.http import JsonResponse
+from django.views.generic import View
+
+from chargers.access import reaches_every_charger
+from config.dashboard import fleet
+from config.dashboard.models import FleetMinute
+from config.dashboard.views.base import Listing, Page
+
+SEARCHED = ("charger_id", "description", "vendor", "model", "serial_number", "firmware_version")
+CURVES = timedelta(hours=24)
+
+
+class Fleet(Listing):
+    permission_required = "chargers.view_charger"
+    template_name = "dashboard/fleet.html"
+    live_template = "dashboard/fleet_live.html"
+    kinds = ("charger", "connector", "transaction")
+    per_page = 60
+
+    def rows(self):
+        rows = fleet.chargers(self.request.user).prefetch_related("connectors")
+        for word in self.request.GET.get("search", "").replace("\0", " ").split():
+            rows = rows.filter(Q(*[(f"{column}__icontains", word) for column in SEARCHED], _connector=Q.OR))
+        state = self.request.GET.get("state", "")
+        if state == "connected":
+            return rows.exclude(state__in=(fleet.OFFLINE, fleet.NEVER))
+        return rows.filter(state=fleet.STATES.index(state)) if state in fleet.STATES else rows
+
+    def get_context_data(self, **kwargs):
+        context = super().get_context_data(**kwargs)
+        user = self.request.user
+        shown = list(context["page"].object_list)
+        sessions = {}
+        for session in fleet.under_way(user).filter(charger__in=shown).order_by("pk"):
+            sessions.setdefault(session.charger_id, []).append(session)
+        minute = FleetMinute.objects.first() if reaches_every_charger(user) else None
+        return context | {
+            "tiles": [tile(charger, sessions.get(charger.pk, [])) for charger in shown],
+            "counts": fleet.counts(user),
+            "power": fleet.power_now(user),
+            "minute": minute,
+            "states": fleet.STATES,
+            "state": self.request.GET.get("state", ""),
+            "search": self.request.GET.get("search", ""),
+        }
+
+
+def tile(charger, sessions):
+    """What the grid shows of a charger."""
+    charger.state_word = fleet.STATES[charger.state]
+    connectors = charger.connectors.all()
+    faulted = [c for c in connectors if c.status == "Faulted"] if charger.state == fleet.FAULTED else []
+    return {
+        "charger": charger,
+        "connectors": [c for c in connectors if c.connector_id or c.status == "Faulted"],
+        "faulted": faulted,
+        "sessions": sessions,
+        "power": sum(s.power_latest or 0 for s in sessions),
+        "soc": next((s.soc_latest for s in sessions if s.soc_latest is not None), None),
+    }
+
+
+class FleetCurves(Page, View):
+    """{at: [seconds since 1970], …}: the last day, minute by minute."""
+
+    permission_required = "chargers.view_charger"
+
+    def get(self, request):
+        curves = {"at": [], "power": [], "energy": [], "connected": []}
+        if reaches_every_charger(request.user):
+            minutes = FleetMinute.objects.filter(at__gte=datetime.now(UTC) - CURVES).order_by("at")
+            for minute in minutes:
+                curves["at"].append(round(minute.at.timestamp()))
+                curves["power"].append(minute.power_w / 1000)
+                curves["energy"].append(minute.energy_today_wh / 1000)
+                curves["connected"].append(minute.connected)
+        return JsonResponse(curves)

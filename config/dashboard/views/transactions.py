@@ -1,0 +1,95 @@
+"""Pages of transactions: the list, its export, and one with its curves."""
+
+from datetime import UTC, datetime
+
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpResponseBadRequest, JsonResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+
+from config.dashboard.flags import flags
+from config.dashboard.views.base import Listing, Page
+from transactions import curves, export
+from transactions.filters import TransactionFilter
+from transactions.models import Transaction
+
+
+class Transactions(Listing):
+    permission_required = "transactions.view_transaction"
+    template_name = "dashboard/transactions.html"
+    live_template = "dashboard/transactions_live.html"
+    kinds = ("transaction",)
+    filterset_class = TransactionFilter
+
+    def rows(self):
+        return self.within(Transaction.objects.select_related("charger"))
+
+
+class Export(Transactions):
+    """What the list shows, all of it, as `csv` or `xlsx`."""
+
+    def get(self, request, kind):
+        narrowed, wrong = self.narrowed()
+        if wrong:
+            return HttpResponseBadRequest(wrong.as_text(), content_type="text/plain; charset=utf-8")
+        name = f"transactions-{datetime.now(UTC):%Y-%m-%d-%H%M}.{kind}"
+        try:
+            return WRITTEN[kind](narrowed, name)
+        except export.TooMany as error:
+            return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
+
+
+def _csv(rows, name):
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingHttpResponse(export.csv(rows), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _xlsx(rows, name):
+    return FileResponse(export.xlsx(rows), as_attachment=True, filename=name)
+
+
+WRITTEN = {"csv": _csv, "xlsx": _xlsx}
+
+
+class TransactionPage(Page):
+    permission_required = "transactions.view_transaction"
+    template_name = "dashboard/transaction.html"
+    live_template = "dashboard/transaction_live.html"
+    kinds = ("transaction",)
+
+    def get_context_data(self, pk, **kwargs):
+        session = _found(self, pk)
+        self.charger = session.charger
+        return super().get_context_data(**kwargs) | {
+            "session": session,
+            "flags": flags(session),
+            "commands": session.commands.all() if self.request.user.has_perm("commands.view_command") else (),
+            "may_close": self.request.user.has_perm("transactions.change_transaction"),
+        }
+
+
+class TransactionCurves(Page):
+    """{at: [seconds since 1970], power: [kW], energy: [kWh], soc: [%]}, null where nothing was read then."""
+
+    permission_required = "transactions.view_transaction"
+
+    def get(self, request, pk):
+        return JsonResponse(curves.of(_found(self, pk)))
+
+
+class CloseTransaction(Page):
+    """POST closes by hand what got stuck."""
+
+    permission_required = "transactions.change_transaction"
+    http_method_names = ["post"]
+
+    def post(self, request, pk):
+        closed = _found(self, pk).close(request.user.get_username())
+        messages.info(request, "Closed." if closed else "It had ended already.")
+        return redirect("dashboard:transaction", pk)
+
+
+def _found(page, pk):
+    session = page.within(Transaction.objects.select_related("charger", "superseded_by")).filter(pk=pk).first()
+    if session is None:
+        raise Http404(f"There is no transaction {pk}.")
+    return session

@@ -1,0 +1,39 @@
+"""The curves of a transaction, from its readings."""
+
+from transactions.models import MeterValue
+from transactions.readings import ENERGY, PHASES, POWER, WATT_HOURS, WATTS
+
+POINTS = 1000  # of a curve at most: a screen has no more
+UNITS = {ENERGY: WATT_HOURS, POWER: WATTS}
+
+
+def of(transaction):
+    """{at: [seconds since 1970], power: [kW], energy: [kWh], soc: [%]}; None where nothing was read at that time.
+
+    Energy counts from the start. Power that was told phase by phase is their sum.
+    """
+    read = MeterValue.objects.filter(transaction=transaction, location="Outlet", number__isnull=False)
+    read = read.filter(measurand__in=(ENERGY, POWER, "SoC")).order_by("timestamp", "id")
+    points = {}
+    for at, measurand, number, unit, phase in read.values_list("timestamp", "measurand", "number", "unit", "phase"):
+        points.setdefault(at, {}).setdefault(measurand, {})[phase] = float(number) * _scale(measurand, unit)
+    moments = list(points)
+    moments = moments[:: len(moments) // POINTS + 1]
+    start = transaction.meter_start / 1000
+    energy = [points[at].get(ENERGY, {}).get("") for at in moments]
+    return {
+        "at": [round(at.timestamp(), 3) for at in moments],
+        "power": [_whole(points[at].get(POWER, {})) for at in moments],
+        "energy": [None if wh is None else max(0, wh - start) for wh in energy],
+        "soc": [points[at].get("SoC", {}).get("") for at in moments],
+    }
+
+
+def _scale(measurand, unit):
+    """To kW and kWh."""
+    return UNITS[measurand].get(unit, 1) / 1000 if measurand in UNITS else 1
+
+
+def _whole(phases):
+    each = [kw for phase, kw in phases.items() if phase in PHASES]
+    return phases.get("", sum(each) if each else None)

@@ -1,0 +1,110 @@
+"""Transactions as a CSV or XLSX file, however many."""
+
+import csv as csv_format
+import io
+import tempfile
+
+import xlsxwriter
+from asgiref.sync import sync_to_async
+from django.db import connection
+
+COLUMNS = {
+    "transaction_id": lambda t: t.pk,
+    "charger_id": lambda t: t.charger.charger_id,
+    "connector_id": lambda t: t.connector_id,
+    "id_tag": lambda t: t.id_tag,
+    "id_tag_status": lambda t: t.id_tag_status,
+    "status": lambda t: t.status,
+    "start_time": lambda t: t.start_time,
+    "end_time": lambda t: t.stop_time,
+    "duration_seconds": lambda t: t.duration_seconds,
+    "meter_start": lambda t: t.meter_start,
+    "meter_stop": lambda t: t.meter_stop,
+    "energy_wh": lambda t: t.energy_wh,
+    "stop_reason": lambda t: t.stop_reason,
+    "stop_id_tag": lambda t: t.stop_id_tag,
+    "reservation_id": lambda t: t.reservation_id,
+    "start_received_at": lambda t: t.start_received_at,
+    "stop_received_at": lambda t: t.stop_received_at,
+    "superseded_by": lambda t: t.superseded_by_id,
+    "closed_at": lambda t: t.closed_at,
+    "closed_by": lambda t: t.closed_by,
+    "clock_skew": lambda t: t.clock_skew,
+    "meter_ran_backwards": lambda t: t.meter_ran_backwards,
+}
+AT_ONCE = 2000  # rows that are read together
+MOST_IN_A_SHEET = 1_048_575  # rows below the header
+# A spreadsheet would take a text that begins so for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def pages(transactions):
+    """Lists of `transactions` (a queryset), newest first, each read by one query."""
+    transactions = transactions.select_related("charger").order_by("-pk")
+    page = list(transactions[:AT_ONCE])
+    while page:
+        yield page
+        page = list(transactions.filter(pk__lt=page[-1].pk)[:AT_ONCE])
+
+
+async def csv(transactions):
+    """The file in parts, as it is read; times are UTC in ISO 8601."""
+    yield _lines([COLUMNS])
+    parts = pages(transactions)
+    while part := await sync_to_async(_next)(parts):
+        yield _lines([_told(value(row)) for value in COLUMNS.values()] for row in part)
+
+
+def _next(parts):
+    try:
+        return next(parts, None)
+    finally:
+        connection.close()  # while the client takes it, others have the connection
+
+
+def _lines(rows):
+    text = io.StringIO()
+    csv_format.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _told(value):
+    if hasattr(value, "isoformat"):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+def xlsx(transactions):
+    """A temporary file to be read from its beginning, made in constant memory; raises `TooMany`."""
+    if transactions.order_by()[: MOST_IN_A_SHEET + 1].count() > MOST_IN_A_SHEET:
+        raise TooMany(f"A sheet holds {MOST_IN_A_SHEET:,} transactions: narrow the list, or take CSV.")
+    file = tempfile.TemporaryFile()  # noqa: SIM115  (whoever sends it closes it)
+    with xlsxwriter.Workbook(file, {"constant_memory": True, "remove_timezone": True}) as book:
+        sheet = book.add_worksheet("Transactions")
+        sheet.freeze_panes(1, 0)
+        sheet.set_column(0, len(COLUMNS) - 1, 18)
+        moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+        sheet.write_row(0, 0, COLUMNS, book.add_format({"bold": True}))
+        number = 0
+        for page in pages(transactions):
+            for transaction in page:
+                number += 1
+                _write(sheet, number, transaction, moment)
+    file.seek(0)
+    return file
+
+
+def _write(sheet, number, transaction, moment):
+    for column, value in enumerate(told(transaction) for told in COLUMNS.values()):
+        if isinstance(value, str):
+            sheet.write_string(number, column, value)
+        elif hasattr(value, "isoformat"):
+            sheet.write_datetime(number, column, value, moment)
+        elif value is not None:
+            sheet.write(number, column, value)
+
+
+class TooMany(ValueError):
+    """More rows than a sheet holds."""

@@ -55,7 +55,7 @@ def _field(root, tree, name, label, is_required, told, error):
             path = f"{name}.{inner}" if name else inner
             made.fields.append(_field(root, branch, path, inner, inner in required, told, error))
     elif made.kind == "list":
-        items = [*_numbers(name, told), BLANK]
+        items = [*(_numbers(name, told) or ["0"] * is_required), BLANK]
         each = [_field(root, tree["items"], f"{name}.{n}", label, False, told, error) for n in items]
         made.fields, made.blank = each[:-1], each[-1]
     return made

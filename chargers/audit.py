@@ -26,7 +26,7 @@ KINDS = [
     "firmware",
     "certificate",
 ]
-KINDS += ["user", "group", "api token"]
+KINDS += ["user", "group", "api token", "webhook"]
 INSERT = """
 INSERT INTO chargers_auditentry (at, who, address, action, kind, name, charger_id, before, after)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)

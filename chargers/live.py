@@ -78,38 +78,49 @@ class Hub:
             for channel in channels:
                 self.listeners[channel].add(listener)
             if self.reader is None:
-                self.reader = asyncio.create_task(self._read())
+                self.reader = asyncio.create_task(self._read(self.subscribed))
 
     async def _remove(self, listener, channels):
         async with self.lock:
             over = [channel for channel in channels if not self._without(listener, channel)]
-            if over and self.reader is not None:
-                try:
+            if self.reader is None:
+                return
+            if not self.listeners:  # a connection that listens to nothing would be read again and again
+                self.reader.cancel()
+                self.reader = self.subscribed = None
+                return
+            try:
+                if over:
                     await self.subscribed.unsubscribe(*over)
-                except RedisError as error:
-                    logger.info("Redis is away, nothing is listened to any more: %s", error)
+            except RedisError as error:
+                logger.info("Redis is away, nothing is listened to any more: %s", error)
 
     def _without(self, listener, channel):
         """Who still listens to `channel`."""
         self.listeners[channel].discard(listener)
         return self.listeners[channel] or self.listeners.pop(channel)
 
-    async def _read(self):
+    async def _read(self, subscribed):
         """Until Redis fails: then everybody begins anew, and reads up what was missed."""
         try:
-            while True:
-                message = await self.subscribed.get_message(ignore_subscribe_messages=True, timeout=IDLE)
-                if message is None:
-                    await self.subscribed.ping()
-                    continue
-                for listener in self.listeners.get(message["channel"], ()):
-                    listener.hand(orjson.loads(message["data"]))
+            while self.subscribed is subscribed:  # redis-py may swallow that the task is cancelled
+                message = await subscribed.get_message(ignore_subscribe_messages=True, timeout=IDLE)
+                if message is not None:
+                    self._hand_on(message["channel"], orjson.loads(message["data"]))
+                elif self.subscribed is subscribed:
+                    await subscribed.ping()
         except (RedisError, OSError) as error:
             logger.warning("Dashboards and event streams begin anew, Redis is away: %s", error)
         except Exception:  # noqa: BLE001  (those who wait must hear of it)
             logger.exception("Dashboards and event streams begin anew")
         finally:
-            self._end()
+            if self.subscribed is subscribed:
+                self._end()
+            await subscribed.aclose()
+
+    def _hand_on(self, channel, told):
+        for listener in self.listeners.get(channel, ()):
+            listener.hand(told)
 
     def _end(self):
         for listeners in self.listeners.values():

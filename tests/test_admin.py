@@ -8,15 +8,16 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from chargers.models import ApiToken, ChargerGroup
+from chargers.models import ApiToken, ChargerGroup, Webhook
 from commands.models import ChargingProfile, Command, Firmware, LocalList, Upload
-from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
+from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
 OURS = [
     *("charger", "connector", "securityevent", "datatransfer", "chargergroup", "apitoken", "auditentry"),
     *("idtag", "unknownidtag", "transaction", "metervalue", "orphanstop", "reservation"),
+    *("event", "webhook", "delivery"),
     *("command", "chargingprofile", "locallist", "certificaterequest", "firmware", "upload"),
 ]
 PERIOD = {"startPeriod": 0, "limit": 10}
@@ -54,6 +55,8 @@ def books(api):
     ChargerGroup.objects.create(name="North")
     ApiToken.make(User.objects.get(username="alice"), "billing")
     Upload.objects.create(token="t", command=command, charger=charger, expires_at=datetime.now(UTC))
+    Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
+    open_socket(charger)
     return transaction
 
 

@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from chargers import browsing
-from chargers.models import ApiToken, ChargerGroup
+from chargers.models import ApiToken, ChargerGroup, Webhook
 from commands.models import CertificateRequest, LocalList, Upload
-from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
+from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import Reservation, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
@@ -27,6 +27,8 @@ API = [
         "firmware",
         "audit",
         "tokens",
+        "events",
+        "webhooks",
     ),
 ]
 ADMIN = [
@@ -35,6 +37,7 @@ ADMIN = [
     *("transactions_orphanstop", "transactions_reservation", "commands_command", "commands_locallist"),
     *("commands_certificaterequest", "commands_upload", "django_celery_results_taskresult"),
     *("chargers_auditentry", "chargers_chargergroup", "chargers_apitoken"),
+    *("chargers_event", "chargers_webhook", "chargers_delivery"),
 ]
 READING = {"timestamp": NOON, "sampledValue": [{"value": "1500"}]}
 
@@ -56,6 +59,8 @@ def one_more_of_each(number):
     LocalList.objects.create(charger=charger, version=1, entries={})
     ChargerGroup.objects.create(name=tag).chargers.add(charger)
     ApiToken.make(User.objects.get(username="alice"), tag)
+    Webhook.objects.create(name=tag, url="http://127.0.0.1:9/", group=ChargerGroup.objects.get(name=tag))
+    open_socket(charger)
     CertificateRequest.objects.create(charger=charger, csr="x", received_at=now)
     Upload.objects.create(token=tag, command=command, charger=charger, expires_at=now)
     return transaction

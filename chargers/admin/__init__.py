@@ -1,7 +1,8 @@
-"""Chargers and what they told, in `chargers`; groups, tokens and the audit log, in `access`."""
+"""Chargers and what they told: `chargers`. Groups, tokens, the audit log: `access`. What happened: `events`."""
 
 from chargers.admin.access import ApiTokenAdmin, AuditEntryAdmin, ChargerGroupAdmin
 from chargers.admin.chargers import OURS, AsSent, ChargerAdmin, Commandable, ReadOnly, Scoped
+from chargers.admin.events import DeliveryAdmin, EventAdmin, WebhookAdmin
 
 __all__ = [
     "OURS",
@@ -11,6 +12,9 @@ __all__ = [
     "ChargerAdmin",
     "ChargerGroupAdmin",
     "Commandable",
+    "DeliveryAdmin",
+    "EventAdmin",
     "ReadOnly",
     "Scoped",
+    "WebhookAdmin",
 ]

@@ -78,8 +78,7 @@ class WebhookViewSet(Editable):
     def create(self, request, *args, **kwargs):
         """Make a webhook. Its secret is told this once."""
         response = super().create(request, *args, **kwargs)
-        response.headers |= NOT_KEPT
-        return response
+        return Response(response.data, status=201, headers=NOT_KEPT)
 
     @extend_schema(request=None, responses=ReplayedSerializer)
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.change_webhook"), ReachesAll])

@@ -1,0 +1,132 @@
+"""What happened is recorded with what it tells of, once, and listed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import Permission, User
+
+from chargers import admission, events, presence, vanished
+from chargers.models import Charger, ChargerGroup, Event
+from chargers.redis import sync_redis
+from commands.asking import ask
+from commands.lifecycle import carry_out
+from commands.models import Command
+from tests.builders import NOON, a_call, a_charger, a_transaction, open_socket, settle, tell
+
+pytestmark = pytest.mark.django_db
+READING = {"timestamp": NOON, "sampledValue": [{"value": "1500"}, {"value": "7", "measurand": "SoC"}]}
+
+
+def kinds(charger):
+    return list(Event.objects.filter(charger=charger).order_by("pk").values_list("kind", flat=True))
+
+
+def test_a_session_is_told_from_its_first_socket_to_its_stop():
+    charger = a_charger()
+    open_socket(charger)
+    tell(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Preparing")
+    session = a_transaction(charger)
+    tell(charger, "StopTransaction", transactionId=session.pk, meterStop=5000, timestamp=NOON)
+    assert kinds(charger) == ["charger.online", "connector.status", "transaction.started", "transaction.stopped"]
+    told = Event.objects.get(charger=charger, kind="transaction.stopped").body
+    assert (told["transaction_id"], told["energy_wh"]) == (session.pk, 4000)
+
+
+def test_a_call_that_is_refused_leaves_no_event():
+    charger = a_charger()
+    with pytest.raises(Exception, match="connectorId"):
+        settle_nonsense(charger)
+    assert kinds(charger) == []
+
+
+def settle_nonsense(charger):
+    with events.gathered():
+        events.tell("connector.status", charger.pk, connector_id=1)
+        raise ValueError("connectorId makes no sense")
+
+
+def test_a_status_that_came_late_is_no_news():
+    charger = a_charger()
+    for timestamp in (NOON, "2025-02-26T11:00:00Z"):
+        told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": timestamp}
+        tell(charger, "StatusNotification", **told)
+    assert kinds(charger) == ["connector.status"]
+
+
+def test_the_end_of_an_old_socket_is_no_offline_of_a_charger_that_came_again():
+    charger = a_charger()
+    old = open_socket(charger)
+    new = open_socket(charger)
+    admission.close_sockets([admission.Closed(charger.pk, old)])
+    assert "charger.offline" not in kinds(charger)
+    admission.close_sockets([admission.Closed(charger.pk, new)])
+    assert kinds(charger)[-1] == "charger.offline"
+
+
+def test_a_charger_whose_web_process_was_killed_is_told_offline():
+    charger = a_charger()
+    Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
+    sync_redis().set(vanished.SINCE, 1)
+    vanished.note_vanished()
+    assert kinds(charger) == ["charger.offline"] and not Charger.objects.get(pk=charger.pk).is_online
+
+
+def test_a_redis_that_has_lost_everything_makes_nobody_vanish():
+    charger = a_charger()
+    Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
+    sync_redis().delete(vanished.SINCE)
+    assert vanished.note_vanished() == 0 and kinds(charger) == []
+
+
+def test_one_that_holds_a_socket_does_not_vanish():
+    charger = a_charger()
+    Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
+    sync_redis().set(vanished.SINCE, 1)
+    sync_redis().set(presence.key(charger.charger_id), '["channel", "session"]', ex=60)
+    vanished.note_vanished()
+    assert kinds(charger) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_silent_charger_s_command_is_told_as_simulated():
+    command = ask(a_charger(), "ClearCache", {})
+    Command.objects.update(created_at=datetime.now(UTC) - timedelta(hours=1))
+    carry_out(command.task_id, command.charger.charger_id)
+    told = Event.objects.get(charger=command.charger, kind="command.finished").body
+    assert (told["task_id"], told["simulated"]) == (command.task_id, True) and told["outcome"] != "answered"
+
+
+def test_readings_are_told_live_and_kept_only_for_a_webhook(api):
+    session = a_transaction()
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=[READING])
+    assert "transaction.updated" not in kinds(session.charger)
+    asked = {"name": "w", "url": "http://127.0.0.1:9/", "kinds": ["transaction.updated"]}
+    assert api.post("/api/ocpp/webhooks/", asked, content_type="application/json").status_code == 201
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=[READING])
+    told = Event.objects.get(charger=session.charger, kind="transaction.updated").body
+    assert told["soc_percent"] == 7 and told["energy_wh"] == 500
+
+
+def test_the_list_shows_a_group_s_user_their_chargers_alone(client):
+    seen, unseen = a_charger(), a_charger()
+    open_socket(seen)
+    open_socket(unseen)
+    bob = User.objects.create_user("bob")
+    bob.user_permissions.add(Permission.objects.get(codename="view_event"))
+    group = ChargerGroup.objects.create(name="site")
+    group.chargers.add(seen)
+    group.users.add(bob)
+    client.force_login(bob)
+    told = client.get("/api/ocpp/events/").json()["results"]
+    assert {event["charger_id"] for event in told} == {seen.charger_id}
+    assert client.get(f"/api/ocpp/events/?after={told[0]['id']}").json()["count"] == 0
+
+
+def test_a_batch_tells_of_each_of_its_calls():
+    charger = a_charger()
+    settle(*(a_status(charger, number) for number in range(1, 6)))
+    assert kinds(charger) == ["connector.status"] * 5
+
+
+def a_status(charger, connector):
+    return a_call(charger, "StatusNotification", connectorId=connector, errorCode="NoError", status="Available")

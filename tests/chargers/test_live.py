@@ -1,0 +1,60 @@
+"""What is published reaches whoever listens in a process, and costs nothing where nobody does."""
+
+import asyncio
+import json
+
+import pytest
+
+from chargers.live import MOST_WAITING, Ended, Hub, Listener
+from chargers.redis import async_redis, sync_redis
+from tests.live import an_id
+
+
+@pytest.fixture(autouse=True)
+def own_connections():
+    yield
+    async_redis.cache_clear()
+
+
+def published(channel, message):
+    sync_redis().publish(channel, json.dumps(message))
+
+
+def test_each_hears_its_channels_alone():
+    one, two = an_id(), an_id()
+
+    async def heard():
+        hub = Hub()
+        async with hub.listening(one) as first, hub.listening(one, two) as second:
+            published(one, [1])
+            published(two, [2])
+            return [await first.next(5), await second.next(5), await second.next(5), await first.next(0.1)]
+
+    assert asyncio.run(heard()) == [[1], [1], [2], None]
+
+
+def test_nothing_is_read_when_nobody_listens_and_again_when_somebody_does():
+    channel = an_id()
+
+    async def heard():
+        hub = Hub()
+        for number in range(3):
+            async with hub.listening(channel) as listener:
+                published(channel, [number])
+                assert await listener.next(5) == [number]
+            assert hub.reader is None and not hub.listeners
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(heard()) <= 2
+
+
+def test_who_is_too_slow_is_told_so_and_does_not_hold_up_others():
+    listener = Listener()
+    for number in range(MOST_WAITING + 1):
+        listener.hand([number])
+
+    async def next_one():
+        with pytest.raises(Ended):
+            await listener.next(1)
+
+    asyncio.run(next_one())

@@ -1,0 +1,60 @@
+"""Server-sent events: live, and what was missed when one comes again."""
+
+import json
+from contextlib import contextmanager
+
+import requests
+
+from tests.live import an_id, eventually
+
+
+@contextmanager
+def listening(live, query="", **headers):
+    """The events of a stream, one after the other."""
+    url = f"{live.url}/api/ocpp/events/stream/?{query}"
+    with requests.get(url, headers=headers, stream=True, timeout=20) as answer:
+        assert answer.status_code == 200 and answer.headers["Content-Type"] == "text/event-stream"
+        lines = answer.iter_lines(chunk_size=1)
+        assert next(lines) == b"retry: 1000"
+        yield (json.loads(line.removeprefix(b"data: ")) for line in lines if line.startswith(b"data: "))
+
+
+def last_event_id(live):
+    return max((event["id"] for event in live.get("/api/ocpp/events/?page_size=1")["results"]), default=0)
+
+
+def test_a_charger_is_heard_of_as_it_comes_and_goes(live):
+    charger_id = an_id()
+    with live.charger(charger_id):
+        pass
+    with listening(live, f"charger_id={charger_id}") as told:
+        eventually(lambda: live.rows("SELECT 1 FROM chargers_event WHERE kind = 'charger.offline'"))
+        with live.charger(charger_id):
+            pass
+        kinds = [next(told)["kind"] for _ in range(2)]
+    assert kinds == ["charger.online", "charger.offline"]
+
+
+def test_what_was_missed_comes_first_to_who_knows_the_last_id(live):
+    known, charger_id = last_event_id(live), an_id()
+    with live.charger(charger_id):
+        eventually(lambda: any(e["charger_id"] == charger_id for e in live.get("/api/ocpp/events/")["results"]))
+        with listening(live, f"charger_id={charger_id}", **{"Last-Event-ID": str(known)}) as told:
+            event = next(told)
+    assert event["kind"] == "charger.online" and event["charger_id"] == charger_id and event["id"] > known
+
+
+def test_a_finished_command_is_told_without_polling(live):
+    charger_id = an_id()
+    with (
+        live.charger(charger_id, ClearCache={"status": "Accepted"}),
+        listening(live, "kind=command.finished") as told,
+    ):
+        task = live.ask(charger_id, "ClearCache", {})
+        event = next(event for event in told if event["charger_id"] == charger_id)
+    assert event["body"]["task_id"] == task["task_id"] and event["body"]["simulated"] is False
+
+
+def test_an_id_that_is_none_is_refused(live):
+    status, told, _ = live.request("GET", "/api/ocpp/events/stream/?after=yesterday")
+    assert status == 400 and "after" in told["fields"]

@@ -1,0 +1,152 @@
+"""Webhooks are told of every event, signed, again and again until they take it or it is given up."""
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from chargers import webhooks
+from chargers.models import ChargerGroup, Delivery, Webhook
+from tests.builders import a_charger, open_socket
+from tests.live import an_id, eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Receiver(HTTPServer):
+    """Takes POSTs and answers each with `status`; `taken` are (headers, body)."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.taken, self.status = [], 204
+        self.url = f"http://127.0.0.1:{self.server_port}/hook"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append((self.headers, body))
+        self.send_response(self.server.status)
+        self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Not on the screen of whoever tests."""
+
+
+@pytest.fixture
+def receiver():
+    server = Receiver()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def a_webhook(url, **columns):
+    return Webhook.objects.create(name=f"hook {Webhook.objects.count()}", url=url, **columns)
+
+
+def an_event(charger=None):
+    open_socket(charger or a_charger())
+
+
+def make_due():
+    Delivery.objects.filter(state=Delivery.PENDING).update(due_at=datetime.now(UTC))
+
+
+def test_an_event_is_posted_with_a_signature_that_its_secret_verifies(receiver):
+    webhook = a_webhook(receiver.url)
+    an_event()
+    assert webhooks.deliver(webhook.pk) == 1
+    ((headers, body),) = receiver.taken
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    secret = base64.b64decode(webhook.secret.removeprefix("whsec_"))
+    mac = base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
+    assert headers["webhook-signature"] == f"v1,{mac}" and json.loads(body)["kind"] == "charger.online"
+    assert Delivery.objects.get(webhook=webhook).state == Delivery.DELIVERED
+
+
+@pytest.mark.parametrize("status", [500, 404, 302])
+def test_what_is_not_taken_is_sent_again_later(receiver, status):
+    webhook = a_webhook(receiver.url)
+    receiver.status = status
+    an_event()
+    assert webhooks.deliver(webhook.pk) == 0
+    waiting = Delivery.objects.get(webhook=webhook)
+    assert (waiting.state, waiting.attempts, waiting.answered_status) == (Delivery.PENDING, 1, status)
+    assert waiting.due_at > datetime.now(UTC) and webhooks.deliver(webhook.pk) == 0 and len(receiver.taken) == 1
+
+
+def test_a_webhook_that_is_not_there_is_given_up_and_replayed(receiver, api):
+    webhook = a_webhook("http://127.0.0.1:9/")
+    an_event()
+    for _ in range(len(webhooks.PAUSES) + 1):
+        webhooks.deliver(webhook.pk)
+        make_due()
+    assert Delivery.objects.get(webhook=webhook).state == Delivery.DEAD
+    Webhook.objects.update(url=receiver.url)
+    assert api.post(f"/api/ocpp/webhooks/{webhook.pk}/replay/").json() == {"replayed": 1}
+    assert webhooks.deliver(webhook.pk) == 1 and len(receiver.taken) == 1
+
+
+def test_what_one_webhook_does_not_take_another_gets(receiver):
+    silent, taking = a_webhook("http://127.0.0.1:9/"), a_webhook(receiver.url)
+    an_event()
+    assert (webhooks.deliver(silent.pk), webhooks.deliver(taking.pk)) == (0, 1)
+
+
+def test_a_webhook_is_told_of_its_group_and_its_kinds_alone(receiver):
+    inside, outside = a_charger(), a_charger()
+    group = ChargerGroup.objects.create(name="site")
+    group.chargers.add(inside)
+    a_webhook(receiver.url, group=group)
+    a_webhook(receiver.url, kinds=["transaction.started"])
+    an_event(inside)
+    an_event(outside)
+    assert list(Delivery.objects.values_list("event__charger", flat=True)) == [inside.pk]
+
+
+def test_a_url_that_can_be_none_ends_in_words_not_in_a_crash():
+    webhook = a_webhook("http://127.0.0.1:9/")
+    Webhook.objects.update(url="http://[half")
+    an_event()
+    assert webhooks.deliver(webhook.pk) == 0 and Delivery.objects.get(webhook=webhook).error
+
+
+def test_its_secret_is_told_once(api):
+    asked = {"name": "w", "url": "https://example.org/hook"}
+    made = api.post("/api/ocpp/webhooks/", asked, content_type="application/json")
+    secret = made.json()["secret"]
+    assert made.headers["Cache-Control"] == "no-store" and secret.startswith("whsec_")
+    page = api.get(f"/admin/chargers/webhook/{made.json()['id']}/change/").content.decode()
+    assert secret not in api.get("/api/ocpp/webhooks/").content.decode() + page
+    assert secret not in api.get("/api/ocpp/audit/?kind=webhook").content.decode()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"url": "ftp://example.org/"}, {"url": "no url"}, {"kinds": ["weather"]}, {"kinds": []}, {"group": "nobody's"}],
+)
+def test_a_webhook_that_makes_no_sense_is_refused(api, wrong):
+    asked = {"name": "w", "url": "https://example.org/hook", **wrong}
+    answer = api.post("/api/ocpp/webhooks/", asked, content_type="application/json")
+    wronged = {name.partition(".")[0] for name in answer.json()["fields"]}
+    assert answer.status_code == 400 and wronged == set(wrong)
+
+
+def test_events_reach_a_webhook_by_themselves(live, receiver):
+    asked = {"name": f"live {receiver.server_port}", "url": receiver.url, "kinds": ["charger.online"]}
+    status, made, _ = live.request("POST", "/api/ocpp/webhooks/", asked)
+    assert status == 201, made
+    try:
+        charger_id = an_id()
+        with live.charger(charger_id):
+            eventually(lambda: any(charger_id in body.decode() for _, body in receiver.taken), 20)
+    finally:
+        live.request("DELETE", f"/api/ocpp/webhooks/{made['id']}/")

@@ -1,5 +1,7 @@
 """Transactions, their readings, and id tags in the admin."""
 
+from urllib.parse import quote
+
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q
@@ -10,7 +12,7 @@ from chargers import schemas
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
 from chargers.browsing import Large, choices
 from chargers.models import Connector
-from transactions import stops
+from transactions import export, stops
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
 READINGS_SHOWN = 100
@@ -118,6 +120,18 @@ def close_by_hand(modeladmin, request, transactions):
     messages.success(request, f"{sum(closed)} closed, {len(closed) - sum(closed)} had ended already.")
 
 
+def _export(kind, title):
+    @admin.action(description=title)
+    def run(modeladmin, request, transactions):
+        try:
+            return export.response(kind, transactions)
+        except export.TooMany as error:
+            messages.error(request, str(error))
+
+    run.__name__ = f"export_{kind}"
+    return run
+
+
 @admin.register(Transaction)
 class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["id", "charger", "connector_id", "id_tag", "status", "start_time", "stop_time", "energy_kwh"]
@@ -128,13 +142,14 @@ class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
         choices("id_tag_status", VERDICTS),
     ]
     sortable_by = ["id", "start_time"]
-    actions = [close_by_hand]
+    actions = [close_by_hand, _export("csv", "Export as CSV"), _export("xlsx", "Export as XLSX")]
     searched = {"id": "number", "charger": "charger", "id_tag": "text"}
     list_select_related = ["charger"]
     date_hierarchy = "start_time"
-    readonly_fields = ["status", "energy_kwh", "readings"]
+    readonly_fields = ["status", "energy_kwh", "readings", "see_also"]
     fieldsets = [
         (None, {"fields": ["charger", "connector_id", "id_tag", "id_tag_status", "reservation_id", "status"]}),
+        (None, {"fields": ["see_also"]}),
         ("Energy", {"fields": ["energy_kwh", "meter_start", "meter_latest", "meter_stop"]}),
         ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),
         ("Stop", {"fields": ["stop_time", "raw_stop_time", "stop_received_at", "stop_reason", "stop_id_tag"]}),
@@ -148,6 +163,18 @@ class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
     @admin.display(description="energy (kWh)")
     def energy_kwh(self, transaction):
         return None if transaction.energy_wh is None else f"{transaction.energy_wh / 1000:.3f}"
+
+    @admin.display(description="see also")
+    def see_also(self, transaction):
+        """Its tag, what else that tag charged, and the commands it came of."""
+        listed = reverse("admin:transactions_transaction_changelist")
+        links = [(f"{listed}?q={quote(transaction.id_tag)}", f"transactions of {transaction.id_tag}")]
+        if tag := IdTag.objects.filter(id_tag__iexact=transaction.id_tag).first():
+            links.append((reverse("admin:transactions_idtag_change", args=[tag.pk]), f"the tag {tag}"))
+        for command in transaction.commands.all():
+            page = reverse("admin:commands_command_change", args=[command.pk])
+            links.append((page, f"{command.action} of {command.created_at:%Y-%m-%d %H:%M}"))
+        return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="meter values")
     def readings(self, transaction):

@@ -3,10 +3,12 @@
 import csv as csv_format
 import io
 import tempfile
+from datetime import UTC, datetime
 
 import xlsxwriter
 from asgiref.sync import sync_to_async
 from django.db import connection
+from django.http import FileResponse, StreamingHttpResponse
 
 COLUMNS = {
     "transaction_id": lambda t: t.pk,
@@ -108,3 +110,12 @@ def _write(sheet, number, transaction, moment):
 
 class TooMany(ValueError):
     """More rows than a sheet holds."""
+
+
+def response(kind, transactions):
+    """`transactions` (a queryset) to be downloaded as `kind`, csv or xlsx; raises `TooMany`."""
+    name = f"transactions-{datetime.now(UTC):%Y-%m-%d-%H%M}.{kind}"
+    if kind == "xlsx":
+        return FileResponse(xlsx(transactions), as_attachment=True, filename=name)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingHttpResponse(csv(transactions), content_type="text/csv; charset=utf-8", headers=headers)

@@ -1,9 +1,7 @@
 """Pages of transactions: the list, its export, and one with its curves."""
 
-from datetime import UTC, datetime
-
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpResponseBadRequest, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect
 
 from config.dashboard.flags import flags
@@ -31,23 +29,10 @@ class Export(Transactions):
         narrowed, wrong = self.narrowed()
         if wrong:
             return HttpResponseBadRequest(wrong.as_text(), content_type="text/plain; charset=utf-8")
-        name = f"transactions-{datetime.now(UTC):%Y-%m-%d-%H%M}.{kind}"
         try:
-            return WRITTEN[kind](narrowed, name)
+            return export.response(kind, narrowed)
         except export.TooMany as error:
             return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
-
-
-def _csv(rows, name):
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingHttpResponse(export.csv(rows), content_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _xlsx(rows, name):
-    return FileResponse(export.xlsx(rows), as_attachment=True, filename=name)
-
-
-WRITTEN = {"csv": _csv, "xlsx": _xlsx}
 
 
 class TransactionPage(Page):

@@ -1,0 +1,293 @@
+"""The pages: who sees them, what they show and hide, what their forms ask for."""
+
+import csv
+import io
+import zipfile
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+
+from chargers import schemas
+from chargers.models import ChargerGroup
+from commands.actions.table import ACTIONS
+from commands.models import Command
+from config.dashboard import fleet
+from config.dashboard.forms import fields_of, payload_of
+from config.dashboard.models import FleetMinute
+from tests.builders import NOON, a_charger, a_command, a_transaction, open_socket, tell
+from transactions.models import Transaction
+
+pytestmark = pytest.mark.django_db
+PAGES = ["/", "/transactions/", "/commands/", "/curves/fleet.json"]
+HTML = {"HTTP_ACCEPT": "text/html"}
+
+
+def a_user(client, *permissions, group_of=None):
+    user = User.objects.create_user("bob")
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    if group_of is not None:
+        group = ChargerGroup.objects.create(name="site")
+        group.chargers.set(group_of)
+        group.users.add(user)
+    client.force_login(user)
+    return user
+
+
+def page_of(charger):
+    return reverse("dashboard:charger", args=[charger.charger_id])
+
+
+def readings(*told):
+    return [{"timestamp": NOON, "sampledValue": list(told)}]
+
+
+# --- who sees what ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_a_login_every_page_leads_to_it(client, path):
+    answer = client.get(path)
+    assert answer.status_code == 302 and answer.headers["Location"] == f"/login/?next={path}"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_the_permission_a_page_says_which(client, path):
+    a_user(client)
+    answer = client.get(path)
+    assert answer.status_code == 403 and "view_" in answer.content.decode()
+
+
+def test_chargers_of_others_are_not_there(client):
+    mine, other = a_charger(), a_charger()
+    session, command = a_transaction(other), a_command(other)
+    a_user(client, "view_charger", "view_transaction", "view_command", group_of=[mine])
+    fleet_page = client.get("/").content.decode()
+    assert mine.charger_id in fleet_page and other.charger_id not in fleet_page
+    hidden = [page_of(other), f"/transactions/{session.pk}/", f"/commands/{command.task_id}/"]
+    hidden.append(f"/curves/transactions/{session.pk}.json")
+    assert [client.get(path, **HTML).status_code for path in hidden] == [404] * 4
+    assert other.charger_id not in client.get("/transactions/").content.decode()
+
+
+def test_who_may_not_command_finds_no_form(client):
+    charger = a_charger()
+    a_user(client, "view_charger", "view_command", group_of=[charger])
+    assert "Ask it" not in client.get(page_of(charger)).content.decode()
+    asked = client.post(reverse("dashboard:ask", args=[charger.charger_id, "ClearCache"]))
+    assert asked.status_code == 403 and not Command.objects.exists()
+
+
+def test_what_is_not_there_is_a_page_for_people_and_json_for_programs(api):
+    assert "text/html" in api.get("/chargers/nobody/", **HTML).headers["Content-Type"]
+    assert api.get("/api/ocpp/nothing/", **HTML).json()["error"].startswith("Not found")
+    assert "error" in api.get("/nothing").json()
+
+
+def test_texts_of_chargers_are_escaped(api):
+    charger = a_charger('<script>"&', vendor="<b>V</b>", description="<i>d</i>")
+    tell(charger, "StatusNotification", connectorId=1, errorCode="OtherError", status="Faulted", info="<u>i</u>")
+    for path in ("/", page_of(charger)):
+        page = api.get(path).content.decode()
+        assert "<script>" + '"' not in page and "<b>V" not in page and "<i>d" not in page and "<u>i" not in page
+
+
+# --- what they show --------------------------------------------------------------------------
+
+
+def test_what_needs_attention_comes_first_and_is_counted(api):
+    free, faulted, gone, never = a_charger("free"), a_charger("faulted"), a_charger("gone"), a_charger("never")
+    for charger in (free, faulted, gone):
+        open_socket(charger)
+    tell(faulted, "StatusNotification", connectorId=1, errorCode="GroundFailure", status="Faulted")
+    gone.refresh_from_db()
+    gone.disconnected_at = gone.connected_at.replace(year=2100)
+    gone.save()
+    shown = api.get("/")
+    assert [tile["charger"] for tile in shown.context["tiles"]] == [faulted, gone, free, never]
+    counts = shown.context["counts"]
+    assert (counts["connected"], counts["faulted"], counts["offline"], counts["total"]) == (2, 1, 1, 4)
+
+
+@pytest.mark.parametrize(("query", "found"), [("search=acme 11", 1), ("search=nothing", 0), ("state=faulted", 0)])
+def test_the_fleet_is_searched_and_narrowed(api, query, found):
+    open_socket(a_charger(vendor="ACME", model="11 kW"))
+    open_socket(a_charger(vendor="ACME", model="22 kW"))
+    assert len(api.get(f"/?{query}").context["tiles"]) == found
+
+
+def test_the_fleet_costs_as_many_queries_however_large_it_is(api, django_assert_num_queries):
+    def shown(number):
+        for _ in range(number):
+            charger = a_charger()
+            open_socket(charger)
+            a_transaction(charger)
+        return api.get("/")
+
+    shown(1)
+    with django_assert_num_queries(QUERIES):
+        api.get("/")
+    shown(5)
+    with django_assert_num_queries(QUERIES):
+        api.get("/")
+
+
+QUERIES = 9
+
+
+def test_asked_again_a_page_sends_its_parts_alone(api):
+    charger = a_charger()
+    for path in ("/", page_of(charger), "/commands/", "/transactions/"):
+        live = api.get(path, headers={"X-Live": "1"}).content.decode()
+        assert "<html" not in live and "data-part" in live
+
+
+def test_a_simulated_result_plainly_looks_so(api):
+    made_up = {"simulated": True, "simulated_response": {"status": "Accepted"}}
+    command = a_command(state="finished", outcome="timed_out", **made_up)
+    page = api.get(f"/commands/{command.task_id}/").content.decode()
+    assert "is-simulated" in page and "made up here" in page and "Answer of the charger" not in page
+    assert "simulated" in api.get(page_of(command.charger)).content.decode()
+    assert "simulated" in api.get("/commands/").content.decode()
+
+
+def test_a_flag_is_explained_in_words(api):
+    session = a_transaction()
+    session.close("alice")
+    assert "closed it at" in api.get(f"/transactions/{session.pk}/").content.decode()
+    assert "closed by hand" in api.get("/transactions/").content.decode()
+
+
+def test_a_session_is_drawn_from_its_readings(api):
+    session = a_transaction()
+    phases = [{"value": "1000", "measurand": "Power.Active.Import", "phase": p, "unit": "W"} for p in ("L1", "L2")]
+    told = readings({"value": "2.5", "unit": "kWh"}, {"value": "55", "measurand": "SoC"}, *phases)
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=told)
+    curves = api.get(f"/curves/transactions/{session.pk}.json").json()
+    assert (curves["power"], curves["energy"], curves["soc"]) == ([2.0], [1.5], [55.0])
+
+
+def test_the_fleet_of_a_minute_is_noted_once():
+    session = a_transaction(meterStart=1000)
+    open_socket(session.charger)
+    told = readings({"value": "1500"}, {"value": "7000", "measurand": "Power.Active.Import", "unit": "W"})
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=told)
+    fleet.note_minute()
+    fleet.note_minute()
+    minute = FleetMinute.objects.latest("at")
+    assert FleetMinute.objects.count() <= 2 and (minute.connected, minute.power_w) == (1, 7000)
+
+
+def test_energy_of_today_leaves_out_what_was_charged_before_midnight():
+    session = a_transaction(meterStart=1000, timestamp="2025-02-25T20:00:00Z")
+    before = [{"timestamp": "2025-02-25T23:00:00Z", "sampledValue": [{"value": "4000"}]}]
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=before)
+    after = [{"timestamp": "2025-02-26T01:00:00Z", "sampledValue": [{"value": "4500"}]}]
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=after)
+    assert fleet.energy_today(Transaction.objects.get().start_time.replace(day=26, hour=12)) == 500
+
+
+# --- forms -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_command_has_a_form_with_every_field_of_its_schema(api, action):
+    page = api.get(reverse("dashboard:ask", args=[a_charger().charger_id, action])).content.decode()
+    for name in schemas.schema(action).get("properties", {}):
+        assert f'name="{name}' in page or f">{name}" in page
+    assert fields_of(action) == [] or "<fieldset" in page or "<label" in page
+
+
+def test_a_form_becomes_a_payload_with_lists_and_numbers():
+    schedule = "csChargingProfiles.chargingSchedule"
+    told = {"connectorId": "1", "csChargingProfiles.stackLevel": "0", "csChargingProfiles.validFrom": ""}
+    told |= {f"{schedule}.chargingSchedulePeriod.{n}.startPeriod": str(n * 60) for n in (0, 2)}
+    told |= {f"{schedule}.chargingSchedulePeriod.2.limit": "11.5"}
+    periods = [{"startPeriod": 0}, {"startPeriod": 120, "limit": 11.5}]
+    profile = {"stackLevel": 0, "chargingSchedule": {"chargingSchedulePeriod": periods}}
+    assert payload_of("SetChargingProfile", told) == {"connectorId": 1, "csChargingProfiles": profile}
+
+
+def test_a_value_may_be_emptied_and_what_is_left_empty_is_not_sent():
+    assert payload_of("ChangeConfiguration", {"key": "K", "value": ""}) == {"key": "K", "value": ""}
+    assert payload_of("Reset", {"type": ""}) == {}
+
+
+@pytest.mark.parametrize(
+    ("action", "told", "named"),
+    [
+        ("Reset", {}, "type"),
+        ("UnlockConnector", {"connectorId": "one"}, "one"),
+        ("Reset", {"written": "{"}, "no JSON"),
+        ("Reset", {"written": "[]"}, "JSON object"),
+        ("Reset", {"written": '{"type": NaN}'}, "NaN"),
+    ],
+)
+def test_what_makes_no_sense_comes_back_with_what_is_wrong(api, action, told, named):
+    charger = a_charger()
+    answer = api.post(reverse("dashboard:ask", args=[charger.charger_id, action]), told)
+    assert answer.status_code == 400 and named in answer.content.decode() and not Command.objects.exists()
+
+
+def test_a_charger_that_is_not_accepted_is_not_asked(api):
+    charger = a_charger(boot_policy="Rejected")
+    answer = api.post(reverse("dashboard:ask", args=[charger.charger_id, "ClearCache"]))
+    assert answer.status_code == 409 and "wrong" in answer.content.decode()
+
+
+def test_too_many_commands_in_a_minute_are_refused(api, settings):
+    settings.API_COMMANDS_PER_MINUTE = 1
+    path = reverse("dashboard:ask", args=[a_charger().charger_id, "ClearCache"])
+    assert [api.post(path).status_code for _ in range(2)] == [302, 429]
+
+
+def test_a_form_sends_what_is_asked(api):
+    charger = a_charger("CP/with slash")
+    answer = api.post(reverse("dashboard:ask", args=[charger.charger_id, "Reset"]), {"type": "Hard"})
+    command = Command.objects.get()
+    assert answer.headers["Location"] == f"/commands/{command.task_id}/" and command.payload == {"type": "Hard"}
+    assert (command.charger, command.requested_by) == (charger, "alice")
+
+
+# --- export ----------------------------------------------------------------------------------
+
+
+def exported(api, query=""):
+    answer = api.get(f"/transactions/export.csv?{query}")
+
+    async def whole():
+        return b"".join([part async for part in answer.streaming_content])
+
+    return list(csv.DictReader(io.StringIO(async_to_sync(whole)().decode())))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_list_is_exported_as_it_is_narrowed(api):
+    mine = a_transaction(idTag="=1+1")
+    a_transaction()
+    (row,) = exported(api, f"charger_id={mine.charger.charger_id}")
+    assert (row["transaction_id"], row["id_tag"], row["meter_start"]) == (str(mine.pk), "'=1+1", "1000")
+    assert len(exported(api)) == 2
+
+
+def test_a_sheet_holds_the_same(api):
+    a_transaction(idTag="=1+1")
+    content = b"".join(api.get("/transactions/export.xlsx").streaming_content)
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert "=1+1" in sheet and "<f>" not in sheet
+
+
+def test_an_export_that_makes_no_sense_says_so(api):
+    answer = api.get("/transactions/export.csv?started_after=yesterday")
+    assert answer.status_code == 400 and "started_after" in answer.content.decode()
+
+
+def test_the_admin_exports_and_draws_and_links(api):
+    session = a_transaction(idTag="ABC")
+    page = api.get(f"/admin/transactions/transaction/{session.pk}/change/").content.decode()
+    assert f"/curves/transactions/{session.pk}.json" in page and "transactions of ABC" in page
+    chosen = {"action": "export_xlsx", "_selected_action": session.pk}
+    answer = api.post("/admin/transactions/transaction/", chosen)
+    assert answer.headers["Content-Disposition"].endswith('.xlsx"')

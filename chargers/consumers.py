@@ -13,6 +13,7 @@ from chargers.enrolment import Enrolment
 from chargers.inbox import Call
 from chargers.recall import ANSWERED_ANEW, Outdated
 from chargers.sockets import inbox
+from chargers.tap import Tap
 
 logger = logging.getLogger(__name__)
 door = admission.Door()
@@ -39,7 +40,7 @@ class ChargerConsumer(AsyncConsumer):
         self.minute = self.complaints = 0
         self.outstanding = self.opened_at = None
         self.commanding, self.background = asyncio.Lock(), set()
-        self.enrolment = Enrolment(self)
+        self.enrolment, self.tap = Enrolment(self), Tap(self.charger)
         try:
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
@@ -115,14 +116,20 @@ class ChargerConsumer(AsyncConsumer):
             try:
                 if text is None:
                     raise frames.Unreadable("a binary frame")
-                await self._on_frame(frames.parse(text))
+                frame = frames.parse(text)
+                self.tap.came(text, frame)
+                await self._on_frame(frame)
             except frames.BadCall as error:
+                self.tap.came(text)
                 await self._refuse_call(error.message_id, error)
             except frames.Unreadable as error:
                 inbox.saw(self.pk)
+                self.tap.came(text if text is not None else event["bytes"].decode(errors="replace"))
+                self.tap.refuse()
                 self._complain("%s: ignored %.200r: %s", self.charger, text or event.get("bytes"), error)
             except Exception:  # noqa: BLE001  (one frame's fault must not cost the charger its socket)
                 logger.exception("%s: could not handle %.200r", self.charger, text)
+        self.tap.closed(event.get("code"), event.get("reason"))
 
     def _complain(self, *said):
         """In the log, but not without end: one that sends nothing but nonsense must not fill the disk."""
@@ -141,20 +148,21 @@ class ChargerConsumer(AsyncConsumer):
         try:
             await self._on_call(frame)
         except frames.CallError as error:
-            await self._refuse_call(frame.message_id, error)
+            await self._refuse_call(frame.message_id, error, frame.action)
         except Exception:  # noqa: BLE001  (an answer is owed, whatever went wrong)
             logger.exception("%s: could not take %s", self.charger, frame.action)
-            await self._refuse_call(frame.message_id, frames.CallError("InternalError"))
+            await self._refuse_call(frame.message_id, frames.CallError("InternalError"), frame.action)
 
-    async def _refuse_call(self, message_id, error):
+    async def _refuse_call(self, message_id, error, action=""):
         inbox.saw(self.pk)
+        self.tap.refuse()
         self._complain("%s: %s %s", self.charger, message_id, error)
-        await self._write(frames.call_error(message_id, error))
+        await self._write(frames.call_error(message_id, error), message_id, action)
 
     async def _on_call(self, frame):
         if answer := self._answer_to(frame):
             inbox.saw(self.pk)
-            await self._write(answer)
+            await self._write(answer, frame.message_id, frame.action)
             return
         if frame.action not in registry.actions:
             known = frame.action in schemas.ACTIONS
@@ -164,7 +172,10 @@ class ChargerConsumer(AsyncConsumer):
         except schemas.Violation as violation:
             raise frames.CallError(violation.code, str(violation)) from violation
         try:
-            await self._write(await self._settled(self._call(frame)))
+            answer = await self._settled(self._call(frame))
+            if not frames.is_result(answer):
+                self.tap.refuse()
+            await self._write(answer, frame.message_id, frame.action)
         except Outdated:  # the charger has a newer one, or none: it is not known any more
             await self.supersede()
 
@@ -234,7 +245,8 @@ class ChargerConsumer(AsyncConsumer):
         if not await inbox.settle(registry.hooks["late_reply"], (self.pk, task_id, event)):
             self._complain("%s: nothing was asked with message id %.40r", self.charger, task_id)
 
-    async def _write(self, text):
+    async def _write(self, text, message_id, action):
+        self.tap.went(text, message_id, action)
         try:
             await self.base_send({"type": "websocket.send", "text": text})
         except (OSError, RuntimeError):  # closed meanwhile; what was said is stored
@@ -248,14 +260,21 @@ class ChargerConsumer(AsyncConsumer):
         while True:
             message = await layer.receive(channel)
             try:
-                if message.pop("type") == "ocpp.close":
-                    await self.supersede(**message)
-                else:
-                    async with self.commanding:
-                        await self._command(message)
+                await self._obey(message.pop("type"), message)
             except Exception:  # noqa: BLE001  (a charger must stay reachable; the command is sent again)
                 # Not the message itself: it may hold a key.
                 logger.exception("%s: could not do %s", self.charger, message.get("task_id", message))
+
+    async def _obey(self, kind, message):
+        if kind == "ocpp.close":
+            await self.supersede(**message)
+        elif kind == "ocpp.log":
+            self.tap.switch(message["level"])
+        elif kind == "ocpp.watch":
+            self.tap.watch(message["seconds"])
+        else:
+            async with self.commanding:
+                await self._command(message)
 
     async def _command(self, message):
         """Claim a command and write its CALL: `sent` is committed first, so it is never written twice."""
@@ -264,7 +283,8 @@ class ChargerConsumer(AsyncConsumer):
         if sent_at is None:
             return
         self.outstanding = task_id
-        if await self._write(frames.call(task_id, message["action"], message["payload"])):
+        call = frames.call(task_id, message["action"], message["payload"])
+        if await self._write(call, task_id, message["action"]):
             await gateway.deliver(task_id, {"type": "sent", "at": sent_at.isoformat()})
         else:
             await gateway.deliver(task_id, {"type": "lost"})

@@ -19,6 +19,7 @@ from chargers.redis import LONGEST_BLOCK, async_redis, sync_redis, waiting_redis
 logger = logging.getLogger(__name__)
 
 CHANGED = 4003  # close code: the charger must come again, with its new credentials
+WATCHED = 60  # seconds for which those who watch a charger are told of its frames, unless they ask again
 KEEP = 3600  # seconds an event waits for its task, a mark that it has given up for late answers
 LEASE = 12  # seconds after which a task that shows no sign of life has been abandoned: more than two waits
 ENQUEUED = 20  # seconds after which a task that did not begin is believed lost by the broker
@@ -62,6 +63,13 @@ def close_socket(charger_id, code, reason):
 def make_it_come_again(charger_id):
     """Close the socket of a charger whose key or security profile was changed."""
     close_socket(charger_id, CHANGED, "Its key or security profile was changed")
+
+
+def log_messages(charger):
+    """Have the process that holds a charger's socket log its messages as the charger says from now on."""
+    entry = _on_redis(lambda client: client.get(presence.key(charger.charger_id)))
+    if holder := presence.Presence.loads(entry):
+        _publish(holder, {"type": "ocpp.log", "level": charger.message_log})
 
 
 def _publish(holder, message):
@@ -220,6 +228,17 @@ async def arrive(charger_id, entry):
     """Enter a socket's `Presence`; the entry it replaces, None, or its own where a newer one is there."""
     keys = presence.key(charger_id), presence.offline_key(charger_id)
     return presence.Presence.loads(await async_redis().eval(presence.ARRIVE, 2, *keys, entry.dumps(), presence.TTL))
+
+
+async def watch(charger, seconds=WATCHED):
+    """Have every frame of `charger` published on `tap.channel(charger.pk)` for `seconds`, kept or not.
+
+    Whoever watches asks again every 20 s: the charger may have come by another socket meanwhile. Raises `RedisError`.
+    """
+    entry = await async_redis().get(presence.key(charger.charger_id))
+    if holder := presence.Presence.loads(entry):
+        message = get_channel_layer().serialize({"type": "ocpp.watch", "seconds": seconds})
+        await async_redis().publish(holder.channel, message)
 
 
 async def renew(entries):

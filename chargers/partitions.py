@@ -1,16 +1,19 @@
-"""Tables that grow for ever, in partitions by month of `received_at` (UTC): old ones are dropped as a whole.
+"""Tables that grow for ever, in partitions by month or day (UTC) of when a row came: old ones are dropped as a whole.
 
-A row for which no month was made is kept by the partition `<table>_default`, so nothing a charger says depends on
-housekeeping; it moves when its month is made.
+A row for which no partition was made is kept by the partition `<table>_default`, so nothing a charger says depends on
+housekeeping; it moves when its partition is made.
 """
 
 import re
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
 from psycopg import sql
 
 AHEAD = 3  # months made beforehand
+DAYS_AHEAD = 7
 # Who waits for the whole table has every writer wait behind him: rather at the next hour than long.
 PATIENCE = "SET LOCAL lock_timeout = '5s'"
 UPPER = re.compile(r"TO \('(.*)'\)")  # in what PostgreSQL says of a partition's bounds
@@ -22,20 +25,39 @@ def month_of(moment, later=0):
     return datetime(moment.year + years, month + 1, 1, tzinfo=UTC)
 
 
-def make_months(table, now):
-    """Make the partitions of the months to come, and those of what waits in the default one; their names."""
-    first = min([now, *_oldest_in_default(table)])
-    wanted, month = [], month_of(first)
-    while month <= month_of(now, AHEAD):
-        wanted.append(month)
-        month = month_of(month, 1)
-    bounds = {upper for _, upper in months(table)}
-    return [_make(table, month) for month in wanted if not any(upper > month for upper in bounds)]
+def day_of(moment, later=0):
+    """The first moment of the day `later` days after that of `moment`."""
+    return datetime(moment.year, moment.month, moment.day, tzinfo=UTC) + timedelta(days=later)
+
+
+@dataclass(frozen=True)
+class Periods:
+    """How a table is cut: by which column, where a period begins, how it is named, how many are made beforehand."""
+
+    column: str
+    of: Callable
+    name: str
+    ahead: int
+
+
+MONTHS = Periods("received_at", month_of, "%Y_%m", AHEAD)
+DAYS = Periods("at", day_of, "%Y_%m_%d", DAYS_AHEAD)
+
+
+def make(table, now, periods=MONTHS):
+    """Make the partitions of the periods to come, and those of what waits in the default one; their names."""
+    first = min([now, *_oldest_in_default(table, periods)])
+    wanted, start = [], periods.of(first)
+    while start <= periods.of(now, periods.ahead):
+        wanted.append(start)
+        start = periods.of(start, 1)
+    bounds = {upper for _, upper in made(table)}
+    return [_make(table, start, periods) for start in wanted if not any(upper > start for upper in bounds)]
 
 
 def drop_before(table, moment):
     """Drop the partitions that hold nothing younger than `moment`; their names."""
-    old = [name for name, upper in months(table) if upper <= moment]
+    old = [name for name, upper in made(table) if upper <= moment]
     for name in old:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(PATIENCE)
@@ -43,7 +65,7 @@ def drop_before(table, moment):
     return old
 
 
-def months(table):
+def made(table):
     """(name, first moment after it) of each partition but the default one, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -56,21 +78,23 @@ def months(table):
     return [(name, upper) for upper, name in sorted(ends)]
 
 
-def _oldest_in_default(table):
+def _oldest_in_default(table, periods):
     with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT min(received_at) FROM {}").format(_default(table)))
+        oldest = sql.SQL("SELECT min({}) FROM {}").format(sql.Identifier(periods.column), _default(table))
+        cursor.execute(oldest)
         return [moment for (moment,) in cursor.fetchall() if moment]
 
 
-def _make(table, month):
-    """One month; what waits for it in the default partition goes there in the same transaction."""
-    name = f"{table}_{month:%Y_%m}"
+def _make(table, start, periods):
+    """One period; what waits for it in the default partition goes there in the same transaction."""
+    name = f"{table}_{start:{periods.name}}"
     parts = {
         "table": sql.Identifier(table),
         "name": sql.Identifier(name),
         "default": _default(table),
-        "first": sql.Literal(month),
-        "after": sql.Literal(month_of(month, 1)),
+        "column": sql.Identifier(periods.column),
+        "first": sql.Literal(start),
+        "after": sql.Literal(periods.of(start, 1)),
     }
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in MAKE:
@@ -83,7 +107,7 @@ MAKE = (
     PATIENCE,
     "LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
     "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
-    "WITH moved AS (DELETE FROM {default} WHERE received_at >= {first} AND received_at < {after} RETURNING *) "
+    "WITH moved AS (DELETE FROM {default} WHERE {column} >= {first} AND {column} < {after} RETURNING *) "
     "INSERT INTO {name} SELECT * FROM moved",
     "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({after})",
 )

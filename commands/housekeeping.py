@@ -1,6 +1,6 @@
-"""What is done once an hour: partitions for the months to come, and what is older than it is to be kept goes.
+"""What is done once an hour: partitions for the months or days to come, and what is older than it is to be kept goes.
 
-Retention is in days, 0 keeps for ever. Meter values go by whole months.
+Retention is in days, 0 keeps for ever. Meter values go by whole months, messages by whole days.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from django.conf import settings
 from django_celery_results.models import TaskResult
 
 from chargers import partitions
-from chargers.models import AuditEntry, Event
+from chargers.models import AuditEntry, Event, Message
 from commands.models import FINISHED, Command, Upload
 from commands.roles import MADE
 from transactions.models import MeterValue
@@ -51,10 +51,12 @@ def _delete(rows):
     return deleted
 
 
-TABLE = MeterValue._meta.db_table
+TABLE, MESSAGES = MeterValue._meta.db_table, Message._meta.db_table
 STEPS = (  # what, the setting with its limit in days, and how
-    ("partitions made", None, lambda now: partitions.make_months(TABLE, now)),
+    ("partitions made", None, lambda now: partitions.make(TABLE, now)),
     ("partitions dropped", "OCPP_METER_VALUES_RETENTION", lambda before: partitions.drop_before(TABLE, before)),
+    ("days of messages made", None, lambda now: partitions.make(MESSAGES, now, partitions.DAYS)),
+    ("days of messages dropped", "OCPP_MESSAGES_RETENTION", lambda before: partitions.drop_before(MESSAGES, before)),
     ("commands deleted", "OCPP_COMMANDS_RETENTION", _delete_commands),
     (
         "audit entries deleted",

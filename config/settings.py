@@ -91,6 +91,13 @@ OCPP_REFUSALS_PER_MINUTE = _read(env.int, "OCPP_REFUSALS_PER_MINUTE", 60, valida
 OCPP_REQUIRE_SUBPROTOCOL = _read(env.bool, "OCPP_REQUIRE_SUBPROTOCOL", True)
 OCPP_HEARTBEAT_INTERVAL = _positive("OCPP_HEARTBEAT_INTERVAL", 300)
 OCPP_BOOT_RETRY_INTERVAL = _positive("OCPP_BOOT_RETRY_INTERVAL", 60)
+# Which messages of a charger are kept that does not say so itself, see chargers.tap.
+OCPP_MESSAGE_LOG = _read(
+    env.str,
+    "OCPP_MESSAGE_LOG",
+    "all" if LOCAL else "errors",
+    validate=validate.OneOf(["off", "errors", "all"]),
+)
 # Python modules that register functions for DataTransfer, see chargers.vendors.
 OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
@@ -100,6 +107,7 @@ OCPP_METER_VALUES_RETENTION = _read(env.int, "OCPP_METER_VALUES_RETENTION", 0, v
 OCPP_COMMANDS_RETENTION = _read(env.int, "OCPP_COMMANDS_RETENTION", 0, validate=validate.Range(0, 36_500))
 OCPP_AUDIT_RETENTION = _read(env.int, "OCPP_AUDIT_RETENTION", 0, validate=validate.Range(0, 36_500))
 OCPP_EVENTS_RETENTION = _read(env.int, "OCPP_EVENTS_RETENTION", 30, validate=validate.Range(0, 36_500))
+OCPP_MESSAGES_RETENTION = _read(env.int, "OCPP_MESSAGES_RETENTION", 14, validate=validate.Range(0, 36_500))
 OCPP_RESULTS_RETENTION = _read(env.int, "OCPP_RESULTS_RETENTION", 30, validate=validate.Range(0, 36_500))
 
 # --- files -----------------------------------------------------------------------------------

@@ -47,7 +47,14 @@ class Scoped:
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 
-OURS = ["charger_id", "description", "boot_policy", "read_configuration_after_boot", "security_profile"]
+OURS = [
+    "charger_id",
+    "description",
+    "boot_policy",
+    "read_configuration_after_boot",
+    "security_profile",
+    "message_log",
+]
 
 
 class Commandable:
@@ -158,6 +165,8 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         charger.save(update_fields=fields if change else None)
         if change and derived:
             gateway.make_it_come_again(charger.charger_id)
+        elif change and "message_log" in form.changed_data:
+            gateway.log_messages(charger)
 
     def has_add_permission(self, request):
         return super().has_add_permission(request) and access.reaches_every_charger(request.user)

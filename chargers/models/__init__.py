@@ -1,7 +1,11 @@
-"""What a charger is and told: `charger`. Who may reach it, and who did what: `access`. What happened: `events`."""
+"""What a charger is and told: `charger`. Who may reach it, and who did what: `access`. What happened: `events`.
+
+What passed: `messages`.
+"""
 
 from chargers.models.access import ApiToken, AuditEntry, ChargerGroup
 from chargers.models.charger import (
+    MESSAGE_LOGS,
     NOT_ACCEPTED,
     ONLINE,
     REGISTRATIONS,
@@ -17,8 +21,10 @@ from chargers.models.charger import (
     telling_status,
 )
 from chargers.models.events import Delivery, Event, Webhook
+from chargers.models.messages import Message
 
 __all__ = [
+    "MESSAGE_LOGS",
     "NOT_ACCEPTED",
     "ONLINE",
     "REGISTRATIONS",
@@ -34,6 +40,7 @@ __all__ = [
     "Event",
     "InstalledCertificate",
     "InstalledProfile",
+    "Message",
     "SecurityEvent",
     "Webhook",
     "standing",

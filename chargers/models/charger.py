@@ -19,6 +19,10 @@ NOT_ACCEPTED = models.Q(registration_status__in=["Pending", "Rejected"]) | (
 )
 
 
+# Which of a charger's messages are kept, see `chargers.tap`; "" is as OCPP_MESSAGE_LOG says.
+LOG_NOTHING, LOG_ERRORS, LOG_ALL = "off", "errors", "all"
+MESSAGE_LOGS = [("", "as OCPP_MESSAGE_LOG says"), *((level, level) for level in (LOG_NOTHING, LOG_ERRORS, LOG_ALL))]
+
 # By the books, see `Charger.is_online`.
 ONLINE = models.Q(connected_at__isnull=False) & (
     models.Q(disconnected_at=None) | models.Q(disconnected_at__lt=models.F("connected_at"))
@@ -69,6 +73,14 @@ class Charger(models.Model):
     )
     read_configuration_after_boot = models.BooleanField(
         default=False, help_text="Ask for its whole configuration when it has booted.", db_default=False
+    )
+    message_log = models.CharField(
+        max_length=6,
+        choices=MESSAGE_LOGS,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Which of its messages are kept; it holds at once.",
     )
 
     # BootNotification.req, OCPP 1.6 §6.3

@@ -118,6 +118,7 @@ class ChargerSerializer(serializers.ModelSerializer):
             "boot_policy",
             "read_configuration_after_boot",
             "security_profile",
+            "message_log",
             "authorization_key",
             "has_authorization_key",
             *TOLD_BY_CHARGER,

@@ -5,12 +5,12 @@ import secrets
 from django.db.models import Q
 
 from chargers import keys, schemas
+from chargers.masking import HIDDEN
 from chargers.models import Charger, ConfigurationKey, Connector
 from commands.models import CALL_ERROR
 
 AUTHORIZATION_KEY = "AuthorizationKey"
 SECURITY_PROFILE = "SecurityProfile"
-HIDDEN = "(hidden)"
 MOST_KEYS = 8  # sent to a charger, and neither taken nor refused
 
 

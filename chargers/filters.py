@@ -1,10 +1,13 @@
 """What lists of chargers' words can be narrowed by."""
 
+from datetime import UTC, datetime, timedelta
+
 from django.db import models
 from django_filters import rest_framework as filters
 from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
+from rest_framework.exceptions import ValidationError
 
-from chargers.models import AuditEntry, DataTransfer, Delivery, Event, SecurityEvent
+from chargers.models import AuditEntry, Charger, DataTransfer, Delivery, Event, Message, SecurityEvent
 
 _AS_SENT = {"filter_class": filters.CharFilter, "extra": lambda field: {"strip": False}}
 
@@ -60,3 +63,34 @@ class DeliveryFilter(AsSent):
     class Meta:
         model = Delivery
         fields = ["id", "event", "state", "answered_status"]
+
+
+class MessageFilter(AsSent):
+    """What has no index is looked for among the messages of a charger or of a day, which can be read."""
+
+    UNINDEXED = ("direction", "kind", "action", "message_id", "search")
+    LONGEST = timedelta(days=1)
+
+    charger_id = filters.CharFilter(method="of_charger", strip=False)
+    since = filters.IsoDateTimeFilter("at", "gte")
+    until = filters.IsoDateTimeFilter("at", "lt")
+    search = filters.CharFilter("frame", "icontains", strip=False, max_length=200)
+
+    class Meta:
+        model = Message
+        fields = ["charger_id", "direction", "kind", "action", "message_id", "is_error", "since", "until", "search"]
+
+    def of_charger(self, rows, name, charger_id):
+        """Found first, so that its index is used."""
+        return rows.filter(charger=Charger.objects.filter(charger_id=charger_id).values_list("pk").first() or 0)
+
+    def filter_queryset(self, rows):
+        given = self.form.cleaned_data
+        asked = [name for name in self.UNINDEXED if given.get(name)]
+        if asked and not (given["charger_id"] or given["is_error"] or self._is_narrow(given)):
+            raise ValidationError({asked[0]: "Give charger_id, or since and until at most a day apart, too."})
+        return super().filter_queryset(rows)
+
+    def _is_narrow(self, given):
+        since, until = given["since"], given["until"] or datetime.now(UTC)
+        return since is not None and until - since <= self.LONGEST

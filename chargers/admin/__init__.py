@@ -3,6 +3,7 @@
 from chargers.admin.access import ApiTokenAdmin, AuditEntryAdmin, ChargerGroupAdmin
 from chargers.admin.chargers import OURS, AsSent, ChargerAdmin, Commandable, ReadOnly, Scoped
 from chargers.admin.events import DeliveryAdmin, EventAdmin, WebhookAdmin
+from chargers.admin.messages import MessageAdmin
 
 __all__ = [
     "OURS",
@@ -14,6 +15,7 @@ __all__ = [
     "Commandable",
     "DeliveryAdmin",
     "EventAdmin",
+    "MessageAdmin",
     "ReadOnly",
     "Scoped",
     "WebhookAdmin",

@@ -21,6 +21,7 @@ from chargers.serializers.events import (
     ReplayedSerializer,
     WebhookSerializer,
 )
+from chargers.serializers.messages import MessageSerializer
 
 __all__ = [
     "ApiTokenSerializer",
@@ -34,6 +35,7 @@ __all__ = [
     "EventSerializer",
     "InstalledCertificateSerializer",
     "InstalledProfileSerializer",
+    "MessageSerializer",
     "NewApiTokenSerializer",
     "NewKeySerializer",
     "NewWebhookSerializer",

@@ -9,6 +9,7 @@ from chargers.views.chargers import (
     known_charger,
 )
 from chargers.views.events import DeliveryList, EventList, WebhookViewSet, event_stream, replay_delivery
+from chargers.views.messages import MessageList
 
 __all__ = [
     "ApiTokenViewSet",
@@ -17,6 +18,7 @@ __all__ = [
     "DataTransferList",
     "DeliveryList",
     "EventList",
+    "MessageList",
     "SecurityEventList",
     "WebhookViewSet",
     "charger_status",

@@ -1,0 +1,74 @@
+"""What passed between chargers and us, in the admin."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.contrib import admin
+from django.db.models import Q
+
+from chargers import schemas
+from chargers.admin.chargers import ReadOnly, Scoped
+from chargers.browsing import Large, choices
+from chargers.models import Charger, Message
+from chargers.models.messages import DIRECTIONS, KINDS
+
+# What names a charger or a time in the address of a list.
+NARROW = ("charger__", "at__")
+A_DAY = timedelta(days=1)
+
+
+class ErrorFilter(admin.SimpleListFilter):
+    title, parameter_name = "error", "is_error"
+
+    def lookups(self, request, model_admin):
+        return [("1", "Errors alone")]
+
+    def queryset(self, request, rows):
+        return rows.filter(is_error=True) if self.value() else rows
+
+
+@admin.register(Message)
+class MessageAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+    """Newest first. What has no index is looked for in what a charger said, in a day chosen, or in the last one."""
+
+    list_display = ["at", "charger", "direction", "kind", "action", "message_id", "is_error", "shown"]
+    list_filter = ["at", ErrorFilter]
+    list_filter += [choices("direction", DIRECTIONS), choices("kind", KINDS)]
+    list_filter += [choices("action", sorted(schemas.ACTIONS))]
+    list_select_related = ["charger"]
+    sortable_by = ()
+    date_hierarchy = "at"
+    search_help_text = (
+        "The id of a charger; words after it are looked for in its message ids and frames. Words alone, and filters "
+        "without a charger or a time, are looked for in the last day."
+    )
+
+    def lookup_allowed(self, lookup, value, request=None):
+        return lookup == "charger__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    def get_queryset(self, request):
+        rows = super().get_queryset(request)
+        unindexed = {"direction", "kind", "action"} & request.GET.keys()
+        return rows if _is_narrow(request) or not unindexed else _of_the_last_day(rows)
+
+    def get_search_results(self, request, rows, term):
+        words = term.split()
+        charger = Charger.objects.filter(charger_id=words[0]).first() if words else None
+        if charger:
+            rows, words = rows.filter(charger=charger), words[1:]
+        elif words and not _is_narrow(request):
+            rows = _of_the_last_day(rows)
+        for word in words:
+            rows = rows.filter(Q(message_id=word) | Q(frame__icontains=word))
+        return rows, False
+
+    @admin.display(description="frame")
+    def shown(self, message):
+        return message.frame if len(message.frame) <= 200 else f"{message.frame[:200]}…"
+
+
+def _is_narrow(request):
+    return any(name.startswith(NARROW) for name in request.GET)
+
+
+def _of_the_last_day(rows):
+    return rows.filter(at__gte=datetime.now(UTC) - A_DAY)

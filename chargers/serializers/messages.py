@@ -1,0 +1,13 @@
+"""What passed between chargers and us, as the API shows it."""
+
+from rest_framework import serializers
+
+from chargers.models import Message
+
+
+class MessageSerializer(serializers.ModelSerializer):
+    charger_id = serializers.CharField(source="charger.charger_id")
+
+    class Meta:
+        model = Message
+        fields = ["id", "charger_id", "at", "direction", "kind", "action", "message_id", "is_error", "frame"]

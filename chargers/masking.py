@@ -21,12 +21,13 @@ MARKS = (
     *("://", "/files/", "\\"),
 )
 PUNCTUATION = re.compile(r"[\W_]+")
-# What stands before the last @ of a URL, with or without a password; the path of a file of ours is the key to it.
-LOGIN = re.compile(r"(://)[^\s\"<>]*@")
+LONGEST_TEXT = 32_768  # characters of one text that are looked at and told; each expression takes time linear in it
+RUN = re.compile(r"[^\s\"<>]+")  # a URL is within one
+# The path of a file of ours is the key to it.
 TOKEN = re.compile(r"(/files/(?:firmware|uploads)/)[^\s/\"?#]+")
 ARGUMENT = re.compile(
-    r"(?i)([\w.-]*(?:passw|passphrase|pwd|secret|credential|token|api[_-]?key|signature|\bsig|\bkey)[\w.-]*"
-    r"[\"']?\s*[=:]\s*)(\"[^\"]*\"?|'[^']*'?|[^\s&;,\"'}]+)"
+    r"(?i)((?:passw|passphrase|pwd|secret|credential|token|api[_-]?key|signature|\bsig|\bkey)[\w.-]{0,40}"
+    r"[\"']?\s{0,9}[=:]\s{0,9})(\"[^\"]*\"?|'[^']*'?|[^\s&;,\"'}]+)"
 )
 LONG_VALUE = re.compile(r'(?i)("value"\s*:\s*)"[^"]{16,}"?')  # no key is shorter
 
@@ -66,9 +67,19 @@ def _is_error(frame):
 
 def _plain(text):
     """Text that is not JSON, or a string within it."""
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[:LONGEST_TEXT]}@"  # where it is cut, a login may just have ended
     text = LONG_VALUE.sub(rf'\1"{HIDDEN}"', text)
-    text = LOGIN.sub(rf"\1{HIDDEN}@", text)
+    if "://" in text:
+        text = RUN.sub(_without_login, text)
     return ARGUMENT.sub(rf"\1{HIDDEN}", TOKEN.sub(rf"\1{HIDDEN}", text))
+
+
+def _without_login(run):
+    """What stands between :// and the last @ is masked, with or without a password."""
+    scheme, found, rest = run[0].partition("://")
+    login, at, host = rest.rpartition("@")
+    return f"{scheme}{found}{HIDDEN}@{host}" if at else run[0]
 
 
 def _cleaned(value):

@@ -8,14 +8,14 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from chargers.models import ApiToken, ChargerGroup, Webhook
+from chargers.models import ApiToken, ChargerGroup, Message, Webhook
 from commands.models import ChargingProfile, Command, Firmware, LocalList, Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
 OURS = [
-    *("charger", "connector", "securityevent", "datatransfer", "chargergroup", "apitoken", "auditentry"),
+    *("charger", "connector", "securityevent", "datatransfer", "chargergroup", "apitoken", "auditentry", "message"),
     *("idtag", "unknownidtag", "transaction", "metervalue", "orphanstop", "reservation"),
     *("event", "webhook", "delivery"),
     *("command", "chargingprofile", "locallist", "certificaterequest", "firmware", "upload"),
@@ -54,6 +54,9 @@ def books(api):
     Firmware.objects.create(description="1.1", file="firmware/none.bin")
     ChargerGroup.objects.create(name="North")
     ApiToken.make(User.objects.get(username="alice"), "billing")
+    Message.objects.create(
+        charger=charger, at=datetime.now(UTC), direction="in", kind="other", frame="<b>", is_error=True
+    )
     Upload.objects.create(token="t", command=command, charger=charger, expires_at=datetime.now(UTC))
     Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
     open_socket(charger)

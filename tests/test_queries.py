@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from chargers import browsing
-from chargers.models import ApiToken, ChargerGroup, Webhook
+from chargers.models import ApiToken, ChargerGroup, Message, Webhook
 from commands.models import CertificateRequest, LocalList, Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import Reservation, Transaction, UnknownIdTag
@@ -29,6 +29,7 @@ API = [
         "tokens",
         "events",
         "webhooks",
+        "messages",
     ),
 ]
 ADMIN = [
@@ -36,7 +37,7 @@ ADMIN = [
     *("transactions_idtag", "transactions_unknownidtag", "transactions_transaction", "transactions_metervalue"),
     *("transactions_orphanstop", "transactions_reservation", "commands_command", "commands_locallist"),
     *("commands_certificaterequest", "commands_upload", "django_celery_results_taskresult"),
-    *("chargers_auditentry", "chargers_chargergroup", "chargers_apitoken"),
+    *("chargers_message", "chargers_auditentry", "chargers_chargergroup", "chargers_apitoken"),
     *("chargers_event", "chargers_webhook", "chargers_delivery"),
 ]
 READING = {"timestamp": NOON, "sampledValue": [{"value": "1500"}]}
@@ -63,6 +64,7 @@ def one_more_of_each(number):
     open_socket(charger)
     CertificateRequest.objects.create(charger=charger, csr="x", received_at=now)
     Upload.objects.create(token=tag, command=command, charger=charger, expires_at=now)
+    Message.objects.create(charger=charger, at=now, direction="in", kind="other", frame="x", is_error=True)
     return transaction
 
 

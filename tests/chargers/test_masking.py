@@ -1,0 +1,107 @@
+"""Keys and passwords are masked in whatever frame they come; what is no secret stays as it was sent."""
+
+import json
+import string
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargers.masking import HIDDEN, masked
+from tests.chargers.test_hostile_frames import BOUNDED, values
+
+KEY = "0011223344556677889900aabbccddeeff001122"
+LINE = {"timestamp": "2025-02-26T12:00:00Z", "sampledValue": [{"value": "1500", "unit": "Wh"}]}
+keys = st.text(string.ascii_letters + string.digits, min_size=16, max_size=40).map(lambda text: f"Zq{text}")
+spellings = st.sampled_from(["AuthorizationKey", "authorizationkey", "AUTHORIZATIONKEY", "authorization_key"])
+names = st.sampled_from(
+    [*("password", "Password", "wifiPassword", "apn_password", "passphrase", "Secret", "clientSecret"), "api-key"]
+)
+logins = st.sampled_from(["ftp://user:{}@host/x", "https://{}@host/?a=b@c", "see sftp://u:{}@10.0.0.1 for it"])
+
+
+def a_change(key, value, name="AuthorizationKey"):
+    return [2, "1", "ChangeConfiguration", {"key": name, "value": value}]
+
+
+@st.composite
+def planted(draw):
+    """(text of a frame with a key somewhere, the key)."""
+    key = draw(keys)
+    places = [
+        {"key": draw(spellings), "value": key},
+        {"value": key, "readonly": False, "key": draw(spellings)},
+        {draw(names): draw(st.sampled_from([key, [key], {"is": key}]))},
+        {"location": draw(logins).format(key)},
+        {"data": json.dumps({draw(names): key, "other": draw(values)})},
+        {"data": f"{draw(names)}={key}&x=1"},
+        {"location": f"http://host/files/uploads/{key}/log.txt"},
+    ]
+    payload = {"before": draw(values), "configurationKey": [draw(st.sampled_from(places))], "after": draw(values)}
+    frame = draw(st.sampled_from([[2, "1", "X", payload], [3, "1", payload], [4, "1", "E", "", payload]]))
+    return json.dumps(frame, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1]))), key
+
+
+@BOUNDED
+@given(planted())
+def test_a_planted_key_never_appears(frame):
+    text, key = frame
+    assert key in text and key not in masked(text)
+
+
+@BOUNDED
+@given(planted(), st.integers(0, 400))
+def test_nor_in_a_frame_that_was_cut_off(frame, missing):
+    text, key = frame
+    cut = text[: max(1, len(text) - missing - 1)]
+    assert key not in masked(cut)
+
+
+@BOUNDED
+@given(st.sampled_from(["AuthorizationKey", "password"]), keys)
+def test_nor_under_a_name_written_with_escapes(name, key):
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in name)
+    assert key not in masked(f'[2,"1","X",{{"key":"{escaped}","{escaped}":"{key}","value":"{key}"}}]')
+
+
+def test_what_a_charger_says_of_a_key_that_it_refuses_is_masked():
+    text = json.dumps([4, "1", "PropertyConstraintViolation", f"{KEY} is too long", {"given": KEY}])
+    assert json.loads(masked(text, "ChangeConfiguration")) == [4, "1", "PropertyConstraintViolation", HIDDEN, HIDDEN]
+    assert masked(text, "Reset") == text
+
+
+def test_the_rest_of_the_frame_is_told():
+    assert json.loads(masked(json.dumps(a_change("", KEY)))) == a_change("", HIDDEN)
+    told = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "readonly": False, "value": "300"}]}]
+    assert json.loads(masked(json.dumps(told))) == told
+    location = [2, "1", "GetDiagnostics", {"location": "ftp://me:pass@host/logs/"}]
+    assert json.loads(masked(json.dumps(location)))[3] == {"location": f"ftp://{HIDDEN}@host/logs/"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps([2, "1", "MeterValues", {"connectorId": 1, "meterValue": [LINE]}]),
+        '[2, "1", "Heartbeat",  {}]',
+        '[2,"1","Heartbeat",',
+        "hello",
+        json.dumps([2, "1", "SignedUpdateFirmware", {"signature": "abc", "signingCertificate": "def"}]),
+    ],
+)
+def test_a_frame_without_a_secret_stays_as_it_was_sent(text):
+    assert masked(text) == text
+
+
+def test_json_in_texts_of_json_without_end_is_told_by_its_length():
+    text = "secret"
+    for _ in range(8):
+        text = "[" * 200 + json.dumps(text) + "]" * 200
+    assert masked(text) == f"({len(text)} characters that are nested too deeply)"
+
+
+@pytest.mark.parametrize("piece", ["é", "key", "://", '"value":"', "password=", "key ", "a@"])
+def test_a_long_text_takes_no_longer_than_its_length_tells(piece):
+    began = time.process_time()
+    assert len(masked(piece * (2**20 // len(piece)))) < 2**17
+    assert time.process_time() - began < 5  # an expression that looks back would take hours

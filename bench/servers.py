@@ -19,6 +19,7 @@ from config.stack.stack import PROJECT, Stack
 
 RPC = PROJECT / "bench" / "peers" / "rpc"
 SETTINGS = {"OCPP_COMMAND_TIMEOUT": "30", "WORKER_CONCURRENCY": "1200", "DEBUG": "1", "API_AUTH": "none"}
+SETTINGS |= {"OCPP_MESSAGE_LOG": "errors"}  # as on a server
 
 
 def free_port():

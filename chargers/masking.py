@@ -32,13 +32,16 @@ ARGUMENT = re.compile(
 LONG_VALUE = re.compile(r'(?i)("value"\s*:\s*)"[^"]{16,}"?')  # no key is shorter
 
 
-def masked(text, action=""):
-    """`text`, a frame, without its secrets. `action`: that of the call it answers, where it is known.
+def masked(text, action="", is_json=False):
+    """`text`, a frame, without its secrets. `action`: that of the call it answers, `is_json`: where it is known.
 
     A frame that is not JSON and might hold one is told by its length alone.
     """
-    frame, lowered = _parsed(text), text.lower()
+    lowered = text.lower()
     marks = [mark for mark in MARKS if mark in lowered]
+    if is_json and not marks and action != "ChangeConfiguration":
+        return text
+    frame = _parsed(text)
     if frame is None:
         return f"({len(text)} characters that are not JSON)" if set(marks) - {"://"} else _plain(text)
     if action == "ChangeConfiguration" and _is_error(frame):
@@ -47,18 +50,16 @@ def masked(text, action=""):
         return text
     try:
         return orjson.dumps(_cleaned(frame)).decode()
-    except RecursionError:  # JSON in texts of JSON
+    except (RecursionError, TypeError):  # JSON in texts of JSON, or more than orjson writes
         return f"({len(text)} characters that are nested too deeply)"
 
 
 def _parsed(text):
-    """What JSON text says; None for other text, and for what is nested too deeply to be written again."""
+    """What JSON text says, None for other text."""
     try:
-        frame = orjson.loads(text)
-        orjson.dumps(frame)
-    except (orjson.JSONDecodeError, TypeError):
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
         return None
-    return frame
 
 
 def _is_error(frame):

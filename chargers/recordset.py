@@ -69,4 +69,4 @@ def copy(table, columns, lines):
 
 def escaped(text):
     """`text` as COPY reads it."""
-    return text.translate(ESCAPED)
+    return text.translate(ESCAPED) if "\\" in text or not text.isprintable() else text

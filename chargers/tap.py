@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 MOST_WAITING = 20_000  # frames that are not written yet, past which what passes is dropped
 MOST_TEXT = 64 * 2**20  # characters of them
 LARGEST_BATCH = 2000
-TURN = 32  # frames that are masked before the thread that answers chargers may go on
+TURN = 32  # frames that are masked in one go
+BREATH = 0.0005  # seconds after it in which the thread that answers chargers has the interpreter
 PAUSE = 0.25  # seconds in which a batch gathers
 PATIENCE = 1.0  # seconds until a database that is away is tried again
 COMPLAINT = 60  # seconds between two lines in the log
@@ -200,13 +201,15 @@ class Log:
         """`batch` as it may be shown, its frames cut."""
         for number, passed in enumerate(batch, 1):
             self.text_taken += len(passed.text)
+            is_json = passed.kind in KINDS.values()
             if not passed.kind:
                 passed.kind, passed.message_id, passed.action = _read(passed.text)
-            passed.text = masked(passed.text, passed.action)[:LONGEST_FRAME].replace("\0", "\N{SYMBOL FOR NULL}")
+            text = masked(passed.text, passed.action, is_json)
+            passed.text = text[:LONGEST_FRAME].replace("\0", "\N{SYMBOL FOR NULL}")
             passed.message_id = passed.message_id[:LONGEST_MESSAGE_ID].replace("\0", "")
             passed.action = passed.action[:LONGEST_ACTION].replace("\0", "")
             if number % TURN == 0:
-                time.sleep(0)
+                time.sleep(BREATH)
         return batch
 
     def _publish(self, watched):

@@ -200,6 +200,11 @@ class Transaction(models.Model):
         return "Ongoing" if self.stop_received_at is None and self.closed_at is None else "Completed"
 
     @property
+    def is_under_way(self):
+        """As far as is known: no stop came, and no later start on its connector."""
+        return self.status == "Ongoing" and self.superseded_by_id is None
+
+    @property
     def is_accepted(self):
         return self.id_tag_status == "Accepted"
 

@@ -11,11 +11,13 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.security.websocket import AllowedHostsOriginValidator
 from redis.exceptions import RedisError
 
-from chargers import access, events
+from chargers import access, events, gateway, tap
 from chargers.live import Ended, hub
+from chargers.models import Charger
 
 PATH = "/live/"
 LIFETIME = 900.0  # seconds after which a page connects again, and who looks is asked again
+REWATCH = 20.0  # seconds after which the socket of a charger is asked for its frames again
 PAUSE = 1.0  # seconds between two messages: what happens meanwhile is told together
 MOST = 500  # chargers that are named in a message
 LOGIN = 4401  # close code: nobody is logged in any more
@@ -24,10 +26,12 @@ AGAIN = 1012
 
 class LiveConsumer(AsyncWebsocketConsumer):
     """Of `?kinds=charger,transaction&charger=<primary key>`: {"kinds": […], "chargers": [primary keys]}, once a
-    second at most. `charger` left out: of all that the user may reach.
+    second at most. `charger` left out: of all that the user may reach. With `frames=1`, too: {"frames": […]}, what
+    passes between a charger and us, as `chargers.tap` tells it.
     """
 
     telling = None
+    watched_until = 0.0
 
     async def connect(self):
         self.user = self.scope["user"]
@@ -38,6 +42,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         asked = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
         self.kinds = set(asked.get("kinds", [""])[0].split(","))
         self.charger = int(asked["charger"][0]) if asked.get("charger", [""])[0].isdecimal() else None
+        wants_frames = self.charger is not None and asked.get("frames") == ["1"]
+        self.watches = wants_frames and await database_sync_to_async(self._may_watch)()
         self.telling = asyncio.create_task(self._tell())
 
     async def disconnect(self, code):
@@ -49,12 +55,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
     def _may_look(self):
         return self.user.has_perm("chargers.view_charger")
 
+    def _may_watch(self):
+        self.watched = access.within(self.user, Charger.objects.filter(pk=self.charger), "pk").first()
+        return self.watched is not None and self.user.has_perm("chargers.view_message")
+
     async def _tell(self):
         self.reachable = await database_sync_to_async(access.reachable)(self.user)
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + LIFETIME
+        channels = [events.CHANNEL, *([tap.channel(self.charger)] if self.watches else [])]
         try:
-            async with hub().listening(events.CHANNEL) as listener:
+            async with hub().listening(*channels) as listener:
                 await self.send('{"listening": true}')
                 while loop.time() < ends_at:
                     await self._tell_together(listener, loop, ends_at)
@@ -66,7 +77,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """What has happened, and after it nothing for `PAUSE`."""
         kinds, chargers, until = set(), set(), ends_at
         while (left := until - loop.time()) > 0:
-            for event in await listener.next(left) or ():
+            if self.watches and loop.time() >= self.watched_until:
+                self.watched_until = loop.time() + REWATCH
+                await gateway.watch(self.watched)
+            told = await listener.next(min(left, REWATCH)) or ()
+            if told and "frame" in told[0]:
+                await self.send(orjson.dumps({"frames": told}).decode())
+                continue
+            for event in told:
                 if self._concerns(event):
                     kinds.add(event["kind"])
                     chargers.add(event["charger"])

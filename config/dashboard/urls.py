@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path
 
-from config.dashboard.views import charger, commands, fleet, transactions
+from config.dashboard.views import charger, commands, fleet, messages, transactions
 
 app_name = "dashboard"
 urlpatterns = [
@@ -18,6 +18,7 @@ urlpatterns = [
     re_path(r"^transactions/export\.(?P<kind>csv|xlsx)$", transactions.Export.as_view(), name="export"),
     path("transactions/<int:pk>/", transactions.TransactionPage.as_view(), name="transaction"),
     path("transactions/<int:pk>/close/", transactions.CloseTransaction.as_view(), name="close"),
+    path("messages/", messages.Messages.as_view(), name="messages"),
     path("commands/", commands.Commands.as_view(), name="commands"),
     path("commands/<str:task_id>/", commands.CommandPage.as_view(), name="command"),
 ]

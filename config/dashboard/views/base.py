@@ -24,6 +24,7 @@ class Page(PermissionRequiredMixin, TemplateView):
     live_template = ""
     kinds = ()
     charger = None
+    also_watched = ""
 
     def handle_no_permission(self):
         if self.request.user.is_authenticated:
@@ -39,7 +40,7 @@ class Page(PermissionRequiredMixin, TemplateView):
 
     def get_context_data(self, **kwargs):
         of = f"&charger={self.charger.pk}" if self.charger else ""
-        watched = f"kinds={','.join(self.kinds)}{of}" if self.kinds else ""
+        watched = f"kinds={','.join(self.kinds)}{of}{self.also_watched}" if self.kinds else ""
         return super().get_context_data(**kwargs) | {"watched": watched, "charger": self.charger}
 
     def known_charger(self, charger_id):
@@ -63,7 +64,7 @@ class Listing(Page):
         """The rows as they are asked for, and the errors of what makes no sense."""
         if self.filterset_class is None:
             return self.rows(), {}
-        narrowed = self.filterset_class(_said(self.request.GET), self.rows())
+        narrowed = self.filterset_class(said(self.request.GET), self.rows())
         return (self.rows().none() if narrowed.errors else narrowed.qs), narrowed.errors
 
     def get_context_data(self, **kwargs):
@@ -78,20 +79,20 @@ class Listing(Page):
 
     def _asked(self):
         """The query without its page, for links to others."""
-        asked = _said(self.request.GET)
+        asked = said(self.request.GET)
         asked.pop("page", None)
         return asked.urlencode()
 
 
-def _said(query):
+def said(query):
     """What a form left empty was not said."""
-    said = query.copy()
-    for name, values in list(said.lists()):
+    made = query.copy()
+    for name, values in list(made.lists()):
         if not any(values):
-            del said[name]
+            del made[name]
         elif any("\0" in value for value in values):
-            said.setlist(name, [value.replace("\0", "\ufffd") for value in values])
-    return said
+            made.setlist(name, [value.replace("\0", "\ufffd") for value in values])
+    return made
 
 
 def not_found(request, exception=None):

@@ -3,13 +3,13 @@
 from django.shortcuts import redirect
 
 from chargers import presence
-from chargers.models import telling_status
+from chargers.models import Message, telling_status
 from commands.actions.table import ACTIONS
 from config.dashboard import asking, fleet
 from config.dashboard.forms import fields_of
 from config.dashboard.views.base import Page
 
-COMMANDS, SESSIONS = 12, 8  # that are shown
+COMMANDS, SESSIONS, MESSAGES = 12, 8, 50  # that are shown
 # What operators do most, each a form that is filled in already: what it is called, the action, the payload.
 SHORT_WAYS = (
     ("Reset (soft)", "Reset", {"type": "Soft"}),
@@ -33,11 +33,13 @@ class ChargerPage(Page):
         charger.state = fleet.chargers(self.request.user).values_list("state", flat=True).get(pk=charger.pk)
         charger.state_word = fleet.STATES[charger.state]
         user = self.request.user
+        may_see_messages = user.has_perm("chargers.view_message")
+        self.also_watched = "&frames=1" if may_see_messages else ""
         sessions = list(charger.transactions.order_by("-pk")[:SESSIONS])
         may_see_commands = user.has_perm("commands.view_command")
         commands = charger.commands.order_by("-pk")[:COMMANDS] if may_see_commands else ()
         connectors = list(charger.connectors.all())
-        ongoing = {s.connector_id: s for s in reversed(sessions) if s.status == "Ongoing"}
+        ongoing = {s.connector_id: s for s in reversed(sessions) if s.is_under_way}
         for connector in connectors:
             connector.session = ongoing.get(connector.connector_id)
         return super().get_context_data(**kwargs) | {
@@ -48,6 +50,8 @@ class ChargerPage(Page):
             "plotted": next(iter(ongoing.values()), sessions[0] if sessions else None),
             "commands": commands,
             "configuration": charger.configuration.all(),
+            "messages_kept": Message.objects.of(charger)[:MESSAGES] if may_see_messages and not self.is_live else (),
+            "may_see_messages": may_see_messages,
             "short_ways": SHORT_WAYS,
             "actions": ACTIONS,
             "may_command": user.has_perm("commands.add_command"),

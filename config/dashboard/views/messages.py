@@ -1,0 +1,30 @@
+"""The page of messages: what passed between chargers and us."""
+
+from chargers.filters import MessageFilter
+from chargers.models import Message
+from chargers.models.messages import DIRECTIONS, KINDS
+from config.dashboard.views.base import Page, said
+
+SHOWN = 100
+
+
+class Messages(Page):
+    """Newest first; not counted: a link leads to what passed before."""
+
+    permission_required = "chargers.view_message"
+    template_name = "dashboard/messages.html"
+
+    def get_context_data(self, **kwargs):
+        query = said(self.request.GET)
+        narrowed = MessageFilter(query, self.within(Message.objects.select_related("charger")))
+        rows = list(narrowed.qs[: SHOWN + 1]) if narrowed.is_valid() else []
+        wrong = dict(narrowed.errors)
+        if len(rows) > SHOWN:
+            query["until"] = rows[SHOWN - 1].at.isoformat()
+        return super().get_context_data(**kwargs) | {
+            "rows": rows[:SHOWN],
+            "older": query.urlencode() if len(rows) > SHOWN else "",
+            "wrong": wrong,
+            "directions": DIRECTIONS,
+            "kinds_of_frames": KINDS,
+        }

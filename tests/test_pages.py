@@ -1,0 +1,246 @@
+"""The pages in a browser, against the running product: what people see, and that they see it without reloading."""
+
+import csv
+import re
+import shutil
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.builders import NOON
+from tests.live import an_id, eventually, exchange
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make install")
+from axe_playwright_python.sync_playwright import Axe  # noqa: E402
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="No Chromium here: install it (Debian: apt install chromium)."
+)
+PHONE, WALL = {"width": 390, "height": 844}, {"width": 1440, "height": 1000}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def a_page(browser, live, scheme="light", viewport=WALL):
+    """Of somebody who has logged in; afterwards: no error was said, and nothing was asked of another machine."""
+    context = browser.new_context(color_scheme=scheme, viewport=viewport, base_url=live.url)
+    page = context.new_page()
+    faults = []
+    page.on("console", lambda said: faults.append(said.text) if is_fault(said) else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda asked: urlsplit(asked.url).hostname in HERE or faults.append(asked.url))
+    log_in(page, live)
+    try:
+        yield page
+    finally:
+        context.close()
+    assert not faults
+
+
+def is_fault(said):
+    """An error or a warning; that a form was refused the browser calls an error, too."""
+    return said.type in ("error", "warning") and "400 (Bad Request)" not in said.text
+
+
+HERE = ("127.0.0.1", "localhost", None)  # None: data: and blob:
+
+
+def log_in(page, live):
+    page.goto("/")
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill(live.stack.password)
+    page.get_by_role("button", name="Log in").click()
+    playwright.expect(page.locator("#live")).to_have_text("live")
+
+
+@pytest.fixture
+def page(browser, live):
+    with a_page(browser, live) as opened:
+        yield opened
+
+
+def has(locator, text):
+    playwright.expect(locator).to_contain_text(text, timeout=15_000)
+
+
+def test_a_charger_is_seen_to_come_and_to_go_without_reloading(page, live):
+    charger_id = an_id()
+    page.goto(f"/?search={charger_id}")
+    playwright.expect(page.locator("#live")).to_have_text("live")
+    page.evaluate("window.isTheSame = true")
+    with live.charger(charger_id):
+        has(page.locator("#grid"), charger_id)
+        has(page.locator(".tile .state"), "available")
+    has(page.locator(".tile .state"), "offline")
+    assert page.evaluate("window.isTheSame")
+
+
+def test_a_command_is_sent_by_its_form_and_its_answer_arrives_by_itself(page, live):
+    charger_id = an_id()
+    with live.charger(charger_id, Reset={"status": "Accepted"}):
+        page.goto(f"/chargers/{charger_id}/")
+        page.get_by_role("link", name="Reset (soft)").click()
+        page.get_by_role("button", name="Send Reset").click()
+        has(page.locator(".timeline"), "answered")
+        has(page.locator("h1"), "Accepted")
+    has(page.locator("#command"), '"status": "Accepted"')
+
+
+def test_a_silent_charger_s_command_ends_plainly_as_simulated(page, live):
+    charger_id = an_id()
+    with live.charger(charger_id, ClearCache=None):
+        task = live.ask(charger_id, "ClearCache", {}, timeout=3)
+        page.goto(task["task_url"].replace("/api/ocpp/tasks/", "/commands/"))
+        has(page.locator(".made-up"), "The charger did not answer")
+        has(page.locator(".pill.simulated"), "simulated")
+    assert page.get_by_text("Answer of the charger").count() == 0
+
+
+def test_a_form_says_what_is_wrong_beside_the_field(page, live):
+    charger_id = an_id()
+    with live.charger(charger_id):
+        page.goto(f"/chargers/{charger_id}/ask/UnlockConnector/")
+        page.get_by_label("connectorId").fill("one")
+        page.get_by_role("button", name="Send UnlockConnector").click()
+        has(page.locator("label").get_by_role("alert"), '"one" is not of type')
+    assert page.get_by_label("connectorId").input_value() == "one"
+
+
+def test_a_list_grows_by_an_item_at_a_time(page, live):
+    charger_id = an_id()
+    with live.charger(charger_id, GetConfiguration={"configuration_key": [], "unknown_key": ["A", "B"]}):
+        page.goto(f"/chargers/{charger_id}/ask/GetConfiguration/")
+        for name in ("A", "B"):
+            page.get_by_role("button", name="Add key").click()
+            page.keyboard.type(name)
+        page.get_by_role("button", name="Send GetConfiguration").click()
+        has(page.locator("#command"), '"unknownKey"')
+    assert re.search(r'"key": \[\s*"A",\s*"B"\s*\]', page.locator("pre").first.inner_text())
+
+
+def test_frames_are_shown_as_they_pass_filtered_and_paused(page, live):
+    charger_id = an_id()
+    with live.socket(charger_id) as socket:
+        exchange(socket, "1", "Heartbeat", {})
+        page.goto(f"/chargers/{charger_id}/")
+        playwright.expect(page.locator("#live")).to_have_text("live")
+        told = {"connectorId": 1, "errorCode": "NoError", "status": "Charging", "timestamp": NOON}
+        sent = page.locator("#console").get_by_text('"sent-')
+
+        def is_shown():
+            exchange(socket, f"sent-{an_id()}", "StatusNotification", told)
+            return sent.count()
+
+        eventually(is_shown, 20)
+        page.get_by_placeholder("Filter").fill("nothing like that")
+        playwright.expect(sent.first).to_be_hidden()
+    page.get_by_role("button", name="Pause").click()
+    playwright.expect(page.get_by_role("button", name="Go on")).to_be_visible()
+
+
+def test_a_session_draws_its_curves_and_goes_on_drawing(page, live):
+    charger_id = an_id()
+    with live.socket(charger_id) as socket:
+        started = exchange(socket, "1", "StartTransaction", START)
+        transaction_id = started[2]["transactionId"]
+        meter(socket, transaction_id, 1500, "2025-02-26T12:05:00Z")
+        page.goto(f"/transactions/{transaction_id}/")
+        playwright.expect(page.locator(".curve canvas")).to_be_visible()
+        meter(socket, transaction_id, 4000, "2025-02-26T12:10:00Z")
+        has(page.locator(".counts"), "3.00 kWh")
+
+
+START = {"connectorId": 1, "idTag": "T", "meterStart": 1000, "timestamp": NOON}
+
+
+def meter(socket, transaction_id, register, timestamp):
+    power = {"value": "7.2", "unit": "kW", "measurand": "Power.Active.Import"}
+    value = {"timestamp": timestamp, "sampledValue": [{"value": str(register)}, power]}
+    exchange(
+        socket, an_id(), "MeterValues", {"connectorId": 1, "transactionId": transaction_id, "meterValue": [value]}
+    )
+
+
+def test_the_list_of_transactions_is_downloaded(page, live):
+    charger_id = an_id()
+    with live.socket(charger_id) as socket:
+        exchange(socket, "1", "StartTransaction", START)
+    page.goto(f"/transactions/?charger_id={charger_id}")
+    with page.expect_download() as downloaded:
+        page.get_by_role("link", name="Export CSV").click()
+    with open(downloaded.value.path(), newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["charger_id"] == charger_id and re.fullmatch(
+        r"transactions-.*\.csv", downloaded.value.suggested_filename
+    )
+
+
+@pytest.fixture(scope="module")
+def paths(live):
+    """A page of each kind, with something on it."""
+    charger_id = an_id()
+    with live.charger(charger_id, ClearCache={"status": "Accepted"}):
+        answered = live.finished(live.ask(charger_id, "ClearCache", {}))
+    with live.socket(charger_id) as socket:
+        failing = {"connectorId": 1, "errorCode": "GroundFailure", "status": "Faulted", "timestamp": NOON}
+        exchange(socket, "1", "StatusNotification", failing)
+        transaction_id = exchange(socket, "2", "StartTransaction", START)[2]["transactionId"]
+        meter(socket, transaction_id, 1500, "2025-02-26T12:05:00Z")
+        meter(socket, transaction_id, 2500, "2025-02-26T12:10:00Z")
+        simulated = live.finished(live.ask(charger_id, "ClearCache", {}, timeout=0.5))
+    assert simulated["simulated"]
+    return [
+        *("/", f"/chargers/{charger_id}/", f"/chargers/{charger_id}/ask/SetChargingProfile/"),
+        *("/transactions/", f"/transactions/{transaction_id}/", "/commands/", "/messages/"),
+        *(f"/commands/{task['task_id']}/" for task in (answered, simulated)),
+    ]
+
+
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", PHONE), ("dark", WALL)])
+def test_every_page_is_right_on_a_wall_and_on_a_phone_light_and_dark(browser, live, paths, scheme, viewport):
+    with a_page(browser, live, scheme, viewport) as page:
+        for path in paths:
+            page.goto(path)
+            page.wait_for_load_state("networkidle")
+            found = Axe().run(page).response["violations"]
+            serious = [(fault["id"], fault["nodes"][0]["html"]) for fault in found if fault["impact"] in SERIOUS]
+            assert not serious, path
+            assert page.evaluate(TOO_WIDE) == [], path
+
+
+SERIOUS = ("serious", "critical")
+# What makes a page wider than its window, if it is.
+TOO_WIDE = """document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
+    .filter(e => e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML.slice(0, 100))"""
+
+
+def test_light_and_dark_are_chosen_and_kept(page, live):
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Change between light and dark").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != paper
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_page_is_reached_by_the_keyboard_alone(page, live):
+    page.goto("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_who_is_logged_out_is_led_to_the_login(page, live):
+    page.get_by_role("button", name="Log out").click()
+    playwright.expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    page.goto("/commands/")
+    assert urlsplit(page.url).path == "/login/"

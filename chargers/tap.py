@@ -71,6 +71,7 @@ class Tap:
         self.charger = charger.pk
         self.watched_until = 0.0  # by time.monotonic
         self.asked = {}  # message id: action, of calls of ours
+        self.last = None  # what came last, until it is answered: as it was noted, or (at, text, what it was read as)
         self.switch(charger.message_log)
 
     def switch(self, level):
@@ -101,13 +102,13 @@ class Tap:
             at, text, frame = self.last
             self._note("in", text, *self._known(frame)[:-1], True, at)
 
-    last = None
-
     def went(self, text, message_id, action):
         """A frame to the charger, as it is handed to its socket."""
         kind = KINDS.get(int(text[1]), "other")
         if kind == "call":
             self._remember(message_id, action)
+        else:
+            self.last = None
         if self.notes_all or (kind == "error" and self.keeps_errors):
             self._note("out", text, kind, message_id, action, kind == "error")
 

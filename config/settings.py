@@ -379,6 +379,10 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "chargers.errors.api_error",
 }
 SPECTACULAR_SETTINGS = {
+    "ENUM_NAME_OVERRIDES": {
+        "EventKindEnum": "chargers.models.events.KINDS",
+        "MessageKindEnum": "chargers.models.messages.KINDS",
+    },
     "TITLE": "OCPP 1.6-J central system",
     "DESCRIPTION": "Chargers, transactions and commands. Every command is a job: POST it, then poll its task.",
     "VERSION": "0.1.0",

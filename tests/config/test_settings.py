@@ -32,6 +32,7 @@ def check(**environment):
         ("DEBUG", "perhaps"),
         ("OCPP_COMMAND_TIMEOUT", "-1"),
         ("OCPP_UNKNOWN_CHARGERS", "maybe"),
+        ("OCPP_MESSAGE_LOG", "loud"),
         ("API_AUTH", "off"),
         ("DATABASE_URL", "mysql://localhost/x"),
         ("DATABASE_URL", "nonsense"),

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from channels.consumer import AsyncConsumer
 
-from chargers import admission, frames, gateway, registry, schemas, sockets
+from chargers import admission, frames, gateway, metrics, registry, schemas, sockets
 from chargers.enrolment import Enrolment
 from chargers.inbox import Call
 from chargers.recall import ANSWERED_ANEW, Outdated
@@ -49,6 +49,7 @@ class ChargerConsumer(AsyncConsumer):
             if self.opened_at is None:
                 await self.supersede()
                 return
+            metrics.opened_sockets.inc()
             await self.enrolment.begin()
             sockets.add(self)
             await self._listen(receive)
@@ -75,6 +76,7 @@ class ChargerConsumer(AsyncConsumer):
         return chosen
 
     async def _refuse(self, refusal):
+        metrics.count_refusal(refusal.status)
         if refusal.status != 429:  # or a flood of them would be one in the log, too
             logger.warning("%s: refused (%s): %s", self.scope["path"], refusal.status, refusal.reason)
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
@@ -126,10 +128,12 @@ class ChargerConsumer(AsyncConsumer):
                 inbox.saw(self.pk)
                 self.tap.came(text if text is not None else event["bytes"].decode(errors="replace"))
                 self.tap.refuse()
+                metrics.count_message(metrics.OTHER, "Unreadable")
                 self._complain("%s: ignored %.200r: %s", self.charger, text or event.get("bytes"), error)
             except Exception:  # noqa: BLE001  (one frame's fault must not cost the charger its socket)
                 logger.exception("%s: could not handle %.200r", self.charger, text)
         self.tap.closed(event.get("code"), event.get("reason"))
+        metrics.count_close(event.get("code"))
 
     def _complain(self, *said):
         """In the log, but not without end: one that sends nothing but nonsense must not fill the disk."""
@@ -156,12 +160,14 @@ class ChargerConsumer(AsyncConsumer):
     async def _refuse_call(self, message_id, error, action=""):
         inbox.saw(self.pk)
         self.tap.refuse()
+        metrics.count_message(action or metrics.OTHER, error.code)
         self._complain("%s: %s %s", self.charger, message_id, error)
         await self._write(frames.call_error(message_id, error), message_id, action)
 
     async def _on_call(self, frame):
         if answer := self._answer_to(frame):
             inbox.saw(self.pk)
+            metrics.count_message(frame.action, "repeated")
             await self._write(answer, frame.message_id, frame.action)
             return
         if frame.action not in registry.actions:
@@ -175,8 +181,10 @@ class ChargerConsumer(AsyncConsumer):
             answer = await self._settled(self._call(frame))
             if not frames.is_result(answer):
                 self.tap.refuse()
+            metrics.count_message(frame.action, frames.code_of(answer))
             await self._write(answer, frame.message_id, frame.action)
         except Outdated:  # the charger has a newer one, or none: it is not known any more
+            metrics.count_message(frame.action, "outdated")
             await self.supersede()
 
     def _call(self, frame):
@@ -242,7 +250,10 @@ class ChargerConsumer(AsyncConsumer):
             logger.exception("%s: could not take the answer to %s", self.charger, task_id)
 
     async def _keep_late(self, task_id, event):
-        if not await inbox.settle(registry.hooks["late_reply"], (self.pk, task_id, event)):
+        if await inbox.settle(registry.hooks["late_reply"], (self.pk, task_id, event)):
+            metrics.late_replies.inc()
+        else:
+            metrics.unasked_replies.inc()
             self._complain("%s: nothing was asked with message id %.40r", self.charger, task_id)
 
     async def _write(self, text, message_id, action):

@@ -15,7 +15,7 @@ import orjson
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from chargers import recordset
+from chargers import metrics, recordset
 from chargers.models.events import KEPT
 from chargers.redis import sync_redis
 
@@ -118,6 +118,7 @@ class _Announcer:
         self.thread = None
 
     def put(self, told):
+        metrics.count_untold("too_many", len(self.waiting) + len(told) - MOST_WAITING)
         self.waiting.extend(told)
         if self.thread is None:
             with self.beginning:
@@ -134,10 +135,13 @@ class _Announcer:
             try:
                 if told:
                     sync_redis().publish(CHANNEL, orjson.dumps(told, option=orjson.OPT_UTC_Z).decode())
+                    metrics.events_told.inc(len(told))
             except RedisError as error:
+                metrics.count_untold("redis_away", len(told))
                 logger.warning("%s events were not told live, Redis is away: %s", len(told), error)
                 time.sleep(PAUSE)
             except Exception:  # noqa: BLE001  (without it no dashboard would ever move again)
+                metrics.count_untold("fault", len(told))
                 logger.exception("%s events were not told live", len(told))
 
 

@@ -124,5 +124,10 @@ def is_result(text):
     return text.startswith(f"[{CALLRESULT},")
 
 
+def code_of(text):
+    """ "result" for a CALLRESULT of ours, the error code of a CALLERROR."""
+    return "result" if is_result(text) else orjson.loads(text)[2]
+
+
 def _compact(frame):
     return orjson.dumps(frame).decode()

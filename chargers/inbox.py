@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chargers import admission, events, frames, registration, registry
+from chargers import admission, events, frames, metrics, registration, registry
 from chargers.recall import Outdated, answered_before, lock, outdated_before, remember
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Inbox:
             self.work.clear()  # before looking: what comes from now on wakes it again
             while self.entries or self.seen:
                 batch, seen = self._next_batch(), dict(_drained(self.seen))
-                outcomes = _written(batch, seen)
+                outcomes = _timed(batch, seen)
                 try:
                     self.loop.call_soon_threadsafe(self._hand_over, batch, outcomes)
                 except RuntimeError:  # the loop has ended, and with it every socket
@@ -136,11 +136,23 @@ def _drained(waiting, most=None):
         yield waiting.popleft()
 
 
+def _timed(batch, seen):
+    """`_written`, with what monitoring wants to know: a few steps a batch, not a message."""
+    began = time.perf_counter()
+    outcomes = _written(batch, seen)
+    metrics.batch_size.observe(len(batch))
+    metrics.batch_seconds.observe(time.perf_counter() - began)
+    if oldest := next((entry.item for entry in batch if isinstance(entry.item, Call)), None):
+        metrics.inbox_latency.observe(max(0.0, (datetime.now(UTC) - oldest.received_at).total_seconds()))
+    return outcomes
+
+
 def _written(batch, seen):
     """`write`, which nothing may keep from coming back: without this thread no charger is ever answered again."""
     try:
         return write(batch, seen)
     except Exception as error:  # noqa: BLE001  (see above)
+        metrics.commit_failures.labels("lost").inc()
         logger.exception("A batch of %s could not be written", len(batch))
         return [error] * len(batch)
 
@@ -172,6 +184,7 @@ def _isolate(batch, seen, error):
     if len(batch) > 1:
         middle = len(batch) // 2
         return write(batch[:middle], seen) + write(batch[middle:], {})
+    metrics.commit_failures.labels("spoiled").inc()
     if not batch:
         logger.error("last_seen of %s chargers could not be written", len(seen), exc_info=error)
         return []
@@ -189,6 +202,7 @@ def _passing(error):
 
 
 def _wait_out(error, attempt):
+    metrics.commit_failures.labels("waited_out").inc()
     logger.warning("The database is away or busy, the batch is tried again: %s", error)
     connection.close()
     time.sleep(min(0.05 * 2**attempt, 1.0))

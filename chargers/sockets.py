@@ -5,7 +5,7 @@ import logging
 
 from redis.exceptions import RedisError
 
-from chargers import gateway, presence
+from chargers import gateway, metrics, presence
 from chargers.inbox import Inbox
 from chargers.redis import async_redis
 
@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 inbox = Inbox()
 _open = {}  # in the order they were opened
 _keeper = None
+metrics.open_sockets.set_function(lambda: len(_open))
+metrics.inbox_waiting.set_function(lambda: len(inbox.entries))
 
 
 def add(socket):

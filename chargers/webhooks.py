@@ -12,7 +12,7 @@ import requests
 from django.db import connection, transaction
 from django.db.models import F
 
-from chargers import gateway
+from chargers import gateway, metrics
 from chargers.models import Delivery, Webhook
 
 logger = logging.getLogger(__name__)
@@ -94,10 +94,13 @@ def _note(delivery, status, error):
     told = {"attempts": F("attempts") + 1, "answered_status": status, "error": error}
     if not error:
         told |= {"state": Delivery.DELIVERED, "delivered_at": now}
+        metrics.webhook_deliveries.labels("delivered").inc()
     elif delivery.attempts < len(PAUSES):
         told |= {"due_at": now + timedelta(seconds=PAUSES[delivery.attempts])}
+        metrics.webhook_deliveries.labels("failed").inc()
     else:
         told |= {"state": Delivery.DEAD}
+        metrics.webhook_deliveries.labels("dead").inc()
         logger.warning("Webhook %s: event %s was not taken: %s", delivery.webhook_id, delivery.event_id, error)
     Delivery.objects.filter(pk=delivery.pk).update(**told)
 

@@ -7,6 +7,7 @@ from django.utils.crypto import salted_hmac
 
 from chargers import audit, events, recordset, registration, schemas
 from chargers.errors import Busy, Conflict
+from commands import metrics
 from commands.actions.table import ACTIONS
 from commands.models import OURSELVES, Command
 from commands.tasks import BROKER_FAULTS, enqueue
@@ -66,6 +67,7 @@ def _row(charger, action, payload, columns):
     told = {"action": action, "payload": row.shown(payload)}
     audit.record("asked", "command", command.task_id, charger.pk, after=told, who=command.requested_by)
     events.glimpse("command.asked", charger.pk, task_id=command.task_id)
+    transaction.on_commit(metrics.asked.labels(action).inc)
     return command
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from chargers import events, gateway, recordset, registration, schemas
+from commands import metrics
 from commands.actions.table import ACTIONS, nothing
 from commands.finding import find
 from commands.models import (
@@ -226,6 +227,7 @@ def _tell(command):
     told = {"task_id": command.task_id, "action": command.action, "outcome": command.outcome}
     told |= {"status": command.status, "simulated": command.simulated, "requested_by": command.requested_by}
     events.tell("command.finished", command.charger_id, **told)
+    transaction.on_commit(lambda: metrics.count_end(command))
 
 
 def _apply(command):

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
 from chargers import gateway, presence, vanished, webhooks
+from commands import metrics
 from commands.models import FINISHED, OURSELVES, QUEUED, SENT, Command
 from commands.signing import sign_waiting
 from commands.tasks import BROKER_FAULTS, enqueue
@@ -58,14 +59,18 @@ def _sweep_on_and_on():
         try:
             if gateway.first_in("sweep", INTERVAL):
                 if abandoned := sweep():
+                    metrics.abandoned.inc(len(abandoned))
                     logger.info("%s commands that had no task are taken up", len(abandoned))
                 sign_waiting()
                 webhooks.enqueue_due()
+                metrics.sweeps.labels("done").inc()
             if gateway.first_in("vanished", vanished.INTERVAL) and (gone := vanished.note_vanished()):
                 logger.info("%s chargers vanished with their web process", gone)
         except (DatabaseError, *BROKER_FAULTS) as error:
+            metrics.sweeps.labels("waits").inc()
             logger.warning("The sweep waits: %s", error)
         except Exception:  # noqa: BLE001  (without it nothing that was abandoned would ever end)
+            metrics.sweeps.labels("failed").inc()
             logger.exception("The sweep goes on")
         finally:
             connection.close()

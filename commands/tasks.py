@@ -6,6 +6,7 @@ from celery import shared_task
 from celery.exceptions import Ignore
 
 from chargers import errors, gateway
+from commands import metrics
 from commands.actions.table import ACTIONS
 from commands.lifecycle import NotNow, carry_out
 
@@ -17,7 +18,8 @@ def _task(action):
     @shared_task(name=f"commands.{action}", bind=True)
     def task(self, charger_id):
         try:
-            command, following = carry_out(self.request.id, charger_id)
+            with metrics.under_way.track_inprogress():
+                command, following = carry_out(self.request.id, charger_id)
         except NotNow as not_now:
             raise Ignore from not_now
         if following:
@@ -36,6 +38,7 @@ def keep_house():
     from commands.housekeeping import keep_house as do
 
     logger.info("House is kept: %s", do())
+    metrics.house_kept_at.set_to_current_time()
 
 
 def enqueue(command):

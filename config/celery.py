@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import worker_init, worker_ready
+from celery.signals import beat_init, worker_init, worker_process_init, worker_ready
 
 from config.limits import allow_many_files
 
@@ -19,6 +19,21 @@ def take_up_what_was_abandoned(**_):
     from commands.sweep import keep_sweeping
 
     keep_sweeping()
+
+
+@worker_ready.connect
+@worker_process_init.connect  # where its pool is one of processes
+def tell_what_a_worker_counts(**_):
+    from config import metrics
+
+    metrics.start("worker")
+
+
+@beat_init.connect
+def tell_what_beat_counts(**_):
+    from config import metrics
+
+    metrics.start("beat")
 
 
 @worker_init.connect

@@ -1,22 +1,13 @@
-"""Is it alive, is it ready, and how much is going on."""
+"""Is it alive, is it ready."""
 
 from celery import current_app
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
-from django.db.models import Count
-from django.http import HttpResponse, JsonResponse
-from drf_spectacular.utils import extend_schema
-from redis.exceptions import RedisError
-from rest_framework.decorators import api_view, permission_classes
+from django.http import JsonResponse
 
-from chargers import presence
-from chargers.access import needs
 from chargers.errors import BROKER_FAULTS
-from chargers.models import Charger
 from chargers.redis import sync_redis
-from commands.models import FINISHED, Command
-from transactions.models import Transaction
 
 
 def alive(request):
@@ -53,34 +44,3 @@ def _reach_broker():
 
 
 REACH = {"database": _reach_database, "redis": _reach_redis, "broker": _reach_broker}
-
-
-@extend_schema(exclude=True)
-@api_view(["GET"])
-@permission_classes([needs(GET="chargers.reach_every_charger")])
-def metrics(request):
-    """Prometheus' text format, for who may see chargers. Read from the books: the same whichever process answers."""
-    try:
-        return HttpResponse(_figures(), content_type="text/plain; version=0.0.4; charset=utf-8")
-    except (DatabaseError, RedisError) as error:
-        return JsonResponse({"error": f"Not ready: {type(error).__name__}"}, status=503)
-
-
-def _figures():
-    charger_ids = list(Charger.objects.values_list("charger_id", flat=True))
-    unfinished = Command.objects.exclude(state=FINISHED).values_list("state").annotate(Count("pk")).order_by()
-    lines = [
-        "# HELP ocpp_chargers_known Chargers in the books.",
-        "# TYPE ocpp_chargers_known gauge",
-        f"ocpp_chargers_known {len(charger_ids)}",
-        "# HELP ocpp_chargers_connected Chargers with a live socket.",
-        "# TYPE ocpp_chargers_connected gauge",
-        f"ocpp_chargers_connected {len(presence.connected(charger_ids))}",
-        "# HELP ocpp_transactions_ongoing Transactions without a stop.",
-        "# TYPE ocpp_transactions_ongoing gauge",
-        f"ocpp_transactions_ongoing {Transaction.objects.ongoing().count()}",
-        "# HELP ocpp_commands_unfinished Commands by state.",
-        "# TYPE ocpp_commands_unfinished gauge",
-        *(f'ocpp_commands_unfinished{{state="{state}"}} {count}' for state, count in sorted(unfinished)),
-    ]
-    return "\n".join(lines) + "\n"

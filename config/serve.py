@@ -54,8 +54,11 @@ def tls_context(config, default):
 
 def application():
     """The ASGI application, in a process that is set up for it."""
+    from config import lag, metrics
     from config.asgi import application as served
 
+    metrics.start("web")
+    lag.watch()
     # What was imported stays: the collector need not look at it again, nor at every few hundred new frames.
     gc.collect()
     gc.freeze()

@@ -5,7 +5,7 @@ from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from config import health
+from config import health, metrics
 
 admin.site.site_header = admin.site.site_title = "OCPP central system"
 admin.site.index_title = "Chargers, transactions, commands"
@@ -20,7 +20,7 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get"])),
     path("healthz", csrf_exempt(health.alive)),
     path("readyz", csrf_exempt(health.ready)),
-    path("metrics", health.metrics),
+    path("metrics", metrics.metrics),
     path("", include("config.dashboard.urls")),
 ]
 

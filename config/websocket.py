@@ -11,7 +11,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import OPEN
 
-from chargers import proxies
+from chargers import metrics, proxies
 
 try:
     from websockets.speedups import apply_mask
@@ -102,6 +102,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.begun = data[at:]
         if not left and not self.read_paused:
             self._pause_reading()
+            metrics.held_sockets.inc()
             self.loop.call_later(BREATH, self._read_on)
 
     def _refuse_handshake(self):

@@ -9,7 +9,7 @@ from django.db.models.functions import Upper
 from chargers import events, recordset
 from chargers.registry import follows, handles
 from chargers.times import bounded, clock_is_off, said
-from transactions import readings, stops
+from transactions import metrics, readings, stops
 from transactions.models import ENDS_A_RESERVATION, IdTag, OrphanStop, Transaction
 
 NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start")
@@ -219,7 +219,8 @@ def _keep_orphans(orphans):
             charger__in={orphan.charger_id for orphan in orphans}, payload__in={orphan.payload for orphan in orphans}
         )
         kept = set(same.values_list("charger_id", "payload"))
-        OrphanStop.objects.bulk_create(o for o in orphans if (o.charger_id, o.payload) not in kept)
+        new = OrphanStop.objects.bulk_create(o for o in orphans if (o.charger_id, o.payload) not in kept)
+        database.on_commit(lambda: metrics.orphan_stops.inc(len(new)))
 
 
 def _orphan(call):

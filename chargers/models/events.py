@@ -105,6 +105,7 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["webhook", "-id"], name="deliveries_of_webhook"),
             models.Index(fields=["webhook", "due_at"], name="deliveries_due", condition=Q(state="pending")),
+            models.Index(fields=["state"], name="deliveries_not_taken", condition=~Q(state="delivered")),
         ]
 
     def __str__(self):

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from channels.consumer import AsyncConsumer
 
-from chargers import admission, frames, gateway, metrics, registry, schemas, sockets
+from chargers import admission, context, frames, gateway, metrics, registry, schemas, sockets
 from chargers.enrolment import Enrolment
 from chargers.inbox import Call
 from chargers.recall import ANSWERED_ANEW, Outdated
@@ -62,6 +62,7 @@ class ChargerConsumer(AsyncConsumer):
 
     async def _admit(self):
         charger_id = admission.charger_id_in(self.scope["raw_path"])
+        context.charger_id.set(charger_id)  # for the rest of this socket, which has an asyncio task of its own
         chosen = admission.subprotocol(self.scope["subprotocols"])
         knock = admission.knock(charger_id, self.scope)
         door.look(knock.address, charger_id)
@@ -243,6 +244,7 @@ class ChargerConsumer(AsyncConsumer):
             await self._keep_late(reply.message_id, event)
 
     async def _hand_over(self, task_id, event):
+        context.task_id.set(task_id)
         try:
             if not await gateway.deliver(task_id, event):
                 await self._keep_late(task_id, event)
@@ -270,6 +272,7 @@ class ChargerConsumer(AsyncConsumer):
         """Do what comes by `channel`, until cancelled."""
         while True:
             message = await layer.receive(channel)
+            context.task_id.set(message.get("task_id"))
             try:
                 await self._obey(message.pop("type"), message)
             except Exception:  # noqa: BLE001  (a charger must stay reachable; the command is sent again)

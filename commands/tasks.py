@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from celery.exceptions import Ignore
 
-from chargers import errors, gateway
+from chargers import context, errors, gateway
 from commands import metrics
 from commands.actions.table import ACTIONS
 from commands.lifecycle import NotNow, carry_out
@@ -18,7 +18,7 @@ def _task(action):
     @shared_task(name=f"commands.{action}", bind=True)
     def task(self, charger_id):
         try:
-            with metrics.under_way.track_inprogress():
+            with context.about(charger=charger_id, task=self.request.id), metrics.under_way.track_inprogress():
                 command, following = carry_out(self.request.id, charger_id)
         except NotNow as not_now:
             raise Ignore from not_now

@@ -28,6 +28,7 @@ OPTIONS = {
     "ws_per_message_deflate": False,
     "access_log": False,
     "server_header": False,
+    "log_config": None,  # as the settings say, like everything else
     "log_level": "warning",
     "timeout_graceful_shutdown": 3,
 }

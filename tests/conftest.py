@@ -29,6 +29,7 @@ def live():
         "FLOWER_PORT": str(free_port()),
         "DATABASE_URL": database_url,
         "WORKER_CONCURRENCY": "200",
+        "LOG_FORMAT": "json",
         # What make run has for local development.
         "DEBUG": "1",
         "API_AUTH": "none",

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import websockets
 from ocpp.v16 import call
 
+from chargers import context
 from chargers.times import now_on_the_wire
 from commands.simulator.hardware import Connector, Hardware
 from commands.simulator.obedience import ObedientCharger
@@ -23,6 +24,7 @@ LONGEST_PAUSE = 60  # seconds between attempts to connect, doubled from one
 
 async def live(charger_id, options):
     """Connect, live, and connect again when the connection is lost; ends after `options.sessions` sessions."""
+    context.charger_id.set(charger_id)
     connectors = {number: Connector(number) for number in range(1, options.connectors + 1)}
     hardware = Hardware(charger_id, options, connectors)
     pause = 1

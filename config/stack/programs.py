@@ -2,7 +2,7 @@
 
 import sys
 
-_CELERY = ["-m", "celery", "-A", "config"]
+_CELERY = ["-m", "celery", "-A", "config", "--quiet"]  # its banner is no line of a log
 
 
 def web(*listen):

@@ -5,11 +5,13 @@ import contextlib
 import logging
 import os
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from commands.simulator import Options, live
 from transactions.models import IdTag
 
+logger = logging.getLogger("simulator")
 QUICK = {"pause": 0.1, "sample_interval": 0.5, "samples": 6, "sessions": 1}
 
 
@@ -38,10 +40,17 @@ class Command(BaseCommand):
         every = [f"{name}-{n}" if n > 1 else name for name in charger_ids for n in range(1, count + 1)]
         # Each frame is logged from verbosity 2 on; otherwise a line a change would drown the rest.
         logging.getLogger("ocpp").setLevel(logging.INFO if given["verbosity"] > 1 else logging.ERROR)
-        self.stdout.write(f"{len(every)} simulated chargers connect to {options.url}: {', '.join(every[:10])}")
+        self._say(f"{len(every)} simulated chargers connect to {options.url}: {', '.join(every[:10])}")
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(self._live(every, options))
 
     async def _live(self, every, options):
         await asyncio.gather(*(live(charger_id, options) for charger_id in every))
-        self.stdout.write("Every charger had its session.")
+        self._say("Every charger had its session.")
+
+    def _say(self, line):
+        """To whoever reads it: a person, or what reads the log."""
+        if settings.LOG_FORMAT == "json":
+            logger.info(line)
+        else:
+            self.stdout.write(line)

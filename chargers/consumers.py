@@ -238,7 +238,7 @@ class ChargerConsumer(AsyncConsumer):
         if reply.error:
             event = {"type": "error", "error": reply.error}
         if reply.message_id == self.outstanding:
-            self.outstanding = self.opened_at = None
+            self.outstanding = None
             self.in_background(self._hand_over(reply.message_id, event))  # Redis may hang
         else:
             await self._keep_late(reply.message_id, event)

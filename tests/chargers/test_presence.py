@@ -126,3 +126,11 @@ def test_the_late_beginning_or_return_of_an_old_socket_changes_nothing():
 
     asyncio.run(story())
     async_redis.cache_clear()  # it belongs to that loop
+
+
+def test_a_charger_that_answered_a_command_and_left_is_offline_in_the_books(live):
+    charger_id = an_id()
+    with live.charger(charger_id, ClearCache={"status": "Accepted"}):
+        live.finished(live.ask(charger_id, "ClearCache", {}))
+    left = "SELECT disconnected_at >= connected_at FROM chargers_charger WHERE charger_id = %s"
+    assert eventually(lambda: live.rows(left, charger_id)[0][0], seconds=5)

@@ -9,7 +9,9 @@ from tests.live import an_id, eventually
 
 def simulate(live, *arguments):
     command = [sys.executable, "manage.py", "simulate_charger", *arguments, "--url", live.stack.ws_url]
-    return subprocess.Popen(command, cwd=PROJECT, env=live.stack.env, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=PROJECT, env=live.stack.env | {"LOG_FORMAT": "line"}, stdout=subprocess.PIPE, text=True
+    )
 
 
 def test_one_session_of_a_simulated_charger_is_in_the_books(live):

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from channels.consumer import AsyncConsumer
 
-from chargers import admission, context, frames, gateway, metrics, registry, schemas, sockets
+from chargers import admission, context, frames, gateway, metrics, registry, schemas, sockets, tracing
 from chargers.enrolment import Enrolment
 from chargers.inbox import Call
 from chargers.recall import ANSWERED_ANEW, Outdated
@@ -25,6 +25,12 @@ COMPLAINTS = 60  # lines a minute in the log about what one socket brings
 REMEMBERED = 8  # answers of this socket that are given again to a repeated CALL
 
 
+def _of_call(socket, frame):
+    """The name and the attributes of the span of a CALL."""
+    action = frame.action if frame.action in schemas.ACTIONS else "unknown action"
+    return f"{action} from charger", {"charger_id": socket.charger.charger_id, "message_id": frame.message_id}
+
+
 class ChargerConsumer(AsyncConsumer):
     """Its own receive loop takes the place of Channels' dispatch, which costs more than the message itself."""
 
@@ -39,6 +45,7 @@ class ChargerConsumer(AsyncConsumer):
         self.answered, self.calls_taken = {}, 0
         self.minute = self.complaints = 0
         self.outstanding = self.opened_at = None
+        self.trace = {}  # of the command that is outstanding
         self.commanding, self.background = asyncio.Lock(), set()
         self.enrolment, self.tap = Enrolment(self), Tap(self.charger)
         try:
@@ -165,6 +172,7 @@ class ChargerConsumer(AsyncConsumer):
         self._complain("%s: %s %s", self.charger, message_id, error)
         await self._write(frames.call_error(message_id, error), message_id, action)
 
+    @tracing.traced(_of_call, quiet=frames.CallError)
     async def _on_call(self, frame):
         if answer := self._answer_to(frame):
             inbox.saw(self.pk)
@@ -239,15 +247,16 @@ class ChargerConsumer(AsyncConsumer):
             event = {"type": "error", "error": reply.error}
         if reply.message_id == self.outstanding:
             self.outstanding = None
-            self.in_background(self._hand_over(reply.message_id, event))  # Redis may hang
+            self.in_background(self._hand_over(reply.message_id, event, self.trace))  # Redis may hang
         else:
             await self._keep_late(reply.message_id, event)
 
-    async def _hand_over(self, task_id, event):
+    async def _hand_over(self, task_id, event, trace):
         context.task_id.set(task_id)
         try:
-            if not await gateway.deliver(task_id, event):
-                await self._keep_late(task_id, event)
+            with tracing.span(f"{event['type']} of charger", "server", trace, charger_id=self.charger.charger_id):
+                if not await gateway.deliver(task_id, event):
+                    await self._keep_late(task_id, event)
         except Exception:  # noqa: BLE001  (the inbox has logged it with its cause)
             logger.exception("%s: could not take the answer to %s", self.charger, task_id)
 
@@ -287,8 +296,10 @@ class ChargerConsumer(AsyncConsumer):
         elif kind == "ocpp.watch":
             self.tap.watch(message["seconds"])
         else:
-            async with self.commanding:
-                await self._command(message)
+            action, trace = message["action"], message.get("trace")
+            with tracing.span(f"{action} to charger", "client", trace, task_id=message["task_id"]):
+                async with self.commanding:
+                    await self._command(message)
 
     async def _command(self, message):
         """Claim a command and write its CALL: `sent` is committed first, so it is never written twice."""
@@ -296,7 +307,7 @@ class ChargerConsumer(AsyncConsumer):
         sent_at = await inbox.settle(registry.hooks["claim"], (self.pk, task_id, uuid4().hex))
         if sent_at is None:
             return
-        self.outstanding = task_id
+        self.outstanding, self.trace = task_id, tracing.carried()
         call = frames.call(task_id, message["action"], message["payload"])
         if await self._write(call, task_id, message["action"]):
             await gateway.deliver(task_id, {"type": "sent", "at": sent_at.isoformat()})

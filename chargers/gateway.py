@@ -13,7 +13,7 @@ import orjson
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
-from chargers import presence
+from chargers import presence, tracing
 from chargers.redis import LONGEST_BLOCK, async_redis, sync_redis, waiting_redis
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ def send(holder, task_id, action, payload):
     event alone and may send again: a command can be claimed once.
     """
     text = orjson.dumps(payload).decode()
-    _publish(holder, {"type": "ocpp.call", "task_id": task_id, "action": action, "payload": text})
+    message = {"type": "ocpp.call", "task_id": task_id, "action": action, "payload": text}
+    _publish(holder, message | ({"trace": tracing.carried()} if tracing.IS_ON else {}))
 
 
 def close_socket(charger_id, code, reason):
@@ -118,6 +119,18 @@ def give_up(task_id):
 def note_enqueued(task_id):
     """A task of this command waits in the broker; the sweep believes it for ENQUEUED seconds."""
     _on_redis(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED))
+
+
+def carried_by(task_id):
+    """What the tasks of a command carry of the trace it was asked for in: the first who enqueues one tells the
+    others. {} where nothing is traced."""
+    if not tracing.IS_ON:
+        return {}
+    asked_in, key = tracing.carried(), _key(task_id, "trace")
+    if asked_in:
+        _on_redis(lambda client: client.set(key, json.dumps(asked_in), nx=True, ex=KEEP))
+    found = _on_redis(lambda client: client.get(key))
+    return json.loads(found) if found else asked_in
 
 
 def take_up(task_id, charger_id):

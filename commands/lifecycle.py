@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chargers import events, gateway, recordset, registration, schemas
+from chargers import events, gateway, recordset, registration, schemas, tracing
 from commands import metrics
 from commands.actions.table import ACTIONS, nothing
 from commands.finding import find
@@ -126,9 +126,10 @@ def _ask(command, holder):
     if objection := registration.objection(command.charger, command.action):
         error = {"code": "NotAccepted", "description": objection, "details": {}}
         return _finish(command, CANCELLED, error=error)
-    gateway.send(holder, command.task_id, command.action, command.payload)
-    left = _queue_ends_at(command, holder) - time.time()
-    event = gateway.next_event(command.task_id, min(UNACKNOWLEDGED, left))
+    with tracing.span("send", "producer"):
+        gateway.send(holder, command.task_id, command.action, command.payload)
+        left = _queue_ends_at(command, holder) - time.time()
+        event = gateway.next_event(command.task_id, min(UNACKNOWLEDGED, left))
     if event and event["type"] == "sent":
         command.state, command.sent_at = SENT, datetime.fromisoformat(event["at"])
         return command
@@ -147,10 +148,11 @@ def _go_on_waiting(command, holder):
 def _wait_for_answer(command):
     """Until the charger answers, its socket ends, or the command's own timeout is over."""
     deadline = command.sent_at.timestamp() + command.timeout
-    while (left := deadline - time.time()) > 0:
-        event = gateway.next_event(command.task_id, left)
-        if event and event["type"] in _ENDINGS:
-            return _end(command, event)
+    with tracing.span("wait for the answer"):
+        while (left := deadline - time.time()) > 0:
+            event = gateway.next_event(command.task_id, left)
+            if event and event["type"] in _ENDINGS:
+                return _end(command, event)
     for event in gateway.give_up(command.task_id):
         if event["type"] in _ENDINGS:
             return _end(command, event)

@@ -1,11 +1,12 @@
 """The Celery tasks: one for each action, so that Flower and the results group by it."""
 
 import logging
+from contextlib import contextmanager
 
 from celery import shared_task
 from celery.exceptions import Ignore
 
-from chargers import context, errors, gateway
+from chargers import context, errors, gateway, tracing
 from commands import metrics
 from commands.actions.table import ACTIONS
 from commands.lifecycle import NotNow, carry_out
@@ -18,8 +19,10 @@ def _task(action):
     @shared_task(name=f"commands.{action}", bind=True)
     def task(self, charger_id):
         try:
-            with context.about(charger=charger_id, task=self.request.id), metrics.under_way.track_inprogress():
+            with _known_to_monitoring(self.request, action, charger_id) as current:
                 command, following = carry_out(self.request.id, charger_id)
+                if current:
+                    current.set_attribute("outcome", command.outcome)
         except NotNow as not_now:
             raise Ignore from not_now
         if following:
@@ -27,6 +30,15 @@ def _task(action):
         return {"outcome": command.outcome, "simulated": command.simulated, "result": command.result}
 
     return task
+
+
+@contextmanager
+def _known_to_monitoring(request, action, charger_id):
+    """Log, metrics and traces know of the task meanwhile. Yields its span, None where nothing is traced."""
+    known = {"charger_id": charger_id, "task_id": request.id}
+    trace = tracing.span(f"commands.{action}", "consumer", request.headers, quiet=NotNow, **known)
+    with context.about(charger=charger_id, task=request.id), metrics.under_way.track_inprogress(), trace as current:
+        yield current
 
 
 TASKS = {action: _task(action) for action in ACTIONS}
@@ -44,7 +56,8 @@ def keep_house():
 def enqueue(command):
     """Hand `command` to the workers; its id is the task's. More often than once does no harm."""
     gateway.note_enqueued(command.task_id)
-    TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id)
+    headers = gateway.carried_by(command.task_id)
+    TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id, headers=headers)
 
 
 def _go_on_with(command):

@@ -69,6 +69,14 @@ ALLOWED_HOSTS = _read(env.list, "ALLOWED_HOSTS", list(LOOPBACK) if LOCAL else []
 
 # --- what it tells of itself -----------------------------------------------------------------
 LOG_FORMAT = _read(env.str, "LOG_FORMAT", "line", validate=validate.OneOf(["line", "json"]))
+# Where traces go, without /v1/traces: a collector that speaks OTLP over HTTP. Without it there are none.
+OTEL_EXPORTER_OTLP_ENDPOINT = _read(env.str, "OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
+if OTEL_EXPORTER_OTLP_ENDPOINT and not OTEL_EXPORTER_OTLP_ENDPOINT.startswith(("http://", "https://")):
+    raise ImproperlyConfigured(
+        "OTEL_EXPORTER_OTLP_ENDPOINT must start with http:// or https://: traces go by OTLP over HTTP, "
+        "such as to http://collector:4318."
+    )
+OTEL_SERVICE_NAME = _read(env.str, "OTEL_SERVICE_NAME", "ocpp-central-system")
 
 # --- OCPP ------------------------------------------------------------------------------------
 OCPP_COMMAND_TIMEOUT = _positive("OCPP_COMMAND_TIMEOUT", 30.0, env.float)
@@ -319,6 +327,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
+if OTEL_EXPORTER_OTLP_ENDPOINT:
+    MIDDLEWARE.insert(0, "config.tracing.requests")
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -394,7 +404,6 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"EventKindEnum": "chargers.models.events.KIND_CHOICES"},
 }
 
 LOGGING = logs.settings(LOG_FORMAT)

@@ -1,0 +1,32 @@
+"""A span for each REST request and page, where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+
+from chargers import tracing
+
+# Asked for every few seconds by machines.
+UNTOLD = ("/healthz", "/readyz", "/metrics")
+
+
+def requests(get_response):
+    """Django middleware. The span has the route, not the path: that may hold the token of an upload."""
+
+    def in_a_span(request):
+        if request.path in UNTOLD:
+            return get_response(request)
+        parent = {name.lower(): value for name, value in request.headers.items()}
+        with tracing.span(request.method, "server", parent, **{"http.request.method": request.method}) as current:
+            response = get_response(request)
+            _describe(current, request, response)
+        return response
+
+    return in_a_span
+
+
+def _describe(current, request, response):
+    from opentelemetry.trace import StatusCode
+
+    route = request.resolver_match.route if request.resolver_match else ""
+    current.update_name(f"{request.method} /{route}")
+    current.set_attribute("http.route", f"/{route}")
+    current.set_attribute("http.response.status_code", response.status_code)
+    if response.status_code >= 500:
+        current.set_status(StatusCode.ERROR)

@@ -1,13 +1,28 @@
-"""Is it alive, is it ready."""
+"""Is it alive, is it ready; and if not: what is wrong, where, and what to do."""
+
+import logging
 
 from celery import current_app
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.http import JsonResponse
+from redis.exceptions import RedisError
 
 from chargers.errors import BROKER_FAULTS
 from chargers.redis import sync_redis
+from config.metrics import processes
+
+logger = logging.getLogger(__name__)
+
+
+class NotMigrated(Exception):
+    """The database lacks migrations of this version: their names."""
+
+
+class Missing(Exception):
+    """No process of a role has been heard of lately."""
 
 
 def alive(request):
@@ -16,16 +31,33 @@ def alive(request):
 
 
 def ready(request):
-    """200 when database, Redis and the broker are reachable, else 503 that names what is not."""
-    faults = {}
-    for name, reach in REACH.items():
+    """200 when this process can do its work, else 503 that tells what is wrong, where, and what to do.
+
+    What others should do and don't is a warning: without a worker chargers are served all the same. It is open to
+    everyone, so it names variables and programs, never hosts.
+    """
+    problems = _problems(NEEDED)
+    faults = {problem["part"]: problem["fault"] for problem in problems}
+    warnings = [] if "redis" in faults else _problems(EXPECTED)
+    if problems:
+        error = "Not ready: " + ", ".join(sorted(faults))
+        told = {"error": error, "faults": faults, "problems": problems, "warnings": warnings}
+        return JsonResponse(told, status=503)
+    return JsonResponse({"status": "ok", "warnings": warnings})
+
+
+def _problems(parts):
+    """Of `parts`, those that are not as they should be."""
+    problems = []
+    for part, (reach, wrong, where, what_to_do) in parts.items():
         try:
             reach()
-        except (DatabaseError, *BROKER_FAULTS) as error:
-            faults[name] = type(error).__name__
-    if faults:
-        return JsonResponse({"error": "Not ready: " + ", ".join(sorted(faults)), "faults": faults}, status=503)
-    return JsonResponse({"status": "ok"})
+        except (DatabaseError, NotMigrated, Missing, OSError, *BROKER_FAULTS) as error:
+            if parts is NEEDED:
+                logger.warning("Not ready: %s: %s", part, error)
+            told = {"part": part, "fault": type(error).__name__, "wrong": wrong, "where": where}
+            problems.append(told | {"what_to_do": what_to_do})
+    return problems
 
 
 def _reach_database():
@@ -43,4 +75,83 @@ def _reach_broker():
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=3)
 
 
-REACH = {"database": _reach_database, "redis": _reach_redis, "broker": _reach_broker}
+class Migrations:
+    """Once they are applied they stay so: they are looked up no more."""
+
+    def __init__(self):
+        self.are_applied = False
+
+    def look(self):
+        if self.are_applied:
+            return
+        try:
+            missing = unapplied()
+        except DatabaseError:
+            return  # which is a problem of its own
+        if missing:
+            raise NotMigrated(", ".join(missing))
+        self.are_applied = True
+
+
+def unapplied():
+    """The names of the migrations of this version that the database lacks."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def _expect(role):
+    """Raises `Missing` where no process of `role` has told its metrics lately."""
+
+    def look():
+        try:
+            alive = {process.partition(":")[0] for process in processes()}
+        except RedisError:
+            return  # which is a problem of its own
+        if role not in alive:
+            raise Missing(role)
+
+    return look
+
+
+# part: how it is reached, what is wrong where it is not, where, and what to do
+NEEDED = {
+    "database": (
+        _reach_database,
+        "PostgreSQL can't be reached, or refuses the login.",
+        "The server that DATABASE_URL names.",
+        "Start it, or correct DATABASE_URL. Chargers wait for their answers meanwhile; nothing is lost.",
+    ),
+    "migrations": (
+        Migrations().look,
+        "The database lacks migrations of this version.",
+        "The database that DATABASE_URL names.",
+        "Run `python manage.py migrate`; the log names those that are missing.",
+    ),
+    "redis": (
+        _reach_redis,
+        "Redis can't be reached, or refuses the login.",
+        "The server that REDIS_URL names.",
+        "Start it, or correct REDIS_URL. Chargers are served meanwhile; commands wait.",
+    ),
+    "broker": (
+        _reach_broker,
+        "The message broker can't be reached, or refuses the login.",
+        "The server that BROKER_URL names.",
+        "Start it, or correct BROKER_URL. Commands can't be asked for meanwhile.",
+    ),
+}
+EXPECTED = {
+    "worker": (
+        _expect("worker"),
+        "No Celery worker has been heard of for half a minute.",
+        "The program `python -m config.stack worker`.",
+        "Start one, and read its log if it ends. Commands are taken and wait meanwhile.",
+    ),
+    "beat": (
+        _expect("beat"),
+        "Celery beat has not been heard of for half a minute.",
+        "The program `python -m config.stack beat`.",
+        "Start it, once for all machines. House is not kept meanwhile: nothing that is old goes.",
+    ),
+}

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections import Counter
 
 import orjson
@@ -56,9 +55,10 @@ class Pusher(threading.Thread):
         self.pid = os.getpid()
         self.process = f"{role}:{socket.gethostname()}:{self.pid}"
         self.is_heard = True
+        self.ending = threading.Event()
 
     def run(self):
-        while True:
+        while not self.ending.is_set():
             try:
                 push(self.process)
                 self.is_heard = True
@@ -68,7 +68,7 @@ class Pusher(threading.Thread):
                 self.is_heard = False
             except Exception:  # noqa: BLE001  (without it this process would be silent for ever)
                 logger.exception("What is counted here could not be told")
-            time.sleep(INTERVAL)
+            self.ending.wait(INTERVAL)
 
 
 _pusher = None

@@ -140,7 +140,8 @@ def _timed(batch, seen):
     """`_written`, with what monitoring wants to know: a few steps a batch, not a message."""
     began = time.perf_counter()
     outcomes = _written(batch, seen)
-    metrics.batch_size.observe(len(batch))
+    if batch:
+        metrics.batch_size.observe(len(batch))
     metrics.batch_seconds.observe(time.perf_counter() - began)
     if oldest := next((entry.item for entry in batch if isinstance(entry.item, Call)), None):
         metrics.inbox_latency.observe(max(0.0, (datetime.now(UTC) - oldest.received_at).total_seconds()))

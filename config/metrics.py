@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 INTERVAL = 5  # seconds
 TTL = 30  # seconds after which a process that wrote nothing is told of no more
 PROCESSES = "ocpp:metrics"  # the set of their names; the samples of each are in `_key` of it
+BROKER_IS_REDIS = settings.BROKER == settings.REDIS_URL
 BROKER_FAULTS = (*BROKER_FAULTS, OSError)
 
 
@@ -97,6 +98,15 @@ def push(process):
 # --- who is asked ----------------------------------------------------------------------------
 
 
+def heard_of():
+    """The roles of the processes that wrote lately; raises `RedisError`."""
+    names = sorted(sync_redis().smembers(PROCESSES))
+    with sync_redis().pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.exists(_key(name))
+        return {name.partition(":")[0] for name, there in zip(names, pipe.execute(), strict=True) if there}
+
+
 def processes():
     """{name: its samples as text} of those that wrote lately; raises `RedisError`."""
     client = sync_redis()
@@ -117,6 +127,9 @@ class Everything:
     def collect(self):
         reached = {}
         for name, faults, read in SOURCES:
+            if name == "broker" and BROKER_IS_REDIS and not reached["redis"]:
+                reached[name] = 0  # one that hangs is waited for once
+                continue
             try:
                 families = list(read())
                 reached[name] = 1
@@ -162,7 +175,7 @@ def _of_books():
 
 def _of_broker():
     queue = current_app.conf.task_default_queue
-    depth = sync_redis().llen(queue) if settings.BROKER == settings.REDIS_URL else _asked_for_depth(queue)
+    depth = sync_redis().llen(queue) if BROKER_IS_REDIS else _asked_for_depth(queue)
     return [_gauge("ocpp_queue_depth", "Tasks that wait in the broker for a worker.", depth)]
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chargers', '0005_what_happened'),
+        ('chargers', '0006_what_passed'),
     ]
 
     operations = [

@@ -14,7 +14,7 @@ from chargers import recordset
 from chargers.models import Charger
 
 OURSELVES = "central system"  # did what nobody asked for
-ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked"]
+ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked", "cancelled"]
 ACTIONS += ["login", "login failed", "logout"]
 KINDS = [
     "command",
@@ -26,7 +26,7 @@ KINDS = [
     "firmware",
     "certificate",
 ]
-KINDS += ["user", "group", "api token", "webhook"]
+KINDS += ["user", "group", "api token", "webhook", "batch", "schedule"]
 INSERT = """
 INSERT INTO chargers_auditentry (at, who, address, action, kind, name, charger_id, before, after)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)

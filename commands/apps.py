@@ -2,6 +2,8 @@
 
 from django.apps import AppConfig
 
+WHEN = ("at", "every_seconds", "crontab")
+
 
 class CommandsConfig(AppConfig):
     name = "commands"
@@ -11,8 +13,9 @@ class CommandsConfig(AppConfig):
 
         from chargers import audit
         from commands import handlers, roles  # noqa: F401  (registers what the socket asks of commands)
-        from commands.models import ChargingProfile, Firmware
+        from commands.models import ChargingProfile, Firmware, Schedule
 
         audit.watch(ChargingProfile, "description", "profile")
         audit.watch(Firmware, "description", "file", "signature")
+        audit.watch(Schedule, "name", "action", "payload", "chosen", "spread_seconds", *WHEN, "is_enabled")
         post_migrate.connect(roles.make, sender=self)

@@ -31,8 +31,11 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
     if objection := registration.objection(charger, action):
         raise Conflict(objection)
     _refuse_too_many(charger)
-    digest = _digest(whole) if idempotency_key else ""
-    columns |= {"requested_by": by, "idempotency_key": idempotency_key, "request_digest": digest}
+    columns |= {
+        "requested_by": by,
+        "idempotency_key": idempotency_key,
+        "request_digest": digest(whole) if idempotency_key else "",
+    }
     try:
         with transaction.atomic():
             command = _row(charger, action, payload, columns)
@@ -50,7 +53,20 @@ def queue(charger, action, payload, follows=None):
     return _row(charger, action, payload, {"requested_by": OURSELVES, "follows": follows})
 
 
-def _row(charger, action, payload, columns):
+def queue_for(batch, charger):
+    """The `Command` of `batch` to one of its chargers: a row, in the transaction of whoever calls, who enqueues it.
+
+    Raises like `ask`. The entry in the audit log is that of the batch.
+    """
+    if objection := registration.objection(charger, batch.action):
+        raise Conflict(objection)
+    _refuse_too_many(charger)
+    columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
+    with transaction.atomic():
+        return _row(charger, batch.action, batch.payload, columns, is_audited=False)
+
+
+def _row(charger, action, payload, columns, is_audited=True):
     row, payload = ACTIONS[action], dict(payload)
     row.complete(payload, charger)
     schemas.check(action, payload, formats=True)
@@ -64,14 +80,15 @@ def _row(charger, action, payload, columns):
         **columns,
     )
     row.asked(command)
-    told = {"action": action, "payload": row.shown(payload)}
-    audit.record("asked", "command", command.task_id, charger.pk, after=told, who=command.requested_by)
+    if is_audited:
+        told = {"action": action, "payload": row.shown(payload)}
+        audit.record("asked", "command", command.task_id, charger.pk, after=told, who=command.requested_by)
     events.glimpse("command.asked", charger.pk, task_id=command.task_id)
     transaction.on_commit(metrics.asked.labels(action).inc)
     return command
 
 
-def _digest(request):
+def digest(request):
     """With a secret: a body may hold a key, which must not be guessed from what is kept here."""
     content = orjson.dumps(request, option=orjson.OPT_SORT_KEYS)
     return salted_hmac("idempotency", content, algorithm="sha256").hexdigest()
@@ -80,7 +97,7 @@ def _digest(request):
 def earlier(by, idempotency_key, request):
     """The command that `by` asked for with this key, None without; `Conflict` where it was another request."""
     same = idempotency_key and Command.objects.filter(requested_by=by, idempotency_key=idempotency_key).first()
-    if same and same.request_digest != _digest(request):
+    if same and same.request_digest != digest(request):
         raise Conflict("This Idempotency-Key was used for another request.")
     return same or None
 

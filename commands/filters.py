@@ -3,7 +3,8 @@
 from django_filters import rest_framework as filters
 
 from chargers.filters import AsSent, OfCharger
-from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
+from commands.models import Batch, CertificateRequest, ChargingProfile, Command, Firmware, Member, Schedule, Upload
+from commands.models.batch import CANCELLED, REFUSED, SHOWN, WAITING
 
 
 class CommandFilter(OfCharger):
@@ -39,3 +40,29 @@ class CertificateFilter(OfCharger):
     class Meta:
         model = CertificateRequest
         fields = ["id", "common_name", "state", "serial_number", "not_after", "received_at"]
+
+
+class BatchFilter(AsSent):
+    class Meta:
+        model = Batch
+        fields = ["action", "requested_by", "schedule"]
+
+
+class MemberFilter(OfCharger):
+    state = filters.ChoiceFilter(choices=[(s, s) for s in SHOWN], method="in_state")
+    outcome = filters.CharFilter("command__outcome")
+    simulated = filters.BooleanFilter("command__simulated")
+
+    class Meta:
+        model = Member
+        fields = []
+
+    def in_state(self, rows, name, state):
+        own = state in (WAITING, CANCELLED, REFUSED)
+        return rows.filter(state=state) if own else rows.filter(command__state=state)
+
+
+class ScheduleFilter(AsSent):
+    class Meta:
+        model = Schedule
+        fields = ["name", "action", "is_enabled"]

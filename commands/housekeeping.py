@@ -10,7 +10,7 @@ from django_celery_results.models import TaskResult
 
 from chargers import partitions
 from chargers.models import AuditEntry, Event, Message
-from commands.models import FINISHED, Command, Upload
+from commands.models import FINISHED, Batch, Command, Upload
 from commands.roles import MADE
 from transactions.models import MeterValue
 
@@ -57,6 +57,11 @@ STEPS = (  # what, the setting with its limit in days, and how
     ("partitions dropped", "OCPP_METER_VALUES_RETENTION", lambda before: partitions.drop_before(TABLE, before)),
     ("days of messages made", None, lambda now: partitions.make(MESSAGES, now, partitions.DAYS)),
     ("days of messages dropped", "OCPP_MESSAGES_RETENTION", lambda before: partitions.drop_before(MESSAGES, before)),
+    (
+        "batches deleted",
+        "OCPP_COMMANDS_RETENTION",
+        lambda before: _delete(Batch.objects.filter(finished_at__lt=before)),
+    ),
     ("commands deleted", "OCPP_COMMANDS_RETENTION", _delete_commands),
     (
         "audit entries deleted",

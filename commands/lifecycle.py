@@ -205,6 +205,11 @@ def _finish(command, outcome, **recorded):
     return command
 
 
+def call_off(command, error):
+    """End a command that was not sent; as it then stands, for it may have been sent meanwhile."""
+    return _finish(command, CANCELLED, error=error)
+
+
 def _record(command, recorded):
     """Write the end of a command that is still in the state we know; ours loses against another's."""
     command = copy(command)  # should this be tried again, it is with what was known before

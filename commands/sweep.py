@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
 from chargers import gateway, presence, vanished, webhooks
-from commands import metrics
+from commands import batches, metrics, schedules
 from commands.models import FINISHED, OURSELVES, QUEUED, SENT, Command
 from commands.signing import sign_waiting
 from commands.tasks import BROKER_FAULTS, enqueue
@@ -62,6 +62,9 @@ def _sweep_on_and_on():
                     metrics.abandoned.inc(len(abandoned))
                     logger.info("%s commands that had no task are taken up", len(abandoned))
                 sign_waiting()
+                schedules.run_forgotten()
+                batches.release()
+                batches.settle()
                 webhooks.enqueue_due()
                 metrics.sweeps.labels("done").inc()
             if gateway.first_in("vanished", vanished.INTERVAL) and (gone := vanished.note_vanished()):

@@ -9,7 +9,7 @@ from celery.exceptions import Ignore
 from chargers import context, errors, gateway, tracing
 from commands import metrics
 from commands.actions.table import ACTIONS
-from commands.lifecycle import NotNow, carry_out
+from commands.lifecycle import NotNow, call_off, carry_out
 
 logger = logging.getLogger(__name__)
 BROKER_FAULTS = (*errors.BROKER_FAULTS, OSError)
@@ -51,6 +51,20 @@ def keep_house():
 
     logger.info("House is kept: %s", do())
     metrics.house_kept_at.set_to_current_time()
+
+
+@shared_task(name="commands.run_schedule", ignore_result=True)
+def run_schedule(pk):
+    """By Celery beat, see `commands.schedules`."""
+    from commands.schedules import run
+
+    run(pk)
+
+
+def cancel(command, error):
+    """End a command that is still queued, and go on with its charger's next one."""
+    if following := call_off(command, error).following:
+        enqueue(following)
 
 
 def enqueue(command):

@@ -1,6 +1,7 @@
 """The Celery application; its settings are those of Django that begin with CELERY_."""
 
 import os
+from pathlib import Path
 
 from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init, worker_process_init, worker_ready
@@ -44,3 +45,14 @@ def tell_what_beat_counts(**_):
 @worker_init.connect
 def allow_many_sockets(**_):
     allow_many_files()
+
+
+@beat_init.connect
+def forget_former_steps(sender, **_):
+    """The scheduler adds the steps of the settings to its table, and changes them, but removes none."""
+    from django.conf import settings
+    from django_celery_beat.models import PeriodicTask
+
+    own = PeriodicTask.objects.filter(name__startswith=settings.BUILT_IN)
+    own.exclude(name__in=settings.CELERY_BEAT_SCHEDULE).delete()
+    Path(sender.schedule_filename).touch()  # by which the container's health check sees that it began

@@ -283,9 +283,12 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = None  # commands.housekeeping deletes them
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+BUILT_IN = "built-in: "  # a step of that name which is not below is removed from the table, see config.celery
+NOTE_FLEET = {"task": "dashboard.note_minute", "schedule": crontab(), "options": {"expires": 50}}
 CELERY_BEAT_SCHEDULE = {
-    "keep house": {"task": "commands.keep_house", "schedule": crontab(minute=7)},
-    "note the fleet": {"task": "dashboard.note_minute", "schedule": crontab(), "options": {"expires": 50}},
+    f"{BUILT_IN}keep house": {"task": "commands.keep_house", "schedule": crontab(minute=7)},
+    f"{BUILT_IN}note the fleet": NOTE_FLEET,
 }
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -308,6 +311,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_results",
+    "django_celery_beat",
     "chargers",
     "transactions",
     "commands",

@@ -144,6 +144,10 @@ def owned(value, ours):
 def test_every_answer_is_one_that_the_schema_describes(live, ours, case):
     known = ours.known(case)
     case.path_parameters = {name: owned(value, known[name]) for name, value in case.path_parameters.items()}
+    if isinstance(case.body, dict) and "filter" in case.body:  # ours alone, none of other tests
+        case.body["filter"] = {"search": known["charger_id"]}
+    if isinstance(case.body, dict) and "chargers" in case.body and isinstance(case.body["chargers"], list):
+        case.body["chargers"] = [owned(charger_id, known["charger_id"]) for charger_id in case.body["chargers"]]
     if isinstance(case.body, dict) and "charger_id" in case.body and case.path != "/api/ocpp/chargers/":
         case.body["charger_id"] = owned(case.body["charger_id"], known["charger_id"])
     case.call_and_validate(base_url=live.url, checks=CHECKS)

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from chargers import browsing
 from chargers.models import ApiToken, ChargerGroup, Message, Webhook
-from commands.models import CertificateRequest, LocalList, Upload
+from commands.models import Batch, CertificateRequest, LocalList, Schedule, Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import Reservation, Transaction, UnknownIdTag
 
@@ -25,6 +25,8 @@ API = [
         "data-transfers",
         "charging-profiles",
         "firmware",
+        "batches",
+        "schedules",
         "audit",
         "tokens",
         "events",
@@ -37,6 +39,7 @@ ADMIN = [
     *("transactions_idtag", "transactions_unknownidtag", "transactions_transaction", "transactions_metervalue"),
     *("transactions_orphanstop", "transactions_reservation", "commands_command", "commands_locallist"),
     *("commands_certificaterequest", "commands_upload", "django_celery_results_taskresult"),
+    *("commands_batch", "commands_schedule"),
     *("chargers_message", "chargers_auditentry", "chargers_chargergroup", "chargers_apitoken"),
     *("chargers_event", "chargers_webhook", "chargers_delivery"),
 ]
@@ -65,6 +68,10 @@ def one_more_of_each(number):
     CertificateRequest.objects.create(charger=charger, csr="x", received_at=now)
     Upload.objects.create(token=tag, command=command, charger=charger, expires_at=now)
     Message.objects.create(charger=charger, at=now, direction="in", kind="other", frame="x", is_error=True)
+    counts = {"total": 0, "progress": 1.0, "simulated": 0, "states": {}, "outcomes": {}}
+    counts["states"] = dict.fromkeys(["waiting", "queued", "sent", "finished", "cancelled", "refused"], 0)
+    Batch.objects.create(action="ClearCache", payload={}, chosen={}, total=0, start_at=now, counts=counts)
+    Schedule.objects.create(name=tag, action="ClearCache", payload={}, chosen={"filter": {}}, every_seconds=60)
     return transaction
 
 

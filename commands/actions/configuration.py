@@ -20,6 +20,13 @@ def complete_change(payload, charger):
         payload["value"] = secrets.token_hex(20)
 
 
+def afresh(payload):
+    """A key for Basic auth is not kept: another one is made."""
+    if _names(payload["key"], AUTHORIZATION_KEY):
+        return {name: value for name, value in payload.items() if name != "value"}
+    return payload
+
+
 def check_change(payload, charger):
     key, value = payload["key"], payload["value"]
     if _names(key, AUTHORIZATION_KEY) and not 16 <= len(value) <= 40:

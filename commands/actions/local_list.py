@@ -93,3 +93,8 @@ def version_told(command):
     if version >= 0:
         Charger.objects.filter(pk=command.charger_id).update(local_list_version=version)
         LocalList.objects.filter(charger=command.charger).exclude(version=version).delete()
+
+
+def afresh(payload):
+    """Its version was for one command."""
+    return {name: value for name, value in payload.items() if name != "listVersion"}

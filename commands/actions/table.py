@@ -19,6 +19,7 @@ class Action:
     `asked(command)` notes what holds from the moment it is asked for, with the row.
     `answered(command)` changes what a real answer changes, with its record; `command.status` is its status.
     `not_taken(command)` takes back what was noted, where there was no answer; `command.outcome` says why.
+    `afresh(payload)` is what of it may be asked for again, without what was made for one command alone.
     `hide(payload)` is what may be shown and kept of a payload that may hold a secret, `hide_response(response)` of
     an answer.
     """
@@ -31,6 +32,7 @@ class Action:
     answered: Callable = nothing
     not_taken: Callable = nothing
     hide: Callable | None = None
+    afresh: Callable = lambda payload: payload
     hide_response: Callable = lambda response: response
 
     def shown(self, payload):
@@ -51,6 +53,7 @@ _TABLE = (
         configuration.changed,
         configuration.not_changed,
         configuration.hide,
+        afresh=configuration.afresh,
     ),
     Action("ClearCache", ACCEPTED),
     Action("DataTransfer", ACCEPTED),
@@ -73,7 +76,14 @@ _TABLE = (
     Action("UnlockConnector", {"status": "Unlocked"}),
     # Local authorisation list
     Action("GetLocalListVersion", {"listVersion": 0}, answered=local_list.version_told),
-    Action("SendLocalList", ACCEPTED, local_list.complete, local_list.check, answered=local_list.was_sent),
+    Action(
+        "SendLocalList",
+        ACCEPTED,
+        local_list.complete,
+        local_list.check,
+        answered=local_list.was_sent,
+        afresh=local_list.afresh,
+    ),
     # Reservation
     Action("CancelReservation", ACCEPTED, answered=reservations.cancelled),
     Action(
@@ -95,10 +105,24 @@ _TABLE = (
         transfers.complete_diagnostics,
         transfers.check_diagnostics,
         transfers.asked_diagnostics,
+        afresh=transfers.afresh_diagnostics,
     ),
-    Action("GetLog", ACCEPTED, transfers.complete_log, transfers.check_log, transfers.asked_log),
+    Action(
+        "GetLog",
+        ACCEPTED,
+        transfers.complete_log,
+        transfers.check_log,
+        transfers.asked_log,
+        afresh=transfers.afresh_log,
+    ),
     Action("UpdateFirmware", {}),
-    Action("SignedUpdateFirmware", ACCEPTED, transfers.complete_request, asked=transfers.asked_request),
+    Action(
+        "SignedUpdateFirmware",
+        ACCEPTED,
+        transfers.complete_request,
+        asked=transfers.asked_request,
+        afresh=transfers.without_id,
+    ),
     # Remote trigger
     Action("TriggerMessage", ACCEPTED),
     Action("ExtendedTriggerMessage", ACCEPTED),

@@ -33,6 +33,20 @@ def complete_log(payload, charger):
         payload["log"] = {"remoteLocation": _own_place("log.remoteLocation"), **log}
 
 
+def without_id(payload):
+    return {name: value for name, value in payload.items() if name != "requestId"}
+
+
+def afresh_diagnostics(payload):
+    return {name: value for name, value in payload.items() if name != "location" or not upload_token(value)}
+
+
+def afresh_log(payload):
+    log = payload["log"]
+    kept = {name: value for name, value in log.items() if name != "remoteLocation" or not upload_token(value)}
+    return without_id(payload) | {"log": kept}
+
+
 def _own_place(field):
     url = upload_url()
     if url is None:

@@ -11,10 +11,11 @@ from rest_framework.views import APIView
 
 from chargers import access, gateway, schemas
 from chargers.access import CommandsPerUser, needs
-from chargers.errors import not_found
+from chargers.errors import Conflict, not_found
 from chargers.views import known_charger
 from chargers.viewsets import Scoped
 from commands import asking
+from commands.actions.table import ACTIONS
 from commands.filters import CommandFilter
 from commands.finding import find
 from commands.models import FINISHED
@@ -206,3 +207,22 @@ def find_task(task_id):
     if command is None:
         raise not_found("Task")
     return command
+
+
+@extend_schema(request=None, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
+@api_view(["POST"])
+@permission_classes([MAY_COMMAND])
+@throttle_classes([CommandsPerUser])
+def retry(request, task_id):
+    """Ask the same charger for the same again, as a new command; 409 for one that is not finished."""
+    former = find_task(task_id)
+    if not access.reaches(request.user, former.charger):
+        raise not_found("Task")
+    command = earlier(request)
+    if command is None:
+        if former.state != FINISHED:
+            raise Conflict("This command is not finished yet: it can be asked for again once it is.")
+        payload = ACTIONS[former.action].afresh(former.payload)
+        command = ask(request, former.charger, former.action, payload, {"timeout": former.timeout})
+    shown = TaskSerializer(command).data
+    return Response(shown, status=202, headers={"Location": shown["task_url"]})

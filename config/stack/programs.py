@@ -17,7 +17,7 @@ def worker(name, concurrency):
 
 
 def beat(schedule):
-    """Celery beat, once for all machines; `schedule` is the file in which it keeps what it did when."""
+    """Celery beat, once for all machines; what it did is in the database, the file `schedule` says that it began."""
     return [sys.executable, *_CELERY, "beat", "--loglevel", "INFO", "--schedule", str(schedule), "--pidfile="]
 
 

@@ -18,12 +18,14 @@ from chargers.admin import ChargerAdmin, ReadOnly, Scoped
 from chargers.browsing import Large, choices
 from commands.actions import local_list
 from commands.actions.table import ACTIONS
+from commands.admin.batches import ask_many
 from commands.asking import ask
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
 from commands.serializers import ChargingProfileSerializer
 from commands.tasks import BROKER_FAULTS
 from transactions.admin import ReservationAdmin, TransactionAdmin
 
+FEW = 10  # chargers that are asked one by one; more are a batch
 TASK_STATES = ["SUCCESS", "FAILURE", "STARTED", "RETRY", "REVOKED", "IGNORED"]
 SIGN_CERTIFICATE = {"requestedMessage": "SignChargePointCertificate"}
 # What can be asked of many chargers at once from their list: name, what it says, action, payload.
@@ -58,7 +60,10 @@ def _ask_all(request, wanted):
 def _action_on_chargers(name, title, action, payload):
     @admin.action(description=title, permissions=["command"])
     def run(modeladmin, request, chargers):
-        _ask_all(request, [(charger, action, payload) for charger in chargers])
+        if chargers.count() > FEW:
+            ask_many(request, action, payload, chargers)
+        else:
+            _ask_all(request, [(charger, action, payload) for charger in chargers])
 
     run.__name__ = name
     return run

@@ -1,0 +1,6 @@
+"""Commands and what they use in `commands`; batches and schedules in `batches`."""
+
+from commands.admin.batches import BatchAdmin, ScheduleAdmin
+from commands.admin.commands import CommandAdmin
+
+__all__ = ["BatchAdmin", "CommandAdmin", "ScheduleAdmin"]

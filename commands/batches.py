@@ -1,0 +1,186 @@
+"""One command to many chargers: chosen once, asked when each is due, cancelled as far as nothing was sent."""
+
+import logging
+import math
+import random
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from rest_framework import serializers
+
+from chargers import access, audit, presence, recordset, schemas
+from chargers.errors import Busy, Conflict
+from chargers.models import Charger
+from commands import asking
+from commands.actions.table import ACTIONS
+from commands.models import QUEUED, Batch, Command, Member
+from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
+from commands.tasks import BROKER_FAULTS, cancel, enqueue
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 200  # chargers that one sweep asks: what two workers do in a second
+MOST_WAITING = 200_000  # chargers of one user's batches that are not asked yet
+CALLED_OFF = {"code": "Cancelled", "description": "Its batch was cancelled before it was sent.", "details": {}}
+COLUMNS = {"vendor": "vendor", "model": "model", "firmware_version": "firmware_version"}
+MAKE = """
+INSERT INTO commands_member (batch_id, charger_id, due_at, state, reason)
+SELECT %s, r.charger, r.due_at, 'waiting', '' FROM json_to_recordset(%s) AS r(charger bigint, due_at timestamptz)
+"""
+
+
+def choose(user, chosen, only_connected=False):
+    """The chargers of `chosen`, {"chargers": [ids]} or {"filter": {…}}, that `user` may reach, as `Charger`s.
+
+    A list keeps its order; what a filter finds is shuffled, lest a site be asked all at once. Raises a
+    `ValidationError` that names what is not known.
+    """
+    reachable = access.within(user, Charger.objects.all(), "pk")
+    if "chargers" in chosen:
+        found = _listed(reachable, chosen["chargers"])
+    else:
+        found = list(_filtered(reachable, chosen["filter"]))
+        random.shuffle(found)
+    wanted = True if only_connected else chosen.get("filter", {}).get("connected")
+    if wanted is None:
+        return found
+    online = presence.connected([charger.charger_id for charger in found])
+    return [charger for charger in found if (charger.charger_id in online) == wanted]
+
+
+def _listed(reachable, charger_ids):
+    known = {charger.charger_id: charger for charger in reachable.filter(charger_id__in=charger_ids)}
+    if unknown := [charger_id for charger_id in dict.fromkeys(charger_ids) if charger_id not in known]:
+        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+        raise serializers.ValidationError({"chargers": [f"Not known: {', '.join(unknown[:20])}{more}."]})
+    return [known[charger_id] for charger_id in dict.fromkeys(charger_ids)]
+
+
+def _filtered(reachable, wanted):
+    rows = reachable.filter(**{COLUMNS[name]: wanted[name] for name in COLUMNS if name in wanted})
+    if "group" in wanted:
+        rows = rows.filter(groups__name=wanted["group"])
+    if "search" in wanted:
+        rows = rows.filter(Q(charger_id__icontains=wanted["search"]) | Q(description__icontains=wanted["search"]))
+    return rows.order_by("pk")
+
+
+def check(action, payload, chargers):
+    """Refuse, before anything is made, what the first of the chargers would be refused for."""
+    if ACTIONS[action].shown(payload) != payload:
+        raise schemas.Violation("value", "Leave it out: every charger gets a secret of its own.", "")
+    completed = dict(payload)
+    ACTIONS[action].complete(completed, chargers[0])
+    schemas.check(action, completed, formats=True)
+    list(ACTIONS[action].check(completed, chargers[0]))
+
+
+def make(action, payload, chargers, *, by, key="", request=None, **columns):
+    """The `Batch` of `action` to `chargers`, all of it or nothing; that of an earlier call for the same `key`.
+
+    Raises `schemas.Violation`, `Conflict` (the key was used for another request) or `Busy`. `columns` are further
+    ones of the `Batch`.
+    """
+    if same := earlier(by, key, request):
+        return same
+    check(action, payload, chargers)
+    _refuse_too_many(by, len(chargers))
+    columns["start_at"] = columns.get("start_at") or datetime.now(UTC)
+    columns |= {"idempotency_key": key, "request_digest": asking.digest(request) if key else ""}
+    try:
+        with transaction.atomic():
+            batch = Batch.objects.create(
+                action=action, payload=payload, total=len(chargers), requested_by=by, **columns
+            )
+            recordset.query(MAKE, [batch.pk, _members(batch, chargers)])
+            told = {"action": action, "payload": payload, "chosen": batch.chosen, "total": batch.total}
+            audit.record("asked", "batch", batch.pk, after=told, who=by)
+    except IntegrityError:
+        if same := earlier(by, key, request):
+            return same
+        raise
+    return batch
+
+
+def _members(batch, chargers):
+    step = batch.spread_seconds / len(chargers)
+    due = (batch.start_at + timedelta(seconds=number * step) for number in range(len(chargers)))
+    rows = [{"charger": c.pk, "due_at": at} for c, at in zip(chargers, due, strict=True)]
+    return orjson.dumps(rows).decode()
+
+
+def earlier(by, key, request):
+    """The batch that `by` asked for with this key, None without; `Conflict` where it was another request."""
+    same = key and Batch.objects.filter(requested_by=by, idempotency_key=key).first()
+    if same and same.request_digest != asking.digest(request):
+        raise Conflict("This Idempotency-Key was used for another request.")
+    return same or None
+
+
+def _refuse_too_many(by, more):
+    waiting = Member.objects.filter(state=WAITING, batch__requested_by=by)[:MOST_WAITING].count()
+    if waiting + more > MOST_WAITING:
+        seconds = math.ceil(more / AT_ONCE)
+        raise Busy(f"{waiting} chargers of your batches wait already, {MOST_WAITING} may.", seconds)
+
+
+# --- once a second, in one of the workers ----------------------------------------------------
+
+
+def release():
+    """Ask the chargers that are due, at most AT_ONCE of them; how many.
+
+    Member and command change in one transaction: who dies in between has made neither, and what was made but not
+    enqueued is found by the sweep.
+    """
+    with transaction.atomic():
+        waiting = Member.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=WAITING)
+        due = waiting.filter(due_at__lte=datetime.now(UTC)).select_related("batch", "charger")
+        members = list(due.order_by("due_at", "pk")[:AT_ONCE])
+        asked = [command for member in members if (command := _ask(member))]
+    online = presence.connected([command.charger.charger_id for command in asked])
+    for command in asked:
+        if command.charger.charger_id in online:
+            enqueue(command)
+    return len(members)
+
+
+def _ask(member):
+    batch, command = member.batch, None
+    try:
+        command = asking.queue_for(batch, member.charger)
+        member.state, member.command = ASKED, command
+    except (schemas.Violation, Conflict, Busy) as error:
+        member.state, member.reason = REFUSED, str(getattr(error, "detail", error))
+    member.save(update_fields=["state", "reason", "command"])
+    return command
+
+
+def call_off(batch, by):
+    """Cancel what was not sent: what waits at once, what is queued within seconds. False where all is over."""
+    with transaction.atomic():
+        now = datetime.now(UTC)
+        ours = Batch.objects.filter(pk=batch.pk, cancelled_at=None, finished_at=None)
+        if not ours.update(cancelled_at=now, cancelled_by=by):
+            return False
+        Member.objects.filter(batch=batch, state=WAITING).update(state=CANCELLED)
+        audit.record("cancelled", "batch", batch.pk, who=by)
+    batch.refresh_from_db()
+    return True
+
+
+def settle():
+    """End the queued commands of cancelled batches, and keep the counts of batches that are over."""
+    queued = Command.objects.filter(state=QUEUED, member__batch__cancelled_at__isnull=False)
+    for command in list(queued.select_related("charger")[:AT_ONCE]):
+        try:
+            cancel(command, CALLED_OFF)
+        except BROKER_FAULTS as error:
+            logger.warning("A charger's next command waits for the sweep, the broker is away: %s", error)
+    for batch in Batch.objects.filter(finished_at=None, start_at__lte=datetime.now(UTC)) | Batch.objects.filter(
+        finished_at=None, cancelled_at__isnull=False
+    ):
+        if not batch.members.filter(state=WAITING).exists() and (counts := batch.counted())["progress"] == 1:
+            Batch.objects.filter(pk=batch.pk).update(finished_at=datetime.now(UTC), counts=counts)

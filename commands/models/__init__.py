@@ -1,0 +1,64 @@
+"""Commands in `command`, many of them at once in `batch`, at a time in `schedule`; what they use in `library`."""
+
+from chargers.audit import OURSELVES
+from commands.models.batch import Batch, Member
+from commands.models.command import (
+    ANSWERED,
+    CALL_ERROR,
+    CANCELLED,
+    CONNECTION_LOST,
+    FAILED,
+    FINISHED,
+    INVALID_RESPONSE,
+    NOT_CONNECTED,
+    OUTCOMES,
+    QUEUED,
+    SENT,
+    SILENT,
+    TIMED_OUT,
+    Command,
+    action_choices,
+    new_task_id,
+    next_request_id,
+)
+from commands.models.library import (
+    CertificateRequest,
+    ChargingProfile,
+    Firmware,
+    LocalList,
+    Upload,
+    next_profile_id,
+    upload_path,
+)
+from commands.models.schedule import Schedule
+
+__all__ = [
+    "ANSWERED",
+    "CALL_ERROR",
+    "CANCELLED",
+    "CONNECTION_LOST",
+    "FAILED",
+    "FINISHED",
+    "INVALID_RESPONSE",
+    "NOT_CONNECTED",
+    "OURSELVES",
+    "OUTCOMES",
+    "QUEUED",
+    "SENT",
+    "SILENT",
+    "TIMED_OUT",
+    "Batch",
+    "CertificateRequest",
+    "ChargingProfile",
+    "Command",
+    "Firmware",
+    "LocalList",
+    "Member",
+    "Schedule",
+    "Upload",
+    "action_choices",
+    "new_task_id",
+    "next_profile_id",
+    "next_request_id",
+    "upload_path",
+]

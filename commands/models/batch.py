@@ -1,0 +1,113 @@
+"""One command to many chargers: a row for each, which becomes a `Command` when it is due."""
+
+from uuid import uuid4
+
+from django.db import models
+
+from chargers import recordset
+from chargers.models import Charger
+from commands.fields import OrderedJSONField
+from commands.models.command import FINISHED, QUEUED, SENT, Command, action_choices
+
+WAITING, ASKED, CANCELLED, REFUSED = "waiting", "asked", "cancelled", "refused"
+STATES = (WAITING, ASKED, CANCELLED, REFUSED)
+COUNT = """
+SELECT CASE WHEN m.state = 'asked' THEN c.state ELSE m.state END, c.outcome, c.simulated, count(*)
+FROM commands_member m LEFT JOIN commands_command c ON c.id = m.command_id WHERE m.batch_id = %s GROUP BY 1, 2, 3
+"""
+OVER = (FINISHED, CANCELLED, REFUSED)
+# What a batch tells of its chargers, in the order of their lives.
+SHOWN = (WAITING, QUEUED, SENT, *OVER)
+
+
+class Batch(models.Model):
+    """What was asked of many chargers at once. `counts` are kept once all is over; before, they are counted."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    action = models.CharField(max_length=40, choices=action_choices)
+    payload = OrderedJSONField()
+    timeout = models.FloatField(null=True, blank=True, help_text="Seconds each charger has to answer.")
+    chosen = OrderedJSONField(help_text="The list or the filter, as given.")
+    total = models.PositiveIntegerField(help_text="How many chargers it was made for.")
+    spread_seconds = models.PositiveIntegerField(default=0, help_text="Over which the chargers are asked.")
+    start_at = models.DateTimeField(help_text="When the first charger is asked.")
+    note = models.CharField(max_length=255, blank=True)
+    schedule = models.ForeignKey("Schedule", models.SET_NULL, null=True, blank=True, related_name="batches")
+
+    requested_by = models.CharField(max_length=150, blank=True)
+    idempotency_key = models.CharField(max_length=255, blank=True)
+    request_digest = models.CharField(max_length=64, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    cancelled_by = models.CharField(max_length=150, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    counts = OrderedJSONField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at", "id"]
+        verbose_name_plural = "batches"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["requested_by", "idempotency_key"],
+                name="one_batch_an_idempotency_key",
+                condition=~models.Q(idempotency_key=""),
+            )
+        ]
+        indexes = [
+            models.Index(fields=["-created_at"], name="batches_by_time"),
+            models.Index(fields=["id"], name="unfinished_batches", condition=models.Q(finished_at=None)),
+        ]
+
+    def __str__(self):
+        return f"{self.action} to {self.total} chargers"
+
+    def progress(self):
+        """{total, progress (0..1), simulated, states: {state: how many}, outcomes: {outcome: how many}}."""
+        return self.counts or self.counted()
+
+    def counted(self):
+        """`progress` as it stands in the books, by one query."""
+        states, outcomes, simulated = dict.fromkeys(SHOWN, 0), {}, 0
+        for state, outcome, was_simulated, count in recordset.query(COUNT, [self.pk]):
+            states[state] += count
+            simulated += count if was_simulated else 0
+            if outcome:
+                outcomes[outcome] = outcomes.get(outcome, 0) + count
+        over, total = sum(states[state] for state in OVER), sum(states.values())
+        part = over / total if total else 1.0
+        return {"total": total, "progress": part, "simulated": simulated, "states": states, "outcomes": outcomes}
+
+    @property
+    def state(self):
+        """One of `waiting`, `running`, `cancelling`, `cancelled` and `finished`."""
+        if self.finished_at:
+            return "cancelled" if self.cancelled_at else "finished"
+        if self.cancelled_at:
+            return "cancelling"
+        states = self.progress()["states"]
+        return "waiting" if states[WAITING] == sum(states.values()) else "running"
+
+
+class Member(models.Model):
+    """One charger of a batch. It is `asked` from when its `command` was made, whose state is told from then on."""
+
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="members", db_index=False)
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="+")
+    due_at = models.DateTimeField()
+    state = models.CharField(max_length=10, default=WAITING, choices=[(s, s) for s in STATES])
+    reason = models.TextField(blank=True, help_text="Why it was refused.")
+    command = models.OneToOneField(Command, models.CASCADE, null=True, blank=True, related_name="member")
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = "charger of a batch"
+        verbose_name_plural = "chargers of batches"
+        constraints = [models.UniqueConstraint(fields=["batch", "charger"], name="one_command_a_charger_of_a_batch")]
+        indexes = [models.Index(fields=["due_at"], name="members_that_wait", condition=models.Q(state=WAITING))]
+
+    def __str__(self):
+        return f"{self.charger} of {self.batch}"
+
+    @property
+    def shown_state(self):
+        return self.command.state if self.command else self.state

@@ -1,0 +1,66 @@
+"""Schedules that are due make their batches: once for each moment, whoever brings it to mind, and however often."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from rest_framework.exceptions import APIException
+
+from chargers import schemas
+from commands import batches
+from commands.models import Schedule
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = timedelta(seconds=2)  # in which Celery beat's own message may come
+TOO_LATE = timedelta(minutes=15)  # a nightly reset must not come at noon
+
+
+def run(pk):
+    """Make the batch of a schedule whose moment has come; the `Batch`, None where there is nothing to do.
+
+    The row is locked, and its moment goes on in the same transaction: a second message finds nothing due.
+    """
+    with transaction.atomic():
+        schedule = Schedule.objects.select_for_update().filter(pk=pk, is_enabled=True).first()
+        now = datetime.now(UTC)
+        if schedule is None or schedule.next_run_at is None or schedule.next_run_at > now:
+            return None
+        moment = schedule.next_run_at
+        schedule.last_run_at, schedule.note, batch = moment, "", None
+        try:
+            batch = _make(schedule, moment, now)
+        except (APIException, schemas.Violation) as error:
+            schedule.note = f"{moment:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"
+        schedule.next_run_at = schedule.following(now)
+        schedule.save(update_fields=["last_run_at", "next_run_at", "note"])
+    return batch
+
+
+def _make(schedule, moment, now):
+    if now - moment > TOO_LATE:
+        raise APIException("Missed: the system was down, or too busy, for too long.")
+    owner = schedule.owner
+    if settings.API_AUTH != "none" and not (owner and owner.is_active and owner.has_perm("commands.add_command")):
+        raise APIException("Its owner may not send commands any more: let somebody who may save it again.")
+    chargers = batches.choose(owner, schedule.chosen, schedule.only_connected)
+    if not chargers:
+        raise APIException("No charger was found.")
+    with transaction.atomic():
+        return batches.make(
+            schedule.action,
+            schedule.payload,
+            chargers,
+            by=owner.get_username() if owner else schedule.requested_by,
+            chosen=schedule.chosen,
+            timeout=schedule.timeout,
+            spread_seconds=schedule.spread_seconds,
+            schedule=schedule,
+        )
+
+
+def run_forgotten():
+    """What Celery beat did not bring to mind: it was away, or its message was lost. The batches made."""
+    due = Schedule.objects.filter(is_enabled=True, next_run_at__lt=datetime.now(UTC) - PATIENCE)
+    return [batch for pk in due.values_list("pk", flat=True) if (batch := run(pk))]

@@ -1,0 +1,195 @@
+"""Batches, their chargers, schedules, and the bodies that ask for them."""
+
+from django.core.exceptions import ValidationError
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from chargers import schemas
+from commands import batches
+from commands.actions.table import ACTIONS
+from commands.models import Batch, Member, Schedule
+from commands.serializers.commands import AskSerializer, task_url
+
+WEEK = 7 * 86400
+MOST_LISTED = 100_000
+
+
+class FilterSerializer(serializers.Serializer):
+    """Chargers that meet all of it; an empty one is every charger that whoever asks may reach."""
+
+    group = serializers.CharField(required=False, max_length=100, help_text="The name of a charger group.")
+    vendor = serializers.CharField(required=False, max_length=20, trim_whitespace=False)
+    model = serializers.CharField(required=False, max_length=20, trim_whitespace=False)
+    firmware_version = serializers.CharField(required=False, max_length=50, trim_whitespace=False)
+    connected = serializers.BooleanField(required=False)
+    search = serializers.CharField(required=False, max_length=255, help_text="In the id or the description.")
+
+    def to_internal_value(self, told):
+        if isinstance(told, dict) and (unknown := sorted(set(told) - set(self.fields))):
+            raise serializers.ValidationError({name: ["There is no such filter."] for name in unknown})
+        return super().to_internal_value(told)
+
+
+class ChoosingSerializer(AskSerializer):
+    """`chargers` or `filter`, one of them, says whom to ask; `payload` is the OCPP request, the same for all."""
+
+    action = serializers.ChoiceField(list(ACTIONS))
+    payload = serializers.DictField(default=dict)
+    chargers = serializers.ListField(
+        child=serializers.CharField(max_length=255, trim_whitespace=False),
+        required=False,
+        min_length=1,
+        max_length=MOST_LISTED,
+    )
+    filter = FilterSerializer(required=False)
+    only_connected = serializers.BooleanField(default=False, help_text="Leave out those that have no live socket.")
+    spread_seconds = serializers.IntegerField(
+        default=0, min_value=0, max_value=WEEK, help_text="Ask them one after the other, over this long."
+    )
+
+    def validate(self, told):
+        if ("chargers" in told) == ("filter" in told):
+            raise serializers.ValidationError("Say whom to ask: one of chargers and filter.")
+        return told
+
+    @staticmethod
+    def chosen(told):
+        return {name: told[name] for name in ("chargers", "filter") if name in told}
+
+
+class BatchRequestSerializer(ChoosingSerializer):
+    start_at = serializers.DateTimeField(required=False, help_text="When the first is asked; now.")
+    note = serializers.CharField(required=False, max_length=255, allow_blank=True)
+
+
+class StatesSerializer(serializers.Serializer):
+    waiting = serializers.IntegerField(help_text="Not due yet, or about to be asked.")
+    queued = serializers.IntegerField()
+    sent = serializers.IntegerField()
+    finished = serializers.IntegerField()
+    cancelled = serializers.IntegerField(help_text="Before there was a command.")
+    refused = serializers.IntegerField(help_text="Could not be asked; the charger of the batch says why.")
+
+
+class BatchSerializer(serializers.ModelSerializer):
+    """`progress` goes from 0 to 1; `simulated` are those of the finished ones that never answered."""
+
+    url = serializers.SerializerMethodField()
+    payload = serializers.DictField()
+    chosen = serializers.DictField()
+    state = serializers.ChoiceField(["waiting", "running", "cancelling", "cancelled", "finished"])
+    schedule = serializers.CharField(source="schedule.name", allow_null=True, default=None)
+    progress = serializers.FloatField(source="shown.progress")
+    simulated = serializers.IntegerField(source="shown.simulated")
+    states = StatesSerializer(source="shown.states")
+    outcomes = serializers.DictField(source="shown.outcomes", child=serializers.IntegerField())
+    summary = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Batch
+        fields = ["id", "url", "action", "payload", "timeout", "chosen", "total", "spread_seconds", "start_at"]
+        fields += ["note", "schedule", "requested_by", "created_at", "state", "progress", "states", "outcomes"]
+        fields += ["simulated", "summary", "cancelled_at", "cancelled_by", "finished_at"]
+
+    def to_representation(self, batch):
+        batch.shown = batch.counts = batch.progress()  # counted once
+        return super().to_representation(batch)
+
+    def get_url(self, batch) -> str:
+        return batch_url(batch)
+
+    def get_summary(self, batch) -> str:
+        outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in batch.shown["outcomes"].items())
+        states = batch.shown["states"]
+        rest = ", ".join(f"{count} {name}" for name, count in states.items() if count and name != "finished")
+        return f"{states['finished']} of {batch.total} finished" + "".join(f"; {t}" for t in (outcomes, rest) if t)
+
+
+def batch_url(batch):
+    return f"/api/ocpp/batches/{batch.pk}/"
+
+
+class MemberSerializer(serializers.ModelSerializer):
+    """One charger of a batch; `task_id` is null until its command is made."""
+
+    charger_id = serializers.CharField(source="charger.charger_id")
+    state = serializers.ChoiceField(
+        ["waiting", "queued", "sent", "finished", "cancelled", "refused"], source="shown_state"
+    )
+    outcome = serializers.SerializerMethodField()
+    simulated = serializers.BooleanField(source="command.simulated", default=False)
+    result = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+    task_id = serializers.CharField(source="command.task_id", allow_null=True, default=None)
+    task_url = serializers.SerializerMethodField()
+    sent_at = serializers.DateTimeField(source="command.sent_at", allow_null=True, default=None)
+    finished_at = serializers.DateTimeField(source="command.finished_at", allow_null=True, default=None)
+
+    class Meta:
+        model = Member
+        fields = ["charger_id", "due_at", "state", "outcome", "simulated", "result", "error", "reason", "task_id"]
+        fields += ["task_url", "sent_at", "finished_at"]
+
+    def get_outcome(self, member) -> str | None:
+        return (member.command and member.command.outcome) or None
+
+    @extend_schema_field(OpenApiTypes.ANY)
+    def get_result(self, member):
+        return member.command and member.command.result
+
+    @extend_schema_field(OpenApiTypes.ANY)
+    def get_error(self, member):
+        return member.command and member.command.error
+
+    def get_task_url(self, member) -> str | None:
+        return task_url(member.command) if member.command else None
+
+
+class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
+    """A batch to be made at `at`, every `every_seconds`, or by `crontab` in `timezone`: one of the three."""
+
+    payload = serializers.DictField(default=dict)
+    timezone = serializers.CharField(default="UTC", max_length=63)
+    every_seconds = serializers.IntegerField(required=False, allow_null=True, min_value=60, max_value=366 * 86400)
+
+    class Meta:
+        model = Schedule
+        fields = ["id", "name", "action", "payload", "timeout", "chargers", "filter", "only_connected"]
+        fields += ["spread_seconds", "at", "every_seconds", "crontab", "timezone", "is_enabled", "requested_by"]
+        fields += ["created_at", "last_run_at", "next_run_at", "note"]
+        read_only_fields = ["requested_by", "created_at", "last_run_at", "next_run_at", "note"]
+
+    def validate_timezone(self, name):
+        try:
+            return Schedule._meta.get_field("timezone").to_python(name)
+        except ValidationError as error:
+            raise serializers.ValidationError(f"{name} is no time zone, such as Europe/Berlin.") from error
+
+    def validate(self, told):
+        former = {} if self.instance is None else self.instance.chosen
+        chosen = self.chosen(told) or (former if self.partial else {})
+        super().validate(chosen)
+        told = {name: value for name, value in told.items() if name not in ("chargers", "filter")}
+        told["chosen"] = chosen
+        row = self._as_it_will_be(told)
+        try:
+            row.clean()
+            chargers = batches.choose(self.context["request"].user, chosen)
+            if chargers:
+                batches.check(row.action, row.payload, chargers)
+        except ValidationError as error:
+            raise serializers.ValidationError(serializers.as_serializer_error(error)) from error
+        except schemas.Violation as violation:
+            raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
+        return told
+
+    def _as_it_will_be(self, told):
+        columns = [field.attname for field in Schedule._meta.concrete_fields] if self.instance else []
+        return Schedule(**({column: getattr(self.instance, column) for column in columns} | told))
+
+    def to_representation(self, schedule):
+        for name in ("chargers", "filter"):
+            setattr(schedule, name, schedule.chosen.get(name))
+        shown = super().to_representation(schedule)
+        return shown | {"payload": schedule.payload, "timezone": str(schedule.timezone)}

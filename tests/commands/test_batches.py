@@ -1,0 +1,209 @@
+"""One command to many chargers, and a command again: through real processes, and in the books."""
+
+import os
+import signal
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from chargers.models import AuditEntry, ChargerGroup
+from commands import batches
+from commands.models import Batch, Command, Member
+from tests.builders import a_charger, a_command
+from tests.live import an_id, eventually
+
+ACCEPTED = {"status": "Accepted"}
+RESET = {"action": "Reset", "payload": {"type": "Soft"}}
+PATH = "/api/ocpp/batches/"
+
+
+def asked(live, chargers, **more):
+    status, batch, headers = live.request("POST", PATH, RESET | {"chargers": chargers} | more)
+    assert status == 202, batch
+    assert headers["Location"] == batch["url"]
+    return batch
+
+
+def over(live, batch, seconds=30):
+    return eventually(lambda: (shown := live.get(batch["url"]))["finished_at"] and shown, seconds)
+
+
+def commands(live, batch, **wanted):
+    query = "&".join(f"{name}={value}" for name, value in wanted.items())
+    return {row["charger_id"]: row for row in live.get(f"{batch['url']}commands/?{query}")["results"]}
+
+
+def test_many_chargers_are_asked_and_each_has_its_own_outcome(live):
+    with ExitStack() as stack:
+        good, bad, silent = (
+            stack.enter_context(live.charger(an_id(), Reset=answer))
+            for answer in (ACCEPTED, {"status": "Rejected"}, None)
+        )
+        batch = asked(live, [good.charger_id, bad.charger_id, silent.charger_id], timeout=3)
+        quick = eventually(lambda: len(found := commands(live, batch, outcome="answered")) == 2 and found, 3)
+        assert quick[bad.charger_id]["result"] == {"status": "Rejected"}
+        shown = over(live, batch)
+    assert (shown["progress"], shown["simulated"], shown["state"]) == (1.0, 1, "finished")
+    assert shown["outcomes"] == {"answered": 2, "timed_out": 1}
+    last = commands(live, batch, simulated="true")[silent.charger_id]
+    assert last["result"] == ACCEPTED and live.get(last["task_url"])["outcome"] == "timed_out"
+
+
+def test_chargers_are_asked_one_after_the_other_over_the_time_given(live):
+    with ExitStack() as stack:
+        ids = [stack.enter_context(live.charger(an_id(), Reset=ACCEPTED)).charger_id for _ in range(3)]
+        batch = asked(live, ids, spread_seconds=6)
+        over(live, batch)
+    rows = commands(live, batch)
+    for row in rows.values():
+        assert row["sent_at"] >= row["due_at"]
+    due = [datetime.fromisoformat(rows[charger_id]["due_at"]) for charger_id in ids]
+    assert [(later - due[0]).total_seconds() for later in due] == [0, 2, 4]
+
+
+def test_what_was_not_sent_is_cancelled_and_what_was_sent_goes_on(live):
+    with live.charger(an_id(), Reset=3) as slow, live.charger(an_id(), Reset=ACCEPTED) as never:
+        before = live.ask(slow.charger_id, "ClearCache", {}, timeout=60)  # nobody answers: what follows is queued
+        batch = asked(live, [slow.charger_id, never.charger_id], spread_seconds=3600)
+        eventually(lambda: live.get(batch["url"])["states"]["queued"] == 1)
+        assert live.request("POST", f"{batch['url']}cancel/")[0] == 200
+        shown = over(live, batch)
+        assert live.request("POST", f"{batch['url']}cancel/")[0] == 409
+    assert (shown["state"], shown["states"]["cancelled"], shown["outcomes"]) == ("cancelled", 1, {"cancelled": 1})
+    assert not never.received and live.get(before["task_url"])["task_id"] == before["task_id"]
+
+
+def test_an_absent_charger_ends_like_any_other_and_may_be_left_out(live):
+    with live.charger(an_id(), Reset=ACCEPTED) as there, live.socket(away := an_id()):
+        pass
+    with live.charger(there.charger_id, Reset=ACCEPTED):
+        both = asked(live, [there.charger_id, away], timeout=1)
+        assert asked(live, [there.charger_id, away], only_connected=True)["total"] == 1
+        assert over(live, both)["outcomes"] == {"answered": 1, "not_connected": 1}
+
+
+def test_a_batch_outlives_the_worker_that_asks(live):
+    with ExitStack() as stack:
+        chargers = [stack.enter_context(live.charger(an_id(), Reset=ACCEPTED)) for _ in range(12)]
+        batch = asked(live, [charger.charger_id for charger in chargers], spread_seconds=4)
+        eventually(lambda: live.get(batch["url"])["states"]["finished"] > 1)
+        worker = next(child for child in live.stack.children if child.name.startswith("worker"))
+        os.kill(worker.process.pid, signal.SIGKILL)
+        assert over(live, batch, 60)["outcomes"] == {"answered": 12}
+    assert {len(charger.received) for charger in chargers} == {1}
+
+
+def test_a_command_is_asked_for_again(live):
+    with live.charger(an_id(), Reset=ACCEPTED) as charger:
+        first = live.finished(live.ask(charger.charger_id, "Reset", {"type": "Hard"}))
+        status, second, _ = live.request("POST", f"{first['task_url']}retry/")
+        assert (status, second["payload"]) == (202, {"type": "Hard"}) and second["task_id"] != first["task_id"]
+        assert live.finished(second)["result"] == ACCEPTED
+
+
+# --- in the books ----------------------------------------------------------------------------
+
+
+def post(api, path, body=None, **headers):
+    answer = api.post(f"/api/ocpp/{path}", body or {}, "application/json", headers=headers)
+    return answer.status_code, answer.json()
+
+
+def a_batch(api, *chargers, **more):
+    status, batch = post(api, "batches/", RESET | {"chargers": [str(charger) for charger in chargers]} | more)
+    assert status == 202, batch
+    return Batch.objects.get(pk=batch["id"])
+
+
+@pytest.mark.django_db
+def test_a_command_that_is_under_way_is_not_asked_for_again(api):
+    assert post(api, f"tasks/{a_command().task_id}/retry/")[0] == 409
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"chargers": ["505", "nobody"]}, "chargers"),
+        ({"chargers": ["505"], "payload": {"type": "Weak"}}, "type"),
+        ({"filter": {"colour": "red"}}, "filter.colour"),
+        ({"filter": {"vendor": "nobody"}}, "filter"),
+        ({"chargers": []}, "chargers"),
+    ],
+)
+def test_a_batch_that_can_not_be_is_refused_before_anything_is_made(api, body, field):
+    a_charger("505")
+    status, told = post(api, "batches/", RESET | body)
+    assert (status, list(told["fields"])) == (400, [field])
+    assert not Batch.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_key_that_is_one_chargers_secret_is_not_sent_to_many(api):
+    body = {"action": "ChangeConfiguration", "chargers": [str(a_charger())]}
+    body["payload"] = {"key": "AuthorizationKey", "value": "0123456789abcdef"}
+    assert post(api, "batches/", body)[0] == 400
+    del body["payload"]["value"]
+    assert post(api, "batches/", body)[0] == 202
+
+
+@pytest.mark.django_db
+def test_the_same_key_and_body_is_the_same_batch(api):
+    body = RESET | {"chargers": [str(a_charger())]}
+    first = post(api, "batches/", body, **{"Idempotency-Key": "a"})[1]["id"]
+    assert post(api, "batches/", body, **{"Idempotency-Key": "a"})[1]["id"] == first
+    assert post(api, "batches/", body | {"note": "x"}, **{"Idempotency-Key": "a"})[0] == 409
+
+
+@pytest.mark.django_db
+def test_a_filter_finds_what_meets_all_of_it(api):
+    wanted = a_charger(vendor="V", firmware_version="1")
+    a_charger(vendor="V", firmware_version="2"), a_charger(vendor="W", firmware_version="1")
+    status, batch = post(api, "batches/", RESET | {"filter": {"vendor": "V", "firmware_version": "1"}})
+    assert status == 202
+    assert [member.charger for member in Member.objects.filter(batch=batch["id"])] == [wanted]
+
+
+@pytest.mark.django_db
+def test_only_chargers_within_reach_are_asked_and_others_are_not_known(client):
+    ours, theirs = a_charger(), a_charger()
+    bob = User.objects.create_user("bob")
+    bob.groups.set(Group.objects.filter(name="Operators"))
+    group = ChargerGroup.objects.create(name="North")
+    group.chargers.set([ours]), group.users.set([bob])
+    client.force_login(bob)
+    assert post(client, "batches/", RESET | {"chargers": [str(theirs)]})[0] == 400
+    assert post(client, "batches/", RESET | {"filter": {}})[1]["total"] == 1
+
+
+@pytest.mark.django_db
+def test_somebody_elses_batch_is_none(api, client):
+    batch = a_batch(api, a_charger())
+    bob = User.objects.create_user("bob")
+    bob.groups.set(Group.objects.filter(name="Operators"))
+    client.force_login(bob)
+    assert post(client, f"batches/{batch.pk}/cancel/")[0] == 404
+
+
+@pytest.mark.django_db
+def test_what_is_due_is_made_once_and_the_rest_waits(api):
+    batch = a_batch(api, a_charger(), a_charger(), spread_seconds=600)
+    assert (batches.release(), batches.release()) == (1, 0)
+    assert Command.objects.get().requested_by == "alice"
+    assert batch.counted()["states"] | {"waiting": 1, "queued": 1} == batch.counted()["states"]
+    assert [entry.kind for entry in AuditEntry.objects.filter(action="asked")] == ["batch"]
+
+
+@pytest.mark.django_db
+def test_a_charger_that_may_not_be_asked_says_why_and_holds_up_nobody(api):
+    batch = a_batch(api, a_charger(registration_status="Rejected"), a_charger())
+    assert batches.release() == 2
+    assert batch.members.get(state="refused").reason and batch.counted()["states"]["queued"] == 1
+
+
+@pytest.mark.django_db
+def test_a_batch_of_later_waits(api):
+    batch = a_batch(api, a_charger(), start_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    assert batches.release() == 0 and batch.state == "waiting"

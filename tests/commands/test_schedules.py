@@ -1,0 +1,107 @@
+"""Batches that are made later, or again and again: once for each moment."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django_celery_beat.models import PeriodicTask
+
+from commands import schedules
+from commands.models import Batch, Schedule
+from tests.builders import a_charger
+from tests.live import an_id, eventually
+
+BODY = {"action": "Reset", "payload": {"type": "Soft"}}
+
+
+def soon(seconds=1):
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def made(api, **columns):
+    body = {"name": an_id(), **BODY, "filter": {}, **columns}
+    answer = api.post("/api/ocpp/schedules/", body, "application/json")
+    assert answer.status_code == 201, answer.json()
+    return Schedule.objects.get(pk=answer.json()["id"])
+
+
+def due(schedule, seconds=5):
+    moment = datetime.now(UTC) - timedelta(seconds=seconds)
+    Schedule.objects.filter(pk=schedule.pk).update(next_run_at=moment)
+    return schedule
+
+
+def test_a_schedule_for_once_makes_one_batch_at_its_time(live):
+    with live.charger(an_id(), Reset={"status": "Accepted"}) as charger:
+        body = {"name": an_id(), **BODY, "chargers": [charger.charger_id], "at": soon(2)}
+        schedule = live.post("/api/ocpp/schedules/", body)
+        path = f"/api/ocpp/batches/?schedule={schedule['id']}"
+        eventually(lambda: any(batch["finished_at"] for batch in live.get(path)["results"]), 30)
+        assert live.get(path)["count"] == 1 and len(charger.received) == 1
+    shown = live.get(f"/api/ocpp/schedules/{schedule['id']}/")
+    assert shown["next_run_at"] is None and shown["last_run_at"] == schedule["at"]
+
+
+def test_beat_has_the_steps_of_the_settings_in_its_table(live):
+    wanted = "SELECT name FROM django_celery_beat_periodictask WHERE name LIKE 'built-in: %'"
+    assert eventually(lambda: live.rows(wanted)) == [("built-in: keep house",)]
+
+
+@pytest.mark.django_db
+def test_a_moment_makes_one_batch_however_often_it_is_brought_to_mind(api):
+    a_charger()
+    schedule = due(made(api, every_seconds=60))
+    assert schedules.run(schedule.pk) and schedules.run(schedule.pk) is None
+    assert schedules.run_forgotten() == [] and Batch.objects.count() == 1
+    schedule.refresh_from_db()
+    assert schedule.next_run_at > datetime.now(UTC)
+
+
+@pytest.mark.django_db
+def test_what_beat_forgot_is_run_and_what_is_long_over_is_not(api):
+    a_charger()
+    due(made(api, every_seconds=60))
+    late = due(made(api, every_seconds=60), 3600)
+    assert len(schedules.run_forgotten()) == 1
+    late.refresh_from_db()
+    assert "Missed" in late.note and late.next_run_at > datetime.now(UTC)
+
+
+@pytest.mark.django_db
+def test_a_crontab_is_of_its_time_zone(api):
+    schedule = made(api, crontab="30 3 * * *", timezone="Asia/Tokyo")
+    assert (schedule.next_run_at.hour, schedule.next_run_at.minute) == (18, 30)
+    assert datetime.now(UTC) < schedule.next_run_at < datetime.now(UTC) + timedelta(days=1, minutes=1)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("when", [{}, {"crontab": "x"}, {"crontab": "0 0 31 2 *"}, {"crontab": "61 * * * *"}])
+def test_a_schedule_that_never_comes_is_refused(api, when):
+    a_charger()
+    body = {"name": "never", **BODY, "filter": {}, **when}
+    assert api.post("/api/ocpp/schedules/", body, "application/json").status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_schedule_ends_with_the_rights_of_its_owner(client):
+    a_charger()
+    bob = User.objects.create_user("bob")
+    bob.groups.set(Group.objects.filter(name__in=["Operators", "Every charger"]))
+    client.force_login(bob)
+    schedule = due(made(client, every_seconds=60))
+    bob.groups.clear()
+    assert schedules.run(schedule.pk) is None and not Batch.objects.exists()
+    schedule.refresh_from_db()
+    assert "owner" in schedule.note
+
+
+@pytest.mark.django_db
+def test_beat_knows_a_schedule_as_long_as_it_is(api):
+    schedule = made(api, every_seconds=60)
+    task = PeriodicTask.objects.get(name=f"schedule {schedule.pk}")
+    assert task.enabled and task.interval.every == 60
+    path = f"/api/ocpp/schedules/{schedule.pk}/"
+    assert api.patch(path, {"is_enabled": False}, "application/json").json()["next_run_at"] is None
+    task.refresh_from_db()
+    assert not task.enabled
+    assert api.delete(path).status_code == 204 and not PeriodicTask.objects.filter(pk=task.pk).exists()

@@ -63,7 +63,7 @@ def api_error(error, context):
     if response is None:
         logger.error("Unhandled", exc_info=error)
         return Response({"error": "Internal server error"}, status=500)
-    response.data = _one_form(response.data, response.status_code)
+    response.data = one_form(response.data, response.status_code)
     return response
 
 
@@ -73,7 +73,8 @@ def _our_fault(error):
     return sqlstate is not None and not sqlstate.startswith(("08", "53", "57"))
 
 
-def _one_form(told, status_code):
+def one_form(told, status_code):
+    """What DRF tells of an error, as the API answers it."""
     if isinstance(told, list):
         told = {"non_field_errors": told}
     fields = dict(_flat("", told))

@@ -1,14 +1,20 @@
 """Asking for a command from a page: what is wrong comes back as one exception."""
 
 import json
+from contextlib import contextmanager
 
 from django.conf import settings
+from django.db import transaction
 from django.http import Http404
+from rest_framework.exceptions import ValidationError
 
 from chargers import schemas, throttling
-from chargers.errors import Busy, Conflict
-from commands import asking
+from chargers.errors import Busy, Conflict, one_form
+from commands import asking, batches
 from commands.actions.table import ACTIONS
+from commands.models import FINISHED
+from commands.serializers import BatchRequestSerializer, ScheduleSerializer
+from commands.serializers.batches import ChoosingSerializer
 from commands.tasks import BROKER_FAULTS
 from config.dashboard.forms import NotAnObject, payload_of
 
@@ -26,28 +32,78 @@ def known(action):
         raise Http404(f"There is no command {action}.")
 
 
+@contextmanager
+def refusing():
+    """What the API answers with an error is raised as `Refused`."""
+    try:
+        yield
+    except schemas.Violation as violation:
+        raise Refused(violation.message, 400, violation.field) from violation
+    except NotAnObject as error:
+        raise Refused(str(error), 400, "written") from error
+    except ValidationError as error:
+        told = one_form(error.detail, 400)
+        raise Refused(told["error"], 400) from error
+    except (Conflict, Busy) as error:
+        raise Refused(str(error.detail), error.status_code) from error
+    except BROKER_FAULTS as error:
+        raise Refused("Redis or the message broker is away. Nothing was submitted; try again.", 503) from error
+
+
+def _count(user):
+    """One more command of `user` in this minute, if they may ask for it."""
+    most = settings.API_COMMANDS_PER_MINUTE
+    if most and (wait := throttling.seconds_to_wait(f"commands:{user.pk}", most)):
+        raise Refused(f"Too many commands in this minute: try again in {wait} s.", 429)
+
+
 def ask(user, charger, action, told, written=""):
     """`action` for `charger` with what a form `told` or, where there is some, with the JSON `written`.
 
     Returns the `Command`, raises `Refused`.
     """
     known(action)
-    most = settings.API_COMMANDS_PER_MINUTE
-    try:
-        if most and (wait := throttling.seconds_to_wait(f"commands:{user.pk}", most)):
-            raise Refused(f"Too many commands in this minute: try again in {wait} s.", 429)
-        payload = _written(written) if written.strip() else payload_of(action, told)
-        return asking.ask(charger, action, payload, by=user.get_username())
-    except schemas.Violation as violation:
-        raise Refused(violation.message, 400, violation.field) from violation
-    except NotAnObject as error:
-        raise Refused(str(error), 400, "written") from error
-    except Conflict as conflict:
-        raise Refused(str(conflict.detail), 409) from conflict
-    except Busy as busy:
-        raise Refused(str(busy.detail), 429) from busy
-    except BROKER_FAULTS as error:
-        raise Refused("Redis or the message broker is away. Nothing was submitted; try again.", 503) from error
+    with refusing():
+        _count(user)
+        return asking.ask(charger, action, payload(action, told, written), by=user.get_username())
+
+
+def again(user, former):
+    """The same as the finished command `former`, anew; raises `Refused`."""
+    with refusing():
+        _count(user)
+        if former.state != FINISHED:
+            raise Conflict("It is not finished yet: it can be asked for again once it is.")
+        afresh = ACTIONS[former.action].afresh(former.payload)
+        return asking.ask(former.charger, former.action, afresh, timeout=former.timeout, by=user.get_username())
+
+
+def ask_many(user, body):
+    """The `Batch` of a body as the API takes it; raises `Refused`."""
+    with refusing():
+        _count(user)
+        wanted = BatchRequestSerializer(data=body)
+        wanted.is_valid(raise_exception=True)
+        told = wanted.validated_data
+        chosen = ChoosingSerializer.chosen(told)
+        chargers = batches.choose(user, chosen, told["only_connected"])
+        if not chargers:
+            raise ValidationError("No charger is like that.")
+        more = {name: told[name] for name in ("spread_seconds", "start_at", "note") if name in told}
+        return batches.make(told["action"], told["payload"], chargers, by=user.get_username(), chosen=chosen, **more)
+
+
+def schedule(request, body):
+    """The `Schedule` of a body as the API takes it; raises `Refused`."""
+    with refusing():
+        wanted = ScheduleSerializer(data=body, context={"request": request})
+        wanted.is_valid(raise_exception=True)
+        with transaction.atomic():
+            return wanted.save(owner=request.user, requested_by=request.user.get_username())
+
+
+def payload(action, told, written):
+    return _written(written) if written.strip() else payload_of(action, told)
 
 
 def _written(text):

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path
 
-from config.dashboard.views import charger, commands, fleet, messages, transactions
+from config.dashboard.views import batches, charger, commands, fleet, messages, transactions
 
 app_name = "dashboard"
 urlpatterns = [
@@ -21,4 +21,10 @@ urlpatterns = [
     path("messages/", messages.Messages.as_view(), name="messages"),
     path("commands/", commands.Commands.as_view(), name="commands"),
     path("commands/<str:task_id>/", commands.CommandPage.as_view(), name="command"),
+    path("commands/<str:task_id>/again/", commands.Again.as_view(), name="again"),
+    path("batches/", batches.Batches.as_view(), name="batches"),
+    path("batches/new/<str:action>/", batches.NewBatch.as_view(), name="new-batch"),
+    path("batches/<uuid:pk>/", batches.BatchPage.as_view(), name="batch"),
+    path("batches/<uuid:pk>/cancel/", batches.CancelBatch.as_view(), name="cancel-batch"),
+    path("schedules/<int:pk>/", batches.ChangeSchedule.as_view(), name="schedule"),
 ]

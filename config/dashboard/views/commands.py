@@ -1,11 +1,14 @@
 """Pages of commands: the jobs, and the life of one."""
 
+from django.contrib import messages
 from django.http import Http404
+from django.shortcuts import redirect
 
 from commands.actions.table import ACTIONS
 from commands.filters import CommandFilter
 from commands.finding import find
 from commands.models import OUTCOMES, Command
+from config.dashboard import asking
 from config.dashboard.views.base import Listing, Page
 
 
@@ -45,3 +48,18 @@ class CommandPage(Page):
         if command is None or not self.within(Command.objects.filter(pk=command.pk)).exists():
             raise Http404(f"There is no task {task_id}.")
         return command
+
+
+class Again(CommandPage):
+    """POST asks for the same once more, as a command of its own."""
+
+    permission_required = "commands.add_command"
+    http_method_names = ["post"]
+
+    def post(self, request, task_id):
+        former = self.command(task_id)
+        try:
+            return redirect("dashboard:command", asking.again(request.user, former).task_id)
+        except asking.Refused as refused:
+            messages.error(request, refused.message)
+            return redirect("dashboard:command", task_id)

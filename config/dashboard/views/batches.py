@@ -1,0 +1,175 @@
+"""Pages of batches: one command to many chargers, now, later, or again and again."""
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404
+from django.shortcuts import redirect
+
+from chargers.access import reaches_every_charger
+from chargers.models import Charger, ChargerGroup
+from commands import batches
+from commands.actions.table import ACTIONS
+from commands.filters import MemberFilter
+from commands.models import OUTCOMES, Batch, Schedule
+from commands.models.batch import SHOWN
+from config.dashboard import asking
+from config.dashboard.forms import fields_of
+from config.dashboard.views.base import Listing, Page
+
+FILTERS = ("group", "vendor", "model", "firmware_version", "search")
+
+
+class Own:
+    """Of who asked for it, and of those who may reach every charger: it tells of chargers of many groups."""
+
+    def own(self, rows):
+        user = self.request.user
+        return rows if reaches_every_charger(user) else rows.filter(requested_by=user.get_username())
+
+    def found(self, rows, pk):
+        row = self.own(rows).filter(pk=pk).first()
+        if row is None:
+            raise Http404("There is no such batch or schedule.")
+        return row
+
+
+class Batches(Own, Listing):
+    permission_required = "commands.view_command"
+    template_name = "dashboard/batches.html"
+    live_template = "dashboard/batches_live.html"
+    kinds = ("command",)
+    per_page = 25
+
+    def rows(self):
+        return self.own(Batch.objects.select_related("schedule"))
+
+    def get_context_data(self, **kwargs):
+        context = super().get_context_data(**kwargs)
+        for batch in context["page"].object_list:
+            batch.counts = batch.progress()  # counted once
+        may_command = self.request.user.has_perm("commands.add_command")
+        return context | {
+            "schedules": self.own(Schedule.objects.all()),
+            "actions": ACTIONS,
+            "may_command": may_command,
+        }
+
+
+class BatchPage(Own, Listing):
+    """How far it is, and what came of each charger."""
+
+    permission_required = "commands.view_command"
+    template_name = "dashboard/batch.html"
+    live_template = "dashboard/batch_live.html"
+    kinds = ("command",)
+    filterset_class = MemberFilter
+    per_page = 100
+
+    def rows(self):
+        return self.within(self.batch.members.select_related("charger", "command"))
+
+    def get_context_data(self, pk, **kwargs):
+        self.batch = self.found(Batch.objects.select_related("schedule"), pk)
+        self.batch.counts = self.batch.progress()
+        may_cancel = self.request.user.has_perm("commands.add_command") and not self.batch.cancelled_at
+        return super().get_context_data(**kwargs) | {
+            "batch": self.batch,
+            "may_cancel": may_cancel and not self.batch.finished_at,
+            "states": SHOWN,
+            "outcomes": OUTCOMES,
+        }
+
+
+class CancelBatch(Own, Page):
+    permission_required = "commands.add_command"
+    http_method_names = ["post"]
+
+    def post(self, request, pk):
+        batch = self.found(Batch.objects.all(), pk)
+        called_off = batches.call_off(batch, request.user.get_username())
+        messages.info(request, "Cancelled: what was sent goes on." if called_off else "It was over already.")
+        return redirect("dashboard:batch", pk)
+
+
+class NewBatch(Page):
+    """A form: whom to ask, for what, and when. POST leads to the batch, or to the schedules."""
+
+    permission_required = "commands.add_command"
+    template_name = "dashboard/new_batch.html"
+
+    def get_context_data(self, action, told=None, error=None, **kwargs):
+        asking.known(action)
+        told = self.request.GET.dict() if told is None else told
+        fields = fields_of(action, told, error)
+        return super().get_context_data(**kwargs) | {
+            "action": action,
+            "actions": ACTIONS,
+            "fields": fields,
+            "told": told,
+            "groups": self._groups(),
+            "error": error if error and error.field not in {f.name for f in fields if f.error} else None,
+        }
+
+    def _groups(self):
+        """Those with chargers that the user may reach."""
+        return ChargerGroup.objects.filter(chargers__in=self.within(Charger.objects.all(), "pk")).distinct()
+
+    def post(self, request, action):
+        asking.known(action)
+        told = {name: values[-1].replace("\0", "\ufffd") for name, values in request.POST.lists()}
+        try:
+            body = _body(action, told)
+            if told.get("when", "now") == "now":
+                return redirect("dashboard:batch", asking.ask_many(request.user, body).pk)
+            made = asking.schedule(request, body | _when(told))
+        except asking.Refused as refused:
+            context = self.get_context_data(action, told, refused)
+            return self.render_to_response(context, status=refused.status)
+        messages.info(request, f"{made.name} is planned, first for {made.next_run_at:%Y-%m-%d %H:%M} UTC.")
+        return redirect("dashboard:batches")
+
+
+def _body(action, told):
+    """What the form told, as the API takes it."""
+    with asking.refusing():
+        payload = asking.payload(action, told, told.get("written", ""))
+    listed = told.get("chargers_listed", "").split()
+    chosen = {name: told[f"of_{name}"] for name in FILTERS if told.get(f"of_{name}")}
+    whom = {"chargers": listed} if listed else {"filter": chosen}
+    body = {"action": action, "payload": payload, "spread_seconds": _seconds(told), **whom}
+    return body | {"only_connected": "only_connected" in told}
+
+
+def _seconds(told):
+    minutes = told.get("spread_minutes") or "0"
+    try:
+        return round(float(minutes) * 60)
+    except (ValueError, OverflowError) as error:
+        raise asking.Refused(f"{minutes} is no number of minutes.", 400, "spread_minutes") from error
+
+
+def _when(told):
+    """Of a schedule: its name, and one of the three ways to say when."""
+    when = {"at": "at", "every": "every_seconds", "crontab": "crontab"}.get(told["when"], "at")
+    value = told.get(f"when_{told['when']}", "")
+    if when == "every_seconds" and value.isdecimal():
+        value = int(value) * 60
+    return {"name": told.get("schedule_name", ""), when: value}
+
+
+class ChangeSchedule(Own, Page):
+    """POST switches a schedule on or off, or deletes it."""
+
+    permission_required = "commands.add_command"
+    http_method_names = ["post"]
+
+    @transaction.atomic
+    def post(self, request, pk):
+        schedule = self.found(Schedule.objects.all(), pk)
+        if request.POST.get("do") == "delete":
+            schedule.delete()
+        else:
+            schedule.is_enabled = not schedule.is_enabled
+            schedule.owner, schedule.requested_by = request.user, request.user.get_username()
+            schedule.save()
+        return redirect("dashboard:batches")

@@ -317,6 +317,7 @@ def test_messages_go_by_whole_days(settings):
         ({"is_error": "true"}, "B"),
         ({"is_error": "true", "kind": "call"}, ""),
         ({"since": "2026-01-01T00:00:00Z", "until": "2026-01-01T12:00:00Z", "message_id": "A"}, "A"),
+        ({"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z", "kind": "call"}, "A"),
         ({"until": "2026-01-02T00:00:00Z"}, "AB"),
     ],
 )

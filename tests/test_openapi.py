@@ -52,6 +52,17 @@ MADE = {
         "id_tag": "A",
         "expiry_date": "2036-01-01T00:00:00Z",
     },
+    "batches": lambda ours: {
+        "action": "ClearCache",
+        "chargers": [next(ours.any_charger)],
+        "start_at": "2036-01-01T00:00:00Z",
+    },
+    "schedules": lambda ours: {
+        "name": an_id(),
+        "action": "ClearCache",
+        "chargers": [next(ours.any_charger)],
+        "at": "2036-01-01T00:00:00Z",
+    },
 }
 TABLES = {
     "unknown-id-tags": "transactions_unknownidtag",

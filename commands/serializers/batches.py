@@ -1,5 +1,6 @@
 """Batches, their chargers, schedules, and the bodies that ask for them."""
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -49,13 +50,13 @@ class ChoosingSerializer(AskSerializer):
     )
 
     def validate(self, told):
-        if ("chargers" in told) == ("filter" in told):
+        if len(self.chosen(told)) != 1:
             raise serializers.ValidationError("Say whom to ask: one of chargers and filter.")
         return told
 
     @staticmethod
     def chosen(told):
-        return {name: told[name] for name in ("chargers", "filter") if name in told}
+        return {name: told[name] for name in ("chargers", "filter") if told.get(name) is not None}
 
 
 class BatchRequestSerializer(ChoosingSerializer):
@@ -150,6 +151,17 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
     """A batch to be made at `at`, every `every_seconds`, or by `crontab` in `timezone`: one of the three."""
 
     payload = serializers.DictField(default=dict)
+    timeout = serializers.FloatField(
+        required=False, allow_null=True, min_value=0.1, max_value=settings.OCPP_LONGEST_COMMAND_TIMEOUT
+    )
+    filter = FilterSerializer(required=False, allow_null=True)
+    chargers = serializers.ListField(
+        child=serializers.CharField(max_length=255, trim_whitespace=False),
+        required=False,
+        allow_null=True,
+        min_length=1,
+        max_length=MOST_LISTED,
+    )
     timezone = serializers.CharField(default="UTC", max_length=63)
     every_seconds = serializers.IntegerField(required=False, allow_null=True, min_value=60, max_value=366 * 86400)
 

@@ -43,7 +43,7 @@ def test_a_schedule_for_once_makes_one_batch_at_its_time(live):
 
 
 def test_beat_has_the_steps_of_the_settings_in_its_table(live):
-    wanted = "SELECT name FROM django_celery_beat_periodictask WHERE name LIKE 'built-in: %'"
+    wanted = "SELECT name FROM django_celery_beat_periodictask WHERE name LIKE 'built-in: %%'"
     assert eventually(lambda: live.rows(wanted)) == [("built-in: keep house",)]
 
 

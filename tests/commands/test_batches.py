@@ -1,7 +1,5 @@
 """One command to many chargers, and a command again: through real processes, and in the books."""
 
-import os
-import signal
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -90,7 +88,10 @@ def test_a_batch_outlives_the_worker_that_asks(live):
         batch = asked(live, [charger.charger_id for charger in chargers], spread_seconds=4)
         eventually(lambda: live.get(batch["url"])["states"]["finished"] > 1)
         worker = next(child for child in live.stack.children if child.name.startswith("worker"))
-        os.kill(worker.process.pid, signal.SIGKILL)
+        worker.process.kill()
+        worker.process.wait()
+        worker.start()
+        worker.wait_until(lambda: worker.logged(" ready."))
         assert over(live, batch, 60)["outcomes"] == {"answered": 12}
     assert {len(charger.received) for charger in chargers} == {1}
 

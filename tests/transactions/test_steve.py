@@ -1,0 +1,205 @@
+"""Coming from SteVe: a dump as mysqldump writes it, hostile texts included."""
+
+import gzip
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from chargers.models import Charger
+from tests.builders import NOON, a_charger, a_tag, a_transaction, tell
+from transactions.dump import Dump, Unreadable
+from transactions.models import IdTag, Transaction
+
+HEAD = """/*!999999\\- enable the sandbox mode */
+-- MariaDB dump 10.19  Distrib 10.11.6-MariaDB, for debian-linux-gnu (x86_64)
+/*!40101 SET NAMES utf8mb4 */;
+/*!40103 SET TIME_ZONE='+00:00' */;
+"""
+SCHEMA = {
+    "charge_box": "charge_box_pk charge_box_id endpoint_address ocpp_protocol registration_status "
+    "charge_point_vendor charge_point_model charge_point_serial_number charge_box_serial_number fw_version "
+    "fw_update_status fw_update_timestamp iccid imsi meter_type meter_serial_number diagnostics_status "
+    "diagnostics_timestamp last_heartbeat_timestamp description note location_latitude location_longitude "
+    "address_pk admin_address insert_connector_status_after_transaction_msg security_profile auth_password",
+    "connector": "connector_pk charge_box_id connector_id",
+    "connector_meter_value": "connector_pk transaction_pk value_timestamp value reading_context format measurand "
+    "location unit phase",
+    "ocpp_tag": "ocpp_tag_pk id_tag parent_id_tag expiry_date max_active_transaction_count note",
+    "transaction_start": "transaction_pk event_timestamp connector_pk id_tag start_timestamp start_value",
+    "transaction_stop": "transaction_pk event_timestamp event_actor stop_timestamp stop_value stop_reason",
+}
+BOX = "NULL,'ocpp1.6J','{}','Acme','Box 1','S-1',NULL,'1.0'" + ",NULL" * 9 + ",{},NULL,NULL,NULL"
+BOX = f"{BOX},NULL,NULL,1,{{}},{{}}"
+ROWS = {
+    "charge_box": [
+        "1,'CP1'," + BOX.format("Accepted", r"'it\'s \"A\\B\"\nline; (two), ''x'' 🔌'", 2, "'$2a$10$secrethash'"),
+        "2,'CP/2 ü'," + BOX.format("Pending", "NULL", 0, "NULL"),
+        "3,'CP3'," + BOX.format("Perhaps", "NULL", 0, "NULL"),
+    ],
+    "connector": ["10,'CP1',1", "20,'cp/2 Ü',2", "30,'CP3',1"],
+    "connector_meter_value": [
+        r"10,700,'2024-05-01 10:30:00.000000','\'\nINSERT INTO `ocpp_tag` VALUES (9,',NULL,NULL,"
+        "NULL,NULL,NULL,NULL"
+    ],
+    "ocpp_tag": [
+        "1,'ABC',NULL,NULL,1,NULL",
+        "2,'BLOCKED','ABC','2030-01-01 00:00:00.000000',0,_binary 'note'",
+        "3,'ANY',NULL,NULL,-1,0x6E6F7465",
+        "4,'THIS-TAG-IS-TOO-LONG-FOR-OCPP',NULL,NULL,1,NULL",
+        r"5,'NU\0L',NULL,NULL,1,NULL",
+    ],
+    "transaction_start": [
+        "700,'2024-05-01 10:00:01.000000',10,'ABC','2024-05-01 10:00:00.000000','1000'",
+        "701,'2024-05-01 11:00:01.000000',20,'ABC','2024-05-01 11:00:00.000000','5'",
+        "702,'2024-05-01 12:00:01.000000',30,'ABC','2024-05-01 12:00:00.000000','5'",
+        "703,'2024-05-01 13:00:01.000000',10,'ABC','0000-00-00 00:00:00.000000','5'",
+    ],
+    "transaction_stop": [
+        "700,'2024-05-01 10:50:00.000000','manual','2024-05-01 10:49:00.000000','1500',NULL",
+        "700,'2024-05-01 11:00:01.000000','station','2024-05-01 11:00:00.000000','2000','EVDisconnected'",
+        "702,'2024-05-01 12:30:01.000000','station','2024-05-01 12:30:00.000000','9',NULL",
+    ],
+}
+
+
+def a_dump(rows=ROWS, head=HEAD, between=","):
+    return head + "".join(_table(table, rows[table], between) for table in SCHEMA if table in rows)
+
+
+def _table(table, rows, between):
+    columns = "".join(f"  `{name}` varchar(255) DEFAULT NULL,\n" for name in SCHEMA[table].split())
+    create = (
+        f"DROP TABLE IF EXISTS `{table}`;\nCREATE TABLE `{table}` (\n{columns}  PRIMARY KEY (`x`)\n) ENGINE=InnoDB;\n"
+    )
+    inserted = between.join(f"({row})" for row in rows)
+    return f"{create}LOCK TABLES `{table}` WRITE;\nINSERT INTO `{table}` VALUES {inserted};\nUNLOCK TABLES;\n"
+
+
+@pytest.fixture
+def imported(tmp_path, db):
+    """A function that imports a dump: (what it said, what it complained of)."""
+
+    def run(text, *options, name="steve.sql"):
+        path, said, complained = tmp_path / name, StringIO(), StringIO()
+        path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+        call_command("import_steve", str(path), *options, stdout=said, stderr=complained)
+        return said.getvalue(), complained.getvalue()
+
+    return run
+
+
+def books():
+    return [list(model.objects.order_by("pk").values()) for model in (Charger, IdTag, Transaction)]
+
+
+@pytest.mark.parametrize("between", [",", ",\n"])
+def test_chargers_come_with_what_they_booted_with(imported, between):
+    imported(a_dump(between=between))
+    one, two = Charger.objects.order_by("pk")
+    assert (one.charger_id, one.vendor, one.boot_policy, one.security_profile) == ("CP1", "Acme", "Accepted", 2)
+    assert one.description == "it's \"A\\B\"\nline; (two), 'x' 🔌"
+    assert (two.charger_id, two.boot_policy, two.security_profile) == ("CP/2 ü", "Pending", None)
+
+
+def test_a_key_is_not_taken_over_and_not_shown(imported):
+    _, complained = imported(a_dump())
+    assert "'CP1' needs a new key" in complained and "secrethash" not in complained
+    assert Charger.objects.get(charger_id="CP1").authorization_key_hash == ""
+
+
+def test_tags_come_with_their_group_their_end_and_their_limit(imported):
+    imported(a_dump())
+    listed = {tag.id_tag: (tag.status, tag.concurrent_limit, tag.parent_id_tag) for tag in IdTag.objects.all()}
+    assert listed == {"ABC": ("Accepted", 1, ""), "BLOCKED": ("Blocked", None, "ABC"), "ANY": ("Accepted", None, "")}
+    assert set(IdTag.objects.exclude(id_tag="ABC").values_list("description", flat=True)) == {"note"}
+
+
+def test_a_transaction_ends_with_what_its_charger_said_last(imported):
+    imported(a_dump())
+    stopped = Transaction.objects.get(pk=700)
+    assert stopped.start_time == datetime(2024, 5, 1, 10, tzinfo=UTC)
+    assert (stopped.meter_stop, stopped.stop_reason, stopped.energy_wh) == (2000, "EVDisconnected", 1000)
+    assert stopped.stop_time == datetime(2024, 5, 1, 11, tzinfo=UTC)
+
+
+def test_a_transaction_under_way_is_stopped_by_its_charger_here(imported):
+    imported(a_dump())
+    charger = Charger.objects.get(charger_id="CP/2 ü")
+    Charger.objects.update(boot_policy="Accepted", registration_status="Accepted")
+    charger.refresh_from_db()
+    tell(charger, "StopTransaction", transactionId=701, meterStop=900, timestamp=NOON)
+    assert Transaction.objects.get(pk=701).status == "Completed"
+
+
+def test_what_is_bad_is_told_with_its_line_and_left_out(imported):
+    said, complained = imported(a_dump())
+    for why in ("'Perhaps'", "at most 20 characters", "bytes that are no text", "'CP3' was left out", "not a time"):
+        assert why in complained
+    assert "charge_box: 1 left out" in said and "ocpp_tag: 2 left out" in said
+    assert set(Transaction.objects.values_list("pk", flat=True)) == {700, 701}
+
+
+def test_a_second_run_adds_nothing(imported):
+    imported(a_dump())
+    before = books()
+    said, _ = imported(a_dump(), name="again.sql.gz")
+    assert books() == before
+    assert "transaction_start: 2 known already" in said and "transaction_start: 0 added" in said
+
+
+def test_a_dry_run_changes_nothing(imported):
+    said, _ = imported(a_dump(), "--dry-run")
+    assert "charge_box: 2 added" in said and books() == [[], [], []]
+
+
+def test_an_id_that_is_taken_is_not_taken_away(imported):
+    ours = a_transaction(a_charger("OURS"))
+    Transaction.objects.filter(pk=ours.pk).update(id=700)
+    _, complained = imported(a_dump())
+    assert "700 is " in complained
+    assert Transaction.objects.get(pk=700).charger == ours.charger
+    assert Transaction.objects.get(charger__charger_id="CP1").meter_stop == 2000
+
+
+def test_the_next_transaction_has_an_id_of_its_own(imported):
+    imported(a_dump())
+    a_tag("NEW")
+    told = {"connectorId": 1, "idTag": "NEW", "meterStart": 1, "timestamp": NOON}
+    assert tell(a_charger("OURS"), "StartTransaction", **told)["transactionId"] > 701
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (a_dump(head=""), "zone of its times"),
+        (a_dump()[:-120], "cut off"),
+        ("-- nothing\n", "no rows of SteVe"),
+        (HEAD + "INSERT INTO `ocpp_tag` VALUES (1);\n", "no CREATE TABLE"),
+        (HEAD + "INSERT INTO `ocpp_tag` (`id_tag`) VALUES ('A');\n", "max_active_transaction_count"),
+        (HEAD + "INSERT INTO `ocpp_tag` (`id_tag`) VALUES ('A','B');\n", "has 2 values, not 1"),
+    ],
+)
+def test_a_dump_that_is_none_is_refused_whole(imported, text, why):
+    with pytest.raises(CommandError, match=why):
+        imported(text)
+    assert books() == [[], [], []]
+
+
+def test_a_file_that_is_cut_off_is_refused(tmp_path, db):
+    path = tmp_path / "cut.sql.gz"
+    path.write_bytes(gzip.compress(a_dump().encode())[:-40])
+    with pytest.raises(CommandError, match="can't be read"):
+        call_command("import_steve", str(path))
+
+
+def test_a_text_over_several_lines_is_one_value():
+    lines = ["INSERT INTO `t` (`a`, `b`) VALUES ('x\n", "INSERT INTO `t` VALUES (','y;\n", "');\n"]
+    assert [row for *_, row in Dump(lines, {"t"})] == [{"a": "x\nINSERT INTO `t` VALUES (", "b": "y;\n"}]
+    assert list(Dump(lines, {"other"})) == []
+
+
+def test_a_statement_without_an_end_is_said():
+    with pytest.raises(Unreadable, match="cut off"):
+        list(Dump(["INSERT INTO `t` (`a`) VALUES ('x\n"], {"t"}))

@@ -1,0 +1,123 @@
+"""Rows out of what mysqldump or mariadb-dump wrote, read as a stream: no server is needed, nor much memory."""
+
+import gzip
+import re
+
+# A name, what CREATE TABLE says of a column, the head of an INSERT, and what is between its parentheses.
+CREATE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?`([^`]+)` \(")
+COLUMN = re.compile(r"\s+`([^`]+)` ")
+INSERT = re.compile(r"(?:INSERT|REPLACE)(?: IGNORE)? INTO `([^`]+)`\s*(?:\(([^)]*)\)\s*)?VALUES")
+TOKEN = re.compile(
+    r"\s*(?:(?P<sign>[(),;])"
+    r"|(?:_\w+ *)?'(?P<text>[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+)'(?=[^'])"
+    r"|(?P<word>[^\s(),;'\\]++)(?=[\s(),;]))",
+    re.DOTALL,
+)
+ESCAPE = re.compile(r"\\(.)|''", re.DOTALL)
+# MySQL's; a backslash before anything else is dropped, before % and _ it stays.
+MEANS = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
+QUOTED = re.compile(r"\\.|[^'\\]+", re.DOTALL)
+UTC_SET = re.compile(r"SET TIME_ZONE\s*=\s*'\+00:00'", re.IGNORECASE)
+
+
+class Unreadable(Exception):
+    """It is not what mysqldump writes: where, and what to do."""
+
+
+def opened(path):
+    """The lines of the dump at `path` (.sql or .sql.gz). Bytes that are no UTF-8 stay, as surrogates."""
+    how = gzip.open if str(path).endswith(".gz") else open
+    return how(path, "rt", encoding="utf-8", errors="surrogateescape", newline="\n")
+
+
+class Dump:
+    """The rows of some tables: iterate for (table, number of the line, {column: text or None}), in the dump's order.
+
+    `is_utc` says, from then on, that its timestamps are: mysqldump sees to it unless told --skip-tz-utc.
+    """
+
+    def __init__(self, lines, tables):
+        self.lines, self.tables = iter(lines), tables
+        self.line, self.columns, self.is_utc = 0, {}, False
+
+    def __iter__(self):
+        table = None
+        for line in self._numbered():
+            if insert := INSERT.match(line):
+                yield from self._insert(insert, line)
+            elif create := CREATE.match(line):
+                table = create[1]
+                self.columns[table] = []
+            elif table and (column := COLUMN.match(line)):
+                self.columns[table].append(column[1])
+            elif line.startswith(")"):
+                table = None
+            elif UTC_SET.search(line):
+                self.is_utc = True
+
+    def _numbered(self):
+        for line in self.lines:
+            self.line += 1
+            yield line
+
+    def _insert(self, insert, line):
+        table = insert[1]
+        if table not in self.tables:
+            self._skip(line[insert.end() :])
+            return
+        columns = re.findall(r"`([^`]+)`", insert[2] or "") or self.columns.get(table)
+        if not columns:
+            raise Unreadable(
+                f"Line {self.line}: {table} has no CREATE TABLE before its rows: dump it with its schema."
+            )
+        for row in self._tuples(line[insert.end() :]):
+            if len(row) != len(columns):
+                raise Unreadable(f"Line {self.line}: a row of {table} has {len(row)} values, not {len(columns)}.")
+            yield table, self.line, dict(zip(columns, row, strict=True))
+
+    def _skip(self, text):
+        """To the end of a statement. A line that ends in the midst of a text is not the end of one."""
+        is_open = False
+        while True:
+            is_open ^= bool(len(QUOTED.sub("", text)) % 2)
+            if not is_open and text.rstrip().endswith(";"):
+                return
+            text = self._more("")
+
+    def _tuples(self, text):
+        row, at = None, 0
+        while True:
+            token = TOKEN.match(text, at)
+            if token is None:
+                text, at = self._more(text[at:]), 0
+                continue
+            at = token.end()
+            if token["sign"] == ";":
+                return
+            if token["sign"] == "(":
+                row = []
+            elif token["sign"] == ")":
+                yield row
+            elif token["sign"] is None and row is not None:
+                row.append(_value(token))
+
+    def _more(self, text):
+        line = next(self.lines, None)
+        if line is None:
+            raise Unreadable(f"Line {self.line}: the dump ends in the midst of a statement: it was cut off.")
+        self.line += 1
+        return text + line
+
+
+def _value(token):
+    """Text, or None for NULL; numbers stay as they are written."""
+    if (text := token["text"]) is not None:
+        return ESCAPE.sub(_meant, text) if "\\" in text or "'" in text else text
+    word = token["word"]
+    if word.startswith("0x"):  # --hex-blob
+        return bytes.fromhex(word[2:]).decode("utf-8", "surrogateescape")
+    return None if word.upper() == "NULL" else word
+
+
+def _meant(escape):
+    return "'" if escape[1] is None else MEANS.get(escape[1], escape[1])

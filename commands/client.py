@@ -1,0 +1,201 @@
+"""A client of the REST API. It needs `requests` and nothing else of this project: copy it where you want it."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+JSON = dict[str, Any]
+LONGEST_WAIT = 30  # seconds the server holds a poll
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between attempts while the server is away or busy
+SILENCE = 60  # seconds after which an event stream is dead: it says something every 15
+PASSING = (429, 502, 503, 504)
+NAMES = {"transactions/": "transaction_logs"}  # of what a page holds, where it is not `results`
+
+
+class Error(Exception): ...
+
+
+class Unreachable(Error):
+    """No answer, or one that is not of this API."""
+
+
+class NotInTime(Error):
+    """The task was not finished within `timeout`. It goes on: wait again."""
+
+
+class Refused(Error):
+    """An answer of 400 or more: its `status`, its sentence, and for bad input `fields`, {name: [sentences]}."""
+
+    def __init__(self, status: int, sentence: str, fields: dict[str, list[str]], retry_after: float | None = None):
+        super().__init__(f"{status}: {sentence}")
+        self.status, self.sentence, self.fields, self.retry_after = status, sentence, fields, retry_after
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    task_id: str
+    charger_id: str
+    action: str
+    outcome: str
+    is_simulated: bool
+    response: JSON | None
+    simulated_response: JSON | None
+    error: JSON | None
+    task: JSON = field(repr=False)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the charger answered with a response; a CALLERROR, silence and a stand-in are none."""
+        return self.outcome == "answered"
+
+    @property
+    def status(self) -> str:
+        """The `status` in the charger's response, "" without one: Accepted, Rejected …"""
+        return (self.response or {}).get("status", "")
+
+    def __bool__(self) -> bool:
+        raise TypeError("An outcome is neither true nor false: ask for .answered, .status or .is_simulated.")
+
+
+@dataclass
+class Task:
+    client: "Client" = field(repr=False)
+    task_id: str
+
+    def wait(self, timeout: float | None = None) -> Outcome:
+        """Its outcome, once it has one. Raises `NotInTime` after `timeout` seconds; None: never."""
+        ends_at = None if timeout is None else time.monotonic() + timeout
+        pauses = _pauses()
+        while True:
+            left = LONGEST_WAIT if ends_at is None else max(0.0, ends_at - time.monotonic())
+            try:
+                task = self.client.get(f"tasks/{self.task_id}/", wait=min(left, LONGEST_WAIT))
+                if task["state"] == "finished":
+                    return _outcome(task)
+                pause = FIRST_PAUSE  # a server that holds many polls answers further ones at once
+            except (Unreachable, Refused) as error:
+                pause = _pause_after(error, pauses)
+            if ends_at is not None and time.monotonic() + pause >= ends_at:
+                raise NotInTime(f"Task {self.task_id} was not finished after {timeout} s.")
+            time.sleep(pause)
+
+
+class Client:
+    """`Client("https://ocpp.example.org", token="…")`; without a token where the server has API_AUTH=none."""
+
+    def __init__(self, url: str, token: str | None = None, timeout: float = 10.0):
+        self._base, self._timeout = f"{url.rstrip('/')}/api/ocpp/", timeout
+        self._session = requests.Session()
+        self._session.trust_env = False  # a .netrc would be sent in the token's place
+        self._session.headers["Accept"] = "application/json"
+        if token:
+            self._session.headers["Authorization"] = f"Token {token}"
+
+    def command(self, charger_id: str, action: str, timeout: float | None = None, **payload: Any) -> Task:
+        """Ask for a command, `payload` in camelCase; `timeout`: seconds the charger has. Waits for nothing."""
+        body = {"charger_id": charger_id, "action": action, "payload": payload}
+        return Task(self, self.post("commands/", body | ({} if timeout is None else {"timeout": timeout}))["task_id"])
+
+    def chargers(self, **filters: Any) -> Iterator[JSON]:
+        return self.pages("chargers/", **filters)
+
+    def charger(self, charger_id: str) -> JSON:
+        return self.get(f"chargers/{quote(charger_id, safe='')}/")
+
+    def transactions(self, **filters: Any) -> Iterator[JSON]:
+        """Newest first; `filters` are those of the API: charger_id, id_tag, status, started_after …"""
+        return self.pages("transactions/", **filters)
+
+    def pages(self, path: str, **filters: Any) -> Iterator[JSON]:
+        """What a list has, page after page."""
+        filters, page, more = {"page_size": 500} | filters, 1, True
+        while more:
+            answer = self.get(path, **filters, page=page)
+            yield from answer[NAMES.get(path, "results")]
+            page, more = page + 1, bool(answer["next"])
+
+    def events(self, after: int | None = None, **filters: Any) -> Iterator[JSON]:
+        """Events as they happen, for ever; first those since the id `after`. Some may come twice: look at `id`.
+
+        A stream that ends is asked for again with the last id. Raises `Refused` where it may not be had.
+        """
+        pauses = _pauses()
+        while True:
+            try:
+                for event in self._stream(after, filters):
+                    after, pauses = event["id"], _pauses()
+                    yield event
+                time.sleep(FIRST_PAUSE)
+            except (Unreachable, Refused) as error:
+                time.sleep(_pause_after(error, pauses))
+
+    def get(self, path: str, **query: Any) -> JSON:
+        return self._read(self._ask("GET", path, params=query, timeout=self._timeout + query.get("wait", 0)))
+
+    def post(self, path: str, body: JSON | None = None) -> JSON:
+        return self._read(self._ask("POST", path, json=body or {}, timeout=self._timeout))
+
+    def _stream(self, after: int | None, filters: JSON) -> Iterator[JSON]:
+        headers = {"Accept": "text/event-stream"} | ({} if after is None else {"Last-Event-ID": str(after)})
+        options = {"headers": headers, "timeout": (self._timeout, SILENCE), "stream": True}
+        with self._ask("GET", "events/stream/", params=filters, **options) as answer:
+            try:
+                for line in answer.iter_lines(chunk_size=None):
+                    if line.startswith(b"data: "):
+                        yield json.loads(line[6:])
+            except requests.RequestException as error:
+                raise Unreachable(f"The stream ended: {type(error).__name__}") from None
+
+    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        try:  # a redirection would turn a POST into a GET
+            answer = self._session.request(method, self._base + path, allow_redirects=False, **options)
+        except requests.RequestException as error:  # its own text may hold what was sent
+            raise Unreachable(f"{method} {path}: {type(error).__name__}") from None
+        if answer.is_redirect:
+            raise Unreachable(f"{method} {path}: the server redirects; is the URL http:// where it is https://?")
+        if answer.status_code >= 400:
+            raise _refused(answer)
+        return answer
+
+    def _read(self, answer: requests.Response) -> JSON:
+        if (told := _object(answer)) is None:
+            raise Unreachable(f"{answer.status_code}: not an answer of this API.")
+        return told
+
+
+def _object(answer: requests.Response) -> JSON | None:
+    try:
+        told = answer.json()
+    except ValueError:  # of a proxy in between
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def _refused(answer: requests.Response) -> Refused:
+    told, after = _object(answer) or {}, answer.headers.get("Retry-After", "")
+    waits = float(after) if after.isdecimal() else None
+    return Refused(answer.status_code, told.get("error") or answer.reason, told.get("fields", {}), waits)
+
+
+def _outcome(task: JSON) -> Outcome:
+    shared = ("task_id", "charger_id", "action", "outcome", "response", "simulated_response", "error")
+    return Outcome(**{name: task[name] for name in shared}, is_simulated=task["simulated"], task=task)
+
+
+def _pauses() -> Iterator[float]:
+    return (min(FIRST_PAUSE * 2 ** min(n, 10), LONGEST_PAUSE) for n in count())
+
+
+def _pause_after(error: Error, pauses: Iterator[float]) -> float:
+    """Seconds until the next attempt; raises what no further attempt will change."""
+    if isinstance(error, Refused) and error.status not in PASSING:
+        raise error
+    return getattr(error, "retry_after", None) or next(pauses)

@@ -1,0 +1,89 @@
+"""The client, against the stack it is for."""
+
+import subprocess
+import sys
+from itertools import islice
+
+import pytest
+
+from commands.client import Client, NotInTime, Refused, Task, Unreachable
+from tests.live import an_id
+
+TOKEN = "a-token-nobody-may-see"
+
+
+@pytest.fixture
+def client(live):
+    return Client(live.url, token=TOKEN)
+
+
+def test_a_command_gets_the_answer_of_its_charger(live, client):
+    with live.charger(an_id(), Reset={"status": "Rejected"}) as charger:
+        outcome = client.command(charger.charger_id, "Reset", type="Soft").wait(30)
+    assert (outcome.answered, outcome.is_simulated, outcome.status) == (True, False, "Rejected")
+    assert outcome.response == {"status": "Rejected"}
+
+
+def test_a_simulated_outcome_is_no_answer(live, client):
+    with live.charger(an_id(), Reset=None) as charger:
+        outcome = client.command(charger.charger_id, "Reset", type="Soft", timeout=0.5).wait(30)
+    assert (outcome.answered, outcome.is_simulated, outcome.status, outcome.response) == (False, True, "", None)
+    assert (outcome.outcome, outcome.simulated_response) == ("timed_out", {"status": "Accepted"})
+
+
+def test_an_outcome_is_neither_true_nor_false(live, client):
+    with live.charger(an_id(), Reset={"status": "Accepted"}) as charger:
+        outcome = client.command(charger.charger_id, "Reset", type="Soft").wait(30)
+    with pytest.raises(TypeError, match=".answered"):
+        bool(outcome)
+
+
+def test_waiting_ends_in_time_and_the_task_goes_on(live, client):
+    with live.charger(an_id(), Reset=2) as charger:
+        task = client.command(charger.charger_id, "Reset", type="Soft")
+        with pytest.raises(NotInTime):
+            task.wait(0.2)
+        assert Task(client, task.task_id).wait(30).answered
+
+
+def test_a_refusal_has_its_sentence_and_its_fields(live, client):
+    with live.charger(an_id()) as charger, pytest.raises(Refused) as told:
+        client.command(charger.charger_id, "Reset", type="Gentle")
+    assert told.value.status == 400 and "type" in told.value.fields
+    with pytest.raises(Refused, match="404: Charger not found"):
+        client.charger("nobody/here")
+
+
+def test_lists_are_read_page_after_page(live, client):
+    wanted = [an_id() for _ in range(3)]
+    for charger_id in wanted:
+        client.post("chargers/", {"charger_id": charger_id})
+    listed = [charger["charger_id"] for charger in client.chargers(page_size=2)]
+    assert set(wanted) <= set(listed) and len(listed) == len(set(listed))
+    assert list(client.transactions(charger_id=wanted[0])) == []
+
+
+def test_events_are_told_from_where_one_left_off(live, client):
+    charger_id = an_id()
+    with live.charger(charger_id):
+        first = next(client.events(after=0, charger_id=charger_id))
+    later = next(event for event in client.events(after=first["id"], charger_id=charger_id))
+    assert (first["kind"], later["kind"]) == ("charger.online", "charger.offline")
+
+
+def test_a_stream_that_may_not_be_had_is_not_asked_for_for_ever(client):
+    with pytest.raises(Refused, match="400"):
+        list(islice(client.events(kind="no.such"), 1))
+
+
+def test_a_server_that_is_not_there_is_said_without_the_token():
+    client = Client("http://127.0.0.1:9", token=TOKEN)
+    with pytest.raises(Unreachable) as told:
+        client.charger("505")
+    assert TOKEN not in f"{client!r}{Task(client, '1')!r}{told.value!r}"
+    assert told.value.__cause__ is None and told.value.__suppress_context__
+
+
+def test_it_needs_nothing_of_this_project():
+    alone = "import sys, commands.client; sys.exit('django' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", alone], timeout=30).returncode == 0

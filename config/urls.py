@@ -27,4 +27,4 @@ urlpatterns = [
 handler400 = "chargers.errors.bad_request"
 handler403 = "config.dashboard.views.base.forbidden"
 handler404 = "config.dashboard.views.base.not_found"
-handler500 = "chargers.errors.server_error"
+handler500 = "config.dashboard.views.base.broken"

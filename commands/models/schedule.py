@@ -43,7 +43,9 @@ class Schedule(models.Model):
         help_text="With whose permissions it runs: who changed it last.",
     )
     requested_by = models.CharField(max_length=150, blank=True, editable=False)
-    periodic_task = models.OneToOneField(PeriodicTask, models.SET_NULL, null=True, blank=True, editable=False)
+    periodic_task = models.OneToOneField(
+        PeriodicTask, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_run_at = models.DateTimeField(null=True, blank=True, editable=False)
     next_run_at = models.DateTimeField(null=True, blank=True, editable=False, db_index=True)

@@ -105,3 +105,10 @@ def test_beat_knows_a_schedule_as_long_as_it_is(api):
     task.refresh_from_db()
     assert not task.enabled
     assert api.delete(path).status_code == 204 and not PeriodicTask.objects.filter(pk=task.pk).exists()
+
+
+@pytest.mark.django_db
+def test_what_celery_beat_reads_of_a_schedule_is_when_it_is_due():
+    schedule = Schedule(name="nightly", action="ClearCache", payload={}, chosen={"filter": {}}, crontab="30 3 * * *")
+    schedule.save()
+    assert schedule.periodic_task.schedule.hour == {3} and schedule.periodic_task.enabled

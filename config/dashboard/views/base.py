@@ -3,7 +3,7 @@
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import EmptyPage
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import Resolver404
 from django.views.generic import TemplateView
@@ -97,7 +97,7 @@ def said(query):
 
 def not_found(request, exception=None):
     """For people a page, for programs the error form of the API."""
-    if "text/html" not in request.headers.get("Accept", "") or request.path.startswith("/api/"):
+    if not _is_for_people(request):
         return errors.page_not_found(request, exception)
     said = None if isinstance(exception, Resolver404) else exception
     return render(request, "dashboard/error.html", {"said": said}, status=404)
@@ -105,3 +105,19 @@ def not_found(request, exception=None):
 
 def forbidden(request, exception=None):
     return render(request, "dashboard/error.html", {"said": exception}, status=403)
+
+
+def broken(request):
+    """Without a template: what is broken may be the database, whom its header asks."""
+    if not _is_for_people(request):
+        return errors.server_error(request)
+    return HttpResponse(BROKEN, status=500)
+
+
+BROKEN = """<!doctype html><html lang="en"><title>It does not work</title><h1>This page does not work just now</h1>
+<p>Why is in the log of the web processes; <a href="/readyz">/readyz</a> tells what is away.
+<p><a href="/">Try the fleet again</a></html>"""
+
+
+def _is_for_people(request):
+    return "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/")

@@ -1,5 +1,7 @@
 """Pages of batches: one command to many chargers, now, later, or again and again."""
 
+from collections import defaultdict
+
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404
@@ -105,7 +107,7 @@ class NewBatch(Page):
             "action": action,
             "actions": ACTIONS,
             "fields": fields,
-            "told": told,
+            "told": defaultdict(str, told),
             "groups": self._groups(),
             "error": error if error and error.field not in {f.name for f in fields if f.error} else None,
         }

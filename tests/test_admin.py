@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from chargers.models import ApiToken, ChargerGroup, Message, Webhook
-from commands.models import ChargingProfile, Command, Firmware, LocalList, Upload
+from commands.models import Batch, ChargingProfile, Command, Firmware, LocalList, Schedule, Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 
@@ -18,7 +18,7 @@ OURS = [
     *("charger", "connector", "securityevent", "datatransfer", "chargergroup", "apitoken", "auditentry", "message"),
     *("idtag", "unknownidtag", "transaction", "metervalue", "orphanstop", "reservation"),
     *("event", "webhook", "delivery"),
-    *("command", "chargingprofile", "locallist", "certificaterequest", "firmware", "upload"),
+    *("command", "chargingprofile", "locallist", "certificaterequest", "firmware", "upload", "batch", "schedule"),
 ]
 PERIOD = {"startPeriod": 0, "limit": 10}
 PROFILE = {
@@ -38,6 +38,8 @@ def books(api):
     tell(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
     tell(charger, "StopTransaction", transactionId=-1, meterStop=1, timestamp=NOON)
     a_tag("OTHER")
+    Batch.objects.create(action="Reset", payload={}, chosen={}, total=0, start_at=NOON)
+    Schedule.objects.create(name="nightly", action="Reset", payload={}, chosen={"filter": {}}, every_seconds=60)
     UnknownIdTag.objects.create(
         id_tag="ABC", charger=charger, first_seen=datetime.now(UTC), last_seen=datetime.now(UTC), presented=1
     )

@@ -5,7 +5,7 @@
   if (!watched) return;
   const light = document.getElementById("live");
   const shown = new Map();  // id of a part: its HTML as it was sent
-  let fetching = false, stale = false, wait = 1000;
+  let fetching = false, stale = false, wait = 1000, going;
 
   async function renew() {
     if (fetching || document.hidden) { stale = true; return; }
@@ -36,6 +36,12 @@
       if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
       part.dispatchEvent(new Event("renewed", { bubbles: true }));
     }
+    goOn();
+  }
+
+  function goOn() {  // what goes on by itself, without an event of its own
+    clearTimeout(going);
+    if (document.querySelector("[data-goes-on]")) going = setTimeout(renew, 3000);
   }
 
   function keepCurves(former, part) {  // a drawn curve stays, and reads what is new
@@ -73,4 +79,5 @@
 
   document.addEventListener("visibilitychange", () => { if (stale) renew(); });
   connect();
+  goOn();
 })();

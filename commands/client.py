@@ -123,10 +123,7 @@ class Client:
             page, more = page + 1, bool(answer["next"])
 
     def events(self, after: int | None = None, **filters: Any) -> Iterator[JSON]:
-        """Events as they happen, for ever; first those since the id `after`. Some may come twice: look at `id`.
-
-        A stream that ends is asked for again with the last id. Raises `Refused` where it may not be had.
-        """
+        """Events as they happen, for ever, reconnecting; first those since `after`. Some come twice: look at `id`."""
         pauses = _pauses()
         while True:
             try:

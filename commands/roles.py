@@ -34,11 +34,13 @@ WEBHOOKS += ["chargers.view_delivery", "chargers.change_delivery"]
 ROLES[MANAGERS] += WEBHOOKS
 # What roles were given since, by the name under which it is in the audit log that they were: {role: permissions}.
 # Those who were made by an earlier version get it, once; what was changed in them by hand stays.
+SEEN_LATER = ["chargers.view_event", "chargers.view_message"]
+SEEN_LATER += ["commands.view_batch", "commands.view_member", "commands.view_schedule"]
 GIVEN_LATER = {
-    "events": {
-        "Viewers": ["chargers.view_event"],
-        "Operators": ["chargers.view_event"],
-        MANAGERS: ["chargers.view_event", *WEBHOOKS],
+    "events, messages, batches": {
+        "Viewers": SEEN_LATER,
+        "Operators": SEEN_LATER,
+        MANAGERS: [*SEEN_LATER, *WEBHOOKS],
     },
 }
 

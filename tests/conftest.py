@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from chargers.redis import async_redis, listening_redis
 from config.stack.servers import ADMIN_MADE
 from config.stack.stack import Stack
 from tests.live import Live
@@ -42,6 +43,14 @@ def live():
         yield Live(stack, database_url)
     finally:
         stack.stop()
+
+
+@pytest.fixture(autouse=True)
+def own_connections():
+    """What a test opened in an event loop of its own ends with that loop."""
+    yield
+    async_redis.cache_clear()
+    listening_redis.cache_clear()
 
 
 @pytest.fixture

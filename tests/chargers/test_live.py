@@ -6,14 +6,8 @@ import json
 import pytest
 
 from chargers.live import MOST_WAITING, Ended, Hub, Listener
-from chargers.redis import async_redis, sync_redis
+from chargers.redis import sync_redis
 from tests.live import an_id
-
-
-@pytest.fixture(autouse=True)
-def own_connections():
-    yield
-    async_redis.cache_clear()
 
 
 def published(channel, message):

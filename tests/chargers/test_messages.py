@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -169,17 +168,9 @@ def test_answers_keep_coming_while_the_log_can_not_be_written(live):
         assert len(kept(live, charger_id, 400)) == 400
 
 
-@contextmanager
-def own_loop():
-    """Redis clients belong to the loop that used them first."""
-    yield
-    async_redis.cache_clear()
-    listening_redis.cache_clear()
-
-
 def test_frames_are_told_live_while_somebody_watches_and_only_then(live):
     charger_id = switched(live, "off")
-    with live.socket(charger_id) as socket, own_loop():
+    with live.socket(charger_id) as socket:
         [(pk,)] = live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id)
         told, after = asyncio.run(_watched(Charger(pk=pk, charger_id=charger_id), socket))
     assert [(m["direction"], m["kind"], m["action"]) for m in told[:2]] == [

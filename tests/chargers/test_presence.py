@@ -125,7 +125,6 @@ def test_the_late_beginning_or_return_of_an_old_socket_changes_nothing():
         await async_redis().aclose()
 
     asyncio.run(story())
-    async_redis.cache_clear()  # it belongs to that loop
 
 
 def test_a_charger_that_answered_a_command_and_left_is_offline_in_the_books(live):

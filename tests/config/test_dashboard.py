@@ -12,7 +12,7 @@ from django.urls import reverse
 from chargers import schemas
 from chargers.models import ChargerGroup
 from commands.actions.table import ACTIONS
-from commands.models import Command
+from commands.models import Batch, Command, Schedule
 from config.dashboard import fleet
 from config.dashboard.forms import fields_of, payload_of
 from config.dashboard.models import FleetMinute
@@ -291,3 +291,89 @@ def test_the_admin_exports_and_draws_and_links(api):
     chosen = {"action": "export_xlsx", "_selected_action": session.pk}
     answer = api.post("/admin/transactions/transaction/", chosen)
     assert answer.headers["Content-Disposition"].endswith('.xlsx"')
+
+
+# --- batches ---------------------------------------------------------------------------------
+
+
+def new_batch(api, action="Reset", **told):
+    return api.post(f"/batches/new/{action}/", {"type": "Soft", "of_search": "CP-", **told})
+
+
+def test_a_batch_is_asked_of_the_chargers_that_a_form_chooses(api):
+    chosen = [a_charger() for _ in range(3)]
+    a_charger("another")
+    answer = new_batch(api, spread_minutes="2")
+    batch = Batch.objects.get()
+    assert answer.headers["Location"] == f"/batches/{batch.pk}/" and batch.payload == {"type": "Soft"}
+    assert {m.charger for m in batch.members.all()} == set(chosen) and batch.spread_seconds == 120
+    assert chosen[0].charger_id in api.get(f"/batches/{batch.pk}/").content.decode()
+
+
+def test_a_batch_is_cancelled_from_its_page(api):
+    a_charger()
+    new_batch(api)
+    batch = Batch.objects.get()
+    assert api.post(f"/batches/{batch.pk}/cancel/").status_code == 302
+    assert Batch.objects.get().cancelled_by == "alice"
+    assert "Cancel what" not in api.get(f"/batches/{batch.pk}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [("at", "2100-01-31T03:00:00Z"), ("every", "60"), ("crontab", "30 3 * * *")],
+)
+def test_a_batch_is_planned_for_later(api, when, told):
+    a_charger()
+    new_batch(api, when=when, schedule_name="nightly", **{f"when_{when}": told})
+    schedule = Schedule.objects.get()
+    assert schedule.next_run_at and not Batch.objects.exists()
+    assert "nightly" in api.get("/batches/").content.decode()
+    api.post(f"/schedules/{schedule.pk}/", {"do": "switch"})
+    assert not Schedule.objects.get().is_enabled
+    api.post(f"/schedules/{schedule.pk}/", {"do": "delete"})
+    assert not Schedule.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"of_search": "nobody"},
+        {"chargers_listed": "nobody"},
+        {"spread_minutes": "long"},
+        {"spread_minutes": "nan"},
+        {"spread_minutes": "-1"},
+        {"type": "Gentle"},
+        {"when": "crontab", "when_crontab": "never", "schedule_name": "x"},
+        {"when": "at", "when_at": "2100-01-01T00:00:00Z", "schedule_name": ""},
+        {"when": "some day"},
+    ],
+)
+def test_a_batch_that_makes_no_sense_is_refused_in_words(api, wrong):
+    a_charger()
+    answer = new_batch(api, **wrong)
+    assert answer.status_code == 400 and 'class="wrong"' in answer.content.decode()
+    assert not Batch.objects.exists() and not Schedule.objects.exists()
+
+
+def test_batches_of_others_are_not_there(client, api):
+    a_charger()
+    new_batch(api)
+    batch = Batch.objects.get()
+    a_user(client, "view_charger", "view_command", "add_command", group_of=[a_charger()])
+    assert client.get(f"/batches/{batch.pk}/", **HTML).status_code == 404
+    assert client.post(f"/batches/{batch.pk}/cancel/", **HTML).status_code == 404
+    assert str(batch.pk) not in client.get("/batches/").content.decode()
+
+
+def test_a_finished_command_is_asked_again_as_a_new_one(api):
+    former = a_command(action="Reset", payload={"type": "Hard"}, state="finished", outcome="timed_out")
+    api.post(f"/commands/{former.task_id}/again/")
+    again = Command.objects.exclude(pk=former.pk).get()
+    assert (again.action, again.payload, again.charger) == ("Reset", {"type": "Hard"}, former.charger)
+
+
+def test_a_command_that_is_not_finished_is_not_asked_again(api):
+    command = a_command()
+    assert api.post(f"/commands/{command.task_id}/again/").status_code == 302
+    assert Command.objects.count() == 1

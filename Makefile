@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 SHELL := /bin/bash
 
-.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick chaos chaos-quick lint audit clean
+.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick chaos chaos-quick screenshots lint audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-quick  the essentials in two minutes, only printed"
 	@echo "make chaos      everything that may fail made to fail under load, written to docs/reliability.md (half an hour)"
 	@echo "make chaos-quick  the short ones, once, only printed"
+	@echo "make screenshots  the pages as docs/ shows them; needs Chromium"
 	@echo "make lint       ruff and the import contract"
 	@echo "make audit      known vulnerabilities of what is installed, where their database can be reached"
 	@echo "make clean      remove .venv (the data in .run stays)"
@@ -56,6 +57,9 @@ bench: install
 
 bench-quick: install
 	@$(BIN)/python -m bench --quick $(ARGS)
+
+screenshots: install
+	@$(BIN)/python -m tests.screenshots
 
 chaos: install
 	@$(BIN)/python -m chaos $(ARGS)

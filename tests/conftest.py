@@ -9,8 +9,8 @@ import pytest
 from chargers.redis import async_redis, listening_redis
 from config.stack.servers import ADMIN_MADE
 from config.stack.stack import Stack
-from tests.live import Live
-from tests.servers import RUN_DIR, free_port
+from tests.live import Live, free_port
+from tests.servers import RUN_DIR
 
 LIVE_DATABASE = "ocpp_live"
 

@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import socket
 from pathlib import Path
 
 from config.stack.servers import Postgres, Redis, private_folder
@@ -24,12 +23,6 @@ SETTINGS = {
     "OCPP_CPO_NAME": "Test CPO",
     "FILES_DIR": str(RUN_DIR / "files"),
 }
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 STARTED = {}  # variable: the child of a server that is ours

@@ -2,29 +2,23 @@
 
 import csv
 import re
-import shutil
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser import EXECUTABLE, NONE, PHONE, WALL, launch, log_in, playwright
 from tests.builders import NOON
 from tests.live import an_id, eventually, exchange
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make install")
-from axe_playwright_python.sync_playwright import Axe  # noqa: E402
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="No Chromium here: install it (Debian: apt install chromium)."
-)
-PHONE, WALL = {"width": 390, "height": 844}, {"width": 1440, "height": 1000}
+pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
 
 
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        opened = launch(started)
         yield opened
         opened.close()
 
@@ -52,14 +46,6 @@ def is_fault(said):
 
 
 HERE = ("127.0.0.1", "localhost", None)  # None: data: and blob:
-
-
-def log_in(page, live):
-    page.goto("/")
-    page.get_by_label("User name").fill("admin")
-    page.get_by_label("Password").fill(live.stack.password)
-    page.get_by_role("button", name="Log in").click()
-    playwright.expect(page.locator("#live")).to_have_text("live")
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from config.stack import programs
 from config.stack.processes import Child
 from config.stack.stack import PROJECT
 from tests.config.test_settings import check
-from tests.live import Live, an_id, eventually
-from tests.servers import RUN_DIR, free_port
+from tests.live import Live, an_id, eventually, free_port
+from tests.servers import RUN_DIR
 
 
 class Receiver(ThreadingHTTPServer):

@@ -1,6 +1,5 @@
 """Sentinels: when the master dies, the clients go on with the one that was promoted."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ import redis
 
 from config.stack.servers import Redis
 from config.stack.stack import PROJECT
-from tests.live import eventually
+from tests.live import eventually, free_port
 
 SENTINEL = """
 port {port}
@@ -36,12 +35,6 @@ async def read():
     return await async_redis().mget("kept", "after")
 print(async_to_sync(read)(), flush=True)
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from config.stack.stack import PROJECT, Stack
-from tests.live import eventually
-from tests.servers import free_port
+from tests.live import eventually, free_port
 
 
 class Run:

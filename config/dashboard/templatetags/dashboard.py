@@ -19,7 +19,10 @@ def kw(watts):
 
 @register.filter
 def kwh(watt_hours):
-    return "" if watt_hours is None else f"{watt_hours / 1000:,.2f} kWh"
+    """9.53 kWh, or 298 kWh where nobody looks at the rest."""
+    if watt_hours is None:
+        return ""
+    return f"{watt_hours / 1000:,.{0 if watt_hours >= 100_000 else 2}f} kWh"
 
 
 @register.filter

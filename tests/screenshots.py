@@ -1,0 +1,180 @@
+"""`make screenshots`: the pages as docs/ shows them, of a fleet that is made up. Needs Chromium."""
+
+import json
+import math
+import os
+import sys
+import tempfile
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from config.stack.stack import LOCAL_DEFAULTS, PROJECT, Stack
+from tests.browser import EXECUTABLE, NONE, PHONE, WALL, launch, log_in, playwright
+from tests.live import Live, exchange, free_port
+
+FOLDER = PROJECT / "docs" / "screenshots"
+NOW = datetime.now(UTC).replace(microsecond=0)
+SITES = ("North car park", "South car park", "Depot", "Harbour")
+MODELS = (("Voltara", "Duo 22"), ("Ampere & Sons", "Column 11"), ("Wattwerk", "Fast 150"))
+# Of how many chargers in a row each state is one's; the others are free.
+STATES = {
+    3: "Charging",
+    4: "Charging",
+    7: "Charging",
+    9: "Faulted",
+    12: "Charging",
+    17: "Finishing",
+    21: "Unavailable",
+}
+GONE = (14, 26)
+CHARGERS = 30
+
+
+def main():
+    if EXECUTABLE is None:
+        sys.exit(NONE)
+    FOLDER.mkdir(exist_ok=True)
+    settings = LOCAL_DEFAULTS | {name: str(free_port()) for name in ("PORT", "FLOWER_PORT")}
+    with tempfile.TemporaryDirectory(prefix="screenshots-") as folder:
+        stack = Stack(folder, settings)
+        try:
+            stack.start(flower=False)
+            live = Live(stack, stack.env["DATABASE_URL"])
+            with ExitStack() as opened:
+                print("Making up a fleet.")
+                sockets = [opened.enter_context(a_charger(live, number)) for number in range(1, CHARGERS + 1)]
+                take_pictures(live, paths(live, sockets))
+        finally:
+            stack.stop()
+
+
+# --- a fleet that is made up -----------------------------------------------------------------
+
+
+@contextmanager
+def a_charger(live, number):
+    charger_id = f"CP-{number:03}"
+    with live.socket(charger_id) as socket:
+        vendor, model = MODELS[number % len(MODELS)]
+        boot = {"chargePointVendor": vendor, "chargePointModel": model, "firmwareVersion": f"2.{number % 4}.1"}
+        exchange(socket, "boot", "BootNotification", boot | {"chargePointSerialNumber": f"SN{number:06}"})
+        site = {"description": SITES[number % len(SITES)], "message_log": "all"}
+        live.request("PATCH", f"/api/ocpp/chargers/{charger_id}/", site)
+        state = STATES.get(number, "Available")
+        for connector, status in ((1, state), (2, "Available" if number % 5 else "Preparing")):
+            told = {"connectorId": connector, "status": status, "timestamp": at(number)}
+            error = {"errorCode": "GroundFailure", "info": "RCD tripped"} if status == "Faulted" else {}
+            exchange(socket, f"s{connector}", "StatusNotification", {"errorCode": "NoError"} | error | told)
+        if state == "Charging":
+            charge(socket, number)
+        if number in GONE:
+            socket.close()
+        yield socket
+
+
+def at(minutes):
+    return (NOW - timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
+
+
+def charge(socket, number):
+    """An hour of a car that takes less and less."""
+    start = {"connectorId": 1, "idTag": f"DRIVER-{number}", "meterStart": 120_000 * number}
+    transaction_id = exchange(socket, "t", "StartTransaction", start | {"timestamp": at(60)})[2]["transactionId"]
+    energy, values = 120_000.0 * number, []
+    for minute in range(60, -1, -1):
+        power = 11_000 * min(1, (62 - minute) / 4) * (1 if minute > 20 else math.exp((minute - 20) / 18))
+        energy += power / 60
+        told = {"Power.Active.Import": (power, "W"), "Energy.Active.Import.Register": (energy, "Wh")}
+        sampled = [{"measurand": m, "value": f"{v:.0f}", "unit": unit} for m, (v, unit) in told.items()]
+        sampled.append({"measurand": "SoC", "value": str(86 - minute), "unit": "Percent"})
+        values.append({"timestamp": at(minute), "sampledValue": sampled})
+    told = {"connectorId": 1, "transactionId": transaction_id, "meterValue": values}
+    exchange(socket, "m", "MeterValues", told, timeout=20)
+
+
+def a_day(live):
+    """The curves of the fleet's last day."""
+    rows = []
+    for minute in range(1440, 0, -1):
+        moment = NOW.replace(second=0) - timedelta(minutes=minute)
+        hour = moment.hour + moment.minute / 60
+        power = 9000 + 52_000 * math.exp(-(((hour - 8.5) / 2) ** 2)) + 70_000 * math.exp(-(((hour - 18) / 2.5) ** 2))
+        rows.append((moment, 26, round(power / 9000), 1, round(power + 2500 * math.sin(minute / 7))))
+    energy, day = 0.0, None
+    with psycopg.connect(live.database_url) as connection:
+        for moment, connected, charging, faulted, power in rows:
+            energy = 0.0 if moment.date() != day else energy + power / 60
+            day = moment.date()
+            connection.execute(
+                "INSERT INTO dashboard_fleetminute (at, connected, charging, faulted, power_w, energy_today_wh) "
+                "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                [moment, connected, charging, faulted, power, round(energy)],
+            )
+
+
+def paths(live, sockets):
+    """{name of the picture: path}, after commands that were answered, and not."""
+    a_day(live)
+    answer(live, sockets[2], "GetConfiguration", {}, CONFIGURATION)
+    answer(live, sockets[2], "ChangeAvailability", {"connectorId": 2, "type": "Operative"}, {"status": "Accepted"})
+    silent = live.finished(live.ask("CP-003", "Reset", {"type": "Soft"}, timeout=1))
+    batch = live.post("/api/ocpp/batches/", BATCH)
+    for socket in sockets[4:7]:
+        reply(socket, {"status": "Accepted"})
+    session = live.get("/api/ocpp/transactions/?charger_id=CP-003")["transaction_logs"][0]["transaction_id"]
+    return {
+        "fleet": "/",
+        "charger": "/chargers/CP-003/",
+        "transaction": f"/transactions/{session}/",
+        "simulated": f"/commands/{silent['task_id']}/",
+        "batch": f"/batches/{batch['id']}/",
+        "form": "/chargers/CP-003/ask/SetChargingProfile/",
+    }
+
+
+BATCH = {"action": "Reset", "payload": {"type": "Soft"}, "timeout": 5}
+BATCH |= {"chargers": ["CP-005", "CP-006", "CP-007", "CP-008", "CP-009", "CP-014"]}
+KEYS = {"HeartbeatInterval": "300", "MeterValueSampleInterval": "60", "NumberOfConnectors": "2"}
+CONFIGURATION = {"configurationKey": [{"key": k, "value": v, "readonly": False} for k, v in KEYS.items()]}
+
+
+def answer(live, socket, action, payload, told):
+    task = live.ask("CP-003", action, payload)
+    reply(socket, told)
+    return live.finished(task)
+
+
+def reply(socket, told):
+    """Answer the next CALL."""
+    _, message_id, *_ = json.loads(socket.recv(timeout=10))
+    socket.send(json.dumps([3, message_id, told]))
+
+
+# --- pictures --------------------------------------------------------------------------------
+
+
+def take_pictures(live, pages):
+    with playwright.sync_playwright() as started:
+        browser = launch(started)
+        for scheme, viewport, wanted in (
+            ("dark", WALL, pages),
+            ("light", WALL, {"fleet-light": "/"}),
+            ("dark", PHONE, {"fleet-phone": "/", "charger-phone": pages["charger"]}),
+        ):
+            context = browser.new_context(color_scheme=scheme, viewport=viewport, base_url=live.url)
+            page = context.new_page()
+            log_in(page, live)
+            for name, path in wanted.items():
+                page.goto(path)
+                page.wait_for_load_state("networkidle")
+                page.wait_for_timeout(500)
+                page.screenshot(path=FOLDER / f"{name}.png")
+                print(f"  {os.path.relpath(FOLDER, PROJECT)}/{name}.png")
+            context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,8 @@ PROGRAMS = {
 BANNER = """
 OCPP 1.6-J central system is up.
 
-  Admin     {url}/admin/        user {user}, password {password}
+  Pages     {url}/              user {user}, password {password}
+  Admin     {url}/admin/        the same
   API       {url}/api/ocpp/     to try it: {url}/api/docs/
   Flower    http://{flower}:{flower_port}/              the same user and password
   Chargers  {ws}/ws/ocpp/<charger id>{wss}

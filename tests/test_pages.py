@@ -91,6 +91,21 @@ def test_a_silent_charger_s_command_ends_plainly_as_simulated(page, live):
     assert page.get_by_text("Answer of the charger").count() == 0
 
 
+def test_a_command_to_many_chargers_is_run_to_its_end(page, live):
+    answering, silent = an_id(), an_id()
+    with live.charger(answering, Reset={"status": "Accepted"}), live.charger(silent, Reset=None):
+        page.goto("/batches/")
+        page.get_by_role("button", name="Choose chargers").click()
+        page.get_by_label("Or these").fill(f"{answering}\n{silent}")
+        page.get_by_label("type").select_option("Soft")
+        page.get_by_label("Seconds to answer in").fill("2")
+        page.get_by_role("button", name="Send Reset").click()
+        has(page.locator("h1"), "finished")
+    has(page.locator("tr", has_text=answering), "Accepted")
+    has(page.locator("tr", has_text=silent), "simulated")
+    playwright.expect(page.get_by_role("progressbar")).to_have_attribute("value", "1.0")
+
+
 def test_a_form_says_what_is_wrong_beside_the_field(page, live):
     charger_id = an_id()
     with live.charger(charger_id):
@@ -187,6 +202,7 @@ def paths(live):
     return [
         *("/", f"/chargers/{charger_id}/", f"/chargers/{charger_id}/ask/SetChargingProfile/"),
         *("/transactions/", f"/transactions/{transaction_id}/", "/commands/", "/messages/"),
+        *("/batches/", "/batches/new/Reset/"),
         *(f"/commands/{task['task_id']}/" for task in (answered, simulated)),
     ]
 

@@ -89,7 +89,7 @@ def ask_many(user, body):
         chargers = batches.choose(user, chosen, told["only_connected"])
         if not chargers:
             raise ValidationError("No charger is like that.")
-        more = {name: told[name] for name in ("spread_seconds", "start_at", "note") if name in told}
+        more = {name: told[name] for name in ("spread_seconds", "timeout") if name in told}
         return batches.make(told["action"], told["payload"], chargers, by=user.get_username(), chosen=chosen, **more)
 
 

@@ -343,6 +343,7 @@ def test_a_batch_is_planned_for_later(api, when, told):
         {"spread_minutes": "long"},
         {"spread_minutes": "nan"},
         {"spread_minutes": "-1"},
+        {"answer_within": "soon"},
         {"type": "Gentle"},
         {"when": "crontab", "when_crontab": "never", "schedule_name": "x"},
         {"when": "at", "when_at": "2100-01-01T00:00:00Z", "schedule_name": ""},

@@ -139,6 +139,8 @@ def _body(action, told):
     chosen = {name: told[f"of_{name}"] for name in FILTERS if told.get(f"of_{name}")}
     whom = {"chargers": listed} if listed else {"filter": chosen}
     body = {"action": action, "payload": payload, "spread_seconds": _seconds(told), **whom}
+    if told.get("answer_within"):
+        body["timeout"] = told["answer_within"]
     return body | {"only_connected": "only_connected" in told}
 
 

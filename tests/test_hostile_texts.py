@@ -1,24 +1,32 @@
 """SQL, HTML and formulas in every text that a charger or a client may set: kept as sent, shown as text."""
 
+from datetime import UTC, datetime
+from urllib.parse import quote
+
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils.html import escape
 
-from chargers import audit, registry
+from chargers import audit, events, registry
 from chargers.models import (
     ApiToken,
     AuditEntry,
+    Charger,
     ChargerGroup,
     ConfigurationKey,
+    Delivery,
     InstalledCertificate,
     InstalledProfile,
+    Message,
+    Webhook,
 )
-from commands.models import LocalList
+from commands.models import Batch, Command, LocalList
 from tests.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.conformance.negatives import sample
 from tests.test_admin import PROFILE, models
+from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
 API = "/api/ocpp"
@@ -36,6 +44,7 @@ SHORTEST = 20  # what every text column holds
 LISTS = [
     *("chargers", "security-events", "data-transfers", "transactions", "id-tags", "unknown-id-tags", "orphan-stops"),
     *("reservations", "commands", "charging-profiles", "firmware", "uploads", "certificates", "tokens", "audit"),
+    *("events", "webhooks", "batches", "schedules"),
 ]
 
 
@@ -78,6 +87,16 @@ def accessible(charger, text):
     audit.record(text, text, text, charger.pk, {text: text}, {text: text}, who=text)
 
 
+def happened(charger, text):
+    """What passed, and who is told of it."""
+    now = datetime.now(UTC)
+    named = {"action": text, "message_id": text, "frame": text}
+    Message.objects.create(charger=charger, at=now, direction="in", kind="call", is_error=True, **named)
+    Webhook.objects.create(name=text, url="http://127.0.0.1:9/")
+    events.tell("security.event", charger.pk, tech_info=text)
+    Delivery.objects.update(error=text)
+
+
 def asked(api, charger, text):
     """What a client may write."""
     written = {
@@ -85,6 +104,9 @@ def asked(api, charger, text):
         "id-tags": {"id_tag": f"!{text}"[:SHORTEST], "parent_id_tag": text, "description": text},
         "charging-profiles": {"description": text, "profile": PROFILE},
         "reservations": {"connector_id": 1, "id_tag": text, "parent_id_tag": text, "expiry_date": NOON},
+        "webhooks": {"name": f"{text}.", "url": "http://127.0.0.1:9/"},
+        "batches": {"action": "ClearCache", "filter": {"search": text}, "note": text},
+        "schedules": {"name": text, "action": "ClearCache", "filter": {"search": text}, "every_seconds": 3600},
         "commands": {"action": "DataTransfer", "payload": {"vendorId": text, "messageId": text, "data": text}},
     }
     for resource, body in written.items():
@@ -108,6 +130,7 @@ def text(request, api, settings, tmp_path):
     text, charger = request.param[:SHORTEST], a_charger(request.param)
     tells(charger, text)
     answered(charger, text)
+    happened(charger, text)
     accessible(charger, text)
     asked(api, charger, text)
     AuditEntry.objects.exclude(who=text).delete()  # alice's login, for one, has no such text
@@ -137,3 +160,20 @@ def test_every_page_of_the_admin_shows_it_as_text(api, text):
             shown = answer.content.decode()
             assert escape(text) in shown, page
             assert "<script>alert" not in shown and "<img src=x" not in shown, page
+
+
+def test_every_page_for_operators_shows_it_as_text(api, text):
+    charger = Charger.objects.first()
+    pages = ["/", "/transactions/", "/commands/", "/batches/", f"/messages/?charger_id={quote(charger.charger_id)}"]
+    pages += [reverse("dashboard:charger", args=[charger.charger_id]), f"/?search={quote(text)}"]
+    pages += [f"/commands/{command.task_id}/" for command in Command.objects.all()]
+    pages += [f"/transactions/{transaction.pk}/" for transaction in Transaction.objects.all()]
+    pages += [f"/batches/{batch.pk}/" for batch in Batch.objects.all()]
+    filled = f"?vendorId={quote(text)}&of_search={quote(text)}"
+    pages += [reverse("dashboard:ask", args=[charger.charger_id, "DataTransfer"]) + filled]
+    pages += [f"/batches/new/DataTransfer/{filled}"]
+    for page in pages:
+        answer = api.get(page)
+        assert answer.status_code == 200, page
+        shown = answer.content.decode()
+        assert escape(text) in shown and "<script>alert" not in shown and "<img src=x" not in shown, page

@@ -17,7 +17,6 @@ from chargers import gateway, tap
 from chargers import live as listening
 from chargers.models import Charger, ChargerGroup, Message
 from chargers.models.messages import LONGEST_FRAME
-from chargers.redis import async_redis, listening_redis
 from commands.housekeeping import keep_house
 from tests.builders import a_charger
 from tests.live import an_id, eventually, exchange
@@ -197,9 +196,6 @@ async def _watched(charger, socket):
             continue
         while more := await told_of(after := next(ids)):
             told += more
-    listening.hub().reader.cancel()
-    await async_redis().aclose()
-    await listening_redis().aclose()
     return told, after
 
 

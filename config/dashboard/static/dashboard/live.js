@@ -5,12 +5,13 @@
   if (!watched) return;
   const light = document.getElementById("live");
   const shown = new Map();  // id of a part: its HTML as it was sent
-  let fetching = false, stale = false, wait = 1000, going;
+  let fetching = false, stale = false, wait = 1000, going, later;
 
   async function renew() {
     if (fetching || document.hidden) { stale = true; return; }
     fetching = true;
     stale = false;
+    later = clearTimeout(later);
     try {
       const answer = await fetch(location.href, { headers: { "X-Live": "1" } });
       if (answer.ok && !answer.redirected) put(await answer.text());
@@ -55,6 +56,11 @@
     }
   }
 
+  function isShown(told) {
+    const grid = document.getElementById("grid");
+    return !grid || told.more || told.chargers.some((pk) => document.getElementById(`charger-${pk}`));
+  }
+
   function say(word, isLive) {
     light.textContent = word;
     light.classList.toggle("on", isLive);
@@ -67,7 +73,8 @@
       const told = JSON.parse(message.data);
       if (told.listening) { wait = 1000; say("live", true); }
       if (told.frames) document.dispatchEvent(new CustomEvent("frames", { detail: told.frames }));
-      else renew();
+      else if (told.listening || isShown(told)) renew();
+      else later ??= setTimeout(renew, 5000);  // of the fleet only the counts have changed
     };
     socket.onclose = (closed) => {
       if (closed.code === 4401) { location.reload(); return; }

@@ -1,0 +1,94 @@
+"""The socket of pages: who hears of what."""
+
+import json
+
+import pytest
+import requests
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from tests.live import an_id, eventually, exchange
+
+MAKE = """
+from django.contrib.auth.models import Permission, User
+from chargers.models import Charger, ChargerGroup
+bob = User.objects.create_user({name!r}, password={password!r})
+bob.user_permissions.set(Permission.objects.filter(codename__in=["view_charger", "view_message"]))
+group = ChargerGroup.objects.create(name={name!r})
+group.users.add(bob)
+group.chargers.add(Charger.objects.get(charger_id={mine!r}))
+"""
+
+
+def listening(live, query, session=None, **options):
+    """A socket of /live/ that is told of what happens from now on."""
+    cookie = "; ".join(f"{name}={value}" for name, value in session.cookies.items()) if session else ""
+    url = f"{live.stack.ws_url}/live/?{query}"
+    socket = connect(url, additional_headers={"Cookie": cookie}, origin=live.url, **options)
+    assert json.loads(socket.recv(timeout=5)) == {"listening": True}
+    return socket
+
+
+def logged_in(live, name, password):
+    session = requests.Session()
+    session.get(f"{live.url}/login/", timeout=10)
+    form = {"username": name, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+    assert session.post(f"{live.url}/login/?next=/", form, timeout=10, allow_redirects=False).status_code == 302
+    return session
+
+
+def a_charger(live):
+    charger_id = an_id()
+    with live.socket(charger_id):
+        ((pk,),) = eventually(lambda: live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id))
+    return charger_id, pk
+
+
+def status(live, charger_id):
+    told = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
+    with live.socket(charger_id) as socket:
+        exchange(socket, an_id(), "StatusNotification", told)
+
+
+def chargers_of(socket, wanted):
+    """The chargers that are told of until `wanted` is."""
+    heard = set()
+    while wanted not in heard:
+        heard |= set(json.loads(socket.recv(timeout=10))["chargers"])
+    return heard
+
+
+def test_who_has_not_logged_in_is_told_to(live):
+    with pytest.raises(ConnectionClosed) as closed:
+        listening(live, "kinds=charger")
+    assert closed.value.rcvd.code == 4401
+
+
+def test_a_page_of_another_site_is_refused(live):
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"{live.stack.ws_url}/live/?kinds=charger", origin="https://evil.example")
+    assert refused.value.response.status_code == 403
+
+
+def test_what_happens_is_told_of_the_kinds_and_the_charger_that_are_asked_for(live):
+    (one, pk), (other, _) = a_charger(live), a_charger(live)
+    session = logged_in(live, "admin", live.stack.password)
+    with listening(live, f"kinds=connector&charger={pk}", session) as socket:
+        status(live, other)
+        status(live, one)
+        told = json.loads(socket.recv(timeout=10))
+    assert (told["kinds"], told["chargers"]) == (["connector.status"], [pk])
+
+
+def test_a_user_of_a_group_hears_of_its_chargers_alone(live):
+    (mine, pk), (other, other_pk) = a_charger(live), a_charger(live)
+    name, password = an_id(), an_id()
+    live.stack.manage("A user", "shell", "-c", MAKE.format(name=name, password=password, mine=mine))
+    with listening(live, "kinds=connector", logged_in(live, name, password)) as socket:
+        status(live, other)
+        status(live, mine)
+        assert chargers_of(socket, pk) == {pk}
+    with listening(live, f"kinds=none&charger={other_pk}&frames=1", logged_in(live, name, password)) as socket:
+        status(live, other)
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=2)

@@ -16,7 +16,7 @@ from commands.models import Batch, Command, Schedule
 from config.dashboard import fleet
 from config.dashboard.forms import fields_of, payload_of
 from config.dashboard.models import FleetMinute
-from tests.builders import NOON, a_charger, a_command, a_transaction, open_socket, tell
+from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
@@ -288,6 +288,8 @@ def test_the_admin_exports_and_draws_and_links(api):
     session = a_transaction(idTag="ABC")
     page = api.get(f"/admin/transactions/transaction/{session.pk}/change/").content.decode()
     assert f"/curves/transactions/{session.pk}.json" in page and "transactions of ABC" in page
+    tag = api.get(f"/admin/transactions/idtag/{a_tag('ABC').pk}/change/").content.decode()
+    assert "/admin/transactions/transaction/?q=ABC" in tag
     chosen = {"action": "export_xlsx", "_selected_action": session.pk}
     answer = api.post("/admin/transactions/transaction/", chosen)
     assert answer.headers["Content-Disposition"].endswith('.xlsx"')

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "ocpp:events"
 MOST_WAITING = 10_000  # events that are not told live yet; past it the oldest are left out
+# Seconds in which events gather: a thread that publishes after every batch takes the interpreter from the one that
+# writes them (p50 of an answer at 1,000 messages/s: 0.8 ms more).
+GATHER = 0.1
 PAUSE = 1.0  # seconds until a Redis that is away is tried again
 
 # Who is told live is told of all of them: `nextval` gives also those that are not kept an id.
@@ -130,6 +133,7 @@ class _Announcer:
     def _publish_on_and_on(self):
         while True:
             self.work.wait()
+            time.sleep(GATHER)
             self.work.clear()
             told = [self.waiting.popleft() for _ in range(len(self.waiting))]
             try:

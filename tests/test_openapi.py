@@ -18,7 +18,7 @@ CHARGERS = 8  # so many that not all of them have as many commands waiting as th
 NOBODYS = 2**40  # added to a number, it is the id of nothing
 CONFIG = {
     "seed": 16,
-    "generation": {"deterministic": True, "max-examples": 8, "database": "none"},
+    "generation": {"deterministic": True, "max-examples": 5, "database": "none"},
     "phases": {"examples": {"enabled": False}, "stateful": {"enabled": False}},
 }
 # Not that all is refused which the schema does not allow, nor all taken which it does: it does not tell everything.

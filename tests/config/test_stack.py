@@ -27,7 +27,7 @@ class Run:
             "PORT": str(self.port),
             "FLOWER_PORT": str(free_port()),
         }
-        self.said = folder.parent / f"{folder.name}.out"
+        self.said = folder.parent / f"{folder.name}-{self.port}.out"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "config.stack", "run"],
             cwd=PROJECT,
@@ -102,16 +102,26 @@ def test_killed_its_children_go_too_and_the_next_run_recovers(tmp_path):
         again.process.wait(15)
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One that goes on meanwhile."""
+    started = Run(tmp_path_factory.mktemp("stack") / "run").until_up()
+    yield started
+    started.process.terminate()
+    started.process.wait(15)
+
+
 @linux
-def test_a_process_that_dies_is_started_again(tmp_path):
-    run = Run(tmp_path / "run").until_up()
-    try:
-        (worker,) = [pid for pid in run.family() if b"worker1@" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(worker, signal.SIGKILL)
-        eventually(lambda: "worker 1 ended by itself" in run.output())
-    finally:
-        run.process.terminate()
-        run.process.wait(15)
+def test_a_process_that_dies_is_started_again(run):
+    (worker,) = [pid for pid in run.family() if b"worker1@" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(worker, signal.SIGKILL)
+    eventually(lambda: "worker 1 ended by itself" in run.output())
+
+
+def test_a_second_one_in_the_same_folder_is_refused(run):
+    second = Run(run.folder)
+    assert second.process.wait(30) == 1
+    assert "running already" in second.output() and run.process.poll() is None
 
 
 def test_a_busy_port_is_named(tmp_path):
@@ -137,17 +147,6 @@ def test_a_wrong_setting_is_named(tmp_path):
     run = Run(tmp_path / "run", OCPP_UNKNOWN_CHARGERS="perhaps")
     assert run.process.wait(30) == 1
     assert "OCPP_UNKNOWN_CHARGERS" in run.output() and "Traceback" not in run.output()
-
-
-def test_a_second_one_in_the_same_folder_is_refused(tmp_path):
-    first = Run(tmp_path / "run").until_up()
-    second = Run(tmp_path / "run")
-    try:
-        assert second.process.wait(30) == 1
-        assert "running already" in second.output()
-    finally:
-        first.process.terminate()
-        first.process.wait(15)
 
 
 @pytest.mark.parametrize(

@@ -16,17 +16,8 @@ from chargers.models import Charger
 OURSELVES = "central system"  # did what nobody asked for
 ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked", "cancelled"]
 ACTIONS += ["login", "login failed", "logout"]
-KINDS = [
-    "command",
-    "charger",
-    "charger group",
-    "id tag",
-    "transaction",
-    "charging profile",
-    "firmware",
-    "certificate",
-]
-KINDS += ["user", "group", "api token", "webhook", "batch", "schedule"]
+KINDS = ["command", "batch", "schedule", "charger", "charger group", "id tag", "transaction", "charging profile"]
+KINDS += ["firmware", "certificate", "user", "group", "api token", "webhook"]
 INSERT = """
 INSERT INTO chargers_auditentry (at, who, address, action, kind, name, charger_id, before, after)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)

@@ -12,13 +12,13 @@ HIDDEN = "(hidden)"
 # case, and to what is neither a letter nor a digit.
 SECRETS = (
     *("authorizationkey", "passw", "passphrase", "pwd", "secret", "credential"),
-    *("apikey", "privatekey", "accesskey", "presharedkey", "accesstoken", "authtoken", "apitoken", "bearer"),
+    *("apikey", "privatekey", "accesskey", "presharedkey", "psk", "accesstoken", "authtoken", "apitoken", "bearer"),
 )
 NAMES = re.compile("|".join(SECRETS))
 # A frame that has none of these has no secret; an escape might hide one.
 MARKS = (
-    *("author", "pass", "pwd", "secret", "credential", "api", "private", "access", "shared", "token", "bearer"),
-    *("://", "/files/", "\\"),
+    *("author", "pass", "pwd", "secret", "credential", "api", "private", "access", "shared", "psk"),
+    *("token", "bearer", "://", "/files/", "\\"),
 )
 PUNCTUATION = re.compile(r"[\W_]+")
 LONGEST_TEXT = 32_768  # characters of one text that are looked at and told; each expression takes time linear in it
@@ -87,10 +87,10 @@ def _cleaned(value):
     """`value` of JSON, in which secrets are `HIDDEN`."""
     if isinstance(value, dict):
         told = {name.lower(): branch for name, branch in value.items()}
-        names_secret = isinstance(told.get("key"), str) and _is_secret(told["key"])
+        is_secret = isinstance(told.get("key"), str) and names_secret(told["key"])
         return {
             name: HIDDEN
-            if branch is not None and (_is_secret(name) or (names_secret and name.lower() == "value"))
+            if branch is not None and (names_secret(name) or (is_secret and name.lower() == "value"))
             else _cleaned(branch)
             for name, branch in value.items()
         }
@@ -99,7 +99,8 @@ def _cleaned(value):
     return _cleaned_text(value) if isinstance(value, str) else value
 
 
-def _is_secret(name):
+def names_secret(name):
+    """Whether what is called so is to be hidden."""
     return NAMES.search(PUNCTUATION.sub("", name.lower())) is not None
 
 

@@ -12,48 +12,50 @@ from chargers import access, events
 from chargers.live import Ended, hub
 from chargers.models import Event
 
-LIFETIME = 900.0  # seconds after which a client asks again, and whether it may is looked at again
+LIFETIME = 300.0  # seconds after which a client asks again, and whether it may is looked at again
 SILENCE = 15.0  # seconds after which a comment keeps proxies from giving up
 AT_ONCE = 500  # events read up in one go
 # An event with a smaller id may be committed after one with a greater: so much of what came last is told again.
 OVERLAP = timedelta(seconds=5)
+COLUMNS = {"kind": "kind", "charger_id": "charger__charger_id"}  # what a stream may be narrowed by
 
 
 async def stream(user, wanted, after):
-    """The text of the stream, for `user`: events that `wanted` is true of and, first, those since the id `after`."""
+    """The text of the stream, for `user`: events with the members `wanted` and, first, those since the id `after`."""
     yield b"retry: 1000\n\n"
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + LIFETIME
     try:
         async with hub().listening(events.CHANNEL) as listener:
             if after is not None:
-                async for event in _missed(user, after):
-                    if wanted(event):
-                        yield _as_text(event)
+                async for event in _missed(user, wanted, after):
+                    yield _as_text(event)
             reachable = await sync_to_async(access.reachable)(user)
             while (left := ends_at - loop.time()) > 0:
                 told = await listener.next(min(SILENCE, left))
                 if told is None:
                     yield b": still here\n\n"
                 for event in told or ():
-                    if "id" in event and (reachable is None or event["charger"] in reachable) and wanted(event):
+                    is_theirs = "id" in event and (reachable is None or event["charger"] in reachable)
+                    if is_theirs and all(event[name] == value for name, value in wanted.items()):
                         yield _as_text(event)
     except (Ended, RedisError):
         return  # the client comes again, with the id of the last event it was told
 
 
-async def _missed(user, after):
+async def _missed(user, wanted, after):
     """What is kept since the event `after`, in the order of ids."""
     last = 0
-    while page := await sync_to_async(_page)(user, after, last):
+    while page := await sync_to_async(_page)(user, wanted, after, last):
         for event in page:
             yield event.as_told()
         last = page[-1].pk
 
 
-def _page(user, after, last):
+def _page(user, wanted, after, last):
     try:
-        missed = access.within(user, Event.objects.select_related("charger")).order_by("pk").filter(pk__gt=last)
+        rows = Event.objects.filter(**{COLUMNS[name]: value for name, value in wanted.items()})
+        missed = access.within(user, rows.select_related("charger")).order_by("pk").filter(pk__gt=last)
         known = Event.objects.filter(pk=after).values_list("at", flat=True).first()
         since = missed.filter(at__gte=known - OVERLAP).exclude(pk=after) if known else missed.filter(pk__gt=after)
         return list(since[:AT_ONCE])

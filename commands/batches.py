@@ -6,6 +6,8 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import orjson
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from rest_framework import serializers
@@ -67,11 +69,16 @@ def _filtered(reachable, wanted):
     return rows.order_by("pk")
 
 
-def check(action, payload, chargers):
-    """Refuse, before anything is made, what the first of the chargers would be refused for."""
+def refuse_secrets(action, payload):
+    """One payload for all would be one key for all, kept where many may read it."""
     shown = ACTIONS[action].shown(payload)
     if any(shown.get(name) != value for name, value in payload.items()):
         raise schemas.Violation("value", "Leave it out: every charger gets a secret of its own.", "")
+
+
+def check(action, payload, chargers):
+    """Refuse, before anything is made, what the first of the chargers would be refused for."""
+    refuse_secrets(action, payload)
     completed = dict(payload)
     ACTIONS[action].complete(completed, chargers[0])
     schemas.check(action, completed, formats=True)
@@ -140,7 +147,8 @@ def release():
         waiting = Member.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=WAITING)
         due = waiting.filter(due_at__lte=datetime.now(UTC)).select_related("batch", "charger")
         members = list(due.order_by("due_at", "pk")[:AT_ONCE])
-        asked = [command for member in members if (command := _ask(member))]
+        may = {name: _may_still_ask(name) for name in {member.batch.requested_by for member in members}}
+        asked = [command for member in members if (command := _ask(member, may[member.batch.requested_by]))]
     online = presence.connected([command.charger.charger_id for command in asked])
     for command in asked:
         if command.charger.charger_id in online:
@@ -148,9 +156,19 @@ def release():
     return len(members)
 
 
-def _ask(member):
+def _may_still_ask(username):
+    """Who asked may have left since, or lost the right to. Without a login (API_AUTH=none) nobody has a name."""
+    user = User.objects.filter(username=username).first() if username else None
+    if user is None:
+        return settings.API_AUTH == "none"
+    return user.is_active and user.has_perm("commands.add_command")
+
+
+def _ask(member, may):
     batch, command = member.batch, None
     try:
+        if not may:
+            raise Conflict("Who asked for it may not send commands any more.")
         command = asking.queue_for(batch, member.charger)
         member.state, member.command = ASKED, command
     except (schemas.Violation, Conflict, Busy) as error:

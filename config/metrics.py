@@ -197,5 +197,5 @@ SOURCES = (
 @api_view(["GET"])
 @permission_classes([needs(GET="chargers.reach_every_charger")])
 def metrics(request):
-    """Prometheus' text format, for who may see chargers: the same whichever process answers."""
+    """Prometheus' text format, for who may reach every charger: the same whichever process answers."""
     return HttpResponse(generate_latest(Everything()), content_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -26,6 +26,9 @@ class ErrorFilter(admin.SimpleListFilter):
         return rows.filter(is_error=True) if self.value() else rows
 
 
+MOST_WORDS = 10  # that are searched for
+
+
 @admin.register(Message)
 class MessageAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     """Newest first. What has no index is looked for in what a charger said, in a day chosen, or in the last one."""
@@ -57,7 +60,7 @@ class MessageAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
             rows, words = rows.filter(charger=charger), words[1:]
         elif words and not _is_narrow(request):
             rows = _of_the_last_day(rows)
-        for word in words:
+        for word in words[:MOST_WORDS]:
             rows = rows.filter(Q(message_id=word) | Q(frame__icontains=word))
         return rows, False
 

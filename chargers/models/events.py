@@ -3,6 +3,7 @@
 import base64
 import secrets
 
+from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
@@ -23,6 +24,12 @@ KINDS = {
 }
 KIND_CHOICES = [(kind, kind) for kind in KINDS]
 KEPT = [kind for kind in KINDS if kind != "transaction.updated"]
+
+
+def without_login(url):
+    """Raises `ValidationError` for a URL with a user or a password: lists and the audit log show it."""
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValidationError("Leave the login out of it: what is sent is signed.")
 
 
 def new_secret():
@@ -68,7 +75,7 @@ class Webhook(models.Model):
     """A URL that is told of events, each in a signed POST of its own."""
 
     name = models.CharField(max_length=100, unique=True)
-    url = models.CharField("URL", max_length=1000, validators=[URLValidator(["http", "https"])])
+    url = models.CharField("URL", max_length=1000, validators=[URLValidator(["http", "https"]), without_login])
     secret = models.CharField(max_length=100, default=new_secret, editable=False)
     kinds = models.JSONField(default=kept_kinds, help_text="Of events that are told.")
     group = models.ForeignKey(

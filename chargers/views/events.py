@@ -56,8 +56,7 @@ def event_stream(request):
     wanted = StreamSerializer(data=given)
     wanted.is_valid(raise_exception=True)
     after = wanted.validated_data.pop("after", None)
-    matches = wanted.validated_data.items()
-    told = stream(request.user, lambda event: all(event[name] == value for name, value in matches), after)
+    told = stream(request.user, wanted.validated_data, after)
     return StreamingHttpResponse(
         told, content_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )

@@ -187,6 +187,7 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         row = self._as_it_will_be(told)
         try:
             row.clean()
+            batches.refuse_secrets(row.action, row.payload)
             chargers = batches.choose(self.context["request"].user, chosen)
             if chargers:
                 batches.check(row.action, row.payload, chargers)

@@ -125,6 +125,7 @@ class ScheduleViewSet(Own, Editable):
     serializer_class = ScheduleSerializer
     filterset_class = ScheduleFilter
     permission_classes = [needs(GET="commands.view_command", **EDITED)]
+    throttle_classes = [CommandsPerUser]
 
     def perform_create(self, serializer):
         serializer.save(**self._owner())

@@ -96,6 +96,7 @@ def ask_many(user, body):
 def schedule(request, body):
     """The `Schedule` of a body as the API takes it; raises `Refused`."""
     with refusing():
+        _count(request.user)
         wanted = ScheduleSerializer(data=body, context={"request": request})
         wanted.is_valid(raise_exception=True)
         with transaction.atomic():
@@ -109,7 +110,7 @@ def payload(action, told, written):
 def _written(text):
     try:
         payload = json.loads(text, parse_constant=lambda word: _refuse(f"{word} is no JSON"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotAnObject(f"This is no JSON: {error}") from error
     if not isinstance(payload, dict):
         raise NotAnObject("A payload is a JSON object: { … }.")

@@ -75,7 +75,7 @@ def _kind(tree):
 
 def _numbers(name, told):
     numbers = {key[len(name) + 1 :].partition(".")[0] for key in told if key.startswith(f"{name}.")}
-    return sorted((n for n in numbers if n.isdecimal()), key=int)
+    return sorted((n for n in numbers if n.isdecimal() and len(n) < 10), key=int)
 
 
 NOTHING = object()

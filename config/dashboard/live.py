@@ -1,14 +1,16 @@
 """The WebSocket of pages, /live/: it tells that something is new, and they ask for it."""
 
 import asyncio
+import re
 from contextlib import suppress
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 from channels.auth import AuthMiddlewareStack
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.security.websocket import AllowedHostsOriginValidator
+from django.conf import settings
 from redis.exceptions import RedisError
 
 from chargers import access, events, gateway, tap
@@ -16,7 +18,8 @@ from chargers.live import Ended, hub
 from chargers.models import Charger
 
 PATH = "/live/"
-LIFETIME = 900.0  # seconds after which a page connects again, and who looks is asked again
+CHARGER = re.compile(r"[0-9]{1,18}")
+LIFETIME = 60.0  # seconds after which a page connects again, and who looks is asked again
 REWATCH = 20.0  # seconds after which the socket of a charger is asked for its frames again
 PAUSE = 1.0  # seconds between two messages: what happens meanwhile is told together
 MOST = 500  # chargers that are named in a message
@@ -35,13 +38,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def connect(self):
         self.user = self.scope["user"]
+        if not _is_from_here(dict(self.scope["headers"])):
+            await self.close()
+            return
         await self.accept()
         if not self.user.is_authenticated:
             await self.close(LOGIN)
             return
         asked = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
         self.kinds = set(asked.get("kinds", [""])[0].split(","))
-        self.charger = int(asked["charger"][0]) if asked.get("charger", [""])[0].isdecimal() else None
+        self.charger = int(asked["charger"][0]) if CHARGER.fullmatch(asked.get("charger", [""])[0]) else None
         wants_frames = self.charger is not None and asked.get("frames") == ["1"]
         self.watches = wants_frames and await database_sync_to_async(self._may_watch)()
         self.telling = asyncio.create_task(self._tell())
@@ -101,6 +107,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             and self.charger in (None, charger)
             and (self.reachable is None or charger in self.reachable)
         )
+
+
+def _is_from_here(headers):
+    """Browsers tell whose page it is that connects: another port of this host is another site."""
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    is_same = urlsplit(origin).netloc == headers.get(b"host", b"").decode("latin-1")
+    return not origin or is_same or origin in settings.CSRF_TRUSTED_ORIGINS
 
 
 application = AllowedHostsOriginValidator(AuthMiddlewareStack(LiveConsumer.as_asgi()))

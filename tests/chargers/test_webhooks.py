@@ -131,7 +131,10 @@ def test_its_secret_is_told_once(api):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"url": "ftp://example.org/"}, {"url": "no url"}, {"kinds": ["weather"]}, {"kinds": []}, {"group": "nobody's"}],
+    [
+        *({"url": url} for url in ("ftp://example.org/", "https://u:p@example.org/", "no url")),
+        *({"kinds": ["weather"]}, {"kinds": []}, {"group": "nobody's"}),
+    ],
 )
 def test_a_webhook_that_makes_no_sense_is_refused(api, wrong):
     asked = {"name": "w", "url": "https://example.org/hook", **wrong}

@@ -205,6 +205,15 @@ def test_a_charger_that_may_not_be_asked_says_why_and_holds_up_nobody(api):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("lost", [{"is_active": False}, {"is_superuser": False}])
+def test_what_waits_is_not_asked_for_who_may_not_ask_any_more(api, lost):
+    batch = a_batch(api, a_charger())
+    User.objects.update(**lost)
+    assert batches.release() == 1 and not Command.objects.exists()
+    assert "may not send commands" in batch.members.get().reason
+
+
+@pytest.mark.django_db
 def test_a_batch_of_later_waits(api):
     batch = a_batch(api, a_charger(), start_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
     assert batches.release() == 0 and batch.state == "waiting"

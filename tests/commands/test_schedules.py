@@ -84,6 +84,14 @@ def test_a_schedule_that_never_comes_is_refused(api, when):
 
 
 @pytest.mark.django_db
+def test_a_secret_of_one_charger_is_not_planned_for_many(api):
+    payload = {"key": "AuthorizationKey", "value": "0123456789abcdef"}
+    body = {"name": "key", "action": "ChangeConfiguration", "payload": payload, "filter": {}, "every_seconds": 60}
+    assert api.post("/api/ocpp/schedules/", body, "application/json").status_code == 400
+    assert not Schedule.objects.exists()
+
+
+@pytest.mark.django_db
 def test_a_schedule_ends_with_the_rights_of_its_owner(client):
     a_charger()
     bob = User.objects.create_user("bob")

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from chargers import schemas
-from chargers.models import ChargerGroup
+from chargers.models import ChargerGroup, ConfigurationKey
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Command, Schedule
 from config.dashboard import fleet
@@ -71,6 +71,22 @@ def test_chargers_of_others_are_not_there(client):
     assert other.charger_id not in client.get("/transactions/").content.decode()
 
 
+def test_sessions_are_shown_to_who_may_see_them(client):
+    session = a_transaction(idTag="TAG-1")
+    user = a_user(client, "view_charger", group_of=[session.charger])
+    assert f"/transactions/{session.pk}/" not in client.get(page_of(session.charger)).content.decode()
+    user.user_permissions.add(Permission.objects.get(codename="view_transaction"))
+    assert f"/transactions/{session.pk}/" in client.get(page_of(session.charger)).content.decode()
+
+
+def test_a_secret_among_configuration_keys_is_hidden(api):
+    charger = a_charger()
+    for key in ("WifiPassword", "HeartbeatInterval"):
+        ConfigurationKey.objects.create(charger=charger, key=key, value=f"{key} 1234", readonly=False)
+    page = api.get(page_of(charger)).content.decode()
+    assert "HeartbeatInterval 1234" in page and "WifiPassword" in page and "WifiPassword 1234" not in page
+
+
 def test_who_may_not_command_finds_no_form(client):
     charger = a_charger()
     a_user(client, "view_charger", "view_command", group_of=[charger])
@@ -110,7 +126,10 @@ def test_what_needs_attention_comes_first_and_is_counted(api):
     assert (counts["connected"], counts["faulted"], counts["offline"], counts["total"]) == (2, 1, 1, 4)
 
 
-@pytest.mark.parametrize(("query", "found"), [("search=acme 11", 1), ("search=nothing", 0), ("state=faulted", 0)])
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("search=acme 11", 1), ("search=nothing", 0), ("state=faulted", 0), (f"search={'acme ' * 500}", 2)],
+)
 def test_the_fleet_is_searched_and_narrowed(api, query, found):
     open_socket(a_charger(vendor="ACME", model="11 kW"))
     open_socket(a_charger(vendor="ACME", model="22 kW"))
@@ -150,6 +169,10 @@ def test_a_simulated_result_plainly_looks_so(api):
     assert "is-simulated" in page and "made up here" in page and "Answer of the charger" not in page
     assert "simulated" in api.get(page_of(command.charger)).content.decode()
     assert "simulated" in api.get("/commands/").content.decode()
+
+
+def test_a_search_through_all_messages_says_what_to_narrow_it_by(api):
+    assert "at most a day apart" in api.get("/messages/?search=x").content.decode()
 
 
 def test_a_flag_is_explained_in_words(api):
@@ -367,6 +390,16 @@ def test_batches_of_others_are_not_there(client, api):
     assert client.get(f"/batches/{batch.pk}/", **HTML).status_code == 404
     assert client.post(f"/batches/{batch.pk}/cancel/", **HTML).status_code == 404
     assert str(batch.pk) not in client.get("/batches/").content.decode()
+
+
+def test_who_switches_a_schedule_does_not_become_its_owner(client, api):
+    a_charger()
+    new_batch(api, when="every", when_every="60", schedule_name="hourly")
+    schedule = Schedule.objects.get()
+    client.force_login(User.objects.create_superuser("carol"))
+    client.post(f"/schedules/{schedule.pk}/", {"do": "switch"})
+    schedule.refresh_from_db()
+    assert (schedule.is_enabled, schedule.owner.username, schedule.requested_by) == (False, "alice", "alice")
 
 
 def test_a_finished_command_is_asked_again_as_a_new_one(api):

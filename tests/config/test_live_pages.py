@@ -1,6 +1,7 @@
 """The socket of pages: who hears of what."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 import requests
@@ -20,13 +21,14 @@ group.chargers.add(Charger.objects.get(charger_id={mine!r}))
 """
 
 
+@contextmanager
 def listening(live, query, session=None, **options):
     """A socket of /live/ that is told of what happens from now on."""
     cookie = "; ".join(f"{name}={value}" for name, value in session.cookies.items()) if session else ""
     url = f"{live.stack.ws_url}/live/?{query}"
-    socket = connect(url, additional_headers={"Cookie": cookie}, origin=live.url, **options)
-    assert json.loads(socket.recv(timeout=5)) == {"listening": True}
-    return socket
+    with connect(url, additional_headers={"Cookie": cookie}, origin=live.url, **options) as socket:
+        assert json.loads(socket.recv(timeout=5)) == {"listening": True}
+        yield socket
 
 
 def logged_in(live, name, password):
@@ -59,14 +61,15 @@ def chargers_of(socket, wanted):
 
 
 def test_who_has_not_logged_in_is_told_to(live):
-    with pytest.raises(ConnectionClosed) as closed:
-        listening(live, "kinds=charger")
+    with pytest.raises(ConnectionClosed) as closed, listening(live, "kinds=charger"):
+        pytest.fail("it was let in")
     assert closed.value.rcvd.code == 4401
 
 
-def test_a_page_of_another_site_is_refused(live):
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:1"])
+def test_a_page_of_another_site_is_refused(live, origin):
     with pytest.raises(InvalidStatus) as refused:
-        connect(f"{live.stack.ws_url}/live/?kinds=charger", origin="https://evil.example")
+        connect(f"{live.stack.ws_url}/live/?kinds=charger", origin=origin)
     assert refused.value.response.status_code == 403
 
 

@@ -14,7 +14,7 @@ register = template.Library()
 @register.filter
 def kw(watts):
     """1234 W as 1.2 kW."""
-    return "" if watts is None else f"{watts / 1000:,.1f} kW"
+    return "" if watts is None else f"{watts / 1000:,.1f}\N{NO-BREAK SPACE}kW"
 
 
 @register.filter
@@ -22,7 +22,7 @@ def kwh(watt_hours):
     """9.53 kWh, or 298 kWh where nobody looks at the rest."""
     if watt_hours is None:
         return ""
-    return f"{watt_hours / 1000:,.{0 if watt_hours >= 100_000 else 2}f} kWh"
+    return f"{watt_hours / 1000:,.{0 if watt_hours >= 100_000 else 2}f}\N{NO-BREAK SPACE}kWh"
 
 
 @register.filter

@@ -6,6 +6,8 @@ from django.core.paginator import EmptyPage
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import Resolver404
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 from django.views.generic import TemplateView
 
 from chargers import access, errors
@@ -13,6 +15,7 @@ from chargers.browsing import Counted
 from chargers.models import Charger
 
 
+@method_decorator(never_cache, name="dispatch")
 class Page(PermissionRequiredMixin, TemplateView):
     """A page for those who have logged in and hold `permission_required`.
 
@@ -72,7 +75,7 @@ class Listing(Page):
         pages = Counted(rows, self.per_page)
         number = self.request.GET.get("page", "1")
         try:
-            page = pages.page(int(number) if number.isdecimal() else 1)
+            page = pages.page(int(number) if number.isdecimal() and len(number) < 10 else 1)
         except EmptyPage:
             page = pages.page(pages.num_pages)
         return super().get_context_data(**kwargs) | {"page": page, "wrong": wrong, "asked": self._asked()}

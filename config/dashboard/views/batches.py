@@ -4,11 +4,12 @@ from collections import defaultdict
 
 from django.contrib import messages
 from django.db import transaction
+from django.db.models import Q
 from django.http import Http404
 from django.shortcuts import redirect
 
 from chargers.access import reaches_every_charger
-from chargers.models import Charger, ChargerGroup
+from chargers.models import ChargerGroup
 from commands import batches
 from commands.actions.table import ACTIONS
 from commands.filters import MemberFilter
@@ -113,8 +114,11 @@ class NewBatch(Page):
         }
 
     def _groups(self):
-        """Those with chargers that the user may reach."""
-        return ChargerGroup.objects.filter(chargers__in=self.within(Charger.objects.all(), "pk")).distinct()
+        """Those that name the user, or a role of theirs; all to who may reach every charger."""
+        user, groups = self.request.user, ChargerGroup.objects.all()
+        return (
+            groups if reaches_every_charger(user) else groups.filter(Q(users=user) | Q(roles__user=user)).distinct()
+        )
 
     def post(self, request, action):
         asking.known(action)
@@ -156,7 +160,7 @@ def _when(told):
     """Of a schedule: its name, and one of the three ways to say when."""
     when = {"at": "at", "every": "every_seconds", "crontab": "crontab"}.get(told["when"], "at")
     value = told.get(f"when_{told['when']}", "")
-    if when == "every_seconds" and value.isdecimal():
+    if when == "every_seconds" and value.isdecimal() and len(value) < 10:
         value = int(value) * 60
     return {"name": told.get("schedule_name", ""), when: value}
 
@@ -169,11 +173,10 @@ class ChangeSchedule(Own, Page):
 
     @transaction.atomic
     def post(self, request, pk):
-        schedule = self.found(Schedule.objects.all(), pk)
+        schedule = self.found(Schedule.objects.select_for_update(of=("self",)), pk)
         if request.POST.get("do") == "delete":
             schedule.delete()
         else:
             schedule.is_enabled = not schedule.is_enabled
-            schedule.owner, schedule.requested_by = request.user, request.user.get_username()
             schedule.save()
         return redirect("dashboard:batches")

@@ -3,6 +3,7 @@
 from django.shortcuts import redirect
 
 from chargers import presence
+from chargers.masking import HIDDEN, names_secret
 from chargers.models import Message, telling_status
 from commands.actions.table import ACTIONS
 from config.dashboard import asking, fleet
@@ -35,7 +36,8 @@ class ChargerPage(Page):
         user = self.request.user
         may_see_messages = user.has_perm("chargers.view_message")
         self.also_watched = "&frames=1" if may_see_messages else ""
-        sessions = list(charger.transactions.order_by("-pk")[:SESSIONS])
+        may_see_sessions = user.has_perm("transactions.view_transaction")
+        sessions = list(charger.transactions.order_by("-pk")[:SESSIONS]) if may_see_sessions else []
         may_see_commands = user.has_perm("commands.view_command")
         commands = charger.commands.order_by("-pk")[:COMMANDS] if may_see_commands else ()
         connectors = list(charger.connectors.all())
@@ -46,16 +48,24 @@ class ChargerPage(Page):
             "connected": charger.charger_id in presence.connected([charger.charger_id]),
             "telling": telling_status(connectors),
             "connectors": connectors,
-            "sessions": sessions if user.has_perm("transactions.view_transaction") else (),
+            "sessions": sessions,
             "plotted": next(iter(ongoing.values()), sessions[0] if sessions else None),
             "commands": commands,
-            "configuration": charger.configuration.all(),
+            "configuration": [masked(key) for key in charger.configuration.all()],
             "messages_kept": Message.objects.of(charger)[:MESSAGES] if may_see_messages and not self.is_live else (),
             "may_see_messages": may_see_messages,
             "short_ways": SHORT_WAYS,
             "actions": ACTIONS,
             "may_command": user.has_perm("commands.add_command"),
         }
+
+
+def masked(key):
+    """A configuration key as it may be shown, see `chargers.masking`."""
+    key.is_secret = names_secret(key.key)
+    if key.is_secret and key.value:
+        key.value = HIDDEN
+    return key
 
 
 class AskPage(Page):

@@ -1,5 +1,7 @@
 """The page of messages: what passed between chargers and us."""
 
+from rest_framework.exceptions import ValidationError
+
 from chargers.filters import MessageFilter
 from chargers.models import Message
 from chargers.models.messages import DIRECTIONS, KINDS
@@ -17,8 +19,11 @@ class Messages(Page):
     def get_context_data(self, **kwargs):
         query = said(self.request.GET)
         narrowed = MessageFilter(query, self.within(Message.objects.select_related("charger")))
-        rows = list(narrowed.qs[: SHOWN + 1]) if narrowed.is_valid() else []
-        wrong = dict(narrowed.errors)
+        try:
+            rows = list(narrowed.qs[: SHOWN + 1]) if narrowed.is_valid() else []
+            wrong = dict(narrowed.errors)
+        except ValidationError as error:  # too much would have to be read
+            rows, wrong = [], {name: [text] for name, text in error.detail.items()}
         if len(rows) > SHOWN:
             query["until"] = rows[SHOWN - 1].at.isoformat()
         return super().get_context_data(**kwargs) | {

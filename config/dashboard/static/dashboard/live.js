@@ -78,6 +78,7 @@
     };
     socket.onclose = (closed) => {
       if (closed.code === 4401) { location.reload(); return; }
+      if (closed.code === 1012 && light.classList.contains("on")) { connect(); return; }  // it was looked at again
       say("reconnecting", false);
       setTimeout(connect, wait);
       wait = Math.min(wait * 2, 15000);

@@ -1,5 +1,6 @@
 """Every setting, read from the environment once and refused loudly when it makes no sense."""
 
+import logging
 import socket
 import warnings
 from datetime import timedelta
@@ -411,3 +412,6 @@ SPECTACULAR_SETTINGS = {
 }
 
 LOGGING = logs.settings(LOG_FORMAT)
+logging.captureWarnings(True)  # a warning is a line of the log like any other
+# WhiteNoise sends a static file in one piece: they are small.
+warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators")

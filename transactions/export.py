@@ -2,13 +2,16 @@
 
 import csv as csv_format
 import io
+import os
 import tempfile
 from datetime import UTC, datetime
 
 import xlsxwriter
 from asgiref.sync import sync_to_async
 from django.db import connection
-from django.http import FileResponse, StreamingHttpResponse
+from django.http import StreamingHttpResponse
+
+from chargers.downloads import attachment
 
 COLUMNS = {
     "transaction_id": lambda t: t.pk,
@@ -35,6 +38,7 @@ COLUMNS = {
     "meter_ran_backwards": lambda t: t.meter_ran_backwards,
 }
 AT_ONCE = 2000  # rows that are read together
+SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MOST_IN_A_SHEET = 1_048_575  # rows below the header
 # A spreadsheet would take a text that begins so for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -116,6 +120,7 @@ def response(kind, transactions):
     """`transactions` (a queryset) to be downloaded as `kind`, csv or xlsx; raises `TooMany`."""
     name = f"transactions-{datetime.now(UTC):%Y-%m-%d-%H%M}.{kind}"
     if kind == "xlsx":
-        return FileResponse(xlsx(transactions), as_attachment=True, filename=name)
+        file = xlsx(transactions)
+        return attachment(file, os.fstat(file.fileno()).st_size, name, SHEET)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingHttpResponse(csv(transactions), content_type="text/csv; charset=utf-8", headers=headers)

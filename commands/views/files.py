@@ -1,6 +1,5 @@
 """Where chargers fetch firmware and leave diagnostics, without a login: the URL is the key, and it expires."""
 
-import asyncio
 import re
 from datetime import UTC, datetime
 from functools import wraps
@@ -8,7 +7,7 @@ from functools import wraps
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.http import JsonResponse, StreamingHttpResponse
+from django.http import JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -16,11 +15,10 @@ from rest_framework.decorators import api_view, permission_classes
 
 from chargers import access
 from chargers.access import needs
+from chargers.downloads import attachment
 from chargers.errors import not_found
 from commands.files import firmware_of
 from commands.models import Firmware, Upload, upload_path
-
-PIECE = 64 * 1024
 
 
 def only(*methods):
@@ -108,22 +106,7 @@ def uploaded_file(request, pk):
 
 
 def _attachment(kept):
-    """Read piece by piece: many chargers fetch the same image at once, and slowly."""
-    size = kept.file.size
-    response = StreamingHttpResponse(_pieces(kept.file.open("rb")), content_type="application/octet-stream")
-    response["Content-Length"] = size
-    response["Content-Disposition"] = f'attachment; filename="{_safe(kept.filename)}"'
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "sandbox"
-    return response
-
-
-async def _pieces(file):
-    try:
-        while piece := await asyncio.to_thread(file.read, PIECE):
-            yield piece
-    finally:
-        file.close()
+    return attachment(kept.file.open("rb"), kept.file.size, _safe(kept.filename))
 
 
 def _gone():

@@ -276,13 +276,13 @@ def test_a_form_sends_what_is_asked(api):
 # --- export ----------------------------------------------------------------------------------
 
 
+@async_to_sync
+async def whole(answer):
+    return b"".join([part async for part in answer.streaming_content])
+
+
 def exported(api, query=""):
-    answer = api.get(f"/transactions/export.csv?{query}")
-
-    async def whole():
-        return b"".join([part async for part in answer.streaming_content])
-
-    return list(csv.DictReader(io.StringIO(async_to_sync(whole)().decode())))
+    return list(csv.DictReader(io.StringIO(whole(api.get(f"/transactions/export.csv?{query}")).decode())))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -296,7 +296,7 @@ def test_the_list_is_exported_as_it_is_narrowed(api):
 
 def test_a_sheet_holds_the_same(api):
     a_transaction(idTag="=1+1")
-    content = b"".join(api.get("/transactions/export.xlsx").streaming_content)
+    content = whole(api.get("/transactions/export.xlsx"))
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     assert "=1+1" in sheet and "<f>" not in sheet

@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+# Tests run in as many processes as there are processors, at most three, each with servers of its own; where you give a
+# server it is used by one.
+PARALLEL ?= $(if $(DATABASE_URL)$(REDIS_URL),,-n auto --maxprocesses 3 --dist loadfile)
 SHELL := /bin/bash
 
 .PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick chaos chaos-quick screenshots lint audit clean
@@ -47,7 +50,7 @@ manage: install
 	@exec $(BIN)/python -m config.stack manage $(ARGS)
 
 test: install
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 conformance: install
 	@$(BIN)/python -m pytest tests/conformance --write-table $(ARGS)

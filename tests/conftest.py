@@ -15,6 +15,11 @@ from tests.servers import RUN_DIR
 LIVE_DATABASE = "ocpp_live"
 
 
+def pytest_collection_modifyitems(items):
+    """Tests are handed to processes by their ids."""
+    assert len({item.nodeid for item in items}) == len(items), "of two tests with one id, one would not be run"
+
+
 @pytest.fixture(scope="session")
 def live():
     """Web, worker, PostgreSQL and Redis as a user runs them, on a database of their own."""
@@ -29,6 +34,7 @@ def live():
         "TLS_PORT": str(free_port()),
         "FLOWER_PORT": str(free_port()),
         "DATABASE_URL": database_url,
+        "BROKER_URL": "",
         "WORKER_CONCURRENCY": "200",
         "LOG_FORMAT": "json",
         # What make run has for local development.

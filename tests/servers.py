@@ -7,7 +7,10 @@ from pathlib import Path
 from config.stack.servers import Postgres, Redis, private_folder
 
 PROJECT = Path(__file__).resolve().parent.parent
-RUN_DIR = private_folder(PROJECT / ".run" / "test")
+# Each process of pytest-xdist has servers of its own, also where the first process has told it of its own.
+PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
+OURS = "SERVERS_OF_TESTS"
+RUN_DIR = private_folder(PROJECT / ".run" / "test" / PROCESS)
 # Short waits, so that the tests need none; each is what a test counts on.
 SETTINGS = {
     "DEBUG": "0",
@@ -29,12 +32,16 @@ STARTED = {}  # variable: the child of a server that is ours
 
 
 def _start_what_is_missing():
+    of_the_first = os.environ.get(OURS, "").split() if PROCESS else ()
     for variable, server_class in (("DATABASE_URL", Postgres), ("REDIS_URL", Redis)):
-        if not os.environ.get(variable):
+        if not os.environ.get(variable) or variable in of_the_first:
             server = server_class(RUN_DIR)
             child = STARTED[variable] = server.start()
             atexit.register(child.stop)
             os.environ[variable] = server.url()
+            if variable == "REDIS_URL":  # the worker of `live` would take what the tests' own process asks for
+                os.environ["BROKER_URL"] = server.url(database=1)
+    os.environ[OURS] = " ".join(STARTED)
 
 
 _start_what_is_missing()

@@ -25,19 +25,22 @@ STOP = {"transactionId": -1, "meterStop": 1, "timestamp": "2025-02-26T12:00:00Z"
 
 
 def scraped(live):
-    """{(sample's name, its labels but the process): sum over all processes}."""
-    sums = {}
+    """{(sample's name, its labels but the process): {process: value}}."""
+    told = {}
     with urllib.request.urlopen(f"{live.url}/metrics", timeout=20) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         for family in text_string_to_metric_families(answer.read().decode()):
             for sample in family.samples:
-                labels = tuple(sorted((k, v) for k, v in sample.labels.items() if k != "process"))
-                sums[sample.name, labels] = sums.get((sample.name, labels), 0) + sample.value
-    return sums
+                process = sample.labels.pop("process", "")
+                told.setdefault((sample.name, tuple(sorted(sample.labels.items()))), {})[process] = sample.value
+    return told
 
 
-def value(sums, name, **labels):
-    return sums.get((name, tuple(sorted(labels.items()))), 0)
+def value(told, name, before=(), **labels):
+    """The sum over all processes; since `before` that of what each counted since."""
+    key = name, tuple(sorted(labels.items()))
+    counted = dict(before).get(key, {})
+    return sum(value - counted.get(process, 0) for process, value in told.get(key, {}).items())
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +53,17 @@ def traffic(live):
     with live.socket(charger_id) as socket:
         exchange(socket, "1", "Invented", {})
         exchange(socket, "2", "StopTransaction", STOP | {"idTag": charger_id[:20]})
+    eventually(lambda: charger_id not in live.get("/api/ocpp/chargers/")["active_chargers"])
     live.finished(live.ask(charger_id, "Reset", {"type": "Soft"}, timeout=1))
     with pytest.raises(InvalidStatus):
         live.socket("x" * 256)
     after = eventually(lambda: now if _has_all(now := scraped(live), before) else None, seconds=30)
-    return lambda name, **labels: value(after, name, **labels) - value(before, name, **labels)
+    return lambda name, **labels: value(after, name, before, **labels)
 
 
 def _has_all(now, before):
     """Every process has written what it counted: each may have had a part of it."""
-    return all(value(now, name, **labels) > value(before, name, **labels) for name, labels in LAST)
+    return all(value(now, name, before, **labels) for name, labels in LAST)
 
 
 LAST = (

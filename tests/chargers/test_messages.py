@@ -379,10 +379,16 @@ def test_messages_are_found_in_the_admin(api, asked, found):
 
 @pytest.mark.django_db
 def test_each_way_to_find_messages_has_its_index():
-    charger = a_charger()
-    recent = Message.objects.between(since=datetime.now(UTC) - timedelta(hours=1))
+    charger, others, now = a_charger(), [a_charger() for _ in range(20)], datetime.now(UTC)
+    said = {"direction": "in", "kind": "call", "frame": "[]"}
+    Message.objects.bulk_create(
+        Message(charger=other, at=now - timedelta(minutes=n), is_error=n == 7, **said)
+        for other in others
+        for n in range(100)
+    )
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("ANALYZE chargers_message")
+    recent = Message.objects.between(since=now - timedelta(minutes=1))
     ways = {
         "charger_id_at": Message.objects.of(charger),
         "_at_idx": recent,

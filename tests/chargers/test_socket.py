@@ -31,7 +31,7 @@ def test_both_spellings_of_the_path(live, slash):
     charger_id = an_id()
     with connect(f"{live.ws_url}/{charger_id}{slash}", subprotocols=["ocpp1.6"]) as socket:
         assert socket.subprotocol == "ocpp1.6"
-        assert charger_id in active(live)
+        eventually(lambda: charger_id in active(live))
 
 
 @pytest.mark.parametrize("odd", ["RDAM 123", "a/b", "a/b/", "100%", "%2F", "ü€", "505 ", "a.b?c#d", "x" * 243])

@@ -119,10 +119,11 @@ def test_a_frame_of_any_length_is_followed_by_the_next(wire, size):
     [
         (frame(b'[2,"1","Heartbeat",{}]\xff'), 1007),
         (frame(heartbeat("1"), mask=False), 1002),
-        (bytes([0xC1, *frame(heartbeat("1"))[1:]]), 1002),  # a reserved bit
-        (frame(heartbeat("1"), Opcode.CONT), 1002),  # of no message
+        (bytes([0xC1, *frame(heartbeat("1"))[1:]]), 1002),
+        (frame(heartbeat("1"), Opcode.CONT), 1002),
         (frame(b"x" * (2**20 + 1)), 1009),
     ],
+    ids=["text that is none", "not masked", "reserved bit", "continuation of nothing", "too large"],
 )
 def test_what_breaks_the_protocol_closes_the_socket(wire, sent, code):
     wire.socket.sendall(sent)

@@ -26,6 +26,11 @@ class Counted(Paginator):
         counted = self.object_list.order_by().values("pk")[: MOST_COUNTED + 1].count()
         return AtLeast(MOST_COUNTED) if counted > MOST_COUNTED else counted
 
+    @property
+    def is_cut_off(self):
+        """Whether there are rows after the last page."""
+        return isinstance(self.count, AtLeast)
+
 
 class Periods(QuerySet):
     """The periods of a date hierarchy from the first row to the last, whether or not each of them has rows.

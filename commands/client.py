@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests
 
@@ -116,11 +116,12 @@ class Client:
 
     def pages(self, path: str, **filters: Any) -> Iterator[JSON]:
         """What a list has, page after page."""
-        filters, page, more = {"page_size": 500} | filters, 1, True
+        filters, more = {"page_size": 500} | filters, True
         while more:
-            answer = self.get(path, **filters, page=page)
+            answer = self.get(path, **filters)
             yield from answer[NAMES.get(path, "results")]
-            page, more = page + 1, bool(answer["next"])
+            more = answer["next"]
+            filters |= dict(parse_qsl(urlsplit(more or "").query))
 
     def events(self, after: int | None = None, **filters: Any) -> Iterator[JSON]:
         """Events as they happen, for ever, reconnecting; first those since `after`. Some come twice: look at `id`."""

@@ -5,9 +5,10 @@ import sys
 from itertools import islice
 
 import pytest
+from ocpp.v16 import call
 
 from commands.client import Client, NotInTime, Refused, Task, Unreachable
-from tests.live import an_id
+from tests.live import an_id, eventually
 
 TOKEN = "a-token-nobody-may-see"
 
@@ -61,6 +62,20 @@ def test_lists_are_read_page_after_page(live, client):
     listed = [charger["charger_id"] for charger in client.chargers(page_size=2)]
     assert set(wanted) <= set(listed) and len(listed) == len(set(listed))
     assert list(client.transactions(charger_id=wanted[0])) == []
+
+
+def test_a_list_that_is_not_counted_is_read_to_its_end_too(live, client):
+    charger_id = an_id()
+    client.post("chargers/", {"charger_id": charger_id, "message_log": "all"})
+    with live.charger(charger_id) as charger:
+        for _ in range(3):
+            charger.call(call.Heartbeat())
+
+    def is_whole():
+        listed = [message["id"] for message in client.pages("messages/", charger_id=charger_id, page_size=2)]
+        return len(listed) == len(set(listed)) == 6
+
+    eventually(is_whole)
 
 
 def test_events_are_told_from_where_one_left_off(live, client):

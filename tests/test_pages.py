@@ -148,6 +148,20 @@ def test_frames_are_shown_as_they_pass_filtered_and_paused(page, live):
     playwright.expect(page.get_by_role("button", name="Go on")).to_be_visible()
 
 
+def test_what_is_unfolded_and_focused_stays_so_when_the_page_is_renewed(page, live):
+    charger_id = an_id()
+    with live.charger(charger_id, ClearCache=None):
+        asked = {"action": "ClearCache", "payload": {}, "chargers": [charger_id], "timeout": 8}
+        batch = live.post("/api/ocpp/batches/", asked)
+        page.goto(f"/batches/{batch['id']}/")
+        page.get_by_text("Payload and chargers, as asked").click()
+        page.evaluate("document.querySelector('[data-part]').isFormer = true")
+        has(page.locator("h1"), "finished")
+    assert page.evaluate("document.querySelector('[data-part]').isFormer") is None
+    playwright.expect(page.locator("details pre").first).to_be_visible()
+    assert page.evaluate("document.activeElement.localName") == "summary"
+
+
 def test_a_session_draws_its_curves_and_goes_on_drawing(page, live):
     charger_id = an_id()
     with live.socket(charger_id) as socket:

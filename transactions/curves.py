@@ -17,8 +17,8 @@ def of(transaction):
     points = {}
     for at, measurand, number, unit, phase in read.values_list("timestamp", "measurand", "number", "unit", "phase"):
         points.setdefault(at, {}).setdefault(measurand, {})[phase] = float(number) * _scale(measurand, unit)
+    points = _thinned(points)
     moments = list(points)
-    moments = moments[:: len(moments) // POINTS + 1]
     start = transaction.meter_start / 1000
     energy = [points[at].get(ENERGY, {}).get("") for at in moments]
     return {
@@ -27,6 +27,13 @@ def of(transaction):
         "energy": [None if wh is None else max(0, wh - start) for wh in energy],
         "soc": [points[at].get("SoC", {}).get("") for at in moments],
     }
+
+
+def _thinned(points):
+    """Of so many moments that follow each other the last, with what was read last of each measurand."""
+    moments, many = list(points), len(points) // POINTS + 1
+    together = [moments[n : n + many] for n in range(0, len(moments), many)]
+    return {each[-1]: {name: told for at in each for name, told in points[at].items()} for each in together}
 
 
 def _scale(measurand, unit):

@@ -39,7 +39,7 @@ COLUMNS = {
 }
 AT_ONCE = 2000  # rows that are read together
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-MOST_IN_A_SHEET = 1_048_575  # rows below the header
+MOST_IN_A_SHEET = 250_000  # rows: it is made before its first byte is sent, which takes most of a minute
 # A spreadsheet would take a text that begins so for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -85,7 +85,7 @@ def _told(value):
 def xlsx(transactions):
     """A temporary file to be read from its beginning, made in constant memory; raises `TooMany`."""
     if transactions.order_by()[: MOST_IN_A_SHEET + 1].count() > MOST_IN_A_SHEET:
-        raise TooMany(f"A sheet holds {MOST_IN_A_SHEET:,} transactions: narrow the list, or take CSV.")
+        raise TooMany(f"A sheet is made of at most {MOST_IN_A_SHEET:,} transactions: narrow the list, or take CSV.")
     file = tempfile.TemporaryFile()  # noqa: SIM115  (whoever sends it closes it)
     with xlsxwriter.Workbook(file, {"constant_memory": True, "remove_timezone": True}) as book:
         sheet = book.add_worksheet("Transactions")

@@ -32,6 +32,16 @@ CHARGER = {
     "meter_type": "meter_type",
     "meter_serial_number": "meter_serial_number",
 }
+# What nobody stopped ended where the next transaction of its connector began, whether or not that one has ended.
+SUPERSEDED = """
+UPDATE transactions_transaction former SET superseded_by_id = (
+    SELECT next.id FROM transactions_transaction next
+    WHERE next.charger_id = former.charger_id AND next.connector_id = former.connector_id
+        AND next.start_time > former.start_time
+    ORDER BY next.start_time, next.id LIMIT 1)
+WHERE former.charger_id = ANY(%s)
+    AND num_nonnulls(former.stop_received_at, former.closed_at, former.superseded_by_id) = 0
+"""
 NEXT_ID = """
 SELECT setval(pg_get_serial_sequence('transactions_transaction', 'id'),
               greatest(max(id), nextval(pg_get_serial_sequence('transactions_transaction', 'id'))))
@@ -73,6 +83,7 @@ class Import:
         self._write_starts()
         self._write_stops()
         with connection.cursor() as cursor:
+            cursor.execute(SUPERSEDED, [[charger.pk for charger in self.chargers.values() if charger]])
             cursor.execute(NEXT_ID)
         if not checked:
             raise Unreadable("There are no rows of SteVe in it: is it a dump of SteVe's database, with its data?")

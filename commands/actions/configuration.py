@@ -15,8 +15,11 @@ MOST_KEYS = 8  # sent to a charger, and neither taken nor refused
 
 
 def complete_change(payload, charger):
-    """A key for Basic auth that nobody chose is 20 random bytes (security whitepaper A01.FR.07)."""
-    if _names(payload.get("key"), AUTHORIZATION_KEY) and "value" not in payload:
+    """A key for Basic auth that nobody chose is 20 random bytes (security whitepaper A01.FR.07).
+
+    An empty one is none: with it the charger could not connect again.
+    """
+    if _names(payload.get("key"), AUTHORIZATION_KEY) and payload.get("value", "") == "":
         payload["value"] = secrets.token_hex(20)
 
 
@@ -94,7 +97,8 @@ def not_changed(command):
 
 def hide(payload):
     """What of a ChangeConfiguration may be shown and kept."""
-    return payload | {"value": HIDDEN} if _names(payload.get("key"), AUTHORIZATION_KEY) else payload
+    is_secret = _names(payload.get("key"), AUTHORIZATION_KEY) and payload.get("value")
+    return payload | {"value": HIDDEN} if is_secret else payload
 
 
 def hide_told(response):

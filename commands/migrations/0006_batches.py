@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ('last_run_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('next_run_at', models.DateTimeField(blank=True, db_index=True, editable=False, null=True)),
                 ('note', models.TextField(blank=True, editable=False, help_text='Why the last moment made no batch.')),
-                ('owner', models.ForeignKey(blank=True, help_text='With whose permissions it runs: who changed it last.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('owner', models.ForeignKey(blank=True, help_text='With whose permissions it runs: who said last what it does.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('periodic_task', models.OneToOneField(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='django_celery_beat.periodictask')),
             ],
             options={

@@ -40,7 +40,7 @@ class Schedule(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="With whose permissions it runs: who changed it last.",
+        help_text="With whose permissions it runs: who said last what it does.",
     )
     requested_by = models.CharField(max_length=150, blank=True, editable=False)
     periodic_task = models.OneToOneField(

@@ -14,8 +14,9 @@ from transactions.models import Transaction
 # What needs attention comes first. The state of a charger is its place here.
 FAULTED, REFUSED, OFFLINE, UNAVAILABLE, CHARGING, FREE, NEVER = range(7)
 STATES = ("faulted", "not accepted", "offline", "unavailable", "charging", "available", "never connected")
-IN_USE = ("Charging", "SuspendedEV", "SuspendedEVSE", "Finishing", "Preparing")
 KEPT = timedelta(days=31)
+SEARCHED = ("charger_id", "description", "vendor", "model", "serial_number", "firmware_version")
+MOST_WORDS = 10  # that are searched for: each is six conditions more
 
 
 def _has(*statuses, **more):
@@ -37,6 +38,16 @@ STATE = Case(
 def chargers(user):
     """Those that `user` may reach, each with its `state`, what needs attention first."""
     return within(user, Charger.objects.all(), "pk").annotate(state=STATE).order_by("state", "charger_id")
+
+
+def narrowed(user, search, state):
+    """Those in which each word of `search` is found, in `state`: one of STATES, or connected."""
+    rows = chargers(user)
+    for word in search.replace("\0", " ").split()[:MOST_WORDS]:
+        rows = rows.filter(Q(*[(f"{column}__icontains", word) for column in SEARCHED], _connector=Q.OR))
+    if state == "connected":
+        return rows.exclude(state__in=(OFFLINE, NEVER))
+    return rows.filter(state=STATES.index(state)) if state in STATES else rows
 
 
 def counts(user):

@@ -1,9 +1,13 @@
 """A form for every command, made from its JSON schema; what is filled in becomes its payload."""
 
+import re
 from dataclasses import dataclass, field
 
 from chargers import schemas
 
+# Numbers as JSON has them, with spaces around them.
+WHOLE = re.compile(r" *-?[0-9]{1,18} *")
+DECIMAL = re.compile(r" *-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})? *")
 LONG = 200  # characters, past which a text gets a box of its own
 BLANK = "__n__"  # where the number of an item goes that is added to a list
 KINDS = {"object": "object", "array": "list", "integer": "number", "number": "number"}
@@ -70,7 +74,8 @@ def _kind(tree):
     if "enum" in tree:
         return "choice"
     kind = KINDS.get(tree.get("type"), "text")
-    return "box" if kind == "text" and tree.get("maxLength", 0) > LONG else kind
+    is_long = "format" not in tree and tree.get("maxLength", LONG + 1) > LONG
+    return "box" if kind == "text" and is_long else kind
 
 
 def _numbers(name, told):
@@ -110,9 +115,6 @@ def _read(root, tree, name, told):
 
 
 def _number(text):
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return text
+    if WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if DECIMAL.fullmatch(text) else text

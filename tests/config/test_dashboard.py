@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -17,6 +18,7 @@ from config.dashboard import fleet
 from config.dashboard.forms import fields_of, payload_of
 from config.dashboard.models import FleetMinute
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
+from transactions import curves
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
@@ -191,6 +193,25 @@ def test_a_session_is_drawn_from_its_readings(api):
     assert (curves["power"], curves["energy"], curves["soc"]) == ([2.0], [1.5], [55.0])
 
 
+def test_a_long_curve_keeps_each_of_its_measurands(monkeypatch):
+    monkeypatch.setattr(curves, "POINTS", 2)
+    session = a_transaction()
+    power, energy = {"value": "7", "measurand": "Power.Active.Import", "unit": "kW"}, {"value": "2.5", "unit": "kWh"}
+    for minute in range(6):
+        told = [{"timestamp": f"2025-02-26T13:0{minute}:00Z", "sampledValue": [energy if minute % 2 else power]}]
+        tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=told)
+    drawn = curves.of(session)
+    assert (drawn["power"], drawn["energy"]) == ([7.0, 7.0], [1.5, 1.5])
+
+
+def test_a_session_is_shown_however_many_came_after_it_elsewhere(api):
+    session = a_transaction()
+    for n in range(9):
+        a_transaction(session.charger, connectorId=2, timestamp=f"2025-02-27T12:00:0{n}Z").close("bob")
+    page = api.get(page_of(session.charger))
+    assert page.context["plotted"] == session and "closed by hand" in page.content.decode()
+
+
 def test_the_fleet_of_a_minute_is_noted_once():
     session = a_transaction(meterStart=1000)
     open_socket(session.charger)
@@ -230,6 +251,29 @@ def test_a_form_becomes_a_payload_with_lists_and_numbers():
     periods = [{"startPeriod": 0}, {"startPeriod": 120, "limit": 11.5}]
     profile = {"stackLevel": 0, "chargingSchedule": {"chargingSchedulePeriod": periods}}
     assert payload_of("SetChargingProfile", told) == {"connectorId": 1, "csChargingProfiles": profile}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("11", 11), (" 11.5 ", 11.5), ("1e3", 1000.0), ("1_000", "1_000"), ("nan", "nan"), ("٣", "٣")],
+)
+def test_a_number_is_what_json_has_for_one(written, read):
+    assert payload_of("UnlockConnector", {"connectorId": written}) == {"connectorId": read}
+
+
+def test_texts_keep_the_line_ends_that_were_typed(api):
+    path = reverse("dashboard:ask", args=[a_charger().charger_id, "InstallCertificate"])
+    api.post(path, {"certificateType": "ManufacturerRootCertificate", "certificate": "one\r\ntwo"})
+    assert Command.objects.get().payload["certificate"] == "one\ntwo"
+
+
+def test_a_key_left_empty_is_made_not_sent_empty(api):
+    charger = a_charger()
+    path = reverse("dashboard:ask", args=[charger.charger_id, "ChangeConfiguration"])
+    api.post(path, {"key": "AuthorizationKey", "value": ""})
+    assert len(Command.objects.get().payload["value"]) == 40
+    new_batch(api, "ChangeConfiguration", key="AuthorizationKey", value="")
+    assert Batch.objects.get().payload == {"key": "AuthorizationKey", "value": ""}
 
 
 def test_a_value_may_be_emptied_and_what_is_left_empty_is_not_sent():
@@ -302,6 +346,14 @@ def test_a_sheet_holds_the_same(api):
     assert "=1+1" in sheet and "<f>" not in sheet
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_last_day_is_among_those_that_are_listed(api):
+    a_transaction()
+    day = Transaction.objects.get().start_time.date()
+    listed = [len(exported(api, f"first_day={first}&last_day={day}")) for first in (day, day + timedelta(days=1))]
+    assert listed == [1, 0] and exported(api, "last_day=9999-12-31")
+
+
 def test_an_export_that_makes_no_sense_says_so(api):
     answer = api.get("/transactions/export.csv?started_after=yesterday")
     assert answer.status_code == 400 and "started_after" in answer.content.decode()
@@ -333,6 +385,24 @@ def test_a_batch_is_asked_of_the_chargers_that_a_form_chooses(api):
     assert answer.headers["Location"] == f"/batches/{batch.pk}/" and batch.payload == {"type": "Soft"}
     assert {m.charger for m in batch.members.all()} == set(chosen) and batch.spread_seconds == 120
     assert chosen[0].charger_id in api.get(f"/batches/{batch.pk}/").content.decode()
+
+
+def test_those_that_the_fleet_shows_are_asked(api):
+    chosen = a_charger("CP 01 of two words", vendor="ACME")
+    a_charger(vendor="other")
+    page = api.get("/?search=acme").content.decode()
+    assert "/batches/new/Reset/?search=acme" in page
+    listed = api.get("/batches/new/Reset/?search=acme").context["told"]["chargers_listed"]
+    new_batch(api, of_search="", chargers_listed=f"{listed}\r\n\r\n")
+    assert [member.charger for member in Batch.objects.get().members.all()] == [chosen]
+
+
+def test_every_charger_is_asked_only_by_whoever_says_so(api):
+    a_charger("one"), a_charger("another")
+    assert new_batch(api, of_search="").status_code == 400
+    assert new_batch(api, of_search="one", everyone="on").status_code == 400
+    new_batch(api, of_search="", everyone="on")
+    assert Batch.objects.get().members.count() == 2
 
 
 def test_a_batch_is_cancelled_from_its_page(api):

@@ -133,6 +133,15 @@ def test_a_transaction_under_way_is_stopped_by_its_charger_here(imported):
     assert Transaction.objects.get(pk=701).status == "Completed"
 
 
+def test_what_nobody_stopped_is_superseded_by_what_followed(imported):
+    later = "704,'2024-05-01 14:00:01.000000',20,'ABC','2024-05-01 14:00:00.000000','9'"
+    stop = "704,'2024-05-01 15:00:01.000000','station','2024-05-01 15:00:00.000000','99',NULL"
+    starts, stops = [*ROWS["transaction_start"], later], [*ROWS["transaction_stop"], stop]
+    imported(a_dump(ROWS | {"transaction_start": starts, "transaction_stop": stops}))
+    former = Transaction.objects.get(pk=701)
+    assert former.superseded_by_id == 704 and not former.is_under_way
+
+
 def test_what_is_bad_is_told_with_its_line_and_left_out(imported):
     said, complained = imported(a_dump())
     for why in ("'Perhaps'", "at most 20 characters", "bytes that are no text", "'CP3' was left out", "not a time"):

@@ -42,12 +42,26 @@ def exact(at):
     return format_html('<time datetime="{}" data-exact>{}</time>', at.isoformat(), text)
 
 
+@register.filter
+def clock(at):
+    """The time of day."""
+    return format_html(
+        '<time datetime="{}" data-clock>{}</time>', at.isoformat(), f"{at.astimezone(UTC):%H:%M:%S} UTC"
+    )
+
+
 def ago(at):
     seconds = (datetime.now(UTC) - at).total_seconds()
     for size, word in ((86_400, "d"), (3600, "h"), (60, "min")):
         if abs(seconds) >= size:
             return f"{abs(seconds) / size:.0f} {word} {'ago' if seconds > 0 else 'from now'}"
     return "just now" if abs(seconds) < 5 else f"{abs(seconds):.0f} s {'ago' if seconds > 0 else 'from now'}"
+
+
+@register.filter
+def ended(session):
+    """Why a transaction ended: a charger that says nothing means Local (OCPP 1.6 §6.46)."""
+    return session.stop_reason or ("Local" if session.stop_received_at else "closed by hand")
 
 
 @register.filter

@@ -98,6 +98,12 @@ def said(query):
     return made
 
 
+def filled_in(request):
+    """{name: text} of a form, with the line ends that were typed: a browser sends others."""
+    told = {name: values[-1] for name, values in request.POST.lists()}
+    return {name: text.replace("\0", "\ufffd").replace("\r\n", "\n") for name, text in told.items()}
+
+
 def not_found(request, exception=None):
     """For people a page, for programs the error form of the API."""
     if not _is_for_people(request):

@@ -15,10 +15,11 @@ from commands.actions.table import ACTIONS
 from commands.filters import MemberFilter
 from commands.models import OUTCOMES, Batch, Schedule
 from commands.models.batch import SHOWN
-from config.dashboard import asking
+from config.dashboard import asking, fleet
 from config.dashboard.forms import fields_of
-from config.dashboard.views.base import Listing, Page
+from config.dashboard.views.base import Listing, Page, filled_in, said
 
+MOST_LISTED = 2000  # chargers that a form is filled in with
 FILTERS = ("group", "vendor", "model", "firmware_version", "search")
 
 
@@ -102,7 +103,7 @@ class NewBatch(Page):
 
     def get_context_data(self, action, told=None, error=None, **kwargs):
         asking.known(action)
-        told = self.request.GET.dict() if told is None else told
+        told = self._from_the_fleet() | self.request.GET.dict() if told is None else told
         fields = fields_of(action, told, error)
         return super().get_context_data(**kwargs) | {
             "action": action,
@@ -113,6 +114,20 @@ class NewBatch(Page):
             "error": error if error and error.field not in {f.name for f in fields if f.error} else None,
         }
 
+    def _from_the_fleet(self):
+        """The list of those that the fleet's page showed, narrowed as it was."""
+        wanted = said(self.request.GET)
+        if not {"search", "state"} & wanted.keys():
+            return {}
+        rows = fleet.narrowed(self.request.user, wanted.get("search", ""), wanted.get("state", ""))
+        listed = list(rows.values_list("charger_id", flat=True)[: MOST_LISTED + 1])
+        if len(listed) > MOST_LISTED:
+            messages.info(
+                self.request, f"These are more than {MOST_LISTED:,}: choose them by what they have in common."
+            )
+            return {}
+        return {"chargers_listed": "\n".join(listed)}
+
     def _groups(self):
         """Those that name the user, or a role of theirs; all to who may reach every charger."""
         user, groups = self.request.user, ChargerGroup.objects.all()
@@ -122,7 +137,7 @@ class NewBatch(Page):
 
     def post(self, request, action):
         asking.known(action)
-        told = {name: values[-1].replace("\0", "\ufffd") for name, values in request.POST.lists()}
+        told = filled_in(request)
         try:
             body = _body(action, told)
             if told.get("when", "now") == "now":
@@ -139,13 +154,21 @@ def _body(action, told):
     """What the form told, as the API takes it."""
     with asking.refusing():
         payload = asking.payload(action, told, told.get("written", ""))
-    listed = told.get("chargers_listed", "").split()
-    chosen = {name: told[f"of_{name}"] for name in FILTERS if told.get(f"of_{name}")}
-    whom = {"chargers": listed} if listed else {"filter": chosen}
-    body = {"action": action, "payload": payload, "spread_seconds": _seconds(told), **whom}
+    body = {"action": action, "payload": payload, "spread_seconds": _seconds(told), **_whom(told)}
     if told.get("answer_within"):
         body["timeout"] = told["answer_within"]
     return body | {"only_connected": "only_connected" in told}
+
+
+def _whom(told):
+    """A list, a filter, or everyone: one of them."""
+    listed = [line.strip() for line in told.get("chargers_listed", "").splitlines() if line.strip()]
+    chosen = {name: told[f"of_{name}"] for name in FILTERS if told.get(f"of_{name}")}
+    ways = [bool(listed), bool(chosen), "everyone" in told]
+    if sum(ways) != 1:
+        more = "One way to choose is enough" if any(ways) else "Nobody is chosen"
+        raise asking.Refused(f"{more}: give a filter, or a list, or ask every charger.", 400, "Which chargers")
+    return {"chargers": listed} if listed else {"filter": chosen}
 
 
 def _seconds(told):

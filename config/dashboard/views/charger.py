@@ -8,7 +8,7 @@ from chargers.models import Message, telling_status
 from commands.actions.table import ACTIONS
 from config.dashboard import asking, fleet
 from config.dashboard.forms import fields_of
-from config.dashboard.views.base import Page
+from config.dashboard.views.base import Page, filled_in
 
 COMMANDS, SESSIONS, MESSAGES = 12, 8, 50  # that are shown
 # What operators do most, each a form that is filled in already: what it is called, the action, the payload.
@@ -41,7 +41,10 @@ class ChargerPage(Page):
         may_see_commands = user.has_perm("commands.view_command")
         commands = charger.commands.order_by("-pk")[:COMMANDS] if may_see_commands else ()
         connectors = list(charger.connectors.all())
-        ongoing = {s.connector_id: s for s in reversed(sessions) if s.is_under_way}
+        under_way = (
+            charger.transactions.ongoing().filter(superseded_by=None).order_by("pk") if may_see_sessions else ()
+        )
+        ongoing = {session.connector_id: session for session in under_way}
         for connector in connectors:
             connector.session = ongoing.get(connector.connector_id)
         return super().get_context_data(**kwargs) | {
@@ -49,7 +52,7 @@ class ChargerPage(Page):
             "telling": telling_status(connectors),
             "connectors": connectors,
             "sessions": sessions,
-            "plotted": next(iter(ongoing.values()), sessions[0] if sessions else None),
+            "plotted": max(ongoing.values(), key=lambda s: s.pk, default=sessions[0] if sessions else None),
             "commands": commands,
             "configuration": [masked(key) for key in charger.configuration.all()],
             "messages_kept": Message.objects.of(charger)[:MESSAGES] if may_see_messages and not self.is_live else (),
@@ -90,7 +93,7 @@ class AskPage(Page):
 
     def post(self, request, charger_id, action):
         charger = self.known_charger(charger_id)
-        told = {name: values[-1].replace("\0", "\ufffd") for name, values in request.POST.lists()}
+        told = filled_in(request)
         written = told.pop("written", "")
         try:
             command = asking.ask(request.user, charger, action, told, written)

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Q
 from django.http import JsonResponse
 from django.views.generic import View
 
@@ -11,9 +10,7 @@ from config.dashboard import fleet
 from config.dashboard.models import FleetMinute
 from config.dashboard.views.base import Listing, Page
 
-SEARCHED = ("charger_id", "description", "vendor", "model", "serial_number", "firmware_version")
 CURVES = timedelta(hours=24)
-MOST_WORDS = 10  # that are searched for: each is six conditions more
 
 
 class Fleet(Listing):
@@ -24,13 +21,9 @@ class Fleet(Listing):
     per_page = 60
 
     def rows(self):
-        rows = fleet.chargers(self.request.user).prefetch_related("connectors")
-        for word in self.request.GET.get("search", "").replace("\0", " ").split()[:MOST_WORDS]:
-            rows = rows.filter(Q(*[(f"{column}__icontains", word) for column in SEARCHED], _connector=Q.OR))
-        state = self.request.GET.get("state", "")
-        if state == "connected":
-            return rows.exclude(state__in=(fleet.OFFLINE, fleet.NEVER))
-        return rows.filter(state=fleet.STATES.index(state)) if state in fleet.STATES else rows
+        wanted = self.request.GET
+        rows = fleet.narrowed(self.request.user, wanted.get("search", ""), wanted.get("state", ""))
+        return rows.prefetch_related("connectors")
 
     def get_context_data(self, **kwargs):
         context = super().get_context_data(**kwargs)

@@ -1,5 +1,7 @@
 """The page of messages: what passed between chargers and us."""
 
+from datetime import timedelta
+
 from rest_framework.exceptions import ValidationError
 
 from chargers.filters import MessageFilter
@@ -25,7 +27,8 @@ class Messages(Page):
         except ValidationError as error:  # too much would have to be read
             rows, wrong = [], {name: [text] for name, text in error.detail.items()}
         if len(rows) > SHOWN:
-            query["until"] = rows[SHOWN - 1].at.isoformat()
+            # Of the same moment some may come again: none is left out.
+            query["until"] = (rows[SHOWN].at + timedelta(microseconds=1)).isoformat()
         return super().get_context_data(**kwargs) | {
             "rows": rows[:SHOWN],
             "older": query.urlencode() if len(rows) > SHOWN else "",

@@ -1,8 +1,11 @@
 """Pages of transactions: the list, its export, and one with its curves."""
 
+from datetime import UTC, datetime, time
+
 from django.contrib import messages
 from django.http import Http404, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect
+from django_filters import rest_framework as filters
 
 from config.dashboard.flags import flags
 from config.dashboard.views.base import Listing, Page
@@ -11,12 +14,25 @@ from transactions.filters import TransactionFilter
 from transactions.models import Transaction
 
 
+class ByDays(TransactionFilter):
+    """Also by `first_day` and `last_day`, in UTC, both of them included."""
+
+    first_day = filters.DateFilter(method="from_day")
+    last_day = filters.DateFilter(method="until_day")
+
+    def from_day(self, rows, name, day):
+        return rows.filter(start_time__gte=datetime.combine(day, time.min, UTC))
+
+    def until_day(self, rows, name, day):
+        return rows.filter(start_time__lte=datetime.combine(day, time.max, UTC))
+
+
 class Transactions(Listing):
     permission_required = "transactions.view_transaction"
     template_name = "dashboard/transactions.html"
     live_template = "dashboard/transactions_live.html"
     kinds = ("transaction",)
-    filterset_class = TransactionFilter
+    filterset_class = ByDays
 
     def rows(self):
         return self.within(Transaction.objects.select_related("charger"))

@@ -20,7 +20,7 @@
     for (const told of frames) {
       const line = document.createElement("li"), comes = told.direction === "in";
       line.classList.toggle("is-error", told.is_error);
-      const at = cell("span", told.at.slice(11, 19), told.at);
+      const at = cell("span", new Date(told.at).toLocaleTimeString(), told.at);
       at.className = "muted";
       line.append(at, cell("span", comes ? "←" : "→", comes ? "from the charger" : "to the charger"),
         cell("b", told.action || told.kind), cell("code", told.frame));
@@ -41,7 +41,9 @@
     pause.textContent = isPaused ? "Go on" : "Pause";
     if (!isPaused) { add(held); held = []; }
   });
-  document.getElementById("console-copy").addEventListener("click", async () => {
+  const copy = document.getElementById("console-copy");
+  copy.hidden = !navigator.clipboard;  // browsers lend it to pages that came over TLS, or from their own machine
+  copy.addEventListener("click", async () => {
     const lines = [...list.children].filter((line) => !line.hidden).reverse();
     const text = lines.map((line) => [...line.children].map((part, n) => n ? part.textContent : part.title).join(" ")).join("\n");
     await navigator.clipboard.writeText(text);

@@ -30,14 +30,41 @@
     for (const part of fresh.content.querySelectorAll("[data-part]")) {
       const former = document.getElementById(part.id), sent = part.outerHTML;
       if (!former || shown.get(part.id) === sent) continue;
+      if (isInHand(former)) { later ??= setTimeout(renew, 3000); continue; }
       shown.set(part.id, sent);
       keepCurves(former, part);
-      const focused = former.contains(document.activeElement) ? document.activeElement.id : "";
+      const restore = kept(former, part);
       former.replaceWith(part);
-      if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+      restore();
       part.dispatchEvent(new Event("renewed", { bubbles: true }));
     }
     goOn();
+  }
+
+  function isInHand(part) {  // being clicked, or its text selected: to be replaced later
+    const selection = getSelection();
+    return part.matches(":active") || (!selection.isCollapsed && part.contains(selection.anchorNode));
+  }
+
+  function kept(former, part) {  // what is unfolded, scrolled, and has the focus stays so
+    const pairs = (query) => {
+      const now = part.querySelectorAll(query);
+      return [...former.querySelectorAll(query)].map((old, n) => [old, now[n]]).filter(([, fresh]) => fresh);
+    };
+    for (const [old, fresh] of pairs("details")) fresh.open = old.open;
+    const places = pairs(".scroll, pre").map(([old, fresh]) => [fresh, old.scrollLeft, old.scrollTop]);
+    const focused = former.contains(document.activeElement) ? same(document.activeElement, part, pairs) : null;
+    return () => {
+      for (const [fresh, left, top] of places) fresh.scrollTo(left, top);
+      focused?.focus({ preventScroll: true });
+    };
+  }
+
+  function same(element, part, pairs) {
+    if (element.id) return part.querySelector(`#${CSS.escape(element.id)}`);
+    const link = element.getAttribute("href");
+    if (link) return part.querySelector(`a[href="${CSS.escape(link)}"]`);
+    return pairs(element.localName).find(([old]) => old === element)?.[1];
   }
 
   function goOn() {  // what goes on by itself, without an event of its own

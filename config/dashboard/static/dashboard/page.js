@@ -9,8 +9,12 @@ function ago(at) {
 }
 
 function writeTimes(root) {
-  for (const time of root.querySelectorAll("time:not([data-exact])")) time.textContent = ago(new Date(time.dateTime));
+  for (const time of root.querySelectorAll("time:not([data-exact], [data-clock])")) time.textContent = ago(new Date(time.dateTime));
   for (const time of root.querySelectorAll("time[data-exact]")) time.textContent = new Date(time.dateTime).toLocaleString();
+  for (const time of root.querySelectorAll("time[data-clock]")) time.textContent = new Date(time.dateTime).toLocaleTimeString();
+}
+
+function unfold(root) {
   for (const details of root.querySelectorAll("details[data-keeps-open]")) {
     if (sessionStorage.getItem(details.dataset.keepsOpen)) details.open = true;
     details.addEventListener("toggle", () => details.open
@@ -19,8 +23,9 @@ function writeTimes(root) {
 }
 
 writeTimes(document);
+unfold(document);
 setInterval(() => writeTimes(document), 10000);
-document.addEventListener("renewed", (event) => writeTimes(event.target));
+document.addEventListener("renewed", (event) => { writeTimes(event.target); unfold(event.target); });
 
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.submit();
@@ -30,7 +35,7 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.dataset.goes) {
     event.preventDefault();
-    location.href = form.dataset.goes.replace("ACTION", form.querySelector("[data-action]").value);
+    location.href = form.dataset.goes.replace(/ACTION\/$/, `${form.querySelector("[data-action]").value}/`);
   }
   if (form.dataset.asks && !confirm(form.dataset.asks)) event.preventDefault();
 });

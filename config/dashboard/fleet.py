@@ -59,9 +59,14 @@ def counts(user):
 
 
 def under_way(user):
-    """Transactions that go on, of chargers whose socket is open: of others nobody knows."""
+    """Transactions that go on, of chargers whose socket is open: of others nobody knows.
+
+    On a connector that says Available none does; its stop has not come yet, or was lost.
+    """
     online = Q(charger__in=Charger.objects.filter(ONLINE))
-    return within(user, Transaction.objects.ongoing().filter(online, superseded_by=None))
+    here = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
+    free = Exists(here.filter(status="Available"))
+    return within(user, Transaction.objects.ongoing().filter(online, ~free, superseded_by=None))
 
 
 def power_now(user):

@@ -3,7 +3,7 @@
 import csv
 import io
 import zipfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -212,6 +212,17 @@ def test_a_session_is_shown_however_many_came_after_it_elsewhere(api):
     assert page.context["plotted"] == session and "closed by hand" in page.content.decode()
 
 
+def test_where_a_connector_is_free_no_power_flows(api):
+    session = a_transaction()
+    open_socket(session.charger)
+    told = readings({"value": "7000", "measurand": "Power.Active.Import", "unit": "W"})
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=told)
+    assert api.get("/").context["power"] == 7000
+    tell(session.charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Available")
+    assert api.get("/").context["power"] == 0
+    assert "No stop came of" in api.get(page_of(session.charger)).content.decode()
+
+
 def test_the_fleet_of_a_minute_is_noted_once():
     session = a_transaction(meterStart=1000)
     open_socket(session.charger)
@@ -221,6 +232,14 @@ def test_the_fleet_of_a_minute_is_noted_once():
     fleet.note_minute()
     minute = FleetMinute.objects.latest("at")
     assert FleetMinute.objects.count() <= 2 and (minute.connected, minute.power_w) == (1, 7000)
+
+
+def test_where_no_minute_was_noted_the_curve_has_a_gap(api):
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    for minutes in (30, 29, 1):
+        columns = {"connected": 1, "charging": 1, "faulted": 0, "power_w": 7000, "energy_today_wh": 0}
+        FleetMinute.objects.create(at=now - timedelta(minutes=minutes), **columns)
+    assert api.get("/curves/fleet.json").json()["power"] == [7.0, 7.0, None, 7.0]
 
 
 def test_energy_of_today_leaves_out_what_was_charged_before_midnight():

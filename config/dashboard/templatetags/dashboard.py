@@ -13,16 +13,26 @@ register = template.Library()
 
 @register.filter
 def kw(watts):
-    """1234 W as 1.2 kW."""
-    return "" if watts is None else f"{watts / 1000:,.1f}\N{NO-BREAK SPACE}kW"
+    """1234 W as 1.2 kW; from 10,000 kW on as MW."""
+    if watts is None:
+        return ""
+    many, unit = (watts / 1000, "kW") if watts < 10_000_000 else (watts / 1_000_000, "MW")
+    return f"{many:,.1f}\N{NO-BREAK SPACE}{unit}"
 
 
 @register.filter
 def kwh(watt_hours):
-    """9.53 kWh, or 298 kWh where nobody looks at the rest."""
+    """9.53 kWh, or 298 kWh where nobody looks at the rest; from 10,000 kWh on as MWh."""
     if watt_hours is None:
         return ""
-    return f"{watt_hours / 1000:,.{0 if watt_hours >= 100_000 else 2}f}\N{NO-BREAK SPACE}kWh"
+    many, unit = (watt_hours / 1000, "kWh") if watt_hours < 10_000_000 else (watt_hours / 1_000_000, "MWh")
+    return f"{many:,.{0 if 100 <= many < 10_000 else 2}f}\N{NO-BREAK SPACE}{unit}"
+
+
+@register.filter
+def grouped(number):
+    """12345 as 12,345."""
+    return f"{number:,}"
 
 
 @register.filter

@@ -47,12 +47,13 @@ class ChargerPage(Page):
         ongoing = {session.connector_id: session for session in under_way}
         for connector in connectors:
             connector.session = ongoing.get(connector.connector_id)
+        charging = [c.session for c in connectors if c.session and c.status != "Available"] or ongoing.values()
         return super().get_context_data(**kwargs) | {
             "connected": charger.charger_id in presence.connected([charger.charger_id]),
             "telling": telling_status(connectors),
             "connectors": connectors,
             "sessions": sessions,
-            "plotted": max(ongoing.values(), key=lambda s: s.pk, default=sessions[0] if sessions else None),
+            "plotted": max(charging, key=lambda session: session.pk, default=sessions[0] if sessions else None),
             "commands": commands,
             "configuration": [masked(key) for key in charger.configuration.all()],
             "messages_kept": Message.objects.of(charger)[:MESSAGES] if may_see_messages and not self.is_live else (),

@@ -11,6 +11,7 @@ from config.dashboard.models import FleetMinute
 from config.dashboard.views.base import Listing, Page
 
 CURVES = timedelta(hours=24)
+GAP = 180  # seconds
 
 
 class Fleet(Listing):
@@ -60,7 +61,7 @@ def tile(charger, sessions):
 
 
 class FleetCurves(Page, View):
-    """{at: [seconds since 1970], …}: the last day, minute by minute."""
+    """{at: [seconds since 1970], …}: the last day, minute by minute; null where none was noted for a while."""
 
     permission_required = "chargers.view_charger"
 
@@ -69,8 +70,13 @@ class FleetCurves(Page, View):
         if reaches_every_charger(request.user):
             minutes = FleetMinute.objects.filter(at__gte=datetime.now(UTC) - CURVES).order_by("at")
             for minute in minutes:
-                curves["at"].append(round(minute.at.timestamp()))
-                curves["power"].append(minute.power_w / 1000)
-                curves["energy"].append(minute.energy_today_wh / 1000)
-                curves["connected"].append(minute.connected)
+                at = round(minute.at.timestamp())
+                if curves["at"] and at - curves["at"][-1] > GAP:
+                    _add(curves, at - 60, None, None, None)
+                _add(curves, at, minute.power_w / 1000, minute.energy_today_wh / 1000, minute.connected)
         return JsonResponse(curves)
+
+
+def _add(curves, *values):
+    for curve, value in zip(curves.values(), values, strict=True):
+        curve.append(value)

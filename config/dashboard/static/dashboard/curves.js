@@ -8,6 +8,7 @@
   const width = (element) => element.clientWidth || 300;
   const height = (element) => Number(element.dataset.height ?? 200);
 
+  // Readings of one measurand are joined over moments that have another; where no minute was noted there is a gap.
   const lastDay = () => [Date.now() / 1000 - 86400, Date.now() / 1000];
 
   function spelt(element) {
@@ -30,11 +31,11 @@
       axes: [axis, ...series.map(({ unit }, number) => ({
         ...axis, scale: unit, side: number ? 1 : 3,
         size: (plot, ticks) => 18 + 7.5 * Math.max(...(ticks ?? [""]).map((tick) => tick.length)), grid: number ? { show: false } : grid,
-        values: (plot, ticks) => ticks.map((tick) => `${tick} ${unit}`),
+        values: (plot, ticks) => ticks.map((tick) => `${tick.toLocaleString("en")} ${unit}`),
       }))],
       series: [{ value: (plot, at) => at === null ? "–" : new Date(at * 1000).toLocaleString() },
         ...series.map(({ name, unit, shape }) => ({
-          label: name === "soc" ? "state of charge" : name, scale: unit, spanGaps: true, width: 2,
+          label: name === "soc" ? "state of charge" : name, scale: unit, spanGaps: !element.dataset.every, width: 2,
           stroke: style(colours[name]), fill: shape === "area" ? `${style(colours[name])}33` : undefined,
           value: (plot, value) => value === null ? "–" : `${value.toFixed(unit === "%" ? 0 : 2)} ${unit}`,
         }))],

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from rest_framework import serializers
 
@@ -173,6 +173,11 @@ def _ask(member, may):
         member.state, member.command = ASKED, command
     except (schemas.Violation, Conflict, Busy) as error:
         member.state, member.reason = REFUSED, str(getattr(error, "detail", error))
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: all of it is tried again
+    except Exception as error:  # noqa: BLE001  (one charger would hold up all batches)
+        logger.exception("%s of batch %s could not be asked", member.charger, batch.pk)
+        member.state, member.reason = REFUSED, f"A fault here, which is in the log: {type(error).__name__}"
     member.save(update_fields=["state", "reason", "command"])
     return command
 

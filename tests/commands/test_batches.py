@@ -214,6 +214,14 @@ def test_what_waits_is_not_asked_for_who_may_not_ask_any_more(api, lost):
 
 
 @pytest.mark.django_db
+def test_a_fault_with_one_charger_holds_up_no_other(api):
+    batch = a_batch(api, a_charger(), a_charger())
+    Batch.objects.filter(pk=batch.pk).update(action="Invented")
+    assert batches.release() == 2 and batches.release() == 0
+    assert "KeyError" in batch.members.first().reason
+
+
+@pytest.mark.django_db
 def test_a_batch_of_later_waits(api):
     batch = a_batch(api, a_charger(), start_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
     assert batches.release() == 0 and batch.state == "waiting"

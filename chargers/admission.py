@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
@@ -104,6 +105,25 @@ class Opened:
     seen: datetime | None
 
 
+class Admitted(NamedTuple):
+    """What a socket keeps of its `Charger`, for as long as it is open: thousands of them are."""
+
+    pk: int
+    charger_id: str
+    message_log: str
+    connected_at: datetime | None
+    last_call_id: str
+    last_call_digest: str
+    last_answer: str
+
+    @classmethod
+    def of(cls, charger):
+        return cls(*(getattr(charger, name) for name in cls._fields))
+
+    def __str__(self):
+        return self.charger_id
+
+
 class Door:
     """Refused too often, whoever knocks is not looked up for the rest of the minute, so that a flood costs little.
 
@@ -157,7 +177,8 @@ def open_sockets(sockets):
 CLOSE_SOCKETS = """
 UPDATE chargers_charger c SET disconnected_at = greatest(clock_timestamp(), c.connected_at)
 FROM json_to_recordset(%s) AS s(id bigint, opened timestamptz)
-WHERE c.id = s.id AND c.connected_at = s.opened RETURNING c.id, c.disconnected_at
+WHERE c.id = s.id AND c.connected_at = s.opened
+    AND (c.disconnected_at IS NULL OR c.disconnected_at < c.connected_at) RETURNING c.id, c.disconnected_at
 """
 
 

@@ -8,8 +8,9 @@ class ChargersConfig(AppConfig):
 
     def ready(self):
         from django.contrib.auth.models import Group, User
+        from django.db.models.signals import post_delete, post_save
 
-        from chargers import audit, handlers, vendors  # noqa: F401  (registers its actions)
+        from chargers import audit, events, handlers, vendors  # noqa: F401  (registers its actions)
         from chargers.admin import OURS
         from chargers.models import ApiToken, Charger, ChargerGroup, Webhook
 
@@ -18,6 +19,8 @@ class ChargersConfig(AppConfig):
         audit.watch(ChargerGroup, "name", "chargers", "users", "roles")
         audit.watch(ApiToken, "user", "name", "expiry")
         audit.watch(Webhook, "name", "url", "kinds", "group", "is_enabled")
+        for signal in (post_save, post_delete):
+            signal.connect(events.wishes.forget, sender=Webhook)
         may = ["is_active", "is_staff", "is_superuser"]
         audit.watch(User, "username", "password", *may, "groups", "user_permissions")
         audit.watch(Group, "name", "permissions")

@@ -74,7 +74,7 @@ class ChargerConsumer(AsyncConsumer):
         knock = admission.knock(charger_id, self.scope)
         door.look(knock.address, charger_id)
         try:
-            self.charger = await inbox.settle(admission.admit, knock)
+            self.charger = admission.Admitted.of(await inbox.settle(admission.admit, knock))
         except admission.Refused:
             door.refuse(knock.address, charger_id)
             raise

@@ -27,6 +27,7 @@ MOST_WAITING = 10_000  # events that are not told live yet; past it the oldest a
 # writes them (p50 of an answer at 1,000 messages/s: 0.8 ms more).
 GATHER = 0.1
 PAUSE = 1.0  # seconds until a Redis that is away is tried again
+PATIENCE = 5.0  # seconds after which a new webhook is told also of what is not kept
 
 # Who is told live is told of all of them: `nextval` gives also those that are not kept an id.
 RECORD = """
@@ -46,6 +47,9 @@ WITH s AS MATERIALIZED (
     SELECT webhook, event, 'pending', now() FROM wanted ORDER BY event
 )
 SELECT n, id, charger_id FROM s
+"""
+UNKEPT_IS_WANTED = """
+SELECT EXISTS (SELECT FROM chargers_webhook WHERE is_enabled AND kinds ? 'transaction.updated')
 """
 
 
@@ -69,7 +73,10 @@ def gathered():
 
 
 def tell(kind, charger, **body):
-    """An event of `charger` (primary key) has happened: one of `models.events.KINDS`, and what is told of it."""
+    """An event of `charger` (primary key) has happened: one of `models.events.KINDS`, and what is told of it.
+
+    What is not kept, and no webhook asks for, costs no statement: it is told to who listens now, without an id.
+    """
     body = {name: _moment(value) if isinstance(value, datetime) else value for name, value in body.items()}
     event = {"kind": kind, "charger": charger, "at": datetime.now(UTC), "body": body, "kept": kind in KEPT}
     if _gathering.events is None:
@@ -85,13 +92,17 @@ def _moment(moment):
 
 def _record(events):
     """Those whose charger is gone meanwhile are nobody's any more."""
-    rows = recordset.execute(RECORD, [event | {"n": n} for n, event in enumerate(events)])
-    told = [_told(events[n], pk, charger_id) for n, pk, charger_id in rows]
+    is_wanted = not all(event["kept"] for event in events) and wishes.are_for_all()
+    owed = [event for event in events if event["kept"] or is_wanted]
+    rows = recordset.execute(RECORD, [event | {"n": n} for n, event in enumerate(owed)])
+    told = [_told(owed[n], pk, charger_id) for n, pk, charger_id in rows]
+    told += [_told(event) for event in events if not event["kept"] and not is_wanted]
     if told:
         transaction.on_commit(lambda: _announcer.put(told), robust=True)
 
 
-def _told(event, pk, charger_id):
+def _told(event, pk=None, charger_id=None):
+    """`charger_id` is None where nothing was looked up: whoever listens does it."""
     return {
         "id": pk,
         "kind": event["kind"],
@@ -100,6 +111,25 @@ def _told(event, pk, charger_id):
         "body": event["body"],
         "charger": event["charger"],
     }
+
+
+class _Wishes:
+    """Whether an enabled webhook asks for what is not kept otherwise; looked up every PATIENCE seconds."""
+
+    def __init__(self):
+        self.looked_at, self.is_so = float("-inf"), False
+
+    def are_for_all(self):
+        if time.monotonic() - self.looked_at > PATIENCE:
+            ((self.is_so,),) = recordset.query(UNKEPT_IS_WANTED, [])
+            self.looked_at = time.monotonic()
+        return self.is_so
+
+    def forget(self, **_):
+        self.looked_at = float("-inf")
+
+
+wishes = _Wishes()
 
 
 def glimpse(kind, charger, **body):

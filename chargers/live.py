@@ -6,6 +6,7 @@ from collections import defaultdict
 from contextlib import asynccontextmanager
 
 import orjson
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from chargers.redis import listening_redis
@@ -102,13 +103,18 @@ class Hub:
 
     async def _read(self, subscribed):
         """Until Redis fails: then everybody begins anew, and reads up what was missed."""
+        is_asked = False
         try:
             while self.subscribed is subscribed:  # redis-py may swallow that the task is cancelled
-                message = await subscribed.get_message(ignore_subscribe_messages=True, timeout=IDLE)
-                if message is not None:
-                    self._hand_on(message["channel"], orjson.loads(message["data"]))
-                elif self.subscribed is subscribed:
+                # Confirmations and pongs are messages, too: None is silence, and nothing else.
+                message = await subscribed.get_message(timeout=IDLE)
+                if message is None and is_asked:
+                    raise RedisConnectionError("it does not answer")
+                if message is None and self.subscribed is subscribed:
                     await subscribed.ping()
+                is_asked = message is None
+                if message is not None and message["type"] == "message":
+                    self._hand_on(message["channel"], orjson.loads(message["data"]))
         except (RedisError, OSError) as error:
             logger.warning("Dashboards and event streams begin anew, Redis is away: %s", error)
         except Exception:  # noqa: BLE001  (those who wait must hear of it)

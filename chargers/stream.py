@@ -10,7 +10,8 @@ from redis.exceptions import RedisError
 
 from chargers import access, events
 from chargers.live import Ended, hub
-from chargers.models import Event
+from chargers.models import Charger, Event
+from chargers.models.events import KINDS
 
 LIFETIME = 300.0  # seconds after which a client asks again, and whether it may is looked at again
 SILENCE = 15.0  # seconds after which a comment keeps proxies from giving up
@@ -30,15 +31,16 @@ async def stream(user, wanted, after):
             if after is not None:
                 async for event in _missed(user, wanted, after):
                     yield _as_text(event)
-            reachable = await sync_to_async(access.reachable)(user)
+            reachable, names = await sync_to_async(access.reachable)(user), {}
             while (left := ends_at - loop.time()) > 0:
                 told = await listener.next(min(SILENCE, left))
                 if told is None:
                     yield b": still here\n\n"
                 for event in told or ():
-                    is_theirs = "id" in event and (reachable is None or event["charger"] in reachable)
-                    if is_theirs and all(event[name] == value for name, value in wanted.items()):
-                        yield _as_text(event)
+                    if event["kind"] in KINDS and (reachable is None or event["charger"] in reachable):
+                        event["charger_id"] = event["charger_id"] or await _name(event["charger"], names)
+                        if event["charger_id"] and all(event[name] == value for name, value in wanted.items()):
+                            yield _as_text(event)
     except (Ended, RedisError):
         return  # the client comes again, with the id of the last event it was told
 
@@ -55,14 +57,37 @@ async def _missed(user, wanted, after):
 def _page(user, wanted, after, last):
     try:
         rows = Event.objects.filter(**{COLUMNS[name]: value for name, value in wanted.items()})
-        missed = access.within(user, rows.select_related("charger")).order_by("pk").filter(pk__gt=last)
-        known = Event.objects.filter(pk=after).values_list("at", flat=True).first()
-        since = missed.filter(at__gte=known - OVERLAP).exclude(pk=after) if known else missed.filter(pk__gt=after)
-        return list(since[:AT_ONCE])
+        missed = access.within(user, rows.select_related("charger")).order_by("pk")
+        return list(missed.filter(pk__gt=max(last, _beginning(after))).exclude(pk=after)[:AT_ONCE])
+    finally:
+        connection.close()
+
+
+def _beginning(after):
+    """The id behind which it is read again: OVERLAP before the event `after`, or before the last one that is kept."""
+    at = Event.objects.filter(pk__lte=after).order_by("-pk").values_list("at", flat=True).first()
+    if at is None:
+        return after
+    again = Event.objects.filter(at__gte=at - OVERLAP, at__lte=at + OVERLAP)
+    return min([after, *again.values_list("pk", flat=True)]) - 1
+
+
+async def _name(charger, names):
+    """The id of `charger` (primary key), None where it is gone meanwhile; `names` are those that are known."""
+    if charger not in names:
+        names[charger] = await sync_to_async(_charger_id)(charger)
+    return names[charger]
+
+
+def _charger_id(charger):
+    try:
+        return Charger.objects.filter(pk=charger).values_list("charger_id", flat=True).first()
     finally:
         connection.close()
 
 
 def _as_text(event):
+    """What is not kept has no id: whoever comes again names the last one that has."""
     told = {name: event[name] for name in ("id", "kind", "at", "charger_id", "body")}
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (event["id"], event["kind"].encode(), orjson.dumps(told))
+    beginning = b"" if event["id"] is None else b"id: %d\n" % event["id"]
+    return b"%bevent: %b\ndata: %b\n\n" % (beginning, event["kind"].encode(), orjson.dumps(told))

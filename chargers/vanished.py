@@ -5,13 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 
-from chargers import admission, presence
+from chargers import admission, events, presence
 from chargers.models import ONLINE, Charger
 from chargers.redis import sync_redis
 
 INTERVAL = 10  # seconds between two looks
 # A Redis that has lost its data is told of every socket again by the processes that hold them.
 SETTLED = 3 * presence.REFRESH
+# It ends before a presence that was renewed last at the same moment: what ended while Redis was away is not gone.
+LOOKED_AT = presence.TTL - presence.REFRESH - 10
+LONGEST = timedelta(days=1)  # after which nobody is looked for any more
 SINCE = "ocpp:presence-since"
 
 
@@ -25,12 +28,33 @@ def note_vanished():
     )
     online = presence.connected([charger_id for _, charger_id, _ in believed])
     gone = [admission.Closed(pk, opened) for pk, charger_id, opened in believed if charger_id not in online]
-    with transaction.atomic():
+    with transaction.atomic(), events.gathered():
         admission.close_sockets(sorted(gone, key=lambda closed: closed.charger))
     return len(gone)
 
 
+def note_returned():
+    """Enter those online that were believed gone, and are present; how many. Raises `RedisError`.
+
+    A web process, or the books, were cut off from Redis for longer than a presence lasts. Whoever leaves clears its
+    presence before the books hear of it, so one that is there long after was never gone.
+    """
+    long_ago = datetime.now(UTC) - timedelta(seconds=2 * presence.TTL)
+    recent = datetime.now(UTC) - LONGEST
+    believed = Charger.objects.filter(~ONLINE, disconnected_at__range=(recent, long_ago))
+    believed = list(believed.values_list("pk", "charger_id", "connected_at"))
+    there = presence.connected([charger_id for _, charger_id, _ in believed])
+    back = [(pk, opened) for pk, charger_id, opened in believed if charger_id in there]
+    with transaction.atomic(), events.gathered():
+        for pk, opened in sorted(back):
+            same = Charger.objects.filter(~ONLINE, pk=pk, connected_at=opened)
+            if same.update(disconnected_at=None):
+                events.tell("charger.online", pk, since=opened)
+    return len(back)
+
+
 def _redis_is_settled():
     now = time.time()
-    since = sync_redis().set(SINCE, now, nx=True, get=True)
+    since = sync_redis().set(SINCE, now, nx=True, get=True, ex=LOOKED_AT)
+    sync_redis().expire(SINCE, LOOKED_AT)
     return since is not None and now - float(since) > SETTLED

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 TIMEOUT = (3.05, 10)  # seconds to connect, and for each part of the answer
 # Seconds from each attempt that failed to the next; after the last one it is dead.
 PAUSES = (5, 30, 120, 600, 1800, 3600, 3600, 10_800, 21_600, 43_200)
-AT_ONCE = 100  # deliveries a task sends, one after the other
+AT_ONCE = 100  # deliveries that are read together
 HOPELESS = 3  # in a row that fail, after which the rest waits for the next time
 LEASE = 300  # seconds a webhook is one task's
 
@@ -32,15 +32,22 @@ def enqueue_due():
     due = Delivery.objects.filter(state=Delivery.PENDING, due_at__lte=datetime.now(UTC), webhook__is_enabled=True)
     for webhook in due.order_by().values_list("webhook", flat=True).distinct():
         if gateway.first_in(f"webhook:{webhook}", LEASE):
-            deliver.delay(webhook)
+            try:
+                deliver.delay(webhook)
+            except Exception:  # the broker is away: not to wait until the lease ends
+                gateway.done_with(f"webhook:{webhook}")
+                raise
 
 
 def deliver(webhook_id):
-    """Tell a webhook what is due, in the order it happened; how many it took."""
+    """Tell a webhook what is due, in the order it happened; how many it took. One task at a time does."""
+    if not gateway.first_in(f"webhook-told:{webhook_id}", LEASE):
+        return 0
     try:
         webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first()
         return _deliver(webhook) if webhook else 0
     finally:
+        gateway.done_with(f"webhook-told:{webhook_id}")
         gateway.done_with(f"webhook:{webhook_id}")
 
 
@@ -49,7 +56,7 @@ def _deliver(webhook):
     taken, failed_in_a_row, began = 0, 0, time.monotonic()
     with requests.Session() as session:
         session.trust_env = False  # neither a proxy nor a .netrc of this machine
-        for delivery in list(due.select_related("event__charger").order_by("event_id")[:AT_ONCE]):
+        for delivery in _in_turn(due):
             connection.close()  # others may have it while the webhook takes its time
             status, error = _post(session, webhook, delivery)
             _note(delivery, status, error)
@@ -58,6 +65,12 @@ def _deliver(webhook):
             if failed_in_a_row == HOPELESS or time.monotonic() - began > LEASE / 2:
                 break
     return taken
+
+
+def _in_turn(due):
+    """`due`, page after page: what was tried is due no more. First the keys, which have an index in this order."""
+    while keys := list(due.order_by("event_id").values_list("pk", flat=True)[:AT_ONCE]):
+        yield from Delivery.objects.filter(pk__in=keys).select_related("event__charger").order_by("event_id")
 
 
 def _post(session, webhook, delivery):

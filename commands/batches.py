@@ -147,8 +147,8 @@ def release():
         waiting = Member.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=WAITING)
         due = waiting.filter(due_at__lte=datetime.now(UTC)).select_related("batch", "charger")
         members = list(due.order_by("due_at", "pk")[:AT_ONCE])
-        may = {name: _may_still_ask(name) for name in {member.batch.requested_by for member in members}}
-        asked = [command for member in members if (command := _ask(member, may[member.batch.requested_by]))]
+        users = {name: _who_asks(name) for name in {member.batch.requested_by for member in members}}
+        asked = [command for member in members if (command := _ask(member, users[member.batch.requested_by]))]
     online = presence.connected([command.charger.charger_id for command in asked])
     for command in asked:
         if command.charger.charger_id in online:
@@ -156,19 +156,22 @@ def release():
     return len(members)
 
 
-def _may_still_ask(username):
-    """Who asked may have left since, or lost the right to. Without a login (API_AUTH=none) nobody has a name."""
-    user = User.objects.filter(username=username).first() if username else None
+def _who_asks(username):
+    """Who asked may have left since. Without a login (API_AUTH=none) nobody has a name."""
+    return User.objects.filter(username=username).first() if username else None
+
+
+def _may_still_ask(user, charger):
     if user is None:
         return settings.API_AUTH == "none"
-    return user.is_active and user.has_perm("commands.add_command")
+    return user.is_active and user.has_perm("commands.add_command") and access.reaches(user, charger)
 
 
-def _ask(member, may):
+def _ask(member, user):
     batch, command = member.batch, None
     try:
-        if not may:
-            raise Conflict("Who asked for it may not send commands any more.")
+        if not _may_still_ask(user, member.charger):
+            raise Conflict("Who asked for it may not command this charger any more.")
         command = asking.queue_for(batch, member.charger)
         member.state, member.command = ASKED, command
     except (schemas.Violation, Conflict, Busy) as error:

@@ -129,7 +129,7 @@ class Client:
         while True:
             try:
                 for event in self._stream(after, filters):
-                    after, pauses = event["id"], _pauses()
+                    after, pauses = event["id"] or after, _pauses()  # readings under way have none
                     yield event
                 time.sleep(FIRST_PAUSE)
             except (Unreachable, Refused) as error:

@@ -6,8 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
 from chargers import gateway, presence, vanished, webhooks
@@ -19,6 +18,7 @@ from commands.tasks import BROKER_FAULTS, enqueue
 logger = logging.getLogger(__name__)
 
 INTERVAL = 1  # seconds
+AWAY = (OperationalError, InterfaceError, *BROKER_FAULTS)
 MOST = 1000  # commands a sweep
 
 
@@ -54,27 +54,60 @@ def keep_sweeping():
     threading.Thread(target=_sweep_on_and_on, name="sweep", daemon=True).start()
 
 
+def take_up():
+    """`sweep`, counted and said."""
+    if abandoned := sweep():
+        metrics.abandoned.inc(len(abandoned))
+        logger.info("%s commands that had no task are taken up", len(abandoned))
+
+
+def look_after_presence():
+    """What the books say of who is online, after a web process or Redis was away."""
+    if gone := vanished.note_vanished():
+        logger.info("%s chargers vanished with their web process", gone)
+    if back := vanished.note_returned():
+        logger.info("%s chargers that were believed gone are there", back)
+
+
+# (name, seconds between two turns, what is done in one)
+TURNS = (
+    (
+        "sweep",
+        INTERVAL,
+        (
+            *(take_up, sign_waiting, schedules.run_forgotten),
+            *(batches.release, batches.settle, webhooks.enqueue_due),
+        ),
+    ),
+    ("vanished", vanished.INTERVAL, (look_after_presence,)),
+)
+
+
 def _sweep_on_and_on():
     while True:
-        try:
-            if gateway.first_in("sweep", INTERVAL):
-                if abandoned := sweep():
-                    metrics.abandoned.inc(len(abandoned))
-                    logger.info("%s commands that had no task are taken up", len(abandoned))
-                sign_waiting()
-                schedules.run_forgotten()
-                batches.release()
-                batches.settle()
-                webhooks.enqueue_due()
-                metrics.sweeps.labels("done").inc()
-            if gateway.first_in("vanished", vanished.INTERVAL) and (gone := vanished.note_vanished()):
-                logger.info("%s chargers vanished with their web process", gone)
-        except (DatabaseError, *BROKER_FAULTS) as error:
-            metrics.sweeps.labels("waits").inc()
-            logger.warning("The sweep waits: %s", error)
-        except Exception:  # noqa: BLE001  (without it nothing that was abandoned would ever end)
-            metrics.sweeps.labels("failed").inc()
-            logger.exception("The sweep goes on")
-        finally:
-            connection.close()
+        for name, seconds, steps in TURNS:
+            _take_turn(name, seconds, steps)
+        connection.close()
         time.sleep(INTERVAL)
+
+
+def _take_turn(name, seconds, steps):
+    """Where the database or the broker is away the rest of the steps waits; a fault of one is none of the others."""
+    try:
+        if gateway.first_in(name, seconds):
+            succeeded = [_succeeds(step) for step in steps]
+            metrics.sweeps.labels("done" if all(succeeded) else "failed").inc()
+    except AWAY as error:
+        metrics.sweeps.labels("waits").inc()
+        logger.warning("The sweep waits: %s", error)
+
+
+def _succeeds(step):
+    try:
+        step()
+    except AWAY:
+        raise
+    except Exception:  # noqa: BLE001  (without it nothing that was abandoned would ever end)
+        logger.exception("The sweep goes on after %s", step.__name__)
+        return False
+    return True

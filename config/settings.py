@@ -286,7 +286,7 @@ CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = None  # commands.housekeeping deletes them
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 BUILT_IN = "built-in: "  # a step of that name which is not below is removed from the table, see config.celery
-NOTE_FLEET = {"task": "dashboard.note_minute", "schedule": crontab(), "options": {"expires": 50}}
+NOTE_FLEET = {"task": "dashboard.note_minute", "schedule": crontab(), "options": {"expire_seconds": 50}}
 CELERY_BEAT_SCHEDULE = {
     f"{BUILT_IN}keep house": {"task": "commands.keep_house", "schedule": crontab(minute=7)},
     f"{BUILT_IN}note the fleet": NOTE_FLEET,

@@ -184,7 +184,7 @@ class Import:
         moments = [start.start_time for start, _ in starts]
         there = Transaction.objects.filter(charger__in=chargers, start_time__in=moments)
         known = {_same(transaction): transaction.pk for transaction in there}
-        new = []
+        new, theirs_all = [], {start.pk for start, _ in starts}
         for start, line in starts:
             theirs = start.pk
             if _same(start) in known:
@@ -192,7 +192,7 @@ class Import:
                 self.ids[theirs] = known[_same(start)]
                 continue
             if theirs in taken or not 0 < theirs <= MOST:
-                start.pk = _next_id()
+                start.pk = _next_id(theirs_all)
                 self.say(f"line {line}: transaction_start: {theirs} is {start.pk} here, since that id is taken")
             self.ids[theirs] = known[_same(start)] = start.pk
             new.append(start)
@@ -261,12 +261,13 @@ def _same(transaction):
     )
 
 
-def _next_id():
+def _next_id(but):
+    """One that is free here, and not among `but`."""
     with connection.cursor() as cursor:
         while True:
             cursor.execute("SELECT nextval(pg_get_serial_sequence('transactions_transaction', 'id'))")
             (number,) = cursor.fetchone()
-            if not Transaction.objects.filter(pk=number).exists():
+            if number not in but and not Transaction.objects.filter(pk=number).exists():
                 return number
 
 

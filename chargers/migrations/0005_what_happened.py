@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
                 ('error', models.CharField(blank=True, db_default='', default='', max_length=300)),
                 ('delivered_at', models.DateTimeField(blank=True, null=True)),
                 ('event', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='chargers.event')),
-                ('webhook', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='chargers.webhook')),
+                ('webhook', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='chargers.webhook')),
             ],
             options={
                 'verbose_name_plural': 'deliveries',
@@ -84,5 +84,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='delivery',
             index=models.Index(condition=models.Q(('state', 'pending')), fields=['webhook', 'due_at'], name='deliveries_due'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('state', 'pending')), fields=['webhook', 'event'], name='deliveries_in_turn'),
         ),
     ]

@@ -97,7 +97,10 @@ class Delivery(models.Model):
     PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
     STATES = (PENDING, DELIVERED, DEAD)
 
-    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries", db_index=False)
+    # Without a constraint: what was owed while its webhook was removed would undo the batch it happened in.
+    webhook = models.ForeignKey(
+        Webhook, models.CASCADE, db_constraint=False, db_index=False, related_name="deliveries"
+    )
     event = models.ForeignKey(Event, models.CASCADE, related_name="deliveries")
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=PENDING)
     attempts = models.PositiveIntegerField(default=0, db_default=0)
@@ -112,6 +115,7 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["webhook", "-id"], name="deliveries_of_webhook"),
             models.Index(fields=["webhook", "due_at"], name="deliveries_due", condition=Q(state="pending")),
+            models.Index(fields=["webhook", "event"], name="deliveries_in_turn", condition=Q(state="pending")),
             models.Index(fields=["state"], name="deliveries_not_taken", condition=~Q(state="delivered")),
         ]
 

@@ -71,6 +71,16 @@ def test_a_charger_whose_web_process_was_killed_is_told_offline():
     assert kinds(charger) == ["charger.offline"] and not Charger.objects.get(pk=charger.pk).is_online
 
 
+def test_who_was_believed_gone_and_is_there_is_online_again():
+    charger, ago = a_charger(), datetime.now(UTC) - timedelta(minutes=5)
+    Charger.objects.filter(pk=charger.pk).update(connected_at=ago - timedelta(minutes=5), disconnected_at=ago)
+    vanished.note_returned()
+    assert kinds(charger) == []
+    sync_redis().set(presence.key(charger.charger_id), '["channel", "session"]', ex=60)
+    vanished.note_returned()
+    assert kinds(charger) == ["charger.online"] and Charger.objects.get(pk=charger.pk).is_online
+
+
 def test_a_redis_that_has_lost_everything_makes_nobody_vanish():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))

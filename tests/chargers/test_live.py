@@ -27,6 +27,18 @@ def test_each_hears_its_channels_alone():
     assert asyncio.run(heard()) == [[1], [1], [2], None]
 
 
+def test_who_listens_to_silence_asks_whether_redis_is_there_now_and_then():
+    def pings():
+        return sync_redis().info("commandstats").get("cmdstat_ping", {}).get("calls", 0)
+
+    async def listened():
+        async with Hub().listening(an_id()) as listener:
+            return await listener.next(1)
+
+    before = pings()
+    assert asyncio.run(listened()) is None and pings() - before < 20  # those of other processes among them
+
+
 def test_nothing_is_read_when_nobody_listens_and_again_when_somebody_does():
     channel = an_id()
 

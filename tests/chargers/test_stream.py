@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import requests
 
-from tests.live import an_id, eventually
+from tests.builders import NOON
+from tests.live import an_id, eventually, exchange
 
 
 @contextmanager
@@ -50,6 +51,22 @@ def test_a_finished_command_is_told_without_polling(live):
         task = live.ask(charger_id, "ClearCache", {})
         event = next(event for event in told if event["charger_id"] == charger_id)
     assert event["body"]["task_id"] == task["task_id"] and event["body"]["simulated"] is False
+
+
+def test_readings_are_told_live_and_have_no_id(live):
+    charger_id = an_id()
+    reading = [{"timestamp": NOON, "sampledValue": [{"value": "1500"}]}]
+    with (
+        live.socket(charger_id) as socket,
+        listening(live, f"charger_id={charger_id}&kind=transaction.updated") as told,
+    ):
+        begun = {"connectorId": 1, "idTag": "T", "meterStart": 1000, "timestamp": NOON}
+        transaction_id = exchange(socket, "1", "StartTransaction", begun)[2]["transactionId"]
+        exchange(
+            socket, "2", "MeterValues", {"connectorId": 1, "transactionId": transaction_id, "meterValue": reading}
+        )
+        event = next(told)
+    assert (event["id"], event["charger_id"], event["body"]["energy_wh"]) == (None, charger_id, 500)
 
 
 def test_an_id_that_is_none_is_refused(live):

@@ -95,6 +95,16 @@ def test_a_webhook_that_is_not_there_is_given_up_and_replayed(receiver, api):
     assert webhooks.deliver(webhook.pk) == 1 and len(receiver.taken) == 1
 
 
+def test_all_that_is_due_is_told_in_its_order(receiver, monkeypatch):
+    monkeypatch.setattr(webhooks, "AT_ONCE", 2)
+    webhook = a_webhook(receiver.url)
+    for _ in range(5):
+        an_event()
+    assert webhooks.deliver(webhook.pk) == 5
+    ids = [json.loads(body)["id"] for _, body in receiver.taken]
+    assert ids == sorted(ids)
+
+
 def test_what_one_webhook_does_not_take_another_gets(receiver):
     silent, taking = a_webhook("http://127.0.0.1:9/"), a_webhook(receiver.url)
     an_event()

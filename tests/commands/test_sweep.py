@@ -7,6 +7,7 @@ import pytest
 from chargers import gateway, presence
 from chargers.presence import Presence
 from chargers.redis import sync_redis
+from commands import sweep as sweeping
 from commands.models import FINISHED, SENT, Command
 from commands.sweep import sweep
 from tests.builders import a_charger, a_command
@@ -39,6 +40,16 @@ def test_a_command_to_an_absent_charger_is_taken_up_when_its_time_is_over():
     Command.objects.filter(pk=behind.pk).update(charger=first.charger, timeout=1)
     old(behind)
     assert {command.pk for command in sweep()} == {first.pk, behind.pk}
+
+
+def test_a_step_that_fails_holds_up_no_other():
+    taken = []
+
+    def fails():
+        raise KeyError("no")
+
+    sweeping._take_turn(an_id(), 1, (fails, lambda: taken.append("next")))
+    assert taken == ["next"]
 
 
 @pytest.mark.django_db

@@ -172,6 +172,14 @@ def test_an_id_that_is_taken_is_not_taken_away(imported):
     assert Transaction.objects.get(charger__charger_id="CP1").meter_stop == 2000
 
 
+def test_an_id_that_is_given_in_the_place_of_a_taken_one_is_none_of_the_dump(imported):
+    ours = a_transaction(a_charger("OURS"))
+    start = "{},'2024-05-01 10:00:01.000000',10,'ABC','2024-05-01 10:0{}:00.000000','1000'"
+    starts = [start.format(ours.pk + n, n) for n in range(5)]
+    imported(a_dump(ROWS | {"transaction_start": starts, "transaction_stop": []}))
+    assert Transaction.objects.filter(charger__charger_id="CP1").count() == 5
+
+
 def test_the_next_transaction_has_an_id_of_its_own(imported):
     imported(a_dump())
     a_tag("NEW")

@@ -77,7 +77,6 @@ def tell(kind, charger, **body):
 
     What is not kept, and no webhook asks for, costs no statement: it is told to who listens now, without an id.
     """
-    body = {name: _moment(value) if isinstance(value, datetime) else value for name, value in body.items()}
     event = {"kind": kind, "charger": charger, "at": datetime.now(UTC), "body": body, "kept": kind in KEPT}
     if _gathering.events is None:
         _record([event])
@@ -85,16 +84,20 @@ def tell(kind, charger, **body):
         _gathering.events.append(event)
 
 
-def _moment(moment):
-    """As the API writes it."""
-    return moment.isoformat().replace("+00:00", "Z")
+def _row(n, event):
+    """Moments in it as the API writes them."""
+    return event | {"n": n, "body": {name: _written(value) for name, value in event["body"].items()}}
+
+
+def _written(value):
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
 def _record(events):
     """Those whose charger is gone meanwhile are nobody's any more."""
     is_wanted = not all(event["kept"] for event in events) and wishes.are_for_all()
     owed = [event for event in events if event["kept"] or is_wanted]
-    rows = recordset.execute(RECORD, [event | {"n": n} for n, event in enumerate(owed)])
+    rows = recordset.execute(RECORD, [_row(n, event) for n, event in enumerate(owed)])
     told = [_told(owed[n], pk, charger_id) for n, pk, charger_id in rows]
     told += [_told(event) for event in events if not event["kept"] and not is_wanted]
     if told:

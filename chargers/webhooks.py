@@ -40,14 +40,11 @@ def enqueue_due():
 
 
 def deliver(webhook_id):
-    """Tell a webhook what is due, in the order it happened; how many it took. One task at a time does."""
-    if not gateway.first_in(f"webhook-told:{webhook_id}", LEASE):
-        return 0
+    """Tell a webhook what is due, in the order it happened; how many it took."""
     try:
         webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first()
         return _deliver(webhook) if webhook else 0
     finally:
-        gateway.done_with(f"webhook-told:{webhook_id}")
         gateway.done_with(f"webhook:{webhook_id}")
 
 

@@ -1,12 +1,14 @@
 """Who may open a socket: known chargers, with their key where they have one. Settled in batches, too."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
+from django.db.models import DateTimeField, F, Func
+from django.db.models.functions import Greatest
 
 from chargers import events, keys, proxies, recordset, registry
 from chargers.models import Charger
@@ -89,20 +91,25 @@ def subprotocol(offered):
     return None
 
 
-# By the clock of the database, which is the same for all, and never backwards. The rows are locked, see `inbox`.
+# By the clock of the database, which is the same for all, and never backwards.
+ADMITTED_AT = Greatest(
+    Func(function="clock_timestamp", output_field=DateTimeField()), F("connected_at") + timedelta.resolution
+)
+# The rows are locked, see `inbox`. A socket before it may have ended since this one was admitted: it was never gone.
 OPEN_SOCKETS = """
-UPDATE chargers_charger c SET connected_at = greatest(clock_timestamp(), c.connected_at + interval '1 microsecond')
-FROM json_to_recordset(%s) AS s(id bigint, seen timestamptz)
-WHERE c.id = s.id AND c.connected_at IS NOT DISTINCT FROM s.seen RETURNING c.id, c.connected_at
+UPDATE chargers_charger c SET connected_at = s.admitted,
+    disconnected_at = CASE WHEN c.disconnected_at < s.admitted THEN c.disconnected_at END
+FROM json_to_recordset(%s) AS s(id bigint, admitted timestamptz)
+WHERE c.id = s.id AND (c.connected_at IS NULL OR c.connected_at < s.admitted) RETURNING c.id, c.connected_at
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A socket of a charger (primary key) is open; `seen`: when the last one was, as it was admitted."""
+    """A socket of a charger (primary key), `admitted` then, is open."""
 
     charger: int
-    seen: datetime | None
+    admitted: datetime
 
 
 class Admitted(NamedTuple):
@@ -111,7 +118,7 @@ class Admitted(NamedTuple):
     pk: int
     charger_id: str
     message_log: str
-    connected_at: datetime | None
+    admitted_at: datetime
     last_call_id: str
     last_call_digest: str
     last_answer: str
@@ -152,22 +159,23 @@ class Door:
 
 
 def admit(knocks):
-    """Batch: the `Charger` behind each knock, or the `Refused` it is answered with."""
+    """Batch: who is `Admitted` by each knock, or the `Refused` it is answered with."""
     wanted = {knock.charger_id for knock in knocks}
     if settings.OCPP_UNKNOWN_CHARGERS == "accept":
         _register(wanted)
-    known = {charger.charger_id: charger for charger in Charger.objects.filter(charger_id__in=wanted)}
+    chargers = Charger.objects.filter(charger_id__in=wanted).annotate(admitted_at=ADMITTED_AT)
+    known = {charger.charger_id: charger for charger in chargers}
     return [_verdict(knock, known.get(knock.charger_id)) for knock in knocks]
 
 
 def open_sockets(sockets):
-    """Batch of `Opened`: when each was opened, by which its CALLs show that it is the newest one of its charger.
+    """Batch of `Opened`: when each was admitted, by which its CALLs show that it is the newest one of its charger.
 
-    None for one that is not: since it was admitted, another one was opened. Only now, not as it is admitted: a
-    handshake that its charger gave up must not make the socket it has a former one.
+    None for one that is not: one that was admitted later is open, whichever of them was faster. Only now, not as it
+    is admitted: a handshake that its charger gave up must not make the socket it has a former one.
     """
-    newest = {opened.charger: opened for opened in sockets}
-    rows = [{"id": opened.charger, "seen": opened.seen} for _, opened in sorted(newest.items())]
+    newest = {opened.charger: opened for opened in sorted(sockets, key=lambda opened: opened.admitted)}
+    rows = [{"id": charger, "admitted": opened.admitted} for charger, opened in sorted(newest.items())]
     moments = dict(recordset.execute(OPEN_SOCKETS, rows))
     for charger, moment in moments.items():
         events.tell("charger.online", charger, since=moment)
@@ -215,7 +223,8 @@ def _verdict(knock, charger):
     elif not MEETS[charger.security_profile](knock, charger):
         keyless = charger.security_profile is None and not charger.authorization_key_hash
         return Refused(401, OPEN if keyless else WANTED[charger.security_profile])
-    return charger
+    charger.admitted_at += timedelta.resolution  # of two that knock at once, the later one is the newer
+    return Admitted.of(charger)
 
 
 def _meets_next(knock, charger):

@@ -51,7 +51,7 @@ class ChargerConsumer(AsyncConsumer):
         try:
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
-            opened = admission.Opened(self.pk, self.charger.connected_at)
+            opened = admission.Opened(self.pk, self.charger.admitted_at)
             self.opened_at = await inbox.settle(admission.open_sockets, opened)
             if self.opened_at is None:
                 await self.supersede()
@@ -74,7 +74,7 @@ class ChargerConsumer(AsyncConsumer):
         knock = admission.knock(charger_id, self.scope)
         door.look(knock.address, charger_id)
         try:
-            self.charger = admission.Admitted.of(await inbox.settle(admission.admit, knock))
+            self.charger = await inbox.settle(admission.admit, knock)
         except admission.Refused:
             door.refuse(knock.address, charger_id)
             raise

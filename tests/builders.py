@@ -31,8 +31,7 @@ def a_call(charger, action, message_id=None, **payload):
 
 def open_socket(charger):
     """When a new socket of `charger` was opened: the `socket` of its CALLs."""
-    seen = Charger.objects.values_list("connected_at", flat=True).get(pk=charger.pk)
-    return admission.open_sockets([admission.Opened(charger.pk, seen)])[0]
+    return admission.open_sockets([admission.Opened(charger.pk, datetime.now(UTC))])[0]
 
 
 def settle(*calls):

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -110,19 +111,49 @@ def test_a_charger_that_was_removed_is_not_heard_any_more():
     assert isinstance(inbox.write([entry(call)], {})[0], Outdated)
 
 
+def admitted(*chargers):
+    """A socket of each, about to be opened: they knock in one batch."""
+    knocks = [admission.Knock(charger.charger_id) for charger in chargers]
+    return [admission.Opened(one.pk, one.admitted_at) for one in admission.admit(knocks)]
+
+
 def test_a_socket_that_is_opened_late_does_not_become_the_newest():
     charger = a_charger()
-    late = admission.Opened(charger.pk, charger.connected_at)  # admitted, and then its process stood still
+    (late,) = admitted(charger)  # and then its process stood still
     newest = open_socket(charger)
     assert admission.open_sockets([late]) == [None]
     assert Charger.objects.get().connected_at == newest
 
 
-def test_of_two_that_open_at_once_one_is_the_newest():
+def test_the_socket_that_was_admitted_last_is_the_newest_though_another_opens_in_between():
     charger = a_charger()
-    both = [admission.Opened(charger.pk, None), admission.Opened(charger.pk, None)]
-    first, second = admission.open_sockets(both)
-    assert first is None and second == Charger.objects.get().connected_at
+    (older,), (newer,) = admitted(charger), admitted(charger)
+    assert admission.open_sockets([older]) == [older.admitted]
+    assert admission.open_sockets([newer]) == [newer.admitted]
+    assert admission.open_sockets([older]) == [None]
+
+
+def test_of_two_that_open_at_once_the_later_one_is_the_newest():
+    charger = a_charger()
+    older, newer = admitted(charger, charger)
+    assert admission.open_sockets([newer, older]) == [newer.admitted, None]
+    assert Charger.objects.get().connected_at == newer.admitted
+
+
+def test_a_charger_whose_former_socket_ends_as_the_newer_one_opens_is_online():
+    charger = a_charger()
+    former = open_socket(charger)
+    (newer,) = admitted(charger)
+    admission.close_sockets([admission.Closed(charger.pk, former)])
+    assert not Charger.objects.get().is_online
+    admission.open_sockets([newer])
+    assert Charger.objects.get().is_online
+
+
+def test_a_socket_is_admitted_after_the_last_one_whatever_the_clock_says():
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    (socket,) = admitted(a_charger(connected_at=ahead))
+    assert socket.admitted > ahead
 
 
 @pytest.mark.django_db(transaction=True)

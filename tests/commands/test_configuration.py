@@ -101,7 +101,7 @@ ROW = ACTIONS["ChangeConfiguration"]
 def opens(charger, key):
     credentials = b64encode(f"{charger}:{key}".encode())
     (outcome,) = admission.admit([admission.Knock(charger.charger_id, b"Basic " + credentials)])
-    return isinstance(outcome, Charger)
+    return isinstance(outcome, admission.Admitted)
 
 
 def ask_for_key(charger, value, key="AuthorizationKey", **columns):

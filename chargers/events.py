@@ -144,6 +144,13 @@ def glimpse(kind, charger, **body):
 # --- to those who listen now -----------------------------------------------------------------
 
 
+def publish(told):
+    """What nobody listens to need not be written out: whoever begins to is owed what happens from then on."""
+    ((_, listening),) = sync_redis().pubsub_numsub(CHANNEL)
+    if told and listening:
+        sync_redis().publish(CHANNEL, orjson.dumps(told, option=orjson.OPT_UTC_Z).decode())
+
+
 class _Announcer:
     """A thread that publishes, so that a Redis which hangs delays no answer."""
 
@@ -170,9 +177,8 @@ class _Announcer:
             self.work.clear()
             told = [self.waiting.popleft() for _ in range(len(self.waiting))]
             try:
-                if told:
-                    sync_redis().publish(CHANNEL, orjson.dumps(told, option=orjson.OPT_UTC_Z).decode())
-                    metrics.events_told.inc(len(told))
+                publish(told)
+                metrics.events_told.inc(len(told))
             except RedisError as error:
                 metrics.count_untold("redis_away", len(told))
                 logger.warning("%s events were not told live, Redis is away: %s", len(told), error)

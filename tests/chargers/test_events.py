@@ -1,5 +1,6 @@
 """What happened is recorded with what it tells of, once, and listed."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -140,3 +141,18 @@ def test_a_batch_tells_of_each_of_its_calls():
 
 def a_status(charger, connector):
     return a_call(charger, "StatusNotification", connectorId=connector, errorCode="NoError", status="Available")
+
+
+def test_what_is_told_live_is_written_out_for_who_listens_alone():
+    def published():
+        return sync_redis().info("commandstats").get("cmdstat_publish", {}).get("calls", 0)
+
+    told = [{"kind": "charger.online", "id": 1}]
+    before = published()
+    events.publish(told)
+    assert published() == before
+    with sync_redis().pubsub(ignore_subscribe_messages=True) as listening:
+        listening.subscribe(events.CHANNEL)
+        listening.get_message(timeout=5)
+        events.publish(told)
+        assert json.loads(listening.get_message(timeout=5)["data"]) == told

@@ -77,7 +77,7 @@ event_loop_lag = Histogram(
     registry=registry,
     buckets=FAST,
 )
-events_told = Counter("ocpp_events_told", "Events told to dashboards and streams, if any listened.", registry=registry)
+events_told = Counter("ocpp_events_told", "Events told to what listened: pages and streams.", registry=registry)
 events_untold = Counter(
     "ocpp_events_untold",
     "Events that dashboards and streams were not told live: Redis was away, too many waited, or a fault of ours.",

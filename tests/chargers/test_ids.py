@@ -1,6 +1,7 @@
 """A charger's id may hold anything, and is compared as sent: over WebSocket, in every path of REST, in the admin."""
 
 import html
+import re
 from contextlib import ExitStack
 from urllib.parse import quote
 
@@ -59,6 +60,17 @@ def test_its_page_in_the_admin_opens(live, admin, charger_id):
     ((key,),) = live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id)
     assert html.escape(charger_id) in admin.page(f"chargers/charger/{key}/change/")
     assert html.escape(charger_id) in admin.page(f"chargers/charger/?q={quote(charger_id)}")
+
+
+@pytest.mark.parametrize("charger_id", [odd for odd in ODD if odd not in (".", "..")])  # no browser asks for these
+def test_links_lead_to_its_page(live, admin, charger_id):
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    ((key,),) = live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id)
+    its_page = re.search('href="(/chargers/[^"]*)">Its page', admin.page(f"chargers/charger/{key}/change/"))[1]
+    page = admin.open(its_page)
+    assert f"<h1>{html.escape(charger_id)}</h1>" in page
+    form = re.search('data-goes="([^"]*)ACTION/"', page)[1]
+    assert html.escape(f"Reset to {charger_id}") in admin.open(f"{form}Reset/")
 
 
 def test_ids_that_look_alike_are_different_chargers(live):

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
-from django.urls import reverse
 
 from chargers import schemas
 from chargers.models import ChargerGroup, ConfigurationKey
@@ -17,6 +16,7 @@ from commands.models import Batch, Command, Schedule
 from config.dashboard import fleet
 from config.dashboard.forms import fields_of, payload_of
 from config.dashboard.models import FleetMinute
+from config.dashboard.templatetags.dashboard import charger_url
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions import curves
 from transactions.models import Transaction
@@ -38,7 +38,7 @@ def a_user(client, *permissions, group_of=None):
 
 
 def page_of(charger):
-    return reverse("dashboard:charger", args=[charger.charger_id])
+    return charger_url("dashboard:charger", charger.charger_id)
 
 
 def readings(*told):
@@ -93,7 +93,7 @@ def test_who_may_not_command_finds_no_form(client):
     charger = a_charger()
     a_user(client, "view_charger", "view_command", group_of=[charger])
     assert "Ask it" not in client.get(page_of(charger)).content.decode()
-    asked = client.post(reverse("dashboard:ask", args=[charger.charger_id, "ClearCache"]))
+    asked = client.post(charger_url("dashboard:ask", charger.charger_id, "ClearCache"))
     assert asked.status_code == 403 and not Command.objects.exists()
 
 
@@ -256,7 +256,7 @@ def test_energy_of_today_leaves_out_what_was_charged_before_midnight():
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_command_has_a_form_with_every_field_of_its_schema(api, action):
-    page = api.get(reverse("dashboard:ask", args=[a_charger().charger_id, action])).content.decode()
+    page = api.get(charger_url("dashboard:ask", a_charger().charger_id, action)).content.decode()
     for name in schemas.schema(action).get("properties", {}):
         assert f'name="{name}' in page or f">{name}" in page
     assert fields_of(action) == [] or "<fieldset" in page or "<label" in page
@@ -281,14 +281,14 @@ def test_a_number_is_what_json_has_for_one(written, read):
 
 
 def test_texts_keep_the_line_ends_that_were_typed(api):
-    path = reverse("dashboard:ask", args=[a_charger().charger_id, "InstallCertificate"])
+    path = charger_url("dashboard:ask", a_charger().charger_id, "InstallCertificate")
     api.post(path, {"certificateType": "ManufacturerRootCertificate", "certificate": "one\r\ntwo"})
     assert Command.objects.get().payload["certificate"] == "one\ntwo"
 
 
 def test_a_key_left_empty_is_made_not_sent_empty(api):
     charger = a_charger()
-    path = reverse("dashboard:ask", args=[charger.charger_id, "ChangeConfiguration"])
+    path = charger_url("dashboard:ask", charger.charger_id, "ChangeConfiguration")
     api.post(path, {"key": "AuthorizationKey", "value": ""})
     assert len(Command.objects.get().payload["value"]) == 40
     new_batch(api, "ChangeConfiguration", key="AuthorizationKey", value="")
@@ -312,25 +312,25 @@ def test_a_value_may_be_emptied_and_what_is_left_empty_is_not_sent():
 )
 def test_what_makes_no_sense_comes_back_with_what_is_wrong(api, action, told, named):
     charger = a_charger()
-    answer = api.post(reverse("dashboard:ask", args=[charger.charger_id, action]), told)
+    answer = api.post(charger_url("dashboard:ask", charger.charger_id, action), told)
     assert answer.status_code == 400 and named in answer.content.decode() and not Command.objects.exists()
 
 
 def test_a_charger_that_is_not_accepted_is_not_asked(api):
     charger = a_charger(boot_policy="Rejected")
-    answer = api.post(reverse("dashboard:ask", args=[charger.charger_id, "ClearCache"]))
+    answer = api.post(charger_url("dashboard:ask", charger.charger_id, "ClearCache"))
     assert answer.status_code == 409 and "wrong" in answer.content.decode()
 
 
 def test_too_many_commands_in_a_minute_are_refused(api, settings):
     settings.API_COMMANDS_PER_MINUTE = 1
-    path = reverse("dashboard:ask", args=[a_charger().charger_id, "ClearCache"])
+    path = charger_url("dashboard:ask", a_charger().charger_id, "ClearCache")
     assert [api.post(path).status_code for _ in range(2)] == [302, 429]
 
 
 def test_a_form_sends_what_is_asked(api):
     charger = a_charger("CP/with slash")
-    answer = api.post(reverse("dashboard:ask", args=[charger.charger_id, "Reset"]), {"type": "Hard"})
+    answer = api.post(charger_url("dashboard:ask", charger.charger_id, "Reset"), {"type": "Hard"})
     command = Command.objects.get()
     assert answer.headers["Location"] == f"/commands/{command.task_id}/" and command.payload == {"type": "Hard"}
     assert (command.charger, command.requested_by) == (charger, "alice")

@@ -201,7 +201,10 @@ class Admin:
         self.browser.open(f"{live.url}/admin/login/", urllib.parse.urlencode(form).encode(), timeout=30)
 
     def page(self, path):
-        return self.browser.open(f"{self.live.url}/admin/{path}", timeout=30).read().decode()
+        return self.open(f"/admin/{path}")
+
+    def open(self, path):
+        return self.browser.open(f"{self.live.url}{path}", timeout=30).read().decode()
 
     def charger(self, station):
         return self.page(f"chargers/charger/{station.primary_key()}/change/")

@@ -2,8 +2,10 @@
 
 import json
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html
 
 from config.dashboard import flags as flagged
@@ -114,6 +116,12 @@ def slug(text):
 def outcome(command):
     """A command's state, the simulated kind plainly so."""
     return {"command": command}
+
+
+@register.simple_tag
+def charger_url(name, *args):
+    """That of a page of a charger: `reverse` quotes once more what the converter has quoted already."""
+    return unquote(reverse(name, args=args))
 
 
 @register.filter

@@ -8,6 +8,7 @@ comes early; once a task has given up, whoever answers learns that it is late.
 import json
 import logging
 import time
+from uuid import uuid4
 
 import orjson
 from channels.layers import get_channel_layer
@@ -163,12 +164,18 @@ def without_task(task_ids):
 
 def first_in(name, seconds):
     """Whether the caller is the first of all processes to ask for `name` within `seconds`; raises `RedisError`."""
-    return bool(sync_redis().set(f"ocpp:{name}", 1, nx=True, px=int(seconds * 1000)))
+    return leased(name, seconds) is not None
 
 
-def done_with(name):
-    """Another may be the first to ask for `name` from now on; raises `RedisError`."""
-    sync_redis().delete(f"ocpp:{name}")
+def leased(name, seconds):
+    """A token by which `name` is the caller's for `seconds`, None while it is another's; raises `RedisError`."""
+    token = uuid4().hex
+    return token if sync_redis().set(f"ocpp:{name}", token, nx=True, px=int(seconds * 1000)) else None
+
+
+def done_with(name, token):
+    """End a lease, if it is still the one of `token`; raises `RedisError`."""
+    sync_redis().eval(presence.RELEASE, 1, f"ocpp:{name}", token)
 
 
 def find_holder(charger_id):

@@ -8,9 +8,10 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 
+import gevent
 import requests
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from chargers import gateway, metrics
 from chargers.models import Delivery, Webhook
@@ -18,6 +19,7 @@ from chargers.models import Delivery, Webhook
 logger = logging.getLogger(__name__)
 
 TIMEOUT = (3.05, 10)  # seconds to connect, and for each part of the answer
+LONGEST = 30  # seconds for all of it, however many parts
 # Seconds from each attempt that failed to the next; after the last one it is dead.
 PAUSES = (5, 30, 120, 600, 1800, 3600, 3600, 10_800, 21_600, 43_200)
 AT_ONCE = 100  # deliveries that are read together
@@ -25,27 +27,35 @@ HOPELESS = 3  # in a row that fail, after which the rest waits for the next time
 LEASE = 300  # seconds a webhook is one task's
 
 
+class TooSlow(Exception):
+    """An answer took longer than LONGEST."""
+
+
 def enqueue_due():
     """Start a task for each webhook that has something to be told."""
     from chargers.tasks import deliver
 
-    due = Delivery.objects.filter(state=Delivery.PENDING, due_at__lte=datetime.now(UTC), webhook__is_enabled=True)
-    for webhook in due.order_by().values_list("webhook", flat=True).distinct():
-        if gateway.first_in(f"webhook:{webhook}", LEASE):
+    due = Delivery.objects.filter(webhook=OuterRef("pk"), state=Delivery.PENDING, due_at__lte=datetime.now(UTC))
+    for webhook in Webhook.objects.filter(Exists(due), is_enabled=True).values_list("pk", flat=True):
+        if lease := gateway.leased(_lease_of(webhook), LEASE):
             try:
-                deliver.delay(webhook)
+                deliver.delay(webhook, lease)
             except Exception:  # the broker is away: not to wait until the lease ends
-                gateway.done_with(f"webhook:{webhook}")
+                gateway.done_with(_lease_of(webhook), lease)
                 raise
 
 
-def deliver(webhook_id):
-    """Tell a webhook what is due, in the order it happened; how many it took."""
+def _lease_of(webhook_id):
+    return f"webhook:{webhook_id}"
+
+
+def deliver(webhook_id, lease=""):
+    """Tell a webhook what is due, in the order it happened; how many it took. `lease` is the caller's, and ends."""
     try:
         webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first()
         return _deliver(webhook) if webhook else 0
     finally:
-        gateway.done_with(f"webhook:{webhook_id}")
+        gateway.done_with(_lease_of(webhook_id), lease)
 
 
 def _deliver(webhook):
@@ -65,21 +75,27 @@ def _deliver(webhook):
 
 
 def _in_turn(due):
-    """`due`, page after page: what was tried is due no more. First the keys, which have an index in this order."""
-    while keys := list(due.order_by("event_id").values_list("pk", flat=True)[:AT_ONCE]):
-        yield from Delivery.objects.filter(pk__in=keys).select_related("event__charger").order_by("event_id")
+    """`due`, page after page in the order of events. First the keys, which have an index in this order."""
+    last = 0
+    while page := due.filter(event_id__gt=last).order_by("event_id").values_list("event_id", "pk")[:AT_ONCE]:
+        keys = {pk for _, pk in page}
+        found = list(Delivery.objects.filter(pk__in=keys).select_related("event__charger").order_by("event_id"))
+        # Of a charger that was deleted while it happened: nobody's any more.
+        Delivery.objects.filter(pk__in=keys - {delivery.pk for delivery in found}).delete()
+        yield from found
+        last = max(event for event, _ in page)
 
 
 def _post(session, webhook, delivery):
     """(HTTP status or None, "" or what went wrong). A redirection is no answer: who it leads to was not asked for."""
     body = json.dumps(delivery.event.as_told()).encode()
     headers = signed(webhook.secret, f"event_{delivery.event_id}", body)
+    options = {"headers": headers, "timeout": TIMEOUT, "allow_redirects": False, "stream": True}
     try:
-        with session.post(
-            webhook.url, body, headers=headers, timeout=TIMEOUT, allow_redirects=False, stream=True
-        ) as answer:
+        # Of a worker's greenlet: one that is told the answer byte by byte is held no longer.
+        with gevent.Timeout(LONGEST, TooSlow), session.post(webhook.url, body, **options) as answer:
             return answer.status_code, "" if answer.ok and not answer.is_redirect else f"HTTP {answer.status_code}"
-    except requests.RequestException as error:
+    except (requests.RequestException, TooSlow) as error:
         return None, type(error).__name__
     except (ValueError, UnicodeError) as error:  # a host name that can't be one
         return None, f"{type(error).__name__}: {error}"[:300]

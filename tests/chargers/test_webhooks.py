@@ -4,14 +4,17 @@ import base64
 import hashlib
 import hmac
 import json
+import os
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from chargers import webhooks
-from chargers.models import ChargerGroup, Delivery, Webhook
+from chargers import gateway, webhooks
+from chargers.models import ChargerGroup, Delivery, Event, Webhook
 from tests.builders import a_charger, open_socket
 from tests.live import an_id, eventually
 
@@ -103,6 +106,52 @@ def test_all_that_is_due_is_told_in_its_order(receiver, monkeypatch):
     assert webhooks.deliver(webhook.pk) == 5
     ids = [json.loads(body)["id"] for _, body in receiver.taken]
     assert ids == sorted(ids)
+
+
+def test_what_is_owed_of_a_charger_that_is_gone_is_owed_no_more(receiver):
+    webhook, gone = a_webhook(receiver.url), a_charger()
+    an_event(gone)
+    an_event()
+    Event.objects.filter(charger=gone).update(charger=0)  # it was deleted while the event was recorded
+    assert webhooks.deliver(webhook.pk) == 1
+    assert Delivery.objects.filter(state=Delivery.PENDING).count() == 0
+
+
+def test_a_task_that_took_too_long_does_not_end_the_lease_of_another():
+    name, own = an_id(), "that of a task whose time is over"
+    lease = gateway.leased(name, 10)
+    gateway.done_with(name, own)
+    assert lease and gateway.leased(name, 10) is None
+    gateway.done_with(name, lease)
+    assert gateway.leased(name, 10)
+
+
+# In a process of its own: as in a worker, what blocks is a greenlet.
+DRIPPING = """
+from gevent import monkey; monkey.patch_all()
+import gevent, socket, django; django.setup()
+import requests
+from chargers import webhooks
+from chargers.models import Charger, Delivery, Event, Webhook
+from datetime import UTC, datetime
+listening = socket.create_server(("127.0.0.1", 0))
+def drip():
+    peer, _ = listening.accept()
+    for byte in b"HTTP/1.1 204 No Content\\r\\nX-Long: " + b"x" * 1000:
+        peer.sendall(bytes([byte])); gevent.sleep(0.1)
+gevent.spawn(drip)
+webhooks.LONGEST = 1
+hook = Webhook(secret="whsec_AAAA", url=f"http://127.0.0.1:{listening.getsockname()[1]}/")
+event = Event(id=1, kind="charger.online", charger=Charger(charger_id="505"), at=datetime.now(UTC), body={})
+print(webhooks._post(requests.Session(), hook, Delivery(event=event)))
+"""
+
+
+def test_one_that_answers_byte_by_byte_is_waited_for_no_longer_than_others():
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    command = [sys.executable, "-c", DRIPPING]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert told.stdout.strip() == "(None, 'TooSlow')", told.stderr[-2000:]
 
 
 def test_what_one_webhook_does_not_take_another_gets(receiver):

@@ -70,6 +70,21 @@ def test_a_charger_is_seen_to_come_and_to_go_without_reloading(page, live):
     assert page.evaluate("window.isTheSame")
 
 
+def test_a_page_that_is_told_nothing_says_since_when_and_does_not_ask_without_end(page, live):
+    asked = []
+
+    def refuse(socket):  # as while Redis is away
+        asked.append(socket)
+        socket.close(code=1012)
+
+    page.route_web_socket(re.compile("/live/"), refuse)
+    page.goto("/")
+    has(page.locator("#live"), "not live since")
+    page.wait_for_timeout(2500)
+    assert 1 < len(asked) < 5
+    playwright.expect(page.locator("body")).to_have_class("is-stale")
+
+
 def test_a_command_is_sent_by_its_form_and_its_answer_arrives_by_itself(page, live):
     charger_id = an_id()
     with live.charger(charger_id, Reset={"status": "Accepted"}):

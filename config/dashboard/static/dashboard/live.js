@@ -5,7 +5,7 @@
   if (!watched) return;
   const light = document.getElementById("live");
   const shown = new Map();  // id of a part: its HTML as it was sent
-  let fetching = false, stale = false, wait = 1000, going, later;
+  let fetching = false, stale = false, wait = 1000, heardAt = new Date(), going, later;
 
   async function renew() {
     if (fetching || document.hidden) { stale = true; return; }
@@ -88,25 +88,29 @@
     return !grid || told.more || told.chargers.some((pk) => document.getElementById(`charger-${pk}`));
   }
 
-  function say(word, isLive) {
-    light.textContent = word;
+  function say(isLive) {
+    if (isLive) heardAt = new Date();
+    light.textContent = isLive ? "live" : `not live since ${heardAt.toLocaleTimeString()}`;
     light.classList.toggle("on", isLive);
+    document.body.classList.toggle("is-stale", !isLive);
   }
 
   function connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/live/?${watched}`);
+    let isListening = false;
     socket.onmessage = (message) => {
       const told = JSON.parse(message.data);
-      if (told.listening) { wait = 1000; say("live", true); }
+      if (told.listening) { isListening = true; wait = 1000; say(true); }
       if (told.frames) document.dispatchEvent(new CustomEvent("frames", { detail: told.frames }));
       else if (told.listening || isShown(told)) renew();
       else later ??= setTimeout(renew, 5000);  // of the fleet only the counts have changed
     };
     socket.onclose = (closed) => {
       if (closed.code === 4401) { location.reload(); return; }
-      if (closed.code === 1012 && light.classList.contains("on")) { connect(); return; }  // it was looked at again
-      say("reconnecting", false);
+      if (isListening) heardAt = new Date();
+      if (closed.code === 1012 && isListening) { connect(); return; }  // whether it may is looked at again
+      say(false);
       setTimeout(connect, wait);
       wait = Math.min(wait * 2, 15000);
     };

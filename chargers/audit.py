@@ -11,6 +11,7 @@ from django.db.models import Model, signals
 from django.db.models.fields.files import FieldFile
 
 from chargers import recordset
+from chargers.masking import without_secrets
 from chargers.models import Charger
 
 OURSELVES = "central system"  # did what nobody asked for
@@ -149,7 +150,7 @@ def _told(row, columns):
 def _plain(value):
     if isinstance(value, FieldFile | Model):
         return str(value)
-    return value
+    return without_secrets(value) if isinstance(value, dict) else value
 
 
 def _shown(name, value, anew=False):

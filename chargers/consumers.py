@@ -11,6 +11,7 @@ from channels.consumer import AsyncConsumer
 from chargers import admission, context, frames, gateway, metrics, registry, schemas, sockets, tracing
 from chargers.enrolment import Enrolment
 from chargers.inbox import Call
+from chargers.masking import InLog
 from chargers.recall import ANSWERED_ANEW, Outdated
 from chargers.sockets import inbox
 from chargers.tap import Tap
@@ -137,9 +138,9 @@ class ChargerConsumer(AsyncConsumer):
                 self.tap.came(text if text is not None else event["bytes"].decode(errors="replace"))
                 self.tap.refuse()
                 metrics.count_message(metrics.OTHER, "Unreadable")
-                self._complain("%s: ignored %.200r: %s", self.charger, text or event.get("bytes"), error)
+                self._complain("%s: ignored %s: %s", self.charger, InLog(text or event.get("bytes")), error)
             except Exception:  # noqa: BLE001  (one frame's fault must not cost the charger its socket)
-                logger.exception("%s: could not handle %.200r", self.charger, text)
+                logger.exception("%s: could not handle %s", self.charger, InLog(text))
         self.tap.closed(event.get("code"), event.get("reason"))
         metrics.count_close(event.get("code"))
 

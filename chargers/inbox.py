@@ -36,12 +36,12 @@ class Call:
     charger: int
     message_id: str
     action: str
-    payload: dict
+    payload: dict = field(repr=False)  # it may hold what is no log's business
     received_at: datetime
     digest: str = ""
     may_be_repeated: bool = False
     socket: datetime | None = None
-    answer: str = ""
+    answer: str = field(default="", repr=False)
 
     @property
     def key(self):

@@ -11,13 +11,15 @@ HIDDEN = "(hidden)"
 # Part of the name of a member, or of a configuration key: what it stands for is a secret. Compared without regard to
 # case, and to what is neither a letter nor a digit.
 SECRETS = (
-    *("authorizationkey", "passw", "passphrase", "pwd", "secret", "credential"),
-    *("apikey", "privatekey", "accesskey", "presharedkey", "psk", "accesstoken", "authtoken", "apitoken", "bearer"),
+    *("authorizationkey", "passw", "passphrase", "passcode", "pass$", "pwd", "secret", "credential", "bearer"),
+    *("apikey", "privatekey", "accesskey", "psk", "accesstoken", "authtoken", "apitoken", "authorization$", "pin$"),
+    *("(?<!id)token$", "(?<!^)(?<!^configuration)(?<!^unknown)(?<!public)key$"),
 )
 NAMES = re.compile("|".join(SECRETS))
+NAMING = ("key", "name", "variable")  # members that may name what another one, `value`, is of
 # A frame that has none of these has no secret; an escape might hide one.
 MARKS = (
-    *("author", "pass", "pwd", "secret", "credential", "api", "private", "access", "shared", "psk"),
+    *("author", "pass", "pwd", "secret", "credential", "api", "private", "access", "psk", "key", "pin"),
     *("token", "bearer", "://", "/files/", "\\"),
 )
 PUNCTUATION = re.compile(r"[\W_]+")
@@ -25,11 +27,16 @@ LONGEST_TEXT = 32_768  # characters of one text that are looked at and told; eac
 RUN = re.compile(r"[^\s\"<>]+")  # a URL is within one
 # The path of a file of ours is the key to it.
 TOKEN = re.compile(r"(/files/(?:firmware|uploads)/)[^\s/\"?#]+")
+SECRET_NAME = r"(?:passw|passphrase|passcode|pass\b|pwd|secret|credential|token|key\b|signature|\bsig)"
 ARGUMENT = re.compile(
-    r"(?i)((?:passw|passphrase|pwd|secret|credential|token|api[_-]?key|signature|\bsig|\bkey)[\w.-]{0,40}"
-    r"[\"']?\s{0,9}[=:]\s{0,9})(\"[^\"]*\"?|'[^']*'?|[^\s&;,\"'}]+)"
+    rf"(?i)({SECRET_NAME}[\w.-]{{0,40}}[\"']?\s{{0,9}}[=:]\s{{0,9}})"
+    r"(\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s\"'<>]+?(?=[\s\"'<>]|&[\w.-]{1,60}=|$))"
 )
-LONG_VALUE = re.compile(r'(?i)("value"\s*:\s*)"[^"]{16,}"?')  # no key is shorter
+HEADER = re.compile(r"(?i)(authorization[\"']?\s{0,9}[=:]\s{0,9}[\"']?(?:basic|bearer|digest)\s{1,9})[^\s\"'<>]+")
+ELEMENT = re.compile(rf"(?i)(<[\w.:-]{{0,40}}{SECRET_NAME}[\w.:-]{{0,40}}>)[^<]+")
+PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^-]*")
+VALUE = re.compile(r'(?i)("value"\s*:\s*)"(?:[^"\\]|\\.)*"?')
+LONG_VALUE = re.compile(r'(?i)("value"\s*:\s*)"[^"]{16,}"?')  # no key for Basic auth is shorter
 
 
 def masked(text, action="", is_json=False):
@@ -44,12 +51,13 @@ def masked(text, action="", is_json=False):
     frame = _parsed(text)
     if frame is None:
         return f"({len(text)} characters that are not JSON)" if set(marks) - {"://"} else _plain(text)
-    if action == "ChangeConfiguration" and _is_error(frame):
-        frame[3:] = [HIDDEN] * len(frame[3:])  # it may quote the key that it refuses
-    elif not marks:
+    may_quote = action == "ChangeConfiguration" and _is_error(frame)  # the key that it refuses
+    if not marks and not may_quote:
         return text
+    if may_quote:
+        frame[3:] = [HIDDEN] * len(frame[3:])
     try:
-        return orjson.dumps(_cleaned(frame)).decode()
+        return orjson.dumps(_cleaned(frame)).decode()  # anew, also where nothing is found: a member may come twice
     except (RecursionError, TypeError):  # JSON in texts of JSON, or more than orjson writes
         return f"({len(text)} characters that are nested too deeply)"
 
@@ -70,10 +78,17 @@ def _plain(text):
     """Text that is not JSON, or a string within it."""
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]}@"  # where it is cut, a login may just have ended
-    text = LONG_VALUE.sub(rf'\1"{HIDDEN}"', text)
+    text = (VALUE if names_secret(text) else LONG_VALUE).sub(rf'\1"{HIDDEN}"', text)
+    for secret in (PRIVATE_KEY, ELEMENT, HEADER, TOKEN):
+        text = secret.sub(rf"\1{HIDDEN}", text)
+    return _of_url(text)
+
+
+def _of_url(text):
+    """Without the login, and the arguments that are called secrets."""
     if "://" in text:
         text = RUN.sub(_without_login, text)
-    return ARGUMENT.sub(rf"\1{HIDDEN}", TOKEN.sub(rf"\1{HIDDEN}", text))
+    return ARGUMENT.sub(rf"\1{HIDDEN}", text)
 
 
 def _without_login(run):
@@ -83,20 +98,28 @@ def _without_login(run):
     return f"{scheme}{found}{HIDDEN}@{host}" if at else run[0]
 
 
-def _cleaned(value):
-    """`value` of JSON, in which secrets are `HIDDEN`."""
+def without_secrets(payload):
+    """`payload`, of a command or of an answer to one, as it may be shown to whoever may see commands.
+
+    It is their own: a text in it stays as it is but for a URL's login and arguments that are called secrets.
+    """
+    return _cleaned(payload, lambda text: _of_url(text) if "://" in text else text)
+
+
+def _cleaned(value, text=None):
+    """`value` of JSON, in which secrets are `HIDDEN`; `text` cleans a string."""
     if isinstance(value, dict):
         told = {name.lower(): branch for name, branch in value.items()}
-        is_secret = isinstance(told.get("key"), str) and names_secret(told["key"])
+        is_secret = any(isinstance(told.get(name), str) and names_secret(told[name]) for name in NAMING)
         return {
             name: HIDDEN
-            if branch is not None and (names_secret(name) or (is_secret and name.lower() == "value"))
-            else _cleaned(branch)
+            if branch not in (None, "") and (names_secret(name) or (is_secret and name.lower() == "value"))
+            else _cleaned(branch, text)
             for name, branch in value.items()
         }
     if isinstance(value, list):
-        return [_cleaned(branch) for branch in value]
-    return _cleaned_text(value) if isinstance(value, str) else value
+        return [_cleaned(branch, text) for branch in value]
+    return (text or _cleaned_text)(value) if isinstance(value, str) else value
 
 
 def names_secret(name):
@@ -108,3 +131,13 @@ def _cleaned_text(text):
     """A string, in which there may be JSON, as in DataTransfer."""
     within = _parsed(text) if text.lstrip()[:1] in ("{", "[") else None
     return _plain(text) if within is None else orjson.dumps(_cleaned(within)).decode()
+
+
+class InLog:
+    """A frame as a line of a process' log may have it; it is masked only where the line is written."""
+
+    def __init__(self, text):
+        self.text = text if isinstance(text, str) else repr(text)
+
+    def __str__(self):
+        return repr(masked(self.text))[:200]

@@ -14,6 +14,7 @@ from rest_framework import serializers
 
 from chargers import access, audit, presence, recordset, schemas
 from chargers.errors import Busy, Conflict
+from chargers.masking import HIDDEN
 from chargers.models import Charger
 from commands import asking
 from commands.actions.table import ACTIONS
@@ -24,6 +25,7 @@ from commands.tasks import BROKER_FAULTS, cancel, enqueue
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 200  # chargers that one sweep asks: what two workers do in a second
+PORTION = 10  # of them in one transaction: a new key holds the row of its charger, which its messages wait for
 MOST_WAITING = 200_000  # chargers of one user's batches that are not asked yet
 CALLED_OFF = {"code": "Cancelled", "description": "Its batch was cancelled before it was sent.", "details": {}}
 COLUMNS = {"vendor": "vendor", "model": "model", "firmware_version": "firmware_version"}
@@ -70,10 +72,12 @@ def _filtered(reachable, wanted):
 
 
 def refuse_secrets(action, payload):
-    """One payload for all would be one key for all, kept where many may read it."""
-    shown = ACTIONS[action].shown(payload)
-    if any(shown.get(name) != value for name, value in payload.items()):
+    """One key for all would be kept where many may read it; what stands for a secret is none."""
+    kept = ACTIONS[action].kept(payload)
+    if any(kept.get(name) != value for name, value in payload.items()):
         raise schemas.Violation("value", "Leave it out: every charger gets a secret of its own.", "")
+    if HIDDEN in orjson.dumps(payload).decode():
+        raise schemas.Violation("", f"{HIDDEN} stands for a secret that is not shown: write it anew.", "")
 
 
 def check(action, payload, chargers):
@@ -103,7 +107,12 @@ def make(action, payload, chargers, *, by, key="", request=None, **columns):
                 action=action, payload=payload, total=len(chargers), requested_by=by, **columns
             )
             recordset.query(MAKE, [batch.pk, _members(batch, chargers)])
-            told = {"action": action, "payload": payload, "chosen": batch.chosen, "total": batch.total}
+            told = {
+                "action": action,
+                "payload": ACTIONS[action].shown(payload),
+                "chosen": batch.chosen,
+                "total": batch.total,
+            }
             audit.record("asked", "batch", batch.pk, after=told, who=by)
     except IntegrityError:
         if same := earlier(by, key, request):
@@ -138,15 +147,21 @@ def _refuse_too_many(by, more):
 
 
 def release():
-    """Ask the chargers that are due, at most AT_ONCE of them; how many.
+    """Ask the chargers that are due, at most AT_ONCE of them; how many."""
+    asked = 0
+    while asked < AT_ONCE and (portion := _release_some()):
+        asked += portion
+    return asked
 
-    Member and command change in one transaction: who dies in between has made neither, and what was made but not
-    enqueued is found by the sweep.
+
+def _release_some():
+    """Member and command change in one transaction: who dies in between has made neither, and what was made but not
+    enqueued is found by the sweep. Chargers are locked in the order in which every batch of the inbox locks them.
     """
     with transaction.atomic():
         waiting = Member.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=WAITING)
         due = waiting.filter(due_at__lte=datetime.now(UTC)).select_related("batch", "charger")
-        members = list(due.order_by("due_at", "pk")[:AT_ONCE])
+        members = sorted(due.order_by("due_at", "pk")[:PORTION], key=lambda member: member.charger_id)
         users = {name: _who_asks(name) for name in {member.batch.requested_by for member in members}}
         asked = [command for member in members if (command := _ask(member, users[member.batch.requested_by]))]
     online = presence.connected([command.charger.charger_id for command in asked])

@@ -4,16 +4,18 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from rest_framework.exceptions import APIException
 
 from chargers import schemas
 from commands import batches
 from commands.models import Schedule
+from commands.tasks import BROKER_FAULTS
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=2)  # in which Celery beat's own message may come
+AWAY = (OperationalError, InterfaceError, *BROKER_FAULTS)
 TOO_LATE = timedelta(minutes=15)  # a nightly reset must not come at noon
 
 
@@ -61,6 +63,21 @@ def _make(schedule, moment, now):
 
 
 def run_forgotten():
-    """What Celery beat did not bring to mind: it was away, or its message was lost. The batches made."""
+    """What Celery beat did not bring to mind: it was away, or its message was lost. The batches made.
+
+    One that fails by a fault of ours says so, is tried again, and keeps no other from its turn.
+    """
     due = Schedule.objects.filter(is_enabled=True, next_run_at__lt=datetime.now(UTC) - PATIENCE)
-    return [batch for pk in due.values_list("pk", flat=True) if (batch := run(pk))]
+    made, faults = [], []
+    for pk in due.values_list("pk", flat=True):
+        try:
+            made.append(run(pk))
+        except AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001  (see above)
+            faults.append(error)
+            note = f"A fault here, which is in the log of the workers: {type(error).__name__}"
+            Schedule.objects.filter(pk=pk).update(note=note)
+    if faults:
+        raise ExceptionGroup("Schedules that could not be run", faults)
+    return [batch for batch in made if batch]

@@ -6,19 +6,19 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
 from chargers import gateway, presence, vanished, webhooks
 from commands import batches, metrics, schedules
 from commands.models import FINISHED, OURSELVES, QUEUED, SENT, Command
+from commands.schedules import AWAY
 from commands.signing import sign_waiting
-from commands.tasks import BROKER_FAULTS, enqueue
+from commands.tasks import enqueue
 
 logger = logging.getLogger(__name__)
 
 INTERVAL = 1  # seconds
-AWAY = (OperationalError, InterfaceError, *BROKER_FAULTS)
 MOST = 1000  # commands a sweep
 
 

@@ -9,6 +9,7 @@ from chargers.models import (
     Webhook,
 )
 from chargers.models.events import KINDS
+from chargers.serializers.strict import Strict
 
 
 class EventSerializer(serializers.ModelSerializer):
@@ -20,7 +21,7 @@ class EventSerializer(serializers.ModelSerializer):
         fields = ["id", "kind", "at", "charger_id", "body"]
 
 
-class WebhookSerializer(serializers.ModelSerializer):
+class WebhookSerializer(Strict, serializers.ModelSerializer):
     """Its secret is told once, when it is made."""
 
     kinds = serializers.ListField(child=serializers.ChoiceField(list(KINDS)), min_length=1, required=False)

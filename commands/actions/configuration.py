@@ -5,7 +5,7 @@ import secrets
 from django.db.models import Q
 
 from chargers import keys, schemas
-from chargers.masking import HIDDEN
+from chargers.masking import HIDDEN, names_secret, without_secrets
 from chargers.models import Charger, ConfigurationKey, Connector
 from commands.models import CALL_ERROR
 
@@ -60,7 +60,7 @@ def changed(command):
         ConfigurationKey.objects.update_or_create(
             charger=command.charger,
             key=known.key if known else key,
-            defaults={"value": value, "reboot_required": _waits_for_reboot(command)},
+            defaults={"value": _kept(key, value), "reboot_required": _waits_for_reboot(command)},
         )
         if _names(key, SECURITY_PROFILE) and value in ("1", "2", "3"):
             Charger.objects.filter(pk=command.charger_id).update(next_security_profile=int(value))
@@ -96,19 +96,18 @@ def not_changed(command):
 
 
 def hide(payload):
-    """What of a ChangeConfiguration may be shown and kept."""
+    """What of a ChangeConfiguration is kept once it is over."""
     is_secret = _names(payload.get("key"), AUTHORIZATION_KEY) and payload.get("value")
     return payload | {"value": HIDDEN} if is_secret else payload
 
 
 def hide_told(response):
-    """A charger that tells its AuthorizationKey should not; it is not kept."""
-    rows = response.get("configurationKey") if isinstance(response, dict) else None
-    if not isinstance(rows, list) or not any(
-        isinstance(row, dict) and _names(row.get("key"), AUTHORIZATION_KEY) for row in rows
-    ):
-        return response
-    return response | {"configurationKey": [hide(row) if isinstance(row, dict) else row for row in rows]}
+    """A charger that tells its keys and passwords should not; they are not kept."""
+    return without_secrets(response)
+
+
+def _kept(key, value):
+    return HIDDEN if value and names_secret(key) else value
 
 
 def _names(key, wanted):
@@ -127,7 +126,9 @@ def told(command):
     told = {key: row for key, row in told.items() if not _names(key, AUTHORIZATION_KEY)}
     ConfigurationKey.objects.bulk_create(
         (
-            ConfigurationKey(charger=command.charger, key=key, value=row.get("value"), readonly=row["readonly"])
+            ConfigurationKey(
+                charger=command.charger, key=key, value=_kept(key, row.get("value")), readonly=row["readonly"]
+            )
             for key, row in sorted(told.items())
         ),
         update_conflicts=True,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chargers import masking
 from commands.actions import certificates, charging, configuration, local_list, reservations, transfers
 
 
@@ -20,7 +21,7 @@ class Action:
     `answered(command)` changes what a real answer changes, with its record; `command.status` is its status.
     `not_taken(command)` takes back what was noted, where there was no answer; `command.outcome` says why.
     `afresh(payload)` is what of it may be asked for again, without what was made for one command alone.
-    `hide(payload)` is what may be shown and kept of a payload that may hold a secret, `hide_response(response)` of
+    `hide(payload)` is what may be kept of a payload that may hold a secret once it is over, `hide_response(response)` of
     an answer.
     """
 
@@ -35,8 +36,12 @@ class Action:
     afresh: Callable = lambda payload: payload
     hide_response: Callable = lambda response: response
 
-    def shown(self, payload):
+    def kept(self, payload):
         return self.hide(payload) if self.hide else payload
+
+    def shown(self, payload):
+        """What whoever may see commands may see of it; what must be sent again is kept all the same."""
+        return masking.without_secrets(self.kept(payload))
 
 
 ACCEPTED = {"status": "Accepted"}

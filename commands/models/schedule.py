@@ -66,8 +66,8 @@ class Schedule(models.Model):
             try:
                 self.following(datetime.now(UTC))
             except (ValueError, TypeError, ParseException, RuntimeError) as error:
-                said = "Five fields: minute hour day month weekday, such as `30 3 * * 1-5`"
-                raise ValidationError({"crontab": f"{said} ({error})."}) from error
+                said = "Five fields: minute hour day month weekday (Sunday is 0), such as `30 3 * * 1-5`"
+                raise ValidationError({"crontab": f"{said}, of a moment that comes."}) from error
 
     def following(self, now):
         """The first moment after `now`, None where there is none."""
@@ -103,12 +103,11 @@ class Schedule(models.Model):
 
     def _for_beat(self):
         if self.at:
-            return {"clocked": ClockedSchedule.objects.get_or_create(clocked_time=self.at)[0]}
+            return {"clocked": _row(ClockedSchedule, clocked_time=self.at)}
         if self.every_seconds:
-            interval = {"every": self.every_seconds, "period": IntervalSchedule.SECONDS}
-            return {"interval": IntervalSchedule.objects.get_or_create(**interval)[0]}
+            return {"interval": _row(IntervalSchedule, every=self.every_seconds, period=IntervalSchedule.SECONDS)}
         fields = dict(zip(CRONTAB, self.crontab.split(), strict=True))
-        return {"crontab": CrontabSchedule.objects.get_or_create(**fields, timezone=self.timezone)[0]}
+        return {"crontab": _row(CrontabSchedule, **fields, timezone=self.timezone)}
 
     def save(self, *args, **kwargs):
         super().save(*args, **kwargs)
@@ -119,3 +118,8 @@ class Schedule(models.Model):
     def delete(self, *args, **kwargs):
         PeriodicTask.objects.filter(name=f"schedule {self.pk}").delete()
         return super().delete(*args, **kwargs)
+
+
+def _row(model, **columns):
+    """That of Celery beat; its tables may hold the same more than once."""
+    return model.objects.filter(**columns).first() or model.objects.create(**columns)

@@ -1,5 +1,7 @@
 """Batches, their chargers, schedules, and the bodies that ask for them."""
 
+from datetime import UTC, datetime, timedelta
+
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from drf_spectacular.types import OpenApiTypes
@@ -7,16 +9,18 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers import schemas
-from commands import batches
+from chargers.serializers.strict import Strict
+from commands import batches, schedules
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Member, Schedule
 from commands.serializers.commands import AskSerializer, task_url
 
 WEEK = 7 * 86400
+LATEST = timedelta(days=366)  # until a moment that is planned for
 MOST_LISTED = 100_000
 
 
-class FilterSerializer(serializers.Serializer):
+class FilterSerializer(Strict):
     """Chargers that meet all of it; an empty one is every charger that whoever asks may reach."""
 
     group = serializers.CharField(required=False, max_length=100, help_text="The name of a charger group.")
@@ -26,13 +30,8 @@ class FilterSerializer(serializers.Serializer):
     connected = serializers.BooleanField(required=False)
     search = serializers.CharField(required=False, max_length=255, help_text="In the id or the description.")
 
-    def to_internal_value(self, told):
-        if isinstance(told, dict) and (unknown := sorted(set(told) - set(self.fields))):
-            raise serializers.ValidationError({name: ["There is no such filter."] for name in unknown})
-        return super().to_internal_value(told)
 
-
-class ChoosingSerializer(AskSerializer):
+class ChoosingSerializer(Strict, AskSerializer):
     """`chargers` or `filter`, one of them, says whom to ask; `payload` is the OCPP request, the same for all."""
 
     action = serializers.ChoiceField(list(ACTIONS))
@@ -55,6 +54,13 @@ class ChoosingSerializer(AskSerializer):
         return told
 
     @staticmethod
+    def soon(moment):
+        """Raises for a moment that no batch is planned for; one that has just gone by is meant to be now."""
+        if not -schedules.TOO_LATE < moment - datetime.now(UTC) < LATEST:
+            raise serializers.ValidationError("From now to a year ahead.")
+        return moment
+
+    @staticmethod
     def chosen(told):
         return {name: told[name] for name in ("chargers", "filter") if told.get(name) is not None}
 
@@ -62,6 +68,9 @@ class ChoosingSerializer(AskSerializer):
 class BatchRequestSerializer(ChoosingSerializer):
     start_at = serializers.DateTimeField(required=False, help_text="When the first is asked; now.")
     note = serializers.CharField(required=False, max_length=255, allow_blank=True)
+
+    def validate_start_at(self, moment):
+        return self.soon(moment)
 
 
 class StatesSerializer(serializers.Serializer):
@@ -77,7 +86,7 @@ class BatchSerializer(serializers.ModelSerializer):
     """`progress` goes from 0 to 1; `simulated` are those of the finished ones that never answered."""
 
     url = serializers.SerializerMethodField()
-    payload = serializers.DictField()
+    payload = serializers.SerializerMethodField()
     chosen = serializers.DictField()
     state = serializers.ChoiceField(["waiting", "running", "cancelling", "cancelled", "finished"])
     schedule = serializers.CharField(source="schedule.name", allow_null=True, default=None)
@@ -100,10 +109,16 @@ class BatchSerializer(serializers.ModelSerializer):
     def get_url(self, batch) -> str:
         return batch_url(batch)
 
+    def get_payload(self, batch) -> dict:
+        return ACTIONS[batch.action].shown(batch.payload)
+
     def get_summary(self, batch) -> str:
         outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in batch.shown["outcomes"].items())
         states = batch.shown["states"]
-        rest = ", ".join(f"{count} {name}" for name, count in states.items() if count and name != "finished")
+        words = dict.fromkeys(states) | {"cancelled": "cancelled before they were asked"}
+        rest = ", ".join(
+            f"{count} {words[name] or name}" for name, count in states.items() if count and name != "finished"
+        )
         return f"{states['finished']} of {batch.total} finished" + "".join(f"; {t}" for t in (outcomes, rest) if t)
 
 
@@ -172,6 +187,10 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         fields += ["created_at", "last_run_at", "next_run_at", "note"]
         read_only_fields = ["requested_by", "created_at", "last_run_at", "next_run_at", "note"]
 
+    def validate_at(self, moment):
+        is_known = moment is None or (self.instance and self.instance.at == moment)
+        return moment if is_known else self.soon(moment)
+
     def validate_timezone(self, name):
         try:
             return Schedule._meta.get_field("timezone").to_python(name)
@@ -205,4 +224,7 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         for name in ("chargers", "filter"):
             setattr(schedule, name, schedule.chosen.get(name))
         shown = super().to_representation(schedule)
-        return shown | {"payload": schedule.payload, "timezone": str(schedule.timezone)}
+        return shown | {
+            "payload": ACTIONS[schedule.action].shown(schedule.payload),
+            "timezone": str(schedule.timezone),
+        }

@@ -19,6 +19,18 @@ from commands.serializers import BatchRequestSerializer, BatchSerializer, Member
 from commands.serializers.batches import ChoosingSerializer, batch_url
 from commands.views.tasks import IDEMPOTENCY_KEY, asked_for, idempotency
 
+# Of a schedule: what it does, and when.
+DOES = (
+    "action",
+    "payload",
+    "chosen",
+    "only_connected",
+    "at",
+    "every_seconds",
+    "crontab",
+    "timezone",
+    "spread_seconds",
+)
 SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
@@ -119,7 +131,7 @@ def cancel(request, id):
 
 
 class ScheduleViewSet(Own, Editable):
-    """Batches that are made later, or again and again, with the permissions of whoever changed the schedule last."""
+    """Batches that are made later, or again and again, with the permissions of whoever said last what they do."""
 
     queryset = Schedule.objects.all()
     serializer_class = ScheduleSerializer
@@ -131,7 +143,12 @@ class ScheduleViewSet(Own, Editable):
         serializer.save(**self._owner())
 
     def perform_update(self, serializer):
-        serializer.save(**self._owner())
+        """Whoever only switches or renames it does not lend it what they may reach."""
+        former = serializer.instance
+        is_other = any(
+            getattr(former, name) != value for name, value in serializer.validated_data.items() if name in DOES
+        )
+        serializer.save(**(self._owner() if is_other else {}))
 
     def _owner(self):
         user = self.request.user

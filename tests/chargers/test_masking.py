@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargers.masking import HIDDEN, masked
+from chargers.masking import HIDDEN, InLog, masked
 from tests.chargers.test_hostile_frames import BOUNDED, values
 
 KEY = "0011223344556677889900aabbccddeeff001122"
@@ -63,6 +63,28 @@ def test_nor_in_a_frame_that_was_cut_off(frame, missing):
 def test_nor_under_a_name_written_with_escapes(name, key):
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in name)
     assert key not in masked(f'[2,"1","X",{{"key":"{escaped}","{escaped}":"{key}","value":"{key}"}}]')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("AuthorizationKey=SECRET", "Authorization: Basic SECRET", "x Authorization: Bearer SECRET"),
+        *('{"name":"AuthorizationKey","value":"SECRET"}', 'cfg={"key":"AuthorizationKey","value":"SECRET"}'),
+        *('{"key":"FtpPass","value":"SECRET"}', '{"pass":"SECRET"}', '{"key":"SimPin","value":"SECRET"}'),
+        *('{"sessionToken":"SECRET","WifiKey":"SECRET","hmac_key":"SECRET"}', "<password>SECRET</password>"),
+        *('password="a\\"SECRET"', "password=ab,SECRET", "password=ab&SECRET&x=1"),
+        "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n-----END RSA PRIVATE KEY-----",
+    ],
+)
+def test_a_secret_is_masked_however_it_is_called(text):
+    for frame in (text, json.dumps([2, "1", "DataTransfer", {"vendorId": "V", "data": text}])):
+        assert "SECRET" not in masked(frame) and "SECRET" not in str(InLog(frame))
+
+
+def test_what_is_no_secret_though_it_is_called_a_key_is_told():
+    told = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "value": "1"}], "unknownKey": ["X"]}]
+    told.append({"idToken": "ABC", "publicKey": "x", "issuerKeyHash": "ab"})
+    assert json.loads(masked(json.dumps(told))) == told
 
 
 def test_what_a_charger_says_of_a_key_that_it_refuses_is_masked():

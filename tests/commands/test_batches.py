@@ -132,6 +132,7 @@ def test_a_command_that_is_under_way_is_not_asked_for_again(api):
         ({"filter": {"colour": "red"}}, "filter.colour"),
         ({"filter": {"vendor": "nobody"}}, "filter"),
         ({"chargers": []}, "chargers"),
+        ({"chargers": ["505"], "spred_seconds": 600}, "spred_seconds"),
     ],
 )
 def test_a_batch_that_can_not_be_is_refused_before_anything_is_made(api, body, field):
@@ -148,6 +149,31 @@ def test_a_key_that_is_one_chargers_secret_is_not_sent_to_many(api):
     assert post(api, "batches/", body)[0] == 400
     del body["payload"]["value"]
     assert post(api, "batches/", body)[0] == 202
+
+
+@pytest.mark.django_db
+def test_a_password_for_many_is_shown_to_nobody_and_sent_all_the_same(api):
+    payload = {"key": "WifiPassword", "value": "Zq-s3cret"}
+    batch = a_batch(api, a_charger(), action="ChangeConfiguration", payload=payload)
+    batches.release()
+    paths = [f"batches/{batch.pk}/", "batches/", f"batches/{batch.pk}/commands/", "commands/", "audit/"]
+    shown = [api.get(f"/api/ocpp/{path}").content.decode() for path in paths]
+    shown += [api.get(f"/batches/{batch.pk}/").content.decode(), api.get("/commands/").content.decode()]
+    shown.append(api.get(f"/admin/commands/batch/{batch.pk}/change/").content.decode())
+    assert "Zq-s3cret" not in "".join(shown) and Command.objects.get().payload == payload
+
+
+@pytest.mark.django_db
+def test_what_stands_for_a_secret_is_not_sent(api):
+    body = {"action": "ChangeConfiguration", "chargers": [str(a_charger())]}
+    assert post(api, "batches/", body | {"payload": {"key": "WifiPassword", "value": "(hidden)"}})[0] == 400
+
+
+@pytest.mark.django_db
+def test_a_batch_holds_the_row_of_no_charger_for_long(api):
+    chargers = [a_charger() for _ in range(batches.PORTION + 1)]
+    a_batch(api, *chargers, action="ChangeConfiguration", payload={"key": "AuthorizationKey"})
+    assert (batches._release_some(), batches._release_some()) == (batches.PORTION, 1)
 
 
 @pytest.mark.django_db

@@ -157,6 +157,18 @@ def test_a_key_is_hidden_however_its_name_is_written(name):
     assert K1 not in str(ACTIONS["GetConfiguration"].hide_response(told))
 
 
+def test_a_password_that_a_charger_took_or_tells_is_not_kept():
+    charger, rows = a_charger(), ACTIONS["GetConfiguration"]
+    changed = ask_for_key(charger, "Zq", "WifiPassword", response={"status": "Accepted"})
+    ROW.answered(changed)
+    told = {"configurationKey": [{"key": "ApnPass", "readonly": False, "value": "Zq"}], "unknownKey": []}
+    rows.answered(a_command(charger, "GetConfiguration", {"key": ["ApnPass"]}, response=told))
+    assert configuration(charger) == {"WifiPassword": "(hidden)", "ApnPass": "(hidden)"}
+    assert "Zq" not in str(rows.hide_response(told)) + str(ROW.shown(changed.payload))
+    shown = ACTIONS["UpdateFirmware"].shown({"location": "ftp://me:Zq@host/x?X-Amz-Signature=Zq&y=1"})
+    assert shown == {"location": "ftp://(hidden)@host/x?X-Amz-Signature=(hidden)&y=1"}
+
+
 def test_a_name_written_otherwise_is_the_same_key():
     charger = a_charger()
     read(charger, HeartbeatInterval="1")

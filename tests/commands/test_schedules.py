@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from commands import schedules
 from commands.models import Batch, Schedule
@@ -102,6 +102,44 @@ def test_a_schedule_ends_with_the_rights_of_its_owner(client):
     assert schedules.run(schedule.pk) is None and not Batch.objects.exists()
     schedule.refresh_from_db()
     assert "owner" in schedule.note
+
+
+@pytest.mark.django_db
+def test_who_switches_a_schedule_does_not_lend_it_what_they_may_reach(api, client, django_user_model):
+    schedule = made(api, every_seconds=60)
+    client.force_login(carol := django_user_model.objects.create_superuser("carol"))
+    path = f"/api/ocpp/schedules/{schedule.pk}/"
+    for body, owner in (({"is_enabled": False, "name": "other"}, "alice"), ({"every_seconds": 90}, str(carol))):
+        assert client.patch(path, body, "application/json").json()["requested_by"] == owner
+
+
+@pytest.mark.django_db
+def test_a_schedule_that_fails_keeps_no_other_from_its_turn(api):
+    a_charger()
+    broken, other = due(made(api, every_seconds=60)), due(made(api, every_seconds=60))
+    Schedule.objects.filter(pk=broken.pk).update(crontab="nonsense", every_seconds=None)
+    with pytest.raises(ExceptionGroup):
+        schedules.run_forgotten()
+    assert [batch.schedule for batch in Batch.objects.all()] == [other]
+    broken.refresh_from_db()
+    assert "in the log" in broken.note
+
+
+@pytest.mark.django_db
+def test_what_celery_beat_has_twice_is_taken_once(api):
+    for _ in range(2):
+        CrontabSchedule.objects.create(minute="30", hour="3")
+    assert made(api, crontab="30 3 * * *").next_run_at
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("at", ["2020-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+def test_nothing_is_planned_for_a_moment_that_is_far_away(api, at):
+    a_charger("505")
+    whom = {"chargers": ["505"], "action": "Reset", "payload": {"type": "Soft"}, "spread_seconds": 60}
+    for path, when in (("schedules", {"name": "far", "at": at}), ("batches", {"start_at": at})):
+        answer = api.post(f"/api/ocpp/{path}/", whom | when, "application/json")
+        assert answer.status_code == 400 and set(answer.json()["fields"]) <= {"at", "start_at"}
 
 
 @pytest.mark.django_db

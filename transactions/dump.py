@@ -17,6 +17,8 @@ ESCAPE = re.compile(r"\\(.)|''", re.DOTALL)
 # MySQL's; a backslash before anything else is dropped, before % and _ it stays.
 MEANS = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
 QUOTED = re.compile(r"\\.|[^'\\]+", re.DOTALL)
+# What mysqldump and mariadb-dump begin and end with, unless told --skip-comments.
+BEGUN, COMPLETED = re.compile(r"-- (?:MySQL|MariaDB) dump "), re.compile(r"-- Dump completed")
 UTC_SET = re.compile(r"SET TIME_ZONE\s*=\s*'\+00:00'", re.IGNORECASE)
 
 
@@ -41,8 +43,9 @@ class Dump:
         self.line, self.columns, self.is_utc = 0, {}, False
 
     def __iter__(self):
-        table = None
+        table, is_open = None, False
         for line in self._numbered():
+            is_open = (is_open or BEGUN.match(line) is not None) and not COMPLETED.match(line)
             if insert := INSERT.match(line):
                 yield from self._insert(insert, line)
             elif create := CREATE.match(line):
@@ -54,6 +57,8 @@ class Dump:
                 table = None
             elif UTC_SET.search(line):
                 self.is_utc = True
+        if is_open:
+            raise Unreadable(f"Line {self.line}: the dump was cut off: its last line is not `-- Dump completed`.")
 
     def _numbered(self):
         for line in self.lines:

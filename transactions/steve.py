@@ -11,6 +11,8 @@ from transactions.dump import Unreadable
 from transactions.models import MOST, IdTag, Transaction
 
 BATCH = 1000
+# Ids above it are not taken over: the sequence goes on behind the greatest, and OCPP's integers end at MOST.
+HIGHEST = 2**30
 # The columns a table must have; others are taken where they are.
 NEEDED = {
     "charge_box": {"charge_box_id", "registration_status"},
@@ -19,6 +21,9 @@ NEEDED = {
     "transaction_start": {"transaction_pk", "connector_pk", "id_tag", "start_timestamp", "start_value"},
     "transaction_stop": {"transaction_pk", "event_timestamp", "stop_timestamp", "stop_value"},
 }
+# By which a row is found again.
+KEYS = {"charge_box": "charge_box_id", "connector": "connector_pk", "ocpp_tag": "id_tag"}
+KEYS |= dict.fromkeys(("transaction_start", "transaction_stop"), "transaction_pk")
 # Ours: SteVe's.
 CHARGER = {
     "description": "description",
@@ -59,12 +64,13 @@ class Import:
     `say` gets a line for each row that is left out or changed; `count` has (table, what became of its rows).
     """
 
-    def __init__(self, dump, say):
-        self.dump, self.say, self.count = dump, say, Counter()
+    def __init__(self, dump, say, dry_run=False):
+        self.dump, self.say, self.count, self.dry_run = dump, say, Counter(), dry_run
         self.chargers = {}  # id in lower case, as MySQL compares: `Charger`
         self.connectors = {}  # connector_pk: (`Charger`, connector id)
         self.ids = {}  # transaction_pk: ours
         self.starts, self.stops = [], []
+        self.invented = HIGHEST  # ids in a dry run
 
     def run(self):
         take = {table: getattr(self, f"_{table}") for table in NEEDED}
@@ -79,14 +85,17 @@ class Import:
                 self._refuse_odd(row)
                 self.count[table, take[table](row, line)] += 1
             except Bad as bad:
-                self._leave_out(table, line, bad)
+                self._leave_out(table, line, row, bad)
         self._write_starts()
         self._write_stops()
         with connection.cursor() as cursor:
             cursor.execute(SUPERSEDED, [[charger.pk for charger in self.chargers.values() if charger]])
-            cursor.execute(NEXT_ID)
+            if not self.dry_run:  # no rollback takes a sequence back
+                cursor.execute(NEXT_ID)
         if not checked:
             raise Unreadable("There are no rows of SteVe in it: is it a dump of SteVe's database, with its data?")
+        for table in sorted(NEEDED.keys() - self.dump.columns):
+            self.say(f"There is no table {table} in it: nothing of it was taken over.")
 
     def _check(self, table, row):
         if missing := NEEDED[table] - set(row):
@@ -96,9 +105,9 @@ class Import:
         if not self.dump.is_utc:
             raise Unreadable("The zone of its times is not known: dump without --skip-tz-utc.")
 
-    def _leave_out(self, table, line, why):
+    def _leave_out(self, table, line, row, why):
         self.count[table, "left out"] += 1
-        self.say(f"line {line}: {table}: left out: {why}")
+        self.say(f"line {line}: {table} {row[KEYS[table]]!r}: left out: {why}")
 
     def _refuse_odd(self, row):
         for name, text in row.items():
@@ -146,7 +155,7 @@ class Import:
                 status="Accepted" if most else "Blocked",
                 concurrent_limit=most if most > 0 else None,
                 parent_id_tag=row.get("parent_id_tag") or "",
-                expiry_date=_moment(row, "expiry_date") if row.get("expiry_date") else None,
+                expiry_date=_moment(row, "expiry_date") if _says_when(row, "expiry_date") else None,
                 description=self._fitting(IdTag, "description", row.get("note"), line),
             )
         )
@@ -191,13 +200,27 @@ class Import:
                 self.count["transaction_start", "known already"] += 1
                 self.ids[theirs] = known[_same(start)]
                 continue
-            if theirs in taken or not 0 < theirs <= MOST:
-                start.pk = _next_id(theirs_all)
-                self.say(f"line {line}: transaction_start: {theirs} is {start.pk} here, since that id is taken")
+            if theirs in taken or not 0 < theirs <= HIGHEST:
+                start.pk = self._next_id(theirs_all)
+                here = "gets another id" if self.dry_run else f"is {start.pk}"
+                why = "that id is taken" if theirs in taken else "that id is too large"
+                self.say(f"line {line}: transaction_start: {theirs} {here} here, since {why}")
             self.ids[theirs] = known[_same(start)] = start.pk
             new.append(start)
         Transaction.objects.bulk_create(new)
         self.count["transaction_start", "added"] += len(new)
+
+    def _next_id(self, but):
+        """One that is free here, and not among `but`; without drawing it in a dry run."""
+        if self.dry_run:
+            self.invented += 1
+            return self.invented
+        with connection.cursor() as cursor:
+            while True:
+                cursor.execute("SELECT nextval(pg_get_serial_sequence('transactions_transaction', 'id'))")
+                (number,) = cursor.fetchone()
+                if number not in but and not Transaction.objects.filter(pk=number).exists():
+                    return number
 
     def _transaction_stop(self, row, line):
         theirs = _number(row, "transaction_pk", most=2**32)
@@ -207,7 +230,7 @@ class Import:
             "at": _moment(row, "event_timestamp"),
             "time": _moment(row, "stop_timestamp"),
             "raw": row["stop_timestamp"],
-            "meter": _number(row, "stop_value"),
+            "meter": _meter(row, theirs),
             "reason": (row.get("stop_reason") or "")[:20],
             "is_manual": row.get("event_actor") == "manual",
         }
@@ -261,16 +284,6 @@ def _same(transaction):
     )
 
 
-def _next_id(but):
-    """One that is free here, and not among `but`."""
-    with connection.cursor() as cursor:
-        while True:
-            cursor.execute("SELECT nextval(pg_get_serial_sequence('transactions_transaction', 'id'))")
-            (number,) = cursor.fetchone()
-            if number not in but and not Transaction.objects.filter(pk=number).exists():
-                return number
-
-
 def _saved(made):
     try:
         made.full_clean()
@@ -290,6 +303,18 @@ def _number(row, name, least=-MOST, most=MOST):
     if not least <= number <= most:
         raise Bad(f"{name} is {row[name]!r}, beyond what OCPP can hold")
     return int(number)
+
+
+def _meter(row, transaction):
+    try:
+        return _number(row, "stop_value")
+    except Bad as bad:
+        raise Bad(f"{bad}; transaction {transaction} stays without a stop: close it by hand") from bad
+
+
+def _says_when(row, name):
+    """MySQL's zero date is that of what never comes."""
+    return bool(row.get(name)) and not row[name].startswith("0000-00-00")
 
 
 def _moment(row, name):

@@ -21,8 +21,8 @@ class Action:
     `answered(command)` changes what a real answer changes, with its record; `command.status` is its status.
     `not_taken(command)` takes back what was noted, where there was no answer; `command.outcome` says why.
     `afresh(payload)` is what of it may be asked for again, without what was made for one command alone.
-    `hide(payload)` is what may be kept of a payload that may hold a secret once it is over, `hide_response(response)` of
-    an answer.
+    `hide(payload)` is what may be kept of a payload that may hold a secret once it is over,
+    `hide_response(response)` of an answer.
     """
 
     name: str

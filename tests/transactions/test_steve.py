@@ -64,8 +64,11 @@ ROWS = {
 }
 
 
-def a_dump(rows=ROWS, head=HEAD, between=","):
-    return head + "".join(_table(table, rows[table], between) for table in SCHEMA if table in rows)
+END = "-- Dump completed on 2024-06-01 12:00:00\n"
+
+
+def a_dump(rows=ROWS, head=HEAD, between=",", end=END):
+    return head + "".join(_table(table, rows[table], between) for table in SCHEMA if table in rows) + end
 
 
 def _table(table, rows, between):
@@ -163,6 +166,30 @@ def test_a_dry_run_changes_nothing(imported):
     assert "charge_box: 2 added" in said and books() == [[], [], []]
 
 
+def test_a_dry_run_leaves_the_ids_of_transactions_to_come_as_they_are(imported):
+    before = a_transaction(a_charger("OURS")).pk
+    start = "{},'2024-05-01 10:00:01.000000',10,'ABC','2024-05-01 10:00:00.000000','1000'"
+    rows = ROWS | {"transaction_start": [start.format(before), start.format(2**31 - 1)], "transaction_stop": []}
+    said, complained = imported(a_dump(rows), "--dry-run")
+    assert "gets another id here, since that id is taken" in complained
+    assert a_transaction(a_charger("OTHER")).pk < before + 1000  # they are drawn in blocks
+
+
+def test_an_id_near_the_end_of_all_ids_is_not_taken_over(imported):
+    start = f"{2**31 - 1},'2024-05-01 10:00:01.000000',10,'ABC','2024-05-01 10:00:00.000000','1000'"
+    _, complained = imported(a_dump(ROWS | {"transaction_start": [start], "transaction_stop": []}))
+    assert "since that id is too large" in complained and Transaction.objects.get().pk < 2**30
+    assert a_transaction(a_charger("OURS")).pk < 2**30
+
+
+def test_a_row_that_is_left_out_and_a_table_that_is_not_there_are_named(imported):
+    rows = ROWS | {"transaction_stop": ["700,'2024-05-01 10:50:00','station','2024-05-01 10:49:00','much',NULL"]}
+    del rows["ocpp_tag"]
+    _, complained = imported(a_dump(rows))
+    assert "transaction_stop '700': left out" in complained and "700 stays without a stop" in complained
+    assert "no table ocpp_tag" in complained
+
+
 def test_an_id_that_is_taken_is_not_taken_away(imported):
     ours = a_transaction(a_charger("OURS"))
     Transaction.objects.filter(pk=ours.pk).update(id=700)
@@ -191,7 +218,7 @@ def test_the_next_transaction_has_an_id_of_its_own(imported):
     ("text", "why"),
     [
         (a_dump(head=""), "zone of its times"),
-        (a_dump()[:-120], "cut off"),
+        *((a_dump()[:-160], "cut off"), (a_dump(end=""), "Dump completed")),
         ("-- nothing\n", "no rows of SteVe"),
         (HEAD + "INSERT INTO `ocpp_tag` VALUES (1);\n", "no CREATE TABLE"),
         (HEAD + "INSERT INTO `ocpp_tag` (`id_tag`) VALUES ('A');\n", "max_active_transaction_count"),

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *, dump, dry_run, **_):
         try:
             with opened(dump) as lines, transaction.atomic():
-                taken = Import(self._counted(Dump(lines, NEEDED)), self.stderr.write)
+                taken = Import(self._counted(Dump(lines, NEEDED)), self.stderr.write, dry_run)
                 taken.run()
                 transaction.set_rollback(dry_run)
         except (OSError, EOFError, zlib.error, BadGzipFile) as error:
@@ -47,6 +47,10 @@ class Counted:
     @property
     def is_utc(self):
         return self.dump.is_utc
+
+    @property
+    def columns(self):
+        return self.dump.columns
 
     def __iter__(self):
         for number, row in enumerate(self.dump, 1):

@@ -2,12 +2,39 @@
 
 from datetime import UTC, datetime, timedelta
 
+from django import forms
 from django.db import models
 from django_filters import rest_framework as filters
 from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
+from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
 from chargers.models import AuditEntry, Charger, DataTransfer, Delivery, Event, Message, SecurityEvent
+
+
+class YesOrNoField(forms.NullBooleanField):
+    """What is neither is said to be wrong: Django's own takes it for not given."""
+
+    def to_python(self, value):
+        said = super().to_python(value)
+        if said is None and value not in (None, ""):
+            raise forms.ValidationError("Say true or false.")
+        return said
+
+
+class YesOrNoWidget(BooleanWidget):
+    def value_from_datadict(self, data, files, name):
+        known = super().value_from_datadict(data, files, name)
+        return data.get(name) if known is None else known
+
+
+class YesOrNo(filters.BooleanFilter):
+    field_class = YesOrNoField
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs | {"widget": YesOrNoWidget})
+        self.extra["widget"] = YesOrNoWidget
+
 
 _AS_SENT = {"filter_class": filters.CharFilter, "extra": lambda field: {"strip": False}}
 
@@ -16,6 +43,7 @@ class AsSent(filters.FilterSet):
     """Texts are compared as sent, spaces included."""
 
     FILTER_DEFAULTS = {**FILTER_FOR_DBFIELD_DEFAULTS, models.CharField: _AS_SENT, models.TextField: _AS_SENT}
+    FILTER_DEFAULTS |= {models.BooleanField: {"filter_class": YesOrNo}}
 
 
 class Backend(filters.DjangoFilterBackend):

@@ -178,6 +178,16 @@ def done_with(name, token):
     sync_redis().eval(presence.RELEASE, 1, f"ocpp:{name}", token)
 
 
+def note_moment(name):
+    """`name` happened now; where Redis is away nobody is told of it."""
+    _on_redis(lambda client: client.set(f"ocpp:{name}", time.time()))
+
+
+def noted_moment(name):
+    """When `name` happened last, in seconds since the epoch, 0 where it never did; raises `RedisError`."""
+    return float(sync_redis().get(f"ocpp:{name}") or 0)
+
+
 def find_holder(charger_id):
     """The `Presence` of a connected charger, else None."""
 

@@ -84,6 +84,13 @@ events_untold = Counter(
     ["reason"],
     registry=registry,
 )
+messages_kept = Counter("ocpp_message_log_kept", "Frames that the message log has written.", registry=registry)
+messages_dropped = Counter(
+    "ocpp_message_log_dropped",
+    "Frames that the message log lacks: too many waited to be written, or a fault of ours.",
+    ["reason"],
+    registry=registry,
+)
 webhook_deliveries = Counter(
     "ocpp_webhook_deliveries",
     "Attempts to tell a webhook of an event: delivered, failed (it is tried again), dead (it is not).",
@@ -96,6 +103,7 @@ for counter, values in (
     (commit_failures, ("waited_out", "spoiled", "lost")),
     (refused_handshakes, (*REASONS.values(), OTHER)),
     (closed_sockets, ("1009",)),
+    (messages_dropped, ("too_many", "fault")),
     (events_untold, ("redis_away", "too_many", "fault")),
     (webhook_deliveries, ("delivered", "failed", "dead")),
 ):

@@ -4,16 +4,15 @@ import asyncio
 from datetime import timedelta
 
 import orjson
-from asgiref.sync import sync_to_async
-from django.db import connection
 from redis.exceptions import RedisError
 
 from chargers import access, events
+from chargers.aside import aside
 from chargers.live import Ended, hub
 from chargers.models import Charger, Event
 from chargers.models.events import KINDS
 
-LIFETIME = 300.0  # seconds after which a client asks again, and whether it may is looked at again
+LIFETIME = 60.0  # seconds after which a client asks again, and whether it may is looked at again
 SILENCE = 15.0  # seconds after which a comment keeps proxies from giving up
 AT_ONCE = 500  # events read up in one go
 # An event with a smaller id may be committed after one with a greater: so much of what came last is told again.
@@ -28,10 +27,12 @@ async def stream(user, wanted, after):
     ends_at = loop.time() + LIFETIME
     try:
         async with hub().listening(events.CHANNEL) as listener:
-            if after is not None:
+            if after is None:  # from where to go on, should nothing happen before it comes again
+                yield b"id: %d\n\n" % await aside(_newest)()
+            else:
                 async for event in _missed(user, wanted, after):
                     yield _as_text(event)
-            reachable, names = await sync_to_async(access.reachable)(user), {}
+            reachable, names = await aside(access.reachable)(user), {}
             while (left := ends_at - loop.time()) > 0:
                 told = await listener.next(min(SILENCE, left))
                 if told is None:
@@ -48,19 +49,20 @@ async def stream(user, wanted, after):
 async def _missed(user, wanted, after):
     """What is kept since the event `after`, in the order of ids."""
     last = 0
-    while page := await sync_to_async(_page)(user, wanted, after, last):
+    while page := await aside(_page)(user, wanted, after, last):
         for event in page:
             yield event.as_told()
         last = page[-1].pk
 
 
+def _newest():
+    return Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
 def _page(user, wanted, after, last):
-    try:
-        rows = Event.objects.filter(**{COLUMNS[name]: value for name, value in wanted.items()})
-        missed = access.within(user, rows.select_related("charger")).order_by("pk")
-        return list(missed.filter(pk__gt=max(last, _beginning(after))).exclude(pk=after)[:AT_ONCE])
-    finally:
-        connection.close()
+    rows = Event.objects.filter(**{COLUMNS[name]: value for name, value in wanted.items()})
+    missed = access.within(user, rows.select_related("charger")).order_by("pk")
+    return list(missed.filter(pk__gt=max(last, _beginning(after))).exclude(pk=after)[:AT_ONCE])
 
 
 def _beginning(after):
@@ -75,15 +77,12 @@ def _beginning(after):
 async def _name(charger, names):
     """The id of `charger` (primary key), None where it is gone meanwhile; `names` are those that are known."""
     if charger not in names:
-        names[charger] = await sync_to_async(_charger_id)(charger)
+        names[charger] = await aside(_charger_id)(charger)
     return names[charger]
 
 
 def _charger_id(charger):
-    try:
-        return Charger.objects.filter(pk=charger).values_list("charger_id", flat=True).first()
-    finally:
-        connection.close()
+    return Charger.objects.filter(pk=charger).values_list("charger_id", flat=True).first()
 
 
 def _as_text(event):

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from redis.exceptions import RedisError
 
-from chargers import frames, recordset
+from chargers import frames, metrics, recordset
 from chargers.masking import masked
 from chargers.models.charger import LOG_ALL, LOG_NOTHING
 from chargers.models.messages import LONGEST_FRAME
@@ -168,6 +168,7 @@ class Log:
         """Called for every frame by the thread that answers chargers: nothing here may wait."""
         if len(self.waiting) >= MOST_WAITING or self.text_put - self.text_taken > MOST_TEXT:
             self.refused += 1
+            metrics.messages_dropped.labels("too_many").inc()
             self._complain("The message log can't keep up: %s frames were dropped so far", self.dropped)
             return
         self.text_put += len(passed.text)
@@ -194,6 +195,7 @@ class Log:
             self._keep([message for message in shown if message.is_kept])
         except Exception:  # noqa: BLE001  (without this thread nothing would ever be kept again)
             self.lost += len(batch)
+            metrics.messages_dropped.labels("fault").inc(len(batch))
             logger.exception("%s frames are missing from the message log", len(batch))
         finally:
             connection.close()
@@ -234,6 +236,7 @@ class Log:
                 connection.close()
                 time.sleep(PATIENCE)
         self.written += len(lines)
+        metrics.messages_kept.inc(len(lines))
 
     def _complain(self, *said):
         """In the log, now and then: what is away may be away for long."""

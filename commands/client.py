@@ -128,9 +128,10 @@ class Client:
         pauses = _pauses()
         while True:
             try:
-                for event in self._stream(after, filters):
-                    after, pauses = event["id"] or after, _pauses()  # readings under way have none
-                    yield event
+                for last, event in self._stream(after, filters):
+                    after, pauses = last, _pauses()
+                    if event:
+                        yield event
                 time.sleep(FIRST_PAUSE)
             except (Unreachable, Refused) as error:
                 time.sleep(_pause_after(error, pauses))
@@ -141,14 +142,18 @@ class Client:
     def post(self, path: str, body: JSON | None = None) -> JSON:
         return self._read(self._ask("POST", path, json=body or {}, timeout=self._timeout))
 
-    def _stream(self, after: int | None, filters: JSON) -> Iterator[JSON]:
+    def _stream(self, after: int | None, filters: JSON) -> Iterator[tuple[int | None, JSON]]:
+        """(from where to go on, an event); without one, {}, where the stream begins."""
         headers = {"Accept": "text/event-stream"} | ({} if after is None else {"Last-Event-ID": str(after)})
         options = {"headers": headers, "timeout": (self._timeout, SILENCE), "stream": True}
         with self._ask("GET", "events/stream/", params=filters, **options) as answer:
             try:
                 for line in answer.iter_lines(chunk_size=None):
-                    if line.startswith(b"data: "):
-                        yield json.loads(line[6:])
+                    if line.startswith(b"id: "):
+                        after = int(line[4:])
+                        yield after, {}
+                    elif line.startswith(b"data: "):
+                        yield after, json.loads(line[6:])
             except requests.RequestException as error:
                 raise Unreachable(f"The stream ended: {type(error).__name__}") from None
 

@@ -2,7 +2,7 @@
 
 from django_filters import rest_framework as filters
 
-from chargers.filters import AsSent, OfCharger
+from chargers.filters import AsSent, OfCharger, YesOrNo
 from commands.models import Batch, CertificateRequest, ChargingProfile, Command, Firmware, Member, Schedule, Upload
 from commands.models.batch import CANCELLED, REFUSED, SHOWN, WAITING
 
@@ -51,7 +51,7 @@ class BatchFilter(AsSent):
 class MemberFilter(OfCharger):
     state = filters.ChoiceFilter(choices=[(s, s) for s in SHOWN], method="in_state")
     outcome = filters.CharFilter("command__outcome")
-    simulated = filters.BooleanFilter("command__simulated")
+    simulated = YesOrNo("command__simulated")
 
     class Meta:
         model = Member

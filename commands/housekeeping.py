@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django_celery_results.models import TaskResult
 
-from chargers import partitions
+from chargers import gateway, partitions
 from chargers.models import AuditEntry, Event, Message
 from commands.models import FINISHED, Batch, Command, Upload
 from commands.roles import MADE
 from transactions.models import MeterValue
 
+KEPT = "house-kept"  # when it was last; for who asks for metrics
 AT_ONCE = 5000  # rows deleted in one transaction
 
 
@@ -31,12 +32,14 @@ def keep_house(now=None):
             errors.append(error)
     if errors:
         raise ExceptionGroup(f"House was kept in part: {done}", errors)
+    gateway.note_moment(KEPT)
     return done
 
 
 def _delete_commands(before):
-    """Finished ones, with the files that were uploaded for them."""
-    old = Command.objects.filter(state=FINISHED, created_at__lt=before)
+    """Finished ones, with the files that were uploaded for them; those of a batch when all of it is over."""
+    under_way = Batch.objects.filter(finished_at=None, created_at__lt=before)
+    old = Command.objects.filter(state=FINISHED, created_at__lt=before).exclude(member__batch__in=under_way)
     for upload in Upload.objects.filter(command__in=old).exclude(file="").iterator():
         upload.file.delete(save=False)
     return _delete(old)

@@ -36,9 +36,6 @@ sweeps = Counter(
     ["outcome"],
     registry=registry,
 )
-house_kept_at = Gauge(
-    "ocpp_house_kept_timestamp_seconds", "When house was last kept here; 0 where it was not.", registry=registry
-)
 
 for outcome in ("done", "waits", "failed"):
     sweeps.labels(outcome)

@@ -50,7 +50,6 @@ def keep_house():
     from commands.housekeeping import keep_house as do
 
     logger.info("House is kept: %s", do())
-    metrics.house_kept_at.set_to_current_time()
 
 
 @shared_task(name="commands.run_schedule", ignore_result=True)

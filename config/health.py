@@ -1,6 +1,7 @@
 """Is it alive, is it ready; and if not: what is wrong, where, and what to do."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 from celery import current_app
 from django.conf import settings
@@ -15,6 +16,9 @@ from chargers.redis import sync_redis
 from config.metrics import heard_of
 
 logger = logging.getLogger(__name__)
+
+PATIENCE = 5  # seconds
+_asking = ThreadPoolExecutor(2, thread_name_prefix="readiness")
 
 
 class NotMigrated(Exception):
@@ -63,8 +67,16 @@ def _problems(parts):
 
 
 def _reach_database():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    """One that hangs neither answers nor refuses: it is given up after PATIENCE, with a `TimeoutError`."""
+    _asking.submit(_select).result(PATIENCE)
+
+
+def _select():
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connection.close()
 
 
 def _reach_redis():

@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import django
-from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
 from django.db import close_old_connections
 from django.urls import set_script_prefix
+
+from chargers.aside import aside
 
 # A client that waits for a task (?wait=) holds a thread, but no database connection.
 THREADS = 1000
@@ -56,7 +57,7 @@ class Handler(ASGIHandler):
             sending.cancel()
             leaving.cancel()
             results = await asyncio.gather(sending, leaving, return_exceptions=True)
-            await sync_to_async(response.close)()
+            await aside(response.close)()
         if isinstance(results[0], Exception):
             raise results[0]
 

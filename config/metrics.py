@@ -24,10 +24,12 @@ from rest_framework.decorators import api_view, permission_classes
 
 from chargers.access import needs
 from chargers.errors import BROKER_FAULTS
+from chargers.gateway import noted_moment
 from chargers.metrics import registry
 from chargers.models import ONLINE, Charger, Delivery
 from chargers.redis import sync_redis
 from commands import metrics as _commands  # noqa: F401  (what it counts is told from the start, as 0)
+from commands.housekeeping import KEPT
 from commands.models import FINISHED, QUEUED, SENT, Command
 from transactions import metrics as _transactions  # noqa: F401
 from transactions.models import Transaction
@@ -157,7 +159,8 @@ def _of_processes():
             for sample, labels, value in samples:
                 family.add_sample(sample, labels | {"process": process}, value)
     roles = {"web": 0, "worker": 0, "beat": 0} | Counter(process.partition(":")[0] for process in found)
-    return [*merged.values(), _gauge("ocpp_processes", "Processes that wrote lately.", roles, "role")]
+    kept_at = _gauge("ocpp_house_kept_timestamp_seconds", "When house was last kept, 0: never.", noted_moment(KEPT))
+    return [*merged.values(), _gauge("ocpp_processes", "Processes that wrote lately.", roles, "role"), kept_at]
 
 
 def _of_books():

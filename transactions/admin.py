@@ -125,7 +125,7 @@ def _export(kind, title):
     def run(modeladmin, request, transactions):
         try:
             return export.response(kind, transactions)
-        except export.TooMany as error:
+        except (export.TooMany, export.Occupied) as error:
             messages.error(request, str(error))
 
     run.__name__ = f"export_{kind}"

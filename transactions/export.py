@@ -4,13 +4,13 @@ import csv as csv_format
 import io
 import os
 import tempfile
+import threading
 from datetime import UTC, datetime
 
 import xlsxwriter
-from asgiref.sync import sync_to_async
-from django.db import connection
 from django.http import StreamingHttpResponse
 
+from chargers.aside import aside
 from chargers.downloads import attachment
 
 COLUMNS = {
@@ -40,6 +40,7 @@ COLUMNS = {
 AT_ONCE = 2000  # rows that are read together
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MOST_IN_A_SHEET = 250_000  # rows: it is made before its first byte is sent, which takes most of a minute
+_making = threading.Lock()
 # A spreadsheet would take a text that begins so for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -57,15 +58,13 @@ async def csv(transactions):
     """The file in parts, as it is read; times are UTC in ISO 8601."""
     yield _lines([COLUMNS])
     parts = pages(transactions)
-    while part := await sync_to_async(_next)(parts):
-        yield _lines([_told(value(row)) for value in COLUMNS.values()] for row in part)
+    while part := await aside(_next)(parts):
+        yield part
 
 
 def _next(parts):
-    try:
-        return next(parts, None)
-    finally:
-        connection.close()  # while the client takes it, others have the connection
+    """The lines of the next part, "" after the last one."""
+    return _lines([_told(value(row)) for value in COLUMNS.values()] for row in next(parts, ()))
 
 
 def _lines(rows):
@@ -83,7 +82,16 @@ def _told(value):
 
 
 def xlsx(transactions):
-    """A temporary file to be read from its beginning, made in constant memory; raises `TooMany`."""
+    """A temporary file to be read from its beginning, made in constant memory; raises `TooMany`, or `Occupied`."""
+    if not _making.acquire(blocking=False):
+        raise Occupied("Another sheet is being made just now: try again in a minute, or take CSV.")
+    try:
+        return _made(transactions)
+    finally:
+        _making.release()
+
+
+def _made(transactions):
     if transactions.order_by()[: MOST_IN_A_SHEET + 1].count() > MOST_IN_A_SHEET:
         raise TooMany(f"A sheet is made of at most {MOST_IN_A_SHEET:,} transactions: narrow the list, or take CSV.")
     file = tempfile.TemporaryFile()  # noqa: SIM115  (whoever sends it closes it)
@@ -116,8 +124,12 @@ class TooMany(ValueError):
     """More rows than a sheet holds."""
 
 
+class Occupied(ValueError):
+    """A process makes one sheet at a time: it takes the interpreter from the chargers."""
+
+
 def response(kind, transactions):
-    """`transactions` (a queryset) to be downloaded as `kind`, csv or xlsx; raises `TooMany`."""
+    """`transactions` (a queryset) to be downloaded as `kind`, csv or xlsx; raises `TooMany`, or `Occupied`."""
     name = f"transactions-{datetime.now(UTC):%Y-%m-%d-%H%M}.{kind}"
     if kind == "xlsx":
         file = xlsx(transactions)

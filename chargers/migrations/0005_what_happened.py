@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100, unique=True)),
-                ('url', models.CharField(max_length=1000, validators=[django.core.validators.URLValidator(['http', 'https']), chargers.models.events.without_login], verbose_name='URL')),
+                ('url', models.CharField(max_length=1000, validators=[chargers.models.events.is_url, chargers.models.events.without_login], verbose_name='URL')),
                 ('secret', models.CharField(default=chargers.models.events.new_secret, editable=False, max_length=100)),
                 ('kinds', models.JSONField(default=chargers.models.events.kept_kinds, help_text='Of events that are told.')),
                 ('is_enabled', models.BooleanField(default=True, help_text='What happens meanwhile is not told later.', verbose_name='enabled')),

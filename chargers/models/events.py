@@ -1,10 +1,11 @@
 """What happened, and the webhooks it is told to."""
 
 import base64
+import re
 import secrets
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
-from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
 
@@ -22,8 +23,20 @@ KINDS = {
     "security.event": "a SecurityEventNotification",
     "transaction.updated": "readings of a transaction under way",
 }
+HOST, SPACE = re.compile(r"[\w.-]{1,253}|[0-9a-f:.]{2,45}"), re.compile(r"[\s\0-\x1f]")
 KIND_CHOICES = [(kind, kind) for kind in KINDS]
 KEPT = [kind for kind in KINDS if kind != "transaction.updated"]
+
+
+def is_url(url):
+    """Raises `ValidationError` for what is none; a host may have a name without a dot, as within a cluster."""
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in ("http", "https") and HOST.fullmatch(parts.hostname or "") and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or SPACE.search(url):
+        raise ValidationError("Enter a valid URL, http:// or https://.")
 
 
 def without_login(url):
@@ -75,7 +88,7 @@ class Webhook(models.Model):
     """A URL that is told of events, each in a signed POST of its own."""
 
     name = models.CharField(max_length=100, unique=True)
-    url = models.CharField("URL", max_length=1000, validators=[URLValidator(["http", "https"]), without_login])
+    url = models.CharField("URL", max_length=1000, validators=[is_url, without_login])
     secret = models.CharField(max_length=100, default=new_secret, editable=False)
     kinds = models.JSONField(default=kept_kinds, help_text="Of events that are told.")
     group = models.ForeignKey(

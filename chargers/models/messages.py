@@ -21,10 +21,6 @@ class Messages(models.QuerySet):
         rows = self.filter(at__gte=since) if since else self
         return rows.filter(at__lt=until) if until else rows
 
-    def containing(self, text):
-        """Those with `text`, in whatever case. It is read frame by frame: narrow them by charger or time first."""
-        return self.filter(frame__icontains=text)
-
 
 class Message(models.Model):
     """A frame that passed, with its secrets masked. One more row a frame: it has few indexes, and no constraint."""

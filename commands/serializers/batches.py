@@ -16,7 +16,7 @@ from commands.models import Batch, Member, Schedule
 from commands.serializers.commands import AskSerializer, task_url
 
 WEEK = 7 * 86400
-LATEST = timedelta(days=366)  # until a moment that is planned for
+LATEST = timedelta(days=100 * 365)  # until a moment that is planned for
 MOST_LISTED = 100_000
 
 
@@ -57,7 +57,7 @@ class ChoosingSerializer(Strict, AskSerializer):
     def soon(moment):
         """Raises for a moment that no batch is planned for; one that has just gone by is meant to be now."""
         if not -schedules.TOO_LATE < moment - datetime.now(UTC) < LATEST:
-            raise serializers.ValidationError("From now to a year ahead.")
+            raise serializers.ValidationError("From now to a hundred years ahead.")
         return moment
 
     @staticmethod

@@ -7,13 +7,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 from channels.auth import AuthMiddlewareStack
-from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 from redis.exceptions import RedisError
 
 from chargers import access, events, gateway, tap
+from chargers.aside import aside
 from chargers.live import Ended, hub
 from chargers.models import Charger
 
@@ -49,7 +49,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.kinds = set(asked.get("kinds", [""])[0].split(","))
         self.charger = int(asked["charger"][0]) if CHARGER.fullmatch(asked.get("charger", [""])[0]) else None
         wants_frames = self.charger is not None and asked.get("frames") == ["1"]
-        self.watches = wants_frames and await database_sync_to_async(self._may_watch)()
+        self.watches = wants_frames and await aside(self._may_watch)()
         self.telling = asyncio.create_task(self._tell())
 
     async def disconnect(self, code):
@@ -63,7 +63,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return self.watched is not None and self.user.has_perm("chargers.view_message")
 
     async def _tell(self):
-        self.reachable = await database_sync_to_async(access.reachable)(self.user)
+        self.reachable = await aside(access.reachable)(self.user)
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + LIFETIME
         channels = [events.CHANNEL, *([tap.channel(self.charger)] if self.watches else [])]

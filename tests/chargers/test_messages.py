@@ -13,7 +13,7 @@ from django.db import connection
 from django.urls import reverse
 from websockets.exceptions import ConnectionClosed
 
-from chargers import gateway, tap
+from chargers import gateway, metrics, tap
 from chargers import live as listening
 from chargers.models import Charger, ChargerGroup, Message
 from chargers.models.messages import LONGEST_FRAME
@@ -210,7 +210,7 @@ def a_frame(charger, text='[2,"1","Heartbeat",{}]', **known):
 @pytest.mark.django_db(transaction=True)
 def test_what_can_not_be_written_is_dropped_and_counted(monkeypatch):
     monkeypatch.setattr(tap, "MOST_WAITING", 10)
-    charger, log = a_charger(), tap.Log()
+    charger, log, counted = a_charger(), tap.Log(), metrics.messages_dropped.labels("too_many")._value.get()
     with psycopg.connect(_database()) as lock:
         lock.execute("LOCK TABLE chargers_message IN ACCESS EXCLUSIVE MODE")
         log.put(a_frame(charger))
@@ -218,6 +218,7 @@ def test_what_can_not_be_written_is_dropped_and_counted(monkeypatch):
         for _ in range(15):
             log.put(a_frame(charger))
         assert (log.written, log.dropped) == (0, 5)
+        assert metrics.messages_dropped.labels("too_many")._value.get() - counted == 5
     eventually(lambda: log.written == 11)
     assert Message.objects.of(charger).count() == 11
 

@@ -17,6 +17,8 @@ def listening(live, query="", **headers):
         assert answer.status_code == 200 and answer.headers["Content-Type"] == "text/event-stream"
         lines = answer.iter_lines(chunk_size=1)
         assert next(lines) == b"retry: 1000"
+        if "Last-Event-ID" not in headers:  # from where to go on, should nothing happen
+            assert next(lines) == b"" and next(lines).startswith(b"id: ")
         yield (json.loads(line.removeprefix(b"data: ")) for line in lines if line.startswith(b"data: "))
 
 

@@ -189,10 +189,21 @@ def test_its_secret_is_told_once(api):
 
 
 @pytest.mark.parametrize(
+    "url", ["http://receiver:8299/ok", "https://[::1]/x", "http://10.0.0.1:80", "https://h_1.example/"]
+)
+def test_a_receiver_may_have_any_name(api, url):
+    answer = api.post("/api/ocpp/webhooks/", {"name": "w", "url": url}, content_type="application/json")
+    assert answer.status_code == 201, answer.content
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
-        *({"url": url} for url in ("ftp://example.org/", "https://u:p@example.org/", "no url")),
-        *({"kinds": ["weather"]}, {"kinds": []}, {"group": "nobody's"}),
+        *(
+            {"url": url}
+            for url in ("ftp://example.org/", "https://u:p@example.org/", "no url", "http://", "http://a b/")
+        ),
+        *({"kinds": ["weather"]}, {"kinds": []}, {"group": "nobody's"}, {"kindz": []}),
     ],
 )
 def test_a_webhook_that_makes_no_sense_is_refused(api, wrong):

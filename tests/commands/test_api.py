@@ -235,6 +235,14 @@ def test_lists_compare_ids_as_sent(api):
             assert [row["charger_id"] for row in listed] == [charger_id]
 
 
+@pytest.mark.parametrize(
+    "path", ["commands/?simulated=maybe", "messages/?is_error=maybe", "webhooks/?is_enabled=maybe"]
+)
+def test_what_is_neither_yes_nor_no_is_refused(api, path):
+    answer = api.get(f"/api/ocpp/{path}")
+    assert answer.status_code == 400 and "Say true or false." in str(answer.json()["fields"])
+
+
 def test_transactions_are_filtered_by_their_charger(api):
     transaction, _ = a_transaction(), a_transaction()
     listed = api.get(f"{BASE}/transactions/?charger_id={transaction.charger}").json()["transaction_logs"]

@@ -1,5 +1,6 @@
 """Partitions are made before they are needed, and what is older than it is to be kept goes."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,9 +8,9 @@ from django.core.management import call_command
 from django.db import connection
 from django_celery_results.models import TaskResult
 
-from chargers import partitions
-from commands.housekeeping import keep_house
-from commands.models import FINISHED, Command
+from chargers import gateway, partitions
+from commands.housekeeping import KEPT, keep_house
+from commands.models import FINISHED, Batch, Command, Member
 from tests.builders import a_charger, a_command, a_transaction, tell
 from transactions.models import MeterValue
 
@@ -92,8 +93,25 @@ def test_old_finished_commands_and_results_go_and_unfinished_ones_stay(settings)
     assert list(TaskResult.objects.all()) == [results[1]]
 
 
-def test_the_command_says_what_was_done(capsys):
+def test_a_batch_that_is_not_over_keeps_what_came_of_its_chargers(settings):
+    settings.OCPP_COMMANDS_RETENTION = 1
+    long_ago = datetime.now(UTC) - timedelta(days=3)
+    for finished_at in (None, long_ago):
+        batch = Batch.objects.create(
+            action="Reset", payload={}, chosen={}, total=1, start_at=long_ago, finished_at=finished_at
+        )
+        command = a_command(state=FINISHED)
+        Member.objects.create(batch=batch, charger=command.charger, due_at=long_ago, command=command)
+    Batch.objects.update(created_at=long_ago)
+    Command.objects.update(created_at=long_ago)
+    keep_house()
+    assert (Batch.objects.count(), Member.objects.count(), Command.objects.count()) == (1, 1, 1)
+
+
+def test_the_command_says_what_was_done_and_metrics_when(capsys):
+    began = time.time()
     call_command("keep_house")
+    assert gateway.noted_moment(KEPT) >= began
     assert f"partitions made: {TABLE}_" in capsys.readouterr().out
 
 

@@ -18,7 +18,7 @@ from config.dashboard.forms import fields_of, payload_of
 from config.dashboard.models import FleetMinute
 from config.dashboard.templatetags.dashboard import charger_url
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
-from transactions import curves
+from transactions import curves, export
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
@@ -77,8 +77,10 @@ def test_sessions_are_shown_to_who_may_see_them(client):
     session = a_transaction(idTag="TAG-1")
     user = a_user(client, "view_charger", group_of=[session.charger])
     assert f"/transactions/{session.pk}/" not in client.get(page_of(session.charger)).content.decode()
+    assert "power now" not in client.get("/").content.decode()
     user.user_permissions.add(Permission.objects.get(codename="view_transaction"))
     assert f"/transactions/{session.pk}/" in client.get(page_of(session.charger)).content.decode()
+    assert "power now" in client.get("/").content.decode()
 
 
 def test_a_secret_among_configuration_keys_is_hidden(api):
@@ -329,7 +331,7 @@ def test_too_many_commands_in_a_minute_are_refused(api, settings):
 
 
 def test_a_form_sends_what_is_asked(api):
-    charger = a_charger("CP/with slash")
+    charger = a_charger("CP ü 505")
     answer = api.post(charger_url("dashboard:ask", charger.charger_id, "Reset"), {"type": "Hard"})
     command = Command.objects.get()
     assert answer.headers["Location"] == f"/commands/{command.task_id}/" and command.payload == {"type": "Hard"}
@@ -363,6 +365,12 @@ def test_a_sheet_holds_the_same(api):
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     assert "=1+1" in sheet and "<f>" not in sheet
+
+
+def test_a_process_makes_one_sheet_at_a_time(api):
+    with export._making:
+        answer = api.get("/transactions/export.xlsx")
+    assert answer.status_code == 503 and b"take CSV" in answer.content and answer.headers["Retry-After"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,5 +1,6 @@
 """Readiness: what is wrong, where, and what to do."""
 
+import threading
 from uuid import uuid4
 
 import pytest
@@ -37,6 +38,18 @@ def test_a_migration_that_is_missing_is_told_and_what_to_do(client):
     assert answer.status_code == 503 and answer.json()["faults"] == {"migrations": "NotMigrated"}
     (problem,) = answer.json()["problems"]
     assert "manage.py migrate" in problem["what_to_do"] and "DATABASE_URL" in problem["where"]
+
+
+def test_a_database_that_hangs_is_not_waited_for(client, monkeypatch):
+    monkeypatch.setattr(health, "PATIENCE", 0.3)
+    answered = threading.Event()
+    for _ in range(2):  # those who asked before still wait
+        health._asking.submit(answered.wait, 30)
+    try:
+        answer = client.get("/readyz")
+    finally:
+        answered.set()
+    assert answer.status_code == 503 and answer.json()["faults"] == {"database": "TimeoutError"}
 
 
 def test_a_broker_that_is_away_is_named_without_its_password(client):

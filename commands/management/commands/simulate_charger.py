@@ -23,7 +23,8 @@ class Command(BaseCommand):
         parser.add_argument("--count", type=int, default=1, help="chargers to make of each id: 505, 505-2, 505-3 …")
         parser.add_argument("--once", action="store_true", help="one short session each, then end")
         parser.add_argument("--silent", action="store_true", help="never answer a command")
-        parser.add_argument("--url", default=Options.url, help=f"the server (default {Options.url})")
+        here = f"ws://127.0.0.1:{os.environ.get('PORT', '8000')}"
+        parser.add_argument("--url", default=here, help=f"the server (default {here})")
         key = os.environ.get("SIMULATOR_KEY", "")  # for a command line is everybody's to read
         parser.add_argument("--key", default=key, help="the key for Basic auth (or SIMULATOR_KEY in the environment)")
         parser.add_argument("--ca", default="", help="PEM file with the roots to trust, for a wss:// URL")

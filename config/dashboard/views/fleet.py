@@ -31,13 +31,14 @@ class Fleet(Listing):
         user = self.request.user
         shown = list(context["page"].object_list)
         sessions = {}
-        for session in fleet.under_way(user).filter(charger__in=shown).order_by("pk"):
+        may_see_sessions = user.has_perm("transactions.view_transaction")
+        for session in fleet.under_way(user).filter(charger__in=shown).order_by("pk") if may_see_sessions else ():
             sessions.setdefault(session.charger_id, []).append(session)
         minute = FleetMinute.objects.first() if reaches_every_charger(user) else None
         return context | {
             "tiles": [tile(charger, sessions.get(charger.pk, [])) for charger in shown],
             "counts": fleet.counts(user),
-            "power": fleet.power_now(user),
+            "power": fleet.power_now(user) if may_see_sessions else None,
             "minute": minute,
             "states": fleet.STATES,
             "state": self.request.GET.get("state", ""),

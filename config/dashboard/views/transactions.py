@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, time
 
 from django.contrib import messages
-from django.http import Http404, HttpResponseBadRequest, JsonResponse
+from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect
 from django_filters import rest_framework as filters
 
@@ -49,6 +49,8 @@ class Export(Transactions):
             return export.response(kind, narrowed)
         except export.TooMany as error:
             return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
+        except export.Occupied as error:
+            return HttpResponse(str(error), "text/plain; charset=utf-8", 503, headers={"Retry-After": "60"})
 
 
 class TransactionPage(Page):

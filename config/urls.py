@@ -1,6 +1,8 @@
 """Every path of the product."""
 
 from django.contrib import admin
+from django.shortcuts import redirect
+from django.templatetags.static import static
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
@@ -21,6 +23,7 @@ urlpatterns = [
     path("healthz", csrf_exempt(health.alive)),
     path("readyz", csrf_exempt(health.ready)),
     path("metrics", metrics.metrics),
+    path("favicon.ico", lambda request: redirect(static("dashboard/icon.svg"))),
     path("", include("config.dashboard.urls")),
 ]
 

@@ -99,18 +99,20 @@ def happened(charger, text):
 
 def asked(api, charger, text):
     """What a client may write."""
+    own = {"charger_id": charger.charger_id}
     written = {
         "chargers": {"charger_id": f"{text} ", "description": text},
         "id-tags": {"id_tag": f"!{text}"[:SHORTEST], "parent_id_tag": text, "description": text},
         "charging-profiles": {"description": text, "profile": PROFILE},
-        "reservations": {"connector_id": 1, "id_tag": text, "parent_id_tag": text, "expiry_date": NOON},
+        "reservations": own | {"connector_id": 1, "id_tag": text, "parent_id_tag": text, "expiry_date": NOON},
         "webhooks": {"name": f"{text}.", "url": "http://127.0.0.1:9/"},
         "batches": {"action": "ClearCache", "filter": {"search": text}, "note": text},
         "schedules": {"name": text, "action": "ClearCache", "filter": {"search": text}, "every_seconds": 3600},
-        "commands": {"action": "DataTransfer", "payload": {"vendorId": text, "messageId": text, "data": text}},
+        "commands": own
+        | {"action": "DataTransfer", "payload": dict.fromkeys(("vendorId", "messageId", "data"), text)},
     }
     for resource, body in written.items():
-        answer = api.post(f"{API}/{resource}/", {"charger_id": charger.charger_id} | body, "application/json")
+        answer = api.post(f"{API}/{resource}/", body, "application/json")
         assert answer.status_code in (201, 202), answer.content
     file = {
         "description": text,

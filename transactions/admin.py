@@ -4,16 +4,15 @@ from urllib.parse import quote
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from chargers import schemas
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
 from chargers.browsing import Large, choices
-from chargers.models import Connector
 from transactions import export, stops
-from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
+from transactions.models import DOUBTS, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
 READINGS_SHOWN = 100
 VERDICTS = [*IdTag.STATUSES, "ConcurrentTx"]
@@ -94,23 +93,10 @@ class SuspiciousFilter(admin.SimpleListFilter):
     parameter_name = "suspicious"
 
     def lookups(self, request, model_admin):
-        return [
-            ("superseded", "Superseded, without a stop"),
-            ("free", "Ongoing, though its connector is free"),
-            ("skew", "Clock skew"),
-            ("closed", "Closed by hand"),
-        ]
+        return [(why, words.capitalize()) for why, words in DOUBTS.items()]
 
     def queryset(self, request, transactions):
-        place = {"charger": OuterRef("charger"), "connector_id": OuterRef("connector_id")}
-        free = Connector.objects.filter(**place, status="Available")
-        asked = {
-            "superseded": Q(stop_received_at=None, superseded_by__isnull=False),
-            "free": Q(stop_received_at=None, closed_at=None) & Exists(free),
-            "skew": Q(clock_skew=True),
-            "closed": Q(closed_at__isnull=False),
-        }
-        return transactions.filter(asked[self.value()]) if self.value() in asked else transactions
+        return transactions.in_doubt(self.value()) if self.value() in DOUBTS else transactions
 
 
 @admin.action(description="Close by hand", permissions=["close"])

@@ -12,7 +12,7 @@ from django.db.models.functions import Upper
 
 from chargers import audit, events, recordset
 from chargers.inbox import Call
-from chargers.models import Charger
+from chargers.models import Charger, Connector
 from chargers.numbers import draw
 from chargers.times import said, wire
 
@@ -117,10 +117,32 @@ class UnknownIdTag(models.Model):
         return known
 
 
+# Why a transaction may be worth a look: each is found by an index.
+DOUBTS = {
+    "superseded": "superseded, without a stop",
+    "free": "ongoing, though its connector is free",
+    "skew": "clock skew",
+    "closed": "closed by hand",
+}
+
+
 class TransactionQuerySet(models.QuerySet):
     def ongoing(self):
         """Neither stopped by the charger nor closed by an operator."""
         return self.filter(stop_received_at=None, closed_at=None)
+
+    def in_doubt(self, why):
+        """Those of which one of DOUBTS is so."""
+        place = {"charger": models.OuterRef("charger"), "connector_id": models.OuterRef("connector_id")}
+        free = models.Exists(Connector.objects.filter(**place, status="Available"))
+        return self.filter(
+            {
+                "superseded": Q(stop_received_at=None, superseded_by__isnull=False),
+                "free": Q(stop_received_at=None, closed_at=None) & free,
+                "skew": Q(clock_skew=True),
+                "closed": Q(closed_at__isnull=False),
+            }[why]
+        )
 
 
 class Transaction(models.Model):

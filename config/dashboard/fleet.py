@@ -12,8 +12,11 @@ from config.dashboard.models import FleetMinute
 from transactions.models import Transaction
 
 # What needs attention comes first. The state of a charger is its place here.
-FAULTED, REFUSED, OFFLINE, UNAVAILABLE, CHARGING, FREE, NEVER = range(7)
-STATES = ("faulted", "not accepted", "offline", "unavailable", "charging", "available", "never connected")
+FAULTED, REFUSED, OFFLINE, UNAVAILABLE, CHARGING, IN_USE, FREE, NEVER = range(8)
+STATES = ("faulted", "not accepted", "offline", "unavailable", "charging", "in use", "available", "never connected")
+# Of a connector that says so no power flows, whatever its transaction told last.
+STILL = ("Available", "SuspendedEV", "SuspendedEVSE", "Finishing", "Reserved", "Unavailable", "Faulted")
+SILENT = timedelta(minutes=15)  # after which what a charger told of its power is believed no more
 KEPT = timedelta(days=31)
 SEARCHED = ("charger_id", "description", "vendor", "model", "serial_number", "firmware_version")
 MOST_WORDS = 10  # that are searched for: each is six conditions more
@@ -30,6 +33,9 @@ STATE = Case(
     When(_has("Faulted"), then=Value(FAULTED)),
     When(_has("Charging", "SuspendedEV", "SuspendedEVSE"), then=Value(CHARGING)),
     When(_has("Unavailable", connector_id=0), then=Value(UNAVAILABLE)),
+    When(_has("Available", connector_id__gt=0), then=Value(FREE)),
+    When(_has("Preparing", "Finishing", "Reserved"), then=Value(IN_USE)),
+    When(_has("Unavailable"), then=Value(UNAVAILABLE)),
     default=Value(FREE),
     output_field=IntegerField(),
 )
@@ -58,20 +64,29 @@ def counts(user):
     return told | {"total": total, "connected": total - told["offline"] - told["never connected"]}
 
 
-def under_way(user):
-    """Transactions that go on, of chargers whose socket is open: of others nobody knows.
-
-    On a connector that says Available none does; its stop has not come yet, or was lost.
-    """
-    online = Q(charger__in=Charger.objects.filter(ONLINE))
+def charging(user):
+    """Transactions through which power flows, as far as is known: their chargers are heard, and say nothing else."""
+    heard = Charger.objects.filter(ONLINE, last_seen__gte=datetime.now(UTC) - SILENT)
     here = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
-    free = Exists(here.filter(status="Available"))
-    return within(user, Transaction.objects.ongoing().filter(online, ~free, superseded_by=None))
+    still = Exists(here.filter(status__in=STILL))
+    ongoing = Transaction.objects.ongoing().filter(~still, charger__in=heard, superseded_by=None)
+    return within(user, ongoing)
+
+
+def looked_at(user, sessions):
+    """`sessions`, each with `is_charging`, and `is_stuck`: its connector is free again, and no stop has come."""
+    keys = [session.pk for session in sessions if session.is_under_way]
+    here = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
+    stuck = Transaction.objects.filter(Exists(here.filter(status="Available")), pk__in=keys)
+    flowing, stuck = (set(rows.values_list("pk", flat=True)) for rows in (charging(user).filter(pk__in=keys), stuck))
+    for session in sessions:
+        session.is_charging, session.is_stuck = session.pk in flowing, session.pk in stuck
+    return sessions
 
 
 def power_now(user):
     """W, as the transactions under way told last."""
-    return under_way(user).aggregate(power=Sum("power_latest"))["power"] or 0
+    return charging(user).aggregate(power=Sum("power_latest"))["power"] or 0
 
 
 # --- minute by minute ------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 
 from chargers import schemas
-from chargers.models import ChargerGroup, ConfigurationKey
+from chargers.models import Charger, ChargerGroup, ConfigurationKey
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Command, Schedule
 from config.dashboard import fleet
@@ -175,8 +175,10 @@ def test_a_simulated_result_plainly_looks_so(api):
     assert "simulated" in api.get("/commands/").content.decode()
 
 
-def test_a_search_through_all_messages_says_what_to_narrow_it_by(api):
-    assert "at most a day apart" in api.get("/messages/?search=x").content.decode()
+def test_a_search_through_all_messages_is_of_the_last_day_or_says_what_to_narrow_it_by(api):
+    page = api.get("/messages/?search=x")
+    assert page.context["asked"]["since"] and not page.context["wrong"]
+    assert "at most a day apart" in api.get("/messages/?search=x&since=2025-01-01").content.decode()
 
 
 def test_a_flag_is_explained_in_words(api):
@@ -211,7 +213,7 @@ def test_a_session_is_shown_however_many_came_after_it_elsewhere(api):
     for n in range(9):
         a_transaction(session.charger, connectorId=2, timestamp=f"2025-02-27T12:00:0{n}Z").close("bob")
     page = api.get(page_of(session.charger))
-    assert page.context["plotted"] == session and "closed by hand" in page.content.decode()
+    assert page.context["plotted"] == [session] and "closed by hand" in page.content.decode()
 
 
 def test_where_a_connector_is_free_no_power_flows(api):
@@ -223,6 +225,68 @@ def test_where_a_connector_is_free_no_power_flows(api):
     tell(session.charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Available")
     assert api.get("/").context["power"] == 0
     assert "No stop came of" in api.get(page_of(session.charger)).content.decode()
+
+
+@pytest.mark.parametrize("status", ["SuspendedEV", "Finishing", "Faulted"])
+def test_what_a_charger_told_before_it_stood_still_is_no_power_now(api, status):
+    session = charging(7000)
+    assert api.get("/").context["power"] == 7000
+    tell(session.charger, "StatusNotification", connectorId=1, errorCode="NoError", status=status)
+    assert api.get("/").context["power"] == 0
+    assert "7.0" not in api.get(page_of(session.charger)).content.decode()
+
+
+def test_a_charger_that_is_silent_or_gone_is_not_believed_to_charge(api):
+    session = charging(7000)
+    tell(session.charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
+    Charger.objects.update(last_seen=datetime.now(UTC) - fleet.SILENT)
+    assert api.get("/").context["power"] == 0
+    Charger.objects.update(last_seen=datetime.now(UTC), disconnected_at=datetime.now(UTC))
+    pages = [api.get(path).content.decode() for path in (page_of(session.charger), f"/transactions/{session.pk}/")]
+    assert api.get("/").context["power"] == 0 and "7.0" not in "".join(pages)
+    assert "as it told last" in pages[0] and "is-gone" in pages[0]
+
+
+def charging(power):
+    """A transaction into which `power` W flow, of a charger with an open socket."""
+    session = a_transaction()
+    open_socket(session.charger)
+    told = readings({"value": str(power), "measurand": "Power.Active.Import", "unit": "W"})
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=told)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state"),
+    [
+        (["Unavailable", "Unavailable"], "unavailable"),
+        (["Preparing", "Unavailable"], "in use"),
+        (["Preparing", "Available"], "available"),
+        (["Finishing", "Charging"], "charging"),
+        ([], "available"),
+    ],
+)
+def test_a_charger_is_available_where_a_connector_is(api, statuses, state):
+    charger = a_charger()
+    open_socket(charger)
+    for number, status in enumerate(statuses, 1):
+        tell(charger, "StatusNotification", connectorId=number, errorCode="NoError", status=status)
+    assert api.get("/").context["tiles"][0]["charger"].state_word == state
+
+
+def test_a_session_is_stopped_from_where_it_is_seen(api):
+    session = charging(7000)
+    for path in (page_of(session.charger), f"/transactions/{session.pk}/"):
+        page = api.get(path).content.decode()
+        assert f"/ask/RemoteStopTransaction/?transactionId={session.pk}" in page
+
+
+def test_transactions_are_found_by_a_tag_however_it_is_written_and_by_what_is_in_doubt(api):
+    charger = a_charger()
+    superseded, _ = (a_transaction(charger, idTag="ABC", timestamp=f"2025-02-2{day}T12:00:00Z") for day in (6, 7))
+    asked = ("id_tag=abc", "id_tag=X", "worth_a_look=superseded")
+    found = [list(api.get(f"/transactions/?{query}").context["page"].object_list) for query in asked]
+    assert [len(rows) for rows in found] == [2, 0, 1] and found[2] == [superseded]
 
 
 def test_the_fleet_of_a_minute_is_noted_once():
@@ -470,6 +534,7 @@ def test_a_batch_is_planned_for_later(api, when, told):
         {"when": "crontab", "when_crontab": "never", "schedule_name": "x"},
         {"when": "at", "when_at": "2100-01-01T00:00:00Z", "schedule_name": ""},
         {"when": "some day"},
+        {"when": "now", "when_at": "2100-01-01T00:00:00Z"},
     ],
 )
 def test_a_batch_that_makes_no_sense_is_refused_in_words(api, wrong):

@@ -142,6 +142,7 @@ class NewBatch(Page):
         try:
             body = _body(action, told)
             if told.get("when", "now") == "now":
+                _refuse_contradiction(told)
                 return redirect("dashboard:batch", asking.ask_many(request.user, body).pk)
             made = asking.schedule(request, body | _when(told))
         except asking.Refused as refused:
@@ -178,6 +179,12 @@ def _seconds(told):
         return round(float(minutes) * 60)
     except (ValueError, OverflowError) as error:
         raise asking.Refused(f"{minutes} is no number of minutes.", 400, "spread_minutes") from error
+
+
+def _refuse_contradiction(told):
+    """Whoever wrote when meant later."""
+    if any(told.get(name) for name in ("when_at", "when_every", "when_crontab", "schedule_name")):
+        raise asking.Refused("It says now, and a time or a name for later: choose one of them.", 400, "When")
 
 
 def _when(told):

@@ -47,13 +47,16 @@ class ChargerPage(Page):
         ongoing = {session.connector_id: session for session in under_way}
         for connector in connectors:
             connector.session = ongoing.get(connector.connector_id)
-        charging = [c.session for c in connectors if c.session and c.status != "Available"] or ongoing.values()
+        fleet.looked_at(user, [*ongoing.values(), *sessions])
+        charging = [session for session in ongoing.values() if not session.is_stuck]
         return super().get_context_data(**kwargs) | {
             "connected": charger.charger_id in presence.connected([charger.charger_id]),
             "telling": telling_status(connectors),
             "connectors": connectors,
             "sessions": sessions,
-            "plotted": max(charging, key=lambda session: session.pk, default=sessions[0] if sessions else None),
+            "plotted": charging or sessions[:1],
+            "may_see_sessions": may_see_sessions,
+            "may_see_commands": may_see_commands,
             "commands": commands,
             "configuration": [masked(key) for key in charger.configuration.all()],
             "messages_kept": Message.objects.of(charger)[:MESSAGES] if may_see_messages and not self.is_live else (),
@@ -88,6 +91,7 @@ class AskPage(Page):
             "action": action,
             "actions": ACTIONS,
             "fields": fields,
+            "connected": self.charger.charger_id in presence.connected([self.charger.charger_id]),
             "written": written,
             "error": error if error and error.field not in shown else None,
         }

@@ -32,7 +32,7 @@ class Fleet(Listing):
         shown = list(context["page"].object_list)
         sessions = {}
         may_see_sessions = user.has_perm("transactions.view_transaction")
-        for session in fleet.under_way(user).filter(charger__in=shown).order_by("pk") if may_see_sessions else ():
+        for session in fleet.charging(user).filter(charger__in=shown).order_by("pk") if may_see_sessions else ():
             sessions.setdefault(session.charger_id, []).append(session)
         minute = FleetMinute.objects.first() if reaches_every_charger(user) else None
         return context | {
@@ -41,6 +41,7 @@ class Fleet(Listing):
             "power": fleet.power_now(user) if may_see_sessions else None,
             "minute": minute,
             "states": fleet.STATES,
+            "reaches_all": reaches_every_charger(user),
             "state": self.request.GET.get("state", ""),
             "search": self.request.GET.get("search", ""),
         }

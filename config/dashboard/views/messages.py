@@ -1,6 +1,6 @@
 """The page of messages: what passed between chargers and us."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from rest_framework.exceptions import ValidationError
 
@@ -13,13 +13,15 @@ SHOWN = 100
 
 
 class Messages(Page):
-    """Newest first; not counted: a link leads to what passed before."""
+    """Newest first, not counted: a link leads to what passed before. Without a charger, words are of the last day."""
 
     permission_required = "chargers.view_message"
     template_name = "dashboard/messages.html"
 
     def get_context_data(self, **kwargs):
         query = said(self.request.GET)
+        if query.keys() & set(MessageFilter.UNINDEXED) and not query.keys() & {"charger_id", "is_error", "since"}:
+            query["since"] = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
         narrowed = MessageFilter(query, self.within(Message.objects.select_related("charger")))
         try:
             rows = list(narrowed.qs[: SHOWN + 1]) if narrowed.is_valid() else []
@@ -31,6 +33,7 @@ class Messages(Page):
             query["until"] = (rows[SHOWN].at + timedelta(microseconds=1)).isoformat()
         return super().get_context_data(**kwargs) | {
             "rows": rows[:SHOWN],
+            "asked": query,
             "older": query.urlencode() if len(rows) > SHOWN else "",
             "wrong": wrong,
             "directions": DIRECTIONS,

@@ -7,18 +7,28 @@ from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonRespo
 from django.shortcuts import redirect
 from django_filters import rest_framework as filters
 
+from config.dashboard import fleet
 from config.dashboard.flags import flags
 from config.dashboard.views.base import Listing, Page
 from transactions import curves, export
 from transactions.filters import TransactionFilter
-from transactions.models import Transaction
+from transactions.models import DOUBTS, Transaction
 
 
 class ByDays(TransactionFilter):
-    """Also by `first_day` and `last_day`, in UTC, both of them included."""
+    """Also by `first_day` and `last_day`, in UTC, both of them included; a tag in upper or lower case."""
 
+    id_tag = filters.CharFilter(method="of_tag", strip=False)
+    worth_a_look = filters.ChoiceFilter(method="in_doubt", choices=list(DOUBTS.items()))
     first_day = filters.DateFilter(method="from_day")
     last_day = filters.DateFilter(method="until_day")
+
+    def of_tag(self, rows, name, id_tag):
+        """However a charger spells it (OCPP 1.6 §7.28); each spelling has the index."""
+        return rows.filter(id_tag__in={id_tag, id_tag.upper(), id_tag.lower()})
+
+    def in_doubt(self, rows, name, why):
+        return rows.in_doubt(why)
 
     def from_day(self, rows, name, day):
         return rows.filter(start_time__gte=datetime.combine(day, time.min, UTC))
@@ -36,6 +46,11 @@ class Transactions(Listing):
 
     def rows(self):
         return self.within(Transaction.objects.select_related("charger"))
+
+    def get_context_data(self, **kwargs):
+        context = super().get_context_data(**kwargs)
+        fleet.looked_at(self.request.user, context["page"].object_list)
+        return context | {"doubts": DOUBTS}
 
 
 class Export(Transactions):
@@ -60,12 +75,13 @@ class TransactionPage(Page):
     kinds = ("transaction",)
 
     def get_context_data(self, pk, **kwargs):
-        session = _found(self, pk)
+        (session,) = fleet.looked_at(self.request.user, [_found(self, pk)])
         self.charger = session.charger
         return super().get_context_data(**kwargs) | {
             "session": session,
             "flags": flags(session),
             "commands": session.commands.all() if self.request.user.has_perm("commands.view_command") else (),
+            "may_command": self.request.user.has_perm("commands.add_command"),
             "may_close": self.request.user.has_perm("transactions.change_transaction"),
         }
 

@@ -18,9 +18,17 @@
     });
   }
 
+  // As this browser writes times; with the day, where it is another one than before.
+  function when(tick, before) {
+    const day = (at) => new Date(at * 1000).toLocaleDateString([], { day: "numeric", month: "short" });
+    const time = new Date(tick * 1000).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+    return before !== undefined && day(before) === day(tick) ? time : `${time}\n${day(tick)}`;
+  }
+
   function options(element, series) {
     const ink = style("--muted"), grid = { stroke: style("--line"), width: 1 };
     const axis = { stroke: ink, grid, ticks: grid, font: "12px system-ui, sans-serif" };
+    const times = { ...axis, values: (plot, ticks) => ticks.map((tick, n) => when(tick, ticks[n - 1])) };
     return {
       width: width(element), height: height(element),
       cursor: { points: { size: 6 } },
@@ -28,7 +36,7 @@
       scales: { ...(element.dataset.every ? { x: { range: lastDay } } : {}), ...Object.fromEntries(series.map(({ name, unit }) => [unit, {
         range: (plot, least, most) => unit === "%" ? [0, 100] : [0, most > 0 ? most * 1.1 : 1],
       }])) },
-      axes: [axis, ...series.map(({ unit }, number) => ({
+      axes: [times, ...series.map(({ unit }, number) => ({
         ...axis, scale: unit, side: number ? 1 : 3,
         size: (plot, ticks) => 18 + 7.5 * Math.max(...(ticks ?? [""]).map((tick) => tick.length)), grid: number ? { show: false } : grid,
         values: (plot, ticks) => ticks.map((tick) => `${tick.toLocaleString("en")} ${unit}`),

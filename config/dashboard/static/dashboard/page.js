@@ -1,4 +1,4 @@
-// What pages do by themselves: how long ago, lists of forms that grow, choices that submit.
+// What pages do by themselves: how long ago, lists of forms that grow, what is asked before it is done.
 "use strict";
 
 function ago(at) {
@@ -24,20 +24,18 @@ function unfold(root) {
 
 writeTimes(document);
 unfold(document);
+for (const zone of document.querySelectorAll("[data-zone]")) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
 setInterval(() => writeTimes(document), 10000);
 document.addEventListener("renewed", (event) => { writeTimes(event.target); unfold(event.target); });
-
-document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-submits]")) event.target.form.submit();
-});
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.dataset.goes) {
     event.preventDefault();
-    location.href = form.dataset.goes.replace(/ACTION\/$/, `${form.querySelector("[data-action]").value}/`);
+    location.href = form.dataset.goes.replace(/ACTION\/$/, `${form.querySelector("[data-action]").value}/`) + location.search;
   }
-  if (form.dataset.asks && !confirm(form.dataset.asks)) event.preventDefault();
+  const asks = form.dataset.asks ?? form.querySelector("[data-asks]:checked")?.dataset.asks;
+  if (asks && !confirm(asks)) event.preventDefault();
 });
 
 document.addEventListener("click", (event) => {

@@ -1,7 +1,7 @@
 // Before the page is drawn: light or dark as it was chosen here, else as the system has it.
 "use strict";
-const chosen = localStorage.getItem("theme");
-if (chosen) document.documentElement.dataset.theme = chosen;
+const chosen = localStorage.getItem("theme");  // the admin has "auto" there, too
+if (["light", "dark"].includes(chosen)) document.documentElement.dataset.theme = chosen;
 document.addEventListener("DOMContentLoaded", () => {
   document.getElementById("theme")?.addEventListener("click", () => {
     const root = document.documentElement;

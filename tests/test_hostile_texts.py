@@ -99,7 +99,7 @@ def happened(charger, text):
 
 def asked(api, charger, text):
     """What a client may write."""
-    own = {"charger_id": charger.charger_id}
+    own, data = {"charger_id": charger.charger_id}, dict.fromkeys(("vendorId", "messageId", "data"), text)
     written = {
         "chargers": {"charger_id": f"{text} ", "description": text},
         "id-tags": {"id_tag": f"!{text}"[:SHORTEST], "parent_id_tag": text, "description": text},
@@ -109,7 +109,7 @@ def asked(api, charger, text):
         "batches": {"action": "ClearCache", "filter": {"search": text}, "note": text},
         "schedules": {"name": text, "action": "ClearCache", "filter": {"search": text}, "every_seconds": 3600},
         "commands": own
-        | {"action": "DataTransfer", "payload": dict.fromkeys(("vendorId", "messageId", "data"), text)},
+        | {"action": "DataTransfer", "payload": data},
     }
     for resource, body in written.items():
         answer = api.post(f"{API}/{resource}/", body, "application/json")

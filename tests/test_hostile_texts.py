@@ -108,8 +108,7 @@ def asked(api, charger, text):
         "webhooks": {"name": f"{text}.", "url": "http://127.0.0.1:9/"},
         "batches": {"action": "ClearCache", "filter": {"search": text}, "note": text},
         "schedules": {"name": text, "action": "ClearCache", "filter": {"search": text}, "every_seconds": 3600},
-        "commands": own
-        | {"action": "DataTransfer", "payload": data},
+        "commands": own | {"action": "DataTransfer", "payload": data},
     }
     for resource, body in written.items():
         answer = api.post(f"{API}/{resource}/", body, "application/json")

@@ -4,7 +4,7 @@ from django.shortcuts import redirect
 
 from chargers import presence
 from chargers.masking import HIDDEN, names_secret
-from chargers.models import Message, telling_status
+from chargers.models import Message
 from commands.actions.table import ACTIONS
 from config.dashboard import asking, fleet
 from config.dashboard.forms import fields_of
@@ -33,38 +33,31 @@ class ChargerPage(Page):
         self.charger = charger = self.known_charger(charger_id)
         charger.state = fleet.chargers(self.request.user).values_list("state", flat=True).get(pk=charger.pk)
         charger.state_word = fleet.STATES[charger.state]
-        user = self.request.user
+        user, connectors = self.request.user, list(charger.connectors.all())
         may_see_messages = user.has_perm("chargers.view_message")
         self.also_watched = "&frames=1" if may_see_messages else ""
-        may_see_sessions = user.has_perm("transactions.view_transaction")
-        sessions = list(charger.transactions.order_by("-pk")[:SESSIONS]) if may_see_sessions else []
-        may_see_commands = user.has_perm("commands.view_command")
-        commands = charger.commands.order_by("-pk")[:COMMANDS] if may_see_commands else ()
-        connectors = list(charger.connectors.all())
-        under_way = (
-            charger.transactions.ongoing().filter(superseded_by=None).order_by("pk") if may_see_sessions else ()
-        )
-        ongoing = {session.connector_id: session for session in under_way}
-        for connector in connectors:
-            connector.session = ongoing.get(connector.connector_id)
-        fleet.looked_at(user, [*ongoing.values(), *sessions])
-        charging = [session for session in ongoing.values() if not session.is_stuck]
         return super().get_context_data(**kwargs) | {
             "connected": charger.charger_id in presence.connected([charger.charger_id]),
-            "telling": telling_status(connectors),
             "connectors": connectors,
-            "sessions": sessions,
-            "plotted": charging or sessions[:1],
-            "may_see_sessions": may_see_sessions,
-            "may_see_commands": may_see_commands,
-            "commands": commands,
+            **(self._sessions(connectors) if user.has_perm("transactions.view_transaction") else {}),
+            "commands": charger.commands.order_by("-pk")[:COMMANDS],
             "configuration": [masked(key) for key in charger.configuration.all()],
             "messages_kept": Message.objects.of(charger)[:MESSAGES] if may_see_messages and not self.is_live else (),
-            "may_see_messages": may_see_messages,
             "short_ways": SHORT_WAYS,
             "actions": ACTIONS,
             "may_command": user.has_perm("commands.add_command"),
         }
+
+    def _sessions(self, connectors):
+        """What is shown of its sessions; each of `connectors` gets the one that is under way there."""
+        last = list(self.charger.transactions.order_by("-pk")[:SESSIONS])
+        under_way = self.charger.transactions.ongoing().filter(superseded_by=None).order_by("pk")
+        ongoing = {session.connector_id: session for session in under_way}
+        fleet.looked_at(self.request.user, [*ongoing.values(), *last])
+        for connector in connectors:
+            connector.session = ongoing.get(connector.connector_id)
+        charging = [session for session in ongoing.values() if not session.is_stuck]
+        return {"sessions": last, "plotted": charging or last[:1]}
 
 
 def masked(key):

@@ -132,7 +132,7 @@ def _expect(role):
 NEEDED = {
     "database": (
         _reach_database,
-        "PostgreSQL can't be reached, or refuses the login.",
+        "PostgreSQL can't be reached, does not answer, or refuses the login.",
         "The server that DATABASE_URL names.",
         "Start it, or correct DATABASE_URL. Chargers wait for their answers meanwhile; nothing is lost.",
     ),

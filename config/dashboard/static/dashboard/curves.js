@@ -19,16 +19,16 @@
   }
 
   // As this browser writes times; with the day, where it is another one than before.
-  function when(tick, before) {
+  function when(tick, before, step) {
     const day = (at) => new Date(at * 1000).toLocaleDateString([], { day: "numeric", month: "short" });
-    const time = new Date(tick * 1000).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+    const time = new Date(tick * 1000).toLocaleTimeString([], { hour: "numeric", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}) });
     return before !== undefined && day(before) === day(tick) ? time : `${time}\n${day(tick)}`;
   }
 
   function options(element, series) {
     const ink = style("--muted"), grid = { stroke: style("--line"), width: 1 };
     const axis = { stroke: ink, grid, ticks: grid, font: "12px system-ui, sans-serif" };
-    const times = { ...axis, values: (plot, ticks) => ticks.map((tick, n) => when(tick, ticks[n - 1])) };
+    const times = { ...axis, values: (plot, ticks, axis, space, step) => ticks.map((tick, n) => when(tick, ticks[n - 1], step)) };
     return {
       width: width(element), height: height(element),
       cursor: { points: { size: 6 } },

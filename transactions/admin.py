@@ -120,7 +120,7 @@ def _export(kind, title):
 
 @admin.register(Transaction)
 class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
-    list_display = ["id", "charger", "connector_id", "id_tag", "status", "start_time", "stop_time", "energy_kwh"]
+    list_display = ["id", "of_charger", "connector_id", "id_tag", "state", "start_time", "stop_time", "energy_kwh"]
     list_filter = [
         OngoingFilter,
         SuspiciousFilter,
@@ -132,9 +132,9 @@ class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
     searched = {"id": "number", "charger": "charger", "id_tag": "text"}
     list_select_related = ["charger"]
     date_hierarchy = "start_time"
-    readonly_fields = ["status", "energy_kwh", "readings", "see_also"]
+    readonly_fields = ["state", "energy_kwh", "readings", "see_also"]
     fieldsets = [
-        (None, {"fields": ["charger", "connector_id", "id_tag", "id_tag_status", "reservation_id", "status"]}),
+        (None, {"fields": ["charger", "connector_id", "id_tag", "id_tag_status", "reservation_id", "state"]}),
         (None, {"fields": ["see_also"]}),
         ("Energy", {"fields": ["energy_kwh", "meter_start", "meter_latest", "meter_stop"]}),
         ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),
@@ -145,6 +145,15 @@ class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
 
     def has_close_permission(self, request):
         return request.user.has_perm("transactions.change_transaction")
+
+    @admin.display(description="charger")
+    def of_charger(self, transaction):
+        page = reverse("admin:chargers_charger_change", args=[transaction.charger_id])
+        return format_html('<a href="{}">{}</a>', page, transaction.charger)
+
+    @admin.display(description="status")
+    def state(self, transaction):
+        return transaction.status if transaction.superseded_by_id is None else f"{transaction.status} (superseded)"
 
     @admin.display(description="energy (kWh)")
     def energy_kwh(self, transaction):

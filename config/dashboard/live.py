@@ -1,6 +1,7 @@
 """The WebSocket of pages, /live/: it tells that something is new, and they ask for it."""
 
 import asyncio
+import logging
 import re
 from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +17,9 @@ from chargers import access, events, gateway, tap
 from chargers.aside import aside
 from chargers.live import Ended, hub
 from chargers.models import Charger
+from chargers.redis import sync_redis
+
+logger = logging.getLogger(__name__)
 
 PATH = "/live/"
 CHARGER = re.compile(r"[0-9]{1,18}")
@@ -23,6 +27,7 @@ LIFETIME = 60.0  # seconds after which a page connects again, and who looks is a
 REWATCH = 20.0  # seconds after which the socket of a charger is asked for its frames again
 PAUSE = 1.0  # seconds between two messages: what happens meanwhile is told together
 MOST = 500  # chargers that are named in a message
+LOGOUTS = "ocpp:logouts"  # the channel on which it is told who has logged out, somewhere
 LOGIN = 4401  # close code: nobody is logged in any more
 AGAIN = 1012
 
@@ -66,7 +71,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.reachable = await aside(access.reachable)(self.user)
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + LIFETIME
-        channels = [events.CHANNEL, *([tap.channel(self.charger)] if self.watches else [])]
+        channels = [events.CHANNEL, LOGOUTS, *([tap.channel(self.charger)] if self.watches else [])]
         with suppress(Ended, RedisError):  # the page comes again, and asks for all of its parts
             async with hub().listening(*channels) as listener:
                 await self.send('{"listening": true}')
@@ -84,6 +89,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             told = await listener.next(min(left, REWATCH)) or ()
             if told and "frame" in told[0]:
                 await self.send(orjson.dumps({"frames": told}).decode())
+                continue
+            if told and "logged_out" in told[0]:
+                if told[0]["logged_out"] == self.user.pk:  # whether it was here is looked at again
+                    raise Ended
                 continue
             for event in told:
                 if self._concerns(event):
@@ -107,6 +116,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
             and self.charger in (None, charger)
             and (self.reachable is None or charger in self.reachable)
         )
+
+
+def tell_of_logout(user, **_):
+    """The signal of Django: the pages of `user` are to look again who they are of."""
+    try:
+        if user is not None:
+            sync_redis().publish(LOGOUTS, orjson.dumps([{"logged_out": user.pk}]).decode())
+    except RedisError as error:
+        logger.warning("Pages of %s end within a minute, Redis is away: %s", user, error)
 
 
 def _is_from_here(headers):

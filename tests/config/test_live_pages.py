@@ -95,3 +95,18 @@ def test_a_user_of_a_group_hears_of_its_chargers_alone(live):
         status(live, other)
         with pytest.raises(TimeoutError):
             socket.recv(timeout=2)
+
+
+def test_a_page_is_told_nothing_more_once_its_user_has_logged_out(live):
+    here, elsewhere = (logged_in(live, "admin", live.stack.password) for _ in range(2))
+    with listening(live, "kinds=charger", here) as socket:
+        form = {"csrfmiddlewaretoken": elsewhere.cookies["csrftoken"]}
+        assert elsewhere.post(f"{live.url}/logout/", form, timeout=10).status_code == 200
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=5)
+    assert closed.value.rcvd.code == 1012  # and who is still logged in comes again
+    with listening(live, "kinds=charger", here):
+        pass
+    with pytest.raises(ConnectionClosed) as closed, listening(live, "kinds=charger", elsewhere):
+        pytest.fail("it was let in")
+    assert closed.value.rcvd.code == 4401

@@ -20,17 +20,8 @@ from commands.serializers.batches import ChoosingSerializer, batch_url
 from commands.views.tasks import IDEMPOTENCY_KEY, asked_for, idempotency
 
 # Of a schedule: what it does, and when.
-DOES = (
-    "action",
-    "payload",
-    "chosen",
-    "only_connected",
-    "at",
-    "every_seconds",
-    "crontab",
-    "timezone",
-    "spread_seconds",
-)
+DOES = {"action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
+DOES |= {"at", "every_seconds", "crontab", "timezone"}
 SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
@@ -144,10 +135,8 @@ class ScheduleViewSet(Own, Editable):
 
     def perform_update(self, serializer):
         """Whoever only switches or renames it does not lend it what they may reach."""
-        former = serializer.instance
-        is_other = any(
-            getattr(former, name) != value for name, value in serializer.validated_data.items() if name in DOES
-        )
+        former, told = serializer.instance, serializer.validated_data
+        is_other = any(getattr(former, name) != told[name] for name in DOES & told.keys())
         serializer.save(**(self._owner() if is_other else {}))
 
     def _owner(self):

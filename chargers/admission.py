@@ -100,7 +100,8 @@ OPEN_SOCKETS = """
 UPDATE chargers_charger c SET connected_at = s.admitted,
     disconnected_at = CASE WHEN c.disconnected_at < s.admitted THEN c.disconnected_at END
 FROM json_to_recordset(%s) AS s(id bigint, admitted timestamptz)
-WHERE c.id = s.id AND (c.connected_at IS NULL OR c.connected_at < s.admitted) RETURNING c.id, c.connected_at
+WHERE c.id = s.id AND (c.connected_at IS NULL OR c.connected_at < s.admitted)
+RETURNING c.id, c.connected_at, clock_timestamp()
 """
 
 
@@ -176,9 +177,10 @@ def open_sockets(sockets):
     """
     newest = {opened.charger: opened for opened in sorted(sockets, key=lambda opened: opened.admitted)}
     rows = [{"id": charger, "admitted": opened.admitted} for charger, opened in sorted(newest.items())]
-    moments = dict(recordset.execute(OPEN_SOCKETS, rows))
-    for charger, moment in moments.items():
-        events.tell("charger.online", charger, since=moment)
+    moments = {}
+    for charger, admitted, now in recordset.execute(OPEN_SOCKETS, rows):
+        moments[charger] = admitted
+        events.tell("charger.online", charger, since=now)  # later than the end of the socket before
     return [moments.get(opened.charger) if newest[opened.charger] is opened else None for opened in sockets]
 
 

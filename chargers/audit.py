@@ -150,12 +150,12 @@ def _told(row, columns):
 def _plain(value):
     if isinstance(value, FieldFile | Model):
         return str(value)
-    return without_secrets(value) if isinstance(value, dict) else value
+    return value
 
 
 def _shown(name, value, anew=False):
     if name not in SECRET:
-        return value
+        return without_secrets(value) if isinstance(value, dict) else value
     return ("set anew" if anew else "set") if value else "not set"
 
 

@@ -25,6 +25,7 @@ KEEP = 3600  # seconds an event waits for its task, a mark that it has given up 
 LEASE = 12  # seconds after which a task that shows no sign of life has been abandoned: more than two waits
 ENQUEUED = 20  # seconds after which a task that did not begin is believed lost by the broker
 PAUSE = 0.2
+PROLONG = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0"
 # One command where a pipeline in a transaction costs the event loop three times as much.
 DELIVER = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
@@ -171,6 +172,11 @@ def leased(name, seconds):
     """A token by which `name` is the caller's for `seconds`, None while it is another's; raises `RedisError`."""
     token = uuid4().hex
     return token if sync_redis().set(f"ocpp:{name}", token, nx=True, px=int(seconds * 1000)) else None
+
+
+def still_leased(name, token, seconds):
+    """Whether `name` is still the caller's, and then for `seconds` from now; raises `RedisError`."""
+    return bool(sync_redis().eval(PROLONG, 1, f"ocpp:{name}", token, seconds))
 
 
 def done_with(name, token):

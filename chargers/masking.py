@@ -11,9 +11,9 @@ HIDDEN = "(hidden)"
 # Part of the name of a member, or of a configuration key: what it stands for is a secret. Compared without regard to
 # case, and to what is neither a letter nor a digit.
 SECRETS = (
-    *("authorizationkey", "passw", "passphrase", "passcode", "pass$", "pwd", "secret", "credential", "bearer"),
+    *("authorizationkey", "passw", "passphrase", "passcode", "(?<!by)pass$", "pwd", "secret", "credential", "bearer"),
     *("apikey", "privatekey", "accesskey", "psk", "accesstoken", "authtoken", "apitoken", "authorization$", "pin$"),
-    *("(?<!id)token$", "(?<!^)(?<!^configuration)(?<!^unknown)(?<!public)key$"),
+    *("(?<!id)token$", "(?<!^)(?<!^configuration)(?<!^unknown)(?<!public)(?<!without)key$"),
 )
 NAMES = re.compile("|".join(SECRETS))
 NAMING = ("key", "name", "variable")  # members that may name what another one, `value`, is of
@@ -27,13 +27,15 @@ LONGEST_TEXT = 32_768  # characters of one text that are looked at and told; eac
 RUN = re.compile(r"[^\s\"<>]+")  # a URL is within one
 # The path of a file of ours is the key to it.
 TOKEN = re.compile(r"(/files/(?:firmware|uploads)/)[^\s/\"?#]+")
-SECRET_NAME = r"(?:passw|passphrase|passcode|pass\b|pwd|secret|credential|token|key\b|signature|\bsig)"
+SECRET_NAME = r"(?:passw|passphrase|passcode|pass\b|pwd|secret|credential|token|key\b|\bpin\b|signature|\bsig)"
 ARGUMENT = re.compile(
     rf"(?i)({SECRET_NAME}[\w.-]{{0,40}}[\"']?\s{{0,9}}[=:]\s{{0,9}})"
     r"(\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s\"'<>]+?(?=[\s\"'<>]|&[\w.-]{1,60}=|$))"
 )
-HEADER = re.compile(r"(?i)(authorization[\"']?\s{0,9}[=:]\s{0,9}[\"']?(?:basic|bearer|digest)\s{1,9})[^\s\"'<>]+")
-ELEMENT = re.compile(rf"(?i)(<[\w.:-]{{0,40}}{SECRET_NAME}[\w.:-]{{0,40}}>)[^<]+")
+HEADER = re.compile(
+    r"(?i)(\b(?:auth(?:orization)?[\"']?\s{0,9}[=:]\s{0,9}[\"']?(?:basic|digest)|bearer)\s{1,9})[^\s\"'<>]+"
+)
+ELEMENT = re.compile(rf"(?i)(<[\w.:-]{{0,40}}{SECRET_NAME}[^<>]{{0,200}}>)[^<]+")
 PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^-]*")
 VALUE = re.compile(r'(?i)("value"\s*:\s*)"(?:[^"\\]|\\.)*"?')
 LONG_VALUE = re.compile(r'(?i)("value"\s*:\s*)"[^"]{16,}"?')  # no key for Basic auth is shorter
@@ -81,11 +83,6 @@ def _plain(text):
     text = (VALUE if names_secret(text) else LONG_VALUE).sub(rf'\1"{HIDDEN}"', text)
     for secret in (PRIVATE_KEY, ELEMENT, HEADER, TOKEN):
         text = secret.sub(rf"\1{HIDDEN}", text)
-    return _of_url(text)
-
-
-def _of_url(text):
-    """Without the login, and the arguments that are called secrets."""
     if "://" in text:
         text = RUN.sub(_without_login, text)
     return ARGUMENT.sub(rf"\1{HIDDEN}", text)
@@ -103,7 +100,12 @@ def without_secrets(payload):
 
     It is their own: a text in it stays as it is but for a URL's login and arguments that are called secrets.
     """
-    return _cleaned(payload, lambda text: _of_url(text) if "://" in text else text)
+    return _cleaned(payload, lambda text: RUN.sub(_url, text) if "://" in text else text)
+
+
+def _url(run):
+    """A URL without its login, and without arguments that are called secrets."""
+    return ARGUMENT.sub(rf"\1{HIDDEN}", _without_login(run)) if "://" in run[0] else run[0]
 
 
 def _cleaned(value, text=None):

@@ -50,7 +50,12 @@ def _lease_of(webhook_id):
 
 
 def deliver(webhook_id, lease=""):
-    """Tell a webhook what is due, in the order it happened; how many it took. `lease` is the caller's, and ends."""
+    """Tell a webhook what is due, in the order it happened; how many it took. `lease` is the caller's, and ends.
+
+    One that waited in the broker for longer than its lease leaves it to the task that has the webhook now.
+    """
+    if lease and not gateway.still_leased(_lease_of(webhook_id), lease, LEASE):
+        return 0
     try:
         webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first()
         return _deliver(webhook) if webhook else 0

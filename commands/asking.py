@@ -7,6 +7,7 @@ from django.utils.crypto import salted_hmac
 
 from chargers import audit, events, recordset, registration, schemas
 from chargers.errors import Busy, Conflict
+from chargers.masking import HIDDEN
 from commands import metrics
 from commands.actions.table import ACTIONS
 from commands.models import OURSELVES, Command
@@ -70,6 +71,7 @@ def _row(charger, action, payload, columns, is_audited=True):
     row, payload = ACTIONS[action], dict(payload)
     row.complete(payload, charger)
     schemas.check(action, payload, formats=True)
+    refuse_hidden(action, payload)
     warnings = [columns.pop("warning", ""), *row.check(payload, charger)]
     command = Command.objects.create(
         charger=charger,
@@ -86,6 +88,12 @@ def _row(charger, action, payload, columns, is_audited=True):
     events.glimpse("command.asked", charger.pk, task_id=command.task_id)
     transaction.on_commit(metrics.asked.labels(action).inc)
     return command
+
+
+def refuse_hidden(action, payload):
+    """Raises `schemas.Violation` where what stands for a secret that is not shown would be sent in its place."""
+    if action != "DataTransfer" and HIDDEN in orjson.dumps(payload).decode():
+        raise schemas.Violation("", f"{HIDDEN} stands for a secret that is not shown: write it anew.", "")
 
 
 def digest(request):

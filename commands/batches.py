@@ -14,7 +14,6 @@ from rest_framework import serializers
 
 from chargers import access, audit, presence, recordset, schemas
 from chargers.errors import Busy, Conflict
-from chargers.masking import HIDDEN
 from chargers.models import Charger
 from commands import asking
 from commands.actions.table import ACTIONS
@@ -76,8 +75,7 @@ def refuse_secrets(action, payload):
     kept = ACTIONS[action].kept(payload)
     if any(kept.get(name) != value for name, value in payload.items()):
         raise schemas.Violation("value", "Leave it out: every charger gets a secret of its own.", "")
-    if HIDDEN in orjson.dumps(payload).decode():
-        raise schemas.Violation("", f"{HIDDEN} stands for a secret that is not shown: write it anew.", "")
+    asking.refuse_hidden(action, payload)
 
 
 def check(action, payload, chargers):

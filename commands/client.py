@@ -147,13 +147,16 @@ class Client:
         headers = {"Accept": "text/event-stream"} | ({} if after is None else {"Last-Event-ID": str(after)})
         options = {"headers": headers, "timeout": (self._timeout, SILENCE), "stream": True}
         with self._ask("GET", "events/stream/", params=filters, **options) as answer:
+            event: JSON = {}
             try:
                 for line in answer.iter_lines(chunk_size=None):
                     if line.startswith(b"id: "):
                         after = int(line[4:])
-                        yield after, {}
                     elif line.startswith(b"data: "):
-                        yield after, json.loads(line[6:])
+                        event = json.loads(line[6:])
+                    elif not line:  # an id counts once its event is whole
+                        yield after, event
+                        event = {}
             except requests.RequestException as error:
                 raise Unreachable(f"The stream ended: {type(error).__name__}") from None
 

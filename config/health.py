@@ -68,7 +68,11 @@ def _problems(parts):
 
 def _reach_database():
     """One that hangs neither answers nor refuses: it is given up after PATIENCE, with a `TimeoutError`."""
-    _asking.submit(_select).result(PATIENCE)
+    asked = _asking.submit(_select)
+    try:
+        asked.result(PATIENCE)
+    finally:
+        asked.cancel()  # where it has not begun: others hang before it
 
 
 def _select():

@@ -75,6 +75,7 @@ class Dump:
             raise Unreadable(
                 f"Line {self.line}: {table} has no CREATE TABLE before its rows: dump it with its schema."
             )
+        self.columns.setdefault(table, columns)
         for row in self._tuples(line[insert.end() :]):
             if len(row) != len(columns):
                 raise Unreadable(f"Line {self.line}: a row of {table} has {len(row)} values, not {len(columns)}.")

@@ -15,6 +15,7 @@ from chargers.viewsets import Editable
 from commands import batches
 from commands.filters import BatchFilter, MemberFilter, ScheduleFilter
 from commands.models import Batch, Member, Schedule
+from commands.schedules import may_run
 from commands.serializers import BatchRequestSerializer, BatchSerializer, MemberSerializer, ScheduleSerializer
 from commands.serializers.batches import ChoosingSerializer, batch_url
 from commands.views.tasks import IDEMPOTENCY_KEY, asked_for, idempotency
@@ -134,10 +135,10 @@ class ScheduleViewSet(Own, Editable):
         serializer.save(**self._owner())
 
     def perform_update(self, serializer):
-        """Whoever only switches or renames it does not lend it what they may reach."""
+        """Whoever only switches or renames it does not lend it what they may reach, unless its owner is gone."""
         former, told = serializer.instance, serializer.validated_data
         is_other = any(getattr(former, name) != told[name] for name in DOES & told.keys())
-        serializer.save(**(self._owner() if is_other else {}))
+        serializer.save(**(self._owner() if is_other or not may_run(former.owner) else {}))
 
     def _owner(self):
         user = self.request.user

@@ -118,8 +118,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         )
 
 
-def tell_of_logout(user, **_):
-    """The signal of Django: the pages of `user` are to look again who they are of."""
+def tell_of_logout(request, user, **_):
+    """The signal of Django: the pages of `user` are to look again who they are of, and find the session gone."""
+    request.session.flush()  # which Django does only afterwards
     try:
         if user is not None:
             sync_redis().publish(LOGOUTS, orjson.dumps([{"logged_out": user.pk}]).decode())

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from chargers import admission, inbox, registry, vendors
-from chargers.models import Charger, DataTransfer
+from chargers.models import Charger, DataTransfer, Event
 from chargers.recall import Outdated, answered_before
 from tests.builders import a_call, a_charger, open_socket, settle, tell
 from transactions.models import Transaction
@@ -148,6 +148,8 @@ def test_a_charger_whose_former_socket_ends_as_the_newer_one_opens_is_online():
     assert not Charger.objects.get().is_online
     admission.open_sockets([newer])
     assert Charger.objects.get().is_online
+    told = [event.body["since"] for event in Event.objects.filter(charger=charger).order_by("pk")]
+    assert told == sorted(told) and len(told) == 3
 
 
 def test_a_socket_is_admitted_after_the_last_one_whatever_the_clock_says():

@@ -72,6 +72,7 @@ def test_nor_under_a_name_written_with_escapes(name, key):
         *('{"name":"AuthorizationKey","value":"SECRET"}', 'cfg={"key":"AuthorizationKey","value":"SECRET"}'),
         *('{"key":"FtpPass","value":"SECRET"}', '{"pass":"SECRET"}', '{"key":"SimPin","value":"SECRET"}'),
         *('{"sessionToken":"SECRET","WifiKey":"SECRET","hmac_key":"SECRET"}', "<password>SECRET</password>"),
+        *("PIN: SECRET", "pin=SECRET", '<Password type="x">SECRET</Password>', "auth=Basic SECRET", "Bearer SECRET"),
         *('password="a\\"SECRET"', "password=ab,SECRET", "password=ab&SECRET&x=1"),
         "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n-----END RSA PRIVATE KEY-----",
     ],
@@ -83,6 +84,7 @@ def test_a_secret_is_masked_however_it_is_called(text):
 
 def test_what_is_no_secret_though_it_is_called_a_key_is_told():
     told = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "value": "1"}], "unknownKey": ["X"]}]
+    told.append({"key": "AllowChargingWithoutKey", "value": "true"})
     told.append({"idToken": "ABC", "publicKey": "x", "issuerKeyHash": "ab"})
     assert json.loads(masked(json.dumps(told))) == told
 

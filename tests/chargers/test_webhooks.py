@@ -126,6 +126,14 @@ def test_a_task_that_took_too_long_does_not_end_the_lease_of_another():
     assert gateway.leased(name, 10)
 
 
+def test_a_task_whose_lease_is_over_leaves_the_webhook_to_others(receiver):
+    webhook = a_webhook(receiver.url)
+    an_event()
+    assert webhooks.deliver(webhook.pk, "an older lease") == 0 and receiver.taken == []
+    lease = gateway.leased(f"webhook:{webhook.pk}", 10)
+    assert webhooks.deliver(webhook.pk, lease) == 1
+
+
 # In a process of its own: as in a worker, what blocks is a greenlet.
 DRIPPING = """
 from gevent import monkey; monkey.patch_all()

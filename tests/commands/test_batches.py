@@ -166,7 +166,10 @@ def test_a_password_for_many_is_shown_to_nobody_and_sent_all_the_same(api):
 @pytest.mark.django_db
 def test_what_stands_for_a_secret_is_not_sent(api):
     body = {"action": "ChangeConfiguration", "chargers": [str(a_charger())]}
-    assert post(api, "batches/", body | {"payload": {"key": "WifiPassword", "value": "(hidden)"}})[0] == 400
+    shown = {"payload": {"key": "WifiPassword", "value": "(hidden)"}}
+    assert post(api, "batches/", body | shown)[0] == 400
+    single = {"charger_id": body["chargers"][0], "action": "ChangeConfiguration", **shown}
+    assert post(api, "commands/", single)[0] == 400
 
 
 @pytest.mark.django_db

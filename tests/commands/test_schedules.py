@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from chargers.models import AuditEntry
 from commands import schedules
 from commands.models import Batch, Schedule
 from tests.builders import a_charger
@@ -111,6 +112,31 @@ def test_who_switches_a_schedule_does_not_lend_it_what_they_may_reach(api, clien
     path = f"/api/ocpp/schedules/{schedule.pk}/"
     for body, owner in (({"is_enabled": False, "name": "other"}, "alice"), ({"every_seconds": 90}, str(carol))):
         assert client.patch(path, body, "application/json").json()["requested_by"] == owner
+
+
+@pytest.mark.django_db
+def test_a_schedule_whose_owner_is_gone_is_taken_over_by_whoever_saves_it(client, django_user_model):
+    a_charger()
+    bob = django_user_model.objects.create_superuser("bob")
+    client.force_login(bob)
+    schedule = due(made(client, every_seconds=60))
+    django_user_model.objects.filter(pk=bob.pk).update(is_active=False)
+    assert schedules.run(schedule.pk) is None
+    client.force_login(django_user_model.objects.create_superuser("carol"))
+    path = f"/api/ocpp/schedules/{schedule.pk}/"
+    assert client.patch(path, {"is_enabled": True}, "application/json").json()["requested_by"] == "carol"
+    assert schedules.run(due(schedule).pk)
+
+
+@pytest.mark.django_db
+def test_a_secret_that_is_changed_is_noted_without_it(api):
+    a_charger()
+    payload = {"key": "WifiPassword", "value": "Zq-one"}
+    schedule = made(api, action="ChangeConfiguration", payload=payload, every_seconds=60)
+    path = f"/api/ocpp/schedules/{schedule.pk}/"
+    assert api.patch(path, {"payload": payload | {"value": "Zq-two"}}, "application/json").status_code == 200
+    noted = AuditEntry.objects.filter(kind="schedule", action="changed").latest("pk")
+    assert noted.after["payload"]["value"] == "(hidden)"
 
 
 @pytest.mark.django_db

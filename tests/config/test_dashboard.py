@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 
-from chargers import schemas
+from chargers import schemas, tap
 from chargers.models import Charger, ChargerGroup, ConfigurationKey
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Command, Schedule
@@ -18,6 +18,7 @@ from config.dashboard.forms import fields_of, payload_of
 from config.dashboard.models import FleetMinute
 from config.dashboard.templatetags.dashboard import charger_url
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
+from tests.live import eventually
 from transactions import curves, export
 from transactions.models import Transaction
 
@@ -179,6 +180,17 @@ def test_a_search_through_all_messages_is_of_the_last_day_or_says_what_to_narrow
     page = api.get("/messages/?search=x")
     assert page.context["asked"]["since"] and not page.context["wrong"]
     assert "at most a day apart" in api.get("/messages/?search=x&since=2025-01-01").content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_way_to_older_messages_is_not_what_is_asked_for(api):
+    charger, log = a_charger(), tap.Log()
+    for n in range(101):
+        text = f'[2,"{n}","Heartbeat",{{}}]'
+        log.put(tap.Passed(charger.pk, 1e9 + n, "in", text, "call", str(n), "Heartbeat", False, True, False))
+    eventually(lambda: log.written == 101)
+    page = api.get(f"/messages/?charger_id={charger}")
+    assert "until=" in page.context["older"] and "until" not in page.context["asked"]
 
 
 def test_a_flag_is_explained_in_words(api):

@@ -190,6 +190,12 @@ def test_a_row_that_is_left_out_and_a_table_that_is_not_there_are_named(imported
     assert "no table ocpp_tag" in complained
 
 
+def test_a_dump_without_its_schema_names_its_columns_in_each_statement(imported):
+    columns = ", ".join(f"`{name}`" for name in SCHEMA["ocpp_tag"].split())
+    _, complained = imported(f"{HEAD}INSERT INTO `ocpp_tag` ({columns}) VALUES ({ROWS['ocpp_tag'][0]});\n{END}")
+    assert IdTag.objects.get().id_tag == "ABC" and "no table ocpp_tag" not in complained
+
+
 def test_an_id_that_is_taken_is_not_taken_away(imported):
     ours = a_transaction(a_charger("OURS"))
     Transaction.objects.filter(pk=ours.pk).update(id=700)

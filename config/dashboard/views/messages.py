@@ -28,13 +28,14 @@ class Messages(Page):
             wrong = dict(narrowed.errors)
         except ValidationError as error:  # too much would have to be read
             rows, wrong = [], {name: [text] for name, text in error.detail.items()}
+        older = query.copy()
         if len(rows) > SHOWN:
             # Of the same moment some may come again: none is left out.
-            query["until"] = (rows[SHOWN].at + timedelta(microseconds=1)).isoformat()
+            older["until"] = (rows[SHOWN].at + timedelta(microseconds=1)).isoformat()
         return super().get_context_data(**kwargs) | {
             "rows": rows[:SHOWN],
             "asked": query,
-            "older": query.urlencode() if len(rows) > SHOWN else "",
+            "older": older.urlencode() if len(rows) > SHOWN else "",
             "wrong": wrong,
             "directions": DIRECTIONS,
             "kinds_of_frames": KINDS,

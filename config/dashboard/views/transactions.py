@@ -41,7 +41,7 @@ class Transactions(Listing):
     permission_required = "transactions.view_transaction"
     template_name = "dashboard/transactions.html"
     live_template = "dashboard/transactions_live.html"
-    kinds = ("transaction",)
+    kinds = ("transaction", "connector", "charger")
     filterset_class = ByDays
 
     def rows(self):
@@ -72,7 +72,7 @@ class TransactionPage(Page):
     permission_required = "transactions.view_transaction"
     template_name = "dashboard/transaction.html"
     live_template = "dashboard/transaction_live.html"
-    kinds = ("transaction",)
+    kinds = ("transaction", "connector", "charger")
 
     def get_context_data(self, pk, **kwargs):
         (session,) = fleet.looked_at(self.request.user, [_found(self, pk)])

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 
 import pytest
@@ -84,6 +86,29 @@ def test_events_are_told_from_where_one_left_off(live, client):
         first = next(client.events(after=0, charger_id=charger_id))
     later = next(event for event in client.events(after=first["id"], charger_id=charger_id))
     assert (first["kind"], later["kind"]) == ("charger.online", "charger.offline")
+
+
+class CutOff(BaseHTTPRequestHandler):
+    """A stream that ends in the midst of an event, and tells all of it when it is asked for again."""
+
+    def do_GET(self):
+        self.server.asked.append(self.headers.get("Last-Event-ID"))
+        self.send_response(200)
+        self.end_headers()
+        whole = b'id: 5\n\nid: 6\nevent: charger.online\ndata: {"id": 6}\n\n'
+        self.wfile.write(whole[:20] if len(self.server.asked) == 1 else whole)
+
+    def log_message(self, *_):
+        """Not on the screen of whoever tests."""
+
+
+def test_an_event_that_was_cut_off_is_told_when_the_stream_comes_again():
+    with ThreadingHTTPServer(("127.0.0.1", 0), CutOff) as server:
+        server.asked = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        event = next(Client(f"http://127.0.0.1:{server.server_port}").events())
+        server.shutdown()
+    assert event == {"id": 6} and server.asked == [None, "5"]
 
 
 def test_a_stream_that_may_not_be_had_is_not_asked_for_for_ever(client):

@@ -33,7 +33,6 @@ class YesOrNo(filters.BooleanFilter):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs | {"widget": YesOrNoWidget})
-        self.extra["widget"] = YesOrNoWidget
 
 
 _AS_SENT = {"filter_class": filters.CharFilter, "extra": lambda field: {"strip": False}}

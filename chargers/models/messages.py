@@ -16,11 +16,6 @@ class Messages(models.QuerySet):
         """Those of one charger (a `Charger` or its primary key)."""
         return self.filter(charger=charger)
 
-    def between(self, since=None, until=None):
-        """Those that passed from `since` (included) until `until`, either of which may be open."""
-        rows = self.filter(at__gte=since) if since else self
-        return rows.filter(at__lt=until) if until else rows
-
 
 class Message(models.Model):
     """A frame that passed, with its secrets masked. One more row a frame: it has few indexes, and no constraint."""

@@ -389,7 +389,7 @@ def test_each_way_to_find_messages_has_its_index():
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE chargers_message")
-    recent = Message.objects.between(since=now - timedelta(minutes=1))
+    recent = Message.objects.filter(at__gte=now - timedelta(minutes=1))
     ways = {
         "charger_id_at": Message.objects.of(charger),
         "_at_idx": recent,

@@ -42,10 +42,18 @@ class Call:
     may_be_repeated: bool = False
     socket: datetime | None = None
     answer: str = field(default="", repr=False)
+    # {(field, kind): the value as sent} of what was odd about it, and {member: text} of numbers that were rounded.
+    findings: dict = field(default_factory=dict, repr=False)
+    as_sent: dict = field(default_factory=dict, repr=False)
 
     @property
     def key(self):
         return self.charger, self.message_id, self.digest
+
+    def find(self, path, kind, value):
+        """Record that the member at `path` ("meterValue.sampledValue.unit") was odd in one of the ways of
+        `models.findings.KINDS`. A message counts once for each, also when its batch is tried again."""
+        self.findings.setdefault((path, kind), value)
 
 
 @dataclass(slots=True)

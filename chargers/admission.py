@@ -119,6 +119,7 @@ class Admitted(NamedTuple):
     pk: int
     charger_id: str
     message_log: str
+    validation: str
     admitted_at: datetime
     last_call_id: str
     last_call_digest: str

@@ -6,12 +6,14 @@ import time
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import orjson
 from channels.consumer import AsyncConsumer
 
-from chargers import admission, context, frames, gateway, metrics, registry, schemas, sockets, tracing
+from chargers import admission, context, frames, gateway, metrics, registry, schemas, sockets, tolerance, tracing
 from chargers.enrolment import Enrolment
 from chargers.inbox import Call
 from chargers.masking import InLog
+from chargers.models.charger import is_lenient
 from chargers.recall import ANSWERED_ANEW, Outdated
 from chargers.sockets import inbox
 from chargers.tap import Tap
@@ -24,6 +26,16 @@ REPLACED = 4001  # close code: a newer socket of the same charger took over
 MAY_BE_REPEATED = 3
 COMPLAINTS = 60  # lines a minute in the log about what one socket brings
 REMEMBERED = 8  # answers of this socket that are given again to a repeated CALL
+MOST_FOUND = 200  # kinds of findings of one socket for which a frame is kept
+OF_TRANSACTIONS = ("StartTransaction", "StopTransaction", "MeterValues")
+
+
+class Unusable(frames.CallError):
+    """A CALL is refused because nothing in it can be used; `field` is the member that is at fault."""
+
+    def __init__(self, code, description="", field=""):
+        super().__init__(code, description)
+        self.field = field
 
 
 def _of_call(socket, frame):
@@ -43,12 +55,13 @@ class ChargerConsumer(AsyncConsumer):
         except admission.Refused as refusal:
             await self._refuse(refusal)
             return
-        self.answered, self.calls_taken = {}, 0
+        self.answered, self.calls_taken, self.found = {}, 0, set()
         self.minute = self.complaints = 0
         self.outstanding = self.opened_at = None
         self.trace = {}  # of the command that is outstanding
         self.commanding, self.background = asyncio.Lock(), set()
         self.enrolment, self.tap = Enrolment(self), Tap(self.charger)
+        self.is_lenient = is_lenient(self.charger.validation)
         try:
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
@@ -127,14 +140,15 @@ class ChargerConsumer(AsyncConsumer):
             try:
                 if text is None:
                     raise frames.Unreadable("a binary frame")
-                frame = frames.parse(text)
+                frame = frames.parse(text, self.is_lenient)
                 self.tap.came(text, frame)
                 await self._on_frame(frame)
             except frames.BadCall as error:
                 self.tap.came(text)
-                await self._refuse_call(error.message_id, error)
+                await self._refuse_unusable(error.message_id, error, error.action, text)
             except frames.Unreadable as error:
                 inbox.saw(self.pk)
+                inbox.found(self.pk, "", {("", "unreadable"): text or repr(event.get("bytes"))})
                 self.tap.came(text if text is not None else event["bytes"].decode(errors="replace"))
                 self.tap.refuse()
                 metrics.count_message(metrics.OTHER, "Unreadable")
@@ -160,11 +174,26 @@ class ChargerConsumer(AsyncConsumer):
             return
         try:
             await self._on_call(frame)
+        except Unusable as error:
+            await self._refuse_unusable(frame.message_id, error, frame.action, frame.payload)
         except frames.CallError as error:
             await self._refuse_call(frame.message_id, error, frame.action)
         except Exception:  # noqa: BLE001  (an answer is owed, whatever went wrong)
             logger.exception("%s: could not take %s", self.charger, frame.action)
             await self._refuse_call(frame.message_id, frames.CallError("InternalError"), frame.action)
+
+    async def _refuse_unusable(self, message_id, error, action, sent):
+        """A CALL in which nothing can be used: what it says of a transaction is kept before it is refused."""
+        await self._keep_refused(action, sent, error)
+        known = action if action in schemas.ACTIONS else ""
+        inbox.found(self.pk, known, {(error.field if known else action, "rejected"): sent})
+        await self._refuse_call(message_id, error, action)
+
+    async def _keep_refused(self, action, sent, error):
+        if action in OF_TRANSACTIONS and "refused" in registry.hooks:
+            text = sent if isinstance(sent, str) else orjson.dumps(sent).decode()
+            refused = (self.pk, action, text, str(error), datetime.now(UTC))
+            await inbox.settle(registry.hooks["refused"], refused)
 
     async def _refuse_call(self, message_id, error, action=""):
         inbox.saw(self.pk)
@@ -182,13 +211,16 @@ class ChargerConsumer(AsyncConsumer):
             return
         if frame.action not in registry.actions:
             known = frame.action in schemas.ACTIONS
-            raise frames.CallError("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
+            raise Unusable("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
         try:
-            schemas.check(frame.action, frame.payload)
+            reading = tolerance.read(frame.action, frame.payload, self.is_lenient, frame.is_clean)
         except schemas.Violation as violation:
-            raise frames.CallError(violation.code, str(violation)) from violation
+            raise Unusable(violation.code, str(violation), violation.field) from violation
+        call = self._call(frame)
+        if reading is not None:
+            self._use(reading, call, frame)
         try:
-            answer = await self._settled(self._call(frame))
+            answer = await self._settled(call)
             if not frames.is_result(answer):
                 self.tap.refuse()
             metrics.count_message(frame.action, frames.code_of(answer))
@@ -196,6 +228,16 @@ class ChargerConsumer(AsyncConsumer):
         except Outdated:  # the charger has a newer one, or none: it is not known any more
             metrics.count_message(frame.action, "outdated")
             await self.supersede()
+
+    def _use(self, reading, call, frame):
+        """Take what could be read of a payload that breaks its schema; the frame itself is kept once a socket."""
+        call.payload, call.findings, call.as_sent = reading.payload, reading.findings, reading.as_sent
+        if not frame.is_json:
+            call.find("", "unreadable", frame.payload)
+        new = {(call.action, *found) for found in call.findings} - self.found
+        if new and len(self.found) < MOST_FOUND:
+            self.found |= new
+            self.tap.keep()
 
     def _call(self, frame):
         self.calls_taken += 1
@@ -230,6 +272,7 @@ class ChargerConsumer(AsyncConsumer):
             raise
         except Exception:  # noqa: BLE001  (the inbox has logged it with its cause)
             error = frames.CallError("InternalError", f"{call.action} could not be stored.")
+            await self._keep_refused(call.action, call.payload, error)
             return frames.call_error(call.message_id, error)
         self._remember(call, answer)
         return answer
@@ -294,6 +337,7 @@ class ChargerConsumer(AsyncConsumer):
             await self.supersede(**message)
         elif kind == "ocpp.log":
             self.tap.switch(message["level"])
+            self.is_lenient = is_lenient(message["validation"])
         elif kind == "ocpp.watch":
             self.tap.watch(message["seconds"])
         else:

@@ -1,9 +1,14 @@
 """Files to be saved, never shown: read piece by piece, for many may take the same one at once, and slowly."""
 
 import asyncio
+import csv
+from collections.abc import Iterable
+from typing import Any
 
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 
+# A spreadsheet would take a text that begins so for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", " ")
 PIECE = 64 * 1024  # bytes
 
 
@@ -23,3 +28,22 @@ async def _pieces(file):
             yield piece
     finally:
         file.close()
+
+
+def cell(value: Any) -> Any:
+    """`value` as a CSV file holds it: times in ISO 8601, no text that a spreadsheet takes for a formula."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+def csv_file(name: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> HttpResponse:
+    """`rows` as the file `name`.csv; for some thousands of rows at most, since it is written in memory."""
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    writer = csv.writer(response)
+    writer.writerow(columns)
+    writer.writerows([cell(value) for value in row] for row in rows)
+    return response

@@ -9,7 +9,7 @@ from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
-from chargers.models import AuditEntry, Charger, DataTransfer, Delivery, Event, Message, SecurityEvent
+from chargers.models import AuditEntry, Charger, DataTransfer, Delivery, Event, Finding, Message, SecurityEvent
 
 
 class YesOrNoField(forms.NullBooleanField):
@@ -90,6 +90,12 @@ class DeliveryFilter(AsSent):
     class Meta:
         model = Delivery
         fields = ["id", "event", "state", "answered_status"]
+
+
+class FindingFilter(OfCharger):
+    class Meta:
+        model = Finding
+        fields = ["action", "field", "kind", "count", "first_seen", "last_seen", "example"]
 
 
 class MessageFilter(AsSent):

@@ -69,10 +69,10 @@ def make_it_come_again(charger_id):
 
 
 def log_messages(charger):
-    """Have the process that holds a charger's socket log its messages as the charger says from now on."""
+    """Have the process that holds a charger's socket log and read its messages as the charger says from now on."""
     entry = _on_redis(lambda client: client.get(presence.key(charger.charger_id)))
     if holder := presence.Presence.loads(entry):
-        _publish(holder, {"type": "ocpp.log", "level": charger.message_log})
+        _publish(holder, {"type": "ocpp.log", "level": charger.message_log, "validation": charger.validation})
 
 
 def _publish(holder, message):

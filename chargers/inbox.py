@@ -11,12 +11,13 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chargers import admission, events, frames, metrics, registration, registry
+from chargers import admission, events, findings, frames, metrics, registration, registry
 from chargers.recall import Outdated, answered_before, lock, outdated_before, remember
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,12 @@ class Inbox:
         self.seen.append((charger, datetime.now(UTC)))
         self._wake()
 
+    def found(self, charger, action, found):
+        """Count what was odd about a message of `charger` (primary key) that is not settled here."""
+        self._begin()
+        findings.counter.add(charger, action, found, datetime.now(UTC))
+        self._wake()
+
     def _begin(self):
         if self.loop is None:  # kept, since asking for the running loop is a system call
             self.loop = asyncio.get_running_loop()
@@ -104,15 +111,19 @@ class Inbox:
 
     def _write_batches(self):
         while True:
-            self.work.wait()
+            self.work.wait(findings.counter.due_in_s)
             self.work.clear()  # before looking: what comes from now on wakes it again
             while self.entries or self.seen:
                 batch, seen = self._next_batch(), dict(_drained(self.seen))
                 outcomes = _timed(batch, seen)
+                if findings.counter.due_in_s == 0:
+                    findings.counter.write()
                 try:
                     self.loop.call_soon_threadsafe(self._hand_over, batch, outcomes)
                 except RuntimeError:  # the loop has ended, and with it every socket
                     return
+            if findings.counter.due_in_s == 0:
+                findings.counter.write()
 
     def _hand_over(self, batch, outcomes):
         self.room.set()
@@ -250,7 +261,14 @@ def _settle(batch, seen, refused, retried):
     standings = remember([call for call in calls if not isinstance(refused.get(call.key), Outdated)], seen)
     if early := registration.refused_after([call for call in calls if call.key not in refused], standings):
         raise registration.TooEarly(early)
+    _count_findings(entry.item for entry in todo if isinstance(entry.item, Call) and entry.item.findings)
     return [outcomes[id(entry)] for entry in batch]
+
+
+def _count_findings(calls):
+    for call in calls:
+        count = partial(findings.counter.add, call.charger, call.action, call.findings, call.received_at)
+        transaction.on_commit(count, robust=True)
 
 
 def _refusal(call, refused):

@@ -91,6 +91,12 @@ messages_dropped = Counter(
     ["reason"],
     registry=registry,
 )
+findings = Counter(
+    "ocpp_findings",
+    "Messages of chargers that departed from OCPP, by action and kind (see docs/tolerance.md).",
+    ["action", "kind"],
+    registry=registry,
+)
 webhook_deliveries = Counter(
     "ocpp_webhook_deliveries",
     "Attempts to tell a webhook of an event: delivered, failed (it is tried again), dead (it is not).",
@@ -120,6 +126,12 @@ def count_message(action, outcome):
     if child is None:
         child = _children[key] = messages.labels(*key)
     child.inc()
+
+
+def count_finding(action, kind):
+    """A message of `action`, or an answer to it, departed from OCPP in the way `kind`."""
+    action = action.removesuffix("Response")
+    findings.labels(action if action in ACTIONS else OTHER, kind).inc()
 
 
 def count_refusal(status):

@@ -31,6 +31,21 @@ class Violation(Exception):
         self.field, self.message, self.code = field, message, code
 
 
+def is_valid(name, payload):
+    """Whether `payload` keeps schema `name`; dates and URIs may be any text."""
+    return _validator(name, False).is_valid(payload)
+
+
+def is_multiple(value, step):
+    """Whether `value` is a multiple of `step`, as the schema keyword `multipleOf` has it."""
+    return _multiple_of(step).is_valid(value)
+
+
+@cache
+def _multiple_of(step):
+    return jsonschema_rs.Draft4Validator({"multipleOf": step})
+
+
 def check(name, payload, formats=False):
     """Raise `Violation` for the first thing wrong with `payload` by schema `name` ("Reset", "ResetResponse").
 

@@ -96,11 +96,18 @@ class Tap:
 
     def refuse(self):
         """The frame that came last can't be taken."""
+        self._keep_last(is_error=True)
+
+    def keep(self):
+        """The frame that came last departs from OCPP in a way that is new on this socket."""
+        self._keep_last(is_error=False)
+
+    def _keep_last(self, is_error):
         if self.notes_all and isinstance(self.last, Passed):
-            self.last.is_error, self.last.is_kept = True, self.keeps_errors
+            self.last.is_error, self.last.is_kept = is_error, self.keeps_errors
         elif self.keeps_errors and isinstance(self.last, tuple):
             at, text, frame = self.last
-            self._note("in", text, *self._known(frame)[:-1], True, at)
+            self._note("in", text, *self._known(frame)[:-1], is_error, at, is_kept=True)
 
     def went(self, text, message_id, action):
         """A frame to the charger, as it is handed to its socket."""
@@ -134,11 +141,11 @@ class Tap:
     def _is_watched(self):
         return time.monotonic() < self.watched_until
 
-    def _note(self, direction, text, kind, message_id, action, is_error, at=None):
+    def _note(self, direction, text, kind, message_id, action, is_error, at=None, is_kept=False):
         is_watched = self.watched_until > 0 and self._is_watched()
         if self.watched_until and not is_watched:
             self.watched_until, self.notes_all = 0.0, self.keeps_all
-        is_kept = self.keeps_all or (is_error and self.keeps_errors)
+        is_kept = is_kept or self.keeps_all or (is_error and self.keeps_errors)
         passed = Passed(
             self.charger, at or time.time(), direction, text, kind, message_id, action, is_error, is_kept, is_watched
         )

@@ -20,13 +20,23 @@ def now_on_the_wire():
 
 
 def read(text):
-    """The moment `text` names, or None where it names none. Without a zone it is UTC (OCPP 1.6 §3.15)."""
+    """The moment `text` names, or None where it names none. Without a zone it is UTC (OCPP 1.6 §3.15).
+
+    Ten digits are seconds since 1970, thirteen are milliseconds.
+    """
     try:
         moment = datetime.fromisoformat(text.strip())
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        return None
+        return _read_otherwise(text.strip())
     return moment if moment.year in YEARS else None
+
+
+def _read_otherwise(text):
+    """Letters in lower case (RFC 3339 §5.6), or a count since 1970."""
+    if text.isascii() and text.isdigit() and len(text) in (10, 13):
+        return datetime.fromtimestamp(int(text) / (1 if len(text) == 10 else 1000), UTC)
+    return read(text.upper()) if text.upper() != text else None
 
 
 def said(text, received_at):

@@ -45,6 +45,7 @@ urlpatterns = [
     path("webhooks/<int:pk>/deliveries/", views.DeliveryList.as_view()),
     path("webhooks/<int:pk>/deliveries/<int:delivery>/replay/", views.replay_delivery),
     path("messages/", views.MessageList.as_view()),
+    path("findings/", views.FindingList.as_view()),
     path("audit/", views.AuditEntryList.as_view()),
     path("security-events/", views.SecurityEventList.as_view()),
     path("data-transfers/", views.DataTransferList.as_view()),

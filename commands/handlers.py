@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Q
 
 from chargers import events, recordset
+from chargers.frames import storable
 from chargers.models import Charger, ConfigurationKey
 from chargers.registry import follows, handles, hook, spoils_nothing
 from chargers.times import clock_is_off, read, wire
@@ -71,7 +72,7 @@ def late_reply(replies):
 def _keep(charger, task_id, event):
     asked = Command.objects.filter(charger_id=charger, task_id=task_id).exclude(state=QUEUED)
     if event["type"] == "reply":
-        event = event | {"payload": _hidden(asked.first(), event["payload"])}
+        event = event | {"payload": storable(_hidden(asked.first(), event["payload"]))}
     told = {"response": event["payload"]} if event["type"] == "reply" else {"error": event["error"]}
     # In time, but Redis was away: its task finds it when it gives up waiting.
     if not asked.filter(state=SENT, response=None, error=None).update(**told):

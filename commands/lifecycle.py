@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from chargers import events, gateway, recordset, registration, schemas, tracing
+from chargers import events, findings, gateway, recordset, registration, schemas, tolerance, tracing
+from chargers.frames import storable
 from commands import metrics
 from commands.actions.table import ACTIONS, nothing
 from commands.finding import find
@@ -172,13 +173,25 @@ def _end(command, event):
 
 
 def _replied(command, event):
-    response = ACTIONS[command.action].hide_response(event["payload"])
+    name, sent = f"{command.action}Response", ACTIONS[command.action].hide_response(event["payload"])
+    response = storable(sent)
     try:
-        schemas.check(f"{command.action}Response", response)
+        if not isinstance(sent, dict):
+            schemas.check(name, sent)
+        is_lenient = command.charger.is_lenient
+        reading = tolerance.read(name, sent if is_lenient else response, is_lenient, clean=response == sent)
     except schemas.Violation as violation:
         error = {"code": violation.code, "description": str(violation), "details": {}}
+        _count_findings(command, name, {(violation.field, "rejected"): response})
         return INVALID_RESPONSE, {"response": response, "error": error}
-    return ANSWERED, {"response": response}
+    if reading is None:
+        return ANSWERED, {"response": response}
+    _count_findings(command, name, reading.findings)
+    return ANSWERED, {"response": reading.payload}
+
+
+def _count_findings(command, name, found):
+    _with_database(findings.record, command.charger_id, name, found)
 
 
 _ENDINGS = {

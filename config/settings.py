@@ -110,6 +110,8 @@ OCPP_MESSAGE_LOG = _read(
     "all" if LOCAL else "errors",
     validate=validate.OneOf(["off", "errors", "all"]),
 )
+# How payloads are read that break their schema: repaired where that is possible, or refused. See chargers.tolerance.
+OCPP_VALIDATION = _read(env.str, "OCPP_VALIDATION", "lenient", validate=validate.OneOf(["lenient", "strict"]))
 # Python modules that register functions for DataTransfer, see chargers.vendors.
 OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).

@@ -61,6 +61,14 @@ class Live:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(statement, parameters)
 
+    def strict(self, charger_id):
+        """`charger_id`, of a charger whose payloads are read strictly from its next connection on."""
+        path, body = f"/api/ocpp/chargers/{quote(charger_id, safe='')}/", {"validation": "strict"}
+        if self.request("PATCH", path, body)[0] == 404:
+            status, made, _ = self.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id, **body})
+            assert status == 201, made
+        return charger_id
+
     def socket(self, charger_id, **options):
         """A bare WebSocket; `options` are those of `websockets.sync.client.connect`."""
         options = {"subprotocols": ["ocpp1.6"], **options}

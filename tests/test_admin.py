@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.urls import reverse
 
+from chargers import findings
 from chargers.models import ApiToken, ChargerGroup, Message, Webhook
 from commands.models import Batch, ChargingProfile, Command, Firmware, LocalList, Schedule, Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
@@ -16,6 +17,7 @@ from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 pytestmark = pytest.mark.django_db
 OURS = [
     *("charger", "connector", "securityevent", "datatransfer", "chargergroup", "apitoken", "auditentry", "message"),
+    "finding",
     *("idtag", "unknownidtag", "transaction", "metervalue", "orphanstop", "reservation"),
     *("event", "webhook", "delivery"),
     *("command", "chargingprofile", "locallist", "certificaterequest", "firmware", "upload", "batch", "schedule"),
@@ -61,6 +63,7 @@ def books(api):
     )
     Upload.objects.create(token="t", command=command, charger=charger, expires_at=datetime.now(UTC))
     Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
+    findings.record(charger.pk, "StatusNotification", {("<i>x</i>", "unknown_field"): "<b>1</b>"})
     open_socket(charger)
     return transaction
 

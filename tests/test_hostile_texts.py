@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils.html import escape
 
-from chargers import audit, events, registry
+from chargers import audit, events, findings, registry
 from chargers.models import (
     ApiToken,
     AuditEntry,
@@ -44,7 +44,7 @@ SHORTEST = 20  # what every text column holds
 LISTS = [
     *("chargers", "security-events", "data-transfers", "transactions", "id-tags", "unknown-id-tags", "orphan-stops"),
     *("reservations", "commands", "charging-profiles", "firmware", "uploads", "certificates", "tokens", "audit"),
-    *("events", "webhooks", "batches", "schedules"),
+    *("events", "webhooks", "batches", "schedules", "findings"),
 ]
 
 
@@ -64,6 +64,7 @@ def tells(charger, text):
         told = hostile(sample(action), text)
         tell(charger, action, **told | ({"transactionId": transaction.pk} if "transactionId" in told else {}))
     tell(charger, "StopTransaction", **hostile(sample("StopTransaction"), text) | {"transactionId": -1})
+    findings.record(charger.pk, "MeterValues", {(text, "unknown_field"): text})
 
 
 def answered(charger, text):

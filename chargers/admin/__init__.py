@@ -3,6 +3,7 @@
 from chargers.admin.access import ApiTokenAdmin, AuditEntryAdmin, ChargerGroupAdmin
 from chargers.admin.chargers import OURS, AsSent, ChargerAdmin, Commandable, ReadOnly, Scoped
 from chargers.admin.events import DeliveryAdmin, EventAdmin, WebhookAdmin
+from chargers.admin.findings import FindingAdmin
 from chargers.admin.messages import MessageAdmin
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Commandable",
     "DeliveryAdmin",
     "EventAdmin",
+    "FindingAdmin",
     "MessageAdmin",
     "ReadOnly",
     "Scoped",

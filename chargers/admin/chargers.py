@@ -54,6 +54,7 @@ OURS = [
     "read_configuration_after_boot",
     "security_profile",
     "message_log",
+    "validation",
 ]
 
 
@@ -165,7 +166,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         charger.save(update_fields=fields if change else None)
         if change and derived:
             gateway.make_it_come_again(charger.charger_id)
-        elif change and "message_log" in form.changed_data:
+        elif change and {"message_log", "validation"} & set(form.changed_data):
             gateway.log_messages(charger)
 
     def has_add_permission(self, request):

@@ -1,6 +1,6 @@
 """What a charger is and told: `charger`. Who may reach it, and who did what: `access`. What happened: `events`.
 
-What passed: `messages`.
+What passed: `messages`. What was odd about it: `findings`.
 """
 
 from chargers.models.access import ApiToken, AuditEntry, ChargerGroup
@@ -10,6 +10,7 @@ from chargers.models.charger import (
     ONLINE,
     REGISTRATIONS,
     SECURITY_PROFILES,
+    VALIDATIONS,
     Charger,
     ConfigurationKey,
     Connector,
@@ -21,6 +22,7 @@ from chargers.models.charger import (
     telling_status,
 )
 from chargers.models.events import Delivery, Event, Webhook
+from chargers.models.findings import Finding
 from chargers.models.messages import Message
 
 __all__ = [
@@ -38,10 +40,12 @@ __all__ = [
     "DataTransfer",
     "Delivery",
     "Event",
+    "Finding",
     "InstalledCertificate",
     "InstalledProfile",
     "Message",
     "SecurityEvent",
+    "VALIDATIONS",
     "Webhook",
     "standing",
     "telling_status",

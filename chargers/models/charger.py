@@ -2,6 +2,7 @@
 
 import secrets
 
+from django.conf import settings
 from django.db import models
 
 from chargers import keys, recordset
@@ -23,6 +24,10 @@ NOT_ACCEPTED = models.Q(registration_status__in=["Pending", "Rejected"]) | (
 LOG_NOTHING, LOG_ERRORS, LOG_ALL = "off", "errors", "all"
 MESSAGE_LOGS = [("", "as OCPP_MESSAGE_LOG says"), *((level, level) for level in (LOG_NOTHING, LOG_ERRORS, LOG_ALL))]
 
+# How the payloads of a charger are read, see `chargers.tolerance`; "" is as OCPP_VALIDATION says.
+LENIENT, STRICT = "lenient", "strict"
+VALIDATIONS = [("", "as OCPP_VALIDATION says"), (LENIENT, LENIENT), (STRICT, STRICT)]
+
 # By the books, see `Charger.is_online`.
 ONLINE = models.Q(connected_at__isnull=False) & (
     models.Q(disconnected_at=None) | models.Q(disconnected_at__lt=models.F("connected_at"))
@@ -32,6 +37,11 @@ ONLINE = models.Q(connected_at__isnull=False) & (
 def standing(boot_policy, registration_status):
     """On which terms a charger is: as its last boot was answered, or as the operator decided since."""
     return registration_status or "Accepted" if boot_policy == "Accepted" else boot_policy
+
+
+def is_lenient(validation):
+    """Whether a charger with this `validation` ("" as OCPP_VALIDATION says) is read leniently."""
+    return (validation or settings.OCPP_VALIDATION) == LENIENT
 
 
 class Charger(models.Model):
@@ -82,24 +92,32 @@ class Charger(models.Model):
         db_default="",
         help_text="Which of its messages are kept; it holds at once.",
     )
+    validation = models.CharField(
+        max_length=7,
+        choices=VALIDATIONS,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Lenient: a message that breaks its schema is repaired where that is possible. It holds at once.",
+    )
 
-    # BootNotification.req, OCPP 1.6 §6.3
-    vendor = models.CharField(max_length=20, blank=True)
-    model = models.CharField(max_length=20, blank=True)
-    serial_number = models.CharField(max_length=25, blank=True)
-    charge_box_serial_number = models.CharField(max_length=25, blank=True)
-    firmware_version = models.CharField(max_length=50, blank=True)
-    iccid = models.CharField("ICCID", max_length=20, blank=True)
-    imsi = models.CharField("IMSI", max_length=20, blank=True)
-    meter_type = models.CharField(max_length=25, blank=True)
-    meter_serial_number = models.CharField(max_length=25, blank=True)
+    # BootNotification.req, OCPP 1.6 §6.3. Chargers send longer texts than it allows: these are kept whole.
+    vendor = models.TextField(blank=True)
+    model = models.TextField(blank=True)
+    serial_number = models.TextField(blank=True)
+    charge_box_serial_number = models.TextField(blank=True)
+    firmware_version = models.TextField(blank=True)
+    iccid = models.TextField("ICCID", blank=True)
+    imsi = models.TextField("IMSI", blank=True)
+    meter_type = models.TextField(blank=True)
+    meter_serial_number = models.TextField(blank=True)
     last_boot_at = models.DateTimeField(null=True, blank=True)
 
-    firmware_status = models.CharField(max_length=30, blank=True)
+    firmware_status = models.TextField(blank=True)
     firmware_status_at = models.DateTimeField(null=True, blank=True)
-    diagnostics_status = models.CharField(max_length=30, blank=True)
+    diagnostics_status = models.TextField(blank=True)
     diagnostics_status_at = models.DateTimeField(null=True, blank=True)
-    log_status = models.CharField(max_length=30, blank=True, default="", db_default="")
+    log_status = models.TextField(blank=True, default="", db_default="")
     log_status_at = models.DateTimeField(null=True, blank=True)
     local_list_version = models.IntegerField(default=0, help_text="Of the last local list it accepted.")
 
@@ -132,6 +150,11 @@ class Charger(models.Model):
         """By the books, which may be a minute late where a process was killed; Redis knows at once."""
         since, until = self.connected_at, self.disconnected_at
         return since is not None and (until is None or until < since)
+
+    @property
+    def is_lenient(self):
+        """Whether a payload of it that breaks its schema is repaired where that is possible."""
+        return is_lenient(self.validation)
 
     @property
     def standing(self):
@@ -188,11 +211,11 @@ class Connector(models.Model):
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="connectors")
     connector_id = models.PositiveIntegerField()
-    status = models.CharField(max_length=20, choices=[(s, s) for s in STATUSES])
-    error_code = models.CharField(max_length=30)
-    info = models.CharField(max_length=50, blank=True)
-    vendor_id = models.CharField(max_length=255, blank=True)
-    vendor_error_code = models.CharField(max_length=50, blank=True)
+    status = models.TextField(help_text="One of OCPP, or a word of the charger's own.")
+    error_code = models.TextField(blank=True, help_text="Empty where it is Faulted and does not say why.")
+    info = models.TextField(blank=True)
+    vendor_id = models.TextField(blank=True)
+    vendor_error_code = models.TextField(blank=True)
     timestamp = models.DateTimeField(help_text="When it says it changed; never after it was received.")
     raw_timestamp = models.CharField(max_length=64, blank=True)
     received_at = models.DateTimeField()
@@ -213,20 +236,24 @@ class Connector(models.Model):
 
 
 def telling_status(connectors):
-    """The one word that says most about `connectors`; "Unknown" before any (connector 0's trouble first)."""
+    """The one word that says most about `connectors` (connector 0's trouble first); "Unknown" before any.
+
+    A word that OCPP does not know says less than all that it knows.
+    """
     statuses = {connector.status for connector in connectors}
     whole = next((c.status for c in connectors if c.connector_id == 0), None)
     if whole in ("Faulted", "Unavailable"):
         return whole
-    return next((status for status in Connector.STATUSES if status in statuses), "Unknown")
+    known = (status for status in Connector.STATUSES if status in statuses)
+    return next(known, min(statuses, default="Unknown"))
 
 
 class ConfigurationKey(models.Model):
     """A configuration key as the charger told it (OCPP 1.6 §5.8), or as it accepted it (§5.3)."""
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="configuration")
-    key = models.CharField(max_length=50)
-    value = models.CharField(max_length=500, null=True, blank=True)  # noqa: DJ001  (a key may have no value)
+    key = models.CharField(max_length=255)
+    value = models.TextField(null=True, blank=True)  # noqa: DJ001  (a key may have no value)
     readonly = models.BooleanField(default=False)
     reboot_required = models.BooleanField(default=False, help_text="It holds from the next boot on.")
     updated_at = models.DateTimeField(auto_now=True)
@@ -267,9 +294,9 @@ class InstalledCertificate(models.Model):
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="installed_certificates")
     certificate_type = models.CharField(max_length=40)
     hash_algorithm = models.CharField(max_length=10)
-    issuer_name_hash = models.CharField(max_length=128)
-    issuer_key_hash = models.CharField(max_length=128)
-    serial_number = models.CharField(max_length=40)
+    issuer_name_hash = models.TextField()
+    issuer_key_hash = models.TextField()
+    serial_number = models.TextField()
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -283,10 +310,10 @@ class SecurityEvent(models.Model):
     """A SecurityEventNotification (security whitepaper §5.15)."""
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="security_events")
-    type = models.CharField(max_length=50)
+    type = models.TextField()
     timestamp = models.DateTimeField()
-    raw_timestamp = models.CharField(max_length=64)
-    tech_info = models.CharField(max_length=255, blank=True)
+    raw_timestamp = models.CharField(max_length=64, blank=True)
+    tech_info = models.TextField(blank=True)
     received_at = models.DateTimeField()
 
     class Meta:
@@ -300,8 +327,8 @@ class DataTransfer(models.Model):
     """A DataTransfer of the charger and what it was answered (OCPP 1.6 §4.3); ours are commands."""
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="data_transfers")
-    vendor_id = models.CharField(max_length=255)
-    message_id = models.CharField(max_length=50, blank=True)
+    vendor_id = models.TextField(blank=True)
+    message_id = models.TextField(blank=True)
     data = models.TextField(blank=True)
     status = models.CharField(max_length=20)
     answered_data = models.TextField(blank=True)

@@ -21,6 +21,7 @@ from chargers.serializers.events import (
     ReplayedSerializer,
     WebhookSerializer,
 )
+from chargers.serializers.findings import FindingSerializer
 from chargers.serializers.messages import MessageSerializer
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "DataTransferSerializer",
     "DeliverySerializer",
     "EventSerializer",
+    "FindingSerializer",
     "InstalledCertificateSerializer",
     "InstalledProfileSerializer",
     "MessageSerializer",

@@ -119,6 +119,7 @@ class ChargerSerializer(serializers.ModelSerializer):
             "read_configuration_after_boot",
             "security_profile",
             "message_log",
+            "validation",
             "authorization_key",
             "has_authorization_key",
             *TOLD_BY_CHARGER,

@@ -9,6 +9,7 @@ from chargers.views.chargers import (
     known_charger,
 )
 from chargers.views.events import DeliveryList, EventList, WebhookViewSet, event_stream, replay_delivery
+from chargers.views.findings import FindingList
 from chargers.views.messages import MessageList
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "DataTransferList",
     "DeliveryList",
     "EventList",
+    "FindingList",
     "MessageList",
     "SecurityEventList",
     "WebhookViewSet",

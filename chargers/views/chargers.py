@@ -48,7 +48,7 @@ class ChargerViewSet(Scoped, Editable):
     serializer_class = ChargerSerializer
     pagination_class = ChargerPages
     filterset_fields = ["charger_id", "description", "boot_policy", "security_profile"]
-    filterset_fields += ["read_configuration_after_boot", "message_log", *TOLD_BY_CHARGER]
+    filterset_fields += ["read_configuration_after_boot", "message_log", "validation", *TOLD_BY_CHARGER]
     lookup_field = "charger_id"
     charger_path = "pk"
 
@@ -78,7 +78,7 @@ class ChargerViewSet(Scoped, Editable):
         charger = serializer.save()
         if charger.credentials != former.credentials:
             transaction.on_commit(lambda: gateway.make_it_come_again(charger.charger_id))
-        elif charger.message_log != former.message_log:
+        elif (charger.message_log, charger.validation) != (former.message_log, former.validation):
             transaction.on_commit(lambda: gateway.log_messages(charger))
 
     def perform_create(self, serializer):

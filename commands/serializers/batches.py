@@ -24,9 +24,9 @@ class FilterSerializer(Strict):
     """Chargers that meet all of it; an empty one is every charger that whoever asks may reach."""
 
     group = serializers.CharField(required=False, max_length=100, help_text="The name of a charger group.")
-    vendor = serializers.CharField(required=False, max_length=20, trim_whitespace=False)
-    model = serializers.CharField(required=False, max_length=20, trim_whitespace=False)
-    firmware_version = serializers.CharField(required=False, max_length=50, trim_whitespace=False)
+    vendor = serializers.CharField(required=False, max_length=1000, trim_whitespace=False)
+    model = serializers.CharField(required=False, max_length=1000, trim_whitespace=False)
+    firmware_version = serializers.CharField(required=False, max_length=1000, trim_whitespace=False)
     connected = serializers.BooleanField(required=False)
     search = serializers.CharField(required=False, max_length=255, help_text="In the id or the description.")
 

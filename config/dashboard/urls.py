@@ -14,6 +14,7 @@ urlpatterns = [
     path("curves/transactions/<int:pk>.json", transactions.TransactionCurves.as_view(), name="transaction-curves"),
     path("chargers/<charger:charger_id>/", charger.ChargerPage.as_view(), name="charger"),
     path("chargers/<charger:charger_id>/ask/<str:action>/", charger.AskPage.as_view(), name="ask"),
+    path("chargers/<charger:charger_id>/findings.csv", charger.Findings.as_view(), name="findings"),
     path("transactions/", transactions.Transactions.as_view(), name="transactions"),
     re_path(r"^transactions/export\.(?P<kind>csv|xlsx)$", transactions.Export.as_view(), name="export"),
     path("transactions/<int:pk>/", transactions.TransactionPage.as_view(), name="transaction"),

@@ -116,14 +116,20 @@ said = st.one_of(
 # --- what comes back ---------------------------------------------------------------------------
 
 
+UNUSABLE = {"\0", *map(chr, range(0xD800, 0xE000))}  # in a message id, which is given back as it was sent
+
+
 def owed(text):
     """The message id that an answer to `text` must bear, None where it can't be answered."""
     try:
         frame = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return None
+        try:
+            frame = json.loads(text, strict=False)
+        except (ValueError, RecursionError):
+            return None
     readable = isinstance(frame, list) and len(frame) > 1 and type(frame[0]) is int and frame[0] == 2
-    usable = readable and isinstance(frame[1], str) and frame[1] and "\0" not in frame[1]
+    usable = readable and isinstance(frame[1], str) and frame[1] and not set(frame[1]) & UNUSABLE
     return frame[1] if usable else None
 
 

@@ -29,7 +29,7 @@ def test_one_batch_settles_many_actions_of_many_chargers():
 
 def test_a_poisonous_call_spoils_only_itself():
     charger, others = a_charger(), [a_charger() for _ in range(4)]
-    poison = a_call(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="x" * 99)
+    poison = a_call(charger, "StatusNotification", connectorId=2**31, errorCode="NoError", status="Faulted")
     calls = [a_call(other, "FirmwareStatusNotification", status="Idle") for other in others[:2]]
     calls += [poison] + [a_call(other, "FirmwareStatusNotification", status="Idle") for other in others[2:]]
     outcomes = inbox.write([inbox.Entry(registry.actions[c.action], c) for c in calls], {})

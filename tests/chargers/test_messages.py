@@ -81,7 +81,7 @@ REFUSED = [
     ("in", "other", "", "", True),
     ("in", "other", "", "", True),
     ("in", "call", "Heartbeat", "3", True),
-    ("out", "error", "", "3", True),
+    ("out", "error", "Heartbeat", "3", True),
 ]
 
 

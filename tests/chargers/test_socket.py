@@ -133,10 +133,11 @@ def test_what_can_not_be_answered_is_ignored_and_the_socket_stays(socket, text):
         ("FirmwareStatusNotification", {"status": "Bad"}, "PropertyConstraintViolation"),
     ],
 )
-def test_a_bad_call_gets_its_call_error_and_the_socket_stays(socket, action, payload, code):
-    answer = exchange(socket, "1", action, payload)
+def test_a_bad_call_gets_its_call_error_and_the_socket_stays(live, action, payload, code):
+    with live.socket(live.strict(an_id())) as socket:
+        answer = exchange(socket, "1", action, payload)
+        assert still_serves(socket)
     assert answer[:3] == [4, "1", code] and len(answer) == 5 and answer[4] == {}
-    assert still_serves(socket)
 
 
 def test_a_call_repeated_gets_the_same_answer(live, socket):

@@ -49,7 +49,7 @@ def test_a_call_error_is_an_outcome_of_its_own(live):
 
 @pytest.mark.parametrize("reply", [{}, {"status": "Maybe"}, "text", {"status": "Accepted", "more": 1}])
 def test_a_reply_that_breaks_its_schema_is_kept_and_called_invalid(live, reply):
-    with live.socket(charger_id := an_id()) as socket:
+    with live.socket(charger_id := live.strict(an_id())) as socket:
         task = live.ask(charger_id, "Reset", RESET)
         socket.send(json.dumps([3, json.loads(socket.recv(5))[1], reply]))
         task = live.finished(task)

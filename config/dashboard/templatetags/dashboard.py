@@ -38,6 +38,12 @@ def grouped(number):
 
 
 @register.filter
+def words(name):
+    """too_long as too long."""
+    return name.replace("_", " ")
+
+
+@register.filter
 def moment(at):
     """A time of which the page says how long ago it was, and on hovering when."""
     if at is None:

@@ -3,6 +3,7 @@
 from django.shortcuts import redirect
 
 from chargers import presence
+from chargers.downloads import csv_file
 from chargers.masking import HIDDEN, names_secret
 from chargers.models import Message
 from commands.actions.table import ACTIONS
@@ -10,7 +11,8 @@ from config.dashboard import asking, fleet
 from config.dashboard.forms import fields_of
 from config.dashboard.views.base import Page, filled_in
 
-COMMANDS, SESSIONS, MESSAGES = 12, 8, 50  # that are shown
+COMMANDS, SESSIONS, MESSAGES, FINDINGS = 12, 8, 50, 50  # that are shown
+EXPORTED = ("action", "field", "kind", "count", "first_seen", "last_seen", "example")
 # What operators do most, each a form that is filled in already: what it is called, the action, the payload.
 SHORT_WAYS = (
     ("Reset (soft)", "Reset", {"type": "Soft"}),
@@ -41,12 +43,17 @@ class ChargerPage(Page):
             "connectors": connectors,
             **(self._sessions(connectors) if user.has_perm("transactions.view_transaction") else {}),
             "commands": charger.commands.order_by("-pk")[:COMMANDS],
+            **(self._findings() if user.has_perm("chargers.view_finding") else {}),
             "configuration": [masked(key) for key in charger.configuration.all()],
             "messages_kept": Message.objects.of(charger)[:MESSAGES] if may_see_messages and not self.is_live else (),
             "short_ways": SHORT_WAYS,
             "actions": ACTIONS,
             "may_command": user.has_perm("commands.add_command"),
         }
+
+    def _findings(self):
+        found = list(self.charger.findings.order_by("-count", "-last_seen")[: FINDINGS + 1])
+        return {"findings": found[:FINDINGS], "more_findings": len(found) > FINDINGS}
 
     def _sessions(self, connectors):
         """What is shown of its sessions; each of `connectors` gets the one that is under way there."""
@@ -58,6 +65,19 @@ class ChargerPage(Page):
             connector.session = ongoing.get(connector.connector_id)
         charging = [session for session in ongoing.values() if not session.is_stuck]
         return {"sessions": last, "plotted": charging or last[:1]}
+
+
+class Findings(Page):
+    """How the messages of a charger depart from OCPP, as a CSV file for its manufacturer."""
+
+    permission_required = "chargers.view_finding"
+
+    def get(self, request, charger_id):
+        charger = self.known_charger(charger_id)
+        described = [charger.vendor, charger.model, charger.firmware_version]
+        rows = charger.findings.order_by("-count").values_list(*EXPORTED)
+        columns = ("vendor", "model", "firmware_version", *EXPORTED)
+        return csv_file("protocol-issues", columns, ([*described, *row] for row in rows))
 
 
 def masked(key):

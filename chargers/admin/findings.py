@@ -1,0 +1,27 @@
+"""What was odd about the messages of chargers, in the admin."""
+
+from django.contrib import admin
+
+from chargers.admin.chargers import ReadOnly, Scoped
+from chargers.browsing import Large, choices
+from chargers.downloads import csv_file
+from chargers.models import Finding
+from chargers.models.findings import KINDS
+
+EXPORTED = ("charger", "action", "field", "kind", "count", "first_seen", "last_seen", "example")
+
+
+@admin.action(description="Export as CSV")
+def export_csv(modeladmin, request, findings):
+    return csv_file("findings", EXPORTED, findings.values_list("charger__charger_id", *EXPORTED[1:]))
+
+
+@admin.register(Finding)
+class FindingAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+    list_display = ["charger", "action", "field", "kind", "count", "first_seen", "last_seen", "example"]
+    list_filter = [choices("kind", list(KINDS))]
+    searched = {"charger": "charger"}
+    list_select_related = ["charger"]
+    sortable_by = ()
+    date_hierarchy = "last_seen"
+    actions = [export_csv]

@@ -1,0 +1,149 @@
+"""Findings are counted in memory and written by the inbox's thread between its batches.
+
+Counting costs the traffic one append for an odd message and nothing for a valid one. The first finding after a quiet
+moment is written before its message is answered; more of them are written together every `INTERVAL_S`. A process that
+is killed loses the counts of its last moment.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+from django.db import DatabaseError, connection
+
+from chargers import metrics, recordset
+from chargers.frames import storable
+from chargers.masking import HIDDEN, masked, names_secret
+from chargers.models.findings import LONGEST_EXAMPLE, LONGEST_FIELD
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 0.25
+MOST_WAITING = 10_000  # odd messages that are not counted yet; past it the oldest are not counted
+MOST_ROWS = 300  # of one charger: members past it are counted together, as `OTHERS`
+OTHERS = "(others)"
+WRITE = """
+INSERT INTO chargers_finding AS f (charger_id, action, field, kind, count, first_seen, last_seen, example)
+SELECT s.charger, s.action, s.field, s.kind, s.count, s.first_seen, s.last_seen, s.example
+FROM json_to_recordset(%s) AS s(charger bigint, action text, field text, kind text, count bigint,
+    first_seen timestamptz, last_seen timestamptz, example text)
+JOIN chargers_charger c ON c.id = s.charger
+ON CONFLICT (charger_id, action, field, kind) DO UPDATE SET count = f.count + excluded.count,
+    last_seen = greatest(f.last_seen, excluded.last_seen), example = excluded.example
+"""
+# Chargers that have as many rows as they may, and the findings that they have.
+FULL = """
+SELECT f.charger_id, f.action, f.field, f.kind FROM chargers_finding f
+WHERE f.charger_id IN (
+    SELECT charger_id FROM chargers_finding WHERE charger_id = ANY(%s) GROUP BY charger_id HAVING count(*) >= %s
+)
+"""
+
+
+class Found(NamedTuple):
+    """The findings of one message: {(field, kind): value as sent}."""
+
+    charger: int
+    action: str
+    found: Mapping[tuple[str, str], Any]
+    at: datetime
+
+
+class Counter:
+    """One a process. `add` may be called by any thread, `write` by one."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Found] = deque(maxlen=MOST_WAITING)
+        self.written_at = float("-inf")
+
+    def add(self, charger: int, action: str, found: Mapping[tuple[str, str], Any], at: datetime) -> None:
+        """Count the findings `found` in a message of `charger` (primary key)."""
+        self.waiting.append(Found(charger, action, found, at))
+        for _, kind in found:
+            metrics.count_finding(action, kind)
+
+    @property
+    def due_in_s(self) -> float | None:
+        """Seconds until the findings that wait are to be written, None where none waits."""
+        return max(0.0, self.written_at + INTERVAL_S - time.monotonic()) if self.waiting else None
+
+    def write(self) -> None:
+        """Write what waits. A fault costs counts, never a message."""
+        found = [self.waiting.popleft() for _ in range(len(self.waiting))]
+        self.written_at = time.monotonic()
+        try:
+            write(found)
+        except DatabaseError as error:
+            logger.warning("The findings of %s messages were not counted: %s", len(found), error)
+            connection.close()
+
+
+counter = Counter()
+
+
+def write(found: Iterable[Found]) -> None:
+    """Add `found` to the table in one statement."""
+    rows: dict[tuple, dict] = {}
+    for message in found:
+        for (field, kind), value in message.found.items():
+            key = message.charger, message.action, _field(field), kind
+            row = rows.setdefault(key, _row(*key, message.at))
+            row["count"] += 1
+            row["last_seen"] = message.at
+            row["example"] = value
+    if not rows:
+        return
+    rows = _within_limits(rows)
+    for row in rows.values():
+        row["example"] = example(row["field"], row["example"])
+    # In one order for all processes, so that two that meet the same rows do not wait for each other in a circle.
+    recordset.execute(WRITE, [rows[key] for key in sorted(rows)])
+
+
+def _row(charger: int, action: str, field: str, kind: str, at: datetime) -> dict:
+    key = {"charger": charger, "action": action, "field": field, "kind": kind}
+    return key | {"count": 0, "first_seen": at, "last_seen": at, "example": None}
+
+
+def _within_limits(rows: dict[tuple, dict]) -> dict[tuple, dict]:
+    """`rows`, where a charger that has too many has its new ones counted together."""
+    chargers = {charger for charger, *_ in rows}
+    known = {tuple(row) for row in recordset.query(FULL, [recordset.array(sorted(chargers)), MOST_ROWS])}
+    full = {charger for charger, *_ in known}
+    limited: dict[tuple, dict] = {}
+    for key, row in rows.items():
+        charger, action, _, kind = key
+        if charger in full and key not in known:
+            key, row = (charger, action, OTHERS, kind), row | {"field": OTHERS}
+        if key in limited:
+            row = row | {"count": row["count"] + limited[key]["count"]}
+        limited[key] = row
+    return limited
+
+
+def record(charger: int, action: str, found: Mapping[tuple[str, str], Any]) -> None:
+    """Count findings at once, for a process that has no inbox. Raises what the database raises."""
+    for _, kind in found:
+        metrics.count_finding(action, kind)
+    if found:
+        write([Found(charger, action, found, datetime.now(UTC))])
+
+
+def _field(field: str) -> str:
+    """A member's name may be the charger's own."""
+    return storable(field)[:LONGEST_FIELD]
+
+
+def example(field: str, value: Any) -> str:
+    """`value` as JSON, without secrets, cut."""
+    if names_secret(field.rpartition(".")[2]) and value not in (None, ""):
+        return HIDDEN
+    try:
+        text = orjson.dumps(storable(value)).decode()
+    except TypeError:
+        text = repr(value)
+    return masked(text[: 8 * LONGEST_EXAMPLE])[:LONGEST_EXAMPLE]

@@ -1,8 +1,11 @@
 """Lenient reading: each rule on a message or an answer that breaks its schema in that way."""
 
+from pathlib import Path
+
 import pytest
 
 from chargers import schemas, tolerance
+from chargers.models.findings import KINDS
 
 NOON = "2025-02-26T12:00:00Z"
 START = {"connectorId": 1, "idTag": "ABC", "meterStart": 1000, "timestamp": NOON}
@@ -221,3 +224,10 @@ def test_one_bad_configuration_key_leaves_the_others():
         "unknownKey": ["E"],
     }
     assert {kind for _, kind in found} == {"wrong_type", "too_long", "null", "missing", "bad_item"}
+
+
+def test_the_document_has_every_rule_and_every_kind():
+    document = (Path(__file__).parents[2] / "docs" / "tolerance.md").read_text()
+    rules = [(rule.kind, rule.says) for rule in tolerance.CONVERSIONS.values()] + [*tolerance.CONSTRAINTS.values()]
+    assert [says for kind, says in rules if f"| {says} | `{kind}` |" not in document] == []
+    assert [kind for kind, meaning in KINDS.items() if f"| `{kind}` | {meaning} |" not in document] == []

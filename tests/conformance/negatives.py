@@ -73,6 +73,11 @@ def _sample(tree):
     return {"integer": 1, "number": 1.5, "boolean": True}[kind]
 
 
+def members(name):
+    """(path, schema, whether required) of every member of schema `name`, inner ones after their outer one."""
+    return _members(_resolved(schemas.schema(name)))
+
+
 def cases(name):
     """Every fault of every member of schema `name`, each in an otherwise full and valid payload."""
     return [Case(name, path, fault, payload) for path, fault, payload in _faults(name)]
@@ -91,7 +96,6 @@ def _faults(name):
 
 
 def _members(tree, path=()):
-    """(path, schema, whether required) of every member, inner ones after their outer one."""
     if tree["type"] == "object":
         for name, member in tree.get("properties", {}).items():
             yield (*path, name), member, name in tree.get("required", ())

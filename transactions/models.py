@@ -15,6 +15,7 @@ from chargers.inbox import Call
 from chargers.models import Charger, Connector
 from chargers.numbers import draw
 from chargers.times import said, wire
+from transactions import energy
 
 ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
@@ -28,14 +29,14 @@ def next_reservation_id():
 
 
 class IdTag(models.Model):
-    """A token of a driver (OCPP 1.6 §7.28, 20 characters, compared without case)."""
+    """A token of a driver, compared without case (OCPP 1.6 §7.28; chargers send more than its 20 characters)."""
 
     STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
 
-    id_tag = models.CharField(max_length=20, validators=[PRINTABLE])
+    id_tag = models.CharField(max_length=255, validators=[PRINTABLE])
     status = models.CharField(max_length=20, choices=[(s, s) for s in STATUSES], default="Accepted")
     expiry_date = models.DateTimeField(null=True, blank=True)
-    parent_id_tag = models.CharField(max_length=20, blank=True, help_text="Tags with the same parent are a group.")
+    parent_id_tag = models.CharField(max_length=255, blank=True, help_text="Tags with the same parent are a group.")
     description = models.CharField(max_length=255, blank=True)
     concurrent_limit = models.PositiveIntegerField(
         null=True, blank=True, help_text="Transactions it may have under way at a time; empty: any number."
@@ -96,7 +97,7 @@ KNOWN_TAGS = (
 class UnknownIdTag(models.Model):
     """A tag that was presented and is not known here; accepting it makes it an `IdTag`."""
 
-    id_tag = models.CharField(max_length=20)
+    id_tag = models.CharField(max_length=255)
     charger = models.ForeignKey(Charger, models.CASCADE, help_text="Where it was presented last.")
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
@@ -151,21 +152,24 @@ class Transaction(models.Model):
     id = models.AutoField("transaction id", primary_key=True)
     charger = models.ForeignKey(Charger, models.PROTECT, related_name="transactions", db_index=False)
     connector_id = models.PositiveIntegerField()
-    id_tag = models.CharField(max_length=20)
+    id_tag = models.CharField(max_length=255)
     id_tag_status = models.CharField(max_length=20, help_text="The verdict given at the start.")
-    reservation_id = models.IntegerField(null=True, blank=True)
+    reservation_id = models.BigIntegerField(null=True, blank=True)
 
     # By the charger's clock; the raw text is what it sent, `*_received_at` is our clock.
     start_time = models.DateTimeField()
     raw_start_time = models.CharField(max_length=64)
     start_received_at = models.DateTimeField()
-    meter_start = models.IntegerField("meter start (Wh)")
+    meter_start = models.BigIntegerField("meter start (Wh)", null=True, blank=True)
+    raw_meter_start = models.TextField(blank=True, default="", db_default="", help_text="As sent, where rounded.")
     stop_time = models.DateTimeField(null=True, blank=True)
     raw_stop_time = models.CharField(max_length=64, blank=True)
     stop_received_at = models.DateTimeField(null=True, blank=True)
-    meter_stop = models.IntegerField("meter stop (Wh)", null=True, blank=True)
-    stop_reason = models.CharField(max_length=20, blank=True)
-    stop_id_tag = models.CharField(max_length=20, blank=True)
+    meter_stop = models.BigIntegerField("meter stop (Wh)", null=True, blank=True)
+    raw_meter_stop = models.TextField(blank=True, default="", db_default="", help_text="As sent, where rounded.")
+    stop_reason = models.TextField(blank=True)
+    stop_id_tag = models.CharField(max_length=255, blank=True)
+    meter_first = models.BigIntegerField("first energy register (Wh)", null=True, blank=True)
     meter_latest = models.BigIntegerField("latest energy register (Wh)", null=True, blank=True)
     power_latest = models.IntegerField("latest power (W)", null=True, blank=True)
     soc_latest = models.PositiveSmallIntegerField("latest state of charge (%)", null=True, blank=True)
@@ -185,6 +189,31 @@ class Transaction(models.Model):
         default=False, db_default=False, help_text="The charger's clock said what can't be."
     )
 
+    # What tells a start that is sent again from a new session that looks the same, see `transactions.starts`.
+    start_message_id = models.CharField(max_length=36, blank=True, default="", db_default="", editable=False)
+    recurrence = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="Sessions before it that began with an equal message."
+    )
+    is_id_used = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="Its charger has named its id since."
+    )
+
+    # By an operator. What the charger said stays beside it.
+    corrected_meter_start = models.BigIntegerField(null=True, blank=True, editable=False)
+    corrected_meter_stop = models.BigIntegerField(null=True, blank=True, editable=False)
+    corrected_stop_time = models.DateTimeField(null=True, blank=True, editable=False)
+    corrected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    corrected_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
+    note = models.TextField(blank=True, default="", db_default="")
+
+    # By evidence, see `transactions.energy`: the one definition for everything that shows or bills energy.
+    energy_wh = models.GeneratedField(
+        expression=energy.WATT_HOURS, output_field=models.BigIntegerField(), db_persist=True
+    )
+    energy_source = models.GeneratedField(
+        expression=energy.SOURCE, output_field=models.CharField(max_length=9), db_persist=True
+    )
+
     objects = TransactionQuerySet.as_manager()
 
     class Meta:
@@ -192,7 +221,8 @@ class Transaction(models.Model):
         constraints = [
             # A charger that lost our answer sends its start again: the same start is the same transaction.
             models.UniqueConstraint(
-                fields=["charger", "connector_id", "id_tag", "raw_start_time", "meter_start"],
+                fields=["charger", "connector_id", "id_tag", "raw_start_time", "meter_start", "recurrence"],
+                nulls_distinct=False,
                 name="one_row_a_start",
             )
         ]
@@ -232,18 +262,29 @@ class Transaction(models.Model):
 
     @property
     def meter_ran_backwards(self):
-        return self.meter_stop is not None and self.meter_stop < self.meter_start
+        return None not in (self.meter_stop, self.meter_start) and self.meter_stop < self.meter_start
+
+    @property
+    def ended_at(self):
+        """When it ended: as an operator has corrected it, as its charger said, or as it was closed."""
+        return self.corrected_stop_time or self.stop_time
+
+    @property
+    def meter_at_start(self):
+        """The register at its start in Wh, as an operator has corrected it, or as its charger said."""
+        return self.meter_start if self.corrected_meter_start is None else self.corrected_meter_start
+
+    @property
+    def meter_at_end(self):
+        """The register at its end in Wh: corrected, as its charger said, or that of its last reading when closed."""
+        if self.corrected_meter_stop is not None:
+            return self.corrected_meter_stop
+        return self.meter_latest if self.meter_stop is None and self.closed_at else self.meter_stop
 
     @property
     def duration_seconds(self):
         """From start to stop by the charger's clock, None while it lasts; never negative."""
-        return None if self.stop_time is None else max(0, round((self.stop_time - self.start_time).total_seconds()))
-
-    @property
-    def energy_wh(self):
-        """Wh charged so far, None while nothing was read; a meter that ran backwards charged nothing."""
-        meter = self.meter_latest if self.meter_stop is None else self.meter_stop
-        return None if meter is None else max(0, meter - self.meter_start)
+        return None if self.ended_at is None else max(0, round((self.ended_at - self.start_time).total_seconds()))
 
     @database.atomic
     def close(self, by):
@@ -254,11 +295,12 @@ class Transaction(models.Model):
         last = stuck.meter_values.order_by("-timestamp").values_list("timestamp", flat=True).first()
         stuck.closed_at, stuck.closed_by = datetime.now(UTC), by
         stuck.stop_time = last or stuck.start_received_at
-        stuck.meter_stop = None if stuck.meter_latest is None else min(stuck.meter_latest, MOST)
-        stuck.save(update_fields=["closed_at", "closed_by", "stop_time", "meter_stop"])
-        audit.record("closed", "transaction", stuck.pk, stuck.charger_id, after={"meter_stop": stuck.meter_stop})
+        stuck.save(update_fields=["closed_at", "closed_by", "stop_time"])
+        stuck.refresh_from_db(fields=["energy_wh", "energy_source"])
+        audit.record("closed", "transaction", stuck.pk, stuck.charger_id, after={"meter_stop": stuck.meter_at_end})
         told = {"transaction_id": stuck.pk, "connector_id": stuck.connector_id, "id_tag": stuck.id_tag}
-        told |= {"stop_time": stuck.stop_time, "meter_stop": stuck.meter_stop, "energy_wh": stuck.energy_wh}
+        told |= {"stop_time": stuck.stop_time, "meter_stop": stuck.meter_at_end}
+        told |= {"energy_wh": stuck.energy_wh, "energy_source": stuck.energy_source}
         events.tell("transaction.stopped", stuck.charger_id, **told, reason="closed by hand")
         return True
 
@@ -275,8 +317,8 @@ class Reservation(models.Model):
     id = models.IntegerField("reservation id", primary_key=True, default=next_reservation_id, editable=False)
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="reservations")
     connector_id = models.PositiveIntegerField(help_text="0: any connector of the charger.")
-    id_tag = models.CharField(max_length=20)
-    parent_id_tag = models.CharField(max_length=20, blank=True)
+    id_tag = models.CharField(max_length=255)
+    parent_id_tag = models.CharField(max_length=255, blank=True)
     expiry_date = models.DateTimeField()
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATUSES], default=INACTIVE, editable=False)
     ended_because = models.CharField(max_length=100, blank=True, editable=False)
@@ -296,10 +338,15 @@ class Reservation(models.Model):
 
 
 class OrphanStop(models.Model):
-    """A StopTransaction that names no transaction of its charger: acknowledged, and kept (1.6 errata 3.18)."""
+    """A StopTransaction that names no transaction of its charger: acknowledged, and kept (1.6 errata 3.18).
+
+    Also a message about a transaction that was refused: it waits for an operator to apply it.
+    """
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="orphan_stops")
-    reported_transaction_id = models.IntegerField()
+    action = models.CharField(max_length=30, default="StopTransaction", db_default="StopTransaction")
+    refused_because = models.TextField(blank=True, default="", db_default="", help_text="Empty: it was acknowledged.")
+    reported_transaction_id = models.BigIntegerField(null=True, blank=True)
     payload = models.TextField(help_text="The request as JSON.")
     received_at = models.DateTimeField()
     transaction = models.ForeignKey(
@@ -347,22 +394,30 @@ class MeterValue(models.Model):
     transaction = models.ForeignKey(
         Transaction, models.CASCADE, null=True, blank=True, db_constraint=False, related_name="meter_values"
     )
-    reported_transaction_id = models.IntegerField(null=True, blank=True)
+    reported_transaction_id = models.BigIntegerField(null=True, blank=True)
     connector_id = models.PositiveIntegerField()
     timestamp = models.DateTimeField()
     raw_timestamp = models.CharField(max_length=64)
     received_at = models.DateTimeField()
     value = models.TextField(help_text="As sent; signed data verbatim.")
     number = models.DecimalField(max_digits=24, decimal_places=9, null=True, blank=True)
-    measurand = models.CharField(max_length=40, default="Energy.Active.Import.Register")
-    unit = models.CharField(max_length=20)
-    phase = models.CharField(max_length=10, blank=True)
-    context = models.CharField(max_length=20, default="Sample.Periodic")
-    location = models.CharField(max_length=10, default="Outlet")
-    format = models.CharField(max_length=12, default="Raw")
+    measurand = models.TextField(default="Energy.Active.Import.Register")
+    unit = models.TextField()
+    phase = models.TextField(blank=True)
+    context = models.TextField(default="Sample.Periodic")
+    location = models.TextField(default="Outlet")
+    format = models.TextField(default="Raw", help_text="unreadable: the value is the JSON of a sample.")
 
     class Meta:
         ordering = ["id"]
+        indexes = [
+            # Evidence for a session whose stop cannot be believed; readings that name their transaction pay nothing.
+            models.Index(
+                fields=["charger", "connector_id", "timestamp"],
+                name="readings_of_no_transaction",
+                condition=Q(transaction=None),
+            )
+        ]
 
     def __str__(self):
         return f"{self.measurand} {self.value} {self.unit}"

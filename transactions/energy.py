@@ -11,7 +11,7 @@ hand, exports, pages, events and sums cannot differ.
 
 from django.db.models import BigIntegerField, Case, F, Q, Value, When
 
-CORRECTED, STOP, READINGS, NONE = "corrected", "stop", "readings", "none"
+SOURCES = CORRECTED, STOP, READINGS, NONE = "corrected", "stop", "readings", "none"
 MOST_WH = 2**31 - 1  # what an integer of OCPP 1.6 holds; 4294967295 and -1 are ways to say unknown
 # A register cannot gain so much before the first reading of a session: a meterStart so far below is of another one.
 MOST_BEFORE_FIRST_WH = 500_000

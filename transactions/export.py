@@ -21,11 +21,12 @@ COLUMNS = {
     "id_tag_status": lambda t: t.id_tag_status,
     "status": lambda t: t.status,
     "start_time": lambda t: t.start_time,
-    "end_time": lambda t: t.stop_time,
+    "end_time": lambda t: t.ended_at,
     "duration_seconds": lambda t: t.duration_seconds,
-    "meter_start": lambda t: t.meter_start,
-    "meter_stop": lambda t: t.meter_stop,
+    "meter_start": lambda t: t.meter_at_start,
+    "meter_stop": lambda t: t.meter_at_end,
     "energy_wh": lambda t: t.energy_wh,
+    "energy_source": lambda t: t.energy_source,
     "stop_reason": lambda t: t.stop_reason,
     "stop_id_tag": lambda t: t.stop_id_tag,
     "reservation_id": lambda t: t.reservation_id,
@@ -36,6 +37,12 @@ COLUMNS = {
     "closed_by": lambda t: t.closed_by,
     "clock_skew": lambda t: t.clock_skew,
     "meter_ran_backwards": lambda t: t.meter_ran_backwards,
+    "reported_meter_start": lambda t: t.meter_start,
+    "reported_meter_stop": lambda t: t.meter_stop,
+    "reported_end_time": lambda t: t.stop_time,
+    "corrected_at": lambda t: t.corrected_at,
+    "corrected_by": lambda t: t.corrected_by,
+    "note": lambda t: t.note,
 }
 AT_ONCE = 2000  # rows that are read together
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

@@ -5,12 +5,14 @@ from django.db.models.functions import Now
 from django_filters import rest_framework as filters
 
 from chargers.filters import OfCharger
+from transactions import energy
 from transactions.models import OrphanStop, Reservation, Transaction, UnknownIdTag
 
 
 class TransactionFilter(OfCharger):
     status = filters.ChoiceFilter(method="by_status", choices=[("Ongoing", "Ongoing"), ("Completed", "Completed")])
     started_after = filters.IsoDateTimeFilter("start_time", lookup_expr="gte")
+    energy_source = filters.ChoiceFilter(choices=[(source, source) for source in energy.SOURCES])
     started_before = filters.IsoDateTimeFilter("start_time", lookup_expr="lt")
 
     class Meta:

@@ -4,19 +4,31 @@ from rest_framework import serializers
 
 from chargers import access
 from chargers.models import Charger
-from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
+from chargers.serializers.strict import Strict
+from transactions import energy
+from transactions.models import MOST, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
 AS_SENT = {"trim_whitespace": False}  # tags are compared as chargers read them, spaces included
 
 
 class TransactionSerializer(serializers.ModelSerializer):
-    """`energy_wh` is what was charged so far, null before any reading; times are the charger's own."""
+    """As corrected by an operator, else as the charger said: the `reported_` members are the charger's own.
+
+    `energy_wh` is what was charged so far by evidence, null where nothing is known; `energy_source` says which.
+    Times are by the charger's clock.
+    """
 
     transaction_id = serializers.IntegerField(source="pk")
     charger_id = serializers.CharField(source="charger.charger_id")
-    end_time = serializers.DateTimeField(source="stop_time", allow_null=True)
+    end_time = serializers.DateTimeField(source="ended_at", allow_null=True)
+    meter_start = serializers.IntegerField(source="meter_at_start", allow_null=True)
+    meter_stop = serializers.IntegerField(source="meter_at_end", allow_null=True)
+    reported_meter_start = serializers.IntegerField(source="meter_start", allow_null=True)
+    reported_meter_stop = serializers.IntegerField(source="meter_stop", allow_null=True)
+    reported_end_time = serializers.DateTimeField(source="stop_time", allow_null=True)
     status = serializers.ChoiceField(["Ongoing", "Completed"])
     energy_wh = serializers.IntegerField(allow_null=True)
+    energy_source = serializers.ChoiceField(list(energy.SOURCES))
     stop_reason = serializers.SerializerMethodField()
     duration_seconds = serializers.IntegerField(allow_null=True)
     meter_ran_backwards = serializers.BooleanField()
@@ -35,6 +47,12 @@ class TransactionSerializer(serializers.ModelSerializer):
             "meter_start",
             "meter_stop",
             "energy_wh",
+            "energy_source",
+            "reported_meter_start",
+            "reported_meter_stop",
+            "reported_end_time",
+            "raw_meter_start",
+            "raw_meter_stop",
             "stop_reason",
             "id_tag_status",
             "reservation_id",
@@ -47,10 +65,22 @@ class TransactionSerializer(serializers.ModelSerializer):
             "meter_ran_backwards",
             "closed_at",
             "closed_by",
+            "corrected_at",
+            "corrected_by",
+            "note",
         ]
 
     def get_stop_reason(self, transaction) -> str | None:
         return transaction.stop_reason or None
+
+
+class CorrectionSerializer(Strict):
+    """What an operator corrects of a session that has ended; null removes a correction. A note is always possible."""
+
+    meter_start = serializers.IntegerField(min_value=0, max_value=MOST, allow_null=True, required=False)
+    meter_stop = serializers.IntegerField(min_value=0, max_value=MOST, allow_null=True, required=False)
+    end_time = serializers.DateTimeField(allow_null=True, required=False)
+    note = serializers.CharField(max_length=2000, allow_blank=True, allow_null=True, required=False)
 
 
 class MeterValueSerializer(serializers.ModelSerializer):

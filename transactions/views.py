@@ -11,11 +11,12 @@ from chargers.errors import Conflict, not_found
 from chargers.pagination import Pages
 from chargers.views import known_charger
 from chargers.viewsets import Editable, Scoped
-from transactions import stops
+from transactions import corrections, stops
 from transactions.filters import OrphanStopFilter, ReservationFilter, TransactionFilter, UnknownIdTagFilter
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 from transactions.serializers import (
     AttachSerializer,
+    CorrectionSerializer,
     IdTagSerializer,
     MeterValueSerializer,
     OrphanStopSerializer,
@@ -75,6 +76,15 @@ class TransactionDetail(generics.RetrieveAPIView):
 
     queryset = Transaction.objects.none()
     serializer_class = TransactionSerializer
+
+    @extend_schema(request=CorrectionSerializer, responses=TransactionSerializer)
+    def patch(self, request, *args, **kwargs):
+        """Correct the meter values or the end of a session that has ended, or note something."""
+        body = CorrectionSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        by = request.user.get_username() if request.user else ""
+        corrected = corrections.correct(self.get_object(), by, body.validated_data)
+        return Response(TransactionSerializer(corrected).data)
 
     def get_object(self):
         return known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])

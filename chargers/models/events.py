@@ -19,6 +19,7 @@ KINDS = {
     "connector.status": "a StatusNotification, the newest of its connector",
     "transaction.started": "a StartTransaction",
     "transaction.stopped": "a StopTransaction, or an operator closed it by hand",
+    "transaction.corrected": "an operator has corrected a meter value or the end of a transaction",
     "command.finished": "a command has its outcome",
     "security.event": "a SecurityEventNotification",
     "transaction.updated": "readings of a transaction under way",

@@ -8,5 +8,6 @@ class Strict(serializers.Serializer):
 
     def to_internal_value(self, told):
         if isinstance(told, dict) and (unknown := sorted(set(told) - set(self.fields))):
-            raise serializers.ValidationError({name: ["There is no such member."] for name in unknown})
+            sentence = f"There is no such member; known are {', '.join(self.fields)}."
+            raise serializers.ValidationError({name: [sentence] for name in unknown})
         return super().to_internal_value(told)

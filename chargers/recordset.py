@@ -16,7 +16,12 @@ ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 def execute(statement, rows):
     """Run `statement`, which reads `rows` (dicts) with `json_to_recordset(%s)`; what it returns, if anything."""
-    return query(statement, [orjson.dumps(rows).decode()]) if rows else []
+    return query(statement, [json(rows)]) if rows else []
+
+
+def json(rows):
+    """`rows` (dicts) as the parameter that a statement reads with `json_to_recordset(%s)`."""
+    return orjson.dumps(rows).decode()
 
 
 def query(statement, parameters):

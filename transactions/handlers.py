@@ -9,22 +9,8 @@ from django.db.models.functions import Upper
 from chargers import events, recordset
 from chargers.registry import follows, handles
 from chargers.times import bounded, clock_is_off, said
-from transactions import metrics, readings, stops
+from transactions import metrics, readings, starts, stops
 from transactions.models import ENDS_A_RESERVATION, IdTag, OrphanStop, Transaction
-
-NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start")
-
-# A start that is sent again finds its own row, also one that another process writes at this moment.
-START = """
-INSERT INTO transactions_transaction AS t (charger_id, connector_id, id_tag, id_tag_status, reservation_id,
-    start_time, raw_start_time, start_received_at, meter_start, clock_skew, raw_stop_time, stop_reason, stop_id_tag)
-SELECT s.*, '', '', '' FROM json_to_recordset(%s) AS s(charger_id bigint, connector_id int, id_tag text,
-    id_tag_status text, reservation_id int, start_time timestamptz, raw_start_time text,
-    start_received_at timestamptz, meter_start int, clock_skew boolean)
-ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start)
-    DO UPDATE SET meter_start = excluded.meter_start
-RETURNING t.id, xmax = 0, t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start
-"""
 
 TOLD_OF_START = ("connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
 
@@ -54,7 +40,7 @@ WHERE older.id = open.id AND open.id <> open.latest
 
 USE_RESERVATION = """
 UPDATE transactions_reservation r SET state = 'Used', ended_because = 'StartTransaction ' || s.transaction
-FROM json_to_recordset(%s) AS s(id int, charger bigint, transaction int)
+FROM json_to_recordset(%s) AS s(id bigint, charger bigint, transaction int)
 WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
 """
 
@@ -96,10 +82,9 @@ def start_transaction(calls):
     verdicts = _with_limits(calls, [IdTag.info(known, call.payload["idTag"]) for call in calls], known)
     started = [_started(call, verdict["status"]) for call, verdict in zip(calls, verdicts, strict=True)]
     _refuse_twins(started)
-    found = {tuple(natural): (pk, is_new) for pk, is_new, *natural in recordset.execute(START, started)}
+    _settle_identity(started)
     for row in started:
-        row["id"], is_new = found[_natural_key(row)]
-        if is_new:
+        if row["is_new"]:
             told = {name: row[name] for name in TOLD_OF_START}
             events.tell("transaction.started", row["charger_id"], transaction_id=row["id"], **told)
     recordset.execute(SUPERSEDE, [{"charger": t["charger_id"], "connector_id": t["connector_id"]} for t in started])
@@ -108,6 +93,24 @@ def start_transaction(calls):
     return [
         {"idTagInfo": verdict, "transactionId": row["id"]} for verdict, row in zip(verdicts, started, strict=True)
     ]
+
+
+def _settle_identity(started):
+    """Give each of `started` the `id` of its transaction, and whether it `is_new`.
+
+    One statement for all but those whose charger began another session by an equal message.
+    """
+    while started:
+        found = {tuple(row[:5]): starts.Equal._make(row[5:]) for row in recordset.execute(starts.START, started)}
+        others = []
+        for row in started:
+            equal = found[starts.natural_key(row)]
+            if starts.is_same(row, equal):
+                row["id"], row["is_new"] = equal.id, equal.is_new
+            else:
+                row["recurrence"] += 1
+                others.append(row)
+        started = others
 
 
 def _with_limits(calls, verdicts, known):
@@ -123,17 +126,19 @@ def _with_limits(calls, verdicts, known):
 
 
 def _known_starts(calls):
-    """{natural key: verdict given} of those that are sent again."""
+    """{natural key: verdict given} of those that are sent again and have not ended."""
     raw = {call.payload["timestamp"][:64] for call in calls}
-    same = Transaction.objects.filter(charger__in={call.charger for call in calls}, raw_start_time__in=raw)
-    return {tuple(natural): status for status, *natural in same.values_list("id_tag_status", *NATURAL_KEY)}
+    same = Transaction.objects.filter(
+        charger__in={call.charger for call in calls}, raw_start_time__in=raw, stop_received_at=None
+    )
+    return {tuple(natural): status for status, *natural in same.values_list("id_tag_status", *starts.NATURAL_KEY)}
 
 
 def _under_way(limits):
     """{tag in upper case: natural keys of the transactions it has under way}."""
     found = defaultdict(set)
     ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
-    rows = ongoing.annotate(key=Upper("id_tag")).filter(key__in=limits).values_list("key", *NATURAL_KEY)
+    rows = ongoing.annotate(key=Upper("id_tag")).filter(key__in=limits).values_list("key", *starts.NATURAL_KEY)
     for key, *natural in rows:
         found[key].add(tuple(natural))
     return found
@@ -143,7 +148,7 @@ def _within(call, verdict, limits, under_way, known):
     key = call.payload["idTag"].upper()
     if key not in limits or verdict["status"] != "Accepted":
         return verdict
-    own = _natural_key(_started(call, ""))
+    own = starts.natural_key(_started(call, ""))
     if known.get(own) in ("Accepted", "ConcurrentTx"):  # what was decided of this start stays decided
         return verdict | {"status": known[own]}
     # What is under way on the same connector is superseded by this start.
@@ -154,18 +159,17 @@ def _within(call, verdict, limits, under_way, known):
     return verdict
 
 
-def _natural_key(started):
-    return tuple(started[column] for column in NATURAL_KEY)
-
-
 def _refuse_twins(started):
     """The same start twice in one batch can't be one statement; alone, each of them can."""
-    if max(Counter(map(_natural_key, started)).values()) > 1:
+    if max(Counter(map(starts.natural_key, started)).values()) > 1:
         raise ValueError("the same StartTransaction stands twice in a batch")
 
 
 def _started(call, verdict):
     request = call.payload
+    skew = clock_is_off(request["timestamp"], call.received_at)
+    if skew:
+        call.find("timestamp", "clock", request["timestamp"])
     return {
         "charger_id": call.charger,
         "connector_id": request["connectorId"],
@@ -175,8 +179,11 @@ def _started(call, verdict):
         "start_time": said(request["timestamp"], call.received_at),
         "raw_start_time": request["timestamp"][:64],
         "start_received_at": call.received_at,
-        "meter_start": request["meterStart"],
-        "clock_skew": clock_is_off(request["timestamp"], call.received_at),
+        "meter_start": request.get("meterStart"),
+        "raw_meter_start": call.as_sent.get("meterStart", ""),
+        "clock_skew": skew,
+        "start_message_id": call.message_id,
+        "recurrence": 0,
     }
 
 
@@ -192,7 +199,7 @@ def _used(started):
 def stop_transaction(calls):
     """OCPP 1.6 §4.10. Never refused: the charger has stopped already. A second stop changes nothing."""
     named = stops.store(calls)
-    stopped = [named.get((call.charger, call.payload["transactionId"])) for call in calls]
+    stopped = [named.get((call.charger, call.payload.get("transactionId"))) for call in calls]
     _keep_orphans([_orphan(call) for call, t in zip(calls, stopped, strict=True) if t is None])
     known = _known_tags(calls, {t.id_tag for t in stopped if t})
     return [_stop_answer(call, t, known) for call, t in zip(calls, stopped, strict=True)]
@@ -226,7 +233,7 @@ def _keep_orphans(orphans):
 def _orphan(call):
     return OrphanStop(
         charger_id=call.charger,
-        reported_transaction_id=call.payload["transactionId"],
+        reported_transaction_id=call.payload.get("transactionId"),
         payload=orjson.dumps(call.payload).decode(),
         received_at=call.received_at,
     )
@@ -235,8 +242,14 @@ def _orphan(call):
 @handles("MeterValues")
 def meter_values(calls):
     """OCPP 1.6 §4.7. Kept whatever transaction they name; linked where it is one of the charger's."""
-    told = [(c, c.payload["connectorId"], c.payload["meterValue"], c.payload.get("transactionId")) for c in calls]
-    readings.store(told)
+    readings.store(
+        [
+            readings.Readings(
+                c, c.payload.get("connectorId"), c.payload["meterValue"], c.payload.get("transactionId")
+            )
+            for c in calls
+        ]
+    )
     return [{} for _ in calls]
 
 

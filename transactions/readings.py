@@ -1,17 +1,28 @@
 """Meter readings: every sampledValue a row, and what was read last kept with its transaction."""
 
-import re
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
 
-from chargers import events, recordset
-from chargers.times import said
+from chargers import events, numerals, recordset, times
+from chargers.inbox import Call
+from chargers.tolerance import UNREADABLE
+from transactions.energy import MOST_WH
 
 ENERGY = "Energy.Active.Import.Register"
 POWER = "Power.Active.Import"
 WATT_HOURS = {"Wh": 1, "kWh": 1000}
 WATTS = {"W": 1, "kW": 1000}
 PHASES = ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")
-NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?", re.ASCII)
+SIGNED = "SignedData"
+MOST_DIGITS, DECIMALS = Decimal(10) ** 15, Decimal("1e-9")  # that the column of numbers holds
+LARGEST_ID = 2**31 - 1  # of a transaction
+# A register that gains so much between two readings, and since the start, is a glitch of the meter.
+MOST_BETWEEN_WH = 2_000_000
+MOST_TAKEN_IN = 5000  # readings without a transaction that are looked at as evidence for one
 
 COLUMNS = (
     *("charger_id", "transaction_id", "reported_transaction_id", "connector_id"),
@@ -19,45 +30,153 @@ COLUMNS = (
     *("value", "number", "measurand", "unit", "phase", "context", "location", "format"),
 )
 
-# Which of the transactions named are the charger's; those that go on have what was read last. `num_nonnulls`, here
-# and elsewhere, keeps to the primary key: to PostgreSQL, which knows late how many transactions are under way, an
-# index of all of them may look the shorter way.
-ADVANCE = """
+# Which of the transactions named are the charger's. Those that go on have what was read last, and one that has ended
+# what was read before its end. `num_nonnulls`, here and elsewhere, keeps to the primary key: to PostgreSQL, which
+# knows late how many transactions are under way, an index of all of them may look the shorter way. `greatest` leaves
+# out what is null, on either side.
+ADVANCE = f"""
 WITH s AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s)
-        AS s(charger bigint, transaction int, register bigint, power int, soc smallint)
+    SELECT * FROM json_to_recordset(%s) AS s(charger bigint, transaction int, named boolean, at timestamptz,
+        first bigint, register bigint, power int, soc smallint)
 ), advanced AS (
-    UPDATE transactions_transaction t SET meter_latest = greatest(t.meter_latest, s.register),
+    UPDATE transactions_transaction t SET
+        is_id_used = t.is_id_used OR s.named,
+        meter_first = coalesce(t.meter_first, s.first),
+        meter_latest = CASE WHEN s.register > coalesce(t.meter_latest, s.register) + {MOST_BETWEEN_WH}
+            AND s.register > coalesce(t.meter_start, 0) + {MOST_BETWEEN_WH} THEN t.meter_latest
+            ELSE greatest(t.meter_latest, s.register) END,
         power_latest = coalesce(s.power, t.power_latest), soc_latest = coalesce(s.soc, t.soc_latest)
     FROM s WHERE t.id = s.transaction AND t.charger_id = s.charger
-        AND num_nonnulls(t.stop_received_at, t.closed_at) = 0 AND num_nonnulls(s.register, s.power, s.soc) > 0
+        AND num_nonnulls(s.register, s.power, s.soc) > 0
+        AND (num_nonnulls(t.stop_received_at, t.closed_at) = 0 OR s.at <= t.stop_time)
+    RETURNING t.id, t.energy_wh, t.energy_source
 )
-SELECT t.charger_id, t.id, t.connector_id, t.meter_start, num_nonnulls(t.stop_received_at, t.closed_at) = 0
+SELECT t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0,
+    a.id IS NOT NULL, a.energy_wh, a.energy_source
 FROM s JOIN transactions_transaction t ON t.id = s.transaction AND t.charger_id = s.charger
+    LEFT JOIN advanced a ON a.id = t.id
+"""
+# The one transaction that runs on a connector at a time, for readings that name none.
+RUNNING = """
+SELECT s.n, min(t.id) FROM json_to_recordset(%s) AS s(n int, charger bigint, connector int, at timestamptz)
+JOIN transactions_transaction t ON t.charger_id = s.charger AND t.connector_id = s.connector
+    AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at, t.superseded_by_id) = 0
+    AND (t.clock_skew OR s.at >= t.start_time)
+GROUP BY s.n HAVING count(*) = 1
+"""
+# Energy registers that name no transaction and lie within one, each by the index of such readings.
+UNLINKED = """
+SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase FROM json_to_recordset(%s) AS s(
+    charger bigint, transaction int, connector int, began timestamptz, ended timestamptz
+), LATERAL (
+    SELECT * FROM transactions_metervalue m
+    WHERE m.charger_id = s.charger AND m.connector_id = s.connector AND m.transaction_id IS NULL
+        AND m.timestamp BETWEEN s.began AND s.ended AND m.measurand = %s AND m.location = 'Outlet'
+        AND m.number IS NOT NULL
+    ORDER BY m.timestamp DESC LIMIT %s
+) m ORDER BY s.transaction, m.timestamp
 """
 
 
-def store(told):
-    """Write the meter values (OCPP 1.6 §7.33) in `told`: (call, connector id, list of them, transaction id)."""
+@dataclass(slots=True)
+class Readings:
+    """The meter values (OCPP 1.6 §7.33) in a message, and the time of each.
+
+    `connector_id` is None where only the transaction says of which connector, `transaction_id` where none is named.
+    """
+
+    call: Call
+    connector_id: int | None
+    values: list[dict[str, Any]]
+    transaction_id: int | None
+    times: list[datetime] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.times = [self._time(value["timestamp"]) for value in self.values]
+
+    def _time(self, text: str) -> datetime:
+        moment = times.read(text)
+        received_at = self.call.received_at
+        if moment is None or not times.PLAUSIBLE <= moment <= received_at + times.AHEAD:
+            self.call.find(f"{_member(self.call)}.timestamp", "clock", text)
+        return moment or received_at
+
+    @property
+    def names_transaction(self) -> bool:
+        """Whether it names one that could be: some chargers say 0, -1 or 2^63-1 between transactions."""
+        return self.transaction_id is not None and 0 < self.transaction_id <= LARGEST_ID
+
+
+def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
+    """Write the readings in `messages`; {transaction id: (energy in Wh, its source)} of those that they changed."""
+    belongs = [m.transaction_id if m.names_transaction else None for m in messages]
+    for n, transaction_id in _running(messages):
+        belongs[n] = transaction_id
     newest = {}
-    for call, _, values, transaction_id in told:
-        if transaction_id is not None and values:
-            row = {"charger": call.charger, "transaction": transaction_id} | _newest(values)
-            key = call.charger, transaction_id
-            if key not in newest or (newest[key]["register"] or 0) < (row["register"] or 0):
-                newest[key] = row
+    for message, transaction_id in zip(messages, belongs, strict=True):
+        if transaction_id is not None and message.values:
+            _merge(newest, message, transaction_id)
     known = recordset.execute(ADVANCE, [newest[key] for key in sorted(newest)])
-    named = {(charger, transaction) for charger, transaction, *_ in known}
-    lines = [line for message in told for line in _lines(*message, named)]
+    connectors = {(charger, transaction): connector_id for charger, transaction, connector_id, *_ in known}
+    lines = [
+        line
+        for message, transaction_id in zip(messages, belongs, strict=True)
+        for line in _lines(message, transaction_id, connectors)
+    ]
     recordset.copy("transactions_metervalue", COLUMNS, lines)
-    for charger, transaction, connector_id, meter_start, is_ongoing in known:
+    energy = {}
+    for charger, transaction, connector_id, is_ongoing, is_changed, *evidence in known:
+        if is_changed:
+            energy[transaction] = tuple(evidence)
         if is_ongoing:
-            _tell(newest[charger, transaction], connector_id, meter_start)
+            _tell(newest[charger, transaction], connector_id, evidence)
+    return energy
 
 
-def _tell(read, connector_id, meter_start):
-    register = read["register"]
-    told = {"meter_wh": register, "energy_wh": None if register is None else max(0, register - meter_start)}
+def _running(messages):
+    """(index, transaction id) of those of `messages` that name none, while one runs on their connector."""
+    rows = [
+        {"n": n, "charger": m.call.charger, "connector": m.connector_id, "at": min(m.times)}
+        for n, m in enumerate(messages)
+        if not m.names_transaction and m.connector_id and m.values
+    ]
+    return recordset.execute(RUNNING, rows)
+
+
+def _merge(newest, message, transaction_id):
+    key = message.call.charger, transaction_id
+    row = {"charger": key[0], "transaction": transaction_id, "named": message.names_transaction}
+    row |= {"at": max(message.times)} | _newest(message)
+    if key not in newest or (newest[key]["register"] or 0) < (row["register"] or 0):
+        newest[key] = row
+
+
+def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, tuple[int | None, str]]:
+    """Count energy registers that name no transaction towards those of `spans`: (charger, transaction id, connector,
+    start, end). What `store` returns."""
+    names = ("charger", "transaction", "connector", "began", "ended")
+    rows = [dict(zip(names, span, strict=True)) for span in spans]
+    if not rows:
+        return {}
+    found = recordset.query(UNLINKED, [recordset.json(rows), ENERGY, MOST_TAKEN_IN])
+    charger_of = {transaction: charger for charger, transaction, *_ in spans}
+    newest = []
+    for transaction, of_one in groupby(found, key=lambda row: row[0]):
+        by_time = [(at, _sum_of(of_moment)) for at, of_moment in groupby(of_one, key=lambda row: row[1])]
+        registers = [wh for _, wh in by_time if wh is not None]
+        if registers:
+            row = {"charger": charger_of[transaction], "transaction": transaction, "named": False}
+            row |= {"at": by_time[-1][0], "first": registers[0], "register": max(registers)}
+            newest.append(row | {"power": None, "soc": None})
+    return {
+        transaction: tuple(evidence)
+        for _, transaction, _, _, is_changed, *evidence in recordset.execute(ADVANCE, newest)
+        if is_changed
+    }
+
+
+def _tell(read, connector_id, evidence):
+    told = {"meter_wh": read["register"], "energy_wh": evidence[0], "energy_source": evidence[1]}
     told |= {"power_w": read["power"], "soc_percent": read["soc"]}
     events.tell(
         "transaction.updated",
@@ -68,72 +187,131 @@ def _tell(read, connector_id, meter_start):
     )
 
 
-def _lines(call, connector_id, values, transaction_id, known):
+def _lines(message, transaction_id, connectors):
     """The rows of one message, in the order the charger gave them."""
-    linked = transaction_id if (call.charger, transaction_id) in known else r"\N"
-    reported = r"\N" if transaction_id is None else transaction_id
-    message = f"{call.charger}\t{linked}\t{reported}\t{connector_id}"
+    call, reported = message.call, message.transaction_id
+    connector_id = connectors.get((call.charger, transaction_id))
+    linked = r"\N" if connector_id is None else transaction_id
+    if message.connector_id is not None:
+        connector_id = message.connector_id
+    reported = r"\N" if reported is None else reported
+    start = f"{call.charger}\t{linked}\t{reported}\t{connector_id or 0}"
     received_at = call.received_at.isoformat()
-    for reading in values:
-        timestamp = reading["timestamp"]
-        moment = said(timestamp, call.received_at).isoformat()
-        start = f"{message}\t{moment}\t{recordset.escaped(timestamp[:64])}\t{received_at}"
+    for reading, moment in zip(message.values, message.times, strict=True):
+        raw = recordset.escaped(reading["timestamp"][:64])
+        row = f"{start}\t{moment.isoformat()}\t{raw}\t{received_at}"
         for sample in reading["sampledValue"]:
-            yield f"{start}\t{_sampled(sample)}"
+            yield f"{row}\t{_sampled(call, sample)}"
 
 
-def _sampled(sample):
+def _sampled(call, sample):
     told = sample.get
     value = sample["value"]
     measurand = told("measurand", ENERGY)
     # Where the unit is left out, OCPP 1.6 §7.43 has Wh for energy and nothing for the rest.
     unit = told("unit", "Wh" if measurand.startswith("Energy") else "")
-    # A number needs no escaping.
-    both = f"{value}\t{value}" if NUMBER.fullmatch(value) else f"{recordset.escaped(value)}\t\\N"
-    return (
-        f"{both}\t{measurand}\t{unit}\t{told('phase', '')}"
-        f"\t{told('context', 'Sample.Periodic')}\t{told('location', 'Outlet')}\t{told('format', 'Raw')}"
+    rest = _written(
+        measurand,
+        unit,
+        told("phase", ""),
+        told("context", "Sample.Periodic"),
+        told("location", "Outlet"),
+        told("format", "Raw"),
     )
+    if numerals.PLAIN.fullmatch(value):
+        return f"{value}\t{value}\t{rest}"
+    return f"{recordset.escaped(value)}\t{_kept_number(call, sample)}\t{rest}"
 
 
-def _newest(values):
-    """The highest energy register in Wh, and the newest power in W and state of charge in %; None where not told."""
-    register = power = soc = None
-    for value in values:
-        phases = []
+@lru_cache(maxsize=4096)
+def _written(*words):
+    """The words that describe a sample, as COPY reads them: a fleet uses few."""
+    return "\t".join(map(recordset.escaped, words))
+
+
+def _kept_number(call, sample):
+    """The number in a value that is not written plainly, as COPY reads it."""
+    if sample.get("format", "Raw") in (SIGNED, UNREADABLE):
+        return r"\N"
+    value = sample["value"]
+    number = numerals.read(value)
+    if number is None or not numerals.is_standard(value):
+        call.find(f"{_path(call)}.value", "not_a_number", value)
+    if number is None or abs(number) >= MOST_DIGITS:
+        return r"\N"
+    return f"{number.quantize(DECIMALS):f}"
+
+
+def _member(call):
+    return "transactionData" if call.action == "StopTransaction" else "meterValue"
+
+
+def _path(call):
+    return f"{_member(call)}.sampledValue"
+
+
+def _newest(message):
+    """The first and the highest energy register in Wh, the newest power in W and state of charge in %; None where
+    not told."""
+    first = register = power = soc = None
+    for value in message.values:
+        energies, powers = {}, {}
         for sample in value["sampledValue"]:
             measurand = sample.get("measurand", ENERGY)
             if measurand == ENERGY:
-                read = _scaled(sample, WATT_HOURS, "Wh") if not sample.get("phase") else None
-                register = read if register is None or (read or 0) > register else register
+                energies[sample.get("phase", "")] = _register(message.call, sample)
             elif measurand == POWER:
-                phases.append((sample.get("phase", ""), _scaled(sample, WATTS, "W")))
+                powers[sample.get("phase", "")] = _scaled(sample, WATTS, "W")
             elif measurand == "SoC":
                 soc = _percent(sample["value"], soc)
-        if phases:
-            power = _whole(phases, power)
-    return {"register": register, "power": power, "soc": soc}
+        total = _total(energies)
+        if total is not None:
+            first, register = total if first is None else first, max(total, register or 0)
+        power = _power(powers, power)
+    return {"first": first, "register": register, "power": power, "soc": soc}
+
+
+def _register(call, sample):
+    """An energy register at the outlet in Wh; None where it makes no sense."""
+    wh = _scaled(sample, WATT_HOURS, "Wh")
+    if wh is not None and wh > MOST_WH:
+        call.find(f"{_path(call)}.value", "out_of_range", sample["value"])
+        return None
+    return wh
 
 
 def _scaled(sample, units, default):
     """What is measured at the outlet as a whole number of the smaller unit, None where it makes no sense."""
     unit, value = sample.get("unit", default), sample["value"]
-    if sample.get("location", "Outlet") != "Outlet" or unit not in units or not NUMBER.fullmatch(value):
+    if sample.get("location", "Outlet") != "Outlet" or unit not in units or sample.get("format", "Raw") != "Raw":
         return None
-    read = int(Decimal(value) * units[unit])
-    return read if 0 <= read < 2**63 else None
+    number = Decimal(value) if numerals.PLAIN.fullmatch(value) else numerals.read(value)
+    read = None if number is None or abs(number) >= MOST_DIGITS else int(number * units[unit])
+    return read if read is not None and 0 <= read < 2**63 else None
 
 
-def _whole(phases, former):
-    """The power of all phases, or the sum of each of them."""
-    told = {phase: watts for phase, watts in phases if watts is not None}
-    each = [watts for phase, watts in told.items() if phase in PHASES]
-    power = told.get("", sum(each) if each else former)
-    return power if power is None or power < 2**31 else former
+def _sum_of(rows):
+    """The register in Wh that `rows` of UNLINKED have of one moment."""
+    return _total({phase: _wh(number, unit) for _, _, number, unit, phase in rows})
+
+
+def _wh(number, unit):
+    wh = number * WATT_HOURS[unit] if unit in WATT_HOURS else -1
+    return int(wh) if 0 <= wh <= MOST_WH else None
+
+
+def _total(phases):
+    """What is measured of all phases together, or else the sum of each of them; None where neither is told."""
+    told = {phase: measured for phase, measured in phases.items() if measured is not None}
+    each = [measured for phase, measured in told.items() if phase in PHASES]
+    return told.get("", sum(each) if each else None)
+
+
+def _power(phases, former):
+    power = _total(phases)
+    return former if power is None or power >= 2**31 else power
 
 
 def _percent(value, former):
-    if not NUMBER.fullmatch(value):
-        return former
-    read = round(Decimal(value))
-    return read if 0 <= read <= 100 else former
+    number = numerals.read(value)
+    return round(number) if number is not None and 0 <= number <= 100 else former

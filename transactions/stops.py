@@ -1,5 +1,6 @@
 """How a transaction ends by its charger's word: a StopTransaction, on time, late, or attached by hand."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction as database
@@ -7,6 +8,7 @@ from django.db import transaction as database
 from chargers import audit, events, recordset
 from chargers.times import clock_is_off, said
 from transactions import readings
+from transactions.energy import STOP as STOPPED
 from transactions.models import OrphanStop, Transaction
 
 # A real stop wins over one by hand, and shows that the transaction was not stuck. A second one changes nothing. The
@@ -14,21 +16,24 @@ from transactions.models import OrphanStop, Transaction
 STOP = """
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(id int, charger bigint, stop_time timestamptz, raw_stop_time text,
-        received_at timestamptz, meter_stop int, reason text, id_tag text, clock_skew boolean)
+        received_at timestamptz, meter_stop bigint, raw_meter_stop text, reason text, id_tag text, clock_skew boolean)
 ), stopped AS (
     UPDATE transactions_transaction t SET
         stop_time = s.stop_time, raw_stop_time = s.raw_stop_time, stop_received_at = s.received_at,
-        meter_stop = s.meter_stop, stop_reason = s.reason, stop_id_tag = s.id_tag, superseded_by_id = NULL,
+        meter_stop = s.meter_stop, raw_meter_stop = s.raw_meter_stop, stop_reason = s.reason,
+        stop_id_tag = s.id_tag, superseded_by_id = NULL,
         clock_skew = t.clock_skew OR s.clock_skew OR s.stop_time < t.start_time
     FROM s WHERE t.id = s.id AND t.charger_id = s.charger AND num_nonnulls(t.stop_received_at) = 0
-    RETURNING t.id
+    RETURNING t.id, t.energy_wh, t.energy_source
 ), ended AS (
     DELETE FROM chargers_installedprofile p USING stopped WHERE p.transaction_id = stopped.id
 )
-SELECT t.charger_id, t.id, t.connector_id, t.id_tag, t.meter_start, stopped.id IS NOT NULL
+SELECT t.charger_id, t.id, t.connector_id, t.id_tag, t.start_time, stopped.id IS NOT NULL, stopped.energy_wh,
+    stopped.energy_source
 FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charger
     LEFT JOIN stopped ON stopped.id = t.id
 """
+LARGEST_ID = 2**31 - 1  # of a transaction
 
 
 class Named(NamedTuple):
@@ -38,53 +43,66 @@ class Named(NamedTuple):
     id: int
     connector_id: int
     id_tag: str
-    meter_start: int
+    start_time: datetime
     ended: bool
+    energy_wh: int | None
+    energy_source: str | None
 
 
 def store(calls):
     """Write the first stop of each transaction; {(charger, transaction id): `Named`} of those that `calls` name."""
     first = {}
     for call in calls:
-        first.setdefault(_named(call), call)
-    found = map(Named._make, recordset.execute(STOP, [_stopped(*key, call) for key, call in sorted(first.items())]))
+        if 0 < (call.payload.get("transactionId") or 0) <= LARGEST_ID:
+            first.setdefault((call.charger, call.payload["transactionId"]), call)
+    rows = {key: _stopped(*key, call) for key, call in sorted(first.items())}
+    found = map(Named._make, recordset.execute(STOP, list(rows.values())))
     named = {(t.charger, t.id): t for t in found}
-    ended = [
-        (first[key], t.connector_id, first[key].payload.get("transactionData", []), t.id)
-        for key, t in named.items()
-        if t.ended
-    ]
-    readings.store(ended)
-    for key, t in named.items():
-        if t.ended:
-            _tell(t, _stopped(*key, first[key]))
+    ended = [t for t in named.values() if t.ended]
+    energy = readings.store(
+        [
+            readings.Readings(call, t.connector_id, call.payload.get("transactionData", []), t.id)
+            for t in ended
+            if (call := first[t.charger, t.id])
+        ]
+    )
+    energy |= _evidence(ended, energy, rows)
+    for t in ended:
+        _tell(t, rows[t.charger, t.id], *energy.get(t.id, (t.energy_wh, t.energy_source)))
     return named
 
 
-def _tell(transaction, stop):
+def _evidence(ended, energy, rows):
+    """{id: (Wh, source)} of those of `ended` that are known better by readings which name no transaction."""
+    doubtful = [t for t in ended if energy.get(t.id, (t.energy_wh, t.energy_source))[1] != STOPPED]
+    spans = [(t.charger, t.id, t.connector_id, t.start_time, rows[t.charger, t.id]["stop_time"]) for t in doubtful]
+    return readings.take_in(spans)
+
+
+def _tell(transaction, stop, energy_wh, energy_source):
     told = {name: stop[name] for name in ("stop_time", "meter_stop", "reason")}
     told |= {"transaction_id": transaction.id, "connector_id": transaction.connector_id}
-    told |= {"id_tag": transaction.id_tag, "energy_wh": max(0, stop["meter_stop"] - transaction.meter_start)}
+    told |= {"id_tag": transaction.id_tag, "energy_wh": energy_wh, "energy_source": energy_source}
     events.tell("transaction.stopped", transaction.charger, **told)
-
-
-def _named(call):
-    return call.charger, call.payload["transactionId"]
 
 
 def _stopped(charger, transaction_id, call):
     request = call.payload
+    skew = clock_is_off(request["timestamp"], call.received_at)
+    if skew:
+        call.find("timestamp", "clock", request["timestamp"])
     return {
         "id": transaction_id,
         "charger": charger,
         "stop_time": said(request["timestamp"], call.received_at),
         "raw_stop_time": request["timestamp"][:64],
         "received_at": call.received_at,
-        "meter_stop": request["meterStop"],
+        "meter_stop": request.get("meterStop"),
+        "raw_meter_stop": call.as_sent.get("meterStop", ""),
         # Left out, it is Local (OCPP 1.6 §6.49).
         "reason": request.get("reason", "Local"),
         "id_tag": request.get("idTag", ""),
-        "clock_skew": clock_is_off(request["timestamp"], call.received_at),
+        "clock_skew": skew,
     }
 
 
@@ -104,6 +122,6 @@ def attach(orphan, transaction_id):
     orphan.transaction = found
     orphan.save(update_fields=["transaction"])
     audit.record(
-        "attached", "transaction", found.pk, found.charger_id, after={"meter_stop": call.payload["meterStop"]}
+        "attached", "transaction", found.pk, found.charger_id, after={"meter_stop": call.payload.get("meterStop")}
     )
     return True

@@ -1,0 +1,68 @@
+"""Which session a StartTransaction belongs to: the one that an equal message began, or a new one (decision 0018)."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+# A clock whose starts arrive so soon after their own time is right.
+ONLINE = timedelta(minutes=10)
+
+# A start that is sent again finds its own row, also one that another process writes at this moment.
+START = """
+INSERT INTO transactions_transaction AS t (charger_id, connector_id, id_tag, id_tag_status, reservation_id,
+    start_time, raw_start_time, start_received_at, meter_start, raw_meter_start, clock_skew, start_message_id,
+    recurrence, raw_stop_time, stop_reason, stop_id_tag)
+SELECT s.*, '', '', '' FROM json_to_recordset(%s) AS s(charger_id bigint, connector_id int, id_tag text,
+    id_tag_status text, reservation_id bigint, start_time timestamptz, raw_start_time text,
+    start_received_at timestamptz, meter_start bigint, raw_meter_start text, clock_skew boolean,
+    start_message_id text, recurrence int)
+ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start, recurrence)
+    DO UPDATE SET meter_start = excluded.meter_start
+RETURNING t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start, t.id, xmax = 0,
+    t.is_id_used OR t.stop_received_at IS NOT NULL, t.start_message_id, t.start_time, t.start_received_at,
+    t.clock_skew, t.raw_stop_time, t.energy_wh,
+    (SELECT last_boot_at FROM chargers_charger c WHERE c.id = t.charger_id)
+"""
+NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start")
+
+
+class Equal(NamedTuple):
+    """The transaction that an equal message began, or this very one where it `is_new`.
+
+    `is_used`: its charger has named its id since, and so has had the answer to its start.
+    """
+
+    id: int
+    is_new: bool
+    is_used: bool
+    message_id: str
+    start_time: datetime
+    received_at: datetime
+    clock_skew: bool
+    raw_stop_time: str
+    energy_wh: int | None
+    booted_at: datetime | None
+
+
+def natural_key(start: dict) -> tuple:
+    """The members of a start by which a retry of it is known."""
+    return tuple(start[column] for column in NATURAL_KEY)
+
+
+def is_same(start: dict, equal: Equal) -> bool:
+    """Whether `start` is the message that began `equal`, sent again.
+
+    A charger that has not named the id may not have had the answer, and tries again. One that has had it sends an
+    equal start for one of two reasons: it sends its queue twice, or its clock shows a time for the second time.
+    """
+    if equal.is_new or not equal.is_used:
+        return True
+    has_booted = equal.booted_at is not None and equal.booted_at > equal.received_at
+    if start["start_message_id"] == equal.message_id and not has_booted:
+        return True
+    if start["meter_start"] and equal.energy_wh:  # a register does not go back: a new session would begin higher
+        return True
+    stood_still = equal.raw_stop_time == start["raw_start_time"] and bool(equal.energy_wh)
+    if equal.clock_skew or stood_still:
+        return False
+    was_right = abs(equal.received_at - equal.start_time) <= ONLINE
+    return was_right or not has_booted

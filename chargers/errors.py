@@ -84,6 +84,11 @@ def one_form(told, status_code):
     return error | {"fields": fields} if status_code == 400 else error
 
 
+def sentence(error):
+    """What an error of the API says in one sentence, for pages: an `exceptions.APIException`."""
+    return one_form(error.detail if isinstance(error.detail, dict | list) else [error.detail], 0)["error"]
+
+
 def _flat(path, told):
     """(dotted name, sentences) of errors however deep they are."""
     if isinstance(told, dict):

@@ -7,11 +7,13 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from rest_framework.exceptions import APIException
 
 from chargers import schemas
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
 from chargers.browsing import Large, choices
-from transactions import export, stops
+from chargers.errors import sentence
+from transactions import export, orphans
 from transactions.models import DOUBTS, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
 READINGS_SHOWN = 100
@@ -209,11 +211,16 @@ class MeterValueAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
 
 
 @admin.action(description="Attach to the likeliest transaction", permissions=["attach"])
-def attach_to_likeliest(modeladmin, request, orphans):
-    for orphan in orphans:
+def attach_to_likeliest(modeladmin, request, chosen):
+    for orphan in chosen:
         likeliest = OrphanStop.candidates_of([orphan]).get(orphan.pk)
-        if not likeliest or not stops.attach(orphan, likeliest[0]):
+        if not likeliest:
             messages.error(request, f"{orphan}: no transaction fits.")
+            continue
+        try:
+            orphans.apply(orphan, {"transaction_id": likeliest[0]})
+        except APIException as error:
+            messages.error(request, f"{orphan}: {sentence(error)}")
 
 
 @admin.register(OrphanStop)

@@ -23,9 +23,9 @@ METERS = ("meter_start", "meter_stop")
 def correct(transaction: Transaction, by: str, changes: dict) -> Transaction:
     """Apply `changes` to `transaction` and return it anew; `by` is a user's name.
 
-    `changes` has members of COLUMNS: meters in Wh that OCPP can hold, `end_time` a datetime. None removes a correction. Raises `Conflict`
-    for a meter value or a time of a session that is under way, `ValidationError` ({member: [why]}) for a value that
-    cannot be.
+    `changes` has members of COLUMNS: meters in Wh that OCPP can hold, `end_time` a datetime. None removes a
+    correction. Raises `Conflict` for a meter value or a time of a session that is under way, `ValidationError`
+    ({member: [why]}) for a value that cannot be.
     """
     row = Transaction.objects.select_for_update().get(pk=transaction.pk)
     before = {name: getattr(row, COLUMNS[name]) for name in changes}

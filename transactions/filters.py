@@ -31,9 +31,14 @@ class UnknownIdTagFilter(OfCharger):
 
 
 class OrphanStopFilter(OfCharger):
+    is_refused = filters.BooleanFilter(method="by_refusal", help_text="Whether the message was refused.")
+
+    def by_refusal(self, orphans, name, is_refused):
+        return orphans.exclude(refused_because="") if is_refused else orphans.filter(refused_because="")
+
     class Meta:
         model = OrphanStop
-        fields = ["id", "reported_transaction_id", "received_at", "transaction_id"]
+        fields = ["id", "action", "refused_because", "reported_transaction_id", "received_at", "transaction_id"]
 
 
 class ReservationFilter(OfCharger):

@@ -1,14 +1,15 @@
 """Who may charge, what was charged, and the readings in between."""
 
-import json
 from collections import defaultdict
 from datetime import UTC, datetime
 
+import orjson
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db import transaction as database
 from django.db.models import Q
 from django.db.models.functions import Upper
+from django.utils.functional import cached_property
 
 from chargers import audit, events, recordset
 from chargers.inbox import Call
@@ -21,6 +22,8 @@ ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OC
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
 MOST_CANDIDATES = 10
 MOST = 2**31 - 1  # what an integer of OCPP can hold
+INT64 = 2**63 - 1
+PAYLOAD_IN_CALL = 3  # its place in the array of a CALL (OCPP-J §4.2.1)
 
 
 def next_reservation_id():
@@ -357,32 +360,57 @@ class OrphanStop(models.Model):
         ordering = ["-id"]
 
     def __str__(self):
-        return f"stop of {self.reported_transaction_id} ({self.charger})"
+        return f"{self.action} of {self.reported_transaction_id or 'no transaction'} ({self.charger})"
+
+    @property
+    def told(self):
+        """The payload as it was sent: any JSON, or the text where it is none."""
+        try:
+            return orjson.loads(self.payload)
+        except ValueError:
+            return self.payload
+
+    @cached_property
+    def request(self):
+        """The members that were sent, also within a frame that is no proper CALL; {} where there are none."""
+        told = self.told
+        if isinstance(told, list) and len(told) > PAYLOAD_IN_CALL:
+            told = told[PAYLOAD_IN_CALL]
+        return told if isinstance(told, dict) else {}
 
     def as_call(self):
-        """The CALL it came in."""
-        return Call(self.charger_id, "", "StopTransaction", json.loads(self.payload), self.received_at)
+        """The CALL it came in; in one that was refused any member may be missing, or of any type."""
+        return Call(self.charger_id, "", self.action, self.request, self.received_at)
 
     @staticmethod
     def candidates_of(orphans):
-        """{primary key: ids of transactions that each of `orphans` may be the stop of, the likeliest first}."""
-        loose = [orphan for orphan in orphans if orphan.transaction_id is None]
+        """{primary key: ids of transactions that each of `orphans` may be about, the likeliest first}.
+
+        That is the one it names, where that has no stop, and then those that began last.
+        """
+        loose = [o for o in orphans if o.transaction_id is None and o.action != "StartTransaction"]
         open_ones = Transaction.objects.filter(charger__in={o.charger_id for o in loose}, stop_received_at=None)
         started = defaultdict(list)
         for transaction in open_ones.only("charger_id", "id_tag", "start_time", "meter_start").order_by(
             "-start_time"
         ):
             started[transaction.charger_id].append(transaction)
-        return {o.pk: [t.pk for t in started[o.charger_id] if o.may_end(t)][:MOST_CANDIDATES] for o in loose}
+        fitting = {o.pk: [t.pk for t in started[o.charger_id] if o.may_end(t)] for o in loose}
+        for o in loose:
+            fitting[o.pk].sort(key=lambda pk, named=o.reported_transaction_id: pk != named)
+        return {pk: found[:MOST_CANDIDATES] for pk, found in fitting.items()}
 
     def may_end(self, transaction):
-        """Whether `transaction`, of its charger and without a stop, had begun, and with this tag and meter."""
-        told = self.as_call().payload
-        return (
-            transaction.start_time <= said(told["timestamp"], self.received_at)
-            and transaction.meter_start <= told["meterStop"]
-            and (told.get("idTag") or transaction.id_tag).upper() == transaction.id_tag.upper()
-        )
+        """Whether `transaction`, of its charger and without a stop, had begun, and with this tag and meter.
+
+        What was not said, or cannot be read, speaks against none.
+        """
+        timestamp, meter, id_tag = (self.request.get(name) for name in ("timestamp", "meterStop", "idTag"))
+        ended_at = said(timestamp, self.received_at) if isinstance(timestamp, str) else self.received_at
+        is_readable = isinstance(meter, int | float) and 0 <= meter <= MOST
+        is_below = is_readable and transaction.meter_start is not None and meter < transaction.meter_start
+        is_other = isinstance(id_tag, str) and id_tag and id_tag.upper() != transaction.id_tag.upper()
+        return transaction.start_time <= ended_at and not is_below and not is_other
 
 
 class MeterValue(models.Model):

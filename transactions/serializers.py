@@ -1,10 +1,13 @@
 """Transactions, their readings, and id tags as the API shows them."""
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers import access
 from chargers.models import Charger
 from chargers.serializers.strict import Strict
+from chargers.times import wire
 from transactions import energy
 from transactions.models import MOST, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
@@ -168,7 +171,10 @@ class ReservationSerializer(serializers.ModelSerializer):
 
 
 class OrphanStopSerializer(serializers.ModelSerializer):
-    """`candidates` are transactions it may be the stop of, the likeliest first."""
+    """`candidates` are transactions it may be about, the likeliest first; `refused_because` is "" where it was not.
+
+    `payload` is as it was sent: any JSON of a message that was refused, or a text where it is no JSON.
+    """
 
     charger_id = serializers.CharField(source="charger.charger_id")
     payload = serializers.SerializerMethodField()
@@ -180,6 +186,8 @@ class OrphanStopSerializer(serializers.ModelSerializer):
         fields = [
             "id",
             "charger_id",
+            "action",
+            "refused_because",
             "reported_transaction_id",
             "payload",
             "received_at",
@@ -187,8 +195,9 @@ class OrphanStopSerializer(serializers.ModelSerializer):
             "candidates",
         ]
 
-    def get_payload(self, orphan) -> dict:
-        return orphan.as_call().payload
+    @extend_schema_field(OpenApiTypes.ANY)
+    def get_payload(self, orphan):
+        return orphan.told
 
     def get_candidates(self, orphan) -> list[int]:
         if "candidates" not in self.context:  # of the whole page at once
@@ -197,5 +206,15 @@ class OrphanStopSerializer(serializers.ModelSerializer):
         return self.context["candidates"].get(orphan.pk, [])
 
 
-class AttachSerializer(serializers.Serializer):
-    transaction_id = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+class AttachSerializer(Strict):
+    """What completes or replaces members of the message, each of them optional where the message has it."""
+
+    transaction_id = serializers.IntegerField(min_value=1, max_value=MOST, required=False)
+    connector_id = serializers.IntegerField(min_value=0, max_value=MOST, required=False)
+    id_tag = serializers.RegexField(r"^[\x20-\x7e]+$", max_length=255, trim_whitespace=False, required=False)
+    meter_start = serializers.IntegerField(min_value=0, max_value=MOST, required=False)
+    meter_stop = serializers.IntegerField(min_value=0, max_value=MOST, required=False)
+    timestamp = serializers.DateTimeField(required=False)
+
+    def validate_timestamp(self, moment):
+        return wire(moment)

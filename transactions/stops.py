@@ -3,13 +3,10 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import transaction as database
-
-from chargers import audit, events, recordset
+from chargers import events, recordset
 from chargers.times import clock_is_off, said
 from transactions import readings
 from transactions.energy import STOP as STOPPED
-from transactions.models import OrphanStop, Transaction
 
 # A real stop wins over one by hand, and shows that the transaction was not stuck. A second one changes nothing. The
 # charging profiles of a transaction end with it.
@@ -104,24 +101,3 @@ def _stopped(charger, transaction_id, call):
         "id_tag": request.get("idTag", ""),
         "clock_skew": skew,
     }
-
-
-@database.atomic
-def attach(orphan, transaction_id):
-    """Make an `OrphanStop` the stop of a transaction of its charger that has none; whether it could be."""
-    orphan = OrphanStop.objects.select_for_update().get(pk=orphan.pk)
-    wanted = Transaction.objects.select_for_update().filter(
-        pk=transaction_id, charger=orphan.charger_id, stop_received_at=None
-    )
-    found = wanted.first()
-    if found is None or orphan.transaction_id:
-        return False
-    call = orphan.as_call()
-    call.payload = call.payload | {"transactionId": transaction_id}
-    store([call])
-    orphan.transaction = found
-    orphan.save(update_fields=["transaction"])
-    audit.record(
-        "attached", "transaction", found.pk, found.charger_id, after={"meter_stop": call.payload.get("meterStop")}
-    )
-    return True

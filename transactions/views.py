@@ -11,7 +11,7 @@ from chargers.errors import Conflict, not_found
 from chargers.pagination import Pages
 from chargers.views import known_charger
 from chargers.viewsets import Editable, Scoped
-from transactions import corrections, stops
+from transactions import corrections, orphans
 from transactions.filters import OrphanStopFilter, ReservationFilter, TransactionFilter, UnknownIdTagFilter
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 from transactions.serializers import (
@@ -142,7 +142,7 @@ class UnknownIdTagViewSet(Scoped, mixins.DestroyModelMixin, viewsets.ReadOnlyMod
 
 
 class OrphanStopViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
-    """Stops that name no transaction of their charger, newest first."""
+    """Stops that name no transaction of their charger, and messages about transactions that were refused."""
 
     queryset = OrphanStop.objects.select_related("charger")
     serializer_class = OrphanStopSerializer
@@ -151,12 +151,10 @@ class OrphanStopViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
     @extend_schema(request=AttachSerializer, responses=OrphanStopSerializer)
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.change_transaction")])
     def attach(self, request, pk=None):
-        """Make it the stop of a transaction of its charger."""
+        """Apply it by hand: a stop or readings to a transaction of its charger, a start as a new transaction."""
         body = AttachSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        orphan = self.get_object()
-        if not stops.attach(orphan, body.validated_data["transaction_id"]):
-            raise Conflict("Only a transaction of this charger that has no stop can take a stop, and only one.")
+        orphans.apply(self.get_object(), body.validated_data)
         return Response(OrphanStopSerializer(self.get_object()).data)
 
 

@@ -1,0 +1,125 @@
+"""Messages about transactions that wait for an operator: stops of no known transaction, and what was refused."""
+
+from collections.abc import Callable
+
+from django.db import transaction as database
+from rest_framework.exceptions import ValidationError
+
+from chargers import audit, schemas, tolerance
+from chargers.errors import Conflict
+from chargers.inbox import Call
+from chargers.registry import hook
+from transactions import handlers, metrics, stops
+from transactions.models import INT64, OrphanStop, Transaction
+
+# What an operator completes the payload with: {member of the REST body: member of the payload}.
+MEMBERS = {
+    "transaction_id": "transactionId",
+    "connector_id": "connectorId",
+    "id_tag": "idTag",
+    "meter_start": "meterStart",
+    "meter_stop": "meterStop",
+    "timestamp": "timestamp",
+}
+
+
+# --- kept when refused -----------------------------------------------------------------------
+
+
+@hook("refused")
+def keep_refused(items: list[tuple]) -> list[None]:
+    """Keep messages about transactions that are refused: (charger's primary key, action, payload as JSON or any
+    text, reason, time of arrival). Each once: one that a charger sends again is the same."""
+    rows = {(row.charger_id, row.action, row.payload): row for row in map(_refused, reversed(items))}
+    same = OrphanStop.objects.filter(
+        charger__in={charger for charger, _, _ in rows}, payload__in={payload for _, _, payload in rows}
+    )
+    kept = set(same.values_list("charger_id", "action", "payload"))
+    new = OrphanStop.objects.bulk_create(row for key, row in rows.items() if key not in kept)
+    database.on_commit(lambda: metrics.count_refused(row.action for row in new))
+    return [None] * len(items)
+
+
+def _refused(item: tuple) -> OrphanStop:
+    charger, action, payload, reason, received_at = item
+    row = OrphanStop(charger_id=charger, action=action, received_at=received_at)
+    # PostgreSQL keeps no U+0000 in a text.
+    row.payload, row.refused_because = (text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in (payload, reason))
+    named = row.request.get("transactionId")
+    if isinstance(named, int) and not isinstance(named, bool) and abs(named) <= INT64:
+        row.reported_transaction_id = named
+    return row
+
+
+# --- applied by hand -------------------------------------------------------------------------
+
+
+@database.atomic
+def apply(orphan: OrphanStop, completed: dict) -> Transaction:
+    """Have `orphan` take effect as if its charger had sent it so, and return the transaction that it is about.
+
+    `completed` has members of MEMBERS that complete or replace those of the payload. Raises `Conflict` where it was
+    applied already or its transaction cannot take it, `ValidationError` for what is missing.
+    """
+    orphan = OrphanStop.objects.select_for_update().get(pk=orphan.pk)
+    if orphan.transaction_id is not None:
+        raise Conflict("This message was applied already.")
+    call = _completed(orphan, completed)
+    orphan.transaction = APPLIED[orphan.action](call)
+    orphan.save(update_fields=["transaction"])
+    after = {"action": orphan.action, "orphan_stop": orphan.pk} | completed
+    audit.record("attached", "transaction", orphan.transaction_id, orphan.charger_id, after=after)
+    return orphan.transaction
+
+
+def _completed(orphan: OrphanStop, completed: dict) -> Call:
+    """The CALL that `orphan` is with members of `completed`, leniently read."""
+    known = schemas.schema(orphan.action)["properties"]
+    if unknown := [name for name in completed if MEMBERS[name] not in known]:
+        raise ValidationError({name: [f"A {orphan.action} has no {MEMBERS[name]}."] for name in unknown})
+    names_one = orphan.refused_because and orphan.reported_transaction_id is not None
+    if orphan.action != "StartTransaction" and "transaction_id" not in completed and not names_one:
+        raise ValidationError({"transaction_id": ["Say which transaction it is about."]})
+    call = orphan.as_call()
+    payload = call.payload | {MEMBERS[name]: value for name, value in completed.items()}
+    try:
+        reading = tolerance.read(orphan.action, payload, clean=False)
+    except schemas.Violation as violation:
+        names = {member: name for name, member in MEMBERS.items()}
+        raise ValidationError({names.get(violation.field, "payload"): [violation.message]}) from violation
+    call.payload, call.as_sent = reading.payload, reading.as_sent
+    return call
+
+
+def _start(call: Call) -> Transaction:
+    (answer,) = handlers.start_transaction([call])
+    return Transaction.objects.get(pk=answer["transactionId"])
+
+
+def _stop(call: Call) -> Transaction:
+    transaction = _named(call)
+    if transaction is None or transaction.stop_received_at is not None:
+        raise Conflict("Only a transaction of this charger that has no stop can take a stop, and only one.")
+    stops.store([call])
+    return transaction
+
+
+def _readings(call: Call) -> Transaction:
+    transaction = _named(call)
+    if transaction is None:
+        raise Conflict("Only a transaction of this charger can take its readings.")
+    handlers.meter_values([call])
+    return transaction
+
+
+def _named(call: Call) -> Transaction | None:
+    """The transaction that `call` names, locked; None where it is none of its charger's."""
+    wanted = {"pk": call.payload["transactionId"], "charger": call.charger}
+    return Transaction.objects.select_for_update().filter(**wanted).first()
+
+
+APPLIED: dict[str, Callable[[Call], Transaction]] = {
+    "StartTransaction": _start,
+    "StopTransaction": _stop,
+    "MeterValues": _readings,
+}

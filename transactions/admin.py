@@ -3,9 +3,11 @@
 from urllib.parse import quote
 
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q
-from django.urls import reverse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from rest_framework.exceptions import APIException
 
@@ -13,10 +15,15 @@ from chargers import schemas
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
 from chargers.browsing import Large, choices
 from chargers.errors import sentence
-from transactions import export, orphans
+from transactions import energy, export, orphans
 from transactions.models import DOUBTS, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
+from transactions.serializers import completion
 
 READINGS_SHOWN = 100
+APPLY = "admin/transactions/orphanstop/apply.html"
+UNITS = {"meter_start": " (Wh)", "meter_stop": " (Wh)", "timestamp": " (such as 2026-02-26T13:00:00Z)"}
+CORRECTED = ["corrected_meter_start", "corrected_meter_stop", "corrected_stop_time", "corrected_at", "corrected_by"]
+METERS = ["meter_start", "raw_meter_start", "meter_first", "meter_latest", "meter_stop", "raw_meter_stop"]
 VERDICTS = [*IdTag.STATUSES, "ConcurrentTx"]
 STOP_REASONS = schemas.schema("StopTransaction")["properties"]["reason"]["enum"]
 _SAMPLED = schemas.schema("MeterValues")["properties"]["meterValue"]["items"]["properties"]["sampledValue"]["items"]
@@ -122,23 +129,28 @@ def _export(kind, title):
 
 @admin.register(Transaction)
 class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
-    list_display = ["id", "of_charger", "connector_id", "id_tag", "state", "start_time", "stop_time", "energy_kwh"]
+    list_display = ["id", "of_charger", "connector_id", "id_tag", "state", "start_time", "ended_at", "energy_kwh"]
+    list_display += ["energy_source"]
     list_filter = [
         OngoingFilter,
         SuspiciousFilter,
         choices("stop_reason", STOP_REASONS),
         choices("id_tag_status", VERDICTS),
+        choices("energy_source", energy.SOURCES),
     ]
     sortable_by = ["id", "start_time"]
     actions = [close_by_hand, _export("csv", "Export as CSV"), _export("xlsx", "Export as XLSX")]
     searched = {"id": "number", "charger": "charger", "id_tag": "text"}
     list_select_related = ["charger"]
     date_hierarchy = "start_time"
-    readonly_fields = ["state", "energy_kwh", "readings", "see_also"]
+    readonly_fields = ["state", "energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]
+    readonly_fields += ["readings", "see_also", *CORRECTED]
     fieldsets = [
         (None, {"fields": ["charger", "connector_id", "id_tag", "id_tag_status", "reservation_id", "state"]}),
         (None, {"fields": ["see_also"]}),
-        ("Energy", {"fields": ["energy_kwh", "meter_start", "meter_latest", "meter_stop"]}),
+        ("Energy", {"fields": ["energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]}),
+        ("Corrected by an operator", {"fields": [*CORRECTED, "note"]}),
+        ("Meter of the charger", {"fields": METERS}),
         ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),
         ("Stop", {"fields": ["stop_time", "raw_stop_time", "stop_received_at", "stop_reason", "stop_id_tag"]}),
         ("Worth a look", {"fields": ["superseded_by", "clock_skew", "closed_at", "closed_by"]}),
@@ -225,7 +237,9 @@ def attach_to_likeliest(modeladmin, request, chosen):
 
 @admin.register(OrphanStop)
 class OrphanStopAdmin(Scoped, ReadOnly, admin.ModelAdmin):
-    list_display = ["received_at", "charger", "reported_transaction_id", "likely", "transaction", "payload"]
+    list_display = ["received_at", "charger", "action", "refused_because", "reported_transaction_id", "likely"]
+    list_display += ["transaction", "payload"]
+    list_filter = ["action", ("refused_because", admin.EmptyFieldListFilter)]
     search_fields = ["charger__charger_id", "=reported_transaction_id"]
     list_select_related = ["charger", "transaction__charger"]
     date_hierarchy = "received_at"
@@ -242,6 +256,41 @@ class OrphanStopAdmin(Scoped, ReadOnly, admin.ModelAdmin):
             orphan.likely = next(iter(candidates.get(orphan.pk, ())), None)
         return changelist
 
-    @admin.display(description="likely the stop of")
+    def get_urls(self):
+        page = self.admin_site.admin_view(self.apply)
+        return [path("<int:pk>/apply/", page, name="transactions_orphanstop_apply"), *super().get_urls()]
+
+    def render_change_form(self, request, context, *args, **kwargs):
+        context["may_attach"] = self.has_attach_permission(request)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def apply(self, request, pk):
+        """The form that completes a message and has it take effect."""
+        orphan = self.get_object(request, str(pk))
+        if orphan is None or not self.has_attach_permission(request):
+            raise PermissionDenied
+        filled_in = {name: text for name in orphans.members_of(orphan) if (text := request.POST.get(name))}
+        wrong = ""
+        if request.method == "POST":
+            try:
+                applied = orphans.apply(orphan, completion(filled_in))
+                return redirect("admin:transactions_transaction_change", applied.pk)
+            except APIException as error:
+                wrong = sentence(error)
+        return TemplateResponse(request, APPLY, self._form(request, orphan, filled_in, wrong))
+
+    def _form(self, request, orphan, filled_in, wrong):
+        labels = {name: f"{member}{UNITS.get(name, '')}" for name, member in orphans.members_of(orphan).items()}
+        return {
+            **self.admin_site.each_context(request),
+            "title": "Apply by hand",
+            "opts": self.opts,
+            "row": orphan,
+            "wrong": wrong,
+            "fields": [(name, label, filled_in.get(name, "")) for name, label in labels.items()],
+            "candidates": OrphanStop.candidates_of([orphan]).get(orphan.pk, []),
+        }
+
+    @admin.display(description="likely about")
     def likely(self, orphan):
         return orphan.likely

@@ -51,6 +51,12 @@ def _refused(item: tuple) -> OrphanStop:
     return row
 
 
+def members_of(orphan: OrphanStop) -> dict[str, str]:
+    """Those of MEMBERS that the action of `orphan` has."""
+    known = schemas.schema(orphan.action)["properties"]
+    return {name: member for name, member in MEMBERS.items() if member in known}
+
+
 # --- applied by hand -------------------------------------------------------------------------
 
 
@@ -74,8 +80,7 @@ def apply(orphan: OrphanStop, completed: dict) -> Transaction:
 
 def _completed(orphan: OrphanStop, completed: dict) -> Call:
     """The CALL that `orphan` is with members of `completed`, leniently read."""
-    known = schemas.schema(orphan.action)["properties"]
-    if unknown := [name for name in completed if MEMBERS[name] not in known]:
+    if unknown := completed.keys() - members_of(orphan).keys():
         raise ValidationError({name: [f"A {orphan.action} has no {MEMBERS[name]}."] for name in unknown})
     names_one = orphan.refused_because and orphan.reported_transaction_id is not None
     if orphan.action != "StartTransaction" and "transaction_id" not in completed and not names_one:

@@ -218,3 +218,10 @@ class AttachSerializer(Strict):
 
     def validate_timestamp(self, moment):
         return wire(moment)
+
+
+def completion(told):
+    """`told` as `transactions.orphans.apply` takes it; raises `ValidationError` for what makes no sense."""
+    body = AttachSerializer(data=told)
+    body.is_valid(raise_exception=True)
+    return body.validated_data

@@ -23,6 +23,7 @@ from transactions.serializers import (
     ReservationSerializer,
     TransactionSerializer,
     UnknownIdTagSerializer,
+    completion,
 )
 
 
@@ -152,9 +153,7 @@ class OrphanStopViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.change_transaction")])
     def attach(self, request, pk=None):
         """Apply it by hand: a stop or readings to a transaction of its charger, a start as a new transaction."""
-        body = AttachSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        orphans.apply(self.get_object(), body.validated_data)
+        orphans.apply(self.get_object(), completion(request.data))
         return Response(OrphanStopSerializer(self.get_object()).data)
 
 

@@ -23,12 +23,18 @@ FLAGS = (
     (
         lambda t: t.meter_ran_backwards,
         "meter ran backwards",
-        "It stopped at {t.meter_stop} Wh, below its start at {t.meter_start} Wh: counted as nothing charged.",
+        "It stopped at {t.meter_stop} Wh, below its start at {t.meter_start} Wh: its energy is taken from its "
+        "readings, or from a correction by hand.",
     ),
     (
         lambda t: not t.is_accepted,
         "tag not accepted",
         "Its tag was {t.id_tag_status} when it began. The charger was told so, and decides by itself.",
+    ),
+    (
+        lambda t: t.corrected_at,
+        "corrected",
+        "Its meter values or its end were corrected by hand. What the charger said stays beside them.",
     ),
 )
 

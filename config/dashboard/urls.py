@@ -19,6 +19,7 @@ urlpatterns = [
     re_path(r"^transactions/export\.(?P<kind>csv|xlsx)$", transactions.Export.as_view(), name="export"),
     path("transactions/<int:pk>/", transactions.TransactionPage.as_view(), name="transaction"),
     path("transactions/<int:pk>/close/", transactions.CloseTransaction.as_view(), name="close"),
+    path("transactions/<int:pk>/correct/", transactions.CorrectTransaction.as_view(), name="correct"),
     path("messages/", messages.Messages.as_view(), name="messages"),
     path("commands/", commands.Commands.as_view(), name="commands"),
     path("commands/<str:task_id>/", commands.CommandPage.as_view(), name="command"),

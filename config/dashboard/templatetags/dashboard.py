@@ -11,6 +11,12 @@ from django.utils.html import format_html
 from config.dashboard import flags as flagged
 
 register = template.Library()
+EVIDENCE = {
+    "corrected": "a correction by hand",
+    "stop": "the stop of the charger",
+    "readings": "the last reading of the meter",
+    "none": "nothing: no meter value is known",
+}
 
 
 @register.filter
@@ -29,6 +35,12 @@ def kwh(watt_hours):
         return ""
     many, unit = (watt_hours / 1000, "kWh") if watt_hours < 10_000_000 else (watt_hours / 1_000_000, "MWh")
     return f"{many:,.{0 if 100 <= many < 10_000 else 2}f}\N{NO-BREAK SPACE}{unit}"
+
+
+@register.filter
+def evidence(session):
+    """What the energy of a session is computed from, see `transactions.energy`."""
+    return EVIDENCE[session.energy_source]
 
 
 @register.filter

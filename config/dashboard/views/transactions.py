@@ -6,13 +6,16 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect
 from django_filters import rest_framework as filters
+from rest_framework.exceptions import APIException
 
+from chargers.errors import sentence
 from config.dashboard import fleet
 from config.dashboard.flags import flags
-from config.dashboard.views.base import Listing, Page
-from transactions import curves, export
+from config.dashboard.views.base import Listing, Page, filled_in
+from transactions import corrections, curves, export
 from transactions.filters import TransactionFilter
 from transactions.models import DOUBTS, Transaction
+from transactions.serializers import CorrectionSerializer
 
 
 class ByDays(TransactionFilter):
@@ -104,6 +107,25 @@ class CloseTransaction(Page):
     def post(self, request, pk):
         closed = _found(self, pk).close(request.user.get_username())
         messages.info(request, "Closed." if closed else "It had ended already.")
+        return redirect("dashboard:transaction", pk)
+
+
+class CorrectTransaction(Page):
+    """POST corrects a session, or notes something; an empty field removes a correction."""
+
+    permission_required = "transactions.change_transaction"
+    http_method_names = ["post"]
+
+    def post(self, request, pk):
+        session = _found(self, pk)
+        told = {name: text or None for name, text in filled_in(request).items() if name in corrections.COLUMNS}
+        body = CorrectionSerializer(data=told)
+        try:
+            body.is_valid(raise_exception=True)
+            corrections.correct(session, request.user.get_username(), body.validated_data)
+            messages.info(request, "Corrected.")
+        except APIException as error:
+            messages.error(request, sentence(error))
         return redirect("dashboard:transaction", pk)
 
 

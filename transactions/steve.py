@@ -134,7 +134,7 @@ class Import:
 
     def _fitting(self, model, name, text, line):
         most, text = model._meta.get_field(name).max_length, text or ""
-        if len(text) > most:
+        if most is not None and len(text) > most:
             self.say(f"line {line}: {name} is cut after {most} characters")
         return text[:most]
 

@@ -22,6 +22,7 @@ COLUMNS = (
 # Which of the transactions named are the charger's; those that go on have what was read last. `num_nonnulls`, here
 # and elsewhere, keeps to the primary key: to PostgreSQL, which knows late how many transactions are under way, an
 # index of all of them may look the shorter way.
+# `greatest` passes over NULL: the first register is taken, and a message without one leaves the latest as it is.
 ADVANCE = """
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s)

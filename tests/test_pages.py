@@ -138,6 +138,28 @@ def exchange_status(live, charger_id):
         exchange(socket, an_id(), "StatusNotification", told)
 
 
+def test_a_page_whose_socket_is_dead_without_a_word_is_not_live(page, live):
+    connected = []
+
+    def serve(socket):  # the first one hears nothing more, not even its end
+        connected.append(socket)
+        if len(connected) == 1:
+            socket.send('{"listening": true}')
+        else:
+            socket.connect_to_server()
+
+    page.route_web_socket(re.compile("/live/"), serve)
+    page.clock.install()
+    page.goto("/")
+    playwright.expect(page.locator("#live")).to_have_text("live")
+    page.clock.fast_forward(70_000)
+    playwright.expect(page.locator("#live")).to_have_text("live")
+    page.clock.fast_forward(6_000)
+    has(page.locator("#live"), "not live since")
+    page.clock.fast_forward(2_000)
+    playwright.expect(page.locator("#live")).to_have_text("live")
+
+
 def test_a_page_is_not_live_while_the_database_can_not_draw_it(browser, live):
     charger_id = an_id()
     with a_page(browser, live, may_fail=True) as page:
@@ -348,9 +370,9 @@ def test_the_list_of_transactions_is_downloaded(page, live):
         page.get_by_role("link", name="Export CSV").click()
     with open(downloaded.value.path(), newline="") as file:
         (row,) = csv.DictReader(file)
-    assert row["charger_id"] == charger_id and re.fullmatch(
-        r"transactions-.*\.csv", downloaded.value.suggested_filename
-    )
+    assert (row["charger_id"], row["start_time"]) == (charger_id, "2025-02-26T13:00:00+01:00")
+    assert row["time_zone"] == "Europe/Berlin"
+    assert re.fullmatch(r"transactions-[0-9-]+-CES?T\.csv", downloaded.value.suggested_filename)
 
 
 @pytest.fixture(scope="module")

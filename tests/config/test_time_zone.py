@@ -141,6 +141,24 @@ def test_the_years_of_the_admin_are_those_of_the_zone(api, settings):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("zone", "begin", "end"),
+    [
+        (BERLIN, "2025-09-30T22:00:00Z", "2025-10-31T23:00:00Z"),
+        (DENVER, "2025-10-01T06:00:00Z", "2025-11-01T06:00:00Z"),
+    ],
+)
+def test_a_month_of_the_admin_is_that_of_the_zone(api, settings, zone, begin, end):
+    settings.TIME_ZONE_DISPLAY = zone
+    inside = sessions_around(begin, end)
+    month = {"start_time__year": 2025, "start_time__month": 10}
+    page = api.get("/admin/transactions/transaction/", month)
+    assert list(page.context["cl"].result_list) == inside
+    days = {int(day) for day in re.findall("start_time__day=([0-9]+)", page.content.decode())}
+    assert days == set(range(1, 32))
+
+
+@pytest.mark.django_db
 def test_every_page_names_the_zone(api, settings):
     settings.TIME_ZONE_DISPLAY = DENVER
     command = a_command()

@@ -7,6 +7,7 @@
   const clock = new Intl.DateTimeFormat("en-GB", { timeZone: document.documentElement.dataset.timeZone, timeStyle: "medium" });
   const shown = new Map();  // id of a part: its HTML as it was sent
   const PATIENCE = 15000, LONGEST_PAUSE = 30000;
+  const LIFETIME = 75000;  // the server ends a socket after a minute; one that is older lost its network without a word
   // A page is live while its socket is open, its last refresh came through, and each of its curves was read.
   let isListening = false, isFresh = true, wasLive = true, since = new Date();
   let fetching = false, stale = false, wait = 1000, pause = 1000, retry, going, later;
@@ -128,19 +129,28 @@
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/live/?${watched}`);
     let hasListened = false;
+    const end = (code) => {
+      clearTimeout(tooOld);
+      socket.onmessage = socket.onclose = null;
+      socket.close();
+      ended(code, hasListened);
+    };
+    const tooOld = setTimeout(end, LIFETIME);
     socket.onmessage = (message) => {
       const told = JSON.parse(message.data);
       hasListened ||= Boolean(told.listening);
       hear(told);
     };
-    socket.onclose = (closed) => {
-      if (closed.code === 4401) { location.reload(); return; }
-      if (closed.code === 1012 && hasListened) { connect(); return; }  // whether it may is looked at again
-      isListening = false;
-      say();
-      setTimeout(connect, wait);
-      wait = Math.min(wait * 2, 15000);
-    };
+    socket.onclose = (closed) => end(closed.code);
+  }
+
+  function ended(code, hasListened) {
+    if (code === 4401) { location.reload(); return; }
+    if (code === 1012 && hasListened) { connect(); return; }  // whether it may is looked at again
+    isListening = false;
+    say();
+    setTimeout(connect, wait);
+    wait = Math.min(wait * 2, 15000);
   }
 
   document.addEventListener("visibilitychange", () => { if (stale) renew(); });

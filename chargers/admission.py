@@ -91,7 +91,8 @@ def subprotocol(offered):
     return None
 
 
-# By the clock of the database, which is the same for all, and never backwards.
+# By the clock of the database, which is the same for all, and never backwards. Before the first socket `connected_at`
+# is NULL, which PostgreSQL passes over in `greatest`: the clock alone counts.
 ADMITTED_AT = Greatest(
     Func(function="clock_timestamp", output_field=DateTimeField()), F("connected_at") + timedelta.resolution
 )

@@ -6,6 +6,7 @@ import warnings
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import dj_database_url
 from celery.schedules import crontab
@@ -67,6 +68,14 @@ if not LOCAL and (len(SECRET_KEY) < LEAST_SECRET or len(set(SECRET_KEY)) < 8 or 
         "characters or more, such as those of `python3 -c 'import secrets; print(secrets.token_hex(32))'`."
     )
 ALLOWED_HOSTS = _read(env.list, "ALLOWED_HOSTS", list(LOOPBACK) if LOCAL else [])
+
+# The time zone of pages, the admin and exports, also of their days. REST and the wire are in UTC whatever it is.
+TIME_ZONE_DISPLAY = _read(env.str, "TIME_ZONE_DISPLAY", "") or "UTC"
+if TIME_ZONE_DISPLAY not in available_timezones() - {"Factory", "localtime"}:
+    raise ImproperlyConfigured(
+        f"TIME_ZONE_DISPLAY is {TIME_ZONE_DISPLAY!r}, which is no time zone. Use a name of the IANA database, "
+        "such as UTC, Europe/Berlin or America/Denver."
+    )
 
 # --- what it tells of itself -----------------------------------------------------------------
 LOG_FORMAT = _read(env.str, "LOG_FORMAT", "line", validate=validate.OneOf(["line", "json"]))
@@ -323,6 +332,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "chargers.audit.remembering",
     "config.headers.policy",
+    "config.zone.activated",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -345,6 +355,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "config.zone.named",
             ]
         },
     }
@@ -361,7 +372,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # A POST to a path without its slash must be told so, not redirected into a GET.
 APPEND_SLASH = False
 USE_TZ = True
-TIME_ZONE = "UTC"
+TIME_ZONE = "UTC"  # of REST, tasks and management commands; `config.zone` has TIME_ZONE_DISPLAY for pages
 USE_I18N = False
 FORMAT_MODULE_PATH = ["config.formats"]
 STATIC_URL = "static/"

@@ -54,6 +54,9 @@ OURS = [
     "read_configuration_after_boot",
     "security_profile",
     "message_log",
+    "ping_interval",
+    "ping_timeout",
+    "boot_wait",
 ]
 
 

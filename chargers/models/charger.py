@@ -2,6 +2,7 @@
 
 import secrets
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from chargers import keys, recordset
@@ -22,6 +23,8 @@ NOT_ACCEPTED = models.Q(registration_status__in=["Pending", "Rejected"]) | (
 # Which of a charger's messages are kept, see `chargers.tap`; "" is as OCPP_MESSAGE_LOG says.
 LOG_NOTHING, LOG_ERRORS, LOG_ALL = "off", "errors", "all"
 MESSAGE_LOGS = [("", "as OCPP_MESSAGE_LOG says"), *((level, level) for level in (LOG_NOTHING, LOG_ERRORS, LOG_ALL))]
+
+MOST_SECONDS = 3600  # of a ping interval and the like
 
 # By the books, see `Charger.is_online`.
 ONLINE = models.Q(connected_at__isnull=False) & (
@@ -81,6 +84,27 @@ class Charger(models.Model):
         default="",
         db_default="",
         help_text="Which of its messages are kept; it holds at once.",
+    )
+    ping_interval = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MOST_SECONDS)],
+        help_text="Seconds between two pings, 0 for none, from its next connection on. "
+        "Empty: as OCPP_PING_INTERVAL says.",
+    )
+    ping_timeout = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_SECONDS)],
+        help_text="Seconds after a ping until it is disconnected if it sends nothing, from its next connection on. "
+        "Empty: as OCPP_PING_TIMEOUT says.",
+    )
+    boot_wait = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MOST_SECONDS)],
+        help_text="Seconds after it has connected until it is sent a command if it has sent no message, 0 for none, "
+        "from its next connection on. Empty: as OCPP_BOOT_WAIT says.",
     )
 
     # BootNotification.req, OCPP 1.6 §6.3

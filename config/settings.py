@@ -112,6 +112,12 @@ OCPP_REFUSALS_PER_MINUTE = _read(env.int, "OCPP_REFUSALS_PER_MINUTE", 60, valida
 OCPP_REQUIRE_SUBPROTOCOL = _read(env.bool, "OCPP_REQUIRE_SUBPROTOCOL", True)
 OCPP_HEARTBEAT_INTERVAL = _positive("OCPP_HEARTBEAT_INTERVAL", 300)
 OCPP_BOOT_RETRY_INTERVAL = _positive("OCPP_BOOT_RETRY_INTERVAL", 60)
+# Seconds between two pings (0: none), and until a charger that sends nothing after a ping is disconnected.
+OCPP_PING_INTERVAL = _read(env.int, "OCPP_PING_INTERVAL", 20, validate=validate.Range(0, 3600))
+OCPP_PING_TIMEOUT = _positive("OCPP_PING_TIMEOUT", 20, most=3600)
+# Seconds for which a new socket that has sent no CALL is sent no command; 0: it is sent at once.
+OCPP_BOOT_WAIT = _read(env.int, "OCPP_BOOT_WAIT", 10, validate=validate.Range(0, 3600))
+OCPP_LARGEST_MESSAGE = _positive("OCPP_LARGEST_MESSAGE", 8, most=64) * 2**20  # MiB in the environment
 # Which messages of a charger are kept that does not say so itself, see chargers.tap.
 OCPP_MESSAGE_LOG = _read(
     env.str,

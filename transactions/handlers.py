@@ -44,12 +44,15 @@ FROM json_to_recordset(%s) AS s(id bigint, charger bigint, transaction int)
 WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
 """
 
+# Whatever the clock says, unless the notification was queued while the charger was offline, before the reservation.
 END_RESERVATIONS = """
 UPDATE transactions_reservation r SET
     state = 'Cancelled', ended_because = 'connector ' || s.connector_id || ' ' || s.status
 FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, timestamp timestamptz)
 WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.connector_id IN (0, r.connector_id)
-    AND s.timestamp >= r.created_at - interval '5 minutes'
+    AND (s.timestamp >= r.created_at - interval '5 minutes' OR NOT EXISTS (
+        SELECT FROM chargers_charger h WHERE h.id = s.charger
+            AND s.timestamp >= h.disconnected_at AND s.timestamp < h.connected_at))
 """
 
 

@@ -101,6 +101,7 @@ class Charger(models.Model):
         default="",
         db_default="",
         help_text="Lenient: a message that breaks its schema is repaired where that is possible. It holds at once.",
+    )
     ping_interval = models.PositiveSmallIntegerField(
         null=True,
         blank=True,

@@ -91,14 +91,16 @@ def subprotocol(offered):
     return None
 
 
-# By the clock of the database, which is the same for all, and never backwards.
+# By the clock of the database, which is the same for all, and never backwards. Before the first socket `connected_at`
+# is NULL, which PostgreSQL passes over in `greatest`: the clock alone counts.
 ADMITTED_AT = Greatest(
     Func(function="clock_timestamp", output_field=DateTimeField()), F("connected_at") + timedelta.resolution
 )
 # The rows are locked, see `inbox`. A socket before it may have ended since this one was admitted: it was never gone.
 OPEN_SOCKETS = """
 UPDATE chargers_charger c SET connected_at = s.admitted,
-    disconnected_at = CASE WHEN c.disconnected_at < s.admitted THEN c.disconnected_at END
+    disconnected_at = CASE WHEN c.disconnected_at < s.admitted THEN c.disconnected_at END,
+    last_seen = greatest(c.last_seen, s.admitted)
 FROM json_to_recordset(%s) AS s(id bigint, admitted timestamptz)
 WHERE c.id = s.id AND (c.connected_at IS NULL OR c.connected_at < s.admitted)
 RETURNING c.id, c.connected_at, clock_timestamp()
@@ -124,6 +126,9 @@ class Admitted(NamedTuple):
     last_call_id: str
     last_call_digest: str
     last_answer: str
+    ping_interval: int | None
+    ping_timeout: int | None
+    boot_wait: int | None
 
     @classmethod
     def of(cls, charger):

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.utils.functional import cached_property
+from django.utils.timezone import localtime
 
 from chargers.models import Charger
 
@@ -44,7 +45,8 @@ class Periods(QuerySet):
         ]
         if None in ends:
             return []
-        first, last = (end.replace(hour=0, minute=0, second=0, microsecond=0) for end in ends)
+        # The periods are those of the current time zone: the admin asks for rows between their midnights.
+        first, last = (localtime(end).replace(hour=0, minute=0, second=0, microsecond=0) for end in ends)
         if kind == "year":
             return [first.replace(year=year, month=1, day=1) for year in range(first.year, last.year + 1)]
         if kind == "month":

@@ -8,8 +8,10 @@ from uuid import uuid4
 
 import orjson
 from channels.consumer import AsyncConsumer
+from django.conf import settings
 
 from chargers import admission, context, frames, gateway, metrics, registry, schemas, sockets, tolerance, tracing
+from chargers.boot_wait import BootWait
 from chargers.enrolment import Enrolment
 from chargers.inbox import Call
 from chargers.masking import InLog
@@ -38,6 +40,11 @@ class Unusable(frames.CallError):
         self.field = field
 
 
+def _or(own, general):
+    """What a charger has of its own, or else the setting."""
+    return general if own is None else own
+
+
 def _of_call(socket, frame):
     """The name and the attributes of the span of a CALL."""
     action = frame.action if frame.action in schemas.ACTIONS else "unknown action"
@@ -62,6 +69,7 @@ class ChargerConsumer(AsyncConsumer):
         self.commanding, self.background = asyncio.Lock(), set()
         self.enrolment, self.tap = Enrolment(self), Tap(self.charger)
         self.is_lenient = is_lenient(self.charger.validation)
+        self.boot_wait = BootWait(_or(self.charger.boot_wait, settings.OCPP_BOOT_WAIT), self._send_held)
         try:
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
@@ -94,8 +102,15 @@ class ChargerConsumer(AsyncConsumer):
             raise
         door.admit(charger_id)
         self.pk = self.charger.pk
+        self._keep_alive()
         logger.info("%s: connected, speaks %s", charger_id, chosen or "1.6 without saying so")
         return chosen
+
+    def _keep_alive(self):
+        """Have the charger pinged as it needs it, see `config.websocket`."""
+        if keep_alive := self.scope.get("keep_alive"):
+            interval = _or(self.charger.ping_interval, settings.OCPP_PING_INTERVAL)
+            keep_alive(interval, _or(self.charger.ping_timeout, settings.OCPP_PING_TIMEOUT))
 
     async def _refuse(self, refusal):
         metrics.count_refusal(refusal.status)
@@ -111,6 +126,7 @@ class ChargerConsumer(AsyncConsumer):
 
     async def _depart(self):
         sockets.remove(self)
+        self.boot_wait.stop()
         await self.enrolment.stop()
         if self.outstanding:
             await gateway.deliver(self.outstanding, {"type": "lost"})
@@ -317,6 +333,8 @@ class ChargerConsumer(AsyncConsumer):
             await self.base_send({"type": "websocket.send", "text": text})
         except (OSError, RuntimeError):  # closed meanwhile; what was said is stored
             return False
+        if not self.boot_wait.over:  # nothing but an answer is written before
+            self.boot_wait.end()
         return True
 
     # --- to the charger ----------------------------------------------------------------------
@@ -340,10 +358,24 @@ class ChargerConsumer(AsyncConsumer):
             self.is_lenient = is_lenient(message["validation"])
         elif kind == "ocpp.watch":
             self.tap.watch(message["seconds"])
-        else:
-            action, trace = message["action"], message.get("trace")
-            with tracing.span(f"{action} to charger", "client", trace, task_id=message["task_id"]):
-                async with self.commanding:
+        elif not self.boot_wait.hold(message):
+            await self._send_command(message)
+
+    def _send_held(self, message):
+        self.in_background(self._obey_held(message))
+
+    async def _obey_held(self, message):
+        context.task_id.set(message["task_id"])
+        try:
+            await self._send_command(message)
+        except Exception:  # noqa: BLE001  (the command is sent again)
+            logger.exception("%s: could not do %s", self.charger, message["task_id"])
+
+    async def _send_command(self, message):
+        action, trace = message["action"], message.get("trace")
+        with tracing.span(f"{action} to charger", "client", trace, task_id=message["task_id"]):
+            async with self.commanding:
+                if not self.enrolment.gone:  # or it would be claimed for a socket that has ended
                     await self._command(message)
 
     async def _command(self, message):

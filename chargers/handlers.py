@@ -21,7 +21,8 @@ WHERE c.id = s.id
 RETURNING c.id, c.boot_policy
 """
 
-# The newest by the charger's own clock stays, ties by arrival: queued notifications come late and out of order.
+# What arrives last is shown, whatever the charger's clock says; unless it was queued while the charger was offline
+# (its time lies in the last such span) and is older than what is shown.
 STATUS = """
 INSERT INTO chargers_connector AS c (charger_id, connector_id, status, error_code, info, vendor_id,
     vendor_error_code, timestamp, raw_timestamp, received_at)
@@ -34,7 +35,9 @@ ON CONFLICT (charger_id, connector_id) DO UPDATE SET
     timestamp = excluded.timestamp, raw_timestamp = excluded.raw_timestamp, received_at = excluded.received_at,
     scheduled_availability = CASE (excluded.status = 'Unavailable')
         WHEN (c.scheduled_availability = 'Inoperative') THEN '' ELSE c.scheduled_availability END
-WHERE excluded.timestamp >= c.timestamp
+WHERE excluded.timestamp >= c.timestamp OR NOT EXISTS (
+    SELECT FROM chargers_charger h WHERE h.id = excluded.charger_id
+        AND excluded.timestamp >= h.disconnected_at AND excluded.timestamp < h.connected_at)
 RETURNING charger_id, connector_id
 """
 

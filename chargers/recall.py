@@ -20,6 +20,7 @@ class Outdated(Exception):
         self.keys = keys
 
 
+# `greatest` passes over NULL, which `last_seen` is before the first CALL; `seen` is never NULL.
 REMEMBER = """
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(

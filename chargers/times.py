@@ -1,11 +1,16 @@
-"""Times on the wire: written as OCPP wants them, read as chargers send them."""
+"""Times on the wire, written as OCPP wants them and read as chargers send them, and the days of a time zone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
 
 # What lies outside is no date of a charger, and some calendars end there.
 YEARS = range(1970, 9999)
 # Before this a charger's clock was not set: OCPP 1.6 itself is of 2015.
 PLAUSIBLE = datetime(2010, 1, 1, tzinfo=UTC)
+# The ends of the calendar.
+FIRST, LAST = (moment.replace(tzinfo=UTC) for moment in (datetime.min, datetime.max))
 # What a charger's clock may be ahead of ours before it is called wrong.
 AHEAD = timedelta(minutes=1)
 
@@ -54,3 +59,23 @@ def clock_is_off(text, received_at):
     """Whether `text` names no moment, one before chargers had clocks, or one that has not come yet."""
     moment = read(text)
     return moment is None or moment < PLAUSIBLE or moment > received_at + AHEAD
+
+
+def display_zone():
+    """The time zone (`TIME_ZONE_DISPLAY`) of the times and days on pages, in the admin and in exports."""
+    return ZoneInfo(settings.TIME_ZONE_DISPLAY)
+
+
+def day_bounds(day, zone):
+    """(first moment, first moment after it), in UTC, of the date `day` in `zone`.
+
+    They are 23 or 25 hours apart on a day on which summer time begins or ends.
+    """
+    return _midnight(day, zone), LAST if day == date.max else _midnight(day + timedelta(days=1), zone)
+
+
+def _midnight(day, zone):
+    try:
+        return datetime.combine(day, time.min, zone).astimezone(UTC)
+    except OverflowError:  # at either end of the calendar
+        return FIRST if day == date.min else LAST

@@ -69,10 +69,10 @@ def queue_for(batch, charger):
 
 def _row(charger, action, payload, columns, is_audited=True):
     row, payload = ACTIONS[action], dict(payload)
-    row.complete(payload, charger)
+    completed = row.complete(payload, charger) or ()
     schemas.check(action, payload, formats=True)
     refuse_hidden(action, payload)
-    warnings = [columns.pop("warning", ""), *row.check(payload, charger)]
+    warnings = [columns.pop("warning", ""), *completed, *row.check(payload, charger)]
     command = Command.objects.create(
         charger=charger,
         action=action,

@@ -21,10 +21,6 @@ OPTIONS = {
     "http": "config.requests:PatientHttp",
     "ws": "config.websocket:ChargerWebSocket",
     "lifespan": "off",
-    # Ping and pong find dead sockets within 40 s; a frame larger than 1 MiB closes its socket with 1009.
-    "ws_ping_interval": 20.0,
-    "ws_ping_timeout": 20.0,
-    "ws_max_size": 1024 * 1024,
     "ws_per_message_deflate": False,
     "access_log": False,
     "server_header": False,
@@ -32,6 +28,17 @@ OPTIONS = {
     "log_level": "warning",
     "timeout_graceful_shutdown": 3,
 }
+
+
+def websocket_options():
+    """uvicorn's options that the settings determine. A larger message closes its socket with 1009."""
+    from django.conf import settings
+
+    return {
+        "ws_ping_interval": settings.OCPP_PING_INTERVAL,
+        "ws_ping_timeout": settings.OCPP_PING_TIMEOUT,
+        "ws_max_size": settings.OCPP_LARGEST_MESSAGE,
+    }
 
 
 def tls_context(config, default):
@@ -85,7 +92,7 @@ def main():
     if settings.LOCAL and given["fd"] is None and given["host"] not in settings.LOOPBACK:
         sys.exit(f"DEBUG=1 is for one's own machine, and {given['host']} is reached by others: set DEBUG=0.")
     tls = {"ssl_context_factory": tls_context} if settings.TLS_CERTIFICATES else {}
-    uvicorn.run("config.serve:application", factory=True, **OPTIONS, **tls, **given)
+    uvicorn.run("config.serve:application", factory=True, **OPTIONS, **websocket_options(), **tls, **given)
 
 
 if __name__ == "__main__":

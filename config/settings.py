@@ -6,6 +6,7 @@ import warnings
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import dj_database_url
 from celery.schedules import crontab
@@ -68,6 +69,14 @@ if not LOCAL and (len(SECRET_KEY) < LEAST_SECRET or len(set(SECRET_KEY)) < 8 or 
     )
 ALLOWED_HOSTS = _read(env.list, "ALLOWED_HOSTS", list(LOOPBACK) if LOCAL else [])
 
+# The time zone of pages, the admin and exports, also of their days. REST and the wire are in UTC whatever it is.
+TIME_ZONE_DISPLAY = _read(env.str, "TIME_ZONE_DISPLAY", "") or "UTC"
+if TIME_ZONE_DISPLAY not in available_timezones() - {"Factory", "localtime"}:
+    raise ImproperlyConfigured(
+        f"TIME_ZONE_DISPLAY is {TIME_ZONE_DISPLAY!r}, which is no time zone. Use a name of the IANA database, "
+        "such as UTC, Europe/Berlin or America/Denver."
+    )
+
 # --- what it tells of itself -----------------------------------------------------------------
 LOG_FORMAT = _read(env.str, "LOG_FORMAT", "line", validate=validate.OneOf(["line", "json"]))
 # Where traces go, without /v1/traces: a collector that speaks OTLP over HTTP. Without it there are none.
@@ -103,6 +112,12 @@ OCPP_REFUSALS_PER_MINUTE = _read(env.int, "OCPP_REFUSALS_PER_MINUTE", 60, valida
 OCPP_REQUIRE_SUBPROTOCOL = _read(env.bool, "OCPP_REQUIRE_SUBPROTOCOL", True)
 OCPP_HEARTBEAT_INTERVAL = _positive("OCPP_HEARTBEAT_INTERVAL", 300)
 OCPP_BOOT_RETRY_INTERVAL = _positive("OCPP_BOOT_RETRY_INTERVAL", 60)
+# Seconds between two pings (0: none), and until a charger that sends nothing after a ping is disconnected.
+OCPP_PING_INTERVAL = _read(env.int, "OCPP_PING_INTERVAL", 20, validate=validate.Range(0, 3600))
+OCPP_PING_TIMEOUT = _positive("OCPP_PING_TIMEOUT", 20, most=3600)
+# Seconds for which a new socket that has sent no CALL is sent no command; 0: it is sent at once.
+OCPP_BOOT_WAIT = _read(env.int, "OCPP_BOOT_WAIT", 10, validate=validate.Range(0, 3600))
+OCPP_LARGEST_MESSAGE = _positive("OCPP_LARGEST_MESSAGE", 8, most=64) * 2**20  # MiB in the environment
 # Which messages of a charger are kept that does not say so itself, see chargers.tap.
 OCPP_MESSAGE_LOG = _read(
     env.str,
@@ -323,6 +338,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "chargers.audit.remembering",
     "config.headers.policy",
+    "config.zone.activated",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -345,6 +361,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "config.zone.named",
             ]
         },
     }
@@ -361,7 +378,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # A POST to a path without its slash must be told so, not redirected into a GET.
 APPEND_SLASH = False
 USE_TZ = True
-TIME_ZONE = "UTC"
+TIME_ZONE = "UTC"  # of REST, tasks and management commands; `config.zone` has TIME_ZONE_DISPLAY for pages
 USE_I18N = False
 FORMAT_MODULE_PATH = ["config.formats"]
 STATIC_URL = "static/"

@@ -1,5 +1,6 @@
 """Every path of the product."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.shortcuts import redirect
 from django.templatetags.static import static
@@ -9,7 +10,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from config import health, metrics
 
-admin.site.site_header = admin.site.site_title = "OCPP central system"
+admin.site.site_title = "OCPP central system"
+admin.site.site_header = f"{admin.site.site_title}, times in {settings.TIME_ZONE_DISPLAY}"
 admin.site.index_title = "Chargers, transactions, commands"
 
 urlpatterns = [

@@ -23,7 +23,8 @@ MASKED = 0x80
 SHORT = 125  # the longest payload whose length stands in the second byte
 LONGEST = 16_384  # of a payload that goes the short way: what is kept of a frame that comes in pieces is small
 QUEUED = 32  # frames the application has not taken, past which the socket is not read
-LARGE = 4  # the same, after one that went the library's way and may have a megabyte
+LARGE = 4  # the same, after one that went the library's way
+HEAVY = 2**20  # bytes of a message: after a larger one the socket is not read before it is taken
 TURN = 64  # frames of one socket that are taken before all others have their turn
 BREATH = 0.005  # seconds until such a socket is read again: the thread that writes needs the interpreter, too
 FRAGMENTS = 16_384  # of one message, past which it is too big however little they hold
@@ -62,14 +63,28 @@ class Frames(deque):
 
 
 class ChargerWebSocket(WebSocketsSansIOProtocol):
-    """Hands the subject of a client certificate, which TLS has verified, to the application."""
+    """Hands the subject of a client certificate, which TLS has verified, to the application.
+
+    The application finds `keep_alive` in its scope, by which it says how often the charger is pinged.
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.queue = Frames(self.loop)
         self.begun = b""  # of a frame that has not come whole
         self.unwritten = 0  # bytes, when the pong was last waited for
+        self.heard = False  # whether anything came since the last ping
+        self.heavy = False  # whether a message of more than HEAVY bytes is queued
         self.through = 0  # bytes still to come of a frame that goes the library's way
+
+    def keep_alive(self, interval, timeout):
+        """Ping every `interval` seconds (0: never), and close after `timeout` without any byte; before the accept."""
+        self.ping_interval, self.ping_timeout = interval, timeout
+
+    def handle_connect(self, event):
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["keep_alive"] = self.keep_alive
 
     def connection_made(self, transport):
         super().connection_made(transport)
@@ -82,6 +97,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     # --- from the charger --------------------------------------------------------------------
 
     def data_received(self, data):
+        self.heard = True
         if not self.handshake_initiated:
             super().data_received(data)
             if not self.handshake_initiated and not self.transport.is_closing():
@@ -115,8 +131,12 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
 
     def _read_on(self):
         """What came already, and then the socket; unless its charger does not read what it is answered."""
-        taken = len(self.queue) <= LARGE
-        if taken and self.writable.is_set() and self.handshake_complete and not self.transport.is_closing():
+        if (
+            self._has_room()
+            and self.writable.is_set()
+            and self.handshake_complete
+            and not self.transport.is_closing()
+        ):
             self.read_paused = False
             self.transport.resume_reading()
             self.data_received(b"")
@@ -124,8 +144,12 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     async def receive(self):
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
+            self.heavy = False
             self.loop.call_later(BREATH, self._read_on)
         return message
+
+    def _has_room(self):
+        return len(self.queue) <= LARGE and not self.heavy
 
     def _take(self, data, at):
         """Take a frame, or a part of one that goes the library's way; the number of bytes, 0 for too few."""
@@ -144,7 +168,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         part = data[at : at + self.through]
         self.through -= len(part)
         super().data_received(part)
-        if self.read_paused and len(self.queue) <= LARGE and self.writable.is_set():
+        if self.read_paused and self._has_room() and self.writable.is_set():
             self.read_paused = False  # the library would not read on before all are taken: pongs wait behind them
             self.transport.resume_reading()
         return len(part)
@@ -172,6 +196,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             except UnicodeDecodeError:
                 self._refuse(1007)
                 return
+        self.heavy = self.heavy or sum(map(len, self.frames)) > HEAVY
         super().send_receive_event_to_app()
 
     def handle_cont(self, event):
@@ -185,7 +210,15 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
 
     def keepalive_timeout(self):
-        """A slow line may have a long answer to carry before our ping, and while it does we don't read the pong."""
+        """Close a charger that was silent since the ping: any byte is a sign of life, for some answer no ping.
+
+        A slow line may have a long answer to carry before our ping, and while it does we don't read the pong.
+        """
+        if self.heard:
+            self.pong_timer = self.pending_ping_payload = None
+            self.last_ping_rtt = self.loop.time() - self.ping_sent_at  # so that the next ping is not later for it
+            self.schedule_ping()
+            return
         unwritten = self.transport.get_write_buffer_size()
         if not self.writable.is_set() and unwritten < self.unwritten:
             self.unwritten = unwritten
@@ -195,6 +228,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
 
     def send_keepalive_ping(self):
         self.unwritten = self.transport.get_write_buffer_size()
+        self.heard = False
         super().send_keepalive_ping()
 
     _end_silence = _ending(WebSocketsSansIOProtocol.keepalive_timeout)

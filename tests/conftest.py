@@ -42,6 +42,8 @@ def live():
         "API_AUTH": "none",
         "OCPP_UNKNOWN_CHARGERS": "accept",
         "OCPP_REQUIRE_SUBPROTOCOL": "0",
+        # Not that of the browser, nor of REST.
+        "TIME_ZONE_DISPLAY": "Europe/Berlin",
     }
     stack = Stack(RUN_DIR / "live", settings, say=lambda line: None)
     try:

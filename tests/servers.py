@@ -22,6 +22,7 @@ SETTINGS = {
     "OCPP_UNKNOWN_CHARGERS": "reject",
     "OCPP_REQUIRE_SUBPROTOCOL": "1",
     "OCPP_QUEUE_TIMEOUT": "12",
+    "OCPP_BOOT_WAIT": "0",
     "OCPP_QUEUE_LIMIT": "4",
     "OCPP_CPO_NAME": "Test CPO",
     "FILES_DIR": str(RUN_DIR / "files"),

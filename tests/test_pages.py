@@ -2,8 +2,11 @@
 
 import csv
 import re
+import time
 from contextlib import contextmanager
+from datetime import datetime
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -24,12 +27,16 @@ def browser():
 
 
 @contextmanager
-def a_page(browser, live, scheme="light", viewport=WALL):
-    """Of somebody who has logged in; afterwards: no error was said, and nothing was asked of another machine."""
-    context = browser.new_context(color_scheme=scheme, viewport=viewport, base_url=live.url)
+def a_page(browser, live, scheme="light", viewport=WALL, may_fail=False):
+    """Of somebody who has logged in; afterwards: no error was said, and nothing was asked of another machine.
+
+    The browser is in a time zone of its own. With `may_fail` a request may fail, as a test has it.
+    """
+    options = {"color_scheme": scheme, "viewport": viewport, "timezone_id": "Asia/Tokyo", "locale": "en-GB"}
+    context = browser.new_context(base_url=live.url, **options)
     page = context.new_page()
     faults = []
-    page.on("console", lambda said: faults.append(said.text) if is_fault(said) else None)
+    page.on("console", lambda said: faults.append(said.text) if is_fault(said, may_fail) else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda asked: urlsplit(asked.url).hostname in HERE or faults.append(asked.url))
     log_in(page, live)
@@ -40,9 +47,10 @@ def a_page(browser, live, scheme="light", viewport=WALL):
     assert not faults
 
 
-def is_fault(said):
+def is_fault(said, may_fail):
     """An error or a warning; that a form was refused the browser calls an error, too."""
-    return said.type in ("error", "warning") and "400 (Bad Request)" not in said.text
+    expected = "Failed to load resource" if may_fail else "400 (Bad Request)"
+    return said.type in ("error", "warning") and expected not in said.text
 
 
 HERE = ("127.0.0.1", "localhost", None)  # None: data: and blob:
@@ -83,6 +91,101 @@ def test_a_page_that_is_told_nothing_says_since_when_and_does_not_ask_without_en
     page.wait_for_timeout(2500)
     assert 1 < len(asked) < 5
     playwright.expect(page.locator("body")).to_have_class("is-stale")
+
+
+def fulfilled(status):
+    return lambda route: route.fulfill(status=status, body="It is away.")
+
+
+@pytest.mark.parametrize(
+    "refuse",
+    [lambda route: route.abort(), fulfilled(500), fulfilled(503), fulfilled(404)],
+    ids=["network", "500", "503", "404"],
+)
+def test_a_page_whose_refresh_fails_is_not_live_until_it_succeeds(browser, live, refuse):
+    asked, is_away, charger_id = [], True, an_id()
+
+    def refreshed(route):
+        if "x-live" not in route.request.headers or not is_away:
+            route.fallback()
+            return
+        asked.append(time.monotonic())
+        refuse(route)
+
+    with a_page(browser, live, may_fail=True) as page:
+        page.goto(f"/?search={charger_id}")
+        playwright.expect(page.locator("#live")).to_have_text("live")
+        page.wait_for_load_state("networkidle")
+        page.route("**/*", refreshed)
+        with live.charger(charger_id):
+            has(page.locator("#live"), "not live since")
+            playwright.expect(page.locator("body")).to_have_class("is-stale")
+            since = page.locator("#live").inner_text()
+            for _ in range(3):  # what happens meanwhile is no reason to ask at once
+                exchange_status(live, charger_id)
+                page.wait_for_timeout(1100)
+            assert 1 < len(asked) < 5 and page.locator("#live").inner_text() == since
+            is_away = False
+            playwright.expect(page.locator("#live")).to_have_text("live", timeout=15_000)
+            has(page.locator("#grid"), charger_id)
+            playwright.expect(page.locator("body")).not_to_have_class("is-stale")
+
+
+def exchange_status(live, charger_id):
+    """Something happens: an event of another charger of which the page is told."""
+    with live.socket(f"{charger_id}-2") as socket:
+        told = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
+        exchange(socket, an_id(), "StatusNotification", told)
+
+
+def test_a_page_whose_socket_is_dead_without_a_word_is_not_live(page, live):
+    connected = []
+
+    def serve(socket):  # the first one hears nothing more, not even its end
+        connected.append(socket)
+        if len(connected) == 1:
+            socket.send('{"listening": true}')
+        else:
+            socket.connect_to_server()
+
+    page.route_web_socket(re.compile("/live/"), serve)
+    page.clock.install()
+    page.goto("/")
+    playwright.expect(page.locator("#live")).to_have_text("live")
+    page.clock.fast_forward(70_000)
+    playwright.expect(page.locator("#live")).to_have_text("live")
+    page.clock.fast_forward(6_000)
+    has(page.locator("#live"), "not live since")
+    page.clock.fast_forward(2_000)
+    playwright.expect(page.locator("#live")).to_have_text("live")
+
+
+def test_a_page_is_not_live_while_the_database_can_not_draw_it(browser, live):
+    charger_id = an_id()
+    with a_page(browser, live, may_fail=True) as page:
+        page.goto(f"/?search={charger_id}")
+        playwright.expect(page.locator("#live")).to_have_text("live")
+        live.execute("ALTER TABLE dashboard_fleetminute RENAME TO away")
+        try:
+            with live.charger(charger_id):
+                has(page.locator("#live"), "not live since")
+        finally:
+            live.execute("ALTER TABLE away RENAME TO dashboard_fleetminute")
+        playwright.expect(page.locator("#live")).to_have_text("live", timeout=20_000)
+        has(page.locator("#grid"), charger_id)
+
+
+def test_a_page_whose_curve_is_not_read_is_not_live_until_it_is(browser, live):
+    charger_id = an_id()
+    with live.socket(charger_id) as socket, a_page(browser, live, may_fail=True) as page:
+        transaction_id = exchange(socket, "1", "StartTransaction", START)[2]["transactionId"]
+        meter(socket, transaction_id, 1500, "2025-02-26T12:05:00Z")
+        page.route("**/curves/**", fulfilled(503))
+        page.goto(f"/transactions/{transaction_id}/")
+        has(page.locator("#live"), "not live since")
+        page.unroute("**/curves/**")
+        playwright.expect(page.locator(".curve canvas")).to_be_visible(timeout=15_000)
+        playwright.expect(page.locator("#live")).to_have_text("live")
 
 
 def test_a_command_is_sent_by_its_form_and_its_answer_arrives_by_itself(page, live):
@@ -189,6 +292,64 @@ def test_a_session_draws_its_curves_and_goes_on_drawing(page, live):
         has(page.locator(".counts"), "3.00 kWh")
 
 
+# What is written on a canvas is kept; and how many pixels of it are drawn in the colour of a variable of CSS.
+WRITTEN = """const { fillText } = CanvasRenderingContext2D.prototype;
+    window.written = [];
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...more) {
+        written.push(text);
+        fillText.call(this, text, ...more);
+    };"""
+COLOURED = """(canvas, names) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const probe = document.createElement("i"), style = getComputedStyle(probe);
+    document.body.append(probe);
+    return names.map((name) => {
+        probe.style.color = `var(${name})`;
+        const colour = [...style.color.match(/[0-9]+/g).map(Number), 255];
+        let count = 0;
+        for (let n = 0; n < data.length; n += 4) count += colour.every((value, part) => data[n + part] === value);
+        return count;
+    });
+}"""
+MONTHS = re.compile("Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sept|Oct|Nov|Dec")
+
+
+def test_a_single_reading_is_a_point_on_an_axis_of_minutes_in_the_zone_of_the_server(page, live):
+    charger_id = an_id()
+    with live.socket(charger_id) as socket:
+        transaction_id = exchange(socket, "1", "StartTransaction", START)[2]["transactionId"]
+        meter(socket, transaction_id, 1500, "2025-02-26T12:05:00Z")
+    page.add_init_script(WRITTEN)
+    page.goto(f"/transactions/{transaction_id}/")
+    canvas = page.locator(".curve canvas")
+    playwright.expect(canvas).to_be_visible()
+    written = page.evaluate("window.written")
+    assert {text for text in written if MONTHS.search(text)} == {"26 Feb"}
+    times = [text for text in written if re.fullmatch("[0-9]+:[0-9]+(:[0-9]+)?", text)]
+    assert len(times) > 2 and all(text.startswith("13:") for text in times)  # in Berlin, not in Tokyo
+    assert all(pixels > 10 for pixels in canvas.evaluate(COLOURED, ["--power", "--energy"]))
+
+
+def test_times_of_pages_are_in_the_zone_of_the_server_not_of_the_browser(page, live):
+    charger_id = an_id()
+    with live.socket(charger_id) as socket:
+        transaction_id = exchange(socket, "1", "StartTransaction", START)[2]["transactionId"]
+        page.goto(f"/transactions/{transaction_id}/")
+        has(page.locator("#transaction"), "2025-02-26 13:00:00")
+        has(page.locator("footer"), "Europe/Berlin")
+        page.goto(f"/chargers/{charger_id}/")
+        playwright.expect(page.locator("#live")).to_have_text("live")
+        shown = page.locator("#console li:has-text('sent-') span").first
+
+        def is_shown():
+            exchange(socket, f"sent-{an_id()}", "Heartbeat", {})
+            return shown.count()
+
+        eventually(is_shown, 20)
+        told = datetime.fromisoformat(shown.get_attribute("title")).astimezone(ZoneInfo("Europe/Berlin"))
+        assert shown.inner_text() == f"{told:%H:%M:%S}"
+
+
 START = {"connectorId": 1, "idTag": "T", "meterStart": 1000, "timestamp": NOON}
 
 
@@ -209,9 +370,9 @@ def test_the_list_of_transactions_is_downloaded(page, live):
         page.get_by_role("link", name="Export CSV").click()
     with open(downloaded.value.path(), newline="") as file:
         (row,) = csv.DictReader(file)
-    assert row["charger_id"] == charger_id and re.fullmatch(
-        r"transactions-.*\.csv", downloaded.value.suggested_filename
-    )
+    assert (row["charger_id"], row["start_time"]) == (charger_id, "2025-02-26T13:00:00+01:00")
+    assert row["time_zone"] == "Europe/Berlin"
+    assert re.fullmatch(r"transactions-[0-9-]+-CES?T\.csv", downloaded.value.suggested_filename)
 
 
 @pytest.fixture(scope="module")

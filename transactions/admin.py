@@ -9,12 +9,14 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.timezone import localtime
 from rest_framework.exceptions import APIException
 
 from chargers import schemas
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
 from chargers.browsing import Large, choices
 from chargers.errors import sentence
+from chargers.times import display_zone
 from transactions import energy, export, orphans
 from transactions.models import DOUBTS, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 from transactions.serializers import completion
@@ -119,7 +121,7 @@ def _export(kind, title):
     @admin.action(description=title)
     def run(modeladmin, request, transactions):
         try:
-            return export.response(kind, transactions)
+            return export.response(kind, transactions, display_zone())
         except (export.TooMany, export.Occupied) as error:
             messages.error(request, str(error))
 
@@ -182,7 +184,7 @@ class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
             links.append((reverse("admin:transactions_idtag_change", args=[tag.pk]), f"the tag {tag}"))
         for command in transaction.commands.all():
             page = reverse("admin:commands_command_change", args=[command.pk])
-            links.append((page, f"{command.action} of {command.created_at:%Y-%m-%d %H:%M}"))
+            links.append((page, f"{command.action} of {localtime(command.created_at):%Y-%m-%d %H:%M}"))
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="meter values")
@@ -193,7 +195,7 @@ class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
             "",
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{} {}</td><td>{}</td></tr>",
             (
-                (f"{r.timestamp:%Y-%m-%d %H:%M:%S}", r.measurand, r.phase, r.value[:40], r.unit, r.context)
+                (f"{localtime(r.timestamp):%Y-%m-%d %H:%M:%S}", r.measurand, r.phase, r.value[:40], r.unit, r.context)
                 for r in newest
             ),
         )

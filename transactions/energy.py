@@ -6,7 +6,7 @@ hand, exports, pages, events and sums cannot differ.
 - `corrected`: an operator has corrected a meter value.
 - `stop`: the charger's own meterStop, where it is plausible.
 - `readings`: the last energy register that was read in the session.
-- `none`: nothing is known; the energy is null.
+- `none`: nothing is known; the energy is null, or 0 where the charger's stop lies before its start.
 """
 
 from django.db.models import BigIntegerField, Case, F, Q, Value, When
@@ -30,7 +30,7 @@ BASE = Case(
     default=F("meter_first"),
     output_field=BigIntegerField(),
 )
-_is_stopped = Q(stop_received_at__isnull=False, meter_stop__range=(0, MOST_WH))
+_is_stopped = Q(meter_stop__range=(0, MOST_WH))
 _is_believed = _is_stopped & Q(meter_stop__gte=BASE)
 _contradicted = Q(meter_latest__gte=BASE) & Q(
     meter_latest__gt=_stop + TOLERANCE_WH + (_latest - BASE) / TOLERANCE_SHARE
@@ -48,6 +48,7 @@ EVIDENCE = (
     (_counts_from_start & _stop_counts_too, _stop, STOP),
     (Q(meter_latest__gte=BASE), _latest - BASE, READINGS),
     (_counts_from_start, _latest, READINGS),
+    (Q(meter_stop__lt=BASE), Value(0), NONE),
 )
 WATT_HOURS = Case(
     *(When(condition, then=wh) for condition, wh, _ in EVIDENCE), default=None, output_field=BigIntegerField()

@@ -5,7 +5,7 @@ import io
 import os
 import tempfile
 import threading
-from datetime import UTC, datetime
+from datetime import datetime
 
 import xlsxwriter
 from django.http import StreamingHttpResponse
@@ -44,6 +44,8 @@ COLUMNS = {
     "corrected_by": lambda t: t.corrected_by,
     "note": lambda t: t.note,
 }
+TIMES = ("start_time", "end_time", "start_received_at", "stop_received_at", "closed_at", "reported_end_time")
+TIMES += ("corrected_at",)
 AT_ONCE = 2000  # rows that are read together
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MOST_IN_A_SHEET = 250_000  # rows: it is made before its first byte is sent, which takes most of a minute
@@ -61,17 +63,17 @@ def pages(transactions):
         page = list(transactions.filter(pk__lt=page[-1].pk)[:AT_ONCE])
 
 
-async def csv(transactions):
-    """The file in parts, as it is read; times are UTC in ISO 8601."""
-    yield _lines([COLUMNS])
+async def csv(transactions, zone):
+    """The file in parts, as it is read; times are ISO 8601 with the offset of `zone`, which the last column names."""
+    yield _lines([[*COLUMNS, "time_zone"]])
     parts = pages(transactions)
-    while part := await aside(_next)(parts):
+    while part := await aside(_next)(parts, zone):
         yield part
 
 
-def _next(parts):
+def _next(parts, zone):
     """The lines of the next part, "" after the last one."""
-    return _lines([_told(value(row)) for value in COLUMNS.values()] for row in next(parts, ()))
+    return _lines([*(_told(value(row), zone) for value in COLUMNS.values()), zone] for row in next(parts, ()))
 
 
 def _lines(rows):
@@ -80,25 +82,28 @@ def _lines(rows):
     return text.getvalue()
 
 
-def _told(value):
-    if hasattr(value, "isoformat"):
-        return value.isoformat().replace("+00:00", "Z")
+def _told(value, zone):
+    if isinstance(value, datetime):
+        return value.astimezone(zone).isoformat().replace("+00:00", "Z")
     if isinstance(value, str) and value.startswith(FORMULA):
         return f"'{value}"
     return "" if value is None else value
 
 
-def xlsx(transactions):
-    """A temporary file to be read from its beginning, made in constant memory; raises `TooMany`, or `Occupied`."""
+def xlsx(transactions, zone):
+    """A temporary file to be read from its beginning, made in constant memory; raises `TooMany`, or `Occupied`.
+
+    Cells have no time zone: their times are in `zone`, which the heads of their columns name.
+    """
     if not _making.acquire(blocking=False):
         raise Occupied("Another sheet is being made just now: try again in a minute, or take CSV.")
     try:
-        return _made(transactions)
+        return _made(transactions, zone)
     finally:
         _making.release()
 
 
-def _made(transactions):
+def _made(transactions, zone):
     if transactions.order_by()[: MOST_IN_A_SHEET + 1].count() > MOST_IN_A_SHEET:
         raise TooMany(f"A sheet is made of at most {MOST_IN_A_SHEET:,} transactions: narrow the list, or take CSV.")
     file = tempfile.TemporaryFile()  # noqa: SIM115  (whoever sends it closes it)
@@ -107,22 +112,26 @@ def _made(transactions):
         sheet.freeze_panes(1, 0)
         sheet.set_column(0, len(COLUMNS) - 1, 18)
         moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-        sheet.write_row(0, 0, COLUMNS, book.add_format({"bold": True}))
+        sheet.write_row(0, 0, [_head(name, zone) for name in COLUMNS], book.add_format({"bold": True}))
         number = 0
         for page in pages(transactions):
             for transaction in page:
                 number += 1
-                _write(sheet, number, transaction, moment)
+                _write(sheet, number, transaction, moment, zone)
     file.seek(0)
     return file
 
 
-def _write(sheet, number, transaction, moment):
+def _head(name, zone):
+    return f"{name} ({zone})" if name in TIMES else name
+
+
+def _write(sheet, number, transaction, moment, zone):
     for column, value in enumerate(told(transaction) for told in COLUMNS.values()):
         if isinstance(value, str):
             sheet.write_string(number, column, value)
-        elif hasattr(value, "isoformat"):
-            sheet.write_datetime(number, column, value, moment)
+        elif isinstance(value, datetime):
+            sheet.write_datetime(number, column, value.astimezone(zone), moment)
         elif value is not None:
             sheet.write(number, column, value)
 
@@ -135,11 +144,19 @@ class Occupied(ValueError):
     """A process makes one sheet at a time: it takes the interpreter from the chargers."""
 
 
-def response(kind, transactions):
-    """`transactions` (a queryset) to be downloaded as `kind`, csv or xlsx; raises `TooMany`, or `Occupied`."""
-    name = f"transactions-{datetime.now(UTC):%Y-%m-%d-%H%M}.{kind}"
+def response(kind, transactions, zone):
+    """`transactions` (a queryset) to be downloaded as `kind`, csv or xlsx, with their times in `zone` (a `ZoneInfo`).
+
+    Raises `TooMany`, or `Occupied`.
+    """
+    name = file_name(kind, datetime.now(zone))
     if kind == "xlsx":
-        file = xlsx(transactions)
+        file = xlsx(transactions, zone)
         return attachment(file, os.fstat(file.fileno()).st_size, name, SHEET)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingHttpResponse(csv(transactions), content_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingHttpResponse(csv(transactions, zone), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def file_name(kind, now):
+    """Of an export made `now`; with the abbreviation of the zone, which tells the two hours at the end of summer."""
+    return f"transactions-{now:%Y-%m-%d-%H%M-%Z}.{kind}"

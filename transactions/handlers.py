@@ -44,12 +44,15 @@ FROM json_to_recordset(%s) AS s(id bigint, charger bigint, transaction int)
 WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
 """
 
+# Whatever the clock says, unless the notification was queued while the charger was offline, before the reservation.
 END_RESERVATIONS = """
 UPDATE transactions_reservation r SET
     state = 'Cancelled', ended_because = 'connector ' || s.connector_id || ' ' || s.status
 FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, timestamp timestamptz)
 WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.connector_id IN (0, r.connector_id)
-    AND s.timestamp >= r.created_at - interval '5 minutes'
+    AND (s.timestamp >= r.created_at - interval '5 minutes' OR NOT EXISTS (
+        SELECT FROM chargers_charger h WHERE h.id = s.charger
+            AND s.timestamp >= h.disconnected_at AND s.timestamp < h.connected_at))
 """
 
 
@@ -79,10 +82,10 @@ def _known_tags(calls, owners=()):
 def start_transaction(calls):
     """OCPP 1.6 §4.8. Always a transaction id, also for a refused tag: the charger may have started offline."""
     known = _known_tags(calls)
-    verdicts = _with_limits(calls, [IdTag.info(known, call.payload["idTag"]) for call in calls], known)
+    verdicts = _with_limits(calls, known, _known_starts)
     started = [_started(call, verdict["status"]) for call, verdict in zip(calls, verdicts, strict=True)]
     _refuse_twins(started)
-    _settle_identity(started)
+    _settle_identity(calls, started, verdicts, known)
     for row in started:
         if row["is_new"]:
             told = {name: row[name] for name in TOLD_OF_START}
@@ -95,42 +98,55 @@ def start_transaction(calls):
     ]
 
 
-def _settle_identity(started):
+def _settle_identity(calls, started, verdicts, known):
     """Give each of `started` the `id` of its transaction, and whether it `is_new`.
 
-    One statement for all but those whose charger began another session by an equal message.
+    One statement for all but those whose charger began another session by an equal message: what was decided of
+    that one is not decided of these.
     """
-    while started:
-        found = {tuple(row[:5]): starts.Equal._make(row[5:]) for row in recordset.execute(starts.START, started)}
-        others = []
-        for row in started:
-            equal = found[starts.natural_key(row)]
-            if starts.is_same(row, equal):
-                row["id"], row["is_new"] = equal.id, equal.is_new
-            else:
-                row["recurrence"] += 1
-                others.append(row)
-        started = others
+    open_ones = range(len(started))
+    while open_ones:
+        rows = recordset.execute(starts.START, [started[n] for n in open_ones])
+        found = {tuple(row[:5]): starts.Equal._make(row[5:]) for row in rows}
+        open_ones = [n for n in open_ones if not _is_settled(started[n], found)]
+        others = [calls[n] for n in open_ones]
+        for n, verdict in zip(open_ones, _with_limits(others, known, _no_starts), strict=True):
+            verdicts[n], started[n]["id_tag_status"] = verdict, verdict["status"]
 
 
-def _with_limits(calls, verdicts, known):
-    """`verdicts`, but `ConcurrentTx` where the tag has as many transactions under way as it may."""
+def _is_settled(row, found):
+    equal = found[starts.natural_key(row)]
+    if not starts.is_same(row, equal):
+        row["recurrence"] += 1
+        return False
+    row["id"], row["is_new"] = equal.id, equal.is_new
+    return True
+
+
+def _no_starts(calls):
+    return {}
+
+
+def _with_limits(calls, known, known_starts):
+    """The verdict on each of `calls`: `ConcurrentTx` where the tag has as many transactions under way as it may.
+
+    `known_starts(calls)`: {natural key: verdict given} of those that are decided.
+    """
+    verdicts = [IdTag.info(known, call.payload["idTag"]) for call in calls]
     limited = [tag.pk for tag in known.values() if tag.concurrent_limit is not None]
-    if not limited:
+    if not limited or not calls:
         return verdicts
     # Locked, so that a start of the same tag in another process is counted first or after.
     tags = IdTag.objects.filter(pk__in=limited).select_for_update(of=("self",)).order_by("pk")
     limits = {tag.id_tag.upper(): tag.concurrent_limit for tag in tags if tag.concurrent_limit is not None}
-    under_way, starts = _under_way(limits), _known_starts(calls)
-    return [_within(call, verdict, limits, under_way, starts) for call, verdict in zip(calls, verdicts, strict=True)]
+    under_way, decided = _under_way(limits), known_starts(calls)
+    return [_within(call, verdict, limits, under_way, decided) for call, verdict in zip(calls, verdicts, strict=True)]
 
 
 def _known_starts(calls):
-    """{natural key: verdict given} of those that are sent again and have not ended."""
+    """{natural key: verdict given} of those that are sent again."""
     raw = {call.payload["timestamp"][:64] for call in calls}
-    same = Transaction.objects.filter(
-        charger__in={call.charger for call in calls}, raw_start_time__in=raw, stop_received_at=None
-    )
+    same = Transaction.objects.filter(charger__in={call.charger for call in calls}, raw_start_time__in=raw)
     return {tuple(natural): status for status, *natural in same.values_list("id_tag_status", *starts.NATURAL_KEY)}
 
 

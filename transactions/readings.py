@@ -10,7 +10,7 @@ from typing import Any
 from chargers import events, numerals, recordset, times
 from chargers.inbox import Call
 from chargers.tolerance import UNREADABLE
-from transactions.energy import MOST_WH
+from transactions.energy import MOST_WH, STOP
 
 ENERGY = "Energy.Active.Import.Register"
 POWER = "Power.Active.Import"
@@ -30,10 +30,10 @@ COLUMNS = (
     *("value", "number", "measurand", "unit", "phase", "context", "location", "format"),
 )
 
-# Which of the transactions named are the charger's. Those that go on have what was read last, and one that has ended
-# what was read before its end. `num_nonnulls`, here and elsewhere, keeps to the primary key: to PostgreSQL, which
-# knows late how many transactions are under way, an index of all of them may look the shorter way. `greatest` leaves
-# out what is null, on either side.
+# Which of the transactions named are the charger's. Those that go on take what was read last, and one whose stop is
+# not believed takes what was read before it. `num_nonnulls`, here and elsewhere, keeps to the primary key: to
+# PostgreSQL, which knows late how many transactions are under way, an index of all of them may look the shorter way.
+# `greatest` leaves out what is null, on either side.
 ADVANCE = f"""
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(charger bigint, transaction int, named boolean, at timestamptz,
@@ -48,7 +48,8 @@ WITH s AS MATERIALIZED (
         power_latest = coalesce(s.power, t.power_latest), soc_latest = coalesce(s.soc, t.soc_latest)
     FROM s WHERE t.id = s.transaction AND t.charger_id = s.charger
         AND num_nonnulls(s.register, s.power, s.soc) > 0
-        AND (num_nonnulls(t.stop_received_at, t.closed_at) = 0 OR s.at <= t.stop_time)
+        AND (num_nonnulls(t.stop_received_at, t.closed_at) = 0
+            OR num_nonnulls(t.stop_received_at) = 1 AND t.energy_source <> '{STOP}' AND s.at <= t.stop_time)
     RETURNING t.id, t.energy_wh, t.energy_source
 )
 SELECT t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0,
@@ -259,9 +260,9 @@ def _newest(message):
         for sample in value["sampledValue"]:
             measurand = sample.get("measurand", ENERGY)
             if measurand == ENERGY:
-                energies[sample.get("phase", "")] = _register(message.call, sample)
+                _note(energies, sample, _register(message.call, sample))
             elif measurand == POWER:
-                powers[sample.get("phase", "")] = _scaled(sample, WATTS, "W")
+                _note(powers, sample, _scaled(sample, WATTS, "W"))
             elif measurand == "SoC":
                 soc = _percent(sample["value"], soc)
         total = _total(energies)
@@ -269,6 +270,11 @@ def _newest(message):
             first, register = total if first is None else first, max(total, register or 0)
         power = _power(powers, power)
     return {"first": first, "register": register, "power": power, "soc": soc}
+
+
+def _note(phases, sample, measured):
+    if measured is not None:
+        phases[sample.get("phase", "")] = measured
 
 
 def _register(call, sample):
@@ -292,7 +298,8 @@ def _scaled(sample, units, default):
 
 def _sum_of(rows):
     """The register in Wh that `rows` of UNLINKED have of one moment."""
-    return _total({phase: _wh(number, unit) for _, _, number, unit, phase in rows})
+    read = {phase: _wh(number, unit) for _, _, number, unit, phase in rows}
+    return _total({phase: wh for phase, wh in read.items() if wh is not None})
 
 
 def _wh(number, unit):
@@ -302,9 +309,8 @@ def _wh(number, unit):
 
 def _total(phases):
     """What is measured of all phases together, or else the sum of each of them; None where neither is told."""
-    told = {phase: measured for phase, measured in phases.items() if measured is not None}
-    each = [measured for phase, measured in told.items() if phase in PHASES]
-    return told.get("", sum(each) if each else None)
+    each = [measured for phase, measured in phases.items() if phase in PHASES]
+    return phases.get("", sum(each) if each else None)
 
 
 def _power(phases, former):

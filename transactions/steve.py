@@ -47,6 +47,7 @@ UPDATE transactions_transaction former SET superseded_by_id = (
 WHERE former.charger_id = ANY(%s)
     AND num_nonnulls(former.stop_received_at, former.closed_at, former.superseded_by_id) = 0
 """
+# Of an empty table `max` is NULL, which `greatest` passes over: the sequence goes on.
 NEXT_ID = """
 SELECT setval(pg_get_serial_sequence('transactions_transaction', 'id'),
               greatest(max(id), nextval(pg_get_serial_sequence('transactions_transaction', 'id'))))
@@ -134,7 +135,7 @@ class Import:
 
     def _fitting(self, model, name, text, line):
         most, text = model._meta.get_field(name).max_length, text or ""
-        if len(text) > most:
+        if most is not None and len(text) > most:
             self.say(f"line {line}: {name} is cut after {most} characters")
         return text[:most]
 

@@ -55,6 +55,9 @@ OURS = [
     "security_profile",
     "message_log",
     "validation",
+    "ping_interval",
+    "ping_timeout",
+    "boot_wait",
 ]
 
 

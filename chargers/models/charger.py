@@ -3,6 +3,7 @@
 import secrets
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from chargers import keys, recordset
@@ -27,6 +28,7 @@ MESSAGE_LOGS = [("", "as OCPP_MESSAGE_LOG says"), *((level, level) for level in 
 # How the payloads of a charger are read, see `chargers.tolerance`; "" is as OCPP_VALIDATION says.
 LENIENT, STRICT = "lenient", "strict"
 VALIDATIONS = [("", "as OCPP_VALIDATION says"), (LENIENT, LENIENT), (STRICT, STRICT)]
+MOST_SECONDS = 3600  # of a ping interval and the like
 
 # By the books, see `Charger.is_online`.
 ONLINE = models.Q(connected_at__isnull=False) & (
@@ -99,6 +101,27 @@ class Charger(models.Model):
         default="",
         db_default="",
         help_text="Lenient: a message that breaks its schema is repaired where that is possible. It holds at once.",
+    )
+    ping_interval = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MOST_SECONDS)],
+        help_text="Seconds between two pings, 0 for none, from its next connection on. "
+        "Empty: as OCPP_PING_INTERVAL says.",
+    )
+    ping_timeout = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_SECONDS)],
+        help_text="Seconds after a ping until it is disconnected if it sends nothing, from its next connection on. "
+        "Empty: as OCPP_PING_TIMEOUT says.",
+    )
+    boot_wait = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MOST_SECONDS)],
+        help_text="Seconds after it has connected until it is sent a command if it has sent no message, 0 for none, "
+        "from its next connection on. Empty: as OCPP_BOOT_WAIT says.",
     )
 
     # BootNotification.req, OCPP 1.6 §6.3. Chargers send longer texts than it allows: these are kept whole.

@@ -6,6 +6,7 @@ from commands.models import FINISHED, Command, LocalList
 from transactions.models import IdTag
 
 FULL, DIFFERENTIAL = "Full", "Differential"
+NAMED = 5  # tags that a warning names
 
 
 def wanted(id_tags=None):
@@ -33,8 +34,28 @@ def payload(update_type, entries, version):
 
 
 def complete(payload, charger):
+    """Fill in the version and, in a Full list, the IdTagInfo of tags that stand there without; returns warnings.
+
+    In a Differential list a tag without IdTagInfo is one to be removed (OCPP 1.6 §5.15).
+    """
     if "listVersion" not in payload:
         payload["listVersion"] = next_version(charger)
+    if payload.get("updateType") != FULL or not payload.get("localAuthorizationList"):
+        return []
+    schemas.check("SendLocalList", payload)
+    bare = [entry["idTag"] for entry in payload["localAuthorizationList"] if "idTagInfo" not in entry]
+    known = IdTag.known(bare) if bare else {}
+    payload["localAuthorizationList"] = [
+        {"idTagInfo": IdTag.info(known, entry["idTag"])} | entry for entry in payload["localAuthorizationList"]
+    ]
+    unknown = [tag for tag in bare if tag.upper() not in known]
+    return [f"Not known here, and sent as Invalid: {_some(unknown)}."] if unknown else []
+
+
+def _some(tags):
+    """Their names, of a few."""
+    more = f" and {len(tags) - NAMED} more" if len(tags) > NAMED else ""
+    return ", ".join(tags[:NAMED]) + more
 
 
 def next_version(charger):
@@ -48,8 +69,6 @@ def check(payload, charger):
     entries = payload.get("localAuthorizationList", [])
     if payload["listVersion"] in (0, -1):
         raise schemas.Violation("listVersion", "0 and -1 have a meaning of their own (1.6 errata 3.52).", "")
-    if payload["updateType"] == FULL and any("idTagInfo" not in entry for entry in entries):
-        raise schemas.Violation("localAuthorizationList", "In a Full list every tag needs its idTagInfo.", "")
     if len({entry["idTag"].upper() for entry in entries}) < len(entries):
         yield "A tag stands twice in the list."
     limit = charger.configuration.filter(key="SendLocalListMaxLength").values_list("value", flat=True).first()

@@ -15,7 +15,7 @@ def nothing(command):
 class Action:
     """`simulated`: a schema-valid reply, recorded (and marked) where the charger gave none.
 
-    `complete(payload, charger)` adds what the central system owns and a client may leave out.
+    `complete(payload, charger)` adds what the central system owns and a client may leave out; it may return warnings.
     `check(payload, charger)` yields warnings; it raises `schemas.Violation` for what OCPP forbids us to send.
     `asked(command)` notes what holds from the moment it is asked for, with the row.
     `answered(command)` changes what a real answer changes, with its record; `command.status` is its status.

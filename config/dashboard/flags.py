@@ -1,5 +1,7 @@
 """What is out of the ordinary about a transaction, in words."""
 
+from config.zone import written
+
 # What is out of the ordinary: whether it is, in a word, and what it means.
 FLAGS = (
     (
@@ -11,8 +13,7 @@ FLAGS = (
     (
         lambda t: t.closed_at,
         "closed by hand",
-        "{t.closed_by} closed it at {t.closed_at:%Y-%m-%d %H:%M} UTC with what its last reading said. A real stop "
-        "that comes later wins.",
+        "{t.closed_by} closed it at {closed_at} with what its last reading said. A real stop that comes later wins.",
     ),
     (
         lambda t: t.clock_skew,
@@ -41,4 +42,7 @@ FLAGS = (
 
 def flags(session):
     """[(one word, what it means)] of what is out of the ordinary about a transaction."""
-    return [(word, meaning.format(t=session)) for is_so, word, meaning in FLAGS if is_so(session)]
+    closed_at = session.closed_at and written(session.closed_at)
+    return [
+        (word, meaning.format(t=session, closed_at=closed_at)) for is_so, word, meaning in FLAGS if is_so(session)
+    ]

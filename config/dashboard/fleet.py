@@ -8,6 +8,7 @@ from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, Sum
 from chargers.access import within
 from chargers.models import Charger, Connector
 from chargers.models.charger import NOT_ACCEPTED, ONLINE
+from chargers.times import day_bounds, display_zone
 from config.dashboard.models import FleetMinute
 from transactions.models import Transaction
 
@@ -92,27 +93,41 @@ def power_now(user):
 # --- minute by minute ------------------------------------------------------------------------
 
 # What a transaction had charged before midnight is read from its readings; there are few that last over it.
+# `least` and `greatest` pass over NULL: without a transaction the sum is NULL, and the bound alone would be left. So
+# the sum is made a number first. The inner `greatest` makes 0 of a transaction whose register is not known.
 TODAY = """
-SELECT coalesce(least(sum(greatest(0, coalesce(t.meter_stop, t.meter_latest) - CASE
-    WHEN t.start_time >= %(midnight)s THEN t.meter_start
-    ELSE coalesce((SELECT max(m.number * CASE m.unit WHEN 'kWh' THEN 1000 ELSE 1 END)
-        FROM transactions_metervalue m
-        WHERE m.transaction_id = t.id AND m.timestamp < %(midnight)s AND m.phase = '' AND m.location = 'Outlet'
-            AND m.measurand = 'Energy.Active.Import.Register'), t.meter_start) END)), 9007199254740991), 0)::bigint
+SELECT least(coalesce(sum(greatest(0, t.energy_wh - CASE
+    WHEN t.start_time >= %(midnight)s THEN 0
+    WHEN before.wh >= coalesce(t.meter_start, t.meter_first) THEN before.wh - coalesce(t.meter_start, t.meter_first)
+    ELSE coalesce(before.wh, 0) END)), 0), 9007199254740991)::bigint
 FROM transactions_transaction t
-WHERE (t.start_time >= %(midnight)s AND t.start_time < %(midnight)s + interval '1 day')
+LEFT JOIN LATERAL (
+    SELECT max(m.number * CASE m.unit WHEN 'kWh' THEN 1000 ELSE 1 END) AS wh FROM transactions_metervalue m
+    WHERE t.start_time < %(midnight)s AND m.transaction_id = t.id AND m.timestamp < %(midnight)s AND m.phase = ''
+        AND m.location = 'Outlet' AND m.measurand = 'Energy.Active.Import.Register'
+) before ON true
+WHERE (t.start_time >= %(midnight)s AND t.start_time < %(next_midnight)s)
     OR (t.start_time < %(midnight)s AND t.start_time > %(midnight)s - interval '7 days'
         AND (t.stop_time >= %(midnight)s
              OR num_nonnulls(t.stop_received_at, t.closed_at) = 0 AND t.superseded_by_id IS NULL))
 """
 
 
-def energy_today(now):
-    """Wh charged since midnight UTC by all transactions; of those that began more than a week ago, nothing."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+def energy_today(now, zone):
+    """Wh charged since midnight in `zone` by all transactions; of those that began a week before it, nothing."""
+    midnight, next_midnight = day_bounds(now.astimezone(zone).date(), zone)
     with connection.cursor() as cursor:
-        cursor.execute(TODAY, {"midnight": midnight})
+        cursor.execute(TODAY, {"midnight": midnight, "next_midnight": next_midnight})
         return cursor.fetchone()[0]
+
+
+def minute_of_today(now, zone):
+    """The newest `FleetMinute` of the day of `zone` in which `now` lies, None where none was noted yet.
+
+    The one before midnight has the energy of yesterday.
+    """
+    midnight, _ = day_bounds(now.astimezone(zone).date(), zone)
+    return FleetMinute.objects.filter(at__gte=midnight).first()
 
 
 class Everybody:
@@ -125,9 +140,9 @@ class Everybody:
         return True
 
 
-def note_minute():
-    """Write how the fleet is now, and forget what is older than a month."""
-    now = datetime.now(UTC).replace(second=0, microsecond=0)
+def note_minute(now=None):
+    """Write how the fleet is, as the minute of `now` (by default the present one), and delete what is a month old."""
+    now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     told = counts(Everybody)
     FleetMinute.objects.update_or_create(
         at=now,
@@ -136,7 +151,7 @@ def note_minute():
             "charging": told["charging"],
             "faulted": told["faulted"],
             "power_w": power_now(Everybody),
-            "energy_today_wh": energy_today(now),
+            "energy_today_wh": energy_today(now, display_zone()),
         },
     )
     FleetMinute.objects.filter(at__lt=now - KEPT).delete()

@@ -11,7 +11,7 @@ class FleetMinute(models.Model):
     charging = models.PositiveIntegerField()
     faulted = models.PositiveIntegerField()
     power_w = models.BigIntegerField()
-    energy_today_wh = models.BigIntegerField(help_text="Charged since midnight UTC.")
+    energy_today_wh = models.BigIntegerField(help_text="Charged since midnight, in TIME_ZONE_DISPLAY.")
 
     class Meta:
         ordering = ["-at"]

@@ -122,7 +122,7 @@ def test_a_frame_that_closed_its_socket_is_told(live):
     charger_id = switched(live, "errors")
     with live.socket(charger_id) as socket:
         with pytest.raises(ConnectionClosed):
-            socket.send("x" * (2**20 + 1))
+            socket.send("x" * (8 * 2**20 + 1))
             socket.recv(timeout=10)
         assert kept(live, charger_id) == [("in", "other", "", "", True)]
     assert frames(live, charger_id)[0].startswith("closed with 1009")

@@ -1,10 +1,11 @@
 """StatusNotification (OCPP 1.6 §4.9)."""
 
 from datetime import UTC, datetime
+from itertools import product
 
 import pytest
 
-from chargers.models import Connector, telling_status
+from chargers.models import Connector, Event, telling_status
 from tests.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db
@@ -28,18 +29,39 @@ def test_status_is_kept_with_all_it_says():
     assert connector.timestamp == datetime(2025, 2, 26, 12, tzinfo=UTC)
 
 
-def test_a_late_notification_does_not_overwrite_a_newer_one():
-    charger = a_charger()
-    notify(charger, "Charging", timestamp="2025-02-26T12:00:00Z")
-    notify(charger, "Preparing", timestamp="2025-02-26T11:00:00Z")
-    assert charger.connectors.get().status == "Charging"
+def offline(since, until):
+    """A charger that was offline between the two hours of a day."""
+    return a_charger(
+        disconnected_at=datetime(2025, 2, 26, since, tzinfo=UTC),
+        connected_at=datetime(2025, 2, 26, until, tzinfo=UTC),
+    )
 
 
-def test_of_two_at_the_same_moment_the_later_arrival_wins():
-    charger = a_charger()
-    notify(charger, "Preparing", timestamp="2025-02-26T12:00:00Z")
-    notify(charger, "Charging", timestamp="2025-02-26T12:00:00Z")
-    assert charger.connectors.get().status == "Charging"
+@pytest.mark.parametrize(
+    ("connector", "when"), [*product((0, 1), ("2024-02-26T12", "2025-02-26T11", "2099-01-01T00"))]
+)
+def test_what_arrives_last_is_shown_whatever_the_clock_says(connector, when):
+    charger = offline(7, 9)
+    notify(charger, "Faulted", connector, timestamp="2025-02-26T12:00:00Z")
+    notify(charger, "Available", connector, timestamp=f"{when}:00:00Z")
+    assert charger.connectors.get().status == "Available"
+
+
+@pytest.mark.parametrize(("hour", "shown"), [(6, "Charging"), (7, "Available"), (8, "Available"), (9, "Charging")])
+def test_what_was_queued_while_the_charger_was_offline_does_not_overwrite_what_is_newer(hour, shown):
+    charger = offline(7, 9)
+    notify(charger, "Available", timestamp="2025-02-26T12:00:00Z")
+    notify(charger, "Charging", timestamp=f"2025-02-26T{hour:02}:00:00Z")
+    assert charger.connectors.get().status == shown
+    told = [event.body["status"] for event in Event.objects.filter(kind="connector.status").order_by("pk")]
+    assert told == (["Available", "Charging"] if shown == "Charging" else ["Available"])
+
+
+def test_what_was_queued_is_shown_in_its_order_until_something_newer_comes():
+    charger = offline(7, 9)
+    for hour, status in ((6, "Preparing"), (7, "Charging"), (8, "Finishing")):
+        notify(charger, status, timestamp=f"2025-02-26T{hour:02}:00:00Z")
+        assert charger.connectors.get().status == status
 
 
 def test_a_clock_in_the_future_does_not_freeze_the_status():

@@ -73,11 +73,11 @@ def test_a_list_that_changed_elsewhere_is_not_known_any_more(api):
     [
         ({"updateType": "Full", "listVersion": 0}, "listVersion"),
         ({"updateType": "Full", "listVersion": -1}, "listVersion"),
-        ({"updateType": "Full", "localAuthorizationList": [{"idTag": "A"}]}, "localAuthorizationList"),
+        ({"updateType": "Full", "localAuthorizationList": [{"id": "A"}]}, "localAuthorizationList"),
         ({"updateType": "Some"}, "updateType"),
     ],
 )
 def test_a_list_that_may_not_be_sent_is_refused(api, payload, field):
     body = {"charger_id": a_charger().charger_id, "action": "SendLocalList", "payload": payload}
     answer = api.post("/api/ocpp/commands/", body, "application/json")
-    assert answer.status_code == 400 and field in answer.json()["fields"]
+    assert answer.status_code == 400 and any(name.startswith(field) for name in answer.json()["fields"])

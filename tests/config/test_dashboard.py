@@ -3,7 +3,8 @@
 import csv
 import io
 import zipfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -11,6 +12,7 @@ from django.contrib.auth.models import Permission, User
 
 from chargers import schemas, tap
 from chargers.models import Charger, ChargerGroup, ConfigurationKey
+from chargers.times import day_bounds
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Command, Schedule
 from config.dashboard import fleet
@@ -326,7 +328,53 @@ def test_energy_of_today_leaves_out_what_was_charged_before_midnight():
     tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=before)
     after = [{"timestamp": "2025-02-26T01:00:00Z", "sampledValue": [{"value": "4500"}]}]
     tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=after)
-    assert fleet.energy_today(Transaction.objects.get().start_time.replace(day=26, hour=12)) == 500
+    assert fleet.energy_today(Transaction.objects.get().start_time.replace(day=26, hour=12), UTC) == 500
+
+
+def register(session, at, wh):
+    told = [{"timestamp": at.isoformat(), "sampledValue": [{"value": str(wh)}]}]
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=told)
+
+
+ZONES = ("UTC", "Europe/Berlin", "America/Denver")
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_energy_of_today_begins_again_at_midnight(zone):
+    midnight, next_midnight = day_bounds(date(2025, 10, 26), ZoneInfo(zone))
+    session = a_transaction(meterStart=1000, timestamp=(midnight - timedelta(hours=1)).isoformat())
+
+    def charged(seconds_after):
+        return fleet.energy_today(midnight + timedelta(seconds=seconds_after), ZoneInfo(zone))
+
+    register(session, midnight - timedelta(minutes=1), 4000)
+    assert (charged(-1), charged(0), charged(1)) == (3000, 0, 0)
+    register(session, midnight + timedelta(minutes=1), 4500)
+    assert charged(120) == 500
+    assert fleet.energy_today(next_midnight - timedelta(seconds=1), ZoneInfo(zone)) == 500
+    assert fleet.energy_today(next_midnight, ZoneInfo(zone)) == 0
+
+
+def test_energy_of_today_is_nothing_where_nobody_has_charged_or_nothing_is_known():
+    assert fleet.energy_today(datetime(2025, 2, 26, 13, tzinfo=UTC), UTC) == 0
+    a_transaction().close("bob")  # without a reading: its register is not known
+    assert fleet.energy_today(datetime(2025, 2, 26, 13, tzinfo=UTC), UTC) == 0
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_the_front_page_shows_what_was_charged_since_midnight(api, settings, zone):
+    settings.TIME_ZONE_DISPLAY = zone
+    midnight, _ = day_bounds(datetime.now(ZoneInfo(zone)).date(), ZoneInfo(zone))
+    assert "today" not in api.get("/").content.decode()  # a fresh installation
+    fleet.note_minute(midnight - timedelta(minutes=1))
+    assert "today" not in api.get("/").content.decode()  # that minute has the energy of yesterday
+    fleet.note_minute(midnight)
+    page = api.get("/").content.decode()
+    assert f"<b>0.00\N{NO-BREAK SPACE}kWh</b> today <small>({zone})</small>" in page and "MWh" not in page
+    a_transaction(meterStart=1000, timestamp=midnight.isoformat())
+    register(Transaction.objects.get(), midnight, 1500)
+    fleet.note_minute(midnight + timedelta(minutes=1))
+    assert "<b>0.50\N{NO-BREAK SPACE}kWh</b> today" in api.get("/").content.decode()
 
 
 # --- forms -----------------------------------------------------------------------------------

@@ -47,6 +47,9 @@ def check(**environment):
         ("OCPP_REFUSALS_PER_MINUTE", "-1"),
         ("API_COMMANDS_PER_MINUTE", "many"),
         ("LOGIN_FAILURES", "0"),
+        ("TIME_ZONE_DISPLAY", "Berlin"),
+        ("TIME_ZONE_DISPLAY", "europe/berlin"),
+        ("TIME_ZONE_DISPLAY", "../etc/passwd"),
     ],
 )
 def test_a_wrong_variable_is_named(name, value):
@@ -84,6 +87,11 @@ def test_a_server_that_is_open_does_not_start(environment):
 
 def test_a_server_that_is_closed_starts():
     assert check(OCPP_OPEN_NETWORKS="10.8.0.0/16", FORWARDED_ALLOW_IPS="10.0.0.1") == (0, "")
+
+
+def test_a_time_zone_that_does_not_exist_is_refused_with_some_that_do():
+    assert check(TIME_ZONE_DISPLAY="America/Denver") == check(TIME_ZONE_DISPLAY="") == (0, "")
+    assert "'Berlin', which is no time zone. Use" in check(TIME_ZONE_DISPLAY="Berlin")[1]
 
 
 def test_an_open_api_for_local_development():

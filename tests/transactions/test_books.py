@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -44,12 +45,24 @@ class Session:
 
     @property
     def energy(self):
-        meter = max(self.readings, default=None) if self.meter_stop is None else self.meter_stop
-        return None if meter is None else max(0, meter - self.request["meterStart"])
+        """Wh by evidence: the stop unless the readings contradict it, else the last reading."""
+        start, stop, latest = self.request["meterStart"], self.meter_stop, max(self.readings, default=-1)
+        if stop is not None and stop >= start and (latest < start or latest <= stop + 100 + (latest - start) // 100):
+            return stop - start
+        if 0 < latest < start:  # it counts from the start of the session
+            return stop if stop is not None and latest < stop < start else latest
+        if latest >= start:
+            return latest - start
+        return None if stop is None else 0
 
     def expected(self):
         status = "Ongoing" if self.under_way else "Completed"
         return status, self.energy, self.superseded, self.request["connectorId"]
+
+
+def has_right_clock(session):
+    """Not of a charger whose clock shows the same time again: an equal start is a new session there."""
+    return session.request["connectorId"] <= CONNECTORS
 
 
 class Books(RuleBasedStateMachine):
@@ -94,10 +107,10 @@ class Books(RuleBasedStateMachine):
         for session in under_way[:-1]:
             session.superseded = True
 
-    @precondition(lambda self: self.sessions)
+    @precondition(lambda self: any(map(has_right_clock, self.sessions)))
     @rule(data=st.data())
     def start_again(self, data):
-        session = self._some(data)
+        session = self._some(data, has_right_clock)
         answer = self.stations[session.charger].call("StartTransaction", **session.request)
         assert answer["transactionId"] == session.pk
         self._supersede(session.charger, session.request["connectorId"])
@@ -152,13 +165,48 @@ class Books(RuleBasedStateMachine):
         station.drop()
         station.connect()
 
-    @rule(charger=chargers, count=st.integers(1, 3))
-    def come_back_with_an_offline_queue(self, charger, count):
+    @rule(charger=chargers, sessions=st.integers(1, 3))
+    def come_back_with_an_offline_queue(self, charger, sessions):
         self.reconnect(charger)
-        for _ in range(count):
+        for _ in range(sessions):
             self.start(charger, 1, 100, False)
             self.stations[charger].stop(self.sessions[-1].pk, "Local", 300, timestamp=self._timestamp(60))
             self.sessions[-1].meter_stop, self.sessions[-1].superseded = 300, False
+
+    # --- clocks that show a time for the second time ---------------------------------------------
+
+    @rule(charger=chargers, energies=st.lists(st.integers(1, 9000), min_size=1, max_size=3), data=st.data())
+    def charge_under_a_standing_clock(self, charger, energies, data):
+        """Its clock stands at 1970, its register begins at 0, and answers are lost."""
+        request = {"connectorId": 3, "idTag": "MODEL", "meterStart": 0, "timestamp": "1970-01-01T00:00:00Z"}
+        for energy in energies:
+            self._charge(charger, request, energy, data, request["timestamp"])
+
+    @rule(charger=chargers, energies=st.lists(st.integers(1, 9000), min_size=1, max_size=3), data=st.data())
+    def charge_after_each_boot_at_the_same_time(self, charger, energies, data):
+        """Its clock and its message ids begin anew at each boot."""
+        request = {"connectorId": 4, "idTag": "MODEL", "meterStart": 0, "timestamp": "2020-01-01T00:00:09Z"}
+        for energy in energies:
+            self.reconnect(charger)
+            station = self.stations[charger]
+            station.numbers = count(1)
+            station.call("BootNotification", chargePointVendor="V", chargePointModel="M")
+            self._charge(charger, request, energy, data, "2020-01-01T00:30:00Z")
+
+    def _charge(self, charger, request, energy, data, stopped_at):
+        """One session, whose start and stop are sent again as often as their answers are lost."""
+        known = {s.pk for s in self.sessions}
+        answers = [self.stations[charger].call("StartTransaction", **request)]
+        for reconnects in data.draw(st.lists(st.booleans(), max_size=2)):
+            if reconnects:
+                self.reconnect(charger)
+            answers.append(self.stations[charger].call("StartTransaction", **request))
+        assert len({answer["transactionId"] for answer in answers}) == 1
+        session = Session(charger, request, answers[0]["transactionId"], meter_stop=energy)
+        assert session.pk not in known
+        for _ in range(data.draw(st.integers(1, 2))):
+            self.stations[charger].stop(session.pk, "Local", energy, timestamp=stopped_at)
+        self.sessions.append(session)
 
     # --- what operators do -----------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from chargers.models import Charger
 from commands.actions.table import ACTIONS
 from tests.builders import a_charger, a_command, a_start, a_tag, tell
 from transactions.models import Reservation
@@ -93,12 +94,19 @@ def test_a_connector_that_can_not_be_used_ends_its_reservation(connector, status
     assert reservation.status == left
 
 
-def test_an_old_notification_that_comes_late_ends_nothing():
+@pytest.mark.parametrize(("was_offline", "left"), [(True, "Active"), (False, "Cancelled")])
+def test_an_old_notification_that_was_queued_ends_nothing_and_a_wrong_clock_does_not_matter(was_offline, left):
     reservation = a_reservation()
+    if was_offline:
+        span = {
+            "disconnected_at": datetime(2024, 12, 31, tzinfo=UTC),
+            "connected_at": datetime(2025, 1, 2, tzinfo=UTC),
+        }
+        Charger.objects.filter(pk=reservation.charger_id).update(**span)
     told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": "2025-01-01T00:00:00Z"}
     tell(reservation.charger, "StatusNotification", **told)
     reservation.refresh_from_db()
-    assert reservation.status == "Active"
+    assert reservation.status == left
 
 
 @pytest.mark.parametrize("said_before_it_was_recorded", ["start", "fault", "nothing"])

@@ -47,7 +47,7 @@ ROWS = {
         "1,'ABC',NULL,NULL,1,NULL",
         "2,'BLOCKED','ABC','2030-01-01 00:00:00.000000',0,_binary 'note'",
         "3,'ANY',NULL,NULL,-1,0x6E6F7465",
-        "4,'THIS-TAG-IS-TOO-LONG-FOR-OCPP',NULL,NULL,1,NULL",
+        f"4,'{'T' * 256}',NULL,NULL,1,NULL",
         r"5,'NU\0L',NULL,NULL,1,NULL",
     ],
     "transaction_start": [
@@ -147,7 +147,7 @@ def test_what_nobody_stopped_is_superseded_by_what_followed(imported):
 
 def test_what_is_bad_is_told_with_its_line_and_left_out(imported):
     said, complained = imported(a_dump())
-    for why in ("'Perhaps'", "at most 20 characters", "bytes that are no text", "'CP3' was left out", "not a time"):
+    for why in ("'Perhaps'", "at most 255 characters", "bytes that are no text", "'CP3' was left out", "not a time"):
         assert why in complained
     assert "charge_box: 1 left out" in said and "ocpp_tag: 2 left out" in said
     assert set(Transaction.objects.values_list("pk", flat=True)) == {700, 701}

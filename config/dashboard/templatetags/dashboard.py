@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from django import template
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 
 from config.dashboard import flags as flagged
@@ -60,24 +61,32 @@ def moment(at):
     """A time of which the page says how long ago it was, and on hovering when."""
     if at is None:
         return ""
-    iso = at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return format_html('<time datetime="{}" title="{}">{}</time>', iso, iso, ago(at))
+    return format_html('<time datetime="{0}" title="{0}" data-ago>{1}</time>', iso(at), ago(at))
+
+
+@register.filter
+def iso(at):
+    """To the second, with the offset of the current time zone, `Z` for none."""
+    return timezone.localtime(at).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @register.filter
 def exact(at):
+    """To the second, in the current time zone; `at` is a time, or an ISO 8601 text of one."""
     if at is None:
         return ""
-    text = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return format_html('<time datetime="{}" data-exact>{}</time>', at.isoformat(), text)
+    at = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return _time(at, "%Y-%m-%d %H:%M:%S")
 
 
 @register.filter
 def clock(at):
-    """The time of day."""
-    return format_html(
-        '<time datetime="{}" data-clock>{}</time>', at.isoformat(), f"{at.astimezone(UTC):%H:%M:%S} UTC"
-    )
+    """The time of day, in the current time zone."""
+    return _time(at, "%H:%M:%S")
+
+
+def _time(at, form):
+    return format_html('<time datetime="{0}" title="{0}">{1}</time>', iso(at), timezone.localtime(at).strftime(form))
 
 
 def ago(at):

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import Q
@@ -18,6 +19,7 @@ from commands.models.batch import SHOWN
 from config.dashboard import asking, fleet
 from config.dashboard.forms import fields_of
 from config.dashboard.views.base import Listing, Page, filled_in, said
+from config.zone import written
 
 MOST_LISTED = 2000  # chargers that a form is filled in with
 FILTERS = ("group", "vendor", "model", "firmware_version", "search")
@@ -148,7 +150,7 @@ class NewBatch(Page):
         except asking.Refused as refused:
             context = self.get_context_data(action, told, refused)
             return self.render_to_response(context, status=refused.status)
-        messages.info(request, f"{made.name} is planned, first for {made.next_run_at:%Y-%m-%d %H:%M} UTC.")
+        messages.info(request, f"{made.name} is planned, first for {written(made.next_run_at)}.")
         return redirect("dashboard:batches")
 
 
@@ -193,7 +195,8 @@ def _when(told):
     value = told.get(f"when_{told['when']}", "")
     if when == "every_seconds" and value.isdecimal() and len(value) < 10:
         value = int(value) * 60
-    return {"name": told.get("schedule_name", ""), when: value}
+    zone = {"timezone": settings.TIME_ZONE_DISPLAY} if when == "crontab" else {}
+    return {"name": told.get("schedule_name", ""), when: value, **zone}
 
 
 class ChangeSchedule(Own, Page):

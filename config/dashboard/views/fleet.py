@@ -6,6 +6,7 @@ from django.http import JsonResponse
 from django.views.generic import View
 
 from chargers.access import reaches_every_charger
+from chargers.times import display_zone
 from config.dashboard import fleet
 from config.dashboard.models import FleetMinute
 from config.dashboard.views.base import Listing, Page
@@ -34,14 +35,15 @@ class Fleet(Listing):
         may_see_sessions = user.has_perm("transactions.view_transaction")
         for session in fleet.charging(user).filter(charger__in=shown).order_by("pk") if may_see_sessions else ():
             sessions.setdefault(session.charger_id, []).append(session)
-        minute = FleetMinute.objects.first() if reaches_every_charger(user) else None
+        reaches_all = reaches_every_charger(user)
+        minute = fleet.minute_of_today(datetime.now(UTC), display_zone()) if reaches_all else None
         return context | {
             "tiles": [tile(charger, sessions.get(charger.pk, [])) for charger in shown],
             "counts": fleet.counts(user),
             "power": fleet.power_now(user) if may_see_sessions else None,
             "minute": minute,
             "states": fleet.STATES,
-            "reaches_all": reaches_every_charger(user),
+            "reaches_all": reaches_all,
             "state": self.request.GET.get("state", ""),
             "search": self.request.GET.get("search", ""),
         }

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from django.utils.timezone import localtime
 from rest_framework.exceptions import ValidationError
 
 from chargers.filters import MessageFilter
@@ -21,7 +22,7 @@ class Messages(Page):
     def get_context_data(self, **kwargs):
         query = said(self.request.GET)
         if query.keys() & set(MessageFilter.UNINDEXED) and not query.keys() & {"charger_id", "is_error", "since"}:
-            query["since"] = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+            query["since"] = localtime(datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="seconds")
         narrowed = MessageFilter(query, self.within(Message.objects.select_related("charger")))
         try:
             rows = list(narrowed.qs[: SHOWN + 1]) if narrowed.is_valid() else []
@@ -31,7 +32,7 @@ class Messages(Page):
         older = query.copy()
         if len(rows) > SHOWN:
             # Of the same moment some may come again: none is left out.
-            older["until"] = (rows[SHOWN].at + timedelta(microseconds=1)).isoformat()
+            older["until"] = localtime(rows[SHOWN].at + timedelta(microseconds=1)).isoformat()
         return super().get_context_data(**kwargs) | {
             "rows": rows[:SHOWN],
             "asked": query,

@@ -1,7 +1,5 @@
 """Pages of transactions: the list, its export, and one with its curves."""
 
-from datetime import UTC, datetime, time
-
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect
@@ -9,6 +7,7 @@ from django_filters import rest_framework as filters
 from rest_framework.exceptions import APIException
 
 from chargers.errors import sentence
+from chargers.times import day_bounds, display_zone
 from config.dashboard import fleet
 from config.dashboard.flags import flags
 from config.dashboard.views.base import Listing, Page, filled_in
@@ -19,7 +18,7 @@ from transactions.serializers import CorrectionSerializer
 
 
 class ByDays(TransactionFilter):
-    """Also by `first_day` and `last_day`, in UTC, both of them included; a tag in upper or lower case."""
+    """Also by a tag in upper or lower case, and by days of TIME_ZONE_DISPLAY: `first_day` to `last_day`, included."""
 
     id_tag = filters.CharFilter(method="of_tag", strip=False)
     worth_a_look = filters.ChoiceFilter(method="in_doubt", choices=list(DOUBTS.items()))
@@ -34,10 +33,10 @@ class ByDays(TransactionFilter):
         return rows.in_doubt(why)
 
     def from_day(self, rows, name, day):
-        return rows.filter(start_time__gte=datetime.combine(day, time.min, UTC))
+        return rows.filter(start_time__gte=day_bounds(day, display_zone())[0])
 
     def until_day(self, rows, name, day):
-        return rows.filter(start_time__lte=datetime.combine(day, time.max, UTC))
+        return rows.filter(start_time__lt=day_bounds(day, display_zone())[1])
 
 
 class Transactions(Listing):
@@ -64,7 +63,7 @@ class Export(Transactions):
         if wrong:
             return HttpResponseBadRequest(wrong.as_text(), content_type="text/plain; charset=utf-8")
         try:
-            return export.response(kind, narrowed)
+            return export.response(kind, narrowed, display_zone())
         except export.TooMany as error:
             return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
         except export.Occupied as error:

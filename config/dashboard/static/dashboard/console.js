@@ -5,6 +5,8 @@
   if (!list) return;
   const filter = document.getElementById("console-filter"), pause = document.getElementById("console-pause");
   const MOST = 500;
+  // As the server writes the time of day: in its zone, from 00 to 23 hours.
+  const clock = new Intl.DateTimeFormat("en-GB", { timeZone: document.documentElement.dataset.timeZone, timeStyle: "medium" });
   let held = [];
 
   const isWanted = (line) => line.textContent.toLowerCase().includes(filter.value.trim().toLowerCase());
@@ -20,7 +22,7 @@
     for (const told of frames) {
       const line = document.createElement("li"), comes = told.direction === "in";
       line.classList.toggle("is-error", told.is_error);
-      const at = cell("span", new Date(told.at).toLocaleTimeString(), told.at);
+      const at = cell("span", clock.format(new Date(told.at)), told.at);
       at.className = "muted";
       line.append(at, cell("span", comes ? "←" : "→", comes ? "from the charger" : "to the charger"),
         cell("b", told.action || told.kind), cell("code", told.frame));

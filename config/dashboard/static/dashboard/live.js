@@ -4,23 +4,39 @@
   const watched = document.body.dataset.watched;
   if (!watched) return;
   const light = document.getElementById("live");
+  const clock = new Intl.DateTimeFormat("en-GB", { timeZone: document.documentElement.dataset.timeZone, timeStyle: "medium" });
   const shown = new Map();  // id of a part: its HTML as it was sent
-  let fetching = false, stale = false, wait = 1000, heardAt = new Date(), going, later;
+  const PATIENCE = 15000, LONGEST_PAUSE = 30000;
+  const LIFETIME = 75000;  // the server ends a socket after a minute; one that is older lost its network without a word
+  // A page is live while its socket is open, its last refresh came through, and each of its curves was read.
+  let isListening = false, isFresh = true, wasLive = true, since = new Date();
+  let fetching = false, stale = false, wait = 1000, pause = 1000, retry, going, later;
 
   async function renew() {
     if (fetching || document.hidden) { stale = true; return; }
     fetching = true;
     stale = false;
     later = clearTimeout(later);
+    retry = clearTimeout(retry);
+    isFresh = await isRenewed();
+    fetching = false;
+    say();
+    if (isFresh) pause = 1000;
+    else {
+      retry = setTimeout(renew, pause);
+      pause = Math.min(pause * 2, LONGEST_PAUSE);
+    }
+    if (isFresh && stale && !document.hidden) setTimeout(renew, 1000);
+  }
+
+  async function isRenewed() {
     try {
-      const answer = await fetch(location.href, { headers: { "X-Live": "1" } });
-      if (answer.ok && !answer.redirected) put(await answer.text());
-      else if (answer.redirected) location.reload();
+      const answer = await fetch(location.href, { headers: { "X-Live": "1" }, signal: AbortSignal.timeout(PATIENCE) });
+      if (answer.redirected) location.reload();
+      else if (answer.ok) put(await answer.text());
+      return answer.ok;
     } catch (error) {
-      stale = true;  // the server is away: the socket, too, comes again
-    } finally {
-      fetching = false;
-      if (stale && !document.hidden) setTimeout(renew, 1000);
+      return false;  // the server is away, or says nothing
     }
   }
 
@@ -88,35 +104,57 @@
     return !grid || told.more || told.chargers.some((pk) => document.getElementById(`charger-${pk}`));
   }
 
-  function say(isLive) {
-    if (isLive) heardAt = new Date();
-    light.textContent = isLive ? "live" : `not live since ${heardAt.toLocaleTimeString()}`;
+  function say() {
+    const isLive = isListening && isFresh && !document.querySelector("[data-curves][data-failed]");
+    if (wasLive && !isLive) since = new Date();
+    wasLive = isLive;
+    light.textContent = isLive ? "live" : `not live since ${clock.format(since)}`;
     light.classList.toggle("on", isLive);
     document.body.classList.toggle("is-stale", !isLive);
+  }
+
+  function hear(told) {
+    if (told.listening) {
+      isListening = true;
+      wait = pause = 1000;
+      say();
+      renew();
+    } else if (told.frames) document.dispatchEvent(new CustomEvent("frames", { detail: told.frames }));
+    else if (retry) stale = true;  // it is asked for again, but not at once
+    else if (isShown(told)) renew();
+    else later ??= setTimeout(renew, 5000);  // of the fleet only the counts have changed
   }
 
   function connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/live/?${watched}`);
-    let isListening = false;
+    let hasListened = false;
+    const end = (code) => {
+      clearTimeout(tooOld);
+      socket.onmessage = socket.onclose = null;
+      socket.close();
+      ended(code, hasListened);
+    };
+    const tooOld = setTimeout(end, LIFETIME);
     socket.onmessage = (message) => {
       const told = JSON.parse(message.data);
-      if (told.listening) { isListening = true; wait = 1000; say(true); }
-      if (told.frames) document.dispatchEvent(new CustomEvent("frames", { detail: told.frames }));
-      else if (told.listening || isShown(told)) renew();
-      else later ??= setTimeout(renew, 5000);  // of the fleet only the counts have changed
+      hasListened ||= Boolean(told.listening);
+      hear(told);
     };
-    socket.onclose = (closed) => {
-      if (closed.code === 4401) { location.reload(); return; }
-      if (isListening) heardAt = new Date();
-      if (closed.code === 1012 && isListening) { connect(); return; }  // whether it may is looked at again
-      say(false);
-      setTimeout(connect, wait);
-      wait = Math.min(wait * 2, 15000);
-    };
+    socket.onclose = (closed) => end(closed.code);
+  }
+
+  function ended(code, hasListened) {
+    if (code === 4401) { location.reload(); return; }
+    if (code === 1012 && hasListened) { connect(); return; }  // whether it may is looked at again
+    isListening = false;
+    say();
+    setTimeout(connect, wait);
+    wait = Math.min(wait * 2, 15000);
   }
 
   document.addEventListener("visibilitychange", () => { if (stale) renew(); });
+  document.addEventListener("curves", () => { if (isListening) say(); });
   connect();
   goOn();
 })();

@@ -9,9 +9,7 @@ function ago(at) {
 }
 
 function writeTimes(root) {
-  for (const time of root.querySelectorAll("time:not([data-exact], [data-clock])")) time.textContent = ago(new Date(time.dateTime));
-  for (const time of root.querySelectorAll("time[data-exact]")) time.textContent = new Date(time.dateTime).toLocaleString();
-  for (const time of root.querySelectorAll("time[data-clock]")) time.textContent = new Date(time.dateTime).toLocaleTimeString();
+  for (const time of root.querySelectorAll("time[data-ago]")) time.textContent = ago(new Date(time.dateTime));
 }
 
 function unfold(root) {
@@ -24,7 +22,6 @@ function unfold(root) {
 
 writeTimes(document);
 unfold(document);
-for (const zone of document.querySelectorAll("[data-zone]")) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
 setInterval(() => writeTimes(document), 10000);
 document.addEventListener("renewed", (event) => { writeTimes(event.target); unfold(event.target); });
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chargers', '0008_lenient_reading'),
+        ('chargers', '0009_signs_of_life'),
     ]
 
     operations = [

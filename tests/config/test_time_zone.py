@@ -1,0 +1,201 @@
+"""TIME_ZONE_DISPLAY: pages, filters, exports and the admin are in one zone; REST stays in UTC."""
+
+import csv
+import io
+import re
+import zipfile
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from chargers import tap
+from chargers.times import FIRST, LAST, day_bounds
+from commands.models import Schedule
+from tests.builders import a_charger, a_command, a_transaction
+from tests.live import eventually
+from transactions import export
+
+BERLIN, DENVER = "Europe/Berlin", "America/Denver"
+# A zone, a day of it, and the moments at which it begins and has ended. On two of them summer time ends.
+DAYS = [
+    (BERLIN, "2025-10-26", "2025-10-25T22:00:00Z", "2025-10-26T23:00:00Z"),
+    (BERLIN, "2025-10-31", "2025-10-30T23:00:00Z", "2025-10-31T23:00:00Z"),
+    (DENVER, "2025-10-31", "2025-10-31T06:00:00Z", "2025-11-01T06:00:00Z"),
+    (DENVER, "2025-11-02", "2025-11-02T06:00:00Z", "2025-11-03T07:00:00Z"),
+    ("UTC", "2025-10-31", "2025-10-31T00:00:00Z", "2025-11-01T00:00:00Z"),
+]
+SECOND = timedelta(seconds=1)
+
+
+def moments(begin, end):
+    """Just before a day, its first second, its last one, just after it."""
+    begin, end = datetime.fromisoformat(begin), datetime.fromisoformat(end)
+    return begin - SECOND, begin, end - SECOND, end
+
+
+def sessions_around(begin, end):
+    """One that began at each of `moments`; the two of the day, the later one first, as lists have them."""
+    charger = a_charger()
+    made = [
+        a_transaction(charger, connectorId=number, timestamp=at.isoformat())
+        for number, at in enumerate(moments(begin, end), 1)
+    ]
+    return [made[2], made[1]]
+
+
+def local(session, zone, form="%Y-%m-%d %H:%M:%S"):
+    return session.start_time.astimezone(ZoneInfo(zone)).strftime(form)
+
+
+@async_to_sync
+async def whole(answer):
+    return b"".join([part async for part in answer.streaming_content])
+
+
+# --- days ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("zone", "day", "begin", "end"), DAYS)
+def test_a_day_lasts_from_midnight_to_midnight_of_its_zone(zone, day, begin, end):
+    bounds = day_bounds(date.fromisoformat(day), ZoneInfo(zone))
+    assert bounds == (datetime.fromisoformat(begin), datetime.fromisoformat(end))
+
+
+def test_a_day_without_a_midnight_begins_when_summer_time_does():
+    begin, end = day_bounds(date(2018, 11, 4), ZoneInfo("America/Sao_Paulo"))
+    assert begin == datetime(2018, 11, 4, 3, tzinfo=UTC) and end - begin == timedelta(hours=23)
+
+
+@pytest.mark.parametrize("zone", [BERLIN, DENVER])
+def test_days_at_the_ends_of_the_calendar_have_bounds(zone):
+    assert day_bounds(date.min, ZoneInfo(zone))[0] in (FIRST, datetime(1, 1, 1, 6, 59, 56, tzinfo=UTC))
+    assert day_bounds(date.max, ZoneInfo(zone))[1] == LAST
+
+
+# --- lists, exports, admin -------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("zone", "day", "begin", "end"), DAYS)
+def test_the_list_the_exports_and_the_admin_have_the_same_sessions_of_a_day(api, settings, zone, day, begin, end):
+    settings.TIME_ZONE_DISPLAY = zone
+    of_the_day = sessions_around(begin, end)
+    keys = [session.pk for session in of_the_day]
+    asked = f"first_day={day}&last_day={day}"
+
+    listed = api.get(f"/transactions/?{asked}")
+    assert [session.pk for session in listed.context["page"].object_list] == keys
+    page = listed.content.decode()
+    assert f"From ({zone})" in page and all(f">{local(session, zone)}</time>" in page for session in of_the_day)
+
+    rows = list(csv.DictReader(io.StringIO(whole(api.get(f"/transactions/export.csv?{asked}")).decode())))
+    assert [int(row["transaction_id"]) for row in rows] == keys
+    assert [datetime.fromisoformat(row["start_time"]) for row in rows] == [s.start_time for s in of_the_day]
+    assert {row["start_time"][:10] for row in rows} == {day} and {row["time_zone"] for row in rows} == {zone}
+
+    assert started(whole(api.get(f"/transactions/export.xlsx?{asked}")), zone) == [local(s, zone) for s in of_the_day]
+
+    year, month, number = (int(part) for part in day.split("-"))
+    drilled = {"start_time__year": year, "start_time__month": month, "start_time__day": number}
+    admin = api.get("/admin/transactions/transaction/", drilled)
+    assert [session.pk for session in admin.context["cl"].result_list] == keys
+    assert all(local(session, zone) in admin.content.decode() for session in of_the_day)
+
+    told = api.get("/api/ocpp/transactions/").json()["transaction_logs"]
+    assert all(row["start_time"].endswith("Z") for row in told)
+
+
+def started(book, zone):
+    """The start times of a sheet, as it shows them."""
+    with zipfile.ZipFile(io.BytesIO(book)) as opened:
+        sheet = opened.read("xl/worksheets/sheet1.xml").decode()
+    column = re.search(r'r="([A-Z]+)1"[^>]*><is><t>start_time \(' + re.escape(zone), sheet)[1]
+    days = re.findall(rf'<c r="{column}[0-9]+"[^>]*><v>([0-9.E+]+)</v>', sheet)
+    shown = (datetime(1899, 12, 30) + timedelta(days=float(value), milliseconds=1) for value in days)
+    return [f"{at:%Y-%m-%d %H:%M:%S}" for at in shown]
+
+
+@pytest.mark.django_db
+def test_the_hour_that_comes_twice_is_told_apart_by_offset_and_file_name(api, settings):
+    settings.TIME_ZONE_DISPLAY = BERLIN
+    first, second = (datetime(2025, 10, 26, hour, 30, tzinfo=UTC) for hour in (0, 1))
+    pages = [api.get(f"/transactions/{a_transaction(timestamp=at.isoformat()).pk}/") for at in (first, second)]
+    offsets = ("+02:00", "+01:00")
+    for page, offset in zip(pages, offsets, strict=True):
+        assert f'title="2025-10-26T02:30:00{offset}">2025-10-26 02:30:00</time>' in page.content.decode()
+    names = [export.file_name("csv", at.astimezone(ZoneInfo(BERLIN))) for at in (first, second)]
+    assert names == ["transactions-2025-10-26-0230-CEST.csv", "transactions-2025-10-26-0230-CET.csv"]
+
+
+@pytest.mark.django_db
+def test_the_years_of_the_admin_are_those_of_the_zone(api, settings):
+    a_transaction(timestamp="2023-12-31T23:30:00Z")
+    a_transaction(timestamp="2025-06-01T12:00:00Z")
+    settings.TIME_ZONE_DISPLAY = BERLIN
+    page = api.get("/admin/transactions/transaction/").content.decode()
+    assert "start_time__year=2024" in page and "start_time__year=2023" not in page
+    settings.TIME_ZONE_DISPLAY = DENVER
+    assert "start_time__year=2023" in api.get("/admin/transactions/transaction/").content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("zone", "begin", "end"),
+    [
+        (BERLIN, "2025-09-30T22:00:00Z", "2025-10-31T23:00:00Z"),
+        (DENVER, "2025-10-01T06:00:00Z", "2025-11-01T06:00:00Z"),
+    ],
+)
+def test_a_month_of_the_admin_is_that_of_the_zone(api, settings, zone, begin, end):
+    settings.TIME_ZONE_DISPLAY = zone
+    inside = sessions_around(begin, end)
+    month = {"start_time__year": 2025, "start_time__month": 10}
+    page = api.get("/admin/transactions/transaction/", month)
+    assert list(page.context["cl"].result_list) == inside
+    days = {int(day) for day in re.findall("start_time__day=([0-9]+)", page.content.decode())}
+    assert days == set(range(1, 32))
+
+
+@pytest.mark.django_db
+def test_every_page_names_the_zone(api, settings):
+    settings.TIME_ZONE_DISPLAY = DENVER
+    command = a_command()
+    session = a_transaction(command.charger)
+    paths = ["/", f"/chargers/{command.charger}/", "/transactions/", f"/transactions/{session.pk}/", "/messages/"]
+    paths += ["/commands/", f"/commands/{command.task_id}/", "/batches/", "/batches/new/Reset/"]
+    for path in paths:
+        page = api.get(path).content.decode()
+        assert f"time zone {DENVER}" in page and f'data-time-zone="{DENVER}"' in page and "UTC" not in page, path
+    admin = api.get(f"/admin/transactions/transaction/{session.pk}/change/").content.decode()
+    assert f'data-time-zone="{DENVER}"' in admin and "times in " in admin
+
+
+# --- what is written without a zone ----------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_time_without_a_zone_is_of_the_zone_on_a_page_and_utc_over_rest(api, settings):
+    settings.TIME_ZONE_DISPLAY = BERLIN
+    charger, log = a_charger(), tap.Log()
+    at = datetime(2025, 10, 25, 22, 30, tzinfo=UTC).timestamp()  # 0:30 of the 26th in Berlin
+    log.put(tap.Passed(charger.pk, at, "in", '[2,"1","Heartbeat",{}]', "call", "1", "Heartbeat", False, True, False))
+    eventually(lambda: log.written == 1)
+    asked = f"charger_id={charger}&since=2025-10-26&until=2025-10-26T01:00"
+    assert len(api.get(f"/messages/?{asked}").context["rows"]) == 1
+    assert api.get(f"/api/ocpp/messages/?{asked}").json()["results"] == []
+
+
+@pytest.mark.django_db
+def test_what_is_planned_on_a_page_is_planned_in_its_zone(api, settings):
+    settings.TIME_ZONE_DISPLAY = DENVER
+    charger = a_charger()
+    form = {"type": "Soft", "chargers_listed": charger.charger_id}
+    night = {"when": "crontab", "when_crontab": "30 3 * * *", "schedule_name": "night"}
+    said = api.post("/batches/new/Reset/", form | night, follow=True).content.decode()
+    assert f"03:30 ({DENVER})" in said and str(Schedule.objects.get().timezone) == DENVER
+    noon = (datetime.now(ZoneInfo(DENVER)) + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
+    once = {"when": "at", "when_at": f"{noon:%Y-%m-%d %H:%M}", "schedule_name": "noon"}
+    assert f"12:00 ({DENVER})" in api.post("/batches/new/Reset/", form | once, follow=True).content.decode()
+    assert Schedule.objects.get(name="noon").at == noon

@@ -1,0 +1,50 @@
+"""SendLocalList with tags alone: what is known of them is filled in (OCPP 1.6 §5.15)."""
+
+import json
+from uuid import uuid4
+
+from tests.live import an_id
+
+
+def a_tag(live, **columns):
+    id_tag = uuid4().hex[:20].upper()
+    status, _, _ = live.request("POST", "/api/ocpp/id-tags/", {"id_tag": id_tag, **columns})
+    assert status == 201
+    return id_tag
+
+
+def obeyed(live, entries, update_type="Full", **more):
+    """(the list as it arrived, the finished task, what the charger then holds)."""
+    with live.charger(charger_id := an_id(), SendLocalList={"status": "Accepted"}) as charger:
+        payload = {"updateType": update_type, "localAuthorizationList": entries, **more}
+        task = live.finished(live.ask(charger_id, "SendLocalList", payload))
+        assert task["outcome"] == "answered"
+        listed = json.loads(charger.received[0])[3]["localAuthorizationList"]
+    held = live.get(f"/api/ocpp/local-lists/{charger_id}/")["entries"]
+    return listed, task, held and {entry["idTag"]: entry["idTagInfo"] for entry in held}
+
+
+def test_a_full_list_gets_what_is_known_of_its_tags(live):
+    member = a_tag(live, parent_id_tag="GROUP", expiry_date="2099-01-01T00:00:00Z")
+    blocked, own = a_tag(live, status="Blocked"), a_tag(live)
+    entries = [{"idTag": member.lower()}, {"idTag": blocked}, {"idTag": own, "idTagInfo": {"status": "Expired"}}]
+    listed, task, held = obeyed(live, entries)
+    expected = {
+        member.lower(): {"status": "Accepted", "parentIdTag": "GROUP", "expiryDate": "2099-01-01T00:00:00.000Z"},
+        blocked: {"status": "Blocked"},
+        own: {"status": "Expired"},
+    }
+    assert {entry["idTag"]: entry["idTagInfo"] for entry in listed} == expected == held
+    assert task["warning"] == ""
+
+
+def test_an_unknown_tag_is_sent_as_invalid_and_named_in_a_warning(live):
+    unknown = uuid4().hex[:20]
+    listed, task, held = obeyed(live, [{"idTag": unknown}])
+    assert listed == [{"idTag": unknown, "idTagInfo": {"status": "Invalid"}}]
+    assert held == {unknown: {"status": "Invalid"}} and unknown in task["warning"]
+
+
+def test_in_a_differential_list_a_tag_alone_is_removed(live):
+    known = a_tag(live)
+    assert obeyed(live, [{"idTag": known}], "Differential", listVersion=2)[0] == [{"idTag": known}]

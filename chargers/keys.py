@@ -9,8 +9,8 @@ from binascii import Error as Base64Error
 
 # A key of 16 to 20 bytes may be written as 32 to 40 hex digits; both spellings are the same key.
 HEX_KEY = re.compile(rb"(?:[0-9a-fA-F]{2}){16,20}")
-# Characters of a key that an operator sets. Keys shorter than LEAST can be guessed: some chargers leave the factory with
-# one that cannot be changed, so they are taken where the operator insists.
+# Characters of a key that an operator sets. Keys shorter than LEAST can be guessed: some chargers leave the factory
+# with one that cannot be changed, so they are taken where the operator insists.
 LEAST, LEAST_ALLOWED, MOST = 16, 8, 40
 
 

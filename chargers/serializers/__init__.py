@@ -11,6 +11,7 @@ from chargers.serializers.chargers import (
     InstalledCertificateSerializer,
     InstalledProfileSerializer,
     NewKeySerializer,
+    SavedChargerSerializer,
     SecurityEventSerializer,
     StatusSerializer,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "NewKeySerializer",
     "NewWebhookSerializer",
     "ReplayedSerializer",
+    "SavedChargerSerializer",
     "SecurityEventSerializer",
     "StatusSerializer",
     "TOLD_BY_CHARGER",

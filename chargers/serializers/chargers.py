@@ -200,6 +200,15 @@ class ChargerDetailSerializer(ChargerSerializer):
         fields = [*ChargerSerializer.Meta.fields, "configuration", "charging_profiles", "certificates"]
 
 
+class SavedChargerSerializer(ChargerDetailSerializer):
+    """The answer to a charger that was made or changed; for the schema."""
+
+    warning = serializers.CharField(required=False, help_text="About what was just set; absent without one.")
+
+    class Meta(ChargerDetailSerializer.Meta):
+        fields = [*ChargerDetailSerializer.Meta.fields, "warning"]
+
+
 class StatusSerializer(serializers.Serializer):
     """Shape of `GET status/<charger id>/`, inside `status`."""
 

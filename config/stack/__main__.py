@@ -54,13 +54,18 @@ def main():
         sys.exit("usage: python -m config.stack run|demo|demo-tls|manage|web|worker|beat|flower")
     if "MAKELEVEL" in os.environ:  # if make is killed, everything goes
         die_with_parent(signal.SIGTERM)
+    return _run(what)
+
+
+def _run(what):
+    """Start everything, look after it until a signal says to stop, and stop it; the exit code."""
     stopping = Stopping()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stopping)
     settings = {"TLS_PORT": os.environ.get("TLS_PORT", "8443")} if what == "demo-tls" else {}
     stack = Stack(RUN_DIR, settings, say=_say)
     _say("Starting, in this order: PostgreSQL, Redis, migrations, web, Celery workers, beat, Flower.")
     try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, stopping)
         stack.start()
         if what in DEMOS:
             DEMOS[what](stack)

@@ -102,6 +102,11 @@ def _from_here(request):
 # --- the chargers a user may reach -----------------------------------------------------------
 
 
+def has_login():
+    """Whether the API asks who somebody is."""
+    return settings.API_AUTH != "none"
+
+
 def reaches_every_charger(user):
     """With an API without a login everybody does; else those with the permission."""
     open_to_all = settings.API_AUTH == "none" and not (user and user.is_authenticated)

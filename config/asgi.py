@@ -11,12 +11,15 @@ django = http.application()
 
 from django.conf import settings  # noqa: E402
 
+from chargers import admission  # noqa: E402
 from chargers.consumers import ChargerConsumer  # noqa: E402  (models are loaded by now)
 from config.dashboard import live  # noqa: E402
 
 # Where files are sent, and how many bytes a body may have elsewhere.
 FILES = ("/files/uploads/", "/api/ocpp/firmware/", "/admin/commands/firmware/")
 LARGEST_BODY = 8 * 2**20
+
+CHARGERS = admission.PATH.decode()
 
 charger = ChargerConsumer.as_asgi()
 
@@ -25,6 +28,8 @@ async def application(scope, receive, send):
     """Every WebSocket but one is a charger's: a path that is not one gets its 404 from the consumer."""
     if scope["type"] == "websocket":
         await (live.application if scope["path"] == live.PATH else charger)(scope, receive, send)
+    elif scope["type"] == "http" and scope["path"].startswith(CHARGERS):
+        await admission.answer_without_upgrade(scope, send)
     elif scope["type"] == "http":
         limit = settings.OCPP_LARGEST_FILE if scope["path"].startswith(FILES) else LARGEST_BODY
         if _announced(scope) > limit:

@@ -4,6 +4,7 @@ from chargers.admin.access import ApiTokenAdmin, AuditEntryAdmin, ChargerGroupAd
 from chargers.admin.chargers import OURS, AsSent, ChargerAdmin, Commandable, ReadOnly, Scoped
 from chargers.admin.events import DeliveryAdmin, EventAdmin, WebhookAdmin
 from chargers.admin.messages import MessageAdmin
+from chargers.admin.refusals import RefusalAdmin
 
 __all__ = [
     "OURS",
@@ -17,6 +18,7 @@ __all__ = [
     "EventAdmin",
     "MessageAdmin",
     "ReadOnly",
+    "RefusalAdmin",
     "Scoped",
     "WebhookAdmin",
 ]

@@ -1,6 +1,6 @@
 """What a charger is and told: `charger`. Who may reach it, and who did what: `access`. What happened: `events`.
 
-What passed: `messages`.
+What passed: `messages`. Who was not let in: `refusals`.
 """
 
 from chargers.models.access import ApiToken, AuditEntry, ChargerGroup
@@ -22,6 +22,7 @@ from chargers.models.charger import (
 )
 from chargers.models.events import Delivery, Event, Webhook
 from chargers.models.messages import Message
+from chargers.models.refusals import Refusal
 
 __all__ = [
     "MESSAGE_LOGS",
@@ -41,6 +42,7 @@ __all__ = [
     "InstalledCertificate",
     "InstalledProfile",
     "Message",
+    "Refusal",
     "SecurityEvent",
     "Webhook",
     "standing",

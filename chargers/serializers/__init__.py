@@ -23,6 +23,7 @@ from chargers.serializers.events import (
     WebhookSerializer,
 )
 from chargers.serializers.messages import MessageSerializer
+from chargers.serializers.refusals import RefusalSerializer
 
 __all__ = [
     "ApiTokenSerializer",
@@ -40,6 +41,7 @@ __all__ = [
     "NewApiTokenSerializer",
     "NewKeySerializer",
     "NewWebhookSerializer",
+    "RefusalSerializer",
     "ReplayedSerializer",
     "SavedChargerSerializer",
     "SecurityEventSerializer",

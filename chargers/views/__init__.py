@@ -10,6 +10,7 @@ from chargers.views.chargers import (
 )
 from chargers.views.events import DeliveryList, EventList, WebhookViewSet, event_stream, replay_delivery
 from chargers.views.messages import MessageList
+from chargers.views.refusals import RefusalViewSet
 
 __all__ = [
     "ApiTokenViewSet",
@@ -19,6 +20,7 @@ __all__ = [
     "DeliveryList",
     "EventList",
     "MessageList",
+    "RefusalViewSet",
     "SecurityEventList",
     "WebhookViewSet",
     "charger_status",

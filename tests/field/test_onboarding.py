@@ -2,14 +2,24 @@
 
 import base64
 import io
+import json
+import re
+import socket
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import websockets
+from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
+from websockets.sync.client import connect
 
-from chargers.models import AuditEntry, Charger
+from chargers import refusals
+from chargers.models import AuditEntry, Charger, ChargerGroup, Refusal
+from commands.housekeeping import keep_house
 from tests.builders import a_charger
-from tests.live import an_id
+from tests.live import an_id, eventually
 
 FACTORY_KEY = "A1b2C3d4e5"
 
@@ -109,3 +119,176 @@ def test_create_charger_changes_a_known_charger_with_force_only():
     printed, _ = created(charger.charger_id, "--security-profile", "2", "--new-key", "--force")
     charger.refresh_from_db()
     assert charger.security_profile == 2 and charger.has_key(printed.strip()) and not charger.has_key(key)
+
+
+# --- refused handshakes ----------------------------------------------------------------------
+
+
+def refused(live, charger_id, **options):
+    """The HTTP status with which a handshake of `charger_id` is refused."""
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        live.socket(charger_id, **options)
+    return caught.value.response.status_code
+
+
+def listed(live, charger_id):
+    return live.get(f"/api/ocpp/refused-chargers/?charger_id={charger_id}")["results"]
+
+
+def plain_get(live, path, **headers):
+    request = urllib.request.Request(live.url + path, headers=headers)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=10)
+    return caught.value
+
+
+def a_keyed_charger(live):
+    charger_id = an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    return charger_id, live.post(f"/api/ocpp/chargers/{charger_id}/new-key/")["authorization_key"]
+
+
+def log_of_web(live):
+    return "".join(path.read_text() for path in (live.stack.run_dir / "logs").glob("web-*.log"))
+
+
+def test_a_refused_charger_is_listed_until_it_connects(live):
+    charger_id, key = a_keyed_charger(live)
+    assert [refused(live, charger_id) for _ in range(3)] == [401] * 3
+    rows = eventually(lambda: [row for row in listed(live, charger_id) if row["count"] == 3])
+    assert (rows[0]["kind"], rows[0]["status"], rows[0]["is_known"]) == ("credentials", 401, True)
+    assert "Basic auth" in rows[0]["reason"] and rows[0]["address"] == "127.0.0.1"
+    assert refused(live, charger_id, subprotocols=["ocpp2.0.1"]) == 400
+    eventually(lambda: {row["kind"] for row in listed(live, charger_id)} == {"credentials", "subprotocol"})
+    with live.socket(charger_id, additional_headers=basic(charger_id, key)):
+        eventually(lambda: not listed(live, charger_id))
+
+
+def test_a_refusal_is_one_warning_without_a_stack_trace(live):
+    charger_id, _ = a_keyed_charger(live)
+    for _ in range(5):
+        refused(live, charger_id)
+    lines = [json.loads(line) for line in log_of_web(live).splitlines() if charger_id in line and "refused" in line]
+    assert 1 <= len(lines) <= 2, lines  # one of each web process
+    assert {line["level"] for line in lines} == {"WARNING"} and not any("exception" in line for line in lines)
+
+
+def test_broken_handshakes_are_no_errors_in_the_log(live):
+    before = len(log_of_web(live))
+    host, port = live.url.removeprefix("http://").split(":")
+    head = f"GET /ws/ocpp/{an_id()} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    for more in ("", "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n", "Sec-WebSocket-Version: 8\r\n"):
+        with socket.create_connection((host, int(port)), 5) as raw:
+            raw.sendall(f"{head}{more}\r\n".encode())
+            assert b" 4" in raw.recv(1000).split(b"\r\n")[0]
+    said = log_of_web(live)[before:]
+    assert "ERROR" not in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+@pytest.mark.parametrize("headers", [{}, {"Upgrade": "websocket"}, {"Connection": "keep-alive"}])
+def test_a_get_without_upgrade_is_told_what_a_proxy_dropped(live, end, headers):
+    charger_id = an_id()
+    answer = plain_get(live, f"/ws/ocpp/{charger_id}{end}", **headers)
+    assert answer.code == 426 and answer.headers["Upgrade"] == "websocket"
+    said = answer.read().decode()
+    assert "Upgrade: websocket" in said and "proxy" in said
+    (row,) = eventually(lambda: listed(live, charger_id))
+    assert row["kind"] == "upgrade" and row["status"] == 426
+
+
+def test_a_wrong_path_is_listed_without_an_id(live):
+    with pytest.raises(websockets.InvalidStatus):
+        connect(f"{live.stack.ws_url}/ocpp16/{an_id()}")
+    rows = eventually(lambda: [row for row in listed(live, "") if row["kind"] == "path"])
+    assert "/ws/ocpp/<charger id>" in rows[0]["reason"]
+    assert live.request("POST", f"/api/ocpp/refused-chargers/{rows[0]['id']}/add/")[0] == 409
+
+
+def test_an_unknown_charger_is_added_in_one_step(live):
+    charger_id = an_id()
+    plain_get(live, f"/ws/ocpp/{charger_id}")
+    (row,) = eventually(lambda: listed(live, charger_id))
+    assert row["is_known"] is False
+    status, told, _ = live.request("POST", f"/api/ocpp/refused-chargers/{row['id']}/add/")
+    assert status == 201 and told["charger_id"] == charger_id
+    with live.socket(charger_id, additional_headers=basic(charger_id, told["authorization_key"])):
+        eventually(lambda: not listed(live, charger_id))
+    assert live.request("POST", f"/api/ocpp/refused-chargers/{row['id']}/add/")[0] == 404
+
+
+def a_refusal(charger_id, kind="unknown", **columns):
+    at = datetime.now(UTC)
+    told = {"status": 404, "reason": "not known", "count": 1, "first_at": at, "last_at": at} | columns
+    return Refusal.objects.create(charger_id=charger_id, kind=kind, **told)
+
+
+@pytest.mark.django_db
+def test_ids_of_others_do_not_leak(client):
+    mine, other = a_charger(), a_charger()
+    for charger_id in (mine.charger_id, other.charger_id, "STRANGER"):
+        a_refusal(charger_id)
+    limited = User.objects.create_user("limited")
+    limited.user_permissions.set(Permission.objects.filter(codename__in=["view_charger", "add_charger"]))
+    group = ChargerGroup.objects.create(name="site")
+    group.chargers.set([mine])
+    group.users.add(limited)
+    client.force_login(limited)
+    rows = client.get("/api/ocpp/refused-chargers/").json()["results"]
+    assert [row["charger_id"] for row in rows] == [mine.charger_id]
+    page = client.get("/refused/").content.decode()
+    assert mine.charger_id in page and other.charger_id not in page and "STRANGER" not in page
+    assert "Add this charger" not in page
+    limited.user_permissions.add(Permission.objects.get(codename="reach_every_charger"))
+    rows = client.get("/api/ocpp/refused-chargers/").json()["results"]
+    assert {row["charger_id"] for row in rows} == {mine.charger_id, other.charger_id, "STRANGER"}
+    limited.user_permissions.remove(Permission.objects.get(codename="add_charger"))
+    rows = client.get("/api/ocpp/refused-chargers/").json()["results"]
+    assert {row["charger_id"] for row in rows} == {mine.charger_id, other.charger_id}
+
+
+@pytest.mark.django_db
+def test_the_page_makes_the_charger_and_shows_its_key_once(api):
+    refusal = a_refusal("NEW-1", address="10.1.2.3")
+    fleet, page = api.get("/").content.decode(), api.get("/refused/").content.decode()
+    assert "/refused/" in fleet and "NEW-1" in page and "10.1.2.3" in page and "Add this charger" in page
+    made = api.post(f"/refused/{refusal.pk}/add/")
+    key = re.search(r'value="([0-9a-f]{40})"', made.content.decode())[1]
+    assert Charger.objects.get(charger_id="NEW-1").has_key(key) and "no-store" in made.headers["Cache-Control"]
+    again = api.post(f"/refused/{refusal.pk}/add/")
+    assert again.status_code == 409 and "known already" in again.content.decode()
+
+
+@pytest.mark.django_db
+def test_the_admin_makes_chargers_by_an_action(api):
+    rows = [a_refusal("NEW-1"), a_refusal("NEW-1", "upgrade"), a_refusal("NEW-2")]
+    path = "/admin/chargers/refusal/"
+    assert "NEW-1" in api.get(path).content.decode()
+    made = api.post(path, {"action": "add_chargers", "_selected_action": [row.pk for row in rows]})
+    keys = re.findall(r'value="([0-9a-f]{40})"', made.content.decode())
+    assert [Charger.objects.get(charger_id=f"NEW-{n}").has_key(key) for n, key in enumerate(keys, 1)] == [True, True]
+
+
+@pytest.mark.django_db
+def test_a_flood_of_made_up_ids_keeps_the_table_small():
+    a_refusal("OLDEST", last_at=datetime.now(UTC) - timedelta(days=1))
+    for flood in range(3):
+        now = datetime.now(UTC)
+        refusals.write(
+            {
+                (f"MADE-UP-{flood}-{n}", "unknown"): refusals.Gathered(404, "r", "a", now, now, 1)
+                for n in range(refusals.MOST_GATHERED)
+            }
+        )
+    assert Refusal.objects.count() == refusals.MOST_KEPT
+    assert not Refusal.objects.filter(charger_id="OLDEST").exists()
+
+
+@pytest.mark.django_db
+def test_housekeeping_removes_old_and_settled_refusals():
+    old, settled = a_charger(), a_charger(connected_at=datetime.now(UTC) + timedelta(seconds=5))
+    a_refusal(old.charger_id, last_at=datetime.now(UTC) - timedelta(days=31))
+    a_refusal(settled.charger_id)
+    a_refusal("STILL")
+    keep_house()
+    assert [row.charger_id for row in Refusal.objects.all()] == ["STILL"]

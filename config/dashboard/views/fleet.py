@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from django.http import JsonResponse
 from django.views.generic import View
 
+from chargers import refusals
 from chargers.access import reaches_every_charger
 from config.dashboard import fleet
 from config.dashboard.models import FleetMinute
@@ -40,6 +41,7 @@ class Fleet(Listing):
             "counts": fleet.counts(user),
             "power": fleet.power_now(user) if may_see_sessions else None,
             "minute": minute,
+            "refused": 0 if self.is_live else refusals.visible(user).count(),
             "states": fleet.STATES,
             "reaches_all": reaches_every_charger(user),
             "state": self.request.GET.get("state", ""),

@@ -26,6 +26,8 @@ charger = ChargerConsumer.as_asgi()
 
 async def application(scope, receive, send):
     """Every WebSocket but one is a charger's: a path that is not one gets its 404 from the consumer."""
+    if settings.URL_PREFIX and scope["type"] in ("http", "websocket"):
+        scope = _below_prefix(scope)
     if scope["type"] == "websocket":
         await (live.application if scope["path"] == live.PATH else charger)(scope, receive, send)
     elif scope["type"] == "http" and scope["path"].startswith(CHARGERS):
@@ -56,6 +58,15 @@ async def _within(limit, scope, receive, send):
     await django(_keeping_slashes(scope), counting, noticing)
     if received > limit and not begun:
         await _refuse_body(send, limit)
+
+
+def _below_prefix(scope):
+    """`scope` with its path below URL_PREFIX, whether or not a proxy has taken the prefix off."""
+    prefix, path = settings.URL_PREFIX, scope["path"]
+    if path != prefix and not path.startswith(f"{prefix}/"):
+        return scope
+    raw_path = scope["raw_path"].removeprefix(prefix.encode())
+    return scope | {"path": path.removeprefix(prefix) or "/", "raw_path": raw_path or b"/"}
 
 
 def _announced(scope):

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from chargers.models import ApiToken, ChargerGroup, Message, Webhook
+from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
 from commands.models import Batch, ChargingProfile, Command, Firmware, LocalList, Schedule, Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 OURS = [
     *("charger", "connector", "securityevent", "datatransfer", "chargergroup", "apitoken", "auditentry", "message"),
     *("idtag", "unknownidtag", "transaction", "metervalue", "orphanstop", "reservation"),
-    *("event", "webhook", "delivery"),
+    *("event", "webhook", "delivery", "refusal"),
     *("command", "chargingprofile", "locallist", "certificaterequest", "firmware", "upload", "batch", "schedule"),
 ]
 PERIOD = {"startPeriod": 0, "limit": 10}
@@ -60,6 +60,9 @@ def books(api):
         charger=charger, at=datetime.now(UTC), direction="in", kind="other", frame="<b>", is_error=True
     )
     Upload.objects.create(token="t", command=command, charger=charger, expires_at=datetime.now(UTC))
+    at = datetime.now(UTC)
+    told = {"status": 404, "reason": "<b>", "count": 1, "first_at": at, "last_at": at}
+    Refusal.objects.create(charger_id="<i>x</i>", kind="unknown", **told)
     Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
     open_socket(charger)
     return transaction

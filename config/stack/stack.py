@@ -312,7 +312,7 @@ class Stack:
 
     @property
     def url(self):
-        return f"http://{self.host}:{self.env['PORT']}"
+        return f"http://{self.host}:{self.env['PORT']}{self.env.get('URL_PREFIX', '').rstrip('/')}"
 
     @property
     def ws_url(self):

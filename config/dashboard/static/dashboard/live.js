@@ -97,7 +97,7 @@
 
   function connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/live/?${watched}`);
+    const socket = new WebSocket(`${scheme}://${location.host}${document.body.dataset.live}?${watched}`);
     let isListening = false;
     socket.onmessage = (message) => {
       const told = JSON.parse(message.data);

@@ -47,6 +47,10 @@ def check(**environment):
         ("OCPP_REFUSALS_PER_MINUTE", "-1"),
         ("API_COMMANDS_PER_MINUTE", "many"),
         ("LOGIN_FAILURES", "0"),
+        ("PORT", "80000"),
+        ("URL_PREFIX", "csms"),
+        ("URL_PREFIX", "/cs ms"),
+        ("URL_PREFIX", "/api"),
     ],
 )
 def test_a_wrong_variable_is_named(name, value):

@@ -165,3 +165,19 @@ def test_ids_with_a_slash_are_found_below_the_prefix(prefixed, behind):
     assert made.status_code == 201
     quoted = charger_id.replace("/", "%2F")
     assert requests.get(f"{behind}{PREFIX}/api/ocpp/chargers/{quoted}/", timeout=10).status_code == 200
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def test_places_for_files_are_below_the_path(prefixed, behind):
+    charger_id = an_id()
+    requests.post(f"{behind}{PREFIX}/api/ocpp/chargers/", json={"charger_id": charger_id}, timeout=10)
+    body = {"charger_id": charger_id, "action": "GetDiagnostics", "payload": {}}
+    task = requests.post(f"{behind}{PREFIX}/api/ocpp/commands/", json=body, timeout=10).json()
+    ((payload,),) = prefixed.rows("SELECT payload FROM commands_command WHERE task_id = %s", task["task_id"])
+    location = json.loads(payload)["location"]
+    path = urlsplit(location).path
+    assert path.startswith(f"{PREFIX}/files/uploads/")
+    answer = requests.put(f"{behind}{path}log.txt", data=b"log", timeout=10)
+    assert answer.status_code == 201, answer.text

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chargers', '0009_signs_of_life'),
+        ('chargers', '0010_corrected_transactions'),
     ]
 
     operations = [

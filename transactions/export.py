@@ -11,7 +11,7 @@ import xlsxwriter
 from django.http import StreamingHttpResponse
 
 from chargers.aside import aside
-from chargers.downloads import attachment
+from chargers.downloads import attachment, cell
 
 COLUMNS = {
     "transaction_id": lambda t: t.pk,
@@ -50,8 +50,6 @@ AT_ONCE = 2000  # rows that are read together
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MOST_IN_A_SHEET = 250_000  # rows: it is made before its first byte is sent, which takes most of a minute
 _making = threading.Lock()
-# A spreadsheet would take a text that begins so for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def pages(transactions):
@@ -73,7 +71,7 @@ async def csv(transactions, zone):
 
 def _next(parts, zone):
     """The lines of the next part, "" after the last one."""
-    return _lines([*(_told(value(row), zone) for value in COLUMNS.values()), zone] for row in next(parts, ()))
+    return _lines([*(_cell(value(row), zone) for value in COLUMNS.values()), zone] for row in next(parts, ()))
 
 
 def _lines(rows):
@@ -82,12 +80,8 @@ def _lines(rows):
     return text.getvalue()
 
 
-def _told(value, zone):
-    if isinstance(value, datetime):
-        return value.astimezone(zone).isoformat().replace("+00:00", "Z")
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
-    return "" if value is None else value
+def _cell(value, zone):
+    return cell(value.astimezone(zone) if isinstance(value, datetime) else value)
 
 
 def xlsx(transactions, zone):

@@ -117,7 +117,7 @@ def _settle_identity(calls, started, verdicts, known):
 def _is_settled(row, found):
     equal = found[starts.natural_key(row)]
     if not starts.is_same(row, equal):
-        row["recurrence"] += 1
+        row["recurrence"] = starts.next_recurrence(row, equal)
         return False
     row["id"], row["is_new"] = equal.id, equal.is_new
     return True

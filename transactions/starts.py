@@ -24,8 +24,11 @@ ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start, recu
 RETURNING t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start, t.id, xmax = 0,
     t.is_id_used OR t.stop_received_at IS NOT NULL, t.start_message_id, t.start_time, t.start_received_at,
     t.raw_stop_time, t.stop_received_at, t.energy_wh,
-    (SELECT last_boot_at FROM chargers_charger c WHERE c.id = t.charger_id),
-    (SELECT connected_at FROM chargers_charger c WHERE c.id = t.charger_id)
+    CASE WHEN xmax <> 0 THEN (SELECT last_boot_at FROM chargers_charger c WHERE c.id = t.charger_id) END,
+    CASE WHEN xmax <> 0 THEN (SELECT connected_at FROM chargers_charger c WHERE c.id = t.charger_id) END,
+    CASE WHEN xmax <> 0 THEN (SELECT max(n.recurrence) FROM transactions_transaction n
+        WHERE n.charger_id = t.charger_id AND n.connector_id = t.connector_id AND n.id_tag = t.id_tag
+            AND n.raw_start_time = t.raw_start_time AND n.meter_start IS NOT DISTINCT FROM t.meter_start) END
 """
 NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start")
 
@@ -47,6 +50,7 @@ class Equal(NamedTuple):
     energy_wh: int | None
     booted_at: datetime | None
     connected_at: datetime | None
+    newest_recurrence: int | None
 
     def is_before(self, moment: datetime | None) -> bool:
         """Whether its start was received before `moment`, which may never have been."""
@@ -56,6 +60,11 @@ class Equal(NamedTuple):
 def natural_key(start: dict) -> tuple:
     """The members of a start by which a retry of it is known."""
     return tuple(start[column] for column in NATURAL_KEY)
+
+
+def next_recurrence(start: dict, equal: Equal) -> int:
+    """The recurrence to compare `start` with after `equal`, which is another session: that of the newest, or a new one."""
+    return max(equal.newest_recurrence, start["recurrence"] + (start["recurrence"] == equal.newest_recurrence))
 
 
 def is_same(start: dict, equal: Equal) -> bool:

@@ -66,8 +66,8 @@ def _check_time(row: Transaction, changed: dict) -> None:
 
 
 def _check_meters(row: Transaction) -> None:
-    """A corrected meter value must give an energy; the register at the start is that of `energy.BASE`."""
-    base = Transaction.objects.annotate(base=energy.BASE).values_list("base", flat=True).get(pk=row.pk)
+    """A corrected meter value must give an energy."""
+    base = row.meter_base
     if row.corrected_meter_stop is not None and base is None:
         raise ValidationError({"meter_start": ["No meter value is known of the start: give it as well."]})
     if row.corrected_meter_stop is not None and row.corrected_meter_stop < base:

@@ -1,67 +1,82 @@
-"""The energy of a session by evidence, as expressions over its columns.
+"""The energy of a session by evidence (decision 0019).
 
-The database computes them (`Transaction.energy_wh`, `energy_source`), so that the live value, the stop, the close by
-hand, exports, pages, events and sums cannot differ.
+The database computes it: `Transaction.energy_wh` and `energy_source` are generated columns over the function below,
+so that the live value, the stop, the close by hand, exports, pages, events and sums cannot differ.
 
 - `corrected`: an operator has corrected a meter value.
 - `stop`: the charger's own meterStop, where it is plausible.
-- `readings`: the last energy register that was read in the session.
+- `readings`: the highest energy register that was read in the session.
 - `none`: nothing is known; the energy is null, or 0 where the charger's stop lies before its start.
 """
 
-from django.db.models import BigIntegerField, Case, DurationField, F, Func, Q, Value, When
-from django.db.models.functions import Greatest
+from django.db.models import BigIntegerField, CharField, F, Func
 
 from chargers.inbox import Call
 
-SOURCES = CORRECTED, STOP, READINGS, NONE = "corrected", "stop", "readings", "none"
+SOURCES = NONE, STOP, READINGS, CORRECTED = "none", "stop", "readings", "corrected"
 MOST_WH = 2**31 - 1  # what an integer of OCPP 1.6 holds; 4294967295 and -1 are ways to say unknown
 # A session takes at most so much, since clocks may stand, and 4 MW in its time.
 MOST_AT_ONCE_WH, MOST_WH_PER_S = 500_000, 1111
 # A reading may be rounded, to a kWh or a tenth of it.
 ROUNDED_WH, TOLERANCE_WH, TOLERANCE_SHARE = 1000, 100, 100
 
-_number = BigIntegerField()
-_stop, _latest, _newest = F("meter_stop"), F("meter_latest"), F("meter_newest")
-# The register from which the energy counts; null where nothing tells.
-BASE = Case(
-    When(corrected_meter_start__isnull=False, then=F("corrected_meter_start")),
-    When(meter_start__range=(0, MOST_WH), then=F("meter_start")),
-    default=F("meter_first"),
-    output_field=_number,
+# {Wh, number of the source in SOURCES}. Not of the language SQL, and called instead of written out: PostgreSQL reads
+# the expression of a generated column anew for each statement, and would read a page of it.
+EVIDENCE = f"""
+CREATE FUNCTION transactions_evidence(
+    meter_start bigint, meter_stop bigint, first bigint, highest bigint, newest bigint,
+    corrected_start bigint, corrected_stop bigint, began timestamptz, began_here timestamptz, ended timestamptz,
+    ended_here timestamptz
+) RETURNS bigint[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    -- The register from which the energy counts; null where nothing tells.
+    base bigint := coalesce(
+        corrected_start, CASE WHEN meter_start BETWEEN 0 AND {MOST_WH} THEN meter_start END, first);
+    most bigint;
+    charged bigint;
+    against bigint;
+BEGIN
+    IF corrected_stop >= base THEN
+        RETURN ARRAY[corrected_stop - base, 4];
+    END IF;
+    IF meter_stop >= base AND meter_stop <= {MOST_WH} THEN
+        charged := meter_stop - base;
+        most := {MOST_AT_ONCE_WH} + {MOST_WH_PER_S} * greatest(
+            extract(epoch FROM greatest(ended - began, ended_here - began_here)), 0)::bigint;
+        IF charged <= most AND corrected_start IS NOT NULL THEN
+            RETURN ARRAY[charged, 4];
+        END IF;
+        -- A reading far below the start counts from the start of the session.
+        against := CASE WHEN newest >= base - {ROUNDED_WH} THEN greatest(newest - base, 0) ELSE newest END;
+        IF charged <= most AND (against IS NULL
+                OR charged >= against - against / {TOLERANCE_SHARE} - {TOLERANCE_WH}) THEN
+            RETURN ARRAY[charged, 2];
+        END IF;
+    END IF;
+    IF highest >= base - {ROUNDED_WH} THEN
+        RETURN ARRAY[greatest(highest - base, 0), 3];
+    END IF;
+    IF highest > 0 AND base IS NOT NULL THEN
+        RETURN ARRAY[highest, 3];
+    END IF;
+    RETURN ARRAY[CASE WHEN meter_stop >= 0 AND meter_stop < base THEN 0 END, 1];
+END $$
+"""
+NO_EVIDENCE = "DROP FUNCTION transactions_evidence"
+COLUMNS = (
+    *("meter_start", "meter_stop", "meter_first", "meter_latest", "meter_newest"),
+    *("corrected_meter_start", "corrected_meter_stop"),
+    *("start_time", "start_received_at", "stop_time", "stop_received_at"),
 )
-_lasted = Greatest(
-    F("stop_time") - F("start_time"),
-    F("stop_received_at") - F("start_received_at"),
-    output_field=DurationField(),
-)
-_seconds = Func(_lasted, template="greatest(extract(epoch FROM %(expressions)s), 0)::bigint", output_field=_number)
-_most = MOST_AT_ONCE_WH + MOST_WH_PER_S * _seconds
 
 
-def _read(register: F) -> Case:
-    """Wh that `register` says were charged: one far below the start counts from the start of the session."""
-    above = Greatest(register - BASE, Value(0), output_field=_number)
-    return Case(When(Q(**{f"{register.name}__gte": BASE - ROUNDED_WH}), then=above), default=register)
+def _evidence(template: str, output_field: BigIntegerField | CharField) -> Func:
+    call = "transactions_evidence(%(expressions)s)"
+    return Func(*map(F, COLUMNS), template=template.format(call=call), output_field=output_field)
 
 
-_stopped = _stop - BASE
-_is_believed = Q(meter_stop__gte=BASE, meter_stop__lte=BASE + _most) & Q(meter_stop__lte=MOST_WH)
-_is_contradicted = Q(meter_newest__isnull=False) & Q(
-    meter_stop__lt=BASE + _read(_newest) - _read(_newest) / TOLERANCE_SHARE - TOLERANCE_WH
-)
-_is_read = Q(meter_latest__isnull=False) & (Q(meter_latest__gte=BASE - ROUNDED_WH) | Q(meter_latest__gt=0))
-
-# The first condition that holds: its energy in Wh, and the source.
-EVIDENCE = (
-    (Q(corrected_meter_stop__gte=BASE), F("corrected_meter_stop") - BASE, CORRECTED),
-    (Q(corrected_meter_start__isnull=False) & _is_believed, _stopped, CORRECTED),
-    (_is_believed & ~_is_contradicted, _stopped, STOP),
-    (_is_read, _read(_latest), READINGS),
-    (Q(meter_stop__gte=0, meter_stop__lt=BASE), Value(0), NONE),
-)
-WATT_HOURS = Case(*(When(condition, then=wh) for condition, wh, _ in EVIDENCE), default=None, output_field=_number)
-SOURCE = Case(*(When(condition, then=Value(source)) for condition, _, source in EVIDENCE), default=Value(NONE))
+WATT_HOURS = _evidence("({call})[1]", BigIntegerField())
+SOURCE = _evidence(f"('{{{{{','.join(SOURCES)}}}}}'::text[])[({{call}})[2]]", CharField(max_length=9))
 
 
 def is_register(meter_wh: int | None) -> bool:

@@ -285,10 +285,16 @@ class Transaction(models.Model):
             return self.corrected_meter_stop
         return self.meter_latest if self.meter_stop is None and self.closed_at else self.meter_stop
 
+    @property
+    def meter_base(self):
+        """The register in Wh from which its energy counts, as in `energy.EVIDENCE`; None where nothing tells."""
+        if self.corrected_meter_start is None and not energy.is_register(self.meter_start):
+            return self.meter_first
+        return self.meter_at_start
+
     def energy_at(self, register_wh):
         """Wh charged when a reading said `register_wh`, as `energy.EVIDENCE` counts it."""
-        known = self.corrected_meter_start is not None or energy.is_register(self.meter_start)
-        base = (self.meter_at_start if known else self.meter_first) or 0
+        base = self.meter_base or 0
         return max(0, register_wh - base) if register_wh >= base - energy.ROUNDED_WH else register_wh
 
     @property

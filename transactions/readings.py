@@ -32,11 +32,18 @@ COLUMNS = (
 # not believed takes what was read before it. `num_nonnulls`, here and elsewhere, keeps to the primary key: to
 # PostgreSQL, which knows late how many transactions are under way, an index of all of them may look the shorter way.
 # `greatest` leaves out what is null, on either side.
-MOST_POSSIBLE = f"""
-coalesce(t.corrected_meter_start, CASE WHEN t.meter_start BETWEEN 0 AND {MOST_WH} THEN t.meter_start END,
-    t.meter_first, s.first) + {MOST_AT_ONCE_WH} + {MOST_WH_PER_S} * greatest(extract(
-    epoch FROM greatest(s.at - t.start_time, s.received_at - t.start_received_at)), 0)
-"""
+_MOST_POSSIBLE = f"""coalesce(
+    t.corrected_meter_start, CASE WHEN t.meter_start BETWEEN 0 AND {MOST_WH} THEN t.meter_start END, t.meter_first, s.first
+) + {MOST_AT_ONCE_WH} + {MOST_WH_PER_S} * greatest(extract(
+    epoch FROM greatest(s.at - t.start_time, s.received_at - t.start_received_at)), 0)"""
+
+
+def _if_possible(register: str) -> str:
+    """Whether a register is no higher than the session can have charged; most are found so without its duration."""
+    return f"""(s.{register} <= t.meter_start + {MOST_AT_ONCE_WH} AND t.meter_start BETWEEN 0 AND {MOST_WH}
+        OR s.{register} <= {_MOST_POSSIBLE})"""
+
+
 ADVANCE = f"""
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(charger bigint, transaction int, named boolean, at timestamptz,
@@ -45,10 +52,10 @@ WITH s AS MATERIALIZED (
 ), advanced AS (
     UPDATE transactions_transaction t SET
         is_id_used = t.is_id_used OR s.named,
-        meter_first = coalesce(t.meter_first, CASE WHEN s.first <= {MOST_POSSIBLE} THEN s.first END),
-        meter_latest = greatest(t.meter_latest, CASE WHEN s.register <= {MOST_POSSIBLE} THEN s.register
-            WHEN s.newest <= {MOST_POSSIBLE} THEN s.newest END),
-        meter_newest = CASE WHEN s.newest <= {MOST_POSSIBLE} THEN s.newest ELSE t.meter_newest END,
+        meter_first = coalesce(t.meter_first, CASE WHEN {_if_possible("first")} THEN s.first END),
+        meter_latest = greatest(t.meter_latest, CASE WHEN {_if_possible("register")} THEN s.register
+            WHEN {_if_possible("newest")} THEN s.newest END),
+        meter_newest = CASE WHEN {_if_possible("newest")} THEN s.newest ELSE t.meter_newest END,
         power_latest = coalesce(s.power, t.power_latest), soc_latest = coalesce(s.soc, t.soc_latest)
     FROM s WHERE t.id = s.transaction AND t.charger_id = s.charger
         AND (num_nonnulls(s.register, s.power, s.soc) > 0 OR s.named AND NOT t.is_id_used)

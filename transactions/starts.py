@@ -63,7 +63,7 @@ def natural_key(start: dict) -> tuple:
 
 
 def next_recurrence(start: dict, equal: Equal) -> int:
-    """The recurrence to compare `start` with after `equal`, which is another session: that of the newest, or a new one."""
+    """The recurrence to compare `start` with after `equal`, another session: that of the newest, or a new one."""
     return max(equal.newest_recurrence, start["recurrence"] + (start["recurrence"] == equal.newest_recurrence))
 
 

@@ -10,7 +10,7 @@ UNITS = {ENERGY: WATT_HOURS, POWER: WATTS}
 def of(transaction):
     """{at: [seconds since 1970], power: [kW], energy: [kWh], soc: [%]}; None where nothing was read at that time.
 
-    Energy counts from the start. Power that was told phase by phase is their sum.
+    Energy counts from the start, as in `Transaction.energy_wh`. What was told phase by phase is their sum.
     """
     read = MeterValue.objects.filter(transaction=transaction, location="Outlet", number__isnull=False)
     read = read.filter(measurand__in=(ENERGY, POWER, "SoC")).order_by("timestamp", "id")
@@ -19,12 +19,11 @@ def of(transaction):
         points.setdefault(at, {}).setdefault(measurand, {})[phase] = float(number) * _scale(measurand, unit)
     points = _thinned(points)
     moments = list(points)
-    start = transaction.meter_start / 1000
-    energy = [points[at].get(ENERGY, {}).get("") for at in moments]
+    energy = [_whole(points[at].get(ENERGY, {})) for at in moments]
     return {
         "at": [round(at.timestamp(), 3) for at in moments],
         "power": [_whole(points[at].get(POWER, {})) for at in moments],
-        "energy": [None if wh is None else max(0, wh - start) for wh in energy],
+        "energy": [None if kwh is None else transaction.energy_at(kwh * 1000) / 1000 for kwh in energy],
         "soc": [points[at].get("SoC", {}).get("") for at in moments],
     }
 

@@ -9,7 +9,7 @@ from django.db.models.functions import Upper
 from chargers import events, recordset
 from chargers.registry import follows, handles
 from chargers.times import bounded, clock_is_off, said
-from transactions import metrics, readings, starts, stops
+from transactions import energy, metrics, readings, starts, stops
 from transactions.models import ENDS_A_RESERVATION, IdTag, OrphanStop, Transaction
 
 TOLD_OF_START = ("connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
@@ -186,6 +186,7 @@ def _started(call, verdict):
     skew = clock_is_off(request["timestamp"], call.received_at)
     if skew:
         call.find("timestamp", "clock", request["timestamp"])
+    energy.check(call, "meterStart")
     return {
         "charger_id": call.charger,
         "connector_id": request["connectorId"],

@@ -173,7 +173,8 @@ class Transaction(models.Model):
     stop_reason = models.TextField(blank=True)
     stop_id_tag = models.CharField(max_length=255, blank=True)
     meter_first = models.BigIntegerField("first energy register (Wh)", null=True, blank=True)
-    meter_latest = models.BigIntegerField("latest energy register (Wh)", null=True, blank=True)
+    meter_latest = models.BigIntegerField("highest energy register (Wh)", null=True, blank=True)
+    meter_newest = models.BigIntegerField("energy register received last (Wh)", null=True, blank=True)
     power_latest = models.IntegerField("latest power (W)", null=True, blank=True)
     soc_latest = models.PositiveSmallIntegerField("latest state of charge (%)", null=True, blank=True)
 
@@ -283,6 +284,12 @@ class Transaction(models.Model):
         if self.corrected_meter_stop is not None:
             return self.corrected_meter_stop
         return self.meter_latest if self.meter_stop is None and self.closed_at else self.meter_stop
+
+    def energy_at(self, register_wh):
+        """Wh charged when a reading said `register_wh`, as `energy.EVIDENCE` counts it."""
+        known = self.corrected_meter_start is not None or energy.is_register(self.meter_start)
+        base = (self.meter_at_start if known else self.meter_first) or 0
+        return max(0, register_wh - base) if register_wh >= base - energy.ROUNDED_WH else register_wh
 
     @property
     def duration_seconds(self):

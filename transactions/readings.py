@@ -10,7 +10,7 @@ from typing import Any
 from chargers import events, numerals, recordset, times
 from chargers.inbox import Call
 from chargers.tolerance import UNREADABLE
-from transactions.energy import MOST_WH, STOP
+from transactions.energy import MOST_AT_ONCE_WH, MOST_WH, MOST_WH_PER_S, STOP
 
 ENERGY = "Energy.Active.Import.Register"
 POWER = "Power.Active.Import"
@@ -20,8 +20,6 @@ PHASES = ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")
 SIGNED = "SignedData"
 MOST_DIGITS, DECIMALS = Decimal(10) ** 15, Decimal("1e-9")  # that the column of numbers holds
 LARGEST_ID = 2**31 - 1  # of a transaction
-# A register that gains so much between two readings, and since the start, is a glitch of the meter.
-MOST_BETWEEN_WH = 2_000_000
 MOST_TAKEN_IN = 5000  # readings without a transaction that are looked at as evidence for one
 
 COLUMNS = (
@@ -34,22 +32,29 @@ COLUMNS = (
 # not believed takes what was read before it. `num_nonnulls`, here and elsewhere, keeps to the primary key: to
 # PostgreSQL, which knows late how many transactions are under way, an index of all of them may look the shorter way.
 # `greatest` leaves out what is null, on either side.
+MOST_POSSIBLE = f"""
+coalesce(t.corrected_meter_start, CASE WHEN t.meter_start BETWEEN 0 AND {MOST_WH} THEN t.meter_start END,
+    t.meter_first, s.first) + {MOST_AT_ONCE_WH} + {MOST_WH_PER_S} * greatest(extract(
+    epoch FROM greatest(s.at - t.start_time, s.received_at - t.start_received_at)), 0)
+"""
 ADVANCE = f"""
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(charger bigint, transaction int, named boolean, at timestamptz,
-        first bigint, register bigint, power int, soc smallint)
+        received_at timestamptz, of_stop boolean, first bigint, register bigint, newest bigint, power int,
+        soc smallint)
 ), advanced AS (
     UPDATE transactions_transaction t SET
         is_id_used = t.is_id_used OR s.named,
-        meter_first = coalesce(t.meter_first, s.first),
-        meter_latest = CASE WHEN s.register > coalesce(t.meter_latest, s.register) + {MOST_BETWEEN_WH}
-            AND s.register > coalesce(t.meter_start, 0) + {MOST_BETWEEN_WH} THEN t.meter_latest
-            ELSE greatest(t.meter_latest, s.register) END,
+        meter_first = coalesce(t.meter_first, CASE WHEN s.first <= {MOST_POSSIBLE} THEN s.first END),
+        meter_latest = greatest(t.meter_latest, CASE WHEN s.register <= {MOST_POSSIBLE} THEN s.register
+            WHEN s.newest <= {MOST_POSSIBLE} THEN s.newest END),
+        meter_newest = CASE WHEN s.newest <= {MOST_POSSIBLE} THEN s.newest ELSE t.meter_newest END,
         power_latest = coalesce(s.power, t.power_latest), soc_latest = coalesce(s.soc, t.soc_latest)
     FROM s WHERE t.id = s.transaction AND t.charger_id = s.charger
-        AND num_nonnulls(s.register, s.power, s.soc) > 0
+        AND (num_nonnulls(s.register, s.power, s.soc) > 0 OR s.named AND NOT t.is_id_used)
         AND (num_nonnulls(t.stop_received_at, t.closed_at) = 0
-            OR num_nonnulls(t.stop_received_at) = 1 AND t.energy_source <> '{STOP}' AND s.at <= t.stop_time)
+            OR num_nonnulls(t.stop_received_at) = 1
+                AND (s.of_stop OR t.energy_source <> '{STOP}' AND s.at <= t.stop_time))
     RETURNING t.id, t.energy_wh, t.energy_source
 )
 SELECT t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0,
@@ -66,16 +71,22 @@ JOIN transactions_transaction t ON t.charger_id = s.charger AND t.connector_id =
 GROUP BY s.n HAVING count(*) = 1
 """
 # Energy registers that name no transaction and lie within one, each by the index of such readings.
-UNLINKED = """
-SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase FROM json_to_recordset(%s) AS s(
-    charger bigint, transaction int, connector int, began timestamptz, ended timestamptz
-), LATERAL (
+WITHIN = """
+FROM json_to_recordset(%s) AS s(charger bigint, transaction int, connector int, began timestamptz, ended timestamptz),
+"""
+UNLINKED = f"""
+SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase {WITHIN} LATERAL (
     SELECT * FROM transactions_metervalue m
     WHERE m.charger_id = s.charger AND m.connector_id = s.connector AND m.transaction_id IS NULL
-        AND m.timestamp BETWEEN s.began AND s.ended AND m.measurand = %s AND m.location = 'Outlet'
+        AND m.timestamp BETWEEN s.began AND s.ended AND m.measurand = '{ENERGY}' AND m.location = 'Outlet'
         AND m.number IS NOT NULL
-    ORDER BY m.timestamp DESC LIMIT %s
+    ORDER BY m.timestamp DESC LIMIT {MOST_TAKEN_IN}
 ) m ORDER BY s.transaction, m.timestamp
+"""
+LINK = f"""
+UPDATE transactions_metervalue m SET transaction_id = s.transaction {WITHIN.rstrip().rstrip(",")}
+WHERE m.charger_id = s.charger AND m.connector_id = s.connector AND m.transaction_id IS NULL
+    AND m.timestamp BETWEEN s.began AND s.ended
 """
 
 
@@ -111,43 +122,57 @@ class Readings:
 def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
     """Write the readings in `messages`; {transaction id: (energy in Wh, its source)} of those that they changed."""
     belongs = [m.transaction_id if m.names_transaction else None for m in messages]
-    for n, transaction_id in _running(messages):
-        belongs[n] = transaction_id
+    places, energy = _advance(messages, belongs, {}, {})
+    loose = [n for n, m in enumerate(messages) if (m.call.charger, belongs[n]) not in places]
+    if running := _running(messages, loose):
+        for n, transaction_id in running:
+            belongs[n] = transaction_id
+        _advance([messages[n] for n, _ in running], [belongs[n] for n, _ in running], places, energy)
+    lines = [
+        line
+        for message, transaction_id in zip(messages, belongs, strict=True)
+        for line in _lines(message, transaction_id, places)
+    ]
+    recordset.copy("transactions_metervalue", COLUMNS, lines)
+    return energy
+
+
+def _advance(messages, belongs, places, energy):
+    """Count `messages` towards the transactions that they belong to.
+
+    Enters in `places` {(charger, transaction id): connector id} of those that are the charger's, and in `energy` what
+    `store` returns; both are returned.
+    """
     newest = {}
     for message, transaction_id in zip(messages, belongs, strict=True):
         if transaction_id is not None and message.values:
             _merge(newest, message, transaction_id)
-    known = recordset.execute(ADVANCE, [newest[key] for key in sorted(newest)])
-    connectors = {(charger, transaction): connector_id for charger, transaction, connector_id, *_ in known}
-    lines = [
-        line
-        for message, transaction_id in zip(messages, belongs, strict=True)
-        for line in _lines(message, transaction_id, connectors)
-    ]
-    recordset.copy("transactions_metervalue", COLUMNS, lines)
-    energy = {}
-    for charger, transaction, connector_id, is_ongoing, is_changed, *evidence in known:
+    for row in recordset.execute(ADVANCE, [newest[key] for key in sorted(newest)]):
+        charger, transaction, connector_id, is_ongoing, is_changed, *evidence = row
+        places[charger, transaction] = connector_id
         if is_changed:
             energy[transaction] = tuple(evidence)
         if is_ongoing:
             _tell(newest[charger, transaction], connector_id, evidence)
-    return energy
+    return places, energy
 
 
-def _running(messages):
-    """(index, transaction id) of those of `messages` that name none, while one runs on their connector."""
+def _running(messages, loose):
+    """(index, transaction id) of those of `messages` that name no transaction of their charger, while one runs on
+    their connector."""
     rows = [
         {"n": n, "charger": m.call.charger, "connector": m.connector_id, "at": min(m.times)}
-        for n, m in enumerate(messages)
-        if not m.names_transaction and m.connector_id and m.values
+        for n in loose
+        if (m := messages[n]).connector_id and m.values and m.call.action != "StopTransaction"
     ]
     return recordset.execute(RUNNING, rows)
 
 
 def _merge(newest, message, transaction_id):
-    key = message.call.charger, transaction_id
-    row = {"charger": key[0], "transaction": transaction_id, "named": message.names_transaction}
-    row |= {"at": max(message.times)} | _newest(message)
+    call, key = message.call, (message.call.charger, transaction_id)
+    row = {"charger": call.charger, "transaction": transaction_id, "named": message.transaction_id == transaction_id}
+    row |= {"at": max(message.times), "received_at": call.received_at, "of_stop": call.action == "StopTransaction"}
+    row |= _newest(message)
     if key not in newest or (newest[key]["register"] or 0) < (row["register"] or 0):
         newest[key] = row
 
@@ -157,23 +182,21 @@ def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, 
     start, end). What `store` returns."""
     names = ("charger", "transaction", "connector", "began", "ended")
     rows = [dict(zip(names, span, strict=True)) for span in spans]
-    if not rows:
+    found = recordset.execute(UNLINKED, rows)
+    if not found:
         return {}
-    found = recordset.query(UNLINKED, [recordset.json(rows), ENERGY, MOST_TAKEN_IN])
     charger_of = {transaction: charger for charger, transaction, *_ in spans}
     newest = []
     for transaction, of_one in groupby(found, key=lambda row: row[0]):
         by_time = [(at, _sum_of(of_moment)) for at, of_moment in groupby(of_one, key=lambda row: row[1])]
         registers = [wh for _, wh in by_time if wh is not None]
         if registers:
-            row = {"charger": charger_of[transaction], "transaction": transaction, "named": False}
-            row |= {"at": by_time[-1][0], "first": registers[0], "register": max(registers)}
-            newest.append(row | {"power": None, "soc": None})
-    return {
-        transaction: tuple(evidence)
-        for _, transaction, _, _, is_changed, *evidence in recordset.execute(ADVANCE, newest)
-        if is_changed
-    }
+            row = {"charger": charger_of[transaction], "transaction": transaction, "named": False, "of_stop": False}
+            row |= {"at": by_time[-1][0], "received_at": by_time[-1][0], "power": None, "soc": None}
+            newest.append(row | {"first": registers[0], "register": max(registers), "newest": registers[-1]})
+    taken = recordset.execute(ADVANCE, newest)
+    recordset.execute(LINK, rows)
+    return {transaction: tuple(evidence) for _, transaction, _, _, is_changed, *evidence in taken if is_changed}
 
 
 def _tell(read, connector_id, evidence):
@@ -252,9 +275,9 @@ def _path(call):
 
 
 def _newest(message):
-    """The first and the highest energy register in Wh, the newest power in W and state of charge in %; None where
-    not told."""
-    first = register = power = soc = None
+    """The first, the highest and the newest energy register in Wh, the newest power in W and state of charge in %;
+    None where not told."""
+    first = register = newest = power = soc = None
     for value in message.values:
         energies, powers = {}, {}
         for sample in value["sampledValue"]:
@@ -267,9 +290,9 @@ def _newest(message):
                 soc = _percent(sample["value"], soc)
         total = _total(energies)
         if total is not None:
-            first, register = total if first is None else first, max(total, register or 0)
+            first, register, newest = total if first is None else first, max(total, register or 0), total
         power = _power(powers, power)
-    return {"first": first, "register": register, "power": power, "soc": soc}
+    return {"first": first, "register": register, "newest": newest, "power": power, "soc": soc}
 
 
 def _note(phases, sample, measured):

@@ -3,8 +3,12 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from chargers import times
+
 # A clock whose starts arrive so soon after their own time is right.
 ONLINE = timedelta(minutes=10)
+# Between two moments further apart than this, a clock that runs shows another second.
+TICK = timedelta(seconds=2)
 
 # A start that is sent again finds its own row, also one that another process writes at this moment.
 START = """
@@ -19,8 +23,9 @@ ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start, recu
     DO UPDATE SET meter_start = excluded.meter_start
 RETURNING t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start, t.id, xmax = 0,
     t.is_id_used OR t.stop_received_at IS NOT NULL, t.start_message_id, t.start_time, t.start_received_at,
-    t.clock_skew, t.raw_stop_time, t.energy_wh,
-    (SELECT last_boot_at FROM chargers_charger c WHERE c.id = t.charger_id)
+    t.raw_stop_time, t.stop_received_at, t.energy_wh,
+    (SELECT last_boot_at FROM chargers_charger c WHERE c.id = t.charger_id),
+    (SELECT connected_at FROM chargers_charger c WHERE c.id = t.charger_id)
 """
 NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start")
 
@@ -37,10 +42,15 @@ class Equal(NamedTuple):
     message_id: str
     start_time: datetime
     received_at: datetime
-    clock_skew: bool
     raw_stop_time: str
+    stop_received_at: datetime | None
     energy_wh: int | None
     booted_at: datetime | None
+    connected_at: datetime | None
+
+    def is_before(self, moment: datetime | None) -> bool:
+        """Whether its start was received before `moment`, which may never have been."""
+        return moment is not None and moment > self.received_at
 
 
 def natural_key(start: dict) -> tuple:
@@ -56,13 +66,19 @@ def is_same(start: dict, equal: Equal) -> bool:
     """
     if equal.is_new or not equal.is_used:
         return True
-    has_booted = equal.booted_at is not None and equal.booted_at > equal.received_at
-    if start["start_message_id"] == equal.message_id and not has_booted:
-        return True
-    if start["meter_start"] and equal.energy_wh:  # a register does not go back: a new session would begin higher
-        return True
-    stood_still = equal.raw_stop_time == start["raw_start_time"] and bool(equal.energy_wh)
-    if equal.clock_skew or stood_still:
+    began_anew = equal.is_before(equal.connected_at) or equal.is_before(equal.booted_at)
+    if start["start_message_id"] == equal.message_id and not began_anew:
+        return True  # on one socket message ids do not begin anew
+    if start["meter_start"] and equal.energy_wh:
+        return True  # a register does not go back: a new session would begin above it
+    moment = times.read(start["raw_start_time"])
+    if moment is None or moment < times.PLAUSIBLE or _stood_still(start, equal):
         return False
     was_right = abs(equal.received_at - equal.start_time) <= ONLINE
-    return was_right or not has_booted
+    return was_right or not equal.is_before(equal.booted_at)
+
+
+def _stood_still(start: dict, equal: Equal) -> bool:
+    """Whether the clock showed the same time at the start and, later than a tick of it, at the stop."""
+    ended = equal.stop_received_at
+    return ended is not None and equal.raw_stop_time == start["raw_start_time"] and ended - equal.received_at > TICK

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from chargers import events, recordset
 from chargers.times import clock_is_off, said
-from transactions import readings
-from transactions.energy import STOP as STOPPED
+from transactions import energy, readings
 
 # A real stop wins over one by hand, and shows that the transaction was not stuck. A second one changes nothing. The
 # charging profiles of a transaction end with it.
@@ -56,22 +55,22 @@ def store(calls):
     found = map(Named._make, recordset.execute(STOP, list(rows.values())))
     named = {(t.charger, t.id): t for t in found}
     ended = [t for t in named.values() if t.ended]
-    energy = readings.store(
+    known = readings.store(
         [
             readings.Readings(call, t.connector_id, call.payload.get("transactionData", []), t.id)
             for t in ended
             if (call := first[t.charger, t.id])
         ]
     )
-    energy |= _evidence(ended, energy, rows)
+    known |= _evidence(ended, known, rows)
     for t in ended:
-        _tell(t, rows[t.charger, t.id], *energy.get(t.id, (t.energy_wh, t.energy_source)))
+        _tell(t, rows[t.charger, t.id], *known.get(t.id, (t.energy_wh, t.energy_source)))
     return named
 
 
-def _evidence(ended, energy, rows):
+def _evidence(ended, known, rows):
     """{id: (Wh, source)} of those of `ended` that are known better by readings which name no transaction."""
-    doubtful = [t for t in ended if energy.get(t.id, (t.energy_wh, t.energy_source))[1] != STOPPED]
+    doubtful = [t for t in ended if known.get(t.id, (t.energy_wh, t.energy_source))[1] != energy.STOP]
     spans = [(t.charger, t.id, t.connector_id, t.start_time, rows[t.charger, t.id]["stop_time"]) for t in doubtful]
     return readings.take_in(spans)
 
@@ -88,6 +87,7 @@ def _stopped(charger, transaction_id, call):
     skew = clock_is_off(request["timestamp"], call.received_at)
     if skew:
         call.find("timestamp", "clock", request["timestamp"])
+    energy.check(call, "meterStop")
     return {
         "id": transaction_id,
         "charger": charger,

@@ -45,15 +45,20 @@ class Session:
 
     @property
     def energy(self):
-        """Wh by evidence: the stop unless the readings contradict it, else the last reading."""
-        start, stop, latest = self.request["meterStart"], self.meter_stop, max(self.readings, default=-1)
-        if stop is not None and stop >= start and (latest < start or latest <= stop + 100 + (latest - start) // 100):
-            return stop - start
-        if 0 < latest < start:  # it counts from the start of the session
-            return stop if stop is not None and latest < stop < start else latest
-        if latest >= start:
-            return latest - start
+        """Wh by evidence: the stop unless the reading before it contradicts it, else the highest reading."""
+        start, stop = self.request["meterStart"], self.meter_stop
+        if stop is not None and stop >= start:
+            newest = self._charged(self.readings[-1]) if self.readings else 0
+            if stop - start >= newest - newest // 100 - 100:
+                return stop - start
+        if self.readings and (max(self.readings) >= start - 1000 or max(self.readings) > 0):
+            return self._charged(max(self.readings))
         return None if stop is None else 0
+
+    def _charged(self, register):
+        """A register far below the start counts from the start of the session."""
+        start = self.request["meterStart"]
+        return max(0, register - start) if register >= start - 1000 else register
 
     def expected(self):
         status = "Ongoing" if self.under_way else "Completed"

@@ -1,0 +1,133 @@
+"""One session or two: a start that is sent again, and a new session under the same natural key."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chargers.times import wire
+from tests.builders import NOON, a_call, a_charger, a_start, a_tag, open_socket, settle, tell
+from transactions.models import Transaction
+
+pytestmark = pytest.mark.django_db
+EPOCH = "1970-01-01T00:00:00Z"
+
+
+def start(charger, message_id=None, received_at=None, **members):
+    call = a_call(charger, "StartTransaction", message_id, **a_start(charger, **{"meterStart": 0, **members}))
+    call.received_at = received_at or call.received_at
+    return settle(call)[0]["transactionId"]
+
+
+def stop(charger, transaction_id, meter, timestamp):
+    tell(charger, "StopTransaction", transactionId=transaction_id, meterStop=meter, timestamp=timestamp)
+
+
+def boot(charger):
+    tell(charger, "BootNotification", chargePointVendor="V", chargePointModel="M")
+
+
+def ago(**span):
+    return datetime.now(UTC) - timedelta(**span)
+
+
+def billed():
+    return sorted(Transaction.objects.values_list("energy_wh", flat=True))
+
+
+@pytest.mark.parametrize("timestamp", [EPOCH, "1970-01-01T00:00:12Z", "", "soon", "2000-01-01T00:00:00Z"])
+def test_two_sessions_of_a_clock_that_stands_are_two(timestamp):
+    charger = a_charger()
+    for meter in (7000, 9000):
+        stop(charger, start(charger, timestamp=timestamp), meter, timestamp)
+    assert billed() == [7000, 9000]
+
+
+def test_a_clock_that_restarts_at_each_boot_says_nothing_of_identity():
+    charger = a_charger()
+    for meter in (7000, 9000, 11000):
+        boot(charger)
+        pk = start(charger, message_id="1", timestamp="2020-01-01T00:00:30Z")
+        stop(charger, pk, meter, "2020-01-01T01:00:00Z")
+    assert billed() == [7000, 9000, 11000]
+
+
+def test_a_clock_that_stands_at_a_likely_date_is_found_by_its_stop():
+    charger = a_charger()
+    first = start(charger, received_at=ago(hours=1), timestamp=NOON)
+    stop(charger, first, 7000, NOON)
+    assert start(charger, timestamp=NOON) != first
+
+
+@pytest.mark.parametrize("timestamp", [EPOCH, NOON, ""])
+def test_a_start_whose_answer_was_lost_is_the_same_whatever_its_clock(timestamp):
+    charger = a_charger()
+    first = start(charger, timestamp=timestamp)
+    boot(charger)
+    open_socket(charger)
+    assert start(charger, timestamp=timestamp) == first
+
+
+def test_a_reading_that_names_the_transaction_shows_that_the_answer_arrived():
+    charger = a_charger()
+    first = start(charger, timestamp=EPOCH)
+    values = [{"timestamp": EPOCH, "sampledValue": [{"value": "1", "measurand": "Voltage"}]}]
+    tell(charger, "MeterValues", connectorId=1, transactionId=first, meterValue=values)
+    assert start(charger, timestamp=EPOCH) != first
+
+
+def test_a_start_at_once_is_the_same_by_its_time_also_after_a_boot():
+    charger, now = a_charger(), wire(datetime.now(UTC))
+    first = start(charger, timestamp=now)
+    stop(charger, first, 7000, wire(datetime.now(UTC) + timedelta(seconds=30)))
+    boot(charger)
+    assert start(charger, timestamp=now) == first
+
+
+def test_an_offline_queue_that_is_sent_twice_is_one_session():
+    charger = a_charger()
+    first = start(charger, timestamp=NOON)
+    stop(charger, first, 7000, "2025-02-26T13:00:00Z")
+    open_socket(charger)
+    assert start(charger, timestamp=NOON) == first
+
+
+def test_the_same_message_id_on_the_same_socket_is_the_same_message():
+    charger = a_charger()
+    first = start(charger, message_id="7", timestamp=EPOCH)
+    stop(charger, first, 7000, EPOCH)
+    assert start(charger, message_id="7", timestamp=EPOCH) == first
+
+
+def test_message_ids_that_restart_are_no_proof():
+    charger = a_charger()
+    first = start(charger, message_id="1", timestamp=EPOCH)
+    stop(charger, first, 7000, EPOCH)
+    open_socket(charger)
+    assert start(charger, message_id="1", timestamp=EPOCH) != first
+
+
+def test_a_third_session_is_told_from_the_second():
+    charger = a_charger()
+    first = start(charger, timestamp=EPOCH)
+    stop(charger, first, 7000, EPOCH)
+    second = start(charger, timestamp=EPOCH)
+    assert start(charger, timestamp=EPOCH) == second != first
+    assert Transaction.objects.get(pk=first).superseded_by is None
+
+
+def test_a_session_without_a_known_meter_is_found_again():
+    charger = a_charger()
+    call = [a_call(charger, "StartTransaction", connectorId=1, idTag="ABC", timestamp=EPOCH) for _ in range(2)]
+    first, again = (settle(one)[0]["transactionId"] for one in call)
+    assert first == again
+
+
+def test_the_limit_of_a_tag_counts_a_recurring_session_as_a_new_one():
+    a_tag(concurrent_limit=1)
+    charger = a_charger()
+    first = start(charger, timestamp=EPOCH)
+    stop(charger, first, 7000, EPOCH)
+    elsewhere = tell(a_charger(), "StartTransaction", **a_start(None))
+    assert elsewhere["idTagInfo"]["status"] == "Accepted"
+    again = tell(charger, "StartTransaction", **a_start(charger, meterStart=0, timestamp=EPOCH))
+    assert again["transactionId"] != first and again["idTagInfo"]["status"] == "ConcurrentTx"

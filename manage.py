@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 """Django's command-line entry point."""
 
-import os
 import sys
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
 
+    from config import configured
+
+    configured.load()
     execute_from_command_line(sys.argv)

@@ -8,7 +8,7 @@ from django.db import connection
 from knox.auth import TokenAuthentication
 from rest_framework import exceptions, permissions
 
-from chargers import throttling
+from chargers import parameters, throttling
 from chargers.models import ApiToken, Charger, ChargerGroup
 
 EVERY = "chargers.reach_every_charger"
@@ -39,11 +39,21 @@ class Tokens(TokenAuthentication):
 
 
 class Permitted(permissions.BasePermission):
-    """For those with the permissions that `needed` names by method; else with Django's own of the view's model."""
+    """For those with the permissions that `needed` names by method; else with Django's own of the view's model.
+
+    Every view of the API has this class or one made from it, so whoever may ask is told of unknown parameters here.
+    """
 
     needed = None
+    takes_any_parameter = False
 
     def has_permission(self, request, view):
+        allowed = self._allows(request, view)
+        if allowed and request.method != "OPTIONS" and not self.takes_any_parameter:
+            parameters.refuse_unknown(request, view)
+        return allowed
+
+    def _allows(self, request, view):
         if settings.API_AUTH == "none":
             return _from_here(request)
         if not (request.user and request.user.is_authenticated):
@@ -62,7 +72,9 @@ class Permitted(permissions.BasePermission):
 
 
 class Known(Permitted):
-    """For everyone who has logged in."""
+    """For everyone who has logged in: the pages that describe the API, which are not ours and have parameters."""
+
+    takes_any_parameter = True
 
     def _needed(self, method, view):
         return []
@@ -88,6 +100,11 @@ def _from_here(request):
 
 
 # --- the chargers a user may reach -----------------------------------------------------------
+
+
+def has_login():
+    """Whether the API asks who somebody is."""
+    return settings.API_AUTH != "none"
 
 
 def reaches_every_charger(user):

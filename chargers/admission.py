@@ -1,5 +1,6 @@
 """Who may open a socket: known chargers, with their key where they have one. Settled in batches, too."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -10,7 +11,7 @@ from django.conf import settings
 from django.db.models import DateTimeField, F, Func
 from django.db.models.functions import Greatest
 
-from chargers import events, keys, proxies, recordset, registry
+from chargers import events, keys, proxies, recordset, refusals, registry
 from chargers.models import Charger
 from chargers.throttling import Failures
 
@@ -19,11 +20,14 @@ SUBPROTOCOL = "ocpp1.6"
 
 
 class Refused(Exception):
-    """No upgrade: an HTTP `status` and a sentence for whoever reads the charger's log."""
+    """No upgrade: an HTTP `status` and a sentence for whoever reads the charger's log.
 
-    def __init__(self, status, reason):
+    `kind` is one of `models.refusals.KINDS`, None for what is not listed.
+    """
+
+    def __init__(self, status, reason, kind=None):
         super().__init__(reason)
-        self.status, self.reason = status, reason
+        self.status, self.reason, self.kind = status, reason, kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,32 @@ def charger_id_in(raw_path):
     try:
         charger_id = unquote_to_bytes(raw_path.removeprefix(PATH).removesuffix(b"/")).decode()
     except UnicodeDecodeError as error:
-        raise Refused(404, "The charger id in the path is not UTF-8.") from error
+        raise Refused(404, "The charger id in the path is not UTF-8.", "path") from error
     if not raw_path.startswith(PATH) or not 0 < len(charger_id) <= 255 or "\0" in charger_id:
-        raise Refused(404, "Connect to /ws/ocpp/<charger id>, an id of 1 to 255 characters.")
+        where = raw_path.decode("ascii", "backslashreplace")
+        reason = f"Connect to /ws/ocpp/<charger id>, an id of 1 to 255 characters, not to {where:.100}"
+        raise Refused(404, reason, "path")
     return charger_id
+
+
+NO_UPGRADE = (
+    "This is no WebSocket handshake: the request has no `Upgrade: websocket` with `Connection: Upgrade`. A proxy on "
+    "the way has dropped these headers, as it does unless it is told to pass them on: see docs/operations.md, "
+    '"A proxy of your own". A charger must be set to OCPP 1.6 JSON (ws:// or wss://), not SOAP.'
+)
+
+
+async def answer_without_upgrade(scope, send):
+    """426 for an HTTP request to the path of chargers (RFC 9110 §15.5.22); it is listed with the refused."""
+    refusal, charger_id = Refused(426, NO_UPGRADE, "upgrade"), ""
+    with suppress(Refused):
+        charger_id = charger_id_in(scope["raw_path"])
+    refusals.refused.note(charger_id, refusal, address_in(scope))
+    body = f"{refusal.reason}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 def subprotocol(offered):
@@ -87,6 +113,7 @@ def subprotocol(offered):
         raise Refused(
             400,
             f"This server speaks {SUBPROTOCOL}; the charger offered {', '.join(offered) or 'no subprotocol'}.",
+            "subprotocol",
         )
     return None
 
@@ -225,12 +252,12 @@ def _register(charger_ids):
 
 def _verdict(knock, charger):
     if charger is None:
-        return Refused(404, f"Charger {knock.charger_id!r} is not known here.")
+        return Refused(404, f"Charger {knock.charger_id!r} is not known here.", "unknown")
     if _meets_next(knock, charger):
         _raise(charger, charger.next_security_profile)
     elif not MEETS[charger.security_profile](knock, charger):
         keyless = charger.security_profile is None and not charger.authorization_key_hash
-        return Refused(401, OPEN if keyless else WANTED[charger.security_profile])
+        return Refused(401, OPEN if keyless else WANTED[charger.security_profile], "credentials")
     charger.admitted_at += timedelta.resolution  # of two that knock at once, the later one is the newer
     return Admitted.of(charger)
 

@@ -52,6 +52,11 @@ def record(action, kind, name, charger=None, before=None, after=None, who=None):
     recordset.query(INSERT, row)
 
 
+def warn(charger, warning):
+    """Record what an operator was warned of and did to `charger` all the same."""
+    record("changed", "charger", charger, charger.pk, after={"warning": warning})
+
+
 def _who(request):
     if request is None:
         return "(manage.py)" if sys.argv[0].endswith("manage.py") else OURSELVES

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from chargers.inbox import Call
 from chargers.masking import InLog
 from chargers.models.charger import is_lenient
 from chargers.recall import ANSWERED_ANEW, Outdated
+from chargers.refusals import refused
 from chargers.sockets import inbox
 from chargers.tap import Tap
 
@@ -113,16 +115,15 @@ class ChargerConsumer(AsyncConsumer):
             keep_alive(interval, _or(self.charger.ping_timeout, settings.OCPP_PING_TIMEOUT))
 
     async def _refuse(self, refusal):
-        metrics.count_refusal(refusal.status)
-        if refusal.status != 429:  # or a flood of them would be one in the log, too
-            logger.warning("%s: refused (%s): %s", self.scope["path"], refusal.status, refusal.reason)
+        refused.note(context.charger_id.get() or "", refusal, admission.address_in(self.scope))
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
         if refusal.status == 401:
             headers.append((b"www-authenticate", b'Basic realm="ocpp"'))
         if refusal.status == 429:
             headers.append((b"retry-after", b"60"))
-        await self.send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
-        await self.send({"type": "websocket.http.response.body", "body": f"{refusal.reason}\n".encode()})
+        with suppress(OSError):  # it has hung up
+            await self.send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+            await self.send({"type": "websocket.http.response.body", "body": f"{refusal.reason}\n".encode()})
 
     async def _depart(self):
         sockets.remove(self)

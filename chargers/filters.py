@@ -9,7 +9,17 @@ from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
-from chargers.models import AuditEntry, Charger, DataTransfer, Delivery, Event, Finding, Message, SecurityEvent
+from chargers.models import (
+    AuditEntry,
+    Charger,
+    DataTransfer,
+    Delivery,
+    Event,
+    Finding,
+    Message,
+    Refusal,
+    SecurityEvent,
+)
 
 
 class YesOrNoField(forms.NullBooleanField):
@@ -65,6 +75,14 @@ class DataTransferFilter(OfCharger):
     class Meta:
         model = DataTransfer
         fields = ["id", "vendor_id", "message_id", "data", "status", "answered_data", "received_at"]
+
+
+class RefusalFilter(AsSent):
+    is_known = YesOrNo("is_known")
+
+    class Meta:
+        model = Refusal
+        fields = ["id", "charger_id", "kind", "status", "reason", "address", "count", "first_at", "last_at"]
 
 
 class AuditEntryFilter(OfCharger):

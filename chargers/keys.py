@@ -9,6 +9,27 @@ from binascii import Error as Base64Error
 
 # A key of 16 to 20 bytes may be written as 32 to 40 hex digits; both spellings are the same key.
 HEX_KEY = re.compile(rb"(?:[0-9a-fA-F]{2}){16,20}")
+# Characters of a key that an operator sets. Keys shorter than LEAST can be guessed: some chargers leave the factory
+# with one that cannot be changed, so they are taken where the operator insists.
+LEAST, LEAST_ALLOWED, MOST = 16, 8, 40
+
+
+def check(key, allow_short, how_to_allow):
+    """The warning about `key` (text), "" where there is none; raises `ValueError` with a sentence for one not taken.
+
+    `how_to_allow` completes "to use it all the same, …" for where the key comes from.
+    """
+    length = len(key)
+    if "\0" in key or not LEAST_ALLOWED <= length <= MOST:
+        raise ValueError(f"A key has {LEAST} to {MOST} characters; this one has {length}.")
+    if length >= LEAST:
+        return ""
+    if not allow_short:
+        raise ValueError(
+            f"A key of {length} characters can be guessed; keys have {LEAST} to {MOST}. If the charger can have no "
+            f"other key, {how_to_allow} to use it all the same."
+        )
+    return f"This key has {length} characters and can be guessed: set one of {LEAST} or more as soon as possible."
 
 
 def hashed(key):

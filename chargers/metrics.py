@@ -15,7 +15,7 @@ ProcessCollector(registry=registry)
 
 OTHER = "other"
 ACTIONS = frozenset(schemas.ACTIONS)
-REASONS = {400: "subprotocol", 401: "credentials", 404: "unknown", 429: "too_often"}  # by HTTP status
+REASONS = {400: "subprotocol", 401: "credentials", 404: "unknown", 426: "upgrade", 429: "too_often"}  # by HTTP status
 # Those of RFC 6455 §7.4.1 and our own; a charger may send any number.
 CLOSE_CODES = frozenset([*range(1000, 1016), 4001, 4003])
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

@@ -1,9 +1,11 @@
-"""Pages of every list: `?page=` and `?page_size=` (100, at most 1000); of what is too long to count, `?cursor=`."""
+"""Pages of every list: `?page_size=` (100, at most 1000) and `?page=`; `?cursor=` where the newest come first."""
 
 from django.core.paginator import Paginator
 from django.utils.dateparse import parse_datetime
-from rest_framework.exceptions import NotFound
-from rest_framework.pagination import CursorPagination, PageNumberPagination
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.pagination import Cursor, CursorPagination, PageNumberPagination
+from rest_framework.response import Response
+from rest_framework.utils.urls import remove_query_param
 
 DEEP = 10_000  # rows before a page, past which their keys alone are skipped
 
@@ -35,17 +37,17 @@ class ChargerPages(Pages):
         return described
 
 
-class ByTime(CursorPagination):
-    """Newest first, without a count: each page leads to the next."""
+class Cursors(CursorPagination):
+    """A page begins behind the last row of the page before, so that rows that came meanwhile do not shift it."""
 
-    ordering = ("-at", "-id")
     page_size = Pages.page_size
     page_size_query_param = Pages.page_size_query_param
     max_page_size = Pages.max_page_size
+    is_position = staticmethod(str.isdecimal)
 
     def decode_cursor(self, request):
         cursor = super().decode_cursor(request)
-        if cursor is not None and cursor.position is not None and not _is_moment(cursor.position):
+        if cursor is not None and cursor.position is not None and not self.is_position(cursor.position):
             raise NotFound(self.invalid_cursor_message)
         return cursor
 
@@ -56,3 +58,77 @@ def _is_moment(text):
     except ValueError:
         return False
     return moment is not None and moment.tzinfo is not None
+
+
+class ByTime(Cursors):
+    """Newest first, without a count: each page leads to the next."""
+
+    ordering = ("-at", "-id")
+    is_position = staticmethod(_is_moment)
+
+
+class NewestFirst(Cursors):
+    """Newest first, with a count. `?page=` chooses a page by its number, whose links go on by cursor."""
+
+    ordering = ("-id",)
+    page_query_param = Pages.page_query_param
+    results = "results"  # what the list of rows is called
+    numbered = None
+
+    def paginate_queryset(self, queryset, request, view=None):
+        if self.page_query_param not in request.query_params:
+            self.count = queryset.count()
+            return super().paginate_queryset(queryset, request, view)
+        if self.cursor_query_param in request.query_params:
+            raise ValidationError({self.page_query_param: ["Give `page` or `cursor`, not both."]})
+        self.numbered = Pages()
+        rows = self.numbered.paginate_queryset(queryset.order_by(*self.ordering), request, view)
+        self.count = self.numbered.page.paginator.count
+        self.base_url = remove_query_param(request.build_absolute_uri(), self.page_query_param)
+        self.page = rows
+        return rows
+
+    def get_next_link(self):
+        if self.numbered is None:
+            return super().get_next_link()
+        return self._link(-1, is_backwards=False) if self.numbered.page.has_next() else None
+
+    def get_previous_link(self):
+        if self.numbered is None:
+            return super().get_previous_link()
+        return self._link(0, is_backwards=True) if self.numbered.page.has_previous() else None
+
+    def _link(self, index, is_backwards):
+        """The page that begins beside the row at `index` of this one."""
+        position = self._get_position_from_instance(self.page[index], self.ordering)
+        return self.encode_cursor(Cursor(offset=0, reverse=is_backwards, position=position))
+
+    def get_paginated_response(self, data):
+        links = {"next": self.get_next_link(), "previous": self.get_previous_link()}
+        return Response({"count": self.count} | links | {self.results: data})
+
+    def get_paginated_response_schema(self, schema):
+        described = super().get_paginated_response_schema(schema)
+        described["properties"] |= {"count": {"type": "integer", "example": 123}}
+        described["properties"][self.results] = described["properties"].pop("results")
+        described["required"] = ["count", self.results]
+        return described
+
+    def get_schema_operation_parameters(self, view):
+        return [*super().get_schema_operation_parameters(view), PAGE]
+
+
+class NewestMadeFirst(NewestFirst):
+    """For rows whose ids do not grow."""
+
+    ordering = ("-created_at", "id")
+    is_position = staticmethod(_is_moment)
+
+
+PAGE = {
+    "name": NewestFirst.page_query_param,
+    "required": False,
+    "in": "query",
+    "description": "A page by its number, in place of `cursor`. Rows that come meanwhile shift it.",
+    "schema": {"type": "integer"},
+}

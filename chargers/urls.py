@@ -28,6 +28,7 @@ register_converter(ChargerIdConverter, "charger")
 router = SimpleRouter()
 router.register("tokens", views.ApiTokenViewSet)
 router.register("webhooks", views.WebhookViewSet)
+router.register("refused-chargers", views.RefusalViewSet)
 
 every = views.ChargerViewSet.as_view({"get": "list", "post": "create"})
 one = views.ChargerViewSet.as_view(

@@ -9,7 +9,7 @@ from django.conf import settings
 from django_celery_results.models import TaskResult
 
 from chargers import gateway, partitions
-from chargers.models import AuditEntry, Event, Message
+from chargers.models import AuditEntry, Event, Message, Refusal
 from commands.models import FINISHED, Batch, Command, Upload
 from commands.roles import MADE
 from transactions.models import MeterValue
@@ -75,6 +75,11 @@ STEPS = (  # what, the setting with its limit in days, and how
         "events deleted",
         "OCPP_EVENTS_RETENTION",
         lambda before: _delete(Event.objects.filter(at__lt=before)),
+    ),
+    (
+        "refused connections deleted",
+        "OCPP_EVENTS_RETENTION",
+        lambda before: _delete(Refusal.objects.filter(last_at__lt=before)) + _delete(Refusal.objects.settled()),
     ),
     (
         "task results deleted",

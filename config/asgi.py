@@ -11,6 +11,7 @@ django = http.application()
 
 from django.conf import settings  # noqa: E402
 
+from chargers import admission  # noqa: E402
 from chargers.consumers import ChargerConsumer  # noqa: E402  (models are loaded by now)
 from config.dashboard import live  # noqa: E402
 
@@ -18,13 +19,19 @@ from config.dashboard import live  # noqa: E402
 FILES = ("/files/uploads/", "/api/ocpp/firmware/", "/admin/commands/firmware/")
 LARGEST_BODY = 8 * 2**20
 
+CHARGERS = admission.PATH.decode()
+
 charger = ChargerConsumer.as_asgi()
 
 
 async def application(scope, receive, send):
     """Every WebSocket but one is a charger's: a path that is not one gets its 404 from the consumer."""
+    if settings.URL_PREFIX and scope["type"] in ("http", "websocket"):
+        scope = _below_prefix(scope)
     if scope["type"] == "websocket":
         await (live.application if scope["path"] == live.PATH else charger)(scope, receive, send)
+    elif scope["type"] == "http" and scope["path"].startswith(CHARGERS):
+        await admission.answer_without_upgrade(scope, send)
     elif scope["type"] == "http":
         limit = settings.OCPP_LARGEST_FILE if scope["path"].startswith(FILES) else LARGEST_BODY
         if _announced(scope) > limit:
@@ -51,6 +58,15 @@ async def _within(limit, scope, receive, send):
     await django(_keeping_slashes(scope), counting, noticing)
     if received > limit and not begun:
         await _refuse_body(send, limit)
+
+
+def _below_prefix(scope):
+    """`scope` with its path below URL_PREFIX, whether or not a proxy has taken the prefix off."""
+    prefix, path = settings.URL_PREFIX, scope["path"]
+    if path != prefix and not path.startswith(f"{prefix}/"):
+        return scope
+    raw_path = scope["raw_path"].removeprefix(prefix.encode())
+    return scope | {"path": path.removeprefix(prefix) or "/", "raw_path": raw_path or b"/"}
 
 
 def _announced(scope):

@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import django
+from django.conf import settings
 from django.core.exceptions import RequestAborted
-from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.core.signals import request_started
 from django.db import close_old_connections
 from django.urls import set_script_prefix
@@ -24,9 +25,24 @@ THREADS = 1000
 # Whoever asks whether we are alive must not wait behind those.
 URGENT = ("/healthz", "/readyz")
 URGENT_THREADS = 8
+# What is not bound to ALLOWED_HOSTS: it has no link, and no page that could be shown under a foreign name.
+ANY_HOST = (*URGENT, "/metrics")
+
+
+class Request(ASGIRequest):
+    """A request whose scope has the path below URL_PREFIX; Django knows it with the prefix before it."""
+
+    def __init__(self, scope, body_file):
+        super().__init__(scope | {"path": settings.URL_PREFIX + scope["path"]}, body_file)
+
+    def get_host(self):
+        """The host as asked for; any is taken by paths that load balancers and Prometheus ask for by IP address."""
+        return self._get_raw_host() if self.path_info in ANY_HOST else super().get_host()
 
 
 class Handler(ASGIHandler):
+    request_class = Request
+
     def __init__(self):
         super().__init__()
         self.load_middleware(is_async=False)

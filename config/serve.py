@@ -85,6 +85,9 @@ def main():
 
     import django
 
+    from config import configured
+
+    configured.load()
     django.setup()
     from django.conf import settings
 

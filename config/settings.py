@@ -1,6 +1,7 @@
 """Every setting, read from the environment once and refused loudly when it makes no sense."""
 
 import logging
+import re
 import socket
 import warnings
 from datetime import timedelta
@@ -67,6 +68,17 @@ if not LOCAL and (len(SECRET_KEY) < LEAST_SECRET or len(set(SECRET_KEY)) < 8 or 
         f"SECRET_KEY can be guessed: what is signed here could be forged. Set {LEAST_SECRET} random "
         "characters or more, such as those of `python3 -c 'import secrets; print(secrets.token_hex(32))'`."
     )
+# The path below which a proxy serves everything, such as /csms; it may take it off or pass it on.
+URL_PREFIX = _read(env.str, "URL_PREFIX", "").rstrip("/")
+OWN_PATHS = ("admin", "api", "batches", "chargers", "commands", "curves", "files", "live", "login", "logout")
+OWN_PATHS += ("messages", "refused", "schedules", "static", "transactions", "ws")
+if URL_PREFIX and (not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", URL_PREFIX) or URL_PREFIX.split("/")[1] in OWN_PATHS):
+    raise ImproperlyConfigured(
+        "URL_PREFIX must be a path such as /csms, of letters, digits and ._~-, and must not begin with a path of "
+        f"this program such as /api: {URL_PREFIX} cannot be used."
+    )
+FORCE_SCRIPT_NAME = URL_PREFIX or None
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = URL_PREFIX or "/"
 ALLOWED_HOSTS = _read(env.list, "ALLOWED_HOSTS", list(LOOPBACK) if LOCAL else [])
 
 # The time zone of pages, the admin and exports, also of their days. REST and the wire are in UTC whatever it is.
@@ -164,6 +176,8 @@ if "*" in _PROXIES and not LOCAL:
 PUBLIC_URL = _read(env.str, "PUBLIC_URL", f"http://{HOST}:{PORT}" if LOCAL else "").rstrip("/")
 if PUBLIC_URL and not PUBLIC_URL.startswith(("http://", "https://")):
     raise ImproperlyConfigured("PUBLIC_URL must start with http:// or https://.")
+if PUBLIC_URL:  # with or without URL_PREFIX in the environment
+    PUBLIC_URL = PUBLIC_URL.removesuffix(URL_PREFIX) + URL_PREFIX
 OCPP_FILE_URL_LIFETIME = _positive("OCPP_FILE_URL_LIFETIME", 86_400, most=31_536_000)  # seconds
 OCPP_LARGEST_FILE = _positive("OCPP_LARGEST_FILE", 256, most=65_536) * 2**20  # MiB in the environment
 
@@ -381,7 +395,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"  # of REST, tasks and management commands; `config.zone` has TIME_ZONE_DISPLAY for pages
 USE_I18N = False
 FORMAT_MODULE_PATH = ["config.formats"]
-STATIC_URL = "static/"
+STATIC_URL = f"{URL_PREFIX}/static/"
 STATIC_ROOT = BASE_DIR / "static"
 # Straight from the packages, unless `manage.py collectstatic` has gathered them (the container image does).
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
@@ -392,7 +406,7 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_SSL = _read(env.bool, "SECURE_SSL", not LOCAL)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE_SSL else None
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [f"^{re.escape(f'{URL_PREFIX}/{name}'.lstrip('/'))}$" for name in ("healthz", "readyz")]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE_SSL else 0
 # HSTS for this host alone: its neighbours under the same domain are not ours to decide about.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
@@ -423,6 +437,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "OCPP 1.6-J central system",
     "DESCRIPTION": "Chargers, transactions and commands. Every command is a job: POST it, then poll its task.",
     "VERSION": "0.1.0",
+    "SERVERS": [{"url": URL_PREFIX}] if URL_PREFIX else [],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["chargers.access.Known"],
     "SWAGGER_UI_DIST": "SIDECAR",

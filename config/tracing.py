@@ -10,7 +10,7 @@ def requests(get_response):
     """Django middleware. The span has the route, not the path: that may hold the token of an upload."""
 
     def in_a_span(request):
-        if request.path in UNTOLD:
+        if request.path_info in UNTOLD:
             return get_response(request)
         parent = {name.lower(): value for name, value in request.headers.items()}
         with tracing.span(request.method, "server", parent, **{"http.request.method": request.method}) as current:

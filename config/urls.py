@@ -21,7 +21,7 @@ urlpatterns = [
     path("api/ocpp/", include("commands.urls")),
     path("files/", include("commands.file_urls")),
     path("api/schema/", SpectacularAPIView.as_view(http_method_names=["get"]), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get"])),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get"]), name="docs"),
     path("healthz", csrf_exempt(health.alive)),
     path("readyz", csrf_exempt(health.ready)),
     path("metrics", metrics.metrics),

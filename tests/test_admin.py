@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from chargers import findings
-from chargers.models import ApiToken, ChargerGroup, Message, Webhook
+from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
 from commands.models import Batch, ChargingProfile, Command, Firmware, LocalList, Schedule, Upload
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
@@ -19,7 +19,7 @@ OURS = [
     *("charger", "connector", "securityevent", "datatransfer", "chargergroup", "apitoken", "auditentry", "message"),
     "finding",
     *("idtag", "unknownidtag", "transaction", "metervalue", "orphanstop", "reservation"),
-    *("event", "webhook", "delivery"),
+    *("event", "webhook", "delivery", "refusal"),
     *("command", "chargingprofile", "locallist", "certificaterequest", "firmware", "upload", "batch", "schedule"),
 ]
 PERIOD = {"startPeriod": 0, "limit": 10}
@@ -62,6 +62,9 @@ def books(api):
         charger=charger, at=datetime.now(UTC), direction="in", kind="other", frame="<b>", is_error=True
     )
     Upload.objects.create(token="t", command=command, charger=charger, expires_at=datetime.now(UTC))
+    at = datetime.now(UTC)
+    told = {"status": 404, "reason": "<b>", "count": 1, "first_at": at, "last_at": at}
+    Refusal.objects.create(charger_id="<i>x</i>", kind="unknown", **told)
     Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
     findings.record(charger.pk, "StatusNotification", {("<i>x</i>", "unknown_field"): "<b>1</b>"})
     open_socket(charger)

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from chargers.access import needs
 from chargers.errors import Conflict, not_found
-from chargers.pagination import Pages
+from chargers.pagination import NewestFirst
 from chargers.views import known_charger
 from chargers.viewsets import Editable, Scoped
 from transactions import corrections, orphans
@@ -27,18 +27,8 @@ from transactions.serializers import (
 )
 
 
-class TransactionPages(Pages):
-    """The list is called `transaction_logs`."""
-
-    def get_paginated_response(self, data):
-        page = super().get_paginated_response(data).data
-        return Response({"transaction_logs": page.pop("results")} | page)
-
-    def get_paginated_response_schema(self, schema):
-        described = super().get_paginated_response_schema(schema)
-        described["properties"]["transaction_logs"] = described["properties"].pop("results")
-        described["required"] = ["count", "transaction_logs"]
-        return described
+class TransactionPages(NewestFirst):
+    results = "transaction_logs"
 
 
 class TransactionList(Scoped, generics.ListAPIView):
@@ -147,6 +137,7 @@ class OrphanStopViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
 
     queryset = OrphanStop.objects.select_related("charger")
     serializer_class = OrphanStopSerializer
+    pagination_class = NewestFirst
     filterset_class = OrphanStopFilter
 
     @extend_schema(request=AttachSerializer, responses=OrphanStopSerializer)
@@ -163,6 +154,7 @@ class ReservationViewSet(Scoped, Editable):
     queryset = Reservation.objects.select_related("charger")
     serializer_class = ReservationSerializer
     filterset_class = ReservationFilter
+    pagination_class = NewestFirst
 
     def perform_update(self, serializer):
         self._refuse_active(serializer.instance, "ReserveNow with its id replaces it at the charger")

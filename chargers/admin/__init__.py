@@ -5,6 +5,7 @@ from chargers.admin.chargers import OURS, AsSent, ChargerAdmin, Commandable, Rea
 from chargers.admin.events import DeliveryAdmin, EventAdmin, WebhookAdmin
 from chargers.admin.findings import FindingAdmin
 from chargers.admin.messages import MessageAdmin
+from chargers.admin.refusals import RefusalAdmin
 
 __all__ = [
     "OURS",
@@ -19,6 +20,7 @@ __all__ = [
     "FindingAdmin",
     "MessageAdmin",
     "ReadOnly",
+    "RefusalAdmin",
     "Scoped",
     "WebhookAdmin",
 ]

@@ -1,13 +1,13 @@
 """Chargers and what they told in the admin; apps above add their actions to `ChargerAdmin.actions`."""
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from chargers import access, gateway, keys, presence
+from chargers import access, audit, gateway, keys, presence
 from chargers.admin.once import shown_once
 from chargers.models import (
     Charger,
@@ -61,6 +61,9 @@ OURS = [
 ]
 
 
+KEYS = ["new_authorization_key", "allow_short_key", "remove_authorization_key"]
+
+
 class Commandable:
     """Actions that send commands are for those who may add commands."""
 
@@ -83,17 +86,29 @@ class AsSent:
 class ChargerForm(forms.ModelForm):
     new_authorization_key = forms.CharField(
         required=False,
-        min_length=16,
-        max_length=40,
         strip=False,
         widget=forms.PasswordInput,
         help_text="For Basic auth: 32 to 40 hex digits, or 16 to 20 characters. Stored hashed, never shown.",
+    )
+    allow_short_key = forms.BooleanField(
+        required=False, help_text="Take a key of 8 to 15 characters, which can be guessed."
     )
     remove_authorization_key = forms.BooleanField(required=False)
 
     class Meta:
         model = Charger
         fields = OURS
+
+    warning = ""
+
+    def clean(self):
+        given = super().clean()
+        if key := given.get("new_authorization_key"):
+            try:
+                self.warning = keys.check(key, given.get("allow_short_key"), 'tick "Allow short key"')
+            except ValueError as error:
+                self.add_error("new_authorization_key", str(error))
+        return given
 
     def save(self, commit=True):
         if self.cleaned_data["remove_authorization_key"] or self.cleaned_data["new_authorization_key"]:
@@ -155,7 +170,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     ]
 
     def get_fieldsets(self, request, charger=None):
-        ours = (None, {"fields": [*OURS, "new_authorization_key", "remove_authorization_key"]})
+        ours = (None, {"fields": [*OURS, *KEYS]})
         return [ours, ("As the charger tells it", {"fields": self.told})] if charger else [ours]
 
     def get_readonly_fields(self, request, charger=None):
@@ -167,6 +182,9 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         derived = {"new_authorization_key", "remove_authorization_key", "security_profile"} & set(form.changed_data)
         fields = [name for name in changed if name in form.changed_data or (derived and name not in OURS)]
         charger.save(update_fields=fields if change else None)
+        if form.warning:
+            audit.warn(charger, form.warning)
+            self.message_user(request, form.warning, messages.WARNING)
         if change and derived:
             gateway.make_it_come_again(charger.charger_id)
         elif change and {"message_log", "validation"} & set(form.changed_data):

@@ -1,6 +1,6 @@
 """What a charger is and told: `charger`. Who may reach it, and who did what: `access`. What happened: `events`.
 
-What passed: `messages`. What was odd about it: `findings`.
+What passed: `messages`. What was odd about it: `findings`. Who was not let in: `refusals`.
 """
 
 from chargers.models.access import ApiToken, AuditEntry, ChargerGroup
@@ -24,6 +24,7 @@ from chargers.models.charger import (
 from chargers.models.events import Delivery, Event, Webhook
 from chargers.models.findings import Finding
 from chargers.models.messages import Message
+from chargers.models.refusals import Refusal
 
 __all__ = [
     "MESSAGE_LOGS",
@@ -44,6 +45,7 @@ __all__ = [
     "InstalledCertificate",
     "InstalledProfile",
     "Message",
+    "Refusal",
     "SecurityEvent",
     "VALIDATIONS",
     "Webhook",

@@ -191,9 +191,13 @@ class Charger(models.Model):
     def make_key(self):
         """Give it a key nobody else knows: 20 random bytes as 40 hex digits, returned and kept as a hash."""
         key = secrets.token_hex(20)
+        self.take_key(key)
+        return key
+
+    def take_key(self, key):
+        """Its key is `key` (text) from now on; keys that were sent to it before are void."""
         self.authorization_key_hash, self.next_authorization_key_hashes = keys.hashed(key), []
         self.save(update_fields=["authorization_key_hash", "next_authorization_key_hashes"])
-        return key
 
     @property
     def credentials(self):

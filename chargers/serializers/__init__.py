@@ -11,6 +11,7 @@ from chargers.serializers.chargers import (
     InstalledCertificateSerializer,
     InstalledProfileSerializer,
     NewKeySerializer,
+    SavedChargerSerializer,
     SecurityEventSerializer,
     StatusSerializer,
 )
@@ -23,6 +24,7 @@ from chargers.serializers.events import (
 )
 from chargers.serializers.findings import FindingSerializer
 from chargers.serializers.messages import MessageSerializer
+from chargers.serializers.refusals import RefusalSerializer
 
 __all__ = [
     "ApiTokenSerializer",
@@ -41,7 +43,9 @@ __all__ = [
     "NewApiTokenSerializer",
     "NewKeySerializer",
     "NewWebhookSerializer",
+    "RefusalSerializer",
     "ReplayedSerializer",
+    "SavedChargerSerializer",
     "SecurityEventSerializer",
     "StatusSerializer",
     "TOLD_BY_CHARGER",

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from chargers import keys
+from chargers import audit, keys
 from chargers.models import (
     Charger,
     ConfigurationKey,
@@ -95,15 +95,21 @@ class InstalledCertificateSerializer(serializers.ModelSerializer):
 class ChargerSerializer(serializers.ModelSerializer):
     """`connected` comes from Redis, given as the set `connected` in the context."""
 
+    warned = ""
     charger_id = serializers.CharField(max_length=255, trim_whitespace=False)
     authorization_key = serializers.CharField(
         write_only=True,
         required=False,
         allow_null=True,
-        min_length=16,
-        max_length=40,
         trim_whitespace=False,
+        min_length=keys.LEAST_ALLOWED,
+        max_length=keys.MOST,
         help_text="The key for Basic auth: 16 to 20 bytes as 32 to 40 hex digits, or as text. Null removes it.",
+    )
+    allow_short_key = serializers.BooleanField(
+        write_only=True,
+        required=False,
+        help_text="Take a key of 8 to 15 characters. The answer has a member `warning` then.",
     )
     has_authorization_key = serializers.SerializerMethodField()
     connected = serializers.SerializerMethodField()
@@ -124,6 +130,7 @@ class ChargerSerializer(serializers.ModelSerializer):
             "ping_timeout",
             "boot_wait",
             "authorization_key",
+            "allow_short_key",
             "has_authorization_key",
             *TOLD_BY_CHARGER,
             "connectors",
@@ -148,9 +155,28 @@ class ChargerSerializer(serializers.ModelSerializer):
             raise serializers.ValidationError("A charger with this id exists already.")
         return charger_id
 
+    def to_representation(self, charger):
+        shown = super().to_representation(charger)
+        return shown | {"warning": self.warned} if self.warned else shown
+
+    def _check_key(self, key, allow_short):
+        try:
+            self.warned = keys.check(key, allow_short, "send `allow_short_key`: true as well")
+        except ValueError as error:
+            raise serializers.ValidationError({"authorization_key": [str(error)]}) from error
+
+    def create(self, attributes):
+        charger = super().create(attributes)
+        if self.warned:
+            audit.warn(charger, self.warned)
+        return charger
+
     def validate(self, attributes):
+        allow_short = attributes.pop("allow_short_key", False)
         if "authorization_key" in attributes:
             key = attributes.pop("authorization_key")
+            if key:
+                self._check_key(key, allow_short)
             attributes["authorization_key_hash"] = keys.hashed(key) if key else ""
             attributes["next_authorization_key_hashes"] = []
         if "security_profile" in attributes:
@@ -162,6 +188,8 @@ class ChargerSerializer(serializers.ModelSerializer):
         for name, value in attributes.items():
             setattr(charger, name, value)
         charger.save(update_fields=list(attributes))
+        if self.warned:
+            audit.warn(charger, self.warned)
         return charger
 
 
@@ -174,6 +202,15 @@ class ChargerDetailSerializer(ChargerSerializer):
 
     class Meta(ChargerSerializer.Meta):
         fields = [*ChargerSerializer.Meta.fields, "configuration", "charging_profiles", "certificates"]
+
+
+class SavedChargerSerializer(ChargerDetailSerializer):
+    """The answer to a charger that was made or changed; for the schema."""
+
+    warning = serializers.CharField(required=False, help_text="About what was just set; absent without one.")
+
+    class Meta(ChargerDetailSerializer.Meta):
+        fields = [*ChargerDetailSerializer.Meta.fields, "warning"]
 
 
 class StatusSerializer(serializers.Serializer):

@@ -11,6 +11,7 @@ from chargers.views.chargers import (
 from chargers.views.events import DeliveryList, EventList, WebhookViewSet, event_stream, replay_delivery
 from chargers.views.findings import FindingList
 from chargers.views.messages import MessageList
+from chargers.views.refusals import RefusalViewSet
 
 __all__ = [
     "ApiTokenViewSet",
@@ -21,6 +22,7 @@ __all__ = [
     "EventList",
     "FindingList",
     "MessageList",
+    "RefusalViewSet",
     "SecurityEventList",
     "WebhookViewSet",
     "charger_status",

@@ -14,6 +14,7 @@ from chargers.models import (
     ApiToken,
     AuditEntry,
 )
+from chargers.pagination import NewestFirst
 from chargers.serializers import (
     ApiTokenSerializer,
     AuditEntrySerializer,
@@ -74,3 +75,4 @@ class AuditEntryList(Scoped, generics.ListAPIView):
     queryset = AuditEntry.objects.select_related("charger")
     serializer_class = AuditEntrySerializer
     filterset_class = AuditEntryFilter
+    pagination_class = NewestFirst

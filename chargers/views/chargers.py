@@ -2,7 +2,7 @@
 
 from django.db import transaction
 from django.db.models import ProtectedError
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
 from rest_framework import generics
 from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.exceptions import PermissionDenied
@@ -18,13 +18,14 @@ from chargers.models import (
     SecurityEvent,
     telling_status,
 )
-from chargers.pagination import ChargerPages
+from chargers.pagination import ChargerPages, NewestFirst
 from chargers.serializers import (
     TOLD_BY_CHARGER,
     ChargerDetailSerializer,
     ChargerSerializer,
     DataTransferSerializer,
     NewKeySerializer,
+    SavedChargerSerializer,
     SecurityEventSerializer,
     StatusSerializer,
 )
@@ -41,6 +42,11 @@ def known_charger(request, charger_id):
     return charger
 
 
+@extend_schema_view(
+    create=extend_schema(responses={201: SavedChargerSerializer}),
+    update=extend_schema(responses=SavedChargerSerializer),
+    partial_update=extend_schema(responses=SavedChargerSerializer),
+)
 class ChargerViewSet(Scoped, Editable):
     """Every known charger; the list also names those with a live socket, as `active_chargers`."""
 
@@ -131,6 +137,7 @@ class SecurityEventList(Scoped, generics.ListAPIView):
     queryset = SecurityEvent.objects.select_related("charger")
     serializer_class = SecurityEventSerializer
     filterset_class = SecurityEventFilter
+    pagination_class = NewestFirst
 
 
 class DataTransferList(Scoped, generics.ListAPIView):
@@ -139,3 +146,4 @@ class DataTransferList(Scoped, generics.ListAPIView):
     queryset = DataTransfer.objects.select_related("charger")
     serializer_class = DataTransferSerializer
     filterset_class = DataTransferFilter
+    pagination_class = NewestFirst

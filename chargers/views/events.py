@@ -16,6 +16,8 @@ from chargers.models import (
     Webhook,
 )
 from chargers.models.events import KINDS
+from chargers.pagination import NewestFirst
+from chargers.parameters import takes
 from chargers.serializers import (
     DeliverySerializer,
     EventSerializer,
@@ -33,6 +35,7 @@ class EventList(Scoped, generics.ListAPIView):
     queryset = Event.objects.select_related("charger")
     serializer_class = EventSerializer
     filterset_class = EventFilter
+    pagination_class = NewestFirst
 
 
 class StreamSerializer(serializers.Serializer):
@@ -43,6 +46,7 @@ class StreamSerializer(serializers.Serializer):
     after = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
 
 
+@takes(StreamSerializer)
 @extend_schema(
     parameters=[StreamSerializer, OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER)],
     responses={(200, "text/event-stream"): str},
@@ -93,6 +97,7 @@ class DeliveryList(generics.ListAPIView):
     queryset = Delivery.objects.select_related("event__charger")
     serializer_class = DeliverySerializer
     filterset_class = DeliveryFilter
+    pagination_class = NewestFirst
     permission_classes = [Permitted, ReachesAll]
 
     def get_queryset(self):

@@ -4,6 +4,7 @@ import json
 
 import orjson
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db import models
 from django.urls import reverse
@@ -239,7 +240,8 @@ class UploadAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     def saved(self, upload):
         if not upload.file:
             return "nothing yet"
-        return format_html('<a href="/api/ocpp/uploads/{}/file/">{}</a>', upload.pk, upload.filename)
+        url = f"{settings.URL_PREFIX}/api/ocpp/uploads/{upload.pk}/file/"
+        return format_html('<a href="{}">{}</a>', url, upload.filename)
 
 
 class TaskResultAdmin(Large, ReadOnly, LibraryTaskResultAdmin):

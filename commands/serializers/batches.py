@@ -123,7 +123,7 @@ class BatchSerializer(serializers.ModelSerializer):
 
 
 def batch_url(batch):
-    return f"/api/ocpp/batches/{batch.pk}/"
+    return f"{settings.URL_PREFIX}/api/ocpp/batches/{batch.pk}/"
 
 
 class MemberSerializer(serializers.ModelSerializer):

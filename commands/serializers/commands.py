@@ -71,7 +71,7 @@ class TaskSerializer(serializers.ModelSerializer):
 
 
 def task_url(command):
-    return f"/api/ocpp/tasks/{command.task_id}/"
+    return f"{settings.URL_PREFIX}/api/ocpp/tasks/{command.task_id}/"
 
 
 class AskSerializer(serializers.Serializer):
@@ -216,7 +216,7 @@ class UploadSerializer(serializers.ModelSerializer):
         return upload.filename or None
 
     def get_file_url(self, upload) -> str | None:
-        return f"/api/ocpp/uploads/{upload.pk}/file/" if upload.file else None
+        return f"{settings.URL_PREFIX}/api/ocpp/uploads/{upload.pk}/file/" if upload.file else None
 
 
 class CertificateSerializer(serializers.ModelSerializer):

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from chargers import schemas
 from chargers.access import CommandsPerUser, needs, reaches_every_charger, within
 from chargers.errors import Conflict, not_found
+from chargers.pagination import NewestMadeFirst
 from chargers.viewsets import Editable
 from commands import batches
 from commands.filters import BatchFilter, MemberFilter, ScheduleFilter
@@ -57,6 +58,7 @@ class BatchList(Own, generics.ListAPIView):
     queryset = Batch.objects.select_related("schedule")
     serializer_class = BatchSerializer
     filterset_class = BatchFilter
+    pagination_class = NewestMadeFirst
     permission_classes = [SEEN_OR_ASKED]
     throttle_classes = [CommandsPerUser]
 

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from chargers.access import CommandsPerUser, needs, within
 from chargers.errors import Conflict
+from chargers.pagination import NewestFirst
 from chargers.times import now_on_the_wire, wire
 from chargers.views import known_charger
 from chargers.viewsets import Editable, Scoped
@@ -147,6 +148,7 @@ class UploadList(Scoped, generics.ListAPIView):
     queryset = Upload.objects.select_related("charger", "command")
     serializer_class = UploadSerializer
     filterset_class = UploadFilter
+    pagination_class = NewestFirst
 
 
 class CertificateList(Scoped, generics.ListAPIView):
@@ -155,6 +157,7 @@ class CertificateList(Scoped, generics.ListAPIView):
     queryset = CertificateRequest.objects.select_related("charger", "command")
     serializer_class = CertificateSerializer
     filterset_class = CertificateFilter
+    pagination_class = NewestFirst
 
 
 @extend_schema(request=None, responses=CertificateSerializer)

@@ -12,6 +12,8 @@ from rest_framework.views import APIView
 from chargers import access, gateway, schemas
 from chargers.access import CommandsPerUser, needs
 from chargers.errors import Conflict, not_found
+from chargers.pagination import NewestFirst
+from chargers.parameters import takes
 from chargers.views import known_charger
 from chargers.viewsets import Scoped
 from commands import asking
@@ -155,6 +157,7 @@ class CommandList(Scoped, generics.ListAPIView):
     queryset = TaskSerializer.rows()
     serializer_class = TaskSerializer
     filterset_class = CommandFilter
+    pagination_class = NewestFirst
     throttle_classes = [CommandsPerUser]
 
     @extend_schema(request=CommandRequestSerializer, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
@@ -170,6 +173,7 @@ class WaitSerializer(serializers.Serializer):
     wait = serializers.FloatField(required=False, min_value=0, max_value=LONGEST_WAIT)
 
 
+@takes(WaitSerializer)
 @extend_schema(responses=TaskSerializer, parameters=[WaitSerializer])
 class TaskDetail(APIView):
     """One task; with `?wait=SECONDS` (at most 30) it answers as soon as the task is finished."""

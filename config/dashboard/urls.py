@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path
 
-from config.dashboard.views import batches, charger, commands, fleet, messages, transactions
+from config.dashboard.views import batches, charger, commands, fleet, messages, refusals, transactions
 
 app_name = "dashboard"
 urlpatterns = [
@@ -15,6 +15,8 @@ urlpatterns = [
     path("chargers/<charger:charger_id>/", charger.ChargerPage.as_view(), name="charger"),
     path("chargers/<charger:charger_id>/ask/<str:action>/", charger.AskPage.as_view(), name="ask"),
     path("chargers/<charger:charger_id>/findings.csv", charger.Findings.as_view(), name="findings"),
+    path("refused/", refusals.Refusals.as_view(), name="refusals"),
+    path("refused/<int:pk>/add/", refusals.AddCharger.as_view(), name="add-charger"),
     path("transactions/", transactions.Transactions.as_view(), name="transactions"),
     re_path(r"^transactions/export\.(?P<kind>csv|xlsx)$", transactions.Export.as_view(), name="export"),
     path("transactions/<int:pk>/", transactions.TransactionPage.as_view(), name="transaction"),

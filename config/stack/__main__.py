@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+from config import configured
 from config.stack import programs
 from config.stack.processes import CannotStart, die_with_parent
 from config.stack.stack import ADMIN, FLOWER_HOST, LOCAL_DEFAULTS, PROJECT, Stack
@@ -25,6 +26,9 @@ PROGRAMS = {
     "beat": lambda env: programs.beat(env.get("BEAT_SCHEDULE", "/tmp/beat-schedule")),
     "flower": lambda env: programs.flower(env["HOST"], env["FLOWER_PORT"]),
 }
+# Of the chargers of demo-tls, also where an earlier start has made them.
+PROFILE_2 = ("--security-profile", "2", "--new-key", "--force")
+PROFILE_3 = ("--security-profile", "3", "--force")
 BANNER = """
 OCPP 1.6-J central system is up.
 
@@ -50,27 +54,55 @@ def main():
         sys.exit("usage: python -m config.stack run|demo|demo-tls|manage|web|worker|beat|flower")
     if "MAKELEVEL" in os.environ:  # if make is killed, everything goes
         die_with_parent(signal.SIGTERM)
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopping.set())
+    return _run(what)
+
+
+def _run(what):
+    """Start everything, look after it until a signal says to stop, and stop it; the exit code."""
+    stopping = Stopping()
     settings = {"TLS_PORT": os.environ.get("TLS_PORT", "8443")} if what == "demo-tls" else {}
     stack = Stack(RUN_DIR, settings, say=_say)
     _say("Starting, in this order: PostgreSQL, Redis, migrations, web, Celery workers, beat, Flower.")
     try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, stopping)
         stack.start()
         if what in DEMOS:
             DEMOS[what](stack)
         _say(_banner(stack, DEMO_CHARGERS[0] if what in DEMOS else None))
-        while not stopping.wait(0.5):
+        stopping.is_starting = False
+        while not stopping.asked.wait(0.5):
             stack.restart_dead()
+    except Interrupted:
+        return 0
     except CannotStart as error:
         _say(f"\n{error}")
         return 1
     finally:
-        if stack.children:
+        stopping.is_starting = False
+        if stack.children and not stopping.asked.is_set():
             _say("\nStopping.")
         stack.stop()
     return 0
+
+
+class Interrupted(BaseException):
+    """A signal to stop came while something was being started. No `except Exception` on the way may hold it up."""
+
+
+class Stopping:
+    """The handler of the signals that end the stack: `asked` is set, and a start that is under way is broken off."""
+
+    def __init__(self):
+        self.asked, self.is_starting = threading.Event(), True
+
+    def __call__(self, *_):
+        if not self.asked.is_set():
+            os.write(sys.stdout.fileno(), b"\nStopping\xe2\x80\xa6\n")  # print is not reentrant
+        self.asked.set()
+        if self.is_starting:
+            self.is_starting = False
+            raise Interrupted
 
 
 def _say(line):
@@ -79,6 +111,7 @@ def _say(line):
 
 def _become(program):
     os.environ.setdefault("HOST", "0.0.0.0")  # the settings must know: it closes what is for loopback only
+    configured.load()
     argv = PROGRAMS[program](LOCAL_DEFAULTS | dict(os.environ))
     os.execv(argv[0], argv)
 
@@ -102,8 +135,8 @@ def _start_demo_tls(stack):
     """505 without TLS; 506 with its key (security profile 2) and 507 with its certificate (3), both over TLS."""
     _simulate(stack, "505", "--url", stack.ws_url)
     tls = ("--url", f"wss://localhost:{stack.env['TLS_PORT']}")
-    key = stack.manage("Charger 506", "create_charger", "506", "--security-profile", "2", "--new-key").split()[-1]
-    stack.manage("Charger 507", "create_charger", "507", "--security-profile", "3")
+    key = stack.manage("Charger 506", "create_charger", "506", *PROFILE_2).split()[-1]
+    stack.manage("Charger 507", "create_charger", "507", *PROFILE_3)
     certificate = stack.manage("Its certificate", "make_certificates", "--charger", "507").split()[-1]
     roots = str(Path(certificate).with_name("roots.pem"))
     _simulate(stack, "506", *tls, "--ca", roots, env={"SIMULATOR_KEY": key})

@@ -73,6 +73,7 @@ class Stack:
     def start(self, flower=True):
         """Everything, each only when the one before is ready; raises `CannotStart`."""
         self._prepare_folder()
+        self._check_settings()
         web, flower_port = self._listen("PORT"), self._number("FLOWER_PORT")
         if flower:
             self._listen("FLOWER_PORT", FLOWER_HOST).close()
@@ -137,6 +138,13 @@ class Stack:
         except OSError as error:
             raise CannotStart(f"{self.run_dir} can't be used: {error.strerror} ({error.filename}).") from error
 
+    def _check_settings(self):
+        """Raise `CannotStart` with the sentence of the first setting that cannot be used."""
+        done = self._run("-m", "config.configured")
+        if done.returncode:
+            said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+            raise CannotStart(f"The settings cannot be used. {said[0]}")
+
     def _secret(self, name):
         """A random secret, made at the first start and kept in a file of its own."""
         path = self.run_dir / name
@@ -197,20 +205,25 @@ class Stack:
 
     def manage(self, title, *arguments, env=None):
         with self._progress(title):
-            done = subprocess.run(
-                [sys.executable, "manage.py", *arguments],
-                cwd=PROJECT,
-                env=self.env | (env or {}),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            done = self._run("manage.py", *arguments, env=env)
             if done.returncode:
                 said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
                 raise CannotStart(
                     f"{title} failed: {' '.join(said)} Run `manage.py {arguments[0]}` again when mended."
                 )
         return done.stdout
+
+    def _run(self, *arguments, env=None):
+        """Python with `arguments`, to its end. A group of its own: Ctrl-C is this process' to deal with."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=PROJECT,
+            env=self.env | (env or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            process_group=0,
+        )
 
     def _make_admin(self):
         made = self.run_dir / ADMIN_MADE
@@ -299,7 +312,7 @@ class Stack:
 
     @property
     def url(self):
-        return f"http://{self.host}:{self.env['PORT']}"
+        return f"http://{self.host}:{self.env['PORT']}{self.env.get('URL_PREFIX', '').rstrip('/')}"
 
     @property
     def ws_url(self):

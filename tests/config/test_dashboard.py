@@ -159,7 +159,7 @@ def test_the_fleet_costs_as_many_queries_however_large_it_is(api, django_assert_
         api.get("/")
 
 
-QUERIES = 9
+QUERIES = 10
 
 
 def test_asked_again_a_page_sends_its_parts_alone(api):

@@ -50,6 +50,10 @@ def check(**environment):
         ("TIME_ZONE_DISPLAY", "Berlin"),
         ("TIME_ZONE_DISPLAY", "europe/berlin"),
         ("TIME_ZONE_DISPLAY", "../etc/passwd"),
+        ("PORT", "80000"),
+        ("URL_PREFIX", "csms"),
+        ("URL_PREFIX", "/cs ms"),
+        ("URL_PREFIX", "/api"),
     ],
 )
 def test_a_wrong_variable_is_named(name, value):

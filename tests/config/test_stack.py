@@ -165,3 +165,43 @@ def test_whoever_lets_others_in_lets_nobody_in_without_a_key(tmp_path, monkeypat
     env = Stack(tmp_path, {"HOST": "0.0.0.0"}).env
     assert (env["DEBUG"], env["API_AUTH"], env["OCPP_UNKNOWN_CHARGERS"]) == ("0", "token", "reject")
     assert "localhost" in env["ALLOWED_HOSTS"] and Stack(tmp_path, {"HOST": "127.0.0.1"}).env["DEBUG"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("PORT", "80000"), ("DATABASE_URL", "sqlite:////tmp/x.db"), ("WORKERS", "many")]
+)
+def test_a_setting_that_makes_no_sense_is_one_sentence(tmp_path, variable, value):
+    run = Run(tmp_path / "run", **{variable: value})
+    assert run.process.wait(30) == 1
+    said = run.output()
+    assert variable in said and "Traceback" not in said and len(said.strip().splitlines()) <= 3, said
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        *(["manage.py", "migrate"], ["manage.py", "check"], ["-m", "config.serve", "--port", "1"]),
+        *(["-m", "config.stack", name] for name in ("web", "worker", "beat", "flower")),
+    ],
+)
+@pytest.mark.parametrize(("variable", "value"), [("PORT", "80000"), ("DATABASE_URL", "sqlite:////tmp/x.db")])
+def test_every_program_says_so_in_one_sentence(program, variable, value):
+    env = os.environ | {variable: value}
+    done = subprocess.run(
+        [sys.executable, *program], cwd=PROJECT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert variable in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@linux
+@pytest.mark.parametrize("moment", ["Starting", "PostgreSQL ready", "Migrations ready"])
+def test_ctrl_c_while_it_starts_is_acknowledged_and_leaves_no_process(tmp_path, moment):
+    run = Run(tmp_path / "run")
+    eventually(lambda: moment in run.output() or run.process.poll() is not None, 60)
+    family = run.family()
+    run.process.send_signal(signal.SIGINT)
+    eventually(lambda: "Stopping…" in run.output(), 1)
+    assert run.process.wait(10) == 0
+    assert "Traceback" not in run.output() and "is up" not in run.output()
+    assert not alive(family)

@@ -1,27 +1,67 @@
-"""`manage.py create_charger 505`: make a charger known and, if asked to, a key for it."""
+"""`manage.py create_charger 505`: make a charger known and, if asked to, give it a key."""
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from chargers import audit, keys
 from chargers.models import SECURITY_PROFILES, Charger
 
 
 class Command(BaseCommand):
-    help = "Make a charger known. With --new-key a key for Basic auth is made and printed: it is kept as a hash."
+    help = (
+        "Make a charger known. With --new-key a key for Basic auth is made and printed: it is kept as a hash. "
+        "A charger that is known already is changed with --force only."
+    )
 
     def add_arguments(self, parser):
         parser.add_argument("charger_id", help="as in its URL")
         parser.add_argument("--security-profile", type=int, choices=[number for number, _ in SECURITY_PROFILES])
-        parser.add_argument("--new-key", action="store_true", help="in place of the one it has, if any")
+        key = parser.add_mutually_exclusive_group()
+        key.add_argument("--new-key", action="store_true", help="in place of the one it has, if any")
+        key.add_argument("--key", help="the key it has from its factory, in place of the one that is kept, if any")
+        parser.add_argument(
+            "--allow-short-key", action="store_true", help=f"take a --key of {keys.LEAST_ALLOWED} characters or more"
+        )
+        parser.add_argument("--force", action="store_true", help="change a charger that is known already")
 
     @transaction.atomic
-    def handle(self, *, charger_id, security_profile, new_key, **_):
-        if not 0 < len(charger_id) <= 255:
+    def handle(self, *, charger_id, security_profile, new_key, key, allow_short_key, force, **_):
+        if not 0 < len(charger_id) <= 255 or "\0" in charger_id:
             raise CommandError("A charger id has 1 to 255 characters.")
-        charger, made = Charger.objects.get_or_create(charger_id=charger_id)
-        if not made and not new_key and security_profile is None:
-            raise CommandError(f"{charger_id} is known already.")
+        warning = _checked(key, allow_short_key)
+        charger = Charger.objects.select_for_update().filter(charger_id=charger_id).first()
+        if charger is not None and not force:
+            raise CommandError(_refusal(charger, security_profile, new_key or key is not None))
+        charger = charger or Charger.objects.create(charger_id=charger_id)
         if security_profile is not None:
             charger.security_profile, charger.next_security_profile = security_profile, None
             charger.save(update_fields=["security_profile", "next_security_profile"])
+        if key is not None:
+            charger.take_key(key)
+        if warning:
+            audit.warn(charger, warning)
+            self.stderr.write(warning)
         self.stdout.write(charger.make_key() if new_key else f"{charger_id} is known.")
+
+
+def _checked(key, allow_short_key):
+    """The warning about `key`, "" without one."""
+    if key is None:
+        return ""
+    try:
+        return keys.check(key, allow_short_key, "add --allow-short-key")
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _refusal(charger, security_profile, has_new_key):
+    """One sentence: what would be changed of a charger that is known, and how to have it changed."""
+    changes = []
+    if security_profile is not None and security_profile != charger.security_profile:
+        former = "none" if charger.security_profile is None else charger.security_profile
+        changes.append(f"set its security profile to {security_profile} (now {former})")
+    if has_new_key:
+        changes.append("replace its key, so that it must connect with the new one")
+    if not changes:
+        return f"{charger} is known already, and nothing would be changed."
+    return f"{charger} is known already; this would {' and '.join(changes)}. Add --force to do so."

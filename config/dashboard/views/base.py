@@ -1,5 +1,6 @@
 """What every page is made of."""
 
+from django.conf import settings
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import EmptyPage
@@ -123,10 +124,10 @@ def broken(request):
     return HttpResponse(BROKEN, status=500)
 
 
-BROKEN = """<!doctype html><html lang="en"><title>It does not work</title><h1>This page does not work just now</h1>
-<p>Why is in the log of the web processes; <a href="/readyz">/readyz</a> tells what is away.
-<p><a href="/">Try the fleet again</a></html>"""
+BROKEN = f"""<!doctype html><html lang="en"><title>It does not work</title><h1>This page does not work just now</h1>
+<p>Why is in the log of the web processes; <a href="{settings.URL_PREFIX}/readyz">/readyz</a> tells what is away.
+<p><a href="{settings.URL_PREFIX}/">Try the fleet again</a></html>"""
 
 
 def _is_for_people(request):
-    return "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/")
+    return "text/html" in request.headers.get("Accept", "") and not request.path_info.startswith("/api/")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from django.http import JsonResponse
 from django.views.generic import View
 
+from chargers import refusals
 from chargers.access import reaches_every_charger
 from chargers.times import display_zone
 from config.dashboard import fleet
@@ -42,6 +43,7 @@ class Fleet(Listing):
             "counts": fleet.counts(user),
             "power": fleet.power_now(user) if may_see_sessions else None,
             "minute": minute,
+            "refused": 0 if self.is_live else refusals.visible(user).count(),
             "states": fleet.STATES,
             "reaches_all": reaches_all,
             "state": self.request.GET.get("state", ""),

@@ -127,7 +127,7 @@
 
   function connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/live/?${watched}`);
+    const socket = new WebSocket(`${scheme}://${location.host}${document.body.dataset.live}?${watched}`);
     let hasListened = false;
     const end = (code) => {
       clearTimeout(tooOld);

@@ -1,0 +1,50 @@
+"""Refused connections in the admin: why, from where, and the charger that they are of made in one step."""
+
+from django.contrib import admin, messages
+from django.template.response import TemplateResponse
+
+from chargers import refusals
+from chargers.admin.chargers import ReadOnly
+from chargers.errors import Conflict
+from chargers.models import Refusal
+
+
+@admin.register(Refusal)
+class RefusalAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["last_at", "charger_id", "is_known", "kind", "status", "reason", "address", "count", "first_at"]
+    list_filter = ["kind", "status"]
+    search_fields = ["charger_id", "reason", "address"]
+    date_hierarchy = "last_at"
+    actions = ["add_chargers"]
+
+    def get_queryset(self, request):
+        return refusals.visible(request.user).order_by(*Refusal._meta.ordering)
+
+    def has_module_permission(self, request):
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request, obj=None):
+        return request.user.has_perm("chargers.view_charger")
+
+    def has_add_charger_permission(self, request):
+        return request.user.has_perm("chargers.add_charger") and refusals.may_add(request.user)
+
+    @admin.display(boolean=True, description="charger is known")
+    def is_known(self, refusal):
+        return refusal.is_known
+
+    @admin.action(description="Add these chargers, each with a new key", permissions=["add_charger"])
+    def add_chargers(self, request, queryset):
+        """Show the keys on the page that made them: a message would travel in a cookie."""
+        keys, wanted = [], {refusal.charger_id: refusal for refusal in queryset}
+        for charger_id, refusal in sorted(wanted.items()):
+            try:
+                keys.append(refusals.add_charger(refusal))
+            except Conflict as conflict:
+                self.message_user(request, f"{charger_id or 'No id'}: {conflict.detail}", messages.WARNING)
+        if not keys:
+            return None
+        context = {**self.admin_site.each_context(request), "title": "New chargers", "opts": self.opts, "keys": keys}
+        return TemplateResponse(
+            request, "admin/chargers/new_keys.html", context, headers={"Cache-Control": "no-store"}
+        )

@@ -1,0 +1,37 @@
+"""Refused connections over REST."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from chargers import refusals
+from chargers.access import ReachesAll, needs
+from chargers.filters import RefusalFilter
+from chargers.models import Refusal
+from chargers.serializers import NewKeySerializer, RefusalSerializer
+from chargers.viewsets import NOT_KEPT
+
+
+class RefusalViewSet(viewsets.ReadOnlyModelViewSet):
+    """Who is not let in and why, the latest first, one row for each charger id and reason, until it has connected.
+
+    Ids that are of no charger are shown to those who may add chargers.
+    """
+
+    queryset = Refusal.objects.open()
+    serializer_class = RefusalSerializer
+    filterset_class = RefusalFilter
+    permission_classes = [needs(GET="chargers.view_charger")]
+
+    def get_queryset(self):
+        if getattr(self, "swagger_fake_view", False):  # the schema is being drawn
+            return self.queryset
+        return refusals.visible(self.request.user)
+
+    @extend_schema(request=None, responses={201: NewKeySerializer})
+    @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.add_charger"), ReachesAll])
+    def add(self, request, pk=None):
+        """Make the charger with this id, and a key for it, told this once."""
+        charger, key = refusals.add_charger(self.get_object())
+        return Response({"charger_id": charger.charger_id, "authorization_key": key}, status=201, headers=NOT_KEPT)

@@ -1,0 +1,201 @@
+"""Lists over REST: unknown parameters are refused, and pages show each row once while new ones arrive."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from django.urls import URLPattern, get_resolver
+from rest_framework.views import APIView
+
+from chargers import audit, events, parameters
+from chargers.models import AuditEntry, DataTransfer, Event, Message, SecurityEvent
+from commands.models import Batch, CertificateRequest, Command, Upload
+from tests.builders import NOON, a_charger, a_command, a_transaction, tell
+from tests.live import an_id
+from transactions.models import OrphanStop, Transaction
+
+ASKS_NOTHING = ("api/schema/", "api/docs/")  # pages that describe the API, with parameters of their own
+
+
+def routes(patterns, before=""):
+    """(path, view class, {method: action} or None) of every REST view."""
+    for pattern in patterns:
+        path = before + str(pattern.pattern)
+        if not isinstance(pattern, URLPattern):
+            yield from routes(pattern.url_patterns, path)
+        elif issubclass(getattr(pattern.callback, "cls", object), APIView) and path not in ASKS_NOTHING:
+            yield path, pattern.callback.cls, getattr(pattern.callback, "actions", None)
+
+
+def operations():
+    """(method, path) of every REST operation, with values in place of the parameters of the path."""
+    values = {"charger:charger_id": "CP-1", "int:transaction_id": "1", "int:pk": "1", "int:delivery": "1"}
+    for path, view, actions in routes(get_resolver().url_patterns):
+        for name, value in values.items():
+            path = path.replace(f"<{name}>", value)
+        path = path.replace("<slug:task_id>", "x").replace("<slug:id>", "x").replace("(?P<pk>[^/.]+)", "1")
+        path = path.replace("^", "").replace("$", "").replace("\\Z", "")
+        if path.endswith("(?P<format>[a-z0-9]+)/?"):
+            continue
+        methods = actions or [name for name in view.http_method_names if hasattr(view, name)]
+        yield from ((method, f"/{path}") for method in methods if method not in ("options", "head"))
+
+
+OPERATIONS = sorted(set(operations()))
+
+
+def test_the_walk_finds_the_api():
+    assert len(OPERATIONS) > 70
+    assert {("get", "/api/ocpp/transactions/"), ("post", "/api/ocpp/start/CP-1/")} <= set(OPERATIONS)
+    assert not any(set("<>()") & set(path) for _, path in OPERATIONS)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_an_unknown_parameter_is_refused_and_named(api, method, path):
+    answer = getattr(api, method)(f"{path}?started_afer=2026-01-01", content_type="application/json")
+    if method == "get":
+        answer = api.get(f"{path}?started_afer=2026-01-01")
+    assert answer.status_code == 400, answer.content
+    told = answer.json()
+    assert list(told["fields"]) == ["started_afer"] and told["error"].startswith("started_afer: Unknown parameter")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", sorted({path for method, path in OPERATIONS if method == "get"}))
+def test_what_is_named_as_known_is_known(api, path):
+    said = api.get(f"{path}?nonsense=1").json()["fields"]["nonsense"][0]
+    for name in said.partition("Known: ")[2].rstrip(".").split(", "):
+        if name:
+            answer = api.get(path, {name: "1"})
+            unknown = answer.status_code == 400 and "Unknown" in answer.content.decode()
+            assert not unknown, (name, answer.content)
+
+
+def test_the_known_ones_are_listed(live):
+    status, told, _ = live.request("GET", "/api/ocpp/transactions/?started_afer=2026-01-01T00:00:00Z&chager=1")
+    assert status == 400 and set(told["fields"]) == {"started_afer", "chager"}
+    for name in ("started_after", "charger_id", "status", "page", "page_size", "cursor"):
+        assert name in told["fields"]["started_afer"][0]
+    assert live.request("GET", "/api/ocpp/chargers/?format=json")[0] == 200
+    status, told, _ = live.request("GET", "/api/ocpp/tasks/none/?wat=1")
+    assert status == 400 and "wait" in told["fields"]["wat"][0]
+
+
+@pytest.mark.django_db
+def test_who_may_not_ask_is_not_told_of_parameters(client):
+    assert client.get("/api/ocpp/transactions/?nonsense=1").status_code == 401
+
+
+# --- pages -----------------------------------------------------------------------------------
+
+
+def walked(api, path, arrive, name="results"):
+    """The ids of the rows that following `next` shows, while `arrive` makes a new row before each page."""
+    seen = []
+    while path:
+        answer = api.get(path)
+        assert answer.status_code == 200, answer.content
+        page = answer.json()
+        seen += [row.get("id", row.get("task_id", row.get("transaction_id"))) for row in page[name]]
+        path = page["next"] and page["next"].partition("testserver")[2]
+        arrive()
+    return seen
+
+
+def batch(charger):
+    return Batch.objects.create(action="ClearCache", payload={}, timeout=30, chosen={}, total=0, start_at=NOON)
+
+
+def orphan(charger):
+    tell(charger, "StopTransaction", transactionId=-1, meterStop=OrphanStop.objects.count(), timestamp=NOON)
+    return OrphanStop.objects.order_by("-pk").first()
+
+
+def event(charger):
+    with events.gathered():
+        events.tell("charger.online", charger.pk)
+    return Event.objects.order_by("-pk").first()
+
+
+MADE = {  # path: (what makes a row, its id in the answer)
+    "transactions/": (lambda c: a_transaction(c, meterStart=Transaction.objects.count()), "pk"),
+    "transactions/CP-A/": (lambda c: a_transaction(c, meterStart=Transaction.objects.count()), "pk"),
+    "commands/": (a_command, "task_id"),
+    "batches/": (batch, "pk"),
+    "security-events/": (
+        lambda c: SecurityEvent.objects.create(charger=c, type="T", timestamp=NOON, received_at=NOON),
+        "pk",
+    ),
+    "data-transfers/": (
+        lambda c: DataTransfer.objects.create(charger=c, vendor_id="V", status="Accepted", received_at=NOON),
+        "pk",
+    ),
+    "orphan-stops/": (orphan, "pk"),
+    "events/?kind=charger.online": (event, "pk"),
+    "audit/?kind=firmware": (
+        lambda c: audit.record("created", "firmware", "f") or AuditEntry.objects.first(),
+        "pk",
+    ),
+    "uploads/": (
+        lambda c: Upload.objects.create(charger=c, command=a_command(c), token=an_id(), expires_at=NOON),
+        "pk",
+    ),
+    "certificates/": (
+        lambda c: CertificateRequest.objects.create(charger=c, csr="c", state="Refused", received_at=NOON),
+        "pk",
+    ),
+    "messages/": (
+        lambda c: Message.objects.create(
+            charger=c,
+            at=f"2026-11-28T00:00:{Message.objects.count():02}Z",
+            direction="in",
+            frame="[]",
+            is_error=False,
+        ),
+        "pk",
+    ),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", MADE)
+def test_walking_next_shows_each_row_once_while_new_ones_arrive(api, path):
+    charger = a_charger("CP-A")
+    make, column = MADE[path]
+    old = [getattr(make(charger), column) for _ in range(7)]
+    name = "transaction_logs" if path.startswith("transactions") else "results"
+    joined = f"/api/ocpp/{path}{'&' if '?' in path else '?'}page_size=2"
+    seen = walked(api, joined, lambda: make(charger), name)
+    assert [str(row) for row in seen] == [str(row) for row in reversed(old)]
+
+
+@pytest.mark.django_db
+def test_a_page_by_number_goes_on_by_cursor(api):
+    charger = a_charger()
+    old = [a_command(charger).task_id for _ in range(7)]
+    page = api.get("/api/ocpp/commands/?page=2&page_size=2").json()
+    assert [row["task_id"] for row in page["results"]] == old[-3:-5:-1] and page["count"] == 7
+    a_command(charger)
+    following = api.get(page["next"].partition("testserver")[2]).json()
+    before = api.get(page["previous"].partition("testserver")[2]).json()
+    assert [row["task_id"] for row in following["results"]] == old[-5:-7:-1]
+    assert [row["task_id"] for row in before["results"]] == old[-1:-3:-1]
+    assert "page=" not in urlsplit(page["next"]).query.replace("page_size=", "")
+
+
+@pytest.mark.django_db
+def test_a_wrong_page_or_cursor_is_an_error(api):
+    Command.objects.all().delete()
+    assert api.get("/api/ocpp/commands/?page=9").status_code == 404
+    assert api.get("/api/ocpp/commands/?cursor=nonsense").status_code == 404
+    assert api.get("/api/ocpp/commands/?cursor=cD1hYmM%3D").status_code == 404  # p=abc
+    both = api.get("/api/ocpp/commands/?page=1&cursor=cD01")
+    assert both.status_code == 400 and "not both" in both.json()["error"]
+
+
+def test_every_newest_first_list_has_cursors():
+    """A list of rows ordered by descending id has no pages by number alone."""
+    for path, view, _ in routes(get_resolver().url_patterns):
+        queryset = getattr(view, "queryset", None)
+        if queryset is not None and queryset.model._meta.ordering[:1] == ["-id"] and parameters._lists(view(), "GET"):
+            assert "cursor" in parameters.known(view(), "GET"), path

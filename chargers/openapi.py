@@ -8,7 +8,8 @@ from rest_framework import serializers
 
 # What the state of things may forbid, besides commands.
 CONFLICTS = re.compile(
-    "DELETE .*/chargers/|(PUT|PATCH|DELETE) .*/reservations/|POST .*/(close|attach|revoke|tokens|cancel|retry|add)/"
+    "DELETE .*/chargers/|(PUT|PATCH|DELETE) .*/reservations/|PATCH .*/transactions/|"
+    "POST .*/(close|attach|revoke|tokens|cancel|retry|add)/"
 )
 CHARGER_ID = {"type": "string", "minLength": 1, "maxLength": 255}
 TEXT = {"type": "string"}

@@ -82,4 +82,4 @@ def test_rows_of_processes_of_the_version_before_are_taken():
 
 
 def _may_be_left_out(field):
-    return field.null or field.many_to_many or field.db_default is not models.NOT_PROVIDED
+    return field.generated or field.null or field.many_to_many or field.db_default is not models.NOT_PROVIDED

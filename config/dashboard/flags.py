@@ -25,7 +25,7 @@ FLAGS = (
         lambda t: t.meter_ran_backwards,
         "meter ran backwards",
         "It stopped at {t.meter_stop} Wh, below its start at {t.meter_start} Wh: its energy is taken from its "
-        "readings, or from a correction by hand.",
+        "readings, or from a correction by hand; without either it is 0.",
     ),
     (
         lambda t: not t.is_accepted,

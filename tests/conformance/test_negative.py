@@ -39,8 +39,7 @@ FROM chargers_charger c WHERE c.id = %(charger)s
 KEPT = [
     *("chargers_connector", "chargers_securityevent", "chargers_datatransfer", "chargers_configurationkey"),
     *("chargers_installedprofile", "chargers_installedcertificate", "commands_certificaterequest"),
-    *("commands_locallist", "transactions_transaction", "transactions_metervalue", "transactions_orphanstop"),
-    *("transactions_unknownidtag",),
+    *("commands_locallist", "transactions_transaction", "transactions_metervalue", "transactions_unknownidtag"),
 ]
 
 
@@ -52,6 +51,8 @@ def books(system):
 
 def traces(books, charger):
     counts = [f"(SELECT count(*) FROM {name} WHERE charger_id = c.id)" for name in KEPT]
+    # What was refused waits there for an operator.
+    counts.append("(SELECT count(*) FROM transactions_orphanstop WHERE charger_id = c.id AND refused_because = '')")
     counts.append("(SELECT count(*) FROM transactions_reservation r WHERE charger_id = c.id AND state <> 'Inactive')")
     return books.execute(TRACES.format(counts=", ".join(counts)), {"charger": charger}).fetchone()
 

@@ -16,7 +16,7 @@ EVIDENCE = {
     "corrected": "a correction by hand",
     "stop": "the stop of the charger",
     "readings": "the last reading of the meter",
-    "none": "nothing: no meter value is known",
+    "none": "nothing: no usable meter value is known",
 }
 
 

@@ -28,12 +28,9 @@ COLUMNS = (
     *("value", "number", "measurand", "unit", "phase", "context", "location", "format"),
 )
 
-# Which of the transactions named are the charger's. Those that go on take what was read last, and one whose stop is
-# not believed takes what was read before it. `num_nonnulls`, here and elsewhere, keeps to the primary key: to
-# PostgreSQL, which knows late how many transactions are under way, an index of all of them may look the shorter way.
-# `greatest` leaves out what is null, on either side.
 _MOST_POSSIBLE = f"""coalesce(
-    t.corrected_meter_start, CASE WHEN t.meter_start BETWEEN 0 AND {MOST_WH} THEN t.meter_start END, t.meter_first, s.first
+    t.corrected_meter_start, CASE WHEN t.meter_start BETWEEN 0 AND {MOST_WH} THEN t.meter_start END,
+    t.meter_first, s.first
 ) + {MOST_AT_ONCE_WH} + {MOST_WH_PER_S} * greatest(extract(
     epoch FROM greatest(s.at - t.start_time, s.received_at - t.start_received_at)), 0)"""
 
@@ -44,6 +41,10 @@ def _if_possible(register: str) -> str:
         OR s.{register} <= {_MOST_POSSIBLE})"""
 
 
+# Which of the transactions named are the charger's. Those that go on take what was read last, and one whose stop is
+# not believed takes what was read before it. `num_nonnulls`, here and elsewhere, keeps to the primary key: to
+# PostgreSQL, which knows late how many transactions are under way, an index of all of them may look the shorter way.
+# `greatest` leaves out what is null, on either side.
 ADVANCE = f"""
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(charger bigint, transaction int, named boolean, at timestamptz,

@@ -20,6 +20,7 @@ from chargers.models import (
     InstalledCertificate,
     InstalledProfile,
     Message,
+    Refusal,
     Webhook,
 )
 from commands.models import Batch, Command, LocalList
@@ -93,6 +94,8 @@ def happened(charger, text):
     now = datetime.now(UTC)
     named = {"action": text, "message_id": text, "frame": text}
     Message.objects.create(charger=charger, at=now, direction="in", kind="call", is_error=True, **named)
+    seen = {"first_at": now, "last_at": now, "count": 1}
+    Refusal.objects.create(charger_id=text, kind="unknown", status=404, reason=text, **seen)
     Webhook.objects.create(name=text, url="http://127.0.0.1:9/")
     events.tell("security.event", charger.pk, tech_info=text)
     Delivery.objects.update(error=text)

@@ -10,16 +10,19 @@ from commands import asking, finding, lifecycle
 from commands import handlers as commands
 from tests.builders import NOON, a_command, a_transaction, tell
 from transactions import handlers, readings, stops
+from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
 ONE = {"charger": 1, "connector_id": 1, "id": 1, "transaction": 1, "register": 1, "task_id": "x", "token": "y"}
 # Many of which none is under way, as after a quiet night, and more than anybody would read for one row.
-QUIET = """
+STORED = ", ".join(f.column for f in Transaction._meta.concrete_fields if not f.generated)
+QUIET = f"""
 INSERT INTO chargers_charger SELECT (jsonb_populate_record(c, jsonb_build_object('id', -n, 'charger_id', n))).*
 FROM chargers_charger c, generate_series(1, 3000) n;
-INSERT INTO transactions_transaction
-SELECT (jsonb_populate_record(t, jsonb_build_object('id', -n, 'raw_start_time', n))).*
-FROM transactions_transaction t, generate_series(1, 3000) n;
+INSERT INTO transactions_transaction ({STORED}) SELECT {STORED} FROM (
+    SELECT (jsonb_populate_record(t, jsonb_build_object('id', -n, 'raw_start_time', n))).*
+    FROM transactions_transaction t, generate_series(1, 3000) n
+) many;
 INSERT INTO commands_command SELECT (jsonb_populate_record(c, jsonb_build_object('id', -n, 'task_id', n))).*
 FROM commands_command c, generate_series(1, 3000) n;
 ANALYZE chargers_charger, transactions_transaction, commands_command;

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.live import eventually
+
 BOOT = {"chargePointVendor": "Schneider Electric", "chargePointModel": "EVlink"}
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
 LABEL_ON_PAGE = "/api/ocpp/chargers/"
@@ -127,6 +129,7 @@ def test_the_first_odd_frame_is_in_the_message_log_of_errors(live, charger):
     for number in range(3):
         charger.call("Heartbeat", {"colour": f"red {number}"})
     assert charger.found("Heartbeat", "colour", "unknown_field")
-    kept = live.get(f"/api/ocpp/messages/?charger_id={charger.charger_id}&search=colour")["results"]
+    logged = f"/api/ocpp/messages/?charger_id={charger.charger_id}&search=colour"
+    kept = eventually(lambda: live.get(logged)["results"])
     assert ["red 0" in row["frame"] for row in kept] == [True]
     assert not kept[0]["is_error"]

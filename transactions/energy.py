@@ -9,7 +9,7 @@ so that the live value, the stop, the close by hand, exports, pages, events and 
 - `none`: nothing is known; the energy is null, or 0 where the charger's stop lies before its start.
 """
 
-from django.db.models import BigIntegerField, CharField, F, Func
+from django.db.models import BigIntegerField, Case, CharField, F, Func, Q, Value, When
 
 from chargers.inbox import Call
 
@@ -70,13 +70,28 @@ COLUMNS = (
 )
 
 
-def _evidence(template: str, output_field: BigIntegerField | CharField) -> Func:
-    call = "transactions_evidence(%(expressions)s)"
-    return Func(*map(F, COLUMNS), template=template.format(call=call), output_field=output_field)
+# Of a session that goes on, as nearly all are that are updated: the same without a call of some microseconds.
+_GOES_ON = Q(meter_stop=None, corrected_meter_start=None, corrected_meter_stop=None)
+_IS_NOT_READ = _GOES_ON & Q(meter_latest=None)
+_IS_READ = _GOES_ON & Q(meter_start__range=(0, MOST_WH), meter_latest__gte=F("meter_start"))
 
 
-WATT_HOURS = _evidence("({call})[1]", BigIntegerField())
-SOURCE = _evidence(f"('{{{{{','.join(SOURCES)}}}}}'::text[])[({{call}})[2]]", CharField(max_length=9))
+def _evidence(template: str) -> Func:
+    return Func(*map(F, COLUMNS), template=template.format(call="transactions_evidence(%(expressions)s)"))
+
+
+WATT_HOURS = Case(
+    When(_IS_NOT_READ, then=None),
+    When(_IS_READ, then=F("meter_latest") - F("meter_start")),
+    default=_evidence("({call})[1]"),
+    output_field=BigIntegerField(),
+)
+SOURCE = Case(
+    When(_IS_NOT_READ, then=Value(NONE)),
+    When(_IS_READ, then=Value(READINGS)),
+    default=_evidence(f"('{{{{{','.join(SOURCES)}}}}}'::text[])[({{call}})[2]]"),
+    output_field=CharField(max_length=9),
+)
 
 
 def is_register(meter_wh: int | None) -> bool:

@@ -42,7 +42,8 @@ def _if_possible(register: str) -> str:
 
 
 # Which of the transactions named are the charger's. Those that go on take what was read last, and one whose stop is
-# not believed takes what was read before it. `num_nonnulls`, here and elsewhere, keeps to the primary key: to
+# not believed takes what was read before it. They are not joined with those that are known: PostgreSQL takes both for
+# few, and would compare each with each. `num_nonnulls`, here and elsewhere, keeps to the primary key: to
 # PostgreSQL, which knows late how many transactions are under way, an index of all of them may look the shorter way.
 # `greatest` leaves out what is null, on either side.
 ADVANCE = f"""
@@ -63,12 +64,14 @@ WITH s AS MATERIALIZED (
         AND (num_nonnulls(t.stop_received_at, t.closed_at) = 0
             OR num_nonnulls(t.stop_received_at) = 1
                 AND (s.of_stop OR t.energy_source <> '{STOP}' AND s.at <= t.stop_time))
-    RETURNING t.id, t.energy_wh, t.energy_source
+    RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0,
+        true, t.energy_wh, t.energy_source
 )
 SELECT t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0,
-    a.id IS NOT NULL, a.energy_wh, a.energy_source
+    false, NULL::bigint, NULL::text
 FROM s JOIN transactions_transaction t ON t.id = s.transaction AND t.charger_id = s.charger
-    LEFT JOIN advanced a ON a.id = t.id
+UNION ALL
+SELECT * FROM advanced
 """
 # The one transaction that runs on a connector at a time, for readings that name none.
 RUNNING = """
@@ -155,7 +158,9 @@ def _advance(messages, belongs, places, energy):
     for message, transaction_id in zip(messages, belongs, strict=True):
         if transaction_id is not None and message.values:
             _merge(newest, message, transaction_id)
-    for row in recordset.execute(ADVANCE, [newest[key] for key in sorted(newest)]):
+    found = recordset.execute(ADVANCE, [newest[key] for key in sorted(newest)])
+    # Those that changed come a second time, with their energy.
+    for row in {tuple(row[:2]): row for row in found}.values():
         charger, transaction, connector_id, is_ongoing, is_changed, *evidence = row
         places[charger, transaction] = connector_id
         if is_changed:

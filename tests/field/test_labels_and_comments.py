@@ -8,7 +8,6 @@ from tests.live import eventually
 
 BOOT = {"chargePointVendor": "Schneider Electric", "chargePointModel": "EVlink"}
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
-LABEL_ON_PAGE = "/api/ocpp/chargers/"
 
 
 @pytest.mark.parametrize(
@@ -133,3 +132,21 @@ def test_the_first_odd_frame_is_in_the_message_log_of_errors(live, charger):
     kept = eventually(lambda: live.get(logged)["results"])
     assert ["red 0" in row["frame"] for row in kept] == [True]
     assert not kept[0]["is_error"]
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "code"),
+    [
+        ("BootNotification", BOOT | {"chargePointSerialNumber": "9" * 26}, "PropertyConstraintViolation"),
+        ("BootNotification", BOOT | {"iccid": None}, "TypeConstraintViolation"),
+        ("BootNotification", BOOT | {"more": 1}, "FormationViolation"),
+        ("StatusNotification", STATUS | {"info": "x" * 80}, "PropertyConstraintViolation"),
+        ("StatusNotification", STATUS | {"errorCode": "0x1F"}, "PropertyConstraintViolation"),
+        ("StatusNotification", STATUS | {"timestamp": None}, "TypeConstraintViolation"),
+        ("Authorize", {"idTag": "ABC", "connectorId": 1}, "FormationViolation"),
+        ("DataTransfer", {"vendorId": "V", "data": {}}, "TypeConstraintViolation"),
+    ],
+)
+def test_a_strict_charger_is_told_what_is_odd(strict, action, payload, code):
+    assert strict.send(action, payload)[:3:2] == [4, code]
+    assert strict.status["status"] == "Unknown" and strict.shown["vendor"] == ""

@@ -117,3 +117,19 @@ def test_a_start_without_connector_or_tag_is_refused_and_can_be_applied_by_hand(
     assert status == 200, applied
     (session,) = charger.transactions
     assert (session["connector_id"], session["id_tag"], session["meter_start"]) == (1, "ABC", 1000)
+
+
+@pytest.mark.parametrize(
+    ("odd", "code"),
+    [
+        ({"idTag": "B" * 22}, "PropertyConstraintViolation"),
+        ({"meterStart": 604.213}, "TypeConstraintViolation"),
+        ({"meterStart": 4294967295}, "PropertyConstraintViolation"),
+        ({"reservationId": None}, "TypeConstraintViolation"),
+        ({"vendor": 1}, "FormationViolation"),
+    ],
+)
+def test_a_strict_charger_is_told_what_is_odd_about_its_start(strict, odd, code):
+    usual = {"connectorId": 1, "idTag": "ABC", "meterStart": 1000, "timestamp": NOON}
+    assert strict.send("StartTransaction", usual | odd)[:3:2] == [4, code]
+    assert strict.transactions == []

@@ -7,7 +7,8 @@ from urllib.parse import unquote
 from django import template
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import mark_safe
 
 from config.dashboard import flags as flagged
 
@@ -54,6 +55,12 @@ def grouped(number):
 def words(name):
     """too_long as too long."""
     return name.replace("_", " ")
+
+
+@register.filter
+def dotted(path):
+    """A path of members, which may be broken behind a dot."""
+    return mark_safe(conditional_escape(path).replace(".", ".<wbr>"))
 
 
 @register.filter

@@ -36,7 +36,7 @@
   function options(element, series, isSingle) {
     const zone = zoneOf(element), ink = style("--muted"), grid = { stroke: style("--line"), width: 1 };
     const axis = { stroke: ink, grid, ticks: grid, font: "12px system-ui, sans-serif" };
-    const times = { ...axis, values: (plot, ticks, axis, space, step) => ticks.map((tick, n) => when(zone, tick, ticks[n - 1], step)) };
+    const times = { ...axis, space: 90, values: (plot, ticks, axis, space, step) => ticks.map((tick, n) => when(zone, tick, ticks[n - 1], step)) };
     return {
       width: width(element), height: height(element),
       cursor: { points: { size: 6 } },

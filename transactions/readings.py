@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -20,6 +19,7 @@ PHASES = ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")
 SIGNED = "SignedData"
 MOST_DIGITS, DECIMALS = Decimal(10) ** 15, Decimal("1e-9")  # that the column of numbers holds
 LARGEST_ID = 2**31 - 1  # of a transaction
+USUAL = {"phase": "", "context": "Sample.Periodic", "location": "Outlet", "format": "Raw"}
 MOST_TAKEN_IN = 5000  # readings without a transaction that are looked at as evidence for one
 
 COLUMNS = (
@@ -30,48 +30,41 @@ COLUMNS = (
 
 _MOST_POSSIBLE = f"""coalesce(
     t.corrected_meter_start, CASE WHEN t.meter_start BETWEEN 0 AND {MOST_WH} THEN t.meter_start END,
-    t.meter_first, s.first
+    t.meter_first, s.first, s.register
 ) + {MOST_AT_ONCE_WH} + {MOST_WH_PER_S} * greatest(extract(
-    epoch FROM greatest(s.at - t.start_time, s.received_at - t.start_received_at)), 0)"""
+    epoch FROM greatest(s.at - t.start_time, now() - t.start_received_at)), 0)"""
 
 
 def _if_possible(register: str) -> str:
     """Whether a register is no higher than the session can have charged; most are found so without its duration."""
-    return f"""(s.{register} <= t.meter_start + {MOST_AT_ONCE_WH} AND t.meter_start BETWEEN 0 AND {MOST_WH}
-        OR s.{register} <= {_MOST_POSSIBLE})"""
+    return f"""({register} <= t.meter_start + {MOST_AT_ONCE_WH} AND t.meter_start BETWEEN 0 AND {MOST_WH}
+        OR {register} <= {_MOST_POSSIBLE})"""
 
 
 # Which of the transactions named are the charger's. Those that go on take what was read last, and one whose stop is
-# not believed takes what was read before it. They are not joined with those that are known: PostgreSQL takes both for
-# few, and would compare each with each. `num_nonnulls`, here and elsewhere, keeps to the primary key: to
-# PostgreSQL, which knows late how many transactions are under way, an index of all of them may look the shorter way.
-# `greatest` leaves out what is null, on either side.
+# not believed takes what was read before it. What is usual is left out of the rows: that they name their transaction,
+# and that the first and the newest register are the highest. `num_nonnulls`, here and elsewhere, keeps to the primary
+# key: to PostgreSQL, which knows late how many transactions are under way, an index of all of them may look the
+# shorter way. `greatest` leaves out what is null, on either side.
+_TAKES = f"""(num_nonnulls(t.stop_received_at, t.closed_at) = 0 OR num_nonnulls(t.stop_received_at) = 1
+    AND (s.of_stop OR t.energy_source <> '{STOP}' AND s.at <= t.stop_time))"""
 ADVANCE = f"""
-WITH s AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS s(charger bigint, transaction int, named boolean, at timestamptz,
-        received_at timestamptz, of_stop boolean, first bigint, register bigint, newest bigint, power int,
-        soc smallint)
-), advanced AS (
-    UPDATE transactions_transaction t SET
-        is_id_used = t.is_id_used OR s.named,
-        meter_first = coalesce(t.meter_first, CASE WHEN {_if_possible("first")} THEN s.first END),
-        meter_latest = greatest(t.meter_latest, CASE WHEN {_if_possible("register")} THEN s.register
-            WHEN {_if_possible("newest")} THEN s.newest END),
-        meter_newest = CASE WHEN {_if_possible("newest")} THEN s.newest ELSE t.meter_newest END,
-        power_latest = coalesce(s.power, t.power_latest), soc_latest = coalesce(s.soc, t.soc_latest)
-    FROM s WHERE t.id = s.transaction AND t.charger_id = s.charger
-        AND (num_nonnulls(s.register, s.power, s.soc) > 0 OR s.named AND NOT t.is_id_used)
-        AND (num_nonnulls(t.stop_received_at, t.closed_at) = 0
-            OR num_nonnulls(t.stop_received_at) = 1
-                AND (s.of_stop OR t.energy_source <> '{STOP}' AND s.at <= t.stop_time))
-    RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0,
-        true, t.energy_wh, t.energy_source
-)
-SELECT t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0,
-    false, NULL::bigint, NULL::text
-FROM s JOIN transactions_transaction t ON t.id = s.transaction AND t.charger_id = s.charger
-UNION ALL
-SELECT * FROM advanced
+UPDATE transactions_transaction t SET
+    is_id_used = t.is_id_used OR s.unnamed IS NULL,
+    meter_first = CASE WHEN num_nonnulls(t.meter_first) = 0 AND {_TAKES}
+        AND {_if_possible("coalesce(s.first, s.register)")} THEN coalesce(s.first, s.register) ELSE t.meter_first END,
+    meter_latest = CASE WHEN {_TAKES} THEN greatest(t.meter_latest, CASE
+        WHEN {_if_possible("s.register")} THEN s.register
+        WHEN {_if_possible("s.newest")} THEN s.newest END) ELSE t.meter_latest END,
+    meter_newest = CASE WHEN {_TAKES} AND {_if_possible("coalesce(s.newest, s.register)")}
+        THEN coalesce(s.newest, s.register) ELSE t.meter_newest END,
+    power_latest = CASE WHEN {_TAKES} THEN coalesce(s.power, t.power_latest) ELSE t.power_latest END,
+    soc_latest = CASE WHEN {_TAKES} THEN coalesce(s.soc, t.soc_latest) ELSE t.soc_latest END
+FROM json_to_recordset(%s) AS s(charger bigint, transaction int, unnamed boolean, at timestamptz, of_stop boolean,
+    first bigint, register bigint, newest bigint, power int, soc smallint)
+WHERE t.id = s.transaction AND t.charger_id = s.charger
+RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0, t.energy_wh,
+    t.energy_source
 """
 # The one transaction that runs on a connector at a time, for readings that name none.
 RUNNING = """
@@ -158,15 +151,11 @@ def _advance(messages, belongs, places, energy):
     for message, transaction_id in zip(messages, belongs, strict=True):
         if transaction_id is not None and message.values:
             _merge(newest, message, transaction_id)
-    found = recordset.execute(ADVANCE, [newest[key] for key in sorted(newest)])
-    # Those that changed come a second time, with their energy.
-    for row in {tuple(row[:2]): row for row in found}.values():
-        charger, transaction, connector_id, is_ongoing, is_changed, *evidence = row
+    for row in recordset.execute(ADVANCE, [newest[key] for key in sorted(newest)]):
+        charger, transaction, connector_id, is_ongoing, *energy[row[1]] = row
         places[charger, transaction] = connector_id
-        if is_changed:
-            energy[transaction] = tuple(evidence)
         if is_ongoing:
-            _tell(newest[charger, transaction], connector_id, evidence)
+            _tell(newest[charger, transaction], connector_id, energy[transaction])
     return places, energy
 
 
@@ -183,9 +172,11 @@ def _running(messages, loose):
 
 def _merge(newest, message, transaction_id):
     call, key = message.call, (message.call.charger, transaction_id)
-    row = {"charger": call.charger, "transaction": transaction_id, "named": message.transaction_id == transaction_id}
-    row |= {"at": max(message.times), "received_at": call.received_at, "of_stop": call.action == "StopTransaction"}
-    row |= _newest(message)
+    row = {"charger": call.charger, "transaction": transaction_id, "at": max(message.times)} | _newest(message)
+    if message.transaction_id != transaction_id:
+        row["unnamed"] = True
+    if call.action == "StopTransaction":
+        row["of_stop"] = True
     if key not in newest or (newest[key]["register"] or 0) < (row["register"] or 0):
         newest[key] = row
 
@@ -204,12 +195,12 @@ def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, 
         by_time = [(at, _sum_of(of_moment)) for at, of_moment in groupby(of_one, key=lambda row: row[1])]
         registers = [wh for _, wh in by_time if wh is not None]
         if registers:
-            row = {"charger": charger_of[transaction], "transaction": transaction, "named": False, "of_stop": False}
-            row |= {"at": by_time[-1][0], "received_at": by_time[-1][0], "power": None, "soc": None}
-            newest.append(row | {"first": registers[0], "register": max(registers), "newest": registers[-1]})
+            row = {"charger": charger_of[transaction], "transaction": transaction, "unnamed": True}
+            row |= {"at": by_time[-1][0], "first": registers[0], "register": max(registers)}
+            newest.append(row | {"newest": registers[-1]})
     taken = recordset.execute(ADVANCE, newest)
     recordset.execute(LINK, rows)
-    return {transaction: tuple(evidence) for _, transaction, _, _, is_changed, *evidence in taken if is_changed}
+    return {transaction: evidence for _, transaction, _, _, *evidence in taken}
 
 
 def _tell(read, connector_id, evidence):
@@ -247,23 +238,21 @@ def _sampled(call, sample):
     measurand = told("measurand", ENERGY)
     # Where the unit is left out, OCPP 1.6 §7.43 has Wh for energy and nothing for the rest.
     unit = told("unit", "Wh" if measurand.startswith("Energy") else "")
-    rest = _written(
-        measurand,
-        unit,
-        told("phase", ""),
-        told("context", "Sample.Periodic"),
-        told("location", "Outlet"),
-        told("format", "Raw"),
+    rest = (
+        f"{measurand}\t{unit}\t{told('phase', '')}"
+        f"\t{told('context', 'Sample.Periodic')}\t{told('location', 'Outlet')}\t{told('format', 'Raw')}"
     )
+    if "\\" in rest or rest.count("\t") != 5 or not rest.replace("\t", "").isprintable():
+        rest = _escaped(sample, measurand, unit)
     if numerals.PLAIN.fullmatch(value):
         return f"{value}\t{value}\t{rest}"
     return f"{recordset.escaped(value)}\t{_kept_number(call, sample)}\t{rest}"
 
 
-@lru_cache(maxsize=4096)
-def _written(*words):
-    """The words that describe a sample, as COPY reads them: a fleet uses few."""
-    return "\t".join(map(recordset.escaped, words))
+def _escaped(sample, measurand, unit):
+    """The words that describe a sample, where one is not as plain as those of OCPP."""
+    described = (sample.get(member, usual) for member, usual in USUAL.items())
+    return "\t".join(map(recordset.escaped, (measurand, unit, *described)))
 
 
 def _kept_number(call, sample):
@@ -305,7 +294,10 @@ def _newest(message):
         if total is not None:
             first, register, newest = total if first is None else first, max(total, register or 0), total
         power = _power(powers, power)
-    return {"first": first, "register": register, "newest": newest, "power": power, "soc": soc}
+    read = {"register": register, "power": power, "soc": soc}
+    if first != register or newest != register:
+        read |= {"first": first, "newest": newest}
+    return read
 
 
 def _note(phases, sample, measured):
@@ -327,9 +319,10 @@ def _scaled(sample, units, default):
     unit, value = sample.get("unit", default), sample["value"]
     if sample.get("location", "Outlet") != "Outlet" or unit not in units or sample.get("format", "Raw") != "Raw":
         return None
-    number = Decimal(value) if numerals.PLAIN.fullmatch(value) else numerals.read(value)
-    read = None if number is None or abs(number) >= MOST_DIGITS else int(number * units[unit])
-    return read if read is not None and 0 <= read < 2**63 else None
+    if len(value) < 16 and value.isascii() and value.isdecimal():
+        return int(value) * units[unit]
+    number = numerals.read(value)
+    return None if number is None or not 0 <= number < MOST_DIGITS else int(number * units[unit])
 
 
 def _sum_of(rows):

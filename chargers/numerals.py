@@ -17,6 +17,8 @@ def read(text: str) -> Decimal | None:
 
     Spaces count for nothing, a comma for a decimal point or for groups of three digits where it can be only one.
     """
+    if PLAIN.fullmatch(text):
+        return Decimal(text)
     digits = "".join(text.split()) if len(text) <= LONGEST else ""
     if GROUPED.fullmatch(digits):
         digits = digits.replace(",", "")

@@ -221,7 +221,7 @@ KNOWN = f"SELECT {recordset.columns(Charger)} FROM chargers_charger c WHERE char
 
 
 class Connector(models.Model):
-    """A connector as its newest StatusNotification tells it (OCPP 1.6 §6.47); 0 is the charger as a whole."""
+    """A connector as its last StatusNotification tells it (OCPP 1.6 §6.47); 0 is the charger as a whole."""
 
     # From the most telling to the least, for one word about the whole charger.
     STATUSES = (

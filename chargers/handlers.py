@@ -22,8 +22,8 @@ RETURNING c.id, c.boot_policy
 """
 
 # What arrives last is shown, whatever the charger's clock says; unless it was queued while the charger was offline
-# (its time lies in the last such span) and is older than what is shown. The connection may have been dead for a minute
-# before our ping found out. The charger is looked up only for a time that is older than what is shown.
+# (its time lies in the last such span) and is older than what is shown. The connection may have been dead for a
+# minute before our ping found out. The charger is looked up only for a time that is older than what is shown.
 STATUS = """
 INSERT INTO chargers_connector AS c (charger_id, connector_id, status, error_code, info, vendor_id,
     vendor_error_code, timestamp, raw_timestamp, received_at)

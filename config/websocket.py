@@ -78,8 +78,11 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.through = 0  # bytes still to come of a frame that goes the library's way
 
     def keep_alive(self, interval, timeout):
-        """Ping every `interval` seconds (0: never), and close after `timeout` without any byte; before the accept."""
+        """Ping every `interval` seconds (0: never), and close after `timeout` without any byte, from now on."""
         self.ping_interval, self.ping_timeout = interval, timeout
+        if self.handshake_complete and not self.disconnected:
+            self.stop_keepalive()
+            self.start_keepalive()
 
     def handle_connect(self, event):
         super().handle_connect(event)
@@ -93,6 +96,10 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             self.app = _with(self.app, {"client_certificate": _subject(certificate)})
         elif proxies.believed((transport.get_extra_info("peername") or ("",))[0]):
             self.app = _with(self.app, {"from_proxy": True})
+
+    def connection_lost(self, exc):
+        super().connection_lost(exc)
+        vars(self).get("scope", {}).pop("keep_alive", None)  # it would keep this protocol from being freed at once
 
     # --- from the charger --------------------------------------------------------------------
 

@@ -44,8 +44,8 @@ FROM json_to_recordset(%s) AS s(id bigint, charger bigint, transaction int)
 WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
 """
 
-# By what is shown of the connector (STATUS in `chargers.handlers`), whatever the clock says; unless the notification was
-# queued while the charger was offline, before the reservation.
+# By what is shown of the connector (STATUS in `chargers.handlers`), whatever the clock says; unless the notification
+# was queued while the charger was offline, before the reservation.
 END_RESERVATIONS = """
 UPDATE transactions_reservation r SET
     state = 'Cancelled', ended_because = 'connector ' || s.connector_id || ' ' || s.status

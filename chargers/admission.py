@@ -124,9 +124,12 @@ ADMITTED_AT = Greatest(
     Func(function="clock_timestamp", output_field=DateTimeField()), F("connected_at") + timedelta.resolution
 )
 # The rows are locked, see `inbox`. A socket before it may have ended since this one was admitted: it was never gone.
+# If the one before is still open, its connection was lost without a close: the charger was offline since `last_seen`.
 OPEN_SOCKETS = """
 UPDATE chargers_charger c SET connected_at = s.admitted,
-    disconnected_at = CASE WHEN c.disconnected_at < s.admitted THEN c.disconnected_at END,
+    disconnected_at = CASE WHEN c.disconnected_at >= s.admitted THEN NULL
+        WHEN c.disconnected_at >= c.connected_at THEN c.disconnected_at
+        WHEN c.last_seen < s.admitted THEN c.last_seen END,
     last_seen = greatest(c.last_seen, s.admitted)
 FROM json_to_recordset(%s) AS s(id bigint, admitted timestamptz)
 WHERE c.id = s.id AND (c.connected_at IS NULL OR c.connected_at < s.admitted)

@@ -4,16 +4,26 @@ import asyncio
 
 
 class BootWait:
-    """Of one socket: holds a command back until the first CALL was answered, or for `seconds` without one.
+    """Of one socket: holds a command back until the first CALL was answered, or for some seconds without one.
 
     `send(message)` is called with the command that was held. Of several only the last is kept: the task of a command
     publishes it again until it is sent, and a charger has one such task at a time.
     """
 
-    def __init__(self, seconds, send):
-        self.send, self.held = send, None
-        self.over = not seconds
-        self.timer = None if self.over else asyncio.get_running_loop().call_later(seconds, self.end)
+    def __init__(self, send):
+        self.send, self.held, self.over, self.timer = send, None, False, None
+        self.begun = asyncio.get_running_loop().time()
+
+    def last(self, seconds):
+        """Hold for so many seconds at most, counted from when the socket was admitted; 0 holds nothing."""
+        self._stop_timer()
+        if self.over:
+            return
+        loop = asyncio.get_running_loop()
+        if (end := self.begun + seconds) <= loop.time():
+            self.end()
+        else:
+            self.timer = loop.call_at(end, self.end)
 
     def hold(self, message):
         """Whether `message` has to wait, and is kept until then."""
@@ -31,6 +41,9 @@ class BootWait:
     def stop(self):
         """Hold nothing any more, and send nothing of it later."""
         self.over = True
+        self._stop_timer()
+
+    def _stop_timer(self):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None

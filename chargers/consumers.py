@@ -9,14 +9,13 @@ from uuid import uuid4
 
 import orjson
 from channels.consumer import AsyncConsumer
-from django.conf import settings
 
 from chargers import admission, context, frames, gateway, metrics, registry, schemas, sockets, tolerance, tracing
 from chargers.boot_wait import BootWait
 from chargers.enrolment import Enrolment
 from chargers.inbox import Call
 from chargers.masking import InLog
-from chargers.models.charger import is_lenient
+from chargers.models.charger import OF_SOCKET, is_lenient, keep_alive, seconds_before_commands
 from chargers.recall import ANSWERED_ANEW, Outdated
 from chargers.refusals import refused
 from chargers.sockets import inbox
@@ -42,11 +41,6 @@ class Unusable(frames.CallError):
         self.field = field
 
 
-def _or(own, general):
-    """What a charger has of its own, or else the setting."""
-    return general if own is None else own
-
-
 def _of_call(socket, frame):
     """The name and the attributes of the span of a CALL."""
     action = frame.action if frame.action in schemas.ACTIONS else "unknown action"
@@ -70,8 +64,8 @@ class ChargerConsumer(AsyncConsumer):
         self.trace = {}  # of the command that is outstanding
         self.commanding, self.background = asyncio.Lock(), set()
         self.enrolment, self.tap = Enrolment(self), Tap(self.charger)
-        self.is_lenient = is_lenient(self.charger.validation)
-        self.boot_wait = BootWait(_or(self.charger.boot_wait, settings.OCPP_BOOT_WAIT), self._send_held)
+        self.boot_wait = BootWait(self._send_held)
+        self._use_settings(**{name: getattr(self.charger, name) for name in OF_SOCKET})
         try:
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
@@ -104,15 +98,16 @@ class ChargerConsumer(AsyncConsumer):
             raise
         door.admit(charger_id)
         self.pk = self.charger.pk
-        self._keep_alive()
         logger.info("%s: connected, speaks %s", charger_id, chosen or "1.6 without saying so")
         return chosen
 
-    def _keep_alive(self):
-        """Have the charger pinged as it needs it, see `config.websocket`."""
-        if keep_alive := self.scope.get("keep_alive"):
-            interval = _or(self.charger.ping_interval, settings.OCPP_PING_INTERVAL)
-            keep_alive(interval, _or(self.charger.ping_timeout, settings.OCPP_PING_TIMEOUT))
+    def _use_settings(self, message_log, validation, ping_interval, ping_timeout, boot_wait):
+        """Treat this socket as these columns of its charger say, from now on."""
+        self.tap.switch(message_log)
+        self.is_lenient = is_lenient(validation)
+        if use := self.scope.get("keep_alive"):  # see `config.websocket`
+            use(*keep_alive(ping_interval, ping_timeout))
+        self.boot_wait.last(seconds_before_commands(boot_wait))
 
     async def _refuse(self, refusal):
         refused.note(context.charger_id.get() or "", refusal, admission.address_in(self.scope))
@@ -354,9 +349,8 @@ class ChargerConsumer(AsyncConsumer):
     async def _obey(self, kind, message):
         if kind == "ocpp.close":
             await self.supersede(**message)
-        elif kind == "ocpp.log":
-            self.tap.switch(message["level"])
-            self.is_lenient = is_lenient(message["validation"])
+        elif kind == "ocpp.settings":
+            self._use_settings(**message)
         elif kind == "ocpp.watch":
             self.tap.watch(message["seconds"])
         elif not self.boot_wait.hold(message):

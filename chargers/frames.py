@@ -95,11 +95,15 @@ def parse(text, lenient=False):
 
 
 def _almost_json(text):
-    """None for a text that is not even nearly JSON, or whose message id could not be given back as it was sent."""
+    """None for a text that is not even nearly JSON, or whose message id could not be given back as it was sent.
+
+    None as well for one that is nested too deeply to be written again: how deep `json` reads depends on the stack.
+    """
     try:
         frame = json.loads(text, strict=False)
         stored = storable(frame)
-    except (ValueError, RecursionError):
+        orjson.dumps(stored)
+    except (ValueError, TypeError, RecursionError):
         return None
     has_id = isinstance(frame, list) and len(frame) > 1
     return stored if has_id and frame[1] == stored[1] else None

@@ -68,11 +68,11 @@ def make_it_come_again(charger_id):
     close_socket(charger_id, CHANGED, "Its key or security profile was changed")
 
 
-def log_messages(charger):
-    """Have the process that holds a charger's socket log and read its messages as the charger says from now on."""
+def change_settings(charger):
+    """Have the process that holds a charger's socket treat it as its columns say (`Charger.of_socket`), at once."""
     entry = _on_redis(lambda client: client.get(presence.key(charger.charger_id)))
     if holder := presence.Presence.loads(entry):
-        _publish(holder, {"type": "ocpp.log", "level": charger.message_log, "validation": charger.validation})
+        _publish(holder, {"type": "ocpp.settings", **charger.of_socket})
 
 
 def _publish(holder, message):

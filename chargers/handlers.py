@@ -22,7 +22,8 @@ RETURNING c.id, c.boot_policy
 """
 
 # What arrives last is shown, whatever the charger's clock says; unless it was queued while the charger was offline
-# (its time lies in the last such span) and is older than what is shown.
+# (its time lies in the last such span) and is older than what is shown. The connection may have been dead for a
+# minute before our ping found out. The charger is looked up only for a time that is older than what is shown.
 STATUS = """
 INSERT INTO chargers_connector AS c (charger_id, connector_id, status, error_code, info, vendor_id,
     vendor_error_code, timestamp, raw_timestamp, received_at)
@@ -35,9 +36,9 @@ ON CONFLICT (charger_id, connector_id) DO UPDATE SET
     timestamp = excluded.timestamp, raw_timestamp = excluded.raw_timestamp, received_at = excluded.received_at,
     scheduled_availability = CASE (excluded.status = 'Unavailable')
         WHEN (c.scheduled_availability = 'Inoperative') THEN '' ELSE c.scheduled_availability END
-WHERE excluded.timestamp >= c.timestamp OR NOT EXISTS (
+WHERE CASE WHEN excluded.timestamp >= c.timestamp THEN true ELSE NOT EXISTS (
     SELECT FROM chargers_charger h WHERE h.id = excluded.charger_id
-        AND excluded.timestamp >= h.disconnected_at AND excluded.timestamp < h.connected_at)
+        AND excluded.timestamp >= h.disconnected_at - interval '1 minute' AND excluded.timestamp < h.connected_at) END
 RETURNING charger_id, connector_id
 """
 

@@ -27,7 +27,7 @@ LARGE = 4  # the same, after one that went the library's way
 HEAVY = 2**20  # bytes of a message: after a larger one the socket is not read before it is taken
 TURN = 64  # frames of one socket that are taken before all others have their turn
 BREATH = 0.005  # seconds until such a socket is read again: the thread that writes needs the interpreter, too
-FRAGMENTS = 16_384  # of one message, past which it is too big however little they hold
+LINGER = 1.0  # seconds a socket is read on after its charger has broken the protocol
 
 
 def _ending(method):
@@ -76,10 +76,14 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.heard = False  # whether anything came since the last ping
         self.heavy = False  # whether a message of more than HEAVY bytes is queued
         self.through = 0  # bytes still to come of a frame that goes the library's way
+        self.is_refused = False  # for a fault in what came
 
     def keep_alive(self, interval, timeout):
-        """Ping every `interval` seconds (0: never), and close after `timeout` without any byte; before the accept."""
+        """Ping every `interval` seconds (0: never), and close after `timeout` without any byte, from now on."""
         self.ping_interval, self.ping_timeout = interval, timeout
+        if self.handshake_complete and not self.disconnected:
+            self.stop_keepalive()
+            self.start_keepalive()
 
     def handle_connect(self, event):
         super().handle_connect(event)
@@ -94,10 +98,17 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         elif proxies.believed((transport.get_extra_info("peername") or ("",))[0]):
             self.app = _with(self.app, {"from_proxy": True})
 
+    def connection_lost(self, exc):
+        super().connection_lost(exc)
+        vars(self).get("scope", {}).pop("keep_alive", None)  # it would keep this protocol from being freed at once
+
     # --- from the charger --------------------------------------------------------------------
 
     def data_received(self, data):
-        self.heard = True
+        if self.is_refused:
+            return
+        if data:
+            self.heard = True
         if not self.handshake_initiated:
             super().data_received(data)
             if not self.handshake_initiated and not self.transport.is_closing():
@@ -110,16 +121,19 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             self._pause_reading()
             return
         at, left = 0, TURN
-        while at < len(data) and left and not self.read_paused and not self.transport.is_closing():
+        while at < len(data) and left and not self.read_paused and not self._is_over():
             taken = self._take(data, at)
             if not taken:
                 break
             at, left = at + taken, left - 1
-        self.begun = data[at:]
+        self.begun = b"" if self.is_refused else data[at:]
         if not left and not self.read_paused:
             self._pause_reading()
             metrics.held_sockets.inc()
             self.loop.call_later(BREATH, self._read_on)
+
+    def _is_over(self):
+        return self.is_refused or self.transport.is_closing()
 
     def _refuse_handshake(self):
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
@@ -200,7 +214,8 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def handle_cont(self, event):
-        if len(self.frames) < FRAGMENTS:
+        """However little they hold, a message has no more fragments than short ones that would fill it."""
+        if len(self.frames) * SHORT < self.config.ws_max_size:
             super().handle_cont(event)
         else:
             self._refuse(1009)
@@ -208,6 +223,19 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     def _refuse(self, code):
         self.conn.send_close(code)
         self.handle_parser_exception()
+
+    def handle_parser_exception(self):
+        """Close with the code of the fault, but read on for a moment and drop what comes.
+
+        If a socket is closed with bytes unread, TCP resets the connection, and the charger never sees the code.
+        """
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = self.is_refused = True
+        self.frames = []
+        self.close_timer = self.loop.call_later(LINGER, self._end_refused)
+        self.transport.resume_reading()
 
     def keepalive_timeout(self):
         """Close a charger that was silent since the ping: any byte is a sign of life, for some answer no ping.
@@ -232,7 +260,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         super().send_keepalive_ping()
 
     _end_silence = _ending(WebSocketsSansIOProtocol.keepalive_timeout)
-    handle_parser_exception = _ending(WebSocketsSansIOProtocol.handle_parser_exception)
+    _end_refused = _ending(lambda self: self.transport.close())
     handle_close = _ending(WebSocketsSansIOProtocol.handle_close)
     on_task_complete = _ending(WebSocketsSansIOProtocol.on_task_complete)
 

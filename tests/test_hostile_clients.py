@@ -68,8 +68,11 @@ def _send(wire, first, then, deadline):
 
 
 READING = json.dumps([2, "big", "DataTransfer", {"vendorId": "x", "data": "y" * 15_000}]).encode()
+BIG = json.dumps([2, "big", "DataTransfer", {"vendorId": "x", "data": "y" * 2**21}]).encode()
 FLOODS = {
-    "frames that are too large": (b"", frame(b"x" * 2**21)),
+    "frames that are too large": (b"", frame(b"x" * 2**24)),
+    "large frames": (b"", frame(b"x" * 2**21)),
+    "large messages": (b"", frame(BIG)),
     "heartbeats": (b"", frame(heartbeat("1")) * 5_000),
     "long messages": (b"", frame(READING) * 20),
     "nonsense": (b"", frame(b"x") * 20_000),
@@ -104,7 +107,7 @@ def test_a_message_in_fragments_without_end_closes_the_socket(live):
     wire = Wire(live.ws_url, an_id())
     first, then = FLOODS["fragments"]
     with wire.socket, suppress(ConnectionError):
-        wire.socket.sendall(first + then * 17)
+        wire.socket.sendall(first + then * 68)
         assert wire.close_code() == 1009
 
 

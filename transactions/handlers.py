@@ -44,15 +44,19 @@ FROM json_to_recordset(%s) AS s(id bigint, charger bigint, transaction int)
 WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
 """
 
-# Whatever the clock says, unless the notification was queued while the charger was offline, before the reservation.
+# By what is shown of the connector (STATUS in `chargers.handlers`), whatever the clock says; unless the notification
+# was queued while the charger was offline, before the reservation.
 END_RESERVATIONS = """
 UPDATE transactions_reservation r SET
     state = 'Cancelled', ended_because = 'connector ' || s.connector_id || ' ' || s.status
-FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, timestamp timestamptz)
+FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, timestamp timestamptz,
+        received_at timestamptz)
+    JOIN chargers_connector k ON k.charger_id = s.charger AND k.connector_id = s.connector_id
+        AND k.received_at = s.received_at
 WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.connector_id IN (0, r.connector_id)
     AND (s.timestamp >= r.created_at - interval '5 minutes' OR NOT EXISTS (
         SELECT FROM chargers_charger h WHERE h.id = s.charger
-            AND s.timestamp >= h.disconnected_at AND s.timestamp < h.connected_at))
+            AND s.timestamp >= h.disconnected_at - interval '1 minute' AND s.timestamp < h.connected_at))
 """
 
 
@@ -279,6 +283,7 @@ def end_reservations(calls, answers):
             "connector_id": call.payload["connectorId"],
             "status": call.payload["status"],
             "timestamp": bounded(call.payload.get("timestamp"), call.received_at),
+            "received_at": call.received_at,
         }
         for call in calls
         if call.payload["status"] in ENDS_A_RESERVATION

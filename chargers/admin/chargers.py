@@ -18,6 +18,7 @@ from chargers.models import (
     InstalledProfile,
     SecurityEvent,
 )
+from chargers.models.charger import OF_SOCKET
 
 
 class ReadOnly:
@@ -53,11 +54,7 @@ OURS = [
     "boot_policy",
     "read_configuration_after_boot",
     "security_profile",
-    "message_log",
-    "validation",
-    "ping_interval",
-    "ping_timeout",
-    "boot_wait",
+    *OF_SOCKET,
 ]
 
 
@@ -187,8 +184,8 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
             self.message_user(request, form.warning, messages.WARNING)
         if change and derived:
             gateway.make_it_come_again(charger.charger_id)
-        elif change and {"message_log", "validation"} & set(form.changed_data):
-            gateway.log_messages(charger)
+        elif change and set(OF_SOCKET) & set(form.changed_data):
+            gateway.change_settings(charger)
 
     def has_add_permission(self, request):
         return super().has_add_permission(request) and access.reaches_every_charger(request.user)

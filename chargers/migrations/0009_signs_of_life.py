@@ -14,16 +14,16 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='charger',
             name='boot_wait',
-            field=models.PositiveSmallIntegerField(blank=True, help_text='Seconds after it has connected until it is sent a command if it has sent no message, 0 for none, from its next connection on. Empty: as OCPP_BOOT_WAIT says.', null=True, validators=[django.core.validators.MaxValueValidator(3600)]),
+            field=models.PositiveSmallIntegerField(blank=True, help_text='Seconds after it has connected until it is sent a command if it has sent no message, 0 for none; it holds at once. Empty: as OCPP_BOOT_WAIT says.', null=True, validators=[django.core.validators.MaxValueValidator(3600)]),
         ),
         migrations.AddField(
             model_name='charger',
             name='ping_interval',
-            field=models.PositiveSmallIntegerField(blank=True, help_text='Seconds between two pings, 0 for none, from its next connection on. Empty: as OCPP_PING_INTERVAL says.', null=True, validators=[django.core.validators.MaxValueValidator(3600)]),
+            field=models.PositiveSmallIntegerField(blank=True, help_text='Seconds between two pings, 0 for none; it holds at once. Empty: as OCPP_PING_INTERVAL says.', null=True, validators=[django.core.validators.MaxValueValidator(3600)]),
         ),
         migrations.AddField(
             model_name='charger',
             name='ping_timeout',
-            field=models.PositiveSmallIntegerField(blank=True, help_text='Seconds after a ping until it is disconnected if it sends nothing, from its next connection on. Empty: as OCPP_PING_TIMEOUT says.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3600)]),
+            field=models.PositiveSmallIntegerField(blank=True, help_text='Seconds after a ping until it is disconnected if it sends nothing; it holds at once. Empty: as OCPP_PING_TIMEOUT says.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3600)]),
         ),
     ]

@@ -28,7 +28,10 @@ MESSAGE_LOGS = [("", "as OCPP_MESSAGE_LOG says"), *((level, level) for level in 
 # How the payloads of a charger are read, see `chargers.tolerance`; "" is as OCPP_VALIDATION says.
 LENIENT, STRICT = "lenient", "strict"
 VALIDATIONS = [("", "as OCPP_VALIDATION says"), (LENIENT, LENIENT), (STRICT, STRICT)]
+
 MOST_SECONDS = 3600  # of a ping interval and the like
+# The columns that say how the socket of a charger is treated; a change of them holds at once.
+OF_SOCKET = ("message_log", "validation", "ping_interval", "ping_timeout", "boot_wait")
 
 # By the books, see `Charger.is_online`.
 ONLINE = models.Q(connected_at__isnull=False) & (
@@ -44,6 +47,17 @@ def standing(boot_policy, registration_status):
 def is_lenient(validation):
     """Whether a charger with this `validation` ("" as OCPP_VALIDATION says) is read leniently."""
     return (validation or settings.OCPP_VALIDATION) == LENIENT
+
+
+def keep_alive(ping_interval, ping_timeout):
+    """(seconds between pings or 0, seconds until silence after one ends a socket) of a charger with these columns."""
+    interval = settings.OCPP_PING_INTERVAL if ping_interval is None else ping_interval
+    return interval, settings.OCPP_PING_TIMEOUT if ping_timeout is None else ping_timeout
+
+
+def seconds_before_commands(boot_wait):
+    """How long a charger with this `boot_wait` that has connected, and sent nothing, is sent no command."""
+    return settings.OCPP_BOOT_WAIT if boot_wait is None else boot_wait
 
 
 class Charger(models.Model):
@@ -106,22 +120,21 @@ class Charger(models.Model):
         null=True,
         blank=True,
         validators=[MaxValueValidator(MOST_SECONDS)],
-        help_text="Seconds between two pings, 0 for none, from its next connection on. "
-        "Empty: as OCPP_PING_INTERVAL says.",
+        help_text="Seconds between two pings, 0 for none; it holds at once. Empty: as OCPP_PING_INTERVAL says.",
     )
     ping_timeout = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(MOST_SECONDS)],
-        help_text="Seconds after a ping until it is disconnected if it sends nothing, from its next connection on. "
+        help_text="Seconds after a ping until it is disconnected if it sends nothing; it holds at once. "
         "Empty: as OCPP_PING_TIMEOUT says.",
     )
     boot_wait = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
         validators=[MaxValueValidator(MOST_SECONDS)],
-        help_text="Seconds after it has connected until it is sent a command if it has sent no message, 0 for none, "
-        "from its next connection on. Empty: as OCPP_BOOT_WAIT says.",
+        help_text="Seconds after it has connected until it is sent a command if it has sent no message, 0 for none; "
+        "it holds at once. Empty: as OCPP_BOOT_WAIT says.",
     )
 
     # BootNotification.req, OCPP 1.6 §6.3. Chargers send longer texts than it allows: these are kept whole.
@@ -167,6 +180,21 @@ class Charger(models.Model):
         """The `Charger` with this id, or None. Prepared: it begins every request for a command."""
         rows = recordset.query(KNOWN, [charger_id])
         return recordset.instance(Charger, rows[0]) if rows else None
+
+    @property
+    def of_socket(self):
+        """{column: value} of those that say how its socket is treated."""
+        return {name: getattr(self, name) for name in OF_SOCKET}
+
+    @property
+    def keep_alive(self):
+        """(seconds between pings or 0, seconds until silence after one ends its socket)."""
+        return keep_alive(self.ping_interval, self.ping_timeout)
+
+    @property
+    def seconds_before_commands(self):
+        """How long it is sent no command when it has connected and sent nothing."""
+        return seconds_before_commands(self.boot_wait)
 
     @property
     def is_online(self):
@@ -221,7 +249,7 @@ KNOWN = f"SELECT {recordset.columns(Charger)} FROM chargers_charger c WHERE char
 
 
 class Connector(models.Model):
-    """A connector as its newest StatusNotification tells it (OCPP 1.6 §6.47); 0 is the charger as a whole."""
+    """A connector as its last StatusNotification tells it (OCPP 1.6 §6.47); 0 is the charger as a whole."""
 
     # From the most telling to the least, for one word about the whole charger.
     STATUSES = (

@@ -12,6 +12,7 @@ from chargers.models import (
     InstalledProfile,
     SecurityEvent,
 )
+from chargers.models.charger import OF_SOCKET
 
 TOLD_BY_CHARGER = [
     "vendor",
@@ -124,11 +125,7 @@ class ChargerSerializer(serializers.ModelSerializer):
             "boot_policy",
             "read_configuration_after_boot",
             "security_profile",
-            "message_log",
-            "validation",
-            "ping_interval",
-            "ping_timeout",
-            "boot_wait",
+            *OF_SOCKET,
             "authorization_key",
             "allow_short_key",
             "has_authorization_key",

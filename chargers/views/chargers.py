@@ -18,6 +18,7 @@ from chargers.models import (
     SecurityEvent,
     telling_status,
 )
+from chargers.models.charger import OF_SOCKET
 from chargers.pagination import ChargerPages, NewestFirst
 from chargers.serializers import (
     TOLD_BY_CHARGER,
@@ -54,7 +55,7 @@ class ChargerViewSet(Scoped, Editable):
     serializer_class = ChargerSerializer
     pagination_class = ChargerPages
     filterset_fields = ["charger_id", "description", "boot_policy", "security_profile"]
-    filterset_fields += ["read_configuration_after_boot", "message_log", "validation", *TOLD_BY_CHARGER]
+    filterset_fields += ["read_configuration_after_boot", *OF_SOCKET, *TOLD_BY_CHARGER]
     lookup_field = "charger_id"
     charger_path = "pk"
 
@@ -84,8 +85,8 @@ class ChargerViewSet(Scoped, Editable):
         charger = serializer.save()
         if charger.credentials != former.credentials:
             transaction.on_commit(lambda: gateway.make_it_come_again(charger.charger_id))
-        elif (charger.message_log, charger.validation) != (former.message_log, former.validation):
-            transaction.on_commit(lambda: gateway.log_messages(charger))
+        elif charger.of_socket != former.of_socket:
+            transaction.on_commit(lambda: gateway.change_settings(charger))
 
     def perform_create(self, serializer):
         if not access.reaches_every_charger(self.request.user):

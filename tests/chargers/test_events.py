@@ -9,6 +9,7 @@ from django.contrib.auth.models import Permission, User
 from chargers import admission, events, presence, vanished
 from chargers.models import Charger, ChargerGroup, Event
 from chargers.redis import sync_redis
+from chargers.times import wire
 from commands.asking import ask
 from commands.lifecycle import carry_out
 from commands.models import Command
@@ -47,8 +48,9 @@ def settle_nonsense(charger):
 
 
 def test_a_status_that_came_late_is_no_news():
-    charger = a_charger()
-    for timestamp in (NOON, "2025-02-26T11:00:00Z"):
+    now = datetime.now(UTC)
+    charger = a_charger(disconnected_at=now - timedelta(hours=3), connected_at=now - timedelta(hours=1))
+    for timestamp in (wire(now), wire(now - timedelta(hours=2))):
         told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": timestamp}
         tell(charger, "StatusNotification", **told)
     assert kinds(charger) == ["connector.status"]

@@ -87,6 +87,19 @@ def test_a_call_nested_too_deeply_is_refused():
     assert refused.value.code == "FormationViolation"
 
 
+@pytest.mark.parametrize(
+    ("depth", "is_read"), [(252, True), (253, False), (900, False), (1100, False), (100_000, False)]
+)
+def test_what_is_not_quite_json_is_read_up_to_a_depth(depth, is_read):
+    """254 levels with those of the frame and the payload; NaN is what makes it not quite JSON."""
+    text = '[2,"1","Heartbeat",{"x":' + "[" * depth + "NaN" + "]" * depth + "}]"
+    if is_read:
+        assert frames.parse(text, lenient=True).message_id == "1"
+    else:
+        with pytest.raises(frames.Unreadable):
+            frames.parse(text, lenient=True)
+
+
 def test_a_reply_nested_too_deeply_is_a_reply_all_the_same():
     assert isinstance(frames.parse(f'[3,"1",{{"data":{DEEP}}}]').payload, str)
 

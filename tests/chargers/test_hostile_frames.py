@@ -119,6 +119,21 @@ said = st.one_of(
 UNUSABLE = {"\0", *map(chr, range(0xD800, 0xE000))}  # in a message id, which is given back as it was sent
 
 
+DEEPEST = 254  # of what is not quite JSON
+
+
+def depth(value):
+    """Levels of arrays and objects; without recursion, which has its own limit."""
+    deepest, left = 0, [(value, 0)]
+    while left:
+        value, level = left.pop()
+        deepest = max(deepest, level)
+        if isinstance(value, dict | list):
+            left += [(inner, level + 1) for inner in (value.values() if isinstance(value, dict) else value)]
+            deepest = max(deepest, level + 1)
+    return deepest
+
+
 def owed(text):
     """The message id that an answer to `text` must bear, None where it can't be answered."""
     try:
@@ -127,6 +142,8 @@ def owed(text):
         try:
             frame = json.loads(text, strict=False)
         except (ValueError, RecursionError):
+            return None
+        if depth(frame) > DEEPEST:
             return None
     readable = isinstance(frame, list) and len(frame) > 1 and type(frame[0]) is int and frame[0] == 2
     usable = readable and isinstance(frame[1], str) and frame[1] and not set(frame[1]) & UNUSABLE

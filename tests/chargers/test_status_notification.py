@@ -57,6 +57,29 @@ def test_what_was_queued_while_the_charger_was_offline_does_not_overwrite_what_i
     assert told == (["Available", "Charging"] if shown == "Charging" else ["Available"])
 
 
+def test_the_connection_may_have_been_dead_before_a_ping_found_out():
+    charger = offline(7, 9)
+    notify(charger, "Available", timestamp="2025-02-26T12:00:00Z")
+    notify(charger, "Charging", timestamp="2025-02-26T06:59:30Z")
+    assert charger.connectors.get().status == "Available"
+
+
+@pytest.mark.parametrize("timestamp", [None, "", "yesterday", "0000-00-00T00:00:00Z"])
+def test_without_a_time_that_of_arrival_counts(timestamp):
+    charger = offline(7, 9)
+    notify(charger, "Charging", timestamp="2025-02-26T12:00:00Z")
+    notify(charger, "Available", **({} if timestamp is None else {"timestamp": timestamp}))
+    assert charger.connectors.get().status == "Available"
+
+
+def test_what_came_by_a_socket_that_has_ended_is_shown():
+    """It is just being stored: the charger is offline, but was not at the time of the notification."""
+    charger = offline(since=10, until=7)
+    notify(charger, "Charging", timestamp="2025-02-26T12:00:00Z")
+    notify(charger, "Available", timestamp="2025-02-26T09:00:00Z")
+    assert charger.connectors.get().status == "Available"
+
+
 def test_what_was_queued_is_shown_in_its_order_until_something_newer_comes():
     charger = offline(7, 9)
     for hour, status in ((6, "Preparing"), (7, "Charging"), (8, "Finishing")):

@@ -81,3 +81,23 @@ def test_a_list_that_may_not_be_sent_is_refused(api, payload, field):
     body = {"charger_id": a_charger().charger_id, "action": "SendLocalList", "payload": payload}
     answer = api.post("/api/ocpp/commands/", body, "application/json")
     assert answer.status_code == 400 and any(name.startswith(field) for name in answer.json()["fields"])
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        "A",
+        ["A"],
+        [None],
+        [{"idTag": 5}],
+        [{"idTag": "A", "idTagInfo": {}}],
+        [{"idTag": "x" * 21}],
+        [{"idTag": "A\0"}],
+    ],
+)
+def test_a_full_list_that_breaks_its_schema_is_refused_with_the_place(api, entries):
+    payload = {"updateType": "Full", "localAuthorizationList": entries}
+    body = {"charger_id": a_charger().charger_id, "action": "SendLocalList", "payload": payload}
+    answer = api.post("/api/ocpp/commands/", body, "application/json")
+    assert answer.status_code == 400, answer.json()
+    assert all(field.startswith("localAuthorizationList") for field in answer.json()["fields"]), answer.json()

@@ -121,13 +121,22 @@ def test_a_frame_of_any_length_is_followed_by_the_next(wire, size):
         (frame(heartbeat("1"), mask=False), 1002),
         (bytes([0xC1, *frame(heartbeat("1"))[1:]]), 1002),
         (frame(heartbeat("1"), Opcode.CONT), 1002),
-        (frame(b"x" * (8 * 2**20 + 1))[:1000], 1009),
+        (frame(b"x" * (8 * 2**20 + 1)), 1009),
     ],
     ids=["text that is none", "not masked", "reserved bit", "continuation of nothing", "too large"],
 )
 def test_what_breaks_the_protocol_closes_the_socket(wire, sent, code):
     wire.socket.sendall(sent)
     assert wire.close_code() == code
+
+
+def test_what_comes_after_a_fault_is_dropped(wire):
+    wire.socket.sendall(frame(heartbeat("1"), mask=False) + frame(heartbeat("2")) * 100)
+    wire.socket.sendall(frame(b"x" * 2**20) * 8)
+    assert wire.close_code() == 1002
+    with pytest.raises(AssertionError):  # the end of the connection, not a reset and no second close frame
+        wire.next()
+    assert wire.received == b""
 
 
 def test_text_between_the_fragments_of_another_message_closes_the_socket(wire):

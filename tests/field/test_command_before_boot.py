@@ -1,4 +1,4 @@
-"""A command that waits for an absent charger: the charger hears nothing until its first CALL is answered."""
+"""A new socket is sent no command before its first CALL was answered: some chargers hear nothing until then."""
 
 import json
 import time
@@ -6,94 +6,125 @@ import time
 import pytest
 import websockets
 
-from tests.live import an_id, eventually, exchange
+from tests.field.charger import FieldCharger
+from tests.live import eventually
 
-BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
-
-
-def a_charger(live, boot_wait):
-    charger_id = an_id()
-    status, _, _ = live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id, "boot_wait": boot_wait})
-    assert status == 201
-    return charger_id
+BOOT = [2, "boot", "BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"}]
+AGAIN = 1.2  # seconds: the worker publishes a command that is not sent again each second
 
 
-def hears_nothing(socket, seconds):
-    with pytest.raises(TimeoutError):
-        socket.recv(timeout=seconds)
+@pytest.fixture
+def patient(live):
+    """A charger that has 20 s to send something before it is sent a command."""
+    with FieldCharger(live, boot_wait=20) as charger:
+        yield charger
 
 
-def state(live, task):
-    return live.get(f"/api/ocpp/tasks/{task['task_id']}/")["state"]
+def ask(charger, action="ClearCache", payload=None, timeout=5):
+    return charger.live.ask(charger.charger_id, action, payload or {}, timeout=timeout)
 
 
-def test_it_is_sent_right_after_the_answer_to_the_boot(live):
-    charger_id = a_charger(live, 30)
-    task = live.ask(charger_id, "ClearCache", {}, timeout=20)
-    with live.socket(charger_id) as socket:
-        hears_nothing(socket, 3)
-        assert state(live, task) == "queued"
-        assert exchange(socket, "boot", "BootNotification", BOOT)[:2] == [3, "boot"]
-        call = json.loads(socket.recv(timeout=0.5))
-        assert call[:3] == [2, task["task_id"], "ClearCache"]
-        socket.send(json.dumps([3, call[1], {"status": "Accepted"}]))
-        assert live.finished(task)["outcome"] == "answered"
-        later = live.ask(charger_id, "ClearCache", {})
-        assert json.loads(socket.recv(timeout=5))[1] == later["task_id"]
+def hears(charger, seconds):
+    """The next frame, None if there is none for so long."""
+    try:
+        return json.loads(charger.socket.recv(timeout=seconds))
+    except TimeoutError:
+        return None
 
 
-def test_a_charger_that_says_nothing_is_sent_it_after_the_wait(live):
-    charger_id = a_charger(live, 3)
-    task = live.ask(charger_id, "ClearCache", {}, timeout=20)
+def boot(charger):
+    charger.socket.send(json.dumps(BOOT))
+    assert hears(charger, 5)[:2] == [3, "boot"]
+
+
+def state(charger, task):
+    return charger.live.get(f"/api/ocpp/tasks/{task['task_id']}/")["state"]
+
+
+def answer(charger, call):
+    charger.socket.send(json.dumps([3, call[1], {"status": "Accepted"}]))
+
+
+def test_a_command_for_an_absent_charger_waits_until_its_boot_is_answered(live, patient):
+    patient.open.close()
+    eventually(lambda: not patient.shown["connected"])
+    task = ask(patient, timeout=20)
+    for seconds in (AGAIN, 3):  # each socket waits anew; the worker looks for an absent charger less often
+        patient.reconnect()
+        assert hears(patient, seconds) is None
+    assert state(patient, task) == "queued"
+    boot(patient)
     began = time.monotonic()
-    with live.socket(charger_id) as socket:
-        assert json.loads(socket.recv(timeout=8))[1] == task["task_id"]
-        assert 2.5 < time.monotonic() - began < 5
+    call = hears(patient, 5)
+    assert call[:3] == [2, task["task_id"], "ClearCache"] and time.monotonic() - began < 0.5
+    answer(patient, call)
+    assert live.finished(task)["outcome"] == "answered"
+    later = ask(patient)
+    assert hears(patient, 5)[1] == later["task_id"]
 
 
-def test_its_own_timeout_begins_when_it_is_sent(live):
-    charger_id = a_charger(live, 3)
-    with live.socket(charger_id) as socket:
-        task = live.ask(charger_id, "ClearCache", {}, timeout=2)
-        call = json.loads(socket.recv(timeout=8))
+@pytest.mark.parametrize("first", [[2, "1", "Nonsense", {}], [2, "1", "Heartbeat", {}]], ids=["refused", "answered"])
+def test_any_first_call_that_is_answered_lets_it_go(patient, first):
+    task = ask(patient)
+    assert hears(patient, AGAIN) is None
+    patient.socket.send(json.dumps(first))
+    assert hears(patient, 5)[1] == "1"
+    assert hears(patient, 0.5)[1] == task["task_id"]
+    assert hears(patient, AGAIN) is None  # it is sent once
+
+
+def test_what_is_no_call_does_not_let_it_go(patient):
+    ask(patient)
+    patient.socket.send('[3,"nobody asked",{}]')
+    patient.socket.send("nonsense")
+    assert hears(patient, AGAIN) is None
+
+
+def test_a_charger_that_sends_nothing_is_sent_it_after_the_wait_and_has_its_whole_timeout(live):
+    with FieldCharger(live, boot_wait=3) as charger:
+        began = time.monotonic()
+        task = ask(charger, timeout=2)
+        call = hears(charger, 6)
+        assert call[1] == task["task_id"] and 2 < time.monotonic() - began < 5
         time.sleep(1)
-        socket.send(json.dumps([3, call[1], {"status": "Accepted"}]))
+        answer(charger, call)
         assert live.finished(task)["outcome"] == "answered"
 
 
-def test_a_refused_call_is_answered_too(live):
-    charger_id = a_charger(live, 30)
-    task = live.ask(charger_id, "ClearCache", {}, timeout=20)
-    with live.socket(charger_id) as socket:
-        hears_nothing(socket, 2)
-        assert exchange(socket, "1", "Nonsense", {})[0] == 4
-        assert json.loads(socket.recv(timeout=2))[1] == task["task_id"]
+def test_without_a_wait_it_is_sent_at_once(live):
+    with FieldCharger(live, boot_wait=0) as charger:
+        began = time.monotonic()
+        ask(charger)
+        assert hears(charger, 3)[0] == 2 and time.monotonic() - began < 1
 
 
-def test_every_socket_waits_anew_and_the_command_is_sent_once(live):
-    charger_id = a_charger(live, 30)
-    task = live.ask(charger_id, "ClearCache", {}, timeout=20)
-    with live.socket(charger_id) as socket:
-        hears_nothing(socket, 2)
-    with live.socket(charger_id) as socket:
-        hears_nothing(socket, 2)
-        assert exchange(socket, "boot", "BootNotification", BOOT)[:2] == [3, "boot"]
-        assert json.loads(socket.recv(timeout=5))[1] == task["task_id"]
-        hears_nothing(socket, 2)
+def test_the_second_command_waits_for_nothing_but_the_first(live, patient):
+    tasks = [ask(patient), ask(patient, "Reset", {"type": "Soft"})]
+    boot(patient)
+    for task in tasks:
+        call = hears(patient, 3)
+        assert call[1] == task["task_id"]
+        answer(patient, call)
+    assert [live.finished(task)["outcome"] for task in tasks] == ["answered"] * 2
 
 
-def test_meanwhile_a_newer_socket_closes_it_and_its_log_can_be_switched(live):
-    charger_id = a_charger(live, 30)
-    task = live.ask(charger_id, "ClearCache", {}, timeout=20)
-    with live.socket(charger_id) as older:
-        hears_nothing(older, 2)
-        live.request("PATCH", f"/api/ocpp/chargers/{charger_id}/", {"message_log": "all"})
-        time.sleep(0.5)
-        assert exchange(older, "boot", "Heartbeat", {})[0] == 3
-        assert json.loads(older.recv(timeout=5))[1] == task["task_id"]
-        found = eventually(lambda: live.get(f"/api/ocpp/messages/?charger_id={charger_id}")["results"])
-        assert any(message["action"] == "Heartbeat" for message in found)
-    with live.socket(charger_id) as older, live.socket(charger_id):
-        with pytest.raises(websockets.ConnectionClosed) as closed:
-            older.recv(timeout=5)
-        assert closed.value.rcvd.code == 4001
+def test_a_change_of_the_settings_holds_at_once(live, patient):
+    task = ask(patient)
+    assert hears(patient, AGAIN) is None
+    path = f"/api/ocpp/chargers/{patient.charger_id}/"
+    assert live.request("PATCH", path, {"boot_wait": 0, "message_log": "all"})[0] == 200
+    assert hears(patient, 0.5)[1] == task["task_id"]
+    patient.call("Heartbeat", {})
+    messages = f"/api/ocpp/messages/?charger_id={patient.charger_id}"
+    eventually(lambda: "Heartbeat" in [message["action"] for message in live.get(messages)["results"]])
+
+
+def test_a_newer_socket_takes_over_while_a_command_waits(patient):
+    task = ask(patient)
+    assert hears(patient, AGAIN) is None
+    former = patient.socket
+    patient.connect()
+    with pytest.raises(websockets.ConnectionClosed, match="4001"):
+        former.recv(timeout=2)
+    boot(patient)
+    assert hears(patient, 3)[1] == task["task_id"]

@@ -39,12 +39,14 @@ def test_a_full_list_gets_what_is_known_of_its_tags(live):
 
 
 def test_an_unknown_tag_is_sent_as_invalid_and_named_in_a_warning(live):
-    unknown = uuid4().hex[:20]
-    listed, task, held = obeyed(live, [{"idTag": unknown}])
-    assert listed == [{"idTag": unknown, "idTagInfo": {"status": "Invalid"}}]
-    assert held == {unknown: {"status": "Invalid"}} and unknown in task["warning"]
+    unknown, known = uuid4().hex[:20], a_tag(live)
+    listed, task, held = obeyed(live, [{"idTag": unknown}, {"idTag": known}])
+    accepted, invalid = {"status": "Accepted"}, {"status": "Invalid"}
+    assert listed == [{"idTag": unknown, "idTagInfo": invalid}, {"idTag": known, "idTagInfo": accepted}]
+    assert held == {unknown: invalid, known: accepted}
+    assert unknown in task["warning"] and known not in task["warning"]
 
 
 def test_in_a_differential_list_a_tag_alone_is_removed(live):
-    known = a_tag(live)
-    assert obeyed(live, [{"idTag": known}], "Differential", listVersion=2)[0] == [{"idTag": known}]
+    entries = [{"idTag": a_tag(live)}, {"idTag": a_tag(live), "idTagInfo": {"status": "Blocked"}}]
+    assert obeyed(live, entries, "Differential", listVersion=2)[0] == entries

@@ -1,95 +1,114 @@
-"""Chargers that answer no ping but speak, and chargers that are silent."""
+"""Whether a charger is there: what counts as a sign of life, and when it was last seen."""
 
-import json
 import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
-import websockets
 from websockets.frames import Opcode
 
-from tests.live import an_id, eventually, exchange
+from tests.config.test_websocket import Wire, frame, heartbeat
+from tests.live import an_id, eventually
 
-SHORT = {"ping_interval": 1, "ping_timeout": 2}
-
-
-def a_charger(live, **columns):
-    charger_id = an_id()
-    status, shown, _ = live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id, **columns})
-    assert status == 201 and {name: shown[name] for name in columns} == columns
-    return charger_id
-
-
-def deaf(live, charger_id):
-    """A socket of a charger that answers no ping: its library never hears of one."""
-    socket = live.socket(charger_id, ping_interval=None)
-    process = socket.protocol.recv_frame
-
-    def without_pings(frame):
-        if frame.opcode != Opcode.PING:
-            process(frame)
-
-    socket.protocol.recv_frame = without_pings
-    return socket
+SHORT = {"ping_interval": 1, "ping_timeout": 1}
+SENT = {
+    "Heartbeat": lambda: frame(heartbeat("h")),
+    "a ping": lambda: frame(b"", Opcode.PING),
+    "a pong nobody asked for": lambda: frame(b"unasked", Opcode.PONG),
+    "nonsense": lambda: frame(b"[9]"),
+    "a fragment": lambda: frame(b" ", Opcode.CONT, fin=False),
+}
 
 
-def test_a_charger_that_sends_heartbeats_and_answers_no_ping_stays(live):
-    charger_id = a_charger(live, **SHORT)
-    with deaf(live, charger_id) as socket:
-        for number in range(14):
-            assert exchange(socket, str(number), "Heartbeat", {})[:2] == [3, str(number)]
-            time.sleep(0.5)
-        assert live.get(f"/api/ocpp/chargers/{charger_id}/")["connected"] is True
+def test_a_charger_that_has_sent_nothing_was_last_seen_when_it_connected(charger):
+    shown = eventually(lambda: charger.shown["last_seen"] and charger.shown)
+    assert shown["last_seen"] == shown["connected_at"] == charger.status["last_seen"]
+    assert datetime.now(UTC) - datetime.fromisoformat(shown["last_seen"]) < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("opcode", ["PING", "PONG"])
-def test_control_frames_are_signs_of_life(live, opcode):
-    charger_id = a_charger(live, **SHORT)
-    with deaf(live, charger_id) as socket:
-        for _ in range(10):
-            socket.ping() if opcode == "PING" else socket.pong(b"unasked")
-            time.sleep(0.5)
-        assert exchange(socket, "1", "Heartbeat", {})[0] == 3
+def test_a_charger_that_has_sent_a_message_was_seen_later(charger):
+    charger.call("Heartbeat", {})
+    eventually(lambda: charger.shown["last_seen"] > charger.shown["connected_at"])
 
 
-def test_the_fragments_of_a_message_are_signs_of_life(live):
-    charger_id = a_charger(live, **SHORT)
-    text = json.dumps([2, "1", "Heartbeat", {}]) + " " * 20
+@pytest.fixture
+def connect(live):
+    """`connect(**columns)`: a socket of a new charger that answers no ping by itself."""
+    opened = []
 
-    def slowly():
-        for at in range(0, len(text), 4):
-            yield text[at : at + 4]
-            time.sleep(0.5)
+    def open_one(**columns):
+        charger_id = an_id()
+        status, made, _ = live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id, **columns})
+        assert status == 201 and {name: made[name] for name in columns} == columns
+        opened.append(Wire(live.ws_url, charger_id))
+        opened[-1].charger_id = charger_id
+        return opened[-1]
 
-    with deaf(live, charger_id) as socket:
-        socket.send(slowly())
-        assert json.loads(socket.recv(timeout=5))[0] == 3
+    yield open_one
+    for wire in opened:
+        wire.socket.close()
 
 
-def test_a_silent_charger_is_disconnected_after_the_timeout(live):
-    charger_id = a_charger(live, **SHORT)
+def came(wire):
+    """{opcode: number} of the frames that have come."""
+    opcodes = Counter()
+    wire.socket.settimeout(0.05)
+    try:
+        while True:
+            opcodes[wire.next()[0]] += 1
+    except TimeoutError:
+        return opcodes
+
+
+def seconds_until_closed(wire):
+    """It answers nothing meanwhile."""
     began = time.monotonic()
-    with deaf(live, charger_id) as socket:
-        with pytest.raises(websockets.ConnectionClosedError):
-            socket.recv(timeout=20)
-        assert 2.5 < time.monotonic() - began < 8
-    eventually(lambda: not live.get(f"/api/ocpp/chargers/{charger_id}/")["connected"])
+    wire.socket.settimeout(10)
+    while (received := wire.next())[0] != Opcode.CLOSE:
+        pass
+    assert int.from_bytes(received[1][:2], "big") == 1011
+    return time.monotonic() - began
 
 
-def test_a_charger_with_interval_0_is_not_pinged(live):
-    charger_id = a_charger(live, ping_interval=0, ping_timeout=1)
-    with deaf(live, charger_id) as socket:
+def test_a_charger_that_sends_anything_and_answers_no_ping_stays_connected(connect):
+    wires = {kind: connect(**SHORT) for kind in SENT}
+    wires["a fragment"].socket.sendall(frame(b"[", fin=False))
+    for _ in range(9):  # a ping each second, closed a second later unless something comes
+        for kind, wire in wires.items():
+            wire.socket.sendall(SENT[kind]())
+        time.sleep(0.5)
+    seen = {kind: came(wire) for kind, wire in wires.items()}
+    assert all(opcodes[Opcode.PING] >= 2 and not opcodes[Opcode.CLOSE] for opcodes in seen.values()), seen
+    began = time.monotonic()
+    for wire in wires.values():
+        assert seconds_until_closed(wire) < 5
+    assert time.monotonic() - began > 0.5
+
+
+def test_a_charger_that_is_silent_after_a_ping_is_closed(live, connect):
+    wire = connect(**SHORT)
+    assert 1.5 < seconds_until_closed(wire) < 5
+    eventually(lambda: not live.get(f"/api/ocpp/chargers/{wire.charger_id}/")["connected"])
+
+
+def test_a_charger_may_answer_pings_have_more_time_or_get_none(live, connect):
+    answers, slow, unasked = connect(**SHORT), connect(ping_interval=1, ping_timeout=60), connect(ping_interval=0)
+    answers.socket.close()
+    with live.socket(answers.charger_id) as socket:  # answers by itself
         time.sleep(4)
-        assert exchange(socket, "1", "Heartbeat", {})[0] == 3
+        assert came(slow) == {Opcode.PING: 1} and came(unasked) == {}
+        socket.ping().wait(2)
+        assert live.get(f"/api/ocpp/status/{answers.charger_id}/")["status"]["connected"]
+
+
+def test_a_change_holds_at_once(live, connect):
+    wire = connect(ping_interval=0)
+    eventually(lambda: live.get(f"/api/ocpp/status/{wire.charger_id}/")["status"]["connected"])
+    assert live.request("PATCH", f"/api/ocpp/chargers/{wire.charger_id}/", SHORT)[0] == 200
+    assert seconds_until_closed(wire) < 5
 
 
 @pytest.mark.parametrize("columns", [{"ping_timeout": 0}, {"ping_interval": -1}, {"boot_wait": 3601}])
-def test_a_time_that_can_not_be_is_refused(live, columns):
-    status, told, _ = live.request("POST", "/api/ocpp/chargers/", {"charger_id": an_id(), **columns})
-    assert status == 400 and next(iter(columns)) in told["fields"]
-
-
-def test_a_charger_that_has_said_nothing_was_last_seen_when_it_connected(live):
-    charger_id = a_charger(live)
-    with live.socket(charger_id):
-        shown = eventually(lambda: (c := live.get(f"/api/ocpp/chargers/{charger_id}/"))["connected_at"] and c)
-        assert shown["last_seen"] == shown["connected_at"]
+def test_a_time_that_makes_no_sense_is_refused_with_its_field(live, columns):
+    status, answer, _ = live.request("POST", "/api/ocpp/chargers/", {"charger_id": an_id(), **columns})
+    assert status == 400 and set(answer["fields"]) == set(columns)

@@ -1,51 +1,64 @@
 """The status that arrives last is shown, whatever the clock of the charger says."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.live import an_id, eventually, exchange
+from chargers.times import wire
+from tests.live import eventually
 
 
-def notify(socket, status, timestamp=None, connector=1):
+def now(**later):
+    return wire(datetime.now(UTC) + timedelta(**later))
+
+
+def notify(charger, status, timestamp=None, connector=1):
     payload = {"connectorId": connector, "errorCode": "NoError", "status": status}
-    payload |= {"timestamp": timestamp} if timestamp else {}
-    assert exchange(socket, f"{status} {datetime.now(UTC).timestamp()}", "StatusNotification", payload)[0] == 3
+    charger.call("StatusNotification", payload | ({"timestamp": timestamp} if timestamp else {}))
 
 
-def shown(live, charger_id):
-    return [connector["status"] for connector in live.get(f"/api/ocpp/chargers/{charger_id}/")["connectors"]]
+def shown(charger):
+    return [connector["status"] for connector in charger.shown["connectors"]]
 
 
-def wire(moment):
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def events_of(charger):
+    path = f"/api/ocpp/events/?charger_id={charger.charger_id}&kind=connector.status"
+    return [event["body"]["status"] for event in charger.live.get(path)["results"]][::-1]
 
 
 @pytest.mark.parametrize("connector", [0, 1])
-@pytest.mark.parametrize("hours", [-366 * 24, -2, -1, 1, 5, None])
-def test_after_a_reboot_the_clock_may_be_anything(live, connector, hours):
-    charger_id, now = an_id(), datetime.now(UTC)
-    with live.socket(charger_id) as socket:
-        notify(socket, "Charging", wire(now), connector)
-    eventually(lambda: not live.get(f"/api/ocpp/chargers/{charger_id}/")["connected"])
-    with live.socket(charger_id) as socket:
-        notify(socket, "Available", hours and wire(now + timedelta(hours=hours)), connector)
-    assert shown(live, charger_id) == ["Available"]
+@pytest.mark.parametrize(
+    "clock",
+    [{"days": -365}, {"hours": -2}, {"hours": 2}, {"hours": -1}, {"hours": 1}],
+    ids=["last year", "west", "east", "summer time", "winter time"],
+)
+def test_after_a_reboot_the_status_is_shown_though_the_clock_is_wrong(charger, connector, clock):
+    notify(charger, "Charging", now(), connector)
+    charger.reconnect()
+    charger.call("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
+    notify(charger, "Available", now(**clock), connector)
+    assert shown(charger) == ["Available"]
+    notify(charger, "Charging", now(**clock), connector)
+    notify(charger, "Available", connector=connector)
+    assert shown(charger) == ["Available"]
+    eventually(lambda: events_of(charger) == ["Charging", "Available"] * 2)
 
 
-def test_what_was_queued_offline_does_not_overwrite_what_is_newer(live):
-    charger_id = an_id()
-    with live.socket(charger_id) as socket:
-        notify(socket, "Preparing", wire(datetime.now(UTC)))
-    (left,) = eventually(lambda: live.rows(ENDED, charger_id))
-    with live.socket(charger_id) as socket:
-        notify(socket, "Available", wire(datetime.now(UTC)))
-        notify(socket, "Charging", wire(left[0] + timedelta(milliseconds=1)))
-        assert shown(live, charger_id) == ["Available"]
-        notify(socket, "Finishing", "2020-01-01T00:00:00Z")
-    assert shown(live, charger_id) == ["Finishing"]
-    told = live.get(f"/api/ocpp/events/?charger_id={charger_id}&kind=connector.status")["results"]
-    assert sorted(event["body"]["status"] for event in told) == ["Available", "Finishing", "Preparing"]
-
-
-ENDED = "SELECT disconnected_at FROM chargers_charger WHERE charger_id = %s AND disconnected_at > connected_at"
+@pytest.mark.parametrize("closes", [True, False], ids=["with a close", "without a close"])
+def test_what_was_queued_offline_does_not_replace_what_is_newer(charger, closes):
+    """Without a close, the socket is still open here when the charger connects again."""
+    notify(charger, "Preparing", now())
+    eventually(lambda: charger.shown["last_seen"] > charger.shown["connected_at"])
+    if closes:
+        charger.open.close()
+        eventually(lambda: not charger.shown["connected"])
+    time.sleep(0.1)
+    while_offline = now()
+    charger.connect()
+    notify(charger, "Available", now())
+    notify(charger, "Charging", while_offline)
+    assert shown(charger) == ["Available"]
+    notify(charger, "Finishing", "2020-01-01T00:00:00Z")
+    assert shown(charger) == ["Finishing"]
+    eventually(lambda: events_of(charger) == ["Preparing", "Available", "Finishing"])

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chargers.models import Charger
+from chargers.times import wire
 from commands.actions.table import ACTIONS
 from tests.builders import a_charger, a_command, a_start, a_tag, tell
 from transactions.models import Reservation
@@ -94,19 +95,43 @@ def test_a_connector_that_can_not_be_used_ends_its_reservation(connector, status
     assert reservation.status == left
 
 
-@pytest.mark.parametrize(("was_offline", "left"), [(True, "Active"), (False, "Cancelled")])
-def test_an_old_notification_that_was_queued_ends_nothing_and_a_wrong_clock_does_not_matter(was_offline, left):
-    reservation = a_reservation()
-    if was_offline:
-        span = {
-            "disconnected_at": datetime(2024, 12, 31, tzinfo=UTC),
-            "connected_at": datetime(2025, 1, 2, tzinfo=UTC),
-        }
-        Charger.objects.filter(pk=reservation.charger_id).update(**span)
-    told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": "2025-01-01T00:00:00Z"}
+def fault(reservation, **ago):
+    """Its connector is Faulted since `ago`; the state of the reservation then."""
+    said = wire(datetime.now(UTC) - timedelta(**ago))
+    told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": said}
     tell(reservation.charger, "StatusNotification", **told)
     reservation.refresh_from_db()
-    assert reservation.status == left
+    return reservation.status
+
+
+def was_away(charger, **ago):
+    """Make `charger` one that was offline since `ago` until a minute ago."""
+    now = datetime.now(UTC)
+    span = {"disconnected_at": now - timedelta(**ago), "connected_at": now - timedelta(minutes=1)}
+    Charger.objects.filter(pk=charger.pk).update(**span)
+
+
+def test_a_fault_of_the_offline_queue_from_before_the_reservation_ends_nothing():
+    reservation = a_reservation()
+    was_away(reservation.charger, hours=5)
+    assert fault(reservation, hours=2) == "Active"
+
+
+def test_a_fault_that_is_not_shown_ends_nothing():
+    reservation = a_reservation()
+    Reservation.objects.filter(pk=reservation.pk).update(created_at=datetime.now(UTC) - timedelta(hours=4))
+    was_away(reservation.charger, hours=5)
+    told = {"connectorId": 1, "errorCode": "NoError", "status": "Reserved"}
+    tell(reservation.charger, "StatusNotification", **told)
+    assert fault(reservation, hours=2) == "Active"
+    assert reservation.charger.connectors.get().status == "Reserved"
+
+
+@pytest.mark.parametrize("ago", [{"days": 365}, {"hours": 2}, {"hours": -2}])
+def test_a_fault_by_a_wrong_clock_ends_the_reservation_like_one_by_a_right_clock(ago):
+    reservation = a_reservation()
+    was_away(reservation.charger, minutes=10)
+    assert fault(reservation, **ago) == "Cancelled"
 
 
 @pytest.mark.parametrize("said_before_it_was_recorded", ["start", "fault", "nothing"])

@@ -5,6 +5,7 @@ import logging
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
 import orjson
@@ -29,6 +30,7 @@ REPLACED = 4001  # close code: a newer socket of the same charger took over
 MAY_BE_REPEATED = 3
 COMPLAINTS = 60  # lines a minute in the log about what one socket brings
 REMEMBERED = 8  # answers of this socket that are given again to a repeated CALL
+LARGE = 256 * 1024  # characters of a frame, past which it is not read in the event loop: others would wait
 MOST_FOUND = 200  # kinds of findings of one socket for which a frame is kept
 OF_TRANSACTIONS = ("StartTransaction", "StopTransaction", "MeterValues")
 
@@ -153,6 +155,7 @@ class ChargerConsumer(AsyncConsumer):
                 if text is None:
                     raise frames.Unreadable("a binary frame")
                 frame = frames.parse(text, self.is_lenient)
+                self.is_large = len(text) > LARGE
                 self.tap.came(text, frame)
                 await self._on_frame(frame)
             except frames.BadCall as error:
@@ -205,7 +208,10 @@ class ChargerConsumer(AsyncConsumer):
         if action in OF_TRANSACTIONS and "refused" in registry.hooks:
             text = sent if isinstance(sent, str) else orjson.dumps(sent).decode()
             refused = (self.pk, action, text, str(error), datetime.now(UTC))
-            await inbox.settle(registry.hooks["refused"], refused)
+            try:
+                await inbox.settle(registry.hooks["refused"], refused)
+            except Exception:  # noqa: BLE001  (the inbox has logged it with its cause; an answer is owed)
+                logger.error("%s: a refused %s could not be kept", self.charger, action)
 
     async def _refuse_call(self, message_id, error, action=""):
         inbox.saw(self.pk)
@@ -225,7 +231,8 @@ class ChargerConsumer(AsyncConsumer):
             known = frame.action in schemas.ACTIONS
             raise Unusable("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
         try:
-            reading = tolerance.read(frame.action, frame.payload, self.is_lenient, frame.is_clean)
+            read = partial(tolerance.read, frame.action, frame.payload, self.is_lenient, frame.is_clean)
+            reading = await asyncio.to_thread(read) if self.is_large else read()
         except schemas.Violation as violation:
             raise Unusable(violation.code, str(violation), violation.field) from violation
         call = self._call(frame)

@@ -11,7 +11,7 @@ import orjson
 
 CALL, CALLRESULT, CALLERROR = 2, 3, 4
 LONGEST_MESSAGE_ID = 36
-CONTROL = re.compile(r"\\u00[01]")  # the escape of a control character
+CONTROL = re.compile(r"\\(?:u00[01]|u007[fF]|[bfnrt])")  # the escape of a control character
 MOST_DIGITS = 2**63
 
 
@@ -85,7 +85,7 @@ def parse(text, lenient=False):
     kind, message_id = frame[0], frame[1]
     if type(kind) is int and kind == CALL:
         call = _call(frame, message_id)
-        if not is_json or "\\u00" in text:
+        if not is_json or "\\" in text:
             _judge_controls(call, text, lenient)
             call.is_json, call.is_clean = is_json, call.is_clean and is_json
         return call

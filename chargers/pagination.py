@@ -43,7 +43,10 @@ class Cursors(CursorPagination):
     page_size = Pages.page_size
     page_size_query_param = Pages.page_size_query_param
     max_page_size = Pages.max_page_size
-    is_position = staticmethod(str.isdecimal)
+
+    @staticmethod
+    def is_position(text):
+        return text.isdecimal() and len(text) < 19
 
     def decode_cursor(self, request):
         cursor = super().decode_cursor(request)

@@ -34,7 +34,7 @@ def read(text):
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return _read_otherwise(text.strip())
-    return moment if moment.year in YEARS else None
+    return moment if moment.year in YEARS else _read_otherwise(text.strip())
 
 
 def _read_otherwise(text):

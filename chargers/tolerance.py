@@ -41,10 +41,6 @@ class Rule:
     convert: Callable[[Any], Any]
 
 
-def _number_as_text(value: float) -> str:
-    return orjson.dumps(value).decode()
-
-
 def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
@@ -73,7 +69,10 @@ def _whole(number: Any) -> int:
 
 
 def _decimal_in(text: str) -> float:
-    return float(_number_in(text))
+    number = float(_number_in(text))
+    if not math.isfinite(number):
+        raise Unusable("out_of_range", "type", "is no number that can be kept")
+    return number
 
 
 def _boolean_in(value: Any) -> bool:
@@ -93,8 +92,8 @@ BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "n
 
 # (type in the schema, type as sent): the rule. A pair that is not here cannot be converted without a guess.
 CONVERSIONS = {
-    ("string", "integer"): Rule("wrong_type", "The number is taken as its text.", _number_as_text),
-    ("string", "number"): Rule("wrong_type", "The number is taken as its text.", _number_as_text),
+    ("string", "integer"): Rule("wrong_type", "The number is taken as its text.", _json),
+    ("string", "number"): Rule("wrong_type", "The number is taken as its text.", _json),
     ("string", "boolean"): Rule("wrong_type", "It is taken as the text true or false.", _json),
     ("string", "object"): Rule("wrong_type", "The object is kept as its JSON text.", _json),
     ("string", "array"): Rule("wrong_type", "The list is kept as its JSON text.", _json),
@@ -221,7 +220,7 @@ class _Reader:
         converted = rule.convert(value)
         self.find(path, rule.kind, value)
         if wanted == "integer":
-            self.reading.as_sent[path] = value if isinstance(value, str) else _number_as_text(value)
+            self.reading.as_sent[path] = value if isinstance(value, str) else _json(value)
         return converted
 
     # --- one function a type -----------------------------------------------------------------
@@ -247,7 +246,7 @@ class _Reader:
     def _named(self, known: dict, value: dict, path: str) -> dict:
         """The members of `value` that are known, also by another spelling."""
         named = {member: sent for member, sent in value.items() if member in known}
-        for member in value.keys() - named.keys():
+        for member in [name for name in value if name not in named]:
             meant = _spellings(tuple(known)).get(_squashed(member))
             self.find(f"{path}.{member}" if path else member, "unknown_field", value[member])
             if meant is not None and named.get(meant) is None:

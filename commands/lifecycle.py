@@ -191,7 +191,8 @@ def _replied(command, event):
 
 
 def _count_findings(command, name, found):
-    _with_database(findings.record, command.charger_id, name, found)
+    findings.record(command.charger_id, name, found)
+    connection.close()
 
 
 _ENDINGS = {

@@ -73,9 +73,10 @@ def _check_meters(row: Transaction) -> None:
     if row.corrected_meter_stop is not None and row.corrected_meter_stop < base:
         raise ValidationError({"meter_stop": [f"It is below the start at {base} Wh."]})
     if row.corrected_meter_stop is None and row.corrected_meter_start is not None:
-        end = row.meter_at_end
-        if end is not None and 0 <= end <= energy.MOST_WH and end < row.corrected_meter_start:
-            raise ValidationError({"meter_start": [f"It is above the stop at {end} Wh: correct that as well."]})
+        end = row.meter_stop if row.energy_source == energy.STOP else row.meter_latest
+        if end is None or end < row.corrected_meter_start:
+            known = "no end" if end is None else f"an end at {end} Wh"
+            raise ValidationError({"meter_start": [f"With {known} it gives no energy: correct meter_stop as well."]})
 
 
 def _tell(row: Transaction, by: str) -> None:

@@ -54,9 +54,9 @@ BEGIN
         END IF;
     END IF;
     IF highest >= base - {ROUNDED_WH} THEN
-        RETURN ARRAY[greatest(highest - base, 0), 3];
+        RETURN ARRAY[greatest(highest - base, 0), CASE WHEN corrected_start IS NULL THEN 3 ELSE 4 END];
     END IF;
-    IF highest > 0 AND base IS NOT NULL THEN
+    IF highest > 0 AND base IS NOT NULL AND corrected_start IS NULL THEN
         RETURN ARRAY[highest, 3];
     END IF;
     RETURN ARRAY[CASE WHEN meter_stop >= 0 AND meter_stop < base THEN 0 END, 1];

@@ -243,11 +243,7 @@ def _stop_answer(call, transaction, known):
 def _keep_orphans(orphans):
     """Each once: a charger that sends the same stop again has not stopped twice."""
     if orphans:
-        same = OrphanStop.objects.filter(
-            charger__in={orphan.charger_id for orphan in orphans}, payload__in={orphan.payload for orphan in orphans}
-        )
-        kept = set(same.values_list("charger_id", "payload"))
-        new = OrphanStop.objects.bulk_create(o for o in orphans if (o.charger_id, o.payload) not in kept)
+        new = OrphanStop.keep(orphans)
         database.on_commit(lambda: metrics.orphan_stops.inc(len(new)))
 
 

@@ -8,7 +8,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db import transaction as database
 from django.db.models import Q
-from django.db.models.functions import Upper
+from django.db.models.functions import MD5, Upper
 from django.utils.functional import cached_property
 
 from chargers import audit, events, recordset
@@ -16,7 +16,7 @@ from chargers.inbox import Call
 from chargers.models import Charger, Connector
 from chargers.numbers import draw
 from chargers.times import said, wire
-from transactions import energy
+from transactions import energy, readings
 
 ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
@@ -266,7 +266,8 @@ class Transaction(models.Model):
 
     @property
     def meter_ran_backwards(self):
-        return None not in (self.meter_stop, self.meter_start) and self.meter_stop < self.meter_start
+        known = energy.is_register(self.meter_stop) and energy.is_register(self.meter_start)
+        return known and self.meter_stop < self.meter_start
 
     @property
     def ended_at(self):
@@ -308,6 +309,9 @@ class Transaction(models.Model):
         stuck = Transaction.objects.ongoing().select_for_update().filter(pk=self.pk).first()
         if stuck is None:
             return False
+        if not stuck.clock_skew:
+            span = (stuck.charger_id, stuck.pk, stuck.connector_id, stuck.start_time, datetime.now(UTC))
+            readings.take_in([span])
         last = stuck.meter_values.order_by("-timestamp").values_list("timestamp", flat=True).first()
         stuck.closed_at, stuck.closed_by = datetime.now(UTC), by
         stuck.stop_time = last or stuck.start_received_at
@@ -371,6 +375,17 @@ class OrphanStop(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            # A charger that sends the same message again has not said more; a payload may be too long for an index.
+            models.UniqueConstraint("charger", "action", MD5("payload"), name="one_row_a_waiting_message")
+        ]
+
+    @staticmethod
+    def keep(rows):
+        """Write those of `rows` that are not kept already; the actions of those that are new."""
+        columns = ("charger_id", "action", "refused_because", "reported_transaction_id", "payload", "received_at")
+        rows = [{column: getattr(row, column) for column in columns} for row in rows]
+        return [action for (action,) in recordset.execute(KEEP, rows)]
 
     def __str__(self):
         return f"{self.action} of {self.reported_transaction_id or 'no transaction'} ({self.charger})"
@@ -421,9 +436,19 @@ class OrphanStop(models.Model):
         timestamp, meter, id_tag = (self.request.get(name) for name in ("timestamp", "meterStop", "idTag"))
         ended_at = said(timestamp, self.received_at) if isinstance(timestamp, str) else self.received_at
         is_readable = isinstance(meter, int | float) and 0 <= meter <= MOST
-        is_below = is_readable and transaction.meter_start is not None and meter < transaction.meter_start
+        is_below = is_readable and energy.is_register(transaction.meter_start) and meter < transaction.meter_start
         is_other = isinstance(id_tag, str) and id_tag and id_tag.upper() != transaction.id_tag.upper()
         return transaction.start_time <= ended_at and not is_below and not is_other
+
+
+KEEP = """
+INSERT INTO transactions_orphanstop
+    (charger_id, action, refused_because, reported_transaction_id, payload, received_at)
+SELECT s.* FROM json_to_recordset(%s) AS s(charger_id bigint, action text, refused_because text,
+    reported_transaction_id bigint, payload text, received_at timestamptz)
+JOIN chargers_charger c ON c.id = s.charger_id
+ON CONFLICT (charger_id, action, md5(payload)) DO NOTHING RETURNING action
+"""
 
 
 class MeterValue(models.Model):

@@ -30,13 +30,8 @@ MEMBERS = {
 def keep_refused(items: list[tuple]) -> list[None]:
     """Keep messages about transactions that are refused: (charger's primary key, action, payload as JSON or any
     text, reason, time of arrival). Each once: one that a charger sends again is the same."""
-    rows = {(row.charger_id, row.action, row.payload): row for row in map(_refused, reversed(items))}
-    same = OrphanStop.objects.filter(
-        charger__in={charger for charger, _, _ in rows}, payload__in={payload for _, _, payload in rows}
-    )
-    kept = set(same.values_list("charger_id", "action", "payload"))
-    new = OrphanStop.objects.bulk_create(row for key, row in rows.items() if key not in kept)
-    database.on_commit(lambda: metrics.count_refused(row.action for row in new))
+    new = OrphanStop.keep(map(_refused, items))
+    database.on_commit(lambda: metrics.count_refused(new))
     return [None] * len(items)
 
 

@@ -1,7 +1,7 @@
 """Meter readings: every sampledValue a row, and what was read last kept with its transaction."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -20,6 +20,7 @@ SIGNED = "SignedData"
 MOST_DIGITS, DECIMALS = Decimal(10) ** 15, Decimal("1e-9")  # that the column of numbers holds
 LARGEST_ID = 2**31 - 1  # of a transaction
 USUAL = {"phase": "", "context": "Sample.Periodic", "location": "Outlet", "format": "Raw"}
+LONGEST_SPAN = timedelta(days=31)  # of a session for which they are
 MOST_TAKEN_IN = 5000  # readings without a transaction that are looked at as evidence for one
 
 COLUMNS = (
@@ -75,11 +76,9 @@ JOIN transactions_transaction t ON t.charger_id = s.charger AND t.connector_id =
 GROUP BY s.n HAVING count(*) = 1
 """
 # Energy registers that name no transaction and lie within one, each by the index of such readings.
-WITHIN = """
-FROM json_to_recordset(%s) AS s(charger bigint, transaction int, connector int, began timestamptz, ended timestamptz),
-"""
 UNLINKED = f"""
-SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase {WITHIN} LATERAL (
+SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase, m.id, m.received_at FROM json_to_recordset(%s)
+    AS s(charger bigint, transaction int, connector int, began timestamptz, ended timestamptz), LATERAL (
     SELECT * FROM transactions_metervalue m
     WHERE m.charger_id = s.charger AND m.connector_id = s.connector AND m.transaction_id IS NULL
         AND m.timestamp BETWEEN s.began AND s.ended AND m.measurand = '{ENERGY}' AND m.location = 'Outlet'
@@ -87,10 +86,10 @@ SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase {WITHIN} LATERAL (
     ORDER BY m.timestamp DESC LIMIT {MOST_TAKEN_IN}
 ) m ORDER BY s.transaction, m.timestamp
 """
-LINK = f"""
-UPDATE transactions_metervalue m SET transaction_id = s.transaction {WITHIN.rstrip().rstrip(",")}
-WHERE m.charger_id = s.charger AND m.connector_id = s.connector AND m.transaction_id IS NULL
-    AND m.timestamp BETWEEN s.began AND s.ended
+LINK = """
+UPDATE transactions_metervalue m SET transaction_id = s.transaction
+FROM json_to_recordset(%s) AS s(transaction int, id bigint, received_at timestamptz)
+WHERE m.id = s.id AND m.received_at = s.received_at
 """
 
 
@@ -119,15 +118,15 @@ class Readings:
 
     @property
     def names_transaction(self) -> bool:
-        """Whether it names one that could be: some chargers say 0, -1 or 2^63-1 between transactions."""
-        return self.transaction_id is not None and 0 < self.transaction_id <= LARGEST_ID
+        """Whether it names one that could be: some chargers say 0, -1, 2^31-1 or 2^63-1 between transactions."""
+        return self.transaction_id is not None and 0 < self.transaction_id < LARGEST_ID
 
 
 def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
     """Write the readings in `messages`; {transaction id: (energy in Wh, its source)} of those that they changed."""
     belongs = [m.transaction_id if m.names_transaction else None for m in messages]
     places, energy = _advance(messages, belongs, {}, {})
-    loose = [n for n, m in enumerate(messages) if (m.call.charger, belongs[n]) not in places]
+    loose = [n for n, m in enumerate(messages) if not m.names_transaction]
     if running := _running(messages, loose):
         for n, transaction_id in running:
             belongs[n] = transaction_id
@@ -160,8 +159,7 @@ def _advance(messages, belongs, places, energy):
 
 
 def _running(messages, loose):
-    """(index, transaction id) of those of `messages` that name no transaction of their charger, while one runs on
-    their connector."""
+    """(index, transaction id) of those of `messages` that name no transaction, while one runs on their connector."""
     rows = [
         {"n": n, "charger": m.call.charger, "connector": m.connector_id, "at": min(m.times)}
         for n in loose
@@ -183,9 +181,9 @@ def _merge(newest, message, transaction_id):
 
 def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, tuple[int | None, str]]:
     """Count energy registers that name no transaction towards those of `spans`: (charger, transaction id, connector,
-    start, end). What `store` returns."""
+    start, end), by a clock that is right. What `store` returns."""
     names = ("charger", "transaction", "connector", "began", "ended")
-    rows = [dict(zip(names, span, strict=True)) for span in spans]
+    rows = [dict(zip(names, span, strict=True)) for span in spans if span[4] - span[3] < LONGEST_SPAN]
     found = recordset.execute(UNLINKED, rows)
     if not found:
         return {}
@@ -199,7 +197,8 @@ def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, 
             row |= {"at": by_time[-1][0], "first": registers[0], "register": max(registers)}
             newest.append(row | {"newest": registers[-1]})
     taken = recordset.execute(ADVANCE, newest)
-    recordset.execute(LINK, rows)
+    links = [{"transaction": transaction, "id": pk, "received_at": at} for transaction, *_, pk, at in found]
+    recordset.execute(LINK, links)
     return {transaction: evidence for _, transaction, _, _, *evidence in taken}
 
 
@@ -265,7 +264,8 @@ def _kept_number(call, sample):
         call.find(f"{_path(call)}.value", "not_a_number", value)
     if number is None or abs(number) >= MOST_DIGITS:
         return r"\N"
-    return f"{number.quantize(DECIMALS):f}"
+    kept = number.quantize(DECIMALS)
+    return f"{kept:f}" if abs(kept) < MOST_DIGITS else r"\N"
 
 
 def _member(call):
@@ -327,7 +327,7 @@ def _scaled(sample, units, default):
 
 def _sum_of(rows):
     """The register in Wh that `rows` of UNLINKED have of one moment."""
-    read = {phase: _wh(number, unit) for _, _, number, unit, phase in rows}
+    read = {phase: _wh(number, unit) for _, _, number, unit, phase, *_ in rows}
     return _total({phase: wh for phase, wh in read.items() if wh is not None})
 
 

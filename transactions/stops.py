@@ -20,12 +20,12 @@ WITH s AS MATERIALIZED (
         stop_id_tag = s.id_tag, superseded_by_id = NULL,
         clock_skew = t.clock_skew OR s.clock_skew OR s.stop_time < t.start_time
     FROM s WHERE t.id = s.id AND t.charger_id = s.charger AND num_nonnulls(t.stop_received_at) = 0
-    RETURNING t.id, t.energy_wh, t.energy_source
+    RETURNING t.id, t.energy_wh, t.energy_source, t.clock_skew
 ), ended AS (
     DELETE FROM chargers_installedprofile p USING stopped WHERE p.transaction_id = stopped.id
 )
 SELECT t.charger_id, t.id, t.connector_id, t.id_tag, t.start_time, stopped.id IS NOT NULL, stopped.energy_wh,
-    stopped.energy_source
+    stopped.energy_source, stopped.clock_skew
 FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charger
     LEFT JOIN stopped ON stopped.id = t.id
 """
@@ -43,6 +43,7 @@ class Named(NamedTuple):
     ended: bool
     energy_wh: int | None
     energy_source: str | None
+    clock_skew: bool | None
 
 
 def store(calls):
@@ -59,7 +60,7 @@ def store(calls):
         [
             readings.Readings(call, t.connector_id, call.payload.get("transactionData", []), t.id)
             for t in ended
-            if (call := first[t.charger, t.id])
+            for call in [first[t.charger, t.id]]
         ]
     )
     known |= _evidence(ended, known, rows)
@@ -70,7 +71,9 @@ def store(calls):
 
 def _evidence(ended, known, rows):
     """{id: (Wh, source)} of those of `ended` that are known better by readings which name no transaction."""
-    doubtful = [t for t in ended if known.get(t.id, (t.energy_wh, t.energy_source))[1] != energy.STOP]
+    doubtful = [
+        t for t in ended if not t.clock_skew and known.get(t.id, (t.energy_wh, t.energy_source))[1] != energy.STOP
+    ]
     spans = [(t.charger, t.id, t.connector_id, t.start_time, rows[t.charger, t.id]["stop_time"]) for t in doubtful]
     return readings.take_in(spans)
 

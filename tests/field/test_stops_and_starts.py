@@ -40,7 +40,9 @@ def test_a_strict_charger_is_told_what_is_odd_about_its_stop(strict, odd, field,
     assert strict.orphans[0]["refused_because"].startswith(code)
 
 
-@pytest.mark.parametrize("behind", ["\\u0000", "\\u0000\\u0000\\u0000", "\\u0003", "\x03", "\\r\\n\\u0000"])
+@pytest.mark.parametrize(
+    "behind", ["\\u0000", "\\u0000\\u0000\\u0000", "\\u0003", "\x03", "\\r\\n", "\\t", "\\u007f"]
+)
 def test_control_bytes_behind_a_tag_are_no_part_of_it(charger, behind):
     transaction_id = charger.start(idTag="ABC")
     text = f'[2,"s","StopTransaction",{{"transactionId":{transaction_id},"idTag":"ABC{behind}",'

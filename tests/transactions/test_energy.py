@@ -1,5 +1,7 @@
 """The energy of a session, by the best evidence."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from tests.builders import NOON, a_call, a_charger, a_start, a_transaction, settle, tell
@@ -195,3 +197,30 @@ def test_what_is_beyond_an_integer_spoils_nothing():
     tell(charger, "StopTransaction", meterStop=5, timestamp=END)
     tell(charger, "StopTransaction", transactionId=started["transactionId"], timestamp="", reason="x" * 300)
     assert Transaction.objects.get().status == "Completed"
+
+
+def test_readings_of_other_times_are_not_taken_in_by_a_clock_that_is_wrong():
+    charger = a_charger()
+    for month in (1, 6):
+        told = values(5000 * month, timestamp=f"2025-0{month}-26T12:00:00Z")
+        tell(charger, "MeterValues", connectorId=1, meterValue=told)
+    transaction = a_transaction(charger, timestamp="1970-01-01T00:00:00Z", meterStart=4294967295)
+    stop(transaction, -1, timestamp="2025-09-01T00:00:00Z")
+    assert evidence(transaction) == (None, "none")
+    assert MeterValue.objects.filter(transaction=None).count() == 2
+
+
+def test_a_number_with_more_digits_than_the_column_spoils_no_message():
+    transaction = a_transaction()
+    measure(transaction, {"value": "999999999999999.9999999999", "measurand": "Voltage"}, 1500)
+    assert [value.number for value in MeterValue.objects.order_by("id")] == [None, 1500]
+
+
+def test_a_session_that_is_closed_by_hand_takes_in_readings_that_came_before_its_start():
+    charger = a_charger()
+    tell(charger, "MeterValues", connectorId=1, meterValue=values(2500))
+    transaction = a_transaction(charger, timestamp="2025-02-26T12:00:00Z")
+    Transaction.objects.filter(pk=transaction.pk).update(start_time=datetime.now(UTC) - timedelta(hours=1))
+    MeterValue.objects.update(timestamp=datetime.now(UTC))
+    assert transaction.close("alice")
+    assert evidence(transaction) == (1500, "readings")

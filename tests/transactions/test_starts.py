@@ -131,3 +131,14 @@ def test_the_limit_of_a_tag_counts_a_recurring_session_as_a_new_one():
     assert elsewhere["idTagInfo"]["status"] == "Accepted"
     again = tell(charger, "StartTransaction", **a_start(charger, meterStart=0, timestamp=EPOCH))
     assert again["transactionId"] != first and again["idTagInfo"]["status"] == "ConcurrentTx"
+
+
+@pytest.mark.parametrize("unknown", [-1, 4294967295])
+def test_a_meter_that_is_not_known_says_nothing_of_identity(unknown):
+    charger = a_charger()
+    for meter in (7000, 9000):
+        pk = start(charger, meterStart=unknown, timestamp=EPOCH)
+        values = [{"timestamp": EPOCH, "sampledValue": [{"value": str(value)}]} for value in (1000, 1000 + meter)]
+        tell(charger, "MeterValues", connectorId=1, transactionId=pk, meterValue=values)
+        stop(charger, pk, -1, EPOCH)
+    assert billed() == [7000, 9000]

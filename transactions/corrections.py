@@ -75,8 +75,8 @@ def _check_meters(row: Transaction) -> None:
     if row.corrected_meter_stop is None and row.corrected_meter_start is not None:
         end = row.meter_stop if row.energy_source == energy.STOP else row.meter_latest
         if end is None or end < row.corrected_meter_start:
-            known = "no end" if end is None else f"an end at {end} Wh"
-            raise ValidationError({"meter_start": [f"With {known} it gives no energy: correct meter_stop as well."]})
+            wrong = "No meter value is known of the end" if end is None else f"It is above the stop at {end} Wh"
+            raise ValidationError({"meter_start": [f"{wrong}: correct meter_stop as well."]})
 
 
 def _tell(row: Transaction, by: str) -> None:

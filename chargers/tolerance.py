@@ -97,8 +97,12 @@ CONVERSIONS = {
     ("string", "boolean"): Rule("wrong_type", "It is taken as the text true or false.", _json),
     ("string", "object"): Rule("wrong_type", "The object is kept as its JSON text.", _json),
     ("string", "array"): Rule("wrong_type", "The list is kept as its JSON text.", _json),
-    ("integer", "string"): Rule("wrong_type", "A number in a text is read and rounded.", _integer_in),
-    ("integer", "number"): Rule("wrong_type", "It is rounded; the value as sent is kept.", _rounded),
+    ("integer", "string"): Rule(
+        "wrong_type", "A number in a text is read and rounded. An id has to be whole.", _integer_in
+    ),
+    ("integer", "number"): Rule(
+        "wrong_type", "It is rounded; the value as sent is kept. An id has to be whole.", _rounded
+    ),
     ("number", "string"): Rule("wrong_type", "A number in a text is read.", _decimal_in),
     ("boolean", "string"): Rule("wrong_type", "true, false, yes, no, 1 and 0 are read, in any case.", _boolean_in),
     ("boolean", "integer"): Rule("wrong_type", "1 and 0 are read.", _boolean_in),
@@ -108,6 +112,9 @@ CONVERSIONS = {
 }
 # What a charger calls itself by, and the central system compares: an object is no such thing.
 NAMES = frozenset({"idTag", "parentIdTag", "key", "status", "timestamp"})
+
+# Numbers that name something: rounded, they would name something else.
+IDS = frozenset({"transactionId", "connectorId", "reservationId", "requestId"})
 
 # Keyword of the schema: the kind of the finding, and what becomes of the value.
 CONSTRAINTS = {
@@ -218,10 +225,16 @@ class _Reader:
         if rule is None or (_last(path) in NAMES and sent in ("object", "array")):
             raise Unusable("wrong_type", "type", f"is of type {sent} where {wanted} is due")
         converted = rule.convert(value)
-        self.find(path, rule.kind, value)
         if wanted == "integer":
-            self.reading.as_sent[path] = value if isinstance(value, str) else _json(value)
+            self._keep_exact(value, converted, path)
+        self.find(path, rule.kind, value)
         return converted
+
+    def _keep_exact(self, value: Any, rounded: int, path: str) -> None:
+        number = numerals.read(value) if isinstance(value, str) else value
+        if _last(path) in IDS and number != rounded:
+            raise Unusable("wrong_type", "type", "is no id, since it is not whole")
+        self.reading.as_sent[path] = value if isinstance(value, str) else _json(value)
 
     # --- one function a type -----------------------------------------------------------------
 

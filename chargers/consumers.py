@@ -277,7 +277,7 @@ class ChargerConsumer(AsyncConsumer):
             return self.charger.last_answer
         known, answer = self.answered.get(frame.message_id, (frame.digest, None))
         if known != frame.digest:
-            raise frames.CallError("GenericError", "This message id was used for another CALL.")
+            raise Unusable("GenericError", "This message id was used for another CALL.")
         return answer
 
     async def _settled(self, call):

@@ -332,7 +332,7 @@ class _Reader:
     def _spelled(self, known: list[str], value: str, path: str) -> str:
         """A value that is not in the enum: as it is spelt there, or as text where it only describes."""
         meant = _spellings(tuple(known)).get(_squashed(value))
-        if value == "" and _last(path) == "status":
+        if value == "":
             raise Unusable("unknown_value", "enum", "says nothing")
         if meant is None and self.is_answer:  # what an answer means hangs on its status
             raise Unusable("unknown_value", "enum", f"is none of {', '.join(known)}")

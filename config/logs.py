@@ -20,6 +20,16 @@ class Known(Filter):
         return True
 
 
+class Refusals(Filter):
+    """Leaves out an error that uvicorn logs for each refused handshake: it takes an HTTP answer for none.
+
+    `chargers.consumers` has logged the refusal as a warning, once.
+    """
+
+    def filter(self, record):
+        return record.msg != "ASGI callable returned without completing handshake."
+
+
 class Json(JsonFormatter):
     """One object a line, of FIELDS alone: libraries attach more, a task's arguments and results among it."""
 
@@ -39,12 +49,15 @@ def settings(form):
             "line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
             "json": {"()": "config.logs.Json"},
         },
-        "filters": {"known": {"()": "config.logs.Known"}},
+        "filters": {"known": {"()": "config.logs.Known"}, "refusals": {"()": "config.logs.Refusals"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form, "filters": ["known"]}},
         "root": {"handlers": ["stderr"], "level": "INFO"},
         # Django's own handlers would say everything twice.
         "loggers": {
             "django": {"handlers": [], "level": "INFO", "propagate": True},
             "axes": {"level": "WARNING"},
+            "uvicorn.error": {"filters": ["refusals"]},
+            # Its client is answered with a 400 that says why; a scanner would fill the log with stack traces.
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
         },
     }

@@ -1,7 +1,7 @@
 """The curves of a transaction, from its readings."""
 
 from transactions.models import MeterValue
-from transactions.readings import ENERGY, PHASES, POWER, WATT_HOURS, WATTS
+from transactions.readings import ENERGY, POWER, WATT_HOURS, WATTS, of_all_phases
 
 POINTS = 1000  # of a curve at most: a screen has no more
 UNITS = {ENERGY: WATT_HOURS, POWER: WATTS}
@@ -41,5 +41,4 @@ def _scale(measurand, unit):
 
 
 def _whole(phases):
-    each = [kw for phase, kw in phases.items() if phase in PHASES]
-    return phases.get("", sum(each) if each else None)
+    return of_all_phases(phases)

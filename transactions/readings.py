@@ -15,7 +15,7 @@ ENERGY = "Energy.Active.Import.Register"
 POWER = "Power.Active.Import"
 WATT_HOURS = {"Wh": 1, "kWh": 1000}
 WATTS = {"W": 1, "kW": 1000}
-PHASES = ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")
+PHASES = (("L1", "L2", "L3"), ("L1-N", "L2-N", "L3-N"))
 SIGNED = "SignedData"
 MOST_DIGITS, DECIMALS = Decimal(10) ** 15, Decimal("1e-9")  # that the column of numbers holds
 LARGEST_ID = 2**31 - 1  # of a transaction
@@ -285,12 +285,12 @@ def _newest(message):
         for sample in value["sampledValue"]:
             measurand = sample.get("measurand", ENERGY)
             if measurand == ENERGY:
-                _note(energies, sample, _register(message.call, sample))
+                _note(energies, sample, _register(message.call, sample), max)
             elif measurand == POWER:
-                _note(powers, sample, _scaled(sample, WATTS, "W"))
+                _note(powers, sample, _scaled(sample, WATTS, "W"), _later)
             elif measurand == "SoC":
                 soc = _percent(sample["value"], soc)
-        total = _total(energies)
+        total = of_all_phases(energies)
         if total is not None:
             first, register, newest = total if first is None else first, max(total, register or 0), total
         power = _power(powers, power)
@@ -300,9 +300,15 @@ def _newest(message):
     return read
 
 
-def _note(phases, sample, measured):
+def _note(phases, sample, measured, choose):
+    """Enter what was measured; of two of one phase what `choose(former, latter)` says."""
     if measured is not None:
-        phases[sample.get("phase", "")] = measured
+        phase = sample.get("phase", "")
+        phases[phase] = choose(phases[phase], measured) if phase in phases else measured
+
+
+def _later(former, latter):
+    return latter
 
 
 def _register(call, sample):
@@ -328,7 +334,7 @@ def _scaled(sample, units, default):
 def _sum_of(rows):
     """The register in Wh that `rows` of UNLINKED have of one moment."""
     read = {phase: _wh(number, unit) for _, _, number, unit, phase, *_ in rows}
-    return _total({phase: wh for phase, wh in read.items() if wh is not None})
+    return of_all_phases({phase: wh for phase, wh in read.items() if wh is not None})
 
 
 def _wh(number, unit):
@@ -336,14 +342,19 @@ def _wh(number, unit):
     return int(wh) if 0 <= wh <= MOST_WH else None
 
 
-def _total(phases):
+def of_all_phases(phases):
     """What is measured of all phases together, or else the sum of each of them; None where neither is told."""
-    each = [measured for phase, measured in phases.items() if phase in PHASES]
-    return phases.get("", sum(each) if each else None)
+    total = phases.get("")
+    if total or len(phases) == (total is not None):
+        return total
+    for family in PHASES:  # some tell both against each other and against neutral
+        if each := [phases[phase] for phase in family if phase in phases]:
+            return sum(each)
+    return total
 
 
 def _power(phases, former):
-    power = _total(phases)
+    power = of_all_phases(phases)
     return former if power is None or power >= 2**31 else power
 
 

@@ -79,11 +79,11 @@ def is_same(start: dict, equal: Equal) -> bool:
     began_anew = equal.is_before(equal.connected_at) or equal.is_before(equal.booted_at)
     if start["start_message_id"] == equal.message_id and not began_anew:
         return True  # on one socket message ids do not begin anew
-    if energy.is_register(start["meter_start"]) and start["meter_start"] > 0 and equal.energy_wh:
-        return True  # a register does not go back: a new session would begin above it
     moment = times.read(start["raw_start_time"])
     if moment is None or moment < times.PLAUSIBLE or _stood_still(start, equal):
         return False
+    if energy.is_register(start["meter_start"]) and start["meter_start"] > 0 and equal.energy_wh:
+        return True  # a register does not go back: a new session would begin above it
     was_right = abs(equal.received_at - equal.start_time) <= ONLINE
     return was_right or not equal.is_before(equal.booted_at)
 

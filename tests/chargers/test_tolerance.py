@@ -123,7 +123,7 @@ RAW = {"measurand": "", "format": tolerance.UNREADABLE}
     ("sample", "used", "field", "kind"),
     [
         (SAMPLE | {"unit": "Hz"}, {"unit": "Hz"}, ".unit", "unknown_value"),
-        (SAMPLE | {"unit": ""}, {"unit": ""}, ".unit", "unknown_value"),
+        (SAMPLE | {"unit": ""}, {"unit": None}, ".unit", "unknown_value"),
         (SAMPLE | {"unit": "KWH"}, {"unit": "kWh"}, ".unit", "unknown_value"),
         (SAMPLE | {"value": 5000}, {"value": "5000"}, ".value", "wrong_type"),
         (SAMPLE | {"value": 5000.5}, {"value": "5000.5"}, ".value", "wrong_type"),

@@ -135,3 +135,11 @@ def test_a_strict_charger_is_told_what_is_odd_about_its_start(strict, odd, code)
     usual = {"connectorId": 1, "idTag": "ABC", "meterStart": 1000, "timestamp": NOON}
     assert strict.send("StartTransaction", usual | odd)[:3:2] == [4, code]
     assert strict.transactions == []
+
+
+def test_a_start_under_a_message_id_that_was_used_for_another_is_kept(charger):
+    charger.start()
+    again = {"connectorId": 1, "idTag": "ABC", "meterStart": 9000, "timestamp": LATER}
+    assert charger.send("StartTransaction", again, "m1")[2] == "GenericError"
+    (kept,) = charger.orphans
+    assert (kept["action"], kept["payload"]["meterStart"]) == ("StartTransaction", 9000)

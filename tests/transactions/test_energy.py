@@ -224,3 +224,18 @@ def test_a_session_that_is_closed_by_hand_takes_in_readings_that_came_before_its
     MeterValue.objects.update(timestamp=datetime.now(UTC))
     assert transaction.close("alice")
     assert evidence(transaction) == (1500, "readings")
+
+
+@pytest.mark.parametrize(
+    ("samples", "wh"),
+    [
+        ([{"value": "9000", "context": "Transaction.End"}, {"value": "1000", "context": "Transaction.Begin"}], 8000),
+        ([{"value": "2000", "phase": phase} for phase in ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")], 5000),
+        ([{"value": "0"}, *({"value": "2000", "phase": phase} for phase in ("L1", "L2", "L3"))], 5000),
+    ],
+)
+def test_registers_of_one_moment_are_one_register(samples, wh):
+    transaction = a_transaction()
+    measure(transaction, *samples)
+    stop(transaction, 0)
+    assert evidence(transaction) == (wh, "readings")

@@ -142,3 +142,10 @@ def test_a_meter_that_is_not_known_says_nothing_of_identity(unknown):
         tell(charger, "MeterValues", connectorId=1, transactionId=pk, meterValue=values)
         stop(charger, pk, -1, EPOCH)
     assert billed() == [7000, 9000]
+
+
+def test_a_clock_that_stands_costs_no_session_whatever_its_meter_begins_at():
+    charger = a_charger()
+    for meter in (8000, 10000):
+        stop(charger, start(charger, meterStart=1000, timestamp=EPOCH), meter, EPOCH)
+    assert billed() == [7000, 9000]

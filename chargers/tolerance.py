@@ -8,6 +8,7 @@ for operators; a test compares it with this module.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -45,27 +46,21 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _rounded(value: float) -> int:
+def _rounded(value: float | Decimal) -> int:
     if not math.isfinite(value) or abs(value) > INT64:
         raise Unusable("out_of_range", "type", "is no number that can be kept")
     return round(value)
 
 
 def _integer_in(text: str) -> int:
-    return _whole(_number_in(text))
+    return _rounded(_number_in(text))
 
 
-def _number_in(text: str) -> float:
+def _number_in(text: str) -> Decimal:
     number = numerals.read(text)
     if number is None:
         raise Unusable("not_a_number", "type", "is not a number")
     return number
-
-
-def _whole(number: Any) -> int:
-    if abs(number) > INT64:
-        raise Unusable("out_of_range", "type", "is no number that can be kept")
-    return round(number)
 
 
 def _decimal_in(text: str) -> float:

@@ -22,7 +22,6 @@ ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OC
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
 MOST_CANDIDATES = 10
 MOST = 2**31 - 1  # what an integer of OCPP can hold
-INT64 = 2**63 - 1
 PAYLOAD_IN_CALL = 3  # its place in the array of a CALL (OCPP-J §4.2.1)
 
 

@@ -9,8 +9,9 @@ from chargers import audit, schemas, tolerance
 from chargers.errors import Conflict
 from chargers.inbox import Call
 from chargers.registry import hook
+from chargers.tolerance import INT64
 from transactions import handlers, metrics, stops
-from transactions.models import INT64, OrphanStop, Transaction
+from transactions.models import OrphanStop, Transaction
 
 # What an operator completes the payload with: {member of the REST body: member of the payload}.
 MEMBERS = {

@@ -29,7 +29,6 @@ SELECT t.charger_id, t.id, t.connector_id, t.id_tag, t.start_time, stopped.id IS
 FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charger
     LEFT JOIN stopped ON stopped.id = t.id
 """
-LARGEST_ID = 2**31 - 1  # of a transaction
 
 
 class Named(NamedTuple):
@@ -50,7 +49,7 @@ def store(calls):
     """Write the first stop of each transaction; {(charger, transaction id): `Named`} of those that `calls` name."""
     first = {}
     for call in calls:
-        if 0 < (call.payload.get("transactionId") or 0) <= LARGEST_ID:
+        if 0 < (call.payload.get("transactionId") or 0) <= readings.LARGEST_ID:
             first.setdefault((call.charger, call.payload["transactionId"]), call)
     rows = {key: _stopped(*key, call) for key, call in sorted(first.items())}
     found = map(Named._make, recordset.execute(STOP, list(rows.values())))

@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
-from django.db import connection
 
-from chargers import metrics, recordset
+from chargers import faults, metrics, recordset
 from chargers.frames import storable
 from chargers.masking import HIDDEN, masked, names_secret
 from chargers.models.findings import LONGEST_EXAMPLE, LONGEST_FIELD
@@ -79,7 +78,7 @@ class Counter:
             write(found)
         except Exception as error:  # noqa: BLE001  (the thread that answers chargers must go on)
             logger.warning("The findings of %s messages were not counted: %s", len(found), error)
-            connection.close()
+            faults.drop_connection()
 
 
 counter = Counter()

@@ -15,18 +15,25 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 
-from chargers import admission, events, findings, frames, metrics, registration, registry
+from chargers import admission, events, faults, findings, frames, metrics, registration, registry
 from chargers.recall import Outdated, answered_before, lock, outdated_before, remember
+from chargers.set_aside import RetryLater, SetAside
 
 logger = logging.getLogger(__name__)
 
 LARGEST_BATCH = 1000
 LIMIT = 5000  # entries waiting, past which the sockets are not read
-# SQLSTATE classes after which the same batch may well succeed: connection, rollback, resources, operator.
-PASSING_FAULTS = ("08", "40", "53", "57")
-STOOD_STILL = "25P03"  # this process was stopped in the middle of a batch, and its locks were taken from it
+LONGEST_PAUSE_S = 1.0  # between two attempts
+COMPLAIN_EVERY = 30  # attempts
+WRITE_FAULTS = {
+    faults.AWAY: "The database is unavailable. Start it, or correct DATABASE_URL.",
+    faults.READ_ONLY: "The database is read-only. Make it writable, or name the primary in DATABASE_URL.",
+    faults.FULL: "The disk of the database is full. Free space on it.",
+    faults.TABLE_LOCKED: "A table is locked. Wait for the migration, or end the session that pg_locks names.",
+    faults.SLOW: f"A statement took more than {faults.STATEMENT_TIMEOUT_MS / 1000:.0f} s. See pg_stat_activity.",
+}
 
 
 @dataclass(slots=True)
@@ -63,6 +70,11 @@ class Entry:
     item: Any
     future: asyncio.Future | None = None
 
+    @property
+    def charger(self):
+        """The primary key of the charger that it is about, None for a handshake."""
+        return self.item[0] if type(self.item) is tuple else getattr(self.item, "charger", None)
+
 
 @dataclass
 class Inbox:
@@ -75,6 +87,7 @@ class Inbox:
     seen: deque = field(default_factory=deque)
     room: asyncio.Event = field(default_factory=asyncio.Event)
     work: threading.Event = field(default_factory=threading.Event)
+    aside: SetAside = field(default_factory=SetAside)
     loop: asyncio.AbstractEventLoop | None = None
 
     async def settle(self, handler, item):
@@ -110,25 +123,39 @@ class Inbox:
             self.work.set()
 
     def _write_batches(self):
+        faults.limit_this_thread()
         while True:
-            self.work.wait(findings.counter.due_in_s)
+            self.work.wait(_sooner(findings.counter.due_in_s, self.aside.due_in_s))
             self.work.clear()  # before looking: what comes from now on wakes it again
             while self.entries or self.seen:
-                batch, seen = self._next_batch(), dict(_drained(self.seen))
-                outcomes = _timed(batch, seen)
-                if findings.counter.due_in_s == 0:
-                    findings.counter.write()
-                try:
-                    self.loop.call_soon_threadsafe(self._hand_over, batch, outcomes)
-                except RuntimeError:  # the loop has ended, and with it every socket
+                if not (self._retry_set_aside() and self._run(*self._next_batch())):
                     return
-            if findings.counter.due_in_s == 0:
-                findings.counter.write()
+            if not self._retry_set_aside():
+                return
+
+    def _retry_set_aside(self):
+        batch, seen = self.aside.take_due()
+        return not (batch or seen) or self._run(batch, seen, was_locked=True)
+
+    def _run(self, batch, seen, was_locked=False):
+        """Write a batch and hand out its answers; False when the event loop has ended, and with it every socket."""
+        locked = set()
+        outcomes = _timed(batch, seen, locked, was_locked)
+        self.aside.keep(batch, outcomes, {charger: seen[charger] for charger in locked & seen.keys()})
+        if findings.counter.due_in_s == 0:
+            findings.counter.write()
+        try:
+            self.loop.call_soon_threadsafe(self._hand_over, batch, outcomes)
+        except RuntimeError:
+            return False
+        return True
 
     def _hand_over(self, batch, outcomes):
         self.room.set()
         for entry, outcome in zip(batch, outcomes, strict=True):
             if entry.future.done():  # its socket went away; what it said is stored all the same
+                continue
+            if outcome is RetryLater:
                 continue
             if isinstance(outcome, Exception):
                 entry.future.set_exception(outcome)
@@ -136,9 +163,12 @@ class Inbox:
                 entry.future.set_result(outcome)
 
     def _next_batch(self):
-        """The oldest entries, of each charger one CALL at most: a repeated one must find the first committed."""
+        """(the oldest entries, {charger: when it was seen}): of each charger one CALL at most, since a repeated one
+        must find the first committed, and nothing of a charger that was set aside."""
         batch, chargers, later = [], set(), []
         for entry in _drained(self.entries, LARGEST_BATCH):
+            if self.aside and self.aside.takes(entry):
+                continue
             if isinstance(entry.item, Call):
                 if entry.item.charger in chargers:
                     later.append(entry)
@@ -146,7 +176,11 @@ class Inbox:
                 chargers.add(entry.item.charger)
             batch.append(entry)
         self.entries.extendleft(reversed(later))
-        return batch
+        return batch, self.aside.without(dict(_drained(self.seen)))
+
+
+def _sooner(*seconds):
+    return min((each for each in seconds if each is not None), default=None)
 
 
 def _drained(waiting, most=None):
@@ -155,10 +189,10 @@ def _drained(waiting, most=None):
         yield waiting.popleft()
 
 
-def _timed(batch, seen):
+def _timed(batch, seen, locked, was_locked):
     """`_written`, with what monitoring wants to know: a few steps a batch, not a message."""
     began = time.perf_counter()
-    outcomes = _written(batch, seen)
+    outcomes = _written(batch, seen, locked, was_locked)
     if batch:
         metrics.batch_size.observe(len(batch))
     metrics.batch_seconds.observe(time.perf_counter() - began)
@@ -167,43 +201,93 @@ def _timed(batch, seen):
     return outcomes
 
 
-def _written(batch, seen):
+def _written(batch, seen, locked, was_locked):
     """`write`, which nothing may keep from coming back: without this thread no charger is ever answered again."""
     try:
-        return write(batch, seen)
+        return write(batch, seen, locked, attempt=int(was_locked), was_locked=was_locked)
     except Exception as error:  # noqa: BLE001  (see above)
         metrics.commit_failures.labels("lost").inc()
         logger.exception("A batch of %s could not be written", len(batch))
         return [error] * len(batch)
 
 
-def write(batch, seen):
+def write(batch, seen, locked=None, attempt=0, was_locked=False):
     """Settle `batch` in one transaction and return an outcome an entry (an exception for one that failed).
 
-    A passing fault of the database is waited out: nothing is answered meanwhile. A batch that fails of
-    itself is halved until the poisonous entry stands alone, and spoils only itself.
+    A fault of the database's state is waited out: nothing is answered meanwhile. Where another session holds a lock,
+    the chargers that it concerns are added to `locked` (a set of primary keys), the outcome of their entries is
+    `RetryLater`, and the others are settled. A batch that fails of itself is halved until the poisonous entry stands
+    alone, and spoils only itself. After `attempt` attempts an entry may be stored already; `was_locked` says that the
+    chargers were set aside before, so that their rows are looked at first.
     """
-    attempt, refused = 0, {}
+    refused, is_locked = {}, was_locked
+    locked = set() if locked is None else locked
     while True:
         try:
-            with transaction.atomic(), events.gathered():
-                return _settle(batch, seen, refused, retried=attempt > 0)
+            if not is_locked:
+                return _commit(batch, seen, refused, attempt)
+            held = _held(batch, seen)
+            if not held and was_locked:
+                is_locked = was_locked = False
+                continue
+            return _around(batch, seen, held, locked, attempt)
         except registration.TooEarly as early:
             refused |= early.refused
         except Outdated as outdated:
             refused |= dict.fromkeys(outdated.keys, Outdated())
         except Exception as error:  # noqa: BLE001  (whatever a handler raises concerns its own entry only)
-            if _passing(error):
-                _wait_out(error, attempt)
+            kind = faults.kind_of(error)
+            if kind is None:
+                return _isolate(batch, seen, error, locked, attempt)
+            metrics.commit_failures.labels(kind).inc()
+            is_locked = kind == faults.LOCKED
+            if kind == faults.SLOW and attempt:
+                return _around(batch, seen, set(), locked, attempt)
+            if not is_locked:
+                _wait_out(kind, error, attempt)
                 attempt += 1
-                continue
-            return _isolate(batch, seen, error)
 
 
-def _isolate(batch, seen, error):
+def _commit(batch, seen, refused, attempt):
+    with transaction.atomic():
+        with events.gathered():
+            outcomes = _settle(batch, seen, refused, retried=attempt > 0)
+        faults.expect_commit()
+    faults.check_commit()
+    if attempt > COMPLAIN_EVERY:
+        logger.warning("The database takes writes again, after %s attempts.", attempt)
+    return outcomes
+
+
+def _held(batch, seen):
+    """The chargers of a batch whose rows are locked; raises `TablesLocked`."""
+    if tables := faults.locked_tables():
+        raise faults.TablesLocked(tables)
+    return faults.locked_rows({entry.charger for entry in batch} - {None} | seen.keys())
+
+
+def _around(batch, seen, held, locked, attempt):
+    """Settle what can be settled while the rows of the chargers `held` are locked.
+
+    Where none of them is locked, it is another row, such as that of a transaction: halves of the batch show whose.
+    """
+    locked |= held
+    if held:
+        free = [entry for entry in batch if entry.charger not in held]
+        others = {charger: at for charger, at in seen.items() if charger not in held}
+        outcomes = iter(write(free, others, locked, attempt) if free or others else ())
+        return [RetryLater if entry.charger in held else next(outcomes) for entry in batch]
     if len(batch) > 1:
         middle = len(batch) // 2
-        return write(batch[:middle], seen) + write(batch[middle:], {})
+        return write(batch[:middle], seen, locked, attempt) + write(batch[middle:], {}, locked, attempt)
+    locked |= seen.keys()
+    return [RetryLater] * len(batch)
+
+
+def _isolate(batch, seen, error, locked, attempt):
+    if len(batch) > 1:
+        middle = len(batch) // 2
+        return write(batch[:middle], seen, locked, attempt) + write(batch[middle:], {}, locked, attempt)
     metrics.commit_failures.labels("spoiled").inc()
     if not batch:
         logger.error("last_seen of %s chargers could not be written", len(seen), exc_info=error)
@@ -212,20 +296,12 @@ def _isolate(batch, seen, error):
     return [error]
 
 
-def _passing(error):
-    sqlstate = getattr(error.__cause__, "sqlstate", None)
-    if sqlstate == STOOD_STILL:
-        return True
-    if not isinstance(error, OperationalError | InterfaceError):
-        return False
-    return sqlstate is None or sqlstate.startswith(PASSING_FAULTS)
-
-
-def _wait_out(error, attempt):
-    metrics.commit_failures.labels("waited_out").inc()
-    logger.warning("The database is away or busy, the batch is tried again: %s", error)
-    connection.close()
-    time.sleep(min(0.05 * 2**attempt, 1.0))
+def _wait_out(kind, error, attempt):
+    if attempt % COMPLAIN_EVERY == 0:
+        consequence = "Chargers wait for their answers meanwhile, and nothing is lost."
+        logger.warning("%s %s The error: %s", WRITE_FAULTS[kind], consequence, error)
+    faults.drop_connection()
+    time.sleep(min(0.05 * 2 ** min(attempt, 10), LONGEST_PAUSE_S))
 
 
 def _settle(batch, seen, refused, retried):

@@ -6,7 +6,7 @@ make series without end.
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
-from chargers import schemas
+from chargers import faults, schemas
 
 # One of our own: others' libraries register in the package's, and what is not ours is not told.
 disable_created_metrics()
@@ -47,8 +47,8 @@ inbox_latency = Histogram(
 )
 commit_failures = Counter(
     "ocpp_commit_failures",
-    "Batches that could not be committed: waited out (the database was away or busy), spoiled (one entry's fault), "
-    "lost (a fault of ours).",
+    "Attempts to commit a batch that failed, by kind: away, read_only, full, table_locked, slow (it is tried again), "
+    "locked (the chargers concerned are set aside), spoiled (one entry's fault), lost (a fault of ours).",
     ["kind"],
     registry=registry,
 )
@@ -67,6 +67,9 @@ inbox_waiting = Gauge(
     "ocpp_inbox_waiting",
     "Entries that wait for the next batch; from 5000 on no socket is read.",
     registry=registry,
+)
+chargers_set_aside = Gauge(
+    "ocpp_chargers_set_aside", "Chargers that wait until another session unlocks their rows.", registry=registry
 )
 held_sockets = Counter(
     "ocpp_held_sockets", "Times a socket was not read for a moment, because it brought too much.", registry=registry
@@ -106,7 +109,7 @@ webhook_deliveries = Counter(
 
 # What may happen one day is told from the start, as 0: Prometheus sees the step to 1 only where there was a 0.
 for counter, values in (
-    (commit_failures, ("waited_out", "spoiled", "lost")),
+    (commit_failures, (*faults.KINDS, "spoiled", "lost")),
     (refused_handshakes, (*REASONS.values(), OTHER)),
     (closed_sockets, ("1009",)),
     (messages_dropped, ("too_many", "fault")),

@@ -15,6 +15,7 @@ inbox = Inbox()
 _open = {}  # in the order they were opened
 _keeper = None
 metrics.open_sockets.set_function(lambda: len(_open))
+metrics.chargers_set_aside.set_function(lambda: len(inbox.aside))
 metrics.inbox_waiting.set_function(lambda: len(inbox.entries))
 
 

@@ -1,0 +1,138 @@
+"""Faults of the database, told apart by SQLSTATE, and the limits of the connection that writes for chargers.
+
+A fault that KIND_OF knows has nothing to do with the entries that meet it: the batch is tried again until it
+succeeds, and its chargers are not answered meanwhile. The codes are those of PostgreSQL's appendix A.
+"""
+
+import threading
+from collections.abc import Iterable
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from psycopg.errors import Diagnostic
+
+from chargers import recordset
+
+KINDS = AWAY, READ_ONLY, FULL, LOCKED, TABLE_LOCKED, SLOW = (
+    *("away", "read_only", "full"),
+    *("locked", "table_locked", "slow"),
+)
+# The longest matching prefix decides.
+KIND_OF = {
+    "08": AWAY,  # connection exception
+    "25006": READ_ONLY,  # of a standby, or by default_transaction_read_only
+    "25P03": AWAY,  # idle_in_transaction_session_timeout: this process stood still, and has lost its locks
+    "25P04": AWAY,  # transaction_timeout
+    "40": AWAY,  # serialization failure, deadlock
+    "53": AWAY,  # no memory, no connections
+    "53100": FULL,
+    "55P03": LOCKED,  # lock_timeout
+    "57": AWAY,  # starting, stopping, in recovery
+    "57014": SLOW,  # statement_timeout
+    "58030": AWAY,  # the disk does not read or write
+}
+# While one batch waits for a lock, all chargers of the process wait. A statement takes milliseconds; one that takes
+# seconds waits for a disk.
+LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS = 100, 10_000
+LIMITS = f"SET lock_timeout = {LOCK_TIMEOUT_MS}; SET statement_timeout = {STATEMENT_TIMEOUT_MS}"
+
+FREE_ROWS = "SELECT id FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
+KNOWN_ROWS = "SELECT id FROM chargers_charger WHERE id = ANY(%s)"
+# A lock that conflicts with writing rows, held or waited for: others that write queue behind it.
+LOCKED_TABLES = """
+SELECT DISTINCT l.relation::regclass::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+WHERE l.locktype = 'relation' AND l.pid <> pg_backend_pid() AND c.relnamespace = current_schema()::regnamespace
+    AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+ORDER BY 1
+"""
+
+
+class TablesLocked(OperationalError):
+    """Another session holds or awaits a lock on `tables` that keeps rows from being written."""
+
+    def __init__(self, tables: list[str]):
+        super().__init__(f"Another session has locked {', '.join(tables)}, or waits for such a lock.")
+
+
+class NotDurable(OperationalError):
+    """A commit was cut short while it waited for a synchronous standby: it may be lost when the primary is."""
+
+
+def kind_of(error: BaseException) -> str | None:
+    """One of KINDS, None for an error that is no fault of the database's state."""
+    if isinstance(error, TablesLocked):
+        return TABLE_LOCKED
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    if sqlstate is None:
+        return AWAY if isinstance(error, OperationalError | InterfaceError) else None
+    prefixes = (sqlstate[:length] for length in range(len(sqlstate), 1, -1))
+    return next((KIND_OF[prefix] for prefix in prefixes if prefix in KIND_OF), None)
+
+
+def locked_tables() -> list[str]:
+    """The tables of ours on which another session holds or awaits a lock that keeps rows from being written."""
+    return [table for (table,) in recordset.query(LOCKED_TABLES, [])]
+
+
+def locked_rows(chargers: Iterable[int]) -> set[int]:
+    """Those of `chargers` (primary keys) whose rows another session has locked at this moment."""
+    wanted = [recordset.array(sorted(set(chargers)))]
+    with transaction.atomic():
+        free = {charger for (charger,) in recordset.query(FREE_ROWS, wanted)}
+        return {charger for (charger,) in recordset.query(KNOWN_ROWS, wanted)} - free
+
+
+# --- the connection of a writer thread -------------------------------------------------------
+
+
+class _Writer(threading.local):
+    """Of a thread: whether its connections are limited, and whether a commit was cut short."""
+
+    is_limited = False
+    was_warned = False
+
+
+_writer = _Writer()
+
+
+def limit_this_thread() -> None:
+    """From now on the connections of this thread have LIMITS."""
+    _writer.is_limited = True
+
+
+def _limit(connection: BaseDatabaseWrapper, **_: object) -> None:
+    if _writer.is_limited:
+        with connection.cursor() as cursor:
+            cursor.execute(LIMITS)
+        connection.connection.add_notice_handler(_note_warning)
+
+
+def _note_warning(notice: Diagnostic) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        _writer.was_warned = True
+
+
+connection_created.connect(_limit, dispatch_uid="limits of the writer")
+
+
+def expect_commit() -> None:
+    """What is to be noticed from now on is the commit alone."""
+    _writer.was_warned = False
+
+
+def check_commit() -> None:
+    """Raise `NotDurable` where PostgreSQL has warned at the commit.
+
+    `statement_timeout` ends the wait for a synchronous standby too. PostgreSQL reports such a commit as done, with a
+    warning, though it would be lost with the primary.
+    """
+    if _writer.was_warned:
+        raise NotDurable("The synchronous standby has not confirmed the commit.")
+
+
+def drop_connection() -> None:
+    """Close the connection of this thread for good: given back to the pool, it would limit others."""
+    if connection.connection is not None and _writer.is_limited:
+        connection.connection.close()
+    connection.close()

@@ -1,0 +1,232 @@
+"""Another session holds locks, or the database takes no writes: chargers wait, and are not told InternalError."""
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.db import connection
+
+from chargers import faults, inbox, registry
+from chargers.models import Charger
+from chargers.set_aside import RetryLater
+from tests.builders import a_call, a_charger, a_start, a_tag, a_transaction, open_socket
+from tests.live import an_id, eventually, exchange
+
+HEARTBEAT = ("Heartbeat", {})
+LOCK_CHARGER = "SELECT FROM chargers_charger WHERE charger_id = %s FOR UPDATE"
+
+
+@contextmanager
+def other_session(url_or_settings, *statements):
+    """A session that has run `statements`, (SQL, parameters) pairs, and stays in its transaction."""
+    with psycopg.connect(url_or_settings) as session:
+        for statement, parameters in statements:
+            session.execute(statement, parameters)
+        yield session
+        session.rollback()
+
+
+def asked(socket, message_id, action, payload, answers):
+    """Send a CALL; its answer is put into `answers` when it comes."""
+    socket.send(json.dumps([2, message_id, action, payload]))
+    thread = threading.Thread(target=lambda: answers.append(json.loads(socket.recv(timeout=40))), daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("Heartbeat", {}),
+        ("StartTransaction", {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": "2025-01-01T00:00:00Z"}),
+        ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"}),
+    ],
+)
+def test_a_locked_charger_waits_and_the_others_go_on(live, action, payload):
+    locked, other = an_id(), an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": locked})
+    live.post("/api/ocpp/chargers/", {"charger_id": other})
+    with live.socket(locked) as held, live.socket(other) as free:
+        exchange(held, "0", *HEARTBEAT), exchange(free, "0", *HEARTBEAT)
+        answers = []
+        with other_session(live.database_url, (LOCK_CHARGER, [locked])):
+            thread = asked(held, "1", action, payload, answers)
+            waited_s = []
+            for n in range(20):
+                began = time.monotonic()
+                assert exchange(free, f"b{n}", *HEARTBEAT, timeout=10)[0] == 3
+                waited_s.append(time.monotonic() - began)
+                time.sleep(0.05)
+            assert not answers
+        thread.join(10)
+        assert [answer[:2] for answer in answers] == [[3, "1"]]
+        # Once the charger is set aside, the others do not wait for the lock any more.
+        assert sorted(waited_s)[10] < 0.5
+
+
+def test_a_charger_that_connects_while_its_row_is_locked_is_let_in_afterwards(live):
+    charger_id = an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    with other_session(live.database_url, (LOCK_CHARGER, [charger_id])) as session, live.socket(charger_id) as socket:
+        answers = []
+        thread = asked(socket, "1", *HEARTBEAT, answers)
+        time.sleep(0.5)
+        assert not answers
+        session.rollback()
+        thread.join(10)
+        assert answers[0][0] == 3
+
+
+def test_a_read_only_database_is_waited_out(live):
+    charger_id = an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    with live.socket(charger_id) as socket:
+        exchange(socket, "0", *HEARTBEAT)
+        answers = []
+        try:
+            live.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            live.execute("SELECT pg_reload_conf()")
+            eventually(lambda: live.rows("SHOW default_transaction_read_only") == [("on",)])
+            started = a_start(None, timestamp="2025-02-26T12:00:00Z")
+            thread = asked(socket, "1", "StartTransaction", started, answers)
+            time.sleep(1.5)
+            assert not answers
+        finally:
+            live.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            live.execute("SELECT pg_reload_conf()")
+        thread.join(15)
+        assert answers[0][:2] == [3, "1"] and answers[0][2]["transactionId"] > 0
+
+
+# --- the batch itself ------------------------------------------------------------------------
+
+
+def settings_of_tests():
+    of = connection.settings_dict
+    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    return psycopg.conninfo.make_conninfo(**{name: of[key] for name, key in names.items() if of[key]})
+
+
+@pytest.fixture
+def limited(transactional_db):
+    """A connection like that of the writer thread; it is not given back to the pool."""
+    connection.close()
+    faults.limit_this_thread()
+    yield
+    faults.drop_connection()
+    faults._writer.is_limited = False
+
+
+def entry(call):
+    return inbox.Entry(registry.actions[call.action], call)
+
+
+def test_the_limits_hold_for_the_writer_alone(limited):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")
+        assert cursor.fetchone() == ("100ms", "10s")
+    found = []
+
+    def look():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('lock_timeout')")
+            found.append(cursor.fetchone()[0])
+        connection.close()
+
+    faults.drop_connection()
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == ["0"]
+
+
+def test_of_a_batch_only_those_are_set_aside_whose_rows_are_locked(limited):
+    chargers = [a_charger() for _ in range(8)]
+    calls = [a_call(charger, "FirmwareStatusNotification", status="Idle") for charger in chargers]
+    locked = set()
+    held = [chargers[2], chargers[5]]
+    with other_session(settings_of_tests(), *((LOCK_CHARGER, [charger.charger_id]) for charger in held)):
+        outcomes = inbox.write([entry(call) for call in calls], {chargers[5].pk: calls[5].received_at}, locked)
+    assert [outcome is RetryLater for outcome in outcomes] == [n in (2, 5) for n in range(8)]
+    assert locked == {charger.pk for charger in held}
+    assert Charger.objects.filter(firmware_status="Idle").count() == 6
+    again = inbox.write([entry(calls[2]), entry(calls[5])], {}, locked, attempt=1, was_locked=True)
+    assert [json.loads(outcome)[0] for outcome in again] == [3, 3]
+
+
+@pytest.mark.parametrize("table", ["transaction", "tag"])
+def test_another_row_that_is_locked_sets_aside_the_charger_that_needs_it(limited, table):
+    a_tag("ABC", concurrent_limit=3)
+    transaction, others = a_transaction(), [a_charger() for _ in range(5)]
+    locks = {
+        "transaction": ("SELECT FROM transactions_transaction WHERE id = %s FOR UPDATE", [transaction.pk]),
+        "tag": ("SELECT FROM transactions_idtag WHERE id_tag = %s FOR UPDATE", ["ABC"]),
+    }
+    needs = {
+        "transaction": (
+            "StopTransaction",
+            {"transactionId": transaction.pk, "meterStop": 1, "timestamp": "2025-02-26T13:00:00Z"},
+        ),
+        "tag": ("StartTransaction", a_start(None, connectorId=2)),
+    }
+    action, payload = needs[table]
+    calls = [a_call(charger, "Heartbeat") for charger in others]
+    calls.insert(3, a_call(transaction.charger, action, **payload))
+    with other_session(settings_of_tests(), locks[table]):
+        outcomes = inbox.write([entry(call) for call in calls], {})
+    assert [outcome is RetryLater for outcome in outcomes] == [n == 3 for n in range(6)]
+
+
+def test_a_locked_table_is_waited_out_by_all(limited):
+    chargers = [a_charger() for _ in range(3)]
+    with other_session(settings_of_tests(), ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])) as session:
+        threading.Timer(0.7, session.rollback).start()
+        outcomes = inbox.write([entry(a_call(charger, "Heartbeat")) for charger in chargers], {})
+    assert [json.loads(outcome)[0] for outcome in outcomes] == [3, 3, 3]
+
+
+def test_what_waits_is_settled_in_the_order_in_which_it_came(limited):
+    charger = a_charger()
+    waiting = inbox.Inbox()
+    first, second = (entry(a_call(charger, "FirmwareStatusNotification", status=s)) for s in ("Idle", "Installed"))
+    waiting.aside.keep([first], [RetryLater], {})
+    assert waiting.aside.takes(second) and len(waiting.aside) == 1
+    assert not waiting.aside.takes(entry(a_call(a_charger(), "Heartbeat")))
+    taken = []
+    for _ in range(2):
+        eventually(lambda: waiting.aside.due_in_s == 0)
+        batch, _ = waiting.aside.take_due()
+        taken += batch
+        waiting.aside.keep(batch, ["[3]"] * len(batch), {})
+    assert taken == [first, second] and not len(waiting.aside)
+
+
+def test_a_commit_that_a_standby_has_not_confirmed_is_not_acknowledged(limited, monkeypatch):
+    monkeypatch.setattr(faults, "LIMITS", "SET lock_timeout = 100; SET statement_timeout = 300")
+    faults.drop_connection()
+    charger = a_charger()
+    call = a_call(charger, "DataTransfer", "1", vendorId="V")
+    call.socket = open_socket(charger)
+    with psycopg.connect(settings_of_tests(), autocommit=True) as admin:
+        try:
+            admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+            admin.execute("SELECT pg_reload_conf()")
+            time.sleep(0.3)
+            threading.Timer(1.5, lambda: _without_standby(settings_of_tests())).start()
+            began = time.monotonic()
+            outcomes = inbox.write([entry(call)], {})
+            assert time.monotonic() - began > 1.0
+        finally:
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+    assert json.loads(outcomes[0])[0] == 3
+    assert charger.data_transfers.count() == 1
+
+
+def _without_standby(url):
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        admin.execute("SELECT pg_reload_conf()")

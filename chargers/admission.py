@@ -133,7 +133,7 @@ UPDATE chargers_charger c SET connected_at = s.admitted,
     last_seen = greatest(c.last_seen, s.admitted)
 FROM json_to_recordset(%s) AS s(id bigint, admitted timestamptz)
 WHERE c.id = s.id AND (c.connected_at IS NULL OR c.connected_at < s.admitted)
-RETURNING c.id, c.connected_at, clock_timestamp()
+RETURNING c.id, clock_timestamp(), c.connected_at, c.last_call_id, c.last_call_digest, c.last_answer
 """
 
 
@@ -145,6 +145,18 @@ class Opened:
     admitted: datetime
 
 
+class Newest(NamedTuple):
+    """The newest socket of a charger, and the last CALL that came by those before it.
+
+    That CALL is final: one that another process is still writing is rolled back, see `recall.remember`.
+    """
+
+    opened_at: datetime
+    last_call_id: str
+    last_call_digest: str
+    last_answer: str
+
+
 class Admitted(NamedTuple):
     """What a socket keeps of its `Charger`, for as long as it is open: thousands of them are."""
 
@@ -153,9 +165,6 @@ class Admitted(NamedTuple):
     message_log: str
     validation: str
     admitted_at: datetime
-    last_call_id: str
-    last_call_digest: str
-    last_answer: str
     ping_interval: int | None
     ping_timeout: int | None
     boot_wait: int | None
@@ -206,18 +215,18 @@ def admit(knocks):
 
 
 def open_sockets(sockets):
-    """Batch of `Opened`: when each was admitted, by which its CALLs show that it is the newest one of its charger.
+    """Batch of `Opened`: the `Newest` of each charger. Its CALLs show by `opened_at` that it is the newest one.
 
     None for one that is not: one that was admitted later is open, whichever of them was faster. Only now, not as it
     is admitted: a handshake that its charger gave up must not make the socket it has a former one.
     """
     newest = {opened.charger: opened for opened in sorted(sockets, key=lambda opened: opened.admitted)}
     rows = [{"id": charger, "admitted": opened.admitted} for charger, opened in sorted(newest.items())]
-    moments = {}
-    for charger, admitted, now in recordset.execute(OPEN_SOCKETS, rows):
-        moments[charger] = admitted
+    found = {}
+    for charger, now, *of_socket in recordset.execute(OPEN_SOCKETS, rows):
+        found[charger] = Newest(*of_socket)
         events.tell("charger.online", charger, since=now)  # later than the end of the socket before
-    return [moments.get(opened.charger) if newest[opened.charger] is opened else None for opened in sockets]
+    return [found.get(opened.charger) if newest[opened.charger] is opened else None for opened in sockets]
 
 
 CLOSE_SOCKETS = """

@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 door = admission.Door()
 
 REPLACED = 4001  # close code: a newer socket of the same charger took over
-# The first CALLs of a socket are compared with the last one of the socket before, which may just be committing.
-MAY_BE_REPEATED = 3
 COMPLAINTS = 60  # lines a minute in the log about what one socket brings
 REMEMBERED = 8  # answers of this socket that are given again to a repeated CALL
 LARGE = 256 * 1024  # characters of a frame, past which it is not read in the event loop: others would wait
@@ -60,9 +58,9 @@ class ChargerConsumer(AsyncConsumer):
         except admission.Refused as refusal:
             await self._refuse(refusal)
             return
-        self.answered, self.calls_taken, self.found = {}, 0, set()
+        self.answered, self.found = {}, set()
         self.minute = self.complaints = 0
-        self.outstanding = self.opened_at = None
+        self.outstanding = self.newest = None
         self.trace = {}  # of the command that is outstanding
         self.commanding, self.background = asyncio.Lock(), set()
         self.enrolment, self.tap = Enrolment(self), Tap(self.charger)
@@ -72,8 +70,8 @@ class ChargerConsumer(AsyncConsumer):
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
             opened = admission.Opened(self.pk, self.charger.admitted_at)
-            self.opened_at = await inbox.settle(admission.open_sockets, opened)
-            if self.opened_at is None:
+            self.newest = await inbox.settle(admission.open_sockets, opened)
+            if self.newest is None:
                 await self.supersede()
                 return
             metrics.opened_sockets.inc()
@@ -129,8 +127,8 @@ class ChargerConsumer(AsyncConsumer):
         if self.outstanding:
             await gateway.deliver(self.outstanding, {"type": "lost"})
         await self.enrolment.leave()
-        if self.opened_at:
-            await inbox.settle(admission.close_sockets, admission.Closed(self.pk, self.opened_at))
+        if self.newest:
+            await inbox.settle(admission.close_sockets, admission.Closed(self.pk, self.newest.opened_at))
         await asyncio.gather(*self.background)  # an answer on its way to its task
         logger.info("%s: disconnected", self.charger)
 
@@ -259,7 +257,6 @@ class ChargerConsumer(AsyncConsumer):
             self.tap.keep()
 
     def _call(self, frame):
-        self.calls_taken += 1
         return Call(
             charger=self.pk,
             message_id=frame.message_id,
@@ -267,14 +264,13 @@ class ChargerConsumer(AsyncConsumer):
             payload=frame.payload,
             received_at=datetime.now(UTC),
             digest=frame.digest,
-            may_be_repeated=self.calls_taken <= MAY_BE_REPEATED,
-            socket=self.opened_at,
+            socket=self.newest.opened_at,
         )
 
     def _answer_to(self, frame):
         """The answer already given to this very CALL, or None; raises for another CALL with its message id."""
-        if (frame.message_id, frame.digest) == (self.charger.last_call_id, self.charger.last_call_digest):
-            return self.charger.last_answer
+        if (frame.message_id, frame.digest) == (self.newest.last_call_id, self.newest.last_call_digest):
+            return self.newest.last_answer
         known, answer = self.answered.get(frame.message_id, (frame.digest, None))
         if known != frame.digest:
             raise Unusable("GenericError", "This message id was used for another CALL.")

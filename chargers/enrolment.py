@@ -37,7 +37,7 @@ class Enrolment:
     async def _enter(self):
         layer = get_channel_layer()
         try:
-            entry = Presence.opened(await layer.new_channel(), self.socket.opened_at)
+            entry = Presence.opened(await layer.new_channel(), self.socket.newest.opened_at)
             self.listener = asyncio.create_task(self.socket.obey(layer, entry.channel))
             replaced = await gateway.arrive(self.socket.charger.charger_id, entry)
             self.presence = entry

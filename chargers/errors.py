@@ -5,13 +5,15 @@ import re
 
 from amqp.exceptions import AMQPError
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError
 from django.http import Http404, JsonResponse
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+
+from chargers import faults
 
 logger = logging.getLogger(__name__)
 # kombu makes the first of what may pass; a refusal by RabbitMQ (password, virtual host) comes as it is.
@@ -51,8 +53,8 @@ def api_error(error, context):
     """DRF's exception handler."""
     if isinstance(error, BROKER_FAULTS):
         error = Unavailable("Redis or the message broker is away. Nothing was submitted; try again.")
-    elif isinstance(error, OperationalError | InterfaceError) and not _our_fault(error):
-        error = Unavailable("The database is away. Nothing was submitted; try again.")
+    elif kind := faults.kind_of(error):
+        error = Unavailable(f"The database {faults.STATES[kind]}. Nothing was submitted; try again.")
     elif isinstance(error, DataError):
         error = exceptions.ParseError("A text holds what can't be kept, such as the character U+0000.")
     elif isinstance(error, Http404) and (model := NOT_FOUND.match(str(error))):
@@ -65,12 +67,6 @@ def api_error(error, context):
         return Response({"error": "Internal server error"}, status=500)
     response.data = one_form(response.data, response.status_code)
     return response
-
-
-def _our_fault(error):
-    """A database error with an SQLSTATE, unless of the classes connection, resources, operator intervention."""
-    sqlstate = getattr(error.__cause__, "sqlstate", None)
-    return sqlstate is not None and not sqlstate.startswith(("08", "53", "57"))
 
 
 def one_form(told, status_code):

@@ -7,7 +7,7 @@ succeeds, and its chargers are not answered meanwhile. The codes are those of Po
 import threading
 from collections.abc import Iterable
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from psycopg.errors import Diagnostic
@@ -18,6 +18,17 @@ KINDS = AWAY, READ_ONLY, FULL, LOCKED, TABLE_LOCKED, SLOW = (
     *("away", "read_only", "full"),
     *("locked", "table_locked", "slow"),
 )
+# What Django raises for them; `InternalError` is that of a read-only database.
+ERRORS = (OperationalError, InterfaceError, InternalError)
+# As a sentence says it: "The database …".
+STATES = {
+    AWAY: "is unavailable",
+    READ_ONLY: "is read-only",
+    FULL: "has no space left on its disk",
+    LOCKED: "is locked by another session",
+    TABLE_LOCKED: "is locked by another session",
+    SLOW: "is too slow at the moment",
+}
 # The longest matching prefix decides.
 KIND_OF = {
     "08": AWAY,  # connection exception

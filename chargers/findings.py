@@ -70,8 +70,10 @@ class Counter:
         """Seconds until the findings that wait are to be written, None where none waits."""
         return max(0.0, self.written_at + INTERVAL_S - time.monotonic()) if self.waiting else None
 
-    def write(self) -> None:
-        """Write what waits. A fault costs counts, never a message."""
+    def write_due(self) -> None:
+        """Write what waits, if it is time to. A fault costs counts, never a message."""
+        if self.due_in_s != 0:
+            return
         found = [self.waiting.popleft() for _ in range(len(self.waiting))]
         self.written_at = time.monotonic()
         try:

@@ -4,6 +4,7 @@ from django.conf import settings
 
 from chargers import events, recordset, vendors
 from chargers.models import Charger, ConfigurationKey, DataTransfer, SecurityEvent
+from chargers.recall import records_of
 from chargers.registry import handles
 from chargers.times import bounded, now_on_the_wire, said
 
@@ -137,18 +138,10 @@ _transfer_status("LogStatusNotification", "log_status")  # security whitepaper �
 @handles("SecurityEventNotification")
 def security_event_notification(calls):
     """Security whitepaper §5.15."""
-    SecurityEvent.objects.bulk_create(
-        SecurityEvent(
-            charger_id=call.charger,
-            type=call.payload["type"],
-            timestamp=said(call.payload["timestamp"], call.received_at),
-            raw_timestamp=call.payload["timestamp"][:64],
-            tech_info=call.payload.get("techInfo", ""),
-            received_at=call.received_at,
-        )
-        for call in calls
-    )
-    for call in calls:
+    known = records_of(SecurityEvent, calls, _is_same_event)
+    new = [call for call in calls if call.key not in known]
+    SecurityEvent.objects.bulk_create(map(_security_event, new))
+    for call in new:
         told = {"type": call.payload["type"], "tech_info": call.payload.get("techInfo", "")}
         events.tell(
             "security.event", call.charger, **told, timestamp=said(call.payload["timestamp"], call.received_at)
@@ -156,13 +149,40 @@ def security_event_notification(calls):
     return [{} for _ in calls]
 
 
+def _security_event(call):
+    return SecurityEvent(
+        charger_id=call.charger,
+        type=call.payload["type"],
+        timestamp=said(call.payload["timestamp"], call.received_at),
+        raw_timestamp=call.payload["timestamp"][:64],
+        tech_info=call.payload.get("techInfo", ""),
+        call_id=call.message_id,
+        received_at=call.received_at,
+    )
+
+
+def _is_same_event(event, call):
+    told = call.payload.get
+    sent = told("type"), told("timestamp")[:64], told("techInfo", "")
+    return (event.type, event.raw_timestamp, event.tech_info) == sent
+
+
 @handles("DataTransfer")
 def data_transfer(calls):
     """OCPP 1.6 §4.3: answered by `chargers.vendors`, `UnknownVendorId` unless somebody registered for it."""
-    charger_ids = dict(Charger.objects.filter(pk__in={c.charger for c in calls}).values_list("pk", "charger_id"))
-    kept = [_transferred(call, charger_ids.get(call.charger)) for call in calls]
-    DataTransfer.objects.bulk_create(kept)
-    return [{"status": t.status} | ({"data": t.answered_data} if t.answered_data else {}) for t in kept]
+    known = records_of(DataTransfer, calls, _is_same_transfer)
+    new = [call for call in calls if call.key not in known]
+    charger_ids = dict(Charger.objects.filter(pk__in={c.charger for c in new}).values_list("pk", "charger_id"))
+    kept = {call.key: _transferred(call, charger_ids.get(call.charger)) for call in new}
+    DataTransfer.objects.bulk_create(kept.values())
+    answered = [(known | kept)[call.key] for call in calls]
+    return [{"status": t.status} | ({"data": t.answered_data} if t.answered_data else {}) for t in answered]
+
+
+def _is_same_transfer(transfer, call):
+    told = call.payload.get
+    sent = told("vendorId"), told("messageId", ""), told("data", "")
+    return (transfer.vendor_id, transfer.message_id, transfer.data) == sent
 
 
 def _transferred(call, charger_id):
@@ -175,5 +195,6 @@ def _transferred(call, charger_id):
         data=told("data", ""),
         status=status,
         answered_data=answered or "",
+        call_id=call.message_id,
         received_at=call.received_at,
     )

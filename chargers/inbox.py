@@ -47,7 +47,6 @@ class Call:
     payload: dict = field(repr=False)  # it may hold what is no log's business
     received_at: datetime
     digest: str = ""
-    may_be_repeated: bool = False
     socket: datetime | None = None
     answer: str = field(default="", repr=False)
     # {(field, kind): the value as sent} of what was odd about it, and {member: text} of numbers that were rounded.
@@ -132,6 +131,7 @@ class Inbox:
                     return
             if not self._retry_set_aside():
                 return
+            findings.counter.write_due()
 
     def _retry_set_aside(self):
         batch, seen = self.aside.take_due()
@@ -142,8 +142,7 @@ class Inbox:
         locked = set()
         outcomes = _timed(batch, seen, locked, was_locked)
         self.aside.keep(batch, outcomes, {charger: seen[charger] for charger in locked & seen.keys()})
-        if findings.counter.due_in_s == 0:
-            findings.counter.write()
+        findings.counter.write_due()
         try:
             self.loop.call_soon_threadsafe(self._hand_over, batch, outcomes)
         except RuntimeError:
@@ -311,7 +310,7 @@ def _settle(batch, seen, refused, retried):
         # A first attempt may be committing just now, though its connection is lost. And who locks the rows of sockets
         # and of CALLs one after the other would lock them in another order than others do.
         lock({*moved, *seen, *(call.charger for call in calls)})
-    known = answered_before([call for call in calls if retried or call.may_be_repeated])
+    known = answered_before(calls) if retried else {}
     refused |= outdated_before([call for call in calls if call.key not in known])
     heard = [call for call in calls if call.key not in known and call.key not in refused]
     refused |= registration.refused_before(heard)

@@ -1,8 +1,13 @@
-"""The last CALL of each charger and its answer, kept with the charger, so that a retry changes nothing.
+"""A CALL that is sent again changes nothing (decision 0020).
 
-A charger has one CALL under way, so the last one answered is the only one it can be retrying, on the same
-socket or on a new one (J §4.1.1, J errata 3.1).
+The last CALL of each charger is kept with the charger, with its answer: a charger has one CALL under way, so this is
+the one that it most likely sends again, on the same socket or on a new one (J §4.1.1, J errata 3.1). An older one is
+found by the record that it has left, however many came since.
 """
+
+from collections import defaultdict
+
+from django.db.models import F, Q
 
 from chargers import frames, recordset
 from chargers.models import Charger, standing
@@ -73,14 +78,30 @@ def lock(chargers):
 def answered_before(calls):
     """{key: answer} of those `calls` that are the last one of their charger, answered and committed already.
 
-    No other process can be committing that very call just now: since this socket was opened it would be `Outdated`.
-    A batch that is tried again has locked the rows: its own first attempt may be committing.
+    Their batch is tried again, and has locked the rows: its own first attempt may be committing.
     """
     if not calls:
         return {}
     chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
     last = {(c.pk, c.last_call_id, c.last_call_digest): c.last_answer for c in chargers}
     return {call.key: last[call.key] for call in calls if call.key in last}
+
+
+def records_of(model, calls, same):
+    """{key: the record} of those `calls` that have left one in `model` since their charger's last boot.
+
+    `same(record, call)` says whether their contents are equal. Some chargers count message ids from 1 at each boot.
+    """
+    kept = model.objects.filter(
+        Q(received_at__gt=F("charger__last_boot_at")) | Q(charger__last_boot_at=None),
+        charger_id__in={call.charger for call in calls},
+        call_id__in={call.message_id for call in calls},
+    )
+    by_id = defaultdict(list)
+    for record in kept:
+        by_id[record.charger_id, record.call_id].append(record)
+    found = {call.key: [r for r in by_id[call.charger, call.message_id] if same(r, call)] for call in calls}
+    return {key: records[0] for key, records in found.items() if records}
 
 
 def outdated_before(calls):

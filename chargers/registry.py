@@ -8,7 +8,9 @@ import logging
 from collections import defaultdict
 from functools import wraps
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
+
+from chargers import faults
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +32,9 @@ def spoils_nothing(follow):
         try:
             with transaction.atomic():
                 follow(calls, *told)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:  # noqa: BLE001  (whatever chargers told before must not cost them this message)
+        except Exception as error:  # noqa: BLE001  (whatever chargers told before must not cost them this message)
+            if faults.kind_of(error):
+                raise
             logger.exception("%s failed after %s", follow.__qualname__, calls[0].action)
 
     return careful

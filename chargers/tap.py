@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 
 import orjson
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from redis.exceptions import RedisError
 
-from chargers import frames, metrics, recordset
+from chargers import faults, frames, metrics, recordset
 from chargers.masking import masked
 from chargers.models.charger import LOG_ALL, LOG_NOTHING
 from chargers.models.messages import LONGEST_FRAME
@@ -238,7 +238,9 @@ class Log:
             try:
                 recordset.copy("chargers_message", COLUMNS, lines)
                 break
-            except (OperationalError, InterfaceError) as error:
+            except Exception as error:  # noqa: BLE001  (a fault of these frames is told by the caller)
+                if faults.kind_of(error) is None:
+                    raise
                 self._complain("The message log waits for the database: %s", error)
                 connection.close()
                 time.sleep(PATIENCE)

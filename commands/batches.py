@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import orjson
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from rest_framework import serializers
 
-from chargers import access, audit, presence, recordset, schemas
+from chargers import access, audit, faults, presence, recordset, schemas
 from chargers.errors import Busy, Conflict
 from chargers.models import Charger
 from commands import asking
@@ -189,7 +189,7 @@ def _ask(member, user):
         member.state, member.command = ASKED, command
     except (schemas.Violation, Conflict, Busy) as error:
         member.state, member.reason = REFUSED, str(getattr(error, "detail", error))
-    except (OperationalError, InterfaceError):
+    except faults.ERRORS:
         raise  # the database is away: all of it is tried again
     except Exception as error:  # noqa: BLE001  (one charger would hold up all batches)
         logger.exception("%s of batch %s could not be asked", member.charger, batch.pk)

@@ -6,9 +6,9 @@ from copy import copy
 from datetime import UTC, datetime
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 
-from chargers import events, findings, gateway, recordset, registration, schemas, tolerance, tracing
+from chargers import events, faults, findings, gateway, recordset, registration, schemas, tolerance, tracing
 from chargers.frames import storable
 from commands import metrics
 from commands.actions.table import ACTIONS, nothing
@@ -261,7 +261,7 @@ def _apply(command):
     try:
         with transaction.atomic():
             change(command)
-    except (OperationalError, InterfaceError):
+    except faults.ERRORS:
         raise
     except Exception:  # noqa: BLE001  (from whatever a charger may answer)
         logger.exception("What %s (%s) changes could not be recorded", command, command.task_id)
@@ -279,7 +279,7 @@ def _with_database(operation, *arguments):
     while True:
         try:
             return operation(*arguments)
-        except (OperationalError, InterfaceError) as error:
+        except faults.ERRORS as error:
             logger.warning("The database is away, a command waits for it: %s", error)
             time.sleep(min(attempt, 5) * 0.2)
             attempt += 1

@@ -4,10 +4,10 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from rest_framework.exceptions import APIException
 
-from chargers import schemas
+from chargers import faults, schemas
 from commands import batches
 from commands.models import Schedule
 from commands.tasks import BROKER_FAULTS
@@ -15,7 +15,7 @@ from commands.tasks import BROKER_FAULTS
 logger = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=2)  # in which Celery beat's own message may come
-AWAY = (OperationalError, InterfaceError, *BROKER_FAULTS)
+AWAY = (*faults.ERRORS, *BROKER_FAULTS)
 TOO_LATE = timedelta(minutes=15)  # a nightly reset must not come at noon
 
 
@@ -75,16 +75,16 @@ def run_forgotten():
     One that fails by a fault of ours says so, is tried again, and keeps no other from its turn.
     """
     due = Schedule.objects.filter(is_enabled=True, next_run_at__lt=datetime.now(UTC) - PATIENCE)
-    made, faults = [], []
+    made, failed = [], []
     for pk in due.values_list("pk", flat=True):
         try:
             made.append(run(pk))
         except AWAY:
             raise
         except Exception as error:  # noqa: BLE001  (see above)
-            faults.append(error)
+            failed.append(error)
             note = f"A fault here, which is in the log of the workers: {type(error).__name__}"
             Schedule.objects.filter(pk=pk).update(note=note)
-    if faults:
-        raise ExceptionGroup("Schedules that could not be run", faults)
+    if failed:
+        raise ExceptionGroup("Schedules that could not be run", failed)
     return [batch for batch in made if batch]

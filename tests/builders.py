@@ -31,7 +31,7 @@ def a_call(charger, action, message_id=None, **payload):
 
 def open_socket(charger):
     """When a new socket of `charger` was opened: the `socket` of its CALLs."""
-    return admission.open_sockets([admission.Opened(charger.pk, datetime.now(UTC))])[0]
+    return admission.open_sockets([admission.Opened(charger.pk, datetime.now(UTC))])[0].opened_at
 
 
 def settle(*calls):

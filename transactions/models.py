@@ -176,6 +176,7 @@ class Transaction(models.Model):
     meter_newest = models.BigIntegerField("energy register received last (Wh)", null=True, blank=True)
     power_latest = models.IntegerField("latest power (W)", null=True, blank=True)
     soc_latest = models.PositiveSmallIntegerField("latest state of charge (%)", null=True, blank=True)
+    read_until = models.DateTimeField(null=True, blank=True, editable=False, help_text="Time of the newest reading.")
 
     superseded_by = models.ForeignKey(
         "self",

@@ -1,5 +1,6 @@
 """Meter readings: every sampledValue a row, and what was read last kept with its transaction."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -43,10 +44,11 @@ def _if_possible(register: str) -> str:
 
 
 # Which of the transactions named are the charger's. Those that go on take what was read last, and one whose stop is
-# not believed takes what was read before it. What is usual is left out of the rows: that they name their transaction,
-# and that the first and the newest register are the highest. `num_nonnulls`, here and elsewhere, keeps to the primary
-# key: to PostgreSQL, which knows late how many transactions are under way, an index of all of them may look the
-# shorter way. `greatest` leaves out what is null, on either side.
+# not believed takes what was read before it. A message with `since` is counted only where it is newer than all that
+# was read in its transaction: others may be stored already, see `store`. What is usual is left out of the rows: that
+# they name their transaction, and that the first and the newest register are the highest. `num_nonnulls`, here and
+# elsewhere, keeps to the primary key: to PostgreSQL, which knows late how many transactions are under way, an index
+# of all of them may look the shorter way. `greatest` leaves out what is null, on either side.
 _TAKES = f"""(num_nonnulls(t.stop_received_at, t.closed_at) = 0 OR num_nonnulls(t.stop_received_at) = 1
     AND (s.of_stop OR t.energy_source <> '{STOP}' AND s.at <= t.stop_time))"""
 ADVANCE = f"""
@@ -60,12 +62,28 @@ UPDATE transactions_transaction t SET
     meter_newest = CASE WHEN {_TAKES} AND {_if_possible("coalesce(s.newest, s.register)")}
         THEN coalesce(s.newest, s.register) ELSE t.meter_newest END,
     power_latest = CASE WHEN {_TAKES} THEN coalesce(s.power, t.power_latest) ELSE t.power_latest END,
-    soc_latest = CASE WHEN {_TAKES} THEN coalesce(s.soc, t.soc_latest) ELSE t.soc_latest END
-FROM json_to_recordset(%s) AS s(charger bigint, transaction int, unnamed boolean, at timestamptz, of_stop boolean,
-    first bigint, register bigint, newest bigint, power int, soc smallint)
-WHERE t.id = s.transaction AND t.charger_id = s.charger
+    soc_latest = CASE WHEN {_TAKES} THEN coalesce(s.soc, t.soc_latest) ELSE t.soc_latest END,
+    read_until = greatest(t.read_until, s.at)
+FROM json_to_recordset(%s) AS s(charger bigint, transaction int, unnamed boolean, since timestamptz, at timestamptz,
+    of_stop boolean, first bigint, register bigint, newest bigint, power int, soc smallint)
+WHERE t.id = s.transaction AND t.charger_id = s.charger AND (s.since > t.read_until) IS NOT FALSE
 RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0, t.energy_wh,
     t.energy_source
+"""
+# The readings of the time of a message that are stored: those of its transaction; where it has none, those without
+# one on its connector, and those of the latest transaction there, which may have taken such readings in.
+STORED = """
+SELECT s.n, m.raw_timestamp, m.value, m.measurand, m.unit, m.phase, m.context, m.location, m.format
+FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connector int, since timestamptz,
+    at timestamptz), LATERAL (
+    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.timestamp BETWEEN s.since AND s.at
+        AND m.transaction_id = coalesce(s.transaction, (
+            SELECT t.id FROM transactions_transaction t WHERE t.charger_id = s.charger
+                AND t.connector_id = s.connector AND t.start_time <= s.at ORDER BY t.start_time DESC LIMIT 1))
+    UNION ALL
+    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
+        AND m.transaction_id IS NULL AND m.timestamp BETWEEN s.since AND s.at
+) m
 """
 # The one transaction that runs on a connector at a time, for readings that name none.
 RUNNING = """
@@ -117,13 +135,22 @@ class Readings:
         return moment or received_at
 
     @property
+    def is_of_stop(self) -> bool:
+        """Whether they came with the stop, which is taken once."""
+        return self.call.action == "StopTransaction"
+
+    @property
     def names_transaction(self) -> bool:
         """Whether it names one that could be: some chargers say 0, -1, 2^31-1 or 2^63-1 between transactions."""
         return self.transaction_id is not None and 0 < self.transaction_id < LARGEST_ID
 
 
 def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
-    """Write the readings in `messages`; {transaction id: (energy in Wh, its source)} of those that they changed."""
+    """Write the readings in `messages`; {transaction id: (energy in Wh, its source)} of those that they changed.
+
+    A charger that did not get its answer sends the message again, perhaps much later and by another socket. A reading
+    that is stored already is not stored again (decision 0020).
+    """
     belongs = [m.transaction_id if m.names_transaction else None for m in messages]
     places, energy = _advance(messages, belongs, {}, {})
     loose = [n for n, m in enumerate(messages) if not m.names_transaction]
@@ -131,17 +158,42 @@ def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
         for n, transaction_id in running:
             belongs[n] = transaction_id
         _advance([messages[n] for n, _ in running], [belongs[n] for n, _ in running], places, energy)
+    doubtful = [n for n, m in enumerate(messages) if m.values and (m.call.charger, belongs[n]) not in places]
+    stored = _stored(messages, belongs, doubtful)
+    new = [n for n in doubtful if not stored.get(n, set()).issuperset(map(_sample_of, _lines(messages[n], None, {})))]
+    _advance([messages[n] for n in new], [belongs[n] for n in new], places, energy, is_new=True)
     lines = [
         line
-        for message, transaction_id in zip(messages, belongs, strict=True)
-        for line in _lines(message, transaction_id, places)
+        for n, message in enumerate(messages)
+        for line in _lines(message, belongs[n], places)
+        if n not in stored or _sample_of(line) not in stored[n]
     ]
     recordset.copy("transactions_metervalue", COLUMNS, lines)
     return energy
 
 
-def _advance(messages, belongs, places, energy):
-    """Count `messages` towards the transactions that they belong to.
+def _stored(messages, belongs, doubtful):
+    """{index: the samples (`_sample_of`) that are stored of the time of this one of `messages`}."""
+    stored = defaultdict(set)
+    rows = [
+        {"n": n, "charger": m.call.charger, "transaction": belongs[n], "connector": m.connector_id}
+        | {"since": min(m.times), "at": max(m.times)}
+        for n in doubtful
+        if not (m := messages[n]).is_of_stop
+    ]
+    for n, *sample in recordset.execute(STORED, rows):
+        stored[n].add(tuple(map(recordset.escaped, sample)))
+    return stored
+
+
+def _sample_of(line):
+    """What of a row for COPY tells one reading from another of its charger: its time, value and words, as sent."""
+    _, _, _, _, _, raw, _, value, _, *words = line.split("\t")
+    return raw, value, *words
+
+
+def _advance(messages, belongs, places, energy, is_new=False):
+    """Count `messages` towards the transactions that they belong to: unless `is_new`, only those that are the newest.
 
     Enters in `places` {(charger, transaction id): connector id} of those that are the charger's, and in `energy` what
     `store` returns; both are returned.
@@ -149,7 +201,7 @@ def _advance(messages, belongs, places, energy):
     newest = {}
     for message, transaction_id in zip(messages, belongs, strict=True):
         if transaction_id is not None and message.values:
-            _merge(newest, message, transaction_id)
+            _merge(newest, message, transaction_id, is_new)
     for row in recordset.execute(ADVANCE, [newest[key] for key in sorted(newest)]):
         charger, transaction, connector_id, is_ongoing, *energy[row[1]] = row
         places[charger, transaction] = connector_id
@@ -163,17 +215,19 @@ def _running(messages, loose):
     rows = [
         {"n": n, "charger": m.call.charger, "connector": m.connector_id, "at": min(m.times)}
         for n in loose
-        if (m := messages[n]).connector_id and m.values and m.call.action != "StopTransaction"
+        if (m := messages[n]).connector_id and m.values and not m.is_of_stop
     ]
     return recordset.execute(RUNNING, rows)
 
 
-def _merge(newest, message, transaction_id):
+def _merge(newest, message, transaction_id, is_new):
     call, key = message.call, (message.call.charger, transaction_id)
     row = {"charger": call.charger, "transaction": transaction_id, "at": max(message.times)} | _newest(message)
+    if not is_new and not message.is_of_stop:
+        row["since"] = min(message.times)
     if message.transaction_id != transaction_id:
         row["unnamed"] = True
-    if call.action == "StopTransaction":
+    if message.is_of_stop:
         row["of_stop"] = True
     if key not in newest or (newest[key]["register"] or 0) < (row["register"] or 0):
         newest[key] = row

@@ -369,10 +369,12 @@ class SecurityEvent(models.Model):
     timestamp = models.DateTimeField()
     raw_timestamp = models.CharField(max_length=64, blank=True)
     tech_info = models.TextField(blank=True)
+    call_id = models.CharField(max_length=36, blank=True, db_default="", editable=False)
     received_at = models.DateTimeField()
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(fields=["charger", "call_id"], name="security_event_by_call")]
 
     def __str__(self):
         return self.type
@@ -387,10 +389,12 @@ class DataTransfer(models.Model):
     data = models.TextField(blank=True)
     status = models.CharField(max_length=20)
     answered_data = models.TextField(blank=True)
+    call_id = models.CharField(max_length=36, blank=True, db_default="", editable=False)
     received_at = models.DateTimeField()
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(fields=["charger", "call_id"], name="data_transfer_by_call")]
 
     def __str__(self):
         return f"{self.vendor_id} {self.message_id}".strip()

@@ -117,6 +117,10 @@ def admitted(*chargers):
     return [admission.Opened(one.pk, one.admitted_at) for one in admission.admit(knocks)]
 
 
+def opened_at(*sockets):
+    return [newest and newest.opened_at for newest in admission.open_sockets(sockets)]
+
+
 def test_a_socket_that_is_opened_late_does_not_become_the_newest():
     charger = a_charger()
     (late,) = admitted(charger)  # and then its process stood still
@@ -128,15 +132,15 @@ def test_a_socket_that_is_opened_late_does_not_become_the_newest():
 def test_the_socket_that_was_admitted_last_is_the_newest_though_another_opens_in_between():
     charger = a_charger()
     (older,), (newer,) = admitted(charger), admitted(charger)
-    assert admission.open_sockets([older]) == [older.admitted]
-    assert admission.open_sockets([newer]) == [newer.admitted]
+    assert opened_at(older) == [older.admitted]
+    assert opened_at(newer) == [newer.admitted]
     assert admission.open_sockets([older]) == [None]
 
 
 def test_of_two_that_open_at_once_the_later_one_is_the_newest():
     charger = a_charger()
     older, newer = admitted(charger, charger)
-    assert admission.open_sockets([newer, older]) == [newer.admitted, None]
+    assert opened_at(newer, older) == [newer.admitted, None]
     assert Charger.objects.get().connected_at == newer.admitted
 
 

@@ -1,10 +1,13 @@
 """The books against a simple model, under random starts, stops, retries, reconnects and offline queues."""
 
+import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,6 +24,22 @@ from tests.conformance.station import Station
 CHARGERS, CONNECTORS = 3, 2
 LONG_AGO = datetime(2025, 2, 26, tzinfo=UTC)
 chargers = st.integers(0, CHARGERS - 1)
+# Commits of what has such a message id take so long, with all locks held.
+SLOW, SLOW_COMMIT_S = "slow", 0.3
+SLOW_COMMITS = f"""
+CREATE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_sleep({SLOW_COMMIT_S}); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER slow_commits AFTER UPDATE ON chargers_charger DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (starts_with(NEW.last_call_id, '{SLOW}') AND NEW.last_call_id <> OLD.last_call_id)
+    EXECUTE FUNCTION slow_commit()
+"""
+NO_SLOW_COMMITS = "DROP FUNCTION IF EXISTS slow_commit CASCADE"
+MEANWHILE = {
+    "Heartbeat": {},
+    "StatusNotification": {"connectorId": 1, "errorCode": "NoError", "status": "Charging"},
+    "DataTransfer": {"vendorId": "meanwhile"},
+    "FirmwareStatusNotification": {"status": "Idle"},
+}
 
 
 @dataclass
@@ -34,6 +53,7 @@ class Session:
     closed: bool = False
     superseded: bool = False
     readings: list = field(default_factory=list)
+    read: int = 0  # readings that are stored, also those after its end
 
     @property
     def under_way(self):
@@ -80,6 +100,7 @@ class Books(RuleBasedStateMachine):
         self.stations = [Station(self.live).connect() for _ in range(CHARGERS)]
         self.older = []
         self.sessions, self.orphans, self.clock = [], [0] * CHARGERS, 0
+        self.read, self.transfers = [], [0] * CHARGERS
 
     def teardown(self):
         for station in [*getattr(self, "stations", []), *getattr(self, "older", [])]:
@@ -158,11 +179,60 @@ class Books(RuleBasedStateMachine):
     @rule(data=st.data(), meter=st.integers(0, 9000))
     def read_the_meter(self, data, meter):
         session = self._some(data)
+        request = self._reading(session, meter)
+        assert self.stations[session.charger].call("MeterValues", **request) == {}
+        self._count(session, request, meter)
+
+    def _reading(self, session, meter):
         values = [{"timestamp": self._timestamp(), "sampledValue": [{"value": str(meter)}]}]
-        told = {"connectorId": session.request["connectorId"], "transactionId": session.pk, "meterValue": values}
-        assert self.stations[session.charger].call("MeterValues", **told) == {}
+        return {"connectorId": session.request["connectorId"], "transactionId": session.pk, "meterValue": values}
+
+    def _count(self, session, request, meter):
+        self.read.append((session, request))
+        session.read += 1
         if session.under_way:
             session.readings.append(meter)
+
+    @precondition(lambda self: self.read)
+    @rule(data=st.data())
+    def send_a_reading_again(self, data):
+        """However old it is, and under another message id."""
+        session, request = data.draw(st.sampled_from(self.read))
+        assert self.stations[session.charger].call("MeterValues", **request) == {}
+
+    @precondition(lambda self: self.sessions)
+    @rule(data=st.data(), meter=st.integers(0, 9000), n=st.integers(0, 5), seconds=st.sampled_from([0.02, 0.1, 0.5]))
+    def read_while_commits_are_slow(self, data, meter, n, seconds):
+        """The charger gives up its answer, connects anew, sends `n` others, and then the reading again."""
+        session = self._some(data)
+        station = self.stations[session.charger]
+        request = self._reading(session, meter)
+        frame = json.dumps([2, f"{SLOW}-{self.clock}", "MeterValues", request])
+        station.socket.send(frame)
+        time.sleep(seconds)
+        newer = Station(self.live, station.charger_id).connect()
+        newer.numbers = count(1_000_000 * (len(self.older) + 1))
+        self.stations[session.charger] = newer
+        self.older.append(station)
+        for action in data.draw(st.lists(st.sampled_from(sorted(MEANWHILE)), min_size=n, max_size=n)):
+            newer.call(action, **MEANWHILE[action])
+            self.transfers[session.charger] += action == "DataTransfer"
+        newer.socket.send(frame)
+        assert newer._next(lambda frame: frame[0] != 2)[:2] == [3, f"{SLOW}-{self.clock}"]
+        self._count(session, request, meter)
+
+    @rule(charger=chargers, others=st.lists(st.sampled_from(["Heartbeat", "FirmwareStatusNotification"]), max_size=4))
+    def send_a_transfer_again(self, charger, others):
+        """With the same message id, over a new connection."""
+        frame = json.dumps([2, f"transfer-{self._timestamp()}", "DataTransfer", {"vendorId": "again"}])
+        for _ in range(2):
+            station = self.stations[charger]
+            station.socket.send(frame)
+            assert station._next(lambda frame: frame[0] != 2)[0] == 3
+            for action in others:
+                station.call(action, **MEANWHILE[action])
+            self.reconnect(charger)
+        self.transfers[charger] += 1
 
     @rule(charger=chargers)
     def reconnect(self, charger):
@@ -242,8 +312,31 @@ class Books(RuleBasedStateMachine):
             orphans = self.live.get(f"/api/ocpp/orphan-stops/?charger_id={station.charger_id}")
             assert orphans["count"] == self.orphans[number]
 
+    @invariant()
+    def all_is_stored_once(self):
+        sessions = [session for session in getattr(self, "sessions", []) if session.read]
+        ids = [session.pk for session in sessions]
+        found = dict(self.live.rows(READ, ids)) if ids else {}
+        assert found == {session.pk: session.read for session in sessions}
+        for number, station in enumerate(getattr(self, "stations", [])):
+            assert self.live.rows(TRANSFERRED, station.charger_id) == [(self.transfers[number],)]
 
-def test_the_books_hold_under_whatever_chargers_do(live):
+
+READ = "SELECT transaction_id, count(*) FROM transactions_metervalue WHERE transaction_id = ANY(%s) GROUP BY 1"
+TRANSFERRED = """
+SELECT count(*) FROM chargers_datatransfer t JOIN chargers_charger c ON c.id = t.charger_id WHERE c.charger_id = %s
+"""
+
+
+@pytest.fixture
+def slow_commits(live):
+    live.execute(NO_SLOW_COMMITS)
+    live.execute(SLOW_COMMITS)
+    yield
+    live.execute(NO_SLOW_COMMITS)
+
+
+def test_the_books_hold_under_whatever_chargers_do(live, slow_commits):
     Books.live = live
     run_state_machine_as_test(
         Books,

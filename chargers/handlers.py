@@ -1,8 +1,10 @@
 """What a charger says of itself. Each function settles a batch of one action, see `chargers.registry`."""
 
+from collections import defaultdict
+
 from django.conf import settings
 
-from chargers import events, recordset, vendors
+from chargers import budgets, events, recordset, vendors
 from chargers.models import Charger, ConfigurationKey, DataTransfer, SecurityEvent
 from chargers.registry import handles
 from chargers.times import bounded, now_on_the_wire, said
@@ -42,6 +44,7 @@ WHERE CASE WHEN excluded.timestamp >= c.timestamp THEN true ELSE NOT EXISTS (
 RETURNING charger_id, connector_id
 """
 
+CONNECTORS = "SELECT charger_id, connector_id FROM chargers_connector WHERE charger_id = ANY(%s)"
 TOLD_OF_STATUS = ("connector_id", "status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp")
 
 TRANSFER_STATUS = """
@@ -92,11 +95,31 @@ def heartbeat(calls):
 @handles("StatusNotification")
 def status_notification(calls):
     """OCPP 1.6 §4.9."""
-    rows = {(row["charger"], row["connector_id"]): row for row in map(_status_row, calls)}
+    rows = {(row["charger"], row["connector_id"]): row for row in map(_status_row, _of_few_connectors(calls))}
     for key in recordset.execute(STATUS, list(rows.values())):
         row = rows[key]
         events.tell("connector.status", row["charger"], **{name: row[name] for name in TOLD_OF_STATUS})
     return [{} for _ in calls]
+
+
+def _of_few_connectors(calls):
+    """Those of `calls` whose connector may be stored. Ids within the budget are not looked up: they are few."""
+    most = budgets.BUDGETS["connectors"].limit
+    high = {call.charger for call in calls if most and call.payload["connectorId"] > most}
+    if not high:
+        return calls
+    known = defaultdict(set)
+    for charger, connector_id in recordset.query(CONNECTORS, [recordset.array(sorted(high))]):
+        known[charger].add(connector_id)
+    return [call for call in calls if _has_room(call, known[call.charger], most)]
+
+
+def _has_room(call, known, most):
+    connector_id = call.payload["connectorId"]
+    if connector_id <= most or connector_id in known or len(known) < most:
+        return True
+    call.find(*budgets.BUDGETS["connectors"].finding, connector_id)
+    return False
 
 
 def _status_row(call):
@@ -137,6 +160,7 @@ _transfer_status("LogStatusNotification", "log_status")  # security whitepaper �
 @handles("SecurityEventNotification")
 def security_event_notification(calls):
     """Security whitepaper §5.15."""
+    stored = _within_rate(calls, "security_events")
     SecurityEvent.objects.bulk_create(
         SecurityEvent(
             charger_id=call.charger,
@@ -146,9 +170,9 @@ def security_event_notification(calls):
             tech_info=call.payload.get("techInfo", ""),
             received_at=call.received_at,
         )
-        for call in calls
+        for call in stored
     )
-    for call in calls:
+    for call in stored:
         told = {"type": call.payload["type"], "tech_info": call.payload.get("techInfo", "")}
         events.tell(
             "security.event", call.charger, **told, timestamp=said(call.payload["timestamp"], call.received_at)
@@ -160,9 +184,21 @@ def security_event_notification(calls):
 def data_transfer(calls):
     """OCPP 1.6 §4.3: answered by `chargers.vendors`, `UnknownVendorId` unless somebody registered for it."""
     charger_ids = dict(Charger.objects.filter(pk__in={c.charger for c in calls}).values_list("pk", "charger_id"))
-    kept = [_transferred(call, charger_ids.get(call.charger)) for call in calls]
-    DataTransfer.objects.bulk_create(kept)
-    return [{"status": t.status} | ({"data": t.answered_data} if t.answered_data else {}) for t in kept]
+    answered = {call.key: _transferred(call, charger_ids.get(call.charger)) for call in calls}
+    DataTransfer.objects.bulk_create(answered[call.key] for call in _within_rate(calls, "data_transfers"))
+    transfers = [answered[call.key] for call in calls]
+    return [{"status": t.status} | ({"data": t.answered_data} if t.answered_data else {}) for t in transfers]
+
+
+def _within_rate(calls, name):
+    """Those of `calls` that are within the budget `name` of their charger; the others are not to be stored."""
+    budget, within = budgets.BUDGETS[name], []
+    for call in calls:
+        if budgets.ledger.of(call.charger).bucket(name).take():
+            within.append(call)
+        else:
+            call.find(*budget.finding, budget.limit)
+    return within
 
 
 def _transferred(call, charger_id):

@@ -3,10 +3,11 @@
 from collections import Counter, defaultdict
 
 import orjson
+from django.conf import settings
 from django.db import transaction as database
 from django.db.models.functions import Upper
 
-from chargers import events, recordset
+from chargers import budgets, events, findings, recordset
 from chargers.registry import follows, handles
 from chargers.times import bounded, clock_is_off, said
 from transactions import energy, metrics, readings, starts, stops
@@ -14,12 +15,17 @@ from transactions.models import ENDS_A_RESERVATION, IdTag, OrphanStop, Transacti
 
 TOLD_OF_START = ("connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
 
+# Those in the list are counted only for a tag that is not in it.
 UNKNOWN = """
 INSERT INTO transactions_unknownidtag AS u (id_tag, charger_id, first_seen, last_seen, presented)
 SELECT s.id_tag, s.charger, s.seen, s.seen, 1
 FROM json_to_recordset(%s) AS s(id_tag text, charger bigint, seen timestamptz)
+WHERE CASE WHEN EXISTS (SELECT FROM transactions_unknownidtag k WHERE upper(k.id_tag) = upper(s.id_tag)) THEN true
+    WHEN (SELECT count(*) FROM transactions_unknownidtag k WHERE k.charger_id = s.charger) >= %s THEN false
+    ELSE (SELECT count(*) FROM transactions_unknownidtag) < %s END
 ON CONFLICT (upper(id_tag)) DO UPDATE SET
     charger_id = excluded.charger_id, last_seen = excluded.last_seen, presented = u.presented + 1
+RETURNING upper(id_tag)
 """
 
 # Of those that are under way on one connector the latest start is the real one, in whichever order they were told.
@@ -72,14 +78,24 @@ def _known_tags(calls, owners=()):
     presented = {call.payload["idTag"]: call for call in calls if "idTag" in call.payload}
     known = IdTag.known([*presented, *owners])
     unknown = {tag.upper(): call for tag, call in presented.items() if tag and tag.upper() not in known}
+    if unknown:
+        # After the commit, by itself: writers that meet the same unknown tags must not wait for each other's batches.
+        database.on_commit(lambda: _list_unknown(unknown), robust=True)
+    return known
+
+
+def _list_unknown(unknown):
+    """Enter the tags of `unknown`, {tag in upper case: CALL that presents it}, in the list for operators."""
     rows = [
         {"id_tag": call.payload["idTag"], "charger": call.charger, "seen": call.received_at}
         for _, call in sorted(unknown.items())
     ]
-    if rows:
-        # After the commit, by itself: writers that meet the same unknown tags must not wait for each other's batches.
-        database.on_commit(lambda: recordset.execute(UNKNOWN, rows), robust=True)
-    return known
+    budget = budgets.BUDGETS["unknown_tags"]
+    limits = [budget.limit or budgets.NO_LIMIT, settings.OCPP_MOST_UNKNOWN_TAGS_IN_ALL or budgets.NO_LIMIT]
+    listed = {tag for (tag,) in recordset.query(UNKNOWN, [recordset.json(rows), *limits])}
+    for tag, call in unknown.items():
+        if tag not in listed:
+            findings.counter.add(call.charger, call.action, {budget.finding: call.payload["idTag"]}, call.received_at)
 
 
 @handles("StartTransaction")

@@ -133,6 +133,7 @@ class Inbox:
                     return
             if not self._retry_set_aside():
                 return
+            _write_findings()
 
     def _retry_set_aside(self):
         batch, seen = self.aside.take_due()
@@ -143,8 +144,7 @@ class Inbox:
         locked = set()
         outcomes = _timed(batch, seen, locked, was_locked)
         self.aside.keep(batch, outcomes, {charger: seen[charger] for charger in locked & seen.keys()})
-        if findings.counter.due_in_s == 0:
-            findings.counter.write()
+        _write_findings()
         try:
             self.loop.call_soon_threadsafe(self._hand_over, batch, outcomes)
         except RuntimeError:
@@ -178,6 +178,12 @@ class Inbox:
             batch.append(entry)
         self.entries.extendleft(reversed(later))
         return batch, self.aside.without(dict(_drained(self.seen)))
+
+
+def _write_findings():
+    """Where they are due; the writer waits no longer than until they are."""
+    if findings.counter.due_in_s == 0:
+        findings.counter.write()
 
 
 def _sooner(*seconds):

@@ -76,6 +76,12 @@ BUDGETS = {
             "A further tag is answered as ever and not listed.",
         ),
         Budget(
+            "all_unknown_tags",
+            "OCPP_MOST_UNKNOWN_TAGS_IN_ALL",
+            "unknown id tags in the list, of all chargers",
+            "A further tag is answered as ever and not listed.",
+        ),
+        Budget(
             "unapplied",
             "OCPP_MOST_UNAPPLIED_MESSAGES",
             "orphan stops and refused messages about transactions that wait for an operator",
@@ -94,6 +100,14 @@ BUDGETS = {
             "OCPP_DATA_TRANSFERS_PER_HOUR",
             "DataTransfers an hour",
             "A further one is answered as ever and not stored.",
+            HOUR,
+            HOUR,
+        ),
+        Budget(
+            "certificate_requests",
+            "OCPP_CERTIFICATE_REQUESTS_PER_HOUR",
+            "requests for a certificate an hour",
+            "A further one is rejected and not stored.",
             HOUR,
             HOUR,
         ),
@@ -209,3 +223,15 @@ class Ledger:
 
 
 ledger = Ledger()
+
+
+def within_rate(calls: list, name: str) -> list:
+    """Those of `calls` (`inbox.Call`) that their chargers may have stored by the budget `name`; of the others it is a
+    finding."""
+    budget, within = BUDGETS[name], []
+    for call in calls:
+        if ledger.of(call.charger).bucket(name).take():
+            within.append(call)
+        else:
+            call.find(*budget.finding, budget.limit)
+    return within

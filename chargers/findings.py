@@ -50,6 +50,10 @@ WHERE NOT EXISTS (SELECT FROM chargers_finding f WHERE f.charger_id = s.charger 
     AND f.kind = 'out_of_range' AND f.last_seen > now() - interval '10 minutes')
 ORDER BY c.id, s.field
 """
+OVER = (
+    "%s: more than %s %s (%s). %s Look at its messages; if they are not its own, give the charger a new key. "
+    "See docs/security.md."
+)
 
 
 class Found(NamedTuple):
@@ -127,14 +131,7 @@ def _raise_incidents(over: Iterable[tuple[int, str]]) -> None:
         budget = budgets.FIELDS[field]
         told = {"budget": budget.name, "limit": budget.limit, "counts": budget.counts, "consequence": budget.past}
         events.tell("charger.over_budget", charger, **told)
-        logger.warning(
-            "%s: more than %s %s (%s). %s If it is no fault of the charger, change its key; see docs/security.md.",
-            charger_id,
-            budget.limit,
-            budget.counts,
-            budget.setting,
-            budget.past,
-        )
+        logger.warning(OVER, charger_id, budget.limit, budget.counts, budget.setting, budget.past)
 
 
 def _within_limits(rows: dict[tuple, dict]) -> dict[tuple, dict]:

@@ -160,7 +160,7 @@ _transfer_status("LogStatusNotification", "log_status")  # security whitepaper �
 @handles("SecurityEventNotification")
 def security_event_notification(calls):
     """Security whitepaper §5.15."""
-    stored = _within_rate(calls, "security_events")
+    stored = budgets.within_rate(calls, "security_events")
     SecurityEvent.objects.bulk_create(
         SecurityEvent(
             charger_id=call.charger,
@@ -185,20 +185,9 @@ def data_transfer(calls):
     """OCPP 1.6 §4.3: answered by `chargers.vendors`, `UnknownVendorId` unless somebody registered for it."""
     charger_ids = dict(Charger.objects.filter(pk__in={c.charger for c in calls}).values_list("pk", "charger_id"))
     answered = {call.key: _transferred(call, charger_ids.get(call.charger)) for call in calls}
-    DataTransfer.objects.bulk_create(answered[call.key] for call in _within_rate(calls, "data_transfers"))
-    transfers = [answered[call.key] for call in calls]
+    DataTransfer.objects.bulk_create(answered[call.key] for call in budgets.within_rate(calls, "data_transfers"))
+    transfers = (answered[call.key] for call in calls)
     return [{"status": t.status} | ({"data": t.answered_data} if t.answered_data else {}) for t in transfers]
-
-
-def _within_rate(calls, name):
-    """Those of `calls` that are within the budget `name` of their charger; the others are not to be stored."""
-    budget, within = budgets.BUDGETS[name], []
-    for call in calls:
-        if budgets.ledger.of(call.charger).bucket(name).take():
-            within.append(call)
-        else:
-            call.find(*budget.finding, budget.limit)
-    return within
 
 
 def _transferred(call, charger_id):

@@ -30,13 +30,15 @@ DATABASE = "ocpp_budgets"
 LIMITS = {
     "OCPP_MESSAGES_PER_SECOND": "5",  # 200 at once
     "OCPP_ROWS_PER_MINUTE": "2400",
-    "OCPP_TRANSACTION_MESSAGES_PER_MINUTE": "60",  # 1,000 at once
+    "OCPP_TRANSACTION_MESSAGES_PER_MINUTE": "6",  # 100 at once
     "OCPP_MOST_SAMPLES": "200",
     "OCPP_MOST_CONNECTORS": "16",
     "OCPP_MOST_UNKNOWN_TAGS": "5",
+    "OCPP_MOST_UNKNOWN_TAGS_IN_ALL": "1000",
     "OCPP_MOST_UNAPPLIED_MESSAGES": "3",
     "OCPP_SECURITY_EVENTS_PER_HOUR": "4",
     "OCPP_DATA_TRANSFERS_PER_HOUR": "4",
+    "OCPP_CERTIFICATE_REQUESTS_PER_HOUR": "4",
     "OCPP_MOST_CONFIGURATION_KEYS": "10",
     "OCPP_MOST_FINDINGS": "20",
 }
@@ -89,6 +91,11 @@ def registers(*values, **more):
 
 def heartbeats(number):
     return [[2, f"flood{n}", "Heartbeat", {}] for n in range(number)]
+
+
+def starts(numbers):
+    usual = {"connectorId": 1, "idTag": "ABC", "timestamp": NOON}
+    return [[2, f"start{n}", "StartTransaction", usual | {"meterStart": 1000 * n}] for n in numbers]
 
 
 def flood(charger, frames):
@@ -257,6 +264,18 @@ def test_unknown_tags_past_the_budget_are_answered_and_not_listed(tight, charger
     assert eventually(lambda: listed_tags(tight, charger)) == 5
 
 
+def test_the_list_of_unknown_tags_has_an_end(tight, charger):
+    (pk,) = tight.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger.charger_id)[0]
+    tight.execute(
+        "INSERT INTO transactions_unknownidtag (id_tag, charger_id, first_seen, last_seen, presented) "
+        "SELECT 'full' || n, (SELECT min(id) FROM chargers_charger), now(), now(), 1 FROM generate_series(1, 1000) n"
+    )
+    assert charger.call("Authorize", {"idTag": an_id()}) == {"idTagInfo": {"status": "Invalid"}}
+    eventually(lambda: incident(tight, charger.charger_id, "all_unknown_tags"))
+    tight.execute("DELETE FROM transactions_unknownidtag WHERE id_tag LIKE 'full%%'")
+    assert tight.rows("SELECT count(*) FROM transactions_unknownidtag WHERE charger_id = %s", pk) == [(0,)]
+
+
 def test_orphan_stops_with_a_meter_value_are_kept_past_the_budget(tight):
     with FieldCharger(tight, validation="strict") as charger:
         for n in range(6):
@@ -275,6 +294,7 @@ def test_orphan_stops_with_a_meter_value_are_kept_past_the_budget(tight):
     [
         ("SecurityEventNotification", {"type": "x", "timestamp": NOON}, "security-events"),
         ("DataTransfer", {"vendorId": "x"}, "data-transfers"),
+        ("SignCertificate", {"csr": "x"}, "certificates"),
     ],
 )
 def test_what_is_past_its_rate_is_acknowledged_and_not_stored(tight, charger, action, payload, listed):
@@ -330,6 +350,7 @@ def many(action, payload, number):
 EXCESSES = {
     "messages": empty,
     "rows": many("MeterValues", MANY_READINGS, 14),
+    "transactions": lambda charger: flood(charger, starts(range(102))),
     "samples": lambda charger: charger.call(
         "MeterValues", {"connectorId": 1, "meterValue": [registers(*range(201))]}
     ),
@@ -338,12 +359,13 @@ EXCESSES = {
     "unapplied": many("StopTransaction", {"transactionId": 0, "timestamp": LATER, "reason": "r#"}, 5),
     "security_events": many("SecurityEventNotification", {"type": "#", "timestamp": NOON}, 6),
     "data_transfers": many("DataTransfer", {"vendorId": "#"}, 6),
+    "certificate_requests": many("SignCertificate", {"csr": "#"}, 6),
     "findings": lambda charger: charger.call("Heartbeat", {f"odd{n}": 1 for n in range(40)}),
 }
 
 
 def test_every_budget_that_is_not_tested_by_itself_is_among_them():
-    assert set(budgets.BUDGETS) - set(EXCESSES) == {"configuration", "transactions"}
+    assert set(budgets.BUDGETS) - set(EXCESSES) == {"configuration", "all_unknown_tags"}
 
 
 @pytest.mark.parametrize("name", EXCESSES)

@@ -500,6 +500,12 @@ class MeterValue(models.Model):
     context = models.TextField(default="Sample.Periodic")
     location = models.TextField(default="Outlet")
     format = models.TextField(default="Raw", help_text="unreadable: the value is the JSON of a sample.")
+    message_hash = models.IntegerField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Of the message id: a message that is sent again is found by it.",
+    )
 
     class Meta:
         ordering = ["id"]

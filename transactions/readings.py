@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
+from zlib import crc32
 
 from chargers import budgets, events, numerals, recordset, times
 from chargers.inbox import Call
@@ -28,6 +29,7 @@ COLUMNS = (
     *("charger_id", "transaction_id", "reported_transaction_id", "connector_id"),
     *("timestamp", "raw_timestamp", "received_at"),
     *("value", "number", "measurand", "unit", "phase", "context", "location", "format"),
+    "message_hash",
 )
 
 _MOST_POSSIBLE = f"""coalesce(
@@ -70,12 +72,12 @@ WHERE t.id = s.transaction AND t.charger_id = s.charger AND (s.since > t.read_un
 RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0, t.energy_wh,
     t.energy_source
 """
-# The readings of the time of a message that are stored: those of its transaction; where it has none, those without
-# one on its connector, and those of the latest transaction there, which may have taken such readings in.
+# The readings of the time of a message that came with its message id: those of its transaction; where it has none,
+# those without one on its connector, and those of the latest transaction there, which may have taken them in.
 STORED = """
 SELECT s.n, m.raw_timestamp, m.value, m.measurand, m.unit, m.phase, m.context, m.location, m.format
 FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connector int, since timestamptz,
-    at timestamptz), LATERAL (
+    at timestamptz, hash int), LATERAL (
     SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.timestamp BETWEEN s.since AND s.at
         AND m.transaction_id = coalesce(s.transaction, (
             SELECT t.id FROM transactions_transaction t WHERE t.charger_id = s.charger
@@ -83,7 +85,7 @@ FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connecto
     UNION ALL
     SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
         AND m.transaction_id IS NULL AND m.timestamp BETWEEN s.since AND s.at
-) m
+) m WHERE m.message_hash = s.hash
 """
 # The one transaction that runs on a connector at a time, for readings that name none.
 RUNNING = """
@@ -149,8 +151,8 @@ class Readings:
 def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
     """Write the readings in `messages`; {transaction id: (energy in Wh, its source)} of those that they changed.
 
-    A charger that did not get its answer sends the message again, perhaps much later and by another socket. A reading
-    that is stored already is not stored again (decision 0020).
+    A charger that did not get its answer sends the message again, perhaps much later and by another socket. What is
+    stored of it already is not stored again (decision 0020).
     """
     belongs = [m.transaction_id if m.names_transaction else None for m in messages]
     places, energy = _advance(messages, belongs, {}, {})
@@ -178,7 +180,7 @@ def _stored(messages, belongs, doubtful):
     stored = defaultdict(set)
     rows = [
         {"n": n, "charger": m.call.charger, "transaction": belongs[n], "connector": m.connector_id}
-        | {"since": min(m.times), "at": max(m.times)}
+        | {"since": min(m.times), "at": max(m.times), "hash": _hash(m.call)}
         for n in doubtful
         if not (m := messages[n]).is_of_stop
     ]
@@ -189,8 +191,13 @@ def _stored(messages, belongs, doubtful):
 
 def _sample_of(line):
     """What of a row for COPY tells one reading from another of its charger: its time, value and words, as sent."""
-    _, _, _, _, _, raw, _, value, _, *words = line.split("\t")
+    _, _, _, _, _, raw, _, value, _, *words, _ = line.split("\t")
     return raw, value, *words
+
+
+def _hash(call):
+    """Of the message id, small enough for every row; what is equal besides is the same reading."""
+    return crc32(call.message_id.encode(errors="replace")) - 2**31
 
 
 def _within_budget(call, values):
@@ -301,12 +308,12 @@ def _lines(message, transaction_id, connectors):
         connector_id = message.connector_id
     reported = r"\N" if reported is None else reported
     start = f"{call.charger}\t{linked}\t{reported}\t{connector_id or 0}"
-    received_at = call.received_at.isoformat()
+    received_at, message_hash = call.received_at.isoformat(), _hash(call)
     for reading, moment in zip(message.values, message.times, strict=True):
         raw = recordset.escaped(reading["timestamp"][:64])
         row = f"{start}\t{moment.isoformat()}\t{raw}\t{received_at}"
         for sample in reading["sampledValue"]:
-            yield f"{row}\t{_sampled(call, sample)}"
+            yield f"{row}\t{_sampled(call, sample)}\t{message_hash}"
 
 
 def _sampled(call, sample):

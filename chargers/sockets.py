@@ -17,6 +17,7 @@ _keeper = None
 metrics.open_sockets.set_function(lambda: len(_open))
 metrics.chargers_set_aside.set_function(lambda: len(inbox.aside))
 metrics.inbox_waiting.set_function(lambda: len(inbox.entries))
+metrics.inbox_oldest.set_function(inbox.longest_wait_s)
 
 
 def add(socket):

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
+from django.http import HttpRequest
+
 from chargers import diagnosis
 from chargers.diagnosis import DATABASE, DISK_FULL, FAILING, FULL, HANGING, REDIS, Fault
 from config import probes
@@ -19,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0  # for which a part is waited for
 SHARED_S = 1.0  # for which a look is told again
+PAGES_AGE_S, PAGES_PATIENCE_S = 5.0, 1.0  # how old a look may be that a page shows, and how long it waits for one
 NEARLY_FULL, NOT_WRITABLE, NOT_MIGRATED = "nearly_full", "not_writable", "not_migrated"
 WAITING, MISSING = "waiting", "missing"
 
@@ -219,6 +222,16 @@ class Newest:
 
 
 newest = Newest()
+
+
+def problems() -> list[Problem]:
+    """What keeps this process from its work, for pages: they rather show what is some seconds old than wait."""
+    return [problem for problem in newest.told(PAGES_AGE_S, PAGES_PATIENCE_S) if not problem.is_warning]
+
+
+def shown(request: HttpRequest) -> dict[str, Callable[[], list[Problem]]]:
+    """Context processor: `faults`, which are looked for where a template has a place for them."""
+    return {"faults": problems}
 
 
 def _log_changes(before, now):

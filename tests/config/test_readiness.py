@@ -1,10 +1,13 @@
 """What /readyz, /metrics, REST and the pages say when PostgreSQL, Redis or a disk takes no writes, each made so."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
+import time
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 
 import psycopg
@@ -13,9 +16,11 @@ import redis
 
 from chargers import presence
 from config.stack.stack import Stack
+from tests.browser import EXECUTABLE, NONE, launch, log_in, playwright
 from tests.live import Live, an_id, eventually, exchange, free_port
 from tests.test_metrics import scraped, value
 
+STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 RESET = {"action": "Reset", "payload": {"type": "Soft"}}
 TMPFS_MIB = 1024
 
@@ -69,6 +74,12 @@ def works(product):
 def readyz(product):
     status, told, _ = product.request("GET", "/readyz")
     return status, told
+
+
+def asked_to_reset(product):
+    """(status, body) of the answer to a POST of a command."""
+    body = {"charger_id": product.charger_id, **RESET}
+    return product.request("POST", "/api/ocpp/commands/", body)[:2]
 
 
 def child(product, name):
@@ -205,9 +216,7 @@ def test_what_is_broken_is_told_by_readyz_metrics_and_rest(product, name):
         assert value(metrics, "ocpp_up", part=part) == 0
         assert value(metrics, "ocpp_dependency_fault", part=part, fault=fault) == 1
         if refusal:
-            status, answer, _ = product.request(
-                "POST", "/api/ocpp/commands/", {"charger_id": product.charger_id, **RESET}
-            )
+            status, answer = asked_to_reset(product)
             assert status == 503 and answer["error"].startswith(refusal)
     eventually(lambda: readyz(product)[0] == 200, 60)
     assert product.rows("SELECT count(*) FROM commands_command") == before
@@ -237,11 +246,103 @@ def test_nobody_is_told_to_be_offline_by_a_redis_that_takes_no_writes(product):
         assert status == 503 and told["error"].startswith("Redis is a replica")
 
 
+def sessions(product):
+    """The connections that were made to the database so far."""
+    with admin(product) as connection:
+        return connection.execute("SELECT sum(sessions) FROM pg_stat_database").fetchone()[0]
+
+
 def test_many_who_ask_at_once_share_one_look(product):
-    with locked_heartbeat(product), ThreadPoolExecutor(40) as pool:
-        list(pool.map(lambda _: readyz(product), range(40)))
-        with admin(product) as connection:
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            seen = connection.execute(waiting).fetchone()[0]
-        alive = urllib.request.urlopen(f"{product.url}/healthz", timeout=5).status
-    assert seen <= 1 and alive == 200
+    before, began = sessions(product), time.monotonic()
+    with ThreadPoolExecutor(20) as pool:
+        assert {status for status, _ in pool.map(lambda _: readyz(product), range(400))} == {200}
+    looks = time.monotonic() - began + 1
+    assert sessions(product) - before < 2 * looks + 10  # others connect, too
+
+
+def test_who_asks_whether_it_is_alive_does_not_wait_for_a_server_that_hangs(product):
+    with ThreadPoolExecutor(21) as pool:
+        with stopped(product, "PostgreSQL"):
+            time.sleep(1.5)  # the former look is not told any more
+            asked = {pool.submit(readyz, product) for _ in range(20)}
+            time.sleep(1)  # each of them waits for PostgreSQL, for three seconds at least
+            alive = pool.submit(urllib.request.urlopen, f"{product.url}/healthz", timeout=20)
+            first = wait({alive, *asked}, return_when=FIRST_COMPLETED).done
+            assert alive in first and alive.result().status == 200
+        assert {future.result(60)[0] for future in asked} <= {200, 503}
+
+
+@contextmanager
+def filled(folder, left=0):
+    """The disk of `folder`, but for `left` bytes."""
+    filler = folder / "filler"
+    try:
+        with filler.open("ab", buffering=0) as file, suppress(OSError):
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free - max(left, 4 * 2**20))
+            while not left:
+                file.write(bytes(4096))
+        yield
+    finally:
+        filler.unlink()
+
+
+@pytest.fixture
+def disk(small_disk):
+    folder, is_own = small_disk
+    if not is_own:
+        pytest.skip("no disk may be mounted here")
+    return folder
+
+
+def test_a_full_disk_is_said_to_be_full(product, disk):
+    before = product.rows("SELECT count(*) FROM commands_command")
+    with filled(disk):
+        full = {"database": "full", "files_disk": "full", "redis": "disk_error"}
+        told = eventually(lambda: told if (told := readyz(product)[1]).get("faults") == full else None, 30)
+        wrong = {problem["part"]: problem["wrong"] for problem in told["problems"]}
+        assert wrong["database"] == "The disk of PostgreSQL is full." and "FILES_DIR" in str(told["problems"])
+        metrics = scraped(product)
+        assert [value(metrics, "ocpp_up", part=part) for part in ("database", "redis")] == [0, 0]
+        status, answer, _ = product.request(
+            "POST", "/api/ocpp/commands/", {"charger_id": product.charger_id, **RESET}
+        )
+        assert status == 503 and ("disk" in answer["error"] and "away" not in answer["error"])
+    eventually(lambda: readyz(product)[0] == 200, 60)
+    assert product.rows("SELECT count(*) FROM commands_command") == before
+
+
+def test_a_disk_that_is_nearly_full_is_a_warning(product, disk):
+    with filled(disk, left=100 * 2**20):
+        told = eventually(lambda: told if (told := readyz(product)[1]).get("warnings") else None, 20)
+        assert told["status"] == "ok" and "files_disk" in {warning["part"] for warning in told["warnings"]}
+
+
+def test_a_message_that_is_not_answered_is_a_warning(product):
+    with locked(product, f"SELECT FROM chargers_charger WHERE charger_id = '{product.charger_id}' FOR UPDATE"):
+        product.charger_socket.send(json.dumps([2, "2", "Heartbeat", {}]))
+        seen = lambda: {warning["part"]: warning["fault"] for warning in readyz(product)[1]["warnings"]}  # noqa: E731
+        eventually(lambda: seen().get("inbox") == "waiting", 30)
+    eventually(lambda: json.loads(product.charger_socket.recv(timeout=20))[:2] == [3, "2"], 30)
+    eventually(lambda: "inbox" not in seen(), 20)
+
+
+@pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
+def test_the_pages_say_that_redis_is_out_of_memory_and_then_that_it_is_not(product):
+    with playwright.sync_playwright() as started:
+        page = launch(started).new_context(base_url=product.url).new_page()
+        log_in(page, product)
+        faults = page.locator("#faults")
+        playwright.expect(faults).to_be_hidden()
+        with redis_out_of_memory(product):
+            eventually(lambda: readyz(product)[0] == 503, 20)
+            page.goto(f"/chargers/{product.charger_id}/")
+            playwright.expect(faults).to_contain_text("Redis is out of memory")
+            playwright.expect(page.locator("#head")).to_contain_text("last heard")
+            page.goto(f"/chargers/{product.charger_id}/ask/ClearCache/")
+            page.locator("main").get_by_role("button", name="Send ClearCache").click()
+            playwright.expect(page.locator("main")).to_contain_text("Nothing was submitted")
+            page.goto("/")
+            playwright.expect(faults).to_contain_text("Redis is out of memory")
+        eventually(lambda: readyz(product)[0] == 200, 60)
+        product.charger_socket.send(json.dumps([2, "3", "StatusNotification", STATUS]))
+        playwright.expect(faults).to_be_hidden(timeout=90_000)  # without a reload

@@ -238,6 +238,7 @@ def _log_changes(before, now):
     """A line when something has begun or ended, not at each look."""
     for problem in now:
         if problem not in before:
-            logger.warning("%s %s %s (%s)", problem.wrong, problem.where, problem.what_to_do, problem.error)
+            level = logging.INFO if problem.is_warning else logging.WARNING
+            logger.log(level, "%s %s %s (%s)", problem.wrong, problem.where, problem.what_to_do, problem.error)
     for part in sorted({problem.part for problem in before} - {problem.part for problem in now}):
         logger.info("%s works again.", part)

@@ -5,7 +5,7 @@ import logging
 
 from redis.exceptions import RedisError
 
-from chargers import gateway, metrics, presence
+from chargers import diagnosis, gateway, metrics, presence
 from chargers.inbox import Inbox
 from chargers.redis import async_redis
 
@@ -38,7 +38,7 @@ async def _keep():
             await _renew()
             await asyncio.sleep(presence.REFRESH)
         except RedisError as error:
-            logger.warning("Redis is away, commands can't reach chargers: %s", error)
+            logger.warning("%s Commands can't reach chargers. The error: %s", diagnosis.in_words(error), error)
             await asyncio.sleep(1)
         except Exception:  # noqa: BLE001  (without it every charger here would look disconnected)
             logger.exception("Presence could not be renewed")

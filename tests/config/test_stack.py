@@ -177,7 +177,10 @@ def test_a_part_that_has_run_for_a_while_begins_anew(parts, monkeypatch):
     [
         ("OSError: [Errno 98] Address already in use", "Another program uses its port"),
         ("could not write to file: No space left on device", "The disk is full"),
-        ("PermissionError: [Errno 13] Permission denied: '/x'", "give the user of this program the right to"),
+        (
+            "PermissionError: [Errno 13] Permission denied: '/x'",
+            "It may not use a file: give the user of this program",
+        ),
     ],
 )
 def test_a_known_cause_is_told_with_what_to_do(parts, words, advice):

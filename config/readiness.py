@@ -38,8 +38,10 @@ DISK = {
         f"The disk of {{server}} has less than {probes.NEARLY_FULL // 2**20} MiB free.",
         "Free space on it, or enlarge it.",
     ),
-    NOT_WRITABLE: Fault("{server} can't be written.", "Give the user of this process the right to write there."),
-    HANGING: Fault("{server} does not answer in time.", "Look at its disk, or at the file server that has it."),
+    NOT_WRITABLE: Fault(
+        "This process can't write into {server}.", "Give its user the right to, or name another one in {variable}."
+    ),
+    HANGING: Fault("The disk of {server} does not answer in time.", "Look at it, or at the file server it is on."),
 }
 INBOX = {
     WAITING: Fault(
@@ -154,7 +156,7 @@ def _disk(name, probe, folder, variable):
 
 def _program(name, probe, faults):
     where = f"The program `python -m config.stack {name}`."
-    return Part(name, probe, _only(MISSING), faults, name, where, warnings=(MISSING, HANGING))
+    return Part(name, probe, _only(MISSING), faults, "Redis", where, "REDIS_URL", warnings=(MISSING, HANGING))
 
 
 # Looked at side by side.
@@ -164,7 +166,7 @@ APART = (
     _server("broker", probes.write_to_broker, diagnosis.of_redis, REDIS, "The message broker", "BROKER_URL"),
     _disk("files_disk", probes.write_file, "the folder for files", "FILES_DIR"),
     _disk("temporary_disk", probes.write_temporary_file, "the folder for temporary files", "TMPDIR"),
-    Part("inbox", probes.look_at_inbox, _only(WAITING), INBOX, "", "This process.", warnings=(WAITING, HANGING)),
+    Part("inbox", probes.look_at_inbox, _only(WAITING), INBOX, "It", "This process.", warnings=(WAITING, HANGING)),
 )
 # Looked at where the part that is needed for it works: one that is unavailable is told of once.
 AFTERWARDS = (

@@ -79,3 +79,14 @@ def test_a_broker_that_is_away_is_named_without_its_password(client):
         app.conf.broker_write_url = None
     assert answer.status_code == 503 and set(answer.json()["faults"]) == {"broker"}
     assert "BROKER_URL" in answer.json()["problems"][0]["where"] and "secret" not in answer.content.decode()
+
+
+FAULTS = [pytest.param(part, fault, id=f"{part.name}-{fault}") for part in readiness.PARTS for fault in part.faults]
+
+
+@pytest.mark.parametrize(("part", "fault"), FAULTS)
+def test_every_fault_of_every_part_is_told_in_sentences(part, fault):
+    words = {"server": part.server, "variable": part.variable}
+    told = part.faults[fault]
+    for sentence in (told.wrong.format(**words), told.what_to_do.format(**words), part.where):
+        assert sentence[0].isupper() and sentence.endswith(".") and "  " not in sentence

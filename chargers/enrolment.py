@@ -6,7 +6,7 @@ import logging
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
-from chargers import gateway
+from chargers import diagnosis, gateway
 from chargers.presence import Presence
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ class Enrolment:
             elif replaced:
                 await self._tell_to_close(layer, replaced)
         except RedisError as error:
-            logger.warning("%s: can't be commanded while Redis is away: %s", self.socket.charger, error)
+            wrong = diagnosis.in_words(error)
+            logger.warning("%s: can't be commanded. %s The error: %s", self.socket.charger, wrong, error)
             await self._stop_listening()
 
     async def _tell_to_close(self, layer, replaced):

@@ -6,6 +6,7 @@ import re
 from amqp.exceptions import AMQPError
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import DataError
+from django.db import Error as DatabaseError
 from django.http import Http404, JsonResponse
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
@@ -13,11 +14,14 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from chargers import faults
+from chargers import diagnosis, faults
 
 logger = logging.getLogger(__name__)
 # kombu makes the first of what may pass; a refusal by RabbitMQ (password, virtual host) comes as it is.
 BROKER_FAULTS = (BrokerError, AMQPError, RedisError)
+# What may tell that a part does not work, see `diagnosis`.
+UNAVAILABLE = (*BROKER_FAULTS, DatabaseError)
+NOTHING_SUBMITTED = "Nothing was submitted; try again."
 NOT_FOUND = re.compile(r"No (\w+) matches the given query")
 
 
@@ -51,10 +55,10 @@ def not_found(what):
 
 def api_error(error, context):
     """DRF's exception handler."""
-    if isinstance(error, BROKER_FAULTS):
-        error = Unavailable("Redis or the message broker is away. Nothing was submitted; try again.")
-    elif kind := faults.kind_of(error):
-        error = Unavailable(f"The database {faults.STATES[kind]}. Nothing was submitted; try again.")
+    if isinstance(error, UNAVAILABLE) and (wrong := diagnosis.in_words(error)):
+        error = Unavailable(f"{wrong} {NOTHING_SUBMITTED}")
+    elif faults.kind_of(error):  # such as a deadlock
+        error = Unavailable(f"PostgreSQL ended the transaction. {NOTHING_SUBMITTED}")
     elif isinstance(error, DataError):
         error = exceptions.ParseError("A text holds what can't be kept, such as the character U+0000.")
     elif isinstance(error, Http404) and (model := NOT_FOUND.match(str(error))):

@@ -21,14 +21,6 @@ KINDS = AWAY, READ_ONLY, FULL, LOCKED, TABLE_LOCKED, SLOW = (
 # What Django raises for them; `InternalError` is that of a read-only database.
 ERRORS = (OperationalError, InterfaceError, InternalError)
 # As a sentence says it: "The database …".
-STATES = {
-    AWAY: "is unavailable",
-    READ_ONLY: "is read-only",
-    FULL: "has no space left on its disk",
-    LOCKED: "is locked by another session",
-    TABLE_LOCKED: "is locked by another session",
-    SLOW: "is too slow at the moment",
-}
 # The longest matching prefix decides.
 KIND_OF = {
     "08": AWAY,  # connection exception

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -89,6 +90,7 @@ class Inbox:
     work: threading.Event = field(default_factory=threading.Event)
     aside: SetAside = field(default_factory=SetAside)
     loop: asyncio.AbstractEventLoop | None = None
+    unanswered: dict = field(default_factory=dict)  # {future: when it was handed in}, the oldest first
 
     async def settle(self, handler, item):
         """Hand `item` to `handler` in the next batch; raises what the handler raised for it."""
@@ -98,8 +100,18 @@ class Inbox:
         self._begin()
         future = self.loop.create_future()
         self.entries.append(Entry(handler, item, future))
+        self.unanswered[future] = time.monotonic()
         self._wake()
-        return await future
+        try:
+            return await future
+        finally:
+            del self.unanswered[future]
+
+    def longest_wait_s(self) -> float:
+        """For how long the oldest item that has no outcome yet has waited, 0 where none waits; for any thread."""
+        with suppress(StopIteration, RuntimeError):  # the event loop has changed it meanwhile: it moves
+            return time.monotonic() - next(iter(self.unanswered.values()))
+        return 0.0
 
     def saw(self, charger):
         """A frame came from `charger` (primary key): its `last_seen` is now."""

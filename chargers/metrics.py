@@ -71,6 +71,11 @@ inbox_waiting = Gauge(
 chargers_set_aside = Gauge(
     "ocpp_chargers_set_aside", "Chargers that wait until another session unlocks their rows.", registry=registry
 )
+inbox_oldest = Gauge(
+    "ocpp_inbox_oldest_seconds",
+    "For how long the oldest message of a charger that is not answered yet has waited.",
+    registry=registry,
+)
 held_sockets = Counter(
     "ocpp_held_sockets", "Times a socket was not read for a moment, because it brought too much.", registry=registry
 )

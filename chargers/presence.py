@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from chargers.redis import sync_redis
 
+NOTHING = "ocpp:nothing"  # a key that does not exist: to delete it is a write that needs no memory
 TTL = 60  # seconds an entry outlives the process that wrote it
 REFRESH = 10
 
@@ -23,9 +24,11 @@ redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 redis.call('DEL', KEYS[2])
 return held
 """
-# Ours, an older one's, or nobody's any more (Redis lost it): write it again. A newer one's: say so.
+# Ours lives on, which a Redis that is out of memory still does. An older one's, or nobody's any more (Redis lost it):
+# write it again. A newer one's: say so.
 RENEW = f"""
 {NEWER} return 0 end
+if held == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
 """
@@ -66,10 +69,15 @@ def offline_key(charger_id):
 
 
 def connected(charger_ids):
-    """Those of `charger_ids` that hold a live socket, as a set."""
+    """Those of `charger_ids` that hold a live socket, as a set.
+
+    Raises `RedisError`, also where Redis is read from but takes no writes: entries are not renewed then, and all
+    chargers would seem disconnected. One that is out of memory does renew them.
+    """
     found = set()
     for start in range(0, len(charger_ids), 1000):
         page = charger_ids[start : start + 1000]
-        entries = sync_redis().mget([key(charger_id) for charger_id in page])
+        with sync_redis().pipeline(transaction=False) as pipe:
+            entries, _ = pipe.mget([key(charger_id) for charger_id in page]).delete(NOTHING).execute()
         found.update(charger_id for charger_id, entry in zip(page, entries, strict=True) if entry)
     return found

@@ -26,6 +26,12 @@ def sync_redis():
 
 
 @cache
+def probing_redis():
+    """For a look whether it takes writes, which is neither repeated nor long."""
+    return _sync(**OPTIONS | {"socket_timeout": 3, "retry": Retry(NoBackoff(), 0)})
+
+
+@cache
 def waiting_redis():
     """For blocking reads of at most LONGEST_BLOCK seconds; a connection for each that waits."""
     return _sync(**OPTIONS | {"socket_timeout": LONGEST_BLOCK + 10})

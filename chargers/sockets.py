@@ -5,7 +5,7 @@ import logging
 
 from redis.exceptions import RedisError
 
-from chargers import gateway, metrics, presence
+from chargers import diagnosis, gateway, metrics, presence
 from chargers.inbox import Inbox
 from chargers.redis import async_redis
 
@@ -17,6 +17,7 @@ _keeper = None
 metrics.open_sockets.set_function(lambda: len(_open))
 metrics.chargers_set_aside.set_function(lambda: len(inbox.aside))
 metrics.inbox_waiting.set_function(lambda: len(inbox.entries))
+metrics.inbox_oldest.set_function(inbox.longest_wait_s)
 
 
 def add(socket):
@@ -37,7 +38,7 @@ async def _keep():
             await _renew()
             await asyncio.sleep(presence.REFRESH)
         except RedisError as error:
-            logger.warning("Redis is away, commands can't reach chargers: %s", error)
+            logger.warning("%s Commands can't reach chargers. The error: %s", diagnosis.in_words(error), error)
             await asyncio.sleep(1)
         except Exception:  # noqa: BLE001  (without it every charger here would look disconnected)
             logger.exception("Presence could not be renewed")

@@ -8,7 +8,18 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.db import connection, transaction
 
-from chargers import events, faults, findings, gateway, recordset, registration, schemas, tolerance, tracing
+from chargers import (
+    diagnosis,
+    events,
+    faults,
+    findings,
+    gateway,
+    recordset,
+    registration,
+    schemas,
+    tolerance,
+    tracing,
+)
 from chargers.frames import storable
 from commands import metrics
 from commands.actions.table import ACTIONS, nothing
@@ -274,13 +285,14 @@ def _following(command):
 
 
 def _with_database(operation, *arguments):
-    """What `operation` returns; a database that is away is waited for, and the connection is given back."""
+    """What `operation` returns; a database that takes no writes is waited for, and the connection is given back."""
     attempt = 0
     while True:
         try:
             return operation(*arguments)
         except faults.ERRORS as error:
-            logger.warning("The database is away, a command waits for it: %s", error)
+            wrong = diagnosis.in_words(error) or "It is busy."
+            logger.warning("A command waits for PostgreSQL. %s The error: %s", wrong, error)
             time.sleep(min(attempt, 5) * 0.2)
             attempt += 1
         finally:

@@ -22,9 +22,9 @@ from chargers.aside import aside
 
 # A client that waits for a task (?wait=) holds a thread, but no database connection.
 THREADS = 1000
-# Whoever asks whether we are alive must not wait behind those.
-URGENT = ("/healthz", "/readyz")
-URGENT_THREADS = 8
+# Threads of their own: whoever asks whether we are alive must not wait behind those, nor behind one who asks whether
+# we are ready while a server hangs.
+URGENT = {"/healthz": 2, "/readyz": 4}
 # What is not bound to ALLOWED_HOSTS: it has no link, and no page that could be shown under a foreign name.
 ANY_HOST = (*URGENT, "/metrics")
 
@@ -47,7 +47,7 @@ class Handler(ASGIHandler):
         super().__init__()
         self.load_middleware(is_async=False)
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="http")
-        self.urgent = ThreadPoolExecutor(URGENT_THREADS, thread_name_prefix="urgent")
+        self.urgent = {path: ThreadPoolExecutor(threads, path) for path, threads in URGENT.items()}
 
     async def __call__(self, scope, receive, send):
         try:
@@ -56,7 +56,7 @@ class Handler(ASGIHandler):
             return
         with closing(body):
             loop = asyncio.get_running_loop()
-            threads = self.urgent if scope["path"] in URGENT else self.threads
+            threads = self.urgent.get(scope["path"], self.threads)
             response = await loop.run_in_executor(threads, self._respond, scope, body)
             if response.streaming:
                 await self._stream(response, receive, send)

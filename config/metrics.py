@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from rest_framework.decorators import api_view, permission_classes
 
 from chargers.access import needs
+from chargers.diagnosis import AWAY, HANGING
 from chargers.errors import BROKER_FAULTS
 from chargers.gateway import noted_moment
 from chargers.metrics import registry
@@ -31,20 +32,16 @@ from chargers.redis import sync_redis
 from commands import metrics as _commands  # noqa: F401  (what it counts is told from the start, as 0)
 from commands.housekeeping import KEPT
 from commands.models import FINISHED, QUEUED, SENT, Command
+from config import processes, readiness
 from transactions import metrics as _transactions  # noqa: F401
 from transactions.models import Transaction
 
 logger = logging.getLogger(__name__)
 
 INTERVAL = 5  # seconds
-TTL = 30  # seconds after which a process that wrote nothing is told of no more
-PROCESSES = "ocpp:metrics"  # the set of their names; the samples of each are in `_key` of it
 BROKER_IS_REDIS = settings.BROKER == settings.REDIS_URL
 BROKER_FAULTS = (*BROKER_FAULTS, OSError)
-
-
-def _key(process):
-    return f"{PROCESSES}:{process}"
+UNREACHABLE = (AWAY, HANGING)  # faults for which nothing is asked of a part
 
 
 # --- every process ---------------------------------------------------------------------------
@@ -93,53 +90,37 @@ def push(process):
             for family in registry.collect()
         ]
     )
-    with sync_redis().pipeline(transaction=False) as pipe:
-        pipe.set(_key(process), text, ex=TTL).sadd(PROCESSES, process).execute()
+    processes.write(process, text)
 
 
 # --- who is asked ----------------------------------------------------------------------------
 
 
-def heard_of():
-    """The roles of the processes that wrote lately; raises `RedisError`."""
-    names = sorted(sync_redis().smembers(PROCESSES))
-    with sync_redis().pipeline(transaction=False) as pipe:
-        for name in names:
-            pipe.exists(_key(name))
-        return {name.partition(":")[0] for name, there in zip(names, pipe.execute(), strict=True) if there}
-
-
-def processes():
-    """{name: its samples as text} of those that wrote lately; raises `RedisError`."""
-    client = sync_redis()
-    names = sorted(client.smembers(PROCESSES))
-    found = dict(zip(names, client.mget([_key(name) for name in names]) if names else [], strict=True))
-    if gone := [name for name, text in found.items() if text is None]:
-        client.srem(PROCESSES, *gone)
-    return {name: text for name, text in found.items() if text is not None}
-
-
 class Everything:
-    """A registry of what `/metrics` tells. What can't be read is left out, and `ocpp_up` says so.
+    """A registry of what `/metrics` tells. What can't be read is left out, and `ocpp_up` says so; it is 0, too, where
+    /readyz finds the part at fault.
 
     Nothing of this very process comes in another way than through Redis: a counter would go back and forth with
     whoever is asked, and Prometheus takes a step back for a new beginning.
     """
 
     def collect(self):
-        reached = {}
+        problems, works = readiness.newest.told(), {}
+        at_fault = {problem.part: problem.fault for problem in problems}
+        if BROKER_IS_REDIS and "redis" in at_fault:
+            at_fault["broker"] = at_fault["redis"]
         for name, faults, read in SOURCES:
-            if name == "broker" and BROKER_IS_REDIS and not reached["redis"]:
-                reached[name] = 0  # one that hangs is waited for once
+            works[name] = int(name not in at_fault)
+            if at_fault.get(name) in UNREACHABLE:
                 continue
             try:
                 families = list(read())
-                reached[name] = 1
             except faults as error:
                 logger.warning("Metrics are told without %s: %s", name, error)
-                families, reached[name] = [], 0
+                families, works[name] = [], 0
             yield from families
-        yield _gauge("ocpp_up", "Whether it was reached for these figures.", reached, "part")
+        yield _gauge("ocpp_up", "Whether it was reached for these figures, and takes writes.", works, "part")
+        yield _faults(at_fault)
 
 
 def _gauge(name, documentation, values, label=None):
@@ -150,9 +131,19 @@ def _gauge(name, documentation, values, label=None):
     return family
 
 
+def _faults(at_fault):
+    """Every fault that is known, of every part: 1 where it is found now."""
+    documentation = "Whether a part that is depended on has this fault, as /readyz tells it."
+    family = GaugeMetricFamily("ocpp_dependency_fault", documentation, labels=["part", "fault"])
+    for part in readiness.PARTS:
+        for fault in part.faults:
+            family.add_metric([part.name, fault], int(at_fault.get(part.name) == fault))
+    return family
+
+
 def _of_processes():
     """The samples of all processes, each with its name in the label `process`."""
-    found, merged = processes(), {}
+    found, merged = processes.samples(), {}
     for process, text in found.items():
         for name, documentation, kind, samples in orjson.loads(text):
             family = merged.setdefault(name, Metric(name, documentation, kind))

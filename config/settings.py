@@ -391,6 +391,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "config.zone.named",
+                "config.readiness.shown",
             ]
         },
     }

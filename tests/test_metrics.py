@@ -15,6 +15,7 @@ from chargers import metrics
 from chargers.metrics import registry
 from chargers.redis import sync_redis
 from config import metrics as told
+from config import processes
 from config.stack.stack import PROJECT
 from tests.builders import a_charger, a_command, tell
 from tests.live import an_id, eventually, exchange
@@ -157,19 +158,19 @@ def test_what_a_charger_invents_makes_no_series():
 
 
 def test_a_process_that_is_silent_is_told_of_no_more(monkeypatch):
-    monkeypatch.setattr(told, "PROCESSES", f"ocpp:test:{an_id()}")
+    monkeypatch.setattr(processes, "PROCESSES", f"ocpp:test:{an_id()}")
     told.push("web:here:1")
-    assert list(told.processes()) == ["web:here:1"]
-    sync_redis().delete(f"{told.PROCESSES}:web:here:1")
-    assert told.processes() == {} and sync_redis().smembers(told.PROCESSES) == set()
+    assert list(processes.samples()) == ["web:here:1"]
+    sync_redis().delete(f"{processes.PROCESSES}:web:here:1")
+    assert processes.samples() == {} and sync_redis().smembers(processes.PROCESSES) == set()
 
 
 def test_pushing_is_beside_the_traffic(monkeypatch):
-    monkeypatch.setattr(told, "PROCESSES", f"ocpp:test:{an_id()}")
+    monkeypatch.setattr(processes, "PROCESSES", f"ocpp:test:{an_id()}")
     monkeypatch.setattr(told, "_pusher", None)
     told.start("web")
     assert told._pusher.daemon and told._pusher in threading.enumerate()
-    assert eventually(told.processes)
+    assert eventually(processes.samples)
     first = told._pusher
     told.start("web")
     first.ending.set()

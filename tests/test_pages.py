@@ -273,9 +273,9 @@ def test_what_is_unfolded_and_focused_stays_so_when_the_page_is_renewed(page, li
         batch = live.post("/api/ocpp/batches/", asked)
         page.goto(f"/batches/{batch['id']}/")
         page.get_by_text("Payload and chargers, as asked").click()
-        page.evaluate("document.querySelector('[data-part]').isFormer = true")
+        page.evaluate("document.querySelector('#batch').isFormer = true")
         has(page.locator("h1"), "finished")
-    assert page.evaluate("document.querySelector('[data-part]').isFormer") is None
+    assert page.evaluate("document.querySelector('#batch').isFormer") is None
     playwright.expect(page.locator("details pre").first).to_be_visible()
     assert page.evaluate("document.activeElement.localName") == "summary"
 

@@ -4,12 +4,13 @@ import json
 from contextlib import contextmanager
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import transaction
 from django.http import Http404
 from rest_framework.exceptions import ValidationError
 
-from chargers import schemas, throttling
-from chargers.errors import Busy, Conflict, one_form
+from chargers import diagnosis, schemas, throttling
+from chargers.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
 from commands import asking, batches
 from commands.actions.table import ACTIONS
 from commands.models import FINISHED
@@ -46,8 +47,11 @@ def refusing():
         raise Refused(told["error"], 400) from error
     except (Conflict, Busy) as error:
         raise Refused(str(error.detail), error.status_code) from error
-    except BROKER_FAULTS as error:
-        raise Refused("Redis or the message broker is away. Nothing was submitted; try again.", 503) from error
+    except (DatabaseError, *BROKER_FAULTS) as error:
+        wrong = diagnosis.in_words(error)
+        if wrong is None:
+            raise
+        raise Refused(f"{wrong} {NOTHING_SUBMITTED}", 503) from error
 
 
 def _count(user):

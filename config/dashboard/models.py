@@ -1,4 +1,4 @@
-"""The fleet minute by minute, for its curves."""
+"""The fleet minute by minute, for its curves; and the row that shows that the database takes writes."""
 
 from django.db import models
 
@@ -18,3 +18,12 @@ class FleetMinute(models.Model):
 
     def __str__(self):
         return f"{self.at:%Y-%m-%d %H:%M}"
+
+
+class Heartbeat(models.Model):
+    """One row, which each look of `config.readiness` writes: reading alone does not show that the database works."""
+
+    at = models.DateTimeField()
+
+    def __str__(self):
+        return f"{self.at:%Y-%m-%d %H:%M:%S}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+TAIL = 16 * 1024  # bytes of a log that are looked at for its last lines
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -36,7 +37,8 @@ class Child:
     pass_fds: tuple = ()
     user: str | None = None
     cwd: Path | None = None
-    failures: int = 0
+    failures: int = 0  # in a row: it did not run for long between them
+    due: float | None = None  # on `time.monotonic()`, when it is started again
     logged_at_start: int = 0
     process: subprocess.Popen | None = None
     started_at: float = 0.0
@@ -58,7 +60,7 @@ class Child:
                 process_group=0,
                 preexec_fn=lambda: die_with_parent(self.orphan_signal),  # noqa: PLW1509
             )
-        self.started_at = time.monotonic()
+        self.started_at, self.due = time.monotonic(), None
         return self
 
     @property
@@ -75,10 +77,24 @@ class Child:
                 raise CannotStart(f"{self.name} was not ready after {seconds} s. {self.last_words()}")
             time.sleep(0.05)
 
+    @property
+    def ended_with(self) -> str:
+        """How it ended: its exit code, or the signal that ended it."""
+        code = self.process.returncode
+        return f"code {code}" if code >= 0 else f"signal {-code}"
+
+    def last_lines(self, most: int) -> list[str]:
+        """Up to `most` lines, the last that stand in the log since the last start."""
+        if not self.log.exists():
+            return []
+        with self.log.open("rb") as log:
+            log.seek(max(self.logged_at_start, self.log.stat().st_size - TAIL))
+            lines = log.read().decode(errors="replace").splitlines()
+        return [line.strip() for line in lines if line.strip()][-most:]
+
     def last_words(self):
         """The log's last line and where to read the rest."""
-        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
-        said = f"Its last words: {lines[-1].strip()} " if lines else ""
+        said = "".join(f"Its last words: {line} " for line in self.last_lines(1))
         return f"{said}(log: {self.log})"
 
     def logged(self, text):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from config.stack import programs
 from config.stack.processes import CannotStart, Child
+from config.stack.restarts import Restarts
 from config.stack.servers import ADMIN_MADE, Postgres, Redis, private_folder
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -67,6 +68,7 @@ class Stack:
         self.env = LOCAL_DEFAULTS | ({} if local else _reached_by_others()) | given
         self.children = []
         self.listening = []
+        self.restarts = Restarts(self.run_dir, say, self._objection)
 
     # --- in order ----------------------------------------------------------------------------
 
@@ -108,16 +110,16 @@ class Stack:
             listening.close()
 
     def restart_dead(self):
-        """Start again what ended by itself; raises `CannotStart` for what ends at once, again and again."""
-        for child in self.children:
-            if child.running:
-                continue
-            lived = time.monotonic() - child.started_at
-            child.failures = child.failures + 1 if lived < 10 else 1
-            if child.failures > 3:
-                raise CannotStart(f"{child.name} keeps ending. {child.last_words()}")
-            self.say(f"{child.name} ended by itself (code {child.process.returncode}) and is started again.")
-            child.start()
+        """Start again what ended by itself, sooner or later, and say so; to be called twice a second."""
+        self.restarts.look_after(self.children)
+
+    def _objection(self):
+        """What is wrong with the settings now, such as a file that they name and that is gone; "" for nothing."""
+        try:
+            self._check_settings()
+        except CannotStart as error:
+            return str(error)
+        return ""
 
     # --- before anything ---------------------------------------------------------------------
 

@@ -7,15 +7,16 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
-from config import health, metrics
+from config import metrics, probes, processes, readiness
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def apart(monkeypatch):
-    """From the processes of other tests, which tell their metrics in the same Redis."""
-    monkeypatch.setattr(metrics, "PROCESSES", f"ocpp:test:{uuid4().hex}")
+    """From the processes of other tests, which tell their metrics in the same Redis, and from the former look."""
+    monkeypatch.setattr(processes, "PROCESSES", f"ocpp:test:{uuid4().hex}")
+    monkeypatch.setattr(readiness, "newest", readiness.Newest())
 
 
 def test_it_is_ready_and_misses_a_worker_and_beat(client):
@@ -30,26 +31,42 @@ def test_processes_that_tell_their_metrics_are_heard_of(client):
     assert client.get("/readyz").json() == {"status": "ok", "warnings": []}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_migration_that_is_missing_is_told_and_what_to_do(client):
+    where = "django_migrations WHERE app = 'dashboard'"
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'dashboard'")
-    health.NEEDED["migrations"][0].__self__.are_applied = False
-    answer = client.get("/readyz")
-    assert answer.status_code == 503 and answer.json()["faults"] == {"migrations": "NotMigrated"}
+        cursor.execute(f"SELECT app, name, applied FROM {where}")
+        applied = cursor.fetchall()
+        cursor.execute(f"DELETE FROM {where}")
+        try:
+            probes.migrations.are_applied = False
+            answer = client.get("/readyz")
+        finally:
+            cursor.executemany("INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s)", applied)
+    assert answer.status_code == 503 and answer.json()["faults"] == {"migrations": "not_migrated"}
     (problem,) = answer.json()["problems"]
     assert "manage.py migrate" in problem["what_to_do"] and "DATABASE_URL" in problem["where"]
 
 
-def test_a_database_that_hangs_is_not_waited_for(client, monkeypatch):
-    monkeypatch.setattr(health, "PATIENCE", 0.3)
-    answered = threading.Event()
-    for _ in range(2):  # those who asked before still wait
-        health._asking.submit(answered.wait, 30)
+def test_a_part_that_hangs_is_not_waited_for_and_not_asked_again(client, monkeypatch):
+    monkeypatch.setattr(readiness, "PATIENCE_S", 0.3)
+    asked, answered = [], threading.Event()
+
+    def hang():
+        asked.append(1)
+        answered.wait(30)
+
+    part = next(part for part in readiness.APART if part.name == "database")
+    monkeypatch.setattr(part, "probe", hang)
     try:
-        answer = client.get("/readyz")
+        for _ in range(2):
+            monkeypatch.setattr(readiness, "newest", readiness.Newest())
+            answer = client.get("/readyz")
+            assert answer.status_code == 503 and answer.json()["faults"] == {"database": "hanging"}
+        assert asked == [1]
     finally:
         answered.set()
-    assert answer.status_code == 503 and answer.json()["faults"] == {"database": "TimeoutError"}
+        part.running.result(10)
 
 
 def test_a_broker_that_is_away_is_named_without_its_password(client):
@@ -62,3 +79,14 @@ def test_a_broker_that_is_away_is_named_without_its_password(client):
         app.conf.broker_write_url = None
     assert answer.status_code == 503 and set(answer.json()["faults"]) == {"broker"}
     assert "BROKER_URL" in answer.json()["problems"][0]["where"] and "secret" not in answer.content.decode()
+
+
+FAULTS = [pytest.param(part, fault, id=f"{part.name}-{fault}") for part in readiness.PARTS for fault in part.faults]
+
+
+@pytest.mark.parametrize(("part", "fault"), FAULTS)
+def test_every_fault_of_every_part_is_told_in_sentences(part, fault):
+    words = {"server": part.server, "variable": part.variable}
+    told = part.faults[fault]
+    for sentence in (told.wrong.format(**words), told.what_to_do.format(**words), part.where):
+        assert sentence[0].isupper() and sentence.endswith(".") and "  " not in sentence

@@ -1,6 +1,7 @@
 """`make run`: starts in order, says what is wrong, leaves nothing behind."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from config.stack import restarts
 from config.stack.stack import PROJECT, Stack
 from tests.live import eventually, free_port
 
@@ -116,6 +118,119 @@ def test_a_process_that_dies_is_started_again(run):
     (worker,) = [pid for pid in run.family() if b"worker1@" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(worker, signal.SIGKILL)
     eventually(lambda: "worker 1 ended by itself" in run.output())
+
+
+BREAKS = ["sh", "-c", "echo first; echo It is broken.; exit 3"]
+GOES_ON = ["sleep", "600"]
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """(a stack that has only cheap parts, what it has said so far)."""
+    said = []
+    stack = Stack(tmp_path / "run", say=said.append)
+    stack._prepare_folder()
+    yield stack, said
+    stack.stop()
+
+
+def looked_after(stack, seconds, until=lambda: False):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not until():
+        stack.restart_dead()
+        time.sleep(0.05)
+
+
+def test_a_part_that_keeps_ending_is_tried_again_after_longer_and_longer_pauses(parts):
+    stack, said = parts
+    well, broken = stack.start_child("well", GOES_ON), stack.start_child("broken", BREAKS)
+    pid, began = well.process.pid, time.monotonic()
+    looked_after(stack, 60, until=lambda: broken.failures == 5)
+    assert time.monotonic() - began > 1 + 2 + 4
+    endings = [line.splitlines()[0] for line in said]
+    assert endings == [
+        "broken ended by itself (code 3). It is started again now.",
+        "broken ended by itself (code 3), 2 times in a row. It is started again in 1 s.",
+        "broken ended by itself (code 3), 3 times in a row. It is started again in 2 s.",
+        "broken ended by itself (code 3), 4 times in a row. It is started again in 4 s.",
+        "broken ended by itself (code 3), 5 times in a row. It is started again in 8 s.",
+    ]
+    assert "  Its log: It is broken." in said[-1] and said[-1].count("It is broken.") == 1
+    assert str(broken.log) in said[-1] and well.running and well.process.pid == pid
+    assert restarts.pause_s(100) == restarts.LONGEST_PAUSE_S == 30
+
+
+def test_a_part_that_has_run_for_a_while_begins_anew(parts, monkeypatch):
+    monkeypatch.setattr(restarts, "SETTLED_S", 1)
+    stack, said = parts
+    part = stack.start_child("part", GOES_ON)
+    part.failures = 7
+    looked_after(stack, 20, until=lambda: part.failures == 0)
+    assert said == ["part has run for 1 s now."]
+    part.process.kill()
+    looked_after(stack, 20, until=lambda: part.failures)
+    assert said[-1].startswith("part ended by itself (signal 9). It is started again now.")
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("OSError: [Errno 98] Address already in use", "Another program uses its port"),
+        ("could not write to file: No space left on device", "The disk is full"),
+        (
+            "PermissionError: [Errno 13] Permission denied: '/x'",
+            "It may not use a file: give the user of this program",
+        ),
+    ],
+)
+def test_a_known_cause_is_told_with_what_to_do(parts, words, advice):
+    stack, said = parts
+    broken = stack.start_child("broken", ["sh", "-c", f'echo "{words}"; exit 1'])
+    looked_after(stack, 20, until=lambda: broken.failures)
+    assert f"  Why: {advice}" in said[0]
+
+
+def test_settings_that_have_become_unusable_are_named(parts):
+    stack, said = parts
+    stack.env["OCPP_VALIDATION"] = "perhaps"
+    broken = stack.start_child("web", [sys.executable, "-m", "config.serve", "--port", "1"])
+    looked_after(stack, 60, until=lambda: broken.failures == 2)
+    (why,) = [line for line in said[-1].splitlines() if line.startswith("  Why:")]
+    assert "OCPP_VALIDATION" in why and "Correct that" in why and "Traceback" not in said[-1]
+
+
+def test_a_part_that_can_not_even_be_started_ends_nothing(parts):
+    stack, said = parts
+    broken = stack.start_child("broken", BREAKS)
+    broken.argv = ["/nowhere/to/be/found"]
+    looked_after(stack, 20, until=lambda: broken.failures == 2)
+    assert "broken could not be started: No such file or directory (/nowhere/to/be/found)." in said
+
+
+def test_a_full_disk_is_what_is_blamed(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256m,mode=755", "none", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no disk may be mounted here")
+    said = []
+    stack = Stack(folder / "run", say=said.append)
+    try:
+        stack._prepare_folder()
+        broken = stack.start_child("PostgreSQL", BREAKS)
+        filler = folder / "filler"
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free - 2**20)
+        looked_after(stack, 20, until=lambda: broken.failures)
+        full = f"The disk is full: {stack.run_dir} has"
+        assert said[0].startswith(full) and f"  Why: {full}" in said[1]
+        filler.unlink()
+        looked_after(stack, 20, until=lambda: "The disk has space again." in said)
+        assert "The disk has space again." in said
+    finally:
+        stack.stop()
+        stack.lock.close()
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_second_one_in_the_same_folder_is_refused(run):

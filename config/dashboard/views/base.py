@@ -8,12 +8,14 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import Resolver404
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html, format_html_join
 from django.views.decorators.cache import never_cache
 from django.views.generic import TemplateView
 
 from chargers import access, errors
 from chargers.browsing import Counted
 from chargers.models import Charger
+from config import readiness
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -36,7 +38,7 @@ class Page(PermissionRequiredMixin, TemplateView):
         return super().handle_no_permission()
 
     def get_template_names(self):
-        return [self.live_template if self.is_live else self.template_name]
+        return ["dashboard/live.html" if self.is_live else self.template_name]
 
     @property
     def is_live(self):
@@ -45,7 +47,8 @@ class Page(PermissionRequiredMixin, TemplateView):
     def get_context_data(self, **kwargs):
         of = f"&charger={self.charger.pk}" if self.charger else ""
         watched = f"kinds={','.join(self.kinds)}{of}{self.also_watched}" if self.kinds else ""
-        return super().get_context_data(**kwargs) | {"watched": watched, "charger": self.charger}
+        told = {"watched": watched, "charger": self.charger, "live_template": self.live_template}
+        return super().get_context_data(**kwargs) | told
 
     def known_charger(self, charger_id):
         """The `Charger`, or 404; one that whoever asks may not reach is none."""
@@ -121,12 +124,18 @@ def broken(request):
     """Without a template: what is broken may be the database, whom its header asks."""
     if not _is_for_people(request):
         return errors.server_error(request)
-    return HttpResponse(BROKEN, status=500)
+    return HttpResponse(format_html(BROKEN, prefix=settings.URL_PREFIX, faults=_faults_in_words()), status=500)
 
 
-BROKEN = f"""<!doctype html><html lang="en"><title>It does not work</title><h1>This page does not work just now</h1>
-<p>Why is in the log of the web processes; <a href="{settings.URL_PREFIX}/readyz">/readyz</a> tells what is away.
-<p><a href="{settings.URL_PREFIX}/">Try the fleet again</a></html>"""
+BROKEN = """<!doctype html><html lang="en"><title>It does not work</title><h1>This page does not work just now</h1>
+{faults}
+<p>Why is in the log of the web processes; <a href="{prefix}/readyz">/readyz</a> tells what does not work.
+<p><a href="{prefix}/">Try the fleet again</a></html>"""
+
+
+def _faults_in_words():
+    told = ((problem.wrong, problem.where, problem.what_to_do) for problem in readiness.problems())
+    return format_html_join("\n", "<p><b>{}</b> {} {}", told)
 
 
 def _is_for_people(request):

@@ -149,6 +149,7 @@
     if (code === 1012 && hasListened) { connect(); return; }  // whether it may is looked at again
     isListening = false;
     say();
+    if (!retry) renew();  // which may tell why
     setTimeout(connect, wait);
     wait = Math.min(wait * 2, 15000);
   }

@@ -44,12 +44,15 @@ def test_the_months_to_come_are_made_once():
     assert where(read(in_months(2))) == f"{TABLE}_{in_months(2):%Y_%m}"
 
 
-def test_a_reading_without_a_month_is_kept_and_moves_when_its_month_is_made():
+def test_readings_without_a_month_are_kept_and_become_a_partition():
     reading = read(in_months(2))
     assert where(reading) == f"{TABLE}_default"
-    keep_house(in_months(4))
-    assert where(reading) == f"{TABLE}_{in_months(2):%Y_%m}"
-    assert read(in_months(3)).pk > reading.pk
+    made = keep_house(in_months(4))["partitions made"]
+    assert where(reading) == made[0] == f"{TABLE}_{in_months(5):%Y_%m}"
+    assert made[1:] == [f"{TABLE}_{in_months(number):%Y_%m}" for number in (6, 7)]
+    later = [read(in_months(number)) for number in (3, 7, 8)]
+    assert [where(other) for other in later] == [made[0], made[2], f"{TABLE}_default"]
+    assert [pk for pk in MeterValue.objects.values_list("pk", flat=True)] == [reading.pk, *(r.pk for r in later)]
 
 
 def test_old_meter_values_go_by_whole_months_and_only_if_that_is_wanted(settings):

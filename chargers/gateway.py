@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import orjson
 from channels.layers import get_channel_layer
+from django.db import transaction
 from redis.exceptions import RedisError
 
 from chargers import presence, tracing
@@ -57,10 +58,8 @@ def send(holder, task_id, action, payload):
 
 
 def close_socket(charger_id, code, reason):
-    """Ask the process that holds a charger's socket to close it."""
-    entry = _on_redis(lambda client: client.get(presence.key(charger_id)))
-    if holder := presence.Presence.loads(entry):
-        _publish(holder, {"type": "ocpp.close", "code": code, "reason": reason})
+    """Ask the process that holds a charger's socket to close it, see `_tell_holder`."""
+    _tell_holder(charger_id, {"type": "ocpp.close", "code": code, "reason": reason})
 
 
 def make_it_come_again(charger_id):
@@ -69,10 +68,25 @@ def make_it_come_again(charger_id):
 
 
 def change_settings(charger):
-    """Have the process that holds a charger's socket treat it as its columns say (`Charger.of_socket`), at once."""
-    entry = _on_redis(lambda client: client.get(presence.key(charger.charger_id)))
-    if holder := presence.Presence.loads(entry):
-        _publish(holder, {"type": "ocpp.settings", **charger.of_socket})
+    """Have the process that holds a charger's socket treat it as its columns say (`Charger.of_socket`), see
+    `_tell_holder`."""
+    _tell_holder(charger.charger_id, {"type": "ocpp.settings", **charger.of_socket})
+
+
+def _tell_holder(charger_id, message):
+    """Publish `message` to the process that holds a charger's socket: after the commit of the transaction under way,
+    at once without one.
+
+    A transaction that changes a charger has locked its row. If it waited for a Redis that hangs, every message of the
+    charger, and those of the same batch, would wait as long.
+    """
+
+    def tell():
+        entry = _on_redis(lambda client: client.get(presence.key(charger_id)))
+        if holder := presence.Presence.loads(entry):
+            _publish(holder, message)
+
+    transaction.on_commit(tell)
 
 
 def _publish(holder, message):

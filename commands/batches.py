@@ -38,19 +38,24 @@ def choose(user, chosen, only_connected=False):
     """The chargers of `chosen`, {"chargers": [ids]} or {"filter": {…}}, that `user` may reach, as `Charger`s.
 
     A list keeps its order; what a filter finds is shuffled, lest a site be asked all at once. Raises a
-    `ValidationError` that names what is not known.
+    `ValidationError` that names what is not known. It may ask Redis, so no transaction should be under way.
     """
-    reachable = access.within(user, Charger.objects.all(), "pk")
-    if "chargers" in chosen:
-        found = _listed(reachable, chosen["chargers"])
-    else:
-        found = list(_filtered(reachable, chosen["filter"]))
-        random.shuffle(found)
+    found = candidates(user, chosen)
     wanted = True if only_connected else chosen.get("filter", {}).get("connected")
     if wanted is None:
         return found
     online = presence.connected([charger.charger_id for charger in found])
     return [charger for charger in found if (charger.charger_id in online) == wanted]
+
+
+def candidates(user, chosen):
+    """The same, connected or not: without a look into Redis."""
+    reachable = access.within(user, Charger.objects.all(), "pk")
+    if "chargers" in chosen:
+        return _listed(reachable, chosen["chargers"])
+    found = list(_filtered(reachable, chosen["filter"]))
+    random.shuffle(found)
+    return found
 
 
 def _listed(reachable, charger_ids):

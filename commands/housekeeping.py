@@ -1,89 +1,80 @@
 """What is done once an hour: partitions for the months or days to come, and what is older than it is to be kept goes.
 
-Retention is in days, 0 keeps for ever. Meter values go by whole months, messages by whole days.
+The rules are those of `commands.retention`. Retention is in days, 0 keeps for ever.
 """
 
+import logging
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 from django.conf import settings
-from django_celery_results.models import TaskResult
+from django.db import models
 
 from chargers import gateway, partitions
-from chargers.models import AuditEntry, Event, Message, Refusal
-from commands.models import FINISHED, Batch, Command, Upload
-from commands.roles import MADE
-from transactions.models import MeterValue
+from chargers.models import Refusal
+from commands.retention import Aged, Dropped, of_kind, portions
+
+logger = logging.getLogger(__name__)
 
 KEPT = "house-kept"  # when it was last; for who asks for metrics
-AT_ONCE = 5000  # rows deleted in one transaction
+TELL = 10  # seconds between two lines of the log about a table with many old rows
 
 
-def keep_house(now=None):
-    """Do what is due; {what: how much}. What fails does not keep the rest from being done, and is raised after it."""
-    now = now or datetime.now(UTC)
-    done, errors = {"partitions dropped": []}, []
-    for what, days, step in STEPS:
-        limit = getattr(settings, days) if days else None
-        if limit == 0:
-            continue
+def keep_house(now: datetime | None = None) -> dict[str, list[str] | int]:
+    """Do what is due; {what: the names or the number of what was made or deleted}.
+
+    What fails does not keep the rest from being done, and is raised after it.
+    """
+    done, errors = {}, []
+    for what, step in _steps(now or datetime.now(UTC)):
         try:
-            done[what] = step(now - timedelta(days=limit) if limit else now)
+            result = step()
         except Exception as error:  # noqa: BLE001  (see above)
             errors.append(error)
+            continue
+        done[what] = done[what] + result if what in done else result
     if errors:
         raise ExceptionGroup(f"House was kept in part: {done}", errors)
     gateway.note_moment(KEPT)
     return done
 
 
-def _delete_commands(before):
-    """Finished ones, with the files that were uploaded for them; those of a batch when all of it is over."""
-    under_way = Batch.objects.filter(finished_at=None, created_at__lt=before)
-    old = Command.objects.filter(state=FINISHED, created_at__lt=before).exclude(member__batch__in=under_way)
-    for upload in Upload.objects.filter(command__in=old).exclude(file="").iterator():
-        upload.file.delete(save=False)
-    return _delete(old)
+def _steps(now: datetime) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """(what it does, how); steps with one name are counted together."""
+    for model, rule in of_kind(Dropped):
+        name, table = model._meta.verbose_name_plural, model._meta.db_table
+        yield f"partitions of {name} made", partial(partitions.make, table, now, rule.periods)
+        if before := _limit(rule.setting, now):
+            yield f"partitions of {name} dropped", partial(partitions.drop_before, table, before)
+    for model, rule in of_kind(Aged):
+        if before := _limit(rule.setting, now):
+            yield _deleted(model), partial(_delete, rule.due(model, before), rule.first)
+    # Those whose charger was let in since tell nothing any more, whatever their age.
+    yield _deleted(Refusal), partial(_delete, Refusal.objects.settled())
 
 
-def _delete(rows):
-    """In portions, so that nobody waits long for a lock; how many."""
-    deleted = 0
-    while portion := list(rows.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]):
-        rows.model.objects.filter(pk__in=portion).delete()
+def _limit(setting: str, now: datetime) -> datetime | None:
+    """Before which rows are too old by the setting of that name, None where they are kept for ever."""
+    days = getattr(settings, setting)
+    return now - timedelta(days=days) if days else None
+
+
+def _deleted(model: type[models.Model]) -> str:
+    return f"{model._meta.verbose_name_plural} deleted"
+
+
+def _delete(rows: models.QuerySet, first: Callable[[list], None] | None = None) -> int:
+    """Delete `rows` in portions; how many. `first` is given the primary keys of each portion before it is deleted."""
+    deleted, told_at = 0, time.monotonic()
+    for portion in portions(rows):
+        if first:
+            first(portion)
+        rows.filter(pk__in=portion).delete()
         deleted += len(portion)
+        if time.monotonic() - told_at > TELL:
+            told_at = time.monotonic()
+            logger.info("%s: %s so far", _deleted(rows.model), deleted)
     return deleted
-
-
-TABLE, MESSAGES = MeterValue._meta.db_table, Message._meta.db_table
-STEPS = (  # what, the setting with its limit in days, and how
-    ("partitions made", None, lambda now: partitions.make(TABLE, now)),
-    ("partitions dropped", "OCPP_METER_VALUES_RETENTION", lambda before: partitions.drop_before(TABLE, before)),
-    ("days of messages made", None, lambda now: partitions.make(MESSAGES, now, partitions.DAYS)),
-    ("days of messages dropped", "OCPP_MESSAGES_RETENTION", lambda before: partitions.drop_before(MESSAGES, before)),
-    (
-        "batches deleted",
-        "OCPP_COMMANDS_RETENTION",
-        lambda before: _delete(Batch.objects.filter(finished_at__lt=before)),
-    ),
-    ("commands deleted", "OCPP_COMMANDS_RETENTION", _delete_commands),
-    (
-        "audit entries deleted",
-        "OCPP_AUDIT_RETENTION",
-        lambda before: _delete(AuditEntry.objects.filter(at__lt=before).exclude(kind=MADE)),
-    ),
-    (
-        "events deleted",
-        "OCPP_EVENTS_RETENTION",
-        lambda before: _delete(Event.objects.filter(at__lt=before)),
-    ),
-    (
-        "refused connections deleted",
-        "OCPP_EVENTS_RETENTION",
-        lambda before: _delete(Refusal.objects.filter(last_at__lt=before)) + _delete(Refusal.objects.settled()),
-    ),
-    (
-        "task results deleted",
-        "OCPP_RESULTS_RETENTION",
-        lambda before: _delete(TaskResult.objects.filter(date_done__lt=before)),
-    ),
-)

@@ -22,21 +22,47 @@ TOO_LATE = timedelta(minutes=15)  # a nightly reset must not come at noon
 def run(pk):
     """Make the batch of a schedule whose moment has come; the `Batch`, None where there is nothing to do.
 
-    The row is locked, and its moment goes on in the same transaction: a second message finds nothing due.
+    The row is locked, and its moment goes on in the same transaction: a second message finds nothing due. The
+    chargers are chosen before it, since Redis, which knows who is connected, may hang. Nothing is made of a schedule
+    that was edited meanwhile: it is found due again within seconds.
     """
+    now = datetime.now(UTC)
+    due = Schedule.objects.filter(pk=pk, is_enabled=True, next_run_at__lte=now).first()
+    if due is None:
+        return None
+    chargers, objection = _chosen(due, now)
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().filter(pk=pk, is_enabled=True).first()
-        now = datetime.now(UTC)
-        if schedule is None or schedule.next_run_at is None or schedule.next_run_at > now:
+        if schedule is None or _choice(schedule) != _choice(due):
             return None
-        moment = schedule.next_run_at
-        schedule.last_run_at, schedule.note, batch = moment, "", None
-        try:
-            batch = _make(schedule, moment, now)
-        except (APIException, schemas.Violation) as error:
-            schedule.note = f"{moment:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"
-        schedule.next_run_at = schedule.following(now)
-        schedule.save(update_fields=["last_run_at", "next_run_at", "note"])
+        return _go_on(schedule, chargers, objection, now)
+
+
+def _choice(schedule):
+    """All by which its chargers are chosen, and when."""
+    return schedule.next_run_at, schedule.chosen, schedule.only_connected, schedule.owner_id
+
+
+def _chosen(schedule, now):
+    """(its chargers, None), or (None, the exception that says why no batch is made)."""
+    try:
+        return _chargers(schedule, now), None
+    except APIException as error:
+        return None, error
+
+
+def _go_on(schedule, chargers, objection, now):
+    """Make the batch, or note the objection, and plan the next moment; the `Batch` or None."""
+    moment, batch = schedule.next_run_at, None
+    schedule.last_run_at, schedule.note = moment, ""
+    try:
+        if objection:
+            raise objection
+        batch = _make(schedule, chargers)
+    except (APIException, schemas.Violation) as error:
+        schedule.note = f"{moment:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"
+    schedule.next_run_at = schedule.following(now)
+    schedule.save(update_fields=["last_run_at", "next_run_at", "note"])
     return batch
 
 
@@ -47,8 +73,9 @@ def may_run(owner):
     return owner is not None and owner.is_active and owner.has_perm("commands.add_command")
 
 
-def _make(schedule, moment, now):
-    if now - moment > TOO_LATE:
+def _chargers(schedule, now):
+    """Those that its moment asks; raises an `APIException` that says why there are none."""
+    if now - schedule.next_run_at > TOO_LATE:
         raise APIException("Missed: the system was down, or too busy, for too long.")
     owner = schedule.owner
     if not may_run(owner):
@@ -56,6 +83,11 @@ def _make(schedule, moment, now):
     chargers = batches.choose(owner, schedule.chosen, schedule.only_connected)
     if not chargers:
         raise APIException("No charger was found.")
+    return chargers
+
+
+def _make(schedule, chargers):
+    owner = schedule.owner
     with transaction.atomic():
         return batches.make(
             schedule.action,

@@ -36,6 +36,10 @@ def _positive(name, default, parse=env.int, most=86_400):
     return _read(parse, name, default, validate=validate.Range(min=1, max=most))
 
 
+def _days(name, default):
+    return _read(env.int, name, default, validate=validate.Range(0, 36_500))
+
+
 def _network(name, text):
     """A network of addresses that is not the whole Internet."""
     try:
@@ -145,7 +149,7 @@ OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=validate.Length(min=1, max=64))
 # --- budgets of each charger, see chargers.budgets; 0: without limit -------------------------
 _ANY = validate.Range(0, 1_000_000_000)
-OCPP_MESSAGES_PER_SECOND = _read(env.int, "OCPP_MESSAGES_PER_SECOND", 50, validate=_ANY)
+OCPP_MESSAGES_PER_SECOND = _read(env.int, "OCPP_MESSAGES_PER_SECOND", 100, validate=_ANY)
 OCPP_ROWS_PER_MINUTE = _read(env.int, "OCPP_ROWS_PER_MINUTE", 60_000, validate=_ANY)
 OCPP_TRANSACTION_MESSAGES_PER_MINUTE = _read(env.int, "OCPP_TRANSACTION_MESSAGES_PER_MINUTE", 120, validate=_ANY)
 OCPP_MOST_SAMPLES = _read(env.int, "OCPP_MOST_SAMPLES", 20_000, validate=_ANY)
@@ -159,12 +163,18 @@ OCPP_CERTIFICATE_REQUESTS_PER_HOUR = _read(env.int, "OCPP_CERTIFICATE_REQUESTS_P
 OCPP_MOST_CONFIGURATION_KEYS = _read(env.int, "OCPP_MOST_CONFIGURATION_KEYS", 1000, validate=_ANY)
 OCPP_MOST_FINDINGS = _read(env.int, "OCPP_MOST_FINDINGS", 300, validate=_ANY)
 # --- how long what is kept is kept: in days, 0 for ever ---------------------------------------
-OCPP_METER_VALUES_RETENTION = _read(env.int, "OCPP_METER_VALUES_RETENTION", 0, validate=validate.Range(0, 36_500))
-OCPP_COMMANDS_RETENTION = _read(env.int, "OCPP_COMMANDS_RETENTION", 0, validate=validate.Range(0, 36_500))
-OCPP_AUDIT_RETENTION = _read(env.int, "OCPP_AUDIT_RETENTION", 0, validate=validate.Range(0, 36_500))
-OCPP_EVENTS_RETENTION = _read(env.int, "OCPP_EVENTS_RETENTION", 30, validate=validate.Range(0, 36_500))
-OCPP_MESSAGES_RETENTION = _read(env.int, "OCPP_MESSAGES_RETENTION", 14, validate=validate.Range(0, 36_500))
-OCPP_RESULTS_RETENTION = _read(env.int, "OCPP_RESULTS_RETENTION", 30, validate=validate.Range(0, 36_500))
+# Which table goes by which of them is said in commands.retention.
+OCPP_METER_VALUES_RETENTION = _days("OCPP_METER_VALUES_RETENTION", 0)
+OCPP_COMMANDS_RETENTION = _days("OCPP_COMMANDS_RETENTION", 0)
+OCPP_AUDIT_RETENTION = _days("OCPP_AUDIT_RETENTION", 0)
+OCPP_EVENTS_RETENTION = _days("OCPP_EVENTS_RETENTION", 30)
+OCPP_MESSAGES_RETENTION = _days("OCPP_MESSAGES_RETENTION", 14)
+OCPP_RESULTS_RETENTION = _days("OCPP_RESULTS_RETENTION", 30)
+OCPP_REPORTS_RETENTION = _days("OCPP_REPORTS_RETENTION", 365)
+OCPP_SECURITY_RETENTION = _days("OCPP_SECURITY_RETENTION", 365)
+OCPP_ORPHAN_STOPS_RETENTION = _days("OCPP_ORPHAN_STOPS_RETENTION", 365)
+OCPP_LOGINS_RETENTION = _days("OCPP_LOGINS_RETENTION", 30)
+OCPP_FLEET_RETENTION = _days("OCPP_FLEET_RETENTION", 31)
 
 # --- files -----------------------------------------------------------------------------------
 # Firmware, uploads and the certificate authority. With several machines: a place that all of them share.

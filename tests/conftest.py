@@ -1,10 +1,13 @@
 """Fixtures: `live`, the whole product as processes, started once; everything else is plain functions."""
 
 import os
+import traceback
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import redis
+from django.db import connections
 
 from chargers.redis import async_redis, listening_redis
 from config.stack.servers import ADMIN_MADE
@@ -59,6 +62,27 @@ def own_connections():
     yield
     async_redis.cache_clear()
     listening_redis.cache_clear()
+
+
+def _under_way():
+    """Whether this thread is in a transaction that the code under test began: the one around a test is none."""
+    begun = [block for known in connections.all(initialized_only=True) for block in known.atomic_blocks]
+    return any(not block._from_testcase for block in begun)
+
+
+@pytest.fixture(autouse=True)
+def redis_after_the_commit(monkeypatch):
+    """Nobody talks to Redis in a transaction: while Redis hangs, its locks would hold up the chargers."""
+    send, talked = redis.connection.AbstractConnection.send_packed_command, []
+
+    def watched(*arguments, **options):
+        if _under_way():
+            talked.append("".join(traceback.format_stack(limit=20)))
+        return send(*arguments, **options)
+
+    monkeypatch.setattr(redis.connection.AbstractConnection, "send_packed_command", watched)
+    yield
+    assert not talked, f"Redis was asked within a transaction, which should wait for its commit:\n{talked[0]}"
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import models
 from django.db.migrations import operations
 from django.db.migrations.loader import MigrationLoader
@@ -29,12 +30,16 @@ def database():
     return urlsplit(given)._replace(path="/ocpp_migrations").geturl()
 
 
+def environment(database):
+    return os.environ | {"DATABASE_URL": database}
+
+
 def migrate(database, *arguments, stop_at=None):
     """(exit code, what it said) of `migrate`; killed when it begins its migration number `stop_at`."""
     process = subprocess.Popen(
         [sys.executable, "-u", "manage.py", "migrate", "--noinput", *arguments],
         cwd=PROJECT,
-        env=os.environ | {"DATABASE_URL": database},
+        env=environment(database),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -79,6 +84,14 @@ def test_rows_of_processes_of_the_version_before_are_taken():
     old = [(name, op) for name, op in added if (name, op.model_name_lower) not in made]
     strict = [(name, op.model_name, op.name) for name, op in old if not _may_be_left_out(op.field)]
     assert old and strict == []
+
+
+def test_a_migration_is_one_transaction_or_locks_out_nobody():
+    """`migrate` begins one again whose locks were not to be had; it lets one that is no transaction wait."""
+    ours = [(name, m) for (app, name), m in MigrationLoader(None).disk_migrations.items() if app in OURS]
+    loose = [(name, m.operations) for name, m in ours if not m.atomic]
+    kinds = (AddIndexConcurrently, RemoveIndexConcurrently)
+    assert ours and all(isinstance(op, kinds) for _, ops in loose for op in ops), loose
 
 
 def _may_be_left_out(field):

@@ -202,7 +202,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         if request.method == "POST":
             with transaction.atomic():
                 key = charger.make_key()
-            gateway.make_it_come_again(charger.charger_id)
+                gateway.make_it_come_again(charger.charger_id)
             return shown_once(self, request, charger, f"The key of {charger}", key)
         context = {**self.admin_site.each_context(request), "title": "New key", "opts": self.opts, "row": charger}
         return TemplateResponse(request, "admin/chargers/new_key.html", context)

@@ -33,6 +33,7 @@ from chargers.serializers import (
 from chargers.viewsets import NOT_KEPT, Editable, Scoped
 
 REMOVED = 4002  # close code: the charger is not known any more
+SHOWN_ALONE = ("retrieve", "update", "partial_update")
 
 
 def known_charger(request, charger_id):
@@ -65,11 +66,16 @@ class ChargerViewSet(Scoped, Editable):
     def get_object(self):
         return known_charger(self.request, self.kwargs["charger_id"])
 
-    def get_serializer(self, *args, **kwargs):
-        shown = args[0] if args else None
-        rows = shown if kwargs.get("many") else [shown] if shown else []
-        self.connected = presence.connected([charger.charger_id for charger in rows])
-        return super().get_serializer(*args, **kwargs)
+    def initial(self, request, *args, **kwargs):
+        """Redis is asked before the transaction of a change begins, in which the charger's row is locked."""
+        super().initial(request, *args, **kwargs)
+        shown = [kwargs["charger_id"]] if self.action in SHOWN_ALONE else []
+        self.connected = presence.connected(shown)
+
+    def paginate_queryset(self, queryset):
+        page = super().paginate_queryset(queryset)
+        self.connected = presence.connected([charger.charger_id for charger in page])
+        return page
 
     def get_serializer_context(self):
         return super().get_serializer_context() | {"connected": getattr(self, "connected", set())}
@@ -84,9 +90,9 @@ class ChargerViewSet(Scoped, Editable):
         former = Charger.objects.get(pk=serializer.instance.pk)
         charger = serializer.save()
         if charger.credentials != former.credentials:
-            transaction.on_commit(lambda: gateway.make_it_come_again(charger.charger_id))
+            gateway.make_it_come_again(charger.charger_id)
         elif charger.of_socket != former.of_socket:
-            transaction.on_commit(lambda: gateway.change_settings(charger))
+            gateway.change_settings(charger)
 
     def perform_create(self, serializer):
         if not access.reaches_every_charger(self.request.user):
@@ -100,7 +106,7 @@ class ChargerViewSet(Scoped, Editable):
         """Make a key for Basic auth, told this once; the former one is over, and the charger must come again."""
         charger = self.get_object()
         key = charger.make_key()
-        transaction.on_commit(lambda: gateway.make_it_come_again(charger.charger_id))
+        gateway.make_it_come_again(charger.charger_id)
         told = {"charger_id": charger.charger_id, "authorization_key": key}
         return Response(told, status=201, headers=NOT_KEPT)
 
@@ -111,8 +117,7 @@ class ChargerViewSet(Scoped, Editable):
             raise Conflict(
                 "This charger has transactions or commands, which are kept: it can't be deleted."
             ) from error
-        charger_id = charger.charger_id
-        transaction.on_commit(lambda: gateway.close_socket(charger_id, REMOVED, "The charger was removed"))
+        gateway.close_socket(charger.charger_id, REMOVED, "The charger was removed")
 
 
 @extend_schema(responses=inline_serializer("ChargerStatus", {"status": StatusSerializer()}))

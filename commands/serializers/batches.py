@@ -207,7 +207,7 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         try:
             row.clean()
             batches.refuse_secrets(row.action, row.payload)
-            chargers = batches.choose(self.context["request"].user, chosen)
+            chargers = batches.candidates(self.context["request"].user, chosen)
             if chargers:
                 batches.check(row.action, row.payload, chargers)
         except ValidationError as error:

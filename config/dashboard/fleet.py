@@ -18,7 +18,6 @@ STATES = ("faulted", "not accepted", "offline", "unavailable", "charging", "in u
 # Of a connector that says so no power flows, whatever its transaction told last.
 STILL = ("Available", "SuspendedEV", "SuspendedEVSE", "Finishing", "Reserved", "Unavailable", "Faulted")
 SILENT = timedelta(minutes=15)  # after which what a charger told of its power is believed no more
-KEPT = timedelta(days=31)
 SEARCHED = ("charger_id", "description", "vendor", "model", "serial_number", "firmware_version")
 MOST_CONNECTORS = 32  # of a charger that the grid shows
 MOST_WORDS = 10  # that are searched for: each is six conditions more
@@ -155,7 +154,7 @@ class Everybody:
 
 
 def note_minute(now=None):
-    """Write how the fleet is, as the minute of `now` (by default the present one), and delete what is a month old."""
+    """Write how the fleet is, as the minute of `now` (by default the present one)."""
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     told = counts(Everybody)
     FleetMinute.objects.update_or_create(
@@ -168,4 +167,3 @@ def note_minute(now=None):
             "energy_today_wh": energy_today(now, display_zone()),
         },
     )
-    FleetMinute.objects.filter(at__lt=now - KEPT).delete()

@@ -81,7 +81,7 @@ class Stack:
             self._listen("FLOWER_PORT", FLOWER_HOST).close()
         for variable in SERVERS:
             self._start_server(variable)
-        self.manage("Migrations", "migrate", "--noinput")
+        self.manage("Migrations", "migrate", "--noinput", "--patience", "60")
         self._make_admin()
         self._start_web(web)
         if self.env.get("TLS_PORT"):

@@ -281,12 +281,14 @@ def where(message):
 @pytest.mark.django_db
 def test_messages_go_by_whole_days(settings):
     charger, now = a_charger(), datetime.now(UTC)
-    young = a_message(charger)
     keep_house()
+    young = a_message(charger)
     assert where(young) == f"chargers_message_{now:%Y_%m_%d}"
     settings.OCPP_MESSAGES_RETENTION = 3
-    assert keep_house(now + timedelta(days=3))["days of messages dropped"] == []
-    assert keep_house(now + timedelta(days=4))["days of messages dropped"] == [f"chargers_message_{now:%Y_%m_%d}"]
+    assert keep_house(now + timedelta(days=3))["partitions of messages dropped"] == []
+    assert keep_house(now + timedelta(days=4))["partitions of messages dropped"] == [
+        f"chargers_message_{now:%Y_%m_%d}"
+    ]
     assert not Message.objects.exists()
 
 

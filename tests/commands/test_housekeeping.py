@@ -38,18 +38,21 @@ def in_months(number):
 
 
 def test_the_months_to_come_are_made_once():
-    made = keep_house()["partitions made"]
+    made = keep_house()["partitions of meter values made"]
     assert len(made) == partitions.AHEAD
-    assert keep_house()["partitions made"] == []
+    assert keep_house()["partitions of meter values made"] == []
     assert where(read(in_months(2))) == f"{TABLE}_{in_months(2):%Y_%m}"
 
 
-def test_a_reading_without_a_month_is_kept_and_moves_when_its_month_is_made():
+def test_readings_without_a_month_are_kept_and_become_a_partition():
     reading = read(in_months(2))
     assert where(reading) == f"{TABLE}_default"
-    keep_house(in_months(4))
-    assert where(reading) == f"{TABLE}_{in_months(2):%Y_%m}"
-    assert read(in_months(3)).pk > reading.pk
+    made = keep_house(in_months(4))["partitions of meter values made"]
+    assert where(reading) == made[0] == f"{TABLE}_{in_months(5):%Y_%m}"
+    assert made[1:] == [f"{TABLE}_{in_months(number):%Y_%m}" for number in (6, 7)]
+    later = [read(in_months(number)) for number in (3, 7, 8)]
+    assert [where(other) for other in later] == [made[0], made[2], f"{TABLE}_default"]
+    assert [pk for pk in MeterValue.objects.values_list("pk", flat=True)] == [reading.pk, *(r.pk for r in later)]
 
 
 def test_old_meter_values_go_by_whole_months_and_only_if_that_is_wanted(settings):
@@ -58,7 +61,7 @@ def test_old_meter_values_go_by_whole_months_and_only_if_that_is_wanted(settings
     keep_house(in_months(3) + timedelta(days=365))
     assert MeterValue.objects.count() == 2
     settings.OCPP_METER_VALUES_RETENTION = 30
-    dropped = keep_house(in_months(3) + timedelta(days=5))["partitions dropped"]
+    dropped = keep_house(in_months(3) + timedelta(days=5))["partitions of meter values dropped"]
     assert dropped == [f"{TABLE}_before", where_it_was(old)]
     assert list(MeterValue.objects.values_list("pk", flat=True)) == [young.pk]
 
@@ -112,7 +115,7 @@ def test_the_command_says_what_was_done_and_metrics_when(capsys):
     began = time.time()
     call_command("keep_house")
     assert gateway.noted_moment(KEPT) >= began
-    assert f"partitions made: {TABLE}_" in capsys.readouterr().out
+    assert f"partitions of meter values made: {TABLE}_" in capsys.readouterr().out
 
 
 def test_what_fails_keeps_nothing_else_from_being_done():

@@ -1,0 +1,234 @@
+"""Every table of the database has a rule that says how long its rows are kept, and the rules are carried out."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.apps import apps
+from django.conf import settings as configured
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django_celery_beat.models import ClockedSchedule, PeriodicTask
+from django_celery_results.models import GroupResult, TaskResult
+
+from chargers.models import (
+    ApiToken,
+    AuditEntry,
+    DataTransfer,
+    Delivery,
+    Event,
+    Finding,
+    Message,
+    Refusal,
+    SecurityEvent,
+    Webhook,
+)
+from commands import retention
+from commands.housekeeping import keep_house
+from commands.models import FINISHED, Batch, CertificateRequest, Command, Member
+from commands.retention import Aged, Dropped, Kept, With
+from commands.roles import MADE
+from config.dashboard.models import FleetMinute
+from tests.builders import a_charger, a_command, a_transaction
+from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
+
+pytestmark = pytest.mark.django_db
+DAYS = 5
+NOW = datetime.now(UTC)
+OLD, YOUNG = NOW - timedelta(days=DAYS + 1), NOW - timedelta(days=DAYS - 1)
+# PostgreSQL's own catalog: what is there, whoever made it. A partition is no table of its own.
+TABLES = """
+SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+    AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+"""
+REFUSED = {"kind": "unknown", "status": 404, "reason": "r", "count": 1}
+ATTEMPT = {"user_agent": "u", "ip_address": "127.0.0.1", "username": "x", "http_accept": "a", "path_info": "/"}
+
+
+def tables():
+    with connection.cursor() as cursor:
+        cursor.execute(TABLES)
+        return {name for (name,) in cursor.fetchall()}
+
+
+def table_of(label):
+    return apps.get_model(label)._meta.db_table if "." in label else label
+
+
+def test_every_table_has_a_rule():
+    ruled = {table_of(label) for label in retention.RULES}
+    assert "transactions_metervalue" in tables() and "django_migrations" in tables()
+    assert tables() - ruled == set(), "say in commands.retention.RULES how long their rows are kept"
+    assert ruled - tables() == set()
+
+
+def test_a_table_that_is_new_is_found():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE of_nobody (at timestamptz) PARTITION BY RANGE (at)")
+        cursor.execute("CREATE TABLE of_nobody_default PARTITION OF of_nobody DEFAULT")
+    assert tables() - {table_of(label) for label in retention.RULES} == {"of_nobody"}
+
+
+def test_rows_that_go_with_a_parent_have_one():
+    for label, rule in retention.RULES.items():
+        if isinstance(rule, With):
+            parents = {field.related_model for field in apps.get_model(label)._meta.fields if field.is_relation}
+            assert apps.get_model(rule.parent) in parents, label
+            assert rule.parent in retention.RULES
+
+
+def test_every_setting_of_a_retention_is_used_and_known():
+    named = {rule.setting for kind in (Aged, Dropped) for _, rule in retention.of_kind(kind)}
+    known = {name for name in dir(configured) if name.startswith("OCPP_") and name.endswith("_RETENTION")}
+    assert named == known
+
+
+def a_certificate(**columns):
+    return CertificateRequest.objects.create(charger=a_charger(), common_name="x", csr="x", **columns)
+
+
+def a_batch(**columns):
+    told = {"action": "Reset", "payload": {}, "chosen": {}, "total": 1, "start_at": OLD}
+    return Batch.objects.create(**told, **columns)
+
+
+def a_token(**columns):
+    user = User.objects.create(username=uuid4().hex)
+    return ApiToken.make(user, "billing", columns["expiry"])[0]
+
+
+def an_entry(**columns):
+    user, kind = User.objects.create(username=uuid4().hex), ContentType.objects.first()
+    return LogEntry.objects.create(user=user, content_type=kind, object_repr="x", action_flag=CHANGE)
+
+
+# How a row of each model with an aged rule is made, where more than the column and its charger is needed.
+OF_CHARGER = {
+    SecurityEvent: {"timestamp": OLD},
+    DataTransfer: {"status": "Accepted"},
+    Finding: {"action": "Heartbeat", "kind": "null", "count": 1, "first_seen": OLD},
+    UnknownIdTag: {"first_seen": OLD, "presented": 1},
+    OrphanStop: {"payload": "{}"},
+    Reservation: {"connector_id": 1, "id_tag": "ABC"},
+    Event: {"kind": "charger.online", "body": {}},
+}
+PLAIN = {
+    Refusal: lambda: {**REFUSED, "charger_id": uuid4().hex, "first_at": OLD},
+    AuditEntry: lambda: {"action": "changed", "kind": "charger", "name": "x"},
+    FleetMinute: lambda: dict.fromkeys(("connected", "charging", "faulted", "power_w", "energy_today_wh"), 0),
+    Session: lambda: {"session_key": uuid4().hex, "session_data": ""},
+    AccessAttempt: lambda: {**ATTEMPT, "username": uuid4().hex, "failures_since_start": 1},
+    AccessFailureLog: lambda: ATTEMPT,
+    AccessLog: lambda: ATTEMPT,
+    TaskResult: lambda: {"task_id": uuid4().hex},
+    GroupResult: lambda: {"group_id": uuid4().hex},
+    ClockedSchedule: lambda: {},
+}
+OWN = {
+    (Command, "created_at"): lambda **columns: a_command(state=FINISHED),
+    (Batch, "finished_at"): a_batch,
+    (CertificateRequest, "not_after"): lambda **columns: a_certificate(received_at=OLD, state="Signed", **columns),
+    (CertificateRequest, "received_at"): lambda **columns: a_certificate(state="Rejected", **columns),
+    (ApiToken, "expiry"): a_token,
+    (LogEntry, "action_time"): an_entry,
+}
+
+
+def a_row(model, column, moment):
+    """The primary key of a row of `model` whose `column` says `moment`."""
+    columns = {column: moment}
+    if make := OWN.get((model, column)):
+        row = make(**columns)
+    elif model in OF_CHARGER:
+        tag = {"id_tag": uuid4().hex} if model is UnknownIdTag else {}
+        row = model.objects.create(charger=a_charger(), **OF_CHARGER[model], **tag, **columns)
+    else:
+        row = model.objects.create(**PLAIN[model](), **columns)
+    model.objects.filter(pk=row.pk).update(**columns)  # whatever the model sets by itself
+    return row.pk
+
+
+@pytest.fixture
+def days(settings):
+    """Every retention is DAYS."""
+    for kind in (Aged, Dropped):
+        for _, rule in retention.of_kind(kind):
+            setattr(settings, rule.setting, DAYS)
+
+
+@pytest.mark.parametrize(
+    ("model", "rule"),
+    list(retention.of_kind(Aged)),
+    ids=[f"{model.__name__}.{rule.column}" for model, rule in retention.of_kind(Aged)],
+)
+def test_what_is_old_goes_and_what_is_young_stays(days, settings, model, rule, monkeypatch):
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    moments = [OLD - timedelta(hours=number) for number in range(3)]
+    old, young = [a_row(model, rule.column, at) for at in moments], a_row(model, rule.column, YOUNG)
+    setattr(settings, rule.setting, 0)
+    keep_house(NOW)
+    assert model.objects.filter(pk__in=[*old, young]).count() == 4
+    setattr(settings, rule.setting, DAYS)
+    done = keep_house(NOW)
+    assert list(model.objects.filter(pk__in=[*old, young]).values_list("pk", flat=True)) == [young]
+    assert done[f"{model._meta.verbose_name_plural} deleted"] >= 3
+
+
+@pytest.mark.parametrize(("model", "rule"), list(retention.of_kind(Dropped)))
+def test_old_partitions_go_and_young_ones_stay(days, model, rule):
+    charger, column = a_charger(), rule.periods.column
+    keep_house(NOW)
+    columns = {
+        MeterValue: {"connector_id": 1, "timestamp": NOW, "raw_timestamp": "", "value": "1", "unit": "Wh"},
+        Message: {"direction": "in", "kind": "call", "frame": "[]", "is_error": False},
+    }[model]
+    old, young = (
+        model.objects.create(charger=charger, **columns, **{column: moment})
+        for moment in (NOW, rule.periods.of(NOW, 1))
+    )
+    later = rule.periods.of(NOW, 1) + timedelta(days=DAYS)
+    keep_house(later - timedelta(minutes=1))
+    assert set(model.objects.all()) == {old, young}
+    keep_house(later)
+    assert set(model.objects.all()) == {young}
+
+
+def test_what_others_still_need_stays_however_old(days):
+    """Evidence of transactions, what is not over, certificates that hold, tokens that never end, roles once made."""
+    session = a_transaction(idTag="ABC")
+    tag = IdTag.objects.create(id_tag="ABC")
+    attached = OrphanStop.objects.create(charger=session.charger, payload="{}", received_at=OLD, transaction=session)
+    queued = a_command(session.charger)
+    valid = a_certificate(received_at=OLD, state="Signed", not_after=NOW + timedelta(days=1))
+    token = a_token(expiry=None)
+    made = AuditEntry.objects.filter(kind=MADE)
+    made.update(at=OLD)
+    clocked = ClockedSchedule.objects.create(clocked_time=OLD)
+    PeriodicTask.objects.create(name="once", task="x", clocked=clocked, one_off=True)
+    Transaction.objects.update(start_received_at=OLD, start_time=OLD, stop_received_at=OLD, stop_time=OLD)
+    Command.objects.update(created_at=OLD)
+    there, kept = made.count(), (session, tag, attached, queued, valid, token, clocked)
+    assert there
+    keep_house(NOW)
+    assert all(type(row).objects.filter(pk=row.pk).exists() for row in kept)
+    assert made.count() == there
+
+
+def test_what_belongs_to_an_old_row_goes_with_it(days, monkeypatch):
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    event, webhook = Event.objects.get(pk=a_row(Event, "at", OLD)), Webhook.objects.create(name="w", url="http://x/")
+    Delivery.objects.create(event=event, webhook=webhook, due_at=OLD)
+    batch = a_batch(finished_at=OLD)
+    for _ in range(3):
+        Member.objects.create(batch=batch, charger=a_charger(), due_at=OLD)
+    keep_house(NOW)
+    assert not (Delivery.objects.exists() or Member.objects.exists() or Batch.objects.exists())
+
+
+def test_each_rule_says_why_a_table_is_kept():
+    assert all(rule.why.endswith(".") for rule in retention.RULES.values() if isinstance(rule, Kept))

@@ -1,0 +1,198 @@
+"""Migrations and partitions wait for locks of whole tables in a way that holds up no charger."""
+
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from django.db import connection
+
+from chargers import locks, partitions
+from config.stack.stack import PROJECT
+from tests.live import eventually
+from tests.test_migrations import database, environment, migrate  # noqa: F401  (`database` is a fixture)
+
+# What a writer may wait at most here. The waits are shorter than half of it; a machine that is busy has the rest.
+BEARABLE = 3.0
+ROWS = 200_000
+TABLE = "readings"
+MARCH, MAY = datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 5, 5, tzinfo=UTC)
+MAKE = f"""
+CREATE TABLE {TABLE} (id bigserial, received_at timestamptz NOT NULL, kind text, PRIMARY KEY (id, received_at))
+    PARTITION BY RANGE (received_at);
+CREATE TABLE {TABLE}_2026_01 PARTITION OF {TABLE} FOR VALUES FROM (MINVALUE) TO ('2026-02-01 00:00+00');
+CREATE TABLE {TABLE}_default PARTITION OF {TABLE} DEFAULT;
+CREATE INDEX ON {TABLE} (kind);
+"""
+FILL = f"INSERT INTO {TABLE} (received_at, kind) SELECT %s, 'old' FROM generate_series(1, %s)"
+
+
+@contextmanager
+def doing(statement, dsn):
+    """Carry out `statement` on and on, each in a transaction of its own; yields the seconds that each has taken."""
+    took, over = [], threading.Event()
+
+    def work():
+        with psycopg.connect(dsn, autocommit=True) as other:
+            while not over.wait(0.01):
+                began = time.monotonic()
+                other.execute(statement)
+                took.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield took
+    finally:
+        over.set()
+        thread.join()
+    assert took and max(took) < BEARABLE
+
+
+@contextmanager
+def reading(table, dsn):
+    """A session that has read `table` and does not end its transaction; yields its connection."""
+    with psycopg.connect(dsn, application_name="report") as holder:
+        holder.execute(f"SELECT count(*) FROM {table}")
+        yield holder
+
+
+def test_chargers_go_on_while_a_migration_waits(database):  # noqa: F811
+    assert migrate(database, "chargers", "0007")[0] == 0
+    with reading("chargers_charger", database) as holder, doing("UPDATE chargers_charger SET vendor = ''", database):
+        pid = holder.info.backend_pid
+        code, said = migrate(database, "chargers", "--patience", "1")
+        assert code == 1 and "chargers.0008_lenient_reading got no lock within" in said
+        assert f"it is held by pid {pid} (report, idle in transaction for" in said
+        process = subprocess.Popen(
+            [sys.executable, "-u", "manage.py", "migrate", "--noinput"],
+            cwd=PROJECT,
+            env=environment(database),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        waiting = f"chargers.0008_lenient_reading waits for a lock held by pid {pid} (report, idle in transaction for"
+        lines = iter(process.stdout)
+        told = next(line for line in lines if waiting in line and "attempt 2" in line)
+        assert told
+        holder.rollback()
+        rest = "".join(lines)
+        assert process.wait() == 0, rest
+    assert migrate(database, "--check")[0] == 0
+
+
+@pytest.fixture
+def table(transactional_db):
+    """A partitioned table of its own, and how others connect to its database."""
+    with connection.cursor() as cursor:
+        cursor.execute(MAKE)
+    yield psycopg.conninfo.make_conninfo(connection.connection.info.dsn)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {TABLE}")
+
+
+def rows(statement, *parameters):
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters or None)
+        return cursor.fetchall()
+
+
+def fill(moment, number):
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [moment, number])
+
+
+class Counting:
+    """Counts the old rows on and on, by the parent; `seen` are all the numbers that were found."""
+
+    def __init__(self, dsn):
+        self.dsn, self.seen, self.over = dsn, set(), threading.Event()
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self._count)
+        self.thread.start()
+        eventually(lambda: self.seen)
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+    def _count(self):
+        with psycopg.connect(self.dsn, autocommit=True) as other:
+            while not self.over.is_set():
+                found = other.execute(f"SELECT count(*), count(DISTINCT id) FROM {TABLE} WHERE kind = 'old'")
+                self.seen.add(found.fetchone())
+
+
+def test_rows_of_the_default_partition_are_always_there_and_writers_go_on(table, caplog):
+    fill(MARCH, ROWS)
+    insert = f"INSERT INTO {TABLE} (received_at, kind) VALUES ('{MARCH}', 'new')"
+    with reading(TABLE, table) as holder, doing(insert, table) as inserted, Counting(table) as counting:
+
+        def let_go():
+            eventually(lambda: "attempt 2" in caplog.text, 60)
+            holder.rollback()
+
+        release = threading.Thread(target=let_go)
+        release.start()
+        made = partitions.make(TABLE, MAY)
+        release.join()
+        assert f"held by pid {holder.info.backend_pid} (report, idle in transaction for" in caplog.text
+    assert counting.seen == {(ROWS, ROWS)}
+    assert rows(f"SELECT count(*), count(DISTINCT id) FROM {TABLE} WHERE kind = 'new'") == [(len(inserted),) * 2]
+    assert made[0] == f"{TABLE}_2026_06" and rows(f"SELECT count(*) FROM {TABLE}_default") == [(0,)]
+    assert rows(f"SELECT count(*) FROM {made[0]}") == [(ROWS + len(inserted),)]
+    assert partitions.make(TABLE, MAY) == []
+
+
+def test_nothing_is_read_while_the_table_is_locked(table):
+    fill(MARCH, 10)
+    said = []
+    connection.connection.add_notice_handler(lambda notice: said.append(notice.message_primary))
+    rows("SELECT set_config('client_min_messages', 'debug1', false)")
+    (made, *_) = partitions.make(TABLE, MAY)
+    rows("SELECT set_config('client_min_messages', 'notice', false)")
+    assert f'partition constraint for table "{made}" is implied by existing constraints' in said
+    assert f'verifying table "{TABLE}_default"' in said and f'verifying table "{made}"' not in said
+
+
+def test_what_was_cut_off_is_taken_up_again(table):
+    fill(MARCH, 10)
+    rows_of_its_period = f"ALTER TABLE {TABLE}_default ADD CONSTRAINT rows_of_its_period CHECK (kind <> '')"
+    with connection.cursor() as cursor:
+        cursor.execute(rows_of_its_period)
+    (made, *_) = partitions.make(TABLE, MAY)
+    assert rows(f"SELECT count(*) FROM {made}") == [(10,)]
+    fill(MARCH, 1)
+    assert rows("SELECT conname FROM pg_constraint WHERE conname = 'rows_of_its_period'") == []
+
+
+def test_rows_that_no_partition_can_take_are_told_and_stay(table):
+    partitions.make(TABLE, MAY)
+    partitions.drop_before(TABLE, MARCH)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {TABLE} DETACH PARTITION {TABLE}_2026_05")
+    fill(MARCH, 1)
+    with pytest.raises(partitions.Astray, match="one from 2026-03-05 .* Move or delete"):
+        partitions.make(TABLE, MAY)
+    assert rows(f"SELECT count(*) FROM {TABLE}_default") == [(1,)]
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {TABLE}_2026_05")
+
+
+def test_an_old_partition_is_dropped_when_nobody_reads_it(table, monkeypatch):
+    monkeypatch.setattr(partitions, "PATIENCE", 1)
+    insert = f"INSERT INTO {TABLE} (received_at, kind) VALUES ('2026-01-05 00:00+00', 'new')"
+    with reading(TABLE, table) as holder, doing(insert, table):
+        with pytest.raises(
+            locks.StillLocked, match=f"Dropping {TABLE}_2026_01 got no lock .* pid {holder.info.backend_pid}"
+        ):
+            partitions.drop_before(TABLE, MARCH)
+        assert rows(f"SELECT count(*) > 0 FROM {TABLE}_2026_01") == [(True,)]
+    assert partitions.drop_before(TABLE, MARCH) == [f"{TABLE}_2026_01"]

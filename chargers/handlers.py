@@ -3,6 +3,7 @@
 from django.conf import settings
 
 from chargers import events, recordset, vendors
+from chargers.masking import without_secrets
 from chargers.models import Charger, ConfigurationKey, DataTransfer, SecurityEvent
 from chargers.registry import handles
 from chargers.times import bounded, now_on_the_wire, said
@@ -160,20 +161,24 @@ def security_event_notification(calls):
 def data_transfer(calls):
     """OCPP 1.6 §4.3: answered by `chargers.vendors`, `UnknownVendorId` unless somebody registered for it."""
     charger_ids = dict(Charger.objects.filter(pk__in={c.charger for c in calls}).values_list("pk", "charger_id"))
-    kept = [_transferred(call, charger_ids.get(call.charger)) for call in calls]
-    DataTransfer.objects.bulk_create(kept)
-    return [{"status": t.status} | ({"data": t.answered_data} if t.answered_data else {}) for t in kept]
+    answers = [_answer(call, charger_ids.get(call.charger)) for call in calls]
+    DataTransfer.objects.bulk_create(map(_transferred, calls, answers))
+    return [{"status": status} | ({"data": answered} if answered else {}) for status, answered in answers]
 
 
-def _transferred(call, charger_id):
+def _answer(call, charger_id):
     told = call.payload.get
-    status, answered = vendors.answer(charger_id, told("vendorId"), told("messageId", ""), told("data", ""))
+    return vendors.answer(charger_id, told("vendorId"), told("messageId", ""), told("data", ""))
+
+
+def _transferred(call, answer):
+    told, (status, answered) = call.payload.get, answer
     return DataTransfer(
         charger_id=call.charger,
         vendor_id=told("vendorId"),
         message_id=told("messageId", ""),
-        data=told("data", ""),
+        data=without_secrets(told("data", "")),
         status=status,
-        answered_data=answered or "",
+        answered_data=without_secrets(answered or ""),
         received_at=call.received_at,
     )

@@ -10,7 +10,7 @@ class ChargersConfig(AppConfig):
         from django.contrib.auth.models import Group, User
         from django.db.models.signals import post_delete, post_save
 
-        from chargers import audit, events, handlers, vendors  # noqa: F401  (registers its actions)
+        from chargers import audit, checks, events, handlers, vendors  # noqa: F401  (they register themselves)
         from chargers.admin import OURS
         from chargers.models import ApiToken, Charger, ChargerGroup, Webhook
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from django.conf import settings
 
 from chargers import budgets, events, recordset, vendors
+from chargers.masking import HIDDEN, without_secrets
 from chargers.models import Charger, ConfigurationKey, DataTransfer, SecurityEvent
 from chargers.recall import records_of
 from chargers.registry import handles
@@ -196,29 +197,41 @@ def data_transfer(calls):
     """OCPP 1.6 §4.3: answered by `chargers.vendors`, `UnknownVendorId` unless somebody registered for it."""
     known = records_of(DataTransfer, calls, _is_same_transfer)
     new = [call for call in calls if call.key not in known]
-    charger_ids = dict(Charger.objects.filter(pk__in={c.charger for c in new}).values_list("pk", "charger_id"))
-    answered = known | {call.key: _transferred(call, charger_ids.get(call.charger)) for call in new}
-    DataTransfer.objects.bulk_create(answered[call.key] for call in budgets.within_rate(new, "data_transfers"))
-    transfers = (answered[call.key] for call in calls)
-    return [{"status": t.status} | ({"data": t.answered_data} if t.answered_data else {}) for t in transfers]
+    charger_ids = dict(
+        Charger.objects.filter(pk__in={call.charger for call in calls}).values_list("pk", "charger_id")
+    )
+    answers = {
+        call.key: _answer(call, charger_ids.get(call.charger))
+        for call in calls
+        if call.key not in known or HIDDEN in known[call.key].answered_data
+    }
+    answers = {key: (record.status, record.answered_data) for key, record in known.items()} | answers
+    stored = budgets.within_rate(new, "data_transfers")
+    DataTransfer.objects.bulk_create(_transferred(call, answers[call.key]) for call in stored)
+    told = (answers[call.key] for call in calls)
+    return [{"status": status} | ({"data": answered} if answered else {}) for status, answered in told]
 
 
 def _is_same_transfer(transfer, call):
     told = call.payload.get
-    sent = told("vendorId"), told("messageId", ""), told("data", "")
+    sent = told("vendorId"), told("messageId", ""), without_secrets(told("data", ""))
     return (transfer.vendor_id, transfer.message_id, transfer.data) == sent
 
 
-def _transferred(call, charger_id):
+def _answer(call, charger_id):
     told = call.payload.get
-    status, answered = vendors.answer(charger_id, told("vendorId"), told("messageId", ""), told("data", ""))
+    return vendors.answer(charger_id, told("vendorId"), told("messageId", ""), told("data", ""))
+
+
+def _transferred(call, answer):
+    told, (status, answered) = call.payload.get, answer
     return DataTransfer(
         charger_id=call.charger,
         vendor_id=told("vendorId"),
         message_id=told("messageId", ""),
-        data=told("data", ""),
+        data=without_secrets(told("data", "")),
         status=status,
-        answered_data=answered or "",
+        answered_data=without_secrets(answered or ""),
         call_id=call.message_id,
         received_at=call.received_at,
     )

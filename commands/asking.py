@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.crypto import salted_hmac
 
-from chargers import audit, events, recordset, registration, schemas
+from chargers import audit, events, recordset, registration, schemas, sealing
 from chargers.errors import Busy, Conflict
 from chargers.masking import HIDDEN
 from commands import metrics
@@ -54,6 +54,14 @@ def queue(charger, action, payload, follows=None):
     return _row(charger, action, payload, {"requested_by": OURSELVES, "follows": follows})
 
 
+def afresh(former):
+    """The payload with which the same as `former` is asked for again; raises `Conflict` where no key opens it."""
+    try:
+        return ACTIONS[former.action].afresh(former.payload.opened())
+    except sealing.Unreadable as error:
+        raise Conflict(str(error)) from error
+
+
 def queue_for(batch, charger):
     """The `Command` of `batch` to one of its chargers: a row, in the transaction of whoever calls, who enqueues it.
 
@@ -64,7 +72,7 @@ def queue_for(batch, charger):
     _refuse_too_many(charger)
     columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
     with transaction.atomic():
-        return _row(charger, batch.action, batch.payload, columns, is_audited=False)
+        return _row(charger, batch.action, batch.payload.opened(), columns, is_audited=False)
 
 
 def _row(charger, action, payload, columns, is_audited=True):
@@ -83,7 +91,7 @@ def _row(charger, action, payload, columns, is_audited=True):
     )
     row.asked(command)
     if is_audited:
-        told = {"action": action, "payload": row.shown(payload)}
+        told = {"action": action, "payload": command.payload}
         audit.record("asked", "command", command.task_id, charger.pk, after=told, who=command.requested_by)
     events.glimpse("command.asked", charger.pk, task_id=command.task_id)
     transaction.on_commit(metrics.asked.labels(action).inc)

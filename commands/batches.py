@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from rest_framework import serializers
 
-from chargers import access, audit, faults, presence, recordset, schemas
+from chargers import access, audit, faults, presence, recordset, schemas, sealing
 from chargers.errors import Busy, Conflict
 from chargers.models import Charger
 from commands import asking
@@ -112,7 +112,7 @@ def make(action, payload, chargers, *, by, key="", request=None, **columns):
             recordset.query(MAKE, [batch.pk, _members(batch, chargers)])
             told = {
                 "action": action,
-                "payload": ACTIONS[action].shown(payload),
+                "payload": batch.payload,
                 "chosen": batch.chosen,
                 "total": batch.total,
             }
@@ -192,7 +192,7 @@ def _ask(member, user):
             raise Conflict("Who asked for it may not command this charger any more.")
         command = asking.queue_for(batch, member.charger)
         member.state, member.command = ASKED, command
-    except (schemas.Violation, Conflict, Busy) as error:
+    except (schemas.Violation, Conflict, Busy, sealing.Unreadable) as error:
         member.state, member.reason = REFUSED, str(getattr(error, "detail", error))
     except faults.ERRORS:
         raise  # the database is away: all of it is tried again

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from rest_framework.exceptions import APIException
 
-from chargers import faults, schemas
+from chargers import faults, schemas, sealing
 from commands import batches
 from commands.models import Schedule
 from commands.tasks import BROKER_FAULTS
@@ -59,7 +59,7 @@ def _go_on(schedule, chargers, objection, now):
         if objection:
             raise objection
         batch = _make(schedule, chargers)
-    except (APIException, schemas.Violation) as error:
+    except (APIException, schemas.Violation, sealing.Unreadable) as error:
         schedule.note = f"{moment:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"
     schedule.next_run_at = schedule.following(now)
     schedule.save(update_fields=["last_run_at", "next_run_at", "note"])
@@ -91,7 +91,7 @@ def _make(schedule, chargers):
     with transaction.atomic():
         return batches.make(
             schedule.action,
-            schedule.payload,
+            schedule.payload.opened(),
             chargers,
             by=owner.get_username() if owner else schedule.requested_by,
             chosen=schedule.chosen,

@@ -61,7 +61,7 @@ def books(api):
     Message.objects.create(
         charger=charger, at=datetime.now(UTC), direction="in", kind="other", frame="<b>", is_error=True
     )
-    Upload.objects.create(token="t", command=command, charger=charger, expires_at=datetime.now(UTC))
+    Upload.objects.create(token_hash="t", command=command, charger=charger, expires_at=datetime.now(UTC))
     at = datetime.now(UTC)
     told = {"status": 404, "reason": "<b>", "count": 1, "first_at": at, "last_at": at}
     Refusal.objects.create(charger_id="<i>x</i>", kind="unknown", **told)
@@ -87,6 +87,28 @@ def test_every_list_and_page_opens_and_can_be_searched(api, books):
             f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[model.objects.first().pk]
         )
         assert api.get(page).status_code == 200, page
+
+
+def test_every_filter_that_a_list_offers_can_be_followed(api, books):
+    a_charger(vendor="V", model="M", firmware_version="1"), a_charger(vendor="W", model="N", firmware_version="2")
+    followed = set()
+    for model, model_admin in admin.site._registry.items():
+        listed = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        shown = api.get(listed).context["cl"]
+        offered = [choice["query_string"] for spec in shown.filter_specs for choice in spec.choices(shown)]
+        if by := model_admin.date_hierarchy:
+            offered += [
+                f"?{by}__year=2026",
+                f"?{by}__year=2026&{by}__month=2",
+                f"?{by}__year=2026&{by}__month=2&{by}__day=3",
+            ]
+        for query in offered:
+            assert api.get(listed + query).status_code == 200, listed + query
+            followed.add(f"{model.__name__}{query}")
+    assert {"Charger?vendor=V", "Command?state__exact=finished", "User?is_staff__exact=1"} <= followed
+    assert (
+        api.get(f"{reverse('admin:transactions_metervalue_changelist')}?transaction__id__exact=1").status_code == 200
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chargers import schemas
+from chargers import schemas, sealing
 from chargers.serializers.strict import Strict
 from commands import batches, schedules
 from commands.actions.table import ACTIONS
@@ -110,7 +110,7 @@ class BatchSerializer(serializers.ModelSerializer):
         return batch_url(batch)
 
     def get_payload(self, batch) -> dict:
-        return ACTIONS[batch.action].shown(batch.payload)
+        return batch.payload
 
     def get_summary(self, batch) -> str:
         outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in batch.shown["outcomes"].items())
@@ -203,17 +203,20 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         super().validate(chosen)
         told = {name: value for name, value in told.items() if name not in ("chargers", "filter")}
         told["chosen"] = chosen
-        row = self._as_it_will_be(told)
         try:
+            row = self._as_it_will_be(told)
             row.clean()
-            batches.refuse_secrets(row.action, row.payload)
+            payload = row.payload.opened()
+            batches.refuse_secrets(row.action, payload)
             chargers = batches.candidates(self.context["request"].user, chosen)
             if chargers:
-                batches.check(row.action, row.payload, chargers)
+                batches.check(row.action, payload, chargers)
         except ValidationError as error:
             raise serializers.ValidationError(serializers.as_serializer_error(error)) from error
         except schemas.Violation as violation:
             raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
+        except sealing.Unreadable as error:
+            raise serializers.ValidationError({"payload": [str(error)]}) from error
         return told
 
     def _as_it_will_be(self, told):
@@ -225,6 +228,6 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
             setattr(schedule, name, schedule.chosen.get(name))
         shown = super().to_representation(schedule)
         return shown | {
-            "payload": ACTIONS[schedule.action].shown(schedule.payload),
+            "payload": schedule.payload,
             "timezone": str(schedule.timezone),
         }

@@ -20,6 +20,7 @@ STILL = ("Available", "SuspendedEV", "SuspendedEVSE", "Finishing", "Reserved", "
 SILENT = timedelta(minutes=15)  # after which what a charger told of its power is believed no more
 KEPT = timedelta(days=31)
 SEARCHED = ("charger_id", "description", "vendor", "model", "serial_number", "firmware_version")
+MOST_CONNECTORS = 32  # of a charger that the grid shows
 MOST_WORDS = 10  # that are searched for: each is six conditions more
 
 
@@ -63,6 +64,12 @@ def counts(user):
     told = {name: counted.get(state, 0) for state, name in enumerate(STATES)}
     total = sum(told.values())
     return told | {"total": total, "connected": total - told["offline"] - told["never connected"]}
+
+
+def few_connectors():
+    """Of each charger one connector more than the grid shows, faulted ones first: some chargers tell of thousands."""
+    is_faulted = Case(When(status="Faulted", then=Value(0)), default=Value(1))
+    return Connector.objects.order_by(is_faulted, "connector_id")[: MOST_CONNECTORS + 1]
 
 
 def charging(user):

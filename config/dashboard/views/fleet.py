@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import Prefetch
 from django.http import JsonResponse
 from django.views.generic import View
 
@@ -26,7 +27,7 @@ class Fleet(Listing):
     def rows(self):
         wanted = self.request.GET
         rows = fleet.narrowed(self.request.user, wanted.get("search", ""), wanted.get("state", ""))
-        return rows.prefetch_related("connectors")
+        return rows.prefetch_related(Prefetch("connectors", fleet.few_connectors(), "told_connectors"))
 
     def get_context_data(self, **kwargs):
         context = super().get_context_data(**kwargs)
@@ -54,11 +55,13 @@ class Fleet(Listing):
 def tile(charger, sessions):
     """What the grid shows of a charger."""
     charger.state_word = fleet.STATES[charger.state]
-    connectors = charger.connectors.all()
+    told = charger.told_connectors
+    connectors = sorted(told[: fleet.MOST_CONNECTORS], key=lambda connector: connector.connector_id)
     faulted = [c for c in connectors if c.status == "Faulted"] if charger.state == fleet.FAULTED else []
     return {
         "charger": charger,
         "connectors": [c for c in connectors if c.connector_id or c.status == "Faulted"],
+        "has_more": len(told) > len(connectors),
         "faulted": faulted,
         "sessions": sessions,
         "power": sum(s.power_latest or 0 for s in sessions),

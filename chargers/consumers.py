@@ -11,7 +11,19 @@ from uuid import uuid4
 import orjson
 from channels.consumer import AsyncConsumer
 
-from chargers import admission, context, frames, gateway, metrics, registry, schemas, sockets, tolerance, tracing
+from chargers import (
+    admission,
+    budgets,
+    context,
+    frames,
+    gateway,
+    metrics,
+    registry,
+    schemas,
+    sockets,
+    tolerance,
+    tracing,
+)
 from chargers.boot_wait import BootWait
 from chargers.enrolment import Enrolment
 from chargers.inbox import Call
@@ -64,6 +76,7 @@ class ChargerConsumer(AsyncConsumer):
         self.trace = {}  # of the command that is outstanding
         self.commanding, self.background = asyncio.Lock(), set()
         self.enrolment, self.tap = Enrolment(self), Tap(self.charger)
+        self.account, self.is_closing = budgets.ledger.of(self.pk), False
         self.boot_wait = BootWait(self._send_held)
         self._use_settings(**{name: getattr(self.charger, name) for name in OF_SOCKET})
         try:
@@ -122,6 +135,7 @@ class ChargerConsumer(AsyncConsumer):
 
     async def _depart(self):
         sockets.remove(self)
+        budgets.ledger.leave(self.pk, self.account)
         self.boot_wait.stop()
         await self.enrolment.stop()
         if self.outstanding:
@@ -139,6 +153,7 @@ class ChargerConsumer(AsyncConsumer):
 
     async def supersede(self, code=REPLACED, reason="Replaced by a newer connection"):
         """Close, for a newer socket of the same charger unless told otherwise."""
+        self.is_closing = True
         try:
             await self.send({"type": "websocket.close", "code": code, "reason": reason})
         except (OSError, RuntimeError):
@@ -150,6 +165,8 @@ class ChargerConsumer(AsyncConsumer):
         while (event := await receive())["type"] != "websocket.disconnect":
             text = event.get("text")
             try:
+                if (wait := self.account.receive(len(text or event.get("bytes") or ""))) > 0:
+                    await self._slow_down(wait)
                 if text is None:
                     raise frames.Unreadable("a binary frame")
                 frame = frames.parse(text, self.is_lenient)
@@ -170,6 +187,14 @@ class ChargerConsumer(AsyncConsumer):
                 logger.exception("%s: could not handle %s", self.charger, InLog(text))
         self.tap.closed(event.get("code"), event.get("reason"))
         metrics.count_close(event.get("code"))
+
+    async def _slow_down(self, wait):
+        """Take the frame in hand, and read the next ones, only when the charger keeps to its budgets again."""
+        for name in self.account.overdrawn:
+            budget = budgets.BUDGETS[name]
+            inbox.found(self.pk, "", {budget.finding: budget.limit})
+        if not self.is_closing:  # what is left of a socket that was replaced is not stored, so it costs little
+            await asyncio.sleep(wait)
 
     def _complain(self, *said):
         """In the log, but not without end: one that sends nothing but nonsense must not fill the disk."""
@@ -203,6 +228,8 @@ class ChargerConsumer(AsyncConsumer):
         await self._refuse_call(message_id, error, action)
 
     async def _keep_refused(self, action, sent, error):
+        if action in budgets.OF_A_BILL:
+            self.account.spend("transactions")
         if action in OF_TRANSACTIONS and "refused" in registry.hooks:
             text = sent if isinstance(sent, str) else orjson.dumps(sent).decode()
             refused = (self.pk, action, text, str(error), datetime.now(UTC))
@@ -281,8 +308,12 @@ class ChargerConsumer(AsyncConsumer):
 
         The next frame is read after that: nothing a charger says is settled out of turn.
         """
+        if call.action in budgets.OF_A_BILL:
+            self.account.spend("transactions")
         try:
             answer = await inbox.settle(registry.actions[call.action], call)
+            if call.rows:
+                self.account.spend("rows", call.rows)
         except Outdated:
             raise
         except Exception:  # noqa: BLE001  (the inbox has logged it with its cause)

@@ -1,8 +1,10 @@
 """What a charger says of itself. Each function settles a batch of one action, see `chargers.registry`."""
 
+from collections import defaultdict
+
 from django.conf import settings
 
-from chargers import events, recordset, vendors
+from chargers import budgets, events, recordset, vendors
 from chargers.models import Charger, ConfigurationKey, DataTransfer, SecurityEvent
 from chargers.recall import records_of
 from chargers.registry import handles
@@ -43,6 +45,7 @@ WHERE CASE WHEN excluded.timestamp >= c.timestamp THEN true ELSE NOT EXISTS (
 RETURNING charger_id, connector_id
 """
 
+CONNECTORS = "SELECT charger_id, connector_id FROM chargers_connector WHERE charger_id = ANY(%s)"
 TOLD_OF_STATUS = ("connector_id", "status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp")
 
 TRANSFER_STATUS = """
@@ -93,11 +96,31 @@ def heartbeat(calls):
 @handles("StatusNotification")
 def status_notification(calls):
     """OCPP 1.6 §4.9."""
-    rows = {(row["charger"], row["connector_id"]): row for row in map(_status_row, calls)}
+    rows = {(row["charger"], row["connector_id"]): row for row in map(_status_row, _of_few_connectors(calls))}
     for key in recordset.execute(STATUS, list(rows.values())):
         row = rows[key]
         events.tell("connector.status", row["charger"], **{name: row[name] for name in TOLD_OF_STATUS})
     return [{} for _ in calls]
+
+
+def _of_few_connectors(calls):
+    """Those of `calls` whose connector may be stored. Ids within the budget are not looked up: they are few."""
+    most = budgets.BUDGETS["connectors"].limit
+    high = {call.charger for call in calls if most and call.payload["connectorId"] > most}
+    if not high:
+        return calls
+    known = defaultdict(set)
+    for charger, connector_id in recordset.query(CONNECTORS, [recordset.array(sorted(high))]):
+        known[charger].add(connector_id)
+    return [call for call in calls if _has_room(call, known[call.charger], most)]
+
+
+def _has_room(call, known, most):
+    connector_id = call.payload["connectorId"]
+    if connector_id <= most or connector_id in known or len(known) < most:
+        return True
+    call.find(*budgets.BUDGETS["connectors"].finding, connector_id)
+    return False
 
 
 def _status_row(call):
@@ -139,7 +162,7 @@ _transfer_status("LogStatusNotification", "log_status")  # security whitepaper �
 def security_event_notification(calls):
     """Security whitepaper §5.15."""
     known = records_of(SecurityEvent, calls, _is_same_event)
-    new = [call for call in calls if call.key not in known]
+    new = budgets.within_rate([call for call in calls if call.key not in known], "security_events")
     SecurityEvent.objects.bulk_create(map(_security_event, new))
     for call in new:
         told = {"type": call.payload["type"], "tech_info": call.payload.get("techInfo", "")}
@@ -173,9 +196,9 @@ def data_transfer(calls):
     known = records_of(DataTransfer, calls, _is_same_transfer)
     new = [call for call in calls if call.key not in known]
     charger_ids = dict(Charger.objects.filter(pk__in={c.charger for c in new}).values_list("pk", "charger_id"))
-    kept = {call.key: _transferred(call, charger_ids.get(call.charger)) for call in new}
-    DataTransfer.objects.bulk_create(kept.values())
-    answered = [(known | kept)[call.key] for call in calls]
+    known |= {call.key: _transferred(call, charger_ids.get(call.charger)) for call in new}
+    DataTransfer.objects.bulk_create(known[call.key] for call in budgets.within_rate(new, "data_transfers"))
+    answered = [known[call.key] for call in calls]
     return [{"status": t.status} | ({"data": t.answered_data} if t.answered_data else {}) for t in answered]
 
 

@@ -52,6 +52,7 @@ class Call:
     # {(field, kind): the value as sent} of what was odd about it, and {member: text} of numbers that were rounded.
     findings: dict = field(default_factory=dict, repr=False)
     as_sent: dict = field(default_factory=dict, repr=False)
+    rows: int = 0  # of meter values that were written for it
 
     @property
     def key(self):

@@ -6,7 +6,7 @@ make series without end.
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
-from chargers import faults, schemas
+from chargers import budgets, faults, schemas
 
 # One of our own: others' libraries register in the package's, and what is not ours is not told.
 disable_created_metrics()
@@ -100,6 +100,12 @@ findings = Counter(
     ["action", "kind"],
     registry=registry,
 )
+budget_exceeded = Counter(
+    "ocpp_budget_exceeded",
+    "Messages of chargers past a budget: they were taken later, or not all of them was stored.",
+    ["budget"],
+    registry=registry,
+)
 webhook_deliveries = Counter(
     "ocpp_webhook_deliveries",
     "Attempts to tell a webhook of an event: delivered, failed (it is tried again), dead (it is not).",
@@ -115,6 +121,7 @@ for counter, values in (
     (messages_dropped, ("too_many", "fault")),
     (events_untold, ("redis_away", "too_many", "fault")),
     (webhook_deliveries, ("delivered", "failed", "dead")),
+    (budget_exceeded, budgets.BUDGETS),
 ):
     for value in values:
         counter.labels(value)
@@ -131,10 +138,12 @@ def count_message(action, outcome):
     child.inc()
 
 
-def count_finding(action, kind):
-    """A message of `action`, or an answer to it, departed from OCPP in the way `kind`."""
+def count_finding(action, field, kind):
+    """The member `field` of a message of `action`, or of an answer to it, departed from OCPP in the way `kind`."""
     action = action.removesuffix("Response")
     findings.labels(action if action in ACTIONS else OTHER, kind).inc()
+    if budget := budgets.exceeded(field, kind):
+        budget_exceeded.labels(budget.name).inc()
 
 
 def count_refusal(status):

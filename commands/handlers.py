@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
 
-from chargers import events, recordset
+from chargers import budgets, events, recordset
 from chargers.frames import storable
 from chargers.models import Charger, ConfigurationKey
 from chargers.registry import follows, handles, hook, spoils_nothing
@@ -201,9 +201,10 @@ for _notification, _action in transfers.TELLS_OF.items():
 @handles("SignCertificate")
 def sign_certificate(calls):
     """Security whitepaper A02. Signed after the answer, see `commands.signing`."""
-    requests = [_request(call) for call in calls]
-    CertificateRequest.objects.bulk_create(requests)
-    return [{"status": "Rejected" if r.state == CertificateRequest.REJECTED else "Accepted"} for r in requests]
+    requests = {call.key: _request(call) for call in budgets.within_rate(calls, "certificate_requests")}
+    CertificateRequest.objects.bulk_create(requests.values())
+    accepted = {key for key, request in requests.items() if request.state != CertificateRequest.REJECTED}
+    return [{"status": "Accepted" if call.key in accepted else "Rejected"} for call in calls]
 
 
 def _request(call):

@@ -143,6 +143,21 @@ OCPP_VALIDATION = _read(env.str, "OCPP_VALIDATION", "lenient", validate=validate
 OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
 OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=validate.Length(min=1, max=64))
+# --- budgets of each charger, see chargers.budgets; 0: without limit -------------------------
+_ANY = validate.Range(0, 1_000_000_000)
+OCPP_MESSAGES_PER_SECOND = _read(env.int, "OCPP_MESSAGES_PER_SECOND", 50, validate=_ANY)
+OCPP_ROWS_PER_MINUTE = _read(env.int, "OCPP_ROWS_PER_MINUTE", 60_000, validate=_ANY)
+OCPP_TRANSACTION_MESSAGES_PER_MINUTE = _read(env.int, "OCPP_TRANSACTION_MESSAGES_PER_MINUTE", 300, validate=_ANY)
+OCPP_MOST_SAMPLES = _read(env.int, "OCPP_MOST_SAMPLES", 20_000, validate=_ANY)
+OCPP_MOST_CONNECTORS = _read(env.int, "OCPP_MOST_CONNECTORS", 128, validate=_ANY)
+OCPP_MOST_UNKNOWN_TAGS = _read(env.int, "OCPP_MOST_UNKNOWN_TAGS", 1000, validate=_ANY)
+OCPP_MOST_UNKNOWN_TAGS_IN_ALL = _read(env.int, "OCPP_MOST_UNKNOWN_TAGS_IN_ALL", 100_000, validate=_ANY)
+OCPP_MOST_UNAPPLIED_MESSAGES = _read(env.int, "OCPP_MOST_UNAPPLIED_MESSAGES", 10_000, validate=_ANY)
+OCPP_SECURITY_EVENTS_PER_HOUR = _read(env.int, "OCPP_SECURITY_EVENTS_PER_HOUR", 1000, validate=_ANY)
+OCPP_DATA_TRANSFERS_PER_HOUR = _read(env.int, "OCPP_DATA_TRANSFERS_PER_HOUR", 3600, validate=_ANY)
+OCPP_CERTIFICATE_REQUESTS_PER_HOUR = _read(env.int, "OCPP_CERTIFICATE_REQUESTS_PER_HOUR", 60, validate=_ANY)
+OCPP_MOST_CONFIGURATION_KEYS = _read(env.int, "OCPP_MOST_CONFIGURATION_KEYS", 1000, validate=_ANY)
+OCPP_MOST_FINDINGS = _read(env.int, "OCPP_MOST_FINDINGS", 300, validate=_ANY)
 # --- how long what is kept is kept: in days, 0 for ever ---------------------------------------
 OCPP_METER_VALUES_RETENTION = _read(env.int, "OCPP_METER_VALUES_RETENTION", 0, validate=validate.Range(0, 36_500))
 OCPP_COMMANDS_RETENTION = _read(env.int, "OCPP_COMMANDS_RETENTION", 0, validate=validate.Range(0, 36_500))

@@ -240,9 +240,10 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     def keepalive_timeout(self):
         """Close a charger that was silent since the ping: any byte is a sign of life, for some answer no ping.
 
-        A slow line may have a long answer to carry before our ping, and while it does we don't read the pong.
+        One that is not read because the application takes its frames slowly cannot be heard. A slow line may have a
+        long answer to carry before our ping, and while it does we don't read the pong.
         """
-        if self.heard:
+        if self.heard or (self.read_paused and self.writable.is_set()):
             self.pong_timer = self.pending_ping_payload = None
             self.last_ping_rtt = self.loop.time() - self.ping_sent_at  # so that the next ping is not later for it
             self.schedule_ping()

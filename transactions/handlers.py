@@ -6,7 +6,7 @@ import orjson
 from django.db import transaction as database
 from django.db.models.functions import Upper
 
-from chargers import events, recordset
+from chargers import budgets, events, findings, recordset
 from chargers.registry import follows, handles
 from chargers.times import bounded, clock_is_off, said
 from transactions import energy, metrics, readings, starts, stops
@@ -14,12 +14,23 @@ from transactions.models import ENDS_A_RESERVATION, IdTag, OrphanStop, Transacti
 
 TOLD_OF_START = ("connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
 
+# Those in the list are counted only for a tag that is not in it. Returns the tags for which there was no room, each
+# with the budget that is used up.
 UNKNOWN = """
-INSERT INTO transactions_unknownidtag AS u (id_tag, charger_id, first_seen, last_seen, presented)
-SELECT s.id_tag, s.charger, s.seen, s.seen, 1
-FROM json_to_recordset(%s) AS s(id_tag text, charger bigint, seen timestamptz)
-ON CONFLICT (upper(id_tag)) DO UPDATE SET
-    charger_id = excluded.charger_id, last_seen = excluded.last_seen, presented = u.presented + 1
+WITH s AS MATERIALIZED (
+    SELECT r.*, CASE
+        WHEN EXISTS (SELECT FROM transactions_unknownidtag k WHERE upper(k.id_tag) = upper(r.id_tag)) THEN ''
+        WHEN (SELECT count(*) FROM transactions_unknownidtag k WHERE k.charger_id = r.charger) >= %s
+            THEN 'unknown_tags'
+        WHEN (SELECT count(*) FROM transactions_unknownidtag) >= %s THEN 'all_unknown_tags' ELSE '' END AS past
+    FROM json_to_recordset(%s) AS r(n int, id_tag text, charger bigint, seen timestamptz)
+), listed AS (
+    INSERT INTO transactions_unknownidtag AS u (id_tag, charger_id, first_seen, last_seen, presented)
+    SELECT id_tag, charger, seen, seen, 1 FROM s WHERE past = '' ORDER BY n
+    ON CONFLICT (upper(id_tag)) DO UPDATE SET
+        charger_id = excluded.charger_id, last_seen = excluded.last_seen, presented = u.presented + 1
+)
+SELECT n, past FROM s WHERE past <> ''
 """
 
 # Of those that are under way on one connector the latest start is the real one, in whichever order they were told.
@@ -72,14 +83,23 @@ def _known_tags(calls, owners=()):
     presented = {call.payload["idTag"]: call for call in calls if "idTag" in call.payload}
     known = IdTag.known([*presented, *owners])
     unknown = {tag.upper(): call for tag, call in presented.items() if tag and tag.upper() not in known}
-    rows = [
-        {"id_tag": call.payload["idTag"], "charger": call.charger, "seen": call.received_at}
-        for _, call in sorted(unknown.items())
-    ]
-    if rows:
+    if unknown:
         # After the commit, by itself: writers that meet the same unknown tags must not wait for each other's batches.
-        database.on_commit(lambda: recordset.execute(UNKNOWN, rows), robust=True)
+        database.on_commit(lambda: _list_unknown(unknown.values()), robust=True)
     return known
+
+
+def _list_unknown(calls):
+    """Enter the tags that `calls` present in the list for operators, in one order for all processes."""
+    calls = sorted(calls, key=lambda call: call.payload["idTag"].upper())
+    rows = [
+        {"n": n, "id_tag": call.payload["idTag"], "charger": call.charger, "seen": call.received_at}
+        for n, call in enumerate(calls)
+    ]
+    limits = [budgets.BUDGETS[name].limit or budgets.NO_LIMIT for name in ("unknown_tags", "all_unknown_tags")]
+    for n, name in recordset.query(UNKNOWN, [*limits, recordset.json(rows)]):
+        found = {budgets.BUDGETS[name].finding: calls[n].payload["idTag"]}
+        findings.counter.add(calls[n].charger, calls[n].action, found, calls[n].received_at)
 
 
 @handles("StartTransaction")

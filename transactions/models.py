@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime
+from functools import partial
 
 import orjson
 from django.core.validators import RegexValidator
@@ -11,7 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import MD5, Upper
 from django.utils.functional import cached_property
 
-from chargers import audit, events, recordset
+from chargers import audit, budgets, events, findings, numerals, recordset
 from chargers.inbox import Call
 from chargers.models import Charger, Connector
 from chargers.numbers import draw
@@ -382,10 +383,22 @@ class OrphanStop(models.Model):
 
     @staticmethod
     def keep(rows):
-        """Write those of `rows` that are not kept already; the actions of those that are new."""
+        """Write those of `rows` that are not kept already; the actions of those that are new.
+
+        Of a charger with as many that wait as it may have, only those with a meter value are written.
+        """
         columns = ("charger_id", "action", "refused_because", "reported_transaction_id", "payload", "received_at")
-        rows = [{column: getattr(row, column) for column in columns} for row in rows]
-        return [action for (action,) in recordset.execute(KEEP, rows)]
+        rows = [
+            {column: getattr(row, column) for column in columns} | {"has_meter_value": row.has_meter_value}
+            for row in rows
+        ]
+        budget = budgets.BUDGETS["unapplied"]
+        told = recordset.query(KEEP, [budget.limit or budgets.NO_LIMIT, recordset.json(rows)])
+        for charger, action, is_past in told:
+            if is_past:
+                count = partial(findings.counter.add, charger, action, {budget.finding: budget.limit})
+                database.on_commit(partial(count, datetime.now(UTC)), robust=True)
+        return [action for _, action, is_past in told if not is_past]
 
     def __str__(self):
         return f"{self.action} of {self.reported_transaction_id or 'no transaction'} ({self.charger})"
@@ -397,6 +410,13 @@ class OrphanStop(models.Model):
             return orjson.loads(self.payload)
         except ValueError:
             return self.payload
+
+    @property
+    def has_meter_value(self):
+        """Whether it says what was on a meter at the start or the stop of a session, so that a bill needs it."""
+        meters = (self.request.get(member) for member in ("meterStart", "meterStop"))
+        is_register = any(numerals.read(str(meter)) is not None for meter in meters)
+        return self.action != "MeterValues" and (is_register or bool(self.request.get("transactionData")))
 
     @cached_property
     def request(self):
@@ -442,12 +462,19 @@ class OrphanStop(models.Model):
 
 
 KEEP = """
-INSERT INTO transactions_orphanstop
-    (charger_id, action, refused_because, reported_transaction_id, payload, received_at)
-SELECT s.* FROM json_to_recordset(%s) AS s(charger_id bigint, action text, refused_because text,
-    reported_transaction_id bigint, payload text, received_at timestamptz)
-JOIN chargers_charger c ON c.id = s.charger_id
-ON CONFLICT (charger_id, action, md5(payload)) DO NOTHING RETURNING action
+WITH s AS MATERIALIZED (
+    SELECT r.*, NOT r.has_meter_value AND (SELECT count(*) FROM transactions_orphanstop o
+        WHERE o.charger_id = r.charger_id AND o.transaction_id IS NULL) >= %s AS is_past
+    FROM json_to_recordset(%s) AS r(charger_id bigint, action text, refused_because text,
+        reported_transaction_id bigint, payload text, received_at timestamptz, has_meter_value boolean)
+    JOIN chargers_charger c ON c.id = r.charger_id
+), kept AS (
+    INSERT INTO transactions_orphanstop
+        (charger_id, action, refused_because, reported_transaction_id, payload, received_at)
+    SELECT charger_id, action, refused_because, reported_transaction_id, payload, received_at FROM s WHERE NOT is_past
+    ON CONFLICT (charger_id, action, md5(payload)) DO NOTHING RETURNING charger_id, action
+)
+SELECT charger_id, action, false FROM kept UNION ALL SELECT charger_id, action, true FROM s WHERE is_past
 """
 
 

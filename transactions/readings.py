@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from chargers import events, numerals, recordset, times
+from chargers import budgets, events, numerals, recordset, times
 from chargers.inbox import Call
 from chargers.tolerance import UNREADABLE
 from transactions.energy import MOST_AT_ONCE_WH, MOST_WH, MOST_WH_PER_S, STOP
@@ -125,6 +125,7 @@ class Readings:
     times: list[datetime] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.values = _within_budget(self.call, self.values)
         self.times = [self._time(value["timestamp"]) for value in self.values]
 
     def _time(self, text: str) -> datetime:
@@ -162,14 +163,36 @@ def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
     stored = _stored(messages, belongs, doubtful)
     new = [n for n in doubtful if not stored.get(n, set()).issuperset(map(_sample_of, _lines(messages[n], None, {})))]
     _advance([messages[n] for n in new], [belongs[n] for n in new], places, energy, is_new=True)
-    lines = [
-        line
-        for n, message in enumerate(messages)
-        for line in _lines(message, belongs[n], places)
-        if n not in stored or _sample_of(line) not in stored[n]
-    ]
+    lines = []
+    for n, message in enumerate(messages):
+        of_message = list(_lines(message, belongs[n], places))
+        message.call.rows = len(of_message)
+        lines += [line for line in of_message if n not in stored or _sample_of(line) not in stored[n]]
     recordset.copy("transactions_metervalue", COLUMNS, lines)
     return energy
+
+
+def _within_budget(call, values):
+    """`values` with no more samples than a message may have."""
+    most = budgets.BUDGETS["samples"].limit
+    sent = sum(len(value["sampledValue"]) or 1 for value in values)
+    if not most or sent <= most:
+        return values
+    call.find(*budgets.BUDGETS["samples"].finding, sent)
+    samples = [(value, sample) for value in values for sample in value["sampledValue"]]
+    chosen = sorted(_chosen([sample for _, sample in samples], most))
+    by_value = groupby((samples[n] for n in chosen), key=lambda pair: id(pair[0]))
+    groups = [list(group) for _, group in by_value]
+    return [group[0][0] | {"sampledValue": [sample for _, sample in group]} for group in groups]
+
+
+def _chosen(samples, most):
+    """The places of `most` of `samples`: energy registers first and, where they are too many, both ends of them."""
+    energy = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) == ENERGY]
+    if len(energy) > most:
+        return energy[: most // 2] + energy[len(energy) - (most - most // 2) :]
+    others = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) != ENERGY]
+    return energy + others[: most - len(energy)]
 
 
 def _stored(messages, belongs, doubtful):

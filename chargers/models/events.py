@@ -16,6 +16,7 @@ from chargers.models.charger import Charger
 KINDS = {
     "charger.online": "a charger has opened its socket",
     "charger.offline": "a charger's socket has ended, or has not been heard of for a minute",
+    "charger.over_budget": "a charger sends more than a budget allows, once until it has kept to it for ten minutes",
     "connector.status": "a StatusNotification, the newest of its connector",
     "transaction.started": "a StartTransaction",
     "transaction.stopped": "a StopTransaction, or an operator closed it by hand",

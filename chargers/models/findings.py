@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from chargers import budgets
 from chargers.models.charger import Charger
 
 # How a message departed from OCPP, with the meaning that pages and documents give.
@@ -46,4 +47,5 @@ class Finding(models.Model):
 
     @property
     def meaning(self) -> str:
-        return KINDS.get(self.kind, "")
+        budget = budgets.exceeded(self.field, self.kind)
+        return f"It is over its budget of {budget.counts}. {budget.past}" if budget else KINDS.get(self.kind, "")

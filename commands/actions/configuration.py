@@ -1,10 +1,12 @@
 """GetConfiguration, ChangeConfiguration and ChangeAvailability (OCPP 1.6 §5.8, §5.3, §5.2)."""
 
 import secrets
+from functools import partial
 
+from django.db import transaction
 from django.db.models import Q
 
-from chargers import keys, schemas
+from chargers import budgets, findings, keys, schemas
 from chargers.masking import HIDDEN, names_secret, without_secrets
 from chargers.models import Charger, ConfigurationKey, Connector
 from commands.models import CALL_ERROR
@@ -124,6 +126,7 @@ def told(command):
     elif told:
         held.exclude(key__in=told).delete()
     told = {key: row for key, row in told.items() if not _names(key, AUTHORIZATION_KEY)}
+    told = _within_budget(command.charger_id, told, set(held.values_list("key", flat=True)))
     ConfigurationKey.objects.bulk_create(
         (
             ConfigurationKey(
@@ -135,6 +138,17 @@ def told(command):
         unique_fields=["charger", "key"],
         update_fields=["value", "readonly", "updated_at"],
     )
+
+
+def _within_budget(charger, told, held):
+    """`told`, {key: row}, without those keys for which `charger`, which has the keys `held`, has no room."""
+    budget = budgets.BUDGETS["configuration"]
+    new = [key for key in told if key not in held]
+    past = set(new[max(0, budget.limit - len(held)) :]) if budget.limit else set()
+    if past:
+        count = partial(findings.record, charger, "GetConfigurationResponse", {budget.finding: len(past)})
+        transaction.on_commit(count, robust=True)
+    return {key: row for key, row in told.items() if key not in past}
 
 
 def availability_changed(command):

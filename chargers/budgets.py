@@ -1,0 +1,237 @@
+"""The budgets of a charger: how much one credential may send and have stored.
+
+Past a budget the one charger is slowed, or what it sends is acknowledged and not stored; nothing that a bill needs is
+ever dropped. Each excess is a finding with the field `budget.NAME`, from which `chargers.findings` raises the
+incident. docs/security.md has the table for operators; a test compares it with this module.
+
+Rates are counted by token buckets in the web process that holds the socket. A bucket is kept while its charger is
+away, so that connecting again does not fill it.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from time import monotonic
+from weakref import WeakValueDictionary
+
+from django.conf import settings
+
+KIND = "out_of_range"  # the kind of the findings
+PREFIX = "budget."
+NO_LIMIT = 2**62  # in a statement, for a limit of 0
+CHARACTERS = 4096  # of a message that cost as much as a message
+MOST_KEPT = 10_000  # accounts of chargers that left before their buckets were full again
+SLOWS = "Its socket is read more slowly; everything it sends is taken, only later."
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`setting` names the limit, 0 for none, of what `counts` says.
+
+    A rate is a limit for `period_s`; what is not used of it is saved up for `saved_s`, and may come at once.
+    """
+
+    name: str
+    setting: str
+    counts: str
+    past: str
+    period_s: float = 0
+    saved_s: float = 0
+
+    @property
+    def limit(self) -> int:
+        return getattr(settings, self.setting)
+
+    @property
+    def finding(self) -> tuple[str, str]:
+        """(field, kind) of its findings."""
+        return PREFIX + self.name, KIND
+
+
+MINUTE, HOUR = 60, 3600
+BUDGETS = {
+    budget.name: budget
+    for budget in (
+        Budget("messages", "OCPP_MESSAGES_PER_SECOND", "messages a second", SLOWS, 1, 40),
+        Budget("rows", "OCPP_ROWS_PER_MINUTE", "rows of meter values a minute", SLOWS, MINUTE, 60),
+        Budget(
+            "transactions", "OCPP_TRANSACTION_MESSAGES_PER_MINUTE", "starts and stops a minute", SLOWS, MINUTE, 1000
+        ),
+        Budget(
+            "samples",
+            "OCPP_MOST_SAMPLES",
+            "sampled values in one message",
+            "So many are kept, energy registers first. A stop ends its session as ever.",
+        ),
+        Budget(
+            "connectors",
+            "OCPP_MOST_CONNECTORS",
+            "connectors",
+            "The status of a further connector is acknowledged and not stored. Transactions there are taken.",
+        ),
+        Budget(
+            "unknown_tags",
+            "OCPP_MOST_UNKNOWN_TAGS",
+            "unknown id tags in the list, of one charger",
+            "A further tag is answered as ever and not listed.",
+        ),
+        Budget(
+            "all_unknown_tags",
+            "OCPP_MOST_UNKNOWN_TAGS_IN_ALL",
+            "unknown id tags in the list, of all chargers",
+            "A further tag is answered as ever and not listed.",
+        ),
+        Budget(
+            "unapplied",
+            "OCPP_MOST_UNAPPLIED_MESSAGES",
+            "orphan stops and refused messages about transactions that wait for an operator",
+            "A further one is not kept, unless it is a start or a stop with a meter value.",
+        ),
+        Budget(
+            "security_events",
+            "OCPP_SECURITY_EVENTS_PER_HOUR",
+            "security events an hour",
+            "A further one is acknowledged and not stored.",
+            HOUR,
+            HOUR,
+        ),
+        Budget(
+            "data_transfers",
+            "OCPP_DATA_TRANSFERS_PER_HOUR",
+            "DataTransfers an hour",
+            "A further one is answered as ever and not stored.",
+            HOUR,
+            HOUR,
+        ),
+        Budget(
+            "certificate_requests",
+            "OCPP_CERTIFICATE_REQUESTS_PER_HOUR",
+            "requests for a certificate an hour",
+            "A further one is rejected and not stored.",
+            HOUR,
+            HOUR,
+        ),
+        Budget(
+            "configuration",
+            "OCPP_MOST_CONFIGURATION_KEYS",
+            "configuration keys",
+            "Further keys of an answer are not stored.",
+        ),
+        Budget(
+            "findings",
+            "OCPP_MOST_FINDINGS",
+            "findings",
+            "Further members are counted together, as (others).",
+        ),
+    )
+}
+FIELDS = {budget.finding[0]: budget for budget in BUDGETS.values()}
+SLOWING = [budget.name for budget in BUDGETS.values() if budget.past == SLOWS]
+OF_A_BILL = frozenset(["StartTransaction", "StopTransaction"])  # actions that count as `transactions`
+
+
+def exceeded(field: str, kind: str) -> Budget | None:
+    """The budget that a finding tells of, None for any other finding."""
+    return FIELDS.get(field) if kind == KIND else None
+
+
+class Bucket:
+    """Is filled at a steady rate up to its size. What is spent past that is owed, and paid by waiting."""
+
+    __slots__ = ("unit_s", "saved_s", "full_at")
+
+    def __init__(self, budget: Budget) -> None:
+        self.unit_s = budget.period_s / budget.limit if budget.limit else 0.0
+        self.saved_s, self.full_at = budget.saved_s, 0.0
+
+    def spend(self, cost: float = 1) -> float:
+        """Take `cost` out; the seconds until nothing is owed, 0 or less where nothing is."""
+        now = monotonic()
+        full_at = self.full_at
+        self.full_at = full_at = (full_at if full_at > now else now) + cost * self.unit_s
+        return full_at - now - self.saved_s
+
+    def take(self) -> bool:
+        """Take one out where there is one."""
+        if self.spend() <= 0:
+            return True
+        self.full_at -= self.unit_s
+        return False
+
+
+class Account:
+    """The buckets of one charger."""
+
+    __slots__ = ("messages", "buckets", "due_at", "__weakref__")
+
+    def __init__(self) -> None:
+        self.messages = Bucket(BUDGETS["messages"])
+        self.buckets = {"messages": self.messages}
+        self.due_at = 0.0  # when all is paid that was spent from other buckets than that of messages
+
+    def receive(self, characters: int) -> float:
+        """Pay for a message of so many characters; the seconds until it may be handled, 0 or less for now."""
+        wait = self.messages.spend(1 + characters // CHARACTERS)
+        return max(wait, self.due_at - monotonic()) if self.due_at else wait
+
+    def spend(self, name: str, cost: float = 1) -> None:
+        """Pay `cost` from the budget `name`. What is owed delays the next message."""
+        wait = self.bucket(name).spend(cost)
+        if wait > 0:
+            self.due_at = max(self.due_at, monotonic() + wait)
+
+    def bucket(self, name: str) -> Bucket:
+        if name not in self.buckets:
+            self.buckets[name] = Bucket(BUDGETS[name])
+        return self.buckets[name]
+
+    @property
+    def overdrawn(self) -> list[str]:
+        """Names of the budgets by which its charger is slowed now."""
+        return [name for name in SLOWING if name in self.buckets and self.buckets[name].spend(0) > 0]
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether all buckets are full, so that a new account would be the same."""
+        now = monotonic()
+        return all(bucket.full_at <= now for bucket in list(self.buckets.values()))  # the writer may add one
+
+
+class Ledger:
+    """The accounts of this process, by primary key of the charger. A socket holds on to that of its charger; of a
+    charger that has left, the account is kept until it is full again."""
+
+    def __init__(self) -> None:
+        self.accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
+        self.kept: OrderedDict[int, Account] = OrderedDict()
+        self.lock = threading.Lock()  # sockets and the thread that writes ask for accounts
+
+    def of(self, charger: int) -> Account:
+        with self.lock:
+            account = self.accounts.get(charger)
+            if account is None:
+                account = self.accounts[charger] = Account()
+            return account
+
+    def leave(self, charger: int, account: Account) -> None:
+        """The socket that held `account` has ended."""
+        with self.lock:
+            self.kept[charger] = account
+            self.kept.move_to_end(charger)
+            while self.kept and (len(self.kept) > MOST_KEPT or next(iter(self.kept.values())).is_untouched):
+                self.kept.popitem(last=False)
+
+
+ledger = Ledger()
+
+
+def within_rate(calls: list, name: str) -> list:
+    """Those of `calls` (`inbox.Call`) that their chargers may have stored by the budget `name`; of the others it is a
+    finding."""
+    budget, within = BUDGETS[name], []
+    for call in calls:
+        if ledger.of(call.charger).bucket(name).take():
+            within.append(call)
+        else:
+            call.find(*budget.finding, budget.limit)
+    return within

@@ -1,0 +1,426 @@
+"""Budgets of a charger, at the wire: the one that floods is slowed, nothing that is billed is lost, others notice
+nothing, and operators are told."""
+
+import json
+import os
+import threading
+import time
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from websockets.exceptions import ConnectionClosed
+
+from chargers import budgets
+from chargers.models import Connector
+from config.stack.servers import ADMIN_MADE
+from config.stack.stack import PROJECT, Stack
+from tests.builders import a_charger
+from tests.field.charger import LATER, NOON, FieldCharger
+from tests.live import Live, an_id, eventually, free_port
+from tests.servers import RUN_DIR
+from tests.test_metrics import scraped, value
+
+pytestmark = pytest.mark.timeout(300)  # the first test starts the product
+DATABASE = "ocpp_budgets"
+# Small enough to be reached in a moment, and so that each is reached by what its test sends alone.
+LIMITS = {
+    "OCPP_MESSAGES_PER_SECOND": "5",  # 200 at once
+    "OCPP_ROWS_PER_MINUTE": "2400",
+    "OCPP_TRANSACTION_MESSAGES_PER_MINUTE": "6",  # 100 at once
+    "OCPP_MOST_SAMPLES": "200",
+    "OCPP_MOST_CONNECTORS": "16",
+    "OCPP_MOST_UNKNOWN_TAGS": "5",
+    "OCPP_MOST_UNKNOWN_TAGS_IN_ALL": "1000",
+    "OCPP_MOST_UNAPPLIED_MESSAGES": "3",
+    "OCPP_SECURITY_EVENTS_PER_HOUR": "4",
+    "OCPP_DATA_TRANSFERS_PER_HOUR": "4",
+    "OCPP_CERTIFICATE_REQUESTS_PER_HOUR": "4",
+    "OCPP_MOST_CONFIGURATION_KEYS": "10",
+    "OCPP_MOST_FINDINGS": "20",
+}
+AT_ONCE = 200  # messages, see above
+
+
+@pytest.fixture(scope="module")
+def tight():
+    """The product with small budgets and one web process, on a database of its own."""
+    given = os.environ["DATABASE_URL"]
+    with psycopg.connect(given, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        admin.execute(f"CREATE DATABASE {DATABASE}")
+    (RUN_DIR / "budgets" / ADMIN_MADE).unlink(missing_ok=True)
+    database_url = urlsplit(given)._replace(path=f"/{DATABASE}").geturl()
+    settings = {
+        "PORT": str(free_port()),
+        "FLOWER_PORT": str(free_port()),
+        "DATABASE_URL": database_url,
+        "REDIS_URL": os.environ["REDIS_URL"].replace("db=0", "db=4"),
+        "BROKER_URL": "",
+        "WEB_CONCURRENCY": "1",
+        "WORKER_CONCURRENCY": "20",
+        "DEBUG": "1",
+        "API_AUTH": "none",
+        "OCPP_UNKNOWN_CHARGERS": "accept",
+        **LIMITS,
+    }
+    stack = Stack(RUN_DIR / "budgets", settings, say=lambda line: None)
+    try:
+        stack.start(flower=False)
+        yield Live(stack, database_url)
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def charger(tight):
+    with FieldCharger(tight) as charger:
+        yield charger
+
+
+def status(connector_id, word="Available"):
+    return {"connectorId": connector_id, "errorCode": "NoError", "status": word}
+
+
+def registers(*values, **more):
+    return {"timestamp": NOON, "sampledValue": [{"value": str(value), **more} for value in values]}
+
+
+def heartbeats(number):
+    return [[2, f"flood{n}", "Heartbeat", {}] for n in range(number)]
+
+
+def starts(numbers):
+    usual = {"connectorId": 1, "idTag": "ABC", "timestamp": NOON}
+    return [[2, f"start{n}", "StartTransaction", usual | {"meterStart": 1000 * n}] for n in numbers]
+
+
+def flood(charger, frames):
+    """Send `frames` without waiting for answers, and return the answers, {message id: payload}."""
+    for frame in frames:
+        charger.socket.send(json.dumps(frame))
+    answers = [json.loads(charger.socket.recv(timeout=60)) for _ in frames]
+    assert [answer[0] for answer in answers] == [3] * len(frames)
+    return {answer[1]: answer[2] for answer in answers}
+
+
+def empty(charger):
+    """Use up what `charger` may send at once."""
+    flood(charger, heartbeats(AT_ONCE + 20))
+
+
+@contextmanager
+def flooding(tight, number):
+    """The answers so far to a charger that sends so many messages at once."""
+    answers = []
+
+    def read():
+        with suppress(ConnectionClosed):
+            answers.extend(socket)
+
+    with tight.socket(an_id(), close_timeout=1) as socket:
+        threading.Thread(target=read, daemon=True).start()
+        for frame in heartbeats(number):
+            socket.send(json.dumps(frame))
+        yield answers
+
+
+# --- slowed ----------------------------------------------------------------------------------
+
+
+def test_a_charger_that_floods_is_slowed_and_another_is_served_at_once(tight, charger):
+    with flooding(tight, AT_ONCE + 500) as answers:
+        eventually(lambda: len(answers) >= AT_ONCE, 60)
+        for _ in range(30):
+            charger.call("Heartbeat", {})
+        # What is left of the flood takes 100 s at 5 a second, however slow the machine is.
+        assert len(answers) < AT_ONCE + 500
+
+
+def test_what_a_flooding_charger_charges_is_all_answered_and_billed(charger):
+    numbers = range(20)
+    starts = [
+        [
+            2,
+            f"start{n}",
+            "StartTransaction",
+            {"connectorId": 1, "idTag": "ABC", "meterStart": 1000 * n, "timestamp": NOON},
+        ]
+        for n in numbers
+    ]
+    started = flood(charger, [*heartbeats(AT_ONCE), *starts])
+    ids = [started[f"start{n}"]["transactionId"] for n in numbers]
+    stops = [
+        [2, f"stop{n}", "StopTransaction", {"transactionId": ids[n], "meterStop": 1000 * n + 500, "timestamp": LATER}]
+        for n in numbers
+    ]
+    flood(charger, [*heartbeats(20), *stops])
+    sessions = {row["transaction_id"]: row for row in charger.transactions}
+    assert [(sessions[pk]["status"], sessions[pk]["energy_wh"]) for pk in ids] == [("Completed", 500)] * 20
+
+
+def test_a_reconnect_does_not_fill_the_bucket(charger):
+    empty(charger)
+    charger.reconnect()
+    began = time.monotonic()
+    for _ in range(15):
+        charger.call("Heartbeat", {})
+    assert time.monotonic() - began > 1  # 15 at 5 a second; with a full bucket they wait for nothing
+
+
+def many_readings(number):
+    """200 readings of a minute of their own."""
+    return {
+        "connectorId": 1,
+        "meterValue": [registers(*range(200)) | {"timestamp": f"2025-02-26T12:{number:02}:00Z"}],
+    }
+
+
+def test_rows_past_the_budget_are_all_stored_later(tight, charger):
+    for n in range(13):
+        charger.call("MeterValues", many_readings(n))
+    began = time.monotonic()
+    charger.socket.send(json.dumps([2, "late", "MeterValues", many_readings(13)]))
+    pong = charger.socket.ping()
+    assert pong.wait(10)  # before the message is answered
+    assert json.loads(charger.socket.recv(timeout=60))[1] == "late"
+    assert time.monotonic() - began > 2
+    assert stored(tight, charger.charger_id) == 2800
+
+
+def test_commands_reach_a_charger_that_is_slowed(tight):
+    charger_id = an_id()
+    with tight.charger(charger_id, ClearCache={"status": "Accepted"}) as library:
+        for n in range(15):  # the last two of which wait, 5 s each
+            library.run(library._connection.send(json.dumps([2, an_id(), "MeterValues", many_readings(n)])))
+        eventually(lambda: stored(tight, charger_id) == 2600)
+        task = tight.ask(charger_id, "ClearCache", {})
+        eventually(lambda: library.received, 20)
+        assert stored(tight, charger_id) < 3000
+        assert tight.finished(task)["outcome"] == "answered"
+        assert stored(tight, charger_id) == 3000
+
+
+def test_a_charger_that_is_not_read_for_long_is_not_taken_for_silent(tight):
+    with FieldCharger(tight, ping_interval=1, ping_timeout=1) as charger:
+        empty(charger)
+        flood(charger, heartbeats(80))  # of which the socket takes half, and then none for some seconds
+
+
+def stored(tight, charger_id):
+    """The number of readings."""
+    statement = "SELECT count(*) FROM transactions_metervalue m JOIN chargers_charger c ON c.id = m.charger_id"
+    return tight.rows(f"{statement} WHERE c.charger_id = %s", charger_id)[0][0]
+
+
+# --- not stored ------------------------------------------------------------------------------
+
+
+def test_ten_thousand_connectors_make_few_rows(tight, charger):
+    for connector_id in [*range(5000, 5030), *range(0, 40)]:
+        assert charger.call("StatusNotification", status(connector_id)) == {}
+    known = [row["connector_id"] for row in charger.shown["connectors"]]
+    assert known == [*range(0, 17), *range(5000, 5016)]
+    charger.call("StatusNotification", status(5000, "Charging"))  # one that is stored goes on
+    assert next(row for row in charger.shown["connectors"] if row["connector_id"] == 5000)["status"] == "Charging"
+
+
+def test_a_transaction_on_a_connector_without_a_row_is_taken(charger):
+    for connector_id in range(0, 17):
+        charger.call("StatusNotification", status(connector_id))
+    charger.call("StatusNotification", status(900, "Charging"))
+    transaction_id = charger.start(connectorId=900)
+    charger.stop(transaction_id)
+    assert charger.transaction(transaction_id)["energy_wh"] == 25008
+    assert 900 not in [row["connector_id"] for row in charger.shown["connectors"]]
+
+
+def test_of_too_many_samples_energy_registers_are_kept_first(tight, charger):
+    transaction_id = charger.start()
+    voltages = {"timestamp": NOON, "sampledValue": [{"value": "230", "measurand": "Voltage"}] * 300}
+    payload = {"connectorId": 1, "transactionId": transaction_id, "meterValue": [voltages, registers(1000, 7000)]}
+    charger.call("MeterValues", payload)
+    kept = tight.rows(
+        "SELECT measurand, count(*) FROM transactions_metervalue WHERE transaction_id = %s GROUP BY 1 ORDER BY 1",
+        transaction_id,
+    )
+    assert kept == [("Energy.Active.Import.Register", 2), ("Voltage", 198)]
+    assert charger.transaction(transaction_id)["energy_wh"] == 6000
+
+
+def test_a_stop_with_too_many_samples_ends_its_session_with_its_meter(tight, charger):
+    transaction_id = charger.start()
+    charger.stop(transaction_id, transactionData=[registers(*range(1000, 26000, 50))])
+    session = charger.transaction(transaction_id)
+    assert (session["status"], session["energy_wh"], session["energy_source"]) == ("Completed", 25008, "stop")
+    kept = tight.rows(
+        "SELECT count(*), min(number)::int, max(number)::int FROM transactions_metervalue WHERE transaction_id = %s",
+        transaction_id,
+    )
+    assert kept == [(200, 1000, 25950)]
+
+
+def listed_tags(tight, charger):
+    statement = "SELECT count(*) FROM transactions_unknownidtag u JOIN chargers_charger c ON c.id = u.charger_id"
+    return tight.rows(f"{statement} WHERE c.charger_id = %s", charger.charger_id)[0][0]
+
+
+def test_unknown_tags_past_the_budget_are_answered_and_not_listed(tight, charger):
+    tags = [an_id() for _ in range(8)]
+    answers = [charger.call("Authorize", {"idTag": tag}) for tag in [*tags, *tags]]
+    assert answers == [{"idTagInfo": {"status": "Invalid"}}] * 16
+    assert eventually(lambda: listed_tags(tight, charger)) == 5
+
+
+def test_the_list_of_unknown_tags_has_an_end(tight, charger):
+    (pk,) = tight.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger.charger_id)[0]
+    tight.execute(
+        "INSERT INTO transactions_unknownidtag (id_tag, charger_id, first_seen, last_seen, presented) "
+        "SELECT 'full' || n, (SELECT min(id) FROM chargers_charger), now(), now(), 1 FROM generate_series(1, 1000) n"
+    )
+    assert charger.call("Authorize", {"idTag": an_id()}) == {"idTagInfo": {"status": "Invalid"}}
+    eventually(lambda: incident(tight, charger.charger_id, "all_unknown_tags"))
+    tight.execute("DELETE FROM transactions_unknownidtag WHERE id_tag LIKE 'full%%'")
+    assert tight.rows("SELECT count(*) FROM transactions_unknownidtag WHERE charger_id = %s", pk) == [(0,)]
+
+
+def test_orphan_stops_with_a_meter_value_are_kept_past_the_budget(tight):
+    with FieldCharger(tight, validation="strict") as charger:
+        for n in range(6):
+            charger.send("StopTransaction", {"transactionId": "none", "timestamp": LATER, "reason": f"r{n}"})
+        assert len(charger.orphans) == 3
+        for n in range(6):
+            charger.send("StopTransaction", {"transactionId": -1, "meterStop": n, "timestamp": LATER})
+            charger.send(
+                "StartTransaction", {"connectorId": 1, "idTag": "A" * 30, "meterStart": n, "timestamp": NOON}
+            )
+        assert len(charger.orphans) == 15
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "listed"),
+    [
+        ("SecurityEventNotification", {"type": "x", "timestamp": NOON}, "security-events"),
+        ("DataTransfer", {"vendorId": "x"}, "data-transfers"),
+        ("SignCertificate", {"csr": "x"}, "certificates"),
+    ],
+)
+def test_what_is_past_its_rate_is_acknowledged_and_not_stored(tight, charger, action, payload, listed):
+    answers = [charger.call(action, payload) for _ in range(7)]
+    assert all(answer == answers[0] for answer in answers)
+    charger.reconnect()
+    charger.call(action, payload)
+    assert len(tight.get(f"/api/ocpp/{listed}/?charger_id={charger.charger_id}")["results"]) == 4
+
+
+def test_configuration_keys_past_the_budget_are_not_stored(tight):
+    charger_id = an_id()
+    keys = [{"key": f"Key{n:02}", "readonly": False, "value": "1"} for n in range(30)]
+    with tight.charger(charger_id, GetConfiguration={"configuration_key": keys}):
+        for _ in range(2):
+            assert tight.finished(tight.ask(charger_id, "GetConfiguration", {}))["outcome"] == "answered"
+    shown = tight.get(f"/api/ocpp/chargers/{charger_id}/")["configuration"]
+    assert [row["key"] for row in shown] == [f"Key{n:02}" for n in range(10)]
+    assert incident(tight, charger_id, "configuration")
+
+
+def test_findings_past_the_budget_are_counted_together(charger):
+    for _ in range(2):
+        flood(charger, [[2, f"m{n}", "Heartbeat", {f"odd{n}{m}": 1 for m in range(15)}] for n in range(4)])
+    eventually(lambda: sum(count for (action, *_), count in charger.findings.items() if action) == 120, 5)
+    found = charger.findings
+    assert len(found) == 22 and found["Heartbeat", "(others)", "unknown_field"] >= 40
+    assert found["", "budget.findings", "out_of_range"] == found["Heartbeat", "(others)", "unknown_field"]
+
+
+# --- told ------------------------------------------------------------------------------------
+
+
+def incident(tight, charger_id, name):
+    """Whether operators are told that a charger is over the budget `name`: by a finding and by one event."""
+    path = f"?charger_id={charger_id}&page_size=1000"
+    fields = [row["field"] for row in tight.get(f"/api/ocpp/findings/{path}")["results"]]
+    told = tight.get(f"/api/ocpp/events/{path}&kind=charger.over_budget")["results"]
+    return f"budget.{name}" in fields and [row["body"]["budget"] for row in told].count(name) == 1
+
+
+def many(action, payload, number):
+    def send(charger):
+        for n in range(number):
+            numbered = {
+                name: word.replace("#", str(n)) if isinstance(word, str) else word for name, word in payload.items()
+            }
+            charger.send(action, numbered)
+
+    return send
+
+
+EXCESSES = {
+    "messages": empty,
+    "rows": lambda charger: [charger.call("MeterValues", many_readings(n)) for n in range(14)],
+    "transactions": lambda charger: flood(charger, starts(range(102))),
+    "samples": lambda charger: charger.call(
+        "MeterValues", {"connectorId": 1, "meterValue": [registers(*range(201))]}
+    ),
+    "connectors": lambda charger: [charger.call("StatusNotification", status(100 + n)) for n in range(17)],
+    "unknown_tags": many("Authorize", {"idTag": "unknown#"}, 20),
+    "unapplied": many("StopTransaction", {"transactionId": 0, "timestamp": LATER, "reason": "r#"}, 5),
+    "security_events": many("SecurityEventNotification", {"type": "#", "timestamp": NOON}, 6),
+    "data_transfers": many("DataTransfer", {"vendorId": "#"}, 6),
+    "certificate_requests": many("SignCertificate", {"csr": "#"}, 6),
+    "findings": lambda charger: charger.call("Heartbeat", {f"odd{n}": 1 for n in range(40)}),
+}
+
+
+def test_every_budget_that_is_not_tested_by_itself_is_among_them():
+    assert set(budgets.BUDGETS) - set(EXCESSES) == {"configuration", "all_unknown_tags"}
+
+
+@pytest.mark.parametrize("name", EXCESSES)
+def test_an_excess_is_a_finding_an_event_a_metric_and_one_line_of_the_log(tight, charger, name):
+    before = scraped(tight)
+    EXCESSES[name](charger)
+    eventually(lambda: incident(tight, charger.charger_id, name), 20)
+    eventually(lambda: value(scraped(tight), "ocpp_budget_exceeded_total", before, budget=name) >= 1, 20)
+    (log,) = (tight.stack.run_dir / "logs").glob("web-1.log")
+    lines = [line for line in log.read_text().splitlines() if charger.charger_id in line]
+    setting = budgets.BUDGETS[name].setting
+    assert len([line for line in lines if setting in line and "docs/security.md" in line]) == 1
+
+
+# --- shown, and written down -----------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_the_fleet_page_reads_few_connectors_of_each_charger(api):
+    charger = a_charger(connected_at=NOON)
+    told = {"charger": charger, "timestamp": NOON, "received_at": NOON}
+    words = {9000: "Faulted"}
+    Connector.objects.bulk_create(
+        Connector(connector_id=n, status=words.get(n, "Available"), **told) for n in range(1, 10_001)
+    )
+    with CaptureQueriesContext(connection) as captured:
+        page = api.get("/").content.decode()
+    assert page.count('class="connector s-') == 32 and "9000 Faulted" in page and "and more" in page
+    assert len(captured) < 30
+
+
+def test_the_document_has_every_budget():
+    text = (PROJECT / "docs/security.md").read_text()
+    for budget in budgets.BUDGETS.values():
+        assert f"| `{budget.name}` | `{budget.setting}` | {budget.limit} | {budget.counts} | {budget.past} |" in text
+
+
+def test_an_account_is_forgotten_when_it_is_full_again():
+    ledger = budgets.Ledger()
+    touched, other = ledger.of(1), ledger.of(2)
+    touched.receive(1)
+    other.messages.full_at = 0.0
+    ledger.leave(1, touched)
+    assert ledger.of(1) is touched
+    touched.messages.full_at = 0.0
+    ledger.leave(2, other)
+    assert not ledger.kept

@@ -167,12 +167,34 @@ def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
     _advance([messages[n] for n in new], [belongs[n] for n in new], places, energy, is_new=True)
     lines = []
     for n, message in enumerate(messages):
-        before = len(lines)
-        of_message = _lines(message, belongs[n], places)
-        lines += (line for line in of_message if _sample_of(line) not in stored[n]) if n in stored else of_message
-        message.call.rows = len(lines) - before
+        of_message = list(_lines(message, belongs[n], places))
+        message.call.rows = len(of_message)
+        lines += [line for line in of_message if n not in stored or _sample_of(line) not in stored[n]]
     recordset.copy("transactions_metervalue", COLUMNS, lines)
     return energy
+
+
+def _within_budget(call, values):
+    """`values` with no more samples than a message may have."""
+    most = budgets.BUDGETS["samples"].limit
+    sent = sum(len(value["sampledValue"]) or 1 for value in values)
+    if not most or sent <= most:
+        return values
+    call.find(*budgets.BUDGETS["samples"].finding, sent)
+    samples = [(value, sample) for value in values for sample in value["sampledValue"]]
+    chosen = sorted(_chosen([sample for _, sample in samples], most))
+    by_value = groupby((samples[n] for n in chosen), key=lambda pair: id(pair[0]))
+    groups = [list(group) for _, group in by_value]
+    return [group[0][0] | {"sampledValue": [sample for _, sample in group]} for group in groups]
+
+
+def _chosen(samples, most):
+    """The places of `most` of `samples`: energy registers first and, where they are too many, both ends of them."""
+    energy = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) == ENERGY]
+    if len(energy) > most:
+        return energy[: most // 2] + energy[len(energy) - (most - most // 2) :]
+    others = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) != ENERGY]
+    return energy + others[: most - len(energy)]
 
 
 def _stored(messages, belongs, doubtful):

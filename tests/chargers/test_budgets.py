@@ -171,14 +171,19 @@ def test_a_reconnect_does_not_fill_the_bucket(charger):
     assert time.monotonic() - began > 1  # 15 at 5 a second; with a full bucket they wait for nothing
 
 
-MANY_READINGS = {"connectorId": 1, "meterValue": [registers(*range(200))]}
+def many_readings(number):
+    """200 readings of a minute of their own."""
+    return {
+        "connectorId": 1,
+        "meterValue": [registers(*range(200)) | {"timestamp": f"2025-02-26T12:{number:02}:00Z"}],
+    }
 
 
 def test_rows_past_the_budget_are_all_stored_later(tight, charger):
-    for _ in range(13):
-        charger.call("MeterValues", MANY_READINGS)
+    for n in range(13):
+        charger.call("MeterValues", many_readings(n))
     began = time.monotonic()
-    charger.socket.send(json.dumps([2, "late", "MeterValues", MANY_READINGS]))
+    charger.socket.send(json.dumps([2, "late", "MeterValues", many_readings(13)]))
     pong = charger.socket.ping()
     assert pong.wait(10)  # before the message is answered
     assert json.loads(charger.socket.recv(timeout=60))[1] == "late"
@@ -189,14 +194,20 @@ def test_rows_past_the_budget_are_all_stored_later(tight, charger):
 def test_commands_reach_a_charger_that_is_slowed(tight):
     charger_id = an_id()
     with tight.charger(charger_id, ClearCache={"status": "Accepted"}) as library:
-        for _ in range(15):  # the last two of which wait, 5 s each
-            library.run(library._connection.send(json.dumps([2, an_id(), "MeterValues", MANY_READINGS])))
+        for n in range(15):  # the last two of which wait, 5 s each
+            library.run(library._connection.send(json.dumps([2, an_id(), "MeterValues", many_readings(n)])))
         eventually(lambda: stored(tight, charger_id) == 2600)
         task = tight.ask(charger_id, "ClearCache", {})
         eventually(lambda: library.received, 20)
         assert stored(tight, charger_id) < 3000
         assert tight.finished(task)["outcome"] == "answered"
         assert stored(tight, charger_id) == 3000
+
+
+def test_a_charger_that_is_not_read_for_long_is_not_taken_for_silent(tight):
+    with FieldCharger(tight, ping_interval=1, ping_timeout=1) as charger:
+        empty(charger)
+        flood(charger, heartbeats(80))  # of which the socket takes half, and then none for some seconds
 
 
 def stored(tight, charger_id):
@@ -349,7 +360,7 @@ def many(action, payload, number):
 
 EXCESSES = {
     "messages": empty,
-    "rows": many("MeterValues", MANY_READINGS, 14),
+    "rows": lambda charger: [charger.call("MeterValues", many_readings(n)) for n in range(14)],
     "transactions": lambda charger: flood(charger, starts(range(102))),
     "samples": lambda charger: charger.call(
         "MeterValues", {"connectorId": 1, "meterValue": [registers(*range(201))]}

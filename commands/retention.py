@@ -143,6 +143,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "chargers.Webhook": BY_OPERATORS,
     "chargers.AuditEntry": Aged("at", AUDIT, lambda _: ~Q(kind=MADE)),
     "chargers.ApiToken": Aged("expiry", LOGINS),
+    "dashboard.Heartbeat": Kept("One row, which is written again and again."),
     "dashboard.FleetMinute": Aged("at", "OCPP_FLEET_RETENTION"),
     "admin.LogEntry": Aged("action_time", AUDIT),
     "sessions.Session": Aged("expire_date", LOGINS),

@@ -95,7 +95,7 @@ def started(url, keys):
     ports = {variable: str(free_port()) for variable in ("PORT", "FLOWER_PORT")}
     settings = {"DATABASE_URL": url, "BROKER_URL": "", "DEBUG": "1", "API_AUTH": "none", **ports}
     settings |= {"OCPP_QUEUE_TIMEOUT": "3600", "SECRETS_KEYS": keys}
-    stack = Stack(RUN_DIR / "restored", settings, say=lambda line: None)
+    stack = Stack(RUN_DIR / f"restored-{an_id()}", settings, say=lambda line: None)
     try:
         stack.start(flower=False)
         yield Live(stack, url)

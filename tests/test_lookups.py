@@ -72,8 +72,8 @@ HARMLESS = {
     "chargers.installedcertificate": (
         "id charger certificate_type hash_algorithm issuer_name_hash issuer_key_hash serial_number updated_at"
     ),
-    "chargers.securityevent": "id charger type timestamp raw_timestamp tech_info received_at",
-    "chargers.datatransfer": "id charger vendor_id message_id data status answered_data received_at",
+    "chargers.securityevent": "id charger type timestamp raw_timestamp tech_info call_id received_at",
+    "chargers.datatransfer": "id charger vendor_id message_id data status answered_data call_id received_at",
     "chargers.chargergroup_chargers": "id chargergroup charger",
     "chargers.chargergroup_users": "id chargergroup user",
     "chargers.chargergroup_roles": "id chargergroup group",
@@ -92,7 +92,7 @@ HARMLESS = {
         "id charger connector_id id_tag id_tag_status reservation_id start_time raw_start_time "
         "start_received_at meter_start raw_meter_start stop_time raw_stop_time stop_received_at meter_stop "
         "raw_meter_stop stop_reason stop_id_tag meter_first meter_latest meter_newest power_latest soc_latest "
-        "superseded_by closed_at closed_by clock_skew start_message_id recurrence is_id_used "
+        "read_until superseded_by closed_at closed_by clock_skew start_message_id recurrence is_id_used "
         "corrected_meter_start corrected_meter_stop corrected_stop_time corrected_at corrected_by note "
         "energy_wh energy_source"
     ),
@@ -104,7 +104,7 @@ HARMLESS = {
     ),
     "transactions.metervalue": (
         "id charger transaction reported_transaction_id connector_id timestamp raw_timestamp received_at "
-        "value number measurand unit phase context location format"
+        "value number measurand unit phase context location format message_hash"
     ),
     "commands.command": (
         "id task_id charger action timeout state outcome simulated response simulated_response error "
@@ -127,6 +127,7 @@ HARMLESS = {
         "id name action timeout chosen only_connected spread_seconds at every_seconds crontab timezone "
         "is_enabled owner requested_by periodic_task created_at last_run_at next_run_at note"
     ),
+    "dashboard.heartbeat": "id at",
     "dashboard.fleetminute": "id at connected charging faulted power_w energy_today_wh",
 }
 LOOKUPS = ("", "__exact", "__iexact", "__startswith", "__contains", "__icontains", "__regex", "__iregex", "__gt")

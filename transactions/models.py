@@ -485,7 +485,13 @@ class MeterValue(models.Model):
     # never charged is deleted they stay until their month goes.
     charger = models.ForeignKey(Charger, models.DO_NOTHING, db_constraint=False, db_index=False)
     transaction = models.ForeignKey(
-        Transaction, models.CASCADE, null=True, blank=True, db_constraint=False, related_name="meter_values"
+        Transaction,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="meter_values",
     )
     reported_transaction_id = models.BigIntegerField(null=True, blank=True)
     connector_id = models.PositiveIntegerField()
@@ -510,12 +516,14 @@ class MeterValue(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [
+            # With the hash, a message that is sent again is found without reading all of its session.
+            models.Index(fields=["transaction", "message_hash"], name="readings_of_a_transaction"),
             # Evidence for a session whose stop cannot be believed; readings that name their transaction pay nothing.
             models.Index(
-                fields=["charger", "connector_id", "timestamp"],
+                fields=["charger", "connector_id", "timestamp", "message_hash"],
                 name="readings_of_no_transaction",
                 condition=Q(transaction=None),
-            )
+            ),
         ]
 
     def __str__(self):

@@ -72,20 +72,20 @@ WHERE t.id = s.transaction AND t.charger_id = s.charger AND (s.since > t.read_un
 RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0, t.energy_wh,
     t.energy_source
 """
-# The readings of the time of a message that came with its message id: those of its transaction; where it has none,
+# The readings that came with the message id of a message: those of its transaction; where it has none,
 # those without one on its connector, and those of the latest transaction there, which may have taken them in.
 STORED = """
 SELECT s.n, m.raw_timestamp, m.value, m.measurand, m.unit, m.phase, m.context, m.location, m.format
-FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connector int, since timestamptz,
+FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connector int, times timestamptz[],
     at timestamptz, hash int), LATERAL (
-    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.timestamp BETWEEN s.since AND s.at
+    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.message_hash = s.hash
         AND m.transaction_id = coalesce(s.transaction, (
             SELECT t.id FROM transactions_transaction t WHERE t.charger_id = s.charger
                 AND t.connector_id = s.connector AND t.start_time <= s.at ORDER BY t.start_time DESC LIMIT 1))
     UNION ALL
     SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
-        AND m.transaction_id IS NULL AND m.timestamp BETWEEN s.since AND s.at
-) m WHERE m.message_hash = s.hash
+        AND m.transaction_id IS NULL AND m.timestamp = ANY(s.times) AND m.message_hash = s.hash
+) m
 """
 # The one transaction that runs on a connector at a time, for readings that name none.
 RUNNING = """
@@ -198,11 +198,11 @@ def _chosen(samples, most):
 
 
 def _stored(messages, belongs, doubtful):
-    """{index: the samples (`_sample_of`) that are stored of the time of this one of `messages`}."""
+    """{index: the samples (`_sample_of`) that are stored with the message id of this one of `messages`}."""
     stored = defaultdict(set)
     rows = [
         {"n": n, "charger": m.call.charger, "transaction": belongs[n], "connector": m.connector_id}
-        | {"since": min(m.times), "at": max(m.times), "hash": _hash(m.call)}
+        | {"times": sorted(set(m.times)), "at": max(m.times), "hash": _hash(m.call)}
         for n in doubtful
         if not (m := messages[n]).is_of_stop
     ]

@@ -23,6 +23,7 @@ MARKS = (
     *("token", "bearer", "://", "/files/", "\\"),
 )
 PUNCTUATION = re.compile(r"[\W_]+")
+SHORTEST = 4  # characters of a secret that is looked for in other texts: a shorter one may be part of any word
 LONGEST_TEXT = 32_768  # characters of one text that are looked at and told; each expression takes time linear in it
 RUN = re.compile(r"[^\s\"<>]+")  # a URL is within one
 # The path of a file of ours is the key to it.
@@ -98,14 +99,65 @@ def _without_login(run):
 def without_secrets(payload):
     """`payload`, of a command or of an answer to one, as it may be shown to whoever may see commands.
 
-    It is their own: a text in it stays as it is but for a URL's login and arguments that are called secrets.
+    It is their own: a text in it stays as it is but for URLs, see `_url`, and members of JSON that name a secret.
     """
-    return _cleaned(payload, lambda text: RUN.sub(_url, text) if "://" in text else text)
+    return _cleaned(payload, _own_text)
+
+
+def _own_text(text):
+    """A text of a payload, in which there may be JSON, as in DataTransfer."""
+    if text.lstrip()[:1] in ("{", "[") and (within := _parsed(text)) is not None:
+        try:
+            cleaned = _cleaned(within, _own_urls)
+            return text if cleaned == within else orjson.dumps(cleaned).decode()
+        except (RecursionError, TypeError):
+            return f"({len(text)} characters that are nested too deeply)"
+    return _own_urls(text)
+
+
+def _own_urls(text):
+    return RUN.sub(_url, text) if "://" in text else text
 
 
 def _url(run):
-    """A URL without its login, and without arguments that are called secrets."""
-    return ARGUMENT.sub(rf"\1{HIDDEN}", _without_login(run)) if "://" in run[0] else run[0]
+    """A URL without its login, without arguments that are called secrets and, where it is ours, without its key."""
+    if "://" not in run[0]:
+        return run[0]
+    return ARGUMENT.sub(rf"\1{HIDDEN}", TOKEN.sub(rf"\1{HIDDEN}", _without_login(run)))
+
+
+def hidden_texts(whole, shown):
+    """The texts of `whole` (JSON) that `shown`, which was made of it, hides as a whole."""
+    if whole == shown:
+        return
+    if isinstance(whole, dict) and isinstance(shown, dict):
+        for name, branch in whole.items():
+            yield from hidden_texts(branch, shown[name])
+    elif isinstance(whole, list) and isinstance(shown, list):
+        for branch, left in zip(whole, shown, strict=True):
+            yield from hidden_texts(branch, left)
+    elif shown == HIDDEN:
+        yield from _texts(whole)
+
+
+def _texts(value):
+    if isinstance(value, dict | list):
+        for branch in value.values() if isinstance(value, dict) else value:
+            yield from _texts(branch)
+    elif isinstance(value, str):
+        yield value
+
+
+def without_texts(value, texts):
+    """`value` of JSON, its strings without those of `texts` that have SHORTEST characters or more."""
+    found = sorted((text for text in texts if len(text) >= SHORTEST), key=len, reverse=True)
+
+    def clean(string):
+        for text in found:
+            string = string.replace(text, HIDDEN)
+        return string
+
+    return _cleaned(value, clean)
 
 
 def _cleaned(value, text=None):

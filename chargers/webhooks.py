@@ -13,7 +13,7 @@ import requests
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef
 
-from chargers import gateway, metrics
+from chargers import gateway, metrics, sealing
 from chargers.models import Delivery, Webhook
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,11 @@ def _in_turn(due):
 def _post(session, webhook, delivery):
     """(HTTP status or None, "" or what went wrong). A redirection is no answer: who it leads to was not asked for."""
     body = json.dumps(delivery.event.as_told()).encode()
-    headers = signed(webhook.secret, f"event_{delivery.event_id}", body)
+    try:
+        secret = webhook.secret.opened()
+    except sealing.Unreadable as error:
+        return None, str(error)[:300]
+    headers = signed(secret, f"event_{delivery.event_id}", body)
     options = {"headers": headers, "timeout": TIMEOUT, "allow_redirects": False, "stream": True}
     try:
         # Of a worker's greenlet: one that is told the answer byte by byte is held no longer.

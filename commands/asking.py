@@ -64,7 +64,7 @@ def queue_for(batch, charger):
     _refuse_too_many(charger)
     columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
     with transaction.atomic():
-        return _row(charger, batch.action, batch.payload, columns, is_audited=False)
+        return _row(charger, batch.action, batch.payload.opened(), columns, is_audited=False)
 
 
 def _row(charger, action, payload, columns, is_audited=True):
@@ -83,7 +83,7 @@ def _row(charger, action, payload, columns, is_audited=True):
     )
     row.asked(command)
     if is_audited:
-        told = {"action": action, "payload": row.shown(payload)}
+        told = {"action": action, "payload": command.payload}
         audit.record("asked", "command", command.task_id, charger.pk, after=told, who=command.requested_by)
     events.glimpse("command.asked", charger.pk, task_id=command.task_id)
     transaction.on_commit(metrics.asked.labels(action).inc)

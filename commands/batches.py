@@ -107,7 +107,7 @@ def make(action, payload, chargers, *, by, key="", request=None, **columns):
             recordset.query(MAKE, [batch.pk, _members(batch, chargers)])
             told = {
                 "action": action,
-                "payload": ACTIONS[action].shown(payload),
+                "payload": batch.payload,
                 "chosen": batch.chosen,
                 "total": batch.total,
             }

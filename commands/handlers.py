@@ -12,7 +12,6 @@ from chargers.registry import follows, handles, hook, spoils_nothing
 from chargers.times import clock_is_off, read, wire
 from commands import authority
 from commands.actions import charging, transfers
-from commands.actions.table import ACTIONS
 from commands.asking import queue
 from commands.models import ANSWERED, CALL_ERROR, FINISHED, OURSELVES, QUEUED, SENT, CertificateRequest, Command
 
@@ -71,18 +70,16 @@ def late_reply(replies):
 
 def _keep(charger, task_id, event):
     asked = Command.objects.filter(charger_id=charger, task_id=task_id).exclude(state=QUEUED)
-    if event["type"] == "reply":
-        event = event | {"payload": storable(_hidden(asked.first(), event["payload"]))}
-    told = {"response": event["payload"]} if event["type"] == "reply" else {"error": event["error"]}
+    command = asked.first()
+    if command is None:
+        return False
+    column, answer = ("response", event["payload"]) if event["type"] == "reply" else ("error", event["error"])
+    answer = storable(command.payload.hide_in(answer))
     # In time, but Redis was away: its task finds it when it gives up waiting.
-    if not asked.filter(state=SENT, response=None, error=None).update(**told):
+    if not asked.filter(state=SENT, response=None, error=None).update(**{column: answer}):
         unanswered = asked.filter(state=FINISHED, late_response=None).exclude(outcome__in=[ANSWERED, CALL_ERROR])
-        unanswered.update(late_response=event.get("payload", event.get("error")))
-    return asked.exists()
-
-
-def _hidden(command, response):
-    return ACTIONS[command.action].hide_response(response) if command else response
+        unanswered.update(late_response=answer)
+    return True
 
 
 @hook("triggered")

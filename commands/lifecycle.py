@@ -128,7 +128,7 @@ def _ask(command, holder):
         error = {"code": "NotAccepted", "description": objection, "details": {}}
         return _finish(command, CANCELLED, error=error)
     with tracing.span("send", "producer"):
-        gateway.send(holder, command.task_id, command.action, command.payload)
+        gateway.send(holder, command.task_id, command.action, command.payload.opened())
         left = _queue_ends_at(command, holder) - time.time()
         event = gateway.next_event(command.task_id, min(UNACKNOWLEDGED, left))
     if event and event["type"] == "sent":
@@ -173,7 +173,7 @@ def _end(command, event):
 
 
 def _replied(command, event):
-    name, sent = f"{command.action}Response", ACTIONS[command.action].hide_response(event["payload"])
+    name, sent = f"{command.action}Response", command.payload.hide_in(event["payload"])
     response = storable(sent)
     try:
         if not isinstance(sent, dict):
@@ -197,7 +197,7 @@ def _count_findings(command, name, found):
 
 _ENDINGS = {
     "reply": _replied,
-    "error": lambda command, event: (CALL_ERROR, {"error": event["error"]}),
+    "error": lambda command, event: (CALL_ERROR, {"error": command.payload.hide_in(event["error"])}),
     "lost": lambda command, event: (CONNECTION_LOST, {}),
     "silence": lambda command, event: (TIMED_OUT, {}),
 }

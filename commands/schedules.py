@@ -59,7 +59,7 @@ def _make(schedule, moment, now):
     with transaction.atomic():
         return batches.make(
             schedule.action,
-            schedule.payload,
+            schedule.payload.opened(),
             chargers,
             by=owner.get_username() if owner else schedule.requested_by,
             chosen=schedule.chosen,

@@ -1,6 +1,7 @@
 """The Celery application; its settings are those of Django that begin with CELERY_."""
 
 import os
+import sys
 from pathlib import Path
 
 from celery import Celery
@@ -43,6 +44,17 @@ def tell_what_beat_counts(**_):
     from config import metrics
 
     metrics.start("beat")
+
+
+@worker_init.connect
+def refuse_to_start_without_keys(**_):
+    """It sends what is sealed. Celery logs other exceptions of a receiver, and goes on."""
+    from chargers import sealing
+
+    try:
+        sealing.require()
+    except sealing.Unreadable as error:
+        sys.exit(str(error))
 
 
 @worker_init.connect

@@ -91,6 +91,12 @@ def main():
     django.setup()
     from django.conf import settings
 
+    from chargers import sealing
+
+    try:
+        sealing.require()
+    except sealing.Unreadable as error:
+        sys.exit(str(error))
     allow_many_files()
     if settings.LOCAL and given["fd"] is None and given["host"] not in settings.LOOPBACK:
         sys.exit(f"DEBUG=1 is for one's own machine, and {given['host']} is reached by others: set DEBUG=0.")

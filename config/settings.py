@@ -4,6 +4,7 @@ import logging
 import re
 import socket
 import warnings
+from base64 import urlsafe_b64decode
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -11,6 +12,7 @@ from zoneinfo import available_timezones
 
 import dj_database_url
 from celery.schedules import crontab
+from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
 from environs.exceptions import EnvError
@@ -68,6 +70,33 @@ if not LOCAL and (len(SECRET_KEY) < LEAST_SECRET or len(set(SECRET_KEY)) < 8 or 
         f"SECRET_KEY can be guessed: what is signed here could be forged. Set {LEAST_SECRET} random "
         "characters or more, such as those of `python3 -c 'import secrets; print(secrets.token_hex(32))'`."
     )
+# Fernet keys for the secrets in the database, see chargers.sealing: the first encrypts, each decrypts.
+_NEW_KEY = "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
+
+
+def _secrets_keys(keys):
+    """`keys`, each of which can be used; [] for `none`, of a program that neither sends nor keeps secrets."""
+    if not keys:
+        raise ImproperlyConfigured(
+            "Set SECRETS_KEYS to the keys that encrypt passwords and other secrets in the database (`make run` makes "
+            f"one by itself). With a restored database use the keys of its backup. A new key: `{_NEW_KEY}`."
+        )
+    if keys == ["none"]:
+        return []
+    for number, key in enumerate(keys, 1):
+        try:
+            Fernet(key)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"SECRETS_KEYS cannot be used: key {number} of {len(keys)} is not 32 bytes in URL-safe Base64. "
+                f"A new key: `{_NEW_KEY}`."
+            ) from error
+        if not LOCAL and len(set(urlsafe_b64decode(key))) < 8:
+            raise ImproperlyConfigured(f"SECRETS_KEYS: key {number} can be guessed. A new key: `{_NEW_KEY}`.")
+    return keys
+
+
+SECRETS_KEYS = _secrets_keys([key.strip() for key in _read(env.list, "SECRETS_KEYS", []) if key.strip()])
 # The path below which a proxy serves everything, such as /csms; it may take it off or pass it on.
 URL_PREFIX = _read(env.str, "URL_PREFIX", "").rstrip("/")
 OWN_PATHS = ("admin", "api", "batches", "chargers", "commands", "curves", "files", "live", "login", "logout")

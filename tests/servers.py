@@ -15,6 +15,7 @@ RUN_DIR = private_folder(PROJECT / ".run" / "test" / PROCESS)
 SETTINGS = {
     "DEBUG": "0",
     "SECRET_KEY": "only-for-tests-0123456789-abcdefghij",
+    "SECRETS_KEYS": "b25seS1mb3ItdGVzdHMtMDEyMzQ1Njc4OWFiY2RlZmc=",
     "OCPP_OPEN_NETWORKS": "127.0.0.0/8",
     "SECURE_SSL": "0",
     "ALLOWED_HOSTS": "127.0.0.1,testserver",

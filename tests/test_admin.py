@@ -61,7 +61,7 @@ def books(api):
     Message.objects.create(
         charger=charger, at=datetime.now(UTC), direction="in", kind="other", frame="<b>", is_error=True
     )
-    Upload.objects.create(token="t", command=command, charger=charger, expires_at=datetime.now(UTC))
+    Upload.objects.create(token_hash="t", command=command, charger=charger, expires_at=datetime.now(UTC))
     at = datetime.now(UTC)
     told = {"status": 404, "reason": "<b>", "count": 1, "first_at": at, "last_at": at}
     Refusal.objects.create(charger_id="<i>x</i>", kind="unknown", **told)

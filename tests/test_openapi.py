@@ -1,5 +1,6 @@
 """The API is what its schema says: whatever is sent to any operation, the answer is one the schema describes."""
 
+import json
 from itertools import cycle
 
 import pytest
@@ -91,10 +92,11 @@ class Ours:
         self.live, self.ids = live, {}
         self.chargers = [self.made("chargers", "charger_id"), *(self.charger() for _ in range(CHARGERS))]
         self.any_charger = cycle(self.chargers)
-        with live.charger(self.chargers[0], GetDiagnostics={"file_name": "log"}):
+        with live.charger(self.chargers[0], GetDiagnostics={"file_name": "log"}) as charger:
             task = live.finished(live.ask(self.chargers[0], "GetDiagnostics", {}))
         self.task_id = task["task_id"]
-        assert requests.put(task["payload"]["location"] + "log", b"log", timeout=10).status_code == 201
+        place = json.loads(charger.received[0])[3]["location"]
+        assert requests.put(place + "log", b"log", timeout=10).status_code == 201
 
     def charger(self):
         """One that has told all that a charger may tell."""

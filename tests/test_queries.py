@@ -66,7 +66,7 @@ def one_more_of_each(number):
     Webhook.objects.create(name=tag, url="http://127.0.0.1:9/", group=ChargerGroup.objects.get(name=tag))
     open_socket(charger)
     CertificateRequest.objects.create(charger=charger, csr="x", received_at=now)
-    Upload.objects.create(token=tag, command=command, charger=charger, expires_at=now)
+    Upload.objects.create(token_hash=tag, command=command, charger=charger, expires_at=now)
     Message.objects.create(charger=charger, at=now, direction="in", kind="other", frame="x", is_error=True)
     counts = {"total": 0, "progress": 1.0, "simulated": 0, "states": {}, "outcomes": {}}
     counts["states"] = dict.fromkeys(["waiting", "queued", "sent", "finished", "cancelled", "refused"], 0)

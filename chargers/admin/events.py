@@ -37,7 +37,7 @@ class WebhookAdmin(ForWhoReachesAll, admin.ModelAdmin):
 
     def response_add(self, request, webhook, post_url_continue=None):
         """Its secret, on this one page."""
-        return shown_once(self, request, webhook, f"The secret of {webhook}", webhook.secret)
+        return shown_once(self, request, webhook, f"The secret of {webhook}", webhook.secret.opened())
 
 
 @admin.action(description="Send again", permissions=["change"])

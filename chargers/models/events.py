@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from chargers.models.access import ChargerGroup
 from chargers.models.charger import Charger
+from chargers.sealing import SealedField
 
 # Kind: what it means. The last one is kept only where a webhook asks for it: readings come in floods.
 KINDS = {
@@ -90,7 +91,7 @@ class Webhook(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     url = models.CharField("URL", max_length=1000, validators=[is_url, without_login])
-    secret = models.CharField(max_length=100, default=new_secret, editable=False)
+    secret = SealedField(default=new_secret, editable=False)
     kinds = models.JSONField(default=kept_kinds, help_text="Of events that are told.")
     group = models.ForeignKey(
         ChargerGroup, models.CASCADE, null=True, blank=True, help_text="Its chargers alone; empty: every charger."

@@ -38,7 +38,7 @@ class WebhookSerializer(Strict, serializers.ModelSerializer):
 class NewWebhookSerializer(WebhookSerializer):
     """Told once: `secret` signs each POST, as standardwebhooks.com has it."""
 
-    secret = serializers.CharField(read_only=True)
+    secret = serializers.CharField(source="secret.opened", read_only=True)
 
     class Meta(WebhookSerializer.Meta):
         fields = [*WebhookSerializer.Meta.fields, "secret"]

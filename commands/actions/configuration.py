@@ -5,7 +5,7 @@ import secrets
 from django.db.models import Q
 
 from chargers import keys, schemas
-from chargers.masking import HIDDEN, names_secret, without_secrets
+from chargers.masking import HIDDEN, without_secrets
 from chargers.models import Charger, ConfigurationKey, Connector
 from commands.models import CALL_ERROR
 
@@ -45,7 +45,7 @@ def asked_change(command):
     """The charger may use a new key before its answer has come (security whitepaper A01)."""
     if _names(command.payload["key"], AUTHORIZATION_KEY):
         charger = Charger.objects.select_for_update().get(pk=command.charger_id)
-        following = [*charger.next_authorization_key_hashes, keys.hashed(command.payload["value"])]
+        following = [*charger.next_authorization_key_hashes, keys.hashed(command.payload.opened()["value"])]
         charger.next_authorization_key_hashes = following[-MOST_KEYS:]
         charger.save(update_fields=["next_authorization_key_hashes"])
 
@@ -54,13 +54,13 @@ def changed(command):
     """Accepted, or accepted from the next boot on; AuthorizationKey is never kept but as its hash."""
     key, value = command.payload["key"], command.payload["value"]
     if _names(key, AUTHORIZATION_KEY):
-        _key_changed(command, value)
+        _key_changed(command, command.payload.opened()["value"])
     elif command.status in ("Accepted", "RebootRequired"):
         known = ConfigurationKey.objects.filter(charger=command.charger, key__iexact=key).first()
         ConfigurationKey.objects.update_or_create(
             charger=command.charger,
             key=known.key if known else key,
-            defaults={"value": _kept(key, value), "reboot_required": _waits_for_reboot(command)},
+            defaults={"value": value, "reboot_required": _waits_for_reboot(command)},
         )
         if _names(key, SECURITY_PROFILE) and value in ("1", "2", "3"):
             Charger.objects.filter(pk=command.charger_id).update(next_security_profile=int(value))
@@ -92,22 +92,13 @@ def not_changed(command):
     """A key that was refused, or never sent, opens nothing; one that was sent into silence may have been taken."""
     refused = command.outcome == CALL_ERROR or command.sent_at is None
     if refused and _names(command.payload["key"], AUTHORIZATION_KEY):
-        _key_changed(command, command.payload["value"])
+        _key_changed(command, command.payload.opened()["value"])
 
 
 def hide(payload):
     """What of a ChangeConfiguration is kept once it is over."""
     is_secret = _names(payload.get("key"), AUTHORIZATION_KEY) and payload.get("value")
     return payload | {"value": HIDDEN} if is_secret else payload
-
-
-def hide_told(response):
-    """A charger that tells its keys and passwords should not; they are not kept."""
-    return without_secrets(response)
-
-
-def _kept(key, value):
-    return HIDDEN if value and names_secret(key) else value
 
 
 def _names(key, wanted):
@@ -117,7 +108,7 @@ def _names(key, wanted):
 
 def told(command):
     """Every key, or those that were asked for; one that is not known there is not kept here."""
-    told = {row["key"]: row for row in command.response.get("configurationKey", [])}
+    told = {row["key"]: without_secrets(row) for row in command.response.get("configurationKey", [])}
     held = ConfigurationKey.objects.filter(charger=command.charger)
     if command.payload.get("key"):
         held.filter(key__in=command.response.get("unknownKey", [])).delete()
@@ -126,9 +117,7 @@ def told(command):
     told = {key: row for key, row in told.items() if not _names(key, AUTHORIZATION_KEY)}
     ConfigurationKey.objects.bulk_create(
         (
-            ConfigurationKey(
-                charger=command.charger, key=key, value=_kept(key, row.get("value")), readonly=row["readonly"]
-            )
+            ConfigurationKey(charger=command.charger, key=key, value=row.get("value"), readonly=row["readonly"])
             for key, row in sorted(told.items())
         ),
         update_conflicts=True,

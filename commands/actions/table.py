@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chargers import masking
 from commands.actions import certificates, charging, configuration, local_list, reservations, transfers
 
 
@@ -21,8 +20,7 @@ class Action:
     `answered(command)` changes what a real answer changes, with its record; `command.status` is its status.
     `not_taken(command)` takes back what was noted, where there was no answer; `command.outcome` says why.
     `afresh(payload)` is what of it may be asked for again, without what was made for one command alone.
-    `hide(payload)` is what may be kept of a payload that may hold a secret once it is over,
-    `hide_response(response)` of an answer.
+    `hide(payload)` is what may be kept of a payload that may hold a secret once it is over.
     """
 
     name: str
@@ -34,14 +32,9 @@ class Action:
     not_taken: Callable = nothing
     hide: Callable | None = None
     afresh: Callable = lambda payload: payload
-    hide_response: Callable = lambda response: response
 
     def kept(self, payload):
         return self.hide(payload) if self.hide else payload
-
-    def shown(self, payload):
-        """What whoever may see commands may see of it; what must be sent again is kept all the same."""
-        return masking.without_secrets(self.kept(payload))
 
 
 ACCEPTED = {"status": "Accepted"}
@@ -66,7 +59,6 @@ _TABLE = (
         "GetConfiguration",
         {"configurationKey": [], "unknownKey": []},
         answered=configuration.told,
-        hide_response=configuration.hide_told,
     ),
     Action(
         "RemoteStartTransaction",

@@ -70,17 +70,17 @@ def _check_place(field, url):
         token = upload_token(url)
     except ValueError as error:
         raise schemas.Violation(field, f"Leave it out: {error}.", "") from error
-    if token and Upload.objects.filter(token=token).exists():
+    if token and Upload.of(token).exists():
         raise schemas.Violation(field, "Leave it out: this place was made for another command.", "")
 
 
 def asked_diagnostics(command):
-    Upload.expect(command, command.payload["location"])
+    Upload.expect(command, command.payload.opened()["location"])
 
 
 def asked_log(command):
     asked_request(command)
-    Upload.expect(command, command.payload["log"]["remoteLocation"])
+    Upload.expect(command, command.payload.opened()["log"]["remoteLocation"])
 
 
 def asked_request(command):

@@ -11,7 +11,6 @@ from chargers import schemas
 from chargers.access import reaches_every_charger
 from chargers.admin import Commandable, ReadOnly
 from commands import batches
-from commands.actions.table import ACTIONS
 from commands.models import Batch, Schedule
 
 
@@ -44,7 +43,7 @@ class BatchAdmin(Own, Commandable, ReadOnly, admin.ModelAdmin):
 
     @admin.display(description="payload")
     def asked(self, batch):
-        return json.dumps(ACTIONS[batch.action].shown(batch.payload), ensure_ascii=False)
+        return json.dumps(batch.payload, ensure_ascii=False)
 
     @admin.display(description="chargers")
     def whom(self, batch):

@@ -135,7 +135,7 @@ class CommandAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
 
     @admin.display(description="payload")
     def asked(self, command):
-        return json.dumps(ACTIONS[command.action].shown(command.payload), ensure_ascii=False)
+        return json.dumps(command.payload, ensure_ascii=False)
 
     @admin.display(description="outcome", ordering="outcome")
     def what_came_of_it(self, command):

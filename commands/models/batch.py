@@ -6,7 +6,7 @@ from django.db import models
 
 from chargers import recordset
 from chargers.models import Charger
-from commands.fields import OrderedJSONField
+from commands.fields import OrderedJSONField, PayloadField
 from commands.models.command import FINISHED, QUEUED, SENT, Command, action_choices
 
 WAITING, ASKED, CANCELLED, REFUSED = "waiting", "asked", "cancelled", "refused"
@@ -25,7 +25,7 @@ class Batch(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     action = models.CharField(max_length=40, choices=action_choices)
-    payload = OrderedJSONField()
+    payload = PayloadField()
     timeout = models.FloatField(null=True, blank=True, help_text="Seconds each charger has to answer.")
     chosen = OrderedJSONField(help_text="The list or the filter, as given.")
     total = models.PositiveIntegerField(help_text="How many chargers it was made for.")

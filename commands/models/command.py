@@ -7,7 +7,7 @@ from django.db import models
 from chargers.audit import OURSELVES
 from chargers.models import Charger
 from chargers.numbers import draw
-from commands.fields import OrderedJSONField
+from commands.fields import OrderedJSONField, PayloadField
 from transactions.models import Transaction
 
 QUEUED, SENT, FINISHED = "queued", "sent", "finished"
@@ -57,7 +57,7 @@ class Command(models.Model):
     task_id = models.CharField(max_length=36, default=new_task_id, editable=False)
     charger = models.ForeignKey(Charger, models.PROTECT, related_name="commands", db_index=False)
     action = models.CharField(max_length=40, choices=action_choices)
-    payload = OrderedJSONField()
+    payload = PayloadField()
     timeout = models.FloatField(help_text="Seconds the charger has to answer, from when it was sent.")
 
     state = models.CharField(max_length=10, default=QUEUED, choices=[(s, s) for s in (QUEUED, SENT, FINISHED)])

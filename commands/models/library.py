@@ -9,7 +9,7 @@ from chargers import audit, gateway
 from chargers.models import Charger
 from chargers.numbers import draw
 from commands.fields import OrderedJSONField
-from commands.files import upload_token
+from commands.files import fingerprint, upload_token
 from commands.models.command import Command
 
 
@@ -131,13 +131,13 @@ class Firmware(HasFile, models.Model):
 
 
 def upload_path(upload, filename):
-    return f"uploads/{upload.token}/{filename}"
+    return f"uploads/{upload.pk}/{filename}"
 
 
 class Upload(HasFile, models.Model):
-    """A place for one file of a charger: diagnostics or a log."""
+    """A place for one file of a charger: diagnostics or a log. Its token is in the command's payload alone."""
 
-    token = models.CharField(max_length=64, unique=True, editable=False)
+    token_hash = models.CharField(max_length=64, unique=True, editable=False, db_column="token")
     command = models.OneToOneField(Command, models.CASCADE, related_name="upload")
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="uploads")
     expires_at = models.DateTimeField()
@@ -155,5 +155,11 @@ class Upload(HasFile, models.Model):
     def expect(command, url):
         """Make the place if `url` is one of ours."""
         if token := upload_token(url):
+            made_for = {"command": command, "charger": command.charger}
             expires_at = datetime.now(UTC) + timedelta(seconds=settings.OCPP_FILE_URL_LIFETIME)
-            Upload.objects.create(token=token, command=command, charger=command.charger, expires_at=expires_at)
+            Upload.objects.create(token_hash=fingerprint(token), expires_at=expires_at, **made_for)
+
+    @staticmethod
+    def of(token):
+        """The place that `token` opens: a queryset of at most one."""
+        return Upload.objects.filter(token_hash=fingerprint(token))

@@ -10,7 +10,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 from django_celery_beat.tzcrontab import TzAwareCrontab
 from timezone_field import TimeZoneField
 
-from commands.fields import OrderedJSONField
+from commands.fields import OrderedJSONField, PayloadField
 from commands.models.command import action_choices
 
 TASK = "commands.run_schedule"
@@ -22,7 +22,7 @@ class Schedule(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     action = models.CharField(max_length=40, choices=action_choices)
-    payload = OrderedJSONField()
+    payload = PayloadField()
     timeout = models.FloatField(null=True, blank=True)
     chosen = OrderedJSONField(help_text="A list or a filter, looked up anew at each run.")
     only_connected = models.BooleanField(default=False)

@@ -110,7 +110,7 @@ class BatchSerializer(serializers.ModelSerializer):
         return batch_url(batch)
 
     def get_payload(self, batch) -> dict:
-        return ACTIONS[batch.action].shown(batch.payload)
+        return batch.payload
 
     def get_summary(self, batch) -> str:
         outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in batch.shown["outcomes"].items())
@@ -206,10 +206,11 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         row = self._as_it_will_be(told)
         try:
             row.clean()
-            batches.refuse_secrets(row.action, row.payload)
+            payload = row.payload.opened()
+            batches.refuse_secrets(row.action, payload)
             chargers = batches.choose(self.context["request"].user, chosen)
             if chargers:
-                batches.check(row.action, row.payload, chargers)
+                batches.check(row.action, payload, chargers)
         except ValidationError as error:
             raise serializers.ValidationError(serializers.as_serializer_error(error)) from error
         except schemas.Violation as violation:
@@ -225,6 +226,6 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
             setattr(schedule, name, schedule.chosen.get(name))
         shown = super().to_representation(schedule)
         return shown | {
-            "payload": ACTIONS[schedule.action].shown(schedule.payload),
+            "payload": schedule.payload,
             "timezone": str(schedule.timezone),
         }

@@ -64,7 +64,7 @@ class TaskSerializer(serializers.ModelSerializer):
         return command.outcome or None
 
     def get_payload(self, command) -> dict:
-        return ACTIONS[command.action].shown(command.payload)
+        return command.payload
 
     def get_task_url(self, command) -> str:
         return task_url(command)

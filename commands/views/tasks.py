@@ -226,7 +226,7 @@ def retry(request, task_id):
     if command is None:
         if former.state != FINISHED:
             raise Conflict("This command is not finished yet: it can be asked for again once it is.")
-        payload = ACTIONS[former.action].afresh(former.payload)
+        payload = ACTIONS[former.action].afresh(former.payload.opened())
         command = ask(request, former.charger, former.action, payload, {"timeout": former.timeout})
     shown = TaskSerializer(command).data
     return Response(shown, status=202, headers={"Location": shown["task_url"]})

@@ -1,5 +1,6 @@
 """The whole product on one machine: what is started, in which order, with which settings."""
 
+import base64
 import contextlib
 import fcntl
 import os
@@ -35,6 +36,12 @@ LOCAL_DEFAULTS = {
     "API_AUTH": "none",
     "OCPP_UNKNOWN_CHARGERS": "accept",
     "OCPP_REQUIRE_SUBPROTOCOL": "0",
+}
+# The secrets that are made at the first start, by the names of their files in the run folder.
+RANDOM = {
+    "password": lambda: secrets.token_hex(10),
+    "secret-key": lambda: secrets.token_hex(32),
+    "secrets-keys": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
 }
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FLOWER_HOST = "127.0.0.1"  # whatever HOST is: parts of it need no login
@@ -94,7 +101,7 @@ class Stack:
         """Take the settings of a stack that runs already from this folder; raises `CannotStart` without one."""
         if not (self.run_dir / "secret-key").exists():
             raise CannotStart("Nothing was started here yet: `make run` first, then this in another terminal.")
-        self.env.setdefault("SECRET_KEY", self._secret("secret-key"))
+        self._set_keys()
         for variable, server_class in SERVERS.items():
             self.env[variable] = self.env.get(variable) or server_class(self.run_dir).url()
 
@@ -131,7 +138,7 @@ class Stack:
                 )
             self.lock = (self.run_dir / "lock").open("w")
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.env.setdefault("SECRET_KEY", self._secret("secret-key"))
+            self._set_keys()
             self.password = self._secret("password")
         except BlockingIOError as error:
             raise CannotStart(f"It is running already from {self.run_dir}: stop that one first.") from error
@@ -145,12 +152,17 @@ class Stack:
             said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
             raise CannotStart(f"The settings cannot be used. {said[0]}")
 
+    def _set_keys(self):
+        """What the environment does not have; `SECRETS_KEYS` encrypts what must not be read in the database."""
+        self.env.setdefault("SECRET_KEY", self._secret("secret-key"))
+        self.env.setdefault("SECRETS_KEYS", self._secret("secrets-keys"))
+
     def _secret(self, name):
         """A random secret, made at the first start and kept in a file of its own."""
         path = self.run_dir / name
         if not path.exists() or not path.read_text().strip():
             path.touch(mode=0o600)
-            path.write_text(secrets.token_hex(10 if name == "password" else 32) + "\n")
+            path.write_text(RANDOM[name]() + "\n")
         return path.read_text().strip()
 
     def _number(self, name):

@@ -97,7 +97,7 @@ def one_of_each(charger):
     tell(charger, "SecurityEventNotification", type="x", timestamp=NOON)
     tell(charger, "DataTransfer", vendorId="x")
     Reservation.objects.create(charger=charger, connector_id=1, id_tag="ABC", expiry_date=datetime.now(UTC))
-    Upload.objects.create(token=str(charger), command=command, charger=charger, expires_at=datetime.now(UTC))
+    Upload.objects.create(token_hash=str(charger), command=command, charger=charger, expires_at=datetime.now(UTC))
     return transaction, command
 
 

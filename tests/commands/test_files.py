@@ -25,7 +25,8 @@ def ask(api, action, payload, charger=None):
 
 def a_place(api, action="GetDiagnostics", payload=None):
     """Where a charger is told to upload to, as a path."""
-    asked = ask(api, action, payload or {}).json()["payload"]
+    task = ask(api, action, payload or {}).json()
+    asked = Command.objects.get(task_id=task["task_id"]).payload.opened()
     return (asked.get("location") or asked["log"]["remoteLocation"]).removeprefix(BASE)
 
 
@@ -71,7 +72,7 @@ def test_a_form_is_taken_too_and_the_last_upload_counts(api):
 def test_a_file_name_leads_nowhere_else(api, name, tmp_path):
     assert put(api, a_place(api) + name).status_code == 201
     (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert file.parent == tmp_path / "files" / "uploads" / Upload.objects.get().token
+    assert file.parent == tmp_path / "files" / "uploads" / str(Upload.objects.get().pk)
     assert not file.name.startswith(".") and len(file.name) <= 100
 
 
@@ -134,7 +135,7 @@ def test_a_charger_fetches_firmware_by_a_url_that_expires(api, settings, client)
     assert (made["filename"], made["size"]) == ("fw.bin", 5)
     assert install(api, made["id"]).status_code == 202
     command = Command.objects.get()
-    path = command.payload["location"].removeprefix(BASE)
+    path = command.payload.opened()["location"].removeprefix(BASE)
     assert command.action == "UpdateFirmware"
     client.logout()
     assert body(client.get(path)) == b"image"
@@ -177,7 +178,7 @@ def test_an_image_that_is_gone_spoils_no_list(api, tmp_path):
         file.unlink()
     assert api.get("/api/ocpp/firmware/").json()["results"][0]["size"] is None
     assert install(api, number).status_code == 409
-    path = Command.objects.get().payload["location"].removeprefix(BASE)
+    path = Command.objects.get().payload.opened()["location"].removeprefix(BASE)
     assert api.get(path).status_code == 404
 
 

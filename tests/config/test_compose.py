@@ -10,7 +10,7 @@ import yaml
 from config.stack.stack import PROJECT
 
 SELF_SIGNED = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ocpp", "-days", "1"]
-SECRETS = {"SECRET_KEY": "s", "POSTGRES_PASSWORD": "p", "FLOWER_BASIC_AUTH": "u:p"}
+SECRETS = {"SECRET_KEY": "s", "SECRETS_KEYS": "k", "POSTGRES_PASSWORD": "p", "FLOWER_BASIC_AUTH": "u:p"}
 
 
 def composed():
@@ -42,6 +42,13 @@ def test_no_secret_is_baked_in():
     for name in SECRETS:
         assert f"{name}:?" in text
     assert "USER ocpp" in (PROJECT / "Dockerfile").read_text()
+
+
+def test_only_what_keeps_or_sends_secrets_has_their_keys():
+    services = composed()["services"]
+    keys = {name: service.get("environment", {}).get("SECRETS_KEYS", "") for name, service in services.items()}
+    assert {name for name, value in keys.items() if value not in ("", "none")} == {"migrate", "web", "worker"}
+    assert keys["beat"] == keys["flower"] == "none"
 
 
 def test_only_the_proxy_and_flower_can_be_reached_from_outside():

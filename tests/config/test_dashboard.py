@@ -416,7 +416,7 @@ def test_a_key_left_empty_is_made_not_sent_empty(api):
     charger = a_charger()
     path = charger_url("dashboard:ask", charger.charger_id, "ChangeConfiguration")
     api.post(path, {"key": "AuthorizationKey", "value": ""})
-    assert len(Command.objects.get().payload["value"]) == 40
+    assert len(Command.objects.get().payload.opened()["value"]) == 40
     new_batch(api, "ChangeConfiguration", key="AuthorizationKey", value="")
     assert Batch.objects.get().payload == {"key": "AuthorizationKey", "value": ""}
 

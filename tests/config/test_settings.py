@@ -1,6 +1,7 @@
 """Settings: a wrong environment variable is named, and an open API needs a closed machine."""
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -8,6 +9,8 @@ import pytest
 
 from config import redis_url
 from config.stack.stack import PROJECT
+
+FERNET_KEY = "dGhpcnR5LXR3by1ieXRlcy0wMTIzNDU2Nzg5YWJjZGU="
 
 
 def check(**environment):
@@ -42,6 +45,10 @@ def check(**environment):
         ("REDIS_URL", "sentinel://localhost:26379/master?bd=1"),
         ("BROKER_URL", "kafka://localhost"),
         ("SECRET_KEY", ""),
+        ("SECRETS_KEYS", ""),
+        ("SECRETS_KEYS", "short"),
+        ("SECRETS_KEYS", f"{FERNET_KEY},{FERNET_KEY[:-4]}"),
+        ("SECRETS_KEYS", f"{FERNET_KEY},none"),
         ("OCPP_OPEN_NETWORKS", "here"),
         ("FORWARDED_ALLOW_IPS", "proxy"),
         ("OCPP_REFUSALS_PER_MINUTE", "-1"),
@@ -73,6 +80,7 @@ def test_an_open_api_needs_debug_and_loopback(environment):
         {"SECRET_KEY": "changeme"},
         {"SECRET_KEY": "x" * 50},
         {"SECRET_KEY": "django-insecure-0123456789abcdefghijklmnopqrstuvwxyz"},
+        {"SECRETS_KEYS": "A" * 43 + "="},
         {"API_AUTH": "none"},
         {"OCPP_UNKNOWN_CHARGERS": "accept"},
         {"OCPP_OPEN_NETWORKS": "0.0.0.0/0"},
@@ -91,6 +99,26 @@ def test_a_server_that_is_open_does_not_start(environment):
 
 def test_a_server_that_is_closed_starts():
     assert check(OCPP_OPEN_NETWORKS="10.8.0.0/16", FORWARDED_ALLOW_IPS="10.0.0.1") == (0, "")
+
+
+def test_several_keys_may_be_named_and_a_program_may_do_without():
+    assert check(SECRETS_KEYS=f"{FERNET_KEY}, {FERNET_KEY[::-1][1:]}=") == check(SECRETS_KEYS="none") == (0, "")
+
+
+def test_a_missing_key_is_said_with_the_command_that_makes_one():
+    said = check(SECRETS_KEYS="")[1]
+    assert "keys of its backup" in said
+    command = shlex.split(said.partition("A new key: `")[2].partition("`")[0])
+    made = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True, check=True).stdout.strip()
+    assert check(SECRETS_KEYS=made) == (0, "")
+
+
+@pytest.mark.parametrize("program", [["config.serve"], ["celery", "-A", "config", "worker", "-P", "solo"]])
+def test_what_sends_secrets_does_not_start_without_keys(program):
+    env = os.environ | {"SECRETS_KEYS": "none", "BROKER_URL": ""}  # Celery would read the latter itself
+    start = [sys.executable, "-m", *program]
+    done = subprocess.run(start, cwd=PROJECT, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode != 0 and "SECRETS_KEYS is `none` here" in done.stderr
 
 
 def test_a_time_zone_that_does_not_exist_is_refused_with_some_that_do():

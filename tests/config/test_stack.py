@@ -20,7 +20,16 @@ class Run:
 
     def __init__(self, folder, **environment):
         self.folder, self.port = folder, free_port()
-        dropped = ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "SECRET_KEY", "DEBUG", "API_AUTH", "MAKELEVEL")
+        dropped = (
+            "DATABASE_URL",
+            "REDIS_URL",
+            "BROKER_URL",
+            "SECRET_KEY",
+            "SECRETS_KEYS",
+            "DEBUG",
+            "API_AUTH",
+            "MAKELEVEL",
+        )
         env = {name: value for name, value in os.environ.items() if name not in dropped}
         env |= {
             "RUN_DIR": str(folder),

@@ -14,7 +14,7 @@ from config.stack.servers import ADMIN_MADE
 from config.stack.stack import Stack
 from tests.browser import EXECUTABLE, NONE, launch, playwright
 from tests.field.proxy import proxy
-from tests.live import Live, an_id, exchange, free_port
+from tests.live import Live, an_id, eventually, exchange, free_port
 from tests.servers import RUN_DIR
 
 PREFIX = "/csms"
@@ -172,11 +172,10 @@ def test_ids_with_a_slash_are_found_below_the_prefix(prefixed, behind):
 
 def test_places_for_files_are_below_the_path(prefixed, behind):
     charger_id = an_id()
-    requests.post(f"{behind}{PREFIX}/api/ocpp/chargers/", json={"charger_id": charger_id}, timeout=10)
-    body = {"charger_id": charger_id, "action": "GetDiagnostics", "payload": {}}
-    task = requests.post(f"{behind}{PREFIX}/api/ocpp/commands/", json=body, timeout=10).json()
-    ((payload,),) = prefixed.rows("SELECT payload FROM commands_command WHERE task_id = %s", task["task_id"])
-    location = json.loads(payload)["location"]
+    with prefixed.charger(charger_id, GetDiagnostics={"file_name": "log"}) as charger:
+        body = {"charger_id": charger_id, "action": "GetDiagnostics", "payload": {}}
+        requests.post(f"{behind}{PREFIX}/api/ocpp/commands/", json=body, timeout=10).raise_for_status()
+        location = json.loads(eventually(lambda: charger.received)[0])[3]["location"]
     path = urlsplit(location).path
     assert path.startswith(f"{PREFIX}/files/uploads/")
     answer = requests.put(f"{behind}{path}log.txt", data=b"log", timeout=10)

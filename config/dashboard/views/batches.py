@@ -80,7 +80,7 @@ class BatchPage(Own, Listing):
         may_cancel = self.request.user.has_perm("commands.add_command") and not self.batch.cancelled_at
         return super().get_context_data(**kwargs) | {
             "batch": self.batch,
-            "payload": ACTIONS[self.batch.action].shown(self.batch.payload),
+            "payload": self.batch.payload,
             "may_cancel": may_cancel and not self.batch.finished_at,
             "states": SHOWN,
             "outcomes": OUTCOMES,

@@ -39,7 +39,7 @@ class CommandPage(Page):
         self.charger = command.charger
         return super().get_context_data(**kwargs) | {
             "command": command,
-            "payload": ACTIONS[command.action].shown(command.payload),
+            "payload": command.payload,
             "may_command": self.request.user.has_perm("commands.add_command"),
         }
 

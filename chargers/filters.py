@@ -9,6 +9,7 @@ from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
+from chargers import lookups
 from chargers.models import (
     AuditEntry,
     Charger,
@@ -53,6 +54,15 @@ class AsSent(filters.FilterSet):
 
     FILTER_DEFAULTS = {**FILTER_FOR_DBFIELD_DEFAULTS, models.CharField: _AS_SENT, models.TextField: _AS_SENT}
     FILTER_DEFAULTS |= {models.BooleanField: {"filter_class": YesOrNo}}
+
+    @classmethod
+    def get_filters(cls):
+        """Raises `ImproperlyConfigured`, when the class is made, for one of a column that is not shown."""
+        found = super().get_filters()
+        if model := cls._meta.model:
+            paths = [told.field_name for told in found.values() if told.field_name]
+            lookups.refuse_secret(cls.__name__, model, paths)
+        return found
 
 
 class Backend(filters.DjangoFilterBackend):

@@ -357,7 +357,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # --- Django ----------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "config.apps.DeclaredAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -220,9 +220,7 @@ class MeterValueAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     sortable_by = ()
     searched = {"transaction": "number"}
     ordering = ["-id"]
-
-    def lookup_allowed(self, lookup, value, request=None):
-        return lookup == "transaction__id__exact" or super().lookup_allowed(lookup, value, request)
+    linked = ["transaction__id__exact"]
 
 
 @admin.action(description="Attach to the likeliest transaction", permissions=["attach"])

@@ -39,14 +39,12 @@ class MessageAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     list_filter += [choices("action", sorted(schemas.ACTIONS))]
     list_select_related = ["charger"]
     sortable_by = ()
+    linked = ["charger__id__exact"]
     date_hierarchy = "at"
     search_help_text = (
         "The id of a charger; words after it are looked for in its message ids and frames. Words alone, and filters "
         "without a charger or a time, are looked for in the last day."
     )
-
-    def lookup_allowed(self, lookup, value, request=None):
-        return lookup == "charger__id__exact" or super().lookup_allowed(lookup, value, request)
 
     def get_queryset(self, request):
         rows = super().get_queryset(request)

@@ -17,7 +17,7 @@ from chargers.enrolment import Enrolment
 from chargers.inbox import Call
 from chargers.masking import InLog
 from chargers.models.charger import OF_SOCKET, is_lenient, keep_alive, seconds_before_commands
-from chargers.recall import ANSWERED_ANEW, Outdated
+from chargers.recall import ANSWERED_ANEW, Outdated, as_sent
 from chargers.refusals import refused
 from chargers.sockets import inbox
 from chargers.tap import Tap
@@ -270,7 +270,7 @@ class ChargerConsumer(AsyncConsumer):
     def _answer_to(self, frame):
         """The answer already given to this very CALL, or None; raises for another CALL with its message id."""
         if (frame.message_id, frame.digest) == (self.newest.last_call_id, self.newest.last_call_digest):
-            return self.newest.last_answer
+            return as_sent(self.newest.last_answer)
         known, answer = self.answered.get(frame.message_id, (frame.digest, None))
         if known != frame.digest:
             raise Unusable("GenericError", "This message id was used for another CALL.")

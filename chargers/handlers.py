@@ -1,12 +1,17 @@
 """What a charger says of itself. Each function settles a batch of one action, see `chargers.registry`."""
 
+import logging
+
 from django.conf import settings
 
-from chargers import events, recordset, vendors
+from chargers import events, recordset, sealing, vendors
+from chargers.masking import without_secrets
 from chargers.models import Charger, ConfigurationKey, DataTransfer, SecurityEvent
 from chargers.recall import records_of
 from chargers.registry import handles
 from chargers.times import bounded, now_on_the_wire, said
+
+logger = logging.getLogger(__name__)
 
 BOOT = """
 UPDATE chargers_charger c SET
@@ -176,13 +181,22 @@ def data_transfer(calls):
     kept = {call.key: _transferred(call, charger_ids.get(call.charger)) for call in new}
     DataTransfer.objects.bulk_create(kept.values())
     answered = [(known | kept)[call.key] for call in calls]
-    return [{"status": t.status} | ({"data": t.answered_data} if t.answered_data else {}) for t in answered]
+    return [{"status": t.status} | ({"data": data} if (data := _answered(t)) else {}) for t in answered]
 
 
 def _is_same_transfer(transfer, call):
     told = call.payload.get
-    sent = told("vendorId"), told("messageId", ""), told("data", "")
+    sent = told("vendorId"), told("messageId", ""), without_secrets(told("data", ""))
     return (transfer.vendor_id, transfer.message_id, transfer.data) == sent
+
+
+def _answered(transfer):
+    """The data of the answer, as it is said; what no key opens any more is left out."""
+    try:
+        return transfer.sealed_answer.opened() if transfer.sealed_answer else transfer.answered_data
+    except sealing.Unreadable as error:
+        logger.warning("The data of a repeated answer to a DataTransfer is left out: %s", error)
+        return ""
 
 
 def _transferred(call, charger_id):
@@ -192,9 +206,10 @@ def _transferred(call, charger_id):
         charger_id=call.charger,
         vendor_id=told("vendorId"),
         message_id=told("messageId", ""),
-        data=told("data", ""),
+        data=without_secrets(told("data", "")),
         status=status,
-        answered_data=answered or "",
+        answered_data=without_secrets(answered or ""),
+        sealed_answer=answered if without_secrets(answered) != answered else None,
         call_id=call.message_id,
         received_at=call.received_at,
     )

@@ -5,12 +5,16 @@ the one that it most likely sends again, on the same socket or on a new one (J Â
 found by the record that it has left, however many came since.
 """
 
+import logging
 from collections import defaultdict
 
 from django.db.models import F, Q
 
-from chargers import frames, recordset
+from chargers import frames, recordset, sealing
+from chargers.masking import masked
 from chargers.models import Charger, standing
+
+logger = logging.getLogger(__name__)
 
 # Said again, these do no harm and are answered anew, with the time and the verdict of that moment. They don't push
 # out what must not be taken twice.
@@ -59,11 +63,27 @@ def remember(calls, seen):
         row = rows[call.charger] = {"id": call.charger, "seen": call.received_at, "socket": call.socket}
         # A refusal is not kept: what was too early may be sent again when the charger is accepted.
         if call.action not in ANSWERED_ANEW and frames.is_result(call.answer):
-            row |= {"call_id": call.message_id, "digest": call.digest, "answer": call.answer}
+            row |= {"call_id": call.message_id, "digest": call.digest, "answer": _as_stored(call)}
     told = recordset.execute(REMEMBER, [rows[key] for key in sorted(rows)])
     if outdated := {charger for charger, policy, _ in told if policy is None}:
         raise Outdated({call.key for call in calls if call.charger in outdated})
     return {charger: standing(*policy_and_status) for charger, *policy_and_status in told}
+
+
+def _as_stored(call):
+    """The answer of `call`: sealed where a vendor's function may have told a secret. Other answers hold none."""
+    if call.action != "DataTransfer" or masked(call.answer) == call.answer:
+        return call.answer
+    return sealing.seal(call.answer)
+
+
+def as_sent(stored):
+    """The answer that a charger's `last_answer` holds; None where no key opens it: the call is answered anew."""
+    try:
+        return sealing.unseal(stored) if stored.startswith(sealing.TOKEN) else stored
+    except sealing.Unreadable as error:
+        logger.warning("A DataTransfer that was sent again is answered anew: %s", error)
+        return None
 
 
 LOCK = "SELECT FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
@@ -84,7 +104,8 @@ def answered_before(calls):
         return {}
     chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
     last = {(c.pk, c.last_call_id, c.last_call_digest): c.last_answer for c in chargers}
-    return {call.key: last[call.key] for call in calls if call.key in last}
+    found = {call.key: as_sent(last[call.key]) for call in calls if call.key in last}
+    return {key: answer for key, answer in found.items() if answer is not None}
 
 
 def records_of(model, calls, same):

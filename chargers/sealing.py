@@ -7,6 +7,7 @@ from functools import cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.core.management.base import CommandError
 from django.db import connection, models
 from django.db.models.query_utils import DeferredAttribute
 
@@ -14,6 +15,7 @@ from chargers.masking import HIDDEN
 
 TOKEN = "gAAAA"  # begins every token: version 0x80 and the high bytes of a 64-bit time
 PORTION = 500  # rows that are read in one go
+NEWEST = 1000  # rows of a column that are looked at to see whether the keys fit
 
 
 class Unreadable(Exception):
@@ -123,13 +125,31 @@ class SealedField(Unsearchable, models.TextField):
 # --- all that is stored ----------------------------------------------------------------------
 
 
+def check_keys(apps):
+    """After `migrate`, which begins every start: raise `CommandError` where the keys are not those of the database.
+
+    The newest rows are looked at: a backup that was restored without its keys has none that opens.
+    """
+    for model, field in _columns(apps.get_models()):
+        table, column = model._meta.db_table, field.column
+        newest = f"SELECT {column} AS text FROM {table} ORDER BY {model._meta.pk.column} DESC LIMIT {NEWEST}"
+        for (stored,) in _rows(f"SELECT text FROM ({newest}) AS newest WHERE text LIKE %s LIMIT 1", [f"{TOKEN}%"]):
+            try:
+                unseal(stored.partition(" ")[0])
+            except Unreadable as error:
+                raise CommandError(f"Secrets in {table}.{column} cannot be sent. {error}") from error
+
+
+def _columns(models):
+    return [(m, f) for m in models for f in m._meta.concrete_fields if isinstance(f, Unsearchable)]
+
+
 def reseal(models, progress=lambda column, done, total: None):
     """Put every secret of `models` under the first key, and seal what is stored in plain; how many were changed.
 
     `progress(column, done, total)` is called after each portion. It may be interrupted, and run again.
     """
-    columns = [(m, f) for m in models for f in m._meta.concrete_fields if isinstance(f, Unsearchable)]
-    return sum(_reseal_column(model, field, progress) for model, field in columns)
+    return sum(_reseal_column(model, field, progress) for model, field in _columns(models))
 
 
 def _reseal_column(model, field, progress):
@@ -154,7 +174,7 @@ def _rows(statement, parameters):
 
 def _reseal_row(table, key, field, pk, stored):
     """How many rows were changed: none where somebody else has written it meanwhile."""
-    resealed = field.resealed(stored)
+    resealed = None if stored is None else field.resealed(stored)
     if resealed is None:
         return 0
     with connection.cursor() as cursor:

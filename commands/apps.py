@@ -5,6 +5,14 @@ from django.apps import AppConfig
 WHEN = ("at", "every_seconds", "crontab")
 
 
+def _check_keys(apps=None, **_):
+    """Not after `flush`, which tells of no models: it leaves no secrets."""
+    from chargers import sealing
+
+    if apps:
+        sealing.check_keys(apps)
+
+
 class CommandsConfig(AppConfig):
     name = "commands"
 
@@ -19,3 +27,4 @@ class CommandsConfig(AppConfig):
         audit.watch(Firmware, "description", "file", "signature")
         audit.watch(Schedule, "name", "action", "payload", "chosen", "spread_seconds", *WHEN, "is_enabled")
         post_migrate.connect(roles.make, sender=self)
+        post_migrate.connect(_check_keys, sender=self)

@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.crypto import salted_hmac
 
-from chargers import audit, events, recordset, registration, schemas
+from chargers import audit, events, recordset, registration, schemas, sealing
 from chargers.errors import Busy, Conflict
 from chargers.masking import HIDDEN
 from commands import metrics
@@ -52,6 +52,14 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
 def queue(charger, action, payload, follows=None):
     """Ask for a command of our own accord: a row, which the sweep finds within a second. Returns the `Command`."""
     return _row(charger, action, payload, {"requested_by": OURSELVES, "follows": follows})
+
+
+def afresh(former):
+    """The payload with which the same as `former` is asked for again; raises `Conflict` where no key opens it."""
+    try:
+        return ACTIONS[former.action].afresh(former.payload.opened())
+    except sealing.Unreadable as error:
+        raise Conflict(str(error)) from error
 
 
 def queue_for(batch, charger):

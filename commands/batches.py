@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from rest_framework import serializers
 
-from chargers import access, audit, faults, presence, recordset, schemas
+from chargers import access, audit, faults, presence, recordset, schemas, sealing
 from chargers.errors import Busy, Conflict
 from chargers.models import Charger
 from commands import asking
@@ -187,7 +187,7 @@ def _ask(member, user):
             raise Conflict("Who asked for it may not command this charger any more.")
         command = asking.queue_for(batch, member.charger)
         member.state, member.command = ASKED, command
-    except (schemas.Violation, Conflict, Busy) as error:
+    except (schemas.Violation, Conflict, Busy, sealing.Unreadable) as error:
         member.state, member.reason = REFUSED, str(getattr(error, "detail", error))
     except faults.ERRORS:
         raise  # the database is away: all of it is tried again

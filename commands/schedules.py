@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from rest_framework.exceptions import APIException
 
-from chargers import faults, schemas
+from chargers import faults, schemas, sealing
 from commands import batches
 from commands.models import Schedule
 from commands.tasks import BROKER_FAULTS
@@ -33,7 +33,7 @@ def run(pk):
         schedule.last_run_at, schedule.note, batch = moment, "", None
         try:
             batch = _make(schedule, moment, now)
-        except (APIException, schemas.Violation) as error:
+        except (APIException, schemas.Violation, sealing.Unreadable) as error:
             schedule.note = f"{moment:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"
         schedule.next_run_at = schedule.following(now)
         schedule.save(update_fields=["last_run_at", "next_run_at", "note"])

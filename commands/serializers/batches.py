@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chargers import schemas
+from chargers import schemas, sealing
 from chargers.serializers.strict import Strict
 from commands import batches, schedules
 from commands.actions.table import ACTIONS
@@ -203,8 +203,8 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         super().validate(chosen)
         told = {name: value for name, value in told.items() if name not in ("chargers", "filter")}
         told["chosen"] = chosen
-        row = self._as_it_will_be(told)
         try:
+            row = self._as_it_will_be(told)
             row.clean()
             payload = row.payload.opened()
             batches.refuse_secrets(row.action, payload)
@@ -215,6 +215,8 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
             raise serializers.ValidationError(serializers.as_serializer_error(error)) from error
         except schemas.Violation as violation:
             raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
+        except sealing.Unreadable as error:
+            raise serializers.ValidationError({"payload": [str(error)]}) from error
         return told
 
     def _as_it_will_be(self, told):

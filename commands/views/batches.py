@@ -139,8 +139,7 @@ class ScheduleViewSet(Own, Editable):
     def perform_update(self, serializer):
         """Whoever only switches or renames it does not lend it what they may reach, unless its owner is gone."""
         former, told = serializer.instance, serializer.validated_data
-        now = {name: getattr(former, name) for name in DOES} | {"payload": former.payload.opened()}
-        is_other = any(now[name] != told[name] for name in DOES & told.keys())
+        is_other = any(getattr(former, name) != told[name] for name in DOES & told.keys())
         serializer.save(**(self._owner() if is_other or not may_run(former.owner) else {}))
 
     def _owner(self):

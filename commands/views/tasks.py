@@ -17,7 +17,6 @@ from chargers.parameters import takes
 from chargers.views import known_charger
 from chargers.viewsets import Scoped
 from commands import asking
-from commands.actions.table import ACTIONS
 from commands.filters import CommandFilter
 from commands.finding import find
 from commands.models import FINISHED
@@ -226,7 +225,7 @@ def retry(request, task_id):
     if command is None:
         if former.state != FINISHED:
             raise Conflict("This command is not finished yet: it can be asked for again once it is.")
-        payload = ACTIONS[former.action].afresh(former.payload.opened())
+        payload = asking.afresh(former)
         command = ask(request, former.charger, former.action, payload, {"timeout": former.timeout})
     shown = TaskSerializer(command).data
     return Response(shown, status=202, headers={"Location": shown["task_url"]})

@@ -74,7 +74,7 @@ def again(user, former):
         _count(user)
         if former.state != FINISHED:
             raise Conflict("It is not finished yet: it can be asked for again once it is.")
-        afresh = ACTIONS[former.action].afresh(former.payload.opened())
+        afresh = asking.afresh(former)
         return asking.ask(former.charger, former.action, afresh, timeout=former.timeout, by=user.get_username())
 
 

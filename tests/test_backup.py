@@ -1,16 +1,20 @@
 """A dump of the database, restored elsewhere, is the same books; as docs/operations.md has it."""
 
+import json
 import os
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from config.stack.processes import CannotStart
 from config.stack.servers import Postgres
-from config.stack.stack import PROJECT
-from tests.live import an_id, exchange
+from config.stack.stack import PROJECT, Stack
+from tests.live import Live, an_id, eventually, exchange, free_port
 from tests.servers import RUN_DIR
 
 NOON = "2025-02-26T12:00:00Z"
@@ -74,6 +78,51 @@ def test_a_restored_dump_is_the_same_books(live, dump):
     again = restored(live, dumped(first, "again.dump"), "ocpp_restored_again")
     assert books(again) == books(first)
     assert books(first)[0]["transactions_transaction"][0] >= 1
+
+
+def charger_with_queued_password(live):
+    """(charger id, password) of a charger that is away, for which a command with a password waits."""
+    charger_id, password = an_id(), f"Zq{an_id()}"
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    payload = {"key": "WifiPassword", "value": password}
+    live.ask(charger_id, "ChangeConfiguration", payload, timeout=3000)
+    return charger_id, password
+
+
+@contextmanager
+def started(url, keys):
+    """The whole product on the database at `url`, with `keys` for its secrets."""
+    ports = {variable: str(free_port()) for variable in ("PORT", "FLOWER_PORT")}
+    settings = {"DATABASE_URL": url, "BROKER_URL": "", "DEBUG": "1", "API_AUTH": "none", **ports}
+    settings |= {"OCPP_QUEUE_TIMEOUT": "3600", "SECRETS_KEYS": keys}
+    stack = Stack(RUN_DIR / "restored", settings, say=lambda line: None)
+    try:
+        stack.start(flower=False)
+        yield Live(stack, url)
+    finally:
+        stack.stop()
+
+
+@pytest.mark.timeout(400)  # a second one starts beside the product that is there
+def test_a_restored_command_is_sent_with_its_secret(live):
+    charger_id, password = charger_with_queued_password(live)
+    url = restored(live, dumped(live.database_url, "secrets.dump"), "ocpp_restored_secrets")
+    with (
+        started(url, live.stack.env["SECRETS_KEYS"]) as again,
+        again.charger(charger_id, ChangeConfiguration={"status": "Accepted"}) as charger,
+    ):
+        frame = eventually(lambda: charger.received, 60)[0]
+    assert json.loads(frame)[3] == {"key": "WifiPassword", "value": password}
+
+
+def test_without_the_keys_the_start_says_what_is_missing(live):
+    charger_with_queued_password(live)
+    url = restored(live, dumped(live.database_url, "secrets.dump"), "ocpp_restored_secrets")
+    with pytest.raises(CannotStart, match="Set SECRETS_KEYS .* use the keys of its backup"), started(url, ""):
+        pass
+    other = urlsafe_b64encode(os.urandom(32)).decode()
+    with pytest.raises(CannotStart, match="add the key that it was encrypted with"), started(url, other):
+        pass
 
 
 def test_the_product_goes_on_with_a_restored_dump(live, dump):

@@ -61,6 +61,43 @@ def test_some_apps_may_be_migrated_alone(database):
         assert code == 0, said
 
 
+STORED_IN_PLAIN = """
+INSERT INTO chargers_charger (charger_id, description, authorization_key_hash, vendor, model, serial_number,
+    charge_box_serial_number, firmware_version, iccid, imsi, meter_type, meter_serial_number, firmware_status,
+    diagnostics_status, local_list_version, created_at, last_call_id, last_call_digest, last_answer)
+VALUES ('505', '', '', '', '', '', '', '', '', '', '', '', '', '', 0, now(), '', '', '');
+INSERT INTO commands_command (task_id, charger_id, action, payload, timeout, state, outcome, simulated, warning,
+    claim_token, requested_by, idempotency_key, request_digest, created_at)
+SELECT 'task', id, 'ChangeConfiguration', '{"key":"WifiPassword","value":"Zq-s3cret"}', 30, 'queued', '', false, '',
+    '', '', '', '', now() FROM chargers_charger;
+INSERT INTO commands_upload (token, command_id, charger_id, expires_at, file)
+SELECT 'abcdefghijklmnopqrstuvwxyz012345', id, charger_id, now() + interval '1 day', '' FROM commands_command;
+INSERT INTO chargers_webhook (name, url, secret, kinds, is_enabled, created_at)
+VALUES ('billing', 'http://127.0.0.1:9/', 'whsec_Zq-s3cret', '[]', true, now());
+"""
+OPENED = """
+from chargers.models import Webhook
+from commands.models import Command, Upload
+assert Command.objects.get().payload.opened()["value"] == "Zq-s3cret"
+assert Upload.of("abcdefghijklmnopqrstuvwxyz012345").exists()
+assert Webhook.objects.get().secret.opened() == "whsec_Zq-s3cret"
+"""
+
+
+def test_secrets_that_stand_in_plain_are_sealed_by_the_migration(database):
+    for arguments in (["chargers", "0011"], ["commands", "0006"]):
+        assert migrate(database, *arguments)[0] == 0
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(STORED_IN_PLAIN)
+        assert migrate(database)[0] == 0
+        columns = ("payload FROM commands_command", "token FROM commands_upload", "secret FROM chargers_webhook")
+        stored = [connection.execute(f"SELECT {column}").fetchone()[0] for column in columns]
+    assert not any(secret in text for secret in ("Zq-s3cret", "abcdefghij") for text in stored)
+    env = os.environ | {"DATABASE_URL": database}
+    opened = [sys.executable, "manage.py", "shell", "-c", OPENED]
+    assert subprocess.run(opened, cwd=PROJECT, env=env, check=False).returncode == 0
+
+
 def each_operation():
     """(app, migration, operation) of every migration of ours after the first of its app."""
     for (app, name), migration in sorted(MigrationLoader(None).disk_migrations.items()):

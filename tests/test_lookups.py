@@ -1,0 +1,316 @@
+"""Every column is declared harmless or secret, and a secret one is asked about by nobody."""
+
+from itertools import chain
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import FieldError, ImproperlyConfigured
+from django.http import QueryDict
+from django.urls import get_resolver, reverse
+from django.urls.resolvers import URLPattern
+from rest_framework.generics import GenericAPIView
+from rest_framework.mixins import ListModelMixin
+
+from chargers import lookups
+from chargers.filters import AsSent
+from chargers.models import Charger
+from commands.models import Command, Upload
+from config.dashboard.views.base import Listing
+from tests.builders import a_charger, a_command
+
+KEY = "0011223344556677889900aabbccddeeff001122"
+# What may be shown to whoever may see the row; what chargers tell and what answers hold is stored without secrets.
+HARMLESS = {
+    "admin.logentry": "id action_time user content_type object_id object_repr action_flag change_message",
+    "auth.permission": "id name content_type codename",
+    "auth.group_permissions": "id group permission",
+    "auth.group": "id name",
+    "auth.user_groups": "id user group",
+    "auth.user_user_permissions": "id user permission",
+    "auth.user": "id last_login is_superuser username first_name last_name email is_staff is_active date_joined",
+    "contenttypes.contenttype": "id app_label model",
+    "sessions.session": "expire_date",
+    "axes.accessfailurelog": "id user_agent ip_address username http_accept path_info attempt_time locked_out",
+    "axes.accessattempt": (
+        "id user_agent ip_address username http_accept path_info attempt_time failures_since_start"
+    ),
+    "axes.accessattemptexpiration": "access_attempt expires_at",
+    "axes.accesslog": "id user_agent ip_address username http_accept path_info attempt_time logout_time",
+    "django_celery_results.taskresult": (
+        "id task_id periodic_task_name task_name status worker content_type content_encoding date_created "
+        "date_started date_done"
+    ),
+    "django_celery_results.chordcounter": "id group_id sub_tasks count",
+    "django_celery_results.groupresult": "id group_id date_created date_done content_type content_encoding",
+    "django_celery_beat.solarschedule": "id event latitude longitude",
+    "django_celery_beat.intervalschedule": "id every period",
+    "django_celery_beat.clockedschedule": "id clocked_time",
+    "django_celery_beat.crontabschedule": "id minute hour day_of_month month_of_year day_of_week timezone",
+    "django_celery_beat.periodictasks": "ident last_update",
+    "django_celery_beat.periodictask": (
+        "id name task interval crontab solar clocked queue exchange routing_key priority expires "
+        "expire_seconds one_off start_time enabled last_run_at total_run_count date_changed description"
+    ),
+    "chargers.charger": (
+        "id charger_id description security_profile next_security_profile boot_policy registration_status "
+        "read_configuration_after_boot message_log validation ping_interval ping_timeout boot_wait vendor "
+        "model serial_number charge_box_serial_number firmware_version iccid imsi meter_type "
+        "meter_serial_number last_boot_at firmware_status firmware_status_at diagnostics_status "
+        "diagnostics_status_at log_status log_status_at local_list_version connected_at disconnected_at "
+        "last_seen created_at"
+    ),
+    "chargers.connector": (
+        "id charger connector_id status error_code info vendor_id vendor_error_code timestamp raw_timestamp "
+        "received_at scheduled_availability"
+    ),
+    "chargers.configurationkey": "id charger key value readonly reboot_required updated_at",
+    "chargers.installedprofile": (
+        "id charger connector_id charging_profile_id stack_level purpose transaction_id profile installed_at"
+    ),
+    "chargers.installedcertificate": (
+        "id charger certificate_type hash_algorithm issuer_name_hash issuer_key_hash serial_number updated_at"
+    ),
+    "chargers.securityevent": "id charger type timestamp raw_timestamp tech_info received_at",
+    "chargers.datatransfer": "id charger vendor_id message_id data status answered_data received_at",
+    "chargers.chargergroup_chargers": "id chargergroup charger",
+    "chargers.chargergroup_users": "id chargergroup user",
+    "chargers.chargergroup_roles": "id chargergroup group",
+    "chargers.chargergroup": "id name description",
+    "chargers.apitoken": "user created expiry id name last_used",
+    "chargers.auditentry": "id at who address action kind name charger before after",
+    "chargers.event": "id kind charger at body",
+    "chargers.webhook": "id name url kinds group is_enabled created_at",
+    "chargers.delivery": "id webhook event state attempts due_at answered_status error delivered_at",
+    "chargers.finding": "id charger action field kind count first_seen last_seen example",
+    "chargers.message": "id charger at direction kind action message_id frame is_error",
+    "chargers.refusal": "id charger_id kind status reason address count first_at last_at",
+    "transactions.idtag": "id id_tag status expiry_date parent_id_tag description concurrent_limit created_at",
+    "transactions.unknownidtag": "id id_tag charger first_seen last_seen presented",
+    "transactions.transaction": (
+        "id charger connector_id id_tag id_tag_status reservation_id start_time raw_start_time "
+        "start_received_at meter_start raw_meter_start stop_time raw_stop_time stop_received_at meter_stop "
+        "raw_meter_stop stop_reason stop_id_tag meter_first meter_latest meter_newest power_latest soc_latest "
+        "superseded_by closed_at closed_by clock_skew start_message_id recurrence is_id_used "
+        "corrected_meter_start corrected_meter_stop corrected_stop_time corrected_at corrected_by note "
+        "energy_wh energy_source"
+    ),
+    "transactions.reservation": (
+        "id charger connector_id id_tag parent_id_tag expiry_date state ended_because created_at"
+    ),
+    "transactions.orphanstop": (
+        "id charger action refused_because reported_transaction_id payload received_at transaction"
+    ),
+    "transactions.metervalue": (
+        "id charger transaction reported_transaction_id connector_id timestamp raw_timestamp received_at "
+        "value number measurand unit phase context location format"
+    ),
+    "commands.command": (
+        "id task_id charger action timeout state outcome simulated response simulated_response error "
+        "late_response warning transaction request_id progress follows retry_full requested_by created_at "
+        "sent_at finished_at"
+    ),
+    "commands.batch": (
+        "id action timeout chosen total spread_seconds start_at note schedule requested_by created_at "
+        "cancelled_at cancelled_by finished_at counts"
+    ),
+    "commands.member": "id batch charger due_at state reason command",
+    "commands.chargingprofile": "id description profile created_at updated_at",
+    "commands.locallist": "id charger version entries accepted_at",
+    "commands.certificaterequest": (
+        "id charger common_name csr state error certificate_chain serial_number not_after command received_at"
+    ),
+    "commands.firmware": "id description file signing_certificate signature created_at",
+    "commands.upload": "id command charger expires_at size received_at",
+    "commands.schedule": (
+        "id name action timeout chosen only_connected spread_seconds at every_seconds crontab timezone "
+        "is_enabled owner requested_by periodic_task created_at last_run_at next_run_at note"
+    ),
+    "dashboard.fleetminute": "id at connected charging faulted power_w energy_today_wh",
+}
+LOOKUPS = ("", "__exact", "__iexact", "__startswith", "__contains", "__icontains", "__regex", "__iregex", "__gt")
+LOOKUPS += ("__gte", "__lt", "__lte", "__range", "__in", "__isnull", "__isempty", "__endswith", "__length", "__0")
+DEEP = 3  # relations that a path may lead across
+
+
+def every_model():
+    return apps.get_models(include_auto_created=True)
+
+
+@pytest.mark.parametrize("model", every_model(), ids=lambda model: model._meta.label)
+def test_every_column_is_declared_harmless_or_secret(model):
+    columns = {field.name for field in model._meta.concrete_fields}
+    secret = {field.name for field in model._meta.concrete_fields if lookups.is_secret(field)}
+    harmless = set(HARMLESS.get(model._meta.label_lower, "").split())
+    assert columns == harmless | secret, "declare a new column here, or in chargers.lookups.SECRET"
+    assert not harmless & secret
+
+
+def test_what_is_declared_is_there():
+    known = {
+        model._meta.label_lower: {field.name for field in model._meta.concrete_fields} for model in every_model()
+    }
+    assert HARMLESS.keys() <= known.keys() and lookups.SECRET.keys() <= known.keys()
+    assert all(names <= known[label] for label, names in lookups.SECRET.items())
+
+
+# --- the admin -------------------------------------------------------------------------------
+
+
+def paths_of(model, deep=DEEP, wanted=lookups.is_secret):
+    """The paths from `model`, across relations of both directions, to columns that are `wanted`."""
+    for field in model._meta.get_fields():
+        name = field.name
+        if field.concrete and wanted(field):
+            yield name
+        if field.is_relation and field.related_model and deep:
+            yield from (f"{name}__{rest}" for rest in paths_of(field.related_model, deep - 1, wanted))
+
+
+def admins():
+    return list(admin.site._registry.values())
+
+
+def of_model(found):
+    return found.model._meta.label
+
+
+@pytest.fixture
+def request_of_root(rf, db):
+    request = rf.get("/admin/")
+    request.user = User.objects.create_superuser("root")
+    return request
+
+
+@pytest.mark.parametrize("model_admin", admins(), ids=of_model)
+def test_no_lookup_leads_to_a_secret_column(model_admin, request_of_root):
+    paths = set(paths_of(model_admin.model))
+    asked = [f"{path}{lookup}" for path in paths for lookup in LOOKUPS]
+    assert [name for name in asked if model_admin.lookup_allowed(name, "x", request_of_root)] == []
+    if model_admin.model in (Charger, Command):
+        assert asked
+
+
+@pytest.mark.parametrize("model_admin", admins(), ids=of_model)
+def test_only_what_is_declared_may_be_asked_about(model_admin, request_of_root):
+    told = [lookups._path(one) for one in model_admin.get_list_filter(request_of_root)]
+    declared = {path for path in told if isinstance(path, str)} | {model_admin.date_hierarchy}
+    plain = {getattr(path, "parameter_name", path) for path in told}
+    for path in set(paths_of(model_admin.model, 1, lambda field: True)) - declared:
+        found = {f"{path}{lookup}" for lookup in LOOKUPS if model_admin.lookup_allowed(f"{path}{lookup}", "x")}
+        linked = {name for one in [*declared, *model_admin.linked] if one for name in (one, f"{one}__id__exact")}
+        assert found <= plain | linked | {f"{name}__exact" for name in linked}, path
+
+
+@pytest.mark.parametrize("model_admin", admins(), ids=of_model)
+def test_lists_are_neither_searched_nor_sorted_by_a_secret_column(model_admin, request_of_root):
+    model = model_admin.model
+    searched = [*model_admin.get_search_fields(request_of_root), *getattr(model_admin, "searched", ())]
+    assert [path for path in searched if lookups.names_secret(model, path)] == []
+    columns = len(model_admin.get_list_display(request_of_root)) + 1
+    for number in range(columns):
+        request_of_root.GET = QueryDict(f"o={number}")
+        changelist = model_admin.get_changelist_instance(request_of_root)
+        ordered = changelist.get_ordering(request_of_root, model_admin.get_queryset(request_of_root))
+        assert [path for path in ordered if isinstance(path, str) and lookups.names_secret(model, path)] == []
+
+
+@pytest.mark.django_db
+def test_a_column_that_can_not_be_clicked_is_not_sorted_by(api):
+    """Django itself sorts by each column of a list, whatever `sortable_by` says."""
+    for number in range(3):
+        a_command(action=["Reset", "ClearCache", "GetConfiguration"][number])
+    listed = reverse("admin:commands_command_changelist")
+    pages = [api.get(f"{listed}?o={order}").context["cl"].result_list for order in ("3", "-3")]
+    assert [command.pk for command in pages[0]] == [command.pk for command in pages[1]]
+
+
+@pytest.fixture
+def viewer(client, db):
+    """The client of somebody who may look at everything in the admin, and change nothing."""
+    user = User.objects.create_user("vera", is_staff=True)
+    user.groups.set(Group.objects.filter(name__in=["Viewers", "Every charger"]))
+    client.force_login(user)
+    return client
+
+
+def test_a_queued_key_is_not_found_letter_by_letter(viewer):
+    command = a_command(a_charger(), "ChangeConfiguration", {"key": "AuthorizationKey", "value": KEY})
+    Upload.objects.create(token_hash="a", command=command, charger=command.charger, expires_at=command.created_at)
+    asked = {
+        "commands_command": ["payload__contains", "payload__startswith", "upload__token_hash__startswith"],
+        "commands_upload": ["token_hash__startswith", "command__payload__contains", "file__startswith"],
+        "chargers_charger": ["commands__payload__contains", "authorization_key_hash__startswith"],
+        "chargers_event": ["charger__commands__payload__contains", "charger__authorization_key_hash__startswith"],
+        "transactions_transaction": ["commands__payload__contains"],
+        "transactions_reservation": ["charger__commands__payload__regex"],
+        "django_celery_results_taskresult": ["result__contains"],
+    }
+    for listed, names in asked.items():
+        page = reverse(f"admin:{listed}_changelist")
+        assert viewer.get(page).status_code == 200
+        assert [viewer.get(page, {name: KEY[0]}).status_code for name in names] == [400] * len(names), listed
+
+
+def test_the_column_itself_answers_no_question(db):
+    a_command(a_charger(), "ChangeConfiguration", {"key": "AuthorizationKey", "value": KEY})
+    for lookup in LOOKUPS[1:]:
+        if lookup != "__isnull":
+            with pytest.raises(FieldError):
+                Command.objects.filter(**{f"payload{lookup}": KEY}).exists()
+
+
+# --- REST and pages --------------------------------------------------------------------------
+
+
+def subclasses(cls):
+    return set(cls.__subclasses__()).union(*map(subclasses, cls.__subclasses__()))
+
+
+@pytest.mark.parametrize("filterset", sorted(subclasses(AsSent), key=str), ids=lambda found: found.__name__)
+def test_no_filter_is_of_a_secret_column(filterset):
+    named = [told.field_name for told in filterset.base_filters.values() if filterset._meta.model]
+    assert [name for name in named if name and lookups.names_secret(filterset._meta.model, name)] == []
+
+
+def test_a_filter_of_a_secret_column_can_not_be_made():
+    with pytest.raises(ImproperlyConfigured, match="authorization_key_hash"):
+
+        class Leaking(AsSent):
+            class Meta:
+                model = Charger
+                fields = ["authorization_key_hash"]
+
+
+def test_every_page_of_a_list_is_narrowed_by_a_checked_filter():
+    get_resolver().url_patterns  # noqa: B018  (imports every view)
+    found = {view.filterset_class for view in subclasses(Listing)} - {None}
+    assert found and all(issubclass(filterset, AsSent) for filterset in found)
+
+
+def lists():
+    """(path, view class) of every list of the API that is below no other row."""
+    for path, view in patterns(get_resolver().url_patterns):
+        if path.startswith("api/ocpp/") and "<" not in path and issubclass(view, ListModelMixin):
+            yield f"/{path}", view
+
+
+def patterns(found, before=""):
+    for entry in found:
+        path = before + str(entry.pattern).removeprefix("^").removesuffix("\\Z").removesuffix("$")
+        if isinstance(entry, URLPattern):
+            view = getattr(entry.callback, "cls", None)
+            if view and issubclass(view, GenericAPIView) and "(" not in path:
+                yield path, view
+        else:
+            yield from patterns(entry.url_patterns, path)
+
+
+def test_the_api_takes_no_lookup_and_no_order_that_is_not_declared(api):
+    listed = dict(lists())
+    assert {"/api/ocpp/commands/", "/api/ocpp/uploads/", "/api/ocpp/schedules/"} <= listed.keys()
+    for path, view in listed.items():
+        secret = chain.from_iterable((name, f"{name}__startswith") for name in paths_of(view.queryset.model, 1))
+        for name in [*secret, "ordering", "o", "order_by"]:
+            assert api.get(path, {name: "a"}).status_code == 400, (path, name)

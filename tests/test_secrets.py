@@ -1,0 +1,309 @@
+"""A secret that came in by any way stands in no column, no key of Redis and no log, and is sent all the same."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import redis
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.db import connection
+from django.urls import reverse
+from ocpp.exceptions import InternalError
+
+from chargers import sealing
+from chargers.models import Charger, Webhook
+from chargers.recall import as_sent
+from commands import batches, schedules
+from commands.models import Batch, Command, Schedule
+from tests.builders import a_charger, a_command, tell
+from tests.live import an_id, eventually, exchange
+from tests.servers import RUN_DIR
+from tests.test_backup import run
+
+OLD, NEW = ("b2xkLWtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW4=", "bmV3LWtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW4=")
+READ = {
+    "string": lambda client, key: [client.get(key)],
+    "list": lambda client, key: client.lrange(key, 0, -1),
+    "hash": lambda client, key: [text for pair in client.hgetall(key).items() for text in pair],
+    "set": lambda client, key: client.smembers(key),
+    "zset": lambda client, key: client.zrange(key, 0, -1),
+    "stream": lambda client, key: [repr(client.xrange(key)).encode()],
+}
+
+
+class Planted:
+    """Secrets that nobody else has, by the way they came in."""
+
+    def __init__(self):
+        self.by_way = {}
+
+    def __getitem__(self, way):
+        return self.by_way.setdefault(way, f"Zq{uuid4().hex}")
+
+    def found_in(self, text):
+        return {way for way, secret in self.by_way.items() if secret in text}
+
+
+def dump(live):
+    """The whole database as text."""
+    path = RUN_DIR / "secrets.sql"
+    run("pg_dump", "--data-only", f"--file={path}", live.database_url)
+    return path.read_text()
+
+
+def in_redis(live):
+    """Every key and value, also of the broker."""
+    client = redis.Redis.from_url(live.stack.env["REDIS_URL"])
+    values = [value for key in client.scan_iter() for value in [key, *READ[client.type(key).decode()](client, key)]]
+    return b"\n".join(value for value in values if value is not None).decode(errors="replace")
+
+
+def in_logs(live):
+    return "".join(path.read_text(errors="replace") for path in (live.stack.run_dir / "logs").iterdir())
+
+
+def posted(live, path, body):
+    status, told, _ = live.request("POST", f"/api/ocpp/{path}", body)
+    assert status in (201, 202), told
+    return told
+
+
+def requests_to(secrets):
+    """(action, payload) of commands that hold secrets."""
+    later = {"retrieveDate": "2036-01-01T00:00:00Z"}
+    return [
+        ("ChangeConfiguration", {"key": "AuthorizationKey", "value": secrets["key"]}),
+        ("ChangeConfiguration", {"key": "WifiPassword", "value": secrets["configuration"]}),
+        ("ChangeConfiguration", {"key": "LogUrl", "value": f"ftp://u:{secrets['configured url']}@host/"}),
+        ("GetDiagnostics", {"location": f"ftp://me:{secrets['diagnostics']}@host/logs/"}),
+        ("GetLog", {"logType": "SecurityLog", "log": {"remoteLocation": f"sftp://{secrets['log']}@host/"}}),
+        ("UpdateFirmware", {"location": f"ftp://me:{secrets['firmware']}@host/fw.bin", **later}),
+        ("UpdateFirmware", {"location": f"https://host/fw.bin?token={secrets['argument']}", **later}),
+        ("DataTransfer", {"vendorId": "V", "data": json.dumps({"password": secrets["transfer"], "ssid": "x"})}),
+    ]
+
+
+ACCEPTED = {"status": "Accepted"}
+
+
+def answers(secrets):
+    told = [{"key": "ApnPassword", "readonly": False, "value": secrets["told"]}]
+    return {
+        "ChangeConfiguration": ACCEPTED,
+        "GetDiagnostics": {"file_name": "log"},
+        "GetLog": ACCEPTED,
+        "UpdateFirmware": {},
+        "GetConfiguration": {"configuration_key": told, "unknown_key": []},
+        "DataTransfer": {"status": "Accepted", "data": json.dumps({"secret": secrets["answered"]})},
+    }
+
+
+def test_no_way_in_leaves_a_secret_in_plain(live):
+    secrets = Planted()
+    queued = an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": queued})
+    with live.charger(an_id(), **answers(secrets)) as charger:
+        for action, payload in requests_to(secrets):
+            assert live.finished(live.ask(charger.charger_id, action, payload))["outcome"] == "answered"
+            live.ask(queued, action, payload, timeout=3000) if action == "GetDiagnostics" else None
+        live.finished(live.ask(charger.charger_id, "GetConfiguration", {}))
+        live.finished(live.ask(charger.charger_id, "GetDiagnostics", {}))
+        place = json.loads(charger.received[-1])[3]["location"]
+        secrets.by_way["upload token"] = place.rstrip("/").rpartition("/")[2]
+        assert live.request("PUT", place.removeprefix(live.url) + "log.txt", {})[0] == 201
+        wifi = {"action": "ChangeConfiguration", "chargers": [charger.charger_id]}
+        batch = posted(live, "batches/", wifi | {"payload": {"key": "ApnPassword", "value": secrets["batch"]}})
+        eventually(lambda: live.get(batch["url"])["finished_at"], 30)
+        at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        password = {"payload": {"key": "ApnPassword", "value": secrets["schedule"]}}
+        posted(live, "schedules/", wifi | password | {"name": an_id(), "at": at})
+        sent = eventually(lambda: secrets["schedule"] in "".join(charger.received) and charger.received, 30)
+    assert secrets.found_in("".join(sent)) == secrets.by_way.keys() - {"told", "answered"}
+    with live.socket(an_id()) as socket:
+        data = json.dumps({"vendor": "x", "apiKey": secrets["said"]})
+        assert exchange(socket, "1", "DataTransfer", {"vendorId": "V", "data": data})[0] == 3
+    webhook = posted(live, "webhooks/", {"name": an_id(), "url": "http://127.0.0.1:9/"})
+    secrets.by_way["webhook"] = webhook["secret"]
+    assert live.request("DELETE", f"/api/ocpp/webhooks/{webhook['id']}/")[0] == 204
+    posted(live, "webhooks/", {"name": an_id(), "url": "http://127.0.0.1:9/", "is_enabled": False})
+    # The message log is the last to be written.
+    said = "SELECT count(*) FROM chargers_message WHERE frame LIKE '%%apiKey%%'"
+    eventually(lambda: live.rows(said)[0][0], 20)
+    assert secrets.found_in(dump(live)) == set()
+    assert secrets.found_in(in_redis(live)) == secrets.found_in(in_logs(live)) == set()
+
+
+def test_the_secret_of_a_webhook_is_sealed(live):
+    made = posted(live, "webhooks/", {"name": an_id(), "url": "http://127.0.0.1:9/", "is_enabled": False})
+    [(stored,)] = live.rows("SELECT secret FROM chargers_webhook WHERE id = %s", made["id"])
+    assert stored.startswith(sealing.TOKEN) and made["secret"] not in dump(live)
+
+
+def test_an_error_that_quotes_the_secret_is_kept_without_it(live):
+    secret = f"Zq{uuid4().hex}"
+    refusal = InternalError(f"{secret} is too long", {"given": secret})
+    with live.charger(an_id(), ChangeConfiguration=refusal) as charger:
+        task = live.ask(charger.charger_id, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
+        task = live.finished(task)
+    assert task["error"]["description"] == "(hidden) is too long" and secret not in dump(live)
+
+
+def test_what_is_asked_for_again_is_sent_whole(live):
+    secret = f"Zq{uuid4().hex}"
+    with live.charger(an_id(), ChangeConfiguration=ACCEPTED) as charger:
+        task = live.ask(charger.charger_id, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
+        assert live.finished(task)["payload"]["value"] == "(hidden)"
+        again = live.finished(posted(live, f"tasks/{task['task_id']}/retry/", {}))
+    assert again["payload"]["value"] == "(hidden)"
+    assert [json.loads(frame)[3]["value"] for frame in charger.received] == [secret, secret]
+
+
+# --- who looks on ----------------------------------------------------------------------------
+
+pytest_db = pytest.mark.django_db(transaction=True)
+BASE = "http://charging.example"
+
+
+@pytest.fixture
+def public_url(settings, tmp_path):
+    settings.PUBLIC_URL, settings.MEDIA_ROOT = BASE, tmp_path / "files"
+
+
+@pytest_db
+def test_an_upload_token_is_shown_to_nobody_and_opens_the_place(api, public_url):
+    charger = a_charger()
+    body = {"charger_id": charger.charger_id, "action": "GetDiagnostics", "payload": {}}
+    task = api.post("/api/ocpp/commands/", body, "application/json").json()
+    location = Command.objects.get().payload.opened()["location"]
+    token = location.rstrip("/").rpartition("/")[2]
+    assert task["payload"]["location"] == location.replace(token, "(hidden)")
+    assert api.put(location.removeprefix(BASE) + "log.txt", b"log", "text/plain").status_code == 201
+    viewer = User.objects.create_user("vera", is_staff=True)
+    viewer.groups.set(Group.objects.filter(name__in=["Viewers", "Every charger"]))
+    pk = Command.objects.get().pk
+    pages = [
+        f"/api/ocpp/{name}/" for name in ("commands", "uploads", "events", "messages", f"tasks/{task['task_id']}")
+    ]
+    pages += [f"/commands/{task['task_id']}/", "/commands/", f"/chargers/{charger.charger_id}/"]
+    pages += [reverse("admin:commands_command_change", args=[pk]), reverse("admin:commands_command_changelist")]
+    pages += [reverse("admin:commands_upload_changelist"), reverse("admin:chargers_event_changelist")]
+    told = ""
+    for page in ["/api/ocpp/audit/", *pages]:
+        answer = api.get(page)
+        assert answer.status_code == 200, page
+        told += answer.content.decode()
+    api.force_login(viewer)
+    for page in pages:
+        answer = api.get(page)
+        assert answer.status_code == 200, page
+        told += answer.content.decode()
+    shown = api.get(f"/api/ocpp/tasks/{task['task_id']}/").json()["payload"]["location"]
+    assert token not in told and task["task_id"] in told
+    assert api.put(shown.removeprefix(BASE) + "log.txt", b"other", "text/plain").status_code == 404
+
+
+# --- keys ------------------------------------------------------------------------------------
+
+
+def in_plain(model, pk, column):
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {column} FROM {model._meta.db_table} WHERE id = %s", [pk])
+        return cursor.fetchone()[0]
+
+
+PASSWORD = {"key": "WifiPassword", "value": "Zq-s3cret"}
+
+
+@pytest.mark.django_db
+def test_a_payload_without_a_secret_is_stored_as_before():
+    command = a_command(payload={"b": 1, "a": {"d": 1, "c": 2}})
+    assert in_plain(Command, command.pk, "payload") == '{"b":1,"a":{"d":1,"c":2}}'
+
+
+@pytest.mark.django_db
+def test_members_of_a_sealed_payload_keep_their_order():
+    payload = {"value": "Zq", "key": "WifiPassword", "b": {"z": 1, "a": 2}}
+    command = a_command(action="ChangeConfiguration", payload=payload)
+    command.refresh_from_db()
+    assert list(command.payload) == ["value", "key", "b"] and command.payload["value"] == "(hidden)"
+    assert json.dumps(command.payload.opened()) == json.dumps(payload)
+
+
+@pytest.mark.django_db
+def test_keys_are_rotated_with_progress_and_the_old_one_is_needed_no_more(settings, capsys):
+    settings.SECRETS_KEYS = [OLD]
+    command = a_command(action="ChangeConfiguration", payload=PASSWORD)
+    webhook = Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
+    secret = webhook.secret.opened()
+    settings.SECRETS_KEYS = [NEW, OLD]
+    command.refresh_from_db()
+    assert command.payload.opened() == PASSWORD
+    call_command("reseal")
+    told = capsys.readouterr()
+    assert "commands_command.payload: 1 of 1 rows" in told.err and told.out.startswith("2 secrets")
+    call_command("reseal")
+    assert capsys.readouterr().out.startswith("0 secrets")
+    settings.SECRETS_KEYS = [NEW]
+    command.refresh_from_db()
+    webhook.refresh_from_db()
+    assert (command.payload.opened(), webhook.secret.opened()) == (PASSWORD, secret)
+    assert list(command.payload) == list(PASSWORD)
+
+
+@pytest.mark.django_db
+def test_what_stands_in_plain_is_sealed_too():
+    command = a_command(payload=PASSWORD)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE commands_command SET payload = %s", [json.dumps(PASSWORD)])
+    call_command("reseal")
+    assert "Zq-s3cret" not in in_plain(Command, command.pk, "payload")
+    assert Command.objects.get().payload.opened() == PASSWORD
+
+
+@pytest.mark.django_db
+def test_a_lost_key_is_said_and_what_is_shown_stays(settings, api):
+    settings.SECRETS_KEYS = [OLD]
+    command = a_command(action="ChangeConfiguration", payload=PASSWORD)
+    settings.SECRETS_KEYS = [NEW]
+    shown = api.get(f"/api/ocpp/tasks/{command.task_id}/").json()
+    assert shown["payload"] == {"key": "WifiPassword", "value": "(hidden)"}
+    with pytest.raises(sealing.Unreadable, match="add the key"):
+        Command.objects.get().payload.opened()
+    Command.objects.update(state="finished")
+    assert api.post(f"/api/ocpp/tasks/{command.task_id}/retry/").status_code == 409
+    settings.SECRETS_KEYS = []
+    with pytest.raises(sealing.Unreadable, match="none"):
+        Command.objects.get().payload.opened()
+
+
+@pytest.mark.django_db
+def test_batches_and_schedules_open_what_they_send(api):
+    charger = a_charger()
+    body = {"action": "ChangeConfiguration", "payload": PASSWORD, "chargers": [str(charger)]}
+    made = api.post("/api/ocpp/schedules/", body | {"name": "n", "every_seconds": 60}, "application/json")
+    assert made.status_code == 201 and made.json()["payload"]["value"] == "(hidden)"
+    schedule = Schedule.objects.get()
+    renamed = api.patch(f"/api/ocpp/schedules/{schedule.pk}/", {"name": "m"}, "application/json")
+    assert renamed.status_code == 200, renamed.content
+    Schedule.objects.update(next_run_at=datetime.now(UTC))
+    batch = schedules.run(schedule.pk)
+    assert batch is not None, Schedule.objects.get().note
+    batches.release()
+    stored = [in_plain(Schedule, schedule.pk, "payload"), in_plain(Batch, batch.pk, "payload")]
+    assert Command.objects.get().payload.opened() == PASSWORD and "Zq-s3cret" not in "".join(stored)
+
+
+@pytest.mark.django_db
+def test_what_a_vendor_answers_is_said_again_and_not_stored(monkeypatch):
+    from chargers import vendors
+
+    monkeypatch.setitem(
+        vendors._functions, ("V", ""), lambda charger_id, data: ("Accepted", '{"password":"Zq-s3cret"}')
+    )
+    charger = a_charger()
+    assert tell(charger, "DataTransfer", vendorId="V", data="x")["data"] == '{"password":"Zq-s3cret"}'
+    stored = Charger.objects.get(pk=charger.pk).last_answer
+    assert "Zq-s3cret" not in stored + charger.data_transfers.get().answered_data
+    assert '"data":"{\\"password\\":\\"Zq-s3cret\\"}"' in as_sent(stored)

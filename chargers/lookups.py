@@ -76,11 +76,9 @@ def refuse_secret(where, model, paths):
 class Declared:
     """For every `ModelAdmin`: its lists are narrowed and sorted by what it declares, and by nothing else.
 
-    Django allows any lookup of a model's own columns, and sorts by each column of a list. `linked` are further
-    lookups, which pages link to.
+    Django allows any lookup of a model's own columns, and sorts by each column of a list. A `ModelAdmin` may have
+    `linked`: further lookups, which pages link to.
     """
-
-    linked = ()
 
     def get_search_fields(self, request):
         return [path for path in super().get_search_fields(request) if not names_secret(self.model, path)]
@@ -93,7 +91,7 @@ class Declared:
         return lookup in self._declared_lookups(request)
 
     def _declared_lookups(self, request):
-        names = set(self.linked)
+        names = set(getattr(self, "linked", ()))
         for path in map(_path, self.get_list_filter(request)):
             names |= _lookups_of(self.model, path) if isinstance(path, str) else {path.parameter_name}
         if self.date_hierarchy:

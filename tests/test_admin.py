@@ -89,6 +89,28 @@ def test_every_list_and_page_opens_and_can_be_searched(api, books):
         assert api.get(page).status_code == 200, page
 
 
+def test_every_filter_that_a_list_offers_can_be_followed(api, books):
+    a_charger(vendor="V", model="M", firmware_version="1"), a_charger(vendor="W", model="N", firmware_version="2")
+    followed = set()
+    for model, model_admin in admin.site._registry.items():
+        listed = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        shown = api.get(listed).context["cl"]
+        offered = [choice["query_string"] for spec in shown.filter_specs for choice in spec.choices(shown)]
+        if by := model_admin.date_hierarchy:
+            offered += [
+                f"?{by}__year=2026",
+                f"?{by}__year=2026&{by}__month=2",
+                f"?{by}__year=2026&{by}__month=2&{by}__day=3",
+            ]
+        for query in offered:
+            assert api.get(listed + query).status_code == 200, listed + query
+            followed.add(f"{model.__name__}{query}")
+    assert {"Charger?vendor=V", "Command?state__exact=finished", "User?is_staff__exact=1"} <= followed
+    assert (
+        api.get(f"{reverse('admin:transactions_metervalue_changelist')}?transaction__id__exact=1").status_code == 200
+    )
+
+
 @pytest.mark.parametrize(
     "model", ["transactions_transaction", "transactions_metervalue", "commands_command", "chargers_connector"]
 )

@@ -72,8 +72,8 @@ HARMLESS = {
     "chargers.installedcertificate": (
         "id charger certificate_type hash_algorithm issuer_name_hash issuer_key_hash serial_number updated_at"
     ),
-    "chargers.securityevent": "id charger type timestamp raw_timestamp tech_info received_at",
-    "chargers.datatransfer": "id charger vendor_id message_id data status answered_data received_at",
+    "chargers.securityevent": "id charger type timestamp raw_timestamp tech_info received_at call_id",
+    "chargers.datatransfer": "id charger vendor_id message_id data status answered_data received_at call_id",
     "chargers.chargergroup_chargers": "id chargergroup charger",
     "chargers.chargergroup_users": "id chargergroup user",
     "chargers.chargergroup_roles": "id chargergroup group",
@@ -92,7 +92,7 @@ HARMLESS = {
         "id charger connector_id id_tag id_tag_status reservation_id start_time raw_start_time "
         "start_received_at meter_start raw_meter_start stop_time raw_stop_time stop_received_at meter_stop "
         "raw_meter_stop stop_reason stop_id_tag meter_first meter_latest meter_newest power_latest soc_latest "
-        "superseded_by closed_at closed_by clock_skew start_message_id recurrence is_id_used "
+        "read_until superseded_by closed_at closed_by clock_skew start_message_id recurrence is_id_used "
         "corrected_meter_start corrected_meter_stop corrected_stop_time corrected_at corrected_by note "
         "energy_wh energy_source"
     ),

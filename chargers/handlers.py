@@ -1,15 +1,18 @@
 """What a charger says of itself. Each function settles a batch of one action, see `chargers.registry`."""
 
+import logging
 from collections import defaultdict
 
 from django.conf import settings
 
-from chargers import budgets, events, recordset, vendors
-from chargers.masking import HIDDEN, without_secrets
+from chargers import budgets, events, recordset, sealing, vendors
+from chargers.masking import without_secrets
 from chargers.models import Charger, ConfigurationKey, DataTransfer, SecurityEvent
 from chargers.recall import records_of
 from chargers.registry import handles
 from chargers.times import bounded, now_on_the_wire, said
+
+logger = logging.getLogger(__name__)
 
 BOOT = """
 UPDATE chargers_charger c SET
@@ -197,19 +200,11 @@ def data_transfer(calls):
     """OCPP 1.6 §4.3: answered by `chargers.vendors`, `UnknownVendorId` unless somebody registered for it."""
     known = records_of(DataTransfer, calls, _is_same_transfer)
     new = [call for call in calls if call.key not in known]
-    charger_ids = dict(
-        Charger.objects.filter(pk__in={call.charger for call in calls}).values_list("pk", "charger_id")
-    )
-    answers = {
-        call.key: _answer(call, charger_ids.get(call.charger))
-        for call in calls
-        if call.key not in known or HIDDEN in known[call.key].answered_data
-    }
-    answers = {key: (record.status, record.answered_data) for key, record in known.items()} | answers
-    stored = budgets.within_rate(new, "data_transfers")
-    DataTransfer.objects.bulk_create(_transferred(call, answers[call.key]) for call in stored)
-    told = (answers[call.key] for call in calls)
-    return [{"status": status} | ({"data": answered} if answered else {}) for status, answered in told]
+    charger_ids = dict(Charger.objects.filter(pk__in={call.charger for call in new}).values_list("pk", "charger_id"))
+    answered = known | {call.key: _transferred(call, charger_ids.get(call.charger)) for call in new}
+    DataTransfer.objects.bulk_create(answered[call.key] for call in budgets.within_rate(new, "data_transfers"))
+    transfers = (answered[call.key] for call in calls)
+    return [{"status": t.status} | ({"data": data} if (data := _answered(t)) else {}) for t in transfers]
 
 
 def _is_same_transfer(transfer, call):
@@ -218,13 +213,18 @@ def _is_same_transfer(transfer, call):
     return (transfer.vendor_id, transfer.message_id, transfer.data) == sent
 
 
-def _answer(call, charger_id):
+def _answered(transfer):
+    """The data of the answer, as it is said; what no key opens any more is left out."""
+    try:
+        return transfer.sealed_answer.opened() if transfer.sealed_answer else transfer.answered_data
+    except sealing.Unreadable as error:
+        logger.warning("The data of a repeated answer to a DataTransfer is left out: %s", error)
+        return ""
+
+
+def _transferred(call, charger_id):
     told = call.payload.get
-    return vendors.answer(charger_id, told("vendorId"), told("messageId", ""), told("data", ""))
-
-
-def _transferred(call, answer):
-    told, (status, answered) = call.payload.get, answer
+    status, answered = vendors.answer(charger_id, told("vendorId"), told("messageId", ""), told("data", ""))
     return DataTransfer(
         charger_id=call.charger,
         vendor_id=told("vendorId"),
@@ -232,6 +232,7 @@ def _transferred(call, answer):
         data=without_secrets(told("data", "")),
         status=status,
         answered_data=without_secrets(answered or ""),
+        sealed_answer=answered if without_secrets(answered) != answered else None,
         call_id=call.message_id,
         received_at=call.received_at,
     )

@@ -174,7 +174,7 @@ def _rows(statement, parameters):
 
 def _reseal_row(table, key, field, pk, stored):
     """How many rows were changed: none where somebody else has written it meanwhile."""
-    resealed = field.resealed(stored)
+    resealed = None if stored is None else field.resealed(stored)
     if resealed is None:
         return 0
     with connection.cursor() as cursor:

@@ -90,7 +90,7 @@ assert Webhook.objects.get().secret.opened() == "whsec_Zq-s3cret"
 
 
 def test_secrets_that_stand_in_plain_are_sealed_by_the_migration(database):
-    for arguments in (["chargers", "0011"], ["commands", "0006"]):
+    for arguments in (["chargers", "0013"], ["commands", "0006"]):
         assert migrate(database, *arguments)[0] == 0
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(STORED_IN_PLAIN)

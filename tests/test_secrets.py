@@ -272,8 +272,7 @@ def test_a_lost_key_is_said_and_what_is_shown_stays(settings, api):
     with pytest.raises(sealing.Unreadable, match="add the key"):
         Command.objects.get().payload.opened()
     Command.objects.update(state="finished")
-    again = api.post(f"/api/ocpp/tasks/{command.task_id}/retry/", content_type="application/json")
-    assert again.status_code == 409
+    assert api.post(f"/api/ocpp/tasks/{command.task_id}/retry/", {}, "application/json").status_code == 409
     settings.SECRETS_KEYS = []
     with pytest.raises(sealing.Unreadable, match="none"):
         Command.objects.get().payload.opened()
@@ -307,4 +306,5 @@ def test_what_a_vendor_answers_is_said_again_and_not_stored(monkeypatch):
     assert tell(charger, "DataTransfer", vendorId="V", data="x")["data"] == '{"password":"Zq-s3cret"}'
     stored = Charger.objects.get(pk=charger.pk).last_answer
     assert "Zq-s3cret" not in stored + charger.data_transfers.get().answered_data
+    assert charger.data_transfers.get().sealed_answer.opened() == '{"password":"Zq-s3cret"}'
     assert '"data":"{\\"password\\":\\"Zq-s3cret\\"}"' in as_sent(stored)

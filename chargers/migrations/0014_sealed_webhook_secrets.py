@@ -1,4 +1,4 @@
-from django.db import migrations
+from django.db import migrations, models
 
 import chargers.models.events
 import chargers.sealing
@@ -19,6 +19,18 @@ class Migration(migrations.Migration):
             model_name="webhook",
             name="secret",
             field=chargers.sealing.SealedField(default=chargers.models.events.new_secret, editable=False),
+        ),
+        migrations.AddField(
+            model_name="datatransfer",
+            name="sealed_answer",
+            field=chargers.sealing.SealedField(
+                editable=False, help_text="The data as answered, where it holds a secret.", null=True
+            ),
+        ),
+        migrations.AlterField(
+            model_name="datatransfer",
+            name="answered_data",
+            field=models.TextField(blank=True, help_text="Without secrets."),
         ),
         migrations.RunPython(seal, migrations.RunPython.noop, elidable=True),
     ]

@@ -7,6 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from chargers import keys, recordset
+from chargers.sealing import SealedField
 
 REGISTRATIONS = [(status, status) for status in ("Accepted", "Pending", "Rejected")]
 SECURITY_PROFILES = [
@@ -388,7 +389,8 @@ class DataTransfer(models.Model):
     message_id = models.TextField(blank=True)
     data = models.TextField(blank=True)
     status = models.CharField(max_length=20)
-    answered_data = models.TextField(blank=True)
+    answered_data = models.TextField(blank=True, help_text="Without secrets.")
+    sealed_answer = SealedField(null=True, editable=False, help_text="The data as answered, where it holds a secret.")
     call_id = models.CharField(max_length=36, blank=True, db_default="", editable=False)
     received_at = models.DateTimeField()
 

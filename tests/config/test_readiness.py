@@ -311,19 +311,24 @@ def test_a_full_disk_is_said_to_be_full(product, disk):
     assert product.rows("SELECT count(*) FROM commands_command") == before
 
 
+def warned(product):
+    """{part: fault} of the warnings beside what is ready."""
+    return {warning["part"]: warning["fault"] for warning in readyz(product)[1]["warnings"]}
+
+
 def test_a_disk_that_is_nearly_full_is_a_warning(product, disk):
     with filled(disk, left=100 * 2**20):
-        told = eventually(lambda: told if (told := readyz(product)[1]).get("warnings") else None, 20)
-        assert told["status"] == "ok" and "files_disk" in {warning["part"] for warning in told["warnings"]}
+        eventually(lambda: warned(product).get("files_disk") == "nearly_full", 20)
+        assert readyz(product)[0] == 200
+    eventually(lambda: "files_disk" not in warned(product), 20)
 
 
 def test_a_message_that_is_not_answered_is_a_warning(product):
     with locked(product, f"SELECT FROM chargers_charger WHERE charger_id = '{product.charger_id}' FOR UPDATE"):
         product.charger_socket.send(json.dumps([2, "2", "Heartbeat", {}]))
-        seen = lambda: {warning["part"]: warning["fault"] for warning in readyz(product)[1]["warnings"]}  # noqa: E731
-        eventually(lambda: seen().get("inbox") == "waiting", 30)
+        eventually(lambda: warned(product).get("inbox") == "waiting", 30)
     eventually(lambda: json.loads(product.charger_socket.recv(timeout=20))[:2] == [3, "2"], 30)
-    eventually(lambda: "inbox" not in seen(), 20)
+    eventually(lambda: "inbox" not in warned(product), 20)
 
 
 @pytest.mark.skipif(EXECUTABLE is None, reason=NONE)

@@ -1,0 +1,5 @@
+"""What is done to the running product: one function each, which returns when the fault is over."""
+
+from chaos.scenarios import connections, processes
+
+SCENARIOS = processes.SCENARIOS | connections.SCENARIOS

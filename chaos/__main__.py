@@ -15,8 +15,10 @@ from chaos import checks, report
 from chaos.commanding import Commanding
 from chaos.fleet import Fleet
 from chaos.line import Line
-from chaos.scenarios import SCENARIOS
+from chaos.operator import Operator
+from chaos.scenarios import SCENARIOS, Skipped
 from chaos.stack import Restless
+from chaos.waits import LONGEST_RISE
 from config.stack.stack import PROJECT
 
 FULL = {"rounds": 3, "chargers": 90, "crowd": 5200, "stopped": lambda seconds: seconds}
@@ -25,6 +27,8 @@ IN_QUICK = ("a web process killed", "a Celery worker killed in mid-wait", "Redis
 IN_QUICK += ("PostgreSQL shut down at once", "everything killed at once", "connections reset", "second sockets")
 STEADY, SLOW, ABSENT = "steady", "slow", "chaos-absent"
 SETTLE = 90  # seconds within which everything must have come to its end
+BEFORE = 4  # seconds of undisturbed load that a fault is compared with
+TOLD = 6  # seconds until every process has told its metrics
 SHOWN = 60  # seconds within which who is online must be shown right
 
 
@@ -36,6 +40,7 @@ class Chaos:
         self.began = time.monotonic()
         self.results = {}  # scenario: [figures of a round]
         self.notes = {}  # scenario: {what: [of each round]}
+        self.skipped = {}  # scenario: why
         self.crowd = []
         self.known, self.faults = {}, 0  # what earlier rounds have found
 
@@ -59,6 +64,7 @@ class Chaos:
         targets = [(c.charger_id, c.manner) for c in self.fleet.chargers.values()]
         self.commanding = Commanding(self.stack.url, [*targets, (ABSENT, "absent")])
         self.commanding.make_known(ABSENT)
+        self.operator = Operator(self.stack.url, self.stack.run_dir / "logs").start()
 
     async def crowd_connected(self):
         """Many more chargers, which hardly say anything."""
@@ -83,16 +89,25 @@ class Chaos:
     # --- one round ---------------------------------------------------------------------------
 
     async def round(self, name, number):
-        self.name = name
-        self.results.setdefault(name, [])
+        self.name, self.struck = name, set()
         self.figures = {"extra": []}
-        await asyncio.sleep(random.uniform(2, 4))  # somewhere in the load
-        began = time.monotonic()
-        await SCENARIOS[name](self)
+        self.fleet.waits.forget()
+        await asyncio.sleep(random.uniform(4, 6))  # somewhere in the load
+        self.fault_begins()
+        try:
+            await SCENARIOS[name](self)
+        except Skipped as why:
+            self.skipped[name] = str(why)
+            self.say(f"{name} is skipped: {why}")
+            return
+        self.results.setdefault(name, [])
         over = time.monotonic()
         served = await self._served(over)
-        self.say(f"{name}, {number}: {over - began:.1f} s; {_shown(served)} to full service")
-        self.figures |= {"full service": served} | await self._checked()
+        waits = self.waits(time.monotonic())
+        self.say(f"{name}, {number}: {over - self.fault_began:.1f} s; {_shown(served)} to full service")
+        self.figures |= {"full service": served, "waits": waits} | await self._checked()
+        await self.until(lambda: self.operator.has_looked_since(over + TOLD), SETTLE)
+        self.figures["told"] = await asyncio.to_thread(self.operator.told, self.fault_began)
         self.results[name].append(self.figures)
         if self.crowd:
             self.fleet.remove([c.charger_id for c in self.crowd])
@@ -123,9 +138,8 @@ class Chaos:
         asked = dict(self.commanding.asked)
         unfinished, untrue, self.outcomes = await asyncio.to_thread(checks.commands, asked, books, self.stack.sql)
         resent = checks.sent_twice(books)
-        self.must_be_none("messages without an answer", self.fleet.unanswered)
         faults = sum(len(own.faults) for own in books.values())
-        self.must_be_none("messages answered with a CALLERROR", faults - self.faults)
+        counted = {"unanswered": self.fleet.unanswered, "errors": faults - self.faults, "shown wrong": shown}
         self.faults = faults
         self.fleet.go_on()
         self.commanding.going.set()
@@ -133,7 +147,7 @@ class Chaos:
         new = {what: Counter(each) - self.known.get(what, Counter()) for what, each in found.items()}
         self.known = {what: Counter(each) for what, each in found.items()}
         self.examples = [example for each in new.values() for example in list(each)[:3]]
-        return {what: each.total() for what, each in new.items()} | {"shown wrong": shown}
+        return {what: each.total() for what, each in new.items()} | counted
 
     def _all_finished(self):
         now = time.monotonic()
@@ -154,6 +168,27 @@ class Chaos:
             await asyncio.sleep(1)
 
     # --- what scenarios tell -----------------------------------------------------------------
+
+    def fault_begins(self):
+        """Now. A scenario that has to prepare something first calls it again: what follows belongs to the fault."""
+        self.fault_began = time.monotonic()
+        self.operator.begin()
+
+    def waits(self, until):
+        """p99 of the chargers that are not `struck`: (in the seconds before the fault, since then)."""
+        others = [c for c in self.fleet.chargers.values() if c.manner != "idle" and c.charger_id not in self.struck]
+        p99 = self.fleet.waits.p99
+        began = self.fault_began
+        return p99(others, began - BEFORE, began), p99(others, began, until)
+
+    def strike(self, chargers):
+        """The fault concerns these chargers; of the others it is measured how long they wait."""
+        self.struck |= {charger.charger_id for charger in chargers}
+
+    def others_must_go_on(self):
+        before, during = self.waits(time.monotonic())
+        if during - before > LONGEST_RISE:
+            self.must_be_none("seconds by which the p99 of other chargers rose", round(during - before, 1))
 
     def note(self, what, figure):
         self.notes.setdefault(self.name, {}).setdefault(what, []).append(figure)
@@ -185,7 +220,7 @@ async def run(stack, sizes, names):
     for name in names:
         for number in range(1, sizes["rounds"] + 1):
             await chaos.round(name, f"{number} of {sizes['rounds']}")
-    chaos.fleet.over = chaos.commanding.over = True
+    chaos.fleet.over = chaos.commanding.over = chaos.operator.over = True
     return chaos
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 FIGURES = {
     "lost": "acknowledged and not in the books",
     "twice": "stored twice",
+    "unanswered": "messages of chargers that never had an answer",
+    "errors": "messages of chargers that were answered with a CALLERROR",
     "sent twice": "commands written twice",
     "unfinished": "commands that never finished",
     "untrue": "outcomes that are not true",

@@ -17,6 +17,8 @@ from itertools import count
 
 import picows
 
+from chaos.waits import Waits
+
 logging.getLogger("picows").setLevel(logging.WARNING)  # a line for each connection
 
 ANSWER_TIMEOUT = 30  # seconds
@@ -101,7 +103,7 @@ class Charger:
         self.url = url or fleet.url
         self.books, self.numbers = Books(), count(1)
         self.connection = self.waiting = self.task = None
-        self.since = self.last_answer = 0.0
+        self.since = self.asked = self.last_answer = 0.0  # sent last, sent first, answered last
         self.away = False  # it stays away, as without power
         self.energy = 0
         self.steps = self._life()
@@ -164,6 +166,7 @@ class Charger:
             return
         action, payload = next(self.steps)
         self.waiting = (f"{self.charger_id[-20:]}-{next(self.numbers)}", action, payload)
+        self.asked = time.monotonic()
         self._send()
 
     def _send(self):
@@ -179,6 +182,7 @@ class Charger:
         elif self.waiting and message_id == self.waiting[0]:
             _, action, payload = self.waiting
             self.waiting, self.last_answer = None, time.monotonic()
+            self.fleet.waits.add(self.charger_id, self.asked, self.last_answer)
             if kind == 3:
                 self._acknowledged(action, payload, frame[2])
             else:
@@ -241,6 +245,7 @@ class Fleet:
         self.url, self.pace, self.idle_pace = url, 0.4, 60.0
         self.still = self.over = False
         self.chargers, self.former = {}, []
+        self.waits = Waits()
         self.gate = asyncio.Semaphore(400)
 
     def add(self, charger_id, manner="steady", url=None):

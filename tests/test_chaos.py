@@ -1,10 +1,14 @@
 """What `make chaos` checks with: a loss that is planted is found, and what is right is not blamed."""
 
+from types import SimpleNamespace
+
 import pytest
 from django.db import connection
 
 from chaos import checks
 from chaos.fleet import Books, Session
+from chaos.operator import Operator
+from chaos.waits import Waits
 from commands.models import Command
 from tests.builders import NOON, a_charger, a_command, a_start, tell
 from transactions.models import MeterValue, Transaction
@@ -98,3 +102,62 @@ def test_what_became_of_a_command_is_judged(columns, replied, verdict):
 def test_a_command_that_is_not_there_any_more_is_found():
     assert not Command.objects.exists()
     assert checks.commands({"x": ("505", "steady")}, {}, sql)[0] == ["x"]
+
+
+def a_waiting_charger(charger_id, asked=None):
+    return SimpleNamespace(charger_id=charger_id, waiting=asked is not None, asked=asked)
+
+
+def test_the_p99_counts_a_message_that_still_waits():
+    waits, chargers = Waits(), [a_waiting_charger("505"), a_waiting_charger("506", asked=2.0)]
+    for sent in range(10):
+        waits.add("505", sent, sent + 0.5)
+    assert waits.p99(chargers, 0, 9) == 7.0
+    assert waits.p99(chargers[:1], 0, 9) == 0.5
+
+
+def test_the_p99_counts_only_what_was_sent_in_time_and_by_these_chargers():
+    waits = Waits()
+    for charger_id, sent, answered in (("505", 1, 2), ("505", 10, 40), ("506", 1, 40)):
+        waits.add(charger_id, sent, answered)
+    assert waits.p99([a_waiting_charger("505")], 0, 9) == 1
+    assert waits.p99([a_waiting_charger("507")], 0, 9) is None
+
+
+@pytest.fixture
+def operator(tmp_path):
+    """One whose log had a line before the fault, and who was asked before it, too."""
+    (tmp_path / "web-1.log").write_text("2026-11-29 03:54:58,997 ERROR chargers.inbox: earlier\n")
+    operator = Operator("http://127.0.0.1:1", tmp_path)
+    operator.ready, operator.metrics = [(9, 200, {"warning of beat"})], [(9, figures(4, "web:a", 1))]
+    operator.begin()
+    return operator
+
+
+def figures(failures, process, is_up):
+    failed = (("kind", "waited_out"), ("process", process))
+    return {("ocpp_commit_failures_total", failed): failures, ("ocpp_up", (("part", "database"),)): is_up}
+
+
+def test_it_is_told_when_readiness_changed(operator):
+    faulty = {"warning of beat", "database (OperationalError)"}
+    operator.ready += [(10, 200, {"warning of beat"}), (11, 503, faulty), (12, 503, faulty), (15, None, set())]
+    shown = "200; 503, database (OperationalError) from 1 s on; no answer from 5 s on"
+    assert operator.told(10)["readyz"] == shown
+
+
+def test_it_is_told_which_figures_rose_and_fell(operator):
+    operator.metrics += [(11, figures(6, "web:a", 0)), (12, None), (13, figures(3, "web:b", 1))]
+    shown = "`ocpp_commit_failures_total` waited_out +5, `ocpp_up` database down to 0, no answer 1 times"
+    assert operator.told(10)["metrics"] == shown
+
+
+def test_it_is_told_which_lines_the_log_had_and_how_often(operator, tmp_path):
+    said = "2026-11-29 03:54:{n},997 WARNING chargers.inbox: Charger 'chaos-{n}' waits\nTraceback\n"
+    with (tmp_path / "web-1.log").open("a") as log:
+        log.write(said.format(n=10) + said.format(n=11) + "2026-11-29 03:54:59,997 INFO uvicorn: usual\n")
+    assert operator.told(10)["log"] == "2 × `WARNING chargers.inbox: Charger … waits`"
+
+
+def test_it_is_told_that_nothing_was_said(operator):
+    assert operator.told(10) == {"readyz": "", "metrics": "nothing", "log": "nothing"}

@@ -11,17 +11,20 @@ from chaos.scenarios.processes import standing_still
 async def dropped(chaos):
     """Connections are reset, a third of them every second."""
     for _ in range(10):
-        for charger in random.sample(chaos.steady, len(chaos.steady) // 3):
+        chosen = random.sample(chaos.steady, len(chaos.steady) // 3)
+        chaos.strike(chosen)
+        for charger in chosen:
             charger.drop()
         await asyncio.sleep(1)
 
 
 async def delayed(chaos):
     """Chargers on a line with a second and a half each way, which then goes dead: they come by another."""
+    far = [charger for charger in chaos.steady if charger.url != chaos.fleet.url]
+    chaos.strike(far)
     chaos.line.delay = 1.5
     await asyncio.sleep(15)
     chaos.line.dead = True
-    far = [charger for charger in chaos.steady if charger.url != chaos.fleet.url]
     for charger in far:
         charger.vanish()
         charger.url, charger.away = chaos.fleet.url, False
@@ -35,6 +38,7 @@ async def doubled(chaos):
     """A second socket while the first lives, again and again."""
     for _ in range(10):
         chosen = random.sample(chaos.steady, len(chaos.steady) // 3)
+        chaos.strike(chosen)
         await asyncio.gather(*(charger.connect() for charger in chosen), return_exceptions=True)
         await asyncio.sleep(1)
 
@@ -42,6 +46,7 @@ async def doubled(chaos):
 async def powerless(chaos):
     """The far ones lose power: no end of their connections is told. They must be shown offline within 60 s."""
     far = [charger for charger in chaos.steady if charger.url != chaos.fleet.url]
+    chaos.strike(far)
     chaos.line.dead = True
     for charger in far:
         charger.vanish()

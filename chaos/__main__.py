@@ -195,7 +195,6 @@ class Chaos:
 
     def must_be_none(self, what, count):
         if count:
-            self.note(what, count)
             self.figures["extra"].append(f"{count} {what}")
 
     @property
@@ -236,6 +235,7 @@ def main():
     names = given.only or (IN_QUICK if given.quick else list(SCENARIOS))
     run_dir = PROJECT / ".run" / "chaos"
     stack = Restless(run_dir, print)
+    stack.small_disk.unmount()  # of a run that was killed
     clean(run_dir)
     try:
         print("PostgreSQL, Redis, two web processes and two workers are started", flush=True)

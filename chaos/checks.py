@@ -24,6 +24,10 @@ SELECT c.charger_id, c.last_boot_at IS NOT NULL, n.status, n.raw_timestamp
 FROM chargers_charger c LEFT JOIN chargers_connector n ON n.charger_id = c.id AND n.connector_id = 1
 WHERE c.charger_id = ANY(%s)
 """
+READINGS = """
+SELECT c.charger_id, count(*) FROM transactions_metervalue m JOIN chargers_charger c ON c.id = m.charger_id
+WHERE m.transaction_id IS NULL AND c.charger_id = ANY(%s) GROUP BY c.charger_id
+"""
 COMMANDS = """
 SELECT task_id, state, outcome, simulated, response IS NOT NULL, error IS NOT NULL FROM commands_command
 WHERE task_id = ANY(%s)
@@ -36,7 +40,11 @@ def lost_and_twice(books, sql):
     rows = sql(TRANSACTIONS, [list(books)])
     stored = {row[0]: row[1:] for row in rows}
     lost, twice = _chargers_lost(books, sql), []
+    readings = dict(sql(READINGS, [list(books)]))
     for charger_id, own in books.items():
+        more = readings.get(charger_id, 0) - own.readings
+        lost += [(charger_id, None, "reading")] * max(0, -more)
+        twice += [(charger_id, None, "reading")] * max(0, more)
         for number, session in own.sessions.items():
             lost += [(charger_id, number, what) for what in _lost_of(charger_id, session, stored.get(number))]
             more = stored[number][-1] - session.samples if number in stored else 0

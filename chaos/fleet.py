@@ -48,6 +48,7 @@ class Books:
     boots: int = 0
     sessions: dict = field(default_factory=dict)  # transaction id: Session
     status: dict = field(default_factory=dict)  # the last one
+    readings: int = 0  # meter values outside sessions
     calls: dict = field(default_factory=dict)  # message id: how often the CALL came
     replied: set = field(default_factory=set)  # message ids that were answered
     faults: list = field(default_factory=list)  # CALLERRORs
@@ -106,6 +107,7 @@ class Charger:
         self.since = self.asked = self.last_answer = 0.0  # sent last, sent first, answered last
         self.away = False  # it stays away, as without power
         self.energy = 0
+        self.before, self.later, self.said_again = [], None, 0  # see `talk_first`
         self.steps = self._life()
 
     # --- connections -------------------------------------------------------------------------
@@ -138,6 +140,8 @@ class Charger:
         former, self.connection = self.connection, connection
         if former and not former.transport.is_disconnected:
             self.fleet.former.append(former)
+        if self.waiting and self.before:
+            self.later, self.waiting = (self.waiting, self.asked), None
         if self.waiting:
             self._send()  # once more
         else:
@@ -162,12 +166,29 @@ class Charger:
 
     def go_on(self):
         """The next message, unless the fleet is to be still."""
-        if self.connection is None or self.waiting or self.fleet.still:
+        if self.connection is None or self.waiting or self.fleet.still and not self.later:
             return
-        action, payload = next(self.steps)
-        self.waiting = (f"{self.charger_id[-20:]}-{next(self.numbers)}", action, payload)
-        self.asked = time.monotonic()
+        self.waiting, self.asked = self._next()
         self._send()
+
+    def _next(self):
+        """The next message, and when it was or is sent first."""
+        if self.later and not self.before:
+            (message, asked), self.later = self.later, None
+            self.said_again += 1
+            return message, asked
+        action, payload = self.before.pop(0) if self.later else next(self.steps)
+        return (f"{self.charger_id[-20:]}-{next(self.numbers)}", action, payload), time.monotonic()
+
+    def talk_first(self):
+        """After the next reconnect say other things before what has no answer, which keeps its message id.
+
+        A reading that belongs to no session is no repetition of anything: the server must remember more than what it
+        answered last.
+        """
+        if self.waiting and not self.later:
+            reading = [{"timestamp": now(), "sampledValue": [{"value": str(self.energy)}]}]
+            self.before = [("Heartbeat", {}), ("MeterValues", {"connectorId": 0, "meterValue": reading})]
 
     def _send(self):
         self.since = time.monotonic()
@@ -211,6 +232,8 @@ class Charger:
         elif action == "StartTransaction":
             self.transaction = answer["transactionId"]
             books.sessions[self.transaction] = Session(payload)
+        elif action == "MeterValues" and "transactionId" not in payload:
+            books.readings += 1
         elif action == "MeterValues":
             books.sessions[payload["transactionId"]].samples += 1
         elif action == "StopTransaction":
@@ -281,7 +304,7 @@ class Fleet:
 
     @property
     def unanswered(self):
-        return sum(bool(charger.waiting) for charger in self.chargers.values() if not charger.away)
+        return sum(bool(c.waiting or c.later) for c in self.chargers.values() if not c.away)
 
     def all_heard_since(self, moment):
         """Whether each is connected and, unless it is idle, had an answer since `moment` (of `time.monotonic`)."""

@@ -21,10 +21,12 @@ from chaos.stack import Restless
 from chaos.waits import LONGEST_RISE
 from config.stack.stack import PROJECT
 
-FULL = {"rounds": 3, "chargers": 90, "crowd": 5200, "stopped": lambda seconds: seconds}
-QUICK = {"rounds": 1, "chargers": 45, "crowd": 500, "stopped": lambda seconds: min(seconds, 10)}
+FULL = {"rounds": 3, "chargers": 90, "crowd": 5200, "stopped": lambda seconds: seconds, "holds": 4}
+QUICK = {"rounds": 1, "chargers": 45, "crowd": 500, "stopped": lambda seconds: min(seconds, 10), "holds": 2}
 IN_QUICK = ("a web process killed", "a Celery worker killed in mid-wait", "Redis killed, its data gone")
 IN_QUICK += ("PostgreSQL shut down at once", "everything killed at once", "connections reset", "second sockets")
+IN_QUICK += ("a locked row", "a read-only database", "the disk full", "commits held, chargers come again")
+IN_QUICK += ("a migration beside a long reader", "Redis full")
 STEADY, SLOW, ABSENT = "steady", "slow", "chaos-absent"
 SETTLE = 90  # seconds within which everything must have come to its end
 BEFORE = 4  # seconds of undisturbed load that a fault is compared with
@@ -116,6 +118,9 @@ class Chaos:
         if wrong or self.figures["extra"]:
             self.say(f"  WRONG: {wrong} {self.figures['extra']} {self.examples}")
 
+    async def is_served(self):
+        return await self._served(time.monotonic())
+
     async def _served(self, over):
         """Seconds until each charger was heard again and a command is answered, None if that takes too long."""
         deadline = over + SETTLE
@@ -138,12 +143,14 @@ class Chaos:
         asked = dict(self.commanding.asked)
         unfinished, untrue, self.outcomes = await asyncio.to_thread(checks.commands, asked, books, self.stack.sql)
         resent = checks.sent_twice(books)
+        half = await asyncio.to_thread(checks.half_taken, self.commanding.refused_keys, self.stack.sql)
         faults = sum(len(own.faults) for own in books.values())
         counted = {"unanswered": self.fleet.unanswered, "errors": faults - self.faults, "shown wrong": shown}
         self.faults = faults
         self.fleet.go_on()
         self.commanding.going.set()
-        found = {"lost": lost, "twice": twice, "sent twice": resent, "unfinished": unfinished, "untrue": untrue}
+        found = {"lost": lost, "twice": twice, "sent twice": resent, "half taken": half}
+        found |= {"unfinished": unfinished, "untrue": untrue}
         new = {what: Counter(each) - self.known.get(what, Counter()) for what, each in found.items()}
         self.known = {what: Counter(each) for what, each in found.items()}
         self.examples = [example for each in new.values() for example in list(each)[:3]]

@@ -9,6 +9,7 @@ FIGURES = {
     "unanswered": "messages of chargers that never had an answer",
     "errors": "messages of chargers that were answered with a CALLERROR",
     "sent twice": "commands written twice",
+    "half taken": "commands that were refused, and asked for all the same",
     "unfinished": "commands that never finished",
     "untrue": "outcomes that are not true",
     "shown wrong": "shown online or offline, and not so",
@@ -84,6 +85,12 @@ def _chargers_lost(books, sql):
 def sent_twice(books):
     """Message ids of CALLs that came more than once."""
     return [message_id for own in books.values() for message_id, times in own.calls.items() if times > 1]
+
+
+def half_taken(refused_keys, sql):
+    """Those of the idempotency keys of refused commands under which there is a command all the same."""
+    found = sql("SELECT idempotency_key FROM commands_command WHERE idempotency_key = ANY(%s)", [list(refused_keys)])
+    return [key for (key,) in found]
 
 
 def commands(asked, books, sql):

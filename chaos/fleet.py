@@ -227,6 +227,9 @@ class Charger:
         books.acknowledged += 1
         if action == "BootNotification":
             books.boots += 1
+        elif action == "Heartbeat":
+            off = datetime.fromisoformat(answer["currentTime"]) - datetime.now(UTC)
+            self.fleet.clock_error = max(self.fleet.clock_error, abs(off.total_seconds()))
         elif action == "StatusNotification":
             books.status = payload
         elif action == "StartTransaction":
@@ -269,6 +272,7 @@ class Fleet:
         self.still = self.over = False
         self.chargers, self.former = {}, []
         self.waits = Waits()
+        self.clock_error = 0.0  # seconds by which a server's time, as it was told, was wrong at most
         self.gate = asyncio.Semaphore(400)
 
     def add(self, charger_id, manner="steady", url=None):

@@ -51,7 +51,7 @@ def _head(chaos):
     acknowledged = sum(own.acknowledged for own in books)
     yield f"- {len(books)} chargers charged all the time: {acknowledged:,} messages acknowledged, each looked up"
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in chaos.outcomes.most_common())
-    refused = f"{chaos.commanding.refused:,} more were not taken, and so owed nothing"
+    refused = f"{chaos.commanding.refused.total():,} more were not taken, and so owed nothing"
     yield f"- {sum(chaos.outcomes.values()):,} commands asked for: {outcomes}; {refused}"
     yield f"- {chaos.faults:,} messages were answered with a CALLERROR"
 

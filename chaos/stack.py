@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 from psycopg import errors
 
 from bench.servers import Product, free_port
+from chaos.clocks import ROLES, Clocks
 from chaos.disk import Tmpfs
 from config.stack import programs
 from config.stack.servers import Postgres
@@ -30,6 +32,7 @@ class Restless(Product):
         super().__init__(run_dir, say)
         self.env["FORWARDED_ALLOW_IPS"] = "127.0.0.1"
         self.looking, self.over = threading.Lock(), False
+        self.clocks = None
         self.small_disk = Tmpfs(self.run_dir / SMALL_DISK)
 
     def look_after(self):
@@ -110,6 +113,16 @@ class Restless(Product):
             with contextlib.suppress(errors.DeadlockDetected):
                 return self.sql(statement)
         raise RuntimeError(f"{statement} met a deadlock each time.")
+
+    def own_clocks(self):
+        """The `Clocks` of the web processes and of the workers, which are started anew with them; once a run."""
+        if self.clocks is None:
+            self.clocks = Clocks(self.run_dir / "clocks")
+            for role in ROLES:
+                for child in self.named(role):
+                    child.env |= self.clocks.environment(role)
+                self.signal(role, signal.SIGTERM, every=True)
+        return self.clocks
 
     def stop(self):
         super().stop()

@@ -1,12 +1,13 @@
 """What `make chaos` checks with: a loss that is planted is found, and what is right is not blamed."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
 from django.db import connection
 
 from chaos import checks
-from chaos.fleet import Books, Session
+from chaos.fleet import Books, Charger, Fleet, Session
 from chaos.operator import Operator
 from chaos.waits import Waits
 from commands.models import Command
@@ -73,6 +74,39 @@ def test_what_is_there_twice_is_found(books):
     (own,) = books["505"].sessions.values()
     own.samples = 0
     assert found(books) == ([], ["meter values", "transaction"])
+
+
+def test_readings_outside_sessions_are_counted(books):
+    values = [{"timestamp": NOON, "sampledValue": [{"value": "1500"}]}]
+    tell(Transaction.objects.get().charger, "MeterValues", connectorId=0, meterValue=values)
+    assert found(books) == ([], ["reading"])
+    books["505"].readings = 2
+    assert found(books) == (["reading"], [])
+
+
+def test_a_command_that_was_refused_and_is_there_is_found():
+    a_command(a_charger("505"), idempotency_key="taken")
+    assert checks.half_taken(["taken", "refused"], sql) == ["taken"]
+
+
+def test_a_charger_that_lost_patience_says_other_things_first_and_then_the_same_again():
+    sent, charger = [], Charger("505", Fleet("ws://127.0.0.1:1"))
+    line = SimpleNamespace(send=lambda *frame: sent.append(frame), transport=SimpleNamespace(is_disconnected=True))
+
+    async def live():
+        charger.connected(line)
+        charger.talk_first()
+        charger.connected(line)
+        for _ in range(3):
+            charger.heard(line, [3, charger.waiting[0], {"currentTime": NOON}])
+            charger.go_on()
+
+    asyncio.run(live())
+    assert [frame[2] for frame in sent] == [
+        *("BootNotification", "Heartbeat", "MeterValues", "BootNotification", "Authorize")
+    ]
+    assert sent[0] == sent[3]
+    assert (charger.said_again, charger.books.readings) == (1, 1)
 
 
 def test_a_call_that_came_twice_is_found():

@@ -11,7 +11,7 @@ from chaos.disk import Tmpfs
 from chaos.scenarios.skipping import Skipped
 
 LOCKED, READ_ONLY, FULL, READ = 20, 15, 15, 20  # seconds
-HELD, HOLDS = 3, 4  # seconds for which commits are held, and how often
+HELD = 3  # seconds for which commits are held
 MIGRATED = 60  # seconds within which a migration must have ended after what it waited for
 
 
@@ -96,7 +96,7 @@ async def commits_held(chaos):
     chaos.strike(impatient)
     async with chaos.stack.another_web() as url:
         chaos.fault_begins()
-        for number in range(1, HOLDS + 1):
+        for number in range(1, chaos.sizes["holds"] + 1):
             with setting(chaos, "synchronous_standby_names", "nobody") as admin:
                 await asyncio.sleep(1)
                 for charger in impatient:
@@ -104,7 +104,7 @@ async def commits_held(chaos):
                     charger.talk_first()
                     charger.drop()
                 await asyncio.sleep(HELD - 1)
-                if number == HOLDS:
+                if number == chaos.sizes["holds"]:
                     ended = admin.execute(
                         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
                     ).fetchone()

@@ -44,7 +44,7 @@ class Chaos:
         self.notes = {}  # scenario: {what: [of each round]}
         self.skipped = {}  # scenario: why
         self.crowd = []
-        self.known, self.faults = {}, 0  # what earlier rounds have found
+        self.known, self.faults, self.http_faults = {}, 0, 0  # what earlier rounds have found
 
     def say(self, line):
         print(f"[{time.monotonic() - self.began:6.0f} s] {line}", flush=True)
@@ -146,7 +146,8 @@ class Chaos:
         half = await asyncio.to_thread(checks.half_taken, self.commanding.refused_keys, self.stack.sql)
         faults = sum(len(own.faults) for own in books.values())
         counted = {"unanswered": self.fleet.unanswered, "errors": faults - self.faults, "shown wrong": shown}
-        self.faults = faults
+        counted["HTTP 500"] = self.commanding.refused[500] - self.http_faults
+        self.faults, self.http_faults = faults, self.commanding.refused[500]
         self.fleet.go_on()
         self.commanding.going.set()
         found = {"lost": lost, "twice": twice, "sent twice": resent, "half taken": half}
@@ -254,7 +255,7 @@ def main():
             with stack.left_dead():  # what is stopped now is not to be started again
                 stack.over = True
         print(f"\n{text}\n")
-        if not given.quick and not given.only and not given.rounds:
+        if not given.quick and not given.only:
             report.write(text)
             print(f"Written to {report.PAGE.relative_to(PROJECT)}.")
     finally:

@@ -10,6 +10,7 @@ FIGURES = {
     "errors": "messages of chargers that were answered with a CALLERROR",
     "sent twice": "commands written twice",
     "half taken": "commands that were refused, and asked for all the same",
+    "HTTP 500": "requests for commands that were answered with a 500",
     "unfinished": "commands that never finished",
     "untrue": "outcomes that are not true",
     "shown wrong": "shown online or offline, and not so",

@@ -52,6 +52,8 @@ def _head(chaos):
     yield f"- {len(books)} chargers charged all the time: {acknowledged:,} messages acknowledged, each looked up"
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in chaos.outcomes.most_common())
     refused = f"{chaos.commanding.refused.total():,} more were not taken, and so owed nothing"
+    if statuses := ", ".join(f"{n:,} × {why}" for why, n in chaos.commanding.refused.most_common()):
+        refused += f" ({statuses})"
     yield f"- {sum(chaos.outcomes.values()):,} commands asked for: {outcomes}; {refused}"
     yield f"- {chaos.faults:,} messages were answered with a CALLERROR"
 

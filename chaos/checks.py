@@ -9,7 +9,7 @@ FIGURES = {
     "unanswered": "messages of chargers that never had an answer",
     "errors": "messages of chargers that were answered with a CALLERROR",
     "sent twice": "commands written twice",
-    "half taken": "commands that were refused, and asked for all the same",
+    "half taken": "commands of which it was said that they were not taken, and which are in the books",
     "HTTP 500": "requests for commands that were answered with a 500",
     "unfinished": "commands that never finished",
     "untrue": "outcomes that are not true",

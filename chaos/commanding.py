@@ -9,6 +9,7 @@ import urllib.request
 from collections import Counter
 from uuid import uuid4
 
+NOTHING = "Nothing was submitted"  # so says an answer with 5xx that leaves no doubt
 PAUSE = 0.25  # seconds between two
 # How long a charger has to answer, in seconds.
 TIMEOUTS = {"steady": 10, "slow": 10, "silent": 2, "absent": 2}
@@ -16,7 +17,7 @@ TIMEOUTS = {"steady": 10, "slow": 10, "silent": 2, "absent": 2}
 
 class Commanding:
     """`asked`: {task id: (charger id, manner)}. `refused` counts what was not taken, and so is owed nothing, by HTTP
-    status or the name of an error; `refused_keys` are the idempotency keys of those that had an answer."""
+    status or the name of an error; `refused_keys` are the idempotency keys of those that were answered so for sure."""
 
     def __init__(self, url, targets):
         self.url, self.targets = url, targets  # [(charger id, manner)]
@@ -42,7 +43,8 @@ class Commanding:
             task_id = self._request("POST", "commands/", body, {"Idempotency-Key": key})["task_id"]
         except urllib.error.HTTPError as error:
             self.refused[error.code] += 1
-            self.refused_keys.append(key)
+            if error.code < 500 or NOTHING.encode() in error.read():
+                self.refused_keys.append(key)
             return None
         except (OSError, ValueError) as error:
             self.refused[type(error).__name__] += 1

@@ -12,7 +12,8 @@ from chaos.scenarios.skipping import Skipped
 
 LOCKED, READ_ONLY, FULL, READ = 20, 15, 15, 20  # seconds
 HELD = 3  # seconds for which commits are held
-MIGRATED = 60  # seconds within which a migration must have ended after what it waited for
+MIGRATED = 60  # seconds within which a migration must have begun, and have ended after what it waited for
+MIGRATING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE chargers_charger%'"
 
 
 # --- sessions of others --------------------------------------------------------------------
@@ -45,11 +46,12 @@ async def row_locked(chaos):
 
 async def migration_beside_reader(chaos):
     """A migration needs `chargers_charger` for itself alone, and a report reads that table for long."""
-    seconds = chaos.sizes["stopped"](READ)
     with session(chaos) as reader:
         await asyncio.to_thread(reader.execute, "SELECT count(*) FROM chargers_charger")
         migration = chaos.stack.begin_manage("migrate", "migrated", "--noinput", settings="chaos.settings")
-        await asyncio.sleep(seconds)
+        await chaos.until(lambda: chaos.stack.sql(MIGRATING)[0][0] or migration.poll() is not None, MIGRATED)
+        chaos.fault_begins()
+        await asyncio.sleep(chaos.sizes["stopped"](READ))
         chaos.note("ended before the reader", int(migration.poll() is not None))
         chaos.others_must_go_on()
     ended = await chaos.until(lambda: migration.poll() is not None, MIGRATED)

@@ -17,7 +17,7 @@ TIMEOUTS = {"steady": 10, "slow": 10, "silent": 2, "absent": 2}
 
 class Commanding:
     """`asked`: {task id: (charger id, manner)}. `refused` counts what was not taken, and so is owed nothing, by HTTP
-    status or the name of an error; `refused_keys` are the idempotency keys of those that were answered so for sure."""
+    status or the name of an error; `refused_keys` are the idempotency keys of those that leave no doubt."""
 
     def __init__(self, url, targets):
         self.url, self.targets = url, targets  # [(charger id, manner)]

@@ -1,12 +1,17 @@
 """What `make chaos` checks with: a loss that is planted is found, and what is right is not blamed."""
 
 import asyncio
+import os
+import subprocess
+import sys
+import time
 from types import SimpleNamespace
 
 import pytest
 from django.db import connection
 
 from chaos import checks
+from chaos.clocks import Clocks
 from chaos.fleet import Books, Charger, Fleet, Session
 from chaos.operator import Operator
 from chaos.waits import Waits
@@ -195,3 +200,32 @@ def test_it_is_told_which_lines_the_log_had_and_how_often(operator, tmp_path):
 
 def test_it_is_told_that_nothing_was_said(operator):
     assert operator.told(10) == {"readyz": "", "metrics": "nothing", "log": "nothing"}
+
+
+READ_CLOCKS = """
+import sys, time, datetime
+for _ in sys.stdin:
+    began = time.monotonic()
+    time.sleep(0.01)
+    print(time.time(), datetime.datetime.now().timestamp(), time.monotonic() - began, flush=True)
+"""
+
+
+@pytest.mark.skipif(not Clocks.are_possible(), reason="there is no C compiler")
+def test_a_clock_steps_while_its_process_runs_and_sleeps_stay_as_they_are(tmp_path):
+    clocks = Clocks(tmp_path)
+    child = subprocess.Popen(
+        [sys.executable, "-c", READ_CLOCKS],
+        env=os.environ | clocks.environment("web"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        for seconds in (0, 3600, -3600, 0):
+            clocks.step("web", seconds)
+            child.stdin.write("now\n")
+            child.stdin.flush()
+            *told, slept = map(float, child.stdout.readline().split())
+            assert told == [pytest.approx(time.time() + seconds, abs=60)] * 2
+            assert 0 < slept < 60

@@ -13,8 +13,8 @@ STAYS = 10  # seconds for which a clock is wrong
 
 async def clocks_step(chaos):
     """That of the web processes, then that of the workers, an hour ahead and an hour back; chargers come again."""
-    if not Clocks.library():
-        raise Skipped("It needs libfaketime (Debian: apt-get install faketime).")
+    if not Clocks.are_possible():
+        raise Skipped("It needs a C compiler named cc (Debian: apt-get install gcc libc6-dev).")
     clocks = chaos.stack.own_clocks()
     await asyncio.sleep(1)  # until those that were told to end have ended
     await chaos.is_served()

@@ -42,6 +42,7 @@ class Chaos:
         self.began = time.monotonic()
         self.results = {}  # scenario: [figures of a round]
         self.notes = {}  # scenario: {what: [of each round]}
+        self.judged = set()  # task ids that earlier rounds have counted
         self.skipped = {}  # scenario: why
         self.crowd = []
         self.known, self.faults, self.http_faults = {}, 0, 0  # what earlier rounds have found
@@ -142,6 +143,7 @@ class Chaos:
         lost, twice = await asyncio.to_thread(checks.lost_and_twice, books, self.stack.sql)
         asked = dict(self.commanding.asked)
         unfinished, untrue, self.outcomes = await asyncio.to_thread(checks.commands, asked, books, self.stack.sql)
+        await self._note_commands()
         resent = checks.sent_twice(books)
         half = await asyncio.to_thread(checks.half_taken, self.commanding.refused_keys, self.stack.sql)
         faults = sum(len(own.faults) for own in books.values())
@@ -156,6 +158,13 @@ class Chaos:
         self.known = {what: Counter(each) for what, each in found.items()}
         self.examples = [example for each in new.values() for example in list(each)[:3]]
         return {what: each.total() for what, each in new.items()} | counted
+
+    async def _note_commands(self):
+        """Those of this round to chargers that answer at once."""
+        asked = {task_id for task_id, (_, manner) in self.commanding.asked.items() if manner == STEADY} - self.judged
+        self.judged |= asked
+        missed = await asyncio.to_thread(checks.not_answered, asked, self.stack.sql)
+        self.note("commands to chargers that answer at once, and had no answer", f"{missed} of {len(asked)}")
 
     def _all_finished(self):
         now = time.monotonic()

@@ -83,6 +83,14 @@ def _chargers_lost(books, sql):
     return lost
 
 
+def not_answered(asked, sql):
+    """How many of the commands `asked` have another outcome than "answered"."""
+    found = sql(
+        "SELECT count(*) FROM commands_command WHERE task_id = ANY(%s) AND outcome = 'answered'", [list(asked)]
+    )
+    return len(asked) - found[0][0]
+
+
 def sent_twice(books):
     """Message ids of CALLs that came more than once."""
     return [message_id for own in books.values() for message_id, times in own.calls.items() if times > 1]

@@ -72,8 +72,7 @@ def _notes(chaos):
         yield f"- {name}: skipped. {why}"
     for name, notes in chaos.notes.items():
         for what, each in notes.items():
-            shown = statistics.median(each)
-            yield f"- {name}: {what} {', '.join(map(str, each))}" if len(each) < 9 else f"- {name}: {what} {shown}"
+            yield f"- {name}: {what} {', '.join(map(str, each))}"
 
 
 def write(written):

@@ -45,7 +45,7 @@ class Chaos:
         self.judged = set()  # task ids that earlier rounds have counted
         self.skipped = {}  # scenario: why
         self.crowd = []
-        self.known, self.faults, self.http_faults = {}, 0, 0  # what earlier rounds have found
+        self.known, self.totals = {}, Counter()  # what earlier rounds have found
 
     def say(self, line):
         print(f"[{time.monotonic() - self.began:6.0f} s] {line}", flush=True)
@@ -103,18 +103,19 @@ class Chaos:
             self.skipped[name] = str(why)
             self.say(f"{name} is skipped: {why}")
             return
-        self.results.setdefault(name, [])
-        over = time.monotonic()
-        served = await self._served(over)
-        waits = self.waits(time.monotonic())
-        self.say(f"{name}, {number}: {over - self.fault_began:.1f} s; {_shown(served)} to full service")
-        self.figures |= {"full service": served, "waits": waits} | await self._checked()
-        await self.until(lambda: self.operator.has_looked_since(over + TOLD), SETTLE)
-        self.figures["told"] = await asyncio.to_thread(self.operator.told, self.fault_began)
-        self.results[name].append(self.figures)
+        await self._judge(f"{name}, {number}", time.monotonic())
+        self.results.setdefault(name, []).append(self.figures)
         if self.crowd:
             self.fleet.remove([c.charger_id for c in self.crowd])
             self.crowd = []
+
+    async def _judge(self, title, over):
+        """All figures of a round whose fault ended at the moment `over`."""
+        served = await self._served(over)
+        self.say(f"{title}: {over - self.fault_began:.1f} s; {_shown(served)} to full service")
+        self.figures |= {"full service": served, "waits": self.waits(time.monotonic())} | await self._checked()
+        await self.until(lambda: self.operator.has_looked_since(over + TOLD), SETTLE)
+        self.figures["told"] = await asyncio.to_thread(self.operator.told, self.fault_began)
         wrong = {what: self.figures[what] for what in checks.FIGURES if self.figures[what]}
         if wrong or self.figures["extra"]:
             self.say(f"  WRONG: {wrong} {self.figures['extra']} {self.examples}")
@@ -140,24 +141,32 @@ class Chaos:
         self.fleet.still = True
         await self.until(lambda: not self.fleet.unanswered and self._all_finished(), SETTLE)
         books = {charger_id: charger.books for charger_id, charger in self.fleet.chargers.items()}
-        lost, twice = await asyncio.to_thread(checks.lost_and_twice, books, self.stack.sql)
-        asked = dict(self.commanding.asked)
-        unfinished, untrue, self.outcomes = await asyncio.to_thread(checks.commands, asked, books, self.stack.sql)
+        found = await asyncio.to_thread(self._found, books)
         await self._note_commands()
-        resent = checks.sent_twice(books)
-        half = await asyncio.to_thread(checks.half_taken, self.commanding.refused_keys, self.stack.sql)
-        faults = sum(len(own.faults) for own in books.values())
-        counted = {"unanswered": self.fleet.unanswered, "errors": faults - self.faults, "shown wrong": shown}
-        counted["HTTP 500"] = self.commanding.refused[500] - self.http_faults
-        self.faults, self.http_faults = faults, self.commanding.refused[500]
+        totals = {
+            "errors": sum(len(own.faults) for own in books.values()),
+            "HTTP 500": self.commanding.refused[500],
+        }
+        figures = self._since_last(found, totals) | {"unanswered": self.fleet.unanswered, "shown wrong": shown}
         self.fleet.go_on()
         self.commanding.going.set()
-        found = {"lost": lost, "twice": twice, "sent twice": resent, "half taken": half}
-        found |= {"unfinished": unfinished, "untrue": untrue}
+        return figures
+
+    def _found(self, books):
+        """{figure: what is wrong}, of the whole run."""
+        lost, twice = checks.lost_and_twice(books, self.stack.sql)
+        unfinished, untrue, self.outcomes = checks.commands(dict(self.commanding.asked), books, self.stack.sql)
+        half = checks.half_taken(self.commanding.refused_keys, self.stack.sql)
+        found = {"lost": lost, "twice": twice, "sent twice": checks.sent_twice(books), "half taken": half}
+        return found | {"unfinished": unfinished, "untrue": untrue}
+
+    def _since_last(self, found, totals):
+        """{figure: how many more than after the round before}; `found` are lists, `totals` numbers."""
         new = {what: Counter(each) - self.known.get(what, Counter()) for what, each in found.items()}
-        self.known = {what: Counter(each) for what, each in found.items()}
+        more = {what: total - self.totals[what] for what, total in totals.items()}
+        self.known, self.totals = {what: Counter(each) for what, each in found.items()}, Counter(totals)
         self.examples = [example for each in new.values() for example in list(each)[:3]]
-        return {what: each.total() for what, each in new.items()} | counted
+        return {what: each.total() for what, each in new.items()} | more
 
     async def _note_commands(self):
         """Those of this round to chargers that answer at once."""

@@ -17,8 +17,8 @@ LOGS = ("web*.log", "worker*.log")
 LINE = re.compile(rb"^\S+ \S+ (WARNING|ERROR|CRITICAL) (\S+): (.*)$", re.MULTILINE)
 VARIES = re.compile(r"(?<!\w)'[^']*'|\"[^\"]*\"|0x[0-9a-f]+|\b[0-9a-f]{8}-[0-9a-f-]+|chaos-\S+|crowd-\S+|\d[\d.,:-]*")
 # Counters of which a rise tells of a fault, by a part of their names; gauges by what is told of them.
-RISES = re.compile(r"fail|refus|untold|dropped|late_|held|stall|stood|gave_up|given_up|blocked|held_back|waited")
-HIGHEST = re.compile(r"inbox_waiting|queue_depth|oldest|stuck|held_back|blocked|age_seconds|free_bytes")
+RISES = re.compile(r"fail|refused|untold|dropped|late_|held|exceeded|taken_up")
+HIGHEST = re.compile(r"inbox_waiting|oldest|set_aside|dependency_fault|queue_depth")
 LOWEST = re.compile(r"^ocpp_up$")
 
 

@@ -55,7 +55,7 @@ def _head(chaos):
     if statuses := ", ".join(f"{n:,} × {why}" for why, n in chaos.commanding.refused.most_common()):
         refused += f" ({statuses})"
     yield f"- {sum(chaos.outcomes.values()):,} commands asked for: {outcomes}; {refused}"
-    yield f"- {chaos.faults:,} messages were answered with a CALLERROR"
+    yield f"- {chaos.totals['errors']:,} messages were answered with a CALLERROR"
 
 
 def _told(chaos):

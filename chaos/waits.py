@@ -2,7 +2,7 @@
 
 import math
 
-LONGEST_RISE = 1.0  # seconds by which the p99 of chargers that a fault does not concern may rise
+LONGEST_RISE = 1.0  # seconds by which the p99 of chargers that a fault does not concern may rise, usually
 
 
 class Waits:

@@ -54,7 +54,7 @@ async def migration_beside_reader(chaos):
         await chaos.until(lambda: chaos.stack.sql(MIGRATING)[0][0] or migration.poll() is not None, MIGRATED)
         chaos.fault_begins()
         await asyncio.sleep(chaos.sizes["stopped"](READ))
-        chaos.note("ended before the reader", int(migration.poll() is not None))
+        chaos.note("migrations that ended before the reader", int(migration.poll() is not None))
         chaos.others_must_go_on(PATIENCE)
     ended = await chaos.until(lambda: migration.poll() is not None, MIGRATED)
     said = (migration.communicate()[0] if ended else "").strip().splitlines()[-1:]

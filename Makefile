@@ -20,7 +20,7 @@ help:
 	@echo "make conformance  the 77 certification cases, their table printed and written to docs/conformance.md"
 	@echo "make bench      this system and its peers on the same load, written to docs/performance.md (half an hour)"
 	@echo "make bench-quick  the essentials in two minutes, only printed"
-	@echo "make chaos      everything that may fail made to fail under load, written to docs/reliability.md (half an hour)"
+	@echo "make chaos      everything that may fail made to fail under load, written to docs/reliability.md (an hour)"
 	@echo "make chaos-quick  the short ones, once, only printed"
 	@echo "make screenshots  the pages as docs/ shows them; needs Chromium"
 	@echo "make lint       ruff and the import contract"

@@ -6,7 +6,11 @@ from collections import Counter
 FIGURES = {
     "lost": "acknowledged and not in the books",
     "twice": "stored twice",
+    "unanswered": "messages of chargers that never had an answer",
+    "errors": "messages of chargers that were answered with a CALLERROR",
     "sent twice": "commands written twice",
+    "half taken": "commands of which it was said that they were not taken, and which are in the books",
+    "HTTP 500": "requests for commands that were answered with a 500",
     "unfinished": "commands that never finished",
     "untrue": "outcomes that are not true",
     "shown wrong": "shown online or offline, and not so",
@@ -22,6 +26,10 @@ SELECT c.charger_id, c.last_boot_at IS NOT NULL, n.status, n.raw_timestamp
 FROM chargers_charger c LEFT JOIN chargers_connector n ON n.charger_id = c.id AND n.connector_id = 1
 WHERE c.charger_id = ANY(%s)
 """
+READINGS = """
+SELECT c.charger_id, count(*) FROM transactions_metervalue m JOIN chargers_charger c ON c.id = m.charger_id
+WHERE m.transaction_id IS NULL AND c.charger_id = ANY(%s) GROUP BY c.charger_id
+"""
 COMMANDS = """
 SELECT task_id, state, outcome, simulated, response IS NOT NULL, error IS NOT NULL FROM commands_command
 WHERE task_id = ANY(%s)
@@ -34,7 +42,11 @@ def lost_and_twice(books, sql):
     rows = sql(TRANSACTIONS, [list(books)])
     stored = {row[0]: row[1:] for row in rows}
     lost, twice = _chargers_lost(books, sql), []
+    readings = dict(sql(READINGS, [list(books)]))
     for charger_id, own in books.items():
+        more = readings.get(charger_id, 0) - own.readings
+        lost += [(charger_id, None, "reading")] * max(0, -more)
+        twice += [(charger_id, None, "reading")] * max(0, more)
         for number, session in own.sessions.items():
             lost += [(charger_id, number, what) for what in _lost_of(charger_id, session, stored.get(number))]
             more = stored[number][-1] - session.samples if number in stored else 0
@@ -71,9 +83,23 @@ def _chargers_lost(books, sql):
     return lost
 
 
+def not_answered(asked, sql):
+    """How many of the commands `asked` have another outcome than "answered"."""
+    found = sql(
+        "SELECT count(*) FROM commands_command WHERE task_id = ANY(%s) AND outcome = 'answered'", [list(asked)]
+    )
+    return len(asked) - found[0][0]
+
+
 def sent_twice(books):
     """Message ids of CALLs that came more than once."""
     return [message_id for own in books.values() for message_id, times in own.calls.items() if times > 1]
+
+
+def half_taken(refused_keys, sql):
+    """Those of the idempotency keys of refused commands under which there is a command all the same."""
+    found = sql("SELECT idempotency_key FROM commands_command WHERE idempotency_key = ANY(%s)", [list(refused_keys)])
+    return [key for (key,) in found]
 
 
 def commands(asked, books, sql):

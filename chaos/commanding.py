@@ -1,4 +1,4 @@
-"""Somebody who asks for commands all the time, over REST, and remembers each that was taken."""
+"""Somebody who asks for commands all the time, over REST, and remembers what became of each request."""
 
 import json
 import random
@@ -6,18 +6,22 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
+from uuid import uuid4
 
+NOTHING = "Nothing was submitted"  # so says an answer with 5xx that leaves no doubt
 PAUSE = 0.25  # seconds between two
 # How long a charger has to answer, in seconds.
 TIMEOUTS = {"steady": 10, "slow": 10, "silent": 2, "absent": 2}
 
 
 class Commanding:
-    """`asked`: {task id: (charger id, manner)}; `refused` counts what was not taken, and so is owed nothing."""
+    """`asked`: {task id: (charger id, manner)}. `refused` counts what was not taken, and so is owed nothing, by HTTP
+    status or the name of an error; `refused_keys` are the idempotency keys of those that leave no doubt."""
 
     def __init__(self, url, targets):
         self.url, self.targets = url, targets  # [(charger id, manner)]
-        self.asked, self.refused = {}, 0
+        self.asked, self.refused, self.refused_keys = {}, Counter(), []
         self.going, self.over = threading.Event(), False
         self.going.set()
         threading.Thread(target=self._go_on, daemon=True).start()
@@ -34,10 +38,16 @@ class Commanding:
     def ask(self, charger_id, manner):
         """The task id of a new command, None where it was not taken."""
         body = {"charger_id": charger_id, "action": "ClearCache", "payload": {}, "timeout": TIMEOUTS[manner]}
+        key = f"chaos-{uuid4()}"
         try:
-            task_id = self._request("POST", "commands/", body)["task_id"]
-        except (OSError, ValueError):
-            self.refused += 1
+            task_id = self._request("POST", "commands/", body, {"Idempotency-Key": key})["task_id"]
+        except urllib.error.HTTPError as error:
+            self.refused[error.code] += 1
+            if error.code < 500 or NOTHING.encode() in error.read():
+                self.refused_keys.append(key)
+            return None
+        except (OSError, ValueError) as error:
+            self.refused[type(error).__name__] += 1
             return None
         self.asked[task_id] = (charger_id, manner)
         return task_id
@@ -62,9 +72,9 @@ class Commanding:
         task = task_id and self.task(task_id, 5)
         return bool(task) and task["outcome"] == "answered"
 
-    def _request(self, method, path, body=None):
+    def _request(self, method, path, body=None, more_headers=None):
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"} | (more_headers or {})
         request = urllib.request.Request(f"{self.url}/api/ocpp/{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read())

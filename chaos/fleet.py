@@ -17,6 +17,8 @@ from itertools import count
 
 import picows
 
+from chaos.waits import Waits
+
 logging.getLogger("picows").setLevel(logging.WARNING)  # a line for each connection
 
 ANSWER_TIMEOUT = 30  # seconds
@@ -46,6 +48,7 @@ class Books:
     boots: int = 0
     sessions: dict = field(default_factory=dict)  # transaction id: Session
     status: dict = field(default_factory=dict)  # the last one
+    readings: int = 0  # meter values outside sessions
     calls: dict = field(default_factory=dict)  # message id: how often the CALL came
     replied: set = field(default_factory=set)  # message ids that were answered
     faults: list = field(default_factory=list)  # CALLERRORs
@@ -101,9 +104,10 @@ class Charger:
         self.url = url or fleet.url
         self.books, self.numbers = Books(), count(1)
         self.connection = self.waiting = self.task = None
-        self.since = self.last_answer = 0.0
+        self.since = self.asked = self.last_answer = 0.0  # sent last, sent first, answered last
         self.away = False  # it stays away, as without power
         self.energy = 0
+        self.before, self.later, self.said_again = [], None, 0  # see `talk_first`
         self.steps = self._life()
 
     # --- connections -------------------------------------------------------------------------
@@ -136,6 +140,8 @@ class Charger:
         former, self.connection = self.connection, connection
         if former and not former.transport.is_disconnected:
             self.fleet.former.append(former)
+        if self.waiting and self.before:
+            self.later, self.waiting = (self.waiting, self.asked), None
         if self.waiting:
             self._send()  # once more
         else:
@@ -160,11 +166,29 @@ class Charger:
 
     def go_on(self):
         """The next message, unless the fleet is to be still."""
-        if self.connection is None or self.waiting or self.fleet.still:
+        if self.connection is None or self.waiting or self.fleet.still and not self.later:
             return
-        action, payload = next(self.steps)
-        self.waiting = (f"{self.charger_id[-20:]}-{next(self.numbers)}", action, payload)
+        self.waiting, self.asked = self._next()
         self._send()
+
+    def _next(self):
+        """The next message, and when it was or is sent first."""
+        if self.later and not self.before:
+            (message, asked), self.later = self.later, None
+            self.said_again += 1
+            return message, asked
+        action, payload = self.before.pop(0) if self.later else next(self.steps)
+        return (f"{self.charger_id[-20:]}-{next(self.numbers)}", action, payload), time.monotonic()
+
+    def talk_first(self):
+        """After the next reconnect say other things before what has no answer, which keeps its message id.
+
+        A reading that belongs to no session is no repetition of anything: the server must remember more than what it
+        answered last.
+        """
+        if self.waiting and not self.later:
+            reading = [{"timestamp": now(), "sampledValue": [{"value": str(self.energy)}]}]
+            self.before = [("Heartbeat", {}), ("MeterValues", {"connectorId": 0, "meterValue": reading})]
 
     def _send(self):
         self.since = time.monotonic()
@@ -179,6 +203,7 @@ class Charger:
         elif self.waiting and message_id == self.waiting[0]:
             _, action, payload = self.waiting
             self.waiting, self.last_answer = None, time.monotonic()
+            self.fleet.waits.add(self.charger_id, self.asked, self.last_answer)
             if kind == 3:
                 self._acknowledged(action, payload, frame[2])
             else:
@@ -202,11 +227,16 @@ class Charger:
         books.acknowledged += 1
         if action == "BootNotification":
             books.boots += 1
+        elif action == "Heartbeat":
+            off = datetime.fromisoformat(answer["currentTime"]) - datetime.now(UTC)
+            self.fleet.clock_error = max(self.fleet.clock_error, abs(off.total_seconds()))
         elif action == "StatusNotification":
             books.status = payload
         elif action == "StartTransaction":
             self.transaction = answer["transactionId"]
             books.sessions[self.transaction] = Session(payload)
+        elif action == "MeterValues" and "transactionId" not in payload:
+            books.readings += 1
         elif action == "MeterValues":
             books.sessions[payload["transactionId"]].samples += 1
         elif action == "StopTransaction":
@@ -241,6 +271,8 @@ class Fleet:
         self.url, self.pace, self.idle_pace = url, 0.4, 60.0
         self.still = self.over = False
         self.chargers, self.former = {}, []
+        self.waits = Waits()
+        self.clock_error = 0.0  # seconds by which a server's time, as it was told, was wrong at most
         self.gate = asyncio.Semaphore(400)
 
     def add(self, charger_id, manner="steady", url=None):
@@ -276,7 +308,7 @@ class Fleet:
 
     @property
     def unanswered(self):
-        return sum(bool(charger.waiting) for charger in self.chargers.values() if not charger.away)
+        return sum(bool(c.waiting or c.later) for c in self.chargers.values() if not c.away)
 
     def all_heard_since(self, moment):
         """Whether each is connected and, unless it is idle, had an answer since `moment` (of `time.monotonic`)."""

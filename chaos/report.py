@@ -1,6 +1,7 @@
 """The figures in words, between two marks of docs/reliability.md."""
 
 import statistics
+from collections import Counter
 from datetime import UTC, datetime
 
 from bench.report import machine, versions
@@ -8,19 +9,33 @@ from chaos import checks
 from config.stack.stack import PROJECT
 
 PAGE = PROJECT / "docs" / "reliability.md"
+OTHERS = "how long chargers that the fault does not concern waited, before it and until full service (all chargers, \
+where it concerns all)"
+TOLD = "What the operator was told, from the beginning of the fault (of the last round):"
 BEGIN, END = "<!-- written by make chaos: begin -->", "<!-- written by make chaos: end -->"
 
 
 def text(chaos):
-    """A row a scenario: figures summed over its rounds; then what each noted, and what the load was."""
-    head = ["scenario", "rounds", *checks.FIGURES, "full service after (s)"]
+    """A row a scenario: figures summed over its rounds; then what each noted, and what the operator was told."""
+    head = ["scenario", "rounds", *checks.FIGURES, "full service after (s)", "p99 of others (s)"]
     lines = [_row(head), _row("---" for _ in head)]
     for name, rounds in chaos.results.items():
         sums = [sum(figures[what] for figures in rounds) for what in checks.FIGURES]
         served = ", ".join("**not**" if f["full service"] is None else f"{f['full service']:.1f}" for f in rounds)
-        lines.append(_row([name, len(rounds), *(f"**{n}**" if n else 0 for n in sums), served]))
-    meaning = "; ".join(f"*{what}*: {meant}" for what, meant in checks.FIGURES.items())
-    return "\n".join([*_head(chaos), "", *lines, "", f"{meaning[0].upper()}{meaning[1:]}.", "", *_notes(chaos)])
+        zeros = [f"**{n}**" if n else 0 for n in sums]
+        lines.append(_row([name, len(rounds), *zeros, served, _waits(rounds)]))
+    meaning = "; ".join(f"*{what}*: {meant}" for what, meant in (checks.FIGURES | {"p99 of others": OTHERS}).items())
+    parts = [_head(chaos), lines, [f"{meaning}."], _notes(chaos), [TOLD], _told(chaos)]
+    return "\n\n".join(filter(None, ("\n".join(part) for part in parts)))
+
+
+def _waits(rounds):
+    """The usual p99 before, and the longest from the beginning of a fault to full service."""
+    before, during = (
+        [waits for waits in each if waits is not None] for each in zip(*(f["waits"] for f in rounds), strict=True)
+    )
+    shown = [f"{statistics.median(before):.2f}"] if before else []
+    return " → ".join(shown + ([f"{max(during):.2f}"] if during else []))
 
 
 def _row(cells):
@@ -36,16 +51,28 @@ def _head(chaos):
     acknowledged = sum(own.acknowledged for own in books)
     yield f"- {len(books)} chargers charged all the time: {acknowledged:,} messages acknowledged, each looked up"
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in chaos.outcomes.most_common())
-    refused = f"{chaos.commanding.refused:,} more were not taken, and so owed nothing"
+    refused = f"{chaos.commanding.refused.total():,} more were not taken, and so owed nothing"
+    if statuses := ", ".join(f"{n:,} × {why}" for why, n in chaos.commanding.refused.most_common()):
+        refused += f" ({statuses})"
     yield f"- {sum(chaos.outcomes.values()):,} commands asked for: {outcomes}; {refused}"
-    yield f"- {chaos.faults:,} messages were answered with a CALLERROR"
+    yield f"- {chaos.totals['errors']:,} messages were answered with a CALLERROR"
+
+
+def _told(chaos):
+    for name, rounds in chaos.results.items():
+        told = rounds[-1]["told"]
+        yield f"- {name}: /readyz: {told['readyz']}. Metrics: {told['metrics']}. Log: {told['log']}."
 
 
 def _notes(chaos):
+    for name, figures in chaos.results.items():
+        for found in Counter(extra for each in figures for extra in each["extra"]):
+            yield f"- {name}: **{found}**"
+    for name, why in chaos.skipped.items():
+        yield f"- {name}: skipped. {why}"
     for name, notes in chaos.notes.items():
         for what, each in notes.items():
-            shown = statistics.median(each)
-            yield f"- {name}: {what} {', '.join(map(str, each))}" if len(each) < 9 else f"- {name}: {what} {shown}"
+            yield f"- {name}: {what} {', '.join(map(str, each))}"
 
 
 def write(written):

@@ -1,10 +1,20 @@
 """What `make chaos` checks with: a loss that is planted is found, and what is right is not blamed."""
 
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
 import pytest
 from django.db import connection
 
 from chaos import checks
-from chaos.fleet import Books, Session
+from chaos.clocks import Clocks
+from chaos.fleet import Books, Charger, Fleet, Session
+from chaos.operator import Operator
+from chaos.waits import Waits
 from commands.models import Command
 from tests.builders import NOON, a_charger, a_command, a_start, tell
 from transactions.models import MeterValue, Transaction
@@ -71,6 +81,39 @@ def test_what_is_there_twice_is_found(books):
     assert found(books) == ([], ["meter values", "transaction"])
 
 
+def test_readings_outside_sessions_are_counted(books):
+    values = [{"timestamp": NOON, "sampledValue": [{"value": "1500"}]}]
+    tell(Transaction.objects.get().charger, "MeterValues", connectorId=0, meterValue=values)
+    assert found(books) == ([], ["reading"])
+    books["505"].readings = 2
+    assert found(books) == (["reading"], [])
+
+
+def test_a_command_that_was_refused_and_is_there_is_found():
+    a_command(a_charger("505"), idempotency_key="taken")
+    assert checks.half_taken(["taken", "refused"], sql) == ["taken"]
+
+
+def test_a_charger_that_lost_patience_says_other_things_first_and_then_the_same_again():
+    sent, charger = [], Charger("505", Fleet("ws://127.0.0.1:1"))
+    line = SimpleNamespace(send=lambda *frame: sent.append(frame), transport=SimpleNamespace(is_disconnected=True))
+
+    async def live():
+        charger.connected(line)
+        charger.talk_first()
+        charger.connected(line)
+        for _ in range(3):
+            charger.heard(line, [3, charger.waiting[0], {"currentTime": NOON}])
+            charger.go_on()
+
+    asyncio.run(live())
+    assert [frame[2] for frame in sent] == [
+        *("BootNotification", "Heartbeat", "MeterValues", "BootNotification", "Authorize")
+    ]
+    assert sent[0] == sent[3]
+    assert (charger.said_again, charger.books.readings) == (1, 1)
+
+
 def test_a_call_that_came_twice_is_found():
     assert checks.sent_twice({"505": Books(calls={"a": 1, "b": 2})}) == ["b"]
 
@@ -98,3 +141,91 @@ def test_what_became_of_a_command_is_judged(columns, replied, verdict):
 def test_a_command_that_is_not_there_any_more_is_found():
     assert not Command.objects.exists()
     assert checks.commands({"x": ("505", "steady")}, {}, sql)[0] == ["x"]
+
+
+def a_waiting_charger(charger_id, asked=None):
+    return SimpleNamespace(charger_id=charger_id, waiting=asked is not None, asked=asked)
+
+
+def test_the_p99_counts_a_message_that_still_waits():
+    waits, chargers = Waits(), [a_waiting_charger("505"), a_waiting_charger("506", asked=2.0)]
+    for sent in range(10):
+        waits.add("505", sent, sent + 0.5)
+    assert waits.p99(chargers, 0, 9) == 7.0
+    assert waits.p99(chargers[:1], 0, 9) == 0.5
+
+
+def test_the_p99_counts_only_what_was_sent_in_time_and_by_these_chargers():
+    waits = Waits()
+    for charger_id, sent, answered in (("505", 1, 2), ("505", 10, 40), ("506", 1, 40)):
+        waits.add(charger_id, sent, answered)
+    assert waits.p99([a_waiting_charger("505")], 0, 9) == 1
+    assert waits.p99([a_waiting_charger("507")], 0, 9) is None
+
+
+@pytest.fixture
+def operator(tmp_path):
+    """One whose log had a line before the fault, and who was asked before it, too."""
+    (tmp_path / "web-1.log").write_text("2026-11-29 03:54:58,997 ERROR chargers.inbox: earlier\n")
+    operator = Operator("http://127.0.0.1:1", tmp_path)
+    operator.ready, operator.metrics = [(9, 200, {"warning of beat"})], [(9, figures(4, "web:a", 1))]
+    operator.begin()
+    return operator
+
+
+def figures(failures, process, is_up):
+    failed = (("kind", "waited_out"), ("process", process))
+    return {("ocpp_commit_failures_total", failed): failures, ("ocpp_up", (("part", "database"),)): is_up}
+
+
+def test_it_is_told_when_readiness_changed(operator):
+    faulty = {"warning of beat", "database (OperationalError)"}
+    operator.ready += [(10, 200, {"warning of beat"}), (11, 503, faulty), (12, 503, faulty), (15, None, set())]
+    shown = "200; 503, database (OperationalError) from 1 s on; no answer from 5 s on"
+    assert operator.told(10)["readyz"] == shown
+
+
+def test_it_is_told_which_figures_rose_and_fell(operator):
+    operator.metrics += [(11, figures(6, "web:a", 0)), (12, None), (13, figures(3, "web:b", 1))]
+    shown = "`ocpp_commit_failures_total` waited_out +5, `ocpp_up` database down to 0, no answer 1 times"
+    assert operator.told(10)["metrics"] == shown
+
+
+def test_it_is_told_which_lines_the_log_had_and_how_often(operator, tmp_path):
+    said = "2026-11-29 03:54:{n},997 WARNING chargers.inbox: Charger 'chaos-{n}' waits\nTraceback\n"
+    with (tmp_path / "web-1.log").open("a") as log:
+        log.write(said.format(n=10) + said.format(n=11) + "2026-11-29 03:54:59,997 INFO uvicorn: usual\n")
+    assert operator.told(10)["log"] == "2 × `WARNING chargers.inbox: Charger … waits`"
+
+
+def test_it_is_told_that_nothing_was_said(operator):
+    assert operator.told(10) == {"readyz": "", "metrics": "nothing", "log": "nothing"}
+
+
+READ_CLOCKS = """
+import sys, time, datetime
+for _ in sys.stdin:
+    began = time.monotonic()
+    time.sleep(0.01)
+    print(time.time(), datetime.datetime.now().timestamp(), time.monotonic() - began, flush=True)
+"""
+
+
+@pytest.mark.skipif(not Clocks.are_possible(), reason="there is no C compiler")
+def test_a_clock_steps_while_its_process_runs_and_sleeps_stay_as_they_are(tmp_path):
+    clocks = Clocks(tmp_path)
+    child = subprocess.Popen(
+        [sys.executable, "-c", READ_CLOCKS],
+        env=os.environ | clocks.environment("web"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        for seconds in (0, 3600, -3600, 0):
+            clocks.step("web", seconds)
+            child.stdin.write("now\n")
+            child.stdin.flush()
+            *told, slept = map(float, child.stdout.readline().split())
+            assert told == [pytest.approx(time.time() + seconds, abs=60)] * 2
+            assert 0 < slept < 60

@@ -1,0 +1,1 @@
+"""An app of no use but its migration, which needs a table of the product for itself alone for a moment."""

@@ -25,6 +25,7 @@ SETTINGS = {
     "OCPP_QUEUE_TIMEOUT": "12",
     "OCPP_BOOT_WAIT": "0",
     "OCPP_QUEUE_LIMIT": "4",
+    "OCPP_MESSAGES_PER_SECOND": "0",  # tests flood; those of budgets have a stack of their own
     "OCPP_CPO_NAME": "Test CPO",
     "FILES_DIR": str(RUN_DIR / "files"),
 }

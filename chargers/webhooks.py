@@ -13,7 +13,7 @@ import requests
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef
 
-from chargers import gateway, metrics
+from chargers import gateway, metrics, outward
 from chargers.models import Delivery, Webhook
 
 logger = logging.getLogger(__name__)
@@ -66,8 +66,7 @@ def deliver(webhook_id, lease=""):
 def _deliver(webhook):
     due = Delivery.objects.filter(webhook=webhook, state=Delivery.PENDING, due_at__lte=datetime.now(UTC))
     taken, failed_in_a_row, began = 0, 0, time.monotonic()
-    with requests.Session() as session:
-        session.trust_env = False  # neither a proxy nor a .netrc of this machine
+    with outward.session() as session:
         for delivery in _in_turn(due):
             connection.close()  # others may have it while the webhook takes its time
             status, error = _post(session, webhook, delivery)
@@ -102,6 +101,8 @@ def _post(session, webhook, delivery):
             return answer.status_code, "" if answer.ok and not answer.is_redirect else f"HTTP {answer.status_code}"
     except (requests.RequestException, TooSlow) as error:
         return None, type(error).__name__
+    except outward.NotPublicError as error:
+        return None, str(error)[:300]
     except (ValueError, UnicodeError) as error:  # a host name that can't be one
         return None, f"{type(error).__name__}: {error}"[:300]
 

@@ -23,6 +23,7 @@ SETTINGS = {
     "OCPP_REQUIRE_SUBPROTOCOL": "1",
     "OCPP_QUEUE_TIMEOUT": "12",
     "OCPP_BOOT_WAIT": "0",
+    "WEBHOOK_ALLOW_PRIVATE": "1",
     "OCPP_QUEUE_LIMIT": "4",
     "OCPP_CPO_NAME": "Test CPO",
     "FILES_DIR": str(RUN_DIR / "files"),

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
+from chargers import outward
 from chargers.models.access import ChargerGroup
 from chargers.models.charger import Charger
 
@@ -44,6 +45,14 @@ def without_login(url):
     """Raises `ValidationError` for a URL with a user or a password: lists and the audit log show it."""
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise ValidationError("Leave the login out of it: what is sent is signed.")
+
+
+def is_reachable(url):
+    """Raises `ValidationError` for a URL that leads into the network of this server, see WEBHOOK_ALLOW_PRIVATE."""
+    try:
+        outward.check(url)
+    except outward.NotPublicError as error:
+        raise ValidationError(str(error)) from error
 
 
 def new_secret():
@@ -89,7 +98,7 @@ class Webhook(models.Model):
     """A URL that is told of events, each in a signed POST of its own."""
 
     name = models.CharField(max_length=100, unique=True)
-    url = models.CharField("URL", max_length=1000, validators=[is_url, without_login])
+    url = models.CharField("URL", max_length=1000, validators=[is_url, without_login, is_reachable])
     secret = models.CharField(max_length=100, default=new_secret, editable=False)
     kinds = models.JSONField(default=kept_kinds, help_text="Of events that are told.")
     group = models.ForeignKey(

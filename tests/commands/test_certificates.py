@@ -58,7 +58,7 @@ def test_one_certificate_at_a_time_is_on_its_way():
 
 
 def enters(charger, request):
-    subject = {"CN": request.common_name, "O": "Test CPO", "serial": f"0{request.serial_number.upper()}"}
+    subject = {"CN": [request.common_name], "O": ["Test CPO"], "serial": f"0{request.serial_number.upper()}"}
     (outcome,) = admission.admit([admission.Knock(charger.charger_id, secured=True, subject=subject)])
     return isinstance(outcome, admission.Admitted)
 
@@ -79,7 +79,7 @@ def test_a_revoked_certificate_opens_nothing(api, way):
     ask(charger, "505"), sign_waiting()
     signed = CertificateRequest.objects.get()
     knock = admission.Knock(
-        "505", secured=True, subject={"CN": "505", "O": "Test CPO", "serial": signed.serial_number}
+        "505", secured=True, subject={"CN": ["505"], "O": ["Test CPO"], "serial": signed.serial_number}
     )
     assert [admitted.pk for admitted in admission.admit([knock])] == [charger.pk]
     if way == "REST":

@@ -239,6 +239,7 @@ def admit(knocks):
     if settings.OCPP_UNKNOWN_CHARGERS == "accept":
         _register(wanted)
     chargers = Charger.objects.filter(charger_id__in=wanted).annotate(admitted_at=ADMITTED_AT)
+    chargers = chargers.prefetch_related("held_serials")
     known = {charger.charger_id: charger for charger in chargers}
     return [_verdict(knock, known.get(knock.charger_id)) for knock in knocks]
 

@@ -2,9 +2,10 @@
 
 import logging
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from chargers import events, recordset
 from chargers.frames import storable
@@ -96,7 +97,7 @@ def triggered(calls):
     asked = Command.objects.filter(
         charger__in={charger for charger, _ in calls},
         action__in=["TriggerMessage", "ExtendedTriggerMessage"],
-        sent_at__gt=datetime.now(UTC) - TRIGGERED_FOR,
+        sent_at__gt=Now() - TRIGGERED_FOR,
     )
     messages = {(c.charger_id, _triggered_message(c)) for c in asked if _may_have_been_accepted(c)}
     return messages & calls
@@ -129,7 +130,7 @@ def read_configuration(calls, answers):
 @follows("StartTransaction")
 def link_remote_starts(calls, answers):
     """A RemoteStartTransaction has led to the transaction that its charger starts next with that tag."""
-    recent = datetime.now(UTC) - timedelta(seconds=LONGEST) - SLACK
+    recent = recordset.clock() - timedelta(seconds=LONGEST) - SLACK
     if found := recordset.query(REMOTE_STARTS, [recordset.array({call.charger for call in calls}), recent]):
         _link_each(calls, answers, [pk for (pk,) in found])
 

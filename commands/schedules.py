@@ -1,13 +1,15 @@
 """Schedules that are due make their batches: once for each moment, whoever brings it to mind, and however often."""
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.functions import Now
 from rest_framework.exceptions import APIException
 
-from chargers import schemas
+from chargers import recordset, schemas
 from commands import batches
 from commands.models import Schedule
 from commands.tasks import BROKER_FAULTS
@@ -26,7 +28,7 @@ def run(pk):
     """
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().filter(pk=pk, is_enabled=True).first()
-        now = datetime.now(UTC)
+        now = recordset.clock()
         if schedule is None or schedule.next_run_at is None or schedule.next_run_at > now:
             return None
         moment = schedule.next_run_at
@@ -69,12 +71,20 @@ def _make(schedule, moment, now):
         )
 
 
+def _bring_back_from_the_future():
+    """After the clock was set back, what runs every so many seconds runs that long from now, and not later."""
+    every = ExpressionWrapper(F("every_seconds") * timedelta(seconds=1), DurationField())
+    repeated = Schedule.objects.filter(is_enabled=True, every_seconds__isnull=False)
+    repeated.filter(next_run_at__gt=Now() + every).update(next_run_at=Now() + every)
+
+
 def run_forgotten():
     """What Celery beat did not bring to mind: it was away, or its message was lost. The batches made.
 
     One that fails by a fault of ours says so, is tried again, and keeps no other from its turn.
     """
-    due = Schedule.objects.filter(is_enabled=True, next_run_at__lt=datetime.now(UTC) - PATIENCE)
+    _bring_back_from_the_future()
+    due = Schedule.objects.filter(is_enabled=True, next_run_at__lt=Now() - PATIENCE)
     made, faults = [], []
     for pk in due.values_list("pk", flat=True):
         try:

@@ -69,6 +69,5 @@ def a_transaction(charger=None, **members):
 
 
 def a_command(charger=None, action="ClearCache", payload=None, **columns):
-    return Command.objects.create(
-        charger=charger or a_charger(), action=action, payload=payload or {}, timeout=30, **columns
-    )
+    columns = {"timeout": 30} | columns
+    return Command.objects.create(charger=charger or a_charger(), action=action, payload=payload or {}, **columns)

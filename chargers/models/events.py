@@ -125,6 +125,7 @@ class Delivery(models.Model):
         Webhook, models.CASCADE, db_constraint=False, db_index=False, related_name="deliveries"
     )
     event = models.ForeignKey(Event, models.CASCADE, related_name="deliveries")
+    charger = models.BigIntegerField(default=0, db_default=0, help_text="Of its event: chargers take turns.")
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=PENDING)
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     due_at = models.DateTimeField(help_text="When it is tried next.")
@@ -138,7 +139,9 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["webhook", "-id"], name="deliveries_of_webhook"),
             models.Index(fields=["webhook", "due_at"], name="deliveries_due", condition=Q(state="pending")),
-            models.Index(fields=["webhook", "event"], name="deliveries_in_turn", condition=Q(state="pending")),
+            models.Index(
+                fields=["webhook", "charger", "event"], name="deliveries_by_turn", condition=Q(state="pending")
+            ),
             models.Index(fields=["state"], name="deliveries_not_taken", condition=~Q(state="delivered")),
         ]
 

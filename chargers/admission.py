@@ -1,5 +1,6 @@
 """Who may open a socket: known chargers, with their key where they have one. Settled in batches, too."""
 
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,12 +23,13 @@ SUBPROTOCOL = "ocpp1.6"
 class Refused(Exception):
     """No upgrade: an HTTP `status` and a sentence for whoever reads the charger's log.
 
-    `kind` is one of `models.refusals.KINDS`, None for what is not listed.
+    `kind` is one of `models.refusals.KINDS`, None for what is not listed. `wanted` are the `Credentials` of the
+    charger, where the knock showed others.
     """
 
-    def __init__(self, status, reason, kind=None):
+    def __init__(self, status, reason, kind=None, wanted=None):
         super().__init__(reason)
-        self.status, self.reason, self.kind = status, reason, kind
+        self.status, self.reason, self.kind, self.wanted = status, reason, kind, wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Knock:
     """A charger asks for a socket.
 
     `authorization` is the header as sent, b"" without one; `secured` says that it came over TLS, `subject` is
-    what its client certificate, verified by the server, is about: {"CN": …, "O": …, "serial": hex digits}, or
-    None without one. `address` is the charger's own, or that of a proxy which is not trusted.
+    what its client certificate, verified by the server, is about: {"CN": [names], "O": [names], "serial": hex
+    digits}, or None without one. `address` is the charger's own, or that of a proxy which is not trusted.
     """
 
     charger_id: str
@@ -177,28 +179,64 @@ class Admitted(NamedTuple):
         return self.charger_id
 
 
-class Door:
-    """Refused too often, whoever knocks is not looked up for the rest of the minute, so that a flood costs little.
+class Credentials(NamedTuple):
+    """What a charger must show, as it was last looked up: enough to judge a knock without the database."""
 
-    Counted for each charger id from an address and, ten times as many, for all of an address; who was admitted once
-    is not counted among the latter, lest a stranger shut out its neighbours.
+    security_profile: int | None
+    next_security_profile: int | None
+    authorization_key_hash: str
+    next_authorization_key_hashes: list
+    certificate_names: set
+
+    @classmethod
+    def of(cls, charger):
+        return cls(*(getattr(charger, name) for name in cls._fields))
+
+    def are_shown(self, knock):
+        """Whether `knock` shows them, for its profile or the next one."""
+        profiles = {self.security_profile, self.next_security_profile or self.security_profile}
+        return any(SHOWS[profile](knock, self) for profile in profiles)
+
+
+class Door:
+    """A charger id that was refused too often is not looked up for the rest of the minute: a flood costs little.
+
+    Counted for each charger id from an address and, ten times as many, for all of an address; a charger that was
+    admitted once is not counted among the latter, so that a stranger at its address does not shut it out.
+
+    A flood of wrong keys does not shut out the charger itself: the refusals before the limit have told its
+    credentials, and a knock that shows these is looked up as ever.
     """
+
+    MOST_WANTED = 50_000  # chargers whose credentials are remembered; past it the oldest are forgotten
 
     def __init__(self):
         self.refused, self.admitted = Failures(), Failures()
+        self.wanted = OrderedDict()  # charger id: its `Credentials`
 
-    def look(self, address, charger_id):
+    def look(self, knock):
         """Raises `Refused` with 429, where it has been too often."""
         most = settings.OCPP_REFUSALS_PER_MINUTE
         if not most:
             return
-        many = self.refused.of((address, charger_id)) >= most
-        if many or (self.refused.of(address) >= 10 * most and charger_id not in self.admitted.counted):
+        many = self.refused.of((knock.address, knock.charger_id)) >= most
+        crowded = self.refused.of(knock.address) >= 10 * most and knock.charger_id not in self.admitted.counted
+        if (many or crowded) and not self._shows_what_is_wanted(knock):
             raise Refused(429, "Refused too often: try again in a minute.")
 
-    def refuse(self, address, charger_id):
-        self.refused.add((address, charger_id))
-        self.refused.add(address)
+    def _shows_what_is_wanted(self, knock):
+        wanted = self.wanted.get(knock.charger_id)
+        return wanted is not None and wanted.are_shown(knock)
+
+    def refuse(self, knock, wanted):
+        """`knock` was looked up and refused; `wanted` as in `Refused`."""
+        self.refused.add((knock.address, knock.charger_id))
+        self.refused.add(knock.address)
+        self.wanted.pop(knock.charger_id, None)
+        if wanted is not None:
+            self.wanted[knock.charger_id] = wanted
+            if len(self.wanted) > self.MOST_WANTED:
+                self.wanted.popitem(last=False)
 
     def admit(self, charger_id):
         self.admitted.add(charger_id)
@@ -210,6 +248,7 @@ def admit(knocks):
     if settings.OCPP_UNKNOWN_CHARGERS == "accept":
         _register(wanted)
     chargers = Charger.objects.filter(charger_id__in=wanted).annotate(admitted_at=ADMITTED_AT)
+    chargers = chargers.prefetch_related("held_serials")
     known = {charger.charger_id: charger for charger in chargers}
     return [_verdict(knock, known.get(knock.charger_id)) for knock in knocks]
 
@@ -267,9 +306,13 @@ def _verdict(knock, charger):
         return Refused(404, f"Charger {knock.charger_id!r} is not known here.", "unknown")
     if _meets_next(knock, charger):
         _raise(charger, charger.next_security_profile)
-    elif not MEETS[charger.security_profile](knock, charger):
+    elif not _meets(charger.security_profile, knock, charger):
         keyless = charger.security_profile is None and not charger.authorization_key_hash
-        return Refused(401, OPEN if keyless else WANTED[charger.security_profile], "credentials")
+        reason = OPEN if keyless else WANTED[charger.security_profile]
+        wanted = Credentials.of(charger)
+        return Refused(401, reason, "credentials", None if wanted.are_shown(knock) else wanted)
+    if charger.security_profile in BY_KEY:
+        _use_next_key(knock, charger)
     charger.admitted_at += timedelta.resolution  # of two that knock at once, the later one is the newer
     return Admitted.of(charger)
 
@@ -277,18 +320,27 @@ def _verdict(knock, charger):
 def _meets_next(knock, charger):
     """Whether it comes with the higher profile that it was told to use."""
     wanted = charger.next_security_profile
-    return wanted is not None and wanted > (charger.security_profile or 0) and MEETS[wanted](knock, charger)
+    return wanted is not None and wanted > (charger.security_profile or 0) and _meets(wanted, knock, charger)
+
+
+def _meets(profile, knock, charger):
+    """Whether it shows what `profile` wants and, if that is a certificate, one that is its own."""
+    return SHOWS[profile](knock, charger) and (profile != BY_CERTIFICATE or _is_owner(knock, charger))
 
 
 def _has_key(knock, charger):
-    """Whether it presents its key; once it uses the next one, the old one is gone (security whitepaper A01)."""
+    """Whether it presents its key, or one that was sent to it."""
+    return bool(knock.has_key(charger.authorization_key_hash, *charger.next_authorization_key_hashes))
+
+
+def _use_next_key(knock, charger):
+    """Once it uses a key that was sent to it, the old one is gone (security whitepaper A01)."""
     following = charger.next_authorization_key_hashes
     presented = knock.has_key(charger.authorization_key_hash, *following)
     if presented in following:
         locked = Charger.objects.select_for_update().get(pk=charger.pk)  # another key may be on its way just now
         if presented in locked.next_authorization_key_hashes:
             locked.use_key(presented)
-    return bool(presented)
 
 
 def _raise(charger, profile):
@@ -298,14 +350,20 @@ def _raise(charger, profile):
 
 
 def _has_certificate(knock, charger):
-    """Its own, and its operator's (security whitepaper A00.FR.404, A00.FR.405).
+    """In its name, and its operator's (security whitepaper A00.FR.404, A00.FR.405).
 
-    One that was signed here is that of the charger it was signed for, whatever names others give themselves.
+    A subject may have several of each (RFC 5280 §4.1.2.4): then none of them may be another's. Names are compared as
+    they are, with case and spaces.
     """
-    if not knock.secured or knock.subject is None or settings.OCPP_CPO_NAME not in knock.subject.get("O", ""):
+    if not knock.secured or knock.subject is None:
         return False
-    owner = registry.hooks["certificate_owner"](knock.subject.get("serial", ""))
-    return knock.subject.get("CN") in charger.certificate_names and owner in (None, charger.pk)
+    names, organisations = set(knock.subject.get("CN", ())), set(knock.subject.get("O", ()))
+    return organisations == {settings.OCPP_CPO_NAME} and bool(names) and names <= charger.certificate_names
+
+
+def _is_owner(knock, charger):
+    """One that was signed here is that of the charger it was signed for, whatever names others give themselves."""
+    return registry.hooks["certificate_owner"](knock.subject.get("serial", "")) in (None, charger.pk)
 
 
 def _may_be_open(knock, charger):
@@ -318,8 +376,10 @@ def _may_be_open(knock, charger):
     return any(address in network for network in settings.OCPP_OPEN_NETWORKS)
 
 
-# What a connection must show to be one of a security profile (security whitepaper §2.1); one profile at a time.
-MEETS = {
+# What a connection must show to be one of a security profile (security whitepaper §2.1); one profile at a time. Told
+# without the database, from a `Charger` or its `Credentials`.
+BY_KEY, BY_CERTIFICATE = (None, 1, 2), 3
+SHOWS = {
     None: lambda knock, charger: (
         _has_key(knock, charger) or (not charger.authorization_key_hash and _may_be_open(knock, charger))
     ),

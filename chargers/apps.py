@@ -12,10 +12,11 @@ class ChargersConfig(AppConfig):
 
         from chargers import audit, checks, events, handlers, vendors  # noqa: F401  (they register themselves)
         from chargers.admin import OURS
-        from chargers.models import ApiToken, Charger, ChargerGroup, Webhook
+        from chargers.models import ApiToken, Charger, ChargerGroup, HeldSerial, Webhook
 
         vendors.load()
         audit.watch(Charger, *OURS, "authorization_key_hash", "next_security_profile")
+        audit.watch(HeldSerial, "charger", "serial")
         audit.watch(ChargerGroup, "name", "chargers", "users", "roles")
         audit.watch(ApiToken, "user", "name", "expiry")
         audit.watch(Webhook, "name", "url", "kinds", "group", "is_enabled")

@@ -103,11 +103,11 @@ class ChargerConsumer(AsyncConsumer):
         context.charger_id.set(charger_id)  # for the rest of this socket, which has an asyncio task of its own
         chosen = admission.subprotocol(self.scope["subprotocols"])
         knock = admission.knock(charger_id, self.scope)
-        door.look(knock.address, charger_id)
+        door.look(knock)
         try:
             self.charger = await inbox.settle(admission.admit, knock)
-        except admission.Refused:
-            door.refuse(knock.address, charger_id)
+        except admission.Refused as refusal:
+            door.refuse(knock, refusal.wanted)
             raise
         door.admit(charger_id)
         self.pk = self.charger.pk

@@ -2,13 +2,14 @@
 
 import asyncio
 import csv
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 
-# A spreadsheet would take a text that begins so for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", " ")
+# A spreadsheet may take a text for a formula that begins so, whatever it skips before: spaces and what is not shown.
+FORMULA = "=+-@\N{MINUS SIGN}"
 PIECE = 64 * 1024  # bytes
 
 
@@ -34,9 +35,17 @@ def cell(value: Any) -> Any:
     """`value` as a CSV file holds it: times in ISO 8601, no text that a spreadsheet takes for a formula."""
     if hasattr(value, "isoformat"):
         return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, str) and value.startswith(FORMULA):
+    if isinstance(value, str) and _is_formula(value):
         return f"'{value}"
     return "" if value is None else value
+
+
+def _is_formula(text: str) -> bool:
+    """Also in full-width and small forms, and whatever begins with a space or a character that is not shown."""
+    first = text[:1]
+    return bool(first) and (
+        first == " " or not first.isprintable() or unicodedata.normalize("NFKC", first) in FORMULA
+    )
 
 
 def csv_file(name: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> HttpResponse:

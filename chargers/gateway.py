@@ -219,17 +219,17 @@ def find_holder(charger_id):
     return presence.Presence.loads(found[0])
 
 
-def offline_since(charger_id):
-    """When a command first found the charger away since it was last here; seconds since the epoch."""
+def offline_for(charger_id):
+    """Seconds since a command first found the charger away since it was last here, told by Redis for all workers."""
 
     def note(client):
         with client.pipeline(transaction=False) as pipe:
-            pipe.set(presence.offline_key(charger_id), time.time(), nx=True, ex=KEEP)
-            pipe.get(presence.offline_key(charger_id))
+            pipe.set(presence.offline_key(charger_id), 1, nx=True, ex=KEEP)
+            pipe.pttl(presence.offline_key(charger_id))
             return pipe.execute()
 
     found = _on_redis(note)
-    return float(found[1]) if found and found[1] else time.time()
+    return max(0.0, KEEP - found[1] / 1000) if found and found[1] > 0 else 0.0
 
 
 def announce_finished(task_id):

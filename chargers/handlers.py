@@ -7,13 +7,14 @@ from django.conf import settings
 
 from chargers import budgets, events, recordset, sealing, vendors
 from chargers.masking import without_secrets
-from chargers.models import Charger, ConfigurationKey, DataTransfer, SecurityEvent
+from chargers.models import Charger, ConfigurationKey, DataTransfer, HeldSerial, SecurityEvent
 from chargers.recall import records_of
 from chargers.registry import handles
 from chargers.times import bounded, now_on_the_wire, said
 
 logger = logging.getLogger(__name__)
 
+BOX_SERIAL = "chargeBoxSerialNumber"
 BOOT = """
 UPDATE chargers_charger c SET
     vendor = s.vendor, model = s.model, serial_number = s.serial_number,
@@ -26,6 +27,25 @@ FROM json_to_recordset(%s) AS s(
     received_at timestamptz)
 WHERE c.id = s.id
 RETURNING c.id, c.boot_policy
+"""
+
+# The first charger that tells a serial number holds it, unless it is the id of another.
+HOLD_SERIALS = """
+INSERT INTO chargers_heldserial (charger_id, serial)
+SELECT DISTINCT ON (s.serial) s.charger, s.serial FROM json_to_recordset(%s) AS s(n int, charger bigint, serial text)
+WHERE NOT EXISTS (SELECT FROM chargers_heldserial h WHERE h.serial = s.serial)
+    AND NOT EXISTS (SELECT FROM chargers_charger c WHERE c.charger_id = s.serial AND c.id <> s.charger)
+ORDER BY s.serial, s.n ON CONFLICT (serial) DO NOTHING RETURNING charger_id
+"""
+# Those it no longer tells it holds for a while: it may leave one out of a boot, or tell another after a repair.
+FREE_SERIALS = """
+DELETE FROM chargers_heldserial WHERE id IN (
+    SELECT id FROM (
+        SELECT h.id, row_number() OVER (PARTITION BY h.charger_id ORDER BY h.id DESC) AS nth
+        FROM chargers_heldserial h JOIN chargers_charger c ON c.id = h.charger_id
+        WHERE c.id = ANY(%s) AND h.serial NOT IN (c.serial_number, c.charge_box_serial_number)
+    ) AS former WHERE nth > %s
+)
 """
 
 # What arrives last is shown, whatever the charger's clock says; unless it was queued while the charger was offline
@@ -63,8 +83,17 @@ WHERE c.id = s.id
 def boot_notification(calls):
     """OCPP 1.6 §4.2. The operator's policy for this charger decides; what waited for a reboot holds now."""
     policies = dict(recordset.execute(BOOT, [_boot_row(call) for call in calls]))
+    _hold_serials(calls)
     ConfigurationKey.objects.filter(charger__in=policies, reboot_required=True).update(reboot_required=False)
     return [_registration(policies[call.charger]) for call in calls]
+
+
+def _hold_serials(calls):
+    told = [(c.charger, c.payload.get(name)) for c in calls for name in ("chargePointSerialNumber", BOX_SERIAL)]
+    named = [(charger, serial) for charger, serial in told if serial and len(serial) <= HeldSerial.LONGEST]
+    rows = [{"n": n, "charger": charger, "serial": serial} for n, (charger, serial) in enumerate(named)]
+    if new := recordset.execute(HOLD_SERIALS, rows):
+        recordset.query(FREE_SERIALS, [recordset.array({pk for (pk,) in new}), HeldSerial.MOST_FORMER])
 
 
 def _registration(status):
@@ -81,7 +110,7 @@ def _boot_row(call):
         "vendor": told("chargePointVendor"),
         "model": told("chargePointModel"),
         "serial_number": told("chargePointSerialNumber", ""),
-        "charge_box_serial_number": told("chargeBoxSerialNumber", ""),
+        "charge_box_serial_number": told(BOX_SERIAL, ""),
         "firmware_version": told("firmwareVersion", ""),
         "iccid": told("iccid", ""),
         "imsi": told("imsi", ""),

@@ -64,7 +64,7 @@ def key(charger_id):
 
 
 def offline_key(charger_id):
-    """Since when a command has found `charger_id` away."""
+    """It is there, and lives, since a command first found `charger_id` away."""
     return f"ocpp:offline:{charger_id}"
 
 

@@ -25,7 +25,7 @@ def believed(address):
 
 
 def subject(header):
-    """{"CN": …, "O": …, "serial": hex digits} of the certificate in `header` (bytes), None without a valid one.
+    """{"CN": [names], "O": [names], "serial": hex digits} of the certificate in `header` (bytes), or None.
 
     Taken are base64 DER between colons (RFC 9440, HAProxy), base64 DER (Traefik), and URL-encoded PEM (nginx). Its
     signature the proxy has verified.
@@ -41,6 +41,5 @@ def subject(header):
         return None
     told = {"serial": f"{certificate.serial_number:x}"}
     for name, oid in NAMES.items():
-        for attribute in certificate.subject.get_attributes_for_oid(oid):
-            told[name] = attribute.value
+        told[name] = [attribute.value for attribute in certificate.subject.get_attributes_for_oid(oid)]
     return told

@@ -32,6 +32,12 @@ def query(statement, parameters):
         return cursor.fetchall() if cursor.description else []
 
 
+def clock():
+    """The time of the database: the one clock that all processes share, whatever those of their machines say."""
+    ((now,),) = query("SELECT clock_timestamp()", [])
+    return now
+
+
 def columns(model, alias="c"):
     """Those of `model`, to be selected for `instance`."""
     return ", ".join(f"{alias}.{field.column}" for field in model._meta.concrete_fields)

@@ -1,11 +1,10 @@
 """Chargers whose web process ended without a word: the books are told that they are offline."""
 
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from django.db import transaction
 
-from chargers import admission, events, presence
+from chargers import admission, events, presence, recordset
 from chargers.models import ONLINE, Charger
 from chargers.redis import sync_redis
 
@@ -15,14 +14,14 @@ SETTLED = 3 * presence.REFRESH
 # It ends before a presence that was renewed last at the same moment: what ended while Redis was away is not gone.
 LOOKED_AT = presence.TTL - presence.REFRESH - 10
 LONGEST = timedelta(days=1)  # after which nobody is looked for any more
-SINCE = "ocpp:presence-since"
+LOOKS = "ocpp:presence-looks"
 
 
 def note_vanished():
     """Enter those offline that have no presence any more; how many. Raises `RedisError`, and then nobody is."""
     if not _redis_is_settled():
         return 0
-    settled = datetime.now(UTC) - timedelta(seconds=SETTLED)
+    settled = recordset.clock() - timedelta(seconds=SETTLED)
     believed = Charger.objects.filter(ONLINE, connected_at__lt=settled).values_list(
         "pk", "charger_id", "connected_at"
     )
@@ -39,8 +38,8 @@ def note_returned():
     A web process, or the books, were cut off from Redis for longer than a presence lasts. Whoever leaves clears its
     presence before the books hear of it, so one that is there long after was never gone.
     """
-    long_ago = datetime.now(UTC) - timedelta(seconds=2 * presence.TTL)
-    recent = datetime.now(UTC) - LONGEST
+    now = recordset.clock()
+    long_ago, recent = now - timedelta(seconds=2 * presence.TTL), now - LONGEST
     believed = Charger.objects.filter(~ONLINE, disconnected_at__range=(recent, long_ago))
     believed = list(believed.values_list("pk", "charger_id", "connected_at"))
     there = presence.connected([charger_id for _, charger_id, _ in believed])
@@ -54,7 +53,7 @@ def note_returned():
 
 
 def _redis_is_settled():
-    now = time.time()
-    since = sync_redis().set(SINCE, now, nx=True, get=True, ex=LOOKED_AT)
-    sync_redis().expire(SINCE, LOOKED_AT)
-    return since is not None and now - float(since) > SETTLED
+    """Looks are counted, one every INTERVAL: no clock says how long ago the first of them was."""
+    looks = sync_redis().incr(LOOKS)
+    sync_redis().expire(LOOKS, LOOKED_AT)
+    return (looks - 1) * INTERVAL > SETTLED

@@ -43,6 +43,12 @@ def names_asked_for(csr_pem):
         raise Unsuitable("its signature is not that of its key")
     if csr.public_key().key_size < LEAST_BITS[kind]:
         raise Unsuitable(f"its key has {csr.public_key().key_size} bits, {LEAST_BITS[kind]} are needed")
+    organisations = [each.value for each in csr.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    if organisations != [settings.OCPP_CPO_NAME]:
+        raise Unsuitable(
+            f"its subject has O {organisations}, not {settings.OCPP_CPO_NAME!r}: set the charger's configuration key "
+            "CpoName to that, or OCPP_CPO_NAME here"
+        )
     names = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if len(names) != 1:
         raise Unsuitable("its subject needs one common name")
@@ -62,7 +68,8 @@ def _kind(public_key):
 def sign(csr_pem):
     """The PEM chain for a signing request: signed by the authority with the same kind of key, CA certificates after.
 
-    Its subject is the common name asked for and our O, whatever else the charger wrote (whitepaper A00.FR.509, 511).
+    Its subject is the common name asked for and our O (whitepaper A00.FR.509, 511), its extensions are ours: whatever
+    else the charger asked for, such as other names or the rights of an authority, is left out.
     """
     common_name, kind = names_asked_for(csr_pem)
     key, chain = _authority(kind)

@@ -3,13 +3,14 @@
 import logging
 import math
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import orjson
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 from rest_framework import serializers
 
 from chargers import access, audit, faults, presence, recordset, schemas, sealing
@@ -102,7 +103,7 @@ def make(action, payload, chargers, *, by, key="", request=None, **columns):
         return same
     check(action, payload, chargers)
     _refuse_too_many(by, len(chargers))
-    columns["start_at"] = columns.get("start_at") or datetime.now(UTC)
+    columns["start_at"] = columns.get("start_at") or recordset.clock()
     columns |= {"idempotency_key": key, "request_digest": asking.digest(request) if key else ""}
     try:
         with transaction.atomic():
@@ -163,7 +164,7 @@ def _release_some():
     """
     with transaction.atomic():
         waiting = Member.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=WAITING)
-        due = waiting.filter(due_at__lte=datetime.now(UTC)).select_related("batch", "charger")
+        due = waiting.filter(due_at__lte=Now()).select_related("batch", "charger")
         members = sorted(due.order_by("due_at", "pk")[:PORTION], key=lambda member: member.charger_id)
         users = {name: _who_asks(name) for name in {member.batch.requested_by for member in members}}
         asked = [command for member in members if (command := _ask(member, users[member.batch.requested_by]))]
@@ -206,7 +207,7 @@ def _ask(member, user):
 def call_off(batch, by):
     """Cancel what was not sent: what waits at once, what is queued within seconds. False where all is over."""
     with transaction.atomic():
-        now = datetime.now(UTC)
+        now = recordset.clock()
         ours = Batch.objects.filter(pk=batch.pk, cancelled_at=None, finished_at=None)
         if not ours.update(cancelled_at=now, cancelled_by=by):
             return False
@@ -224,8 +225,8 @@ def settle():
             cancel(command, CALLED_OFF)
         except BROKER_FAULTS as error:
             logger.warning("A charger's next command waits for the sweep, the broker is away: %s", error)
-    for batch in Batch.objects.filter(finished_at=None, start_at__lte=datetime.now(UTC)) | Batch.objects.filter(
+    for batch in Batch.objects.filter(finished_at=None, start_at__lte=Now()) | Batch.objects.filter(
         finished_at=None, cancelled_at__isnull=False
     ):
         if not batch.members.filter(state=WAITING).exists() and (counts := batch.counted())["progress"] == 1:
-            Batch.objects.filter(pk=batch.pk).update(finished_at=datetime.now(UTC), counts=counts)
+            Batch.objects.filter(pk=batch.pk).update(finished_at=Now(), counts=counts)

@@ -3,6 +3,8 @@
 The ORM makes its statement anew each time, which takes five times as long as running it (see docs/performance.md).
 """
 
+import time
+
 from chargers import recordset
 from chargers.models import Charger
 from commands.models import Command
@@ -13,9 +15,16 @@ FIND = f"""
 SELECT {recordset.columns(Command)}, {", ".join(f"ch.{column}" for column in OF_CHARGER)},
     (SELECT f.task_id FROM commands_command f WHERE f.id = c.follows_id),
     (SELECT count(*) FROM commands_command earlier
-        WHERE earlier.charger_id = c.charger_id AND earlier.id < c.id AND earlier.state <> 'finished') = 0
+        WHERE earlier.charger_id = c.charger_id AND earlier.id < c.id AND earlier.state <> 'finished') = 0,
+    extract(epoch FROM clock_timestamp() - c.created_at)::float8,
+    extract(epoch FROM clock_timestamp() - c.sent_at)::float8
 FROM commands_command c JOIN chargers_charger ch ON ch.id = c.charger_id WHERE c.task_id = %s
 """
+
+
+def _moment_s(ago_s):
+    """The moment so many seconds ago by `time.monotonic`. One in the future, after a clock was set back, is now."""
+    return None if ago_s is None else time.monotonic() - max(0.0, ago_s)
 
 
 def find(task_id):
@@ -24,10 +33,11 @@ def find(task_id):
     rows = recordset.query(FIND, [task_id])
     if not rows:
         return None
-    *columns, follows, is_first = rows[0]
+    *columns, follows, is_first, asked_ago, sent_ago = rows[0]
     command = recordset.instance(Command, columns[:OWN])
     command.charger = Charger.from_db("default", OF_CHARGER, columns[OWN:])
     if follows:
         command.follows = Command(pk=command.follows_id, task_id=follows)
     command.is_first = is_first
+    command.asked_s, command.sent_s = _moment_s(asked_ago), _moment_s(sent_ago)
     return command

@@ -1,13 +1,15 @@
 """What a charger's socket asks of commands, in batches like everything else it writes, and what follows a CALL."""
 
+import logging
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from chargers import budgets, events, recordset
 from chargers.frames import storable
-from chargers.models import Charger, ConfigurationKey
+from chargers.models import Charger, ConfigurationKey, SecurityEvent
 from chargers.registry import follows, handles, hook, spoils_nothing
 from chargers.times import clock_is_off, read, wire
 from commands import authority
@@ -15,12 +17,16 @@ from commands.actions import charging, transfers
 from commands.asking import queue
 from commands.models import ANSWERED, CALL_ERROR, FINISHED, OURSELVES, QUEUED, SENT, CertificateRequest, Command
 
+logger = logging.getLogger(__name__)
+
 # Where a charger did not tell its ConnectionTimeOut, the driver has this long to plug in; and the slack for both.
 CONNECTION_TIMEOUT, LONGEST = 300, 86_400  # seconds
 SLACK = timedelta(minutes=1)
 CLOCKS_DIFFER = timedelta(minutes=10)
 TRIGGERED_FOR = timedelta(minutes=5)
 MOST_PROGRESS = 100
+UNDER_WAY = "a certificate for this charger is on its way already"
+REJECTED_REQUEST = "SignCertificateRejected"  # a security event that the central system records itself
 RECENT = 5  # transfers among which the one that a notification tells of is looked for
 REFUSALS = ("Rejected", "InvalidCertificate", "RevokedCertificate")
 
@@ -88,7 +94,7 @@ def triggered(calls):
     asked = Command.objects.filter(
         charger__in={charger for charger, _ in calls},
         action__in=["TriggerMessage", "ExtendedTriggerMessage"],
-        sent_at__gt=datetime.now(UTC) - TRIGGERED_FOR,
+        sent_at__gt=Now() - TRIGGERED_FOR,
     )
     messages = {(c.charger_id, _triggered_message(c)) for c in asked if _may_have_been_accepted(c)}
     return messages & calls
@@ -121,7 +127,7 @@ def read_configuration(calls, answers):
 @follows("StartTransaction")
 def link_remote_starts(calls, answers):
     """A RemoteStartTransaction has led to the transaction that its charger starts next with that tag."""
-    recent = datetime.now(UTC) - timedelta(seconds=LONGEST) - SLACK
+    recent = recordset.clock() - timedelta(seconds=LONGEST) - SLACK
     if found := recordset.query(REMOTE_STARTS, [recordset.array({call.charger for call in calls}), recent]):
         _link_each(calls, answers, [pk for (pk,) in found])
 
@@ -200,6 +206,8 @@ def sign_certificate(calls):
     """Security whitepaper A02. Signed after the answer, see `commands.signing`."""
     requests = {call.key: _request(call) for call in budgets.within_rate(calls, "certificate_requests")}
     CertificateRequest.objects.bulk_create(requests.values())
+    rejected = [r for r in requests.values() if r.state == CertificateRequest.REJECTED]
+    _report([r for r in rejected if r.error != UNDER_WAY])
     accepted = {key for key, request in requests.items() if request.state != CertificateRequest.REJECTED}
     return [{"status": "Accepted" if call.key in accepted else "Rejected"} for call in calls]
 
@@ -208,7 +216,7 @@ def _request(call):
     csr = call.payload["csr"]
     kept = CertificateRequest(charger_id=call.charger, csr=csr, received_at=call.received_at)
     try:
-        kept.common_name = authority.names_asked_for(csr)[0][:255]
+        kept.common_name = authority.names_asked_for(csr)[0]
         _refuse_foreign_name(call.charger, kept.common_name)
         _refuse_second(call.charger)
     except authority.Unsuitable as error:
@@ -218,11 +226,13 @@ def _request(call):
 
 def _refuse_foreign_name(charger, name):
     """A certificate opens the door of whoever has its name: that must be this charger, and no other."""
-    own = Charger.objects.get(pk=charger)
-    if name not in own.certificate_names:
-        raise authority.Unsuitable(f"{name!r} is not the serial number or id of this charger")
-    if Charger.objects.filter(charger_id=name).exclude(pk=charger).exists():
+    others = Charger.objects.exclude(pk=charger)
+    if others.filter(charger_id=name).exists():
         raise authority.Unsuitable(f"{name!r} is the id of another charger")
+    if others.filter(held_serials__serial=name).exists():
+        raise authority.Unsuitable(f"{name!r} is the serial number of another charger, which told it first")
+    if name not in Charger.objects.get(pk=charger).certificate_names:
+        raise authority.Unsuitable(f"{name!r} is not the serial number or id of this charger")
 
 
 def _refuse_second(charger):
@@ -231,17 +241,32 @@ def _refuse_second(charger):
         state=CertificateRequest.SIGNED, command__state__in=[QUEUED, SENT]
     )
     if CertificateRequest.objects.filter(waiting, charger=charger).exists():
-        raise authority.Unsuitable("a certificate for this charger is on its way already")
+        raise authority.Unsuitable(UNDER_WAY)
+
+
+def _report(rejected):
+    """Say in the log and in the security events of its charger why a request was not signed."""
+    for request in rejected:
+        logger.warning("%s: its request for a certificate is rejected: %s", request.charger, request.error)
+        SecurityEvent.objects.create(
+            charger_id=request.charger_id,
+            type=REJECTED_REQUEST,
+            timestamp=request.received_at,
+            tech_info=request.error,
+            received_at=request.received_at,
+        )
+        told = {"type": REJECTED_REQUEST, "tech_info": request.error, "timestamp": request.received_at}
+        events.tell("security.event", request.charger_id, **told)
 
 
 @hook("certificate_owner")
 def certificate_owner(serial):
     """Primary key of the charger for which the certificate with this serial number (hex) was signed here, or None.
 
-    0, nobody's, for one that was revoked.
+    0, nobody's, for one that was revoked, or whose charger was deleted.
     """
     number = serial.lower().lstrip("0")
     signed = CertificateRequest.objects.exclude(serial_number="").filter(serial_number=number).first()
     if signed is None:
         return None
-    return 0 if signed.state == CertificateRequest.REVOKED else signed.charger_id
+    return 0 if signed.state == CertificateRequest.REVOKED else signed.charger_id or 0

@@ -3,7 +3,7 @@
 import logging
 import time
 from copy import copy
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -105,27 +105,27 @@ def _leave_the_queue(command, holder):
 
     One whose time is up ends here, whatever its place: only the first may go on to be sent.
     """
-    if time.time() >= _queue_ends_at(command, holder):
+    if time.monotonic() >= _queue_ends_s(command, holder):
         return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
     if holder is None or not command.is_first:
         raise NotNow
     return _ask(command, holder)
 
 
-def _queue_ends_at(command, holder):
+def _queue_ends_s(command, holder):
     """When it has waited long enough: for its turn or, sooner, for a charger that is not connected."""
-    asked_at = command.created_at.timestamp()
-    ends_at = asked_at + settings.OCPP_QUEUE_TIMEOUT
+    ends_s = command.asked_s + settings.OCPP_QUEUE_TIMEOUT
     if holder:
-        return ends_at
-    return min(ends_at, max(gateway.offline_since(command.charger.charger_id), asked_at) + command.timeout)
+        return ends_s
+    offline_since_s = time.monotonic() - gateway.offline_for(command.charger.charger_id)
+    return min(ends_s, max(offline_since_s, command.asked_s) + command.timeout)
 
 
 def _wait_to_be_sent(command):
     """Until the socket's process has claimed and written it; `NotNow` when the charger has gone."""
     while command.state == QUEUED:
         holder = gateway.find_holder(command.charger.charger_id)
-        if time.time() >= _queue_ends_at(command, holder):
+        if time.monotonic() >= _queue_ends_s(command, holder):
             return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
         if not holder:
             raise NotNow
@@ -140,10 +140,11 @@ def _ask(command, holder):
         return _finish(command, CANCELLED, error=error)
     with tracing.span("send", "producer"):
         gateway.send(holder, command.task_id, command.action, command.payload.opened())
-        left = _queue_ends_at(command, holder) - time.time()
+        left = _queue_ends_s(command, holder) - time.monotonic()
         event = gateway.next_event(command.task_id, min(UNACKNOWLEDGED, left))
     if event and event["type"] == "sent":
         command.state, command.sent_at = SENT, datetime.fromisoformat(event["at"])
+        command.sent_s = time.monotonic()
         return command
     command = _with_database(_look_up, command.task_id)
     return _end(command, event) if event else command  # it was written, though we were not told
@@ -159,9 +160,9 @@ def _go_on_waiting(command, holder):
 
 def _wait_for_answer(command):
     """Until the charger answers, its socket ends, or the command's own timeout is over."""
-    deadline = command.sent_at.timestamp() + command.timeout
+    deadline_s = command.sent_s + command.timeout
     with tracing.span("wait for the answer"):
-        while (left := deadline - time.time()) > 0:
+        while (left := deadline_s - time.monotonic()) > 0:
             event = gateway.next_event(command.task_id, left)
             if event and event["type"] in _ENDINGS:
                 return _end(command, event)
@@ -219,7 +220,7 @@ def _finish(command, outcome, **recorded):
     if outcome in SILENT and settings.OCPP_SIMULATE_RESPONSES:
         recorded |= {"simulated": True, "simulated_response": ACTIONS[command.action].simulated}
     recorded = {"response": None, "error": None, **recorded}
-    recorded |= {"state": FINISHED, "outcome": outcome, "finished_at": datetime.now(UTC)}
+    recorded |= {"state": FINISHED, "outcome": outcome}
     command = _with_database(_record, command, recorded)
     answered = command.response is not None or command.error is not None
     if outcome in SILENT and command.state != FINISHED and answered:  # over another socket, or just in time
@@ -238,6 +239,7 @@ def call_off(command, error):
 def _record(command, recorded):
     """Write the end of a command that is still in the state we know; ours loses against another's."""
     command = copy(command)  # should this be tried again, it is with what was known before
+    recorded = recorded | {"finished_at": recordset.clock()}
     with transaction.atomic():
         as_we_know_it = Command.objects.filter(pk=command.pk, state=command.state)
         if recorded["outcome"] in SILENT:  # an answer that came at the last moment is taken instead

@@ -1,13 +1,15 @@
 """Schedules that are due make their batches: once for each moment, whoever brings it to mind, and however often."""
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.functions import Now
 from rest_framework.exceptions import APIException
 
-from chargers import faults, schemas, sealing
+from chargers import faults, recordset, schemas, sealing
 from commands import batches
 from commands.models import Schedule
 from commands.tasks import BROKER_FAULTS
@@ -26,7 +28,7 @@ def run(pk):
     chargers are chosen before it, since Redis, which knows who is connected, may hang. Nothing is made of a schedule
     that was edited meanwhile: it is found due again within seconds.
     """
-    now = datetime.now(UTC)
+    now = recordset.clock()
     due = Schedule.objects.filter(pk=pk, is_enabled=True, next_run_at__lte=now).first()
     if due is None:
         return None
@@ -101,12 +103,20 @@ def _make(schedule, chargers):
         )
 
 
+def _bring_back_from_the_future():
+    """After the clock was set back, what runs every so many seconds runs that long from now, and not later."""
+    every = ExpressionWrapper(F("every_seconds") * timedelta(seconds=1), DurationField())
+    repeated = Schedule.objects.filter(is_enabled=True, every_seconds__isnull=False)
+    repeated.filter(next_run_at__gt=Now() + every).update(next_run_at=Now() + every)
+
+
 def run_forgotten():
     """What Celery beat did not bring to mind: it was away, or its message was lost. The batches made.
 
     One that fails by a fault of ours says so, is tried again, and keeps no other from its turn.
     """
-    due = Schedule.objects.filter(is_enabled=True, next_run_at__lt=datetime.now(UTC) - PATIENCE)
+    _bring_back_from_the_future()
+    due = Schedule.objects.filter(is_enabled=True, next_run_at__lt=Now() - PATIENCE)
     made, failed = [], []
     for pk in due.values_list("pk", flat=True):
         try:

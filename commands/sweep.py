@@ -3,13 +3,13 @@
 import logging
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
-from chargers import gateway, presence, vanished, webhooks
+from chargers import gateway, presence, recordset, vanished, webhooks
 from commands import batches, metrics, schedules
 from commands.models import FINISHED, OURSELVES, QUEUED, SENT, Command
 from commands.schedules import AWAY
@@ -28,11 +28,12 @@ def sweep():
     Due is the first unfinished command of each charger that is connected or was sent one, and what has
     waited too long in the queue: for its turn, or for a charger that is not connected.
     """
-    now = datetime.now(UTC)
+    now = recordset.clock()
     settled = now - timedelta(seconds=3 * INTERVAL)  # younger ones are on their way by themselves
     too_long_ago = now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT)
     # Without their payloads: a local list may be large, and there may be one for every charger.
     unfinished = Command.objects.exclude(state=FINISHED).select_related("charger").defer("payload")
+    _bring_back_from_the_future(unfinished, now)
     own = Q(requested_by=OURSELVES)  # nobody has enqueued these
     first = list(
         unfinished.filter(own | Q(created_at__lt=settled)).order_by("charger_id", "pk").distinct("charger_id")
@@ -47,6 +48,12 @@ def sweep():
     for command in abandoned:
         enqueue(command)
     return abandoned
+
+
+def _bring_back_from_the_future(unfinished, now):
+    """After the clock of the database was set back, what was asked or sent before would wait for it to catch up."""
+    for column in ("created_at", "sent_at"):
+        unfinished.filter(**{f"{column}__gt": now}).update(**{column: now})
 
 
 def keep_sweeping():

@@ -136,6 +136,9 @@ if OTEL_EXPORTER_OTLP_ENDPOINT and not OTEL_EXPORTER_OTLP_ENDPOINT.startswith(("
     )
 OTEL_SERVICE_NAME = _read(env.str, "OTEL_SERVICE_NAME", "ocpp-central-system")
 
+# Whether webhooks may be sent to this machine and to private networks, see `chargers.outward`.
+WEBHOOK_ALLOW_PRIVATE = _read(env.bool, "WEBHOOK_ALLOW_PRIVATE", LOCAL)
+
 # --- OCPP ------------------------------------------------------------------------------------
 OCPP_COMMAND_TIMEOUT = _positive("OCPP_COMMAND_TIMEOUT", 30.0, env.float)
 OCPP_QUEUE_TIMEOUT = _positive("OCPP_QUEUE_TIMEOUT", 300.0, env.float)

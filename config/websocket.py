@@ -320,7 +320,8 @@ def _with(app, extra):
 
 
 def _subject(certificate):
-    """{"CN": …, "O": …, "serial": hex digits} of what `ssl` tells of a certificate."""
-    names = {"commonName": "CN", "organizationName": "O"}
-    told = {names[name]: value for rdn in certificate["subject"] for name, value in rdn if name in names}
+    """{"CN": [names], "O": [names], "serial": hex digits} of what `ssl` tells of a certificate."""
+    parts = [part for rdn in certificate["subject"] for part in rdn]
+    names = {"CN": "commonName", "O": "organizationName"}
+    told = {short: [value for name, value in parts if name == long] for short, long in names.items()}
     return told | {"serial": certificate["serialNumber"]}

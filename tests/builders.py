@@ -6,7 +6,7 @@ from itertools import count
 from uuid import uuid4
 
 from chargers import admission, inbox, registry
-from chargers.models import Charger
+from chargers.models import Charger, HeldSerial
 from commands.models import Command
 from transactions.models import IdTag, Transaction
 
@@ -15,7 +15,11 @@ _numbers = count(1)
 
 
 def a_charger(charger_id=None, **columns):
-    return Charger.objects.create(charger_id=charger_id or f"CP-{next(_numbers)}", **columns)
+    """A charger; the serial numbers in `columns` it has told, as at boot."""
+    charger = Charger.objects.create(charger_id=charger_id or f"CP-{next(_numbers)}", **columns)
+    for serial in {columns.get("serial_number"), columns.get("charge_box_serial_number")} - {None, ""}:
+        HeldSerial.objects.get_or_create(serial=serial, defaults={"charger": charger})
+    return charger
 
 
 def a_tag(id_tag="ABC", **columns):
@@ -65,6 +69,5 @@ def a_transaction(charger=None, **members):
 
 
 def a_command(charger=None, action="ClearCache", payload=None, **columns):
-    return Command.objects.create(
-        charger=charger or a_charger(), action=action, payload=payload or {}, timeout=30, **columns
-    )
+    columns = {"timeout": 30} | columns
+    return Command.objects.create(charger=charger or a_charger(), action=action, payload=payload or {}, **columns)

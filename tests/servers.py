@@ -24,6 +24,7 @@ SETTINGS = {
     "OCPP_REQUIRE_SUBPROTOCOL": "1",
     "OCPP_QUEUE_TIMEOUT": "12",
     "OCPP_BOOT_WAIT": "0",
+    "WEBHOOK_ALLOW_PRIVATE": "1",
     "OCPP_QUEUE_LIMIT": "4",
     "OCPP_MESSAGES_PER_SECOND": "0",  # tests flood; those of budgets have a stack of their own
     "OCPP_CPO_NAME": "Test CPO",

@@ -14,6 +14,7 @@ from chargers.models import (
     ConfigurationKey,
     Connector,
     DataTransfer,
+    HeldSerial,
     InstalledCertificate,
     InstalledProfile,
     SecurityEvent,
@@ -151,6 +152,17 @@ class InstalledCertificateInline(ReadOnly, admin.TabularInline):
     extra = 0
 
 
+class HeldSerialInline(admin.TabularInline):
+    """Deleted here, one is free for the next charger that tells it."""
+
+    model = HeldSerial
+    fields = readonly_fields = ["serial"]
+    extra = 0
+
+    def has_add_permission(self, request, charger=None):
+        return False
+
+
 @admin.register(Charger)
 class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     charger_path = "pk"
@@ -161,6 +173,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     search_fields = ["charger_id", "description", "serial_number", "charge_box_serial_number", "iccid"]
     date_hierarchy = "created_at"
     inlines = [ConnectorInline, ConfigurationInline, InstalledProfileInline, InstalledCertificateInline]
+    inlines += [HeldSerialInline]
     told = [
         "registration_status",
         *(f.name for f in Charger._meta.fields if f.editable and f.name not in [*OURS, "id"]),

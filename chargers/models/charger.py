@@ -242,8 +242,30 @@ class Charger(models.Model):
 
     @property
     def certificate_names(self):
-        """The common names its certificate may have: its serial number (security whitepaper A00.FR.511) or its id."""
-        return {self.serial_number, self.charge_box_serial_number, self.charger_id} - {""}
+        """The common names its certificate may have: its serial number (security whitepaper A00.FR.511) or its id.
+
+        A charger tells its serial number itself, so one that another charger told first is not among them.
+        """
+        held = {held.serial for held in self.held_serials.all()}
+        return {self.charger_id} | held & {self.serial_number, self.charge_box_serial_number}
+
+
+class HeldSerial(models.Model):
+    """A serial number, and the charger that told it first: a certificate in that name is this charger's alone."""
+
+    LONGEST = 64  # characters of a common name (RFC 5280, ub-common-name)
+    MOST_FORMER = 4  # of one charger that it no longer tells; the older ones are free for others
+
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="held_serials")
+    serial = models.CharField(max_length=LONGEST, unique=True)
+
+    class Meta:
+        ordering = ["serial"]
+        verbose_name = "serial number for certificates"
+        verbose_name_plural = "serial numbers for certificates"
+
+    def __str__(self):
+        return self.serial
 
 
 KNOWN = f"SELECT {recordset.columns(Charger)} FROM chargers_charger c WHERE charger_id = %s"

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
+from chargers import outward
 from chargers.models.access import ChargerGroup
 from chargers.models.charger import Charger
 from chargers.sealing import SealedField
@@ -46,6 +47,14 @@ def without_login(url):
     """Raises `ValidationError` for a URL with a user or a password: lists and the audit log show it."""
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise ValidationError("Leave the login out of it: what is sent is signed.")
+
+
+def is_reachable(url):
+    """Raises `ValidationError` for a URL that leads into the network of this server, see WEBHOOK_ALLOW_PRIVATE."""
+    try:
+        outward.check(url)
+    except outward.NotPublicError as error:
+        raise ValidationError(str(error)) from error
 
 
 def new_secret():
@@ -91,7 +100,7 @@ class Webhook(models.Model):
     """A URL that is told of events, each in a signed POST of its own."""
 
     name = models.CharField(max_length=100, unique=True)
-    url = models.CharField("URL", max_length=1000, validators=[is_url, without_login])
+    url = models.CharField("URL", max_length=1000, validators=[is_url, without_login, is_reachable])
     secret = SealedField(default=new_secret, editable=False)
     kinds = models.JSONField(default=kept_kinds, help_text="Of events that are told.")
     group = models.ForeignKey(
@@ -118,6 +127,7 @@ class Delivery(models.Model):
         Webhook, models.CASCADE, db_constraint=False, db_index=False, related_name="deliveries"
     )
     event = models.ForeignKey(Event, models.CASCADE, related_name="deliveries")
+    charger = models.BigIntegerField(default=0, db_default=0, help_text="Of its event: chargers take turns.")
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=PENDING)
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     due_at = models.DateTimeField(help_text="When it is tried next.")
@@ -131,7 +141,9 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["webhook", "-id"], name="deliveries_of_webhook"),
             models.Index(fields=["webhook", "due_at"], name="deliveries_due", condition=Q(state="pending")),
-            models.Index(fields=["webhook", "event"], name="deliveries_in_turn", condition=Q(state="pending")),
+            models.Index(
+                fields=["webhook", "charger", "event"], name="deliveries_by_turn", condition=Q(state="pending")
+            ),
             models.Index(fields=["state"], name="deliveries_not_taken", condition=~Q(state="delivered")),
         ]
 

@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 from django.db import models
+from django.db.models.functions import Now
 
 from chargers.audit import OURSELVES
 from chargers.models import Charger
@@ -93,10 +94,13 @@ class Command(models.Model):
     requested_by = models.CharField(max_length=150, blank=True)
     idempotency_key = models.CharField(max_length=255, blank=True)
     request_digest = models.CharField(max_length=64, blank=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)  # by the clock that says when it was sent
     sent_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    # When it was asked for and sent, by `time.monotonic` of this process. Waits are counted from these, so that
+    # nobody waits for a clock that was set. None where it was not found by `commands.finding`, or not sent.
+    asked_s = sent_s = None
     following = None  # when it has ended: the command that its charger is asked next
 
     class Meta:

@@ -60,7 +60,9 @@ class CertificateRequest(models.Model):
     REVOKED = "Revoked"
     STATES = (RECEIVED, SIGNED, ACCEPTED, REJECTED, FAILED, REVOKED)
 
-    charger = models.ForeignKey(Charger, models.CASCADE, related_name="certificate_requests")
+    # NULL once the charger is deleted. The row stays: without it the certificate would be taken for one of another
+    # authority, and would let its holder in as whoever has that name next.
+    charger = models.ForeignKey(Charger, models.SET_NULL, null=True, related_name="certificate_requests")
     common_name = models.CharField(max_length=255)
     csr = models.TextField("signing request")
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=RECEIVED)
@@ -81,7 +83,8 @@ class CertificateRequest(models.Model):
     @transaction.atomic
     def revoke(self):
         """It opens nothing from now on; False for one that was never signed, or is revoked already."""
-        signed = CertificateRequest.objects.filter(pk=self.pk).exclude(serial_number="").exclude(state=self.REVOKED)
+        own = CertificateRequest.objects.filter(pk=self.pk, charger__isnull=False)
+        signed = own.exclude(serial_number="").exclude(state=self.REVOKED)
         if not signed.update(state=self.REVOKED):
             return False
         self.state = self.REVOKED

@@ -154,7 +154,7 @@ class UploadList(Scoped, generics.ListAPIView):
 class CertificateList(Scoped, generics.ListAPIView):
     """Certificates that chargers asked for, and what came of it, newest first."""
 
-    queryset = CertificateRequest.objects.select_related("charger", "command")
+    queryset = CertificateRequest.objects.exclude(charger=None).select_related("charger", "command")
     serializer_class = CertificateSerializer
     filterset_class = CertificateFilter
     pagination_class = NewestFirst
@@ -165,7 +165,7 @@ class CertificateList(Scoped, generics.ListAPIView):
 @permission_classes([needs(POST="commands.change_certificaterequest")])
 def revoke_certificate(request, pk):
     """It opens nothing from now on, and its charger must come again."""
-    reachable = within(request.user, CertificateRequest.objects.select_related("charger", "command"))
+    reachable = within(request.user, CertificateList.queryset)
     certificate = get_object_or_404(reachable, pk=pk)
     if not certificate.revoke():
         raise Conflict("This certificate was never signed, or it is revoked already.")

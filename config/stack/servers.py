@@ -8,10 +8,12 @@ import os
 import platform
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -59,7 +61,24 @@ def socket_folder(run_dir):
     if len(str(run_dir / ".s.PGSQL.5432.lock")) <= LONGEST_SOCKET_PATH:
         return run_dir
     name = hashlib.sha256(str(run_dir).encode()).hexdigest()[:12]
-    return private_folder(Path(tempfile.gettempdir()) / f"ocpp-{os.getuid()}-{name}")
+    return own_folder(Path(tempfile.gettempdir()) / f"ocpp-{os.getuid()}-{name}")
+
+
+def own_folder(path):
+    """`path`, made if it is missing. Raises `CannotStart` unless it is a folder of this user and closed to others.
+
+    Everybody may make a folder in the one for temporary files, and whoever owns it would own the servers in it.
+    """
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise CannotStart(f"{path} is not a folder, so no sockets are made in it: remove it.")
+    if found.st_uid != os.geteuid():
+        raise CannotStart(f"{path} belongs to user {found.st_uid}, so no sockets are made in it: have it removed.")
+    if found.st_mode & 0o077:
+        raise CannotStart(f"{path} is open to others (mode {found.st_mode & 0o777:o}): remove it.")
+    return path
 
 
 class Postgres:

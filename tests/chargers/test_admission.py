@@ -5,14 +5,16 @@ from base64 import b64encode
 from ipaddress import ip_network
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from chargers import admission, keys
 from chargers.throttling import Failures
 from tests.builders import a_charger
+from tests.live import an_id
 
 pytestmark = pytest.mark.django_db
 KEY, NEXT = "00112233445566778899aabbccddeeff00112233", "ffeeddccbbaa99887766554433221100ffeeddcc"
-CPO = {"O": "Test CPO"}
+CPO = {"O": ["Test CPO"]}
 
 
 def knock(charger, key="", **more):
@@ -26,25 +28,42 @@ def enters(charger, key="", **more):
 
 
 def test_each_profile_takes_its_own_kind_of_connection_only():
-    own = {"subject": {"CN": "SERIAL", **CPO}, "secured": True}
+    own = {"subject": {"CN": ["SERIAL"], **CPO}, "secured": True}
     for profile, taken in enumerate([{}, {"key": KEY}, {"key": KEY, "secured": True}, own]):
         charger = a_charger(
             security_profile=profile, authorization_key_hash=keys.hashed(KEY), serial_number=f"SERIAL{profile}"
         )
         offers = [{"key": KEY}, {"key": KEY, "secured": True}]
-        offers.append({"secured": True, "subject": {"CN": charger.serial_number, **CPO}})
+        offers.append({"secured": True, "subject": {"CN": [charger.serial_number], **CPO}})
         assert [enters(charger, **offer) for offer in offers] == [profile in (0, n) for n in (1, 2, 3)], taken
 
 
 @pytest.mark.parametrize(
     "subject",
-    [None, {}, {"CN": "OTHER", **CPO}, {"CN": "SERIAL"}, {"CN": "SERIAL", "O": "Somebody"}, CPO],
+    [
+        *(None, {}, {"CN": ["OTHER"], **CPO}, {"CN": ["SERIAL"]}, {"CN": ["SERIAL"], "O": []}, CPO),
+        *({"CN": [], **CPO}, {"CN": ["SERIAL", "OTHER"], **CPO}, {"CN": ["serial"], **CPO}),
+        *(
+            {"CN": ["SERIAL"], "O": [*organisations]}
+            for organisations in [
+                *(
+                    ["Somebody"],
+                    ["No Test CPO"],
+                    ["Test CPO Ltd"],
+                    ["test cpo"],
+                    [" Test CPO"],
+                    ["Test  CPO"],
+                ),
+                *(["Test CPO", "Somebody"], ["Somebody", "Test CPO"]),
+            ]
+        ),
+    ],
 )
 def test_a_certificate_is_the_chargers_own_and_its_operators(subject):
     charger = a_charger(security_profile=3, serial_number="SERIAL")
     assert not enters(charger, secured=True, subject=subject)
-    assert enters(charger, secured=True, subject={"CN": "SERIAL", **CPO})
-    assert not enters(charger, secured=False, subject={"CN": "SERIAL", **CPO})
+    assert enters(charger, secured=True, subject={"CN": ["SERIAL"], **CPO})
+    assert not enters(charger, secured=False, subject={"CN": ["SERIAL"], **CPO})
 
 
 def test_the_higher_profile_takes_over_once_it_was_used():
@@ -80,12 +99,12 @@ def knocks(door, address, charger_id, times):
     looked = 0
     for _ in range(times):
         try:
-            door.look(address, charger_id)
+            door.look(admission.Knock(charger_id, address=address))
         except admission.Refused as refused:
             assert refused.status == 429
             continue
         looked += 1
-        door.refuse(address, charger_id)
+        door.refuse(admission.Knock(charger_id, address=address), None)
     return looked
 
 
@@ -102,9 +121,65 @@ def test_a_charger_is_not_shut_out_by_a_stranger_at_its_address(settings):
     door = admission.Door()
     door.admit("OURS")
     knocks(door, "192.0.2.1", "A", 1), [knocks(door, "192.0.2.1", f"B{number}", 1) for number in range(20)]
-    door.look("192.0.2.1", "OURS")
+    door.look(admission.Knock("OURS", address="192.0.2.1"))
     with pytest.raises(admission.Refused):
-        door.look("192.0.2.1", "C")
+        door.look(admission.Knock("C", address="192.0.2.1"))
+
+
+WAYS_IN = {
+    "its key": ({"security_profile": 1}, {"key": KEY}),
+    "the key sent to it": ({"next_authorization_key_hashes": [keys.hashed(NEXT)]}, {"key": NEXT}),
+    "the key, over TLS": ({"security_profile": 2}, {"key": KEY, "secured": True}),
+    "the next profile": ({"security_profile": 1, "next_security_profile": 2}, {"key": KEY, "secured": True}),
+    "a certificate": ({"security_profile": 3}, {"secured": True, "subject": {"CN": ["505"], **CPO}}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_wrong_credentials_shut_out_the_stranger_and_not_the_charger(settings, way):
+    settings.OCPP_REFUSALS_PER_MINUTE = 3
+    columns, shown = WAYS_IN[way]
+    charger = a_charger("505", authorization_key_hash=keys.hashed(KEY), **columns)
+    door, wrong = admission.Door(), knock(charger, "of somebody else", secured=shown.get("secured", False))
+    for _ in range(3):
+        door.look(wrong)
+        (refusal,) = admission.admit([wrong])
+        door.refuse(wrong, refusal.wanted)
+    with pytest.raises(admission.Refused):
+        door.look(wrong)
+    door.look(knock(charger, **shown))
+    assert enters(charger, **shown)
+
+
+def test_what_the_door_remembers_is_bounded(monkeypatch):
+    monkeypatch.setattr(admission.Door, "MOST_WANTED", 2)
+    door = admission.Door()
+    for _ in range(2):
+        for charger in [a_charger(security_profile=1) for _ in range(3)]:
+            door.refuse(knock(charger), admission.Credentials.of(charger))
+    assert len(door.wanted) == 2
+
+
+def test_the_right_key_enters_at_once_behind_a_flood_of_wrong_ones(live):
+    charger_id = an_id()
+    status, made, _ = live.request(
+        "POST", "/api/ocpp/chargers/", {"charger_id": charger_id, "authorization_key": KEY}
+    )
+    assert status == 201, made
+
+    def answer(key):
+        header = {"Authorization": "Basic " + b64encode(f"{charger_id}:{key}".encode()).decode()}
+        try:
+            with live.socket(charger_id, additional_headers=header) as socket:
+                return socket.response.status_code
+        except InvalidStatus as refused:
+            return refused.response.status_code
+
+    # More than the limit for each web process, whichever of them takes a connection.
+    answers = [answer(f"wrong {number}") for number in range(200)]
+    assert set(answers) == {401, 429} and answers[-10:] == [429] * 10
+    assert [answer(KEY) for _ in range(10)] == [101] * 10
+    assert answer("wrong again") == 429
 
 
 def test_failures_are_forgotten_after_a_minute_and_when_there_are_too_many(monkeypatch):

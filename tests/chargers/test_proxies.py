@@ -9,9 +9,13 @@ from cryptography import x509
 
 from chargers import admission, proxies
 from commands import authority
+from config import websocket
 from tests.builders import a_charger
 
-TOLD = {"CN": "505", "O": "Test CPO"}
+BY_SSL = [
+    *(("organizationName", "Test CPO"), ("organizationName", "Other"), ("commonName", "505"), ("commonName", "506"))
+]
+TOLD = {"CN": ["505"], "O": ["Test CPO"]}
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,17 @@ def test_the_spellings_of_the_usual_proxies_are_understood(pem):
     for header in spellings(pem):
         told = proxies.subject(header.encode())
         assert {name: told[name] for name in TOLD} == TOLD and int(told["serial"], 16)
+
+
+def test_all_names_of_a_subject_are_told():
+    """Not the last one alone: an organisation could hide behind another."""
+    key, parts = authority.KINDS["ecdsa"](), [("O", "Test CPO"), ("O", "Other"), ("CN", "505"), ("CN", "506")]
+    name = x509.Name([x509.NameAttribute(proxies.NAMES[short], value) for short, value in parts])
+    certificate = authority._certificate(name, name, key.public_key(), 1).sign(key, authority.HASHES["SHA256"]())
+    told = proxies.subject(encoded(authority.pem(certificate)).encode())
+    by_ssl = {"subject": (*[((long, value),) for long, value in BY_SSL],), "serialNumber": told["serial"]}
+    assert told == websocket._subject(by_ssl)
+    assert (told["O"], told["CN"]) == (["Test CPO", "Other"], ["505", "506"])
 
 
 @pytest.mark.parametrize("header", [b"", b"::", b"x", b"\xff", b":AAAA:", b"-----BEGIN CERTIFICATE-----x"])

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from django.db import connection, transaction
 
-from chargers import gateway, webhooks
+from chargers import events, gateway, webhooks
 from chargers.models import ChargerGroup, Delivery, Event, Webhook
 from tests.builders import a_charger, open_socket
 from tests.live import an_id, eventually
@@ -26,7 +27,7 @@ class Receiver(HTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.taken, self.status = [], 204
+        self.taken, self.status, self.meanwhile = [], 204, lambda number: None
         self.url = f"http://127.0.0.1:{self.server_port}/hook"
 
 
@@ -34,6 +35,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.taken.append((self.headers, body))
+        self.server.meanwhile(len(self.server.taken))
         self.send_response(self.server.status)
         self.send_header("Location", "http://127.0.0.1:9/elsewhere")
         self.end_headers()
@@ -106,6 +108,51 @@ def test_all_that_is_due_is_told_in_its_order(receiver, monkeypatch):
     assert webhooks.deliver(webhook.pk) == 5
     ids = [json.loads(body)["id"] for _, body in receiver.taken]
     assert ids == sorted(ids)
+
+
+def a_flood(charger, events_of_it):
+    with transaction.atomic(), events.gathered():
+        for number in range(events_of_it):
+            events.tell("connector.status", charger.pk, number=number)
+
+
+def told_of(receiver):
+    return [json.loads(body)["charger_id"] for _, body in receiver.taken]
+
+
+def test_a_charger_that_tells_without_end_keeps_no_other_waiting(receiver):
+    webhook, flooding, other = a_webhook(receiver.url), a_charger(), a_charger()
+    a_flood(flooding, 1000)
+    an_event(other)
+    assert webhooks.deliver(webhook.pk) == 1001
+    assert told_of(receiver).index(other.charger_id) == 1
+    numbers = [json.loads(body)["body"].get("number") for _, body in receiver.taken]
+    assert [number for number in numbers if number is not None] == list(range(1000))
+
+
+def test_what_happens_while_a_flood_is_told_takes_its_turn(receiver):
+    webhook, flooding, other = a_webhook(receiver.url), a_charger(), a_charger()
+
+    def meanwhile(number):
+        if number == 5:
+            an_event(other)
+            connection.close()
+
+    receiver.meanwhile = meanwhile
+    a_flood(flooding, 200)
+    assert webhooks.deliver(webhook.pk) == 201
+    assert told_of(receiver).index(other.charger_id) <= 5 + webhooks.EACH + 1
+
+
+def test_of_one_charger_no_more_waits_than_may(receiver, monkeypatch):
+    monkeypatch.setattr(webhooks, "MOST_OF_A_CHARGER", 5)
+    webhook, flooding, other = a_webhook(receiver.url), a_charger(), a_charger()
+    a_flood(flooding, 8)
+    an_event(other)
+    assert webhooks.deliver(webhook.pk) == 6
+    given_up = Delivery.objects.filter(state=Delivery.DEAD)
+    assert [row.event.body["number"] for row in given_up.order_by("pk")] == [0, 1, 2]
+    assert "More than 5 events" in given_up[0].error
 
 
 def test_what_is_owed_of_a_charger_that_is_gone_is_owed_no_more(receiver):

@@ -8,7 +8,7 @@ from cryptography.x509.oid import NameOID
 from django.urls import reverse
 
 from chargers import admission
-from chargers.models import AuditEntry
+from chargers.models import AuditEntry, Event, SecurityEvent
 from commands import authority
 from commands.actions import certificates
 from commands.models import CertificateRequest, Command
@@ -26,11 +26,14 @@ def authorities(settings, tmp_path):
     authority._authority.cache_clear()
 
 
-def a_csr(name, key=None, valid=True):
+def a_csr(name, key=None, valid=True, organisations=("Test CPO",), extensions=()):
     key = key or authority.KINDS["ecdsa"]()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name, _validate=valid)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    return request.public_bytes(authority.PEM).decode()
+    names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation) for organisation in organisations]
+    names.append(x509.NameAttribute(NameOID.COMMON_NAME, name, _validate=valid))
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(names))
+    for extension in extensions:
+        request = request.add_extension(extension, critical=True)
+    return request.sign(key, hashes.SHA256()).public_bytes(authority.PEM).decode()
 
 
 def ask(charger, name, **more):
@@ -58,19 +61,93 @@ def test_one_certificate_at_a_time_is_on_its_way():
 
 
 def enters(charger, request):
-    subject = {"CN": request.common_name, "O": "Test CPO", "serial": f"0{request.serial_number.upper()}"}
+    subject = {"CN": [request.common_name], "O": ["Test CPO"], "serial": f"0{request.serial_number.upper()}"}
     (outcome,) = admission.admit([admission.Knock(charger.charger_id, secured=True, subject=subject)])
     return isinstance(outcome, admission.Admitted)
 
 
+def boot(charger, serial, **more):
+    tell(
+        charger,
+        "BootNotification",
+        chargePointVendor="V",
+        chargePointModel="M",
+        chargePointSerialNumber=serial,
+        **more,
+    )
+    charger.refresh_from_db()
+
+
 def test_a_certificate_opens_the_door_of_the_charger_it_was_signed_for_only():
-    thief = a_charger("thief", serial_number="SN", security_profile=3)
-    assert ask(thief, "SN") == "Accepted"
-    sign_waiting()
-    stolen = CertificateRequest.objects.get()
-    owner = a_charger("owner", serial_number="SN", security_profile=3)
-    assert enters(thief, stolen) and not enters(owner, stolen)
+    owner, other = (a_charger(name, serial_number="SN", security_profile=3) for name in ("owner", "other"))
     assert ask(owner, "SN") == "Accepted"
+    sign_waiting()
+    signed = CertificateRequest.objects.get()
+    assert enters(owner, signed) and not enters(other, signed)
+
+
+def test_a_charger_that_tells_the_serial_number_of_another_gets_no_certificate_in_its_name(caplog):
+    owner, thief = a_charger("owner"), a_charger("thief")
+    for charger in (owner, thief, owner, thief):
+        boot(charger, "SN", chargeBoxSerialNumber="SN")
+    assert (ask(thief, "SN"), ask(owner, "SN")) == ("Rejected", "Accepted")
+    event = SecurityEvent.objects.get()
+    assert (event.charger, event.type) == (thief, "SignCertificateRejected") and "another charger" in event.tech_info
+    assert "thief: its request for a certificate is rejected: 'SN' is the serial number of" in caplog.text
+    assert Event.objects.get(kind="security.event").charger == thief
+    assert thief.serial_number == "SN"  # it is shown as told
+
+
+def test_a_serial_number_stays_held_where_a_boot_leaves_it_out_and_after_a_repair():
+    owner, thief = a_charger("owner"), a_charger("thief")
+    for serial in ("SN", "", "OTHER"):
+        boot(owner, serial)
+    boot(thief, "SN")
+    assert ask(thief, "SN") == "Rejected" and ask(owner, "SN") == "Rejected" and ask(owner, "OTHER") == "Accepted"
+
+
+def test_a_charger_that_keeps_telling_new_serial_numbers_holds_few():
+    charger = a_charger()
+    for number in range(20):
+        boot(charger, f"SN{number}", chargeBoxSerialNumber="BOX")
+    held = {held.serial for held in charger.held_serials.all()}
+    assert held == {"BOX", *(f"SN{number}" for number in range(15, 20))}
+
+
+def test_the_certificate_of_a_foreign_authority_opens_one_door():
+    """Both chargers tell the same serial number, and the certificate was not signed here."""
+    owner, other = (a_charger(name, serial_number="SN", security_profile=3) for name in ("owner", "other"))
+    foreign = CertificateRequest(common_name="SN", serial_number="abc")
+    assert enters(owner, foreign) and not enters(other, foreign)
+
+
+def test_the_certificate_of_a_deleted_charger_opens_nothing_any_more():
+    former = a_charger("505", security_profile=3)
+    ask(former, "505"), sign_waiting()
+    signed = CertificateRequest.objects.get()
+    assert enters(former, signed)
+    Command.objects.all().delete()  # by their retention
+    former.delete()
+    assert not enters(a_charger("505", security_profile=3), signed)
+
+
+@pytest.mark.parametrize(
+    "organisations", [[], ["Somebody"], ["Test CPO Ltd"], ["test cpo"], ["Test CPO", "Somebody"]]
+)
+def test_a_request_in_the_name_of_another_operator_is_rejected(organisations):
+    charger = a_charger("505")
+    assert ask(charger, "505", organisations=organisations) == "Rejected"
+    assert "CpoName" in SecurityEvent.objects.get(charger=charger).tech_info
+
+
+def test_nothing_but_its_name_and_its_key_is_taken_from_a_request():
+    rights = x509.BasicConstraints(ca=True, path_length=None)
+    names = x509.SubjectAlternativeName([x509.DNSName("csms.example.org"), x509.DNSName("506")])
+    assert ask(a_charger("505"), "505", extensions=[rights, names]) == "Accepted"
+    sign_waiting()
+    signed = x509.load_pem_x509_certificates(CertificateRequest.objects.get().certificate_chain.encode())[0]
+    told = {extension.oid: extension.value for extension in signed.extensions}
+    assert x509.SubjectAlternativeName.oid not in told and not told[x509.BasicConstraints.oid].ca
 
 
 @pytest.mark.parametrize("way", ["REST", "admin"])
@@ -79,7 +156,7 @@ def test_a_revoked_certificate_opens_nothing(api, way):
     ask(charger, "505"), sign_waiting()
     signed = CertificateRequest.objects.get()
     knock = admission.Knock(
-        "505", secured=True, subject={"CN": "505", "O": "Test CPO", "serial": signed.serial_number}
+        "505", secured=True, subject={"CN": ["505"], "O": ["Test CPO"], "serial": signed.serial_number}
     )
     assert [admitted.pk for admitted in admission.admit([knock])] == [charger.pk]
     if way == "REST":

@@ -6,16 +6,20 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from ocpp.exceptions import InternalError
 
 from commands.finding import find
-from commands.lifecycle import _finish
+from commands.lifecycle import NotNow, _finish, carry_out
+from commands.models import Command
+from commands.sweep import sweep
 from config.celery import app
 from config.stack.stack import PROJECT
-from tests.builders import a_command
+from tests.builders import a_charger, a_command
 from tests.live import an_id, eventually
 
 RESET = {"type": "Soft"}
@@ -238,6 +242,46 @@ def test_only_silence_is_simulated_and_only_where_that_is_wanted(settings, outco
     assert (command.state, command.outcome, command.response) == ("finished", outcome, None)
     assert command.simulated is (silent and simulate)
     assert command.result == (ACCEPTED if silent and simulate else None)
+
+
+def set_clock(monkeypatch, by_s, after_s=0.3):
+    """The wall clock of this process is set by so many seconds in a moment."""
+    set_at, genuine = time.monotonic() + after_s, time.time
+    monkeypatch.setattr(time, "time", lambda: genuine() + (by_s if time.monotonic() > set_at else 0))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("by_s", [-3600, 3600])
+@pytest.mark.parametrize(("state", "outcome"), [("sent", "timed_out"), ("queued", "not_connected")])
+def test_a_wait_lasts_as_long_when_the_clock_of_the_worker_is_set(monkeypatch, by_s, state, outcome):
+    command = a_command(a_charger(an_id()), timeout=2, state=state)
+    if state == "sent":
+        Command.objects.filter(pk=command.pk).update(sent_at=Now())
+    set_clock(monkeypatch, by_s)
+    began = time.monotonic()
+    ended = eventually(lambda: the_end(command), 60)
+    assert (ended.outcome, ended.simulated) == (outcome, True) and time.monotonic() - began >= 1.5
+
+
+def the_end(command):
+    """As the sweep does: a queued command whose time is not over has nothing to do."""
+    try:
+        return carry_out(command.task_id, command.charger.charger_id)[0]
+    except NotNow:
+        return None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("state", "outcome"), [("sent", "timed_out"), ("queued", "not_connected")])
+def test_a_command_from_the_future_ends_in_time(state, outcome):
+    """As it is in the books when the clock of the database was set back by an hour."""
+    command, ahead = a_command(a_charger(an_id()), timeout=1, state=state), Now() + timedelta(hours=1)
+    Command.objects.filter(pk=command.pk).update(created_at=ahead, sent_at=ahead if state == "sent" else None)
+    assert eventually(sweep, 30) == [command]
+    ended = eventually(lambda: the_end(command), 30)
+    assert (ended.outcome, ended.simulated) == (outcome, True) and ended.created_at <= ended.finished_at
 
 
 @pytest.mark.django_db(transaction=True)

@@ -70,6 +70,15 @@ def test_what_beat_forgot_is_run_and_what_is_long_over_is_not(api):
 
 
 @pytest.mark.django_db
+def test_after_the_clock_was_set_back_an_interval_is_as_long_as_ever(api):
+    schedule, other = due(made(api, every_seconds=600), -4200), made(api, every_seconds=7200)
+    planned = other.next_run_at
+    assert schedules.run_forgotten() == []
+    schedule.refresh_from_db(), other.refresh_from_db()
+    assert schedule.next_run_at <= datetime.now(UTC) + timedelta(seconds=600) and other.next_run_at == planned
+
+
+@pytest.mark.django_db
 def test_a_crontab_is_of_its_time_zone(api):
     schedule = made(api, crontab="30 3 * * *", timezone="Asia/Tokyo")
     assert (schedule.next_run_at.hour, schedule.next_run_at.minute) == (18, 30)

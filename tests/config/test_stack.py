@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from config.stack import restarts
+from config.stack import restarts, servers
+from config.stack.processes import CannotStart
 from config.stack.stack import PROJECT, Stack
 from tests.live import eventually, free_port
 
@@ -329,3 +330,18 @@ def test_ctrl_c_while_it_starts_is_acknowledged_and_leaves_no_process(tmp_path, 
     assert run.process.wait(10) == 0
     assert "Traceback" not in run.output() and "is up" not in run.output()
     assert not alive(family)
+
+
+def test_sockets_are_made_in_no_folder_of_somebody_else(tmp_path, monkeypatch):
+    own = servers.own_folder(tmp_path / "own")
+    assert servers.own_folder(own) == own and own.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "link").symlink_to(own)
+    (tmp_path / "file").touch()
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o755)
+    for name, complaint in (("link", "not a folder"), ("file", "not a folder"), ("open", "open to others")):
+        with pytest.raises(CannotStart, match=complaint):
+            servers.own_folder(tmp_path / name)
+    monkeypatch.setattr(os, "geteuid", lambda: own.stat().st_uid + 1)
+    with pytest.raises(CannotStart, match="belongs to user"):
+        servers.own_folder(own)

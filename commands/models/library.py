@@ -151,6 +151,11 @@ class Upload(HasFile, models.Model):
     def __str__(self):
         return f"{self.command.action} of {self.charger}"
 
+    @classmethod
+    def of(cls, token):
+        """The place that `token` opens, None for a token that is not known or whose time is over."""
+        return cls.objects.filter(token=token, expires_at__gt=datetime.now(UTC)).first()
+
     @staticmethod
     def expect(command, url):
         """Make the place if `url` is one of ours."""

@@ -55,7 +55,7 @@ class Permitted(permissions.BasePermission):
 
     def _allows(self, request, view):
         if settings.API_AUTH == "none":
-            return _from_here(request)
+            return is_from_here(request)
         if not (request.user and request.user.is_authenticated):
             return False
         return request.method == "OPTIONS" or request.user.has_perms(self._needed(request.method, view))
@@ -92,8 +92,8 @@ class ReachesAll(permissions.BasePermission):
         return reaches_every_charger(request.user)
 
 
-def _from_here(request):
-    """An API without a login is for programs of this machine, not for the pages of others in its browser."""
+def is_from_here(request):
+    """Whether no page of another site sent `request`: an API without a login is for programs of this machine."""
     origin = request.headers.get("Origin")
     foreign = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
     return not foreign and (origin is None or urlsplit(origin).netloc == request.get_host())

@@ -5,7 +5,6 @@ import logging
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from uuid import uuid4
 
 import orjson
@@ -29,6 +28,7 @@ from chargers.enrolment import Enrolment
 from chargers.inbox import Call
 from chargers.masking import InLog
 from chargers.models.charger import OF_SOCKET, is_lenient, keep_alive, seconds_before_commands
+from chargers.models.messages import LONGEST_FRAME
 from chargers.recall import ANSWERED_ANEW, Outdated, as_sent
 from chargers.refusals import refused
 from chargers.sockets import inbox
@@ -40,7 +40,7 @@ door = admission.Door()
 REPLACED = 4001  # close code: a newer socket of the same charger took over
 COMPLAINTS = 60  # lines a minute in the log about what one socket brings
 REMEMBERED = 8  # answers of this socket that are given again to a repeated CALL
-LARGE = 256 * 1024  # characters of a frame, past which it is not read in the event loop: others would wait
+LARGE = 16 * 1024  # characters of a frame, past which it is not read in the event loop: others would wait
 MOST_FOUND = 200  # kinds of findings of one socket for which a frame is kept
 OF_TRANSACTIONS = ("StartTransaction", "StopTransaction", "MeterValues")
 
@@ -168,9 +168,10 @@ class ChargerConsumer(AsyncConsumer):
                 if (wait := self.account.receive(len(text or event.get("bytes") or ""))) > 0:
                     await self._slow_down(wait)
                 if text is None:
+                    text = event["bytes"][:LONGEST_FRAME].decode(errors="replace")  # no more of it is kept
                     raise frames.Unreadable("a binary frame")
-                frame = frames.parse(text, self.is_lenient)
                 self.is_large = len(text) > LARGE
+                frame = await self._aside(frames.parse, text, self.is_lenient)
                 self.tap.came(text, frame)
                 await self._on_frame(frame)
             except frames.BadCall as error:
@@ -178,11 +179,11 @@ class ChargerConsumer(AsyncConsumer):
                 await self._refuse_unusable(error.message_id, error, error.action, text)
             except frames.Unreadable as error:
                 inbox.saw(self.pk)
-                inbox.found(self.pk, "", {("", "unreadable"): text or repr(event.get("bytes"))})
-                self.tap.came(text if text is not None else event["bytes"].decode(errors="replace"))
+                inbox.found(self.pk, "", {("", "unreadable"): text})
+                self.tap.came(text)
                 self.tap.refuse()
                 metrics.count_message(metrics.OTHER, "Unreadable")
-                self._complain("%s: ignored %s: %s", self.charger, InLog(text or event.get("bytes")), error)
+                self._complain("%s: ignored %s: %s", self.charger, InLog(text), error)
             except Exception:  # noqa: BLE001  (one frame's fault must not cost the charger its socket)
                 logger.exception("%s: could not handle %s", self.charger, InLog(text))
         self.tap.closed(event.get("code"), event.get("reason"))
@@ -195,6 +196,10 @@ class ChargerConsumer(AsyncConsumer):
             inbox.found(self.pk, "", {budget.finding: budget.limit})
         if not self.is_closing:  # what is left of a socket that was replaced is not stored, so it costs little
             await asyncio.sleep(wait)
+
+    async def _aside(self, function, *given):
+        """`function(*given)`, which reads the frame at hand: in a thread where the frame is large."""
+        return await asyncio.to_thread(function, *given) if self.is_large else function(*given)
 
     def _complain(self, *said):
         """In the log, but not without end: one that sends nothing but nonsense must not fill the disk."""
@@ -231,7 +236,7 @@ class ChargerConsumer(AsyncConsumer):
         if action in budgets.OF_A_BILL:
             self.account.spend("transactions")
         if action in OF_TRANSACTIONS and "refused" in registry.hooks:
-            text = sent if isinstance(sent, str) else orjson.dumps(sent).decode()
+            text = sent if isinstance(sent, str) else (await self._aside(orjson.dumps, sent)).decode()
             refused = (self.pk, action, text, str(error), datetime.now(UTC))
             try:
                 await inbox.settle(registry.hooks["refused"], refused)
@@ -256,8 +261,8 @@ class ChargerConsumer(AsyncConsumer):
             known = frame.action in schemas.ACTIONS
             raise Unusable("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
         try:
-            read = partial(tolerance.read, frame.action, frame.payload, self.is_lenient, frame.is_clean)
-            reading = await asyncio.to_thread(read) if self.is_large else read()
+            given = frame.action, frame.payload, self.is_lenient, frame.is_clean
+            reading = await self._aside(tolerance.read, *given)
         except schemas.Violation as violation:
             raise Unusable(violation.code, str(violation), violation.field) from violation
         call = self._call(frame)

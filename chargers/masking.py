@@ -4,6 +4,7 @@ In doubt too much is masked: who looks for a fault seldom needs a value that is 
 """
 
 import re
+from functools import lru_cache
 
 import orjson
 
@@ -22,9 +23,17 @@ MARKS = (
     *("author", "pass", "pwd", "secret", "credential", "api", "private", "access", "psk", "key", "pin"),
     *("token", "bearer", "://", "/files/", "\\"),
 )
+# A text that has none of these, in small letters, is changed by none of the expressions below.
+TEXT_MARKS = (
+    *("pass", "pwd", "secret", "credential", "token", "key", "pin", "sig", "auth", "bearer", "value", "/files/"),
+    "://",
+)
 PUNCTUATION = re.compile(r"[\W_]+")
 SHORTEST = 4  # characters of a secret that is looked for in other texts: a shorter one may be part of any word
 LONGEST_TEXT = 32_768  # characters of one text that are looked at and told; each expression takes time linear in it
+LONGEST_NAME = 1000  # characters of the name of a member, past which it is a secret without looking
+LONGEST_LOGGED = 16_384  # characters of a frame that is masked for a line of a process' log, in the event loop
+LOGGED = 200  # characters of it in the line
 RUN = re.compile(r"[^\s\"<>]+")  # a URL is within one
 # The path of a file of ours is the key to it.
 TOKEN = re.compile(r"(/files/(?:firmware|uploads)/)[^\s/\"?#]+")
@@ -79,9 +88,12 @@ def _is_error(frame):
 
 def _plain(text):
     """Text that is not JSON, or a string within it."""
+    lowered = text.lower()
+    if not any(mark in lowered for mark in TEXT_MARKS):
+        return text[:LONGEST_TEXT]
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]}@"  # where it is cut, a login may just have ended
-    text = (VALUE if names_secret(text) else LONG_VALUE).sub(rf'\1"{HIDDEN}"', text)
+    text = (VALUE if _tells_of_secret(text) else LONG_VALUE).sub(rf'\1"{HIDDEN}"', text)
     for secret in (PRIVATE_KEY, ELEMENT, HEADER, TOKEN):
         text = secret.sub(rf"\1{HIDDEN}", text)
     if "://" in text:
@@ -178,7 +190,16 @@ def _cleaned(value, text=None):
 
 def names_secret(name):
     """Whether what is called so is to be hidden."""
-    return NAMES.search(PUNCTUATION.sub("", name.lower())) is not None
+    return len(name) > LONGEST_NAME or _known_secret(name)
+
+
+@lru_cache(4096)
+def _known_secret(name):
+    return _tells_of_secret(name)
+
+
+def _tells_of_secret(text):
+    return NAMES.search(PUNCTUATION.sub("", text.lower())) is not None
 
 
 def _cleaned_text(text):
@@ -188,10 +209,15 @@ def _cleaned_text(text):
 
 
 class InLog:
-    """A frame as a line of a process' log may have it; it is masked only where the line is written."""
+    """A frame as a line of a process' log may have it; it is masked only where the line is written.
+
+    A long one is told by its length alone: a part of it would have to be masked without knowing the rest.
+    """
 
     def __init__(self, text):
-        self.text = text if isinstance(text, str) else repr(text)
+        self.text = text
 
     def __str__(self):
-        return repr(masked(self.text))[:200]
+        if len(self.text) > LONGEST_LOGGED:
+            return f"({len(self.text)} characters)"
+        return repr(masked(self.text))[:LOGGED]

@@ -84,8 +84,8 @@ class Refusals:
         self.logged.move_to_end(key)
         if len(self.logged) > MOST_REMEMBERED:
             self.logged.popitem(last=False)
-        named = charger_id if charger_id.isprintable() else repr(charger_id)
-        logger.warning("%s: refused (%s): %s (from %s)", named or "(no id)", refusal.status, refusal.reason, address)
+        named = charger_id or "(no id)"
+        logger.warning("%s: refused (%s): %s (from %s)", named, refusal.status, refusal.reason, address)
 
     async def _write(self):
         try:

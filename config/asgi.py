@@ -5,22 +5,20 @@ from urllib.parse import unquote
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from config import http  # noqa: E402
+import django  # noqa: E402
 
-django = http.application()
+django.setup(set_prefix=False)  # whoever imports models needs it
 
 from django.conf import settings  # noqa: E402
 
 from chargers import admission  # noqa: E402
-from chargers.consumers import ChargerConsumer  # noqa: E402  (models are loaded by now)
+from chargers.consumers import ChargerConsumer  # noqa: E402
+from config import http  # noqa: E402
 from config.dashboard import live  # noqa: E402
-
-# Where files are sent, and how many bytes a body may have elsewhere.
-FILES = ("/files/uploads/", "/api/ocpp/firmware/", "/admin/commands/firmware/")
-LARGEST_BODY = 8 * 2**20
 
 CHARGERS = admission.PATH.decode()
 
+pages = http.Handler()
 charger = ChargerConsumer.as_asgi()
 
 
@@ -33,31 +31,7 @@ async def application(scope, receive, send):
     elif scope["type"] == "http" and scope["path"].startswith(CHARGERS):
         await admission.answer_without_upgrade(scope, send)
     elif scope["type"] == "http":
-        limit = settings.OCPP_LARGEST_FILE if scope["path"].startswith(FILES) else LARGEST_BODY
-        if _announced(scope) > limit:
-            await _refuse_body(send, limit)
-        else:
-            await _within(limit, scope, receive, send)
-
-
-async def _within(limit, scope, receive, send):
-    """Serve a request whose body may turn out too large: Django spools it to disk before any view sees it."""
-    received, begun = 0, False
-
-    async def counting():
-        nonlocal received
-        event = await receive()
-        received += len(event.get("body", b""))
-        return event if received <= limit else {"type": "http.disconnect"}
-
-    async def noticing(event):
-        nonlocal begun
-        begun = True
-        await send(event)
-
-    await django(_keeping_slashes(scope), counting, noticing)
-    if received > limit and not begun:
-        await _refuse_body(send, limit)
+        await pages(_keeping_slashes(scope), receive, send)
 
 
 def _below_prefix(scope):
@@ -67,19 +41,6 @@ def _below_prefix(scope):
         return scope
     raw_path = scope["raw_path"].removeprefix(prefix.encode())
     return scope | {"path": path.removeprefix(prefix) or "/", "raw_path": raw_path or b"/"}
-
-
-def _announced(scope):
-    """The length of the body as its client says, in bytes."""
-    length = dict(scope["headers"]).get(b"content-length", b"0")
-    return int(length) if length.isdigit() else 0
-
-
-async def _refuse_body(send, limit):
-    said = f'{{"error": "The body is too large: at most {limit // 2**20} MiB are taken here."}}'.encode()
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": said})
 
 
 def _keeping_slashes(scope):

@@ -7,18 +7,20 @@ sent from the event loop.
 """
 
 import asyncio
+import io
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 
-import django
+import orjson
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.core.signals import request_started
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.urls import set_script_prefix
 
 from chargers.aside import aside
+from config import bodies
 
 # A client that waits for a task (?wait=) holds a thread, but no database connection.
 THREADS = 1000
@@ -50,18 +52,32 @@ class Handler(ASGIHandler):
         self.urgent = {path: ThreadPoolExecutor(threads, path) for path, threads in URGENT.items()}
 
     async def __call__(self, scope, receive, send):
+        with suppress(RequestAborted):
+            try:
+                body = await bodies.read(scope, receive, self._judged)
+            except bodies.Refused as refusal:
+                await _refuse(refusal, send)
+                return
+            with closing(body):
+                await self._serve(scope, body.file, receive, send)
+
+    async def _serve(self, scope, body, receive, send):
+        threads = self.urgent.get(scope["path"], self.threads)
+        response = await asyncio.get_running_loop().run_in_executor(threads, self._respond, scope, body)
+        if response.streaming:
+            await self._stream(response, receive, send)
+        else:
+            await self.send_response(response, send)
+
+    async def _judged(self, scope):
+        """How many bytes its body may have, see `bodies.judge`."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, self._judge, scope)
+
+    def _judge(self, scope):
         try:
-            body = await self.read_body(receive)
-        except RequestAborted:
-            return
-        with closing(body):
-            loop = asyncio.get_running_loop()
-            threads = self.urgent.get(scope["path"], self.threads)
-            response = await loop.run_in_executor(threads, self._respond, scope, body)
-            if response.streaming:
-                await self._stream(response, receive, send)
-            else:
-                await self.send_response(response, send)
+            return bodies.judge(self.request_class(scope, io.BytesIO()))
+        finally:
+            connection.close()
 
     async def _stream(self, response, receive, send):
         """Until it ends, or its client has gone: some never end by themselves."""
@@ -91,6 +107,10 @@ class Handler(ASGIHandler):
         return response
 
 
-def application():
-    django.setup(set_prefix=False)
-    return Handler()
+async def _refuse(refusal, send):
+    """The connection is closed: what is still to come of the body is not read."""
+    said = orjson.dumps({"error": refusal.reason})
+    told = {"content-type": "application/json", "content-length": str(len(said)), "connection": "close"}
+    headers = [(name.replace("_", "-").encode(), value.encode()) for name, value in (told | refusal.headers).items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": said})

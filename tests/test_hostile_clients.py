@@ -92,6 +92,43 @@ def test_chargers_that_flood_and_never_read_delay_no_other(live, what):
             thread.join()
 
 
+MEBIBYTE = 2**20
+
+
+def carrying(data, kind=2):
+    """The text of a CALL with `data`, as JSON text; of a frame that is none with another `kind`."""
+    return f'[{kind},"large","DataTransfer",{{"vendorId":"x","data":{data}}}]'
+
+
+LARGE = {
+    "quotes": '"' * MEBIBYTE,
+    "digits": carrying("1" * MEBIBYTE),
+    "URLs": json.dumps("://" * (MEBIBYTE // 3)),
+    "URLs with logins": carrying(json.dumps("ftp://a:b@c " * (MEBIBYTE // 12))),
+    "nesting": "[" * MEBIBYTE,
+    "nesting within a call": carrying("[" * (MEBIBYTE // 2) + "]" * (MEBIBYTE // 2)),
+    "JSON that breaks off": carrying(json.dumps("password" * (MEBIBYTE // 8)))[:-2],
+    "many texts": carrying("[" + '"a",' * (MEBIBYTE // 4) + '"key"]', kind=9),
+    "many keys": carrying("[" + '{"key":"a","value":"b"},' * (MEBIBYTE // 24) + "0]", kind=9),
+    "many numbers": carrying("[" + "0," * (MEBIBYTE // 2) + "0]"),
+    "numbers without end": carrying("[" + "NaN," * (MEBIBYTE // 4) + "1]"),
+    "control characters": carrying('"' + "\x01" * MEBIBYTE + '"'),
+    "unknown members": carrying("1").replace("vendorId", "x" * MEBIBYTE),
+    "readings": carrying("[" + "1," * (MEBIBYTE // 2) + "1]").replace("DataTransfer", "MeterValues"),
+    "bytes": b"\xff" * MEBIBYTE,
+}
+
+
+@pytest.mark.parametrize("shape", LARGE)
+def test_large_frames_of_any_shape_delay_no_other(live, shape):
+    with live.socket(an_id(), max_size=None) as charger, others_undisturbed(live):
+        for _ in range(20):
+            charger.send(LARGE[shape])
+        charger.send(json.dumps([2, "last", "Heartbeat", {}]))
+        while json.loads(charger.recv(120))[1] != "last":
+            pass
+
+
 def test_nonsense_does_not_fill_the_log(live):
     logs = sorted((live.stack.run_dir / "logs").glob("web-*.log"))
     before = sum(log.stat().st_size for log in logs)

@@ -84,7 +84,7 @@ OPENED = """
 from chargers.models import Webhook
 from commands.models import Command, Upload
 assert Command.objects.get().payload.opened()["value"] == "Zq-s3cret"
-assert Upload.of("abcdefghijklmnopqrstuvwxyz012345").exists()
+assert Upload.of("abcdefghijklmnopqrstuvwxyz012345")
 assert Webhook.objects.get().secret.opened() == "whsec_Zq-s3cret"
 """
 

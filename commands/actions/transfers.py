@@ -1,7 +1,7 @@
 """Firmware, diagnostics and logs (OCPP 1.6 §5.7, §5.19; security whitepaper §3, §4), followed to their end."""
 
 from chargers import schemas
-from commands.files import upload_token, upload_url
+from commands.files import fingerprint, upload_token, upload_url
 from commands.models import Upload, next_request_id
 
 # After these nothing more comes. A failure may be followed by another try.
@@ -70,7 +70,7 @@ def _check_place(field, url):
         token = upload_token(url)
     except ValueError as error:
         raise schemas.Violation(field, f"Leave it out: {error}.", "") from error
-    if token and Upload.of(token).exists():
+    if token and Upload.objects.filter(token_hash=fingerprint(token)).exists():
         raise schemas.Violation(field, "Leave it out: this place was made for another command.", "")
 
 

@@ -154,6 +154,11 @@ class Upload(HasFile, models.Model):
     def __str__(self):
         return f"{self.command.action} of {self.charger}"
 
+    @classmethod
+    def of(cls, token):
+        """The place that `token` opens, None for a token that is not known or whose time is over."""
+        return cls.objects.filter(token_hash=fingerprint(token), expires_at__gt=datetime.now(UTC)).first()
+
     @staticmethod
     def expect(command, url):
         """Make the place if `url` is one of ours."""
@@ -161,8 +166,3 @@ class Upload(HasFile, models.Model):
             made_for = {"command": command, "charger": command.charger}
             expires_at = datetime.now(UTC) + timedelta(seconds=settings.OCPP_FILE_URL_LIFETIME)
             Upload.objects.create(token_hash=fingerprint(token), expires_at=expires_at, **made_for)
-
-    @staticmethod
-    def of(token):
-        """The place that `token` opens: a queryset of at most one."""
-        return Upload.objects.filter(token_hash=fingerprint(token))

@@ -48,7 +48,7 @@ def firmware(request, token, filename):
 @only("PUT", "POST")
 def upload(request, token, filename=""):
     """One file, as the body or as a form's only file. A second one replaces the first: the charger tried again."""
-    place = Upload.of(token).filter(expires_at__gt=datetime.now(UTC)).first()
+    place = Upload.of(token)
     if place is None:
         return _gone()
     content = _content(request)

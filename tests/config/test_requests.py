@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 import uvicorn
@@ -15,7 +16,12 @@ HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
 
 async def application(scope, receive, send):
-    """Takes the whole body, as ours does."""
+    """Takes the whole body, as ours does; below /refused none of it."""
+    if scope["path"] == "/refused":
+        headers = [(b"connection", b"close"), (b"content-length", b"4")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": b"much"})
+        return
     while (await receive()).get("more_body"):
         pass
     await send({"type": "http.response.start", "status": 204, "headers": []})
@@ -24,8 +30,9 @@ async def application(scope, receive, send):
 
 @pytest.fixture
 def connection(monkeypatch):
-    for name in ("HEAD", "SILENCE"):
+    for name in ("HEAD", "WINDOW"):
         monkeypatch.setattr(requests, name, SHORT)
+    monkeypatch.setattr(requests, "LEAST", 20)
     options = {"http": requests.PatientHttp, "lifespan": "off", "log_level": "error"}
     server = uvicorn.Server(uvicorn.Config(application, port=free_port(), **options))
     thread = threading.Thread(target=server.run)
@@ -71,17 +78,54 @@ def test_a_head_that_comes_in_drops_ends_the_connection_all_the_same(connection)
     assert SHORT / 2 < drip(connection, b"X: y\r\n") < SHORT * 4
 
 
-def test_a_body_that_does_not_come_ends_the_connection(connection):
+def test_a_body_that_does_not_come_is_told_so_and_ends_the_connection(connection):
     connection.sendall(HEAD + b"Content-Length: 100\r\n\r\nhalf")
-    assert connection.recv(1000) == b""
+    answer = everything(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ") and b"too slowly" in answer
 
 
-def test_a_body_may_come_as_slowly_as_it_likes(connection):
-    connection.sendall(HEAD + b"Content-Length: 10\r\n\r\n")
+def test_a_body_that_drips_is_told_so_and_ends_the_connection(connection):
+    connection.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
+    for _ in range(6):
+        connection.sendall(b"x")
+        time.sleep(SHORT / 4)
+    assert everything(connection).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_comes_fast_enough_is_taken_however_long_it_takes(connection):
+    connection.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
     for _ in range(10):
         time.sleep(SHORT / 4)
-        connection.sendall(b"x")
+        connection.sendall(b"x" * 10)
     assert connection.recv(1000).startswith(b"HTTP/1.1 204")
+
+
+def test_whoever_is_refused_early_reads_the_answer_while_still_sending(connection):
+    connection.sendall(b"POST /refused HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n")
+    for _ in range(50):
+        connection.sendall(b"x" * 100_000)
+    assert everything(connection).endswith(b"much")
+
+
+def test_whoever_waits_for_100_continue_is_refused_without(connection):
+    connection.sendall(
+        b"POST /refused HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert everything(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_without_end_behind_a_refusal_ends_the_connection(connection, monkeypatch):
+    monkeypatch.setattr(requests, "LINGER", SHORT)
+    connection.sendall(b"POST /refused HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n")
+    with pytest.raises(ConnectionError):
+        for _ in range(100):
+            connection.sendall(b"x")
+            time.sleep(SHORT / 10)
+
+
+def everything(connection):
+    """What comes until the connection has ended."""
+    return b"".join(iter(lambda: connection.recv(1000), b""))
 
 
 def test_a_connection_serves_request_after_request(connection):
@@ -94,3 +138,15 @@ def test_a_connection_serves_request_after_request(connection):
 def test_a_head_that_never_stops_growing_is_refused(connection):
     connection.sendall(HEAD + b"X: " + b"y" * (2 * requests.LARGEST_HEAD))
     assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nX: " + b"y" * 10, b"0\r\n" + b"X: yyyyy\r\n"])
+def test_trailers_without_end_are_refused(connection, endless):
+    connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+    time.sleep(0.1)
+    connection.sendall(endless)
+    time.sleep(0.1)
+    with suppress(ConnectionError):
+        for _ in range(2 * requests.LARGEST_HEAD // 8000):
+            connection.sendall(endless[-10:] * 800)
+    assert everything(connection).startswith(b"HTTP/1.1 400")

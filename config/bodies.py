@@ -1,0 +1,176 @@
+"""Bodies of requests: how much of one is taken is judged by who sends it, before more than FREE bytes are read."""
+
+import logging
+import tempfile
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.db import SessionStore
+from django.core.exceptions import RequestAborted, SuspiciousOperation
+from django.db import DatabaseError
+from rest_framework.exceptions import AuthenticationFailed
+
+from chargers import access
+from commands.models import Upload
+
+logger = logging.getLogger(__name__)
+
+FREE = 64 * 1024  # bytes that anybody may send: logins, and requests whose views refuse them
+LARGEST = 8 * 2**20  # bytes of any other body, of somebody who has logged in
+STRANGERS = 64 * 2**20  # bytes that this process holds of bodies whose senders were not judged
+FILES = 4  # files of OCPP_LARGEST_FILE for which there is room in this process
+UPLOADS = "/files/uploads/"
+FIRMWARE = ("/api/ocpp/firmware/", "/admin/commands/firmware/")
+FIRMWARE_RIGHTS = ("commands.add_firmware", "commands.change_firmware")
+NOT_LOGGED_IN = f"Without a login at most {FREE // 1024} KiB are taken here."
+
+
+class Refused(Exception):
+    """A body is not taken: an HTTP `status`, a sentence and headers for whoever sends it."""
+
+    def __init__(self, status, reason, **headers):
+        super().__init__(reason)
+        self.status, self.reason, self.headers = status, reason, headers
+
+
+class Room:
+    """The bytes that this process holds of the bodies of some senders, at most `most`."""
+
+    def __init__(self, most):
+        self.most, self.held = most, 0
+
+    def has(self, size):
+        return self.held + size <= self.most
+
+
+strangers = Room(STRANGERS)
+known = Room(FILES * settings.OCPP_LARGEST_FILE)
+
+
+class Body:
+    """What came of a body, as a `file` from its beginning. To be closed, which gives back its room."""
+
+    def __init__(self):
+        self.file = tempfile.SpooledTemporaryFile(settings.FILE_UPLOAD_MAX_MEMORY_SIZE, "w+b")  # noqa: SIM115
+        self.room, self.limit, self.size = strangers, FREE, 0
+
+    def has_room(self, size):
+        return self.size + size <= self.limit and self.room.has(size)
+
+    def admit(self, limit):
+        """Its sender is known: it may have `limit` bytes, and counts among others of known senders."""
+        self.room.held -= self.size
+        self.room, self.limit = known, limit
+        self.room.held += self.size
+
+    def add(self, piece):
+        """Raises `Refused` where there is no room for `piece`."""
+        if self.size + len(piece) > self.limit:
+            raise too_large(self.limit)
+        if not self.room.has(len(piece)):
+            raise Refused(503, "Too many large bodies are on their way: try again in a minute.", retry_after="60")
+        self.room.held += len(piece)
+        self.size += len(piece)
+        self.file.write(piece)
+
+    def close(self):
+        self.room.held -= self.size
+        self.size = 0
+        self.file.close()
+
+
+async def read(scope, receive, judged):
+    """The whole `Body` of a request. Raises `Refused`, or `RequestAborted` where its client has gone.
+
+    `judged` is `judge`, run in a thread: it is asked once there are more than FREE bytes, before they are read.
+    """
+    body = Body()
+    try:
+        announced = announced_by(scope)
+        if announced > FREE:
+            body.admit(await judged(scope))
+            if announced > body.limit:
+                raise too_large(body.limit)
+        more = True
+        while more:
+            piece, more = await _next(receive)
+            if body.room is strangers and not body.has_room(len(piece)):
+                body.admit(await judged(scope))
+            body.add(piece)
+        body.file.seek(0)
+    except BaseException:
+        body.close()
+        raise
+    return body
+
+
+async def _next(receive):
+    """(bytes, whether there are more)"""
+    event = await receive()
+    if event["type"] == "http.disconnect":
+        raise RequestAborted
+    return event.get("body", b""), event.get("more_body", False)
+
+
+def announced_by(scope):
+    """The length of the body as its client says, in bytes."""
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0
+
+
+def too_large(limit):
+    size = f"{limit // 2**20} MiB" if limit >= 2**20 else f"{limit // 1024} KiB"
+    return Refused(413, f"The body is too large: at most {size} are taken here.")
+
+
+# --- who may send how much -------------------------------------------------------------------
+
+
+def judge(request):
+    """How many bytes of a body are taken of `request`, whose body is not there yet. Raises `Refused`."""
+    try:
+        return _limit(request)
+    except SuspiciousOperation as error:
+        raise Refused(400, f"Bad request: {error}") from error
+    except DatabaseError as error:
+        logger.warning("It is not known who sends a body, the database is away: %s", error)
+        raise Refused(503, "The database is away. Nothing was submitted; try again.", retry_after="60") from error
+
+
+def _limit(request):
+    path = request.path_info
+    if path.startswith(UPLOADS):
+        return _of_upload(path.removeprefix(UPLOADS).partition("/")[0])
+    user = _sender(request, path.startswith("/api/"))
+    if not path.startswith(FIRMWARE):
+        return LARGEST
+    if user is not None and not any(user.has_perm(right) for right in FIRMWARE_RIGHTS):
+        raise Refused(403, "You do not have permission to add or change firmware.")
+    return settings.OCPP_LARGEST_FILE
+
+
+def _of_upload(token):
+    if Upload.of(token) is None:
+        raise Refused(404, "This URL is not known, or its time is over.")
+    return settings.OCPP_LARGEST_FILE
+
+
+def _sender(request, is_api):
+    """The user who has logged in, None where the API asks for no login."""
+    if is_api and not access.has_login():
+        if not access.is_from_here(request):
+            raise Refused(403, "An API without a login is not for the pages of other sites.")
+        return None
+    try:
+        found = access.Tokens().authenticate(request) if is_api else None
+    except AuthenticationFailed as error:
+        raise Refused(401, str(error.detail), www_authenticate="Token") from error
+    user = found[0] if found else _of_session(request)
+    if not user.is_authenticated:
+        raise Refused(401, NOT_LOGGED_IN, www_authenticate="Token") if is_api else Refused(413, NOT_LOGGED_IN)
+    return user
+
+
+def _of_session(request):
+    request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    return get_user(request)

@@ -1,0 +1,182 @@
+"""Bodies over the wire: strangers are refused before their bodies are read, and who may send a large one is heard."""
+
+import select
+import socket
+import sys
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.beside import token, web_beside
+from tests.live import an_id, eventually
+
+MEBIBYTE = 2**20
+LARGEST = 4 * MEBIBYTE  # of a file, as the settings below say
+SENT_AT_MOST = 1.5 * MEBIBYTE  # until a stranger is answered: FREE, what one read brings, and what TCP holds
+ANY = ["/api/ocpp/commands/", "/api/ocpp/firmware/", "/admin/commands/firmware/add/", "/admin/login/", "/login/"]
+ANY += ["/", "/healthz", "/nowhere", "/files/uploads/guessed/", "/files/uploads/", "/metrics", "/files/firmware/x/y"]
+EXPECTED = (401, 404, 413)
+
+
+@pytest.fixture(scope="module")
+def web(live, tmp_path_factory):
+    """A web process as on a server, whose temporary files are in a folder of their own."""
+    folder = tmp_path_factory.mktemp("spooled")
+    with web_beside(live, "bodies", TMPDIR=str(folder), OCPP_LARGEST_FILE=str(LARGEST // MEBIBYTE)) as web:
+        web.folder = str(folder)
+        yield web
+
+
+@pytest.fixture(scope="module")
+def manager(live):
+    return token(live, "bodies-manager", "commands.add_firmware", "commands.view_firmware", "chargers.view_charger")
+
+
+@pytest.fixture(scope="module")
+def viewer(live):
+    return token(live, "bodies-viewer", "commands.view_firmware", "chargers.view_charger")
+
+
+def a_place(live):
+    """The path of a new place for a charger's upload."""
+    charger_id = an_id()
+    assert live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id})[0] == 201
+    return urlsplit(live.ask(charger_id, "GetDiagnostics", {})["payload"]["location"]).path
+
+
+def spooled(web):
+    """The bytes of temporary files of `web` that are on the disk now."""
+    return sum(size for path, size in web.open_files().items() if path.startswith(web.folder))
+
+
+def begun(web, path, *headers, method="POST"):
+    """A connection on which the head of a request was sent."""
+    address = urlsplit(web.url)
+    connection = socket.create_connection((address.hostname, address.port), 10)
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""]
+    connection.sendall("\r\n".join(lines).encode())
+    return connection
+
+
+def sent_until_answered(connection, piece, most):
+    """How many bytes were sent in `piece`s before an answer began to come."""
+    sent = 0
+    while sent < most and not select.select([connection], [], [], 0.02)[0]:
+        connection.sendall(piece)
+        sent += len(piece)
+    return sent
+
+
+def answer(connection):
+    """(status, the rest) of all that comes until the connection ends."""
+    told = b"".join(iter(lambda: connection.recv(65_536), b""))
+    return int(told.split(b" ", 2)[1]), told
+
+
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells which files a process has open")
+
+
+@needs_proc
+@pytest.mark.parametrize("path", ANY)
+def test_a_large_body_of_a_stranger_is_refused_before_it_is_read(web, path):
+    with begun(web, path, f"Content-Length: {10 * MEBIBYTE}") as connection:
+        assert sent_until_answered(connection, b"x" * 10_000, 10 * MEBIBYTE) < SENT_AT_MOST
+        assert spooled(web) == 0
+        status, said = answer(connection)
+    assert status in EXPECTED and b'{"error": ' in said.replace(b'":"', b'": "')
+
+
+@needs_proc
+@pytest.mark.parametrize("path", ANY)
+def test_a_body_of_a_stranger_that_turns_out_large_is_refused_early(web, path):
+    piece = b"2710\r\n" + b"x" * 10_000 + b"\r\n"
+    with begun(web, path, "Transfer-Encoding: chunked") as connection:
+        assert sent_until_answered(connection, piece, 10 * MEBIBYTE) < SENT_AT_MOST
+        assert spooled(web) == 0
+        assert answer(connection)[0] in EXPECTED
+
+
+@pytest.mark.parametrize("authorization", ["Token guessed", "Token", "Basic eDp4", "Token \u00ff"])
+def test_a_token_that_is_none_is_refused_before_the_body(web, authorization):
+    headers = [f"Authorization: {authorization}", f"Content-Length: {10 * MEBIBYTE}"]
+    with begun(web, "/api/ocpp/firmware/", *headers) as connection:
+        assert answer(connection)[0] == 401
+
+
+def test_whoever_may_not_change_firmware_is_refused_before_the_body(web, viewer):
+    headers = [f"Authorization: Token {viewer}", f"Content-Length: {MEBIBYTE}"]
+    with begun(web, "/api/ocpp/firmware/", *headers) as connection:
+        assert answer(connection)[0] == 403
+
+
+def test_whoever_has_logged_in_may_send_more_but_not_any_amount(web, manager):
+    authorization = f"Authorization: Token {manager}"
+    with begun(web, "/api/ocpp/id-tags/", authorization, f"Content-Length: {9 * MEBIBYTE}") as connection:
+        status, said = answer(connection)
+        assert status == 413 and b"8 MiB" in said
+    headers = {"Authorization": f"Token {manager}", "Content-Type": "application/json"}
+    told = requests.post(
+        f"{web.url}/api/ocpp/chargers/", b'{"x": "%b"}' % (b"y" * MEBIBYTE), headers=headers, timeout=30
+    )
+    assert told.status_code == 403  # by the view, which read it
+
+
+def test_a_manager_uploads_a_large_firmware_image(web, manager):
+    form = {"data": {"description": an_id()}, "files": {"file": ("fw.bin", b"i" * (LARGEST - 10_000))}}
+    headers = {"Authorization": f"Token {manager}"}
+    told = requests.post(f"{web.url}/api/ocpp/firmware/", headers=headers, timeout=30, **form)
+    assert (told.status_code, told.json()["size"]) == (201, LARGEST - 10_000)
+    form["files"]["file"] = ("fw.bin", b"i" * (LARGEST + 10_000))
+    told = requests.post(f"{web.url}/api/ocpp/firmware/", headers=headers, timeout=30, **form)
+    assert told.status_code == 413
+
+
+def test_a_session_counts_as_a_token_does(web, live):
+    session, form = requests.Session(), {"username": "admin", "password": live.stack.password}
+    token_of = lambda: session.cookies["csrftoken"]  # noqa: E731
+    session.get(f"{web.url}/admin/login/", timeout=30)
+    session.post(f"{web.url}/admin/login/", form | {"csrfmiddlewaretoken": token_of()}, timeout=30)
+    name, fields = an_id(), {"csrfmiddlewaretoken": token_of()}
+    image = {"file": ("fw.bin", b"i" * MEBIBYTE)}
+    url = f"{web.url}/admin/commands/firmware/add/"
+    told = session.post(url, fields | {"description": name}, files=image, timeout=30, allow_redirects=False)
+    assert told.status_code == 302
+    assert live.rows("SELECT id FROM commands_firmware WHERE description = %s", name)
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_charger_leaves_a_large_file_where_it_was_told_to(web, live, is_chunked):
+    path, pieces = a_place(live), [b"d" * 100_000] * 35
+    told = requests.put(web.url + path, iter(pieces) if is_chunked else b"".join(pieces), timeout=30)
+    assert (told.status_code, told.json()) == (201, {"status": "received", "size": 3_500_000})
+    told = requests.put(web.url + path, b"d" * (LARGEST + 1), timeout=30)
+    assert told.status_code == 413
+
+
+def test_whoever_asks_whether_to_go_on_is_told_so_only_if_the_body_is_taken(web, live):
+    headers = ["Expect: 100-continue", f"Content-Length: {MEBIBYTE}", "Connection: close"]
+    with begun(web, a_place(live), *headers, method="PUT") as connection:
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(b"d" * MEBIBYTE)
+        assert answer(connection)[0] == 201
+    with begun(web, "/files/uploads/guessed/", *headers, method="PUT") as connection:
+        assert answer(connection)[0] == 404
+
+
+def test_one_process_holds_no_more_than_some_large_bodies(web, live):
+    path, length = a_place(live), f"Content-Length: {LARGEST}"
+    with ExitStack() as opened:
+        held = [opened.enter_context(begun(web, path, length, method="PUT")) for _ in range(4)]
+        for connection in held:
+            connection.sendall(b"d" * (LARGEST - 1))
+        eventually(lambda: spooled(web) >= 4 * (LARGEST - 300_000))
+        with begun(web, path, length, method="PUT") as connection:
+            sent_until_answered(connection, b"d" * 10_000, LARGEST)
+            status, said = answer(connection)
+            assert status == 503 and b"retry-after: 60" in said
+        for connection in held:
+            connection.sendall(b"d")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 201 ")
+    assert requests.put(web.url + path, b"d" * LARGEST, timeout=30).status_code == 201

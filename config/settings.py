@@ -3,6 +3,7 @@
 import hmac
 import logging
 import re
+import secrets
 import socket
 import warnings
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -68,6 +69,10 @@ WORKER_CONCURRENCY = _positive("WORKER_CONCURRENCY", 1000)
 
 SECRET_KEY = _read(env.str, "SECRET_KEY", "")
 LEAST_SECRET = 24  # characters
+if SECRET_KEY == "none":  # of a program that signs nothing, such as Celery beat
+    SECRET_KEY = secrets.token_hex(32)
+    if _read(env.str, "SECRETS_KEYS", "") != "none":
+        raise ImproperlyConfigured("SECRET_KEY=none is for programs without secrets: set SECRETS_KEYS=none as well.")
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set SECRET_KEY to a long random string (`make run` makes one by itself).")
 if not LOCAL and (len(SECRET_KEY) < LEAST_SECRET or len(set(SECRET_KEY)) < 8 or "insecure" in SECRET_KEY):

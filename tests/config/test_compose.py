@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -10,7 +11,8 @@ import yaml
 from config.stack.stack import PROJECT
 
 SELF_SIGNED = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ocpp", "-days", "1"]
-SECRETS = {"SECRET_KEY": "s", "SECRETS_KEYS": "k", "POSTGRES_PASSWORD": "p", "FLOWER_BASIC_AUTH": "u:p"}
+SECRETS = {"SECRET_KEY": "s", "SECRETS_KEYS": "k", "POSTGRES_PASSWORD": "p", "REDIS_PASSWORD": "r"}
+SECRETS |= {"FLOWER_BASIC_AUTH": "u:p"}
 
 
 def composed():
@@ -44,16 +46,52 @@ def test_no_secret_is_baked_in():
     assert "USER ocpp" in (PROJECT / "Dockerfile").read_text()
 
 
-def test_only_what_keeps_or_sends_secrets_has_their_keys():
+@pytest.mark.parametrize("name", ["SECRET_KEY", "SECRETS_KEYS"])
+def test_only_what_keeps_or_sends_secrets_has_their_keys(name):
     services = composed()["services"]
-    keys = {name: service.get("environment", {}).get("SECRETS_KEYS", "") for name, service in services.items()}
-    assert {name for name, value in keys.items() if value not in ("", "none")} == {"migrate", "web", "worker"}
+    keys = {service: parts.get("environment", {}).get(name, "") for service, parts in services.items()}
+    assert {service for service, key in keys.items() if key not in ("", "none")} == {"migrate", "web", "worker"}
     assert keys["beat"] == keys["flower"] == "none"
+
+
+def test_a_program_without_keys_loads_its_settings():
+    env = os.environ | {"SECRET_KEY": "none", "SECRETS_KEYS": "none", "ALLOWED_HOSTS": "x"}
+    load = [sys.executable, "-c", "import config.settings"]
+    assert not subprocess.run(load, cwd=PROJECT, env=env, check=False).returncode
+    done = subprocess.run(load, cwd=PROJECT, env=env | {"SECRETS_KEYS": ""}, capture_output=True, text=True)
+    assert "set SECRETS_KEYS=none as well" in done.stderr
+
+
+def test_files_and_the_certificate_authority_are_where_they_are_served_and_signed():
+    services = composed()["services"]
+    assert {name for name, parts in services.items() if "files:/files" in parts.get("volumes", [])} == {
+        "web",
+        "worker",
+    }
 
 
 def test_only_the_proxy_and_flower_can_be_reached_from_outside():
     published = {name: service["ports"] for name, service in composed()["services"].items() if "ports" in service}
     assert set(published) == {"proxy", "flower"} and published["flower"][0].startswith("127.0.0.1:")
+
+
+def test_plain_http_is_on_loopback_unless_an_address_is_named():
+    plain, tls = composed()["services"]["proxy"]["ports"]
+    assert plain == "${PROXY_ADDRESS:-127.0.0.1}:${PORT:-8000}:8000" and tls.endswith(":8443")
+
+
+def test_every_service_is_bounded_and_rotates_its_log():
+    for name, service in composed()["services"].items():
+        assert service["mem_limit"] and service["pids_limit"], name
+        assert service["logging"]["options"] == {"max-size": "50m", "max-file": "5"}, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_redis_wants_a_password_and_each_image_can_be_named_by_digest():
+    services = composed()["services"]
+    assert services["redis"]["command"][-2:] == ["--requirepass", "${REDIS_PASSWORD:-}"]
+    assert "${REDIS_PASSWORD:?" in services["web"]["environment"]["REDIS_URL"]
+    assert all(services[name]["image"].startswith("${") for name in ("postgres", "redis", "proxy"))
 
 
 def test_what_may_run_more_than_once_has_no_name_and_no_port_of_its_own():

@@ -38,6 +38,7 @@ def websocket_options():
         "ws_ping_interval": settings.OCPP_PING_INTERVAL,
         "ws_ping_timeout": settings.OCPP_PING_TIMEOUT,
         "ws_max_size": settings.OCPP_LARGEST_MESSAGE,
+        "forwarded_allow_ips": settings.FORWARDED_ALLOW_IPS,
     }
 
 

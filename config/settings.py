@@ -229,9 +229,11 @@ for _path in [*TLS_CERTIFICATES, *([TLS_CLIENT_CA] if TLS_CLIENT_CA else [])]:
         raise ImproperlyConfigured(f"TLS_CERTIFICATES or TLS_CLIENT_CA names {_path}, which is not a file.")
 # Whom X-Forwarded-For and -Proto are believed from (uvicorn reads the same variable), and the header in which these
 # proxies tell the certificate of a charger that they have verified, e.g. Client-Cert (RFC 9440).
-_PROXIES = _read(env.list, "FORWARDED_ALLOW_IPS", ["127.0.0.1", "::1"])
+# Nobody by default: whoever reaches the port could say to be anyone, and so evade limits by address.
+_PROXIES = _read(env.list, "FORWARDED_ALLOW_IPS", [])
 TLS_CLIENT_CERTIFICATE_HEADER = _read(env.str, "TLS_CLIENT_CERTIFICATE_HEADER", "").lower()
 TRUSTED_PROXIES = [_network("FORWARDED_ALLOW_IPS", address) for address in _PROXIES if address.strip() != "*"]
+FORWARDED_ALLOW_IPS = ",".join(_PROXIES)  # as uvicorn reads it
 if "*" in _PROXIES and not LOCAL:
     raise ImproperlyConfigured(
         "FORWARDED_ALLOW_IPS=* believes everyone: where they come from and, with TLS_CLIENT_CERTIFICATE_HEADER, "

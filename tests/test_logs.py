@@ -139,7 +139,7 @@ def test_what_strangers_cause_fills_no_log():
 
 @pytest.fixture(scope="module", params=["line", "json"])
 def web(request, live):
-    with web_beside(live, f"logs-{request.param}", LOG_FORMAT=request.param) as web:
+    with web_beside(live, f"logs-{request.param}", LOG_FORMAT=request.param, FORWARDED_ALLOW_IPS="127.0.0.1") as web:
         web.form = request.param
         yield web
 

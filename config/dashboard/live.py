@@ -29,13 +29,22 @@ PAUSE = 1.0  # seconds between two messages: what happens meanwhile is told toge
 MOST = 500  # chargers that are named in a message
 LOGOUTS = "ocpp:logouts"  # the channel on which it is told who has logged out, somewhere
 LOGIN = 4401  # close code: nobody is logged in any more
+FORBIDDEN = 4403  # close code: the user may see nothing of what was asked for
+# The permission that a user needs to hear of a kind of events: that of the page which shows it.
+NEEDED = {
+    "charger": "chargers.view_charger",
+    "connector": "chargers.view_charger",
+    "transaction": "transactions.view_transaction",
+    "command": "commands.view_command",
+    "security": "chargers.view_securityevent",
+}
 AGAIN = 1012
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
     """Of `?kinds=charger,transaction&charger=<primary key>`: {"kinds": […], "chargers": [primary keys]}, once a
-    second at most. `charger` left out: of all that the user may reach. With `frames=1`, too: {"frames": […]}, what
-    passes between a charger and us, as `chargers.tap` tells it.
+    second at most, of the kinds that the user may see. `charger` left out: of all that the user may reach. With
+    `frames=1`, too: {"frames": […]}, what passes between a charger and us, as `chargers.tap` tells it.
     """
 
     telling = None
@@ -51,10 +60,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(LOGIN)
             return
         asked = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
-        self.kinds = set(asked.get("kinds", [""])[0].split(","))
+        self.kinds = await aside(self._visible)(asked.get("kinds", [""])[0].split(","))
         self.charger = int(asked["charger"][0]) if CHARGER.fullmatch(asked.get("charger", [""])[0]) else None
         wants_frames = self.charger is not None and asked.get("frames") == ["1"]
         self.watches = wants_frames and await aside(self._may_watch)()
+        if not self.kinds and not self.watches:
+            await self.close(FORBIDDEN)
+            return
         self.telling = asyncio.create_task(self._tell())
 
     async def disconnect(self, code):
@@ -62,6 +74,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.telling.cancel()
             with suppress(asyncio.CancelledError):
                 await self.telling
+
+    def _visible(self, kinds):
+        """Those of `kinds` that the user may see. Asked again with each connection, so at least once a minute."""
+        return {kind for kind in kinds if kind in NEEDED and self.user.has_perm(NEEDED[kind])}
 
     def _may_watch(self):
         self.watched = access.within(self.user, Charger.objects.filter(pk=self.charger), "pk").first()

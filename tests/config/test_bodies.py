@@ -1,5 +1,6 @@
 """Bodies over the wire: strangers are refused before their bodies are read, and who may send a large one is heard."""
 
+import json
 import select
 import socket
 import sys
@@ -43,7 +44,10 @@ def a_place(live):
     """The path of a new place for a charger's upload."""
     charger_id = an_id()
     assert live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id})[0] == 201
-    return urlsplit(live.ask(charger_id, "GetDiagnostics", {})["payload"]["location"]).path
+    with live.charger(charger_id, GetDiagnostics={}) as charger:
+        live.ask(charger_id, "GetDiagnostics", {})
+        asked = json.loads(eventually(lambda: charger.received)[0])[3]
+    return urlsplit(asked["location"]).path
 
 
 def spooled(web):

@@ -60,6 +60,9 @@ def chargers_of(socket, wanted):
     return heard
 
 
+WITHOUT = "from django.contrib.auth.models import User; User.objects.create_user({name!r}, password={password!r})"
+
+
 def test_who_has_not_logged_in_is_told_to(live):
     with pytest.raises(ConnectionClosed) as closed, listening(live, "kinds=charger"):
         pytest.fail("it was let in")
@@ -91,10 +94,19 @@ def test_a_user_of_a_group_hears_of_its_chargers_alone(live):
         status(live, other)
         status(live, mine)
         assert chargers_of(socket, pk) == {pk}
-    with listening(live, f"kinds=none&charger={other_pk}&frames=1", logged_in(live, name, password)) as socket:
-        status(live, other)
-        with pytest.raises(TimeoutError):
-            socket.recv(timeout=2)
+    query = f"kinds=none&charger={other_pk}&frames=1"
+    with pytest.raises(ConnectionClosed) as closed, listening(live, query, logged_in(live, name, password)):
+        pytest.fail("it was let in")
+    assert closed.value.rcvd.code == 4403
+
+
+def test_a_user_hears_of_nothing_that_its_permissions_do_not_show(live):
+    name, password = an_id(), an_id()
+    live.stack.manage("A user", "shell", "-c", WITHOUT.format(name=name, password=password))
+    for query in ("kinds=connector,transaction", "kinds=command", "kinds="):
+        with pytest.raises(ConnectionClosed) as closed, listening(live, query, logged_in(live, name, password)):
+            pytest.fail("it was let in")
+        assert closed.value.rcvd.code == 4403
 
 
 def test_a_page_is_told_nothing_more_once_its_user_has_logged_out(live):

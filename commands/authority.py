@@ -43,12 +43,6 @@ def names_asked_for(csr_pem):
         raise Unsuitable("its signature is not that of its key")
     if csr.public_key().key_size < LEAST_BITS[kind]:
         raise Unsuitable(f"its key has {csr.public_key().key_size} bits, {LEAST_BITS[kind]} are needed")
-    organisations = [each.value for each in csr.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
-    if organisations != [settings.OCPP_CPO_NAME]:
-        raise Unsuitable(
-            f"its subject has O {organisations}, not {settings.OCPP_CPO_NAME!r}: set the charger's configuration key "
-            "CpoName to that, or OCPP_CPO_NAME here"
-        )
     names = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if len(names) != 1:
         raise Unsuitable("its subject needs one common name")

@@ -117,6 +117,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
         Aged("received_at", SECURITY, _without_a_certificate),
     ),
     "commands.LocalList": With("chargers.Charger"),
+    "chargers.HeldSerial": With("chargers.Charger"),
     "commands.ChargingProfile": BY_OPERATORS,
     "commands.Firmware": BY_OPERATORS,
     "commands.Schedule": BY_OPERATORS,

@@ -134,10 +134,12 @@ def test_the_certificate_of_a_deleted_charger_opens_nothing_any_more():
 @pytest.mark.parametrize(
     "organisations", [[], ["Somebody"], ["Test CPO Ltd"], ["test cpo"], ["Test CPO", "Somebody"]]
 )
-def test_a_request_in_the_name_of_another_operator_is_rejected(organisations):
-    charger = a_charger("505")
-    assert ask(charger, "505", organisations=organisations) == "Rejected"
-    assert "CpoName" in SecurityEvent.objects.get(charger=charger).tech_info
+def test_the_operator_in_a_certificate_is_ours_whatever_the_request_has(organisations):
+    assert ask(a_charger("505"), "505", organisations=organisations) == "Accepted"
+    sign_waiting()
+    signed = x509.load_pem_x509_certificates(CertificateRequest.objects.get().certificate_chain.encode())[0]
+    found = signed.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    assert [each.value for each in found] == ["Test CPO"]
 
 
 def test_nothing_but_its_name_and_its_key_is_taken_from_a_request():

@@ -137,7 +137,7 @@ MADE = {  # path: (what makes a row, its id in the answer)
         "pk",
     ),
     "uploads/": (
-        lambda c: Upload.objects.create(charger=c, command=a_command(c), token=an_id(), expires_at=NOON),
+        lambda c: Upload.objects.create(charger=c, command=a_command(c), token_hash=an_id(), expires_at=NOON),
         "pk",
     ),
     "certificates/": (

@@ -75,7 +75,7 @@ def test_the_admin_takes_a_short_key_with_its_box_ticked(client, django_user_mod
     client.force_login(django_user_model.objects.create_superuser("root"))
     charger = a_charger()
     path = f"/admin/chargers/charger/{charger.pk}/change/"
-    inlines = ("connectors", "configuration", "installed_profiles", "installed_certificates")
+    inlines = ("connectors", "configuration", "installed_profiles", "installed_certificates", "held_serials")
     form = {f"{prefix}-{name}": "0" for prefix in inlines for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
     form |= {"boot_policy": "Accepted", "new_authorization_key": FACTORY_KEY}
     assert "Allow short key" in client.post(path, form).content.decode()
@@ -198,9 +198,10 @@ def test_a_get_without_upgrade_is_told_what_a_proxy_dropped(live, end, headers):
 
 
 def test_a_wrong_path_is_listed_without_an_id(live):
+    path = f"/ocpp16/{an_id()}"
     with pytest.raises(websockets.InvalidStatus):
-        connect(f"{live.stack.ws_url}/ocpp16/{an_id()}")
-    rows = eventually(lambda: [row for row in listed(live, "") if row["kind"] == "path"])
+        connect(f"{live.stack.ws_url}{path}")
+    rows = eventually(lambda: [row for row in listed(live, "") if row["kind"] == "path" and path in row["reason"]])
     assert "/ws/ocpp/<charger id>" in rows[0]["reason"]
     assert live.request("POST", f"/api/ocpp/refused-chargers/{rows[0]['id']}/add/")[0] == 409
 

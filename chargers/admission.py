@@ -180,7 +180,7 @@ class Admitted(NamedTuple):
 
 
 class Credentials(NamedTuple):
-    """What a charger must show, as it was last looked up: enough to judge a knock without the database."""
+    """What a charger must show, as it was last looked up: enough to judge a handshake without the database."""
 
     security_profile: int | None
     next_security_profile: int | None

@@ -22,6 +22,7 @@ BROKER_FAULTS = (BrokerError, AMQPError, RedisError)
 # What may tell that a part does not work, see `diagnosis`.
 UNAVAILABLE = (*BROKER_FAULTS, DatabaseError)
 NOTHING_SUBMITTED = "Nothing was submitted; try again."
+ENDED = "PostgreSQL ended the transaction."
 NOT_FOUND = re.compile(r"No (\w+) matches the given query")
 
 
@@ -58,7 +59,7 @@ def api_error(error, context):
     if isinstance(error, UNAVAILABLE) and (wrong := diagnosis.in_words(error)):
         error = Unavailable(f"{wrong} {NOTHING_SUBMITTED}")
     elif faults.kind_of(error):  # such as a deadlock
-        error = Unavailable(f"PostgreSQL ended the transaction. {NOTHING_SUBMITTED}")
+        error = Unavailable(f"{ENDED} {NOTHING_SUBMITTED}")
     elif isinstance(error, DataError):
         error = exceptions.ParseError("A text holds what can't be kept, such as the character U+0000.")
     elif isinstance(error, Http404) and (model := NOT_FOUND.match(str(error))):

@@ -20,7 +20,6 @@ KINDS = AWAY, READ_ONLY, FULL, LOCKED, TABLE_LOCKED, SLOW = (
 )
 # What Django raises for them; `InternalError` is that of a read-only database.
 ERRORS = (OperationalError, InterfaceError, InternalError)
-# As a sentence says it: "The database …".
 # The longest matching prefix decides.
 KIND_OF = {
     "08": AWAY,  # connection exception

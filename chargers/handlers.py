@@ -89,7 +89,9 @@ def boot_notification(calls):
 
 
 def _hold_serials(calls):
-    told = [(c.charger, c.payload.get(name)) for c in calls for name in ("chargePointSerialNumber", BOX_SERIAL)]
+    told = [
+        (call.charger, call.payload.get(name)) for call in calls for name in ("chargePointSerialNumber", BOX_SERIAL)
+    ]
     named = [(charger, serial) for charger, serial in told if serial and len(serial) <= HeldSerial.LONGEST]
     rows = [{"n": n, "charger": charger, "serial": serial} for n, (charger, serial) in enumerate(named)]
     if new := recordset.execute(HOLD_SERIALS, rows):
@@ -232,8 +234,12 @@ def data_transfer(calls):
     charger_ids = dict(Charger.objects.filter(pk__in={call.charger for call in new}).values_list("pk", "charger_id"))
     answered = known | {call.key: _transferred(call, charger_ids.get(call.charger)) for call in new}
     DataTransfer.objects.bulk_create(answered[call.key] for call in budgets.within_rate(new, "data_transfers"))
-    transfers = (answered[call.key] for call in calls)
-    return [{"status": t.status} | ({"data": data} if (data := _answered(t)) else {}) for t in transfers]
+    return [_transfer_answer(answered[call.key]) for call in calls]
+
+
+def _transfer_answer(transfer):
+    data = _answered(transfer)
+    return {"status": transfer.status} | ({"data": data} if data else {})
 
 
 def _is_same_transfer(transfer, call):

@@ -12,9 +12,10 @@ from typing import Any
 
 from django.db import DatabaseError, OperationalError, connection
 
+from chargers import faults
+
 logger = logging.getLogger(__name__)
 
-NOT_AVAILABLE = "55P03"  # SQLSTATE of a wait that `lock_timeout` has ended
 PAUSES = (0.5, 1, 2, 4, 8, 15)  # seconds after each attempt; the last one again and again
 LOOK = 0.25  # seconds between two looks at who is in the way
 # The longest transactions first: they are what an operator may want to end.
@@ -27,11 +28,6 @@ FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids(%s)) ORDER BY xact_start 
 
 class StillLocked(Exception):
     """A lock was not to be had for as long as somebody was ready to wait."""
-
-
-def is_not_available(error: BaseException) -> bool:
-    """Whether a statement failed since it did not get its lock within `lock_timeout`."""
-    return getattr(error.__cause__, "sqlstate", None) == NOT_AVAILABLE
 
 
 def patiently(what: Callable[[], str], step: Callable[[], Any], patience: float, say: Callable[[str], Any]) -> Any:
@@ -47,7 +43,7 @@ def patiently(what: Callable[[], str], step: Callable[[], Any], patience: float,
             with watch:
                 return step()
         except OperationalError as error:
-            if connection.in_atomic_block or not is_not_available(error):
+            if connection.in_atomic_block or faults.kind_of(error) != faults.LOCKED:
                 raise
             waited = time.monotonic() - began
             if waited >= patience:

@@ -43,7 +43,7 @@ ERRORS = [
     ("413", "The body is too large.", lambda operation: operation.takes_body),
     ("415", "The body is of another type.", lambda operation: operation.takes_body),
     ("429", "Too much waits for this charger already.", lambda operation: operation.asks_charger),
-    ("503", "Database, Redis or broker is away; try again.", lambda operation: True),
+    ("503", "Database, Redis or broker is unavailable, or takes no writes; try again.", lambda operation: True),
 ]
 
 

@@ -141,7 +141,9 @@ def check_keys(apps):
 
 
 def _columns(models):
-    return [(m, f) for m in models for f in m._meta.concrete_fields if isinstance(f, Unsearchable)]
+    return [
+        (model, field) for model in models for field in model._meta.concrete_fields if isinstance(field, Unsearchable)
+    ]
 
 
 def reseal(models, progress=lambda column, done, total: None):

@@ -206,8 +206,8 @@ def sign_certificate(calls):
     """Security whitepaper A02. Signed after the answer, see `commands.signing`."""
     requests = {call.key: _request(call) for call in budgets.within_rate(calls, "certificate_requests")}
     CertificateRequest.objects.bulk_create(requests.values())
-    rejected = [r for r in requests.values() if r.state == CertificateRequest.REJECTED]
-    _report([r for r in rejected if r.error != UNDER_WAY])
+    rejected = [request for request in requests.values() if request.state == CertificateRequest.REJECTED]
+    _report([request for request in rejected if request.error != UNDER_WAY])
     accepted = {key for key, request in requests.items() if request.state != CertificateRequest.REJECTED}
     return [{"status": "Accepted" if call.key in accepted else "Rejected"} for call in calls]
 

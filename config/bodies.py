@@ -10,7 +10,8 @@ from django.core.exceptions import RequestAborted, SuspiciousOperation
 from django.db import DatabaseError
 from rest_framework.exceptions import AuthenticationFailed
 
-from chargers import access
+from chargers import access, diagnosis
+from chargers.errors import ENDED, NOTHING_SUBMITTED
 from commands.models import Upload
 
 logger = logging.getLogger(__name__)
@@ -133,8 +134,9 @@ def judge(request):
     except SuspiciousOperation as error:
         raise Refused(400, f"Bad request: {error}") from error
     except DatabaseError as error:
-        logger.warning("It is not known who sends a body, the database is away: %s", error)
-        raise Refused(503, "The database is away. Nothing was submitted; try again.", retry_after="60") from error
+        logger.warning("It can't be looked up who sends a body, which is refused with 503: %s", error)
+        wrong = diagnosis.in_words(error) or ENDED
+        raise Refused(503, f"{wrong} {NOTHING_SUBMITTED}", retry_after="60") from error
 
 
 def _limit(request):

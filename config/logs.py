@@ -44,7 +44,10 @@ class Refusals(Filter):
 
 
 class Few(Filter):
-    """Lets no more than MOST_LINES a minute of each of the LOUD loggers through."""
+    """Lets no more than MOST_LINES a minute of each level of each of the LOUD loggers through.
+
+    Levels are counted apart: a stranger who asks for pages that do not exist must not hide the traces of real errors.
+    """
 
     def __init__(self):
         super().__init__()
@@ -56,10 +59,11 @@ class Few(Filter):
         minute = int(record.created / 60)
         if minute != self.minute:
             self.minute, self.lines = minute, Counter()
-        self.lines[record.name] += 1
-        if self.lines[record.name] == MOST_LINES:
-            record.msg = f"{record.msg} (more lines of {record.name} are left out until the next minute)"
-        return self.lines[record.name] <= MOST_LINES
+        kind = record.name, record.levelname
+        self.lines[kind] += 1
+        if self.lines[kind] == MOST_LINES:
+            record.msg = f"{record.msg} (more {record.levelname} lines of {record.name} are left out for this minute)"
+        return self.lines[kind] <= MOST_LINES
 
 
 # --- what comes from outside -----------------------------------------------------------------

@@ -196,3 +196,34 @@ def test_an_old_partition_is_dropped_when_nobody_reads_it(table, monkeypatch):
             partitions.drop_before(TABLE, MARCH)
         assert rows(f"SELECT count(*) > 0 FROM {TABLE}_2026_01") == [(True,)]
     assert partitions.drop_before(TABLE, MARCH) == [f"{TABLE}_2026_01"]
+
+
+READING = """
+INSERT INTO transactions_metervalue (charger_id, transaction_id, connector_id, timestamp, raw_timestamp, received_at,
+    value, measurand, unit, phase, context, location, format)
+VALUES (1, 1, 1, now(), '', now(), '1', '', 'Wh', '', '', '', 'Raw')
+"""
+INVALID = "SELECT count(*) FROM pg_index WHERE NOT indisvalid AND indexrelid::regclass::text LIKE '%readings_of_a%'"
+VALID = """
+SELECT indexrelid::regclass::text FROM pg_index WHERE indisvalid AND indrelid = 'transactions_metervalue'::regclass
+"""
+
+
+def test_chargers_write_while_their_readings_are_indexed(database):  # noqa: F811
+    """A long report keeps an index from being finished. If `migrate` is killed meanwhile, it can be run again."""
+    assert migrate(database, "transactions", "0007")[0] == 0
+    with psycopg.connect(database, autocommit=True) as other, doing(READING, database) as written:
+        with psycopg.connect(database) as report:
+            report.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            report.execute("SELECT 1")
+            arguments = [sys.executable, "manage.py", "migrate", "--noinput", "transactions"]
+            with subprocess.Popen(arguments, cwd=PROJECT, env=environment(database)) as process:
+                eventually(lambda: other.execute(INVALID).fetchone() == (2,), 60)  # of the table, and of a partition
+                before = len(written)
+                eventually(lambda: len(written) > before + 20, 60)
+                process.kill()
+        code, said = migrate(database, "transactions")
+        assert code == 0, said
+        names = {name for (name,) in other.execute(VALID)}
+        assert names == {"transactions_metervalue_pkey", "readings_of_a_transaction", "readings_without_transaction"}
+        assert other.execute(INVALID).fetchone() == (0,)

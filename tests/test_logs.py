@@ -137,6 +137,16 @@ def test_what_strangers_cause_fills_no_log():
     assert len(written) == logs.MOST_LINES + 200 and "left out" in written[logs.MOST_LINES - 1]
 
 
+def test_lines_that_strangers_cause_hide_no_error():
+    few = Few()
+    for level in [logging.WARNING] * (logs.MOST_LINES + 1) + [logging.ERROR]:
+        record = logging.getLogger("django.request").makeRecord("django.request", level, "x.py", 1, "", (), None)
+        record.created = 1_000_000.0
+        passes = few.filter(record)
+        assert passes or level == logging.WARNING
+    assert passes
+
+
 @pytest.fixture(scope="module", params=["line", "json"])
 def web(request, live):
     with web_beside(live, f"logs-{request.param}", LOG_FORMAT=request.param, FORWARDED_ALLOW_IPS="127.0.0.1") as web:

@@ -521,7 +521,7 @@ class MeterValue(models.Model):
             # Evidence for a session whose stop cannot be believed; readings that name their transaction pay nothing.
             models.Index(
                 fields=["charger", "connector_id", "timestamp", "message_hash"],
-                name="readings_of_no_transaction",
+                name="readings_without_transaction",
                 condition=Q(transaction=None),
             ),
         ]

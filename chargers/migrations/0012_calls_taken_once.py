@@ -20,12 +20,4 @@ class Migration(migrations.Migration):
             name='call_id',
             field=models.CharField(blank=True, db_default='', editable=False, max_length=36),
         ),
-        migrations.AddIndex(
-            model_name='datatransfer',
-            index=models.Index(fields=['charger', 'call_id'], name='data_transfer_by_call'),
-        ),
-        migrations.AddIndex(
-            model_name='securityevent',
-            index=models.Index(fields=['charger', 'call_id'], name='security_event_by_call'),
-        ),
     ]

@@ -16,18 +16,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RemoveIndex(
-            model_name='delivery',
-            name='deliveries_in_turn',
-        ),
         migrations.AddField(
             model_name='delivery',
             name='charger',
             field=models.BigIntegerField(db_default=0, default=0, help_text='Of its event: chargers take turns.'),
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('state', 'pending')), fields=['webhook', 'charger', 'event'], name='deliveries_by_turn'),
         ),
         migrations.RunSQL(OF_ITS_EVENT, migrations.RunSQL.noop),
     ]

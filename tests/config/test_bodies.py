@@ -7,9 +7,13 @@ import sys
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 import requests
+from django.db import connection, transaction
+from django.test import RequestFactory
 
+from config import bodies
 from tests.beside import token, web_beside
 from tests.live import an_id, eventually
 
@@ -184,3 +188,16 @@ def test_one_process_holds_no_more_than_some_large_bodies(web, live):
             connection.sendall(b"d")
             assert connection.recv(1000).startswith(b"HTTP/1.1 201 ")
     assert requests.put(web.url + path, b"d" * LARGEST, timeout=30).status_code == 201
+
+
+def test_what_is_wrong_with_the_database_is_told_as_everywhere(transactional_db):
+    request = RequestFactory().post("/api/ocpp/firmware/", headers={"authorization": "Token 0123456789abcdef"})
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 200")
+        with psycopg.connect(psycopg.conninfo.make_conninfo(connection.connection.info.dsn)) as other:
+            other.execute("LOCK TABLE chargers_apitoken")
+            with pytest.raises(bodies.Refused) as refused:
+                bodies.judge(request)
+        transaction.set_rollback(True)
+    assert refused.value.status == 503
+    assert refused.value.reason == "PostgreSQL does not answer in time. Nothing was submitted; try again."

@@ -1,18 +1,21 @@
 """Asking for a command: the row and its task in one step, or neither."""
 
+import time
+
 import orjson
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils.crypto import salted_hmac
 
-from chargers import audit, events, recordset, registration, schemas, sealing
-from chargers.errors import Busy, Conflict
+from chargers import audit, events, faults, recordset, registration, schemas, sealing
+from chargers.errors import Busy, Conflict, Unavailable
 from chargers.masking import HIDDEN
 from commands import metrics
 from commands.actions.table import ACTIONS
 from commands.models import OURSELVES, Command
 from commands.tasks import BROKER_FAULTS, enqueue
 
+LOOKS, LOOK_AGAIN_S = 25, 0.2  # for a command whose commit was cut off
 WAITING = """
 SELECT count(*) FROM commands_command WHERE charger_id = %s AND state = 'queued' AND requested_by <> %s
 """
@@ -23,8 +26,8 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
 
     Raises `schemas.Violation`, `Busy` (OCPP_QUEUE_LIMIT), `Conflict` (the charger is not accepted, or the
     idempotency key was used for another request), or what the broker or the database raise; nothing is left
-    behind then. `request` is what must be the same for the same `idempotency_key`: the body as the client sent
-    it. `columns` are further ones of the `Command`.
+    behind then. Raises `Unavailable` where that is not known. `request` is what must be the same for the same
+    `idempotency_key`: the body as the client sent it. `columns` are further ones of the `Command`.
     """
     whole = [charger.charger_id, action, payload, columns.get("timeout")] if request is None else request
     if same := earlier(by, idempotency_key, whole):
@@ -37,6 +40,7 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
         "idempotency_key": idempotency_key,
         "request_digest": digest(whole) if idempotency_key else "",
     }
+    command = None
     try:
         with transaction.atomic():
             command = _row(charger, action, payload, columns)
@@ -45,7 +49,25 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
         if same := earlier(by, idempotency_key, whole):
             return same
         raise
+    except faults.ERRORS as error:
+        if command is None or not _is_stored(command, error):
+            raise
+        _enqueue(command)
     return command
+
+
+def _is_stored(command, error):
+    """Whether `command` was committed all the same, although the connection was lost at its commit."""
+    for _ in range(LOOKS):
+        connection.close()
+        try:
+            return Command.objects.filter(task_id=command.task_id).exists()
+        except faults.ERRORS:
+            time.sleep(LOOK_AGAIN_S)
+    raise Unavailable(
+        "The database became unavailable while the command was stored, so it may have been submitted. Look at the "
+        "charger's commands before you send it again, or send it with an Idempotency-Key."
+    ) from error
 
 
 @transaction.atomic

@@ -1,0 +1,36 @@
+"""The connection is lost while a command's commit waits: the command is on the disk, and its client is told so."""
+
+import threading
+
+from tests.live import an_id, eventually
+
+WAITS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND backend_type = 'client backend'"
+
+
+def standby(live, names):
+    """Have every commit wait for a standby named `names`, none for \"\"."""
+    live.execute("ALTER SYSTEM SET synchronous_standby_names = " + (f"'{names}'" if names else "''"))
+    live.execute("SELECT pg_reload_conf()")
+
+
+def test_a_command_whose_commit_was_cut_off_is_not_said_to_be_lost(live):
+    charger_id, answers = an_id(), []
+    assert live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id})[0] == 201
+    body = {"charger_id": charger_id, "action": "ClearCache", "payload": {}}
+    post = threading.Thread(target=lambda: answers.append(live.request("POST", "/api/ocpp/commands/", body)))
+    standby(live, "nobody")
+    try:
+        post.start()
+        stored = "SELECT count(*) FROM commands_command c JOIN chargers_charger h ON h.id = c.charger_id"
+        eventually(lambda: live.rows(WAITS))
+        while not answers and post.is_alive():  # other sessions commit as well, and wait
+            live.execute(f"SELECT pg_terminate_backend(pid) FROM ({WAITS}) waiting")
+            post.join(0.2)
+            standby(live, "")
+    finally:
+        standby(live, "")
+    post.join(30)
+    ((status, told, _),) = answers
+    ((rows,),) = live.rows(f"{stored} WHERE h.charger_id = %s", charger_id)
+    assert (status, rows) == (202, 1), told
+    assert live.get(f"/api/ocpp/tasks/{told['task_id']}/")["task_id"] == told["task_id"]

@@ -1,5 +1,6 @@
 """Who may do what over REST: tokens, Django's permissions, the chargers a user may reach, and how often."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -41,7 +42,8 @@ class Tokens(TokenAuthentication):
 class Permitted(permissions.BasePermission):
     """For those with the permissions that `needed` names by method; else with Django's own of the view's model.
 
-    Every view of the API has this class or one made from it, so whoever may ask is told of unknown parameters here.
+    Every view of the API has this class or one made from it. So it is here that a charger in the path which is out of
+    reach is 404, before anything else that was sent is looked at, and that unknown parameters are told.
     """
 
     needed = None
@@ -49,6 +51,8 @@ class Permitted(permissions.BasePermission):
 
     def has_permission(self, request, view):
         allowed = self._allows(request, view)
+        if allowed and "charger_id" in view.kwargs:
+            known_charger(request, view.kwargs["charger_id"])
         if allowed and request.method != "OPTIONS" and not self.takes_any_parameter:
             parameters.refuse_unknown(request, view)
         return allowed
@@ -133,6 +137,24 @@ def reachable(user):
 def reaches(user, charger):
     """Whether `user` may reach `charger`."""
     return reaches_every_charger(user) or within(user, Charger.objects.filter(pk=charger.pk), "pk").exists()
+
+
+def known_charger(request, charger_id):
+    """The `Charger`, or 404; one that whoever asks may not reach is none. It is looked up once for a request."""
+    known = request.parser_context.setdefault("known_chargers", {})
+    if charger_id not in known:
+        charger = Charger.known(charger_id)
+        if charger is None or not reaches(request.user, charger):
+            raise exceptions.NotFound("Charger not found")
+        known[charger_id] = charger
+    return known[charger_id]
+
+
+def judge_reach(request):
+    """Raise 404 where the body of `request` names a `charger_id` that is out of reach: its content comes after."""
+    named = request.data.get("charger_id") if isinstance(request.data, Mapping) else None
+    if isinstance(named, str):
+        known_charger(request, named)
 
 
 # --- how often -------------------------------------------------------------------------------

@@ -6,10 +6,9 @@ from rest_framework import exceptions, generics, mixins, viewsets
 from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.response import Response
 
-from chargers.access import needs
+from chargers.access import known_charger, needs
 from chargers.errors import Conflict, not_found
 from chargers.pagination import NewestFirst
-from chargers.views import known_charger
 from chargers.viewsets import Editable, Scoped
 from transactions import corrections, orphans
 from transactions.filters import OrphanStopFilter, ReservationFilter, TransactionFilter, UnknownIdTagFilter

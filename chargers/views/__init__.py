@@ -6,7 +6,6 @@ from chargers.views.chargers import (
     DataTransferList,
     SecurityEventList,
     charger_status,
-    known_charger,
 )
 from chargers.views.events import DeliveryList, EventList, WebhookViewSet, event_stream, replay_delivery
 from chargers.views.findings import FindingList
@@ -27,6 +26,5 @@ __all__ = [
     "WebhookViewSet",
     "charger_status",
     "event_stream",
-    "known_charger",
     "replay_delivery",
 ]

@@ -9,8 +9,8 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
 from chargers import access, gateway, presence
-from chargers.access import needs
-from chargers.errors import Conflict, not_found
+from chargers.access import known_charger, needs
+from chargers.errors import Conflict
 from chargers.filters import DataTransferFilter, SecurityEventFilter
 from chargers.models import (
     Charger,
@@ -34,14 +34,6 @@ from chargers.viewsets import NOT_KEPT, Editable, Scoped
 
 REMOVED = 4002  # close code: the charger is not known any more
 SHOWN_ALONE = ("retrieve", "update", "partial_update")
-
-
-def known_charger(request, charger_id):
-    """The `Charger`, or 404; one that whoever asks may not reach is none."""
-    charger = Charger.known(charger_id)
-    if charger is None or not access.reaches(request.user, charger):
-        raise not_found("Charger")
-    return charger
 
 
 @extend_schema_view(
@@ -94,10 +86,10 @@ class ChargerViewSet(Scoped, Editable):
         elif charger.of_socket != former.of_socket:
             gateway.change_settings(charger)
 
-    def perform_create(self, serializer):
+    def create(self, request, *args, **kwargs):
         if not access.reaches_every_charger(self.request.user):
             raise PermissionDenied("Only those who may reach every charger may make one.")
-        serializer.save()
+        return super().create(request, *args, **kwargs)
 
     @extend_schema(request=None, responses={201: NewKeySerializer})
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.change_charger")])

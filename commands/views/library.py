@@ -13,11 +13,10 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from chargers.access import CommandsPerUser, needs, within
+from chargers.access import CommandsPerUser, known_charger, needs, within
 from chargers.errors import Conflict
 from chargers.pagination import NewestFirst
 from chargers.times import now_on_the_wire, wire
-from chargers.views import known_charger
 from chargers.viewsets import Editable, Scoped
 from commands import authority
 from commands.actions import local_list

@@ -10,11 +10,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chargers import access, gateway, schemas
-from chargers.access import CommandsPerUser, needs
+from chargers.access import CommandsPerUser, judge_reach, known_charger, needs
 from chargers.errors import Conflict, not_found
 from chargers.pagination import NewestFirst
 from chargers.parameters import takes
-from chargers.views import known_charger
 from chargers.viewsets import Scoped
 from commands import asking
 from commands.filters import CommandFilter
@@ -44,7 +43,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 
 def asked_for(request, serializer_class):
-    """The validated body; an empty one counts as `{}`."""
+    """The validated body; an empty one counts as `{}`. A charger in it that is out of reach is 404 before that."""
+    judge_reach(request)
     serializer = serializer_class(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data

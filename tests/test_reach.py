@@ -1,0 +1,254 @@
+"""A charger that somebody may not reach is answered as one that does not exist, whatever is asked of it and how."""
+
+import json
+from itertools import product
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+from django.utils.html import escape
+
+from chargers.models import Charger, ChargerGroup, Refusal
+from commands.actions.table import ACTIONS
+from commands.models import Batch, Command, Firmware, Schedule
+from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
+from transactions.models import OrphanStop, Reservation, Transaction, UnknownIdTag
+
+pytestmark = pytest.mark.django_db(transaction=True)
+API = "/api/ocpp"
+NEAR, FAR, GONE = "NEAR-1", "FARR-1", "GONE-1"
+METHODS = ("get", "head", "options", "post", "put", "patch", "delete")
+QUERIES = ("", "?bogus=1", "?page=nonsense")
+BODIES = (
+    "",
+    "{",
+    "[]",
+    "{}",
+    '{"bogus": 1}',
+    '{"id_tag": "A", "connector_id": 1}',
+    '{"id_tag": 7, "connector_id": "x", "timeout": -1}',
+    '{"update_type": "Nonsense"}',
+    '{"update_type": "Full"}',
+    '{"description": "x", "charger_id": "NEAR-1"}',
+    '{"meter_stop": 5}',
+)
+
+
+@pytest.fixture
+def scoped():
+    """A client of somebody who may do everything, but reaches one charger alone."""
+    user = User.objects.create_user("bob", is_staff=True)
+    user.user_permissions.set(Permission.objects.exclude(codename="reach_every_charger"))
+    near, far = a_charger(NEAR), a_charger(FAR, description="far away", vendor="FarVendor")
+    a_tag()
+    for charger in (near, far):
+        a_transaction(charger)
+        a_command(charger)
+        tell(charger, "StopTransaction", transactionId=-1, meterStop=1, timestamp=NOON)
+        tell(charger, "Authorize", idTag=f"X{charger.pk}")
+        Refusal.objects.create(charger_id=charger.charger_id, kind="credentials", status=401, reason="x", **moments())
+    group = ChargerGroup.objects.create(name="North")
+    group.chargers.set([near])
+    group.users.set([user])
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def moments():
+    return {"first_at": NOON, "last_at": NOON, "count": 1, "address": "192.0.2.1"}
+
+
+def told(answer, charger_id):
+    """All that an answer tells, without the id that was asked for, and what differs each time."""
+    body = streamed(answer) if answer.streaming else answer.content
+    text = body.decode().replace(escape(charger_id), "ID").replace(charger_id, "ID")
+    headers = {name: value.replace(charger_id, "ID") for name, value in answer.headers.items()}
+    for changing in ("Set-Cookie", "Date", "Content-Security-Policy", "Retry-After", "Expires"):
+        headers.pop(changing, None)
+    lines = [line for line in text.splitlines() if "csrfmiddlewaretoken" not in line and "nonce" not in line]
+    return answer.status_code, "\n".join(lines), headers
+
+
+def streamed(answer):
+    async def whole():
+        return b"".join([piece async for piece in answer.streaming_content])
+
+    return async_to_sync(whole)() if answer.is_async else b"".join(answer.streaming_content)
+
+
+def patterns(resolver, prefix=""):
+    for entry in resolver.url_patterns:
+        path = prefix + str(entry.pattern)
+        if isinstance(entry, URLPattern):
+            yield path
+        else:
+            yield from patterns(entry, path)
+
+
+# Of every route that names a charger: what stands in the place of its other variables.
+OTHERS = {"<int:transaction_id>": ["1", "0", "99999999"], "<str:action>": ["Reset", "Nonsense"]}
+ROUTES = sorted({path for path in patterns(get_resolver()) if "<charger:charger_id>" in path})
+
+
+def filled(route, charger_id):
+    route = route.replace("<charger:charger_id>", charger_id)
+    for variable, values in OTHERS.items():
+        if variable in route:
+            return ["/" + route.replace(variable, value) for value in values]
+    assert "<" not in route, route
+    return ["/" + route]
+
+
+def test_the_routes_are_found():
+    assert {"api/ocpp/chargers/<charger:charger_id>/", "chargers/<charger:charger_id>/"} < set(ROUTES)
+    assert len(ROUTES) > 12
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_path_that_names_a_charger_out_of_reach_is_that_of_none(scoped, route):
+    for far, gone in zip(filled(route, FAR), filled(route, GONE), strict=True):
+        for method, query, body in product(METHODS, QUERIES, BODIES):
+            asked = {"data": body, "content_type": "application/json"} if method in METHODS[3:] else {}
+            if not asked and body:
+                continue
+            answers = [
+                told(getattr(scoped, method)(path + query, **asked), name)
+                for path, name in ((far, FAR), (gone, GONE))
+            ]
+            assert answers[0] == answers[1], (method, far + query, body)
+            if method not in ("options", "head") and answers[0][0] not in (403, 405):
+                assert answers[0][0] == 404, (method, far + query, body)
+    assert not Command.objects.filter(charger__charger_id=FAR).exclude(action="ClearCache").exists()
+    assert Charger.objects.filter(charger_id=FAR).exists()
+
+
+def bodies(charger_id):
+    """Bodies that name a charger, good and bad in every other member."""
+    for action, payload in (
+        ("Reset", {"type": "Soft"}),
+        ("Reset", {"type": "Nonsense"}),
+        ("Reset", {}),
+        ("Nonsense", {}),
+        ("Reset", 7),
+        ("GetDiagnostics", {"location": "x"}),
+        ("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": 7}),
+        *((action, {}) for action in ACTIONS),
+    ):
+        command = {"action": action, "payload": payload}
+        yield {"charger_id": charger_id, **command}
+        yield {"charger_id": charger_id, **command, "timeout": -1}
+        for listed in ([charger_id], [NEAR, charger_id], [charger_id, NEAR]):
+            yield {"chargers": listed, **command}
+            yield {"chargers": listed, **command, "name": "x", "every_seconds": 3600}
+        yield {"filter": {"search": charger_id}, **command}
+    yield {"charger_id": charger_id}
+    yield {"charger_id": charger_id, "bogus": 1}
+    yield {"charger_id": charger_id, "connector_id": 1, "id_tag": "A", "expiry_date": "2036-01-01T00:00:00Z"}
+    yield {"charger_id": charger_id, "connector_id": -1, "id_tag": "A", "expiry_date": "x"}
+    yield {"charger_id": charger_id, "signed": True, "retrieve_date": "x"}
+    yield {"charger_id": charger_id, "description": "x", "security_profile": 9}
+
+
+POSTS = ["commands/", "batches/", "schedules/", "reservations/", "chargers/", "firmware/FIRMWARE/install/"]
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_body_that_names_a_charger_out_of_reach_is_that_of_none(scoped, path, settings):
+    settings.API_COMMANDS_PER_MINUTE = 0
+    path = path.replace("FIRMWARE", str(Firmware.objects.create(description="1.0", file="firmware/x").pk))
+    url = f"{API}/{path}"
+    for number, (far, gone) in enumerate(zip(bodies(FAR), bodies(GONE), strict=True)):
+        for key in ("", f"key-{number}"):
+            headers = {"Idempotency-Key": key} if key else {}
+            answers = [
+                told(scoped.post(url, json.dumps(body), "application/json", headers=headers), name)
+                for body, name in ((far, FAR), (gone, GONE))
+            ]
+            assert answers[0] == answers[1], far
+    assert Charger.objects.count() == 2 and not Batch.objects.exists()
+    assert not Reservation.objects.exists()
+    assert all("filter" in schedule.chosen for schedule in Schedule.objects.all())
+
+
+def test_a_command_for_a_charger_out_of_reach_is_refused_before_its_content(scoped):
+    for name, body in product((FAR, GONE), ({}, {"action": "Nonsense"}, {"action": "Reset", "payload": 7}, {"x": 1})):
+        answer = scoped.post(f"{API}/commands/", body | {"charger_id": name}, "application/json")
+        assert (answer.status_code, answer.json()) == (404, {"error": "Charger not found"})
+
+
+LISTS = [
+    *("chargers", "transactions", "commands", "reservations", "orphan-stops", "unknown-id-tags", "uploads"),
+    *("security-events", "data-transfers", "events", "messages", "findings", "audit", "refused-chargers"),
+    *("certificates", "batches", "schedules"),
+]
+FILTERS = ("charger_id={0}", "charger_id={0}&bogus=1", "search={0}", "description=far+away", "charger_id={0}&page=2")
+PAGES = ["/", "/transactions/", "/commands/", "/messages/", "/refused/", "/batches/", "/transactions/export.csv"]
+PAGES += ["/curves/fleet.json", "/batches/new/Reset/"]
+
+
+@pytest.mark.parametrize("path", [*(f"{API}/{name}/" for name in LISTS), *PAGES])
+def test_a_filter_finds_no_charger_out_of_reach(scoped, path):
+    for query in (*FILTERS, "charger={0}", "id={0}", "name={0}", "q={0}"):
+        far, gone = (told(scoped.get(f"{path}?{query.format(name)}"), name) for name in (FAR, GONE))
+        assert far == gone, query
+        assert FAR not in far[1]
+
+
+# (path, method) of what is asked of one row of a charger; `{}` is its primary key.
+ROWS = {
+    Transaction: [
+        *(("/transactions/{}/", "get"), ("/transactions/{}/close/", "post"), ("/transactions/{}/correct/", "get")),
+        ("/curves/transactions/{}.json", "get"),
+    ],
+    OrphanStop: [(f"{API}/orphan-stops/{{}}/", "get"), (f"{API}/orphan-stops/{{}}/attach/", "post")],
+    UnknownIdTag: [(f"{API}/unknown-id-tags/{{}}/", "get"), (f"{API}/unknown-id-tags/{{}}/accept/", "post")],
+    Refusal: [
+        *((f"{API}/refused-chargers/{{}}/", "get"), (f"{API}/refused-chargers/{{}}/add/", "post")),
+        *(("/refused/{}/add/", "post"), ("/refused/{}/add/", "get")),
+    ],
+    Charger: [(f"/admin/chargers/charger/{{}}/{page}/", "get") for page in ("change", "delete", "history")],
+}
+
+
+@pytest.mark.parametrize("model", ROWS)
+def test_a_row_of_a_charger_out_of_reach_is_none(scoped, model):
+    path = "charger_id" if model in (Charger, Refusal) else "charger__charger_id"
+    far = model.objects.filter(**{path: FAR}).first().pk
+    for path, method in ROWS[model]:
+        for body in ("{", "{}"):
+            asked = {"data": body, "content_type": "application/json"} if method == "post" else {}
+            answers = []
+            for pk in (far, 987_654_321):
+                status, text, headers = told(getattr(scoped, method)(path.format(pk), **asked), str(pk))
+                answers.append((status, text, {n: v for n, v in headers.items() if n != "Content-Length"}))
+            assert answers[0] == answers[1], path
+
+
+def test_a_charger_out_of_reach_is_not_told_by_the_links_and_forms_of_the_admin(scoped):
+    kind = ContentType.objects.get_for_model(Charger).pk
+    booked = {"connector_id": 1, "id_tag": "A", "expiry_date_0": "2036-01-01", "expiry_date_1": "00:00:00"}
+    add = "/admin/transactions/reservation/add/"
+    pks = Charger.objects.get(charger_id=FAR).pk, 987_654_321
+    linked = [told(scoped.get(f"/admin/r/{kind}/{pk}/"), str(pk))[:2] for pk in pks]
+    chosen = [told(scoped.post(add, booked | {"charger": pk}), str(pk))[:2] for pk in pks]
+    assert linked[0] == linked[1] and chosen[0] == chosen[1]
+    assert not Reservation.objects.exists()
+
+
+def test_an_id_that_is_taken_out_of_reach_is_not_told_where_chargers_are_made(scoped):
+    add = "/admin/chargers/charger/add/"
+    far, gone = (told(scoped.post(add, {"charger_id": name}), name) for name in (FAR, GONE))
+    assert far == gone
+
+
+@pytest.mark.parametrize("action", ["Reset", "Nonsense"])
+def test_a_form_for_many_chargers_tells_none_that_is_out_of_reach(scoped, action):
+    for fields in ({"type": "Soft"}, {"type": "Nonsense"}, {"type": "Soft", "when": "every", "when_every": "60"}):
+        forms = {name: fields | {"chargers_listed": f"{NEAR}\n{name}"} for name in (FAR, GONE)}
+        far, gone = (told(scoped.post(f"/batches/new/{action}/", form), name) for name, form in forms.items())
+        assert far == gone
+    assert not Batch.objects.exists() and not Schedule.objects.exists()

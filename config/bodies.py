@@ -2,6 +2,8 @@
 
 import logging
 import tempfile
+from collections import Counter
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -20,6 +22,7 @@ FREE = 64 * 1024  # bytes that anybody may send: logins, and requests whose view
 LARGEST = 8 * 2**20  # bytes of any other body, of somebody who has logged in
 STRANGERS = 64 * 2**20  # bytes that this process holds of bodies whose senders were not judged
 FILES = 4  # files of OCPP_LARGEST_FILE for which there is room in this process
+OF_ONE = 2  # of them, the room for one sender: another upload of it may have been cut off, and not have ended yet
 UPLOADS = "/files/uploads/"
 FIRMWARE = ("/api/ocpp/firmware/", "/admin/commands/firmware/")
 FIRMWARE_RIGHTS = ("commands.add_firmware", "commands.change_firmware")
@@ -34,18 +37,36 @@ class Refused(Exception):
         self.status, self.reason, self.headers = status, reason, headers
 
 
+class Allowed(NamedTuple):
+    """`sender`, a key for the room that it takes, may have a body of `limit` bytes."""
+
+    sender: tuple
+    limit: int
+
+
 class Room:
-    """The bytes that this process holds of the bodies of some senders, at most `most`."""
+    """The bytes that this process holds of the bodies of some senders: at most `most`, and `of_one` of each."""
 
-    def __init__(self, most):
-        self.most, self.held = most, 0
+    def __init__(self, most, of_one):
+        self.most, self.of_one, self.held, self.senders = most, of_one, 0, Counter()
 
-    def has(self, size):
-        return self.held + size <= self.most
+    def has(self, size, sender):
+        return self.held + size <= self.most and self.senders[sender] + size <= self.of_one
+
+    def take(self, size, sender):
+        self.held += size
+        self.senders[sender] += size
+
+    def give_back(self, size, sender):
+        self.held -= size
+        self.senders[sender] -= size
+        if not self.senders[sender]:
+            del self.senders[sender]
 
 
-strangers = Room(STRANGERS)
-known = Room(FILES * settings.OCPP_LARGEST_FILE)
+NOBODY = ()  # the sender of a body that was not judged
+strangers = Room(STRANGERS, STRANGERS)
+known = Room(FILES * settings.OCPP_LARGEST_FILE, OF_ONE * settings.OCPP_LARGEST_FILE)
 
 
 class Body:
@@ -53,29 +74,29 @@ class Body:
 
     def __init__(self):
         self.file = tempfile.SpooledTemporaryFile(settings.FILE_UPLOAD_MAX_MEMORY_SIZE, "w+b")  # noqa: SIM115
-        self.room, self.limit, self.size = strangers, FREE, 0
+        self.room, self.sender, self.limit, self.size = strangers, NOBODY, FREE, 0
 
     def has_room(self, size):
-        return self.size + size <= self.limit and self.room.has(size)
+        return self.size + size <= self.limit and self.room.has(size, self.sender)
 
-    def admit(self, limit):
-        """Its sender is known: it may have `limit` bytes, and counts among others of known senders."""
-        self.room.held -= self.size
-        self.room, self.limit = known, limit
-        self.room.held += self.size
+    def admit(self, allowed):
+        """Its sender is known: it may have what is `Allowed`, and counts among others of known senders."""
+        self.room.give_back(self.size, self.sender)
+        self.room, (self.sender, self.limit) = known, allowed
+        self.room.take(self.size, self.sender)
 
     def add(self, piece):
         """Raises `Refused` where there is no room for `piece`."""
         if self.size + len(piece) > self.limit:
             raise too_large(self.limit)
-        if not self.room.has(len(piece)):
+        if not self.room.has(len(piece), self.sender):
             raise Refused(503, "Too many large bodies are on their way: try again in a minute.", retry_after="60")
-        self.room.held += len(piece)
+        self.room.take(len(piece), self.sender)
         self.size += len(piece)
         self.file.write(piece)
 
     def close(self):
-        self.room.held -= self.size
+        self.room.give_back(self.size, self.sender)
         self.size = 0
         self.file.close()
 
@@ -128,9 +149,9 @@ def too_large(limit):
 
 
 def judge(request):
-    """How many bytes of a body are taken of `request`, whose body is not there yet. Raises `Refused`."""
+    """What is `Allowed` to `request`, whose body is not there yet. Raises `Refused`."""
     try:
-        return _limit(request)
+        return _allowed(request)
     except SuspiciousOperation as error:
         raise Refused(400, f"Bad request: {error}") from error
     except DatabaseError as error:
@@ -139,22 +160,24 @@ def judge(request):
         raise Refused(503, f"{wrong} {NOTHING_SUBMITTED}", retry_after="60") from error
 
 
-def _limit(request):
+def _allowed(request):
     path = request.path_info
     if path.startswith(UPLOADS):
         return _of_upload(path.removeprefix(UPLOADS).partition("/")[0])
     user = _sender(request, path.startswith("/api/"))
+    sender = ("user", user and user.pk)
     if not path.startswith(FIRMWARE):
-        return LARGEST
+        return Allowed(sender, LARGEST)
     if user is not None and not any(user.has_perm(right) for right in FIRMWARE_RIGHTS):
         raise Refused(403, "You do not have permission to add or change firmware.")
-    return settings.OCPP_LARGEST_FILE
+    return Allowed(sender, settings.OCPP_LARGEST_FILE)
 
 
 def _of_upload(token):
-    if Upload.of(token) is None:
+    place = Upload.of(token)
+    if place is None:
         raise Refused(404, "This URL is not known, or its time is over.")
-    return settings.OCPP_LARGEST_FILE
+    return Allowed(("charger", place.charger_id), settings.OCPP_LARGEST_FILE)
 
 
 def _sender(request, is_api):

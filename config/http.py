@@ -70,7 +70,7 @@ class Handler(ASGIHandler):
             await self.send_response(response, send)
 
     async def _judged(self, scope):
-        """How many bytes its body may have, see `bodies.judge`."""
+        """What body is allowed to it, see `bodies.judge`."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, self._judge, scope)
 
     def _judge(self, scope):

@@ -174,9 +174,9 @@ def test_whoever_asks_whether_to_go_on_is_told_so_only_if_the_body_is_taken(web,
 
 
 def test_one_process_holds_no_more_than_some_large_bodies(web, live):
-    path, length = a_place(live), f"Content-Length: {LARGEST}"
+    places, path, length = [a_place(live), a_place(live)], a_place(live), f"Content-Length: {LARGEST}"
     with ExitStack() as opened:
-        held = [opened.enter_context(begun(web, path, length, method="PUT")) for _ in range(4)]
+        held = [opened.enter_context(begun(web, place, length, method="PUT")) for place in places * 2]
         for connection in held:
             connection.sendall(b"d" * (LARGEST - 1))
         eventually(lambda: spooled(web) >= 4 * (LARGEST - 300_000))
@@ -188,6 +188,24 @@ def test_one_process_holds_no_more_than_some_large_bodies(web, live):
             connection.sendall(b"d")
             assert connection.recv(1000).startswith(b"HTTP/1.1 201 ")
     assert requests.put(web.url + path, b"d" * LARGEST, timeout=30).status_code == 201
+
+
+@needs_proc
+def test_one_charger_does_not_take_the_room_of_all(web, live, manager):
+    path, length = a_place(live), f"Content-Length: {LARGEST}"
+    with ExitStack() as opened:
+        for _ in range(2):
+            opened.enter_context(begun(web, path, length, method="PUT")).sendall(b"d" * (LARGEST - 1))
+        eventually(lambda: spooled(web) >= 2 * (LARGEST - 300_000))
+        with begun(web, path, length, method="PUT") as connection:
+            sent_until_answered(connection, b"d" * 10_000, LARGEST)
+            assert answer(connection)[0] == 503
+        assert requests.put(web.url + a_place(live), b"d" * LARGEST, timeout=30).status_code == 201
+        form = {"data": {"description": an_id()}, "files": {"file": ("fw.bin", b"i" * MEBIBYTE)}}
+        headers = {"Authorization": f"Token {manager}"}
+        told = requests.post(f"{web.url}/api/ocpp/firmware/", headers=headers, timeout=30, **form)
+        assert told.status_code == 201
+    eventually(lambda: requests.put(web.url + path, b"d" * LARGEST, timeout=30).status_code == 201)
 
 
 def test_what_is_wrong_with_the_database_is_told_as_everywhere(transactional_db):

@@ -49,7 +49,8 @@ JOIN commands_command c ON c.task_id = s.task_id AND c.charger_id = s.charger AN
 
 REMOTE_STARTS = """
 SELECT id FROM commands_command
-WHERE action = 'RemoteStartTransaction' AND transaction_id IS NULL AND charger_id = ANY(%s) AND sent_at > %s
+WHERE action = 'RemoteStartTransaction' AND transaction_id IS NULL AND charger_id = ANY(%s)
+    AND sent_at > clock_timestamp() - make_interval(secs => %s)
 """
 
 
@@ -127,8 +128,8 @@ def read_configuration(calls, answers):
 @follows("StartTransaction")
 def link_remote_starts(calls, answers):
     """A RemoteStartTransaction has led to the transaction that its charger starts next with that tag."""
-    recent = recordset.clock() - timedelta(seconds=LONGEST) - SLACK
-    if found := recordset.query(REMOTE_STARTS, [recordset.array({call.charger for call in calls}), recent]):
+    recent_s = LONGEST + SLACK.total_seconds()
+    if found := recordset.query(REMOTE_STARTS, [recordset.array({call.charger for call in calls}), recent_s]):
         _link_each(calls, answers, [pk for (pk,) in found])
 
 

@@ -42,8 +42,8 @@ class Tokens(TokenAuthentication):
 class Permitted(permissions.BasePermission):
     """For those with the permissions that `needed` names by method; else with Django's own of the view's model.
 
-    Every view of the API has this class or one made from it. So it is here that a charger in the path which is out of
-    reach is 404, before anything else that was sent is looked at, and that unknown parameters are told.
+    Every view of the API has this class or one made from it. So unknown parameters are told here, and here a charger in
+    the path which is out of reach is 404, before its content and the body are looked at.
     """
 
     needed = None
@@ -51,10 +51,10 @@ class Permitted(permissions.BasePermission):
 
     def has_permission(self, request, view):
         allowed = self._allows(request, view)
+        if allowed and request.method != "OPTIONS" and not self.takes_any_parameter:
+            parameters.refuse_unknown(request, view)  # for every charger alike, also one that does not exist
         if allowed and "charger_id" in view.kwargs:
             known_charger(request, view.kwargs["charger_id"])
-        if allowed and request.method != "OPTIONS" and not self.takes_any_parameter:
-            parameters.refuse_unknown(request, view)
         return allowed
 
     def _allows(self, request, view):

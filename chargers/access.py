@@ -42,8 +42,8 @@ class Tokens(TokenAuthentication):
 class Permitted(permissions.BasePermission):
     """For those with the permissions that `needed` names by method; else with Django's own of the view's model.
 
-    Every view of the API has this class or one made from it. So unknown parameters are told here, and here a charger in
-    the path which is out of reach is 404, before its content and the body are looked at.
+    Every view of the API has this class or one made from it. So unknown parameters are refused here, and a charger in
+    the path that is out of reach is 404 here, before its content and the body are looked at.
     """
 
     needed = None

@@ -312,7 +312,8 @@ def _wait_out(kind, error, attempt):
     if attempt % COMPLAIN_EVERY == 0:
         consequence = "Chargers wait for their answers meanwhile, and nothing is lost."
         logger.warning("%s %s The error: %s", WRITE_FAULTS[kind], consequence, error)
-    faults.drop_connection()
+    if kind not in (faults.FULL, faults.TABLE_LOCKED):  # these are told by a server that is there
+        faults.drop_connection()
     time.sleep(min(0.05 * 2 ** min(attempt, 10), LONGEST_PAUSE_S))
 
 

@@ -180,6 +180,34 @@ def test_another_row_that_is_locked_sets_aside_the_charger_that_needs_it(limited
     assert [outcome is RetryLater for outcome in outcomes] == [n == 3 for n in range(6)]
 
 
+STOP = {"meterStop": 1, "timestamp": "2025-02-26T13:00:00Z"}
+LOCK_TRANSACTIONS = ("SELECT FROM transactions_transaction FOR UPDATE", [])
+
+
+def test_many_rows_that_are_locked_hold_up_the_others_once_and_briefly(limited):
+    calls = []
+    for _ in range(30):
+        transaction = a_transaction()
+        calls.append(a_call(transaction.charger, "StopTransaction", transactionId=transaction.pk, **STOP))
+        calls.append(a_call(a_charger(), "Heartbeat"))
+    with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
+        began = time.monotonic()
+        outcomes = inbox.write([entry(call) for call in calls], {})
+        took_s = time.monotonic() - began
+    assert [outcome is RetryLater for outcome in outcomes] == [True, False] * 30
+    assert took_s < 5  # 59 waits of a batch and its parts, each of LOCK_TIMEOUT_MS, are 5.9
+
+
+def test_who_was_seen_beside_a_locked_transaction_is_not_forgotten(limited):
+    transaction, other = a_transaction(), a_charger()
+    stop = a_call(transaction.charger, "StopTransaction", transactionId=transaction.pk, **STOP)
+    locked = set()
+    with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
+        assert inbox.write([entry(stop)], {other.pk: stop.received_at}, locked) == [RetryLater]
+    other.refresh_from_db()
+    assert other.last_seen == stop.received_at and locked == set()
+
+
 def test_a_locked_table_is_waited_out_by_all(limited):
     chargers = [a_charger() for _ in range(3)]
     with other_session(settings_of_tests(), ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])) as session:

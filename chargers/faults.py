@@ -46,6 +46,7 @@ KNOWN_ROWS = "SELECT id FROM chargers_charger WHERE id = ANY(%s)"
 # A lock that conflicts with writing rows, held or waited for: others that write queue behind it.
 LOCKED_TABLES = """
 SELECT DISTINCT l.relation::regclass::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
 WHERE l.locktype = 'relation' AND l.pid <> pg_backend_pid() AND c.relnamespace = current_schema()::regnamespace
     AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 ORDER BY 1

@@ -208,6 +208,20 @@ def test_who_was_seen_beside_a_locked_transaction_is_not_forgotten(limited):
     assert other.last_seen == stop.received_at and locked == set()
 
 
+def test_a_locked_table_of_another_database_is_none_of_ours(limited):
+    """A copy of a database has the same numbers for its tables."""
+    ours, copy = settings_of_tests(), f"copy_{an_id()}".lower().replace("-", "_")
+    connection.close_pool()
+    with psycopg.connect(ours, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{connection.settings_dict["NAME"]}"')
+        try:
+            lock = ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])
+            with other_session(psycopg.conninfo.make_conninfo(ours, dbname=copy), lock):
+                assert faults.locked_tables() == []
+        finally:
+            admin.execute(f'DROP DATABASE "{copy}"')
+
+
 def test_a_locked_table_is_waited_out_by_all(limited):
     chargers = [a_charger() for _ in range(3)]
     with other_session(settings_of_tests(), ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])) as session:

@@ -54,6 +54,7 @@ class Call:
     findings: dict = field(default_factory=dict, repr=False)
     as_sent: dict = field(default_factory=dict, repr=False)
     rows: int = 0  # of meter values that were written for it
+    is_within_rate: bool | None = None  # once `budgets.within_rate` was asked
 
     @property
     def key(self):

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chargers import faults, inbox, registry
+from chargers import budgets, faults, inbox, registry
 from chargers.models import Charger
 from chargers.set_aside import RetryLater
 from tests.builders import a_call, a_charger, a_start, a_tag, a_transaction, open_socket
@@ -228,6 +228,27 @@ def test_a_locked_table_is_waited_out_by_all(limited):
         threading.Timer(0.7, session.rollback).start()
         outcomes = inbox.write([entry(a_call(charger, "Heartbeat")) for charger in chargers], {})
     assert [json.loads(outcome)[0] for outcome in outcomes] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "table"),
+    [
+        ("SecurityEventNotification", {"type": "X", "timestamp": "2025-02-26T13:00:00Z"}, "chargers_securityevent"),
+        ("DataTransfer", {"vendorId": "V"}, "chargers_datatransfer"),
+    ],
+)
+def test_a_message_that_is_tried_again_takes_from_its_budget_once(limited, settings, action, payload, table):
+    settings.OCPP_SECURITY_EVENTS_PER_HOUR = settings.OCPP_DATA_TRANSFERS_PER_HOUR = 1
+    charger = a_charger()
+    account = budgets.ledger.of(charger.pk)  # as its socket does
+    with other_session(settings_of_tests(), (f"LOCK TABLE {table} IN SHARE MODE", [])) as session:
+        threading.Timer(0.7, session.rollback).start()
+        outcomes = inbox.write([entry(a_call(charger, action, **payload))], {})
+    assert json.loads(outcomes[0])[0] == 3
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table} WHERE charger_id = %s", [charger.pk])
+        assert cursor.fetchone() == (1,)
+    assert budgets.ledger.of(charger.pk) is account
 
 
 def test_what_waits_is_settled_in_the_order_in_which_it_came(limited):

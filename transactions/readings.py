@@ -174,29 +174,6 @@ def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
     return energy
 
 
-def _within_budget(call, values):
-    """`values` with no more samples than a message may have."""
-    most = budgets.BUDGETS["samples"].limit
-    sent = sum(len(value["sampledValue"]) or 1 for value in values)
-    if not most or sent <= most:
-        return values
-    call.find(*budgets.BUDGETS["samples"].finding, sent)
-    samples = [(value, sample) for value in values for sample in value["sampledValue"]]
-    chosen = sorted(_chosen([sample for _, sample in samples], most))
-    by_value = groupby((samples[n] for n in chosen), key=lambda pair: id(pair[0]))
-    groups = [list(group) for _, group in by_value]
-    return [group[0][0] | {"sampledValue": [sample for _, sample in group]} for group in groups]
-
-
-def _chosen(samples, most):
-    """The places of `most` of `samples`: energy registers first and, where they are too many, both ends of them."""
-    energy = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) == ENERGY]
-    if len(energy) > most:
-        return energy[: most // 2] + energy[len(energy) - (most - most // 2) :]
-    others = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) != ENERGY]
-    return energy + others[: most - len(energy)]
-
-
 def _stored(messages, belongs, doubtful):
     """{index: the samples (`_sample_of`) that are stored with the message id of this one of `messages`}."""
     stored = defaultdict(set)

@@ -125,6 +125,7 @@ class Readings:
     values: list[dict[str, Any]]
     transaction_id: int | None
     times: list[datetime] = field(init=False)
+    is_timed: bool = field(init=False, default=True)  # else some of `times` are when it came
 
     def __post_init__(self) -> None:
         self.values = _within_budget(self.call, self.values)
@@ -135,6 +136,7 @@ class Readings:
         received_at = self.call.received_at
         if moment is None or not times.PLAUSIBLE <= moment <= received_at + times.AHEAD:
             self.call.find(f"{_member(self.call)}.timestamp", "clock", text)
+        self.is_timed = self.is_timed and moment is not None
         return moment or received_at
 
     @property
@@ -254,7 +256,8 @@ def _merge(newest, message, transaction_id, is_new):
     call, key = message.call, (message.call.charger, transaction_id)
     row = {"charger": call.charger, "transaction": transaction_id, "at": max(message.times)} | _newest(message)
     if not is_new and not message.is_of_stop:
-        row["since"] = min(message.times)
+        # Without a time of its own, one that is sent again looks newer than all before.
+        row["since"] = min(message.times) if message.is_timed else "-infinity"
     if message.transaction_id != transaction_id:
         row["unnamed"] = True
     if message.is_of_stop:

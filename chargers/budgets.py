@@ -227,11 +227,11 @@ ledger = Ledger()
 
 def within_rate(calls: list, name: str) -> list:
     """Those of `calls` (`inbox.Call`) that their chargers may have stored by the budget `name`; of the others it is a
-    finding."""
-    budget, within = BUDGETS[name], []
+    finding. A call takes from the budget once, however often its batch is tried."""
+    budget = BUDGETS[name]
     for call in calls:
-        if ledger.of(call.charger).bucket(name).take():
-            within.append(call)
-        else:
+        if call.is_within_rate is None:
+            call.is_within_rate = ledger.of(call.charger).bucket(name).take()
+        if not call.is_within_rate:
             call.find(*budget.finding, budget.limit)
-    return within
+    return [call for call in calls if call.is_within_rate]

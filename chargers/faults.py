@@ -37,6 +37,8 @@ KIND_OF = {
 # While one batch waits for a lock, all chargers of the process wait. A statement takes milliseconds; one that takes
 # seconds waits for a disk.
 LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS = 100, 10_000
+# The parts of a batch that has waited for a lock, tried one after the other, wait so long for theirs.
+HASTE = "SET LOCAL lock_timeout = 10"
 LIMITS = f"SET lock_timeout = {LOCK_TIMEOUT_MS}; SET statement_timeout = {STATEMENT_TIMEOUT_MS}"
 
 FREE_ROWS = "SELECT id FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
@@ -44,6 +46,7 @@ KNOWN_ROWS = "SELECT id FROM chargers_charger WHERE id = ANY(%s)"
 # A lock that conflicts with writing rows, held or waited for: others that write queue behind it.
 LOCKED_TABLES = """
 SELECT DISTINCT l.relation::regclass::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
 WHERE l.locktype = 'relation' AND l.pid <> pg_backend_pid() AND c.relnamespace = current_schema()::regnamespace
     AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 ORDER BY 1
@@ -101,6 +104,12 @@ _writer = _Writer()
 def limit_this_thread() -> None:
     """From now on the connections of this thread have LIMITS."""
     _writer.is_limited = True
+
+
+def make_haste() -> None:
+    """The transaction that is under way waits for locks only briefly."""
+    with connection.cursor() as cursor:
+        cursor.execute(HASTE)
 
 
 def _limit(connection: BaseDatabaseWrapper, **_: object) -> None:

@@ -54,6 +54,7 @@ class Call:
     findings: dict = field(default_factory=dict, repr=False)
     as_sent: dict = field(default_factory=dict, repr=False)
     rows: int = 0  # of meter values that were written for it
+    is_within_rate: bool | None = None  # once `budgets.within_rate` was asked
 
     @property
     def key(self):
@@ -223,21 +224,21 @@ def _written(batch, seen, locked, was_locked):
         return [error] * len(batch)
 
 
-def write(batch, seen, locked=None, attempt=0, was_locked=False):
+def write(batch, seen, locked=None, attempt=0, was_locked=False, in_haste=False):
     """Settle `batch` in one transaction and return an outcome an entry (an exception for one that failed).
 
     A fault of the database's state is waited out: nothing is answered meanwhile. Where another session holds a lock,
     the chargers that it concerns are added to `locked` (a set of primary keys), the outcome of their entries is
     `RetryLater`, and the others are settled. A batch that fails of itself is halved until the poisonous entry stands
     alone, and spoils only itself. After `attempt` attempts an entry may be stored already; `was_locked` says that the
-    chargers were set aside before, so that their rows are looked at first.
+    chargers were set aside before, so that their rows are looked at first. `in_haste` waits for locks only briefly.
     """
     refused, is_locked = {}, was_locked
     locked = set() if locked is None else locked
     while True:
         try:
             if not is_locked:
-                return _commit(batch, seen, refused, attempt)
+                return _commit(batch, seen, refused, attempt, in_haste)
             held = _held(batch, seen)
             if not held and was_locked:
                 is_locked = was_locked = False
@@ -260,8 +261,10 @@ def write(batch, seen, locked=None, attempt=0, was_locked=False):
                 attempt += 1
 
 
-def _commit(batch, seen, refused, attempt):
+def _commit(batch, seen, refused, attempt, in_haste):
     with transaction.atomic():
+        if in_haste:
+            faults.make_haste()
         with events.gathered():
             outcomes = _settle(batch, seen, refused, retried=attempt > 0)
         faults.expect_commit()
@@ -282,18 +285,24 @@ def _around(batch, seen, held, locked, attempt):
     """Settle what can be settled while the rows of the chargers `held` are locked.
 
     Where none of them is locked, it is another row, such as that of a transaction: halves of the batch show whose.
+    The whole batch has waited for the lock already, and there are twice as many halves as entries: they make haste.
     """
-    locked |= held
+    locked.update(held)
     if held:
         free = [entry for entry in batch if entry.charger not in held]
         others = {charger: at for charger, at in seen.items() if charger not in held}
         outcomes = iter(write(free, others, locked, attempt) if free or others else ())
         return [RetryLater if entry.charger in held else next(outcomes) for entry in batch]
-    if len(batch) > 1:
-        middle = len(batch) // 2
-        return write(batch[:middle], seen, locked, attempt) + write(batch[middle:], {}, locked, attempt)
-    locked |= seen.keys()
-    return [RetryLater] * len(batch)
+    if not batch:
+        locked.update(seen)
+        return []
+    if seen:
+        write([], seen, locked, attempt, in_haste=True)
+    if len(batch) == 1:
+        return [RetryLater]
+    middle = len(batch) // 2
+    halves = batch[:middle], batch[middle:]
+    return [outcome for half in halves for outcome in write(half, {}, locked, attempt, in_haste=True)]
 
 
 def _isolate(batch, seen, error, locked, attempt):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from chargers import locks, partitions
 from config.stack.stack import PROJECT
@@ -196,6 +196,36 @@ def test_an_old_partition_is_dropped_when_nobody_reads_it(table, monkeypatch):
             partitions.drop_before(TABLE, MARCH)
         assert rows(f"SELECT count(*) > 0 FROM {TABLE}_2026_01") == [(True,)]
     assert partitions.drop_before(TABLE, MARCH) == [f"{TABLE}_2026_01"]
+
+
+def test_a_step_that_is_ended_for_a_deadlock_is_tried_again(table):
+    holds, wants = threading.Event(), threading.Event()
+    said = []
+
+    def step():
+        with transaction.atomic():
+            rows("SELECT set_config('lock_timeout', '10s', true)")
+            with connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {TABLE}_2026_01")
+                holds.set()
+                assert wants.wait(10)
+                cursor.execute(f"LOCK TABLE {TABLE}_default")
+        return "done"
+
+    def cross():
+        with psycopg.connect(table) as other:
+            other.execute(f"LOCK TABLE {TABLE}_default")
+            wants.set()
+            assert holds.wait(10)
+            # PostgreSQL ends the session that has waited for deadlock_timeout first: that of the step.
+            other.execute("SET LOCAL deadlock_timeout = '60s'")
+            other.execute(f"LOCK TABLE {TABLE}_2026_01")
+
+    thread = threading.Thread(target=cross)
+    thread.start()
+    assert locks.patiently(lambda: "It", step, 30, said.append) == "done"
+    thread.join()
+    assert len(said) == 1 and "attempt 1" in said[0]
 
 
 READING = """

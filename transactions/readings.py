@@ -125,6 +125,7 @@ class Readings:
     values: list[dict[str, Any]]
     transaction_id: int | None
     times: list[datetime] = field(init=False)
+    is_timed: bool = field(init=False, default=True)  # else some of `times` are when it came
 
     def __post_init__(self) -> None:
         self.values = _within_budget(self.call, self.values)
@@ -135,6 +136,7 @@ class Readings:
         received_at = self.call.received_at
         if moment is None or not times.PLAUSIBLE <= moment <= received_at + times.AHEAD:
             self.call.find(f"{_member(self.call)}.timestamp", "clock", text)
+        self.is_timed = self.is_timed and moment is not None
         return moment or received_at
 
     @property
@@ -172,29 +174,6 @@ def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
         lines += [line for line in of_message if n not in stored or _sample_of(line) not in stored[n]]
     recordset.copy("transactions_metervalue", COLUMNS, lines)
     return energy
-
-
-def _within_budget(call, values):
-    """`values` with no more samples than a message may have."""
-    most = budgets.BUDGETS["samples"].limit
-    sent = sum(len(value["sampledValue"]) or 1 for value in values)
-    if not most or sent <= most:
-        return values
-    call.find(*budgets.BUDGETS["samples"].finding, sent)
-    samples = [(value, sample) for value in values for sample in value["sampledValue"]]
-    chosen = sorted(_chosen([sample for _, sample in samples], most))
-    by_value = groupby((samples[n] for n in chosen), key=lambda pair: id(pair[0]))
-    groups = [list(group) for _, group in by_value]
-    return [group[0][0] | {"sampledValue": [sample for _, sample in group]} for group in groups]
-
-
-def _chosen(samples, most):
-    """The places of `most` of `samples`: energy registers first and, where they are too many, both ends of them."""
-    energy = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) == ENERGY]
-    if len(energy) > most:
-        return energy[: most // 2] + energy[len(energy) - (most - most // 2) :]
-    others = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) != ENERGY]
-    return energy + others[: most - len(energy)]
 
 
 def _stored(messages, belongs, doubtful):
@@ -277,7 +256,8 @@ def _merge(newest, message, transaction_id, is_new):
     call, key = message.call, (message.call.charger, transaction_id)
     row = {"charger": call.charger, "transaction": transaction_id, "at": max(message.times)} | _newest(message)
     if not is_new and not message.is_of_stop:
-        row["since"] = min(message.times)
+        # Without a time of its own, one that is sent again looks newer than all before.
+        row["since"] = min(message.times) if message.is_timed else "-infinity"
     if message.transaction_id != transaction_id:
         row["unnamed"] = True
     if message.is_of_stop:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chargers import faults, inbox, registry
+from chargers import budgets, faults, inbox, registry
 from chargers.models import Charger
 from chargers.set_aside import RetryLater
 from tests.builders import a_call, a_charger, a_start, a_tag, a_transaction, open_socket
@@ -180,12 +180,75 @@ def test_another_row_that_is_locked_sets_aside_the_charger_that_needs_it(limited
     assert [outcome is RetryLater for outcome in outcomes] == [n == 3 for n in range(6)]
 
 
+STOP = {"meterStop": 1, "timestamp": "2025-02-26T13:00:00Z"}
+LOCK_TRANSACTIONS = ("SELECT FROM transactions_transaction FOR UPDATE", [])
+
+
+def test_many_rows_that_are_locked_hold_up_the_others_once_and_briefly(limited):
+    calls = []
+    for _ in range(30):
+        transaction = a_transaction()
+        calls.append(a_call(transaction.charger, "StopTransaction", transactionId=transaction.pk, **STOP))
+        calls.append(a_call(a_charger(), "Heartbeat"))
+    with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
+        began = time.monotonic()
+        outcomes = inbox.write([entry(call) for call in calls], {})
+        took_s = time.monotonic() - began
+    assert [outcome is RetryLater for outcome in outcomes] == [True, False] * 30
+    assert took_s < 5  # 59 waits of a batch and its parts, each of LOCK_TIMEOUT_MS, are 5.9
+
+
+def test_who_was_seen_beside_a_locked_transaction_is_not_forgotten(limited):
+    transaction, other = a_transaction(), a_charger()
+    stop = a_call(transaction.charger, "StopTransaction", transactionId=transaction.pk, **STOP)
+    locked = set()
+    with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
+        assert inbox.write([entry(stop)], {other.pk: stop.received_at}, locked) == [RetryLater]
+    other.refresh_from_db()
+    assert other.last_seen == stop.received_at and locked == set()
+
+
+def test_a_locked_table_of_another_database_is_none_of_ours(limited):
+    """A copy of a database has the same numbers for its tables."""
+    ours, copy = settings_of_tests(), f"copy_{an_id()}".lower().replace("-", "_")
+    connection.close_pool()
+    with psycopg.connect(ours, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{connection.settings_dict["NAME"]}"')
+        try:
+            lock = ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])
+            with other_session(psycopg.conninfo.make_conninfo(ours, dbname=copy), lock):
+                assert faults.locked_tables() == []
+        finally:
+            admin.execute(f'DROP DATABASE "{copy}"')
+
+
 def test_a_locked_table_is_waited_out_by_all(limited):
     chargers = [a_charger() for _ in range(3)]
     with other_session(settings_of_tests(), ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])) as session:
         threading.Timer(0.7, session.rollback).start()
         outcomes = inbox.write([entry(a_call(charger, "Heartbeat")) for charger in chargers], {})
     assert [json.loads(outcome)[0] for outcome in outcomes] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "table"),
+    [
+        ("SecurityEventNotification", {"type": "X", "timestamp": "2025-02-26T13:00:00Z"}, "chargers_securityevent"),
+        ("DataTransfer", {"vendorId": "V"}, "chargers_datatransfer"),
+    ],
+)
+def test_a_message_that_is_tried_again_takes_from_its_budget_once(limited, settings, action, payload, table):
+    settings.OCPP_SECURITY_EVENTS_PER_HOUR = settings.OCPP_DATA_TRANSFERS_PER_HOUR = 1
+    charger = a_charger()
+    account = budgets.ledger.of(charger.pk)  # as its socket does
+    with other_session(settings_of_tests(), (f"LOCK TABLE {table} IN SHARE MODE", [])) as session:
+        threading.Timer(0.7, session.rollback).start()
+        outcomes = inbox.write([entry(a_call(charger, action, **payload))], {})
+    assert json.loads(outcomes[0])[0] == 3
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table} WHERE charger_id = %s", [charger.pk])
+        assert cursor.fetchone() == (1,)
+    assert budgets.ledger.of(charger.pk) is account
 
 
 def test_what_waits_is_settled_in_the_order_in_which_it_came(limited):

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOON, a_charger, a_transaction, tell
+from tests.builders import NOON, a_call, a_charger, a_transaction, settle, tell
 from transactions.models import MeterValue
 
 pytestmark = pytest.mark.django_db
@@ -100,3 +100,15 @@ def test_readings_do_not_revive_a_closed_transaction():
     transaction.refresh_from_db()
     assert (transaction.status, transaction.energy_wh) == ("Completed", 2000)
     assert MeterValue.objects.get().transaction == transaction
+
+
+def test_a_reading_whose_time_cannot_be_read_is_stored_once():
+    transaction = a_transaction()
+    values = [{"timestamp": "yesterday", "sampledValue": [{"value": "1500"}]}]
+    others = [{"timestamp": "today", "sampledValue": [{"value": "1600"}]}]
+    for message_id, sent in (("1", values), ("2", others), ("1", values)):
+        told = {"connectorId": 1, "transactionId": transaction.pk, "meterValue": sent}
+        settle(a_call(transaction.charger, "MeterValues", message_id, **told))
+    transaction.refresh_from_db()
+    assert [reading.value for reading in transaction.meter_values.order_by("pk")] == ["1500", "1600"]
+    assert transaction.meter_newest == 1600

@@ -40,8 +40,12 @@ def _positive(name, default, parse=env.int, most=86_400):
     return _read(parse, name, default, validate=validate.Range(min=1, max=most))
 
 
+def _from_zero(name, default, most=1_000_000_000):
+    return _read(env.int, name, default, validate=validate.Range(0, most))
+
+
 def _days(name, default):
-    return _read(env.int, name, default, validate=validate.Range(0, 36_500))
+    return _from_zero(name, default, 36_500)
 
 
 def _network(name, text):
@@ -164,15 +168,15 @@ OCPP_OPEN_NETWORKS = [
 ]
 # Handshakes refused for one charger id from one address in a minute, past which it is answered 429 without looking;
 # ten times as many for all ids from one address. 0: any number.
-OCPP_REFUSALS_PER_MINUTE = _read(env.int, "OCPP_REFUSALS_PER_MINUTE", 60, validate=validate.Range(0, 1_000_000))
+OCPP_REFUSALS_PER_MINUTE = _from_zero("OCPP_REFUSALS_PER_MINUTE", 60, 1_000_000)
 OCPP_REQUIRE_SUBPROTOCOL = _read(env.bool, "OCPP_REQUIRE_SUBPROTOCOL", True)
 OCPP_HEARTBEAT_INTERVAL = _positive("OCPP_HEARTBEAT_INTERVAL", 300)
 OCPP_BOOT_RETRY_INTERVAL = _positive("OCPP_BOOT_RETRY_INTERVAL", 60)
 # Seconds between two pings (0: none), and until a charger that sends nothing after a ping is disconnected.
-OCPP_PING_INTERVAL = _read(env.int, "OCPP_PING_INTERVAL", 20, validate=validate.Range(0, 3600))
+OCPP_PING_INTERVAL = _from_zero("OCPP_PING_INTERVAL", 20, 3600)
 OCPP_PING_TIMEOUT = _positive("OCPP_PING_TIMEOUT", 20, most=3600)
 # Seconds for which a new socket that has sent no CALL is sent no command; 0: it is sent at once.
-OCPP_BOOT_WAIT = _read(env.int, "OCPP_BOOT_WAIT", 10, validate=validate.Range(0, 3600))
+OCPP_BOOT_WAIT = _from_zero("OCPP_BOOT_WAIT", 10, 3600)
 OCPP_LARGEST_MESSAGE = _positive("OCPP_LARGEST_MESSAGE", 8, most=64) * 2**20  # MiB in the environment
 # Which messages of a charger are kept that does not say so itself, see chargers.tap.
 OCPP_MESSAGE_LOG = _read(
@@ -188,20 +192,19 @@ OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
 OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=validate.Length(min=1, max=64))
 # --- budgets of each charger, see chargers.budgets; 0: without limit -------------------------
-_ANY = validate.Range(0, 1_000_000_000)
-OCPP_MESSAGES_PER_SECOND = _read(env.int, "OCPP_MESSAGES_PER_SECOND", 100, validate=_ANY)
-OCPP_ROWS_PER_MINUTE = _read(env.int, "OCPP_ROWS_PER_MINUTE", 60_000, validate=_ANY)
-OCPP_TRANSACTION_MESSAGES_PER_MINUTE = _read(env.int, "OCPP_TRANSACTION_MESSAGES_PER_MINUTE", 300, validate=_ANY)
-OCPP_MOST_SAMPLES = _read(env.int, "OCPP_MOST_SAMPLES", 20_000, validate=_ANY)
-OCPP_MOST_CONNECTORS = _read(env.int, "OCPP_MOST_CONNECTORS", 128, validate=_ANY)
-OCPP_MOST_UNKNOWN_TAGS = _read(env.int, "OCPP_MOST_UNKNOWN_TAGS", 1000, validate=_ANY)
-OCPP_MOST_UNKNOWN_TAGS_IN_ALL = _read(env.int, "OCPP_MOST_UNKNOWN_TAGS_IN_ALL", 100_000, validate=_ANY)
-OCPP_MOST_UNAPPLIED_MESSAGES = _read(env.int, "OCPP_MOST_UNAPPLIED_MESSAGES", 10_000, validate=_ANY)
-OCPP_SECURITY_EVENTS_PER_HOUR = _read(env.int, "OCPP_SECURITY_EVENTS_PER_HOUR", 1000, validate=_ANY)
-OCPP_DATA_TRANSFERS_PER_HOUR = _read(env.int, "OCPP_DATA_TRANSFERS_PER_HOUR", 3600, validate=_ANY)
-OCPP_CERTIFICATE_REQUESTS_PER_HOUR = _read(env.int, "OCPP_CERTIFICATE_REQUESTS_PER_HOUR", 60, validate=_ANY)
-OCPP_MOST_CONFIGURATION_KEYS = _read(env.int, "OCPP_MOST_CONFIGURATION_KEYS", 1000, validate=_ANY)
-OCPP_MOST_FINDINGS = _read(env.int, "OCPP_MOST_FINDINGS", 300, validate=_ANY)
+OCPP_MESSAGES_PER_SECOND = _from_zero("OCPP_MESSAGES_PER_SECOND", 100)
+OCPP_ROWS_PER_MINUTE = _from_zero("OCPP_ROWS_PER_MINUTE", 60_000)
+OCPP_TRANSACTION_MESSAGES_PER_MINUTE = _from_zero("OCPP_TRANSACTION_MESSAGES_PER_MINUTE", 300)
+OCPP_MOST_SAMPLES = _from_zero("OCPP_MOST_SAMPLES", 20_000)
+OCPP_MOST_CONNECTORS = _from_zero("OCPP_MOST_CONNECTORS", 128)
+OCPP_MOST_UNKNOWN_TAGS = _from_zero("OCPP_MOST_UNKNOWN_TAGS", 1000)
+OCPP_MOST_UNKNOWN_TAGS_IN_ALL = _from_zero("OCPP_MOST_UNKNOWN_TAGS_IN_ALL", 100_000)
+OCPP_MOST_UNAPPLIED_MESSAGES = _from_zero("OCPP_MOST_UNAPPLIED_MESSAGES", 10_000)
+OCPP_SECURITY_EVENTS_PER_HOUR = _from_zero("OCPP_SECURITY_EVENTS_PER_HOUR", 1000)
+OCPP_DATA_TRANSFERS_PER_HOUR = _from_zero("OCPP_DATA_TRANSFERS_PER_HOUR", 3600)
+OCPP_CERTIFICATE_REQUESTS_PER_HOUR = _from_zero("OCPP_CERTIFICATE_REQUESTS_PER_HOUR", 60)
+OCPP_MOST_CONFIGURATION_KEYS = _from_zero("OCPP_MOST_CONFIGURATION_KEYS", 1000)
+OCPP_MOST_FINDINGS = _from_zero("OCPP_MOST_FINDINGS", 300)
 # --- how long what is kept is kept: in days, 0 for ever ---------------------------------------
 # Which table goes by which of them is said in commands.retention.
 OCPP_METER_VALUES_RETENTION = _days("OCPP_METER_VALUES_RETENTION", 0)
@@ -265,7 +268,7 @@ if LOCAL and HOST not in LOOPBACK:
     )
 
 # Commands that one user may ask for in a minute; 0: any number.
-API_COMMANDS_PER_MINUTE = _read(env.int, "API_COMMANDS_PER_MINUTE", 6000, validate=validate.Range(0, 10_000_000))
+API_COMMANDS_PER_MINUTE = _from_zero("API_COMMANDS_PER_MINUTE", 6000, 10_000_000)
 # Of other web sites, whose pages may use the API in a browser, with a token.
 CORS_ALLOWED_ORIGINS = _read(env.list, "CORS_ALLOWED_ORIGINS", [])
 CORS_URLS_REGEX = r"^/api/"

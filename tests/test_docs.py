@@ -59,7 +59,7 @@ def documented():
 
 def read():
     text = (ROOT / "config/settings.py").read_text()
-    return set(re.findall(r'(?:_read\(\s*env\.\w+,|(?:_positive|_days)\()\s*"([A-Z_]+)"', text))
+    return set(re.findall(r'(?:_read\(\s*env\.\w+,|(?:_positive|_from_zero|_days)\()\s*"([A-Z_]+)"', text))
 
 
 def test_every_setting_is_documented_and_every_documented_one_is_read():

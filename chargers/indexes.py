@@ -1,18 +1,14 @@
 """Indexes of large tables, made by a migration while others write to the tables."""
 
-import logging
 from typing import Any
 
 from django.contrib.postgres.operations import AddIndexConcurrently
-from django.db import models, transaction
+from django.db import models
 from django.db.backends.ddl_references import Statement
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor
 
 from chargers import locks
 
-logger = logging.getLogger(__name__)
-
-LOCK_TIMEOUT = "SET LOCAL lock_timeout = '400ms'"
 PATIENCE = 600  # seconds
 PARTITIONED = "SELECT 1 FROM pg_class WHERE oid = %s::regclass AND relkind = 'p'"
 IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
@@ -64,11 +60,11 @@ class _Making:
             self._concurrently(table, name)
             return
         if not self._rows(IS_VALID, [name]):
-            self._briefly(str(self._statement(f"ONLY {table}", name, concurrently=False)))
+            self._under_a_lock(str(self._statement(f"ONLY {table}", name, concurrently=False)))
         for (partition,) in self._rows(WITHOUT, [table, name]):
             part = self.quote(f"{partition}_{self.index.name}"[:63])
             self._concurrently(self.quote(partition), part)
-            self._briefly(f"ALTER INDEX {name} ATTACH PARTITION {part}")
+            self._under_a_lock(f"ALTER INDEX {name} ATTACH PARTITION {part}")
 
     def _statement(self, table: str, name: str, concurrently: bool) -> Statement:
         statement = self.index.create_sql(self.model, self.editor, concurrently=concurrently)
@@ -84,15 +80,8 @@ class _Making:
             self._execute(f"DROP INDEX CONCURRENTLY {name}")
         self._execute(str(self._statement(table, name, concurrently=True)))
 
-    def _briefly(self, statement: str) -> None:
-        """In a transaction of its own, when its lock is to be had."""
-
-        def step():
-            with transaction.atomic(self.editor.connection.alias):
-                self._execute(LOCK_TIMEOUT)
-                self._execute(statement)
-
-        locks.patiently(lambda: f"The index {self.index.name}", step, PATIENCE, logger.warning)
+    def _under_a_lock(self, statement: str) -> None:
+        locks.briefly(f"The index {self.index.name}", [statement], PATIENCE)
 
     def _execute(self, statement: str) -> None:
         with self.editor.connection.cursor() as cursor:

@@ -7,16 +7,18 @@ While a session waits for such a lock, all that come later wait behind it, charg
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection, transaction
+from psycopg import sql
 
 logger = logging.getLogger(__name__)
 
 PAUSES = (0.5, 1, 2, 4, 8, 15)  # seconds after each attempt; the last one again and again
 # Its lock_timeout; or a session that waits without one holds what the step wants, and wants what the step holds.
 WITHOUT_LOCK = ("55P03", "40P01")
+SHORT = "SET LOCAL lock_timeout = '400ms'"
 LOOK = 0.25  # seconds between two looks at who is in the way
 # The longest transactions first: they are what an operator may want to end.
 HOLDERS = """
@@ -54,6 +56,21 @@ def patiently(what: Callable[[], str], step: Callable[[], Any], patience: float,
         say(f"{what()} waits for a lock held by {watch.holders}; attempt {attempt}")
         time.sleep(PAUSES[min(attempt, len(PAUSES)) - 1])
         attempt += 1
+
+
+def briefly(what: str, statements: Iterable[str | sql.Composable], patience: float) -> None:
+    """Carry out `statements` in one transaction, when their locks are to be had; raises as `patiently` does.
+
+    Each wait is so short that a step which needs two locks, of a table and of a partition, holds up nobody for a
+    second.
+    """
+
+    def step():
+        with transaction.atomic(), connection.cursor() as cursor:
+            for statement in (SHORT, *statements):
+                cursor.execute(statement)
+
+    patiently(lambda: what, step, patience, logger.warning)
 
 
 class _Watch:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import connection
 from psycopg import sql
 
 from chargers import locks
@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 AHEAD = 3  # months made beforehand
 DAYS_AHEAD = 7
 PATIENCE = 60  # seconds in which a lock is tried for, again and again; then at the next hour
-# A step waits at most twice, for the table and for a partition: nobody behind it waits for a second.
-SHORT = "SET LOCAL lock_timeout = '400ms'"
 UPPER = re.compile(r"TO \('(.*)'\)")  # in what PostgreSQL says of a partition's bounds
 
 
@@ -167,15 +165,9 @@ def _take_over(table, now, oldest, newest, periods):
 
 
 def _do(what, table, statements, **parts):
-    """Carry out `statements` in one transaction, when their locks are to be had."""
+    """Carry out `statements`, in which `parts` have their places, see `locks.briefly`."""
     parts |= {"table": sql.Identifier(table), "default": _default(table)}
-
-    def step():
-        with transaction.atomic(), connection.cursor() as cursor:
-            for statement in (SHORT, *statements):
-                cursor.execute(sql.SQL(statement).format(**parts))
-
-    locks.patiently(lambda: what, step, PATIENCE, logger.warning)
+    locks.briefly(what, [sql.SQL(statement).format(**parts) for statement in statements], PATIENCE)
 
 
 def _bound(moment):

@@ -15,6 +15,8 @@ from psycopg import OperationalError as DriverError
 from redis import exceptions as redis
 from redis.exceptions import RedisError
 
+from chargers.faults import by_sqlstate
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -116,7 +118,7 @@ REDIS = {
     ),
 }
 
-# The longest prefix of an SQLSTATE decides (appendix A of PostgreSQL's manual).
+# By SQLSTATE or its class, see `by_sqlstate`.
 SQLSTATES = {
     "08": AWAY,
     "25006": READ_ONLY,
@@ -170,7 +172,7 @@ def of_database(error: BaseException) -> str | None:
     """The fault of PostgreSQL that `error` tells of, a key of DATABASE; None where it is another's."""
     sqlstate = next((code for each in _causes(error) if (code := getattr(each, "sqlstate", None))), None)
     if sqlstate:
-        return next((SQLSTATES[start] for start in (sqlstate, sqlstate[:2]) if start in SQLSTATES), None)
+        return by_sqlstate(SQLSTATES, sqlstate)
     if isinstance(error, TimeoutError):
         return HANGING
     if isinstance(error, OperationalError | InterfaceError | DriverError | DriverInterfaceError):

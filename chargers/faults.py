@@ -5,7 +5,7 @@ succeeds, and its chargers are not answered meanwhile. The codes are those of Po
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -20,7 +20,7 @@ KINDS = AWAY, READ_ONLY, FULL, LOCKED, TABLE_LOCKED, SLOW = (
 )
 # What Django raises for them; `InternalError` is that of a read-only database.
 ERRORS = (OperationalError, InterfaceError, InternalError)
-# The longest matching prefix decides.
+# By SQLSTATE or its class, see `by_sqlstate`.
 KIND_OF = {
     "08": AWAY,  # connection exception
     "25006": READ_ONLY,  # of a standby, or by default_transaction_read_only
@@ -71,8 +71,12 @@ def kind_of(error: BaseException) -> str | None:
     sqlstate = getattr(error.__cause__, "sqlstate", None)
     if sqlstate is None:
         return AWAY if isinstance(error, OperationalError | InterfaceError) else None
-    prefixes = (sqlstate[:length] for length in range(len(sqlstate), 1, -1))
-    return next((KIND_OF[prefix] for prefix in prefixes if prefix in KIND_OF), None)
+    return by_sqlstate(KIND_OF, sqlstate)
+
+
+def by_sqlstate(table: Mapping[str, str], sqlstate: str) -> str | None:
+    """What `table` has for an SQLSTATE, or else for its class, the first two characters; None for neither."""
+    return table.get(sqlstate) or table.get(sqlstate[:2])
 
 
 def locked_tables() -> list[str]:
@@ -119,8 +123,13 @@ def _limit(connection: BaseDatabaseWrapper, **_: object) -> None:
         connection.connection.add_notice_handler(_note_warning)
 
 
+def is_warning(notice: Diagnostic) -> bool:
+    """Whether PostgreSQL warns, which at a commit means that no standby has confirmed it, see `check_commit`."""
+    return notice.severity_nonlocalized == "WARNING"
+
+
 def _note_warning(notice: Diagnostic) -> None:
-    if notice.severity_nonlocalized == "WARNING":
+    if is_warning(notice):
         _writer.was_warned = True
 
 

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from redis.exceptions import RedisError
 
+from chargers import faults
 from chargers.models import Charger, Connector
 from chargers.redis import probing_redis
 from chargers.sockets import inbox
@@ -64,16 +65,15 @@ def write_to_database() -> None:
 
     A connection of its own: the pool would only tell that it had none to give, not why.
     """
-    warnings = []
+    notices = []
     options = {"connect_timeout": 3, "tcp_user_timeout": 10_000}
     with psycopg.connect(**(connection.get_connection_params() | options)) as writing:
-        writing.add_notice_handler(warnings.append)
+        writing.add_notice_handler(notices.append)
         try:
             writing.execute(f"{LIMITS}; {BEAT}; {SPILL}; {MAY_WRITE}")
         except psycopg.errors.UndefinedTable:  # migrations are missing, which is a problem of its own
             writing.rollback()
-    if any(notice.severity_nonlocalized == "WARNING" for notice in warnings):
-        # `statement_timeout` ends the wait for a synchronous standby too, and the commit is reported as done.
+    if any(map(faults.is_warning, notices)):
         raise TimeoutError("The synchronous standby has not confirmed the commit.")
 
 

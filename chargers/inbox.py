@@ -300,15 +300,18 @@ def _around(batch, seen, held, locked, attempt):
         write([], seen, locked, attempt, in_haste=True)
     if len(batch) == 1:
         return [RetryLater]
+    return _by_halves(batch, {}, locked, attempt, in_haste=True)
+
+
+def _by_halves(batch, seen, locked, attempt, in_haste=False):
     middle = len(batch) // 2
-    halves = batch[:middle], batch[middle:]
-    return [outcome for half in halves for outcome in write(half, {}, locked, attempt, in_haste=True)]
+    first, second = (batch[:middle], seen), (batch[middle:], {})
+    return [outcome for half in (first, second) for outcome in write(*half, locked, attempt, in_haste=in_haste)]
 
 
 def _isolate(batch, seen, error, locked, attempt):
     if len(batch) > 1:
-        middle = len(batch) // 2
-        return write(batch[:middle], seen, locked, attempt) + write(batch[middle:], {}, locked, attempt)
+        return _by_halves(batch, seen, locked, attempt)
     metrics.commit_failures.labels("spoiled").inc()
     if not batch:
         logger.error("last_seen of %s chargers could not be written", len(seen), exc_info=error)

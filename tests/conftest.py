@@ -1,21 +1,14 @@
 """Fixtures: `live`, the whole product as processes, started once; everything else is plain functions."""
 
-import os
 import traceback
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 import redis
 from django.db import connections
 
 from chargers.redis import async_redis, listening_redis
-from config.stack.servers import ADMIN_MADE
-from config.stack.stack import Stack
-from tests.live import Live, free_port
-from tests.servers import RUN_DIR
-
-LIVE_DATABASE = "ocpp_live"
+from tests.live import free_port
+from tests.products import product
 
 
 def pytest_collection_modifyitems(items):
@@ -26,34 +19,16 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def live():
     """Web, worker, PostgreSQL and Redis as a user runs them, on a database of their own."""
-    given = os.environ["DATABASE_URL"]
-    with psycopg.connect(given, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {LIVE_DATABASE} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {LIVE_DATABASE}")
-    (RUN_DIR / "live" / ADMIN_MADE).unlink(missing_ok=True)
-    database_url = urlsplit(given)._replace(path=f"/{LIVE_DATABASE}").geturl()
     settings = {
-        "PORT": str(free_port()),
         "TLS_PORT": str(free_port()),
-        "FLOWER_PORT": str(free_port()),
-        "DATABASE_URL": database_url,
-        "BROKER_URL": "",
         "WORKER_CONCURRENCY": "200",
         "LOG_FORMAT": "json",
-        # What make run has for local development.
-        "DEBUG": "1",
-        "API_AUTH": "none",
-        "OCPP_UNKNOWN_CHARGERS": "accept",
-        "OCPP_REQUIRE_SUBPROTOCOL": "0",
+        "OCPP_REQUIRE_SUBPROTOCOL": "0",  # as in local development
         # Not that of the browser, nor of REST.
         "TIME_ZONE_DISPLAY": "Europe/Berlin",
     }
-    stack = Stack(RUN_DIR / "live", settings, say=lambda line: None)
-    try:
-        stack.start()
-        yield Live(stack, database_url)
-    finally:
-        stack.stop()
+    with product("live", settings, flower=True) as live:
+        yield live
 
 
 @pytest.fixture(autouse=True)

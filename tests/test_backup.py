@@ -13,8 +13,9 @@ import pytest
 
 from config.stack.processes import CannotStart
 from config.stack.servers import Postgres
-from config.stack.stack import PROJECT, Stack
-from tests.live import Live, an_id, eventually, exchange, free_port
+from config.stack.stack import PROJECT
+from tests.live import an_id, eventually, exchange
+from tests.products import product
 from tests.servers import RUN_DIR
 
 NOON = "2025-02-26T12:00:00Z"
@@ -92,15 +93,9 @@ def charger_with_queued_password(live):
 @contextmanager
 def started(url, keys):
     """The whole product on the database at `url`, with `keys` for its secrets."""
-    ports = {variable: str(free_port()) for variable in ("PORT", "FLOWER_PORT")}
-    settings = {"DATABASE_URL": url, "BROKER_URL": "", "DEBUG": "1", "API_AUTH": "none", **ports}
-    settings |= {"OCPP_QUEUE_TIMEOUT": "3600", "SECRETS_KEYS": keys}
-    stack = Stack(RUN_DIR / f"restored-{an_id()}", settings, say=lambda line: None)
-    try:
-        stack.start(flower=False)
-        yield Live(stack, url)
-    finally:
-        stack.stop()
+    settings = {"OCPP_UNKNOWN_CHARGERS": "reject", "OCPP_QUEUE_TIMEOUT": "3600", "SECRETS_KEYS": keys}
+    with product(f"restored-{an_id()}", settings, url) as restarted:
+        yield restarted
 
 
 @pytest.mark.timeout(400)  # a second one starts beside the product that is there

@@ -6,9 +6,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager, suppress
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -16,16 +14,14 @@ from websockets.exceptions import ConnectionClosed
 
 from chargers import budgets
 from chargers.models import Connector
-from config.stack.servers import ADMIN_MADE
-from config.stack.stack import PROJECT, Stack
+from config.stack.stack import PROJECT
 from tests.builders import a_charger
 from tests.field.charger import LATER, NOON, FieldCharger
-from tests.live import Live, an_id, eventually, free_port
-from tests.servers import RUN_DIR
+from tests.live import an_id, eventually
+from tests.products import product
 from tests.test_metrics import scraped, value
 
 pytestmark = pytest.mark.timeout(300)  # the first test starts the product
-DATABASE = "ocpp_budgets"
 # Small enough to be reached in a moment, and so that each is reached by what its test sends alone.
 LIMITS = {
     "OCPP_MESSAGES_PER_SECOND": "5",  # 200 at once
@@ -48,31 +44,14 @@ AT_ONCE = 200  # messages, see above
 @pytest.fixture(scope="module")
 def tight():
     """The product with small budgets and one web process, on a database of its own."""
-    given = os.environ["DATABASE_URL"]
-    with psycopg.connect(given, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        admin.execute(f"CREATE DATABASE {DATABASE}")
-    (RUN_DIR / "budgets" / ADMIN_MADE).unlink(missing_ok=True)
-    database_url = urlsplit(given)._replace(path=f"/{DATABASE}").geturl()
     settings = {
-        "PORT": str(free_port()),
-        "FLOWER_PORT": str(free_port()),
-        "DATABASE_URL": database_url,
         "REDIS_URL": os.environ["REDIS_URL"].replace("db=0", "db=4"),
-        "BROKER_URL": "",
         "WEB_CONCURRENCY": "1",
         "WORKER_CONCURRENCY": "20",
-        "DEBUG": "1",
-        "API_AUTH": "none",
-        "OCPP_UNKNOWN_CHARGERS": "accept",
         **LIMITS,
     }
-    stack = Stack(RUN_DIR / "budgets", settings, say=lambda line: None)
-    try:
-        stack.start(flower=False)
-        yield Live(stack, database_url)
-    finally:
-        stack.stop()
+    with product("budgets", settings) as tight:
+        yield tight
 
 
 @pytest.fixture

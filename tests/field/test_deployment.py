@@ -5,20 +5,16 @@ import json
 import os
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 import requests
 from websockets.sync.client import connect
 
-from config.stack.servers import ADMIN_MADE
-from config.stack.stack import Stack
 from tests.browser import EXECUTABLE, NONE, launch, playwright
 from tests.field.proxy import proxy
-from tests.live import Live, an_id, eventually, exchange, free_port
-from tests.servers import RUN_DIR
+from tests.live import an_id, eventually, exchange
+from tests.products import product
 
 PREFIX = "/csms"
-DATABASE = "ocpp_prefixed"
 PAGES = ["/", "/transactions/", "/commands/", "/batches/", "/messages/", "/refused/", "/admin/", "/api/docs/"]
 BOOT = ("1", "BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
 
@@ -26,30 +22,13 @@ BOOT = ("1", "BootNotification", {"chargePointVendor": "V", "chargePointModel": 
 @pytest.fixture(scope="module")
 def prefixed():
     """The stack with URL_PREFIX, on a database of its own."""
-    given = os.environ["DATABASE_URL"]
-    with psycopg.connect(given, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {DATABASE}")
-    (RUN_DIR / "prefixed" / ADMIN_MADE).unlink(missing_ok=True)
-    database_url = urlsplit(given)._replace(path=f"/{DATABASE}").geturl()
     settings = {
         "URL_PREFIX": f"{PREFIX}/",
-        "PORT": str(free_port()),
-        "FLOWER_PORT": str(free_port()),
-        "DATABASE_URL": database_url,
-        "REDIS_URL": os.environ["REDIS_URL"].replace("db=0", "db=3"),
-        "BROKER_URL": "",
-        "DEBUG": "1",
         "ALLOWED_HOSTS": "127.0.0.1",
-        "API_AUTH": "none",
-        "OCPP_UNKNOWN_CHARGERS": "accept",
+        "REDIS_URL": os.environ["REDIS_URL"].replace("db=0", "db=3"),
     }
-    stack = Stack(RUN_DIR / "prefixed", settings, say=lambda line: None)
-    try:
-        stack.start(flower=False)
-        yield Live(stack, database_url)
-    finally:
-        stack.stop()
+    with product("prefixed", settings) as prefixed:
+        yield prefixed
 
 
 @pytest.fixture(params=["stripped", "passed on"])

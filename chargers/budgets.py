@@ -21,6 +21,7 @@ PREFIX = "budget."
 NO_LIMIT = 2**62  # in a statement, for a limit of 0
 CHARACTERS = 4096  # of a message that cost as much as a message
 MOST_KEPT = 10_000  # accounts of chargers that left before their buckets were full again
+ROUNDING_S = 1e-6  # a sum of floating point numbers may differ by this from what it should be
 SLOWS = "Its socket is read more slowly; everything it sends is taken, only later."
 
 
@@ -153,7 +154,7 @@ class Bucket:
 
     def take(self) -> bool:
         """Take one out where there is one."""
-        if self.spend() <= 0:
+        if self.spend() <= ROUNDING_S:
             return True
         self.full_at -= self.unit_s
         return False

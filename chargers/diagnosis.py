@@ -58,7 +58,7 @@ DATABASE = {
         "Free space on the disk of its data folder, but delete nothing in that folder. It then goes on by itself.",
     ),
     LOCKED: Fault(
-        "Another session has locked tables of this program in {server}.",
+        "Another session has locked tables or rows of this program in {server}.",
         "Wait for that session, such as a migration, or end it: pg_locks and pg_stat_activity name it.",
     ),
     NO_CONNECTIONS: Fault(

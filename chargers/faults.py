@@ -5,7 +5,9 @@ succeeds, and its chargers are not answered meanwhile. The codes are those of Po
 """
 
 import threading
+import time
 from collections.abc import Iterable, Mapping
+from weakref import WeakSet
 
 from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -37,9 +39,16 @@ KIND_OF = {
 # While one batch waits for a lock, all chargers of the process wait. A statement takes milliseconds; one that takes
 # seconds waits for a disk.
 LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS = 100, 10_000
+# A request waits longer, and is then answered 503; without a limit it would hold its thread for as long as the lock.
+REQUEST_LOCK_TIMEOUT_MS = 5_000
 # The parts of a batch that has waited for a lock, tried one after the other, wait so long for theirs.
 HASTE = "SET LOCAL lock_timeout = 10"
-LIMITS = f"SET lock_timeout = {LOCK_TIMEOUT_MS}; SET statement_timeout = {STATEMENT_TIMEOUT_MS}"
+# Each of its statements looks up a few rows by key. To PostgreSQL a young table looks small enough to be read whole
+# for each batch. It keeps such a plan for a prepared statement until the first autovacuum, however the table grows.
+PLANS = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+PLANS_HOLD_S = 10.0
+REQUEST_LIMITS = f"SET lock_timeout = {REQUEST_LOCK_TIMEOUT_MS}"
+LIMITS = f"SET lock_timeout = {LOCK_TIMEOUT_MS}; SET statement_timeout = {STATEMENT_TIMEOUT_MS}; {PLANS}"
 
 FREE_ROWS = "SELECT id FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
 KNOWN_ROWS = "SELECT id FROM chargers_charger WHERE id = ANY(%s)"
@@ -100,14 +109,23 @@ class _Writer(threading.local):
 
     is_limited = False
     was_warned = False
+    plans_expire_at = 0.0
 
 
 _writer = _Writer()
+# The connections of the pool that have REQUEST_LIMITS; None where none is to have them.
+_bounded: WeakSet | None = None
 
 
 def limit_this_thread() -> None:
     """From now on the connections of this thread have LIMITS."""
     _writer.is_limited = True
+
+
+def limit_requests() -> None:
+    """From now on the other connections of this process have REQUEST_LIMITS: it serves requests."""
+    global _bounded
+    _bounded = WeakSet()
 
 
 def make_haste() -> None:
@@ -121,6 +139,10 @@ def _limit(connection: BaseDatabaseWrapper, **_: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute(LIMITS)
         connection.connection.add_notice_handler(_note_warning)
+    elif _bounded is not None and connection.connection not in _bounded:  # the pool lends it again and again
+        with connection.cursor() as cursor:
+            cursor.execute(REQUEST_LIMITS)
+        _bounded.add(connection.connection)
 
 
 def is_warning(notice: Diagnostic) -> bool:
@@ -133,7 +155,21 @@ def _note_warning(notice: Diagnostic) -> None:
         _writer.was_warned = True
 
 
-connection_created.connect(_limit, dispatch_uid="limits of the writer")
+connection_created.connect(_limit, dispatch_uid="limits of connections")
+
+
+def renew_plans() -> None:
+    """Have statements planned anew from time to time, by the size that the tables have now (see PLANS)."""
+    if (now := time.monotonic()) >= _writer.plans_expire_at:
+        _writer.plans_expire_at = now + PLANS_HOLD_S
+        with connection.cursor() as cursor:
+            cursor.execute("DISCARD PLANS")
+
+
+def let_hooks_fail() -> None:
+    """Have Django log what fails in `transaction.on_commit`, such as that of a vendor's function: the batch is stored
+    then, and must not look as if it was not."""
+    connection.run_on_commit = [(sids, function, True) for sids, function, _ in connection.run_on_commit]
 
 
 def expect_commit() -> None:

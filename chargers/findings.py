@@ -25,6 +25,7 @@ from chargers.models.findings import LONGEST_EXAMPLE, LONGEST_FIELD
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.25
+AFTER_LOCK_S = 5.0  # until the next attempt where another session has locked rows: batches wait for each attempt
 MOST_WAITING = 10_000  # odd messages that are not counted yet; past it the oldest are not counted
 OTHERS = "(others)"  # members past the budget of findings are counted together as this
 WRITE = """
@@ -70,7 +71,7 @@ class Counter:
 
     def __init__(self) -> None:
         self.waiting: deque[Found] = deque(maxlen=MOST_WAITING)
-        self.written_at = float("-inf")
+        self.due_at = float("-inf")
 
     def add(self, charger: int, action: str, found: Mapping[tuple[str, str], Any], at: datetime) -> None:
         """Count the findings `found` in a message of `charger` (primary key)."""
@@ -81,17 +82,21 @@ class Counter:
     @property
     def due_in_s(self) -> float | None:
         """Seconds until the findings that wait are to be written, None where none waits."""
-        return max(0.0, self.written_at + INTERVAL_S - time.monotonic()) if self.waiting else None
+        return max(0.0, self.due_at - time.monotonic()) if self.waiting else None
 
     def write_due(self) -> None:
-        """Write what waits, if it is time to. A fault costs counts, never a message."""
+        """Write what waits, if it is time to. A fault costs counts, never a message; a lock only delays them."""
         if self.due_in_s != 0:
             return
         found = [self.waiting.popleft() for _ in range(len(self.waiting))]
-        self.written_at = time.monotonic()
+        self.due_at = time.monotonic() + INTERVAL_S
         try:
             write(found)
         except Exception as error:  # noqa: BLE001  (the thread that answers chargers must go on)
+            if faults.kind_of(error) == faults.LOCKED:
+                self.due_at = time.monotonic() + AFTER_LOCK_S
+                self.waiting.extendleft(reversed(found))
+                return
             logger.warning("The findings of %s messages were not counted: %s", len(found), error)
             faults.drop_connection()
 

@@ -265,8 +265,10 @@ def _commit(batch, seen, refused, attempt, in_haste):
     with transaction.atomic():
         if in_haste:
             faults.make_haste()
+        faults.renew_plans()
         with events.gathered():
             outcomes = _settle(batch, seen, refused, retried=attempt > 0)
+        faults.let_hooks_fail()
         faults.expect_commit()
     faults.check_commit()
     if attempt > COMPLAIN_EVERY:

@@ -11,13 +11,14 @@ django.setup(set_prefix=False)  # whoever imports models needs it
 
 from django.conf import settings  # noqa: E402
 
-from chargers import admission  # noqa: E402
+from chargers import admission, faults  # noqa: E402
 from chargers.consumers import ChargerConsumer  # noqa: E402
 from config import http  # noqa: E402
 from config.dashboard import live  # noqa: E402
 
 CHARGERS = admission.PATH.decode()
 
+faults.limit_requests()
 pages = http.Handler()
 charger = ChargerConsumer.as_asgi()
 

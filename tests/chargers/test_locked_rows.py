@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from chargers import budgets, faults, inbox, registry
-from chargers.models import Charger
+from chargers import budgets, faults, findings, inbox, registry
+from chargers.models import Charger, Finding
 from chargers.set_aside import RetryLater
-from tests.builders import a_call, a_charger, a_start, a_tag, a_transaction, open_socket
+from tests.builders import NOON, a_call, a_charger, a_start, a_tag, a_transaction, open_socket
 from tests.live import an_id, eventually, exchange
 
 HEARTBEAT = ("Heartbeat", {})
@@ -293,3 +293,97 @@ def _without_standby(url):
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
         admin.execute("SELECT pg_reload_conf()")
+
+
+# --- others than the writer ------------------------------------------------------------------
+
+
+def test_a_request_for_a_locked_charger_is_answered_503_in_time(live):
+    charger_id = an_id()
+    live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
+    body = {"charger_id": charger_id, "action": "ClearCache", "payload": {}}
+    with other_session(live.database_url, (LOCK_CHARGER, [charger_id])):
+        status, answer, _ = live.request("POST", "/api/ocpp/commands/", body)
+        assert status == 503
+        assert "locked" in answer["error"] and "Nothing was submitted" in answer["error"]
+    assert live.request("POST", "/api/ocpp/commands/", body)[0] == 202
+
+
+def test_counts_of_findings_wait_for_a_lock(limited, monkeypatch):
+    charger = a_charger()
+    found = {("status", "unknown"): "Plugged"}
+    findings.counter.add(charger.pk, "StatusNotification", found, charger.created_at)
+    findings.counter.write_due()
+    lock = ("SELECT FROM chargers_finding WHERE charger_id = %s FOR UPDATE", [charger.pk])
+    monkeypatch.setattr(findings, "AFTER_LOCK_S", 0.0)
+    monkeypatch.setattr(findings, "INTERVAL_S", 0.0)
+    with other_session(settings_of_tests(), lock):
+        for _ in range(3):
+            findings.counter.add(charger.pk, "StatusNotification", found, charger.created_at)
+            findings.counter.due_at = 0.0
+            findings.counter.write_due()
+        assert Finding.objects.get(charger=charger).count == 1
+    findings.counter.write_due()
+    assert Finding.objects.get(charger=charger).count == 4
+
+
+def test_what_fails_after_the_commit_does_not_settle_the_batch_again(limited, monkeypatch):
+    handled = []
+
+    def handler(calls):
+        handled.extend(calls)
+        transaction.on_commit(lambda: 1 / 0)
+        return [{} for _ in calls]
+
+    monkeypatch.setitem(registry.actions, "Heartbeat", handler)
+    (outcome,) = inbox.write([entry(a_call(a_charger(), "Heartbeat"))], {})
+    assert json.loads(outcome)[0] == 3 and len(handled) == 1
+
+
+MANY = """
+INSERT INTO transactions_transaction (charger_id, connector_id, id_tag, id_tag_status, start_time, raw_start_time,
+    start_received_at, meter_start, raw_meter_start, clock_skew, start_message_id, recurrence, raw_stop_time,
+    stop_reason, stop_id_tag)
+SELECT %s, n, 'ABC', 'Accepted', now(), '', now(), 0, '', false, '', 0, '', '', '' FROM generate_series(2, 20000) n
+"""
+READ = """
+SELECT sum(seq_tup_read) + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes
+    WHERE relname IN ('transactions_transaction', 'chargers_charger'))
+FROM pg_stat_user_tables WHERE relname IN ('transactions_transaction', 'chargers_charger')
+"""
+
+
+def a_reading(transaction):
+    values = [{"timestamp": NOON, "sampledValue": [{"value": "1200"}]}]
+    return {"connectorId": 1, "transactionId": transaction.pk, "meterValue": values}
+
+
+def test_a_batch_does_not_read_a_young_table_whole(limited):
+    def rows_read():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_force_next_flush()")
+            cursor.execute(READ)
+            return cursor.fetchone()[0]
+
+    def write(transactions, action, payloads):
+        calls = [a_call(t.charger, action, **payload) for t, payload in zip(transactions, payloads, strict=True)]
+        assert {json.loads(outcome)[0] for outcome in inbox.write([entry(call) for call in calls], {})} == {3}
+
+    def sessions(transactions):
+        """Readings and the end of ten sessions, as often as a prepared statement needs for the plan that it keeps."""
+        for _ in range(8):
+            write(transactions, "MeterValues", [a_reading(t) for t in transactions])
+        ends = ({"transactionId": t.pk, "meterStop": 1500, "timestamp": NOON} for t in transactions)
+        write(transactions, "StopTransaction", ends)
+
+    a_tag("ABC", concurrent_limit=0)
+    for _ in range(8):
+        transactions = [a_transaction() for _ in range(5)]
+        sessions(transactions)
+    with connection.cursor() as cursor:
+        cursor.execute(MANY, [transactions[0].charger_id])
+    transactions = [a_transaction() for _ in range(5)]
+    faults._writer.plans_expire_at = 0.0
+    before = rows_read()
+    sessions(transactions)
+    assert rows_read() - before < 10_000, "9 batches of 5 messages; the table of transactions has 20,000 rows"

@@ -159,10 +159,9 @@ def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
     belongs = [m.transaction_id if m.names_transaction else None for m in messages]
     places, energy = _advance(messages, belongs, {}, {})
     loose = [n for n, m in enumerate(messages) if not m.names_transaction]
-    if running := _running(messages, loose):
-        for n, transaction_id in running:
-            belongs[n] = transaction_id
-        _advance([messages[n] for n, _ in running], [belongs[n] for n, _ in running], places, energy)
+    for n, transaction_id in _running(messages, loose):
+        belongs[n] = transaction_id
+    # Readings that name no transaction may be stored without one, from before they belonged to it.
     doubtful = [n for n, m in enumerate(messages) if m.values and (m.call.charger, belongs[n]) not in places]
     stored = _stored(messages, belongs, doubtful)
     new = [n for n in doubtful if not stored.get(n, set()).issuperset(map(_sample_of, _lines(messages[n], None, {})))]

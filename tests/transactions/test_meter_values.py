@@ -112,3 +112,14 @@ def test_a_reading_whose_time_cannot_be_read_is_stored_once():
     transaction.refresh_from_db()
     assert [reading.value for reading in transaction.meter_values.order_by("pk")] == ["1500", "1600"]
     assert transaction.meter_newest == 1600
+
+
+def test_a_reading_is_stored_once_though_its_session_becomes_known_between_two_attempts():
+    charger = a_charger()
+    reading = {"timestamp": "2025-02-26T12:05:00Z", "sampledValue": [{"value": "1500"}]}
+    for message_id in ("1", "other", "1"):
+        if message_id == "other":
+            a_transaction(charger)
+        else:
+            settle(a_call(charger, "MeterValues", message_id, connectorId=1, meterValue=[reading]))
+    assert MeterValue.objects.filter(charger=charger).count() == 1

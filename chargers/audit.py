@@ -10,11 +10,11 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, signals
 from django.db.models.fields.files import FieldFile
 
-from chargers import recordset
+from chargers import bulk_sql
 from chargers.masking import without_secrets
 from chargers.models import Charger
 
-OURSELVES = "central system"  # did what nobody asked for
+SYSTEM_ACTOR = "central system"  # did what nobody asked for
 ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked", "cancelled"]
 ACTIONS += ["login", "login failed", "logout"]
 KINDS = ["command", "batch", "schedule", "charger", "charger group", "id tag", "transaction", "charging profile"]
@@ -49,7 +49,7 @@ def record(action, kind, name, charger=None, before=None, after=None, who=None):
     request = _request.get()
     row = [datetime.now(UTC), _who(request) if who is None else who, _address(request), action, kind]
     row += [str(name).replace("\0", "")[:300], charger, _json(before), _json(after)]
-    recordset.query(INSERT, row)
+    bulk_sql.query(INSERT, row)
 
 
 def warn(charger, warning):
@@ -59,7 +59,7 @@ def warn(charger, warning):
 
 def _who(request):
     if request is None:
-        return "(manage.py)" if sys.argv[0].endswith("manage.py") else OURSELVES
+        return "(manage.py)" if sys.argv[0].endswith("manage.py") else SYSTEM_ACTOR
     user = getattr(request, "user", None)  # the API's own authentication sets it on this very request
     return user.get_username() if user is not None else ""
 

@@ -11,11 +11,11 @@ import orjson
 from channels.consumer import AsyncConsumer
 
 from chargers import (
-    admission,
     budgets,
     context,
     frames,
     gateway,
+    handshake,
     metrics,
     registry,
     schemas,
@@ -24,18 +24,18 @@ from chargers import (
     tracing,
 )
 from chargers.boot_wait import BootWait
-from chargers.enrolment import Enrolment
 from chargers.inbox import Call
 from chargers.masking import InLog
+from chargers.message_log import FrameRecorder
 from chargers.models.charger import OF_SOCKET, is_lenient, keep_alive, seconds_before_commands
 from chargers.models.messages import LONGEST_FRAME
-from chargers.recall import ANSWERED_ANEW, Outdated, as_sent
+from chargers.presence_registration import PresenceRegistration
 from chargers.refusals import refused
+from chargers.retries import IDEMPOTENT_ACTIONS, StaleConnection, as_sent
 from chargers.sockets import inbox
-from chargers.tap import Tap
 
 logger = logging.getLogger(__name__)
-door = admission.Door()
+door = handshake.HandshakeLimiter()
 
 REPLACED = 4001  # close code: a newer socket of the same charger took over
 COMPLAINTS = 60  # lines a minute in the log about what one socket brings
@@ -67,7 +67,7 @@ class ChargerConsumer(AsyncConsumer):
         await receive()  # websocket.connect
         try:
             chosen = await self._admit()
-        except admission.Refused as refusal:
+        except handshake.Refused as refusal:
             await self._refuse(refusal)
             return
         self.answered, self.found = {}, set()
@@ -75,15 +75,15 @@ class ChargerConsumer(AsyncConsumer):
         self.outstanding = self.newest = None
         self.trace = {}  # of the command that is outstanding
         self.commanding, self.background = asyncio.Lock(), set()
-        self.enrolment, self.tap = Enrolment(self), Tap(self.charger)
+        self.enrolment, self.recorder = PresenceRegistration(self), FrameRecorder(self.charger)
         self.account, self.is_closing = budgets.ledger.of(self.pk), False
         self.boot_wait = BootWait(self._send_held)
         self._use_settings(**{name: getattr(self.charger, name) for name in OF_SOCKET})
         try:
             # Before it is reachable: a handshake that its charger gave up must not displace a newer socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
-            opened = admission.Opened(self.pk, self.charger.admitted_at)
-            self.newest = await inbox.settle(admission.open_sockets, opened)
+            opened = handshake.ConnectionOpened(self.pk, self.charger.admitted_at)
+            self.newest = await inbox.submit_and_wait(handshake.open_sockets, opened)
             if self.newest is None:
                 await self.supersede()
                 return
@@ -99,14 +99,14 @@ class ChargerConsumer(AsyncConsumer):
     # --- handshake and farewell --------------------------------------------------------------
 
     async def _admit(self):
-        charger_id = admission.charger_id_in(self.scope["raw_path"])
+        charger_id = handshake.charger_id_in(self.scope["raw_path"])
         context.charger_id.set(charger_id)  # for the rest of this socket, which has an asyncio task of its own
-        chosen = admission.subprotocol(self.scope["subprotocols"])
-        knock = admission.knock(charger_id, self.scope)
+        chosen = handshake.subprotocol(self.scope["subprotocols"])
+        knock = handshake.knock(charger_id, self.scope)
         door.look(knock)
         try:
-            self.charger = await inbox.settle(admission.admit, knock)
-        except admission.Refused as refusal:
+            self.charger = await inbox.submit_and_wait(handshake.admit, knock)
+        except handshake.Refused as refusal:
             door.refuse(knock, refusal.wanted)
             raise
         door.admit(charger_id)
@@ -116,14 +116,14 @@ class ChargerConsumer(AsyncConsumer):
 
     def _use_settings(self, message_log, validation, ping_interval, ping_timeout, boot_wait):
         """Treat this socket as these columns of its charger say, from now on."""
-        self.tap.switch(message_log)
+        self.recorder.switch(message_log)
         self.is_lenient = is_lenient(validation)
         if use := self.scope.get("keep_alive"):  # see `config.websocket`
             use(*keep_alive(ping_interval, ping_timeout))
         self.boot_wait.last(seconds_before_commands(boot_wait))
 
     async def _refuse(self, refusal):
-        refused.note(context.charger_id.get() or "", refusal, admission.address_in(self.scope))
+        refused.note(context.charger_id.get() or "", refusal, handshake.address_in(self.scope))
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
         if refusal.status == 401:
             headers.append((b"www-authenticate", b'Basic realm="ocpp"'))
@@ -142,7 +142,9 @@ class ChargerConsumer(AsyncConsumer):
             await gateway.deliver(self.outstanding, {"type": "lost"})
         await self.enrolment.leave()
         if self.newest:
-            await inbox.settle(admission.close_sockets, admission.Closed(self.pk, self.newest.opened_at))
+            await inbox.submit_and_wait(
+                handshake.close_sockets, handshake.ConnectionClosed(self.pk, self.newest.opened_at)
+            )
         await asyncio.gather(*self.background)  # an answer on its way to its task
         logger.info("%s: disconnected", self.charger)
 
@@ -172,21 +174,21 @@ class ChargerConsumer(AsyncConsumer):
                     raise frames.Unreadable("a binary frame")
                 self.is_large = len(text) > LARGE
                 frame = await self._aside(frames.parse, text, self.is_lenient)
-                self.tap.came(text, frame)
+                self.recorder.on_received(text, frame)
                 await self._on_frame(frame)
             except frames.BadCall as error:
-                self.tap.came(text)
+                self.recorder.on_received(text)
                 await self._refuse_unusable(error.message_id, error, error.action, text)
             except frames.Unreadable as error:
                 inbox.saw(self.pk)
                 inbox.found(self.pk, "", {("", "unreadable"): text})
-                self.tap.came(text)
-                self.tap.refuse()
+                self.recorder.on_received(text)
+                self.recorder.refuse()
                 metrics.count_message(metrics.OTHER, "Unreadable")
                 self._complain("%s: ignored %s: %s", self.charger, InLog(text), error)
             except Exception:  # noqa: BLE001  (one frame's fault must not cost the charger its socket)
                 logger.exception("%s: could not handle %s", self.charger, InLog(text))
-        self.tap.closed(event.get("code"), event.get("reason"))
+        self.recorder.closed(event.get("code"), event.get("reason"))
         metrics.count_close(event.get("code"))
 
     async def _slow_down(self, wait):
@@ -239,13 +241,13 @@ class ChargerConsumer(AsyncConsumer):
             text = sent if isinstance(sent, str) else (await self._aside(orjson.dumps, sent)).decode()
             refused = (self.pk, action, text, str(error), datetime.now(UTC))
             try:
-                await inbox.settle(registry.hooks["refused"], refused)
+                await inbox.submit_and_wait(registry.hooks["refused"], refused)
             except Exception:  # noqa: BLE001  (the inbox has logged it with its cause; an answer is owed)
                 logger.error("%s: a refused %s could not be kept", self.charger, action)
 
     async def _refuse_call(self, message_id, error, action=""):
         inbox.saw(self.pk)
-        self.tap.refuse()
+        self.recorder.refuse()
         metrics.count_message(action or metrics.OTHER, error.code)
         self._complain("%s: %s %s", self.charger, message_id, error)
         await self._write(frames.call_error(message_id, error), message_id, action)
@@ -271,10 +273,10 @@ class ChargerConsumer(AsyncConsumer):
         try:
             answer = await self._settled(call)
             if not frames.is_result(answer):
-                self.tap.refuse()
+                self.recorder.refuse()
             metrics.count_message(frame.action, frames.code_of(answer))
             await self._write(answer, frame.message_id, frame.action)
-        except Outdated:  # the charger has a newer one, or none: it is not known any more
+        except StaleConnection:  # the charger has a newer one, or none: it is not known any more
             metrics.count_message(frame.action, "outdated")
             await self.supersede()
 
@@ -286,7 +288,7 @@ class ChargerConsumer(AsyncConsumer):
         new = {(call.action, *found) for found in call.findings} - self.found
         if new and len(self.found) < MOST_FOUND:
             self.found |= new
-            self.tap.keep()
+            self.recorder.keep()
 
     def _call(self, frame):
         return Call(
@@ -316,10 +318,10 @@ class ChargerConsumer(AsyncConsumer):
         if call.action in budgets.OF_A_BILL:
             self.account.spend("transactions")
         try:
-            answer = await inbox.settle(registry.actions[call.action], call)
+            answer = await inbox.submit_and_wait(registry.actions[call.action], call)
             if call.rows:
                 self.account.spend("rows", call.rows)
-        except Outdated:
+        except StaleConnection:
             raise
         except Exception:  # noqa: BLE001  (the inbox has logged it with its cause)
             error = frames.CallError("InternalError", f"{call.action} could not be stored.")
@@ -329,7 +331,7 @@ class ChargerConsumer(AsyncConsumer):
         return answer
 
     def _remember(self, call, answer):
-        if call.action in ANSWERED_ANEW or not frames.is_result(answer):
+        if call.action in IDEMPOTENT_ACTIONS or not frames.is_result(answer):
             return
         self.answered.pop(call.message_id, None)
         self.answered[call.message_id] = (call.digest, answer)
@@ -356,14 +358,14 @@ class ChargerConsumer(AsyncConsumer):
             logger.exception("%s: could not take the answer to %s", self.charger, task_id)
 
     async def _keep_late(self, task_id, event):
-        if await inbox.settle(registry.hooks["late_reply"], (self.pk, task_id, event)):
+        if await inbox.submit_and_wait(registry.hooks["late_reply"], (self.pk, task_id, event)):
             metrics.late_replies.inc()
         else:
             metrics.unasked_replies.inc()
             self._complain("%s: nothing was asked with message id %.40r", self.charger, task_id)
 
     async def _write(self, text, message_id, action):
-        self.tap.went(text, message_id, action)
+        self.recorder.on_sent(text, message_id, action)
         try:
             await self.base_send({"type": "websocket.send", "text": text})
         except (OSError, RuntimeError):  # closed meanwhile; what was said is stored
@@ -374,7 +376,7 @@ class ChargerConsumer(AsyncConsumer):
 
     # --- to the charger ----------------------------------------------------------------------
 
-    async def obey(self, layer, channel):
+    async def handle_control_message(self, layer, channel):
         """Do what comes by `channel`, until cancelled."""
         while True:
             message = await layer.receive(channel)
@@ -391,7 +393,7 @@ class ChargerConsumer(AsyncConsumer):
         elif kind == "ocpp.settings":
             self._use_settings(**message)
         elif kind == "ocpp.watch":
-            self.tap.watch(message["seconds"])
+            self.recorder.watch(message["seconds"])
         elif not self.boot_wait.hold(message):
             await self._send_command(message)
 
@@ -415,7 +417,7 @@ class ChargerConsumer(AsyncConsumer):
     async def _command(self, message):
         """Claim a command and write its CALL: `sent` is committed first, so it is never written twice."""
         task_id = message["task_id"]
-        sent_at = await inbox.settle(registry.hooks["claim"], (self.pk, task_id, uuid4().hex))
+        sent_at = await inbox.submit_and_wait(registry.hooks["claim"], (self.pk, task_id, uuid4().hex))
         if sent_at is None:
             return
         self.outstanding, self.trace = task_id, tracing.carried()

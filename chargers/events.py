@@ -15,7 +15,7 @@ import orjson
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from chargers import metrics, recordset
+from chargers import bulk_sql, metrics
 from chargers.models.events import KEPT
 from chargers.redis import sync_redis
 
@@ -61,7 +61,7 @@ _gathering = _Gathering()
 
 
 @contextmanager
-def gathered():
+def batched_events():
     """What is told within is recorded by one statement at the end, in the transaction that is under way."""
     _gathering.events = []
     try:
@@ -72,7 +72,7 @@ def gathered():
         _gathering.events = None
 
 
-def tell(kind, charger, **body):
+def record_event(kind, charger, **body):
     """An event of `charger` (primary key) has happened: one of `models.events.KINDS`, and what is told of it.
 
     What is not kept, and no webhook asks for, costs no statement: it is told to who listens now, without an id.
@@ -95,13 +95,13 @@ def _written(value):
 
 def _record(events):
     """Those whose charger is gone meanwhile are nobody's any more."""
-    is_wanted = not all(event["kept"] for event in events) and wishes.are_for_all()
+    is_wanted = not all(event["kept"] for event in events) and unstored_event_demand.are_for_all()
     owed = [event for event in events if event["kept"] or is_wanted]
-    rows = recordset.execute(RECORD, [_row(n, event) for n, event in enumerate(owed)])
+    rows = bulk_sql.execute(RECORD, [_row(n, event) for n, event in enumerate(owed)])
     told = [_told(owed[n], pk, charger_id) for n, pk, charger_id in rows]
     told += [_told(event) for event in events if not event["kept"] and not is_wanted]
     if told:
-        transaction.on_commit(lambda: _announcer.put(told), robust=True)
+        transaction.on_commit(lambda: _live_publisher.put(told), robust=True)
 
 
 def _told(event, pk=None, charger_id=None):
@@ -124,7 +124,7 @@ class _Wishes:
 
     def are_for_all(self):
         if time.monotonic() - self.looked_at > PATIENCE:
-            ((self.is_so,),) = recordset.query(UNKEPT_IS_WANTED, [])
+            ((self.is_so,),) = bulk_sql.query(UNKEPT_IS_WANTED, [])
             self.looked_at = time.monotonic()
         return self.is_so
 
@@ -132,13 +132,13 @@ class _Wishes:
         self.looked_at = float("-inf")
 
 
-wishes = _Wishes()
+unstored_event_demand = _Wishes()
 
 
-def glimpse(kind, charger, **body):
+def notify_live(kind, charger, **body):
     """Tell dashboards alone, after the commit, that the books have something new of `charger` (primary key)."""
     told = {"kind": kind, "at": datetime.now(UTC), "charger": charger, "body": body}
-    transaction.on_commit(lambda: _announcer.put([told]), robust=True)
+    transaction.on_commit(lambda: _live_publisher.put([told]), robust=True)
 
 
 # --- to those who listen now -----------------------------------------------------------------
@@ -151,7 +151,7 @@ def publish(told):
         sync_redis().publish(CHANNEL, orjson.dumps(told, option=orjson.OPT_UTC_Z).decode())
 
 
-class _Announcer:
+class LivePublisher:
     """A thread that publishes, so that a Redis which hangs delays no answer."""
 
     def __init__(self):
@@ -188,4 +188,4 @@ class _Announcer:
                 logger.exception("%s events were not told live", len(told))
 
 
-_announcer = _Announcer()
+_live_publisher = LivePublisher()

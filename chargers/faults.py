@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from psycopg.errors import Diagnostic
 
-from chargers import recordset
+from chargers import bulk_sql
 
 KINDS = AWAY, READ_ONLY, FULL, LOCKED, TABLE_LOCKED, SLOW = (
     *("away", "read_only", "full"),
@@ -90,15 +90,15 @@ def by_sqlstate(table: Mapping[str, str], sqlstate: str) -> str | None:
 
 def locked_tables() -> list[str]:
     """The tables of ours on which another session holds or awaits a lock that keeps rows from being written."""
-    return [table for (table,) in recordset.query(LOCKED_TABLES, [])]
+    return [table for (table,) in bulk_sql.query(LOCKED_TABLES, [])]
 
 
 def locked_rows(chargers: Iterable[int]) -> set[int]:
     """Those of `chargers` (primary keys) whose rows another session has locked at this moment."""
-    wanted = [recordset.array(sorted(set(chargers)))]
+    wanted = [bulk_sql.array(sorted(set(chargers)))]
     with transaction.atomic():
-        free = {charger for (charger,) in recordset.query(FREE_ROWS, wanted)}
-        return {charger for (charger,) in recordset.query(KNOWN_ROWS, wanted)} - free
+        free = {charger for (charger,) in bulk_sql.query(FREE_ROWS, wanted)}
+        return {charger for (charger,) in bulk_sql.query(KNOWN_ROWS, wanted)} - free
 
 
 # --- the connection of a writer thread -------------------------------------------------------

@@ -17,7 +17,7 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from chargers import budgets, events, faults, metrics, recordset
+from chargers import budgets, bulk_sql, events, faults, metrics
 from chargers.frames import storable
 from chargers.masking import HIDDEN, masked, names_secret
 from chargers.models.findings import LONGEST_EXAMPLE, LONGEST_FIELD
@@ -123,7 +123,7 @@ def write(found: Iterable[Found]) -> None:
     # In one order for all processes, so that two that meet the same rows do not wait for each other in a circle.
     with transaction.atomic():
         _raise_incidents(over)
-        recordset.execute(WRITE, [rows[key] for key in sorted(rows)])
+        bulk_sql.execute(WRITE, [rows[key] for key in sorted(rows)])
 
 
 def _row(charger: int, action: str, field: str, kind: str, at: datetime) -> dict:
@@ -134,10 +134,10 @@ def _row(charger: int, action: str, field: str, kind: str, at: datetime) -> dict
 def _raise_incidents(over: Iterable[tuple[int, str]]) -> None:
     """Tell of those of `over`, (charger, field of a budget), that were not over it in the last ten minutes."""
     keys = [{"charger": charger, "field": field} for charger, field in over]
-    for charger, charger_id, field in recordset.execute(NEW_EPISODES, keys):
+    for charger, charger_id, field in bulk_sql.execute(NEW_EPISODES, keys):
         budget = budgets.FIELDS[field]
         told = {"budget": budget.name, "limit": budget.limit, "counts": budget.counts, "consequence": budget.past}
-        events.tell("charger.over_budget", charger, **told)
+        events.record_event("charger.over_budget", charger, **told)
         logger.warning(OVER, charger_id, budget.limit, budget.counts, budget.setting, budget.past)
 
 
@@ -147,7 +147,7 @@ def _within_limits(rows: dict[tuple, dict]) -> dict[tuple, dict]:
     if not most:
         return rows
     asked = [{"charger": charger, "found": found} for charger, found in Counts(key[0] for key in rows).items()]
-    known = {tuple(row) for row in recordset.query(KNOWN, [recordset.json(asked), most])}
+    known = {tuple(row) for row in bulk_sql.query(KNOWN, [bulk_sql.json(asked), most])}
     taken = Counts(charger for charger, *_ in known)
     limited: dict[tuple, dict] = {}
     for key, row in rows.items():

@@ -118,7 +118,7 @@ def taken_events(task_id):
     return [json.loads(event) for event in found or []]
 
 
-def give_up(task_id):
+def close_mailbox(task_id):
     """Wait no longer; the events that came, also those that Redis moved without our hearing of it. Later ones are
     late."""
     events, taken = _key(task_id, "events"), _key(task_id, "taken")
@@ -149,7 +149,7 @@ def carried_by(task_id):
     return json.loads(found) if found else asked_in
 
 
-def take_up(task_id, charger_id):
+def acquire_lease(task_id, charger_id):
     """(whether the caller may carry out the task, the charger's `Presence` or None): nobody else does, then.
 
     The task has begun, so it waits in the broker no more. Where Redis is away, it is waited for.
@@ -170,7 +170,7 @@ def release(task_id):
     _on_redis(lambda client: client.delete(_key(task_id, "lease")))
 
 
-def without_task(task_ids):
+def orphaned(task_ids):
     """Those of `task_ids` that no task carries out and none waits for in the broker; raises `RedisError`."""
     keys = [_key(task_id, kind) for task_id in task_ids for kind in ("lease", "enqueued")]
     signs = sync_redis().mget(keys) if keys else []
@@ -274,7 +274,7 @@ async def deliver(task_id, event):
         return False
 
 
-async def arrive(charger_id, entry):
+async def register_presence(charger_id, entry):
     """Enter a socket's `Presence`; the entry it replaces, None, or its own where a newer one is there."""
     keys = presence.key(charger_id), presence.offline_key(charger_id)
     return presence.Presence.loads(await async_redis().eval(presence.ARRIVE, 2, *keys, entry.dumps(), presence.TTL))

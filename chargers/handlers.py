@@ -5,12 +5,12 @@ from collections import defaultdict
 
 from django.conf import settings
 
-from chargers import budgets, events, recordset, sealing, vendors
+from chargers import budgets, bulk_sql, events, sealing, vendors
 from chargers.masking import without_secrets
 from chargers.models import Charger, ConfigurationKey, DataTransfer, HeldSerial, SecurityEvent
-from chargers.recall import records_of
 from chargers.registry import handles
-from chargers.times import bounded, now_on_the_wire, said
+from chargers.retries import records_of
+from chargers.times import clamp, now_on_the_wire, parse_or
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ WHERE c.id = s.id
 @handles("BootNotification")
 def boot_notification(calls):
     """OCPP 1.6 §4.2. The operator's policy for this charger decides; what waited for a reboot holds now."""
-    policies = dict(recordset.execute(BOOT, [_boot_row(call) for call in calls]))
+    policies = dict(bulk_sql.execute(BOOT, [_boot_row(call) for call in calls]))
     _hold_serials(calls)
     ConfigurationKey.objects.filter(charger__in=policies, reboot_required=True).update(reboot_required=False)
     return [_registration(policies[call.charger]) for call in calls]
@@ -94,8 +94,8 @@ def _hold_serials(calls):
     ]
     named = [(charger, serial) for charger, serial in told if serial and len(serial) <= HeldSerial.LONGEST]
     rows = [{"n": n, "charger": charger, "serial": serial} for n, (charger, serial) in enumerate(named)]
-    if new := recordset.execute(HOLD_SERIALS, rows):
-        recordset.query(FREE_SERIALS, [recordset.array({pk for (pk,) in new}), HeldSerial.MOST_FORMER])
+    if new := bulk_sql.execute(HOLD_SERIALS, rows):
+        bulk_sql.query(FREE_SERIALS, [bulk_sql.array({pk for (pk,) in new}), HeldSerial.MOST_FORMER])
 
 
 def _registration(status):
@@ -132,9 +132,9 @@ def heartbeat(calls):
 def status_notification(calls):
     """OCPP 1.6 §4.9."""
     rows = {(row["charger"], row["connector_id"]): row for row in map(_status_row, _of_few_connectors(calls))}
-    for key in recordset.execute(STATUS, list(rows.values())):
+    for key in bulk_sql.execute(STATUS, list(rows.values())):
         row = rows[key]
-        events.tell("connector.status", row["charger"], **{name: row[name] for name in TOLD_OF_STATUS})
+        events.record_event("connector.status", row["charger"], **{name: row[name] for name in TOLD_OF_STATUS})
     return [{} for _ in calls]
 
 
@@ -145,7 +145,7 @@ def _of_few_connectors(calls):
     if not high:
         return calls
     known = defaultdict(set)
-    for charger, connector_id in recordset.query(CONNECTORS, [recordset.array(sorted(high))]):
+    for charger, connector_id in bulk_sql.query(CONNECTORS, [bulk_sql.array(sorted(high))]):
         known[charger].add(connector_id)
     return [call for call in calls if _has_room(call, known[call.charger], most)]
 
@@ -168,7 +168,7 @@ def _status_row(call):
         "info": told("info", ""),
         "vendor_id": told("vendorId", ""),
         "vendor_error_code": told("vendorErrorCode", ""),
-        "timestamp": bounded(told("timestamp"), call.received_at),
+        "timestamp": clamp(told("timestamp"), call.received_at),
         "raw_timestamp": told("timestamp", "")[:64],
         "received_at": call.received_at,
     }
@@ -181,7 +181,7 @@ def _transfer_status(action, column):
     @handles(action)
     def settle(calls):
         rows = [{"id": c.charger, "status": c.payload["status"], "received_at": c.received_at} for c in calls]
-        recordset.execute(statement, rows)
+        bulk_sql.execute(statement, rows)
         return [{} for _ in calls]
 
     settle.__name__ = settle.__qualname__ = action
@@ -202,8 +202,8 @@ def security_event_notification(calls):
     SecurityEvent.objects.bulk_create(map(_security_event, stored))
     for call in stored:
         told = {"type": call.payload["type"], "tech_info": call.payload.get("techInfo", "")}
-        events.tell(
-            "security.event", call.charger, **told, timestamp=said(call.payload["timestamp"], call.received_at)
+        events.record_event(
+            "security.event", call.charger, **told, timestamp=parse_or(call.payload["timestamp"], call.received_at)
         )
     return [{} for _ in calls]
 
@@ -212,7 +212,7 @@ def _security_event(call):
     return SecurityEvent(
         charger_id=call.charger,
         type=call.payload["type"],
-        timestamp=said(call.payload["timestamp"], call.received_at),
+        timestamp=parse_or(call.payload["timestamp"], call.received_at),
         raw_timestamp=call.payload["timestamp"][:64],
         tech_info=call.payload.get("techInfo", ""),
         call_id=call.message_id,

@@ -18,8 +18,8 @@ from typing import Any
 
 from django.db import transaction
 
-from chargers import admission, events, faults, findings, frames, metrics, registration, registry
-from chargers.recall import Outdated, answered_before, lock, outdated_before, remember
+from chargers import events, faults, findings, frames, handshake, metrics, registration, registry
+from chargers.retries import StaleConnection, answered_before, lock, outdated_before, remember
 from chargers.set_aside import RetryLater, SetAside
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Entry:
 
 @dataclass
 class Inbox:
-    """One a process and event loop. `settle` returns what the handler answered, after the commit.
+    """One a process and event loop. `submit_and_wait` returns what the handler answered, after the commit.
 
     The thread takes the next batch by itself: it never waits for the event loop, which hands out answers meanwhile.
     """
@@ -93,7 +93,7 @@ class Inbox:
     loop: asyncio.AbstractEventLoop | None = None
     unanswered: dict = field(default_factory=dict)  # {future: when it was handed in}, the oldest first
 
-    async def settle(self, handler, item):
+    async def submit_and_wait(self, handler, item):
         """Hand `item` to `handler` in the next batch; raises what the handler raised for it."""
         while len(self.entries) >= LIMIT:
             self.room.clear()
@@ -129,19 +129,19 @@ class Inbox:
     def _begin(self):
         if self.loop is None:  # kept, since asking for the running loop is a system call
             self.loop = asyncio.get_running_loop()
-            threading.Thread(target=self._write_batches, name="inbox", daemon=True).start()
+            threading.Thread(target=self._run, name="inbox", daemon=True).start()
 
     def _wake(self):
         if not self.work.is_set():
             self.work.set()
 
-    def _write_batches(self):
+    def _run(self):
         faults.limit_this_thread()
         while True:
             self.work.wait(_sooner(findings.counter.due_in_s, self.aside.due_in_s))
             self.work.clear()  # before looking: what comes from now on wakes it again
             while self.entries or self.seen:
-                if not (self._retry_set_aside() and self._run(*self._next_batch())):
+                if not (self._retry_set_aside() and self._write(*self._next_batch())):
                     return
             if not self._retry_set_aside():
                 return
@@ -149,12 +149,12 @@ class Inbox:
 
     def _retry_set_aside(self):
         batch, seen = self.aside.take_due()
-        return not (batch or seen) or self._run(batch, seen, was_locked=True)
+        return not (batch or seen) or self._write(batch, seen, was_locked=True)
 
-    def _run(self, batch, seen, was_locked=False):
+    def _write(self, batch, seen, was_locked=False):
         """Write a batch and hand out its answers; False when the event loop has ended, and with it every socket."""
         locked = set()
-        outcomes = _timed(batch, seen, locked, was_locked)
+        outcomes = execute(batch, seen, locked, was_locked)
         self.aside.keep(batch, outcomes, {charger: seen[charger] for charger in locked & seen.keys()})
         findings.counter.write_due()
         try:
@@ -202,10 +202,10 @@ def _drained(waiting, most=None):
         yield waiting.popleft()
 
 
-def _timed(batch, seen, locked, was_locked):
-    """`_written`, with what monitoring wants to know: a few steps a batch, not a message."""
+def execute(batch, seen, locked, was_locked):
+    """`_execute_safely`, with what monitoring wants to know: a few steps a batch, not a message."""
     began = time.perf_counter()
-    outcomes = _written(batch, seen, locked, was_locked)
+    outcomes = _execute_safely(batch, seen, locked, was_locked)
     if batch:
         metrics.batch_size.observe(len(batch))
     metrics.batch_seconds.observe(time.perf_counter() - began)
@@ -214,17 +214,17 @@ def _timed(batch, seen, locked, was_locked):
     return outcomes
 
 
-def _written(batch, seen, locked, was_locked):
+def _execute_safely(batch, seen, locked, was_locked):
     """`write`, which nothing may keep from coming back: without this thread no charger is ever answered again."""
     try:
-        return write(batch, seen, locked, attempt=int(was_locked), was_locked=was_locked)
+        return commit_with_retry(batch, seen, locked, attempt=int(was_locked), was_locked=was_locked)
     except Exception as error:  # noqa: BLE001  (see above)
         metrics.commit_failures.labels("lost").inc()
         logger.exception("A batch of %s could not be written", len(batch))
         return [error] * len(batch)
 
 
-def write(batch, seen, locked=None, attempt=0, was_locked=False, in_haste=False):
+def commit_with_retry(batch, seen, locked=None, attempt=0, was_locked=False, in_haste=False):
     """Settle `batch` in one transaction and return an outcome an entry (an exception for one that failed).
 
     A fault of the database's state is waited out: nothing is answered meanwhile. Where another session holds a lock,
@@ -244,14 +244,14 @@ def write(batch, seen, locked=None, attempt=0, was_locked=False, in_haste=False)
                 is_locked = was_locked = False
                 continue
             return _around(batch, seen, held, locked, attempt)
-        except registration.TooEarly as early:
+        except registration.NotYetAccepted as early:
             refused |= early.refused
-        except Outdated as outdated:
-            refused |= dict.fromkeys(outdated.keys, Outdated())
+        except StaleConnection as outdated:
+            refused |= dict.fromkeys(outdated.keys, StaleConnection())
         except Exception as error:  # noqa: BLE001  (whatever a handler raises concerns its own entry only)
             kind = faults.kind_of(error)
             if kind is None:
-                return _isolate(batch, seen, error, locked, attempt)
+                return isolate_failures(batch, seen, error, locked, attempt)
             metrics.commit_failures.labels(kind).inc()
             is_locked = kind == faults.LOCKED
             if kind == faults.SLOW and attempt:
@@ -266,8 +266,8 @@ def _commit(batch, seen, refused, attempt, in_haste):
         if in_haste:
             faults.make_haste()
         faults.renew_plans()
-        with events.gathered():
-            outcomes = _settle(batch, seen, refused, retried=attempt > 0)
+        with events.batched_events():
+            outcomes = process_batch(batch, seen, refused, retried=attempt > 0)
         faults.let_hooks_fail()
         faults.expect_commit()
     faults.check_commit()
@@ -293,13 +293,13 @@ def _around(batch, seen, held, locked, attempt):
     if held:
         free = [entry for entry in batch if entry.charger not in held]
         others = {charger: at for charger, at in seen.items() if charger not in held}
-        outcomes = iter(write(free, others, locked, attempt) if free or others else ())
+        outcomes = iter(commit_with_retry(free, others, locked, attempt) if free or others else ())
         return [RetryLater if entry.charger in held else next(outcomes) for entry in batch]
     if not batch:
         locked.update(seen)
         return []
     if seen:
-        write([], seen, locked, attempt, in_haste=True)
+        commit_with_retry([], seen, locked, attempt, in_haste=True)
     if len(batch) == 1:
         return [RetryLater]
     return _by_halves(batch, {}, locked, attempt, in_haste=True)
@@ -308,10 +308,14 @@ def _around(batch, seen, held, locked, attempt):
 def _by_halves(batch, seen, locked, attempt, in_haste=False):
     middle = len(batch) // 2
     first, second = (batch[:middle], seen), (batch[middle:], {})
-    return [outcome for half in (first, second) for outcome in write(*half, locked, attempt, in_haste=in_haste)]
+    return [
+        outcome
+        for half in (first, second)
+        for outcome in commit_with_retry(*half, locked, attempt, in_haste=in_haste)
+    ]
 
 
-def _isolate(batch, seen, error, locked, attempt):
+def isolate_failures(batch, seen, error, locked, attempt):
     if len(batch) > 1:
         return _by_halves(batch, seen, locked, attempt)
     metrics.commit_failures.labels("spoiled").inc()
@@ -331,9 +335,9 @@ def _wait_out(kind, error, attempt):
     time.sleep(min(0.05 * 2 ** min(attempt, 10), LONGEST_PAUSE_S))
 
 
-def _settle(batch, seen, refused, retried):
+def process_batch(batch, seen, refused, retried):
     calls = [entry.item for entry in batch if isinstance(entry.item, Call)]
-    moved = [entry.item.charger for entry in batch if entry.handler in admission.MOVES]
+    moved = [entry.item.charger for entry in batch if entry.handler in handshake.MOVES]
     if retried or moved:
         # A first attempt may be committing just now, though its connection is lost. And who locks the rows of sockets
         # and of CALLs one after the other would lock them in another order than others do.
@@ -361,9 +365,9 @@ def _settle(batch, seen, refused, retried):
                 follow(items, answers)
         for entry, answer in zip(entries, answers, strict=True):
             outcomes[id(entry)] = _as_text(entry.item, answer) if isinstance(entry.item, Call) else answer
-    standings = remember([call for call in calls if not isinstance(refused.get(call.key), Outdated)], seen)
-    if early := registration.refused_after([call for call in calls if call.key not in refused], standings):
-        raise registration.TooEarly(early)
+    statuses = remember([call for call in calls if not isinstance(refused.get(call.key), StaleConnection)], seen)
+    if early := registration.refused_after([call for call in calls if call.key not in refused], statuses):
+        raise registration.NotYetAccepted(early)
     _count_findings(entry.item for entry in todo if isinstance(entry.item, Call) and entry.item.findings)
     return [outcomes[id(entry)] for entry in batch]
 
@@ -375,7 +379,7 @@ def _count_findings(calls):
 
 
 def _refusal(call, refused):
-    return refused if isinstance(refused, Outdated) else _as_text(call, refused)
+    return refused if isinstance(refused, StaleConnection) else _as_text(call, refused)
 
 
 def _as_text(call, answer):

@@ -3,7 +3,7 @@
 from django.db import connection
 
 
-def draw(sequence, taken):
+def next_free_id(sequence, taken):
     """The next number of `sequence` that is no primary key in `taken`: somebody may have chosen it himself."""
     while True:
         with connection.cursor() as cursor:

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from django.db import DatabaseError, transaction
 
-from chargers import access, metrics, recordset
-from chargers.aside import aside
+from chargers import access, bulk_sql, metrics
 from chargers.errors import Conflict
+from chargers.in_db_thread import in_db_thread
 from chargers.models import Charger, Refusal
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Refusals:
                 await asyncio.sleep(PAUSE)
                 gathered, self.gathered = self.gathered, {}
                 try:
-                    await aside(write)(gathered)
+                    await in_db_thread(write)(gathered)
                 except DatabaseError as error:
                     logger.warning("%s refused handshakes are not listed: %s", len(gathered), error)
         finally:
@@ -116,8 +116,8 @@ def write(gathered):
         for (charger_id, kind), row in sorted(gathered.items())
     ]
     with transaction.atomic():
-        recordset.execute(UPSERT, rows)
-        recordset.query(TRIM, [MOST_KEPT])
+        bulk_sql.execute(UPSERT, rows)
+        bulk_sql.query(TRIM, [MOST_KEPT])
 
 
 # --- for operators ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ NOT_WHILE_PENDING = ("RemoteStartTransaction", "RemoteStopTransaction")
 _not_accepted = set()  # primary keys of chargers that were not, when this process last heard them
 
 
-class TooEarly(Exception):
+class NotYetAccepted(Exception):
     """Some calls of a batch may not be made yet: `refused`, {key: CallError}. The batch is settled again without."""
 
     def __init__(self, refused):
@@ -25,32 +25,32 @@ def refused_before(calls):
     if not asked:
         return {}
     found = Charger.objects.filter(NOT_ACCEPTED, pk__in=asked).only("boot_policy", "registration_status")
-    return refused(calls, {charger.pk: charger.standing for charger in found})
+    return refused(calls, {charger.pk: charger.effective_status for charger in found})
 
 
-def refused_after(calls, standings):
+def refused_after(calls, statuses):
     """`refused` by what `recall.remember` has found of all of them."""
-    _not_accepted.difference_update({call.charger for call in calls} - standings.keys())
-    _not_accepted.update(standings)
-    return refused(calls, standings)
+    _not_accepted.difference_update({call.charger for call in calls} - statuses.keys())
+    _not_accepted.update(statuses)
+    return refused(calls, statuses)
 
 
-def refused(calls, standings):
-    """{key: CallError} of those `calls` whose charger is not accepted, by `standings` ({charger: its standing}), and
+def refused(calls, statuses):
+    """{key: CallError} of those `calls` whose charger is not accepted, by `statuses` ({charger: its standing}), and
     was not asked for them."""
-    early = [call for call in calls if call.action != "BootNotification" and call.charger in standings]
+    early = [call for call in calls if call.action != "BootNotification" and call.charger in statuses]
     triggered = registry.hooks["triggered"]({(call.charger, call.action) for call in early}) if early else set()
     return {
-        call.key: CallError("SecurityError", f"This charger's registration is {standings[call.charger]}.")
+        call.key: CallError("SecurityError", f"This charger's registration is {statuses[call.charger]}.")
         for call in early
         if (call.charger, call.action) not in triggered
     }
 
 
-def objection(charger, action):
+def reason_not_allowed(charger, action):
     """Why `action` may not be sent to `charger` now, or None."""
-    if charger.standing == "Rejected":
+    if charger.effective_status == "Rejected":
         return f"Charger {charger} is Rejected: nothing may be sent to it until it boots again and is accepted."
-    if charger.standing == "Pending" and action in NOT_WHILE_PENDING:
+    if charger.effective_status == "Pending" and action in NOT_WHILE_PENDING:
         return f"Charger {charger} is Pending: {action} may not be sent until it boots again and is accepted."
     return None

@@ -7,7 +7,7 @@ import orjson
 from redis.exceptions import RedisError
 
 from chargers import access, events
-from chargers.aside import aside
+from chargers.in_db_thread import in_db_thread
 from chargers.live import Ended, hub
 from chargers.models import Charger, Event
 from chargers.models.events import KINDS
@@ -28,11 +28,11 @@ async def stream(user, wanted, after):
     try:
         async with hub().listening(events.CHANNEL) as listener:
             if after is None:  # from where to go on, should nothing happen before it comes again
-                yield b"id: %d\n\n" % await aside(_newest)()
+                yield b"id: %d\n\n" % await in_db_thread(_newest)()
             else:
                 async for event in _missed(user, wanted, after):
                     yield _as_text(event)
-            reachable, names = await aside(access.reachable)(user), {}
+            reachable, names = await in_db_thread(access.reachable)(user), {}
             while (left := ends_at - loop.time()) > 0:
                 told = await listener.next(min(SILENCE, left))
                 if told is None:
@@ -49,7 +49,7 @@ async def stream(user, wanted, after):
 async def _missed(user, wanted, after):
     """What is kept since the event `after`, in the order of ids."""
     last = 0
-    while page := await aside(_page)(user, wanted, after, last):
+    while page := await in_db_thread(_page)(user, wanted, after, last):
         for event in page:
             yield event.as_told()
         last = page[-1].pk
@@ -77,7 +77,7 @@ def _beginning(after):
 async def _name(charger, names):
     """The id of `charger` (primary key), None where it is gone meanwhile; `names` are those that are known."""
     if charger not in names:
-        names[charger] = await aside(_charger_id)(charger)
+        names[charger] = await in_db_thread(_charger_id)(charger)
     return names[charger]
 
 

@@ -15,16 +15,16 @@ FIRST, LAST = (moment.replace(tzinfo=UTC) for moment in (datetime.min, datetime.
 AHEAD = timedelta(minutes=1)
 
 
-def wire(moment):
+def to_rfc3339(moment):
     """RFC 3339 in UTC with milliseconds and `Z` (OCPP 1.6 §3.15)."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def now_on_the_wire():
-    return wire(datetime.now(UTC))
+    return to_rfc3339(datetime.now(UTC))
 
 
-def read(text):
+def parse(text):
     """The moment `text` names, or None where it names none. Without a zone it is UTC (OCPP 1.6 §3.15).
 
     Ten digits are seconds since 1970, thirteen are milliseconds.
@@ -41,23 +41,23 @@ def _read_otherwise(text):
     """Letters in lower case (RFC 3339 §5.6), or a count since 1970."""
     if text.isascii() and text.isdigit() and len(text) in (10, 13):
         return datetime.fromtimestamp(int(text) / (1 if len(text) == 10 else 1000), UTC)
-    return read(text.upper()) if text.upper() != text else None
+    return parse(text.upper()) if text.upper() != text else None
 
 
-def said(text, received_at):
+def parse_or(text, received_at):
     """The moment `text` names, unclamped; `received_at` where it names none."""
-    return read(text) or received_at
+    return parse(text) or received_at
 
 
-def bounded(text, received_at):
+def clamp(text, received_at):
     """`read`, but never after `received_at`, and `received_at` where the text is missing or implausible."""
-    moment = read(text) if text else None
+    moment = parse(text) if text else None
     return min(moment, received_at) if moment and moment > PLAUSIBLE else received_at
 
 
 def clock_is_off(text, received_at):
     """Whether `text` names no moment, one before chargers had clocks, or one that has not come yet."""
-    moment = read(text)
+    moment = parse(text)
     return moment is None or moment < PLAUSIBLE or moment > received_at + AHEAD
 
 

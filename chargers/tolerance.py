@@ -129,7 +129,7 @@ LONGEST = {"idTag": 255, "parentIdTag": 255, "key": 255}
 
 # Required by the schema, and derived where it is absent: (action, member): from the payload.
 DERIVED: dict[tuple[str, str], Callable[[dict], Any]] = {
-    # "" is read as the time of arrival (`times.said`).
+    # "" is read as the time of arrival (`times.parse_or`).
     ("StartTransaction", "timestamp"): lambda payload: "",
     ("StopTransaction", "timestamp"): lambda payload: "",
     ("MeterValues", "timestamp"): lambda payload: "",
@@ -154,7 +154,7 @@ NEEDED: dict[str, dict[str, Callable[[Any], bool]]] = {
     "StopTransaction": {
         "transactionId": lambda value: 0 < value <= INT32,
         "meterStop": lambda value: True,
-        "timestamp": lambda value: times.read(value) is not None,
+        "timestamp": lambda value: times.parse(value) is not None,
     },
     "MeterValues": {"connectorId": lambda value: True, "transactionId": lambda value: 0 < value <= INT32},
 }

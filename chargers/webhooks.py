@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
-from chargers import gateway, metrics, outward, recordset, sealing
+from chargers import bulk_sql, gateway, metrics, outward, sealing
 from chargers.models import Delivery, Webhook
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def _deliver(webhook):
 def _give_up_surplus(webhook):
     """A charger that tells more than is taken costs its own oldest events, and the table does not grow for ever."""
     error = f"More than {MOST_OF_A_CHARGER:,} events of this charger wait: the oldest are given up."
-    given_up = recordset.query(GIVE_UP, {"webhook": webhook.pk, "most": MOST_OF_A_CHARGER, "error": error})
+    given_up = bulk_sql.query(GIVE_UP, {"webhook": webhook.pk, "most": MOST_OF_A_CHARGER, "error": error})
     if given_up:
         metrics.webhook_deliveries.labels("dead").inc(len(given_up))
         flooding = {charger for (charger,) in given_up}
@@ -123,7 +123,7 @@ def _give_up_surplus(webhook):
 def _in_turn(webhook):
     """The deliveries that are due, read anew after each page: what happens meanwhile takes its turn."""
     wanted = {"webhook": webhook.pk, "each": EACH, "most": AT_ONCE}
-    while keys := [pk for (pk,) in recordset.query(IN_TURN, wanted)]:
+    while keys := [pk for (pk,) in bulk_sql.query(IN_TURN, wanted)]:
         found = Delivery.objects.select_related("event__charger").in_bulk(keys)
         # Of a charger that was deleted while it happened: nobody's any more.
         Delivery.objects.filter(pk__in=set(keys) - found.keys()).delete()

@@ -7,12 +7,12 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils.crypto import salted_hmac
 
-from chargers import audit, events, faults, recordset, registration, schemas, sealing
+from chargers import audit, bulk_sql, events, faults, registration, schemas, sealing
 from chargers.errors import Busy, Conflict, Unavailable
 from chargers.masking import HIDDEN
 from commands import metrics
 from commands.actions.table import ACTIONS
-from commands.models import OURSELVES, Command
+from commands.models import SYSTEM_ACTOR, Command
 from commands.tasks import BROKER_FAULTS, enqueue
 
 LOOKS, LOOK_AGAIN_S = 25, 0.2  # for a command whose commit was cut off
@@ -32,8 +32,8 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
     whole = [charger.charger_id, action, payload, columns.get("timeout")] if request is None else request
     if same := earlier(by, idempotency_key, whole):
         return same
-    if objection := registration.objection(charger, action):
-        raise Conflict(objection)
+    if reason_not_allowed := registration.reason_not_allowed(charger, action):
+        raise Conflict(reason_not_allowed)
     _refuse_too_many(charger)
     columns |= {
         "requested_by": by,
@@ -73,13 +73,13 @@ def _is_stored(command, error):
 @transaction.atomic
 def queue(charger, action, payload, follows=None):
     """Ask for a command of our own accord: a row, which the sweep finds within a second. Returns the `Command`."""
-    return _row(charger, action, payload, {"requested_by": OURSELVES, "follows": follows})
+    return _row(charger, action, payload, {"requested_by": SYSTEM_ACTOR, "follows": follows})
 
 
-def afresh(former):
+def payload_for_retry(former):
     """The payload with which the same as `former` is asked for again; raises `Conflict` where no key opens it."""
     try:
-        return ACTIONS[former.action].afresh(former.payload.opened())
+        return ACTIONS[former.action].payload_for_retry(former.payload.opened())
     except sealing.Unreadable as error:
         raise Conflict(str(error)) from error
 
@@ -89,8 +89,8 @@ def queue_for(batch, charger):
 
     Raises like `ask`. The entry in the audit log is that of the batch.
     """
-    if objection := registration.objection(charger, batch.action):
-        raise Conflict(objection)
+    if reason_not_allowed := registration.reason_not_allowed(charger, batch.action):
+        raise Conflict(reason_not_allowed)
     _refuse_too_many(charger)
     columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
     with transaction.atomic():
@@ -115,7 +115,7 @@ def _row(charger, action, payload, columns, is_audited=True):
     if is_audited:
         told = {"action": action, "payload": command.payload}
         audit.record("asked", "command", command.task_id, charger.pk, after=told, who=command.requested_by)
-    events.glimpse("command.asked", charger.pk, task_id=command.task_id)
+    events.notify_live("command.asked", charger.pk, task_id=command.task_id)
     transaction.on_commit(metrics.asked.labels(action).inc)
     return command
 
@@ -141,7 +141,7 @@ def earlier(by, idempotency_key, request):
 
 
 def _refuse_too_many(charger):
-    ((waiting,),) = recordset.query(WAITING, [charger.pk, OURSELVES])
+    ((waiting,),) = bulk_sql.query(WAITING, [charger.pk, SYSTEM_ACTOR])
     if waiting >= settings.OCPP_QUEUE_LIMIT:
         raise Busy(
             f"{waiting} commands wait for charger {charger.charger_id} already.",

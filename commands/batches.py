@@ -13,12 +13,12 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from rest_framework import serializers
 
-from chargers import access, audit, faults, presence, recordset, schemas, sealing
+from chargers import access, audit, bulk_sql, faults, presence, schemas, sealing
 from chargers.errors import Busy, Conflict
 from chargers.models import Charger
 from commands import asking
 from commands.actions.table import ACTIONS
-from commands.models import QUEUED, Batch, Command, Member
+from commands.models import QUEUED, Batch, BatchItem, Command
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
 from commands.tasks import BROKER_FAULTS, cancel, enqueue
 
@@ -30,7 +30,7 @@ MOST_WAITING = 200_000  # chargers of one user's batches that are not asked yet
 CALLED_OFF = {"code": "Cancelled", "description": "Its batch was cancelled before it was sent.", "details": {}}
 COLUMNS = {"vendor": "vendor", "model": "model", "firmware_version": "firmware_version"}
 MAKE = """
-INSERT INTO commands_member (batch_id, charger_id, due_at, state, reason)
+INSERT INTO commands_batchitem (batch_id, charger_id, due_at, state, reason)
 SELECT %s, r.charger, r.due_at, 'waiting', '' FROM json_to_recordset(%s) AS r(charger bigint, due_at timestamptz)
 """
 
@@ -103,14 +103,14 @@ def make(action, payload, chargers, *, by, key="", request=None, **columns):
         return same
     check(action, payload, chargers)
     _refuse_too_many(by, len(chargers))
-    columns["start_at"] = columns.get("start_at") or recordset.clock()
+    columns["start_at"] = columns.get("start_at") or bulk_sql.clock()
     columns |= {"idempotency_key": key, "request_digest": asking.digest(request) if key else ""}
     try:
         with transaction.atomic():
             batch = Batch.objects.create(
                 action=action, payload=payload, total=len(chargers), requested_by=by, **columns
             )
-            recordset.query(MAKE, [batch.pk, _members(batch, chargers)])
+            bulk_sql.query(MAKE, [batch.pk, _members(batch, chargers)])
             told = {
                 "action": action,
                 "payload": batch.payload,
@@ -141,7 +141,7 @@ def earlier(by, key, request):
 
 
 def _refuse_too_many(by, more):
-    waiting = Member.objects.filter(state=WAITING, batch__requested_by=by)[:MOST_WAITING].count()
+    waiting = BatchItem.objects.filter(state=WAITING, batch__requested_by=by)[:MOST_WAITING].count()
     if waiting + more > MOST_WAITING:
         seconds = math.ceil(more / AT_ONCE)
         raise Busy(f"{waiting} chargers of your batches wait already, {MOST_WAITING} may.", seconds)
@@ -163,7 +163,7 @@ def _release_some():
     enqueued is found by the sweep. Chargers are locked in the order in which every batch of the inbox locks them.
     """
     with transaction.atomic():
-        waiting = Member.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=WAITING)
+        waiting = BatchItem.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=WAITING)
         due = waiting.filter(due_at__lte=Now()).select_related("batch", "charger")
         members = sorted(due.order_by("due_at", "pk")[:PORTION], key=lambda member: member.charger_id)
         users = {name: _who_asks(name) for name in {member.batch.requested_by for member in members}}
@@ -204,20 +204,20 @@ def _ask(member, user):
     return command
 
 
-def call_off(batch, by):
+def cancel_batch(batch, by):
     """Cancel what was not sent: what waits at once, what is queued within seconds. False where all is over."""
     with transaction.atomic():
-        now = recordset.clock()
+        now = bulk_sql.clock()
         ours = Batch.objects.filter(pk=batch.pk, cancelled_at=None, finished_at=None)
         if not ours.update(cancelled_at=now, cancelled_by=by):
             return False
-        Member.objects.filter(batch=batch, state=WAITING).update(state=CANCELLED)
+        BatchItem.objects.filter(batch=batch, state=WAITING).update(state=CANCELLED)
         audit.record("cancelled", "batch", batch.pk, who=by)
     batch.refresh_from_db()
     return True
 
 
-def settle():
+def finish_completed():
     """End the queued commands of cancelled batches, and keep the counts of batches that are over."""
     queued = Command.objects.filter(state=QUEUED, member__batch__cancelled_at__isnull=False)
     for command in list(queued.select_related("charger")[:AT_ONCE]):

@@ -3,7 +3,7 @@
 from django_filters import rest_framework as filters
 
 from chargers.filters import AsSent, OfCharger, YesOrNo
-from commands.models import Batch, CertificateRequest, ChargingProfile, Command, Firmware, Member, Schedule, Upload
+from commands.models import Batch, BatchItem, CertificateRequest, ChargingProfile, Command, Firmware, Schedule, Upload
 from commands.models.batch import CANCELLED, REFUSED, SHOWN, WAITING
 
 
@@ -54,7 +54,7 @@ class MemberFilter(OfCharger):
     simulated = YesOrNo("command__simulated")
 
     class Meta:
-        model = Member
+        model = BatchItem
         fields = []
 
     def in_state(self, rows, name, state):

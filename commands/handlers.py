@@ -7,15 +7,15 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from chargers import budgets, events, recordset
+from chargers import budgets, bulk_sql, events
 from chargers.frames import storable
 from chargers.models import Charger, ConfigurationKey, SecurityEvent
 from chargers.registry import follows, handles, hook, spoils_nothing
-from chargers.times import clock_is_off, read, wire
+from chargers.times import clock_is_off, parse, to_rfc3339
 from commands import authority
 from commands.actions import charging, transfers
 from commands.asking import queue
-from commands.models import ANSWERED, CALL_ERROR, FINISHED, OURSELVES, QUEUED, SENT, CertificateRequest, Command
+from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, SYSTEM_ACTOR, CertificateRequest, Command
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +63,9 @@ def claim(wanted):
     claim is known by its token, so that one whose commit seemed lost is still the claimant's when tried again.
     """
     rows = [dict(zip(("charger", "task_id", "token"), row, strict=True)) for row in sorted(wanted)]
-    claimed = {tuple(row): sent_at for *row, sent_at in recordset.execute(CLAIM, rows)}
+    claimed = {tuple(row): sent_at for *row, sent_at in bulk_sql.execute(CLAIM, rows)}
     for charger, task_id, _ in claimed:
-        events.glimpse("command.sent", charger, task_id=task_id)
+        events.notify_live("command.sent", charger, task_id=task_id)
     return [claimed.get(row) for row in wanted]
 
 
@@ -120,7 +120,7 @@ def read_configuration(calls, answers):
     """Nothing is sent after boot unless it is switched on for the charger."""
     accepted = {c.charger for c, answer in zip(calls, answers, strict=True) if answer["status"] == "Accepted"}
     switched_on = Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True)
-    waiting = Command.objects.filter(requested_by=OURSELVES, action="GetConfiguration").exclude(state=FINISHED)
+    waiting = Command.objects.filter(requested_by=SYSTEM_ACTOR, action="GetConfiguration").exclude(state=FINISHED)
     for charger in switched_on.exclude(pk__in=waiting.values("charger")):
         queue(charger, "GetConfiguration", {})
 
@@ -129,7 +129,7 @@ def read_configuration(calls, answers):
 def link_remote_starts(calls, answers):
     """A RemoteStartTransaction has led to the transaction that its charger starts next with that tag."""
     recent_s = LONGEST + SLACK.total_seconds()
-    if found := recordset.query(REMOTE_STARTS, [recordset.array({call.charger for call in calls}), recent_s]):
+    if found := bulk_sql.query(REMOTE_STARTS, [bulk_sql.array({call.charger for call in calls}), recent_s]):
         _link_each(calls, answers, [pk for (pk,) in found])
 
 
@@ -157,7 +157,7 @@ def _led_to(command, call, seconds):
     """By charger, tag and connector; neither too late, nor begun before it was asked for (an offline session)."""
     request, asked = call.payload, command.payload
     off = clock_is_off(request["timestamp"], call.received_at)
-    began = call.received_at if off else read(request["timestamp"])
+    began = call.received_at if off else parse(request["timestamp"])
     return (
         _may_have_been_accepted(command)
         and asked["idTag"].upper() == request["idTag"].upper()
@@ -181,7 +181,7 @@ def _follow_transfer(notification, action):
     def follow(calls, answers):
         for call in calls:
             if command := _transfer_of(call, action):
-                command.progress.append({"status": call.payload["status"], "at": wire(call.received_at)})
+                command.progress.append({"status": call.payload["status"], "at": to_rfc3339(call.received_at)})
                 Command.objects.filter(pk=command.pk).update(progress=command.progress[-MOST_PROGRESS:])
 
 
@@ -257,7 +257,7 @@ def _report(rejected):
             received_at=request.received_at,
         )
         told = {"type": REJECTED_REQUEST, "tech_info": request.error, "timestamp": request.received_at}
-        events.tell("security.event", request.charger_id, **told)
+        events.record_event("security.event", request.charger_id, **told)
 
 
 @hook("certificate_owner")

@@ -9,12 +9,12 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from chargers import (
+    bulk_sql,
     diagnosis,
     events,
     faults,
     findings,
     gateway,
-    recordset,
     registration,
     schemas,
     tolerance,
@@ -23,7 +23,6 @@ from chargers import (
 from chargers.frames import storable
 from commands import metrics
 from commands.actions.table import ACTIONS, nothing
-from commands.finding import find
 from commands.models import (
     ANSWERED,
     CALL_ERROR,
@@ -39,6 +38,7 @@ from commands.models import (
     TIMED_OUT,
     Command,
 )
+from commands.queries import get_command
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class NotNow(Exception):
     """The command is not finished and this task has nothing to do: its turn, or its other task, will come."""
 
 
-def carry_out(task_id, charger_id):
+def run(task_id, charger_id):
     """Bring the command `task_id` to its end; returns it and its charger's next `Command`, or None.
 
     Only the first unfinished command of a connected charger is waited with, by one task at a time: an absent
@@ -61,12 +61,12 @@ def carry_out(task_id, charger_id):
     Called again for a command that is under way, it goes on from the state the command is in and sends
     nothing twice.
     """
-    leased, holder = gateway.take_up(task_id, charger_id)
+    leased, holder = gateway.acquire_lease(task_id, charger_id)
     if not leased:
         raise NotNow
     command = None
     try:
-        command = _with_database(find, task_id)
+        command = _with_database(get_command, task_id)
         if command is None or command.state == FINISHED:
             raise NotNow
         begin = {QUEUED: _leave_the_queue, SENT: _go_on_waiting}[command.state]
@@ -77,7 +77,7 @@ def carry_out(task_id, charger_id):
     except NotNow:
         gateway.release(task_id)
         if command and _turn_has_come(command):
-            return carry_out(task_id, charger_id)
+            return run(task_id, charger_id)
         raise
     except Exception as error:
         if command is None:
@@ -89,14 +89,14 @@ def carry_out(task_id, charger_id):
 
 def _look_up(task_id):
     """The command as it stands now; `NotNow` where it was deleted meanwhile."""
-    if command := find(task_id):
+    if command := get_command(task_id):
         return command
     raise NotNow
 
 
 def _turn_has_come(command):
     """Since it was read: the task that was to say so may have found ours in its way."""
-    now = None if command.is_first else _with_database(find, command.task_id)
+    now = None if command.is_first else _with_database(get_command, command.task_id)
     return now is not None and now.state == QUEUED and now.is_first
 
 
@@ -135,8 +135,8 @@ def _wait_to_be_sent(command):
 
 def _ask(command, holder):
     """Send it once to the socket of `holder`; the command as it then stands."""
-    if objection := registration.objection(command.charger, command.action):
-        error = {"code": "NotAccepted", "description": objection, "details": {}}
+    if reason_not_allowed := registration.reason_not_allowed(command.charger, command.action):
+        error = {"code": "NotAccepted", "description": reason_not_allowed, "details": {}}
         return _finish(command, CANCELLED, error=error)
     with tracing.span("send", "producer"):
         gateway.send(holder, command.task_id, command.action, command.payload.opened())
@@ -166,7 +166,7 @@ def _wait_for_answer(command):
             event = gateway.next_event(command.task_id, left)
             if event and event["type"] in _ENDINGS:
                 return _end(command, event)
-    for event in gateway.give_up(command.task_id):
+    for event in gateway.close_mailbox(command.task_id):
         if event["type"] in _ENDINGS:
             return _end(command, event)
     return _end(command, _answer_in_the_books(_with_database(_look_up, command.task_id)))
@@ -231,7 +231,7 @@ def _finish(command, outcome, **recorded):
     return command
 
 
-def call_off(command, error):
+def cancel(command, error):
     """End a command that was not sent; as it then stands, for it may have been sent meanwhile."""
     return _finish(command, CANCELLED, error=error)
 
@@ -239,7 +239,7 @@ def call_off(command, error):
 def _record(command, recorded):
     """Write the end of a command that is still in the state we know; ours loses against another's."""
     command = copy(command)  # should this be tried again, it is with what was known before
-    recorded = recorded | {"finished_at": recordset.clock()}
+    recorded = recorded | {"finished_at": bulk_sql.clock()}
     with transaction.atomic():
         as_we_know_it = Command.objects.filter(pk=command.pk, state=command.state)
         if recorded["outcome"] in SILENT:  # an answer that came at the last moment is taken instead
@@ -260,7 +260,7 @@ def _record(command, recorded):
 def _tell(command):
     told = {"task_id": command.task_id, "action": command.action, "outcome": command.outcome}
     told |= {"status": command.status, "simulated": command.simulated, "requested_by": command.requested_by}
-    events.tell("command.finished", command.charger_id, **told)
+    events.record_event("command.finished", command.charger_id, **told)
     transaction.on_commit(lambda: metrics.count_end(command))
 
 
@@ -282,7 +282,7 @@ def _apply(command):
 
 def _following(command):
     """The charger's next unfinished command, as much of it as its task needs."""
-    rows = recordset.query(FOLLOWING, [command.charger_id])
+    rows = bulk_sql.query(FOLLOWING, [command.charger_id])
     return Command(task_id=rows[0][0], action=rows[0][1], charger=command.charger) if rows else None
 
 

@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import Q
 
 from chargers import partitions
-from commands.models import FINISHED, Batch, CertificateRequest, Member, Upload
+from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Upload
 from commands.roles import MADE
 
 AT_ONCE = 1000  # rows that are deleted in one transaction
@@ -93,8 +93,8 @@ def portions(rows: models.QuerySet) -> Iterator[list]:
 
 def _delete_members(batches: list[UUID]) -> None:
     """A batch may have as many as there are chargers: too many for the transaction in which it is deleted."""
-    for keys in portions(Member.objects.filter(batch__in=batches)):
-        Member.objects.filter(pk__in=keys).delete()
+    for keys in portions(BatchItem.objects.filter(batch__in=batches)):
+        BatchItem.objects.filter(pk__in=keys).delete()
 
 
 def _delete_uploads(commands: list[int]) -> None:

@@ -35,7 +35,7 @@ ROLES[MANAGERS] += WEBHOOKS
 # What roles were given since, by the name under which it is in the audit log that they were: {role: permissions}.
 # Those who were made by an earlier version get it, once; what was changed in them by hand stays.
 SEEN_LATER = ["chargers.view_event", "chargers.view_message"]
-SEEN_LATER += ["commands.view_batch", "commands.view_member", "commands.view_schedule"]
+SEEN_LATER += ["commands.view_batch", "commands.view_batchitem", "commands.view_schedule"]
 GIVEN_LATER = {
     "events, messages, batches": {
         "Viewers": SEEN_LATER,

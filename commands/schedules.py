@@ -9,7 +9,7 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 from rest_framework.exceptions import APIException
 
-from chargers import faults, recordset, schemas, sealing
+from chargers import bulk_sql, faults, schemas, sealing
 from commands import batches
 from commands.models import Schedule
 from commands.tasks import BROKER_FAULTS
@@ -28,16 +28,16 @@ def run(pk):
     chargers are chosen before it, since Redis, which knows who is connected, may hang. Nothing is made of a schedule
     that was edited meanwhile: it is found due again within seconds.
     """
-    now = recordset.clock()
+    now = bulk_sql.clock()
     due = Schedule.objects.filter(pk=pk, is_enabled=True, next_run_at__lte=now).first()
     if due is None:
         return None
-    chargers, objection = _chosen(due, now)
+    chargers, reason_not_allowed = _chosen(due, now)
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().filter(pk=pk, is_enabled=True).first()
         if schedule is None or _choice(schedule) != _choice(due):
             return None
-        return _go_on(schedule, chargers, objection, now)
+        return _go_on(schedule, chargers, reason_not_allowed, now)
 
 
 def _choice(schedule):
@@ -53,13 +53,13 @@ def _chosen(schedule, now):
         return None, error
 
 
-def _go_on(schedule, chargers, objection, now):
+def _go_on(schedule, chargers, reason_not_allowed, now):
     """Make the batch, or note the objection, and plan the next moment; the `Batch` or None."""
     moment, batch = schedule.next_run_at, None
     schedule.last_run_at, schedule.note = moment, ""
     try:
-        if objection:
-            raise objection
+        if reason_not_allowed:
+            raise reason_not_allowed
         batch = _make(schedule, chargers)
     except (APIException, schemas.Violation, sealing.Unreadable) as error:
         schedule.note = f"{moment:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"

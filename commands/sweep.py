@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
-from chargers import gateway, presence, recordset, vanished, webhooks
+from chargers import bulk_sql, gateway, presence, presence_reconciliation, webhooks
 from commands import batches, metrics, schedules
-from commands.models import FINISHED, OURSELVES, QUEUED, SENT, Command
+from commands.models import FINISHED, QUEUED, SENT, SYSTEM_ACTOR, Command
 from commands.schedules import AWAY
 from commands.signing import sign_waiting
 from commands.tasks import enqueue
@@ -28,13 +28,13 @@ def sweep():
     Due is the first unfinished command of each charger that is connected or was sent one, and what has
     waited too long in the queue: for its turn, or for a charger that is not connected.
     """
-    now = recordset.clock()
+    now = bulk_sql.clock()
     settled = now - timedelta(seconds=3 * INTERVAL)  # younger ones are on their way by themselves
     too_long_ago = now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT)
     # Without their payloads: a local list may be large, and there may be one for every charger.
     unfinished = Command.objects.exclude(state=FINISHED).select_related("charger").defer("payload")
     _bring_back_from_the_future(unfinished, now)
-    own = Q(requested_by=OURSELVES)  # nobody has enqueued these
+    own = Q(requested_by=SYSTEM_ACTOR)  # nobody has enqueued these
     first = list(
         unfinished.filter(own | Q(created_at__lt=settled)).order_by("charger_id", "pk").distinct("charger_id")
     )
@@ -44,7 +44,7 @@ def sweep():
     online = presence.connected(list({command.charger.charger_id for command in [*first, *overdue]}))
     due = {c.task_id: c for c in first if c.state == SENT or c.charger.charger_id in online}
     due |= {c.task_id: c for c in overdue if c.created_at < too_long_ago or c.charger.charger_id not in online}
-    abandoned = [due[task_id] for task_id in gateway.without_task(list(due))[:MOST]]
+    abandoned = [due[task_id] for task_id in gateway.orphaned(list(due))[:MOST]]
     for command in abandoned:
         enqueue(command)
     return abandoned
@@ -70,9 +70,9 @@ def take_up():
 
 def look_after_presence():
     """What the books say of who is online, after a web process or Redis was away."""
-    if gone := vanished.note_vanished():
+    if gone := presence_reconciliation.mark_lost_offline():
         logger.info("%s chargers vanished with their web process", gone)
-    if back := vanished.note_returned():
+    if back := presence_reconciliation.mark_present_online():
         logger.info("%s chargers that were believed gone are there", back)
 
 
@@ -83,10 +83,10 @@ TURNS = (
         INTERVAL,
         (
             *(take_up, sign_waiting, schedules.run_forgotten),
-            *(batches.release, batches.settle, webhooks.enqueue_due),
+            *(batches.release, batches.finish_completed, webhooks.enqueue_due),
         ),
     ),
-    ("vanished", vanished.INTERVAL, (look_after_presence,)),
+    ("vanished", presence_reconciliation.INTERVAL, (look_after_presence,)),
 )
 
 

@@ -7,9 +7,9 @@ from celery import shared_task
 from celery.exceptions import Ignore
 
 from chargers import context, errors, gateway, tracing
-from commands import metrics
+from commands import lifecycle, metrics
 from commands.actions.table import ACTIONS
-from commands.lifecycle import NotNow, call_off, carry_out
+from commands.lifecycle import NotNow, run
 
 logger = logging.getLogger(__name__)
 BROKER_FAULTS = (*errors.BROKER_FAULTS, OSError)
@@ -20,7 +20,7 @@ def _task(action):
     def task(self, charger_id):
         try:
             with _known_to_monitoring(self.request, action, charger_id) as current:
-                command, following = carry_out(self.request.id, charger_id)
+                command, following = run(self.request.id, charger_id)
                 if current:
                     current.set_attribute("outcome", command.outcome)
         except NotNow as not_now:
@@ -62,7 +62,7 @@ def run_schedule(pk):
 
 def cancel(command, error):
     """End a command that is still queued, and go on with its charger's next one."""
-    if following := call_off(command, error).following:
+    if following := lifecycle.cancel(command, error).following:
         enqueue(following)
 
 

@@ -11,12 +11,12 @@ django.setup(set_prefix=False)  # whoever imports models needs it
 
 from django.conf import settings  # noqa: E402
 
-from chargers import admission, faults  # noqa: E402
+from chargers import faults, handshake  # noqa: E402
 from chargers.consumers import ChargerConsumer  # noqa: E402
 from config import http  # noqa: E402
 from config.dashboard import live  # noqa: E402
 
-CHARGERS = admission.PATH.decode()
+CHARGERS = handshake.PATH.decode()
 
 faults.limit_requests()
 pages = http.Handler()
@@ -30,7 +30,7 @@ async def application(scope, receive, send):
     if scope["type"] == "websocket":
         await (live.application if scope["path"] == live.PATH else charger)(scope, receive, send)
     elif scope["type"] == "http" and scope["path"].startswith(CHARGERS):
-        await admission.answer_without_upgrade(scope, send)
+        await handshake.answer_without_upgrade(scope, send)
     elif scope["type"] == "http":
         await pages(_keeping_slashes(scope), receive, send)
 

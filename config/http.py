@@ -19,7 +19,7 @@ from django.core.signals import request_started
 from django.db import close_old_connections, connection
 from django.urls import set_script_prefix
 
-from chargers.aside import aside
+from chargers.in_db_thread import in_db_thread
 from config import bodies
 
 # A client that waits for a task (?wait=) holds a thread, but no database connection.
@@ -89,7 +89,7 @@ class Handler(ASGIHandler):
             sending.cancel()
             leaving.cancel()
             results = await asyncio.gather(sending, leaving, return_exceptions=True)
-            await aside(response.close)()
+            await in_db_thread(response.close)()
         if isinstance(results[0], Exception):
             raise results[0]
 

@@ -178,7 +178,7 @@ OCPP_PING_TIMEOUT = _positive("OCPP_PING_TIMEOUT", 20, most=3600)
 # Seconds for which a new socket that has sent no CALL is sent no command; 0: it is sent at once.
 OCPP_BOOT_WAIT = _from_zero("OCPP_BOOT_WAIT", 10, 3600)
 OCPP_LARGEST_MESSAGE = _positive("OCPP_LARGEST_MESSAGE", 8, most=64) * 2**20  # MiB in the environment
-# Which messages of a charger are kept that does not say so itself, see chargers.tap.
+# Which messages of a charger are kept that does not say so itself, see chargers.message_log.
 OCPP_MESSAGE_LOG = _read(
     env.str,
     "OCPP_MESSAGE_LOG",
@@ -297,7 +297,7 @@ if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// URL: PostgreSQL is what is supported.")
 # A connection is borrowed for a request, a batch or a step of a task, and given back while it waits.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a restarted PostgreSQL leaves dead ones in the pool
-# What is hot asks to be prepared (chargers.recordset), nothing else is; with Django's default, None, psycopg would
+# What is hot asks to be prepared (chargers.bulk_sql), nothing else is; with Django's default, None, psycopg would
 # prepare nothing even if asked to.
 DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 2**31
 DATABASES["default"]["OPTIONS"]["pool"] = {

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import count
 from uuid import uuid4
 
-from chargers import admission, inbox, registry
+from chargers import handshake, inbox, registry
 from chargers.models import Charger, HeldSerial
 from commands.models import Command
 from transactions.models import IdTag, Transaction
@@ -35,13 +35,13 @@ def a_call(charger, action, message_id=None, **payload):
 
 def open_socket(charger):
     """When a new socket of `charger` was opened: the `socket` of its CALLs."""
-    return admission.open_sockets([admission.Opened(charger.pk, datetime.now(UTC))])[0].opened_at
+    return handshake.open_sockets([handshake.ConnectionOpened(charger.pk, datetime.now(UTC))])[0].opened_at
 
 
 def settle(*calls):
     """Hand `calls` to their handlers in one batch, as the inbox does; the payloads of the answers."""
     entries = [inbox.Entry(registry.actions[call.action], call) for call in calls]
-    return [_payload(answer) for answer in inbox.write(entries, {})]
+    return [_payload(answer) for answer in inbox.commit_with_retry(entries, {})]
 
 
 def _payload(answer):

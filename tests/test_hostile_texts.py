@@ -97,7 +97,7 @@ def happened(charger, text):
     seen = {"first_at": now, "last_at": now, "count": 1}
     Refusal.objects.create(charger_id=text, kind="unknown", status=404, reason=text, **seen)
     Webhook.objects.create(name=text, url="http://127.0.0.1:9/")
-    events.tell("security.event", charger.pk, tech_info=text)
+    events.record_event("security.event", charger.pk, tech_info=text)
     Delivery.objects.update(error=text)
 
 

@@ -14,7 +14,7 @@ from ocpp.exceptions import InternalError
 
 from chargers import sealing
 from chargers.models import Charger, Webhook
-from chargers.recall import as_sent
+from chargers.retries import as_sent
 from commands import batches, schedules
 from commands.models import Batch, Command, Schedule
 from tests.builders import a_charger, a_command, tell

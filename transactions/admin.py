@@ -14,7 +14,7 @@ from rest_framework.exceptions import APIException
 
 from chargers import schemas
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
-from chargers.browsing import Large, choices
+from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.errors import sentence
 from chargers.times import display_zone
 from transactions import energy, export, orphans
@@ -131,7 +131,7 @@ def _export(kind, title):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
+class TransactionAdmin(LargeTableAdmin, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["id", "of_charger", "connector_id", "id_tag", "state", "start_time", "ended_at", "energy_kwh"]
     list_display += ["energy_source"]
     list_filter = [
@@ -211,7 +211,7 @@ class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(MeterValue)
-class MeterValueAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class MeterValueAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     """The newest first; the readings of a charger are found by its transactions."""
 
     list_display = ["timestamp", "charger", "connector_id", "transaction_id", "measurand", "phase", "value", "unit"]

@@ -81,4 +81,4 @@ def _check_meters(row: Transaction) -> None:
 
 def _tell(row: Transaction, by: str) -> None:
     told = {"transaction_id": row.pk, "energy_wh": row.energy_wh, "energy_source": row.energy_source}
-    events.tell("transaction.corrected", row.charger_id, **told, corrected_by=by)
+    events.record_event("transaction.corrected", row.charger_id, **told, corrected_by=by)

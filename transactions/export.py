@@ -10,8 +10,8 @@ from datetime import datetime
 import xlsxwriter
 from django.http import StreamingHttpResponse
 
-from chargers.aside import aside
 from chargers.downloads import attachment, cell
+from chargers.in_db_thread import in_db_thread
 
 COLUMNS = {
     "transaction_id": lambda t: t.pk,
@@ -65,7 +65,7 @@ async def csv(transactions, zone):
     """The file in parts, as it is read; times are ISO 8601 with the offset of `zone`, which the last column names."""
     yield _lines([[*COLUMNS, "time_zone"]])
     parts = pages(transactions)
-    while part := await aside(_next)(parts, zone):
+    while part := await in_db_thread(_next)(parts, zone):
         yield part
 
 

@@ -6,9 +6,9 @@ import orjson
 from django.db import transaction as database
 from django.db.models.functions import Upper
 
-from chargers import budgets, events, findings, recordset
+from chargers import budgets, bulk_sql, events, findings
 from chargers.registry import follows, handles
-from chargers.times import bounded, clock_is_off, said
+from chargers.times import clamp, clock_is_off, parse_or
 from transactions import energy, metrics, readings, starts, stops
 from transactions.models import ENDS_A_RESERVATION, IdTag, OrphanStop, Transaction
 
@@ -97,7 +97,7 @@ def _list_unknown(calls):
         for n, call in enumerate(calls)
     ]
     limits = [budgets.BUDGETS[name].limit or budgets.NO_LIMIT for name in ("unknown_tags", "all_unknown_tags")]
-    for n, name in recordset.query(UNKNOWN, [*limits, recordset.json(rows)]):
+    for n, name in bulk_sql.query(UNKNOWN, [*limits, bulk_sql.json(rows)]):
         found = {budgets.BUDGETS[name].finding: calls[n].payload["idTag"]}
         findings.counter.add(calls[n].charger, calls[n].action, found, calls[n].received_at)
 
@@ -113,10 +113,10 @@ def start_transaction(calls):
     for row in started:
         if row["is_new"]:
             told = {name: row[name] for name in TOLD_OF_START}
-            events.tell("transaction.started", row["charger_id"], transaction_id=row["id"], **told)
-    recordset.execute(SUPERSEDE, [{"charger": t["charger_id"], "connector_id": t["connector_id"]} for t in started])
+            events.record_event("transaction.started", row["charger_id"], transaction_id=row["id"], **told)
+    bulk_sql.execute(SUPERSEDE, [{"charger": t["charger_id"], "connector_id": t["connector_id"]} for t in started])
     reserved = [t for t in started if t["reservation_id"] is not None and t["id_tag_status"] == "Accepted"]
-    recordset.execute(USE_RESERVATION, [_used(row) for row in reserved])
+    bulk_sql.execute(USE_RESERVATION, [_used(row) for row in reserved])
     return [
         {"idTagInfo": verdict, "transactionId": row["id"]} for verdict, row in zip(verdicts, started, strict=True)
     ]
@@ -130,7 +130,7 @@ def _settle_identity(calls, started, verdicts, known):
     """
     open_ones = range(len(started))
     while open_ones:
-        rows = recordset.execute(starts.START, [started[n] for n in open_ones])
+        rows = bulk_sql.execute(starts.START, [started[n] for n in open_ones])
         found = {tuple(row[:5]): starts.Equal._make(row[5:]) for row in rows}
         open_ones = [n for n in open_ones if not _is_settled(started[n], found)]
         others = [calls[n] for n in open_ones]
@@ -217,7 +217,7 @@ def _started(call, verdict):
         "id_tag": request["idTag"],
         "id_tag_status": verdict,
         "reservation_id": request.get("reservationId"),
-        "start_time": said(request["timestamp"], call.received_at),
+        "start_time": parse_or(request["timestamp"], call.received_at),
         "raw_start_time": request["timestamp"][:64],
         "start_received_at": call.received_at,
         "meter_start": request.get("meterStart"),
@@ -298,10 +298,10 @@ def end_reservations(calls, answers):
             "charger": call.charger,
             "connector_id": call.payload["connectorId"],
             "status": call.payload["status"],
-            "timestamp": bounded(call.payload.get("timestamp"), call.received_at),
+            "timestamp": clamp(call.payload.get("timestamp"), call.received_at),
             "received_at": call.received_at,
         }
         for call in calls
         if call.payload["status"] in ENDS_A_RESERVATION
     ]
-    recordset.execute(END_RESERVATIONS, rows)
+    bulk_sql.execute(END_RESERVATIONS, rows)

@@ -12,11 +12,11 @@ from django.db.models import Q
 from django.db.models.functions import MD5, Upper
 from django.utils.functional import cached_property
 
-from chargers import audit, budgets, events, findings, numerals, recordset
+from chargers import audit, budgets, bulk_sql, events, findings, numerals
 from chargers.inbox import Call
 from chargers.models import Charger, Connector
-from chargers.numbers import draw
-from chargers.times import said, wire
+from chargers.numbers import next_free_id
+from chargers.times import parse_or, to_rfc3339
 from transactions import energy, readings
 
 ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13
@@ -28,7 +28,7 @@ PAYLOAD_IN_CALL = 3  # its place in the array of a CALL (OCPP-J §4.2.1)
 
 def next_reservation_id():
     """A reservationId nobody else was given."""
-    return draw("commands_reservation_id", Reservation.objects.all())
+    return next_free_id("commands_reservation_id", Reservation.objects.all())
 
 
 class IdTag(models.Model):
@@ -74,7 +74,7 @@ class IdTag(models.Model):
         """The IdTagInfo on the wire (OCPP 1.6 §7.27)."""
         info = {"status": self.verdict()}
         if self.expiry_date:
-            info["expiryDate"] = wire(self.expiry_date)
+            info["expiryDate"] = to_rfc3339(self.expiry_date)
         if self.parent_id_tag:
             info["parentIdTag"] = self.parent_id_tag
         return info
@@ -83,8 +83,8 @@ class IdTag(models.Model):
     def known(id_tags):
         """{id tag in upper case: `IdTag`} of those that are known."""
         wanted = sorted({tag.upper() for tag in id_tags})
-        rows = recordset.query(KNOWN_TAGS, [wanted]) if wanted else []
-        return {key: recordset.instance(IdTag, row) for key, *row in rows}
+        rows = bulk_sql.query(KNOWN_TAGS, [wanted]) if wanted else []
+        return {key: bulk_sql.instance(IdTag, row) for key, *row in rows}
 
     @staticmethod
     def info(known, id_tag):
@@ -93,7 +93,7 @@ class IdTag(models.Model):
 
 
 KNOWN_TAGS = (
-    f"SELECT upper(id_tag), {recordset.columns(IdTag)} FROM transactions_idtag c WHERE upper(id_tag) = ANY(%s)"
+    f"SELECT upper(id_tag), {bulk_sql.columns(IdTag)} FROM transactions_idtag c WHERE upper(id_tag) = ANY(%s)"
 )
 
 
@@ -322,7 +322,7 @@ class Transaction(models.Model):
         told = {"transaction_id": stuck.pk, "connector_id": stuck.connector_id, "id_tag": stuck.id_tag}
         told |= {"stop_time": stuck.stop_time, "meter_stop": stuck.meter_at_end}
         told |= {"energy_wh": stuck.energy_wh, "energy_source": stuck.energy_source}
-        events.tell("transaction.stopped", stuck.charger_id, **told, reason="closed by hand")
+        events.record_event("transaction.stopped", stuck.charger_id, **told, reason="closed by hand")
         return True
 
 
@@ -393,7 +393,7 @@ class OrphanStop(models.Model):
             for row in rows
         ]
         budget = budgets.BUDGETS["unapplied"]
-        told = recordset.query(KEEP, [budget.limit or budgets.NO_LIMIT, recordset.json(rows)])
+        told = bulk_sql.query(KEEP, [budget.limit or budgets.NO_LIMIT, bulk_sql.json(rows)])
         for charger, action, is_past in told:
             if is_past:
                 count = partial(findings.counter.add, charger, action, {budget.finding: budget.limit})
@@ -454,7 +454,7 @@ class OrphanStop(models.Model):
         What was not said, or cannot be read, speaks against none.
         """
         timestamp, meter, id_tag = (self.request.get(name) for name in ("timestamp", "meterStop", "idTag"))
-        ended_at = said(timestamp, self.received_at) if isinstance(timestamp, str) else self.received_at
+        ended_at = parse_or(timestamp, self.received_at) if isinstance(timestamp, str) else self.received_at
         is_readable = isinstance(meter, int | float) and 0 <= meter <= MOST
         is_below = is_readable and energy.is_register(transaction.meter_start) and meter < transaction.meter_start
         is_other = isinstance(id_tag, str) and id_tag and id_tag.upper() != transaction.id_tag.upper()

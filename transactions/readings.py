@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 from zlib import crc32
 
-from chargers import budgets, events, numerals, recordset, times
+from chargers import budgets, bulk_sql, events, numerals, times
 from chargers.inbox import Call
 from chargers.tolerance import UNREADABLE
 from transactions.energy import MOST_AT_ONCE_WH, MOST_WH, MOST_WH_PER_S, STOP
@@ -132,7 +132,7 @@ class Readings:
         self.times = [self._time(value["timestamp"]) for value in self.values]
 
     def _time(self, text: str) -> datetime:
-        moment = times.read(text)
+        moment = times.parse(text)
         received_at = self.call.received_at
         if moment is None or not times.PLAUSIBLE <= moment <= received_at + times.AHEAD:
             self.call.find(f"{_member(self.call)}.timestamp", "clock", text)
@@ -171,7 +171,7 @@ def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
         of_message = list(_lines(message, belongs[n], places))
         message.call.rows = len(of_message)
         lines += [line for line in of_message if n not in stored or _sample_of(line) not in stored[n]]
-    recordset.copy("transactions_metervalue", COLUMNS, lines)
+    bulk_sql.copy("transactions_metervalue", COLUMNS, lines)
     return energy
 
 
@@ -184,8 +184,8 @@ def _stored(messages, belongs, doubtful):
         for n in doubtful
         if not (m := messages[n]).is_of_stop
     ]
-    for n, *sample in recordset.execute(STORED, rows):
-        stored[n].add(tuple(map(recordset.escaped, sample)))
+    for n, *sample in bulk_sql.execute(STORED, rows):
+        stored[n].add(tuple(map(bulk_sql.escaped, sample)))
     return stored
 
 
@@ -233,7 +233,7 @@ def _advance(messages, belongs, places, energy, is_new=False):
     for message, transaction_id in zip(messages, belongs, strict=True):
         if transaction_id is not None and message.values:
             _merge(newest, message, transaction_id, is_new)
-    for row in recordset.execute(ADVANCE, [newest[key] for key in sorted(newest)]):
+    for row in bulk_sql.execute(ADVANCE, [newest[key] for key in sorted(newest)]):
         charger, transaction, connector_id, is_ongoing, *energy[row[1]] = row
         places[charger, transaction] = connector_id
         if is_ongoing:
@@ -248,7 +248,7 @@ def _running(messages, loose):
         for n in loose
         if (m := messages[n]).connector_id and m.values and not m.is_of_stop
     ]
-    return recordset.execute(RUNNING, rows)
+    return bulk_sql.execute(RUNNING, rows)
 
 
 def _merge(newest, message, transaction_id, is_new):
@@ -270,7 +270,7 @@ def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, 
     start, end), by a clock that is right. What `store` returns."""
     names = ("charger", "transaction", "connector", "began", "ended")
     rows = [dict(zip(names, span, strict=True)) for span in spans if span[4] - span[3] < LONGEST_SPAN]
-    found = recordset.execute(UNLINKED, rows)
+    found = bulk_sql.execute(UNLINKED, rows)
     if not found:
         return {}
     charger_of = {transaction: charger for charger, transaction, *_ in spans}
@@ -282,16 +282,16 @@ def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, 
             row = {"charger": charger_of[transaction], "transaction": transaction, "unnamed": True}
             row |= {"at": by_time[-1][0], "first": registers[0], "register": max(registers)}
             newest.append(row | {"newest": registers[-1]})
-    taken = recordset.execute(ADVANCE, newest)
+    taken = bulk_sql.execute(ADVANCE, newest)
     links = [{"transaction": transaction, "id": pk, "received_at": at} for transaction, *_, pk, at in found]
-    recordset.execute(LINK, links)
+    bulk_sql.execute(LINK, links)
     return {transaction: evidence for _, transaction, _, _, *evidence in taken}
 
 
 def _tell(read, connector_id, evidence):
     told = {"meter_wh": read["register"], "energy_wh": evidence[0], "energy_source": evidence[1]}
     told |= {"power_w": read["power"], "soc_percent": read["soc"]}
-    events.tell(
+    events.record_event(
         "transaction.updated",
         read["charger"],
         transaction_id=read["transaction"],
@@ -311,7 +311,7 @@ def _lines(message, transaction_id, connectors):
     start = f"{call.charger}\t{linked}\t{reported}\t{connector_id or 0}"
     received_at, message_hash = call.received_at.isoformat(), _hash(call)
     for reading, moment in zip(message.values, message.times, strict=True):
-        raw = recordset.escaped(reading["timestamp"][:64])
+        raw = bulk_sql.escaped(reading["timestamp"][:64])
         row = f"{start}\t{moment.isoformat()}\t{raw}\t{received_at}"
         for sample in reading["sampledValue"]:
             yield f"{row}\t{_sampled(call, sample)}\t{message_hash}"
@@ -331,13 +331,13 @@ def _sampled(call, sample):
         rest = _escaped(sample, measurand, unit)
     if numerals.PLAIN.fullmatch(value):
         return f"{value}\t{value}\t{rest}"
-    return f"{recordset.escaped(value)}\t{_kept_number(call, sample)}\t{rest}"
+    return f"{bulk_sql.escaped(value)}\t{_kept_number(call, sample)}\t{rest}"
 
 
 def _escaped(sample, measurand, unit):
     """The words that describe a sample, where one is not as plain as those of OCPP."""
     described = (sample.get(member, usual) for member, usual in USUAL.items())
-    return "\t".join(map(recordset.escaped, (measurand, unit, *described)))
+    return "\t".join(map(bulk_sql.escaped, (measurand, unit, *described)))
 
 
 def _kept_number(call, sample):

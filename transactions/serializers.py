@@ -7,7 +7,7 @@ from rest_framework import serializers
 from chargers import access
 from chargers.models import Charger
 from chargers.serializers.strict import Strict
-from chargers.times import wire
+from chargers.times import to_rfc3339
 from transactions import energy
 from transactions.models import MOST, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
@@ -217,7 +217,7 @@ class AttachSerializer(Strict):
     timestamp = serializers.DateTimeField(required=False)
 
     def validate_timestamp(self, moment):
-        return wire(moment)
+        return to_rfc3339(moment)
 
 
 def completion(told):

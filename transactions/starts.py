@@ -79,7 +79,7 @@ def is_same(start: dict, equal: Equal) -> bool:
     began_anew = equal.is_before(equal.connected_at) or equal.is_before(equal.booted_at)
     if start["start_message_id"] == equal.message_id and not began_anew:
         return True  # on one socket message ids do not begin anew
-    moment = times.read(start["raw_start_time"])
+    moment = times.parse(start["raw_start_time"])
     if moment is None or moment < times.PLAUSIBLE or _stood_still(start, equal):
         return False
     if energy.is_register(start["meter_start"]) and start["meter_start"] > 0 and equal.energy_wh:

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from chargers.models import Charger
-from chargers.times import read
+from chargers.times import parse
 from transactions.dump import Unreadable
 from transactions.models import MOST, IdTag, Transaction
 
@@ -320,7 +320,7 @@ def _says_when(row, name):
 
 def _moment(row, name):
     """In UTC: `_check` has seen that the dump's times are. MySQL's zero date is none."""
-    if (moment := read(row[name] or "")) is None:
+    if (moment := parse(row[name] or "")) is None:
         raise Bad(f"{name} is {row[name]!r}, not a time")
     return moment
 

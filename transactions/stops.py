@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from chargers import events, recordset
-from chargers.times import clock_is_off, said
+from chargers import bulk_sql, events
+from chargers.times import clock_is_off, parse_or
 from transactions import energy, readings
 
 # A real stop wins over one by hand, and shows that the transaction was not stuck. A second one changes nothing. The
@@ -52,7 +52,7 @@ def store(calls):
         if 0 < (call.payload.get("transactionId") or 0) <= readings.LARGEST_ID:
             first.setdefault((call.charger, call.payload["transactionId"]), call)
     rows = {key: _stopped(*key, call) for key, call in sorted(first.items())}
-    found = map(Named._make, recordset.execute(STOP, list(rows.values())))
+    found = map(Named._make, bulk_sql.execute(STOP, list(rows.values())))
     named = {(t.charger, t.id): t for t in found}
     ended = [t for t in named.values() if t.ended]
     known = readings.store(
@@ -81,7 +81,7 @@ def _tell(transaction, stop, energy_wh, energy_source):
     told = {name: stop[name] for name in ("stop_time", "meter_stop", "reason")}
     told |= {"transaction_id": transaction.id, "connector_id": transaction.connector_id}
     told |= {"id_tag": transaction.id_tag, "energy_wh": energy_wh, "energy_source": energy_source}
-    events.tell("transaction.stopped", transaction.charger, **told)
+    events.record_event("transaction.stopped", transaction.charger, **told)
 
 
 def _stopped(charger, transaction_id, call):
@@ -93,7 +93,7 @@ def _stopped(charger, transaction_id, call):
     return {
         "id": transaction_id,
         "charger": charger,
-        "stop_time": said(request["timestamp"], call.received_at),
+        "stop_time": parse_or(request["timestamp"], call.received_at),
         "raw_stop_time": request["timestamp"][:64],
         "received_at": call.received_at,
         "meter_stop": request.get("meterStop"),

@@ -13,7 +13,7 @@ from chargers import audit
 from chargers.access import reaches_every_charger
 from chargers.admin.chargers import ReadOnly, Scoped
 from chargers.admin.once import shown_once
-from chargers.browsing import Large, choices
+from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.models import ApiToken, AuditEntry, ChargerGroup
 
 admin.site.unregister([AccessLog, AccessFailureLog])  # the audit log has them
@@ -109,7 +109,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class AuditEntryAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     """Who did what; nobody can change it here."""
 
     list_display = ["at", "who", "address", "action", "kind", "name", "what"]

@@ -49,7 +49,7 @@ class Scoped:
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 
-OURS = [
+OPERATOR_FIELDS = [
     "charger_id",
     "description",
     "boot_policy",
@@ -95,7 +95,7 @@ class ChargerForm(forms.ModelForm):
 
     class Meta:
         model = Charger
-        fields = OURS
+        fields = OPERATOR_FIELDS
 
     warning = ""
 
@@ -176,11 +176,11 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     inlines += [HeldSerialInline]
     told = [
         "registration_status",
-        *(f.name for f in Charger._meta.fields if f.editable and f.name not in [*OURS, "id"]),
+        *(f.name for f in Charger._meta.fields if f.editable and f.name not in [*OPERATOR_FIELDS, "id"]),
     ]
 
     def get_fieldsets(self, request, charger=None):
-        ours = (None, {"fields": [*OURS, *KEYS]})
+        ours = (None, {"fields": [*OPERATOR_FIELDS, *KEYS]})
         return [ours, ("As the charger tells it", {"fields": self.told})] if charger else [ours]
 
     def get_readonly_fields(self, request, charger=None):
@@ -188,9 +188,14 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
 
     def save_model(self, request, charger, form, change):
         """Only what is changed: the rest of the row may be the charger's, which goes on meanwhile."""
-        changed = [*OURS, "authorization_key_hash", "next_authorization_key_hashes", "next_security_profile"]
+        changed = [
+            *OPERATOR_FIELDS,
+            "authorization_key_hash",
+            "next_authorization_key_hashes",
+            "next_security_profile",
+        ]
         derived = {"new_authorization_key", "remove_authorization_key", "security_profile"} & set(form.changed_data)
-        fields = [name for name in changed if name in form.changed_data or (derived and name not in OURS)]
+        fields = [name for name in changed if name in form.changed_data or (derived and name not in OPERATOR_FIELDS)]
         charger.save(update_fields=fields if change else None)
         if form.warning:
             audit.warn(charger, form.warning)

@@ -7,13 +7,13 @@ from chargers import webhooks
 from chargers.admin.access import ForWhoReachesAll
 from chargers.admin.chargers import ReadOnly, Scoped
 from chargers.admin.once import shown_once
-from chargers.browsing import Large, choices
+from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.models import Delivery, Event, Webhook
 from chargers.models.events import KIND_CHOICES, KINDS
 
 
 @admin.register(Event)
-class EventAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class EventAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["at", "charger", "kind", "body"]
     list_filter = [choices("kind", KINDS)]
     sortable_by = ["at"]
@@ -46,7 +46,7 @@ def send_again(modeladmin, request, deliveries):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(Large, ForWhoReachesAll, admin.ModelAdmin):
+class DeliveryAdmin(LargeTableAdmin, ForWhoReachesAll, admin.ModelAdmin):
     list_display = [
         "id",
         "webhook",

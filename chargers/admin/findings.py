@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from chargers.admin.chargers import ReadOnly, Scoped
-from chargers.browsing import Large, choices
+from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.downloads import csv_file
 from chargers.models import Finding
 from chargers.models.findings import KINDS
@@ -17,7 +17,7 @@ def export_csv(modeladmin, request, findings):
 
 
 @admin.register(Finding)
-class FindingAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class FindingAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["charger", "action", "field", "kind", "count", "first_seen", "last_seen", "example"]
     list_filter = [choices("kind", list(KINDS))]
     searched = {"charger": "charger"}

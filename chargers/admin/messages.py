@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from chargers import schemas
 from chargers.admin.chargers import ReadOnly, Scoped
-from chargers.browsing import Large, choices
+from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.models import Charger, Message
 from chargers.models.messages import DIRECTIONS, KINDS
 
@@ -30,7 +30,7 @@ MOST_WORDS = 10  # that are searched for
 
 
 @admin.register(Message)
-class MessageAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class MessageAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     """Newest first. What has no index is looked for in what a charger said, in a day chosen, or in the last one."""
 
     list_display = ["at", "charger", "direction", "kind", "action", "message_id", "is_error", "shown"]

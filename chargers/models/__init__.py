@@ -19,7 +19,7 @@ from chargers.models.charger import (
     InstalledCertificate,
     InstalledProfile,
     SecurityEvent,
-    standing,
+    effective_status,
     telling_status,
 )
 from chargers.models.events import Delivery, Event, Webhook
@@ -51,6 +51,6 @@ __all__ = [
     "SecurityEvent",
     "VALIDATIONS",
     "Webhook",
-    "standing",
+    "effective_status",
     "telling_status",
 ]

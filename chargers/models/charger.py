@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from chargers import keys, recordset
+from chargers import bulk_sql, keys
 from chargers.sealing import SealedField
 
 REGISTRATIONS = [(status, status) for status in ("Accepted", "Pending", "Rejected")]
@@ -22,7 +22,7 @@ NOT_ACCEPTED = models.Q(registration_status__in=["Pending", "Rejected"]) | (
 )
 
 
-# Which of a charger's messages are kept, see `chargers.tap`; "" is as OCPP_MESSAGE_LOG says.
+# Which of a charger's messages are kept, see `chargers.message_log`; "" is as OCPP_MESSAGE_LOG says.
 LOG_NOTHING, LOG_ERRORS, LOG_ALL = "off", "errors", "all"
 MESSAGE_LOGS = [("", "as OCPP_MESSAGE_LOG says"), *((level, level) for level in (LOG_NOTHING, LOG_ERRORS, LOG_ALL))]
 
@@ -40,7 +40,7 @@ ONLINE = models.Q(connected_at__isnull=False) & (
 )
 
 
-def standing(boot_policy, registration_status):
+def effective_status(boot_policy, registration_status):
     """On which terms a charger is: as its last boot was answered, or as the operator decided since."""
     return registration_status or "Accepted" if boot_policy == "Accepted" else boot_policy
 
@@ -179,8 +179,8 @@ class Charger(models.Model):
     @staticmethod
     def known(charger_id):
         """The `Charger` with this id, or None. Prepared: it begins every request for a command."""
-        rows = recordset.query(KNOWN, [charger_id])
-        return recordset.instance(Charger, rows[0]) if rows else None
+        rows = bulk_sql.query(KNOWN, [charger_id])
+        return bulk_sql.instance(Charger, rows[0]) if rows else None
 
     @property
     def of_socket(self):
@@ -209,9 +209,9 @@ class Charger(models.Model):
         return is_lenient(self.validation)
 
     @property
-    def standing(self):
+    def effective_status(self):
         """Accepted, Pending or Rejected: on which terms commands may be sent to it (OCPP 1.6 §4.2)."""
-        return standing(self.boot_policy, self.registration_status)
+        return effective_status(self.boot_policy, self.registration_status)
 
     def has_key(self, key):
         """Whether `key` (text) is its key now."""
@@ -268,7 +268,7 @@ class HeldSerial(models.Model):
         return self.serial
 
 
-KNOWN = f"SELECT {recordset.columns(Charger)} FROM chargers_charger c WHERE charger_id = %s"
+KNOWN = f"SELECT {bulk_sql.columns(Charger)} FROM chargers_charger c WHERE charger_id = %s"
 
 
 class Connector(models.Model):

@@ -1,4 +1,4 @@
-"""What passed between chargers and us, frame by frame: written by `chargers.tap`, dropped by whole days."""
+"""What passed between chargers and us, frame by frame: written by `chargers.message_log`, dropped by whole days."""
 
 from django.db import models
 

@@ -4,7 +4,7 @@ from django.db.models import Q
 
 from chargers import schemas
 from chargers.models import ConfigurationKey, InstalledProfile
-from chargers.times import read
+from chargers.times import parse
 from commands.models import CALL_ERROR, ChargingProfile, next_profile_id
 from transactions.models import Transaction
 
@@ -87,7 +87,7 @@ def _warnings(profile, charger):
         yield "A Relative profile has no startSchedule: the charger may refuse it."
     if profile["chargingProfileKind"] == "Recurring" and "recurrencyKind" not in profile:
         yield "A Recurring profile needs a recurrencyKind."
-    since, until = (read(profile.get(name, "")) for name in ("validFrom", "validTo"))
+    since, until = (parse(profile.get(name, "")) for name in ("validFrom", "validTo"))
     if since and until and since >= until:
         yield "It is never valid: validTo is not after validFrom."
     limits = {"ChargeProfileMaxStackLevel": profile["stackLevel"]}

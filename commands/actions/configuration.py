@@ -25,7 +25,7 @@ def complete_change(payload, charger):
         payload["value"] = secrets.token_hex(20)
 
 
-def afresh(payload):
+def payload_for_retry(payload):
     """A key for Basic auth is not kept: another one is made."""
     if _names(payload["key"], AUTHORIZATION_KEY):
         return {name: value for name, value in payload.items() if name != "value"}

@@ -114,6 +114,6 @@ def version_told(command):
         LocalList.objects.filter(charger=command.charger).exclude(version=version).delete()
 
 
-def afresh(payload):
+def payload_for_retry(payload):
     """Its version was for one command."""
     return {name: value for name, value in payload.items() if name != "listVersion"}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from chargers import schemas
 from chargers.models import Connector
-from chargers.times import read, wire
+from chargers.times import parse, to_rfc3339
 from transactions.models import ENDS_A_RESERVATION, Reservation, Transaction, next_reservation_id
 
 
@@ -13,7 +13,7 @@ def complete(payload, charger):
     number = payload.get("reservationId")
     known = type(number) is int and Reservation.objects.filter(pk=number, charger=charger).first()
     if known:
-        told = {"connectorId": known.connector_id, "expiryDate": wire(known.expiry_date), "idTag": known.id_tag}
+        told = {"connectorId": known.connector_id, "expiryDate": to_rfc3339(known.expiry_date), "idTag": known.id_tag}
         if known.parent_id_tag:
             told["parentIdTag"] = known.parent_id_tag
         for member, value in told.items():
@@ -25,7 +25,7 @@ def complete(payload, charger):
 def check(payload, charger):
     if Reservation.objects.filter(pk=payload["reservationId"]).exclude(charger=charger).exists():
         raise schemas.Violation("reservationId", "This reservation is another charger's.", "")
-    expiry = read(payload["expiryDate"])
+    expiry = parse(payload["expiryDate"])
     if expiry and expiry <= datetime.now(UTC):
         yield "Its expiryDate has passed."
     connector = Connector.objects.filter(charger=charger, connector_id=payload["connectorId"]).first()
@@ -79,5 +79,5 @@ def _columns(command):
         "connector_id": request["connectorId"],
         "id_tag": request["idTag"],
         "parent_id_tag": request.get("parentIdTag", ""),
-        "expiry_date": read(request["expiryDate"]) or command.created_at,
+        "expiry_date": parse(request["expiryDate"]) or command.created_at,
     }

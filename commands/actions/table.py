@@ -31,7 +31,7 @@ class Action:
     answered: Callable = nothing
     not_taken: Callable = nothing
     hide: Callable | None = None
-    afresh: Callable = lambda payload: payload
+    payload_for_retry: Callable = lambda payload: payload
 
     def kept(self, payload):
         return self.hide(payload) if self.hide else payload
@@ -51,7 +51,7 @@ _TABLE = (
         configuration.changed,
         configuration.not_changed,
         configuration.hide,
-        afresh=configuration.afresh,
+        payload_for_retry=configuration.payload_for_retry,
     ),
     Action("ClearCache", ACCEPTED),
     Action("DataTransfer", ACCEPTED),
@@ -79,7 +79,7 @@ _TABLE = (
         local_list.complete,
         local_list.check,
         answered=local_list.was_sent,
-        afresh=local_list.afresh,
+        payload_for_retry=local_list.payload_for_retry,
     ),
     # Reservation
     Action("CancelReservation", ACCEPTED, answered=reservations.cancelled),
@@ -102,7 +102,7 @@ _TABLE = (
         transfers.complete_diagnostics,
         transfers.check_diagnostics,
         transfers.asked_diagnostics,
-        afresh=transfers.afresh_diagnostics,
+        payload_for_retry=transfers.afresh_diagnostics,
     ),
     Action(
         "GetLog",
@@ -110,7 +110,7 @@ _TABLE = (
         transfers.complete_log,
         transfers.check_log,
         transfers.asked_log,
-        afresh=transfers.afresh_log,
+        payload_for_retry=transfers.afresh_log,
     ),
     Action("UpdateFirmware", {}),
     Action(
@@ -118,7 +118,7 @@ _TABLE = (
         ACCEPTED,
         transfers.complete_request,
         asked=transfers.asked_request,
-        afresh=transfers.without_id,
+        payload_for_retry=transfers.without_id,
     ),
     # Remote trigger
     Action("TriggerMessage", ACCEPTED),

@@ -14,7 +14,7 @@ from commands import batches
 from commands.models import Batch, Schedule
 
 
-class Own:
+class OwnedByRequester:
     """Of who asked for it, and of those who may reach every charger."""
 
     def get_queryset(self, request):
@@ -26,12 +26,12 @@ class Own:
 
 @admin.action(description="Cancel what was not sent", permissions=["command"])
 def cancel(modeladmin, request, chosen):
-    cancelled = sum(batches.call_off(batch, request.user.get_username()) for batch in chosen)
+    cancelled = sum(batches.cancel_batch(batch, request.user.get_username()) for batch in chosen)
     messages.success(request, f"{cancelled} cancelled; {len(chosen) - cancelled} were over, or cancelled already.")
 
 
 @admin.register(Batch)
-class BatchAdmin(Own, Commandable, ReadOnly, admin.ModelAdmin):
+class BatchAdmin(OwnedByRequester, Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["created_at", "action", "total", "what_became_of_it", "start_at", "requested_by", "note"]
     list_filter = ["action"]
     date_hierarchy = "created_at"
@@ -59,7 +59,7 @@ class BatchAdmin(Own, Commandable, ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(Own, ReadOnly, admin.ModelAdmin):
+class ScheduleAdmin(OwnedByRequester, ReadOnly, admin.ModelAdmin):
     list_display = ["name", "action", "is_enabled", "next_run_at", "last_run_at", "note", "requested_by"]
     list_filter = ["is_enabled"]
     search_fields = ["name"]

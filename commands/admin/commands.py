@@ -16,7 +16,7 @@ from rest_framework.exceptions import APIException
 from chargers import schemas
 from chargers.access import reaches_every_charger
 from chargers.admin import ChargerAdmin, ReadOnly, Scoped
-from chargers.browsing import Large, choices
+from chargers.admin_lists import LargeTableAdmin, choices
 from commands.actions import local_list
 from commands.actions.table import ACTIONS
 from commands.admin.batches import ask_many
@@ -114,7 +114,7 @@ def _json(field, title):
 
 
 @admin.register(Command)
-class CommandAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class CommandAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["created_at", "charger", "action", "state", "what_came_of_it", "shown_result", "requested_by"]
     list_filter = ["state", "outcome", "simulated", "action"]
     sortable_by = ["created_at"]
@@ -228,7 +228,7 @@ class FirmwareAdmin(admin.ModelAdmin):
 
 
 @admin.register(Upload)
-class UploadAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class UploadAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["command", "charger", "received_at", "size", "saved", "expires_at"]
     fields = ["command", "charger", "received_at", "size", "saved", "expires_at"]
     readonly_fields = ["saved"]
@@ -244,7 +244,7 @@ class UploadAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
         return format_html('<a href="{}">{}</a>', url, upload.filename)
 
 
-class TaskResultAdmin(Large, ReadOnly, LibraryTaskResultAdmin):
+class TaskResultAdmin(LargeTableAdmin, ReadOnly, LibraryTaskResultAdmin):
     """What Celery kept of a task: history, like the command it carried out."""
 
     list_filter = [choices("status", TASK_STATES), choices("task_name", [f"commands.{action}" for action in ACTIONS])]

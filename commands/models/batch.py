@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from django.db import models
 
-from chargers import recordset
+from chargers import bulk_sql
 from chargers.models import Charger
 from commands.fields import OrderedJSONField, PayloadField
 from commands.models.command import FINISHED, QUEUED, SENT, Command, action_choices
@@ -13,7 +13,7 @@ WAITING, ASKED, CANCELLED, REFUSED = "waiting", "asked", "cancelled", "refused"
 STATES = (WAITING, ASKED, CANCELLED, REFUSED)
 COUNT = """
 SELECT CASE WHEN m.state = 'asked' THEN c.state ELSE m.state END, c.outcome, c.simulated, count(*)
-FROM commands_member m LEFT JOIN commands_command c ON c.id = m.command_id WHERE m.batch_id = %s GROUP BY 1, 2, 3
+FROM commands_batchitem m LEFT JOIN commands_command c ON c.id = m.command_id WHERE m.batch_id = %s GROUP BY 1, 2, 3
 """
 OVER = (FINISHED, CANCELLED, REFUSED)
 # What a batch tells of its chargers, in the order of their lives.
@@ -68,7 +68,7 @@ class Batch(models.Model):
     def counted(self):
         """`progress` as it stands in the books, by one query."""
         states, outcomes, simulated = dict.fromkeys(SHOWN, 0), {}, 0
-        for state, outcome, was_simulated, count in recordset.query(COUNT, [self.pk]):
+        for state, outcome, was_simulated, count in bulk_sql.query(COUNT, [self.pk]):
             states[state] += count
             simulated += count if was_simulated else 0
             if outcome:
@@ -88,7 +88,7 @@ class Batch(models.Model):
         return "waiting" if states[WAITING] == sum(states.values()) else "running"
 
 
-class Member(models.Model):
+class BatchItem(models.Model):
     """One charger of a batch. It is `asked` from when its `command` was made, whose state is told from then on."""
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="members", db_index=False)

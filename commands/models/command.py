@@ -5,9 +5,9 @@ from uuid import uuid4
 from django.db import models
 from django.db.models.functions import Now
 
-from chargers.audit import OURSELVES
+from chargers.audit import SYSTEM_ACTOR
 from chargers.models import Charger
-from chargers.numbers import draw
+from chargers.numbers import next_free_id
 from commands.fields import OrderedJSONField, PayloadField
 from transactions.models import Transaction
 
@@ -49,7 +49,7 @@ def action_choices():
 
 def next_request_id():
     """A requestId nobody else was given (GetLog, SignedUpdateFirmware)."""
-    return draw("commands_request_id", Command.objects.none())
+    return next_free_id("commands_request_id", Command.objects.none())
 
 
 class Command(models.Model):
@@ -99,7 +99,7 @@ class Command(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     # When it was asked for and sent, by `time.monotonic` of this process. Waits are counted from these, so that
-    # nobody waits for a clock that was set. None where it was not found by `commands.finding`, or not sent.
+    # nobody waits for a clock that was set. None where it was not found by `commands.queries`, or not sent.
     asked_s = sent_s = None
     following = None  # when it has ended: the command that its charger is asked next
 
@@ -132,7 +132,7 @@ class Command(models.Model):
             models.Index(
                 fields=["created_at"],
                 name="commands_of_our_own",
-                condition=~models.Q(state=FINISHED) & models.Q(requested_by=OURSELVES),
+                condition=~models.Q(state=FINISHED) & models.Q(requested_by=SYSTEM_ACTOR),
             ),
         ]
 

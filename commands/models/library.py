@@ -7,7 +7,7 @@ from django.db import models, transaction
 
 from chargers import audit, gateway
 from chargers.models import Charger
-from chargers.numbers import draw
+from chargers.numbers import next_free_id
 from commands.fields import OrderedJSONField
 from commands.files import fingerprint, upload_token
 from commands.models.command import Command
@@ -15,7 +15,7 @@ from commands.models.command import Command
 
 def next_profile_id():
     """A chargingProfileId nobody else was given."""
-    return draw("commands_charging_profile_id", ChargingProfile.objects.all())
+    return next_free_id("commands_charging_profile_id", ChargingProfile.objects.all())
 
 
 class ChargingProfile(models.Model):

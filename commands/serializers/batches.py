@@ -12,7 +12,7 @@ from chargers import schemas, sealing
 from chargers.serializers.strict import Strict
 from commands import batches, schedules
 from commands.actions.table import ACTIONS
-from commands.models import Batch, Member, Schedule
+from commands.models import Batch, BatchItem, Schedule
 from commands.serializers.commands import AskSerializer, task_url
 
 WEEK = 7 * 86400
@@ -143,7 +143,7 @@ class MemberSerializer(serializers.ModelSerializer):
     finished_at = serializers.DateTimeField(source="command.finished_at", allow_null=True, default=None)
 
     class Meta:
-        model = Member
+        model = BatchItem
         fields = ["charger_id", "due_at", "state", "outcome", "simulated", "result", "error", "reason", "task_id"]
         fields += ["task_url", "sent_at", "finished_at"]
 

@@ -15,7 +15,7 @@ from chargers.pagination import NewestMadeFirst
 from chargers.viewsets import Editable
 from commands import batches
 from commands.filters import BatchFilter, MemberFilter, ScheduleFilter
-from commands.models import Batch, Member, Schedule
+from commands.models import Batch, BatchItem, Schedule
 from commands.schedules import may_run
 from commands.serializers import BatchRequestSerializer, BatchSerializer, MemberSerializer, ScheduleSerializer
 from commands.serializers.batches import ChoosingSerializer, batch_url
@@ -28,7 +28,7 @@ SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
 
-class Own:
+class OwnedByRequester:
     """Of who asked for it, and of those who may reach every charger: it tells of chargers of many groups."""
 
     def get_queryset(self):
@@ -52,7 +52,7 @@ def known_batch(request, id):
         raise not_found("Batch") from error
 
 
-class BatchList(Own, generics.ListAPIView):
+class BatchList(OwnedByRequester, generics.ListAPIView):
     """Commands to many chargers, newest first; POST asks for one."""
 
     queryset = Batch.objects.select_related("schedule")
@@ -101,7 +101,7 @@ class BatchDetail(generics.GenericAPIView):
 class MemberList(generics.ListAPIView):
     """The chargers of a batch in the order in which they are due, and what came of each."""
 
-    queryset = Member.objects.select_related("charger", "command")
+    queryset = BatchItem.objects.select_related("charger", "command")
     serializer_class = MemberSerializer
     filterset_class = MemberFilter
     permission_classes = [needs(GET="commands.view_command")]
@@ -119,12 +119,12 @@ class MemberList(generics.ListAPIView):
 def cancel(request, id):
     """Ask no more of its chargers; what was sent goes on. 409 where it is over, or cancelled already."""
     batch = known_batch(request, id)
-    if not batches.call_off(batch, request.user.get_username() if request.user else ""):
+    if not batches.cancel_batch(batch, request.user.get_username() if request.user else ""):
         raise Conflict("This batch is over, or it was cancelled already.")
     return Response(BatchSerializer(batch).data)
 
 
-class ScheduleViewSet(Own, Editable):
+class ScheduleViewSet(OwnedByRequester, Editable):
     """Batches that are made later, or again and again, with the permissions of whoever said last what they do."""
 
     queryset = Schedule.objects.all()

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from chargers.access import CommandsPerUser, known_charger, needs, within
 from chargers.errors import Conflict
 from chargers.pagination import NewestFirst
-from chargers.times import now_on_the_wire, wire
+from chargers.times import now_on_the_wire, to_rfc3339
 from chargers.viewsets import Editable, Scoped
 from commands import authority
 from commands.actions import local_list
@@ -124,7 +124,7 @@ def _refuse_unreachable(firmware):
 
 def _update(firmware, body):
     """(action, payload): the URL is good for OCPP_FILE_URL_LIFETIME from when it may be fetched."""
-    fetched_at = wire(body["retrieve_date"]) if "retrieve_date" in body else now_on_the_wire()
+    fetched_at = to_rfc3339(body["retrieve_date"]) if "retrieve_date" in body else now_on_the_wire()
     begins = body["retrieve_date"].timestamp() if "retrieve_date" in body else time.time()
     location = firmware_url(firmware, max(begins, time.time()) + settings.OCPP_FILE_URL_LIFETIME)
     if not body.get("signed", bool(firmware.signature)):

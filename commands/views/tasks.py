@@ -17,8 +17,8 @@ from chargers.parameters import takes
 from chargers.viewsets import Scoped
 from commands import asking
 from commands.filters import CommandFilter
-from commands.finding import find
 from commands.models import FINISHED
+from commands.queries import get_command
 from commands.serializers import (
     AskedSerializer,
     AskSerializer,
@@ -206,7 +206,7 @@ def _ended(task_id):
 
 def find_task(task_id):
     """The `Command`, or 404; never Celery's own word, which is PENDING for ids it has never seen."""
-    command = find(task_id)
+    command = get_command(task_id)
     if command is None:
         raise not_found("Task")
     return command
@@ -225,7 +225,7 @@ def retry(request, task_id):
     if command is None:
         if former.state != FINISHED:
             raise Conflict("This command is not finished yet: it can be asked for again once it is.")
-        payload = asking.afresh(former)
+        payload = asking.payload_for_retry(former)
         command = ask(request, former.charger, former.action, payload, {"timeout": former.timeout})
     shown = TaskSerializer(command).data
     return Response(shown, status=202, headers={"Location": shown["task_url"]})

@@ -78,8 +78,10 @@ def again(user, former):
         _count(user)
         if former.state != FINISHED:
             raise Conflict("It is not finished yet: it can be asked for again once it is.")
-        afresh = asking.afresh(former)
-        return asking.ask(former.charger, former.action, afresh, timeout=former.timeout, by=user.get_username())
+        payload_for_retry = asking.payload_for_retry(former)
+        return asking.ask(
+            former.charger, former.action, payload_for_retry, timeout=former.timeout, by=user.get_username()
+        )
 
 
 def ask_many(user, body):

@@ -13,8 +13,8 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from chargers import access, events, gateway, tap
-from chargers.aside import aside
+from chargers import access, events, gateway, message_log
+from chargers.in_db_thread import in_db_thread
 from chargers.live import Ended, hub
 from chargers.models import Charger
 from chargers.redis import sync_redis
@@ -44,7 +44,7 @@ AGAIN = 1012
 class LiveConsumer(AsyncWebsocketConsumer):
     """Of `?kinds=charger,transaction&charger=<primary key>`: {"kinds": […], "chargers": [primary keys]}, once a
     second at most, of the kinds that the user may see. `charger` left out: of all that the user may reach. With
-    `frames=1`, too: {"frames": […]}, what passes between a charger and us, as `chargers.tap` tells it.
+    `frames=1`, too: {"frames": […]}, what passes between a charger and us, as `chargers.message_log` tells it.
     """
 
     telling = None
@@ -60,10 +60,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(LOGIN)
             return
         asked = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
-        self.kinds = await aside(self._visible)(asked.get("kinds", [""])[0].split(","))
+        self.kinds = await in_db_thread(self._visible)(asked.get("kinds", [""])[0].split(","))
         self.charger = int(asked["charger"][0]) if CHARGER.fullmatch(asked.get("charger", [""])[0]) else None
         wants_frames = self.charger is not None and asked.get("frames") == ["1"]
-        self.watches = wants_frames and await aside(self._may_watch)()
+        self.watches = wants_frames and await in_db_thread(self._may_watch)()
         if not self.kinds and not self.watches:
             await self.close(FORBIDDEN)
             return
@@ -84,10 +84,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return self.watched is not None and self.user.has_perm("chargers.view_message")
 
     async def _tell(self):
-        self.reachable = await aside(access.reachable)(self.user)
+        self.reachable = await in_db_thread(access.reachable)(self.user)
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + LIFETIME
-        channels = [events.CHANNEL, LOGOUTS, *([tap.channel(self.charger)] if self.watches else [])]
+        channels = [events.CHANNEL, LOGOUTS, *([message_log.channel(self.charger)] if self.watches else [])]
         with suppress(Ended, RedisError):  # the page comes again, and asks for all of its parts
             async with hub().listening(*channels) as listener:
                 await self.send('{"listening": true}')

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from chargers import admission, keys
+from chargers import handshake, keys
 from chargers.throttling import Failures
 from tests.builders import a_charger
 from tests.live import an_id
@@ -19,12 +19,12 @@ CPO = {"O": ["Test CPO"]}
 
 def knock(charger, key="", **more):
     credentials = b64encode(f"{charger}:".encode() + key.encode())
-    return admission.Knock(charger.charger_id, b"Basic " + credentials if key else b"", **more)
+    return handshake.HandshakeRequest(charger.charger_id, b"Basic " + credentials if key else b"", **more)
 
 
 def enters(charger, key="", **more):
-    (outcome,) = admission.admit([knock(charger, key, **more)])
-    return not isinstance(outcome, admission.Refused)
+    (outcome,) = handshake.admit([knock(charger, key, **more)])
+    return not isinstance(outcome, handshake.Refused)
 
 
 def test_each_profile_takes_its_own_kind_of_connection_only():
@@ -99,18 +99,18 @@ def knocks(door, address, charger_id, times):
     looked = 0
     for _ in range(times):
         try:
-            door.look(admission.Knock(charger_id, address=address))
-        except admission.Refused as refused:
+            door.look(handshake.HandshakeRequest(charger_id, address=address))
+        except handshake.Refused as refused:
             assert refused.status == 429
             continue
         looked += 1
-        door.refuse(admission.Knock(charger_id, address=address), None)
+        door.refuse(handshake.HandshakeRequest(charger_id, address=address), None)
     return looked
 
 
 def test_who_is_refused_too_often_is_not_looked_up_any_more(settings):
     settings.OCPP_REFUSALS_PER_MINUTE = 3
-    door = admission.Door()
+    door = handshake.HandshakeLimiter()
     assert knocks(door, "192.0.2.1", "A", 10) == 3
     assert knocks(door, "192.0.2.2", "A", 1) == 1
     assert sum(knocks(door, "192.0.2.1", f"B{number}", 1) for number in range(100)) == 30 - 3
@@ -118,12 +118,12 @@ def test_who_is_refused_too_often_is_not_looked_up_any_more(settings):
 
 def test_a_charger_is_not_shut_out_by_a_stranger_at_its_address(settings):
     settings.OCPP_REFUSALS_PER_MINUTE = 1
-    door = admission.Door()
+    door = handshake.HandshakeLimiter()
     door.admit("OURS")
     knocks(door, "192.0.2.1", "A", 1), [knocks(door, "192.0.2.1", f"B{number}", 1) for number in range(20)]
-    door.look(admission.Knock("OURS", address="192.0.2.1"))
-    with pytest.raises(admission.Refused):
-        door.look(admission.Knock("C", address="192.0.2.1"))
+    door.look(handshake.HandshakeRequest("OURS", address="192.0.2.1"))
+    with pytest.raises(handshake.Refused):
+        door.look(handshake.HandshakeRequest("C", address="192.0.2.1"))
 
 
 WAYS_IN = {
@@ -140,23 +140,26 @@ def test_wrong_credentials_shut_out_the_stranger_and_not_the_charger(settings, w
     settings.OCPP_REFUSALS_PER_MINUTE = 3
     columns, shown = WAYS_IN[way]
     charger = a_charger("505", authorization_key_hash=keys.hashed(KEY), **columns)
-    door, wrong = admission.Door(), knock(charger, "of somebody else", secured=shown.get("secured", False))
+    door, wrong = (
+        handshake.HandshakeLimiter(),
+        knock(charger, "of somebody else", secured=shown.get("secured", False)),
+    )
     for _ in range(3):
         door.look(wrong)
-        (refusal,) = admission.admit([wrong])
+        (refusal,) = handshake.admit([wrong])
         door.refuse(wrong, refusal.wanted)
-    with pytest.raises(admission.Refused):
+    with pytest.raises(handshake.Refused):
         door.look(wrong)
     door.look(knock(charger, **shown))
     assert enters(charger, **shown)
 
 
 def test_what_the_door_remembers_is_bounded(monkeypatch):
-    monkeypatch.setattr(admission.Door, "MOST_WANTED", 2)
-    door = admission.Door()
+    monkeypatch.setattr(handshake.HandshakeLimiter, "MOST_WANTED", 2)
+    door = handshake.HandshakeLimiter()
     for _ in range(2):
         for charger in [a_charger(security_profile=1) for _ in range(3)]:
-            door.refuse(knock(charger), admission.Credentials.of(charger))
+            door.refuse(knock(charger), handshake.Credentials.of(charger))
     assert len(door.wanted) == 2
 
 

@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.urls import reverse
 
-from chargers import admission, keys
+from chargers import handshake, keys
 from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
 from commands.asking import ask, queue
 from tests.builders import a_charger, a_tag, a_transaction
@@ -46,7 +46,7 @@ def test_of_a_key_no_more_is_told_than_that_there_is_one(api):
 def test_a_key_that_the_charger_took_leaves_an_entry_of_nobody():
     charger = a_charger(authorization_key_hash=keys.hashed(KEY), next_authorization_key_hashes=[keys.hashed(NEXT)])
     with transaction.atomic():
-        admission.admit([knock(charger, NEXT)])
+        handshake.admit([knock(charger, NEXT)])
     assert entries(kind="charger", action="changed")[0][0] == "central system"
 
 

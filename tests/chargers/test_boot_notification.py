@@ -3,7 +3,7 @@
 import pytest
 
 from chargers.models import Charger
-from chargers.times import read
+from chargers.times import parse
 from tests.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 def test_boot_is_accepted_with_the_time_in_utc_and_the_interval():
     answer = tell(a_charger(), "BootNotification", chargePointVendor="V", chargePointModel="M")
     assert (answer["status"], answer["interval"]) == ("Accepted", 300)
-    assert answer["currentTime"].endswith("Z") and read(answer["currentTime"])
+    assert answer["currentTime"].endswith("Z") and parse(answer["currentTime"])
 
 
 def test_boot_keeps_what_the_charger_is():

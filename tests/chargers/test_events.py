@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from chargers import admission, events, presence, vanished
+from chargers import events, handshake, presence, presence_reconciliation
 from chargers.models import Charger, ChargerGroup, Event
 from chargers.redis import sync_redis
-from chargers.times import wire
+from chargers.times import to_rfc3339
 from commands.asking import ask
-from commands.lifecycle import carry_out
+from commands.lifecycle import run
 from commands.models import Command
 from tests.builders import NOON, a_call, a_charger, a_transaction, open_socket, settle, tell
 
@@ -42,15 +42,15 @@ def test_a_call_that_is_refused_leaves_no_event():
 
 
 def settle_nonsense(charger):
-    with events.gathered():
-        events.tell("connector.status", charger.pk, connector_id=1)
+    with events.batched_events():
+        events.record_event("connector.status", charger.pk, connector_id=1)
         raise ValueError("connectorId makes no sense")
 
 
 def test_a_status_that_came_late_is_no_news():
     now = datetime.now(UTC)
     charger = a_charger(disconnected_at=now - timedelta(hours=3), connected_at=now - timedelta(hours=1))
-    for timestamp in (wire(now), wire(now - timedelta(hours=2))):
+    for timestamp in (to_rfc3339(now), to_rfc3339(now - timedelta(hours=2))):
         told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": timestamp}
         tell(charger, "StatusNotification", **told)
     assert kinds(charger) == ["connector.status"]
@@ -60,43 +60,43 @@ def test_the_end_of_an_old_socket_is_no_offline_of_a_charger_that_came_again():
     charger = a_charger()
     old = open_socket(charger)
     new = open_socket(charger)
-    admission.close_sockets([admission.Closed(charger.pk, old)])
+    handshake.close_sockets([handshake.ConnectionClosed(charger.pk, old)])
     assert "charger.offline" not in kinds(charger)
-    admission.close_sockets([admission.Closed(charger.pk, new)])
+    handshake.close_sockets([handshake.ConnectionClosed(charger.pk, new)])
     assert kinds(charger)[-1] == "charger.offline"
 
 
 def test_a_charger_whose_web_process_was_killed_is_told_offline():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
-    sync_redis().set(vanished.LOOKS, 100)
-    vanished.note_vanished()
+    sync_redis().set(presence_reconciliation.LOOKS, 100)
+    presence_reconciliation.mark_lost_offline()
     assert kinds(charger) == ["charger.offline"] and not Charger.objects.get(pk=charger.pk).is_online
 
 
 def test_who_was_believed_gone_and_is_there_is_online_again():
     charger, ago = a_charger(), datetime.now(UTC) - timedelta(minutes=5)
     Charger.objects.filter(pk=charger.pk).update(connected_at=ago - timedelta(minutes=5), disconnected_at=ago)
-    vanished.note_returned()
+    presence_reconciliation.mark_present_online()
     assert kinds(charger) == []
     sync_redis().set(presence.key(charger.charger_id), '["channel", "session"]', ex=60)
-    vanished.note_returned()
+    presence_reconciliation.mark_present_online()
     assert kinds(charger) == ["charger.online"] and Charger.objects.get(pk=charger.pk).is_online
 
 
 def test_a_redis_that_has_lost_everything_makes_nobody_vanish():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
-    sync_redis().delete(vanished.LOOKS)
-    assert vanished.note_vanished() == 0 and kinds(charger) == []
+    sync_redis().delete(presence_reconciliation.LOOKS)
+    assert presence_reconciliation.mark_lost_offline() == 0 and kinds(charger) == []
 
 
 def test_one_that_holds_a_socket_does_not_vanish():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
-    sync_redis().set(vanished.LOOKS, 100)
+    sync_redis().set(presence_reconciliation.LOOKS, 100)
     sync_redis().set(presence.key(charger.charger_id), '["channel", "session"]', ex=60)
-    vanished.note_vanished()
+    presence_reconciliation.mark_lost_offline()
     assert kinds(charger) == []
 
 
@@ -104,7 +104,7 @@ def test_one_that_holds_a_socket_does_not_vanish():
 def test_a_silent_charger_s_command_is_told_as_simulated():
     command = ask(a_charger(), "ClearCache", {})
     Command.objects.update(created_at=datetime.now(UTC) - timedelta(hours=1))
-    carry_out(command.task_id, command.charger.charger_id)
+    run(command.task_id, command.charger.charger_id)
     told = Event.objects.get(charger=command.charger, kind="command.finished").body
     assert (told["task_id"], told["simulated"]) == (command.task_id, True) and told["outcome"] != "answered"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from chargers import inbox
-from chargers.times import now_on_the_wire, read
+from chargers.times import now_on_the_wire, parse
 from tests.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +17,7 @@ def test_heartbeat_tells_the_time():
 
 def test_any_frame_is_a_sign_of_life():
     charger = a_charger()
-    noon = read("2025-02-26T12:00:00Z")
-    inbox.write([], {charger.pk: noon})
+    noon = parse("2025-02-26T12:00:00Z")
+    inbox.commit_with_retry([], {charger.pk: noon})
     charger.refresh_from_db()
     assert charger.last_seen == noon

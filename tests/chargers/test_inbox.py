@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from chargers import admission, inbox, registry, vendors
+from chargers import handshake, inbox, registry, vendors
 from chargers.models import Charger, DataTransfer, Event
-from chargers.recall import Outdated, answered_before
+from chargers.retries import StaleConnection, answered_before
 from tests.builders import a_call, a_charger, open_socket, settle, tell
 from transactions.models import Transaction
 
@@ -32,7 +32,7 @@ def test_a_poisonous_call_spoils_only_itself():
     poison = a_call(charger, "StatusNotification", connectorId=2**31, errorCode="NoError", status="Faulted")
     calls = [a_call(other, "FirmwareStatusNotification", status="Idle") for other in others[:2]]
     calls += [poison] + [a_call(other, "FirmwareStatusNotification", status="Idle") for other in others[2:]]
-    outcomes = inbox.write([inbox.Entry(registry.actions[c.action], c) for c in calls], {})
+    outcomes = inbox.commit_with_retry([inbox.Entry(registry.actions[c.action], c) for c in calls], {})
     assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, False, True, False, False]
     assert Charger.objects.filter(firmware_status="Idle").count() == 4
 
@@ -76,10 +76,10 @@ def test_what_comes_by_a_former_socket_is_not_stored_and_spoils_nothing():
     first, second = open_socket(charger), open_socket(charger)
     late, again, beside = (a_call(who, "DataTransfer", "1", vendorId="V") for who in (charger, charger, other))
     late.socket, again.socket, again.digest = first, second, late.digest
-    outcomes = inbox.write([entry(late), entry(beside)], {})
-    assert isinstance(outcomes[0], Outdated) and json.loads(outcomes[1])[0] == 3
+    outcomes = inbox.commit_with_retry([entry(late), entry(beside)], {})
+    assert isinstance(outcomes[0], StaleConnection) and json.loads(outcomes[1])[0] == 3
     assert not DataTransfer.objects.filter(charger=charger).exists()
-    assert json.loads(inbox.write([entry(again)], {})[0])[0] == 3
+    assert json.loads(inbox.commit_with_retry([entry(again)], {})[0])[0] == 3
     assert DataTransfer.objects.filter(charger=charger).count() == 1
 
 
@@ -87,10 +87,10 @@ def test_what_comes_by_a_former_socket_is_not_stored_and_spoils_nothing():
 def test_a_former_socket_of_a_charger_that_is_not_accepted_stops_nobody(action):
     charger = a_charger(boot_policy="Pending")
     early = a_call(charger, "Heartbeat")
-    assert json.loads(inbox.write([entry(early)], {})[0])[2] == "SecurityError"
+    assert json.loads(inbox.commit_with_retry([entry(early)], {})[0])[2] == "SecurityError"
     late = a_call(charger, action, vendorId="V")
     late.socket, _ = open_socket(charger), open_socket(charger)
-    assert isinstance(inbox.write([entry(late)], {})[0], Outdated)
+    assert isinstance(inbox.commit_with_retry([entry(late)], {})[0], StaleConnection)
 
 
 def test_a_function_of_a_vendor_is_not_called_again_for_a_former_socket(monkeypatch):
@@ -99,7 +99,7 @@ def test_a_function_of_a_vendor_is_not_called_again_for_a_former_socket(monkeypa
     charger = a_charger()
     late, beside = a_call(charger, "Heartbeat"), a_call(a_charger(), "DataTransfer", vendorId="V")
     late.socket, _ = open_socket(charger), open_socket(charger)
-    inbox.write([entry(late), entry(beside)], {})
+    inbox.commit_with_retry([entry(late), entry(beside)], {})
     assert len(called) == 1
 
 
@@ -108,24 +108,24 @@ def test_a_charger_that_was_removed_is_not_heard_any_more():
     call = a_call(charger, "Heartbeat")
     call.socket = open_socket(charger)
     charger.delete()
-    assert isinstance(inbox.write([entry(call)], {})[0], Outdated)
+    assert isinstance(inbox.commit_with_retry([entry(call)], {})[0], StaleConnection)
 
 
 def admitted(*chargers):
     """A socket of each, about to be opened: they knock in one batch."""
-    knocks = [admission.Knock(charger.charger_id) for charger in chargers]
-    return [admission.Opened(one.pk, one.admitted_at) for one in admission.admit(knocks)]
+    knocks = [handshake.HandshakeRequest(charger.charger_id) for charger in chargers]
+    return [handshake.ConnectionOpened(one.pk, one.admitted_at) for one in handshake.admit(knocks)]
 
 
 def opened_at(*sockets):
-    return [newest and newest.opened_at for newest in admission.open_sockets(sockets)]
+    return [newest and newest.opened_at for newest in handshake.open_sockets(sockets)]
 
 
 def test_a_socket_that_is_opened_late_does_not_become_the_newest():
     charger = a_charger()
     (late,) = admitted(charger)  # and then its process stood still
     newest = open_socket(charger)
-    assert admission.open_sockets([late]) == [None]
+    assert handshake.open_sockets([late]) == [None]
     assert Charger.objects.get().connected_at == newest
 
 
@@ -134,7 +134,7 @@ def test_the_socket_that_was_admitted_last_is_the_newest_though_another_opens_in
     (older,), (newer,) = admitted(charger), admitted(charger)
     assert opened_at(older) == [older.admitted]
     assert opened_at(newer) == [newer.admitted]
-    assert admission.open_sockets([older]) == [None]
+    assert handshake.open_sockets([older]) == [None]
 
 
 def test_of_two_that_open_at_once_the_later_one_is_the_newest():
@@ -148,9 +148,9 @@ def test_a_charger_whose_former_socket_ends_as_the_newer_one_opens_is_online():
     charger = a_charger()
     former = open_socket(charger)
     (newer,) = admitted(charger)
-    admission.close_sockets([admission.Closed(charger.pk, former)])
+    handshake.close_sockets([handshake.ConnectionClosed(charger.pk, former)])
     assert not Charger.objects.get().is_online
-    admission.open_sockets([newer])
+    handshake.open_sockets([newer])
     assert Charger.objects.get().is_online
     told = [event.body["since"] for event in Event.objects.filter(charger=charger).order_by("pk")]
     assert told == sorted(told) and len(told) == 3
@@ -167,7 +167,7 @@ def test_a_first_attempt_that_still_commits_is_waited_for(monkeypatch):
     charger = a_charger()
     call = a_call(charger, "DataTransfer", "1", vendorId="V")
     call.socket = open_socket(charger)
-    settled, committing = inbox._settle, threading.Event()
+    settled, committing = inbox.process_batch, threading.Event()
 
     def first_attempt():
         """Of which the writer believes that it failed: its connection was lost while COMMIT was under way."""
@@ -185,5 +185,5 @@ def test_a_first_attempt_that_still_commits_is_waited_for(monkeypatch):
         return settled(batch, seen, refused, retried)
 
     monkeypatch.setattr(inbox, "_settle", settle)
-    assert json.loads(inbox.write([entry(call)], {})[0])[0] == 3
+    assert json.loads(inbox.commit_with_retry([entry(call)], {})[0])[0] == 3
     assert DataTransfer.objects.count() == 1

@@ -149,11 +149,13 @@ def test_of_a_batch_only_those_are_set_aside_whose_rows_are_locked(limited):
     locked = set()
     held = [chargers[2], chargers[5]]
     with other_session(settings_of_tests(), *((LOCK_CHARGER, [charger.charger_id]) for charger in held)):
-        outcomes = inbox.write([entry(call) for call in calls], {chargers[5].pk: calls[5].received_at}, locked)
+        outcomes = inbox.commit_with_retry(
+            [entry(call) for call in calls], {chargers[5].pk: calls[5].received_at}, locked
+        )
     assert [outcome is RetryLater for outcome in outcomes] == [n in (2, 5) for n in range(8)]
     assert locked == {charger.pk for charger in held}
     assert Charger.objects.filter(firmware_status="Idle").count() == 6
-    again = inbox.write([entry(calls[2]), entry(calls[5])], {}, locked, attempt=1, was_locked=True)
+    again = inbox.commit_with_retry([entry(calls[2]), entry(calls[5])], {}, locked, attempt=1, was_locked=True)
     assert [json.loads(outcome)[0] for outcome in again] == [3, 3]
 
 
@@ -176,7 +178,7 @@ def test_another_row_that_is_locked_sets_aside_the_charger_that_needs_it(limited
     calls = [a_call(charger, "Heartbeat") for charger in others]
     calls.insert(3, a_call(transaction.charger, action, **payload))
     with other_session(settings_of_tests(), locks[table]):
-        outcomes = inbox.write([entry(call) for call in calls], {})
+        outcomes = inbox.commit_with_retry([entry(call) for call in calls], {})
     assert [outcome is RetryLater for outcome in outcomes] == [n == 3 for n in range(6)]
 
 
@@ -192,7 +194,7 @@ def test_many_rows_that_are_locked_hold_up_the_others_once_and_briefly(limited):
         calls.append(a_call(a_charger(), "Heartbeat"))
     with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
         began = time.monotonic()
-        outcomes = inbox.write([entry(call) for call in calls], {})
+        outcomes = inbox.commit_with_retry([entry(call) for call in calls], {})
         took_s = time.monotonic() - began
     assert [outcome is RetryLater for outcome in outcomes] == [True, False] * 30
     assert took_s < 5  # 59 waits of a batch and its parts, each of LOCK_TIMEOUT_MS, are 5.9
@@ -203,7 +205,7 @@ def test_who_was_seen_beside_a_locked_transaction_is_not_forgotten(limited):
     stop = a_call(transaction.charger, "StopTransaction", transactionId=transaction.pk, **STOP)
     locked = set()
     with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
-        assert inbox.write([entry(stop)], {other.pk: stop.received_at}, locked) == [RetryLater]
+        assert inbox.commit_with_retry([entry(stop)], {other.pk: stop.received_at}, locked) == [RetryLater]
     other.refresh_from_db()
     assert other.last_seen == stop.received_at and locked == set()
 
@@ -226,7 +228,7 @@ def test_a_locked_table_is_waited_out_by_all(limited):
     chargers = [a_charger() for _ in range(3)]
     with other_session(settings_of_tests(), ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])) as session:
         threading.Timer(0.7, session.rollback).start()
-        outcomes = inbox.write([entry(a_call(charger, "Heartbeat")) for charger in chargers], {})
+        outcomes = inbox.commit_with_retry([entry(a_call(charger, "Heartbeat")) for charger in chargers], {})
     assert [json.loads(outcome)[0] for outcome in outcomes] == [3, 3, 3]
 
 
@@ -243,7 +245,7 @@ def test_a_message_that_is_tried_again_takes_from_its_budget_once(limited, setti
     account = budgets.ledger.of(charger.pk)  # as its socket does
     with other_session(settings_of_tests(), (f"LOCK TABLE {table} IN SHARE MODE", [])) as session:
         threading.Timer(0.7, session.rollback).start()
-        outcomes = inbox.write([entry(a_call(charger, action, **payload))], {})
+        outcomes = inbox.commit_with_retry([entry(a_call(charger, action, **payload))], {})
     assert json.loads(outcomes[0])[0] == 3
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table} WHERE charger_id = %s", [charger.pk])
@@ -280,7 +282,7 @@ def test_a_commit_that_a_standby_has_not_confirmed_is_not_acknowledged(limited, 
             time.sleep(0.3)
             threading.Timer(1.5, lambda: _without_standby(settings_of_tests())).start()
             began = time.monotonic()
-            outcomes = inbox.write([entry(call)], {})
+            outcomes = inbox.commit_with_retry([entry(call)], {})
             assert time.monotonic() - began > 1.0
         finally:
             admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
@@ -336,7 +338,7 @@ def test_what_fails_after_the_commit_does_not_settle_the_batch_again(limited, mo
         return [{} for _ in calls]
 
     monkeypatch.setitem(registry.actions, "Heartbeat", handler)
-    (outcome,) = inbox.write([entry(a_call(a_charger(), "Heartbeat"))], {})
+    (outcome,) = inbox.commit_with_retry([entry(a_call(a_charger(), "Heartbeat"))], {})
     assert json.loads(outcome)[0] == 3 and len(handled) == 1
 
 
@@ -367,7 +369,9 @@ def test_a_batch_does_not_read_a_young_table_whole(limited):
 
     def write(transactions, action, payloads):
         calls = [a_call(t.charger, action, **payload) for t, payload in zip(transactions, payloads, strict=True)]
-        assert {json.loads(outcome)[0] for outcome in inbox.write([entry(call) for call in calls], {})} == {3}
+        assert {
+            json.loads(outcome)[0] for outcome in inbox.commit_with_retry([entry(call) for call in calls], {})
+        } == {3}
 
     def sessions(transactions):
         """Readings and the end of ten sessions, as often as a prepared statement needs for the plan that it keeps."""

@@ -13,7 +13,7 @@ from django.db import connection
 from django.urls import reverse
 from websockets.exceptions import ConnectionClosed
 
-from chargers import gateway, metrics, tap
+from chargers import gateway, message_log, metrics
 from chargers import live as listening
 from chargers.models import Charger, ChargerGroup, Message
 from chargers.models.messages import LONGEST_FRAME
@@ -136,7 +136,7 @@ def test_a_connected_charger_is_switched_at_once(live):
             """Whether the next frame is."""
             message_id = an_id()
             exchange(socket, message_id, "Heartbeat", {})
-            time.sleep(2 * tap.PAUSE)
+            time.sleep(2 * message_log.PAUSE)
             return any(message_id in frame for frame in frames(live, charger_id))
 
         assert not is_kept()
@@ -186,9 +186,9 @@ async def _watched(charger, socket):
 
     async def told_of(message_id):
         await asyncio.to_thread(exchange, socket, message_id, "DataTransfer", {"vendorId": "V", "data": f"pwd={KEY}"})
-        return await listener.next(4 * tap.PAUSE) or []
+        return await listener.next(4 * message_log.PAUSE) or []
 
-    async with listening.hub().listening(tap.channel(charger.pk)) as listener:
+    async with listening.hub().listening(message_log.channel(charger.pk)) as listener:
         assert await told_of("before") == []
         await gateway.watch(charger, 3)
         ids = (str(number) for number in count())
@@ -204,13 +204,17 @@ async def _watched(charger, socket):
 
 def a_frame(charger, text='[2,"1","Heartbeat",{}]', **known):
     said = {"kind": "call", "message_id": "1", "action": "Heartbeat", "is_error": False} | known
-    return tap.Passed(charger.pk, time.time(), "in", text, is_kept=True, is_watched=False, **said)
+    return message_log.LoggedFrame(charger.pk, time.time(), "in", text, is_kept=True, is_watched=False, **said)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_what_can_not_be_written_is_dropped_and_counted(monkeypatch):
-    monkeypatch.setattr(tap, "MOST_WAITING", 10)
-    charger, log, counted = a_charger(), tap.Log(), metrics.messages_dropped.labels("too_many")._value.get()
+    monkeypatch.setattr(message_log, "MOST_WAITING", 10)
+    charger, log, counted = (
+        a_charger(),
+        message_log.MessageLogWriter(),
+        metrics.messages_dropped.labels("too_many")._value.get(),
+    )
     with psycopg.connect(_database()) as lock:
         lock.execute("LOCK TABLE chargers_message IN ACCESS EXCLUSIVE MODE")
         log.put(a_frame(charger))
@@ -225,8 +229,8 @@ def test_what_can_not_be_written_is_dropped_and_counted(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_long_frames_are_dropped_before_they_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(tap, "MOST_TEXT", 1000)
-    charger, log = a_charger(), tap.Log()
+    monkeypatch.setattr(message_log, "MOST_TEXT", 1000)
+    charger, log = a_charger(), message_log.MessageLogWriter()
     for _ in range(5):
         log.put(a_frame(charger, "x" * 600))
     eventually(lambda: log.written + log.dropped == 5)
@@ -238,7 +242,7 @@ WAITS = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CO
 
 @pytest.mark.django_db(transaction=True)
 def test_what_a_lost_connection_did_not_write_is_written_over_the_next():
-    charger, log = a_charger(), tap.Log()
+    charger, log = a_charger(), message_log.MessageLogWriter()
     with psycopg.connect(_database()) as lock, psycopg.connect(_database(), autocommit=True) as other:
         lock.execute("LOCK TABLE chargers_message IN ACCESS EXCLUSIVE MODE")
         log.put(a_frame(charger))
@@ -252,7 +256,7 @@ def test_what_a_lost_connection_did_not_write_is_written_over_the_next():
     "text", ['[2,"\\u0000","A\\tB\\n",{}]', "\0\\N\t\n", '[2,"' + "y" * 99 + '","x"]', "é" * 20_000]
 )
 def test_whatever_came_is_kept(text):
-    charger, log = a_charger(), tap.Log()
+    charger, log = a_charger(), message_log.MessageLogWriter()
     log.put(a_frame(charger, text, kind="", message_id="", action=""))
     eventually(lambda: log.written == 1)
     message = Message.objects.get(charger=charger)

@@ -111,7 +111,7 @@ def test_the_late_beginning_or_return_of_an_old_socket_changes_nothing():
     charger_id = an_id()
 
     async def arrive(entry):
-        return await gateway.arrive(charger_id, entry)
+        return await gateway.register_presence(charger_id, entry)
 
     async def renew(entry):
         return (await gateway.renew([(charger_id, entry)]))[0]

@@ -5,8 +5,8 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chargers import recall, recordset
-from commands import asking, finding, lifecycle
+from chargers import bulk_sql, retries
+from commands import asking, lifecycle, queries
 from commands import handlers as commands
 from tests.builders import NOON, a_command, a_transaction, tell
 from transactions import handlers, readings, stops
@@ -37,7 +37,7 @@ def prepared():
 
 
 def test_what_is_hot_is_prepared_and_nothing_else():
-    recordset.query("SELECT %s::int + 1", [1])
+    bulk_sql.query("SELECT %s::int + 1", [1])
     assert "SELECT $1::int + 1" in prepared()
     with connection.cursor() as cursor:
         for _ in range(10):
@@ -57,8 +57,8 @@ def a_quiet_night():
 @pytest.mark.parametrize(
     "statement, parameter",
     [
-        *((s, [ONE]) for s in (readings.ADVANCE, stops.STOP, handlers.SUPERSEDE, recall.REMEMBER, commands.CLAIM)),
-        (finding.FIND, "x"),
+        *((s, [ONE]) for s in (readings.ADVANCE, stops.STOP, handlers.SUPERSEDE, retries.REMEMBER, commands.CLAIM)),
+        (queries.FIND, "x"),
         (lifecycle.FOLLOWING, "1"),
         (asking.WAITING, "1"),
     ],
@@ -69,7 +69,7 @@ def test_rows_are_looked_up_by_key(a_quiet_night, statement, parameter):
     assert all("Index Cond" in scan for scan in scans), scans
 
 
-@pytest.mark.parametrize("statement", [finding.FIND, lifecycle.FOLLOWING, asking.WAITING])
+@pytest.mark.parametrize("statement", [queries.FIND, lifecycle.FOLLOWING, asking.WAITING])
 def test_what_a_charger_has_waiting_is_looked_up_by_charger(a_quiet_night, statement):
     """Where any one row is wanted, reading all that were ever asked until one fits may look the shortest way."""
     scans = [node for node in nodes(explained(statement, "1")) if "Index Name" in node]

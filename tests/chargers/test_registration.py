@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 def outcome(charger, action, **payload):
     """The frame with which one CALL is answered."""
     call = a_call(charger, action, **payload)
-    return json.loads(inbox.write([inbox.Entry(registry.actions[action], call)], {})[0])
+    return json.loads(inbox.commit_with_retry([inbox.Entry(registry.actions[action], call)], {})[0])
 
 
 @pytest.mark.parametrize("policy", ["Accepted", "Pending", "Rejected"])
@@ -25,7 +25,7 @@ def test_a_boot_is_answered_as_the_operator_decided(policy, settings):
     answer = tell(charger, "BootNotification", **BOOT)
     assert (answer["status"], answer["interval"]) == (policy, 300 if policy == "Accepted" else 17)
     charger.refresh_from_db()
-    assert (charger.registration_status, charger.standing) == (policy, policy)
+    assert (charger.registration_status, charger.effective_status) == (policy, policy)
 
 
 @pytest.mark.parametrize("policy", ["Pending", "Rejected"])
@@ -76,7 +76,7 @@ def test_the_others_of_its_batch_are_settled_once_it_is_known(django_assert_num_
     with django_assert_num_queries(
         4
     ):  # begin and end, who of those that were not accepted still is not, was it asked
-        told = [json.loads(answer) for answer in inbox.write(entries, {})]
+        told = [json.loads(answer) for answer in inbox.commit_with_retry(entries, {})]
     assert [kind for kind, *_ in told] == [4, 3]
 
 

@@ -111,9 +111,9 @@ def test_all_that_is_due_is_told_in_its_order(receiver, monkeypatch):
 
 
 def a_flood(charger, events_of_it):
-    with transaction.atomic(), events.gathered():
+    with transaction.atomic(), events.batched_events():
         for number in range(events_of_it):
-            events.tell("connector.status", charger.pk, number=number)
+            events.record_event("connector.status", charger.pk, number=number)
 
 
 def told_of(receiver):

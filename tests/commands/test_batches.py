@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 
 from chargers.models import AuditEntry, ChargerGroup
 from commands import batches
-from commands.models import Batch, Command, Member
+from commands.models import Batch, BatchItem, Command
 from tests.builders import a_charger, a_command
 from tests.live import an_id, eventually
 
@@ -193,7 +193,7 @@ def test_a_filter_finds_what_meets_all_of_it(api):
     a_charger(vendor="V", firmware_version="2"), a_charger(vendor="W", firmware_version="1")
     status, batch = post(api, "batches/", RESET | {"filter": {"vendor": "V", "firmware_version": "1"}})
     assert status == 202
-    assert [member.charger for member in Member.objects.filter(batch=batch["id"])] == [wanted]
+    assert [member.charger for member in BatchItem.objects.filter(batch=batch["id"])] == [wanted]
 
 
 @pytest.mark.django_db

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from django.urls import reverse
 
-from chargers import admission
+from chargers import handshake
 from chargers.models import AuditEntry, Event, SecurityEvent
 from commands import authority
 from commands.actions import certificates
@@ -62,8 +62,8 @@ def test_one_certificate_at_a_time_is_on_its_way():
 
 def enters(charger, request):
     subject = {"CN": [request.common_name], "O": ["Test CPO"], "serial": f"0{request.serial_number.upper()}"}
-    (outcome,) = admission.admit([admission.Knock(charger.charger_id, secured=True, subject=subject)])
-    return isinstance(outcome, admission.Admitted)
+    (outcome,) = handshake.admit([handshake.HandshakeRequest(charger.charger_id, secured=True, subject=subject)])
+    return isinstance(outcome, handshake.ConnectedCharger)
 
 
 def boot(charger, serial, **more):
@@ -157,10 +157,10 @@ def test_a_revoked_certificate_opens_nothing(api, way):
     charger = a_charger("505", security_profile=3)
     ask(charger, "505"), sign_waiting()
     signed = CertificateRequest.objects.get()
-    knock = admission.Knock(
+    knock = handshake.HandshakeRequest(
         "505", secured=True, subject={"CN": ["505"], "O": ["Test CPO"], "serial": signed.serial_number}
     )
-    assert [admitted.pk for admitted in admission.admit([knock])] == [charger.pk]
+    assert [admitted.pk for admitted in handshake.admit([knock])] == [charger.pk]
     if way == "REST":
         codes = [api.post(f"/api/ocpp/certificates/{signed.pk}/revoke/").status_code for _ in range(2)]
         assert codes == [200, 409]
@@ -168,7 +168,7 @@ def test_a_revoked_certificate_opens_nothing(api, way):
         asked = {"action": "revoke", "_selected_action": [signed.pk]}
         api.post(reverse("admin:commands_certificaterequest_changelist"), asked)
     certificates.signed(Command(pk=signed.command_id, response={"status": "Accepted"}))  # its late answer
-    (outcome,) = admission.admit([knock])
+    (outcome,) = handshake.admit([knock])
     assert outcome.status == 401 and AuditEntry.objects.get(action="revoked").charger == charger
 
 

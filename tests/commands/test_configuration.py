@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import pytest
 
-from chargers import admission, keys, schemas
+from chargers import handshake, keys, schemas
 from chargers.models import Charger
 from chargers.serializers import ChargerSerializer
 from commands.actions.table import ACTIONS
@@ -101,8 +101,8 @@ ROW = ACTIONS["ChangeConfiguration"]
 
 def opens(charger, key):
     credentials = b64encode(f"{charger}:{key}".encode())
-    (outcome,) = admission.admit([admission.Knock(charger.charger_id, b"Basic " + credentials)])
-    return isinstance(outcome, admission.Admitted)
+    (outcome,) = handshake.admit([handshake.HandshakeRequest(charger.charger_id, b"Basic " + credentials)])
+    return isinstance(outcome, handshake.ConnectedCharger)
 
 
 def ask_for_key(charger, value, key="AuthorizationKey", **columns):

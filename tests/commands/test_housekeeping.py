@@ -10,7 +10,7 @@ from django_celery_results.models import TaskResult
 
 from chargers import gateway, partitions
 from commands.housekeeping import KEPT, keep_house
-from commands.models import FINISHED, Batch, Command, Member
+from commands.models import FINISHED, Batch, BatchItem, Command
 from tests.builders import a_charger, a_command, a_transaction, tell
 from transactions.models import MeterValue
 
@@ -104,11 +104,11 @@ def test_a_batch_that_is_not_over_keeps_what_came_of_its_chargers(settings):
             action="Reset", payload={}, chosen={}, total=1, start_at=long_ago, finished_at=finished_at
         )
         command = a_command(state=FINISHED)
-        Member.objects.create(batch=batch, charger=command.charger, due_at=long_ago, command=command)
+        BatchItem.objects.create(batch=batch, charger=command.charger, due_at=long_ago, command=command)
     Batch.objects.update(created_at=long_ago)
     Command.objects.update(created_at=long_ago)
     keep_house()
-    assert (Batch.objects.count(), Member.objects.count(), Command.objects.count()) == (1, 1, 1)
+    assert (Batch.objects.count(), BatchItem.objects.count(), Command.objects.count()) == (1, 1, 1)
 
 
 def test_the_command_says_what_was_done_and_metrics_when(capsys):

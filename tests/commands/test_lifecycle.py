@@ -13,9 +13,9 @@ from django.db import connection
 from django.db.models.functions import Now
 from ocpp.exceptions import InternalError
 
-from commands.finding import find
-from commands.lifecycle import NotNow, _finish, carry_out
+from commands.lifecycle import NotNow, _finish, run
 from commands.models import Command
+from commands.queries import find
 from commands.sweep import sweep
 from config.celery import app
 from config.stack.stack import PROJECT
@@ -267,7 +267,7 @@ def test_a_wait_lasts_as_long_when_the_clock_of_the_worker_is_set(monkeypatch, b
 def the_end(command):
     """As the sweep does: a queued command whose time is not over has nothing to do."""
     try:
-        return carry_out(command.task_id, command.charger.charger_id)[0]
+        return run(command.task_id, command.charger.charger_id)[0]
     except NotNow:
         return None
 

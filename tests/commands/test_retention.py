@@ -29,7 +29,7 @@ from chargers.models import (
 )
 from commands import retention
 from commands.housekeeping import keep_house
-from commands.models import FINISHED, Batch, CertificateRequest, Command, Member
+from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Command
 from commands.retention import Aged, Dropped, Kept, With
 from commands.roles import MADE
 from config.dashboard.models import FleetMinute
@@ -225,9 +225,9 @@ def test_what_belongs_to_an_old_row_goes_with_it(days, monkeypatch):
     Delivery.objects.create(event=event, webhook=webhook, due_at=OLD)
     batch = a_batch(finished_at=OLD)
     for _ in range(3):
-        Member.objects.create(batch=batch, charger=a_charger(), due_at=OLD)
+        BatchItem.objects.create(batch=batch, charger=a_charger(), due_at=OLD)
     keep_house(NOW)
-    assert not (Delivery.objects.exists() or Member.objects.exists() or Batch.objects.exists())
+    assert not (Delivery.objects.exists() or BatchItem.objects.exists() or Batch.objects.exists())
 
 
 def test_each_rule_says_why_a_table_is_kept():

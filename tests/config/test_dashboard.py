@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 
-from chargers import schemas, tap
+from chargers import message_log, schemas
 from chargers.models import Charger, ChargerGroup, ConfigurationKey
 from chargers.times import day_bounds
 from commands.actions.table import ACTIONS
@@ -186,10 +186,12 @@ def test_a_search_through_all_messages_is_of_the_last_day_or_says_what_to_narrow
 
 @pytest.mark.django_db(transaction=True)
 def test_the_way_to_older_messages_is_not_what_is_asked_for(api):
-    charger, log = a_charger(), tap.Log()
+    charger, log = a_charger(), message_log.MessageLogWriter()
     for n in range(101):
         text = f'[2,"{n}","Heartbeat",{{}}]'
-        log.put(tap.Passed(charger.pk, 1e9 + n, "in", text, "call", str(n), "Heartbeat", False, True, False))
+        log.put(
+            message_log.LoggedFrame(charger.pk, 1e9 + n, "in", text, "call", str(n), "Heartbeat", False, True, False)
+        )
     eventually(lambda: log.written == 101)
     page = api.get(f"/messages/?charger_id={charger}")
     assert "until=" in page.context["older"] and "until" not in page.context["asked"]

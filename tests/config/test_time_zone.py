@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from asgiref.sync import async_to_sync
 
-from chargers import tap
+from chargers import message_log
 from chargers.times import FIRST, LAST, day_bounds
 from commands.models import Schedule
 from tests.builders import a_charger, a_command, a_transaction
@@ -178,9 +178,13 @@ def test_every_page_names_the_zone(api, settings):
 @pytest.mark.django_db(transaction=True)
 def test_a_time_without_a_zone_is_of_the_zone_on_a_page_and_utc_over_rest(api, settings):
     settings.TIME_ZONE_DISPLAY = BERLIN
-    charger, log = a_charger(), tap.Log()
+    charger, log = a_charger(), message_log.MessageLogWriter()
     at = datetime(2025, 10, 25, 22, 30, tzinfo=UTC).timestamp()  # 0:30 of the 26th in Berlin
-    log.put(tap.Passed(charger.pk, at, "in", '[2,"1","Heartbeat",{}]', "call", "1", "Heartbeat", False, True, False))
+    log.put(
+        message_log.LoggedFrame(
+            charger.pk, at, "in", '[2,"1","Heartbeat",{}]', "call", "1", "Heartbeat", False, True, False
+        )
+    )
     eventually(lambda: log.written == 1)
     asked = f"charger_id={charger}&since=2025-10-26&until=2025-10-26T01:00"
     assert len(api.get(f"/messages/?{asked}").context["rows"]) == 1

@@ -112,8 +112,8 @@ def orphan(charger):
 
 
 def event(charger):
-    with events.gathered():
-        events.tell("charger.online", charger.pk)
+    with events.batched_events():
+        events.record_event("charger.online", charger.pk)
     return Event.objects.order_by("-pk").first()
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chargers.models import Charger
-from chargers.times import wire
+from chargers.times import to_rfc3339
 from commands.actions.table import ACTIONS
 from tests.builders import a_charger, a_command, a_start, a_tag, tell
 from transactions.models import Reservation
@@ -97,8 +97,8 @@ def test_a_connector_that_can_not_be_used_ends_its_reservation(connector, status
 
 def fault(reservation, **ago):
     """Its connector is Faulted since `ago`; the state of the reservation then."""
-    said = wire(datetime.now(UTC) - timedelta(**ago))
-    told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": said}
+    parse_or = to_rfc3339(datetime.now(UTC) - timedelta(**ago))
+    told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": parse_or}
     tell(reservation.charger, "StatusNotification", **told)
     reservation.refresh_from_db()
     return reservation.status

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import TemplateView
 
 from chargers import access, errors
-from chargers.browsing import Counted
+from chargers.admin_lists import Counted
 from chargers.models import Charger
 from config import readiness
 

@@ -25,7 +25,7 @@ MOST_LISTED = 2000  # chargers that a form is filled in with
 FILTERS = ("group", "vendor", "model", "firmware_version", "search")
 
 
-class Own:
+class OwnedByRequester:
     """Of who asked for it, and of those who may reach every charger: it tells of chargers of many groups."""
 
     def own(self, rows):
@@ -39,7 +39,7 @@ class Own:
         return row
 
 
-class Batches(Own, Listing):
+class Batches(OwnedByRequester, Listing):
     permission_required = "commands.view_command"
     template_name = "dashboard/batches.html"
     live_template = "dashboard/batches_live.html"
@@ -61,7 +61,7 @@ class Batches(Own, Listing):
         }
 
 
-class BatchPage(Own, Listing):
+class BatchPage(OwnedByRequester, Listing):
     """How far it is, and what came of each charger."""
 
     permission_required = "commands.view_command"
@@ -87,13 +87,13 @@ class BatchPage(Own, Listing):
         }
 
 
-class CancelBatch(Own, Page):
+class CancelBatch(OwnedByRequester, Page):
     permission_required = "commands.add_command"
     http_method_names = ["post"]
 
     def post(self, request, pk):
         batch = self.found(Batch.objects.all(), pk)
-        called_off = batches.call_off(batch, request.user.get_username())
+        called_off = batches.cancel_batch(batch, request.user.get_username())
         messages.info(request, "Cancelled: what was sent goes on." if called_off else "It was over already.")
         return redirect("dashboard:batch", pk)
 
@@ -199,7 +199,7 @@ def _when(told):
     return {"name": told.get("schedule_name", ""), when: value, **zone}
 
 
-class ChangeSchedule(Own, Page):
+class ChangeSchedule(OwnedByRequester, Page):
     """POST switches a schedule on or off, or deletes it."""
 
     permission_required = "commands.add_command"

@@ -6,8 +6,8 @@ from django.shortcuts import redirect
 
 from commands.actions.table import ACTIONS
 from commands.filters import CommandFilter
-from commands.finding import find
 from commands.models import OUTCOMES, Command
+from commands.queries import get_command
 from config.dashboard import asking
 from config.dashboard.views.base import Listing, Page
 
@@ -44,7 +44,7 @@ class CommandPage(Page):
         }
 
     def command(self, task_id):
-        command = find(task_id)
+        command = get_command(task_id)
         if command is None or not self.within(Command.objects.filter(pk=command.pk)).exists():
             raise Http404(f"There is no task {task_id}.")
         return command

@@ -10,18 +10,18 @@ from collections import defaultdict
 
 from django.db.models import F, Q
 
-from chargers import frames, recordset, sealing
+from chargers import bulk_sql, frames, sealing
 from chargers.masking import masked
-from chargers.models import Charger, standing
+from chargers.models import Charger, effective_status
 
 logger = logging.getLogger(__name__)
 
 # Said again, these do no harm and are answered anew, with the time and the verdict of that moment. They don't push
 # out what must not be taken twice.
-ANSWERED_ANEW = {"Authorize", "BootNotification", "Heartbeat", "StatusNotification"}
+IDEMPOTENT_ACTIONS = {"Authorize", "BootNotification", "Heartbeat", "StatusNotification"}
 
 
-class Outdated(Exception):
+class StaleConnection(Exception):
     """Calls of a batch came by sockets that are not the newest of their chargers: their `keys`."""
 
     def __init__(self, keys=()):
@@ -54,20 +54,20 @@ SELECT s.id, NULL, NULL FROM s WHERE s.socket IS NOT NULL AND NOT EXISTS (SELECT
 def remember(calls, seen):
     """Write `last_seen` of every charger in `seen` ({primary key: time}) and the answers of `calls`.
 
-    Returns {primary key: standing} of those that are not accepted: the rows are in hand, see `registration`. Raises
-    `Outdated` for calls that came by a socket which is not its charger's newest any more: the charger has no answer
-    to them, and has sent them again, or will.
+    Returns {primary key: effective status} of those that are not accepted (see `registration`). Raises
+    `StaleConnection` for calls by a socket that is not the newest of its charger: the charger has no answer to them, and has sent
+    them again or will do so.
     """
     rows = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
     for call in calls:
         row = rows[call.charger] = {"id": call.charger, "seen": call.received_at, "socket": call.socket}
         # A refusal is not kept: what was too early may be sent again when the charger is accepted.
-        if call.action not in ANSWERED_ANEW and frames.is_result(call.answer):
+        if call.action not in IDEMPOTENT_ACTIONS and frames.is_result(call.answer):
             row |= {"call_id": call.message_id, "digest": call.digest, "answer": _as_stored(call)}
-    told = recordset.execute(REMEMBER, [rows[key] for key in sorted(rows)])
+    told = bulk_sql.execute(REMEMBER, [rows[key] for key in sorted(rows)])
     if outdated := {charger for charger, policy, _ in told if policy is None}:
-        raise Outdated({call.key for call in calls if call.charger in outdated})
-    return {charger: standing(*policy_and_status) for charger, *policy_and_status in told}
+        raise StaleConnection({call.key for call in calls if call.charger in outdated})
+    return {charger: effective_status(*policy_and_status) for charger, *policy_and_status in told}
 
 
 def _as_stored(call):
@@ -92,7 +92,7 @@ LOCK = "SELECT FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR NO KEY U
 def lock(chargers):
     """Hold the rows of `chargers` (primary keys), in the order in which every batch locks them."""
     if chargers:
-        recordset.query(LOCK, [recordset.array(sorted(chargers))])
+        bulk_sql.query(LOCK, [bulk_sql.array(sorted(chargers))])
 
 
 def answered_before(calls):
@@ -132,4 +132,4 @@ def outdated_before(calls):
         return {}
     chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
     newest = dict(chargers.values_list("pk", "connected_at"))
-    return {call.key: Outdated() for call in calls if call.socket and call.socket != newest.get(call.charger)}
+    return {call.key: StaleConnection() for call in calls if call.socket and call.socket != newest.get(call.charger)}

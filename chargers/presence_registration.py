@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 PATIENCE = 1.0  # seconds a socket is not read because Redis does not answer
 
 
-class Enrolment:
+class PresenceRegistration:
     """Of one consumer, `socket`: `presence` is its entry, None while it can't be commanded."""
 
     def __init__(self, socket):
@@ -38,8 +38,8 @@ class Enrolment:
         layer = get_channel_layer()
         try:
             entry = Presence.opened(await layer.new_channel(), self.socket.newest.opened_at)
-            self.listener = asyncio.create_task(self.socket.obey(layer, entry.channel))
-            replaced = await gateway.arrive(self.socket.charger.charger_id, entry)
+            self.listener = asyncio.create_task(self.socket.handle_control_message(layer, entry.channel))
+            replaced = await gateway.register_presence(self.socket.charger.charger_id, entry)
             self.presence = entry
             if replaced == entry:  # it has connected again since
                 self.socket.in_background(self.socket.supersede())

@@ -13,7 +13,7 @@ THREADS = 16
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aside")
 
 
-def aside(function):
+def in_db_thread(function):
     """`function` to be awaited; its database connection is free afterwards."""
 
     @wraps(function)

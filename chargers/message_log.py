@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 from redis.exceptions import RedisError
 
-from chargers import faults, frames, metrics, recordset
+from chargers import bulk_sql, faults, frames, metrics
 from chargers.masking import masked
 from chargers.models.charger import LOG_ALL, LOG_NOTHING
 from chargers.models.messages import LONGEST_FRAME
@@ -46,7 +46,7 @@ def channel(charger):
 
 
 @dataclass(slots=True)
-class Passed:
+class LoggedFrame:
     """A frame as it passed: `at` in seconds since the epoch, the rest as far as its socket knows it."""
 
     charger: int
@@ -64,7 +64,7 @@ class Passed:
 # --- a socket's side -------------------------------------------------------------------------
 
 
-class Tap:
+class FrameRecorder:
     """Of one socket; all of it is done in the event loop."""
 
     def __init__(self, charger):
@@ -85,7 +85,7 @@ class Tap:
         self.watched_until = time.monotonic() + seconds
         self.notes_all = True
 
-    def came(self, text, frame=None):
+    def on_received(self, text, frame=None):
         """A frame of the charger, and what it was read as (`frames.Call` or `Reply`), if anything."""
         if self.notes_all:
             self.last = self._note("in", text, *self._known(frame))
@@ -103,13 +103,13 @@ class Tap:
         self._keep_last(is_error=False)
 
     def _keep_last(self, is_error):
-        if self.notes_all and isinstance(self.last, Passed):
+        if self.notes_all and isinstance(self.last, LoggedFrame):
             self.last.is_error, self.last.is_kept = is_error, self.keeps_errors
         elif self.keeps_errors and isinstance(self.last, tuple):
             at, text, frame = self.last
             self._note("in", text, *self._known(frame)[:-1], is_error, at, is_kept=True)
 
-    def went(self, text, message_id, action):
+    def on_sent(self, text, message_id, action):
         """A frame to the charger, as it is handed to its socket."""
         kind = KINDS.get(int(text[1]), "other")
         if kind == "call":
@@ -146,7 +146,7 @@ class Tap:
         if self.watched_until and not is_watched:
             self.watched_until, self.notes_all = 0.0, self.keeps_all
         is_kept = is_kept or self.keeps_all or (is_error and self.keeps_errors)
-        passed = Passed(
+        passed = LoggedFrame(
             self.charger, at or time.time(), direction, text, kind, message_id, action, is_error, is_kept, is_watched
         )
         log.put(passed)
@@ -156,7 +156,7 @@ class Tap:
 # --- the thread that writes ------------------------------------------------------------------
 
 
-class Log:
+class MessageLogWriter:
     """One a process. `written` and `dropped` are how many frames since it began."""
 
     def __init__(self):
@@ -236,7 +236,7 @@ class Log:
         lines = [_line(passed) for passed in kept]
         while True:
             try:
-                recordset.copy("chargers_message", COLUMNS, lines)
+                bulk_sql.copy("chargers_message", COLUMNS, lines)
                 break
             except Exception as error:  # noqa: BLE001  (a fault of these frames is told by the caller)
                 if faults.kind_of(error) is None:
@@ -273,7 +273,7 @@ def _moment(passed):
 
 def _line(passed):
     """As COPY reads it, in the order of COLUMNS."""
-    texts = [passed.direction, passed.kind, *map(recordset.escaped, (passed.action, passed.message_id, passed.text))]
+    texts = [passed.direction, passed.kind, *map(bulk_sql.escaped, (passed.action, passed.message_id, passed.text))]
     return "\t".join([str(passed.charger), _moment(passed), *texts, "t" if passed.is_error else "f"])
 
 
@@ -289,4 +289,4 @@ def _told(passed):
     }
 
 
-log = Log()
+log = MessageLogWriter()

@@ -5,14 +5,14 @@ The ORM makes its statement anew each time, which takes five times as long as ru
 
 import time
 
-from chargers import recordset
+from chargers import bulk_sql
 from chargers.models import Charger
 from commands.models import Command
 
 OWN = len(Command._meta.concrete_fields)
 OF_CHARGER = ("id", "charger_id", "boot_policy", "registration_status")
 FIND = f"""
-SELECT {recordset.columns(Command)}, {", ".join(f"ch.{column}" for column in OF_CHARGER)},
+SELECT {bulk_sql.columns(Command)}, {", ".join(f"ch.{column}" for column in OF_CHARGER)},
     (SELECT f.task_id FROM commands_command f WHERE f.id = c.follows_id),
     (SELECT count(*) FROM commands_command earlier
         WHERE earlier.charger_id = c.charger_id AND earlier.id < c.id AND earlier.state <> 'finished') = 0,
@@ -27,14 +27,14 @@ def _moment_s(ago_s):
     return None if ago_s is None else time.monotonic() - max(0.0, ago_s)
 
 
-def find(task_id):
+def get_command(task_id):
     """The `Command`, None for an unknown id. It knows whether it `is_first` of its charger's unfinished ones; of its
     charger, what is not needed here is read when it is asked for."""
-    rows = recordset.query(FIND, [task_id])
+    rows = bulk_sql.query(FIND, [task_id])
     if not rows:
         return None
     *columns, follows, is_first, asked_ago, sent_ago = rows[0]
-    command = recordset.instance(Command, columns[:OWN])
+    command = bulk_sql.instance(Command, columns[:OWN])
     command.charger = Charger.from_db("default", OF_CHARGER, columns[OWN:])
     if follows:
         command.follows = Command(pk=command.follows_id, task_id=follows)

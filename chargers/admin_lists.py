@@ -54,7 +54,7 @@ class Periods(QuerySet):
         return [first.replace(day=day) for day in range(first.day, last.day + 1)]
 
 
-class Large:
+class LargeTableAdmin:
     """For a `ModelAdmin`: `searched` names the columns a word is looked for in, each of which has an index.
 
     `charger` finds chargers whose id holds the word; numbers and other columns are compared as a whole.

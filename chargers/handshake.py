@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import DateTimeField, F, Func
 from django.db.models.functions import Greatest
 
-from chargers import events, keys, proxies, recordset, refusals, registry
+from chargers import bulk_sql, events, keys, proxies, refusals, registry
 from chargers.models import Charger
 from chargers.throttling import Failures
 
@@ -33,7 +33,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class HandshakeRequest:
     """A charger asks for a socket.
 
     `authorization` is the header as sent, b"" without one; `secured` says that it came over TLS, `subject` is
@@ -53,11 +53,11 @@ class Knock:
         return next((stored for stored in hashes if key and stored and keys.matches(key, stored)), "")
 
 
-def knock(charger_id, scope):
-    """The `Knock` in an ASGI scope; `config.serve` puts the subject of a client certificate there."""
+def request(charger_id, scope):
+    """The `HandshakeRequest` in an ASGI scope; `config.serve` puts the subject of a client certificate there."""
     authorization = dict(scope["headers"]).get(b"authorization", b"")
     subject = scope.get("client_certificate") or _told_by_proxy(scope)
-    return Knock(charger_id, authorization, scope["scheme"] == "wss", subject, address_in(scope))
+    return HandshakeRequest(charger_id, authorization, scope["scheme"] == "wss", subject, address_in(scope))
 
 
 def address_in(scope):
@@ -140,7 +140,7 @@ RETURNING c.id, clock_timestamp(), c.connected_at, c.last_call_id, c.last_call_d
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ConnectionOpened:
     """A socket of a charger (primary key), `admitted` then, is open."""
 
     charger: int
@@ -159,7 +159,7 @@ class Newest(NamedTuple):
     last_answer: str
 
 
-class Admitted(NamedTuple):
+class ConnectedCharger(NamedTuple):
     """What a socket keeps of its `Charger`, for as long as it is open: thousands of them are."""
 
     pk: int
@@ -192,13 +192,13 @@ class Credentials(NamedTuple):
     def of(cls, charger):
         return cls(*(getattr(charger, name) for name in cls._fields))
 
-    def are_shown(self, knock):
-        """Whether `knock` shows them, for its profile or the next one."""
+    def are_shown(self, request):
+        """Whether `request` shows them, for its profile or the next one."""
         profiles = {self.security_profile, self.next_security_profile or self.security_profile}
-        return any(SHOWS[profile](knock, self) for profile in profiles)
+        return any(SHOWS[profile](request, self) for profile in profiles)
 
 
-class Door:
+class HandshakeLimiter:
     """A charger id that was refused too often is not looked up for the rest of the minute: a flood costs little.
 
     Counted for each charger id from an address and, ten times as many, for all of an address; a charger that was
@@ -214,27 +214,27 @@ class Door:
         self.refused, self.admitted = Failures(), Failures()
         self.wanted = OrderedDict()  # charger id: its `Credentials`
 
-    def look(self, knock):
+    def look(self, request):
         """Raises `Refused` with 429, where it has been too often."""
         most = settings.OCPP_REFUSALS_PER_MINUTE
         if not most:
             return
-        many = self.refused.of((knock.address, knock.charger_id)) >= most
-        crowded = self.refused.of(knock.address) >= 10 * most and knock.charger_id not in self.admitted.counted
-        if (many or crowded) and not self._shows_what_is_wanted(knock):
+        many = self.refused.of((request.address, request.charger_id)) >= most
+        crowded = self.refused.of(request.address) >= 10 * most and request.charger_id not in self.admitted.counted
+        if (many or crowded) and not self._shows_what_is_wanted(request):
             raise Refused(429, "Refused too often: try again in a minute.")
 
-    def _shows_what_is_wanted(self, knock):
-        wanted = self.wanted.get(knock.charger_id)
-        return wanted is not None and wanted.are_shown(knock)
+    def _shows_what_is_wanted(self, request):
+        wanted = self.wanted.get(request.charger_id)
+        return wanted is not None and wanted.are_shown(request)
 
-    def refuse(self, knock, wanted):
-        """`knock` was looked up and refused; `wanted` as in `Refused`."""
-        self.refused.add((knock.address, knock.charger_id))
-        self.refused.add(knock.address)
-        self.wanted.pop(knock.charger_id, None)
+    def refuse(self, request, wanted):
+        """`request` was looked up and refused; `wanted` as in `Refused`."""
+        self.refused.add((request.address, request.charger_id))
+        self.refused.add(request.address)
+        self.wanted.pop(request.charger_id, None)
         if wanted is not None:
-            self.wanted[knock.charger_id] = wanted
+            self.wanted[request.charger_id] = wanted
             if len(self.wanted) > self.MOST_WANTED:
                 self.wanted.popitem(last=False)
 
@@ -243,18 +243,20 @@ class Door:
 
 
 def admit(knocks):
-    """Batch: who is `Admitted` by each knock, or the `Refused` it is answered with."""
-    wanted = {knock.charger_id for knock in knocks}
+    """Batch: who is `ConnectedCharger` by each knock, or the `Refused` it is answered with."""
+    wanted = {request.charger_id for request in knocks}
     if settings.OCPP_UNKNOWN_CHARGERS == "accept":
         _register(wanted)
     chargers = Charger.objects.filter(charger_id__in=wanted).annotate(admitted_at=ADMITTED_AT)
     chargers = chargers.prefetch_related("held_serials")
     known = {charger.charger_id: charger for charger in chargers}
-    return [_verdict(knock, known.get(knock.charger_id)) for knock in knocks]
+    return [_verdict(request, known.get(request.charger_id)) for request in knocks]
 
 
 def open_sockets(sockets):
-    """Batch of `Opened`: the `Newest` of each charger. Its CALLs show by `opened_at` that it is the newest one.
+    """Batch of `ConnectionOpened`: the `Newest` of each charger.
+
+    `opened_at` in its CALLs shows that it is the newest one.
 
     None for one that is not: one that was admitted later is open, whichever of them was faster. Only now, not as it
     is admitted: a handshake that its charger gave up must not make the socket it has a former one.
@@ -262,9 +264,9 @@ def open_sockets(sockets):
     newest = {opened.charger: opened for opened in sorted(sockets, key=lambda opened: opened.admitted)}
     rows = [{"id": charger, "admitted": opened.admitted} for charger, opened in sorted(newest.items())]
     found = {}
-    for charger, now, *of_socket in recordset.execute(OPEN_SOCKETS, rows):
+    for charger, now, *of_socket in bulk_sql.execute(OPEN_SOCKETS, rows):
         found[charger] = Newest(*of_socket)
-        events.tell("charger.online", charger, since=now)  # later than the end of the socket before
+        events.record_event("charger.online", charger, since=now)  # later than the end of the socket before
     return [found.get(opened.charger) if newest[opened.charger] is opened else None for opened in sockets]
 
 
@@ -277,7 +279,7 @@ WHERE c.id = s.id AND c.connected_at = s.opened
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class ConnectionClosed:
     """The socket of a charger (primary key) that was `opened` then has ended."""
 
     charger: int
@@ -285,10 +287,10 @@ class Closed:
 
 
 def close_sockets(sockets):
-    """Batch of `Closed`: the charger is offline, unless it has a newer socket."""
+    """Batch of `ConnectionClosed`: the charger is offline, unless it has a newer socket."""
     rows = [{"id": closed.charger, "opened": closed.opened} for closed in sockets]
-    for charger, moment in recordset.execute(CLOSE_SOCKETS, rows):
-        events.tell("charger.offline", charger, since=moment)
+    for charger, moment in bulk_sql.execute(CLOSE_SOCKETS, rows):
+        events.record_event("charger.offline", charger, since=moment)
     return [None] * len(sockets)
 
 
@@ -301,42 +303,42 @@ def _register(charger_ids):
     Charger.objects.bulk_create(new, ignore_conflicts=True)
 
 
-def _verdict(knock, charger):
+def _verdict(request, charger):
     if charger is None:
-        return Refused(404, f"Charger {knock.charger_id!r} is not known here.", "unknown")
-    if _meets_next(knock, charger):
+        return Refused(404, f"Charger {request.charger_id!r} is not known here.", "unknown")
+    if _meets_next(request, charger):
         _raise(charger, charger.next_security_profile)
-    elif not _meets(charger.security_profile, knock, charger):
+    elif not _meets(charger.security_profile, request, charger):
         keyless = charger.security_profile is None and not charger.authorization_key_hash
         reason = OPEN if keyless else WANTED[charger.security_profile]
         wanted = Credentials.of(charger)
-        return Refused(401, reason, "credentials", None if wanted.are_shown(knock) else wanted)
+        return Refused(401, reason, "credentials", None if wanted.are_shown(request) else wanted)
     if charger.security_profile in BY_KEY:
-        _use_next_key(knock, charger)
+        _use_next_key(request, charger)
     charger.admitted_at += timedelta.resolution  # of two that knock at once, the later one is the newer
-    return Admitted.of(charger)
+    return ConnectedCharger.of(charger)
 
 
-def _meets_next(knock, charger):
+def _meets_next(request, charger):
     """Whether it comes with the higher profile that it was told to use."""
     wanted = charger.next_security_profile
-    return wanted is not None and wanted > (charger.security_profile or 0) and _meets(wanted, knock, charger)
+    return wanted is not None and wanted > (charger.security_profile or 0) and _meets(wanted, request, charger)
 
 
-def _meets(profile, knock, charger):
+def _meets(profile, request, charger):
     """Whether it shows what `profile` wants and, if that is a certificate, one that is its own."""
-    return SHOWS[profile](knock, charger) and (profile != BY_CERTIFICATE or _is_owner(knock, charger))
+    return SHOWS[profile](request, charger) and (profile != BY_CERTIFICATE or _is_owner(request, charger))
 
 
-def _has_key(knock, charger):
+def _has_key(request, charger):
     """Whether it presents its key, or one that was sent to it."""
-    return bool(knock.has_key(charger.authorization_key_hash, *charger.next_authorization_key_hashes))
+    return bool(request.has_key(charger.authorization_key_hash, *charger.next_authorization_key_hashes))
 
 
-def _use_next_key(knock, charger):
+def _use_next_key(request, charger):
     """Once it uses a key that was sent to it, the old one is gone (security whitepaper A01)."""
     following = charger.next_authorization_key_hashes
-    presented = knock.has_key(charger.authorization_key_hash, *following)
+    presented = request.has_key(charger.authorization_key_hash, *following)
     if presented in following:
         locked = Charger.objects.select_for_update().get(pk=charger.pk)  # another key may be on its way just now
         if presented in locked.next_authorization_key_hashes:
@@ -349,27 +351,27 @@ def _raise(charger, profile):
     charger.save(update_fields=["security_profile", "next_security_profile"])
 
 
-def _has_certificate(knock, charger):
+def _has_certificate(request, charger):
     """In its name, and its operator's (security whitepaper A00.FR.404, A00.FR.405).
 
     A subject may have several of each (RFC 5280 §4.1.2.4): then none of them may be another's. Names are compared as
     they are, with case and spaces.
     """
-    if not knock.secured or knock.subject is None:
+    if not request.secured or request.subject is None:
         return False
-    names, organisations = set(knock.subject.get("CN", ())), set(knock.subject.get("O", ()))
+    names, organisations = set(request.subject.get("CN", ())), set(request.subject.get("O", ()))
     return organisations == {settings.OCPP_CPO_NAME} and bool(names) and names <= charger.certificate_names
 
 
-def _is_owner(knock, charger):
+def _is_owner(request, charger):
     """One that was signed here is that of the charger it was signed for, whatever names others give themselves."""
-    return registry.hooks["certificate_owner"](knock.subject.get("serial", "")) in (None, charger.pk)
+    return registry.hooks["certificate_owner"](request.subject.get("serial", "")) in (None, charger.pk)
 
 
-def _may_be_open(knock, charger):
+def _may_be_open(request, charger):
     """Whether it comes from where chargers need show nothing (OCPP_OPEN_NETWORKS)."""
     try:
-        address = ip_address(knock.address)
+        address = ip_address(request.address)
     except ValueError:  # a Unix socket, or a proxy that tells nonsense
         return False
     address = getattr(address, "ipv4_mapped", None) or address
@@ -380,12 +382,12 @@ def _may_be_open(knock, charger):
 # without the database, from a `Charger` or its `Credentials`.
 BY_KEY, BY_CERTIFICATE = (None, 1, 2), 3
 SHOWS = {
-    None: lambda knock, charger: (
-        _has_key(knock, charger) or (not charger.authorization_key_hash and _may_be_open(knock, charger))
+    None: lambda request, charger: (
+        _has_key(request, charger) or (not charger.authorization_key_hash and _may_be_open(request, charger))
     ),
     0: _may_be_open,
-    1: lambda knock, charger: not knock.secured and _has_key(knock, charger),
-    2: lambda knock, charger: knock.secured and _has_key(knock, charger),
+    1: lambda request, charger: not request.secured and _has_key(request, charger),
+    2: lambda request, charger: request.secured and _has_key(request, charger),
     3: _has_certificate,
 }
 BASIC = "Basic auth with the charger's id and its key"

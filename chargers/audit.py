@@ -160,7 +160,7 @@ def _plain(value):
 
 def _shown(name, value, anew=False):
     if name not in SECRET:
-        return without_secrets(value) if isinstance(value, dict) else value
+        return without_secrets(value) if isinstance(value, dict | str) else value
     return ("set anew" if anew else "set") if value else "not set"
 
 

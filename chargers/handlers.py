@@ -165,7 +165,7 @@ def _status_row(call):
         "connector_id": told("connectorId"),
         "status": told("status"),
         "error_code": told("errorCode"),
-        "info": told("info", ""),
+        "info": without_secrets(told("info", "")),
         "vendor_id": told("vendorId", ""),
         "vendor_error_code": told("vendorErrorCode", ""),
         "timestamp": clamp(told("timestamp"), call.received_at),
@@ -201,7 +201,7 @@ def security_event_notification(calls):
     stored = budgets.within_rate(new, "security_events")
     SecurityEvent.objects.bulk_create(map(_security_event, stored))
     for call in stored:
-        told = {"type": call.payload["type"], "tech_info": call.payload.get("techInfo", "")}
+        told = {"type": call.payload["type"], "tech_info": _tech_info(call)}
         events.record_event(
             "security.event", call.charger, **told, timestamp=parse_or(call.payload["timestamp"], call.received_at)
         )
@@ -214,7 +214,7 @@ def _security_event(call):
         type=call.payload["type"],
         timestamp=parse_or(call.payload["timestamp"], call.received_at),
         raw_timestamp=call.payload["timestamp"][:64],
-        tech_info=call.payload.get("techInfo", ""),
+        tech_info=_tech_info(call),
         call_id=call.message_id,
         received_at=call.received_at,
     )
@@ -222,8 +222,12 @@ def _security_event(call):
 
 def _is_same_event(event, call):
     told = call.payload.get
-    sent = told("type"), told("timestamp")[:64], told("techInfo", "")
+    sent = told("type"), told("timestamp")[:64], _tech_info(call)
     return (event.type, event.raw_timestamp, event.tech_info) == sent
+
+
+def _tech_info(call):
+    return without_secrets(call.payload.get("techInfo", ""))
 
 
 @handles("DataTransfer")

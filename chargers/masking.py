@@ -3,6 +3,7 @@
 In doubt too much is masked: who looks for a fault seldom needs a value that is called a secret.
 """
 
+import json
 import re
 from functools import lru_cache
 
@@ -12,32 +13,36 @@ HIDDEN = "(hidden)"
 # Part of the name of a member, or of a configuration key: what it stands for is a secret. Compared without regard to
 # case, and to what is neither a letter nor a digit.
 SECRETS = (
-    *("authorizationkey", "passw", "passphrase", "passcode", "(?<!by)pass$", "pwd", "secret", "credential", "bearer"),
-    *("apikey", "privatekey", "accesskey", "psk", "accesstoken", "authtoken", "apitoken", "authorization$", "pin$"),
-    *("(?<!id)token$", "(?<!^)(?<!^configuration)(?<!^unknown)(?<!public)(?<!without)key$"),
+    *("authorizationkey", "passw", "passphrase", "passcode", r"(?<!by)pass\d*$", r"pw\d*$", "pwd", "secret"),
+    *("apikey", "privatekey", "accesskey", "psk", "accesstoken", "authtoken", "apitoken", "authorization$", "bearer"),
+    *("credential", r"pin\d*$", r"(?<!id)token\d*$"),
+    r"(?<!^)(?<!^configuration)(?<!^unknown)(?<!public)(?<!without)key\d*$",
 )
 NAMES = re.compile("|".join(SECRETS))
 NAMING = ("key", "name", "variable")  # members that may name what another one, `value`, is of
 # A frame that has none of these has no secret; an escape might hide one.
 MARKS = (
-    *("author", "pass", "pwd", "secret", "credential", "api", "private", "access", "psk", "key", "pin"),
+    *("author", "pass", "pw", "secret", "credential", "api", "private", "access", "psk", "key", "pin"),
     *("token", "bearer", "://", "/files/", "\\"),
 )
 # A text that has none of these, in small letters, is changed by none of the expressions below.
 TEXT_MARKS = (
-    *("pass", "pwd", "secret", "credential", "token", "key", "pin", "sig", "auth", "bearer", "value", "/files/"),
+    *("pass", "pw", "secret", "credential", "token", "key", "pin", "sig", "auth", "bearer", "value", "/files/"),
     "://",
 )
 PUNCTUATION = re.compile(r"[\W_]+")
 SHORTEST = 4  # characters of a secret that is looked for in other texts: a shorter one may be part of any word
+BEFORE_JSON = "\ufeff \t\r\n"  # of a text; a mark of the byte order is no JSON, but chargers pass over it
 LONGEST_TEXT = 32_768  # characters of one text that are looked at and told; each expression takes time linear in it
 LONGEST_NAME = 1000  # characters of the name of a member, past which it is a secret without looking
 LONGEST_LOGGED = 16_384  # characters of a frame that is masked for a line of a process' log, in the event loop
 LOGGED = 200  # characters of it in the line
 RUN = re.compile(r"[^\s\"<>]+")  # a URL is within one
 # The path of a file of ours is the key to it.
-TOKEN = re.compile(r"(/files/(?:firmware|uploads)/)[^\s/\"?#]+")
-SECRET_NAME = r"(?:passw|passphrase|passcode|pass\b|pwd|secret|credential|token|key\b|\bpin\b|signature|\bsig)"
+TOKEN = re.compile(r"(/files/+(?:firmware|uploads)/+)[^\s/\"?#]+")
+SECRET_NAME = (
+    r"(?:passw|passphrase|passcode|pass\b|pwd|secret|credential|token|(?:pw|key|\bpin)\d{0,9}\b|signature|\bsig)"
+)
 ARGUMENT = re.compile(
     rf"(?i)({SECRET_NAME}[\w.-]{{0,40}}[\"']?\s{{0,9}}[=:]\s{{0,9}})"
     r"(\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s\"'<>]+?(?=[\s\"'<>]|&[\w.-]{1,60}=|$))"
@@ -118,13 +123,36 @@ def without_secrets(payload):
 
 def _own_text(text):
     """A text of a payload, in which there may be JSON, as in DataTransfer."""
-    if text.lstrip()[:1] in ("{", "[") and (within := _parsed(text)) is not None:
-        try:
-            cleaned = _cleaned(within, _own_urls)
-            return text if cleaned == within else orjson.dumps(cleaned).decode()
-        except (RecursionError, TypeError):
-            return f"({len(text)} characters that are nested too deeply)"
-    return _own_urls(text)
+    within = _json_in(text)
+    if within is None:
+        return _own_urls(text)
+    try:
+        if _may_hide_members(text):
+            return f"({len(text)} characters of JSON in which a member comes twice)"
+        cleaned = _cleaned(within, _own_text)
+        return text if cleaned == within else orjson.dumps(cleaned).decode()
+    except (RecursionError, TypeError):
+        return f"({len(text)} characters that are nested too deeply)"
+
+
+def _json_in(text):
+    """The object, the list or the string that a text is as JSON, None for any other text."""
+    text = text.lstrip(BEFORE_JSON)
+    return _parsed(text) if text[:1] in ("{", "[", '"') else None
+
+
+def _may_hide_members(text):
+    """Whether a member comes twice in `text`, JSON in which there may be secrets: a reader sees one of the two."""
+    lowered = text.lower()
+    if not any(mark in lowered for mark in MARKS):
+        return False
+    found = []
+
+    def count(pairs):
+        found.append(len(dict(pairs)) < len(pairs))
+
+    json.loads(text.lstrip(BEFORE_JSON), object_pairs_hook=count, parse_int=str)  # int() refuses very long ones
+    return any(found)
 
 
 def _own_urls(text):
@@ -139,7 +167,7 @@ def _url(run):
 
 
 def hidden_texts(whole, shown):
-    """The texts of `whole` (JSON) that `shown`, which was made of it, hides as a whole."""
+    """The texts that `shown` hides of `whole` (JSON), of which it was made."""
     if whole == shown:
         return
     if isinstance(whole, dict) and isinstance(shown, dict):
@@ -150,6 +178,29 @@ def hidden_texts(whole, shown):
             yield from hidden_texts(branch, left)
     elif shown == HIDDEN:
         yield from _texts(whole)
+    elif isinstance(whole, str) and isinstance(shown, str):
+        yield from _hidden_within(whole, shown)
+
+
+def _hidden_within(whole, shown):
+    """Of two texts: what is hidden of JSON in them, or the logins, their passwords and the arguments of URLs."""
+    inside = _json_in(whole), _json_in(shown)
+    if None not in inside:
+        yield from hidden_texts(*inside)
+        return
+    before, *others = shown.split(HIDDEN)
+    at = len(before)
+    for left in others[:-1]:
+        end = whole.find(left, at)
+        yield from _and_password(whole[at:end])
+        at = end + len(left)
+    if others:
+        yield from _and_password(whole[at : len(whole) - len(others[-1])])
+
+
+def _and_password(login):
+    yield login
+    yield login.partition(":")[2]
 
 
 def _texts(value):
@@ -204,7 +255,7 @@ def _tells_of_secret(text):
 
 def _cleaned_text(text):
     """A string, in which there may be JSON, as in DataTransfer."""
-    within = _parsed(text) if text.lstrip()[:1] in ("{", "[") else None
+    within = _json_in(text)
     return _plain(text) if within is None else orjson.dumps(_cleaned(within)).decode()
 
 

@@ -1,7 +1,8 @@
 """The two forms of the log, LOG_FORMAT: a line for people, or a JSON object for what collects logs.
 
 In both, whatever comes from outside is escaped and cut here, for every logger: nobody can forge a line, steer the
-terminal of whoever reads it, or fill the disk with one.
+terminal of whoever reads it, or fill the disk with one. The key in a URL of an upload or of firmware is left out:
+libraries log the paths of requests that they refuse.
 """
 
 from collections import Counter
@@ -13,6 +14,7 @@ from numbers import Number
 from pythonjsonlogger.json import JsonFormatter
 
 from chargers import context
+from chargers.masking import HIDDEN, TOKEN
 
 FIELDS = ("timestamp", "level", "logger", "message", "charger_id", "task_id", "exception")
 LONGEST_ARGUMENT, LONGEST_MESSAGE, LONGEST_TRACE = 1000, 4000, 16_000  # characters
@@ -76,6 +78,10 @@ def escaped(text):
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def without_keys(text):
+    return TOKEN.sub(rf"\1{HIDDEN}", text)
+
+
 def cut(text, longest):
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
 
@@ -109,7 +115,7 @@ class Safe:
     def format(self, record):
         record = copy(record)
         record.args = _arguments(record.args)
-        record.msg, record.args = escaped(cut(record.getMessage(), LONGEST_MESSAGE)), None
+        record.msg, record.args = escaped(cut(without_keys(record.getMessage()), LONGEST_MESSAGE)), None
         record.exc_text = None  # as another formatter wrote it
         return super().format(record)
 
@@ -121,6 +127,7 @@ class Safe:
 
 
 def _trace(text):
+    text = without_keys(text)
     if len(text) > LONGEST_TRACE:
         half = LONGEST_TRACE // 2
         text = f"{text[:half]}\n… ({len(text)} characters)\n{text[-half:]}"

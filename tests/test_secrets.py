@@ -1,6 +1,8 @@
 """A secret that came in by any way stands in no column, no key of Redis and no log, and is sent all the same."""
 
 import json
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -13,9 +15,10 @@ from django.urls import reverse
 from ocpp.exceptions import InternalError
 
 from chargers import sealing
-from chargers.models import Charger, Webhook
+from chargers.models import AuditEntry, Charger, Webhook
 from chargers.retries import as_sent
 from commands import batches, schedules
+from commands.fields import Payload
 from commands.models import Batch, Command, Schedule
 from tests.builders import a_charger, a_command, tell
 from tests.live import an_id, eventually, exchange
@@ -62,6 +65,13 @@ def in_redis(live):
 
 def in_logs(live):
     return "".join(path.read_text(errors="replace") for path in (live.stack.run_dir / "logs").iterdir())
+
+
+def refused_status(live, path):
+    """The HTTP status of a DELETE of `path`, which nobody may delete."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(live.url + path, method="DELETE"), timeout=60)
+    return refused.value.code
 
 
 def posted(live, path, body):
@@ -148,6 +158,86 @@ def test_an_error_that_quotes_the_secret_is_kept_without_it(live):
         task = live.ask(charger.charger_id, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
         task = live.finished(task)
     assert task["error"]["description"] == "(hidden) is too long" and secret not in dump(live)
+
+
+QUOTING = [
+    ("GetDiagnostics", lambda secret: {"location": f"ftp://me:{secret}@host/"}),
+    ("GetDiagnostics", lambda secret: {"location": f"https://u:x@host/?a=b&pw={secret}&c=d"}),
+    ("DataTransfer", lambda secret: {"vendorId": "V", "data": json.dumps({"password": secret})}),
+]
+
+
+@pytest.mark.parametrize("action, payload", QUOTING)
+def test_an_error_that_quotes_a_part_of_a_text_is_kept_without_it(action, payload):
+    secret = f"Zq{uuid4().hex}"
+    refusal = {"description": f"login me, {secret} failed", "details": {"given": secret}}
+    hidden = Payload.of(payload(secret)).hide_in(refusal)
+    assert hidden == {"description": "login me, (hidden) failed", "details": {"given": "(hidden)"}}
+
+
+NESTED = [
+    lambda secret: json.dumps({"a": json.dumps({"password": secret})}),
+    lambda secret: json.dumps({"a": [json.dumps({"b": json.dumps({"secret": secret})})]}),
+    lambda secret: json.dumps(json.dumps({"password": secret})),
+    lambda secret: json.dumps({"to": json.dumps({"url": f"ftp://me:{secret}@host/"})}),
+    lambda secret: f'\ufeff{{"password": "{secret}"}}',
+    lambda secret: f'{{"password":"{secret}","password":""}}',
+    lambda secret: f'{{"key":"WifiPassword","key":"x","value":"{secret}"}}',
+]
+
+
+@pytest.mark.parametrize("data", NESTED)
+def test_a_secret_in_json_is_sealed_however_it_is_wrapped(data):
+    payload = {"vendorId": "V", "data": data("Zq-s3cret")}
+    sealed = Payload.of(payload)
+    assert "Zq-s3cret" not in sealed.as_stored() and sealed.opened() == payload
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"a": "x", "a": "y"}',
+        '{"key": "x", "n": %s}' % ("1" * 5000),
+        '{"a": "[1, 2]"}',
+        '"a"',
+        '[{"key": "x",  "value": "1"}]',
+    ],
+)
+def test_json_without_a_secret_is_shown_as_sent(data):
+    assert Payload.of({"data": data}) == {"data": data}
+
+
+@pytest.mark.parametrize("name", ["FtpPw", "WepKey1", "ApiToken2", "SimPin2"])
+def test_a_configuration_key_with_a_number_or_a_short_name_is_a_secret(name):
+    assert Payload.of({"key": name, "value": "Zq-s3cret"})["value"] == "(hidden)"
+
+
+def test_the_key_in_a_url_of_our_own_is_not_in_the_log(live):
+    with live.charger(an_id(), GetDiagnostics={"file_name": "log"}) as charger:
+        live.finished(live.ask(charger.charger_id, "GetDiagnostics", {}))
+        place = json.loads(charger.received[-1])[3]["location"].removeprefix(live.url)
+    token, name = place.rstrip("/").rpartition("/")[2], uuid4().hex
+    for path in (f"{place}{name}", f"{place}{name}".replace("/files/", "/files//")):
+        assert refused_status(live, path) in (404, 405)
+    eventually(lambda: in_logs(live).count(name) >= 2)
+    assert token not in in_logs(live)
+
+
+@pytest.mark.django_db
+def test_what_a_charger_says_in_words_is_stored_without_the_logins_in_urls():
+    charger, said = a_charger(), "no login at ftp://me:Zq-s3cret@host/"
+    moment = {"timestamp": "2026-01-01T00:00:00Z"}
+    tell(charger, "SecurityEventNotification", type="MemoryExhaustion", techInfo=said, **moment)
+    tell(charger, "StatusNotification", connectorId=1, status="Available", errorCode="NoError", info=said)
+    told = charger.security_events.get().tech_info + charger.connectors.get().info
+    assert told == 2 * "no login at ftp://(hidden)@host/"
+    assert "Zq-s3cret" not in "".join(str(event.body) for event in charger.events.all())
+
+
+@pytest.mark.django_db
+def test_the_audit_log_tells_the_url_of_a_webhook_without_its_token():
+    Webhook.objects.create(name="billing", url="http://127.0.0.1:9/?token=Zq-s3cret&a=b")
+    assert AuditEntry.objects.get(kind="webhook").after["url"] == "http://127.0.0.1:9/?token=(hidden)&a=b"
 
 
 def test_what_is_asked_for_again_is_sent_whole(live):

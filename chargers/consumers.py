@@ -102,7 +102,7 @@ class ChargerConsumer(AsyncConsumer):
         charger_id = handshake.charger_id_in(self.scope["raw_path"])
         context.charger_id.set(charger_id)  # for the rest of this socket, which has an asyncio task of its own
         chosen = handshake.subprotocol(self.scope["subprotocols"])
-        knock = handshake.knock(charger_id, self.scope)
+        knock = handshake.request(charger_id, self.scope)
         door.look(knock)
         try:
             self.charger = await inbox.submit_and_wait(handshake.admit, knock)

@@ -281,7 +281,7 @@ async def register_presence(charger_id, entry):
 
 
 async def watch(charger, seconds=WATCHED):
-    """Have every frame of `charger` published on `tap.channel(charger.pk)` for `seconds`, kept or not.
+    """Have every frame of `charger` published on `message_log.channel(charger.pk)` for `seconds`, kept or not.
 
     Whoever watches asks again every 20 s: the charger may have come by another socket meanwhile. Raises `RedisError`.
     """

@@ -150,7 +150,7 @@ class ConnectionOpened:
 class Newest(NamedTuple):
     """The newest socket of a charger, and the last CALL that came by those before it.
 
-    That CALL is final: one that another process is still writing is rolled back, see `recall.remember`.
+    That CALL is final: one that another process is still writing is rolled back, see `retries.remember`.
     """
 
     opened_at: datetime

@@ -29,7 +29,7 @@ def refused_before(calls):
 
 
 def refused_after(calls, statuses):
-    """`refused` by what `recall.remember` has found of all of them."""
+    """`refused` by what `retries.remember` has found of all of them."""
     _not_accepted.difference_update({call.charger for call in calls} - statuses.keys())
     _not_accepted.update(statuses)
     return refused(calls, statuses)

@@ -184,6 +184,6 @@ def test_a_first_attempt_that_still_commits_is_waited_for(monkeypatch):
             raise OperationalError("the server closed the connection unexpectedly")
         return settled(batch, seen, refused, retried)
 
-    monkeypatch.setattr(inbox, "_settle", settle)
+    monkeypatch.setattr(inbox, "process_batch", settle)
     assert json.loads(inbox.commit_with_retry([entry(call)], {})[0])[0] == 3
     assert DataTransfer.objects.count() == 1

@@ -64,7 +64,7 @@ def test_only_a_named_proxy_may_tell_a_certificate(settings, pem, from_proxy, ti
     charger = a_charger("505", security_profile=3)
     headers = [(b"client-cert", f":{encoded(pem)}:".encode())] * times
     scope = {"headers": headers, "scheme": "wss", "client": ("192.0.2.1", 1), "from_proxy": from_proxy}
-    (outcome,) = handshake.admit([handshake.knock("505", scope)])
+    (outcome,) = handshake.admit([handshake.request("505", scope)])
     assert (getattr(outcome, "pk", None) == charger.pk) == let_in
 
 

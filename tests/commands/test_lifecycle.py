@@ -15,7 +15,7 @@ from ocpp.exceptions import InternalError
 
 from commands.lifecycle import NotNow, _finish, run
 from commands.models import Command
-from commands.queries import find
+from commands.queries import get_command
 from commands.sweep import sweep
 from config.celery import app
 from config.stack.stack import PROJECT
@@ -308,7 +308,7 @@ def test_an_answer_that_could_not_be_written_at_once_is_written_and_not_lost():
     with connection.cursor() as cursor:
         cursor.execute(FAIL_ONCE)
     try:
-        ended = _finish(find(command.task_id), "answered", response=ACCEPTED)
+        ended = _finish(get_command(command.task_id), "answered", response=ACCEPTED)
     finally:
         with connection.cursor() as cursor:
             cursor.execute(CLEAN)

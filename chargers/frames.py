@@ -1,4 +1,4 @@
-"""OCPP-J frames: text to CALL, CALLRESULT or CALLERROR and back (J §4.2)."""
+"""Parse and format OCPP-J frames: CALL, CALLRESULT and CALLERROR (J §4.2)."""
 
 import json
 import math
@@ -10,19 +10,19 @@ from typing import Any
 import orjson
 
 CALL, CALLRESULT, CALLERROR = 2, 3, 4
-LONGEST_MESSAGE_ID = 36
+MAX_MESSAGE_ID_LENGTH = 36
 CONTROL = re.compile(r"\\(?:u00[01]|u007[fF]|[bfnrt])")  # the escape of a control character
-MOST_DIGITS = 2**63
+INTEGER_LIMIT = 2**63  # PostgreSQL's bigint cannot store an integer beyond it
 
 
 class Unreadable(Exception):
-    """A frame that can't be answered: nothing in it names a request (J errata 3.3 asks for no "-1" in 1.6)."""
+    """A frame cannot be answered, because it has no usable message id (J errata 3.3 requires no "-1" in 1.6)."""
 
 
 class CallError(Exception):
     """A CALL is refused. `code` is one of J §4.2.3 table 7 in the spelling of 1.6."""
 
-    field = ""  # the member that is at fault, where there is one
+    field = ""  # the member at fault, if there is one
 
     def __init__(self, code, description="", details=None):
         super().__init__(f"{code}: {description}")
@@ -30,7 +30,7 @@ class CallError(Exception):
 
 
 class BadCall(CallError):
-    """A frame with a usable message id that is not a proper CALL; `action` is "" where it names none."""
+    """A frame has a usable message id but is not a valid CALL. `action` is "" if it names none."""
 
     def __init__(self, message_id, code, description, action=""):
         super().__init__(code, description)
@@ -41,8 +41,8 @@ class BadCall(CallError):
 class Call:
     """A request. `payload` is the JSON object sent (`null` counts as `{}`, J §4.2.1).
 
-    `digest`: 32 hex digits that are equal when action and payload are. `is_clean` is False where a text of the
-    payload may hold a control character, `is_json` where the frame was JSON only in part.
+    `digest` is 32 hex digits, equal for equal actions and payloads. `is_clean` is False if a text of the payload may
+    contain a control character. `is_json` is False if the frame is not strictly JSON.
     """
 
     message_id: str
@@ -63,9 +63,9 @@ class Reply:
 
 
 def parse(text, lenient=False):
-    """`Call` or `Reply`; raises `Unreadable`, or `BadCall` where an answer is owed.
+    """Parse `text` to a `Call` or `Reply`. Raise `Unreadable`, or `BadCall` if the frame must be answered.
 
-    `lenient` also takes what is JSON but for raw control characters, lone surrogates or numbers without end.
+    `lenient` also accepts raw control characters, lone surrogates, and numbers that are infinite or NaN.
     """
     is_json = True
     try:
@@ -86,18 +86,19 @@ def parse(text, lenient=False):
     if type(kind) is int and kind == CALL:
         call = _call(frame, message_id)
         if not is_json or "\\" in text:
-            _judge_controls(call, text, lenient)
+            _check_controls(call, text, lenient)
             call.is_json, call.is_clean = is_json, call.is_clean and is_json
         return call
-    if type(kind) is int and kind in (CALLRESULT, CALLERROR) and len(message_id) <= LONGEST_MESSAGE_ID:
+    if type(kind) is int and kind in (CALLRESULT, CALLERROR) and len(message_id) <= MAX_MESSAGE_ID_LENGTH:
         return _reply(frame, message_id)
     raise Unreadable(f"message type {kind!r:.20} is not known, or its message id is too long")
 
 
 def _almost_json(text):
-    """None for a text that is not even nearly JSON, or whose message id could not be given back as it was sent.
+    """Parse JSON with the exceptions of `parse(lenient=True)`. Return None for other text.
 
-    None as well for one that is nested too deeply to be written again: how deep `json` reads depends on the stack.
+    Return None too if the message id cannot be sent back unchanged, or if the frame is nested too deeply for orjson,
+    because the depth that `json` can read depends on the stack.
     """
     try:
         frame = json.loads(text, strict=False)
@@ -109,8 +110,8 @@ def _almost_json(text):
     return stored if has_id and frame[1] == stored[1] else None
 
 
-def _judge_controls(call, text, lenient):
-    """PostgreSQL's text has no place for U+0000; other control characters are seldom part of a word."""
+def _check_controls(call, text, lenient):
+    """Set `is_clean`. Raise `BadCall` for U+0000 unless lenient, because PostgreSQL cannot store it."""
     if not lenient and "\\u0000" in text:
         raise BadCall(
             call.message_id, "PropertyConstraintViolation", "A text holds the character U+0000.", call.action
@@ -119,22 +120,25 @@ def _judge_controls(call, text, lenient):
 
 
 def storable(value):
-    """`value` of JSON without what PostgreSQL cannot store: U+0000, lone surrogates, numbers without end."""
+    """Return the JSON `value` without the parts that PostgreSQL cannot store.
+
+    U+0000 is removed and a lone surrogate replaced. Infinite numbers, NaN and integers beyond 64 bits become texts.
+    """
     if isinstance(value, str):
         return value.replace("\0", "").encode("utf-8", "replace").decode()
     if isinstance(value, list):
         return [storable(item) for item in value]
     if isinstance(value, dict):
         return {storable(name): storable(item) for name, item in value.items()}
-    is_too_much = isinstance(value, float) and not math.isfinite(value)
-    is_too_long = isinstance(value, int) and not -MOST_DIGITS <= value < MOST_DIGITS
-    return str(value) if is_too_much or is_too_long else value
+    is_infinite = isinstance(value, float) and not math.isfinite(value)
+    is_too_large = isinstance(value, int) and not -INTEGER_LIMIT <= value < INTEGER_LIMIT
+    return str(value) if is_infinite or is_too_large else value
 
 
 def _call(frame, message_id):
     action = frame[2] if len(frame) > 2 and isinstance(frame[2], str) else ""
-    if len(message_id) > LONGEST_MESSAGE_ID:
-        description = f"Message id is longer than {LONGEST_MESSAGE_ID}."
+    if len(message_id) > MAX_MESSAGE_ID_LENGTH:
+        description = f"Message id is longer than {MAX_MESSAGE_ID_LENGTH}."
         raise BadCall(message_id, "FormationViolation", description, action)
     if len(frame) != 4 or not isinstance(frame[2], str):
         raise BadCall(message_id, "FormationViolation", "A CALL is [2, message id, action, payload].", action)
@@ -163,27 +167,27 @@ def _reply(frame, message_id):
 
 
 def call(message_id, action, payload):
-    """The text of a CALL. `payload` is compact JSON text, so its members keep the order they were given in."""
+    """Format a CALL. `payload` is compact JSON text, so that its members keep their order."""
     return f'[{CALL},"{message_id}","{action}",{payload}]'
 
 
 def call_result(message_id, payload):
-    """The text of a CALLRESULT."""
+    """Format a CALLRESULT."""
     return _compact([CALLRESULT, message_id, payload])
 
 
 def call_error(message_id, error):
-    """The text of a CALLERROR for `error`, a `CallError`."""
+    """Format a CALLERROR for `error`, a `CallError`."""
     return _compact([CALLERROR, message_id, error.code, error.description, error.details])
 
 
 def is_result(text):
-    """Whether `text` is a CALLRESULT of ours."""
+    """Return whether `text`, formatted by this module, is a CALLRESULT."""
     return text.startswith(f"[{CALLRESULT},")
 
 
 def code_of(text):
-    """ "result" for a CALLRESULT of ours, the error code of a CALLERROR."""
+    """Return "result" for a CALLRESULT formatted by this module, or the error code of a CALLERROR."""
     return "result" if is_result(text) else orjson.loads(text)[2]
 
 

@@ -1,4 +1,4 @@
-"""Who may open a socket: known chargers, with their key where they have one. Settled in batches, too."""
+"""The WebSocket handshake: check the credentials of chargers, and record opened and closed sockets in batches."""
 
 from collections import OrderedDict
 from contextlib import suppress
@@ -21,24 +21,24 @@ SUBPROTOCOL = "ocpp1.6"
 
 
 class Refused(Exception):
-    """No upgrade: an HTTP `status` and a sentence for whoever reads the charger's log.
+    """The handshake is refused with the HTTP `status`. `reason` is the body, for readers of the charger's log.
 
-    `kind` is one of `models.refusals.KINDS`, None for what is not listed. `wanted` are the `Credentials` of the
-    charger, where the knock showed others.
+    `kind` is one of `models.refusals.KINDS`, None for a refusal that is not listed. `credentials` are the expected
+    `Credentials` of the charger, if the request presented others.
     """
 
-    def __init__(self, status, reason, kind=None, wanted=None):
+    def __init__(self, status, reason, kind=None, credentials=None):
         super().__init__(reason)
-        self.status, self.reason, self.kind, self.wanted = status, reason, kind, wanted
+        self.status, self.reason, self.kind, self.credentials = status, reason, kind, credentials
 
 
 @dataclass(frozen=True, slots=True)
 class HandshakeRequest:
-    """A charger asks for a socket.
+    """The request of a charger to open a WebSocket.
 
-    `authorization` is the header as sent, b"" without one; `secured` says that it came over TLS, `subject` is
-    what its client certificate, verified by the server, is about: {"CN": [names], "O": [names], "serial": hex
-    digits}, or None without one. `address` is the charger's own, or that of a proxy which is not trusted.
+    `authorization` is the header as sent, b"" without one. `secured` is true for a connection over TLS. `subject`
+    describes the verified client certificate: {"CN": [names], "O": [names], "serial": hex digits}, or None without
+    one. `address` is that of the charger, or of a proxy which is not trusted.
     """
 
     charger_id: str
@@ -48,34 +48,38 @@ class HandshakeRequest:
     address: str = "127.0.0.1"
 
     def has_key(self, *hashes):
-        """The first of `hashes` that is of the key it presents, or ""."""
+        """Return the first of `hashes` that matches the presented key, or ""."""
         key = keys.presented(self.charger_id, self.authorization)
         return next((stored for stored in hashes if key and stored and keys.matches(key, stored)), "")
 
 
 def request(charger_id, scope):
-    """The `HandshakeRequest` in an ASGI scope; `config.serve` puts the subject of a client certificate there."""
+    """Read the `HandshakeRequest` from an ASGI scope, to which `config.serve` adds the client certificate's
+    subject."""
     authorization = dict(scope["headers"]).get(b"authorization", b"")
-    subject = scope.get("client_certificate") or _told_by_proxy(scope)
+    subject = scope.get("client_certificate") or _subject_from_proxy(scope)
     return HandshakeRequest(charger_id, authorization, scope["scheme"] == "wss", subject, address_in(scope))
 
 
 def address_in(scope):
-    """Of the charger, as far as the proxies between are believed; "" over a Unix socket."""
+    """Return the address of the charger, or of a proxy which is not trusted; "" for a Unix socket."""
     return (scope["client"] or ("",))[0]
 
 
-def _told_by_proxy(scope):
-    """The subject of the certificate that a proxy verified; `config.websocket` says whether it is one of ours."""
+def _subject_from_proxy(scope):
+    """Return the subject of the certificate that a proxy has verified, if `config.websocket` trusts the proxy."""
     header = settings.TLS_CLIENT_CERTIFICATE_HEADER.encode()
     if not header or not scope.get("from_proxy"):
         return None
-    told = [value for name, value in scope["headers"] if name == header]
-    return proxies.subject(told[0]) if len(told) == 1 else None
+    values = [value for name, value in scope["headers"] if name == header]
+    return proxies.subject(values[0]) if len(values) == 1 else None
 
 
 def charger_id_in(raw_path):
-    """The percent-decoded id at the end of the path, with or without a final slash (J §3.1.1)."""
+    """Return the percent-decoded charger id at the end of the path, with or without a final slash (J §3.1.1).
+
+    Raise `Refused` with 404 for another path or an invalid id.
+    """
     try:
         charger_id = unquote_to_bytes(raw_path.removeprefix(PATH).removesuffix(b"/")).decode()
     except UnicodeDecodeError as error:
@@ -88,14 +92,14 @@ def charger_id_in(raw_path):
 
 
 NO_UPGRADE = (
-    "This is no WebSocket handshake: the request has no `Upgrade: websocket` with `Connection: Upgrade`. A proxy on "
-    "the way has dropped these headers, as it does unless it is told to pass them on: see docs/operations.md, "
+    "This is no WebSocket handshake: the request has no `Upgrade: websocket` with `Connection: Upgrade`. A proxy has "
+    "probably dropped these headers. Configure it to pass them on, see docs/operations.md, "
     '"A proxy of your own". A charger must be set to OCPP 1.6 JSON (ws:// or wss://), not SOAP.'
 )
 
 
 async def answer_without_upgrade(scope, send):
-    """426 for an HTTP request to the path of chargers (RFC 9110 §15.5.22); it is listed with the refused."""
+    """Answer 426 to an HTTP request to the path of chargers (RFC 9110 §15.5.22), and list it as a refusal."""
     refusal, charger_id = Refused(426, NO_UPGRADE, "upgrade"), ""
     with suppress(Refused):
         charger_id = charger_id_in(scope["raw_path"])
@@ -108,7 +112,7 @@ async def answer_without_upgrade(scope, send):
 
 
 def subprotocol(offered):
-    """The subprotocol to speak, None where none was offered and none is required."""
+    """Choose the subprotocol, None if none is offered and none is required. Raise `Refused` with 400."""
     if SUBPROTOCOL in offered:
         return SUBPROTOCOL
     if offered or settings.OCPP_REQUIRE_SUBPROTOCOL:
@@ -120,13 +124,14 @@ def subprotocol(offered):
     return None
 
 
-# By the clock of the database, which is the same for all, and never backwards. Before the first socket `connected_at`
-# is NULL, which PostgreSQL passes over in `greatest`: the clock alone counts.
+# The database's clock is used, because all processes share it, and the time never goes back. Before the first socket
+# `connected_at` is NULL, which `greatest` of PostgreSQL ignores.
 ADMITTED_AT = Greatest(
     Func(function="clock_timestamp", output_field=DateTimeField()), F("connected_at") + timedelta.resolution
 )
-# The rows are locked, see `inbox`. A socket before it may have ended since this one was admitted: it was never gone.
-# If the one before is still open, its connection was lost without a close: the charger was offline since `last_seen`.
+# The rows are locked, see `inbox.process_batch`. If the socket before has ended since this one was admitted, the
+# charger was never offline. If it is still open, its connection was lost without a close, so the charger was offline
+# since `last_seen`.
 OPEN_SOCKETS = """
 UPDATE chargers_charger c SET connected_at = s.admitted,
     disconnected_at = CASE WHEN c.disconnected_at >= s.admitted THEN NULL
@@ -141,16 +146,17 @@ RETURNING c.id, clock_timestamp(), c.connected_at, c.last_call_id, c.last_call_d
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOpened:
-    """A socket of a charger (primary key), `admitted` then, is open."""
+    """A socket of a charger (primary key) is open. `admitted` is the time at which its handshake was accepted."""
 
     charger: int
     admitted: datetime
 
 
 class Newest(NamedTuple):
-    """The newest socket of a charger, and the last CALL that came by those before it.
+    """The newest socket of a charger, and the last CALL received by its earlier sockets.
 
-    That CALL is final: one that another process is still writing is rolled back, see `retries.remember`.
+    This CALL stays the last one, because one that another process is still writing is rolled back, see
+    `retries.remember`.
     """
 
     opened_at: datetime
@@ -160,7 +166,7 @@ class Newest(NamedTuple):
 
 
 class ConnectedCharger(NamedTuple):
-    """What a socket keeps of its `Charger`, for as long as it is open: thousands of them are."""
+    """The columns of a `Charger` that its open socket needs. They are few, because thousands of sockets are open."""
 
     pk: int
     charger_id: str
@@ -180,7 +186,7 @@ class ConnectedCharger(NamedTuple):
 
 
 class Credentials(NamedTuple):
-    """What a charger must show, as it was last looked up: enough to judge a handshake without the database."""
+    """The credentials a charger must present, as last read, to check a handshake without the database."""
 
     security_profile: int | None
     next_security_profile: int | None
@@ -192,82 +198,83 @@ class Credentials(NamedTuple):
     def of(cls, charger):
         return cls(*(getattr(charger, name) for name in cls._fields))
 
-    def are_shown(self, request):
-        """Whether `request` shows them, for its profile or the next one."""
+    def match(self, request):
+        """Return whether `request` presents them, for the current security profile or the next one."""
         profiles = {self.security_profile, self.next_security_profile or self.security_profile}
-        return any(SHOWS[profile](request, self) for profile in profiles)
+        return any(PRESENTS[profile](request, self) for profile in profiles)
 
 
 class HandshakeLimiter:
-    """A charger id that was refused too often is not looked up for the rest of the minute: a flood costs little.
+    """Refuse handshakes of a charger id that was refused too often within a minute, without reading the database.
 
-    Counted for each charger id from an address and, ten times as many, for all of an address; a charger that was
-    admitted once is not counted among the latter, so that a stranger at its address does not shut it out.
+    Refusals are counted for each pair of address and charger id and, with ten times the limit, for each address. A
+    charger that was admitted before is exempt from the limit of its address, so that others there cannot lock it out.
 
-    A flood of wrong keys does not shut out the charger itself: the refusals before the limit have told its
-    credentials, and a knock that shows these is looked up as ever.
+    A flood of wrong keys does not lock out the charger itself. The refusals before the limit have provided its
+    credentials, and a request that presents these is checked as usual.
     """
 
-    MOST_WANTED = 50_000  # chargers whose credentials are remembered; past it the oldest are forgotten
+    MAX_CREDENTIALS = 50_000  # chargers whose credentials are remembered; beyond it the oldest are forgotten
 
     def __init__(self):
         self.refused, self.admitted = Failures(), Failures()
-        self.wanted = OrderedDict()  # charger id: its `Credentials`
+        self.credentials = OrderedDict()  # charger id: its `Credentials`
 
-    def look(self, request):
-        """Raises `Refused` with 429, where it has been too often."""
-        most = settings.OCPP_REFUSALS_PER_MINUTE
-        if not most:
+    def check(self, request):
+        """Raise `Refused` with 429 if the charger id or the address was refused too often."""
+        limit = settings.OCPP_REFUSALS_PER_MINUTE
+        if not limit:
             return
-        many = self.refused.of((request.address, request.charger_id)) >= most
-        crowded = self.refused.of(request.address) >= 10 * most and request.charger_id not in self.admitted.counted
-        if (many or crowded) and not self._shows_what_is_wanted(request):
+        charger_is_over = self.refused.of((request.address, request.charger_id)) >= limit
+        is_stranger = request.charger_id not in self.admitted.counted
+        address_is_over = self.refused.of(request.address) >= 10 * limit and is_stranger
+        if (charger_is_over or address_is_over) and not self._has_credentials(request):
             raise Refused(429, "Refused too often: try again in a minute.")
 
-    def _shows_what_is_wanted(self, request):
-        wanted = self.wanted.get(request.charger_id)
-        return wanted is not None and wanted.are_shown(request)
+    def _has_credentials(self, request):
+        credentials = self.credentials.get(request.charger_id)
+        return credentials is not None and credentials.match(request)
 
-    def refuse(self, request, wanted):
-        """`request` was looked up and refused; `wanted` as in `Refused`."""
+    def refuse(self, request, credentials):
+        """Count `request`, which was refused. `credentials` are as in `Refused`."""
         self.refused.add((request.address, request.charger_id))
         self.refused.add(request.address)
-        self.wanted.pop(request.charger_id, None)
-        if wanted is not None:
-            self.wanted[request.charger_id] = wanted
-            if len(self.wanted) > self.MOST_WANTED:
-                self.wanted.popitem(last=False)
+        self.credentials.pop(request.charger_id, None)
+        if credentials is not None:
+            self.credentials[request.charger_id] = credentials
+            if len(self.credentials) > self.MAX_CREDENTIALS:
+                self.credentials.popitem(last=False)
 
     def admit(self, charger_id):
         self.admitted.add(charger_id)
 
 
-def admit(knocks):
-    """Batch: who is `ConnectedCharger` by each knock, or the `Refused` it is answered with."""
-    wanted = {request.charger_id for request in knocks}
+def admit(requests):
+    """Handle a batch of `HandshakeRequest`: return a `ConnectedCharger` or a `Refused` for each."""
+    charger_ids = {request.charger_id for request in requests}
     if settings.OCPP_UNKNOWN_CHARGERS == "accept":
-        _register(wanted)
-    chargers = Charger.objects.filter(charger_id__in=wanted).annotate(admitted_at=ADMITTED_AT)
+        _register(charger_ids)
+    chargers = Charger.objects.filter(charger_id__in=charger_ids).annotate(admitted_at=ADMITTED_AT)
     chargers = chargers.prefetch_related("held_serials")
     known = {charger.charger_id: charger for charger in chargers}
-    return [_verdict(request, known.get(request.charger_id)) for request in knocks]
+    return [_verdict(request, known.get(request.charger_id)) for request in requests]
 
 
 def open_sockets(sockets):
-    """Batch of `ConnectionOpened`: the `Newest` of each charger.
+    """Handle a batch of `ConnectionOpened`: return the `Newest` of each charger.
 
-    `opened_at` in its CALLs shows that it is the newest one.
+    CALLs carry `opened_at` of their socket, which shows whether it is still the newest one.
 
-    None for one that is not: one that was admitted later is open, whichever of them was faster. Only now, not as it
-    is admitted: a handshake that its charger gave up must not make the socket it has a former one.
+    Return None for a socket if one that was admitted later is open already. The order is settled here and not at
+    `admit`, because a handshake that the charger has given up must not replace its open socket.
     """
     newest = {opened.charger: opened for opened in sorted(sockets, key=lambda opened: opened.admitted)}
     rows = [{"id": charger, "admitted": opened.admitted} for charger, opened in sorted(newest.items())]
-    found = {}
-    for charger, now, *of_socket in bulk_sql.execute(OPEN_SOCKETS, rows):
-        found[charger] = Newest(*of_socket)
+    opened_rows = {}
+    for charger, now, *columns in bulk_sql.execute(OPEN_SOCKETS, rows):
+        opened_rows[charger] = Newest(*columns)
         events.record_event("charger.online", charger, since=now)  # later than the end of the socket before
-    return [found.get(opened.charger) if newest[opened.charger] is opened else None for opened in sockets]
+    return [opened_rows.get(opened.charger) if newest[opened.charger] is opened else None for opened in sockets]
 
 
 CLOSE_SOCKETS = """
@@ -280,14 +287,14 @@ WHERE c.id = s.id AND c.connected_at = s.opened
 
 @dataclass(frozen=True, slots=True)
 class ConnectionClosed:
-    """The socket of a charger (primary key) that was `opened` then has ended."""
+    """A socket of a charger (primary key) has ended. `opened` is the time when it was opened."""
 
     charger: int
     opened: datetime
 
 
 def close_sockets(sockets):
-    """Batch of `ConnectionClosed`: the charger is offline, unless it has a newer socket."""
+    """Handle a batch of `ConnectionClosed`: mark each charger offline unless it has a newer socket."""
     rows = [{"id": closed.charger, "opened": closed.opened} for closed in sockets]
     for charger, moment in bulk_sql.execute(CLOSE_SOCKETS, rows):
         events.record_event("charger.offline", charger, since=moment)
@@ -310,52 +317,51 @@ def _verdict(request, charger):
         _raise(charger, charger.next_security_profile)
     elif not _meets(charger.security_profile, request, charger):
         keyless = charger.security_profile is None and not charger.authorization_key_hash
-        reason = OPEN if keyless else WANTED[charger.security_profile]
-        wanted = Credentials.of(charger)
-        return Refused(401, reason, "credentials", None if wanted.are_shown(request) else wanted)
+        reason = ADDRESS_NOT_OPEN if keyless else REQUIREMENTS[charger.security_profile]
+        credentials = Credentials.of(charger)
+        return Refused(401, reason, "credentials", None if credentials.match(request) else credentials)
     if charger.security_profile in BY_KEY:
         _use_next_key(request, charger)
-    charger.admitted_at += timedelta.resolution  # of two that knock at once, the later one is the newer
+    charger.admitted_at += timedelta.resolution  # so that the later of two requests in one batch is the newer one
     return ConnectedCharger.of(charger)
 
 
 def _meets_next(request, charger):
-    """Whether it comes with the higher profile that it was told to use."""
-    wanted = charger.next_security_profile
-    return wanted is not None and wanted > (charger.security_profile or 0) and _meets(wanted, request, charger)
+    """Return whether the request meets the higher security profile that the charger was configured to use."""
+    profile = charger.next_security_profile
+    return profile is not None and profile > (charger.security_profile or 0) and _meets(profile, request, charger)
 
 
 def _meets(profile, request, charger):
-    """Whether it shows what `profile` wants and, if that is a certificate, one that is its own."""
-    return SHOWS[profile](request, charger) and (profile != BY_CERTIFICATE or _is_owner(request, charger))
+    """Return whether the request presents the credentials of `profile`. A certificate must be the charger's own."""
+    return PRESENTS[profile](request, charger) and (profile != BY_CERTIFICATE or _is_owner(request, charger))
 
 
 def _has_key(request, charger):
-    """Whether it presents its key, or one that was sent to it."""
+    """Return whether the request presents the charger's key, or a new one that was sent to the charger."""
     return bool(request.has_key(charger.authorization_key_hash, *charger.next_authorization_key_hashes))
 
 
 def _use_next_key(request, charger):
-    """Once it uses a key that was sent to it, the old one is gone (security whitepaper A01)."""
-    following = charger.next_authorization_key_hashes
-    presented = request.has_key(charger.authorization_key_hash, *following)
-    if presented in following:
-        locked = Charger.objects.select_for_update().get(pk=charger.pk)  # another key may be on its way just now
+    """Replace the charger's key by a new one that it uses for the first time (security whitepaper A01)."""
+    next_hashes = charger.next_authorization_key_hashes
+    presented = request.has_key(charger.authorization_key_hash, *next_hashes)
+    if presented in next_hashes:
+        locked = Charger.objects.select_for_update().get(pk=charger.pk)  # another key may be being sent now
         if presented in locked.next_authorization_key_hashes:
             locked.use_key(presented)
 
 
 def _raise(charger, profile):
-    """It has connected with the profile it was told to use: it may not go back (security whitepaper A05.FR.09)."""
+    """Store the higher profile with which the charger has connected. It may not go back (whitepaper A05.FR.09)."""
     charger.security_profile, charger.next_security_profile = profile, None
     charger.save(update_fields=["security_profile", "next_security_profile"])
 
 
 def _has_certificate(request, charger):
-    """In its name, and its operator's (security whitepaper A00.FR.404, A00.FR.405).
+    """Return whether the certificate names the charger and its operator (whitepaper A00.FR.404, A00.FR.405).
 
-    A subject may have several of each (RFC 5280 §4.1.2.4): then none of them may be another's. Names are compared as
-    they are, with case and spaces.
+    A subject may have several names of each kind (RFC 5280 §4.1.2.4). All of them must match. Case and spaces count.
     """
     if not request.secured or request.subject is None:
         return False
@@ -364,24 +370,25 @@ def _has_certificate(request, charger):
 
 
 def _is_owner(request, charger):
-    """One that was signed here is that of the charger it was signed for, whatever names others give themselves."""
+    """Return whether the certificate is the charger's. One that was signed here belongs to the charger that requested
+    it, whatever names another charger has."""
     return registry.hooks["certificate_owner"](request.subject.get("serial", "")) in (None, charger.pk)
 
 
 def _may_be_open(request, charger):
-    """Whether it comes from where chargers need show nothing (OCPP_OPEN_NETWORKS)."""
+    """Return whether the address is in OCPP_OPEN_NETWORKS, where chargers need no credentials."""
     try:
         address = ip_address(request.address)
-    except ValueError:  # a Unix socket, or a proxy that tells nonsense
+    except ValueError:  # a Unix socket, or an invalid header of a proxy
         return False
     address = getattr(address, "ipv4_mapped", None) or address
     return any(address in network for network in settings.OCPP_OPEN_NETWORKS)
 
 
-# What a connection must show to be one of a security profile (security whitepaper §2.1); one profile at a time. Told
-# without the database, from a `Charger` or its `Credentials`.
+# Checks of the credentials of each security profile (security whitepaper §2.1). They read a `Charger` or its
+# `Credentials`, and not the database.
 BY_KEY, BY_CERTIFICATE = (None, 1, 2), 3
-SHOWS = {
+PRESENTS = {
     None: lambda request, charger: (
         _has_key(request, charger) or (not charger.authorization_key_hash and _may_be_open(request, charger))
     ),
@@ -391,10 +398,10 @@ SHOWS = {
     3: _has_certificate,
 }
 BASIC = "Basic auth with the charger's id and its key"
-OPEN = "A charger needs a key or a certificate here: its address is in none of the OCPP_OPEN_NETWORKS."
-WANTED = {
+ADDRESS_NOT_OPEN = "A charger needs a key or a certificate here: its address is in none of the OCPP_OPEN_NETWORKS."
+REQUIREMENTS = {
     None: f"{BASIC} is required.",
-    0: OPEN,
+    0: ADDRESS_NOT_OPEN,
     1: f"{BASIC} is required, without TLS (security profile 1).",
     2: f"{BASIC} is required, over TLS (security profile 2).",
     3: "A client certificate of this charger is required (security profile 3).",

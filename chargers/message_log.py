@@ -1,7 +1,7 @@
-"""The message log: frames as they pass, kept and told to those who look on, beside the traffic and never before it.
+"""The message log stores the frames of chargers and publishes them to watchers, without delaying the traffic.
 
-A socket only notes what passed. One thread a process masks it, publishes what is watched and writes what is to be
-kept, in batches; where it can't keep up, what passes is dropped and counted.
+A socket only queues a frame. One thread of each process masks the frames, publishes those of watched chargers and
+writes those to be stored, in batches. If it cannot store_last up, further frames are dropped and counted.
 """
 
 import logging
@@ -24,30 +24,31 @@ from chargers.redis import sync_redis
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING = 20_000  # frames that are not written yet, past which what passes is dropped
-MOST_TEXT = 64 * 2**20  # characters of them
-LARGEST_BATCH = 2000
-TURN = 32  # frames that are masked in one go
-BREATH = 0.0005  # seconds after it in which the thread that answers chargers has the interpreter
-PAUSE = 0.25  # seconds in which a batch gathers
-PATIENCE = 1.0  # seconds until a database that is away is tried again
-COMPLAINT = 60  # seconds between two lines in the log
-ASKED = 8  # calls of ours whose actions a socket remembers
-# Close codes of a side that could do nothing with a frame (RFC 6455 §7.4.1).
-FOR_A_FRAME = (1002, 1003, 1007, 1008, 1009)
+MAX_QUEUED_FRAMES = 20_000  # beyond it frames are dropped
+MAX_QUEUED_CHARACTERS = 64 * 2**20  # of the queued frames, beyond it frames are dropped
+MAX_BATCH_SIZE = 2000
+FRAMES_PER_SLICE = 32  # frames that are masked without a pause
+SLICE_PAUSE_S = 0.0005  # in this time the thread that answers chargers gets the interpreter
+BATCH_INTERVAL_S = 0.25  # in this time the frames of a batch collect
+RETRY_DELAY_S = 1.0  # until a database that is unavailable is tried again
+WARNING_INTERVAL_S = 60  # between two lines in the log
+MAX_REMEMBERED_CALLS = 8  # CALLs to the charger whose actions a socket remembers
+# Close codes for a frame that the other side could not process (RFC 6455 §7.4.1).
+FRAME_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
 KINDS = {frames.CALL: "call", frames.CALLRESULT: "result", frames.CALLERROR: "error"}
 COLUMNS = ("charger_id", "at", "direction", "kind", "action", "message_id", "frame", "is_error")
-LONGEST_ACTION, LONGEST_MESSAGE_ID = 50, 36
+MAX_ACTION_LENGTH, MAX_MESSAGE_ID_LENGTH = 50, 36
 
 
 def channel(charger):
-    """On which frames of a charger (primary key) are published while somebody watches: lists of what `_told` has."""
+    """Name the channel of a charger (primary key). Lists of frames in the form of `_published` are published
+    there."""
     return f"ocpp:frames:{charger}"
 
 
 @dataclass(slots=True)
 class LoggedFrame:
-    """A frame as it passed: `at` in seconds since the epoch, the rest as far as its socket knows it."""
+    """A received or sent frame: `at` in seconds since the epoch, the other fields as far as its socket knows them."""
 
     charger: int
     at: float
@@ -57,7 +58,7 @@ class LoggedFrame:
     message_id: str
     action: str
     is_error: bool
-    is_kept: bool
+    is_stored: bool
     is_watched: bool
 
 
@@ -65,197 +66,207 @@ class LoggedFrame:
 
 
 class FrameRecorder:
-    """Of one socket; all of it is done in the event loop."""
+    """Record the frames of one socket. All methods run in the event loop."""
 
     def __init__(self, charger):
         self.charger = charger.pk
         self.watched_until = 0.0  # by time.monotonic
-        self.asked = {}  # message id: action, of calls of ours
-        self.last = None  # what came last, until it is answered: as it was noted, or (at, text, what it was read as)
+        self.call_actions = {}  # {message id: action} of CALLs to the charger
+        # The frame received last, until it is answered: a `LoggedFrame`, or (at, text, parsed frame) if not recorded.
+        self.last = None
         self.switch(charger.message_log)
 
     def switch(self, level):
-        """`level` is its charger's: "" is as OCPP_MESSAGE_LOG says."""
+        """Use `level`, the column of the charger. For "" use OCPP_MESSAGE_LOG."""
         level = level or settings.OCPP_MESSAGE_LOG
-        self.keeps_all, self.keeps_errors = level == LOG_ALL, level != LOG_NOTHING
-        self.notes_all = self.keeps_all or self._is_watched()
+        self.stores_all, self.stores_errors = level == LOG_ALL, level != LOG_NOTHING
+        self.records_all = self.stores_all or self._is_watched()
 
     def watch(self, seconds):
-        """Tell those who look on of every frame, for `seconds` from now."""
+        """Publish every frame for `seconds` from now."""
         self.watched_until = time.monotonic() + seconds
-        self.notes_all = True
+        self.records_all = True
 
     def on_received(self, text, frame=None):
-        """A frame of the charger, and what it was read as (`frames.Call` or `Reply`), if anything."""
-        if self.notes_all:
-            self.last = self._note("in", text, *self._known(frame))
-        elif self.keeps_errors:
+        """Record a frame of the charger. `frame` is the parsed `frames.Call` or `Reply`, None if it is unreadable."""
+        if self.records_all:
+            self.last = self._record("in", text, *self._known(frame))
+        elif self.stores_errors:
             self.last = time.time(), text, frame
             if isinstance(frame, frames.Reply) and frame.error:
-                self._note("in", text, *self._known(frame))
+                self._record("in", text, *self._known(frame))
 
     def refuse(self):
-        """The frame that came last can't be taken."""
-        self._keep_last(is_error=True)
+        """Mark the frame received last as an error, because it is refused."""
+        self._store_last(is_error=True)
 
-    def keep(self):
-        """The frame that came last departs from OCPP in a way that is new on this socket."""
-        self._keep_last(is_error=False)
+    def store_last(self):
+        """Store the frame received last, because it has a finding that is new on this socket."""
+        self._store_last(is_error=False)
 
-    def _keep_last(self, is_error):
-        if self.notes_all and isinstance(self.last, LoggedFrame):
-            self.last.is_error, self.last.is_kept = is_error, self.keeps_errors
-        elif self.keeps_errors and isinstance(self.last, tuple):
+    def _store_last(self, is_error):
+        if self.records_all and isinstance(self.last, LoggedFrame):
+            self.last.is_error, self.last.is_stored = is_error, self.stores_errors
+        elif self.stores_errors and isinstance(self.last, tuple):
             at, text, frame = self.last
-            self._note("in", text, *self._known(frame)[:-1], is_error, at, is_kept=True)
+            self._record("in", text, *self._known(frame)[:-1], is_error, at, is_stored=True)
 
     def on_sent(self, text, message_id, action):
-        """A frame to the charger, as it is handed to its socket."""
+        """Record a frame to the charger."""
         kind = KINDS.get(int(text[1]), "other")
         if kind == "call":
             self._remember(message_id, action)
         else:
             self.last = None
-        if self.notes_all or (kind == "error" and self.keeps_errors):
-            self._note("out", text, kind, message_id, action, kind == "error")
+        if self.records_all or (kind == "error" and self.stores_errors):
+            self._record("out", text, kind, message_id, action, kind == "error")
 
     def closed(self, code, reason):
-        """The socket was closed: for a frame, perhaps, that came no further."""
-        if code in FOR_A_FRAME and (self.keeps_errors or self.notes_all):
-            self._note("in", f"closed with {code} {reason or ''}".strip(), "other", "", "", True)
+        """Record the close code if it is one for a frame, because that frame has not reached this class."""
+        if code in FRAME_CLOSE_CODES and (self.stores_errors or self.records_all):
+            self._record("in", f"closed with {code} {reason or ''}".strip(), "other", "", "", True)
 
     def _known(self, frame):
-        """(kind, message id, action, whether it is an error)."""
+        """Return (kind, message id, action, whether it is an error)."""
         if isinstance(frame, frames.Call):
             return "call", frame.message_id, frame.action, False
         if isinstance(frame, frames.Reply):
             kind = "error" if frame.error else "result"
-            return kind, frame.message_id, self.asked.get(frame.message_id, ""), kind == "error"
+            return kind, frame.message_id, self.call_actions.get(frame.message_id, ""), kind == "error"
         return "", "", "", True
 
     def _remember(self, message_id, action):
-        self.asked[message_id] = action
-        if len(self.asked) > ASKED:
-            del self.asked[next(iter(self.asked))]
+        self.call_actions[message_id] = action
+        if len(self.call_actions) > MAX_REMEMBERED_CALLS:
+            del self.call_actions[next(iter(self.call_actions))]
 
     def _is_watched(self):
         return time.monotonic() < self.watched_until
 
-    def _note(self, direction, text, kind, message_id, action, is_error, at=None, is_kept=False):
+    def _record(self, direction, text, kind, message_id, action, is_error, at=None, is_stored=False):
         is_watched = self.watched_until > 0 and self._is_watched()
         if self.watched_until and not is_watched:
-            self.watched_until, self.notes_all = 0.0, self.keeps_all
-        is_kept = is_kept or self.keeps_all or (is_error and self.keeps_errors)
-        passed = LoggedFrame(
-            self.charger, at or time.time(), direction, text, kind, message_id, action, is_error, is_kept, is_watched
+            self.watched_until, self.records_all = 0.0, self.stores_all
+        is_stored = is_stored or self.stores_all or (is_error and self.stores_errors)
+        logged = LoggedFrame(
+            self.charger,
+            at or time.time(),
+            direction,
+            text,
+            kind,
+            message_id,
+            action,
+            is_error,
+            is_stored,
+            is_watched,
         )
-        log.put(passed)
-        return passed
+        log.put(logged)
+        return logged
 
 
 # --- the thread that writes ------------------------------------------------------------------
 
 
 class MessageLogWriter:
-    """One a process. `written` and `dropped` are how many frames since it began."""
+    """The queue and the writer thread of one process. `written` and `dropped` count frames since its start."""
 
     def __init__(self):
         self.waiting = deque()
         self.work = threading.Event()
         self.thread = None
-        self.text_put = self.text_taken = 0  # characters; each is counted by one thread alone
+        self.text_put = self.text_taken = 0  # characters; each counter is changed by only one thread
         self.written = self.refused = self.lost = 0
-        self.complained_at = -COMPLAINT
+        self.warned_at = -WARNING_INTERVAL_S
 
     @property
     def dropped(self):
         return self.refused + self.lost
 
-    def put(self, passed):
-        """Called for every frame by the thread that answers chargers: nothing here may wait."""
-        if len(self.waiting) >= MOST_WAITING or self.text_put - self.text_taken > MOST_TEXT:
+    def put(self, logged):
+        """Queue a frame. This must not block, because the thread that answers chargers calls it for every frame."""
+        if len(self.waiting) >= MAX_QUEUED_FRAMES or self.text_put - self.text_taken > MAX_QUEUED_CHARACTERS:
             self.refused += 1
             metrics.messages_dropped.labels("too_many").inc()
-            self._complain("The message log can't keep up: %s frames were dropped so far", self.dropped)
+            self._warn("The message log cannot keep up. %s frames were dropped so far.", self.dropped)
             return
-        self.text_put += len(passed.text)
-        self.waiting.append(passed)
+        self.text_put += len(logged.text)
+        self.waiting.append(logged)
         if not self.work.is_set():
             self.work.set()
         if self.thread is None:
-            self.thread = threading.Thread(target=self._write_on_and_on, name="messages", daemon=True)
+            self.thread = threading.Thread(target=self._run, name="messages", daemon=True)
             self.thread.start()
 
-    def _write_on_and_on(self):
+    def _run(self):
         while True:
             self.work.wait()
-            time.sleep(PAUSE)
-            self.work.clear()  # before looking: what comes from now on wakes it again
+            time.sleep(BATCH_INTERVAL_S)
+            self.work.clear()  # cleared before the queue is read, so that later frames set it again
             while self.waiting:
                 self._write_batch()
 
     def _write_batch(self):
-        batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), LARGEST_BATCH))]
+        batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), MAX_BATCH_SIZE))]
         try:
-            shown = self._masked(batch)
-            self._publish([message for message in shown if message.is_watched])
-            self._keep([message for message in shown if message.is_kept])
-        except Exception:  # noqa: BLE001  (without this thread nothing would ever be kept again)
+            masked_frames = self._masked(batch)
+            self._publish([message for message in masked_frames if message.is_watched])
+            self._store([message for message in masked_frames if message.is_stored])
+        except Exception:  # noqa: BLE001  (without this thread no frame would be stored any more)
             self.lost += len(batch)
             metrics.messages_dropped.labels("fault").inc(len(batch))
-            logger.exception("%s frames are missing from the message log", len(batch))
+            logger.exception("%s frames could not be written to the message log.", len(batch))
         finally:
             connection.close()
 
     def _masked(self, batch):
-        """`batch` as it may be shown, its frames cut."""
-        for number, passed in enumerate(batch, 1):
-            self.text_taken += len(passed.text)
-            is_json = passed.kind in KINDS.values()
-            if not passed.kind:
-                passed.kind, passed.message_id, passed.action = _read(passed.text)
-            text = masked(passed.text, passed.action, is_json)
-            passed.text = text[:LONGEST_FRAME].replace("\0", "\N{SYMBOL FOR NULL}")
-            passed.message_id = passed.message_id[:LONGEST_MESSAGE_ID].replace("\0", "")
-            passed.action = passed.action[:LONGEST_ACTION].replace("\0", "")
-            if number % TURN == 0:
-                time.sleep(BREATH)
+        """Mask the frames of `batch` and cut them to the lengths of their columns."""
+        for number, logged in enumerate(batch, 1):
+            self.text_taken += len(logged.text)
+            is_json = logged.kind in KINDS.values()
+            if not logged.kind:
+                logged.kind, logged.message_id, logged.action = _parse(logged.text)
+            text = masked(logged.text, logged.action, is_json)
+            logged.text = text[:LONGEST_FRAME].replace("\0", "\N{SYMBOL FOR NULL}")
+            logged.message_id = logged.message_id[:MAX_MESSAGE_ID_LENGTH].replace("\0", "")
+            logged.action = logged.action[:MAX_ACTION_LENGTH].replace("\0", "")
+            if number % FRAMES_PER_SLICE == 0:
+                time.sleep(SLICE_PAUSE_S)
         return batch
 
     def _publish(self, watched):
-        told = defaultdict(list)
-        for passed in watched:
-            told[passed.charger].append(_told(passed))
+        by_charger = defaultdict(list)
+        for logged in watched:
+            by_charger[logged.charger].append(_published(logged))
         try:
-            for charger, messages in told.items():
+            for charger, messages in by_charger.items():
                 sync_redis().publish(channel(charger), orjson.dumps(messages).decode())
         except RedisError as error:
-            self._complain("Frames were not told to those who look on, Redis is away: %s", error)
+            self._warn("Frames were not published to watchers, because Redis is unavailable: %s", error)
 
-    def _keep(self, kept):
-        lines = [_line(passed) for passed in kept]
+    def _store(self, to_store):
+        lines = [_copy_line(logged) for logged in to_store]
         while True:
             try:
                 bulk_sql.copy("chargers_message", COLUMNS, lines)
                 break
-            except Exception as error:  # noqa: BLE001  (a fault of these frames is told by the caller)
+            except Exception as error:  # noqa: BLE001  (the caller logs a fault of these frames)
                 if faults.kind_of(error) is None:
                     raise
-                self._complain("The message log waits for the database: %s", error)
+                self._warn("The message log waits for the database: %s", error)
                 connection.close()
-                time.sleep(PATIENCE)
+                time.sleep(RETRY_DELAY_S)
         self.written += len(lines)
         metrics.messages_kept.inc(len(lines))
 
-    def _complain(self, *said):
-        """In the log, now and then: what is away may be away for long."""
-        if time.monotonic() - self.complained_at >= COMPLAINT:
-            self.complained_at = time.monotonic()
-            logger.warning(*said)
+    def _warn(self, *message):
+        """Log a warning at most every WARNING_INTERVAL_S, because an outage may last long."""
+        if time.monotonic() - self.warned_at >= WARNING_INTERVAL_S:
+            self.warned_at = time.monotonic()
+            logger.warning(*message)
 
 
-def _read(text):
-    """(kind, message id, action) of a frame that was refused, as far as it has them."""
+def _parse(text):
+    """Read (kind, message id, action) of a refused frame, "other" and "" where it has none."""
     try:
         frame = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -267,25 +278,25 @@ def _read(text):
     return kind, frame[1], action
 
 
-def _moment(passed):
-    return datetime.fromtimestamp(passed.at, UTC).isoformat()
+def _timestamp(logged):
+    return datetime.fromtimestamp(logged.at, UTC).isoformat()
 
 
-def _line(passed):
-    """As COPY reads it, in the order of COLUMNS."""
-    texts = [passed.direction, passed.kind, *map(bulk_sql.escaped, (passed.action, passed.message_id, passed.text))]
-    return "\t".join([str(passed.charger), _moment(passed), *texts, "t" if passed.is_error else "f"])
+def _copy_line(logged):
+    """Format a frame as a line for COPY, in the order of COLUMNS."""
+    texts = [logged.direction, logged.kind, *map(bulk_sql.escaped, (logged.action, logged.message_id, logged.text))]
+    return "\t".join([str(logged.charger), _timestamp(logged), *texts, "t" if logged.is_error else "f"])
 
 
-def _told(passed):
+def _published(logged):
     return {
-        "at": _moment(passed),
-        "direction": passed.direction,
-        "kind": passed.kind,
-        "action": passed.action,
-        "message_id": passed.message_id,
-        "frame": passed.text,
-        "is_error": passed.is_error,
+        "at": _timestamp(logged),
+        "direction": logged.direction,
+        "kind": logged.kind,
+        "action": logged.action,
+        "message_id": logged.message_id,
+        "frame": logged.text,
+        "is_error": logged.is_error,
     }
 
 

@@ -66,11 +66,11 @@ def enqueue_due():
 
     due = Delivery.objects.filter(webhook=OuterRef("pk"), state=Delivery.PENDING, due_at__lte=Now())
     for webhook in Webhook.objects.filter(Exists(due), is_enabled=True).values_list("pk", flat=True):
-        if lease := gateway.leased(_lease_of(webhook), LEASE):
+        if lease := gateway.acquire_token(_lease_of(webhook), LEASE):
             try:
                 deliver.delay(webhook, lease)
             except Exception:  # the broker is away: not to wait until the lease ends
-                gateway.done_with(_lease_of(webhook), lease)
+                gateway.release_token(_lease_of(webhook), lease)
                 raise
 
 
@@ -84,13 +84,13 @@ def deliver(webhook_id, lease=""):
     `lease` is the caller's, and ends. A task that waited in the broker for longer than that leaves the webhook to the
     task that has it now.
     """
-    if lease and not gateway.still_leased(_lease_of(webhook_id), lease, LEASE):
+    if lease and not gateway.renew_token(_lease_of(webhook_id), lease, LEASE):
         return 0
     try:
         webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first()
         return _deliver(webhook) if webhook else 0
     finally:
-        gateway.done_with(_lease_of(webhook_id), lease)
+        gateway.release_token(_lease_of(webhook_id), lease)
 
 
 def _deliver(webhook):

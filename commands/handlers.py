@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from chargers import budgets, bulk_sql, events
 from chargers.frames import storable
 from chargers.models import Charger, ConfigurationKey, SecurityEvent
-from chargers.registry import follows, handles, hook, spoils_nothing
+from chargers.registry import follows, handles, hook, logs_failure
 from chargers.times import clock_is_off, parse, to_rfc3339
 from commands import authority
 from commands.actions import charging, transfers
@@ -115,7 +115,7 @@ def _may_have_been_accepted(command):
 
 
 @follows("BootNotification")
-@spoils_nothing
+@logs_failure
 def read_configuration(calls, answers):
     """Nothing is sent after boot unless it is switched on for the charger."""
     accepted = {c.charger for c, answer in zip(calls, answers, strict=True) if answer["status"] == "Accepted"}
@@ -133,7 +133,7 @@ def link_remote_starts(calls, answers):
         _link_each(calls, answers, [pk for (pk,) in found])
 
 
-@spoils_nothing
+@logs_failure
 def _link_each(calls, answers, remote_starts):
     waiting = defaultdict(list)
     for command in Command.objects.filter(pk__in=remote_starts).select_related("charger").order_by("pk"):
@@ -177,7 +177,7 @@ def _follow_transfer(notification, action):
     """Note in the command what its charger notifies of it, also after a reboot."""
 
     @follows(notification)
-    @spoils_nothing
+    @logs_failure
     def follow(calls, answers):
         for call in calls:
             if command := _transfer_of(call, action):

@@ -38,7 +38,7 @@ def keep_house(now: datetime | None = None) -> dict[str, list[str] | int]:
         done[what] = done[what] + result if what in done else result
     if errors:
         raise ExceptionGroup(f"House was kept in part: {done}", errors)
-    gateway.note_moment(KEPT)
+    gateway.record_time(KEPT)
     return done
 
 

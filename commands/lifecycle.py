@@ -117,14 +117,14 @@ def _queue_ends_s(command, holder):
     ends_s = command.asked_s + settings.OCPP_QUEUE_TIMEOUT
     if holder:
         return ends_s
-    offline_since_s = time.monotonic() - gateway.offline_for(command.charger.charger_id)
+    offline_since_s = time.monotonic() - gateway.offline_duration_s(command.charger.charger_id)
     return min(ends_s, max(offline_since_s, command.asked_s) + command.timeout)
 
 
 def _wait_to_be_sent(command):
     """Until the socket's process has claimed and written it; `NotNow` when the charger has gone."""
     while command.state == QUEUED:
-        holder = gateway.find_holder(command.charger.charger_id)
+        holder = gateway.find_connection(command.charger.charger_id)
         if time.monotonic() >= _queue_ends_s(command, holder):
             return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
         if not holder:
@@ -152,7 +152,7 @@ def _ask(command, holder):
 
 def _go_on_waiting(command, holder):
     """Take over from a task that died: what it had taken from the list, but not recorded, comes first."""
-    for event in gateway.taken_events(command.task_id):
+    for event in gateway.events_of_former_task(command.task_id):
         if event["type"] in _ENDINGS:
             return _end(command, event)
     return command

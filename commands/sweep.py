@@ -101,7 +101,7 @@ def _sweep_on_and_on():
 def _take_turn(name, seconds, steps):
     """Where the database or the broker is away the rest of the steps waits; a fault of one is none of the others."""
     try:
-        if gateway.first_in(name, seconds):
+        if gateway.is_first_within(name, seconds):
             succeeded = [_succeeds(step) for step in steps]
             metrics.sweeps.labels("done" if all(succeeded) else "failed").inc()
     except AWAY as error:

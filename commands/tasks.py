@@ -69,7 +69,7 @@ def cancel(command, error):
 def enqueue(command):
     """Hand `command` to the workers; its id is the task's. More often than once does no harm."""
     gateway.note_enqueued(command.task_id)
-    headers = gateway.carried_by(command.task_id)
+    headers = gateway.trace_headers(command.task_id)
     TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id, headers=headers)
 
 

@@ -25,7 +25,7 @@ from rest_framework.decorators import api_view, permission_classes
 from chargers.access import needs
 from chargers.diagnosis import AWAY, HANGING
 from chargers.errors import BROKER_FAULTS
-from chargers.gateway import noted_moment
+from chargers.gateway import last_time_of
 from chargers.metrics import registry
 from chargers.models import ONLINE, Charger, Delivery
 from chargers.redis import sync_redis
@@ -150,7 +150,7 @@ def _of_processes():
             for sample, labels, value in samples:
                 family.add_sample(sample, labels | {"process": process}, value)
     roles = {"web": 0, "worker": 0, "beat": 0} | Counter(process.partition(":")[0] for process in found)
-    kept_at = _gauge("ocpp_house_kept_timestamp_seconds", "When house was last kept, 0: never.", noted_moment(KEPT))
+    kept_at = _gauge("ocpp_house_kept_timestamp_seconds", "When house was last kept, 0: never.", last_time_of(KEPT))
     return [*merged.values(), _gauge("ocpp_processes", "Processes that wrote lately.", roles, "role"), kept_at]
 
 

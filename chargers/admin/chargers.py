@@ -201,7 +201,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
             audit.warn(charger, form.warning)
             self.message_user(request, form.warning, messages.WARNING)
         if change and derived:
-            gateway.make_it_come_again(charger.charger_id)
+            gateway.close_for_new_credentials(charger.charger_id)
         elif change and set(OF_SOCKET) & set(form.changed_data):
             gateway.change_settings(charger)
 
@@ -220,7 +220,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         if request.method == "POST":
             with transaction.atomic():
                 key = charger.make_key()
-                gateway.make_it_come_again(charger.charger_id)
+                gateway.close_for_new_credentials(charger.charger_id)
             return shown_once(self, request, charger, f"The key of {charger}", key)
         context = {**self.admin_site.each_context(request), "title": "New key", "opts": self.opts, "row": charger}
         return TemplateResponse(request, "admin/chargers/new_key.html", context)

@@ -48,4 +48,6 @@ class Finding(models.Model):
     @property
     def meaning(self) -> str:
         budget = budgets.exceeded(self.field, self.kind)
-        return f"It is over its budget of {budget.counts}. {budget.past}" if budget else KINDS.get(self.kind, "")
+        return (
+            f"It is over its budget of {budget.counts}. {budget.consequence}" if budget else KINDS.get(self.kind, "")
+        )

@@ -82,7 +82,7 @@ class ChargerViewSet(Scoped, Editable):
         former = Charger.objects.get(pk=serializer.instance.pk)
         charger = serializer.save()
         if charger.credentials != former.credentials:
-            gateway.make_it_come_again(charger.charger_id)
+            gateway.close_for_new_credentials(charger.charger_id)
         elif charger.of_socket != former.of_socket:
             gateway.change_settings(charger)
 
@@ -98,7 +98,7 @@ class ChargerViewSet(Scoped, Editable):
         """Make a key for Basic auth, told this once; the former one is over, and the charger must come again."""
         charger = self.get_object()
         key = charger.make_key()
-        gateway.make_it_come_again(charger.charger_id)
+        gateway.close_for_new_credentials(charger.charger_id)
         told = {"charger_id": charger.charger_id, "authorization_key": key}
         return Response(told, status=201, headers=NOT_KEPT)
 

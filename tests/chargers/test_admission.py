@@ -99,7 +99,7 @@ def knocks(door, address, charger_id, times):
     looked = 0
     for _ in range(times):
         try:
-            door.look(handshake.HandshakeRequest(charger_id, address=address))
+            door.check(handshake.HandshakeRequest(charger_id, address=address))
         except handshake.Refused as refused:
             assert refused.status == 429
             continue
@@ -121,9 +121,9 @@ def test_a_charger_is_not_shut_out_by_a_stranger_at_its_address(settings):
     door = handshake.HandshakeLimiter()
     door.admit("OURS")
     knocks(door, "192.0.2.1", "A", 1), [knocks(door, "192.0.2.1", f"B{number}", 1) for number in range(20)]
-    door.look(handshake.HandshakeRequest("OURS", address="192.0.2.1"))
+    door.check(handshake.HandshakeRequest("OURS", address="192.0.2.1"))
     with pytest.raises(handshake.Refused):
-        door.look(handshake.HandshakeRequest("C", address="192.0.2.1"))
+        door.check(handshake.HandshakeRequest("C", address="192.0.2.1"))
 
 
 WAYS_IN = {
@@ -145,22 +145,22 @@ def test_wrong_credentials_shut_out_the_stranger_and_not_the_charger(settings, w
         knock(charger, "of somebody else", secured=shown.get("secured", False)),
     )
     for _ in range(3):
-        door.look(wrong)
+        door.check(wrong)
         (refusal,) = handshake.admit([wrong])
-        door.refuse(wrong, refusal.wanted)
+        door.refuse(wrong, refusal.credentials)
     with pytest.raises(handshake.Refused):
-        door.look(wrong)
-    door.look(knock(charger, **shown))
+        door.check(wrong)
+    door.check(knock(charger, **shown))
     assert enters(charger, **shown)
 
 
 def test_what_the_door_remembers_is_bounded(monkeypatch):
-    monkeypatch.setattr(handshake.HandshakeLimiter, "MOST_WANTED", 2)
+    monkeypatch.setattr(handshake.HandshakeLimiter, "MAX_CREDENTIALS", 2)
     door = handshake.HandshakeLimiter()
     for _ in range(2):
         for charger in [a_charger(security_profile=1) for _ in range(3)]:
             door.refuse(knock(charger), handshake.Credentials.of(charger))
-    assert len(door.wanted) == 2
+    assert len(door.credentials) == 2
 
 
 def test_the_right_key_enters_at_once_behind_a_flood_of_wrong_ones(live):

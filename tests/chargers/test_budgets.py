@@ -391,7 +391,10 @@ def test_the_document_has_every_budget(settings):
     settings.OCPP_MESSAGES_PER_SECOND = 100  # the default; tests of other things do without
     text = (PROJECT / "docs/security.md").read_text()
     for budget in budgets.BUDGETS.values():
-        assert f"| `{budget.name}` | `{budget.setting}` | {budget.limit} | {budget.counts} | {budget.past} |" in text
+        assert (
+            f"| `{budget.name}` | `{budget.setting}` | {budget.limit} | {budget.counts} | {budget.consequence} |"
+            in text
+        )
 
 
 def test_an_account_is_forgotten_when_it_is_full_again():
@@ -403,4 +406,4 @@ def test_an_account_is_forgotten_when_it_is_full_again():
     assert ledger.of(1) is touched
     touched.messages.full_at = 0.0
     ledger.leave(2, other)
-    assert not ledger.kept
+    assert not ledger.stored

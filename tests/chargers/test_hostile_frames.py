@@ -22,7 +22,7 @@ from tests.config.test_websocket import Wire, heartbeat
 from tests.conformance.negatives import sample
 from tests.live import an_id
 
-FAULTS = ("Traceback", "could not handle", "could not take", "InternalError")
+FAULTS = ("Traceback", "could not handle", "could not process", "InternalError")
 BEATS = count(1)
 BOUNDED = settings(
     derandomize=True,

@@ -257,16 +257,16 @@ def test_what_waits_is_settled_in_the_order_in_which_it_came(limited):
     charger = a_charger()
     waiting = inbox.Inbox()
     first, second = (entry(a_call(charger, "FirmwareStatusNotification", status=s)) for s in ("Idle", "Installed"))
-    waiting.aside.keep([first], [RetryLater], {})
-    assert waiting.aside.takes(second) and len(waiting.aside) == 1
-    assert not waiting.aside.takes(entry(a_call(a_charger(), "Heartbeat")))
+    waiting.set_aside.add([first], [RetryLater], {})
+    assert waiting.set_aside.queue_behind(second) and len(waiting.set_aside) == 1
+    assert not waiting.set_aside.queue_behind(entry(a_call(a_charger(), "Heartbeat")))
     taken = []
     for _ in range(2):
-        eventually(lambda: waiting.aside.due_in_s == 0)
-        batch, _ = waiting.aside.take_due()
+        eventually(lambda: waiting.set_aside.due_in_s == 0)
+        batch, _ = waiting.set_aside.take_due()
         taken += batch
-        waiting.aside.keep(batch, ["[3]"] * len(batch), {})
-    assert taken == [first, second] and not len(waiting.aside)
+        waiting.set_aside.add(batch, ["[3]"] * len(batch), {})
+    assert taken == [first, second] and not len(waiting.set_aside)
 
 
 def test_a_commit_that_a_standby_has_not_confirmed_is_not_acknowledged(limited, monkeypatch):

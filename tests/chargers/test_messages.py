@@ -136,7 +136,7 @@ def test_a_connected_charger_is_switched_at_once(live):
             """Whether the next frame is."""
             message_id = an_id()
             exchange(socket, message_id, "Heartbeat", {})
-            time.sleep(2 * message_log.PAUSE)
+            time.sleep(2 * message_log.BATCH_INTERVAL_S)
             return any(message_id in frame for frame in frames(live, charger_id))
 
         assert not is_kept()
@@ -186,7 +186,7 @@ async def _watched(charger, socket):
 
     async def told_of(message_id):
         await asyncio.to_thread(exchange, socket, message_id, "DataTransfer", {"vendorId": "V", "data": f"pwd={KEY}"})
-        return await listener.next(4 * message_log.PAUSE) or []
+        return await listener.next(4 * message_log.BATCH_INTERVAL_S) or []
 
     async with listening.hub().listening(message_log.channel(charger.pk)) as listener:
         assert await told_of("before") == []
@@ -204,12 +204,12 @@ async def _watched(charger, socket):
 
 def a_frame(charger, text='[2,"1","Heartbeat",{}]', **known):
     said = {"kind": "call", "message_id": "1", "action": "Heartbeat", "is_error": False} | known
-    return message_log.LoggedFrame(charger.pk, time.time(), "in", text, is_kept=True, is_watched=False, **said)
+    return message_log.LoggedFrame(charger.pk, time.time(), "in", text, is_stored=True, is_watched=False, **said)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_what_can_not_be_written_is_dropped_and_counted(monkeypatch):
-    monkeypatch.setattr(message_log, "MOST_WAITING", 10)
+    monkeypatch.setattr(message_log, "MAX_QUEUED_FRAMES", 10)
     charger, log, counted = (
         a_charger(),
         message_log.MessageLogWriter(),
@@ -229,7 +229,7 @@ def test_what_can_not_be_written_is_dropped_and_counted(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_long_frames_are_dropped_before_they_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(message_log, "MOST_TEXT", 1000)
+    monkeypatch.setattr(message_log, "MAX_QUEUED_CHARACTERS", 1000)
     charger, log = a_charger(), message_log.MessageLogWriter()
     for _ in range(5):
         log.put(a_frame(charger, "x" * 600))

@@ -166,18 +166,18 @@ def test_what_is_owed_of_a_charger_that_is_gone_is_owed_no_more(receiver):
 
 def test_a_task_that_took_too_long_does_not_end_the_lease_of_another():
     name, own = an_id(), "that of a task whose time is over"
-    lease = gateway.leased(name, 10)
-    gateway.done_with(name, own)
-    assert lease and gateway.leased(name, 10) is None
-    gateway.done_with(name, lease)
-    assert gateway.leased(name, 10)
+    lease = gateway.acquire_token(name, 10)
+    gateway.release_token(name, own)
+    assert lease and gateway.acquire_token(name, 10) is None
+    gateway.release_token(name, lease)
+    assert gateway.acquire_token(name, 10)
 
 
 def test_a_task_whose_lease_is_over_leaves_the_webhook_to_others(receiver):
     webhook = a_webhook(receiver.url)
     an_event()
     assert webhooks.deliver(webhook.pk, "an older lease") == 0 and receiver.taken == []
-    lease = gateway.leased(f"webhook:{webhook.pk}", 10)
+    lease = gateway.acquire_token(f"webhook:{webhook.pk}", 10)
     assert webhooks.deliver(webhook.pk, lease) == 1
 
 

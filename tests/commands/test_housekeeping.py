@@ -114,7 +114,7 @@ def test_a_batch_that_is_not_over_keeps_what_came_of_its_chargers(settings):
 def test_the_command_says_what_was_done_and_metrics_when(capsys):
     began = time.time()
     call_command("keep_house")
-    assert gateway.noted_moment(KEPT) >= began
+    assert gateway.last_time_of(KEPT) >= began
     assert f"partitions of meter values made: {TABLE}_" in capsys.readouterr().out
 
 

@@ -1,7 +1,7 @@
-"""One statement for many rows: they travel as one JSON parameter, or by COPY where they come in floods.
+"""Write many rows by one statement. Rows are sent as one JSON parameter, or by COPY where there are very many.
 
-Prepared, and so parsed and planned once a connection; Django's own cursors write every value into the text of the
-statement (see docs/performance.md).
+Statements are prepared, so that PostgreSQL parses and plans them once per connection. Django's own cursors write all
+values into the text of a statement (see docs/performance.md).
 """
 
 from functools import cache
@@ -10,22 +10,22 @@ import orjson
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection
 
-# What COPY's text format wants escaped, and how.
+# The characters that COPY's text format requires to be escaped.
 ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def execute(statement, rows):
-    """Run `statement`, which reads `rows` (dicts) with `json_to_recordset(%s)`; what it returns, if anything."""
+    """Run `statement`, which reads `rows` (dicts) with `json_to_recordset(%s)`. Return its rows, [] if none."""
     return query(statement, [json(rows)]) if rows else []
 
 
 def json(rows):
-    """`rows` (dicts) as the parameter that a statement reads with `json_to_recordset(%s)`."""
+    """Format `rows` (dicts) as the parameter that a statement reads with `json_to_recordset(%s)`."""
     return orjson.dumps(rows).decode()
 
 
 def query(statement, parameters):
-    """Run `statement` with `parameters`; what it returns, if anything."""
+    """Run `statement` with `parameters`. Return its rows, [] if none."""
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement, parameters, prepare=True)
@@ -33,39 +33,39 @@ def query(statement, parameters):
 
 
 def clock():
-    """The time of the database: the one clock that all processes share, whatever those of their machines say."""
+    """Return the time of the database, the clock that processes on all machines share."""
     ((now,),) = query("SELECT clock_timestamp()", [])
     return now
 
 
 def columns(model, alias="c"):
-    """Those of `model`, to be selected for `instance`."""
+    """List the columns of `model` for a SELECT whose rows are passed to `instance`."""
     return ", ".join(f"{alias}.{field.column}" for field in model._meta.concrete_fields)
 
 
 def instance(model, values):
-    """The row of `columns` as Django would have read it."""
-    attributes, readers = _read_by(model)
+    """Build the instance of `model` for a row of `columns`, as Django would do."""
+    attributes, converters = _converters(model)
     values = list(values)
-    for at, read in readers:
-        values[at] = read(values[at], None, connection)
+    for index, convert in converters:
+        values[index] = convert(values[index], None, connection)
     return model.from_db(DEFAULT_DB_ALIAS, attributes, values)
 
 
 @cache
-def _read_by(model):
+def _converters(model):
     fields = model._meta.concrete_fields
-    readers = [(at, field.from_db_value) for at, field in enumerate(fields) if hasattr(field, "from_db_value")]
-    return [field.attname for field in fields], readers
+    converters = [(i, field.from_db_value) for i, field in enumerate(fields) if hasattr(field, "from_db_value")]
+    return [field.attname for field in fields], converters
 
 
 def array(numbers):
-    """`numbers` as a parameter for `= ANY(%s)`; psycopg's own way with a list takes a hundred times as long."""
+    """Format `numbers` as a parameter for `= ANY(%s)`, because psycopg needs a hundred times as long for a list."""
     return f"{{{','.join(map(str, numbers))}}}"
 
 
 def copy(table, columns, lines):
-    """Append `lines` to `table`: each the text of a row, its columns tab-separated and `escaped`, None as `\\N`."""
+    """Append `lines` to `table`. A line is a row with tab-separated columns; texts are `escaped`, NULL is `\\N`."""
     if not lines:
         return
     connection.ensure_connection()
@@ -79,5 +79,5 @@ def copy(table, columns, lines):
 
 
 def escaped(text):
-    """`text` as COPY reads it."""
+    """Escape `text` for COPY."""
     return text.translate(ESCAPED) if "\\" in text or not text.isprintable() else text

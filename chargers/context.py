@@ -1,4 +1,4 @@
-"""What the code that runs just now is about: the log tells it with each line (LOG_FORMAT=json)."""
+"""Context variables with the charger and the task of the running code. LOG_FORMAT=json adds them to each line."""
 
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,7 +9,7 @@ task_id = ContextVar("task_id", default=None)
 
 @contextmanager
 def about(*, charger, task):
-    """Within, it is about the charger id `charger` and the task id `task`."""
+    """Set the charger id and the task id within the `with` block."""
     tokens = [(charger_id, charger_id.set(charger)), (task_id, task_id.set(task))]
     try:
         yield

@@ -1,6 +1,6 @@
-"""What is done in the event loop, but reads the database: in a few threads of its own.
+"""Run functions that read the database for the event loop, in a few threads of their own.
 
-`sync_to_async` has one thread for all of a process: a long read would hold up every short one.
+`sync_to_async` has one thread for a whole process, so that a long query would delay every short one.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +9,12 @@ from functools import wraps
 from asgiref.sync import sync_to_async
 from django.db import connection
 
-THREADS = 16
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aside")
+MAX_THREADS = 16
+_threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="db")
 
 
 def in_db_thread(function):
-    """`function` to be awaited; its database connection is free afterwards."""
+    """Make `function` awaitable. Its database connection is released afterwards."""
 
     @wraps(function)
     def run(*args):

@@ -86,7 +86,7 @@ TURNS = (
             *(batches.release, batches.finish_completed, webhooks.enqueue_due),
         ),
     ),
-    ("vanished", presence_reconciliation.INTERVAL, (look_after_presence,)),
+    ("vanished", presence_reconciliation.INTERVAL_S, (look_after_presence,)),
 )
 
 

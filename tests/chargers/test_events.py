@@ -69,7 +69,7 @@ def test_the_end_of_an_old_socket_is_no_offline_of_a_charger_that_came_again():
 def test_a_charger_whose_web_process_was_killed_is_told_offline():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
-    sync_redis().set(presence_reconciliation.LOOKS, 100)
+    sync_redis().set(presence_reconciliation.CHECKS_KEY, 100)
     presence_reconciliation.mark_lost_offline()
     assert kinds(charger) == ["charger.offline"] and not Charger.objects.get(pk=charger.pk).is_online
 
@@ -87,14 +87,14 @@ def test_who_was_believed_gone_and_is_there_is_online_again():
 def test_a_redis_that_has_lost_everything_makes_nobody_vanish():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
-    sync_redis().delete(presence_reconciliation.LOOKS)
+    sync_redis().delete(presence_reconciliation.CHECKS_KEY)
     assert presence_reconciliation.mark_lost_offline() == 0 and kinds(charger) == []
 
 
 def test_one_that_holds_a_socket_does_not_vanish():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
-    sync_redis().set(presence_reconciliation.LOOKS, 100)
+    sync_redis().set(presence_reconciliation.CHECKS_KEY, 100)
     sync_redis().set(presence.key(charger.charger_id), '["channel", "session"]', ex=60)
     presence_reconciliation.mark_lost_offline()
     assert kinds(charger) == []

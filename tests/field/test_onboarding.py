@@ -277,11 +277,11 @@ def test_a_flood_of_made_up_ids_keeps_the_table_small():
         now = datetime.now(UTC)
         refusals.write(
             {
-                (f"MADE-UP-{flood}-{n}", "unknown"): refusals.Gathered(404, "r", "a", now, now, 1)
-                for n in range(refusals.MOST_GATHERED)
+                (f"MADE-UP-{flood}-{n}", "unknown"): refusals.CountedRefusal(404, "r", "a", now, now, 1)
+                for n in range(refusals.MAX_ROWS_PER_WRITE)
             }
         )
-    assert Refusal.objects.count() == refusals.MOST_KEPT
+    assert Refusal.objects.count() == refusals.MAX_STORED_ROWS
     assert not Refusal.objects.filter(charger_id="OLDEST").exists()
 
 

@@ -1,4 +1,4 @@
-"""Who may open a socket: security profiles and keys (security whitepaper §2)."""
+"""The handshake checks security profiles and keys (security whitepaper §2), and limits repeated refusals."""
 
 import time
 from base64 import b64encode
@@ -17,25 +17,27 @@ KEY, NEXT = "00112233445566778899aabbccddeeff00112233", "ffeeddccbbaa99887766554
 CPO = {"O": ["Test CPO"]}
 
 
-def knock(charger, key="", **more):
+def a_request(charger, key="", **more):
     credentials = b64encode(f"{charger}:".encode() + key.encode())
     return handshake.HandshakeRequest(charger.charger_id, b"Basic " + credentials if key else b"", **more)
 
 
-def enters(charger, key="", **more):
-    (outcome,) = handshake.admit([knock(charger, key, **more)])
+def is_admitted_with(charger, key="", **more):
+    (outcome,) = handshake.admit([a_request(charger, key, **more)])
     return not isinstance(outcome, handshake.Refused)
 
 
-def test_each_profile_takes_its_own_kind_of_connection_only():
+def test_each_profile_admits_only_its_own_kind_of_connection():
     own = {"subject": {"CN": ["SERIAL"], **CPO}, "secured": True}
-    for profile, taken in enumerate([{}, {"key": KEY}, {"key": KEY, "secured": True}, own]):
+    for profile, profile_offer in enumerate([{}, {"key": KEY}, {"key": KEY, "secured": True}, own]):
         charger = a_charger(
             security_profile=profile, authorization_key_hash=keys.hashed(KEY), serial_number=f"SERIAL{profile}"
         )
         offers = [{"key": KEY}, {"key": KEY, "secured": True}]
         offers.append({"secured": True, "subject": {"CN": [charger.serial_number], **CPO}})
-        assert [enters(charger, **offer) for offer in offers] == [profile in (0, n) for n in (1, 2, 3)], taken
+        assert [is_admitted_with(charger, **offer) for offer in offers] == [profile in (0, n) for n in (1, 2, 3)], (
+            profile_offer
+        )
 
 
 @pytest.mark.parametrize(
@@ -59,74 +61,76 @@ def test_each_profile_takes_its_own_kind_of_connection_only():
         ),
     ],
 )
-def test_a_certificate_is_the_chargers_own_and_its_operators(subject):
+def test_a_certificate_must_name_the_charger_and_its_operator(subject):
     charger = a_charger(security_profile=3, serial_number="SERIAL")
-    assert not enters(charger, secured=True, subject=subject)
-    assert enters(charger, secured=True, subject={"CN": ["SERIAL"], **CPO})
-    assert not enters(charger, secured=False, subject={"CN": ["SERIAL"], **CPO})
+    assert not is_admitted_with(charger, secured=True, subject=subject)
+    assert is_admitted_with(charger, secured=True, subject={"CN": ["SERIAL"], **CPO})
+    assert not is_admitted_with(charger, secured=False, subject={"CN": ["SERIAL"], **CPO})
 
 
-def test_the_higher_profile_takes_over_once_it_was_used():
+def test_the_higher_profile_replaces_the_former_one_once_it_was_used():
     charger = a_charger(security_profile=1, next_security_profile=2, authorization_key_hash=keys.hashed(KEY))
-    assert enters(charger, KEY) and enters(charger, KEY, secured=True)
-    assert not enters(charger, KEY) and enters(charger, KEY, secured=True)
+    assert is_admitted_with(charger, KEY) and is_admitted_with(charger, KEY, secured=True)
+    assert not is_admitted_with(charger, KEY) and is_admitted_with(charger, KEY, secured=True)
 
 
-def test_the_next_key_takes_over_once_it_was_used():
+def test_the_next_key_replaces_the_former_one_once_it_was_used():
     charger = a_charger(authorization_key_hash=keys.hashed(KEY), next_authorization_key_hashes=[keys.hashed(NEXT)])
-    assert enters(charger, KEY) and enters(charger, NEXT)
-    assert not enters(charger, KEY) and enters(charger, NEXT)
+    assert is_admitted_with(charger, KEY) and is_admitted_with(charger, NEXT)
+    assert not is_admitted_with(charger, KEY) and is_admitted_with(charger, NEXT)
 
 
 def test_a_charger_without_a_key_can_not_meet_a_profile_that_needs_one():
-    assert not enters(a_charger(security_profile=1)) and not enters(a_charger(security_profile=2), secured=True)
+    assert not is_admitted_with(a_charger(security_profile=1)) and not is_admitted_with(
+        a_charger(security_profile=2), secured=True
+    )
 
 
 @pytest.mark.parametrize("profile", [None, 0])
 @pytest.mark.parametrize(
-    ("address", "let_in"),
+    ("address", "is_admitted"),
     [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("192.0.2.1", False), ("", False), ("unknown", False)],
 )
-def test_a_charger_without_a_key_is_let_in_from_open_networks_only(settings, profile, address, let_in):
+def test_a_charger_without_a_key_is_admitted_from_open_networks_only(settings, profile, address, is_admitted):
     settings.OCPP_OPEN_NETWORKS = [ip_network("10.0.0.0/8")]
-    assert enters(a_charger(security_profile=profile), address=address) == let_in
+    assert is_admitted_with(a_charger(security_profile=profile), address=address) == is_admitted
     with_key = a_charger(authorization_key_hash=keys.hashed(KEY))
-    assert enters(with_key, KEY, address=address)
+    assert is_admitted_with(with_key, KEY, address=address)
 
 
-def knocks(door, address, charger_id, times):
-    """How many of `times` knocks were looked at, all of them refused."""
-    looked = 0
+def checked(limiter, address, charger_id, times):
+    """Return how many of `times` refused handshakes were checked, and not answered 429."""
+    count = 0
     for _ in range(times):
         try:
-            door.check(handshake.HandshakeRequest(charger_id, address=address))
+            limiter.check(handshake.HandshakeRequest(charger_id, address=address))
         except handshake.Refused as refused:
             assert refused.status == 429
             continue
-        looked += 1
-        door.refuse(handshake.HandshakeRequest(charger_id, address=address), None)
-    return looked
+        count += 1
+        limiter.refuse(handshake.HandshakeRequest(charger_id, address=address), None)
+    return count
 
 
-def test_who_is_refused_too_often_is_not_looked_up_any_more(settings):
+def test_a_charger_id_that_is_refused_too_often_is_answered_429(settings):
     settings.OCPP_REFUSALS_PER_MINUTE = 3
-    door = handshake.HandshakeLimiter()
-    assert knocks(door, "192.0.2.1", "A", 10) == 3
-    assert knocks(door, "192.0.2.2", "A", 1) == 1
-    assert sum(knocks(door, "192.0.2.1", f"B{number}", 1) for number in range(100)) == 30 - 3
+    limiter = handshake.HandshakeLimiter()
+    assert checked(limiter, "192.0.2.1", "A", 10) == 3
+    assert checked(limiter, "192.0.2.2", "A", 1) == 1
+    assert sum(checked(limiter, "192.0.2.1", f"B{number}", 1) for number in range(100)) == 30 - 3
 
 
-def test_a_charger_is_not_shut_out_by_a_stranger_at_its_address(settings):
+def test_an_admitted_charger_is_not_locked_out_by_others_at_its_address(settings):
     settings.OCPP_REFUSALS_PER_MINUTE = 1
-    door = handshake.HandshakeLimiter()
-    door.admit("OURS")
-    knocks(door, "192.0.2.1", "A", 1), [knocks(door, "192.0.2.1", f"B{number}", 1) for number in range(20)]
-    door.check(handshake.HandshakeRequest("OURS", address="192.0.2.1"))
+    limiter = handshake.HandshakeLimiter()
+    limiter.admit("KNOWN")
+    checked(limiter, "192.0.2.1", "A", 1), [checked(limiter, "192.0.2.1", f"B{number}", 1) for number in range(20)]
+    limiter.check(handshake.HandshakeRequest("KNOWN", address="192.0.2.1"))
     with pytest.raises(handshake.Refused):
-        door.check(handshake.HandshakeRequest("C", address="192.0.2.1"))
+        limiter.check(handshake.HandshakeRequest("C", address="192.0.2.1"))
 
 
-WAYS_IN = {
+CREDENTIALS = {
     "its key": ({"security_profile": 1}, {"key": KEY}),
     "the key sent to it": ({"next_authorization_key_hashes": [keys.hashed(NEXT)]}, {"key": NEXT}),
     "the key, over TLS": ({"security_profile": 2}, {"key": KEY, "secured": True}),
@@ -135,35 +139,35 @@ WAYS_IN = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS_IN)
-def test_wrong_credentials_shut_out_the_stranger_and_not_the_charger(settings, way):
+@pytest.mark.parametrize("kind", CREDENTIALS)
+def test_a_flood_of_wrong_credentials_does_not_lock_out_the_charger(settings, kind):
     settings.OCPP_REFUSALS_PER_MINUTE = 3
-    columns, shown = WAYS_IN[way]
+    columns, presented = CREDENTIALS[kind]
     charger = a_charger("505", authorization_key_hash=keys.hashed(KEY), **columns)
-    door, wrong = (
+    limiter, wrong = (
         handshake.HandshakeLimiter(),
-        knock(charger, "of somebody else", secured=shown.get("secured", False)),
+        a_request(charger, "of another charger", secured=presented.get("secured", False)),
     )
     for _ in range(3):
-        door.check(wrong)
+        limiter.check(wrong)
         (refusal,) = handshake.admit([wrong])
-        door.refuse(wrong, refusal.credentials)
+        limiter.refuse(wrong, refusal.credentials)
     with pytest.raises(handshake.Refused):
-        door.check(wrong)
-    door.check(knock(charger, **shown))
-    assert enters(charger, **shown)
+        limiter.check(wrong)
+    limiter.check(a_request(charger, **presented))
+    assert is_admitted_with(charger, **presented)
 
 
-def test_what_the_door_remembers_is_bounded(monkeypatch):
+def test_remembered_credentials_are_limited(monkeypatch):
     monkeypatch.setattr(handshake.HandshakeLimiter, "MAX_CREDENTIALS", 2)
-    door = handshake.HandshakeLimiter()
+    limiter = handshake.HandshakeLimiter()
     for _ in range(2):
         for charger in [a_charger(security_profile=1) for _ in range(3)]:
-            door.refuse(knock(charger), handshake.Credentials.of(charger))
-    assert len(door.credentials) == 2
+            limiter.refuse(a_request(charger), handshake.Credentials.of(charger))
+    assert len(limiter.credentials) == 2
 
 
-def test_the_right_key_enters_at_once_behind_a_flood_of_wrong_ones(live):
+def test_the_right_key_is_admitted_at_once_during_a_flood_of_wrong_ones(live):
     charger_id = an_id()
     status, made, _ = live.request(
         "POST", "/api/ocpp/chargers/", {"charger_id": charger_id, "authorization_key": KEY}
@@ -178,7 +182,7 @@ def test_the_right_key_enters_at_once_behind_a_flood_of_wrong_ones(live):
         except InvalidStatus as refused:
             return refused.response.status_code
 
-    # More than the limit for each web process, whichever of them takes a connection.
+    # More than the limit of each web process, because any of them may accept a connection.
     answers = [answer(f"wrong {number}") for number in range(200)]
     assert set(answers) == {401, 429} and answers[-10:] == [429] * 10
     assert [answer(KEY) for _ in range(10)] == [101] * 10

@@ -9,7 +9,7 @@ from chargers import handshake, keys
 from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
 from commands.asking import ask, queue
 from tests.builders import a_charger, a_tag, a_transaction
-from tests.chargers.test_admission import KEY, NEXT, knock
+from tests.chargers.test_admission import KEY, NEXT, a_request
 
 BASE = "/api/ocpp"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,7 +46,7 @@ def test_of_a_key_no_more_is_told_than_that_there_is_one(api):
 def test_a_key_that_the_charger_took_leaves_an_entry_of_nobody():
     charger = a_charger(authorization_key_hash=keys.hashed(KEY), next_authorization_key_hashes=[keys.hashed(NEXT)])
     with transaction.atomic():
-        handshake.admit([knock(charger, NEXT)])
+        handshake.admit([a_request(charger, NEXT)])
     assert entries(kind="charger", action="changed")[0][0] == "central system"
 
 

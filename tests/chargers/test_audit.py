@@ -9,7 +9,7 @@ from chargers import handshake, keys
 from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
 from commands.asking import ask, queue
 from tests.builders import a_charger, a_tag, a_transaction
-from tests.chargers.test_admission import KEY, NEXT, a_request
+from tests.chargers.test_handshake import KEY, NEXT, a_request
 
 BASE = "/api/ocpp"
 pytestmark = pytest.mark.django_db(transaction=True)

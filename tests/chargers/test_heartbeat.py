@@ -1,4 +1,4 @@
-"""Heartbeat (OCPP 1.6 §4.6), and any frame as a sign of life."""
+"""Heartbeat (OCPP 1.6 §4.6), and `last_seen`, which every frame sets."""
 
 import pytest
 
@@ -9,13 +9,13 @@ from tests.builders import a_charger, tell
 pytestmark = pytest.mark.django_db
 
 
-def test_heartbeat_tells_the_time():
+def test_heartbeat_is_answered_with_the_time():
     before = now_on_the_wire()
     answer = tell(a_charger(), "Heartbeat")
     assert before <= answer["currentTime"] <= now_on_the_wire()
 
 
-def test_any_frame_is_a_sign_of_life():
+def test_any_frame_sets_last_seen():
     charger = a_charger()
     noon = parse("2025-02-26T12:00:00Z")
     inbox.commit_with_retry([], {charger.pk: noon})

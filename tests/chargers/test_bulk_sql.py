@@ -1,4 +1,4 @@
-"""What is hot is prepared once, and finds its rows by key whatever PostgreSQL knows of the tables."""
+"""Frequent statements are prepared, and find their rows by key for any statistics of the tables."""
 
 import orjson
 import psycopg
@@ -14,9 +14,9 @@ from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
 ONE = {"charger": 1, "connector_id": 1, "id": 1, "transaction": 1, "register": 1, "task_id": "x", "token": "y"}
-# Many of which none is under way, as after a quiet night, and more than anybody would read for one row.
+# Many finished rows and none under way, so that a sequential scan for one row would be slow.
 STORED = ", ".join(f.column for f in Transaction._meta.concrete_fields if not f.generated)
-QUIET = f"""
+INSERT_FINISHED = f"""
 INSERT INTO chargers_charger SELECT (jsonb_populate_record(c, jsonb_build_object('id', -n, 'charger_id', n))).*
 FROM chargers_charger c, generate_series(1, 3000) n;
 INSERT INTO transactions_transaction ({STORED}) SELECT {STORED} FROM (
@@ -36,7 +36,7 @@ def prepared():
         return [statement for (statement,) in cursor.fetchall()]
 
 
-def test_what_is_hot_is_prepared_and_nothing_else():
+def test_only_statements_of_bulk_sql_are_prepared():
     bulk_sql.query("SELECT %s::int + 1", [1])
     assert "SELECT $1::int + 1" in prepared()
     with connection.cursor() as cursor:
@@ -46,12 +46,12 @@ def test_what_is_hot_is_prepared_and_nothing_else():
 
 
 @pytest.fixture
-def a_quiet_night():
+def finished_rows():
     transaction = a_transaction()
     tell(transaction.charger, "StopTransaction", transactionId=transaction.pk, meterStop=5000, timestamp=NOON)
     a_command(transaction.charger, state="finished")
     with connection.cursor() as cursor:
-        cursor.execute(QUIET)
+        cursor.execute(INSERT_FINISHED)
 
 
 @pytest.mark.parametrize(
@@ -63,22 +63,22 @@ def a_quiet_night():
         (asking.WAITING, "1"),
     ],
 )
-def test_rows_are_looked_up_by_key(a_quiet_night, statement, parameter):
+def test_rows_are_looked_up_by_key(finished_rows, statement, parameter):
     scans = [node for node in nodes(explained(statement, parameter)) if "Index Name" in node]
     assert scans
     assert all("Index Cond" in scan for scan in scans), scans
 
 
 @pytest.mark.parametrize("statement", [queries.FIND, lifecycle.FOLLOWING, asking.WAITING])
-def test_what_a_charger_has_waiting_is_looked_up_by_charger(a_quiet_night, statement):
-    """Where any one row is wanted, reading all that were ever asked until one fits may look the shortest way."""
+def test_waiting_commands_of_a_charger_are_looked_up_by_charger(finished_rows, statement):
+    """PostgreSQL may plan to scan all commands for a statement that needs any one row."""
     scans = [node for node in nodes(explained(statement, "1")) if "Index Name" in node]
     (scan,) = (scan for scan in scans if scan["Alias"] in ("earlier", "commands_command"))
     assert scan["Index Name"] == "unfinished_commands" and "charger_id" in scan["Index Cond"]
 
 
-def test_a_start_does_not_read_all_that_is_under_way(a_quiet_night):
-    with connection.cursor() as cursor:  # the index it uses
+def test_a_start_does_not_read_all_transactions_under_way(finished_rows):
+    with connection.cursor() as cursor:  # the index that the statement uses
         cursor.execute("DROP INDEX transactions_without_stop")
     assert "transactions_under_way_of_tag" not in str(explained(handlers.SUPERSEDE, [ONE]))
 

@@ -195,10 +195,8 @@ class Account:
     @property
     def is_untouched(self) -> bool:
         """Whether all buckets are full, so that a new account would be the same."""
-        now = monotonic()
-        return all(
-            bucket.full_at <= now for bucket in list(self.buckets.values())
-        )  # copied, because the writer may add one
+        now, buckets = monotonic(), list(self.buckets.values())  # a copy, because the writer may add one
+        return all(bucket.full_at <= now for bucket in buckets)
 
 
 class Ledger:

@@ -60,8 +60,7 @@ def _of_call(socket, frame):
 
 
 class ChargerConsumer(AsyncConsumer):
-    """The socket of one charger. Its own receive loop replaces Channels' dispatch, which costs more than a
-    message."""
+    """The socket of one charger. Its own receive loop replaces Channels' dispatch, which is slow."""
 
     async def __call__(self, scope, receive, send):
         self.scope, self.base_send = scope, send
@@ -230,8 +229,7 @@ class ChargerConsumer(AsyncConsumer):
             await self._refuse_call(frame.message_id, frames.CallError("InternalError"), frame.action)
 
     async def _refuse_unusable(self, message_id, error, action, sent):
-        """Refuse a CALL in which nothing can be used. If it is about a transaction, store it for the operator
-        first."""
+        """Refuse a CALL in which nothing can be used. If it is about a transaction, store it first."""
         await self._store_refused(action, sent, error)
         known = action if action in schemas.ACTIONS else ""
         inbox.count_findings(self.pk, known, {(error.field if known else action, "rejected"): sent})
@@ -284,7 +282,7 @@ class ChargerConsumer(AsyncConsumer):
             await self.close_replaced()
 
     def _use(self, reading, call, frame):
-        """Use the readable part of a payload that breaks its schema. Record the frame once a socket and finding."""
+        """Use the readable part of a payload that breaks its schema. Store the frame for the first such finding."""
         call.payload, call.findings, call.as_sent = reading.payload, reading.findings, reading.as_sent
         if not frame.is_json:
             call.find("", "unreadable", frame.payload)
@@ -347,9 +345,8 @@ class ChargerConsumer(AsyncConsumer):
             event = {"type": "error", "error": reply.error}
         if reply.message_id == self.outstanding:
             self.outstanding = None
-            self.in_background(
-                self._deliver_reply(reply.message_id, event, self.trace)
-            )  # not awaited, because Redis may hang
+            # The delivery is not awaited, because Redis may hang.
+            self.in_background(self._deliver_reply(reply.message_id, event, self.trace))
         else:
             await self._store_late_reply(reply.message_id, event)
 
@@ -416,9 +413,8 @@ class ChargerConsumer(AsyncConsumer):
         action, trace = message["action"], message.get("trace")
         with tracing.span(f"{action} to charger", "client", trace, task_id=message["task_id"]):
             async with self.commanding:
-                if (
-                    not self.presence_registration.has_ended
-                ):  # otherwise the command would be claimed for a closed socket
+                # A command must not be claimed for a socket that has ended.
+                if not self.presence_registration.has_ended:
                     await self._command(message)
 
     async def _command(self, message):

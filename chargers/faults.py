@@ -85,8 +85,7 @@ def kind_of(error: BaseException) -> str | None:
 
 
 def by_sqlstate(table: Mapping[str, str], sqlstate: str) -> str | None:
-    """Look up an SQLSTATE in `table`, then its class, the first two characters. Return None if `table` has
-    neither."""
+    """Look up an SQLSTATE in `table`, then its class, the first two characters. Return None for neither."""
     return table.get(sqlstate) or table.get(sqlstate[:2])
 
 
@@ -148,8 +147,7 @@ def _limit(connection: BaseDatabaseWrapper, **_: object) -> None:
 
 
 def is_warning(notice: Diagnostic) -> bool:
-    """Return whether `notice` is a warning. At a commit it means that no standby has confirmed, see
-    `check_commit`."""
+    """Return whether `notice` is a warning. At a commit it is about a standby, see `check_commit`."""
     return notice.severity_nonlocalized == "WARNING"
 
 
@@ -193,8 +191,7 @@ def check_commit() -> None:
 
 
 def drop_connection() -> None:
-    """Close the connection of this thread. It does not go back to the pool, because its limits would apply to
-    others."""
+    """Close the connection of this thread. The pool does not get it back, because it has LIMITS."""
     if connection.connection is not None and _writer.is_limited:
         connection.connection.close()
     connection.close()

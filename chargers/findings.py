@@ -85,8 +85,7 @@ class Counter:
         return max(0.0, self.due_at - time.monotonic()) if self.waiting else None
 
     def write_due(self) -> None:
-        """Write the waiting findings if they are due. An error loses counts but no message; a lock only delays
-        them."""
+        """Write the waiting findings if they are due. An error loses counts, a lock only delays them."""
         if self.due_in_s != 0:
             return
         messages = [self.waiting.popleft() for _ in range(len(self.waiting))]

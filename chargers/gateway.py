@@ -38,8 +38,10 @@ return 1
 
 
 def _key(task_id, kind):
-    """Name the key `events`, `taken`, `closed`, `lease` or `enqueued` of a task. All keys of a task share one slot of
-    a cluster."""
+    """Name the key `kind` of a task. All keys of a task are in one slot of a Redis cluster.
+
+    Kinds are `events`, `taken`, `closed`, `lease`, `enqueued`, `trace` and `finished`.
+    """
     return f"ocpp:{{{task_id}}}:{kind}"
 
 
@@ -188,8 +190,7 @@ def is_first_within(name, seconds):
 
 
 def acquire_token(name, seconds):
-    """Lease `name` for `seconds` and return the token of the lease, None while another holds it. Raise
-    `RedisError`."""
+    """Lease `name` for `seconds`. Return a token, None while another one holds it. Raise `RedisError`."""
     token = uuid4().hex
     return token if sync_redis().set(f"ocpp:{name}", token, nx=True, px=int(seconds * 1000)) else None
 
@@ -226,8 +227,7 @@ def find_connection(charger_id):
 
 
 def offline_duration_s(charger_id):
-    """Return the seconds since a command first found the charger disconnected. Redis shares the time among
-    workers."""
+    """Return the seconds since a command of any worker first found the charger disconnected."""
 
     def read(client):
         with client.pipeline(transaction=False) as pipe:
@@ -261,8 +261,7 @@ def wait_until_finished(task_id, timeout, look):
 
 
 def _on_redis(operation):
-    """Return `operation(client)`, or None after RETRY_DELAY_S if Redis is unavailable. Callers retry until
-    timeout."""
+    """Return `operation(client)`, or None after RETRY_DELAY_S if Redis is unavailable. Callers retry."""
     try:
         return operation(sync_redis())
     except RedisError:

@@ -54,8 +54,7 @@ class HandshakeRequest:
 
 
 def request(charger_id, scope):
-    """Read the `HandshakeRequest` from an ASGI scope, to which `config.serve` adds the client certificate's
-    subject."""
+    """Read the `HandshakeRequest` from an ASGI scope. `config.serve` adds the subject of a certificate."""
     authorization = dict(scope["headers"]).get(b"authorization", b"")
     subject = scope.get("client_certificate") or _subject_from_proxy(scope)
     return HandshakeRequest(charger_id, authorization, scope["scheme"] == "wss", subject, address_in(scope))
@@ -228,10 +227,10 @@ class HandshakeLimiter:
         charger_is_over = self.refused.of((request.address, request.charger_id)) >= limit
         is_stranger = request.charger_id not in self.admitted.counted
         address_is_over = self.refused.of(request.address) >= 10 * limit and is_stranger
-        if (charger_is_over or address_is_over) and not self._has_credentials(request):
+        if (charger_is_over or address_is_over) and not self._presents_credentials(request):
             raise Refused(429, "Refused too often: try again in a minute.")
 
-    def _has_credentials(self, request):
+    def _presents_credentials(self, request):
         credentials = self.credentials.get(request.charger_id)
         return credentials is not None and credentials.match(request)
 

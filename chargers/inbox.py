@@ -110,8 +110,7 @@ class Inbox:
             del self.unanswered[future]
 
     def longest_wait_s(self) -> float:
-        """Return how long the oldest item without an outcome has waited, 0 if none waits. Any thread may call
-        this."""
+        """Return how long the oldest unanswered item has waited, 0 if none waits. Any thread may call this."""
         # RuntimeError means that the event loop has changed the dict meanwhile, so entries are being answered.
         with suppress(StopIteration, RuntimeError):
             return time.monotonic() - next(iter(self.unanswered.values()))
@@ -155,8 +154,7 @@ class Inbox:
         return not (batch or seen) or self._write(batch, seen, was_locked=True)
 
     def _write(self, batch, seen, was_locked=False):
-        """Write a batch and deliver its answers. Return False if the event loop has ended, and with it all
-        sockets."""
+        """Write a batch and deliver its answers. Return False if the event loop has ended."""
         locked = set()
         outcomes = execute(batch, seen, locked, was_locked)
         self.set_aside.add(batch, outcomes, {charger: seen[charger] for charger in locked & seen.keys()})
@@ -210,7 +208,7 @@ def _drain(queue, limit=None):
 
 
 def execute(batch, seen, locked, was_locked):
-    """Run `_execute_safely` and observe its metrics once a batch, because once a message would cost too much."""
+    """Run `_execute_safely` and observe its metrics, per batch and not per message, because that is cheaper."""
     began = time.perf_counter()
     outcomes = _execute_safely(batch, seen, locked, was_locked)
     if batch:
@@ -241,8 +239,8 @@ def commit_with_retry(batch, seen, locked=None, attempt=0, was_locked=False, wai
     lock, add the chargers concerned to `locked` (a set of primary keys), give their entries the outcome `RetryLater`,
     and process the others. Halve a batch that fails for another reason until the failing entry is alone.
 
-    After `attempt` attempts an entry may be stored already. `was_locked` says that the chargers were set aside
-    before, so their rows are checked for locks first. `wait_briefly` shortens the timeout for locks.
+    After `attempt` attempts an entry may be stored already. `was_locked` is true for chargers that were set
+    aside before, so that their rows are checked for locks first. `wait_briefly` shortens the timeout for locks.
     """
     refused, is_locked = {}, was_locked
     locked = set() if locked is None else locked

@@ -41,8 +41,7 @@ MAX_ACTION_LENGTH, MAX_MESSAGE_ID_LENGTH = 50, 36
 
 
 def channel(charger):
-    """Name the channel of a charger (primary key). Lists of frames in the form of `_published` are published
-    there."""
+    """Name the channel on which lists of frames, see `_published`, of a charger (primary key) are published."""
     return f"ocpp:frames:{charger}"
 
 

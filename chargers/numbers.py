@@ -4,8 +4,7 @@ from django.db import connection
 
 
 def next_free_id(sequence, taken):
-    """Return the next number of `sequence` that is no primary key in the queryset `taken`. Operators may choose
-    ids."""
+    """Return the next number of `sequence` that is no primary key in `taken`, because operators may choose ids."""
     while True:
         with connection.cursor() as cursor:
             cursor.execute("SELECT nextval(%s)", [sequence])

@@ -39,8 +39,7 @@ def waiting_redis():
 
 @cache
 def async_redis():
-    """Return the client for consumers. It waits for a free connection, because the default pool raises at its
-    limit."""
+    """Return the client for consumers. It waits for a free connection, and does not raise at its limit."""
     options = OPTIONS | {"retry": aioredis.retry.Retry(NoBackoff(), 1), "max_connections": 32, "timeout": 10}
     pool = _pool(aioredis, aioredis.BlockingConnectionPool, _BlockingSentinelPool, options)
     return aioredis.Redis(connection_pool=pool)

@@ -71,8 +71,7 @@ def remember(calls, seen):
 
 
 def _as_stored(call):
-    """Return the answer of `call`, encrypted if a vendor's function has put a secret in it. No other answer has
-    one."""
+    """Return the answer of `call`, encrypted if a vendor's function has put a secret in it."""
     if call.action != "DataTransfer" or masked(call.answer) == call.answer:
         return call.answer
     return sealing.seal(call.answer)

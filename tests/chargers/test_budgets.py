@@ -318,7 +318,7 @@ def test_findings_beyond_the_budget_are_counted_together(charger):
 
 
 def incident(tight, charger_id, name):
-    """Return whether a finding and exactly one event report that a charger is over the budget `name`."""
+    """Return whether a finding and exactly one event report an excess of the budget `name`."""
     path = f"?charger_id={charger_id}&page_size=1000"
     fields = [row["field"] for row in tight.get(f"/api/ocpp/findings/{path}")["results"]]
     events = tight.get(f"/api/ocpp/events/{path}&kind=charger.over_budget")["results"]

@@ -66,6 +66,6 @@ def _pool(module, pool_class, sentinel_pool_class, options):
     if known is None:
         return pool_class.from_url(settings.REDIS_URL, decode_responses=True, **options)
     # Without a `retry` of its own each dead sentinel would be tried again and again before the next.
-    asking = known.asking | {"retry": options["retry"]}
+    asking = known.sentinel_options | {"retry": options["retry"]}
     manager = module.sentinel.Sentinel(known.nodes, sentinel_kwargs=asking)
     return sentinel_pool_class(known.master, manager, decode_responses=True, **known.options, **options)

@@ -176,4 +176,4 @@ def _affordable():
 def test_a_process_opens_as_many_files_as_it_may(live, name):
     child = next(child for child in live.stack.children if child.name == name)
     soft, hard = resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE)
-    assert soft == min(hard, limits.MOST)
+    assert soft == min(hard, limits.MAX_OPEN_FILES)

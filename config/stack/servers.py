@@ -222,7 +222,7 @@ class Redis:
         try:
             patience = {"socket_timeout": 5, "socket_connect_timeout": 5}
             if known := redis_url.sentinels(url):
-                asked = redis.Sentinel(known.nodes, sentinel_kwargs=known.asking)
+                asked = redis.Sentinel(known.nodes, sentinel_kwargs=known.sentinel_options)
                 asked.master_for(known.master, **known.options, **patience).ping()
             else:
                 redis.Redis.from_url(url, **patience).ping()

@@ -151,6 +151,8 @@ def test_an_open_api_for_local_development():
 def test_sentinels_in_one_url():
     known = redis_url.sentinels("sentinel://u:p%40ss@h1,[::1]:5/main?db=2&sentinel_password=s")
     assert known.nodes == (("h1", 26379), ("::1", 5)) and known.master == "main"
-    assert known.options == {"db": 2, "username": "u", "password": "p@ss"} and known.asking["password"] == "s"
+    assert (
+        known.options == {"db": 2, "username": "u", "password": "p@ss"} and known.sentinel_options["password"] == "s"
+    )
     assert known.broker_url == "sentinel://u:p%40ss@h1:26379/2;sentinel://u:p%40ss@[::1]:5/2"
     assert redis_url.sentinels("redis://h1/0") is None

@@ -15,7 +15,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read(live, path, mebibytes):
     connection.putheader("Content-Length", str(mebibytes * 2**20))
     connection.endheaders()
     answer = connection.getresponse()
-    assert answer.status == 413 and b"at most" in answer.read()
+    assert answer.status == 413 and b"the limit is" in answer.read()
 
 
 def test_a_body_that_turns_out_too_large_is_told_so(live):

@@ -18,8 +18,10 @@ from tests.beside import token, web_beside
 from tests.live import an_id, eventually
 
 MEBIBYTE = 2**20
-LARGEST = 4 * MEBIBYTE  # of a file, as the settings below say
-SENT_AT_MOST = 1.5 * MEBIBYTE  # until a stranger is answered: FREE, what one read brings, and what TCP holds
+LARGEST = 4 * MEBIBYTE  # of a file, as in the settings below
+SENT_AT_MOST = (
+    1.5 * MEBIBYTE
+)  # until a stranger is answered: UNCHECKED_LIMIT, what one read brings, and what TCP holds
 ANY = ["/api/ocpp/commands/", "/api/ocpp/firmware/", "/admin/commands/firmware/add/", "/admin/login/", "/login/"]
 ANY += ["/", "/healthz", "/nowhere", "/files/uploads/guessed/", "/files/uploads/", "/metrics", "/files/firmware/x/y"]
 EXPECTED = (401, 404, 413)
@@ -214,8 +216,8 @@ def test_what_is_wrong_with_the_database_is_told_as_everywhere(transactional_db)
         cursor.execute("SET LOCAL statement_timeout = 200")
         with psycopg.connect(psycopg.conninfo.make_conninfo(connection.connection.info.dsn)) as other:
             other.execute("LOCK TABLE chargers_apitoken")
-            with pytest.raises(bodies.Refused) as refused:
-                bodies.judge(request)
+            with pytest.raises(bodies.BodyRefused) as refused:
+                bodies.authorize(request)
         transaction.set_rollback(True)
     assert refused.value.status == 503
     assert refused.value.reason == "PostgreSQL does not answer in time. Nothing was submitted; try again."

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 def apart(monkeypatch):
     """From the processes of other tests, which tell their metrics in the same Redis, and from the former look."""
     monkeypatch.setattr(processes, "PROCESSES", f"ocpp:test:{uuid4().hex}")
-    monkeypatch.setattr(readiness, "newest", readiness.Newest())
+    monkeypatch.setattr(readiness, "latest_check", readiness.LatestCheck())
 
 
 def test_it_is_ready_and_misses_a_worker_and_beat(client):
@@ -49,18 +49,18 @@ def test_a_migration_that_is_missing_is_told_and_what_to_do(client):
 
 
 def test_a_part_that_hangs_is_not_waited_for_and_not_asked_again(client, monkeypatch):
-    monkeypatch.setattr(readiness, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(readiness, "PROBE_TIMEOUT_S", 0.3)
     asked, answered = [], threading.Event()
 
     def hang():
         asked.append(1)
         answered.wait(30)
 
-    part = next(part for part in readiness.APART if part.name == "database")
+    part = next(part for part in readiness.INDEPENDENT_PARTS if part.name == "database")
     monkeypatch.setattr(part, "probe", hang)
     try:
         for _ in range(2):
-            monkeypatch.setattr(readiness, "newest", readiness.Newest())
+            monkeypatch.setattr(readiness, "latest_check", readiness.LatestCheck())
             answer = client.get("/readyz")
             assert answer.status_code == 503 and answer.json()["faults"] == {"database": "hanging"}
         assert asked == [1]

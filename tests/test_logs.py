@@ -11,7 +11,7 @@ import pytest
 
 from chargers import context
 from config import logs
-from config.logs import FIELDS, INDENTED, Few, Json, Known, Line
+from config.logs import FIELDS, INDENTED, ContextFilter, LineFormatter, ObjectFormatter, RateFilter
 from tests.beside import web_beside
 from tests.config.test_settings import check
 from tests.config.test_websocket import HANDSHAKE
@@ -23,8 +23,8 @@ def logged(message, error=None, **extra):
     record = logging.getLogger("chargers").makeRecord(
         "chargers", logging.INFO, __file__, 1, message, (), error, extra=extra
     )
-    assert Known().filter(record)
-    return json.loads(Json().format(record))
+    assert ContextFilter().filter(record)
+    return json.loads(ObjectFormatter().format(record))
 
 
 def test_a_record_is_an_object_with_what_it_is_about():
@@ -88,12 +88,12 @@ BEGINS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+: |    |
 
 def said(formatter, message, *args, error=None):
     record = logging.getLogger("chargers").makeRecord("chargers", logging.INFO, "x.py", 1, message, args, error)
-    assert Known().filter(record)
+    assert ContextFilter().filter(record)
     return formatter.format(record)
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize("formatter", [Line(), Json()])
+@pytest.mark.parametrize("formatter", [LineFormatter(), ObjectFormatter()])
 def test_what_cannot_be_seen_is_escaped_wherever_it_stands(formatter, hidden):
     text = f"a{hidden}b"
     shown = [said(formatter, text), said(formatter, "%s", text), said(formatter, "%r %d", text, 1)]
@@ -102,7 +102,7 @@ def test_what_cannot_be_seen_is_escaped_wherever_it_stands(formatter, hidden):
         shown.append(said(formatter, "x"))
     for line in shown:
         assert line.isprintable()
-        assert isinstance(formatter, Line) or all(value.isprintable() for value in json.loads(line).values())
+        assert isinstance(formatter, LineFormatter) or all(value.isprintable() for value in json.loads(line).values())
 
 
 def test_a_trace_keeps_its_lines_and_cannot_be_taken_for_records():
@@ -110,13 +110,13 @@ def test_a_trace_keeps_its_lines_and_cannot_be_taken_for_records():
         raise ValueError(f"no\n{FORGED}\x1b")
     except ValueError:
         error = sys.exc_info()
-    first, *others = said(Line(), "It failed", error=error).split("\n")
+    first, *others = said(LineFormatter(), "It failed", error=error).split("\n")
     assert BEGINS.match(first) and len(others) > 3 and all(line.startswith(INDENTED[1:]) for line in others)
     assert others[-1] == f"    {FORGED}\\x1b"
-    assert json.loads(said(Json(), "It failed", error=error))["exception"].endswith(f"no\n{FORGED}\\x1b")
+    assert json.loads(said(ObjectFormatter(), "It failed", error=error))["exception"].endswith(f"no\n{FORGED}\\x1b")
 
 
-@pytest.mark.parametrize("formatter", [Line(), Json()])
+@pytest.mark.parametrize("formatter", [LineFormatter(), ObjectFormatter()])
 def test_a_line_has_an_end_whatever_it_is_about(formatter):
     long = "x" * 2**20
     try:
@@ -128,21 +128,21 @@ def test_a_line_has_an_end_whatever_it_is_about(formatter):
 
 
 def test_what_strangers_cause_fills_no_log():
-    few, written = Few(), []
+    rate_filter, written = RateFilter(), []
     for name in ["django.request"] * 200 + ["chargers.consumers"] * 200:
         record = logging.getLogger(name).makeRecord(name, logging.WARNING, "x.py", 1, "Not Found: %s", ("/x",), None)
         record.created = 1_000_000.0
-        if few.filter(record):
-            written.append(Line().format(record))
-    assert len(written) == logs.MOST_LINES + 200 and "left out" in written[logs.MOST_LINES - 1]
+        if rate_filter.filter(record):
+            written.append(LineFormatter().format(record))
+    assert len(written) == logs.MAX_LINES_PER_MINUTE + 200 and "left out" in written[logs.MAX_LINES_PER_MINUTE - 1]
 
 
 def test_lines_that_strangers_cause_hide_no_error():
-    few = Few()
-    for level in [logging.WARNING] * (logs.MOST_LINES + 1) + [logging.ERROR]:
+    rate_filter = RateFilter()
+    for level in [logging.WARNING] * (logs.MAX_LINES_PER_MINUTE + 1) + [logging.ERROR]:
         record = logging.getLogger("django.request").makeRecord("django.request", level, "x.py", 1, "", (), None)
         record.created = 1_000_000.0
-        passes = few.filter(record)
+        passes = rate_filter.filter(record)
         assert passes or level == logging.WARNING
     assert passes
 
@@ -205,7 +205,7 @@ def test_refusals_past_the_limit_cost_no_line(web):
         sent(web, f"GET /{number} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         sent(web, "nonsense\r\n\r\n")
     # Two minutes at most, of three kinds of lines.
-    assert len(web.logged().splitlines()) - before <= 2 * 3 * logs.MOST_LINES + 10
+    assert len(web.logged().splitlines()) - before <= 2 * 3 * logs.MAX_LINES_PER_MINUTE + 10
 
 
 def test_a_worker_and_celery_write_no_forged_line(live):

@@ -30,10 +30,10 @@ async def application(scope, receive, send):
 
 @pytest.fixture
 def connection(monkeypatch):
-    for name in ("HEAD", "WINDOW"):
+    for name in ("HEAD_TIMEOUT_S", "BODY_WINDOW_S"):
         monkeypatch.setattr(requests, name, SHORT)
-    monkeypatch.setattr(requests, "LEAST", 20)
-    options = {"http": requests.PatientHttp, "lifespan": "off", "log_level": "error"}
+    monkeypatch.setattr(requests, "MIN_WINDOW_BYTES", 20)
+    options = {"http": requests.TimeLimitedHttp, "lifespan": "off", "log_level": "error"}
     server = uvicorn.Server(uvicorn.Config(application, port=free_port(), **options))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -115,7 +115,7 @@ def test_whoever_waits_for_100_continue_is_refused_without(connection):
 
 
 def test_a_body_without_end_behind_a_refusal_ends_the_connection(connection, monkeypatch):
-    monkeypatch.setattr(requests, "LINGER", SHORT)
+    monkeypatch.setattr(requests, "LINGER_S", SHORT)
     connection.sendall(b"POST /refused HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n")
     with pytest.raises(ConnectionError):
         for _ in range(100):
@@ -136,7 +136,7 @@ def test_a_connection_serves_request_after_request(connection):
 
 
 def test_a_head_that_never_stops_growing_is_refused(connection):
-    connection.sendall(HEAD + b"X: " + b"y" * (2 * requests.LARGEST_HEAD))
+    connection.sendall(HEAD + b"X: " + b"y" * (2 * requests.MAX_HEAD_BYTES))
     assert connection.recv(1000).startswith(b"HTTP/1.1 400")
 
 
@@ -147,6 +147,6 @@ def test_trailers_without_end_are_refused(connection, endless):
     connection.sendall(endless)
     time.sleep(0.1)
     with suppress(ConnectionError):
-        for _ in range(2 * requests.LARGEST_HEAD // 8000):
+        for _ in range(2 * requests.MAX_HEAD_BYTES // 8000):
             connection.sendall(endless[-10:] * 800)
     assert everything(connection).startswith(b"HTTP/1.1 400")

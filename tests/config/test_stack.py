@@ -159,19 +159,19 @@ def test_a_part_that_keeps_ending_is_tried_again_after_longer_and_longer_pauses(
     assert time.monotonic() - began > 1 + 2 + 4
     endings = [line.splitlines()[0] for line in said]
     assert endings == [
-        "broken ended by itself (code 3). It is started again now.",
-        "broken ended by itself (code 3), 2 times in a row. It is started again in 1 s.",
-        "broken ended by itself (code 3), 3 times in a row. It is started again in 2 s.",
-        "broken ended by itself (code 3), 4 times in a row. It is started again in 4 s.",
-        "broken ended by itself (code 3), 5 times in a row. It is started again in 8 s.",
+        "broken ended by itself (code 3). It is restarted now.",
+        "broken ended by itself (code 3), 2 times in a row. It is restarted in 1 s.",
+        "broken ended by itself (code 3), 3 times in a row. It is restarted in 2 s.",
+        "broken ended by itself (code 3), 4 times in a row. It is restarted in 4 s.",
+        "broken ended by itself (code 3), 5 times in a row. It is restarted in 8 s.",
     ]
-    assert "  Its log: It is broken." in said[-1] and said[-1].count("It is broken.") == 1
+    assert "  Log: It is broken." in said[-1] and said[-1].count("It is broken.") == 1
     assert str(broken.log) in said[-1] and well.running and well.process.pid == pid
-    assert restarts.pause_s(100) == restarts.LONGEST_PAUSE_S == 30
+    assert restarts.restart_delay_s(100) == restarts.MAX_DELAY_S == 30
 
 
 def test_a_part_that_has_run_for_a_while_begins_anew(parts, monkeypatch):
-    monkeypatch.setattr(restarts, "SETTLED_S", 1)
+    monkeypatch.setattr(restarts, "STABLE_AFTER_S", 1)
     stack, said = parts
     part = stack.start_child("part", GOES_ON)
     part.failures = 7
@@ -179,7 +179,7 @@ def test_a_part_that_has_run_for_a_while_begins_anew(parts, monkeypatch):
     assert said == ["part has run for 1 s now."]
     part.process.kill()
     looked_after(stack, 20, until=lambda: part.failures)
-    assert said[-1].startswith("part ended by itself (signal 9). It is started again now.")
+    assert said[-1].startswith("part ended by itself (signal 9). It is restarted now.")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_part_that_has_run_for_a_while_begins_anew(parts, monkeypatch):
         ("could not write to file: No space left on device", "The disk is full"),
         (
             "PermissionError: [Errno 13] Permission denied: '/x'",
-            "It may not use a file: give the user of this program",
+            "It lacks the permission for a file.",
         ),
     ],
 )
@@ -197,7 +197,7 @@ def test_a_known_cause_is_told_with_what_to_do(parts, words, advice):
     stack, said = parts
     broken = stack.start_child("broken", ["sh", "-c", f'echo "{words}"; exit 1'])
     looked_after(stack, 20, until=lambda: broken.failures)
-    assert f"  Why: {advice}" in said[0]
+    assert f"  Cause: {advice}" in said[0]
 
 
 def test_settings_that_have_become_unusable_are_named(parts):
@@ -205,8 +205,8 @@ def test_settings_that_have_become_unusable_are_named(parts):
     stack.env["OCPP_VALIDATION"] = "perhaps"
     broken = stack.start_child("web", [sys.executable, "-m", "config.serve", "--port", "1"])
     looked_after(stack, 60, until=lambda: broken.failures == 2)
-    (why,) = [line for line in said[-1].splitlines() if line.startswith("  Why:")]
-    assert "OCPP_VALIDATION" in why and "Correct that" in why and "Traceback" not in said[-1]
+    (cause,) = [line for line in said[-1].splitlines() if line.startswith("  Cause:")]
+    assert "OCPP_VALIDATION" in cause and "Correct that" in cause and "Traceback" not in said[-1]
 
 
 def test_a_part_that_can_not_even_be_started_ends_nothing(parts):
@@ -233,7 +233,7 @@ def test_a_full_disk_is_what_is_blamed(tmp_path):
             os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free - 2**20)
         looked_after(stack, 20, until=lambda: broken.failures)
         full = f"The disk is full: {stack.run_dir} has"
-        assert said[0].startswith(full) and f"  Why: {full}" in said[1]
+        assert said[0].startswith(full) and f"  Cause: {full}" in said[1]
         filler.unlink()
         looked_after(stack, 20, until=lambda: "The disk has space again." in said)
         assert "The disk has space again." in said
@@ -265,7 +265,7 @@ def test_a_damaged_folder_is_named(tmp_path):
     (data / "base").mkdir()
     run = Run(tmp_path / "run")
     assert run.process.wait(30) == 1
-    assert f"{data} holds no PostgreSQL database" in run.output() and "Traceback" not in run.output()
+    assert f"{data} contains no PostgreSQL database" in run.output() and "Traceback" not in run.output()
 
 
 def test_a_wrong_setting_is_named(tmp_path):

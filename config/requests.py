@@ -116,7 +116,7 @@ class TimeLimitedHttp(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def _wait(self, seconds):
-        """Restart the timer with `seconds`, or stop it with None, because uvicorn's timer runs then."""
+        """Restart the timer with `seconds`; None stops it."""
         if self.timer:
             self.timer.cancel()
         self.timer = self.loop.call_later(seconds, self._on_timer, seconds) if seconds else None

@@ -142,7 +142,7 @@ def _faults(at_fault):
     return family
 
 
-def _of_processes():
+def _process_metrics():
     """The samples of all processes, each with the name of its process in the label `process`."""
     samples_by_process, merged = processes.samples(), {}
     for process, text in samples_by_process.items():
@@ -161,7 +161,7 @@ def _of_processes():
     ]
 
 
-def _of_database():
+def _database_metrics():
     chargers = Charger.objects.aggregate(known=Count("pk"), connected=Count("pk", filter=ONLINE))
     yield _gauge("ocpp_chargers_known", "Chargers in the database.", chargers["known"])
     yield _gauge("ocpp_chargers_connected", "Chargers with an open socket.", chargers["connected"])
@@ -178,7 +178,7 @@ def _of_database():
     )
 
 
-def _of_broker():
+def _broker_metrics():
     queue = current_app.conf.task_default_queue
     depth = sync_redis().llen(queue) if BROKER_IS_REDIS else _declared_depth(queue)
     return [_gauge("ocpp_queue_depth", "Tasks that wait in the broker for a worker.", depth)]
@@ -192,9 +192,9 @@ def _declared_depth(queue):
 
 
 SOURCES = (
-    ("redis", RedisError, _of_processes),
-    ("database", DatabaseError, _of_database),
-    ("broker", BROKER_FAULTS, _of_broker),
+    ("redis", RedisError, _process_metrics),
+    ("database", DatabaseError, _database_metrics),
+    ("broker", BROKER_FAULTS, _broker_metrics),
 )
 
 

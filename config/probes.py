@@ -29,19 +29,21 @@ TEST_FILE_BYTES = 64 * 1024
 MAX_INBOX_WAIT_S = 5.0  # for which a message of a charger may be unanswered
 PROBE_KEY = "ocpp:probe"
 
-LIMITS = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"
-BEAT = f"""
+LIMITS_SQL = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"
+HEARTBEAT_SQL = f"""
 INSERT INTO {Heartbeat._meta.db_table} (id, at) VALUES (1, clock_timestamp())
 ON CONFLICT (id) DO UPDATE SET at = excluded.at
 """
 # The heartbeat row can be written to a full disk, because it replaces a former version. So sort more than fits into
 # work_mem, which needs new blocks of the disk.
-SPILL = "SET LOCAL work_mem = '64kB'; SELECT count(*) FROM (SELECT g FROM generate_series(1, 10000) g ORDER BY -g) s"
+SPILL_SQL = (
+    "SET LOCAL work_mem = '64kB'; SELECT count(*) FROM (SELECT g FROM generate_series(1, 10000) g ORDER BY -g) s"
+)
 # This mode conflicts only with locks that prevent writes of rows.
 WRITTEN_TABLES = ", ".join(
     f"ONLY {model._meta.db_table}" for model in (Charger, Connector, Transaction, MeterValue, Command)
 )
-LOCK_FOR_WRITES = f"LOCK TABLE {WRITTEN_TABLES} IN ROW EXCLUSIVE MODE"
+LOCK_SQL = f"LOCK TABLE {WRITTEN_TABLES} IN ROW EXCLUSIVE MODE"
 
 
 class NotMigrated(Exception):
@@ -70,7 +72,7 @@ def write_to_database() -> None:
     with psycopg.connect(**(connection.get_connection_params() | options)) as own_connection:
         own_connection.add_notice_handler(notices.append)
         try:
-            own_connection.execute(f"{LIMITS}; {BEAT}; {SPILL}; {LOCK_FOR_WRITES}")
+            own_connection.execute(f"{LIMITS_SQL}; {HEARTBEAT_SQL}; {SPILL_SQL}; {LOCK_SQL}")
         except psycopg.errors.UndefinedTable:  # the probe of migrations reports this
             own_connection.rollback()
     if any(map(faults.is_warning, notices)):

@@ -139,7 +139,7 @@ def _in_thread(do):
 # --- the parts -------------------------------------------------------------------------------
 
 
-def _of_disk(error):
+def _classify_disk(error):
     if isinstance(error, probes.NearlyFull):
         return NEARLY_FULL
     if isinstance(error, TimeoutError):
@@ -147,7 +147,7 @@ def _of_disk(error):
     return FULL if getattr(error, "errno", None) in DISK_FULL else NOT_WRITABLE
 
 
-def _only(fault):
+def _hanging_or(fault):
     return lambda error: HANGING if isinstance(error, TimeoutError) else fault
 
 
@@ -157,12 +157,12 @@ def _server(name, probe, classify, faults, server, variable):
 
 def _disk(name, probe, folder, variable):
     where = f"The disk of {folder}, which {variable} names."
-    return Part(name, probe, _of_disk, DISK, folder, where, variable, warnings=(NEARLY_FULL, NOT_WRITABLE))
+    return Part(name, probe, _classify_disk, DISK, folder, where, variable, warnings=(NEARLY_FULL, NOT_WRITABLE))
 
 
 def _program(name, probe, faults):
     where = f"The program `python -m config.stack {name}`."
-    return Part(name, probe, _only(MISSING), faults, "Redis", where, "REDIS_URL", warnings=(MISSING, HANGING))
+    return Part(name, probe, _hanging_or(MISSING), faults, "Redis", where, "REDIS_URL", warnings=(MISSING, HANGING))
 
 
 # Probed in parallel.
@@ -173,7 +173,13 @@ INDEPENDENT_PARTS = (
     _disk("files_disk", probes.write_file, "the folder for files", "FILES_DIR"),
     _disk("temporary_disk", probes.write_temporary_file, "the folder for temporary files", "TMPDIR"),
     Part(
-        "inbox", probes.check_inbox, _only(WAITING), INBOX, "The inbox", "This process.", warnings=(WAITING, HANGING)
+        "inbox",
+        probes.check_inbox,
+        _hanging_or(WAITING),
+        INBOX,
+        "The inbox",
+        "This process.",
+        warnings=(WAITING, HANGING),
     ),
 )
 # (the part that it needs, the part). Probed only if the needed part works, so that one fault is reported once.
@@ -181,7 +187,7 @@ DEPENDENT_PARTS = (
     (
         "database",
         Part(
-            *("migrations", probes.migrations.check, _only(NOT_MIGRATED), MIGRATIONS),
+            *("migrations", probes.migrations.check, _hanging_or(NOT_MIGRATED), MIGRATIONS),
             *("PostgreSQL", "The database that DATABASE_URL names."),
         ),
     ),

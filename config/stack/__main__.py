@@ -49,7 +49,7 @@ def main():
     if command == "manage":
         _manage(sys.argv[2:])
     if command in PROGRAMS:
-        _become(command)
+        _exec_program(command)
     if command != "run" and command not in DEMOS:
         sys.exit("usage: python -m config.stack run|demo|demo-tls|manage|web|worker|beat|flower")
     if "MAKELEVEL" in os.environ:  # if make is killed, stop as well
@@ -59,19 +59,19 @@ def main():
 
 def _run(command):
     """Start everything, restart ended parts until a signal to stop arrives, and stop everything; the exit code."""
-    stopping = Stopping()
+    stop_handler = StopHandler()
     settings = {"TLS_PORT": os.environ.get("TLS_PORT", "8443")} if command == "demo-tls" else {}
     stack = Stack(RUN_DIR, settings, say=_say)
     _say("Starting, in this order: PostgreSQL, Redis, migrations, web, Celery workers, beat, Flower.")
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, stopping)
+            signal.signal(number, stop_handler)
         stack.start()
         if command in DEMOS:
             DEMOS[command](stack)
         _say(_banner(stack, DEMO_CHARGERS[0] if command in DEMOS else None))
-        stopping.is_starting = False
-        while not stopping.requested.wait(0.5):
+        stop_handler.is_starting = False
+        while not stop_handler.requested.wait(0.5):
             stack.restart_dead()
     except Interrupted:
         return 0
@@ -79,8 +79,8 @@ def _run(command):
         _say(f"\n{error}")
         return 1
     finally:
-        stopping.is_starting = False
-        if stack.children and not stopping.requested.is_set():
+        stop_handler.is_starting = False
+        if stack.children and not stop_handler.requested.is_set():
             _say("\nStopping.")
         stack.stop()
     return 0
@@ -90,7 +90,7 @@ class Interrupted(BaseException):
     """A signal to stop arrived during the start. A BaseException, so that no `except Exception` catches it."""
 
 
-class Stopping:
+class StopHandler:
     """The handler of the signals to stop. It sets `requested`, and raises `Interrupted` during the start."""
 
     def __init__(self):
@@ -109,7 +109,7 @@ def _say(line):
     print(line, flush=True)
 
 
-def _become(program):
+def _exec_program(program):
     os.environ.setdefault("HOST", "0.0.0.0")  # before the settings are loaded, because they check it
     configured.load()
     argv = PROGRAMS[program](LOCAL_DEFAULTS | dict(os.environ))

@@ -67,6 +67,6 @@ def _pool(module, pool_class, sentinel_pool_class, options):
     if sentinels is None:
         return pool_class.from_url(settings.REDIS_URL, decode_responses=True, **options)
     # `retry` is set, because by default each dead sentinel is tried several times before the next one.
-    sentinel_options = sentinels.asking | {"retry": options["retry"]}
+    sentinel_options = sentinels.sentinel_options | {"retry": options["retry"]}
     manager = module.sentinel.Sentinel(sentinels.nodes, sentinel_kwargs=sentinel_options)
     return sentinel_pool_class(sentinels.master, manager, decode_responses=True, **sentinels.options, **options)

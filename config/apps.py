@@ -1,4 +1,4 @@
-"""Django's admin on a site of ours."""
+"""Make Django's admin use the site of this project."""
 
 from django.contrib.admin.apps import AdminConfig
 

@@ -1,4 +1,4 @@
-"""What tells whether a part works: each probe writes, since a server that is read-only or full is still read from."""
+"""Probes of the parts. Those of servers and disks write, because reads succeed even if they are read-only or full."""
 
 import errno
 import os
@@ -20,122 +20,124 @@ from chargers.redis import probing_redis
 from chargers.sockets import inbox
 from commands.models import Command
 from config.dashboard.models import Heartbeat
-from config.processes import heard_of
+from config.processes import active_roles
 from transactions.models import MeterValue, Transaction
 
 LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS = 1000, 3000
-LEAST_FREE, NEARLY_FULL = 16 * 2**20, 512 * 2**20  # bytes
-WRITTEN = 64 * 1024  # bytes, to see whether a folder takes them
-LONGEST_WAIT_S = 5.0  # that a message of a charger may be unanswered
-KEY = "ocpp:probe"
+FULL_BYTES, NEARLY_FULL_BYTES = 16 * 2**20, 512 * 2**20  # free space below which a disk is full, or nearly full
+TEST_FILE_BYTES = 64 * 1024
+MAX_INBOX_WAIT_S = 5.0  # for which a message of a charger may be unanswered
+PROBE_KEY = "ocpp:probe"
 
-LIMITS = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"
-BEAT = f"""
+LIMITS_SQL = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"
+HEARTBEAT_SQL = f"""
 INSERT INTO {Heartbeat._meta.db_table} (id, at) VALUES (1, clock_timestamp())
 ON CONFLICT (id) DO UPDATE SET at = excluded.at
 """
-# A full disk takes that row all the same, in the place of its former version. This sort is too large for its memory,
-# so it needs new blocks of the disk.
-SPILL = "SET LOCAL work_mem = '64kB'; SELECT count(*) FROM (SELECT g FROM generate_series(1, 10000) g ORDER BY -g) s"
-# This conflicts with those locks that keep rows from being written, and with no other.
+# The heartbeat row can be written to a full disk, because it replaces a former version. So sort more than fits into
+# work_mem, which needs new blocks of the disk.
+SPILL_SQL = (
+    "SET LOCAL work_mem = '64kB'; SELECT count(*) FROM (SELECT g FROM generate_series(1, 10000) g ORDER BY -g) s"
+)
+# This mode conflicts only with locks that prevent writes of rows.
 WRITTEN_TABLES = ", ".join(
     f"ONLY {model._meta.db_table}" for model in (Charger, Connector, Transaction, MeterValue, Command)
 )
-MAY_WRITE = f"LOCK TABLE {WRITTEN_TABLES} IN ROW EXCLUSIVE MODE"
+LOCK_SQL = f"LOCK TABLE {WRITTEN_TABLES} IN ROW EXCLUSIVE MODE"
 
 
 class NotMigrated(Exception):
-    """The database lacks migrations of this version: their names."""
+    """The database lacks migrations of this version; the message has their names."""
 
 
 class NearlyFull(Exception):
     """A disk has little space left."""
 
 
-class Waits(Exception):
-    """A message of a charger is unanswered for too long."""
+class InboxWaits(Exception):
+    """A message of a charger has been unanswered for too long."""
 
 
-class Missing(Exception):
-    """No process of a role has written its metrics lately."""
+class NoProcess(Exception):
+    """No process of a role has written its metrics within `processes.TTL_S`."""
 
 
 def write_to_database() -> None:
-    """Write where what chargers say is written; raises `psycopg.Error`, or `TimeoutError` for a standby that hangs.
+    """Write to the database. Raise `psycopg.Error`, or `TimeoutError` if the synchronous standby hangs.
 
-    A connection of its own: the pool would only tell that it had none to give, not why.
+    It makes its own connection, because the errors of the pool hide their cause.
     """
     notices = []
     options = {"connect_timeout": 3, "tcp_user_timeout": 10_000}
-    with psycopg.connect(**(connection.get_connection_params() | options)) as writing:
-        writing.add_notice_handler(notices.append)
+    with psycopg.connect(**(connection.get_connection_params() | options)) as own_connection:
+        own_connection.add_notice_handler(notices.append)
         try:
-            writing.execute(f"{LIMITS}; {BEAT}; {SPILL}; {MAY_WRITE}")
-        except psycopg.errors.UndefinedTable:  # migrations are missing, which is a problem of its own
-            writing.rollback()
+            own_connection.execute(f"{LIMITS_SQL}; {HEARTBEAT_SQL}; {SPILL_SQL}; {LOCK_SQL}")
+        except psycopg.errors.UndefinedTable:  # the probe of migrations reports this
+            own_connection.rollback()
     if any(map(faults.is_warning, notices)):
         raise TimeoutError("The synchronous standby has not confirmed the commit.")
 
 
 def write_to_redis() -> None:
-    """Raises `RedisError`."""
-    probing_redis().set(KEY, 1, ex=60)
+    """Raise `RedisError` if Redis takes no writes."""
+    probing_redis().set(PROBE_KEY, 1, ex=60)
 
 
 def write_to_broker() -> None:
-    """Raises one of `chargers.errors.BROKER_FAULTS`, or `OSError`.
+    """Connect to the broker, and write to it if it is a Redis. Raise one of `errors.BROKER_FAULTS`, or `OSError`.
 
-    Only a Redis is written to: RabbitMQ does not tell a publisher that it is full.
+    Nothing is written to RabbitMQ, because it does not tell a publisher that it is full.
     """
-    if settings.BROKER == settings.REDIS_URL:  # the same server
+    if settings.BROKER == settings.REDIS_URL:  # `write_to_redis` probes it
         return
     with current_app.connection_for_write() as broker:
         broker.ensure_connection(max_retries=1, interval_start=0, timeout=3)
         if broker.transport.driver_type == "redis":
-            broker.default_channel.client.set(KEY, 1, ex=60)
+            broker.default_channel.client.set(PROBE_KEY, 1, ex=60)
 
 
 def write_file() -> None:
-    """Into FILES_DIR, or where it will be made; raises `OSError`, or `NearlyFull`."""
+    """Write to FILES_DIR, or to its first existing parent. Raise `OSError`, or `NearlyFull`."""
     _write_to(_existing(settings.MEDIA_ROOT))
 
 
 def write_temporary_file() -> None:
-    """Raises `OSError`, or `NearlyFull`; a disk that FILES_DIR is on as well is told of once."""
+    """Write a temporary file, unless FILES_DIR is on the same disk. Raise `OSError`, or `NearlyFull`."""
     folder = Path(tempfile.gettempdir())
     if folder.stat().st_dev != _existing(settings.MEDIA_ROOT).stat().st_dev:
         _write_to(folder)
 
 
 def _existing(folder):
-    wanted = Path(folder).absolute()
-    return next(path for path in (wanted, *wanted.parents) if path.exists())
+    absolute = Path(folder).absolute()
+    return next(path for path in (absolute, *absolute.parents) if path.exists())
 
 
 def _write_to(folder):
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        file.write(bytes(WRITTEN))
+        file.write(bytes(TEST_FILE_BYTES))
     free = shutil.disk_usage(folder).free
-    if free < LEAST_FREE:
+    if free < FULL_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if free < NEARLY_FULL:
+    if free < NEARLY_FULL_BYTES:
         raise NearlyFull(f"{free // 2**20} MiB are free")
 
 
 class Migrations:
-    """Once they are applied they stay so: they are looked up no more."""
+    """The probe of migrations. Once all are applied it does not look them up again."""
 
     def __init__(self):
         self.are_applied = False
 
-    def look(self) -> None:
-        """Raises `NotMigrated`."""
+    def check(self) -> None:
+        """Raise `NotMigrated` if migrations are missing."""
         if self.are_applied:
             return
         try:
             missing = unapplied()
         except DatabaseError:
-            return  # which is a problem of its own
+            return  # the probe of the database reports this
         finally:
             connection.close()
         if missing:
@@ -153,27 +155,27 @@ def unapplied() -> list[str]:
 migrations = Migrations()
 
 
-def look_at_inbox() -> None:
-    """Raises `Waits`."""
+def check_inbox() -> None:
+    """Raise `InboxWaits`."""
     waited = inbox.longest_wait_s()
-    if waited > LONGEST_WAIT_S:
-        raise Waits(f"{waited:.0f} s")
+    if waited > MAX_INBOX_WAIT_S:
+        raise InboxWaits(f"{waited:.0f} s")
 
 
-def hear_worker() -> None:
-    """Raises `Missing`."""
-    _hear("worker")
+def check_worker() -> None:
+    """Raise `NoProcess`."""
+    _check_role("worker")
 
 
-def hear_beat() -> None:
-    """Raises `Missing`."""
-    _hear("beat")
+def check_beat() -> None:
+    """Raise `NoProcess`."""
+    _check_role("beat")
 
 
-def _hear(role):
+def _check_role(role):
     try:
-        if role in heard_of():
+        if role in active_roles():
             return
     except RedisError:
-        return  # which is a problem of its own
-    raise Missing(role)
+        return  # the probe of Redis reports this
+    raise NoProcess(role)

@@ -1,9 +1,9 @@
-"""The processes of the installation that have written their metrics to Redis lately."""
+"""The processes of the installation that have written their metrics to Redis within TTL_S seconds."""
 
 from chargers.redis import sync_redis
 
-TTL = 30  # seconds after which a process that wrote nothing is told of no more
-PROCESSES = "ocpp:metrics"  # the set of their names; the samples of each are in `_key` of it
+TTL_S = 30
+PROCESSES = "ocpp:metrics"  # the key of the set of their names; `_key` is that of the samples of one
 
 
 def _key(process):
@@ -11,25 +11,25 @@ def _key(process):
 
 
 def write(process: str, samples: bytes) -> None:
-    """Keep the `samples` of a process, named `role:host:pid`; raises `RedisError`."""
+    """Store the `samples` of a process, whose name is `role:host:pid`. Raise `RedisError`."""
     with sync_redis().pipeline(transaction=False) as pipe:
-        pipe.set(_key(process), samples, ex=TTL).sadd(PROCESSES, process).execute()
+        pipe.set(_key(process), samples, ex=TTL_S).sadd(PROCESSES, process).execute()
 
 
-def heard_of() -> set[str]:
-    """The roles of the processes that wrote lately; raises `RedisError`."""
+def active_roles() -> set[str]:
+    """The roles that have at least one active process. Raise `RedisError`."""
     names = sorted(sync_redis().smembers(PROCESSES))
     with sync_redis().pipeline(transaction=False) as pipe:
         for name in names:
             pipe.exists(_key(name))
-        return {name.partition(":")[0] for name, there in zip(names, pipe.execute(), strict=True) if there}
+        return {name.partition(":")[0] for name, exists in zip(names, pipe.execute(), strict=True) if exists}
 
 
 def samples() -> dict[str, str]:
-    """{name: its samples as text} of the processes that wrote lately; raises `RedisError`."""
+    """{process name: its samples as text} of the active processes. Raise `RedisError`."""
     client = sync_redis()
     names = sorted(client.smembers(PROCESSES))
-    found = dict(zip(names, client.mget([_key(name) for name in names]) if names else [], strict=True))
-    if gone := [name for name, text in found.items() if text is None]:
-        client.srem(PROCESSES, *gone)
-    return {name: text for name, text in found.items() if text is not None}
+    by_name = dict(zip(names, client.mget([_key(name) for name in names]) if names else [], strict=True))
+    if expired := [name for name, text in by_name.items() if text is None]:
+        client.srem(PROCESSES, *expired)
+    return {name: text for name, text in by_name.items() if text is not None}

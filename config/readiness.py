@@ -1,6 +1,6 @@
-"""Which parts this process depends on work, and what is wrong with the others.
+"""Readiness: check the parts on which this process depends, and describe the problems of those that fail.
 
-Whoever asks within SHARED_S seconds is told the same look: those who need no login make no load by asking.
+Requests within SHARED_S seconds share one check, so that requests without a login cause no load.
 """
 
 import logging
@@ -19,9 +19,9 @@ from config import probes
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S = 5.0  # for which a part is waited for
-SHARED_S = 1.0  # for which a look is told again
-PAGES_AGE_S, PAGES_PATIENCE_S = 5.0, 1.0  # how old a look may be that a page shows, and how long it waits for one
+PROBE_TIMEOUT_S = 5.0
+SHARED_S = 1.0  # the age up to which a check is used again
+PAGES_MAX_AGE_S, PAGES_TIMEOUT_S = 5.0, 1.0  # the age of a check that a page shows, the time it waits for a newer one
 NEARLY_FULL, NOT_WRITABLE, NOT_MIGRATED = "nearly_full", "not_writable", "not_migrated"
 WAITING, MISSING = "waiting", "missing"
 
@@ -33,35 +33,38 @@ MIGRATIONS = {
     HANGING: DATABASE[HANGING],
 }
 DISK = {
-    FULL: Fault("The disk of {server} is full.", "Free space on it. Files can't be stored meanwhile."),
+    FULL: Fault("The disk of {server} is full.", "Free space on it. Until then files can't be stored."),
     NEARLY_FULL: Fault(
-        f"The disk of {{server}} has less than {probes.NEARLY_FULL // 2**20} MiB free.",
+        f"The disk of {{server}} has less than {probes.NEARLY_FULL_BYTES // 2**20} MiB free.",
         "Free space on it, or enlarge it.",
     ),
     NOT_WRITABLE: Fault(
-        "This process can't write into {server}.", "Give its user the right to, or name another one in {variable}."
+        "This process can't write to {server}.",
+        "Give its user write permission, or set {variable} to another folder.",
     ),
-    HANGING: Fault("The disk of {server} does not answer in time.", "Look at it, or at the file server it is on."),
+    HANGING: Fault(
+        "The disk of {server} does not answer in time.", "Check the disk, or the file server that it is on."
+    ),
 }
 INBOX = {
     WAITING: Fault(
-        f"A message of a charger has been unanswered for more than {probes.LONGEST_WAIT_S:.0f} s.",
-        "Look at pg_stat_activity and pg_locks: another session may have locked its rows. The log of this process "
-        "says what it waits for.",
+        f"A message of a charger has been unanswered for more than {probes.MAX_INBOX_WAIT_S:.0f} s.",
+        "Check pg_stat_activity and pg_locks, because another session may have locked its rows. The log of this "
+        "process has the reason for the wait.",
     ),
     HANGING: DATABASE[HANGING],
 }
 WORKER = {
     MISSING: Fault(
-        "No Celery worker has been heard of for half a minute.",
-        "Start one, and read its log if it ends. Commands are taken and wait meanwhile.",
+        "No Celery worker has reported for half a minute.",
+        "Start one, and read its log if it ends. Until then commands are accepted and wait.",
     ),
     HANGING: REDIS[HANGING],
 }
 BEAT = {
     MISSING: Fault(
-        "Celery beat has not been heard of for half a minute.",
-        "Start it, once for all machines. Meanwhile nothing that is past its retention is deleted.",
+        "Celery beat has not reported for half a minute.",
+        "Start exactly one. Until then expired data is not deleted.",
     ),
     HANGING: REDIS[HANGING],
 }
@@ -69,7 +72,7 @@ BEAT = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Of one part: `fault` is a word, the others are sentences. It names variables and programs, never hosts."""
+    """A problem of one part. `fault` is a word; `wrong`, `where` and `what_to_do` are sentences without hosts."""
 
     part: str
     fault: str
@@ -77,17 +80,20 @@ class Problem:
     where: str
     what_to_do: str
     is_warning: bool
-    error: str = field(compare=False)  # for the log alone: it may name a host
+    error: str = field(compare=False)  # only for the log, because it may name a host
 
 
 @dataclass
 class Part:
-    """Something this process depends on. `probe` raises where it does not work; `told_apart` makes a key of `faults`
-    of what was raised. Of these, `warnings` leave this process able to do its work."""
+    """A part on which this process depends.
+
+    `probe` raises an exception if the part fails, and `classify` maps it to a key of `faults`, or None. This process
+    remains ready in spite of the faults in `warnings`.
+    """
 
     name: str
     probe: Callable[[], None]
-    told_apart: Callable[[BaseException], str | None]
+    classify: Callable[[BaseException], str | None]
     faults: dict[str, Fault]
     server: str
     where: str
@@ -96,34 +102,34 @@ class Part:
     running: Future | None = None
 
     def begin(self) -> None:
-        """Probe it in a thread of its own. Where the former probe still hangs, none is added to it."""
+        """Start the probe in its own thread, unless the previous one is still running."""
         if self.running is None or self.running.done():
             self.running = _in_thread(self.probe)
 
     def problem(self, deadline: float) -> Problem | None:
-        """What is wrong, once the probe is over or `time.monotonic()` is `deadline`."""
+        """The problem, None if there is none. Wait for the probe until `time.monotonic()` reaches `deadline`."""
         try:
             error = self.running.exception(max(0.0, deadline - time.monotonic()))
         except TimeoutError as late:
             error = late
-        return self._told(error) if error else None
+        return self._problem_of(error) if error else None
 
-    def _told(self, error):
-        name = self.told_apart(error) or FAILING
+    def _problem_of(self, error):
+        name = self.classify(error) or FAILING
         fault, words = self.faults[name], {"server": self.server, "variable": self.variable}
         wrong, what_to_do = fault.wrong.format(**words), fault.what_to_do.format(**words)
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        return Problem(self.name, name, wrong, self.where, what_to_do, name in self.warnings, said)
+        error_text = " ".join(f"{type(error).__name__}: {error}".split())
+        return Problem(self.name, name, wrong, self.where, what_to_do, name in self.warnings, error_text)
 
 
 def _in_thread(do):
-    """The future of `do()`, in a daemon thread: one that hangs must not keep this process from ending."""
+    """Run `do` in a new daemon thread, so that a hanging probe does not keep the process alive. Return its future."""
     future = Future()
 
     def run():
         try:
             future.set_result(do())
-        except Exception as error:  # noqa: BLE001  (whoever waits is told)
+        except Exception as error:  # noqa: BLE001  (the future passes it on)
             future.set_exception(error)
 
     threading.Thread(target=run, name="readiness", daemon=True).start()
@@ -133,7 +139,7 @@ def _in_thread(do):
 # --- the parts -------------------------------------------------------------------------------
 
 
-def _of_disk(error):
+def _classify_disk(error):
     if isinstance(error, probes.NearlyFull):
         return NEARLY_FULL
     if isinstance(error, TimeoutError):
@@ -141,103 +147,110 @@ def _of_disk(error):
     return FULL if getattr(error, "errno", None) in DISK_FULL else NOT_WRITABLE
 
 
-def _only(fault):
+def _hanging_or(fault):
     return lambda error: HANGING if isinstance(error, TimeoutError) else fault
 
 
-def _server(name, probe, told_apart, faults, server, variable):
-    return Part(name, probe, told_apart, faults, server, f"The server that {variable} names.", variable)
+def _server(name, probe, classify, faults, server, variable):
+    return Part(name, probe, classify, faults, server, f"The server that {variable} names.", variable)
 
 
 def _disk(name, probe, folder, variable):
     where = f"The disk of {folder}, which {variable} names."
-    return Part(name, probe, _of_disk, DISK, folder, where, variable, warnings=(NEARLY_FULL, NOT_WRITABLE))
+    return Part(name, probe, _classify_disk, DISK, folder, where, variable, warnings=(NEARLY_FULL, NOT_WRITABLE))
 
 
 def _program(name, probe, faults):
     where = f"The program `python -m config.stack {name}`."
-    return Part(name, probe, _only(MISSING), faults, "Redis", where, "REDIS_URL", warnings=(MISSING, HANGING))
+    return Part(name, probe, _hanging_or(MISSING), faults, "Redis", where, "REDIS_URL", warnings=(MISSING, HANGING))
 
 
-# Looked at side by side.
-APART = (
+# Probed in parallel.
+INDEPENDENT_PARTS = (
     _server("database", probes.write_to_database, diagnosis.of_database, DATABASE, "PostgreSQL", "DATABASE_URL"),
     _server("redis", probes.write_to_redis, diagnosis.of_redis, REDIS, "Redis", "REDIS_URL"),
     _server("broker", probes.write_to_broker, diagnosis.of_redis, REDIS, "The message broker", "BROKER_URL"),
     _disk("files_disk", probes.write_file, "the folder for files", "FILES_DIR"),
     _disk("temporary_disk", probes.write_temporary_file, "the folder for temporary files", "TMPDIR"),
-    Part("inbox", probes.look_at_inbox, _only(WAITING), INBOX, "It", "This process.", warnings=(WAITING, HANGING)),
+    Part(
+        "inbox",
+        probes.check_inbox,
+        _hanging_or(WAITING),
+        INBOX,
+        "The inbox",
+        "This process.",
+        warnings=(WAITING, HANGING),
+    ),
 )
-# Looked at where the part that is needed for it works: one that is unavailable is told of once.
-AFTERWARDS = (
+# (the part that it needs, the part). Probed only if the needed part works, so that one fault is reported once.
+DEPENDENT_PARTS = (
     (
         "database",
         Part(
-            *("migrations", probes.migrations.look, _only(NOT_MIGRATED), MIGRATIONS),
+            *("migrations", probes.migrations.check, _hanging_or(NOT_MIGRATED), MIGRATIONS),
             *("PostgreSQL", "The database that DATABASE_URL names."),
         ),
     ),
-    ("redis", _program("worker", probes.hear_worker, WORKER)),
-    ("redis", _program("beat", probes.hear_beat, BEAT)),
+    ("redis", _program("worker", probes.check_worker, WORKER)),
+    ("redis", _program("beat", probes.check_beat, BEAT)),
 )
-PARTS = (*APART, *(part for _, part in AFTERWARDS))
+PARTS = (*INDEPENDENT_PARTS, *(part for _, part in DEPENDENT_PARTS))
 
 
-def look() -> list[Problem]:
-    """What is wrong with all parts now; it takes some milliseconds, 2 * PATIENCE_S at most."""
-    problems = _problems(APART)
+def check() -> list[Problem]:
+    """The problems of all parts now. Takes a few milliseconds, at most 2 * PROBE_TIMEOUT_S."""
+    problems = _problems(INDEPENDENT_PARTS)
     broken = {problem.part for problem in problems}
-    return problems + _problems([part for needed, part in AFTERWARDS if needed not in broken])
+    return problems + _problems([part for needed, part in DEPENDENT_PARTS if needed not in broken])
 
 
 def _problems(parts):
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + PROBE_TIMEOUT_S
     for part in parts:
         part.begin()
     return [problem for part in parts if (problem := part.problem(deadline))]
 
 
-class Newest:
-    """The newest look, taken in a thread of its own when somebody asks and the former one is too old."""
+class LatestCheck:
+    """The result of the latest check. A request starts a new one, in its own thread, if the latest is too old."""
 
     def __init__(self):
         self.lock = threading.Lock()
-        self.looking, self.taken_at, self.problems = None, -math.inf, []
+        self.running, self.checked_at, self.found = None, -math.inf, []
 
-    def told(self, age_s: float = SHARED_S, patience_s: float = 3 * PATIENCE_S) -> list[Problem]:
-        """What a look found that is at most `age_s` seconds old, or the one before where it takes longer than
-        `patience_s`."""
+    def problems(self, max_age_s: float = SHARED_S, timeout_s: float = 3 * PROBE_TIMEOUT_S) -> list[Problem]:
+        """The problems at most `max_age_s` ago; those of the previous check if a new one exceeds `timeout_s`."""
         with self.lock:
-            is_over = self.looking is None or self.looking.done()
-            if is_over and time.monotonic() - self.taken_at >= age_s:
-                self.looking = _in_thread(self._look)
-            looking = self.looking
-        wait([looking], patience_s)
-        if looking.done():
-            looking.result()  # which raises where this module has a fault
-        return self.problems
+            is_idle = self.running is None or self.running.done()
+            if is_idle and time.monotonic() - self.checked_at >= max_age_s:
+                self.running = _in_thread(self._check)
+            running = self.running
+        wait([running], timeout_s)
+        if running.done():
+            running.result()  # raises the exception of a check that failed
+        return self.found
 
-    def _look(self):
-        problems = look()
-        _log_changes(self.problems, problems)
-        self.problems, self.taken_at = problems, time.monotonic()
+    def _check(self):
+        found = check()
+        _log_changes(self.found, found)
+        self.found, self.checked_at = found, time.monotonic()
 
 
-newest = Newest()
+latest_check = LatestCheck()
 
 
 def problems() -> list[Problem]:
-    """What keeps this process from its work, for pages: they rather show what is some seconds old than wait."""
-    return [problem for problem in newest.told(PAGES_AGE_S, PAGES_PATIENCE_S) if not problem.is_warning]
+    """The problems that are no warnings, for pages, which show an older result rather than wait."""
+    return [problem for problem in latest_check.problems(PAGES_MAX_AGE_S, PAGES_TIMEOUT_S) if not problem.is_warning]
 
 
-def shown(request: HttpRequest) -> dict[str, Callable[[], list[Problem]]]:
-    """Context processor: `faults`, which are looked for where a template has a place for them."""
+def context(request: HttpRequest) -> dict[str, Callable[[], list[Problem]]]:
+    """Context processor: `faults`, a function, so that only templates that show them start a check."""
     return {"faults": problems}
 
 
 def _log_changes(before, now):
-    """A line when something has begun or ended, not at each look."""
+    """Log a line when a problem begins or ends, instead of one for each check."""
     for problem in now:
         if problem not in before:
             level = logging.INFO if problem.is_warning else logging.WARNING

@@ -1,4 +1,4 @@
-"""Every path of the product."""
+"""All URLs of the central system."""
 
 from django.conf import settings
 from django.contrib import admin

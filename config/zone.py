@@ -1,4 +1,4 @@
-"""The time zone of pages and the admin is TIME_ZONE_DISPLAY; that of REST is UTC."""
+"""The current time zone: TIME_ZONE_DISPLAY for pages and the admin, UTC for REST."""
 
 from django.utils import timezone
 
@@ -7,8 +7,8 @@ from chargers.times import display_zone
 REST = "/api/"
 
 
-def activated(get_response):
-    """Middleware: what is written and read outside of REST is in TIME_ZONE_DISPLAY, by Django's current time zone."""
+def activate(get_response):
+    """Middleware: set Django's current time zone to TIME_ZONE_DISPLAY for all paths outside of REST."""
 
     def middleware(request):
         if request.path_info.startswith(REST):
@@ -19,11 +19,11 @@ def activated(get_response):
     return middleware
 
 
-def named(request):
-    """Context processor: `time_zone`, the IANA name of the zone in which a page has its times."""
+def time_zone(request):
+    """Context processor: `time_zone`, the IANA name of the time zone of a page."""
     return {"time_zone": str(timezone.get_current_timezone())}
 
 
 def written(moment):
-    """`moment` in a sentence: to the minute, with its zone."""
+    """`moment` to the minute, with its time zone, for use in a sentence."""
     return f"{timezone.localtime(moment):%Y-%m-%d %H:%M} ({timezone.get_current_timezone()})"

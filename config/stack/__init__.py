@@ -1,1 +1,1 @@
-"""`make run`: everything the product needs on one machine, started in order and stopped in reverse."""
+"""`make run`: start all programs and servers on one machine in order, and stop them in reverse order."""

@@ -1,7 +1,7 @@
-"""`python -m config.stack run|demo`: start everything, say where it is, and stop it all on Ctrl-C.
+"""`python -m config.stack run|demo`: start everything, print its URLs, and stop everything on Ctrl-C.
 
-`python -m config.stack manage …` is Django's manage.py against what is running here; `web`, `worker`,
-`beat` and `flower` are the four programs alone, for containers: the environment says where PostgreSQL and Redis are.
+`python -m config.stack manage …` runs Django's manage.py with the settings of the running stack. `web`, `worker`,
+`beat` and `flower` each start one program, for containers; the environment has the URLs of PostgreSQL and Redis.
 """
 
 import os
@@ -26,7 +26,7 @@ PROGRAMS = {
     "beat": lambda env: programs.beat(env.get("BEAT_SCHEDULE", "/tmp/beat-schedule")),
     "flower": lambda env: programs.flower(env["HOST"], env["FLOWER_PORT"]),
 }
-# Of the chargers of demo-tls, also where an earlier start has made them.
+# Options for the chargers of demo-tls; `--force` because an earlier start may have created them.
 PROFILE_2 = ("--security-profile", "2", "--new-key", "--force")
 PROFILE_3 = ("--security-profile", "3", "--force")
 BANNER = """
@@ -45,33 +45,33 @@ Logs are in {logs}. Ctrl-C stops everything.
 
 
 def main():
-    what = sys.argv[1] if len(sys.argv) > 1 else "run"
-    if what == "manage":
+    command = sys.argv[1] if len(sys.argv) > 1 else "run"
+    if command == "manage":
         _manage(sys.argv[2:])
-    if what in PROGRAMS:
-        _become(what)
-    if what != "run" and what not in DEMOS:
+    if command in PROGRAMS:
+        _exec_program(command)
+    if command != "run" and command not in DEMOS:
         sys.exit("usage: python -m config.stack run|demo|demo-tls|manage|web|worker|beat|flower")
-    if "MAKELEVEL" in os.environ:  # if make is killed, everything goes
+    if "MAKELEVEL" in os.environ:  # if make is killed, stop as well
         die_with_parent(signal.SIGTERM)
-    return _run(what)
+    return _run(command)
 
 
-def _run(what):
-    """Start everything, look after it until a signal says to stop, and stop it; the exit code."""
-    stopping = Stopping()
-    settings = {"TLS_PORT": os.environ.get("TLS_PORT", "8443")} if what == "demo-tls" else {}
+def _run(command):
+    """Start everything, restart ended parts until a signal to stop arrives, and stop everything; the exit code."""
+    stop_handler = StopHandler()
+    settings = {"TLS_PORT": os.environ.get("TLS_PORT", "8443")} if command == "demo-tls" else {}
     stack = Stack(RUN_DIR, settings, say=_say)
     _say("Starting, in this order: PostgreSQL, Redis, migrations, web, Celery workers, beat, Flower.")
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, stopping)
+            signal.signal(number, stop_handler)
         stack.start()
-        if what in DEMOS:
-            DEMOS[what](stack)
-        _say(_banner(stack, DEMO_CHARGERS[0] if what in DEMOS else None))
-        stopping.is_starting = False
-        while not stopping.asked.wait(0.5):
+        if command in DEMOS:
+            DEMOS[command](stack)
+        _say(_banner(stack, DEMO_CHARGERS[0] if command in DEMOS else None))
+        stop_handler.is_starting = False
+        while not stop_handler.requested.wait(0.5):
             stack.restart_dead()
     except Interrupted:
         return 0
@@ -79,27 +79,27 @@ def _run(what):
         _say(f"\n{error}")
         return 1
     finally:
-        stopping.is_starting = False
-        if stack.children and not stopping.asked.is_set():
+        stop_handler.is_starting = False
+        if stack.children and not stop_handler.requested.is_set():
             _say("\nStopping.")
         stack.stop()
     return 0
 
 
 class Interrupted(BaseException):
-    """A signal to stop came while something was being started. No `except Exception` on the way may hold it up."""
+    """A signal to stop arrived during the start. A BaseException, so that no `except Exception` catches it."""
 
 
-class Stopping:
-    """The handler of the signals that end the stack: `asked` is set, and a start that is under way is broken off."""
+class StopHandler:
+    """The handler of the signals to stop. It sets `requested`, and raises `Interrupted` during the start."""
 
     def __init__(self):
-        self.asked, self.is_starting = threading.Event(), True
+        self.requested, self.is_starting = threading.Event(), True
 
     def __call__(self, *_):
-        if not self.asked.is_set():
-            os.write(sys.stdout.fileno(), b"\nStopping\xe2\x80\xa6\n")  # print is not reentrant
-        self.asked.set()
+        if not self.requested.is_set():
+            os.write(sys.stdout.fileno(), b"\nStopping\xe2\x80\xa6\n")  # because print is not reentrant
+        self.requested.set()
         if self.is_starting:
             self.is_starting = False
             raise Interrupted
@@ -109,8 +109,8 @@ def _say(line):
     print(line, flush=True)
 
 
-def _become(program):
-    os.environ.setdefault("HOST", "0.0.0.0")  # the settings must know: it closes what is for loopback only
+def _exec_program(program):
+    os.environ.setdefault("HOST", "0.0.0.0")  # before the settings are loaded, because they check it
     configured.load()
     argv = PROGRAMS[program](LOCAL_DEFAULTS | dict(os.environ))
     os.execv(argv[0], argv)
@@ -132,7 +132,7 @@ def _start_demo(stack):
 
 
 def _start_demo_tls(stack):
-    """505 without TLS; 506 with its key (security profile 2) and 507 with its certificate (3), both over TLS."""
+    """Start 505 without TLS, and over TLS 506 with a key (security profile 2) and 507 with a certificate (3)."""
     _simulate(stack, "505", "--url", stack.ws_url)
     tls = ("--url", f"wss://localhost:{stack.env['TLS_PORT']}")
     key = stack.manage("Charger 506", "create_charger", "506", *PROFILE_2).split()[-1]

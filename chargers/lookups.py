@@ -76,8 +76,8 @@ def refuse_secret(where, model, paths):
 class Declared:
     """A mix-in for every `ModelAdmin`: lists are filtered and sorted by declared columns alone.
 
-    Django by itself allows any lookup of a model's own columns, and sorts by each column of a list. A `ModelAdmin` may
-    have `linked`: further lookups, to which pages link.
+    Django by itself allows any lookup of a model's own columns, and sorts by each column of a list. A `ModelAdmin`
+    may have `linked`: further lookups, to which pages link.
     """
 
     def get_search_fields(self, request):

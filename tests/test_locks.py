@@ -179,7 +179,7 @@ def test_rows_that_no_partition_can_take_are_told_and_stay(table):
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE {TABLE} DETACH PARTITION {TABLE}_2026_05")
     fill(MARCH, 1)
-    with pytest.raises(partitions.Astray, match="one from 2026-03-05 .* Move or delete"):
+    with pytest.raises(partitions.MisplacedRows, match="one from 2026-03-05 .* Move or delete"):
         partitions.make(TABLE, MAY)
     assert rows(f"SELECT count(*) FROM {TABLE}_default") == [(1,)]
     with connection.cursor() as cursor:

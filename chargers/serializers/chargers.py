@@ -103,8 +103,8 @@ class ChargerSerializer(serializers.ModelSerializer):
         required=False,
         allow_null=True,
         trim_whitespace=False,
-        min_length=keys.LEAST_ALLOWED,
-        max_length=keys.MOST,
+        min_length=keys.MIN_CONFIRMED_LENGTH,
+        max_length=keys.MAX_LENGTH,
         help_text="The key for Basic auth: 16 to 20 bytes as 32 to 40 hex digits, or as text. Null removes it.",
     )
     allow_short_key = serializers.BooleanField(

@@ -20,7 +20,9 @@ class Command(BaseCommand):
         key.add_argument("--new-key", action="store_true", help="in place of the one it has, if any")
         key.add_argument("--key", help="the key it has from its factory, in place of the one that is kept, if any")
         parser.add_argument(
-            "--allow-short-key", action="store_true", help=f"take a --key of {keys.LEAST_ALLOWED} characters or more"
+            "--allow-short-key",
+            action="store_true",
+            help=f"take a --key of {keys.MIN_CONFIRMED_LENGTH} characters or more",
         )
         parser.add_argument("--force", action="store_true", help="change a charger that is known already")
 

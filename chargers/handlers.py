@@ -92,10 +92,10 @@ def _hold_serials(calls):
     told = [
         (call.charger, call.payload.get(name)) for call in calls for name in ("chargePointSerialNumber", BOX_SERIAL)
     ]
-    named = [(charger, serial) for charger, serial in told if serial and len(serial) <= HeldSerial.LONGEST]
+    named = [(charger, serial) for charger, serial in told if serial and len(serial) <= HeldSerial.MAX_LENGTH]
     rows = [{"n": n, "charger": charger, "serial": serial} for n, (charger, serial) in enumerate(named)]
     if new := bulk_sql.execute(HOLD_SERIALS, rows):
-        bulk_sql.query(FREE_SERIALS, [bulk_sql.array({pk for (pk,) in new}), HeldSerial.MOST_FORMER])
+        bulk_sql.query(FREE_SERIALS, [bulk_sql.array({pk for (pk,) in new}), HeldSerial.MAX_FORMER])
 
 
 def _registration(status):

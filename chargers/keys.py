@@ -26,8 +26,8 @@ def check(key, allow_short, how_to_allow):
         return ""
     if not allow_short:
         raise ValueError(
-            f"A key of {length} characters can be guessed; keys have {MIN_LENGTH} to {MAX_LENGTH}. If the charger can have no "
-            f"other key, {how_to_allow} to use this one."
+            f"A key of {length} characters can be guessed; keys have {MIN_LENGTH} to {MAX_LENGTH}. "
+            f"If the charger can have no other key, {how_to_allow} to use this one."
         )
     return (
         f"This key has {length} characters and can be guessed: set one of {MIN_LENGTH} or more as soon as possible."

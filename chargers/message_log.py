@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from chargers import bulk_sql, faults, frames, metrics
 from chargers.masking import masked
 from chargers.models.charger import LOG_ALL, LOG_NOTHING
-from chargers.models.messages import LONGEST_FRAME
+from chargers.models.messages import MAX_FRAME_LENGTH
 from chargers.redis import sync_redis
 
 logger = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ class MessageLogWriter:
             if not passed.kind:
                 passed.kind, passed.message_id, passed.action = _read(passed.text)
             text = masked(passed.text, passed.action, is_json)
-            passed.text = text[:LONGEST_FRAME].replace("\0", "\N{SYMBOL FOR NULL}")
+            passed.text = text[:MAX_FRAME_LENGTH].replace("\0", "\N{SYMBOL FOR NULL}")
             passed.message_id = passed.message_id[:LONGEST_MESSAGE_ID].replace("\0", "")
             passed.action = passed.action[:LONGEST_ACTION].replace("\0", "")
             if number % TURN == 0:

@@ -2,8 +2,8 @@
 
 A row without a partition of its own is stored in the partition `<table>_default`, so storing messages does not depend
 on maintenance. If there are such rows, the default partition becomes a regular one, and an empty default partition
-replaces it. No row is moved, so no row is missing or seen twice meanwhile, and the time a lock is held does not depend
-on their number.
+replaces it. No row is moved, so no row is missing or seen twice meanwhile, and the time a lock is held does not
+depend on their number.
 """
 
 import logging
@@ -42,7 +42,7 @@ def day_of(moment, later=0):
 
 @dataclass(frozen=True)
 class Periods:
-    """How a table is partitioned: the column, the start of a period, the format of its name, the number in advance."""
+    """How a table is partitioned: the column, the start and the name of a period, and the number in advance."""
 
     column: str
     of: Callable
@@ -142,14 +142,15 @@ def _convert_default(table, now, oldest, newest, periods):
     """Make the default partition the one from the end of the others to the end of the next period.
 
     The next period is included, so that rows that arrive during validation satisfy the constraint. If this process is
-    killed meanwhile, rows violate the constraint a period later at the earliest, and the next maintenance run, an hour
-    later, completes the work before.
+    killed meanwhile, rows violate the constraint a period later at the earliest, and the next maintenance run, an
+    hour later, completes the work before.
     """
     first, end = _end(table), periods.of(max(now, newest), 2)
     if first and oldest < first:
         raise MisplacedRows(
             f"{table}_default has rows from before {first:%Y-%m-%d}, where other partitions are: one from "
-            f"{oldest:%Y-%m-%d %H:%M:%S} UTC. Check the clock of the server. Move or delete them, then run manage.py keep_house."
+            f"{oldest:%Y-%m-%d %H:%M:%S} UTC. Check the clock of the server. "
+            f"Move or delete these rows, then run manage.py keep_house."
         )
     name, column = periods.named(table, end), sql.Identifier(periods.column)
     from_first = sql.SQL("{} >= {}").format(column, sql.Literal(first)) if first else sql.SQL("true")

@@ -75,7 +75,7 @@ class Permitted(permissions.BasePermission):
         return [self.needed[method]]
 
 
-class Known(Permitted):
+class LoggedIn(Permitted):
     """Allow every user who has logged in. For the pages of libraries that describe the API, which have parameters."""
 
     takes_any_parameter = True
@@ -150,7 +150,7 @@ def known_charger(request, charger_id):
     return cached[charger_id]
 
 
-def judge_reach(request):
+def check_reach(request):
     """Raise 404 if the body of `request` names a `charger_id` that the user may not reach, before it is validated."""
     charger_id = request.data.get("charger_id") if isinstance(request.data, Mapping) else None
     if isinstance(charger_id, str):

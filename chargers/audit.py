@@ -31,7 +31,7 @@ _request = ContextVar("request", default=None)
 _watched = {}  # model: its logged columns
 
 
-def remembering(get_response):
+def remember_request(get_response):
     """Middleware: remember the request, so that entries name its user and address."""
 
     def middleware(request):

@@ -35,16 +35,16 @@ WITH s AS MATERIALIZED (
     SELECT nextval('chargers_event_id_seq') AS id, r.*, ch.charger_id FROM json_to_recordset(%s)
         AS r(n int, kind text, charger bigint, at timestamptz, body jsonb, stored boolean)
     JOIN chargers_charger ch ON ch.id = r.charger
-), wanted AS MATERIALIZED (
+), matching AS MATERIALIZED (
     SELECT s.id AS event, s.charger, w.id AS webhook FROM chargers_webhook w JOIN s ON w.kinds ? s.kind
     WHERE w.is_enabled AND (w.group_id IS NULL OR EXISTS (SELECT FROM chargers_chargergroup_chargers g
         WHERE g.chargergroup_id = w.group_id AND g.charger_id = s.charger))
 ), recorded AS (
     INSERT INTO chargers_event (id, kind, charger_id, at, body)
-    SELECT id, kind, charger, at, body FROM s WHERE stored OR id IN (SELECT event FROM wanted) ORDER BY id
+    SELECT id, kind, charger, at, body FROM s WHERE stored OR id IN (SELECT event FROM matching) ORDER BY id
 ), deliveries AS (
     INSERT INTO chargers_delivery (webhook_id, event_id, charger, state, due_at)
-    SELECT webhook, event, charger, 'pending', now() FROM wanted ORDER BY event
+    SELECT webhook, event, charger, 'pending', now() FROM matching ORDER BY event
 )
 SELECT n, id, charger_id FROM s
 """

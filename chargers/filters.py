@@ -149,7 +149,7 @@ class MessageFilter(AsSent):
         values = self.form.cleaned_data
         unindexed = [name for name in self.UNINDEXED if values.get(name)]
         if unindexed and not (values["charger_id"] or values["is_error"] or self._is_narrow(values)):
-            raise ValidationError({unindexed[0]: "Give charger_id, or since and until at most a day apart, too."})
+            raise ValidationError({unindexed[0]: "Also send charger_id, or since and until at most a day apart."})
         return super().filter_queryset(rows)
 
     def _is_narrow(self, values):

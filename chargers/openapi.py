@@ -56,7 +56,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
     name = "token"
 
     def get_security_definition(self, auto_schema):
-        described = "`Token …`, made with POST /api/ocpp/tokens/, in the admin, or with manage.py create_token."
+        described = "`Token …`, created with POST /api/ocpp/tokens/, in the admin, or with manage.py create_token."
         return {"type": "apiKey", "in": "header", "name": "Authorization", "description": described}
 
 

@@ -74,13 +74,13 @@ def make(table: str, now: datetime, periods: Periods = MONTHS) -> list[str]:
 
 def drop_before(table: str, moment: datetime) -> list[str]:
     """Drop the partitions that end at or before `moment`; return their names."""
-    old = [name for name, upper in made(table) if upper <= moment]
+    old = [name for name, upper in existing(table) if upper <= moment]
     for name in old:
         _do(f"Dropping {name}", table, DROP, name=sql.Identifier(name))
     return old
 
 
-def made(table):
+def existing(table):
     """Return [(name, end)] of the partitions except the default one, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -95,7 +95,7 @@ def made(table):
 
 def _end(table):
     """Return the end of the last partition, None if there is none."""
-    return max((upper for _, upper in made(table)), default=None)
+    return max((upper for _, upper in existing(table)), default=None)
 
 
 def _in_default(table, periods):

@@ -20,8 +20,8 @@ OVERLAP = timedelta(seconds=5)
 COLUMNS = {"kind": "kind", "charger_id": "charger__charger_id"}  # members by which a stream may be filtered
 
 
-async def stream(user, wanted, after):
-    """Yield the text of the stream for `user`: events whose members equal `wanted`.
+async def stream(user, filters, after):
+    """Yield the text of the stream for `user`: events whose members equal those of `filters`.
 
     Events that are stored since the id `after` are sent first.
     """
@@ -33,7 +33,7 @@ async def stream(user, wanted, after):
             if after is None:  # so that a client that reconnects before the first event misses none
                 yield b"id: %d\n\n" % await in_db_thread(_newest)()
             else:
-                async for event in _missed(user, wanted, after):
+                async for event in _missed(user, filters, after):
                     yield _as_text(event)
             reachable, names = await in_db_thread(access.reachable)(user), {}
             while (left := ends_at - loop.time()) > 0:
@@ -43,16 +43,16 @@ async def stream(user, wanted, after):
                 for event in received or ():
                     if event["kind"] in KINDS and (reachable is None or event["charger"] in reachable):
                         event["charger_id"] = event["charger_id"] or await _name(event["charger"], names)
-                        if event["charger_id"] and all(event[name] == value for name, value in wanted.items()):
+                        if event["charger_id"] and all(event[name] == value for name, value in filters.items()):
                             yield _as_text(event)
     except (Ended, RedisError):
         return  # the client reconnects with the id of the last event that it received
 
 
-async def _missed(user, wanted, after):
+async def _missed(user, filters, after):
     """Yield the stored events since the event `after`, in the order of ids."""
     last = 0
-    while page := await in_db_thread(_page)(user, wanted, after, last):
+    while page := await in_db_thread(_page)(user, filters, after, last):
         for event in page:
             yield event.as_payload()
         last = page[-1].pk
@@ -62,8 +62,8 @@ def _newest():
     return Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
-def _page(user, wanted, after, last):
-    rows = Event.objects.filter(**{COLUMNS[name]: value for name, value in wanted.items()})
+def _page(user, filters, after, last):
+    rows = Event.objects.filter(**{COLUMNS[name]: value for name, value in filters.items()})
     missed = access.within(user, rows.select_related("charger")).order_by("pk")
     return list(missed.filter(pk__gt=max(last, _replay_start(after))).exclude(pk=after)[:PAGE_SIZE])
 

@@ -201,7 +201,7 @@ class Charger(models.Model):
 
     @property
     def is_online(self):
-        """Whether it is online by the database, which may lag by a minute after a process was killed; Redis does not."""
+        """Whether it is online by the database, which may lag by a minute after a crash; Redis does not."""
         since, until = self.connected_at, self.disconnected_at
         return since is not None and (until is None or until < since)
 

@@ -14,7 +14,7 @@ from chargers.models.access import ChargerGroup
 from chargers.models.charger import Charger
 from chargers.sealing import SealedField
 
-# Kind: its meaning. The last one is stored only if a webhook wants it, because readings are frequent.
+# Kind: its meaning. The last one is stored only if a webhook subscribes to it, because readings are frequent.
 KINDS = {
     "charger.online": "a charger has opened its socket",
     "charger.offline": "a charger's socket has ended, or has not been heard of for a minute",

@@ -101,7 +101,7 @@ def test_a_webhook_that_is_not_there_is_given_up_and_replayed(receiver, api):
 
 
 def test_all_that_is_due_is_told_in_its_order(receiver, monkeypatch):
-    monkeypatch.setattr(webhooks, "AT_ONCE", 2)
+    monkeypatch.setattr(webhooks, "PAGE_SIZE", 2)
     webhook = a_webhook(receiver.url)
     for _ in range(5):
         an_event()
@@ -145,7 +145,7 @@ def test_what_happens_while_a_flood_is_told_takes_its_turn(receiver):
 
 
 def test_of_one_charger_no_more_waits_than_may(receiver, monkeypatch):
-    monkeypatch.setattr(webhooks, "MOST_OF_A_CHARGER", 5)
+    monkeypatch.setattr(webhooks, "MAX_PENDING_OF_ONE_CHARGER", 5)
     webhook, flooding, other = a_webhook(receiver.url), a_charger(), a_charger()
     a_flood(flooding, 8)
     an_event(other)

@@ -116,7 +116,7 @@ HARMLESS = {
         "id action timeout chosen total spread_seconds start_at note schedule requested_by created_at "
         "cancelled_at cancelled_by finished_at counts"
     ),
-    "commands.member": "id batch charger due_at state reason command",
+    "commands.batchitem": "id batch charger due_at state reason command",
     "commands.chargingprofile": "id description profile created_at updated_at",
     "commands.locallist": "id charger version entries accepted_at",
     "commands.certificaterequest": (

@@ -1,4 +1,4 @@
-"""Admin lists that stay quick with millions of rows: counted to a point, searched and sorted by what has an index."""
+"""Admin lists for tables with millions of rows: counted up to a limit, searched and sorted by indexes alone."""
 
 from django.contrib import admin
 from django.core.paginator import Paginator
@@ -8,24 +8,24 @@ from django.utils.timezone import localtime
 
 from chargers.models import Charger
 
-MOST_COUNTED = 10_000
-MOST_CHARGERS = 1000  # whose id holds what is searched for
+MAX_COUNTED_ROWS = 10_000
+MAX_MATCHING_CHARGERS = 1000  # whose id contains a searched word
 
 
 class AtLeast(int):
-    """A number of rows that was not counted to its end."""
+    """A lower bound of a number of rows."""
 
     def __str__(self):
         return f"{int(self)}+"
 
 
 class Counted(Paginator):
-    """Counts no more than MOST_COUNTED rows, so that a list costs the same however long its table is."""
+    """Count no more than MAX_COUNTED_ROWS rows, so that the cost of a list does not grow with its table."""
 
     @cached_property
     def count(self):
-        counted = self.object_list.order_by().values("pk")[: MOST_COUNTED + 1].count()
-        return AtLeast(MOST_COUNTED) if counted > MOST_COUNTED else counted
+        counted = self.object_list.order_by().values("pk")[: MAX_COUNTED_ROWS + 1].count()
+        return AtLeast(MAX_COUNTED_ROWS) if counted > MAX_COUNTED_ROWS else counted
 
     @property
     def is_cut_off(self):
@@ -34,9 +34,9 @@ class Counted(Paginator):
 
 
 class Periods(QuerySet):
-    """The periods of a date hierarchy from the first row to the last, whether or not each of them has rows.
+    """Offer all periods of a date hierarchy from the first row to the last, also those without rows.
 
-    Which of them have some is known only after reading every row.
+    To find out which periods have rows would mean to read every row.
     """
 
     def datetimes(self, field_name, kind, order="ASC", tzinfo=None):
@@ -45,7 +45,7 @@ class Periods(QuerySet):
         ]
         if None in ends:
             return []
-        # The periods are those of the current time zone: the admin asks for rows between their midnights.
+        # The periods are in the current time zone, because the admin filters for rows between its midnights.
         first, last = (localtime(end).replace(hour=0, minute=0, second=0, microsecond=0) for end in ends)
         if kind == "year":
             return [first.replace(year=year, month=1, day=1) for year in range(first.year, last.year + 1)]
@@ -55,9 +55,10 @@ class Periods(QuerySet):
 
 
 class LargeTableAdmin:
-    """For a `ModelAdmin`: `searched` names the columns a word is looked for in, each of which has an index.
+    """A mix-in for a `ModelAdmin`; `searched` names the columns of a search, each of which has an index.
 
-    `charger` finds chargers whose id holds the word; numbers and other columns are compared as a whole.
+    The kind `charger` matches chargers whose id contains the word; the kinds `number` and `text` compare the whole
+    value.
     """
 
     show_full_result_count = False
@@ -71,19 +72,19 @@ class LargeTableAdmin:
         return rows
 
     def get_search_fields(self, request):
-        return list(self.searched)  # that there are some is what draws the search box
+        return list(self.searched)  # Django shows the search box if there are any
 
     def get_search_results(self, request, rows, term):
-        wanted = Q()
+        condition = Q()
         for word in term.split():
-            found = [Q(**match) for column, kind in self.searched.items() if (match := MATCH[kind](column, word))]
-            wanted &= Q(*found, _connector=Q.OR) if found else Q(pk=None)
-        return rows.filter(wanted), False
+            matches = [Q(**match) for column, kind in self.searched.items() if (match := MATCH[kind](column, word))]
+            condition &= Q(*matches, _connector=Q.OR) if matches else Q(pk=None)
+        return rows.filter(condition), False
 
 
 def _of_chargers(column, word):
-    found = Charger.objects.filter(charger_id__icontains=word).values_list("pk", flat=True)
-    return {f"{column}__in": list(found[:MOST_CHARGERS])}
+    matching = Charger.objects.filter(charger_id__icontains=word).values_list("pk", flat=True)
+    return {f"{column}__in": list(matching[:MAX_MATCHING_CHARGERS])}
 
 
 MATCH = {
@@ -94,7 +95,7 @@ MATCH = {
 
 
 def choices(column, words):
-    """A filter of a list with fixed choices: to draw it, no row is read."""
+    """Return a list filter with fixed choices, for which no row is read."""
 
     class Choices(admin.SimpleListFilter):
         title, parameter_name = column.replace("_", " "), column

@@ -1,4 +1,4 @@
-"""The charger app: the socket, and what a charger is."""
+"""The app of chargers, their sockets and messages."""
 
 from django.apps import AppConfig
 
@@ -22,7 +22,7 @@ class ChargersConfig(AppConfig):
         audit.watch(Webhook, "name", "url", "kinds", "group", "is_enabled")
         for signal in (post_save, post_delete):
             signal.connect(events.unstored_event_demand.forget, sender=Webhook)
-        may = ["is_active", "is_staff", "is_superuser"]
-        audit.watch(User, "username", "password", *may, "groups", "user_permissions")
+        rights = ["is_active", "is_staff", "is_superuser"]
+        audit.watch(User, "username", "password", *rights, "groups", "user_permissions")
         audit.watch(Group, "name", "permissions")
         audit.watch_logins()

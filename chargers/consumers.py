@@ -28,7 +28,7 @@ from chargers.inbox import Call
 from chargers.masking import InLog
 from chargers.message_log import FrameRecorder
 from chargers.models.charger import OF_SOCKET, is_lenient, keep_alive, seconds_before_commands
-from chargers.models.messages import LONGEST_FRAME
+from chargers.models.messages import MAX_FRAME_LENGTH
 from chargers.presence_registration import PresenceRegistration
 from chargers.refusals import refused
 from chargers.retries import IDEMPOTENT_ACTIONS, StaleConnection, as_sent
@@ -171,7 +171,7 @@ class ChargerConsumer(AsyncConsumer):
                 if (wait := self.account.receive(len(text or event.get("bytes") or ""))) > 0:
                     await self._slow_down(wait)
                 if text is None:
-                    text = event["bytes"][:LONGEST_FRAME].decode(errors="replace")  # no more of it is stored
+                    text = event["bytes"][:MAX_FRAME_LENGTH].decode(errors="replace")  # no more of it is stored
                     raise frames.Unreadable("a binary frame")
                 self.is_large = len(text) > LARGE_FRAME
                 frame = await self._run_for_frame(frames.parse, text, self.is_lenient)

@@ -1,6 +1,6 @@
-"""Faults of PostgreSQL, Redis and the message broker, told apart: what is wrong, and what to do.
+"""Classify faults of PostgreSQL, Redis and the message broker, and say how to correct each.
 
-/readyz, /metrics, REST and the pages name a fault by the same word.
+/readyz, /metrics, REST and the pages name a fault by the same key.
 """
 
 import errno
@@ -20,7 +20,10 @@ from chargers.faults import by_sqlstate
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, as a sentence, and what to do. `{server}` is its name, `{variable}` the one with its address."""
+    """A sentence about the fault, and one about its correction.
+
+    `{server}` stands for the name of the server, `{variable}` for the environment variable with its address.
+    """
 
     wrong: str
     what_to_do: str
@@ -55,7 +58,7 @@ DATABASE = {
     ),
     FULL: Fault(
         "The disk of {server} is full.",
-        "Free space on the disk of its data folder, but delete nothing in that folder. It then goes on by itself.",
+        "Free space on the disk of its data folder, but delete nothing in that folder. It then recovers by itself.",
     ),
     LOCKED: Fault(
         "Another session has locked tables or rows of this program in {server}.",
@@ -85,7 +88,7 @@ REDIS = {
     ),
     STARTING: Fault(
         "{server} is still loading its data.",
-        "Wait until it has read its files; its log tells how far it is.",
+        "Wait until it has read its files; its log shows the progress.",
     ),
     LOGIN_REFUSED: Fault(
         "{server} refuses the login, or the user may not write.",
@@ -97,12 +100,12 @@ REDIS = {
     ),
     OUT_OF_MEMORY: Fault(
         "{server} is out of memory and takes no writes (maxmemory is reached).",
-        "Raise maxmemory, or free memory: INFO memory and `redis-cli --bigkeys` show where it goes. Chargers are "
-        "served meanwhile; commands can't be asked for.",
+        "Raise maxmemory, or free memory: INFO memory and `redis-cli --bigkeys` show its use. Chargers are "
+        "served meanwhile; commands can't be submitted.",
     ),
     DISK_ERROR: Fault(
         "{server} can't write to its disk, and so takes no writes.",
-        "Free space on its disk, or mend its rights there; its log has the error.",
+        "Free space on its disk, or correct its access rights there; its log has the error.",
     ),
     NO_REPLICAS: Fault(
         "{server} takes no writes, since too few of its replicas are connected.",
@@ -134,7 +137,7 @@ SQLSTATES = {
     "57014": HANGING,
     "58": FAILING,
 }
-# libpq gives no SQLSTATE for what fails while it connects. A server with another lc_messages is told as AWAY.
+# libpq has no SQLSTATE for errors while it connects. A fault of a server with another lc_messages counts as AWAY.
 WHILE_CONNECTING = (
     ("too many clients", NO_CONNECTIONS),
     ("connection slots are reserved", NO_CONNECTIONS),
@@ -169,8 +172,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def of_database(error: BaseException) -> str | None:
-    """The fault of PostgreSQL that `error` tells of, a key of DATABASE; None where it is another's."""
-    sqlstate = next((code for each in _causes(error) if (code := getattr(each, "sqlstate", None))), None)
+    """Return the fault of PostgreSQL that caused `error`, a key of DATABASE, or None for any other error."""
+    sqlstate = next((code for cause in _causes(error) if (code := getattr(cause, "sqlstate", None))), None)
     if sqlstate:
         return by_sqlstate(SQLSTATES, sqlstate)
     if isinstance(error, TimeoutError):
@@ -181,10 +184,10 @@ def of_database(error: BaseException) -> str | None:
 
 
 def of_redis(error: BaseException) -> str | None:
-    """The fault of Redis or the message broker that `error` tells of, a key of REDIS; None where it is another's."""
-    for each in _causes(error):
-        if isinstance(each, RedisError):
-            return _of_redis_itself(each)
+    """Return the fault of Redis or the broker that caused `error`, a key of REDIS, or None for any other error."""
+    for cause in _causes(error):
+        if isinstance(cause, RedisError):
+            return _by_class_or_words(cause)
     if isinstance(error, TimeoutError):
         return HANGING
     if isinstance(error, AMQPError) and getattr(error, "reply_code", None) in (403, 530):
@@ -193,28 +196,28 @@ def of_redis(error: BaseException) -> str | None:
 
 
 def in_words(error: BaseException) -> str | None:
-    """What is wrong with PostgreSQL, Redis or the broker, as a sentence; None where `error` is not theirs."""
+    """Return a sentence about the fault of PostgreSQL, Redis or the broker, or None for any other error."""
     if fault := of_database(error):
         return DATABASE[fault].wrong.format(server="PostgreSQL")
     fault = of_redis(error)
-    if fault in (AWAY, HANGING):  # which of the two it is can't be told from the error
-        return "Redis or the message broker is away."
+    if fault in (AWAY, HANGING):  # the error does not show which of the two it is
+        return "Redis or the message broker is unavailable."
     return REDIS[fault].wrong.format(server="Redis") if fault else None
 
 
-def _of_redis_itself(error: RedisError) -> str:
+def _by_class_or_words(error: RedisError) -> str:
     by_class = next((fault for kind, fault in REDIS_ERRORS if isinstance(error, kind)), None)
     by_words = by_class or _by_words(REDIS_WORDS, error)
     return by_words or (AWAY if isinstance(error, redis.ConnectionError) else FAILING)
 
 
 def _by_words(table: tuple, error: BaseException) -> str | None:
-    said = str(error)
-    return next((fault for words, fault in table if words in said), None)
+    text = str(error)
+    return next((fault for words, fault in table if words in text), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """`error`, and what it was raised from."""
+    """Yield `error` and the exceptions it was raised from."""
     while error is not None:
         yield error
         error = error.__cause__

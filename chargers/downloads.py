@@ -1,4 +1,4 @@
-"""Files to be saved, never shown: read piece by piece, for many may take the same one at once, and slowly."""
+"""Send files for download in chunks, because many chargers may fetch the same file at once, and slowly."""
 
 import asyncio
 import csv
@@ -8,14 +8,14 @@ from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 
-# A spreadsheet may take a text for a formula that begins so, whatever it skips before: spaces and what is not shown.
+# A spreadsheet may read a text as a formula if it begins so, also after spaces and invisible characters.
 FORMULA = "=+-@\N{MINUS SIGN}"
-PIECE = 64 * 1024  # bytes
+CHUNK_BYTES = 64 * 1024
 
 
 def attachment(file, size, name, content_type="application/octet-stream"):
-    """The response that sends the open `file` of `size` bytes, which it closes, as `name`, which needs no quoting."""
-    response = StreamingHttpResponse(_pieces(file), content_type=content_type)
+    """Return a response that sends and closes the open `file` of `size` bytes as `name`, which needs no quoting."""
+    response = StreamingHttpResponse(_chunks(file), content_type=content_type)
     response["Content-Length"] = size
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["X-Content-Type-Options"] = "nosniff"
@@ -23,16 +23,16 @@ def attachment(file, size, name, content_type="application/octet-stream"):
     return response
 
 
-async def _pieces(file):
+async def _chunks(file):
     try:
-        while piece := await asyncio.to_thread(file.read, PIECE):
-            yield piece
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
     finally:
         file.close()
 
 
 def cell(value: Any) -> Any:
-    """`value` as a CSV file holds it: times in ISO 8601, no text that a spreadsheet takes for a formula."""
+    """Return `value` for a CSV file: times in ISO 8601, and a quote before texts that look like a formula."""
     if hasattr(value, "isoformat"):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, str) and _is_formula(value):
@@ -41,7 +41,10 @@ def cell(value: Any) -> Any:
 
 
 def _is_formula(text: str) -> bool:
-    """Also in full-width and small forms, and whatever begins with a space or a character that is not shown."""
+    """Whether a spreadsheet might read `text` as a formula.
+
+    This includes full-width and small forms, and every text that begins with a space or an invisible character.
+    """
     first = text[:1]
     return bool(first) and (
         first == " " or not first.isprintable() or unicodedata.normalize("NFKC", first) in FORMULA
@@ -49,7 +52,7 @@ def _is_formula(text: str) -> bool:
 
 
 def csv_file(name: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> HttpResponse:
-    """`rows` as the file `name`.csv; for some thousands of rows at most, since it is written in memory."""
+    """Return `rows` as the file `name`.csv. It is built in memory, so for some thousands of rows at most."""
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     writer = csv.writer(response)

@@ -1,4 +1,4 @@
-"""Every error of the API in one form: {"error": sentence} and, for bad input, {"fields": {name: [sentences]}}."""
+"""Give every error of the API one form: {"error": sentence} and, for 400, {"fields": {name: [sentences]}}."""
 
 import logging
 import re
@@ -17,9 +17,9 @@ from rest_framework.views import exception_handler
 from chargers import diagnosis, faults
 
 logger = logging.getLogger(__name__)
-# kombu makes the first of what may pass; a refusal by RabbitMQ (password, virtual host) comes as it is.
+# kombu wraps transient errors in the first; a refusal by RabbitMQ (password, virtual host) is not wrapped.
 BROKER_FAULTS = (BrokerError, AMQPError, RedisError)
-# What may tell that a part does not work, see `diagnosis`.
+# Errors that may mean that a server is unavailable, see `diagnosis`.
 UNAVAILABLE = (*BROKER_FAULTS, DatabaseError)
 NOTHING_SUBMITTED = "Nothing was submitted; try again."
 ENDED = "PostgreSQL ended the transaction."
@@ -32,7 +32,7 @@ class Conflict(exceptions.APIException):
 
 
 class Busy(exceptions.APIException):
-    """Too much is waiting already; `wait` is the number of seconds after which to try again."""
+    """Too many commands are waiting; the client should retry after `wait` seconds."""
 
     status_code = status.HTTP_429_TOO_MANY_REQUESTS
 
@@ -49,36 +49,36 @@ class TooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
 
-def not_found(what):
-    """`{"error": "Charger not found"}` and the like."""
-    return exceptions.NotFound(f"{what} not found")
+def not_found(name):
+    """Return a 404 with a body such as `{"error": "Charger not found"}`."""
+    return exceptions.NotFound(f"{name} not found")
 
 
 def api_error(error, context):
-    """DRF's exception handler."""
+    """Handle an exception of a view (DRF's EXCEPTION_HANDLER)."""
     if isinstance(error, UNAVAILABLE) and (wrong := diagnosis.in_words(error)):
         error = Unavailable(f"{wrong} {NOTHING_SUBMITTED}")
     elif faults.kind_of(error):  # such as a deadlock
         error = Unavailable(f"{ENDED} {NOTHING_SUBMITTED}")
     elif isinstance(error, DataError):
-        error = exceptions.ParseError("A text holds what can't be kept, such as the character U+0000.")
+        error = exceptions.ParseError("A text contains a character that cannot be stored, such as U+0000.")
     elif isinstance(error, Http404) and (model := NOT_FOUND.match(str(error))):
         error = not_found(model[1])
     elif isinstance(error, RequestDataTooBig):
         error = TooLarge("The body is too large.")
     response = exception_handler(error, context)
     if response is None:
-        logger.error("Unhandled", exc_info=error)
+        logger.error("A request of the API failed with an unexpected error", exc_info=error)
         return Response({"error": "Internal server error"}, status=500)
     response.data = one_form(response.data, response.status_code)
     return response
 
 
-def one_form(told, status_code):
-    """What DRF tells of an error, as the API answers it."""
-    if isinstance(told, list):
-        told = {"non_field_errors": told}
-    fields = dict(_flat("", told))
+def one_form(detail, status_code):
+    """Return the body of an error; `detail` is that of an exception of DRF."""
+    if isinstance(detail, list):
+        detail = {"non_field_errors": detail}
+    fields = dict(_flat("", detail))
     general = fields.pop("detail", []) + fields.pop("non_field_errors", [])
     sentences = general or [f"{name}: {lines[0]}" for name, lines in fields.items()]
     error = {"error": str(sentences[0]) if sentences else "Bad request"}
@@ -86,20 +86,20 @@ def one_form(told, status_code):
 
 
 def sentence(error):
-    """What an error of the API says in one sentence, for pages: an `exceptions.APIException`."""
+    """Return the sentence of an error of the API (`exceptions.APIException`), for pages."""
     return one_form(error.detail if isinstance(error.detail, dict | list) else [error.detail], 0)["error"]
 
 
-def _flat(path, told):
-    """(dotted name, sentences) of errors however deep they are."""
-    if isinstance(told, dict):
-        for name, inner in told.items():
+def _flat(path, detail):
+    """Yield (dotted name, sentences) of errors at any depth."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
             yield from _flat(f"{path}.{name}" if path else str(name), inner)
-    elif isinstance(told, list) and any(isinstance(line, dict | list) for line in told):
-        for number, inner in enumerate(told):
+    elif isinstance(detail, list) and any(isinstance(line, dict | list) for line in detail):
+        for number, inner in enumerate(detail):
             yield from _flat(f"{path}.{number}", inner) if inner else ()
     else:
-        yield path, told if isinstance(told, list) else [told]
+        yield path, detail if isinstance(detail, list) else [detail]
 
 
 def page_not_found(request, exception=None):

@@ -20,7 +20,7 @@ from django.db import transaction
 from chargers import budgets, bulk_sql, events, faults, metrics
 from chargers.frames import storable
 from chargers.masking import HIDDEN, masked, names_secret
-from chargers.models.findings import LONGEST_EXAMPLE, LONGEST_FIELD
+from chargers.models.findings import MAX_EXAMPLE_LENGTH, MAX_FIELD_LENGTH
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ def record(charger: int, action: str, by_kind: Mapping[tuple[str, str], Any]) ->
 
 def _field(field: str) -> str:
     """Shorten and clean a member's name, because the charger may have chosen it."""
-    return storable(field)[:LONGEST_FIELD]
+    return storable(field)[:MAX_FIELD_LENGTH]
 
 
 def example(field: str, value: Any) -> str:
@@ -194,4 +194,4 @@ def example(field: str, value: Any) -> str:
         text = orjson.dumps(storable(value)).decode()
     except TypeError:
         text = repr(value)
-    return masked(text[: 8 * LONGEST_EXAMPLE])[:LONGEST_EXAMPLE]
+    return masked(text[: 8 * MAX_EXAMPLE_LENGTH])[:MAX_EXAMPLE_LENGTH]

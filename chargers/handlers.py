@@ -93,10 +93,10 @@ def boot_notification(calls):
 def _hold_serials(calls):
     names = ("chargePointSerialNumber", BOX_SERIAL)
     sent = [(call.charger, call.payload.get(name)) for call in calls for name in names]
-    usable = [(charger, serial) for charger, serial in sent if serial and len(serial) <= HeldSerial.LONGEST]
+    usable = [(charger, serial) for charger, serial in sent if serial and len(serial) <= HeldSerial.MAX_LENGTH]
     rows = [{"n": n, "charger": charger, "serial": serial} for n, (charger, serial) in enumerate(usable)]
     if new := bulk_sql.execute(HOLD_SERIALS, rows):
-        bulk_sql.query(FREE_SERIALS, [bulk_sql.array({pk for (pk,) in new}), HeldSerial.MOST_FORMER])
+        bulk_sql.query(FREE_SERIALS, [bulk_sql.array({pk for (pk,) in new}), HeldSerial.MAX_FORMER])
 
 
 def _registration(status):

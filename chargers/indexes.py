@@ -1,4 +1,4 @@
-"""Indexes of large tables, made by a migration while others write to the tables."""
+"""Create indexes of large tables in a migration while other sessions write to the tables."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from django.db.backends.postgresql.schema import DatabaseSchemaEditor
 
 from chargers import locks
 
-PATIENCE = 600  # seconds
+LOCK_TIMEOUT_S = 600
 PARTITIONED = "SELECT 1 FROM pg_class WHERE oid = %s::regclass AND relkind = 'p'"
 IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
-# Partitions that have no index below the one of their table yet.
-WITHOUT = """
+# Partitions that have no index attached to the one of their table yet.
+PARTITIONS_WITHOUT_INDEX = """
 SELECT c.relname FROM pg_inherits p JOIN pg_class c ON c.oid = p.inhrelid
 WHERE p.inhparent = %s::regclass AND NOT EXISTS (
     SELECT FROM pg_inherits a JOIN pg_index i ON i.indexrelid = a.inhrelid
@@ -23,33 +23,31 @@ WHERE p.inhparent = %s::regclass AND NOT EXISTS (
 
 
 class AddIndexBesideWriters(AddIndexConcurrently):
-    """An index that locks out nobody while it is made; a migration that was cut off can be run again.
+    """Create an index without blocking writers; an interrupted migration can be run again.
 
-    PostgreSQL cannot make one of a table of partitions that way. So each partition gets one of its own, which then
-    becomes a part of the index of the table.
+    PostgreSQL cannot create an index of a partitioned table concurrently. So each partition gets an index of its own,
+    which is then attached to the index of the table.
     """
 
     def database_forwards(
         self, app_label: str, schema_editor: DatabaseSchemaEditor, from_state: Any, to_state: Any
     ) -> None:
-        """Make it; what is there of it is left as it is."""
+        """Create the index; valid parts of it that exist already are not changed."""
         self._ensure_not_in_transaction(schema_editor)
         model = to_state.apps.get_model(app_label, self.model_name)
         if self.allow_migrate_model(schema_editor.connection.alias, model):
-            _Making(schema_editor, model, self.index).make()
+            _IndexBuilder(schema_editor, model, self.index).make()
 
     def database_backwards(
         self, app_label: str, schema_editor: DatabaseSchemaEditor, from_state: Any, to_state: Any
     ) -> None:
-        """Drop it; PostgreSQL drops the index of a table of partitions in no other way than under a lock."""
+        """Drop the index under a lock, because PostgreSQL offers no other way for a partitioned table."""
         model = from_state.apps.get_model(app_label, self.model_name)
         if self.allow_migrate_model(schema_editor.connection.alias, model):
             schema_editor.remove_index(model, self.index)
 
 
-class _Making:
-    """Of one index."""
-
+class _IndexBuilder:
     def __init__(self, schema_editor: DatabaseSchemaEditor, model: type[models.Model], index: models.Index):
         self.editor, self.model, self.index = schema_editor, model, index
         self.quote = schema_editor.quote_name
@@ -61,7 +59,7 @@ class _Making:
             return
         if not self._rows(IS_VALID, [name]):
             self._under_a_lock(str(self._statement(f"ONLY {table}", name, concurrently=False)))
-        for (partition,) in self._rows(WITHOUT, [table, name]):
+        for (partition,) in self._rows(PARTITIONS_WITHOUT_INDEX, [table, name]):
             part = self.quote(f"{partition}_{self.index.name}"[:63])
             self._concurrently(self.quote(partition), part)
             self._under_a_lock(f"ALTER INDEX {name} ATTACH PARTITION {part}")
@@ -72,16 +70,16 @@ class _Making:
         return statement
 
     def _concurrently(self, table: str, name: str) -> None:
-        """On one table. PostgreSQL leaves an invalid index where it was interrupted."""
-        found = self._rows(IS_VALID, [name])
-        if found == [(True,)]:
+        """Create the index of one table, but first drop an invalid one that an interrupted attempt has left."""
+        validity = self._rows(IS_VALID, [name])
+        if validity == [(True,)]:
             return
-        if found:
+        if validity:
             self._execute(f"DROP INDEX CONCURRENTLY {name}")
         self._execute(str(self._statement(table, name, concurrently=True)))
 
     def _under_a_lock(self, statement: str) -> None:
-        locks.briefly(f"The index {self.index.name}", [statement], PATIENCE)
+        locks.briefly(f"The index {self.index.name}", [statement], LOCK_TIMEOUT_S)
 
     def _execute(self, statement: str) -> None:
         with self.editor.connection.cursor() as cursor:

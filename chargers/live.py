@@ -1,4 +1,4 @@
-"""What is published in Redis, handed to whoever listens in this process: dashboards and event streams."""
+"""Distribute messages published in Redis to the listeners of this process: dashboards and event streams."""
 
 import asyncio
 import logging
@@ -13,22 +13,22 @@ from chargers.redis import listening_redis
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING = 1000  # messages a listener has not taken, past which it is too slow and let go
-IDLE = 60.0  # seconds without a message after which the connection is tried
+MAX_QUEUED_MESSAGES = 1000  # messages that a listener has not read; beyond it the listener is closed as too slow
+IDLE_TIMEOUT_S = 60.0  # without a message, after which the connection to Redis is checked
 
 
 class Ended(Exception):
-    """Nothing more will come here: Redis is away, or this listener is too slow. Whoever wants more begins anew."""
+    """The listener was closed, because Redis is unavailable or it is too slow; its client must reconnect."""
 
 
 class Listener(asyncio.Queue):
-    """The messages of some channels as they come: lists of JSON objects."""
+    """A queue of the messages of some channels, each a list of JSON objects."""
 
     def __init__(self):
-        super().__init__(MOST_WAITING)
+        super().__init__(MAX_QUEUED_MESSAGES)
         self.has_ended = False
 
-    def hand(self, message):
+    def deliver(self, message):
         if self.full():
             self.end()
         else:
@@ -40,7 +40,7 @@ class Listener(asyncio.Queue):
             self.put_nowait(None)
 
     async def next(self, seconds):
-        """The next message, None after `seconds` without one; raises `Ended`."""
+        """Return the next message, or None after `seconds` without one; raise `Ended` once the listener is closed."""
         try:
             message = await asyncio.wait_for(self.get(), seconds)
         except TimeoutError:
@@ -61,7 +61,7 @@ class Hub:
 
     @asynccontextmanager
     async def listening(self, *channels):
-        """A `Listener` of `channels`. Raises `RedisError` where Redis is away."""
+        """Yield a `Listener` of `channels`. Raises `RedisError` when Redis is unavailable."""
         listener = Listener()
         await self._add(listener, channels)
         try:
@@ -83,52 +83,52 @@ class Hub:
 
     async def _remove(self, listener, channels):
         async with self.lock:
-            over = [channel for channel in channels if not self._without(listener, channel)]
+            unused = [channel for channel in channels if not self._discard(listener, channel)]
             if self.reader is None:
                 return
-            if not self.listeners:  # a connection that listens to nothing would be read again and again
+            if not self.listeners:  # reading a connection without subscriptions would be a busy loop
                 self.reader.cancel()
                 self.reader = self.subscribed = None
                 return
             try:
-                if over:
-                    await self.subscribed.unsubscribe(*over)
+                if unused:
+                    await self.subscribed.unsubscribe(*unused)
             except RedisError as error:
-                logger.info("Redis is away, nothing is listened to any more: %s", error)
+                logger.info("Unsubscribing failed, because Redis is unavailable: %s", error)
 
-    def _without(self, listener, channel):
-        """Who still listens to `channel`."""
+    def _discard(self, listener, channel):
+        """Remove `listener` from `channel`, and return those that remain."""
         self.listeners[channel].discard(listener)
         return self.listeners[channel] or self.listeners.pop(channel)
 
     async def _read(self, subscribed):
-        """Until Redis fails: then everybody begins anew, and reads up what was missed."""
-        is_asked = False
+        """Read until Redis fails; then close all listeners, so that clients reconnect and catch up."""
+        is_pinged = False
         try:
-            while self.subscribed is subscribed:  # redis-py may swallow that the task is cancelled
-                # Confirmations and pongs are messages, too: None is silence, and nothing else.
-                message = await subscribed.get_message(timeout=IDLE)
-                if message is None and is_asked:
-                    raise RedisConnectionError("it does not answer")
+            while self.subscribed is subscribed:  # because redis-py may swallow the cancellation
+                # None means silence and nothing else, since confirmations and pongs are messages, too.
+                message = await subscribed.get_message(timeout=IDLE_TIMEOUT_S)
+                if message is None and is_pinged:
+                    raise RedisConnectionError("Redis did not answer a ping")
                 if message is None and self.subscribed is subscribed:
                     await subscribed.ping()
-                is_asked = message is None
+                is_pinged = message is None
                 if message is not None and message["type"] == "message":
-                    self._hand_on(message["channel"], orjson.loads(message["data"]))
+                    self._deliver(message["channel"], orjson.loads(message["data"]))
         except (RedisError, OSError) as error:
-            logger.warning("Dashboards and event streams begin anew, Redis is away: %s", error)
-        except Exception:  # noqa: BLE001  (those who wait must hear of it)
-            logger.exception("Dashboards and event streams begin anew")
+            logger.warning("Dashboards and event streams must reconnect, because Redis is unavailable: %s", error)
+        except Exception:  # noqa: BLE001  (the listeners must be closed)
+            logger.exception("Dashboards and event streams must reconnect, because reading from Redis failed")
         finally:
             if self.subscribed is subscribed:
-                self._end()
+                self._close_listeners()
             await subscribed.aclose()
 
-    def _hand_on(self, channel, told):
+    def _deliver(self, channel, messages):
         for listener in self.listeners.get(channel, ()):
-            listener.hand(told)
+            listener.deliver(messages)
 
-    def _end(self):
+    def _close_listeners(self):
         for listeners in self.listeners.values():
             for listener in listeners:
                 listener.end()
@@ -140,7 +140,7 @@ _hubs = {}
 
 
 def hub():
-    """That of the event loop that runs."""
+    """Return the `Hub` of the running event loop."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
         _hubs.clear()

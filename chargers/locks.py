@@ -1,7 +1,7 @@
-"""Locks of whole tables, taken without holding up those who use the tables meanwhile.
+"""Lock whole tables without delaying the sessions that use them.
 
-While a session waits for such a lock, all that come later wait behind it, chargers too. So a wait is short
-(`lock_timeout` of PostgreSQL), what was begun is rolled back, and it is tried again after a pause.
+While a session waits for such a lock, all later sessions wait behind it, those that serve chargers included. So each
+attempt waits briefly (`lock_timeout` of PostgreSQL), is rolled back, and is repeated after a pause.
 """
 
 import logging
@@ -15,12 +15,12 @@ from psycopg import sql
 
 logger = logging.getLogger(__name__)
 
-PAUSES = (0.5, 1, 2, 4, 8, 15)  # seconds after each attempt; the last one again and again
-# Its lock_timeout; or a session that waits without one holds what the step wants, and wants what the step holds.
-WITHOUT_LOCK = ("55P03", "40P01")
-SHORT = "SET LOCAL lock_timeout = '400ms'"
-LOOK = 0.25  # seconds between two looks at who is in the way
-# The longest transactions first: they are what an operator may want to end.
+RETRY_DELAYS_S = (0.5, 1, 2, 4, 8, 15)  # after each attempt; the last one is repeated
+# SQLSTATE of an expired lock_timeout, and of a deadlock with a session that has no lock_timeout.
+NO_LOCK_SQLSTATES = ("55P03", "40P01")
+SHORT_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '400ms'"
+POLL_INTERVAL_S = 0.25  # between two queries for the sessions that hold the lock
+# The longest transactions first, because an operator may want to end these.
 HOLDERS = """
 SELECT pid, coalesce(nullif(application_name, ''), backend_type), coalesce(state, 'unknown'),
     coalesce(extract(epoch FROM now() - xact_start), 0)
@@ -29,14 +29,16 @@ FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids(%s)) ORDER BY xact_start 
 
 
 class StillLocked(Exception):
-    """A lock was not to be had for as long as somebody was ready to wait."""
+    """A lock could not be acquired before the deadline of the caller; the text names the session that holds it."""
 
 
-def patiently(what: Callable[[], str], step: Callable[[], Any], patience: float, say: Callable[[str], Any]) -> Any:
-    """What `step()` returns; it sets `lock_timeout` itself, and is called again when it did not get its locks.
+def patiently(
+    label: Callable[[], str], step: Callable[[], Any], timeout_s: float, report: Callable[[str], Any]
+) -> Any:
+    """Return `step()`, which sets `lock_timeout` itself; call it again whenever it did not get its locks.
 
-    `what()` names what it does. `say` is told of each attempt that failed. Raises `StillLocked` after `patience`
-    seconds. Within a transaction of the caller nothing can be tried again: the `OperationalError` is raised.
+    `label()` names the operation. `report` receives a line for each failed attempt. Raises `StillLocked` after
+    `timeout_s`. Within a transaction of the caller nothing can be repeated, so the `OperationalError` is raised.
     """
     began, attempt = time.monotonic(), 1
     while True:
@@ -45,58 +47,58 @@ def patiently(what: Callable[[], str], step: Callable[[], Any], patience: float,
             with watch:
                 return step()
         except OperationalError as error:
-            if connection.in_atomic_block or getattr(error.__cause__, "sqlstate", None) not in WITHOUT_LOCK:
+            if connection.in_atomic_block or getattr(error.__cause__, "sqlstate", None) not in NO_LOCK_SQLSTATES:
                 raise
             waited = time.monotonic() - began
-            if waited >= patience:
+            if waited >= timeout_s:
                 raise StillLocked(
-                    f"{what()} got no lock within {waited:.0f} s; it is held by {watch.holders}. "
-                    "Wait until that is over, or end it with pg_terminate_backend(pid), and try again."
+                    f"{label()} got no lock within {waited:.0f} s; it is held by {watch.holders}. "
+                    "Wait until that session ends, or end it with pg_terminate_backend(pid), and try again."
                 ) from error
-        say(f"{what()} waits for a lock held by {watch.holders}; attempt {attempt}")
-        time.sleep(PAUSES[min(attempt, len(PAUSES)) - 1])
+        report(f"{label()} waits for a lock held by {watch.holders}; attempt {attempt}")
+        time.sleep(RETRY_DELAYS_S[min(attempt, len(RETRY_DELAYS_S)) - 1])
         attempt += 1
 
 
-def briefly(what: str, statements: Iterable[str | sql.Composable], patience: float) -> None:
-    """Carry out `statements` in one transaction, when their locks are to be had; raises as `patiently` does.
+def briefly(label: str, statements: Iterable[str | sql.Composable], timeout_s: float) -> None:
+    """Run `statements` in one transaction as soon as their locks are free; raise as `patiently` does.
 
-    Each wait is so short that a step which needs two locks, of a table and of a partition, holds up nobody for a
+    Each wait is so short that a step that needs two locks, of a table and of a partition, delays no session by a
     second.
     """
 
     def step():
         with transaction.atomic(), connection.cursor() as cursor:
-            for statement in (SHORT, *statements):
+            for statement in (SHORT_LOCK_TIMEOUT, *statements):
                 cursor.execute(statement)
 
-    patiently(lambda: what, step, patience, logger.warning)
+    patiently(lambda: label, step, timeout_s, logger.warning)
 
 
 class _Watch:
-    """Looks, over a connection of its own, at who holds what this thread's connection waits for."""
+    """Query, over a connection of its own, the sessions that hold the lock this thread waits for."""
 
     def __init__(self):
-        self.holders, self.over = "another session", threading.Event()
+        self.holders, self.has_ended = "another session", threading.Event()
 
     def __enter__(self):
         connection.ensure_connection()
         self.pid = connection.connection.info.backend_pid
-        self.thread = threading.Thread(target=self._look, name="locks", daemon=True)
+        self.thread = threading.Thread(target=self._poll, name="locks", daemon=True)
         self.thread.start()
 
     def __exit__(self, *_):
-        self.over.set()
+        self.has_ended.set()
         self.thread.join()
 
-    def _look(self):
+    def _poll(self):
         try:
-            while not self.over.wait(LOOK):
+            while not self.has_ended.wait(POLL_INTERVAL_S):
                 with connection.cursor() as cursor:
                     cursor.execute(HOLDERS, [self.pid])
                     self.holders = ", ".join(_described(*row) for row in cursor.fetchall()) or self.holders
         except DatabaseError as error:
-            logger.warning("Who holds a lock can't be looked up: %s", error)
+            logger.warning("The sessions that hold a lock cannot be queried: %s", error)
         finally:
             connection.close()
 

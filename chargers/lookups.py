@@ -1,8 +1,8 @@
-"""Which columns may be asked about: those that are declared, and never one that hides something.
+"""Restrict filters, searches and orders to declared columns, and never allow one by a secret column.
 
-A filter, a search or an order by a column that is not shown answers questions about it, letter by letter. The columns
-of SECRET and those of `chargers.sealing` are refused wherever they are named: in the admin (`Site`, for all its
-models, also those of libraries) and in the filters of REST and pages (`refuse_secret`).
+A filter, a search or an order by a hidden column reveals it letter by letter. The columns of SECRET_COLUMNS and
+those of `chargers.sealing` are refused wherever they are named: in the admin (`Site`, for all its models, also those
+of libraries) and in the filters of REST and pages (`refuse_secret`).
 """
 
 from functools import cache
@@ -13,8 +13,8 @@ from django.db.models.constants import LOOKUP_SEP
 
 from chargers.sealing import Unsearchable
 
-# Model: its columns that hold something which is not shown, or is a proof of it (a hash, a fingerprint).
-SECRET = {
+# Model: its columns that hold a secret, or a proof of one (a hash, a fingerprint).
+SECRET_COLUMNS = {
     "auth.user": {"password"},
     "sessions.session": {"session_key", "session_data"},
     "axes.accessattempt": {"get_data", "post_data"},
@@ -31,28 +31,28 @@ SECRET = {
     "commands.batch": {"idempotency_key", "request_digest"},
     "commands.upload": {"token_hash", "file"},
 }
-# What the filters of Django's lists and its date hierarchies put behind the name of a column.
+# Lookups that the filters of Django's lists and its date hierarchies append to a column.
 SUFFIXES = ("", "__exact", "__isnull", "__isempty", "__gte", "__lt")
 DATES = ("__year", "__month", "__day")
 
 
 def is_secret(field):
-    """Whether the model field `field` is never compared."""
+    """Whether the model field `field` must not be compared."""
     if isinstance(field, Unsearchable):
         return True
     model = getattr(field, "model", None)
-    return model is not None and field.name in SECRET.get(model._meta.label_lower, ())
+    return model is not None and field.name in SECRET_COLUMNS.get(model._meta.label_lower, ())
 
 
 def names_secret(model, path):
-    """Whether `path`, such as `command__payload__contains`, leads from `model` to or across a secret column."""
+    """Whether `path` leads from `model` to or across a secret column, as in `command__payload__contains`."""
     for name in path.lstrip("=^@-").split(LOOKUP_SEP):
         if name == "pk":
             name = model._meta.pk.name
         try:
             field = model._meta.get_field(name)
         except FieldDoesNotExist:
-            return False  # the rest is a lookup, or a word that is no column
+            return False  # the rest is a lookup, or no column
         if is_secret(field):
             return True
         model = field.related_model
@@ -62,11 +62,11 @@ def names_secret(model, path):
 
 
 def refuse_secret(where, model, paths):
-    """Raise `ImproperlyConfigured` where one of `paths`, by which `where` searches or filters, is secret."""
+    """Raise `ImproperlyConfigured` if one of `paths`, by which `where` searches or filters, is secret."""
     for path in paths:
         if names_secret(model, path):
             raise ImproperlyConfigured(
-                f"{where} asks about {model._meta.label}.{path}, which is not shown: leave it out."
+                f"{where} searches or filters by {model._meta.label}.{path}, which is secret: remove it."
             )
 
 
@@ -74,18 +74,21 @@ def refuse_secret(where, model, paths):
 
 
 class Declared:
-    """For every `ModelAdmin`: its lists are narrowed and sorted by what it declares, and by nothing else.
+    """A mix-in for every `ModelAdmin`: lists are filtered and sorted by declared columns alone.
 
-    Django allows any lookup of a model's own columns, and sorts by each column of a list. A `ModelAdmin` may have
-    `linked`: further lookups, which pages link to.
+    Django by itself allows any lookup of a model's own columns, and sorts by each column of a list. A `ModelAdmin`
+    may have `linked`: further lookups, to which pages link.
     """
 
     def get_search_fields(self, request):
-        return [path for path in super().get_search_fields(request) if not names_secret(self.model, path)]
+        return [path for path in super().get_search_fields(request) if not self._is_secret(path)]
 
     def get_list_filter(self, request):
-        told = super().get_list_filter(request)
-        return [one for one in told if not isinstance(path := _path(one), str) or not names_secret(self.model, path)]
+        entries = super().get_list_filter(request)
+        return [entry for entry in entries if not isinstance(path := _path(entry), str) or not self._is_secret(path)]
+
+    def _is_secret(self, path):
+        return names_secret(self.model, path)
 
     def lookup_allowed(self, lookup, value, request=None):
         return lookup in self._declared_lookups(request)
@@ -103,9 +106,9 @@ class Declared:
         return _declared_order(super().get_changelist(request, **kwargs))
 
 
-def _path(told):
-    """What an entry of `list_filter` names: a path, or a class with a parameter of its own."""
-    return told[0] if isinstance(told, list | tuple) else told
+def _path(entry):
+    """Return the path that an entry of `list_filter` names, or its class with a parameter of its own."""
+    return entry[0] if isinstance(entry, list | tuple) else entry
 
 
 def _lookups_of(model, path):
@@ -121,19 +124,19 @@ def _lookups_of(model, path):
 def _declared_order(changelist):
     class DeclaredOrder(changelist):
         def get_ordering_field(self, field_name):
-            """None, which is no order, for columns that can't be clicked, whatever the address says."""
+            """Return None, which means no order, for columns that are not sortable, whatever the address requests."""
             if field_name not in self.sortable_by:
                 return None
-            found = super().get_ordering_field(field_name)
-            return None if isinstance(found, str) and names_secret(self.model, found) else found
+            field = super().get_ordering_field(field_name)
+            return None if isinstance(field, str) and names_secret(self.model, field) else field
 
     return DeclaredOrder
 
 
 class Site(admin.AdminSite):
-    """The admin site: whatever is registered, by us or by a library, is `Declared`."""
+    """The admin site: every registered `ModelAdmin`, also of libraries, gets the mix-in `Declared`."""
 
     def register(self, model_or_iterable, admin_class=None, **options):
-        found = admin_class or admin.ModelAdmin
-        declared = type(found.__name__, (Declared, found), {"__module__": found.__module__, "__doc__": found.__doc__})
+        base = admin_class or admin.ModelAdmin
+        declared = type(base.__name__, (Declared, base), {"__module__": base.__module__, "__doc__": base.__doc__})
         super().register(model_or_iterable, declared, **options)

@@ -1,6 +1,6 @@
-"""Keys and passwords in frames, masked before anybody may read them.
+"""Mask keys and passwords in frames before anybody can read them.
 
-In doubt too much is masked: who looks for a fault seldom needs a value that is called a secret.
+In doubt too much is masked, because diagnosis seldom needs a value whose name suggests a secret.
 """
 
 import json
@@ -10,8 +10,8 @@ from functools import lru_cache
 import orjson
 
 HIDDEN = "(hidden)"
-# Part of the name of a member, or of a configuration key: what it stands for is a secret. Compared without regard to
-# case, and to what is neither a letter nor a digit.
+# A member or a configuration key whose name matches one of these holds a secret. Names are compared in lower case,
+# without characters that are neither letters nor digits.
 SECRETS = (
     *("authorizationkey", "passw", "passphrase", "passcode", r"(?<!by)pass\d*$", r"pw\d*$", "pwd", "secret"),
     *("apikey", "privatekey", "accesskey", "psk", "accesstoken", "authtoken", "apitoken", "authorization$", "bearer"),
@@ -19,26 +19,26 @@ SECRETS = (
     r"(?<!^)(?<!^configuration)(?<!^unknown)(?<!public)(?<!without)key\d*$",
 )
 NAMES = re.compile("|".join(SECRETS))
-NAMING = ("key", "name", "variable")  # members that may name what another one, `value`, is of
-# A frame that has none of these has no secret; an escape might hide one.
+NAMING = ("key", "name", "variable")  # members that may name the setting whose value is in the member `value`
+# A frame without any of these has no secret. The backslash is one, because an escape might hide a name.
 MARKS = (
     *("author", "pass", "pw", "secret", "credential", "api", "private", "access", "psk", "key", "pin"),
     *("token", "bearer", "://", "/files/", "\\"),
 )
-# A text that has none of these, in small letters, is changed by none of the expressions below.
+# None of the expressions below changes a text that, in small letters, contains none of these.
 TEXT_MARKS = (
     *("pass", "pw", "secret", "credential", "token", "key", "pin", "sig", "auth", "bearer", "value", "/files/"),
     "://",
 )
 PUNCTUATION = re.compile(r"[\W_]+")
-SHORTEST = 4  # characters of a secret that is looked for in other texts: a shorter one may be part of any word
-BEFORE_JSON = "\ufeff \t\r\n"  # of a text; a mark of the byte order is no JSON, but chargers pass over it
-LONGEST_TEXT = 32_768  # characters of one text that are looked at and told; each expression takes time linear in it
-LONGEST_NAME = 1000  # characters of the name of a member, past which it is a secret without looking
-LONGEST_LOGGED = 16_384  # characters of a frame that is masked for a line of a process' log, in the event loop
-LOGGED = 200  # characters of it in the line
-RUN = re.compile(r"[^\s\"<>]+")  # a URL is within one
-# The path of a file of ours is the key to it.
+MIN_SECRET_LENGTH = 4  # of a secret that is searched for in other texts: a shorter one may be part of any word
+BEFORE_JSON = "\ufeff \t\r\n"  # is skipped; a byte order mark is not JSON, but chargers skip it
+MAX_TEXT_LENGTH = 32_768  # characters of a text; the rest is cut off, since masking takes time linear in it
+MAX_NAME_LENGTH = 1000  # characters of a member's name; a longer one counts as a secret
+MAX_MASKED_LENGTH = 16_384  # of a frame that is masked for a log line, because this blocks the event loop
+LOG_LINE_LENGTH = 200  # characters of a frame in a log line
+RUN = re.compile(r"[^\s\"<>]+")  # each URL is within one
+# The path of a file that this system serves contains the token that gives access to it.
 TOKEN = re.compile(r"(/files/+(?:firmware|uploads)/+)[^\s/\"?#]+")
 SECRET_NAME = (
     r"(?:passw|passphrase|passcode|pass\b|pwd|secret|credential|token|(?:pw|key|\bpin)\d{0,9}\b|signature|\bsig)"
@@ -53,13 +53,14 @@ HEADER = re.compile(
 ELEMENT = re.compile(rf"(?i)(<[\w.:-]{{0,40}}{SECRET_NAME}[^<>]{{0,200}}>)[^<]+")
 PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^-]*")
 VALUE = re.compile(r'(?i)("value"\s*:\s*)"(?:[^"\\]|\\.)*"?')
-LONG_VALUE = re.compile(r'(?i)("value"\s*:\s*)"[^"]{16,}"?')  # no key for Basic auth is shorter
+LONG_VALUE = re.compile(r'(?i)("value"\s*:\s*)"[^"]{16,}"?')  # a key for Basic auth has 16 characters or more
 
 
 def masked(text, action="", is_json=False):
-    """`text`, a frame, without its secrets. `action`: that of the call it answers, `is_json`: where it is known.
+    """Return the frame `text` without its secrets.
 
-    A frame that is not JSON and might hold one is told by its length alone.
+    `action` is that of the call it answers; `is_json` is True where the frame is known to be JSON. A frame that is
+    not JSON and may hold a secret is replaced by its length.
     """
     lowered = text.lower()
     marks = [mark for mark in MARKS if mark in lowered]
@@ -68,19 +69,19 @@ def masked(text, action="", is_json=False):
     frame = _parsed(text)
     if frame is None:
         return f"({len(text)} characters that are not JSON)" if set(marks) - {"://"} else _plain(text)
-    may_quote = action == "ChangeConfiguration" and _is_error(frame)  # the key that it refuses
+    may_quote = action == "ChangeConfiguration" and _is_error(frame)  # an error may quote the key that it refuses
     if not marks and not may_quote:
         return text
     if may_quote:
         frame[3:] = [HIDDEN] * len(frame[3:])
     try:
-        return orjson.dumps(_cleaned(frame)).decode()  # anew, also where nothing is found: a member may come twice
-    except (RecursionError, TypeError):  # JSON in texts of JSON, or more than orjson writes
+        return orjson.dumps(_cleaned(frame)).decode()  # also if nothing is masked, since a member may occur twice
+    except (RecursionError, TypeError):  # nested JSON texts, or more levels than orjson writes
         return f"({len(text)} characters that are nested too deeply)"
 
 
 def _parsed(text):
-    """What JSON text says, None for other text."""
+    """Return the parsed JSON, or None for text that is not JSON."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -92,13 +93,13 @@ def _is_error(frame):
 
 
 def _plain(text):
-    """Text that is not JSON, or a string within it."""
+    """Mask a text that is not JSON, or a string within JSON."""
     lowered = text.lower()
     if not any(mark in lowered for mark in TEXT_MARKS):
-        return text[:LONGEST_TEXT]
-    if len(text) > LONGEST_TEXT:
-        text = f"{text[:LONGEST_TEXT]}@"  # where it is cut, a login may just have ended
-    text = (VALUE if _tells_of_secret(text) else LONG_VALUE).sub(rf'\1"{HIDDEN}"', text)
+        return text[:MAX_TEXT_LENGTH]
+    if len(text) > MAX_TEXT_LENGTH:
+        text = f"{text[:MAX_TEXT_LENGTH]}@"  # because a login may have ended where the text is cut
+    text = (VALUE if _matches_secret(text) else LONG_VALUE).sub(rf'\1"{HIDDEN}"', text)
     for secret in (PRIVATE_KEY, ELEMENT, HEADER, TOKEN):
         text = secret.sub(rf"\1{HIDDEN}", text)
     if "://" in text:
@@ -107,28 +108,29 @@ def _plain(text):
 
 
 def _without_login(run):
-    """What stands between :// and the last @ is masked, with or without a password."""
-    scheme, found, rest = run[0].partition("://")
+    """Mask the text between :// and the last @, with or without a password."""
+    scheme, separator, rest = run[0].partition("://")
     login, at, host = rest.rpartition("@")
-    return f"{scheme}{found}{HIDDEN}@{host}" if at else run[0]
+    return f"{scheme}{separator}{HIDDEN}@{host}" if at else run[0]
 
 
 def without_secrets(payload):
-    """`payload`, of a command or of an answer to one, as it may be shown to whoever may see commands.
+    """Return `payload`, of a command or of an answer to one, as users who may view commands may see it.
 
-    It is their own: a text in it stays as it is but for URLs, see `_url`, and members of JSON that name a secret.
+    Texts are not changed except for URLs, see `_url`, and members of JSON that name a secret, because these users
+    wrote the payload.
     """
     return _cleaned(payload, _own_text)
 
 
 def _own_text(text):
-    """A text of a payload, in which there may be JSON, as in DataTransfer."""
+    """Mask a text of a payload, which may be JSON, as in DataTransfer."""
     within = _json_in(text)
     if within is None:
         return _own_urls(text)
     try:
         if _may_hide_members(text):
-            return f"({len(text)} characters of JSON in which a member comes twice)"
+            return f"({len(text)} characters of JSON with a duplicate member)"
         cleaned = _cleaned(within, _own_text)
         return text if cleaned == within else orjson.dumps(cleaned).decode()
     except (RecursionError, TypeError):
@@ -136,23 +138,24 @@ def _own_text(text):
 
 
 def _json_in(text):
-    """The object, the list or the string that a text is as JSON, None for any other text."""
+    """Return the object, list or string in a JSON text, or None for any other text."""
     text = text.lstrip(BEFORE_JSON)
     return _parsed(text) if text[:1] in ("{", "[", '"') else None
 
 
 def _may_hide_members(text):
-    """Whether a member comes twice in `text`, JSON in which there may be secrets: a reader sees one of the two."""
+    """Whether `text`, JSON that may contain secrets, has a duplicate member, of which parsing shows only one."""
     lowered = text.lower()
     if not any(mark in lowered for mark in MARKS):
         return False
-    found = []
+    has_duplicates = []
 
     def count(pairs):
-        found.append(len(dict(pairs)) < len(pairs))
+        has_duplicates.append(len(dict(pairs)) < len(pairs))
 
-    json.loads(text.lstrip(BEFORE_JSON), object_pairs_hook=count, parse_int=str)  # int() refuses very long ones
-    return any(found)
+    # `parse_int` is str, because int() refuses very long numbers.
+    json.loads(text.lstrip(BEFORE_JSON), object_pairs_hook=count, parse_int=str)
+    return any(has_duplicates)
 
 
 def _own_urls(text):
@@ -160,14 +163,14 @@ def _own_urls(text):
 
 
 def _url(run):
-    """A URL without its login, without arguments that are called secrets and, where it is ours, without its key."""
+    """Mask in a URL its login, arguments whose name suggests a secret, and the token of a file of this system."""
     if "://" not in run[0]:
         return run[0]
     return ARGUMENT.sub(rf"\1{HIDDEN}", TOKEN.sub(rf"\1{HIDDEN}", _without_login(run)))
 
 
 def hidden_texts(whole, shown):
-    """The texts that `shown` hides of `whole` (JSON), of which it was made."""
+    """Yield the texts of `whole` (JSON) that its masked form `shown` hides."""
     if whole == shown:
         return
     if isinstance(whole, dict) and isinstance(shown, dict):
@@ -183,7 +186,7 @@ def hidden_texts(whole, shown):
 
 
 def _hidden_within(whole, shown):
-    """Of two texts: what is hidden of JSON in them, or the logins, their passwords and the arguments of URLs."""
+    """Yield the parts of the text `whole` that `shown` hides: texts of JSON, or logins and arguments of URLs."""
     inside = _json_in(whole), _json_in(shown)
     if None not in inside:
         yield from hidden_texts(*inside)
@@ -192,13 +195,13 @@ def _hidden_within(whole, shown):
     at = len(before)
     for left in others[:-1]:
         end = whole.find(left, at)
-        yield from _and_password(whole[at:end])
+        yield from _login_and_password(whole[at:end])
         at = end + len(left)
     if others:
-        yield from _and_password(whole[at : len(whole) - len(others[-1])])
+        yield from _login_and_password(whole[at : len(whole) - len(others[-1])])
 
 
-def _and_password(login):
+def _login_and_password(login):
     yield login
     yield login.partition(":")[2]
 
@@ -212,11 +215,11 @@ def _texts(value):
 
 
 def without_texts(value, texts):
-    """`value` of JSON, its strings without those of `texts` that have SHORTEST characters or more."""
-    found = sorted((text for text in texts if len(text) >= SHORTEST), key=len, reverse=True)
+    """Mask in the strings of `value` (JSON) those of `texts` that have MIN_SECRET_LENGTH characters or more."""
+    longest_first = sorted((text for text in texts if len(text) >= MIN_SECRET_LENGTH), key=len, reverse=True)
 
     def clean(string):
-        for text in found:
+        for text in longest_first:
             string = string.replace(text, HIDDEN)
         return string
 
@@ -224,10 +227,10 @@ def without_texts(value, texts):
 
 
 def _cleaned(value, text=None):
-    """`value` of JSON, in which secrets are `HIDDEN`; `text` cleans a string."""
+    """Replace secrets in `value` (JSON) by `HIDDEN`; `text` is the function that cleans a string."""
     if isinstance(value, dict):
-        told = {name.lower(): branch for name, branch in value.items()}
-        is_secret = any(isinstance(told.get(name), str) and names_secret(told[name]) for name in NAMING)
+        lowered = {name.lower(): branch for name, branch in value.items()}
+        is_secret = any(isinstance(lowered.get(name), str) and names_secret(lowered[name]) for name in NAMING)
         return {
             name: HIDDEN
             if branch not in (None, "") and (names_secret(name) or (is_secret and name.lower() == "value"))
@@ -240,35 +243,35 @@ def _cleaned(value, text=None):
 
 
 def names_secret(name):
-    """Whether what is called so is to be hidden."""
-    return len(name) > LONGEST_NAME or _known_secret(name)
+    """Whether a member called `name` must be hidden."""
+    return len(name) > MAX_NAME_LENGTH or _known_secret(name)
 
 
 @lru_cache(4096)
 def _known_secret(name):
-    return _tells_of_secret(name)
+    return _matches_secret(name)
 
 
-def _tells_of_secret(text):
+def _matches_secret(text):
     return NAMES.search(PUNCTUATION.sub("", text.lower())) is not None
 
 
 def _cleaned_text(text):
-    """A string, in which there may be JSON, as in DataTransfer."""
+    """Mask a string, which may be JSON, as in DataTransfer."""
     within = _json_in(text)
     return _plain(text) if within is None else orjson.dumps(_cleaned(within)).decode()
 
 
 class InLog:
-    """A frame as a line of a process' log may have it; it is masked only where the line is written.
+    """A frame for a log line; it is masked only if the line is written.
 
-    A long one is told by its length alone: a part of it would have to be masked without knowing the rest.
+    A long frame is replaced by its length, because a part of it cannot be masked without the rest.
     """
 
     def __init__(self, text):
         self.text = text
 
     def __str__(self):
-        if len(self.text) > LONGEST_LOGGED:
+        if len(self.text) > MAX_MASKED_LENGTH:
             return f"({len(self.text)} characters)"
-        return repr(masked(self.text))[:LOGGED]
+        return repr(masked(self.text))[:LOG_LINE_LENGTH]

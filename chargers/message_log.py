@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from chargers import bulk_sql, faults, frames, metrics
 from chargers.masking import masked
 from chargers.models.charger import LOG_ALL, LOG_NOTHING
-from chargers.models.messages import LONGEST_FRAME
+from chargers.models.messages import MAX_FRAME_LENGTH
 from chargers.redis import sync_redis
 
 logger = logging.getLogger(__name__)
@@ -225,7 +225,7 @@ class MessageLogWriter:
             if not logged.kind:
                 logged.kind, logged.message_id, logged.action = _parse(logged.text)
             text = masked(logged.text, logged.action, is_json)
-            logged.text = text[:LONGEST_FRAME].replace("\0", "\N{SYMBOL FOR NULL}")
+            logged.text = text[:MAX_FRAME_LENGTH].replace("\0", "\N{SYMBOL FOR NULL}")
             logged.message_id = logged.message_id[:MAX_MESSAGE_ID_LENGTH].replace("\0", "")
             logged.action = logged.action[:MAX_ACTION_LENGTH].replace("\0", "")
             if number % FRAMES_PER_SLICE == 0:

@@ -1,4 +1,4 @@
-"""Answers are JSON, or the file that was asked for, whatever the client says it accepts (RFC 9110 §12.5.1)."""
+"""Ignore `Accept` headers: a view answers in its own format to every client, as RFC 9110 §12.5.1 permits."""
 
 from django.http import Http404
 from rest_framework.exceptions import NotAcceptable

@@ -1,4 +1,4 @@
-"""Pages of every list: `?page_size=` (100, at most 1000) and `?page=`; `?cursor=` where the newest come first."""
+"""Pagination of every list: `?page_size=` (100, at most 1000) and `?page=`, or `?cursor=` for newest first."""
 
 from django.core.paginator import Paginator
 from django.utils.dateparse import parse_datetime
@@ -7,15 +7,15 @@ from rest_framework.pagination import Cursor, CursorPagination, PageNumberPagina
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param
 
-DEEP = 10_000  # rows before a page, past which their keys alone are skipped
+DEEP_PAGE_OFFSET = 10_000  # rows before a page, beyond which the database skips keys instead of rows
 
 
 class ByKey(Paginator):
-    """A deep page skips keys in their index, not whole rows that are joined first."""
+    """Read a deep page by its keys, because skipping keys in an index is cheaper than skipping joined rows."""
 
     def page(self, number):
         page = super().page(number)
-        if (page.number - 1) * self.per_page >= DEEP:
+        if (page.number - 1) * self.per_page >= DEEP_PAGE_OFFSET:
             page.object_list = self.object_list.filter(pk__in=list(page.object_list.values_list("pk", flat=True)))
         return page
 
@@ -28,7 +28,7 @@ class Pages(PageNumberPagination):
 
 
 class ChargerPages(Pages):
-    """The view adds who is connected, on this page or not."""
+    """Describe `active_chargers`, which the view adds to each page."""
 
     def get_paginated_response_schema(self, schema):
         described = super().get_paginated_response_schema(schema)
@@ -38,7 +38,7 @@ class ChargerPages(Pages):
 
 
 class Cursors(CursorPagination):
-    """A page begins behind the last row of the page before, so that rows that came meanwhile do not shift it."""
+    """Begin a page after the last row of the page before, so that new rows do not shift it."""
 
     page_size = Pages.page_size
     page_size_query_param = Pages.page_size_query_param
@@ -64,18 +64,18 @@ def _is_moment(text):
 
 
 class ByTime(Cursors):
-    """Newest first, without a count: each page leads to the next."""
+    """Newest first, by time, without a count; each page links to the next."""
 
     ordering = ("-at", "-id")
     is_position = staticmethod(_is_moment)
 
 
 class NewestFirst(Cursors):
-    """Newest first, with a count. `?page=` chooses a page by its number, whose links go on by cursor."""
+    """Newest first, by id, with a count. `?page=` selects a page by its number; its links use cursors."""
 
     ordering = ("-id",)
     page_query_param = Pages.page_query_param
-    results = "results"  # what the list of rows is called
+    results = "results"  # name of the member with the rows
     numbered = None
 
     def paginate_queryset(self, queryset, request, view=None):
@@ -83,7 +83,7 @@ class NewestFirst(Cursors):
             self.count = queryset.count()
             return super().paginate_queryset(queryset, request, view)
         if self.cursor_query_param in request.query_params:
-            raise ValidationError({self.page_query_param: ["Give `page` or `cursor`, not both."]})
+            raise ValidationError({self.page_query_param: ["Send `page` or `cursor`, not both."]})
         self.numbered = Pages()
         rows = self.numbered.paginate_queryset(queryset.order_by(*self.ordering), request, view)
         self.count = self.numbered.page.paginator.count
@@ -102,7 +102,7 @@ class NewestFirst(Cursors):
         return self._link(0, is_backwards=True) if self.numbered.page.has_previous() else None
 
     def _link(self, index, is_backwards):
-        """The page that begins beside the row at `index` of this one."""
+        """Return the link to the page that begins next to the row at `index` of this page."""
         position = self._get_position_from_instance(self.page[index], self.ordering)
         return self.encode_cursor(Cursor(offset=0, reverse=is_backwards, position=position))
 
@@ -122,7 +122,7 @@ class NewestFirst(Cursors):
 
 
 class NewestMadeFirst(NewestFirst):
-    """For rows whose ids do not grow."""
+    """Newest first, by time of creation. For rows whose ids do not grow."""
 
     ordering = ("-created_at", "id")
     is_position = staticmethod(_is_moment)
@@ -132,6 +132,6 @@ PAGE = {
     "name": NewestFirst.page_query_param,
     "required": False,
     "in": "query",
-    "description": "A page by its number, in place of `cursor`. Rows that come meanwhile shift it.",
+    "description": "A page by its number, in place of `cursor`. New rows shift it.",
     "schema": {"type": "integer"},
 }

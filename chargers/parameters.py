@@ -1,4 +1,4 @@
-"""Query parameters of the REST API: one that a view does not know is refused, since ignoring it answers too much."""
+"""Refuse query parameters that a view does not know, because ignoring a filter would return too many rows."""
 
 from functools import cache
 
@@ -10,7 +10,7 @@ PAGING = ("page_query_param", "page_size_query_param", "cursor_query_param")
 
 
 def takes(serializer_class):
-    """Decorate a view: the fields of `serializer_class` are its query parameters."""
+    """Decorate a view whose query parameters are the fields of `serializer_class`."""
 
     def decorate(view):
         getattr(view, "cls", view).query_serializer = serializer_class
@@ -23,12 +23,12 @@ def refuse_unknown(request, view):
     """Raise a 400 that names each query parameter that `view` does not know, and those it knows."""
     if request.query_params and (unknown := request.query_params.keys() - known(view, request.method)):
         names = ", ".join(sorted(known(view, request.method) - {api_settings.URL_FORMAT_OVERRIDE}))
-        sentence = f"Unknown parameter. Known: {names}." if names else "Unknown parameter: none is known here."
+        sentence = f"Unknown parameter. Known: {names}." if names else "Unknown parameter: this path takes none."
         raise ValidationError({name[:100]: [sentence] for name in sorted(unknown)})
 
 
 def known(view, method):
-    """The names of the query parameters that `view` takes with `method`."""
+    """Return the names of the query parameters that `view` accepts with `method`."""
     return _known(type(view), _lists(view, method), method in ("GET", "HEAD"))
 
 
@@ -55,5 +55,5 @@ def _of_pages(view_class):
 
 def _of_filters(view_class):
     view = view_class()
-    found = [backend().get_filterset_class(view, view_class.queryset) for backend in view_class.filter_backends]
-    return {name for filterset in found if filterset for name in filterset.base_filters}
+    filtersets = [backend().get_filterset_class(view, view_class.queryset) for backend in view_class.filter_backends]
+    return {name for filterset in filtersets if filterset for name in filterset.base_filters}

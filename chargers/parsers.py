@@ -1,4 +1,4 @@
-"""JSON bodies: UTF-8, finite numbers, and nested no deeper than can be written again."""
+"""Parse JSON bodies strictly: UTF-8, finite numbers, and no deeper nesting than can be serialised again."""
 
 import orjson
 from rest_framework.exceptions import ParseError
@@ -6,7 +6,7 @@ from rest_framework.parsers import JSONParser
 
 
 class StrictJSONParser(JSONParser):
-    """What it lets through can be stored, sent to a charger and shown."""
+    """Accept only JSON that can be stored, sent to a charger and shown."""
 
     def parse(self, stream, media_type=None, parser_context=None):
         try:

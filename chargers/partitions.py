@@ -1,9 +1,9 @@
-"""Tables that grow for ever, in partitions by month or day (UTC) of when a row came: old ones are dropped as a whole.
+"""Partition growing tables by month or day (UTC) of their rows, so that old rows are dropped as whole partitions.
 
-A row for which no partition was made is kept by the partition `<table>_default`, so nothing a charger says depends on
-housekeeping. Where there are such rows, the default partition becomes a regular one, and an empty default one takes
-its place: no row is moved, so none is missing or seen twice meanwhile, and the time a lock is held does not depend on
-their number.
+A row without a partition of its own is stored in the partition `<table>_default`, so storing messages does not depend
+on maintenance. If there are such rows, the default partition becomes a regular one, and an empty default partition
+replaces it. No row is moved, so no row is missing or seen twice meanwhile, and the time a lock is held does not
+depend on their number.
 """
 
 import logging
@@ -19,30 +19,30 @@ from chargers import locks
 
 logger = logging.getLogger(__name__)
 
-AHEAD = 3  # months made beforehand
-DAYS_AHEAD = 7
-PATIENCE = 60  # seconds in which a lock is tried for, again and again; then at the next hour
-UPPER = re.compile(r"TO \('(.*)'\)")  # in what PostgreSQL says of a partition's bounds
+MONTHS_AHEAD = 3  # created in advance
+DAYS_AHEAD = 7  # created in advance
+LOCK_TIMEOUT_S = 60  # for all attempts to get a lock; the next maintenance run, an hour later, tries again
+UPPER = re.compile(r"TO \('(.*)'\)")  # in the bounds of a partition as PostgreSQL prints them
 
 
-class Astray(Exception):
-    """The default partition holds rows from before the end of the partitions, which no new one can take."""
+class MisplacedRows(Exception):
+    """The default partition has rows from before the end of the other partitions, for which none can be created."""
 
 
 def month_of(moment, later=0):
-    """The first moment of the month `later` months after that of `moment`."""
+    """Return the first moment of the month `later` months after that of `moment`."""
     years, month = divmod(moment.month - 1 + later, 12)
     return datetime(moment.year + years, month + 1, 1, tzinfo=UTC)
 
 
 def day_of(moment, later=0):
-    """The first moment of the day `later` days after that of `moment`."""
+    """Return the first moment of the day `later` days after that of `moment`."""
     return datetime(moment.year, moment.month, moment.day, tzinfo=UTC) + timedelta(days=later)
 
 
 @dataclass(frozen=True)
 class Periods:
-    """How a table is cut: by which column, where a period begins, how it is named, how many are made beforehand."""
+    """How a table is partitioned: the column, the start and the name of a period, and the number in advance."""
 
     column: str
     of: Callable
@@ -50,20 +50,20 @@ class Periods:
     ahead: int
 
     def named(self, table, end):
-        """The name of the partition of `table` that ends before `end`: that of the last period in it."""
+        """Return the name of the partition of `table` that ends before `end`, after the last period in it."""
         return f"{table}_{self.of(end - timedelta.resolution):{self.name}}"
 
 
-MONTHS = Periods("received_at", month_of, "%Y_%m", AHEAD)
+MONTHS = Periods("received_at", month_of, "%Y_%m", MONTHS_AHEAD)
 DAYS = Periods("at", day_of, "%Y_%m_%d", DAYS_AHEAD)
 
 
 def make(table: str, now: datetime, periods: Periods = MONTHS) -> list[str]:
-    """Make a partition of what waits in the default one, and those of the periods to come; their names.
+    """Make a partition of the rows in the default one, and create those of the coming periods; return their names.
 
-    Each begins where the one before it ends, the first one with all that is older: there is no moment between them.
+    Each begins where the one before it ends, and the first one includes all older rows, so there are no gaps.
     """
-    names = [_take_over(table, now, oldest, newest, periods) for oldest, newest in _in_default(table, periods)]
+    names = [_convert_default(table, now, oldest, newest, periods) for oldest, newest in _in_default(table, periods)]
     last = _end(table)
     for end in (periods.of(now, later) for later in range(1, periods.ahead + 2)):
         if last is None or end > last:
@@ -73,15 +73,15 @@ def make(table: str, now: datetime, periods: Periods = MONTHS) -> list[str]:
 
 
 def drop_before(table: str, moment: datetime) -> list[str]:
-    """Drop the partitions that hold nothing younger than `moment`; their names."""
-    old = [name for name, upper in made(table) if upper <= moment]
+    """Drop the partitions that end at or before `moment`; return their names."""
+    old = [name for name, upper in existing(table) if upper <= moment]
     for name in old:
         _do(f"Dropping {name}", table, DROP, name=sql.Identifier(name))
     return old
 
 
-def made(table):
-    """(name, first moment after it) of each partition but the default one, oldest first."""
+def existing(table):
+    """Return [(name, end)] of the partitions except the default one, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i "
@@ -94,16 +94,16 @@ def made(table):
 
 
 def _end(table):
-    """The first moment after all partitions, None where there is none yet."""
-    return max((upper for _, upper in made(table)), default=None)
+    """Return the end of the last partition, None if there is none."""
+    return max((upper for _, upper in existing(table)), default=None)
 
 
 def _in_default(table, periods):
-    """[(moment of the oldest row, that of the newest)] in the default partition, [] where it is empty."""
+    """Return [(time of the oldest row, time of the newest row)] in the default partition, [] if it is empty."""
     parts = {"column": sql.Identifier(periods.column), "default": _default(table)}
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT min({column}), max({column}) FROM {default}").format(**parts))
-        return [found for found in cursor.fetchall() if found[0]]
+        return [row for row in cursor.fetchall() if row[0]]
 
 
 DROP = ("DROP TABLE {name}",)
@@ -111,63 +111,67 @@ ADD = (
     "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
     "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({after})",
 )
-# Rows that are written meanwhile are held to it as well.
-PROMISE = (
+# The constraint also applies to rows that are written meanwhile.
+ADD_CONSTRAINT = (
     "ALTER TABLE {default} DROP CONSTRAINT IF EXISTS rows_of_its_period",
     "ALTER TABLE {default} ADD CONSTRAINT rows_of_its_period "
     "CHECK ({column} IS NOT NULL AND {column} < {after} AND {from_first}) NOT VALID",
 )
-PROVE = ("ALTER TABLE {default} VALIDATE CONSTRAINT rows_of_its_period",)  # reads it all, and locks out nobody
-# PostgreSQL believes the proven constraint and reads nothing under the lock.
-EXCHANGE = (
+VALIDATE_CONSTRAINT = (
+    "ALTER TABLE {default} VALIDATE CONSTRAINT rows_of_its_period",
+)  # reads the whole partition, but blocks no writer
+# PostgreSQL reads no rows under the lock, because the constraint is validated.
+REPLACE_DEFAULT = (
     "ALTER TABLE {table} DETACH PARTITION {default}",
     "ALTER TABLE {default} RENAME TO {name}",
     "CREATE TABLE {default} PARTITION OF {table} DEFAULT",
     "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({after})",
     "ALTER TABLE {name} DROP CONSTRAINT rows_of_its_period",
 )
-TAKE_BACK = ("ALTER TABLE {default} DROP CONSTRAINT IF EXISTS rows_of_its_period",)
+DROP_CONSTRAINT = ("ALTER TABLE {default} DROP CONSTRAINT IF EXISTS rows_of_its_period",)
 
 
 def _add(table, first, end, periods):
-    """An empty partition from `first` (None: with all before) to `end`."""
+    """Create an empty partition from `first` (None: from the beginning) to `end`."""
     name = periods.named(table, end)
     _do(f"Making {name}", table, ADD, name=sql.Identifier(name), first=_bound(first), after=sql.Literal(end))
     return name
 
 
-def _take_over(table, now, oldest, newest, periods):
-    """The default partition becomes the one from the end of the others to that of the next period.
+def _convert_default(table, now, oldest, newest, periods):
+    """Make the default partition the one from the end of the others to the end of the next period.
 
-    The next, so that rows which come while it is proven keep the promise. Should this process be killed meanwhile,
-    the promise is broken a period later at the earliest, and the next hour takes it up before.
+    The next period is included, so that rows that arrive during validation satisfy the constraint. If this process is
+    killed meanwhile, rows violate the constraint a period later at the earliest, and the next maintenance run, an
+    hour later, completes the work before.
     """
     first, end = _end(table), periods.of(max(now, newest), 2)
     if first and oldest < first:
-        raise Astray(
-            f"{table}_default holds rows from before {first:%Y-%m-%d}, where other partitions are: one from "
-            f"{oldest:%Y-%m-%d %H:%M:%S} UTC. Was a clock wrong? Move or delete them, then run manage.py keep_house."
+        raise MisplacedRows(
+            f"{table}_default has rows from before {first:%Y-%m-%d}, where other partitions are: one from "
+            f"{oldest:%Y-%m-%d %H:%M:%S} UTC. Check the clock of the server. "
+            f"Move or delete these rows, then run manage.py keep_house."
         )
     name, column = periods.named(table, end), sql.Identifier(periods.column)
     from_first = sql.SQL("{} >= {}").format(column, sql.Literal(first)) if first else sql.SQL("true")
     parts = {"name": sql.Identifier(name), "first": _bound(first), "after": sql.Literal(end)}
     parts |= {"column": column, "from_first": from_first}
-    logger.info("%s_default has rows from %s on: it becomes the partition %s", table, oldest, name)
+    logger.info("%s_default has rows since %s: it becomes the partition %s", table, oldest, name)
     try:
-        for statements in (PROMISE, PROVE, EXCHANGE):
+        for statements in (ADD_CONSTRAINT, VALIDATE_CONSTRAINT, REPLACE_DEFAULT):
             _do(f"Making {name} of the default partition", table, statements, **parts)
     except BaseException:
         if not connection.in_atomic_block:
-            _do(f"Leaving {table}_default as it was", table, TAKE_BACK)
+            _do(f"Restoring {table}_default", table, DROP_CONSTRAINT)
         raise
-    logger.info("%s is made", name)
+    logger.info("The partition %s is complete", name)
     return name
 
 
-def _do(what, table, statements, **parts):
-    """Carry out `statements`, in which `parts` have their places, see `locks.briefly`."""
+def _do(label, table, statements, **parts):
+    """Run `statements`, formatted with `parts`, see `locks.briefly`."""
     parts |= {"table": sql.Identifier(table), "default": _default(table)}
-    locks.briefly(what, [sql.SQL(statement).format(**parts) for statement in statements], PATIENCE)
+    locks.briefly(label, [sql.SQL(statement).format(**parts) for statement in statements], LOCK_TIMEOUT_S)
 
 
 def _bound(moment):

@@ -1,4 +1,4 @@
-"""What a proxy that ends TLS tells of a charger's certificate, believed from named addresses alone."""
+"""Read the certificate of a charger from a header of the proxy that ends TLS, trusted by its address."""
 
 import re
 from base64 import b64decode
@@ -25,10 +25,10 @@ def believed(address):
 
 
 def subject(header):
-    """{"CN": [names], "O": [names], "serial": hex digits} of the certificate in `header` (bytes), or None.
+    """Return {"CN": [names], "O": [names], "serial": hex digits} of the certificate in `header` (bytes), or None.
 
-    Taken are base64 DER between colons (RFC 9440, HAProxy), base64 DER (Traefik), and URL-encoded PEM (nginx). Its
-    signature the proxy has verified.
+    Accepts base64 DER between colons (RFC 9440, HAProxy), base64 DER (Traefik), and URL-encoded PEM (nginx). The
+    signature is not checked, because the proxy has verified it.
     """
     text = unquote(header.decode("ascii", "replace")).strip()
     pem = PEM.search(text)
@@ -39,7 +39,7 @@ def subject(header):
         return None
     if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:
         return None
-    told = {"serial": f"{certificate.serial_number:x}"}
+    fields = {"serial": f"{certificate.serial_number:x}"}
     for name, oid in NAMES.items():
-        told[name] = [attribute.value for attribute in certificate.subject.get_attributes_for_oid(oid)]
-    return told
+        fields[name] = [attribute.value for attribute in certificate.subject.get_attributes_for_oid(oid)]
+    return fields

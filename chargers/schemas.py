@@ -1,4 +1,4 @@
-"""The OCPP 1.6 schemas of the `ocpp` library with the errata applied, compiled once."""
+"""Schemas of OCPP 1.6 from the `ocpp` library with the errata applied, each compiled once."""
 
 import json
 from functools import cache
@@ -10,7 +10,7 @@ import ocpp.v16
 FOLDER = Path(ocpp.v16.__file__).parent / "schemas"
 INT32 = {"minimum": -(2**31), "maximum": 2**31 - 1}
 
-# Every action of OCPP 1.6 and its security extensions, whoever sends it.
+# Every action of OCPP 1.6 and its security extensions, from either side.
 ACTIONS = frozenset(path.stem for path in FOLDER.glob("*.json") if not path.stem.endswith("Response"))
 
 # J §4.2.3, table 7, by the schema keyword that was violated. Spellings are those of 1.6 (J errata 5.1, 5.2).
@@ -32,12 +32,12 @@ class Violation(Exception):
 
 
 def is_valid(name, payload):
-    """Whether `payload` keeps schema `name`; dates and URIs may be any text."""
+    """Whether `payload` conforms to schema `name`; dates and URIs may be any text."""
     return _validator(name, False).is_valid(payload)
 
 
 def is_multiple(value, step):
-    """Whether `value` is a multiple of `step`, as the schema keyword `multipleOf` has it."""
+    """Whether `value` is a multiple of `step` by the schema keyword `multipleOf`."""
     return _multiple_of(step).is_valid(value)
 
 
@@ -47,10 +47,10 @@ def _multiple_of(step):
 
 
 def check(name, payload, formats=False):
-    """Raise `Violation` for the first thing wrong with `payload` by schema `name` ("Reset", "ResetResponse").
+    """Raise `Violation` for the first error of `payload` against schema `name` ("Reset", "ResetResponse").
 
-    `formats` asserts dates and URIs, too: for what we send. What chargers send is kept as text where it can't
-    be parsed, not refused (OCPP 1.6 §4.8, §4.10).
+    `formats` asserts dates and URIs, too, for payloads that the central system sends. A date from a charger that
+    cannot be parsed is stored as text, not refused (OCPP 1.6 §4.8, §4.10).
     """
     validator = _validator(name, formats)
     if validator.is_valid(payload):
@@ -68,7 +68,7 @@ def check(name, payload, formats=False):
 
 @cache
 def schema(name):
-    """The JSON schema of a request ("Reset") or a reply ("ResetResponse"), errata applied."""
+    """Return the JSON schema of a request ("Reset") or a reply ("ResetResponse"), errata applied."""
     return _bounded(_amended(name, json.loads((FOLDER / f"{name}.json").read_text("utf-8-sig"))))
 
 
@@ -78,7 +78,7 @@ def _validator(name, formats):
 
 
 def _amended(name, tree):
-    """StopTransaction's readings take the units that MeterValues' take (J errata 2.1; 1.6 errata, Frequency)."""
+    """Allow in readings of StopTransaction the units of MeterValues (J errata 2.1; 1.6 errata, Frequency)."""
     if name == "StopTransaction":
         readings = tree["properties"]["transactionData"]["items"]["properties"]["sampledValue"]["items"]
         sampled = schema("MeterValues")["properties"]["meterValue"]["items"]["properties"]["sampledValue"]["items"]
@@ -87,7 +87,7 @@ def _amended(name, tree):
 
 
 def _bounded(tree):
-    """Integers of OCPP 1.6 are 32 bits wide, connector ids not negative; the JSON schemas leave that out."""
+    """Bound integers to 32 bits and connector ids to 0 or more, which the JSON schemas of OCPP 1.6 omit."""
     if isinstance(tree, dict):
         if tree.get("type") == "integer":
             tree = {**INT32, **tree}

@@ -1,6 +1,7 @@
-"""Secrets at rest: encrypted with the first of SECRETS_KEYS, readable with each of them, opened only to be sent.
+"""Secrets at rest are encrypted with the first of SECRETS_KEYS, and can be decrypted with each of them.
 
-A sealed column holds a Fernet token. What a model's attribute shows is harmless; `opened()` decrypts.
+A sealed column holds a Fernet token. The attribute of a model shows no secret; `opened()` decrypts, which is done
+only to send the secret.
 """
 
 from functools import cache
@@ -14,21 +15,21 @@ from django.db.models.query_utils import DeferredAttribute
 from chargers.masking import HIDDEN
 
 TOKEN = "gAAAA"  # begins every token: version 0x80 and the high bytes of a 64-bit time
-PORTION = 500  # rows that are read in one go
-NEWEST = 1000  # rows of a column that are looked at to see whether the keys fit
+PAGE_SIZE = 500  # rows that are read by one query
+CHECKED_ROWS = 1000  # newest rows of a column in which a secret is searched to check the keys
 
 
 class Unreadable(Exception):
-    """A secret cannot be opened here; the text says why, and what to do."""
+    """A secret cannot be decrypted by this process; the text says why, and what to do."""
 
 
 def seal(text):
-    """`text` encrypted with the first key, as text; raises `Unreadable` in a program without keys."""
+    """Encrypt `text` with the first key and return a token; raise `Unreadable` in a process without keys."""
     return _ciphers()[0].encrypt(text.encode()).decode()
 
 
 def unseal(token):
-    """The text in `token`; raises `Unreadable` where no key of this program opens it."""
+    """Decrypt `token`; raise `Unreadable` if no key of this process can."""
     try:
         return _all_ciphers().decrypt(token.encode()).decode()
     except InvalidToken as error:
@@ -38,7 +39,7 @@ def unseal(token):
 
 
 def renewed(token):
-    """`token` encrypted anew with the first key, None where it is so already; raises `Unreadable`."""
+    """Return `token` encrypted with the first key, or None if it is already; raise `Unreadable`."""
     try:
         _ciphers()[0].decrypt(token.encode())
     except InvalidToken:
@@ -47,14 +48,14 @@ def renewed(token):
 
 
 def require():
-    """Raise `Unreadable` in a program that has no keys, but needs them."""
+    """Raise `Unreadable` in a process without keys; called where a process needs them."""
     _ciphers()
 
 
 def _ciphers():
     if not settings.SECRETS_KEYS:
-        raise Unreadable("SECRETS_KEYS is `none` here, and this program needs the keys: set it to the list of them.")
-    return _made(tuple(settings.SECRETS_KEYS))
+        raise Unreadable("SECRETS_KEYS is `none` here, but this process needs the keys: set it to the list of keys.")
+    return _fernets(tuple(settings.SECRETS_KEYS))
 
 
 def _all_ciphers():
@@ -62,7 +63,7 @@ def _all_ciphers():
 
 
 @cache
-def _made(keys):
+def _fernets(keys):
     return [Fernet(key) for key in keys]
 
 
@@ -70,14 +71,14 @@ def _made(keys):
 
 
 class SealedAttribute(DeferredAttribute):
-    """What is assigned is sealed at once, so that a row shows the same before and after it is saved."""
+    """Seal a value as soon as it is assigned, so that a row shows the same before and after it is saved."""
 
     def __set__(self, instance, value):
         instance.__dict__[self.field.attname] = self.field.sealed(value)
 
 
 class Unsearchable:
-    """A column that is never compared: every lookup would answer a question about what it hides."""
+    """A column that cannot be compared, because every lookup would reveal something about its secret."""
 
     descriptor_class = SealedAttribute
 
@@ -89,7 +90,7 @@ class Unsearchable:
 
 
 class Sealed:
-    """A text that is shown to nobody."""
+    """An encrypted text; `str()` shows a mask."""
 
     def __init__(self, token):
         self.token = token
@@ -102,7 +103,7 @@ class Sealed:
 
 
 class SealedField(Unsearchable, models.TextField):
-    """A text that is always a secret. The attribute is a `Sealed`; a `str` may be assigned."""
+    """A text column that is always secret. Its attribute is a `Sealed`; a `str` may be assigned."""
 
     def sealed(self, value):
         return Sealed(seal(value)) if isinstance(value, str) else value
@@ -118,21 +119,21 @@ class SealedField(Unsearchable, models.TextField):
         return value.token if isinstance(value, Sealed) else value
 
     def resealed(self, stored):
-        """The column's text `stored` with its secret under the first key, None where nothing is to be done."""
+        """Return the column's text `stored` encrypted with the first key, or None if it is already."""
         return renewed(stored) if stored.startswith(TOKEN) else seal(stored)
 
 
-# --- all that is stored ----------------------------------------------------------------------
+# --- stored secrets --------------------------------------------------------------------------
 
 
 def check_keys(apps):
-    """After `migrate`, which begins every start: raise `CommandError` where the keys are not those of the database.
+    """Raise `CommandError` if the keys do not decrypt the secrets of the database; runs after each `migrate`.
 
-    The newest rows are looked at: a backup that was restored without its keys has none that opens.
+    Only the newest rows are checked, because after a restore without its keys no secret can be decrypted.
     """
     for model, field in _columns(apps.get_models()):
         table, column = model._meta.db_table, field.column
-        newest = f"SELECT {column} AS text FROM {table} ORDER BY {model._meta.pk.column} DESC LIMIT {NEWEST}"
+        newest = f"SELECT {column} AS text FROM {table} ORDER BY {model._meta.pk.column} DESC LIMIT {CHECKED_ROWS}"
         for (stored,) in _rows(f"SELECT text FROM ({newest}) AS newest WHERE text LIKE %s LIMIT 1", [f"{TOKEN}%"]):
             try:
                 unseal(stored.partition(" ")[0])
@@ -147,17 +148,17 @@ def _columns(models):
 
 
 def reseal(models, progress=lambda column, done, total: None):
-    """Put every secret of `models` under the first key, and seal what is stored in plain; how many were changed.
+    """Encrypt every secret of `models` with the first key, plain texts too; return the number of changed rows.
 
-    `progress(column, done, total)` is called after each portion. It may be interrupted, and run again.
+    `progress(column, done, total)` is called after each page. It may be interrupted and run again.
     """
     return sum(_reseal_column(model, field, progress) for model, field in _columns(models))
 
 
 def _reseal_column(model, field, progress):
     table, key, column = model._meta.db_table, model._meta.pk.column, field.column
-    page = f"SELECT {key}, {column} FROM {table} WHERE {key} > %s ORDER BY {key} LIMIT {PORTION}"
-    first = f"SELECT {key}, {column} FROM {table} ORDER BY {key} LIMIT {PORTION}"
+    page = f"SELECT {key}, {column} FROM {table} WHERE {key} > %s ORDER BY {key} LIMIT {PAGE_SIZE}"
+    first = f"SELECT {key}, {column} FROM {table} ORDER BY {key} LIMIT {PAGE_SIZE}"
     total, done, changed = model._base_manager.count(), 0, 0
     rows = _rows(first, [])
     while rows:
@@ -175,7 +176,7 @@ def _rows(statement, parameters):
 
 
 def _reseal_row(table, key, field, pk, stored):
-    """How many rows were changed: none where somebody else has written it meanwhile."""
+    """Return the number of changed rows: 0 also if another session has changed the row meanwhile."""
     resealed = None if stored is None else field.resealed(stored)
     if resealed is None:
         return 0

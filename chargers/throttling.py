@@ -1,35 +1,35 @@
-"""How often is too often: counted in Redis for all processes, or in this one for what must not wait for Redis."""
+"""Count events for rate limits: in Redis for all processes, or in this process where Redis must not be awaited."""
 
 import time
 from collections import OrderedDict
 
 from chargers.redis import sync_redis
 
-WINDOW = 60  # seconds
+WINDOW_S = 60
 
 
-def seconds_to_wait(name, most):
-    """0 for one of the first `most` calls with `name` in this minute, else the seconds until the next begins."""
-    minute, gone = divmod(time.time(), WINDOW)
+def seconds_to_wait(name, limit):
+    """Return 0 for the first `limit` calls with `name` in this minute, else the seconds until the next minute."""
+    minute, elapsed_s = divmod(time.time(), WINDOW_S)
     pipe = sync_redis().pipeline(transaction=False)
     key = f"ocpp:rate:{name}:{int(minute)}"
-    counted, _ = pipe.incr(key).expire(key, 2 * WINDOW).execute()
-    return 0 if counted <= most else max(1, round(WINDOW - gone))
+    count, _ = pipe.incr(key).expire(key, 2 * WINDOW_S).execute()
+    return 0 if count <= limit else max(1, round(WINDOW_S - elapsed_s))
 
 
 class Failures:
-    """How often each of many names failed in its last minute, in this process; the oldest are forgotten."""
+    """Count failures by name for a minute each, in this process; the names used least recently are dropped."""
 
-    MOST_NAMES = 50_000
+    MAX_NAMES = 50_000
 
     def __init__(self):
-        self.counted = OrderedDict()  # name: (when its minute began, how often since)
+        self.counted = OrderedDict()  # name: (start of its minute, failures since then)
 
     def add(self, name):
         began, count = self._of(name)
         self.counted[name] = (began, count + 1)
         self.counted.move_to_end(name)
-        if len(self.counted) > self.MOST_NAMES:
+        if len(self.counted) > self.MAX_NAMES:
             self.counted.popitem(last=False)
 
     def of(self, name):
@@ -38,4 +38,4 @@ class Failures:
     def _of(self, name):
         began, count = self.counted.get(name, (0, 0))
         now = time.monotonic()
-        return (began, count) if now - began < WINDOW else (now, 0)
+        return (began, count) if now - began < WINDOW_S else (now, 0)

@@ -1,8 +1,8 @@
-"""Lenient reading: a payload that breaks its schema is repaired by the rules below, or refused.
+"""Lenient validation: repair a payload that violates its schema by the rules below, or refuse it.
 
-The compiled schema decides first, so a valid payload costs what it costs in strict validation. Each repair is a
-finding. A message is refused only where the fact itself is missing, see `NEEDED`. docs/tolerance.md has the rules
-for operators; a test compares it with this module.
+The compiled schema is checked first, so a valid payload costs the same as in strict validation. Each repair is a
+finding. A message is refused only if its essential members are missing, see `NEEDED`. docs/tolerance.md has the
+rules for operators; a test compares it with this module.
 """
 
 import math
@@ -19,11 +19,11 @@ from chargers.schemas import Violation
 
 INT32, INT64 = 2**31 - 1, 2**63 - 1
 UNREADABLE = "unreadable"  # the `format` of a sample that stands for an item which could not be read
-MOST_FINDINGS = 50  # of one message; the rest of a message that breaks its schema everywhere says nothing new
+MAX_FINDINGS = 50  # of one message, since further findings of a message with so many errors say little
 
 
 class Unusable(Exception):
-    """A value cannot be used; `kind` is the finding, `keyword` the part of the schema that it breaks."""
+    """A value cannot be used; `kind` is the finding, `keyword` is the keyword of the schema that it violates."""
 
     def __init__(self, kind: str, keyword: str, message: str) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Rule:
-    """What becomes of a value of another type than its schema wants. `convert` raises `Unusable`."""
+    """Convert a value of another type than its schema requires. `convert` raises `Unusable`."""
 
     kind: str
     says: str
@@ -48,7 +48,7 @@ def _json(value: Any) -> str:
 
 def _rounded(value: float | Decimal) -> int:
     if not math.isfinite(value) or abs(value) > INT64:
-        raise Unusable("out_of_range", "type", "is no number that can be kept")
+        raise Unusable("out_of_range", "type", "is a number that cannot be stored")
     return round(value)
 
 
@@ -66,7 +66,7 @@ def _number_in(text: str) -> Decimal:
 def _decimal_in(text: str) -> float:
     number = float(_number_in(text))
     if not math.isfinite(number):
-        raise Unusable("out_of_range", "type", "is no number that can be kept")
+        raise Unusable("out_of_range", "type", "is a number that cannot be stored")
     return number
 
 
@@ -79,57 +79,60 @@ def _boolean_in(value: Any) -> bool:
 
 def _only_one(values: list) -> Any:
     if len(values) != 1 or not isinstance(values[0], dict):
-        raise Unusable("wrong_type", "type", "is a list where one object is due")
+        raise Unusable("wrong_type", "type", "is a list where one object is expected")
     return values[0]
 
 
 BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
-# (type in the schema, type as sent): the rule. A pair that is not here cannot be converted without a guess.
+# (type in the schema, type as sent): the rule. Converting any other pair would be a guess.
 CONVERSIONS = {
-    ("string", "integer"): Rule("wrong_type", "The number is taken as its text.", _json),
-    ("string", "number"): Rule("wrong_type", "The number is taken as its text.", _json),
-    ("string", "boolean"): Rule("wrong_type", "It is taken as the text true or false.", _json),
-    ("string", "object"): Rule("wrong_type", "The object is kept as its JSON text.", _json),
-    ("string", "array"): Rule("wrong_type", "The list is kept as its JSON text.", _json),
+    ("string", "integer"): Rule("wrong_type", "The number is read as its text.", _json),
+    ("string", "number"): Rule("wrong_type", "The number is read as its text.", _json),
+    ("string", "boolean"): Rule("wrong_type", "It is read as the text true or false.", _json),
+    ("string", "object"): Rule("wrong_type", "The object is stored as its JSON text.", _json),
+    ("string", "array"): Rule("wrong_type", "The list is stored as its JSON text.", _json),
     ("integer", "string"): Rule(
         "wrong_type", "A number in a text is read and rounded. An id has to be whole.", _integer_in
     ),
     ("integer", "number"): Rule(
-        "wrong_type", "It is rounded; the value as sent is kept. An id has to be whole.", _rounded
+        "wrong_type", "It is rounded; the value as sent is stored, too. An id has to be whole.", _rounded
     ),
     ("number", "string"): Rule("wrong_type", "A number in a text is read.", _decimal_in),
     ("boolean", "string"): Rule("wrong_type", "true, false, yes, no, 1 and 0 are read, in any case.", _boolean_in),
     ("boolean", "integer"): Rule("wrong_type", "1 and 0 are read.", _boolean_in),
-    ("array", "object"): Rule("wrong_type", "The object is taken as a list of one.", lambda value: [value]),
-    ("array", "string"): Rule("wrong_type", "The text is taken as a list of one.", lambda value: [value]),
-    ("object", "array"): Rule("wrong_type", "The only object of a list is taken.", _only_one),
+    ("array", "object"): Rule("wrong_type", "The object is read as a list of one.", lambda value: [value]),
+    ("array", "string"): Rule("wrong_type", "The text is read as a list of one.", lambda value: [value]),
+    ("object", "array"): Rule("wrong_type", "The only object of the list is used.", _only_one),
 }
-# What a charger calls itself by, and the central system compares: an object is no such thing.
+# Members that the central system compares, so that an object or a list in them is not converted to text.
 NAMES = frozenset({"idTag", "parentIdTag", "key", "status", "timestamp"})
 
-# Numbers that name something: rounded, they would name something else.
+# Numbers that identify something; a rounded one would identify something else.
 IDS = frozenset({"transactionId", "connectorId", "reservationId", "requestId"})
 
-# Keyword of the schema: the kind of the finding, and what becomes of the value.
+# Keyword of the schema: the kind of the finding, and the treatment of the value.
 CONSTRAINTS = {
-    "maxLength": ("too_long", "The text is kept whole; of an id tag or the name of a key, 255 characters."),
-    "enum": ("unknown_value", "Another spelling of a known value is read as that; any other is kept as text."),
-    "minItems": ("missing", "The empty list is taken as it is."),
-    "minimum": ("out_of_range", "The number is kept up to 64 bits; a connector id has to be one."),
-    "maximum": ("out_of_range", "The number is kept up to 64 bits; a connector id has to be one."),
-    "multipleOf": ("out_of_range", "The number is kept as it is."),
-    "additionalProperties": ("unknown_field", "It is ignored; another spelling of a missing member is read as that."),
-    "null": ("null", "The member is taken as absent."),
-    "items": ("bad_item", "The other items are kept; a sample is kept as raw text."),
+    "maxLength": ("too_long", "The whole text is stored; of an id tag or the name of a key, 255 characters."),
+    "enum": ("unknown_value", "Another spelling of a known value is read as that; any other is stored as text."),
+    "minItems": ("missing", "The empty list is accepted."),
+    "minimum": ("out_of_range", "A number of up to 64 bits is stored; a connector id out of range is not used."),
+    "maximum": ("out_of_range", "A number of up to 64 bits is stored; a connector id out of range is not used."),
+    "multipleOf": ("out_of_range", "The number is stored unchanged."),
+    "additionalProperties": (
+        "unknown_field",
+        "It is ignored; another spelling of a missing member is read as that member.",
+    ),
+    "null": ("null", "The member counts as absent."),
+    "items": ("bad_item", "The other items are used; a sample is stored as raw text."),
     "controls": ("unreadable", "Control characters around an id tag are removed, and U+0000 anywhere."),
 }
-# The most characters of a member that is looked up by an index.
-LONGEST = {"idTag": 255, "parentIdTag": 255, "key": 255}
+# Maximum length of members that are looked up by an index.
+MAX_LENGTHS = {"idTag": 255, "parentIdTag": 255, "key": 255}
 
-# Required by the schema, and derived where it is absent: (action, member): from the payload.
+# (action, member) that the schema requires: how it is derived from the payload where it is absent.
 DERIVED: dict[tuple[str, str], Callable[[dict], Any]] = {
-    # "" is read as the time of arrival (`times.parse_or`).
+    # `times.parse_or` replaces "" by the time of arrival.
     ("StartTransaction", "timestamp"): lambda payload: "",
     ("StopTransaction", "timestamp"): lambda payload: "",
     ("MeterValues", "timestamp"): lambda payload: "",
@@ -140,16 +143,16 @@ DERIVED: dict[tuple[str, str], Callable[[dict], Any]] = {
     ("DataTransfer", "vendorId"): lambda payload: "",
     ("GetConfigurationResponse", "readonly"): lambda payload: False,
 }
-# Required by the schema, and left absent: what reads the payload does without.
+# (action, member) that the schema requires, but that may be absent, since the handlers do not need it.
 OPTIONAL = frozenset(
     {
         ("StartTransaction", "meterStart"),
         ("StopTransaction", "transactionId"),
         ("StopTransaction", "meterStop"),
-        ("MeterValues", "connectorId"),  # its transaction is on one
+        ("MeterValues", "connectorId"),  # its transaction has one
     }
 )
-# The fact itself: one of these members must be there and usable, or the message is refused.
+# Essential members: a message without any usable one of these is refused.
 NEEDED: dict[str, dict[str, Callable[[Any], bool]]] = {
     "StopTransaction": {
         "transactionId": lambda value: 0 < value <= INT32,
@@ -167,8 +170,7 @@ LISTS_OF_READINGS = ("meterValue", "transactionData")
 
 @dataclass
 class Reading:
-    """A payload as it can be used, the findings {(path, kind): value as sent}, and {member: text} of numbers that
-    were rounded."""
+    """A repaired payload, its findings {(path, kind): value as sent}, and {path: text as sent} of rounded numbers."""
 
     payload: dict
     findings: dict = field(default_factory=dict)
@@ -176,10 +178,10 @@ class Reading:
 
 
 def read(name: str, payload: dict, lenient: bool = True, clean: bool = True) -> Reading | None:
-    """What `payload` says by schema `name` ("Reset", "ResetResponse"); None where it is valid as it is.
+    """Read `payload` by schema `name` ("Reset", "ResetResponse"); return None if it is valid as it is.
 
-    `clean` is False where its texts may hold control characters. Raises `Violation`: in strict validation for the
-    first fault, else where nothing usable remains.
+    `clean` is False where its texts may contain control characters. Raises `Violation`: in strict validation for the
+    first error, in lenient validation if nothing usable remains.
     """
     if clean and schemas.is_valid(name, payload):
         return None
@@ -205,22 +207,22 @@ class _Reader:
             raise Violation("", f"one of {', '.join(needed)} is needed", "ProtocolError")
 
     def find(self, path: str, kind: str, value: Any) -> None:
-        if len(self.reading.findings) < MOST_FINDINGS:
+        if len(self.reading.findings) < MAX_FINDINGS:
             self.reading.findings.setdefault((path, kind), value)
 
     def _value(self, schema: dict, value: Any, path: str) -> Any:
-        """`value` as `schema` wants it. Raises `Unusable`."""
-        wanted, sent = schema["type"], _type_of(value)
-        if wanted != sent and (wanted, sent) != ("number", "integer"):
-            value = self._converted(wanted, sent, value, path)
-        return getattr(self, f"_{wanted}")(schema, value, path)
+        """Return `value` converted to the type of `schema`; raise `Unusable` if that is impossible."""
+        expected, sent = schema["type"], _type_of(value)
+        if expected != sent and (expected, sent) != ("number", "integer"):
+            value = self._converted(expected, sent, value, path)
+        return getattr(self, f"_{expected}")(schema, value, path)
 
-    def _converted(self, wanted: str, sent: str, value: Any, path: str) -> Any:
-        rule = CONVERSIONS.get((wanted, sent))
+    def _converted(self, expected: str, sent: str, value: Any, path: str) -> Any:
+        rule = CONVERSIONS.get((expected, sent))
         if rule is None or (_last(path) in NAMES and sent in ("object", "array")):
-            raise Unusable("wrong_type", "type", f"is of type {sent} where {wanted} is due")
+            raise Unusable("wrong_type", "type", f"is of type {sent} where {expected} is expected")
         converted = rule.convert(value)
-        if wanted == "integer":
+        if expected == "integer":
             self._keep_exact(value, converted, path)
         self.find(path, rule.kind, value)
         return converted
@@ -228,13 +230,13 @@ class _Reader:
     def _keep_exact(self, value: Any, rounded: int, path: str) -> None:
         number = numerals.read(value) if isinstance(value, str) else value
         if _last(path) in IDS and number != rounded:
-            raise Unusable("wrong_type", "type", "is no id, since it is not whole")
+            raise Unusable("wrong_type", "type", "is not an id, since it is not whole")
         self.reading.as_sent[path] = value if isinstance(value, str) else _json(value)
 
-    # --- one function a type -----------------------------------------------------------------
+    # --- one function for each type ----------------------------------------------------------
 
     def _object(self, schema: dict, value: dict, path: str) -> dict:
-        """The members that the schema knows, in the order they were sent."""
+        """Return the members that the schema defines, in the order in which they were sent."""
         known = schema["properties"]
         used = {}
         for member, sent in self._named(known, value, path).items():
@@ -245,14 +247,14 @@ class _Reader:
                 else:
                     used[member] = self._value(known[member], sent, inner)
             except Unusable as unusable:
-                self._give_up(schema, member, unusable, sent, inner)
+                self._leave_out(schema, member, unusable, sent, inner)
         for member in schema.get("required", ()):
             if member not in used:
                 self._derive(member, used, f"{path}.{member}" if path else member)
         return used
 
     def _named(self, known: dict, value: dict, path: str) -> dict:
-        """The members of `value` that are known, also by another spelling."""
+        """Return the members of `value` that the schema defines, also those in another spelling."""
         named = {member: sent for member, sent in value.items() if member in known}
         for member in [name for name in value if name not in named]:
             meant = _spellings(tuple(known)).get(_squashed(member))
@@ -261,11 +263,11 @@ class _Reader:
                 named[meant] = value[member]
         return named
 
-    def _give_up(self, schema: dict, member: str, unusable: Unusable, sent: Any, path: str) -> None:
-        """A member that cannot be used counts as absent, unless the message is nothing without it."""
+    def _leave_out(self, schema: dict, member: str, unusable: Unusable, sent: Any, path: str) -> None:
+        """Treat an unusable member as absent; raise `Violation` if the message is useless without it."""
         self.find(path, unusable.kind, sent)
-        is_missed = member in schema.get("required", ()) and (self.name, member) not in DERIVED
-        if is_missed and "." not in path and not self._may_lack(path):
+        is_needed = member in schema.get("required", ()) and (self.name, member) not in DERIVED
+        if is_needed and "." not in path and not self._may_lack(path):
             code = schemas.ERROR_CODES.get(unusable.keyword, "PropertyConstraintViolation")
             raise Violation(path, f"{_short(sent)} {unusable}", code) from unusable
 
@@ -298,7 +300,7 @@ class _Reader:
 
     @staticmethod
     def _raw(item: Any, path: str) -> Iterable[dict]:
-        """What stands for an item that cannot be read: its text, where there is a place for it."""
+        """Yield a sample with the text of an item that cannot be read, in lists that can hold one."""
         sample = {"value": _json(item), "measurand": "", "unit": "", "format": UNREADABLE}
         if _last(path) in LISTS_OF_SAMPLES:
             yield sample
@@ -310,7 +312,7 @@ class _Reader:
         value = self._without_controls(value, name, path)
         if len(value) > schema.get("maxLength", len(value)):
             self.find(path, "too_long", value)
-            value = value[: LONGEST.get(name, len(value))]
+            value = value[: MAX_LENGTHS.get(name, len(value))]
         if "enum" in schema and value not in schema["enum"]:
             return self._spelled(schema["enum"], value, path)
         return value
@@ -325,21 +327,21 @@ class _Reader:
         return cleaned
 
     def _spelled(self, known: list[str], value: str, path: str) -> str:
-        """A value that is not in the enum: as it is spelt there, or as text where it only describes."""
+        """Return the spelling of the enum for `value`, or `value` itself where it is descriptive only."""
         meant = _spellings(tuple(known)).get(_squashed(value))
         if value == "":
-            raise Unusable("unknown_value", "enum", "says nothing")
-        if meant is None and self.is_answer:  # what an answer means hangs on its status
+            raise Unusable("unknown_value", "enum", "is empty")
+        if meant is None and self.is_answer:  # because an answer without a known status has no meaning
             raise Unusable("unknown_value", "enum", f"is none of {', '.join(known)}")
         self.find(path, "unknown_value", value)
         return value if meant is None else meant
 
     def _integer(self, schema: dict, value: int, path: str) -> int:
-        least, most = schema.get("minimum", -INT64 - 1), schema.get("maximum", INT64)
-        if least <= value <= most:
+        minimum, maximum = schema.get("minimum", -INT64 - 1), schema.get("maximum", INT64)
+        if minimum <= value <= maximum:
             return value
         if _last(path) == "connectorId" or self.is_answer or abs(value) > INT64:
-            raise Unusable("out_of_range", "maximum" if value > most else "minimum", "is out of range")
+            raise Unusable("out_of_range", "maximum" if value > maximum else "minimum", "is out of range")
         self.find(path, "out_of_range", value)
         return value
 
@@ -357,7 +359,7 @@ UNPRINTABLE = frozenset(CONTROLS) - set("\t\n\r")
 
 
 def _type_of(value: Any) -> str:
-    if isinstance(value, bool):  # before int, which it is, too
+    if isinstance(value, bool):  # first, because a bool is an int
         return "boolean"
     return TYPES.get(type(value), "null")
 
@@ -385,7 +387,7 @@ def _short(value: Any) -> str:
 
 @cache
 def _resolved(name: str) -> dict:
-    """The schema `name` without `$ref`."""
+    """Return the schema `name` with each `$ref` replaced by its definition."""
     tree = schemas.schema(name)
     definitions = tree.get("definitions", {})
 

@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry, where OTEL_EXPORTER_OTLP_ENDPOINT says where they go.
+"""Send traces by OpenTelemetry to OTEL_EXPORTER_OTLP_ENDPOINT.
 
-Without it we import nothing of OpenTelemetry, and what `traced` decorates stays as it is.
+Without this setting OpenTelemetry is not imported, and `traced` returns functions unchanged.
 """
 
 from contextlib import contextmanager, nullcontext
@@ -15,8 +15,8 @@ _NOTHING = nullcontext()
 def traced(describe, quiet=()):
     """Decorate a coroutine function: each call is a span of kind `server`.
 
-    `describe`: called with the same arguments, returns the span's name and {attribute: value}. Exceptions of `quiet`
-    are no fault.
+    `describe` is called with the same arguments and returns the span's name and {attribute: value}. Exceptions of
+    the types in `quiet` do not mark the span as failed.
     """
 
     def decorate(function):
@@ -35,16 +35,16 @@ def traced(describe, quiet=()):
 
 
 def span(name, kind="internal", parent=None, quiet=(), **attributes):
-    """A context in which what is done belongs to a span. Yields the span, or None where nothing is traced.
+    """Return a context manager that opens a span and yields it, or yields None where nothing is traced.
 
-    `kind`: internal, server, client, producer, consumer. `parent`: what `carried` returned where the trace began;
-    without it, the span that is under way. Of an exception its type alone is told: its text may hold anything.
+    `kind`: internal, server, client, producer, consumer. `parent`: the result of `carried` where the trace began; by
+    default the current span. Only the type of an exception is recorded, because its text may contain secrets.
     """
     return _span(name, kind, parent, quiet, attributes) if IS_ON else _NOTHING
 
 
 def carried():
-    """The span that is under way, as HTTP headers carry it (W3C Trace Context); {} without one."""
+    """Return the current span as HTTP headers (W3C Trace Context), {} without one."""
     carrier = {}
     if IS_ON:
         from opentelemetry import propagate
@@ -77,7 +77,7 @@ def _span(name, kind, parent, quiet, attributes):
 
 @cache
 def _tracer():
-    """Made at the first span, and so in the process that makes spans, not in one that it was forked from."""
+    """Return the tracer, created at the first span, because its thread does not survive a fork."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider

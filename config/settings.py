@@ -424,7 +424,7 @@ INSTALLED_APPS = [
     "config.dashboard",
 ]
 MIDDLEWARE = [
-    "chargers.audit.remembering",
+    "chargers.audit.remember_request",
     "config.headers.policy",
     "config.zone.activate",
     "django.middleware.security.SecurityMiddleware",
@@ -514,7 +514,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "0.1.0",
     "SERVERS": [{"url": URL_PREFIX}] if URL_PREFIX else [],
     "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["chargers.access.Known"],
+    "SERVE_PERMISSIONS": ["chargers.access.LoggedIn"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

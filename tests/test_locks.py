@@ -179,7 +179,7 @@ def test_rows_that_no_partition_can_take_are_told_and_stay(table):
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE {TABLE} DETACH PARTITION {TABLE}_2026_05")
     fill(MARCH, 1)
-    with pytest.raises(partitions.Astray, match="one from 2026-03-05 .* Move or delete"):
+    with pytest.raises(partitions.MisplacedRows, match="one from 2026-03-05 .* Move or delete"):
         partitions.make(TABLE, MAY)
     assert rows(f"SELECT count(*) FROM {TABLE}_default") == [(1,)]
     with connection.cursor() as cursor:
@@ -187,7 +187,7 @@ def test_rows_that_no_partition_can_take_are_told_and_stay(table):
 
 
 def test_an_old_partition_is_dropped_when_nobody_reads_it(table, monkeypatch):
-    monkeypatch.setattr(partitions, "PATIENCE", 1)
+    monkeypatch.setattr(partitions, "LOCK_TIMEOUT_S", 1)
     insert = f"INSERT INTO {TABLE} (received_at, kind) VALUES ('2026-01-05 00:00+00', 'new')"
     with reading(TABLE, table) as holder, doing(insert, table):
         with pytest.raises(

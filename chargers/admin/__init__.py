@@ -1,4 +1,4 @@
-"""Chargers and what they told: `chargers`. Groups, tokens, the audit log: `access`. What happened: `events`."""
+"""The admin of this app, with one module for each module of models."""
 
 from chargers.admin.access import ApiTokenAdmin, AuditEntryAdmin, ChargerGroupAdmin
 from chargers.admin.chargers import OPERATOR_FIELDS, AsSent, ChargerAdmin, Commandable, ReadOnly, Scoped

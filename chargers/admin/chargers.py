@@ -1,4 +1,4 @@
-"""Chargers and what they told in the admin; apps above add their actions to `ChargerAdmin.actions`."""
+"""Chargers and their data in the admin. Higher layers add their actions to `ChargerAdmin.actions`."""
 
 from django import forms
 from django.contrib import admin, messages
@@ -23,7 +23,7 @@ from chargers.models.charger import OF_SOCKET
 
 
 class ReadOnly:
-    """History: to be browsed, never edited."""
+    """Allow to view rows, but not to edit them."""
 
     def has_add_permission(self, request, obj=None):
         return False
@@ -36,7 +36,7 @@ class ReadOnly:
 
 
 class Scoped:
-    """Rows of a charger: of those alone that whoever looks may reach; and only those can be chosen."""
+    """Restrict rows, and the choices of a charger, to chargers that the user may reach."""
 
     charger_path = "charger"
 
@@ -63,14 +63,14 @@ KEYS = ["new_authorization_key", "allow_short_key", "remove_authorization_key"]
 
 
 class Commandable:
-    """Actions that send commands are for those who may add commands."""
+    """Require the permission to add commands for actions that send commands."""
 
     def has_command_permission(self, request):
         return request.user.has_perm("commands.add_command")
 
 
 class AsSent:
-    """What is compared as sent keeps its spaces."""
+    """Keep the spaces around values of the fields in `as_sent`, because these values are compared as sent."""
 
     as_sent = ()
 
@@ -100,13 +100,13 @@ class ChargerForm(forms.ModelForm):
     warning = ""
 
     def clean(self):
-        given = super().clean()
-        if key := given.get("new_authorization_key"):
+        values = super().clean()
+        if key := values.get("new_authorization_key"):
             try:
-                self.warning = keys.check(key, given.get("allow_short_key"), 'tick "Allow short key"')
+                self.warning = keys.check(key, values.get("allow_short_key"), 'tick "Allow short key"')
             except ValueError as error:
                 self.add_error("new_authorization_key", str(error))
-        return given
+        return values
 
     def save(self, commit=True):
         if self.cleaned_data["remove_authorization_key"] or self.cleaned_data["new_authorization_key"]:
@@ -153,7 +153,7 @@ class InstalledCertificateInline(ReadOnly, admin.TabularInline):
 
 
 class HeldSerialInline(admin.TabularInline):
-    """Deleted here, one is free for the next charger that tells it."""
+    """A serial number that is deleted here becomes free for the next charger that reports it."""
 
     model = HeldSerial
     fields = readonly_fields = ["serial"]
@@ -174,20 +174,20 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     date_hierarchy = "created_at"
     inlines = [ConnectorInline, ConfigurationInline, InstalledProfileInline, InstalledCertificateInline]
     inlines += [HeldSerialInline]
-    told = [
+    reported_fields = [
         "registration_status",
         *(f.name for f in Charger._meta.fields if f.editable and f.name not in [*OPERATOR_FIELDS, "id"]),
     ]
 
     def get_fieldsets(self, request, charger=None):
-        ours = (None, {"fields": [*OPERATOR_FIELDS, *KEYS]})
-        return [ours, ("As the charger tells it", {"fields": self.told})] if charger else [ours]
+        settings = (None, {"fields": [*OPERATOR_FIELDS, *KEYS]})
+        return [settings, ("As reported by the charger", {"fields": self.reported_fields})] if charger else [settings]
 
     def get_readonly_fields(self, request, charger=None):
-        return ["charger_id", *self.told] if charger else []
+        return ["charger_id", *self.reported_fields] if charger else []
 
     def save_model(self, request, charger, form, change):
-        """Only what is changed: the rest of the row may be the charger's, which goes on meanwhile."""
+        """Save changed columns alone, because messages of the charger may change others at the same time."""
         changed = [
             *OPERATOR_FIELDS,
             "authorization_key_hash",
@@ -213,7 +213,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         return [path("<int:pk>/new-key/", page, name="chargers_charger_new_key"), *super().get_urls()]
 
     def new_key(self, request, pk):
-        """A machine-made key, shown on the page that made it."""
+        """Create a random key, and show it on the page that answers the request."""
         charger = self.get_object(request, str(pk))
         if charger is None or not self.has_change_permission(request, charger):
             raise PermissionDenied

@@ -1,4 +1,4 @@
-"""What was odd about the messages of chargers, in the admin."""
+"""Deviations of chargers' messages from OCPP, in the admin."""
 
 from django.contrib import admin
 

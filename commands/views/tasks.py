@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chargers import access, gateway, schemas
-from chargers.access import CommandsPerUser, judge_reach, known_charger, needs
+from chargers.access import CommandsPerUser, check_reach, known_charger, needs
 from chargers.errors import Conflict, not_found
 from chargers.pagination import NewestFirst
 from chargers.parameters import takes
@@ -44,7 +44,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 def asked_for(request, serializer_class):
     """The validated body; an empty one counts as `{}`. A charger in it that is out of reach is 404 before that."""
-    judge_reach(request)
+    check_reach(request)
     serializer = serializer_class(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data

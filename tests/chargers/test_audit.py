@@ -38,7 +38,7 @@ def test_of_a_key_no_more_is_told_than_that_there_is_one(api):
     for key in ("sixteen-chars-ok", "another-sixteen-c", None):
         api.patch(f"{BASE}/chargers/505/", {"authorization_key": key}, content_type="application/json")
     changes = [(before, after) for *_, before, after in entries(kind="charger", action="changed")]
-    states = ["not set", "set", "set anew", "set", "not set"]
+    states = ["not set", "set", "replaced", "set", "not set"]
     told = [{"authorization_key_hash": state} for state in states]
     assert changes == [(told[0], told[1]), (told[1], told[2]), (told[3], told[4])]
 

@@ -190,12 +190,12 @@ def test_the_right_key_is_admitted_at_once_during_a_flood_of_wrong_ones(live):
 
 
 def test_failures_are_forgotten_after_a_minute_and_when_there_are_too_many(monkeypatch):
-    monkeypatch.setattr(Failures, "MOST_NAMES", 2)
+    monkeypatch.setattr(Failures, "MAX_NAMES", 2)
     failures = Failures()
     for name in "aabc":
         failures.add(name)
     assert [failures.of(name) for name in "abc"] == [0, 1, 1]
-    monkeypatch.setattr("chargers.throttling.WINDOW", 0)
+    monkeypatch.setattr("chargers.throttling.WINDOW_S", 0)
     assert failures.of("b") == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargers.masking import HIDDEN, LONGEST_LOGGED, InLog, masked
+from chargers.masking import HIDDEN, MAX_MASKED_LENGTH, InLog, masked
 from tests.chargers.test_hostile_frames import BOUNDED, values
 
 KEY = "0011223344556677889900aabbccddeeff001122"
@@ -170,7 +170,7 @@ def seconds(text):
 
 
 def test_a_line_of_the_log_tells_a_long_frame_by_its_length_alone():
-    text = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * LONGEST_LOGGED, "key": "AuthorizationKey"}])
+    text = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * MAX_MASKED_LENGTH, "key": "AuthorizationKey"}])
     assert str(InLog(text)) == f"({len(text)} characters)"
     short = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * 1000, "key": "AuthorizationKey"}])
     assert KEY[:8] not in str(InLog(short)) and len(str(InLog(short))) == 200

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from chargers import gateway, message_log, metrics
 from chargers import live as listening
 from chargers.models import Charger, ChargerGroup, Message
-from chargers.models.messages import LONGEST_FRAME
+from chargers.models.messages import MAX_FRAME_LENGTH
 from commands.housekeeping import keep_house
 from tests.builders import a_charger
 from tests.live import an_id, eventually, exchange
@@ -260,7 +260,7 @@ def test_any_text_is_stored(text):
     log.put(a_frame(charger, text, kind="", message_id="", action=""))
     eventually(lambda: log.written == 1)
     message = Message.objects.get(charger=charger)
-    assert 0 < len(message.frame) <= LONGEST_FRAME and len(message.message_id) <= 36
+    assert 0 < len(message.frame) <= MAX_FRAME_LENGTH and len(message.message_id) <= 36
 
 
 def _database():

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from chargers.models import Connector, Event, telling_status
+from chargers.models import Connector, Event, summary_status
 from tests.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +118,6 @@ def test_connector_0_is_a_row_of_its_own():
         ({1: "SuspendedEV", 2: "Finishing"}, "SuspendedEV"),
     ],
 )
-def test_the_most_telling_status_stands_for_the_charger(statuses, shown):
+def test_the_most_summary_status_stands_for_the_charger(statuses, shown):
     connectors = [Connector(connector_id=number, status=status) for number, status in statuses.items()]
-    assert telling_status(connectors) == shown
+    assert summary_status(connectors) == shown

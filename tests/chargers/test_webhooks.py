@@ -91,7 +91,7 @@ def test_what_is_not_taken_is_sent_again_later(receiver, status):
 def test_a_webhook_that_is_not_there_is_given_up_and_replayed(receiver, api):
     webhook = a_webhook("http://127.0.0.1:9/")
     an_event()
-    for _ in range(len(webhooks.PAUSES) + 1):
+    for _ in range(len(webhooks.RETRY_DELAYS_S) + 1):
         webhooks.deliver(webhook.pk)
         make_due()
     assert Delivery.objects.get(webhook=webhook).state == Delivery.DEAD
@@ -101,7 +101,7 @@ def test_a_webhook_that_is_not_there_is_given_up_and_replayed(receiver, api):
 
 
 def test_all_that_is_due_is_told_in_its_order(receiver, monkeypatch):
-    monkeypatch.setattr(webhooks, "AT_ONCE", 2)
+    monkeypatch.setattr(webhooks, "PAGE_SIZE", 2)
     webhook = a_webhook(receiver.url)
     for _ in range(5):
         an_event()
@@ -141,11 +141,11 @@ def test_what_happens_while_a_flood_is_told_takes_its_turn(receiver):
     receiver.meanwhile = meanwhile
     a_flood(flooding, 200)
     assert webhooks.deliver(webhook.pk) == 201
-    assert told_of(receiver).index(other.charger_id) <= 5 + webhooks.EACH + 1
+    assert told_of(receiver).index(other.charger_id) <= 5 + webhooks.MAX_OF_ONE_CHARGER + 1
 
 
 def test_of_one_charger_no_more_waits_than_may(receiver, monkeypatch):
-    monkeypatch.setattr(webhooks, "MOST_OF_A_CHARGER", 5)
+    monkeypatch.setattr(webhooks, "MAX_PENDING_OF_ONE_CHARGER", 5)
     webhook, flooding, other = a_webhook(receiver.url), a_charger(), a_charger()
     a_flood(flooding, 8)
     an_event(other)
@@ -195,7 +195,7 @@ def drip():
     for byte in b"HTTP/1.1 204 No Content\\r\\nX-Long: " + b"x" * 1000:
         peer.sendall(bytes([byte])); gevent.sleep(0.1)
 gevent.spawn(drip)
-webhooks.LONGEST = 1
+webhooks.MAX_DURATION_S = 1
 hook = Webhook(secret="whsec_AAAA", url=f"http://127.0.0.1:{listening.getsockname()[1]}/")
 event = Event(id=1, kind="charger.online", charger=Charger(charger_id="505"), at=datetime.now(UTC), body={})
 print(webhooks._post(requests.Session(), hook, Delivery(event=event)))

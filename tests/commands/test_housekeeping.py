@@ -39,7 +39,7 @@ def in_months(number):
 
 def test_the_months_to_come_are_made_once():
     made = keep_house()["partitions of meter values made"]
-    assert len(made) == partitions.AHEAD
+    assert len(made) == partitions.MONTHS_AHEAD
     assert keep_house()["partitions of meter values made"] == []
     assert where(read(in_months(2))) == f"{TABLE}_{in_months(2):%Y_%m}"
 

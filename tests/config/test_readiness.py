@@ -197,7 +197,12 @@ BROKEN = {
     "redis read-only": (redis_a_replica, "redis", "read_only", "Redis is a replica, which takes no writes."),
     "redis alone": (redis_without_replicas, "redis", "no_replicas", "Redis takes no writes, since too few"),
     "redis hangs": (lambda product: stopped(product, "Redis"), "redis", "hanging", None),
-    "redis away": (lambda product: ended(product, "Redis"), "redis", "away", "Redis or the message broker is away."),
+    "redis away": (
+        lambda product: ended(product, "Redis"),
+        "redis",
+        "away",
+        "Redis or the message broker is unavailable.",
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from rest_framework import serializers
 from chargers import access, audit, bulk_sql, faults, presence, schemas, sealing
 from chargers.errors import Busy, Conflict
 from chargers.models import Charger
-from commands import asking
+from commands import submission
 from commands.actions.table import ACTIONS
 from commands.models import QUEUED, Batch, BatchItem, Command
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
@@ -81,7 +81,7 @@ def refuse_secrets(action, payload):
     kept = ACTIONS[action].kept(payload)
     if any(kept.get(name) != value for name, value in payload.items()):
         raise schemas.Violation("value", "Leave it out: every charger gets a secret of its own.", "")
-    asking.refuse_hidden(action, payload)
+    submission.refuse_hidden(action, payload)
 
 
 def check(action, payload, chargers):
@@ -104,7 +104,7 @@ def make(action, payload, chargers, *, by, key="", request=None, **columns):
     check(action, payload, chargers)
     _refuse_too_many(by, len(chargers))
     columns["start_at"] = columns.get("start_at") or bulk_sql.clock()
-    columns |= {"idempotency_key": key, "request_digest": asking.digest(request) if key else ""}
+    columns |= {"idempotency_key": key, "request_digest": submission.digest(request) if key else ""}
     try:
         with transaction.atomic():
             batch = Batch.objects.create(
@@ -135,7 +135,7 @@ def _members(batch, chargers):
 def earlier(by, key, request):
     """The batch that `by` asked for with this key, None without; `Conflict` where it was another request."""
     same = key and Batch.objects.filter(requested_by=by, idempotency_key=key).first()
-    if same and same.request_digest != asking.digest(request):
+    if same and same.request_digest != submission.digest(request):
         raise Conflict("This Idempotency-Key was used for another request.")
     return same or None
 
@@ -167,7 +167,7 @@ def _release_some():
         due = waiting.filter(due_at__lte=Now()).select_related("batch", "charger")
         members = sorted(due.order_by("due_at", "pk")[:PORTION], key=lambda member: member.charger_id)
         users = {name: _who_asks(name) for name in {member.batch.requested_by for member in members}}
-        asked = [command for member in members if (command := _ask(member, users[member.batch.requested_by]))]
+        asked = [command for member in members if (command := _submit(member, users[member.batch.requested_by]))]
     online = presence.connected([command.charger.charger_id for command in asked])
     for command in asked:
         if command.charger.charger_id in online:
@@ -186,12 +186,12 @@ def _may_still_ask(user, charger):
     return user.is_active and user.has_perm("commands.add_command") and access.reaches(user, charger)
 
 
-def _ask(member, user):
+def _submit(member, user):
     batch, command = member.batch, None
     try:
         if not _may_still_ask(user, member.charger):
             raise Conflict("Who asked for it may not command this charger any more.")
-        command = asking.queue_for(batch, member.charger)
+        command = submission.create_for_batch(batch, member.charger)
         member.state, member.command = ASKED, command
     except (schemas.Violation, Conflict, Busy, sealing.Unreadable) as error:
         member.state, member.reason = REFUSED, str(getattr(error, "detail", error))

@@ -14,8 +14,8 @@ from chargers.registry import follows, handles, hook, spoils_nothing
 from chargers.times import clock_is_off, parse, to_rfc3339
 from commands import authority
 from commands.actions import charging, transfers
-from commands.asking import queue
 from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, SYSTEM_ACTOR, CertificateRequest, Command
+from commands.submission import submit_internal
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def read_configuration(calls, answers):
     switched_on = Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True)
     waiting = Command.objects.filter(requested_by=SYSTEM_ACTOR, action="GetConfiguration").exclude(state=FINISHED)
     for charger in switched_on.exclude(pk__in=waiting.values("charger")):
-        queue(charger, "GetConfiguration", {})
+        submit_internal(charger, "GetConfiguration", {})
 
 
 @follows("StartTransaction")

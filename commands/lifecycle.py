@@ -42,7 +42,7 @@ from commands.queries import get_command
 
 logger = logging.getLogger(__name__)
 
-FOLLOWING = """
+NEXT_COMMAND = """
 SELECT task_id, action FROM commands_command WHERE charger_id = %s AND state <> 'finished' ORDER BY id LIMIT 1
 """
 UNACKNOWLEDGED = 1.0  # seconds after which one that was sent, but not seen to be written, is sent again
@@ -84,7 +84,7 @@ def run(task_id, charger_id):
             raise
         _finish(command, FAILED, error={"code": "InternalError", "description": str(error), "details": {}})
         raise
-    return command, command.following
+    return command, command.next_command
 
 
 def _look_up(task_id):
@@ -227,7 +227,7 @@ def _finish(command, outcome, **recorded):
         return _end(command, _answer_in_the_books(command))
     if command.state == FINISHED:
         gateway.announce_finished(command.task_id)
-        command.following = _with_database(_following, command)  # after: nobody waits for it
+        command.next_command = _with_database(_next_command, command)  # after: nobody waits for it
     return command
 
 
@@ -280,9 +280,9 @@ def _apply(command):
         logger.exception("What %s (%s) changes could not be recorded", command, command.task_id)
 
 
-def _following(command):
+def _next_command(command):
     """The charger's next unfinished command, as much of it as its task needs."""
-    rows = bulk_sql.query(FOLLOWING, [command.charger_id])
+    rows = bulk_sql.query(NEXT_COMMAND, [command.charger_id])
     return Command(task_id=rows[0][0], action=rows[0][1], charger=command.charger) if rows else None
 
 

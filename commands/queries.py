@@ -33,11 +33,11 @@ def get_command(task_id):
     rows = bulk_sql.query(FIND, [task_id])
     if not rows:
         return None
-    *columns, follows, is_first, asked_ago, sent_ago = rows[0]
+    *columns, caused_by, is_first, asked_ago, sent_ago = rows[0]
     command = bulk_sql.instance(Command, columns[:OWN])
     command.charger = Charger.from_db("default", OF_CHARGER, columns[OWN:])
-    if follows:
-        command.follows = Command(pk=command.follows_id, task_id=follows)
+    if caused_by:
+        command.follows = Command(pk=command.follows_id, task_id=caused_by)
     command.is_first = is_first
     command.asked_s, command.sent_s = _moment_s(asked_ago), _moment_s(sent_ago)
     return command

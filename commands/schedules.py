@@ -63,7 +63,7 @@ def _go_on(schedule, chargers, reason_not_allowed, now):
         batch = _make(schedule, chargers)
     except (APIException, schemas.Violation, sealing.Unreadable) as error:
         schedule.note = f"{moment:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"
-    schedule.next_run_at = schedule.following(now)
+    schedule.next_run_at = schedule.moment_after(now)
     schedule.save(update_fields=["last_run_at", "next_run_at", "note"])
     return batch
 

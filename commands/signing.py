@@ -6,8 +6,8 @@ from django.db import transaction
 
 from chargers import schemas
 from commands import authority
-from commands.asking import queue
 from commands.models import CertificateRequest
+from commands.submission import submit_internal
 
 logger = logging.getLogger(__name__)
 
@@ -33,5 +33,5 @@ def _sign(request):
         request.state, request.certificate_chain = CertificateRequest.SIGNED, chain
         request.serial_number = f"{certificate.serial_number:x}"
         request.not_after = certificate.not_valid_after_utc
-        request.command = queue(request.charger, "CertificateSigned", {"certificateChain": chain})
+        request.command = submit_internal(request.charger, "CertificateSigned", {"certificateChain": chain})
     request.save()

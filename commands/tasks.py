@@ -20,13 +20,13 @@ def _task(action):
     def task(self, charger_id):
         try:
             with _known_to_monitoring(self.request, action, charger_id) as current:
-                command, following = run(self.request.id, charger_id)
+                command, next_command = run(self.request.id, charger_id)
                 if current:
                     current.set_attribute("outcome", command.outcome)
         except NotNow as not_now:
             raise Ignore from not_now
-        if following:
-            _go_on_with(following)
+        if next_command:
+            _enqueue_next(next_command)
         return {"outcome": command.outcome, "simulated": command.simulated, "result": command.result}
 
     return task
@@ -62,8 +62,8 @@ def run_schedule(pk):
 
 def cancel(command, error):
     """End a command that is still queued, and go on with its charger's next one."""
-    if following := lifecycle.cancel(command, error).following:
-        enqueue(following)
+    if next_command := lifecycle.cancel(command, error).next_command:
+        enqueue(next_command)
 
 
 def enqueue(command):
@@ -73,7 +73,7 @@ def enqueue(command):
     TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id, headers=headers)
 
 
-def _go_on_with(command):
+def _enqueue_next(command):
     try:
         enqueue(command)
     except BROKER_FAULTS as error:

@@ -81,10 +81,10 @@ def was_sent(command):
     if command.status == "Accepted":
         _keep(command)
     elif command.status in ("Failed", "VersionMismatch") and command.retry_full:
-        from commands.asking import queue  # it needs the table, which is made of this
+        from commands.submission import submit_internal  # it needs the table, which is made of this
 
         full = payload(FULL, wanted(), command.payload["listVersion"] + 1)
-        queue(command.charger, "SendLocalList", full, follows=command)
+        submit_internal(command.charger, "SendLocalList", full, caused_by=command)
 
 
 def _keep(command):

@@ -66,7 +66,7 @@ class ScheduleAdmin(OwnedByRequester, ReadOnly, admin.ModelAdmin):
     exclude = ["periodic_task", "payload", "chosen"]
 
 
-def ask_many(request, action, payload, chargers):
+def submit_batch(request, action, payload, chargers):
     """Ask `chargers` (a queryset) as one batch, and say where to follow it."""
     chosen = list(chargers)
     named = {"chargers": [charger.charger_id for charger in chosen]}

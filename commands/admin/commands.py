@@ -19,10 +19,10 @@ from chargers.admin import ChargerAdmin, ReadOnly, Scoped
 from chargers.admin_lists import LargeTableAdmin, choices
 from commands.actions import local_list
 from commands.actions.table import ACTIONS
-from commands.admin.batches import ask_many
-from commands.asking import ask
+from commands.admin.batches import submit_batch
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
 from commands.serializers import ChargingProfileSerializer
+from commands.submission import submit
 from commands.tasks import BROKER_FAULTS
 from transactions.admin import ReservationAdmin, TransactionAdmin
 
@@ -45,12 +45,12 @@ ON_CHARGERS = (
 )
 
 
-def _ask_all(request, wanted):
+def _submit_all(request, wanted):
     """Ask for `wanted`, (charger, action, payload) triples, and say where to follow the outcome."""
     asked = []
     for charger, action, payload in wanted:
         try:
-            asked.append(ask(charger, action, payload, by=request.user.get_username()))
+            asked.append(submit(charger, action, payload, by=request.user.get_username()))
         except (APIException, schemas.Violation, *BROKER_FAULTS) as error:
             messages.error(request, f"{charger}: {error}")
     if asked:
@@ -62,9 +62,9 @@ def _action_on_chargers(name, title, action, payload):
     @admin.action(description=title, permissions=["command"])
     def run(modeladmin, request, chargers):
         if chargers.count() > FEW:
-            ask_many(request, action, payload, chargers)
+            submit_batch(request, action, payload, chargers)
         else:
-            _ask_all(request, [(charger, action, payload) for charger in chargers])
+            _submit_all(request, [(charger, action, payload) for charger in chargers])
 
     run.__name__ = name
     return run
@@ -74,7 +74,7 @@ def _action_on_chargers(name, title, action, payload):
 def stop_remotely(modeladmin, request, transactions):
     """RemoteStopTransaction."""
     wanted = [(t.charger, "RemoteStopTransaction", {"transactionId": t.pk}) for t in transactions]
-    _ask_all(request, wanted)
+    _submit_all(request, wanted)
 
 
 @admin.action(description="Send the local authorisation list", permissions=["command"])
@@ -82,13 +82,13 @@ def send_local_list(modeladmin, request, chargers):
     """A Full one, of all id tags."""
     entries = local_list.wanted()
     lists = ((c, local_list.payload(local_list.FULL, entries, local_list.next_version(c))) for c in chargers)
-    _ask_all(request, ((charger, "SendLocalList", payload) for charger, payload in lists))
+    _submit_all(request, ((charger, "SendLocalList", payload) for charger, payload in lists))
 
 
 def _action_on_reservations(name, title, action):
     @admin.action(description=title, permissions=["command"])
     def run(modeladmin, request, reservations):
-        _ask_all(request, [(r.charger, action, {"reservationId": r.pk}) for r in reservations])
+        _submit_all(request, [(r.charger, action, {"reservationId": r.pk}) for r in reservations])
 
     run.__name__ = name
     return run

@@ -101,7 +101,7 @@ class Command(models.Model):
     # When it was asked for and sent, by `time.monotonic` of this process. Waits are counted from these, so that
     # nobody waits for a clock that was set. None where it was not found by `commands.queries`, or not sent.
     asked_s = sent_s = None
-    following = None  # when it has ended: the command that its charger is asked next
+    next_command = None  # when it has ended: the command that its charger is asked next
 
     class Meta:
         ordering = ["-id"]

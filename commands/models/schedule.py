@@ -64,12 +64,12 @@ class Schedule(models.Model):
             raise ValidationError({"every_seconds": "From 60 seconds to a year."})
         if self.crontab:
             try:
-                self.following(datetime.now(UTC))
+                self.moment_after(datetime.now(UTC))
             except (ValueError, TypeError, ParseException, RuntimeError) as error:
                 said = "Five fields: minute hour day month weekday (Sunday is 0), such as `30 3 * * 1-5`"
                 raise ValidationError({"crontab": f"{said}, of a moment that comes."}) from error
 
-    def following(self, now):
+    def moment_after(self, now):
         """The first moment after `now`, None where there is none."""
         if self.at:
             return self.at if self.at > now else None
@@ -92,7 +92,7 @@ class Schedule(models.Model):
         self.next_run_at = None
         if self.is_enabled:
             # A moment that has just gone by is meant to be now.
-            self.next_run_at = self.at if self.at and not self.last_run_at else self.following(now)
+            self.next_run_at = self.at if self.at and not self.last_run_at else self.moment_after(now)
         self._tell_beat()
 
     def _tell_beat(self):

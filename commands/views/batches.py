@@ -19,7 +19,7 @@ from commands.models import Batch, BatchItem, Schedule
 from commands.schedules import may_run
 from commands.serializers import BatchRequestSerializer, BatchSerializer, MemberSerializer, ScheduleSerializer
 from commands.serializers.batches import ChoosingSerializer, batch_url
-from commands.views.tasks import IDEMPOTENCY_KEY, asked_for, idempotency
+from commands.views.tasks import IDEMPOTENCY_KEY, idempotency, validated_body
 
 # Of a schedule: what it does, and when.
 DOES = {"action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
@@ -65,7 +65,7 @@ class BatchList(OwnedByRequester, generics.ListAPIView):
     @extend_schema(request=BatchRequestSerializer, responses={202: BatchSerializer}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request):
         """Ask many chargers for one action. Who they are is settled now, each is asked when it is due."""
-        batch = _earlier(request) or _made(request, asked_for(request, BatchRequestSerializer))
+        batch = _earlier(request) or _made(request, validated_body(request, BatchRequestSerializer))
         return Response(BatchSerializer(batch).data, status=202, headers={"Location": batch_url(batch)})
 
 

@@ -33,7 +33,7 @@ from commands.serializers import (
     SendLocalListSerializer,
     UploadSerializer,
 )
-from commands.views.tasks import IDEMPOTENCY_KEY, accepted, ask, asked_for, earlier
+from commands.views.tasks import IDEMPOTENCY_KEY, accepted, earlier, submit_command, validated_body
 
 
 class ChargingProfileViewSet(Editable):
@@ -60,7 +60,7 @@ class LocalListView(APIView):
     @extend_schema(request=SendLocalListSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request, charger_id):
         """Build the list, or what has changed, from the id tags and send it in one call (SendLocalList)."""
-        body = asked_for(request, SendLocalListSerializer)
+        body = validated_body(request, SendLocalListSerializer)
         charger = known_charger(request, charger_id)
         command = earlier(request) or self._send(request, charger, body)
         return accepted(command, f"Local list with {len(command.payload['localAuthorizationList'])} id tags sent")
@@ -73,7 +73,7 @@ class LocalListView(APIView):
         elif "id_tags" not in body:
             entries = local_list.difference(_held(charger), entries)
         payload = local_list.payload(body["update_type"], entries, local_list.next_version(charger))
-        return ask(request, charger, "SendLocalList", payload, body, retry_full=body["full_if_failed"])
+        return submit_command(request, charger, "SendLocalList", payload, body, retry_full=body["full_if_failed"])
 
 
 def _held(charger):
@@ -106,12 +106,12 @@ class FirmwareViewSet(Editable):
     def install(self, request, pk=None):
         """Have a charger fetch and install it: SignedUpdateFirmware where it has a signature, else UpdateFirmware."""
         firmware = self.get_object()
-        body = asked_for(request, InstallSerializer)
+        body = validated_body(request, InstallSerializer)
         charger = known_charger(request, body["charger_id"])
         command = earlier(request)
         if command is None:
             _refuse_unreachable(firmware)
-            command = ask(request, charger, *_update(firmware, body), body)
+            command = submit_command(request, charger, *_update(firmware, body), body)
         return accepted(command, f"Update to {firmware} sent")
 
 

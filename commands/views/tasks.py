@@ -15,7 +15,7 @@ from chargers.errors import Conflict, not_found
 from chargers.pagination import NewestFirst
 from chargers.parameters import takes
 from chargers.viewsets import Scoped
-from commands import asking
+from commands import submission
 from commands.filters import CommandFilter
 from commands.models import FINISHED
 from commands.queries import get_command
@@ -42,7 +42,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-def asked_for(request, serializer_class):
+def validated_body(request, serializer_class):
     """The validated body; an empty one counts as `{}`. A charger in it that is out of reach is 404 before that."""
     judge_reach(request)
     serializer = serializer_class(data=request.data)
@@ -61,14 +61,14 @@ def idempotency(request):
 
 def earlier(request):
     """The command of this very request, if it is repeated: it is the same whatever has changed since."""
-    return asking.earlier(**idempotency(request))
+    return submission.earlier(**idempotency(request))
 
 
-def ask(request, charger, action, payload, body, **options):
-    """`asking.ask` for a request; a payload that breaks its schema is a 400 that names the field."""
+def submit_command(request, charger, action, payload, body, **options):
+    """`submission.submit` for a request; a payload that breaks its schema is a 400 that names the field."""
     same = idempotency(request)
     try:
-        return asking.ask(
+        return submission.submit(
             charger,
             action,
             payload,
@@ -94,9 +94,9 @@ def accepted(command, status, **more):
 @throttle_classes([CommandsPerUser])
 def start(request, charger_id):
     """Ask the charger to send a BootNotification (TriggerMessage)."""
-    body = asked_for(request, AskSerializer)
+    body = validated_body(request, AskSerializer)
     payload = {"requestedMessage": "BootNotification"}
-    command = ask(request, known_charger(request, charger_id), "TriggerMessage", payload, body)
+    command = submit_command(request, known_charger(request, charger_id), "TriggerMessage", payload, body)
     return accepted(command, "Remote BootNotification Command Sent")
 
 
@@ -106,13 +106,13 @@ def start(request, charger_id):
 @throttle_classes([CommandsPerUser])
 def stop(request, charger_id):
     """Ask the charger to stop a transaction: the one named, or the only one under way."""
-    body = asked_for(request, StopRequestSerializer)
+    body = validated_body(request, StopRequestSerializer)
     charger = known_charger(request, charger_id)
     command = earlier(request)
     if command is None:
         transaction_id, warning = transaction_to_stop(charger, body)
         payload = {"transactionId": transaction_id}
-        command = ask(request, charger, "RemoteStopTransaction", payload, body, warning=warning)
+        command = submit_command(request, charger, "RemoteStopTransaction", payload, body, warning=warning)
     return accepted(command, "Remote Stop Command Sent")
 
 
@@ -141,11 +141,11 @@ def transaction_to_stop(charger, body):
 @throttle_classes([CommandsPerUser])
 def authorize(request, charger_id):
     """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
-    body = asked_for(request, AuthorizeRequestSerializer)
+    body = validated_body(request, AuthorizeRequestSerializer)
     payload = {"idTag": body["id_tag"]}
     if "connector_id" in body:
         payload["connectorId"] = body["connector_id"]
-    command = ask(request, known_charger(request, charger_id), "RemoteStartTransaction", payload, body)
+    command = submit_command(request, known_charger(request, charger_id), "RemoteStartTransaction", payload, body)
     verdict = IdTag.info(IdTag.known([body["id_tag"]]), body["id_tag"])["status"]
     return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict)
 
@@ -162,8 +162,10 @@ class CommandList(Scoped, generics.ListAPIView):
     @extend_schema(request=CommandRequestSerializer, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request):
         """Ask a charger for any action of OCPP 1.6 that a central system may send."""
-        body = asked_for(request, CommandRequestSerializer)
-        command = ask(request, known_charger(request, body["charger_id"]), body["action"], body["payload"], body)
+        body = validated_body(request, CommandRequestSerializer)
+        command = submit_command(
+            request, known_charger(request, body["charger_id"]), body["action"], body["payload"], body
+        )
         shown = TaskSerializer(command).data
         return Response(shown, status=202, headers={"Location": shown["task_url"]})
 
@@ -225,7 +227,7 @@ def retry(request, task_id):
     if command is None:
         if former.state != FINISHED:
             raise Conflict("This command is not finished yet: it can be asked for again once it is.")
-        payload = asking.payload_for_retry(former)
-        command = ask(request, former.charger, former.action, payload, {"timeout": former.timeout})
+        payload = submission.payload_for_retry(former)
+        command = submit_command(request, former.charger, former.action, payload, {"timeout": former.timeout})
     shown = TaskSerializer(command).data
     return Response(shown, status=202, headers={"Location": shown["task_url"]})

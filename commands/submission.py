@@ -21,7 +21,7 @@ SELECT count(*) FROM commands_command WHERE charger_id = %s AND state = 'queued'
 """
 
 
-def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **columns):
+def submit(charger, action, payload, *, idempotency_key="", request=None, by="", **columns):
     """Queue `action` for `charger` and return the `Command`; `payload` is the camelCase OCPP request.
 
     Raises `schemas.Violation`, `Busy` (OCPP_QUEUE_LIMIT), `Conflict` (the charger is not accepted, or the
@@ -71,9 +71,9 @@ def _is_stored(command, error):
 
 
 @transaction.atomic
-def queue(charger, action, payload, follows=None):
+def submit_internal(charger, action, payload, caused_by=None):
     """Ask for a command of our own accord: a row, which the sweep finds within a second. Returns the `Command`."""
-    return _row(charger, action, payload, {"requested_by": SYSTEM_ACTOR, "follows": follows})
+    return _row(charger, action, payload, {"requested_by": SYSTEM_ACTOR, "follows": caused_by})
 
 
 def payload_for_retry(former):
@@ -84,10 +84,10 @@ def payload_for_retry(former):
         raise Conflict(str(error)) from error
 
 
-def queue_for(batch, charger):
+def create_for_batch(batch, charger):
     """The `Command` of `batch` to one of its chargers: a row, in the transaction of whoever calls, who enqueues it.
 
-    Raises like `ask`. The entry in the audit log is that of the batch.
+    Raises like `submit`. The entry in the audit log is that of the batch.
     """
     if reason_not_allowed := registration.reason_not_allowed(charger, batch.action):
         raise Conflict(reason_not_allowed)

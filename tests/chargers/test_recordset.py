@@ -60,7 +60,7 @@ def a_quiet_night():
         *((s, [ONE]) for s in (readings.ADVANCE, stops.STOP, handlers.SUPERSEDE, retries.REMEMBER, commands.CLAIM)),
         (queries.FIND, "x"),
         (lifecycle.NEXT_COMMAND, "1"),
-        (submission.WAITING, "1"),
+        (submission.COUNT_QUEUED, "1"),
     ],
 )
 def test_rows_are_looked_up_by_key(a_quiet_night, statement, parameter):
@@ -69,7 +69,7 @@ def test_rows_are_looked_up_by_key(a_quiet_night, statement, parameter):
     assert all("Index Cond" in scan for scan in scans), scans
 
 
-@pytest.mark.parametrize("statement", [queries.FIND, lifecycle.NEXT_COMMAND, submission.WAITING])
+@pytest.mark.parametrize("statement", [queries.FIND, lifecycle.NEXT_COMMAND, submission.COUNT_QUEUED])
 def test_what_a_charger_has_waiting_is_looked_up_by_charger(a_quiet_night, statement):
     """Where any one row is wanted, reading all that were ever asked until one fits may look the shortest way."""
     scans = [node for node in nodes(explained(statement, "1")) if "Index Name" in node]

@@ -197,7 +197,7 @@ def held(charger):
 
 def told(charger, *held):
     payload, response = {"certificateType": "ManufacturerRootCertificate"}, {"certificateHashData": list(held)}
-    certificates.told(a_command(charger, "GetInstalledCertificateIds", payload, response=response))
+    certificates.reported(a_command(charger, "GetInstalledCertificateIds", payload, response=response))
 
 
 def test_a_certificate_is_deleted_by_all_that_names_it():

@@ -239,7 +239,7 @@ def test_what_waits_is_not_asked_for_who_may_not_ask_any_more(api, lost):
     batch = a_batch(api, a_charger())
     User.objects.update(**lost)
     assert batches.release() == 1 and not Command.objects.exists()
-    assert "may not command" in batch.members.get().reason
+    assert "may no longer send commands" in batch.members.get().reason
 
 
 @pytest.mark.django_db

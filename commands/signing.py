@@ -1,4 +1,4 @@
-"""Certificates that chargers asked for are signed in a worker, after the charger has its answer."""
+"""Sign certificate requests of chargers in a worker, after the charger has its answer."""
 
 import logging
 
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def sign_waiting():
-    """Sign what was asked for, and send each certificate to its charger."""
+    """Sign waiting requests, and submit the command that sends each certificate to its charger."""
     for pk in CertificateRequest.objects.filter(state=CertificateRequest.RECEIVED).values_list("pk", flat=True):
         with transaction.atomic():
             waiting = CertificateRequest.objects.select_for_update(skip_locked=True, of=("self",))
@@ -26,8 +26,12 @@ def _sign(request):
     try:
         certificate, chain = authority.sign(request.csr)
         schemas.check("CertificateSigned", {"certificateChain": chain})
-    except Exception as error:  # noqa: BLE001  (an authority of somebody's own may be wrong in many ways)
-        logger.error("The certificate of %s could not be signed: %s", request.charger, error)
+    except Exception as error:  # noqa: BLE001  (the files of a custom authority may be wrong in many ways)
+        logger.error(
+            "The certificate of %s could not be signed. Check the files in CA_DIR. The error was: %s",
+            request.charger,
+            error,
+        )
         request.state, request.error = CertificateRequest.FAILED, str(error)
     else:
         request.state, request.certificate_chain = CertificateRequest.SIGNED, chain

@@ -56,7 +56,7 @@ class ChoosingSerializer(Strict, AskSerializer):
     @staticmethod
     def soon(moment):
         """Raises for a moment that no batch is planned for; one that has just gone by is meant to be now."""
-        if not -schedules.TOO_LATE < moment - datetime.now(UTC) < LATEST:
+        if not -schedules.MAX_DELAY < moment - datetime.now(UTC) < LATEST:
             raise serializers.ValidationError("From now to a hundred years ahead.")
         return moment
 

@@ -63,8 +63,8 @@ def sign(csr_pem):
     """Sign a request with the authority of the same kind of key; returns (certificate, PEM chain).
 
     The chain includes intermediate certificates. The subject is the requested common name and the configured O
-    (whitepaper A00.FR.509, 511). Everything else in the request, such as other names or the rights of an authority, is
-    ignored.
+    (whitepaper A00.FR.509, 511). Everything else in the request, such as other names or the rights of an authority,
+    is ignored.
     """
     common_name, kind = requested_name(csr_pem)
     key, chain = _authority(kind)

@@ -76,7 +76,7 @@ def run(task_id, charger_id):
             command = steps[command.state](command)
     except NotNow:
         gateway.release(task_id)
-        if command and _turn_has_come(command):
+        if command and _has_become_first(command):
             return run(task_id, charger_id)
         raise
     except Exception as error:
@@ -94,7 +94,7 @@ def _look_up(task_id):
     raise NotNow
 
 
-def _turn_has_come(command):
+def _has_become_first(command):
     """Re-check the turn, because the task that should have started this command may have failed to get our lease."""
     current = None if command.is_first else _with_database(get_command, command.task_id)
     return current is not None and current.state == QUEUED and current.is_first

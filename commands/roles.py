@@ -48,7 +48,7 @@ GIVEN_LATER = {
 def make(sender, using, **_):
     """Create the roles after the first `migrate`; later give them the permissions that this version adds.
 
-    The audit log records what was done. These entries are never deleted, so removed roles and permissions stay removed.
+    The audit log records what was done. These entries are never deleted, so removed roles stay removed.
     """
     with connections[using].cursor() as cursor:
         tables = set(connections[using].introspection.table_names(cursor))

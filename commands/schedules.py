@@ -24,9 +24,9 @@ MAX_DELAY = timedelta(minutes=15)  # limited, because a nightly reset must not r
 def run(pk):
     """Create the batch of a schedule that is due; returns the `Batch`, None if there is nothing to do.
 
-    The row is locked, and its next due time is set in the same transaction, so a second message finds nothing due. The
-    chargers are chosen before the transaction, because Redis may hang. A schedule that was edited meanwhile gets no
-    batch now; the sweep finds it due again within seconds.
+    The row is locked, and its next due time is set in the same transaction, so a second message finds nothing due.
+    The chargers are chosen before the transaction, because Redis may hang. A schedule that was edited meanwhile
+    gets no batch now; the sweep finds it due again within seconds.
     """
     now = bulk_sql.clock()
     due = Schedule.objects.filter(pk=pk, is_enabled=True, next_run_at__lte=now).first()

@@ -157,7 +157,7 @@ def test_a_schedule_that_fails_keeps_no_other_from_its_turn(api):
         schedules.run_overdue()
     assert [batch.schedule for batch in Batch.objects.all()] == [other]
     broken.refresh_from_db()
-    assert "in the log" in broken.note
+    assert "See the log" in broken.note
 
 
 @pytest.mark.django_db

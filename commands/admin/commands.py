@@ -217,9 +217,8 @@ class CertificateRequestAdmin(Scoped, ReadOnly, admin.ModelAdmin):
 @admin.register(Firmware)
 class FirmwareAdmin(admin.ModelAdmin):
     list_display = ["description", "filename", "signed", "created_at"]
-    formfield_overrides = {
-        models.FileField: {"widget": forms.FileInput}
-    }  # without the link of the default widget, which has no page
+    # The default widget shows a link, which leads to no page.
+    formfield_overrides = {models.FileField: {"widget": forms.FileInput}}
 
     def delete_queryset(self, request, queryset):
         for firmware in queryset:  # one by one, because `delete` also deletes the file

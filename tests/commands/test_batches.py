@@ -174,9 +174,9 @@ def test_what_stands_for_a_secret_is_not_sent(api):
 
 @pytest.mark.django_db
 def test_a_batch_holds_the_row_of_no_charger_for_long(api):
-    chargers = [a_charger() for _ in range(batches.PORTION + 1)]
+    chargers = [a_charger() for _ in range(batches.MAX_PER_TRANSACTION + 1)]
     a_batch(api, *chargers, action="ChangeConfiguration", payload={"key": "AuthorizationKey"})
-    assert (batches._release_some(), batches._release_some()) == (batches.PORTION, 1)
+    assert (batches._release_some(), batches._release_some()) == (batches.MAX_PER_TRANSACTION, 1)
 
 
 @pytest.mark.django_db

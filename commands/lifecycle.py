@@ -95,7 +95,7 @@ def _look_up(task_id):
 
 
 def _has_become_first(command):
-    """Re-check the turn, because the task that should have started this command may have failed to get our lease."""
+    """Re-check the turn, because the task that should start this command may have failed while we held the lease."""
     current = None if command.is_first else _with_database(get_command, command.task_id)
     return current is not None and current.state == QUEUED and current.is_first
 

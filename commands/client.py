@@ -1,4 +1,4 @@
-"""A client of the REST API. It needs `requests` and nothing else of this project: copy it where you want it."""
+"""A client of the REST API. It needs `requests` and no other file of this project, so you can copy it."""
 
 import json
 import time
@@ -12,25 +12,25 @@ import requests
 
 JSON = dict[str, Any]
 LONGEST_WAIT = 30  # seconds the server holds a poll
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between attempts while the server is away or busy
-SILENCE = 60  # seconds after which an event stream is dead: it says something every 15
-PASSING = (429, 502, 503, 504)
-NAMES = {"transactions/": "transaction_logs"}  # of what a page holds, where it is not `results`
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between attempts while the server is unavailable or busy
+STREAM_TIMEOUT_S = 60  # an event stream without data for so long is dead; the server sends some every 15 s
+RETRIED_STATUSES = (429, 502, 503, 504)
+LIST_MEMBERS = {"transactions/": "transaction_logs"}  # member of a page with its rows, if not `results`
 
 
 class Error(Exception): ...
 
 
 class Unreachable(Error):
-    """No answer, or one that is not of this API."""
+    """The server gave no answer, or one that is not of this API."""
 
 
 class NotInTime(Error):
-    """The task was not finished within `timeout`. It goes on: wait again."""
+    """The task was not finished within `timeout`. It still runs, so you can wait again."""
 
 
 class Refused(Error):
-    """An answer of 400 or more: its `status`, its sentence, and for bad input `fields`, {name: [sentences]}."""
+    """The server answered with status 400 or more; `fields` are the messages for bad input, {name: [sentences]}."""
 
     def __init__(self, status: int, sentence: str, fields: dict[str, list[str]], retry_after: float | None = None):
         super().__init__(f"{status}: {sentence}")
@@ -53,16 +53,16 @@ class Outcome:
 
     @property
     def answered(self) -> bool:
-        """Whether the charger answered with a response; a CALLERROR, silence and a stand-in are none."""
+        """Whether the charger answered with a response; a CALLERROR and a simulated response do not count."""
         return self.outcome == "answered"
 
     @property
     def status(self) -> str:
-        """The `status` in the charger's response, "" without one: Accepted, Rejected …"""
+        """The `status` in the response of the charger, such as Accepted or Rejected; "" without one."""
         return (self.response or {}).get("status", "")
 
     def __bool__(self) -> bool:
-        raise TypeError("An outcome is neither true nor false: ask for .answered, .status or .is_simulated.")
+        raise TypeError("An outcome has no truth value. Use .answered, .status or .is_simulated.")
 
 
 @dataclass
@@ -71,36 +71,39 @@ class Task:
     task_id: str
 
     def wait(self, timeout: float | None = None) -> Outcome:
-        """Its outcome, once it has one. Raises `NotInTime` after `timeout` seconds; None: never."""
-        ends_at = None if timeout is None else time.monotonic() + timeout
+        """Wait for the outcome and return it. Raises `NotInTime` after `timeout` seconds, with None never."""
+        deadline_s = None if timeout is None else time.monotonic() + timeout
         pauses = _pauses()
         while True:
-            left = LONGEST_WAIT if ends_at is None else max(0.0, ends_at - time.monotonic())
+            left_s = LONGEST_WAIT if deadline_s is None else max(0.0, deadline_s - time.monotonic())
             try:
-                task = self.client.get(f"tasks/{self.task_id}/", wait=min(left, LONGEST_WAIT))
+                task = self.client.get(f"tasks/{self.task_id}/", wait=min(left_s, LONGEST_WAIT))
                 if task["state"] == "finished":
                     return _outcome(task)
-                pause = FIRST_PAUSE  # a server that holds many polls answers further ones at once
+                pause = FIRST_PAUSE  # because a server that holds many polls answers further ones at once
             except (Unreachable, Refused) as error:
                 pause = _pause_after(error, pauses)
-            if ends_at is not None and time.monotonic() + pause >= ends_at:
+            if deadline_s is not None and time.monotonic() + pause >= deadline_s:
                 raise NotInTime(f"Task {self.task_id} was not finished after {timeout} s.")
             time.sleep(pause)
 
 
 class Client:
-    """`Client("https://ocpp.example.org", token="…")`; without a token where the server has API_AUTH=none."""
+    """`Client("https://ocpp.example.org", token="…")`; omit the token if the server has API_AUTH=none."""
 
     def __init__(self, url: str, token: str | None = None, timeout: float = 10.0):
         self._base, self._timeout = f"{url.rstrip('/')}/api/ocpp/", timeout
         self._session = requests.Session()
-        self._session.trust_env = False  # a .netrc would be sent in the token's place
+        self._session.trust_env = False  # because requests would send a .netrc in place of the token
         self._session.headers["Accept"] = "application/json"
         if token:
             self._session.headers["Authorization"] = f"Token {token}"
 
     def command(self, charger_id: str, action: str, timeout: float | None = None, **payload: Any) -> Task:
-        """Ask for a command, `payload` in camelCase; `timeout`: seconds the charger has. Waits for nothing."""
+        """Submit a command without waiting for its outcome.
+
+        `payload` is in camelCase; `timeout` is the time in seconds that the charger has to answer.
+        """
         body = {"charger_id": charger_id, "action": action, "payload": payload}
         return Task(self, self.post("commands/", body | ({} if timeout is None else {"timeout": timeout}))["task_id"])
 
@@ -111,20 +114,23 @@ class Client:
         return self.get(f"chargers/{quote(charger_id, safe='')}/")
 
     def transactions(self, **filters: Any) -> Iterator[JSON]:
-        """Newest first; `filters` are those of the API: charger_id, id_tag, status, started_after …"""
+        """Iterate over transactions, newest first; filters are charger_id, id_tag, status, started_after …"""
         return self.pages("transactions/", **filters)
 
     def pages(self, path: str, **filters: Any) -> Iterator[JSON]:
-        """What a list has, page after page."""
+        """Iterate over the rows of a list, page by page."""
         filters, more = {"page_size": 500} | filters, True
         while more:
             answer = self.get(path, **filters)
-            yield from answer[NAMES.get(path, "results")]
+            yield from answer[LIST_MEMBERS.get(path, "results")]
             more = answer["next"]
             filters |= dict(parse_qsl(urlsplit(more or "").query))
 
     def events(self, after: int | None = None, **filters: Any) -> Iterator[JSON]:
-        """Events as they happen, for ever, reconnecting; first those since `after`. Some come twice: look at `id`."""
+        """Iterate over events without end, from those after the id `after` on; reconnects when the stream ends.
+
+        An event may be repeated; compare its `id`.
+        """
         pauses = _pauses()
         while True:
             try:
@@ -137,16 +143,16 @@ class Client:
                 time.sleep(_pause_after(error, pauses))
 
     def get(self, path: str, **query: Any) -> JSON:
-        return self._read(self._ask("GET", path, params=query, timeout=self._timeout + query.get("wait", 0)))
+        return self._read(self._request("GET", path, params=query, timeout=self._timeout + query.get("wait", 0)))
 
     def post(self, path: str, body: JSON | None = None) -> JSON:
-        return self._read(self._ask("POST", path, json=body or {}, timeout=self._timeout))
+        return self._read(self._request("POST", path, json=body or {}, timeout=self._timeout))
 
     def _stream(self, after: int | None, filters: JSON) -> Iterator[tuple[int | None, JSON]]:
-        """(from where to go on, an event); without one, {}, where the stream begins."""
+        """(id to continue from, event) of the stream; the event is {} at its beginning."""
         headers = {"Accept": "text/event-stream"} | ({} if after is None else {"Last-Event-ID": str(after)})
-        options = {"headers": headers, "timeout": (self._timeout, SILENCE), "stream": True}
-        with self._ask("GET", "events/stream/", params=filters, **options) as answer:
+        options = {"headers": headers, "timeout": (self._timeout, STREAM_TIMEOUT_S), "stream": True}
+        with self._request("GET", "events/stream/", params=filters, **options) as answer:
             event: JSON = {}
             try:
                 for line in answer.iter_lines(chunk_size=None):
@@ -154,41 +160,43 @@ class Client:
                         after = int(line[4:])
                     elif line.startswith(b"data: "):
                         event = json.loads(line[6:])
-                    elif not line:  # an id counts once its event is whole
+                    elif not line:  # because an id counts only with its whole event
                         yield after, event
                         event = {}
             except requests.RequestException as error:
                 raise Unreachable(f"The stream ended: {type(error).__name__}") from None
 
-    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        try:  # a redirection would turn a POST into a GET
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+        try:  # without redirects, because they would turn a POST into a GET
             answer = self._session.request(method, self._base + path, allow_redirects=False, **options)
-        except requests.RequestException as error:  # its own text may hold what was sent
+        except requests.RequestException as error:  # without its text, which may hold the request
             raise Unreachable(f"{method} {path}: {type(error).__name__}") from None
         if answer.is_redirect:
-            raise Unreachable(f"{method} {path}: the server redirects; is the URL http:// where it is https://?")
+            raise Unreachable(
+                f"{method} {path}: the server redirects. Check whether the URL must begin with https://."
+            )
         if answer.status_code >= 400:
             raise _refused(answer)
         return answer
 
     def _read(self, answer: requests.Response) -> JSON:
-        if (told := _object(answer)) is None:
-            raise Unreachable(f"{answer.status_code}: not an answer of this API.")
-        return told
+        if (content := _object(answer)) is None:
+            raise Unreachable(f"{answer.status_code}: not an answer of this API. Check the URL.")
+        return content
 
 
 def _object(answer: requests.Response) -> JSON | None:
     try:
-        told = answer.json()
-    except ValueError:  # of a proxy in between
+        content = answer.json()
+    except ValueError:  # an answer of a proxy in between
         return None
-    return told if isinstance(told, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def _refused(answer: requests.Response) -> Refused:
-    told, after = _object(answer) or {}, answer.headers.get("Retry-After", "")
+    content, after = _object(answer) or {}, answer.headers.get("Retry-After", "")
     waits = float(after) if after.isdecimal() else None
-    return Refused(answer.status_code, told.get("error") or answer.reason, told.get("fields", {}), waits)
+    return Refused(answer.status_code, content.get("error") or answer.reason, content.get("fields", {}), waits)
 
 
 def _outcome(task: JSON) -> Outcome:
@@ -201,7 +209,7 @@ def _pauses() -> Iterator[float]:
 
 
 def _pause_after(error: Error, pauses: Iterator[float]) -> float:
-    """Seconds until the next attempt; raises what no further attempt will change."""
-    if isinstance(error, Refused) and error.status not in PASSING:
+    """Seconds until the next attempt; raises `error` if another attempt cannot help."""
+    if isinstance(error, Refused) and error.status not in RETRIED_STATUSES:
         raise error
     return getattr(error, "retry_after", None) or next(pauses)

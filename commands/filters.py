@@ -1,4 +1,4 @@
-"""What the list of commands can be narrowed by."""
+"""Filters of the lists of commands, batches and the models that commands use."""
 
 from django_filters import rest_framework as filters
 
@@ -58,8 +58,8 @@ class MemberFilter(OfCharger):
         fields = []
 
     def in_state(self, rows, name, state):
-        own = state in (WAITING, CANCELLED, REFUSED)
-        return rows.filter(state=state) if own else rows.filter(command__state=state)
+        is_item_state = state in (WAITING, CANCELLED, REFUSED)
+        return rows.filter(state=state) if is_item_state else rows.filter(command__state=state)
 
 
 class ScheduleFilter(AsSent):

@@ -1,6 +1,6 @@
-"""One command by its task id, with one prepared statement: a task looks itself up, and clients poll it without end.
+"""Look up one command by its task id with one prepared statement, because tasks and polling clients do so often.
 
-The ORM makes its statement anew each time, which takes five times as long as running it (see docs/performance.md).
+The ORM builds its statement on each call, which takes five times as long as running it (see docs/performance.md).
 """
 
 import time
@@ -23,21 +23,24 @@ FROM commands_command c JOIN chargers_charger ch ON ch.id = c.charger_id WHERE c
 
 
 def _moment_s(ago_s):
-    """The moment so many seconds ago by `time.monotonic`. One in the future, after a clock was set back, is now."""
+    """The time `ago_s` seconds ago by `time.monotonic`; now if it is in the future, after a clock was set back."""
     return None if ago_s is None else time.monotonic() - max(0.0, ago_s)
 
 
 def get_command(task_id):
-    """The `Command`, None for an unknown id. It knows whether it `is_first` of its charger's unfinished ones; of its
-    charger, what is not needed here is read when it is asked for."""
+    """Return the `Command`, None for an unknown id.
+
+    Its attribute `is_first` says whether it is the first unfinished command of its charger. The columns of the
+    charger that are not in `OF_CHARGER` are loaded on access.
+    """
     rows = bulk_sql.query(FIND, [task_id])
     if not rows:
         return None
-    *columns, follows, is_first, asked_ago, sent_ago = rows[0]
+    *columns, caused_by, is_first, submitted_ago_s, sent_ago_s = rows[0]
     command = bulk_sql.instance(Command, columns[:OWN])
     command.charger = Charger.from_db("default", OF_CHARGER, columns[OWN:])
-    if follows:
-        command.follows = Command(pk=command.follows_id, task_id=follows)
+    if caused_by:
+        command.follows = Command(pk=command.follows_id, task_id=caused_by)
     command.is_first = is_first
-    command.asked_s, command.sent_s = _moment_s(asked_ago), _moment_s(sent_ago)
+    command.submitted_s, command.sent_s = _moment_s(submitted_ago_s), _moment_s(sent_ago_s)
     return command

@@ -1,4 +1,4 @@
-"""The roles that every installation begins with: groups of Django's, to be given to users and changed at will."""
+"""The roles of a new installation: groups of Django, which administrators assign to users and may change."""
 
 from django.apps import apps
 from django.db import connections, transaction
@@ -7,8 +7,8 @@ from chargers import audit
 from chargers.models import AuditEntry
 from chargers.models.access import FORMER
 
-MADE = "roles"  # the kind of the audit entries
-FIRST = "once"  # and the name of the first of them
+MADE = "roles"  # kind of the audit entries
+FIRST = "once"  # name of the first audit entry
 
 READ = [f"{app}.view" for app in ("chargers", "transactions", "commands", "django_celery_results")]
 OWN_TOKENS = ["chargers.add_apitoken", "chargers.change_apitoken", "chargers.delete_apitoken"]
@@ -21,7 +21,7 @@ MANAGE = [f"{app}.{verb}_{model}" for app, model in OWN for verb in ("add", "cha
 MANAGE += ["transactions.delete_unknownidtag", "commands.change_certificaterequest"]
 EVERY = "Every charger"
 MANAGERS = "Managers"
-# Name: permissions; `app.view` stands for every `view_…` there is in an app.
+# {name: permissions}; `app.view` stands for all `view_…` permissions of the app.
 ROLES = {
     "Viewers": [*READ, *OWN_TOKENS],
     "Operators": [*READ, *OWN_TOKENS, *COMMAND],
@@ -32,8 +32,8 @@ NOT_BY_ROLE = ("view_auditentry", "view_chargergroup", "view_webhook", "view_del
 WEBHOOKS = [f"chargers.{verb}_webhook" for verb in ("view", "add", "change", "delete")]
 WEBHOOKS += ["chargers.view_delivery", "chargers.change_delivery"]
 ROLES[MANAGERS] += WEBHOOKS
-# What roles were given since, by the name under which it is in the audit log that they were: {role: permissions}.
-# Those who were made by an earlier version get it, once; what was changed in them by hand stays.
+# {name of the audit entry: {role: permissions}} that later versions have added. Roles of an earlier version get them
+# once; changes by hand stay.
 SEEN_LATER = ["chargers.view_event", "chargers.view_message"]
 SEEN_LATER += ["commands.view_batch", "commands.view_batchitem", "commands.view_schedule"]
 GIVEN_LATER = {
@@ -46,25 +46,25 @@ GIVEN_LATER = {
 
 
 def make(sender, using, **_):
-    """After `migrate`, once: make the roles, or give them what this version adds.
+    """Create the roles after the first `migrate`; later give them the permissions that this version adds.
 
-    That it was done is in the audit log, of which these entries are kept for ever: what is removed stays removed.
+    The audit log records what was done. These entries are never deleted, so removed roles stay removed.
     """
     with connections[using].cursor() as cursor:
-        there = set(connections[using].introspection.table_names(cursor))
-    if not {"chargers_auditentry", "chargers_apitoken"} <= there:  # `migrate` of some apps, or up to some version
+        tables = set(connections[using].introspection.table_names(cursor))
+    if not {"chargers_auditentry", "chargers_apitoken"} <= tables:  # `migrate` of some apps, or up to some version
         return
     with transaction.atomic(using=using):
         done = set(AuditEntry.objects.using(using).filter(kind=MADE).values_list("name", flat=True))
         if FIRST not in done:
             _make_all(using)
         for name in GIVEN_LATER.keys() - done:
-            given = _give(GIVEN_LATER[name], using) if FIRST in done else []
-            audit.record("changed", MADE, name, after={"roles": given})
+            changed = _give(GIVEN_LATER[name], using) if FIRST in done else []
+            audit.record("changed", MADE, name, after={"roles": changed})
 
 
 def _make_all(using):
-    """Who had a token of the version before roles may do as before."""
+    """Create the roles; users with a token of the version before roles get those that allow the same as before."""
     from django.contrib.auth.models import Group, User
 
     made = []
@@ -74,21 +74,21 @@ def _make_all(using):
             role.permissions.set(_permissions(wanted, using))
             made.append(role)
     both = [role for role in made if role.name in (MANAGERS, EVERY)]
-    held = User.objects.using(using).filter(auth_token_set__name__startswith=FORMER, is_superuser=False)
-    for user in held.distinct():
+    former_users = User.objects.using(using).filter(auth_token_set__name__startswith=FORMER, is_superuser=False)
+    for user in former_users.distinct():
         user.groups.add(*both)
     audit.record("created", MADE, FIRST, after={"roles": [role.name for role in made]})
 
 
 def _give(later, using):
-    """To those of the roles that there are; their names."""
+    """Add permissions to the roles that exist; returns their names."""
     from django.contrib.auth.models import Group
 
-    given = []
+    changed = []
     for role in Group.objects.using(using).filter(name__in=later):
         role.permissions.add(*_permissions(later[role.name], using))
-        given.append(role.name)
-    return given
+        changed.append(role.name)
+    return changed
 
 
 def _permissions(wanted, using):

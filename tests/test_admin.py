@@ -148,7 +148,7 @@ def test_an_action_asks_every_selected_charger(api):
     chargers = [a_charger(), a_charger()]
     asked = {"action": "soft_reset", "_selected_action": [charger.pk for charger in chargers]}
     answer = api.post(reverse("admin:chargers_charger_changelist"), asked, follow=True)
-    assert "2 asked" in answer.content.decode()
+    assert "2 submitted" in answer.content.decode()
     assert {(c.charger, c.action, c.requested_by) for c in Command.objects.all()} == {
         (charger, "Reset", "alice") for charger in chargers
     }

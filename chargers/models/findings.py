@@ -48,4 +48,6 @@ class Finding(models.Model):
     @property
     def meaning(self) -> str:
         budget = budgets.exceeded(self.field, self.kind)
-        return f"It exceeds its budget of {budget.counts}. {budget.consequence}" if budget else KINDS.get(self.kind, "")
+        if budget:
+            return f"It exceeds its budget of {budget.counts}. {budget.consequence}"
+        return KINDS.get(self.kind, "")

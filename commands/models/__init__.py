@@ -1,4 +1,4 @@
-"""Commands in `command`, many of them at once in `batch`, at a time in `schedule`; what they use in `library`."""
+"""Models of commands, batches and schedules; `library` has those of profiles, lists, certificates and files."""
 
 from chargers.audit import SYSTEM_ACTOR
 from commands.models.batch import Batch, BatchItem

@@ -1,4 +1,4 @@
-"""The life of a simulated charger: it boots, beats, charges, and connects again when the connection is lost."""
+"""A simulated charger, which boots, sends heartbeats, charges, and reconnects when the connection is lost."""
 
 import asyncio
 import logging
@@ -19,23 +19,23 @@ from commands.simulator.obedience import ObedientCharger
 logger = logging.getLogger("simulator")
 
 VOLTAGE = 230
-LONGEST_PAUSE = 60  # seconds between attempts to connect, doubled from one
+MAX_RECONNECT_DELAY_S = 60  # the delay starts at 1 s and doubles
 
 
 async def live(charger_id, options):
-    """Connect, live, and connect again when the connection is lost; ends after `options.sessions` sessions."""
+    """Run a charger, reconnecting when the connection is lost, until it had `options.sessions` sessions."""
     context.charger_id.set(charger_id)
     connectors = {number: Connector(number) for number in range(1, options.connectors + 1)}
     hardware = Hardware(charger_id, options, connectors)
-    pause = 1
+    delay_s = 1
     while True:
         try:
             await _connect_and_live(hardware)
             return
         except (OSError, websockets.WebSocketException, TimeoutError) as error:
-            logger.warning("%s: %s; connects again in %s s", charger_id, error or type(error).__name__, pause)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
+            logger.warning("%s: %s. It reconnects in %s s.", charger_id, error or type(error).__name__, delay_s)
+        await asyncio.sleep(delay_s)
+        delay_s = min(delay_s * 2, MAX_RECONNECT_DELAY_S)
 
 
 async def _connect_and_live(hardware):
@@ -60,7 +60,7 @@ async def _connect_and_live(hardware):
 
 
 def _tls(options):
-    """What to trust, and the certificate to show; None for ws://."""
+    """TLS context with the trusted roots and the client certificate; None for ws://."""
     if not options.url.startswith("wss://"):
         return None
     context = ssl.create_default_context(cafile=options.ca or None)
@@ -70,7 +70,7 @@ def _tls(options):
 
 
 class SimulatedCharger(ObedientCharger):
-    """One connection of a charger's life."""
+    """One connection of a simulated charger."""
 
     def __init__(self, hardware, connection):
         super().__init__(hardware, connection)
@@ -82,7 +82,7 @@ class SimulatedCharger(ObedientCharger):
         for connector in self.hardware.connectors.values():
             if connector.transaction_id:  # it was charging when the connection was lost
                 await self.stop_transaction(connector, "Other")
-            await self.tell(connector, "Available")
+            await self.report_status(connector, "Available")
         sessions = 0
         while self.options.sessions is None or sessions < self.options.sessions:
             await asyncio.sleep(self.options.pause * random.uniform(0.5, 1.5))
@@ -108,18 +108,22 @@ class SimulatedCharger(ObedientCharger):
             await asyncio.sleep(max(1, interval))
             await self.call(call.Heartbeat())
 
-    async def tell(self, connector, status):
+    async def report_status(self, connector, status):
         connector.status = status
         await self.call(call.StatusNotification(connector.number, "NoError", status, timestamp=now_on_the_wire()))
 
     async def session(self, connector, id_tag, remote=False):
         """Plug in, authorise, charge, stop, unplug (OCPP 1.6 §3.5)."""
-        await self.tell(connector, "Preparing")
+        await self.report_status(connector, "Preparing")
         if not remote:
             answer = await self.call(call.Authorize(id_tag))
             if not answer or answer.id_tag_info["status"] != "Accepted":
-                logger.warning("%s: id tag %s is not accepted, nobody charges", self.id, id_tag)
-                await self.tell(connector, "Available")
+                logger.warning(
+                    "%s: the id tag %s is not accepted, so no session starts. Add it to the central system.",
+                    self.id,
+                    id_tag,
+                )
+                await self.report_status(connector, "Available")
                 return
         connector.stop_reason = asyncio.get_running_loop().create_future()
         started = await self.call(
@@ -129,11 +133,11 @@ class SimulatedCharger(ObedientCharger):
         if started.id_tag_info["status"] != "Accepted":
             self.stop(connector, "DeAuthorized")
         else:
-            await self.tell(connector, "Charging")
+            await self.report_status(connector, "Charging")
             await self.charge(connector)
         await self.stop_transaction(connector, await connector.stop_reason)
-        await self.tell(connector, "Finishing")
-        await self.tell(connector, "Available")
+        await self.report_status(connector, "Finishing")
+        await self.report_status(connector, "Available")
 
     async def stop_transaction(self, connector, reason):
         meter, now = round(connector.meter), now_on_the_wire()
@@ -141,7 +145,7 @@ class SimulatedCharger(ObedientCharger):
         connector.transaction_id = None
 
     async def charge(self, connector):
-        """Samples with a rising energy register: power ramps up, holds, and fades as the battery fills."""
+        """Send samples with a rising energy register; the power rises, stays, and falls as the battery fills."""
         begun = random.uniform(20, 60)
         for sample in range(self.options.samples):
             try:
@@ -154,7 +158,7 @@ class SimulatedCharger(ObedientCharger):
             connector.meter += power * self.options.sample_interval / 3600
             soc = begun + (98 - begun) * progress
             await self.measure(connector, power, soc)
-        await self.tell(connector, "SuspendedEV")
+        await self.report_status(connector, "SuspendedEV")
         self.stop(connector, "EVDisconnected")
 
     async def measure(self, connector, power=0.0, soc=None):

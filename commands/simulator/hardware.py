@@ -1,4 +1,4 @@
-"""What a simulated charger is made of, and what survives a lost connection."""
+"""Options and state of a simulated charger."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Options:
-    """`pause` and `sample_interval` in seconds, `power` in W; `sessions` None: on and on."""
+    """`pause` and `sample_interval` are in seconds, `power` in W; with `sessions` None there is no end."""
 
     url: str = "ws://127.0.0.1:8000"
     connectors: int = 2
@@ -36,7 +36,7 @@ class Connector:
 
 @dataclass
 class Hardware:
-    """What survives a lost connection."""
+    """State of a charger that survives a lost connection."""
 
     charger_id: str
     options: Options

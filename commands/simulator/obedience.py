@@ -9,7 +9,7 @@ from ocpp.v16.enums import Action
 
 from commands.simulator.transfers import TransferringCharger
 
-# What it answers where there is nothing to do.
+# Answers to commands that have no effect.
 ANSWERS = {
     Action.cancel_reservation: call_result.CancelReservation("Accepted"),
     Action.certificate_signed: call_result.CertificateSigned("Accepted"),
@@ -26,7 +26,7 @@ ANSWERS = {
 
 
 class ObedientCharger(TransferringCharger):
-    """Answers every command, and does what it was told; its life is `commands.simulator.charger`'s."""
+    """A charger that answers and obeys every command; `commands.simulator.charger` adds boot and sessions."""
 
     def __init__(self, hardware, connection):
         super().__init__(hardware.charger_id, connection, response_timeout=60)
@@ -94,10 +94,10 @@ class ObedientCharger(TransferringCharger):
     async def after_change_availability(self, connector_id, type):
         for connector in self._availability(connector_id):
             if not connector.transaction_id:
-                await self.tell(connector, "Available" if type == "Operative" else "Unavailable")
+                await self.report_status(connector, "Available" if type == "Operative" else "Unavailable")
 
     def _availability(self, connector_id):
-        """Connector 0 is all of them (OCPP 1.6 §5.2)."""
+        """The connectors with this id; 0 means all of them (OCPP 1.6 §5.2)."""
         connectors = self.hardware.connectors
         return (
             list(connectors.values())
@@ -160,7 +160,7 @@ class ObedientCharger(TransferringCharger):
             "LogStatusNotification": lambda: [self.call(call.LogStatusNotification("Idle", 0))],
             "FirmwareStatusNotification": lambda: [self.call(call.SignedFirmwareStatusNotification("Idle", 0))],
             "SignChargePointCertificate": lambda: [self.renew_certificate()],
-            "StatusNotification": lambda: [self.tell(c, c.status) for c in connectors],
+            "StatusNotification": lambda: [self.report_status(c, c.status) for c in connectors],
             "MeterValues": lambda: [self.measure(c) for c in connectors],
         }
         for sending in senders[requested_message]():

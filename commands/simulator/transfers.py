@@ -1,4 +1,4 @@
-"""How a simulated charger fetches firmware, leaves diagnostics and logs, and renews its certificate."""
+"""Firmware updates, uploads and certificate renewal of a simulated charger."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger("simulator")
 
 
 class TransferringCharger(ChargePoint):
-    """Over HTTP(S) it transfers really; other locations it only pretends to reach."""
+    """A charger that transfers files over HTTP(S), and only simulates transfers for other locations."""
 
     @on(Action.get_diagnostics)
     def get_diagnostics(self, location, **_):
@@ -40,8 +40,8 @@ class TransferringCharger(ChargePoint):
         await self.call(call.LogStatusNotification("Uploaded" if done else "UploadFailure", request_id))
 
     async def _upload(self, location):
-        told = f"{datetime.now(UTC).isoformat()} simulated charger {self.id}: nothing to report\n"
-        return await _http("PUT", location.rstrip("/") + "/" + _log_name(), told.encode())
+        log = f"{datetime.now(UTC).isoformat()} simulated charger {self.id}: nothing to report\n"
+        return await _http("PUT", location.rstrip("/") + "/" + _log_name(), log.encode())
 
     @on(Action.update_firmware)
     def update_firmware(self, location, retrieve_date, **_):
@@ -69,7 +69,7 @@ class TransferringCharger(ChargePoint):
         return ["Downloading", "DownloadFailed"]
 
     async def renew_certificate(self):
-        """SignCertificate for a new key, which is then thrown away: it goes on without a certificate."""
+        """Send SignCertificate for a new key, which is not stored, so the charger does not use the certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.id)])
         request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
@@ -81,13 +81,13 @@ def _log_name():
 
 
 async def _http(method, location, body=None):
-    """Whether it went well; what is not HTTP always does."""
+    """Whether the transfer succeeded; always true if `location` is not HTTP(S)."""
     if not location.startswith(("http://", "https://")):
         return True
     request = urllib.request.Request(location, body, {"Content-Type": "application/octet-stream"}, method=method)
     try:
         await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=30).read())
     except OSError as error:
-        logger.warning("%s %s: %s", method, location, error)
+        logger.warning("%s %s failed: %s", method, location, error)
         return False
     return True

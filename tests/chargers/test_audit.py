@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from chargers import handshake, keys
 from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
-from commands.asking import ask, queue
+from commands.submission import submit, submit_internal
 from tests.builders import a_charger, a_tag, a_transaction
 from tests.chargers.test_handshake import KEY, NEXT, a_request
 
@@ -55,7 +55,7 @@ def test_a_command_leaves_an_entry_without_its_secret(api):
     payload = {"key": "AuthorizationKey", "value": KEY}
     body = {"charger_id": "505", "action": "ChangeConfiguration", "payload": payload}
     task = api.post(f"{BASE}/commands/", body, content_type="application/json").json()
-    queue(charger, "GetConfiguration", {})
+    submit_internal(charger, "GetConfiguration", {})
     ours, own = entries(kind="command")
     assert ours[:3] == ("alice", "asked", task["task_id"])
     assert ours[4] == {"action": "ChangeConfiguration", "payload": {"key": "AuthorizationKey", "value": "(hidden)"}}
@@ -65,7 +65,7 @@ def test_a_command_leaves_an_entry_without_its_secret(api):
 
 def test_a_command_that_was_refused_leaves_none():
     with pytest.raises(Exception, match="requestedMessage"):
-        ask(a_charger(), "TriggerMessage", {})
+        submit(a_charger(), "TriggerMessage", {})
     assert entries(kind="command") == []
 
 
@@ -138,7 +138,7 @@ def test_the_log_is_narrowed_by_who_what_and_when(api):
 
 def test_an_entry_outlives_its_charger(api):
     charger = a_charger("505")
-    queue(charger, "GetConfiguration", {})
+    submit_internal(charger, "GetConfiguration", {})
     charger.commands.all().delete()
     Charger.objects.all().delete()
     assert entries(kind="command") and ApiToken.objects.count() == 0

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 
 from chargers import bulk_sql, retries
-from commands import asking, lifecycle, queries
 from commands import handlers as commands
+from commands import lifecycle, queries, submission
 from tests.builders import NOON, a_command, a_transaction, tell
 from transactions import handlers, readings, stops
 from transactions.models import Transaction
@@ -59,8 +59,8 @@ def finished_rows():
     [
         *((s, [ONE]) for s in (readings.ADVANCE, stops.STOP, handlers.SUPERSEDE, retries.REMEMBER, commands.CLAIM)),
         (queries.FIND, "x"),
-        (lifecycle.FOLLOWING, "1"),
-        (asking.WAITING, "1"),
+        (lifecycle.NEXT_COMMAND, "1"),
+        (submission.COUNT_QUEUED, "1"),
     ],
 )
 def test_rows_are_looked_up_by_key(finished_rows, statement, parameter):
@@ -69,7 +69,7 @@ def test_rows_are_looked_up_by_key(finished_rows, statement, parameter):
     assert all("Index Cond" in scan for scan in scans), scans
 
 
-@pytest.mark.parametrize("statement", [queries.FIND, lifecycle.FOLLOWING, asking.WAITING])
+@pytest.mark.parametrize("statement", [queries.FIND, lifecycle.NEXT_COMMAND, submission.COUNT_QUEUED])
 def test_waiting_commands_of_a_charger_are_looked_up_by_charger(finished_rows, statement):
     """PostgreSQL may plan to scan all commands for a statement that needs any one row."""
     scans = [node for node in nodes(explained(statement, "1")) if "Index Name" in node]

@@ -10,9 +10,9 @@ from chargers import events, handshake, presence, presence_reconciliation
 from chargers.models import Charger, ChargerGroup, Event
 from chargers.redis import sync_redis
 from chargers.times import to_rfc3339
-from commands.asking import ask
 from commands.lifecycle import run
 from commands.models import Command
+from commands.submission import submit
 from tests.builders import NOON, a_call, a_charger, a_transaction, open_socket, settle, tell
 
 pytestmark = pytest.mark.django_db
@@ -102,7 +102,7 @@ def test_one_that_holds_a_socket_does_not_vanish():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_silent_charger_s_command_is_told_as_simulated():
-    command = ask(a_charger(), "ClearCache", {})
+    command = submit(a_charger(), "ClearCache", {})
     Command.objects.update(created_at=datetime.now(UTC) - timedelta(hours=1))
     run(command.task_id, command.charger.charger_id)
     told = Event.objects.get(charger=command.charger, kind="command.finished").body

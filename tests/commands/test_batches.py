@@ -174,9 +174,9 @@ def test_what_stands_for_a_secret_is_not_sent(api):
 
 @pytest.mark.django_db
 def test_a_batch_holds_the_row_of_no_charger_for_long(api):
-    chargers = [a_charger() for _ in range(batches.PORTION + 1)]
+    chargers = [a_charger() for _ in range(batches.MAX_PER_TRANSACTION + 1)]
     a_batch(api, *chargers, action="ChangeConfiguration", payload={"key": "AuthorizationKey"})
-    assert (batches._release_some(), batches._release_some()) == (batches.PORTION, 1)
+    assert (batches._release_some(), batches._release_some()) == (batches.MAX_PER_TRANSACTION, 1)
 
 
 @pytest.mark.django_db
@@ -239,7 +239,7 @@ def test_what_waits_is_not_asked_for_who_may_not_ask_any_more(api, lost):
     batch = a_batch(api, a_charger())
     User.objects.update(**lost)
     assert batches.release() == 1 and not Command.objects.exists()
-    assert "may not command" in batch.members.get().reason
+    assert "may no longer send commands" in batch.members.get().reason
 
 
 @pytest.mark.django_db

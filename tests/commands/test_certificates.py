@@ -93,7 +93,7 @@ def test_a_charger_that_tells_the_serial_number_of_another_gets_no_certificate_i
     assert (ask(thief, "SN"), ask(owner, "SN")) == ("Rejected", "Accepted")
     event = SecurityEvent.objects.get()
     assert (event.charger, event.type) == (thief, "SignCertificateRejected") and "another charger" in event.tech_info
-    assert "thief: its request for a certificate is rejected: 'SN' is the serial number of" in caplog.text
+    assert "thief: the certificate request of this charger is rejected: 'SN' is the serial number of" in caplog.text
     assert Event.objects.get(kind="security.event").charger == thief
     assert thief.serial_number == "SN"  # it is shown as told
 
@@ -197,7 +197,7 @@ def held(charger):
 
 def told(charger, *held):
     payload, response = {"certificateType": "ManufacturerRootCertificate"}, {"certificateHashData": list(held)}
-    certificates.told(a_command(charger, "GetInstalledCertificateIds", payload, response=response))
+    certificates.reported(a_command(charger, "GetInstalledCertificateIds", payload, response=response))
 
 
 def test_a_certificate_is_deleted_by_all_that_names_it():

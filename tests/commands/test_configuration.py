@@ -107,7 +107,7 @@ def opens(charger, key):
 
 def ask_for_key(charger, value, key="AuthorizationKey", **columns):
     command = a_command(charger, "ChangeConfiguration", {"key": key, "value": value}, **columns)
-    ROW.asked(command)
+    ROW.submitted(command)
     return command
 
 
@@ -137,7 +137,7 @@ def test_a_key_whose_answer_was_lost_opens_the_door_though_another_was_asked_for
 )
 def test_a_key_that_was_refused_or_never_sent_opens_nothing(columns):
     charger = a_charger_with_key()
-    ROW.not_taken(ask_for_key(charger, K1, **columns))
+    ROW.not_answered(ask_for_key(charger, K1, **columns))
     assert not opens(charger, K1) and opens(charger, K0)
 
 

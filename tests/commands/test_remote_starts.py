@@ -117,7 +117,7 @@ def test_a_start_that_came_before_the_refusal_was_not_its_doing(columns, kept):
     for column, value in columns.items():
         setattr(command, column, value)
     row = ACTIONS["RemoteStartTransaction"]
-    (row.answered if command.response else row.not_taken)(command)
+    (row.answered if command.response else row.not_answered)(command)
     assert bool(linked(command)) == kept and not command.charger.installed_profiles.exists()
 
 

@@ -167,7 +167,7 @@ def days(settings):
     ids=[f"{model.__name__}.{rule.column}" for model, rule in retention.of_kind(Aged)],
 )
 def test_what_is_old_goes_and_what_is_young_stays(days, settings, model, rule, monkeypatch):
-    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    monkeypatch.setattr(retention, "MAX_ROWS_PER_TRANSACTION", 2)
     moments = [OLD - timedelta(hours=number) for number in range(3)]
     old, young = [a_row(model, rule.column, at) for at in moments], a_row(model, rule.column, YOUNG)
     setattr(settings, rule.setting, 0)
@@ -220,7 +220,7 @@ def test_what_others_still_need_stays_however_old(days):
 
 
 def test_what_belongs_to_an_old_row_goes_with_it(days, monkeypatch):
-    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    monkeypatch.setattr(retention, "MAX_ROWS_PER_TRANSACTION", 2)
     event, webhook = Event.objects.get(pk=a_row(Event, "at", OLD)), Webhook.objects.create(name="w", url="http://x/")
     Delivery.objects.create(event=event, webhook=webhook, due_at=OLD)
     batch = a_batch(finished_at=OLD)

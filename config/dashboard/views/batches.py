@@ -16,7 +16,7 @@ from commands.actions.table import ACTIONS
 from commands.filters import MemberFilter
 from commands.models import OUTCOMES, Batch, Schedule
 from commands.models.batch import SHOWN
-from config.dashboard import asking, fleet
+from config.dashboard import fleet, submission
 from config.dashboard.forms import fields_of
 from config.dashboard.views.base import Listing, Page, filled_in, said
 from config.zone import written
@@ -105,7 +105,7 @@ class NewBatch(Page):
     template_name = "dashboard/new_batch.html"
 
     def get_context_data(self, action, told=None, error=None, **kwargs):
-        asking.known(action)
+        submission.known(action)
         told = self._from_the_fleet() | self.request.GET.dict() if told is None else told
         fields = fields_of(action, told, error)
         return super().get_context_data(**kwargs) | {
@@ -139,15 +139,15 @@ class NewBatch(Page):
         )
 
     def post(self, request, action):
-        asking.known(action)
+        submission.known(action)
         told = filled_in(request)
         try:
             body = _body(action, told)
             if told.get("when", "now") == "now":
                 _refuse_contradiction(told)
-                return redirect("dashboard:batch", asking.ask_many(request.user, body).pk)
-            made = asking.schedule(request, body | _when(told))
-        except asking.Refused as refused:
+                return redirect("dashboard:batch", submission.submit_batch(request.user, body).pk)
+            made = submission.schedule(request, body | _when(told))
+        except submission.Refused as refused:
             context = self.get_context_data(action, told, refused)
             return self.render_to_response(context, status=refused.status)
         messages.info(request, f"{made.name} is planned, first for {written(made.next_run_at)}.")
@@ -156,8 +156,8 @@ class NewBatch(Page):
 
 def _body(action, told):
     """What the form told, as the API takes it."""
-    with asking.refusing():
-        payload = asking.payload(action, told, told.get("written", ""))
+    with submission.refusing():
+        payload = submission.payload(action, told, told.get("written", ""))
     body = {"action": action, "payload": payload, "spread_seconds": _seconds(told), **_whom(told)}
     if told.get("answer_within"):
         body["timeout"] = told["answer_within"]
@@ -171,7 +171,7 @@ def _whom(told):
     ways = [bool(listed), bool(chosen), "everyone" in told]
     if sum(ways) != 1:
         more = "One way to choose is enough" if any(ways) else "Nobody is chosen"
-        raise asking.Refused(f"{more}: give a filter, or a list, or ask every charger.", 400, "Which chargers")
+        raise submission.Refused(f"{more}: give a filter, or a list, or ask every charger.", 400, "Which chargers")
     return {"chargers": listed} if listed else {"filter": chosen}
 
 
@@ -180,13 +180,13 @@ def _seconds(told):
     try:
         return round(float(minutes) * 60)
     except (ValueError, OverflowError) as error:
-        raise asking.Refused(f"{minutes} is no number of minutes.", 400, "spread_minutes") from error
+        raise submission.Refused(f"{minutes} is no number of minutes.", 400, "spread_minutes") from error
 
 
 def _refuse_contradiction(told):
     """Whoever wrote when meant later."""
     if any(told.get(name) for name in ("when_at", "when_every", "when_crontab", "schedule_name")):
-        raise asking.Refused("It says now, and a time or a name for later: choose one of them.", 400, "When")
+        raise submission.Refused("It says now, and a time or a name for later: choose one of them.", 400, "When")
 
 
 def _when(told):

@@ -9,7 +9,7 @@ from chargers.masking import HIDDEN, names_secret
 from chargers.models import Charger, Message
 from commands.actions.table import ACTIONS
 from config import readiness
-from config.dashboard import asking, fleet
+from config.dashboard import fleet, submission
 from config.dashboard.forms import fields_of
 from config.dashboard.views.base import Page, filled_in
 
@@ -108,7 +108,7 @@ class AskPage(Page):
 
     def get_context_data(self, charger_id, action, told=None, written="", error=None, **kwargs):
         self.charger = self.known_charger(charger_id)
-        asking.known(action)
+        submission.known(action)
         told = self.request.GET.dict() if told is None else told
         fields = fields_of(action, told, error)
         shown = {field.name for field in fields if field.error}
@@ -126,8 +126,8 @@ class AskPage(Page):
         told = filled_in(request)
         written = told.pop("written", "")
         try:
-            command = asking.ask(request.user, charger, action, told, written)
-        except asking.Refused as refused:
+            command = submission.submit(request.user, charger, action, told, written)
+        except submission.Refused as refused:
             context = self.get_context_data(charger_id, action, told, written, refused)
             return self.render_to_response(context, status=refused.status)
         return redirect("dashboard:command", command.task_id)

@@ -8,7 +8,7 @@ from commands.actions.table import ACTIONS
 from commands.filters import CommandFilter
 from commands.models import OUTCOMES, Command
 from commands.queries import get_command
-from config.dashboard import asking
+from config.dashboard import submission
 from config.dashboard.views.base import Listing, Page
 
 
@@ -59,7 +59,7 @@ class Again(CommandPage):
     def post(self, request, task_id):
         former = self.command(task_id)
         try:
-            return redirect("dashboard:command", asking.again(request.user, former).task_id)
-        except asking.Refused as refused:
+            return redirect("dashboard:command", submission.resubmit(request.user, former).task_id)
+        except submission.Refused as refused:
             messages.error(request, refused.message)
             return redirect("dashboard:command", task_id)

@@ -1,4 +1,4 @@
-"""Asking for a command: the row and its task in one step, or neither."""
+"""Submit commands: create the row and its Celery task in one step, or neither."""
 
 import time
 
@@ -15,30 +15,32 @@ from commands.actions.table import ACTIONS
 from commands.models import SYSTEM_ACTOR, Command
 from commands.tasks import BROKER_FAULTS, enqueue
 
-LOOKS, LOOK_AGAIN_S = 25, 0.2  # for a command whose commit was cut off
-WAITING = """
+MAX_COMMIT_CHECKS, COMMIT_CHECK_DELAY_S = 25, 0.2  # for a command whose connection was lost at its commit
+COUNT_QUEUED = """
 SELECT count(*) FROM commands_command WHERE charger_id = %s AND state = 'queued' AND requested_by <> %s
 """
 
 
-def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **columns):
-    """Queue `action` for `charger` and return the `Command`; `payload` is the camelCase OCPP request.
+def submit(charger, action, payload, *, idempotency_key="", request=None, by="", **columns):
+    """Queue `action` for `charger` at the request of the user `by`; returns the `Command`.
+
+    `payload` is the camelCase OCPP request. `request` is the body as the client sent it; a second request with the
+    same `idempotency_key` must have an equal one. `columns` are more columns of the `Command`.
 
     Raises `schemas.Violation`, `Busy` (OCPP_QUEUE_LIMIT), `Conflict` (the charger is not accepted, or the
-    idempotency key was used for another request), or what the broker or the database raise; nothing is left
-    behind then. Raises `Unavailable` where that is not known. `request` is what must be the same for the same
-    `idempotency_key`: the body as the client sent it. `columns` are further ones of the `Command`.
+    idempotency key was used for another request), or the errors of the broker and the database; no row is left
+    behind then. Raises `Unavailable` if it is not known whether the row was committed.
     """
-    whole = [charger.charger_id, action, payload, columns.get("timeout")] if request is None else request
-    if same := earlier(by, idempotency_key, whole):
-        return same
+    compared = [charger.charger_id, action, payload, columns.get("timeout")] if request is None else request
+    if existing := earlier(by, idempotency_key, compared):
+        return existing
     if reason_not_allowed := registration.reason_not_allowed(charger, action):
         raise Conflict(reason_not_allowed)
     _refuse_too_many(charger)
     columns |= {
         "requested_by": by,
         "idempotency_key": idempotency_key,
-        "request_digest": digest(whole) if idempotency_key else "",
+        "request_digest": digest(compared) if idempotency_key else "",
     }
     command = None
     try:
@@ -46,8 +48,8 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
             command = _row(charger, action, payload, columns)
             transaction.on_commit(lambda: _enqueue(command))
     except IntegrityError:
-        if same := earlier(by, idempotency_key, whole):
-            return same
+        if existing := earlier(by, idempotency_key, compared):
+            return existing
         raise
     except faults.ERRORS as error:
         if command is None or not _is_stored(command, error):
@@ -57,13 +59,13 @@ def ask(charger, action, payload, *, idempotency_key="", request=None, by="", **
 
 
 def _is_stored(command, error):
-    """Whether `command` was committed all the same, although the connection was lost at its commit."""
-    for _ in range(LOOKS):
+    """Whether `command` was committed although the connection was lost at its commit."""
+    for _ in range(MAX_COMMIT_CHECKS):
         connection.close()
         try:
             return Command.objects.filter(task_id=command.task_id).exists()
         except faults.ERRORS:
-            time.sleep(LOOK_AGAIN_S)
+            time.sleep(COMMIT_CHECK_DELAY_S)
     raise Unavailable(
         "The database became unavailable while the command was stored, so it may have been submitted. Look at the "
         "charger's commands before you send it again, or send it with an Idempotency-Key."
@@ -71,23 +73,23 @@ def _is_stored(command, error):
 
 
 @transaction.atomic
-def queue(charger, action, payload, follows=None):
-    """Ask for a command of our own accord: a row, which the sweep finds within a second. Returns the `Command`."""
-    return _row(charger, action, payload, {"requested_by": SYSTEM_ACTOR, "follows": follows})
+def submit_internal(charger, action, payload, caused_by=None):
+    """Create a command of the system itself, which the sweep enqueues within a second. Returns the `Command`."""
+    return _row(charger, action, payload, {"requested_by": SYSTEM_ACTOR, "follows": caused_by})
 
 
 def payload_for_retry(former):
-    """The payload with which the same as `former` is asked for again; raises `Conflict` where no key opens it."""
+    """Return the payload to submit `former` again; raises `Conflict` if no key decrypts the stored one."""
     try:
         return ACTIONS[former.action].payload_for_retry(former.payload.opened())
     except sealing.Unreadable as error:
         raise Conflict(str(error)) from error
 
 
-def queue_for(batch, charger):
-    """The `Command` of `batch` to one of its chargers: a row, in the transaction of whoever calls, who enqueues it.
+def create_for_batch(batch, charger):
+    """Create the `Command` of `batch` for `charger` in the transaction of the caller, which enqueues it afterwards.
 
-    Raises like `ask`. The entry in the audit log is that of the batch.
+    Raises `Conflict`, `Busy` and `schemas.Violation` like `submit`. Writes no audit entry, because the batch has one.
     """
     if reason_not_allowed := registration.reason_not_allowed(charger, batch.action):
         raise Conflict(reason_not_allowed)
@@ -111,40 +113,40 @@ def _row(charger, action, payload, columns, is_audited=True):
         warning=" ".join(warning for warning in warnings if warning),
         **columns,
     )
-    row.asked(command)
+    row.submitted(command)
     if is_audited:
-        told = {"action": action, "payload": command.payload}
-        audit.record("asked", "command", command.task_id, charger.pk, after=told, who=command.requested_by)
+        after = {"action": action, "payload": command.payload}
+        audit.record("asked", "command", command.task_id, charger.pk, after=after, who=command.requested_by)
     events.notify_live("command.asked", charger.pk, task_id=command.task_id)
-    transaction.on_commit(metrics.asked.labels(action).inc)
+    transaction.on_commit(metrics.submitted.labels(action).inc)
     return command
 
 
 def refuse_hidden(action, payload):
-    """Raises `schemas.Violation` where what stands for a secret that is not shown would be sent in its place."""
+    """Raise `schemas.Violation` if the payload contains the placeholder that is shown in place of a secret."""
     if action != "DataTransfer" and HIDDEN in orjson.dumps(payload).decode():
-        raise schemas.Violation("", f"{HIDDEN} stands for a secret that is not shown: write it anew.", "")
+        raise schemas.Violation("", f"{HIDDEN} stands for a secret that is not shown. Enter the secret itself.", "")
 
 
 def digest(request):
-    """With a secret: a body may hold a key, which must not be guessed from what is kept here."""
+    """Keyed digest of `request`; keyed, because a secret in the body must not be guessed from the stored digest."""
     content = orjson.dumps(request, option=orjson.OPT_SORT_KEYS)
     return salted_hmac("idempotency", content, algorithm="sha256").hexdigest()
 
 
 def earlier(by, idempotency_key, request):
-    """The command that `by` asked for with this key, None without; `Conflict` where it was another request."""
-    same = idempotency_key and Command.objects.filter(requested_by=by, idempotency_key=idempotency_key).first()
-    if same and same.request_digest != digest(request):
+    """The command that `by` submitted with this key, or None; raises `Conflict` if the request was different."""
+    existing = idempotency_key and Command.objects.filter(requested_by=by, idempotency_key=idempotency_key).first()
+    if existing and existing.request_digest != digest(request):
         raise Conflict("This Idempotency-Key was used for another request.")
-    return same or None
+    return existing or None
 
 
 def _refuse_too_many(charger):
-    ((waiting,),) = bulk_sql.query(WAITING, [charger.pk, SYSTEM_ACTOR])
-    if waiting >= settings.OCPP_QUEUE_LIMIT:
+    ((queued,),) = bulk_sql.query(COUNT_QUEUED, [charger.pk, SYSTEM_ACTOR])
+    if queued >= settings.OCPP_QUEUE_LIMIT:
         raise Busy(
-            f"{waiting} commands wait for charger {charger.charger_id} already.",
+            f"{queued} commands already wait for charger {charger.charger_id}.",
             settings.OCPP_COMMAND_TIMEOUT,
         )
 
@@ -153,8 +155,8 @@ def _enqueue(command):
     try:
         enqueue(command)
     except BROKER_FAULTS:
-        # Should the task have got through all the same, it finds no command and sends nothing. What was noted
-        # with the row changes nothing: a reservation stays Inactive, a key that was not sent is used by nobody.
+        # If the broker received the task nevertheless, the task finds no command and sends nothing. The changes made
+        # with the row do no harm: a reservation stays Inactive, and no charger has the key that was not sent.
         audit.record("not submitted", "command", command.task_id, command.charger_id)
         command.delete()
         raise

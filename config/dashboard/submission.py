@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 
 from chargers import diagnosis, schemas, throttling
 from chargers.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
-from commands import asking, batches
+from commands import batches, submission
 from commands.actions.table import ACTIONS
 from commands.models import FINISHED
 from commands.serializers import BatchRequestSerializer, ScheduleSerializer
@@ -61,7 +61,7 @@ def _count(user):
         raise Refused(f"Too many commands in this minute: try again in {wait} s.", 429)
 
 
-def ask(user, charger, action, told, written=""):
+def submit(user, charger, action, told, written=""):
     """`action` for `charger` with what a form `told` or, where there is some, with the JSON `written`.
 
     Returns the `Command`, raises `Refused`.
@@ -69,22 +69,22 @@ def ask(user, charger, action, told, written=""):
     known(action)
     with refusing():
         _count(user)
-        return asking.ask(charger, action, payload(action, told, written), by=user.get_username())
+        return submission.submit(charger, action, payload(action, told, written), by=user.get_username())
 
 
-def again(user, former):
+def resubmit(user, former):
     """The same as the finished command `former`, anew; raises `Refused`."""
     with refusing():
         _count(user)
         if former.state != FINISHED:
             raise Conflict("It is not finished yet: it can be asked for again once it is.")
-        payload_for_retry = asking.payload_for_retry(former)
-        return asking.ask(
+        payload_for_retry = submission.payload_for_retry(former)
+        return submission.submit(
             former.charger, former.action, payload_for_retry, timeout=former.timeout, by=user.get_username()
         )
 
 
-def ask_many(user, body):
+def submit_batch(user, body):
     """The `Batch` of a body as the API takes it; raises `Refused`."""
     with refusing():
         _count(user)

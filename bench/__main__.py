@@ -101,12 +101,12 @@ class Bench:
     def standstill(self):
         seconds = self.sizes["still"]
         self.say(f"The database is stopped for {seconds} s under the load of 800 chargers")
-        told = inbound.standstill(self.product, 800, seconds)
-        grown = f"from {told['before'] / 2**20:.0f} to {told['most'] / 2**20:.0f} MiB at most"
+        result = inbound.standstill(self.product, 800, seconds)
+        grown = f"from {result['before'] / 2**20:.0f} to {result['most'] / 2**20:.0f} MiB at most"
         self.detail(
             f"database stopped for {seconds} s under 800 chargers: the web process grew {grown}, and stored again "
-            f"{told['resumed']:.1f} s after the database was up; all {told['answered']:,} messages acknowledged are "
-            "in the books, none twice, and no socket was lost"
+            f"{result['resumed']:.1f} s after the database was up; all {result['answered']:,} acknowledged messages "
+            "are in the database, none twice, and no socket was lost"
         )
 
     def commands(self):

@@ -65,7 +65,7 @@ def idle(product, chargers):
 
 
 def standstill(product, chargers, seconds):
-    """The database is stopped for `seconds` under load; what the web process did, and the books compared."""
+    """Stop the database for `seconds` under load; return the sizes of the web process, and check the stored rows."""
     database = next(child for child in product.children if child.name == "PostgreSQL")
     with product.web(1) as children, ThreadPoolExecutor(1) as pool:
         pid = next(iter(children)).process.pid
@@ -84,8 +84,8 @@ def standstill(product, chargers, seconds):
         while product.sql(ROWS)[0] == stored:
             time.sleep(0.05)
         resumed = time.monotonic() - up
-        told = running.result()
-    return {"before": before, "most": max(sizes), "resumed": resumed, "answered": told["answered"]}
+        result = running.result()
+    return {"before": before, "most": max(sizes), "resumed": resumed, "answered": result["answered"]}
 
 
 def _answers(product):
@@ -120,17 +120,17 @@ def complete(product, kind, **options):
     """Run the load, of chargers of its own, and see that exactly what was acknowledged is stored."""
     options.setdefault("prefix", f"b{next(runs)}-")
     readings, sessions = product.sql(ROWS)[0]
-    told = servers.load(kind, product.chargers_url, **options)
+    result = servers.load(kind, product.chargers_url, **options)
     stored = product.sql(ROWS)[0]
-    wanted = readings + SAMPLES * told["messages"]["MeterValues"], sessions + told["messages"]["StartTransaction"]
-    if stored != wanted or told["faults"] or told["unanswered"]:
+    wanted = readings + SAMPLES * result["messages"]["MeterValues"], sessions + result["messages"]["StartTransaction"]
+    if stored != wanted or result["faults"] or result["unanswered"]:
         raise Broken(
-            f"stored {stored}, acknowledged {wanted}; {told['unanswered']} unanswered, {told['first_faults']}"
+            f"stored {stored}, acknowledged {wanted}; {result['unanswered']} unanswered, {result['first_faults']}"
         )
-    return told | {"rate": told["answered"] / told["seconds"]}
+    return result | {"rate": result["answered"] / result["seconds"]}
 
 
-def _rate(told):
-    if told["faults"]:
-        raise Broken(str(told["first_faults"]))
-    return told | {"rate": told["answered"] / told["seconds"]}
+def _rate(result):
+    if result["faults"]:
+        raise Broken(str(result["first_faults"]))
+    return result | {"rate": result["answered"] / result["seconds"]}

@@ -155,10 +155,10 @@ class Load:
         action = charger.next(time.monotonic())
         self.messages[action] = self.messages.get(action, 0) + 1
 
-    async def connect(self, at_once):
-        """Connect all of them and have them boot; `at_once` says how many handshakes may be under way."""
+    async def connect(self, max_handshakes):
+        """Connect and boot all chargers, with at most `max_handshakes` handshakes at a time."""
         self.chargers = [Charger(number, self) for number in range(self.given.chargers)]
-        gate = asyncio.Semaphore(at_once)
+        gate = asyncio.Semaphore(max_handshakes)
         await asyncio.gather(*(self._connect(charger, gate) for charger in self.chargers))
         await asyncio.wait_for(self.all_booted, 300)
 
@@ -182,7 +182,7 @@ class FixedRate(Load):
         charger.turn += self.period
         self.loop.call_later(
             charger.turn - time.monotonic(), self._take_turn, charger
-        )  # at once, where the turn is over already
+        )  # at once, if its turn has passed already
 
     def _take_turn(self, charger):
         if not self.over:
@@ -199,7 +199,7 @@ class FixedRate(Load):
 
 async def closed(given):
     load = Load(given)
-    await load.connect(at_once=50)
+    await load.connect(max_handshakes=50)
     for charger in load.chargers:
         load.go_on(charger)
     return await _measured(load)
@@ -207,13 +207,13 @@ async def closed(given):
 
 async def fixed(given):
     load = FixedRate(given)
-    await load.connect(at_once=50)
+    await load.connect(max_handshakes=50)
     load.begin()
     return await _measured(load)
 
 
 async def _measured(load):
-    """Warm up, then measure; what is under way at the end is waited for, so that the books can be compared."""
+    """Warm up, then measure; wait for open calls at the end, so that the stored rows can be compared."""
     await asyncio.sleep(load.given.warmup)
     load.measuring, began, cpu = True, time.perf_counter(), _cpu()
     await asyncio.sleep(load.given.seconds)
@@ -230,7 +230,7 @@ async def storm(given):
     """All connect and boot at once: seconds until the last one was accepted."""
     load = Load(given)
     began, cpu = time.perf_counter(), _cpu()
-    await load.connect(at_once=given.chargers)
+    await load.connect(max_handshakes=given.chargers)
     took = time.perf_counter() - began
     load.over = True
     return _report(load, seconds=took, cpu=(_cpu() - cpu) / took)
@@ -239,7 +239,7 @@ async def storm(given):
 async def idle(given):
     """Connect, boot, say so on stdout, and stay until stdin ends, answering commands."""
     load = Load(given)
-    await load.connect(at_once=50)
+    await load.connect(max_handshakes=50)
     print(json.dumps({"up": load.up}), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     load.over = True

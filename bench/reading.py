@@ -1,4 +1,4 @@
-"""Reading while the books grow: the same pages with a thousand of each and with millions, and ingest beside them."""
+"""Measure the same pages with a thousand rows of each table and with millions, and ingest at the same time."""
 
 import http.client
 import random
@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 from bench import inbound
 
 COOKIE = "sessionid"
-# What is read: name, path; {task} is a task id of its own each time.
+# Pages to read: name, path; {task} is replaced by another task id for each request.
 PAGES = (
     ("task poll", "/api/ocpp/tasks/{task}/"),
     ("transactions/505/", "/api/ocpp/transactions/505/"),
@@ -61,7 +61,7 @@ def run(product, thousands, millions, seconds, say):
     """{page: (p95 with small books, with large ones)} in ms, and {"ingest": (messages a second before, after)}."""
     _fill(product, 1, thousands, readings=1)
     small, slow = _measure(product), _ingest(product, seconds)
-    say(f"    filling the books: {millions:,} transactions and commands, ten times as many meter values")
+    say(f"    filling the database: {millions:,} transactions and commands, ten times as many meter values")
     _fill(product, thousands + 1, millions, readings=10)
     large, after = _measure(product), _ingest(product, seconds)
     return {name: (small[name], large[name]) for name in small} | {"ingest": (slow, after)}

@@ -1,1 +1,1 @@
-"""What may fail is made to fail under load, and chargers' own books are compared with the database (`make chaos`)."""
+"""Inject faults under load, and compare the chargers' own records with the database (`make chaos`)."""

@@ -1,8 +1,8 @@
-"""The chargers' books against the database: every figure should be 0."""
+"""Compare the chargers' records with the database: every figure should be 0."""
 
 from collections import Counter
 
-# What is counted, and what it says in the table.
+# Figures, and their text in the table.
 FIGURES = {
     "lost": "acknowledged and not in the books",
     "twice": "stored twice",

@@ -10,7 +10,7 @@ from collections import Counter
 from uuid import uuid4
 
 NOTHING = "Nothing was submitted"  # so says an answer with 5xx that leaves no doubt
-PAUSE = 0.25  # seconds between two
+COMMAND_INTERVAL_S = 0.25
 # How long a charger has to answer, in seconds.
 TIMEOUTS = {"steady": 10, "slow": 10, "silent": 2, "absent": 2}
 
@@ -33,7 +33,7 @@ class Commanding:
         while not self.over:
             self.going.wait()
             self.ask(*random.choice(self.targets))
-            time.sleep(PAUSE)
+            time.sleep(COMMAND_INTERVAL_S)
 
     def ask(self, charger_id, manner):
         """The task id of a new command, None where it was not taken."""

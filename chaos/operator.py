@@ -1,4 +1,4 @@
-"""What the operator is told while something fails: by /readyz, by /metrics and by the log."""
+"""Record the output of /readyz, /metrics and the log during a fault."""
 
 import json
 import re
@@ -10,13 +10,13 @@ from collections import Counter
 
 from prometheus_client.parser import text_string_to_metric_families
 
-PATIENCE = 15  # seconds for an answer
+ANSWER_TIMEOUT_S = 15
 MOST_LINES = 4  # different lines of the log that are shown
 LONGEST_LINE = 150
 LOGS = ("web*.log", "worker*.log")
 LINE = re.compile(rb"^\S+ \S+ (WARNING|ERROR|CRITICAL) (\S+): (.*)$", re.MULTILINE)
 VARIES = re.compile(r"(?<!\w)'[^']*'|\"[^\"]*\"|0x[0-9a-f]+|\b[0-9a-f]{8}-[0-9a-f-]+|chaos-\S+|crowd-\S+|\d[\d.,:-]*")
-# Counters of which a rise tells of a fault, by a part of their names; gauges by what is told of them.
+# Counters whose rise indicates a fault, by a part of their names; gauges by the extreme that is reported.
 RISES = re.compile(r"fail|refused|untold|dropped|late_|held|exceeded|taken_up")
 HIGHEST = re.compile(r"inbox_waiting|oldest|set_aside|dependency_fault|queue_depth")
 LOWEST = re.compile(r"^ocpp_up$")
@@ -53,7 +53,7 @@ class Operator:
     def _get(self, path):
         """(status, text); (None, why) while nobody answers."""
         try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=ANSWER_TIMEOUT_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -63,7 +63,7 @@ class Operator:
     # --- of one fault ------------------------------------------------------------------------
 
     def begin(self):
-        """What is told from now on belongs to the next fault."""
+        """Start recording for the next fault."""
         del self.ready[:-2], self.metrics[:-2]
         self.read_from = {path: path.stat().st_size for path in self._files()}
 

@@ -16,7 +16,7 @@ BEGIN, END = "<!-- written by make chaos: begin -->", "<!-- written by make chao
 
 
 def text(chaos):
-    """A row a scenario: figures summed over its rounds; then what each noted, and what the operator was told."""
+    """Return one row per scenario, with figures summed over its rounds; then the notes and the operator's view."""
     head = ["scenario", "rounds", *checks.FIGURES, "full service after (s)", "p99 of others (s)"]
     lines = [_row(head), _row("---" for _ in head)]
     for name, rounds in chaos.results.items():

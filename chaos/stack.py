@@ -57,7 +57,7 @@ class Restless(Product):
         return [child for child in self.children if child.name.startswith(name)]
 
     def busiest(self, name):
-        """Of the children of this name the process with the most files, and so sockets, open."""
+        """Return the process with the most open files, and so sockets, of the children with this name."""
         return max((child.process for child in self.named(name)), key=lambda process: len(_files(process.pid)))
 
     def signal(self, name, number, every=False):
@@ -115,7 +115,7 @@ class Restless(Product):
         raise RuntimeError(f"{statement} met a deadlock each time.")
 
     def own_clocks(self):
-        """The `Clocks` of the web processes and of the workers, which are started anew with them; once a run."""
+        """Return the `Clocks` of the web processes and workers, and restart these with them; call it once per run."""
         if self.clocks is None:
             self.clocks = Clocks(self.run_dir / "clocks")
             for role in ROLES:

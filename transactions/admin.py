@@ -113,7 +113,7 @@ class SuspiciousFilter(admin.SimpleListFilter):
 
 @admin.action(description="Close by hand", permissions=["close"])
 def close_by_hand(modeladmin, request, transactions):
-    """For what got stuck; a real stop that comes later wins."""
+    """Close stale transactions; a real stop that is received later replaces this."""
     closed = [transaction.close(by=request.user.get_username()) for transaction in transactions]
     messages.success(request, f"{sum(closed)} closed, {len(closed) - sum(closed)} had ended already.")
 

@@ -197,7 +197,7 @@ class OrphanStopSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(OpenApiTypes.ANY)
     def get_payload(self, orphan):
-        return orphan.told
+        return orphan.as_sent
 
     def get_candidates(self, orphan) -> list[int]:
         if "candidates" not in self.context:  # of the whole page at once
@@ -220,8 +220,8 @@ class AttachSerializer(Strict):
         return to_rfc3339(moment)
 
 
-def completion(told):
-    """`told` as `transactions.orphans.apply` takes it; raises `ValidationError` for what makes no sense."""
-    body = AttachSerializer(data=told)
+def completion(payload):
+    """Validate `payload` for `transactions.orphans.apply`; raise `ValidationError` for invalid members."""
+    body = AttachSerializer(data=payload)
     body.is_valid(raise_exception=True)
     return body.validated_data

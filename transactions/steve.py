@@ -1,4 +1,4 @@
-"""What SteVe's database has of chargers, tags and transactions, as ours (its schema 1.0.0 to 1.1.6)."""
+"""Import chargers, tags and transactions from a SteVe database (its schema 1.0.0 to 1.1.6)."""
 
 from collections import Counter
 
@@ -11,9 +11,9 @@ from transactions.dump import Unreadable
 from transactions.models import MOST, IdTag, Transaction
 
 BATCH = 1000
-# Ids above it are not taken over: the sequence goes on behind the greatest, and OCPP's integers end at MOST.
+# Higher ids are not imported, because the sequence continues after the highest, and OCPP's integers end at MOST.
 HIGHEST = 2**30
-# The columns a table must have; others are taken where they are.
+# The columns that a table must have; others are optional.
 NEEDED = {
     "charge_box": {"charge_box_id", "registration_status"},
     "connector": {"connector_pk", "charge_box_id", "connector_id"},
@@ -21,10 +21,10 @@ NEEDED = {
     "transaction_start": {"transaction_pk", "connector_pk", "id_tag", "start_timestamp", "start_value"},
     "transaction_stop": {"transaction_pk", "event_timestamp", "stop_timestamp", "stop_value"},
 }
-# By which a row is found again.
+# The columns that identify a row.
 KEYS = {"charge_box": "charge_box_id", "connector": "connector_pk", "ocpp_tag": "id_tag"}
 KEYS |= dict.fromkeys(("transaction_start", "transaction_stop"), "transaction_pk")
-# Ours: SteVe's.
+# {column here: SteVe's column}
 CHARGER = {
     "description": "description",
     "vendor": "charge_point_vendor",
@@ -37,7 +37,7 @@ CHARGER = {
     "meter_type": "meter_type",
     "meter_serial_number": "meter_serial_number",
 }
-# What nobody stopped ended where the next transaction of its connector began, whether or not that one has ended.
+# A transaction without a stop ended when the next one on its connector began, whether or not that one has ended.
 SUPERSEDED = """
 UPDATE transactions_transaction former SET superseded_by_id = (
     SELECT next.id FROM transactions_transaction next
@@ -47,7 +47,7 @@ UPDATE transactions_transaction former SET superseded_by_id = (
 WHERE former.charger_id = ANY(%s)
     AND num_nonnulls(former.stop_received_at, former.closed_at, former.superseded_by_id) = 0
 """
-# Of an empty table `max` is NULL, which `greatest` passes over: the sequence goes on.
+# `max` of an empty table is NULL, which `greatest` ignores, so the sequence continues.
 NEXT_ID = """
 SELECT setval(pg_get_serial_sequence('transactions_transaction', 'id'),
               greatest(max(id), nextval(pg_get_serial_sequence('transactions_transaction', 'id'))))
@@ -56,7 +56,7 @@ FROM transactions_transaction
 
 
 class Bad(Exception):
-    """This row can't be taken, and why."""
+    """The row cannot be imported; the text gives the reason."""
 
 
 class Import:
@@ -69,7 +69,7 @@ class Import:
         self.dump, self.say, self.count, self.dry_run = dump, say, Counter(), dry_run
         self.chargers = {}  # id in lower case, as MySQL compares: `Charger`
         self.connectors = {}  # connector_pk: (`Charger`, connector id)
-        self.ids = {}  # transaction_pk: ours
+        self.ids = {}  # transaction_pk: id here
         self.starts, self.stops = [], []
         self.invented = HIGHEST  # ids in a dry run
 
@@ -91,7 +91,7 @@ class Import:
         self._write_stops()
         with connection.cursor() as cursor:
             cursor.execute(SUPERSEDED, [[charger.pk for charger in self.chargers.values() if charger]])
-            if not self.dry_run:  # no rollback takes a sequence back
+            if not self.dry_run:  # a rollback does not reset a sequence
                 cursor.execute(NEXT_ID)
         if not checked:
             raise Unreadable("There are no rows of SteVe in it: is it a dump of SteVe's database, with its data?")
@@ -122,7 +122,7 @@ class Import:
         if known:
             return "known already"
         if row.get("auth_password"):
-            self.say(f"line {line}: charge_box: {charger_id!r} needs a new key: SteVe's is kept as a bcrypt hash")
+            self.say(f"line {line}: charge_box: {charger_id!r} needs a new key: SteVe's is stored as a bcrypt hash")
         if (protocol := row.get("ocpp_protocol")) and protocol not in ("ocpp1.6J", "ocpp1.6"):
             self.say(f"line {line}: charge_box: {charger_id!r} spoke {protocol} last: only OCPP 1.6-J connects here")
         columns = {ours: self._fitting(Charger, ours, row.get(theirs), line) for ours, theirs in CHARGER.items()}
@@ -134,27 +134,27 @@ class Import:
         return "added"
 
     def _fitting(self, model, name, text, line):
-        most, text = model._meta.get_field(name).max_length, text or ""
-        if most is not None and len(text) > most:
-            self.say(f"line {line}: {name} is cut after {most} characters")
-        return text[:most]
+        max_length, text = model._meta.get_field(name).max_length, text or ""
+        if max_length is not None and len(text) > max_length:
+            self.say(f"line {line}: {name} is cut after {max_length} characters")
+        return text[:max_length]
 
     def _connector(self, row, line):
         charger = self.chargers.get(row["charge_box_id"].lower())
         if charger is None:
             raise Bad(f"its charger {row['charge_box_id']!r} was left out")
-        self.connectors[row["connector_pk"]] = charger, _number(row, "connector_id", least=0)
+        self.connectors[row["connector_pk"]] = charger, _number(row, "connector_id", lowest=0)
         return "read"
 
     def _ocpp_tag(self, row, line):
         if IdTag.objects.filter(id_tag__iexact=row["id_tag"]).exists():
             return "known already"
-        most = _number(row, "max_active_transaction_count")
+        limit = _number(row, "max_active_transaction_count")
         _saved(
             IdTag(
                 id_tag=row["id_tag"],
-                status="Accepted" if most else "Blocked",
-                concurrent_limit=most if most > 0 else None,
+                status="Accepted" if limit else "Blocked",
+                concurrent_limit=limit if limit > 0 else None,
                 parent_id_tag=row.get("parent_id_tag") or "",
                 expiry_date=_moment(row, "expiry_date") if _says_when(row, "expiry_date") else None,
                 description=self._fitting(IdTag, "description", row.get("note"), line),
@@ -170,7 +170,7 @@ class Import:
             raise Bad(f"id_tag {row['id_tag']!r} is longer than 20 characters")
         began = _moment(row, "start_timestamp")
         start = Transaction(
-            id=_number(row, "transaction_pk", most=2**32),
+            id=_number(row, "transaction_pk", highest=2**32),
             charger=charger,
             connector_id=connector_id,
             id_tag=row["id_tag"],
@@ -212,7 +212,7 @@ class Import:
         self.count["transaction_start", "added"] += len(new)
 
     def _next_id(self, but):
-        """One that is free here, and not among `but`; without drawing it in a dry run."""
+        """Return an id that is free here and not in `but`; a dry run does not advance the sequence."""
         if self.dry_run:
             self.invented += 1
             return self.invented
@@ -224,7 +224,7 @@ class Import:
                     return number
 
     def _transaction_stop(self, row, line):
-        theirs = _number(row, "transaction_pk", most=2**32)
+        theirs = _number(row, "transaction_pk", highest=2**32)
         if theirs not in self.ids:
             raise Bad(f"its transaction {theirs} was left out")
         stop = {
@@ -261,7 +261,7 @@ class Import:
 
 
 def _ended(transaction, stop):
-    """Set what the stop says; whether that is new. The latest wins, the charger's word before an operator's."""
+    """Set the stop's columns; return whether they changed. The latest wins, the charger's before an operator's."""
     former = transaction.stop_received_at or (transaction.closed_at if stop["is_manual"] else None)
     if former and former >= stop["at"] or (stop["is_manual"] and transaction.stop_received_at):
         return False
@@ -275,7 +275,7 @@ def _ended(transaction, stop):
 
 
 def _same(transaction):
-    """What makes a start the same start, as the table's constraint has it; by the moment, whoever spelt it."""
+    """Return the members that identify a start, as in the table's constraint; times are compared as moments."""
     return (
         transaction.charger_id,
         transaction.connector_id,
@@ -294,14 +294,14 @@ def _saved(made):
     return made
 
 
-def _number(row, name, least=-MOST, most=MOST):
+def _number(row, name, lowest=-MOST, highest=MOST):
     try:
         number = float(row[name])
         if not number.is_integer():
-            number = round(number)  # older chargers told Wh with a fraction
+            number = round(number)  # older chargers sent Wh with a fraction
     except (TypeError, ValueError, OverflowError) as error:
         raise Bad(f"{name} is {row[name]!r}, not a number") from error
-    if not least <= number <= most:
+    if not lowest <= number <= highest:
         raise Bad(f"{name} is {row[name]!r}, beyond what OCPP can hold")
     return int(number)
 
@@ -314,12 +314,12 @@ def _meter(row, transaction):
 
 
 def _says_when(row, name):
-    """MySQL's zero date is that of what never comes."""
+    """Return whether it is MySQL's zero date, which stands for no date."""
     return bool(row.get(name)) and not row[name].startswith("0000-00-00")
 
 
 def _moment(row, name):
-    """In UTC: `_check` has seen that the dump's times are. MySQL's zero date is none."""
+    """Return the time in UTC, which `_check` requires of the dump; None for MySQL's zero date."""
     if (moment := parse(row[name] or "")) is None:
         raise Bad(f"{name} is {row[name]!r}, not a time")
     return moment

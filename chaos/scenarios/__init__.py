@@ -1,4 +1,4 @@
-"""What is done to the running product: one function each, which returns when the fault is over."""
+"""Faults for the running product: one function each, which returns when the fault has ended."""
 
 from chaos.scenarios import clocks, connections, database, processes, redis
 from chaos.scenarios.skipping import Skipped

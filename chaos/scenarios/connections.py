@@ -44,7 +44,7 @@ async def doubled(chaos):
 
 
 async def powerless(chaos):
-    """The far ones lose power: no end of their connections is told. They must be shown offline within 60 s."""
+    """Cut the power of the far chargers without closing their connections; they must be shown offline within 60 s."""
     far = [charger for charger in chaos.steady if charger.url != chaos.fleet.url]
     chaos.strike(far)
     chaos.line.dead = True

@@ -11,10 +11,10 @@ from chaos.disk import Tmpfs
 from chaos.scenarios.skipping import Skipped
 
 LOCKED, READ_ONLY, FULL, READ = 20, 15, 15, 20  # seconds
-BEFORE = 10  # seconds until the metrics have told of what was prepared
+METRICS_DELAY_S = 10  # seconds until the metrics show the preparation
 HELD = 3  # seconds for which commits are held
 MIGRATED = 60  # seconds within which a migration must have begun, and have ended after what it waited for
-PATIENCE = 3.0  # seconds for which a migration may ask for its table, and have chargers wait behind it, at a time
+MAX_LOCK_WAIT_S = 3.0  # a migration may wait this long for its table at a time, and chargers wait behind it
 MIGRATING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE chargers_charger%'"
 
 
@@ -55,7 +55,7 @@ async def migration_beside_reader(chaos):
         chaos.fault_begins()
         await asyncio.sleep(chaos.sizes["stopped"](READ))
         chaos.note("migrations that ended before the reader", int(migration.poll() is not None))
-        chaos.others_must_go_on(PATIENCE)
+        chaos.others_must_go_on(MAX_LOCK_WAIT_S)
     ended = await chaos.until(lambda: migration.poll() is not None, MIGRATED)
     said = (migration.communicate()[0] if ended else "").strip().splitlines()[-1:]
     chaos.must_be_none("migrations that did not succeed", int(not ended or migration.returncode != 0))
@@ -127,7 +127,7 @@ async def disk_full(chaos):
     if not Tmpfs.is_allowed():
         raise Skipped("It needs a file system of its own, and so root's right to mount one.")
     disk = await asyncio.to_thread(chaos.stack.tables_on_small_disk)
-    await asyncio.sleep(BEFORE)
+    await asyncio.sleep(METRICS_DELAY_S)
     chaos.fault_begins()
     await asyncio.to_thread(disk.fill)
     try:

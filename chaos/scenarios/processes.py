@@ -1,4 +1,4 @@
-"""Processes that are killed, stopped, or told to end."""
+"""Faults of processes: killed, stopped, or ended by SIGTERM."""
 
 import asyncio
 import contextlib
@@ -39,8 +39,8 @@ async def redis_wiped(chaos):
     """Its data goes with it, as on a machine without a disk."""
     with chaos.stack.left_dead():
         chaos.stack.signal("Redis", signal.SIGKILL).wait(30)
-        for kept in (chaos.stack.run_dir / "redis").iterdir():
-            shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
+        for path in (chaos.stack.run_dir / "redis").iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 async def postgres_immediate(chaos):
@@ -80,7 +80,7 @@ def _signal_all(pids, number):
 
 def deployed(name):
     async def scenario(chaos):
-        """SIGTERM, as a deploy does it; sockets are told that the server restarts."""
+        """Send SIGTERM, as a deploy does; sockets are closed with 1012 (service restart)."""
         began = time.monotonic()
         await asyncio.to_thread(chaos.stack.signal(name, signal.SIGTERM).wait, 30)
         await asyncio.sleep(1)

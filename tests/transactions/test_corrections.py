@@ -125,7 +125,7 @@ def test_a_message_that_comes_twice_in_a_batch_is_kept_once():
     charger = a_charger()
     item = (charger.pk, "StopTransaction", "\0 no JSON", "FormationViolation", datetime.now(UTC))
     assert registry.hooks["refused"]([item, item]) == [None, None]
-    assert OrphanStop.objects.get().told == "\N{REPLACEMENT CHARACTER} no JSON"
+    assert OrphanStop.objects.get().as_sent == "\N{REPLACEMENT CHARACTER} no JSON"
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_a_session_is_drawn_from_its_readings(api):
 
 
 def test_a_long_curve_keeps_each_of_its_measurands(monkeypatch):
-    monkeypatch.setattr(curves, "POINTS", 2)
+    monkeypatch.setattr(curves, "MAX_POINTS", 2)
     session = a_transaction()
     power, energy = {"value": "7", "measurand": "Power.Active.Import", "unit": "kW"}, {"value": "2.5", "unit": "kWh"}
     for minute in range(6):

@@ -18,4 +18,4 @@ RUN SECRET_KEY=$(head -c 32 /dev/urandom | base64) SECRETS_KEYS=none python mana
 
 USER ocpp
 EXPOSE 8000
-CMD ["python", "-m", "config.stack", "web"]
+CMD ["python", "-m", "tools.stack", "web"]

@@ -41,13 +41,13 @@ install: .venv/installed
 	@touch $@
 
 run demo demo-tls: install
-	@exec $(BIN)/python -m config.stack $@
+	@exec $(BIN)/python -m tools.stack $@
 
 simulate: install
-	@exec $(BIN)/python -m config.stack manage simulate_charger $(or $(ARGS),505)
+	@exec $(BIN)/python -m tools.stack manage simulate_charger $(or $(ARGS),505)
 
 manage: install
-	@exec $(BIN)/python -m config.stack manage $(ARGS)
+	@exec $(BIN)/python -m tools.stack manage $(ARGS)
 
 test: install
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
@@ -56,19 +56,19 @@ conformance: install
 	@$(BIN)/python -m pytest tests/conformance --write-table $(ARGS)
 
 bench: install
-	@$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m tools.bench $(ARGS)
 
 bench-quick: install
-	@$(BIN)/python -m bench --quick $(ARGS)
+	@$(BIN)/python -m tools.bench --quick $(ARGS)
 
 screenshots: install
 	@$(BIN)/python -m tests.screenshots
 
 chaos: install
-	@$(BIN)/python -m chaos $(ARGS)
+	@$(BIN)/python -m tools.chaos $(ARGS)
 
 chaos-quick: install
-	@$(BIN)/python -m chaos --quick $(ARGS)
+	@$(BIN)/python -m tools.chaos --quick $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

@@ -9,8 +9,9 @@ from django.db import connection
 from knox.auth import TokenAuthentication
 from rest_framework import exceptions, permissions
 
-from chargers import parameters, throttling
 from chargers.models import ApiToken, Charger, ChargerGroup
+from core.http import parameters
+from core.redis import throttling
 
 REACH_EVERY_CHARGER = "chargers.reach_every_charger"
 VERBS = {"GET": "view", "HEAD": "view", "POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}

@@ -10,9 +10,9 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, signals
 from django.db.models.fields.files import FieldFile
 
-from chargers import bulk_sql
-from chargers.masking import without_secrets
 from chargers.models import Charger
+from core.db import bulk_sql
+from core.ocpp.redaction import without_secrets
 
 SYSTEM_ACTOR = "central system"  # of changes that no user requested
 ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked", "cancelled"]

@@ -10,22 +10,9 @@ from uuid import uuid4
 import orjson
 from channels.consumer import AsyncConsumer
 
-from chargers import (
-    budgets,
-    context,
-    frames,
-    gateway,
-    handshake,
-    metrics,
-    registry,
-    schemas,
-    sockets,
-    tolerance,
-    tracing,
-)
+from chargers import budgets, gateway, handshake, metrics, registry, sockets
 from chargers.boot_wait import BootWait
 from chargers.inbox import Call
-from chargers.masking import InLog
 from chargers.message_log import FrameRecorder
 from chargers.models.charger import OF_SOCKET, is_lenient, keep_alive, seconds_before_commands
 from chargers.models.messages import MAX_FRAME_LENGTH
@@ -33,6 +20,9 @@ from chargers.presence_registration import PresenceRegistration
 from chargers.refusals import refused
 from chargers.retries import IDEMPOTENT_ACTIONS, StaleConnection, as_sent
 from chargers.sockets import inbox
+from core.observability import context, tracing
+from core.ocpp import frames, schemas, tolerance
+from core.ocpp.redaction import InLog
 
 logger = logging.getLogger(__name__)
 limiter = handshake.HandshakeLimiter()

@@ -1,7 +1,7 @@
 """Record events in the transaction that changes their subject, and publish them to live listeners after the commit.
 
 The statement that stores an event also inserts its webhook deliveries, so none is lost. A live listener
-(`chargers.live`) may miss an event when a process ends, and reads it later by its id.
+(`core.redis.listening`) may miss an event when a process ends, and reads it later by its id.
 """
 
 import logging
@@ -15,9 +15,10 @@ import orjson
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from chargers import bulk_sql, metrics
+from chargers import metrics
 from chargers.models.events import STORED_KINDS
-from chargers.redis import sync_redis
+from core.db import bulk_sql
+from core.redis.connections import sync_redis
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
-from chargers import lookups
 from chargers.models import (
     AuditEntry,
     Charger,
@@ -21,6 +20,7 @@ from chargers.models import (
     Refusal,
     SecurityEvent,
 )
+from core.admin import lookups
 
 
 class YesOrNoField(forms.NullBooleanField):

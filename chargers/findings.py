@@ -17,10 +17,11 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from chargers import budgets, bulk_sql, events, faults, metrics
-from chargers.frames import storable
-from chargers.masking import HIDDEN, masked, names_secret
+from chargers import budgets, events, metrics
 from chargers.models.findings import MAX_EXAMPLE_LENGTH, MAX_FIELD_LENGTH
+from core.db import bulk_sql, faults
+from core.ocpp.frames import storable
+from core.ocpp.redaction import HIDDEN, masked, names_secret
 
 logger = logging.getLogger(__name__)
 

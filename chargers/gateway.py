@@ -15,8 +15,9 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from chargers import presence, tracing
-from chargers.redis import MAX_BLOCK_S, async_redis, sync_redis, waiting_redis
+from chargers import presence
+from core.observability import tracing
+from core.redis.connections import MAX_BLOCK_S, async_redis, sync_redis, waiting_redis
 
 logger = logging.getLogger(__name__)
 

@@ -5,12 +5,13 @@ from collections import defaultdict
 
 from django.conf import settings
 
-from chargers import budgets, bulk_sql, events, sealing, vendors
-from chargers.masking import without_secrets
+from chargers import budgets, events, vendors
 from chargers.models import Charger, ConfigurationKey, DataTransfer, HeldSerial, SecurityEvent
 from chargers.registry import handles
 from chargers.retries import records_of
-from chargers.times import clamp, now_on_the_wire, parse_or
+from core.db import bulk_sql, sealing
+from core.ocpp.redaction import without_secrets
+from core.ocpp.timestamps import clamp, now_on_the_wire, parse_or
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,11 @@ from django.conf import settings
 from django.db.models import DateTimeField, F, Func
 from django.db.models.functions import Greatest
 
-from chargers import bulk_sql, events, keys, proxies, refusals, registry
+from chargers import events, keys, refusals, registry
 from chargers.models import Charger
-from chargers.throttling import Failures
+from core.db import bulk_sql
+from core.http import proxies
+from core.redis.throttling import Failures
 
 PATH = b"/ws/ocpp/"
 SUBPROTOCOL = "ocpp1.6"

@@ -18,9 +18,11 @@ from typing import Any
 
 from django.db import transaction
 
-from chargers import events, faults, findings, frames, handshake, metrics, registration, registry
+from chargers import events, findings, handshake, metrics, registration, registry
 from chargers.retries import StaleConnection, answered_before, lock, remember, stale_before
 from chargers.set_aside import RetryLater, SetAside
+from core.db import faults
+from core.ocpp import frames
 
 logger = logging.getLogger(__name__)
 

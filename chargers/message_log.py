@@ -16,11 +16,13 @@ from django.conf import settings
 from django.db import connection
 from redis.exceptions import RedisError
 
-from chargers import bulk_sql, faults, frames, metrics
-from chargers.masking import masked
+from chargers import metrics
 from chargers.models.charger import LOG_ALL, LOG_NOTHING
 from chargers.models.messages import MAX_FRAME_LENGTH
-from chargers.redis import sync_redis
+from core.db import bulk_sql, faults
+from core.ocpp import frames
+from core.ocpp.redaction import masked
+from core.redis.connections import sync_redis
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,9 @@ action or close code is counted as "other".
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
-from chargers import budgets, faults, schemas
+from chargers import budgets
+from core.db import faults
+from core.ocpp import schemas
 
 # A registry of this project's own, because libraries register their metrics in the default one.
 disable_created_metrics()

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from uuid import uuid4
 
-from chargers.redis import sync_redis
+from core.redis.connections import sync_redis
 
 NOTHING = "ocpp:nothing"  # a key that does not exist; deleting it tests for writes without needing memory
 TTL = 60  # seconds after which an entry expires unless it is renewed

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 from django.db import transaction
 
-from chargers import bulk_sql, events, handshake, presence
+from chargers import events, handshake, presence
 from chargers.models import ONLINE, Charger
-from chargers.redis import sync_redis
+from core.db import bulk_sql
+from core.redis.connections import sync_redis
 
 INTERVAL_S = 10  # between two checks
 # After Redis has lost its data, the web processes register all their sockets again within this time.

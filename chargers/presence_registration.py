@@ -6,8 +6,9 @@ import logging
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
-from chargers import diagnosis, gateway
+from chargers import gateway
 from chargers.presence import TTL, Presence
+from core.observability import diagnosis
 
 logger = logging.getLogger(__name__)
 

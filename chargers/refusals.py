@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 
 from django.db import DatabaseError, transaction
 
-from chargers import access, bulk_sql, metrics
-from chargers.errors import Conflict
-from chargers.in_db_thread import in_db_thread
+from chargers import access, metrics
 from chargers.models import Charger, Refusal
+from core.db import bulk_sql
+from core.db.in_db_thread import in_db_thread
+from core.http.errors import Conflict
 
 logger = logging.getLogger(__name__)
 

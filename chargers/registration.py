@@ -1,8 +1,8 @@
 """Rules for messages from and to a charger that is not accepted (OCPP 1.6 §4.2, J errata 3.10)."""
 
 from chargers import registry
-from chargers.frames import CallError
 from chargers.models import NOT_ACCEPTED, Charger
+from core.ocpp.frames import CallError
 
 # These commands may not be sent to a charger while it is Pending.
 NOT_WHILE_PENDING = ("RemoteStartTransaction", "RemoteStopTransaction")

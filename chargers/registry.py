@@ -10,7 +10,7 @@ from functools import wraps
 
 from django.db import transaction
 
-from chargers import faults
+from core.db import faults
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ from collections import defaultdict
 
 from django.db.models import F, Q
 
-from chargers import bulk_sql, frames, sealing
-from chargers.masking import masked
 from chargers.models import Charger, effective_status
+from core.db import bulk_sql, sealing
+from core.ocpp import frames
+from core.ocpp.redaction import masked
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,10 @@ import logging
 
 from redis.exceptions import RedisError
 
-from chargers import diagnosis, gateway, metrics, presence
+from chargers import gateway, metrics, presence
 from chargers.inbox import Inbox
-from chargers.redis import async_redis
+from core.observability import diagnosis
+from core.redis.connections import async_redis
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ import orjson
 from redis.exceptions import RedisError
 
 from chargers import access, events
-from chargers.in_db_thread import in_db_thread
-from chargers.live import Ended, hub
 from chargers.models import Charger, Event
 from chargers.models.events import KINDS
+from core.db.in_db_thread import in_db_thread
+from core.redis.listening import Ended, hub
 
 STREAM_LIFETIME_S = 60.0  # after which the client reconnects, so that its permissions are checked again
 KEEP_ALIVE_INTERVAL_S = 15.0  # of silence, after which a comment keeps proxies from closing the connection

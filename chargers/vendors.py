@@ -13,7 +13,7 @@ from importlib import import_module
 from django.conf import settings
 from django.db import transaction
 
-from chargers import schemas
+from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
 _functions = {}

@@ -14,8 +14,10 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
-from chargers import bulk_sql, gateway, metrics, outward, sealing
+from chargers import gateway, metrics
 from chargers.models import Delivery, Webhook
+from core.db import bulk_sql, sealing
+from core.http import outward
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ WHEN = ("at", "every_seconds", "crontab")
 
 def _check_keys(apps=None, **_):
     """Check the encryption keys, except after `flush`, which passes no `apps` and leaves no secrets."""
-    from chargers import sealing
+    from core.db import sealing
 
     if apps:
         sealing.check_keys(apps)

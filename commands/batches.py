@@ -13,14 +13,16 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from rest_framework import serializers
 
-from chargers import access, audit, bulk_sql, faults, presence, schemas, sealing
-from chargers.errors import Busy, Conflict
+from chargers import access, audit, presence
 from chargers.models import Charger
 from commands import submission
 from commands.actions.table import ACTIONS
 from commands.models import QUEUED, Batch, BatchItem, Command
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
 from commands.tasks import BROKER_FAULTS, cancel, enqueue
+from core.db import bulk_sql, faults, sealing
+from core.http.errors import Busy, Conflict
+from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,8 @@
 import orjson
 from django.db import models
 
-from chargers import masking, sealing
+from core.db import sealing
+from core.ocpp import redaction
 
 
 class OrderedJSONField(models.TextField):
@@ -39,7 +40,7 @@ class Payload(dict):
     @classmethod
     def of(cls, whole):
         """The `Payload` of an OCPP request (a dict)."""
-        shown = cls(masking.without_secrets(whole))
+        shown = cls(redaction.without_secrets(whole))
         if shown != whole:
             shown.token = sealing.seal(orjson.dumps(whole).decode())
         return shown
@@ -63,9 +64,9 @@ class Payload(dict):
     def hide_in(self, answer):
         """Return `answer` (JSON) without secrets, including those of the payload that it quotes."""
         if self.token is None:
-            return masking.without_secrets(answer)
-        secrets = set(masking.hidden_texts(self.opened(), self))
-        hidden = masking.without_texts(masking.without_secrets(answer), secrets)
+            return redaction.without_secrets(answer)
+        secrets = set(redaction.hidden_texts(self.opened(), self))
+        hidden = redaction.without_texts(redaction.without_secrets(answer), secrets)
         # The status stays, because it is a value of OCPP, even if it equals the secret.
         return hidden | {"status": answer["status"]} if isinstance(answer, dict) and "status" in answer else hidden
 

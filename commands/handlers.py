@@ -7,15 +7,16 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from chargers import budgets, bulk_sql, events
-from chargers.frames import storable
+from chargers import budgets, events
 from chargers.models import Charger, ConfigurationKey, SecurityEvent
 from chargers.registry import follows, handles, hook, logs_failure
-from chargers.times import clock_is_off, parse, to_rfc3339
 from commands import authority
 from commands.actions import charging, transfers
 from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, SYSTEM_ACTOR, CertificateRequest, Command
 from commands.submission import submit_internal
+from core.db import bulk_sql
+from core.ocpp.frames import storable
+from core.ocpp.timestamps import clock_is_off, parse, to_rfc3339
 
 logger = logging.getLogger(__name__)
 

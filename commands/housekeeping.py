@@ -13,9 +13,10 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from chargers import gateway, partitions
+from chargers import gateway
 from chargers.models import Refusal
 from commands.retention import Aged, Dropped, of_kind, portions
+from core.db import partitions
 
 logger = logging.getLogger(__name__)
 

@@ -8,19 +8,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import connection, transaction
 
-from chargers import (
-    bulk_sql,
-    diagnosis,
-    events,
-    faults,
-    findings,
-    gateway,
-    registration,
-    schemas,
-    tolerance,
-    tracing,
-)
-from chargers.frames import storable
+from chargers import events, findings, gateway, registration
 from commands import metrics
 from commands.actions.table import ACTIONS, nothing
 from commands.models import (
@@ -39,6 +27,10 @@ from commands.models import (
     Command,
 )
 from commands.queries import get_command
+from core.db import bulk_sql, faults
+from core.observability import diagnosis, tracing
+from core.ocpp import schemas, tolerance
+from core.ocpp.frames import storable
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ The ORM builds its statement on each call, which takes five times as long as run
 
 import time
 
-from chargers import bulk_sql
 from chargers.models import Charger
 from commands.models import Command
+from core.db import bulk_sql
 
 OWN = len(Command._meta.concrete_fields)
 OF_CHARGER = ("id", "charger_id", "boot_policy", "registration_status")

@@ -13,9 +13,9 @@ from django.apps import apps
 from django.db import models
 from django.db.models import Q
 
-from chargers import partitions
 from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Upload
 from commands.roles import MADE
+from core.db import partitions
 
 MAX_ROWS_PER_TRANSACTION = 1000
 

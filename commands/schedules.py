@@ -9,10 +9,11 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 from rest_framework.exceptions import APIException
 
-from chargers import bulk_sql, faults, schemas, sealing
 from commands import batches
 from commands.models import Schedule
 from commands.tasks import BROKER_FAULTS
+from core.db import bulk_sql, faults, sealing
+from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ import logging
 
 from django.db import transaction
 
-from chargers import schemas
 from commands import authority
 from commands.models import CertificateRequest
 from commands.submission import submit_internal
+from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
 

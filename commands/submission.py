@@ -7,13 +7,15 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils.crypto import salted_hmac
 
-from chargers import audit, bulk_sql, events, faults, registration, schemas, sealing
-from chargers.errors import Busy, Conflict, Unavailable
-from chargers.masking import HIDDEN
+from chargers import audit, events, registration
 from commands import metrics
 from commands.actions.table import ACTIONS
 from commands.models import SYSTEM_ACTOR, Command
 from commands.tasks import BROKER_FAULTS, enqueue
+from core.db import bulk_sql, faults, sealing
+from core.http.errors import Busy, Conflict, Unavailable
+from core.ocpp import schemas
+from core.ocpp.redaction import HIDDEN
 
 MAX_COMMIT_CHECKS, COMMIT_CHECK_DELAY_S = 25, 0.2  # for a command whose connection was lost at its commit
 COUNT_QUEUED = """

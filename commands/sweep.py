@@ -9,12 +9,13 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
-from chargers import bulk_sql, gateway, presence, presence_reconciliation, webhooks
+from chargers import gateway, presence, presence_reconciliation, webhooks
 from commands import batches, metrics, schedules
 from commands.models import FINISHED, QUEUED, SENT, SYSTEM_ACTOR, Command
 from commands.schedules import UNAVAILABLE
 from commands.signing import sign_waiting
 from commands.tasks import enqueue
+from core.db import bulk_sql
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from celery import shared_task
 from celery.exceptions import Ignore
 
-from chargers import context, errors, gateway, tracing
+from chargers import gateway
 from commands import lifecycle, metrics
 from commands.actions.table import ACTIONS
 from commands.lifecycle import NotNow, run
+from core.http import errors
+from core.observability import context, tracing
 
 logger = logging.getLogger(__name__)
 BROKER_FAULTS = (*errors.BROKER_FAULTS, OSError)

@@ -4,4 +4,4 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class DeclaredAdminConfig(AdminConfig):
-    default_site = "chargers.lookups.Site"
+    default_site = "core.admin.lookups.Site"

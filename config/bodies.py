@@ -12,9 +12,10 @@ from django.core.exceptions import RequestAborted, SuspiciousOperation
 from django.db import DatabaseError
 from rest_framework.exceptions import AuthenticationFailed
 
-from chargers import access, diagnosis
-from chargers.errors import ENDED, NOTHING_SUBMITTED
+from chargers import access
 from commands.models import Upload
+from core.http.errors import ENDED, NOTHING_SUBMITTED
+from core.observability import diagnosis
 
 logger = logging.getLogger(__name__)
 

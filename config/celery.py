@@ -49,7 +49,7 @@ def start_beat_metrics(**_):
 @worker_init.connect
 def refuse_to_start_without_keys(**_):
     """End the worker if it cannot decrypt secrets. It calls sys.exit, because Celery only logs other exceptions."""
-    from chargers import sealing
+    from core.db import sealing
 
     try:
         sealing.require()

@@ -19,8 +19,8 @@ from django.core.signals import request_started
 from django.db import close_old_connections, connection
 from django.urls import set_script_prefix
 
-from chargers.in_db_thread import in_db_thread
 from config import bodies
+from core.db.in_db_thread import in_db_thread
 
 # Many, because a client that waits for a task (?wait=) occupies a thread, though no database connection.
 THREADS = 1000

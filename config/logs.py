@@ -13,8 +13,8 @@ from numbers import Number
 
 from pythonjsonlogger.json import JsonFormatter
 
-from chargers import context
-from chargers.masking import HIDDEN, TOKEN
+from core.observability import context
+from core.ocpp.redaction import HIDDEN, TOKEN
 
 FIELDS = ("timestamp", "level", "logger", "message", "charger_id", "task_id", "exception")
 MAX_ARGUMENT, MAX_MESSAGE, MAX_TRACE = 1000, 4000, 16_000  # characters

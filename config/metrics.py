@@ -23,16 +23,16 @@ from redis.exceptions import RedisError
 from rest_framework.decorators import api_view, permission_classes
 
 from chargers.access import needs
-from chargers.diagnosis import AWAY, HANGING
-from chargers.errors import BROKER_FAULTS
 from chargers.gateway import last_time_of
 from chargers.metrics import registry
 from chargers.models import ONLINE, Charger, Delivery
-from chargers.redis import sync_redis
 from commands import metrics as _commands  # noqa: F401  (registers its metrics, which start at 0)
 from commands.housekeeping import KEPT
 from commands.models import FINISHED, QUEUED, SENT, Command
 from config import processes, readiness
+from core.http.errors import BROKER_FAULTS
+from core.observability.diagnosis import AWAY, HANGING
+from core.redis.connections import sync_redis
 from transactions import metrics as _transactions  # noqa: F401
 from transactions.models import Transaction
 

@@ -14,13 +14,13 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from redis.exceptions import RedisError
 
-from chargers import faults
 from chargers.models import Charger, Connector
-from chargers.redis import probing_redis
 from chargers.sockets import inbox
 from commands.models import Command
-from config.dashboard.models import Heartbeat
 from config.processes import active_roles
+from core.db import faults
+from core.redis.connections import probing_redis
+from dashboard.models import Heartbeat
 from transactions.models import MeterValue, Transaction
 
 LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS = 1000, 3000

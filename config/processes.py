@@ -1,6 +1,6 @@
 """The processes of the installation that have written their metrics to Redis within TTL_S seconds."""
 
-from chargers.redis import sync_redis
+from core.redis.connections import sync_redis
 
 TTL_S = 30
 PROCESSES = "ocpp:metrics"  # the key of the set of their names; `_key` is that of the samples of one

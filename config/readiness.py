@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from django.http import HttpRequest
 
-from chargers import diagnosis
-from chargers.diagnosis import DATABASE, DISK_FULL, FAILING, FULL, HANGING, REDIS, Fault
 from config import probes
+from core.observability import diagnosis
+from core.observability.diagnosis import DATABASE, DISK_FULL, FAILING, FULL, HANGING, REDIS, Fault
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def _disk(name, probe, folder, variable):
 
 
 def _program(name, probe, faults):
-    where = f"The program `python -m config.stack {name}`."
+    where = f"The program `python -m tools.stack {name}`."
     return Part(name, probe, _hanging_or(MISSING), faults, "Redis", where, "REDIS_URL", warnings=(MISSING, HANGING))
 
 

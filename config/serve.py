@@ -92,7 +92,7 @@ def main():
     django.setup()
     from django.conf import settings
 
-    from chargers import sealing
+    from core.db import sealing
 
     try:
         sealing.require()

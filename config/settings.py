@@ -84,7 +84,7 @@ if not LOCAL and (len(SECRET_KEY) < MIN_SECRET_LENGTH or len(set(SECRET_KEY)) < 
         "SECRET_KEY is easy to guess, so that sessions and links could be forged. Set it to at least "
         f"{MIN_SECRET_LENGTH} random characters: `python3 -c 'import secrets; print(secrets.token_hex(32))'`."
     )
-# Fernet keys for the secrets in the database, see chargers.sealing. The first encrypts, all decrypt.
+# Fernet keys for the secrets in the database, see core.db.sealing. The first encrypts, all decrypt.
 _NEW_KEY = "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
 
 
@@ -146,7 +146,7 @@ if OTEL_EXPORTER_OTLP_ENDPOINT and not OTEL_EXPORTER_OTLP_ENDPOINT.startswith(("
     )
 OTEL_SERVICE_NAME = _read(env.str, "OTEL_SERVICE_NAME", "ocpp-central-system")
 
-# Whether webhooks may be sent to this machine and to private networks, see chargers.outward.
+# Whether webhooks may be sent to this machine and to private networks, see core.http.outward.
 WEBHOOK_ALLOW_PRIVATE = _read(env.bool, "WEBHOOK_ALLOW_PRIVATE", LOCAL)
 
 # --- OCPP ------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ OCPP_MESSAGE_LOG = _read(
     "all" if LOCAL else "errors",
     validate=validate.OneOf(["off", "errors", "all"]),
 )
-# Payloads that break their schema are repaired where possible (lenient) or refused (strict), see chargers.tolerance.
+# Payloads that break their schema are repaired where possible (lenient) or refused (strict), see core.ocpp.tolerance.
 OCPP_VALIDATION = _read(env.str, "OCPP_VALIDATION", "lenient", validate=validate.OneOf(["lenient", "strict"]))
 # Python modules that register functions for DataTransfer, see chargers.vendors.
 OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
@@ -299,7 +299,7 @@ if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// URL, because only PostgreSQL is supported.")
 # A request, a batch or a step of a task takes a connection from the pool, and returns it before it waits.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # because a restart of PostgreSQL leaves dead ones in the pool
-# Only the frequent statements of chargers.bulk_sql are prepared, which they request. With Django's default, None,
+# Only the frequent statements of core.db.bulk_sql are prepared, which they request. With Django's default, None,
 # psycopg would ignore such requests.
 DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 2**31
 DATABASES["default"]["OPTIONS"]["pool"] = {
@@ -322,7 +322,7 @@ def _sentinels(name, url, also=""):
         raise ImproperlyConfigured(f"The environment variable {name} is invalid: {error}") from error
 
 
-REDIS_SENTINELS = _sentinels("REDIS_URL", REDIS_URL)  # for chargers.redis
+REDIS_SENTINELS = _sentinels("REDIS_URL", REDIS_URL)  # for core.redis.connections
 
 
 # Connections to a server whose machine went down end after some 10 s. By default, Linux waits 15 minutes for an
@@ -421,7 +421,8 @@ INSTALLED_APPS = [
     "chargers",
     "transactions",
     "commands",
-    "config.dashboard",
+    "dashboard",
+    "tools",
 ]
 MIDDLEWARE = [
     "chargers.audit.remember_request",
@@ -497,12 +498,12 @@ REST_FRAMEWORK = {
     else [],
     "DEFAULT_PERMISSION_CLASSES": ["chargers.access.Permitted"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["chargers.parsers.StrictJSONParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "chargers.negotiation.AnyAccepted",
-    "DEFAULT_PAGINATION_CLASS": "chargers.pagination.Pages",
+    "DEFAULT_PARSER_CLASSES": ["core.http.parsers.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.http.negotiation.AnyAccepted",
+    "DEFAULT_PAGINATION_CLASS": "core.http.pagination.Pages",
     "DEFAULT_FILTER_BACKENDS": ["chargers.filters.Backend"],
-    "DEFAULT_SCHEMA_CLASS": "chargers.openapi.Schema",
-    "EXCEPTION_HANDLER": "chargers.errors.api_error",
+    "DEFAULT_SCHEMA_CLASS": "core.http.openapi.Schema",
+    "EXCEPTION_HANDLER": "core.http.errors.api_error",
 }
 SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {

@@ -1,6 +1,6 @@
 """Middleware that records a span for each HTTP request. In use if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
-from chargers import tracing
+from core.observability import tracing
 
 # Not traced, because monitoring requests them every few seconds.
 UNTRACED = ("/healthz", "/readyz", "/metrics")

@@ -11,7 +11,8 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import OPEN
 
-from chargers import metrics, proxies
+from chargers import metrics
+from core.http import proxies
 
 try:
     from websockets.speedups import apply_mask

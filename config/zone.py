@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from chargers.times import display_zone
+from core.ocpp.timestamps import display_zone
 
 REST = "/api/"
 

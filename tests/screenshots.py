@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from config.stack.stack import LOCAL_DEFAULTS, PROJECT, Stack
 from tests.browser import EXECUTABLE, NONE, PHONE, WALL, launch, log_in, playwright
 from tests.live import Live, exchange, free_port
+from tools.stack.stack import LOCAL_DEFAULTS, PROJECT, Stack
 
 FOLDER = PROJECT / "docs" / "screenshots"
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -4,7 +4,7 @@ import atexit
 import os
 from pathlib import Path
 
-from config.stack.servers import Postgres, Redis, private_folder
+from tools.stack.servers import Postgres, Redis, private_folder
 
 PROJECT = Path(__file__).resolve().parent.parent
 # Each process of pytest-xdist has servers of its own, also where the first process has told it of its own.

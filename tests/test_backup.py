@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from config.stack.processes import CannotStart
-from config.stack.servers import Postgres
-from config.stack.stack import PROJECT
 from tests.live import an_id, eventually, exchange
 from tests.products import product
 from tests.servers import RUN_DIR
+from tools.stack.processes import CannotStart
+from tools.stack.servers import Postgres
+from tools.stack.stack import PROJECT
 
 NOON = "2025-02-26T12:00:00Z"
 SESSION = [

@@ -1,7 +1,7 @@
 """The benchmark's load speaks to the product; how fast is not tested here."""
 
-from bench import servers
 from tests.live import an_id
+from tools.bench import servers
 
 
 def test_what_the_load_counts_as_answered_is_stored(live):

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pytest
 from django.db import connection
 
-from chaos import checks
-from chaos.clocks import Clocks
-from chaos.fleet import Books, Charger, Fleet, Session
-from chaos.operator import Operator
-from chaos.waits import Waits
 from commands.models import Command
 from tests.builders import NOON, a_charger, a_command, a_start, tell
+from tools.chaos import checks
+from tools.chaos.clocks import Clocks
+from tools.chaos.fleet import Books, Charger, Fleet, Session
+from tools.chaos.operator import Operator
+from tools.chaos.waits import Waits
 from transactions.models import MeterValue, Transaction
 
 pytestmark = pytest.mark.django_db

@@ -9,8 +9,8 @@ from itertools import islice
 import pytest
 from ocpp.v16 import call
 
-from commands.client import Client, NotInTime, Refused, Task, Unreachable
 from tests.live import an_id, eventually
+from tools.client import Client, NotInTime, Refused, Task, Unreachable
 
 TOKEN = "a-token-nobody-may-see"
 
@@ -125,5 +125,5 @@ def test_a_server_that_is_not_there_is_said_without_the_token():
 
 
 def test_it_needs_nothing_of_this_project():
-    alone = "import sys, commands.client; sys.exit('django' in sys.modules)"
+    alone = "import sys, tools.client; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", alone], timeout=30).returncode == 0

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from chargers import locks, partitions
-from config.stack.stack import PROJECT
+from core.db import locks, partitions
 from tests.live import eventually
 from tests.test_migrations import database, environment, migrate  # noqa: F401  (`database` is a fixture)
+from tools.stack.stack import PROJECT
 
 # What a writer may wait at most here. The waits are shorter than half of it; a machine that is busy has the rest.
 BEARABLE = 3.0

@@ -9,9 +9,9 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from chargers import context
 from config import logs
 from config.logs import FIELDS, INDENTED, ContextFilter, LineFormatter, ObjectFormatter, RateFilter
+from core.observability import context
 from tests.beside import web_beside
 from tests.config.test_settings import check
 from tests.config.test_websocket import HANDSHAKE

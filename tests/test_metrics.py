@@ -13,12 +13,12 @@ from websockets.exceptions import InvalidStatus
 
 from chargers import metrics
 from chargers.metrics import registry
-from chargers.redis import sync_redis
 from config import metrics as told
 from config import processes
-from config.stack.stack import PROJECT
+from core.redis.connections import sync_redis
 from tests.builders import a_charger, a_command, tell
 from tests.live import an_id, eventually, exchange
+from tools.stack.stack import PROJECT
 
 FOLDER = PROJECT / "docs" / "monitoring"
 NAME = re.compile(r"\b(?:ocpp|process)_[a-z_]+\b")

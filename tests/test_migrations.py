@@ -13,7 +13,7 @@ from django.db import models
 from django.db.migrations import operations
 from django.db.migrations.loader import MigrationLoader
 
-from config.stack.stack import PROJECT
+from tools.stack.stack import PROJECT
 
 OURS = ("chargers", "transactions", "commands")
 # What processes of the version before would trip over: it goes a version after nobody uses it any more.

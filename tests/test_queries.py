@@ -112,7 +112,7 @@ def test_an_admin_list_counts_up_to_a_point_and_says_so(api, monkeypatch):
 
 
 def test_a_deep_page_holds_the_rows_of_that_page(api, monkeypatch):
-    monkeypatch.setattr("chargers.pagination.DEEP_PAGE_OFFSET", 2)
+    monkeypatch.setattr("core.http.pagination.DEEP_PAGE_OFFSET", 2)
     ids = sorted((one_more_of_each(number).pk for number in range(5)), reverse=True)
     shown = api.get("/api/ocpp/transactions/?page=2&page_size=2").json()
     assert shown["count"] == 5

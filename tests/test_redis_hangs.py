@@ -11,12 +11,12 @@ from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.urls import reverse
 
-from chargers import redis as clients
 from commands import batches, schedules
 from commands.models import CertificateRequest, Schedule
-from config.stack.servers import Redis
+from core.redis import connections as clients
 from tests.builders import a_charger
 from tests.servers import RUN_DIR
+from tools.stack.servers import Redis
 
 pytestmark = pytest.mark.django_db(transaction=True)
 INLINES = ("connectors", "configuration", "installed_profiles", "installed_certificates", "held_serials")

@@ -14,12 +14,12 @@ from django.db import connection
 from django.urls import reverse
 from ocpp.exceptions import InternalError
 
-from chargers import sealing
 from chargers.models import AuditEntry, Charger, Webhook
 from chargers.retries import as_sent
 from commands import batches, schedules
 from commands.fields import Payload
 from commands.models import Batch, Command, Schedule
+from core.db import sealing
 from tests.builders import a_charger, a_command, tell
 from tests.live import an_id, eventually, exchange
 from tests.servers import RUN_DIR

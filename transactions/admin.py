@@ -12,11 +12,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.timezone import localtime
 from rest_framework.exceptions import APIException
 
-from chargers import schemas
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
 from chargers.admin_lists import LargeTableAdmin, choices
-from chargers.errors import sentence
-from chargers.times import display_zone
+from core.http.errors import sentence
+from core.ocpp import schemas
+from core.ocpp.timestamps import display_zone
 from transactions import energy, export, orphans
 from transactions.models import DOUBTS, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 from transactions.serializers import completion

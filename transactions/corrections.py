@@ -6,7 +6,7 @@ from django.db import transaction as database
 from rest_framework.exceptions import ValidationError
 
 from chargers import audit, events
-from chargers.errors import Conflict
+from core.http.errors import Conflict
 from transactions import energy
 from transactions.models import Transaction
 

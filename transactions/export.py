@@ -10,8 +10,8 @@ from datetime import datetime
 import xlsxwriter
 from django.http import StreamingHttpResponse
 
-from chargers.downloads import attachment, cell
-from chargers.in_db_thread import in_db_thread
+from core.db.in_db_thread import in_db_thread
+from core.http.downloads import attachment, cell
 
 COLUMNS = {
     "transaction_id": lambda t: t.pk,

@@ -6,9 +6,10 @@ import orjson
 from django.db import transaction as database
 from django.db.models.functions import Upper
 
-from chargers import budgets, bulk_sql, events, findings
+from chargers import budgets, events, findings
 from chargers.registry import follows, handles
-from chargers.times import clamp, clock_is_off, parse_or
+from core.db import bulk_sql
+from core.ocpp.timestamps import clamp, clock_is_off, parse_or
 from transactions import energy, metrics, readings, starts, stops
 from transactions.models import ENDS_A_RESERVATION, IdTag, OrphanStop, Transaction
 

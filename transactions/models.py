@@ -12,11 +12,13 @@ from django.db.models import Q
 from django.db.models.functions import MD5, Upper
 from django.utils.functional import cached_property
 
-from chargers import audit, budgets, bulk_sql, events, findings, numerals
+from chargers import audit, budgets, events, findings
 from chargers.inbox import Call
 from chargers.models import Charger, Connector
-from chargers.numbers import next_free_id
-from chargers.times import parse_or, to_rfc3339
+from core.db import bulk_sql
+from core.db.numbers import next_free_id
+from core.ocpp import numerals
+from core.ocpp.timestamps import parse_or, to_rfc3339
 from transactions import energy, readings
 
 ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13

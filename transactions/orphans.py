@@ -5,11 +5,12 @@ from collections.abc import Callable
 from django.db import transaction as database
 from rest_framework.exceptions import ValidationError
 
-from chargers import audit, schemas, tolerance
-from chargers.errors import Conflict
+from chargers import audit
 from chargers.inbox import Call
 from chargers.registry import hook
-from chargers.tolerance import INT64
+from core.http.errors import Conflict
+from core.ocpp import schemas, tolerance
+from core.ocpp.tolerance import INT64
 from transactions import handlers, metrics, stops
 from transactions.models import OrphanStop, Transaction
 

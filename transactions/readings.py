@@ -8,9 +8,11 @@ from itertools import groupby
 from typing import Any
 from zlib import crc32
 
-from chargers import budgets, bulk_sql, events, numerals, times
+from chargers import budgets, events
 from chargers.inbox import Call
-from chargers.tolerance import UNREADABLE
+from core.db import bulk_sql
+from core.ocpp import numerals, timestamps
+from core.ocpp.tolerance import UNREADABLE
 from transactions.energy import MOST_AT_ONCE_WH, MOST_WH, MOST_WH_PER_S, STOP
 
 ENERGY = "Energy.Active.Import.Register"
@@ -124,7 +126,7 @@ class Readings:
     connector_id: int | None
     values: list[dict[str, Any]]
     transaction_id: int | None
-    times: list[datetime] = field(init=False)
+    timestamps: list[datetime] = field(init=False)
     is_timed: bool = field(init=False, default=True)  # else some of `times` are times of receipt
 
     def __post_init__(self) -> None:
@@ -132,9 +134,9 @@ class Readings:
         self.times = [self._time(value["timestamp"]) for value in self.values]
 
     def _time(self, text: str) -> datetime:
-        moment = times.parse(text)
+        moment = timestamps.parse(text)
         received_at = self.call.received_at
-        if moment is None or not times.PLAUSIBLE <= moment <= received_at + times.AHEAD:
+        if moment is None or not timestamps.PLAUSIBLE <= moment <= received_at + timestamps.AHEAD:
             self.call.find(f"{_member(self.call)}.timestamp", "clock", text)
         self.is_timed = self.is_timed and moment is not None
         return moment or received_at

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from chargers import access
 from chargers.models import Charger
 from chargers.serializers.strict import Strict
-from chargers.times import to_rfc3339
+from core.ocpp.timestamps import to_rfc3339
 from transactions import energy
 from transactions.models import MOST, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from chargers import times
+from core.ocpp import timestamps
 from transactions import energy
 
 # A clock is right if a start arrives within this time of its timestamp.
@@ -79,8 +79,8 @@ def is_same(start: dict, equal: Equal) -> bool:
     reconnected = equal.is_before(equal.connected_at) or equal.is_before(equal.booted_at)
     if start["start_message_id"] == equal.message_id and not reconnected:
         return True  # message ids are unique on one socket
-    moment = times.parse(start["raw_start_time"])
-    if moment is None or moment < times.PLAUSIBLE or _stood_still(start, equal):
+    moment = timestamps.parse(start["raw_start_time"])
+    if moment is None or moment < timestamps.PLAUSIBLE or _stood_still(start, equal):
         return False
     if energy.is_register(start["meter_start"]) and start["meter_start"] > 0 and equal.energy_wh:
         return True  # a register never decreases, so a new session would begin above it

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from chargers import bulk_sql, events
-from chargers.times import clock_is_off, parse_or
+from chargers import events
+from core.db import bulk_sql
+from core.ocpp.timestamps import clock_is_off, parse_or
 from transactions import energy, readings
 
 # A real stop replaces a close by hand and removes `superseded_by`. A second stop changes nothing. The charging

@@ -7,9 +7,9 @@ from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.response import Response
 
 from chargers.access import known_charger, needs
-from chargers.errors import Conflict, not_found
-from chargers.pagination import NewestFirst
 from chargers.viewsets import Editable, Scoped
+from core.http.errors import Conflict, not_found
+from core.http.pagination import NewestFirst
 from transactions import corrections, orphans
 from transactions.filters import OrphanStopFilter, ReservationFilter, TransactionFilter, UnknownIdTagFilter
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag

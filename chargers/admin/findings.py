@@ -4,9 +4,9 @@ from django.contrib import admin
 
 from chargers.admin.chargers import ReadOnly, Scoped
 from chargers.admin_lists import LargeTableAdmin, choices
-from chargers.downloads import csv_file
 from chargers.models import Finding
 from chargers.models.findings import KINDS
+from core.http.downloads import csv_file
 
 EXPORTED = ("charger", "action", "field", "kind", "count", "first_seen", "last_seen", "example")
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from django.contrib import admin
 from django.db.models import Q
 
-from chargers import schemas
 from chargers.admin.chargers import ReadOnly, Scoped
 from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.models import Charger, Message
 from chargers.models.messages import DIRECTIONS, KINDS
+from core.ocpp import schemas
 
 # Query parameters that filter by a charger or a time.
 NARROWING_PREFIXES = ("charger__", "at__")

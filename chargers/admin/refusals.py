@@ -5,8 +5,8 @@ from django.template.response import TemplateResponse
 
 from chargers import refusals
 from chargers.admin.chargers import ReadOnly
-from chargers.errors import Conflict
 from chargers.models import Refusal
+from core.http.errors import Conflict
 
 
 @admin.register(Refusal)

@@ -1,11 +1,11 @@
 from django.db import migrations, models
 
 import chargers.models.events
-import chargers.sealing
+import core.db.sealing
 
 
 def seal(apps, schema_editor):
-    chargers.sealing.reseal([apps.get_model("chargers", "Webhook")])
+    core.db.sealing.reseal([apps.get_model("chargers", "Webhook")])
 
 
 class Migration(migrations.Migration):
@@ -18,12 +18,12 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="webhook",
             name="secret",
-            field=chargers.sealing.SealedField(default=chargers.models.events.new_secret, editable=False),
+            field=core.db.sealing.SealedField(default=chargers.models.events.new_secret, editable=False),
         ),
         migrations.AddField(
             model_name="datatransfer",
             name="sealed_answer",
-            field=chargers.sealing.SealedField(
+            field=core.db.sealing.SealedField(
                 editable=False, help_text="The data as answered, where it holds a secret.", null=True
             ),
         ),

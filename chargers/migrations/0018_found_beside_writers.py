@@ -1,7 +1,7 @@
 from django.contrib.postgres.operations import RemoveIndexConcurrently
 from django.db import migrations, models
 
-from chargers.indexes import AddIndexBesideWriters
+from core.db.indexes import AddIndexBesideWriters
 
 
 class Migration(migrations.Migration):

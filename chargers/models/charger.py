@@ -6,8 +6,9 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from chargers import bulk_sql, keys
-from chargers.sealing import SealedField
+from chargers import keys
+from core.db import bulk_sql
+from core.db.sealing import SealedField
 
 REGISTRATIONS = [(status, status) for status in ("Accepted", "Pending", "Rejected")]
 SECURITY_PROFILES = [
@@ -26,7 +27,7 @@ NOT_ACCEPTED = models.Q(registration_status__in=["Pending", "Rejected"]) | (
 LOG_NOTHING, LOG_ERRORS, LOG_ALL = "off", "errors", "all"
 MESSAGE_LOGS = [("", "as set by OCPP_MESSAGE_LOG"), *((level, level) for level in (LOG_NOTHING, LOG_ERRORS, LOG_ALL))]
 
-# How the payloads of a charger are validated, see `chargers.tolerance`; "" means the setting OCPP_VALIDATION.
+# How the payloads of a charger are validated, see `core.ocpp.tolerance`; "" means the setting OCPP_VALIDATION.
 LENIENT, STRICT = "lenient", "strict"
 VALIDATIONS = [("", "as set by OCPP_VALIDATION"), (LENIENT, LENIENT), (STRICT, STRICT)]
 

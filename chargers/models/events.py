@@ -9,10 +9,10 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
-from chargers import outward
 from chargers.models.access import ChargerGroup
 from chargers.models.charger import Charger
-from chargers.sealing import SealedField
+from core.db.sealing import SealedField
+from core.http import outward
 
 # Kind: its meaning. The last one is stored only if a webhook subscribes to it, because readings are frequent.
 KINDS = {

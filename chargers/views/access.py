@@ -8,19 +8,19 @@ from rest_framework import generics, mixins, viewsets
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from chargers.errors import Conflict
 from chargers.filters import AuditEntryFilter
 from chargers.models import (
     ApiToken,
     AuditEntry,
 )
-from chargers.pagination import NewestFirst
 from chargers.serializers import (
     ApiTokenSerializer,
     AuditEntrySerializer,
     NewApiTokenSerializer,
 )
 from chargers.viewsets import NO_STORE, Scoped
+from core.http.errors import Conflict
+from core.http.pagination import NewestFirst
 
 A_YEAR = timedelta(days=365)
 

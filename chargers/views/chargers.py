@@ -10,7 +10,6 @@ from rest_framework.response import Response
 
 from chargers import access, gateway, presence
 from chargers.access import known_charger, needs
-from chargers.errors import Conflict
 from chargers.filters import DataTransferFilter, SecurityEventFilter
 from chargers.models import (
     Charger,
@@ -19,7 +18,6 @@ from chargers.models import (
     summary_status,
 )
 from chargers.models.charger import OF_SOCKET
-from chargers.pagination import ChargerPages, NewestFirst
 from chargers.serializers import (
     REPORTED_FIELDS,
     ChargerDetailSerializer,
@@ -31,6 +29,8 @@ from chargers.serializers import (
     StatusSerializer,
 )
 from chargers.viewsets import NO_STORE, Editable, Scoped
+from core.http.errors import Conflict
+from core.http.pagination import ChargerPages, NewestFirst
 
 CLOSE_REMOVED = 4002  # close code for a charger that was deleted
 ACTIONS_WITH_DETAILS = ("retrieve", "update", "partial_update")

@@ -8,7 +8,6 @@ from rest_framework.response import Response
 
 from chargers import webhooks
 from chargers.access import Permitted, ReachesAll, needs
-from chargers.errors import not_found
 from chargers.filters import DeliveryFilter, EventFilter
 from chargers.models import (
     Delivery,
@@ -16,8 +15,6 @@ from chargers.models import (
     Webhook,
 )
 from chargers.models.events import KINDS
-from chargers.pagination import NewestFirst
-from chargers.parameters import takes
 from chargers.serializers import (
     DeliverySerializer,
     EventSerializer,
@@ -27,6 +24,9 @@ from chargers.serializers import (
 )
 from chargers.stream import stream
 from chargers.viewsets import NO_STORE, Editable, Scoped
+from core.http.errors import not_found
+from core.http.pagination import NewestFirst
+from core.http.parameters import takes
 
 
 class EventList(Scoped, generics.ListAPIView):

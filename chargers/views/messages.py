@@ -4,9 +4,9 @@ from rest_framework import generics
 
 from chargers.filters import MessageFilter
 from chargers.models import Message
-from chargers.pagination import ByTime
 from chargers.serializers import MessageSerializer
 from chargers.viewsets import Scoped
+from core.http.pagination import ByTime
 
 
 class MessageList(Scoped, generics.ListAPIView):

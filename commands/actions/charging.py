@@ -2,10 +2,10 @@
 
 from django.db.models import Q
 
-from chargers import schemas
 from chargers.models import ConfigurationKey, InstalledProfile
-from chargers.times import parse
 from commands.models import CALL_ERROR, ChargingProfile, next_profile_id
+from core.ocpp import schemas
+from core.ocpp.timestamps import parse
 from transactions.models import Transaction
 
 TX_PROFILE = "TxProfile"

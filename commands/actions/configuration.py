@@ -6,10 +6,11 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Q
 
-from chargers import budgets, findings, keys, schemas
-from chargers.masking import HIDDEN, without_secrets
+from chargers import budgets, findings, keys
 from chargers.models import Charger, ConfigurationKey, Connector
 from commands.models import CALL_ERROR
+from core.ocpp import schemas
+from core.ocpp.redaction import HIDDEN, without_secrets
 
 AUTHORIZATION_KEY = "AuthorizationKey"
 SECURITY_PROFILE = "SecurityProfile"

@@ -1,8 +1,8 @@
 """The local authorisation list of a charger (OCPP 1.6 §5.15, §5.10), built from the id tags and sent in one call."""
 
-from chargers import schemas
 from chargers.models import Charger
 from commands.models import FINISHED, Command, LocalList
+from core.ocpp import schemas
 from transactions.models import IdTag
 
 FULL, DIFFERENTIAL = "Full", "Differential"

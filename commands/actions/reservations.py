@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from chargers import schemas
 from chargers.models import Connector
-from chargers.times import parse, to_rfc3339
+from core.ocpp import schemas
+from core.ocpp.timestamps import parse, to_rfc3339
 from transactions.models import ENDS_A_RESERVATION, Reservation, Transaction, next_reservation_id
 
 

@@ -7,11 +7,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 from rest_framework.exceptions import APIException
 
-from chargers import schemas
 from chargers.access import reaches_every_charger
 from chargers.admin import Commandable, ReadOnly
 from commands import batches
 from commands.models import Batch, Schedule
+from core.ocpp import schemas
 
 
 class OwnedByRequester:

@@ -13,7 +13,6 @@ from django_celery_results.admin import TaskResultAdmin as LibraryTaskResultAdmi
 from django_celery_results.models import GroupResult, TaskResult
 from rest_framework.exceptions import APIException
 
-from chargers import schemas
 from chargers.access import reaches_every_charger
 from chargers.admin import ChargerAdmin, ReadOnly, Scoped
 from chargers.admin_lists import LargeTableAdmin, choices
@@ -24,6 +23,7 @@ from commands.models import CertificateRequest, ChargingProfile, Command, Firmwa
 from commands.serializers import ChargingProfileSerializer
 from commands.submission import submit
 from commands.tasks import BROKER_FAULTS
+from core.ocpp import schemas
 from transactions.admin import ReservationAdmin, TransactionAdmin
 
 MAX_SINGLE_COMMANDS = 10  # actions on more chargers submit a batch

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from chargers import sealing
+from core.db import sealing
 
 HASH = "UPDATE commands_upload SET token = encode(sha256(convert_to(token, 'UTF8')), 'hex') WHERE length(token) = 32"
 

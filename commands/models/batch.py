@@ -4,10 +4,10 @@ from uuid import uuid4
 
 from django.db import models
 
-from chargers import bulk_sql
 from chargers.models import Charger
 from commands.fields import OrderedJSONField, PayloadField
 from commands.models.command import FINISHED, QUEUED, SENT, Command, action_choices
+from core.db import bulk_sql
 
 WAITING, ASKED, CANCELLED, REFUSED = "waiting", "asked", "cancelled", "refused"
 STATES = (WAITING, ASKED, CANCELLED, REFUSED)

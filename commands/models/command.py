@@ -7,8 +7,8 @@ from django.db.models.functions import Now
 
 from chargers.audit import SYSTEM_ACTOR
 from chargers.models import Charger
-from chargers.numbers import next_free_id
 from commands.fields import OrderedJSONField, PayloadField
+from core.db.numbers import next_free_id
 from transactions.models import Transaction
 
 QUEUED, SENT, FINISHED = "queued", "sent", "finished"

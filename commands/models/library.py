@@ -7,10 +7,10 @@ from django.db import models, transaction
 
 from chargers import audit, gateway
 from chargers.models import Charger
-from chargers.numbers import next_free_id
 from commands.fields import OrderedJSONField
 from commands.files import fingerprint, upload_token
 from commands.models.command import Command
+from core.db.numbers import next_free_id
 
 
 def next_profile_id():

@@ -8,12 +8,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chargers import schemas, sealing
 from chargers.serializers.strict import Strict
 from commands import batches, schedules
 from commands.actions.table import ACTIONS
 from commands.models import Batch, BatchItem, Schedule
 from commands.serializers.commands import AskSerializer, task_url
+from core.db import sealing
+from core.ocpp import schemas
 
 WEEK = 7 * 86400
 MAX_AHEAD = timedelta(days=100 * 365)

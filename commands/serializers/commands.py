@@ -4,10 +4,10 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chargers import schemas
 from commands.actions import charging
 from commands.actions.table import ACTIONS
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
+from core.ocpp import schemas
 
 
 class TaskSerializer(serializers.ModelSerializer):

@@ -8,10 +8,7 @@ from rest_framework import generics, serializers
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.response import Response
 
-from chargers import schemas
 from chargers.access import CommandsPerUser, needs, reaches_every_charger, within
-from chargers.errors import Conflict, not_found
-from chargers.pagination import NewestMadeFirst
 from chargers.viewsets import Editable
 from commands import batches
 from commands.filters import BatchFilter, MemberFilter, ScheduleFilter
@@ -20,6 +17,9 @@ from commands.schedules import may_run
 from commands.serializers import BatchRequestSerializer, BatchSerializer, MemberSerializer, ScheduleSerializer
 from commands.serializers.batches import ChoosingSerializer, batch_url
 from commands.views.tasks import IDEMPOTENCY_KEY, idempotency, validated_body
+from core.http.errors import Conflict, not_found
+from core.http.pagination import NewestMadeFirst
+from core.ocpp import schemas
 
 # The columns of a schedule that decide its commands and their times.
 EFFECTIVE_COLUMNS = {"action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}

@@ -15,10 +15,10 @@ from rest_framework.decorators import api_view, permission_classes
 
 from chargers import access
 from chargers.access import needs
-from chargers.downloads import attachment
-from chargers.errors import not_found
 from commands.files import firmware_of
 from commands.models import Firmware, Upload, upload_path
+from core.http.downloads import attachment
+from core.http.errors import not_found
 
 
 def only(*methods):

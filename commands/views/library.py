@@ -14,9 +14,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chargers.access import CommandsPerUser, known_charger, needs, within
-from chargers.errors import Conflict
-from chargers.pagination import NewestFirst
-from chargers.times import now_on_the_wire, to_rfc3339
 from chargers.viewsets import Editable, Scoped
 from commands import authority
 from commands.actions import local_list
@@ -34,6 +31,9 @@ from commands.serializers import (
     UploadSerializer,
 )
 from commands.views.tasks import IDEMPOTENCY_KEY, accepted, earlier, submit_command, validated_body
+from core.http.errors import Conflict
+from core.http.pagination import NewestFirst
+from core.ocpp.timestamps import now_on_the_wire, to_rfc3339
 
 
 class ChargingProfileViewSet(Editable):

@@ -9,11 +9,8 @@ from rest_framework.decorators import api_view, permission_classes, throttle_cla
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from chargers import access, gateway, schemas
+from chargers import access, gateway
 from chargers.access import CommandsPerUser, check_reach, known_charger, needs
-from chargers.errors import Conflict, not_found
-from chargers.pagination import NewestFirst
-from chargers.parameters import takes
 from chargers.viewsets import Scoped
 from commands import submission
 from commands.filters import CommandFilter
@@ -28,6 +25,10 @@ from commands.serializers import (
     TaskSerializer,
     task_url,
 )
+from core.http.errors import Conflict, not_found
+from core.http.pagination import NewestFirst
+from core.http.parameters import takes
+from core.ocpp import schemas
 from transactions.models import IdTag, Transaction
 
 MAX_WAIT_S = 30.0

@@ -8,8 +8,8 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
-from chargers.redis import sync_redis
 from commands.models import Upload
+from core.redis.connections import sync_redis
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
 from transactions.models import Reservation
 

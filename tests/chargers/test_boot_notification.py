@@ -3,7 +3,7 @@
 import pytest
 
 from chargers.models import Charger
-from chargers.times import parse
+from core.ocpp.timestamps import parse
 from tests.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db

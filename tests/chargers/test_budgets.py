@@ -13,12 +13,12 @@ from websockets.exceptions import ConnectionClosed
 
 from chargers import budgets
 from chargers.models import Connector
-from config.stack.stack import PROJECT
 from tests.builders import a_charger
 from tests.field.charger import LATER, NOON, FieldCharger
 from tests.live import an_id, eventually
 from tests.products import product
 from tests.test_metrics import scraped, value
+from tools.stack.stack import PROJECT
 
 pytestmark = pytest.mark.timeout(300)  # the first test starts the product
 # The limits are small, so that each is exceeded quickly and only by the test that is about it.

@@ -5,9 +5,10 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chargers import bulk_sql, retries
+from chargers import retries
 from commands import handlers as commands
 from commands import lifecycle, queries, submission
+from core.db import bulk_sql
 from tests.builders import NOON, a_command, a_transaction, tell
 from transactions import handlers, readings, stops
 from transactions.models import Transaction

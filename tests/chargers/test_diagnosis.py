@@ -7,7 +7,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from psycopg.errors import lookup
 from redis import exceptions as redis
 
-from chargers import diagnosis
+from core.observability import diagnosis
 
 
 def raised_from(error, cause):

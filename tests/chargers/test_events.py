@@ -8,11 +8,11 @@ from django.contrib.auth.models import Permission, User
 
 from chargers import events, handshake, presence, presence_reconciliation
 from chargers.models import Charger, ChargerGroup, Event
-from chargers.redis import sync_redis
-from chargers.times import to_rfc3339
 from commands.lifecycle import run
 from commands.models import Command
 from commands.submission import submit
+from core.ocpp.timestamps import to_rfc3339
+from core.redis.connections import sync_redis
 from tests.builders import NOON, a_call, a_charger, a_transaction, open_socket, settle, tell
 
 pytestmark = pytest.mark.django_db

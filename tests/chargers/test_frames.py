@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargers import frames
+from core.ocpp import frames
 
 
 @pytest.mark.parametrize(

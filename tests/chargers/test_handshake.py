@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from chargers import handshake, keys
-from chargers.throttling import Failures
+from core.redis.throttling import Failures
 from tests.builders import a_charger
 from tests.live import an_id
 
@@ -195,7 +195,7 @@ def test_failures_are_forgotten_after_a_minute_and_when_there_are_too_many(monke
     for name in "aabc":
         failures.add(name)
     assert [failures.of(name) for name in "abc"] == [0, 1, 1]
-    monkeypatch.setattr("chargers.throttling.WINDOW_S", 0)
+    monkeypatch.setattr("core.redis.throttling.WINDOW_S", 0)
     assert failures.of("b") == 0
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from chargers import inbox
-from chargers.times import now_on_the_wire, parse
+from core.ocpp.timestamps import now_on_the_wire, parse
 from tests.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from chargers.live import MAX_QUEUED_MESSAGES, Ended, Hub, Listener
-from chargers.redis import sync_redis
+from core.redis.connections import sync_redis
+from core.redis.listening import MAX_QUEUED_MESSAGES, Ended, Hub, Listener
 from tests.live import an_id
 
 

@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from chargers import budgets, faults, findings, inbox, registry
+from chargers import budgets, findings, inbox, registry
 from chargers.models import Charger, Finding
 from chargers.set_aside import RetryLater
+from core.db import faults
 from tests.builders import NOON, a_call, a_charger, a_start, a_tag, a_transaction, open_socket
 from tests.live import an_id, eventually, exchange
 

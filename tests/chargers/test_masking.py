@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargers.masking import HIDDEN, MAX_MASKED_LENGTH, InLog, masked
+from core.ocpp.redaction import HIDDEN, MAX_MASKED_LENGTH, InLog, masked
 from tests.chargers.test_hostile_frames import BOUNDED, values
 
 KEY = "0011223344556677889900aabbccddeeff001122"

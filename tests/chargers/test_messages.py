@@ -14,10 +14,10 @@ from django.urls import reverse
 from websockets.exceptions import ConnectionClosed
 
 from chargers import gateway, message_log, metrics
-from chargers import live as listening
 from chargers.models import Charger, ChargerGroup, Message
 from chargers.models.messages import MAX_FRAME_LENGTH
 from commands.housekeeping import keep_house
+from core.redis import listening as listening
 from tests.builders import a_charger
 from tests.live import an_id, eventually, exchange
 

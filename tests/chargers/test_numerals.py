@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from chargers import numerals
+from core.ocpp import numerals
 
 
 @pytest.mark.parametrize(

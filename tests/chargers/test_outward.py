@@ -11,8 +11,9 @@ from ipaddress import ip_network
 import pytest
 import requests
 
-from chargers import outward, webhooks
+from chargers import webhooks
 from chargers.models import Delivery, Webhook
+from core.http import outward
 from tests.builders import a_charger, open_socket
 
 PRIVATE = [

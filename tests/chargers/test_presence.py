@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from chargers import gateway, presence
 from chargers.presence import Presence
-from chargers.redis import async_redis, sync_redis
+from core.redis.connections import async_redis, sync_redis
 from tests.config.test_websocket import Wire, frame
 from tests.live import an_id, eventually, exchange
 

@@ -7,9 +7,10 @@ from urllib.parse import quote
 import pytest
 from cryptography import x509
 
-from chargers import handshake, proxies
+from chargers import handshake
 from commands import authority
 from config import websocket
+from core.http import proxies
 from tests.builders import a_charger
 
 BY_SSL = [

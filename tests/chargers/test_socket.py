@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from chargers import schemas
+from core.ocpp import schemas
 from tests.live import an_id, eventually, exchange
 from tests.servers import STARTED
 

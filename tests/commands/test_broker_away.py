@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from config.stack.stack import PROJECT
 from tests.live import an_id
+from tools.stack.stack import PROJECT
 
 ASK = """
 import django

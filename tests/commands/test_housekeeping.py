@@ -8,9 +8,10 @@ from django.core.management import call_command
 from django.db import connection
 from django_celery_results.models import TaskResult
 
-from chargers import gateway, partitions
+from chargers import gateway
 from commands.housekeeping import KEPT, keep_house
 from commands.models import FINISHED, Batch, BatchItem, Command
+from core.db import partitions
 from tests.builders import a_charger, a_command, a_transaction, tell
 from transactions.models import MeterValue
 

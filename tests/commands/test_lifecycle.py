@@ -18,9 +18,9 @@ from commands.models import Command
 from commands.queries import get_command
 from commands.sweep import sweep
 from config.celery import app
-from config.stack.stack import PROJECT
 from tests.builders import a_charger, a_command
 from tests.live import an_id, eventually
+from tools.stack.stack import PROJECT
 
 RESET = {"type": "Soft"}
 ACCEPTED = {"status": "Accepted"}

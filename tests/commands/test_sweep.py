@@ -6,10 +6,10 @@ import pytest
 
 from chargers import gateway, presence
 from chargers.presence import Presence
-from chargers.redis import sync_redis
 from commands import sweep as sweeping
 from commands.models import FINISHED, SENT, Command
 from commands.sweep import sweep
+from core.redis.connections import sync_redis
 from tests.builders import a_charger, a_command
 from tests.live import an_id, eventually
 

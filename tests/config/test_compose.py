@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from config.stack.stack import PROJECT
+from tools.stack.stack import PROJECT
 
 SELF_SIGNED = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ocpp", "-days", "1"]
 SECRETS = {"SECRET_KEY": "s", "SECRETS_KEYS": "k", "POSTGRES_PASSWORD": "p", "REDIS_PASSWORD": "r"}

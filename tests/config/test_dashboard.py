@@ -10,15 +10,16 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 
-from chargers import message_log, schemas
+from chargers import message_log
 from chargers.models import Charger, ChargerGroup, ConfigurationKey
-from chargers.times import day_bounds
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Command, Schedule
-from config.dashboard import fleet
-from config.dashboard.forms import fields_of, payload_of
-from config.dashboard.models import FleetMinute
-from config.dashboard.templatetags.dashboard import charger_url
+from core.ocpp import schemas
+from core.ocpp.timestamps import day_bounds
+from dashboard import fleet
+from dashboard.forms import fields_of, payload_of
+from dashboard.models import FleetMinute
+from dashboard.templatetags.dashboard import charger_url
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from tests.live import eventually
 from transactions import curves, export

@@ -7,9 +7,9 @@ import time
 import pytest
 import redis
 
-from config.stack.servers import Redis
-from config.stack.stack import PROJECT
 from tests.live import eventually, free_port
+from tools.stack.servers import Redis
+from tools.stack.stack import PROJECT
 
 SENTINEL = """
 port {port}
@@ -21,7 +21,7 @@ SCRIPT = """
 import time, django; django.setup()
 from asgiref.sync import async_to_sync
 from redis.exceptions import RedisError
-from chargers.redis import async_redis, sync_redis
+from core.redis.connections import async_redis, sync_redis
 sync_redis().set("kept", "yes"); sync_redis().wait(1, 2000)
 print("ready", flush=True); input()
 began = time.monotonic()

@@ -9,8 +9,8 @@ from amqp.exceptions import AccessRefused
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisAway
 
-from chargers.errors import api_error
 from config.http import Handler
+from core.http.errors import api_error
 
 
 def test_a_liveness_check_does_not_wait_for_other_requests():

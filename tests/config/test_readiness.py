@@ -15,10 +15,10 @@ import pytest
 import redis
 
 from chargers import presence
-from config.stack.stack import Stack
 from tests.browser import EXECUTABLE, NONE, launch, log_in, playwright
 from tests.live import Live, an_id, eventually, exchange, free_port
 from tests.test_metrics import scraped, value
+from tools.stack.stack import Stack
 
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 RESET = {"action": "Reset", "payload": {"type": "Soft"}}

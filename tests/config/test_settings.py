@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from config import redis_url
-from config.stack.stack import PROJECT
+from tools.stack.stack import PROJECT
 
 FERNET_KEY = "dGhpcnR5LXR3by1ieXRlcy0wMTIzNDU2Nzg5YWJjZGU="
 

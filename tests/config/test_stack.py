@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from config.stack import restarts, servers
-from config.stack.processes import CannotStart
-from config.stack.stack import PROJECT, Stack
 from tests.live import eventually, free_port
+from tools.stack import restarts, servers
+from tools.stack.processes import CannotStart
+from tools.stack.stack import PROJECT, Stack
 
 
 class Run:
-    """`python -m config.stack run` in its own folder."""
+    """`python -m tools.stack run` in its own folder."""
 
     def __init__(self, folder, **environment):
         self.folder, self.port = folder, free_port()
@@ -41,7 +41,7 @@ class Run:
         }
         self.output_file = folder.parent / f"{folder.name}-{self.port}.out"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "config.stack", "run"],
+            [sys.executable, "-m", "tools.stack", "run"],
             cwd=PROJECT,
             env=env | environment,
             stdout=self.output_file.open("w"),
@@ -306,7 +306,7 @@ def test_an_invalid_setting_is_reported_in_one_sentence(tmp_path, variable, valu
     "program",
     [
         *(["manage.py", "migrate"], ["manage.py", "check"], ["-m", "config.serve", "--port", "1"]),
-        *(["-m", "config.stack", name] for name in ("web", "worker", "beat", "flower")),
+        *(["-m", "tools.stack", name] for name in ("web", "worker", "beat", "flower")),
     ],
 )
 @pytest.mark.parametrize(("variable", "value"), [("PORT", "80000"), ("DATABASE_URL", "sqlite:////tmp/x.db")])

@@ -11,8 +11,8 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from chargers import message_log
-from chargers.times import FIRST, LAST, day_bounds
 from commands.models import Schedule
+from core.ocpp.timestamps import FIRST, LAST, day_bounds
 from tests.builders import a_charger, a_command, a_transaction
 from tests.live import eventually
 from transactions import export

@@ -5,8 +5,9 @@ import json
 import psycopg
 import pytest
 
-from chargers import registry, schemas
+from chargers import registry
 from commands.actions.table import ACTIONS
+from core.ocpp import schemas
 from tests.conformance import negatives, table
 from tests.conformance.station import Station
 from tests.live import an_id

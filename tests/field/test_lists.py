@@ -6,9 +6,10 @@ import pytest
 from django.urls import URLPattern, get_resolver
 from rest_framework.views import APIView
 
-from chargers import audit, events, parameters
+from chargers import audit, events
 from chargers.models import AuditEntry, DataTransfer, Event, Message, SecurityEvent
 from commands.models import Batch, CertificateRequest, Command, Upload
+from core.http import parameters
 from tests.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.live import an_id
 from transactions.models import OrphanStop, Transaction

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chargers.times import to_rfc3339
+from core.ocpp.timestamps import to_rfc3339
 from tests.live import eventually
 
 

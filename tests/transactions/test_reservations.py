@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chargers.models import Charger
-from chargers.times import to_rfc3339
 from commands.actions.table import ACTIONS
+from core.ocpp.timestamps import to_rfc3339
 from tests.builders import a_charger, a_command, a_start, a_tag, tell
 from transactions.models import Reservation
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chargers.times import to_rfc3339
+from core.ocpp.timestamps import to_rfc3339
 from tests.builders import NOON, a_call, a_charger, a_start, a_tag, open_socket, settle, tell
 from transactions.models import Transaction
 

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from chargers.indexes import AddIndexBesideWriters
+from core.db.indexes import AddIndexBesideWriters
 
 
 class Migration(migrations.Migration):

@@ -4,7 +4,7 @@ from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import connection
 
-from chargers import locks
+from core.db import locks
 
 # Longer than PostgreSQL's deadlock_timeout (1 s), after which PostgreSQL cancels an autovacuum that holds the lock.
 LOCK_TIMEOUT = "'1200ms'"

@@ -3,7 +3,7 @@
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 
-from chargers import sealing
+from core.db import sealing
 
 
 class Command(BaseCommand):

@@ -1,0 +1,65 @@
+"""Pages of commands: the jobs, and the life of one."""
+
+from django.contrib import messages
+from django.http import Http404
+from django.shortcuts import redirect
+
+from commands.actions.table import ACTIONS
+from commands.filters import CommandFilter
+from commands.models import OUTCOMES, Command
+from commands.queries import get_command
+from dashboard import submission
+from dashboard.views.base import Listing, Page
+
+
+class Commands(Listing):
+    permission_required = "commands.view_command"
+    template_name = "dashboard/commands.html"
+    live_template = "dashboard/commands_live.html"
+    kinds = ("command",)
+    filterset_class = CommandFilter
+
+    def rows(self):
+        return self.within(Command.objects.select_related("charger"))
+
+    def get_context_data(self, **kwargs):
+        return super().get_context_data(**kwargs) | {"actions": ACTIONS, "outcomes": OUTCOMES}
+
+
+class CommandPage(Page):
+    """The life of a command: queued, sent, answered, or not."""
+
+    permission_required = "commands.view_command"
+    template_name = "dashboard/command.html"
+    live_template = "dashboard/command_live.html"
+    kinds = ("command",)
+
+    def get_context_data(self, task_id, **kwargs):
+        command = self.command(task_id)
+        self.charger = command.charger
+        return super().get_context_data(**kwargs) | {
+            "command": command,
+            "payload": command.payload,
+            "may_command": self.request.user.has_perm("commands.add_command"),
+        }
+
+    def command(self, task_id):
+        command = get_command(task_id)
+        if command is None or not self.within(Command.objects.filter(pk=command.pk)).exists():
+            raise Http404(f"There is no task {task_id}.")
+        return command
+
+
+class Again(CommandPage):
+    """POST asks for the same once more, as a command of its own."""
+
+    permission_required = "commands.add_command"
+    http_method_names = ["post"]
+
+    def post(self, request, task_id):
+        former = self.command(task_id)
+        try:
+            return redirect("dashboard:command", submission.resubmit(request.user, former).task_id)
+        except submission.Refused as refused:
+            messages.error(request, refused.message)
+            return redirect("dashboard:command", task_id)

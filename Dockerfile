@@ -9,10 +9,13 @@ COPY requirements.txt .
 RUN pip install --disable-pip-version-check -r requirements.txt
 
 COPY manage.py .
-COPY config config
+COPY core core
 COPY chargers chargers
 COPY transactions transactions
 COPY commands commands
+COPY dashboard dashboard
+COPY config config
+COPY tools tools
 # The settings require a key, though this step does not use it; the key does not remain in the image.
 RUN SECRET_KEY=$(head -c 32 /dev/urandom | base64) SECRETS_KEYS=none python manage.py collectstatic --noinput
 

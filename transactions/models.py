@@ -30,7 +30,7 @@ PAYLOAD_IN_CALL = 3  # its place in the array of a CALL (OCPP-J §4.2.1)
 
 def next_reservation_id():
     """Return an unused reservationId."""
-    return next_free_id("commands_reservation_id", Reservation.objects.all())
+    return next_free_id("transactions_reservation_id", Reservation.objects.all())
 
 
 class IdTag(models.Model):

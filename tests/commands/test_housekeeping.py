@@ -63,7 +63,7 @@ def test_old_meter_values_go_by_whole_months_and_only_if_that_is_wanted(settings
     assert MeterValue.objects.count() == 2
     settings.OCPP_METER_VALUES_RETENTION = 30
     dropped = keep_house(in_months(3) + timedelta(days=5))["partitions of meter values dropped"]
-    assert dropped == [f"{TABLE}_before", where_it_was(old)]
+    assert dropped == [f"{TABLE}_first", where_it_was(old)]
     assert list(MeterValue.objects.values_list("pk", flat=True)) == [young.pk]
 
 

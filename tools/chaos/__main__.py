@@ -1,4 +1,4 @@
-"""`python -m tools.chaos`: everything that may fail, several times each, under load; the figures in docs/reliability.md."""
+"""`python -m tools.chaos`: provoke every fault several times under load; the figures go to docs/reliability.md."""
 
 import argparse
 import asyncio

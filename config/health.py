@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, JsonResponse
 
-from config import readiness
+from dashboard import readiness
 
 PROBLEM_FIELDS = ("part", "fault", "wrong", "where", "what_to_do")
 

@@ -29,10 +29,11 @@ from chargers.models import ONLINE, Charger, Delivery
 from commands import metrics as _commands  # noqa: F401  (registers its metrics, which start at 0)
 from commands.housekeeping import KEPT
 from commands.models import FINISHED, QUEUED, SENT, Command
-from config import processes, readiness
 from core.http.errors import BROKER_FAULTS
 from core.observability.diagnosis import AWAY, HANGING
+from core.redis import processes
 from core.redis.connections import sync_redis
+from dashboard import readiness
 from transactions import metrics as _transactions  # noqa: F401
 from transactions.models import Transaction
 

@@ -427,7 +427,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "chargers.audit.remember_request",
     "config.headers.policy",
-    "config.zone.activate",
+    "core.http.zone.activate",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -450,8 +450,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "config.zone.time_zone",
-                "config.readiness.context",
+                "core.http.zone.time_zone",
+                "dashboard.readiness.context",
             ]
         },
     }
@@ -468,7 +468,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # A POST to a path without its final slash gets 404, because a redirect would turn it into a GET.
 APPEND_SLASH = False
 USE_TZ = True
-TIME_ZONE = "UTC"  # of REST, tasks and management commands; config.zone applies TIME_ZONE_DISPLAY to pages
+TIME_ZONE = "UTC"  # of REST, tasks and management commands; core.http.zone applies TIME_ZONE_DISPLAY to pages
 USE_I18N = False
 FORMAT_MODULE_PATH = ["config.formats"]
 STATIC_URL = f"{URL_PREFIX}/static/"

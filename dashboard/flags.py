@@ -1,6 +1,6 @@
 """What is out of the ordinary about a transaction, in words."""
 
-from config.zone import written
+from core.http.zone import written
 
 # What is out of the ordinary: whether it is, in a word, and what it means.
 FLAGS = (

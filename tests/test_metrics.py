@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 from chargers import metrics
 from chargers.metrics import registry
 from config import metrics as told
-from config import processes
+from core.redis import processes
 from core.redis.connections import sync_redis
 from tests.builders import a_charger, a_command, tell
 from tests.live import an_id, eventually, exchange

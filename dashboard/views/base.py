@@ -15,8 +15,8 @@ from django.views.generic import TemplateView
 from chargers import access
 from chargers.admin_lists import Counted
 from chargers.models import Charger
-from config import readiness
 from core.http import errors
+from dashboard import readiness
 
 
 @method_decorator(never_cache, name="dispatch")

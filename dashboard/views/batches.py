@@ -16,7 +16,7 @@ from commands.actions.table import ACTIONS
 from commands.filters import MemberFilter
 from commands.models import OUTCOMES, Batch, Schedule
 from commands.models.batch import SHOWN
-from config.zone import written
+from core.http.zone import written
 from dashboard import fleet, submission
 from dashboard.forms import fields_of
 from dashboard.views.base import Listing, Page, filled_in, said

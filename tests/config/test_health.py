@@ -7,7 +7,9 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
-from config import metrics, probes, processes, readiness
+from config import metrics
+from core.redis import processes
+from dashboard import probes, readiness
 
 pytestmark = pytest.mark.django_db
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from django.http import HttpRequest
 
-from config import probes
 from core.observability import diagnosis
 from core.observability.diagnosis import DATABASE, DISK_FULL, FAILING, FULL, HANGING, REDIS, Fault
+from dashboard import probes
 
 logger = logging.getLogger(__name__)
 

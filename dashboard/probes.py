@@ -17,9 +17,9 @@ from redis.exceptions import RedisError
 from chargers.models import Charger, Connector
 from chargers.sockets import inbox
 from commands.models import Command
-from config.processes import active_roles
 from core.db import faults
 from core.redis.connections import probing_redis
+from core.redis.processes import active_roles
 from dashboard.models import Heartbeat
 from transactions.models import MeterValue, Transaction
 

@@ -14,7 +14,6 @@ from django.db import models
 from django.db.models import Q
 
 from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Upload
-from commands.roles import MADE
 from core.db import partitions
 
 MAX_ROWS_PER_TRANSACTION = 1000
@@ -144,7 +143,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "chargers.Event": Aged("at", EVENTS),
     "chargers.Delivery": With("chargers.Event"),
     "chargers.Webhook": BY_OPERATORS,
-    "chargers.AuditEntry": Aged("at", AUDIT, lambda _: ~Q(kind=MADE)),
+    "chargers.AuditEntry": Aged("at", AUDIT),
     "chargers.ApiToken": Aged("expiry", LOGINS),
     "dashboard.Heartbeat": Kept("One row, which is overwritten."),
     "dashboard.FleetMinute": Aged("at", "OCPP_FLEET_RETENTION"),

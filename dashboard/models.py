@@ -21,7 +21,7 @@ class FleetMinute(models.Model):
 
 
 class Heartbeat(models.Model):
-    """One row, which each look of `dashboard.readiness` writes: reading alone does not show that the database works."""
+    """One row, which each readiness check writes, because reading alone does not show that the database works."""
 
     at = models.DateTimeField()
 

@@ -9,8 +9,6 @@ from knox.settings import CONSTANTS
 
 from chargers.models.charger import Charger
 
-FORMER = "from before "  # prefix for tokens of the version without names
-
 
 class ChargerGroup(models.Model):
     """Chargers, and the users who may reach them without the permission to reach every charger."""

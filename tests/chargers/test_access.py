@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.urls import reverse
 
-from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
+from chargers.models import ApiToken, Charger, ChargerGroup
 from commands.models import Upload
 from core.redis.connections import sync_redis
 from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
@@ -334,15 +334,6 @@ def test_roles_are_made_once_and_what_was_changed_stays_changed():
     call_command("migrate", verbosity=0)
     assert not Group.objects.filter(name__in=["Every charger", "Operators"]).exists()
     assert [group.name for group in user.groups.all()] == ["Viewers"]
-
-
-def test_who_had_a_token_before_there_were_roles_may_do_as_before():
-    user = a_user()
-    ApiToken.make(user, "from before 1234")
-    AuditEntry.objects.filter(kind="roles").delete()
-    Group.objects.all().delete()
-    call_command("migrate", verbosity=0)
-    assert {group.name for group in user.groups.all()} == {"Managers", "Every charger"}
 
 
 def test_charger_groups_are_shown_to_who_reaches_every_charger(client):

@@ -4,12 +4,12 @@ from collections import Counter
 
 # Figures, and their text in the table.
 FIGURES = {
-    "lost": "acknowledged and not in the books",
+    "lost": "acknowledged and not stored",
     "twice": "stored twice",
     "unanswered": "messages of chargers that never had an answer",
     "errors": "messages of chargers that were answered with a CALLERROR",
     "sent twice": "commands written twice",
-    "half taken": "commands of which it was said that they were not taken, and which are in the books",
+    "half taken": "commands of which it was said that they were not taken, and which are stored",
     "HTTP 500": "requests for commands that were answered with a 500",
     "unfinished": "commands that never finished",
     "untrue": "outcomes that are not true",

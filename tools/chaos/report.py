@@ -26,7 +26,8 @@ def text(chaos):
         lines.append(_row([name, len(rounds), *zeros, served, _waits(rounds)]))
     meaning = "; ".join(f"*{what}*: {meant}" for what, meant in (checks.FIGURES | {"p99 of others": OTHERS}).items())
     parts = [_head(chaos), lines, [f"{meaning}."], _notes(chaos), [TOLD], _told(chaos)]
-    return "\n\n".join(filter(None, ("\n".join(part) for part in parts)))
+    whole = "\n\n".join(filter(None, ("\n".join(part) for part in parts)))
+    return whole.replace(f"{PROJECT}/", "")  # log lines name files of this machine
 
 
 def _waits(rounds):

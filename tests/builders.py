@@ -15,7 +15,7 @@ _numbers = count(1)
 
 
 def a_charger(charger_id=None, **columns):
-    """A charger; the serial numbers in `columns` it has told, as at boot."""
+    """A charger; it holds the serial numbers in `columns`, as after a boot."""
     charger = Charger.objects.create(charger_id=charger_id or f"CP-{next(_numbers)}", **columns)
     for serial in {columns.get("serial_number"), columns.get("charge_box_serial_number")} - {None, ""}:
         HeldSerial.objects.get_or_create(serial=serial, defaults={"charger": charger})

@@ -63,8 +63,8 @@ def books(api):
     )
     Upload.objects.create(token_hash="t", command=command, charger=charger, expires_at=datetime.now(UTC))
     at = datetime.now(UTC)
-    told = {"status": 404, "reason": "<b>", "count": 1, "first_at": at, "last_at": at}
-    Refusal.objects.create(charger_id="<i>x</i>", kind="unknown", **told)
+    body = {"status": 404, "reason": "<b>", "count": 1, "first_at": at, "last_at": at}
+    Refusal.objects.create(charger_id="<i>x</i>", kind="unknown", **body)
     Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
     findings.record(charger.pk, "StatusNotification", {("<i>x</i>", "unknown_field"): "<b>1</b>"})
     open_socket(charger)

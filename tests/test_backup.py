@@ -46,8 +46,8 @@ def books(url):
     """{table: (rows, digest of all of them)}, and the sequences."""
     with psycopg.connect(url) as connection:
         tables = sorted(table for (table,) in connection.execute(TABLES))
-        told = {table: connection.execute(DIGEST.format(table)).fetchone() for table in tables}
-        return told, connection.execute(SEQUENCES).fetchall()
+        body = {table: connection.execute(DIGEST.format(table)).fetchone() for table in tables}
+        return body, connection.execute(SEQUENCES).fetchall()
 
 
 @pytest.fixture

@@ -50,9 +50,9 @@ def test_waiting_ends_in_time_and_the_task_goes_on(live, client):
 
 
 def test_a_refusal_has_its_sentence_and_its_fields(live, client):
-    with live.charger(an_id()) as charger, pytest.raises(Refused) as told:
+    with live.charger(an_id()) as charger, pytest.raises(Refused) as body:
         client.command(charger.charger_id, "Reset", type="Gentle")
-    assert told.value.status == 400 and "type" in told.value.fields
+    assert body.value.status == 400 and "type" in body.value.fields
     with pytest.raises(Refused, match="404: Charger not found"):
         client.charger("nobody/here")
 
@@ -118,10 +118,10 @@ def test_a_stream_that_may_not_be_had_is_not_asked_for_for_ever(client):
 
 def test_a_server_that_is_not_there_is_said_without_the_token():
     client = Client("http://127.0.0.1:9", token=TOKEN)
-    with pytest.raises(Unreachable) as told:
+    with pytest.raises(Unreachable) as body:
         client.charger("505")
-    assert TOKEN not in f"{client!r}{Task(client, '1')!r}{told.value!r}"
-    assert told.value.__cause__ is None and told.value.__suppress_context__
+    assert TOKEN not in f"{client!r}{Task(client, '1')!r}{body.value!r}"
+    assert body.value.__cause__ is None and body.value.__suppress_context__
 
 
 def test_it_needs_nothing_of_this_project():

@@ -197,9 +197,9 @@ def test_no_lookup_leads_to_a_secret_column(model_admin, request_of_root):
 
 @pytest.mark.parametrize("model_admin", admins(), ids=of_model)
 def test_only_what_is_declared_may_be_asked_about(model_admin, request_of_root):
-    told = [lookups._path(one) for one in model_admin.get_list_filter(request_of_root)]
-    declared = {path for path in told if isinstance(path, str)} | {model_admin.date_hierarchy}
-    plain = {getattr(path, "parameter_name", path) for path in told}
+    answer = [lookups._path(one) for one in model_admin.get_list_filter(request_of_root)]
+    declared = {path for path in answer if isinstance(path, str)} | {model_admin.date_hierarchy}
+    plain = {getattr(path, "parameter_name", path) for path in answer}
     for path in set(paths_of(model_admin.model, 1, lambda field: True)) - declared:
         found = {f"{path}{lookup}" for lookup in LOOKUPS if model_admin.lookup_allowed(f"{path}{lookup}", "x")}
         linked = {
@@ -278,7 +278,7 @@ def subclasses(cls):
 
 @pytest.mark.parametrize("filterset", sorted(subclasses(AsSent), key=str), ids=lambda found: found.__name__)
 def test_no_filter_is_of_a_secret_column(filterset):
-    named = [told.field_name for told in filterset.base_filters.values() if filterset._meta.model]
+    named = [answer.field_name for answer in filterset.base_filters.values() if filterset._meta.model]
     assert [name for name in named if name and lookups.names_secret(filterset._meta.model, name)] == []
 
 

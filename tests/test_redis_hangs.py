@@ -29,9 +29,9 @@ def page(charger):
     return reverse("admin:chargers_charger_change", args=[charger.pk])
 
 
-def in_admin(**told):
+def in_admin(**reply):
     return lambda client, charger: client.post(
-        page(charger), {"boot_policy": "Accepted", "validation": "", "message_log": "", **FORMS, **told}
+        page(charger), {"boot_policy": "Accepted", "validation": "", "message_log": "", **FORMS, **reply}
     )
 
 
@@ -60,8 +60,8 @@ def reset_on_a_page(client, charger):
 
 
 def revoke_in_admin(client, charger):
-    told = {"common_name": "x", "csr": "x", "serial_number": "1f", "state": "Signed"}
-    signed = CertificateRequest.objects.create(charger=charger, received_at=datetime.now(UTC), **told)
+    reply = {"common_name": "x", "csr": "x", "serial_number": "1f", "state": "Signed"}
+    signed = CertificateRequest.objects.create(charger=charger, received_at=datetime.now(UTC), **reply)
     asked = {"action": "revoke", "_selected_action": [signed.pk]}
     return client.post(reverse("admin:commands_certificaterequest_changelist"), asked)
 

@@ -110,8 +110,8 @@ def test_only_chargers_of_ones_groups_are_listed(client):
     client.force_login(user)
     lists = ["chargers", "transactions", "commands", "reservations", "orphan-stops", "uploads"]
     for name in [*lists, "security-events", "data-transfers"]:
-        told = client.get(f"{BASE}/{name}/").json()
-        rows = told.get("results", told.get("transaction_logs"))
+        reply = client.get(f"{BASE}/{name}/").json()
+        rows = reply.get("results", reply.get("transaction_logs"))
         assert [row["charger_id"] for row in rows] == ["NEAR"] * len(rows) and rows, name
 
 
@@ -351,8 +351,8 @@ def test_charger_groups_are_shown_to_who_reaches_every_charger(client):
 def test_a_token_makes_none_that_outlives_it(client, until, status):
     end = datetime.now(UTC) + timedelta(days=2)
     _, token = ApiToken.make(a_user("Viewers"), "first", end)
-    told = {"soon": (end - timedelta(days=1)).isoformat()}.get(until, until)
-    body = {"name": "second"} if until == "" else {"name": "second", "expires_at": told}
+    reply = {"soon": (end - timedelta(days=1)).isoformat()}.get(until, until)
+    body = {"name": "second"} if until == "" else {"name": "second", "expires_at": reply}
     headers = {"Authorization": f"Token {token}"}
     assert client.post(f"{BASE}/tokens/", body, "application/json", headers=headers).status_code == status
     assert not ApiToken.objects.filter(name="second", expiry__gt=end).exists()

@@ -39,8 +39,8 @@ def test_of_a_key_no_more_is_told_than_that_there_is_one(api):
         api.patch(f"{BASE}/chargers/505/", {"authorization_key": key}, content_type="application/json")
     changes = [(before, after) for *_, before, after in entries(kind="charger", action="changed")]
     states = ["not set", "set", "replaced", "set", "not set"]
-    told = [{"authorization_key_hash": state} for state in states]
-    assert changes == [(told[0], told[1]), (told[1], told[2]), (told[3], told[4])]
+    reply = [{"authorization_key_hash": state} for state in states]
+    assert changes == [(reply[0], reply[1]), (reply[1], reply[2]), (reply[3], reply[4])]
 
 
 def test_a_key_that_the_charger_took_leaves_an_entry_of_nobody():
@@ -101,8 +101,8 @@ def test_logins_leave_entries(client):
     log_in(client, "wrong")
     log_in(client)
     client.post(reverse("admin:logout"))
-    told = [entry[:3] for entry in entries(kind="user", action__startswith="log")]
-    assert told == [("", "login failed", "bob"), ("bob", "login", "bob"), ("bob", "logout", "bob")]
+    reply = [entry[:3] for entry in entries(kind="user", action__startswith="log")]
+    assert reply == [("", "login failed", "bob"), ("bob", "login", "bob"), ("bob", "logout", "bob")]
 
 
 def test_an_address_whose_logins_fail_too_often_must_wait(client, settings):

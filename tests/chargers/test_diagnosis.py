@@ -1,4 +1,4 @@
-"""Faults of servers, told apart by the errors that their clients raise."""
+"""Faults of servers are distinguished by the errors that their clients raise."""
 
 import psycopg
 import pytest

@@ -30,8 +30,8 @@ def test_a_session_is_told_from_its_first_socket_to_its_stop():
     session = a_transaction(charger)
     tell(charger, "StopTransaction", transactionId=session.pk, meterStop=5000, timestamp=NOON)
     assert kinds(charger) == ["charger.online", "connector.status", "transaction.started", "transaction.stopped"]
-    told = Event.objects.get(charger=charger, kind="transaction.stopped").body
-    assert (told["transaction_id"], told["energy_wh"]) == (session.pk, 4000)
+    answer = Event.objects.get(charger=charger, kind="transaction.stopped").body
+    assert (answer["transaction_id"], answer["energy_wh"]) == (session.pk, 4000)
 
 
 def test_a_call_that_is_refused_leaves_no_event():
@@ -51,8 +51,8 @@ def test_a_status_that_came_late_is_no_news():
     now = datetime.now(UTC)
     charger = a_charger(disconnected_at=now - timedelta(hours=3), connected_at=now - timedelta(hours=1))
     for timestamp in (to_rfc3339(now), to_rfc3339(now - timedelta(hours=2))):
-        told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": timestamp}
-        tell(charger, "StatusNotification", **told)
+        answer = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": timestamp}
+        tell(charger, "StatusNotification", **answer)
     assert kinds(charger) == ["connector.status"]
 
 
@@ -105,8 +105,8 @@ def test_a_silent_charger_s_command_is_told_as_simulated():
     command = submit(a_charger(), "ClearCache", {})
     Command.objects.update(created_at=datetime.now(UTC) - timedelta(hours=1))
     run(command.task_id, command.charger.charger_id)
-    told = Event.objects.get(charger=command.charger, kind="command.finished").body
-    assert (told["task_id"], told["simulated"]) == (command.task_id, True) and told["outcome"] != "answered"
+    answer = Event.objects.get(charger=command.charger, kind="command.finished").body
+    assert (answer["task_id"], answer["simulated"]) == (command.task_id, True) and answer["outcome"] != "answered"
 
 
 def test_readings_are_told_live_and_kept_only_for_a_webhook(api):
@@ -116,8 +116,8 @@ def test_readings_are_told_live_and_kept_only_for_a_webhook(api):
     asked = {"name": "w", "url": "http://127.0.0.1:9/", "kinds": ["transaction.updated"]}
     assert api.post("/api/ocpp/webhooks/", asked, content_type="application/json").status_code == 201
     tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=[READING])
-    told = Event.objects.get(charger=session.charger, kind="transaction.updated").body
-    assert told["soc_percent"] == 7 and told["energy_wh"] == 500
+    answer = Event.objects.get(charger=session.charger, kind="transaction.updated").body
+    assert answer["soc_percent"] == 7 and answer["energy_wh"] == 500
 
 
 def test_the_list_shows_a_group_s_user_their_chargers_alone(client):
@@ -130,9 +130,9 @@ def test_the_list_shows_a_group_s_user_their_chargers_alone(client):
     group.chargers.add(seen)
     group.users.add(bob)
     client.force_login(bob)
-    told = client.get("/api/ocpp/events/").json()["results"]
-    assert {event["charger_id"] for event in told} == {seen.charger_id}
-    assert client.get(f"/api/ocpp/events/?after={told[0]['id']}").json()["count"] == 0
+    answer = client.get("/api/ocpp/events/").json()["results"]
+    assert {event["charger_id"] for event in answer} == {seen.charger_id}
+    assert client.get(f"/api/ocpp/events/?after={answer[0]['id']}").json()["count"] == 0
 
 
 def test_a_batch_tells_of_each_of_its_calls():
@@ -149,12 +149,12 @@ def test_what_is_told_live_is_written_out_for_who_listens_alone():
     def published():
         return sync_redis().info("commandstats").get("cmdstat_publish", {}).get("calls", 0)
 
-    told = [{"kind": "charger.online", "id": 1}]
+    answer = [{"kind": "charger.online", "id": 1}]
     before = published()
-    events.publish(told)
+    events.publish(answer)
     assert published() == before
     with sync_redis().pubsub(ignore_subscribe_messages=True) as listening:
         listening.subscribe(events.CHANNEL)
         listening.get_message(timeout=5)
-        events.publish(told)
-        assert json.loads(listening.get_message(timeout=5)["data"]) == told
+        events.publish(answer)
+        assert json.loads(listening.get_message(timeout=5)["data"]) == answer

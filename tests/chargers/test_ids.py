@@ -10,7 +10,7 @@ import pytest
 
 from tests.conformance.station import Admin
 from tests.live import exchange
-from tests.test_openapi import TOLD
+from tests.test_openapi import REPORTED
 
 # These ids look alike, but each is a charger of its own.
 SIMILAR_IDS = ["ID505", "ID505 ", " ID505", "id505", "ID505/", "ID505%20", "ID505%2F", "ＩＤ505", "ID505\u200b"]
@@ -50,7 +50,7 @@ REQUESTS = [
 def send_all_messages(live, charger_id):
     """Send one message of each kind from the charger, and return the id of its transaction."""
     with live.socket(charger_id) as socket:
-        for action, payload in TOLD:
+        for action, payload in REPORTED:
             kind, _, answer = exchange(socket, action, action, payload)
             assert kind == 3
     return answer["transactionId"]

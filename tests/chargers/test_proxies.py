@@ -16,7 +16,7 @@ from tests.builders import a_charger
 BY_SSL = [
     *(("organizationName", "Test CPO"), ("organizationName", "Other"), ("commonName", "505"), ("commonName", "506"))
 ]
-TOLD = {"CN": ["505"], "O": ["Test CPO"]}
+IDENTITY = {"CN": ["505"], "O": ["Test CPO"]}
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def spellings(pem):
 
 def test_the_spellings_of_the_usual_proxies_are_understood(pem):
     for header in spellings(pem):
-        told = proxies.subject(header.encode())
-        assert {name: told[name] for name in TOLD} == TOLD and int(told["serial"], 16)
+        body = proxies.subject(header.encode())
+        assert {name: body[name] for name in IDENTITY} == IDENTITY and int(body["serial"], 16)
 
 
 def test_all_names_of_a_subject_are_told():
@@ -47,10 +47,10 @@ def test_all_names_of_a_subject_are_told():
     key, parts = authority.KINDS["ecdsa"](), [("O", "Test CPO"), ("O", "Other"), ("CN", "505"), ("CN", "506")]
     name = x509.Name([x509.NameAttribute(proxies.NAMES[short], value) for short, value in parts])
     certificate = authority._certificate(name, name, key.public_key(), 1).sign(key, authority.HASHES["SHA256"]())
-    told = proxies.subject(encoded(authority.pem(certificate)).encode())
-    by_ssl = {"subject": (*[((long, value),) for long, value in BY_SSL],), "serialNumber": told["serial"]}
-    assert told == websocket._subject(by_ssl)
-    assert (told["O"], told["CN"]) == (["Test CPO", "Other"], ["505", "506"])
+    body = proxies.subject(encoded(authority.pem(certificate)).encode())
+    by_ssl = {"subject": (*[((long, value),) for long, value in BY_SSL],), "serialNumber": body["serial"]}
+    assert body == websocket._subject(by_ssl)
+    assert (body["O"], body["CN"]) == (["Test CPO", "Other"], ["505", "506"])
 
 
 @pytest.mark.parametrize("header", [b"", b"::", b"x", b"\xff", b":AAAA:", b"-----BEGIN CERTIFICATE-----x"])

@@ -1,4 +1,4 @@
-"""Webhooks are told of every event, signed, again and again until they take it or it is given up."""
+"""Webhooks get every event, signed, with retries until they accept it or the retries end."""
 
 import base64
 import hashlib
@@ -205,8 +205,8 @@ print(webhooks._post(requests.Session(), hook, Delivery(event=event)))
 def test_one_that_answers_byte_by_byte_is_waited_for_no_longer_than_others():
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
     command = [sys.executable, "-c", DRIPPING]
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert told.stdout.strip() == "(None, 'TooSlow')", told.stderr[-2000:]
+    reply = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert reply.stdout.strip() == "(None, 'TooSlow')", reply.stderr[-2000:]
 
 
 def test_what_one_webhook_does_not_take_another_gets(receiver):

@@ -137,8 +137,8 @@ def test_a_command_that_is_under_way_is_not_asked_for_again(api):
 )
 def test_a_batch_that_can_not_be_is_refused_before_anything_is_made(api, body, field):
     a_charger("505")
-    status, told = post(api, "batches/", RESET | body)
-    assert (status, list(told["fields"])) == (400, [field])
+    status, reply = post(api, "batches/", RESET | body)
+    assert (status, list(reply["fields"])) == (400, [field])
     assert not Batch.objects.exists()
 
 

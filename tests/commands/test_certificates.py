@@ -95,7 +95,7 @@ def test_a_charger_that_tells_the_serial_number_of_another_gets_no_certificate_i
     assert (event.charger, event.type) == (thief, "SignCertificateRejected") and "another charger" in event.tech_info
     assert "thief: the certificate request of this charger is rejected: 'SN' is the serial number of" in caplog.text
     assert Event.objects.get(kind="security.event").charger == thief
-    assert thief.serial_number == "SN"  # it is shown as told
+    assert thief.serial_number == "SN"  # it is shown as reported
 
 
 def test_a_serial_number_stays_held_where_a_boot_leaves_it_out_and_after_a_repair():
@@ -148,8 +148,8 @@ def test_nothing_but_its_name_and_its_key_is_taken_from_a_request():
     assert ask(a_charger("505"), "505", extensions=[rights, names]) == "Accepted"
     sign_waiting()
     signed = x509.load_pem_x509_certificates(CertificateRequest.objects.get().certificate_chain.encode())[0]
-    told = {extension.oid: extension.value for extension in signed.extensions}
-    assert x509.SubjectAlternativeName.oid not in told and not told[x509.BasicConstraints.oid].ca
+    body = {extension.oid: extension.value for extension in signed.extensions}
+    assert x509.SubjectAlternativeName.oid not in body and not body[x509.BasicConstraints.oid].ca
 
 
 @pytest.mark.parametrize("way", ["REST", "admin"])
@@ -195,14 +195,14 @@ def held(charger):
     return sorted((c.issuer_name_hash, c.serial_number) for c in charger.installed_certificates.all())
 
 
-def told(charger, *held):
+def body(charger, *held):
     payload, response = {"certificateType": "ManufacturerRootCertificate"}, {"certificateHashData": list(held)}
     certificates.reported(a_command(charger, "GetInstalledCertificateIds", payload, response=response))
 
 
 def test_a_certificate_is_deleted_by_all_that_names_it():
     charger = a_charger()
-    told(charger, hash_data("07"), hash_data("07", issuerNameHash="ee"), hash_data("00"))
+    body(charger, hash_data("07"), hash_data("07", issuerNameHash="ee"), hash_data("00"))
     for gone in (hash_data("7", issuerNameHash="AB"), hash_data("0")):
         response = {"status": "Accepted"}
         payload = {"certificateHashData": gone}

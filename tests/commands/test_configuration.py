@@ -24,9 +24,9 @@ def configuration(charger):
 
 
 def read(charger, keys=None, unknown=(), **values):
-    told = [{"key": key, "readonly": False, "value": value} for key, value in values.items()]
+    body = [{"key": key, "readonly": False, "value": value} for key, value in values.items()]
     payload = {"key": keys} if keys else {}
-    answered(charger, "GetConfiguration", payload, {"configurationKey": told, "unknownKey": list(unknown)})
+    answered(charger, "GetConfiguration", payload, {"configurationKey": body, "unknownKey": list(unknown)})
     return configuration(charger)
 
 
@@ -155,18 +155,18 @@ def test_a_key_is_hidden_however_its_name_is_written(name):
     ROW.answered(command)
     assert opens(charger, K1) and configuration(charger) == {}
     assert command.payload == {"key": name, "value": "(hidden)"}
-    told = {"configurationKey": [{"key": name, "readonly": False, "value": K1}]}
-    assert K1 not in str(Payload().hide_in(told))
+    body = {"configurationKey": [{"key": name, "readonly": False, "value": K1}]}
+    assert K1 not in str(Payload().hide_in(body))
 
 
 def test_a_password_that_a_charger_took_or_tells_is_not_kept():
     charger, rows = a_charger(), ACTIONS["GetConfiguration"]
     changed = ask_for_key(charger, "Zq", "WifiPassword", response={"status": "Accepted"})
     ROW.answered(changed)
-    told = {"configurationKey": [{"key": "ApnPass", "readonly": False, "value": "Zq"}], "unknownKey": []}
-    rows.answered(a_command(charger, "GetConfiguration", {"key": ["ApnPass"]}, response=told))
+    body = {"configurationKey": [{"key": "ApnPass", "readonly": False, "value": "Zq"}], "unknownKey": []}
+    rows.answered(a_command(charger, "GetConfiguration", {"key": ["ApnPass"]}, response=body))
     assert configuration(charger) == {"WifiPassword": "(hidden)", "ApnPass": "(hidden)"}
-    assert "Zq" not in str(Payload().hide_in(told)) + str(changed.payload)
+    assert "Zq" not in str(Payload().hide_in(body)) + str(changed.payload)
     shown = Payload.of({"location": "ftp://me:Zq@host/x?X-Amz-Signature=Zq&y=1"})
     assert shown == {"location": "ftp://(hidden)@host/x?X-Amz-Signature=(hidden)&y=1"}
 

@@ -92,8 +92,8 @@ def a_certificate(**columns):
 
 
 def a_batch(**columns):
-    told = {"action": "Reset", "payload": {}, "chosen": {}, "total": 1, "start_at": OLD}
-    return Batch.objects.create(**told, **columns)
+    answer = {"action": "Reset", "payload": {}, "chosen": {}, "total": 1, "start_at": OLD}
+    return Batch.objects.create(**answer, **columns)
 
 
 def a_token(**columns):

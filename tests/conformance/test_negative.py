@@ -117,9 +117,9 @@ def test_every_fault_of_a_reply_ends_its_command_as_invalid_and_leaves_no_trace(
         wire.receive(action)
         wire.answer(**case.payload)
         task = system.finished(task)
-        told = (task["outcome"], task["simulated"], task["response"], (task["error"] or {}).get("code"))
-        if told != ("invalid_response", False, case.payload, case.code) or traces(books, charger) != before:
-            wrong.append(f"{case}: {told}")
+        body = (task["outcome"], task["simulated"], task["response"], (task["error"] or {}).get("code"))
+        if body != ("invalid_response", False, case.payload, case.code) or traces(books, charger) != before:
+            wrong.append(f"{case}: {body}")
     assert serves(wire)
     table.count(f"reply to {action}", len(faults), wrong)
     assert wrong == []

@@ -211,17 +211,17 @@ def test_an_unknown_charger_is_added_in_one_step(live):
     plain_get(live, f"/ws/ocpp/{charger_id}")
     (row,) = eventually(lambda: listed(live, charger_id))
     assert row["is_known"] is False
-    status, told, _ = live.request("POST", f"/api/ocpp/refused-chargers/{row['id']}/add/")
-    assert status == 201 and told["charger_id"] == charger_id
-    with live.socket(charger_id, additional_headers=basic(charger_id, told["authorization_key"])):
+    status, reply, _ = live.request("POST", f"/api/ocpp/refused-chargers/{row['id']}/add/")
+    assert status == 201 and reply["charger_id"] == charger_id
+    with live.socket(charger_id, additional_headers=basic(charger_id, reply["authorization_key"])):
         eventually(lambda: not listed(live, charger_id))
     assert live.request("POST", f"/api/ocpp/refused-chargers/{row['id']}/add/")[0] == 404
 
 
 def a_refusal(charger_id, kind="unknown", **columns):
     at = datetime.now(UTC)
-    told = {"status": 404, "reason": "not known", "count": 1, "first_at": at, "last_at": at} | columns
-    return Refusal.objects.create(charger_id=charger_id, kind=kind, **told)
+    reply = {"status": 404, "reason": "not known", "count": 1, "first_at": at, "last_at": at} | columns
+    return Refusal.objects.create(charger_id=charger_id, kind=kind, **reply)
 
 
 @pytest.mark.django_db

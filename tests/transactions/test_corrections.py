@@ -59,8 +59,8 @@ def test_a_correction_is_in_the_audit_log_with_what_was_before(api):
     correct(api, session, meter_stop=2000)
     correct(api, session, meter_stop=2500, note="twice")
     correct(api, session, meter_stop=2500)
-    told = [(entry.who, entry.before, entry.after) for entry in AuditEntry.objects.filter(kind="transaction")]
-    assert sorted(told, key=lambda entry: len(entry[1])) == [
+    reply = [(entry.who, entry.before, entry.after) for entry in AuditEntry.objects.filter(kind="transaction")]
+    assert sorted(reply, key=lambda entry: len(entry[1])) == [
         ("alice", {"meter_stop": None}, {"meter_stop": 2000}),
         ("alice", {"meter_stop": 2000, "note": ""}, {"meter_stop": 2500, "note": "twice"}),
     ]

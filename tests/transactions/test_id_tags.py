@@ -13,8 +13,8 @@ def start(charger, **members):
 
 
 def stop(transaction, **more):
-    told = {"transactionId": transaction.pk, "meterStop": 2000, "timestamp": NOON, **more}
-    return tell(transaction.charger, "StopTransaction", **told)
+    body = {"transactionId": transaction.pk, "meterStop": 2000, "timestamp": NOON, **more}
+    return tell(transaction.charger, "StopTransaction", **body)
 
 
 # --- unknown tags ------------------------------------------------------------------------------------

@@ -25,12 +25,12 @@ FULL = {"rounds": 3, "chargers": 90, "crowd": 5200, "stopped": lambda seconds: s
 QUICK = {"rounds": 1, "chargers": 45, "crowd": 500, "stopped": lambda seconds: min(seconds, 10), "holds": 2}
 IN_QUICK = ("a web process killed", "a Celery worker killed in mid-wait", "Redis killed, its data gone")
 IN_QUICK += ("PostgreSQL shut down at once", "everything killed at once", "connections reset", "second sockets")
-IN_QUICK += ("a locked row", "a read-only database", "the disk full", "commits held, chargers come again")
+IN_QUICK += ("a locked row", "a read-only database", "the disk full", "commits held, chargers reconnect")
 IN_QUICK += ("a migration beside a long reader", "Redis full")
 STEADY, SLOW, ABSENT = "steady", "slow", "chaos-absent"
 SETTLE = 90  # seconds within which everything must have come to its end
 BEFORE = 4  # seconds of undisturbed load that a fault is compared with
-TOLD = 6  # seconds until every process has told its metrics
+METRICS_DELAY_S = 6  # until every process has written its metrics
 SHOWN = 60  # seconds within which who is online must be shown right
 
 
@@ -114,8 +114,8 @@ class Chaos:
         served = await self._served(over)
         self.say(f"{title}: {over - self.fault_began:.1f} s; {_shown(served)} to full service")
         self.figures |= {"full service": served, "waits": self.waits(time.monotonic())} | await self._checked()
-        await self.until(lambda: self.operator.has_looked_since(over + TOLD), SETTLE)
-        self.figures["told"] = await asyncio.to_thread(self.operator.told, self.fault_began)
+        await self.until(lambda: self.operator.has_looked_since(over + METRICS_DELAY_S), SETTLE)
+        self.figures["reported"] = await asyncio.to_thread(self.operator.report, self.fault_began)
         wrong = {what: self.figures[what] for what in checks.FIGURES if self.figures[what]}
         if wrong or self.figures["extra"]:
             self.say(f"  WRONG: {wrong} {self.figures['extra']} {self.examples}")

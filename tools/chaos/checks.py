@@ -72,10 +72,10 @@ def _lost_of(charger_id, session, row):
 
 
 def _chargers_lost(books, sql):
-    told = {row[0]: row[1:] for row in sql(CHARGERS, [list(books)])}
+    reported = {row[0]: row[1:] for row in sql(CHARGERS, [list(books)])}
     lost = []
     for charger_id, own in books.items():
-        booted, *status = told.get(charger_id, (False, None, None))
+        booted, *status = reported.get(charger_id, (False, None, None))
         if own.boots and not booted:
             lost.append((charger_id, None, "boot"))
         if own.status and status != [own.status["status"], own.status["timestamp"]]:

@@ -253,7 +253,7 @@ class Charger:
             self.transaction = None
             yield "StartTransaction", place | tag | {"meterStart": self.energy, "timestamp": now()}
             of = {"transactionId": self.transaction}
-            if self.transaction is None:  # it was refused, which is in the books
+            if self.transaction is None:  # the start was refused and is stored so
                 continue
             for _ in range(SAMPLES):
                 self.energy += 100
@@ -272,7 +272,7 @@ class Fleet:
         self.still = self.over = False
         self.chargers, self.former = {}, []
         self.waits = Waits()
-        self.clock_error = 0.0  # seconds by which a server's time, as it was told, was wrong at most
+        self.clock_error = 0.0  # seconds by which a server's time, as it was sent, was wrong at most
         self.gate = asyncio.Semaphore(400)
 
     def add(self, charger_id, manner="steady", url=None):

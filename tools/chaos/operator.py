@@ -67,8 +67,8 @@ class Operator:
         del self.ready[:-2], self.metrics[:-2]
         self.read_from = {path: path.stat().st_size for path in self._files()}
 
-    def told(self, began):
-        """{"readyz": …, "metrics": …, "log": …}: sentences on what was told since `began` (of `time.monotonic`)."""
+    def report(self, began):
+        """{"readyz": …, "metrics": …, "log": …}: sentences on what was shown since `began` (of `time.monotonic`)."""
         return {"readyz": self._readiness(began), "metrics": self._figures(began), "log": self._lines()}
 
     def has_looked_since(self, moment):
@@ -101,11 +101,11 @@ class Operator:
                 highest[title] = max(max(values), highest.get(title, 0))
             elif LOWEST.search(name) and min(values) < former:
                 lowest[title] = min(values)
-        told = [f"{title} +{rise:g}" for title, rise in sorted(rises.items()) if rise]
-        told += [f"{title} up to {value:g}" for title, value in sorted(highest.items())]
-        told += [f"{title} down to {value:g}" for title, value in sorted(lowest.items())]
+        reported = [f"{title} +{rise:g}" for title, rise in sorted(rises.items()) if rise]
+        reported += [f"{title} up to {value:g}" for title, value in sorted(highest.items())]
+        reported += [f"{title} down to {value:g}" for title, value in sorted(lowest.items())]
         silent = sum(figures is None for when, figures in self.metrics if when >= began)
-        return ", ".join(told + [f"no answer {silent} times"] * bool(silent)) or "nothing"
+        return ", ".join(reported + [f"no answer {silent} times"] * bool(silent)) or "nothing"
 
     def _lines(self):
         found = Counter()
@@ -124,11 +124,11 @@ class Operator:
 def _wrong(body):
     """What /readyz says is wrong, as a set of texts."""
     try:
-        told = json.loads(body)
+        reported = json.loads(body)
     except ValueError:
         return {body[:40]} if body else set()
-    faults = {f"{part} ({fault})" for part, fault in told.get("faults", {}).items()}
-    return faults | {f"warning of {warning['part']}" for warning in told.get("warnings", [])}
+    faults = {f"{part} ({fault})" for part, fault in reported.get("faults", {}).items()}
+    return faults | {f"warning of {warning['part']}" for warning in reported.get("warnings", [])}
 
 
 def _samples(text):

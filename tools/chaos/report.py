@@ -11,7 +11,7 @@ from tools.stack.stack import PROJECT
 PAGE = PROJECT / "docs" / "reliability.md"
 OTHERS = "how long chargers that the fault does not concern waited, before it and until full service (all chargers, \
 where it concerns all)"
-TOLD = "What the operator was told, from the beginning of the fault (of the last round):"
+OPERATOR_VIEW = "What the operator saw, from the beginning of the fault (of the last round):"
 BEGIN, END = "<!-- written by make chaos: begin -->", "<!-- written by make chaos: end -->"
 
 
@@ -25,7 +25,7 @@ def text(chaos):
         zeros = [f"**{n}**" if n else 0 for n in sums]
         lines.append(_row([name, len(rounds), *zeros, served, _waits(rounds)]))
     meaning = "; ".join(f"*{what}*: {meant}" for what, meant in (checks.FIGURES | {"p99 of others": OTHERS}).items())
-    parts = [_head(chaos), lines, [f"{meaning}."], _notes(chaos), [TOLD], _told(chaos)]
+    parts = [_head(chaos), lines, [f"{meaning}."], _notes(chaos), [OPERATOR_VIEW], _operator_view(chaos)]
     whole = "\n\n".join(filter(None, ("\n".join(part) for part in parts)))
     return whole.replace(f"{PROJECT}/", "")  # log lines name files of this machine
 
@@ -59,10 +59,10 @@ def _head(chaos):
     yield f"- {chaos.totals['errors']:,} messages were answered with a CALLERROR"
 
 
-def _told(chaos):
+def _operator_view(chaos):
     for name, rounds in chaos.results.items():
-        told = rounds[-1]["told"]
-        yield f"- {name}: /readyz: {told['readyz']}. Metrics: {told['metrics']}. Log: {told['log']}."
+        reported = rounds[-1]["reported"]
+        yield f"- {name}: /readyz: {reported['readyz']}. Metrics: {reported['metrics']}. Log: {reported['log']}."
 
 
 def _notes(chaos):

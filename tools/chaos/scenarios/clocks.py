@@ -13,11 +13,11 @@ ENDS = 30  # seconds after that within which a command with a timeout of 2 s mus
 
 
 async def clocks_step(chaos):
-    """That of the web processes, then that of the workers, an hour ahead and an hour back; chargers come again."""
+    """That of the web processes, then that of the workers, an hour ahead and an hour back; chargers reconnect."""
     if not Clocks.are_possible():
         raise Skipped("It needs a C compiler named cc (Debian: apt-get install gcc libc6-dev).")
     clocks = chaos.stack.own_clocks()
-    await asyncio.sleep(1)  # until those that were told to end have ended
+    await asyncio.sleep(1)  # until the processes that got SIGTERM have ended
     await chaos.is_served()
     await asyncio.sleep(10)  # a process that has just begun is slow
     chaos.fleet.clock_error = 0.0
@@ -38,7 +38,7 @@ async def clocks_step(chaos):
             clocks.step(role, 0)
     finally:
         clocks.set_right()
-    chaos.note("the time that chargers were told was wrong by up to (s)", round(chaos.fleet.clock_error))
+    chaos.note("the time in answers to chargers was wrong by up to (s)", round(chaos.fleet.clock_error))
     chaos.must_be_none("clocks that did not step", int(chaos.fleet.clock_error < HOUR - STAYS))
 
 

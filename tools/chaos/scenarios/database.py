@@ -93,8 +93,8 @@ async def read_only(chaos):
 async def commits_held(chaos):
     """Commits wait for a standby that does not exist, though they are on the disk: no answer tells of them.
 
-    Half of the chargers lose patience: they come by another web process and say other things, before they say once
-    more what has no answer. In the last hold the sessions that wait are ended: the product is not told of a commit.
+    Half of the chargers time out: they connect to another web process and send other messages before they repeat the
+    one without an answer. The last hold ends the waiting sessions, so the product does not learn of the commit.
     """
     impatient = random.sample(chaos.steady, len(chaos.steady) // 2)
     chaos.strike(impatient)
@@ -141,6 +141,6 @@ SCENARIOS = {
     "a locked row": row_locked,
     "a read-only database": read_only,
     "the disk full": disk_full,
-    "commits held, chargers come again": commits_held,
+    "commits held, chargers reconnect": commits_held,
     "a migration beside a long reader": migration_beside_reader,
 }

@@ -104,6 +104,6 @@ SCENARIOS = {
     "a worker stopped for 30 s": stopped("worker"),
     "Redis stopped for 25 s": stopped("Redis"),
     "PostgreSQL stopped for 25 s": stopped("PostgreSQL"),
-    "a web process told to end": deployed("web"),
-    "a worker told to end": deployed("worker"),
+    "a web process ended by SIGTERM": deployed("web"),
+    "a worker ended by SIGTERM": deployed("worker"),
 }

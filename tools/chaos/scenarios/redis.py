@@ -28,7 +28,7 @@ def no_memory(url):
 
 
 async def redis_full(chaos):
-    """Chargers are served meanwhile, also those that come again; commands are taken and end, or get a 503."""
+    """Chargers are served meanwhile, also those that reconnect; commands are taken and end, or get a 503."""
     refused = Counter(chaos.commanding.refused)
     with no_memory(chaos.stack.env["REDIS_URL"]):
         await asyncio.sleep(2)

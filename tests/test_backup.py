@@ -82,7 +82,7 @@ def test_a_restored_dump_is_the_same_books(live, dump):
 
 
 def charger_with_queued_password(live):
-    """(charger id, password) of a charger that is away, for which a command with a password waits."""
+    """(charger id, password) of a disconnected charger, for which a command with a password waits."""
     charger_id, password = an_id(), f"Zq{an_id()}"
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     payload = {"key": "WifiPassword", "value": password}

@@ -99,7 +99,7 @@ class CutOff(BaseHTTPRequestHandler):
         self.wfile.write(whole[:20] if len(self.server.asked) == 1 else whole)
 
     def log_message(self, *_):
-        """Not on the screen of whoever tests."""
+        """Keep log lines off the screen."""
 
 
 def test_an_event_that_was_cut_off_is_told_when_the_stream_comes_again():

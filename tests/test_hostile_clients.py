@@ -49,7 +49,7 @@ def others_undisturbed(live):
 
 
 def flood(live, first, then):
-    """Send `first`, and `then` again and again, for some seconds, and read nothing; come again when thrown out."""
+    """Send `first`, and `then` again and again, for some seconds, and read nothing; reconnect after a disconnect."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         wire = Wire(live.ws_url, an_id()).socket

@@ -21,7 +21,7 @@ from dashboard.views.base import Listing
 from tests.builders import a_charger, a_command
 
 KEY = "0011223344556677889900aabbccddeeff001122"
-# What may be shown to whoever may see the row; what chargers tell and what answers hold is stored without secrets.
+# Columns that every user who may see the row may read. Texts of chargers and answers are stored without secrets.
 HARMLESS = {
     "admin.logentry": "id action_time user content_type object_id object_repr action_flag change_message",
     "auth.permission": "id name content_type codename",

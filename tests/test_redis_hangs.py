@@ -1,4 +1,4 @@
-"""A Redis that hangs keeps no row of a charger locked: whoever changes one talks to Redis after the commit."""
+"""A Redis that hangs keeps no row of a charger locked, because changes talk to Redis after the commit."""
 
 import signal
 import threading

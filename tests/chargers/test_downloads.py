@@ -1,4 +1,4 @@
-"""What is exported holds no formula, whoever made the text."""
+"""An export holds no formula, whatever the source of the text."""
 
 import csv
 import io

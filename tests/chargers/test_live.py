@@ -1,4 +1,4 @@
-"""What is published reaches whoever listens in a process, and costs nothing where nobody does."""
+"""A publication reaches every listener of a process, and costs nothing without listeners."""
 
 import asyncio
 import json

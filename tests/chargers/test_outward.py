@@ -43,7 +43,7 @@ def receiving(address, port=0, tls=None):
             self.end_headers()
 
         def log_message(self, *_):
-            """Not on the screen of whoever tests."""
+            """Keep log lines off the screen."""
 
     server = HTTPServer((address, port), Handler)
     server.taken = []

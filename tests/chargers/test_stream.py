@@ -1,4 +1,4 @@
-"""Server-sent events: live, and what was missed when one comes again."""
+"""Server-sent events: live ones, and the missed ones after a reconnect."""
 
 import json
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""One command to many chargers, and a command again: through real processes, and in the books."""
+"""One command for many chargers, and repeated commands, through real processes and in the database."""
 
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -104,7 +104,7 @@ def test_a_command_is_asked_for_again(live):
         assert live.finished(second)["result"] == ACCEPTED
 
 
-# --- in the books ----------------------------------------------------------------------------
+# --- in the database -------------------------------------------------------------------------
 
 
 def post(api, path, body=None, **headers):

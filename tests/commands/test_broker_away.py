@@ -1,4 +1,4 @@
-"""A broker that is away: a clear 503, and nothing half-submitted."""
+"""Without a broker a submission gets a clear 503 and leaves nothing behind."""
 
 import subprocess
 import sys

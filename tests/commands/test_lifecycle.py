@@ -276,7 +276,7 @@ def the_end(command):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("state", "outcome"), [("sent", "timed_out"), ("queued", "not_connected")])
 def test_a_command_from_the_future_ends_in_time(state, outcome):
-    """As it is in the books when the clock of the database was set back by an hour."""
+    """A command as stored after the clock of the database was set back by an hour."""
     command, ahead = a_command(a_charger(an_id()), timeout=1, state=state), Now() + timedelta(hours=1)
     Command.objects.filter(pk=command.pk).update(created_at=ahead, sent_at=ahead if state == "sent" else None)
     assert eventually(sweep, 30) == [command]

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.django_db
 DAYS = 5
 NOW = datetime.now(UTC)
 OLD, YOUNG = NOW - timedelta(days=DAYS + 1), NOW - timedelta(days=DAYS - 1)
-# PostgreSQL's own catalog: what is there, whoever made it. A partition is no table of its own.
+# The catalog of PostgreSQL has every table, whichever package created it. A partition is no table of its own.
 TABLES = """
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition

@@ -1,4 +1,4 @@
-"""What was abandoned is taken up again from the books."""
+"""The sweep restarts abandoned commands from the database."""
 
 from datetime import UTC, datetime, timedelta
 

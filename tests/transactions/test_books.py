@@ -1,4 +1,4 @@
-"""The database is compared with a simple model, under random starts, stops, retries, reconnects and offline queues."""
+"""Compare the database with a simple model, under random starts, stops, retries, reconnects and offline queues."""
 
 import json
 import time

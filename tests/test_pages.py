@@ -69,12 +69,12 @@ def has(locator, text):
 def test_a_charger_is_seen_to_come_and_to_go_without_reloading(page, live):
     charger_id = an_id()
     page.goto(f"/?search={charger_id}")
-    playwright.expect(page.locator("#live")).to_have_text("live")
+    playwright.expect(page.locator("#live")).to_have_text("Live")
     page.evaluate("window.isTheSame = true")
     with live.charger(charger_id):
         has(page.locator("#grid"), charger_id)
-        has(page.locator(".tile .state"), "available")
-    has(page.locator(".tile .state"), "offline")
+        has(page.locator(".tile .state"), "Available")
+    has(page.locator(".tile .state"), "Offline")
     assert page.evaluate("window.isTheSame")
 
 
@@ -87,7 +87,7 @@ def test_a_page_that_is_told_nothing_says_since_when_and_does_not_ask_without_en
 
     page.route_web_socket(re.compile("/live/"), refuse)
     page.goto("/")
-    has(page.locator("#live"), "not live since")
+    has(page.locator("#live"), "No updates since")
     page.wait_for_timeout(2500)
     assert 1 < len(asked) < 5
     playwright.expect(page.locator("body")).to_have_class("is-stale")
@@ -114,11 +114,11 @@ def test_a_page_whose_refresh_fails_is_not_live_until_it_succeeds(browser, live,
 
     with a_page(browser, live, may_fail=True) as page:
         page.goto(f"/?search={charger_id}")
-        playwright.expect(page.locator("#live")).to_have_text("live")
+        playwright.expect(page.locator("#live")).to_have_text("Live")
         page.wait_for_load_state("networkidle")
         page.route("**/*", refreshed)
         with live.charger(charger_id):
-            has(page.locator("#live"), "not live since")
+            has(page.locator("#live"), "No updates since")
             playwright.expect(page.locator("body")).to_have_class("is-stale")
             since = page.locator("#live").inner_text()
             for _ in range(3):  # what happens meanwhile is no reason to ask at once
@@ -126,7 +126,7 @@ def test_a_page_whose_refresh_fails_is_not_live_until_it_succeeds(browser, live,
                 page.wait_for_timeout(1100)
             assert 1 < len(asked) < 5 and page.locator("#live").inner_text() == since
             is_away = False
-            playwright.expect(page.locator("#live")).to_have_text("live", timeout=15_000)
+            playwright.expect(page.locator("#live")).to_have_text("Live", timeout=15_000)
             has(page.locator("#grid"), charger_id)
             playwright.expect(page.locator("body")).not_to_have_class("is-stale")
 
@@ -151,27 +151,27 @@ def test_a_page_whose_socket_is_dead_without_a_word_is_not_live(page, live):
     page.route_web_socket(re.compile("/live/"), serve)
     page.clock.install()
     page.goto("/")
-    playwright.expect(page.locator("#live")).to_have_text("live")
+    playwright.expect(page.locator("#live")).to_have_text("Live")
     page.clock.fast_forward(70_000)
-    playwright.expect(page.locator("#live")).to_have_text("live")
+    playwright.expect(page.locator("#live")).to_have_text("Live")
     page.clock.fast_forward(6_000)
-    has(page.locator("#live"), "not live since")
+    has(page.locator("#live"), "No updates since")
     page.clock.fast_forward(2_000)
-    playwright.expect(page.locator("#live")).to_have_text("live")
+    playwright.expect(page.locator("#live")).to_have_text("Live")
 
 
 def test_a_page_is_not_live_while_the_database_can_not_draw_it(browser, live):
     charger_id = an_id()
     with a_page(browser, live, may_fail=True) as page:
         page.goto(f"/?search={charger_id}")
-        playwright.expect(page.locator("#live")).to_have_text("live")
+        playwright.expect(page.locator("#live")).to_have_text("Live")
         live.execute("ALTER TABLE dashboard_fleetminute RENAME TO away")
         try:
             with live.charger(charger_id):
-                has(page.locator("#live"), "not live since")
+                has(page.locator("#live"), "No updates since")
         finally:
             live.execute("ALTER TABLE away RENAME TO dashboard_fleetminute")
-        playwright.expect(page.locator("#live")).to_have_text("live", timeout=20_000)
+        playwright.expect(page.locator("#live")).to_have_text("Live", timeout=20_000)
         has(page.locator("#grid"), charger_id)
 
 
@@ -182,19 +182,19 @@ def test_a_page_whose_curve_is_not_read_is_not_live_until_it_is(browser, live):
         meter(socket, transaction_id, 1500, "2025-02-26T12:05:00Z")
         page.route("**/curves/**", fulfilled(503))
         page.goto(f"/transactions/{transaction_id}/")
-        has(page.locator("#live"), "not live since")
+        has(page.locator("#live"), "No updates since")
         page.unroute("**/curves/**")
         playwright.expect(page.locator(".curve canvas")).to_be_visible(timeout=15_000)
-        playwright.expect(page.locator("#live")).to_have_text("live")
+        playwright.expect(page.locator("#live")).to_have_text("Live")
 
 
 def test_a_command_is_sent_by_its_form_and_its_answer_arrives_by_itself(page, live):
     charger_id = an_id()
     with live.charger(charger_id, Reset={"status": "Accepted"}):
         page.goto(f"/chargers/{charger_id}/")
-        page.get_by_role("link", name="Reset (soft)").click()
+        page.get_by_role("link", name="Soft reset").click()
         page.get_by_role("button", name="Send Reset").click()
-        has(page.locator(".timeline"), "answered")
+        has(page.locator(".timeline"), "Answered")
         has(page.locator("h1"), "Accepted")
     has(page.locator("#command"), '"status": "Accepted"')
 
@@ -206,19 +206,19 @@ def test_a_silent_charger_s_command_ends_plainly_as_simulated(page, live):
         page.goto(task["task_url"].replace("/api/ocpp/tasks/", "/commands/"))
         has(page.locator(".made-up"), "The charger did not answer")
         has(page.locator(".pill.simulated"), "simulated")
-    assert page.get_by_text("Answer of the charger").count() == 0
+    assert page.get_by_text("Response from charger").count() == 0
 
 
 def test_a_command_to_many_chargers_is_run_to_its_end(page, live):
     answering, silent = an_id(), an_id()
     with live.charger(answering, Reset={"status": "Accepted"}), live.charger(silent, Reset=None):
         page.goto("/batches/")
-        page.get_by_role("button", name="Choose chargers").click()
-        page.get_by_label("Or these").fill(f"{answering}\n{silent}")
+        page.get_by_role("button", name="Select chargers").click()
+        page.get_by_label("Or charger IDs").fill(f"{answering}\n{silent}")
         page.get_by_label("type").select_option("Soft")
-        page.get_by_label("Seconds to answer in").fill("2")
-        page.get_by_role("button", name="Send Reset").click()
-        has(page.locator("h1"), "finished")
+        page.get_by_label("Response timeout").fill("2")
+        page.get_by_role("button", name="Send or schedule Reset").click()
+        has(page.locator("h1"), "Finished")
     has(page.locator("tr", has_text=answering), "Accepted")
     has(page.locator("tr", has_text=silent), "simulated")
     playwright.expect(page.get_by_role("progressbar")).to_have_attribute("value", "1.0")
@@ -251,7 +251,7 @@ def test_frames_are_shown_as_they_pass_filtered_and_paused(page, live):
     with live.socket(charger_id) as socket:
         exchange(socket, "1", "Heartbeat", {})
         page.goto(f"/chargers/{charger_id}/")
-        playwright.expect(page.locator("#live")).to_have_text("live")
+        playwright.expect(page.locator("#live")).to_have_text("Live")
         told = {"connectorId": 1, "errorCode": "NoError", "status": "Charging", "timestamp": NOON}
         sent = page.locator("#console").get_by_text('"sent-')
 
@@ -263,7 +263,7 @@ def test_frames_are_shown_as_they_pass_filtered_and_paused(page, live):
         page.get_by_placeholder("Filter").fill("nothing like that")
         playwright.expect(sent.first).to_be_hidden()
     page.get_by_role("button", name="Pause").click()
-    playwright.expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    playwright.expect(page.get_by_role("button", name="Resume")).to_be_visible()
 
 
 def test_what_is_unfolded_and_focused_stays_so_when_the_page_is_renewed(page, live):
@@ -272,9 +272,9 @@ def test_what_is_unfolded_and_focused_stays_so_when_the_page_is_renewed(page, li
         asked = {"action": "ClearCache", "payload": {}, "chargers": [charger_id], "timeout": 8}
         batch = live.post("/api/ocpp/batches/", asked)
         page.goto(f"/batches/{batch['id']}/")
-        page.get_by_text("Payload and chargers, as asked").click()
+        page.get_by_text("Payload and charger selection").click()
         page.evaluate("document.querySelector('#batch').isFormer = true")
-        has(page.locator("h1"), "finished")
+        has(page.locator("h1"), "Finished")
     assert page.evaluate("document.querySelector('#batch').isFormer") is None
     playwright.expect(page.locator("details pre").first).to_be_visible()
     assert page.evaluate("document.activeElement.localName") == "summary"
@@ -338,7 +338,7 @@ def test_times_of_pages_are_in_the_zone_of_the_server_not_of_the_browser(page, l
         has(page.locator("#transaction"), "2025-02-26 13:00:00")
         has(page.locator("footer"), "Europe/Berlin")
         page.goto(f"/chargers/{charger_id}/")
-        playwright.expect(page.locator("#live")).to_have_text("live")
+        playwright.expect(page.locator("#live")).to_have_text("Live")
         shown = page.locator("#console li:has-text('sent-') span").first
 
         def is_shown():
@@ -418,7 +418,7 @@ TOO_WIDE = """document.documentElement.scrollWidth <= innerWidth ? [] : [...docu
 
 def test_light_and_dark_are_chosen_and_kept(page, live):
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    page.get_by_role("button", name="Change between light and dark").click()
+    page.get_by_role("button", name="Switch between light and dark theme").click()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != paper
     page.reload()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"

@@ -1,4 +1,4 @@
-"""Asking for a command from a page: what is wrong comes back as one exception."""
+"""Submit commands, batches and schedules from pages; every rejection is one exception, `Refused`."""
 
 import json
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from config.dashboard.forms import NotAnObject, payload_of
 
 
 class Refused(Exception):
-    """Nothing was submitted: `message` is the reason, `field` the invalid field ("" for all), `status` the HTTP status."""
+    """Nothing was submitted: `message` is the reason, `field` the invalid field or "", `status` the HTTP status."""
 
     def __init__(self, message, status, field=""):
         super().__init__(message)

@@ -1,2 +1,1 @@
-"""Pages for people: the fleet, a charger, transactions and commands, live. They read what the apps keep, and ask as
-the API does."""
+"""Dashboard for operators: live pages of the fleet, chargers, transactions and commands."""

@@ -8,6 +8,6 @@ class DashboardConfig(AppConfig):
     def ready(self):
         from django.contrib.auth.signals import user_logged_out
 
-        from dashboard.live import tell_of_logout
+        from dashboard.live import publish_logout
 
-        user_logged_out.connect(tell_of_logout)
+        user_logged_out.connect(publish_logout)

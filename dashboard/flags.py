@@ -1,48 +1,74 @@
-"""What is out of the ordinary about a transaction, in words."""
+"""Issues of a transaction, with an explanation of each."""
+
+from django.utils.translation import gettext_lazy as _
 
 from core.http.zone import written
+from transactions.models import DOUBTS
 
-# What is out of the ordinary: whether it is, in a word, and what it means.
+# (condition, name, explanation)
 FLAGS = (
     (
         lambda t: t.superseded_by_id,
-        "superseded",
-        "Transaction {t.superseded_by_id} began on the same connector while this one had no stop, which was probably "
-        "lost. Should it still come, it is taken.",
+        _("superseded"),
+        _(
+            "Transaction {t.superseded_by_id} started on the same connector before a stop message of this "
+            "transaction was received. The stop message was probably lost. If it is received later, it is applied."
+        ),
     ),
     (
         lambda t: t.closed_at,
-        "closed by hand",
-        "{t.closed_by} closed it at {closed_at} with what its last reading said. A real stop that comes later wins.",
+        _("closed manually"),
+        _(
+            "{t.closed_by} closed it at {closed_at} with the last meter reading. A stop message received later takes "
+            "precedence."
+        ),
     ),
     (
         lambda t: t.clock_skew,
-        "clock skew",
-        "The charger's clock said what can't be, such as a time to come: its times are shown as it told them, those "
-        "of receipt are ours.",
+        _("clock skew"),
+        _(
+            "The charger reported an implausible time, for example one in the future. Reported times are shown "
+            "unchanged. Times of receipt are those of this system."
+        ),
     ),
     (
         lambda t: t.meter_ran_backwards,
-        "meter ran backwards",
-        "It stopped at {t.meter_stop} Wh, below its start at {t.meter_start} Wh: its energy is taken from its "
-        "readings, or from a correction by hand; without either it is 0.",
+        _("meter ran backwards"),
+        _(
+            "The meter stop of {t.meter_stop} Wh is below the meter start of {t.meter_start} Wh. The energy is taken "
+            "from the meter values or from a manual correction. Without either it is 0."
+        ),
     ),
     (
         lambda t: not t.is_accepted,
-        "tag not accepted",
-        "Its tag was {t.id_tag_status} when it began. The charger was told so, and decides by itself.",
+        _("ID tag not accepted"),
+        _(
+            "The status of the ID tag at the start was {t.id_tag_status}. The charger received this status and "
+            "decides itself whether to charge."
+        ),
     ),
     (
         lambda t: t.corrected_at,
-        "corrected",
-        "Its meter values or its end were corrected by hand. What the charger said stays beside them.",
+        _("corrected"),
+        _("The meter values or the end time were corrected manually. The reported values remain stored."),
     ),
 )
+ISSUES = {
+    "superseded": _("superseded, stop missing"),
+    "free": _("ongoing, but the connector is free"),
+    "skew": _("clock skew"),
+    "closed": _("closed manually"),
+}
 
 
 def flags(session):
-    """[(one word, what it means)] of what is out of the ordinary about a transaction."""
+    """Return [(name, explanation)] of the issues of a transaction."""
     closed_at = session.closed_at and written(session.closed_at)
     return [
-        (word, meaning.format(t=session, closed_at=closed_at)) for is_so, word, meaning in FLAGS if is_so(session)
+        (name, meaning.format(t=session, closed_at=closed_at)) for applies, name, meaning in FLAGS if applies(session)
     ]
+
+
+def issue_choices():
+    """Return {value of the filter: translated label}, one for each of DOUBTS."""
+    return {doubt: ISSUES[doubt] for doubt in DOUBTS}

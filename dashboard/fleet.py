@@ -1,4 +1,4 @@
-"""The fleet in numbers: which charger is in which state, how much power flows, how much was charged today."""
+"""State of the fleet: the state of each charger, the current power, and the energy charged today."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,15 +12,23 @@ from core.ocpp.timestamps import day_bounds, display_zone
 from dashboard.models import FleetMinute
 from transactions.models import Transaction
 
-# What needs attention comes first. The state of a charger is its place here.
+# States that need attention are first. The state of a charger is an index into STATES.
 FAULTED, REFUSED, OFFLINE, UNAVAILABLE, CHARGING, IN_USE, FREE, NEVER = range(8)
 STATES = ("faulted", "not accepted", "offline", "unavailable", "charging", "in use", "available", "never connected")
-# Of a connector that says so no power flows, whatever its transaction told last.
-STILL = ("Available", "SuspendedEV", "SuspendedEVSE", "Finishing", "Reserved", "Unavailable", "Faulted")
-SILENT = timedelta(minutes=15)  # after which what a charger told of its power is believed no more
+# Statuses of a connector without power flow, regardless of the last meter values of its transaction.
+NO_POWER = (
+    "Available",
+    "SuspendedEV",
+    "SuspendedEVSE",
+    "Finishing",
+    "Reserved",
+    "Unavailable",
+    "Faulted",
+)
+SILENT = timedelta(minutes=15)  # a reported power is ignored after this time without a message
 SEARCHED = ("charger_id", "description", "vendor", "model", "serial_number", "firmware_version")
-MOST_CONNECTORS = 32  # of a charger that the grid shows
-MOST_WORDS = 10  # that are searched for: each is six conditions more
+MAX_CONNECTORS = 32  # shown of each charger in the grid
+MAX_SEARCH_WORDS = 10  # of a search, because each adds six conditions
 
 
 def _has(*statuses, **more):
@@ -43,14 +51,14 @@ STATE = Case(
 
 
 def chargers(user):
-    """Those that `user` may reach, each with its `state`, what needs attention first."""
+    """Return the chargers that `user` has access to, each with its `state`, ordered by it."""
     return within(user, Charger.objects.all(), "pk").annotate(state=STATE).order_by("state", "charger_id")
 
 
 def narrowed(user, search, state):
-    """Those in which each word of `search` is found, in `state`: one of STATES, or connected."""
+    """Return the chargers that contain each word of `search` and are in `state`, one of STATES or `connected`."""
     rows = chargers(user)
-    for word in search.replace("\0", " ").split()[:MOST_WORDS]:
+    for word in search.replace("\0", " ").split()[:MAX_SEARCH_WORDS]:
         rows = rows.filter(Q(*[(f"{column}__icontains", word) for column in SEARCHED], _connector=Q.OR))
     if state == "connected":
         return rows.exclude(state__in=(OFFLINE, NEVER))
@@ -58,33 +66,37 @@ def narrowed(user, search, state):
 
 
 def counts(user):
-    """{state: number of chargers}, and `connected`, `total`."""
+    """Return {state: number of chargers}, with `connected` and `total`."""
     counted = dict(chargers(user).order_by().values_list("state").annotate(Count("pk")))
-    told = {name: counted.get(state, 0) for state, name in enumerate(STATES)}
-    total = sum(told.values())
-    return told | {"total": total, "connected": total - told["offline"] - told["never connected"]}
+    numbers = {name: counted.get(state, 0) for state, name in enumerate(STATES)}
+    total = sum(numbers.values())
+    connected = total - numbers["offline"] - numbers["never connected"]
+    return numbers | {"total": total, "connected": connected}
 
 
 def few_connectors():
-    """Of each charger one connector more than the grid shows, faulted ones first: some chargers tell of thousands."""
+    """Return one connector more per charger than the grid shows, faulted ones first.
+
+    The limit exists because some chargers report thousands of connectors.
+    """
     is_faulted = Case(When(status="Faulted", then=Value(0)), default=Value(1))
-    return Connector.objects.order_by(is_faulted, "connector_id")[: MOST_CONNECTORS + 1]
+    return Connector.objects.order_by(is_faulted, "connector_id")[: MAX_CONNECTORS + 1]
 
 
 def charging(user):
-    """Transactions through which power flows, as far as is known: their chargers are heard, and say nothing else."""
-    heard = Charger.objects.filter(ONLINE, last_seen__gte=datetime.now(UTC) - SILENT)
-    here = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
-    still = Exists(here.filter(status__in=STILL))
-    ongoing = Transaction.objects.ongoing().filter(~still, charger__in=heard, superseded_by=None)
+    """Return ongoing transactions with power flow: the charger is online and its connector status allows it."""
+    active = Charger.objects.filter(ONLINE, last_seen__gte=datetime.now(UTC) - SILENT)
+    connector = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
+    has_no_power = Exists(connector.filter(status__in=NO_POWER))
+    ongoing = Transaction.objects.ongoing().filter(~has_no_power, charger__in=active, superseded_by=None)
     return within(user, ongoing)
 
 
-def looked_at(user, sessions):
-    """`sessions`, each with `is_charging`, and `is_stuck`: its connector is free again, and no stop has come."""
+def mark_charging(user, sessions):
+    """Set `is_charging` and `is_stuck` of `sessions`: stuck if the connector is free and the stop is missing."""
     keys = [session.pk for session in sessions if session.is_under_way]
-    here = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
-    stuck = Transaction.objects.filter(Exists(here.filter(status="Available")), pk__in=keys)
+    connector = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
+    stuck = Transaction.objects.filter(Exists(connector.filter(status="Available")), pk__in=keys)
     flowing, stuck = (set(rows.values_list("pk", flat=True)) for rows in (charging(user).filter(pk__in=keys), stuck))
     for session in sessions:
         session.is_charging, session.is_stuck = session.pk in flowing, session.pk in stuck
@@ -92,15 +104,15 @@ def looked_at(user, sessions):
 
 
 def power_now(user):
-    """W, as the transactions under way told last."""
+    """Return the power in W, from the latest readings of ongoing transactions."""
     return charging(user).aggregate(power=Sum("power_latest"))["power"] or 0
 
 
 # --- minute by minute ------------------------------------------------------------------------
 
-# What a transaction had charged before midnight is read from its readings; there are few that last over it.
-# `least` and `greatest` pass over NULL: without a transaction the sum is NULL, and the bound alone would be left. So
-# the sum is made a number first. The inner `greatest` makes 0 of a transaction whose register is not known.
+# The energy before midnight is subtracted with the readings of a transaction; few transactions last over midnight.
+# `coalesce` wraps the sum, because `least` ignores NULL and would return the bound without a transaction.
+# The inner `greatest` returns 0 for a transaction without a known register.
 TODAY = """
 SELECT least(coalesce(sum(greatest(0, t.energy_wh - CASE
     WHEN t.start_time >= %(midnight)s THEN 0
@@ -127,7 +139,7 @@ WHERE (t.start_time >= %(midnight)s AND t.start_time < %(next_midnight)s)
 
 
 def energy_today(now, zone):
-    """Wh charged since midnight in `zone` by all transactions; of those that began a week before it, nothing."""
+    """Return the Wh charged since midnight in `zone`, without transactions that started over a week before it."""
     midnight, next_midnight = day_bounds(now.astimezone(zone).date(), zone)
     with connection.cursor() as cursor:
         cursor.execute(TODAY, {"midnight": midnight, "next_midnight": next_midnight})
@@ -135,16 +147,16 @@ def energy_today(now, zone):
 
 
 def minute_of_today(now, zone):
-    """The newest `FleetMinute` of the day of `zone` in which `now` lies, None where none was noted yet.
+    """Return the newest `FleetMinute` of the day of `now` in `zone`, or None.
 
-    The one before midnight has the energy of yesterday.
+    A row of the day before has the energy of that day.
     """
     midnight, _ = day_bounds(now.astimezone(zone).date(), zone)
     return FleetMinute.objects.filter(at__gte=midnight).first()
 
 
-class Everybody:
-    """Who reaches every charger."""
+class AllChargersUser:
+    """Stand-in for a user with access to all chargers."""
 
     is_authenticated = True
 
@@ -154,16 +166,16 @@ class Everybody:
 
 
 def note_minute(now=None):
-    """Write how the fleet is, as the minute of `now` (by default the present one)."""
+    """Store the state of the fleet as the minute of `now` (default: the current time)."""
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
-    told = counts(Everybody)
+    numbers = counts(AllChargersUser)
     FleetMinute.objects.update_or_create(
         at=now,
         defaults={
-            "connected": told["connected"],
-            "charging": told["charging"],
-            "faulted": told["faulted"],
-            "power_w": power_now(Everybody),
+            "connected": numbers["connected"],
+            "charging": numbers["charging"],
+            "faulted": numbers["faulted"],
+            "power_w": power_now(AllChargersUser),
             "energy_today_wh": energy_today(now, display_zone()),
         },
     )

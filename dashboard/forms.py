@@ -1,22 +1,27 @@
-"""A form for every command, made from its JSON schema; what is filled in becomes its payload."""
+"""Form fields of each command from its JSON schema, and the payload from the submitted fields."""
 
 import re
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext_lazy
+
 from core.ocpp import schemas
 
-# Numbers as JSON has them, with spaces around them.
+# Numbers in JSON syntax, with optional spaces around them.
 WHOLE = re.compile(r" *-?[0-9]{1,18} *")
 DECIMAL = re.compile(r" *-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})? *")
-LONG = 200  # characters, past which a text gets a box of its own
-BLANK = "__n__"  # where the number of an item goes that is added to a list
+MAX_LINE = 200  # characters of a single-line input; a longer text gets a textarea
+BLANK = "__n__"  # placeholder for the number of a new list item
 KINDS = {"object": "object", "array": "list", "integer": "number", "number": "number"}
-EMPTY_IS_A_VALUE = ("value",)  # of ChangeConfiguration
-HINTS = {"date-time": "e.g. 2026-01-31T18:00:00Z", "uri": "left empty: a place here"}
+EMPTY_IS_A_VALUE = ("value",)  # fields that are sent empty: ChangeConfiguration may clear a key
+HINTS = {
+    "date-time": gettext_lazy("e.g. 2026-01-31T18:00:00Z"),
+    "uri": gettext_lazy("leave empty to use a location on this server"),
+}
 
 
 class NotAnObject(ValueError):
-    """What was written as JSON is none, or no object."""
+    """The text is not JSON, or not a JSON object."""
 
 
 @dataclass
@@ -40,16 +45,16 @@ class Field:
         return bool(self.value) or any(inner.is_filled for inner in self.fields)
 
 
-def fields_of(action, told=None, error=None):
-    """The fields of `action`, filled with `told` ({dotted name: text}); `error`: a `schemas.Violation` to show."""
+def fields_of(action, values=None, error=None):
+    """Return the fields of `action` with `values` ({dotted name: text}) and `error`, a `schemas.Violation`."""
     schema = schemas.schema(action)
-    whole = _field(schema, schema, "", "", True, told or {}, error)
+    whole = _field(schema, schema, "", "", True, values or {}, error)
     return whole.fields
 
 
-def _field(root, tree, name, label, is_required, told, error):
+def _field(root, tree, name, label, is_required, values, error):
     tree = _resolved(root, tree)
-    made = Field(name, label, _kind(tree), is_required, told.get(name, ""), longest=tree.get("maxLength"))
+    made = Field(name, label, _kind(tree), is_required, values.get(name, ""), longest=tree.get("maxLength"))
     made.error = error.message if error and error.field == name else ""
     made.hint = HINTS.get(tree.get("format"), "")
     made.choices = tree.get("enum", [])
@@ -57,11 +62,11 @@ def _field(root, tree, name, label, is_required, told, error):
         required = tree.get("required", ())
         for inner, branch in tree.get("properties", {}).items():
             path = f"{name}.{inner}" if name else inner
-            made.fields.append(_field(root, branch, path, inner, inner in required, told, error))
+            made.fields.append(_field(root, branch, path, inner, inner in required, values, error))
     elif made.kind == "list":
-        items = [*(_numbers(name, told) or ["0"] * is_required), BLANK]
-        each = [_field(root, tree["items"], f"{name}.{n}", label, False, told, error) for n in items]
-        made.fields, made.blank = each[:-1], each[-1]
+        items = [*(_numbers(name, values) or ["0"] * is_required), BLANK]
+        item_fields = [_field(root, tree["items"], f"{name}.{n}", label, False, values, error) for n in items]
+        made.fields, made.blank = item_fields[:-1], item_fields[-1]
     return made
 
 
@@ -74,41 +79,42 @@ def _kind(tree):
     if "enum" in tree:
         return "choice"
     kind = KINDS.get(tree.get("type"), "text")
-    is_long = "format" not in tree and tree.get("maxLength", LONG + 1) > LONG
+    is_long = "format" not in tree and tree.get("maxLength", MAX_LINE + 1) > MAX_LINE
     return "box" if kind == "text" and is_long else kind
 
 
-def _numbers(name, told):
-    numbers = {key[len(name) + 1 :].partition(".")[0] for key in told if key.startswith(f"{name}.")}
+def _numbers(name, values):
+    numbers = {key[len(name) + 1 :].partition(".")[0] for key in values if key.startswith(f"{name}.")}
     return sorted((n for n in numbers if n.isdecimal() and len(n) < 10), key=int)
 
 
 NOTHING = object()
 
 
-def payload_of(action, told):
-    """The payload that `told` ({dotted name: text}) spells; what was left empty is not in it. Numbers that are none
-    stay texts, for the schema to refuse.
+def payload_of(action, values):
+    """Return the payload of `values` ({dotted name: text}) without empty fields.
+
+    Invalid numbers remain texts, so that the schema rejects them.
     """
     schema = schemas.schema(action)
-    payload = _read(schema, schema, "", told)
+    payload = _read(schema, schema, "", values)
     return {} if payload is NOTHING else payload
 
 
-def _read(root, tree, name, told):
+def _read(root, tree, name, values):
     tree = _resolved(root, tree)
     kind = _kind(tree)
     if kind == "object":
         inner = {
-            key: _read(root, branch, f"{name}.{key}" if name else key, told)
+            key: _read(root, branch, f"{name}.{key}" if name else key, values)
             for key, branch in tree.get("properties", {}).items()
         }
         filled = {key: value for key, value in inner.items() if value is not NOTHING}
         return filled or NOTHING
     if kind == "list":
-        items = [_read(root, tree["items"], f"{name}.{n}", told) for n in _numbers(name, told)]
+        items = [_read(root, tree["items"], f"{name}.{n}", values) for n in _numbers(name, values)]
         return [item for item in items if item is not NOTHING] or NOTHING
-    text = told.get(name, "")
+    text = values.get(name, "")
     if text == "" and name not in EMPTY_IS_A_VALUE:
         return NOTHING
     return _number(text) if kind == "number" else text

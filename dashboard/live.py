@@ -1,4 +1,4 @@
-"""The WebSocket of pages, /live/: it tells that something is new, and they ask for it."""
+"""The WebSocket of pages, /live/: it notifies a page of events, and the page fetches its parts again."""
 
 import asyncio
 import logging
@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 
 PATH = "/live/"
 CHARGER = re.compile(r"[0-9]{1,18}")
-LIFETIME = 60.0  # seconds after which a page connects again, and who looks is asked again
-REWATCH = 20.0  # seconds after which the socket of a charger is asked for its frames again
-PAUSE = 1.0  # seconds between two messages: what happens meanwhile is told together
-MOST = 500  # chargers that are named in a message
-LOGOUTS = "ocpp:logouts"  # the channel on which it is told who has logged out, somewhere
-LOGIN = 4401  # close code: nobody is logged in any more
-FORBIDDEN = 4403  # close code: the user may see nothing of what was asked for
-# The permission that a user needs to hear of a kind of events: that of the page which shows it.
+LIFETIME_S = 60.0  # then the page reconnects, which checks the session and the permissions again
+REWATCH_S = 20.0  # between requests to the process of the charger to publish its frames
+MIN_INTERVAL_S = 1.0  # between two messages; events in between are combined
+MAX_CHARGERS = 500  # listed in a message
+LOGOUTS = "ocpp:logouts"  # Redis channel of logouts
+LOGIN = 4401  # close code: the user is not logged in
+FORBIDDEN = 4403  # close code: the user has no permission for any of the requested kinds
+# The permission for each kind of events: that of the page which shows it.
 NEEDED = {
     "charger": "chargers.view_charger",
     "connector": "chargers.view_charger",
@@ -38,94 +38,96 @@ NEEDED = {
     "command": "commands.view_command",
     "security": "chargers.view_securityevent",
 }
-AGAIN = 1012
+RECONNECT = 1012  # close code: the page is to reconnect
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
-    """Of `?kinds=charger,transaction&charger=<primary key>`: {"kinds": […], "chargers": [primary keys]}, once a
-    second at most, of the kinds that the user may see. `charger` left out: of all that the user may reach. With
-    `frames=1`, too: {"frames": […]}, what passes between a charger and us, as `chargers.message_log` tells it.
+    """Serve `?kinds=charger,transaction&charger=<primary key>`.
+
+    Send {"kinds": […], "chargers": [primary keys]} at most once a second, of the kinds that the user may see.
+    Without `charger`, send events of all chargers that the user has access to. With `frames=1`, also send
+    {"frames": […]}, the OCPP messages of the charger as `chargers.message_log` publishes them.
     """
 
-    telling = None
+    notifier = None
     watched_until = 0.0
 
     async def connect(self):
         self.user = self.scope["user"]
-        if not _is_from_here(dict(self.scope["headers"])):
+        if not _is_same_origin(dict(self.scope["headers"])):
             await self.close()
             return
         await self.accept()
         if not self.user.is_authenticated:
             await self.close(LOGIN)
             return
-        asked = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
-        self.kinds = await in_db_thread(self._visible)(asked.get("kinds", [""])[0].split(","))
-        self.charger = int(asked["charger"][0]) if CHARGER.fullmatch(asked.get("charger", [""])[0]) else None
-        wants_frames = self.charger is not None and asked.get("frames") == ["1"]
+        query = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
+        self.kinds = await in_db_thread(self._visible)(query.get("kinds", [""])[0].split(","))
+        self.charger = int(query["charger"][0]) if CHARGER.fullmatch(query.get("charger", [""])[0]) else None
+        wants_frames = self.charger is not None and query.get("frames") == ["1"]
         self.watches = wants_frames and await in_db_thread(self._may_watch)()
         if not self.kinds and not self.watches:
             await self.close(FORBIDDEN)
             return
-        self.telling = asyncio.create_task(self._tell())
+        self.notifier = asyncio.create_task(self._notify())
 
     async def disconnect(self, code):
-        if self.telling is not None:
-            self.telling.cancel()
+        if self.notifier is not None:
+            self.notifier.cancel()
             with suppress(asyncio.CancelledError):
-                await self.telling
+                await self.notifier
 
     def _visible(self, kinds):
-        """Those of `kinds` that the user may see. Asked again with each connection, so at least once a minute."""
+        """Return those of `kinds` that the user may see. Each connection checks this, so at least once a minute."""
         return {kind for kind in kinds if kind in NEEDED and self.user.has_perm(NEEDED[kind])}
 
     def _may_watch(self):
         self.watched = access.within(self.user, Charger.objects.filter(pk=self.charger), "pk").first()
         return self.watched is not None and self.user.has_perm("chargers.view_message")
 
-    async def _tell(self):
+    async def _notify(self):
         self.reachable = await in_db_thread(access.reachable)(self.user)
         loop = asyncio.get_running_loop()
-        ends_at = loop.time() + LIFETIME
+        ends_at = loop.time() + LIFETIME_S
         channels = [events.CHANNEL, LOGOUTS, *([message_log.channel(self.charger)] if self.watches else [])]
-        with suppress(Ended, RedisError):  # the page comes again, and asks for all of its parts
+        with suppress(Ended, RedisError):  # the page reconnects and fetches all of its parts
             async with hub().listening(*channels) as listener:
                 await self.send('{"listening": true}')
                 while loop.time() < ends_at:
-                    await self._tell_together(listener, loop, ends_at)
-        await self.close(AGAIN)
+                    await self._send_batched(listener, loop, ends_at)
+        await self.close(RECONNECT)
 
-    async def _tell_together(self, listener, loop, ends_at):
-        """What has happened, and after it nothing for `PAUSE`."""
+    async def _send_batched(self, listener, loop, ends_at):
+        """Send the first event immediately, and combine those of the next `MIN_INTERVAL_S` into one message."""
         kinds, chargers, until = set(), set(), ends_at
         while (left := until - loop.time()) > 0:
             if self.watches and loop.time() >= self.watched_until:
-                self.watched_until = loop.time() + REWATCH
+                self.watched_until = loop.time() + REWATCH_S
                 await gateway.watch(self.watched)
-            told = await listener.next(min(left, REWATCH)) or ()
-            if told and "frame" in told[0]:
-                await self.send(orjson.dumps({"frames": told}).decode())
+            received = await listener.next(min(left, REWATCH_S)) or ()
+            if received and "frame" in received[0]:
+                await self.send(orjson.dumps({"frames": received}).decode())
                 continue
-            if told and "logged_out" in told[0]:
-                if told[0]["logged_out"] == self.user.pk:  # whether it was here is looked at again
+            if received and "logged_out" in received[0]:
+                if received[0]["logged_out"] == self.user.pk:  # reconnecting checks the session again
                     raise Ended
                 continue
-            for event in told:
-                if self._concerns(event):
+            for event in received:
+                if self._is_relevant(event):
                     kinds.add(event["kind"])
                     chargers.add(event["charger"])
             if kinds and until == ends_at:
-                until = loop.time() + PAUSE
+                until = loop.time() + MIN_INTERVAL_S
                 await self._send(kinds, chargers)
                 kinds, chargers = set(), set()
         if kinds:
             await self._send(kinds, chargers)
 
     async def _send(self, kinds, chargers):
-        told = {"kinds": sorted(kinds), "chargers": sorted(chargers)[:MOST], "more": len(chargers) > MOST}
-        await self.send(orjson.dumps(told).decode())
+        update = {"kinds": sorted(kinds), "chargers": sorted(chargers)[:MAX_CHARGERS]}
+        await self.send(orjson.dumps(update | {"more": len(chargers) > MAX_CHARGERS}).decode())
 
-    def _concerns(self, event):
+    def _is_relevant(self, event):
         charger = event["charger"]
         return (
             event["kind"].partition(".")[0] in self.kinds
@@ -134,18 +136,22 @@ class LiveConsumer(AsyncWebsocketConsumer):
         )
 
 
-def tell_of_logout(request, user, **_):
-    """The signal of Django: the pages of `user` are to look again who they are of, and find the session gone."""
-    request.session.flush()  # which Django does only afterwards
+def publish_logout(request, user, **_):
+    """Handle `user_logged_out`: close the sockets of `user`, so that their pages check the session again."""
+    request.session.flush()  # before the message, because Django flushes it only afterwards
     try:
         if user is not None:
             sync_redis().publish(LOGOUTS, orjson.dumps([{"logged_out": user.pk}]).decode())
     except RedisError as error:
-        logger.warning("Pages of %s end within a minute, Redis is away: %s", user, error)
+        logger.warning(
+            "Redis is unavailable: open pages of %s stay connected up to one minute after logout: %s",
+            user,
+            error,
+        )
 
 
-def _is_from_here(headers):
-    """Browsers tell whose page it is that connects: another port of this host is another site."""
+def _is_same_origin(headers):
+    """Return whether the Origin header names this host and port, or a trusted origin; it may be absent."""
     origin = headers.get(b"origin", b"").decode("latin-1")
     is_same = urlsplit(origin).netloc == headers.get(b"host", b"").decode("latin-1")
     return not origin or is_same or origin in settings.CSRF_TRUSTED_ORIGINS

@@ -1,10 +1,10 @@
-"""The fleet minute by minute, for its curves; and the row that shows that the database takes writes."""
+"""State of the fleet per minute, for its charts; and a row that probes whether the database accepts writes."""
 
 from django.db import models
 
 
 class FleetMinute(models.Model):
-    """How the whole fleet was at a moment; beat has a row written every minute."""
+    """State of the whole fleet at a moment. A periodic task adds a row every minute."""
 
     at = models.DateTimeField(unique=True)
     connected = models.PositiveIntegerField()
@@ -21,7 +21,7 @@ class FleetMinute(models.Model):
 
 
 class Heartbeat(models.Model):
-    """One row, which each readiness check writes, because reading alone does not show that the database works."""
+    """One row that each check of `dashboard.readiness` updates, because reading does not prove that writes work."""
 
     at = models.DateTimeField()
 

@@ -1,4 +1,4 @@
-"""Asking for a command from a page: what is wrong comes back as one exception."""
+"""Submit commands, batches and schedules from pages; every rejection is one exception, `Refused`."""
 
 import json
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.http import Http404
+from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 
 from commands import batches, submission
@@ -23,7 +24,7 @@ from dashboard.forms import NotAnObject, payload_of
 
 
 class Refused(Exception):
-    """Nothing was asked for: `message` says why, of the field `field` ("" for the whole), as HTTP `status`."""
+    """Nothing was submitted: `message` is the reason, `field` the invalid field or "", `status` the HTTP status."""
 
     def __init__(self, message, status, field=""):
         super().__init__(message)
@@ -32,12 +33,12 @@ class Refused(Exception):
 
 def known(action):
     if action not in ACTIONS:
-        raise Http404(f"There is no command {action}.")
+        raise Http404(gettext("There is no command {action}.").format(action=action))
 
 
 @contextmanager
 def refusing():
-    """What the API answers with an error is raised as `Refused`."""
+    """Raise `Refused` for each exception that the API turns into an error response."""
     try:
         yield
     except schemas.Violation as violation:
@@ -45,8 +46,7 @@ def refusing():
     except NotAnObject as error:
         raise Refused(str(error), 400, "written") from error
     except ValidationError as error:
-        told = one_form(error.detail, 400)
-        raise Refused(told["error"], 400) from error
+        raise Refused(one_form(error.detail, 400)["error"], 400) from error
     except (Conflict, Busy) as error:
         raise Refused(str(error.detail), error.status_code) from error
     except (DatabaseError, *BROKER_FAULTS) as error:
@@ -57,29 +57,29 @@ def refusing():
 
 
 def _count(user):
-    """One more command of `user` in this minute, if they may ask for it."""
-    most = settings.API_COMMANDS_PER_MINUTE
-    if most and (wait := throttling.seconds_to_wait(f"commands:{user.pk}", most)):
-        raise Refused(f"Too many commands in this minute: try again in {wait} s.", 429)
+    """Count one command of `user` in this minute; raise `Refused` above API_COMMANDS_PER_MINUTE."""
+    limit = settings.API_COMMANDS_PER_MINUTE
+    if limit and (wait := throttling.seconds_to_wait(f"commands:{user.pk}", limit)):
+        raise Refused(gettext("Command limit reached. Try again in {wait} s.").format(wait=wait), 429)
 
 
-def submit(user, charger, action, told, written=""):
-    """`action` for `charger` with what a form `told` or, where there is some, with the JSON `written`.
+def submit(user, charger, action, values, written=""):
+    """Submit `action` for `charger` with the form `values`, or with the JSON `written` if it is not blank.
 
-    Returns the `Command`, raises `Refused`.
+    Return the `Command`; raise `Refused`.
     """
     known(action)
     with refusing():
         _count(user)
-        return submission.submit(charger, action, payload(action, told, written), by=user.get_username())
+        return submission.submit(charger, action, payload(action, values, written), by=user.get_username())
 
 
 def resubmit(user, former):
-    """The same as the finished command `former`, anew; raises `Refused`."""
+    """Submit the finished command `former` again, as a new command; raise `Refused`."""
     with refusing():
         _count(user)
         if former.state != FINISHED:
-            raise Conflict("It is not finished yet: it can be asked for again once it is.")
+            raise Conflict(gettext("The command is not finished yet. You can send it again once it is finished."))
         payload_for_retry = submission.payload_for_retry(former)
         return submission.submit(
             former.charger, former.action, payload_for_retry, timeout=former.timeout, by=user.get_username()
@@ -87,43 +87,44 @@ def resubmit(user, former):
 
 
 def submit_batch(user, body):
-    """The `Batch` of a body as the API takes it; raises `Refused`."""
+    """Create the `Batch` of the `body` of an API request; raise `Refused`."""
     with refusing():
         _count(user)
-        wanted = BatchRequestSerializer(data=body)
-        wanted.is_valid(raise_exception=True)
-        told = wanted.validated_data
-        chosen = ChoosingSerializer.chosen(told)
-        chargers = batches.choose(user, chosen, told["only_connected"])
+        serializer = BatchRequestSerializer(data=body)
+        serializer.is_valid(raise_exception=True)
+        request = serializer.validated_data
+        chosen = ChoosingSerializer.chosen(request)
+        chargers = batches.choose(user, chosen, request["only_connected"])
         if not chargers:
-            raise ValidationError("No charger is like that.")
-        more = {name: told[name] for name in ("spread_seconds", "timeout") if name in told}
-        return batches.make(told["action"], told["payload"], chargers, by=user.get_username(), chosen=chosen, **more)
+            raise ValidationError(gettext("No chargers match your selection."))
+        options = {name: request[name] for name in ("spread_seconds", "timeout") if name in request}
+        by = user.get_username()
+        return batches.make(request["action"], request["payload"], chargers, by=by, chosen=chosen, **options)
 
 
 def schedule(request, body):
-    """The `Schedule` of a body as the API takes it; raises `Refused`."""
+    """Create the `Schedule` of the `body` of an API request; raise `Refused`."""
     with refusing():
         _count(request.user)
-        wanted = ScheduleSerializer(data=body, context={"request": request})
-        wanted.is_valid(raise_exception=True)
+        serializer = ScheduleSerializer(data=body, context={"request": request})
+        serializer.is_valid(raise_exception=True)
         with transaction.atomic():
-            return wanted.save(owner=request.user, requested_by=request.user.get_username())
+            return serializer.save(owner=request.user, requested_by=request.user.get_username())
 
 
-def payload(action, told, written):
-    return _written(written) if written.strip() else payload_of(action, told)
+def payload(action, values, written):
+    return _written(written) if written.strip() else payload_of(action, values)
 
 
 def _written(text):
     try:
-        payload = json.loads(text, parse_constant=lambda word: _refuse(f"{word} is no JSON"))
+        payload = json.loads(text, parse_constant=lambda word: _refuse(f"{word} is not valid JSON"))
     except (ValueError, RecursionError) as error:
-        raise NotAnObject(f"This is no JSON: {error}") from error
+        raise NotAnObject(gettext("This is not valid JSON: {error}").format(error=error)) from error
     if not isinstance(payload, dict):
-        raise NotAnObject("A payload is a JSON object: { … }.")
+        raise NotAnObject(gettext("The payload must be a JSON object: { … }."))
     return payload
 
 
-def _refuse(why):
-    raise ValueError(why)
+def _refuse(reason):
+    raise ValueError(reason)

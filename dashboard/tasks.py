@@ -1,11 +1,11 @@
-"""What beat has done for the dashboard."""
+"""Periodic tasks of the dashboard."""
 
 from celery import shared_task
 
 
 @shared_task(name="dashboard.note_minute", ignore_result=True)
 def note_minute():
-    """Every minute, see `dashboard.fleet`."""
-    from dashboard.fleet import note_minute as do
+    """Store the state of the fleet, every minute."""
+    from dashboard import fleet
 
-    do()
+    fleet.note_minute()

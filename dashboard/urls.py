@@ -1,4 +1,4 @@
-"""The pages; charger ids in their paths are percent-encoded, as in those of the API."""
+"""URLs of the pages. Charger ids in paths are percent-encoded, as in the API."""
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path

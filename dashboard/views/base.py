@@ -1,4 +1,4 @@
-"""What every page is made of."""
+"""Base classes of all pages, and the error pages."""
 
 from django.conf import settings
 from django.contrib.auth.mixins import PermissionRequiredMixin
@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.urls import Resolver404
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import get_language, gettext
 from django.views.decorators.cache import never_cache
 from django.views.generic import TemplateView
 
@@ -21,11 +22,11 @@ from dashboard import readiness
 
 @method_decorator(never_cache, name="dispatch")
 class Page(PermissionRequiredMixin, TemplateView):
-    """A page for those who have logged in and hold `permission_required`.
+    """A page for logged-in users with `permission_required`.
 
-    Its template is made of parts, elements with an id and `data-part`. Asked for again with the header `X-Live`, it
-    is `live_template` alone: the parts that the page puts in the place of those with the same ids. `kinds` are the
-    events (their first words) after which it asks, of the charger `self.charger` where there is one.
+    Its template consists of parts, elements with an id and `data-part`. A request with the header `X-Live` returns
+    `live_template` alone, and the page replaces its parts by those with the same ids. `kinds` are the event kinds
+    (their first words) after which the page sends this request, of the charger `self.charger` if it is set.
     """
 
     live_template = ""
@@ -35,7 +36,8 @@ class Page(PermissionRequiredMixin, TemplateView):
 
     def handle_no_permission(self):
         if self.request.user.is_authenticated:
-            raise PermissionDenied(f"This needs the permission {', '.join(self.get_permission_required())}.")
+            text = gettext("You need the permission {names}. Ask an administrator to grant it.")
+            raise PermissionDenied(text.format(names=", ".join(self.get_permission_required())))
         return super().handle_no_permission()
 
     def get_template_names(self):
@@ -46,16 +48,16 @@ class Page(PermissionRequiredMixin, TemplateView):
         return bool(self.live_template) and "X-Live" in self.request.headers
 
     def get_context_data(self, **kwargs):
-        of = f"&charger={self.charger.pk}" if self.charger else ""
-        watched = f"kinds={','.join(self.kinds)}{of}{self.also_watched}" if self.kinds else ""
-        told = {"watched": watched, "charger": self.charger, "live_template": self.live_template}
-        return super().get_context_data(**kwargs) | told
+        charger = f"&charger={self.charger.pk}" if self.charger else ""
+        watched = f"kinds={','.join(self.kinds)}{charger}{self.also_watched}" if self.kinds else ""
+        context = {"watched": watched, "charger": self.charger, "live_template": self.live_template}
+        return super().get_context_data(**kwargs) | context
 
     def known_charger(self, charger_id):
-        """The `Charger`, or 404; one that whoever asks may not reach is none."""
+        """Return the `Charger`; raise 404 if it does not exist or the user has no access to it."""
         charger = Charger.known(charger_id)
         if charger is None or not access.reaches(self.request.user, charger):
-            raise Http404(f"There is no charger {charger_id}.")
+            raise Http404(gettext("There is no charger {charger_id}.").format(charger_id=charger_id))
         return charger
 
     def within(self, rows, path="charger"):
@@ -63,16 +65,16 @@ class Page(PermissionRequiredMixin, TemplateView):
 
 
 class Listing(Page):
-    """A page of `rows`, narrowed by `filterset_class`, `per_page` at a time; it counts to a point."""
+    """A page of `rows`, filtered by `filterset_class`, `per_page` at a time; the count is limited."""
 
     per_page = 50
     filterset_class = None
 
     def narrowed(self):
-        """The rows as they are asked for, and the errors of what makes no sense."""
+        """Return the filtered rows, and the errors of invalid filters."""
         if self.filterset_class is None:
             return self.rows(), {}
-        narrowed = self.filterset_class(said(self.request.GET), self.rows())
+        narrowed = self.filterset_class(without_empty(self.request.GET), self.rows())
         return (self.rows().none() if narrowed.errors else narrowed.qs), narrowed.errors
 
     def get_context_data(self, **kwargs):
@@ -86,14 +88,14 @@ class Listing(Page):
         return super().get_context_data(**kwargs) | {"page": page, "wrong": wrong, "asked": self._asked()}
 
     def _asked(self):
-        """The query without its page, for links to others."""
-        asked = said(self.request.GET)
-        asked.pop("page", None)
-        return asked.urlencode()
+        """Return the query without its page number, for links to other pages."""
+        query = without_empty(self.request.GET)
+        query.pop("page", None)
+        return query.urlencode()
 
 
-def said(query):
-    """What a form left empty was not said."""
+def without_empty(query):
+    """Return a copy of `query` without empty fields, and with NUL characters replaced."""
     made = query.copy()
     for name, values in list(made.lists()):
         if not any(values):
@@ -103,41 +105,52 @@ def said(query):
     return made
 
 
-def filled_in(request):
-    """{name: text} of a form, with the line ends that were typed: a browser sends others."""
-    told = {name: values[-1] for name, values in request.POST.lists()}
-    return {name: text.replace("\0", "\ufffd").replace("\r\n", "\n") for name, text in told.items()}
+def form_values(request):
+    """Return {name: text} of a form, with the line ends of the user instead of those that browsers send."""
+    values = {name: texts[-1] for name, texts in request.POST.lists()}
+    return {name: text.replace("\0", "\ufffd").replace("\r\n", "\n") for name, text in values.items()}
 
 
 def not_found(request, exception=None):
-    """For people a page, for programs the error form of the API."""
-    if not _is_for_people(request):
+    """Return a page to browsers, and the error format of the API to other clients."""
+    if not _is_browser(request):
         return errors.page_not_found(request, exception)
-    said = None if isinstance(exception, Resolver404) else exception
-    return render(request, "dashboard/error.html", {"said": said}, status=404)
+    detail = None if isinstance(exception, Resolver404) else exception
+    return render(request, "dashboard/error.html", {"detail": detail}, status=404)
 
 
 def forbidden(request, exception=None):
-    return render(request, "dashboard/error.html", {"said": exception}, status=403)
+    return render(request, "dashboard/error.html", {"detail": exception}, status=403)
 
 
 def broken(request):
-    """Without a template: what is broken may be the database, whom its header asks."""
-    if not _is_for_people(request):
+    """Return a page without a template, because the header of a template needs the database."""
+    if not _is_browser(request):
         return errors.server_error(request)
-    return HttpResponse(format_html(BROKEN, prefix=settings.URL_PREFIX, faults=_faults_in_words()), status=500)
+    return HttpResponse(
+        format_html(BROKEN, prefix=settings.URL_PREFIX, faults=_faults_html(), **_broken_texts()), status=500
+    )
 
 
-BROKEN = """<!doctype html><html lang="en"><title>It does not work</title><h1>This page does not work just now</h1>
+BROKEN = """<!doctype html><html lang="{language}"><title>{title}</title><h1>{title}</h1>
 {faults}
-<p>Why is in the log of the web processes; <a href="{prefix}/readyz">/readyz</a> tells what does not work.
-<p><a href="{prefix}/">Try the fleet again</a></html>"""
+<p>{cause} <a href="{prefix}/readyz">/readyz</a>
+<p><a href="{prefix}/">{back}</a></html>"""
 
 
-def _faults_in_words():
-    told = ((problem.wrong, problem.where, problem.what_to_do) for problem in readiness.problems())
-    return format_html_join("\n", "<p><b>{}</b> {} {}", told)
+def _broken_texts():
+    return {
+        "language": get_language(),
+        "title": gettext("This page is temporarily unavailable"),
+        "cause": gettext("The cause is in the log of the web processes. Faulty components:"),
+        "back": gettext("Go to fleet"),
+    }
 
 
-def _is_for_people(request):
+def _faults_html():
+    faults = ((problem.wrong, problem.where, problem.what_to_do) for problem in readiness.problems())
+    return format_html_join("\n", "<p><b>{}</b> {} {}", faults)
+
+
+def _is_browser(request):
     return "text/html" in request.headers.get("Accept", "") and not request.path_info.startswith("/api/")

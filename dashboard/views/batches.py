@@ -1,4 +1,4 @@
-"""Pages of batches: one command to many chargers, now, later, or again and again."""
+"""Pages of batches: one command to many chargers, immediately or on a schedule."""
 
 from collections import defaultdict
 
@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import Http404
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 
 from chargers.access import reaches_every_charger
 from chargers.models import ChargerGroup
@@ -19,23 +20,26 @@ from commands.models.batch import SHOWN
 from core.http.zone import written
 from dashboard import fleet, submission
 from dashboard.forms import fields_of
-from dashboard.views.base import Listing, Page, filled_in, said
+from dashboard.views.base import Listing, Page, form_values, without_empty
 
-MOST_LISTED = 2000  # chargers that a form is filled in with
+MAX_LISTED = 2000  # chargers that a form is prefilled with
 FILTERS = ("group", "vendor", "model", "firmware_version", "search")
 
 
 class OwnedByRequester:
-    """Of who asked for it, and of those who may reach every charger: it tells of chargers of many groups."""
+    """Limit rows to those of the user, unless the user has access to all chargers.
+
+    A batch or schedule may concern chargers of many groups.
+    """
 
     def own(self, rows):
         user = self.request.user
         return rows if reaches_every_charger(user) else rows.filter(requested_by=user.get_username())
 
-    def found(self, rows, pk):
+    def find(self, rows, pk):
         row = self.own(rows).filter(pk=pk).first()
         if row is None:
-            raise Http404("There is no such batch or schedule.")
+            raise Http404(gettext("There is no such batch or schedule."))
         return row
 
 
@@ -52,7 +56,7 @@ class Batches(OwnedByRequester, Listing):
     def get_context_data(self, **kwargs):
         context = super().get_context_data(**kwargs)
         for batch in context["page"].object_list:
-            batch.counts = batch.progress()  # counted once
+            batch.counts = batch.progress()  # queries once
         may_command = self.request.user.has_perm("commands.add_command")
         return context | {
             "schedules": self.own(Schedule.objects.all()),
@@ -62,7 +66,7 @@ class Batches(OwnedByRequester, Listing):
 
 
 class BatchPage(OwnedByRequester, Listing):
-    """How far it is, and what came of each charger."""
+    """Progress of a batch, and the outcome of each charger."""
 
     permission_required = "commands.view_command"
     template_name = "dashboard/batch.html"
@@ -75,7 +79,7 @@ class BatchPage(OwnedByRequester, Listing):
         return self.within(self.batch.members.select_related("charger", "command"))
 
     def get_context_data(self, pk, **kwargs):
-        self.batch = self.found(Batch.objects.select_related("schedule"), pk)
+        self.batch = self.find(Batch.objects.select_related("schedule"), pk)
         self.batch.counts = self.batch.progress()
         may_cancel = self.request.user.has_perm("commands.add_command") and not self.batch.cancelled_at
         return super().get_context_data(**kwargs) | {
@@ -92,47 +96,47 @@ class CancelBatch(OwnedByRequester, Page):
     http_method_names = ["post"]
 
     def post(self, request, pk):
-        batch = self.found(Batch.objects.all(), pk)
-        called_off = batches.cancel_batch(batch, request.user.get_username())
-        messages.info(request, "Cancelled: what was sent goes on." if called_off else "It was over already.")
+        batch = self.find(Batch.objects.all(), pk)
+        was_cancelled = batches.cancel_batch(batch, request.user.get_username())
+        done = gettext("Batch cancelled. Commands that were already sent continue.")
+        messages.info(request, done if was_cancelled else gettext("The batch had already finished."))
         return redirect("dashboard:batch", pk)
 
 
 class NewBatch(Page):
-    """A form: whom to ask, for what, and when. POST leads to the batch, or to the schedules."""
+    """Form with chargers, payload and schedule; POST redirects to the batch, or to the list of schedules."""
 
     permission_required = "commands.add_command"
     template_name = "dashboard/new_batch.html"
 
-    def get_context_data(self, action, told=None, error=None, **kwargs):
+    def get_context_data(self, action, values=None, error=None, **kwargs):
         submission.known(action)
-        told = self._from_the_fleet() | self.request.GET.dict() if told is None else told
-        fields = fields_of(action, told, error)
+        values = self._from_fleet_page() | self.request.GET.dict() if values is None else values
+        fields = fields_of(action, values, error)
         return super().get_context_data(**kwargs) | {
             "action": action,
             "actions": ACTIONS,
             "fields": fields,
-            "told": defaultdict(str, told),
+            "values": defaultdict(str, values),
             "groups": self._groups(),
             "error": error if error and error.field not in {f.name for f in fields if f.error} else None,
         }
 
-    def _from_the_fleet(self):
-        """The list of those that the fleet's page showed, narrowed as it was."""
-        wanted = said(self.request.GET)
-        if not {"search", "state"} & wanted.keys():
+    def _from_fleet_page(self):
+        """Return {"chargers_listed": ids} of the chargers that match the filters of the fleet page."""
+        query = without_empty(self.request.GET)
+        if not {"search", "state"} & query.keys():
             return {}
-        rows = fleet.narrowed(self.request.user, wanted.get("search", ""), wanted.get("state", ""))
-        listed = list(rows.values_list("charger_id", flat=True)[: MOST_LISTED + 1])
-        if len(listed) > MOST_LISTED:
-            messages.info(
-                self.request, f"These are more than {MOST_LISTED:,}: choose them by what they have in common."
-            )
+        rows = fleet.narrowed(self.request.user, query.get("search", ""), query.get("state", ""))
+        listed = list(rows.values_list("charger_id", flat=True)[: MAX_LISTED + 1])
+        if len(listed) > MAX_LISTED:
+            text = gettext("More than {limit} chargers match. Select them by group, vendor or model instead.")
+            messages.info(self.request, text.format(limit=MAX_LISTED))
             return {}
         return {"chargers_listed": "\n".join(listed)}
 
     def _groups(self):
-        """Those that name the user, or a role of theirs; all to who may reach every charger."""
+        """Return the groups of the user and of their roles; all groups for a user with access to all chargers."""
         user, groups = self.request.user, ChargerGroup.objects.all()
         return (
             groups if reaches_every_charger(user) else groups.filter(Q(users=user) | Q(roles__user=user)).distinct()
@@ -140,74 +144,77 @@ class NewBatch(Page):
 
     def post(self, request, action):
         submission.known(action)
-        told = filled_in(request)
+        values = form_values(request)
         try:
-            body = _body(action, told)
-            if told.get("when", "now") == "now":
-                _refuse_contradiction(told)
+            body = _body(action, values)
+            if values.get("when", "now") == "now":
+                _refuse_contradiction(values)
                 return redirect("dashboard:batch", submission.submit_batch(request.user, body).pk)
-            made = submission.schedule(request, body | _when(told))
+            made = submission.schedule(request, body | _when(values))
         except submission.Refused as refused:
-            context = self.get_context_data(action, told, refused)
+            context = self.get_context_data(action, values, refused)
             return self.render_to_response(context, status=refused.status)
-        messages.info(request, f"{made.name} is planned, first for {written(made.next_run_at)}.")
+        text = gettext("{name} is scheduled. First run: {time}.")
+        messages.info(request, text.format(name=made.name, time=written(made.next_run_at)))
         return redirect("dashboard:batches")
 
 
-def _body(action, told):
-    """What the form told, as the API takes it."""
+def _body(action, values):
+    """Return the body of the API request that the form `values` stand for; raise `Refused`."""
     with submission.refusing():
-        payload = submission.payload(action, told, told.get("written", ""))
-    body = {"action": action, "payload": payload, "spread_seconds": _seconds(told), **_whom(told)}
-    if told.get("answer_within"):
-        body["timeout"] = told["answer_within"]
-    return body | {"only_connected": "only_connected" in told}
+        payload = submission.payload(action, values, values.get("written", ""))
+    body = {"action": action, "payload": payload, "spread_seconds": _spread_seconds(values), **_selection(values)}
+    if values.get("answer_within"):
+        body["timeout"] = values["answer_within"]
+    return body | {"only_connected": "only_connected" in values}
 
 
-def _whom(told):
-    """A list, a filter, or everyone: one of them."""
-    listed = [line.strip() for line in told.get("chargers_listed", "").splitlines() if line.strip()]
-    chosen = {name: told[f"of_{name}"] for name in FILTERS if told.get(f"of_{name}")}
-    ways = [bool(listed), bool(chosen), "everyone" in told]
+def _selection(values):
+    """Return the list or the filter of chargers; exactly one of list, filter and `everyone` must be set."""
+    listed = [line.strip() for line in values.get("chargers_listed", "").splitlines() if line.strip()]
+    chosen = {name: values[f"of_{name}"] for name in FILTERS if values.get(f"of_{name}")}
+    ways = [bool(listed), bool(chosen), "everyone" in values]
     if sum(ways) != 1:
-        more = "One way to choose is enough" if any(ways) else "Nobody is chosen"
-        raise submission.Refused(f"{more}: give a filter, or a list, or ask every charger.", 400, "Which chargers")
+        text = gettext("Select chargers in exactly one way: by filters, by a list of IDs, or all chargers.")
+        raise submission.Refused(text, 400, gettext("Chargers"))
     return {"chargers": listed} if listed else {"filter": chosen}
 
 
-def _seconds(told):
-    minutes = told.get("spread_minutes") or "0"
+def _spread_seconds(values):
+    minutes = values.get("spread_minutes") or "0"
     try:
         return round(float(minutes) * 60)
     except (ValueError, OverflowError) as error:
-        raise submission.Refused(f"{minutes} is no number of minutes.", 400, "spread_minutes") from error
+        text = gettext("{minutes} is not a number of minutes.").format(minutes=minutes)
+        raise submission.Refused(text, 400, gettext("Spread over (minutes)")) from error
 
 
-def _refuse_contradiction(told):
-    """Whoever wrote when meant later."""
-    if any(told.get(name) for name in ("when_at", "when_every", "when_crontab", "schedule_name")):
-        raise submission.Refused("It says now, and a time or a name for later: choose one of them.", 400, "When")
+def _refuse_contradiction(values):
+    """Refuse an immediate start together with fields of a schedule."""
+    if any(values.get(name) for name in ("when_at", "when_every", "when_crontab", "schedule_name")):
+        text = gettext("To start now, clear the fields of the schedule. To schedule, select a different start.")
+        raise submission.Refused(text, 400, gettext("Schedule"))
 
 
-def _when(told):
-    """Of a schedule: its name, and one of the three ways to say when."""
-    when = {"at": "at", "every": "every_seconds", "crontab": "crontab"}.get(told["when"], "at")
-    value = told.get(f"when_{told['when']}", "")
+def _when(values):
+    """Return the name of a schedule, and its time, interval or crontab."""
+    when = {"at": "at", "every": "every_seconds", "crontab": "crontab"}.get(values["when"], "at")
+    value = values.get(f"when_{values['when']}", "")
     if when == "every_seconds" and value.isdecimal() and len(value) < 10:
         value = int(value) * 60
     zone = {"timezone": settings.TIME_ZONE_DISPLAY} if when == "crontab" else {}
-    return {"name": told.get("schedule_name", ""), when: value, **zone}
+    return {"name": values.get("schedule_name", ""), when: value, **zone}
 
 
 class ChangeSchedule(OwnedByRequester, Page):
-    """POST switches a schedule on or off, or deletes it."""
+    """POST enables, disables or deletes a schedule."""
 
     permission_required = "commands.add_command"
     http_method_names = ["post"]
 
     @transaction.atomic
     def post(self, request, pk):
-        schedule = self.found(Schedule.objects.select_for_update(of=("self",)), pk)
+        schedule = self.find(Schedule.objects.select_for_update(of=("self",)), pk)
         if request.POST.get("do") == "delete":
             schedule.delete()
         else:

@@ -1,33 +1,32 @@
-"""The page of a charger: what it is, what it does now, and what may be asked of it."""
+"""The page of a charger: its details, its state, and the commands that can be sent to it."""
 
 from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy
 from redis.exceptions import RedisError
 
 from chargers import presence
 from chargers.models import Charger, Message
 from commands.actions.table import ACTIONS
-from core.http.downloads import csv_file
-from core.ocpp.redaction import HIDDEN, names_secret
 from dashboard import fleet, readiness, submission
 from dashboard.forms import fields_of
-from dashboard.views.base import Page, filled_in
+from dashboard.views.base import Page, form_values
 
-COMMANDS, SESSIONS, MESSAGES, FINDINGS = 12, 8, 50, 50  # that are shown
+MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS = 12, 8, 50, 50  # rows on the page
 EXPORTED = ("action", "field", "kind", "count", "first_seen", "last_seen", "example")
-# What operators do most, each a form that is filled in already: what it is called, the action, the payload.
-SHORT_WAYS = (
-    ("Reset (soft)", "Reset", {"type": "Soft"}),
-    ("Ask for its state", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
-    ("Read its configuration", "GetConfiguration", {}),
-    ("Unlock a connector", "UnlockConnector", {"connectorId": "1"}),
-    ("Start charging", "RemoteStartTransaction", {"connectorId": "1"}),
-    ("Out of service", "ChangeAvailability", {"connectorId": "0", "type": "Inoperative"}),
-    ("In service", "ChangeAvailability", {"connectorId": "0", "type": "Operative"}),
+# Links to prefilled forms of frequent commands: (label, action, payload).
+SHORTCUTS = (
+    (gettext_lazy("Soft reset"), "Reset", {"type": "Soft"}),
+    (gettext_lazy("Request status"), "TriggerMessage", {"requestedMessage": "StatusNotification"}),
+    (gettext_lazy("Read configuration"), "GetConfiguration", {}),
+    (gettext_lazy("Unlock connector"), "UnlockConnector", {"connectorId": "1"}),
+    (gettext_lazy("Start charging"), "RemoteStartTransaction", {"connectorId": "1"}),
+    (gettext_lazy("Set inoperative"), "ChangeAvailability", {"connectorId": "0", "type": "Inoperative"}),
+    (gettext_lazy("Set operative"), "ChangeAvailability", {"connectorId": "0", "type": "Operative"}),
 )
 
 
 def is_connected(charger: Charger) -> bool:
-    """Whether it holds a live socket; by the books while Redis is at fault, which the page says above."""
+    """Return whether the charger has a live socket; use the database while Redis is faulty."""
     if any(problem.part == "redis" for problem in readiness.problems()):
         return charger.is_online
     try:
@@ -53,25 +52,30 @@ class ChargerPage(Page):
             "connected": is_connected(charger),
             "connectors": connectors,
             **(self._sessions(connectors) if user.has_perm("transactions.view_transaction") else {}),
-            "commands": charger.commands.order_by("-pk")[:COMMANDS],
+            "commands": charger.commands.order_by("-pk")[:MAX_COMMANDS],
             **(self._findings() if user.has_perm("chargers.view_finding") else {}),
             "configuration": [masked(key) for key in charger.configuration.all()],
-            "messages_kept": Message.objects.of(charger)[:MESSAGES] if may_see_messages and not self.is_live else (),
-            "short_ways": SHORT_WAYS,
+            "stored_messages": Message.objects.of(charger)[:MAX_MESSAGES]
+            if may_see_messages and not self.is_live
+            else (),
+            "shortcuts": SHORTCUTS,
             "actions": ACTIONS,
             "may_command": user.has_perm("commands.add_command"),
         }
 
+    def _messages(self):
+        return Message.objects.of(self.charger)[:MAX_MESSAGES]
+
     def _findings(self):
-        found = list(self.charger.findings.order_by("-count", "-last_seen")[: FINDINGS + 1])
-        return {"findings": found[:FINDINGS], "more_findings": len(found) > FINDINGS}
+        findings = list(self.charger.findings.order_by("-count", "-last_seen")[: MAX_FINDINGS + 1])
+        return {"findings": findings[:MAX_FINDINGS], "more_findings": len(findings) > MAX_FINDINGS}
 
     def _sessions(self, connectors):
-        """What is shown of its sessions; each of `connectors` gets the one that is under way there."""
-        last = list(self.charger.transactions.order_by("-pk")[:SESSIONS])
+        """Return the transactions to show; set the ongoing one of each of `connectors` as its `session`."""
+        last = list(self.charger.transactions.order_by("-pk")[:MAX_SESSIONS])
         under_way = self.charger.transactions.ongoing().filter(superseded_by=None).order_by("pk")
         ongoing = {session.connector_id: session for session in under_way}
-        fleet.looked_at(self.request.user, [*ongoing.values(), *last])
+        fleet.mark_charging(self.request.user, [*ongoing.values(), *last])
         for connector in connectors:
             connector.session = ongoing.get(connector.connector_id)
         charging = [session for session in ongoing.values() if not session.is_stuck]
@@ -79,7 +83,7 @@ class ChargerPage(Page):
 
 
 class Findings(Page):
-    """How the messages of a charger depart from OCPP, as a CSV file for its manufacturer."""
+    """Export the protocol issues of a charger as CSV for its manufacturer."""
 
     permission_required = "chargers.view_finding"
 
@@ -92,7 +96,7 @@ class Findings(Page):
 
 
 def masked(key):
-    """A configuration key as it may be shown, see `core.ocpp.redaction`."""
+    """Hide the value of a secret configuration key, see `core.ocpp.redaction`."""
     key.is_secret = names_secret(key.key)
     if key.is_secret and key.value:
         key.value = HIDDEN
@@ -100,16 +104,16 @@ def masked(key):
 
 
 class AskPage(Page):
-    """A command as a form; POST asks for it and leads to its page."""
+    """Form of a command; POST submits it and redirects to its page."""
 
     permission_required = "commands.add_command"
     template_name = "dashboard/ask.html"
 
-    def get_context_data(self, charger_id, action, told=None, written="", error=None, **kwargs):
+    def get_context_data(self, charger_id, action, values=None, written="", error=None, **kwargs):
         self.charger = self.known_charger(charger_id)
         submission.known(action)
-        told = self.request.GET.dict() if told is None else told
-        fields = fields_of(action, told, error)
+        values = self.request.GET.dict() if values is None else values
+        fields = fields_of(action, values, error)
         shown = {field.name for field in fields if field.error}
         return super().get_context_data(**kwargs) | {
             "action": action,
@@ -122,11 +126,11 @@ class AskPage(Page):
 
     def post(self, request, charger_id, action):
         charger = self.known_charger(charger_id)
-        told = filled_in(request)
-        written = told.pop("written", "")
+        values = form_values(request)
+        written = values.pop("written", "")
         try:
-            command = submission.submit(request.user, charger, action, told, written)
+            command = submission.submit(request.user, charger, action, values, written)
         except submission.Refused as refused:
-            context = self.get_context_data(charger_id, action, told, written, refused)
+            context = self.get_context_data(charger_id, action, values, written, refused)
             return self.render_to_response(context, status=refused.status)
         return redirect("dashboard:command", command.task_id)

@@ -1,8 +1,9 @@
-"""Pages of commands: the jobs, and the life of one."""
+"""Pages of commands: the list, and one command."""
 
 from django.contrib import messages
 from django.http import Http404
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 
 from commands.actions.table import ACTIONS
 from commands.filters import CommandFilter
@@ -27,7 +28,7 @@ class Commands(Listing):
 
 
 class CommandPage(Page):
-    """The life of a command: queued, sent, answered, or not."""
+    """One command: when it was queued, sent and answered."""
 
     permission_required = "commands.view_command"
     template_name = "dashboard/command.html"
@@ -46,12 +47,12 @@ class CommandPage(Page):
     def command(self, task_id):
         command = get_command(task_id)
         if command is None or not self.within(Command.objects.filter(pk=command.pk)).exists():
-            raise Http404(f"There is no task {task_id}.")
+            raise Http404(gettext("There is no command {task_id}.").format(task_id=task_id))
         return command
 
 
 class Again(CommandPage):
-    """POST asks for the same once more, as a command of its own."""
+    """POST sends a finished command again, as a new command."""
 
     permission_required = "commands.add_command"
     http_method_names = ["post"]

@@ -1,4 +1,4 @@
-"""The page at /: every charger, what needs attention first."""
+"""The page at /: all chargers, those that need attention first."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,8 +13,8 @@ from dashboard import fleet
 from dashboard.models import FleetMinute
 from dashboard.views.base import Listing, Page
 
-CURVES = timedelta(hours=24)
-GAP = 180  # seconds
+CURVES_PERIOD = timedelta(hours=24)
+GAP_S = 180
 
 
 class Fleet(Listing):
@@ -25,9 +25,9 @@ class Fleet(Listing):
     per_page = 60
 
     def rows(self):
-        wanted = self.request.GET
-        rows = fleet.narrowed(self.request.user, wanted.get("search", ""), wanted.get("state", ""))
-        return rows.prefetch_related(Prefetch("connectors", fleet.few_connectors(), "told_connectors"))
+        query = self.request.GET
+        rows = fleet.narrowed(self.request.user, query.get("search", ""), query.get("state", ""))
+        return rows.prefetch_related(Prefetch("connectors", fleet.few_connectors(), "shown_connectors"))
 
     def get_context_data(self, **kwargs):
         context = super().get_context_data(**kwargs)
@@ -53,15 +53,15 @@ class Fleet(Listing):
 
 
 def tile(charger, sessions):
-    """What the grid shows of a charger."""
+    """Return what the grid shows of a charger."""
     charger.state_word = fleet.STATES[charger.state]
-    told = charger.told_connectors
-    connectors = sorted(told[: fleet.MOST_CONNECTORS], key=lambda connector: connector.connector_id)
+    reported = charger.shown_connectors
+    connectors = sorted(reported[: fleet.MAX_CONNECTORS], key=lambda connector: connector.connector_id)
     faulted = [c for c in connectors if c.status == "Faulted"] if charger.state == fleet.FAULTED else []
     return {
         "charger": charger,
         "connectors": [c for c in connectors if c.connector_id or c.status == "Faulted"],
-        "has_more": len(told) > len(connectors),
+        "has_more": len(reported) > len(connectors),
         "faulted": faulted,
         "sessions": sessions,
         "power": sum(s.power_latest or 0 for s in sessions),
@@ -70,17 +70,17 @@ def tile(charger, sessions):
 
 
 class FleetCurves(Page, View):
-    """{at: [seconds since 1970], …}: the last day, minute by minute; null where none was noted for a while."""
+    """{at: [seconds since 1970], …}: the last 24 hours by minute; null where minutes are missing."""
 
     permission_required = "chargers.view_charger"
 
     def get(self, request):
         curves = {"at": [], "power": [], "energy": [], "connected": []}
         if reaches_every_charger(request.user):
-            minutes = FleetMinute.objects.filter(at__gte=datetime.now(UTC) - CURVES).order_by("at")
+            minutes = FleetMinute.objects.filter(at__gte=datetime.now(UTC) - CURVES_PERIOD).order_by("at")
             for minute in minutes:
                 at = round(minute.at.timestamp())
-                if curves["at"] and at - curves["at"][-1] > GAP:
+                if curves["at"] and at - curves["at"][-1] > GAP_S:
                     _add(curves, at - 60, None, None, None)
                 _add(curves, at, minute.power_w / 1000, minute.energy_today_wh / 1000, minute.connected)
         return JsonResponse(curves)

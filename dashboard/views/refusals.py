@@ -1,8 +1,9 @@
-"""The page of refused connections: why chargers are not let in, and a button that makes the charger."""
+"""The page of refused connections, with the reason of each and a button to add the charger."""
 
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext
 
 from chargers import refusals
 from chargers.models import Refusal
@@ -24,7 +25,7 @@ class Refusals(Listing):
 
 
 class AddCharger(Page):
-    """POST makes the charger of a refusal; the answer is the only page that shows its key."""
+    """POST creates the charger of a refused connection; only the response shows its key."""
 
     permission_required = ("chargers.view_charger", "chargers.add_charger")
     template_name = "dashboard/new_key.html"
@@ -32,11 +33,11 @@ class AddCharger(Page):
 
     def post(self, request, pk):
         if not refusals.may_add(request.user):
-            raise PermissionDenied("Only those who may reach every charger may add one.")
+            raise PermissionDenied(gettext("Only users with access to all chargers can add a charger."))
         refusal = get_object_or_404(refusals.visible(request.user), pk=pk)
         try:
             charger, key = refusals.add_charger(refusal)
         except Conflict as conflict:
-            said = {"said": conflict.detail}
-            return TemplateResponse(request, "dashboard/error.html", self.get_context_data(**said), status=409)
+            context = self.get_context_data(detail=conflict.detail)
+            return TemplateResponse(request, "dashboard/error.html", context, status=409)
         return self.render_to_response(self.get_context_data(added=charger, key=key))

@@ -1,16 +1,17 @@
-"""Pages of transactions: the list, its export, and one with its curves."""
+"""Pages of transactions: the list, its export, and one transaction with its charts."""
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django_filters import rest_framework as filters
 from rest_framework.exceptions import APIException
 
 from core.http.errors import sentence
 from core.ocpp.timestamps import day_bounds, display_zone
 from dashboard import fleet
-from dashboard.flags import flags
-from dashboard.views.base import Listing, Page, filled_in
+from dashboard.flags import flags, issue_choices
+from dashboard.views.base import Listing, Page, form_values
 from transactions import corrections, curves, export
 from transactions.filters import TransactionFilter
 from transactions.models import DOUBTS, Transaction
@@ -18,19 +19,19 @@ from transactions.serializers import CorrectionSerializer
 
 
 class ByDays(TransactionFilter):
-    """Also by a tag in upper or lower case, and by days of TIME_ZONE_DISPLAY: `first_day` to `last_day`, included."""
+    """Add filters by ID tag in any case, by issue, and by days of TIME_ZONE_DISPLAY, `last_day` included."""
 
     id_tag = filters.CharFilter(method="of_tag", strip=False)
-    worth_a_look = filters.ChoiceFilter(method="in_doubt", choices=list(DOUBTS.items()))
+    issue = filters.ChoiceFilter(method="with_issue", choices=list(DOUBTS.items()))
     first_day = filters.DateFilter(method="from_day")
     last_day = filters.DateFilter(method="until_day")
 
     def of_tag(self, rows, name, id_tag):
-        """However a charger spells it (OCPP 1.6 §7.28); each spelling has the index."""
+        """Match either case, because tags are case-insensitive (OCPP 1.6 §7.28); each lookup uses the index."""
         return rows.filter(id_tag__in={id_tag, id_tag.upper(), id_tag.lower()})
 
-    def in_doubt(self, rows, name, why):
-        return rows.in_doubt(why)
+    def with_issue(self, rows, name, issue):
+        return rows.in_doubt(issue)
 
     def from_day(self, rows, name, day):
         return rows.filter(start_time__gte=day_bounds(day, display_zone())[0])
@@ -51,12 +52,12 @@ class Transactions(Listing):
 
     def get_context_data(self, **kwargs):
         context = super().get_context_data(**kwargs)
-        fleet.looked_at(self.request.user, context["page"].object_list)
-        return context | {"doubts": DOUBTS}
+        fleet.mark_charging(self.request.user, context["page"].object_list)
+        return context | {"issues": issue_choices()}
 
 
 class Export(Transactions):
-    """What the list shows, all of it, as `csv` or `xlsx`."""
+    """Export all rows that match the filters, as `csv` or `xlsx`."""
 
     def get(self, request, kind):
         narrowed, wrong = self.narrowed()
@@ -77,7 +78,7 @@ class TransactionPage(Page):
     kinds = ("transaction", "connector", "charger")
 
     def get_context_data(self, pk, **kwargs):
-        (session,) = fleet.looked_at(self.request.user, [_found(self, pk)])
+        (session,) = fleet.mark_charging(self.request.user, [find_transaction(self, pk)])
         self.charger = session.charger
         return super().get_context_data(**kwargs) | {
             "session": session,
@@ -89,47 +90,49 @@ class TransactionPage(Page):
 
 
 class TransactionCurves(Page):
-    """{at: [seconds since 1970], power: [kW], energy: [kWh], soc: [%]}, null where nothing was read then."""
+    """{at: [seconds since 1970], power: [kW], energy: [kWh], soc: [%]}, null without a reading at that time."""
 
     permission_required = "transactions.view_transaction"
 
     def get(self, request, pk):
-        return JsonResponse(curves.of(_found(self, pk)))
+        return JsonResponse(curves.of(find_transaction(self, pk)))
 
 
 class CloseTransaction(Page):
-    """POST closes by hand what got stuck."""
+    """POST closes a stuck transaction manually."""
 
     permission_required = "transactions.change_transaction"
     http_method_names = ["post"]
 
     def post(self, request, pk):
-        closed = _found(self, pk).close(request.user.get_username())
-        messages.info(request, "Closed." if closed else "It had ended already.")
+        closed = find_transaction(self, pk).close(request.user.get_username())
+        messages.info(
+            request, gettext("Transaction closed.") if closed else gettext("The transaction had already ended.")
+        )
         return redirect("dashboard:transaction", pk)
 
 
 class CorrectTransaction(Page):
-    """POST corrects a session, or notes something; an empty field removes a correction."""
+    """POST stores corrections and the note of a transaction; an empty field removes its correction."""
 
     permission_required = "transactions.change_transaction"
     http_method_names = ["post"]
 
     def post(self, request, pk):
-        session = _found(self, pk)
-        told = {name: text or None for name, text in filled_in(request).items() if name in corrections.COLUMNS}
-        body = CorrectionSerializer(data=told)
+        session = find_transaction(self, pk)
+        fields = {name: text or None for name, text in form_values(request).items() if name in corrections.COLUMNS}
+        body = CorrectionSerializer(data=fields)
         try:
             body.is_valid(raise_exception=True)
             corrections.correct(session, request.user.get_username(), body.validated_data)
-            messages.info(request, "Corrected.")
+            messages.info(request, gettext("Changes saved."))
         except APIException as error:
             messages.error(request, sentence(error))
         return redirect("dashboard:transaction", pk)
 
 
-def _found(page, pk):
+def find_transaction(page, pk):
     session = page.within(Transaction.objects.select_related("charger", "superseded_by")).filter(pk=pk).first()
     if session is None:
-        raise Http404(f"There is no transaction {pk}.")
+        raise Http404(gettext("There is no transaction {pk}.").format(pk=pk))
     return session

@@ -83,9 +83,7 @@ def test_the_admin_page_of_a_charger_opens(live, admin, charger_id):
 def test_links_lead_to_the_page_of_the_charger(live, admin, charger_id):
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     ((key,),) = live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id)
-    its_page = re.search(
-        'href="(/chargers/[^"]*)">Page of the charger', admin.page(f"chargers/charger/{key}/change/")
-    )[1]
+    its_page = re.search('href="(/chargers/[^"]*)">Dashboard page', admin.page(f"chargers/charger/{key}/change/"))[1]
     page = admin.open(its_page)
     assert f"<h1>{html.escape(charger_id)}</h1>" in page
     form = re.search('data-goes="([^"]*)ACTION/"', page)[1]

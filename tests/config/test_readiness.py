@@ -346,7 +346,7 @@ def test_the_pages_show_that_redis_is_out_of_memory_until_it_recovers(product):
             eventually(lambda: readyz(product)[0] == 503, 20)
             page.goto(f"/chargers/{product.charger_id}/")
             playwright.expect(faults).to_contain_text("Redis is out of memory")
-            playwright.expect(page.locator("#head")).to_contain_text("last heard")
+            playwright.expect(page.locator("#head")).to_contain_text("Last message")
             page.goto(f"/chargers/{product.charger_id}/ask/ClearCache/")
             page.locator("main").get_by_role("button", name="Send ClearCache").click()
             playwright.expect(page.locator("main")).to_contain_text("Nothing was submitted")

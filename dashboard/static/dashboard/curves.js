@@ -1,32 +1,37 @@
-// Curves of readings, drawn by uPlot from JSON: {at: [seconds], name: [number or null], …}.
+// Charts of readings, drawn by uPlot from JSON: {at: [seconds], name: [number or null], …}.
 "use strict";
 (() => {
-  const PATIENCE = 15000, LONGEST_PAUSE = 30000;
+  const FETCH_TIMEOUT_MS = 15000, MAX_RETRY_DELAY_MS = 30000;
   const drawn = new Map();  // element: plot
   const retries = new WeakMap();  // element: timer
   const colours = { power: "--power", energy: "--energy", soc: "--soc", connected: "--power" };
+  const labels = { power: "Power", energy: "Energy", soc: "State of charge" };
+  const language = document.documentElement.lang || "en";
+  // The admin loads this script without page.js, in English.
+  const text = (english) => typeof translated === "function" ? translated(english) : english;
+  const decimal = (value, digits) => value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   const width = (element) => element.clientWidth || 300;
   const height = (element) => Number(element.dataset.height ?? 200);
 
-  // Readings of one measurand are joined over moments that have another; where no minute was noted there is a gap.
+  // Lines connect readings across times of other measurands; the chart of the fleet has a gap where a minute is missing.
   const lastDay = () => [Date.now() / 1000 - 86400, Date.now() / 1000];
 
-  function spelt(element) {
+  function seriesOf(element) {
     return element.dataset.series.split(",").map((text) => {
       const [name, unit, shape] = text.split(":");
       return { name, unit, shape };
     });
   }
 
-  const AROUND = 300;  // seconds before and after a single reading; uPlot would have the axis end 86,400,000 s after it
-  const around = ({ data: [[at]] }) => [at - AROUND, at + AROUND];
+  const MARGIN_S = 300;  // around a single reading, because uPlot would end the axis 86,400,000 s after it
+  const around = ({ data: [[at]] }) => [at - MARGIN_S, at + MARGIN_S];
 
-  // The zone of a page; in the admin that of a curve.
+  // The page sets the time zone; in the admin the chart itself does.
   const zoneOf = (element) => element.closest("[data-time-zone]").dataset.timeZone;
 
-  // In the zone of the page, as this browser writes times; with the day, where it is another one than before.
+  // Formats a tick in the time zone of the page; adds the day where it differs from the previous tick.
   function when(timeZone, tick, before, step) {
     const day = (at) => new Date(at * 1000).toLocaleDateString([], { timeZone, day: "numeric", month: "short" });
     const time = new Date(tick * 1000).toLocaleTimeString([], { timeZone, hour: "numeric", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}) });
@@ -41,54 +46,54 @@
       width: width(element), height: height(element),
       cursor: { points: { size: 6 } },
       legend: { live: true },
-      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),  // ticks are at whole hours of it
+      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),  // places ticks at whole hours of the zone
       scales: { ...(element.dataset.every ? { x: { range: lastDay } } : isSingle ? { x: { range: around } } : {}), ...Object.fromEntries(series.map(({ unit }, number) => [unit, {
-        // Single points of several measurands would lie upon each other at the tops of their scales.
+        // Different margins keep single points of several measurands apart.
         range: (plot, least, most) => unit === "%" ? [0, 100] : [0, most > 0 ? most * (isSingle ? 1.1 + number / 2 : 1.1) : 1],
       }])) },
       axes: [times, ...series.map(({ unit }, number) => ({
         ...axis, scale: unit, side: number ? 1 : 3,
         size: (plot, ticks) => 18 + 7.5 * Math.max(...(ticks ?? [""]).map((tick) => tick.length)), grid: number ? { show: false } : grid,
-        values: (plot, ticks) => ticks.map((tick) => `${tick.toLocaleString("en")} ${unit}`),
+        values: (plot, ticks) => ticks.map((tick) => `${tick.toLocaleString(language)} ${unit}`),
       }))],
-      series: [{ value: (plot, at) => at === null ? "–" : new Date(at * 1000).toLocaleString([], { timeZone: zone }) },
+      series: [{ label: text("Time"), value: (plot, at) => at === null ? "–" : new Date(at * 1000).toLocaleString([], { timeZone: zone }) },
         ...series.map(({ name, unit, shape }) => ({
-          label: name === "soc" ? "state of charge" : name, scale: unit, spanGaps: !element.dataset.every, width: 2,
+          label: text(labels[name]), scale: unit, spanGaps: !element.dataset.every, width: 2,
           stroke: style(colours[name]), points: isSingle ? { size: 8, fill: style(colours[name]) } : {}, fill: shape === "area" ? `${style(colours[name])}33` : undefined,
-          value: (plot, value) => value === null ? "–" : `${value.toFixed(unit === "%" ? 0 : 2)} ${unit}`,
+          value: (plot, value) => value === null ? "–" : `${decimal(value, unit === "%" ? 0 : 2)} ${unit}`,
         }))],
     };
   }
 
-  async function read(address) {  // null where it can't be had
+  async function read(address) {  // null after a failure
     try {
-      const answer = await fetch(address, { signal: AbortSignal.timeout(PATIENCE) });
+      const answer = await fetch(address, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
       return answer.ok ? await answer.json() : null;
     } catch (error) {
       return null;
     }
   }
 
-  // A curve that could not be read is marked, so that its page is not called live, and is read again.
+  // Marks a chart whose fetch failed, so that the page does not count as live, and fetches it again later.
   async function draw(element, pause = 1000) {
     clearTimeout(retries.get(element));
-    const told = await read(element.dataset.curves);
-    element.toggleAttribute("data-failed", !told);
+    const readings = await read(element.dataset.curves);
+    element.toggleAttribute("data-failed", !readings);
     document.dispatchEvent(new Event("curves"));
-    if (!told) {
-      const again = () => element.isConnected && draw(element, Math.min(pause * 2, LONGEST_PAUSE));
+    if (!readings) {
+      const again = () => element.isConnected && draw(element, Math.min(pause * 2, MAX_RETRY_DELAY_MS));
       retries.set(element, setTimeout(again, pause));
       return;
     }
-    const series = spelt(element).filter(({ name }) => told[name].some((value) => value !== null));
+    const series = seriesOf(element).filter(({ name }) => readings[name].some((value) => value !== null));
     drawn.get(element)?.destroy();
     drawn.delete(element);
     element.textContent = "";
     if (!series.length) {
-      element.textContent = "Nothing was read yet.";
+      element.textContent = text("No meter values yet");
       return;
     }
-    drawn.set(element, new uPlot(options(element, series, told.at.length === 1), [told.at, ...series.map(({ name }) => told[name])], element));
+    drawn.set(element, new uPlot(options(element, series, readings.at.length === 1), [readings.at, ...series.map(({ name }) => readings[name])], element));
   }
 
   function drawAll(root) {

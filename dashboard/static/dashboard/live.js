@@ -1,16 +1,16 @@
-// Parts of the page are fetched again when something they show has happened.
+// Fetches the parts of the page again after an event that changes them.
 "use strict";
 (() => {
   const watched = document.body.dataset.watched;
   if (!watched) return;
   const light = document.getElementById("live");
   const clock = new Intl.DateTimeFormat("en-GB", { timeZone: document.documentElement.dataset.timeZone, timeStyle: "medium" });
-  const shown = new Map();  // id of a part: its HTML as it was sent
-  const PATIENCE = 15000, LONGEST_PAUSE = 30000;
-  const LIFETIME = 75000;  // the server ends a socket after a minute; one that is older lost its network without a word
-  // A page is live while its socket is open, its last refresh came through, and each of its curves was read.
+  const shown = new Map();  // id of a part: its HTML as received
+  const FETCH_TIMEOUT_MS = 15000, MAX_RETRY_DELAY_MS = 30000;
+  const MAX_SOCKET_AGE_MS = 75000;  // the server closes a socket after 60 s; an older one has lost its network silently
+  // A page is live while its socket is open, its last refresh succeeded, and each of its charts was fetched.
   let isListening = false, isFresh = true, wasLive = true, since = new Date();
-  let fetching = false, stale = false, wait = 1000, pause = 1000, retry, going, later;
+  let fetching = false, stale = false, wait = 1000, pause = 1000, retry, polling, later;
 
   async function renew() {
     if (fetching || document.hidden) { stale = true; return; }
@@ -20,23 +20,23 @@
     retry = clearTimeout(retry);
     isFresh = await isRenewed();
     fetching = false;
-    say();
+    showState();
     if (isFresh) pause = 1000;
     else {
       retry = setTimeout(renew, pause);
-      pause = Math.min(pause * 2, LONGEST_PAUSE);
+      pause = Math.min(pause * 2, MAX_RETRY_DELAY_MS);
     }
     if (isFresh && stale && !document.hidden) setTimeout(renew, 1000);
   }
 
   async function isRenewed() {
     try {
-      const answer = await fetch(location.href, { headers: { "X-Live": "1" }, signal: AbortSignal.timeout(PATIENCE) });
+      const answer = await fetch(location.href, { headers: { "X-Live": "1" }, signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
       if (answer.redirected) location.reload();
       else if (answer.ok) put(await answer.text());
       return answer.ok;
     } catch (error) {
-      return false;  // the server is away, or says nothing
+      return false;  // the server is unreachable or does not respond
     }
   }
 
@@ -46,23 +46,23 @@
     for (const part of fresh.content.querySelectorAll("[data-part]")) {
       const former = document.getElementById(part.id), sent = part.outerHTML;
       if (!former || shown.get(part.id) === sent) continue;
-      if (isInHand(former)) { later ??= setTimeout(renew, 3000); continue; }
+      if (isBeingUsed(former)) { later ??= setTimeout(renew, 3000); continue; }
       shown.set(part.id, sent);
       keepCurves(former, part);
-      const restore = kept(former, part);
+      const restore = restorer(former, part);
       former.replaceWith(part);
       restore();
       part.dispatchEvent(new Event("renewed", { bubbles: true }));
     }
-    goOn();
+    pollUnfinished();
   }
 
-  function isInHand(part) {  // being clicked, or its text selected: to be replaced later
+  function isBeingUsed(part) {  // being clicked, or its text is selected: replace it later
     const selection = getSelection();
     return part.matches(":active") || (!selection.isCollapsed && part.contains(selection.anchorNode));
   }
 
-  function kept(former, part) {  // what is unfolded, scrolled, and has the focus stays so
+  function restorer(former, part) {  // keeps open details, scroll positions and the focus
     const pairs = (query) => {
       const now = part.querySelectorAll(query);
       return [...former.querySelectorAll(query)].map((old, n) => [old, now[n]]).filter(([, fresh]) => fresh);
@@ -83,12 +83,12 @@
     return pairs(element.localName).find(([old]) => old === element)?.[1];
   }
 
-  function goOn() {  // what goes on by itself, without an event of its own
-    clearTimeout(going);
-    if (document.querySelector("[data-goes-on]")) going = setTimeout(renew, 3000);
+  function pollUnfinished() {  // progress without an event of its own
+    clearTimeout(polling);
+    if (document.querySelector("[data-goes-on]")) polling = setTimeout(renew, 3000);
   }
 
-  function keepCurves(former, part) {  // a drawn curve stays, and reads what is new
+  function keepCurves(former, part) {  // keeps a drawn chart, which fetches new readings
     for (const curve of part.querySelectorAll("[data-keep]")) {
       const drawn = former.querySelector(`[data-curves="${CSS.escape(curve.dataset.curves)}"]`);
       if (!drawn) continue;
@@ -99,30 +99,30 @@
     }
   }
 
-  function isShown(told) {
+  function isShown(update) {
     const grid = document.getElementById("grid");
-    return !grid || told.more || told.chargers.some((pk) => document.getElementById(`charger-${pk}`));
+    return !grid || update.more || update.chargers.some((pk) => document.getElementById(`charger-${pk}`));
   }
 
-  function say() {
+  function showState() {
     const isLive = isListening && isFresh && !document.querySelector("[data-curves][data-failed]");
     if (wasLive && !isLive) since = new Date();
     wasLive = isLive;
-    light.textContent = isLive ? "live" : `not live since ${clock.format(since)}`;
+    light.textContent = isLive ? translated("Live") : translated("No updates since {time}", { time: clock.format(since) });
     light.classList.toggle("on", isLive);
     document.body.classList.toggle("is-stale", !isLive);
   }
 
-  function hear(told) {
-    if (told.listening) {
+  function handle(update) {
+    if (update.listening) {
       isListening = true;
       wait = pause = 1000;
-      say();
+      showState();
       renew();
-    } else if (told.frames) document.dispatchEvent(new CustomEvent("frames", { detail: told.frames }));
-    else if (retry) stale = true;  // it is asked for again, but not at once
-    else if (isShown(told)) renew();
-    else later ??= setTimeout(renew, 5000);  // of the fleet only the counts have changed
+    } else if (update.frames) document.dispatchEvent(new CustomEvent("frames", { detail: update.frames }));
+    else if (retry) stale = true;  // a retry is already scheduled
+    else if (isShown(update)) renew();
+    else later ??= setTimeout(renew, 5000);  // only the counts of the fleet have changed
   }
 
   function connect() {
@@ -135,27 +135,27 @@
       socket.close();
       ended(code, hasListened);
     };
-    const tooOld = setTimeout(end, LIFETIME);
+    const tooOld = setTimeout(end, MAX_SOCKET_AGE_MS);
     socket.onmessage = (message) => {
-      const told = JSON.parse(message.data);
-      hasListened ||= Boolean(told.listening);
-      hear(told);
+      const update = JSON.parse(message.data);
+      hasListened ||= Boolean(update.listening);
+      handle(update);
     };
     socket.onclose = (closed) => end(closed.code);
   }
 
   function ended(code, hasListened) {
     if (code === 4401) { location.reload(); return; }
-    if (code === 1012 && hasListened) { connect(); return; }  // whether it may is looked at again
+    if (code === 1012 && hasListened) { connect(); return; }  // the server checks the permissions again
     isListening = false;
-    say();
-    if (!retry) renew();  // which may tell why
+    showState();
+    if (!retry) renew();  // its response may redirect to the login
     setTimeout(connect, wait);
     wait = Math.min(wait * 2, 15000);
   }
 
   document.addEventListener("visibilitychange", () => { if (stale) renew(); });
-  document.addEventListener("curves", () => { if (isListening) say(); });
+  document.addEventListener("curves", () => { if (isListening) showState(); });
   connect();
-  goOn();
+  pollUnfinished();
 })();

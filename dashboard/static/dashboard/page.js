@@ -1,11 +1,18 @@
-// What pages do by themselves: how long ago, lists of forms that grow, what is asked before it is done.
+// Behaviour of all pages: translated texts, relative times, lists in forms, confirmations.
 "use strict";
 
+const texts = JSON.parse(document.getElementById("texts").textContent);
+
+// Returns the translation of an English text, with {name} replaced by the value of that name.
+function translated(text, values = {}) {
+  return (texts[text] ?? text).replace(/{(\w+)}/g, (_, name) => values[name]);
+}
+
 function ago(at) {
-  const seconds = (Date.now() - at) / 1000, away = Math.abs(seconds);
-  const [size, word] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => away >= size) ?? [1, "s"];
-  if (away < 5) return "just now";
-  return `${Math.round(away / size)} ${word} ${seconds > 0 ? "ago" : "from now"}`;
+  const seconds = (Date.now() - at) / 1000, distance = Math.abs(seconds);
+  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => distance >= size) ?? [1, "s"];
+  if (distance < 5) return translated("just now");
+  return translated(seconds > 0 ? "{time} ago" : "in {time}", { time: `${Math.round(distance / size)} ${unit}` });
 }
 
 function writeTimes(root) {

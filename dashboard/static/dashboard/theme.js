@@ -1,6 +1,6 @@
-// Before the page is drawn: light or dark as it was chosen here, else as the system has it.
+// Sets the light or dark theme before the page is drawn: the chosen one, else that of the system.
 "use strict";
-const chosen = localStorage.getItem("theme");  // the admin has "auto" there, too
+const chosen = localStorage.getItem("theme");  // the admin also stores "auto"
 if (["light", "dark"].includes(chosen)) document.documentElement.dataset.theme = chosen;
 document.addEventListener("DOMContentLoaded", () => {
   document.getElementById("theme")?.addEventListener("click", () => {

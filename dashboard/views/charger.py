@@ -7,6 +7,8 @@ from redis.exceptions import RedisError
 from chargers import presence
 from chargers.models import Charger, Message
 from commands.actions.table import ACTIONS
+from core.http.downloads import csv_file
+from core.ocpp.redaction import HIDDEN, names_secret
 from dashboard import fleet, readiness, submission
 from dashboard.forms import fields_of
 from dashboard.views.base import Page, form_values

@@ -126,7 +126,7 @@ class Readings:
     connector_id: int | None
     values: list[dict[str, Any]]
     transaction_id: int | None
-    timestamps: list[datetime] = field(init=False)
+    times: list[datetime] = field(init=False)
     is_timed: bool = field(init=False, default=True)  # else some of `times` are times of receipt
 
     def __post_init__(self) -> None:

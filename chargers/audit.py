@@ -28,7 +28,7 @@ SECRET_COLUMNS = {"authorization_key_hash", "password", "digest"}
 NOT_LOADED = object()
 
 _request = ContextVar("request", default=None)
-_watched = {}  # model: its logged columns
+_watched: dict[type, tuple[str, ...]] = {}  # model: its logged columns
 
 
 def remember_request(get_response):

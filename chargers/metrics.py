@@ -140,7 +140,7 @@ for counter, values in (
     for value in values:
         counter.labels(value)
 
-_children = {}  # children of `messages`, because looking one up by its labels costs more than counting
+_children: dict = {}  # children of `messages`, because looking one up by its labels costs more than counting
 
 
 def count_message(action, outcome):

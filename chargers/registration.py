@@ -7,7 +7,7 @@ from core.ocpp.frames import CallError
 # These commands may not be sent to a charger while it is Pending.
 NOT_WHILE_PENDING = ("RemoteStartTransaction", "RemoteStopTransaction")
 
-_not_accepted = set()  # primary keys of chargers that were not accepted at their last CALL to this process
+_not_accepted: set[int] = set()  # primary keys of chargers that were not accepted at their last CALL to this process
 
 
 class NotYetAccepted(Exception):

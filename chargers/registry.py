@@ -6,6 +6,7 @@ per call, in order: the payload of the CALLRESULT, or a `frames.CallError` to re
 
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 from functools import wraps
 
 from django.db import transaction
@@ -14,9 +15,9 @@ from core.db import faults
 
 logger = logging.getLogger(__name__)
 
-actions = {}
-hooks = {}
-followers = defaultdict(list)
+actions: dict[str, Callable] = {}
+hooks: dict[str, Callable] = {}
+followers: dict[str, list[Callable]] = defaultdict(list)
 
 
 def handles(action):

@@ -68,7 +68,9 @@ class SetAside:
 
     def take_due(self) -> tuple[list, dict[int, datetime]]:
         """Take (the oldest entry of each charger whose next attempt is due, {charger: time it was last seen})."""
-        now, batch, seen = time.monotonic(), [], {}
+        batch: list = []
+        seen: dict = {}
+        now = time.monotonic()
         due = sorted((queue.due, n, key) for n, (key, queue) in enumerate(self.waiting.items()) if queue.due <= now)
         self.taken = {key for _, _, key in due[:MAX_CHARGERS_PER_RETRY]}
         for key in self.taken:

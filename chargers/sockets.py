@@ -13,7 +13,7 @@ from core.redis.connections import async_redis
 logger = logging.getLogger(__name__)
 
 inbox = Inbox()
-_open = {}  # in the order of opening
+_open: dict = {}  # in the order of opening
 _renewal = None
 metrics.open_sockets.set_function(lambda: len(_open))
 metrics.chargers_set_aside.set_function(lambda: len(inbox.set_aside))

@@ -8,6 +8,7 @@ A module of an installation, named in OCPP_VENDOR_MODULES, registers them:
 """
 
 import logging
+from collections.abc import Callable
 from importlib import import_module
 
 from django.conf import settings
@@ -16,7 +17,7 @@ from django.db import transaction
 from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
-_functions = {}
+_functions: dict[tuple[str, str], Callable] = {}
 
 
 def vendor(vendor_id, message_id=""):

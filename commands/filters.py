@@ -55,7 +55,7 @@ class MemberFilter(OfCharger):
 
     class Meta:
         model = BatchItem
-        fields = []
+        fields: list[str] = []
 
     def in_state(self, rows, name, state):
         is_item_state = state in (WAITING, CANCELLED, REFUSED)

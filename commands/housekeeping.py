@@ -29,7 +29,8 @@ def keep_house(now: datetime | None = None) -> dict[str, list[str] | int]:
 
     An error of a step is raised after the other steps have run.
     """
-    done, errors = {}, []
+    done: dict[str, list[str] | int] = {}
+    errors = []
     for name, step in _steps(now or datetime.now(UTC)):
         try:
             result = step()
@@ -50,9 +51,9 @@ def _steps(now: datetime) -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"partitions of {name} made", partial(partitions.make, table, now, rule.periods)
         if before := _limit(rule.setting, now):
             yield f"partitions of {name} dropped", partial(partitions.drop_before, table, before)
-    for model, rule in of_kind(Aged):
-        if before := _limit(rule.setting, now):
-            yield _deleted(model), partial(_delete, rule.due(model, before), rule.first)
+    for model, aged in of_kind(Aged):
+        if before := _limit(aged.setting, now):
+            yield _deleted(model), partial(_delete, aged.due(model, before), aged.first)
     # Refusals of chargers that have connected since are of no use, whatever their age.
     yield _deleted(Refusal), partial(_delete, Refusal.objects.settled())
 

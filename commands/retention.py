@@ -7,6 +7,7 @@ reason for which they stay. No rule deletes a transaction or its tags, because t
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from django.apps import apps
@@ -176,7 +177,10 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
 }
 
 
-def of_kind(kind: type) -> Iterator[tuple[type[models.Model], Rule]]:
+OneRule = TypeVar("OneRule", Aged, Dropped, With, Kept)
+
+
+def of_kind(kind: type[OneRule]) -> Iterator[tuple[type[models.Model], OneRule]]:
     """(model, rule) of each rule of that kind, in their order."""
     for label, rules in RULES.items():
         for rule in rules if isinstance(rules, tuple) else (rules,):

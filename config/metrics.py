@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S = 5
 BROKER_IS_REDIS = settings.BROKER == settings.REDIS_URL
-BROKER_FAULTS = (*BROKER_FAULTS, OSError)
+BROKER_ERRORS = (*BROKER_FAULTS, OSError)
 UNREACHABLE = (AWAY, HANGING)  # faults with which a part is not queried
 
 
@@ -195,7 +195,7 @@ def _declared_depth(queue):
 SOURCES = (
     ("redis", RedisError, _process_metrics),
     ("database", DatabaseError, _database_metrics),
-    ("broker", BROKER_FAULTS, _broker_metrics),
+    ("broker", BROKER_ERRORS, _broker_metrics),
 )
 
 

@@ -116,8 +116,10 @@ SECRETS_KEYS_ARE_DERIVED = not _read(env.str, "SECRETS_KEYS", "").strip(" ,")
 SECRETS_KEYS = _secrets_keys([key.strip() for key in _read(env.list, "SECRETS_KEYS", []) if key.strip()])
 # The path, such as /csms, below which a proxy serves all URLs. The proxy may remove it or pass it on.
 URL_PREFIX = _read(env.str, "URL_PREFIX", "").rstrip("/")
-OWN_PATHS = ("admin", "api", "batches", "chargers", "commands", "curves", "files", "live", "login", "logout")
-OWN_PATHS += ("messages", "refused", "schedules", "static", "transactions", "ws")
+OWN_PATHS = (
+    *("admin", "api", "batches", "chargers", "commands", "curves", "files", "live", "login", "logout"),
+    *("messages", "refused", "schedules", "static", "transactions", "ws"),
+)
 if URL_PREFIX and (not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", URL_PREFIX) or URL_PREFIX.split("/")[1] in OWN_PATHS):
     raise ImproperlyConfigured(
         f"URL_PREFIX is {URL_PREFIX}, which is invalid. It must be a path such as /csms, of letters, digits and "

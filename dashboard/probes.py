@@ -67,7 +67,7 @@ def write_to_database() -> None:
 
     It makes its own connection, because the errors of the pool hide their cause.
     """
-    notices = []
+    notices: list = []
     options = {"connect_timeout": 3, "tcp_user_timeout": 10_000}
     with psycopg.connect(**(connection.get_connection_params() | options)) as own_connection:
         own_connection.add_notice_handler(notices.append)

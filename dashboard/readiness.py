@@ -108,8 +108,9 @@ class Part:
 
     def problem(self, deadline: float) -> Problem | None:
         """The problem, None if there is none. Wait for the probe until `time.monotonic()` reaches `deadline`."""
+        assert self.running is not None  # `begin` was called
         try:
-            error = self.running.exception(max(0.0, deadline - time.monotonic()))
+            error: BaseException | None = self.running.exception(max(0.0, deadline - time.monotonic()))
         except TimeoutError as late:
             error = late
         return self._problem_of(error) if error else None

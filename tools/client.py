@@ -155,7 +155,7 @@ class Client:
         with self._request("GET", "events/stream/", params=filters, **options) as answer:
             event: JSON = {}
             try:
-                for line in answer.iter_lines(chunk_size=None):
+                for line in answer.iter_lines(chunk_size=None):  # type: ignore[call-overload]
                     if line.startswith(b"id: "):
                         after = int(line[4:])
                     elif line.startswith(b"data: "):

@@ -44,8 +44,10 @@ COLUMNS = {
     "corrected_by": lambda t: t.corrected_by,
     "note": lambda t: t.note,
 }
-TIMES = ("start_time", "end_time", "start_received_at", "stop_received_at", "closed_at", "reported_end_time")
-TIMES += ("corrected_at",)
+TIMES = (
+    *("start_time", "end_time", "start_received_at", "stop_received_at", "closed_at", "reported_end_time"),
+    "corrected_at",
+)
 PAGE_ROWS = 2000
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_SHEET_ROWS = (

@@ -89,6 +89,7 @@ def _completed(orphan: OrphanStop, completed: dict) -> Call:
     except schemas.Violation as violation:
         names = {member: name for name, member in MEMBERS.items()}
         raise ValidationError({names.get(violation.field, "payload"): [violation.message]}) from violation
+    assert reading is not None  # with clean=False each payload is read
     call.payload, call.as_sent = reading.payload, reading.as_sent
     return call
 

@@ -1,5 +1,7 @@
 """Chargers and their data in the admin. Higher layers add their actions to `ChargerAdmin.actions`."""
 
+from collections.abc import Sequence
+
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -72,7 +74,7 @@ class Commandable:
 class AsSent:
     """Keep the spaces around values of the fields in `as_sent`, because these values are compared as sent."""
 
-    as_sent = ()
+    as_sent: Sequence[str] = ()
 
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         field = super().formfield_for_dbfield(db_field, request, **kwargs)

@@ -30,7 +30,7 @@ MAX_SINGLE_COMMANDS = 10  # actions on more chargers submit a batch
 TASK_STATES = ["SUCCESS", "FAILURE", "STARTED", "RETRY", "REVOKED", "IGNORED"]
 SIGN_CERTIFICATE = {"requestedMessage": "SignChargePointCertificate"}
 # Actions in the list of chargers: name, title, OCPP action, payload.
-ON_CHARGERS = (
+ON_CHARGERS: tuple[tuple[str, str, str, dict], ...] = (
     ("trigger_boot", "Ask for a BootNotification", "TriggerMessage", {"requestedMessage": "BootNotification"}),
     ("trigger_status", "Ask for the status", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
     ("get_configuration", "Read the configuration", "GetConfiguration", {}),

@@ -73,7 +73,7 @@ class ByTime(Cursors):
 class NewestFirst(Cursors):
     """Newest first, by id, with a count. `?page=` selects a page by its number; its links use cursors."""
 
-    ordering = ("-id",)
+    ordering: tuple[str, ...] = ("-id",)
     page_query_param = Pages.page_query_param
     results = "results"  # name of the member with the rows
     numbered = None

@@ -46,7 +46,7 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _rounded(value: float | Decimal) -> int:
+def _rounded(value: Any) -> int:
     if not math.isfinite(value) or abs(value) > INT64:
         raise Unusable("out_of_range", "type", "is a number that cannot be stored")
     return round(value)

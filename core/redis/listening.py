@@ -136,7 +136,7 @@ class Hub:
         self.reader = self.subscribed = None
 
 
-_hubs = {}
+_hubs: dict = {}
 
 
 def hub():

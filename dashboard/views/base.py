@@ -12,6 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import get_language, gettext
 from django.views.decorators.cache import never_cache
 from django.views.generic import TemplateView
+from django_filters import FilterSet
 
 from chargers import access
 from chargers.admin_lists import Counted
@@ -30,7 +31,7 @@ class Page(PermissionRequiredMixin, TemplateView):
     """
 
     live_template = ""
-    kinds = ()
+    kinds: tuple[str, ...] = ()
     charger = None
     also_watched = ""
 
@@ -68,7 +69,7 @@ class Listing(Page):
     """A page of `rows`, filtered by `filterset_class`, `per_page` at a time; the count is limited."""
 
     per_page = 50
-    filterset_class = None
+    filterset_class: type[FilterSet] | None = None
 
     def narrowed(self):
         """Return the filtered rows, and the errors of invalid filters."""

@@ -1,5 +1,7 @@
 """The page of a charger: its details, its state, and the commands that can be sent to it."""
 
+from typing import Any
+
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy
 from redis.exceptions import RedisError
@@ -16,7 +18,7 @@ from dashboard.views.base import Page, form_values
 MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS = 12, 8, 50, 50  # rows on the page
 EXPORTED = ("action", "field", "kind", "count", "first_seen", "last_seen", "example")
 # Links to prefilled forms of frequent commands: (label, action, payload).
-SHORTCUTS = (
+SHORTCUTS: tuple[tuple[Any, str, dict], ...] = (
     (gettext_lazy("Soft reset"), "Reset", {"type": "Soft"}),
     (gettext_lazy("Request status"), "TriggerMessage", {"requestedMessage": "StatusNotification"}),
     (gettext_lazy("Read configuration"), "GetConfiguration", {}),

@@ -23,10 +23,12 @@ from tools.stack.stack import PROJECT
 
 FULL = {"rounds": 3, "chargers": 90, "crowd": 5200, "stopped": lambda seconds: seconds, "holds": 4}
 QUICK = {"rounds": 1, "chargers": 45, "crowd": 500, "stopped": lambda seconds: min(seconds, 10), "holds": 2}
-IN_QUICK = ("a web process killed", "a Celery worker killed in mid-wait", "Redis killed, its data gone")
-IN_QUICK += ("PostgreSQL shut down at once", "everything killed at once", "connections reset", "second sockets")
-IN_QUICK += ("a locked row", "a read-only database", "the disk full", "commits held, chargers reconnect")
-IN_QUICK += ("a migration beside a long reader", "Redis full")
+IN_QUICK = (
+    *("a web process killed", "a Celery worker killed in mid-wait", "Redis killed, its data gone"),
+    *("PostgreSQL shut down at once", "everything killed at once", "connections reset", "second sockets"),
+    *("a locked row", "a read-only database", "the disk full", "commits held, chargers reconnect"),
+    *("a migration beside a long reader", "Redis full"),
+)
 STEADY, SLOW, ABSENT = "steady", "slow", "chaos-absent"
 SETTLE = 90  # seconds within which everything must have come to its end
 BEFORE = 4  # seconds of undisturbed load that a fault is compared with

@@ -156,7 +156,7 @@ class TransactionAdmin(LargeTableAdmin, Scoped, Commandable, ReadOnly, admin.Mod
         ("Meter of the charger", {"fields": METERS}),
         ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),
         ("Stop", {"fields": ["stop_time", "raw_stop_time", "stop_received_at", "stop_reason", "stop_id_tag"]}),
-        ("Worth a look", {"fields": ["superseded_by", "clock_skew", "closed_at", "closed_by"]}),
+        ("Issues", {"fields": ["superseded_by", "clock_skew", "closed_at", "closed_by"]}),
         ("Readings", {"fields": ["readings"]}),
     ]
 

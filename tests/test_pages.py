@@ -252,11 +252,11 @@ def test_messages_are_shown_live_filtered_and_paused(page, live):
         exchange(socket, "1", "Heartbeat", {})
         page.goto(f"/chargers/{charger_id}/")
         playwright.expect(page.locator("#live")).to_have_text("Live")
-        told = {"connectorId": 1, "errorCode": "NoError", "status": "Charging", "timestamp": NOON}
+        status = {"connectorId": 1, "errorCode": "NoError", "status": "Charging", "timestamp": NOON}
         sent = page.locator("#console").get_by_text('"sent-')
 
         def is_shown():
-            exchange(socket, f"sent-{an_id()}", "StatusNotification", told)
+            exchange(socket, f"sent-{an_id()}", "StatusNotification", status)
             return sent.count()
 
         eventually(is_shown, 20)
@@ -346,8 +346,8 @@ def test_times_of_pages_are_in_the_zone_of_the_server_not_of_the_browser(page, l
             return shown.count()
 
         eventually(is_shown, 20)
-        told = datetime.fromisoformat(shown.get_attribute("title")).astimezone(ZoneInfo("Europe/Berlin"))
-        assert shown.inner_text() == f"{told:%H:%M:%S}"
+        received_at = datetime.fromisoformat(shown.get_attribute("title")).astimezone(ZoneInfo("Europe/Berlin"))
+        assert shown.inner_text() == f"{received_at:%H:%M:%S}"
 
 
 START = {"connectorId": 1, "idTag": "T", "meterStart": 1000, "timestamp": NOON}

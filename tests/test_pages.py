@@ -346,8 +346,8 @@ def test_times_of_pages_are_in_the_zone_of_the_server_not_of_the_browser(page, l
             return shown.count()
 
         eventually(is_shown, 20)
-        shown_time = datetime.fromisoformat(shown.get_attribute("title")).astimezone(ZoneInfo("Europe/Berlin"))
-        assert shown.inner_text() == f"{shown_time:%H:%M:%S}"
+        received_at = datetime.fromisoformat(shown.get_attribute("title")).astimezone(ZoneInfo("Europe/Berlin"))
+        assert shown.inner_text() == f"{received_at:%H:%M:%S}"
 
 
 START = {"connectorId": 1, "idTag": "T", "meterStart": 1000, "timestamp": NOON}

@@ -45,8 +45,8 @@ def page_of(charger):
     return charger_url("dashboard:charger", charger.charger_id)
 
 
-def readings(*sent):
-    return [{"timestamp": NOON, "sampledValue": list(sent)}]
+def readings(*fields):
+    return [{"timestamp": NOON, "sampledValue": list(fields)}]
 
 
 # --- who sees what ---------------------------------------------------------------------------
@@ -208,8 +208,8 @@ def test_a_flag_is_explained_in_words(api):
 def test_a_session_is_drawn_from_its_readings(api):
     session = a_transaction()
     phases = [{"value": "1000", "measurand": "Power.Active.Import", "phase": p, "unit": "W"} for p in ("L1", "L2")]
-    sent = readings({"value": "2.5", "unit": "kWh"}, {"value": "55", "measurand": "SoC"}, *phases)
-    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=sent)
+    fields = readings({"value": "2.5", "unit": "kWh"}, {"value": "55", "measurand": "SoC"}, *phases)
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=fields)
     curves = api.get(f"/curves/transactions/{session.pk}.json").json()
     assert (curves["power"], curves["energy"], curves["soc"]) == ([2.0], [1.5], [55.0])
 
@@ -219,8 +219,8 @@ def test_a_long_curve_keeps_each_of_its_measurands(monkeypatch):
     session = a_transaction()
     power, energy = {"value": "7", "measurand": "Power.Active.Import", "unit": "kW"}, {"value": "2.5", "unit": "kWh"}
     for minute in range(6):
-        sent = [{"timestamp": f"2025-02-26T13:0{minute}:00Z", "sampledValue": [energy if minute % 2 else power]}]
-        tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=sent)
+        fields = [{"timestamp": f"2025-02-26T13:0{minute}:00Z", "sampledValue": [energy if minute % 2 else power]}]
+        tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=fields)
     drawn = curves.of(session)
     assert (drawn["power"], drawn["energy"]) == ([7.0, 7.0], [1.5, 1.5])
 
@@ -236,8 +236,8 @@ def test_a_session_is_shown_however_many_came_after_it_elsewhere(api):
 def test_where_a_connector_is_free_no_power_flows(api):
     session = a_transaction()
     open_socket(session.charger)
-    sent = readings({"value": "7000", "measurand": "Power.Active.Import", "unit": "W"})
-    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=sent)
+    fields = readings({"value": "7000", "measurand": "Power.Active.Import", "unit": "W"})
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=fields)
     assert api.get("/").context["power"] == 7000
     tell(session.charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Available")
     assert api.get("/").context["power"] == 0
@@ -268,8 +268,8 @@ def charging(power):
     """A transaction into which `power` W flow, of a charger with an open socket."""
     session = a_transaction()
     open_socket(session.charger)
-    sent = readings({"value": str(power), "measurand": "Power.Active.Import", "unit": "W"})
-    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=sent)
+    fields = readings({"value": str(power), "measurand": "Power.Active.Import", "unit": "W"})
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=fields)
     return session
 
 
@@ -309,8 +309,8 @@ def test_transactions_are_found_by_a_tag_however_it_is_written_and_by_what_is_in
 def test_the_fleet_of_a_minute_is_noted_once():
     session = a_transaction(meterStart=1000)
     open_socket(session.charger)
-    sent = readings({"value": "1500"}, {"value": "7000", "measurand": "Power.Active.Import", "unit": "W"})
-    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=sent)
+    fields = readings({"value": "1500"}, {"value": "7000", "measurand": "Power.Active.Import", "unit": "W"})
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=fields)
     fleet.note_minute()
     fleet.note_minute()
     minute = FleetMinute.objects.latest("at")
@@ -335,8 +335,8 @@ def test_energy_of_today_leaves_out_what_was_charged_before_midnight():
 
 
 def register(session, at, wh):
-    sent = [{"timestamp": at.isoformat(), "sampledValue": [{"value": str(wh)}]}]
-    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=sent)
+    fields = [{"timestamp": at.isoformat(), "sampledValue": [{"value": str(wh)}]}]
+    tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=fields)
 
 
 ZONES = ("UTC", "Europe/Berlin", "America/Denver")
@@ -393,12 +393,12 @@ def test_every_command_has_a_form_with_every_field_of_its_schema(api, action):
 
 def test_a_form_becomes_a_payload_with_lists_and_numbers():
     schedule = "csChargingProfiles.chargingSchedule"
-    sent = {"connectorId": "1", "csChargingProfiles.stackLevel": "0", "csChargingProfiles.validFrom": ""}
-    sent |= {f"{schedule}.chargingSchedulePeriod.{n}.startPeriod": str(n * 60) for n in (0, 2)}
-    sent |= {f"{schedule}.chargingSchedulePeriod.2.limit": "11.5"}
+    fields = {"connectorId": "1", "csChargingProfiles.stackLevel": "0", "csChargingProfiles.validFrom": ""}
+    fields |= {f"{schedule}.chargingSchedulePeriod.{n}.startPeriod": str(n * 60) for n in (0, 2)}
+    fields |= {f"{schedule}.chargingSchedulePeriod.2.limit": "11.5"}
     periods = [{"startPeriod": 0}, {"startPeriod": 120, "limit": 11.5}]
     profile = {"stackLevel": 0, "chargingSchedule": {"chargingSchedulePeriod": periods}}
-    assert payload_of("SetChargingProfile", sent) == {"connectorId": 1, "csChargingProfiles": profile}
+    assert payload_of("SetChargingProfile", fields) == {"connectorId": 1, "csChargingProfiles": profile}
 
 
 @pytest.mark.parametrize(
@@ -430,7 +430,7 @@ def test_a_value_may_be_emptied_and_what_is_left_empty_is_not_sent():
 
 
 @pytest.mark.parametrize(
-    ("action", "sent", "named"),
+    ("action", "fields", "named"),
     [
         ("Reset", {}, "type"),
         ("UnlockConnector", {"connectorId": "one"}, "one"),
@@ -439,9 +439,9 @@ def test_a_value_may_be_emptied_and_what_is_left_empty_is_not_sent():
         ("Reset", {"written": '{"type": NaN}'}, "NaN"),
     ],
 )
-def test_what_makes_no_sense_comes_back_with_what_is_wrong(api, action, sent, named):
+def test_what_makes_no_sense_comes_back_with_what_is_wrong(api, action, fields, named):
     charger = a_charger()
-    answer = api.post(charger_url("dashboard:ask", charger.charger_id, action), sent)
+    answer = api.post(charger_url("dashboard:ask", charger.charger_id, action), fields)
     assert answer.status_code == 400 and named in answer.content.decode() and not Command.objects.exists()
 
 
@@ -527,8 +527,8 @@ def test_the_admin_exports_and_draws_and_links(api):
 # --- batches ---------------------------------------------------------------------------------
 
 
-def new_batch(api, action="Reset", **sent):
-    return api.post(f"/batches/new/{action}/", {"type": "Soft", "of_search": "CP-", **sent})
+def new_batch(api, action="Reset", **fields):
+    return api.post(f"/batches/new/{action}/", {"type": "Soft", "of_search": "CP-", **fields})
 
 
 def test_a_batch_is_asked_of_the_chargers_that_a_form_chooses(api):
@@ -569,12 +569,12 @@ def test_a_batch_is_cancelled_from_its_page(api):
 
 
 @pytest.mark.parametrize(
-    ("when", "sent"),
+    ("when", "fields"),
     [("at", "2100-01-31T03:00:00Z"), ("every", "60"), ("crontab", "30 3 * * *")],
 )
-def test_a_batch_is_planned_for_later(api, when, sent):
+def test_a_batch_is_planned_for_later(api, when, fields):
     a_charger()
-    new_batch(api, when=when, schedule_name="nightly", **{f"when_{when}": sent})
+    new_batch(api, when=when, schedule_name="nightly", **{f"when_{when}": fields})
     schedule = Schedule.objects.get()
     assert schedule.next_run_at and not Batch.objects.exists()
     assert "nightly" in api.get("/batches/").content.decode()

@@ -30,16 +30,16 @@ def database():
     return urlsplit(given)._replace(path="/ocpp_migrations").geturl()
 
 
-def environment(database):
-    return os.environ | {"DATABASE_URL": database}
+def environment(database, settings="config.settings"):
+    return os.environ | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": settings}
 
 
-def migrate(database, *arguments, stop_at=None):
+def migrate(database, *arguments, stop_at=None, settings="config.settings"):
     """(exit code, what it said) of `migrate`; killed when it begins its migration number `stop_at`."""
     process = subprocess.Popen(
         [sys.executable, "-u", "manage.py", "migrate", "--noinput", *arguments],
         cwd=PROJECT,
-        env=environment(database),
+        env=environment(database, settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

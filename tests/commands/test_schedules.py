@@ -66,7 +66,7 @@ def test_what_beat_forgot_is_run_and_what_is_long_over_is_not(api):
     late = due(made(api, every_seconds=60), 3600)
     assert len(schedules.run_overdue()) == 1
     late.refresh_from_db()
-    assert "Missed" in late.note and late.next_run_at > datetime.now(UTC)
+    assert "missed" in late.note and late.next_run_at > datetime.now(UTC)
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-# One image for web, worker and flower; what it runs is said in docker-compose.yml.
+# One image for web, worker, beat and flower; docker-compose.yml has their commands.
 FROM python:3.13-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1
@@ -9,13 +9,16 @@ COPY requirements.txt .
 RUN pip install --disable-pip-version-check -r requirements.txt
 
 COPY manage.py .
-COPY config config
+COPY core core
 COPY chargers chargers
 COPY transactions transactions
 COPY commands commands
-# The key is for this one step, which uses none; nothing of it stays in the image.
+COPY dashboard dashboard
+COPY config config
+COPY tools tools
+# The settings require a key, though this step does not use it; the key does not remain in the image.
 RUN SECRET_KEY=$(head -c 32 /dev/urandom | base64) SECRETS_KEYS=none python manage.py collectstatic --noinput
 
 USER ocpp
 EXPOSE 8000
-CMD ["python", "-m", "config.stack", "web"]
+CMD ["python", "-m", "tools.stack", "web"]

@@ -1,4 +1,4 @@
-"""Who may do what over REST: tokens, Django's permissions, the chargers a user may reach, and how often."""
+"""Access control of REST: tokens, Django's permissions, the chargers a user may reach, and rate limits."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,16 +9,17 @@ from django.db import connection
 from knox.auth import TokenAuthentication
 from rest_framework import exceptions, permissions
 
-from chargers import parameters, throttling
 from chargers.models import ApiToken, Charger, ChargerGroup
+from core.http import parameters
+from core.redis import throttling
 
-EVERY = "chargers.reach_every_charger"
+REACH_EVERY_CHARGER = "chargers.reach_every_charger"
 VERBS = {"GET": "view", "HEAD": "view", "POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
-USED = timedelta(hours=1)  # after which the use of a token is noted again
+LAST_USED_PRECISION = timedelta(hours=1)  # of a token, so that not every request writes
 
 
 class Tokens(TokenAuthentication):
-    """`Authorization: Token …`, one of the user's `ApiToken`s. One that has expired stays in the list of them."""
+    """Authenticate by `Authorization: Token …`, an `ApiToken`. Expired tokens are not deleted, but stay listed."""
 
     def authenticate_credentials(self, token):
         try:
@@ -31,7 +32,7 @@ class Tokens(TokenAuthentication):
 
     def validate_user(self, token):
         now = datetime.now(UTC)
-        if token.last_used is None or token.last_used < now - USED:
+        if token.last_used is None or token.last_used < now - LAST_USED_PRECISION:
             ApiToken.objects.filter(pk=token.pk).update(last_used=now)
         return super().validate_user(token)
 
@@ -40,10 +41,10 @@ class Tokens(TokenAuthentication):
 
 
 class Permitted(permissions.BasePermission):
-    """For those with the permissions that `needed` names by method; else with Django's own of the view's model.
+    """Require the permission that `needed` names for the method, or without it Django's own of the view's model.
 
-    Every view of the API has this class or one made from it. So unknown parameters are refused here, and a charger in
-    the path that is out of reach is 404 here, before its content and the body are looked at.
+    Every view of the API has this class or a subclass. So it also refuses unknown parameters, and raises 404 for a
+    charger in the path that the user may not reach, before the body is read.
     """
 
     needed = None
@@ -52,7 +53,7 @@ class Permitted(permissions.BasePermission):
     def has_permission(self, request, view):
         allowed = self._allows(request, view)
         if allowed and request.method != "OPTIONS" and not self.takes_any_parameter:
-            parameters.refuse_unknown(request, view)  # for every charger alike, also one that does not exist
+            parameters.refuse_unknown(request, view)  # first, so that the answer does not depend on the charger
         if allowed and "charger_id" in view.kwargs:
             known_charger(request, view.kwargs["charger_id"])
         return allowed
@@ -75,8 +76,8 @@ class Permitted(permissions.BasePermission):
         return [self.needed[method]]
 
 
-class Known(Permitted):
-    """For everyone who has logged in: the pages that describe the API, which are not ours and have parameters."""
+class LoggedIn(Permitted):
+    """Allow every user who has logged in. For the pages of libraries that describe the API, which have parameters."""
 
     takes_any_parameter = True
 
@@ -85,19 +86,19 @@ class Known(Permitted):
 
 
 def needs(**needed):
-    """A permission class: `needs(POST="commands.add_command")`."""
+    """Return a permission class, as in `needs(POST="commands.add_command")`."""
     return type("Needs", (Permitted,), {"needed": needed | ({"HEAD": needed["GET"]} if "GET" in needed else {})})
 
 
 class ReachesAll(permissions.BasePermission):
-    """For those alone who may reach every charger: what is not of one charger."""
+    """Allow only users who may reach every charger. For resources that belong to no single charger."""
 
     def has_permission(self, request, view):
         return reaches_every_charger(request.user)
 
 
 def is_from_here(request):
-    """Whether no page of another site sent `request`: an API without a login is for programs of this machine."""
+    """Whether no page of another site sent `request`; an API without a login must not be open to such pages."""
     origin = request.headers.get("Origin")
     foreign = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
     return not foreign and (origin is None or urlsplit(origin).netloc == request.get_host())
@@ -107,25 +108,25 @@ def is_from_here(request):
 
 
 def has_login():
-    """Whether the API asks who somebody is."""
+    """Whether the API requires a login."""
     return settings.API_AUTH != "none"
 
 
 def reaches_every_charger(user):
-    """With an API without a login everybody does; else those with the permission."""
+    """Whether `user` has the permission to reach every charger; with API_AUTH=none an anonymous user has it, too."""
     open_to_all = settings.API_AUTH == "none" and not (user and user.is_authenticated)
-    return open_to_all or user.has_perm(EVERY)
+    return open_to_all or user.has_perm(REACH_EVERY_CHARGER)
 
 
 def within(user, rows, path="charger"):
-    """Those of the queryset `rows` whose charger, to be found at `path`, `user` may reach."""
+    """Filter the queryset `rows` to chargers that `user` may reach; `path` leads from a row to its charger."""
     if reaches_every_charger(user):
         return rows
     return rows.filter(**{f"{path}__in": ChargerGroup.chargers_of(user)})
 
 
 def reachable(user):
-    """The primary keys of the chargers that `user` may reach, None for all; leaves no connection behind."""
+    """Return the primary keys of the chargers that `user` may reach, None for all; close the database connection."""
     try:
         if reaches_every_charger(user):
             return None
@@ -140,35 +141,35 @@ def reaches(user, charger):
 
 
 def known_charger(request, charger_id):
-    """The `Charger`, or 404; one that whoever asks may not reach is none. It is looked up once for a request."""
-    known = request.parser_context.setdefault("known_chargers", {})
-    if charger_id not in known:
+    """Return the `Charger`, cached for this request; raise 404 if it is unknown or the user may not reach it."""
+    cached = request.parser_context.setdefault("known_chargers", {})
+    if charger_id not in cached:
         charger = Charger.known(charger_id)
         if charger is None or not reaches(request.user, charger):
             raise exceptions.NotFound("Charger not found")
-        known[charger_id] = charger
-    return known[charger_id]
+        cached[charger_id] = charger
+    return cached[charger_id]
 
 
-def judge_reach(request):
-    """Raise 404 where the body of `request` names a `charger_id` that is out of reach: its content comes after."""
-    named = request.data.get("charger_id") if isinstance(request.data, Mapping) else None
-    if isinstance(named, str):
-        known_charger(request, named)
+def check_reach(request):
+    """Raise 404 if the body of `request` names a `charger_id` that the user may not reach, before it is validated."""
+    charger_id = request.data.get("charger_id") if isinstance(request.data, Mapping) else None
+    if isinstance(charger_id, str):
+        known_charger(request, charger_id)
 
 
-# --- how often -------------------------------------------------------------------------------
+# --- rate limits -----------------------------------------------------------------------------
 
 
 class CommandsPerUser:
-    """A throttle of DRF's for views whose POST asks for a command: API_COMMANDS_PER_MINUTE of one user."""
+    """Throttle views whose POST submits a command to API_COMMANDS_PER_MINUTE for each user."""
 
     def allow_request(self, request, view):
-        most = settings.API_COMMANDS_PER_MINUTE
-        if request.method != "POST" or not most or not request.user.is_authenticated:
+        limit = settings.API_COMMANDS_PER_MINUTE
+        if request.method != "POST" or not limit or not request.user.is_authenticated:
             return True
-        self.left = throttling.seconds_to_wait(f"commands:{request.user.pk}", most)
-        return not self.left
+        self.wait_s = throttling.seconds_to_wait(f"commands:{request.user.pk}", limit)
+        return not self.wait_s
 
     def wait(self):
-        return self.left
+        return self.wait_s

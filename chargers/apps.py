@@ -1,4 +1,4 @@
-"""The charger app: the socket, and what a charger is."""
+"""The app of chargers, their sockets and messages."""
 
 from django.apps import AppConfig
 
@@ -11,18 +11,18 @@ class ChargersConfig(AppConfig):
         from django.db.models.signals import post_delete, post_save
 
         from chargers import audit, checks, events, handlers, vendors  # noqa: F401  (they register themselves)
-        from chargers.admin import OURS
+        from chargers.admin import OPERATOR_FIELDS
         from chargers.models import ApiToken, Charger, ChargerGroup, HeldSerial, Webhook
 
         vendors.load()
-        audit.watch(Charger, *OURS, "authorization_key_hash", "next_security_profile")
+        audit.watch(Charger, *OPERATOR_FIELDS, "authorization_key_hash", "next_security_profile")
         audit.watch(HeldSerial, "charger", "serial")
         audit.watch(ChargerGroup, "name", "chargers", "users", "roles")
         audit.watch(ApiToken, "user", "name", "expiry")
         audit.watch(Webhook, "name", "url", "kinds", "group", "is_enabled")
         for signal in (post_save, post_delete):
-            signal.connect(events.wishes.forget, sender=Webhook)
-        may = ["is_active", "is_staff", "is_superuser"]
-        audit.watch(User, "username", "password", *may, "groups", "user_permissions")
+            signal.connect(events.unstored_event_demand.forget, sender=Webhook)
+        rights = ["is_active", "is_staff", "is_superuser"]
+        audit.watch(User, "username", "password", *rights, "groups", "user_permissions")
         audit.watch(Group, "name", "permissions")
         audit.watch_logins()

@@ -1,4 +1,4 @@
-"""Who did what: every command, login, and change of what operators own leaves an entry, in its own transaction."""
+"""The audit log: every command, every login, and every change of operators' data, each in the same transaction."""
 
 import json
 import sys
@@ -10,11 +10,11 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, signals
 from django.db.models.fields.files import FieldFile
 
-from chargers import recordset
-from chargers.masking import without_secrets
 from chargers.models import Charger
+from core.db import bulk_sql
+from core.ocpp.redaction import without_secrets
 
-OURSELVES = "central system"  # did what nobody asked for
+SYSTEM_ACTOR = "central system"  # of changes that no user requested
 ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked", "cancelled"]
 ACTIONS += ["login", "login failed", "logout"]
 KINDS = ["command", "batch", "schedule", "charger", "charger group", "id tag", "transaction", "charging profile"]
@@ -23,16 +23,16 @@ INSERT = """
 INSERT INTO chargers_auditentry (at, who, address, action, kind, name, charger_id, before, after)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-# Of these no more is told than whether there is one.
-SECRET = {"authorization_key_hash", "password", "digest"}
-UNSEEN = object()
+# Of these columns the log says only whether they are set.
+SECRET_COLUMNS = {"authorization_key_hash", "password", "digest"}
+NOT_LOADED = object()
 
 _request = ContextVar("request", default=None)
-_watched = {}  # model: its columns
+_watched: dict[type, tuple[str, ...]] = {}  # model: its logged columns
 
 
-def remembering(get_response):
-    """Middleware: who asks, and from where, is known to what is recorded meanwhile."""
+def remember_request(get_response):
+    """Middleware: remember the request, so that entries name its user and address."""
 
     def middleware(request):
         token = _request.set(request)
@@ -45,22 +45,22 @@ def remembering(get_response):
 
 
 def record(action, kind, name, charger=None, before=None, after=None, who=None):
-    """Write an entry; `charger` is a primary key. Who and from where are those of the request under way."""
+    """Write an entry; `charger` is a primary key. User and address are those of the current request."""
     request = _request.get()
-    row = [datetime.now(UTC), _who(request) if who is None else who, _address(request), action, kind]
+    row = [datetime.now(UTC), _username(request) if who is None else who, _address(request), action, kind]
     row += [str(name).replace("\0", "")[:300], charger, _json(before), _json(after)]
-    recordset.query(INSERT, row)
+    bulk_sql.query(INSERT, row)
 
 
 def warn(charger, warning):
-    """Record what an operator was warned of and did to `charger` all the same."""
+    """Record that an operator changed `charger` in spite of `warning`."""
     record("changed", "charger", charger, charger.pk, after={"warning": warning})
 
 
-def _who(request):
+def _username(request):
     if request is None:
-        return "(manage.py)" if sys.argv[0].endswith("manage.py") else OURSELVES
-    user = getattr(request, "user", None)  # the API's own authentication sets it on this very request
+        return "(manage.py)" if sys.argv[0].endswith("manage.py") else SYSTEM_ACTOR
+    user = getattr(request, "user", None)  # also set by the authentication of the API
     return user.get_username() if user is not None else ""
 
 
@@ -68,61 +68,61 @@ def _address(request):
     return (request.META.get("REMOTE_ADDR") or "")[:45] if request else ""
 
 
-def _json(told):
-    return None if told is None else json.dumps(_storable(told), cls=DjangoJSONEncoder)
+def _json(values):
+    return None if values is None else json.dumps(_storable(values), cls=DjangoJSONEncoder)
 
 
-def _storable(told):
-    """Without U+0000, which PostgreSQL keeps in no text."""
-    if isinstance(told, dict):
-        return {_storable(name): _storable(value) for name, value in told.items()}
-    if isinstance(told, list | tuple):
-        return [_storable(value) for value in told]
-    return told.replace("\0", "") if isinstance(told, str) else told
+def _storable(value):
+    """Remove U+0000, which PostgreSQL cannot store in a text."""
+    if isinstance(value, dict):
+        return {_storable(name): _storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(inner) for inner in value]
+    return value.replace("\0", "") if isinstance(value, str) else value
 
 
-# --- changes of what operators own -----------------------------------------------------------
+# --- changes of operators' data ----------------------------------------------------------------
 
 
 def watch(model, *columns):
-    """Record what becomes of `columns` and many-to-many fields of `model`, whoever saves it."""
+    """Record every change of `columns` (many-to-many fields included) of `model`, wherever it is saved."""
     plain = [name for name in columns if not model._meta.get_field(name).many_to_many]
     _watched[model] = plain
-    signals.pre_save.connect(_look, sender=model)
+    signals.pre_save.connect(_load_former, sender=model)
     signals.post_save.connect(_saved, sender=model)
     signals.post_delete.connect(_deleted, sender=model)
     for name in set(columns) - set(plain):
         signals.m2m_changed.connect(_related, sender=getattr(model, name).through)
 
 
-def _look(sender, instance, raw=False, update_fields=None, **_):
+def _load_former(sender, instance, raw=False, update_fields=None, **_):
     columns = _watched[sender]
-    looked_at = columns if update_fields is None else [name for name in columns if name in update_fields]
-    if raw or not looked_at:
-        instance.former = UNSEEN
+    saved_columns = columns if update_fields is None else [name for name in columns if name in update_fields]
+    if raw or not saved_columns:
+        instance.former = NOT_LOADED
     elif instance.pk is None or instance._state.adding:
         instance.former = None
     else:
         former = sender._base_manager.filter(pk=instance.pk).first()
-        instance.former = None if former is None else _told(former, looked_at)
+        instance.former = None if former is None else _values(former, saved_columns)
 
 
 def _saved(sender, instance, created, **_):
-    former = instance.__dict__.pop("former", UNSEEN)
-    if former is UNSEEN:
+    former = instance.__dict__.pop("former", NOT_LOADED)
+    if former is NOT_LOADED:
         return
     columns = _watched[sender]
-    now = _told(instance, columns)
+    now = _values(instance, columns)
     changed = [name for name in columns if former is None or (name in former and former[name] != now[name])]
     if not changed:
         return
     before = None if former is None else {name: _shown(name, former[name]) for name in changed}
-    after = {name: _shown(name, now[name], anew=bool(former and former[name])) for name in changed}
+    after = {name: _shown(name, now[name], is_replaced=bool(former and former[name])) for name in changed}
     _record(instance, "created" if created else "changed", before, after)
 
 
 def _deleted(sender, instance, **_):
-    before = {name: _shown(name, value) for name, value in _told(instance, _watched[sender]).items()}
+    before = {name: _shown(name, value) for name, value in _values(instance, _watched[sender]).items()}
     _record(instance, "deleted", before=before)
 
 
@@ -131,16 +131,16 @@ def _related(sender, instance, action, pk_set, model, reverse, **_):
         return
     rows = model._base_manager.filter(pk__in=pk_set) if pk_set is not None else _all_of(instance, sender, model)
     if names := sorted(map(str, rows)):
-        told = {str(model._meta.verbose_name_plural): names}
-        gone = action != "post_add"
-        _record(instance, "changed", before=told if gone else None, after=None if gone else told)
+        related = {str(model._meta.verbose_name_plural): names}
+        is_removal = action != "post_add"
+        _record(instance, "changed", before=related if is_removal else None, after=None if is_removal else related)
 
 
 def _all_of(instance, through, model):
-    """Every row of `model` that `instance` is about to be parted from."""
+    """Return every row of `model` that is related to `instance` now."""
     ends = {field.related_model: field.name for field in through._meta.get_fields() if field.is_relation}
-    held = through._base_manager.filter(**{ends[type(instance)]: instance.pk}).values(ends[model])
-    return model._base_manager.filter(pk__in=held)
+    related = through._base_manager.filter(**{ends[type(instance)]: instance.pk}).values(ends[model])
+    return model._base_manager.filter(pk__in=related)
 
 
 def _record(instance, action, before=None, after=None):
@@ -148,7 +148,7 @@ def _record(instance, action, before=None, after=None):
     record(action, instance._meta.verbose_name.lower(), instance, charger, before, after)
 
 
-def _told(row, columns):
+def _values(row, columns):
     return {name: _plain(getattr(row, name)) for name in columns}
 
 
@@ -158,10 +158,10 @@ def _plain(value):
     return value
 
 
-def _shown(name, value, anew=False):
-    if name not in SECRET:
+def _shown(name, value, is_replaced=False):
+    if name not in SECRET_COLUMNS:
         return without_secrets(value) if isinstance(value, dict | str) else value
-    return ("set anew" if anew else "set") if value else "not set"
+    return ("replaced" if is_replaced else "set") if value else "not set"
 
 
 # --- logins ----------------------------------------------------------------------------------
@@ -178,6 +178,6 @@ def _login(action, username):
 
 
 def _login_failed(credentials, request=None, **_):
-    """Whoever is locked out for failing too often leaves no more entries: they would have no end."""
+    """Record a failed login, unless the client is locked out for too many, so that the log stays bounded."""
     if not getattr(request, "axes_locked_out", False):
         record("login failed", "user", credentials.get("username") or "", who="")

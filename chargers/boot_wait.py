@@ -1,23 +1,23 @@
-"""No command before the boot: chargers hear nothing until their first CALL, a BootNotification, is answered."""
+"""Hold commands back until the first CALL of a charger, a BootNotification, has been answered."""
 
 import asyncio
 
 
 class BootWait:
-    """Of one socket: holds a command back until the first CALL was answered, or for some seconds without one.
+    """Hold a command of one socket back until the first CALL has been answered, or until a limit in seconds.
 
-    `send(message)` is called with the command that was held. Of several only the last is kept: the task of a command
-    publishes it again until it is sent, and a charger has one such task at a time.
+    `send(message)` is called with the held command. Only the last of several commands is held, because the task of a
+    command publishes it again until it is sent, and a charger has one such task at a time.
     """
 
     def __init__(self, send):
-        self.send, self.held, self.over, self.timer = send, None, False, None
+        self.send, self.held, self.has_ended, self.timer = send, None, False, None
         self.begun = asyncio.get_running_loop().time()
 
-    def last(self, seconds):
-        """Hold for so many seconds at most, counted from when the socket was admitted; 0 holds nothing."""
+    def limit(self, seconds):
+        """Hold for at most `seconds` after the handshake; 0 holds nothing."""
         self._stop_timer()
-        if self.over:
+        if self.has_ended:
             return
         loop = asyncio.get_running_loop()
         if (end := self.begun + seconds) <= loop.time():
@@ -26,21 +26,21 @@ class BootWait:
             self.timer = loop.call_at(end, self.end)
 
     def hold(self, message):
-        """Whether `message` has to wait, and is kept until then."""
-        if not self.over:
+        """Hold `message` if the charger is not ready, and return whether it is held."""
+        if not self.has_ended:
             self.held = message
-        return not self.over
+        return not self.has_ended
 
     def end(self):
-        """The charger is ready: send what was held."""
+        """Send the held command, because the charger is ready."""
         self.stop()
         if self.held is not None:
             held, self.held = self.held, None
             self.send(held)
 
     def stop(self):
-        """Hold nothing any more, and send nothing of it later."""
-        self.over = True
+        """Stop holding commands, and do not send the held one later."""
+        self.has_ended = True
         self._stop_timer()
 
     def _stop_timer(self):

@@ -1,11 +1,11 @@
-"""The budgets of a charger: how much one credential may send and have stored.
+"""The budgets of a charger limit how much one credential may send and have stored.
 
-Past a budget the one charger is slowed, or what it sends is acknowledged and not stored; nothing that a bill needs is
-ever dropped. Each excess is a finding with the field `budget.NAME`, from which `chargers.findings` raises the
+Beyond a budget the charger is slowed down, or its messages are acknowledged and not stored. Data that a bill needs is
+never dropped. Each excess is a finding with the field `budget.NAME`, from which `chargers.findings` raises the
 incident. docs/security.md has the table for operators; a test compares it with this module.
 
-Rates are counted by token buckets in the web process that holds the socket. A bucket is kept while its charger is
-away, so that connecting again does not fill it.
+Rates are counted by token buckets in the web process that holds the socket. A bucket is stored while its charger is
+disconnected, so that reconnecting does not fill it.
 """
 
 import threading
@@ -19,23 +19,24 @@ from django.conf import settings
 KIND = "out_of_range"  # the kind of the findings
 PREFIX = "budget."
 NO_LIMIT = 2**62  # in a statement, for a limit of 0
-CHARACTERS = 4096  # of a message that cost as much as a message
-MOST_KEPT = 10_000  # accounts of chargers that left before their buckets were full again
-ROUNDING_S = 1e-6  # a sum of floating point numbers may differ by this from what it should be
-SLOWS = "Its socket is read more slowly; everything it sends is taken, only later."
+CHARACTERS_PER_UNIT = 4096  # a message costs one unit more for each so many characters
+MAX_STORED_ACCOUNTS = 10_000  # of disconnected chargers whose buckets are not full yet
+ROUNDING_S = 1e-6  # tolerance for the rounding of floating point sums
+SLOWS = "Its socket is read more slowly. All its messages are processed, but later."
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """`setting` names the limit, 0 for none, of what `counts` says.
+    """A limit, given by the setting `setting` (0 for no limit), of the quantity `counts`.
 
-    A rate is a limit for `period_s`; what is not used of it is saved up for `saved_s`, and may come at once.
+    `consequence` describes for operators how an excess is treated. A rate is a limit for `period_s`; an unused rate
+    is saved for up to `saved_s` seconds and may then be used at once.
     """
 
     name: str
     setting: str
     counts: str
-    past: str
+    consequence: str
     period_s: float = 0
     saved_s: float = 0
 
@@ -45,7 +46,7 @@ class Budget:
 
     @property
     def finding(self) -> tuple[str, str]:
-        """(field, kind) of its findings."""
+        """The (field, kind) of its findings."""
         return PREFIX + self.name, KIND
 
 
@@ -62,31 +63,31 @@ BUDGETS = {
             "samples",
             "OCPP_MOST_SAMPLES",
             "sampled values in one message",
-            "So many are kept, energy registers first. A stop ends its session as ever.",
+            "So many are stored, energy registers first. A stop ends its session as usual.",
         ),
         Budget(
             "connectors",
             "OCPP_MOST_CONNECTORS",
             "connectors",
-            "The status of a further connector is acknowledged and not stored. Transactions there are taken.",
+            "The status of a further connector is acknowledged and not stored. Transactions there are stored.",
         ),
         Budget(
             "unknown_tags",
             "OCPP_MOST_UNKNOWN_TAGS",
             "unknown id tags in the list, of one charger",
-            "A further tag is answered as ever and not listed.",
+            "A further tag is answered as usual and not listed.",
         ),
         Budget(
             "all_unknown_tags",
             "OCPP_MOST_UNKNOWN_TAGS_IN_ALL",
             "unknown id tags in the list, of all chargers",
-            "A further tag is answered as ever and not listed.",
+            "A further tag is answered as usual and not listed.",
         ),
         Budget(
             "unapplied",
             "OCPP_MOST_UNAPPLIED_MESSAGES",
             "orphan stops and refused messages about transactions that wait for an operator",
-            "A further one is not kept, unless it is a start or a stop with a meter value.",
+            "A further one is not stored, unless it is a start or a stop with a meter value.",
         ),
         Budget(
             "security_events",
@@ -100,7 +101,7 @@ BUDGETS = {
             "data_transfers",
             "OCPP_DATA_TRANSFERS_PER_HOUR",
             "DataTransfers an hour",
-            "A further one is answered as ever and not stored.",
+            "A further one is answered as usual and not stored.",
             HOUR,
             HOUR,
         ),
@@ -127,17 +128,17 @@ BUDGETS = {
     )
 }
 FIELDS = {budget.finding[0]: budget for budget in BUDGETS.values()}
-SLOWING = [budget.name for budget in BUDGETS.values() if budget.past == SLOWS]
-OF_A_BILL = frozenset(["StartTransaction", "StopTransaction"])  # actions that count as `transactions`
+SLOWING = [budget.name for budget in BUDGETS.values() if budget.consequence == SLOWS]
+TRANSACTION_ACTIONS = frozenset(["StartTransaction", "StopTransaction"])  # actions that count as `transactions`
 
 
 def exceeded(field: str, kind: str) -> Budget | None:
-    """The budget that a finding tells of, None for any other finding."""
+    """Return the budget that a finding is about, None for any other finding."""
     return FIELDS.get(field) if kind == KIND else None
 
 
 class Bucket:
-    """Is filled at a steady rate up to its size. What is spent past that is owed, and paid by waiting."""
+    """A token bucket that is filled at a steady rate up to its size. An overdraft is paid by waiting."""
 
     __slots__ = ("unit_s", "saved_s", "full_at")
 
@@ -146,14 +147,14 @@ class Bucket:
         self.saved_s, self.full_at = budget.saved_s, 0.0
 
     def spend(self, cost: float = 1) -> float:
-        """Take `cost` out; the seconds until nothing is owed, 0 or less where nothing is."""
+        """Take `cost` tokens. Return the seconds until the overdraft is paid, 0 or less if there is none."""
         now = monotonic()
         full_at = self.full_at
         self.full_at = full_at = (full_at if full_at > now else now) + cost * self.unit_s
         return full_at - now - self.saved_s
 
     def take(self) -> bool:
-        """Take one out where there is one."""
+        """Take one token if there is one, and return whether it was taken."""
         if self.spend() <= ROUNDING_S:
             return True
         self.full_at -= self.unit_s
@@ -168,15 +169,15 @@ class Account:
     def __init__(self) -> None:
         self.messages = Bucket(BUDGETS["messages"])
         self.buckets = {"messages": self.messages}
-        self.due_at = 0.0  # when all is paid that was spent from other buckets than that of messages
+        self.due_at = 0.0  # when the overdrafts of all buckets except `messages` are paid
 
     def receive(self, characters: int) -> float:
-        """Pay for a message of so many characters; the seconds until it may be handled, 0 or less for now."""
-        wait = self.messages.spend(1 + characters // CHARACTERS)
+        """Pay for a message of so many characters. Return the seconds to wait before it, 0 or less for none."""
+        wait = self.messages.spend(1 + characters // CHARACTERS_PER_UNIT)
         return max(wait, self.due_at - monotonic()) if self.due_at else wait
 
     def spend(self, name: str, cost: float = 1) -> None:
-        """Pay `cost` from the budget `name`. What is owed delays the next message."""
+        """Pay `cost` from the budget `name`. An overdraft delays the next message."""
         wait = self.bucket(name).spend(cost)
         if wait > 0:
             self.due_at = max(self.due_at, monotonic() + wait)
@@ -188,24 +189,27 @@ class Account:
 
     @property
     def overdrawn(self) -> list[str]:
-        """Names of the budgets by which its charger is slowed now."""
+        """Names of the budgets that slow the charger down now."""
         return [name for name in SLOWING if name in self.buckets and self.buckets[name].spend(0) > 0]
 
     @property
     def is_untouched(self) -> bool:
         """Whether all buckets are full, so that a new account would be the same."""
-        now = monotonic()
-        return all(bucket.full_at <= now for bucket in list(self.buckets.values()))  # the writer may add one
+        now, buckets = monotonic(), list(self.buckets.values())  # a copy, because the writer may add one
+        return all(bucket.full_at <= now for bucket in buckets)
 
 
 class Ledger:
-    """The accounts of this process, by primary key of the charger. A socket holds on to that of its charger; of a
-    charger that has left, the account is kept until it is full again."""
+    """The accounts of this process by primary key of the charger.
+
+    A socket references the account of its charger. The account of a disconnected charger is stored until its buckets
+    are full again.
+    """
 
     def __init__(self) -> None:
         self.accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
-        self.kept: OrderedDict[int, Account] = OrderedDict()
-        self.lock = threading.Lock()  # sockets and the thread that writes ask for accounts
+        self.stored: OrderedDict[int, Account] = OrderedDict()
+        self.lock = threading.Lock()  # sockets and the writer thread read accounts
 
     def of(self, charger: int) -> Account:
         with self.lock:
@@ -215,20 +219,24 @@ class Ledger:
             return account
 
     def leave(self, charger: int, account: Account) -> None:
-        """The socket that held `account` has ended."""
+        """Store `account`, because the socket of its charger has ended."""
         with self.lock:
-            self.kept[charger] = account
-            self.kept.move_to_end(charger)
-            while self.kept and (len(self.kept) > MOST_KEPT or next(iter(self.kept.values())).is_untouched):
-                self.kept.popitem(last=False)
+            self.stored[charger] = account
+            self.stored.move_to_end(charger)
+            while self.stored and (
+                len(self.stored) > MAX_STORED_ACCOUNTS or next(iter(self.stored.values())).is_untouched
+            ):
+                self.stored.popitem(last=False)
 
 
 ledger = Ledger()
 
 
 def within_rate(calls: list, name: str) -> list:
-    """Those of `calls` (`inbox.Call`) that their chargers may have stored by the budget `name`; of the others it is a
-    finding. A call takes from the budget once, however often its batch is tried."""
+    """Return those of `calls` (`inbox.Call`) that are within the budget `name`. The others get a finding.
+
+    A call takes from the budget once, even if its batch is retried.
+    """
     budget = BUDGETS[name]
     for call in calls:
         if call.is_within_rate is None:

@@ -1,4 +1,4 @@
-"""System checks of Django: what `manage.py check --deploy` says about the settings."""
+"""System checks of the settings for `manage.py check --deploy`."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.core.checks import Tags, Warning, register
 
 NO_KEYS = Warning(
     "SECRETS_KEYS is not set, so the key that encrypts secrets in the database is derived from SECRET_KEY. "
-    "Whoever changes SECRET_KEY loses these secrets.",
+    "A change of SECRET_KEY makes these secrets unreadable.",
     hint="Set SECRETS_KEYS to a key of its own, see docs/security.md.",
     id="ocpp.W001",
 )
@@ -15,5 +15,5 @@ NO_KEYS = Warning(
 
 @register(Tags.security, deploy=True)
 def check_secrets_keys(**_: Any) -> list[Warning]:
-    """Warn where secrets have no key of their own."""
+    """Warn if secrets have no key of their own."""
     return [NO_KEYS] if settings.SECRETS_KEYS_ARE_DERIVED else []

@@ -1,7 +1,7 @@
-"""What happened, recorded with what it tells of in one transaction, and told to whoever listens after the commit.
+"""Record events in the transaction that changes their subject, and publish them to live listeners after the commit.
 
-Webhooks are owed their deliveries by the same statement, so none is lost; what listens live (`chargers.live`) may
-miss one when a process ends, and reads it later by its id.
+The statement that stores an event also inserts its webhook deliveries, so none is lost. A live listener
+(`core.redis.listening`) may miss an event when a process ends, and reads it later by its id.
 """
 
 import logging
@@ -15,97 +15,99 @@ import orjson
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from chargers import metrics, recordset
-from chargers.models.events import KEPT
-from chargers.redis import sync_redis
+from chargers import metrics
+from chargers.models.events import STORED_KINDS
+from core.db import bulk_sql
+from core.redis.connections import sync_redis
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "ocpp:events"
-MOST_WAITING = 10_000  # events that are not told live yet; past it the oldest are left out
-# Seconds in which events gather: a thread that publishes after every batch takes the interpreter from the one that
-# writes them (p50 of an answer at 1,000 messages/s: 0.8 ms more).
-GATHER = 0.1
-PAUSE = 1.0  # seconds until a Redis that is away is tried again
-PATIENCE = 5.0  # seconds after which a new webhook is told also of what is not kept
+MAX_QUEUED_EVENTS = 10_000  # events that are not published yet; beyond it the oldest are dropped
+# The publisher collects events for this long, because a thread that publishes after every batch competes with the
+# writer thread for the interpreter (p50 of an answer at 1,000 messages/s: 0.8 ms more).
+PUBLISH_INTERVAL_S = 0.1
+RETRY_DELAY_S = 1.0  # until Redis is tried again after an error
+DEMAND_CACHE_S = 5.0  # until a new webhook also receives events of kinds that are not stored
 
-# Who is told live is told of all of them: `nextval` gives also those that are not kept an id.
+# `nextval` also gives an id to events that are not stored, because live listeners receive every event.
 RECORD = """
 WITH s AS MATERIALIZED (
     SELECT nextval('chargers_event_id_seq') AS id, r.*, ch.charger_id FROM json_to_recordset(%s)
-        AS r(n int, kind text, charger bigint, at timestamptz, body jsonb, kept boolean)
+        AS r(n int, kind text, charger bigint, at timestamptz, body jsonb, stored boolean)
     JOIN chargers_charger ch ON ch.id = r.charger
-), wanted AS MATERIALIZED (
+), matching AS MATERIALIZED (
     SELECT s.id AS event, s.charger, w.id AS webhook FROM chargers_webhook w JOIN s ON w.kinds ? s.kind
     WHERE w.is_enabled AND (w.group_id IS NULL OR EXISTS (SELECT FROM chargers_chargergroup_chargers g
         WHERE g.chargergroup_id = w.group_id AND g.charger_id = s.charger))
 ), recorded AS (
     INSERT INTO chargers_event (id, kind, charger_id, at, body)
-    SELECT id, kind, charger, at, body FROM s WHERE kept OR id IN (SELECT event FROM wanted) ORDER BY id
-), owed AS (
+    SELECT id, kind, charger, at, body FROM s WHERE stored OR id IN (SELECT event FROM matching) ORDER BY id
+), deliveries AS (
     INSERT INTO chargers_delivery (webhook_id, event_id, charger, state, due_at)
-    SELECT webhook, event, charger, 'pending', now() FROM wanted ORDER BY event
+    SELECT webhook, event, charger, 'pending', now() FROM matching ORDER BY event
 )
 SELECT n, id, charger_id FROM s
 """
-UNKEPT_IS_WANTED = """
+UNSTORED_EVENTS_ARE_WANTED = """
 SELECT EXISTS (SELECT FROM chargers_webhook WHERE is_enabled AND kinds ? 'transaction.updated')
 """
 
 
-class _Gathering(threading.local):
+class _Batch(threading.local):
     events = None
 
 
-_gathering = _Gathering()
+_batch = _Batch()
 
 
 @contextmanager
-def gathered():
-    """What is told within is recorded by one statement at the end, in the transaction that is under way."""
-    _gathering.events = []
+def batched_events():
+    """Record the events of this context by one statement at its end, in the current transaction."""
+    _batch.events = []
     try:
         yield
-        events, _gathering.events = _gathering.events, None
+        events, _batch.events = _batch.events, None
         _record(events)
     finally:
-        _gathering.events = None
+        _batch.events = None
 
 
-def tell(kind, charger, **body):
-    """An event of `charger` (primary key) has happened: one of `models.events.KINDS`, and what is told of it.
+def record_event(kind, charger, **body):
+    """Record an event of `charger` (primary key): its `kind`, one of `models.events.KINDS`, and its `body`.
 
-    What is not kept, and no webhook asks for, costs no statement: it is told to who listens now, without an id.
+    An event of a kind that is neither stored nor wanted by a webhook needs no statement. Live listeners receive it
+    without an id.
     """
-    event = {"kind": kind, "charger": charger, "at": datetime.now(UTC), "body": body, "kept": kind in KEPT}
-    if _gathering.events is None:
+    event = {"kind": kind, "charger": charger, "at": datetime.now(UTC), "body": body, "stored": kind in STORED_KINDS}
+    if _batch.events is None:
         _record([event])
     else:
-        _gathering.events.append(event)
+        _batch.events.append(event)
 
 
 def _row(n, event):
-    """Moments in it as the API writes them."""
-    return event | {"n": n, "body": {name: _written(value) for name, value in event["body"].items()}}
+    """Return the parameters of RECORD for one event; times are written as in the API."""
+    return event | {"n": n, "body": {name: _to_json(value) for name, value in event["body"].items()}}
 
 
-def _written(value):
+def _to_json(value):
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
 def _record(events):
-    """Those whose charger is gone meanwhile are nobody's any more."""
-    is_wanted = not all(event["kept"] for event in events) and wishes.are_for_all()
-    owed = [event for event in events if event["kept"] or is_wanted]
-    rows = recordset.execute(RECORD, [_row(n, event) for n, event in enumerate(owed)])
-    told = [_told(owed[n], pk, charger_id) for n, pk, charger_id in rows]
-    told += [_told(event) for event in events if not event["kept"] and not is_wanted]
-    if told:
-        transaction.on_commit(lambda: _announcer.put(told), robust=True)
+    """Store the events and queue them for publication; an event whose charger was deleted meanwhile is dropped."""
+    unstored_are_wanted = not all(event["stored"] for event in events) and unstored_event_demand.exists()
+    to_store = [event for event in events if event["stored"] or unstored_are_wanted]
+    rows = bulk_sql.execute(RECORD, [_row(n, event) for n, event in enumerate(to_store)])
+    messages = [_message(to_store[n], pk, charger_id) for n, pk, charger_id in rows]
+    messages += [_message(event) for event in events if not event["stored"] and not unstored_are_wanted]
+    if messages:
+        transaction.on_commit(lambda: _live_publisher.put(messages), robust=True)
 
 
-def _told(event, pk=None, charger_id=None):
-    """`charger_id` is None where nothing was looked up: whoever listens does it."""
+def _message(event, pk=None, charger_id=None):
+    """Return the event as it is published; `charger_id` is None where the listener has to look it up."""
     return {
         "id": pk,
         "kind": event["kind"],
@@ -116,76 +118,76 @@ def _told(event, pk=None, charger_id=None):
     }
 
 
-class _Wishes:
-    """Whether an enabled webhook asks for what is not kept otherwise; looked up every PATIENCE seconds."""
+class _UnstoredEventDemand:
+    """Tell whether an enabled webhook wants events of kinds that are not stored; cached for DEMAND_CACHE_S."""
 
     def __init__(self):
-        self.looked_at, self.is_so = float("-inf"), False
+        self.checked_at, self.is_wanted = float("-inf"), False
 
-    def are_for_all(self):
-        if time.monotonic() - self.looked_at > PATIENCE:
-            ((self.is_so,),) = recordset.query(UNKEPT_IS_WANTED, [])
-            self.looked_at = time.monotonic()
-        return self.is_so
+    def exists(self):
+        if time.monotonic() - self.checked_at > DEMAND_CACHE_S:
+            ((self.is_wanted,),) = bulk_sql.query(UNSTORED_EVENTS_ARE_WANTED, [])
+            self.checked_at = time.monotonic()
+        return self.is_wanted
 
     def forget(self, **_):
-        self.looked_at = float("-inf")
+        self.checked_at = float("-inf")
 
 
-wishes = _Wishes()
+unstored_event_demand = _UnstoredEventDemand()
 
 
-def glimpse(kind, charger, **body):
-    """Tell dashboards alone, after the commit, that the books have something new of `charger` (primary key)."""
-    told = {"kind": kind, "at": datetime.now(UTC), "charger": charger, "body": body}
-    transaction.on_commit(lambda: _announcer.put([told]), robust=True)
+def notify_live(kind, charger, **body):
+    """Notify dashboards alone, after the commit, that records of `charger` (primary key) have changed."""
+    message = {"kind": kind, "at": datetime.now(UTC), "charger": charger, "body": body}
+    transaction.on_commit(lambda: _live_publisher.put([message]), robust=True)
 
 
-# --- to those who listen now -----------------------------------------------------------------
+# --- live publication ------------------------------------------------------------------------
 
 
-def publish(told):
-    """What nobody listens to need not be written out: whoever begins to is owed what happens from then on."""
-    ((_, listening),) = sync_redis().pubsub_numsub(CHANNEL)
-    if told and listening:
-        sync_redis().publish(CHANNEL, orjson.dumps(told, option=orjson.OPT_UTC_Z).decode())
+def publish(messages):
+    """Publish to Redis, but skip it when nobody is subscribed; a new subscriber gets events from then on."""
+    ((_, subscribers),) = sync_redis().pubsub_numsub(CHANNEL)
+    if messages and subscribers:
+        sync_redis().publish(CHANNEL, orjson.dumps(messages, option=orjson.OPT_UTC_Z).decode())
 
 
-class _Announcer:
-    """A thread that publishes, so that a Redis which hangs delays no answer."""
+class LivePublisher:
+    """A thread that publishes events, so that a Redis which hangs delays no answer to a charger."""
 
     def __init__(self):
-        self.waiting = deque(maxlen=MOST_WAITING)
-        self.work = threading.Event()
-        self.beginning = threading.Lock()
+        self.queue = deque(maxlen=MAX_QUEUED_EVENTS)
+        self.has_work = threading.Event()
+        self.start_lock = threading.Lock()
         self.thread = None
 
-    def put(self, told):
-        metrics.count_untold("too_many", len(self.waiting) + len(told) - MOST_WAITING)
-        self.waiting.extend(told)
+    def put(self, messages):
+        metrics.count_untold("too_many", len(self.queue) + len(messages) - MAX_QUEUED_EVENTS)
+        self.queue.extend(messages)
         if self.thread is None:
-            with self.beginning:
+            with self.start_lock:
                 if self.thread is None:
-                    self.thread = threading.Thread(target=self._publish_on_and_on, name="events", daemon=True)
+                    self.thread = threading.Thread(target=self._publish_forever, name="events", daemon=True)
                     self.thread.start()
-        self.work.set()
+        self.has_work.set()
 
-    def _publish_on_and_on(self):
+    def _publish_forever(self):
         while True:
-            self.work.wait()
-            time.sleep(GATHER)
-            self.work.clear()
-            told = [self.waiting.popleft() for _ in range(len(self.waiting))]
+            self.has_work.wait()
+            time.sleep(PUBLISH_INTERVAL_S)
+            self.has_work.clear()
+            messages = [self.queue.popleft() for _ in range(len(self.queue))]
             try:
-                publish(told)
-                metrics.events_told.inc(len(told))
+                publish(messages)
+                metrics.events_told.inc(len(messages))
             except RedisError as error:
-                metrics.count_untold("redis_away", len(told))
-                logger.warning("%s events were not told live, Redis is away: %s", len(told), error)
-                time.sleep(PAUSE)
-            except Exception:  # noqa: BLE001  (without it no dashboard would ever move again)
-                metrics.count_untold("fault", len(told))
-                logger.exception("%s events were not told live", len(told))
+                metrics.count_untold("redis_away", len(messages))
+                logger.warning("%s events were not published, because Redis is unavailable: %s", len(messages), error)
+                time.sleep(RETRY_DELAY_S)
+            except Exception:  # noqa: BLE001  (the thread must go on, or no dashboard is updated again)
+                metrics.count_untold("fault", len(messages))
+                logger.exception("%s events were not published", len(messages))
 
 
-_announcer = _Announcer()
+_live_publisher = LivePublisher()

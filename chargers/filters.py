@@ -1,4 +1,4 @@
-"""What lists of chargers' words can be narrowed by."""
+"""Filters of the lists of this app."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +9,6 @@ from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
-from chargers import lookups
 from chargers.models import (
     AuditEntry,
     Charger,
@@ -21,22 +20,23 @@ from chargers.models import (
     Refusal,
     SecurityEvent,
 )
+from core.admin import lookups
 
 
 class YesOrNoField(forms.NullBooleanField):
-    """What is neither is said to be wrong: Django's own takes it for not given."""
+    """Reject values other than true and false; Django would treat them as absent."""
 
     def to_python(self, value):
-        said = super().to_python(value)
-        if said is None and value not in (None, ""):
+        parsed = super().to_python(value)
+        if parsed is None and value not in (None, ""):
             raise forms.ValidationError("Say true or false.")
-        return said
+        return parsed
 
 
 class YesOrNoWidget(BooleanWidget):
     def value_from_datadict(self, data, files, name):
-        known = super().value_from_datadict(data, files, name)
-        return data.get(name) if known is None else known
+        value = super().value_from_datadict(data, files, name)
+        return data.get(name) if value is None else value
 
 
 class YesOrNo(filters.BooleanFilter):
@@ -50,19 +50,19 @@ _AS_SENT = {"filter_class": filters.CharFilter, "extra": lambda field: {"strip":
 
 
 class AsSent(filters.FilterSet):
-    """Texts are compared as sent, spaces included."""
+    """Compare texts as sent, spaces included."""
 
     FILTER_DEFAULTS = {**FILTER_FOR_DBFIELD_DEFAULTS, models.CharField: _AS_SENT, models.TextField: _AS_SENT}
     FILTER_DEFAULTS |= {models.BooleanField: {"filter_class": YesOrNo}}
 
     @classmethod
     def get_filters(cls):
-        """Raises `ImproperlyConfigured`, when the class is made, for one of a column that is not shown."""
-        found = super().get_filters()
+        """Raise `ImproperlyConfigured`, when the class is created, for a filter by a secret column."""
+        declared = super().get_filters()
         if model := cls._meta.model:
-            paths = [told.field_name for told in found.values() if told.field_name]
+            paths = [entry.field_name for entry in declared.values() if entry.field_name]
             lookups.refuse_secret(cls.__name__, model, paths)
-        return found
+        return declared
 
 
 class Backend(filters.DjangoFilterBackend):
@@ -127,10 +127,10 @@ class FindingFilter(OfCharger):
 
 
 class MessageFilter(AsSent):
-    """What has no index is looked for among the messages of a charger or of a day, which can be read."""
+    """Filter by columns without an index only within one charger, one day or the errors, which are few rows."""
 
     UNINDEXED = ("direction", "kind", "action", "message_id", "search")
-    LONGEST = timedelta(hours=25)  # a day, also the one on which summer time ends or that began as this was asked
+    MAX_PERIOD = timedelta(hours=25)  # a day, also one on which summer time ends, and the time of the request itself
 
     charger_id = filters.CharFilter(method="of_charger", strip=False)
     since = filters.IsoDateTimeFilter("at", "gte")
@@ -142,16 +142,16 @@ class MessageFilter(AsSent):
         fields = ["charger_id", "direction", "kind", "action", "message_id", "is_error", "since", "until", "search"]
 
     def of_charger(self, rows, name, charger_id):
-        """Found first, so that its index is used."""
+        """Look up the charger first, so that the index of its messages is used."""
         return rows.filter(charger=Charger.objects.filter(charger_id=charger_id).values_list("pk").first() or 0)
 
     def filter_queryset(self, rows):
-        given = self.form.cleaned_data
-        asked = [name for name in self.UNINDEXED if given.get(name)]
-        if asked and not (given["charger_id"] or given["is_error"] or self._is_narrow(given)):
-            raise ValidationError({asked[0]: "Give charger_id, or since and until at most a day apart, too."})
+        values = self.form.cleaned_data
+        unindexed = [name for name in self.UNINDEXED if values.get(name)]
+        if unindexed and not (values["charger_id"] or values["is_error"] or self._is_narrow(values)):
+            raise ValidationError({unindexed[0]: "Also send charger_id, or since and until at most a day apart."})
         return super().filter_queryset(rows)
 
-    def _is_narrow(self, given):
-        since, until = given["since"], given["until"] or datetime.now(UTC)
-        return since is not None and until - since <= self.LONGEST
+    def _is_narrow(self, values):
+        since, until = values["since"], values["until"] or datetime.now(UTC)
+        return since is not None and until - since <= self.MAX_PERIOD

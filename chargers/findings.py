@@ -1,8 +1,8 @@
-"""Findings are counted in memory and written by the inbox's thread between its batches.
+"""Findings are departures of messages from OCPP. They are counted in memory and written by the inbox's writer thread.
 
-Counting costs the traffic one append for an odd message and nothing for a valid one. The first finding after a quiet
-moment is written before its message is answered; more of them are written together every `INTERVAL_S`. A process that
-is killed loses the counts of its last moment.
+Counting costs one append for a message with findings and nothing for a valid one. The first finding after a pause of
+`INTERVAL_S` is written before its message is answered; later ones are written together every `INTERVAL_S`. A process
+that is killed loses the counts since its last write.
 """
 
 import logging
@@ -17,17 +17,18 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from chargers import budgets, events, faults, metrics, recordset
-from chargers.frames import storable
-from chargers.masking import HIDDEN, masked, names_secret
-from chargers.models.findings import LONGEST_EXAMPLE, LONGEST_FIELD
+from chargers import budgets, events, metrics
+from chargers.models.findings import MAX_EXAMPLE_LENGTH, MAX_FIELD_LENGTH
+from core.db import bulk_sql, faults
+from core.ocpp.frames import storable
+from core.ocpp.redaction import HIDDEN, masked, names_secret
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.25
-AFTER_LOCK_S = 5.0  # until the next attempt where another session has locked rows: batches wait for each attempt
-MOST_WAITING = 10_000  # odd messages that are not counted yet; past it the oldest are not counted
-OTHERS = "(others)"  # members past the budget of findings are counted together as this
+AFTER_LOCK_S = 5.0  # until the next attempt if another session has locked rows, because an attempt delays batches
+MAX_WAITING_MESSAGES = 10_000  # messages with findings that are not written yet; beyond it the oldest are not counted
+OTHERS = "(others)"  # members beyond the budget of findings are counted together under this name
 WRITE = """
 INSERT INTO chargers_finding AS f (charger_id, action, field, kind, count, first_seen, last_seen, example)
 SELECT s.charger, s.action, s.field, s.kind, s.count, s.first_seen, s.last_seen, s.example
@@ -37,13 +38,13 @@ JOIN chargers_charger c ON c.id = s.charger
 ON CONFLICT (charger_id, action, field, kind) DO UPDATE SET count = f.count + excluded.count,
     last_seen = greatest(f.last_seen, excluded.last_seen), example = excluded.example
 """
-# The findings of those chargers that would have more than they may with so many more.
+# The stored findings of chargers that would exceed the limit with `found` more findings.
 KNOWN = """
 SELECT f.charger_id, f.action, f.field, f.kind FROM json_to_recordset(%s) AS s(charger bigint, found int)
 JOIN chargers_finding f ON f.charger_id = s.charger
 WHERE s.found + (SELECT count(*) FROM chargers_finding c WHERE c.charger_id = s.charger) > %s
 """
-# Of the budgets that chargers are over, those that they had kept to of late: an episode begins.
+# Budgets that chargers exceed now and have not exceeded in the last ten minutes, so that a new episode begins.
 NEW_EPISODES = """
 SELECT c.id, c.charger_id, s.field FROM json_to_recordset(%s) AS s(charger bigint, field text)
 JOIN chargers_charger c ON c.id = s.charger
@@ -51,64 +52,64 @@ WHERE NOT EXISTS (SELECT FROM chargers_finding f WHERE f.charger_id = s.charger 
     AND f.kind = 'out_of_range' AND f.last_seen > now() - interval '10 minutes')
 ORDER BY c.id, s.field
 """
-OVER = (
+OVER_BUDGET = (
     "%s: more than %s %s (%s). %s Look at its messages; if they are not its own, give the charger a new key. "
     "See docs/security.md."
 )
 
 
-class Found(NamedTuple):
+class MessageFindings(NamedTuple):
     """The findings of one message: {(field, kind): value as sent}."""
 
     charger: int
     action: str
-    found: Mapping[tuple[str, str], Any]
+    by_kind: Mapping[tuple[str, str], Any]
     at: datetime
 
 
 class Counter:
-    """One a process. `add` may be called by any thread, `write` by one."""
+    """The queue of findings of one process. Any thread may call `add`, only the writer thread `write_due`."""
 
     def __init__(self) -> None:
-        self.waiting: deque[Found] = deque(maxlen=MOST_WAITING)
+        self.waiting: deque[MessageFindings] = deque(maxlen=MAX_WAITING_MESSAGES)
         self.due_at = float("-inf")
 
-    def add(self, charger: int, action: str, found: Mapping[tuple[str, str], Any], at: datetime) -> None:
-        """Count the findings `found` in a message of `charger` (primary key)."""
-        self.waiting.append(Found(charger, action, found, at))
-        for field, kind in found:
+    def add(self, charger: int, action: str, by_kind: Mapping[tuple[str, str], Any], at: datetime) -> None:
+        """Count the findings {(field, kind): value} in a message of `charger` (primary key)."""
+        self.waiting.append(MessageFindings(charger, action, by_kind, at))
+        for field, kind in by_kind:
             metrics.count_finding(action, field, kind)
 
     @property
     def due_in_s(self) -> float | None:
-        """Seconds until the findings that wait are to be written, None where none waits."""
+        """Seconds until waiting findings are due to be written, None if none waits."""
         return max(0.0, self.due_at - time.monotonic()) if self.waiting else None
 
     def write_due(self) -> None:
-        """Write what waits, if it is time to. A fault costs counts, never a message; a lock only delays them."""
+        """Write the waiting findings if they are due. An error loses counts, a lock only delays them."""
         if self.due_in_s != 0:
             return
-        found = [self.waiting.popleft() for _ in range(len(self.waiting))]
+        messages = [self.waiting.popleft() for _ in range(len(self.waiting))]
         self.due_at = time.monotonic() + INTERVAL_S
         try:
-            write(found)
+            write(messages)
         except Exception as error:  # noqa: BLE001  (the thread that answers chargers must go on)
             if faults.kind_of(error) == faults.LOCKED:
                 self.due_at = time.monotonic() + AFTER_LOCK_S
-                self.waiting.extendleft(reversed(found))
+                self.waiting.extendleft(reversed(messages))
                 return
-            logger.warning("The findings of %s messages were not counted: %s", len(found), error)
+            logger.warning("The findings of %s messages were not counted: %s", len(messages), error)
             faults.drop_connection()
 
 
 counter = Counter()
 
 
-def write(found: Iterable[Found]) -> None:
-    """Add `found` to the table in one statement, and raise the incidents among them."""
+def write(messages: Iterable[MessageFindings]) -> None:
+    """Add the findings of `messages` to the table in one statement, and raise incidents for exceeded budgets."""
     rows: dict[tuple, dict] = {}
-    for message in found:
-        for (field, kind), value in message.found.items():
+    for message in messages:
+        for (field, kind), value in message.by_kind.items():
             key = message.charger, message.action, _field(field), kind
             row = rows.setdefault(key, _row(*key, message.at))
             row["count"] += 1
@@ -120,10 +121,10 @@ def write(found: Iterable[Found]) -> None:
     for row in rows.values():
         row["example"] = example(row["field"], row["example"])
     over = {(charger, field) for charger, _, field, kind in rows if budgets.exceeded(field, kind)}
-    # In one order for all processes, so that two that meet the same rows do not wait for each other in a circle.
+    # Rows are written in the same order by all processes, because another order could deadlock.
     with transaction.atomic():
         _raise_incidents(over)
-        recordset.execute(WRITE, [rows[key] for key in sorted(rows)])
+        bulk_sql.execute(WRITE, [rows[key] for key in sorted(rows)])
 
 
 def _row(charger: int, action: str, field: str, kind: str, at: datetime) -> dict:
@@ -132,30 +133,30 @@ def _row(charger: int, action: str, field: str, kind: str, at: datetime) -> dict
 
 
 def _raise_incidents(over: Iterable[tuple[int, str]]) -> None:
-    """Tell of those of `over`, (charger, field of a budget), that were not over it in the last ten minutes."""
+    """Record an event for each pair in `over`, (charger, field of a budget), that begins a new episode."""
     keys = [{"charger": charger, "field": field} for charger, field in over]
-    for charger, charger_id, field in recordset.execute(NEW_EPISODES, keys):
+    for charger, charger_id, field in bulk_sql.execute(NEW_EPISODES, keys):
         budget = budgets.FIELDS[field]
-        told = {"budget": budget.name, "limit": budget.limit, "counts": budget.counts, "consequence": budget.past}
-        events.tell("charger.over_budget", charger, **told)
-        logger.warning(OVER, charger_id, budget.limit, budget.counts, budget.setting, budget.past)
+        fields = {"budget": budget.name, "limit": budget.limit, "counts": budget.counts}
+        events.record_event("charger.over_budget", charger, **fields, consequence=budget.consequence)
+        logger.warning(OVER_BUDGET, charger_id, budget.limit, budget.counts, budget.setting, budget.consequence)
 
 
 def _within_limits(rows: dict[tuple, dict]) -> dict[tuple, dict]:
-    """`rows`, where a charger that would have too many has its new ones counted together."""
-    most = settings.OCPP_MOST_FINDINGS
-    if not most:
+    """Return `rows`, with new findings of a charger beyond its limit counted together as OTHERS."""
+    limit = settings.OCPP_MOST_FINDINGS
+    if not limit:
         return rows
-    asked = [{"charger": charger, "found": found} for charger, found in Counts(key[0] for key in rows).items()]
-    known = {tuple(row) for row in recordset.query(KNOWN, [recordset.json(asked), most])}
-    taken = Counts(charger for charger, *_ in known)
+    counts = [{"charger": charger, "found": count} for charger, count in Counts(key[0] for key in rows).items()]
+    known = {tuple(row) for row in bulk_sql.query(KNOWN, [bulk_sql.json(counts), limit])}
+    used = Counts(charger for charger, *_ in known)
     limited: dict[tuple, dict] = {}
     for key, row in rows.items():
         charger, action, field, kind = key
         if key in known or budgets.exceeded(field, kind):
             _add(limited, key, row)
-        elif taken[charger] < most:
-            taken[charger] += 1
+        elif used[charger] < limit:
+            used[charger] += 1
             _add(limited, key, row)
         else:
             _add(limited, (charger, action, OTHERS, kind), row)
@@ -165,33 +166,33 @@ def _within_limits(rows: dict[tuple, dict]) -> dict[tuple, dict]:
 
 
 def _add(rows: dict[tuple, dict], key: tuple, row: dict) -> None:
-    """Count `row` towards that of `key`."""
+    """Add the count of `row` to the row of `key`."""
     before = rows.get(key, row | {"count": 0})
-    named = dict(zip(("charger", "action", "field", "kind"), key, strict=True))
-    rows[key] = row | named | {"count": before["count"] + row["count"], "first_seen": before["first_seen"]}
+    columns = dict(zip(("charger", "action", "field", "kind"), key, strict=True))
+    rows[key] = row | columns | {"count": before["count"] + row["count"], "first_seen": before["first_seen"]}
 
 
-def record(charger: int, action: str, found: Mapping[tuple[str, str], Any]) -> None:
-    """Count findings at once, for a process that has no inbox. A fault costs counts, never an answer."""
-    for field, kind in found:
+def record(charger: int, action: str, by_kind: Mapping[tuple[str, str], Any]) -> None:
+    """Write findings at once, for a process without an inbox. An error loses counts but not the answer."""
+    for field, kind in by_kind:
         metrics.count_finding(action, field, kind)
     try:
-        write([Found(charger, action, found, datetime.now(UTC))])
-    except Exception as error:  # noqa: BLE001  (see above)
+        write([MessageFindings(charger, action, by_kind, datetime.now(UTC))])
+    except Exception as error:  # noqa: BLE001  (the answer must be stored nevertheless)
         logger.warning("The findings of an answer were not counted: %s", error)
 
 
 def _field(field: str) -> str:
-    """A member's name may be the charger's own."""
-    return storable(field)[:LONGEST_FIELD]
+    """Shorten and clean a member's name, because the charger may have chosen it."""
+    return storable(field)[:MAX_FIELD_LENGTH]
 
 
 def example(field: str, value: Any) -> str:
-    """`value` as JSON, without secrets, cut."""
+    """Format `value` as JSON, with secrets masked, cut to LONGEST_EXAMPLE characters."""
     if names_secret(field.rpartition(".")[2]) and value not in (None, ""):
         return HIDDEN
     try:
         text = orjson.dumps(storable(value)).decode()
     except TypeError:
         text = repr(value)
-    return masked(text[: 8 * LONGEST_EXAMPLE])[:LONGEST_EXAMPLE]
+    return masked(text[: 8 * MAX_EXAMPLE_LENGTH])[:MAX_EXAMPLE_LENGTH]

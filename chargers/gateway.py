@@ -1,8 +1,8 @@
-"""The way of one command from a Celery task to a charger's socket and back.
+"""Transport of one command from a Celery task to a charger's socket and back.
 
-A task sends through the channel layer and waits on its own Redis list, on which the socket's process puts,
-in this order, `sent` (the CALL is written) and then `reply`, or `lost` (the socket ended). Lists keep what
-comes early; once a task has given up, whoever answers learns that it is late.
+A task sends through the channel layer and waits on its own Redis list, its mailbox. The socket's process appends the
+events `sent` (the CALL is written) and then `reply`, or `lost` (the socket has ended). A list stores events that
+arrive before the task waits. After a task has closed its mailbox, `deliver` reports that an answer is late.
 """
 
 import json
@@ -15,19 +15,20 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from chargers import presence, tracing
-from chargers.redis import LONGEST_BLOCK, async_redis, sync_redis, waiting_redis
+from chargers import presence
+from core.observability import tracing
+from core.redis.connections import MAX_BLOCK_S, async_redis, sync_redis, waiting_redis
 
 logger = logging.getLogger(__name__)
 
-CHANGED = 4003  # close code: the charger must come again, with its new credentials
-WATCHED = 60  # seconds for which those who watch a charger are told of its frames, unless they ask again
-KEEP = 3600  # seconds an event waits for its task, a mark that it has given up for late answers
-LEASE = 12  # seconds after which a task that shows no sign of life has been abandoned: more than two waits
-ENQUEUED = 20  # seconds after which a task that did not begin is believed lost by the broker
-PAUSE = 0.2
+CREDENTIALS_CHANGED = 4003  # close code: the charger must reconnect with its new credentials
+WATCH_S = 60  # for so long frames are published after a request to watch
+MAILBOX_TTL_S = 3600  # lifetime of the events of a task, and of the mark of a closed mailbox
+LEASE_S = 12  # more than two waits; a task that has not renewed its lease for so long is taken for dead
+ENQUEUED_S = 20  # a task that has not begun after so long is taken for lost by the broker
+RETRY_DELAY_S = 0.2
 PROLONG = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0"
-# One command where a pipeline in a transaction costs the event loop three times as much.
+# This is one command, because a pipeline in a transaction takes three times as much time of the event loop.
 DELIVER = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('RPUSH', KEYS[2], ARGV[1])
@@ -38,227 +39,234 @@ return 1
 
 
 def _key(task_id, kind):
-    """`events`, `taken`, `closed`, `lease` or `enqueued` of a task; all of one task in one slot of a cluster."""
+    """Name the key `kind` of a task. All keys of a task are in one slot of a Redis cluster.
+
+    Kinds are `events`, `taken`, `closed`, `lease`, `enqueued`, `trace` and `finished`.
+    """
     return f"ocpp:{{{task_id}}}:{kind}"
 
 
 # --- the task's side -------------------------------------------------------------------------
 
 
-def send(holder, task_id, action, payload):
-    """Put a CALL on its way to the socket of `holder` (a `Presence`), which claims the command and writes it.
+def send(connection, task_id, action, payload):
+    """Send a CALL to the socket of `connection` (a `Presence`), which claims the command and writes it.
 
-    PUBLISH in the layer's wire format over a lasting client: `async_to_sync(layer.send)` takes several times
-    as long (see docs/decisions/0003). Pub/sub delivers at most once, so the caller counts on the `sent`
-    event alone and may send again: a command can be claimed once.
+    Publish in the layer's wire format over a lasting client, because `async_to_sync(layer.send)` takes several times
+    as long (see docs/decisions/0003). Pub/sub delivers at most once, so the caller relies on the `sent` event alone.
+    It may send again, because a command can be claimed only once.
     """
     text = orjson.dumps(payload).decode()
     message = {"type": "ocpp.call", "task_id": task_id, "action": action, "payload": text}
-    _publish(holder, message | ({"trace": tracing.carried()} if tracing.IS_ON else {}))
+    _publish(connection, message | ({"trace": tracing.carried()} if tracing.IS_ON else {}))
 
 
 def close_socket(charger_id, code, reason):
-    """Ask the process that holds a charger's socket to close it, see `_tell_holder`."""
-    _tell_holder(charger_id, {"type": "ocpp.close", "code": code, "reason": reason})
+    """Request the process of a charger's socket to close it, see `_send_control`."""
+    _send_control(charger_id, {"type": "ocpp.close", "code": code, "reason": reason})
 
 
-def make_it_come_again(charger_id):
+def close_for_new_credentials(charger_id):
     """Close the socket of a charger whose key or security profile was changed."""
-    close_socket(charger_id, CHANGED, "Its key or security profile was changed")
+    close_socket(charger_id, CREDENTIALS_CHANGED, "Its key or security profile was changed")
 
 
 def change_settings(charger):
-    """Have the process that holds a charger's socket treat it as its columns say (`Charger.of_socket`), see
-    `_tell_holder`."""
-    _tell_holder(charger.charger_id, {"type": "ocpp.settings", **charger.of_socket})
+    """Apply the columns `Charger.of_socket` to the charger's open socket, see `_send_control`."""
+    _send_control(charger.charger_id, {"type": "ocpp.settings", **charger.of_socket})
 
 
-def _tell_holder(charger_id, message):
-    """Publish `message` to the process that holds a charger's socket: after the commit of the transaction under way,
-    at once without one.
+def _send_control(charger_id, message):
+    """Publish `message` to the process of a charger's socket, after the commit if a transaction is open.
 
     A transaction that changes a charger has locked its row. If it waited for a Redis that hangs, every message of the
     charger, and those of the same batch, would wait as long.
     """
 
-    def tell():
+    def publish():
         entry = _on_redis(lambda client: client.get(presence.key(charger_id)))
-        if holder := presence.Presence.loads(entry):
-            _publish(holder, message)
+        if connection := presence.Presence.loads(entry):
+            _publish(connection, message)
 
-    transaction.on_commit(tell)
+    transaction.on_commit(publish)
 
 
-def _publish(holder, message):
-    _on_redis(lambda client: client.publish(holder.channel, get_channel_layer().serialize(message)))
+def _publish(connection, message):
+    _on_redis(lambda client: client.publish(connection.channel, get_channel_layer().serialize(message)))
 
 
 def next_event(task_id, timeout):
-    """The next event of a task (a dict with `type`), or None after `timeout` seconds or sooner.
+    """Return the next event of a task (a dict with `type`), or None after at most `timeout` seconds.
 
-    It is kept in the list of what was taken, for the task that takes over should this one die. Waiting in vain renews
-    the task's lease, so one wait is of at most LONGEST_BLOCK.
+    The event moves to the list `taken`, for the task that takes over if this one dies. A wait without an event renews
+    the task's lease, so one wait lasts at most MAX_BLOCK_S.
     """
 
     def wait(client):
-        seconds = min(max(timeout, 0.01), LONGEST_BLOCK)
-        found = waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)
-        if not found:
+        seconds = min(max(timeout, 0.01), MAX_BLOCK_S)
+        event = waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)
+        if not event:
             with client.pipeline(transaction=False) as pipe:
-                pipe.set(_key(task_id, "lease"), 1, ex=LEASE).expire(_key(task_id, "taken"), KEEP).execute()
-        return found
+                pipe.set(_key(task_id, "lease"), 1, ex=LEASE_S).expire(
+                    _key(task_id, "taken"), MAILBOX_TTL_S
+                ).execute()
+        return event
 
-    found = _on_redis(wait)
-    return json.loads(found) if found else None
-
-
-def taken_events(task_id):
-    """The events a former task of this command has taken, oldest first."""
-    found = _on_redis(lambda client: client.lrange(_key(task_id, "taken"), 0, -1))
-    return [json.loads(event) for event in found or []]
+    event = _on_redis(wait)
+    return json.loads(event) if event else None
 
 
-def give_up(task_id):
-    """Wait no longer; the events that came, also those that Redis moved without our hearing of it. Later ones are
-    late."""
+def events_of_former_task(task_id):
+    """Return the events that a former task of this command has taken, oldest first."""
+    taken = _on_redis(lambda client: client.lrange(_key(task_id, "taken"), 0, -1))
+    return [json.loads(event) for event in taken or []]
+
+
+def close_mailbox(task_id):
+    """Close the mailbox of a task and return its events. Events delivered later are late.
+
+    The list `taken` is read too, because the connection may have failed after Redis had moved an event.
+    """
     events, taken = _key(task_id, "events"), _key(task_id, "taken")
 
     def close(client):
         with client.pipeline(transaction=True) as pipe:
-            pipe.lrange(taken, 0, -1).lrange(events, 0, -1).delete(events).set(_key(task_id, "closed"), 1, ex=KEEP)
-            return pipe.execute()
+            pipe.lrange(taken, 0, -1).lrange(events, 0, -1).delete(events)
+            return pipe.set(_key(task_id, "closed"), 1, ex=MAILBOX_TTL_S).execute()
 
-    found = _on_redis(close)
-    return [json.loads(event) for event in [*found[0], *found[1]]] if found else []
+    lists = _on_redis(close)
+    return [json.loads(event) for event in [*lists[0], *lists[1]]] if lists else []
 
 
 def note_enqueued(task_id):
-    """A task of this command waits in the broker; the sweep believes it for ENQUEUED seconds."""
-    _on_redis(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED))
+    """Record for the sweep that a task of this command waits in the broker. The mark expires after ENQUEUED_S."""
+    _on_redis(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED_S))
 
 
-def carried_by(task_id):
-    """What the tasks of a command carry of the trace it was asked for in: the first who enqueues one tells the
-    others. {} where nothing is traced."""
+def trace_headers(task_id):
+    """Return the trace headers for the tasks of a command, {} without tracing.
+
+    They name the trace in which the command was submitted. The first caller stores them in Redis for later tasks.
+    """
     if not tracing.IS_ON:
         return {}
-    asked_in, key = tracing.carried(), _key(task_id, "trace")
-    if asked_in:
-        _on_redis(lambda client: client.set(key, json.dumps(asked_in), nx=True, ex=KEEP))
-    found = _on_redis(lambda client: client.get(key))
-    return json.loads(found) if found else asked_in
+    current, key = tracing.carried(), _key(task_id, "trace")
+    if current:
+        _on_redis(lambda client: client.set(key, json.dumps(current), nx=True, ex=MAILBOX_TTL_S))
+    stored = _on_redis(lambda client: client.get(key))
+    return json.loads(stored) if stored else current
 
 
-def take_up(task_id, charger_id):
-    """(whether the caller may carry out the task, the charger's `Presence` or None): nobody else does, then.
+def acquire_lease(task_id, charger_id):
+    """Return (whether the caller has the lease and may run the command, the charger's `Presence` or None).
 
-    The task has begun, so it waits in the broker no more. Where Redis is away, it is waited for.
+    This also clears the mark of `note_enqueued`, because the task has begun. Wait while Redis is unavailable.
     """
 
     def begin(client):
         with client.pipeline(transaction=False) as pipe:
-            pipe.delete(_key(task_id, "enqueued")).set(_key(task_id, "lease"), 1, nx=True, ex=LEASE)
+            pipe.delete(_key(task_id, "enqueued")).set(_key(task_id, "lease"), 1, nx=True, ex=LEASE_S)
             return pipe.get(presence.key(charger_id)).execute()
 
-    while (found := _on_redis(begin)) is None:
-        logger.warning("A command to %s waits for Redis", charger_id)
-    _, leased, entry = found
-    return bool(leased), presence.Presence.loads(entry)
+    while (replies := _on_redis(begin)) is None:
+        logger.warning("A command to %s waits for Redis. Check that Redis runs and takes writes.", charger_id)
+    _, has_lease, entry = replies
+    return bool(has_lease), presence.Presence.loads(entry)
 
 
 def release(task_id):
     _on_redis(lambda client: client.delete(_key(task_id, "lease")))
 
 
-def without_task(task_ids):
-    """Those of `task_ids` that no task carries out and none waits for in the broker; raises `RedisError`."""
+def orphaned(task_ids):
+    """Return those of `task_ids` that no task runs and that do not wait in the broker. Raise `RedisError`."""
     keys = [_key(task_id, kind) for task_id in task_ids for kind in ("lease", "enqueued")]
-    signs = sync_redis().mget(keys) if keys else []
-    return [task_id for task_id, *alive in zip(task_ids, signs[::2], signs[1::2], strict=True) if not any(alive)]
+    marks = sync_redis().mget(keys) if keys else []
+    return [task_id for task_id, *alive in zip(task_ids, marks[::2], marks[1::2], strict=True) if not any(alive)]
 
 
-def first_in(name, seconds):
-    """Whether the caller is the first of all processes to ask for `name` within `seconds`; raises `RedisError`."""
-    return leased(name, seconds) is not None
+def is_first_within(name, seconds):
+    """Return whether no other process has called this for `name` within `seconds`. Raise `RedisError`."""
+    return acquire_token(name, seconds) is not None
 
 
-def leased(name, seconds):
-    """A token by which `name` is the caller's for `seconds`, None while it is another's; raises `RedisError`."""
+def acquire_token(name, seconds):
+    """Lease `name` for `seconds`. Return a token, None while another one holds it. Raise `RedisError`."""
     token = uuid4().hex
     return token if sync_redis().set(f"ocpp:{name}", token, nx=True, px=int(seconds * 1000)) else None
 
 
-def still_leased(name, token, seconds):
-    """Whether `name` is still the caller's, and then for `seconds` from now; raises `RedisError`."""
+def renew_token(name, token, seconds):
+    """Prolong a lease to `seconds` from now, and return whether `token` still holds it. Raise `RedisError`."""
     return bool(sync_redis().eval(PROLONG, 1, f"ocpp:{name}", token, seconds))
 
 
-def done_with(name, token):
-    """End a lease, if it is still the one of `token`; raises `RedisError`."""
+def release_token(name, token):
+    """End a lease if `token` still holds it. Raise `RedisError`."""
     sync_redis().eval(presence.RELEASE, 1, f"ocpp:{name}", token)
 
 
-def note_moment(name):
-    """`name` happened now; where Redis is away nobody is told of it."""
+def record_time(name):
+    """Store the current time for `name`. Do nothing if Redis is unavailable."""
     _on_redis(lambda client: client.set(f"ocpp:{name}", time.time()))
 
 
-def noted_moment(name):
-    """When `name` happened last, in seconds since the epoch, 0 where it never did; raises `RedisError`."""
+def last_time_of(name):
+    """Return the time stored for `name` in seconds since the epoch, 0 if there is none. Raise `RedisError`."""
     return float(sync_redis().get(f"ocpp:{name}") or 0)
 
 
-def find_holder(charger_id):
-    """The `Presence` of a connected charger, else None."""
+def find_connection(charger_id):
+    """Return the `Presence` of a connected charger, else None. Wait while Redis is unavailable."""
 
-    def look(client):
+    def read(client):
         return [client.get(presence.key(charger_id))]
 
-    while (found := _on_redis(look)) is None:
-        logger.warning("A command to %s waits for Redis", charger_id)
-    return presence.Presence.loads(found[0])
+    while (entries := _on_redis(read)) is None:
+        logger.warning("A command to %s waits for Redis. Check that Redis runs and takes writes.", charger_id)
+    return presence.Presence.loads(entries[0])
 
 
-def offline_for(charger_id):
-    """Seconds since a command first found the charger away since it was last here, told by Redis for all workers."""
+def offline_duration_s(charger_id):
+    """Return the seconds since a command of any worker first found the charger disconnected."""
 
-    def note(client):
+    def read(client):
         with client.pipeline(transaction=False) as pipe:
-            pipe.set(presence.offline_key(charger_id), 1, nx=True, ex=KEEP)
+            pipe.set(presence.offline_key(charger_id), 1, nx=True, ex=MAILBOX_TTL_S)
             pipe.pttl(presence.offline_key(charger_id))
             return pipe.execute()
 
-    found = _on_redis(note)
-    return max(0.0, KEEP - found[1] / 1000) if found and found[1] > 0 else 0.0
+    replies = _on_redis(read)
+    return max(0.0, MAILBOX_TTL_S - replies[1] / 1000) if replies and replies[1] > 0 else 0.0
 
 
 def announce_finished(task_id):
-    """Tell the clients that wait, and leave nothing behind."""
-    left = [_key(task_id, kind) for kind in ("lease", "events", "taken")]
+    """Notify the waiting clients, and delete the keys of the task."""
+    keys = [_key(task_id, kind) for kind in ("lease", "events", "taken")]
 
     def announce(client):
         with client.pipeline(transaction=False) as pipe:
-            pipe.publish(_key(task_id, "finished"), 1).delete(*left).execute()
+            pipe.publish(_key(task_id, "finished"), 1).delete(*keys).execute()
 
     _on_redis(announce)
 
 
 def wait_until_finished(task_id, timeout, look):
-    """What `look()` finds, when it finds something or after `timeout` seconds, whichever comes first."""
+    """Return the result of `look()` as soon as it is not None, or after `timeout` seconds."""
     with waiting_redis().pubsub(ignore_subscribe_messages=True) as subscription:
         subscription.subscribe(_key(task_id, "finished"))
         deadline = time.monotonic() + timeout
-        while (found := look()) is None and (left := deadline - time.monotonic()) > 0:
+        while (result := look()) is None and (left := deadline - time.monotonic()) > 0:
             subscription.get_message(timeout=min(left, 5))
-        return found
+        return result
 
 
 def _on_redis(operation):
-    """What `operation` returns, or None where Redis is away: its callers look again until their time is up."""
+    """Return `operation(client)`, or None after RETRY_DELAY_S if Redis is unavailable. Callers retry."""
     try:
         return operation(sync_redis())
     except RedisError:
-        time.sleep(PAUSE)
+        time.sleep(RETRY_DELAY_S)
         return None
 
 
@@ -266,39 +274,40 @@ def _on_redis(operation):
 
 
 async def deliver(task_id, event):
-    """Hand `event` to a waiting task; False where it has given up or Redis is away."""
+    """Append `event` to a task's mailbox. Return False if it is closed or Redis is unavailable."""
     keys = [_key(task_id, kind) for kind in ("closed", "events", "taken")]
     try:
-        return bool(await async_redis().eval(DELIVER, len(keys), *keys, json.dumps(event), KEEP))
+        return bool(await async_redis().eval(DELIVER, len(keys), *keys, json.dumps(event), MAILBOX_TTL_S))
     except RedisError:
         return False
 
 
-async def arrive(charger_id, entry):
-    """Enter a socket's `Presence`; the entry it replaces, None, or its own where a newer one is there."""
+async def register_presence(charger_id, entry):
+    """Store a socket's `Presence`. Return the replaced entry, None, or `entry` itself if a newer one is stored."""
     keys = presence.key(charger_id), presence.offline_key(charger_id)
-    return presence.Presence.loads(await async_redis().eval(presence.ARRIVE, 2, *keys, entry.dumps(), presence.TTL))
+    return presence.Presence.loads(await async_redis().eval(presence.REGISTER, 2, *keys, entry.dumps(), presence.TTL))
 
 
-async def watch(charger, seconds=WATCHED):
-    """Have every frame of `charger` published on `tap.channel(charger.pk)` for `seconds`, kept or not.
+async def watch(charger, seconds=WATCH_S):
+    """Publish every frame of `charger` on `message_log.channel(charger.pk)` for `seconds`, also if it is not stored.
 
-    Whoever watches asks again every 20 s: the charger may have come by another socket meanwhile. Raises `RedisError`.
+    Watchers call this again every 20 s, because the charger may have reconnected by another socket. Raise
+    `RedisError`.
     """
     entry = await async_redis().get(presence.key(charger.charger_id))
-    if holder := presence.Presence.loads(entry):
+    if connection := presence.Presence.loads(entry):
         message = get_channel_layer().serialize({"type": "ocpp.watch", "seconds": seconds})
-        await async_redis().publish(holder.channel, message)
+        await async_redis().publish(connection.channel, message)
 
 
 async def renew(entries):
-    """Prolong `entries`, (charger_id, Presence) pairs; whether each is still its session's own."""
+    """Renew `entries`, (charger_id, Presence) pairs. Return for each whether its session still owns it."""
     async with async_redis().pipeline(transaction=False) as pipe:
         for charger_id, entry in entries:
             pipe.eval(presence.RENEW, 1, presence.key(charger_id), entry.dumps(), presence.TTL)
-        return [bool(ours) for ours in await pipe.execute()]
+        return [bool(is_current) for is_current in await pipe.execute()]
 
 
 async def leave(charger_id, entry):
-    """Clear a socket's entry, if it is still its own."""
+    """Delete a socket's entry, if its session still owns it."""
     await async_redis().eval(presence.RELEASE, 1, presence.key(charger_id), entry.dumps())

@@ -1,14 +1,16 @@
-"""What a process counts of sockets, messages, the inbox and events, for Prometheus (see docs/monitoring.md).
+"""Prometheus metrics of sockets, messages, the inbox and events of one process (see docs/monitoring.md).
 
-No label holds what a charger chose: an unknown action is "other", an unknown close code too, or one charger could
-make series without end.
+No label value is chosen by a charger, because one charger could then create an unlimited number of series. An unknown
+action or close code is counted as "other".
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
-from chargers import budgets, faults, schemas
+from chargers import budgets
+from core.db import faults
+from core.ocpp import schemas
 
-# One of our own: others' libraries register in the package's, and what is not ours is not told.
+# A registry of this project's own, because libraries register their metrics in the default one.
 disable_created_metrics()
 registry = CollectorRegistry()
 ProcessCollector(registry=registry)
@@ -16,20 +18,22 @@ ProcessCollector(registry=registry)
 OTHER = "other"
 ACTIONS = frozenset(schemas.ACTIONS)
 REASONS = {400: "subprotocol", 401: "credentials", 404: "unknown", 426: "upgrade", 429: "too_often"}  # by HTTP status
-# Those of RFC 6455 §7.4.1 and our own; a charger may send any number.
+# The close codes of RFC 6455 §7.4.1 and of this server. A charger may send any number.
 CLOSE_CODES = frozenset([*range(1000, 1016), 4001, 4003])
-FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 messages = Counter(
     "ocpp_messages",
-    "CALLs of chargers by how they were answered: result, repeated, outdated, or the code of the CALLERROR.",
+    "CALLs of chargers by outcome: result, repeated, outdated (by a replaced socket), or the code of the CALLERROR.",
     ["action", "outcome"],
     registry=registry,
 )
 late_replies = Counter(
-    "ocpp_late_replies", "Answers of chargers that came when their task had given up.", registry=registry
+    "ocpp_late_replies", "Answers of chargers that were received after their task had ended.", registry=registry
 )
-unasked_replies = Counter("ocpp_unasked_replies", "Answers of chargers to what nobody asked.", registry=registry)
+unasked_replies = Counter(
+    "ocpp_unasked_replies", "Answers of chargers whose message id is that of no command.", registry=registry
+)
 batch_size = Histogram(
     "ocpp_inbox_batch_size",
     "Entries in a batch of the inbox.",
@@ -37,88 +41,93 @@ batch_size = Histogram(
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
 )
 batch_seconds = Histogram(
-    "ocpp_inbox_batch_seconds", "Time a batch took to be settled and committed.", registry=registry, buckets=FAST
+    "ocpp_inbox_batch_seconds", "Time to process and commit a batch.", registry=registry, buckets=BUCKETS_S
 )
 inbox_latency = Histogram(
     "ocpp_inbox_latency_seconds",
-    "From the arrival of the oldest CALL of a batch to its commit.",
+    "Time from receiving the oldest CALL of a batch to the commit.",
     registry=registry,
-    buckets=FAST,
+    buckets=BUCKETS_S,
 )
 commit_failures = Counter(
     "ocpp_commit_failures",
-    "Attempts to commit a batch that failed, by kind: away, read_only, full, table_locked, slow (it is tried again), "
-    "locked (the chargers concerned are set aside), spoiled (one entry's fault), lost (a fault of ours).",
+    "Failed attempts to commit a batch by kind: away, read_only, full, table_locked, slow (the batch is retried), "
+    "locked (the chargers concerned are set aside), spoiled (one entry failed), lost (an error of this server).",
     ["kind"],
     registry=registry,
 )
 refused_handshakes = Counter(
-    "ocpp_refused_handshakes", "Sockets that were not opened, by reason.", ["reason"], registry=registry
+    "ocpp_refused_handshakes", "Handshakes that were refused, by reason.", ["reason"], registry=registry
 )
-opened_sockets = Counter("ocpp_opened_sockets", "Sockets of chargers that were opened.", registry=registry)
+opened_sockets = Counter("ocpp_opened_sockets", "Opened sockets of chargers.", registry=registry)
 closed_sockets = Counter(
     "ocpp_closed_sockets",
-    "Sockets of chargers that have ended, by close code (1009: too large, 4001: replaced).",
+    "Closed sockets of chargers by close code (1009: too large, 4001: replaced).",
     ["code"],
     registry=registry,
 )
-open_sockets = Gauge("ocpp_open_sockets", "Sockets of chargers that this process holds.", registry=registry)
+open_sockets = Gauge("ocpp_open_sockets", "Open sockets of chargers in this process.", registry=registry)
 inbox_waiting = Gauge(
     "ocpp_inbox_waiting",
-    "Entries that wait for the next batch; from 5000 on no socket is read.",
+    "Entries that wait for the next batch. No socket is read while there are 5000 or more.",
     registry=registry,
 )
 chargers_set_aside = Gauge(
-    "ocpp_chargers_set_aside", "Chargers that wait until another session unlocks their rows.", registry=registry
+    "ocpp_chargers_set_aside",
+    "Chargers that wait for another database session to unlock their rows.",
+    registry=registry,
 )
 inbox_oldest = Gauge(
     "ocpp_inbox_oldest_seconds",
-    "For how long the oldest message of a charger that is not answered yet has waited.",
+    "Time for which the oldest unanswered message of a charger has waited.",
     registry=registry,
 )
 held_sockets = Counter(
-    "ocpp_held_sockets", "Times a socket was not read for a moment, because it brought too much.", registry=registry
+    "ocpp_held_sockets",
+    "How often reading a socket was paused, because its charger sent too much.",
+    registry=registry,
 )
 event_loop_lag = Histogram(
     "ocpp_event_loop_lag_seconds",
-    "How late the event loop of a web process was, looked at twice a second.",
+    "Delay of the event loop of a web process, measured twice a second.",
     registry=registry,
-    buckets=FAST,
+    buckets=BUCKETS_S,
 )
-events_told = Counter("ocpp_events_told", "Events told to what listened: pages and streams.", registry=registry)
+events_told = Counter("ocpp_events_told", "Events published live to dashboards and streams.", registry=registry)
 events_untold = Counter(
     "ocpp_events_untold",
-    "Events that dashboards and streams were not told live: Redis was away, too many waited, or a fault of ours.",
+    "Events that were not published live to dashboards and streams: Redis was unavailable, too many waited, or an "
+    "error of this server.",
     ["reason"],
     registry=registry,
 )
-messages_kept = Counter("ocpp_message_log_kept", "Frames that the message log has written.", registry=registry)
+messages_kept = Counter("ocpp_message_log_kept", "Frames that the message log has stored.", registry=registry)
 messages_dropped = Counter(
     "ocpp_message_log_dropped",
-    "Frames that the message log lacks: too many waited to be written, or a fault of ours.",
+    "Frames that are missing in the message log: too many waited, or an error of this server.",
     ["reason"],
     registry=registry,
 )
 findings = Counter(
     "ocpp_findings",
-    "Messages of chargers that departed from OCPP, by action and kind (see docs/tolerance.md).",
+    "Messages of chargers that depart from OCPP, by action and kind (see docs/tolerance.md).",
     ["action", "kind"],
     registry=registry,
 )
 budget_exceeded = Counter(
     "ocpp_budget_exceeded",
-    "Messages of chargers past a budget: they were taken later, or not all of them was stored.",
+    "Messages of chargers beyond a budget: they were processed later, or not completely stored.",
     ["budget"],
     registry=registry,
 )
 webhook_deliveries = Counter(
     "ocpp_webhook_deliveries",
-    "Attempts to tell a webhook of an event: delivered, failed (it is tried again), dead (it is not).",
+    "Attempts to deliver an event to a webhook: delivered, failed (is retried), dead (is not retried).",
     ["outcome"],
     registry=registry,
 )
 
-# What may happen one day is told from the start, as 0: Prometheus sees the step to 1 only where there was a 0.
+# Series are created as 0 at the start, because Prometheus sees the step to 1 only after a 0.
 for counter, values in (
     (commit_failures, (*faults.KINDS, "spoiled", "lost")),
     (refused_handshakes, (*REASONS.values(), OTHER)),
@@ -131,11 +140,11 @@ for counter, values in (
     for value in values:
         counter.labels(value)
 
-_children = {}  # of `messages`: looking one up by its labels costs more than counting
+_children: dict = {}  # children of `messages`, because looking one up by its labels costs more than counting
 
 
 def count_message(action, outcome):
-    """A CALL was answered; `outcome` is one of ours, never a word of the charger."""
+    """Count an answered CALL. `outcome` must not be chosen by the charger."""
     key = (action if action in ACTIONS else OTHER, outcome)
     child = _children.get(key)
     if child is None:
@@ -144,7 +153,7 @@ def count_message(action, outcome):
 
 
 def count_finding(action, field, kind):
-    """The member `field` of a message of `action`, or of an answer to it, departed from OCPP in the way `kind`."""
+    """Count a finding of `kind` in the member `field` of a message of `action`, or of an answer to it."""
     action = action.removesuffix("Response")
     findings.labels(action if action in ACTIONS else OTHER, kind).inc()
     if budget := budgets.exceeded(field, kind):
@@ -152,12 +161,12 @@ def count_finding(action, field, kind):
 
 
 def count_refusal(status):
-    """A handshake was refused with this HTTP status."""
+    """Count a handshake that was refused with this HTTP status."""
     refused_handshakes.labels(REASONS.get(status, OTHER)).inc()
 
 
 def count_close(code):
-    """A socket has ended; the code may be of the charger's choosing."""
+    """Count a closed socket. The charger may have chosen the code."""
     closed_sockets.labels(str(code) if code in CLOSE_CODES else OTHER).inc()
 
 

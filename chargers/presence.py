@@ -1,31 +1,31 @@
-"""Which socket holds which charger: a Redis key a charger, with the session that owns it and a short life.
+"""Presence of chargers in Redis: one key per charger, which names its socket and session and expires soon.
 
-Only the owning session may prolong or clear its entry, so the late end of an old socket changes nothing; and sessions
-are ordered by when their sockets were opened, so the late beginning of an old one, or its return after Redis has lost
-its data, changes nothing either.
+Only the owning session may renew or clear its entry, so that the late end of an old socket changes nothing. Sessions
+are ordered by the opening times of their sockets, so that an old socket that registers late, or again after Redis has
+lost its data, does not replace a newer one.
 """
 
 import json
 from dataclasses import dataclass
 from uuid import uuid4
 
-from chargers.redis import sync_redis
+from core.redis.connections import sync_redis
 
-NOTHING = "ocpp:nothing"  # a key that does not exist: to delete it is a write that needs no memory
-TTL = 60  # seconds an entry outlives the process that wrote it
-REFRESH = 10
+NOTHING = "ocpp:nothing"  # a key that does not exist; deleting it tests for writes without needing memory
+TTL = 60  # seconds after which an entry expires unless it is renewed
+REFRESH = 10  # seconds between two renewals
 
 NEWER = "local held = redis.call('GET', KEYS[1])\nif held and cjson.decode(held)[2] > cjson.decode(ARGV[1])[2] then "
-# The entry it replaces, or our own where a newer one is there; one command where a pipeline costs the event loop of a
-# storm twice as much.
-ARRIVE = f"""
+# Return the replaced entry, or the new one itself if a newer one is stored. This is one command, because a pipeline
+# takes twice as much time of the event loop when many chargers reconnect.
+REGISTER = f"""
 {NEWER} return ARGV[1] end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 redis.call('DEL', KEYS[2])
 return held
 """
-# Ours lives on, which a Redis that is out of memory still does. An older one's, or nobody's any more (Redis lost it):
-# write it again. A newer one's: say so.
+# Prolong this session's own entry, which also works when Redis is out of memory. Write it again if Redis has lost it
+# or stores an older one. Return 0 if a newer one is stored.
 RENEW = f"""
 {NEWER} return 0 end
 if held == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end
@@ -47,8 +47,8 @@ class Presence:
 
     @staticmethod
     def opened(channel, opened_at):
-        """Of a socket that was opened at `opened_at`. A session sorts behind the older ones, and behind those of the
-        version before, which were hex digits."""
+        """Create the entry of a socket opened at `opened_at`. Its session sorts after those of older sockets, and
+        after the sessions of earlier releases, which are hex digits."""
         return Presence(channel, f"t{int(opened_at.timestamp() * 1_000_000):020d}-{uuid4().hex}")
 
     def dumps(self):
@@ -64,20 +64,20 @@ def key(charger_id):
 
 
 def offline_key(charger_id):
-    """It is there, and lives, since a command first found `charger_id` away."""
+    """Name the key that a command creates when it finds `charger_id` disconnected. The key expires."""
     return f"ocpp:offline:{charger_id}"
 
 
 def connected(charger_ids):
-    """Those of `charger_ids` that hold a live socket, as a set.
+    """Return those of `charger_ids` that have an open socket, as a set.
 
-    Raises `RedisError`, also where Redis is read from but takes no writes: entries are not renewed then, and all
-    chargers would seem disconnected. One that is out of memory does renew them.
+    Raise `RedisError`, also if Redis can be read but takes no writes, because entries are not renewed then and all
+    chargers would seem disconnected. A Redis that is out of memory still renews them.
     """
-    found = set()
+    online = set()
     for start in range(0, len(charger_ids), 1000):
         page = charger_ids[start : start + 1000]
         with sync_redis().pipeline(transaction=False) as pipe:
             entries, _ = pipe.mget([key(charger_id) for charger_id in page]).delete(NOTHING).execute()
-        found.update(charger_id for charger_id, entry in zip(page, entries, strict=True) if entry)
-    return found
+        online.update(charger_id for charger_id, entry in zip(page, entries, strict=True) if entry)
+    return online

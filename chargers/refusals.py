@@ -1,4 +1,4 @@
-"""Refused handshakes are gathered in each process, and written and logged so that a flood of them stays small."""
+"""Collect refused handshakes in each process, and limit how many of them are written and logged during a flood."""
 
 import asyncio
 import logging
@@ -9,19 +9,20 @@ from datetime import UTC, datetime
 
 from django.db import DatabaseError, transaction
 
-from chargers import access, metrics, recordset
-from chargers.aside import aside
-from chargers.errors import Conflict
+from chargers import access, metrics
 from chargers.models import Charger, Refusal
+from core.db import bulk_sql
+from core.db.in_db_thread import in_db_thread
+from core.http.errors import Conflict
 
 logger = logging.getLogger(__name__)
 
-PAUSE = 1.0  # seconds between two writes
-MOST_GATHERED = 500  # charger ids and reasons in one write; more are counted in /metrics alone
-MOST_KEPT = 1000  # rows of the table, of which the oldest go
-SILENCE = 600  # seconds in which the same charger id is not logged again for the same reason
-MOST_LINES = 60  # in the log in a minute, whoever is refused
-MOST_REMEMBERED = 5000  # charger ids and reasons that were logged
+WRITE_INTERVAL_S = 1.0
+MAX_ROWS_PER_WRITE = 500  # pairs of charger id and kind; further ones are only counted in /metrics
+MAX_STORED_ROWS = 1000  # in the table; older ones are deleted
+LOG_INTERVAL_S = 600  # between two log lines for the same charger id and kind
+MAX_LINES_PER_MINUTE = 60  # in the log, for all refusals
+MAX_REMEMBERED_LINES = 5000  # pairs of charger id and kind that were logged
 UPSERT = """
 INSERT INTO chargers_refusal (charger_id, kind, status, reason, address, count, first_at, last_at)
 SELECT s.charger_id, s.kind, s.status, s.reason, s.address, s.count, s.first_at, s.last_at
@@ -35,8 +36,8 @@ TRIM = "DELETE FROM chargers_refusal WHERE id IN (SELECT id FROM chargers_refusa
 
 
 @dataclass(slots=True)
-class Gathered:
-    """What was refused to one charger id for one reason since the last write."""
+class CountedRefusal:
+    """The refusals of one charger id of one kind since the last write."""
 
     status: int
     reason: str
@@ -47,24 +48,24 @@ class Gathered:
 
 
 class Refusals:
-    """Those of this process: `note` one, and it is in the database a second later."""
+    """The refusals of this process. They are written WRITE_INTERVAL_S after `note`."""
 
     def __init__(self):
-        self.gathered = {}  # (charger id, kind): Gathered
-        self.logged = OrderedDict()  # (charger id, kind): when
+        self.pending = {}  # (charger id, kind): CountedRefusal
+        self.logged = OrderedDict()  # (charger id, kind): time of the last log line
         self.minute = self.lines = 0
         self.writing = None
 
     def note(self, charger_id, refusal, address):
-        """A handshake of `charger_id` ("" where none is named) from `address` was answered with `refusal`."""
+        """Count `refusal`, the answer to a handshake of `charger_id` ("" if it names none) from `address`."""
         metrics.count_refusal(refusal.status)
-        if refusal.kind is None:  # refused too often: it is listed already, and a flood shall not fill the log
+        if refusal.kind is None:  # refused too often; listed already, and a flood must not fill the log
             return
         self._log(charger_id, refusal, address)
         key, now = (charger_id, refusal.kind), datetime.now(UTC)
-        if key not in self.gathered and len(self.gathered) >= MOST_GATHERED:
+        if key not in self.pending and len(self.pending) >= MAX_ROWS_PER_WRITE:
             return
-        row = self.gathered.setdefault(key, Gathered(0, "", "", now, now))
+        row = self.pending.setdefault(key, CountedRefusal(0, "", "", now, now))
         row.status, row.reason, row.address, row.last_at = refusal.status, refusal.reason[:500], address[:45], now
         row.count += 1
         if self.writing is None:
@@ -73,29 +74,29 @@ class Refusals:
     def _log(self, charger_id, refusal, address):
         now = time.monotonic()
         key, minute = (charger_id, refusal.kind), int(now / 60)
-        if now - self.logged.get(key, -SILENCE) < SILENCE:
+        if now - self.logged.get(key, -LOG_INTERVAL_S) < LOG_INTERVAL_S:
             return
         if minute != self.minute:
             self.minute, self.lines = minute, 0
         self.lines += 1
-        if self.lines > MOST_LINES:
+        if self.lines > MAX_LINES_PER_MINUTE:
             return
         self.logged[key] = now
         self.logged.move_to_end(key)
-        if len(self.logged) > MOST_REMEMBERED:
+        if len(self.logged) > MAX_REMEMBERED_LINES:
             self.logged.popitem(last=False)
-        named = charger_id or "(no id)"
-        logger.warning("%s: refused (%s): %s (from %s)", named, refusal.status, refusal.reason, address)
+        name = charger_id or "(no id)"
+        logger.warning("%s: refused (%s): %s (from %s)", name, refusal.status, refusal.reason, address)
 
     async def _write(self):
         try:
-            while self.gathered:
-                await asyncio.sleep(PAUSE)
-                gathered, self.gathered = self.gathered, {}
+            while self.pending:
+                await asyncio.sleep(WRITE_INTERVAL_S)
+                pending, self.pending = self.pending, {}
                 try:
-                    await aside(write)(gathered)
+                    await in_db_thread(write)(pending)
                 except DatabaseError as error:
-                    logger.warning("%s refused handshakes are not listed: %s", len(gathered), error)
+                    logger.warning("Refused handshakes of %s charger ids are not listed: %s", len(pending), error)
         finally:
             self.writing = None
 
@@ -103,8 +104,11 @@ class Refusals:
 refused = Refusals()
 
 
-def write(gathered):
-    """Add {(charger id, kind): `Gathered`} to the table, in one order for all processes, and keep it small."""
+def write(pending):
+    """Add {(charger id, kind): `CountedRefusal`} to the table, and delete the oldest rows beyond the limit.
+
+    Rows are written in the same order by all processes, because another order could deadlock.
+    """
     rows = [
         {
             "charger_id": charger_id,
@@ -113,23 +117,23 @@ def write(gathered):
             "first_at": row.first_at.isoformat(),
             "last_at": row.last_at.isoformat(),
         }
-        for (charger_id, kind), row in sorted(gathered.items())
+        for (charger_id, kind), row in sorted(pending.items())
     ]
     with transaction.atomic():
-        recordset.execute(UPSERT, rows)
-        recordset.query(TRIM, [MOST_KEPT])
+        bulk_sql.execute(UPSERT, rows)
+        bulk_sql.query(TRIM, [MAX_STORED_ROWS])
 
 
 # --- for operators ---------------------------------------------------------------------------
 
 
 def may_add(user):
-    """Whether `user` may make chargers, and so may see ids that are of no charger."""
+    """Return whether `user` may add chargers, and so may see unknown charger ids."""
     return access.reaches_every_charger(user) and (not access.has_login() or user.has_perm("chargers.add_charger"))
 
 
 def visible(user):
-    """The open refusals `user` may see: of the chargers they reach, and of unknown ids where they may add them."""
+    """Return the open refusals of the chargers within reach of `user`, and of unknown ids if `user` may add them."""
     rows = Refusal.objects.open()
     if not access.reaches_every_charger(user):
         return rows.filter(charger_id__in=access.within(user, Charger.objects.all(), "pk").values("charger_id"))
@@ -138,10 +142,10 @@ def visible(user):
 
 @transaction.atomic
 def add_charger(refusal):
-    """(the new `Charger`, its key); raises `Conflict` where there is no id, or a charger with it."""
+    """Add the refused charger and return (`Charger`, its key). Raise `Conflict` if it has no id or exists already."""
     if not refusal.charger_id:
         raise Conflict("The path of this handshake named no charger id: correct the URL in the charger.")
-    charger, made = Charger.objects.get_or_create(charger_id=refusal.charger_id)
-    if not made:
+    charger, is_new = Charger.objects.get_or_create(charger_id=refusal.charger_id)
+    if not is_new:
         raise Conflict("This charger is known already: give it a new key, or correct what it presents.")
     return charger, charger.make_key()

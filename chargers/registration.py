@@ -1,56 +1,66 @@
-"""What may be said by and to a charger before it is accepted (OCPP 1.6 §4.2, J errata 3.10)."""
+"""Rules for messages from and to a charger that is not accepted (OCPP 1.6 §4.2, J errata 3.10)."""
 
 from chargers import registry
-from chargers.frames import CallError
 from chargers.models import NOT_ACCEPTED, Charger
+from core.ocpp.frames import CallError
 
-# Where the central system has not accepted it, only these may be sent to a charger.
+# These commands may not be sent to a charger while it is Pending.
 NOT_WHILE_PENDING = ("RemoteStartTransaction", "RemoteStopTransaction")
 
-_not_accepted = set()  # primary keys of chargers that were not, when this process last heard them
+_not_accepted: set[int] = set()  # primary keys of chargers that were not accepted at their last CALL to this process
 
 
-class TooEarly(Exception):
-    """Some calls of a batch may not be made yet: `refused`, {key: CallError}. The batch is settled again without."""
+class NotYetAccepted(Exception):
+    """Some calls of a batch are not allowed before acceptance: `refused` is {key: CallError}.
+
+    The batch is processed again without them.
+    """
 
     def __init__(self, refused):
-        super().__init__(f"{len(refused)} calls before acceptance")
+        super().__init__(f"{len(refused)} calls of chargers that are not accepted")
         self.refused = refused
 
 
 def refused_before(calls):
-    """`refused`, where it is better asked before: a charger that was not accepted of late would have all its batches
-    settled twice, and what an operator's function does for a DataTransfer may not be undone by a rollback."""
-    asked = {call.charger for call in calls if call.charger in _not_accepted or call.action == "DataTransfer"}
-    if not asked:
+    """Return `refused` for calls that are checked before they are processed.
+
+    Calls of chargers that were not accepted before are checked here, so that their batches are not processed twice. A
+    DataTransfer is checked here, because a rollback cannot undo effects of a vendor's function.
+    """
+    checked = {call.charger for call in calls if call.charger in _not_accepted or call.action == "DataTransfer"}
+    if not checked:
         return {}
-    found = Charger.objects.filter(NOT_ACCEPTED, pk__in=asked).only("boot_policy", "registration_status")
-    return refused(calls, {charger.pk: charger.standing for charger in found})
+    chargers = Charger.objects.filter(NOT_ACCEPTED, pk__in=checked).only("boot_policy", "registration_status")
+    return refused(calls, {charger.pk: charger.effective_status for charger in chargers})
 
 
-def refused_after(calls, standings):
-    """`refused` by what `recall.remember` has found of all of them."""
-    _not_accepted.difference_update({call.charger for call in calls} - standings.keys())
-    _not_accepted.update(standings)
-    return refused(calls, standings)
+def refused_after(calls, statuses):
+    """Return `refused` by the `statuses` that `retries.remember` has returned for all `calls`."""
+    _not_accepted.difference_update({call.charger for call in calls} - statuses.keys())
+    _not_accepted.update(statuses)
+    return refused(calls, statuses)
 
 
-def refused(calls, standings):
-    """{key: CallError} of those `calls` whose charger is not accepted, by `standings` ({charger: its standing}), and
-    was not asked for them."""
-    early = [call for call in calls if call.action != "BootNotification" and call.charger in standings]
-    triggered = registry.hooks["triggered"]({(call.charger, call.action) for call in early}) if early else set()
+def refused(calls, statuses):
+    """Return {key: CallError} of those `calls` that are not allowed before acceptance.
+
+    `statuses` is {primary key: effective status} of the chargers that are not accepted. A BootNotification is
+    allowed, and so is a message that a TriggerMessage has requested.
+    """
+    unaccepted = [call for call in calls if call.action != "BootNotification" and call.charger in statuses]
+    requested = {(call.charger, call.action) for call in unaccepted}
+    triggered = registry.hooks["triggered"](requested) if unaccepted else set()
     return {
-        call.key: CallError("SecurityError", f"This charger's registration is {standings[call.charger]}.")
-        for call in early
+        call.key: CallError("SecurityError", f"This charger's registration is {statuses[call.charger]}.")
+        for call in unaccepted
         if (call.charger, call.action) not in triggered
     }
 
 
-def objection(charger, action):
-    """Why `action` may not be sent to `charger` now, or None."""
-    if charger.standing == "Rejected":
+def reason_not_allowed(charger, action):
+    """Return the reason why `action` may not be sent to `charger` now, or None."""
+    if charger.effective_status == "Rejected":
         return f"Charger {charger} is Rejected: nothing may be sent to it until it boots again and is accepted."
-    if charger.standing == "Pending" and action in NOT_WHILE_PENDING:
+    if charger.effective_status == "Pending" and action in NOT_WHILE_PENDING:
         return f"Charger {charger} is Pending: {action} may not be sent until it boots again and is accepted."
     return None

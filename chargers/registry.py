@@ -1,22 +1,23 @@
-"""Which function settles which action: the apps register theirs here, the inbox looks them up.
+"""The registry of handlers by action. The apps register their handlers here, and the inbox looks them up.
 
-A handler takes a batch of `chargers.inbox.Call`, from many chargers, within one transaction, and returns
-one answer a call, in order: the CALLRESULT's payload, or a `frames.CallError` to refuse that one.
+A handler takes a batch of `chargers.inbox.Call`, from many chargers, within one transaction. It returns one answer
+per call, in order: the payload of the CALLRESULT, or a `frames.CallError` to refuse that call.
 """
 
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 from functools import wraps
 
 from django.db import transaction
 
-from chargers import faults
+from core.db import faults
 
 logger = logging.getLogger(__name__)
 
-actions = {}
-hooks = {}
-followers = defaultdict(list)
+actions: dict[str, Callable] = {}
+hooks: dict[str, Callable] = {}
+followers: dict[str, list[Callable]] = defaultdict(list)
 
 
 def handles(action):
@@ -24,24 +25,24 @@ def handles(action):
     return _into(actions, action)
 
 
-def spoils_nothing(follow):
-    """Make a follower that only keeps books beside the message: what it can't do is logged, the message stands."""
+def logs_failure(follower):
+    """Let the decorated follower fail without failing the message: log its exception and undo only its changes."""
 
-    @wraps(follow)
-    def careful(calls, *told):
+    @wraps(follower)
+    def guarded(calls, *answers):
         try:
             with transaction.atomic():
-                follow(calls, *told)
-        except Exception as error:  # noqa: BLE001  (whatever chargers told before must not cost them this message)
+                follower(calls, *answers)
+        except Exception as error:  # noqa: BLE001  (earlier data of a charger must not make this message fail)
             if faults.kind_of(error):
                 raise
-            logger.exception("%s failed after %s", follow.__qualname__, calls[0].action)
+            logger.exception("%s failed after %s. The message is stored.", follower.__qualname__, calls[0].action)
 
-    return careful
+    return guarded
 
 
 def follows(action):
-    """Register the decorated `function(calls, answers)`: what an app above does in the same transaction, after."""
+    """Register the decorated `function(calls, answers)` to run after the handler, in the same transaction."""
 
     def register(function):
         followers[action].append(function)
@@ -51,8 +52,12 @@ def follows(action):
 
 
 def hook(name):
-    """Register what an app above does for the socket: `claim` (may this CALL be written?), `late_reply`,
-    `triggered` (was this CALL asked for?)."""
+    """Register a function of an app above under `name`, for use by this app.
+
+    `claim` claims a command before its CALL is written, `late_reply` stores a reply whose task has ended, `refused`
+    stores a refused message about a transaction, `triggered` returns which calls a TriggerMessage has requested, and
+    `certificate_owner` returns the charger of a certificate that was signed here.
+    """
     return _into(hooks, name)
 
 

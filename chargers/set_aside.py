@@ -1,4 +1,4 @@
-"""Chargers whose rows another session has locked: what they sent waits here, in order, while others are served."""
+"""Queues of chargers whose rows another session has locked. Their messages wait in order while others are served."""
 
 import logging
 import time
@@ -10,19 +10,20 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 1.0
-# Of the time of the writer, retries take a tenth at most for each charger: other chargers wait meanwhile.
-SHARE = 10
-AT_ONCE = 8  # chargers that are tried again in one batch
-WORTH_A_LINE_S = 5.0
+FIRST_DELAY_S, MAX_DELAY_S = 0.05, 1.0
+# A delay is at least so many times the duration of the attempt, so that retries of one charger take at most about a
+# tenth of the writer's time. Other chargers wait during an attempt.
+DELAY_PER_ATTEMPT = 10
+MAX_CHARGERS_PER_RETRY = 8
+WARN_AFTER_S = 5.0
 
 
 class RetryLater:
-    """The outcome of an entry that was set aside."""
+    """The outcome of an entry that is set aside."""
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Queue:
     entries: deque = field(default_factory=deque)
     seen: datetime | None = None
     attempts: int = 0
@@ -33,13 +34,13 @@ class _Waiting:
 
 
 class SetAside:
-    """By charger (primary key); a handshake, which is of no charger yet, stands for itself.
+    """Waiting entries by charger (primary key). A handshake has a key of its own, because it has no charger yet.
 
-    Used by the writer thread alone, but for `len`.
+    Only the writer thread may use this, except for `len`.
     """
 
     def __init__(self) -> None:
-        self.waiting: dict[Hashable, _Waiting] = {}
+        self.waiting: dict[Hashable, _Queue] = {}
         self.taken: set[Hashable] = set()
 
     def __len__(self) -> int:
@@ -47,79 +48,82 @@ class SetAside:
 
     @property
     def due_in_s(self) -> float | None:
-        """Seconds until the next attempt, None where nothing waits."""
+        """Seconds until the next attempt, None if nothing waits."""
         if not self.waiting:
             return None
-        return max(0.0, min(each.due for each in self.waiting.values()) - time.monotonic())
+        return max(0.0, min(waiting.due for waiting in self.waiting.values()) - time.monotonic())
 
-    def takes(self, entry: Any) -> bool:
-        """Whether `entry` has to wait behind others of its charger; it is kept then."""
+    def queue_behind(self, entry: Any) -> bool:
+        """Queue `entry` if its charger is set aside, and return whether it was queued."""
         if entry.charger not in self.waiting:
             return False
         self.waiting[entry.charger].entries.append(entry)
         return True
 
     def without(self, seen: dict[int, datetime]) -> dict[int, datetime]:
-        """`seen` ({charger: when}) without the chargers that wait, for which it is kept."""
+        """Return `seen` ({charger: time}) without the chargers that are set aside. Their times are stored here."""
         for charger in seen.keys() & self.waiting.keys():
             self.waiting[charger].seen = seen.pop(charger)
         return seen
 
     def take_due(self) -> tuple[list, dict[int, datetime]]:
-        """(the oldest entry of each charger that is to be tried again now, {charger: when it was seen})."""
-        now, batch, seen = time.monotonic(), [], {}
-        due = sorted((each.due, n, key) for n, (key, each) in enumerate(self.waiting.items()) if each.due <= now)
-        self.taken = {key for _, _, key in due[:AT_ONCE]}
+        """Take (the oldest entry of each charger whose next attempt is due, {charger: time it was last seen})."""
+        batch: list = []
+        seen: dict = {}
+        now = time.monotonic()
+        due = sorted((queue.due, n, key) for n, (key, queue) in enumerate(self.waiting.items()) if queue.due <= now)
+        self.taken = {key for _, _, key in due[:MAX_CHARGERS_PER_RETRY]}
         for key in self.taken:
-            each = self.waiting[key]
-            each.taken_at = now
-            if each.entries:
-                batch.append(each.entries.popleft())
-            if each.seen:
-                seen[key], each.seen = each.seen, None
+            queue = self.waiting[key]
+            queue.taken_at = now
+            if queue.entries:
+                batch.append(queue.entries.popleft())
+            if queue.seen:
+                seen[key], queue.seen = queue.seen, None
         return batch, seen
 
-    def keep(self, batch: Iterable[Any], outcomes: Iterable[Any], seen: dict[int, datetime]) -> None:
-        """Set aside those of `batch` with the outcome `RetryLater`, and `seen` of chargers that were locked.
+    def add(self, batch: Iterable[Any], outcomes: Iterable[Any], seen: dict[int, datetime]) -> None:
+        """Set aside the entries of `batch` with the outcome `RetryLater`, and `seen` of chargers that were locked.
 
-        Chargers of which nothing waits any more are served as usual again.
+        Chargers without waiting entries are served as usual again.
         """
         later = [entry for entry, outcome in zip(batch, outcomes, strict=True) if outcome is RetryLater]
-        again = dict.fromkeys([*map(_key, later), *seen])
-        waiting = {key: self._waits(key) for key in again}
+        locked = dict.fromkeys([*map(_key, later), *seen])
+        waiting = {key: self._delay(key) for key in locked}
         for entry in reversed(later):
             waiting[_key(entry)].entries.appendleft(entry)
         for charger, at in seen.items():
             waiting[charger].seen = at
-        for key in self.taken - again.keys():
+        for key in self.taken - locked.keys():
             self._end(key)
         self.taken = set()
 
-    def _waits(self, key: Hashable) -> _Waiting:
+    def _delay(self, key: Hashable) -> _Queue:
         now = time.monotonic()
-        each = self.waiting.setdefault(key, _Waiting())
-        cost_s = now - each.taken_at if each.taken_at else 0.0
-        each.due = now + max(min(FIRST_DELAY_S * 2 ** min(each.attempts, 10), LONGEST_DELAY_S), SHARE * cost_s)
-        each.attempts += 1
-        if not each.is_reported and now - each.since > WORTH_A_LINE_S:
-            each.is_reported = True
+        queue = self.waiting.setdefault(key, _Queue())
+        attempt_s = now - queue.taken_at if queue.taken_at else 0.0
+        delay_s = min(FIRST_DELAY_S * 2 ** min(queue.attempts, 10), MAX_DELAY_S)
+        queue.due = now + max(delay_s, DELAY_PER_ATTEMPT * attempt_s)
+        queue.attempts += 1
+        if not queue.is_reported and now - queue.since > WARN_AFTER_S:
+            queue.is_reported = True
             logger.warning(
                 "The charger with primary key %s has waited for %.0f s: another session has locked its row in the "
                 "database, or a row of its transactions. See pg_stat_activity for sessions idle in transaction.",
                 key,
-                now - each.since,
+                now - queue.since,
             )
-        return each
+        return queue
 
     def _end(self, key: Hashable) -> None:
-        each = self.waiting[key]
-        each.attempts, each.due = 0, 0.0
-        if each.entries or each.seen:
+        queue = self.waiting[key]
+        queue.attempts, queue.due = 0, 0.0
+        if queue.entries or queue.seen:
             return
         del self.waiting[key]
-        if each.is_reported:
-            waited_s = time.monotonic() - each.since
-            logger.warning("The charger with primary key %s is served again, after %.0f s", key, waited_s)
+        if queue.is_reported:
+            waited_s = time.monotonic() - queue.since
+            logger.warning("The charger with primary key %s is served again, after %.0f s.", key, waited_s)
 
 
 def _key(entry: Any) -> Hashable:

@@ -1,4 +1,4 @@
-"""The Celery tasks of events."""
+"""The Celery tasks of this app."""
 
 from celery import shared_task
 
@@ -7,5 +7,5 @@ from chargers import webhooks
 
 @shared_task(name="chargers.deliver", ignore_result=True)
 def deliver(webhook_id, lease=""):
-    """What a webhook (primary key) is owed, see `chargers.webhooks`."""
+    """Deliver the pending events of a webhook (primary key), see `chargers.webhooks`."""
     webhooks.deliver(webhook_id, lease)

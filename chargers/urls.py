@@ -1,4 +1,4 @@
-"""Charger ids in paths are percent-encoded and may hold anything, a slash included."""
+"""Routes of this app; charger ids in paths are percent-encoded and may contain any character, even a slash."""
 
 from urllib.parse import quote, unquote
 
@@ -9,14 +9,14 @@ from chargers import views
 
 
 class ChargerIdConverter:
-    """`config.asgi` leaves `%2F` and `%25` encoded in the path, so that a segment is one charger id."""
+    """Decode a charger id; `config.asgi` leaves `%2F` and `%25` encoded, so that it is one segment of the path."""
 
     regex = "[^/]+"
 
     def to_python(self, value):
         charger_id = unquote(value)
         if "\0" in charger_id or len(charger_id) > 255:
-            raise ValueError("no charger has such an id")  # Django's word for 404
+            raise ValueError("not a charger id")  # Django answers 404
         return charger_id
 
     def to_url(self, value):

@@ -1,6 +1,6 @@
-"""Which function answers which vendor's DataTransfer (OCPP 1.6 §4.3).
+"""Register functions that answer a vendor's DataTransfer (OCPP 1.6 §4.3).
 
-A module of yours, named in OCPP_VENDOR_MODULES, registers them:
+A module of an installation, named in OCPP_VENDOR_MODULES, registers them:
 
     @vendor("com.example", "price")
     def price(charger_id, data):
@@ -8,23 +8,24 @@ A module of yours, named in OCPP_VENDOR_MODULES, registers them:
 """
 
 import logging
+from collections.abc import Callable
 from importlib import import_module
 
 from django.conf import settings
 from django.db import transaction
 
-from chargers import schemas
+from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
-_functions = {}
+_functions: dict[tuple[str, str], Callable] = {}
 
 
 def vendor(vendor_id, message_id=""):
     """Register `function(charger_id, data)`, which returns (status, data or None), for a vendor's message.
 
-    Without `message_id` it takes every message of the vendor that has no function of its own. It runs in the
-    transaction that is committed before the charger is answered, so it must be quick; when that has to be repeated,
-    so is the call.
+    Without `message_id` the function receives every message of the vendor that has no function of its own. It runs in
+    the transaction that is committed before the charger is answered, so it must be quick. When that transaction is
+    repeated, so is the call.
     """
 
     def register(function):
@@ -35,19 +36,25 @@ def vendor(vendor_id, message_id=""):
 
 
 def answer(charger_id, vendor_id, message_id, data):
-    """(status, data or None) for a DataTransfer; a function that fails is logged, and Rejects."""
+    """Return (status, data or None) for a DataTransfer; a function that fails is logged and answered by Rejected."""
     function = _functions.get((vendor_id, message_id)) or _functions.get((vendor_id, ""))
     if function is None:
         known = any(known_vendor == vendor_id for known_vendor, _ in _functions)
         return ("UnknownMessageId" if known else "UnknownVendorId"), None
     try:
         with transaction.atomic():
-            status, told = function(charger_id, data)
-        schemas.check("DataTransferResponse", {"status": status} | ({} if told is None else {"data": told}))
-    except Exception:  # noqa: BLE001  (one vendor's fault must not spoil the batch)
-        logger.exception("The function for DataTransfer %s %s failed", vendor_id, message_id)
+            status, answer_data = function(charger_id, data)
+        schemas.check(
+            "DataTransferResponse", {"status": status} | ({} if answer_data is None else {"data": answer_data})
+        )
+    except Exception:  # noqa: BLE001  (an error of one function must not fail the batch)
+        logger.exception(
+            "The function for DataTransfer %s %s failed; the charger is answered Rejected. Correct the function.",
+            vendor_id,
+            message_id,
+        )
         return "Rejected", None
-    return status, told
+    return status, answer_data
 
 
 def load():

@@ -1,27 +1,27 @@
-"""What the views of all apps are made of."""
+"""Base classes of the views of all apps."""
 
 from django.db import transaction
 from rest_framework import viewsets
 
 from chargers.access import within
 
-NOT_KEPT = {"Cache-Control": "no-store"}  # of answers that tell a secret, once
+NO_STORE = {"Cache-Control": "no-store"}  # for answers with a secret that is shown once
 
 
 class Scoped:
-    """For a view of rows that are of a charger: of those alone that its user may reach."""
+    """Restrict the rows of a view to those of chargers that its user may reach."""
 
     charger_path = "charger"
 
     def get_queryset(self):
         rows = super().get_queryset()
-        if getattr(self, "swagger_fake_view", False):  # the schema is being drawn
+        if getattr(self, "swagger_fake_view", False):  # the OpenAPI schema is being generated
             return rows
         return within(self.request.user, rows, self.charger_path)
 
 
 class Editable(viewsets.ModelViewSet):
-    """What is changed is changed together with its entry in the audit log, or not at all."""
+    """Make each change and its entry in the audit log in one transaction."""
 
     @transaction.atomic
     def create(self, *args, **kwargs):

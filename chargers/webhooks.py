@@ -1,4 +1,4 @@
-"""Telling webhooks: a signed POST for each event, tried again until it is taken (standardwebhooks.com)."""
+"""Deliver events to webhooks: one signed POST for each, retried until it is accepted (standardwebhooks.com)."""
 
 import base64
 import hashlib
@@ -14,23 +14,25 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
-from chargers import gateway, metrics, outward, recordset, sealing
+from chargers import gateway, metrics
 from chargers.models import Delivery, Webhook
+from core.db import bulk_sql, sealing
+from core.http import outward
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = (3.05, 10)  # seconds to connect, and for each part of the answer
-LONGEST = 30  # seconds for all of it, however many parts
-# Seconds from each attempt that failed to the next; after the last one it is dead.
-PAUSES = (5, 30, 120, 600, 1800, 3600, 3600, 10_800, 21_600, 43_200)
-AT_ONCE = 100  # deliveries that are read together
-EACH = 10  # of them of one charger: what others tell meanwhile waits for no more than these
-MOST_OF_A_CHARGER = 10_000  # that wait for one webhook; past it the oldest are given up
-HOPELESS = 3  # in a row that fail, after which the rest waits for the next time
-LEASE = 300  # seconds a webhook is one task's
+TIMEOUTS_S = (3.05, 10)  # to connect, and for each part of the answer
+MAX_DURATION_S = 30  # of a whole request, however many parts its answer has
+# From each failed attempt to the next; after the last one the delivery is dead.
+RETRY_DELAYS_S = (5, 30, 120, 600, 1800, 3600, 3600, 10_800, 21_600, 43_200)
+PAGE_SIZE = 100  # deliveries that are read by one query
+MAX_OF_ONE_CHARGER = 10  # in a page, so that events of other chargers wait for no more than these
+MAX_PENDING_OF_ONE_CHARGER = 10_000  # for one webhook; beyond it the oldest are dropped
+MAX_FAILURES_IN_A_ROW = 3  # after which the remaining deliveries wait for the next task
+LEASE_S = 300  # during which one task alone delivers to a webhook
 
-# Chargers take turns: the first event of each, then the second of each, and so on. An index finds them, in one step
-# for each charger, however much waits of one of them.
+# Chargers take turns: the first event of each, then the second of each, and so on. The index finds them in one step
+# for each charger, however many deliveries of one charger are pending.
 IN_TURN = """
 WITH RECURSIVE waiting AS (
     (SELECT charger FROM chargers_delivery WHERE webhook_id = %(webhook)s AND state = 'pending'
@@ -43,34 +45,34 @@ WITH RECURSIVE waiting AS (
 SELECT due.id FROM waiting w CROSS JOIN LATERAL (
     SELECT id, event_id, row_number() OVER (ORDER BY event_id) AS turn FROM chargers_delivery
     WHERE webhook_id = %(webhook)s AND state = 'pending' AND charger = w.charger AND due_at <= now()
-    ORDER BY event_id LIMIT %(each)s
-) AS due ORDER BY due.turn, due.event_id LIMIT %(most)s
+    ORDER BY event_id LIMIT %(of_one_charger)s
+) AS due ORDER BY due.turn, due.event_id LIMIT %(page_size)s
 """
-GIVE_UP = """
+DROP_SURPLUS = """
 UPDATE chargers_delivery SET state = 'dead', error = %(error)s WHERE id IN (
     SELECT id FROM (
         SELECT id, row_number() OVER (PARTITION BY charger ORDER BY event_id DESC) AS nth FROM chargers_delivery
         WHERE webhook_id = %(webhook)s AND state = 'pending'
-    ) AS waiting WHERE nth > %(most)s
+    ) AS waiting WHERE nth > %(limit)s
 ) RETURNING charger
 """
 
 
 class TooSlow(Exception):
-    """An answer took longer than LONGEST."""
+    """A request took longer than MAX_DURATION_S."""
 
 
 def enqueue_due():
-    """Start a task for each webhook that has something to be told."""
+    """Start a task for each webhook that has deliveries due."""
     from chargers.tasks import deliver
 
     due = Delivery.objects.filter(webhook=OuterRef("pk"), state=Delivery.PENDING, due_at__lte=Now())
     for webhook in Webhook.objects.filter(Exists(due), is_enabled=True).values_list("pk", flat=True):
-        if lease := gateway.leased(_lease_of(webhook), LEASE):
+        if lease := gateway.acquire_token(_lease_of(webhook), LEASE_S):
             try:
                 deliver.delay(webhook, lease)
-            except Exception:  # the broker is away: not to wait until the lease ends
-                gateway.done_with(_lease_of(webhook), lease)
+            except Exception:  # release the lease at once when the broker is unavailable
+                gateway.release_token(_lease_of(webhook), lease)
                 raise
 
 
@@ -79,80 +81,82 @@ def _lease_of(webhook_id):
 
 
 def deliver(webhook_id, lease=""):
-    """Tell a webhook what is due, of each charger in the order it happened; how many it took.
+    """Send the deliveries that are due to a webhook, in order for each charger; return how many were accepted.
 
-    `lease` is the caller's, and ends. A task that waited in the broker for longer than that leaves the webhook to the
-    task that has it now.
+    `lease` is the token of the lease that `enqueue_due` acquired, and is released. A task that waited in the broker
+    until its lease expired does nothing, because another task may deliver now.
     """
-    if lease and not gateway.still_leased(_lease_of(webhook_id), lease, LEASE):
+    if lease and not gateway.renew_token(_lease_of(webhook_id), lease, LEASE_S):
         return 0
     try:
         webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first()
         return _deliver(webhook) if webhook else 0
     finally:
-        gateway.done_with(_lease_of(webhook_id), lease)
+        gateway.release_token(_lease_of(webhook_id), lease)
 
 
 def _deliver(webhook):
-    _give_up_surplus(webhook)
-    taken, failed_in_a_row, began = 0, 0, time.monotonic()
+    _drop_surplus(webhook)
+    accepted, failures, began = 0, 0, time.monotonic()
     with outward.session() as session:
         for delivery in _in_turn(webhook):
-            connection.close()  # others may have it while the webhook takes its time
+            connection.close()  # so that others can use it while the webhook answers
             status, error = _post(session, webhook, delivery)
-            _note(delivery, status, error)
-            taken += not error
-            failed_in_a_row = failed_in_a_row + 1 if error else 0
-            if failed_in_a_row == HOPELESS or time.monotonic() - began > LEASE / 2:
+            _save_outcome(delivery, status, error)
+            accepted += not error
+            failures = failures + 1 if error else 0
+            if failures == MAX_FAILURES_IN_A_ROW or time.monotonic() - began > LEASE_S / 2:
                 break
-    return taken
+    return accepted
 
 
-def _give_up_surplus(webhook):
-    """A charger that tells more than is taken costs its own oldest events, and the table does not grow for ever."""
-    error = f"More than {MOST_OF_A_CHARGER:,} events of this charger wait: the oldest are given up."
-    given_up = recordset.query(GIVE_UP, {"webhook": webhook.pk, "most": MOST_OF_A_CHARGER, "error": error})
-    if given_up:
-        metrics.webhook_deliveries.labels("dead").inc(len(given_up))
-        flooding = {charger for (charger,) in given_up}
+def _drop_surplus(webhook):
+    """Drop the oldest deliveries of chargers that have too many pending, so that the table stays bounded."""
+    error = f"More than {MAX_PENDING_OF_ONE_CHARGER:,} events of this charger were pending: the oldest were dropped."
+    parameters = {"webhook": webhook.pk, "limit": MAX_PENDING_OF_ONE_CHARGER, "error": error}
+    if dropped := bulk_sql.query(DROP_SURPLUS, parameters):
+        metrics.webhook_deliveries.labels("dead").inc(len(dropped))
+        flooding = {charger for (charger,) in dropped}
         logger.warning(
-            "Webhook %s: %s events of %s chargers are given up, too many wait", webhook, len(given_up), len(flooding)
+            "Webhook %s: %s events of %s chargers were dropped, because more than %s of one charger were pending. "
+            "Check whether its receiver is fast enough.",
+            *(webhook, len(dropped), len(flooding), MAX_PENDING_OF_ONE_CHARGER),
         )
 
 
 def _in_turn(webhook):
-    """The deliveries that are due, read anew after each page: what happens meanwhile takes its turn."""
-    wanted = {"webhook": webhook.pk, "each": EACH, "most": AT_ONCE}
-    while keys := [pk for (pk,) in recordset.query(IN_TURN, wanted)]:
-        found = Delivery.objects.select_related("event__charger").in_bulk(keys)
-        # Of a charger that was deleted while it happened: nobody's any more.
-        Delivery.objects.filter(pk__in=set(keys) - found.keys()).delete()
-        yield from (found[pk] for pk in keys if pk in found)
+    """Yield the deliveries that are due; each page is a new query, so that new events take their turn."""
+    parameters = {"webhook": webhook.pk, "of_one_charger": MAX_OF_ONE_CHARGER, "page_size": PAGE_SIZE}
+    while keys := [pk for (pk,) in bulk_sql.query(IN_TURN, parameters)]:
+        deliveries = Delivery.objects.select_related("event__charger").in_bulk(keys)
+        # A delivery without an event belonged to a charger that was deleted meanwhile.
+        Delivery.objects.filter(pk__in=set(keys) - deliveries.keys()).delete()
+        yield from (deliveries[pk] for pk in keys if pk in deliveries)
 
 
 def _post(session, webhook, delivery):
-    """(HTTP status or None, "" or what went wrong). A redirection is no answer: who it leads to was not asked for."""
-    body = json.dumps(delivery.event.as_told()).encode()
+    """Return (HTTP status or None, error text or ""). A redirection is an error: its target was not configured."""
+    body = json.dumps(delivery.event.as_payload()).encode()
     try:
         secret = webhook.secret.opened()
     except sealing.Unreadable as error:
         return None, str(error)[:300]
     headers = signed(secret, f"event_{delivery.event_id}", body)
-    options = {"headers": headers, "timeout": TIMEOUT, "allow_redirects": False, "stream": True}
+    options = {"headers": headers, "timeout": TIMEOUTS_S, "allow_redirects": False, "stream": True}
     try:
-        # Of a worker's greenlet: one that is told the answer byte by byte is held no longer.
-        with gevent.Timeout(LONGEST, TooSlow), session.post(webhook.url, body, **options) as answer:
+        # TIMEOUTS_S bounds each part of the answer alone, and a receiver may send it byte by byte.
+        with gevent.Timeout(MAX_DURATION_S, TooSlow), session.post(webhook.url, body, **options) as answer:
             return answer.status_code, "" if answer.ok and not answer.is_redirect else f"HTTP {answer.status_code}"
     except (requests.RequestException, TooSlow) as error:
         return None, type(error).__name__
     except outward.NotPublicError as error:
         return None, str(error)[:300]
-    except (ValueError, UnicodeError) as error:  # a host name that can't be one
+    except (ValueError, UnicodeError) as error:  # an invalid host name
         return None, f"{type(error).__name__}: {error}"[:300]
 
 
 def signed(secret, message_id, body, at=None):
-    """The headers of a POST of `body` (bytes): what the receiver verifies with the same secret."""
+    """Return the headers of a POST of `body` (bytes), which the receiver verifies with the same secret."""
     timestamp = str(int(time.time() if at is None else at))
     key = base64.b64decode(secret.removeprefix("whsec_"))
     mac = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
@@ -165,22 +169,25 @@ def signed(secret, message_id, body, at=None):
     }
 
 
-def _note(delivery, status, error):
-    told = {"attempts": F("attempts") + 1, "answered_status": status, "error": error}
+def _save_outcome(delivery, status, error):
+    fields = {"attempts": F("attempts") + 1, "answered_status": status, "error": error}
     if not error:
-        told |= {"state": Delivery.DELIVERED, "delivered_at": Now()}
+        fields |= {"state": Delivery.DELIVERED, "delivered_at": Now()}
         metrics.webhook_deliveries.labels("delivered").inc()
-    elif delivery.attempts < len(PAUSES):
-        told |= {"due_at": Now() + timedelta(seconds=PAUSES[delivery.attempts])}
+    elif delivery.attempts < len(RETRY_DELAYS_S):
+        fields |= {"due_at": Now() + timedelta(seconds=RETRY_DELAYS_S[delivery.attempts])}
         metrics.webhook_deliveries.labels("failed").inc()
     else:
-        told |= {"state": Delivery.DEAD}
+        fields |= {"state": Delivery.DEAD}
         metrics.webhook_deliveries.labels("dead").inc()
-        logger.warning("Webhook %s: event %s was not taken: %s", delivery.webhook_id, delivery.event_id, error)
-    Delivery.objects.filter(pk=delivery.pk).update(**told)
+        logger.warning(
+            "Webhook %s: no attempt to deliver event %s succeeded: %s. Replay it once the receiver works.",
+            *(delivery.webhook_id, delivery.event_id, error),
+        )
+    Delivery.objects.filter(pk=delivery.pk).update(**fields)
 
 
 @transaction.atomic
 def replay(deliveries):
-    """Send `deliveries` (a queryset) again, from the first attempt on; how many."""
+    """Make `deliveries` (a queryset) pending again, from the first attempt on; return how many."""
     return deliveries.update(state=Delivery.PENDING, attempts=0, due_at=Now(), error="")

@@ -1,4 +1,4 @@
-"""The commands app: what an operator asks of a charger, as jobs."""
+"""The app of commands that operators send to chargers."""
 
 from django.apps import AppConfig
 
@@ -6,8 +6,8 @@ WHEN = ("at", "every_seconds", "crontab")
 
 
 def _check_keys(apps=None, **_):
-    """Not after `flush`, which tells of no models: it leaves no secrets."""
-    from chargers import sealing
+    """Check the encryption keys, except after `flush`, which passes no `apps` and leaves no secrets."""
+    from core.db import sealing
 
     if apps:
         sealing.check_keys(apps)
@@ -20,7 +20,7 @@ class CommandsConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from chargers import audit
-        from commands import handlers, roles  # noqa: F401  (registers what the socket asks of commands)
+        from commands import handlers, roles  # noqa: F401  (registers the hooks of the sockets)
         from commands.models import ChargingProfile, Firmware, Schedule
 
         audit.watch(ChargingProfile, "description", "profile")

@@ -1,7 +1,7 @@
 """A small certificate authority for chargers (security whitepaper §2.6): one chain for RSA and one for ECDSA.
 
-Its keys and certificates are files in CA_DIR, made at the first need; put those of an authority of your own
-there instead: `ca-rsa.pem` and `ca-ecdsa.pem`, each the key, its certificate, then what signed that, if anything.
+Its keys and certificates are the files `ca-rsa.pem` and `ca-ecdsa.pem` in CA_DIR, created when first needed. To use
+another authority, put its files there: each holds the key, its certificate, and then the certificates that signed it.
 """
 
 import contextlib
@@ -22,27 +22,27 @@ KINDS = {
     "rsa": lambda: rsa.generate_private_key(65537, 3072),
     "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
 }
-LEAST_BITS = {"rsa": 2048, "ecdsa": 224}  # security whitepaper A00.FR.502, 503
+MIN_KEY_BITS = {"rsa": 2048, "ecdsa": 224}  # security whitepaper A00.FR.502, 503
 HASHES = {"SHA256": hashes.SHA256, "SHA384": hashes.SHA384, "SHA512": hashes.SHA512}
 AUTHORITY_DAYS, CERTIFICATE_DAYS = 3650, 730
 
 
 class Unsuitable(Exception):
-    """A certificate signing request that can't be signed, and why."""
+    """A certificate signing request cannot be signed; the message is the reason."""
 
 
-def names_asked_for(csr_pem):
+def requested_name(csr_pem):
     """(common name, kind of key) of a PEM signing request; raises `Unsuitable`."""
     try:
         csr = x509.load_pem_x509_csr(csr_pem.encode())
-        sound = csr.is_signature_valid
+        is_valid = csr.is_signature_valid
         kind = _kind(csr.public_key())
-    except Exception as error:  # noqa: BLE001  (bytes of a charger: the library raises a dozen kinds)
+    except Exception as error:  # noqa: BLE001  (the bytes are of a charger, and the library raises many kinds)
         raise Unsuitable(f"not a certificate signing request: {error}") from error
-    if not sound:
-        raise Unsuitable("its signature is not that of its key")
-    if csr.public_key().key_size < LEAST_BITS[kind]:
-        raise Unsuitable(f"its key has {csr.public_key().key_size} bits, {LEAST_BITS[kind]} are needed")
+    if not is_valid:
+        raise Unsuitable("its signature does not match its key")
+    if csr.public_key().key_size < MIN_KEY_BITS[kind]:
+        raise Unsuitable(f"its key has {csr.public_key().key_size} bits, at least {MIN_KEY_BITS[kind]} are required")
     names = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if len(names) != 1:
         raise Unsuitable("its subject needs one common name")
@@ -60,12 +60,13 @@ def _kind(public_key):
 
 
 def sign(csr_pem):
-    """The PEM chain for a signing request: signed by the authority with the same kind of key, CA certificates after.
+    """Sign a request with the authority of the same kind of key; returns (certificate, PEM chain).
 
-    Its subject is the common name asked for and our O (whitepaper A00.FR.509, 511), its extensions are ours: whatever
-    else the charger asked for, such as other names or the rights of an authority, is left out.
+    The chain includes intermediate certificates. The subject is the requested common name and the configured O
+    (whitepaper A00.FR.509, 511). Everything else in the request, such as other names or the rights of an authority,
+    is ignored.
     """
-    common_name, kind = names_asked_for(csr_pem)
+    common_name, kind = requested_name(csr_pem)
     key, chain = _authority(kind)
     public_key = x509.load_pem_x509_csr(csr_pem.encode()).public_key()
     certificate = (
@@ -75,12 +76,12 @@ def sign(csr_pem):
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    intermediates = [each for each in chain if each.subject != each.issuer]
-    return certificate, "".join(pem(each) for each in (certificate, *intermediates))
+    intermediates = [issuer for issuer in chain if issuer.subject != issuer.issuer]
+    return certificate, "".join(pem(part) for part in (certificate, *intermediates))
 
 
 def server_chain(kind, host):
-    """A key and certificate for a server named `host`, as one PEM text: for trying TLS out."""
+    """A key and certificate for a server named `host`, as one PEM text, for tests of TLS."""
     authority_key, chain = _authority(kind)
     key = KINDS[kind]()
     certificate = (
@@ -91,18 +92,18 @@ def server_chain(kind, host):
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    return _private_pem(key) + "".join(pem(each) for each in (certificate, *chain))
+    return _private_pem(key) + "".join(pem(part) for part in (certificate, *chain))
 
 
 def charger_chain(common_name):
-    """A key and a client certificate for a charger that can't ask for one itself, as one PEM text."""
+    """A key and a client certificate, as one PEM text, for a charger that cannot request one itself."""
     key = KINDS["ecdsa"]()
-    asked = x509.CertificateSigningRequestBuilder().subject_name(_name(common_name)).sign(key, hashes.SHA256())
-    return _private_pem(key) + sign(asked.public_bytes(PEM).decode())[1]
+    request = x509.CertificateSigningRequestBuilder().subject_name(_name(common_name)).sign(key, hashes.SHA256())
+    return _private_pem(key) + sign(request.public_bytes(PEM).decode())[1]
 
 
 def roots():
-    """{kind: PEM} of what chargers and servers must trust: the last certificate of each chain."""
+    """{kind: PEM} of the roots that chargers and servers must trust: the last certificate of each chain."""
     return {kind: pem(_authority(kind)[1][-1]) for kind in KINDS}
 
 
@@ -111,7 +112,7 @@ def pem(certificate):
 
 
 def hash_data(certificate_pem, algorithm="SHA256"):
-    """CertificateHashData of a root certificate, its own issuer (whitepaper §6.1, RFC 6960 §4.1.1)."""
+    """CertificateHashData of a root certificate, which is its own issuer (whitepaper §6.1, RFC 6960 §4.1.1)."""
     certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
     public = serialization.PublicFormat
     key = certificate.public_key()
@@ -133,12 +134,12 @@ def _hash(algorithm, content):
     return digest.finalize().hex()
 
 
-# --- what is in CA_DIR -----------------------------------------------------------------------
+# --- files in CA_DIR -------------------------------------------------------------------------
 
 
 @cache
 def _authority(kind):
-    """(private key, [its certificate, what signed that, …]) of the authority for keys of `kind`."""
+    """(private key, [its certificate, that of its issuer, …]) of the authority for keys of `kind`."""
     path = Path(settings.CA_DIR) / f"ca-{kind}.pem"
     with _locked(path.parent):
         if not path.exists():
@@ -149,7 +150,7 @@ def _authority(kind):
 
 @contextlib.contextmanager
 def _locked(folder):
-    """One process at a time: two that start together must not make two authorities."""
+    """Lock CA_DIR, so that two processes that start together do not create two authorities."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

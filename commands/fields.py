@@ -3,11 +3,12 @@
 import orjson
 from django.db import models
 
-from chargers import masking, sealing
+from core.db import sealing
+from core.ocpp import redaction
 
 
 class OrderedJSONField(models.TextField):
-    """JSON kept as text: jsonb would reorder the members, and what goes on the wire must stay as asked for."""
+    """JSON stored as text, because jsonb would reorder the members, and payloads must be sent as submitted."""
 
     def from_db_value(self, value, expression, connection):
         return None if value is None else orjson.loads(value)
@@ -20,15 +21,15 @@ class OrderedJSONField(models.TextField):
 
 
 class Payload(dict):
-    """A payload as it may be shown to whoever may see commands; `opened()` is what is sent.
+    """A payload without its secrets, as users may see it; `opened()` returns the payload to send.
 
-    `token` is the whole payload, sealed, where it holds a secret; else None.
+    `token` is the whole payload, sealed, if it holds a secret; else None.
     """
 
     token = None
 
     def __eq__(self, other):
-        """Of two payloads with secrets, those are compared as they are sealed: two that were sealed apart differ."""
+        """Compare secrets in sealed form, so the same secret sealed twice counts as different."""
         return super().__eq__(other) and (not isinstance(other, Payload) or self.token == other.token)
 
     def __ne__(self, other):
@@ -39,14 +40,14 @@ class Payload(dict):
     @classmethod
     def of(cls, whole):
         """The `Payload` of an OCPP request (a dict)."""
-        shown = cls(masking.without_secrets(whole))
+        shown = cls(redaction.without_secrets(whole))
         if shown != whole:
             shown.token = sealing.seal(orjson.dumps(whole).decode())
         return shown
 
     @classmethod
     def stored(cls, text):
-        """From its column: the token, where there is one, a space, and the JSON of what is shown."""
+        """Parse the text of the column: the token and a space, if there is a token, and the JSON without secrets."""
         token, _, shown = text.partition(" ") if text.startswith(sealing.TOKEN) else (None, "", text)
         payload = cls(orjson.loads(shown))
         payload.token = token
@@ -57,21 +58,21 @@ class Payload(dict):
         return shown if self.token is None else f"{self.token} {shown}"
 
     def opened(self):
-        """The whole payload; raises `sealing.Unreadable`."""
+        """Return the whole payload; raises `sealing.Unreadable` if no key decrypts it."""
         return self if self.token is None else orjson.loads(sealing.unseal(self.token))
 
     def hide_in(self, answer):
-        """`answer` (JSON), to be kept: without secrets, also those of the payload that it quotes."""
+        """Return `answer` (JSON) without secrets, including those of the payload that it quotes."""
         if self.token is None:
-            return masking.without_secrets(answer)
-        secrets = set(masking.hidden_texts(self.opened(), self))
-        hidden = masking.without_texts(masking.without_secrets(answer), secrets)
-        # The status is a word of OCPP, whatever the secret is.
+            return redaction.without_secrets(answer)
+        secrets = set(redaction.hidden_texts(self.opened(), self))
+        hidden = redaction.without_texts(redaction.without_secrets(answer), secrets)
+        # The status stays, because it is a value of OCPP, even if it equals the secret.
         return hidden | {"status": answer["status"]} if isinstance(answer, dict) and "status" in answer else hidden
 
 
 class PayloadField(sealing.Unsearchable, OrderedJSONField):
-    """The attribute is a `Payload`; a dict, the whole payload, may be assigned."""
+    """A field whose attribute is a `Payload`; a dict with the whole payload may be assigned."""
 
     def sealed(self, value):
         return Payload.of(value) if isinstance(value, dict) and not isinstance(value, Payload) else value
@@ -87,7 +88,7 @@ class PayloadField(sealing.Unsearchable, OrderedJSONField):
         return value.as_stored() if isinstance(value, Payload) else value
 
     def resealed(self, stored):
-        """The column's text `stored` with its secrets under the first key, None where nothing is to be done."""
+        """Return the column text `stored` sealed with the first key, None if it already is or has no secret."""
         payload = Payload.stored(stored)
         if payload.token is None:
             whole = Payload.of(dict(payload))

@@ -1,4 +1,4 @@
-"""Paths for chargers, without a login: the URL is the key, see `commands.files`."""
+"""Paths for chargers, without a login: the token in the URL authorises them, see `commands.files`."""
 
 from django.urls import path
 

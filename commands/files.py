@@ -1,4 +1,4 @@
-"""The place where chargers fetch firmware and leave diagnostics and logs: unguessable URLs that expire."""
+"""URLs under which chargers fetch firmware and upload diagnostics and logs; they cannot be guessed and expire."""
 
 import hashlib
 import re
@@ -15,37 +15,37 @@ UPLOADS, FIRMWARE = "/files/uploads/", "/files/firmware/"
 
 
 def upload_url():
-    """A new place for one file, None where PUBLIC_URL does not say how chargers reach us."""
+    """A new URL for one file, None if PUBLIC_URL is not set, because chargers could not reach it."""
     return f"{settings.PUBLIC_URL}{UPLOADS}{secrets.token_urlsafe(24)}/" if settings.PUBLIC_URL else None
 
 
 def upload_token(url):
-    """The token in an `upload_url` of ours, None for a place of somebody else's.
+    """The token in a URL of `upload_url`, None for a URL of another server.
 
-    Raises `ValueError` for one of ours that was not made here: it could be guessed.
+    Raises `ValueError` for a token that `upload_url` cannot have made, because it could be guessed.
     """
     base = f"{settings.PUBLIC_URL}{UPLOADS}"
     if not settings.PUBLIC_URL or not url.startswith(base):
         return None
     token = url.removeprefix(base).partition("/")[0]
     if not TOKEN.fullmatch(token):
-        raise ValueError("this is not a place that was made here")
+        raise ValueError("this URL was not made by this system")
     return token
 
 
 def fingerprint(token):
-    """What is kept of an upload token: it proves the token, and does not tell it."""
+    """Digest of an upload token, which is stored in its place, so that the database does not hold the token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def firmware_url(firmware, expires_at):
-    """Where a charger may fetch `firmware` until `expires_at` (seconds since the epoch)."""
+    """URL under which a charger may fetch `firmware` until `expires_at` (seconds since the epoch)."""
     token = signing.dumps([firmware.pk, int(expires_at)], salt=SALT)
     return f"{settings.PUBLIC_URL}{FIRMWARE}{token}/{quote(firmware.filename)}"
 
 
 def firmware_of(token):
-    """The primary key of the firmware a token opens, None for one that is wrong or over."""
+    """The primary key of the firmware of a token, None for an invalid or expired one."""
     try:
         pk, expires_at = signing.loads(token, salt=SALT)
     except signing.BadSignature:

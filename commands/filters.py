@@ -1,9 +1,9 @@
-"""What the list of commands can be narrowed by."""
+"""Filters of the lists of commands, batches and the models that commands use."""
 
 from django_filters import rest_framework as filters
 
 from chargers.filters import AsSent, OfCharger, YesOrNo
-from commands.models import Batch, CertificateRequest, ChargingProfile, Command, Firmware, Member, Schedule, Upload
+from commands.models import Batch, BatchItem, CertificateRequest, ChargingProfile, Command, Firmware, Schedule, Upload
 from commands.models.batch import CANCELLED, REFUSED, SHOWN, WAITING
 
 
@@ -54,12 +54,12 @@ class MemberFilter(OfCharger):
     simulated = YesOrNo("command__simulated")
 
     class Meta:
-        model = Member
-        fields = []
+        model = BatchItem
+        fields: list[str] = []
 
     def in_state(self, rows, name, state):
-        own = state in (WAITING, CANCELLED, REFUSED)
-        return rows.filter(state=state) if own else rows.filter(command__state=state)
+        is_item_state = state in (WAITING, CANCELLED, REFUSED)
+        return rows.filter(state=state) if is_item_state else rows.filter(command__state=state)
 
 
 class ScheduleFilter(AsSent):

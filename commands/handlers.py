@@ -1,4 +1,4 @@
-"""What a charger's socket asks of commands, in batches like everything else it writes, and what follows a CALL."""
+"""Hooks of the sockets that concern commands, and handlers of CALLs; both take batches of many chargers."""
 
 import logging
 from collections import defaultdict
@@ -7,31 +7,32 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from chargers import budgets, events, recordset
-from chargers.frames import storable
+from chargers import budgets, events
 from chargers.models import Charger, ConfigurationKey, SecurityEvent
-from chargers.registry import follows, handles, hook, spoils_nothing
-from chargers.times import clock_is_off, read, wire
+from chargers.registry import follows, handles, hook, logs_failure
 from commands import authority
 from commands.actions import charging, transfers
-from commands.asking import queue
-from commands.models import ANSWERED, CALL_ERROR, FINISHED, OURSELVES, QUEUED, SENT, CertificateRequest, Command
+from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, SYSTEM_ACTOR, CertificateRequest, Command
+from commands.submission import submit_internal
+from core.db import bulk_sql
+from core.ocpp.frames import storable
+from core.ocpp.timestamps import clock_is_off, parse, to_rfc3339
 
 logger = logging.getLogger(__name__)
 
-# Where a charger did not tell its ConnectionTimeOut, the driver has this long to plug in; and the slack for both.
-CONNECTION_TIMEOUT, LONGEST = 300, 86_400  # seconds
-SLACK = timedelta(minutes=1)
-CLOCKS_DIFFER = timedelta(minutes=10)
-TRIGGERED_FOR = timedelta(minutes=5)
-MOST_PROGRESS = 100
-UNDER_WAY = "a certificate for this charger is on its way already"
+# Time that the driver has to plug in after a remote start: the ConnectionTimeOut of the charger, or the default.
+DEFAULT_CONNECTION_TIMEOUT_S, MAX_CONNECTION_TIMEOUT_S = 300, 86_400
+PLUG_IN_SLACK = timedelta(minutes=1)
+MAX_CLOCK_DIFFERENCE = timedelta(minutes=10)
+TRIGGER_LIFETIME = timedelta(minutes=5)
+MAX_PROGRESS_ENTRIES = 100
+ALREADY_PENDING = "a certificate request of this charger is already pending"
 REJECTED_REQUEST = "SignCertificateRejected"  # a security event that the central system records itself
-RECENT = 5  # transfers among which the one that a notification tells of is looked for
+MAX_RECENT_TRANSFERS = 5  # among which the one of a notification without an id is searched
 REFUSALS = ("Rejected", "InvalidCertificate", "RevokedCertificate")
 
-# `lower` and the count keep to the index of task ids, and one look-up a charger: by the number of commands under way,
-# which PostgreSQL knows late, an index of all of them may look the shorter way.
+# `lower` and the count make PostgreSQL use the index of task ids and one look-up per charger. Without them it may
+# choose an index of all commands under way, because its statistics of their number are often outdated.
 CLAIM = """
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(charger bigint, task_id text, token text)
@@ -56,48 +57,48 @@ WHERE action = 'RemoteStartTransaction' AND transaction_id IS NULL AND charger_i
 
 @hook("claim")
 def claim(wanted):
-    """For each of `wanted`, (charger, task id, token): when it was claimed, queued until here and sent from here on;
-    None for those that may not be written.
+    """Change commands from queued to sent; `wanted` are (charger, task id, token).
 
-    Committed before the CALL is written, so that a task delivered twice, or sent twice, is written once. A
-    claim is known by its token, so that one whose commit seemed lost is still the claimant's when tried again.
+    Returns for each the time of its claim, or None if it may not be written. The claim is committed before the CALL
+    is written, so that a task that is delivered or sent twice is written once. A repeated claim with the same token
+    succeeds, because the commit of the first one may only have seemed lost.
     """
     rows = [dict(zip(("charger", "task_id", "token"), row, strict=True)) for row in sorted(wanted)]
-    claimed = {tuple(row): sent_at for *row, sent_at in recordset.execute(CLAIM, rows)}
+    claimed = {tuple(row): sent_at for *row, sent_at in bulk_sql.execute(CLAIM, rows)}
     for charger, task_id, _ in claimed:
-        events.glimpse("command.sent", charger, task_id=task_id)
+        events.notify_live("command.sent", charger, task_id=task_id)
     return [claimed.get(row) for row in wanted]
 
 
 @hook("late_reply")
 def late_reply(replies):
-    """Keep replies that nobody was there to take: (charger, task id, event). Whether each was asked for at all."""
-    return [_keep(charger, task_id, event) for charger, task_id, event in replies]
+    """Store replies, (charger, task id, event), that no task received; returns whether each has a command."""
+    return [_store_reply(charger, task_id, event) for charger, task_id, event in replies]
 
 
-def _keep(charger, task_id, event):
-    asked = Command.objects.filter(charger_id=charger, task_id=task_id).exclude(state=QUEUED)
-    command = asked.first()
+def _store_reply(charger, task_id, event):
+    sent = Command.objects.filter(charger_id=charger, task_id=task_id).exclude(state=QUEUED)
+    command = sent.first()
     if command is None:
         return False
     column, answer = ("response", event["payload"]) if event["type"] == "reply" else ("error", event["error"])
     answer = storable(command.payload.hide_in(answer))
-    # In time, but Redis was away: its task finds it when it gives up waiting.
-    if not asked.filter(state=SENT, response=None, error=None).update(**{column: answer}):
-        unanswered = asked.filter(state=FINISHED, late_response=None).exclude(outcome__in=[ANSWERED, CALL_ERROR])
+    # The reply is in time, but Redis was unavailable; the task finds it in the row at the end of its wait.
+    if not sent.filter(state=SENT, response=None, error=None).update(**{column: answer}):
+        unanswered = sent.filter(state=FINISHED, late_response=None).exclude(outcome__in=[ANSWERED, CALL_ERROR])
         unanswered.update(late_response=answer)
     return True
 
 
 @hook("triggered")
 def triggered(calls):
-    """Those of `calls`, (charger, action), that we triggered: a charger that is Pending may send them."""
-    asked = Command.objects.filter(
+    """Those of `calls`, (charger, action), that were triggered by a command; a Pending charger may send them."""
+    triggers = Command.objects.filter(
         charger__in={charger for charger, _ in calls},
         action__in=["TriggerMessage", "ExtendedTriggerMessage"],
-        sent_at__gt=Now() - TRIGGERED_FOR,
+        sent_at__gt=Now() - TRIGGER_LIFETIME,
     )
-    messages = {(c.charger_id, _triggered_message(c)) for c in asked if _may_have_been_accepted(c)}
+    messages = {(c.charger_id, _triggered_message(c)) for c in triggers if _may_have_been_accepted(c)}
     return messages & calls
 
 
@@ -110,39 +111,39 @@ def _triggered_message(command):
 
 
 def _may_have_been_accepted(command):
-    """Accepted, or its answer is on its way to the books."""
+    """Whether the charger has accepted it, or may have, because its answer is not stored yet."""
     return command.state == SENT or (command.outcome == ANSWERED and command.status == "Accepted")
 
 
 @follows("BootNotification")
-@spoils_nothing
+@logs_failure
 def read_configuration(calls, answers):
-    """Nothing is sent after boot unless it is switched on for the charger."""
+    """Submit GetConfiguration after boot for accepted chargers for which this is switched on."""
     accepted = {c.charger for c, answer in zip(calls, answers, strict=True) if answer["status"] == "Accepted"}
-    switched_on = Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True)
-    waiting = Command.objects.filter(requested_by=OURSELVES, action="GetConfiguration").exclude(state=FINISHED)
-    for charger in switched_on.exclude(pk__in=waiting.values("charger")):
-        queue(charger, "GetConfiguration", {})
+    enabled = Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True)
+    waiting = Command.objects.filter(requested_by=SYSTEM_ACTOR, action="GetConfiguration").exclude(state=FINISHED)
+    for charger in enabled.exclude(pk__in=waiting.values("charger")):
+        submit_internal(charger, "GetConfiguration", {})
 
 
 @follows("StartTransaction")
 def link_remote_starts(calls, answers):
-    """A RemoteStartTransaction has led to the transaction that its charger starts next with that tag."""
-    recent_s = LONGEST + SLACK.total_seconds()
-    if found := recordset.query(REMOTE_STARTS, [recordset.array({call.charger for call in calls}), recent_s]):
-        _link_each(calls, answers, [pk for (pk,) in found])
+    """Link a RemoteStartTransaction to the transaction that its charger starts next with the same tag."""
+    recent_s = MAX_CONNECTION_TIMEOUT_S + PLUG_IN_SLACK.total_seconds()
+    if rows := bulk_sql.query(REMOTE_STARTS, [bulk_sql.array({call.charger for call in calls}), recent_s]):
+        _link_each(calls, answers, [pk for (pk,) in rows])
 
 
-@spoils_nothing
+@logs_failure
 def _link_each(calls, answers, remote_starts):
     waiting = defaultdict(list)
     for command in Command.objects.filter(pk__in=remote_starts).select_related("charger").order_by("pk"):
         waiting[command.charger_id].append(command)
     timeouts = _connection_timeouts(waiting)
     for call, answer in zip(calls, answers, strict=True):
-        seconds = timeouts.get(call.charger, CONNECTION_TIMEOUT)
-        led = [c for c in waiting[call.charger] if _led_to(c, call, seconds)]
-        command = next((c for c in led if "connectorId" in c.payload), led[0] if led else None)
+        seconds = timeouts.get(call.charger, DEFAULT_CONNECTION_TIMEOUT_S)
+        matches = [c for c in waiting[call.charger] if _led_to(c, call, seconds)]
+        command = next((c for c in matches if "connectorId" in c.payload), matches[0] if matches else None)
         if command and not Command.objects.filter(transaction=answer["transactionId"]).exists():
             waiting[call.charger].remove(command)
             _link(command, call, answer["transactionId"])
@@ -150,20 +151,25 @@ def _link_each(calls, answers, remote_starts):
 
 def _connection_timeouts(chargers):
     keys = ConfigurationKey.objects.filter(charger__in=list(chargers), key="ConnectionTimeOut")
-    return {key.charger_id: min(int(key.value), LONGEST) for key in keys if (key.value or "").isdecimal()}
+    return {
+        key.charger_id: min(int(key.value), MAX_CONNECTION_TIMEOUT_S) for key in keys if (key.value or "").isdecimal()
+    }
 
 
 def _led_to(command, call, seconds):
-    """By charger, tag and connector; neither too late, nor begun before it was asked for (an offline session)."""
-    request, asked = call.payload, command.payload
+    """Whether `command` led to the StartTransaction `call`: same tag and connector, at a plausible time.
+
+    A session that began before the command was sent is an offline session, and not its result.
+    """
+    request, submitted = call.payload, command.payload
     off = clock_is_off(request["timestamp"], call.received_at)
-    began = call.received_at if off else read(request["timestamp"])
+    began = call.received_at if off else parse(request["timestamp"])
     return (
         _may_have_been_accepted(command)
-        and asked["idTag"].upper() == request["idTag"].upper()
-        and asked.get("connectorId", request["connectorId"]) == request["connectorId"]
-        and call.received_at <= command.sent_at + timedelta(seconds=seconds) + SLACK
-        and began >= command.sent_at - CLOCKS_DIFFER
+        and submitted["idTag"].upper() == request["idTag"].upper()
+        and submitted.get("connectorId", request["connectorId"]) == request["connectorId"]
+        and call.received_at <= command.sent_at + timedelta(seconds=seconds) + PLUG_IN_SLACK
+        and began >= command.sent_at - MAX_CLOCK_DIFFERENCE
     )
 
 
@@ -174,81 +180,81 @@ def _link(command, call, transaction_id):
 
 
 def _follow_transfer(notification, action):
-    """Note in the command what its charger notifies of it, also after a reboot."""
+    """Append the notifications of a transfer to `progress` of its command, also after a reboot."""
 
     @follows(notification)
-    @spoils_nothing
+    @logs_failure
     def follow(calls, answers):
         for call in calls:
             if command := _transfer_of(call, action):
-                command.progress.append({"status": call.payload["status"], "at": wire(call.received_at)})
-                Command.objects.filter(pk=command.pk).update(progress=command.progress[-MOST_PROGRESS:])
+                command.progress.append({"status": call.payload["status"], "at": to_rfc3339(call.received_at)})
+                Command.objects.filter(pk=command.pk).update(progress=command.progress[-MAX_PROGRESS_ENTRIES:])
 
 
 def _transfer_of(call, action):
-    """The command a notification tells of: by its request id, else the latest one that is not at its end."""
+    """The command of a notification: by its request id, else the latest one whose transfer has not ended."""
     if call.payload["status"] == "Idle" and "requestId" not in call.payload:
         return None
     commands = Command.objects.select_for_update().filter(charger=call.charger, action=action)
     if (request_id := call.payload.get("requestId")) is not None:
         return commands.filter(request_id=request_id).first()
-    sent = commands.filter(sent_at__isnull=False).exclude(outcome=CALL_ERROR)[:RECENT]
+    sent = commands.filter(sent_at__isnull=False).exclude(outcome=CALL_ERROR)[:MAX_RECENT_TRANSFERS]
     latest = next((c for c in sent if c.outcome != ANSWERED or c.status not in REFUSALS), None)
-    over = latest and latest.progress and latest.progress[-1]["status"] in transfers.ENDS
-    return None if over else latest
+    has_ended = latest and latest.progress and latest.progress[-1]["status"] in transfers.FINAL_STATUSES
+    return None if has_ended else latest
 
 
-for _notification, _action in transfers.TELLS_OF.items():
+for _notification, _action in transfers.REPORTS_ON.items():
     _follow_transfer(_notification, _action)
 
 
 @handles("SignCertificate")
 def sign_certificate(calls):
-    """Security whitepaper A02. Signed after the answer, see `commands.signing`."""
+    """Accept or reject requests (security whitepaper A02); `commands.signing` signs them after the answer."""
     requests = {call.key: _request(call) for call in budgets.within_rate(calls, "certificate_requests")}
     CertificateRequest.objects.bulk_create(requests.values())
     rejected = [request for request in requests.values() if request.state == CertificateRequest.REJECTED]
-    _report([request for request in rejected if request.error != UNDER_WAY])
+    _report([request for request in rejected if request.error != ALREADY_PENDING])
     accepted = {key for key, request in requests.items() if request.state != CertificateRequest.REJECTED}
     return [{"status": "Accepted" if call.key in accepted else "Rejected"} for call in calls]
 
 
 def _request(call):
     csr = call.payload["csr"]
-    kept = CertificateRequest(charger_id=call.charger, csr=csr, received_at=call.received_at)
+    request = CertificateRequest(charger_id=call.charger, csr=csr, received_at=call.received_at)
     try:
-        kept.common_name = authority.names_asked_for(csr)[0]
-        _refuse_foreign_name(call.charger, kept.common_name)
+        request.common_name = authority.requested_name(csr)[0]
+        _refuse_foreign_name(call.charger, request.common_name)
         _refuse_second(call.charger)
     except authority.Unsuitable as error:
-        kept.state, kept.error = CertificateRequest.REJECTED, str(error)
-    return kept
+        request.state, request.error = CertificateRequest.REJECTED, str(error)
+    return request
 
 
 def _refuse_foreign_name(charger, name):
-    """A certificate opens the door of whoever has its name: that must be this charger, and no other."""
+    """Raise `authority.Unsuitable` unless `name` is of this charger alone, because certificates log in by name."""
     others = Charger.objects.exclude(pk=charger)
     if others.filter(charger_id=name).exists():
         raise authority.Unsuitable(f"{name!r} is the id of another charger")
     if others.filter(held_serials__serial=name).exists():
-        raise authority.Unsuitable(f"{name!r} is the serial number of another charger, which told it first")
+        raise authority.Unsuitable(f"{name!r} is the serial number of another charger, which reported it first")
     if name not in Charger.objects.get(pk=charger).certificate_names:
         raise authority.Unsuitable(f"{name!r} is not the serial number or id of this charger")
 
 
 def _refuse_second(charger):
-    """One at a time: a charger that repeats itself must not fill the queue."""
+    """Allow one request at a time, so that a charger that repeats its request does not fill the queue."""
     waiting = Q(state=CertificateRequest.RECEIVED) | Q(
         state=CertificateRequest.SIGNED, command__state__in=[QUEUED, SENT]
     )
     if CertificateRequest.objects.filter(waiting, charger=charger).exists():
-        raise authority.Unsuitable(UNDER_WAY)
+        raise authority.Unsuitable(ALREADY_PENDING)
 
 
 def _report(rejected):
-    """Say in the log and in the security events of its charger why a request was not signed."""
+    """Record in the log and in the security events of the charger why a request was not signed."""
     for request in rejected:
-        logger.warning("%s: its request for a certificate is rejected: %s", request.charger, request.error)
+        logger.warning("%s: the certificate request of this charger is rejected: %s", request.charger, request.error)
         SecurityEvent.objects.create(
             charger_id=request.charger_id,
             type=REJECTED_REQUEST,
@@ -256,15 +262,15 @@ def _report(rejected):
             tech_info=request.error,
             received_at=request.received_at,
         )
-        told = {"type": REJECTED_REQUEST, "tech_info": request.error, "timestamp": request.received_at}
-        events.tell("security.event", request.charger_id, **told)
+        event_body = {"type": REJECTED_REQUEST, "tech_info": request.error, "timestamp": request.received_at}
+        events.record_event("security.event", request.charger_id, **event_body)
 
 
 @hook("certificate_owner")
 def certificate_owner(serial):
-    """Primary key of the charger for which the certificate with this serial number (hex) was signed here, or None.
+    """Primary key of the charger whose certificate with this serial number (hex) was signed here, or None.
 
-    0, nobody's, for one that was revoked, or whose charger was deleted.
+    Returns 0 for a certificate that was revoked, or whose charger was deleted.
     """
     number = serial.lower().lstrip("0")
     signed = CertificateRequest.objects.exclude(serial_number="").filter(serial_number=number).first()

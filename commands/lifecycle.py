@@ -8,22 +8,9 @@ from datetime import datetime
 from django.conf import settings
 from django.db import connection, transaction
 
-from chargers import (
-    diagnosis,
-    events,
-    faults,
-    findings,
-    gateway,
-    recordset,
-    registration,
-    schemas,
-    tolerance,
-    tracing,
-)
-from chargers.frames import storable
+from chargers import events, findings, gateway, registration
 from commands import metrics
 from commands.actions.table import ACTIONS, nothing
-from commands.finding import find
 from commands.models import (
     ANSWERED,
     CALL_ERROR,
@@ -39,34 +26,39 @@ from commands.models import (
     TIMED_OUT,
     Command,
 )
+from commands.queries import get_command
+from core.db import bulk_sql, faults
+from core.observability import diagnosis, tracing
+from core.ocpp import schemas, tolerance
+from core.ocpp.frames import storable
 
 logger = logging.getLogger(__name__)
 
-FOLLOWING = """
+NEXT_COMMAND = """
 SELECT task_id, action FROM commands_command WHERE charger_id = %s AND state <> 'finished' ORDER BY id LIMIT 1
 """
-UNACKNOWLEDGED = 1.0  # seconds after which one that was sent, but not seen to be written, is sent again
+# Without the event `sent` from its socket within this time, a command is sent again.
+ACKNOWLEDGE_TIMEOUT_S = 1.0
 
 
 class NotNow(Exception):
-    """The command is not finished and this task has nothing to do: its turn, or its other task, will come."""
+    """This task has nothing to do: the command waits for its turn, another task runs it, or it is finished."""
 
 
-def carry_out(task_id, charger_id):
-    """Bring the command `task_id` to its end; returns it and its charger's next `Command`, or None.
+def run(task_id, charger_id):
+    """Run the command `task_id` until it is finished; returns it and the next `Command` of its charger, or None.
 
-    Only the first unfinished command of a connected charger is waited with, by one task at a time: an absent
-    charger takes no place in a worker, and a slow one takes one however much is asked of it. Raises `NotNow`
-    for the others: `commands.tasks` starts the next one, `commands.sweep` what is due for another reason.
-    Called again for a command that is under way, it goes on from the state the command is in and sends
-    nothing twice.
+    Only the first unfinished command of a connected charger is run, by one task at a time. So a charger that is not
+    connected takes no slot of a worker, and a slow one takes only one. Raises `NotNow` for other commands:
+    `commands.tasks` starts the next one, `commands.sweep` those that become due for another reason. A second task for
+    the same command continues from its stored state and sends nothing twice.
     """
-    leased, holder = gateway.take_up(task_id, charger_id)
+    leased, holder = gateway.acquire_lease(task_id, charger_id)
     if not leased:
         raise NotNow
     command = None
     try:
-        command = _with_database(find, task_id)
+        command = _with_database(get_command, task_id)
         if command is None or command.state == FINISHED:
             raise NotNow
         begin = {QUEUED: _leave_the_queue, SENT: _go_on_waiting}[command.state]
@@ -76,104 +68,104 @@ def carry_out(task_id, charger_id):
             command = steps[command.state](command)
     except NotNow:
         gateway.release(task_id)
-        if command and _turn_has_come(command):
-            return carry_out(task_id, charger_id)
+        if command and _has_become_first(command):
+            return run(task_id, charger_id)
         raise
     except Exception as error:
         if command is None:
             raise
         _finish(command, FAILED, error={"code": "InternalError", "description": str(error), "details": {}})
         raise
-    return command, command.following
+    return command, command.next_command
 
 
 def _look_up(task_id):
-    """The command as it stands now; `NotNow` where it was deleted meanwhile."""
-    if command := find(task_id):
+    """The stored command; raises `NotNow` if it was deleted."""
+    if command := get_command(task_id):
         return command
     raise NotNow
 
 
-def _turn_has_come(command):
-    """Since it was read: the task that was to say so may have found ours in its way."""
-    now = None if command.is_first else _with_database(find, command.task_id)
-    return now is not None and now.state == QUEUED and now.is_first
+def _has_become_first(command):
+    """Re-check the turn, because the task that should start this command may have failed while we held the lease."""
+    current = None if command.is_first else _with_database(get_command, command.task_id)
+    return current is not None and current.state == QUEUED and current.is_first
 
 
 def _leave_the_queue(command, holder):
-    """A command whose turn it is, or the end of one whose time is up; `NotNow` for the others.
+    """Send the command if it is its turn, finish it if its time in the queue has run out; else raise `NotNow`.
 
-    One whose time is up ends here, whatever its place: only the first may go on to be sent.
+    A command can run out of time at any place of the queue, but only the first one may be sent.
     """
     if time.monotonic() >= _queue_ends_s(command, holder):
         return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
     if holder is None or not command.is_first:
         raise NotNow
-    return _ask(command, holder)
+    return _send(command, holder)
 
 
 def _queue_ends_s(command, holder):
-    """When it has waited long enough: for its turn or, sooner, for a charger that is not connected."""
-    ends_s = command.asked_s + settings.OCPP_QUEUE_TIMEOUT
+    """End of its time in the queue, by `time.monotonic`; earlier if the charger is not connected."""
+    ends_s = command.submitted_s + settings.OCPP_QUEUE_TIMEOUT
     if holder:
         return ends_s
-    offline_since_s = time.monotonic() - gateway.offline_for(command.charger.charger_id)
-    return min(ends_s, max(offline_since_s, command.asked_s) + command.timeout)
+    offline_since_s = time.monotonic() - gateway.offline_duration_s(command.charger.charger_id)
+    return min(ends_s, max(offline_since_s, command.submitted_s) + command.timeout)
 
 
 def _wait_to_be_sent(command):
-    """Until the socket's process has claimed and written it; `NotNow` when the charger has gone."""
+    """Wait until the process of the socket has claimed and written it; raises `NotNow` if the charger disconnects."""
     while command.state == QUEUED:
-        holder = gateway.find_holder(command.charger.charger_id)
+        holder = gateway.find_connection(command.charger.charger_id)
         if time.monotonic() >= _queue_ends_s(command, holder):
             return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
         if not holder:
             raise NotNow
-        command = _ask(command, holder)
+        command = _send(command, holder)
     return command
 
 
-def _ask(command, holder):
-    """Send it once to the socket of `holder`; the command as it then stands."""
-    if objection := registration.objection(command.charger, command.action):
-        error = {"code": "NotAccepted", "description": objection, "details": {}}
+def _send(command, holder):
+    """Send it once to the socket of `holder`; returns the command with its new state."""
+    if reason_not_allowed := registration.reason_not_allowed(command.charger, command.action):
+        error = {"code": "NotAccepted", "description": reason_not_allowed, "details": {}}
         return _finish(command, CANCELLED, error=error)
     with tracing.span("send", "producer"):
         gateway.send(holder, command.task_id, command.action, command.payload.opened())
-        left = _queue_ends_s(command, holder) - time.monotonic()
-        event = gateway.next_event(command.task_id, min(UNACKNOWLEDGED, left))
+        left_s = _queue_ends_s(command, holder) - time.monotonic()
+        event = gateway.next_event(command.task_id, min(ACKNOWLEDGE_TIMEOUT_S, left_s))
     if event and event["type"] == "sent":
         command.state, command.sent_at = SENT, datetime.fromisoformat(event["at"])
         command.sent_s = time.monotonic()
         return command
     command = _with_database(_look_up, command.task_id)
-    return _end(command, event) if event else command  # it was written, though we were not told
+    return _end(command, event) if event else command  # its event may be lost, so the row counts
 
 
 def _go_on_waiting(command, holder):
-    """Take over from a task that died: what it had taken from the list, but not recorded, comes first."""
-    for event in gateway.taken_events(command.task_id):
+    """Take over from a task that died; first apply the event that it had taken from the mailbox but not recorded."""
+    for event in gateway.events_of_former_task(command.task_id):
         if event["type"] in _ENDINGS:
             return _end(command, event)
     return command
 
 
 def _wait_for_answer(command):
-    """Until the charger answers, its socket ends, or the command's own timeout is over."""
+    """Wait until the charger answers, its socket closes, or the timeout of the command has run out."""
     deadline_s = command.sent_s + command.timeout
     with tracing.span("wait for the answer"):
-        while (left := deadline_s - time.monotonic()) > 0:
-            event = gateway.next_event(command.task_id, left)
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            event = gateway.next_event(command.task_id, left_s)
             if event and event["type"] in _ENDINGS:
                 return _end(command, event)
-    for event in gateway.give_up(command.task_id):
+    for event in gateway.close_mailbox(command.task_id):
         if event["type"] in _ENDINGS:
             return _end(command, event)
-    return _end(command, _answer_in_the_books(_with_database(_look_up, command.task_id)))
+    return _end(command, _stored_answer(_with_database(_look_up, command.task_id)))
 
 
-def _answer_in_the_books(command):
-    """The answer that came while Redis was away, see `commands.handlers.late_reply`; else silence."""
+def _stored_answer(command):
+    """Event of the answer that was stored while Redis was unavailable (see `handlers.late_reply`), or of silence."""
     if command.response is not None:
         return {"type": "reply", "payload": command.response}
     return {"type": "error", "error": command.error} if command.error else {"type": "silence"}
@@ -185,13 +177,13 @@ def _end(command, event):
 
 
 def _replied(command, event):
-    name, sent = f"{command.action}Response", command.payload.hide_in(event["payload"])
-    response = storable(sent)
+    name, payload = f"{command.action}Response", command.payload.hide_in(event["payload"])
+    response = storable(payload)
     try:
-        if not isinstance(sent, dict):
-            schemas.check(name, sent)
+        if not isinstance(payload, dict):
+            schemas.check(name, payload)
         is_lenient = command.charger.is_lenient
-        reading = tolerance.read(name, sent if is_lenient else response, is_lenient, clean=response == sent)
+        reading = tolerance.read(name, payload if is_lenient else response, is_lenient, clean=response == payload)
     except schemas.Violation as violation:
         error = {"code": violation.code, "description": str(violation), "details": {}}
         _count_findings(command, name, {(violation.field, "rejected"): response})
@@ -202,8 +194,8 @@ def _replied(command, event):
     return ANSWERED, {"response": reading.payload}
 
 
-def _count_findings(command, name, found):
-    findings.record(command.charger_id, name, found)
+def _count_findings(command, name, counts):
+    findings.record(command.charger_id, name, counts)
     connection.close()
 
 
@@ -216,85 +208,86 @@ _ENDINGS = {
 
 
 def _finish(command, outcome, **recorded):
-    """Record the outcome and tell whoever waits; the command as it then stands in the books."""
+    """Record the outcome and notify waiting clients; returns the command as stored then."""
     if outcome in SILENT and settings.OCPP_SIMULATE_RESPONSES:
         recorded |= {"simulated": True, "simulated_response": ACTIONS[command.action].simulated}
     recorded = {"response": None, "error": None, **recorded}
     recorded |= {"state": FINISHED, "outcome": outcome}
     command = _with_database(_record, command, recorded)
     answered = command.response is not None or command.error is not None
-    if outcome in SILENT and command.state != FINISHED and answered:  # over another socket, or just in time
-        return _end(command, _answer_in_the_books(command))
+    if outcome in SILENT and command.state != FINISHED and answered:  # over another socket, or in the last moment
+        return _end(command, _stored_answer(command))
     if command.state == FINISHED:
         gateway.announce_finished(command.task_id)
-        command.following = _with_database(_following, command)  # after: nobody waits for it
+        # After the announcement, because clients wait for that.
+        command.next_command = _with_database(_next_command, command)
     return command
 
 
-def call_off(command, error):
-    """End a command that was not sent; as it then stands, for it may have been sent meanwhile."""
+def cancel(command, error):
+    """Finish a command as cancelled; returns it as stored then, because it may have been sent meanwhile."""
     return _finish(command, CANCELLED, error=error)
 
 
 def _record(command, recorded):
-    """Write the end of a command that is still in the state we know; ours loses against another's."""
-    command = copy(command)  # should this be tried again, it is with what was known before
-    recorded = recorded | {"finished_at": recordset.clock()}
+    """Store the end of the command, unless another task has changed its state; returns the command as stored then."""
+    command = copy(command)  # because a retry after a database error must start from the former values
+    recorded = recorded | {"finished_at": bulk_sql.clock()}
     with transaction.atomic():
-        as_we_know_it = Command.objects.filter(pk=command.pk, state=command.state)
-        if recorded["outcome"] in SILENT:  # an answer that came at the last moment is taken instead
-            as_we_know_it = as_we_know_it.filter(response=None, error=None)
-        ours = as_we_know_it.update(**recorded)
-        if ours:
+        unchanged = Command.objects.filter(pk=command.pk, state=command.state)
+        if recorded["outcome"] in SILENT:  # an answer that was stored at the last moment counts
+            unchanged = unchanged.filter(response=None, error=None)
+        is_recorded = unchanged.update(**recorded)
+        if is_recorded:
             for column, value in recorded.items():
                 setattr(command, column, value)
             _apply(command)
-            _tell(command)
+            _record_finished_event(command)
         else:
             command = _look_up(command.task_id)
-        if ours and (hide := ACTIONS[command.action].hide):
+        if is_recorded and (hide := ACTIONS[command.action].hide):
             Command.objects.filter(pk=command.pk).update(payload=hide(command.payload))
     return command
 
 
-def _tell(command):
-    told = {"task_id": command.task_id, "action": command.action, "outcome": command.outcome}
-    told |= {"status": command.status, "simulated": command.simulated, "requested_by": command.requested_by}
-    events.tell("command.finished", command.charger_id, **told)
+def _record_finished_event(command):
+    event_body = {"task_id": command.task_id, "action": command.action, "outcome": command.outcome}
+    event_body |= {"status": command.status, "simulated": command.simulated, "requested_by": command.requested_by}
+    events.record_event("command.finished", command.charger_id, **event_body)
     transaction.on_commit(lambda: metrics.count_end(command))
 
 
 def _apply(command):
-    """What the charger's answer changes. An answer that makes no sense there is still the answer."""
+    """Make the changes that the answer implies. An answer that they cannot handle is still recorded."""
     row = ACTIONS[command.action]
-    change = row.answered if command.outcome == ANSWERED else row.not_taken
+    change = row.answered if command.outcome == ANSWERED else row.not_answered
     if change is nothing:
         return
-    command.refresh_from_db(fields=["transaction"])  # the charger may have started it since the command was read
+    command.refresh_from_db(fields=["transaction"])  # it may have started since the command was read
     try:
         with transaction.atomic():
             change(command)
     except faults.ERRORS:
         raise
-    except Exception:  # noqa: BLE001  (from whatever a charger may answer)
-        logger.exception("What %s (%s) changes could not be recorded", command, command.task_id)
+    except Exception:  # noqa: BLE001  (an answer may hold anything)
+        logger.exception("The changes by the answer to %s (%s) could not be stored", command, command.task_id)
 
 
-def _following(command):
-    """The charger's next unfinished command, as much of it as its task needs."""
-    rows = recordset.query(FOLLOWING, [command.charger_id])
+def _next_command(command):
+    """The next unfinished command of the charger with the columns that `enqueue` needs, or None."""
+    rows = bulk_sql.query(NEXT_COMMAND, [command.charger_id])
     return Command(task_id=rows[0][0], action=rows[0][1], charger=command.charger) if rows else None
 
 
 def _with_database(operation, *arguments):
-    """What `operation` returns; a database that takes no writes is waited for, and the connection is given back."""
+    """Call `operation` and return its result; retry while the database is unavailable, and close the connection."""
     attempt = 0
     while True:
         try:
             return operation(*arguments)
         except faults.ERRORS as error:
-            wrong = diagnosis.in_words(error) or "It is busy."
-            logger.warning("A command waits for PostgreSQL. %s The error: %s", wrong, error)
+            cause = diagnosis.in_words(error) or "It is busy."
+            logger.warning("A command waits for PostgreSQL. %s The error was: %s", cause, error)
             time.sleep(min(attempt, 5) * 0.2)
             attempt += 1
         finally:

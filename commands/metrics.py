@@ -1,38 +1,38 @@
-"""What a process counts of commands, for Prometheus (see docs/monitoring.md)."""
+"""Metrics of commands for Prometheus, counted by each process (see docs/monitoring.md)."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from chargers.metrics import registry
 
-asked = Counter("ocpp_commands_asked", "Commands that were asked for, by action.", ["action"], registry=registry)
+submitted = Counter("ocpp_commands_asked", "Commands that were submitted, by action.", ["action"], registry=registry)
 finished = Counter(
-    "ocpp_commands_finished", "Commands that have ended, by outcome.", ["action", "outcome"], registry=registry
+    "ocpp_commands_finished", "Commands that have finished, by outcome.", ["action", "outcome"], registry=registry
 )
 simulated = Counter(
     "ocpp_commands_simulated",
-    "Commands whose result stands in for an answer that did not come.",
+    "Commands without an answer that got a simulated result.",
     ["action"],
     registry=registry,
 )
 answer_seconds = Histogram(
     "ocpp_command_answer_seconds",
-    "From a CALL being written to its charger's answer being taken.",
+    "Seconds from the sending of a CALL to the recording of its answer.",
     registry=registry,
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 300),
 )
 queue_seconds = Histogram(
     "ocpp_command_queue_seconds",
-    "From a command being asked for to its CALL being written.",
+    "Seconds from the submission of a command to the sending of its CALL.",
     registry=registry,
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
 )
-under_way = Gauge("ocpp_commands_under_way", "Commands that a worker carries out just now.", registry=registry)
+under_way = Gauge("ocpp_commands_under_way", "Commands that workers are running now.", registry=registry)
 abandoned = Counter(
-    "ocpp_commands_taken_up", "Commands that had no task and were given one by the sweep.", registry=registry
+    "ocpp_commands_taken_up", "Commands without a task that the sweep enqueued again.", registry=registry
 )
 sweeps = Counter(
     "ocpp_sweeps",
-    "Sweeps for what was abandoned: done, waits (something was away), failed.",
+    "Sweeps by outcome: done, waits (database or broker unavailable), failed.",
     ["outcome"],
     registry=registry,
 )
@@ -40,11 +40,11 @@ sweeps = Counter(
 for outcome in ("done", "waits", "failed"):
     sweeps.labels(outcome)
 
-ANSWERS = ("answered", "invalid_response", "call_error")  # the outcomes of commands that their charger answered
+ANSWERS = ("answered", "invalid_response", "call_error")  # outcomes with an answer of the charger
 
 
 def count_end(command):
-    """`command` has ended, and that is in the books."""
+    """Count `command`, whose end is committed."""
     finished.labels(command.action, command.outcome).inc()
     if command.simulated:
         simulated.labels(command.action).inc()

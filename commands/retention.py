@@ -1,23 +1,23 @@
-"""How long the rows of each table are kept: a rule for every table of the database, which `housekeeping` carries out.
+"""Retention rules, one for every table of the database; `housekeeping` applies them.
 
-A rule judges the age of a row by a column and a setting in days, or says with which table the rows go, or why they
-are kept. A transaction is evidence of what was billed: nothing here deletes one, nor the tags it names.
+A rule compares a column with a setting in days, or names the table with which the rows are deleted, or gives the
+reason for which they stay. No rule deletes a transaction or its tags, because they are evidence for billing.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from django.apps import apps
 from django.db import models
 from django.db.models import Q
 
-from chargers import partitions
-from commands.models import FINISHED, Batch, CertificateRequest, Member, Upload
-from commands.roles import MADE
+from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Upload
+from core.db import partitions
 
-AT_ONCE = 1000  # rows that are deleted in one transaction
+MAX_ROWS_PER_TRANSACTION = 1000
 
 
 def _all(before: datetime) -> Q:
@@ -26,9 +26,9 @@ def _all(before: datetime) -> Q:
 
 @dataclass(frozen=True)
 class Aged:
-    """Rows whose `column` is older than `setting` days are deleted, those among them that meet `only(before)`.
+    """Rows whose `column` is older than `setting` days and that meet `only(before)` are deleted.
 
-    A row without a moment in the column is kept. `first` is given the primary keys of rows that are about to go.
+    A row with NULL in the column stays. `first` gets the primary keys of rows before they are deleted.
     """
 
     column: str
@@ -37,13 +37,13 @@ class Aged:
     first: Callable[[list], None] | None = None
 
     def due(self, model: type[models.Model], before: datetime) -> models.QuerySet:
-        """The rows of `model` that are older than `before` and are to go."""
+        """The rows of `model` that are older than `before` and must be deleted."""
         return model._default_manager.filter(self.only(before), **{f"{self.column}__lt": before})
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """Whole partitions are dropped, `setting` days after the last moment in them."""
+    """Whole partitions are dropped `setting` days after their end."""
 
     setting: str
     periods: partitions.Periods
@@ -51,14 +51,14 @@ class Dropped:
 
 @dataclass(frozen=True)
 class With:
-    """The rows go with the row of `parent` (a label) that they belong to."""
+    """The rows are deleted with the row of `parent` (a label) that they belong to."""
 
     parent: str
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The rows are kept, and `why`."""
+    """The rows are not deleted, for the reason `why`."""
 
     why: str
 
@@ -67,13 +67,13 @@ Rule = Aged | Dropped | With | Kept
 COMMANDS, EVENTS, RESULTS = "OCPP_COMMANDS_RETENTION", "OCPP_EVENTS_RETENTION", "OCPP_RESULTS_RETENTION"
 AUDIT, LOGINS = "OCPP_AUDIT_RETENTION", "OCPP_LOGINS_RETENTION"
 REPORTS, SECURITY = "OCPP_REPORTS_RETENTION", "OCPP_SECURITY_RETENTION"
-BY_OPERATORS = Kept("Operators make and delete them.")
-BY_MIGRATE = Kept("`migrate` makes them; they are as many as the program has.")
-OF_BEAT = Kept("The plan of Celery beat: a row for each step and schedule.")
+BY_OPERATORS = Kept("Operators create and delete them.")
+BY_MIGRATE = Kept("`migrate` creates them; the program defines their number.")
+OF_BEAT = Kept("Entries of Celery beat, one for each periodic task and schedule.")
 
 
-def _over(before: datetime) -> Q:
-    """Finished commands; one of a batch stays as long as its batch is under way."""
+def _finished(before: datetime) -> Q:
+    """Finished commands, except those of batches that are under way."""
     under_way = Batch.objects.filter(finished_at=None, created_at__lt=before)
     return Q(state=FINISHED) & ~Q(member__batch__in=under_way)
 
@@ -83,34 +83,36 @@ def _without_a_certificate(before: datetime) -> Q:
 
 
 def portions(rows: models.QuerySet) -> Iterator[list]:
-    """The primary keys of `rows` in lists of at most AT_ONCE: each is deleted in a transaction of its own, so that
-    nobody waits long for a lock."""
+    """The primary keys of `rows` in lists of at most MAX_ROWS_PER_TRANSACTION.
+
+    Each list is deleted in its own transaction, so that locks are held for a short time.
+    """
     left = rows.order_by("pk")
-    while keys := list(left.values_list("pk", flat=True)[:AT_ONCE]):
+    while keys := list(left.values_list("pk", flat=True)[:MAX_ROWS_PER_TRANSACTION]):
         yield keys
         left = rows.order_by("pk").filter(pk__gt=keys[-1])
 
 
-def _delete_members(batches: list[UUID]) -> None:
-    """A batch may have as many as there are chargers: too many for the transaction in which it is deleted."""
-    for keys in portions(Member.objects.filter(batch__in=batches)):
-        Member.objects.filter(pk__in=keys).delete()
+def _delete_items(batches: list[UUID]) -> None:
+    """Delete the items of `batches` in portions, because a batch may have one for every charger."""
+    for keys in portions(BatchItem.objects.filter(batch__in=batches)):
+        BatchItem.objects.filter(pk__in=keys).delete()
 
 
 def _delete_uploads(commands: list[int]) -> None:
-    """The files that were uploaded for `commands` (primary keys)."""
+    """Delete the uploaded files of `commands` (primary keys)."""
     for upload in Upload.objects.filter(command__in=commands).exclude(file=""):
         upload.file.delete(save=False)
 
 
-# By label of the model, or by name of a table that has no model. They are carried out in this order: a batch holds
-# back its commands, so it comes before them.
+# By label of the model, or by name of a table that has no model. They are applied in this order: batches before
+# commands, because an unfinished batch keeps its commands.
 RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "transactions.MeterValue": Dropped("OCPP_METER_VALUES_RETENTION", partitions.MONTHS),
     "chargers.Message": Dropped("OCPP_MESSAGES_RETENTION", partitions.DAYS),
-    "commands.Batch": Aged("finished_at", COMMANDS, first=_delete_members),
-    "commands.Member": With("commands.Batch"),
-    "commands.Command": Aged("created_at", COMMANDS, _over, _delete_uploads),
+    "commands.Batch": Aged("finished_at", COMMANDS, first=_delete_items),
+    "commands.BatchItem": With("commands.Batch"),
+    "commands.Command": Aged("created_at", COMMANDS, _finished, _delete_uploads),
     "commands.Upload": With("commands.Command"),
     "commands.CertificateRequest": (
         Aged("not_after", SECURITY),
@@ -121,7 +123,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "commands.ChargingProfile": BY_OPERATORS,
     "commands.Firmware": BY_OPERATORS,
     "commands.Schedule": BY_OPERATORS,
-    "transactions.Transaction": Kept("Evidence of what was billed."),
+    "transactions.Transaction": Kept("Evidence for billing."),
     "transactions.IdTag": BY_OPERATORS,
     "transactions.UnknownIdTag": Aged("last_seen", REPORTS),
     "transactions.OrphanStop": Aged("received_at", "OCPP_ORPHAN_STOPS_RETENTION", lambda _: Q(transaction=None)),
@@ -142,9 +144,9 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "chargers.Event": Aged("at", EVENTS),
     "chargers.Delivery": With("chargers.Event"),
     "chargers.Webhook": BY_OPERATORS,
-    "chargers.AuditEntry": Aged("at", AUDIT, lambda _: ~Q(kind=MADE)),
+    "chargers.AuditEntry": Aged("at", AUDIT),
     "chargers.ApiToken": Aged("expiry", LOGINS),
-    "dashboard.Heartbeat": Kept("One row, which is written again and again."),
+    "dashboard.Heartbeat": Kept("One row, which is overwritten."),
     "dashboard.FleetMinute": Aged("at", "OCPP_FLEET_RETENTION"),
     "admin.LogEntry": Aged("action_time", AUDIT),
     "sessions.Session": Aged("expire_date", LOGINS),
@@ -162,18 +164,23 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "django_migrations": BY_MIGRATE,
     "django_celery_results.TaskResult": Aged("date_done", RESULTS),
     "django_celery_results.GroupResult": Aged("date_done", RESULTS),
-    "django_celery_results.ChordCounter": Kept("Nothing here has a chord; Celery removes the row of one that ends."),
+    "django_celery_results.ChordCounter": Kept(
+        "The project uses no chords; Celery deletes the row of a finished one."
+    ),
     "django_celery_beat.PeriodicTask": OF_BEAT,
     "django_celery_beat.PeriodicTasks": OF_BEAT,
     "django_celery_beat.IntervalSchedule": OF_BEAT,
     "django_celery_beat.CrontabSchedule": OF_BEAT,
     "django_celery_beat.SolarSchedule": OF_BEAT,
-    # A schedule that is planned anew has a later moment, and so another row.
+    # A schedule that is planned again has a later time, and so another row.
     "django_celery_beat.ClockedSchedule": Aged("clocked_time", RESULTS, lambda _: Q(periodictask=None)),
 }
 
 
-def of_kind(kind: type) -> Iterator[tuple[type[models.Model], Rule]]:
+OneRule = TypeVar("OneRule", Aged, Dropped, With, Kept)
+
+
+def of_kind(kind: type[OneRule]) -> Iterator[tuple[type[models.Model], OneRule]]:
     """(model, rule) of each rule of that kind, in their order."""
     for label, rules in RULES.items():
         for rule in rules if isinstance(rules, tuple) else (rules,):

@@ -1,14 +1,9 @@
-"""The roles that every installation begins with: groups of Django's, to be given to users and changed at will."""
+"""The roles of a new installation: groups of Django, which administrators assign to users and may change."""
 
 from django.apps import apps
 from django.db import connections, transaction
 
 from chargers import audit
-from chargers.models import AuditEntry
-from chargers.models.access import FORMER
-
-MADE = "roles"  # the kind of the audit entries
-FIRST = "once"  # and the name of the first of them
 
 READ = [f"{app}.view" for app in ("chargers", "transactions", "commands", "django_celery_results")]
 OWN_TOKENS = ["chargers.add_apitoken", "chargers.change_apitoken", "chargers.delete_apitoken"]
@@ -21,7 +16,7 @@ MANAGE = [f"{app}.{verb}_{model}" for app, model in OWN for verb in ("add", "cha
 MANAGE += ["transactions.delete_unknownidtag", "commands.change_certificaterequest"]
 EVERY = "Every charger"
 MANAGERS = "Managers"
-# Name: permissions; `app.view` stands for every `view_…` there is in an app.
+# {name: permissions}; `app.view` stands for all `view_…` permissions of the app.
 ROLES = {
     "Viewers": [*READ, *OWN_TOKENS],
     "Operators": [*READ, *OWN_TOKENS, *COMMAND],
@@ -32,63 +27,23 @@ NOT_BY_ROLE = ("view_auditentry", "view_chargergroup", "view_webhook", "view_del
 WEBHOOKS = [f"chargers.{verb}_webhook" for verb in ("view", "add", "change", "delete")]
 WEBHOOKS += ["chargers.view_delivery", "chargers.change_delivery"]
 ROLES[MANAGERS] += WEBHOOKS
-# What roles were given since, by the name under which it is in the audit log that they were: {role: permissions}.
-# Those who were made by an earlier version get it, once; what was changed in them by hand stays.
-SEEN_LATER = ["chargers.view_event", "chargers.view_message"]
-SEEN_LATER += ["commands.view_batch", "commands.view_member", "commands.view_schedule"]
-GIVEN_LATER = {
-    "events, messages, batches": {
-        "Viewers": SEEN_LATER,
-        "Operators": SEEN_LATER,
-        MANAGERS: [*SEEN_LATER, *WEBHOOKS],
-    },
-}
 
 
 def make(sender, using, **_):
-    """After `migrate`, once: make the roles, or give them what this version adds.
-
-    That it was done is in the audit log, of which these entries are kept for ever: what is removed stays removed.
-    """
-    with connections[using].cursor() as cursor:
-        there = set(connections[using].introspection.table_names(cursor))
-    if not {"chargers_auditentry", "chargers_apitoken"} <= there:  # `migrate` of some apps, or up to some version
-        return
-    with transaction.atomic(using=using):
-        done = set(AuditEntry.objects.using(using).filter(kind=MADE).values_list("name", flat=True))
-        if FIRST not in done:
-            _make_all(using)
-        for name in GIVEN_LATER.keys() - done:
-            given = _give(GIVEN_LATER[name], using) if FIRST in done else []
-            audit.record("changed", MADE, name, after={"roles": given})
-
-
-def _make_all(using):
-    """Who had a token of the version before roles may do as before."""
-    from django.contrib.auth.models import Group, User
-
-    made = []
-    for name, wanted in ROLES.items():
-        role, new = Group.objects.using(using).get_or_create(name=name)
-        if new:
-            role.permissions.set(_permissions(wanted, using))
-            made.append(role)
-    both = [role for role in made if role.name in (MANAGERS, EVERY)]
-    held = User.objects.using(using).filter(auth_token_set__name__startswith=FORMER, is_superuser=False)
-    for user in held.distinct():
-        user.groups.add(*both)
-    audit.record("created", MADE, FIRST, after={"roles": [role.name for role in made]})
-
-
-def _give(later, using):
-    """To those of the roles that there are; their names."""
+    """Create the roles after `migrate`, unless there is any group: groups that were removed or changed stay so."""
     from django.contrib.auth.models import Group
 
-    given = []
-    for role in Group.objects.using(using).filter(name__in=later):
-        role.permissions.add(*_permissions(later[role.name], using))
-        given.append(role.name)
-    return given
+    with connections[using].cursor() as cursor:
+        tables = set(connections[using].introspection.table_names(cursor))
+    if not {"chargers_auditentry", "chargers_apitoken"} <= tables:  # `migrate` of some apps only
+        return
+    groups = Group.objects.using(using)
+    with transaction.atomic(using=using):
+        if groups.exists():
+            return
+        for name, wanted in ROLES.items():
+            groups.create(name=name).permissions.set(_permissions(wanted, using))
+        audit.record("created", "roles", "", after={"roles": list(ROLES)})
 
 
 def _permissions(wanted, using):

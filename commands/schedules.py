@@ -1,4 +1,4 @@
-"""Schedules that are due make their batches: once for each moment, whoever brings it to mind, and however often."""
+"""Create the batches of schedules that are due, once for each due time, however often a run is started."""
 
 import logging
 from datetime import timedelta
@@ -9,82 +9,85 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 from rest_framework.exceptions import APIException
 
-from chargers import faults, recordset, schemas, sealing
 from commands import batches
 from commands.models import Schedule
 from commands.tasks import BROKER_FAULTS
+from core.db import bulk_sql, faults, sealing
+from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = timedelta(seconds=2)  # in which Celery beat's own message may come
-AWAY = (*faults.ERRORS, *BROKER_FAULTS)
-TOO_LATE = timedelta(minutes=15)  # a nightly reset must not come at noon
+BEAT_GRACE = timedelta(seconds=2)  # time for the message of Celery beat to arrive
+UNAVAILABLE = (*faults.ERRORS, *BROKER_FAULTS)
+MAX_DELAY = timedelta(minutes=15)  # limited, because a nightly reset must not run at noon
 
 
 def run(pk):
-    """Make the batch of a schedule whose moment has come; the `Batch`, None where there is nothing to do.
+    """Create the batch of a schedule that is due; returns the `Batch`, None if there is nothing to do.
 
-    The row is locked, and its moment goes on in the same transaction: a second message finds nothing due. The
-    chargers are chosen before it, since Redis, which knows who is connected, may hang. Nothing is made of a schedule
-    that was edited meanwhile: it is found due again within seconds.
+    The row is locked, and its next due time is set in the same transaction, so a second message finds nothing due.
+    The chargers are chosen before the transaction, because Redis may hang. A schedule that was edited meanwhile
+    gets no batch now; the sweep finds it due again within seconds.
     """
-    now = recordset.clock()
+    now = bulk_sql.clock()
     due = Schedule.objects.filter(pk=pk, is_enabled=True, next_run_at__lte=now).first()
     if due is None:
         return None
-    chargers, objection = _chosen(due, now)
+    chargers, reason_not_allowed = _chosen(due, now)
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().filter(pk=pk, is_enabled=True).first()
         if schedule is None or _choice(schedule) != _choice(due):
             return None
-        return _go_on(schedule, chargers, objection, now)
+        return _create_and_plan(schedule, chargers, reason_not_allowed, now)
 
 
 def _choice(schedule):
-    """All by which its chargers are chosen, and when."""
+    """The columns that decide which chargers are chosen, and when."""
     return schedule.next_run_at, schedule.chosen, schedule.only_connected, schedule.owner_id
 
 
 def _chosen(schedule, now):
-    """(its chargers, None), or (None, the exception that says why no batch is made)."""
+    """(chargers, None), or (None, the exception that says why no batch is created)."""
     try:
         return _chargers(schedule, now), None
     except APIException as error:
         return None, error
 
 
-def _go_on(schedule, chargers, objection, now):
-    """Make the batch, or note the objection, and plan the next moment; the `Batch` or None."""
-    moment, batch = schedule.next_run_at, None
-    schedule.last_run_at, schedule.note = moment, ""
+def _create_and_plan(schedule, chargers, reason_not_allowed, now):
+    """Create the batch or note the reason against it, and set the next due time; returns the `Batch` or None."""
+    due_at, batch = schedule.next_run_at, None
+    schedule.last_run_at, schedule.note = due_at, ""
     try:
-        if objection:
-            raise objection
+        if reason_not_allowed:
+            raise reason_not_allowed
         batch = _make(schedule, chargers)
     except (APIException, schemas.Violation, sealing.Unreadable) as error:
-        schedule.note = f"{moment:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"
-    schedule.next_run_at = schedule.following(now)
+        schedule.note = f"{due_at:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"
+    schedule.next_run_at = schedule.moment_after(now)
     schedule.save(update_fields=["last_run_at", "next_run_at", "note"])
     return batch
 
 
 def may_run(owner):
-    """Whether a schedule of `owner` (a user or None) still sends commands."""
+    """Whether a schedule of `owner` (a `User` or None) may still send commands."""
     if settings.API_AUTH == "none":
         return True
     return owner is not None and owner.is_active and owner.has_perm("commands.add_command")
 
 
 def _chargers(schedule, now):
-    """Those that its moment asks; raises an `APIException` that says why there are none."""
-    if now - schedule.next_run_at > TOO_LATE:
-        raise APIException("Missed: the system was down, or too busy, for too long.")
+    """The chargers of this run; raises an `APIException` that says why there are none."""
+    if now - schedule.next_run_at > MAX_DELAY:
+        raise APIException("This run was missed, because the system was down or overloaded for too long.")
     owner = schedule.owner
     if not may_run(owner):
-        raise APIException("Its owner may not send commands any more: let somebody who may save it again.")
+        raise APIException(
+            "The owner of the schedule may no longer send commands. A user who may must save it again."
+        )
     chargers = batches.choose(owner, schedule.chosen, schedule.only_connected)
     if not chargers:
-        raise APIException("No charger was found.")
+        raise APIException("No charger matches the schedule.")
     return chargers
 
 
@@ -103,29 +106,29 @@ def _make(schedule, chargers):
         )
 
 
-def _bring_back_from_the_future():
-    """After the clock was set back, what runs every so many seconds runs that long from now, and not later."""
-    every = ExpressionWrapper(F("every_seconds") * timedelta(seconds=1), DurationField())
+def _clamp_future_times():
+    """Run repeated schedules at most one interval from now, because the clock may have been set back."""
+    interval = ExpressionWrapper(F("every_seconds") * timedelta(seconds=1), DurationField())
     repeated = Schedule.objects.filter(is_enabled=True, every_seconds__isnull=False)
-    repeated.filter(next_run_at__gt=Now() + every).update(next_run_at=Now() + every)
+    repeated.filter(next_run_at__gt=Now() + interval).update(next_run_at=Now() + interval)
 
 
-def run_forgotten():
-    """What Celery beat did not bring to mind: it was away, or its message was lost. The batches made.
+def run_overdue():
+    """Run due schedules for which no message of Celery beat has arrived; returns the batches created.
 
-    One that fails by a fault of ours says so, is tried again, and keeps no other from its turn.
+    A schedule that fails by an internal error gets a note and is tried again; the others are still run.
     """
-    _bring_back_from_the_future()
-    due = Schedule.objects.filter(is_enabled=True, next_run_at__lt=Now() - PATIENCE)
+    _clamp_future_times()
+    due = Schedule.objects.filter(is_enabled=True, next_run_at__lt=Now() - BEAT_GRACE)
     made, failed = [], []
     for pk in due.values_list("pk", flat=True):
         try:
             made.append(run(pk))
-        except AWAY:
+        except UNAVAILABLE:
             raise
         except Exception as error:  # noqa: BLE001  (see above)
             failed.append(error)
-            note = f"A fault here, which is in the log of the workers: {type(error).__name__}"
+            note = f"An internal error ({type(error).__name__}). See the log of the workers."
             Schedule.objects.filter(pk=pk).update(note=note)
     if failed:
         raise ExceptionGroup("Schedules that could not be run", failed)

@@ -1,4 +1,4 @@
-"""What a worker, a broker or a web process abandoned is taken up again from the books."""
+"""Enqueue commands again whose task was lost by a worker, the broker or a web process; the database decides."""
 
 import logging
 import threading
@@ -9,112 +9,115 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
-from chargers import gateway, presence, recordset, vanished, webhooks
+from chargers import gateway, presence, presence_reconciliation, webhooks
 from commands import batches, metrics, schedules
-from commands.models import FINISHED, OURSELVES, QUEUED, SENT, Command
-from commands.schedules import AWAY
+from commands.models import FINISHED, QUEUED, SENT, SYSTEM_ACTOR, Command
+from commands.schedules import UNAVAILABLE
 from commands.signing import sign_waiting
 from commands.tasks import enqueue
+from core.db import bulk_sql
 
 logger = logging.getLogger(__name__)
 
-INTERVAL = 1  # seconds
-MOST = 1000  # commands a sweep
+INTERVAL_S = 1
+MAX_COMMANDS_PER_SWEEP = 1000
 
 
 def sweep():
-    """Enqueue what is due and has no task; the commands that were.
+    """Enqueue commands that are due and have no task; returns them.
 
-    Due is the first unfinished command of each charger that is connected or was sent one, and what has
-    waited too long in the queue: for its turn, or for a charger that is not connected.
+    A command is due if it is the first unfinished one of its charger, and the charger is connected or the command was
+    sent; or if its time in the queue has run out, for its turn or for a charger that is not connected.
     """
-    now = recordset.clock()
-    settled = now - timedelta(seconds=3 * INTERVAL)  # younger ones are on their way by themselves
+    now = bulk_sql.clock()
+    enqueued_before = now - timedelta(seconds=3 * INTERVAL_S)  # younger ones still have their own task
     too_long_ago = now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT)
-    # Without their payloads: a local list may be large, and there may be one for every charger.
+    # Without payloads, because a local list may be large, and there may be one for every charger.
     unfinished = Command.objects.exclude(state=FINISHED).select_related("charger").defer("payload")
-    _bring_back_from_the_future(unfinished, now)
-    own = Q(requested_by=OURSELVES)  # nobody has enqueued these
+    _clamp_future_times(unfinished, now)
+    by_system = Q(requested_by=SYSTEM_ACTOR)  # these have never been enqueued
     first = list(
-        unfinished.filter(own | Q(created_at__lt=settled)).order_by("charger_id", "pk").distinct("charger_id")
+        unfinished.filter(by_system | Q(created_at__lt=enqueued_before))
+        .order_by("charger_id", "pk")
+        .distinct("charger_id")
     )
-    own_time = ExpressionWrapper(F("created_at") + F("timeout") * timedelta(seconds=1), DateTimeField())
-    waited = Q(created_at__lt=too_long_ago) | Q(own_time__lt=now)
-    overdue = list(unfinished.filter(state=QUEUED).annotate(own_time=own_time).filter(waited))
+    timeout_at = ExpressionWrapper(F("created_at") + F("timeout") * timedelta(seconds=1), DateTimeField())
+    waited = Q(created_at__lt=too_long_ago) | Q(timeout_at__lt=now)
+    overdue = list(unfinished.filter(state=QUEUED).annotate(timeout_at=timeout_at).filter(waited))
     online = presence.connected(list({command.charger.charger_id for command in [*first, *overdue]}))
     due = {c.task_id: c for c in first if c.state == SENT or c.charger.charger_id in online}
     due |= {c.task_id: c for c in overdue if c.created_at < too_long_ago or c.charger.charger_id not in online}
-    abandoned = [due[task_id] for task_id in gateway.without_task(list(due))[:MOST]]
+    abandoned = [due[task_id] for task_id in gateway.orphaned(list(due))[:MAX_COMMANDS_PER_SWEEP]]
     for command in abandoned:
         enqueue(command)
     return abandoned
 
 
-def _bring_back_from_the_future(unfinished, now):
-    """After the clock of the database was set back, what was asked or sent before would wait for it to catch up."""
+def _clamp_future_times(unfinished, now):
+    """Set times in the future to `now`: after the clock of the database was set back, those commands would wait."""
     for column in ("created_at", "sent_at"):
         unfinished.filter(**{f"{column}__gt": now}).update(**{column: now})
 
 
 def keep_sweeping():
-    """In every worker, a sweep every INTERVAL seconds by one of them."""
-    threading.Thread(target=_sweep_on_and_on, name="sweep", daemon=True).start()
+    """Start the thread that sweeps. Every worker has one; only one of them sweeps in each interval."""
+    threading.Thread(target=_sweep_forever, name="sweep", daemon=True).start()
 
 
-def take_up():
-    """`sweep`, counted and said."""
+def enqueue_orphaned():
+    """Run `sweep`, count and log its commands."""
     if abandoned := sweep():
         metrics.abandoned.inc(len(abandoned))
-        logger.info("%s commands that had no task are taken up", len(abandoned))
+        logger.info("%s commands without a task were enqueued again", len(abandoned))
 
 
-def look_after_presence():
-    """What the books say of who is online, after a web process or Redis was away."""
-    if gone := vanished.note_vanished():
-        logger.info("%s chargers vanished with their web process", gone)
-    if back := vanished.note_returned():
-        logger.info("%s chargers that were believed gone are there", back)
+def reconcile_presence():
+    """Correct the stored presence of chargers after a web process or Redis was unavailable."""
+    if lost := presence_reconciliation.mark_lost_offline():
+        logger.info("%s chargers are marked offline, because their web process has ended", lost)
+    if present := presence_reconciliation.mark_present_online():
+        logger.info("%s chargers are marked online again, because they are connected", present)
 
 
-# (name, seconds between two turns, what is done in one)
+# (name, seconds between two turns, steps of a turn)
 TURNS = (
     (
         "sweep",
-        INTERVAL,
+        INTERVAL_S,
         (
-            *(take_up, sign_waiting, schedules.run_forgotten),
-            *(batches.release, batches.settle, webhooks.enqueue_due),
+            *(enqueue_orphaned, sign_waiting, schedules.run_overdue),
+            *(batches.release, batches.finish_completed, webhooks.enqueue_due),
         ),
     ),
-    ("vanished", vanished.INTERVAL, (look_after_presence,)),
+    ("vanished", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),
 )
 
 
-def _sweep_on_and_on():
+def _sweep_forever():
     while True:
         for name, seconds, steps in TURNS:
             _take_turn(name, seconds, steps)
         connection.close()
-        time.sleep(INTERVAL)
+        time.sleep(INTERVAL_S)
 
 
 def _take_turn(name, seconds, steps):
-    """Where the database or the broker is away the rest of the steps waits; a fault of one is none of the others."""
+    """Run `steps` if it is our turn. An unavailable database or broker ends the turn; an error in a step does not."""
     try:
-        if gateway.first_in(name, seconds):
+        if gateway.is_first_within(name, seconds):
             succeeded = [_succeeds(step) for step in steps]
             metrics.sweeps.labels("done" if all(succeeded) else "failed").inc()
-    except AWAY as error:
+    except UNAVAILABLE as error:
         metrics.sweeps.labels("waits").inc()
-        logger.warning("The sweep waits: %s", error)
+        logger.warning("The sweep is suspended until the database and the broker are available again: %s", error)
 
 
 def _succeeds(step):
     try:
         step()
-    except AWAY:
+    except UNAVAILABLE:
         raise
-    except Exception:  # noqa: BLE001  (without it nothing that was abandoned would ever end)
-        logger.exception("The sweep goes on after %s", step.__name__)
+    except Exception:  # noqa: BLE001  (otherwise lost commands would never end)
+        logger.exception("The step %s of the sweep failed; the other steps are run", step.__name__)
         return False
     return True

@@ -1,4 +1,4 @@
-"""Paths of commands and tasks, and of what commands use."""
+"""Paths of commands, tasks, batches and the models that commands use."""
 
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter

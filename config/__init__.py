@@ -1,4 +1,4 @@
-"""Django loads this first, so that `shared_task` finds the Celery application."""
+"""Import the Celery application with Django, so that `shared_task` uses it."""
 
 from config.celery import app as celery_app
 

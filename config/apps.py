@@ -1,7 +1,7 @@
-"""Django's admin on a site of ours."""
+"""Make Django's admin use the site of this project."""
 
 from django.contrib.admin.apps import AdminConfig
 
 
 class DeclaredAdminConfig(AdminConfig):
-    default_site = "chargers.lookups.Site"
+    default_site = "core.admin.lookups.Site"

@@ -1,4 +1,4 @@
-"""The ASGI application: HTTP to Django, WebSockets to the consumers of chargers and of pages."""
+"""The ASGI application. It passes HTTP to Django, and WebSockets to the consumers for chargers and for pages."""
 
 import os
 from urllib.parse import unquote
@@ -7,16 +7,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 import django  # noqa: E402
 
-django.setup(set_prefix=False)  # whoever imports models needs it
+django.setup(set_prefix=False)  # before the imports below, which import models
 
 from django.conf import settings  # noqa: E402
 
-from chargers import admission, faults  # noqa: E402
+from chargers import handshake  # noqa: E402
 from chargers.consumers import ChargerConsumer  # noqa: E402
 from config import http  # noqa: E402
-from config.dashboard import live  # noqa: E402
+from core.db import faults  # noqa: E402
+from dashboard import live  # noqa: E402
 
-CHARGERS = admission.PATH.decode()
+CHARGER_PATH = handshake.PATH.decode()
 
 faults.limit_requests()
 pages = http.Handler()
@@ -24,19 +25,19 @@ charger = ChargerConsumer.as_asgi()
 
 
 async def application(scope, receive, send):
-    """Every WebSocket but one is a charger's: a path that is not one gets its 404 from the consumer."""
+    """Route a connection. `ChargerConsumer` also gets WebSockets of unknown paths, which it answers with 404."""
     if settings.URL_PREFIX and scope["type"] in ("http", "websocket"):
         scope = _below_prefix(scope)
     if scope["type"] == "websocket":
         await (live.application if scope["path"] == live.PATH else charger)(scope, receive, send)
-    elif scope["type"] == "http" and scope["path"].startswith(CHARGERS):
-        await admission.answer_without_upgrade(scope, send)
+    elif scope["type"] == "http" and scope["path"].startswith(CHARGER_PATH):
+        await handshake.answer_without_upgrade(scope, send)
     elif scope["type"] == "http":
-        await pages(_keeping_slashes(scope), receive, send)
+        await pages(_with_encoded_slashes(scope), receive, send)
 
 
 def _below_prefix(scope):
-    """`scope` with its path below URL_PREFIX, whether or not a proxy has taken the prefix off."""
+    """Remove URL_PREFIX from the path of `scope`, unless a proxy has removed it already."""
     prefix, path = settings.URL_PREFIX, scope["path"]
     if path != prefix and not path.startswith(f"{prefix}/"):
         return scope
@@ -44,10 +45,10 @@ def _below_prefix(scope):
     return scope | {"path": path.removeprefix(prefix) or "/", "raw_path": raw_path or b"/"}
 
 
-def _keeping_slashes(scope):
-    """In paths of chargers an encoded slash or percent sign stays encoded: it is part of an id, not of the path."""
+def _with_encoded_slashes(scope):
+    """Leave encoded slashes and percent signs in paths of chargers encoded, because they are parts of an id."""
     raw = scope["raw_path"]
     if raw.startswith((b"/api/", b"/chargers/")) and b"%" in raw:
-        kept = raw.decode("ascii").replace("%25", "%2525").replace("%2F", "%252F").replace("%2f", "%252F")
-        return scope | {"path": unquote(kept)}
+        path = raw.decode("ascii").replace("%25", "%2525").replace("%2F", "%252F").replace("%2f", "%252F")
+        return scope | {"path": unquote(path)}
     return scope

@@ -1,4 +1,4 @@
-"""Bodies of requests: how much of one is taken is judged by who sends it, before more than FREE bytes are read."""
+"""Bodies of requests. Their limit depends on the sender, who is checked before UNCHECKED_LIMIT is exceeded."""
 
 import logging
 import tempfile
@@ -12,112 +12,115 @@ from django.core.exceptions import RequestAborted, SuspiciousOperation
 from django.db import DatabaseError
 from rest_framework.exceptions import AuthenticationFailed
 
-from chargers import access, diagnosis
-from chargers.errors import ENDED, NOTHING_SUBMITTED
+from chargers import access
 from commands.models import Upload
+from core.http.errors import ENDED, NOTHING_SUBMITTED
+from core.observability import diagnosis
 
 logger = logging.getLogger(__name__)
 
-FREE = 64 * 1024  # bytes that anybody may send: logins, and requests whose views refuse them
-LARGEST = 8 * 2**20  # bytes of any other body, of somebody who has logged in
-STRANGERS = 64 * 2**20  # bytes that this process holds of bodies whose senders were not judged
-FILES = 4  # files of OCPP_LARGEST_FILE for which there is room in this process
-OF_ONE = 2  # of them, the room for one sender: another upload of it may have been cut off, and not have ended yet
+UNCHECKED_LIMIT = 64 * 1024  # bytes of a body without a check of its sender, such as that of a login
+LOGGED_IN_LIMIT = 8 * 2**20  # bytes of a body of a sender who has logged in, except files
+MAX_UNCHECKED_BYTES = 64 * 2**20  # that this process holds of bodies whose senders were not checked
+MAX_FILES = 4  # of OCPP_LARGEST_FILE that this process holds
+MAX_FILES_PER_SENDER = 2  # not 1, because an earlier upload that broke off may not have timed out yet
 UPLOADS = "/files/uploads/"
 FIRMWARE = ("/api/ocpp/firmware/", "/admin/commands/firmware/")
-FIRMWARE_RIGHTS = ("commands.add_firmware", "commands.change_firmware")
-NOT_LOGGED_IN = f"Without a login at most {FREE // 1024} KiB are taken here."
+FIRMWARE_PERMISSIONS = ("commands.add_firmware", "commands.change_firmware")
+NOT_LOGGED_IN = f"The body is too large: without a login the limit is {UNCHECKED_LIMIT // 1024} KiB."
 
 
-class Refused(Exception):
-    """A body is not taken: an HTTP `status`, a sentence and headers for whoever sends it."""
+class BodyRefused(Exception):
+    """A body is not accepted. Has the HTTP `status`, the `reason` as a sentence, and `headers` of the answer."""
 
     def __init__(self, status, reason, **headers):
         super().__init__(reason)
         self.status, self.reason, self.headers = status, reason, headers
 
 
-class Allowed(NamedTuple):
-    """`sender`, a key for the room that it takes, may have a body of `limit` bytes."""
+class Allowance(NamedTuple):
+    """The body may have `limit` bytes, which count for `sender`, a key of a `ByteBudget`."""
 
     sender: tuple
     limit: int
 
 
-class Room:
-    """The bytes that this process holds of the bodies of some senders: at most `most`, and `of_one` of each."""
+class ByteBudget:
+    """Counts the bytes of bodies that this process holds: at most `limit` in all, and `sender_limit` per sender."""
 
-    def __init__(self, most, of_one):
-        self.most, self.of_one, self.held, self.senders = most, of_one, 0, Counter()
+    def __init__(self, limit, sender_limit):
+        self.limit, self.sender_limit, self.held, self.held_by_sender = limit, sender_limit, 0, Counter()
 
-    def has(self, size, sender):
-        return self.held + size <= self.most and self.senders[sender] + size <= self.of_one
+    def has_room(self, size, sender):
+        return self.held + size <= self.limit and self.held_by_sender[sender] + size <= self.sender_limit
 
     def take(self, size, sender):
         self.held += size
-        self.senders[sender] += size
+        self.held_by_sender[sender] += size
 
-    def give_back(self, size, sender):
+    def release(self, size, sender):
         self.held -= size
-        self.senders[sender] -= size
-        if not self.senders[sender]:
-            del self.senders[sender]
+        self.held_by_sender[sender] -= size
+        if not self.held_by_sender[sender]:
+            del self.held_by_sender[sender]
 
 
-NOBODY = ()  # the sender of a body that was not judged
-strangers = Room(STRANGERS, STRANGERS)
-known = Room(FILES * settings.OCPP_LARGEST_FILE, OF_ONE * settings.OCPP_LARGEST_FILE)
+UNKNOWN_SENDER = ()
+unchecked = ByteBudget(MAX_UNCHECKED_BYTES, MAX_UNCHECKED_BYTES)
+checked = ByteBudget(MAX_FILES * settings.OCPP_LARGEST_FILE, MAX_FILES_PER_SENDER * settings.OCPP_LARGEST_FILE)
 
 
 class Body:
-    """What came of a body, as a `file` from its beginning. To be closed, which gives back its room."""
+    """The received part of a body, in `file`. `close` releases its bytes from the budget."""
 
     def __init__(self):
         self.file = tempfile.SpooledTemporaryFile(settings.FILE_UPLOAD_MAX_MEMORY_SIZE, "w+b")  # noqa: SIM115
-        self.room, self.sender, self.limit, self.size = strangers, NOBODY, FREE, 0
+        self.budget, self.sender, self.limit, self.size = unchecked, UNKNOWN_SENDER, UNCHECKED_LIMIT, 0
 
     def has_room(self, size):
-        return self.size + size <= self.limit and self.room.has(size, self.sender)
+        return self.size + size <= self.limit and self.budget.has_room(size, self.sender)
 
-    def admit(self, allowed):
-        """Its sender is known: it may have what is `Allowed`, and counts among others of known senders."""
-        self.room.give_back(self.size, self.sender)
-        self.room, (self.sender, self.limit) = known, allowed
-        self.room.take(self.size, self.sender)
+    def apply(self, allowance):
+        """Take over the limit and the sender of `allowance`, and count for the budget of checked senders."""
+        self.budget.release(self.size, self.sender)
+        self.budget, (self.sender, self.limit) = checked, allowance
+        self.budget.take(self.size, self.sender)
 
     def add(self, piece):
-        """Raises `Refused` where there is no room for `piece`."""
+        """Append `piece`. Raise `BodyRefused` if it exceeds a limit."""
         if self.size + len(piece) > self.limit:
             raise too_large(self.limit)
-        if not self.room.has(len(piece), self.sender):
-            raise Refused(503, "Too many large bodies are on their way: try again in a minute.", retry_after="60")
-        self.room.take(len(piece), self.sender)
+        if not self.budget.has_room(len(piece), self.sender):
+            raise BodyRefused(
+                503, "This process is receiving too many large bodies. Try again in a minute.", retry_after="60"
+            )
+        self.budget.take(len(piece), self.sender)
         self.size += len(piece)
         self.file.write(piece)
 
     def close(self):
-        self.room.give_back(self.size, self.sender)
+        self.budget.release(self.size, self.sender)
         self.size = 0
         self.file.close()
 
 
-async def read(scope, receive, judged):
-    """The whole `Body` of a request. Raises `Refused`, or `RequestAborted` where its client has gone.
+async def read(scope, receive, authorized):
+    """Read the whole `Body` of a request. Raise `BodyRefused`, or `RequestAborted` if its client has disconnected.
 
-    `judged` is `judge`, run in a thread: it is asked once there are more than FREE bytes, before they are read.
+    `authorized` runs `authorize` in a thread. It is called before more than UNCHECKED_LIMIT bytes are read.
     """
     body = Body()
     try:
-        announced = announced_by(scope)
-        if announced > FREE:
-            body.admit(await judged(scope))
+        announced = announced_length(scope)
+        if announced > UNCHECKED_LIMIT:
+            body.apply(await authorized(scope))
             if announced > body.limit:
                 raise too_large(body.limit)
         more = True
         while more:
             piece, more = await _next(receive)
-            if body.room is strangers and not body.has_room(len(piece)):
-                body.admit(await judged(scope))
+            if body.budget is unchecked and not body.has_room(len(piece)):
+                body.apply(await authorized(scope))
             body.add(piece)
         body.file.seek(0)
     except BaseException:
@@ -127,75 +130,75 @@ async def read(scope, receive, judged):
 
 
 async def _next(receive):
-    """(bytes, whether there are more)"""
+    """The next part of the body: (bytes, whether more follow)."""
     event = await receive()
     if event["type"] == "http.disconnect":
         raise RequestAborted
     return event.get("body", b""), event.get("more_body", False)
 
 
-def announced_by(scope):
-    """The length of the body as its client says, in bytes."""
+def announced_length(scope):
+    """The Content-Length of the request in bytes, 0 without one."""
     length = dict(scope["headers"]).get(b"content-length", b"0")
     return int(length) if length.isdigit() else 0
 
 
 def too_large(limit):
     size = f"{limit // 2**20} MiB" if limit >= 2**20 else f"{limit // 1024} KiB"
-    return Refused(413, f"The body is too large: at most {size} are taken here.")
+    return BodyRefused(413, f"The body is too large: the limit is {size}.")
 
 
-# --- who may send how much -------------------------------------------------------------------
+# --- limits by sender ------------------------------------------------------------------------
 
 
-def judge(request):
-    """What is `Allowed` to `request`, whose body is not there yet. Raises `Refused`."""
+def authorize(request):
+    """The `Allowance` of a `request` whose body is not read yet. Raise `BodyRefused` if there is none."""
     try:
-        return _allowed(request)
+        return _allowance(request)
     except SuspiciousOperation as error:
-        raise Refused(400, f"Bad request: {error}") from error
+        raise BodyRefused(400, f"Bad request: {error}") from error
     except DatabaseError as error:
-        logger.warning("It can't be looked up who sends a body, which is refused with 503: %s", error)
-        wrong = diagnosis.in_words(error) or ENDED
-        raise Refused(503, f"{wrong} {NOTHING_SUBMITTED}", retry_after="60") from error
+        logger.warning("A large body is refused with 503, because its sender can't be looked up: %s", error)
+        reason = diagnosis.in_words(error) or ENDED
+        raise BodyRefused(503, f"{reason} {NOTHING_SUBMITTED}", retry_after="60") from error
 
 
-def _allowed(request):
+def _allowance(request):
     path = request.path_info
     if path.startswith(UPLOADS):
-        return _of_upload(path.removeprefix(UPLOADS).partition("/")[0])
+        return _allowance_for_upload(path.removeprefix(UPLOADS).partition("/")[0])
     user = _sender(request, path.startswith("/api/"))
     sender = ("user", user and user.pk)
     if not path.startswith(FIRMWARE):
-        return Allowed(sender, LARGEST)
-    if user is not None and not any(user.has_perm(right) for right in FIRMWARE_RIGHTS):
-        raise Refused(403, "You do not have permission to add or change firmware.")
-    return Allowed(sender, settings.OCPP_LARGEST_FILE)
+        return Allowance(sender, LOGGED_IN_LIMIT)
+    if user is not None and not any(user.has_perm(permission) for permission in FIRMWARE_PERMISSIONS):
+        raise BodyRefused(403, "You do not have permission to add or change firmware.")
+    return Allowance(sender, settings.OCPP_LARGEST_FILE)
 
 
-def _of_upload(token):
-    place = Upload.of(token)
-    if place is None:
-        raise Refused(404, "This URL is not known, or its time is over.")
-    return Allowed(("charger", place.charger_id), settings.OCPP_LARGEST_FILE)
+def _allowance_for_upload(token):
+    upload = Upload.of(token)
+    if upload is None:
+        raise BodyRefused(404, "This URL is unknown or has expired.")
+    return Allowance(("charger", upload.charger_id), settings.OCPP_LARGEST_FILE)
 
 
 def _sender(request, is_api):
-    """The user who has logged in, None where the API asks for no login."""
+    """The user who has logged in, None if the API needs no login. Raise `BodyRefused` without a login."""
     if is_api and not access.has_login():
         if not access.is_from_here(request):
-            raise Refused(403, "An API without a login is not for the pages of other sites.")
+            raise BodyRefused(403, "An API without a login does not accept requests from pages of other sites.")
         return None
     try:
-        found = access.Tokens().authenticate(request) if is_api else None
+        user_and_token = access.Tokens().authenticate(request) if is_api else None
     except AuthenticationFailed as error:
-        raise Refused(401, str(error.detail), www_authenticate="Token") from error
-    user = found[0] if found else _of_session(request)
+        raise BodyRefused(401, str(error.detail), www_authenticate="Token") from error
+    user = user_and_token[0] if user_and_token else _session_user(request)
     if not user.is_authenticated:
-        raise Refused(401, NOT_LOGGED_IN, www_authenticate="Token") if is_api else Refused(413, NOT_LOGGED_IN)
+        raise BodyRefused(401, NOT_LOGGED_IN, www_authenticate="Token") if is_api else BodyRefused(413, NOT_LOGGED_IN)
     return user
 
 
-def _of_session(request):
+def _session_user(request):
     request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     return get_user(request)

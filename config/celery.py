@@ -1,4 +1,4 @@
-"""The Celery application; its settings are those of Django that begin with CELERY_."""
+"""The Celery application. It reads the settings of Django that begin with CELERY_."""
 
 import os
 import sys
@@ -15,32 +15,32 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-# Without the result: an answer of a charger may hold what is no log's business.
+# Without the result, because the answer of a charger may contain secrets.
 trace.LOG_SUCCESS = "Task %(name)s[%(id)s] succeeded in %(runtime)ss"
 
 
 @setup_logging.connect
-def log_as_the_settings_say(**_):
-    """Django has set it up already; Celery's own handlers and formats stay out of it."""
+def keep_django_logging(**_):
+    """Do nothing, because Django has set up logging already; a receiver keeps Celery from adding its own handlers."""
 
 
 @worker_ready.connect
-def take_up_what_was_abandoned(**_):
+def start_sweep(**_):
     from commands.sweep import keep_sweeping
 
     keep_sweeping()
 
 
 @worker_ready.connect
-@worker_process_init.connect  # where its pool is one of processes
-def tell_what_a_worker_counts(**_):
+@worker_process_init.connect  # with a pool of processes
+def start_worker_metrics(**_):
     from config import metrics
 
     metrics.start("worker")
 
 
 @beat_init.connect
-def tell_what_beat_counts(**_):
+def start_beat_metrics(**_):
     from config import metrics
 
     metrics.start("beat")
@@ -48,8 +48,8 @@ def tell_what_beat_counts(**_):
 
 @worker_init.connect
 def refuse_to_start_without_keys(**_):
-    """It sends what is sealed. Celery logs other exceptions of a receiver, and goes on."""
-    from chargers import sealing
+    """End the worker if it cannot decrypt secrets. It calls sys.exit, because Celery only logs other exceptions."""
+    from core.db import sealing
 
     try:
         sealing.require()
@@ -58,16 +58,16 @@ def refuse_to_start_without_keys(**_):
 
 
 @worker_init.connect
-def allow_many_sockets(**_):
+def raise_file_limit(**_):
     allow_many_files()
 
 
 @beat_init.connect
-def forget_former_steps(sender, **_):
-    """The scheduler adds the steps of the settings to its table, and changes them, but removes none."""
+def delete_former_steps(sender, **_):
+    """Delete steps that are no longer in the settings, because the scheduler only adds and changes them."""
     from django.conf import settings
     from django_celery_beat.models import PeriodicTask
 
-    own = PeriodicTask.objects.filter(name__startswith=settings.BUILT_IN)
-    own.exclude(name__in=settings.CELERY_BEAT_SCHEDULE).delete()
-    Path(sender.schedule_filename).touch()  # by which the container's health check sees that it began
+    built_in = PeriodicTask.objects.filter(name__startswith=settings.BUILT_IN)
+    built_in.exclude(name__in=settings.CELERY_BEAT_SCHEDULE).delete()
+    Path(sender.schedule_filename).touch()  # the health check of the container looks for this file

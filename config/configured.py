@@ -1,4 +1,4 @@
-"""The settings, or one sentence about what is wrong with them: what every program does first."""
+"""Load the settings at the start of a program."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def load():
-    """Read the settings; where they cannot be used, end this process with one sentence instead of a traceback."""
+    """Read the settings. If one is invalid, end this process with one sentence instead of a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.conf import settings
 
     try:
-        settings.INSTALLED_APPS  # noqa: B018  (the first attribute makes Django import the module)
+        settings.INSTALLED_APPS  # noqa: B018  (access to an attribute makes Django import the module)
     except ImproperlyConfigured as error:
         sys.exit(str(error))
 

@@ -1,7 +1,7 @@
-"""What every page tells browsers: nothing of others is run, framed or fetched in it."""
+"""Security headers of all responses: browsers load, run and frame nothing from other sites."""
 
 POLICY = {
-    # Swagger's page sets styles by itself, and draws with images in its style sheet.
+    # The Swagger page sets styles inline, and its style sheet has images as data: URLs.
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -11,7 +11,7 @@ POLICY = {
 
 
 def policy(get_response):
-    """Middleware: the headers of POLICY, where the answer has no stricter one of its own."""
+    """Middleware: add each header of POLICY that the response does not have yet."""
 
     def middleware(request):
         response = get_response(request)

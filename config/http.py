@@ -1,9 +1,9 @@
-"""Django behind ASGI, each request in one thread.
+"""Django's ASGI handler, with each request in one thread.
 
-Django's own handler goes from the event loop to a thread and back for every middleware, some fifteen times a
-request, and starts a thread for it: most of what a short request costs, taken from the sockets of its process (see
-docs/performance.md). All our views are synchronous, so a request goes to a thread once; only a streamed response is
-sent from the event loop.
+Django's own handler switches between the event loop and a thread for every middleware, some fifteen times a request,
+and starts a thread for it. These switches are most of the cost of a short request, at the expense of the sockets of
+its process (see docs/performance.md). All our views are synchronous, so a request is handed to a thread once; only a
+streamed response is sent from the event loop.
 """
 
 import asyncio
@@ -19,26 +19,26 @@ from django.core.signals import request_started
 from django.db import close_old_connections, connection
 from django.urls import set_script_prefix
 
-from chargers.aside import aside
 from config import bodies
+from core.db.in_db_thread import in_db_thread
 
-# A client that waits for a task (?wait=) holds a thread, but no database connection.
+# Many, because a client that waits for a task (?wait=) occupies a thread, though no database connection.
 THREADS = 1000
-# Threads of their own: whoever asks whether we are alive must not wait behind those, nor behind one who asks whether
-# we are ready while a server hangs.
-URGENT = {"/healthz": 2, "/readyz": 4}
-# What is not bound to ALLOWED_HOSTS: it has no link, and no page that could be shown under a foreign name.
-ANY_HOST = (*URGENT, "/metrics")
+# {path: number of its own threads}, because a health check must not wait for other requests, and /healthz must not
+# wait for a /readyz that waits for a server.
+HEALTH_CHECK_THREADS = {"/healthz": 2, "/readyz": 4}
+# Paths that ignore ALLOWED_HOSTS, because their answers have no links and are no pages.
+ANY_HOST = (*HEALTH_CHECK_THREADS, "/metrics")
 
 
 class Request(ASGIRequest):
-    """A request whose scope has the path below URL_PREFIX; Django knows it with the prefix before it."""
+    """A request. The path in its scope lacks URL_PREFIX, which Django expects, so it is added."""
 
     def __init__(self, scope, body_file):
         super().__init__(scope | {"path": settings.URL_PREFIX + scope["path"]}, body_file)
 
     def get_host(self):
-        """The host as asked for; any is taken by paths that load balancers and Prometheus ask for by IP address."""
+        """The host. Paths of ANY_HOST accept any, because load balancers and Prometheus use IP addresses."""
         return self._get_raw_host() if self.path_info in ANY_HOST else super().get_host()
 
 
@@ -49,38 +49,40 @@ class Handler(ASGIHandler):
         super().__init__()
         self.load_middleware(is_async=False)
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="http")
-        self.urgent = {path: ThreadPoolExecutor(threads, path) for path, threads in URGENT.items()}
+        self.health_check_threads = {
+            path: ThreadPoolExecutor(threads, path) for path, threads in HEALTH_CHECK_THREADS.items()
+        }
 
     async def __call__(self, scope, receive, send):
         with suppress(RequestAborted):
             try:
-                body = await bodies.read(scope, receive, self._judged)
-            except bodies.Refused as refusal:
+                body = await bodies.read(scope, receive, self._authorized)
+            except bodies.BodyRefused as refusal:
                 await _refuse(refusal, send)
                 return
             with closing(body):
                 await self._serve(scope, body.file, receive, send)
 
     async def _serve(self, scope, body, receive, send):
-        threads = self.urgent.get(scope["path"], self.threads)
+        threads = self.health_check_threads.get(scope["path"], self.threads)
         response = await asyncio.get_running_loop().run_in_executor(threads, self._respond, scope, body)
         if response.streaming:
             await self._stream(response, receive, send)
         else:
             await self.send_response(response, send)
 
-    async def _judged(self, scope):
-        """What body is allowed to it, see `bodies.judge`."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, self._judge, scope)
+    async def _authorized(self, scope):
+        """Run `bodies.authorize` in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, self._authorize, scope)
 
-    def _judge(self, scope):
+    def _authorize(self, scope):
         try:
-            return bodies.judge(self.request_class(scope, io.BytesIO()))
+            return bodies.authorize(self.request_class(scope, io.BytesIO()))
         finally:
             connection.close()
 
     async def _stream(self, response, receive, send):
-        """Until it ends, or its client has gone: some never end by themselves."""
+        """Send the response until it ends or its client disconnects, because some streams have no end."""
         sending = asyncio.create_task(self.send_response(response, send))
         leaving = asyncio.create_task(self.listen_for_disconnect(receive))
         try:
@@ -89,12 +91,12 @@ class Handler(ASGIHandler):
             sending.cancel()
             leaving.cancel()
             results = await asyncio.gather(sending, leaving, return_exceptions=True)
-            await aside(response.close)()
+            await in_db_thread(response.close)()
         if isinstance(results[0], Exception):
             raise results[0]
 
     def _respond(self, scope, body):
-        """The whole of a request, but for the sending; the thread's database connection is free afterwards."""
+        """Run a request up to its response, and free the database connection of the thread."""
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
         request, response = self.create_request(scope, body)
@@ -103,14 +105,16 @@ class Handler(ASGIHandler):
         if response.streaming:
             close_old_connections()
         else:
-            response.close()  # which tells that the request is finished
+            response.close()  # sends the signal request_finished
         return response
 
 
 async def _refuse(refusal, send):
-    """The connection is closed: what is still to come of the body is not read."""
-    said = orjson.dumps({"error": refusal.reason})
-    told = {"content-type": "application/json", "content-length": str(len(said)), "connection": "close"}
-    headers = [(name.replace("_", "-").encode(), value.encode()) for name, value in (told | refusal.headers).items()]
+    """Answer without reading the rest of the body, and close the connection."""
+    body = orjson.dumps({"error": refusal.reason})
+    fields = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
+    headers = [
+        (name.replace("_", "-").encode(), value.encode()) for name, value in (fields | refusal.headers).items()
+    ]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": said})
+    await send({"type": "http.response.body", "body": body})

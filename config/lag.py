@@ -1,21 +1,21 @@
-"""How late the event loop of a web process is: what its chargers wait, whatever they say."""
+"""Measure how late the event loop of a web process runs callbacks, which delays all its chargers."""
 
 import asyncio
 
 from chargers.metrics import event_loop_lag
 
-INTERVAL = 0.5  # seconds between two looks
+INTERVAL_S = 0.5  # between two measurements
 
 
 def watch():
-    """Look at the running event loop from now on."""
-    _look_again(asyncio.get_running_loop())
+    """Start to measure the running event loop."""
+    _schedule(asyncio.get_running_loop())
 
 
-def _look_again(loop):
-    loop.call_later(INTERVAL, _look, loop, loop.time() + INTERVAL)
+def _schedule(loop):
+    loop.call_later(INTERVAL_S, _measure, loop, loop.time() + INTERVAL_S)
 
 
-def _look(loop, expected):
+def _measure(loop, expected):
     event_loop_lag.observe(max(0.0, loop.time() - expected))
-    _look_again(loop)
+    _schedule(loop)

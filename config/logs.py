@@ -1,8 +1,8 @@
-"""The two forms of the log, LOG_FORMAT: a line for people, or a JSON object for what collects logs.
+"""Logging. LOG_FORMAT chooses between lines for people and JSON objects for log collectors.
 
-In both, whatever comes from outside is escaped and cut here, for every logger: nobody can forge a line, steer the
-terminal of whoever reads it, or fill the disk with one. The key in a URL of an upload or of firmware is left out:
-libraries log the paths of requests that they refuse.
+Both formats escape and truncate all input of all loggers, so that input cannot forge a line, control the terminal of
+a reader, or fill the disk. The secret key in a URL of an upload or of firmware is hidden, because libraries log the
+paths of requests that they refuse.
 """
 
 from collections import Counter
@@ -13,110 +13,110 @@ from numbers import Number
 
 from pythonjsonlogger.json import JsonFormatter
 
-from chargers import context
-from chargers.masking import HIDDEN, TOKEN
+from core.observability import context
+from core.ocpp.redaction import HIDDEN, TOKEN
 
 FIELDS = ("timestamp", "level", "logger", "message", "charger_id", "task_id", "exception")
-LONGEST_ARGUMENT, LONGEST_MESSAGE, LONGEST_TRACE = 1000, 4000, 16_000  # characters
-INDENTED = "\n    "  # begins each line of a trace in the form for people: those of records begin with their time
-# Loggers of libraries that have a line for what any stranger sends, and how many of each are written in a minute.
-LOUD = ("django.request", "django.security", "uvicorn.error", "axes")
-MOST_LINES = 60
+MAX_ARGUMENT, MAX_MESSAGE, MAX_TRACE = 1000, 4000, 16_000  # characters
+INDENTED = "\n    "  # distinguishes lines of a trace from lines of records, which begin with a time
+# Loggers of libraries that write a line for requests without a login. MAX_LINES_PER_MINUTE limits them.
+LIMITED_LOGGERS = ("django.request", "django.security", "uvicorn.error", "axes")
+MAX_LINES_PER_MINUTE = 60
 RENAMED = {"levelname": "level", "name": "logger", "exc_info": "exception"}
 
 
-class Known(Filter):
-    """Gives each record the charger and the task it is about, where that is known."""
+class ContextFilter(Filter):
+    """Adds to each record the ids of the charger and the task that it is about, None if unknown."""
 
     def filter(self, record):
-        told = getattr(record, "data", None)  # by Celery, where a task begins and ends
+        celery_data = getattr(record, "data", None)  # Celery sets it when a task begins and ends
         record.charger_id = context.charger_id.get()
-        record.task_id = context.task_id.get() or (told.get("id") if isinstance(told, dict) else None)
+        record.task_id = context.task_id.get() or (celery_data.get("id") if isinstance(celery_data, dict) else None)
         return True
 
 
-class Refusals(Filter):
-    """Leaves out an error that uvicorn logs for each refused handshake: it takes an HTTP answer for none.
-
-    `chargers.consumers` has logged the refusal as a warning, once.
-    """
+class RefusedHandshakeFilter(Filter):
+    """Drops an error that uvicorn logs for each refused handshake, because `chargers.consumers` logs a warning."""
 
     def filter(self, record):
         return record.msg != "ASGI callable returned without completing handshake."
 
 
-class Few(Filter):
-    """Lets no more than MOST_LINES a minute of each level of each of the LOUD loggers through.
+class RateFilter(Filter):
+    """Limits the lines of each level of each of LIMITED_LOGGERS to MAX_LINES_PER_MINUTE.
 
-    Levels are counted apart: a stranger who asks for pages that do not exist must not hide the traces of real errors.
+    Levels are counted separately, so that many requests of unknown pages do not hide the traces of errors.
     """
 
     def __init__(self):
         super().__init__()
-        self.minute, self.lines = 0, Counter()
+        self.minute, self.counts = 0, Counter()
 
     def filter(self, record):
-        if not record.name.startswith(LOUD):
+        if not record.name.startswith(LIMITED_LOGGERS):
             return True
         minute = int(record.created / 60)
         if minute != self.minute:
-            self.minute, self.lines = minute, Counter()
-        kind = record.name, record.levelname
-        self.lines[kind] += 1
-        if self.lines[kind] == MOST_LINES:
-            record.msg = f"{record.msg} (more {record.levelname} lines of {record.name} are left out for this minute)"
-        return self.lines[kind] <= MOST_LINES
+            self.minute, self.counts = minute, Counter()
+        key = record.name, record.levelname
+        self.counts[key] += 1
+        if self.counts[key] == MAX_LINES_PER_MINUTE:
+            record.msg = (
+                f"{record.msg} (further {record.levelname} lines of {record.name} are left out in this minute)"
+            )
+        return self.counts[key] <= MAX_LINES_PER_MINUTE
 
 
-# --- what comes from outside -----------------------------------------------------------------
+# --- escaping and truncation -----------------------------------------------------------------
 
 
 def escaped(text):
-    """`text`, in which each control, format or other character that cannot be seen is an escape such as \\x1b."""
+    """Replace each character of `text` that is not printable by an escape such as \\x1b."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def without_keys(text):
+    """Hide the secret keys in URLs of uploads and firmware."""
     return TOKEN.sub(rf"\1{HIDDEN}", text)
 
 
-def cut(text, longest):
-    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
+def truncated(text, limit):
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
-class Argument:
-    """An argument of a message, cut, however the message writes it."""
+class TruncatedArgument:
+    """An argument of a message, truncated for each format specifier."""
 
     def __init__(self, value):
         self.value = value
 
     def __str__(self):
-        return cut(str(self.value), LONGEST_ARGUMENT)
+        return truncated(str(self.value), MAX_ARGUMENT)
 
     def __repr__(self):
-        return cut(repr(self.value), LONGEST_ARGUMENT)
+        return truncated(repr(self.value), MAX_ARGUMENT)
 
 
 def _argument(value):
-    return value if value is None or isinstance(value, Number) else Argument(value)
+    return value if value is None or isinstance(value, Number) else TruncatedArgument(value)
 
 
-def _arguments(given):
-    if isinstance(given, Mapping):
-        return {name: _argument(value) for name, value in given.items()}
-    return tuple(_argument(value) for value in given or ())
+def _arguments(args):
+    if isinstance(args, Mapping):
+        return {name: _argument(value) for name, value in args.items()}
+    return tuple(_argument(value) for value in args or ())
 
 
-class Safe:
-    """Of a `Formatter`: what a record says is escaped and cut. A trace keeps its own line ends."""
+class EscapingMixin:
+    """Makes a `Formatter` escape and truncate messages and traces. A trace keeps its line ends."""
 
     def format(self, record):
         record = copy(record)
         record.args = _arguments(record.args)
-        record.msg, record.args = escaped(cut(without_keys(record.getMessage()), LONGEST_MESSAGE)), None
-        record.exc_text = None  # as another formatter wrote it
+        record.msg, record.args = escaped(truncated(without_keys(record.getMessage()), MAX_MESSAGE)), None
+        record.exc_text = None  # the cached text of another formatter
         return super().format(record)
 
     def formatException(self, ei):
@@ -128,17 +128,17 @@ class Safe:
 
 def _trace(text):
     text = without_keys(text)
-    if len(text) > LONGEST_TRACE:
-        half = LONGEST_TRACE // 2
+    if len(text) > MAX_TRACE:
+        half = MAX_TRACE // 2
         text = f"{text[:half]}\n… ({len(text)} characters)\n{text[-half:]}"
     return "\n".join(escaped(line) for line in text.split("\n"))
 
 
-# --- the two forms ---------------------------------------------------------------------------
+# --- formats ---------------------------------------------------------------------------------
 
 
-class Line(Safe, Formatter):
-    """A line for people; those of a trace are indented below it."""
+class LineFormatter(EscapingMixin, Formatter):
+    """Writes a line for people, with an indented trace below it."""
 
     def __init__(self):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -147,37 +147,40 @@ class Line(Safe, Formatter):
         return super().format(record).replace("\n", INDENTED)
 
 
-class Json(Safe, JsonFormatter):
-    """One object a line, of FIELDS alone: libraries attach more, a task's arguments and results among it."""
+class ObjectFormatter(EscapingMixin, JsonFormatter):
+    """Writes a JSON object with only FIELDS, because libraries attach more, such as results of tasks."""
 
     def __init__(self):
         super().__init__("%(levelname)s %(name)s %(message)s", rename_fields=RENAMED, timestamp=True)
 
     def process_log_record(self, log_data):
-        told = {name: log_data[name] for name in FIELDS if log_data.get(name) is not None}
-        for name in told.keys() & {"charger_id", "task_id"}:
-            told[name] = escaped(cut(str(told[name]), LONGEST_ARGUMENT))
-        return told
+        fields = {name: log_data[name] for name in FIELDS if log_data.get(name) is not None}
+        for name in fields.keys() & {"charger_id", "task_id"}:
+            fields[name] = escaped(truncated(str(fields[name]), MAX_ARGUMENT))
+        return fields
 
 
-def settings(form):
-    """Django's LOGGING for LOG_FORMAT `form`: everything to stderr, that of libraries too."""
+FILTERS = {"context": ContextFilter, "rate": RateFilter, "refused_handshakes": RefusedHandshakeFilter}
+FORMATTERS = {"line": LineFormatter, "json": ObjectFormatter}
+
+
+def settings(log_format):
+    """Django's LOGGING for a LOG_FORMAT. Everything goes to stderr, including records of libraries."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {
-            "line": {"()": "config.logs.Line"},
-            "json": {"()": "config.logs.Json"},
+        "formatters": {name: {"()": formatter} for name, formatter in FORMATTERS.items()},
+        "filters": {name: {"()": record_filter} for name, record_filter in FILTERS.items()},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": log_format, "filters": ["rate", "context"]}
         },
-        "filters": {name.lower(): {"()": f"config.logs.{name}"} for name in ("Known", "Refusals", "Few")},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form, "filters": ["few", "known"]}},
         "root": {"handlers": ["stderr"], "level": "INFO"},
-        # Django's own handlers would say everything twice.
+        # Without Django's own handlers, because each line would appear twice.
         "loggers": {
             "django": {"handlers": [], "level": "INFO", "propagate": True},
             "axes": {"level": "WARNING"},
-            "uvicorn.error": {"filters": ["refusals"]},
-            # Its client is answered with a 400 that says why; a scanner would fill the log with stack traces.
+            "uvicorn.error": {"filters": ["refused_handshakes"]},
+            # Scanners would fill the log with stack traces; the client gets 400 with the reason.
             "django.security.DisallowedHost": {"level": "CRITICAL"},
         },
     }

@@ -1,7 +1,7 @@
-"""`/metrics`: what every process counts, by way of Redis, and what stands in the books.
+"""`/metrics`: the samples of all processes, which they write to Redis, and counts of rows in the database.
 
-Each process writes its samples to a key of its own every INTERVAL seconds, from a thread beside the traffic. Whoever
-is asked reads them all: Prometheus need not know how many processes there are, or reach them.
+A thread of each process writes its samples to its own key every INTERVAL_S seconds. The process that answers reads
+all of them, so that Prometheus need not know or reach each process.
 """
 
 import logging
@@ -23,59 +23,62 @@ from redis.exceptions import RedisError
 from rest_framework.decorators import api_view, permission_classes
 
 from chargers.access import needs
-from chargers.diagnosis import AWAY, HANGING
-from chargers.errors import BROKER_FAULTS
-from chargers.gateway import noted_moment
+from chargers.gateway import last_time_of
 from chargers.metrics import registry
 from chargers.models import ONLINE, Charger, Delivery
-from chargers.redis import sync_redis
-from commands import metrics as _commands  # noqa: F401  (what it counts is told from the start, as 0)
+from commands import metrics as _commands  # noqa: F401  (registers its metrics, which start at 0)
 from commands.housekeeping import KEPT
 from commands.models import FINISHED, QUEUED, SENT, Command
-from config import processes, readiness
+from core.http.errors import BROKER_FAULTS
+from core.observability.diagnosis import AWAY, HANGING
+from core.redis import processes
+from core.redis.connections import sync_redis
+from dashboard import readiness
 from transactions import metrics as _transactions  # noqa: F401
 from transactions.models import Transaction
 
 logger = logging.getLogger(__name__)
 
-INTERVAL = 5  # seconds
+INTERVAL_S = 5
 BROKER_IS_REDIS = settings.BROKER == settings.REDIS_URL
-BROKER_FAULTS = (*BROKER_FAULTS, OSError)
-UNREACHABLE = (AWAY, HANGING)  # faults for which nothing is asked of a part
+BROKER_ERRORS = (*BROKER_FAULTS, OSError)
+UNREACHABLE = (AWAY, HANGING)  # faults with which a part is not queried
 
 
 # --- every process ---------------------------------------------------------------------------
 
 
 class Pusher(threading.Thread):
-    """Writes what this process counts. `role`: web, worker or beat."""
+    """The thread that writes the samples of this process to Redis. `role` is web, worker or beat."""
 
     def __init__(self, role):
         super().__init__(name="metrics", daemon=True)
         self.pid = os.getpid()
         self.process = f"{role}:{socket.gethostname()}:{self.pid}"
-        self.is_heard = True
+        self.has_written = True
         self.ending = threading.Event()
 
     def run(self):
         while not self.ending.is_set():
             try:
                 push(self.process)
-                self.is_heard = True
+                self.has_written = True
             except RedisError as error:
-                if self.is_heard:
-                    logger.warning("What is counted here is told nobody, Redis is away: %s", error)
-                self.is_heard = False
-            except Exception:  # noqa: BLE001  (without it this process would be silent for ever)
-                logger.exception("What is counted here could not be told")
-            self.ending.wait(INTERVAL)
+                if self.has_written:
+                    logger.warning("The metrics of this process are missing, because Redis is unavailable: %s", error)
+                self.has_written = False
+            except Exception:  # noqa: BLE001  (the thread must go on, or the metrics would end)
+                logger.exception(
+                    "The metrics of this process could not be written. The next attempt follows in %s s.", INTERVAL_S
+                )
+            self.ending.wait(INTERVAL_S)
 
 
 _pusher = None
 
 
 def start(role):
-    """Tell what this process counts from now on; once a process, and again in one that was forked."""
+    """Start the pusher of this process, unless it runs. A forked process needs its own."""
     global _pusher
     if _pusher is None or _pusher.pid != os.getpid():
         _pusher = Pusher(role)
@@ -83,7 +86,7 @@ def start(role):
 
 
 def push(process):
-    """Write the samples of this process under the name `process`; raises `RedisError`."""
+    """Write the samples of this process under the name `process`. Raise `RedisError`."""
     text = orjson.dumps(
         [
             [family.name, family.documentation, family.type, [[s.name, s.labels, s.value] for s in family.samples]]
@@ -93,38 +96,37 @@ def push(process):
     processes.write(process, text)
 
 
-# --- who is asked ----------------------------------------------------------------------------
+# --- the process that answers ----------------------------------------------------------------
 
 
-class Everything:
-    """A registry of what `/metrics` tells. What can't be read is left out, and `ocpp_up` says so; it is 0, too, where
-    /readyz finds the part at fault.
+class AllMetrics:
+    """The collector of `/metrics`. `ocpp_up` is 0 for a part that can't be read, or that /readyz finds at fault.
 
-    Nothing of this very process comes in another way than through Redis: a counter would go back and forth with
-    whoever is asked, and Prometheus takes a step back for a new beginning.
+    The samples of this process are read from Redis, too. Otherwise a counter would depend on the process that
+    answers, and Prometheus takes a decrease for a restart.
     """
 
     def collect(self):
-        problems, works = readiness.newest.told(), {}
+        problems, up = readiness.latest_check.problems(), {}
         at_fault = {problem.part: problem.fault for problem in problems}
         if BROKER_IS_REDIS and "redis" in at_fault:
             at_fault["broker"] = at_fault["redis"]
         for name, faults, read in SOURCES:
-            works[name] = int(name not in at_fault)
+            up[name] = int(name not in at_fault)
             if at_fault.get(name) in UNREACHABLE:
                 continue
             try:
                 families = list(read())
             except faults as error:
-                logger.warning("Metrics are told without %s: %s", name, error)
-                families, works[name] = [], 0
+                logger.warning("/metrics lacks the part %s, which can't be read: %s", name, error)
+                families, up[name] = [], 0
             yield from families
-        yield _gauge("ocpp_up", "Whether it was reached for these figures, and takes writes.", works, "part")
+        yield _gauge("ocpp_up", "Whether the part was read for these metrics, and takes writes.", up, "part")
         yield _faults(at_fault)
 
 
 def _gauge(name, documentation, values, label=None):
-    """`values`: a number or, with a `label`, {its value: number}."""
+    """A gauge. `values` is a number or, with a `label`, {value of the label: number}."""
     family = GaugeMetricFamily(name, documentation, labels=[label] if label else None)
     for key, value in values.items() if label else [((), values)]:
         family.add_metric([key] if label else [], value)
@@ -132,8 +134,8 @@ def _gauge(name, documentation, values, label=None):
 
 
 def _faults(at_fault):
-    """Every fault that is known, of every part: 1 where it is found now."""
-    documentation = "Whether a part that is depended on has this fault, as /readyz tells it."
+    """A gauge of all faults of all parts: 1 for those found now, else 0."""
+    documentation = "Whether the part has this fault, as in /readyz."
     family = GaugeMetricFamily("ocpp_dependency_fault", documentation, labels=["part", "fault"])
     for part in readiness.PARTS:
         for fault in part.faults:
@@ -141,39 +143,49 @@ def _faults(at_fault):
     return family
 
 
-def _of_processes():
-    """The samples of all processes, each with its name in the label `process`."""
-    found, merged = processes.samples(), {}
-    for process, text in found.items():
+def _process_metrics():
+    """The samples of all processes, each with the name of its process in the label `process`."""
+    samples_by_process, merged = processes.samples(), {}
+    for process, text in samples_by_process.items():
         for name, documentation, kind, samples in orjson.loads(text):
             family = merged.setdefault(name, Metric(name, documentation, kind))
             for sample, labels, value in samples:
                 family.add_sample(sample, labels | {"process": process}, value)
-    roles = {"web": 0, "worker": 0, "beat": 0} | Counter(process.partition(":")[0] for process in found)
-    kept_at = _gauge("ocpp_house_kept_timestamp_seconds", "When house was last kept, 0: never.", noted_moment(KEPT))
-    return [*merged.values(), _gauge("ocpp_processes", "Processes that wrote lately.", roles, "role"), kept_at]
+    roles = {"web": 0, "worker": 0, "beat": 0} | Counter(process.partition(":")[0] for process in samples_by_process)
+    maintained_at = _gauge(
+        "ocpp_house_kept_timestamp_seconds", "Time of the last maintenance, 0: never.", last_time_of(KEPT)
+    )
+    return [
+        *merged.values(),
+        _gauge("ocpp_processes", "Processes that wrote within 30 s.", roles, "role"),
+        maintained_at,
+    ]
 
 
-def _of_books():
+def _database_metrics():
     chargers = Charger.objects.aggregate(known=Count("pk"), connected=Count("pk", filter=ONLINE))
-    yield _gauge("ocpp_chargers_known", "Chargers in the books.", chargers["known"])
-    yield _gauge("ocpp_chargers_connected", "Chargers with a live socket.", chargers["connected"])
+    yield _gauge("ocpp_chargers_known", "Chargers in the database.", chargers["known"])
+    yield _gauge("ocpp_chargers_connected", "Chargers with an open socket.", chargers["connected"])
     ongoing = Transaction.objects.ongoing().count()
     yield _gauge("ocpp_transactions_ongoing", "Transactions without a stop.", ongoing)
     unfinished = Command.objects.exclude(state=FINISHED).values_list("state").annotate(Count("pk")).order_by()
     yield _gauge("ocpp_commands_unfinished", "Commands by state.", {QUEUED: 0, SENT: 0} | dict(unfinished), "state")
-    owed = Delivery.objects.exclude(state=Delivery.DELIVERED).values_list("state").annotate(Count("pk")).order_by()
-    owed = {Delivery.PENDING: 0, Delivery.DEAD: 0} | dict(owed)
-    yield _gauge("ocpp_webhook_deliveries_unfinished", "Deliveries that were not taken, by state.", owed, "state")
+    undelivered = (
+        Delivery.objects.exclude(state=Delivery.DELIVERED).values_list("state").annotate(Count("pk")).order_by()
+    )
+    by_state = {Delivery.PENDING: 0, Delivery.DEAD: 0} | dict(undelivered)
+    yield _gauge(
+        "ocpp_webhook_deliveries_unfinished", "Webhook deliveries without success, by state.", by_state, "state"
+    )
 
 
-def _of_broker():
+def _broker_metrics():
     queue = current_app.conf.task_default_queue
-    depth = sync_redis().llen(queue) if BROKER_IS_REDIS else _asked_for_depth(queue)
+    depth = sync_redis().llen(queue) if BROKER_IS_REDIS else _declared_depth(queue)
     return [_gauge("ocpp_queue_depth", "Tasks that wait in the broker for a worker.", depth)]
 
 
-def _asked_for_depth(queue):
+def _declared_depth(queue):
     with current_app.connection_for_write() as broker:
         broker.ensure_connection(max_retries=1, interval_start=0, timeout=3)
         declared = broker.default_channel.queue_declare(queue, durable=True, auto_delete=False)
@@ -181,9 +193,9 @@ def _asked_for_depth(queue):
 
 
 SOURCES = (
-    ("redis", RedisError, _of_processes),
-    ("database", DatabaseError, _of_books),
-    ("broker", BROKER_FAULTS, _of_broker),
+    ("redis", RedisError, _process_metrics),
+    ("database", DatabaseError, _database_metrics),
+    ("broker", BROKER_ERRORS, _broker_metrics),
 )
 
 
@@ -191,5 +203,5 @@ SOURCES = (
 @api_view(["GET"])
 @permission_classes([needs(GET="chargers.reach_every_charger")])
 def metrics(request):
-    """Prometheus' text format, for who may reach every charger: the same whichever process answers."""
-    return HttpResponse(generate_latest(Everything()), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    """All metrics in the text format of Prometheus, the same from each process. Requires access to every charger."""
+    return HttpResponse(generate_latest(AllMetrics()), content_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,10 +1,11 @@
-"""What a Redis URL says: one server, or the master that a group of sentinels knows of."""
+"""Parse Redis URLs, which name one server, or the master of a group of sentinels."""
 
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 SCHEMES = ("redis://", "rediss://", "unix://", "sentinel://")
-ASKING = {"socket_timeout": 1, "socket_connect_timeout": 1}  # a sentinel that is slow is passed over
+# Short timeouts, so that the next sentinel is tried soon.
+SENTINEL_TIMEOUTS = {"socket_timeout": 1, "socket_connect_timeout": 1}
 
 
 @dataclass(frozen=True)
@@ -16,17 +17,17 @@ class Sentinels:
     db: int
     username: str | None
     password: str | None
-    asking: dict
+    sentinel_options: dict
 
     @property
     def options(self):
-        """Of connections to the master."""
-        said = {"db": self.db, "username": self.username, "password": self.password}
-        return {name: value for name, value in said.items() if value is not None}
+        """Options of connections to the master."""
+        options = {"db": self.db, "username": self.username, "password": self.password}
+        return {name: value for name, value in options.items() if value is not None}
 
     @property
     def broker_url(self):
-        """Celery's spelling: each sentinel a URL of its own, the master's name in the transport options."""
+        """The URL in Celery's spelling, one for each sentinel; the transport options have the name of the master."""
         login = ""
         if self.password is not None:
             login = f"{quote(self.username or '', safe='')}:{quote(self.password, safe='')}@"
@@ -36,7 +37,7 @@ class Sentinels:
 
 
 def sentinels(url):
-    """The `Sentinels` of a sentinel:// URL, None for any other; raises ValueError."""
+    """The `Sentinels` of a sentinel:// URL, None for any other scheme. Raise ValueError if it is invalid."""
     parts = urlsplit(url)
     if parts.scheme != "sentinel":
         return None
@@ -48,12 +49,12 @@ def sentinels(url):
     unknown = query.keys() - {"db", "sentinel_username", "sentinel_password"}
     if not master or unknown or not all(node.hostname for node in nodes):
         raise ValueError("expected sentinel://host:26379,host:26379/master?db=0")
-    login_there = {name.removeprefix("sentinel_"): value for name, value in query.items() if name != "db"}
+    sentinel_login = {name.removeprefix("sentinel_"): value for name, value in query.items() if name != "db"}
     return Sentinels(
         nodes=tuple((node.hostname, node.port or 26379) for node in nodes),
         master=master,
         db=int(query.get("db", 0)),
         username=username or None,
         password=password or None,
-        asking=ASKING | login_there,
+        sentinel_options=SENTINEL_TIMEOUTS | sentinel_login,
     )

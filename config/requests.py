@@ -1,22 +1,23 @@
-"""uvicorn's HTTP protocol, for those who begin a request, the handshake of a WebSocket too, and never end it.
+"""uvicorn's HTTP protocol with time limits within a request, including the handshake of a WebSocket.
 
-uvicorn counts the time between requests alone: such connections would stay for ever, and a head might grow for ever.
+uvicorn limits only the time between requests, so an unfinished request would hold its connection without end, and its
+head could grow without end.
 """
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-HEAD = 15.0  # seconds for a request line and headers, from when the connection is made or the head begins
-LARGEST_HEAD = 64 * 1024  # bytes; also of what comes between two parts of a body, such as trailers
-WINDOW = 30.0  # seconds in which a body must have come to its end, or by LEAST bytes
-LEAST = 30 * 1024
-LINGER = 5.0  # seconds in which a client that is still sending may read its answer
-TOO_SLOW = b"The body came too slowly: at least 1 KiB/s is needed."
+HEAD_TIMEOUT_S = 15.0  # for a request line and headers, from the start of the connection or of the head
+MAX_HEAD_BYTES = 64 * 1024  # also between two parts of a body, such as trailers
+BODY_WINDOW_S = 30.0  # in which a body must be finished, or MIN_WINDOW_BYTES of it received
+MIN_WINDOW_BYTES = 30 * 1024
+LINGER_S = 5.0  # for a client that is still sending to read its answer
+TOO_SLOW = b"The body was received too slowly: send at least 1 KiB/s."
 
 
-class Lingering:
-    """A transport whose `close` lets a client that is still sending read its answer first.
+class LingeringTransport:
+    """A transport whose `close` waits, so that a client that is still sending can read its answer.
 
-    If a socket is closed with bytes unread, TCP resets the connection, and the client may never see the answer.
+    If a socket with unread bytes is closed, TCP resets the connection, and the client may lose the answer.
     """
 
     def __init__(self, transport, protocol):
@@ -37,7 +38,7 @@ class Lingering:
         if self.protocol.is_whole or self.is_closing():
             self.end()
             return
-        self.timer = self.protocol.loop.call_later(LINGER, self.end)
+        self.timer = self.protocol.loop.call_later(LINGER_S, self.end)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.protocol.flow.resume_reading()
@@ -49,19 +50,19 @@ class Lingering:
         self.transport.close()
 
 
-class PatientHttp(HttpToolsProtocol):
-    """Patient, but not without end."""
+class TimeLimitedHttp(HttpToolsProtocol):
+    """Ends connections that send a head or a body too slowly, or a head that is too large."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.patience = None
-        self.between = 0  # bytes that came since the end of a request, of its head, or of a part of its body
-        self.body = None  # bytes that came of a body in this `WINDOW`, None where none is to come
-        self.is_whole = True  # whether all has come of every request that began
+        self.timer = None
+        self.between = 0  # bytes received since the end of a request, of its head, or of a part of its body
+        self.body = None  # bytes of a body received in this `BODY_WINDOW_S`, None if no body is expected
+        self.is_whole = True  # whether all requests that began were received completely
 
     def connection_made(self, transport):
-        super().connection_made(Lingering(transport, self))
-        self._wait(HEAD)
+        super().connection_made(LingeringTransport(transport, self))
+        self._wait(HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc):
         self._wait(None)
@@ -73,9 +74,9 @@ class PatientHttp(HttpToolsProtocol):
             return
         self.between += len(data)
         super().data_received(data)
-        if self.patience is None and self.timeout_keep_alive_task is None and self._is_idle():
-            self._wait(HEAD)  # bytes between requests that begin none have stopped uvicorn's own timer
-        if self.between > LARGEST_HEAD and not self.is_whole and not self.transport.is_closing():
+        if self.timer is None and self.timeout_keep_alive_task is None and self._is_idle():
+            self._wait(HEAD_TIMEOUT_S)  # uvicorn stops its own timer even for bytes that begin no request
+        if self.between > MAX_HEAD_BYTES and not self.is_whole and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
 
     def eof_received(self):
@@ -84,20 +85,20 @@ class PatientHttp(HttpToolsProtocol):
         return super().eof_received()
 
     def _is_idle(self):
-        """Between two requests; and the connection is ours, not a charger's."""
-        ours = self.transport.get_protocol() is self and not self.transport.is_closing()
-        return ours and (self.cycle is None or self.cycle.response_complete)
+        """Whether the connection is between two requests, and was not upgraded to a WebSocket."""
+        is_http = self.transport.get_protocol() is self and not self.transport.is_closing()
+        return is_http and (self.cycle is None or self.cycle.response_complete)
 
     def on_message_begin(self):
         super().on_message_begin()
         self.is_whole = False
-        if self.patience is None:
-            self._wait(HEAD)
+        if self.timer is None:
+            self._wait(HEAD_TIMEOUT_S)
 
     def on_headers_complete(self):
         super().on_headers_complete()
         self.between = self.body = 0
-        self._wait(WINDOW)
+        self._wait(BODY_WINDOW_S)
 
     def on_body(self, body):
         super().on_body(body)
@@ -110,27 +111,28 @@ class PatientHttp(HttpToolsProtocol):
         self._wait(None)
 
     def handle_websocket_upgrade(self):
-        self._wait(None)  # the connection has another protocol from now on
+        self._wait(None)  # the WebSocket protocol has its own limits
         self.transport = self.transport.transport
         super().handle_websocket_upgrade()
 
     def _wait(self, seconds):
-        """From now on for this long, None for without end: then it is our turn, or uvicorn's."""
-        if self.patience:
-            self.patience.cancel()
-        self.patience = self.loop.call_later(seconds, self._look, seconds) if seconds else None
+        """Restart the timer with `seconds`; None stops it."""
+        if self.timer:
+            self.timer.cancel()
+        self.timer = self.loop.call_later(seconds, self._on_timer, seconds) if seconds else None
 
-    def _look(self, seconds):
-        if self.flow.read_paused or (self.body or 0) >= LEAST:  # it is we who do not read on, or it goes well
+    def _on_timer(self, seconds):
+        # Go on if we have paused reading, or if the rate suffices.
+        if self.flow.read_paused or (self.body or 0) >= MIN_WINDOW_BYTES:
             self.body = 0 if self.body is not None else None
             self._wait(seconds)
         elif self.body is None or self.cycle.response_started:
             self.transport.end()
         else:
-            self._give_up()
+            self._refuse()
 
-    def _give_up(self):
-        """Answer 408 in place of the application, which is told that its client has gone."""
+    def _refuse(self):
+        """Answer 408 in place of the application, which receives a disconnect."""
         self.cycle.disconnected = True
         self.cycle.message_event.set()
         head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"

@@ -1,4 +1,4 @@
-"""The web program: uvicorn as chargers need it and, where TLS_CERTIFICATES names certificates, TLS of its own."""
+"""The web program: uvicorn with the options for chargers, and with TLS if TLS_CERTIFICATES is set."""
 
 import argparse
 import gc
@@ -9,7 +9,7 @@ import uvicorn
 
 from config.limits import allow_many_files
 
-# Security whitepaper A00.FR.317: the four it demands, and what has forward secrecy for RSA. TLS 1.3 brings its own.
+# Security whitepaper A00.FR.317 requires four suites; the two of ECDHE-RSA add forward secrecy. TLS 1.3 has its own.
 CIPHERS = ":".join(
     [
         *("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"),
@@ -18,20 +18,20 @@ CIPHERS = ":".join(
     ]
 )
 OPTIONS = {
-    "http": "config.requests:PatientHttp",
+    "http": "config.requests:TimeLimitedHttp",
     "ws": "config.websocket:ChargerWebSocket",
     "lifespan": "off",
     "ws_per_message_deflate": False,
     "access_log": False,
     "server_header": False,
-    "log_config": None,  # as the settings say, like everything else
+    "log_config": None,  # Django's settings configure the log
     "log_level": "warning",
     "timeout_graceful_shutdown": 3,
 }
 
 
 def websocket_options():
-    """uvicorn's options that the settings determine. A larger message closes its socket with 1009."""
+    """The options of uvicorn that depend on the settings. A message above ws_max_size closes its socket with 1009."""
     from django.conf import settings
 
     return {
@@ -43,7 +43,7 @@ def websocket_options():
 
 
 def tls_context(config, default):
-    """One context with an RSA and an ECDSA chain; a client certificate is asked for, and verified if there is one."""
+    """A context with the server's chains (RSA, ECDSA). A client certificate is optional, and verified if sent."""
     from django.conf import settings
 
     from commands import authority
@@ -62,18 +62,18 @@ def tls_context(config, default):
 
 
 def application():
-    """The ASGI application, in a process that is set up for it."""
+    """Set up this process, and return the ASGI application."""
     from config import lag, metrics
-    from config.asgi import application as served
+    from config.asgi import application as asgi_application
 
     metrics.start("web")
     lag.watch()
-    # What was imported stays: the collector need not look at it again, nor at every few hundred new frames.
+    # The collector skips imported objects, because they stay alive, and runs rarely, because it delays all frames.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     sys.setswitchinterval(0.0005)
-    return served
+    return asgi_application
 
 
 def main():
@@ -82,7 +82,7 @@ def main():
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--fd", type=int, help="a listening socket, in place of host and port")
     parser.add_argument("--workers", type=int, default=1, help="processes")
-    given = vars(parser.parse_args())
+    options = vars(parser.parse_args())
 
     import django
 
@@ -92,17 +92,19 @@ def main():
     django.setup()
     from django.conf import settings
 
-    from chargers import sealing
+    from core.db import sealing
 
     try:
         sealing.require()
     except sealing.Unreadable as error:
         sys.exit(str(error))
     allow_many_files()
-    if settings.LOCAL and given["fd"] is None and given["host"] not in settings.LOOPBACK:
-        sys.exit(f"DEBUG=1 is for one's own machine, and {given['host']} is reached by others: set DEBUG=0.")
+    if settings.LOCAL and options["fd"] is None and options["host"] not in settings.LOOPBACK:
+        sys.exit(
+            f"DEBUG=1 is for development on one machine, but other machines can reach {options['host']}. Set DEBUG=0."
+        )
     tls = {"ssl_context_factory": tls_context} if settings.TLS_CERTIFICATES else {}
-    uvicorn.run("config.serve:application", factory=True, **OPTIONS, **websocket_options(), **tls, **given)
+    uvicorn.run("config.serve:application", factory=True, **OPTIONS, **websocket_options(), **tls, **options)
 
 
 if __name__ == "__main__":

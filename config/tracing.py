@@ -1,16 +1,16 @@
-"""A span for each REST request and page, where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+"""Middleware that records a span for each HTTP request. In use if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
-from chargers import tracing
+from core.observability import tracing
 
-# Asked for every few seconds by machines.
-UNTOLD = ("/healthz", "/readyz", "/metrics")
+# Not traced, because monitoring requests them every few seconds.
+UNTRACED = ("/healthz", "/readyz", "/metrics")
 
 
 def requests(get_response):
-    """Django middleware. The span has the route, not the path: that may hold the token of an upload."""
+    """Django middleware. The span has the route, not the path, because a path may contain the token of an upload."""
 
-    def in_a_span(request):
-        if request.path_info in UNTOLD:
+    def in_span(request):
+        if request.path_info in UNTRACED:
             return get_response(request)
         parent = {name.lower(): value for name, value in request.headers.items()}
         with tracing.span(request.method, "server", parent, **{"http.request.method": request.method}) as current:
@@ -18,7 +18,7 @@ def requests(get_response):
             _describe(current, request, response)
         return response
 
-    return in_a_span
+    return in_span
 
 
 def _describe(current, request, response):

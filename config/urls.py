@@ -1,4 +1,4 @@
-"""Every path of the product."""
+"""All URLs of the central system."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -26,10 +26,10 @@ urlpatterns = [
     path("readyz", csrf_exempt(health.ready)),
     path("metrics", metrics.metrics),
     path("favicon.ico", lambda request: redirect(static("dashboard/icon.svg"))),
-    path("", include("config.dashboard.urls")),
+    path("", include("dashboard.urls")),
 ]
 
-handler400 = "chargers.errors.bad_request"
-handler403 = "config.dashboard.views.base.forbidden"
-handler404 = "config.dashboard.views.base.not_found"
-handler500 = "config.dashboard.views.base.broken"
+handler400 = "core.http.errors.bad_request"
+handler403 = "dashboard.views.base.forbidden"
+handler404 = "dashboard.views.base.not_found"
+handler500 = "dashboard.views.base.broken"

@@ -1,8 +1,8 @@
-"""uvicorn's WebSocket protocol, with a short way for the frames that chargers send all day.
+"""uvicorn's WebSocket protocol, with a fast path for the frames that chargers usually send.
 
-A whole, unfragmented, masked text frame (RFC 6455 §5.2) needs none of the library's state machine: it is unmasked and
-handed on. Everything else, and the handshake, goes the library's way, frame by frame, so that both agree on where a
-frame begins. The difference is measured in docs/performance.md.
+A complete, unfragmented, masked text frame (RFC 6455 §5.2) is unmasked and passed on without the state machine of the
+library. The handshake and all other frames take the slow path through the library, frame by frame, so that both paths
+agree on where a frame begins. docs/performance.md has the difference in speed.
 """
 
 from collections import deque
@@ -11,37 +11,38 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import OPEN
 
-from chargers import metrics, proxies
+from chargers import metrics
+from core.http import proxies
 
 try:
     from websockets.speedups import apply_mask
-except ImportError:  # a platform without its compiled part
+except ImportError:  # on platforms without the compiled part
     from websockets.utils import apply_mask
 
 WHOLE_TEXT = 0x81  # FIN and opcode 1
 MASKED = 0x80
-SHORT = 125  # the longest payload whose length stands in the second byte
-LONGEST = 16_384  # of a payload that goes the short way: what is kept of a frame that comes in pieces is small
-QUEUED = 32  # frames the application has not taken, past which the socket is not read
-LARGE = 4  # the same, after one that went the library's way
-HEAVY = 2**20  # bytes of a message: after a larger one the socket is not read before it is taken
-TURN = 64  # frames of one socket that are taken before all others have their turn
-BREATH = 0.005  # seconds until such a socket is read again: the thread that writes needs the interpreter, too
-LINGER = 1.0  # seconds a socket is read on after its charger has broken the protocol
+MAX_SHORT_PAYLOAD = 125  # bytes; the second byte of a frame has the length of such a payload
+MAX_FAST_PAYLOAD = 16_384  # bytes of a payload on the fast path, because it buffers an incomplete frame
+MAX_QUEUED_FRAMES = 32  # above which reading pauses until the application has taken them
+MAX_QUEUED_FOR_RESUME = 4  # up to which reading resumes
+HEAVY_MESSAGE_BYTES = 2**20  # after a larger message reading pauses until the application has taken it
+FRAMES_PER_TURN = 64  # frames of one socket that are read before other sockets get their turn
+RESUME_DELAY_S = 0.005  # until such a socket is read again, because the inbox thread needs the interpreter, too
+LINGER_S = 1.0  # for which a socket is read after its charger has broken the protocol
 
 
-def _ending(method):
-    """`method` ends the connection: a peer that does not read what is still to be written is waited for no longer."""
+def _aborts_later(method):
+    """Make `method`, which closes the connection, also abort it later, because a peer may not read pending data."""
 
-    def ending(self, *arguments):
+    def closing(self, *arguments):
         method(self, *arguments)
         self.loop.call_later(self.close_timeout, self.transport.abort)
 
-    return ending
+    return closing
 
 
-class Frames(deque):
-    """The little of `asyncio.Queue` that uvicorn uses, for one reader."""
+class FrameQueue(deque):
+    """The methods of `asyncio.Queue` that uvicorn uses, for one reader."""
 
     def __init__(self, loop):
         super().__init__()
@@ -57,29 +58,30 @@ class Frames(deque):
 
     async def get(self):
         while not self:
-            self.reader = self.loop.create_future()  # asking for the running loop is a system call
+            self.reader = self.loop.create_future()  # `get_running_loop` would make a system call
             await self.reader
         return self.popleft()
 
 
 class ChargerWebSocket(WebSocketsSansIOProtocol):
-    """Hands the subject of a client certificate, which TLS has verified, to the application.
+    """The WebSocket of a charger.
 
-    The application finds `keep_alive` in its scope, by which it says how often the charger is pinged.
+    The scope of the application has `client_certificate`, the subject of a client certificate that TLS has verified,
+    and `keep_alive`, a function that sets the ping interval of this charger.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.queue = Frames(self.loop)
-        self.begun = b""  # of a frame that has not come whole
-        self.unwritten = 0  # bytes, when the pong was last waited for
-        self.heard = False  # whether anything came since the last ping
-        self.heavy = False  # whether a message of more than HEAVY bytes is queued
-        self.through = 0  # bytes still to come of a frame that goes the library's way
-        self.is_refused = False  # for a fault in what came
+        self.queue = FrameQueue(self.loop)
+        self.partial = b""  # the beginning of an incomplete frame
+        self.unwritten = 0  # bytes in the write buffer when the wait for a pong last began
+        self.has_received = False  # whether any byte was received since the last ping
+        self.has_heavy = False  # whether a message of more than HEAVY_MESSAGE_BYTES is queued
+        self.slow_bytes_left = 0  # bytes not yet received of a frame on the slow path
+        self.is_refused = False  # whether the charger has broken the protocol
 
     def keep_alive(self, interval, timeout):
-        """Ping every `interval` seconds (0: never), and close after `timeout` without any byte, from now on."""
+        """Ping every `interval` seconds (0: never), and close `timeout` seconds after a ping without any byte."""
         self.ping_interval, self.ping_timeout = interval, timeout
         if self.handshake_complete and not self.disconnected:
             self.stop_keepalive()
@@ -100,7 +102,8 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc):
         super().connection_lost(exc)
-        vars(self).get("scope", {}).pop("keep_alive", None)  # it would keep this protocol from being freed at once
+        # Break a reference cycle, so that this protocol is freed at once.
+        vars(self).get("scope", {}).pop("keep_alive", None)
 
     # --- from the charger --------------------------------------------------------------------
 
@@ -108,31 +111,31 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         if self.is_refused:
             return
         if data:
-            self.heard = True
+            self.has_received = True
         if not self.handshake_initiated:
             super().data_received(data)
             if not self.handshake_initiated and not self.transport.is_closing():
-                self._refuse_handshake()  # the whole head was there, and uvicorn would leave it at that
+                self._refuse_handshake()  # because uvicorn does not answer a head that it cannot parse
             return
-        if self.begun:
-            data, self.begun = self.begun + data, b""
-        if not self.handshake_complete:  # it did not wait for our 101
-            self.begun = data
+        if self.partial:
+            data, self.partial = self.partial + data, b""
+        if not self.handshake_complete:  # the charger has not waited for our 101
+            self.partial = data
             self._pause_reading()
             return
-        at, left = 0, TURN
-        while at < len(data) and left and not self.read_paused and not self._is_over():
-            taken = self._take(data, at)
-            if not taken:
+        position, frames_left = 0, FRAMES_PER_TURN
+        while position < len(data) and frames_left and not self.read_paused and not self._is_closed():
+            length = self._take(data, position)
+            if not length:
                 break
-            at, left = at + taken, left - 1
-        self.begun = b"" if self.is_refused else data[at:]
-        if not left and not self.read_paused:
+            position, frames_left = position + length, frames_left - 1
+        self.partial = b"" if self.is_refused else data[position:]
+        if not frames_left and not self.read_paused:
             self._pause_reading()
             metrics.held_sockets.inc()
-            self.loop.call_later(BREATH, self._read_on)
+            self.loop.call_later(RESUME_DELAY_S, self._resume_reading)
 
-    def _is_over(self):
+    def _is_closed(self):
         return self.is_refused or self.transport.is_closing()
 
     def _refuse_handshake(self):
@@ -143,8 +146,8 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.read_paused = True
         self.transport.pause_reading()
 
-    def _read_on(self):
-        """What came already, and then the socket; unless its charger does not read what it is answered."""
+    def _resume_reading(self):
+        """Read the buffered bytes and then the socket, unless its charger does not read its answers."""
         if (
             self._has_room()
             and self.writable.is_set()
@@ -158,37 +161,38 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     async def receive(self):
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
-            self.heavy = False
-            self.loop.call_later(BREATH, self._read_on)
+            self.has_heavy = False
+            self.loop.call_later(RESUME_DELAY_S, self._resume_reading)
         return message
 
     def _has_room(self):
-        return len(self.queue) <= LARGE and not self.heavy
+        return len(self.queue) <= MAX_QUEUED_FOR_RESUME and not self.has_heavy
 
-    def _take(self, data, at):
-        """Take a frame, or a part of one that goes the library's way; the number of bytes, 0 for too few."""
-        if not self.through:
-            header, length = _measured(data, at)
+    def _take(self, data, position):
+        """Take a frame, or a part of one on the slow path. Return the number of bytes, 0 if more are needed."""
+        if not self.slow_bytes_left:
+            header, length = _lengths(data, position)
             if not header:
                 return 0
-            if not self._is_short(data[at], data[at + 1], length):
-                self.through = header + length
-            elif len(data) - at < header + length:
+            if not self._is_fast(data[position], data[position + 1], length):
+                self.slow_bytes_left = header + length
+            elif len(data) - position < header + length:
                 return 0
             else:
-                end = at + header + length
-                self._on_text(apply_mask(data[at + header : end], data[at + header - 4 : at + header]))
+                start, end = position + header, position + header + length
+                self._on_text(apply_mask(data[start:end], data[start - 4 : start]))
                 return header + length
-        part = data[at : at + self.through]
-        self.through -= len(part)
+        part = data[position : position + self.slow_bytes_left]
+        self.slow_bytes_left -= len(part)
         super().data_received(part)
         if self.read_paused and self._has_room() and self.writable.is_set():
-            self.read_paused = False  # the library would not read on before all are taken: pongs wait behind them
+            # The library would pause until all frames are taken, which would delay pings and pongs behind them.
+            self.read_paused = False
             self.transport.resume_reading()
         return len(part)
 
-    def _is_short(self, first, second, length):
-        return first == WHOLE_TEXT and second & MASKED and length <= LONGEST and not self.frames
+    def _is_fast(self, first, second, length):
+        return first == WHOLE_TEXT and second & MASKED and length <= MAX_FAST_PAYLOAD and not self.frames
 
     def _on_text(self, payload):
         if self.close_sent:
@@ -199,23 +203,23 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             self._refuse(1007)
             return
         self.queue.put_nowait({"type": "websocket.receive", "text": text})
-        if len(self.queue) > QUEUED and not self.read_paused:
+        if len(self.queue) > MAX_QUEUED_FRAMES and not self.read_paused:
             self._pause_reading()
 
     def send_receive_event_to_app(self):
-        """A text that is not UTF-8 is no fault of ours: uvicorn would write a stack trace for each."""
+        """Refuse a text that is not UTF-8 with 1007, because uvicorn would log a stack trace for each."""
         if self.curr_msg_data_type == "text" and not self.close_sent:
             try:
                 b"".join(self.frames).decode()
             except UnicodeDecodeError:
                 self._refuse(1007)
                 return
-        self.heavy = self.heavy or sum(map(len, self.frames)) > HEAVY
+        self.has_heavy = self.has_heavy or sum(map(len, self.frames)) > HEAVY_MESSAGE_BYTES
         super().send_receive_event_to_app()
 
     def handle_cont(self, event):
-        """However little they hold, a message has no more fragments than short ones that would fill it."""
-        if len(self.frames) * SHORT < self.config.ws_max_size:
+        """Limit the number of fragments of a message, because even empty ones need memory."""
+        if len(self.frames) * MAX_SHORT_PAYLOAD < self.config.ws_max_size:
             super().handle_cont(event)
         else:
             self._refuse(1009)
@@ -225,27 +229,28 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
 
     def handle_parser_exception(self):
-        """Close with the code of the fault, but read on for a moment and drop what comes.
+        """Send the close code of the fault, then read and drop bytes for LINGER_S before closing.
 
-        If a socket is closed with bytes unread, TCP resets the connection, and the charger never sees the code.
+        If a socket with unread bytes is closed, TCP resets the connection, and the charger never receives the code.
         """
         code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = self.is_refused = True
         self.frames = []
-        self.close_timer = self.loop.call_later(LINGER, self._end_refused)
+        self.close_timer = self.loop.call_later(LINGER_S, self._end_refused)
         self.transport.resume_reading()
 
     def keepalive_timeout(self):
-        """Close a charger that was silent since the ping: any byte is a sign of life, for some answer no ping.
+        """Close the socket of a charger that sent nothing since the ping.
 
-        One that is not read because the application takes its frames slowly cannot be heard. A slow line may have a
-        long answer to carry before our ping, and while it does we don't read the pong.
+        Any byte counts, because some chargers do not answer pings. While reading is paused because the application is
+        slow, no byte can be received, so nothing is closed. While the charger still reads a long answer, our ping is
+        queued behind it, so the wait continues as long as the write buffer shrinks.
         """
-        if self.heard or (self.read_paused and self.writable.is_set()):
+        if self.has_received or (self.read_paused and self.writable.is_set()):
             self.pong_timer = self.pending_ping_payload = None
-            self.last_ping_rtt = self.loop.time() - self.ping_sent_at  # so that the next ping is not later for it
+            self.last_ping_rtt = self.loop.time() - self.ping_sent_at  # so that the next ping is not delayed by it
             self.schedule_ping()
             return
         unwritten = self.transport.get_write_buffer_size()
@@ -257,31 +262,31 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
 
     def send_keepalive_ping(self):
         self.unwritten = self.transport.get_write_buffer_size()
-        self.heard = False
+        self.has_received = False
         super().send_keepalive_ping()
 
-    _end_silence = _ending(WebSocketsSansIOProtocol.keepalive_timeout)
-    _end_refused = _ending(lambda self: self.transport.close())
-    handle_close = _ending(WebSocketsSansIOProtocol.handle_close)
-    on_task_complete = _ending(WebSocketsSansIOProtocol.on_task_complete)
+    _end_silence = _aborts_later(WebSocketsSansIOProtocol.keepalive_timeout)
+    _end_refused = _aborts_later(lambda self: self.transport.close())
+    handle_close = _aborts_later(WebSocketsSansIOProtocol.handle_close)
+    on_task_complete = _aborts_later(WebSocketsSansIOProtocol.on_task_complete)
 
     # --- to the charger ----------------------------------------------------------------------
 
     def pause_writing(self):
-        """A charger that does not read its answers is not read either: each frame, a ping too, asks for one."""
+        """Pause reading from a charger that does not read its answers, because each frame causes another answer."""
         super().pause_writing()
         self._pause_reading()
 
     def resume_writing(self):
         super().resume_writing()
-        self.loop.call_soon(self._read_on)
+        self.loop.call_soon(self._resume_reading)
 
     async def send(self, message):
         text = message.get("text")
         if text is None or not self.handshake_complete or self.close_sent or self.conn.state is not OPEN:
             await super().send(message)
-            if self.begun:
-                self.loop.call_soon(self._read_on)
+            if self.partial:
+                self.loop.call_soon(self._resume_reading)
             return
         if not self.writable.is_set():
             await self.writable.wait()
@@ -291,21 +296,21 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.transport.write(_header(len(payload)) + payload)
 
 
-def _measured(data, at):
-    """(bytes of the header with its mask, of the payload) of the frame at `at`; (0, 0) while too few are here."""
-    here = len(data) - at
-    length = data[at + 1] & 127 if here >= 2 else None
+def _lengths(data, position):
+    """The frame at `position`: (bytes of its header with the mask, of its payload); (0, 0) if more are needed."""
+    available = len(data) - position
+    length = data[position + 1] & 127 if available >= 2 else None
     extended = {126: 2, 127: 8}.get(length, 0)
-    if length is None or here < 2 + extended:
+    if length is None or available < 2 + extended:
         return 0, 0
     if extended:
-        length = int.from_bytes(data[at + 2 : at + 2 + extended], "big")
-    return 2 + extended + (4 if data[at + 1] & MASKED else 0), length
+        length = int.from_bytes(data[position + 2 : position + 2 + extended], "big")
+    return 2 + extended + (4 if data[position + 1] & MASKED else 0), length
 
 
 def _header(length):
-    """Of an unmasked text frame."""
-    if length <= SHORT:
+    """The header of an unmasked text frame with a payload of `length` bytes."""
+    if length <= MAX_SHORT_PAYLOAD:
         return bytes((WHOLE_TEXT, length))
     if length < 2**16:
         return b"\x81\x7e" + length.to_bytes(2, "big")
@@ -320,8 +325,8 @@ def _with(app, extra):
 
 
 def _subject(certificate):
-    """{"CN": [names], "O": [names], "serial": hex digits} of what `ssl` tells of a certificate."""
+    """{"CN": [names], "O": [names], "serial": hex digits} of a `certificate`, as `ssl.getpeercert` returns it."""
     parts = [part for rdn in certificate["subject"] for part in rdn]
     names = {"CN": "commonName", "O": "organizationName"}
-    told = {short: [value for name, value in parts if name == long] for short, long in names.items()}
-    return told | {"serial": certificate["serialNumber"]}
+    subject = {short: [value for name, value in parts if name == long] for short, long in names.items()}
+    return subject | {"serial": certificate["serialNumber"]}

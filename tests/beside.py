@@ -7,11 +7,11 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
-from config.stack import programs
-from config.stack.processes import Child
-from config.stack.stack import PROJECT
 from tests.live import Live, free_port
 from tests.servers import RUN_DIR
+from tools.stack import programs
+from tools.stack.processes import Child
+from tools.stack.stack import PROJECT
 
 # As on a server: nobody gets in without a key or a token.
 SERVER = {"DEBUG": "0", "API_AUTH": "token", "OCPP_UNKNOWN_CHARGERS": "reject", "OCPP_REQUIRE_SUBPROTOCOL": "1"}

@@ -1,16 +1,16 @@
-"""The browser that tests and screenshots look with: Debian's Chromium, or what is there."""
+"""Browser of the tests and screenshots: Chromium or Chrome from the system."""
 
 import shutil
 
 from playwright import sync_api as playwright
 
 EXECUTABLE = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-NONE = "No Chromium here: install it (Debian: apt install chromium)."
+NONE = "Chromium not found. Install it (Debian: apt install chromium)."
 PHONE, WALL = {"width": 390, "height": 844}, {"width": 1440, "height": 1000}
 
 
 def launch(started):
-    """Of `playwright.sync_playwright()`; without the sandbox, which wants rights that containers do not have."""
+    """Launch Chromium by a started `sync_playwright()`; without the sandbox, which fails in containers."""
     return started.chromium.launch(executable_path=EXECUTABLE, args=["--no-sandbox"])
 
 
@@ -19,4 +19,4 @@ def log_in(page, live):
     page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill(live.stack.password)
     page.get_by_role("button", name="Log in").click()
-    playwright.expect(page.locator("#live")).to_have_text("live")
+    playwright.expect(page.locator("#live")).to_have_text("Live")

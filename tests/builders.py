@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import count
 from uuid import uuid4
 
-from chargers import admission, inbox, registry
+from chargers import handshake, inbox, registry
 from chargers.models import Charger, HeldSerial
 from commands.models import Command
 from transactions.models import IdTag, Transaction
@@ -15,7 +15,7 @@ _numbers = count(1)
 
 
 def a_charger(charger_id=None, **columns):
-    """A charger; the serial numbers in `columns` it has told, as at boot."""
+    """A charger; it holds the serial numbers in `columns`, as after a boot."""
     charger = Charger.objects.create(charger_id=charger_id or f"CP-{next(_numbers)}", **columns)
     for serial in {columns.get("serial_number"), columns.get("charge_box_serial_number")} - {None, ""}:
         HeldSerial.objects.get_or_create(serial=serial, defaults={"charger": charger})
@@ -35,13 +35,13 @@ def a_call(charger, action, message_id=None, **payload):
 
 def open_socket(charger):
     """When a new socket of `charger` was opened: the `socket` of its CALLs."""
-    return admission.open_sockets([admission.Opened(charger.pk, datetime.now(UTC))])[0].opened_at
+    return handshake.open_sockets([handshake.ConnectionOpened(charger.pk, datetime.now(UTC))])[0].opened_at
 
 
 def settle(*calls):
     """Hand `calls` to their handlers in one batch, as the inbox does; the payloads of the answers."""
     entries = [inbox.Entry(registry.actions[call.action], call) for call in calls]
-    return [_payload(answer) for answer in inbox.write(entries, {})]
+    return [_payload(answer) for answer in inbox.commit_with_retry(entries, {})]
 
 
 def _payload(answer):

@@ -6,7 +6,7 @@ import pytest
 import redis
 from django.db import connections
 
-from chargers.redis import async_redis, listening_redis
+from core.redis.connections import async_redis, listening_redis
 from tests.live import free_port
 from tests.products import product
 

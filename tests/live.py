@@ -1,4 +1,4 @@
-"""How tests talk to the running product: REST, sockets, and the books in its database."""
+"""Access of tests to the running product: REST, sockets, and its database."""
 
 import asyncio
 import json

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from config.stack.servers import ADMIN_MADE
-from config.stack.stack import Stack
 from tests.live import Live, free_port
 from tests.servers import RUN_DIR
+from tools.stack.servers import ADMIN_MADE
+from tools.stack.stack import Stack
 
 
 def new_database(name):

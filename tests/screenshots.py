@@ -1,4 +1,4 @@
-"""`make screenshots`: the pages as docs/ shows them, of a fleet that is made up. Needs Chromium."""
+"""`make screenshots`: take the pictures of docs/ from a simulated fleet. Needs Chromium."""
 
 import json
 import math
@@ -10,15 +10,15 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from config.stack.stack import LOCAL_DEFAULTS, PROJECT, Stack
 from tests.browser import EXECUTABLE, NONE, PHONE, WALL, launch, log_in, playwright
 from tests.live import Live, exchange, free_port
+from tools.stack.stack import LOCAL_DEFAULTS, PROJECT, Stack
 
 FOLDER = PROJECT / "docs" / "screenshots"
 NOW = datetime.now(UTC).replace(microsecond=0)
 SITES = ("North car park", "South car park", "Depot", "Harbour")
 MODELS = (("Voltara", "Duo 22"), ("Ampere & Sons", "Column 11"), ("Wattwerk", "Fast 150"))
-# Of how many chargers in a row each state is one's; the others are free.
+# State of connector 1 by the number of the charger; the others are available.
 STATES = {
     3: "Charging",
     4: "Charging",
@@ -28,7 +28,7 @@ STATES = {
     17: "Finishing",
     21: "Unavailable",
 }
-GONE = (14, 26)
+DISCONNECTED = (14, 26)
 CHARGERS = 30
 
 
@@ -43,14 +43,14 @@ def main():
             stack.start(flower=False)
             live = Live(stack, stack.env["DATABASE_URL"])
             with ExitStack() as opened:
-                print("Making up a fleet.")
+                print("Simulating a fleet.")
                 sockets = [opened.enter_context(a_charger(live, number)) for number in range(1, CHARGERS + 1)]
                 take_pictures(live, paths(live, sockets))
         finally:
             stack.stop()
 
 
-# --- a fleet that is made up -----------------------------------------------------------------
+# --- simulated fleet -----------------------------------------------------------------
 
 
 @contextmanager
@@ -64,12 +64,12 @@ def a_charger(live, number):
         live.request("PATCH", f"/api/ocpp/chargers/{charger_id}/", site)
         state = STATES.get(number, "Available")
         for connector, status in ((1, state), (2, "Available" if number % 5 else "Preparing")):
-            told = {"connectorId": connector, "status": status, "timestamp": at(number)}
+            report = {"connectorId": connector, "status": status, "timestamp": at(number)}
             error = {"errorCode": "GroundFailure", "info": "RCD tripped"} if status == "Faulted" else {}
-            exchange(socket, f"s{connector}", "StatusNotification", {"errorCode": "NoError"} | error | told)
+            exchange(socket, f"s{connector}", "StatusNotification", {"errorCode": "NoError"} | error | report)
         if state == "Charging":
             charge(socket, number)
-        if number in GONE:
+        if number in DISCONNECTED:
             socket.close()
         yield socket
 
@@ -79,23 +79,23 @@ def at(minutes):
 
 
 def charge(socket, number):
-    """An hour of a car that takes less and less."""
+    """Send one hour of a transaction with decreasing power."""
     start = {"connectorId": 1, "idTag": f"DRIVER-{number}", "meterStart": 120_000 * number}
     transaction_id = exchange(socket, "t", "StartTransaction", start | {"timestamp": at(60)})[2]["transactionId"]
     energy, values = 120_000.0 * number, []
     for minute in range(60, -1, -1):
         power = 11_000 * min(1, (62 - minute) / 4) * (1 if minute > 20 else math.exp((minute - 20) / 18))
         energy += power / 60
-        told = {"Power.Active.Import": (power, "W"), "Energy.Active.Import.Register": (energy, "Wh")}
-        sampled = [{"measurand": m, "value": f"{v:.0f}", "unit": unit} for m, (v, unit) in told.items()]
+        readings = {"Power.Active.Import": (power, "W"), "Energy.Active.Import.Register": (energy, "Wh")}
+        sampled = [{"measurand": m, "value": f"{v:.0f}", "unit": unit} for m, (v, unit) in readings.items()]
         sampled.append({"measurand": "SoC", "value": str(86 - minute), "unit": "Percent"})
         values.append({"timestamp": at(minute), "sampledValue": sampled})
-    told = {"connectorId": 1, "transactionId": transaction_id, "meterValue": values}
-    exchange(socket, "m", "MeterValues", told, timeout=20)
+    payload = {"connectorId": 1, "transactionId": transaction_id, "meterValue": values}
+    exchange(socket, "m", "MeterValues", payload, timeout=20)
 
 
 def a_day(live):
-    """The curves of the fleet's last day."""
+    """Insert the charts of the fleet for the last 24 hours."""
     rows = []
     for minute in range(1440, 0, -1):
         moment = NOW.replace(second=0) - timedelta(minutes=minute)
@@ -115,7 +115,7 @@ def a_day(live):
 
 
 def paths(live, sockets):
-    """{name of the picture: path}, after commands that were answered, and not."""
+    """Return {name of the picture: path}, after commands with and without an answer."""
     a_day(live)
     answer(live, sockets[2], "GetConfiguration", {}, CONFIGURATION)
     answer(live, sockets[2], "ChangeAvailability", {"connectorId": 2, "type": "Operative"}, {"status": "Accepted"})
@@ -140,16 +140,16 @@ KEYS = {"HeartbeatInterval": "300", "MeterValueSampleInterval": "60", "NumberOfC
 CONFIGURATION = {"configurationKey": [{"key": k, "value": v, "readonly": False} for k, v in KEYS.items()]}
 
 
-def answer(live, socket, action, payload, told):
+def answer(live, socket, action, payload, result):
     task = live.ask("CP-003", action, payload)
-    reply(socket, told)
+    reply(socket, result)
     return live.finished(task)
 
 
-def reply(socket, told):
-    """Answer the next CALL."""
+def reply(socket, result):
+    """Answer the next CALL with `result`."""
     _, message_id, *_ = json.loads(socket.recv(timeout=10))
-    socket.send(json.dumps([3, message_id, told]))
+    socket.send(json.dumps([3, message_id, result]))
 
 
 # --- pictures --------------------------------------------------------------------------------

@@ -4,10 +4,10 @@ import atexit
 import os
 from pathlib import Path
 
-from config.stack.servers import Postgres, Redis, private_folder
+from tools.stack.servers import Postgres, Redis, private_folder
 
 PROJECT = Path(__file__).resolve().parent.parent
-# Each process of pytest-xdist has servers of its own, also where the first process has told it of its own.
+# Each process of pytest-xdist has its own servers, even if it inherits the variables of the first process.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
 OURS = "SERVERS_OF_TESTS"
 RUN_DIR = private_folder(PROJECT / ".run" / "test" / PROCESS)

@@ -63,8 +63,8 @@ def books(api):
     )
     Upload.objects.create(token_hash="t", command=command, charger=charger, expires_at=datetime.now(UTC))
     at = datetime.now(UTC)
-    told = {"status": 404, "reason": "<b>", "count": 1, "first_at": at, "last_at": at}
-    Refusal.objects.create(charger_id="<i>x</i>", kind="unknown", **told)
+    body = {"status": 404, "reason": "<b>", "count": 1, "first_at": at, "last_at": at}
+    Refusal.objects.create(charger_id="<i>x</i>", kind="unknown", **body)
     Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
     findings.record(charger.pk, "StatusNotification", {("<i>x</i>", "unknown_field"): "<b>1</b>"})
     open_socket(charger)
@@ -148,7 +148,7 @@ def test_an_action_asks_every_selected_charger(api):
     chargers = [a_charger(), a_charger()]
     asked = {"action": "soft_reset", "_selected_action": [charger.pk for charger in chargers]}
     answer = api.post(reverse("admin:chargers_charger_changelist"), asked, follow=True)
-    assert "2 asked" in answer.content.decode()
+    assert "2 submitted" in answer.content.decode()
     assert {(c.charger, c.action, c.requested_by) for c in Command.objects.all()} == {
         (charger, "Reset", "alice") for charger in chargers
     }

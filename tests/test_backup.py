@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from config.stack.processes import CannotStart
-from config.stack.servers import Postgres
-from config.stack.stack import PROJECT
 from tests.live import an_id, eventually, exchange
 from tests.products import product
 from tests.servers import RUN_DIR
+from tools.stack.processes import CannotStart
+from tools.stack.servers import Postgres
+from tools.stack.stack import PROJECT
 
 NOON = "2025-02-26T12:00:00Z"
 SESSION = [
@@ -46,8 +46,8 @@ def books(url):
     """{table: (rows, digest of all of them)}, and the sequences."""
     with psycopg.connect(url) as connection:
         tables = sorted(table for (table,) in connection.execute(TABLES))
-        told = {table: connection.execute(DIGEST.format(table)).fetchone() for table in tables}
-        return told, connection.execute(SEQUENCES).fetchall()
+        body = {table: connection.execute(DIGEST.format(table)).fetchone() for table in tables}
+        return body, connection.execute(SEQUENCES).fetchall()
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_restored_dump_is_the_same_books(live, dump):
 
 
 def charger_with_queued_password(live):
-    """(charger id, password) of a charger that is away, for which a command with a password waits."""
+    """(charger id, password) of a disconnected charger, for which a command with a password waits."""
     charger_id, password = an_id(), f"Zq{an_id()}"
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     payload = {"key": "WifiPassword", "value": password}

@@ -1,15 +1,15 @@
 """The benchmark's load speaks to the product; how fast is not tested here."""
 
-from bench import servers
 from tests.live import an_id
+from tools.bench import servers
 
 
 def test_what_the_load_counts_as_answered_is_stored(live):
     prefix = an_id()
-    told = servers.load("closed", live.ws_url, chargers=3, prefix=prefix, seconds=1, warmup=0)
-    assert told["faults"] == told["unanswered"] == 0
+    body = servers.load("closed", live.ws_url, chargers=3, prefix=prefix, seconds=1, warmup=0)
+    assert body["faults"] == body["unanswered"] == 0
     stored = sum(live.get(f"/api/ocpp/transactions/{prefix}{number}/")["count"] for number in range(3))
-    assert stored == told["messages"]["StartTransaction"] > 0
+    assert stored == body["messages"]["StartTransaction"] > 0
 
 
 def test_an_idle_fleet_answers_commands(live):

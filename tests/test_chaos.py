@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pytest
 from django.db import connection
 
-from chaos import checks
-from chaos.clocks import Clocks
-from chaos.fleet import Books, Charger, Fleet, Session
-from chaos.operator import Operator
-from chaos.waits import Waits
 from commands.models import Command
 from tests.builders import NOON, a_charger, a_command, a_start, tell
+from tools.chaos import checks
+from tools.chaos.clocks import Clocks
+from tools.chaos.fleet import Books, Charger, Fleet, Session
+from tools.chaos.operator import Operator
+from tools.chaos.waits import Waits
 from transactions.models import MeterValue, Transaction
 
 pytestmark = pytest.mark.django_db
@@ -182,24 +182,24 @@ def test_it_is_told_when_readiness_changed(operator):
     faulty = {"warning of beat", "database (OperationalError)"}
     operator.ready += [(10, 200, {"warning of beat"}), (11, 503, faulty), (12, 503, faulty), (15, None, set())]
     shown = "200; 503, database (OperationalError) from 1 s on; no answer from 5 s on"
-    assert operator.told(10)["readyz"] == shown
+    assert operator.report(10)["readyz"] == shown
 
 
 def test_it_is_told_which_figures_rose_and_fell(operator):
     operator.metrics += [(11, figures(6, "web:a", 0)), (12, None), (13, figures(3, "web:b", 1))]
     shown = "`ocpp_commit_failures_total` waited_out +5, `ocpp_up` database down to 0, no answer 1 times"
-    assert operator.told(10)["metrics"] == shown
+    assert operator.report(10)["metrics"] == shown
 
 
 def test_it_is_told_which_lines_the_log_had_and_how_often(operator, tmp_path):
     said = "2026-11-29 03:54:{n},997 WARNING chargers.inbox: Charger 'chaos-{n}' waits\nTraceback\n"
     with (tmp_path / "web-1.log").open("a") as log:
         log.write(said.format(n=10) + said.format(n=11) + "2026-11-29 03:54:59,997 INFO uvicorn: usual\n")
-    assert operator.told(10)["log"] == "2 × `WARNING chargers.inbox: Charger … waits`"
+    assert operator.report(10)["log"] == "2 × `WARNING chargers.inbox: Charger … waits`"
 
 
 def test_it_is_told_that_nothing_was_said(operator):
-    assert operator.told(10) == {"readyz": "", "metrics": "nothing", "log": "nothing"}
+    assert operator.report(10) == {"readyz": "", "metrics": "nothing", "log": "nothing"}
 
 
 READ_CLOCKS = """
@@ -226,6 +226,6 @@ def test_a_clock_steps_while_its_process_runs_and_sleeps_stay_as_they_are(tmp_pa
             clocks.step("web", seconds)
             child.stdin.write("now\n")
             child.stdin.flush()
-            *told, slept = map(float, child.stdout.readline().split())
-            assert told == [pytest.approx(time.time() + seconds, abs=60)] * 2
+            *body, slept = map(float, child.stdout.readline().split())
+            assert body == [pytest.approx(time.time() + seconds, abs=60)] * 2
             assert 0 < slept < 60

@@ -9,8 +9,8 @@ from itertools import islice
 import pytest
 from ocpp.v16 import call
 
-from commands.client import Client, NotInTime, Refused, Task, Unreachable
 from tests.live import an_id, eventually
+from tools.client import Client, NotInTime, Refused, Task, Unreachable
 
 TOKEN = "a-token-nobody-may-see"
 
@@ -50,9 +50,9 @@ def test_waiting_ends_in_time_and_the_task_goes_on(live, client):
 
 
 def test_a_refusal_has_its_sentence_and_its_fields(live, client):
-    with live.charger(an_id()) as charger, pytest.raises(Refused) as told:
+    with live.charger(an_id()) as charger, pytest.raises(Refused) as body:
         client.command(charger.charger_id, "Reset", type="Gentle")
-    assert told.value.status == 400 and "type" in told.value.fields
+    assert body.value.status == 400 and "type" in body.value.fields
     with pytest.raises(Refused, match="404: Charger not found"):
         client.charger("nobody/here")
 
@@ -99,7 +99,7 @@ class CutOff(BaseHTTPRequestHandler):
         self.wfile.write(whole[:20] if len(self.server.asked) == 1 else whole)
 
     def log_message(self, *_):
-        """Not on the screen of whoever tests."""
+        """Keep log lines off the screen."""
 
 
 def test_an_event_that_was_cut_off_is_told_when_the_stream_comes_again():
@@ -118,12 +118,12 @@ def test_a_stream_that_may_not_be_had_is_not_asked_for_for_ever(client):
 
 def test_a_server_that_is_not_there_is_said_without_the_token():
     client = Client("http://127.0.0.1:9", token=TOKEN)
-    with pytest.raises(Unreachable) as told:
+    with pytest.raises(Unreachable) as body:
         client.charger("505")
-    assert TOKEN not in f"{client!r}{Task(client, '1')!r}{told.value!r}"
-    assert told.value.__cause__ is None and told.value.__suppress_context__
+    assert TOKEN not in f"{client!r}{Task(client, '1')!r}{body.value!r}"
+    assert body.value.__cause__ is None and body.value.__suppress_context__
 
 
 def test_it_needs_nothing_of_this_project():
-    alone = "import sys, commands.client; sys.exit('django' in sys.modules)"
+    alone = "import sys, tools.client; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", alone], timeout=30).returncode == 0

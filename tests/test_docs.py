@@ -1,4 +1,4 @@
-"""What the documents say is so: links lead somewhere, settings are those there are, and the Python runs."""
+"""The documents are correct: links have targets, all settings are listed, and the Python examples run."""
 
 import os
 import re
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-NOT_OF_SETTINGS = {"TLS_PORT"}  # read by the stack alone
+NOT_OF_SETTINGS = {"TLS_PORT"}  # only the stack reads it
 
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -25,7 +25,7 @@ def prose(page):
 
 
 def anchors(page):
-    """As GitHub makes them of headings."""
+    """The anchors that GitHub generates from headings."""
     titles = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -41,11 +41,11 @@ def dead_links(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page):
+def test_every_link_has_a_target(page):
     assert list(dead_links(page)) == []
 
 
-def test_a_link_that_leads_nowhere_is_noticed(tmp_path):
+def test_a_dead_link_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# One title, here\n[a](#one-title-here) [b](#two) [c](none.md) [d](page.md#one-title-here)\n")
     assert list(dead_links(page)) == ["#two", "none.md"]
@@ -77,15 +77,15 @@ def test_the_python_of_the_guide_to_rest_runs(live):
             [sys.executable, "-c", python_of("rest.md")], capture_output=True, text=True, env=environment, timeout=60
         )
     assert ran.returncode == 0, ran.stderr
-    for said in ("answered Accepted", "the charger said Accepted", "505 True", "Wh", "charger.online", "400 type:"):
-        assert said in ran.stdout
+    for text in ("answered Accepted", "the charger said Accepted", "505 True", "Wh", "charger.online", "400 type:"):
+        assert text in ran.stdout
 
 
-def test_the_receiver_in_the_guide_believes_our_webhooks_and_no_others():
-    there = {}
-    exec(PYTHON.findall((ROOT / "docs/rest.md").read_text().partition("## Webhooks")[2])[0], there)
+def test_the_receiver_in_the_guide_accepts_genuine_webhooks_only():
+    namespace = {}
+    exec(PYTHON.findall((ROOT / "docs/rest.md").read_text().partition("## Webhooks")[2])[0], namespace)
     secret, body = "whsec_" + b64encode(b"x" * 24).decode(), b'{"id":1}'
     headers = webhooks.signed(secret, "event_1", body)
-    assert there["is_genuine"](secret, headers, body)
-    assert not there["is_genuine"](secret, headers, body + b" ")
-    assert not there["is_genuine"](secret, webhooks.signed(secret, "event_1", body, at=1), body)
+    assert namespace["is_genuine"](secret, headers, body)
+    assert not namespace["is_genuine"](secret, headers, body + b" ")
+    assert not namespace["is_genuine"](secret, webhooks.signed(secret, "event_1", body, at=1), body)

@@ -13,7 +13,7 @@ import pytest
 from websockets.frames import Opcode
 
 from config import limits
-from config.requests import HEAD
+from config.requests import HEAD_TIMEOUT_S
 from tests.config.test_websocket import HANDSHAKE, Wire, frame, heartbeat
 from tests.live import an_id, exchange
 
@@ -49,7 +49,7 @@ def others_undisturbed(live):
 
 
 def flood(live, first, then):
-    """Send `first`, and `then` again and again, for some seconds, and read nothing; come again when thrown out."""
+    """Send `first`, and `then` again and again, for some seconds, and read nothing; reconnect after a disconnect."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         wire = Wire(live.ws_url, an_id()).socket
@@ -161,7 +161,7 @@ def test_connections_that_never_end_their_handshake_are_ended_and_delay_nobody(l
         for connection in connections:
             connection.settimeout(30)
             assert connection.recv(1) == b""
-        assert time.monotonic() - began < 4 * HEAD
+        assert time.monotonic() - began < 4 * HEAD_TIMEOUT_S
 
 
 def _affordable():
@@ -176,4 +176,4 @@ def _affordable():
 def test_a_process_opens_as_many_files_as_it_may(live, name):
     child = next(child for child in live.stack.children if child.name == name)
     soft, hard = resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE)
-    assert soft == min(hard, limits.MOST)
+    assert soft == min(hard, limits.MAX_OPEN_FILES)

@@ -62,8 +62,8 @@ def tells(charger, text):
     """Everything that a charger may tell of itself."""
     transaction = a_transaction(charger, idTag=text)
     for action in sorted(set(registry.actions) - {"StartTransaction"}):
-        told = hostile(sample(action), text)
-        tell(charger, action, **told | ({"transactionId": transaction.pk} if "transactionId" in told else {}))
+        reply = hostile(sample(action), text)
+        tell(charger, action, **reply | ({"transactionId": transaction.pk} if "transactionId" in reply else {}))
     tell(charger, "StopTransaction", **hostile(sample("StopTransaction"), text) | {"transactionId": -1})
     findings.record(charger.pk, "MeterValues", {(text, "unknown_field"): text})
 
@@ -90,14 +90,14 @@ def accessible(charger, text):
 
 
 def happened(charger, text):
-    """What passed, and who is told of it."""
+    """Logged messages and the recipients of their events."""
     now = datetime.now(UTC)
     named = {"action": text, "message_id": text, "frame": text}
     Message.objects.create(charger=charger, at=now, direction="in", kind="call", is_error=True, **named)
     seen = {"first_at": now, "last_at": now, "count": 1}
     Refusal.objects.create(charger_id=text, kind="unknown", status=404, reason=text, **seen)
     Webhook.objects.create(name=text, url="http://127.0.0.1:9/")
-    events.tell("security.event", charger.pk, tech_info=text)
+    events.record_event("security.event", charger.pk, tech_info=text)
     Delivery.objects.update(error=text)
 
 

@@ -1,4 +1,4 @@
-"""LOG_FORMAT: what a line of the log is, and that nothing but what is meant for it gets there."""
+"""LOG_FORMAT: the fields of a line, and that input is escaped and limited."""
 
 import json
 import logging
@@ -9,9 +9,9 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from chargers import context
 from config import logs
-from config.logs import FIELDS, INDENTED, Few, Json, Known, Line
+from config.logs import FIELDS, INDENTED, ContextFilter, LineFormatter, ObjectFormatter, RateFilter
+from core.observability import context
 from tests.beside import web_beside
 from tests.config.test_settings import check
 from tests.config.test_websocket import HANDSHAKE
@@ -19,48 +19,48 @@ from tests.live import an_id, eventually
 
 
 def logged(message, error=None, **extra):
-    """The object that a record becomes."""
+    """The JSON object of a record."""
     record = logging.getLogger("chargers").makeRecord(
         "chargers", logging.INFO, __file__, 1, message, (), error, extra=extra
     )
-    assert Known().filter(record)
-    return json.loads(Json().format(record))
+    assert ContextFilter().filter(record)
+    return json.loads(ObjectFormatter().format(record))
 
 
-def test_a_record_is_an_object_with_what_it_is_about():
+def test_a_record_is_an_object_with_its_charger_and_task():
     with context.about(charger="505", task="t1"):
-        said = logged('505: "hello"\nworld')
-    assert said.pop("timestamp").endswith("+00:00")
-    assert said == {"level": "INFO", "logger": "chargers", "message": '505: "hello"\\nworld'} | {
+        fields = logged('505: "hello"\nworld')
+    assert fields.pop("timestamp").endswith("+00:00")
+    assert fields == {"level": "INFO", "logger": "chargers", "message": '505: "hello"\\nworld'} | {
         "charger_id": "505",
         "task_id": "t1",
     }
 
 
-def test_what_is_not_known_is_left_out():
+def test_unknown_fields_are_left_out():
     assert logged("hello").keys() == {"timestamp", "level", "logger", "message"}
 
 
-def test_what_libraries_attach_stays_out_but_for_the_task():
-    said = logged("Task succeeded", data={"id": "t1", "args": "['secret']"}, request="secret")
-    assert said["task_id"] == "t1" and "secret" not in str(said)
+def test_fields_of_libraries_are_left_out_except_the_task():
+    fields = logged("Task succeeded", data={"id": "t1", "args": "['secret']"}, request="secret")
+    assert fields["task_id"] == "t1" and "secret" not in str(fields)
 
 
-def test_an_exception_is_told_with_its_trace():
+def test_an_exception_is_logged_with_its_trace():
     try:
         raise ValueError("no")
     except ValueError:
-        said = logged("It failed", sys.exc_info())
-    assert said["exception"].startswith("Traceback") and said["exception"].endswith("ValueError: no")
+        fields = logged("It failed", sys.exc_info())
+    assert fields["exception"].startswith("Traceback") and fields["exception"].endswith("ValueError: no")
 
 
-def test_another_form_is_refused():
-    code, said = check(LOG_FORMAT="xml")
-    assert code != 0 and "LOG_FORMAT" in said
+def test_an_unknown_format_is_refused():
+    code, error = check(LOG_FORMAT="xml")
+    assert code != 0 and "LOG_FORMAT" in error
 
 
 def lines(live, name):
-    """Of the log of a program, since it was started."""
+    """The lines in the log of a program since its start."""
     child = next(child for child in live.stack.children if child.name == name)
     return child.log.read_bytes()[child.logged_at_start :].decode().splitlines()
 
@@ -70,7 +70,7 @@ def test_every_line_of_a_program_is_an_object(live, name):
     assert all(json.loads(line).keys() <= set(FIELDS) for line in lines(live, name))
 
 
-def test_a_line_tells_its_charger_and_its_task(live):
+def test_a_line_has_its_charger_and_its_task(live):
     charger_id = an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}):
         task_id = live.ask(charger_id, "ClearCache", {})["task_id"]
@@ -79,70 +79,73 @@ def test_a_line_tells_its_charger_and_its_task(live):
     assert web and all(line["charger_id"] == charger_id for line in web)
 
 
-# --- what comes from outside -----------------------------------------------------------------
+# --- input -----------------------------------------------------------------------------------
 
 FORGED = "2026-01-01 00:00:00,000 INFO chargers.consumers: FORGED"
 HIDDEN = ["\n", "\r\n", "\x1b[2J", "\u2028", "\u202e", "\u200b", "\x85", "\x7f", "\x0b", "\U000e0041", "\u00a0"]
 BEGINS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+: |    |$")
 
 
-def said(formatter, message, *args, error=None):
+def formatted(formatter, message, *args, error=None):
     record = logging.getLogger("chargers").makeRecord("chargers", logging.INFO, "x.py", 1, message, args, error)
-    assert Known().filter(record)
+    assert ContextFilter().filter(record)
     return formatter.format(record)
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize("formatter", [Line(), Json()])
-def test_what_cannot_be_seen_is_escaped_wherever_it_stands(formatter, hidden):
+@pytest.mark.parametrize("formatter", [LineFormatter(), ObjectFormatter()])
+def test_unprintable_characters_are_escaped_everywhere(formatter, hidden):
     text = f"a{hidden}b"
-    shown = [said(formatter, text), said(formatter, "%s", text), said(formatter, "%r %d", text, 1)]
-    shown += [said(formatter, "%(name)s", {"name": text}), said(formatter, "%s", ValueError(text))]
+    shown = [formatted(formatter, text), formatted(formatter, "%s", text), formatted(formatter, "%r %d", text, 1)]
+    shown += [formatted(formatter, "%(name)s", {"name": text}), formatted(formatter, "%s", ValueError(text))]
     with context.about(charger=text, task=text):
-        shown.append(said(formatter, "x"))
+        shown.append(formatted(formatter, "x"))
     for line in shown:
         assert line.isprintable()
-        assert isinstance(formatter, Line) or all(value.isprintable() for value in json.loads(line).values())
+        values = [] if isinstance(formatter, LineFormatter) else json.loads(line).values()
+        assert all(value.isprintable() for value in values)
 
 
-def test_a_trace_keeps_its_lines_and_cannot_be_taken_for_records():
+def test_a_trace_keeps_its_lines_and_cannot_forge_records():
     try:
         raise ValueError(f"no\n{FORGED}\x1b")
     except ValueError:
         error = sys.exc_info()
-    first, *others = said(Line(), "It failed", error=error).split("\n")
+    first, *others = formatted(LineFormatter(), "It failed", error=error).split("\n")
     assert BEGINS.match(first) and len(others) > 3 and all(line.startswith(INDENTED[1:]) for line in others)
     assert others[-1] == f"    {FORGED}\\x1b"
-    assert json.loads(said(Json(), "It failed", error=error))["exception"].endswith(f"no\n{FORGED}\\x1b")
+    assert json.loads(formatted(ObjectFormatter(), "It failed", error=error))["exception"].endswith(
+        f"no\n{FORGED}\\x1b"
+    )
 
 
-@pytest.mark.parametrize("formatter", [Line(), Json()])
-def test_a_line_has_an_end_whatever_it_is_about(formatter):
+@pytest.mark.parametrize("formatter", [LineFormatter(), ObjectFormatter()])
+def test_a_line_has_a_limited_length(formatter):
     long = "x" * 2**20
     try:
         raise ValueError(long)
     except ValueError:
-        assert len(said(formatter, "%s" * 20, *[long] * 20, error=sys.exc_info())) < 22_000
-    assert len(said(formatter, "%r", [long])) < 1500
-    assert "7 1.50 None" in said(formatter, "%d %.2f %s", 7, 1.5, None)
+        assert len(formatted(formatter, "%s" * 20, *[long] * 20, error=sys.exc_info())) < 22_000
+    assert len(formatted(formatter, "%r", [long])) < 1500
+    assert "7 1.50 None" in formatted(formatter, "%d %.2f %s", 7, 1.5, None)
 
 
-def test_what_strangers_cause_fills_no_log():
-    few, written = Few(), []
+def test_lines_of_unauthenticated_requests_are_limited():
+    rate_filter, written = RateFilter(), []
     for name in ["django.request"] * 200 + ["chargers.consumers"] * 200:
         record = logging.getLogger(name).makeRecord(name, logging.WARNING, "x.py", 1, "Not Found: %s", ("/x",), None)
         record.created = 1_000_000.0
-        if few.filter(record):
-            written.append(Line().format(record))
-    assert len(written) == logs.MOST_LINES + 200 and "left out" in written[logs.MOST_LINES - 1]
+        if rate_filter.filter(record):
+            written.append(LineFormatter().format(record))
+    assert len(written) == logs.MAX_LINES_PER_MINUTE + 200 and "left out" in written[logs.MAX_LINES_PER_MINUTE - 1]
 
 
-def test_lines_that_strangers_cause_hide_no_error():
-    few = Few()
-    for level in [logging.WARNING] * (logs.MOST_LINES + 1) + [logging.ERROR]:
+def test_the_limit_hides_no_error():
+    rate_filter = RateFilter()
+    for level in [logging.WARNING] * (logs.MAX_LINES_PER_MINUTE + 1) + [logging.ERROR]:
         record = logging.getLogger("django.request").makeRecord("django.request", level, "x.py", 1, "", (), None)
         record.created = 1_000_000.0
-        passes = few.filter(record)
+        passes = rate_filter.filter(record)
         assert passes or level == logging.WARNING
     assert passes
 
@@ -155,14 +158,14 @@ def web(request, live):
 
 
 def sent(web, text):
-    """Send `text` as the beginning of a connection, and read until it ends or says something."""
+    """Send `text` over a new connection, and read until bytes arrive or it ends."""
     with socket.create_connection((urlsplit(web.url).hostname, web.port), 10) as connection:
         connection.sendall(text.encode("latin-1", "replace"))
         return connection.recv(1000)
 
 
 def attempts(hidden):
-    """What a stranger may send to have `FORGED` in the log."""
+    """Requests without a login that try to write `FORGED` to the log."""
     path, raw = quote(f"x{hidden}{FORGED}", safe=""), hidden.encode().decode("latin-1").replace("\n", "")
     raw = raw.replace("\r", "")
     handshake = HANDSHAKE.format(charger_id=path)
@@ -185,7 +188,7 @@ def attempts(hidden):
     yield f"GE{raw}T {FORGED}\r\n\r\n"
 
 
-def test_strangers_forge_no_line(web):
+def test_requests_without_a_login_forge_no_line(web):
     for hidden in HIDDEN:
         for attempt in attempts(hidden):
             sent(web, attempt)
@@ -198,22 +201,22 @@ def test_strangers_forge_no_line(web):
         assert not line.startswith(FORGED[:23])
 
 
-def test_refusals_past_the_limit_cost_no_line(web):
+def test_refusals_above_the_limit_write_no_line(web):
     before = len(web.logged().splitlines())
     for number in range(400):
         sent(web, HANDSHAKE.format(charger_id=f"{an_id()}-{number}"))
         sent(web, f"GET /{number} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         sent(web, "nonsense\r\n\r\n")
-    # Two minutes at most, of three kinds of lines.
-    assert len(web.logged().splitlines()) - before <= 2 * 3 * logs.MOST_LINES + 10
+    # At most two minutes of three kinds of lines.
+    assert len(web.logged().splitlines()) - before <= 2 * 3 * logs.MAX_LINES_PER_MINUTE + 10
 
 
 def test_a_worker_and_celery_write_no_forged_line(live):
     charger_id = f"{an_id()}\n{FORGED}\u202e\x1b"
     with live.charger(charger_id, ClearCache={"status": "Accepted"}):
         task_id = live.ask(charger_id, "ClearCache", {})["task_id"]
-        told = eventually(
+        succeeded = eventually(
             lambda: [line for line in lines(live, "worker 1") if task_id in line and "succeeded" in line]
         )
-    assert all(value.isprintable() for line in told for value in json.loads(line).values())
+    assert all(value.isprintable() for line in succeeded for value in json.loads(line).values())
     assert not any(line.startswith(FORGED[:23]) for line in lines(live, "worker 1"))

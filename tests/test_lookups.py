@@ -13,15 +13,15 @@ from django.urls.resolvers import URLPattern
 from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import ListModelMixin
 
-from chargers import lookups
 from chargers.filters import AsSent
 from chargers.models import Charger
 from commands.models import Command, Upload
-from config.dashboard.views.base import Listing
+from core.admin import lookups
+from dashboard.views.base import Listing
 from tests.builders import a_charger, a_command
 
 KEY = "0011223344556677889900aabbccddeeff001122"
-# What may be shown to whoever may see the row; what chargers tell and what answers hold is stored without secrets.
+# Columns that every user who may see the row may read. Texts of chargers and answers are stored without secrets.
 HARMLESS = {
     "admin.logentry": "id action_time user content_type object_id object_repr action_flag change_message",
     "auth.permission": "id name content_type codename",
@@ -116,7 +116,7 @@ HARMLESS = {
         "id action timeout chosen total spread_seconds start_at note schedule requested_by created_at "
         "cancelled_at cancelled_by finished_at counts"
     ),
-    "commands.member": "id batch charger due_at state reason command",
+    "commands.batchitem": "id batch charger due_at state reason command",
     "commands.chargingprofile": "id description profile created_at updated_at",
     "commands.locallist": "id charger version entries accepted_at",
     "commands.certificaterequest": (
@@ -146,7 +146,7 @@ def test_every_column_is_declared_harmless_or_secret(model):
     columns = {field.name for field in model._meta.concrete_fields}
     secret = {field.name for field in model._meta.concrete_fields if lookups.is_secret(field)}
     harmless = set(HARMLESS.get(model._meta.label_lower, "").split())
-    assert columns == harmless | secret, "declare a new column here, or in chargers.lookups.SECRET"
+    assert columns == harmless | secret, "declare a new column here, or in core.admin.lookups.SECRET_COLUMNS"
     assert not harmless & secret
 
 
@@ -154,8 +154,8 @@ def test_what_is_declared_is_there():
     known = {
         model._meta.label_lower: {field.name for field in model._meta.concrete_fields} for model in every_model()
     }
-    assert HARMLESS.keys() <= known.keys() and lookups.SECRET.keys() <= known.keys()
-    assert all(names <= known[label] for label, names in lookups.SECRET.items())
+    assert HARMLESS.keys() <= known.keys() and lookups.SECRET_COLUMNS.keys() <= known.keys()
+    assert all(names <= known[label] for label, names in lookups.SECRET_COLUMNS.items())
 
 
 # --- the admin -------------------------------------------------------------------------------
@@ -197,9 +197,9 @@ def test_no_lookup_leads_to_a_secret_column(model_admin, request_of_root):
 
 @pytest.mark.parametrize("model_admin", admins(), ids=of_model)
 def test_only_what_is_declared_may_be_asked_about(model_admin, request_of_root):
-    told = [lookups._path(one) for one in model_admin.get_list_filter(request_of_root)]
-    declared = {path for path in told if isinstance(path, str)} | {model_admin.date_hierarchy}
-    plain = {getattr(path, "parameter_name", path) for path in told}
+    answer = [lookups._path(one) for one in model_admin.get_list_filter(request_of_root)]
+    declared = {path for path in answer if isinstance(path, str)} | {model_admin.date_hierarchy}
+    plain = {getattr(path, "parameter_name", path) for path in answer}
     for path in set(paths_of(model_admin.model, 1, lambda field: True)) - declared:
         found = {f"{path}{lookup}" for lookup in LOOKUPS if model_admin.lookup_allowed(f"{path}{lookup}", "x")}
         linked = {
@@ -278,7 +278,7 @@ def subclasses(cls):
 
 @pytest.mark.parametrize("filterset", sorted(subclasses(AsSent), key=str), ids=lambda found: found.__name__)
 def test_no_filter_is_of_a_secret_column(filterset):
-    named = [told.field_name for told in filterset.base_filters.values() if filterset._meta.model]
+    named = [answer.field_name for answer in filterset.base_filters.values() if filterset._meta.model]
     assert [name for name in named if name and lookups.names_secret(filterset._meta.model, name)] == []
 
 

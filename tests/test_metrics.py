@@ -1,4 +1,4 @@
-"""/metrics: what all processes counted, and that what is drawn and alerted upon is really told."""
+"""/metrics sums the figures of all processes, and has every series that dashboards and alerts use."""
 
 import json
 import re
@@ -13,12 +13,12 @@ from websockets.exceptions import InvalidStatus
 
 from chargers import metrics
 from chargers.metrics import registry
-from chargers.redis import sync_redis
-from config import metrics as told
-from config import processes
-from config.stack.stack import PROJECT
+from config import metrics as body
+from core.redis import processes
+from core.redis.connections import sync_redis
 from tests.builders import a_charger, a_command, tell
 from tests.live import an_id, eventually, exchange
+from tools.stack.stack import PROJECT
 
 FOLDER = PROJECT / "docs" / "monitoring"
 NAME = re.compile(r"\b(?:ocpp|process)_[a-z_]+\b")
@@ -27,26 +27,26 @@ STOP = {"transactionId": -1, "meterStop": 1, "timestamp": "2025-02-26T12:00:00Z"
 
 def scraped(live):
     """{(sample's name, its labels but the process): {process: value}}."""
-    told = {}
+    body = {}
     with urllib.request.urlopen(f"{live.url}/metrics", timeout=20) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         for family in text_string_to_metric_families(answer.read().decode()):
             for sample in family.samples:
                 process = sample.labels.pop("process", "")
-                told.setdefault((sample.name, tuple(sorted(sample.labels.items()))), {})[process] = sample.value
-    return told
+                body.setdefault((sample.name, tuple(sorted(sample.labels.items()))), {})[process] = sample.value
+    return body
 
 
-def value(told, name, before=(), **labels):
+def value(body, name, before=(), **labels):
     """The sum over all processes; since `before` that of what each counted since."""
     key = name, tuple(sorted(labels.items()))
     counted = dict(before).get(key, {})
-    return sum(value - counted.get(process, 0) for process, value in told.get(key, {}).items())
+    return sum(value - counted.get(process, 0) for process, value in body.get(key, {}).items())
 
 
 @pytest.fixture(scope="module")
 def traffic(live):
-    """What was told before and after some of everything."""
+    """The metrics before and after one of each thing happened."""
     before, charger_id = scraped(live), an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}) as charger:
         charger.call(call.Heartbeat())
@@ -121,7 +121,7 @@ def test_what_is_drawn_and_alerted_upon_is_told(live, traffic):
 @pytest.mark.django_db
 def test_every_series_and_every_alert_is_explained():
     text = (PROJECT / "docs" / "monitoring.md").read_text()
-    named = {family.name for family in [*registry.collect(), *told.Everything().collect()]}
+    named = {family.name for family in [*registry.collect(), *body.AllMetrics().collect()]}
     described = {name.removesuffix("_total") for name in NAME.findall(text)}
     assert {name for name in named if name.startswith("ocpp_")} <= described
     headings = {f"docs/monitoring.md#{line[4:].lower()}" for line in text.splitlines() if line.startswith("### Ocpp")}
@@ -159,7 +159,7 @@ def test_what_a_charger_invents_makes_no_series():
 
 def test_a_process_that_is_silent_is_told_of_no_more(monkeypatch):
     monkeypatch.setattr(processes, "PROCESSES", f"ocpp:test:{an_id()}")
-    told.push("web:here:1")
+    body.push("web:here:1")
     assert list(processes.samples()) == ["web:here:1"]
     sync_redis().delete(f"{processes.PROCESSES}:web:here:1")
     assert processes.samples() == {} and sync_redis().smembers(processes.PROCESSES) == set()
@@ -167,11 +167,11 @@ def test_a_process_that_is_silent_is_told_of_no_more(monkeypatch):
 
 def test_pushing_is_beside_the_traffic(monkeypatch):
     monkeypatch.setattr(processes, "PROCESSES", f"ocpp:test:{an_id()}")
-    monkeypatch.setattr(told, "_pusher", None)
-    told.start("web")
-    assert told._pusher.daemon and told._pusher in threading.enumerate()
+    monkeypatch.setattr(body, "_pusher", None)
+    body.start("web")
+    assert body._pusher.daemon and body._pusher in threading.enumerate()
     assert eventually(processes.samples)
-    first = told._pusher
-    told.start("web")
+    first = body._pusher
+    body.start("web")
     first.ending.set()
-    assert told._pusher is first
+    assert body._pusher is first

@@ -31,7 +31,7 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 # What a charger tells, in this order.
-TOLD = [
+REPORTED = [
     ("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"}),
     ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}),
     ("MeterValues", {"connectorId": 1, "meterValue": [{"timestamp": NOON, "sampledValue": [{"value": "1"}]}]}),
@@ -99,10 +99,10 @@ class Ours:
         assert requests.put(place + "log", b"log", timeout=10).status_code == 201
 
     def charger(self):
-        """One that has told all that a charger may tell."""
+        """A charger that has reported all that a charger may report."""
         charger_id = an_id()
         with self.live.socket(charger_id) as socket:
-            for action, payload in TOLD:
+            for action, payload in REPORTED:
                 _, _, answer = exchange(socket, action, action, payload)
         self.transaction_id = answer["transactionId"]
         return charger_id
@@ -115,8 +115,8 @@ class Ours:
         if resource in MADE:
             return self.made(resource)
         if resource == "firmware":
-            told = {"files": {"file": ("1.bin", b"x")}, "data": {"description": an_id()}}
-            return requests.post(f"{self.live.url}/api/ocpp/firmware/", timeout=10, **told).json()["id"]
+            reply = {"files": {"file": ("1.bin", b"x")}, "data": {"description": an_id()}}
+            return requests.post(f"{self.live.url}/api/ocpp/firmware/", timeout=10, **reply).json()["id"]
         if resource not in TABLES:  # tokens: without a login there are none
             return NOBODYS
         wanted = f"SELECT max(r.id) FROM {TABLES[resource]} r JOIN chargers_charger c ON c.id = r.charger_id "

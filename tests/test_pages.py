@@ -1,4 +1,4 @@
-"""The pages in a browser, against the running product: what people see, and that they see it without reloading."""
+"""The pages in a browser, against the running product: their content, and its live updates."""
 
 import csv
 import re
@@ -28,17 +28,17 @@ def browser():
 
 @contextmanager
 def a_page(browser, live, scheme="light", viewport=WALL, may_fail=False):
-    """Of somebody who has logged in; afterwards: no error was said, and nothing was asked of another machine.
+    """Yield a page of a logged-in user; then assert no console errors and no requests to other hosts.
 
-    The browser is in a time zone of its own. With `may_fail` a request may fail, as a test has it.
+    The browser has another time zone than the server. With `may_fail`, requests may fail.
     """
     options = {"color_scheme": scheme, "viewport": viewport, "timezone_id": "Asia/Tokyo", "locale": "en-GB"}
     context = browser.new_context(base_url=live.url, **options)
     page = context.new_page()
     faults = []
-    page.on("console", lambda said: faults.append(said.text) if is_fault(said, may_fail) else None)
+    page.on("console", lambda entry: faults.append(entry.text) if is_fault(entry, may_fail) else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda asked: urlsplit(asked.url).hostname in HERE or faults.append(asked.url))
+    page.on("request", lambda request: urlsplit(request.url).hostname in LOCAL_HOSTS or faults.append(request.url))
     log_in(page, live)
     try:
         yield page
@@ -47,13 +47,13 @@ def a_page(browser, live, scheme="light", viewport=WALL, may_fail=False):
     assert not faults
 
 
-def is_fault(said, may_fail):
-    """An error or a warning; that a form was refused the browser calls an error, too."""
+def is_fault(entry, may_fail):
+    """Return whether a console entry is an unexpected error or warning; status 400 of a form is expected."""
     expected = "Failed to load resource" if may_fail else "400 (Bad Request)"
-    return said.type in ("error", "warning") and expected not in said.text
+    return entry.type in ("error", "warning") and expected not in entry.text
 
 
-HERE = ("127.0.0.1", "localhost", None)  # None: data: and blob:
+LOCAL_HOSTS = ("127.0.0.1", "localhost", None)  # None: data: and blob:
 
 
 @pytest.fixture
@@ -66,35 +66,35 @@ def has(locator, text):
     playwright.expect(locator).to_contain_text(text, timeout=15_000)
 
 
-def test_a_charger_is_seen_to_come_and_to_go_without_reloading(page, live):
+def test_the_fleet_shows_connects_and_disconnects_without_reloading(page, live):
     charger_id = an_id()
     page.goto(f"/?search={charger_id}")
-    playwright.expect(page.locator("#live")).to_have_text("live")
+    playwright.expect(page.locator("#live")).to_have_text("Live")
     page.evaluate("window.isTheSame = true")
     with live.charger(charger_id):
         has(page.locator("#grid"), charger_id)
-        has(page.locator(".tile .state"), "available")
-    has(page.locator(".tile .state"), "offline")
+        has(page.locator(".tile .state"), "Available")
+    has(page.locator(".tile .state"), "Offline")
     assert page.evaluate("window.isTheSame")
 
 
-def test_a_page_that_is_told_nothing_says_since_when_and_does_not_ask_without_end(page, live):
+def test_a_page_without_updates_shows_since_when_and_limits_its_retries(page, live):
     asked = []
 
-    def refuse(socket):  # as while Redis is away
+    def refuse(socket):  # as while Redis is unavailable
         asked.append(socket)
         socket.close(code=1012)
 
     page.route_web_socket(re.compile("/live/"), refuse)
     page.goto("/")
-    has(page.locator("#live"), "not live since")
+    has(page.locator("#live"), "No updates since")
     page.wait_for_timeout(2500)
     assert 1 < len(asked) < 5
     playwright.expect(page.locator("body")).to_have_class("is-stale")
 
 
 def fulfilled(status):
-    return lambda route: route.fulfill(status=status, body="It is away.")
+    return lambda route: route.fulfill(status=status, body="Unavailable.")
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def fulfilled(status):
     ids=["network", "500", "503", "404"],
 )
 def test_a_page_whose_refresh_fails_is_not_live_until_it_succeeds(browser, live, refuse):
-    asked, is_away, charger_id = [], True, an_id()
+    asked, is_failing, charger_id = [], True, an_id()
 
     def refreshed(route):
-        if "x-live" not in route.request.headers or not is_away:
+        if "x-live" not in route.request.headers or not is_failing:
             route.fallback()
             return
         asked.append(time.monotonic())
@@ -114,34 +114,34 @@ def test_a_page_whose_refresh_fails_is_not_live_until_it_succeeds(browser, live,
 
     with a_page(browser, live, may_fail=True) as page:
         page.goto(f"/?search={charger_id}")
-        playwright.expect(page.locator("#live")).to_have_text("live")
+        playwright.expect(page.locator("#live")).to_have_text("Live")
         page.wait_for_load_state("networkidle")
         page.route("**/*", refreshed)
         with live.charger(charger_id):
-            has(page.locator("#live"), "not live since")
+            has(page.locator("#live"), "No updates since")
             playwright.expect(page.locator("body")).to_have_class("is-stale")
             since = page.locator("#live").inner_text()
-            for _ in range(3):  # what happens meanwhile is no reason to ask at once
+            for _ in range(3):  # events during a failure do not cause immediate requests
                 exchange_status(live, charger_id)
                 page.wait_for_timeout(1100)
             assert 1 < len(asked) < 5 and page.locator("#live").inner_text() == since
-            is_away = False
-            playwright.expect(page.locator("#live")).to_have_text("live", timeout=15_000)
+            is_failing = False
+            playwright.expect(page.locator("#live")).to_have_text("Live", timeout=15_000)
             has(page.locator("#grid"), charger_id)
             playwright.expect(page.locator("body")).not_to_have_class("is-stale")
 
 
 def exchange_status(live, charger_id):
-    """Something happens: an event of another charger of which the page is told."""
+    """Cause an event of another charger that the page receives."""
     with live.socket(f"{charger_id}-2") as socket:
-        told = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
-        exchange(socket, an_id(), "StatusNotification", told)
+        status = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
+        exchange(socket, an_id(), "StatusNotification", status)
 
 
-def test_a_page_whose_socket_is_dead_without_a_word_is_not_live(page, live):
+def test_a_page_whose_socket_died_silently_is_not_live(page, live):
     connected = []
 
-    def serve(socket):  # the first one hears nothing more, not even its end
+    def serve(socket):  # the first socket receives nothing more, not even a close frame
         connected.append(socket)
         if len(connected) == 1:
             socket.send('{"listening": true}')
@@ -151,80 +151,80 @@ def test_a_page_whose_socket_is_dead_without_a_word_is_not_live(page, live):
     page.route_web_socket(re.compile("/live/"), serve)
     page.clock.install()
     page.goto("/")
-    playwright.expect(page.locator("#live")).to_have_text("live")
+    playwright.expect(page.locator("#live")).to_have_text("Live")
     page.clock.fast_forward(70_000)
-    playwright.expect(page.locator("#live")).to_have_text("live")
+    playwright.expect(page.locator("#live")).to_have_text("Live")
     page.clock.fast_forward(6_000)
-    has(page.locator("#live"), "not live since")
+    has(page.locator("#live"), "No updates since")
     page.clock.fast_forward(2_000)
-    playwright.expect(page.locator("#live")).to_have_text("live")
+    playwright.expect(page.locator("#live")).to_have_text("Live")
 
 
-def test_a_page_is_not_live_while_the_database_can_not_draw_it(browser, live):
+def test_a_page_is_not_live_while_its_query_fails(browser, live):
     charger_id = an_id()
     with a_page(browser, live, may_fail=True) as page:
         page.goto(f"/?search={charger_id}")
-        playwright.expect(page.locator("#live")).to_have_text("live")
-        live.execute("ALTER TABLE dashboard_fleetminute RENAME TO away")
+        playwright.expect(page.locator("#live")).to_have_text("Live")
+        live.execute("ALTER TABLE dashboard_fleetminute RENAME TO unavailable")
         try:
             with live.charger(charger_id):
-                has(page.locator("#live"), "not live since")
+                has(page.locator("#live"), "No updates since")
         finally:
-            live.execute("ALTER TABLE away RENAME TO dashboard_fleetminute")
-        playwright.expect(page.locator("#live")).to_have_text("live", timeout=20_000)
+            live.execute("ALTER TABLE unavailable RENAME TO dashboard_fleetminute")
+        playwright.expect(page.locator("#live")).to_have_text("Live", timeout=20_000)
         has(page.locator("#grid"), charger_id)
 
 
-def test_a_page_whose_curve_is_not_read_is_not_live_until_it_is(browser, live):
+def test_a_page_is_not_live_while_its_chart_cannot_be_fetched(browser, live):
     charger_id = an_id()
     with live.socket(charger_id) as socket, a_page(browser, live, may_fail=True) as page:
         transaction_id = exchange(socket, "1", "StartTransaction", START)[2]["transactionId"]
         meter(socket, transaction_id, 1500, "2025-02-26T12:05:00Z")
         page.route("**/curves/**", fulfilled(503))
         page.goto(f"/transactions/{transaction_id}/")
-        has(page.locator("#live"), "not live since")
+        has(page.locator("#live"), "No updates since")
         page.unroute("**/curves/**")
         playwright.expect(page.locator(".curve canvas")).to_be_visible(timeout=15_000)
-        playwright.expect(page.locator("#live")).to_have_text("live")
+        playwright.expect(page.locator("#live")).to_have_text("Live")
 
 
 def test_a_command_is_sent_by_its_form_and_its_answer_arrives_by_itself(page, live):
     charger_id = an_id()
     with live.charger(charger_id, Reset={"status": "Accepted"}):
         page.goto(f"/chargers/{charger_id}/")
-        page.get_by_role("link", name="Reset (soft)").click()
+        page.get_by_role("link", name="Soft reset").click()
         page.get_by_role("button", name="Send Reset").click()
-        has(page.locator(".timeline"), "answered")
+        has(page.locator(".timeline"), "Answered")
         has(page.locator("h1"), "Accepted")
     has(page.locator("#command"), '"status": "Accepted"')
 
 
-def test_a_silent_charger_s_command_ends_plainly_as_simulated(page, live):
+def test_a_command_without_an_answer_is_marked_as_simulated(page, live):
     charger_id = an_id()
     with live.charger(charger_id, ClearCache=None):
         task = live.ask(charger_id, "ClearCache", {}, timeout=3)
         page.goto(task["task_url"].replace("/api/ocpp/tasks/", "/commands/"))
         has(page.locator(".made-up"), "The charger did not answer")
         has(page.locator(".pill.simulated"), "simulated")
-    assert page.get_by_text("Answer of the charger").count() == 0
+    assert page.get_by_text("Response from charger").count() == 0
 
 
-def test_a_command_to_many_chargers_is_run_to_its_end(page, live):
+def test_a_batch_is_created_and_finishes(page, live):
     answering, silent = an_id(), an_id()
     with live.charger(answering, Reset={"status": "Accepted"}), live.charger(silent, Reset=None):
         page.goto("/batches/")
-        page.get_by_role("button", name="Choose chargers").click()
-        page.get_by_label("Or these").fill(f"{answering}\n{silent}")
+        page.get_by_role("button", name="Select chargers").click()
+        page.get_by_label("Or charger IDs").fill(f"{answering}\n{silent}")
         page.get_by_label("type").select_option("Soft")
-        page.get_by_label("Seconds to answer in").fill("2")
-        page.get_by_role("button", name="Send Reset").click()
-        has(page.locator("h1"), "finished")
+        page.get_by_label("Response timeout").fill("2")
+        page.get_by_role("button", name="Send or schedule Reset").click()
+        has(page.locator("h1"), "Finished")
     has(page.locator("tr", has_text=answering), "Accepted")
     has(page.locator("tr", has_text=silent), "simulated")
     playwright.expect(page.get_by_role("progressbar")).to_have_attribute("value", "1.0")
 
 
-def test_a_form_says_what_is_wrong_beside_the_field(page, live):
+def test_a_form_shows_an_error_next_to_its_field(page, live):
     charger_id = an_id()
     with live.charger(charger_id):
         page.goto(f"/chargers/{charger_id}/ask/UnlockConnector/")
@@ -234,7 +234,7 @@ def test_a_form_says_what_is_wrong_beside_the_field(page, live):
     assert page.get_by_label("connectorId").input_value() == "one"
 
 
-def test_a_list_grows_by_an_item_at_a_time(page, live):
+def test_a_list_field_grows_by_one_item(page, live):
     charger_id = an_id()
     with live.charger(charger_id, GetConfiguration={"configuration_key": [], "unknown_key": ["A", "B"]}):
         page.goto(f"/chargers/{charger_id}/ask/GetConfiguration/")
@@ -246,41 +246,41 @@ def test_a_list_grows_by_an_item_at_a_time(page, live):
     assert re.search(r'"key": \[\s*"A",\s*"B"\s*\]', page.locator("pre").first.inner_text())
 
 
-def test_frames_are_shown_as_they_pass_filtered_and_paused(page, live):
+def test_messages_are_shown_live_filtered_and_paused(page, live):
     charger_id = an_id()
     with live.socket(charger_id) as socket:
         exchange(socket, "1", "Heartbeat", {})
         page.goto(f"/chargers/{charger_id}/")
-        playwright.expect(page.locator("#live")).to_have_text("live")
-        told = {"connectorId": 1, "errorCode": "NoError", "status": "Charging", "timestamp": NOON}
+        playwright.expect(page.locator("#live")).to_have_text("Live")
+        status = {"connectorId": 1, "errorCode": "NoError", "status": "Charging", "timestamp": NOON}
         sent = page.locator("#console").get_by_text('"sent-')
 
         def is_shown():
-            exchange(socket, f"sent-{an_id()}", "StatusNotification", told)
+            exchange(socket, f"sent-{an_id()}", "StatusNotification", status)
             return sent.count()
 
         eventually(is_shown, 20)
         page.get_by_placeholder("Filter").fill("nothing like that")
         playwright.expect(sent.first).to_be_hidden()
     page.get_by_role("button", name="Pause").click()
-    playwright.expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    playwright.expect(page.get_by_role("button", name="Resume")).to_be_visible()
 
 
-def test_what_is_unfolded_and_focused_stays_so_when_the_page_is_renewed(page, live):
+def test_open_details_and_focus_survive_an_update(page, live):
     charger_id = an_id()
     with live.charger(charger_id, ClearCache=None):
         asked = {"action": "ClearCache", "payload": {}, "chargers": [charger_id], "timeout": 8}
         batch = live.post("/api/ocpp/batches/", asked)
         page.goto(f"/batches/{batch['id']}/")
-        page.get_by_text("Payload and chargers, as asked").click()
+        page.get_by_text("Payload and charger selection").click()
         page.evaluate("document.querySelector('#batch').isFormer = true")
-        has(page.locator("h1"), "finished")
+        has(page.locator("h1"), "Finished")
     assert page.evaluate("document.querySelector('#batch').isFormer") is None
     playwright.expect(page.locator("details pre").first).to_be_visible()
     assert page.evaluate("document.activeElement.localName") == "summary"
 
 
-def test_a_session_draws_its_curves_and_goes_on_drawing(page, live):
+def test_the_chart_of_a_transaction_is_updated(page, live):
     charger_id = an_id()
     with live.socket(charger_id) as socket:
         started = exchange(socket, "1", "StartTransaction", START)
@@ -292,7 +292,7 @@ def test_a_session_draws_its_curves_and_goes_on_drawing(page, live):
         has(page.locator(".counts"), "3.00 kWh")
 
 
-# What is written on a canvas is kept; and how many pixels of it are drawn in the colour of a variable of CSS.
+# WRITTEN records texts drawn on a canvas; COLOURED counts its pixels in the colour of each CSS variable.
 WRITTEN = """const { fillText } = CanvasRenderingContext2D.prototype;
     window.written = [];
     CanvasRenderingContext2D.prototype.fillText = function (text, ...more) {
@@ -338,7 +338,7 @@ def test_times_of_pages_are_in_the_zone_of_the_server_not_of_the_browser(page, l
         has(page.locator("#transaction"), "2025-02-26 13:00:00")
         has(page.locator("footer"), "Europe/Berlin")
         page.goto(f"/chargers/{charger_id}/")
-        playwright.expect(page.locator("#live")).to_have_text("live")
+        playwright.expect(page.locator("#live")).to_have_text("Live")
         shown = page.locator("#console li:has-text('sent-') span").first
 
         def is_shown():
@@ -346,8 +346,8 @@ def test_times_of_pages_are_in_the_zone_of_the_server_not_of_the_browser(page, l
             return shown.count()
 
         eventually(is_shown, 20)
-        told = datetime.fromisoformat(shown.get_attribute("title")).astimezone(ZoneInfo("Europe/Berlin"))
-        assert shown.inner_text() == f"{told:%H:%M:%S}"
+        received_at = datetime.fromisoformat(shown.get_attribute("title")).astimezone(ZoneInfo("Europe/Berlin"))
+        assert shown.inner_text() == f"{received_at:%H:%M:%S}"
 
 
 START = {"connectorId": 1, "idTag": "T", "meterStart": 1000, "timestamp": NOON}
@@ -377,7 +377,7 @@ def test_the_list_of_transactions_is_downloaded(page, live):
 
 @pytest.fixture(scope="module")
 def paths(live):
-    """A page of each kind, with something on it."""
+    """Return paths of pages of each kind, with data on them."""
     charger_id = an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}):
         answered = live.finished(live.ask(charger_id, "ClearCache", {}))
@@ -398,7 +398,7 @@ def paths(live):
 
 
 @pytest.mark.parametrize(("scheme", "viewport"), [("light", PHONE), ("dark", WALL)])
-def test_every_page_is_right_on_a_wall_and_on_a_phone_light_and_dark(browser, live, paths, scheme, viewport):
+def test_every_page_is_accessible_and_fits_on_large_screens_and_phones(browser, live, paths, scheme, viewport):
     with a_page(browser, live, scheme, viewport) as page:
         for path in paths:
             page.goto(path)
@@ -410,21 +410,21 @@ def test_every_page_is_right_on_a_wall_and_on_a_phone_light_and_dark(browser, li
 
 
 SERIOUS = ("serious", "critical")
-# What makes a page wider than its window, if it is: it may be anything that does not scroll by itself.
+# Elements that make a page wider than its window, except those that scroll themselves.
 TOO_WIDE = """document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
     .filter(e => !e.closest('.scroll, nav, .curve') && e.getBoundingClientRect().right > innerWidth)
     .map(e => e.outerHTML.slice(0, 100)).concat(document.documentElement.scrollWidth)"""
 
 
-def test_light_and_dark_are_chosen_and_kept(page, live):
+def test_the_theme_is_stored(page, live):
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    page.get_by_role("button", name="Change between light and dark").click()
+    page.get_by_role("button", name="Switch between light and dark theme").click()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != paper
     page.reload()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-def test_a_page_is_reached_by_the_keyboard_alone(page, live):
+def test_the_content_is_reached_by_keyboard(page, live):
     page.goto("/")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -432,7 +432,7 @@ def test_a_page_is_reached_by_the_keyboard_alone(page, live):
     assert page.evaluate("document.activeElement.id") == "main"
 
 
-def test_who_is_logged_out_is_led_to_the_login(page, live):
+def test_after_logout_a_page_redirects_to_the_login(page, live):
     page.get_by_role("button", name="Log out").click()
     playwright.expect(page.get_by_role("button", name="Log in")).to_be_visible()
     page.goto("/commands/")

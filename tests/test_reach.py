@@ -65,7 +65,7 @@ def moments():
     return {"first_at": NOON, "last_at": NOON, "count": 1, "address": "192.0.2.1"}
 
 
-def told(answer, charger_id):
+def reply(answer, charger_id):
     """All that an answer tells, without the id that was asked for, and what differs each time."""
     body = streamed(answer) if answer.streaming else answer.content
     named = re.compile(rf"(?<![\w-]){re.escape(charger_id)}(?!\w)")
@@ -120,7 +120,7 @@ def test_a_path_that_names_a_charger_out_of_reach_is_that_of_none(scoped, route)
             if not asked and body:
                 continue
             answers = [
-                told(getattr(scoped, method)(path + query, **asked), name)
+                reply(getattr(scoped, method)(path + query, **asked), name)
                 for path, name in ((far, FAR), (gone, GONE))
             ]
             assert answers[0] == answers[1], (method, far + query, body)
@@ -170,7 +170,7 @@ def test_a_body_that_names_a_charger_out_of_reach_is_that_of_none(scoped, path, 
         for key in ("", f"key-{number}"):
             headers = {"Idempotency-Key": key} if key else {}
             answers = [
-                told(scoped.post(url, json.dumps(body), "application/json", headers=headers), name)
+                reply(scoped.post(url, json.dumps(body), "application/json", headers=headers), name)
                 for body, name in ((far, FAR), (gone, GONE))
             ]
             assert answers[0] == answers[1], far
@@ -198,7 +198,7 @@ PAGES += ["/curves/fleet.json", "/batches/new/Reset/"]
 @pytest.mark.parametrize("path", [*(f"{API}/{name}/" for name in LISTS), *PAGES])
 def test_a_filter_finds_no_charger_out_of_reach(scoped, path):
     for query in (*FILTERS, "charger={0}", "id={0}", "name={0}", "q={0}"):
-        far, gone = (told(scoped.get(f"{path}?{query.format(name)}"), name) for name in (FAR, GONE))
+        far, gone = (reply(scoped.get(f"{path}?{query.format(name)}"), name) for name in (FAR, GONE))
         assert far == gone, query
         assert FAR not in far[1]
 
@@ -228,7 +228,7 @@ def test_a_row_of_a_charger_out_of_reach_is_none(scoped, model):
             asked = {"data": body, "content_type": "application/json"} if method == "post" else {}
             answers = []
             for pk in (far, 987_654_321):
-                status, text, headers = told(getattr(scoped, method)(path.format(pk), **asked), str(pk))
+                status, text, headers = reply(getattr(scoped, method)(path.format(pk), **asked), str(pk))
                 answers.append((status, text, {n: v for n, v in headers.items() if n != "Content-Length"}))
             assert answers[0] == answers[1], path
 
@@ -238,15 +238,15 @@ def test_a_charger_out_of_reach_is_not_told_by_the_links_and_forms_of_the_admin(
     booked = {"connector_id": 1, "id_tag": "A", "expiry_date_0": "2036-01-01", "expiry_date_1": "00:00:00"}
     add = "/admin/transactions/reservation/add/"
     pks = Charger.objects.get(charger_id=FAR).pk, 987_654_321
-    linked = [told(scoped.get(f"/admin/r/{kind}/{pk}/"), str(pk))[:2] for pk in pks]
-    chosen = [told(scoped.post(add, booked | {"charger": pk}), str(pk))[:2] for pk in pks]
+    linked = [reply(scoped.get(f"/admin/r/{kind}/{pk}/"), str(pk))[:2] for pk in pks]
+    chosen = [reply(scoped.post(add, booked | {"charger": pk}), str(pk))[:2] for pk in pks]
     assert linked[0] == linked[1] and chosen[0] == chosen[1]
     assert not Reservation.objects.exists()
 
 
 def test_an_id_that_is_taken_out_of_reach_is_not_told_where_chargers_are_made(scoped):
     add = "/admin/chargers/charger/add/"
-    far, gone = (told(scoped.post(add, {"charger_id": name}), name) for name in (FAR, GONE))
+    far, gone = (reply(scoped.post(add, {"charger_id": name}), name) for name in (FAR, GONE))
     assert far == gone
 
 
@@ -254,6 +254,6 @@ def test_an_id_that_is_taken_out_of_reach_is_not_told_where_chargers_are_made(sc
 def test_a_form_for_many_chargers_tells_none_that_is_out_of_reach(scoped, action):
     for fields in ({"type": "Soft"}, {"type": "Nonsense"}, {"type": "Soft", "when": "every", "when_every": "60"}):
         forms = {name: fields | {"chargers_listed": f"{NEAR}\n{name}"} for name in (FAR, GONE)}
-        far, gone = (told(scoped.post(f"/batches/new/{action}/", form), name) for name, form in forms.items())
+        far, gone = (reply(scoped.post(f"/batches/new/{action}/", form), name) for name, form in forms.items())
         assert far == gone
     assert not Batch.objects.exists() and not Schedule.objects.exists()

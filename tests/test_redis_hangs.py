@@ -1,4 +1,4 @@
-"""A Redis that hangs keeps no row of a charger locked: whoever changes one talks to Redis after the commit."""
+"""A Redis that hangs keeps no row of a charger locked, because changes talk to Redis after the commit."""
 
 import signal
 import threading
@@ -11,12 +11,12 @@ from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.urls import reverse
 
-from chargers import redis as clients
 from commands import batches, schedules
 from commands.models import CertificateRequest, Schedule
-from config.stack.servers import Redis
+from core.redis import connections as clients
 from tests.builders import a_charger
 from tests.servers import RUN_DIR
+from tools.stack.servers import Redis
 
 pytestmark = pytest.mark.django_db(transaction=True)
 INLINES = ("connectors", "configuration", "installed_profiles", "installed_certificates", "held_serials")
@@ -29,9 +29,9 @@ def page(charger):
     return reverse("admin:chargers_charger_change", args=[charger.pk])
 
 
-def in_admin(**told):
+def in_admin(**reply):
     return lambda client, charger: client.post(
-        page(charger), {"boot_policy": "Accepted", "validation": "", "message_log": "", **FORMS, **told}
+        page(charger), {"boot_policy": "Accepted", "validation": "", "message_log": "", **FORMS, **reply}
     )
 
 
@@ -60,8 +60,8 @@ def reset_on_a_page(client, charger):
 
 
 def revoke_in_admin(client, charger):
-    told = {"common_name": "x", "csr": "x", "serial_number": "1f", "state": "Signed"}
-    signed = CertificateRequest.objects.create(charger=charger, received_at=datetime.now(UTC), **told)
+    reply = {"common_name": "x", "csr": "x", "serial_number": "1f", "state": "Signed"}
+    signed = CertificateRequest.objects.create(charger=charger, received_at=datetime.now(UTC), **reply)
     asked = {"action": "revoke", "_selected_action": [signed.pk]}
     return client.post(reverse("admin:commands_certificaterequest_changelist"), asked)
 

@@ -14,12 +14,12 @@ from django.db import connection
 from django.urls import reverse
 from ocpp.exceptions import InternalError
 
-from chargers import sealing
 from chargers.models import AuditEntry, Charger, Webhook
-from chargers.recall import as_sent
+from chargers.retries import as_sent
 from commands import batches, schedules
 from commands.fields import Payload
 from commands.models import Batch, Command, Schedule
+from core.db import sealing
 from tests.builders import a_charger, a_command, tell
 from tests.live import an_id, eventually, exchange
 from tests.servers import RUN_DIR
@@ -75,9 +75,9 @@ def refused_status(live, path):
 
 
 def posted(live, path, body):
-    status, told, _ = live.request("POST", f"/api/ocpp/{path}", body)
-    assert status in (201, 202), told
-    return told
+    status, reply, _ = live.request("POST", f"/api/ocpp/{path}", body)
+    assert status in (201, 202), reply
+    return reply
 
 
 def requests_to(secrets):
@@ -99,13 +99,13 @@ ACCEPTED = {"status": "Accepted"}
 
 
 def answers(secrets):
-    told = [{"key": "ApnPassword", "readonly": False, "value": secrets["told"]}]
+    reply = [{"key": "ApnPassword", "readonly": False, "value": secrets["reported"]}]
     return {
         "ChangeConfiguration": ACCEPTED,
         "GetDiagnostics": {"file_name": "log"},
         "GetLog": ACCEPTED,
         "UpdateFirmware": {},
-        "GetConfiguration": {"configuration_key": told, "unknown_key": []},
+        "GetConfiguration": {"configuration_key": reply, "unknown_key": []},
         "DataTransfer": {"status": "Accepted", "data": json.dumps({"secret": secrets["answered"]})},
     }
 
@@ -130,7 +130,7 @@ def test_no_way_in_leaves_a_secret_in_plain(live):
         password = {"payload": {"key": "ApnPassword", "value": secrets["schedule"]}}
         posted(live, "schedules/", wifi | password | {"name": an_id(), "at": at})
         sent = eventually(lambda: secrets["schedule"] in "".join(charger.received) and charger.received, 30)
-    assert secrets.found_in("".join(sent)) == secrets.by_way.keys() - {"told", "answered"}
+    assert secrets.found_in("".join(sent)) == secrets.by_way.keys() - {"reported", "answered"}
     with live.socket(an_id()) as socket:
         data = json.dumps({"vendor": "x", "apiKey": secrets["said"]})
         assert exchange(socket, "1", "DataTransfer", {"vendorId": "V", "data": data})[0] == 3
@@ -229,8 +229,8 @@ def test_what_a_charger_says_in_words_is_stored_without_the_logins_in_urls():
     moment = {"timestamp": "2026-01-01T00:00:00Z"}
     tell(charger, "SecurityEventNotification", type="MemoryExhaustion", techInfo=said, **moment)
     tell(charger, "StatusNotification", connectorId=1, status="Available", errorCode="NoError", info=said)
-    told = charger.security_events.get().tech_info + charger.connectors.get().info
-    assert told == 2 * "no login at ftp://(hidden)@host/"
+    reply = charger.security_events.get().tech_info + charger.connectors.get().info
+    assert reply == 2 * "no login at ftp://(hidden)@host/"
     assert "Zq-s3cret" not in "".join(str(event.body) for event in charger.events.all())
 
 
@@ -279,18 +279,18 @@ def test_an_upload_token_is_shown_to_nobody_and_opens_the_place(api, public_url)
     pages += [f"/commands/{task['task_id']}/", "/commands/", f"/chargers/{charger.charger_id}/"]
     pages += [reverse("admin:commands_command_change", args=[pk]), reverse("admin:commands_command_changelist")]
     pages += [reverse("admin:commands_upload_changelist"), reverse("admin:chargers_event_changelist")]
-    told = ""
+    reply = ""
     for page in ["/api/ocpp/audit/", *pages]:
         answer = api.get(page)
         assert answer.status_code == 200, page
-        told += answer.content.decode()
+        reply += answer.content.decode()
     api.force_login(viewer)
     for page in pages:
         answer = api.get(page)
         assert answer.status_code == 200, page
-        told += answer.content.decode()
+        reply += answer.content.decode()
     shown = api.get(f"/api/ocpp/tasks/{task['task_id']}/").json()["payload"]["location"]
-    assert token not in told and task["task_id"] in told
+    assert token not in reply and task["task_id"] in reply
     assert api.put(shown.removeprefix(BASE) + "log.txt", b"other", "text/plain").status_code == 404
 
 
@@ -331,8 +331,8 @@ def test_keys_are_rotated_with_progress_and_the_old_one_is_needed_no_more(settin
     command.refresh_from_db()
     assert command.payload.opened() == PASSWORD
     call_command("reseal")
-    told = capsys.readouterr()
-    assert "commands_command.payload: 1 of 1 rows" in told.err and told.out.startswith("2 secrets")
+    reply = capsys.readouterr()
+    assert "commands_command.payload: 1 of 1 rows" in reply.err and reply.out.startswith("2 secrets")
     call_command("reseal")
     assert capsys.readouterr().out.startswith("0 secrets")
     settings.SECRETS_KEYS = [NEW]

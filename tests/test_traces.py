@@ -13,12 +13,12 @@ import pytest
 from ocpp.v16 import call
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from config.stack import programs
-from config.stack.processes import Child
-from config.stack.stack import PROJECT
 from tests.config.test_settings import check
 from tests.live import Live, an_id, eventually, free_port
 from tests.servers import RUN_DIR
+from tools.stack import programs
+from tools.stack.processes import Child
+from tools.stack.stack import PROJECT
 
 
 class Receiver(ThreadingHTTPServer):

@@ -12,11 +12,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.timezone import localtime
 from rest_framework.exceptions import APIException
 
-from chargers import schemas
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
-from chargers.browsing import Large, choices
-from chargers.errors import sentence
-from chargers.times import display_zone
+from chargers.admin_lists import LargeTableAdmin, choices
+from core.http.errors import sentence
+from core.ocpp import schemas
+from core.ocpp.timestamps import display_zone
 from transactions import energy, export, orphans
 from transactions.models import DOUBTS, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 from transactions.serializers import completion
@@ -113,7 +113,7 @@ class SuspiciousFilter(admin.SimpleListFilter):
 
 @admin.action(description="Close by hand", permissions=["close"])
 def close_by_hand(modeladmin, request, transactions):
-    """For what got stuck; a real stop that comes later wins."""
+    """Close stale transactions; a real stop that is received later replaces this."""
     closed = [transaction.close(by=request.user.get_username()) for transaction in transactions]
     messages.success(request, f"{sum(closed)} closed, {len(closed) - sum(closed)} had ended already.")
 
@@ -131,7 +131,7 @@ def _export(kind, title):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
+class TransactionAdmin(LargeTableAdmin, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["id", "of_charger", "connector_id", "id_tag", "state", "start_time", "ended_at", "energy_kwh"]
     list_display += ["energy_source"]
     list_filter = [
@@ -156,7 +156,7 @@ class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
         ("Meter of the charger", {"fields": METERS}),
         ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),
         ("Stop", {"fields": ["stop_time", "raw_stop_time", "stop_received_at", "stop_reason", "stop_id_tag"]}),
-        ("Worth a look", {"fields": ["superseded_by", "clock_skew", "closed_at", "closed_by"]}),
+        ("Issues", {"fields": ["superseded_by", "clock_skew", "closed_at", "closed_by"]}),
         ("Readings", {"fields": ["readings"]}),
     ]
 
@@ -211,7 +211,7 @@ class TransactionAdmin(Large, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(MeterValue)
-class MeterValueAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class MeterValueAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     """The newest first; the readings of a charger are found by its transactions."""
 
     list_display = ["timestamp", "charger", "connector_id", "transaction_id", "measurand", "phase", "value", "unit"]

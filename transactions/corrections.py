@@ -1,4 +1,4 @@
-"""Corrections of a session by an operator. What its charger said stays beside them."""
+"""Let an operator correct a session. The values that its charger sent stay stored beside the corrections."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ from django.db import transaction as database
 from rest_framework.exceptions import ValidationError
 
 from chargers import audit, events
-from chargers.errors import Conflict
+from core.http.errors import Conflict
 from transactions import energy
 from transactions.models import Transaction
 
@@ -21,22 +21,22 @@ METERS = ("meter_start", "meter_stop")
 
 @database.atomic
 def correct(transaction: Transaction, by: str, changes: dict) -> Transaction:
-    """Apply `changes` to `transaction` and return it anew; `by` is a user's name.
+    """Apply `changes` to `transaction` and return it reloaded; `by` is a user's name.
 
     `changes` has members of COLUMNS: meters in Wh that OCPP can hold, `end_time` a datetime. None removes a
     correction. Raises `Conflict` for a meter value or a time of a session that is under way, `ValidationError`
-    ({member: [why]}) for a value that cannot be.
+    ({member: [reason]}) for an impossible value.
     """
     row = Transaction.objects.select_for_update().get(pk=transaction.pk)
     before = {name: getattr(row, COLUMNS[name]) for name in changes}
-    wanted = {name: "" if name == "note" and value is None else value for name, value in changes.items()}
-    changed = {name: value for name, value in wanted.items() if value != before[name]}
+    requested = {name: "" if name == "note" and value is None else value for name, value in changes.items()}
+    changed = {name: value for name, value in requested.items() if value != before[name]}
     if changed:
         _write(row, by, changed)
         before = {name: before[name] for name in changed}
         audit.record("changed", "transaction", row.pk, row.charger_id, before, changed)
     if set(changed) - {"note"}:
-        _tell(row, by)
+        _record_event(row, by)
     return Transaction.objects.select_related("charger").get(pk=row.pk)
 
 
@@ -79,6 +79,6 @@ def _check_meters(row: Transaction) -> None:
             raise ValidationError({"meter_start": [f"{wrong}: correct meter_stop as well."]})
 
 
-def _tell(row: Transaction, by: str) -> None:
-    told = {"transaction_id": row.pk, "energy_wh": row.energy_wh, "energy_source": row.energy_source}
-    events.tell("transaction.corrected", row.charger_id, **told, corrected_by=by)
+def _record_event(row: Transaction, by: str) -> None:
+    fields = {"transaction_id": row.pk, "energy_wh": row.energy_wh, "energy_source": row.energy_source}
+    events.record_event("transaction.corrected", row.charger_id, **fields, corrected_by=by)

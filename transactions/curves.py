@@ -1,16 +1,16 @@
-"""The curves of a transaction, from its readings."""
+"""Compute the curves of a transaction from its readings."""
 
 from transactions.models import MeterValue
 from transactions.readings import ENERGY, POWER, WATT_HOURS, WATTS, of_all_phases
 
-POINTS = 1000  # of a curve at most: a screen has no more
+MAX_POINTS = 1000  # per curve, because a screen has no more
 UNITS = {ENERGY: WATT_HOURS, POWER: WATTS}
 
 
 def of(transaction):
-    """{at: [seconds since 1970], power: [kW], energy: [kWh], soc: [%]}; None where nothing was read at that time.
+    """Return {at: [seconds since 1970], power: [kW], energy: [kWh], soc: [%]}; None where there is no reading.
 
-    Energy counts from the start, as in `Transaction.energy_wh`. What was told phase by phase is their sum.
+    Energy counts from the start, as in `Transaction.energy_wh`. Readings of single phases are summed.
     """
     read = MeterValue.objects.filter(transaction=transaction, location="Outlet", number__isnull=False)
     read = read.filter(measurand__in=(ENERGY, POWER, "SoC")).order_by("timestamp", "id")
@@ -29,14 +29,14 @@ def of(transaction):
 
 
 def _thinned(points):
-    """Of so many moments that follow each other the last, with what was read last of each measurand."""
-    moments, many = list(points), len(points) // POINTS + 1
+    """Merge neighbouring moments into at most about MAX_POINTS, each with the last reading of each measurand."""
+    moments, many = list(points), len(points) // MAX_POINTS + 1
     together = [moments[n : n + many] for n in range(0, len(moments), many)]
-    return {each[-1]: {name: told for at in each for name, told in points[at].items()} for each in together}
+    return {group[-1]: {name: read for at in group for name, read in points[at].items()} for group in together}
 
 
 def _scale(measurand, unit):
-    """To kW and kWh."""
+    """Return the factor that converts `unit` to kW or kWh."""
     return UNITS[measurand].get(unit, 1) / 1000 if measurand in UNITS else 1
 
 

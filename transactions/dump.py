@@ -1,9 +1,9 @@
-"""Rows out of what mysqldump or mariadb-dump wrote, read as a stream: no server is needed, nor much memory."""
+"""Read rows from a mysqldump or mariadb-dump file as a stream, without a server and in little memory."""
 
 import gzip
 import re
 
-# A name, what CREATE TABLE says of a column, the head of an INSERT, and what is between its parentheses.
+# A name, a column of CREATE TABLE, the head of an INSERT, and the values between its parentheses.
 CREATE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?`([^`]+)` \(")
 COLUMN = re.compile(r"\s+`([^`]+)` ")
 INSERT = re.compile(r"(?:INSERT|REPLACE)(?: IGNORE)? INTO `([^`]+)`\s*(?:\(([^)]*)\)\s*)?VALUES")
@@ -14,20 +14,20 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 ESCAPE = re.compile(r"\\(.)|''", re.DOTALL)
-# MySQL's; a backslash before anything else is dropped, before % and _ it stays.
+# MySQL's escapes; a backslash before another character is dropped, but stays before % and _.
 MEANS = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
 QUOTED = re.compile(r"\\.|[^'\\]+", re.DOTALL)
-# What mysqldump and mariadb-dump begin and end with, unless told --skip-comments.
+# The first and last lines of mysqldump and mariadb-dump, unless --skip-comments is given.
 BEGUN, COMPLETED = re.compile(r"-- (?:MySQL|MariaDB) dump "), re.compile(r"-- Dump completed")
 UTC_SET = re.compile(r"SET TIME_ZONE\s*=\s*'\+00:00'", re.IGNORECASE)
 
 
 class Unreadable(Exception):
-    """It is not what mysqldump writes: where, and what to do."""
+    """The file is not as mysqldump writes it; the text says where, and what to do."""
 
 
 def opened(path):
-    """The lines of the dump at `path` (.sql or .sql.gz). Bytes that are no UTF-8 stay, as surrogates."""
+    """Yield the lines of the dump at `path` (.sql or .sql.gz). Bytes that are not UTF-8 become surrogates."""
     how = gzip.open if str(path).endswith(".gz") else open
     return how(path, "rt", encoding="utf-8", errors="surrogateescape", newline="\n")
 
@@ -35,7 +35,7 @@ def opened(path):
 class Dump:
     """The rows of some tables: iterate for (table, number of the line, {column: text or None}), in the dump's order.
 
-    `is_utc` says, from then on, that its timestamps are: mysqldump sees to it unless told --skip-tz-utc.
+    `is_utc` says, from then on, that its timestamps are: mysqldump sees to it unless --skip-tz-utc is given.
     """
 
     def __init__(self, lines, tables):
@@ -82,7 +82,7 @@ class Dump:
             yield table, self.line, dict(zip(columns, row, strict=True))
 
     def _skip(self, text):
-        """To the end of a statement. A line that ends in the midst of a text is not the end of one."""
+        """Skip to the end of a statement. The end of a line within a quoted text does not end it."""
         is_open = False
         while True:
             is_open ^= bool(len(QUOTED.sub("", text)) % 2)
@@ -116,7 +116,7 @@ class Dump:
 
 
 def _value(token):
-    """Text, or None for NULL; numbers stay as they are written."""
+    """Return the text, or None for NULL; numbers stay texts."""
     if (text := token["text"]) is not None:
         return ESCAPE.sub(_meant, text) if "\\" in text or "'" in text else text
     word = token["word"]

@@ -1,4 +1,4 @@
-"""The energy of a session by evidence (decision 0019).
+"""Compute the energy of a session by evidence (decision 0019).
 
 The database computes it: `Transaction.energy_wh` and `energy_source` are generated columns over the function below,
 so that the live value, the stop, the close by hand, exports, pages, events and sums cannot differ.
@@ -14,14 +14,14 @@ from django.db.models import BigIntegerField, Case, CharField, F, Func, Q, Value
 from chargers.inbox import Call
 
 SOURCES = NONE, STOP, READINGS, CORRECTED = "none", "stop", "readings", "corrected"
-MOST_WH = 2**31 - 1  # what an integer of OCPP 1.6 holds; 4294967295 and -1 are ways to say unknown
-# A session takes at most so much, since clocks may stand, and 4 MW in its time.
+MOST_WH = 2**31 - 1  # the largest integer of OCPP 1.6; chargers send 4294967295 and -1 for an unknown value
+# A session takes at most this much, because clocks may stand still, plus 4 MW for its duration.
 MOST_AT_ONCE_WH, MOST_WH_PER_S = 500_000, 1111
 # A reading may be rounded, to a kWh or a tenth of it.
 ROUNDED_WH, TOLERANCE_WH, TOLERANCE_SHARE = 1000, 100, 100
 
-# {Wh, number of the source in SOURCES}. Not of the language SQL, and called instead of written out: PostgreSQL reads
-# the expression of a generated column anew for each statement, and would read a page of it.
+# Returns {Wh, number of the source in SOURCES}. A PL/pgSQL function, because PostgreSQL parses the expression of a
+# generated column again for each statement, and an inlined expression would be a page long.
 EVIDENCE = f"""
 CREATE FUNCTION transactions_evidence(
     meter_start bigint, meter_stop bigint, first bigint, highest bigint, newest bigint,
@@ -70,10 +70,10 @@ COLUMNS = (
 )
 
 
-# Of a session that goes on, as nearly all are that are updated: the same without a call of some microseconds.
-_GOES_ON = Q(meter_stop=None, corrected_meter_start=None, corrected_meter_stop=None)
-_IS_NOT_READ = _GOES_ON & Q(meter_latest=None)
-_IS_READ = _GOES_ON & Q(meter_start__range=(0, MOST_WH), meter_latest__gte=F("meter_start"))
+# Nearly all updates are of open sessions, so these conditions give the same result without a function call.
+_IS_OPEN = Q(meter_stop=None, corrected_meter_start=None, corrected_meter_stop=None)
+_HAS_NO_READING = _IS_OPEN & Q(meter_latest=None)
+_HAS_READING = _IS_OPEN & Q(meter_start__range=(0, MOST_WH), meter_latest__gte=F("meter_start"))
 
 
 def _evidence(template: str) -> Func:
@@ -81,26 +81,26 @@ def _evidence(template: str) -> Func:
 
 
 WATT_HOURS = Case(
-    When(_IS_NOT_READ, then=None),
-    When(_IS_READ, then=F("meter_latest") - F("meter_start")),
+    When(_HAS_NO_READING, then=None),
+    When(_HAS_READING, then=F("meter_latest") - F("meter_start")),
     default=_evidence("({call})[1]"),
     output_field=BigIntegerField(),
 )
 SOURCE = Case(
-    When(_IS_NOT_READ, then=Value(NONE)),
-    When(_IS_READ, then=Value(READINGS)),
+    When(_HAS_NO_READING, then=Value(NONE)),
+    When(_HAS_READING, then=Value(READINGS)),
     default=_evidence(f"('{{{{{','.join(SOURCES)}}}}}'::text[])[({{call}})[2]]"),
     output_field=CharField(max_length=9),
 )
 
 
 def is_register(meter_wh: int | None) -> bool:
-    """Whether `meter_wh` can be what a register shows: 4294967295 and -1 say that it is not known."""
+    """Return whether a register can show `meter_wh`: chargers send 4294967295 and -1 for an unknown value."""
     return meter_wh is not None and 0 <= meter_wh <= MOST_WH
 
 
 def check(call: Call, member: str) -> None:
-    """Record a finding where the register `member` of `call` is a way to say that it is not known."""
+    """Record a finding if the register `member` of `call` stands for an unknown value."""
     value = call.payload.get(member)
     if value is not None and not is_register(value):
         call.find(member, "out_of_range", value)

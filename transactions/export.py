@@ -1,4 +1,4 @@
-"""Transactions as a CSV or XLSX file, however many."""
+"""Export transactions as a CSV or XLSX file, in constant memory."""
 
 import csv as csv_format
 import io
@@ -10,8 +10,8 @@ from datetime import datetime
 import xlsxwriter
 from django.http import StreamingHttpResponse
 
-from chargers.aside import aside
-from chargers.downloads import attachment, cell
+from core.db.in_db_thread import in_db_thread
+from core.http.downloads import attachment, cell
 
 COLUMNS = {
     "transaction_id": lambda t: t.pk,
@@ -44,33 +44,37 @@ COLUMNS = {
     "corrected_by": lambda t: t.corrected_by,
     "note": lambda t: t.note,
 }
-TIMES = ("start_time", "end_time", "start_received_at", "stop_received_at", "closed_at", "reported_end_time")
-TIMES += ("corrected_at",)
-AT_ONCE = 2000  # rows that are read together
+TIMES = (
+    *("start_time", "end_time", "start_received_at", "stop_received_at", "closed_at", "reported_end_time"),
+    "corrected_at",
+)
+PAGE_ROWS = 2000
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-MOST_IN_A_SHEET = 250_000  # rows: it is made before its first byte is sent, which takes most of a minute
+MAX_SHEET_ROWS = (
+    250_000  # rows: the file is complete before its first byte is sent, and this many take about a minute
+)
 _making = threading.Lock()
 
 
 def pages(transactions):
-    """Lists of `transactions` (a queryset), newest first, each read by one query."""
+    """Yield lists of `transactions` (a queryset), newest first, each read by one query."""
     transactions = transactions.select_related("charger").order_by("-pk")
-    page = list(transactions[:AT_ONCE])
+    page = list(transactions[:PAGE_ROWS])
     while page:
         yield page
-        page = list(transactions.filter(pk__lt=page[-1].pk)[:AT_ONCE])
+        page = list(transactions.filter(pk__lt=page[-1].pk)[:PAGE_ROWS])
 
 
 async def csv(transactions, zone):
-    """The file in parts, as it is read; times are ISO 8601 with the offset of `zone`, which the last column names."""
+    """Yield the file in parts; times are ISO 8601 with the offset of `zone`, which the last column names."""
     yield _lines([[*COLUMNS, "time_zone"]])
     parts = pages(transactions)
-    while part := await aside(_next)(parts, zone):
+    while part := await in_db_thread(_next)(parts, zone):
         yield part
 
 
 def _next(parts, zone):
-    """The lines of the next part, "" after the last one."""
+    """Return the lines of the next part, "" after the last one."""
     return _lines([*(_cell(value(row), zone) for value in COLUMNS.values()), zone] for row in next(parts, ()))
 
 
@@ -85,7 +89,7 @@ def _cell(value, zone):
 
 
 def xlsx(transactions, zone):
-    """A temporary file to be read from its beginning, made in constant memory; raises `TooMany`, or `Occupied`.
+    """Return a temporary file, at its beginning, made in constant memory; raises `TooMany`, or `Occupied`.
 
     Cells have no time zone: their times are in `zone`, which the heads of their columns name.
     """
@@ -98,9 +102,9 @@ def xlsx(transactions, zone):
 
 
 def _made(transactions, zone):
-    if transactions.order_by()[: MOST_IN_A_SHEET + 1].count() > MOST_IN_A_SHEET:
-        raise TooMany(f"A sheet is made of at most {MOST_IN_A_SHEET:,} transactions: narrow the list, or take CSV.")
-    file = tempfile.TemporaryFile()  # noqa: SIM115  (whoever sends it closes it)
+    if transactions.order_by()[: MAX_SHEET_ROWS + 1].count() > MAX_SHEET_ROWS:
+        raise TooMany(f"A sheet is made of at most {MAX_SHEET_ROWS:,} transactions: narrow the list, or take CSV.")
+    file = tempfile.TemporaryFile()  # noqa: SIM115  (the response closes it)
     with xlsxwriter.Workbook(file, {"constant_memory": True, "remove_timezone": True}) as book:
         sheet = book.add_worksheet("Transactions")
         sheet.freeze_panes(1, 0)
@@ -121,7 +125,7 @@ def _head(name, zone):
 
 
 def _write(sheet, number, transaction, moment, zone):
-    for column, value in enumerate(told(transaction) for told in COLUMNS.values()):
+    for column, value in enumerate(read(transaction) for read in COLUMNS.values()):
         if isinstance(value, str):
             sheet.write_string(number, column, value)
         elif isinstance(value, datetime):
@@ -135,11 +139,11 @@ class TooMany(ValueError):
 
 
 class Occupied(ValueError):
-    """A process makes one sheet at a time: it takes the interpreter from the chargers."""
+    """Another sheet is being made; one per process, because chargers wait for the interpreter meanwhile."""
 
 
 def response(kind, transactions, zone):
-    """`transactions` (a queryset) to be downloaded as `kind`, csv or xlsx, with their times in `zone` (a `ZoneInfo`).
+    """Return a download of `transactions` (a queryset) as `kind`, csv or xlsx, with times in `zone` (a `ZoneInfo`).
 
     Raises `TooMany`, or `Occupied`.
     """
@@ -152,5 +156,5 @@ def response(kind, transactions, zone):
 
 
 def file_name(kind, now):
-    """Of an export made `now`; with the abbreviation of the zone, which tells the two hours at the end of summer."""
+    """Return the file name for `now`; the zone distinguishes the repeated hour when summer time ends."""
     return f"transactions-{now:%Y-%m-%d-%H%M-%Z}.{kind}"

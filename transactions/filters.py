@@ -1,4 +1,4 @@
-"""What lists of transactions can be narrowed by."""
+"""Filters for lists of transactions."""
 
 from django.db.models import Q
 from django.db.models.functions import Now

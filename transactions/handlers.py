@@ -1,4 +1,4 @@
-"""What a charger says of charging. Each function settles a batch of one action, see `chargers.registry`."""
+"""Handle the charging messages of chargers. Each function answers a batch of one action, see `chargers.registry`."""
 
 from collections import Counter, defaultdict
 
@@ -6,16 +6,17 @@ import orjson
 from django.db import transaction as database
 from django.db.models.functions import Upper
 
-from chargers import budgets, events, findings, recordset
+from chargers import budgets, events, findings
 from chargers.registry import follows, handles
-from chargers.times import bounded, clock_is_off, said
+from core.db import bulk_sql
+from core.ocpp.timestamps import clamp, clock_is_off, parse_or
 from transactions import energy, metrics, readings, starts, stops
 from transactions.models import ENDS_A_RESERVATION, IdTag, OrphanStop, Transaction
 
-TOLD_OF_START = ("connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
+STARTED_EVENT_FIELDS = ("connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
 
-# Those in the list are counted only for a tag that is not in it. Returns the tags for which there was no room, each
-# with the budget that is used up.
+# The limits apply only to a tag that is not in the list yet. Returns the tags that did not fit, each with the budget
+# that is used up.
 UNKNOWN = """
 WITH s AS MATERIALIZED (
     SELECT r.*, CASE
@@ -33,8 +34,8 @@ WITH s AS MATERIALIZED (
 SELECT n, past FROM s WHERE past <> ''
 """
 
-# Of those that are under way on one connector the latest start is the real one, in whichever order they were told.
-# Where a clock can't be right, when it was told counts. The window function has each connector looked up by itself.
+# The latest start on a connector supersedes the others, in whichever order the messages arrived. If the clock of a
+# start is wrong, the time of receipt counts. The window function makes PostgreSQL look up each connector by itself.
 SUPERSEDE = """
 UPDATE transactions_transaction older SET superseded_by_id = open.latest
 FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), LATERAL (
@@ -55,8 +56,8 @@ FROM json_to_recordset(%s) AS s(id bigint, charger bigint, transaction int)
 WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
 """
 
-# By what is shown of the connector (STATUS in `chargers.handlers`), whatever the clock says; unless the notification
-# was queued while the charger was offline, before the reservation.
+# Only a notification that became the connector's status (STATUS in `chargers.handlers`) counts, whatever its time;
+# one that the charger queued offline before the reservation was made does not end it.
 END_RESERVATIONS = """
 UPDATE transactions_reservation r SET
     state = 'Cancelled', ended_because = 'connector ' || s.connector_id || ' ' || s.status
@@ -79,12 +80,12 @@ def authorize(calls):
 
 
 def _known_tags(calls, owners=()):
-    """`IdTag.known` of the tags presented, and of `owners`; those presented that are not known are kept in a list."""
+    """Return `IdTag.known` of the presented tags and `owners`; list the presented tags that are unknown."""
     presented = {call.payload["idTag"]: call for call in calls if "idTag" in call.payload}
     known = IdTag.known([*presented, *owners])
     unknown = {tag.upper(): call for tag, call in presented.items() if tag and tag.upper() not in known}
     if unknown:
-        # After the commit, by itself: writers that meet the same unknown tags must not wait for each other's batches.
+        # In its own statement after the commit, because writers that list the same tags would wait for each other.
         database.on_commit(lambda: _list_unknown(unknown.values()), robust=True)
     return known
 
@@ -97,14 +98,14 @@ def _list_unknown(calls):
         for n, call in enumerate(calls)
     ]
     limits = [budgets.BUDGETS[name].limit or budgets.NO_LIMIT for name in ("unknown_tags", "all_unknown_tags")]
-    for n, name in recordset.query(UNKNOWN, [*limits, recordset.json(rows)]):
-        found = {budgets.BUDGETS[name].finding: calls[n].payload["idTag"]}
-        findings.counter.add(calls[n].charger, calls[n].action, found, calls[n].received_at)
+    for n, name in bulk_sql.query(UNKNOWN, [*limits, bulk_sql.json(rows)]):
+        finding = {budgets.BUDGETS[name].finding: calls[n].payload["idTag"]}
+        findings.counter.add(calls[n].charger, calls[n].action, finding, calls[n].received_at)
 
 
 @handles("StartTransaction")
 def start_transaction(calls):
-    """OCPP 1.6 §4.8. Always a transaction id, also for a refused tag: the charger may have started offline."""
+    """OCPP 1.6 §4.8. Answer with a transaction id even for a refused tag: the charger may have started offline."""
     known = _known_tags(calls)
     verdicts = _with_limits(calls, known, _known_starts)
     started = [_started(call, verdict["status"]) for call, verdict in zip(calls, verdicts, strict=True)]
@@ -112,11 +113,11 @@ def start_transaction(calls):
     _settle_identity(calls, started, verdicts, known)
     for row in started:
         if row["is_new"]:
-            told = {name: row[name] for name in TOLD_OF_START}
-            events.tell("transaction.started", row["charger_id"], transaction_id=row["id"], **told)
-    recordset.execute(SUPERSEDE, [{"charger": t["charger_id"], "connector_id": t["connector_id"]} for t in started])
+            fields = {name: row[name] for name in STARTED_EVENT_FIELDS}
+            events.record_event("transaction.started", row["charger_id"], transaction_id=row["id"], **fields)
+    bulk_sql.execute(SUPERSEDE, [{"charger": t["charger_id"], "connector_id": t["connector_id"]} for t in started])
     reserved = [t for t in started if t["reservation_id"] is not None and t["id_tag_status"] == "Accepted"]
-    recordset.execute(USE_RESERVATION, [_used(row) for row in reserved])
+    bulk_sql.execute(USE_RESERVATION, [_used(row) for row in reserved])
     return [
         {"idTagInfo": verdict, "transactionId": row["id"]} for verdict, row in zip(verdicts, started, strict=True)
     ]
@@ -125,12 +126,12 @@ def start_transaction(calls):
 def _settle_identity(calls, started, verdicts, known):
     """Give each of `started` the `id` of its transaction, and whether it `is_new`.
 
-    One statement for all but those whose charger began another session by an equal message: what was decided of
-    that one is not decided of these.
+    One statement is enough, except for starts whose charger began another session with an equal message: these are
+    inserted again with the next recurrence, and their verdict is decided without the earlier one.
     """
     open_ones = range(len(started))
     while open_ones:
-        rows = recordset.execute(starts.START, [started[n] for n in open_ones])
+        rows = bulk_sql.execute(starts.START, [started[n] for n in open_ones])
         found = {tuple(row[:5]): starts.Equal._make(row[5:]) for row in rows}
         open_ones = [n for n in open_ones if not _is_settled(started[n], found)]
         others = [calls[n] for n in open_ones]
@@ -152,15 +153,15 @@ def _no_starts(calls):
 
 
 def _with_limits(calls, known, known_starts):
-    """The verdict on each of `calls`: `ConcurrentTx` where the tag has as many transactions under way as it may.
+    """Return the verdict on each of `calls`: `ConcurrentTx` if the tag has reached its limit of open transactions.
 
-    `known_starts(calls)`: {natural key: verdict given} of those that are decided.
+    `known_starts(calls)` returns {natural key: verdict} of the starts that are decided already.
     """
     verdicts = [IdTag.info(known, call.payload["idTag"]) for call in calls]
     limited = [tag.pk for tag in known.values() if tag.concurrent_limit is not None]
     if not limited or not calls:
         return verdicts
-    # Locked, so that a start of the same tag in another process is counted first or after.
+    # Lock the tags, so that a start with the same tag in another process is counted before or after this one.
     tags = IdTag.objects.filter(pk__in=limited).select_for_update(of=("self",)).order_by("pk")
     limits = {tag.id_tag.upper(): tag.concurrent_limit for tag in tags if tag.concurrent_limit is not None}
     under_way, decided = _under_way(limits), known_starts(calls)
@@ -168,14 +169,14 @@ def _with_limits(calls, known, known_starts):
 
 
 def _known_starts(calls):
-    """{natural key: verdict given} of those that are sent again."""
+    """Return {natural key: verdict} of the starts that are stored already."""
     raw = {call.payload["timestamp"][:64] for call in calls}
     same = Transaction.objects.filter(charger__in={call.charger for call in calls}, raw_start_time__in=raw)
     return {tuple(natural): status for status, *natural in same.values_list("id_tag_status", *starts.NATURAL_KEY)}
 
 
 def _under_way(limits):
-    """{tag in upper case: natural keys of the transactions it has under way}."""
+    """Return {tag in upper case: natural keys of its open transactions}."""
     found = defaultdict(set)
     ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
     rows = ongoing.annotate(key=Upper("id_tag")).filter(key__in=limits).values_list("key", *starts.NATURAL_KEY)
@@ -189,9 +190,9 @@ def _within(call, verdict, limits, under_way, known):
     if key not in limits or verdict["status"] != "Accepted":
         return verdict
     own = starts.natural_key(_started(call, ""))
-    if known.get(own) in ("Accepted", "ConcurrentTx"):  # what was decided of this start stays decided
+    if known.get(own) in ("Accepted", "ConcurrentTx"):  # a start that is sent again gets the same answer
         return verdict | {"status": known[own]}
-    # What is under way on the same connector is superseded by this start.
+    # This start supersedes the open transactions on its own connector, so they do not count.
     elsewhere = {natural for natural in under_way[key] if natural[:2] != own[:2]}
     if len(elsewhere) >= limits[key]:
         return verdict | {"status": "ConcurrentTx"}
@@ -200,9 +201,9 @@ def _within(call, verdict, limits, under_way, known):
 
 
 def _refuse_twins(started):
-    """The same start twice in one batch can't be one statement; alone, each of them can."""
+    """Raise `ValueError` if a start is twice in the batch: one statement cannot insert both, so each runs alone."""
     if max(Counter(map(starts.natural_key, started)).values()) > 1:
-        raise ValueError("the same StartTransaction stands twice in a batch")
+        raise ValueError("the same StartTransaction is twice in a batch")
 
 
 def _started(call, verdict):
@@ -217,7 +218,7 @@ def _started(call, verdict):
         "id_tag": request["idTag"],
         "id_tag_status": verdict,
         "reservation_id": request.get("reservationId"),
-        "start_time": said(request["timestamp"], call.received_at),
+        "start_time": parse_or(request["timestamp"], call.received_at),
         "raw_start_time": request["timestamp"][:64],
         "start_received_at": call.received_at,
         "meter_start": request.get("meterStart"),
@@ -238,16 +239,16 @@ def _used(started):
 
 @handles("StopTransaction")
 def stop_transaction(calls):
-    """OCPP 1.6 §4.10. Never refused: the charger has stopped already. A second stop changes nothing."""
+    """OCPP 1.6 §4.10. Never refuse a stop: the charger has stopped already. A second stop changes nothing."""
     named = stops.store(calls)
     stopped = [named.get((call.charger, call.payload.get("transactionId"))) for call in calls]
-    _keep_orphans([_orphan(call) for call, t in zip(calls, stopped, strict=True) if t is None])
+    _store_orphans([_orphan(call) for call, t in zip(calls, stopped, strict=True) if t is None])
     known = _known_tags(calls, {t.id_tag for t in stopped if t})
     return [_stop_answer(call, t, known) for call, t in zip(calls, stopped, strict=True)]
 
 
 def _stop_answer(call, transaction, known):
-    """Who stops it must be who started it, or of the same group (OCPP 1.6 §3.10): it has stopped in any case."""
+    """Answer `Invalid` to a tag that is neither the starting tag nor of its group (OCPP 1.6 §3.10)."""
     id_tag = call.payload.get("idTag")
     if id_tag is None:
         return {}
@@ -260,8 +261,8 @@ def _stop_answer(call, transaction, known):
     return {"idTagInfo": info}
 
 
-def _keep_orphans(orphans):
-    """Each once: a charger that sends the same stop again has not stopped twice."""
+def _store_orphans(orphans):
+    """Store each stop once, because a charger may send the same stop again."""
     if orphans:
         new = OrphanStop.keep(orphans)
         database.on_commit(lambda: metrics.orphan_stops.inc(len(new)))
@@ -278,7 +279,7 @@ def _orphan(call):
 
 @handles("MeterValues")
 def meter_values(calls):
-    """OCPP 1.6 §4.7. Kept whatever transaction they name; linked where it is one of the charger's."""
+    """OCPP 1.6 §4.7. Store all readings; link them if the named transaction belongs to the charger."""
     readings.store(
         [
             readings.Readings(
@@ -292,16 +293,16 @@ def meter_values(calls):
 
 @follows("StatusNotification")
 def end_reservations(calls, answers):
-    """A connector that can't be used is not reserved any more (OCPP 1.6 §5.13)."""
+    """Cancel the reservation of a connector that cannot be used (OCPP 1.6 §5.13)."""
     rows = [
         {
             "charger": call.charger,
             "connector_id": call.payload["connectorId"],
             "status": call.payload["status"],
-            "timestamp": bounded(call.payload.get("timestamp"), call.received_at),
+            "timestamp": clamp(call.payload.get("timestamp"), call.received_at),
             "received_at": call.received_at,
         }
         for call in calls
         if call.payload["status"] in ENDS_A_RESERVATION
     ]
-    recordset.execute(END_RESERVATIONS, rows)
+    bulk_sql.execute(END_RESERVATIONS, rows)

@@ -1,4 +1,4 @@
-"""Who may charge, what was charged, and the readings in between."""
+"""Id tags, reservations, transactions and their meter readings."""
 
 from collections import defaultdict
 from datetime import UTC, datetime
@@ -12,23 +12,25 @@ from django.db.models import Q
 from django.db.models.functions import MD5, Upper
 from django.utils.functional import cached_property
 
-from chargers import audit, budgets, events, findings, numerals, recordset
+from chargers import audit, budgets, events, findings
 from chargers.inbox import Call
 from chargers.models import Charger, Connector
-from chargers.numbers import draw
-from chargers.times import said, wire
+from core.db import bulk_sql
+from core.db.numbers import next_free_id
+from core.ocpp import numerals
+from core.ocpp.timestamps import parse_or, to_rfc3339
 from transactions import energy, readings
 
 ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
-MOST_CANDIDATES = 10
+MAX_CANDIDATES = 10
 MOST = 2**31 - 1  # what an integer of OCPP can hold
 PAYLOAD_IN_CALL = 3  # its place in the array of a CALL (OCPP-J §4.2.1)
 
 
 def next_reservation_id():
-    """A reservationId nobody else was given."""
-    return draw("commands_reservation_id", Reservation.objects.all())
+    """Return an unused reservationId."""
+    return next_free_id("transactions_reservation_id", Reservation.objects.all())
 
 
 class IdTag(models.Model):
@@ -60,40 +62,40 @@ class IdTag(models.Model):
         return self.id_tag
 
     def save(self, *args, **kwargs):
-        """It is not unknown any more."""
+        """Save, and remove the tag from the unknown tags."""
         super().save(*args, **kwargs)
         UnknownIdTag.objects.filter(id_tag__iexact=self.id_tag).delete()
 
     def verdict(self):
-        """What a charger is told: `Blocked` before `Expired` where a tag is both."""
+        """The status in answers to a charger: `Blocked` before `Expired` if a tag is both."""
         if self.status == "Accepted" and self.expiry_date and self.expiry_date <= datetime.now(UTC):
             return "Expired"
         return self.status
 
     def as_info(self):
-        """The IdTagInfo on the wire (OCPP 1.6 §7.27)."""
+        """Return the IdTagInfo (OCPP 1.6 §7.27)."""
         info = {"status": self.verdict()}
         if self.expiry_date:
-            info["expiryDate"] = wire(self.expiry_date)
+            info["expiryDate"] = to_rfc3339(self.expiry_date)
         if self.parent_id_tag:
             info["parentIdTag"] = self.parent_id_tag
         return info
 
     @staticmethod
     def known(id_tags):
-        """{id tag in upper case: `IdTag`} of those that are known."""
+        """Return {id tag in upper case: `IdTag`} of the known tags."""
         wanted = sorted({tag.upper() for tag in id_tags})
-        rows = recordset.query(KNOWN_TAGS, [wanted]) if wanted else []
-        return {key: recordset.instance(IdTag, row) for key, *row in rows}
+        rows = bulk_sql.query(KNOWN_TAGS, [wanted]) if wanted else []
+        return {key: bulk_sql.instance(IdTag, row) for key, *row in rows}
 
     @staticmethod
     def info(known, id_tag):
-        """The IdTagInfo of a tag among `known`; one that is not is `Invalid`."""
+        """Return the IdTagInfo of `id_tag`; `Invalid` if it is not in `known`."""
         return known[id_tag.upper()].as_info() if id_tag.upper() in known else {"status": "Invalid"}
 
 
 KNOWN_TAGS = (
-    f"SELECT upper(id_tag), {recordset.columns(IdTag)} FROM transactions_idtag c WHERE upper(id_tag) = ANY(%s)"
+    f"SELECT upper(id_tag), {bulk_sql.columns(IdTag)} FROM transactions_idtag c WHERE upper(id_tag) = ANY(%s)"
 )
 
 
@@ -114,14 +116,14 @@ class UnknownIdTag(models.Model):
         return self.id_tag
 
     def accept(self):
-        """The `IdTag` it becomes; one that was made meanwhile stays as it is. Raises `ValidationError`."""
+        """Return an `IdTag` for it; one that exists already is not changed. Raises `ValidationError`."""
         known = IdTag.objects.filter(id_tag__iexact=self.id_tag).first() or IdTag(id_tag=self.id_tag)
         known.full_clean()
         known.save()
         return known
 
 
-# Why a transaction may be worth a look: each is found by an index.
+# Reasons to check a transaction; each filter uses an index.
 DOUBTS = {
     "superseded": "superseded, without a stop",
     "free": "ongoing, though its connector is free",
@@ -132,11 +134,11 @@ DOUBTS = {
 
 class TransactionQuerySet(models.QuerySet):
     def ongoing(self):
-        """Neither stopped by the charger nor closed by an operator."""
+        """Return those neither stopped by the charger nor closed by an operator."""
         return self.filter(stop_received_at=None, closed_at=None)
 
-    def in_doubt(self, why):
-        """Those of which one of DOUBTS is so."""
+    def in_doubt(self, reason):
+        """Return those to which `reason`, a key of DOUBTS, applies."""
         place = {"charger": models.OuterRef("charger"), "connector_id": models.OuterRef("connector_id")}
         free = models.Exists(Connector.objects.filter(**place, status="Available"))
         return self.filter(
@@ -145,7 +147,7 @@ class TransactionQuerySet(models.QuerySet):
                 "free": Q(stop_received_at=None, closed_at=None) & free,
                 "skew": Q(clock_skew=True),
                 "closed": Q(closed_at__isnull=False),
-            }[why]
+            }[reason]
         )
 
 
@@ -159,7 +161,7 @@ class Transaction(models.Model):
     id_tag_status = models.CharField(max_length=20, help_text="The verdict given at the start.")
     reservation_id = models.BigIntegerField(null=True, blank=True)
 
-    # By the charger's clock; the raw text is what it sent, `*_received_at` is our clock.
+    # By the charger's clock; the raw text is as sent, and `*_received_at` is this server's clock.
     start_time = models.DateTimeField()
     raw_start_time = models.CharField(max_length=64)
     start_received_at = models.DateTimeField()
@@ -194,7 +196,7 @@ class Transaction(models.Model):
         default=False, db_default=False, help_text="The charger's clock said what can't be."
     )
 
-    # What tells a start that is sent again from a new session that looks the same, see `transactions.starts`.
+    # These columns distinguish a repeated start from a new session that looks the same, see `transactions.starts`.
     start_message_id = models.CharField(max_length=36, blank=True, default="", db_default="", editable=False)
     recurrence = models.PositiveIntegerField(
         default=0, db_default=0, editable=False, help_text="Sessions before it that began with an equal message."
@@ -203,7 +205,7 @@ class Transaction(models.Model):
         default=False, db_default=False, editable=False, help_text="Its charger has named its id since."
     )
 
-    # By an operator. What the charger said stays beside it.
+    # Set by an operator; the charger's own values stay stored.
     corrected_meter_start = models.BigIntegerField(null=True, blank=True, editable=False)
     corrected_meter_stop = models.BigIntegerField(null=True, blank=True, editable=False)
     corrected_stop_time = models.DateTimeField(null=True, blank=True, editable=False)
@@ -211,7 +213,7 @@ class Transaction(models.Model):
     corrected_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
     note = models.TextField(blank=True, default="", db_default="")
 
-    # By evidence, see `transactions.energy`: the one definition for everything that shows or bills energy.
+    # Computed by `transactions.energy`, the only definition for everything that shows or bills energy.
     energy_wh = models.GeneratedField(
         expression=energy.WATT_HOURS, output_field=models.BigIntegerField(), db_persist=True
     )
@@ -224,7 +226,7 @@ class Transaction(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            # A charger that lost our answer sends its start again: the same start is the same transaction.
+            # A charger that missed the answer sends its start again, and the repeated start must find its row.
             models.UniqueConstraint(
                 fields=["charger", "connector_id", "id_tag", "raw_start_time", "meter_start", "recurrence"],
                 nulls_distinct=False,
@@ -258,7 +260,7 @@ class Transaction(models.Model):
 
     @property
     def is_under_way(self):
-        """As far as is known: no stop came, and no later start on its connector."""
+        """Return whether neither a stop nor a later start on its connector was received."""
         return self.status == "Ongoing" and self.superseded_by_id is None
 
     @property
@@ -272,41 +274,41 @@ class Transaction(models.Model):
 
     @property
     def ended_at(self):
-        """When it ended: as an operator has corrected it, as its charger said, or as it was closed."""
+        """The end time: an operator's correction, else the charger's stop time, else the time of closing."""
         return self.corrected_stop_time or self.stop_time
 
     @property
     def meter_at_start(self):
-        """The register at its start in Wh, as an operator has corrected it, or as its charger said."""
+        """The register at the start in Wh: an operator's correction, else the value that the charger sent."""
         return self.meter_start if self.corrected_meter_start is None else self.corrected_meter_start
 
     @property
     def meter_at_end(self):
-        """The register at its end in Wh: corrected, as its charger said, or that of its last reading when closed."""
+        """The register at the end in Wh: corrected, else as the charger sent it, else the last reading if closed."""
         if self.corrected_meter_stop is not None:
             return self.corrected_meter_stop
         return self.meter_latest if self.meter_stop is None and self.closed_at else self.meter_stop
 
     @property
     def meter_base(self):
-        """The register in Wh from which its energy counts, as in `energy.EVIDENCE`; None where nothing tells."""
+        """The register in Wh from which its energy counts, as in `energy.EVIDENCE`; None if it is unknown."""
         if self.corrected_meter_start is None and not energy.is_register(self.meter_start):
             return self.meter_first
         return self.meter_at_start
 
     def energy_at(self, register_wh):
-        """Wh charged when a reading said `register_wh`, as `energy.EVIDENCE` counts it."""
+        """Return the Wh charged when a reading showed `register_wh`, as `energy.EVIDENCE` counts it."""
         base = self.meter_base or 0
         return max(0, register_wh - base) if register_wh >= base - energy.ROUNDED_WH else register_wh
 
     @property
     def duration_seconds(self):
-        """From start to stop by the charger's clock, None while it lasts; never negative."""
+        """The seconds from start to stop by the charger's clock, None while the session is open; never negative."""
         return None if self.ended_at is None else max(0, round((self.ended_at - self.start_time).total_seconds()))
 
     @database.atomic
     def close(self, by):
-        """End it by hand with what its last reading said; whether it was under way. A real stop still wins."""
+        """Close it by hand with its last reading; return whether it was open. A real stop still replaces this."""
         stuck = Transaction.objects.ongoing().select_for_update().filter(pk=self.pk).first()
         if stuck is None:
             return False
@@ -319,17 +321,17 @@ class Transaction(models.Model):
         stuck.save(update_fields=["closed_at", "closed_by", "stop_time"])
         stuck.refresh_from_db(fields=["energy_wh", "energy_source"])
         audit.record("closed", "transaction", stuck.pk, stuck.charger_id, after={"meter_stop": stuck.meter_at_end})
-        told = {"transaction_id": stuck.pk, "connector_id": stuck.connector_id, "id_tag": stuck.id_tag}
-        told |= {"stop_time": stuck.stop_time, "meter_stop": stuck.meter_at_end}
-        told |= {"energy_wh": stuck.energy_wh, "energy_source": stuck.energy_source}
-        events.tell("transaction.stopped", stuck.charger_id, **told, reason="closed by hand")
+        fields = {"transaction_id": stuck.pk, "connector_id": stuck.connector_id, "id_tag": stuck.id_tag}
+        fields |= {"stop_time": stuck.stop_time, "meter_stop": stuck.meter_at_end}
+        fields |= {"energy_wh": stuck.energy_wh, "energy_source": stuck.energy_source}
+        events.record_event("transaction.stopped", stuck.charger_id, **fields, reason="closed by hand")
         return True
 
 
 class Reservation(models.Model):
-    """A connector kept for a tag. Its primary key is the `reservationId` on the wire (OCPP 1.6 §5.13).
+    """A connector reserved for a tag. Its primary key is the `reservationId` on the wire (OCPP 1.6 §5.13).
 
-    `Inactive` until its charger accepted it; `Expired` is an `Active` one whose time is over.
+    It is `Inactive` until its charger accepts it, and shown as `Expired` if it is `Active` past its expiry date.
     """
 
     INACTIVE, ACTIVE, USED, CANCELLED, EXPIRED = "Inactive", "Active", "Used", "Cancelled", "Expired"
@@ -359,9 +361,9 @@ class Reservation(models.Model):
 
 
 class OrphanStop(models.Model):
-    """A StopTransaction that names no transaction of its charger: acknowledged, and kept (1.6 errata 3.18).
+    """A StopTransaction that names no transaction of its charger: acknowledged and stored (1.6 errata 3.18).
 
-    Also a message about a transaction that was refused: it waits for an operator to apply it.
+    Refused messages about transactions are stored here too, until an operator applies them.
     """
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="orphan_stops")
@@ -377,15 +379,15 @@ class OrphanStop(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            # A charger that sends the same message again has not said more; a payload may be too long for an index.
+            # A repeated message adds nothing. The hash is indexed, because a payload may be too long for an index.
             models.UniqueConstraint("charger", "action", MD5("payload"), name="one_row_a_waiting_message")
         ]
 
     @staticmethod
     def keep(rows):
-        """Write those of `rows` that are not kept already; the actions of those that are new.
+        """Insert the `rows` that are not stored already; return the actions of the new ones.
 
-        Of a charger with as many that wait as it may have, only those with a meter value are written.
+        If a charger has reached its limit of waiting messages, only those with a meter value are inserted.
         """
         columns = ("charger_id", "action", "refused_because", "reported_transaction_id", "payload", "received_at")
         rows = [
@@ -393,19 +395,19 @@ class OrphanStop(models.Model):
             for row in rows
         ]
         budget = budgets.BUDGETS["unapplied"]
-        told = recordset.query(KEEP, [budget.limit or budgets.NO_LIMIT, recordset.json(rows)])
-        for charger, action, is_past in told:
+        outcomes = bulk_sql.query(KEEP, [budget.limit or budgets.NO_LIMIT, bulk_sql.json(rows)])
+        for charger, action, is_past in outcomes:
             if is_past:
                 count = partial(findings.counter.add, charger, action, {budget.finding: budget.limit})
                 database.on_commit(partial(count, datetime.now(UTC)), robust=True)
-        return [action for _, action, is_past in told if not is_past]
+        return [action for _, action, is_past in outcomes if not is_past]
 
     def __str__(self):
         return f"{self.action} of {self.reported_transaction_id or 'no transaction'} ({self.charger})"
 
     @property
-    def told(self):
-        """The payload as it was sent: any JSON, or the text where it is none."""
+    def as_sent(self):
+        """The payload as it was sent: any JSON, or the text if it is not JSON."""
         try:
             return orjson.loads(self.payload)
         except ValueError:
@@ -413,28 +415,28 @@ class OrphanStop(models.Model):
 
     @property
     def has_meter_value(self):
-        """Whether it says what was on a meter at the start or the stop of a session, so that a bill needs it."""
+        """Whether it has a meter value of the start or the stop of a session, which billing needs."""
         meters = (self.request.get(member) for member in ("meterStart", "meterStop"))
         is_register = any(numerals.read(str(meter)) is not None for meter in meters)
         return self.action != "MeterValues" and (is_register or bool(self.request.get("transactionData")))
 
     @cached_property
     def request(self):
-        """The members that were sent, also within a frame that is no proper CALL; {} where there are none."""
-        told = self.told
-        if isinstance(told, list) and len(told) > PAYLOAD_IN_CALL:
-            told = told[PAYLOAD_IN_CALL]
-        return told if isinstance(told, dict) else {}
+        """The members that were sent, also in a malformed CALL frame; {} if there are none."""
+        sent = self.as_sent
+        if isinstance(sent, list) and len(sent) > PAYLOAD_IN_CALL:
+            sent = sent[PAYLOAD_IN_CALL]
+        return sent if isinstance(sent, dict) else {}
 
     def as_call(self):
-        """The CALL it came in; in one that was refused any member may be missing, or of any type."""
+        """Return the CALL it was received in; in a refused one any member may be missing or of any type."""
         return Call(self.charger_id, "", self.action, self.request, self.received_at)
 
     @staticmethod
     def candidates_of(orphans):
-        """{primary key: ids of transactions that each of `orphans` may be about, the likeliest first}.
+        """Return {primary key: ids of transactions that the orphan may belong to, the likeliest first}.
 
-        That is the one it names, where that has no stop, and then those that began last.
+        The named transaction is first if it has no stop; then the latest starts follow.
         """
         loose = [o for o in orphans if o.transaction_id is None and o.action != "StartTransaction"]
         open_ones = Transaction.objects.filter(charger__in={o.charger_id for o in loose}, stop_received_at=None)
@@ -446,15 +448,15 @@ class OrphanStop(models.Model):
         fitting = {o.pk: [t.pk for t in started[o.charger_id] if o.may_end(t)] for o in loose}
         for o in loose:
             fitting[o.pk].sort(key=lambda pk, named=o.reported_transaction_id: pk != named)
-        return {pk: found[:MOST_CANDIDATES] for pk, found in fitting.items()}
+        return {pk: ids[:MAX_CANDIDATES] for pk, ids in fitting.items()}
 
     def may_end(self, transaction):
-        """Whether `transaction`, of its charger and without a stop, had begun, and with this tag and meter.
+        """Return whether this may end `transaction`, an open one of its charger, by start time, tag and meter.
 
-        What was not said, or cannot be read, speaks against none.
+        A missing or unreadable member excludes no transaction.
         """
         timestamp, meter, id_tag = (self.request.get(name) for name in ("timestamp", "meterStop", "idTag"))
-        ended_at = said(timestamp, self.received_at) if isinstance(timestamp, str) else self.received_at
+        ended_at = parse_or(timestamp, self.received_at) if isinstance(timestamp, str) else self.received_at
         is_readable = isinstance(meter, int | float) and 0 <= meter <= MOST
         is_below = is_readable and energy.is_register(transaction.meter_start) and meter < transaction.meter_start
         is_other = isinstance(id_tag, str) and id_tag and id_tag.upper() != transaction.id_tag.upper()
@@ -481,8 +483,8 @@ SELECT charger_id, action, false FROM kept UNION ALL SELECT charger_id, action, 
 class MeterValue(models.Model):
     """One sampledValue (OCPP 1.6 §7.43). No database constraint on its keys: it is joined when written."""
 
-    # Without an index of its own, since readings come in floods: they are found by transaction. When a charger that
-    # never charged is deleted they stay until their month goes.
+    # No index of its own, because readings are many and are found by transaction. If a charger without transactions
+    # is deleted, its readings stay until the partition of their month is dropped.
     charger = models.ForeignKey(Charger, models.DO_NOTHING, db_constraint=False, db_index=False)
     transaction = models.ForeignKey(
         Transaction,

@@ -1,19 +1,20 @@
-"""Messages about transactions that wait for an operator: stops of no known transaction, and what was refused."""
+"""Messages that wait for an operator: stops of unknown transactions, and refused messages about transactions."""
 
 from collections.abc import Callable
 
 from django.db import transaction as database
 from rest_framework.exceptions import ValidationError
 
-from chargers import audit, schemas, tolerance
-from chargers.errors import Conflict
+from chargers import audit
 from chargers.inbox import Call
 from chargers.registry import hook
-from chargers.tolerance import INT64
+from core.http.errors import Conflict
+from core.ocpp import schemas, tolerance
+from core.ocpp.tolerance import INT64
 from transactions import handlers, metrics, stops
 from transactions.models import OrphanStop, Transaction
 
-# What an operator completes the payload with: {member of the REST body: member of the payload}.
+# Members with which an operator completes the payload: {member of the REST body: member of the payload}.
 MEMBERS = {
     "transaction_id": "transactionId",
     "connector_id": "connectorId",
@@ -24,13 +25,13 @@ MEMBERS = {
 }
 
 
-# --- kept when refused -----------------------------------------------------------------------
+# --- stored when refused -----------------------------------------------------------------------
 
 
 @hook("refused")
-def keep_refused(items: list[tuple]) -> list[None]:
-    """Keep messages about transactions that are refused: (charger's primary key, action, payload as JSON or any
-    text, reason, time of arrival). Each once: one that a charger sends again is the same."""
+def store_refused(items: list[tuple]) -> list[None]:
+    """Store refused messages about transactions: (charger's primary key, action, payload as JSON or any
+    text, reason, time of receipt). A repeated message is stored once."""
     new = OrphanStop.keep(map(_refused, items))
     database.on_commit(lambda: metrics.count_refused(new))
     return [None] * len(items)
@@ -39,7 +40,7 @@ def keep_refused(items: list[tuple]) -> list[None]:
 def _refused(item: tuple) -> OrphanStop:
     charger, action, payload, reason, received_at = item
     row = OrphanStop(charger_id=charger, action=action, received_at=received_at)
-    # PostgreSQL keeps no U+0000 in a text.
+    # PostgreSQL cannot store U+0000 in a text.
     row.payload, row.refused_because = (text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in (payload, reason))
     named = row.request.get("transactionId")
     if isinstance(named, int) and not isinstance(named, bool) and abs(named) <= INT64:
@@ -48,7 +49,7 @@ def _refused(item: tuple) -> OrphanStop:
 
 
 def members_of(orphan: OrphanStop) -> dict[str, str]:
-    """Those of MEMBERS that the action of `orphan` has."""
+    """Return the entries of MEMBERS that the action of `orphan` has."""
     known = schemas.schema(orphan.action)["properties"]
     return {name: member for name, member in MEMBERS.items() if member in known}
 
@@ -58,10 +59,10 @@ def members_of(orphan: OrphanStop) -> dict[str, str]:
 
 @database.atomic
 def apply(orphan: OrphanStop, completed: dict) -> Transaction:
-    """Have `orphan` take effect as if its charger had sent it so, and return the transaction that it is about.
+    """Apply `orphan` as if its charger had sent it in this form, and return its transaction.
 
-    `completed` has members of MEMBERS that complete or replace those of the payload. Raises `Conflict` where it was
-    applied already or its transaction cannot take it, `ValidationError` for what is missing.
+    `completed` has members of MEMBERS that complete or replace those of the payload. Raises `Conflict` if it was
+    applied already or its transaction cannot take it, `ValidationError` if a member is missing or wrong.
     """
     orphan = OrphanStop.objects.select_for_update().get(pk=orphan.pk)
     if orphan.transaction_id is not None:
@@ -75,7 +76,7 @@ def apply(orphan: OrphanStop, completed: dict) -> Transaction:
 
 
 def _completed(orphan: OrphanStop, completed: dict) -> Call:
-    """The CALL that `orphan` is with members of `completed`, leniently read."""
+    """Return the CALL of `orphan` with the members of `completed`, parsed leniently."""
     if unknown := completed.keys() - members_of(orphan).keys():
         raise ValidationError({name: [f"A {orphan.action} has no {MEMBERS[name]}."] for name in unknown})
     names_one = orphan.refused_because and orphan.reported_transaction_id is not None
@@ -88,6 +89,7 @@ def _completed(orphan: OrphanStop, completed: dict) -> Call:
     except schemas.Violation as violation:
         names = {member: name for name, member in MEMBERS.items()}
         raise ValidationError({names.get(violation.field, "payload"): [violation.message]}) from violation
+    assert reading is not None  # with clean=False each payload is read
     call.payload, call.as_sent = reading.payload, reading.as_sent
     return call
 
@@ -114,9 +116,9 @@ def _readings(call: Call) -> Transaction:
 
 
 def _named(call: Call) -> Transaction | None:
-    """The transaction that `call` names, locked; None where it is none of its charger's."""
-    wanted = {"pk": call.payload["transactionId"], "charger": call.charger}
-    return Transaction.objects.select_for_update().filter(**wanted).first()
+    """Return the transaction that `call` names, locked; None if it is not one of this charger's."""
+    filters = {"pk": call.payload["transactionId"], "charger": call.charger}
+    return Transaction.objects.select_for_update().filter(**filters).first()
 
 
 APPLIED: dict[str, Callable[[Call], Transaction]] = {

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from chargers import access
 from chargers.models import Charger
 from chargers.serializers.strict import Strict
-from chargers.times import wire
+from core.ocpp.timestamps import to_rfc3339
 from transactions import energy
 from transactions.models import MOST, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
@@ -197,7 +197,7 @@ class OrphanStopSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(OpenApiTypes.ANY)
     def get_payload(self, orphan):
-        return orphan.told
+        return orphan.as_sent
 
     def get_candidates(self, orphan) -> list[int]:
         if "candidates" not in self.context:  # of the whole page at once
@@ -217,11 +217,11 @@ class AttachSerializer(Strict):
     timestamp = serializers.DateTimeField(required=False)
 
     def validate_timestamp(self, moment):
-        return wire(moment)
+        return to_rfc3339(moment)
 
 
-def completion(told):
-    """`told` as `transactions.orphans.apply` takes it; raises `ValidationError` for what makes no sense."""
-    body = AttachSerializer(data=told)
+def completion(payload):
+    """Validate `payload` for `transactions.orphans.apply`; raise `ValidationError` for invalid members."""
+    body = AttachSerializer(data=payload)
     body.is_valid(raise_exception=True)
     return body.validated_data

@@ -1,17 +1,17 @@
-"""Which session a StartTransaction belongs to: the one that an equal message began, or a new one (decision 0018)."""
+"""Decide whether a StartTransaction repeats an equal message or begins a new session (decision 0018)."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from chargers import times
+from core.ocpp import timestamps
 from transactions import energy
 
-# A clock whose starts arrive so soon after their own time is right.
+# A clock is right if a start arrives within this time of its timestamp.
 ONLINE = timedelta(minutes=10)
-# Between two moments further apart than this, a clock that runs shows another second.
+# A running clock shows another second after this time.
 TICK = timedelta(seconds=2)
 
-# A start that is sent again finds its own row, also one that another process writes at this moment.
+# A repeated start finds its own row, even while another process inserts it.
 START = """
 INSERT INTO transactions_transaction AS t (charger_id, connector_id, id_tag, id_tag_status, reservation_id,
     start_time, raw_start_time, start_received_at, meter_start, raw_meter_start, clock_skew, start_message_id,
@@ -35,9 +35,9 @@ NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_
 
 
 class Equal(NamedTuple):
-    """The transaction that an equal message began, or this very one where it `is_new`.
+    """The transaction that an equal message began, or the new one if `is_new`.
 
-    `is_used`: its charger has named its id since, and so has had the answer to its start.
+    `is_used`: the charger has named its id since, so it has received the answer to its start.
     """
 
     id: int
@@ -54,41 +54,41 @@ class Equal(NamedTuple):
     newest_recurrence: int | None
 
     def is_before(self, moment: datetime | None) -> bool:
-        """Whether its start was received before `moment`, which may never have been."""
+        """Return whether its start was received before `moment`; False if that is None."""
         return moment is not None and moment > self.received_at
 
 
 def natural_key(start: dict) -> tuple:
-    """The members of a start by which a retry of it is known."""
+    """Return the members of a start that identify a retry of it."""
     return tuple(start[column] for column in NATURAL_KEY)
 
 
 def next_recurrence(start: dict, equal: Equal) -> int:
-    """The recurrence to compare `start` with after `equal`, another session: that of the newest, or a new one."""
+    """Return the recurrence to try after `equal`, another session: that of the newest session, or a new one."""
     return max(equal.newest_recurrence, start["recurrence"] + (start["recurrence"] == equal.newest_recurrence))
 
 
 def is_same(start: dict, equal: Equal) -> bool:
-    """Whether `start` is the message that began `equal`, sent again.
+    """Return whether `start` repeats the message that began `equal`.
 
-    A charger that has not named the id may not have had the answer, and tries again. One that has had it sends an
-    equal start for one of two reasons: it sends its queue twice, or its clock shows a time for the second time.
+    A charger that has not named the id may have missed the answer, and retries. A charger that has the answer sends
+    an equal start for one of two reasons: it sends its queue twice, or its clock shows the same time again.
     """
     if equal.is_new or not equal.is_used:
         return True
-    began_anew = equal.is_before(equal.connected_at) or equal.is_before(equal.booted_at)
-    if start["start_message_id"] == equal.message_id and not began_anew:
-        return True  # on one socket message ids do not begin anew
-    moment = times.read(start["raw_start_time"])
-    if moment is None or moment < times.PLAUSIBLE or _stood_still(start, equal):
+    reconnected = equal.is_before(equal.connected_at) or equal.is_before(equal.booted_at)
+    if start["start_message_id"] == equal.message_id and not reconnected:
+        return True  # message ids are unique on one socket
+    moment = timestamps.parse(start["raw_start_time"])
+    if moment is None or moment < timestamps.PLAUSIBLE or _stood_still(start, equal):
         return False
     if energy.is_register(start["meter_start"]) and start["meter_start"] > 0 and equal.energy_wh:
-        return True  # a register does not go back: a new session would begin above it
+        return True  # a register never decreases, so a new session would begin above it
     was_right = abs(equal.received_at - equal.start_time) <= ONLINE
     return was_right or not equal.is_before(equal.booted_at)
 
 
 def _stood_still(start: dict, equal: Equal) -> bool:
-    """Whether the clock showed the same time at the start and, later than a tick of it, at the stop."""
+    """Return whether the clock showed the same time at the start and at a stop more than TICK later."""
     ended = equal.stop_received_at
     return ended is not None and equal.raw_stop_time == start["raw_start_time"] and ended - equal.received_at > TICK

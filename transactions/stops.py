@@ -1,14 +1,15 @@
-"""How a transaction ends by its charger's word: a StopTransaction, on time, late, or attached by hand."""
+"""Store StopTransactions: on time, late, or attached by hand."""
 
 from datetime import datetime
 from typing import NamedTuple
 
-from chargers import events, recordset
-from chargers.times import clock_is_off, said
+from chargers import events
+from core.db import bulk_sql
+from core.ocpp.timestamps import clock_is_off, parse_or
 from transactions import energy, readings
 
-# A real stop wins over one by hand, and shows that the transaction was not stuck. A second one changes nothing. The
-# charging profiles of a transaction end with it.
+# A real stop replaces a close by hand and removes `superseded_by`. A second stop changes nothing. The charging
+# profiles of a transaction are deleted with its stop.
 STOP = """
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(id int, charger bigint, stop_time timestamptz, raw_stop_time text,
@@ -32,7 +33,7 @@ FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charg
 
 
 class Named(NamedTuple):
-    """The transaction that a stop names; `ended` says that this stop has ended it."""
+    """The transaction that a stop names; `ended` is true if this stop ended it."""
 
     charger: int
     id: int
@@ -46,14 +47,14 @@ class Named(NamedTuple):
 
 
 def store(calls):
-    """Write the first stop of each transaction; {(charger, transaction id): `Named`} of those that `calls` name."""
+    """Write the first stop of each transaction; return {(charger, transaction id): `Named`} of the named ones."""
     first = {}
     for call in calls:
         if 0 < (call.payload.get("transactionId") or 0) <= readings.LARGEST_ID:
             first.setdefault((call.charger, call.payload["transactionId"]), call)
     rows = {key: _stopped(*key, call) for key, call in sorted(first.items())}
-    found = map(Named._make, recordset.execute(STOP, list(rows.values())))
-    named = {(t.charger, t.id): t for t in found}
+    stopped = map(Named._make, bulk_sql.execute(STOP, list(rows.values())))
+    named = {(t.charger, t.id): t for t in stopped}
     ended = [t for t in named.values() if t.ended]
     known = readings.store(
         [
@@ -64,12 +65,12 @@ def store(calls):
     )
     known |= _evidence(ended, known, rows)
     for t in ended:
-        _tell(t, rows[t.charger, t.id], *known.get(t.id, (t.energy_wh, t.energy_source)))
+        _record_event(t, rows[t.charger, t.id], *known.get(t.id, (t.energy_wh, t.energy_source)))
     return named
 
 
 def _evidence(ended, known, rows):
-    """{id: (Wh, source)} of those of `ended` that are known better by readings which name no transaction."""
+    """Return {id: (Wh, source)} of the `ended` transactions for which unlinked readings are better evidence."""
     doubtful = [
         t for t in ended if not t.clock_skew and known.get(t.id, (t.energy_wh, t.energy_source))[1] != energy.STOP
     ]
@@ -77,11 +78,11 @@ def _evidence(ended, known, rows):
     return readings.take_in(spans)
 
 
-def _tell(transaction, stop, energy_wh, energy_source):
-    told = {name: stop[name] for name in ("stop_time", "meter_stop", "reason")}
-    told |= {"transaction_id": transaction.id, "connector_id": transaction.connector_id}
-    told |= {"id_tag": transaction.id_tag, "energy_wh": energy_wh, "energy_source": energy_source}
-    events.tell("transaction.stopped", transaction.charger, **told)
+def _record_event(transaction, stop, energy_wh, energy_source):
+    fields = {name: stop[name] for name in ("stop_time", "meter_stop", "reason")}
+    fields |= {"transaction_id": transaction.id, "connector_id": transaction.connector_id}
+    fields |= {"id_tag": transaction.id_tag, "energy_wh": energy_wh, "energy_source": energy_source}
+    events.record_event("transaction.stopped", transaction.charger, **fields)
 
 
 def _stopped(charger, transaction_id, call):
@@ -93,12 +94,12 @@ def _stopped(charger, transaction_id, call):
     return {
         "id": transaction_id,
         "charger": charger,
-        "stop_time": said(request["timestamp"], call.received_at),
+        "stop_time": parse_or(request["timestamp"], call.received_at),
         "raw_stop_time": request["timestamp"][:64],
         "received_at": call.received_at,
         "meter_stop": request.get("meterStop"),
         "raw_meter_stop": call.as_sent.get("meterStop", ""),
-        # Left out, it is Local (OCPP 1.6 §6.49).
+        # The default is Local (OCPP 1.6 §6.49).
         "reason": request.get("reason", "Local"),
         "id_tag": request.get("idTag", ""),
         "clock_skew": skew,

@@ -7,9 +7,9 @@ from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.response import Response
 
 from chargers.access import known_charger, needs
-from chargers.errors import Conflict, not_found
-from chargers.pagination import NewestFirst
 from chargers.viewsets import Editable, Scoped
+from core.http.errors import Conflict, not_found
+from core.http.pagination import NewestFirst
 from transactions import corrections, orphans
 from transactions.filters import OrphanStopFilter, ReservationFilter, TransactionFilter, UnknownIdTagFilter
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
@@ -47,7 +47,7 @@ class ChargerTransactionList(TransactionList):
         return super().get(request, *args, **kwargs)
 
     def get_queryset(self):
-        if "charger_id" not in self.kwargs:  # the schema is being drawn
+        if "charger_id" not in self.kwargs:  # the API schema is being generated
             return self.queryset
         return self.queryset.filter(charger=known_charger(self.request, self.kwargs["charger_id"]))
 
@@ -69,7 +69,7 @@ class TransactionDetail(generics.RetrieveAPIView):
 
     @extend_schema(request=CorrectionSerializer, responses=TransactionSerializer)
     def patch(self, request, *args, **kwargs):
-        """Correct the meter values or the end of a session that has ended, or note something."""
+        """Correct the meter values or the end of a session that has ended, or change its note."""
         body = CorrectionSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         by = request.user.get_username() if request.user else ""
@@ -84,7 +84,7 @@ class TransactionDetail(generics.RetrieveAPIView):
 @api_view(["POST"])
 @permission_classes([needs(POST="transactions.change_transaction")])
 def close(request, charger_id, transaction_id):
-    """Close a stale transaction by hand, with its last reading. A real stop that comes later wins."""
+    """Close a stale transaction by hand, with its last reading. A real stop that is received later wins."""
     transaction = known_transaction(request, charger_id, transaction_id)
     if not transaction.close(by=request.user.get_username() if request.user else ""):
         raise Conflict("This transaction has ended already.")
@@ -92,14 +92,14 @@ def close(request, charger_id, transaction_id):
 
 
 class MeterValueList(generics.ListAPIView):
-    """The readings of a transaction, in the order they came; one row a sampledValue."""
+    """The readings of a transaction, in the order of receipt; one row per sampledValue."""
 
     queryset = MeterValue.objects.none()
     serializer_class = MeterValueSerializer
     filterset_fields = ["measurand", "phase", "context"]
 
     def get_queryset(self):
-        if "charger_id" not in self.kwargs:  # the schema is being drawn
+        if "charger_id" not in self.kwargs:  # the API schema is being generated
             return self.queryset
         transaction = known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])
         return transaction.meter_values.order_by("id")

@@ -13,14 +13,14 @@ from chargers import audit
 from chargers.access import reaches_every_charger
 from chargers.admin.chargers import ReadOnly, Scoped
 from chargers.admin.once import shown_once
-from chargers.browsing import Large, choices
+from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.models import ApiToken, AuditEntry, ChargerGroup
 
-admin.site.unregister([AccessLog, AccessFailureLog])  # the audit log has them
+admin.site.unregister([AccessLog, AccessFailureLog])  # since the audit log has the same entries
 
 
-class ForWhoReachesAll:
-    """Groups name chargers and users: to see or change them is for those who may reach every charger."""
+class RequiresEveryCharger:
+    """Require the permission to reach every charger, because the rows name chargers or users of all groups."""
 
     def has_module_permission(self, request):
         return super().has_module_permission(request) and reaches_every_charger(request.user)
@@ -39,7 +39,7 @@ class ForWhoReachesAll:
 
 
 @admin.register(ChargerGroup)
-class ChargerGroupAdmin(ForWhoReachesAll, admin.ModelAdmin):
+class ChargerGroupAdmin(RequiresEveryCharger, admin.ModelAdmin):
     list_display = ["name", "description", "chargers_in_it"]
     search_fields = ["name", "description"]
     autocomplete_fields = ["chargers", "users"]
@@ -54,19 +54,19 @@ class ChargerGroupAdmin(ForWhoReachesAll, admin.ModelAdmin):
 
 
 class ApiTokenForm(forms.ModelForm):
-    """`owner` is whose it is, where the form does not ask."""
+    """A form whose `owner` is the user of the token, if the form has no field for it."""
 
     def clean(self):
-        told = super().clean()
-        others = ApiToken.objects.filter(user=told.get("user") or self.owner, name=told.get("name"))
+        values = super().clean()
+        others = ApiToken.objects.filter(user=values.get("user") or self.owner, name=values.get("name"))
         if others.exclude(pk=self.instance.pk).exists():
             raise forms.ValidationError({"name": "There is a token of this name already."})
-        return told
+        return values
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):
-    """One's own tokens; a superuser's list has everybody's. Deleted is revoked."""
+    """The tokens of the user, or those of all users for a superuser. To revoke a token, delete it."""
 
     list_display = ["name", "user", "created", "expiry", "expired", "last_used"]
     search_fields = ["name", "user__username"]
@@ -96,12 +96,12 @@ class ApiTokenAdmin(admin.ModelAdmin):
             token.save(update_fields=form.changed_data)
             return
         owner = token.user if token.user_id else request.user
-        made, self.told = ApiToken.make(owner, token.name, token.expiry)
-        token.__dict__.update(made.__dict__)
+        row, self.new_token = ApiToken.make(owner, token.name, token.expiry)
+        token.__dict__.update(row.__dict__)
 
     def response_add(self, request, token, post_url_continue=None):
-        """The token itself, on this one page."""
-        return shown_once(self, request, token, f"The token {token.name} of {token.user}", self.told)
+        """Show the token itself, on this page only."""
+        return shown_once(self, request, token, f"The token {token.name} of {token.user}", self.new_token)
 
     @admin.display(boolean=True)
     def expired(self, token):
@@ -109,19 +109,19 @@ class ApiTokenAdmin(admin.ModelAdmin):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
-    """Who did what; nobody can change it here."""
+class AuditEntryAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
+    """The audit log, which cannot be changed here."""
 
-    list_display = ["at", "who", "address", "action", "kind", "name", "what"]
+    list_display = ["at", "who", "address", "action", "kind", "name", "changes"]
     list_filter = [choices("action", audit.ACTIONS), choices("kind", audit.KINDS)]
     sortable_by = ["at"]
     searched = {"who": "text", "charger": "charger"}
     list_select_related = ["charger"]
     date_hierarchy = "at"
 
-    @admin.display(description="what")
-    def what(self, entry):
-        """Each thing that has changed on a line of its own."""
+    @admin.display(description="changes")
+    def changes(self, entry):
+        """Return each change on a line of its own."""
         before, after = entry.before or {}, entry.after or {}
         lines = ((name, before.get(name, ""), after.get(name, "")) for name in {**before, **after})
         return format_html_join(mark_safe("<br>"), "{}: {} → {}", lines)

@@ -1,4 +1,6 @@
-"""Chargers and what they told in the admin; apps above add their actions to `ChargerAdmin.actions`."""
+"""Chargers and their data in the admin. Higher layers add their actions to `ChargerAdmin.actions`."""
+
+from collections.abc import Sequence
 
 from django import forms
 from django.contrib import admin, messages
@@ -23,7 +25,7 @@ from chargers.models.charger import OF_SOCKET
 
 
 class ReadOnly:
-    """History: to be browsed, never edited."""
+    """Allow to view rows, but not to edit them."""
 
     def has_add_permission(self, request, obj=None):
         return False
@@ -36,7 +38,7 @@ class ReadOnly:
 
 
 class Scoped:
-    """Rows of a charger: of those alone that whoever looks may reach; and only those can be chosen."""
+    """Restrict rows, and the choices of a charger, to chargers that the user may reach."""
 
     charger_path = "charger"
 
@@ -49,7 +51,7 @@ class Scoped:
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 
-OURS = [
+OPERATOR_FIELDS = [
     "charger_id",
     "description",
     "boot_policy",
@@ -63,16 +65,16 @@ KEYS = ["new_authorization_key", "allow_short_key", "remove_authorization_key"]
 
 
 class Commandable:
-    """Actions that send commands are for those who may add commands."""
+    """Require the permission to add commands for actions that send commands."""
 
     def has_command_permission(self, request):
         return request.user.has_perm("commands.add_command")
 
 
 class AsSent:
-    """What is compared as sent keeps its spaces."""
+    """Keep the spaces around values of the fields in `as_sent`, because these values are compared as sent."""
 
-    as_sent = ()
+    as_sent: Sequence[str] = ()
 
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -95,18 +97,18 @@ class ChargerForm(forms.ModelForm):
 
     class Meta:
         model = Charger
-        fields = OURS
+        fields = OPERATOR_FIELDS
 
     warning = ""
 
     def clean(self):
-        given = super().clean()
-        if key := given.get("new_authorization_key"):
+        values = super().clean()
+        if key := values.get("new_authorization_key"):
             try:
-                self.warning = keys.check(key, given.get("allow_short_key"), 'tick "Allow short key"')
+                self.warning = keys.check(key, values.get("allow_short_key"), 'tick "Allow short key"')
             except ValueError as error:
                 self.add_error("new_authorization_key", str(error))
-        return given
+        return values
 
     def save(self, commit=True):
         if self.cleaned_data["remove_authorization_key"] or self.cleaned_data["new_authorization_key"]:
@@ -153,7 +155,7 @@ class InstalledCertificateInline(ReadOnly, admin.TabularInline):
 
 
 class HeldSerialInline(admin.TabularInline):
-    """Deleted here, one is free for the next charger that tells it."""
+    """A serial number that is deleted here becomes free for the next charger that reports it."""
 
     model = HeldSerial
     fields = readonly_fields = ["serial"]
@@ -174,29 +176,34 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     date_hierarchy = "created_at"
     inlines = [ConnectorInline, ConfigurationInline, InstalledProfileInline, InstalledCertificateInline]
     inlines += [HeldSerialInline]
-    told = [
+    reported_fields = [
         "registration_status",
-        *(f.name for f in Charger._meta.fields if f.editable and f.name not in [*OURS, "id"]),
+        *(f.name for f in Charger._meta.fields if f.editable and f.name not in [*OPERATOR_FIELDS, "id"]),
     ]
 
     def get_fieldsets(self, request, charger=None):
-        ours = (None, {"fields": [*OURS, *KEYS]})
-        return [ours, ("As the charger tells it", {"fields": self.told})] if charger else [ours]
+        settings = (None, {"fields": [*OPERATOR_FIELDS, *KEYS]})
+        return [settings, ("As reported by the charger", {"fields": self.reported_fields})] if charger else [settings]
 
     def get_readonly_fields(self, request, charger=None):
-        return ["charger_id", *self.told] if charger else []
+        return ["charger_id", *self.reported_fields] if charger else []
 
     def save_model(self, request, charger, form, change):
-        """Only what is changed: the rest of the row may be the charger's, which goes on meanwhile."""
-        changed = [*OURS, "authorization_key_hash", "next_authorization_key_hashes", "next_security_profile"]
+        """Save changed columns alone, because messages of the charger may change others at the same time."""
+        changed = [
+            *OPERATOR_FIELDS,
+            "authorization_key_hash",
+            "next_authorization_key_hashes",
+            "next_security_profile",
+        ]
         derived = {"new_authorization_key", "remove_authorization_key", "security_profile"} & set(form.changed_data)
-        fields = [name for name in changed if name in form.changed_data or (derived and name not in OURS)]
+        fields = [name for name in changed if name in form.changed_data or (derived and name not in OPERATOR_FIELDS)]
         charger.save(update_fields=fields if change else None)
         if form.warning:
             audit.warn(charger, form.warning)
             self.message_user(request, form.warning, messages.WARNING)
         if change and derived:
-            gateway.make_it_come_again(charger.charger_id)
+            gateway.close_for_new_credentials(charger.charger_id)
         elif change and set(OF_SOCKET) & set(form.changed_data):
             gateway.change_settings(charger)
 
@@ -208,14 +215,14 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         return [path("<int:pk>/new-key/", page, name="chargers_charger_new_key"), *super().get_urls()]
 
     def new_key(self, request, pk):
-        """A machine-made key, shown on the page that made it."""
+        """Create a random key, and show it on the page that answers the request."""
         charger = self.get_object(request, str(pk))
         if charger is None or not self.has_change_permission(request, charger):
             raise PermissionDenied
         if request.method == "POST":
             with transaction.atomic():
                 key = charger.make_key()
-                gateway.make_it_come_again(charger.charger_id)
+                gateway.close_for_new_credentials(charger.charger_id)
             return shown_once(self, request, charger, f"The key of {charger}", key)
         context = {**self.admin_site.each_context(request), "title": "New key", "opts": self.opts, "row": charger}
         return TemplateResponse(request, "admin/chargers/new_key.html", context)

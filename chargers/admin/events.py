@@ -1,19 +1,19 @@
-"""What happened, and the webhooks that are told of it, in the admin."""
+"""Events, webhooks and deliveries in the admin."""
 
 from django import forms
 from django.contrib import admin, messages
 
 from chargers import webhooks
-from chargers.admin.access import ForWhoReachesAll
+from chargers.admin.access import RequiresEveryCharger
 from chargers.admin.chargers import ReadOnly, Scoped
 from chargers.admin.once import shown_once
-from chargers.browsing import Large, choices
+from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.models import Delivery, Event, Webhook
 from chargers.models.events import KIND_CHOICES, KINDS
 
 
 @admin.register(Event)
-class EventAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class EventAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["at", "charger", "kind", "body"]
     list_filter = [choices("kind", KINDS)]
     sortable_by = ["at"]
@@ -26,7 +26,7 @@ class WebhookForm(forms.ModelForm):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(ForWhoReachesAll, admin.ModelAdmin):
+class WebhookAdmin(RequiresEveryCharger, admin.ModelAdmin):
     form = WebhookForm
     list_display = ["name", "url", "group", "is_enabled", "created_at"]
     list_filter = ["is_enabled"]
@@ -36,17 +36,17 @@ class WebhookAdmin(ForWhoReachesAll, admin.ModelAdmin):
     fields = ["name", "url", "kinds", "group", "is_enabled"]
 
     def response_add(self, request, webhook, post_url_continue=None):
-        """Its secret, on this one page."""
+        """Show its secret, on this page only."""
         return shown_once(self, request, webhook, f"The secret of {webhook}", webhook.secret.opened())
 
 
 @admin.action(description="Send again", permissions=["change"])
 def send_again(modeladmin, request, deliveries):
-    messages.success(request, f"{webhooks.replay(deliveries)} will be sent again.")
+    messages.success(request, f"{webhooks.replay(deliveries)} deliveries will be sent again.")
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(Large, ForWhoReachesAll, admin.ModelAdmin):
+class DeliveryAdmin(LargeTableAdmin, RequiresEveryCharger, admin.ModelAdmin):
     list_display = [
         "id",
         "webhook",

@@ -1,12 +1,12 @@
-"""What was odd about the messages of chargers, in the admin."""
+"""Deviations of chargers' messages from OCPP, in the admin."""
 
 from django.contrib import admin
 
 from chargers.admin.chargers import ReadOnly, Scoped
-from chargers.browsing import Large, choices
-from chargers.downloads import csv_file
+from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.models import Finding
 from chargers.models.findings import KINDS
+from core.http.downloads import csv_file
 
 EXPORTED = ("charger", "action", "field", "kind", "count", "first_seen", "last_seen", "example")
 
@@ -17,7 +17,7 @@ def export_csv(modeladmin, request, findings):
 
 
 @admin.register(Finding)
-class FindingAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class FindingAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["charger", "action", "field", "kind", "count", "first_seen", "last_seen", "example"]
     list_filter = [choices("kind", list(KINDS))]
     searched = {"charger": "charger"}

@@ -1,18 +1,18 @@
-"""What passed between chargers and us, in the admin."""
+"""Logged frames in the admin."""
 
 from datetime import UTC, datetime, timedelta
 
 from django.contrib import admin
 from django.db.models import Q
 
-from chargers import schemas
 from chargers.admin.chargers import ReadOnly, Scoped
-from chargers.browsing import Large, choices
+from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.models import Charger, Message
 from chargers.models.messages import DIRECTIONS, KINDS
+from core.ocpp import schemas
 
-# What names a charger or a time in the address of a list.
-NARROW = ("charger__", "at__")
+# Query parameters that filter by a charger or a time.
+NARROWING_PREFIXES = ("charger__", "at__")
 A_DAY = timedelta(days=1)
 
 
@@ -20,18 +20,18 @@ class ErrorFilter(admin.SimpleListFilter):
     title, parameter_name = "error", "is_error"
 
     def lookups(self, request, model_admin):
-        return [("1", "Errors alone")]
+        return [("1", "Errors only")]
 
     def queryset(self, request, rows):
         return rows.filter(is_error=True) if self.value() else rows
 
 
-MOST_WORDS = 10  # that are searched for
+MAX_SEARCH_WORDS = 10
 
 
 @admin.register(Message)
-class MessageAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
-    """Newest first. What has no index is looked for in what a charger said, in a day chosen, or in the last one."""
+class MessageAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
+    """Newest first. Columns without an index are filtered only within one charger, one day, or the last day."""
 
     list_display = ["at", "charger", "direction", "kind", "action", "message_id", "is_error", "shown"]
     list_filter = ["at", ErrorFilter]
@@ -42,8 +42,8 @@ class MessageAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     linked = ["charger__id__exact"]
     date_hierarchy = "at"
     search_help_text = (
-        "The id of a charger; words after it are looked for in its message ids and frames. Words alone, and filters "
-        "without a charger or a time, are looked for in the last day."
+        "The id of a charger; further words are searched in its message ids and frames. Words alone, and filters "
+        "without a charger or a time, search the last day."
     )
 
     def get_queryset(self, request):
@@ -58,7 +58,7 @@ class MessageAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
             rows, words = rows.filter(charger=charger), words[1:]
         elif words and not _is_narrow(request):
             rows = _of_the_last_day(rows)
-        for word in words[:MOST_WORDS]:
+        for word in words[:MAX_SEARCH_WORDS]:
             rows = rows.filter(Q(message_id=word) | Q(frame__icontains=word))
         return rows, False
 
@@ -68,7 +68,7 @@ class MessageAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
 
 
 def _is_narrow(request):
-    return any(name.startswith(NARROW) for name in request.GET)
+    return any(name.startswith(NARROWING_PREFIXES) for name in request.GET)
 
 
 def _of_the_last_day(rows):

@@ -1,12 +1,12 @@
-"""A secret that is shown on one page, once, and kept nowhere in plain: a message would travel in a cookie."""
+"""Show a new secret on one page. A message of Django is not used, because it would be stored in a cookie."""
 
 from django.template.response import TemplateResponse
 
 
-def shown_once(model_admin, request, row, what, secret):
+def shown_once(model_admin, request, row, title, secret):
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": what,
+        "title": title,
         "opts": model_admin.opts,
         "row": row,
         "secret": secret,

@@ -1,12 +1,12 @@
-"""Refused connections in the admin: why, from where, and the charger that they are of made in one step."""
+"""Refused connections in the admin, with an action that adds their chargers."""
 
 from django.contrib import admin, messages
 from django.template.response import TemplateResponse
 
 from chargers import refusals
 from chargers.admin.chargers import ReadOnly
-from chargers.errors import Conflict
 from chargers.models import Refusal
+from core.http.errors import Conflict
 
 
 @admin.register(Refusal)
@@ -35,9 +35,12 @@ class RefusalAdmin(ReadOnly, admin.ModelAdmin):
 
     @admin.action(description="Add these chargers, each with a new key", permissions=["add_charger"])
     def add_chargers(self, request, queryset):
-        """Show the keys on the page that made them: a message would travel in a cookie."""
-        keys, wanted = [], {refusal.charger_id: refusal for refusal in queryset}
-        for charger_id, refusal in sorted(wanted.items()):
+        """Add the chargers, and show their keys on the page that answers the request.
+
+        A message of Django is not used, because it would be stored in a cookie.
+        """
+        keys, by_id = [], {refusal.charger_id: refusal for refusal in queryset}
+        for charger_id, refusal in sorted(by_id.items()):
             try:
                 keys.append(refusals.add_charger(refusal))
             except Conflict as conflict:

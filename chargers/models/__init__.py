@@ -1,6 +1,6 @@
-"""What a charger is and told: `charger`. Who may reach it, and who did what: `access`. What happened: `events`.
+"""Models of chargers (`charger`), access and the audit log (`access`), events and webhooks (`events`).
 
-What passed: `messages`. What was odd about it: `findings`. Who was not let in: `refusals`.
+Logged frames are in `messages`, deviations from OCPP in `findings`, refused handshakes in `refusals`.
 """
 
 from chargers.models.access import ApiToken, AuditEntry, ChargerGroup
@@ -19,8 +19,8 @@ from chargers.models.charger import (
     InstalledCertificate,
     InstalledProfile,
     SecurityEvent,
-    standing,
-    telling_status,
+    effective_status,
+    summary_status,
 )
 from chargers.models.events import Delivery, Event, Webhook
 from chargers.models.findings import Finding
@@ -51,6 +51,6 @@ __all__ = [
     "SecurityEvent",
     "VALIDATIONS",
     "Webhook",
-    "standing",
-    "telling_status",
+    "effective_status",
+    "summary_status",
 ]

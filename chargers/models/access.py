@@ -1,4 +1,4 @@
-"""Who may reach which charger, with which token; and who did what, when and from where."""
+"""Groups of chargers, API tokens, and the entries of the audit log."""
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -8,8 +8,6 @@ from knox.models import AbstractAuthToken, get_digest_token
 from knox.settings import CONSTANTS
 
 from chargers.models.charger import Charger
-
-FORMER = "from before "  # begins the names of tokens of the version without names
 
 
 class ChargerGroup(models.Model):
@@ -30,19 +28,19 @@ class ChargerGroup(models.Model):
 
     @staticmethod
     def chargers_of(user):
-        """The primary keys of the chargers in the groups that name `user`, or a role of theirs: a subquery."""
+        """Return a subquery of the primary keys of chargers in groups that name `user` or a role of the user."""
         named = Q(chargergroup__users=user) | Q(chargergroup__roles__user=user)
         return ChargerGroup.chargers.through.objects.filter(named).values("charger")
 
 
 class ApiToken(AbstractAuthToken):
-    """A token for the API: kept as a hash, named, shown once. Deleted is revoked."""
+    """A named token for the API, shown once and stored as a hash. To revoke it, delete it."""
 
     id = models.BigAutoField(primary_key=True)
     digest = models.CharField(max_length=128, unique=True, editable=False)
     token_key = models.CharField(max_length=25, db_index=True, editable=False)
-    name = models.CharField(max_length=100, help_text="What it is for, or where it is kept.")
-    last_used = models.DateTimeField(null=True, blank=True, editable=False, help_text="To the hour.")
+    name = models.CharField(max_length=100, help_text="Its purpose, or the place where it is stored.")
+    last_used = models.DateTimeField(null=True, blank=True, editable=False, help_text="With a precision of one hour.")
 
     class Meta:
         ordering = ["user", "name"]
@@ -54,23 +52,23 @@ class ApiToken(AbstractAuthToken):
 
     @staticmethod
     def make(user, name, expires_at=None):
-        """(`ApiToken`, the token itself as text), which is never to be seen again."""
+        """Create a token; return (`ApiToken`, the token itself as text), which cannot be read later."""
         digest, token = get_digest_token()
-        made = ApiToken(user=user, name=name, expiry=expires_at, digest=digest)
-        made.token_key = token[: CONSTANTS.TOKEN_KEY_LENGTH]
-        made.save()
-        return made, token
+        row = ApiToken(user=user, name=name, expiry=expires_at, digest=digest)
+        row.token_key = token[: CONSTANTS.TOKEN_KEY_LENGTH]
+        row.save()
+        return row, token
 
 
 class AuditEntry(models.Model):
-    """Somebody did something: written beside what it tells of, never changed."""
+    """An action of a user or of the system; written in the transaction of the action, and never changed."""
 
     at = models.DateTimeField(db_index=True)
     who = models.CharField(max_length=150, blank=True)
-    address = models.CharField(max_length=45, blank=True, help_text="From where.")
+    address = models.CharField(max_length=45, blank=True, help_text="Address of the client.")
     action = models.CharField(max_length=20)
-    kind = models.CharField(max_length=30, help_text="Of what.")
-    name = models.CharField(max_length=300, help_text="Of which.")
+    kind = models.CharField(max_length=30, help_text="Kind of the object.")
+    name = models.CharField(max_length=300, help_text="Name of the object.")
     charger = models.ForeignKey(Charger, models.SET_NULL, null=True, blank=True, db_index=False)
     before = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
     after = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)

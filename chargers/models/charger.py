@@ -1,4 +1,4 @@
-"""What a charger is: itself, as it last booted, its connectors, and what it holds and told."""
+"""A charger with its settings and last boot, its connectors, and the data that it has stored or sent."""
 
 import secrets
 
@@ -6,8 +6,9 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from chargers import keys, recordset
-from chargers.sealing import SealedField
+from chargers import keys
+from core.db import bulk_sql
+from core.db.sealing import SealedField
 
 REGISTRATIONS = [(status, status) for status in ("Accepted", "Pending", "Rejected")]
 SECURITY_PROFILES = [
@@ -16,55 +17,57 @@ SECURITY_PROFILES = [
     (2, "2: Basic auth over TLS"),
     (3, "3: TLS with a client certificate"),
 ]
-# Not accepted: as its last BootNotification was answered or, before any, as the operator decided.
+# Not accepted: by the answer to its last BootNotification or, before the first one, by the policy of the operator.
 NOT_ACCEPTED = models.Q(registration_status__in=["Pending", "Rejected"]) | (
     models.Q(registration_status="") & ~models.Q(boot_policy="Accepted")
 )
 
 
-# Which of a charger's messages are kept, see `chargers.tap`; "" is as OCPP_MESSAGE_LOG says.
+# Which messages of a charger are logged, see `chargers.message_log`; "" means the setting OCPP_MESSAGE_LOG.
 LOG_NOTHING, LOG_ERRORS, LOG_ALL = "off", "errors", "all"
-MESSAGE_LOGS = [("", "as OCPP_MESSAGE_LOG says"), *((level, level) for level in (LOG_NOTHING, LOG_ERRORS, LOG_ALL))]
+MESSAGE_LOGS = [("", "as set by OCPP_MESSAGE_LOG"), *((level, level) for level in (LOG_NOTHING, LOG_ERRORS, LOG_ALL))]
 
-# How the payloads of a charger are read, see `chargers.tolerance`; "" is as OCPP_VALIDATION says.
+# How the payloads of a charger are validated, see `core.ocpp.tolerance`; "" means the setting OCPP_VALIDATION.
 LENIENT, STRICT = "lenient", "strict"
-VALIDATIONS = [("", "as OCPP_VALIDATION says"), (LENIENT, LENIENT), (STRICT, STRICT)]
+VALIDATIONS = [("", "as set by OCPP_VALIDATION"), (LENIENT, LENIENT), (STRICT, STRICT)]
 
-MOST_SECONDS = 3600  # of a ping interval and the like
-# The columns that say how the socket of a charger is treated; a change of them holds at once.
+MAX_INTERVAL_S = 3600  # of pings and waits
+# Columns with settings of a charger's socket; a change takes effect at once.
 OF_SOCKET = ("message_log", "validation", "ping_interval", "ping_timeout", "boot_wait")
 
-# By the books, see `Charger.is_online`.
+# By the database, see `Charger.is_online`.
 ONLINE = models.Q(connected_at__isnull=False) & (
     models.Q(disconnected_at=None) | models.Q(disconnected_at__lt=models.F("connected_at"))
 )
 
 
-def standing(boot_policy, registration_status):
-    """On which terms a charger is: as its last boot was answered, or as the operator decided since."""
+def effective_status(boot_policy, registration_status):
+    """Return the answer to the last BootNotification, or the policy that the operator has set since."""
     return registration_status or "Accepted" if boot_policy == "Accepted" else boot_policy
 
 
 def is_lenient(validation):
-    """Whether a charger with this `validation` ("" as OCPP_VALIDATION says) is read leniently."""
+    """Whether messages of a charger with this `validation` ("": OCPP_VALIDATION) are validated leniently."""
     return (validation or settings.OCPP_VALIDATION) == LENIENT
 
 
 def keep_alive(ping_interval, ping_timeout):
-    """(seconds between pings or 0, seconds until silence after one ends a socket) of a charger with these columns."""
+    """Return (seconds between pings or 0, seconds after a ping until a silent socket is closed)."""
     interval = settings.OCPP_PING_INTERVAL if ping_interval is None else ping_interval
     return interval, settings.OCPP_PING_TIMEOUT if ping_timeout is None else ping_timeout
 
 
 def seconds_before_commands(boot_wait):
-    """How long a charger with this `boot_wait` that has connected, and sent nothing, is sent no command."""
+    """Return for how many seconds commands wait after a charger has connected, while it has sent nothing."""
     return settings.OCPP_BOOT_WAIT if boot_wait is None else boot_wait
 
 
 class Charger(models.Model):
-    """A charge point. Presence (is its socket open now?) is Redis' matter, see `chargers.presence`."""
+    """A charge point. Whether its socket is open now is recorded in Redis, see `chargers.presence`."""
 
-    charger_id = models.CharField(max_length=255, unique=True, help_text="As in its URL, compared as sent.")
+    charger_id = models.CharField(
+        max_length=255, unique=True, help_text="As in its URL; upper and lower case differ."
+    )
     description = models.CharField(max_length=255, blank=True)
     authorization_key_hash = models.CharField(max_length=128, blank=True, editable=False)
     next_authorization_key_hashes = models.JSONField(
@@ -72,34 +75,34 @@ class Charger(models.Model):
         db_default=models.Value([], models.JSONField()),
         blank=True,
         editable=False,
-        help_text="Of keys sent to the charger, the latest last, each of which it may use at any moment.",
+        help_text="Hashes of keys sent to the charger, the latest last; it may start to use any of them.",
     )
     security_profile = models.PositiveSmallIntegerField(
         choices=SECURITY_PROFILES,
         null=True,
         blank=True,
-        help_text="Left open, its key is asked for; without one it is let in from OCPP_OPEN_NETWORKS only.",
+        help_text="Empty: a key is required if one is set; else it may connect from OCPP_OPEN_NETWORKS only.",
     )
     next_security_profile = models.PositiveSmallIntegerField(
-        null=True, editable=False, help_text="Accepted by the charger, which has not connected with it yet."
+        null=True, editable=False, help_text="Accepted by the charger, but not used for a connection yet."
     )
     boot_policy = models.CharField(
         max_length=10,
         choices=REGISTRATIONS,
         default="Accepted",
-        help_text="What its BootNotification is answered.",
+        help_text="The answer to its BootNotification.",
         db_default="Accepted",
     )
     registration_status = models.CharField(
         max_length=10,
         blank=True,
         editable=False,
-        help_text="What its last BootNotification was answered.",
+        help_text="The answer to its last BootNotification.",
         default="",
         db_default="",
     )
     read_configuration_after_boot = models.BooleanField(
-        default=False, help_text="Ask for its whole configuration when it has booted.", db_default=False
+        default=False, help_text="Read its whole configuration after each boot.", db_default=False
     )
     message_log = models.CharField(
         max_length=6,
@@ -107,7 +110,7 @@ class Charger(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="Which of its messages are kept; it holds at once.",
+        help_text="Which of its messages are logged. A change takes effect at once.",
     )
     validation = models.CharField(
         max_length=7,
@@ -115,30 +118,30 @@ class Charger(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="Lenient: a message that breaks its schema is repaired where that is possible. It holds at once.",
+        help_text="Lenient: messages that violate their schema are repaired if possible. Takes effect at once.",
     )
     ping_interval = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
-        validators=[MaxValueValidator(MOST_SECONDS)],
-        help_text="Seconds between two pings, 0 for none; it holds at once. Empty: as OCPP_PING_INTERVAL says.",
+        validators=[MaxValueValidator(MAX_INTERVAL_S)],
+        help_text="Seconds between two pings, 0 for none. A change takes effect at once. Empty: OCPP_PING_INTERVAL.",
     )
     ping_timeout = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1), MaxValueValidator(MOST_SECONDS)],
-        help_text="Seconds after a ping until it is disconnected if it sends nothing; it holds at once. "
-        "Empty: as OCPP_PING_TIMEOUT says.",
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_INTERVAL_S)],
+        help_text="Seconds after a ping until a charger that sends nothing is disconnected. "
+        "A change takes effect at once. Empty: OCPP_PING_TIMEOUT.",
     )
     boot_wait = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
-        validators=[MaxValueValidator(MOST_SECONDS)],
-        help_text="Seconds after it has connected until it is sent a command if it has sent no message, 0 for none; "
-        "it holds at once. Empty: as OCPP_BOOT_WAIT says.",
+        validators=[MaxValueValidator(MAX_INTERVAL_S)],
+        help_text="Seconds for which commands wait after it has connected, until it sends its first message; "
+        "0 for none. A change takes effect at once. Empty: OCPP_BOOT_WAIT.",
     )
 
-    # BootNotification.req, OCPP 1.6 §6.3. Chargers send longer texts than it allows: these are kept whole.
+    # BootNotification.req, OCPP 1.6 §6.3. Longer texts than it allows are stored whole, because chargers send them.
     vendor = models.TextField(blank=True)
     model = models.TextField(blank=True)
     serial_number = models.TextField(blank=True)
@@ -156,16 +159,16 @@ class Charger(models.Model):
     diagnostics_status_at = models.DateTimeField(null=True, blank=True)
     log_status = models.TextField(blank=True, default="", db_default="")
     log_status_at = models.DateTimeField(null=True, blank=True)
-    local_list_version = models.IntegerField(default=0, help_text="Of the last local list it accepted.")
+    local_list_version = models.IntegerField(default=0, help_text="Version of the last local list it accepted.")
 
     connected_at = models.DateTimeField(null=True, blank=True)
     disconnected_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="When the socket it had then ended, or was last heard of."
+        null=True, blank=True, editable=False, help_text="When its last socket was closed, or was last seen open."
     )
-    last_seen = models.DateTimeField(null=True, blank=True, help_text="Last frame of any kind.")
+    last_seen = models.DateTimeField(null=True, blank=True, help_text="Time of its last frame of any kind.")
     created_at = models.DateTimeField(auto_now_add=True)
 
-    # The last CALL answered: a retry of it, also on another socket, gets the same answer (J errata 3.1).
+    # The last CALL answered. A retry of it, also on another socket, gets the same answer (J errata 3.1).
     last_call_id = models.CharField(max_length=36, blank=True, editable=False)
     last_call_digest = models.CharField(max_length=32, blank=True, editable=False)
     last_answer = models.TextField(blank=True, editable=False)
@@ -178,86 +181,86 @@ class Charger(models.Model):
 
     @staticmethod
     def known(charger_id):
-        """The `Charger` with this id, or None. Prepared: it begins every request for a command."""
-        rows = recordset.query(KNOWN, [charger_id])
-        return recordset.instance(Charger, rows[0]) if rows else None
+        """Return the `Charger` with this id, or None. The statement is prepared, because every command needs it."""
+        rows = bulk_sql.query(KNOWN, [charger_id])
+        return bulk_sql.instance(Charger, rows[0]) if rows else None
 
     @property
     def of_socket(self):
-        """{column: value} of those that say how its socket is treated."""
+        """Return {column: value} of the settings of its socket."""
         return {name: getattr(self, name) for name in OF_SOCKET}
 
     @property
     def keep_alive(self):
-        """(seconds between pings or 0, seconds until silence after one ends its socket)."""
+        """Return (seconds between pings or 0, seconds after a ping until a silent socket is closed)."""
         return keep_alive(self.ping_interval, self.ping_timeout)
 
     @property
     def seconds_before_commands(self):
-        """How long it is sent no command when it has connected and sent nothing."""
+        """Return for how many seconds commands wait after it has connected, while it has sent nothing."""
         return seconds_before_commands(self.boot_wait)
 
     @property
     def is_online(self):
-        """By the books, which may be a minute late where a process was killed; Redis knows at once."""
+        """Whether it is online by the database, which may lag by a minute after a crash; Redis does not."""
         since, until = self.connected_at, self.disconnected_at
         return since is not None and (until is None or until < since)
 
     @property
     def is_lenient(self):
-        """Whether a payload of it that breaks its schema is repaired where that is possible."""
+        """Whether its messages are validated leniently."""
         return is_lenient(self.validation)
 
     @property
-    def standing(self):
-        """Accepted, Pending or Rejected: on which terms commands may be sent to it (OCPP 1.6 §4.2)."""
-        return standing(self.boot_policy, self.registration_status)
+    def effective_status(self):
+        """Return Accepted, Pending or Rejected, which decides what commands may be sent to it (OCPP 1.6 §4.2)."""
+        return effective_status(self.boot_policy, self.registration_status)
 
     def has_key(self, key):
-        """Whether `key` (text) is its key now."""
+        """Whether `key` (text) is its current key."""
         return bool(self.authorization_key_hash) and keys.matches(key.encode(), self.authorization_key_hash)
 
     def make_key(self):
-        """Give it a key nobody else knows: 20 random bytes as 40 hex digits, returned and kept as a hash."""
+        """Set a new random key of 20 bytes, store its hash, and return it as 40 hex digits."""
         key = secrets.token_hex(20)
-        self.take_key(key)
+        self.set_key(key)
         return key
 
-    def take_key(self, key):
-        """Its key is `key` (text) from now on; keys that were sent to it before are void."""
+    def set_key(self, key):
+        """Set its key to `key` (text); keys that were sent to it before become invalid."""
         self.authorization_key_hash, self.next_authorization_key_hashes = keys.hashed(key), []
         self.save(update_fields=["authorization_key_hash", "next_authorization_key_hashes"])
 
     @property
     def credentials(self):
-        """What it must show to be let in."""
+        """Return the columns on which its authentication depends."""
         return self.security_profile, self.authorization_key_hash
 
     def use_key(self, hashed):
-        """`hashed`, which was among the next ones, is its key from now on; those that were sent before are over."""
-        following = self.next_authorization_key_hashes
-        self.next_authorization_key_hashes = following[following.index(hashed) + 1 :]
+        """Make `hashed`, one of the next keys, its current key; keys that were sent before become invalid."""
+        pending = self.next_authorization_key_hashes
+        self.next_authorization_key_hashes = pending[pending.index(hashed) + 1 :]
         self.authorization_key_hash = hashed
         self.save(update_fields=["authorization_key_hash", "next_authorization_key_hashes"])
 
     @property
     def certificate_names(self):
-        """The common names its certificate may have: its serial number (security whitepaper A00.FR.511) or its id.
+        """Return the common names its certificate may have: its serial number (whitepaper A00.FR.511) or its id.
 
-        A charger tells its serial number itself, so one that another charger told first is not among them.
+        A serial number that another charger reported first is not included, because chargers report it themselves.
         """
         held = {held.serial for held in self.held_serials.all()}
         return {self.charger_id} | held & {self.serial_number, self.charge_box_serial_number}
 
 
 class HeldSerial(models.Model):
-    """A serial number, and the charger that told it first: a certificate in that name is this charger's alone."""
+    """A serial number and the charger that reported it first, which alone may have a certificate with this name."""
 
-    LONGEST = 64  # characters of a common name (RFC 5280, ub-common-name)
-    MOST_FORMER = 4  # of one charger that it no longer tells; the older ones are free for others
+    MAX_LENGTH = 64  # characters of a common name (RFC 5280, ub-common-name)
+    MAX_FORMER = 4  # of one charger that it no longer reports; older ones become free for other chargers
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="held_serials")
-    serial = models.CharField(max_length=LONGEST, unique=True)
+    serial = models.CharField(max_length=MAX_LENGTH, unique=True)
 
     class Meta:
         ordering = ["serial"]
@@ -268,13 +271,13 @@ class HeldSerial(models.Model):
         return self.serial
 
 
-KNOWN = f"SELECT {recordset.columns(Charger)} FROM chargers_charger c WHERE charger_id = %s"
+KNOWN = f"SELECT {bulk_sql.columns(Charger)} FROM chargers_charger c WHERE charger_id = %s"
 
 
 class Connector(models.Model):
-    """A connector as its last StatusNotification tells it (OCPP 1.6 §6.47); 0 is the charger as a whole."""
+    """A connector by its last StatusNotification (OCPP 1.6 §6.47); 0 stands for the charger as a whole."""
 
-    # From the most telling to the least, for one word about the whole charger.
+    # In order of precedence for the summary of a charger, see `summary_status`.
     STATUSES = (
         "Faulted",
         "Charging",
@@ -289,18 +292,18 @@ class Connector(models.Model):
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="connectors")
     connector_id = models.PositiveIntegerField()
-    status = models.TextField(help_text="One of OCPP, or a word of the charger's own.")
-    error_code = models.TextField(blank=True, help_text="Empty where it is Faulted and does not say why.")
+    status = models.TextField(help_text="A status of OCPP, or another text that the charger sent.")
+    error_code = models.TextField(blank=True, help_text="Empty if it is Faulted without an error code.")
     info = models.TextField(blank=True)
     vendor_id = models.TextField(blank=True)
     vendor_error_code = models.TextField(blank=True)
-    timestamp = models.DateTimeField(help_text="When it says it changed; never after it was received.")
+    timestamp = models.DateTimeField(help_text="Time of the change by the charger, but not later than received_at.")
     raw_timestamp = models.CharField(max_length=64, blank=True)
     received_at = models.DateTimeField()
     scheduled_availability = models.CharField(
         max_length=11,
         blank=True,
-        help_text="Asked for, and due when its transaction ends.",
+        help_text="Availability that takes effect when its transaction ends.",
         default="",
         db_default="",
     )
@@ -313,10 +316,11 @@ class Connector(models.Model):
         return f"{self.charger} connector {self.connector_id}"
 
 
-def telling_status(connectors):
-    """The one word that says most about `connectors` (connector 0's trouble first); "Unknown" before any.
+def summary_status(connectors):
+    """Return one status for `connectors`, "Unknown" without any.
 
-    A word that OCPP does not know says less than all that it knows.
+    Faulted and Unavailable of connector 0 come first, then the order of `Connector.STATUSES`, then texts that OCPP
+    does not define.
     """
     statuses = {connector.status for connector in connectors}
     whole = next((c.status for c in connectors if c.connector_id == 0), None)
@@ -327,13 +331,13 @@ def telling_status(connectors):
 
 
 class ConfigurationKey(models.Model):
-    """A configuration key as the charger told it (OCPP 1.6 §5.8), or as it accepted it (§5.3)."""
+    """A configuration key as the charger reported (OCPP 1.6 §5.8) or accepted it (§5.3)."""
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="configuration")
     key = models.CharField(max_length=255)
     value = models.TextField(null=True, blank=True)  # noqa: DJ001  (a key may have no value)
     readonly = models.BooleanField(default=False)
-    reboot_required = models.BooleanField(default=False, help_text="It holds from the next boot on.")
+    reboot_required = models.BooleanField(default=False, help_text="It takes effect at the next boot.")
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -345,7 +349,7 @@ class ConfigurationKey(models.Model):
 
 
 class InstalledProfile(models.Model):
-    """A charging profile that the charger accepted and, as far as is known, still holds (OCPP 1.6 §5.16)."""
+    """A charging profile that the charger accepted and, as far as is known, still has (OCPP 1.6 §5.16)."""
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="installed_profiles")
     connector_id = models.PositiveIntegerField()
@@ -367,7 +371,7 @@ class InstalledProfile(models.Model):
 
 
 class InstalledCertificate(models.Model):
-    """A root certificate in the charger's store, known by its hashes (security whitepaper §6.1)."""
+    """A root certificate in the charger's store, identified by its hashes (security whitepaper §6.1)."""
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="installed_certificates")
     certificate_type = models.CharField(max_length=40)
@@ -404,7 +408,7 @@ class SecurityEvent(models.Model):
 
 
 class DataTransfer(models.Model):
-    """A DataTransfer of the charger and what it was answered (OCPP 1.6 §4.3); ours are commands."""
+    """A DataTransfer of the charger and its answer (OCPP 1.6 §4.3); those to chargers are commands."""
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="data_transfers")
     vendor_id = models.TextField(blank=True)
@@ -412,7 +416,7 @@ class DataTransfer(models.Model):
     data = models.TextField(blank=True)
     status = models.CharField(max_length=20)
     answered_data = models.TextField(blank=True, help_text="Without secrets.")
-    sealed_answer = SealedField(null=True, editable=False, help_text="The data as answered, where it holds a secret.")
+    sealed_answer = SealedField(null=True, editable=False, help_text="The data as answered, if it contains a secret.")
     call_id = models.CharField(max_length=36, blank=True, db_default="", editable=False)
     received_at = models.DateTimeField()
 

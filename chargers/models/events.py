@@ -1,4 +1,4 @@
-"""What happened, and the webhooks it is told to."""
+"""Events of chargers, webhooks that receive them, and the deliveries."""
 
 import base64
 import re
@@ -9,31 +9,31 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
-from chargers import outward
 from chargers.models.access import ChargerGroup
 from chargers.models.charger import Charger
-from chargers.sealing import SealedField
+from core.db.sealing import SealedField
+from core.http import outward
 
-# Kind: what it means. The last one is kept only where a webhook asks for it: readings come in floods.
+# Kind: its meaning. The last one is stored only if a webhook subscribes to it, because readings are frequent.
 KINDS = {
     "charger.online": "a charger has opened its socket",
     "charger.offline": "a charger's socket has ended, or has not been heard of for a minute",
-    "charger.over_budget": "a charger sends more than a budget allows, once until it has kept to it for ten minutes",
-    "connector.status": "a StatusNotification, the newest of its connector",
+    "charger.over_budget": "a charger sends more than a budget allows; again only after ten minutes within it",
+    "connector.status": "the newest StatusNotification of a connector",
     "transaction.started": "a StartTransaction",
-    "transaction.stopped": "a StopTransaction, or an operator closed it by hand",
+    "transaction.stopped": "a StopTransaction, or an operator closed the transaction",
     "transaction.corrected": "an operator has corrected a meter value or the end of a transaction",
     "command.finished": "a command has its outcome",
     "security.event": "a SecurityEventNotification",
-    "transaction.updated": "readings of a transaction under way",
+    "transaction.updated": "readings of an active transaction",
 }
 HOST, SPACE = re.compile(r"[\w.-]{1,253}|[0-9a-f:.]{2,45}"), re.compile(r"[\s\0-\x1f]")
 KIND_CHOICES = [(kind, kind) for kind in KINDS]
-KEPT = [kind for kind in KINDS if kind != "transaction.updated"]
+STORED_KINDS = [kind for kind in KINDS if kind != "transaction.updated"]
 
 
 def is_url(url):
-    """Raises `ValidationError` for what is none; a host may have a name without a dot, as within a cluster."""
+    """Raise `ValidationError` for a text that is no URL; a host name needs no dot, as within a cluster."""
     try:
         parts = urlsplit(url)
         is_one = parts.scheme in ("http", "https") and HOST.fullmatch(parts.hostname or "") and parts.port != 0
@@ -44,13 +44,13 @@ def is_url(url):
 
 
 def without_login(url):
-    """Raises `ValidationError` for a URL with a user or a password: lists and the audit log show it."""
+    """Raise `ValidationError` for a URL with a user or a password, because lists and the audit log show URLs."""
     if "@" in url.partition("://")[2].partition("/")[0]:
-        raise ValidationError("Leave the login out of it: what is sent is signed.")
+        raise ValidationError("Remove user and password from the URL; receivers verify the signature.")
 
 
 def is_reachable(url):
-    """Raises `ValidationError` for a URL that leads into the network of this server, see WEBHOOK_ALLOW_PRIVATE."""
+    """Raise `ValidationError` for a URL that leads into the network of this server, see WEBHOOK_ALLOW_PRIVATE."""
     try:
         outward.check(url)
     except outward.NotPublicError as error:
@@ -58,16 +58,16 @@ def is_reachable(url):
 
 
 def new_secret():
-    """As webhook libraries take it: 24 random bytes in Base64 (standardwebhooks.com)."""
+    """Return a secret in the form of webhook libraries: 24 random bytes in Base64 (standardwebhooks.com)."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
 def kept_kinds():
-    return list(KEPT)
+    return list(STORED_KINDS)
 
 
 class Event(models.Model):
-    """Something that happened to a charger; `body` is what is told of it, see `chargers.events`."""
+    """Something that happened to a charger; `body` has the details, see `chargers.events`."""
 
     kind = models.CharField(max_length=30, choices=KIND_CHOICES)
     charger = models.ForeignKey(Charger, models.CASCADE, db_constraint=False, db_index=False, related_name="events")
@@ -85,8 +85,8 @@ class Event(models.Model):
     def __str__(self):
         return f"{self.kind} {self.charger}"
 
-    def as_told(self):
-        """The JSON object that streams and webhooks carry."""
+    def as_payload(self):
+        """Return the JSON object that streams and webhooks carry."""
         return {
             "id": self.pk,
             "kind": self.kind,
@@ -97,16 +97,22 @@ class Event(models.Model):
 
 
 class Webhook(models.Model):
-    """A URL that is told of events, each in a signed POST of its own."""
+    """A URL that receives each event in a signed POST."""
 
     name = models.CharField(max_length=100, unique=True)
     url = models.CharField("URL", max_length=1000, validators=[is_url, without_login, is_reachable])
     secret = SealedField(default=new_secret, editable=False)
-    kinds = models.JSONField(default=kept_kinds, help_text="Of events that are told.")
+    kinds = models.JSONField(default=kept_kinds, help_text="Kinds of events that are sent.")
     group = models.ForeignKey(
-        ChargerGroup, models.CASCADE, null=True, blank=True, help_text="Its chargers alone; empty: every charger."
+        ChargerGroup,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        help_text="Send events of its chargers only. Empty: of every charger.",
     )
-    is_enabled = models.BooleanField("enabled", default=True, help_text="What happens meanwhile is not told later.")
+    is_enabled = models.BooleanField(
+        "enabled", default=True, help_text="Events that happen while it is disabled are never sent."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -117,20 +123,22 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One event on its way to one webhook. `dead` is one that was tried often enough; it can be replayed."""
+    """One event for one webhook. A `dead` delivery has failed all its attempts; it can be replayed."""
 
     PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
     STATES = (PENDING, DELIVERED, DEAD)
 
-    # Without a constraint: what was owed while its webhook was removed would undo the batch it happened in.
+    # Without a constraint, because a webhook that is removed meanwhile would roll back the batch of the event.
     webhook = models.ForeignKey(
         Webhook, models.CASCADE, db_constraint=False, db_index=False, related_name="deliveries"
     )
     event = models.ForeignKey(Event, models.CASCADE, related_name="deliveries")
-    charger = models.BigIntegerField(default=0, db_default=0, help_text="Of its event: chargers take turns.")
+    charger = models.BigIntegerField(
+        default=0, db_default=0, help_text="The charger of its event, because chargers take turns."
+    )
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=PENDING)
     attempts = models.PositiveIntegerField(default=0, db_default=0)
-    due_at = models.DateTimeField(help_text="When it is tried next.")
+    due_at = models.DateTimeField(help_text="Time of the next attempt.")
     answered_status = models.PositiveIntegerField(null=True, blank=True, help_text="HTTP status of the last answer.")
     error = models.CharField(max_length=300, blank=True, default="", db_default="")
     delivered_at = models.DateTimeField(null=True, blank=True)

@@ -1,34 +1,34 @@
-"""What was odd about a charger's messages: counted by member and kind, to be sent to the manufacturer."""
+"""Deviations of a charger's messages from OCPP, counted by member and kind, for a report to the manufacturer."""
 
 from django.db import models
 
 from chargers import budgets
 from chargers.models.charger import Charger
 
-# How a message departed from OCPP, with the meaning that pages and documents give.
+# How a message deviates from OCPP, with the explanation that pages and documents show.
 KINDS = {
     "too_long": "A text is longer than the standard allows.",
-    "unknown_field": "The standard does not know this member.",
-    "wrong_type": "A value is of another type than the standard wants.",
-    "not_a_number": "A text is not a number as the standard writes one.",
-    "unknown_value": "The value is none of those that the standard lists.",
+    "unknown_field": "The standard does not define this member.",
+    "wrong_type": "A value is of another type than the standard requires.",
+    "not_a_number": "A text is not a number in the notation of the standard.",
+    "unknown_value": "The standard does not list this value.",
     "null": "A member is null.",
     "missing": "A required member, or every item of a list, is missing.",
     "bad_item": "An item of a list cannot be read.",
-    "out_of_range": "A number is outside the range of the standard, or cannot be true.",
+    "out_of_range": "A number is outside the range of the standard, or is implausible.",
     "clock": "A timestamp cannot be read, lies before 2010 or in the future.",
-    "unreadable": "A frame or a text cannot be read in part: it is not JSON, or holds control characters.",
-    "rejected": "The message was refused: nothing in it could be used.",
+    "unreadable": "A frame or a text cannot be read in part: it is not JSON, or contains control characters.",
+    "rejected": "The message was refused, because nothing in it could be used.",
 }
-LONGEST_FIELD, LONGEST_EXAMPLE = 255, 500  # characters
+MAX_FIELD_LENGTH, MAX_EXAMPLE_LENGTH = 255, 500
 
 
 class Finding(models.Model):
-    """One way in which one member of one action of a charger departs from OCPP, and how often it has."""
+    """One deviation of one member of one action of a charger from OCPP, and its count."""
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="findings")
-    action = models.CharField(max_length=60, blank=True, help_text="With Response behind it for answers to commands.")
-    field = models.CharField(max_length=LONGEST_FIELD, blank=True, help_text="Empty for the message as a whole.")
+    action = models.CharField(max_length=60, blank=True, help_text="Ends with Response for answers to commands.")
+    field = models.CharField(max_length=MAX_FIELD_LENGTH, blank=True, help_text="Empty for the message as a whole.")
     kind = models.CharField(max_length=20, choices=[(kind, kind) for kind in KINDS])
     count = models.BigIntegerField(help_text="Messages in which it was found.")
     first_seen = models.DateTimeField()
@@ -48,4 +48,6 @@ class Finding(models.Model):
     @property
     def meaning(self) -> str:
         budget = budgets.exceeded(self.field, self.kind)
-        return f"It is over its budget of {budget.counts}. {budget.past}" if budget else KINDS.get(self.kind, "")
+        if budget:
+            return f"It exceeds its budget of {budget.counts}. {budget.consequence}"
+        return KINDS.get(self.kind, "")

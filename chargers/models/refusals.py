@@ -1,4 +1,4 @@
-"""Handshakes that were refused: one row for each charger id and reason, however often it tried."""
+"""Refused handshakes, one row for each charger id and reason, with the number of attempts."""
 
 from django.db import models
 
@@ -6,38 +6,36 @@ from chargers.models.charger import Charger
 
 KINDS = [
     ("unknown", "no charger with this id is known"),
-    ("credentials", "key, certificate or network do not fit"),
+    ("credentials", "its key, certificate or network is not accepted"),
     ("subprotocol", "speaks another version of OCPP"),
-    ("upgrade", "the request is no WebSocket handshake"),
+    ("upgrade", "the request is not a WebSocket handshake"),
     ("path", "the path names no charger"),
 ]
 
 
 class RefusalQuerySet(models.QuerySet):
     def settled(self):
-        """Those whose charger has been let in since."""
-        came = Charger.objects.filter(
+        """Filter by chargers that have connected since."""
+        connected_since = Charger.objects.filter(
             charger_id=models.OuterRef("charger_id"), connected_at__gt=models.OuterRef("last_at")
         )
-        return self.filter(models.Exists(came))
+        return self.filter(models.Exists(connected_since))
 
     def open(self):
-        """Those whose charger has not been let in since; `is_known` says whether it is a charger at all."""
+        """Filter by chargers that have not connected since; `is_known` tells whether the charger exists."""
         known = Charger.objects.filter(charger_id=models.OuterRef("charger_id"))
-        came = known.filter(connected_at__gt=models.OuterRef("last_at"))
-        return self.filter(~models.Exists(came)).annotate(is_known=models.Exists(known))
+        connected_since = known.filter(connected_at__gt=models.OuterRef("last_at"))
+        return self.filter(~models.Exists(connected_since)).annotate(is_known=models.Exists(known))
 
 
 class Refusal(models.Model):
-    """Why a charger is not let in, as it was last answered."""
+    """The latest answer to refused handshakes with one charger id, by kind of reason."""
 
-    charger_id = models.CharField(
-        max_length=255, blank=True, help_text='As in its URL; "" where the path names none.'
-    )
+    charger_id = models.CharField(max_length=255, blank=True, help_text='As in its URL; "" if the path has none.')
     kind = models.CharField(max_length=12, choices=KINDS)
     status = models.PositiveSmallIntegerField(help_text="The HTTP status of the last answer.")
-    reason = models.CharField(max_length=500, help_text="What the last answer said.")
-    address = models.CharField(max_length=45, blank=True, help_text="Where the last handshake came from.")
+    reason = models.CharField(max_length=500, help_text="The text of the last answer.")
+    address = models.CharField(max_length=45, blank=True, help_text="Address of the last handshake.")
     count = models.PositiveBigIntegerField()
     first_at = models.DateTimeField()
     last_at = models.DateTimeField(db_index=True)

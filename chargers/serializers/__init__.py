@@ -1,8 +1,8 @@
-"""Chargers, what happened to them, and who may reach them, as the API shows them."""
+"""Serializers of this app."""
 
 from chargers.serializers.access import ApiTokenSerializer, AuditEntrySerializer, NewApiTokenSerializer
 from chargers.serializers.chargers import (
-    TOLD_BY_CHARGER,
+    REPORTED_FIELDS,
     ChargerDetailSerializer,
     ChargerSerializer,
     ConfigurationKeySerializer,
@@ -48,6 +48,6 @@ __all__ = [
     "SavedChargerSerializer",
     "SecurityEventSerializer",
     "StatusSerializer",
-    "TOLD_BY_CHARGER",
+    "REPORTED_FIELDS",
     "WebhookSerializer",
 ]

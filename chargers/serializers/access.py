@@ -1,4 +1,4 @@
-"""Tokens, and who did what, as the API shows them."""
+"""Serializers of API tokens and the audit log."""
 
 from datetime import UTC, datetime
 
@@ -11,10 +11,10 @@ from chargers.models import (
 
 
 class ApiTokenSerializer(serializers.ModelSerializer):
-    """A token of one's own, by name; the token itself is in the answer that made it, and nowhere else."""
+    """A token of the user, by name. Only the answer that creates it contains the token itself."""
 
     expires_at = serializers.DateTimeField(
-        source="expiry", required=False, allow_null=True, help_text="Null: never. Left out: after a year."
+        source="expiry", required=False, allow_null=True, help_text="Null: never. Absent: after a year."
     )
     created_at = serializers.DateTimeField(source="created", read_only=True)
     user = serializers.CharField(source="user.username", read_only=True)
@@ -31,7 +31,7 @@ class ApiTokenSerializer(serializers.ModelSerializer):
 
     def validate_expires_at(self, expires_at):
         if expires_at is not None and expires_at <= datetime.now(UTC):
-            raise serializers.ValidationError("This is in the past.")
+            raise serializers.ValidationError("This time is in the past.")
         return expires_at
 
 
@@ -43,7 +43,7 @@ class NewApiTokenSerializer(ApiTokenSerializer):
 
 
 class AuditEntrySerializer(serializers.ModelSerializer):
-    """`before` and `after` hold what has changed; of secrets no more than whether there is one."""
+    """An entry; `before` and `after` have the changed values, and for secrets only whether they are set."""
 
     charger_id = serializers.CharField(source="charger.charger_id", allow_null=True, default=None)
     before = serializers.JSONField(allow_null=True)

@@ -1,4 +1,4 @@
-"""Chargers, their connectors and what they told, as the API shows them."""
+"""Serializers of chargers, their connectors and their data."""
 
 from rest_framework import serializers
 
@@ -14,7 +14,7 @@ from chargers.models import (
 )
 from chargers.models.charger import OF_SOCKET
 
-TOLD_BY_CHARGER = [
+REPORTED_FIELDS = [
     "vendor",
     "model",
     "serial_number",
@@ -76,7 +76,7 @@ class InstalledProfileSerializer(serializers.ModelSerializer):
 
 
 class InstalledCertificateSerializer(serializers.ModelSerializer):
-    """`certificate_hash_data` is what DeleteCertificate takes."""
+    """A certificate; `certificate_hash_data` has the form that DeleteCertificate requires."""
 
     certificate_hash_data = serializers.SerializerMethodField()
 
@@ -94,23 +94,23 @@ class InstalledCertificateSerializer(serializers.ModelSerializer):
 
 
 class ChargerSerializer(serializers.ModelSerializer):
-    """`connected` comes from Redis, given as the set `connected` in the context."""
+    """A charger. The context has `connected`, the set of charger ids that are connected according to Redis."""
 
-    warned = ""
+    warning = ""
     charger_id = serializers.CharField(max_length=255, trim_whitespace=False)
     authorization_key = serializers.CharField(
         write_only=True,
         required=False,
         allow_null=True,
         trim_whitespace=False,
-        min_length=keys.LEAST_ALLOWED,
-        max_length=keys.MOST,
+        min_length=keys.MIN_CONFIRMED_LENGTH,
+        max_length=keys.MAX_LENGTH,
         help_text="The key for Basic auth: 16 to 20 bytes as 32 to 40 hex digits, or as text. Null removes it.",
     )
     allow_short_key = serializers.BooleanField(
         write_only=True,
         required=False,
-        help_text="Take a key of 8 to 15 characters. The answer has a member `warning` then.",
+        help_text="Accept a key of 8 to 15 characters. The answer then has a member `warning`.",
     )
     has_authorization_key = serializers.SerializerMethodField()
     connected = serializers.SerializerMethodField()
@@ -129,10 +129,10 @@ class ChargerSerializer(serializers.ModelSerializer):
             "authorization_key",
             "allow_short_key",
             "has_authorization_key",
-            *TOLD_BY_CHARGER,
+            *REPORTED_FIELDS,
             "connectors",
         ]
-        read_only_fields = TOLD_BY_CHARGER
+        read_only_fields = REPORTED_FIELDS
 
     def get_has_authorization_key(self, charger) -> bool:
         return bool(charger.authorization_key_hash)
@@ -142,7 +142,7 @@ class ChargerSerializer(serializers.ModelSerializer):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        if self.instance is not None:  # the path names it
+        if self.instance is not None:  # because the path has it
             self.fields["charger_id"].required = False
 
     def validate_charger_id(self, charger_id):
@@ -154,18 +154,18 @@ class ChargerSerializer(serializers.ModelSerializer):
 
     def to_representation(self, charger):
         shown = super().to_representation(charger)
-        return shown | {"warning": self.warned} if self.warned else shown
+        return shown | {"warning": self.warning} if self.warning else shown
 
     def _check_key(self, key, allow_short):
         try:
-            self.warned = keys.check(key, allow_short, "send `allow_short_key`: true as well")
+            self.warning = keys.check(key, allow_short, "send `allow_short_key`: true as well")
         except ValueError as error:
             raise serializers.ValidationError({"authorization_key": [str(error)]}) from error
 
     def create(self, attributes):
         charger = super().create(attributes)
-        if self.warned:
-            audit.warn(charger, self.warned)
+        if self.warning:
+            audit.warn(charger, self.warning)
         return charger
 
     def validate(self, attributes):
@@ -181,17 +181,17 @@ class ChargerSerializer(serializers.ModelSerializer):
         return attributes
 
     def update(self, charger, attributes):
-        """Only what is changed: the rest of the row may be the charger's, which goes on meanwhile."""
+        """Save changed columns alone, because messages of the charger may change others at the same time."""
         for name, value in attributes.items():
             setattr(charger, name, value)
         charger.save(update_fields=list(attributes))
-        if self.warned:
-            audit.warn(charger, self.warned)
+        if self.warning:
+            audit.warn(charger, self.warning)
         return charger
 
 
 class ChargerDetailSerializer(ChargerSerializer):
-    """One charger, with what it holds as far as it told or accepted it."""
+    """One charger with its configuration, profiles and certificates, as it reported or accepted them."""
 
     configuration = ConfigurationKeySerializer(many=True, read_only=True)
     charging_profiles = InstalledProfileSerializer(source="installed_profiles", many=True, read_only=True)
@@ -202,16 +202,16 @@ class ChargerDetailSerializer(ChargerSerializer):
 
 
 class SavedChargerSerializer(ChargerDetailSerializer):
-    """The answer to a charger that was made or changed; for the schema."""
+    """The answer to a request that creates or changes a charger; for the OpenAPI schema."""
 
-    warning = serializers.CharField(required=False, help_text="About what was just set; absent without one.")
+    warning = serializers.CharField(required=False, help_text="A warning about the new key; absent if there is none.")
 
     class Meta(ChargerDetailSerializer.Meta):
         fields = [*ChargerDetailSerializer.Meta.fields, "warning"]
 
 
 class StatusSerializer(serializers.Serializer):
-    """Shape of `GET status/<charger id>/`, inside `status`."""
+    """The member `status` of `GET status/<charger id>/`."""
 
     charger_id = serializers.CharField()
     status = serializers.CharField()
@@ -229,7 +229,7 @@ class SecurityEventSerializer(serializers.ModelSerializer):
 
 
 class DataTransferSerializer(serializers.ModelSerializer):
-    """What a charger said to a vendor's function, and what it was answered."""
+    """A DataTransfer of a charger, and its answer."""
 
     charger_id = serializers.CharField(source="charger.charger_id")
 
@@ -239,7 +239,7 @@ class DataTransferSerializer(serializers.ModelSerializer):
 
 
 class NewKeySerializer(serializers.Serializer):
-    """The only time this key is told."""
+    """A new key, which no other answer contains."""
 
     charger_id = serializers.CharField()
     authorization_key = serializers.CharField(help_text="20 random bytes as 40 hex digits.")

@@ -1,4 +1,4 @@
-"""What happened, and who is told of it, as the API shows it."""
+"""Serializers of events, webhooks and deliveries."""
 
 from rest_framework import serializers
 
@@ -14,7 +14,7 @@ from chargers.serializers.strict import Strict
 
 class EventSerializer(serializers.ModelSerializer):
     charger_id = serializers.CharField(source="charger.charger_id")
-    body = serializers.DictField(help_text="What is told of it: the members depend on its kind.")
+    body = serializers.DictField(help_text="Details; the members depend on the kind.")
 
     class Meta:
         model = Event
@@ -22,7 +22,7 @@ class EventSerializer(serializers.ModelSerializer):
 
 
 class WebhookSerializer(Strict, serializers.ModelSerializer):
-    """Its secret is told once, when it is made."""
+    """A webhook. Only the answer that creates it contains its secret."""
 
     kinds = serializers.ListField(child=serializers.ChoiceField(list(KINDS)), min_length=1, required=False)
     group = serializers.SlugRelatedField(
@@ -36,7 +36,7 @@ class WebhookSerializer(Strict, serializers.ModelSerializer):
 
 
 class NewWebhookSerializer(WebhookSerializer):
-    """Told once: `secret` signs each POST, as standardwebhooks.com has it."""
+    """A new webhook with its `secret`, which signs each POST (standardwebhooks.com)."""
 
     secret = serializers.CharField(source="secret.opened", read_only=True)
 
@@ -53,4 +53,4 @@ class DeliverySerializer(serializers.ModelSerializer):
 
 
 class ReplayedSerializer(serializers.Serializer):
-    replayed = serializers.IntegerField(help_text="Deliveries that are sent again.")
+    replayed = serializers.IntegerField(help_text="Number of deliveries that are sent again.")

@@ -1,4 +1,4 @@
-"""What was odd about the messages of chargers, as the API shows it."""
+"""Serializer of deviations from OCPP."""
 
 from rest_framework import serializers
 
@@ -6,7 +6,7 @@ from chargers.models import Finding
 
 
 class FindingSerializer(serializers.ModelSerializer):
-    """`example` is the latest value as sent, as JSON text without secrets; `field` is "" for the whole message."""
+    """A finding. `example` is the latest value as sent, in JSON, masked; `field` is "" for a whole message."""
 
     charger_id = serializers.CharField(source="charger.charger_id")
 

@@ -1,4 +1,4 @@
-"""What passed between chargers and us, as the API shows it."""
+"""Serializer of logged frames."""
 
 from rest_framework import serializers
 

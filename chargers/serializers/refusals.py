@@ -1,4 +1,4 @@
-"""Refused connections, as the API shows them."""
+"""Serializer of refused connections."""
 
 from rest_framework import serializers
 
@@ -6,7 +6,7 @@ from chargers.models import Refusal
 
 
 class RefusalSerializer(serializers.ModelSerializer):
-    """One charger id and one reason; `is_known` says whether it is the id of a charger."""
+    """Refused handshakes of one charger id and reason; `is_known` tells whether a charger with this id exists."""
 
     is_known = serializers.BooleanField(read_only=True)
 

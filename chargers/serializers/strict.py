@@ -1,13 +1,13 @@
-"""Bodies that say nothing but what is understood."""
+"""A base class for request bodies without unknown members."""
 
 from rest_framework import serializers
 
 
 class Strict(serializers.Serializer):
-    """A member that is not known is refused: misspelt, it would be left out of what many chargers are asked."""
+    """Refuse unknown members, because a misspelt one would be ignored in a request to many chargers."""
 
-    def to_internal_value(self, told):
-        if isinstance(told, dict) and (unknown := sorted(set(told) - set(self.fields))):
-            sentence = f"There is no such member; known are {', '.join(self.fields)}."
+    def to_internal_value(self, body):
+        if isinstance(body, dict) and (unknown := sorted(set(body) - set(self.fields))):
+            sentence = f"Unknown member. Known: {', '.join(self.fields)}."
             raise serializers.ValidationError({name: [sentence] for name in unknown})
-        return super().to_internal_value(told)
+        return super().to_internal_value(body)

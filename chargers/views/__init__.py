@@ -1,4 +1,4 @@
-"""Chargers over REST, what happened to them, and who may reach them."""
+"""REST views of this app."""
 
 from chargers.views.access import ApiTokenViewSet, AuditEntryList
 from chargers.views.chargers import (

@@ -1,4 +1,4 @@
-"""Tokens, and who did what, over REST."""
+"""API tokens and the audit log over REST."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,25 +8,25 @@ from rest_framework import generics, mixins, viewsets
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from chargers.errors import Conflict
 from chargers.filters import AuditEntryFilter
 from chargers.models import (
     ApiToken,
     AuditEntry,
 )
-from chargers.pagination import NewestFirst
 from chargers.serializers import (
     ApiTokenSerializer,
     AuditEntrySerializer,
     NewApiTokenSerializer,
 )
-from chargers.viewsets import NOT_KEPT, Scoped
+from chargers.viewsets import NO_STORE, Scoped
+from core.http.errors import Conflict
+from core.http.pagination import NewestFirst
 
 A_YEAR = timedelta(days=365)
 
 
 class ApiTokenViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSet):
-    """Your own tokens. One that is deleted is revoked at once."""
+    """Your own tokens. To revoke a token at once, delete it."""
 
     queryset = ApiToken.objects.select_related("user")
     serializer_class = ApiTokenSerializer
@@ -39,30 +39,32 @@ class ApiTokenViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, viewset
     @extend_schema(responses={201: NewApiTokenSerializer})
     @transaction.atomic
     def create(self, request):
-        """Make a token. It is told this once, and kept as a hash."""
+        """Create a token. Only this answer contains it; the server stores a hash."""
         if not (request.user and request.user.is_authenticated):
-            raise Conflict("There is no login here (API_AUTH=none), and so no user whose token it could be.")
-        wanted = self.get_serializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        expires_at = self._end(wanted.validated_data)
+            raise Conflict("This API has no login (API_AUTH=none), so there is no user for the token.")
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        expires_at = self._expiry(serializer.validated_data)
         try:
             with transaction.atomic():
-                made, token = ApiToken.make(request.user, wanted.validated_data["name"], expires_at)
-        except IntegrityError as error:  # of two requests at a time
+                row, token = ApiToken.make(request.user, serializer.validated_data["name"], expires_at)
+        except IntegrityError as error:  # two requests at the same time
             raise Conflict("You have a token of this name already.") from error
-        return Response(self.get_serializer(made).data | {"token": token}, status=201, headers=NOT_KEPT)
+        return Response(self.get_serializer(row).data | {"token": token}, status=201, headers=NO_STORE)
 
-    def _end(self, wanted):
-        """When it expires: no later than the token it is made with, lest a stolen one outlives its end."""
+    def _expiry(self, values):
+        """Return when it expires: no later than the token of this request, so a stolen one cannot be prolonged."""
         latest = getattr(self.request.auth, "expiry", None)
         default = datetime.now(UTC) + A_YEAR
         if latest is None:
-            return wanted.get("expiry", default)
-        if "expiry" not in wanted:
+            return values.get("expiry", default)
+        if "expiry" not in values:
             return min(default, latest)
-        if wanted["expiry"] is None or wanted["expiry"] > latest:
-            raise ValidationError({"expires_at": [f"Not later than the token it is made with: {latest:%Y-%m-%d}."]})
-        return wanted["expiry"]
+        if values["expiry"] is None or values["expiry"] > latest:
+            raise ValidationError(
+                {"expires_at": [f"It must not be later than the end of the token you use: {latest:%Y-%m-%d}."]}
+            )
+        return values["expiry"]
 
     @transaction.atomic
     def destroy(self, *args, **kwargs):
@@ -70,7 +72,7 @@ class ApiTokenViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, viewset
 
 
 class AuditEntryList(Scoped, generics.ListAPIView):
-    """Who did what, newest first: commands, logins, changes of chargers, tags, keys, profiles, users, tokens."""
+    """The audit log, newest first: commands, logins, changes of chargers, tags, keys, profiles, users, tokens."""
 
     queryset = AuditEntry.objects.select_related("charger")
     serializer_class = AuditEntrySerializer

@@ -1,4 +1,4 @@
-"""Chargers over REST, and what they told."""
+"""Chargers, security events and data transfers over REST."""
 
 from django.db import transaction
 from django.db.models import ProtectedError
@@ -10,18 +10,16 @@ from rest_framework.response import Response
 
 from chargers import access, gateway, presence
 from chargers.access import known_charger, needs
-from chargers.errors import Conflict
 from chargers.filters import DataTransferFilter, SecurityEventFilter
 from chargers.models import (
     Charger,
     DataTransfer,
     SecurityEvent,
-    telling_status,
+    summary_status,
 )
 from chargers.models.charger import OF_SOCKET
-from chargers.pagination import ChargerPages, NewestFirst
 from chargers.serializers import (
-    TOLD_BY_CHARGER,
+    REPORTED_FIELDS,
     ChargerDetailSerializer,
     ChargerSerializer,
     DataTransferSerializer,
@@ -30,10 +28,12 @@ from chargers.serializers import (
     SecurityEventSerializer,
     StatusSerializer,
 )
-from chargers.viewsets import NOT_KEPT, Editable, Scoped
+from chargers.viewsets import NO_STORE, Editable, Scoped
+from core.http.errors import Conflict
+from core.http.pagination import ChargerPages, NewestFirst
 
-REMOVED = 4002  # close code: the charger is not known any more
-SHOWN_ALONE = ("retrieve", "update", "partial_update")
+CLOSE_REMOVED = 4002  # close code for a charger that was deleted
+ACTIONS_WITH_DETAILS = ("retrieve", "update", "partial_update")
 
 
 @extend_schema_view(
@@ -42,13 +42,13 @@ SHOWN_ALONE = ("retrieve", "update", "partial_update")
     partial_update=extend_schema(responses=SavedChargerSerializer),
 )
 class ChargerViewSet(Scoped, Editable):
-    """Every known charger; the list also names those with a live socket, as `active_chargers`."""
+    """Every known charger. The list also has `active_chargers`, the ids of those with an open socket."""
 
     queryset = Charger.objects.prefetch_related("connectors")
     serializer_class = ChargerSerializer
     pagination_class = ChargerPages
     filterset_fields = ["charger_id", "description", "boot_policy", "security_profile"]
-    filterset_fields += ["read_configuration_after_boot", *OF_SOCKET, *TOLD_BY_CHARGER]
+    filterset_fields += ["read_configuration_after_boot", *OF_SOCKET, *REPORTED_FIELDS]
     lookup_field = "charger_id"
     charger_path = "pk"
 
@@ -59,10 +59,10 @@ class ChargerViewSet(Scoped, Editable):
         return known_charger(self.request, self.kwargs["charger_id"])
 
     def initial(self, request, *args, **kwargs):
-        """Redis is asked before the transaction of a change begins, in which the charger's row is locked."""
+        """Query Redis before the transaction of a change, which locks the row of the charger."""
         super().initial(request, *args, **kwargs)
-        shown = [kwargs["charger_id"]] if self.action in SHOWN_ALONE else []
-        self.connected = presence.connected(shown)
+        ids = [kwargs["charger_id"]] if self.action in ACTIONS_WITH_DETAILS else []
+        self.connected = presence.connected(ids)
 
     def paginate_queryset(self, queryset):
         page = super().paginate_queryset(queryset)
@@ -74,54 +74,52 @@ class ChargerViewSet(Scoped, Editable):
 
     def list(self, request, *args, **kwargs):
         response = super().list(request, *args, **kwargs)
-        every = list(self.get_queryset().values_list("charger_id", flat=True))
-        active = {"active_chargers": sorted(presence.connected(every))}
+        ids = list(self.get_queryset().values_list("charger_id", flat=True))
+        active = {"active_chargers": sorted(presence.connected(ids))}
         return Response(active | response.data)
 
     def perform_update(self, serializer):
         former = Charger.objects.get(pk=serializer.instance.pk)
         charger = serializer.save()
         if charger.credentials != former.credentials:
-            gateway.make_it_come_again(charger.charger_id)
+            gateway.close_for_new_credentials(charger.charger_id)
         elif charger.of_socket != former.of_socket:
             gateway.change_settings(charger)
 
     def create(self, request, *args, **kwargs):
         if not access.reaches_every_charger(self.request.user):
-            raise PermissionDenied("Only those who may reach every charger may make one.")
+            raise PermissionDenied("Only users who may reach every charger may add one.")
         return super().create(request, *args, **kwargs)
 
     @extend_schema(request=None, responses={201: NewKeySerializer})
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.change_charger")])
     @transaction.atomic
     def new_key(self, request, charger_id):
-        """Make a key for Basic auth, told this once; the former one is over, and the charger must come again."""
+        """Set a new key for Basic auth, which only this answer contains; the charger must reconnect with it."""
         charger = self.get_object()
         key = charger.make_key()
-        gateway.make_it_come_again(charger.charger_id)
-        told = {"charger_id": charger.charger_id, "authorization_key": key}
-        return Response(told, status=201, headers=NOT_KEPT)
+        gateway.close_for_new_credentials(charger.charger_id)
+        answer = {"charger_id": charger.charger_id, "authorization_key": key}
+        return Response(answer, status=201, headers=NO_STORE)
 
     def perform_destroy(self, charger):
         try:
             charger.delete()
         except ProtectedError as error:
-            raise Conflict(
-                "This charger has transactions or commands, which are kept: it can't be deleted."
-            ) from error
-        gateway.close_socket(charger.charger_id, REMOVED, "The charger was removed")
+            raise Conflict("This charger can't be deleted, because it has transactions or commands.") from error
+        gateway.close_socket(charger.charger_id, CLOSE_REMOVED, "The charger was removed")
 
 
 @extend_schema(responses=inline_serializer("ChargerStatus", {"status": StatusSerializer()}))
 @api_view(["GET"])
 @permission_classes([needs(GET="chargers.view_charger")])
 def charger_status(request, charger_id):
-    """One charger's state: the most telling status among its connectors, and each of them."""
+    """The state of a charger: one status that summarises its connectors, and each connector."""
     charger = known_charger(request, charger_id)
     connectors = list(charger.connectors.all())
     shown = {
         "charger_id": charger.charger_id,
-        "status": telling_status(connectors),
+        "status": summary_status(connectors),
         "last_seen": charger.last_seen,
         "connected": charger.charger_id in presence.connected([charger.charger_id]),
         "connectors": connectors,
@@ -130,7 +128,7 @@ def charger_status(request, charger_id):
 
 
 class SecurityEventList(Scoped, generics.ListAPIView):
-    """What chargers told of their security, newest first (security whitepaper §3)."""
+    """Security events of chargers, newest first (security whitepaper §3)."""
 
     queryset = SecurityEvent.objects.select_related("charger")
     serializer_class = SecurityEventSerializer
@@ -139,7 +137,7 @@ class SecurityEventList(Scoped, generics.ListAPIView):
 
 
 class DataTransferList(Scoped, generics.ListAPIView):
-    """What chargers sent to vendors' functions, newest first; ours to chargers are commands."""
+    """DataTransfer messages of chargers, newest first. Those to chargers are commands."""
 
     queryset = DataTransfer.objects.select_related("charger")
     serializer_class = DataTransferSerializer

@@ -1,4 +1,4 @@
-"""What happened, over REST: listed, streamed and told to webhooks."""
+"""Events over REST: a list, a stream, and webhooks."""
 
 from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -8,7 +8,6 @@ from rest_framework.response import Response
 
 from chargers import webhooks
 from chargers.access import Permitted, ReachesAll, needs
-from chargers.errors import not_found
 from chargers.filters import DeliveryFilter, EventFilter
 from chargers.models import (
     Delivery,
@@ -16,8 +15,6 @@ from chargers.models import (
     Webhook,
 )
 from chargers.models.events import KINDS
-from chargers.pagination import NewestFirst
-from chargers.parameters import takes
 from chargers.serializers import (
     DeliverySerializer,
     EventSerializer,
@@ -26,11 +23,14 @@ from chargers.serializers import (
     WebhookSerializer,
 )
 from chargers.stream import stream
-from chargers.viewsets import NOT_KEPT, Editable, Scoped
+from chargers.viewsets import NO_STORE, Editable, Scoped
+from core.http.errors import not_found
+from core.http.pagination import NewestFirst
+from core.http.parameters import takes
 
 
 class EventList(Scoped, generics.ListAPIView):
-    """What happened, newest first: kept for OCPP_EVENTS_RETENTION days."""
+    """Events, newest first, stored for OCPP_EVENTS_RETENTION days."""
 
     queryset = Event.objects.select_related("charger")
     serializer_class = EventSerializer
@@ -39,7 +39,7 @@ class EventList(Scoped, generics.ListAPIView):
 
 
 class StreamSerializer(serializers.Serializer):
-    """What a stream is narrowed to; `after` is the id of the last event that is known, as is `Last-Event-ID`."""
+    """Filters of a stream; `after` is the id of the last event that the client knows, as is `Last-Event-ID`."""
 
     kind = serializers.ChoiceField(list(KINDS), required=False)
     charger_id = serializers.CharField(required=False, max_length=255, trim_whitespace=False)
@@ -54,20 +54,20 @@ class StreamSerializer(serializers.Serializer):
 @api_view(["GET"])
 @permission_classes([needs(GET="chargers.view_event")])
 def event_stream(request):
-    """Server-sent events as they happen. Asked for again with the id of the last one, what was missed comes first."""
+    """Server-sent events as they happen. With the id of the last one, those missed since are sent first."""
     last = request.headers.get("Last-Event-ID", "")
-    given = request.query_params.dict() | ({"after": last} if last else {})
-    wanted = StreamSerializer(data=given)
-    wanted.is_valid(raise_exception=True)
-    after = wanted.validated_data.pop("after", None)
-    told = stream(request.user, wanted.validated_data, after)
+    parameters = request.query_params.dict() | ({"after": last} if last else {})
+    serializer = StreamSerializer(data=parameters)
+    serializer.is_valid(raise_exception=True)
+    after = serializer.validated_data.pop("after", None)
+    chunks = stream(request.user, serializer.validated_data, after)
     return StreamingHttpResponse(
-        told, content_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        chunks, content_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
 
 
 class WebhookViewSet(Editable):
-    """URLs that are told of events, each in a signed POST: webhook-id, webhook-timestamp, webhook-signature."""
+    """URLs that receive events, each in a signed POST: webhook-id, webhook-timestamp, webhook-signature."""
 
     queryset = Webhook.objects.select_related("group")
     serializer_class = WebhookSerializer
@@ -79,20 +79,20 @@ class WebhookViewSet(Editable):
 
     @extend_schema(responses={201: NewWebhookSerializer})
     def create(self, request, *args, **kwargs):
-        """Make a webhook. Its secret is told this once."""
+        """Create a webhook. Only this answer contains its secret."""
         response = super().create(request, *args, **kwargs)
-        return Response(response.data, status=201, headers=NOT_KEPT)
+        return Response(response.data, status=201, headers=NO_STORE)
 
     @extend_schema(request=None, responses=ReplayedSerializer)
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.change_webhook"), ReachesAll])
     def replay(self, request, pk):
-        """Send again what was given up."""
+        """Send the dead deliveries again."""
         dead = self.get_object().deliveries.filter(state=Delivery.DEAD)
         return Response({"replayed": webhooks.replay(dead)})
 
 
 class DeliveryList(generics.ListAPIView):
-    """What a webhook was told, newest first."""
+    """Deliveries to a webhook, newest first."""
 
     queryset = Delivery.objects.select_related("event__charger")
     serializer_class = DeliverySerializer
@@ -108,8 +108,8 @@ class DeliveryList(generics.ListAPIView):
 @api_view(["POST"])
 @permission_classes([needs(POST="chargers.change_webhook"), ReachesAll])
 def replay_delivery(request, pk, delivery):
-    """Send one event again, whether or not it was taken."""
-    found = Delivery.objects.filter(pk=delivery, webhook=pk)
-    if not found.exists():
+    """Send one event again, whether or not it was accepted."""
+    deliveries = Delivery.objects.filter(pk=delivery, webhook=pk)
+    if not deliveries.exists():
         raise not_found("Delivery")
-    return Response({"replayed": webhooks.replay(found)})
+    return Response({"replayed": webhooks.replay(deliveries)})

@@ -1,4 +1,4 @@
-"""What was odd about the messages of chargers, over REST."""
+"""Deviations of chargers' messages from OCPP, over REST."""
 
 from rest_framework import generics
 
@@ -9,9 +9,9 @@ from chargers.viewsets import Scoped
 
 
 class FindingList(Scoped, generics.ListAPIView):
-    """How messages of chargers depart from OCPP, the latest first: one row a charger, action, member and kind.
+    """Deviations of messages from OCPP, the latest first, one row for each charger, action, member and kind.
 
-    docs/tolerance.md says what becomes of each. An `action` that ends with Response is an answer to a command.
+    docs/tolerance.md explains how each is treated. An `action` that ends with Response is an answer to a command.
     """
 
     queryset = Finding.objects.select_related("charger")

@@ -10,13 +10,13 @@ from chargers.access import ReachesAll, needs
 from chargers.filters import RefusalFilter
 from chargers.models import Refusal
 from chargers.serializers import NewKeySerializer, RefusalSerializer
-from chargers.viewsets import NOT_KEPT
+from chargers.viewsets import NO_STORE
 
 
 class RefusalViewSet(viewsets.ReadOnlyModelViewSet):
-    """Who is not let in and why, the latest first, one row for each charger id and reason, until it has connected.
+    """Refused handshakes, the latest first, one row for each charger id and reason, until the charger connects.
 
-    Ids that are of no charger are shown to those who may add chargers.
+    Ids of unknown chargers are shown to users who may add chargers.
     """
 
     queryset = Refusal.objects.open()
@@ -25,13 +25,13 @@ class RefusalViewSet(viewsets.ReadOnlyModelViewSet):
     permission_classes = [needs(GET="chargers.view_charger")]
 
     def get_queryset(self):
-        if getattr(self, "swagger_fake_view", False):  # the schema is being drawn
+        if getattr(self, "swagger_fake_view", False):  # the OpenAPI schema is being generated
             return self.queryset
         return refusals.visible(self.request.user)
 
     @extend_schema(request=None, responses={201: NewKeySerializer})
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.add_charger"), ReachesAll])
     def add(self, request, pk=None):
-        """Make the charger with this id, and a key for it, told this once."""
+        """Add the charger with this id and a new key, which only this answer contains."""
         charger, key = refusals.add_charger(self.get_object())
-        return Response({"charger_id": charger.charger_id, "authorization_key": key}, status=201, headers=NOT_KEPT)
+        return Response({"charger_id": charger.charger_id, "authorization_key": key}, status=201, headers=NO_STORE)

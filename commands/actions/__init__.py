@@ -1,1 +1,1 @@
-"""What may be asked of a charger: `table` has a row for each action, the others what a subject needs."""
+"""Actions that can be sent to a charger: `table` has a row for each, the other modules their functions by subject."""

@@ -22,46 +22,49 @@ def check_install(payload, charger):
 
 def installed(command):
     if command.status == "Accepted":
-        told = authority.hash_data(command.payload["certificate"])
-        _held(command, told).delete()
-        _keep(command, command.payload["certificateType"], told)
+        hash_data = authority.hash_data(command.payload["certificate"])
+        _installed_rows(command, hash_data).delete()
+        _create(command, command.payload["certificateType"], hash_data)
 
 
-def told(command):
-    """What the charger names is what it holds of that type; NotFound says that it holds none."""
+def reported(command):
+    """Replace the rows of this certificate type by those in the answer; NotFound means that there are none."""
     kind = command.payload["certificateType"]
     InstalledCertificate.objects.filter(charger=command.charger, certificate_type=kind).delete()
     for hash_data in command.response.get("certificateHashData", []):
-        _keep(command, kind, hash_data)
+        _create(command, kind, hash_data)
 
 
 def deleted(command):
     if command.status in ("Accepted", "NotFound"):
-        _held(command, command.payload["certificateHashData"]).delete()
+        _installed_rows(command, command.payload["certificateHashData"]).delete()
 
 
 def signed(command):
-    """Accepted: the charger uses it from now on. Otherwise its old one stays (whitepaper A02.FR.07)."""
+    """Accepted: the charger uses the new certificate. Otherwise it keeps the old one (whitepaper A02.FR.07)."""
     CertificateRequest.objects.filter(command=command).exclude(state=CertificateRequest.REVOKED).update(
         state=CertificateRequest.ACCEPTED if command.status == "Accepted" else CertificateRequest.REJECTED
     )
 
 
-def _held(command, hash_data):
-    """All four together name a certificate, without case; some chargers write leading zeros (whitepaper §6.1)."""
-    told = {column: hash_data[name] for name, column in HASH_DATA.items()}
-    held = InstalledCertificate.objects.filter(
-        charger=command.charger, **{f"{column}__iexact": value for column, value in told.items()}
+def _installed_rows(command, hash_data):
+    """Rows that match all four members of `hash_data` (whitepaper §6.1).
+
+    Case and leading zeros of the serial number are ignored, because some chargers write such zeros.
+    """
+    hashes = {column: hash_data[name] for name, column in HASH_DATA.items()}
+    rows = InstalledCertificate.objects.filter(
+        charger=command.charger, **{f"{column}__iexact": value for column, value in hashes.items()}
     )
     number = _number(hash_data["serialNumber"])
-    return held.filter(pk__in=[c.pk for c in held if _number(c.serial_number) == number])
+    return rows.filter(pk__in=[c.pk for c in rows if _number(c.serial_number) == number])
 
 
 def _number(serial):
     return serial.lower().lstrip("0")
 
 
-def _keep(command, kind, hash_data):
+def _create(command, kind, hash_data):
     InstalledCertificate.objects.create(
         charger=command.charger,
         certificate_type=kind,

@@ -2,10 +2,10 @@
 
 from django.db.models import Q
 
-from chargers import schemas
 from chargers.models import ConfigurationKey, InstalledProfile
-from chargers.times import read
 from commands.models import CALL_ERROR, ChargingProfile, next_profile_id
+from core.ocpp import schemas
+from core.ocpp.timestamps import parse
 from transactions.models import Transaction
 
 TX_PROFILE = "TxProfile"
@@ -20,7 +20,7 @@ def complete_start(payload, charger):
 
 
 def _complete(payload, member):
-    """A profile that is named by its id alone is taken from the library; without an id it gets the next."""
+    """Take a profile given by its id alone from the library; give one without an id the next free id."""
     profile = payload.get(member)
     if not isinstance(profile, dict):
         return
@@ -60,7 +60,7 @@ def check_start(payload, charger):
 
 
 def refuse(profile, member):
-    """Raise `schemas.Violation` for what OCPP forbids whoever sends a profile (§7.8, errata 3.56, 3.70)."""
+    """Raise `schemas.Violation` for a profile that OCPP forbids to send (§7.8, errata 3.56, 3.70)."""
     schedule = profile["chargingSchedule"]
     starts = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
     if not starts or starts[0] != 0:
@@ -87,9 +87,9 @@ def _warnings(profile, charger):
         yield "A Relative profile has no startSchedule: the charger may refuse it."
     if profile["chargingProfileKind"] == "Recurring" and "recurrencyKind" not in profile:
         yield "A Recurring profile needs a recurrencyKind."
-    since, until = (read(profile.get(name, "")) for name in ("validFrom", "validTo"))
+    since, until = (parse(profile.get(name, "")) for name in ("validFrom", "validTo"))
     if since and until and since >= until:
-        yield "It is never valid: validTo is not after validFrom."
+        yield "The profile is never valid: validTo is not after validFrom."
     limits = {"ChargeProfileMaxStackLevel": profile["stackLevel"]}
     limits["ChargingScheduleMaxPeriods"] = len(schedule["chargingSchedulePeriod"])
     for key in ConfigurationKey.objects.filter(charger=charger, key__in=limits):
@@ -105,7 +105,7 @@ def _without_transaction(profile, charger, connector_id):
         if not ongoing.filter(connector_id=connector_id).exists():
             yield f"No transaction is under way on connector {connector_id}: the charger will refuse a TxProfile."
         else:
-            yield "A TxProfile without a transactionId holds for whatever is under way on the connector."
+            yield "A TxProfile without a transactionId applies to any transaction that is under way on the connector."
     elif not ongoing.filter(pk=profile["transactionId"]).exists():
         yield f"Transaction {profile['transactionId']} is not under way at this charger."
 
@@ -120,7 +120,7 @@ def was_set(command):
 
 
 def _transaction_of(charger, connector_id, profile):
-    """Primary key of the transaction a TxProfile is for, None where it has ended: its profile has, too."""
+    """Primary key of the transaction of a TxProfile, None if it has ended, because its profile ended with it."""
     ongoing = Transaction.objects.ongoing().filter(charger=charger)
     if "transactionId" in profile:
         ongoing = ongoing.filter(pk=profile["transactionId"])
@@ -130,15 +130,15 @@ def _transaction_of(charger, connector_id, profile):
 
 
 def install(charger, connector_id, profile, transaction_id):
-    """The same id, or the same level and purpose on a connector, replaces what was there (OCPP 1.6 §5.16)."""
+    """Record an installed profile; it replaces one with the same id, or level and purpose (OCPP 1.6 §5.16)."""
     same_place = Q(
         connector_id=connector_id,
         stack_level=profile["stackLevel"],
         purpose=profile["chargingProfilePurpose"],
         transaction_id=transaction_id,
     )
-    held = InstalledProfile.objects.filter(charger=charger)
-    held.filter(same_place | Q(charging_profile_id=profile["chargingProfileId"])).delete()
+    installed = InstalledProfile.objects.filter(charger=charger)
+    installed.filter(same_place | Q(charging_profile_id=profile["chargingProfileId"])).delete()
     InstalledProfile.objects.create(
         charger=charger,
         connector_id=connector_id,
@@ -150,7 +150,7 @@ def install(charger, connector_id, profile, transaction_id):
     )
 
 
-# ClearChargingProfile's members, and where they are kept.
+# Members of ClearChargingProfile and the columns of `InstalledProfile` that they select by.
 CRITERIA = {
     "id": "charging_profile_id",
     "connectorId": "connector_id",
@@ -160,22 +160,25 @@ CRITERIA = {
 
 
 def was_cleared(command):
-    """By id, or what meets every criterion that is given; without any, all (OCPP 1.6 §6.7)."""
+    """Delete the profile with the given id, or all that meet the given criteria (OCPP 1.6 §6.7)."""
     if command.status == "Accepted":
-        given = {column: command.payload[name] for name, column in CRITERIA.items() if name in command.payload}
-        if "charging_profile_id" in given:
-            given = {"charging_profile_id": given["charging_profile_id"]}
-        InstalledProfile.objects.filter(charger=command.charger, **given).delete()
+        criteria = {column: command.payload[name] for name, column in CRITERIA.items() if name in command.payload}
+        if "charging_profile_id" in criteria:
+            criteria = {"charging_profile_id": criteria["charging_profile_id"]}
+        InstalledProfile.objects.filter(charger=command.charger, **criteria).delete()
 
 
 def started(command):
-    """A start that was refused is linked to no transaction, whatever began while the answer was on its way."""
+    """Unlink a refused start, because a transaction that began before its answer arrived has another cause."""
     if command.status != "Accepted":
         _unlink(command)
 
 
 def not_started(command):
-    """An error is a refusal. After silence nobody knows of the profile; the transaction that began is a fact."""
+    """Treat an error as a refusal. Without an answer, forget the profile but keep the link to the transaction.
+
+    It is not known then whether the charger took the profile, while the transaction did begin.
+    """
     if command.outcome == CALL_ERROR:
         _unlink(command)
     else:
@@ -188,8 +191,8 @@ def _unlink(command):
 
 
 def _forget_profile(command):
-    """What was noted with the transaction that it was linked to; the same profile may be installed elsewhere."""
+    """Delete the profile of the linked transaction only, because it may be installed in other places too."""
     profile = command.payload.get("chargingProfile")
     if profile and command.transaction_id:
-        held = InstalledProfile.objects.filter(charger=command.charger, transaction_id=command.transaction_id)
-        held.filter(charging_profile_id=profile["chargingProfileId"]).delete()
+        installed = InstalledProfile.objects.filter(charger=command.charger, transaction_id=command.transaction_id)
+        installed.filter(charging_profile_id=profile["chargingProfileId"]).delete()

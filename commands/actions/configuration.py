@@ -6,27 +6,28 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Q
 
-from chargers import budgets, findings, keys, schemas
-from chargers.masking import HIDDEN, without_secrets
+from chargers import budgets, findings, keys
 from chargers.models import Charger, ConfigurationKey, Connector
 from commands.models import CALL_ERROR
+from core.ocpp import schemas
+from core.ocpp.redaction import HIDDEN, without_secrets
 
 AUTHORIZATION_KEY = "AuthorizationKey"
 SECURITY_PROFILE = "SecurityProfile"
-MOST_KEYS = 8  # sent to a charger, and neither taken nor refused
+MAX_PENDING_KEYS = 8  # keys sent to a charger that it neither accepted nor refused
 
 
 def complete_change(payload, charger):
-    """A key for Basic auth that nobody chose is 20 random bytes (security whitepaper A01.FR.07).
+    """Generate an AuthorizationKey of 20 random bytes if none is given (security whitepaper A01.FR.07).
 
-    An empty one is none: with it the charger could not connect again.
+    An empty key counts as not given, because the charger could not connect again with it.
     """
     if _names(payload.get("key"), AUTHORIZATION_KEY) and payload.get("value", "") == "":
         payload["value"] = secrets.token_hex(20)
 
 
-def afresh(payload):
-    """A key for Basic auth is not kept: another one is made."""
+def payload_for_retry(payload):
+    """Drop the value of an AuthorizationKey, because it is not stored; `complete_change` generates another one."""
     if _names(payload["key"], AUTHORIZATION_KEY):
         return {name: value for name, value in payload.items() if name != "value"}
     return payload
@@ -40,20 +41,20 @@ def check_change(payload, charger):
         # Security whitepaper A00.FR.005: never over OCPP.
         raise schemas.Violation("value", "A security profile can't be lowered over OCPP.", "")
     if ConfigurationKey.objects.filter(charger=charger, key__iexact=key, readonly=True).exists():
-        yield f"{key} is read-only, as the charger told."
+        yield f"The charger has reported that {key} is read-only."
 
 
-def asked_change(command):
-    """The charger may use a new key before its answer has come (security whitepaper A01)."""
+def change_submitted(command):
+    """Allow a new key from now on, because the charger may use it before its answer arrives (whitepaper A01)."""
     if _names(command.payload["key"], AUTHORIZATION_KEY):
         charger = Charger.objects.select_for_update().get(pk=command.charger_id)
-        following = [*charger.next_authorization_key_hashes, keys.hashed(command.payload.opened()["value"])]
-        charger.next_authorization_key_hashes = following[-MOST_KEYS:]
+        pending = [*charger.next_authorization_key_hashes, keys.hashed(command.payload.opened()["value"])]
+        charger.next_authorization_key_hashes = pending[-MAX_PENDING_KEYS:]
         charger.save(update_fields=["next_authorization_key_hashes"])
 
 
 def changed(command):
-    """Accepted, or accepted from the next boot on; AuthorizationKey is never kept but as its hash."""
+    """Record a value that the charger accepted, now or from its next boot; of an AuthorizationKey only the hash."""
     key, value = command.payload["key"], command.payload["value"]
     if _names(key, AUTHORIZATION_KEY):
         _key_changed(command, command.payload.opened()["value"])
@@ -69,59 +70,59 @@ def changed(command):
 
 
 def _waits_for_reboot(command):
-    """Unless the charger has booted while its answer was on its way to the books."""
+    """Whether a reboot is required; not if the charger booted after the command was sent."""
     booted_at = Charger.objects.values_list("last_boot_at", flat=True).get(pk=command.charger_id)
     return command.status == "RebootRequired" and not (booted_at and booted_at > command.sent_at)
 
 
 def _key_changed(command, value):
     charger = Charger.objects.select_for_update().get(pk=command.charger_id)
-    following = charger.next_authorization_key_hashes
-    ours = next((hashed for hashed in following if keys.matches(value.encode(), hashed)), None)
-    if ours is None:  # the charger has used it already, or an operator set another meanwhile: the charger's is true
+    pending = charger.next_authorization_key_hashes
+    matching = next((hashed for hashed in pending if keys.matches(value.encode(), hashed)), None)
+    if matching is None:  # the charger has already used it, or an operator set another; the charger's key counts
         if command.status == "Accepted" and not charger.has_key(value):
             charger.authorization_key_hash = keys.hashed(value)
             charger.save(update_fields=["authorization_key_hash"])
         return
     if command.status == "Accepted":
-        charger.use_key(ours)
-    elif command.status != "RebootRequired":  # then it uses the new one from its next boot on
-        charger.next_authorization_key_hashes = [hashed for hashed in following if hashed != ours]
+        charger.use_key(matching)
+    elif command.status != "RebootRequired":  # after RebootRequired the charger uses the new key from its next boot
+        charger.next_authorization_key_hashes = [hashed for hashed in pending if hashed != matching]
         charger.save(update_fields=["next_authorization_key_hashes"])
 
 
 def not_changed(command):
-    """A key that was refused, or never sent, opens nothing; one that was sent into silence may have been taken."""
+    """Forget a key that was refused or never sent; keep one without an answer, because the charger may use it."""
     refused = command.outcome == CALL_ERROR or command.sent_at is None
     if refused and _names(command.payload["key"], AUTHORIZATION_KEY):
         _key_changed(command, command.payload.opened()["value"])
 
 
 def hide(payload):
-    """What of a ChangeConfiguration is kept once it is over."""
+    """Replace the value of an AuthorizationKey, which must not be stored after the command is finished."""
     is_secret = _names(payload.get("key"), AUTHORIZATION_KEY) and payload.get("value")
     return payload | {"value": HIDDEN} if is_secret else payload
 
 
 def _names(key, wanted):
-    """Names of configuration keys are compared without case (OCPP 1.6 §6.9, CiString)."""
+    """Whether `key` is `wanted`; configuration keys are compared without case (OCPP 1.6 §6.9, CiString)."""
     return isinstance(key, str) and key.casefold() == wanted.casefold()
 
 
-def told(command):
-    """Every key, or those that were asked for; one that is not known there is not kept here."""
-    told = {row["key"]: without_secrets(row) for row in command.response.get("configurationKey", [])}
-    held = ConfigurationKey.objects.filter(charger=command.charger)
+def reported(command):
+    """Store the reported keys, all or those requested, and delete the rows of keys that the charger does not have."""
+    rows = {row["key"]: without_secrets(row) for row in command.response.get("configurationKey", [])}
+    stored = ConfigurationKey.objects.filter(charger=command.charger)
     if command.payload.get("key"):
-        held.filter(key__in=command.response.get("unknownKey", [])).delete()
-    elif told:
-        held.exclude(key__in=told).delete()
-    told = {key: row for key, row in told.items() if not _names(key, AUTHORIZATION_KEY)}
-    told = _within_budget(command.charger_id, told, set(held.values_list("key", flat=True)))
+        stored.filter(key__in=command.response.get("unknownKey", [])).delete()
+    elif rows:
+        stored.exclude(key__in=rows).delete()
+    rows = {key: row for key, row in rows.items() if not _names(key, AUTHORIZATION_KEY)}
+    rows = _within_budget(command.charger_id, rows, set(stored.values_list("key", flat=True)))
     ConfigurationKey.objects.bulk_create(
         (
             ConfigurationKey(charger=command.charger, key=key, value=row.get("value"), readonly=row["readonly"])
-            for key, row in sorted(told.items())
+            for key, row in sorted(rows.items())
         ),
         update_conflicts=True,
         unique_fields=["charger", "key"],
@@ -129,19 +130,19 @@ def told(command):
     )
 
 
-def _within_budget(charger, told, held):
-    """`told`, {key: row}, without those keys for which `charger`, which has the keys `held`, has no room."""
+def _within_budget(charger, reported, stored):
+    """`reported`, {key: row}, without new keys beyond the budget of `charger`; `stored` are its known keys."""
     budget = budgets.BUDGETS["configuration"]
-    new = [key for key in told if key not in held]
-    past = set(new[max(0, budget.limit - len(held)) :]) if budget.limit else set()
-    if past:
-        count = partial(findings.record, charger, "GetConfigurationResponse", {budget.finding: len(past)})
+    new = [key for key in reported if key not in stored]
+    excess = set(new[max(0, budget.limit - len(stored)) :]) if budget.limit else set()
+    if excess:
+        count = partial(findings.record, charger, "GetConfigurationResponse", {budget.finding: len(excess)})
         transaction.on_commit(count, robust=True)
-    return {key: row for key, row in told.items() if key not in past}
+    return {key: row for key, row in reported.items() if key not in excess}
 
 
 def availability_changed(command):
-    """`Scheduled` is shown at the connectors until they do as they were told; connector 0 is all of them."""
+    """Mark the connectors as scheduled until their status follows; connector 0 means all of them."""
     if command.status not in ("Accepted", "Scheduled"):
         return
     connectors = Connector.objects.filter(charger=command.charger)
@@ -149,6 +150,8 @@ def availability_changed(command):
         connectors = connectors.filter(connector_id=command.payload["connectorId"])
     wanted = command.payload["type"]
     connectors.update(scheduled_availability="")
-    if command.status == "Scheduled":  # where it has not come true already
-        there = Q(status="Unavailable")
-        connectors.filter(~there if wanted == "Inoperative" else there).update(scheduled_availability=wanted)
+    if command.status == "Scheduled":  # except connectors that already have the status
+        unavailable = Q(status="Unavailable")
+        connectors.filter(~unavailable if wanted == "Inoperative" else unavailable).update(
+            scheduled_availability=wanted
+        )

@@ -1,22 +1,26 @@
-"""ReserveNow and CancelReservation (OCPP 1.6 §5.13, §5.1): a reservation is what its charger says it is."""
+"""ReserveNow and CancelReservation (OCPP 1.6 §5.13, §5.1): the charger decides the state of a reservation."""
 
 from datetime import UTC, datetime
 
-from chargers import schemas
 from chargers.models import Connector
-from chargers.times import read, wire
+from core.ocpp import schemas
+from core.ocpp.timestamps import parse, to_rfc3339
 from transactions.models import ENDS_A_RESERVATION, Reservation, Transaction, next_reservation_id
 
 
 def complete(payload, charger):
-    """A reservation that is named by its id alone is taken from the books; without an id it gets the next."""
+    """Complete a reservation that has a row by its columns; give one without an id the next free one."""
     number = payload.get("reservationId")
     known = type(number) is int and Reservation.objects.filter(pk=number, charger=charger).first()
     if known:
-        told = {"connectorId": known.connector_id, "expiryDate": wire(known.expiry_date), "idTag": known.id_tag}
+        members = {
+            "connectorId": known.connector_id,
+            "expiryDate": to_rfc3339(known.expiry_date),
+            "idTag": known.id_tag,
+        }
         if known.parent_id_tag:
-            told["parentIdTag"] = known.parent_id_tag
-        for member, value in told.items():
+            members["parentIdTag"] = known.parent_id_tag
+        for member, value in members.items():
             payload.setdefault(member, value)
     if "reservationId" not in payload:
         payload["reservationId"] = next_reservation_id()
@@ -24,8 +28,8 @@ def complete(payload, charger):
 
 def check(payload, charger):
     if Reservation.objects.filter(pk=payload["reservationId"]).exclude(charger=charger).exists():
-        raise schemas.Violation("reservationId", "This reservation is another charger's.", "")
-    expiry = read(payload["expiryDate"])
+        raise schemas.Violation("reservationId", "This reservation belongs to another charger.", "")
+    expiry = parse(payload["expiryDate"])
     if expiry and expiry <= datetime.now(UTC):
         yield "Its expiryDate has passed."
     connector = Connector.objects.filter(charger=charger, connector_id=payload["connectorId"]).first()
@@ -33,13 +37,13 @@ def check(payload, charger):
         yield f"Connector {connector.connector_id} is {connector.status}."
 
 
-def asked(command):
-    """Known from now on, `Inactive` until the charger accepts it."""
+def submitted(command):
+    """Create the reservation, `Inactive` until the charger accepts it."""
     Reservation.objects.get_or_create(id=command.payload["reservationId"], defaults=_columns(command))
 
 
 def reserved(command):
-    """The same id again replaces what it was (OCPP 1.6 §5.13)."""
+    """Activate an accepted reservation; it replaces one with the same id (OCPP 1.6 §5.13)."""
     if command.status == "Accepted":
         active = _columns(command) | {"state": Reservation.ACTIVE, "ended_because": ""}
         Reservation.objects.update_or_create(
@@ -49,20 +53,20 @@ def reserved(command):
 
 
 def _end_at_once(command):
-    """What the charger said after its answer may be in the books before it."""
-    ours = Reservation.objects.filter(pk=command.payload["reservationId"])
+    """End the reservation if a later message of the charger was stored before its answer."""
+    reservation = Reservation.objects.filter(pk=command.payload["reservationId"])
     since = {"charger": command.charger_id, "start_received_at__gte": command.sent_at}
     start = Transaction.objects.filter(**since, reservation_id=command.payload["reservationId"]).first()
     if start and start.is_accepted:
-        ours.update(state=Reservation.USED, ended_because=f"StartTransaction {start.pk}")
+        reservation.update(state=Reservation.USED, ended_because=f"StartTransaction {start.pk}")
         return
-    places = [0, command.payload["connectorId"]]
-    trouble = Connector.objects.filter(
-        charger=command.charger, connector_id__in=places, status__in=ENDS_A_RESERVATION
+    connector_ids = [0, command.payload["connectorId"]]
+    ending = Connector.objects.filter(
+        charger=command.charger, connector_id__in=connector_ids, status__in=ENDS_A_RESERVATION
     )
-    if connector := trouble.filter(received_at__gte=command.sent_at).first():
+    if connector := ending.filter(received_at__gte=command.sent_at).first():
         because = f"connector {connector.connector_id} {connector.status}"
-        ours.update(state=Reservation.CANCELLED, ended_because=because)
+        reservation.update(state=Reservation.CANCELLED, ended_because=because)
 
 
 def cancelled(command):
@@ -79,5 +83,5 @@ def _columns(command):
         "connector_id": request["connectorId"],
         "id_tag": request["idTag"],
         "parent_id_tag": request.get("parentIdTag", ""),
-        "expiry_date": read(request["expiryDate"]) or command.created_at,
+        "expiry_date": parse(request["expiryDate"]) or command.created_at,
     }

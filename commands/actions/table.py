@@ -1,4 +1,4 @@
-"""The table of commands: one row for each action of OCPP 1.6 and its security extensions that we may send."""
+"""The table of commands: one row for each action of OCPP 1.6 and its security extensions that can be sent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,33 +7,34 @@ from commands.actions import certificates, charging, configuration, local_list, 
 
 
 def nothing(command):
-    """What most answers change."""
+    """Default for actions whose answers change no rows."""
 
 
 @dataclass(frozen=True)
 class Action:
-    """`simulated`: a schema-valid reply, recorded (and marked) where the charger gave none.
+    """One action and its functions.
 
-    `complete(payload, charger)` adds what the central system owns and a client may leave out; it may return warnings.
-    `check(payload, charger)` yields warnings; it raises `schemas.Violation` for what OCPP forbids us to send.
-    `asked(command)` notes what holds from the moment it is asked for, with the row.
-    `answered(command)` changes what a real answer changes, with its record; `command.status` is its status.
-    `not_taken(command)` takes back what was noted, where there was no answer; `command.outcome` says why.
-    `afresh(payload)` is what of it may be asked for again, without what was made for one command alone.
-    `hide(payload)` is what may be kept of a payload that may hold a secret once it is over.
+    `simulated` is a schema-valid reply, recorded and marked as simulated if the charger gave none.
+    `complete(payload, charger)` adds members that the client may leave out to `payload`; it may return warnings.
+    `check(payload, charger)` yields warnings; it raises `schemas.Violation` for payloads that OCPP forbids.
+    `submitted(command)` makes the changes that hold from submission on, in the transaction of the row.
+    `answered(command)` applies a real answer, in the transaction that records it; `command.status` is its status.
+    `not_answered(command)` reverts the changes of `submitted` if there was no answer; `command.outcome` says why.
+    `payload_for_retry(payload)` drops the members that were generated for one command.
+    `hide(payload)` is the part of a payload with a secret that may be stored after the command is finished.
     """
 
     name: str
     simulated: dict
     complete: Callable = lambda payload, charger: None
     check: Callable = lambda payload, charger: ()
-    asked: Callable = nothing
+    submitted: Callable = nothing
     answered: Callable = nothing
-    not_taken: Callable = nothing
+    not_answered: Callable = nothing
     hide: Callable | None = None
-    afresh: Callable = lambda payload: payload
+    payload_for_retry: Callable = lambda payload: payload
 
-    def kept(self, payload):
+    def stored(self, payload):
         return self.hide(payload) if self.hide else payload
 
 
@@ -47,18 +48,18 @@ _TABLE = (
         ACCEPTED,
         configuration.complete_change,
         configuration.check_change,
-        configuration.asked_change,
+        configuration.change_submitted,
         configuration.changed,
         configuration.not_changed,
         configuration.hide,
-        afresh=configuration.afresh,
+        payload_for_retry=configuration.payload_for_retry,
     ),
     Action("ClearCache", ACCEPTED),
     Action("DataTransfer", ACCEPTED),
     Action(
         "GetConfiguration",
         {"configurationKey": [], "unknownKey": []},
-        answered=configuration.told,
+        answered=configuration.reported,
     ),
     Action(
         "RemoteStartTransaction",
@@ -66,20 +67,20 @@ _TABLE = (
         charging.complete_start,
         charging.check_start,
         answered=charging.started,
-        not_taken=charging.not_started,
+        not_answered=charging.not_started,
     ),
     Action("RemoteStopTransaction", ACCEPTED),
     Action("Reset", ACCEPTED),
     Action("UnlockConnector", {"status": "Unlocked"}),
     # Local authorisation list
-    Action("GetLocalListVersion", {"listVersion": 0}, answered=local_list.version_told),
+    Action("GetLocalListVersion", {"listVersion": 0}, answered=local_list.version_reported),
     Action(
         "SendLocalList",
         ACCEPTED,
         local_list.complete,
         local_list.check,
         answered=local_list.was_sent,
-        afresh=local_list.afresh,
+        payload_for_retry=local_list.payload_for_retry,
     ),
     # Reservation
     Action("CancelReservation", ACCEPTED, answered=reservations.cancelled),
@@ -88,7 +89,7 @@ _TABLE = (
         ACCEPTED,
         reservations.complete,
         reservations.check,
-        reservations.asked,
+        reservations.submitted,
         reservations.reserved,
     ),
     # Smart charging
@@ -101,24 +102,24 @@ _TABLE = (
         {},
         transfers.complete_diagnostics,
         transfers.check_diagnostics,
-        transfers.asked_diagnostics,
-        afresh=transfers.afresh_diagnostics,
+        transfers.diagnostics_submitted,
+        payload_for_retry=transfers.diagnostics_for_retry,
     ),
     Action(
         "GetLog",
         ACCEPTED,
         transfers.complete_log,
         transfers.check_log,
-        transfers.asked_log,
-        afresh=transfers.afresh_log,
+        transfers.log_submitted,
+        payload_for_retry=transfers.log_for_retry,
     ),
     Action("UpdateFirmware", {}),
     Action(
         "SignedUpdateFirmware",
         ACCEPTED,
         transfers.complete_request,
-        asked=transfers.asked_request,
-        afresh=transfers.without_id,
+        submitted=transfers.request_submitted,
+        payload_for_retry=transfers.without_request_id,
     ),
     # Remote trigger
     Action("TriggerMessage", ACCEPTED),
@@ -126,7 +127,7 @@ _TABLE = (
     # Certificates
     Action("InstallCertificate", ACCEPTED, check=certificates.check_install, answered=certificates.installed),
     Action("DeleteCertificate", ACCEPTED, answered=certificates.deleted),
-    Action("GetInstalledCertificateIds", ACCEPTED, answered=certificates.told),
+    Action("GetInstalledCertificateIds", ACCEPTED, answered=certificates.reported),
     Action("CertificateSigned", ACCEPTED, answered=certificates.signed),
 )
 ACTIONS = {action.name: action for action in _TABLE}

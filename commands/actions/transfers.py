@@ -1,13 +1,13 @@
-"""Firmware, diagnostics and logs (OCPP 1.6 §5.7, §5.19; security whitepaper §3, §4), followed to their end."""
+"""Firmware, diagnostics and logs (OCPP 1.6 §5.7, §5.19; security whitepaper §3, §4)."""
 
-from chargers import schemas
 from commands.files import fingerprint, upload_token, upload_url
 from commands.models import Upload, next_request_id
+from core.ocpp import schemas
 
-# After these nothing more comes. A failure may be followed by another try.
-ENDS = {"Installed", "Uploaded"}
-# Which commands a notification tells of.
-TELLS_OF = {
+# The last status of a transfer. A failure is none, because the charger may try again.
+FINAL_STATUSES = {"Installed", "Uploaded"}
+# The action that each notification reports on.
+REPORTS_ON = {
     "FirmwareStatusNotification": "UpdateFirmware",
     "DiagnosticsStatusNotification": "GetDiagnostics",
     "SignedFirmwareStatusNotification": "SignedUpdateFirmware",
@@ -21,67 +21,67 @@ def complete_request(payload, charger):
 
 
 def complete_diagnostics(payload, charger):
-    """Where nobody says where to, the charger uploads to us."""
+    """Without a location, let the charger upload to this system."""
     if "location" not in payload:
-        payload["location"] = _own_place("location")
+        payload["location"] = _upload_url("location")
 
 
 def complete_log(payload, charger):
     complete_request(payload, charger)
     log = payload.setdefault("log", {})
     if isinstance(log, dict) and "remoteLocation" not in log:
-        payload["log"] = {"remoteLocation": _own_place("log.remoteLocation"), **log}
+        payload["log"] = {"remoteLocation": _upload_url("log.remoteLocation"), **log}
 
 
-def without_id(payload):
+def without_request_id(payload):
     return {name: value for name, value in payload.items() if name != "requestId"}
 
 
-def afresh_diagnostics(payload):
+def diagnostics_for_retry(payload):
     return {name: value for name, value in payload.items() if name != "location" or not upload_token(value)}
 
 
-def afresh_log(payload):
+def log_for_retry(payload):
     log = payload["log"]
-    kept = {name: value for name, value in log.items() if name != "remoteLocation" or not upload_token(value)}
-    return without_id(payload) | {"log": kept}
+    members = {name: value for name, value in log.items() if name != "remoteLocation" or not upload_token(value)}
+    return without_request_id(payload) | {"log": members}
 
 
-def _own_place(field):
+def _upload_url(field):
     url = upload_url()
     if url is None:
-        raise schemas.Violation(field, "Say where to, or set PUBLIC_URL so that chargers can upload here.", "")
+        raise schemas.Violation(field, "Give a location, or set PUBLIC_URL so that chargers can upload here.", "")
     return url
 
 
 def check_diagnostics(payload, charger):
-    _check_place("location", payload["location"])
+    _check_location("location", payload["location"])
     return ()
 
 
 def check_log(payload, charger):
-    _check_place("log.remoteLocation", payload["log"]["remoteLocation"])
+    _check_location("log.remoteLocation", payload["log"]["remoteLocation"])
     return ()
 
 
-def _check_place(field, url):
-    """A place of ours is for one command."""
+def _check_location(field, url):
+    """Raise `schemas.Violation` for an upload URL of this system that was made for another command."""
     try:
         token = upload_token(url)
     except ValueError as error:
         raise schemas.Violation(field, f"Leave it out: {error}.", "") from error
     if token and Upload.objects.filter(token_hash=fingerprint(token)).exists():
-        raise schemas.Violation(field, "Leave it out: this place was made for another command.", "")
+        raise schemas.Violation(field, "Leave it out: this URL was made for another command.", "")
 
 
-def asked_diagnostics(command):
+def diagnostics_submitted(command):
     Upload.expect(command, command.payload.opened()["location"])
 
 
-def asked_log(command):
-    asked_request(command)
+def log_submitted(command):
+    request_submitted(command)
     Upload.expect(command, command.payload.opened()["log"]["remoteLocation"])
 
 
-def asked_request(command):
+def request_submitted(command):
     type(command).objects.filter(pk=command.pk).update(request_id=command.payload["requestId"])

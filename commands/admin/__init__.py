@@ -1,4 +1,4 @@
-"""Commands and what they use in `commands`; batches and schedules in `batches`."""
+"""Admin of commands and related models in `commands`, of batches and schedules in `batches`."""
 
 from commands.admin.batches import BatchAdmin, ScheduleAdmin
 from commands.admin.commands import CommandAdmin

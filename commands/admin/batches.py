@@ -1,4 +1,4 @@
-"""Batches and schedules in the admin: to be looked at, cancelled and switched off; they are made over REST."""
+"""Batches and schedules in the admin, which can show and cancel them; they are created over REST or on the pages."""
 
 import json
 
@@ -7,15 +7,15 @@ from django.urls import reverse
 from django.utils.html import format_html
 from rest_framework.exceptions import APIException
 
-from chargers import schemas
 from chargers.access import reaches_every_charger
 from chargers.admin import Commandable, ReadOnly
 from commands import batches
 from commands.models import Batch, Schedule
+from core.ocpp import schemas
 
 
-class Own:
-    """Of who asked for it, and of those who may reach every charger."""
+class OwnedByRequester:
+    """Rows of the user who submitted them; users who may reach every charger see all."""
 
     def get_queryset(self, request):
         rows = super().get_queryset(request)
@@ -26,48 +26,58 @@ class Own:
 
 @admin.action(description="Cancel what was not sent", permissions=["command"])
 def cancel(modeladmin, request, chosen):
-    cancelled = sum(batches.call_off(batch, request.user.get_username()) for batch in chosen)
-    messages.success(request, f"{cancelled} cancelled; {len(chosen) - cancelled} were over, or cancelled already.")
+    cancelled = sum(batches.cancel_batch(batch, request.user.get_username()) for batch in chosen)
+    messages.success(request, f"{cancelled} cancelled; {len(chosen) - cancelled} were finished or already cancelled.")
 
 
 @admin.register(Batch)
-class BatchAdmin(Own, Commandable, ReadOnly, admin.ModelAdmin):
-    list_display = ["created_at", "action", "total", "what_became_of_it", "start_at", "requested_by", "note"]
+class BatchAdmin(OwnedByRequester, Commandable, ReadOnly, admin.ModelAdmin):
+    list_display = ["created_at", "action", "total", "shown_state", "start_at", "requested_by", "note"]
     list_filter = ["action"]
     date_hierarchy = "created_at"
-    fields = ["action", "asked", "whom", "total", "spread_seconds", "start_at", "note", "schedule", "requested_by"]
-    fields += ["what_became_of_it", "created_at", "cancelled_at", "cancelled_by", "finished_at"]
-    readonly_fields = ["asked", "whom", "what_became_of_it"]
+    fields = [
+        "action",
+        "shown_payload",
+        "shown_chargers",
+        "total",
+        "spread_seconds",
+        "start_at",
+        "note",
+        "schedule",
+        "requested_by",
+    ]
+    fields += ["shown_state", "created_at", "cancelled_at", "cancelled_by", "finished_at"]
+    readonly_fields = ["shown_payload", "shown_chargers", "shown_state"]
     list_select_related = ["schedule"]
     actions = [cancel]
 
     @admin.display(description="payload")
-    def asked(self, batch):
+    def shown_payload(self, batch):
         return json.dumps(batch.payload, ensure_ascii=False)
 
     @admin.display(description="chargers")
-    def whom(self, batch):
+    def shown_chargers(self, batch):
         return json.dumps(batch.chosen, ensure_ascii=False)
 
     @admin.display(description="state")
-    def what_became_of_it(self, batch):
-        """Of one that is not over it is told where it is opened: to count is a query for each."""
+    def shown_state(self, batch):
+        """Outcomes of a finished batch. Others are not counted in the list, because each count is a query."""
         if batch.counts is None:
-            return "cancelled" if batch.cancelled_at else "not over yet"
+            return "cancelled" if batch.cancelled_at else "not finished"
         outcomes = batch.counts["outcomes"]
         return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outcomes.items()) or batch.state
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(Own, ReadOnly, admin.ModelAdmin):
+class ScheduleAdmin(OwnedByRequester, ReadOnly, admin.ModelAdmin):
     list_display = ["name", "action", "is_enabled", "next_run_at", "last_run_at", "note", "requested_by"]
     list_filter = ["is_enabled"]
     search_fields = ["name"]
     exclude = ["periodic_task", "payload", "chosen"]
 
 
-def ask_many(request, action, payload, chargers):
-    """Ask `chargers` (a queryset) as one batch, and say where to follow it."""
+def submit_batch(request, action, payload, chargers):
+    """Submit one batch for `chargers` (a queryset), and show a link to it."""
     chosen = list(chargers)
     named = {"chargers": [charger.charger_id for charger in chosen]}
     try:
@@ -76,4 +86,6 @@ def ask_many(request, action, payload, chargers):
         messages.error(request, str(error))
         return
     where = reverse("admin:commands_batch_change", args=[batch.pk])
-    messages.success(request, format_html('{} asked. <a href="{}">Follow the batch</a>', batch.total, where))
+    messages.success(
+        request, format_html('{} chargers submitted. <a href="{}">Follow the batch</a>', batch.total, where)
+    )

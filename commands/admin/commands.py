@@ -1,4 +1,4 @@
-"""Commands in the admin, and the common ones as actions on chargers and transactions."""
+"""Commands in the admin, and frequent ones as actions on chargers, transactions and reservations."""
 
 import json
 
@@ -13,24 +13,24 @@ from django_celery_results.admin import TaskResultAdmin as LibraryTaskResultAdmi
 from django_celery_results.models import GroupResult, TaskResult
 from rest_framework.exceptions import APIException
 
-from chargers import schemas
 from chargers.access import reaches_every_charger
 from chargers.admin import ChargerAdmin, ReadOnly, Scoped
-from chargers.browsing import Large, choices
+from chargers.admin_lists import LargeTableAdmin, choices
 from commands.actions import local_list
 from commands.actions.table import ACTIONS
-from commands.admin.batches import ask_many
-from commands.asking import ask
+from commands.admin.batches import submit_batch
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
 from commands.serializers import ChargingProfileSerializer
+from commands.submission import submit
 from commands.tasks import BROKER_FAULTS
+from core.ocpp import schemas
 from transactions.admin import ReservationAdmin, TransactionAdmin
 
-FEW = 10  # chargers that are asked one by one; more are a batch
+MAX_SINGLE_COMMANDS = 10  # actions on more chargers submit a batch
 TASK_STATES = ["SUCCESS", "FAILURE", "STARTED", "RETRY", "REVOKED", "IGNORED"]
 SIGN_CERTIFICATE = {"requestedMessage": "SignChargePointCertificate"}
-# What can be asked of many chargers at once from their list: name, what it says, action, payload.
-ON_CHARGERS = (
+# Actions in the list of chargers: name, title, OCPP action, payload.
+ON_CHARGERS: tuple[tuple[str, str, str, dict], ...] = (
     ("trigger_boot", "Ask for a BootNotification", "TriggerMessage", {"requestedMessage": "BootNotification"}),
     ("trigger_status", "Ask for the status", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
     ("get_configuration", "Read the configuration", "GetConfiguration", {}),
@@ -45,26 +45,28 @@ ON_CHARGERS = (
 )
 
 
-def _ask_all(request, wanted):
-    """Ask for `wanted`, (charger, action, payload) triples, and say where to follow the outcome."""
-    asked = []
+def _submit_all(request, wanted):
+    """Submit `wanted`, (charger, action, payload) triples, and show a link to the commands."""
+    submitted = []
     for charger, action, payload in wanted:
         try:
-            asked.append(ask(charger, action, payload, by=request.user.get_username()))
+            submitted.append(submit(charger, action, payload, by=request.user.get_username()))
         except (APIException, schemas.Violation, *BROKER_FAULTS) as error:
             messages.error(request, f"{charger}: {error}")
-    if asked:
+    if submitted:
         where = reverse("admin:commands_command_changelist")
-        messages.success(request, format_html('{} asked. <a href="{}">Follow the commands</a>', len(asked), where))
+        messages.success(
+            request, format_html('{} submitted. <a href="{}">Follow the commands</a>', len(submitted), where)
+        )
 
 
 def _action_on_chargers(name, title, action, payload):
     @admin.action(description=title, permissions=["command"])
     def run(modeladmin, request, chargers):
-        if chargers.count() > FEW:
-            ask_many(request, action, payload, chargers)
+        if chargers.count() > MAX_SINGLE_COMMANDS:
+            submit_batch(request, action, payload, chargers)
         else:
-            _ask_all(request, [(charger, action, payload) for charger in chargers])
+            _submit_all(request, [(charger, action, payload) for charger in chargers])
 
     run.__name__ = name
     return run
@@ -72,23 +74,23 @@ def _action_on_chargers(name, title, action, payload):
 
 @admin.action(description="Stop remotely", permissions=["command"])
 def stop_remotely(modeladmin, request, transactions):
-    """RemoteStopTransaction."""
+    """Submit RemoteStopTransaction."""
     wanted = [(t.charger, "RemoteStopTransaction", {"transactionId": t.pk}) for t in transactions]
-    _ask_all(request, wanted)
+    _submit_all(request, wanted)
 
 
 @admin.action(description="Send the local authorisation list", permissions=["command"])
 def send_local_list(modeladmin, request, chargers):
-    """A Full one, of all id tags."""
+    """Submit a Full list of all id tags."""
     entries = local_list.wanted()
     lists = ((c, local_list.payload(local_list.FULL, entries, local_list.next_version(c))) for c in chargers)
-    _ask_all(request, ((charger, "SendLocalList", payload) for charger, payload in lists))
+    _submit_all(request, ((charger, "SendLocalList", payload) for charger, payload in lists))
 
 
 def _action_on_reservations(name, title, action):
     @admin.action(description=title, permissions=["command"])
     def run(modeladmin, request, reservations):
-        _ask_all(request, [(r.charger, action, {"reservationId": r.pk}) for r in reservations])
+        _submit_all(request, [(r.charger, action, {"reservationId": r.pk}) for r in reservations])
 
     run.__name__ = name
     return run
@@ -103,7 +105,7 @@ TransactionAdmin.actions = [*TransactionAdmin.actions, stop_remotely]
 
 
 def _json(field, title):
-    """A read-only column that shows a JSON field as JSON."""
+    """A read-only column that shows a JSON field."""
 
     @admin.display(description=title, empty_value="-")
     def shown(self, command):
@@ -114,8 +116,8 @@ def _json(field, title):
 
 
 @admin.register(Command)
-class CommandAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
-    list_display = ["created_at", "charger", "action", "state", "what_came_of_it", "shown_result", "requested_by"]
+class CommandAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
+    list_display = ["created_at", "charger", "action", "state", "shown_outcome", "shown_result", "requested_by"]
     list_filter = ["state", "outcome", "simulated", "action"]
     sortable_by = ["created_at"]
     searched = {"task_id": "text", "charger": "charger"}
@@ -126,24 +128,24 @@ class CommandAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     fault = _json("error", "error")
     late = _json("late_response", "late response")
     fieldsets = [
-        (None, {"fields": ["charger", "action", "asked", "timeout", "requested_by", "task_id", "warning"]}),
-        ("What came of it", {"fields": ["state", "what_came_of_it", "shown_result", "answer", "fault", "late"]}),
-        ("Since", {"fields": ["transaction", "progress_made", "follows"]}),
-        ("When", {"fields": ["created_at", "sent_at", "finished_at"]}),
+        (None, {"fields": ["charger", "action", "shown_payload", "timeout", "requested_by", "task_id", "warning"]}),
+        ("Outcome", {"fields": ["state", "shown_outcome", "shown_result", "answer", "fault", "late"]}),
+        ("Progress", {"fields": ["transaction", "progress_made", "follows"]}),
+        ("Times", {"fields": ["created_at", "sent_at", "finished_at"]}),
     ]
-    readonly_fields = ["asked", "progress_made", "what_came_of_it", "shown_result", "answer", "fault", "late"]
+    readonly_fields = ["shown_payload", "progress_made", "shown_outcome", "shown_result", "answer", "fault", "late"]
 
     @admin.display(description="payload")
-    def asked(self, command):
+    def shown_payload(self, command):
         return json.dumps(command.payload, ensure_ascii=False)
 
     @admin.display(description="outcome", ordering="outcome")
-    def what_came_of_it(self, command):
+    def shown_outcome(self, command):
         return command.outcome.replace("_", " ")
 
     @admin.display(description="result")
     def shown_result(self, command):
-        """A simulated result must never be taken for an answer."""
+        """The result as text; a simulated one is marked, so that nobody takes it for an answer."""
         if command.simulated:
             simulated = json.dumps(command.simulated_response)
             return format_html("<em>no answer; simulated: {}</em>", simulated)
@@ -153,7 +155,7 @@ class CommandAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
 
 
 class ChargingProfileForm(forms.ModelForm):
-    """The profile as JSON, checked like one that comes over REST."""
+    """The profile as JSON, checked like one that is received over REST."""
 
     profile = forms.JSONField(widget=forms.Textarea(attrs={"rows": 20, "cols": 80}), help_text="csChargingProfiles")
 
@@ -168,7 +170,7 @@ class ChargingProfileForm(forms.ModelForm):
         except APIException as error:
             raise forms.ValidationError([str(line) for line in error.detail]) from error
         except (TypeError, ValueError) as error:
-            raise forms.ValidationError("A profile is a JSON object.") from error
+            raise forms.ValidationError("A profile must be a JSON object.") from error
 
 
 @admin.register(ChargingProfile)
@@ -194,7 +196,9 @@ class LocalListAdmin(Scoped, ReadOnly, admin.ModelAdmin):
 @admin.action(description="Revoke", permissions=["revoke"])
 def revoke(modeladmin, request, certificates):
     revoked = [certificate.revoke() for certificate in certificates.select_related("charger")]
-    messages.success(request, f"{sum(revoked)} revoked; {len(revoked) - sum(revoked)} were not signed, or revoked.")
+    messages.success(
+        request, f"{sum(revoked)} revoked; {len(revoked) - sum(revoked)} were not signed or already revoked."
+    )
 
 
 @admin.register(CertificateRequest)
@@ -213,10 +217,11 @@ class CertificateRequestAdmin(Scoped, ReadOnly, admin.ModelAdmin):
 @admin.register(Firmware)
 class FirmwareAdmin(admin.ModelAdmin):
     list_display = ["description", "filename", "signed", "created_at"]
-    formfield_overrides = {models.FileField: {"widget": forms.FileInput}}  # without a link that leads nowhere
+    # The default widget shows a link, which leads to no page.
+    formfield_overrides = {models.FileField: {"widget": forms.FileInput}}
 
     def delete_queryset(self, request, queryset):
-        for firmware in queryset:  # each with its file
+        for firmware in queryset:  # one by one, because `delete` also deletes the file
             firmware.delete()
 
     search_fields = ["description", "file"]
@@ -228,7 +233,7 @@ class FirmwareAdmin(admin.ModelAdmin):
 
 
 @admin.register(Upload)
-class UploadAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
+class UploadAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["command", "charger", "received_at", "size", "saved", "expires_at"]
     fields = ["command", "charger", "received_at", "size", "saved", "expires_at"]
     readonly_fields = ["saved"]
@@ -239,13 +244,13 @@ class UploadAdmin(Large, Scoped, ReadOnly, admin.ModelAdmin):
     @admin.display(description="file")
     def saved(self, upload):
         if not upload.file:
-            return "nothing yet"
+            return "not received yet"
         url = f"{settings.URL_PREFIX}/api/ocpp/uploads/{upload.pk}/file/"
         return format_html('<a href="{}">{}</a>', url, upload.filename)
 
 
-class TaskResultAdmin(Large, ReadOnly, LibraryTaskResultAdmin):
-    """What Celery kept of a task: history, like the command it carried out."""
+class TaskResultAdmin(LargeTableAdmin, ReadOnly, LibraryTaskResultAdmin):
+    """Results of Celery tasks, read-only like the commands that they ran."""
 
     list_filter = [choices("status", TASK_STATES), choices("task_name", [f"commands.{action}" for action in ACTIONS])]
     date_hierarchy = "date_done"
@@ -254,7 +259,7 @@ class TaskResultAdmin(Large, ReadOnly, LibraryTaskResultAdmin):
     searched = {"task_id": "text"}
 
     def has_view_permission(self, request, result=None):
-        """It doesn't know its charger."""
+        """Only for users who may reach every charger, because a result does not name its charger."""
         return super().has_view_permission(request, result) and reaches_every_charger(request.user)
 
 

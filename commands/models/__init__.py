@@ -1,7 +1,7 @@
-"""Commands in `command`, many of them at once in `batch`, at a time in `schedule`; what they use in `library`."""
+"""Models of commands, batches and schedules; `library` has those of profiles, lists, certificates and files."""
 
-from chargers.audit import OURSELVES
-from commands.models.batch import Batch, Member
+from chargers.audit import SYSTEM_ACTOR
+from commands.models.batch import Batch, BatchItem
 from commands.models.command import (
     ANSWERED,
     CALL_ERROR,
@@ -41,7 +41,7 @@ __all__ = [
     "FINISHED",
     "INVALID_RESPONSE",
     "NOT_CONNECTED",
-    "OURSELVES",
+    "SYSTEM_ACTOR",
     "OUTCOMES",
     "QUEUED",
     "SENT",
@@ -53,7 +53,7 @@ __all__ = [
     "Command",
     "Firmware",
     "LocalList",
-    "Member",
+    "BatchItem",
     "Schedule",
     "Upload",
     "action_choices",

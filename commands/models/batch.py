@@ -4,33 +4,33 @@ from uuid import uuid4
 
 from django.db import models
 
-from chargers import recordset
 from chargers.models import Charger
 from commands.fields import OrderedJSONField, PayloadField
 from commands.models.command import FINISHED, QUEUED, SENT, Command, action_choices
+from core.db import bulk_sql
 
 WAITING, ASKED, CANCELLED, REFUSED = "waiting", "asked", "cancelled", "refused"
 STATES = (WAITING, ASKED, CANCELLED, REFUSED)
 COUNT = """
 SELECT CASE WHEN m.state = 'asked' THEN c.state ELSE m.state END, c.outcome, c.simulated, count(*)
-FROM commands_member m LEFT JOIN commands_command c ON c.id = m.command_id WHERE m.batch_id = %s GROUP BY 1, 2, 3
+FROM commands_batchitem m LEFT JOIN commands_command c ON c.id = m.command_id WHERE m.batch_id = %s GROUP BY 1, 2, 3
 """
-OVER = (FINISHED, CANCELLED, REFUSED)
-# What a batch tells of its chargers, in the order of their lives.
-SHOWN = (WAITING, QUEUED, SENT, *OVER)
+ENDED = (FINISHED, CANCELLED, REFUSED)
+# The states that a batch counts, in the order in which an item takes them.
+SHOWN = (WAITING, QUEUED, SENT, *ENDED)
 
 
 class Batch(models.Model):
-    """What was asked of many chargers at once. `counts` are kept once all is over; before, they are counted."""
+    """One command to many chargers. `counts` is stored when all are finished; before, the items are counted."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     action = models.CharField(max_length=40, choices=action_choices)
     payload = PayloadField()
     timeout = models.FloatField(null=True, blank=True, help_text="Seconds each charger has to answer.")
-    chosen = OrderedJSONField(help_text="The list or the filter, as given.")
-    total = models.PositiveIntegerField(help_text="How many chargers it was made for.")
-    spread_seconds = models.PositiveIntegerField(default=0, help_text="Over which the chargers are asked.")
-    start_at = models.DateTimeField(help_text="When the first charger is asked.")
+    chosen = OrderedJSONField(help_text="The list or the filter of chargers, as submitted.")
+    total = models.PositiveIntegerField(help_text="Number of chargers of the batch.")
+    spread_seconds = models.PositiveIntegerField(default=0, help_text="Seconds over which the commands are spread.")
+    start_at = models.DateTimeField(help_text="When the first charger gets its command.")
     note = models.CharField(max_length=255, blank=True)
     schedule = models.ForeignKey("Schedule", models.SET_NULL, null=True, blank=True, related_name="batches")
 
@@ -66,15 +66,15 @@ class Batch(models.Model):
         return self.counts or self.counted()
 
     def counted(self):
-        """`progress` as it stands in the books, by one query."""
+        """`progress` counted from the items, by one query."""
         states, outcomes, simulated = dict.fromkeys(SHOWN, 0), {}, 0
-        for state, outcome, was_simulated, count in recordset.query(COUNT, [self.pk]):
+        for state, outcome, was_simulated, count in bulk_sql.query(COUNT, [self.pk]):
             states[state] += count
             simulated += count if was_simulated else 0
             if outcome:
                 outcomes[outcome] = outcomes.get(outcome, 0) + count
-        over, total = sum(states[state] for state in OVER), sum(states.values())
-        part = over / total if total else 1.0
+        ended, total = sum(states[state] for state in ENDED), sum(states.values())
+        part = ended / total if total else 1.0
         return {"total": total, "progress": part, "simulated": simulated, "states": states, "outcomes": outcomes}
 
     @property
@@ -88,8 +88,8 @@ class Batch(models.Model):
         return "waiting" if states[WAITING] == sum(states.values()) else "running"
 
 
-class Member(models.Model):
-    """One charger of a batch. It is `asked` from when its `command` was made, whose state is told from then on."""
+class BatchItem(models.Model):
+    """One charger of a batch. Once its `command` exists it is `asked`, and the state of the command is shown."""
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="members", db_index=False)
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="+")

@@ -1,14 +1,14 @@
-"""A command to a charger: a row before it is a task, and the truth about it ever after."""
+"""A command to a charger. The row exists before the Celery task, and holds the state of the command."""
 
 from uuid import uuid4
 
 from django.db import models
 from django.db.models.functions import Now
 
-from chargers.audit import OURSELVES
+from chargers.audit import SYSTEM_ACTOR
 from chargers.models import Charger
-from chargers.numbers import draw
 from commands.fields import OrderedJSONField, PayloadField
+from core.db.numbers import next_free_id
 from transactions.models import Transaction
 
 QUEUED, SENT, FINISHED = "queued", "sent", "finished"
@@ -31,7 +31,7 @@ OUTCOMES = (
     CANCELLED,
     FAILED,
 )
-# The charger said nothing: these alone get a simulated reply.
+# Without an answer of the charger; only these get a simulated reply.
 SILENT = (TIMED_OUT, NOT_CONNECTED, CONNECTION_LOST)
 
 
@@ -41,25 +41,25 @@ def new_task_id():
 
 
 def action_choices():
-    """The actions of the table, which itself is made of functions that use these models."""
+    """Choices for the actions of the table, imported late because the table imports these models."""
     from commands.actions.table import ACTIONS
 
     return [(name, name) for name in ACTIONS]
 
 
 def next_request_id():
-    """A requestId nobody else was given (GetLog, SignedUpdateFirmware)."""
-    return draw("commands_request_id", Command.objects.none())
+    """An unused requestId (GetLog, SignedUpdateFirmware)."""
+    return next_free_id("commands_request_id", Command.objects.none())
 
 
 class Command(models.Model):
-    """`state` goes queued, sent, finished, and never back. A simulated reply is never a `response`."""
+    """One command. `state` changes from queued to sent to finished only. A simulated reply is never a `response`."""
 
     task_id = models.CharField(max_length=36, default=new_task_id, editable=False)
     charger = models.ForeignKey(Charger, models.PROTECT, related_name="commands", db_index=False)
     action = models.CharField(max_length=40, choices=action_choices)
     payload = PayloadField()
-    timeout = models.FloatField(help_text="Seconds the charger has to answer, from when it was sent.")
+    timeout = models.FloatField(help_text="Seconds that the charger has to answer after the command is sent.")
 
     state = models.CharField(max_length=10, default=QUEUED, choices=[(s, s) for s in (QUEUED, SENT, FINISHED)])
     outcome = models.CharField(max_length=20, blank=True, choices=[(o, o) for o in OUTCOMES])
@@ -67,50 +67,55 @@ class Command(models.Model):
     response = OrderedJSONField(null=True, blank=True)
     simulated_response = OrderedJSONField(null=True, blank=True)
     error = OrderedJSONField(null=True, blank=True, help_text="code, description, details")
-    late_response = OrderedJSONField(null=True, blank=True, help_text="Came after the task was finished.")
+    late_response = OrderedJSONField(null=True, blank=True, help_text="Received after the task was finished.")
     warning = models.TextField(blank=True)
     transaction = models.ForeignKey(Transaction, models.SET_NULL, null=True, blank=True, related_name="commands")
 
     request_id = models.IntegerField(
-        null=True, blank=True, editable=False, help_text="By which the charger's notifications name it."
+        null=True, blank=True, editable=False, help_text="Id of this command in notifications of the charger."
     )
     progress = OrderedJSONField(
         default=list,
         db_default=models.Value([], OrderedJSONField()),
         editable=False,
-        help_text="What the charger notified since: status, at.",
+        help_text="Notifications of the charger: status, at.",
     )
     follows = models.ForeignKey(
-        "self", models.SET_NULL, null=True, blank=True, related_name="followed_by", help_text="What made us send it."
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="followed_by",
+        help_text="Command that caused this one.",
     )
     retry_full = models.BooleanField(
-        default=False, db_default=False, help_text="A local list that fails is followed by a Full one."
+        default=False, db_default=False, help_text="Send a Full list if a Differential one fails."
     )
 
     claim_token = models.CharField(
-        max_length=32, blank=True, editable=False, help_text="Of the socket that wrote it."
+        max_length=32, blank=True, editable=False, help_text="Token of the socket that sent it."
     )
 
     requested_by = models.CharField(max_length=150, blank=True)
     idempotency_key = models.CharField(max_length=255, blank=True)
     request_digest = models.CharField(max_length=64, blank=True, editable=False)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)  # by the clock that says when it was sent
+    created_at = models.DateTimeField(db_default=Now(), editable=False)  # by the same clock as `sent_at`
     sent_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    # When it was asked for and sent, by `time.monotonic` of this process. Waits are counted from these, so that
-    # nobody waits for a clock that was set. None where it was not found by `commands.finding`, or not sent.
-    asked_s = sent_s = None
-    following = None  # when it has ended: the command that its charger is asked next
+    # Times of submission and sending by `time.monotonic` of this process. Waits are counted from these, because the
+    # wall clock may be set. They are None unless `commands.queries` has set them, and `sent_s` also before sending.
+    submitted_s = sent_s = None
+    next_command = None  # set when this one is finished: the next `Command` of the charger
 
     class Meta:
         ordering = ["-id"]
         constraints = [
-            # A charger is asked one thing at a time (J §4.1.1): the database holds it, whoever is in a hurry.
+            # A charger has one command under way at a time (J §4.1.1); the database enforces it against races.
             models.UniqueConstraint(
                 fields=["charger"], name="one_sent_command_a_charger", condition=models.Q(state=SENT)
             ),
-            # Not `unique=True`, which brings a second index, for LIKE.
+            # Not `unique=True`, because that creates a second index for LIKE.
             models.UniqueConstraint(fields=["task_id"], name="one_command_a_task"),
             models.UniqueConstraint(
                 fields=["requested_by", "idempotency_key"],
@@ -132,7 +137,7 @@ class Command(models.Model):
             models.Index(
                 fields=["created_at"],
                 name="commands_of_our_own",
-                condition=~models.Q(state=FINISHED) & models.Q(requested_by=OURSELVES),
+                condition=~models.Q(state=FINISHED) & models.Q(requested_by=SYSTEM_ACTOR),
             ),
         ]
 
@@ -141,10 +146,10 @@ class Command(models.Model):
 
     @property
     def result(self):
-        """The charger's response or, plainly marked by `simulated`, what stands in for it."""
+        """The response of the charger, or the simulated one if `simulated` is set."""
         return self.response if self.response is not None else self.simulated_response
 
     @property
     def status(self):
-        """What the charger's answer says, "" where it has no such member."""
+        """The status in the response of the charger, "" without one."""
         return self.response.get("status", "") if isinstance(self.response, dict) else ""

@@ -1,4 +1,4 @@
-"""What commands use: charging profiles, local lists, certificates, firmware, and what chargers upload."""
+"""Models that commands use: charging profiles, local lists, certificates, firmware and uploads of chargers."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,15 +7,15 @@ from django.db import models, transaction
 
 from chargers import audit, gateway
 from chargers.models import Charger
-from chargers.numbers import draw
 from commands.fields import OrderedJSONField
 from commands.files import fingerprint, upload_token
 from commands.models.command import Command
+from core.db.numbers import next_free_id
 
 
 def next_profile_id():
-    """A chargingProfileId nobody else was given."""
-    return draw("commands_charging_profile_id", ChargingProfile.objects.all())
+    """An unused chargingProfileId."""
+    return next_free_id("commands_charging_profile_id", ChargingProfile.objects.all())
 
 
 class ChargingProfile(models.Model):
@@ -23,7 +23,7 @@ class ChargingProfile(models.Model):
 
     id = models.IntegerField("charging profile id", primary_key=True, default=next_profile_id, editable=False)
     description = models.CharField(max_length=255, unique=True)
-    profile = OrderedJSONField(help_text="As csChargingProfiles, without chargingProfileId.")
+    profile = OrderedJSONField(help_text="csChargingProfiles without chargingProfileId.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -42,7 +42,7 @@ class ChargingProfile(models.Model):
 
 
 class LocalList(models.Model):
-    """The local authorisation list a charger holds, as far as it accepted it from us."""
+    """The local authorisation list that a charger has accepted from this system."""
 
     charger = models.OneToOneField(Charger, models.CASCADE, related_name="local_list")
     version = models.IntegerField()
@@ -54,14 +54,14 @@ class LocalList(models.Model):
 
 
 class CertificateRequest(models.Model):
-    """A charger's SignCertificate and what came of it (security whitepaper A02, A03)."""
+    """A SignCertificate of a charger and its result (security whitepaper A02, A03)."""
 
     RECEIVED, SIGNED, ACCEPTED, REJECTED, FAILED = "Received", "Signed", "Accepted", "Rejected", "Failed"
     REVOKED = "Revoked"
     STATES = (RECEIVED, SIGNED, ACCEPTED, REJECTED, FAILED, REVOKED)
 
-    # NULL once the charger is deleted. The row stays: without it the certificate would be taken for one of another
-    # authority, and would let its holder in as whoever has that name next.
+    # NULL after the charger was deleted. The row stays, because without it the certificate would be taken for one of
+    # another authority, and would log in as the next charger with that name.
     charger = models.ForeignKey(Charger, models.SET_NULL, null=True, related_name="certificate_requests")
     common_name = models.CharField(max_length=255)
     csr = models.TextField("signing request")
@@ -82,19 +82,19 @@ class CertificateRequest(models.Model):
 
     @transaction.atomic
     def revoke(self):
-        """It opens nothing from now on; False for one that was never signed, or is revoked already."""
+        """Revoke the certificate and disconnect its charger; False if it was never signed, or is already revoked."""
         own = CertificateRequest.objects.filter(pk=self.pk, charger__isnull=False)
         signed = own.exclude(serial_number="").exclude(state=self.REVOKED)
         if not signed.update(state=self.REVOKED):
             return False
         self.state = self.REVOKED
         audit.record("revoked", "certificate", f"{self.common_name} {self.serial_number}", self.charger_id)
-        gateway.make_it_come_again(self.charger.charger_id)
+        gateway.close_for_new_credentials(self.charger.charger_id)
         return True
 
 
 class HasFile:
-    """What a row with a `file` can say of it."""
+    """Properties of a model with a `file`."""
 
     @property
     def filename(self):
@@ -102,12 +102,12 @@ class HasFile:
 
     @property
     def is_kept(self):
-        """Whether its file is where it was put."""
+        """Whether the file exists in the storage."""
         return self.file.storage.exists(self.file.name)
 
 
 class Firmware(HasFile, models.Model):
-    """A firmware image, which chargers fetch by a URL that expires; signed, it may go by SignedUpdateFirmware."""
+    """A firmware image, which chargers fetch by a URL that expires; a signed one can use SignedUpdateFirmware."""
 
     description = models.CharField(max_length=255, unique=True)
     file = models.FileField(upload_to="firmware/")
@@ -124,7 +124,7 @@ class Firmware(HasFile, models.Model):
 
     @property
     def size(self):
-        """Bytes, None where the file is gone."""
+        """Size in bytes, None if the file is missing."""
         return self.file.size if self.is_kept else None
 
     def delete(self, *args, **kwargs):
@@ -138,7 +138,7 @@ def upload_path(upload, filename):
 
 
 class Upload(HasFile, models.Model):
-    """A place for one file of a charger: diagnostics or a log. Its token is in the command's payload alone."""
+    """One file of a charger: diagnostics or a log. Its token is stored in the payload of the command only."""
 
     token_hash = models.CharField(max_length=64, unique=True, editable=False, db_column="token")
     command = models.OneToOneField(Command, models.CASCADE, related_name="upload")
@@ -156,13 +156,13 @@ class Upload(HasFile, models.Model):
 
     @classmethod
     def of(cls, token):
-        """The place that `token` opens, None for a token that is not known or whose time is over."""
+        """The `Upload` of `token`, None for an unknown or expired token."""
         return cls.objects.filter(token_hash=fingerprint(token), expires_at__gt=datetime.now(UTC)).first()
 
     @staticmethod
     def expect(command, url):
-        """Make the place if `url` is one of ours."""
+        """Create the row if `url` is an upload URL of this system."""
         if token := upload_token(url):
-            made_for = {"command": command, "charger": command.charger}
+            relations = {"command": command, "charger": command.charger}
             expires_at = datetime.now(UTC) + timedelta(seconds=settings.OCPP_FILE_URL_LIFETIME)
-            Upload.objects.create(token_hash=fingerprint(token), expires_at=expires_at, **made_for)
+            Upload.objects.create(token_hash=fingerprint(token), expires_at=expires_at, **relations)

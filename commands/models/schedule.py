@@ -1,4 +1,4 @@
-"""A batch that is made later, or again and again: the books say when it is due, Celery beat brings it to mind."""
+"""Schedules that create batches once or repeatedly; the row holds the due time, and Celery beat starts the run."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,20 +18,20 @@ CRONTAB = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 
 class Schedule(models.Model):
-    """One of `at`, `every_seconds` and `crontab` says when. `next_run_at` is the moment that is not yet done."""
+    """A batch to be created at `at`, every `every_seconds` or by `crontab`. `next_run_at` is the next due time."""
 
     name = models.CharField(max_length=100, unique=True)
     action = models.CharField(max_length=40, choices=action_choices)
     payload = PayloadField()
     timeout = models.FloatField(null=True, blank=True)
-    chosen = OrderedJSONField(help_text="A list or a filter, looked up anew at each run.")
+    chosen = OrderedJSONField(help_text="List or filter of chargers, evaluated at each run.")
     only_connected = models.BooleanField(default=False)
     spread_seconds = models.PositiveIntegerField(default=0)
 
-    at = models.DateTimeField(null=True, blank=True, help_text="Once.")
-    every_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Again and again.")
+    at = models.DateTimeField(null=True, blank=True, help_text="Time of a single run.")
+    every_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Seconds between repeated runs.")
     crontab = models.CharField(max_length=100, blank=True, help_text="minute hour day month weekday")
-    timezone = TimeZoneField(default="UTC", help_text="Of the crontab.")
+    timezone = TimeZoneField(default="UTC", help_text="Time zone of the crontab.")
     is_enabled = models.BooleanField(default=True)
 
     owner = models.ForeignKey(
@@ -40,7 +40,7 @@ class Schedule(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="With whose permissions it runs: who said last what it does.",
+        help_text="User whose permissions apply: the last one who changed the schedule.",
     )
     requested_by = models.CharField(max_length=150, blank=True, editable=False)
     periodic_task = models.OneToOneField(
@@ -49,7 +49,7 @@ class Schedule(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     last_run_at = models.DateTimeField(null=True, blank=True, editable=False)
     next_run_at = models.DateTimeField(null=True, blank=True, editable=False, db_index=True)
-    note = models.TextField(blank=True, editable=False, help_text="Why the last moment made no batch.")
+    note = models.TextField(blank=True, editable=False, help_text="Why the last run created no batch.")
 
     class Meta:
         ordering = ["name"]
@@ -59,24 +59,24 @@ class Schedule(models.Model):
 
     def clean(self):
         if sum(map(bool, (self.at, self.every_seconds, self.crontab))) != 1:
-            raise ValidationError("Say when: one of at, every_seconds and crontab.")
+            raise ValidationError("Give exactly one of at, every_seconds and crontab.")
         if self.every_seconds and not 60 <= self.every_seconds <= 366 * 86400:
             raise ValidationError({"every_seconds": "From 60 seconds to a year."})
         if self.crontab:
             try:
-                self.following(datetime.now(UTC))
+                self.moment_after(datetime.now(UTC))
             except (ValueError, TypeError, ParseException, RuntimeError) as error:
-                said = "Five fields: minute hour day month weekday (Sunday is 0), such as `30 3 * * 1-5`"
-                raise ValidationError({"crontab": f"{said}, of a moment that comes."}) from error
+                expected = "Give five fields: minute hour day month weekday (Sunday is 0), such as `30 3 * * 1-5`"
+                raise ValidationError({"crontab": f"{expected}, that match a time in the future."}) from error
 
-    def following(self, now):
-        """The first moment after `now`, None where there is none."""
+    def moment_after(self, now):
+        """The first due time after `now`, None if there is none."""
         if self.at:
             return self.at if self.at > now else None
         if self.every_seconds:
-            begun = self.next_run_at or self.created_at or now
-            missed = (now - begun) // timedelta(seconds=self.every_seconds)
-            return begun + (max(missed, -1) + 1) * timedelta(seconds=self.every_seconds)
+            start = self.next_run_at or self.created_at or now
+            missed = (now - start) // timedelta(seconds=self.every_seconds)
+            return start + (max(missed, -1) + 1) * timedelta(seconds=self.every_seconds)
         _, left, _ = self._crontab().remaining_delta(now)
         return (now.astimezone(self.timezone) + left).astimezone(UTC)
 
@@ -87,21 +87,21 @@ class Schedule(models.Model):
         return TzAwareCrontab(**fields, tz=self.timezone, app=current_app)
 
     def plan(self):
-        """Set `next_run_at` anew, and with it what Celery beat knows: the row must be saved by whoever calls."""
+        """Set `next_run_at` and the task of Celery beat; the caller must save the row."""
         now = datetime.now(UTC)
         self.next_run_at = None
         if self.is_enabled:
-            # A moment that has just gone by is meant to be now.
-            self.next_run_at = self.at if self.at and not self.last_run_at else self.following(now)
-        self._tell_beat()
+            # A time that has just passed means now.
+            self.next_run_at = self.at if self.at and not self.last_run_at else self.moment_after(now)
+        self._update_beat()
 
-    def _tell_beat(self):
-        when = {"clocked": None, "interval": None, "crontab": None, "one_off": bool(self.at)} | self._for_beat()
-        told = when | {"task": TASK, "args": f"[{self.pk}]", "enabled": self.next_run_at is not None}
-        told["description"] = f"Of the schedule {self.name}"
-        self.periodic_task, _ = PeriodicTask.objects.update_or_create(name=f"schedule {self.pk}", defaults=told)
+    def _update_beat(self):
+        timing = {"clocked": None, "interval": None, "crontab": None, "one_off": bool(self.at)} | self._beat_timing()
+        columns = timing | {"task": TASK, "args": f"[{self.pk}]", "enabled": self.next_run_at is not None}
+        columns["description"] = f"Of the schedule {self.name}"
+        self.periodic_task, _ = PeriodicTask.objects.update_or_create(name=f"schedule {self.pk}", defaults=columns)
 
-    def _for_beat(self):
+    def _beat_timing(self):
         if self.at:
             return {"clocked": _row(ClockedSchedule, clocked_time=self.at)}
         if self.every_seconds:
@@ -121,5 +121,5 @@ class Schedule(models.Model):
 
 
 def _row(model, **columns):
-    """That of Celery beat; its tables may hold the same more than once."""
+    """The first row of Celery beat with these columns, created if missing; its tables may hold duplicates."""
     return model.objects.filter(**columns).first() or model.objects.create(**columns)

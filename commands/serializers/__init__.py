@@ -1,4 +1,4 @@
-"""Tasks, the bodies that ask for them, and what they use, in `commands`; batches and schedules in `batches`."""
+"""Serializers of tasks and related models in `commands`, of batches and schedules in `batches`."""
 
 from commands.serializers.batches import (
     BatchRequestSerializer,

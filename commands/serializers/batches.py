@@ -1,4 +1,4 @@
-"""Batches, their chargers, schedules, and the bodies that ask for them."""
+"""Serializers of batches, their items and schedules, and of requests that create them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,20 +8,21 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chargers import schemas, sealing
 from chargers.serializers.strict import Strict
 from commands import batches, schedules
 from commands.actions.table import ACTIONS
-from commands.models import Batch, Member, Schedule
+from commands.models import Batch, BatchItem, Schedule
 from commands.serializers.commands import AskSerializer, task_url
+from core.db import sealing
+from core.ocpp import schemas
 
 WEEK = 7 * 86400
-LATEST = timedelta(days=100 * 365)  # until a moment that is planned for
-MOST_LISTED = 100_000
+MAX_AHEAD = timedelta(days=100 * 365)
+MAX_LISTED = 100_000
 
 
 class FilterSerializer(Strict):
-    """Chargers that meet all of it; an empty one is every charger that whoever asks may reach."""
+    """Chargers that meet all criteria; an empty filter matches every charger that the user may reach."""
 
     group = serializers.CharField(required=False, max_length=100, help_text="The name of a charger group.")
     vendor = serializers.CharField(required=False, max_length=1000, trim_whitespace=False)
@@ -32,7 +33,7 @@ class FilterSerializer(Strict):
 
 
 class ChoosingSerializer(Strict, AskSerializer):
-    """`chargers` or `filter`, one of them, says whom to ask; `payload` is the OCPP request, the same for all."""
+    """Exactly one of `chargers` and `filter` chooses the chargers; `payload` is the OCPP request for all of them."""
 
     action = serializers.ChoiceField(list(ACTIONS))
     payload = serializers.DictField(default=dict)
@@ -40,33 +41,33 @@ class ChoosingSerializer(Strict, AskSerializer):
         child=serializers.CharField(max_length=255, trim_whitespace=False),
         required=False,
         min_length=1,
-        max_length=MOST_LISTED,
+        max_length=MAX_LISTED,
     )
     filter = FilterSerializer(required=False)
-    only_connected = serializers.BooleanField(default=False, help_text="Leave out those that have no live socket.")
+    only_connected = serializers.BooleanField(default=False, help_text="Only chargers that are connected.")
     spread_seconds = serializers.IntegerField(
-        default=0, min_value=0, max_value=WEEK, help_text="Ask them one after the other, over this long."
+        default=0, min_value=0, max_value=WEEK, help_text="Spread the commands over this time."
     )
 
-    def validate(self, told):
-        if len(self.chosen(told)) != 1:
-            raise serializers.ValidationError("Say whom to ask: one of chargers and filter.")
-        return told
+    def validate(self, fields):
+        if len(self.chosen(fields)) != 1:
+            raise serializers.ValidationError("Give exactly one of chargers and filter.")
+        return fields
 
     @staticmethod
     def soon(moment):
-        """Raises for a moment that no batch is planned for; one that has just gone by is meant to be now."""
-        if not -schedules.TOO_LATE < moment - datetime.now(UTC) < LATEST:
-            raise serializers.ValidationError("From now to a hundred years ahead.")
+        """Raise a `ValidationError` for a time out of range; one that has just passed is allowed and means now."""
+        if not -schedules.MAX_DELAY < moment - datetime.now(UTC) < MAX_AHEAD:
+            raise serializers.ValidationError("The time must be between now and a hundred years from now.")
         return moment
 
     @staticmethod
-    def chosen(told):
-        return {name: told[name] for name in ("chargers", "filter") if told.get(name) is not None}
+    def chosen(fields):
+        return {name: fields[name] for name in ("chargers", "filter") if fields.get(name) is not None}
 
 
 class BatchRequestSerializer(ChoosingSerializer):
-    start_at = serializers.DateTimeField(required=False, help_text="When the first is asked; now.")
+    start_at = serializers.DateTimeField(required=False, help_text="Time of the first command; default: now.")
     note = serializers.CharField(required=False, max_length=255, allow_blank=True)
 
     def validate_start_at(self, moment):
@@ -74,16 +75,16 @@ class BatchRequestSerializer(ChoosingSerializer):
 
 
 class StatesSerializer(serializers.Serializer):
-    waiting = serializers.IntegerField(help_text="Not due yet, or about to be asked.")
+    waiting = serializers.IntegerField(help_text="Without a command yet.")
     queued = serializers.IntegerField()
     sent = serializers.IntegerField()
     finished = serializers.IntegerField()
-    cancelled = serializers.IntegerField(help_text="Before there was a command.")
-    refused = serializers.IntegerField(help_text="Could not be asked; the charger of the batch says why.")
+    cancelled = serializers.IntegerField(help_text="Cancelled before a command was created.")
+    refused = serializers.IntegerField(help_text="No command could be created; see the reason of the item.")
 
 
 class BatchSerializer(serializers.ModelSerializer):
-    """`progress` goes from 0 to 1; `simulated` are those of the finished ones that never answered."""
+    """`progress` is from 0 to 1; `simulated` counts finished commands with a simulated result."""
 
     url = serializers.SerializerMethodField()
     payload = serializers.SerializerMethodField()
@@ -103,7 +104,7 @@ class BatchSerializer(serializers.ModelSerializer):
         fields += ["simulated", "summary", "cancelled_at", "cancelled_by", "finished_at"]
 
     def to_representation(self, batch):
-        batch.shown = batch.counts = batch.progress()  # counted once
+        batch.shown = batch.counts = batch.progress()  # because counting is a query
         return super().to_representation(batch)
 
     def get_url(self, batch) -> str:
@@ -127,7 +128,7 @@ def batch_url(batch):
 
 
 class MemberSerializer(serializers.ModelSerializer):
-    """One charger of a batch; `task_id` is null until its command is made."""
+    """One charger of a batch; `task_id` is null until its command exists."""
 
     charger_id = serializers.CharField(source="charger.charger_id")
     state = serializers.ChoiceField(
@@ -143,27 +144,27 @@ class MemberSerializer(serializers.ModelSerializer):
     finished_at = serializers.DateTimeField(source="command.finished_at", allow_null=True, default=None)
 
     class Meta:
-        model = Member
+        model = BatchItem
         fields = ["charger_id", "due_at", "state", "outcome", "simulated", "result", "error", "reason", "task_id"]
         fields += ["task_url", "sent_at", "finished_at"]
 
-    def get_outcome(self, member) -> str | None:
-        return (member.command and member.command.outcome) or None
+    def get_outcome(self, item) -> str | None:
+        return (item.command and item.command.outcome) or None
 
     @extend_schema_field(OpenApiTypes.ANY)
-    def get_result(self, member):
-        return member.command and member.command.result
+    def get_result(self, item):
+        return item.command and item.command.result
 
     @extend_schema_field(OpenApiTypes.ANY)
-    def get_error(self, member):
-        return member.command and member.command.error
+    def get_error(self, item):
+        return item.command and item.command.error
 
-    def get_task_url(self, member) -> str | None:
-        return task_url(member.command) if member.command else None
+    def get_task_url(self, item) -> str | None:
+        return task_url(item.command) if item.command else None
 
 
 class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
-    """A batch to be made at `at`, every `every_seconds`, or by `crontab` in `timezone`: one of the three."""
+    """A batch to be created at `at`, every `every_seconds`, or by `crontab` in `timezone`: exactly one of these."""
 
     payload = serializers.DictField(default=dict)
     timeout = serializers.FloatField(
@@ -175,7 +176,7 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         required=False,
         allow_null=True,
         min_length=1,
-        max_length=MOST_LISTED,
+        max_length=MAX_LISTED,
     )
     timezone = serializers.CharField(default="UTC", max_length=63)
     every_seconds = serializers.IntegerField(required=False, allow_null=True, min_value=60, max_value=366 * 86400)
@@ -195,16 +196,18 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         try:
             return Schedule._meta.get_field("timezone").to_python(name)
         except ValidationError as error:
-            raise serializers.ValidationError(f"{name} is no time zone, such as Europe/Berlin.") from error
+            raise serializers.ValidationError(
+                f"{name} is not a time zone. Use a name such as Europe/Berlin."
+            ) from error
 
-    def validate(self, told):
+    def validate(self, fields):
         former = {} if self.instance is None else self.instance.chosen
-        chosen = self.chosen(told) or (former if self.partial else {})
+        chosen = self.chosen(fields) or (former if self.partial else {})
         super().validate(chosen)
-        told = {name: value for name, value in told.items() if name not in ("chargers", "filter")}
-        told["chosen"] = chosen
+        columns = {name: value for name, value in fields.items() if name not in ("chargers", "filter")}
+        columns["chosen"] = chosen
         try:
-            row = self._as_it_will_be(told)
+            row = self._merged(columns)
             row.clean()
             payload = row.payload.opened()
             batches.refuse_secrets(row.action, payload)
@@ -217,11 +220,11 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
             raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
         except sealing.Unreadable as error:
             raise serializers.ValidationError({"payload": [str(error)]}) from error
-        return told
+        return columns
 
-    def _as_it_will_be(self, told):
-        columns = [field.attname for field in Schedule._meta.concrete_fields] if self.instance else []
-        return Schedule(**({column: getattr(self.instance, column) for column in columns} | told))
+    def _merged(self, columns):
+        names = [field.attname for field in Schedule._meta.concrete_fields] if self.instance else []
+        return Schedule(**({name: getattr(self.instance, name) for name in names} | columns))
 
     def to_representation(self, schedule):
         for name in ("chargers", "filter"):

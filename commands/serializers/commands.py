@@ -1,17 +1,17 @@
-"""Tasks, and the bodies that ask for them."""
+"""Serializers of tasks, of requests that submit them, and of the models that commands use."""
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chargers import schemas
 from commands.actions import charging
 from commands.actions.table import ACTIONS
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
+from core.ocpp import schemas
 
 
 class TaskSerializer(serializers.ModelSerializer):
-    """A command as a job. `result` is the response or, where `simulated` is true, a stand-in for none."""
+    """A command as a task. `result` is the response, or the simulated one if `simulated` is true."""
 
     charger_id = serializers.CharField(source="charger.charger_id")
     payload = serializers.SerializerMethodField()
@@ -23,7 +23,7 @@ class TaskSerializer(serializers.ModelSerializer):
     late_response = serializers.JSONField(allow_null=True)
     transaction_id = serializers.IntegerField(allow_null=True)
     task_url = serializers.SerializerMethodField()
-    progress = serializers.JSONField(help_text="Of a transfer, what the charger notified since: status, at.")
+    progress = serializers.JSONField(help_text="Notifications of a transfer by the charger: status, at.")
     follows = serializers.CharField(source="follows.task_id", allow_null=True, default=None)
 
     class Meta:
@@ -55,7 +55,7 @@ class TaskSerializer(serializers.ModelSerializer):
 
     @staticmethod
     def rows():
-        """The commands with what is shown of them, and nothing else: a task is polled again and again."""
+        """The commands with only the columns that are shown, because tasks are polled often."""
         own = [field.name for field in Command._meta.concrete_fields]
         shown = Command.objects.select_related("charger", "follows")
         return shown.only(*own, "charger__charger_id", "follows__task_id")
@@ -75,18 +75,18 @@ def task_url(command):
 
 
 class AskSerializer(serializers.Serializer):
-    """What every body that asks for a command may hold."""
+    """Members that every request for a command may have."""
 
     timeout = serializers.FloatField(
         required=False,
         min_value=0.1,
         max_value=settings.OCPP_LONGEST_COMMAND_TIMEOUT,
-        help_text="Seconds the charger has to answer, from when the CALL is sent.",
+        help_text="Seconds that the charger has to answer after the CALL is sent.",
     )
 
 
 class CommandRequestSerializer(AskSerializer):
-    """`payload` is the OCPP request in camelCase; what the central system owns may be left out."""
+    """`payload` is the OCPP request in camelCase; members that the central system can fill in may be left out."""
 
     charger_id = serializers.CharField(trim_whitespace=False)
     action = serializers.ChoiceField(list(ACTIONS))
@@ -104,7 +104,7 @@ class AuthorizeRequestSerializer(AskSerializer):
 
 
 class AskedSerializer(serializers.Serializer):
-    """The answer to one of the three short commands; follow `task_url` for the outcome."""
+    """The answer to a submitted command; poll `task_url` for its outcome."""
 
     status = serializers.CharField()
     task_id = serializers.CharField()
@@ -138,7 +138,7 @@ class ChargingProfileSerializer(serializers.ModelSerializer):
 
 
 class LocalListSerializer(serializers.Serializer):
-    """`entries` is null where it is not known what the charger holds."""
+    """`entries` is null if the list of the charger is not known."""
 
     charger_id = serializers.CharField(source="charger.charger_id")
     version = serializers.IntegerField(source="charger.local_list_version")
@@ -157,15 +157,15 @@ class SendLocalListSerializer(AskSerializer):
     id_tags = serializers.ListField(
         child=serializers.CharField(max_length=20, trim_whitespace=False),
         required=False,
-        help_text="Left out: all that are known here or, in a Differential, those that have changed.",
+        help_text="Default: all known tags or, in a Differential list, those that have changed.",
     )
     full_if_failed = serializers.BooleanField(
-        default=False, help_text="Follow a Differential that fails with a Full list of all tags."
+        default=False, help_text="Send a Full list of all tags if the Differential one fails."
     )
 
 
 class FirmwareSerializer(serializers.ModelSerializer):
-    """`file` is sent as a form; with a signature and its certificate it can go by SignedUpdateFirmware."""
+    """`file` is sent as a form; firmware with a signature and a certificate can use SignedUpdateFirmware."""
 
     file = serializers.FileField(write_only=True)
     filename = serializers.CharField(read_only=True)
@@ -187,8 +187,10 @@ class FirmwareSerializer(serializers.ModelSerializer):
 
 class InstallSerializer(AskSerializer):
     charger_id = serializers.CharField(trim_whitespace=False)
-    retrieve_date = serializers.DateTimeField(required=False, help_text="When the charger may fetch it; now.")
-    signed = serializers.BooleanField(required=False, help_text="Left out: if it has a signature.")
+    retrieve_date = serializers.DateTimeField(
+        required=False, help_text="Time from which the charger may fetch it; default: now."
+    )
+    signed = serializers.BooleanField(required=False, help_text="Default: true if the firmware has a signature.")
 
 
 class UploadSerializer(serializers.ModelSerializer):

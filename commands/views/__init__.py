@@ -1,1 +1,1 @@
-"""Commands over REST: `tasks` to ask and poll, `library` for what commands use, `files` for what chargers fetch."""
+"""REST views: `tasks` and `batches` to submit and poll, `library` for related models, `files` for chargers."""

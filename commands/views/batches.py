@@ -1,4 +1,4 @@
-"""One command to many chargers over REST, now, later, or again and again."""
+"""Batches and schedules over REST: one command to many chargers, now, later or repeatedly."""
 
 from uuid import UUID
 
@@ -8,32 +8,32 @@ from rest_framework import generics, serializers
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.response import Response
 
-from chargers import schemas
 from chargers.access import CommandsPerUser, needs, reaches_every_charger, within
-from chargers.errors import Conflict, not_found
-from chargers.pagination import NewestMadeFirst
 from chargers.viewsets import Editable
 from commands import batches
 from commands.filters import BatchFilter, MemberFilter, ScheduleFilter
-from commands.models import Batch, Member, Schedule
+from commands.models import Batch, BatchItem, Schedule
 from commands.schedules import may_run
 from commands.serializers import BatchRequestSerializer, BatchSerializer, MemberSerializer, ScheduleSerializer
 from commands.serializers.batches import ChoosingSerializer, batch_url
-from commands.views.tasks import IDEMPOTENCY_KEY, asked_for, idempotency
+from commands.views.tasks import IDEMPOTENCY_KEY, idempotency, validated_body
+from core.http.errors import Conflict, not_found
+from core.http.pagination import NewestMadeFirst
+from core.ocpp import schemas
 
-# Of a schedule: what it does, and when.
-DOES = {"action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
-DOES |= {"at", "every_seconds", "crontab", "timezone"}
+# The columns of a schedule that decide its commands and their times.
+EFFECTIVE_COLUMNS = {"action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
+EFFECTIVE_COLUMNS |= {"at", "every_seconds", "crontab", "timezone"}
 SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
 
-class Own:
-    """Of who asked for it, and of those who may reach every charger: it tells of chargers of many groups."""
+class OwnedByRequester:
+    """Rows of the user who submitted them; users who may reach every charger see all, because they span groups."""
 
     def get_queryset(self):
         rows = super().get_queryset()
-        if getattr(self, "swagger_fake_view", False):  # the schema is being drawn
+        if getattr(self, "swagger_fake_view", False):  # while drf-spectacular generates the schema
             return rows
         return own(self.request, rows)
 
@@ -45,15 +45,15 @@ def own(request, rows):
 
 
 def known_batch(request, id):
-    """The `Batch`, or 404; one of somebody else is none."""
+    """The `Batch`; raises 404 for an unknown one, and for one of another user."""
     try:
         return get_object_or_404(own(request, Batch.objects.select_related("schedule")), pk=UUID(id))
     except ValueError as error:
         raise not_found("Batch") from error
 
 
-class BatchList(Own, generics.ListAPIView):
-    """Commands to many chargers, newest first; POST asks for one."""
+class BatchList(OwnedByRequester, generics.ListAPIView):
+    """Batches, newest first; POST submits one."""
 
     queryset = Batch.objects.select_related("schedule")
     serializer_class = BatchSerializer
@@ -64,31 +64,31 @@ class BatchList(Own, generics.ListAPIView):
 
     @extend_schema(request=BatchRequestSerializer, responses={202: BatchSerializer}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request):
-        """Ask many chargers for one action. Who they are is settled now, each is asked when it is due."""
-        batch = _earlier(request) or _made(request, asked_for(request, BatchRequestSerializer))
+        """Submit one action to many chargers. They are chosen now; each gets its command when it is due."""
+        batch = _earlier(request) or _create(request, validated_body(request, BatchRequestSerializer))
         return Response(BatchSerializer(batch).data, status=202, headers={"Location": batch_url(batch)})
 
 
 def _earlier(request):
-    same = idempotency(request)
-    return batches.earlier(same["by"], same["idempotency_key"], same["request"])
+    identity = idempotency(request)
+    return batches.earlier(identity["by"], identity["idempotency_key"], identity["request"])
 
 
-def _made(request, body):
-    same, chosen = idempotency(request), ChoosingSerializer.chosen(body)
+def _create(request, body):
+    identity, chosen = idempotency(request), ChoosingSerializer.chosen(body)
     chargers = batches.choose(request.user, chosen, body["only_connected"])
     if not chargers:
-        raise serializers.ValidationError({"filter" if "filter" in chosen else "chargers": ["No charger is left."]})
+        raise serializers.ValidationError({"filter" if "filter" in chosen else "chargers": ["No charger matches."]})
     more = {name: body[name] for name in ("spread_seconds", "start_at", "note", "timeout") if name in body}
-    made_for = {"by": same["by"], "key": same["idempotency_key"], "request": same["request"], "chosen": chosen}
+    origin = {"by": identity["by"], "key": identity["idempotency_key"], "request": identity["request"]}
     try:
-        return batches.make(body["action"], body["payload"], chargers, **made_for, **more)
+        return batches.make(body["action"], body["payload"], chargers, chosen=chosen, **origin, **more)
     except schemas.Violation as violation:
         raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
 
 
 class BatchDetail(generics.GenericAPIView):
-    """One batch: how far it is, and what came of it."""
+    """One batch with its progress and outcomes."""
 
     queryset = Batch.objects.all()
     permission_classes = [needs(GET="commands.view_command")]
@@ -99,16 +99,16 @@ class BatchDetail(generics.GenericAPIView):
 
 
 class MemberList(generics.ListAPIView):
-    """The chargers of a batch in the order in which they are due, and what came of each."""
+    """The items of a batch in the order in which they are due, with their outcomes."""
 
-    queryset = Member.objects.select_related("charger", "command")
+    queryset = BatchItem.objects.select_related("charger", "command")
     serializer_class = MemberSerializer
     filterset_class = MemberFilter
     permission_classes = [needs(GET="commands.view_command")]
 
     def get_queryset(self):
         rows = super().get_queryset()
-        if getattr(self, "swagger_fake_view", False):  # the schema is being drawn
+        if getattr(self, "swagger_fake_view", False):  # while drf-spectacular generates the schema
             return rows
         return within(self.request.user, rows.filter(batch=known_batch(self.request, self.kwargs["id"])))
 
@@ -117,15 +117,15 @@ class MemberList(generics.ListAPIView):
 @api_view(["POST"])
 @permission_classes([needs(POST="commands.add_command")])
 def cancel(request, id):
-    """Ask no more of its chargers; what was sent goes on. 409 where it is over, or cancelled already."""
+    """Cancel all commands that were not sent; sent ones continue. 409 if it is finished or already cancelled."""
     batch = known_batch(request, id)
-    if not batches.call_off(batch, request.user.get_username() if request.user else ""):
-        raise Conflict("This batch is over, or it was cancelled already.")
+    if not batches.cancel_batch(batch, request.user.get_username() if request.user else ""):
+        raise Conflict("This batch is finished or already cancelled.")
     return Response(BatchSerializer(batch).data)
 
 
-class ScheduleViewSet(Own, Editable):
-    """Batches that are made later, or again and again, with the permissions of whoever said last what they do."""
+class ScheduleViewSet(OwnedByRequester, Editable):
+    """Batches created later or repeatedly, with the permissions of the last user who changed their effect."""
 
     queryset = Schedule.objects.all()
     serializer_class = ScheduleSerializer
@@ -137,10 +137,10 @@ class ScheduleViewSet(Own, Editable):
         serializer.save(**self._owner())
 
     def perform_update(self, serializer):
-        """Whoever only switches or renames it does not lend it what they may reach, unless its owner is gone."""
-        former, told = serializer.instance, serializer.validated_data
-        is_other = any(getattr(former, name) != told[name] for name in DOES & told.keys())
-        serializer.save(**(self._owner() if is_other or not may_run(former.owner) else {}))
+        """Make the user the owner, unless only the name or the switch changes and the owner may still run it."""
+        former, fields = serializer.instance, serializer.validated_data
+        has_changed = any(getattr(former, name) != fields[name] for name in EFFECTIVE_COLUMNS & fields.keys())
+        serializer.save(**(self._owner() if has_changed or not may_run(former.owner) else {}))
 
     def _owner(self):
         user = self.request.user

@@ -1,4 +1,4 @@
-"""Where chargers fetch firmware and leave diagnostics, without a login: the URL is the key, and it expires."""
+"""Firmware and uploads for chargers without a login; the token in the URL authorises them and expires."""
 
 import re
 from datetime import UTC, datetime
@@ -15,14 +15,14 @@ from rest_framework.decorators import api_view, permission_classes
 
 from chargers import access
 from chargers.access import needs
-from chargers.downloads import attachment
-from chargers.errors import not_found
 from commands.files import firmware_of
 from commands.models import Firmware, Upload, upload_path
+from core.http.downloads import attachment
+from core.http.errors import not_found
 
 
 def only(*methods):
-    """Any other method is answered 405, in the one form of errors; there is no session, so no forgery either."""
+    """Answer other methods with 405 and a JSON error. CSRF checks are off, because there is no session."""
 
     def decorate(view):
         @csrf_exempt
@@ -40,26 +40,26 @@ def only(*methods):
 
 @only("GET", "HEAD")
 def firmware(request, token, filename):
-    """The image itself, as long as its URL holds."""
-    found = Firmware.objects.filter(pk=firmware_of(token)).first()
-    return _attachment(found) if found and found.is_kept else _gone()
+    """Send the image, if the URL has not expired."""
+    image = Firmware.objects.filter(pk=firmware_of(token)).first()
+    return _attachment(image) if image and image.is_kept else _gone()
 
 
 @only("PUT", "POST")
 def upload(request, token, filename=""):
-    """One file, as the body or as a form's only file. A second one replaces the first: the charger tried again."""
-    place = Upload.of(token)
-    if place is None:
+    """Store one file, the body or the only file of a form. A second one replaces the first, because it is a retry."""
+    row = Upload.of(token)
+    if row is None:
         return _gone()
     content = _content(request)
     if content is None:
         return _bad("The form has no file.")
-    kept = default_storage.save(upload_path(place, _safe(filename or content.name or "")), content)
-    size = default_storage.size(kept)
+    stored = default_storage.save(upload_path(row, _safe(filename or content.name or "")), content)
+    size = default_storage.size(stored)
     if size == 0:
-        default_storage.delete(kept)
+        default_storage.delete(stored)
         return _bad("The file is empty.")
-    _swap(place, kept, size)
+    _swap(row, stored, size)
     return JsonResponse({"status": "received", "size": size}, status=201)
 
 
@@ -71,23 +71,23 @@ def _content(request):
 
 
 @transaction.atomic
-def _swap(place, kept, size):
-    """The new file is whole before the old one goes."""
-    place = Upload.objects.select_for_update().get(pk=place.pk)
-    former = place.file.name
-    place.file, place.size, place.received_at = kept, size, datetime.now(UTC)
-    place.save(update_fields=["file", "size", "received_at"])
+def _swap(row, stored, size):
+    """Set the new file, and delete the former one only after the commit."""
+    row = Upload.objects.select_for_update().get(pk=row.pk)
+    former = row.file.name
+    row.file, row.size, row.received_at = stored, size, datetime.now(UTC)
+    row.save(update_fields=["file", "size", "received_at"])
     if former:
         transaction.on_commit(lambda: default_storage.delete(former))
 
 
 def _safe(name):
-    """A name that is one everywhere, and names nothing but a file."""
+    """A file name that is valid on every system and has no folder."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name.rpartition("/")[2])[-100:].strip("._") or "file"
 
 
 class _Body(File):
-    """A body that is read in pieces; Django's own would ask it for its size."""
+    """A body that is read in pieces, because Django's class needs its size first."""
 
     def chunks(self, chunk_size=None):
         while piece := self.file.read(chunk_size or self.DEFAULT_CHUNK_SIZE):
@@ -98,19 +98,19 @@ class _Body(File):
 @api_view(["GET"])
 @permission_classes([needs(GET="commands.view_upload")])
 def uploaded_file(request, pk):
-    """What a charger left, to be saved, never shown."""
-    found = access.within(request.user, Upload.objects.exclude(file="")).filter(pk=pk).first()
-    if found is None or not found.is_kept:
+    """Send an uploaded file as an attachment, so that browsers do not display it."""
+    row = access.within(request.user, Upload.objects.exclude(file="")).filter(pk=pk).first()
+    if row is None or not row.is_kept:
         raise not_found("File")
-    return _attachment(found)
+    return _attachment(row)
 
 
-def _attachment(kept):
-    return attachment(kept.file.open("rb"), kept.file.size, _safe(kept.filename))
+def _attachment(row):
+    return attachment(row.file.open("rb"), row.file.size, _safe(row.filename))
 
 
 def _gone():
-    return JsonResponse({"error": "This URL is not known, or its time is over."}, status=404)
+    return JsonResponse({"error": "This URL is unknown or has expired."}, status=404)
 
 
 def _bad(why):

@@ -1,4 +1,4 @@
-"""What commands use, over REST: charging profiles, local lists, firmware, certificates."""
+"""Charging profiles, local lists, firmware, uploads and certificates over REST."""
 
 import time
 
@@ -14,9 +14,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chargers.access import CommandsPerUser, known_charger, needs, within
-from chargers.errors import Conflict
-from chargers.pagination import NewestFirst
-from chargers.times import now_on_the_wire, wire
 from chargers.viewsets import Editable, Scoped
 from commands import authority
 from commands.actions import local_list
@@ -33,11 +30,14 @@ from commands.serializers import (
     SendLocalListSerializer,
     UploadSerializer,
 )
-from commands.views.tasks import IDEMPOTENCY_KEY, accepted, ask, asked_for, earlier
+from commands.views.tasks import IDEMPOTENCY_KEY, accepted, earlier, submit_command, validated_body
+from core.http.errors import Conflict
+from core.http.pagination import NewestFirst
+from core.ocpp.timestamps import now_on_the_wire, to_rfc3339
 
 
 class ChargingProfileViewSet(Editable):
-    """The library of charging profiles. A command may name one by its `chargingProfileId` alone."""
+    """The library of charging profiles. A command may give only the `chargingProfileId` of one."""
 
     queryset = ChargingProfile.objects.all()
     serializer_class = ChargingProfileSerializer
@@ -52,15 +52,15 @@ class LocalListView(APIView):
 
     @extend_schema(responses=LocalListSerializer)
     def get(self, request, charger_id):
-        """What the charger holds, as far as it accepted it from here."""
+        """The list that the charger has accepted from this system."""
         charger = known_charger(request, charger_id)
         held = LocalList.objects.filter(charger=charger).first()
         return Response(LocalListSerializer({"charger": charger, "held": held}).data)
 
     @extend_schema(request=SendLocalListSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request, charger_id):
-        """Build the list, or what has changed, from the id tags and send it in one call (SendLocalList)."""
-        body = asked_for(request, SendLocalListSerializer)
+        """Build the list, or its changes, from the id tags and send it in one call (SendLocalList)."""
+        body = validated_body(request, SendLocalListSerializer)
         charger = known_charger(request, charger_id)
         command = earlier(request) or self._send(request, charger, body)
         return accepted(command, f"Local list with {len(command.payload['localAuthorizationList'])} id tags sent")
@@ -73,13 +73,13 @@ class LocalListView(APIView):
         elif "id_tags" not in body:
             entries = local_list.difference(_held(charger), entries)
         payload = local_list.payload(body["update_type"], entries, local_list.next_version(charger))
-        return ask(request, charger, "SendLocalList", payload, body, retry_full=body["full_if_failed"])
+        return submit_command(request, charger, "SendLocalList", payload, body, retry_full=body["full_if_failed"])
 
 
 def _held(charger):
     held = LocalList.objects.filter(charger=charger, version=charger.local_list_version).first()
     if held is None:
-        raise Conflict("What list this charger holds is not known: send a Full one, or name the id tags.")
+        raise Conflict("The list of this charger is not known. Send a Full one, or give the id tags.")
     return held.entries
 
 
@@ -104,27 +104,27 @@ class FirmwareViewSet(Editable):
         throttle_classes=[CommandsPerUser],
     )
     def install(self, request, pk=None):
-        """Have a charger fetch and install it: SignedUpdateFirmware where it has a signature, else UpdateFirmware."""
+        """Let a charger install it, by SignedUpdateFirmware if it has a signature, else by UpdateFirmware."""
         firmware = self.get_object()
-        body = asked_for(request, InstallSerializer)
+        body = validated_body(request, InstallSerializer)
         charger = known_charger(request, body["charger_id"])
         command = earlier(request)
         if command is None:
             _refuse_unreachable(firmware)
-            command = ask(request, charger, *_update(firmware, body), body)
+            command = submit_command(request, charger, *_update(firmware, body), body)
         return accepted(command, f"Update to {firmware} sent")
 
 
 def _refuse_unreachable(firmware):
     if not firmware.is_kept:
-        raise Conflict(f"The file of {firmware} is not where it was put: upload it again.")
+        raise Conflict(f"The file of {firmware} is missing in the storage. Upload it again.")
     if not settings.PUBLIC_URL:
-        raise Conflict("Set PUBLIC_URL, under which chargers reach this server over HTTP.")
+        raise Conflict("Set PUBLIC_URL to the URL under which chargers reach this server over HTTP.")
 
 
 def _update(firmware, body):
-    """(action, payload): the URL is good for OCPP_FILE_URL_LIFETIME from when it may be fetched."""
-    fetched_at = wire(body["retrieve_date"]) if "retrieve_date" in body else now_on_the_wire()
+    """(action, payload). The URL is valid for OCPP_FILE_URL_LIFETIME from the retrieve date on."""
+    fetched_at = to_rfc3339(body["retrieve_date"]) if "retrieve_date" in body else now_on_the_wire()
     begins = body["retrieve_date"].timestamp() if "retrieve_date" in body else time.time()
     location = firmware_url(firmware, max(begins, time.time()) + settings.OCPP_FILE_URL_LIFETIME)
     if not body.get("signed", bool(firmware.signature)):
@@ -142,7 +142,7 @@ def _update(firmware, body):
 
 
 class UploadList(Scoped, generics.ListAPIView):
-    """Diagnostics and logs of chargers, and the places made for them, newest first."""
+    """Diagnostics and logs of chargers, including those that are expected, newest first."""
 
     queryset = Upload.objects.select_related("charger", "command")
     serializer_class = UploadSerializer
@@ -151,7 +151,7 @@ class UploadList(Scoped, generics.ListAPIView):
 
 
 class CertificateList(Scoped, generics.ListAPIView):
-    """Certificates that chargers asked for, and what came of it, newest first."""
+    """Certificate requests of chargers and their results, newest first."""
 
     queryset = CertificateRequest.objects.exclude(charger=None).select_related("charger", "command")
     serializer_class = CertificateSerializer
@@ -163,11 +163,11 @@ class CertificateList(Scoped, generics.ListAPIView):
 @api_view(["POST"])
 @permission_classes([needs(POST="commands.change_certificaterequest")])
 def revoke_certificate(request, pk):
-    """It opens nothing from now on, and its charger must come again."""
+    """Revoke a certificate; a charger that is connected with it must reconnect."""
     reachable = within(request.user, CertificateList.queryset)
     certificate = get_object_or_404(reachable, pk=pk)
     if not certificate.revoke():
-        raise Conflict("This certificate was never signed, or it is revoked already.")
+        raise Conflict("This certificate was never signed, or is already revoked.")
     return Response(CertificateSerializer(certificate).data)
 
 
@@ -175,5 +175,5 @@ def revoke_certificate(request, pk):
 @api_view(["GET"])
 @permission_classes([needs(GET="commands.view_certificaterequest")])
 def root_certificates(request):
-    """The roots of the authority for chargers, PEM: what InstallCertificate and servers need."""
+    """PEM with the roots of the authority for chargers, as InstallCertificate and servers need them."""
     return HttpResponse("".join(authority.roots().values()), content_type="application/x-pem-file")

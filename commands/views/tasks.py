@@ -1,4 +1,4 @@
-"""Commands over REST: every POST answers at once with a task, every task can be polled."""
+"""Submit commands over REST and poll them as tasks; a POST answers without waiting for the charger."""
 
 from threading import BoundedSemaphore
 
@@ -9,16 +9,13 @@ from rest_framework.decorators import api_view, permission_classes, throttle_cla
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from chargers import access, gateway, schemas
-from chargers.access import CommandsPerUser, judge_reach, known_charger, needs
-from chargers.errors import Conflict, not_found
-from chargers.pagination import NewestFirst
-from chargers.parameters import takes
+from chargers import access, gateway
+from chargers.access import CommandsPerUser, check_reach, known_charger, needs
 from chargers.viewsets import Scoped
-from commands import asking
+from commands import submission
 from commands.filters import CommandFilter
-from commands.finding import find
 from commands.models import FINISHED
+from commands.queries import get_command
 from commands.serializers import (
     AskedSerializer,
     AskSerializer,
@@ -28,11 +25,15 @@ from commands.serializers import (
     TaskSerializer,
     task_url,
 )
+from core.http.errors import Conflict, not_found
+from core.http.pagination import NewestFirst
+from core.http.parameters import takes
+from core.ocpp import schemas
 from transactions.models import IdTag, Transaction
 
-LONGEST_WAIT = 30.0
+MAX_WAIT_S = 30.0
 MAY_COMMAND = needs(POST="commands.add_command")
-# Each holds a thread of its process, see config.http; past this many the next is answered at once.
+# Each wait holds a thread of its process, see config.http. Above this number, polls are answered at once.
 WAITS = BoundedSemaphore(800)
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -42,38 +43,37 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-def asked_for(request, serializer_class):
-    """The validated body; an empty one counts as `{}`. A charger in it that is out of reach is 404 before that."""
-    judge_reach(request)
+def validated_body(request, serializer_class):
+    """Return the validated body, {} for an empty one; first raise 404 for a charger that the user may not reach."""
+    check_reach(request)
     serializer = serializer_class(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data
 
 
 def idempotency(request):
-    """Who asks, with which Idempotency-Key, for what: what makes a request the same as an earlier one."""
+    """{by, idempotency_key, request}, which identify a repeated request; raises 400 for an invalid key."""
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > 255 or "\0" in key:
-        raise serializers.ValidationError({"Idempotency-Key": ["At most 255 characters."]})
+        raise serializers.ValidationError({"Idempotency-Key": ["Use at most 255 characters."]})
     by = request.user.get_username() if request.user else ""
     return {"by": by, "idempotency_key": key, "request": [request.path, request.data]}
 
 
 def earlier(request):
-    """The command of this very request, if it is repeated: it is the same whatever has changed since."""
-    return asking.earlier(**idempotency(request))
+    """The command of an earlier identical request, or None; looked up first, because the state may have changed."""
+    return submission.earlier(**idempotency(request))
 
 
-def ask(request, charger, action, payload, body, **options):
-    """`asking.ask` for a request; a payload that breaks its schema is a 400 that names the field."""
-    same = idempotency(request)
+def submit_command(request, charger, action, payload, body, **options):
+    """Submit a command by `submission.submit`; raises 400 with the field name for an invalid payload."""
     try:
-        return asking.ask(
+        return submission.submit(
             charger,
             action,
             payload,
             timeout=body.get("timeout"),
-            **same,
+            **idempotency(request),
             **options,
         )
     except schemas.Violation as violation:
@@ -81,7 +81,7 @@ def ask(request, charger, action, payload, body, **options):
 
 
 def accepted(command, status, **more):
-    """202 with the task to poll."""
+    """Answer 202 with the task to poll."""
     shown = {"status": status, "task_id": command.task_id, "task_url": task_url(command)}
     if command.warning:
         shown["warning"] = command.warning
@@ -94,9 +94,9 @@ def accepted(command, status, **more):
 @throttle_classes([CommandsPerUser])
 def start(request, charger_id):
     """Ask the charger to send a BootNotification (TriggerMessage)."""
-    body = asked_for(request, AskSerializer)
+    body = validated_body(request, AskSerializer)
     payload = {"requestedMessage": "BootNotification"}
-    command = ask(request, known_charger(request, charger_id), "TriggerMessage", payload, body)
+    command = submit_command(request, known_charger(request, charger_id), "TriggerMessage", payload, body)
     return accepted(command, "Remote BootNotification Command Sent")
 
 
@@ -105,19 +105,19 @@ def start(request, charger_id):
 @permission_classes([MAY_COMMAND])
 @throttle_classes([CommandsPerUser])
 def stop(request, charger_id):
-    """Ask the charger to stop a transaction: the one named, or the only one under way."""
-    body = asked_for(request, StopRequestSerializer)
+    """Ask the charger to stop the given transaction, or the only one under way."""
+    body = validated_body(request, StopRequestSerializer)
     charger = known_charger(request, charger_id)
     command = earlier(request)
     if command is None:
         transaction_id, warning = transaction_to_stop(charger, body)
         payload = {"transactionId": transaction_id}
-        command = ask(request, charger, "RemoteStopTransaction", payload, body, warning=warning)
+        command = submit_command(request, charger, "RemoteStopTransaction", payload, body, warning=warning)
     return accepted(command, "Remote Stop Command Sent")
 
 
 def transaction_to_stop(charger, body):
-    """(transaction id, warning): the charger has the last word, so something is always sent."""
+    """(transaction id, warning). Without a known transaction the latest id is sent, and the charger decides."""
     if "transaction_id" in body:
         return body["transaction_id"], ""
     candidates = Transaction.objects.filter(charger=charger)
@@ -141,17 +141,17 @@ def transaction_to_stop(charger, body):
 @throttle_classes([CommandsPerUser])
 def authorize(request, charger_id):
     """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
-    body = asked_for(request, AuthorizeRequestSerializer)
+    body = validated_body(request, AuthorizeRequestSerializer)
     payload = {"idTag": body["id_tag"]}
     if "connector_id" in body:
         payload["connectorId"] = body["connector_id"]
-    command = ask(request, known_charger(request, charger_id), "RemoteStartTransaction", payload, body)
+    command = submit_command(request, known_charger(request, charger_id), "RemoteStartTransaction", payload, body)
     verdict = IdTag.info(IdTag.known([body["id_tag"]]), body["id_tag"])["status"]
     return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict)
 
 
 class CommandList(Scoped, generics.ListAPIView):
-    """Every command ever asked for, newest first; POST asks for one."""
+    """All commands, newest first; POST submits one."""
 
     queryset = TaskSerializer.rows()
     serializer_class = TaskSerializer
@@ -161,15 +161,17 @@ class CommandList(Scoped, generics.ListAPIView):
 
     @extend_schema(request=CommandRequestSerializer, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request):
-        """Ask a charger for any action of OCPP 1.6 that a central system may send."""
-        body = asked_for(request, CommandRequestSerializer)
-        command = ask(request, known_charger(request, body["charger_id"]), body["action"], body["payload"], body)
+        """Submit a command with any action of OCPP 1.6 that a central system may send."""
+        body = validated_body(request, CommandRequestSerializer)
+        command = submit_command(
+            request, known_charger(request, body["charger_id"]), body["action"], body["payload"], body
+        )
         shown = TaskSerializer(command).data
         return Response(shown, status=202, headers={"Location": shown["task_url"]})
 
 
 class WaitSerializer(serializers.Serializer):
-    wait = serializers.FloatField(required=False, min_value=0, max_value=LONGEST_WAIT)
+    wait = serializers.FloatField(required=False, min_value=0, max_value=MAX_WAIT_S)
 
 
 @takes(WaitSerializer)
@@ -196,17 +198,17 @@ class TaskDetail(APIView):
 
 
 def _ended(task_id):
-    """The finished command, None as long as it is not; raises 404 for an unknown id."""
+    """The command if it is finished, else None; raises 404 for an unknown id."""
     try:
         command = find_task(task_id)
     finally:
-        connection.close()  # others need it more than a request that waits
+        connection.close()  # because waiting requests would use up the connections
     return command if command.state == FINISHED else None
 
 
 def find_task(task_id):
-    """The `Command`, or 404; never Celery's own word, which is PENDING for ids it has never seen."""
-    command = find(task_id)
+    """The `Command`; raises 404. Celery is not asked, because it reports PENDING for unknown ids."""
+    command = get_command(task_id)
     if command is None:
         raise not_found("Task")
     return command
@@ -217,15 +219,15 @@ def find_task(task_id):
 @permission_classes([MAY_COMMAND])
 @throttle_classes([CommandsPerUser])
 def retry(request, task_id):
-    """Ask the same charger for the same again, as a new command; 409 for one that is not finished."""
+    """Submit the same command to the same charger again; 409 if the former one is not finished."""
     former = find_task(task_id)
     if not access.reaches(request.user, former.charger):
         raise not_found("Task")
     command = earlier(request)
     if command is None:
         if former.state != FINISHED:
-            raise Conflict("This command is not finished yet: it can be asked for again once it is.")
-        payload = asking.afresh(former)
-        command = ask(request, former.charger, former.action, payload, {"timeout": former.timeout})
+            raise Conflict("This command is not finished yet. Retry it when it is.")
+        payload = submission.payload_for_retry(former)
+        command = submit_command(request, former.charger, former.action, payload, {"timeout": former.timeout})
     shown = TaskSerializer(command).data
     return Response(shown, status=202, headers={"Location": shown["task_url"]})

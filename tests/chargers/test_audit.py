@@ -5,11 +5,11 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.urls import reverse
 
-from chargers import admission, keys
+from chargers import handshake, keys
 from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
-from commands.asking import ask, queue
+from commands.submission import submit, submit_internal
 from tests.builders import a_charger, a_tag, a_transaction
-from tests.chargers.test_admission import KEY, NEXT, knock
+from tests.chargers.test_handshake import KEY, NEXT, a_request
 
 BASE = "/api/ocpp"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,15 +38,15 @@ def test_of_a_key_no_more_is_told_than_that_there_is_one(api):
     for key in ("sixteen-chars-ok", "another-sixteen-c", None):
         api.patch(f"{BASE}/chargers/505/", {"authorization_key": key}, content_type="application/json")
     changes = [(before, after) for *_, before, after in entries(kind="charger", action="changed")]
-    states = ["not set", "set", "set anew", "set", "not set"]
-    told = [{"authorization_key_hash": state} for state in states]
-    assert changes == [(told[0], told[1]), (told[1], told[2]), (told[3], told[4])]
+    states = ["not set", "set", "replaced", "set", "not set"]
+    reply = [{"authorization_key_hash": state} for state in states]
+    assert changes == [(reply[0], reply[1]), (reply[1], reply[2]), (reply[3], reply[4])]
 
 
 def test_a_key_that_the_charger_took_leaves_an_entry_of_nobody():
     charger = a_charger(authorization_key_hash=keys.hashed(KEY), next_authorization_key_hashes=[keys.hashed(NEXT)])
     with transaction.atomic():
-        admission.admit([knock(charger, NEXT)])
+        handshake.admit([a_request(charger, NEXT)])
     assert entries(kind="charger", action="changed")[0][0] == "central system"
 
 
@@ -55,7 +55,7 @@ def test_a_command_leaves_an_entry_without_its_secret(api):
     payload = {"key": "AuthorizationKey", "value": KEY}
     body = {"charger_id": "505", "action": "ChangeConfiguration", "payload": payload}
     task = api.post(f"{BASE}/commands/", body, content_type="application/json").json()
-    queue(charger, "GetConfiguration", {})
+    submit_internal(charger, "GetConfiguration", {})
     ours, own = entries(kind="command")
     assert ours[:3] == ("alice", "asked", task["task_id"])
     assert ours[4] == {"action": "ChangeConfiguration", "payload": {"key": "AuthorizationKey", "value": "(hidden)"}}
@@ -65,7 +65,7 @@ def test_a_command_leaves_an_entry_without_its_secret(api):
 
 def test_a_command_that_was_refused_leaves_none():
     with pytest.raises(Exception, match="requestedMessage"):
-        ask(a_charger(), "TriggerMessage", {})
+        submit(a_charger(), "TriggerMessage", {})
     assert entries(kind="command") == []
 
 
@@ -101,8 +101,8 @@ def test_logins_leave_entries(client):
     log_in(client, "wrong")
     log_in(client)
     client.post(reverse("admin:logout"))
-    told = [entry[:3] for entry in entries(kind="user", action__startswith="log")]
-    assert told == [("", "login failed", "bob"), ("bob", "login", "bob"), ("bob", "logout", "bob")]
+    reply = [entry[:3] for entry in entries(kind="user", action__startswith="log")]
+    assert reply == [("", "login failed", "bob"), ("bob", "login", "bob"), ("bob", "logout", "bob")]
 
 
 def test_an_address_whose_logins_fail_too_often_must_wait(client, settings):
@@ -138,7 +138,7 @@ def test_the_log_is_narrowed_by_who_what_and_when(api):
 
 def test_an_entry_outlives_its_charger(api):
     charger = a_charger("505")
-    queue(charger, "GetConfiguration", {})
+    submit_internal(charger, "GetConfiguration", {})
     charger.commands.all().delete()
     Charger.objects.all().delete()
     assert entries(kind="command") and ApiToken.objects.count() == 0

@@ -3,7 +3,7 @@
 import pytest
 
 from chargers.models import Charger
-from chargers.times import read
+from core.ocpp.timestamps import parse
 from tests.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db
@@ -12,10 +12,10 @@ pytestmark = pytest.mark.django_db
 def test_boot_is_accepted_with_the_time_in_utc_and_the_interval():
     answer = tell(a_charger(), "BootNotification", chargePointVendor="V", chargePointModel="M")
     assert (answer["status"], answer["interval"]) == ("Accepted", 300)
-    assert answer["currentTime"].endswith("Z") and read(answer["currentTime"])
+    assert answer["currentTime"].endswith("Z") and parse(answer["currentTime"])
 
 
-def test_boot_keeps_what_the_charger_is():
+def test_boot_stores_the_data_of_the_charger():
     charger = a_charger()
     tell(charger, "BootNotification", chargePointVendor="V", chargePointModel="M", firmwareVersion="1.2", iccid="89")
     charger.refresh_from_db()
@@ -23,7 +23,7 @@ def test_boot_keeps_what_the_charger_is():
     assert charger.last_boot_at and charger.last_seen
 
 
-def test_a_second_boot_forgets_what_is_no_longer_told():
+def test_a_second_boot_clears_members_that_are_not_sent():
     charger = a_charger()
     tell(charger, "BootNotification", chargePointVendor="V", chargePointModel="M", meterType="old")
     tell(charger, "BootNotification", chargePointVendor="V", chargePointModel="M")

@@ -1,5 +1,4 @@
-"""Budgets of a charger, at the wire: the one that floods is slowed, nothing that is billed is lost, others notice
-nothing, and operators are told."""
+"""Budgets of chargers over real sockets: a flood slows only its charger, loses no billed data, and is reported."""
 
 import json
 import os
@@ -14,15 +13,15 @@ from websockets.exceptions import ConnectionClosed
 
 from chargers import budgets
 from chargers.models import Connector
-from config.stack.stack import PROJECT
 from tests.builders import a_charger
 from tests.field.charger import LATER, NOON, FieldCharger
 from tests.live import an_id, eventually
 from tests.products import product
 from tests.test_metrics import scraped, value
+from tools.stack.stack import PROJECT
 
 pytestmark = pytest.mark.timeout(300)  # the first test starts the product
-# Small enough to be reached in a moment, and so that each is reached by what its test sends alone.
+# The limits are small, so that each is exceeded quickly and only by the test that is about it.
 LIMITS = {
     "OCPP_MESSAGES_PER_SECOND": "5",  # 200 at once
     "OCPP_ROWS_PER_MINUTE": "2400",
@@ -38,7 +37,7 @@ LIMITS = {
     "OCPP_MOST_CONFIGURATION_KEYS": "10",
     "OCPP_MOST_FINDINGS": "20",
 }
-AT_ONCE = 200  # messages, see above
+SAVED_MESSAGES = 200  # a charger may send so many without waiting, see above
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +85,14 @@ def flood(charger, frames):
     return {answer[1]: answer[2] for answer in answers}
 
 
-def empty(charger):
-    """Use up what `charger` may send at once."""
-    flood(charger, heartbeats(AT_ONCE + 20))
+def use_up_messages(charger):
+    """Use up the messages that `charger` may send without waiting."""
+    flood(charger, heartbeats(SAVED_MESSAGES + 20))
 
 
 @contextmanager
 def flooding(tight, number):
-    """The answers so far to a charger that sends so many messages at once."""
+    """Send `number` messages from a new charger without waiting, and yield the growing list of answers."""
     answers = []
 
     def read():
@@ -107,19 +106,19 @@ def flooding(tight, number):
         yield answers
 
 
-# --- slowed ----------------------------------------------------------------------------------
+# --- slowing down ----------------------------------------------------------------------------
 
 
-def test_a_charger_that_floods_is_slowed_and_another_is_served_at_once(tight, charger):
-    with flooding(tight, AT_ONCE + 500) as answers:
-        eventually(lambda: len(answers) >= AT_ONCE, 60)
+def test_a_flood_slows_its_charger_and_not_another(tight, charger):
+    with flooding(tight, SAVED_MESSAGES + 500) as answers:
+        eventually(lambda: len(answers) >= SAVED_MESSAGES, 60)
         for _ in range(30):
             charger.call("Heartbeat", {})
-        # What is left of the flood takes 100 s at 5 a second, however slow the machine is.
-        assert len(answers) < AT_ONCE + 500
+        # The rest of the flood takes 100 s at 5 messages a second, even on a fast machine.
+        assert len(answers) < SAVED_MESSAGES + 500
 
 
-def test_what_a_flooding_charger_charges_is_all_answered_and_billed(charger):
+def test_all_transactions_of_a_flooding_charger_are_answered_and_billed(charger):
     numbers = range(20)
     starts = [
         [
@@ -130,7 +129,7 @@ def test_what_a_flooding_charger_charges_is_all_answered_and_billed(charger):
         ]
         for n in numbers
     ]
-    started = flood(charger, [*heartbeats(AT_ONCE), *starts])
+    started = flood(charger, [*heartbeats(SAVED_MESSAGES), *starts])
     ids = [started[f"start{n}"]["transactionId"] for n in numbers]
     stops = [
         [2, f"stop{n}", "StopTransaction", {"transactionId": ids[n], "meterStop": 1000 * n + 500, "timestamp": LATER}]
@@ -142,23 +141,23 @@ def test_what_a_flooding_charger_charges_is_all_answered_and_billed(charger):
 
 
 def test_a_reconnect_does_not_fill_the_bucket(charger):
-    empty(charger)
+    use_up_messages(charger)
     charger.reconnect()
     began = time.monotonic()
     for _ in range(15):
         charger.call("Heartbeat", {})
-    assert time.monotonic() - began > 1  # 15 at 5 a second; with a full bucket they wait for nothing
+    assert time.monotonic() - began > 1  # 15 at 5 a second; with a full bucket they would not wait
 
 
 def many_readings(number):
-    """200 readings of a minute of their own."""
+    """A payload with 200 readings of one minute, `number`."""
     return {
         "connectorId": 1,
         "meterValue": [registers(*range(200)) | {"timestamp": f"2025-02-26T12:{number:02}:00Z"}],
     }
 
 
-def test_rows_past_the_budget_are_all_stored_later(tight, charger):
+def test_rows_beyond_the_budget_are_all_stored_later(tight, charger):
     for n in range(13):
         charger.call("MeterValues", many_readings(n))
     began = time.monotonic()
@@ -170,10 +169,10 @@ def test_rows_past_the_budget_are_all_stored_later(tight, charger):
     assert stored(tight, charger.charger_id) == 2800
 
 
-def test_commands_reach_a_charger_that_is_slowed(tight):
+def test_commands_reach_a_charger_that_is_slowed_down(tight):
     charger_id = an_id()
     with tight.charger(charger_id, ClearCache={"status": "Accepted"}) as library:
-        for n in range(15):  # the last two of which wait, 5 s each
+        for n in range(15):  # the last two wait 5 s each
             library.run(library._connection.send(json.dumps([2, an_id(), "MeterValues", many_readings(n)])))
         eventually(lambda: stored(tight, charger_id) == 2600)
         task = tight.ask(charger_id, "ClearCache", {})
@@ -183,14 +182,14 @@ def test_commands_reach_a_charger_that_is_slowed(tight):
         assert stored(tight, charger_id) == 3000
 
 
-def test_a_charger_that_is_not_read_for_long_is_not_taken_for_silent(tight):
+def test_a_slowed_charger_is_not_closed_for_missing_pongs(tight):
     with FieldCharger(tight, ping_interval=1, ping_timeout=1) as charger:
-        empty(charger)
-        flood(charger, heartbeats(80))  # of which the socket takes half, and then none for some seconds
+        use_up_messages(charger)
+        flood(charger, heartbeats(80))  # the socket takes half of them, and then none for some seconds
 
 
 def stored(tight, charger_id):
-    """The number of readings."""
+    """Return the number of stored readings."""
     statement = "SELECT count(*) FROM transactions_metervalue m JOIN chargers_charger c ON c.id = m.charger_id"
     return tight.rows(f"{statement} WHERE c.charger_id = %s", charger_id)[0][0]
 
@@ -198,16 +197,16 @@ def stored(tight, charger_id):
 # --- not stored ------------------------------------------------------------------------------
 
 
-def test_ten_thousand_connectors_make_few_rows(tight, charger):
+def test_connectors_beyond_the_budget_are_not_stored(tight, charger):
     for connector_id in [*range(5000, 5030), *range(0, 40)]:
         assert charger.call("StatusNotification", status(connector_id)) == {}
     known = [row["connector_id"] for row in charger.shown["connectors"]]
     assert known == [*range(0, 17), *range(5000, 5016)]
-    charger.call("StatusNotification", status(5000, "Charging"))  # one that is stored goes on
+    charger.call("StatusNotification", status(5000, "Charging"))  # a stored one is still updated
     assert next(row for row in charger.shown["connectors"] if row["connector_id"] == 5000)["status"] == "Charging"
 
 
-def test_a_transaction_on_a_connector_without_a_row_is_taken(charger):
+def test_a_transaction_on_a_connector_without_a_row_is_stored(charger):
     for connector_id in range(0, 17):
         charger.call("StatusNotification", status(connector_id))
     charger.call("StatusNotification", status(900, "Charging"))
@@ -217,16 +216,16 @@ def test_a_transaction_on_a_connector_without_a_row_is_taken(charger):
     assert 900 not in [row["connector_id"] for row in charger.shown["connectors"]]
 
 
-def test_of_too_many_samples_energy_registers_are_kept_first(tight, charger):
+def test_energy_registers_are_stored_first_of_too_many_samples(tight, charger):
     transaction_id = charger.start()
     voltages = {"timestamp": NOON, "sampledValue": [{"value": "230", "measurand": "Voltage"}] * 300}
     payload = {"connectorId": 1, "transactionId": transaction_id, "meterValue": [voltages, registers(1000, 7000)]}
     charger.call("MeterValues", payload)
-    kept = tight.rows(
+    rows = tight.rows(
         "SELECT measurand, count(*) FROM transactions_metervalue WHERE transaction_id = %s GROUP BY 1 ORDER BY 1",
         transaction_id,
     )
-    assert kept == [("Energy.Active.Import.Register", 2), ("Voltage", 198)]
+    assert rows == [("Energy.Active.Import.Register", 2), ("Voltage", 198)]
     assert charger.transaction(transaction_id)["energy_wh"] == 6000
 
 
@@ -235,11 +234,11 @@ def test_a_stop_with_too_many_samples_ends_its_session_with_its_meter(tight, cha
     charger.stop(transaction_id, transactionData=[registers(*range(1000, 26000, 50))])
     session = charger.transaction(transaction_id)
     assert (session["status"], session["energy_wh"], session["energy_source"]) == ("Completed", 25008, "stop")
-    kept = tight.rows(
+    rows = tight.rows(
         "SELECT count(*), min(number)::int, max(number)::int FROM transactions_metervalue WHERE transaction_id = %s",
         transaction_id,
     )
-    assert kept == [(200, 1000, 25950)]
+    assert rows == [(200, 1000, 25950)]
 
 
 def listed_tags(tight, charger):
@@ -247,14 +246,14 @@ def listed_tags(tight, charger):
     return tight.rows(f"{statement} WHERE c.charger_id = %s", charger.charger_id)[0][0]
 
 
-def test_unknown_tags_past_the_budget_are_answered_and_not_listed(tight, charger):
+def test_unknown_tags_beyond_the_budget_are_answered_and_not_listed(tight, charger):
     tags = [an_id() for _ in range(8)]
     answers = [charger.call("Authorize", {"idTag": tag}) for tag in [*tags, *tags]]
     assert answers == [{"idTagInfo": {"status": "Invalid"}}] * 16
     assert eventually(lambda: listed_tags(tight, charger)) == 5
 
 
-def test_the_list_of_unknown_tags_has_an_end(tight, charger):
+def test_the_list_of_unknown_tags_of_all_chargers_is_limited(tight, charger):
     (pk,) = tight.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger.charger_id)[0]
     tight.execute(
         "INSERT INTO transactions_unknownidtag (id_tag, charger_id, first_seen, last_seen, presented) "
@@ -266,7 +265,7 @@ def test_the_list_of_unknown_tags_has_an_end(tight, charger):
     assert tight.rows("SELECT count(*) FROM transactions_unknownidtag WHERE charger_id = %s", pk) == [(0,)]
 
 
-def test_orphan_stops_with_a_meter_value_are_kept_past_the_budget(tight):
+def test_orphan_stops_with_a_meter_value_are_stored_beyond_the_budget(tight):
     with FieldCharger(tight, validation="strict") as charger:
         for n in range(6):
             charger.send("StopTransaction", {"transactionId": "none", "timestamp": LATER, "reason": f"r{n}"})
@@ -287,7 +286,7 @@ def test_orphan_stops_with_a_meter_value_are_kept_past_the_budget(tight):
         ("SignCertificate", {"csr": "x"}, "certificates"),
     ],
 )
-def test_what_is_past_its_rate_is_acknowledged_and_not_stored(tight, charger, action, payload, listed):
+def test_messages_beyond_their_rate_are_acknowledged_and_not_stored(tight, charger, action, payload, listed):
     answers = [charger.call(action, payload) for _ in range(7)]
     assert all(answer == answers[0] for answer in answers)
     charger.reconnect()
@@ -295,7 +294,7 @@ def test_what_is_past_its_rate_is_acknowledged_and_not_stored(tight, charger, ac
     assert len(tight.get(f"/api/ocpp/{listed}/?charger_id={charger.charger_id}")["results"]) == 4
 
 
-def test_configuration_keys_past_the_budget_are_not_stored(tight):
+def test_configuration_keys_beyond_the_budget_are_not_stored(tight):
     charger_id = an_id()
     keys = [{"key": f"Key{n:02}", "readonly": False, "value": "1"} for n in range(30)]
     with tight.charger(charger_id, GetConfiguration={"configuration_key": keys}):
@@ -306,7 +305,7 @@ def test_configuration_keys_past_the_budget_are_not_stored(tight):
     assert incident(tight, charger_id, "configuration")
 
 
-def test_findings_past_the_budget_are_counted_together(charger):
+def test_findings_beyond_the_budget_are_counted_together(charger):
     for _ in range(2):
         flood(charger, [[2, f"m{n}", "Heartbeat", {f"odd{n}{m}": 1 for m in range(15)}] for n in range(4)])
     eventually(lambda: sum(count for (action, *_), count in charger.findings.items() if action) == 120, 5)
@@ -315,22 +314,22 @@ def test_findings_past_the_budget_are_counted_together(charger):
     assert found["", "budget.findings", "out_of_range"] == found["Heartbeat", "(others)", "unknown_field"]
 
 
-# --- told ------------------------------------------------------------------------------------
+# --- reports to operators --------------------------------------------------------------------
 
 
 def incident(tight, charger_id, name):
-    """Whether operators are told that a charger is over the budget `name`: by a finding and by one event."""
+    """Return whether a finding and exactly one event report an excess of the budget `name`."""
     path = f"?charger_id={charger_id}&page_size=1000"
     fields = [row["field"] for row in tight.get(f"/api/ocpp/findings/{path}")["results"]]
-    told = tight.get(f"/api/ocpp/events/{path}&kind=charger.over_budget")["results"]
-    return f"budget.{name}" in fields and [row["body"]["budget"] for row in told].count(name) == 1
+    events = tight.get(f"/api/ocpp/events/{path}&kind=charger.over_budget")["results"]
+    return f"budget.{name}" in fields and [event["body"]["budget"] for event in events].count(name) == 1
 
 
 def many(action, payload, number):
     def send(charger):
         for n in range(number):
             numbered = {
-                name: word.replace("#", str(n)) if isinstance(word, str) else word for name, word in payload.items()
+                name: text.replace("#", str(n)) if isinstance(text, str) else text for name, text in payload.items()
             }
             charger.send(action, numbered)
 
@@ -338,7 +337,7 @@ def many(action, payload, number):
 
 
 EXCESSES = {
-    "messages": empty,
+    "messages": use_up_messages,
     "rows": lambda charger: [charger.call("MeterValues", many_readings(n)) for n in range(14)],
     "transactions": lambda charger: flood(charger, starts(range(102))),
     "samples": lambda charger: charger.call(
@@ -354,7 +353,7 @@ EXCESSES = {
 }
 
 
-def test_every_budget_that_is_not_tested_by_itself_is_among_them():
+def test_every_budget_without_a_test_of_its_own_is_in_excesses():
     assert set(budgets.BUDGETS) - set(EXCESSES) == {"configuration", "all_unknown_tags"}
 
 
@@ -370,16 +369,16 @@ def test_an_excess_is_a_finding_an_event_a_metric_and_one_line_of_the_log(tight,
     assert len([line for line in lines if setting in line and "docs/security.md" in line]) == 1
 
 
-# --- shown, and written down -----------------------------------------------------------------
+# --- pages, documents and accounts -----------------------------------------------------------
 
 
 @pytest.mark.django_db
 def test_the_fleet_page_reads_few_connectors_of_each_charger(api):
     charger = a_charger(connected_at=NOON)
-    told = {"charger": charger, "timestamp": NOON, "received_at": NOON}
-    words = {9000: "Faulted"}
+    columns = {"charger": charger, "timestamp": NOON, "received_at": NOON}
+    statuses = {9000: "Faulted"}
     Connector.objects.bulk_create(
-        Connector(connector_id=n, status=words.get(n, "Available"), **told) for n in range(1, 10_001)
+        Connector(connector_id=n, status=statuses.get(n, "Available"), **columns) for n in range(1, 10_001)
     )
     with CaptureQueriesContext(connection) as captured:
         page = api.get("/").content.decode()
@@ -388,13 +387,16 @@ def test_the_fleet_page_reads_few_connectors_of_each_charger(api):
 
 
 def test_the_document_has_every_budget(settings):
-    settings.OCPP_MESSAGES_PER_SECOND = 100  # the default; tests of other things do without
+    settings.OCPP_MESSAGES_PER_SECOND = 100  # the default, which other tests switch off
     text = (PROJECT / "docs/security.md").read_text()
     for budget in budgets.BUDGETS.values():
-        assert f"| `{budget.name}` | `{budget.setting}` | {budget.limit} | {budget.counts} | {budget.past} |" in text
+        assert (
+            f"| `{budget.name}` | `{budget.setting}` | {budget.limit} | {budget.counts} | {budget.consequence} |"
+            in text
+        )
 
 
-def test_an_account_is_forgotten_when_it_is_full_again():
+def test_an_account_is_deleted_when_its_buckets_are_full_again():
     ledger = budgets.Ledger()
     touched, other = ledger.of(1), ledger.of(2)
     touched.receive(1)
@@ -403,4 +405,4 @@ def test_an_account_is_forgotten_when_it_is_full_again():
     assert ledger.of(1) is touched
     touched.messages.full_at = 0.0
     ledger.leave(2, other)
-    assert not ledger.kept
+    assert not ledger.stored

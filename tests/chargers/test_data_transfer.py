@@ -1,4 +1,4 @@
-"""DataTransfer (OCPP 1.6 §4.3): a registry of vendors' functions, and a record of what was said."""
+"""DataTransfer (OCPP 1.6 §4.3): the registry of vendor functions, and the stored transfers."""
 
 import pytest
 
@@ -30,15 +30,15 @@ def registered(monkeypatch):
         ("org.example", "whatever", {"status": "Rejected"}),
     ],
 )
-def test_each_vendor_is_answered_by_its_own_function_and_all_is_kept(vendor_id, message_id, answer):
-    told = {"vendorId": vendor_id, "data": "x"} | ({"messageId": message_id} if message_id else {})
-    assert tell(a_charger("505"), "DataTransfer", **told) == answer
-    kept = DataTransfer.objects.get()
-    assert (kept.vendor_id, kept.data, kept.status) == (vendor_id, "x", answer["status"])
-    assert kept.answered_data == answer.get("data", "")
+def test_each_vendor_is_answered_by_its_own_function_and_transfers_are_stored(vendor_id, message_id, answer):
+    payload = {"vendorId": vendor_id, "data": "x"} | ({"messageId": message_id} if message_id else {})
+    assert tell(a_charger("505"), "DataTransfer", **payload) == answer
+    stored = DataTransfer.objects.get()
+    assert (stored.vendor_id, stored.data, stored.status) == (vendor_id, "x", answer["status"])
+    assert stored.answered_data == answer.get("data", "")
 
 
-def test_what_was_transferred_can_be_read(api):
+def test_transfers_are_listed_over_rest(api):
     tell(a_charger("505"), "DataTransfer", vendorId="net.example")
     listed = api.get("/api/ocpp/data-transfers/?charger_id=505&status=UnknownVendorId").json()
     assert [row["vendor_id"] for row in listed["results"]] == ["net.example"]

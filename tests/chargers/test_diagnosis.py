@@ -1,4 +1,4 @@
-"""Faults of servers, told apart by the errors that their clients raise."""
+"""Faults of servers are distinguished by the errors that their clients raise."""
 
 import psycopg
 import pytest
@@ -7,7 +7,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from psycopg.errors import lookup
 from redis import exceptions as redis
 
-from chargers import diagnosis
+from core.observability import diagnosis
 
 
 def raised_from(error, cause):

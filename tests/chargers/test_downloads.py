@@ -1,4 +1,4 @@
-"""What is exported holds no formula, whoever made the text."""
+"""An export holds no formula, whatever the source of the text."""
 
 import csv
 import io
@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from chargers import downloads, findings
+from chargers import findings
+from core.http import downloads
 from tests.builders import a_charger, a_transaction
 from tests.config.test_dashboard import whole
 

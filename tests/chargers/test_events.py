@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from chargers import admission, events, presence, vanished
+from chargers import events, handshake, presence, presence_reconciliation
 from chargers.models import Charger, ChargerGroup, Event
-from chargers.redis import sync_redis
-from chargers.times import wire
-from commands.asking import ask
-from commands.lifecycle import carry_out
+from commands.lifecycle import run
 from commands.models import Command
+from commands.submission import submit
+from core.ocpp.timestamps import to_rfc3339
+from core.redis.connections import sync_redis
 from tests.builders import NOON, a_call, a_charger, a_transaction, open_socket, settle, tell
 
 pytestmark = pytest.mark.django_db
@@ -30,8 +30,8 @@ def test_a_session_is_told_from_its_first_socket_to_its_stop():
     session = a_transaction(charger)
     tell(charger, "StopTransaction", transactionId=session.pk, meterStop=5000, timestamp=NOON)
     assert kinds(charger) == ["charger.online", "connector.status", "transaction.started", "transaction.stopped"]
-    told = Event.objects.get(charger=charger, kind="transaction.stopped").body
-    assert (told["transaction_id"], told["energy_wh"]) == (session.pk, 4000)
+    answer = Event.objects.get(charger=charger, kind="transaction.stopped").body
+    assert (answer["transaction_id"], answer["energy_wh"]) == (session.pk, 4000)
 
 
 def test_a_call_that_is_refused_leaves_no_event():
@@ -42,17 +42,17 @@ def test_a_call_that_is_refused_leaves_no_event():
 
 
 def settle_nonsense(charger):
-    with events.gathered():
-        events.tell("connector.status", charger.pk, connector_id=1)
+    with events.batched_events():
+        events.record_event("connector.status", charger.pk, connector_id=1)
         raise ValueError("connectorId makes no sense")
 
 
 def test_a_status_that_came_late_is_no_news():
     now = datetime.now(UTC)
     charger = a_charger(disconnected_at=now - timedelta(hours=3), connected_at=now - timedelta(hours=1))
-    for timestamp in (wire(now), wire(now - timedelta(hours=2))):
-        told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": timestamp}
-        tell(charger, "StatusNotification", **told)
+    for timestamp in (to_rfc3339(now), to_rfc3339(now - timedelta(hours=2))):
+        answer = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": timestamp}
+        tell(charger, "StatusNotification", **answer)
     assert kinds(charger) == ["connector.status"]
 
 
@@ -60,53 +60,53 @@ def test_the_end_of_an_old_socket_is_no_offline_of_a_charger_that_came_again():
     charger = a_charger()
     old = open_socket(charger)
     new = open_socket(charger)
-    admission.close_sockets([admission.Closed(charger.pk, old)])
+    handshake.close_sockets([handshake.ConnectionClosed(charger.pk, old)])
     assert "charger.offline" not in kinds(charger)
-    admission.close_sockets([admission.Closed(charger.pk, new)])
+    handshake.close_sockets([handshake.ConnectionClosed(charger.pk, new)])
     assert kinds(charger)[-1] == "charger.offline"
 
 
 def test_a_charger_whose_web_process_was_killed_is_told_offline():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
-    sync_redis().set(vanished.LOOKS, 100)
-    vanished.note_vanished()
+    sync_redis().set(presence_reconciliation.CHECKS_KEY, 100)
+    presence_reconciliation.mark_lost_offline()
     assert kinds(charger) == ["charger.offline"] and not Charger.objects.get(pk=charger.pk).is_online
 
 
 def test_who_was_believed_gone_and_is_there_is_online_again():
     charger, ago = a_charger(), datetime.now(UTC) - timedelta(minutes=5)
     Charger.objects.filter(pk=charger.pk).update(connected_at=ago - timedelta(minutes=5), disconnected_at=ago)
-    vanished.note_returned()
+    presence_reconciliation.mark_present_online()
     assert kinds(charger) == []
     sync_redis().set(presence.key(charger.charger_id), '["channel", "session"]', ex=60)
-    vanished.note_returned()
+    presence_reconciliation.mark_present_online()
     assert kinds(charger) == ["charger.online"] and Charger.objects.get(pk=charger.pk).is_online
 
 
 def test_a_redis_that_has_lost_everything_makes_nobody_vanish():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
-    sync_redis().delete(vanished.LOOKS)
-    assert vanished.note_vanished() == 0 and kinds(charger) == []
+    sync_redis().delete(presence_reconciliation.CHECKS_KEY)
+    assert presence_reconciliation.mark_lost_offline() == 0 and kinds(charger) == []
 
 
 def test_one_that_holds_a_socket_does_not_vanish():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
-    sync_redis().set(vanished.LOOKS, 100)
+    sync_redis().set(presence_reconciliation.CHECKS_KEY, 100)
     sync_redis().set(presence.key(charger.charger_id), '["channel", "session"]', ex=60)
-    vanished.note_vanished()
+    presence_reconciliation.mark_lost_offline()
     assert kinds(charger) == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_silent_charger_s_command_is_told_as_simulated():
-    command = ask(a_charger(), "ClearCache", {})
+    command = submit(a_charger(), "ClearCache", {})
     Command.objects.update(created_at=datetime.now(UTC) - timedelta(hours=1))
-    carry_out(command.task_id, command.charger.charger_id)
-    told = Event.objects.get(charger=command.charger, kind="command.finished").body
-    assert (told["task_id"], told["simulated"]) == (command.task_id, True) and told["outcome"] != "answered"
+    run(command.task_id, command.charger.charger_id)
+    answer = Event.objects.get(charger=command.charger, kind="command.finished").body
+    assert (answer["task_id"], answer["simulated"]) == (command.task_id, True) and answer["outcome"] != "answered"
 
 
 def test_readings_are_told_live_and_kept_only_for_a_webhook(api):
@@ -116,8 +116,8 @@ def test_readings_are_told_live_and_kept_only_for_a_webhook(api):
     asked = {"name": "w", "url": "http://127.0.0.1:9/", "kinds": ["transaction.updated"]}
     assert api.post("/api/ocpp/webhooks/", asked, content_type="application/json").status_code == 201
     tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=[READING])
-    told = Event.objects.get(charger=session.charger, kind="transaction.updated").body
-    assert told["soc_percent"] == 7 and told["energy_wh"] == 500
+    answer = Event.objects.get(charger=session.charger, kind="transaction.updated").body
+    assert answer["soc_percent"] == 7 and answer["energy_wh"] == 500
 
 
 def test_the_list_shows_a_group_s_user_their_chargers_alone(client):
@@ -130,9 +130,9 @@ def test_the_list_shows_a_group_s_user_their_chargers_alone(client):
     group.chargers.add(seen)
     group.users.add(bob)
     client.force_login(bob)
-    told = client.get("/api/ocpp/events/").json()["results"]
-    assert {event["charger_id"] for event in told} == {seen.charger_id}
-    assert client.get(f"/api/ocpp/events/?after={told[0]['id']}").json()["count"] == 0
+    answer = client.get("/api/ocpp/events/").json()["results"]
+    assert {event["charger_id"] for event in answer} == {seen.charger_id}
+    assert client.get(f"/api/ocpp/events/?after={answer[0]['id']}").json()["count"] == 0
 
 
 def test_a_batch_tells_of_each_of_its_calls():
@@ -149,12 +149,12 @@ def test_what_is_told_live_is_written_out_for_who_listens_alone():
     def published():
         return sync_redis().info("commandstats").get("cmdstat_publish", {}).get("calls", 0)
 
-    told = [{"kind": "charger.online", "id": 1}]
+    answer = [{"kind": "charger.online", "id": 1}]
     before = published()
-    events.publish(told)
+    events.publish(answer)
     assert published() == before
     with sync_redis().pubsub(ignore_subscribe_messages=True) as listening:
         listening.subscribe(events.CHANNEL)
         listening.get_message(timeout=5)
-        events.publish(told)
-        assert json.loads(listening.get_message(timeout=5)["data"]) == told
+        events.publish(answer)
+        assert json.loads(listening.get_message(timeout=5)["data"]) == answer

@@ -6,7 +6,7 @@ from tests.builders import a_charger, tell
 
 
 @pytest.mark.django_db
-def test_firmware_status_is_kept():
+def test_firmware_status_is_stored():
     charger = a_charger()
     assert tell(charger, "FirmwareStatusNotification", status="Downloaded") == {}
     charger.refresh_from_db()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargers import frames
+from core.ocpp import frames
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from chargers import frames
         '["2","1","A",{}]',
     ],
 )
-def test_what_names_no_request_can_not_be_answered(text):
+def test_a_frame_without_a_message_id_is_unreadable(text):
     with pytest.raises(frames.Unreadable):
         frames.parse(text)
 
@@ -50,7 +50,7 @@ def test_a_message_id_of_37_characters_is_refused_and_echoed():
     assert refused.value.message_id == "x" * 37
 
 
-def test_a_text_that_postgresql_can_not_hold_is_refused():
+def test_a_text_that_postgresql_cannot_store_is_refused():
     with pytest.raises(frames.BadCall) as refused:
         frames.parse('[2,"1","DataTransfer",{"vendorId":"a\\u0000b"}]')
     assert refused.value.code == "PropertyConstraintViolation"
@@ -60,7 +60,7 @@ def test_a_null_payload_counts_as_an_empty_object():
     assert frames.parse('[2,"1","Heartbeat",null]').payload == {}
 
 
-def test_a_call_error_without_details_is_understood():
+def test_a_call_error_without_details_is_parsed():
     assert frames.parse('[4,"1","NotSupported",""]').error == {
         "code": "NotSupported",
         "description": "",
@@ -68,7 +68,7 @@ def test_a_call_error_without_details_is_understood():
     }
 
 
-def test_the_wire_is_compact_and_keeps_the_order_of_members():
+def test_frames_are_compact_and_keep_the_order_of_members():
     assert frames.call("1", "Reset", '{"type":"Soft","a":1}') == '[2,"1","Reset",{"type":"Soft","a":1}]'
     assert frames.call_error("1", frames.CallError("GenericError")) == '[4,"1","GenericError","",{}]'
 
@@ -88,23 +88,23 @@ def test_a_call_nested_too_deeply_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("depth", "is_read"), [(252, True), (253, False), (900, False), (1100, False), (100_000, False)]
+    ("depth", "is_parsed"), [(252, True), (253, False), (900, False), (1100, False), (100_000, False)]
 )
-def test_what_is_not_quite_json_is_read_up_to_a_depth(depth, is_read):
-    """254 levels with those of the frame and the payload; NaN is what makes it not quite JSON."""
+def test_text_that_is_not_strictly_json_is_parsed_up_to_a_depth(depth, is_parsed):
+    """The limit is 254 levels with those of the frame and the payload. NaN is not strictly JSON."""
     text = '[2,"1","Heartbeat",{"x":' + "[" * depth + "NaN" + "]" * depth + "}]"
-    if is_read:
+    if is_parsed:
         assert frames.parse(text, lenient=True).message_id == "1"
     else:
         with pytest.raises(frames.Unreadable):
             frames.parse(text, lenient=True)
 
 
-def test_a_reply_nested_too_deeply_is_a_reply_all_the_same():
+def test_a_reply_nested_too_deeply_is_still_a_reply():
     assert isinstance(frames.parse(f'[3,"1",{{"data":{DEEP}}}]').payload, str)
 
 
 @pytest.mark.parametrize("text", ['[3,"a\\u0000b",{}]', f'[3,"{"x" * 37}",{{}}]'])
-def test_a_reply_to_what_was_never_asked_is_ignored(text):
+def test_a_reply_with_an_impossible_message_id_is_unreadable(text):
     with pytest.raises(frames.Unreadable):
         frames.parse(text)

@@ -1,23 +1,23 @@
-"""Heartbeat (OCPP 1.6 §4.6), and any frame as a sign of life."""
+"""Heartbeat (OCPP 1.6 §4.6), and `last_seen`, which every frame sets."""
 
 import pytest
 
 from chargers import inbox
-from chargers.times import now_on_the_wire, read
+from core.ocpp.timestamps import now_on_the_wire, parse
 from tests.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db
 
 
-def test_heartbeat_tells_the_time():
+def test_heartbeat_is_answered_with_the_time():
     before = now_on_the_wire()
     answer = tell(a_charger(), "Heartbeat")
     assert before <= answer["currentTime"] <= now_on_the_wire()
 
 
-def test_any_frame_is_a_sign_of_life():
+def test_any_frame_sets_last_seen():
     charger = a_charger()
-    noon = read("2025-02-26T12:00:00Z")
-    inbox.write([], {charger.pk: noon})
+    noon = parse("2025-02-26T12:00:00Z")
+    inbox.commit_with_retry([], {charger.pk: noon})
     charger.refresh_from_db()
     assert charger.last_seen == noon

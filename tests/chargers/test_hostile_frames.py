@@ -1,4 +1,4 @@
-"""Whatever is sent over a socket gets the answer it deserves; the socket serves on, or is closed with a reason."""
+"""Random and hostile frames get at most one valid answer, and the socket stays open or is closed with a code."""
 
 import json
 import socket
@@ -22,7 +22,7 @@ from tests.config.test_websocket import Wire, heartbeat
 from tests.conformance.negatives import sample
 from tests.live import an_id
 
-FAULTS = ("Traceback", "could not handle", "could not take", "InternalError")
+FAULTS = ("Traceback", "could not handle", "could not process", "InternalError")
 BEATS = count(1)
 BOUNDED = settings(
     derandomize=True,
@@ -32,11 +32,11 @@ BOUNDED = settings(
 )
 
 
-# --- what is sent ------------------------------------------------------------------------------
+# --- frames that are sent ----------------------------------------------------------------------
 
 texts = st.one_of(
     st.text(max_size=30),
-    st.text(st.characters(), min_size=1, max_size=8),  # lone surrogates among them
+    st.text(st.characters(), min_size=1, max_size=8),  # including lone surrogates
     st.sampled_from(["\0", "a\0b", "\ud800", "x" * 256, "x" * 17_000, "{}", "'; DROP TABLE chargers_charger; --"]),
 )
 numbers = st.one_of(
@@ -62,7 +62,7 @@ def nested(depth):
 
 
 def paths(tree, path=()):
-    """The way to every value in `tree`, itself left out."""
+    """Yield the path to every value in `tree`, except `tree` itself."""
     steps = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for step, inner in steps:
         yield (*path, step)
@@ -70,28 +70,28 @@ def paths(tree, path=()):
 
 
 def put(tree, path, value):
-    """`tree` with `value` at `path`, or without what is there where `value` is `GONE`."""
+    """Set the value at `path` in `tree`, or delete it if `value` is `DELETED`."""
     *outer, last = path
     for step in outer:
         tree = tree[step]
-    if value is GONE:
+    if value is DELETED:
         del tree[last]
     else:
         tree[last] = value
 
 
-GONE = object()
+DELETED = object()
 DEPTHS = st.sampled_from([60, 250, 254, 255, 300]).map(nested)
 
 
 @st.composite
 def nearly_valid(draw):
-    """The text of a full CALL of some action with up to two faults, a member that comes twice among them."""
+    """Draw the text of a complete CALL of some action with up to two faults, or with a duplicate member."""
     action = draw(st.sampled_from(sorted(registry.actions)))
     frame = [2, draw(message_ids), action, sample(action)]
     for _ in range(draw(st.integers(0, 2))):
         if known := [*paths(frame)]:
-            put(frame, draw(st.sampled_from(known)), draw(st.one_of(st.just(GONE), values, DEPTHS)))
+            put(frame, draw(st.sampled_from(known)), draw(st.one_of(st.just(DELETED), values, DEPTHS)))
     text = json.dumps(frame)
     return text.replace("{", '{"vendorId": "twice", ', 1) if draw(st.integers(0, 9)) == 0 else text
 
@@ -99,7 +99,7 @@ def nearly_valid(draw):
 any_frame = st.lists(values, max_size=6).map(json.dumps)
 any_call = st.tuples(st.just(2), message_ids, st.one_of(texts, st.sampled_from(sorted(registry.actions))), values)
 any_reply = st.tuples(st.sampled_from([3, 4, 3.0, True, "3"]), message_ids, values, values).map(json.dumps)
-said = st.one_of(
+any_text = st.one_of(
     nearly_valid(),
     nearly_valid(),
     any_call.map(json.dumps),
@@ -113,17 +113,20 @@ said = st.one_of(
 )
 
 
-# --- what comes back ---------------------------------------------------------------------------
+# --- answers that are received -----------------------------------------------------------------
 
 
-UNUSABLE = {"\0", *map(chr, range(0xD800, 0xE000))}  # in a message id, which is given back as it was sent
+UNUSABLE_CHARACTERS = {
+    "\0",
+    *map(chr, range(0xD800, 0xE000)),
+}  # not usable in a message id, because the answer must contain it unchanged
 
 
-DEEPEST = 254  # of what is not quite JSON
+MAX_DEPTH = 254  # of text that is not strictly JSON
 
 
 def depth(value):
-    """Levels of arrays and objects; without recursion, which has its own limit."""
+    """Count the levels of arrays and objects, without recursion, because Python limits its depth."""
     deepest, left = 0, [(value, 0)]
     while left:
         value, level = left.pop()
@@ -134,8 +137,8 @@ def depth(value):
     return deepest
 
 
-def owed(text):
-    """The message id that an answer to `text` must bear, None where it can't be answered."""
+def answered_id(text):
+    """Return the message id that the answer to `text` must have, None if it cannot be answered."""
     try:
         frame = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -143,48 +146,48 @@ def owed(text):
             frame = json.loads(text, strict=False)
         except (ValueError, RecursionError):
             return None
-        if depth(frame) > DEEPEST:
+        if depth(frame) > MAX_DEPTH:
             return None
     readable = isinstance(frame, list) and len(frame) > 1 and type(frame[0]) is int and frame[0] == 2
-    usable = readable and isinstance(frame[1], str) and frame[1] and not set(frame[1]) & UNUSABLE
+    usable = readable and isinstance(frame[1], str) and frame[1] and not set(frame[1]) & UNUSABLE_CHARACTERS
     return frame[1] if usable else None
 
 
 class Peer:
-    """A charger that says anything, and comes again when its socket was closed."""
+    """A charger that sends any frame, and reconnects after its socket was closed."""
 
     def __init__(self, live):
         self.live, self.charger_id, self.open = live, an_id(), ExitStack()
-        self.come()
+        self.connect()
 
-    def come(self):
+    def connect(self):
         self.leave()
         self.socket = self.open.enter_context(self.live.socket(self.charger_id))
 
     def leave(self):
         self.open.close()
 
-    def hear(self, message, text=None):
-        """The answers to `message`, up to that to a Heartbeat behind it; the code with which it closed, or None."""
-        heard, beat = [], f"beat-{next(BEATS)}"
+    def exchange(self, message, text=None):
+        """Send `message` and a Heartbeat. Return (the answers before that to the Heartbeat, close code or None)."""
+        answers, beat = [], f"beat-{next(BEATS)}"
         try:
             self.socket.send(message, text=text)
             self.socket.send(heartbeat(beat), text=True)
             while (answer := json.loads(self.socket.recv(timeout=10)))[:2] != [3, beat]:
-                heard.append(answer)
+                answers.append(answer)
         except ConnectionClosed as closed:
-            self.come()
-            return heard, closed.rcvd.code
-        return heard, None
+            self.connect()
+            return answers, closed.rcvd.code
+        return answers, None
 
 
 @pytest.fixture
 def peer(live):
-    """One whose socket must leave no trace of a fault in the log of the web processes."""
+    """A charger whose frames must cause no error in the logs of the web processes."""
     logs = {path: path.stat().st_size for path in (live.stack.run_dir / "logs").glob("web-*.log")}
     peer = Peer(live)
     yield peer
-    assert peer.hear(b"[]", text=True) == ([], None)
+    assert peer.exchange(b"[]", text=True) == ([], None)
     peer.leave()
     for path, size in logs.items():
         written = path.read_bytes()[size:].decode(errors="replace")
@@ -192,20 +195,20 @@ def peer(live):
 
 
 @settings(BOUNDED, max_examples=800)
-@given(text=said)
-def test_a_call_is_answered_once_and_whatever_else_not_at_all(peer, text):
+@given(text=any_text)
+def test_a_call_is_answered_once_and_other_frames_are_not_answered(peer, text):
     message = text.encode(errors="surrogatepass")
-    answers, closed = peer.hear(message, text=True)
+    answers, closed = peer.exchange(message, text=True)
     if closed:
         assert closed == code_for(message), text
         return
-    wanted = owed(text)
-    assert [answer[1] for answer in answers] == ([] if wanted is None else [wanted]), (text, answers)
+    expected = answered_id(text)
+    assert [answer[1] for answer in answers] == ([] if expected is None else [expected]), (text, answers)
     assert all(answer[0] == 3 or answer[2] != "InternalError" for answer in answers), (text, answers)
 
 
 def code_for(message):
-    """The code that closes a socket over a text message (RFC 6455 §7.4.1), None for one that does not."""
+    """Return the close code for a text message (RFC 6455 §7.4.1), None if it does not close the socket."""
     try:
         message.decode()
     except UnicodeDecodeError:
@@ -216,7 +219,7 @@ def code_for(message):
 @settings(BOUNDED, max_examples=100)
 @given(message=st.binary(max_size=300), text=st.booleans())
 def test_any_bytes_are_ignored_or_close_the_socket_with_1007(peer, message, text):
-    _, closed = peer.hear(message, text=text)
+    _, closed = peer.exchange(message, text=text)
     assert closed == (code_for(message) if text else None)
 
 
@@ -235,7 +238,7 @@ masks = st.integers(0, 15).map(bool)  # all but one in sixteen
 
 @st.composite
 def in_pieces(draw):
-    """The bytes of some frames, in pieces as TCP may bring them; a few with one byte changed or too few."""
+    """Draw the bytes of some frames in pieces, as TCP may deliver them, sometimes with one byte changed."""
     whole = b""
     for opcode, payload, fin, mask in draw(st.lists(st.tuples(opcodes, payloads, masks, masks), max_size=6)):
         control = opcode in (Opcode.PING, Opcode.PONG)
@@ -248,8 +251,8 @@ def in_pieces(draw):
     return [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
 
 
-def verdict(sent):
-    """The close code that the library's own state machine has for these bytes, None where they break nothing."""
+def expected_close_code(sent):
+    """Return the close code of the state machine of `websockets` for these bytes, None if they are valid."""
     reference = ServerProtocol(state=OPEN, max_size=2**20)
     reference.receive_data(sent)
     frames, message = reference.events_received(), []
@@ -265,21 +268,21 @@ def verdict(sent):
 
 @settings(BOUNDED, max_examples=300)
 @given(pieces=in_pieces())
-def test_frames_in_any_pieces_are_taken_as_the_library_takes_them(live, peer, pieces):
-    wanted, told = verdict(b"".join(pieces)), told_for(live, pieces)
-    # What comes behind a fault is not read: TCP may then reset before the code is here.
-    assert told == wanted or (wanted and told == "reset")
+def test_frames_in_any_pieces_are_handled_as_websockets_handles_them(live, peer, pieces):
+    expected, code = expected_close_code(b"".join(pieces)), close_code_for(live, pieces)
+    # Bytes after a fault are not read, so that TCP may reset the connection before the code is received.
+    assert code == expected or (expected and code == "reset")
 
 
-def told_for(live, pieces):
-    """The code in the close frame that answers `pieces`, None without one."""
-    heard = ClientProtocol(parse_uri("ws://here"), state=OPEN)
+def close_code_for(live, pieces):
+    """Return the code of the close frame that answers `pieces`, None without one, "reset" for a reset connection."""
+    client = ClientProtocol(parse_uri("ws://here"), state=OPEN)
     with Wire(live.ws_url).socket as wire:
         try:
             for piece in pieces:
                 wire.sendall(piece)
             wire.shutdown(socket.SHUT_WR)
-            heard.receive_data(b"".join(iter(lambda: wire.recv(65_536), b"")))
+            client.receive_data(b"".join(iter(lambda: wire.recv(65_536), b"")))
         except OSError:
             return "reset"
-    return heard.close_rcvd and heard.close_rcvd.code
+    return client.close_rcvd and client.close_rcvd.code

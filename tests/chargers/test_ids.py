@@ -1,4 +1,4 @@
-"""A charger's id may hold anything, and is compared as sent: over WebSocket, in every path of REST, in the admin."""
+"""Charger ids may contain any character and are compared as sent, over WebSocket, in REST paths and in the admin."""
 
 import html
 import json
@@ -10,11 +10,25 @@ import pytest
 
 from tests.conformance.station import Admin
 from tests.live import exchange
-from tests.test_openapi import TOLD
+from tests.test_openapi import REPORTED
 
-# Each a charger of its own, however alike.
-ALIKE = ["ID505", "ID505 ", " ID505", "id505", "ID505/", "ID505%20", "ID505%2F", "ＩＤ505", "ID505\u200b"]
-ODD = [*ALIKE, ".", "..", "a/../b", "/", "a?b#c", "ü€😀", "é", "e\u0301", "%", "%00", "x" * 254 + "/", "😀" * 255]
+# These ids look alike, but each is a charger of its own.
+SIMILAR_IDS = ["ID505", "ID505 ", " ID505", "id505", "ID505/", "ID505%20", "ID505%2F", "ＩＤ505", "ID505\u200b"]
+ODD_IDS = [
+    *SIMILAR_IDS,
+    ".",
+    "..",
+    "a/../b",
+    "/",
+    "a?b#c",
+    "ü€😀",
+    "é",
+    "e\u0301",
+    "%",
+    "%00",
+    "x" * 254 + "/",
+    "😀" * 255,
+]
 
 
 @pytest.fixture(scope="module")
@@ -26,28 +40,28 @@ def path(charger_id):
     return quote(charger_id, safe="")
 
 
-ASKED = [
-    *(("GET", where) for where in ("chargers", "status", "transactions", "local-lists")),
+REQUESTS = [
+    *(("GET", resource) for resource in ("chargers", "status", "transactions", "local-lists")),
     ("PATCH", "chargers"),
-    *(("POST", where) for where in ("start", "stop", "authorize")),
+    *(("POST", resource) for resource in ("start", "stop", "authorize")),
 ]
 
 
-def told(live, charger_id):
-    """Everything that a charger may tell; the id of its transaction."""
+def send_all_messages(live, charger_id):
+    """Send one message of each kind from the charger, and return the id of its transaction."""
     with live.socket(charger_id) as socket:
-        for action, payload in TOLD:
+        for action, payload in REPORTED:
             kind, _, answer = exchange(socket, action, action, payload)
             assert kind == 3
     return answer["transactionId"]
 
 
-@pytest.mark.parametrize("charger_id", ODD)
-def test_every_path_of_a_charger_takes_its_id(live, charger_id):
-    transaction_id = told(live, charger_id)
-    for method, where in ASKED:
-        status, body, _ = live.request(method, f"/api/ocpp/{where}/{path(charger_id)}/")
-        assert status in (200, 202), (where, body)
+@pytest.mark.parametrize("charger_id", ODD_IDS)
+def test_every_path_of_a_charger_accepts_its_id(live, charger_id):
+    transaction_id = send_all_messages(live, charger_id)
+    for method, resource in REQUESTS:
+        status, body, _ = live.request(method, f"/api/ocpp/{resource}/{path(charger_id)}/")
+        assert status in (200, 202), (resource, body)
         assert body.get("charger_id", charger_id) == charger_id
     own = f"/api/ocpp/transactions/{path(charger_id)}/{transaction_id}/"
     assert live.get(own)["charger_id"] == charger_id
@@ -55,40 +69,42 @@ def test_every_path_of_a_charger_takes_its_id(live, charger_id):
     assert live.request("POST", f"{own}close/")[0] == 200
 
 
-@pytest.mark.parametrize("charger_id", ODD)
-def test_its_page_in_the_admin_opens(live, admin, charger_id):
+@pytest.mark.parametrize("charger_id", ODD_IDS)
+def test_the_admin_page_of_a_charger_opens(live, admin, charger_id):
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     ((key,),) = live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id)
     assert html.escape(charger_id) in admin.page(f"chargers/charger/{key}/change/")
     assert html.escape(charger_id) in admin.page(f"chargers/charger/?q={quote(charger_id)}")
 
 
-@pytest.mark.parametrize("charger_id", [odd for odd in ODD if odd not in (".", "..")])  # no browser asks for these
-def test_links_lead_to_its_page(live, admin, charger_id):
+@pytest.mark.parametrize(
+    "charger_id", [odd for odd in ODD_IDS if odd not in (".", "..")]
+)  # browsers normalise these paths
+def test_links_lead_to_the_page_of_the_charger(live, admin, charger_id):
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     ((key,),) = live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id)
-    its_page = re.search('href="(/chargers/[^"]*)">Its page', admin.page(f"chargers/charger/{key}/change/"))[1]
+    its_page = re.search('href="(/chargers/[^"]*)">Dashboard page', admin.page(f"chargers/charger/{key}/change/"))[1]
     page = admin.open(its_page)
     assert f"<h1>{html.escape(charger_id)}</h1>" in page
     form = re.search('data-goes="([^"]*)ACTION/"', page)[1]
     assert html.escape(f"Reset to {charger_id}") in admin.open(f"{form}Reset/")
 
 
-def answered(socket, *call):
-    """The answer to `call`; what the tests before asked of this charger may come first."""
-    told = exchange(socket, *call)
-    while told[0] == 2:
-        told = json.loads(socket.recv(timeout=5))
-    return told
+def answer_to(socket, *call):
+    """Return the answer to `call`. Commands of earlier tests to this charger may be received first."""
+    frame = exchange(socket, *call)
+    while frame[0] == 2:
+        frame = json.loads(socket.recv(timeout=5))
+    return frame
 
 
 def test_ids_that_look_alike_are_different_chargers(live):
     with ExitStack() as opened:
-        sockets = [opened.enter_context(live.socket(charger_id)) for charger_id in ALIKE]
-        for charger_id, socket in zip(ALIKE, sockets, strict=True):
-            boot = {"chargePointVendor": "V", "chargePointModel": "M", "iccid": f"{ALIKE.index(charger_id)}"}
-            assert answered(socket, "alike", "BootNotification", boot)[0] == 3
-        shown = [live.get(f"/api/ocpp/chargers/{path(charger_id)}/") for charger_id in ALIKE]
+        sockets = [opened.enter_context(live.socket(charger_id)) for charger_id in SIMILAR_IDS]
+        for charger_id, socket in zip(SIMILAR_IDS, sockets, strict=True):
+            boot = {"chargePointVendor": "V", "chargePointModel": "M", "iccid": f"{SIMILAR_IDS.index(charger_id)}"}
+            assert answer_to(socket, "alike", "BootNotification", boot)[0] == 3
+        shown = [live.get(f"/api/ocpp/chargers/{path(charger_id)}/") for charger_id in SIMILAR_IDS]
     assert [(s["charger_id"], s["iccid"], s["connected"]) for s in shown] == [
-        (charger_id, f"{number}", True) for number, charger_id in enumerate(ALIKE)
+        (charger_id, f"{number}", True) for number, charger_id in enumerate(SIMILAR_IDS)
     ]

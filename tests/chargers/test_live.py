@@ -1,12 +1,12 @@
-"""What is published reaches whoever listens in a process, and costs nothing where nobody does."""
+"""A publication reaches every listener of a process, and costs nothing without listeners."""
 
 import asyncio
 import json
 
 import pytest
 
-from chargers.live import MOST_WAITING, Ended, Hub, Listener
-from chargers.redis import sync_redis
+from core.redis.connections import sync_redis
+from core.redis.listening import MAX_QUEUED_MESSAGES, Ended, Hub, Listener
 from tests.live import an_id
 
 
@@ -57,8 +57,8 @@ def test_nothing_is_read_when_nobody_listens_and_again_when_somebody_does():
 
 def test_who_is_too_slow_is_told_so_and_does_not_hold_up_others():
     listener = Listener()
-    for number in range(MOST_WAITING + 1):
-        listener.hand([number])
+    for number in range(MAX_QUEUED_MESSAGES + 1):
+        listener.deliver([number])
 
     async def next_one():
         with pytest.raises(Ended):

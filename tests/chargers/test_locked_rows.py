@@ -1,4 +1,4 @@
-"""Another session holds locks, or the database takes no writes: chargers wait, and are not told InternalError."""
+"""Chargers wait while another session holds locks or the database is read-only, and get no InternalError."""
 
 import json
 import threading
@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from chargers import budgets, faults, findings, inbox, registry
+from chargers import budgets, findings, inbox, registry
 from chargers.models import Charger, Finding
 from chargers.set_aside import RetryLater
+from core.db import faults
 from tests.builders import NOON, a_call, a_charger, a_start, a_tag, a_transaction, open_socket
 from tests.live import an_id, eventually, exchange
 
@@ -21,7 +22,7 @@ LOCK_CHARGER = "SELECT FROM chargers_charger WHERE charger_id = %s FOR UPDATE"
 
 @contextmanager
 def other_session(url_or_settings, *statements):
-    """A session that has run `statements`, (SQL, parameters) pairs, and stays in its transaction."""
+    """Open a session that has run `statements`, (SQL, parameters) pairs, and keeps its transaction open."""
     with psycopg.connect(url_or_settings) as session:
         for statement, parameters in statements:
             session.execute(statement, parameters)
@@ -29,8 +30,8 @@ def other_session(url_or_settings, *statements):
         session.rollback()
 
 
-def asked(socket, message_id, action, payload, answers):
-    """Send a CALL; its answer is put into `answers` when it comes."""
+def send_in_background(socket, message_id, action, payload, answers):
+    """Send a CALL, and return the thread that appends the answer to `answers` when it is received."""
     socket.send(json.dumps([2, message_id, action, payload]))
     thread = threading.Thread(target=lambda: answers.append(json.loads(socket.recv(timeout=40))), daemon=True)
     thread.start()
@@ -45,7 +46,7 @@ def asked(socket, message_id, action, payload, answers):
         ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"}),
     ],
 )
-def test_a_locked_charger_waits_and_the_others_go_on(live, action, payload):
+def test_a_locked_charger_waits_and_the_others_are_answered(live, action, payload):
     locked, other = an_id(), an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": locked})
     live.post("/api/ocpp/chargers/", {"charger_id": other})
@@ -53,7 +54,7 @@ def test_a_locked_charger_waits_and_the_others_go_on(live, action, payload):
         exchange(held, "0", *HEARTBEAT), exchange(free, "0", *HEARTBEAT)
         answers = []
         with other_session(live.database_url, (LOCK_CHARGER, [locked])):
-            thread = asked(held, "1", action, payload, answers)
+            thread = send_in_background(held, "1", action, payload, answers)
             waited_s = []
             for n in range(20):
                 began = time.monotonic()
@@ -63,16 +64,16 @@ def test_a_locked_charger_waits_and_the_others_go_on(live, action, payload):
             assert not answers
         thread.join(10)
         assert [answer[:2] for answer in answers] == [[3, "1"]]
-        # Once the charger is set aside, the others do not wait for the lock any more.
+        # The others do not wait for the lock any more after the charger has been set aside.
         assert sorted(waited_s)[10] < 0.5
 
 
-def test_a_charger_that_connects_while_its_row_is_locked_is_let_in_afterwards(live):
+def test_a_charger_that_connects_while_its_row_is_locked_is_admitted_afterwards(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     with other_session(live.database_url, (LOCK_CHARGER, [charger_id])) as session, live.socket(charger_id) as socket:
         answers = []
-        thread = asked(socket, "1", *HEARTBEAT, answers)
+        thread = send_in_background(socket, "1", *HEARTBEAT, answers)
         time.sleep(0.5)
         assert not answers
         session.rollback()
@@ -80,7 +81,7 @@ def test_a_charger_that_connects_while_its_row_is_locked_is_let_in_afterwards(li
         assert answers[0][0] == 3
 
 
-def test_a_read_only_database_is_waited_out(live):
+def test_chargers_wait_while_the_database_is_read_only(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     with live.socket(charger_id) as socket:
@@ -91,7 +92,7 @@ def test_a_read_only_database_is_waited_out(live):
             live.execute("SELECT pg_reload_conf()")
             eventually(lambda: live.rows("SHOW default_transaction_read_only") == [("on",)])
             started = a_start(None, timestamp="2025-02-26T12:00:00Z")
-            thread = asked(socket, "1", "StartTransaction", started, answers)
+            thread = send_in_background(socket, "1", "StartTransaction", started, answers)
             time.sleep(1.5)
             assert not answers
         finally:
@@ -112,7 +113,7 @@ def settings_of_tests():
 
 @pytest.fixture
 def limited(transactional_db):
-    """A connection like that of the writer thread; it is not given back to the pool."""
+    """A connection with the limits of the writer thread. It does not go back to the pool."""
     connection.close()
     faults.limit_this_thread()
     yield
@@ -124,41 +125,43 @@ def entry(call):
     return inbox.Entry(registry.actions[call.action], call)
 
 
-def test_the_limits_hold_for_the_writer_alone(limited):
+def test_the_limits_apply_to_the_writer_alone(limited):
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")
         assert cursor.fetchone() == ("100ms", "10s")
-    found = []
+    timeouts = []
 
-    def look():
+    def read_timeout():
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('lock_timeout')")
-            found.append(cursor.fetchone()[0])
+            timeouts.append(cursor.fetchone()[0])
         connection.close()
 
     faults.drop_connection()
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=read_timeout)
     thread.start()
     thread.join()
-    assert found == ["0"]
+    assert timeouts == ["0"]
 
 
-def test_of_a_batch_only_those_are_set_aside_whose_rows_are_locked(limited):
+def test_only_chargers_with_locked_rows_are_set_aside_from_a_batch(limited):
     chargers = [a_charger() for _ in range(8)]
     calls = [a_call(charger, "FirmwareStatusNotification", status="Idle") for charger in chargers]
     locked = set()
     held = [chargers[2], chargers[5]]
     with other_session(settings_of_tests(), *((LOCK_CHARGER, [charger.charger_id]) for charger in held)):
-        outcomes = inbox.write([entry(call) for call in calls], {chargers[5].pk: calls[5].received_at}, locked)
+        outcomes = inbox.commit_with_retry(
+            [entry(call) for call in calls], {chargers[5].pk: calls[5].received_at}, locked
+        )
     assert [outcome is RetryLater for outcome in outcomes] == [n in (2, 5) for n in range(8)]
     assert locked == {charger.pk for charger in held}
     assert Charger.objects.filter(firmware_status="Idle").count() == 6
-    again = inbox.write([entry(calls[2]), entry(calls[5])], {}, locked, attempt=1, was_locked=True)
-    assert [json.loads(outcome)[0] for outcome in again] == [3, 3]
+    retried = inbox.commit_with_retry([entry(calls[2]), entry(calls[5])], {}, locked, attempt=1, was_locked=True)
+    assert [json.loads(outcome)[0] for outcome in retried] == [3, 3]
 
 
 @pytest.mark.parametrize("table", ["transaction", "tag"])
-def test_another_row_that_is_locked_sets_aside_the_charger_that_needs_it(limited, table):
+def test_a_charger_that_needs_another_locked_row_is_set_aside(limited, table):
     a_tag("ABC", concurrent_limit=3)
     transaction, others = a_transaction(), [a_charger() for _ in range(5)]
     locks = {
@@ -176,7 +179,7 @@ def test_another_row_that_is_locked_sets_aside_the_charger_that_needs_it(limited
     calls = [a_call(charger, "Heartbeat") for charger in others]
     calls.insert(3, a_call(transaction.charger, action, **payload))
     with other_session(settings_of_tests(), locks[table]):
-        outcomes = inbox.write([entry(call) for call in calls], {})
+        outcomes = inbox.commit_with_retry([entry(call) for call in calls], {})
     assert [outcome is RetryLater for outcome in outcomes] == [n == 3 for n in range(6)]
 
 
@@ -184,7 +187,7 @@ STOP = {"meterStop": 1, "timestamp": "2025-02-26T13:00:00Z"}
 LOCK_TRANSACTIONS = ("SELECT FROM transactions_transaction FOR UPDATE", [])
 
 
-def test_many_rows_that_are_locked_hold_up_the_others_once_and_briefly(limited):
+def test_many_locked_rows_delay_the_others_only_once_and_briefly(limited):
     calls = []
     for _ in range(30):
         transaction = a_transaction()
@@ -192,41 +195,41 @@ def test_many_rows_that_are_locked_hold_up_the_others_once_and_briefly(limited):
         calls.append(a_call(a_charger(), "Heartbeat"))
     with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
         began = time.monotonic()
-        outcomes = inbox.write([entry(call) for call in calls], {})
+        outcomes = inbox.commit_with_retry([entry(call) for call in calls], {})
         took_s = time.monotonic() - began
     assert [outcome is RetryLater for outcome in outcomes] == [True, False] * 30
-    assert took_s < 5  # 59 waits of a batch and its parts, each of LOCK_TIMEOUT_MS, are 5.9
+    assert took_s < 5  # a batch and its parts would wait 59 times LOCK_TIMEOUT_MS, which is 5.9 s
 
 
-def test_who_was_seen_beside_a_locked_transaction_is_not_forgotten(limited):
+def test_last_seen_of_another_charger_is_written_beside_a_locked_transaction(limited):
     transaction, other = a_transaction(), a_charger()
     stop = a_call(transaction.charger, "StopTransaction", transactionId=transaction.pk, **STOP)
     locked = set()
     with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
-        assert inbox.write([entry(stop)], {other.pk: stop.received_at}, locked) == [RetryLater]
+        assert inbox.commit_with_retry([entry(stop)], {other.pk: stop.received_at}, locked) == [RetryLater]
     other.refresh_from_db()
     assert other.last_seen == stop.received_at and locked == set()
 
 
-def test_a_locked_table_of_another_database_is_none_of_ours(limited):
-    """A copy of a database has the same numbers for its tables."""
-    ours, copy = settings_of_tests(), f"copy_{an_id()}".lower().replace("-", "_")
+def test_a_locked_table_of_another_database_is_ignored(limited):
+    """The tables of a copied database have the same OIDs."""
+    url, copy = settings_of_tests(), f"copy_{an_id()}".lower().replace("-", "_")
     connection.close_pool()
-    with psycopg.connect(ours, dbname="postgres", autocommit=True) as admin:
+    with psycopg.connect(url, dbname="postgres", autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{connection.settings_dict["NAME"]}"')
         try:
             lock = ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])
-            with other_session(psycopg.conninfo.make_conninfo(ours, dbname=copy), lock):
+            with other_session(psycopg.conninfo.make_conninfo(url, dbname=copy), lock):
                 assert faults.locked_tables() == []
         finally:
             admin.execute(f'DROP DATABASE "{copy}"')
 
 
-def test_a_locked_table_is_waited_out_by_all(limited):
+def test_all_chargers_wait_for_a_locked_table(limited):
     chargers = [a_charger() for _ in range(3)]
     with other_session(settings_of_tests(), ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])) as session:
         threading.Timer(0.7, session.rollback).start()
-        outcomes = inbox.write([entry(a_call(charger, "Heartbeat")) for charger in chargers], {})
+        outcomes = inbox.commit_with_retry([entry(a_call(charger, "Heartbeat")) for charger in chargers], {})
     assert [json.loads(outcome)[0] for outcome in outcomes] == [3, 3, 3]
 
 
@@ -237,13 +240,13 @@ def test_a_locked_table_is_waited_out_by_all(limited):
         ("DataTransfer", {"vendorId": "V"}, "chargers_datatransfer"),
     ],
 )
-def test_a_message_that_is_tried_again_takes_from_its_budget_once(limited, settings, action, payload, table):
+def test_a_retried_message_takes_from_its_budget_once(limited, settings, action, payload, table):
     settings.OCPP_SECURITY_EVENTS_PER_HOUR = settings.OCPP_DATA_TRANSFERS_PER_HOUR = 1
     charger = a_charger()
-    account = budgets.ledger.of(charger.pk)  # as its socket does
+    account = budgets.ledger.of(charger.pk)  # referenced like by a socket
     with other_session(settings_of_tests(), (f"LOCK TABLE {table} IN SHARE MODE", [])) as session:
         threading.Timer(0.7, session.rollback).start()
-        outcomes = inbox.write([entry(a_call(charger, action, **payload))], {})
+        outcomes = inbox.commit_with_retry([entry(a_call(charger, action, **payload))], {})
     assert json.loads(outcomes[0])[0] == 3
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table} WHERE charger_id = %s", [charger.pk])
@@ -251,20 +254,20 @@ def test_a_message_that_is_tried_again_takes_from_its_budget_once(limited, setti
     assert budgets.ledger.of(charger.pk) is account
 
 
-def test_what_waits_is_settled_in_the_order_in_which_it_came(limited):
+def test_waiting_entries_are_processed_in_the_order_in_which_they_were_received(limited):
     charger = a_charger()
     waiting = inbox.Inbox()
     first, second = (entry(a_call(charger, "FirmwareStatusNotification", status=s)) for s in ("Idle", "Installed"))
-    waiting.aside.keep([first], [RetryLater], {})
-    assert waiting.aside.takes(second) and len(waiting.aside) == 1
-    assert not waiting.aside.takes(entry(a_call(a_charger(), "Heartbeat")))
+    waiting.set_aside.add([first], [RetryLater], {})
+    assert waiting.set_aside.queue_behind(second) and len(waiting.set_aside) == 1
+    assert not waiting.set_aside.queue_behind(entry(a_call(a_charger(), "Heartbeat")))
     taken = []
     for _ in range(2):
-        eventually(lambda: waiting.aside.due_in_s == 0)
-        batch, _ = waiting.aside.take_due()
+        eventually(lambda: waiting.set_aside.due_in_s == 0)
+        batch, _ = waiting.set_aside.take_due()
         taken += batch
-        waiting.aside.keep(batch, ["[3]"] * len(batch), {})
-    assert taken == [first, second] and not len(waiting.aside)
+        waiting.set_aside.add(batch, ["[3]"] * len(batch), {})
+    assert taken == [first, second] and not len(waiting.set_aside)
 
 
 def test_a_commit_that_a_standby_has_not_confirmed_is_not_acknowledged(limited, monkeypatch):
@@ -280,7 +283,7 @@ def test_a_commit_that_a_standby_has_not_confirmed_is_not_acknowledged(limited, 
             time.sleep(0.3)
             threading.Timer(1.5, lambda: _without_standby(settings_of_tests())).start()
             began = time.monotonic()
-            outcomes = inbox.write([entry(call)], {})
+            outcomes = inbox.commit_with_retry([entry(call)], {})
             assert time.monotonic() - began > 1.0
         finally:
             admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
@@ -295,7 +298,7 @@ def _without_standby(url):
         admin.execute("SELECT pg_reload_conf()")
 
 
-# --- others than the writer ------------------------------------------------------------------
+# --- requests and findings -------------------------------------------------------------------
 
 
 def test_a_request_for_a_locked_charger_is_answered_503_in_time(live):
@@ -327,7 +330,7 @@ def test_counts_of_findings_wait_for_a_lock(limited, monkeypatch):
     assert Finding.objects.get(charger=charger).count == 4
 
 
-def test_what_fails_after_the_commit_does_not_settle_the_batch_again(limited, monkeypatch):
+def test_an_error_after_the_commit_does_not_process_the_batch_again(limited, monkeypatch):
     handled = []
 
     def handler(calls):
@@ -336,17 +339,17 @@ def test_what_fails_after_the_commit_does_not_settle_the_batch_again(limited, mo
         return [{} for _ in calls]
 
     monkeypatch.setitem(registry.actions, "Heartbeat", handler)
-    (outcome,) = inbox.write([entry(a_call(a_charger(), "Heartbeat"))], {})
+    (outcome,) = inbox.commit_with_retry([entry(a_call(a_charger(), "Heartbeat"))], {})
     assert json.loads(outcome)[0] == 3 and len(handled) == 1
 
 
-MANY = """
+INSERT_TRANSACTIONS = """
 INSERT INTO transactions_transaction (charger_id, connector_id, id_tag, id_tag_status, start_time, raw_start_time,
     start_received_at, meter_start, raw_meter_start, clock_skew, start_message_id, recurrence, raw_stop_time,
     stop_reason, stop_id_tag)
 SELECT %s, n, 'ABC', 'Accepted', now(), '', now(), 0, '', false, '', 0, '', '', '' FROM generate_series(2, 20000) n
 """
-READ = """
+COUNT_ROWS_READ = """
 SELECT sum(seq_tup_read) + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes
     WHERE relname IN ('transactions_transaction', 'chargers_charger'))
 FROM pg_stat_user_tables WHERE relname IN ('transactions_transaction', 'chargers_charger')
@@ -358,19 +361,21 @@ def a_reading(transaction):
     return {"connectorId": 1, "transactionId": transaction.pk, "meterValue": values}
 
 
-def test_a_batch_does_not_read_a_young_table_whole(limited):
+def test_a_batch_does_not_scan_a_young_table(limited):
     def rows_read():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_stat_force_next_flush()")
-            cursor.execute(READ)
+            cursor.execute(COUNT_ROWS_READ)
             return cursor.fetchone()[0]
 
     def write(transactions, action, payloads):
         calls = [a_call(t.charger, action, **payload) for t, payload in zip(transactions, payloads, strict=True)]
-        assert {json.loads(outcome)[0] for outcome in inbox.write([entry(call) for call in calls], {})} == {3}
+        assert {
+            json.loads(outcome)[0] for outcome in inbox.commit_with_retry([entry(call) for call in calls], {})
+        } == {3}
 
     def sessions(transactions):
-        """Readings and the end of ten sessions, as often as a prepared statement needs for the plan that it keeps."""
+        """Write readings and stops of sessions, often enough that PostgreSQL keeps a plan for prepared statements."""
         for _ in range(8):
             write(transactions, "MeterValues", [a_reading(t) for t in transactions])
         ends = ({"transactionId": t.pk, "meterStop": 1500, "timestamp": NOON} for t in transactions)
@@ -381,7 +386,7 @@ def test_a_batch_does_not_read_a_young_table_whole(limited):
         transactions = [a_transaction() for _ in range(5)]
         sessions(transactions)
     with connection.cursor() as cursor:
-        cursor.execute(MANY, [transactions[0].charger_id])
+        cursor.execute(INSERT_TRANSACTIONS, [transactions[0].charger_id])
     transactions = [a_transaction() for _ in range(5)]
     faults._writer.plans_expire_at = 0.0
     before = rows_read()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargers.masking import HIDDEN, LONGEST_LOGGED, InLog, masked
+from core.ocpp.redaction import HIDDEN, MAX_MASKED_LENGTH, InLog, masked
 from tests.chargers.test_hostile_frames import BOUNDED, values
 
 KEY = "0011223344556677889900aabbccddeeff001122"
@@ -84,10 +84,10 @@ def test_a_secret_is_masked_however_it_is_called(text):
 
 
 def test_what_is_no_secret_though_it_is_called_a_key_is_told():
-    told = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "value": "1"}], "unknownKey": ["X"]}]
-    told.append({"key": "AllowChargingWithoutKey", "value": "true"})
-    told.append({"idToken": "ABC", "publicKey": "x", "issuerKeyHash": "ab"})
-    assert json.loads(masked(json.dumps(told))) == told
+    body = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "value": "1"}], "unknownKey": ["X"]}]
+    body.append({"key": "AllowChargingWithoutKey", "value": "true"})
+    body.append({"idToken": "ABC", "publicKey": "x", "issuerKeyHash": "ab"})
+    assert json.loads(masked(json.dumps(body))) == body
 
 
 def test_what_a_charger_says_of_a_key_that_it_refuses_is_masked():
@@ -98,8 +98,8 @@ def test_what_a_charger_says_of_a_key_that_it_refuses_is_masked():
 
 def test_the_rest_of_the_frame_is_told():
     assert json.loads(masked(json.dumps(a_change("", KEY)))) == a_change("", HIDDEN)
-    told = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "readonly": False, "value": "300"}]}]
-    assert json.loads(masked(json.dumps(told))) == told
+    body = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "readonly": False, "value": "300"}]}]
+    assert json.loads(masked(json.dumps(body))) == body
     location = [2, "1", "GetDiagnostics", {"location": "ftp://me:pass@host/logs/"}]
     assert json.loads(masked(json.dumps(location)))[3] == {"location": f"ftp://{HIDDEN}@host/logs/"}
 
@@ -170,7 +170,7 @@ def seconds(text):
 
 
 def test_a_line_of_the_log_tells_a_long_frame_by_its_length_alone():
-    text = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * LONGEST_LOGGED, "key": "AuthorizationKey"}])
+    text = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * MAX_MASKED_LENGTH, "key": "AuthorizationKey"}])
     assert str(InLog(text)) == f"({len(text)} characters)"
     short = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * 1000, "key": "AuthorizationKey"}])
     assert KEY[:8] not in str(InLog(short)) and len(str(InLog(short))) == 200

@@ -1,10 +1,10 @@
-"""Numbers are read as a person would read them, and not where a person could not."""
+"""Numbers in the notations of chargers are parsed, and ambiguous ones are not."""
 
 from decimal import Decimal
 
 import pytest
 
-from chargers import numerals
+from core.ocpp import numerals
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from chargers import numerals
         ("1,234,567.8", "1234567.8"),
     ],
 )
-def test_a_number_is_read(text, number):
+def test_a_number_is_parsed(text, number):
     assert numerals.read(text) == Decimal(number)
 
 

@@ -11,8 +11,9 @@ from ipaddress import ip_network
 import pytest
 import requests
 
-from chargers import outward, webhooks
+from chargers import webhooks
 from chargers.models import Delivery, Webhook
+from core.http import outward
 from tests.builders import a_charger, open_socket
 
 PRIVATE = [
@@ -42,7 +43,7 @@ def receiving(address, port=0, tls=None):
             self.end_headers()
 
         def log_message(self, *_):
-            """Not on the screen of whoever tests."""
+            """Keep log lines off the screen."""
 
     server = HTTPServer((address, port), Handler)
     server.taken = []
@@ -58,16 +59,16 @@ def receiving(address, port=0, tls=None):
 
 @pytest.fixture
 def names(monkeypatch):
-    """{name: addresses, one for each look-up, the last one for all that follow}, of which the resolver is told."""
-    told, genuine = {}, socket.getaddrinfo
+    """{name: addresses, one for each look-up, the last one for all that follow}, which the resolver returns."""
+    body, genuine = {}, socket.getaddrinfo
 
     def resolve(host, *arguments, **options):
-        answers = told.get(host)
+        answers = body.get(host)
         address = host if not answers else answers.pop(0) if len(answers) > 1 else answers[0]
         return genuine(address, *arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    return told
+    return body
 
 
 @pytest.mark.parametrize("address", PUBLIC)
@@ -109,8 +110,8 @@ def test_nothing_is_sent_into_the_own_network_and_the_delivery_says_why(api, gua
         webhook = Webhook.objects.create(name="w", url=f"http://{host}:{receiver.server_port}/")
         open_socket(a_charger())
         assert webhooks.deliver(webhook.pk) == 0 and receiver.taken == []
-    (told,) = api.get(f"/api/ocpp/webhooks/{webhook.pk}/deliveries/").json()["results"]
-    assert "is not a public address" in told["error"] and told["answered_status"] is None
+    (body,) = api.get(f"/api/ocpp/webhooks/{webhook.pk}/deliveries/").json()["results"]
+    assert "is not a public address" in body["error"] and body["answered_status"] is None
     assert Delivery.objects.get().state == Delivery.PENDING
 
 

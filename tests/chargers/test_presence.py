@@ -1,4 +1,4 @@
-"""Who is connected, when nobody says goodbye, and when a charger comes again to another process."""
+"""Presence of chargers after lost connections, and after they reconnect to another web process."""
 
 import asyncio
 import json
@@ -18,11 +18,11 @@ from websockets.sync.client import connect
 
 from chargers import gateway, presence
 from chargers.presence import Presence
-from chargers.redis import async_redis, sync_redis
+from core.redis.connections import async_redis, sync_redis
 from tests.config.test_websocket import Wire, frame
 from tests.live import an_id, eventually, exchange
 
-GONE_WITHIN = 60  # seconds: a ping after 20, its pong awaited for 20, and 10 for what is not written yet
+OFFLINE_WITHIN_S = 60  # a ping after 20 s, 20 s for its pong, and 10 s for data that is not written yet
 LONG_ANSWERS = frame(json.dumps([2, "1", "x" * 100, {}]).encode()) * 1000
 CLIENT = """
 import sys
@@ -39,7 +39,7 @@ def connected(live, charger_id):
 
 @pytest.fixture
 def stopped(live):
-    """A charger whose process is stopped while it is connected: its kernel answers, it does not."""
+    """A charger whose process is stopped while it is connected. Its kernel still acknowledges packets."""
     charger_id = an_id()
     process = subprocess.Popen(
         [sys.executable, "-c", CLIENT, f"{live.ws_url}/{charger_id}"], stdout=subprocess.PIPE, text=True
@@ -52,8 +52,8 @@ def stopped(live):
 
 
 @pytest.fixture
-def deaf(live):
-    """A charger that sends as long as anything is taken and reads nothing: its last answers can't even be written."""
+def not_reading(live):
+    """A charger that reads nothing and sends until the server reads no more, so that answers cannot be written."""
     charger_id = an_id()
     with Wire(live.ws_url, charger_id).socket as wire:
         wire.settimeout(2)
@@ -64,70 +64,70 @@ def deaf(live):
         yield charger_id
 
 
-def test_a_charger_that_vanishes_without_a_word_is_offline_within_a_minute(live, stopped, deaf):
-    assert connected(live, stopped) and connected(live, deaf)
-    eventually(lambda: not connected(live, stopped) and not connected(live, deaf), GONE_WITHIN)
+def test_a_charger_that_is_lost_without_a_close_is_offline_within_a_minute(live, stopped, not_reading):
+    assert connected(live, stopped) and connected(live, not_reading)
+    eventually(lambda: not connected(live, stopped) and not connected(live, not_reading), OFFLINE_WITHIN_S)
 
 
 @pytest.fixture
-def elsewhere(live):
-    """Opens a socket at the web process that ends TLS itself: another one than that of any plain socket."""
+def other_process(live):
+    """Open a socket at the web process that terminates TLS, which serves no plain socket."""
     trusting = ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # the certificate was just made
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # the certificate is self-signed
     url = f"wss://localhost:{live.stack.env['TLS_PORT']}/ws/ocpp"
     return lambda charger_id: connect(f"{url}/{charger_id}", subprotocols=["ocpp1.6"], ssl=trusting)
 
 
-def obeys(live, charger_id, socket):
-    """Whether a command comes over `socket`, and its answer is taken from there."""
+def is_commanded(live, charger_id, socket):
+    """Return whether a command is received by `socket`, and its answer processed."""
     task = live.ask(charger_id, "ClearCache", {})
     _, message_id, action, _ = json.loads(socket.recv(2))
     socket.send(json.dumps([3, message_id, {"status": "Accepted"}]))
     return action == "ClearCache" and live.finished(task)["outcome"] == "answered"
 
 
-def test_a_charger_that_comes_again_elsewhere_is_commanded_there_at_once(live, elsewhere):
-    with live.socket(charger_id := an_id()) as older, elsewhere(charger_id) as newer:
+def test_a_charger_that_reconnects_to_another_process_is_commanded_there_at_once(live, other_process):
+    with live.socket(charger_id := an_id()) as older, other_process(charger_id) as newer:
         assert exchange(newer, "1", "Heartbeat", {})[0] == 3
-        assert obeys(live, charger_id, newer)
+        assert is_commanded(live, charger_id, newer)
         with pytest.raises(ConnectionClosed) as closed:
             older.recv(5)
         assert closed.value.rcvd.code == 4001
 
 
-def test_the_end_of_an_old_socket_never_removes_the_entry_of_a_newer_one(live, elsewhere):
+def test_the_end_of_an_old_socket_never_removes_the_entry_of_a_newer_one(live, other_process):
     charger_id = an_id()
-    with elsewhere(charger_id) as first, live.socket(charger_id) as second, elsewhere(charger_id) as third:
+    with other_process(charger_id) as first, live.socket(charger_id) as second, other_process(charger_id) as third:
         assert exchange(third, "1", "Heartbeat", {})[0] == 3
-        for old in (second, first):  # not in the order in which they came
+        for old in (second, first):  # not in the order of connecting
             old.close()
             time.sleep(0.5)
-            assert connected(live, charger_id) and obeys(live, charger_id, third)
+            assert connected(live, charger_id) and is_commanded(live, charger_id, third)
     eventually(lambda: not connected(live, charger_id))
 
 
-def test_the_late_beginning_or_return_of_an_old_socket_changes_nothing():
+def test_a_late_registration_or_renewal_of_an_old_socket_changes_nothing():
     older, newer = (Presence.opened("channel", datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 2))
     charger_id = an_id()
 
-    async def arrive(entry):
-        return await gateway.arrive(charger_id, entry)
+    async def register(entry):
+        return await gateway.register_presence(charger_id, entry)
 
     async def renew(entry):
         return (await gateway.renew([(charger_id, entry)]))[0]
 
-    async def story():
-        assert await arrive(newer) is None and await arrive(older) == older
+    async def scenario():
+        assert await register(newer) is None and await register(older) == older
         assert (await renew(older), await renew(newer)) == (False, True)
         sync_redis().delete(presence.key(charger_id))
         assert (await renew(older), await renew(newer), await renew(older)) == (True, True, False)
         await gateway.leave(charger_id, newer)
         await async_redis().aclose()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_charger_that_answered_a_command_and_left_is_offline_in_the_books(live):
+def test_a_charger_that_disconnects_after_an_answer_is_offline_in_the_database(live):
     charger_id = an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}):
         live.finished(live.ask(charger_id, "ClearCache", {}))

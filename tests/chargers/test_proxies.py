@@ -7,15 +7,16 @@ from urllib.parse import quote
 import pytest
 from cryptography import x509
 
-from chargers import admission, proxies
+from chargers import handshake
 from commands import authority
 from config import websocket
+from core.http import proxies
 from tests.builders import a_charger
 
 BY_SSL = [
     *(("organizationName", "Test CPO"), ("organizationName", "Other"), ("commonName", "505"), ("commonName", "506"))
 ]
-TOLD = {"CN": ["505"], "O": ["Test CPO"]}
+IDENTITY = {"CN": ["505"], "O": ["Test CPO"]}
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,8 @@ def spellings(pem):
 
 def test_the_spellings_of_the_usual_proxies_are_understood(pem):
     for header in spellings(pem):
-        told = proxies.subject(header.encode())
-        assert {name: told[name] for name in TOLD} == TOLD and int(told["serial"], 16)
+        body = proxies.subject(header.encode())
+        assert {name: body[name] for name in IDENTITY} == IDENTITY and int(body["serial"], 16)
 
 
 def test_all_names_of_a_subject_are_told():
@@ -46,10 +47,10 @@ def test_all_names_of_a_subject_are_told():
     key, parts = authority.KINDS["ecdsa"](), [("O", "Test CPO"), ("O", "Other"), ("CN", "505"), ("CN", "506")]
     name = x509.Name([x509.NameAttribute(proxies.NAMES[short], value) for short, value in parts])
     certificate = authority._certificate(name, name, key.public_key(), 1).sign(key, authority.HASHES["SHA256"]())
-    told = proxies.subject(encoded(authority.pem(certificate)).encode())
-    by_ssl = {"subject": (*[((long, value),) for long, value in BY_SSL],), "serialNumber": told["serial"]}
-    assert told == websocket._subject(by_ssl)
-    assert (told["O"], told["CN"]) == (["Test CPO", "Other"], ["505", "506"])
+    body = proxies.subject(encoded(authority.pem(certificate)).encode())
+    by_ssl = {"subject": (*[((long, value),) for long, value in BY_SSL],), "serialNumber": body["serial"]}
+    assert body == websocket._subject(by_ssl)
+    assert (body["O"], body["CN"]) == (["Test CPO", "Other"], ["505", "506"])
 
 
 @pytest.mark.parametrize("header", [b"", b"::", b"x", b"\xff", b":AAAA:", b"-----BEGIN CERTIFICATE-----x"])
@@ -64,7 +65,7 @@ def test_only_a_named_proxy_may_tell_a_certificate(settings, pem, from_proxy, ti
     charger = a_charger("505", security_profile=3)
     headers = [(b"client-cert", f":{encoded(pem)}:".encode())] * times
     scope = {"headers": headers, "scheme": "wss", "client": ("192.0.2.1", 1), "from_proxy": from_proxy}
-    (outcome,) = admission.admit([admission.knock("505", scope)])
+    (outcome,) = handshake.admit([handshake.request("505", scope)])
     assert (getattr(outcome, "pk", None) == charger.pk) == let_in
 
 

@@ -1,4 +1,4 @@
-"""The boot policy: what is said to and by a charger that is not accepted (OCPP 1.6 §4.2, J errata 3.10)."""
+"""The boot policy, and messages to and from a charger that is not accepted (OCPP 1.6 §4.2, J errata 3.10)."""
 
 import json
 
@@ -13,23 +13,23 @@ pytestmark = pytest.mark.django_db
 
 
 def outcome(charger, action, **payload):
-    """The frame with which one CALL is answered."""
+    """Return the frame that answers one CALL."""
     call = a_call(charger, action, **payload)
-    return json.loads(inbox.write([inbox.Entry(registry.actions[action], call)], {})[0])
+    return json.loads(inbox.commit_with_retry([inbox.Entry(registry.actions[action], call)], {})[0])
 
 
 @pytest.mark.parametrize("policy", ["Accepted", "Pending", "Rejected"])
-def test_a_boot_is_answered_as_the_operator_decided(policy, settings):
+def test_a_boot_is_answered_by_the_policy_of_the_operator(policy, settings):
     settings.OCPP_BOOT_RETRY_INTERVAL = 17
     charger = a_charger(boot_policy=policy)
     answer = tell(charger, "BootNotification", **BOOT)
     assert (answer["status"], answer["interval"]) == (policy, 300 if policy == "Accepted" else 17)
     charger.refresh_from_db()
-    assert (charger.registration_status, charger.standing) == (policy, policy)
+    assert (charger.registration_status, charger.effective_status) == (policy, policy)
 
 
 @pytest.mark.parametrize("policy", ["Pending", "Rejected"])
-def test_what_it_says_before_it_is_accepted_is_a_security_error(policy):
+def test_a_call_before_acceptance_gets_a_security_error(policy):
     charger = a_charger(boot_policy=policy)
     assert outcome(charger, "Heartbeat")[2] == "SecurityError"
     assert outcome(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Available")[0] == 4
@@ -37,7 +37,7 @@ def test_what_it_says_before_it_is_accepted_is_a_security_error(policy):
     assert outcome(charger, "BootNotification", **BOOT)[0] == 3
 
 
-def test_it_stays_unaccepted_until_it_boots_again():
+def test_a_charger_is_accepted_only_at_its_next_boot():
     charger = a_charger(boot_policy="Pending")
     tell(charger, "BootNotification", **BOOT)
     type(charger).objects.update(boot_policy="Accepted")
@@ -47,7 +47,7 @@ def test_it_stays_unaccepted_until_it_boots_again():
 
 
 @pytest.mark.parametrize("policy", ["Pending", "Rejected"])
-def test_one_that_was_accepted_is_heard_until_its_next_boot(policy):
+def test_an_accepted_charger_stays_accepted_until_its_next_boot(policy):
     charger = a_charger()
     tell(charger, "BootNotification", **BOOT)
     type(charger).objects.update(boot_policy=policy)
@@ -58,26 +58,25 @@ def test_one_that_was_accepted_is_heard_until_its_next_boot(policy):
     assert outcome(charger, "Heartbeat")[2] == "SecurityError"
 
 
-def test_no_function_of_the_operators_hears_one_that_is_not_accepted(monkeypatch):
+def test_no_vendor_function_is_called_for_a_charger_that_is_not_accepted(monkeypatch):
     monkeypatch.setattr(vendors, "_functions", {})
-    heard = []
-    vendors.vendor("com.example")(lambda charger_id, data: (heard.append(data), ("Accepted", None))[1])
+    received = []
+    vendors.vendor("com.example")(lambda charger_id, data: (received.append(data), ("Accepted", None))[1])
     charger = a_charger(boot_policy="Pending")
     assert outcome(charger, "DataTransfer", vendorId="com.example", data="1")[2] == "SecurityError"
     type(charger).objects.update(boot_policy="Accepted")
     assert outcome(charger, "DataTransfer", vendorId="com.example", data="2")[0] == 3
-    assert heard == ["2"]
+    assert received == ["2"]
 
 
-def test_the_others_of_its_batch_are_settled_once_it_is_known(django_assert_num_queries):
-    early, charger = a_charger(boot_policy="Pending"), a_charger()
-    outcome(early, "Heartbeat")
-    entries = [inbox.Entry(registry.actions["Heartbeat"], a_call(c, "Heartbeat")) for c in (early, charger)]
-    with django_assert_num_queries(
-        4
-    ):  # begin and end, who of those that were not accepted still is not, was it asked
-        told = [json.loads(answer) for answer in inbox.write(entries, {})]
-    assert [kind for kind, *_ in told] == [4, 3]
+def test_a_batch_with_a_known_unaccepted_charger_is_processed_only_once(django_assert_num_queries):
+    pending, charger = a_charger(boot_policy="Pending"), a_charger()
+    outcome(pending, "Heartbeat")
+    entries = [inbox.Entry(registry.actions["Heartbeat"], a_call(c, "Heartbeat")) for c in (pending, charger)]
+    # BEGIN, COMMIT, the statuses of chargers that were not accepted, and the calls that were triggered.
+    with django_assert_num_queries(4):
+        answers = [json.loads(answer) for answer in inbox.commit_with_retry(entries, {})]
+    assert [kind for kind, *_ in answers] == [4, 3]
 
 
 def test_a_charger_that_connects_without_a_boot_is_served():
@@ -92,18 +91,18 @@ def test_a_refusal_is_not_remembered():
 
 
 @pytest.mark.parametrize(
-    ("action", "requested", "said"),
+    ("action", "requested", "sent_action"),
     [
         ("TriggerMessage", "Heartbeat", "Heartbeat"),
         ("ExtendedTriggerMessage", "FirmwareStatusNotification", "SignedFirmwareStatusNotification"),
     ],
 )
-def test_what_was_triggered_may_be_said_while_pending(action, requested, said):
+def test_a_triggered_message_is_allowed_while_pending(action, requested, sent_action):
     charger = a_charger(boot_policy="Pending")
-    asked = a_command(charger, action, {"requestedMessage": requested}, state="sent")
-    Command.objects.update(sent_at=asked.created_at)
-    payload = {"status": "Idle"} if "Status" in said else {}
-    assert outcome(charger, said, **payload)[0] == 3
+    command = a_command(charger, action, {"requestedMessage": requested}, state="sent")
+    Command.objects.update(sent_at=command.created_at)
+    payload = {"status": "Idle"} if "Status" in sent_action else {}
+    assert outcome(charger, sent_action, **payload)[0] == 3
     assert outcome(charger, "Authorize", idTag="A")[2] == "SecurityError"
 
 
@@ -118,7 +117,7 @@ def test_what_was_triggered_may_be_said_while_pending(action, requested, said):
         ("Accepted", "RemoteStartTransaction", {"idTag": "A"}, 202),
     ],
 )
-def test_what_may_not_be_sent_is_refused_with_the_reason(api, policy, action, payload, status):
+def test_a_command_that_is_not_allowed_is_refused_with_the_reason(api, policy, action, payload, status):
     charger = a_charger(boot_policy=policy)
     body = {"charger_id": charger.charger_id, "action": action, "payload": payload}
     answer = api.post("/api/ocpp/commands/", body, "application/json")
@@ -131,10 +130,10 @@ def test_the_configuration_is_read_after_boot_only_where_it_is_switched_on(polic
     switched_on = a_charger(read_configuration_after_boot=True, boot_policy=policy)
     for charger in (a_charger(), switched_on):
         tell(charger, "BootNotification", **BOOT)
-    asked = [(c.charger, c.action, c.requested_by) for c in Command.objects.all()]
-    assert asked == ([(switched_on, "GetConfiguration", "central system")] if policy == "Accepted" else [])
+    submitted = [(c.charger, c.action, c.requested_by) for c in Command.objects.all()]
+    assert submitted == ([(switched_on, "GetConfiguration", "central system")] if policy == "Accepted" else [])
 
 
-def test_a_policy_that_is_none_is_refused(api):
+def test_an_unknown_policy_is_refused(api):
     answer = api.patch(f"/api/ocpp/chargers/{a_charger()}/", {"boot_policy": "Maybe"}, "application/json")
     assert answer.status_code == 400 and "boot_policy" in answer.json()["fields"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargers import schemas
+from core.ocpp import schemas
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}

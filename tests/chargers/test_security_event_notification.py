@@ -7,21 +7,21 @@ from tests.builders import NOON, a_charger, tell
 pytestmark = pytest.mark.django_db
 
 
-def test_a_security_event_is_kept_with_what_it_tells(api):
+def test_a_security_event_is_stored_with_all_members(api):
     charger = a_charger()
     assert tell(charger, "SecurityEventNotification", type="FirmwareUpdated", timestamp=NOON, techInfo="2.0") == {}
     (event,) = api.get(f"/api/ocpp/security-events/?charger_id={charger}").json()["results"]
     assert (event["type"], event["timestamp"], event["tech_info"]) == ("FirmwareUpdated", NOON, "2.0")
 
 
-def test_a_wrong_date_is_no_reason_to_refuse_an_event():
+def test_an_event_with_an_invalid_time_is_stored():
     charger = a_charger()
     tell(charger, "SecurityEventNotification", type="X", timestamp="soon")
     event = charger.security_events.get()
     assert event.raw_timestamp == "soon" and event.timestamp == event.received_at
 
 
-def test_the_latest_status_of_a_log_is_the_chargers():
+def test_the_latest_log_status_is_stored_with_the_charger():
     charger = a_charger()
     tell(charger, "LogStatusNotification", status="Uploading", requestId=1)
     charger.refresh_from_db()

@@ -1,4 +1,4 @@
-"""The socket, against the running server: handshake, frames, takeover."""
+"""The socket of a charger at the running server: handshake, frames, presence."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from chargers import schemas
+from core.ocpp import schemas
 from tests.live import an_id, eventually, exchange
 from tests.servers import STARTED
 
@@ -35,7 +35,7 @@ def test_both_spellings_of_the_path(live, slash):
 
 
 @pytest.mark.parametrize("odd", ["RDAM 123", "a/b", "a/b/", "100%", "%2F", "ü€", "505 ", "a.b?c#d", "x" * 243])
-def test_an_id_may_hold_anything(live, odd):
+def test_a_charger_id_may_contain_any_character(live, odd):
     charger_id = f"{an_id()[:11]}{odd}"
     with live.socket(charger_id) as socket:
         exchange(socket, "1", "BootNotification", BOOT)
@@ -54,13 +54,13 @@ def test_a_path_that_names_no_charger_is_404(live, path):
 
 
 @pytest.mark.parametrize("offered", [["ocpp0.1"], ["ocpp2.0.1", "ocpp1.5"]])
-def test_no_common_subprotocol_is_400_and_says_what_is_spoken(live, offered):
+def test_no_common_subprotocol_is_400_and_names_the_supported_one(live, offered):
     with pytest.raises(InvalidStatus) as refused:
         live.socket(an_id(), subprotocols=offered)
     assert refused.value.response.status_code == 400 and b"ocpp1.6" in refused.value.response.body
 
 
-def test_ours_is_chosen_among_unknown_ones(live):
+def test_the_supported_subprotocol_is_chosen_among_unknown_ones(live):
     with live.socket(an_id(), subprotocols=["ocpp0.1", "ocpp1.6"]) as socket:
         assert socket.subprotocol == "ocpp1.6"
 
@@ -115,7 +115,7 @@ def still_serves(socket):
         b"\x00\xff",
     ],
 )
-def test_what_can_not_be_answered_is_ignored_and_the_socket_stays(socket, text):
+def test_an_unreadable_frame_is_ignored_and_the_socket_stays_open(socket, text):
     socket.send(text)
     assert still_serves(socket)
 
@@ -133,7 +133,7 @@ def test_what_can_not_be_answered_is_ignored_and_the_socket_stays(socket, text):
         ("FirmwareStatusNotification", {"status": "Bad"}, "PropertyConstraintViolation"),
     ],
 )
-def test_a_bad_call_gets_its_call_error_and_the_socket_stays(live, action, payload, code):
+def test_an_invalid_call_gets_its_call_error_and_the_socket_stays_open(live, action, payload, code):
     with live.socket(live.strict(an_id())) as socket:
         answer = exchange(socket, "1", action, payload)
         assert still_serves(socket)
@@ -166,7 +166,7 @@ def test_calls_that_do_not_wait_for_answers_are_answered_in_order(socket):
 
 
 def test_a_frame_that_is_too_large_closes_with_1009(socket):
-    with pytest.raises(ConnectionClosed) as closed:  # perhaps before all of it is sent
+    with pytest.raises(ConnectionClosed) as closed:  # the server may close before all of it is sent
         socket.send('[2,"1","DataTransfer",{"vendorId":"' + "x" * 9_000_000 + '"}]')
         socket.recv(5)
     assert closed.value.rcvd.code == 1009
@@ -175,7 +175,7 @@ def test_a_frame_that_is_too_large_closes_with_1009(socket):
 def test_every_action_of_a_charge_point_is_answered(live):
     charger_id, now = an_id(), "2025-02-26T12:00:00Z"
     reading = [{"timestamp": now, "sampledValue": [{"value": "1"}]}]
-    said = {
+    payloads = {
         "BootNotification": BOOT,
         "Heartbeat": {},
         "StatusNotification": {"connectorId": 1, "errorCode": "NoError", "status": "Available"},
@@ -188,13 +188,13 @@ def test_every_action_of_a_charge_point_is_answered(live):
         "DiagnosticsStatusNotification": {"status": "Idle"},
     }
     with live.socket(charger_id) as socket:
-        for action, payload in said.items():
+        for action, payload in payloads.items():
             kind, message_id, answer = exchange(socket, action, action, payload)
             assert (kind, message_id) == (3, action)
             schemas.check(f"{action}Response", answer)
 
 
-def test_what_is_acknowledged_is_committed(live):
+def test_an_acknowledged_message_is_committed(live):
     with live.socket(charger_id := an_id()) as socket:
         exchange(socket, "1", "FirmwareStatusNotification", {"status": "Installed"})
         assert live.rows("SELECT firmware_status FROM chargers_charger WHERE charger_id = %s", charger_id) == [
@@ -205,7 +205,7 @@ def test_what_is_acknowledged_is_committed(live):
 # --- presence ----------------------------------------------------------------------------------
 
 
-def test_a_charger_that_leaves_is_no_longer_active(live):
+def test_a_charger_that_disconnects_is_no_longer_active(live):
     with live.socket(charger_id := an_id()):
         assert charger_id in active(live)
     eventually(lambda: charger_id not in active(live))
@@ -219,7 +219,7 @@ def test_a_charger_that_is_removed_loses_its_socket(live):
     assert closed.value.rcvd.code == 4002
 
 
-def test_the_newest_socket_wins_and_the_late_end_of_the_older_changes_nothing(live):
+def test_the_newest_socket_replaces_the_older_one_whose_late_end_changes_nothing(live):
     charger_id = an_id()
     with live.socket(charger_id) as older, live.socket(charger_id) as newer:
         with pytest.raises(ConnectionClosed) as closed:
@@ -234,9 +234,9 @@ def test_the_newest_socket_wins_and_the_late_end_of_the_older_changes_nothing(li
 
 @contextmanager
 def redis_hangs():
-    """Its kernel still answers, it does not."""
+    """Stop the process of Redis. Its kernel still accepts connections."""
     if "REDIS_URL" not in STARTED:
-        pytest.skip("that is not ours to stop")
+        pytest.skip("These tests have not started Redis, so they do not stop it.")
     STARTED["REDIS_URL"].process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -254,7 +254,7 @@ def test_a_charger_that_connects_while_redis_hangs_is_served_at_once_and_reachab
             eventually(lambda: charger_id in active(live), seconds=20)
 
 
-def test_an_answer_given_while_redis_hangs_delays_nothing_the_charger_says(live):
+def test_an_answer_while_redis_hangs_delays_no_message_of_the_charger(live):
     with live.socket(an_id()) as socket:
         charger_id = socket.request.path.rpartition("/")[2]
         exchange(socket, "1", "BootNotification", BOOT)
@@ -267,8 +267,8 @@ def test_an_answer_given_while_redis_hangs_delays_nothing_the_charger_says(live)
 
 
 def test_a_charger_that_never_reads_delays_no_other(live):
-    with live.socket(an_id(), max_queue=1) as stuck, live.socket(an_id()) as socket:
+    with live.socket(an_id(), max_queue=1) as not_reading, live.socket(an_id()) as socket:
         for number in range(200):
-            stuck.send(json.dumps([2, str(number), "Heartbeat", {}]))
+            not_reading.send(json.dumps([2, str(number), "Heartbeat", {}]))
         began = time.monotonic()
         assert still_serves(socket) and time.monotonic() - began < 2

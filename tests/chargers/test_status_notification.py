@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from chargers.models import Connector, Event, telling_status
+from chargers.models import Connector, Event, summary_status
 from tests.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db
@@ -15,10 +15,10 @@ def notify(charger, status="Available", connector=1, **more):
     return tell(charger, "StatusNotification", connectorId=connector, errorCode="NoError", status=status, **more)
 
 
-def test_status_is_kept_with_all_it_says():
+def test_status_is_stored_with_all_members():
     charger = a_charger()
-    said = {"info": "i", "vendorId": "v", "vendorErrorCode": "e", "timestamp": "2025-02-26T12:00:00Z"}
-    assert notify(charger, "Faulted", **said) == {}
+    members = {"info": "i", "vendorId": "v", "vendorErrorCode": "e", "timestamp": "2025-02-26T12:00:00Z"}
+    assert notify(charger, "Faulted", **members) == {}
     connector = charger.connectors.get()
     assert (connector.status, connector.info, connector.vendor_id, connector.vendor_error_code) == (
         "Faulted",
@@ -30,7 +30,7 @@ def test_status_is_kept_with_all_it_says():
 
 
 def offline(since, until):
-    """A charger that was offline between the two hours of a day."""
+    """Create a charger that was offline between two hours of a day."""
     return a_charger(
         disconnected_at=datetime(2025, 2, 26, since, tzinfo=UTC),
         connected_at=datetime(2025, 2, 26, until, tzinfo=UTC),
@@ -40,7 +40,7 @@ def offline(since, until):
 @pytest.mark.parametrize(
     ("connector", "when"), [*product((0, 1), ("2024-02-26T12", "2025-02-26T11", "2099-01-01T00"))]
 )
-def test_what_arrives_last_is_shown_whatever_the_clock_says(connector, when):
+def test_the_status_received_last_is_shown_although_the_clock_is_wrong(connector, when):
     charger = offline(7, 9)
     notify(charger, "Faulted", connector, timestamp="2025-02-26T12:00:00Z")
     notify(charger, "Available", connector, timestamp=f"{when}:00:00Z")
@@ -48,16 +48,16 @@ def test_what_arrives_last_is_shown_whatever_the_clock_says(connector, when):
 
 
 @pytest.mark.parametrize(("hour", "shown"), [(6, "Charging"), (7, "Available"), (8, "Available"), (9, "Charging")])
-def test_what_was_queued_while_the_charger_was_offline_does_not_overwrite_what_is_newer(hour, shown):
+def test_a_status_queued_while_offline_does_not_overwrite_a_newer_one(hour, shown):
     charger = offline(7, 9)
     notify(charger, "Available", timestamp="2025-02-26T12:00:00Z")
     notify(charger, "Charging", timestamp=f"2025-02-26T{hour:02}:00:00Z")
     assert charger.connectors.get().status == shown
-    told = [event.body["status"] for event in Event.objects.filter(kind="connector.status").order_by("pk")]
-    assert told == (["Available", "Charging"] if shown == "Charging" else ["Available"])
+    statuses = [event.body["status"] for event in Event.objects.filter(kind="connector.status").order_by("pk")]
+    assert statuses == (["Available", "Charging"] if shown == "Charging" else ["Available"])
 
 
-def test_the_connection_may_have_been_dead_before_a_ping_found_out():
+def test_a_status_from_the_minute_before_the_ping_timeout_counts_as_queued():
     charger = offline(7, 9)
     notify(charger, "Available", timestamp="2025-02-26T12:00:00Z")
     notify(charger, "Charging", timestamp="2025-02-26T06:59:30Z")
@@ -65,22 +65,22 @@ def test_the_connection_may_have_been_dead_before_a_ping_found_out():
 
 
 @pytest.mark.parametrize("timestamp", [None, "", "yesterday", "0000-00-00T00:00:00Z"])
-def test_without_a_time_that_of_arrival_counts(timestamp):
+def test_the_time_of_receipt_replaces_a_missing_time(timestamp):
     charger = offline(7, 9)
     notify(charger, "Charging", timestamp="2025-02-26T12:00:00Z")
     notify(charger, "Available", **({} if timestamp is None else {"timestamp": timestamp}))
     assert charger.connectors.get().status == "Available"
 
 
-def test_what_came_by_a_socket_that_has_ended_is_shown():
-    """It is just being stored: the charger is offline, but was not at the time of the notification."""
+def test_a_status_received_by_a_socket_that_has_ended_is_shown():
+    """The status is being stored while the charger is offline, but the charger was online when it sent it."""
     charger = offline(since=10, until=7)
     notify(charger, "Charging", timestamp="2025-02-26T12:00:00Z")
     notify(charger, "Available", timestamp="2025-02-26T09:00:00Z")
     assert charger.connectors.get().status == "Available"
 
 
-def test_what_was_queued_is_shown_in_its_order_until_something_newer_comes():
+def test_queued_statuses_are_shown_in_order_until_a_newer_one_is_received():
     charger = offline(7, 9)
     for hour, status in ((6, "Preparing"), (7, "Charging"), (8, "Finishing")):
         notify(charger, status, timestamp=f"2025-02-26T{hour:02}:00:00Z")
@@ -94,7 +94,7 @@ def test_a_clock_in_the_future_does_not_freeze_the_status():
     assert charger.connectors.get().status == "Available"
 
 
-def test_an_unreadable_timestamp_is_kept_as_text():
+def test_an_unreadable_timestamp_is_stored_as_text():
     charger = a_charger()
     notify(charger, timestamp="2022-02-29T00:00:00Z")
     assert charger.connectors.get().raw_timestamp == "2022-02-29T00:00:00Z"
@@ -108,7 +108,7 @@ def test_connector_0_is_a_row_of_its_own():
 
 
 @pytest.mark.parametrize(
-    ("statuses", "told"),
+    ("statuses", "shown"),
     [
         ({}, "Unknown"),
         ({1: "Available", 2: "Charging"}, "Charging"),
@@ -118,6 +118,6 @@ def test_connector_0_is_a_row_of_its_own():
         ({1: "SuspendedEV", 2: "Finishing"}, "SuspendedEV"),
     ],
 )
-def test_the_most_telling_status_stands_for_the_charger(statuses, told):
+def test_the_most_summary_status_stands_for_the_charger(statuses, shown):
     connectors = [Connector(connector_id=number, status=status) for number, status in statuses.items()]
-    assert telling_status(connectors) == told
+    assert summary_status(connectors) == shown

@@ -1,4 +1,4 @@
-"""Server-sent events: live, and what was missed when one comes again."""
+"""Server-sent events: live ones, and the missed ones after a reconnect."""
 
 import json
 from contextlib import contextmanager
@@ -28,10 +28,10 @@ def last_event_id(live):
 
 def test_a_charger_is_heard_of_as_it_comes_and_goes(live):
     charger_id = an_id()
-    with listening(live, f"charger_id={charger_id}") as told:
+    with listening(live, f"charger_id={charger_id}") as reply:
         with live.charger(charger_id):
             pass
-        kinds = [next(told)["kind"] for _ in range(2)]
+        kinds = [next(reply)["kind"] for _ in range(2)]
     assert kinds == ["charger.online", "charger.offline"]
 
 
@@ -39,8 +39,8 @@ def test_what_was_missed_comes_first_to_who_knows_the_last_id(live):
     known, charger_id = last_event_id(live), an_id()
     with live.charger(charger_id):
         eventually(lambda: any(e["charger_id"] == charger_id for e in live.get("/api/ocpp/events/")["results"]))
-        with listening(live, f"charger_id={charger_id}", **{"Last-Event-ID": str(known)}) as told:
-            event = next(told)
+        with listening(live, f"charger_id={charger_id}", **{"Last-Event-ID": str(known)}) as reply:
+            event = next(reply)
     assert event["kind"] == "charger.online" and event["charger_id"] == charger_id and event["id"] > known
 
 
@@ -48,10 +48,10 @@ def test_a_finished_command_is_told_without_polling(live):
     charger_id = an_id()
     with (
         live.charger(charger_id, ClearCache={"status": "Accepted"}),
-        listening(live, "kind=command.finished") as told,
+        listening(live, "kind=command.finished") as reply,
     ):
         task = live.ask(charger_id, "ClearCache", {})
-        event = next(event for event in told if event["charger_id"] == charger_id)
+        event = next(event for event in reply if event["charger_id"] == charger_id)
     assert event["body"]["task_id"] == task["task_id"] and event["body"]["simulated"] is False
 
 
@@ -60,17 +60,17 @@ def test_readings_are_told_live_and_have_no_id(live):
     reading = [{"timestamp": NOON, "sampledValue": [{"value": "1500"}]}]
     with (
         live.socket(charger_id) as socket,
-        listening(live, f"charger_id={charger_id}&kind=transaction.updated") as told,
+        listening(live, f"charger_id={charger_id}&kind=transaction.updated") as reply,
     ):
         begun = {"connectorId": 1, "idTag": "T", "meterStart": 1000, "timestamp": NOON}
         transaction_id = exchange(socket, "1", "StartTransaction", begun)[2]["transactionId"]
         exchange(
             socket, "2", "MeterValues", {"connectorId": 1, "transactionId": transaction_id, "meterValue": reading}
         )
-        event = next(told)
+        event = next(reply)
     assert (event["id"], event["charger_id"], event["body"]["energy_wh"]) == (None, charger_id, 500)
 
 
 def test_an_id_that_is_none_is_refused(live):
-    status, told, _ = live.request("GET", "/api/ocpp/events/stream/?after=yesterday")
-    assert status == 400 and "after" in told["fields"]
+    status, reply, _ = live.request("GET", "/api/ocpp/events/stream/?after=yesterday")
+    assert status == 400 and "after" in reply["fields"]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from chargers import schemas, tolerance
 from chargers.models.findings import KINDS
+from core.ocpp import schemas, tolerance
 
 NOON = "2025-02-26T12:00:00Z"
 START = {"connectorId": 1, "idTag": "ABC", "meterStart": 1000, "timestamp": NOON}

@@ -1,4 +1,4 @@
-"""Webhooks are told of every event, signed, again and again until they take it or it is given up."""
+"""Webhooks get every event, signed, with retries until they accept it or the retries end."""
 
 import base64
 import hashlib
@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_):
-        """Not on the screen of whoever tests."""
+        """Keep log lines off the screen."""
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_what_is_not_taken_is_sent_again_later(receiver, status):
 def test_a_webhook_that_is_not_there_is_given_up_and_replayed(receiver, api):
     webhook = a_webhook("http://127.0.0.1:9/")
     an_event()
-    for _ in range(len(webhooks.PAUSES) + 1):
+    for _ in range(len(webhooks.RETRY_DELAYS_S) + 1):
         webhooks.deliver(webhook.pk)
         make_due()
     assert Delivery.objects.get(webhook=webhook).state == Delivery.DEAD
@@ -101,7 +101,7 @@ def test_a_webhook_that_is_not_there_is_given_up_and_replayed(receiver, api):
 
 
 def test_all_that_is_due_is_told_in_its_order(receiver, monkeypatch):
-    monkeypatch.setattr(webhooks, "AT_ONCE", 2)
+    monkeypatch.setattr(webhooks, "PAGE_SIZE", 2)
     webhook = a_webhook(receiver.url)
     for _ in range(5):
         an_event()
@@ -111,9 +111,9 @@ def test_all_that_is_due_is_told_in_its_order(receiver, monkeypatch):
 
 
 def a_flood(charger, events_of_it):
-    with transaction.atomic(), events.gathered():
+    with transaction.atomic(), events.batched_events():
         for number in range(events_of_it):
-            events.tell("connector.status", charger.pk, number=number)
+            events.record_event("connector.status", charger.pk, number=number)
 
 
 def told_of(receiver):
@@ -141,11 +141,11 @@ def test_what_happens_while_a_flood_is_told_takes_its_turn(receiver):
     receiver.meanwhile = meanwhile
     a_flood(flooding, 200)
     assert webhooks.deliver(webhook.pk) == 201
-    assert told_of(receiver).index(other.charger_id) <= 5 + webhooks.EACH + 1
+    assert told_of(receiver).index(other.charger_id) <= 5 + webhooks.MAX_OF_ONE_CHARGER + 1
 
 
 def test_of_one_charger_no_more_waits_than_may(receiver, monkeypatch):
-    monkeypatch.setattr(webhooks, "MOST_OF_A_CHARGER", 5)
+    monkeypatch.setattr(webhooks, "MAX_PENDING_OF_ONE_CHARGER", 5)
     webhook, flooding, other = a_webhook(receiver.url), a_charger(), a_charger()
     a_flood(flooding, 8)
     an_event(other)
@@ -166,18 +166,18 @@ def test_what_is_owed_of_a_charger_that_is_gone_is_owed_no_more(receiver):
 
 def test_a_task_that_took_too_long_does_not_end_the_lease_of_another():
     name, own = an_id(), "that of a task whose time is over"
-    lease = gateway.leased(name, 10)
-    gateway.done_with(name, own)
-    assert lease and gateway.leased(name, 10) is None
-    gateway.done_with(name, lease)
-    assert gateway.leased(name, 10)
+    lease = gateway.acquire_token(name, 10)
+    gateway.release_token(name, own)
+    assert lease and gateway.acquire_token(name, 10) is None
+    gateway.release_token(name, lease)
+    assert gateway.acquire_token(name, 10)
 
 
 def test_a_task_whose_lease_is_over_leaves_the_webhook_to_others(receiver):
     webhook = a_webhook(receiver.url)
     an_event()
     assert webhooks.deliver(webhook.pk, "an older lease") == 0 and receiver.taken == []
-    lease = gateway.leased(f"webhook:{webhook.pk}", 10)
+    lease = gateway.acquire_token(f"webhook:{webhook.pk}", 10)
     assert webhooks.deliver(webhook.pk, lease) == 1
 
 
@@ -195,7 +195,7 @@ def drip():
     for byte in b"HTTP/1.1 204 No Content\\r\\nX-Long: " + b"x" * 1000:
         peer.sendall(bytes([byte])); gevent.sleep(0.1)
 gevent.spawn(drip)
-webhooks.LONGEST = 1
+webhooks.MAX_DURATION_S = 1
 hook = Webhook(secret="whsec_AAAA", url=f"http://127.0.0.1:{listening.getsockname()[1]}/")
 event = Event(id=1, kind="charger.online", charger=Charger(charger_id="505"), at=datetime.now(UTC), body={})
 print(webhooks._post(requests.Session(), hook, Delivery(event=event)))
@@ -205,8 +205,8 @@ print(webhooks._post(requests.Session(), hook, Delivery(event=event)))
 def test_one_that_answers_byte_by_byte_is_waited_for_no_longer_than_others():
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
     command = [sys.executable, "-c", DRIPPING]
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert told.stdout.strip() == "(None, 'TooSlow')", told.stderr[-2000:]
+    reply = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert reply.stdout.strip() == "(None, 'TooSlow')", reply.stderr[-2000:]
 
 
 def test_what_one_webhook_does_not_take_another_gets(receiver):
@@ -258,7 +258,7 @@ def test_a_receiver_may_have_any_name(api, url):
             {"url": url}
             for url in ("ftp://example.org/", "https://u:p@example.org/", "no url", "http://", "http://a b/")
         ),
-        *({"kinds": ["weather"]}, {"kinds": []}, {"group": "nobody's"}, {"kindz": []}),
+        *({"kinds": ["weather"]}, {"kinds": []}, {"group": "unknown"}, {"kindz": []}),
     ],
 )
 def test_a_webhook_that_makes_no_sense_is_refused(api, wrong):

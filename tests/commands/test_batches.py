@@ -1,4 +1,4 @@
-"""One command to many chargers, and a command again: through real processes, and in the books."""
+"""One command for many chargers, and repeated commands, through real processes and in the database."""
 
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 
 from chargers.models import AuditEntry, ChargerGroup
 from commands import batches
-from commands.models import Batch, Command, Member
+from commands.models import Batch, BatchItem, Command
 from tests.builders import a_charger, a_command
 from tests.live import an_id, eventually
 
@@ -104,7 +104,7 @@ def test_a_command_is_asked_for_again(live):
         assert live.finished(second)["result"] == ACCEPTED
 
 
-# --- in the books ----------------------------------------------------------------------------
+# --- in the database -------------------------------------------------------------------------
 
 
 def post(api, path, body=None, **headers):
@@ -137,8 +137,8 @@ def test_a_command_that_is_under_way_is_not_asked_for_again(api):
 )
 def test_a_batch_that_can_not_be_is_refused_before_anything_is_made(api, body, field):
     a_charger("505")
-    status, told = post(api, "batches/", RESET | body)
-    assert (status, list(told["fields"])) == (400, [field])
+    status, reply = post(api, "batches/", RESET | body)
+    assert (status, list(reply["fields"])) == (400, [field])
     assert not Batch.objects.exists()
 
 
@@ -174,9 +174,9 @@ def test_what_stands_for_a_secret_is_not_sent(api):
 
 @pytest.mark.django_db
 def test_a_batch_holds_the_row_of_no_charger_for_long(api):
-    chargers = [a_charger() for _ in range(batches.PORTION + 1)]
+    chargers = [a_charger() for _ in range(batches.MAX_PER_TRANSACTION + 1)]
     a_batch(api, *chargers, action="ChangeConfiguration", payload={"key": "AuthorizationKey"})
-    assert (batches._release_some(), batches._release_some()) == (batches.PORTION, 1)
+    assert (batches._release_some(), batches._release_some()) == (batches.MAX_PER_TRANSACTION, 1)
 
 
 @pytest.mark.django_db
@@ -193,7 +193,7 @@ def test_a_filter_finds_what_meets_all_of_it(api):
     a_charger(vendor="V", firmware_version="2"), a_charger(vendor="W", firmware_version="1")
     status, batch = post(api, "batches/", RESET | {"filter": {"vendor": "V", "firmware_version": "1"}})
     assert status == 202
-    assert [member.charger for member in Member.objects.filter(batch=batch["id"])] == [wanted]
+    assert [member.charger for member in BatchItem.objects.filter(batch=batch["id"])] == [wanted]
 
 
 @pytest.mark.django_db
@@ -239,7 +239,7 @@ def test_what_waits_is_not_asked_for_who_may_not_ask_any_more(api, lost):
     batch = a_batch(api, a_charger())
     User.objects.update(**lost)
     assert batches.release() == 1 and not Command.objects.exists()
-    assert "may not command" in batch.members.get().reason
+    assert "may no longer send commands" in batch.members.get().reason
 
 
 @pytest.mark.django_db

@@ -1,10 +1,10 @@
-"""A broker that is away: a clear 503, and nothing half-submitted."""
+"""Without a broker a submission gets a clear 503 and leaves nothing behind."""
 
 import subprocess
 import sys
 
-from config.stack.stack import PROJECT
 from tests.live import an_id
+from tools.stack.stack import PROJECT
 
 ASK = """
 import django
@@ -23,5 +23,5 @@ def test_nothing_is_left_behind_when_the_broker_is_away(live):
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=PROJECT, env=env, capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.startswith("503 {'error': 'Redis or the message broker is away.")
+    assert done.stdout.startswith("503 {'error': 'Redis or the message broker is unavailable.")
     assert live.get(f"/api/ocpp/commands/?charger_id={charger_id}")["count"] == 0

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from django.urls import reverse
 
-from chargers import admission
+from chargers import handshake
 from chargers.models import AuditEntry, Event, SecurityEvent
 from commands import authority
 from commands.actions import certificates
@@ -62,8 +62,8 @@ def test_one_certificate_at_a_time_is_on_its_way():
 
 def enters(charger, request):
     subject = {"CN": [request.common_name], "O": ["Test CPO"], "serial": f"0{request.serial_number.upper()}"}
-    (outcome,) = admission.admit([admission.Knock(charger.charger_id, secured=True, subject=subject)])
-    return isinstance(outcome, admission.Admitted)
+    (outcome,) = handshake.admit([handshake.HandshakeRequest(charger.charger_id, secured=True, subject=subject)])
+    return isinstance(outcome, handshake.ConnectedCharger)
 
 
 def boot(charger, serial, **more):
@@ -93,9 +93,9 @@ def test_a_charger_that_tells_the_serial_number_of_another_gets_no_certificate_i
     assert (ask(thief, "SN"), ask(owner, "SN")) == ("Rejected", "Accepted")
     event = SecurityEvent.objects.get()
     assert (event.charger, event.type) == (thief, "SignCertificateRejected") and "another charger" in event.tech_info
-    assert "thief: its request for a certificate is rejected: 'SN' is the serial number of" in caplog.text
+    assert "thief: the certificate request of this charger is rejected: 'SN' is the serial number of" in caplog.text
     assert Event.objects.get(kind="security.event").charger == thief
-    assert thief.serial_number == "SN"  # it is shown as told
+    assert thief.serial_number == "SN"  # it is shown as reported
 
 
 def test_a_serial_number_stays_held_where_a_boot_leaves_it_out_and_after_a_repair():
@@ -148,8 +148,8 @@ def test_nothing_but_its_name_and_its_key_is_taken_from_a_request():
     assert ask(a_charger("505"), "505", extensions=[rights, names]) == "Accepted"
     sign_waiting()
     signed = x509.load_pem_x509_certificates(CertificateRequest.objects.get().certificate_chain.encode())[0]
-    told = {extension.oid: extension.value for extension in signed.extensions}
-    assert x509.SubjectAlternativeName.oid not in told and not told[x509.BasicConstraints.oid].ca
+    body = {extension.oid: extension.value for extension in signed.extensions}
+    assert x509.SubjectAlternativeName.oid not in body and not body[x509.BasicConstraints.oid].ca
 
 
 @pytest.mark.parametrize("way", ["REST", "admin"])
@@ -157,10 +157,10 @@ def test_a_revoked_certificate_opens_nothing(api, way):
     charger = a_charger("505", security_profile=3)
     ask(charger, "505"), sign_waiting()
     signed = CertificateRequest.objects.get()
-    knock = admission.Knock(
+    knock = handshake.HandshakeRequest(
         "505", secured=True, subject={"CN": ["505"], "O": ["Test CPO"], "serial": signed.serial_number}
     )
-    assert [admitted.pk for admitted in admission.admit([knock])] == [charger.pk]
+    assert [admitted.pk for admitted in handshake.admit([knock])] == [charger.pk]
     if way == "REST":
         codes = [api.post(f"/api/ocpp/certificates/{signed.pk}/revoke/").status_code for _ in range(2)]
         assert codes == [200, 409]
@@ -168,7 +168,7 @@ def test_a_revoked_certificate_opens_nothing(api, way):
         asked = {"action": "revoke", "_selected_action": [signed.pk]}
         api.post(reverse("admin:commands_certificaterequest_changelist"), asked)
     certificates.signed(Command(pk=signed.command_id, response={"status": "Accepted"}))  # its late answer
-    (outcome,) = admission.admit([knock])
+    (outcome,) = handshake.admit([knock])
     assert outcome.status == 401 and AuditEntry.objects.get(action="revoked").charger == charger
 
 
@@ -195,14 +195,14 @@ def held(charger):
     return sorted((c.issuer_name_hash, c.serial_number) for c in charger.installed_certificates.all())
 
 
-def told(charger, *held):
+def body(charger, *held):
     payload, response = {"certificateType": "ManufacturerRootCertificate"}, {"certificateHashData": list(held)}
-    certificates.told(a_command(charger, "GetInstalledCertificateIds", payload, response=response))
+    certificates.reported(a_command(charger, "GetInstalledCertificateIds", payload, response=response))
 
 
 def test_a_certificate_is_deleted_by_all_that_names_it():
     charger = a_charger()
-    told(charger, hash_data("07"), hash_data("07", issuerNameHash="ee"), hash_data("00"))
+    body(charger, hash_data("07"), hash_data("07", issuerNameHash="ee"), hash_data("00"))
     for gone in (hash_data("7", issuerNameHash="AB"), hash_data("0")):
         response = {"status": "Accepted"}
         payload = {"certificateHashData": gone}

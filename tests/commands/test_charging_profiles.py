@@ -163,8 +163,8 @@ def set_profile(charger, connector_id=1, **more):
 def test_a_profile_whose_transaction_has_ended_before_the_answer_is_not_held():
     transaction = a_transaction()
     assert set_profile(transaction.charger, transactionId=transaction.pk) == [9]
-    told = {"transactionId": transaction.pk, "meterStop": 2000, "timestamp": "2025-02-26T13:00:00Z"}
-    tell(transaction.charger, "StopTransaction", **told)
+    reply = {"transactionId": transaction.pk, "meterStop": 2000, "timestamp": "2025-02-26T13:00:00Z"}
+    tell(transaction.charger, "StopTransaction", **reply)
     assert installed(transaction.charger) == []
     assert set_profile(transaction.charger, transactionId=transaction.pk) == []
 

@@ -1,4 +1,4 @@
-"""The connection is lost while a command's commit waits: the command is on the disk, and its client is told so."""
+"""The connection is lost while a command's commit waits: the command is on the disk, and its client gets 202."""
 
 import threading
 
@@ -30,7 +30,7 @@ def test_a_command_whose_commit_was_cut_off_is_not_said_to_be_lost(live):
     finally:
         standby(live, "")
     post.join(30)
-    ((status, told, _),) = answers
+    ((status, answer, _),) = answers
     ((rows,),) = live.rows(f"{stored} WHERE h.charger_id = %s", charger_id)
-    assert (status, rows) == (202, 1), told
-    assert live.get(f"/api/ocpp/tasks/{told['task_id']}/")["task_id"] == told["task_id"]
+    assert (status, rows) == (202, 1), answer
+    assert live.get(f"/api/ocpp/tasks/{answer['task_id']}/")["task_id"] == answer["task_id"]

@@ -4,11 +4,12 @@ from base64 import b64encode
 
 import pytest
 
-from chargers import admission, keys, schemas
+from chargers import handshake, keys
 from chargers.models import Charger
 from chargers.serializers import ChargerSerializer
 from commands.actions.table import ACTIONS
 from commands.fields import Payload
+from core.ocpp import schemas
 from tests.builders import a_charger, a_command, tell
 
 pytestmark = pytest.mark.django_db
@@ -23,9 +24,9 @@ def configuration(charger):
 
 
 def read(charger, keys=None, unknown=(), **values):
-    told = [{"key": key, "readonly": False, "value": value} for key, value in values.items()]
+    body = [{"key": key, "readonly": False, "value": value} for key, value in values.items()]
     payload = {"key": keys} if keys else {}
-    answered(charger, "GetConfiguration", payload, {"configurationKey": told, "unknownKey": list(unknown)})
+    answered(charger, "GetConfiguration", payload, {"configurationKey": body, "unknownKey": list(unknown)})
     return configuration(charger)
 
 
@@ -101,13 +102,13 @@ ROW = ACTIONS["ChangeConfiguration"]
 
 def opens(charger, key):
     credentials = b64encode(f"{charger}:{key}".encode())
-    (outcome,) = admission.admit([admission.Knock(charger.charger_id, b"Basic " + credentials)])
-    return isinstance(outcome, admission.Admitted)
+    (outcome,) = handshake.admit([handshake.HandshakeRequest(charger.charger_id, b"Basic " + credentials)])
+    return isinstance(outcome, handshake.ConnectedCharger)
 
 
 def ask_for_key(charger, value, key="AuthorizationKey", **columns):
     command = a_command(charger, "ChangeConfiguration", {"key": key, "value": value}, **columns)
-    ROW.asked(command)
+    ROW.submitted(command)
     return command
 
 
@@ -137,7 +138,7 @@ def test_a_key_whose_answer_was_lost_opens_the_door_though_another_was_asked_for
 )
 def test_a_key_that_was_refused_or_never_sent_opens_nothing(columns):
     charger = a_charger_with_key()
-    ROW.not_taken(ask_for_key(charger, K1, **columns))
+    ROW.not_answered(ask_for_key(charger, K1, **columns))
     assert not opens(charger, K1) and opens(charger, K0)
 
 
@@ -154,18 +155,18 @@ def test_a_key_is_hidden_however_its_name_is_written(name):
     ROW.answered(command)
     assert opens(charger, K1) and configuration(charger) == {}
     assert command.payload == {"key": name, "value": "(hidden)"}
-    told = {"configurationKey": [{"key": name, "readonly": False, "value": K1}]}
-    assert K1 not in str(Payload().hide_in(told))
+    body = {"configurationKey": [{"key": name, "readonly": False, "value": K1}]}
+    assert K1 not in str(Payload().hide_in(body))
 
 
 def test_a_password_that_a_charger_took_or_tells_is_not_kept():
     charger, rows = a_charger(), ACTIONS["GetConfiguration"]
     changed = ask_for_key(charger, "Zq", "WifiPassword", response={"status": "Accepted"})
     ROW.answered(changed)
-    told = {"configurationKey": [{"key": "ApnPass", "readonly": False, "value": "Zq"}], "unknownKey": []}
-    rows.answered(a_command(charger, "GetConfiguration", {"key": ["ApnPass"]}, response=told))
+    body = {"configurationKey": [{"key": "ApnPass", "readonly": False, "value": "Zq"}], "unknownKey": []}
+    rows.answered(a_command(charger, "GetConfiguration", {"key": ["ApnPass"]}, response=body))
     assert configuration(charger) == {"WifiPassword": "(hidden)", "ApnPass": "(hidden)"}
-    assert "Zq" not in str(Payload().hide_in(told)) + str(changed.payload)
+    assert "Zq" not in str(Payload().hide_in(body)) + str(changed.payload)
     shown = Payload.of({"location": "ftp://me:Zq@host/x?X-Amz-Signature=Zq&y=1"})
     assert shown == {"location": "ftp://(hidden)@host/x?X-Amz-Signature=(hidden)&y=1"}
 

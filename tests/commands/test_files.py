@@ -24,7 +24,7 @@ def ask(api, action, payload, charger=None):
 
 
 def a_place(api, action="GetDiagnostics", payload=None):
-    """Where a charger is told to upload to, as a path."""
+    """The path of the URL to which a charger must upload."""
     task = ask(api, action, payload or {}).json()
     asked = Command.objects.get(task_id=task["task_id"]).payload.opened()
     return (asked.get("location") or asked["log"]["remoteLocation"]).removeprefix(BASE)

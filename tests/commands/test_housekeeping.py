@@ -8,9 +8,10 @@ from django.core.management import call_command
 from django.db import connection
 from django_celery_results.models import TaskResult
 
-from chargers import gateway, partitions
+from chargers import gateway
 from commands.housekeeping import KEPT, keep_house
-from commands.models import FINISHED, Batch, Command, Member
+from commands.models import FINISHED, Batch, BatchItem, Command
+from core.db import partitions
 from tests.builders import a_charger, a_command, a_transaction, tell
 from transactions.models import MeterValue
 
@@ -39,7 +40,7 @@ def in_months(number):
 
 def test_the_months_to_come_are_made_once():
     made = keep_house()["partitions of meter values made"]
-    assert len(made) == partitions.AHEAD
+    assert len(made) == partitions.MONTHS_AHEAD
     assert keep_house()["partitions of meter values made"] == []
     assert where(read(in_months(2))) == f"{TABLE}_{in_months(2):%Y_%m}"
 
@@ -62,7 +63,7 @@ def test_old_meter_values_go_by_whole_months_and_only_if_that_is_wanted(settings
     assert MeterValue.objects.count() == 2
     settings.OCPP_METER_VALUES_RETENTION = 30
     dropped = keep_house(in_months(3) + timedelta(days=5))["partitions of meter values dropped"]
-    assert dropped == [f"{TABLE}_before", where_it_was(old)]
+    assert dropped == [f"{TABLE}_first", where_it_was(old)]
     assert list(MeterValue.objects.values_list("pk", flat=True)) == [young.pk]
 
 
@@ -104,17 +105,17 @@ def test_a_batch_that_is_not_over_keeps_what_came_of_its_chargers(settings):
             action="Reset", payload={}, chosen={}, total=1, start_at=long_ago, finished_at=finished_at
         )
         command = a_command(state=FINISHED)
-        Member.objects.create(batch=batch, charger=command.charger, due_at=long_ago, command=command)
+        BatchItem.objects.create(batch=batch, charger=command.charger, due_at=long_ago, command=command)
     Batch.objects.update(created_at=long_ago)
     Command.objects.update(created_at=long_ago)
     keep_house()
-    assert (Batch.objects.count(), Member.objects.count(), Command.objects.count()) == (1, 1, 1)
+    assert (Batch.objects.count(), BatchItem.objects.count(), Command.objects.count()) == (1, 1, 1)
 
 
 def test_the_command_says_what_was_done_and_metrics_when(capsys):
     began = time.time()
     call_command("keep_house")
-    assert gateway.noted_moment(KEPT) >= began
+    assert gateway.last_time_of(KEPT) >= began
     assert f"partitions of meter values made: {TABLE}_" in capsys.readouterr().out
 
 

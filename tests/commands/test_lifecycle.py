@@ -13,14 +13,14 @@ from django.db import connection
 from django.db.models.functions import Now
 from ocpp.exceptions import InternalError
 
-from commands.finding import find
-from commands.lifecycle import NotNow, _finish, carry_out
+from commands.lifecycle import NotNow, _finish, run
 from commands.models import Command
+from commands.queries import get_command
 from commands.sweep import sweep
 from config.celery import app
-from config.stack.stack import PROJECT
 from tests.builders import a_charger, a_command
 from tests.live import an_id, eventually
+from tools.stack.stack import PROJECT
 
 RESET = {"type": "Soft"}
 ACCEPTED = {"status": "Accepted"}
@@ -267,7 +267,7 @@ def test_a_wait_lasts_as_long_when_the_clock_of_the_worker_is_set(monkeypatch, b
 def the_end(command):
     """As the sweep does: a queued command whose time is not over has nothing to do."""
     try:
-        return carry_out(command.task_id, command.charger.charger_id)[0]
+        return run(command.task_id, command.charger.charger_id)[0]
     except NotNow:
         return None
 
@@ -276,7 +276,7 @@ def the_end(command):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("state", "outcome"), [("sent", "timed_out"), ("queued", "not_connected")])
 def test_a_command_from_the_future_ends_in_time(state, outcome):
-    """As it is in the books when the clock of the database was set back by an hour."""
+    """A command as stored after the clock of the database was set back by an hour."""
     command, ahead = a_command(a_charger(an_id()), timeout=1, state=state), Now() + timedelta(hours=1)
     Command.objects.filter(pk=command.pk).update(created_at=ahead, sent_at=ahead if state == "sent" else None)
     assert eventually(sweep, 30) == [command]
@@ -308,7 +308,7 @@ def test_an_answer_that_could_not_be_written_at_once_is_written_and_not_lost():
     with connection.cursor() as cursor:
         cursor.execute(FAIL_ONCE)
     try:
-        ended = _finish(find(command.task_id), "answered", response=ACCEPTED)
+        ended = _finish(get_command(command.task_id), "answered", response=ACCEPTED)
     finally:
         with connection.cursor() as cursor:
             cursor.execute(CLEAN)

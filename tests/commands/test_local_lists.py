@@ -2,11 +2,11 @@
 
 import pytest
 
-from chargers import schemas
 from chargers.models import Charger
 from commands.actions import local_list
 from commands.actions.table import ACTIONS
 from commands.models import Command, LocalList
+from core.ocpp import schemas
 from tests.builders import a_charger, a_command, a_tag
 from transactions.models import IdTag
 

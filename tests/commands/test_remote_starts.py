@@ -7,8 +7,8 @@ import pytest
 from chargers.models import ConfigurationKey
 from commands.actions import charging
 from commands.actions.table import ACTIONS
-from commands.finding import find
 from commands.lifecycle import _finish
+from commands.queries import get_command
 from tests.builders import a_charger, a_command, a_start, tell
 
 pytestmark = pytest.mark.django_db
@@ -117,7 +117,7 @@ def test_a_start_that_came_before_the_refusal_was_not_its_doing(columns, kept):
     for column, value in columns.items():
         setattr(command, column, value)
     row = ACTIONS["RemoteStartTransaction"]
-    (row.answered if command.response else row.not_taken)(command)
+    (row.answered if command.response else row.not_answered)(command)
     assert bool(linked(command)) == kept and not command.charger.installed_profiles.exists()
 
 
@@ -125,7 +125,7 @@ def test_a_start_that_came_before_the_refusal_was_not_its_doing(columns, kept):
 def test_a_start_that_came_while_its_command_was_under_way_takes_its_profile_back():
     profile = {"chargingProfileId": 9, "stackLevel": 0, "chargingProfilePurpose": "TxProfile"}
     columns = {"state": "sent", "outcome": "", "response": None, "payload": {"chargingProfile": profile}}
-    under_way = find(a_remote_start(a_charger(), **columns).task_id)
+    under_way = get_command(a_remote_start(a_charger(), **columns).task_id)
     start(under_way.charger)
     assert under_way.charger.installed_profiles.exists()
     _finish(under_way, "answered", response={"status": "Rejected"})

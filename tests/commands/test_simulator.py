@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from config.stack.stack import PROJECT
 from tests.live import an_id, eventually
+from tools.stack.stack import PROJECT
 
 
 def simulate(live, *arguments):

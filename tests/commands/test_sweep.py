@@ -1,4 +1,4 @@
-"""What was abandoned is taken up again from the books."""
+"""The sweep restarts abandoned commands from the database."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,10 +6,10 @@ import pytest
 
 from chargers import gateway, presence
 from chargers.presence import Presence
-from chargers.redis import sync_redis
 from commands import sweep as sweeping
 from commands.models import FINISHED, SENT, Command
 from commands.sweep import sweep
+from core.redis.connections import sync_redis
 from tests.builders import a_charger, a_command
 from tests.live import an_id, eventually
 
@@ -56,7 +56,7 @@ def test_a_step_that_fails_holds_up_no_other():
 def test_what_a_living_task_carries_out_is_left_alone():
     command = old(a_command())
     present(command.charger)
-    leased = [gateway.take_up(command.task_id, command.charger.charger_id)[0] for _ in range(2)]
+    leased = [gateway.acquire_lease(command.task_id, command.charger.charger_id)[0] for _ in range(2)]
     assert leased == [True, False]
     assert sweep() == []
 
@@ -64,7 +64,7 @@ def test_what_a_living_task_carries_out_is_left_alone():
 @pytest.mark.django_db
 def test_what_waited_for_too_long_is_ended_though_it_is_not_first(settings):
     first = old(a_command())
-    gateway.take_up(first.task_id, first.charger.charger_id)
+    gateway.acquire_lease(first.task_id, first.charger.charger_id)
     overdue = old(a_command(first.charger), settings.OCPP_QUEUE_TIMEOUT + 1)
     assert sweep() == [overdue]
 

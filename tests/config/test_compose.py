@@ -1,4 +1,4 @@
-"""The container files: plain, complete, and without a secret."""
+"""The container files: complete, and without secrets."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from config.stack.stack import PROJECT
+from tools.stack.stack import PROJECT
 
 SELF_SIGNED = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ocpp", "-days", "1"]
 SECRETS = {"SECRET_KEY": "s", "SECRETS_KEYS": "k", "POSTGRES_PASSWORD": "p", "REDIS_PASSWORD": "r"}
@@ -33,7 +33,7 @@ def config(**environment):
     )
 
 
-def test_every_service_says_whether_it_is_healthy():
+def test_every_service_has_a_health_check():
     services = composed()["services"]
     assert set(services) == {"migrate", "proxy", "web", "worker", "beat", "flower", "postgres", "redis"}
     assert all("healthcheck" in service for name, service in services.items() if name != "migrate")
@@ -47,7 +47,7 @@ def test_no_secret_is_baked_in():
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "SECRETS_KEYS"])
-def test_only_what_keeps_or_sends_secrets_has_their_keys(name):
+def test_only_services_that_store_or_send_secrets_have_their_keys(name):
     services = composed()["services"]
     keys = {service: parts.get("environment", {}).get(name, "") for service, parts in services.items()}
     assert {service for service, key in keys.items() if key not in ("", "none")} == {"migrate", "web", "worker"}
@@ -80,21 +80,21 @@ def test_plain_http_is_on_loopback_unless_an_address_is_named():
     assert plain == "${PROXY_ADDRESS:-127.0.0.1}:${PORT:-8000}:8000" and tls.endswith(":8443")
 
 
-def test_every_service_is_bounded_and_rotates_its_log():
+def test_every_service_has_limits_and_rotates_its_log():
     for name, service in composed()["services"].items():
         assert service["mem_limit"] and service["pids_limit"], name
         assert service["logging"]["options"] == {"max-size": "50m", "max-file": "5"}, name
         assert service["security_opt"] == ["no-new-privileges:true"], name
 
 
-def test_redis_wants_a_password_and_each_image_can_be_named_by_digest():
+def test_redis_requires_a_password_and_each_image_can_be_named_by_digest():
     services = composed()["services"]
     assert services["redis"]["command"][-2:] == ["--requirepass", "${REDIS_PASSWORD:-}"]
     assert "${REDIS_PASSWORD:?" in services["web"]["environment"]["REDIS_URL"]
     assert all(services[name]["image"].startswith("${") for name in ("postgres", "redis", "proxy"))
 
 
-def test_what_may_run_more_than_once_has_no_name_and_no_port_of_its_own():
+def test_scalable_services_have_no_fixed_name_or_port():
     for name in ("web", "worker"):
         assert not {"container_name", "ports", "hostname"} & composed()["services"][name].keys()
 
@@ -118,7 +118,7 @@ def test_the_proxy_accepts_its_configuration(tmp_path, tls):
     assert done.returncode == 0, done.stderr
 
 
-def test_compose_accepts_the_file_and_wants_its_secrets():
+def test_compose_accepts_the_file_and_requires_its_secrets():
     if compose_command() is None:
         pytest.skip("docker compose is not installed here")
     assert config(**SECRETS).returncode == 0
@@ -126,7 +126,7 @@ def test_compose_accepts_the_file_and_wants_its_secrets():
     assert refused.returncode != 0 and "SECRET_KEY" in refused.stderr
 
 
-def test_the_programs_run_as_nobody_and_can_not_become_more():
+def test_the_programs_run_unprivileged_and_cannot_gain_privileges():
     assert "USER ocpp" in (PROJECT / "Dockerfile").read_text()
     for name in ("migrate", "web", "worker", "beat", "flower"):
         service = composed()["services"][name]

@@ -1,4 +1,4 @@
-"""Sentinels: when the master dies, the clients go on with the one that was promoted."""
+"""Sentinels: when the master ends, the clients continue with the promoted server."""
 
 import subprocess
 import sys
@@ -7,9 +7,9 @@ import time
 import pytest
 import redis
 
-from config.stack.servers import Redis
-from config.stack.stack import PROJECT
 from tests.live import eventually, free_port
+from tools.stack.servers import Redis
+from tools.stack.stack import PROJECT
 
 SENTINEL = """
 port {port}
@@ -21,7 +21,7 @@ SCRIPT = """
 import time, django; django.setup()
 from asgiref.sync import async_to_sync
 from redis.exceptions import RedisError
-from chargers.redis import async_redis, sync_redis
+from core.redis.connections import async_redis, sync_redis
 sync_redis().set("kept", "yes"); sync_redis().wait(1, 2000)
 print("ready", flush=True); input()
 began = time.monotonic()
@@ -62,7 +62,8 @@ def servers(tmp_path):
 
 def test_the_clients_follow_the_sentinels_to_the_promoted_server(servers, monkeypatch):
     port, master = servers
-    monkeypatch.setenv("REDIS_URL", f"sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/main")  # the first is away
+    # The first sentinel is unavailable.
+    monkeypatch.setenv("REDIS_URL", f"sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/main")
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "config.settings")
     script = subprocess.Popen(
         [sys.executable, "-c", SCRIPT], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

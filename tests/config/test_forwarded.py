@@ -1,4 +1,4 @@
-"""X-Forwarded-For: the address of a client is what a named proxy says, and nothing else."""
+"""X-Forwarded-For is trusted only from a proxy of FORWARDED_ALLOW_IPS."""
 
 import http.cookiejar
 import urllib.error

@@ -1,4 +1,4 @@
-"""Readiness: what is wrong, where, and what to do."""
+"""Readiness: each problem, its place and its remedy."""
 
 import threading
 from uuid import uuid4
@@ -7,32 +7,34 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
-from config import metrics, probes, processes, readiness
+from config import metrics
+from core.redis import processes
+from dashboard import probes, readiness
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def apart(monkeypatch):
-    """From the processes of other tests, which tell their metrics in the same Redis, and from the former look."""
+def isolated(monkeypatch):
+    """Ignore processes of other tests, which write to the same Redis, and the previous check."""
     monkeypatch.setattr(processes, "PROCESSES", f"ocpp:test:{uuid4().hex}")
-    monkeypatch.setattr(readiness, "newest", readiness.Newest())
+    monkeypatch.setattr(readiness, "latest_check", readiness.LatestCheck())
 
 
-def test_it_is_ready_and_misses_a_worker_and_beat(client):
+def test_it_is_ready_without_worker_and_beat_but_warns(client):
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
     assert [warning["part"] for warning in answer.json()["warnings"]] == ["worker", "beat"]
 
 
-def test_processes_that_tell_their_metrics_are_heard_of(client):
+def test_processes_that_write_their_metrics_are_active(client):
     metrics.push("worker:here:1")
     metrics.push("beat:here:2")
     assert client.get("/readyz").json() == {"status": "ok", "warnings": []}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_migration_that_is_missing_is_told_and_what_to_do(client):
+def test_a_missing_migration_is_reported_with_its_remedy(client):
     where = "django_migrations WHERE app = 'dashboard'"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT app, name, applied FROM {where}")
@@ -48,33 +50,33 @@ def test_a_migration_that_is_missing_is_told_and_what_to_do(client):
     assert "manage.py migrate" in problem["what_to_do"] and "DATABASE_URL" in problem["where"]
 
 
-def test_a_part_that_hangs_is_not_waited_for_and_not_asked_again(client, monkeypatch):
-    monkeypatch.setattr(readiness, "PATIENCE_S", 0.3)
-    asked, answered = [], threading.Event()
+def test_a_hanging_part_is_not_waited_for_and_not_probed_again(client, monkeypatch):
+    monkeypatch.setattr(readiness, "PROBE_TIMEOUT_S", 0.3)
+    probes_begun, answered = [], threading.Event()
 
     def hang():
-        asked.append(1)
+        probes_begun.append(1)
         answered.wait(30)
 
-    part = next(part for part in readiness.APART if part.name == "database")
+    part = next(part for part in readiness.INDEPENDENT_PARTS if part.name == "database")
     monkeypatch.setattr(part, "probe", hang)
     try:
         for _ in range(2):
-            monkeypatch.setattr(readiness, "newest", readiness.Newest())
+            monkeypatch.setattr(readiness, "latest_check", readiness.LatestCheck())
             answer = client.get("/readyz")
             assert answer.status_code == 503 and answer.json()["faults"] == {"database": "hanging"}
-        assert asked == [1]
+        assert probes_begun == [1]
     finally:
         answered.set()
         part.running.result(10)
 
 
-def test_a_broker_that_is_away_is_named_without_its_password(client):
+def test_an_unavailable_broker_is_named_without_its_password(client):
     from config.celery import app
 
-    away = "redis://:secret@127.0.0.1:1/0"
-    with override_settings(BROKER=away):
-        app.conf.broker_write_url = away
+    unreachable = "redis://:secret@127.0.0.1:1/0"
+    with override_settings(BROKER=unreachable):
+        app.conf.broker_write_url = unreachable
         answer = client.get("/readyz")
         app.conf.broker_write_url = None
     assert answer.status_code == 503 and set(answer.json()["faults"]) == {"broker"}
@@ -85,8 +87,8 @@ FAULTS = [pytest.param(part, fault, id=f"{part.name}-{fault}") for part in readi
 
 
 @pytest.mark.parametrize(("part", "fault"), FAULTS)
-def test_every_fault_of_every_part_is_told_in_sentences(part, fault):
+def test_every_fault_of_every_part_is_described_in_sentences(part, fault):
     words = {"server": part.server, "variable": part.variable}
-    told = part.faults[fault]
-    for sentence in (told.wrong.format(**words), told.what_to_do.format(**words), part.where):
+    texts = part.faults[fault]
+    for sentence in (texts.wrong.format(**words), texts.what_to_do.format(**words), part.where):
         assert sentence[0].isupper() and sentence.endswith(".") and "  " not in sentence

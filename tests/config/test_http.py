@@ -1,4 +1,4 @@
-"""Requests and their threads, and faults that are not ours."""
+"""The threads of requests, and errors of the broker."""
 
 import asyncio
 import threading
@@ -9,22 +9,22 @@ from amqp.exceptions import AccessRefused
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisAway
 
-from chargers.errors import api_error
 from config.http import Handler
+from core.http.errors import api_error
 
 
-def test_whoever_asks_whether_it_is_alive_does_not_wait_behind_others():
+def test_a_liveness_check_does_not_wait_for_other_requests():
     handler, free = Handler(), threading.Event()
     handler.threads = ThreadPoolExecutor(1)
     handler.threads.submit(free.wait)
     try:
-        assert asyncio.run(asked(handler, "/healthz")) == 200
+        assert asyncio.run(status_of(handler, "/healthz")) == 200
     finally:
         free.set()
 
 
-async def asked(handler, path):
-    """The status of the answer to a GET."""
+async def status_of(handler, path):
+    """The status of a GET of `path`."""
     scope = {
         "type": "http",
         "method": "GET",

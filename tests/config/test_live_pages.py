@@ -1,4 +1,4 @@
-"""The socket of pages: who hears of what."""
+"""The WebSocket of pages: which users receive which events."""
 
 import json
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ group.chargers.add(Charger.objects.get(charger_id={mine!r}))
 
 @contextmanager
 def listening(live, query, session=None, **options):
-    """A socket of /live/ that is told of what happens from now on."""
+    """A socket of /live/ that receives events from now on."""
     cookie = "; ".join(f"{name}={value}" for name, value in session.cookies.items()) if session else ""
     url = f"{live.stack.ws_url}/live/?{query}"
     with connect(url, additional_headers={"Cookie": cookie}, origin=live.url, **options) as socket:
@@ -47,25 +47,25 @@ def a_charger(live):
 
 
 def status(live, charger_id):
-    told = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
+    payload = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
     with live.socket(charger_id) as socket:
-        exchange(socket, an_id(), "StatusNotification", told)
+        exchange(socket, an_id(), "StatusNotification", payload)
 
 
 def chargers_of(socket, wanted):
-    """The chargers that are told of until `wanted` is."""
-    heard = set()
-    while wanted not in heard:
-        heard |= set(json.loads(socket.recv(timeout=10))["chargers"])
-    return heard
+    """The chargers of the events up to that of `wanted`."""
+    received = set()
+    while wanted not in received:
+        received |= set(json.loads(socket.recv(timeout=10))["chargers"])
+    return received
 
 
 WITHOUT = "from django.contrib.auth.models import User; User.objects.create_user({name!r}, password={password!r})"
 
 
-def test_who_has_not_logged_in_is_told_to(live):
+def test_a_user_who_has_not_logged_in_is_asked_to(live):
     with pytest.raises(ConnectionClosed) as closed, listening(live, "kinds=charger"):
-        pytest.fail("it was let in")
+        pytest.fail("it was accepted")
     assert closed.value.rcvd.code == 4401
 
 
@@ -76,17 +76,17 @@ def test_a_page_of_another_site_is_refused(live, origin):
     assert refused.value.response.status_code == 403
 
 
-def test_what_happens_is_told_of_the_kinds_and_the_charger_that_are_asked_for(live):
+def test_a_socket_receives_events_of_the_requested_kinds_and_charger(live):
     (one, pk), (other, _) = a_charger(live), a_charger(live)
     session = logged_in(live, "admin", live.stack.password)
     with listening(live, f"kinds=connector&charger={pk}", session) as socket:
         status(live, other)
         status(live, one)
-        told = json.loads(socket.recv(timeout=10))
-    assert (told["kinds"], told["chargers"]) == (["connector.status"], [pk])
+        event = json.loads(socket.recv(timeout=10))
+    assert (event["kinds"], event["chargers"]) == (["connector.status"], [pk])
 
 
-def test_a_user_of_a_group_hears_of_its_chargers_alone(live):
+def test_a_user_of_a_group_receives_events_only_of_its_chargers(live):
     (mine, pk), (other, other_pk) = a_charger(live), a_charger(live)
     name, password = an_id(), an_id()
     live.stack.manage("A user", "shell", "-c", MAKE.format(name=name, password=password, mine=mine))
@@ -96,29 +96,29 @@ def test_a_user_of_a_group_hears_of_its_chargers_alone(live):
         assert chargers_of(socket, pk) == {pk}
     query = f"kinds=none&charger={other_pk}&frames=1"
     with pytest.raises(ConnectionClosed) as closed, listening(live, query, logged_in(live, name, password)):
-        pytest.fail("it was let in")
+        pytest.fail("it was accepted")
     assert closed.value.rcvd.code == 4403
 
 
-def test_a_user_hears_of_nothing_that_its_permissions_do_not_show(live):
+def test_a_user_receives_no_events_without_the_permission(live):
     name, password = an_id(), an_id()
     live.stack.manage("A user", "shell", "-c", WITHOUT.format(name=name, password=password))
     for query in ("kinds=connector,transaction", "kinds=command", "kinds="):
         with pytest.raises(ConnectionClosed) as closed, listening(live, query, logged_in(live, name, password)):
-            pytest.fail("it was let in")
+            pytest.fail("it was accepted")
         assert closed.value.rcvd.code == 4403
 
 
-def test_a_page_is_told_nothing_more_once_its_user_has_logged_out(live):
+def test_a_page_receives_no_events_after_the_logout_of_its_user(live):
     here, elsewhere = (logged_in(live, "admin", live.stack.password) for _ in range(2))
     with listening(live, "kinds=charger", here) as socket:
         form = {"csrfmiddlewaretoken": elsewhere.cookies["csrftoken"]}
         assert elsewhere.post(f"{live.url}/logout/", form, timeout=10).status_code == 200
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(timeout=5)
-    assert closed.value.rcvd.code == 1012  # and who is still logged in comes again
+    assert closed.value.rcvd.code == 1012  # so that pages with another session reconnect
     with listening(live, "kinds=charger", here):
         pass
     with pytest.raises(ConnectionClosed) as closed, listening(live, "kinds=charger", elsewhere):
-        pytest.fail("it was let in")
+        pytest.fail("it was accepted")
     assert closed.value.rcvd.code == 4401

@@ -1,4 +1,4 @@
-"""What /readyz, /metrics, REST and the pages say when PostgreSQL, Redis or a disk takes no writes, each made so."""
+"""/readyz, /metrics, REST and the pages report it if PostgreSQL, Redis or a disk takes no writes."""
 
 import json
 import os
@@ -15,10 +15,10 @@ import pytest
 import redis
 
 from chargers import presence
-from config.stack.stack import Stack
 from tests.browser import EXECUTABLE, NONE, launch, log_in, playwright
 from tests.live import Live, an_id, eventually, exchange, free_port
 from tests.test_metrics import scraped, value
+from tools.stack.stack import Stack
 
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 RESET = {"action": "Reset", "payload": {"type": "Soft"}}
@@ -27,7 +27,7 @@ TMPFS_MIB = 1024
 
 @pytest.fixture(scope="module")
 def small_disk(tmp_path_factory):
-    """(a folder, whether it is a disk of its own, which may be filled)."""
+    """(a folder, whether it is a separate disk, which a test may fill)."""
     folder = tmp_path_factory.mktemp("readiness")
     mount = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_MIB}m,mode=755", "none", str(folder)]
     try:
@@ -41,7 +41,7 @@ def small_disk(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def product(small_disk):
-    """The product with a PostgreSQL and a Redis of its own, which may be broken."""
+    """The product with its own PostgreSQL and Redis, which a test may break."""
     folder = small_disk[0] / "run"
     settings = {
         "FILES_DIR": str(folder / "files"),
@@ -65,19 +65,19 @@ def product(small_disk):
 
 @pytest.fixture(autouse=True)
 def works(product):
-    """Before and after each test; what was broken goes on by itself."""
+    """Wait before and after each test until the product is ready, because it must recover by itself."""
     eventually(lambda: readyz(product)[0] == 200, 60)
     yield
     eventually(lambda: readyz(product)[0] == 200, 60)
 
 
 def readyz(product):
-    status, told, _ = product.request("GET", "/readyz")
-    return status, told
+    status, body, _ = product.request("GET", "/readyz")
+    return status, body
 
 
-def asked_to_reset(product):
-    """(status, body) of the answer to a POST of a command."""
+def submit_reset(product):
+    """(status, body) of the answer to a Reset."""
     body = {"charger_id": product.charger_id, **RESET}
     return product.request("POST", "/api/ocpp/commands/", body)[:2]
 
@@ -86,7 +86,7 @@ def child(product, name):
     return next(child for child in product.stack.children if child.name == name)
 
 
-# --- what is broken --------------------------------------------------------------------------
+# --- faults ----------------------------------------------------------------------------------
 
 
 def admin(product):
@@ -181,7 +181,6 @@ def redis_a_replica(product):
             client.replicaof("NO", "ONE")
 
 
-AWAY = "PostgreSQL can't be reached."
 BROKEN = {
     "read-only database": (read_only_database, "database", "read_only", "PostgreSQL is read-only."),
     "no connection": (no_connections, "database", "no_connections", None),
@@ -198,25 +197,30 @@ BROKEN = {
     "redis read-only": (redis_a_replica, "redis", "read_only", "Redis is a replica, which takes no writes."),
     "redis alone": (redis_without_replicas, "redis", "no_replicas", "Redis takes no writes, since too few"),
     "redis hangs": (lambda product: stopped(product, "Redis"), "redis", "hanging", None),
-    "redis away": (lambda product: ended(product, "Redis"), "redis", "away", "Redis or the message broker is away."),
+    "redis away": (
+        lambda product: ended(product, "Redis"),
+        "redis",
+        "away",
+        "Redis or the message broker is unavailable.",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_told_by_readyz_metrics_and_rest(product, name):
+def test_a_fault_is_reported_by_readyz_metrics_and_rest(product, name):
     break_it, part, fault, refusal = BROKEN[name]
     before = product.rows("SELECT count(*) FROM commands_command")
     with break_it(product):
-        told = eventually(lambda: told if (told := readyz(product))[0] == 503 else None, 30)[1]
-        assert told["faults"] == {part: fault} and told["error"] == f"Not ready: {part}"
-        (problem,) = told["problems"]
+        body = eventually(lambda: answer if (answer := readyz(product))[0] == 503 else None, 30)[1]
+        assert body["faults"] == {part: fault} and body["error"] == f"Not ready: {part}"
+        (problem,) = body["problems"]
         assert problem.keys() == {"part", "fault", "wrong", "where", "what_to_do"}
-        assert f"{part.upper()}_URL" in problem["where"] and str(product.stack.run_dir) not in str(told)
+        assert f"{part.upper()}_URL" in problem["where"] and str(product.stack.run_dir) not in str(body)
         metrics = scraped(product)
         assert value(metrics, "ocpp_up", part=part) == 0
         assert value(metrics, "ocpp_dependency_fault", part=part, fault=fault) == 1
         if refusal:
-            status, answer = asked_to_reset(product)
+            status, answer = submit_reset(product)
             assert status == 503 and answer["error"].startswith(refusal)
     eventually(lambda: readyz(product)[0] == 200, 60)
     assert product.rows("SELECT count(*) FROM commands_command") == before
@@ -226,10 +230,10 @@ def test_what_is_broken_is_told_by_readyz_metrics_and_rest(product, name):
 def test_a_command_waits_for_a_lock_and_is_submitted_whole(product):
     with ThreadPoolExecutor(1) as pool:
         with locked(product, "LOCK TABLE commands_command IN SHARE MODE"):
-            asked = pool.submit(product.ask, product.charger_id, **RESET)
+            submitted = pool.submit(product.ask, product.charger_id, **RESET)
             eventually(lambda: readyz(product)[1].get("faults") == {"database": "locked"}, 20)
-            assert not asked.done()
-        assert asked.result(30)["task_id"]
+            assert not submitted.done()
+        assert submitted.result(30)["task_id"]
 
 
 def test_chargers_stay_connected_while_redis_is_out_of_memory(product):
@@ -240,41 +244,41 @@ def test_chargers_stay_connected_while_redis_is_out_of_memory(product):
         assert product.charger_id in product.get("/api/ocpp/chargers/")["active_chargers"]
 
 
-def test_nobody_is_told_to_be_offline_by_a_redis_that_takes_no_writes(product):
+def test_a_redis_that_takes_no_writes_shows_no_charger_as_offline(product):
     with redis_a_replica(product):
-        status, told, _ = product.request("GET", f"/api/ocpp/status/{product.charger_id}/")
-        assert status == 503 and told["error"].startswith("Redis is a replica")
+        status, body, _ = product.request("GET", f"/api/ocpp/status/{product.charger_id}/")
+        assert status == 503 and body["error"].startswith("Redis is a replica")
 
 
 def sessions(product):
-    """The connections that were made to the database so far."""
+    """The number of sessions of the database so far."""
     with admin(product) as connection:
         return connection.execute("SELECT sum(sessions) FROM pg_stat_database").fetchone()[0]
 
 
-def test_many_who_ask_at_once_share_one_look(product):
+def test_many_simultaneous_requests_share_one_check(product):
     before, began = sessions(product), time.monotonic()
     with ThreadPoolExecutor(20) as pool:
         assert {status for status, _ in pool.map(lambda _: readyz(product), range(400))} == {200}
-    looks = time.monotonic() - began + 1
-    assert sessions(product) - before < 2 * looks + 10  # others connect, too
+    checks = time.monotonic() - began + 1
+    assert sessions(product) - before < 2 * checks + 10  # other programs connect, too
 
 
-def test_who_asks_whether_it_is_alive_does_not_wait_for_a_server_that_hangs(product):
+def test_a_liveness_check_does_not_wait_for_a_hanging_server(product):
     with ThreadPoolExecutor(21) as pool:
         with stopped(product, "PostgreSQL"):
-            time.sleep(1.5)  # the former look is not told any more
-            asked = {pool.submit(readyz, product) for _ in range(20)}
+            time.sleep(1.5)  # so that the previous check is not used again
+            requests = {pool.submit(readyz, product) for _ in range(20)}
             time.sleep(1)  # each of them waits for PostgreSQL, for three seconds at least
             alive = pool.submit(urllib.request.urlopen, f"{product.url}/healthz", timeout=20)
-            first = wait({alive, *asked}, return_when=FIRST_COMPLETED).done
+            first = wait({alive, *requests}, return_when=FIRST_COMPLETED).done
             assert alive in first and alive.result().status == 200
-        assert {future.result(60)[0] for future in asked} <= {200, 503}
+        assert {future.result(60)[0] for future in requests} <= {200, 503}
 
 
 @contextmanager
 def filled(folder, left=0):
-    """The disk of `folder`, but for `left` bytes."""
+    """Fill the disk of `folder` except for `left` bytes."""
     filler = folder / "filler"
     try:
         with filler.open("ab", buffering=0) as file, suppress(OSError):
@@ -294,13 +298,13 @@ def disk(small_disk):
     return folder
 
 
-def test_a_full_disk_is_said_to_be_full(product, disk):
+def test_a_full_disk_is_reported(product, disk):
     before = product.rows("SELECT count(*) FROM commands_command")
     with filled(disk):
         full = {"database": "full", "files_disk": "full", "redis": "disk_error"}
-        told = eventually(lambda: told if (told := readyz(product)[1]).get("faults") == full else None, 30)
-        wrong = {problem["part"]: problem["wrong"] for problem in told["problems"]}
-        assert wrong["database"] == "The disk of PostgreSQL is full." and "FILES_DIR" in str(told["problems"])
+        body = eventually(lambda: answer if (answer := readyz(product)[1]).get("faults") == full else None, 30)
+        wrong = {problem["part"]: problem["wrong"] for problem in body["problems"]}
+        assert wrong["database"] == "The disk of PostgreSQL is full." and "FILES_DIR" in str(body["problems"])
         metrics = scraped(product)
         assert [value(metrics, "ocpp_up", part=part) for part in ("database", "redis")] == [0, 0]
         status, answer, _ = product.request(
@@ -312,7 +316,7 @@ def test_a_full_disk_is_said_to_be_full(product, disk):
 
 
 def warned(product):
-    """{part: fault} of the warnings beside what is ready."""
+    """{part: fault} of the warnings of /readyz."""
     return {warning["part"]: warning["fault"] for warning in readyz(product)[1]["warnings"]}
 
 
@@ -332,7 +336,7 @@ def test_a_message_that_is_not_answered_is_a_warning(product):
 
 
 @pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
-def test_the_pages_say_that_redis_is_out_of_memory_and_then_that_it_is_not(product):
+def test_the_pages_show_that_redis_is_out_of_memory_until_it_recovers(product):
     with playwright.sync_playwright() as started:
         page = launch(started).new_context(base_url=product.url).new_page()
         log_in(page, product)
@@ -342,7 +346,7 @@ def test_the_pages_say_that_redis_is_out_of_memory_and_then_that_it_is_not(produ
             eventually(lambda: readyz(product)[0] == 503, 20)
             page.goto(f"/chargers/{product.charger_id}/")
             playwright.expect(faults).to_contain_text("Redis is out of memory")
-            playwright.expect(page.locator("#head")).to_contain_text("last heard")
+            playwright.expect(page.locator("#head")).to_contain_text("Last message")
             page.goto(f"/chargers/{product.charger_id}/ask/ClearCache/")
             page.locator("main").get_by_role("button", name="Send ClearCache").click()
             playwright.expect(page.locator("main")).to_contain_text("Nothing was submitted")

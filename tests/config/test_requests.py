@@ -1,4 +1,4 @@
-"""Requests that never end: the connection does. With the patience of a test; that of the product is tried live."""
+"""Unfinished requests end their connection. The limits are short here; other tests use the real ones."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
 
 async def application(scope, receive, send):
-    """Takes the whole body, as ours does; below /refused none of it."""
+    """Reads the whole body like the real application; of /refused nothing."""
     if scope["path"] == "/refused":
         headers = [(b"connection", b"close"), (b"content-length", b"4")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
@@ -30,10 +30,10 @@ async def application(scope, receive, send):
 
 @pytest.fixture
 def connection(monkeypatch):
-    for name in ("HEAD", "WINDOW"):
+    for name in ("HEAD_TIMEOUT_S", "BODY_WINDOW_S"):
         monkeypatch.setattr(requests, name, SHORT)
-    monkeypatch.setattr(requests, "LEAST", 20)
-    options = {"http": requests.PatientHttp, "lifespan": "off", "log_level": "error"}
+    monkeypatch.setattr(requests, "MIN_WINDOW_BYTES", 20)
+    options = {"http": requests.TimeLimitedHttp, "lifespan": "off", "log_level": "error"}
     server = uvicorn.Server(uvicorn.Config(application, port=free_port(), **options))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -45,7 +45,7 @@ def connection(monkeypatch):
 
 
 def drip(connection, piece):
-    """Send `piece` again and again until the connection has ended; after how many seconds it had."""
+    """Send `piece` repeatedly until the connection ends; the seconds until then."""
     began = time.monotonic()
     connection.settimeout(SHORT / 5)
     while time.monotonic() - began < 5:
@@ -68,23 +68,23 @@ def test_an_empty_line_after_an_answer_ends_the_connection(connection):
 
 
 @pytest.mark.parametrize("begun", [b"", b"G", HEAD, b"\r\n"])
-def test_a_head_that_does_not_come_ends_the_connection(connection, begun):
+def test_a_missing_head_ends_the_connection(connection, begun):
     connection.sendall(begun)
     assert connection.recv(1000) == b""
 
 
-def test_a_head_that_comes_in_drops_ends_the_connection_all_the_same(connection):
+def test_a_slow_head_ends_the_connection(connection):
     connection.sendall(HEAD)
     assert SHORT / 2 < drip(connection, b"X: y\r\n") < SHORT * 4
 
 
-def test_a_body_that_does_not_come_is_told_so_and_ends_the_connection(connection):
+def test_a_missing_body_is_answered_408_and_ends_the_connection(connection):
     connection.sendall(HEAD + b"Content-Length: 100\r\n\r\nhalf")
     answer = everything(connection)
     assert answer.startswith(b"HTTP/1.1 408 ") and b"too slowly" in answer
 
 
-def test_a_body_that_drips_is_told_so_and_ends_the_connection(connection):
+def test_a_slow_body_is_answered_408_and_ends_the_connection(connection):
     connection.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
     for _ in range(6):
         connection.sendall(b"x")
@@ -92,7 +92,7 @@ def test_a_body_that_drips_is_told_so_and_ends_the_connection(connection):
     assert everything(connection).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_comes_fast_enough_is_taken_however_long_it_takes(connection):
+def test_a_body_that_is_fast_enough_is_accepted_for_any_duration(connection):
     connection.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
     for _ in range(10):
         time.sleep(SHORT / 4)
@@ -100,14 +100,14 @@ def test_a_body_that_comes_fast_enough_is_taken_however_long_it_takes(connection
     assert connection.recv(1000).startswith(b"HTTP/1.1 204")
 
 
-def test_whoever_is_refused_early_reads_the_answer_while_still_sending(connection):
+def test_a_client_that_is_refused_early_reads_the_answer_while_it_sends(connection):
     connection.sendall(b"POST /refused HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n")
     for _ in range(50):
         connection.sendall(b"x" * 100_000)
     assert everything(connection).endswith(b"much")
 
 
-def test_whoever_waits_for_100_continue_is_refused_without(connection):
+def test_a_client_that_expects_100_continue_is_refused_without_it(connection):
     connection.sendall(
         b"POST /refused HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n"
     )
@@ -115,7 +115,7 @@ def test_whoever_waits_for_100_continue_is_refused_without(connection):
 
 
 def test_a_body_without_end_behind_a_refusal_ends_the_connection(connection, monkeypatch):
-    monkeypatch.setattr(requests, "LINGER", SHORT)
+    monkeypatch.setattr(requests, "LINGER_S", SHORT)
     connection.sendall(b"POST /refused HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n")
     with pytest.raises(ConnectionError):
         for _ in range(100):
@@ -124,7 +124,7 @@ def test_a_body_without_end_behind_a_refusal_ends_the_connection(connection, mon
 
 
 def everything(connection):
-    """What comes until the connection has ended."""
+    """All bytes until the connection ends."""
     return b"".join(iter(lambda: connection.recv(1000), b""))
 
 
@@ -136,7 +136,7 @@ def test_a_connection_serves_request_after_request(connection):
 
 
 def test_a_head_that_never_stops_growing_is_refused(connection):
-    connection.sendall(HEAD + b"X: " + b"y" * (2 * requests.LARGEST_HEAD))
+    connection.sendall(HEAD + b"X: " + b"y" * (2 * requests.MAX_HEAD_BYTES))
     assert connection.recv(1000).startswith(b"HTTP/1.1 400")
 
 
@@ -147,6 +147,6 @@ def test_trailers_without_end_are_refused(connection, endless):
     connection.sendall(endless)
     time.sleep(0.1)
     with suppress(ConnectionError):
-        for _ in range(2 * requests.LARGEST_HEAD // 8000):
+        for _ in range(2 * requests.MAX_HEAD_BYTES // 8000):
             connection.sendall(endless[-10:] * 800)
     assert everything(connection).startswith(b"HTTP/1.1 400")

@@ -1,4 +1,4 @@
-"""Settings: a wrong environment variable is named, and an open API needs a closed machine."""
+"""Settings: an invalid variable is named, and insecure settings are refused on a server."""
 
 import os
 import shlex
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from config import redis_url
-from config.stack.stack import PROJECT
+from tools.stack.stack import PROJECT
 
 FERNET_KEY = "dGhpcnR5LXR3by1ieXRlcy0wMTIzNDU2Nzg5YWJjZGU="
 
@@ -62,15 +62,15 @@ def check(**environment):
         ("URL_PREFIX", "/api"),
     ],
 )
-def test_a_wrong_variable_is_named(name, value):
-    code, said = check(**{name: value})
-    assert code != 0 and name in said and "ImproperlyConfigured" in said
+def test_an_invalid_variable_is_named(name, value):
+    code, error = check(**{name: value})
+    assert code != 0 and name in error and "ImproperlyConfigured" in error
 
 
 @pytest.mark.parametrize("environment", [{"DEBUG": "0"}, {"DEBUG": "1", "HOST": "0.0.0.0"}])
 def test_an_open_api_needs_debug_and_loopback(environment):
-    code, said = check(API_AUTH="none", **environment)
-    assert code != 0 and "API_AUTH=none" in said
+    code, error = check(API_AUTH="none", **environment)
+    assert code != 0 and "API_AUTH=none" in error
 
 
 @pytest.mark.parametrize(
@@ -91,32 +91,32 @@ def test_an_open_api_needs_debug_and_loopback(environment):
         {"DEBUG": "1", "HOST": "192.168.1.5"},
     ],
 )
-def test_a_server_that_is_open_does_not_start(environment):
-    code, said = check(**environment)
-    assert code != 0 and list(environment)[-1] in said
+def test_a_server_with_insecure_settings_does_not_start(environment):
+    code, error = check(**environment)
+    assert code != 0 and list(environment)[-1] in error
 
 
-def test_a_server_that_is_closed_starts():
+def test_a_server_with_secure_settings_starts():
     assert check(OCPP_OPEN_NETWORKS="10.8.0.0/16", FORWARDED_ALLOW_IPS="10.0.0.1") == (0, "")
 
 
-def test_several_keys_may_be_named_and_a_program_may_do_without():
+def test_several_keys_or_none_are_valid():
     assert check(SECRETS_KEYS=f"{FERNET_KEY}, {FERNET_KEY[::-1][1:]}=") == check(SECRETS_KEYS="none") == (0, "")
 
 
-def test_a_key_that_cannot_be_used_is_said_with_the_command_that_makes_one():
-    said = check(SECRETS_KEYS="short")[1]
-    command = shlex.split(said.partition("A new key: `")[2].partition("`")[0])
+def test_an_invalid_key_is_reported_with_the_command_that_generates_one():
+    error = check(SECRETS_KEYS="short")[1]
+    command = shlex.split(error.partition("A new key: `")[2].partition("`")[0])
     made = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True, check=True).stdout.strip()
     assert check(SECRETS_KEYS=made) == (0, "")
 
 
-def test_without_a_key_of_its_own_it_is_derived_and_the_deploy_check_says_so():
+def test_without_a_key_one_is_derived_and_the_deploy_check_warns():
     env = os.environ | {"SECRETS_KEYS": ""}
-    look = "import django; django.setup(); from django.conf import settings as s; print(*s.SECRETS_KEYS)"
-    found = [
+    code = "import django; django.setup(); from django.conf import settings as s; print(*s.SECRETS_KEYS)"
+    derived_keys = [
         subprocess.run(
-            [sys.executable, "-c", look],
+            [sys.executable, "-c", code],
             cwd=PROJECT,
             env=env | {"SECRET_KEY": key, "DJANGO_SETTINGS_MODULE": "config.settings"},
             capture_output=True,
@@ -125,21 +125,21 @@ def test_without_a_key_of_its_own_it_is_derived_and_the_deploy_check_says_so():
         ).stdout
         for key in ("one-0123456789-abcdefghijklmnop", "two-0123456789-abcdefghijklmnop")
     ]
-    assert len(set(found)) == 2
+    assert len(set(derived_keys)) == 2
     deploy = [sys.executable, "manage.py", "check", "--deploy"]
     done = subprocess.run(deploy, cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
     assert "ocpp.W001" in done.stderr
 
 
 @pytest.mark.parametrize("program", [["config.serve"], ["celery", "-A", "config", "worker", "-P", "solo"]])
-def test_what_sends_secrets_does_not_start_without_keys(program):
-    env = os.environ | {"SECRETS_KEYS": "none", "BROKER_URL": ""}  # Celery would read the latter itself
+def test_a_program_that_sends_secrets_does_not_start_without_keys(program):
+    env = os.environ | {"SECRETS_KEYS": "none", "BROKER_URL": ""}  # because Celery reads BROKER_URL itself
     start = [sys.executable, "-m", *program]
     done = subprocess.run(start, cwd=PROJECT, env=env, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode != 0 and "SECRETS_KEYS is `none` here" in done.stderr
 
 
-def test_a_time_zone_that_does_not_exist_is_refused_with_some_that_do():
+def test_an_unknown_time_zone_is_refused_with_examples():
     assert check(TIME_ZONE_DISPLAY="America/Denver") == check(TIME_ZONE_DISPLAY="") == (0, "")
     assert "'Berlin', which is no time zone. Use" in check(TIME_ZONE_DISPLAY="Berlin")[1]
 
@@ -151,6 +151,8 @@ def test_an_open_api_for_local_development():
 def test_sentinels_in_one_url():
     known = redis_url.sentinels("sentinel://u:p%40ss@h1,[::1]:5/main?db=2&sentinel_password=s")
     assert known.nodes == (("h1", 26379), ("::1", 5)) and known.master == "main"
-    assert known.options == {"db": 2, "username": "u", "password": "p@ss"} and known.asking["password"] == "s"
+    assert (
+        known.options == {"db": 2, "username": "u", "password": "p@ss"} and known.sentinel_options["password"] == "s"
+    )
     assert known.broker_url == "sentinel://u:p%40ss@h1:26379/2;sentinel://u:p%40ss@[::1]:5/2"
     assert redis_url.sentinels("redis://h1/0") is None

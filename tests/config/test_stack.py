@@ -1,4 +1,4 @@
-"""`make run`: starts in order, says what is wrong, leaves nothing behind."""
+"""`make run` starts in order, reports errors, and leaves no process behind."""
 
 import os
 import shutil
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from config.stack import restarts, servers
-from config.stack.processes import CannotStart
-from config.stack.stack import PROJECT, Stack
 from tests.live import eventually, free_port
+from tools.stack import restarts, servers
+from tools.stack.processes import CannotStart
+from tools.stack.stack import PROJECT, Stack
 
 
 class Run:
-    """`python -m config.stack run` in a folder of its own."""
+    """`python -m tools.stack run` in its own folder."""
 
     def __init__(self, folder, **environment):
         self.folder, self.port = folder, free_port()
@@ -39,17 +39,17 @@ class Run:
             "PORT": str(self.port),
             "FLOWER_PORT": str(free_port()),
         }
-        self.said = folder.parent / f"{folder.name}-{self.port}.out"
+        self.output_file = folder.parent / f"{folder.name}-{self.port}.out"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "config.stack", "run"],
+            [sys.executable, "-m", "tools.stack", "run"],
             cwd=PROJECT,
             env=env | environment,
-            stdout=self.said.open("w"),
+            stdout=self.output_file.open("w"),
             stderr=subprocess.STDOUT,
         )
 
     def output(self):
-        return self.said.read_text()
+        return self.output_file.read_text()
 
     def until_up(self):
         eventually(lambda: "Ctrl-C stops everything" in self.output() or self.process.poll() is not None, 60)
@@ -57,14 +57,14 @@ class Run:
         return self
 
     def family(self):
-        """The pids of every process that was started for this folder or by it."""
+        """The pids of this process and of all its descendants."""
         listed = subprocess.run(["ps", "-eo", "pid,ppid,stat"], capture_output=True, text=True, check=True).stdout
         rows = [line.split() for line in listed.splitlines()[1:]]
         parents = {int(pid): int(parent) for pid, parent, stat in rows if not stat.startswith("Z")}
-        found = {self.process.pid}
-        while more := {pid for pid, parent in parents.items() if parent in found} - found:
-            found |= more
-        return found
+        pids = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in pids} - pids:
+            pids |= more
+        return pids
 
 
 def alive(pids):
@@ -85,10 +85,10 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_it_starts_and_stops_within_ten_seconds_leaving_no_process(tmp_path, signal_number):
     run = Run(tmp_path / "run").until_up()
-    said = run.output()
+    output = run.output()
     order = ["PostgreSQL ready", "Redis ready", "Migrations ready", "Web ready", "worker 1 ready", "Flower ready"]
-    places = [said.index(part) for part in order]
-    assert places == sorted(places) and f"http://127.0.0.1:{run.port}/admin/" in said
+    places = [output.index(part) for part in order]
+    assert places == sorted(places) and f"http://127.0.0.1:{run.port}/admin/" in output
     family = run.family()
     assert len(family) > 5
     began = time.monotonic()
@@ -98,7 +98,7 @@ def test_it_starts_and_stops_within_ten_seconds_leaving_no_process(tmp_path, sig
 
 
 @linux
-def test_killed_its_children_go_too_and_the_next_run_recovers(tmp_path):
+def test_a_killed_stack_ends_its_children_and_the_next_run_recovers(tmp_path):
     run = Run(tmp_path / "run").until_up()
     family = run.family()
     run.process.kill()
@@ -116,7 +116,7 @@ def test_killed_its_children_go_too_and_the_next_run_recovers(tmp_path):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """One that goes on meanwhile."""
+    """A stack that runs for all tests of this module."""
     started = Run(tmp_path_factory.mktemp("stack") / "run").until_up()
     yield started
     started.process.terminate()
@@ -124,7 +124,7 @@ def run(tmp_path_factory):
 
 
 @linux
-def test_a_process_that_dies_is_started_again(run):
+def test_a_process_that_is_killed_is_restarted(run):
     (worker,) = [pid for pid in run.family() if b"worker1@" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(worker, signal.SIGKILL)
     eventually(lambda: "worker 1 ended by itself" in run.output())
@@ -136,50 +136,50 @@ GOES_ON = ["sleep", "600"]
 
 @pytest.fixture
 def parts(tmp_path):
-    """(a stack that has only cheap parts, what it has said so far)."""
-    said = []
-    stack = Stack(tmp_path / "run", say=said.append)
+    """(a stack with a prepared folder and no parts, the lines that it has printed)."""
+    printed = []
+    stack = Stack(tmp_path / "run", say=printed.append)
     stack._prepare_folder()
-    yield stack, said
+    yield stack, printed
     stack.stop()
 
 
-def looked_after(stack, seconds, until=lambda: False):
+def restart_until(stack, seconds, until=lambda: False):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not until():
         stack.restart_dead()
         time.sleep(0.05)
 
 
-def test_a_part_that_keeps_ending_is_tried_again_after_longer_and_longer_pauses(parts):
-    stack, said = parts
+def test_a_part_that_keeps_ending_is_restarted_after_growing_delays(parts):
+    stack, printed = parts
     well, broken = stack.start_child("well", GOES_ON), stack.start_child("broken", BREAKS)
     pid, began = well.process.pid, time.monotonic()
-    looked_after(stack, 60, until=lambda: broken.failures == 5)
+    restart_until(stack, 60, until=lambda: broken.failures == 5)
     assert time.monotonic() - began > 1 + 2 + 4
-    endings = [line.splitlines()[0] for line in said]
+    endings = [line.splitlines()[0] for line in printed]
     assert endings == [
-        "broken ended by itself (code 3). It is started again now.",
-        "broken ended by itself (code 3), 2 times in a row. It is started again in 1 s.",
-        "broken ended by itself (code 3), 3 times in a row. It is started again in 2 s.",
-        "broken ended by itself (code 3), 4 times in a row. It is started again in 4 s.",
-        "broken ended by itself (code 3), 5 times in a row. It is started again in 8 s.",
+        "broken ended by itself (code 3). It is restarted now.",
+        "broken ended by itself (code 3), 2 times in a row. It is restarted in 1 s.",
+        "broken ended by itself (code 3), 3 times in a row. It is restarted in 2 s.",
+        "broken ended by itself (code 3), 4 times in a row. It is restarted in 4 s.",
+        "broken ended by itself (code 3), 5 times in a row. It is restarted in 8 s.",
     ]
-    assert "  Its log: It is broken." in said[-1] and said[-1].count("It is broken.") == 1
-    assert str(broken.log) in said[-1] and well.running and well.process.pid == pid
-    assert restarts.pause_s(100) == restarts.LONGEST_PAUSE_S == 30
+    assert "  Log: It is broken." in printed[-1] and printed[-1].count("It is broken.") == 1
+    assert str(broken.log) in printed[-1] and well.running and well.process.pid == pid
+    assert restarts.restart_delay_s(100) == restarts.MAX_DELAY_S == 30
 
 
-def test_a_part_that_has_run_for_a_while_begins_anew(parts, monkeypatch):
-    monkeypatch.setattr(restarts, "SETTLED_S", 1)
-    stack, said = parts
+def test_the_failures_of_a_part_that_runs_for_a_while_are_forgotten(parts, monkeypatch):
+    monkeypatch.setattr(restarts, "STABLE_AFTER_S", 1)
+    stack, printed = parts
     part = stack.start_child("part", GOES_ON)
     part.failures = 7
-    looked_after(stack, 20, until=lambda: part.failures == 0)
-    assert said == ["part has run for 1 s now."]
+    restart_until(stack, 20, until=lambda: part.failures == 0)
+    assert printed == ["part has run for 1 s now."]
     part.process.kill()
-    looked_after(stack, 20, until=lambda: part.failures)
-    assert said[-1].startswith("part ended by itself (signal 9). It is started again now.")
+    restart_until(stack, 20, until=lambda: part.failures)
+    assert printed[-1].startswith("part ended by itself (signal 9). It is restarted now.")
 
 
 @pytest.mark.parametrize(
@@ -189,54 +189,54 @@ def test_a_part_that_has_run_for_a_while_begins_anew(parts, monkeypatch):
         ("could not write to file: No space left on device", "The disk is full"),
         (
             "PermissionError: [Errno 13] Permission denied: '/x'",
-            "It may not use a file: give the user of this program",
+            "It lacks the permission for a file.",
         ),
     ],
 )
-def test_a_known_cause_is_told_with_what_to_do(parts, words, advice):
-    stack, said = parts
+def test_a_known_cause_is_reported_with_its_remedy(parts, words, advice):
+    stack, printed = parts
     broken = stack.start_child("broken", ["sh", "-c", f'echo "{words}"; exit 1'])
-    looked_after(stack, 20, until=lambda: broken.failures)
-    assert f"  Why: {advice}" in said[0]
+    restart_until(stack, 20, until=lambda: broken.failures)
+    assert f"  Cause: {advice}" in printed[0]
 
 
 def test_settings_that_have_become_unusable_are_named(parts):
-    stack, said = parts
+    stack, printed = parts
     stack.env["OCPP_VALIDATION"] = "perhaps"
     broken = stack.start_child("web", [sys.executable, "-m", "config.serve", "--port", "1"])
-    looked_after(stack, 60, until=lambda: broken.failures == 2)
-    (why,) = [line for line in said[-1].splitlines() if line.startswith("  Why:")]
-    assert "OCPP_VALIDATION" in why and "Correct that" in why and "Traceback" not in said[-1]
+    restart_until(stack, 60, until=lambda: broken.failures == 2)
+    (cause,) = [line for line in printed[-1].splitlines() if line.startswith("  Cause:")]
+    assert "OCPP_VALIDATION" in cause and "Correct that" in cause and "Traceback" not in printed[-1]
 
 
-def test_a_part_that_can_not_even_be_started_ends_nothing(parts):
-    stack, said = parts
+def test_a_part_that_cannot_start_does_not_end_the_stack(parts):
+    stack, printed = parts
     broken = stack.start_child("broken", BREAKS)
     broken.argv = ["/nowhere/to/be/found"]
-    looked_after(stack, 20, until=lambda: broken.failures == 2)
-    assert "broken could not be started: No such file or directory (/nowhere/to/be/found)." in said
+    restart_until(stack, 20, until=lambda: broken.failures == 2)
+    assert "broken could not be started: No such file or directory (/nowhere/to/be/found)." in printed
 
 
-def test_a_full_disk_is_what_is_blamed(tmp_path):
+def test_a_full_disk_is_reported_as_the_cause(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256m,mode=755", "none", str(folder)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("no disk may be mounted here")
-    said = []
-    stack = Stack(folder / "run", say=said.append)
+    printed = []
+    stack = Stack(folder / "run", say=printed.append)
     try:
         stack._prepare_folder()
         broken = stack.start_child("PostgreSQL", BREAKS)
         filler = folder / "filler"
         with filler.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free - 2**20)
-        looked_after(stack, 20, until=lambda: broken.failures)
+        restart_until(stack, 20, until=lambda: broken.failures)
         full = f"The disk is full: {stack.run_dir} has"
-        assert said[0].startswith(full) and f"  Why: {full}" in said[1]
+        assert printed[0].startswith(full) and f"  Cause: {full}" in printed[1]
         filler.unlink()
-        looked_after(stack, 20, until=lambda: "The disk has space again." in said)
-        assert "The disk has space again." in said
+        restart_until(stack, 20, until=lambda: "The disk has space again." in printed)
+        assert "The disk has space again." in printed
     finally:
         stack.stop()
         stack.lock.close()
@@ -265,7 +265,7 @@ def test_a_damaged_folder_is_named(tmp_path):
     (data / "base").mkdir()
     run = Run(tmp_path / "run")
     assert run.process.wait(30) == 1
-    assert f"{data} holds no PostgreSQL database" in run.output() and "Traceback" not in run.output()
+    assert f"{data} contains no PostgreSQL database" in run.output() and "Traceback" not in run.output()
 
 
 def test_a_wrong_setting_is_named(tmp_path):
@@ -284,7 +284,7 @@ def test_a_server_that_can_not_be_reached_is_named(tmp_path, variable, url):
     assert f"Correct {variable}" in run.output() and "Traceback" not in run.output()
 
 
-def test_whoever_lets_others_in_lets_nobody_in_without_a_key(tmp_path, monkeypatch):
+def test_a_public_host_requires_keys_and_tokens(tmp_path, monkeypatch):
     for name in ("DEBUG", "API_AUTH", "OCPP_UNKNOWN_CHARGERS", "ALLOWED_HOSTS", "SECURE_SSL"):
         monkeypatch.delenv(name, raising=False)
     env = Stack(tmp_path, {"HOST": "0.0.0.0"}).env
@@ -295,22 +295,22 @@ def test_whoever_lets_others_in_lets_nobody_in_without_a_key(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("variable", "value"), [("PORT", "80000"), ("DATABASE_URL", "sqlite:////tmp/x.db"), ("WORKERS", "many")]
 )
-def test_a_setting_that_makes_no_sense_is_one_sentence(tmp_path, variable, value):
+def test_an_invalid_setting_is_reported_in_one_sentence(tmp_path, variable, value):
     run = Run(tmp_path / "run", **{variable: value})
     assert run.process.wait(30) == 1
-    said = run.output()
-    assert variable in said and "Traceback" not in said and len(said.strip().splitlines()) <= 3, said
+    output = run.output()
+    assert variable in output and "Traceback" not in output and len(output.strip().splitlines()) <= 3, output
 
 
 @pytest.mark.parametrize(
     "program",
     [
         *(["manage.py", "migrate"], ["manage.py", "check"], ["-m", "config.serve", "--port", "1"]),
-        *(["-m", "config.stack", name] for name in ("web", "worker", "beat", "flower")),
+        *(["-m", "tools.stack", name] for name in ("web", "worker", "beat", "flower")),
     ],
 )
 @pytest.mark.parametrize(("variable", "value"), [("PORT", "80000"), ("DATABASE_URL", "sqlite:////tmp/x.db")])
-def test_every_program_says_so_in_one_sentence(program, variable, value):
+def test_every_program_reports_it_in_one_sentence(program, variable, value):
     env = os.environ | {variable: value}
     done = subprocess.run(
         [sys.executable, *program], cwd=PROJECT, env=env, capture_output=True, text=True, check=False
@@ -332,7 +332,7 @@ def test_ctrl_c_while_it_starts_is_acknowledged_and_leaves_no_process(tmp_path, 
     assert not alive(family)
 
 
-def test_sockets_are_made_in_no_folder_of_somebody_else(tmp_path, monkeypatch):
+def test_sockets_are_not_created_in_a_folder_of_another_user(tmp_path, monkeypatch):
     own = servers.own_folder(tmp_path / "own")
     assert servers.own_folder(own) == own and own.stat().st_mode & 0o777 == 0o700
     (tmp_path / "link").symlink_to(own)

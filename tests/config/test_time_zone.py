@@ -1,4 +1,4 @@
-"""TIME_ZONE_DISPLAY: pages, filters, exports and the admin are in one zone; REST stays in UTC."""
+"""TIME_ZONE_DISPLAY applies to pages, filters, exports and the admin; REST uses UTC."""
 
 import csv
 import io
@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from asgiref.sync import async_to_sync
 
-from chargers import tap
-from chargers.times import FIRST, LAST, day_bounds
+from chargers import message_log
 from commands.models import Schedule
+from core.ocpp.timestamps import FIRST, LAST, day_bounds
 from tests.builders import a_charger, a_command, a_transaction
 from tests.live import eventually
 from transactions import export
 
 BERLIN, DENVER = "Europe/Berlin", "America/Denver"
-# A zone, a day of it, and the moments at which it begins and has ended. On two of them summer time ends.
+# (time zone, day, its begin, its end). On two of the days summer time ends.
 DAYS = [
     (BERLIN, "2025-10-26", "2025-10-25T22:00:00Z", "2025-10-26T23:00:00Z"),
     (BERLIN, "2025-10-31", "2025-10-30T23:00:00Z", "2025-10-31T23:00:00Z"),
@@ -30,13 +30,13 @@ SECOND = timedelta(seconds=1)
 
 
 def moments(begin, end):
-    """Just before a day, its first second, its last one, just after it."""
+    """The second before a day, its first second, its last second, the second after it."""
     begin, end = datetime.fromisoformat(begin), datetime.fromisoformat(end)
     return begin - SECOND, begin, end - SECOND, end
 
 
 def sessions_around(begin, end):
-    """One that began at each of `moments`; the two of the day, the later one first, as lists have them."""
+    """Create a session at each of `moments`. Return the two of the day, the later one first, as in lists."""
     charger = a_charger()
     made = [
         a_transaction(charger, connectorId=number, timestamp=at.isoformat())
@@ -83,19 +83,19 @@ def test_the_list_the_exports_and_the_admin_have_the_same_sessions_of_a_day(api,
     settings.TIME_ZONE_DISPLAY = zone
     of_the_day = sessions_around(begin, end)
     keys = [session.pk for session in of_the_day]
-    asked = f"first_day={day}&last_day={day}"
+    query = f"first_day={day}&last_day={day}"
 
-    listed = api.get(f"/transactions/?{asked}")
+    listed = api.get(f"/transactions/?{query}")
     assert [session.pk for session in listed.context["page"].object_list] == keys
     page = listed.content.decode()
     assert f"From ({zone})" in page and all(f">{local(session, zone)}</time>" in page for session in of_the_day)
 
-    rows = list(csv.DictReader(io.StringIO(whole(api.get(f"/transactions/export.csv?{asked}")).decode())))
+    rows = list(csv.DictReader(io.StringIO(whole(api.get(f"/transactions/export.csv?{query}")).decode())))
     assert [int(row["transaction_id"]) for row in rows] == keys
     assert [datetime.fromisoformat(row["start_time"]) for row in rows] == [s.start_time for s in of_the_day]
     assert {row["start_time"][:10] for row in rows} == {day} and {row["time_zone"] for row in rows} == {zone}
 
-    assert started(whole(api.get(f"/transactions/export.xlsx?{asked}")), zone) == [local(s, zone) for s in of_the_day]
+    assert started(whole(api.get(f"/transactions/export.xlsx?{query}")), zone) == [local(s, zone) for s in of_the_day]
 
     year, month, number = (int(part) for part in day.split("-"))
     drilled = {"start_time__year": year, "start_time__month": month, "start_time__day": number}
@@ -103,12 +103,12 @@ def test_the_list_the_exports_and_the_admin_have_the_same_sessions_of_a_day(api,
     assert [session.pk for session in admin.context["cl"].result_list] == keys
     assert all(local(session, zone) in admin.content.decode() for session in of_the_day)
 
-    told = api.get("/api/ocpp/transactions/").json()["transaction_logs"]
-    assert all(row["start_time"].endswith("Z") for row in told)
+    logs = api.get("/api/ocpp/transactions/").json()["transaction_logs"]
+    assert all(row["start_time"].endswith("Z") for row in logs)
 
 
 def started(book, zone):
-    """The start times of a sheet, as it shows them."""
+    """The start times of a sheet as text."""
     with zipfile.ZipFile(io.BytesIO(book)) as opened:
         sheet = opened.read("xl/worksheets/sheet1.xml").decode()
     column = re.search(r'r="([A-Z]+)1"[^>]*><is><t>start_time \(' + re.escape(zone), sheet)[1]
@@ -118,7 +118,7 @@ def started(book, zone):
 
 
 @pytest.mark.django_db
-def test_the_hour_that_comes_twice_is_told_apart_by_offset_and_file_name(api, settings):
+def test_the_repeated_hour_is_distinguished_by_offset_and_file_name(api, settings):
     settings.TIME_ZONE_DISPLAY = BERLIN
     first, second = (datetime(2025, 10, 26, hour, 30, tzinfo=UTC) for hour in (0, 1))
     pages = [api.get(f"/transactions/{a_transaction(timestamp=at.isoformat()).pk}/") for at in (first, second)]
@@ -172,29 +172,33 @@ def test_every_page_names_the_zone(api, settings):
     assert f'data-time-zone="{DENVER}"' in admin and "times in " in admin
 
 
-# --- what is written without a zone ----------------------------------------------------------
+# --- times without a time zone ---------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_time_without_a_zone_is_of_the_zone_on_a_page_and_utc_over_rest(api, settings):
     settings.TIME_ZONE_DISPLAY = BERLIN
-    charger, log = a_charger(), tap.Log()
+    charger, log = a_charger(), message_log.MessageLogWriter()
     at = datetime(2025, 10, 25, 22, 30, tzinfo=UTC).timestamp()  # 0:30 of the 26th in Berlin
-    log.put(tap.Passed(charger.pk, at, "in", '[2,"1","Heartbeat",{}]', "call", "1", "Heartbeat", False, True, False))
+    log.put(
+        message_log.LoggedFrame(
+            charger.pk, at, "in", '[2,"1","Heartbeat",{}]', "call", "1", "Heartbeat", False, True, False
+        )
+    )
     eventually(lambda: log.written == 1)
-    asked = f"charger_id={charger}&since=2025-10-26&until=2025-10-26T01:00"
-    assert len(api.get(f"/messages/?{asked}").context["rows"]) == 1
-    assert api.get(f"/api/ocpp/messages/?{asked}").json()["results"] == []
+    query = f"charger_id={charger}&since=2025-10-26&until=2025-10-26T01:00"
+    assert len(api.get(f"/messages/?{query}").context["rows"]) == 1
+    assert api.get(f"/api/ocpp/messages/?{query}").json()["results"] == []
 
 
 @pytest.mark.django_db
-def test_what_is_planned_on_a_page_is_planned_in_its_zone(api, settings):
+def test_schedules_of_a_page_are_in_its_time_zone(api, settings):
     settings.TIME_ZONE_DISPLAY = DENVER
     charger = a_charger()
     form = {"type": "Soft", "chargers_listed": charger.charger_id}
     night = {"when": "crontab", "when_crontab": "30 3 * * *", "schedule_name": "night"}
-    said = api.post("/batches/new/Reset/", form | night, follow=True).content.decode()
-    assert f"03:30 ({DENVER})" in said and str(Schedule.objects.get().timezone) == DENVER
+    page = api.post("/batches/new/Reset/", form | night, follow=True).content.decode()
+    assert f"03:30 ({DENVER})" in page and str(Schedule.objects.get().timezone) == DENVER
     noon = (datetime.now(ZoneInfo(DENVER)) + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
     once = {"when": "at", "when_at": f"{noon:%Y-%m-%d %H:%M}", "schedule_name": "noon"}
     assert f"12:00 ({DENVER})" in api.post("/batches/new/Reset/", form | once, follow=True).content.decode()

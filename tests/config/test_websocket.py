@@ -1,4 +1,4 @@
-"""The short way of a frame, and that whatever is not short goes the library's way, at the wire."""
+"""Frames of chargers on the fast path and on the slow path through the library, over the wire."""
 
 import json
 import socket
@@ -35,16 +35,16 @@ class Wire:
         self.socket.sendall(HANDSHAKE.format(charger_id=charger_id).encode())
         self.received = b""
         if wait:
-            self.let_in()
+            self.read_handshake()
 
-    def let_in(self):
+    def read_handshake(self):
         while b"\r\n\r\n" not in self.received:
             self.received += self.socket.recv(4096)
         head, self.received = self.received.split(b"\r\n\r\n", 1)
         assert head.startswith(b"HTTP/1.1 101")
 
     def next(self):
-        """(opcode, payload) of the next frame; all that the server sends here is short."""
+        """(opcode, payload) of the next frame; all frames of the server are short here."""
         while len(self.received) < 2 or len(self.received) < 2 + self.received[1]:
             more = self.socket.recv(4096)
             assert more, "closed without a frame"
@@ -79,13 +79,13 @@ def test_a_frame_may_come_byte_by_byte(wire):
     assert wire.answered() == "1"
 
 
-def test_a_charger_may_talk_before_it_is_let_in(live):
+def test_a_charger_may_send_before_its_handshake_is_answered(live):
     with psycopg.connect(live.database_url) as connection:
         connection.execute("LOCK TABLE chargers_charger")
         wire = Wire(live.ws_url, wait=False)
         time.sleep(0.2)
         wire.socket.sendall(frame(heartbeat("early")) + frame(heartbeat("earlier")))
-    wire.let_in()
+    wire.read_handshake()
     assert [wire.answered(), wire.answered()] == ["early", "earlier"]
 
 
@@ -123,14 +123,14 @@ def test_a_frame_of_any_length_is_followed_by_the_next(wire, size):
         (frame(heartbeat("1"), Opcode.CONT), 1002),
         (frame(b"x" * (8 * 2**20 + 1)), 1009),
     ],
-    ids=["text that is none", "not masked", "reserved bit", "continuation of nothing", "too large"],
+    ids=["not UTF-8", "not masked", "reserved bit", "continuation of nothing", "too large"],
 )
-def test_what_breaks_the_protocol_closes_the_socket(wire, sent, code):
+def test_a_frame_that_breaks_the_protocol_closes_the_socket(wire, sent, code):
     wire.socket.sendall(sent)
     assert wire.close_code() == code
 
 
-def test_what_comes_after_a_fault_is_dropped(wire):
+def test_frames_after_a_fault_are_dropped(wire):
     wire.socket.sendall(frame(heartbeat("1"), mask=False) + frame(heartbeat("2")) * 100)
     wire.socket.sendall(frame(b"x" * 2**20) * 8)
     assert wire.close_code() == 1002
@@ -158,9 +158,9 @@ def test_a_charger_that_waits_for_no_answer_is_read_on_when_there_is_room(wire, 
 
 
 def test_a_large_message_does_not_keep_pings_from_being_answered(wire, live):
-    """Nor pongs from being read, without which the socket would be closed: the answers wait for the database."""
+    """Pongs are read, too, though the answers wait for the database; without pongs the socket would be closed."""
     vendor = {"vendorId": "x", "data": "y" * 20_000}
-    with psycopg.connect(live.database_url) as connection:  # which ends its transaction, and with it the lock
+    with psycopg.connect(live.database_url) as connection:  # its end releases the lock
         connection.execute("LOCK TABLE chargers_charger")
         wire.socket.sendall(frame(heartbeat("1")) + frame(json.dumps([2, "2", "DataTransfer", vendor]).encode()))
         wire.socket.sendall(frame(b"are you there", Opcode.PING))

@@ -3,7 +3,7 @@
 import copy
 from dataclasses import dataclass
 
-from chargers import schemas
+from core.ocpp import schemas
 
 MOST, LEAST = 2**31 - 1, -(2**31)
 DEEP = 60  # levels that JSON can hold, and no message of OCPP has

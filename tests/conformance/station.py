@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from chargers import schemas
+from core.ocpp import schemas
 from tests.live import an_id
 
 ACCEPTED = {"status": "Accepted"}
@@ -102,8 +102,8 @@ class Station:
         return {"chargePointSerialNumber": self.charger_id}
 
     def status(self, status, connector=CONNECTOR, error="NoError"):
-        told = {"connectorId": connector, "errorCode": error, "status": status, "timestamp": now()}
-        assert self.call("StatusNotification", **told) == {}
+        body = {"connectorId": connector, "errorCode": error, "status": status, "timestamp": now()}
+        assert self.call("StatusNotification", **body) == {}
 
     def booted(self):
         """Reusable state Booted."""
@@ -118,8 +118,8 @@ class Station:
 
     def start(self, tag=TAG, **more):
         """StartTransaction; its answer."""
-        told = {"connectorId": CONNECTOR, "idTag": tag, "meterStart": 1000, "timestamp": now(), **more}
-        return self.call("StartTransaction", **told)
+        body = {"connectorId": CONNECTOR, "idTag": tag, "meterStart": 1000, "timestamp": now(), **more}
+        return self.call("StartTransaction", **body)
 
     def charging(self, tag=TAG, **more):
         """Reusable state Charging; the transaction id."""
@@ -131,8 +131,8 @@ class Station:
         return started["transactionId"]
 
     def stop(self, transaction_id, reason, meter=3000, **more):
-        told = {"transactionId": transaction_id, "meterStop": meter, "timestamp": now(), "reason": reason, **more}
-        return self.call("StopTransaction", **told)
+        body = {"transactionId": transaction_id, "meterStop": meter, "timestamp": now(), "reason": reason, **more}
+        return self.call("StopTransaction", **body)
 
     # --- CS to CP --------------------------------------------------------------------------------
 

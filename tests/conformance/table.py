@@ -115,8 +115,8 @@ def count(what, tried, wrong):
 def faults():
     """The faults tried in this run, and the rows that were answered wrongly."""
     tried, wrong = sum(t for t, _ in _faults.values()), [row for _, rows in _faults.values() for row in rows]
-    told = f"{tried - len(wrong)} of {tried} faulty messages and replies, made from {len(_faults)} schemas,"
-    return [f"{told} get the code they deserve and leave no trace.", *wrong]
+    body = f"{tried - len(wrong)} of {tried} faulty messages and replies, made from {len(_faults)} schemas,"
+    return [f"{body} get the code they deserve and leave no trace.", *wrong]
 
 
 def lines():

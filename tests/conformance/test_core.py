@@ -210,17 +210,17 @@ KEYS = [
 
 @pytest.mark.parametrize("payload", [{}, {"key": []}])
 def test_tc_019_1_read_all_keys(station, admin, payload):
-    told = [{"key": key, "readonly": key.startswith("Number"), "value": "1"} for key in KEYS]
-    told.append({"key": "Secretive", "readonly": True})
-    request, _ = station.obeys("GetConfiguration", payload, {"configurationKey": told})
+    body = [{"key": key, "readonly": key.startswith("Number"), "value": "1"} for key in KEYS]
+    body.append({"key": "Secretive", "readonly": True})
+    request, _ = station.obeys("GetConfiguration", payload, {"configurationKey": body})
     assert not request.get("key")
     assert station.configuration() == dict.fromkeys(KEYS, "1") | {"Secretive": None}
     assert "ConnectionTimeOut" in admin.charger(station)
 
 
 def test_tc_019_2_read_one_key(station):
-    told = [{"key": "SupportedFeatureProfiles", "readonly": True, "value": "Core"}]
-    answer = {"configurationKey": told, "unknownKey": []}
+    body = [{"key": "SupportedFeatureProfiles", "readonly": True, "value": "Core"}]
+    answer = {"configurationKey": body, "unknownKey": []}
     request, _ = station.obeys("GetConfiguration", {"key": ["SupportedFeatureProfiles"]}, answer)
     assert request == {"key": ["SupportedFeatureProfiles"]}
     assert station.configuration() == {"SupportedFeatureProfiles": "Core"}

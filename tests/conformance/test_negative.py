@@ -5,8 +5,9 @@ import json
 import psycopg
 import pytest
 
-from chargers import registry, schemas
+from chargers import registry
 from commands.actions.table import ACTIONS
+from core.ocpp import schemas
 from tests.conformance import negatives, table
 from tests.conformance.station import Station
 from tests.live import an_id
@@ -116,9 +117,9 @@ def test_every_fault_of_a_reply_ends_its_command_as_invalid_and_leaves_no_trace(
         wire.receive(action)
         wire.answer(**case.payload)
         task = system.finished(task)
-        told = (task["outcome"], task["simulated"], task["response"], (task["error"] or {}).get("code"))
-        if told != ("invalid_response", False, case.payload, case.code) or traces(books, charger) != before:
-            wrong.append(f"{case}: {told}")
+        body = (task["outcome"], task["simulated"], task["response"], (task["error"] or {}).get("code"))
+        if body != ("invalid_response", False, case.payload, case.code) or traces(books, charger) != before:
+            wrong.append(f"{case}: {body}")
     assert serves(wire)
     table.count(f"reply to {action}", len(faults), wrong)
     assert wrong == []

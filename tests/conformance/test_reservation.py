@@ -95,7 +95,7 @@ def test_tc_052_a_cancellation_is_rejected(station):
 def test_tc_053_another_tag_of_the_same_parent(station):
     request = accepted(station, parentIdTag="CONF-GROUP")
     assert request["connectorId"] != 0
-    told = station.call("Authorize", idTag=TAG_OF_SAME_PARENT)["idTagInfo"]
-    assert told == {"status": "Accepted", "parentIdTag": "CONF-GROUP"}
+    body = station.call("Authorize", idTag=TAG_OF_SAME_PARENT)["idTagInfo"]
+    assert body == {"status": "Accepted", "parentIdTag": "CONF-GROUP"}
     station.charging(TAG_OF_SAME_PARENT, reservationId=request["reservationId"])
     assert shown(station, request)["status"] == "Used"

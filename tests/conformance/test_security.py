@@ -132,7 +132,7 @@ def check_certificate(chain, credentials, name, kind):
     root = x509.load_pem_x509_certificate(authority.roots()[kind].encode())
     certificate.verify_directly_issued_by(root)
     assert certificate.public_key() == credentials.key.public_key() and len(chain) <= 10_000
-    assert certificate.public_key().key_size >= authority.LEAST_BITS[kind]
+    assert certificate.public_key().key_size >= authority.MIN_KEY_BITS[kind]
     subject = {a.oid: a.value for a in certificate.subject}
     assert (subject[NameOID.COMMON_NAME], subject[NameOID.ORGANIZATION_NAME]) == (name, CPO)
 
@@ -350,7 +350,7 @@ def check_suites(system):
         assert (spoken, protocol, compression) == (suite, "TLSv1.2", None)
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         assert [name.value for name in names] == ["localhost"] and certificate.serial_number > 0
-        assert certificate.public_key().key_size >= authority.LEAST_BITS[kind]
+        assert certificate.public_key().key_size >= authority.MIN_KEY_BITS[kind]
         certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.roots()[kind].encode()))
     with pytest.raises(OSError):
         handshake(system, "ALL", ssl.TLSVersion.TLSv1_1)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from config.stack.stack import PROJECT
 from tests.conformance import table
+from tools.stack.stack import PROJECT
 
 DOCUMENT = PROJECT / "docs" / "conformance.md"
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargers import registry, schemas, tolerance
+from chargers import registry
+from core.ocpp import schemas, tolerance
 from tests.conformance import negatives
 from tests.field.charger import FieldCharger
 

@@ -49,7 +49,7 @@ def test_a_command_for_an_absent_charger_waits_until_its_boot_is_answered(live, 
     patient.open.close()
     eventually(lambda: not patient.shown["connected"])
     task = ask(patient, timeout=20)
-    for seconds in (AGAIN, 3):  # each socket waits anew; the worker looks for an absent charger less often
+    for seconds in (AGAIN, 3):  # each socket waits from its start; the worker looks for an absent charger less often
         patient.reconnect()
         assert hears(patient, seconds) is None
     assert state(patient, task) == "queued"

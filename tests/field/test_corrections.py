@@ -85,7 +85,7 @@ def test_a_correction_stays_when_the_real_stop_comes_later(charger):
         ({"meter_stop": 2**31}, "less than or equal to 2147483647"),
         ({"end_time": "2025-02-26T11:59:59Z"}, "before the start"),
         ({"end_time": "2999-01-01T00:00:00Z"}, "in the future"),
-        ({"energy_wh": 5}, "known are meter_start, meter_stop, end_time, note"),
+        ({"energy_wh": 5}, "Known: meter_start, meter_stop, end_time, note"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_reason(charger, changes, said):

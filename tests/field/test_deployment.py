@@ -87,7 +87,7 @@ def test_pages_below_a_path_are_whole_and_live(prefixed, behind):
         page.get_by_label("User name").fill("admin")
         page.get_by_label("Password").fill(prefixed.stack.password)
         page.get_by_role("button", name="Log in").click()
-        playwright.expect(page.locator("#live")).to_have_text("live")
+        playwright.expect(page.locator("#live")).to_have_text("Live")
         assert page.url == f"{behind}{PREFIX}/"
         for path in PAGES:
             page.goto(f"{behind}{PREFIX}{path}", wait_until="networkidle" if path == "/api/docs/" else "load")

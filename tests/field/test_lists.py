@@ -6,9 +6,10 @@ import pytest
 from django.urls import URLPattern, get_resolver
 from rest_framework.views import APIView
 
-from chargers import audit, events, parameters
+from chargers import audit, events
 from chargers.models import AuditEntry, DataTransfer, Event, Message, SecurityEvent
 from commands.models import Batch, CertificateRequest, Command, Upload
+from core.http import parameters
 from tests.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.live import an_id
 from transactions.models import OrphanStop, Transaction
@@ -56,8 +57,8 @@ def test_an_unknown_parameter_is_refused_and_named(api, method, path):
     if method == "get":
         answer = api.get(f"{path}?started_afer=2026-01-01")
     assert answer.status_code == 400, answer.content
-    told = answer.json()
-    assert list(told["fields"]) == ["started_afer"] and told["error"].startswith("started_afer: Unknown parameter")
+    body = answer.json()
+    assert list(body["fields"]) == ["started_afer"] and body["error"].startswith("started_afer: Unknown parameter")
 
 
 @pytest.mark.django_db
@@ -72,13 +73,13 @@ def test_what_is_named_as_known_is_known(api, path):
 
 
 def test_the_known_ones_are_listed(live):
-    status, told, _ = live.request("GET", "/api/ocpp/transactions/?started_afer=2026-01-01T00:00:00Z&chager=1")
-    assert status == 400 and set(told["fields"]) == {"started_afer", "chager"}
+    status, body, _ = live.request("GET", "/api/ocpp/transactions/?started_afer=2026-01-01T00:00:00Z&chager=1")
+    assert status == 400 and set(body["fields"]) == {"started_afer", "chager"}
     for name in ("started_after", "charger_id", "status", "page", "page_size", "cursor"):
-        assert name in told["fields"]["started_afer"][0]
+        assert name in body["fields"]["started_afer"][0]
     assert live.request("GET", "/api/ocpp/chargers/?format=json")[0] == 200
-    status, told, _ = live.request("GET", "/api/ocpp/tasks/none/?wat=1")
-    assert status == 400 and "wait" in told["fields"]["wat"][0]
+    status, body, _ = live.request("GET", "/api/ocpp/tasks/none/?wat=1")
+    assert status == 400 and "wait" in body["fields"]["wat"][0]
 
 
 @pytest.mark.django_db
@@ -112,8 +113,8 @@ def orphan(charger):
 
 
 def event(charger):
-    with events.gathered():
-        events.tell("charger.online", charger.pk)
+    with events.batched_events():
+        events.record_event("charger.online", charger.pk)
     return Event.objects.order_by("-pk").first()
 
 

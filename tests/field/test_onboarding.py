@@ -211,17 +211,17 @@ def test_an_unknown_charger_is_added_in_one_step(live):
     plain_get(live, f"/ws/ocpp/{charger_id}")
     (row,) = eventually(lambda: listed(live, charger_id))
     assert row["is_known"] is False
-    status, told, _ = live.request("POST", f"/api/ocpp/refused-chargers/{row['id']}/add/")
-    assert status == 201 and told["charger_id"] == charger_id
-    with live.socket(charger_id, additional_headers=basic(charger_id, told["authorization_key"])):
+    status, reply, _ = live.request("POST", f"/api/ocpp/refused-chargers/{row['id']}/add/")
+    assert status == 201 and reply["charger_id"] == charger_id
+    with live.socket(charger_id, additional_headers=basic(charger_id, reply["authorization_key"])):
         eventually(lambda: not listed(live, charger_id))
     assert live.request("POST", f"/api/ocpp/refused-chargers/{row['id']}/add/")[0] == 404
 
 
 def a_refusal(charger_id, kind="unknown", **columns):
     at = datetime.now(UTC)
-    told = {"status": 404, "reason": "not known", "count": 1, "first_at": at, "last_at": at} | columns
-    return Refusal.objects.create(charger_id=charger_id, kind=kind, **told)
+    reply = {"status": 404, "reason": "not known", "count": 1, "first_at": at, "last_at": at} | columns
+    return Refusal.objects.create(charger_id=charger_id, kind=kind, **reply)
 
 
 @pytest.mark.django_db
@@ -239,7 +239,7 @@ def test_ids_of_others_do_not_leak(client):
     assert [row["charger_id"] for row in rows] == [mine.charger_id]
     page = client.get("/refused/").content.decode()
     assert mine.charger_id in page and other.charger_id not in page and "STRANGER" not in page
-    assert "Add this charger" not in page
+    assert "Add charger" not in page
     limited.user_permissions.add(Permission.objects.get(codename="reach_every_charger"))
     rows = client.get("/api/ocpp/refused-chargers/").json()["results"]
     assert {row["charger_id"] for row in rows} == {mine.charger_id, other.charger_id, "STRANGER"}
@@ -252,7 +252,7 @@ def test_ids_of_others_do_not_leak(client):
 def test_the_page_makes_the_charger_and_shows_its_key_once(api):
     refusal = a_refusal("NEW-1", address="10.1.2.3")
     fleet, page = api.get("/").content.decode(), api.get("/refused/").content.decode()
-    assert "/refused/" in fleet and "NEW-1" in page and "10.1.2.3" in page and "Add this charger" in page
+    assert "/refused/" in fleet and "NEW-1" in page and "10.1.2.3" in page and "Add charger" in page
     made = api.post(f"/refused/{refusal.pk}/add/")
     key = re.search(r'value="([0-9a-f]{40})"', made.content.decode())[1]
     assert Charger.objects.get(charger_id="NEW-1").has_key(key) and "no-store" in made.headers["Cache-Control"]
@@ -277,11 +277,11 @@ def test_a_flood_of_made_up_ids_keeps_the_table_small():
         now = datetime.now(UTC)
         refusals.write(
             {
-                (f"MADE-UP-{flood}-{n}", "unknown"): refusals.Gathered(404, "r", "a", now, now, 1)
-                for n in range(refusals.MOST_GATHERED)
+                (f"MADE-UP-{flood}-{n}", "unknown"): refusals.CountedRefusal(404, "r", "a", now, now, 1)
+                for n in range(refusals.MAX_ROWS_PER_WRITE)
             }
         )
-    assert Refusal.objects.count() == refusals.MOST_KEPT
+    assert Refusal.objects.count() == refusals.MAX_STORED_ROWS
     assert not Refusal.objects.filter(charger_id="OLDEST").exists()
 
 

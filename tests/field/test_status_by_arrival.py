@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chargers.times import wire
+from core.ocpp.timestamps import to_rfc3339
 from tests.live import eventually
 
 
 def now(**later):
-    return wire(datetime.now(UTC) + timedelta(**later))
+    return to_rfc3339(datetime.now(UTC) + timedelta(**later))
 
 
 def notify(charger, status, timestamp=None, connector=1):

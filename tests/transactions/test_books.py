@@ -1,4 +1,4 @@
-"""The books against a simple model, under random starts, stops, retries, reconnects and offline queues."""
+"""Compare the database with a simple model, under random starts, stops, retries, reconnects and offline queues."""
 
 import json
 import time
@@ -44,7 +44,7 @@ MEANWHILE = {
 
 @dataclass
 class Session:
-    """What the books must say of one transaction."""
+    """The expected record of one transaction."""
 
     charger: int
     request: dict
@@ -211,7 +211,7 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.sessions)
     @rule(data=st.data(), meter=st.integers(0, 9000), n=st.integers(0, 5), seconds=st.sampled_from([0.02, 0.1, 0.5]))
     def read_while_commits_are_slow(self, data, meter, n, seconds):
-        """The charger gives up its answer, connects anew, sends `n` others, and then the reading again."""
+        """The charger stops waiting for its answer, reconnects, sends `n` others, and then the reading again."""
         session = self._some(data)
         station = self.stations[session.charger]
         request = self._reading(session, meter)
@@ -266,7 +266,7 @@ class Books(RuleBasedStateMachine):
 
     @rule(charger=chargers, energies=st.lists(st.integers(1, 9000), min_size=1, max_size=3), data=st.data())
     def charge_after_each_boot_at_the_same_time(self, charger, energies, data):
-        """Its clock and its message ids begin anew at each boot."""
+        """Its clock and its message ids restart at each boot."""
         request = {"connectorId": 4, "idTag": "MODEL", "meterStart": 0, "timestamp": "2020-01-01T00:00:09Z"}
         for energy in energies:
             self.reconnect(charger)
@@ -301,7 +301,7 @@ class Books(RuleBasedStateMachine):
         assert self.live.request("POST", path)[0] == 200
         session.closed = True
 
-    # --- the books -------------------------------------------------------------------------------
+    # --- the database ----------------------------------------------------------------------------
 
     @invariant()
     def the_books_are_the_model(self):

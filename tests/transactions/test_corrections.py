@@ -59,8 +59,8 @@ def test_a_correction_is_in_the_audit_log_with_what_was_before(api):
     correct(api, session, meter_stop=2000)
     correct(api, session, meter_stop=2500, note="twice")
     correct(api, session, meter_stop=2500)
-    told = [(entry.who, entry.before, entry.after) for entry in AuditEntry.objects.filter(kind="transaction")]
-    assert sorted(told, key=lambda entry: len(entry[1])) == [
+    reply = [(entry.who, entry.before, entry.after) for entry in AuditEntry.objects.filter(kind="transaction")]
+    assert sorted(reply, key=lambda entry: len(entry[1])) == [
         ("alice", {"meter_stop": None}, {"meter_stop": 2000}),
         ("alice", {"meter_stop": 2000, "note": ""}, {"meter_stop": 2500, "note": "twice"}),
     ]
@@ -72,14 +72,14 @@ def test_a_correction_is_in_the_audit_log_with_what_was_before(api):
 def test_the_page_of_a_session_corrects_it(api):
     session = an_ended_session()
     path = f"/transactions/{session.pk}/"
-    assert "Meter at the end" in api.get(path).content.decode()
+    assert "Meter stop (Wh)" in api.get(path).content.decode()
     api.post(f"{path}correct/", {"meter_stop": "2500", "meter_start": "", "end_time": "", "note": "a\r\nb"})
     session.refresh_from_db()
     assert (session.energy_wh, session.energy_source, session.corrected_by) == (1500, "corrected", "alice")
     assert (session.note, session.meter_stop) == ("a\nb", 3000)
     page = api.get(path).content.decode()
-    assert "2500 Wh (charger: 3000)" in page and "a correction by hand" in page and "alice" in page
-    assert "corrected" in api.get("/transactions/").content.decode()
+    assert "2500 Wh (Reported: 3000)" in page and "a manual correction" in page and "alice" in page
+    assert "Corrected" in api.get("/transactions/").content.decode()
 
 
 def test_the_page_says_what_is_wrong_with_a_correction(api):
@@ -125,7 +125,7 @@ def test_a_message_that_comes_twice_in_a_batch_is_kept_once():
     charger = a_charger()
     item = (charger.pk, "StopTransaction", "\0 no JSON", "FormationViolation", datetime.now(UTC))
     assert registry.hooks["refused"]([item, item]) == [None, None]
-    assert OrphanStop.objects.get().told == "\N{REPLACEMENT CHARACTER} no JSON"
+    assert OrphanStop.objects.get().as_sent == "\N{REPLACEMENT CHARACTER} no JSON"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_the_admin_has_a_form_that_applies_a_message(api):
     api.post(page, {"connector_id": "1"})
     session = Transaction.objects.get(charger=charger)
     assert (session.connector_id, session.meter_start) == (1, 7)
-    assert "It was applied" in api.get(page).content.decode()
+    assert "Applied to" in api.get(page).content.decode()
 
 
 def test_the_form_of_the_admin_needs_the_permission_to_change_transactions(client):

@@ -19,14 +19,14 @@ def values(*samples, timestamp=PAST_NOON):
 
 
 def measure(transaction, *samples, timestamp=PAST_NOON, **members):
-    told = {"connectorId": transaction.connector_id, "transactionId": transaction.pk} | members
-    told = {name: value for name, value in told.items() if value is not None}
-    tell(transaction.charger, "MeterValues", **told, meterValue=values(*samples, timestamp=timestamp))
+    body = {"connectorId": transaction.connector_id, "transactionId": transaction.pk} | members
+    body = {name: value for name, value in body.items() if value is not None}
+    tell(transaction.charger, "MeterValues", **body, meterValue=values(*samples, timestamp=timestamp))
 
 
 def stop(transaction, meter, **members):
-    told = {"transactionId": transaction.pk, "meterStop": meter, "timestamp": END, **members}
-    tell(transaction.charger, "StopTransaction", **{name: value for name, value in told.items() if value is not None})
+    body = {"transactionId": transaction.pk, "meterStop": meter, "timestamp": END, **members}
+    tell(transaction.charger, "StopTransaction", **{name: value for name, value in body.items() if value is not None})
 
 
 def evidence(transaction):
@@ -111,8 +111,8 @@ def test_registers_by_phase_are_added():
 def test_unlinked_readings_before_the_start_count_where_the_stop_is_none():
     charger = a_charger()
     for minute, register in ((10, 1500), (20, 2500)):
-        told = values(register, timestamp=f"2025-02-26T12:{minute}:00Z")
-        tell(charger, "MeterValues", connectorId=1, meterValue=told)
+        body = values(register, timestamp=f"2025-02-26T12:{minute}:00Z")
+        tell(charger, "MeterValues", connectorId=1, meterValue=body)
     transaction = a_transaction(charger)
     stop(transaction, -1)
     assert evidence(transaction) == (1500, "readings")
@@ -202,8 +202,8 @@ def test_what_is_beyond_an_integer_spoils_nothing():
 def test_readings_of_other_times_are_not_taken_in_by_a_clock_that_is_wrong():
     charger = a_charger()
     for month in (1, 6):
-        told = values(5000 * month, timestamp=f"2025-0{month}-26T12:00:00Z")
-        tell(charger, "MeterValues", connectorId=1, meterValue=told)
+        body = values(5000 * month, timestamp=f"2025-0{month}-26T12:00:00Z")
+        tell(charger, "MeterValues", connectorId=1, meterValue=body)
     transaction = a_transaction(charger, timestamp="1970-01-01T00:00:00Z", meterStart=4294967295)
     stop(transaction, -1, timestamp="2025-09-01T00:00:00Z")
     assert evidence(transaction) == (None, "none")

@@ -13,8 +13,8 @@ def start(charger, **members):
 
 
 def stop(transaction, **more):
-    told = {"transactionId": transaction.pk, "meterStop": 2000, "timestamp": NOON, **more}
-    return tell(transaction.charger, "StopTransaction", **told)
+    body = {"transactionId": transaction.pk, "meterStop": 2000, "timestamp": NOON, **more}
+    return tell(transaction.charger, "StopTransaction", **body)
 
 
 # --- unknown tags ------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ def test_a_limit_of_none_at_all():
     assert start(a_charger())["idTagInfo"]["status"] == "ConcurrentTx"
 
 
-# --- decided anew ------------------------------------------------------------------------------------
+# --- decided again -----------------------------------------------------------------------------------
 
 
 def test_a_tag_blocked_since_it_was_authorised_is_told_so_at_the_start():

@@ -107,8 +107,8 @@ def test_a_reading_whose_time_cannot_be_read_is_stored_once():
     values = [{"timestamp": "yesterday", "sampledValue": [{"value": "1500"}]}]
     others = [{"timestamp": "today", "sampledValue": [{"value": "1600"}]}]
     for message_id, sent in (("1", values), ("2", others), ("1", values)):
-        told = {"connectorId": 1, "transactionId": transaction.pk, "meterValue": sent}
-        settle(a_call(transaction.charger, "MeterValues", message_id, **told))
+        body = {"connectorId": 1, "transactionId": transaction.pk, "meterValue": sent}
+        settle(a_call(transaction.charger, "MeterValues", message_id, **body))
     transaction.refresh_from_db()
     assert [reading.value for reading in transaction.meter_values.order_by("pk")] == ["1500", "1600"]
     assert transaction.meter_newest == 1600

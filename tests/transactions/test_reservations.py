@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chargers.models import Charger
-from chargers.times import wire
 from commands.actions.table import ACTIONS
+from core.ocpp.timestamps import to_rfc3339
 from tests.builders import a_charger, a_command, a_start, a_tag, tell
 from transactions.models import Reservation
 
@@ -89,17 +89,17 @@ def test_a_start_of_another_charger_uses_nothing():
 )
 def test_a_connector_that_can_not_be_used_ends_its_reservation(connector, status, reserved, left):
     reservation = a_reservation(connector_id=reserved)
-    told = {"connectorId": connector, "errorCode": "NoError", "status": status}
-    tell(reservation.charger, "StatusNotification", **told)
+    reply = {"connectorId": connector, "errorCode": "NoError", "status": status}
+    tell(reservation.charger, "StatusNotification", **reply)
     reservation.refresh_from_db()
     assert reservation.status == left
 
 
 def fault(reservation, **ago):
     """Its connector is Faulted since `ago`; the state of the reservation then."""
-    said = wire(datetime.now(UTC) - timedelta(**ago))
-    told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": said}
-    tell(reservation.charger, "StatusNotification", **told)
+    parse_or = to_rfc3339(datetime.now(UTC) - timedelta(**ago))
+    reply = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": parse_or}
+    tell(reservation.charger, "StatusNotification", **reply)
     reservation.refresh_from_db()
     return reservation.status
 
@@ -121,8 +121,8 @@ def test_a_fault_that_is_not_shown_ends_nothing():
     reservation = a_reservation()
     Reservation.objects.filter(pk=reservation.pk).update(created_at=datetime.now(UTC) - timedelta(hours=4))
     was_away(reservation.charger, hours=5)
-    told = {"connectorId": 1, "errorCode": "NoError", "status": "Reserved"}
-    tell(reservation.charger, "StatusNotification", **told)
+    reply = {"connectorId": 1, "errorCode": "NoError", "status": "Reserved"}
+    tell(reservation.charger, "StatusNotification", **reply)
     assert fault(reservation, hours=2) == "Active"
     assert reservation.charger.connectors.get().status == "Reserved"
 
@@ -149,8 +149,8 @@ def test_what_the_charger_said_right_after_its_answer_counts(said_before_it_was_
     if said_before_it_was_recorded == "start":
         start(reservation)
     if said_before_it_was_recorded == "fault":
-        told = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted"}
-        tell(reservation.charger, "StatusNotification", **told)
+        reply = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted"}
+        tell(reservation.charger, "StatusNotification", **reply)
     ACTIONS["ReserveNow"].answered(command)
     reservation.refresh_from_db()
     ends = {"start": "Used", "fault": "Cancelled", "nothing": "Active"}

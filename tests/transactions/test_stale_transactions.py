@@ -11,13 +11,13 @@ BASE = "/api/ocpp"
 
 def reading(transaction, value, timestamp=NOON):
     values = [{"timestamp": timestamp, "sampledValue": [{"value": str(value)}]}]
-    told = {"connectorId": 1, "transactionId": transaction.pk, "meterValue": values}
-    tell(transaction.charger, "MeterValues", **told)
+    answer = {"connectorId": 1, "transactionId": transaction.pk, "meterValue": values}
+    tell(transaction.charger, "MeterValues", **answer)
 
 
 def stop(charger, transaction_id, **more):
-    told = {"transactionId": transaction_id, "meterStop": 3000, "timestamp": NOON, **more}
-    return tell(charger, "StopTransaction", **told)
+    answer = {"transactionId": transaction_id, "meterStop": 3000, "timestamp": NOON, **more}
+    return tell(charger, "StopTransaction", **answer)
 
 
 def close(api, transaction):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chargers.times import wire
+from core.ocpp.timestamps import to_rfc3339
 from tests.builders import NOON, a_call, a_charger, a_start, a_tag, open_socket, settle, tell
 from transactions.models import Transaction
 
@@ -76,9 +76,9 @@ def test_a_reading_that_names_the_transaction_shows_that_the_answer_arrived():
 
 
 def test_a_start_at_once_is_the_same_by_its_time_also_after_a_boot():
-    charger, now = a_charger(), wire(datetime.now(UTC))
+    charger, now = a_charger(), to_rfc3339(datetime.now(UTC))
     first = start(charger, timestamp=now)
-    stop(charger, first, 7000, wire(datetime.now(UTC) + timedelta(seconds=30)))
+    stop(charger, first, 7000, to_rfc3339(datetime.now(UTC) + timedelta(seconds=30)))
     boot(charger)
     assert start(charger, timestamp=now) == first
 

@@ -216,8 +216,8 @@ def test_an_id_that_is_given_in_the_place_of_a_taken_one_is_none_of_the_dump(imp
 def test_the_next_transaction_has_an_id_of_its_own(imported):
     imported(a_dump())
     a_tag("NEW")
-    told = {"connectorId": 1, "idTag": "NEW", "meterStart": 1, "timestamp": NOON}
-    assert tell(a_charger("OURS"), "StartTransaction", **told)["transactionId"] > 701
+    body = {"connectorId": 1, "idTag": "NEW", "meterStart": 1, "timestamp": NOON}
+    assert tell(a_charger("OURS"), "StartTransaction", **body)["transactionId"] > 701
 
 
 @pytest.mark.parametrize(

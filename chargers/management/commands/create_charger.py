@@ -1,4 +1,4 @@
-"""`manage.py create_charger 505`: make a charger known and, if asked to, give it a key."""
+"""`manage.py create_charger 505`: add a charger and, if requested, set its key."""
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
@@ -9,20 +9,24 @@ from chargers.models import SECURITY_PROFILES, Charger
 
 class Command(BaseCommand):
     help = (
-        "Make a charger known. With --new-key a key for Basic auth is made and printed: it is kept as a hash. "
-        "A charger that is known already is changed with --force only."
+        "Add a charger. With --new-key a random key for Basic auth is set and printed; only its hash is stored. "
+        "A charger that exists already is changed with --force only."
     )
 
     def add_arguments(self, parser):
         parser.add_argument("charger_id", help="as in its URL")
         parser.add_argument("--security-profile", type=int, choices=[number for number, _ in SECURITY_PROFILES])
         key = parser.add_mutually_exclusive_group()
-        key.add_argument("--new-key", action="store_true", help="in place of the one it has, if any")
-        key.add_argument("--key", help="the key it has from its factory, in place of the one that is kept, if any")
-        parser.add_argument(
-            "--allow-short-key", action="store_true", help=f"take a --key of {keys.LEAST_ALLOWED} characters or more"
+        key.add_argument("--new-key", action="store_true", help="replace its key, if any, by a random one")
+        key.add_argument(
+            "--key", help="replace the stored key, if any, by this one, such as the key from its factory"
         )
-        parser.add_argument("--force", action="store_true", help="change a charger that is known already")
+        parser.add_argument(
+            "--allow-short-key",
+            action="store_true",
+            help=f"accept a --key of {keys.MIN_CONFIRMED_LENGTH} characters or more",
+        )
+        parser.add_argument("--force", action="store_true", help="change a charger that exists already")
 
     @transaction.atomic
     def handle(self, *, charger_id, security_profile, new_key, key, allow_short_key, force, **_):
@@ -37,7 +41,7 @@ class Command(BaseCommand):
             charger.security_profile, charger.next_security_profile = security_profile, None
             charger.save(update_fields=["security_profile", "next_security_profile"])
         if key is not None:
-            charger.take_key(key)
+            charger.set_key(key)
         if warning:
             audit.warn(charger, warning)
             self.stderr.write(warning)
@@ -45,7 +49,7 @@ class Command(BaseCommand):
 
 
 def _checked(key, allow_short_key):
-    """The warning about `key`, "" without one."""
+    """Return the warning about `key`, or "" without one."""
     if key is None:
         return ""
     try:
@@ -55,7 +59,7 @@ def _checked(key, allow_short_key):
 
 
 def _refusal(charger, security_profile, has_new_key):
-    """One sentence: what would be changed of a charger that is known, and how to have it changed."""
+    """Return the error for an existing charger: the changes that would be made, and how to make them."""
     changes = []
     if security_profile is not None and security_profile != charger.security_profile:
         former = "none" if charger.security_profile is None else charger.security_profile

@@ -1,4 +1,4 @@
-"""`manage.py create_token USER NAME`: a token for the API, printed once."""
+"""`manage.py create_token USER NAME`: create a token for the API and print it once."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,19 +10,19 @@ from chargers.models import ApiToken
 
 
 class Command(BaseCommand):
-    help = "Make an API token for a user and print it. It is kept as a hash: nobody can be told it again."
+    help = "Create an API token for a user and print it. Only its hash is stored, so it cannot be printed again."
 
     def add_arguments(self, parser):
         parser.add_argument("user", help="the user name")
-        parser.add_argument("name", help="what it is for, or where it is kept")
-        parser.add_argument("--days", type=int, default=365, help="how long it is good for (365); 0: until revoked")
+        parser.add_argument("name", help="its purpose, or the place where it is stored")
+        parser.add_argument("--days", type=int, default=365, help="days until it expires (365); 0: it never expires")
         parser.add_argument("--replace", action="store_true", help="revoke the user's token of this name first")
 
     @transaction.atomic
     def handle(self, *, user, name, days, replace, **_):
         owner = User.objects.filter(username=user).first()
         if owner is None:
-            raise CommandError(f"There is no user {user!r}: make one in the admin, or with createsuperuser.")
+            raise CommandError(f"There is no user {user!r}: add one in the admin, or with createsuperuser.")
         former = ApiToken.objects.filter(user=owner, name=name)
         if former and not replace:
             raise CommandError(f"{user} has a token {name!r} already: choose another name, or add --replace.")

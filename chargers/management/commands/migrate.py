@@ -1,29 +1,29 @@
-"""`manage.py migrate`: Django's, but it never holds up chargers while it waits for a lock."""
+"""`manage.py migrate`: as in Django, but without delaying chargers while it waits for a lock."""
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import connection
 
-from chargers import locks
+from core.db import locks
 
-# Longer than PostgreSQL's deadlock_timeout (1 s), after which an autovacuum that is in the way is cancelled.
+# Longer than PostgreSQL's deadlock_timeout (1 s), after which PostgreSQL cancels an autovacuum that holds the lock.
 LOCK_TIMEOUT = "'1200ms'"
 
 
 class Command(migrate.Command):
-    """A migration whose statement does not get its lock within LOCK_TIMEOUT is rolled back and begun again.
+    """Roll back and repeat a migration whose statement does not get its lock within LOCK_TIMEOUT.
 
-    That is safe as each is one transaction. One that is not (an index that is made concurrently) locks out nobody
-    while it waits, and waits as long as it takes.
+    This is safe, because each migration is one transaction. A migration that is not (an index that is created
+    concurrently) blocks no other session while it waits, so it waits without a timeout.
     """
 
-    help = f"{migrate.Command.help} A migration that can't get its locks at once is tried again."
+    help = f"{migrate.Command.help} A migration that can't get its locks at once is repeated."
     migration = "migrate"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
         parser.add_argument(
-            "--patience", type=float, default=600, help="Seconds after which no lock is waited for any more (600)."
+            "--patience", type=float, default=600, help="Seconds after which waiting for a lock fails (600)."
         )
 
     def handle(self, *args, patience, **options):
@@ -32,7 +32,7 @@ class Command(migrate.Command):
             return super(Command, self).handle(*args, **options)
 
         try:
-            return locks.patiently(lambda: self.migration, step, patience, self._say)
+            return locks.patiently(lambda: self.migration, step, patience, self._report)
         except locks.StillLocked as error:
             raise CommandError(str(error)) from error
         finally:
@@ -44,13 +44,13 @@ class Command(migrate.Command):
             _limit(LOCK_TIMEOUT if migration.atomic else "0")
         super().migration_progress_callback(action, migration, fake)
 
-    def _say(self, line):
+    def _report(self, line):
         self.stdout.write(f"\n  {line}")
         self.stdout.flush()
 
 
 def _limit(lock_timeout):
-    """Of this session from now on; a transaction of the caller keeps its own."""
+    """Set `lock_timeout` of this session, but not within a transaction of the caller."""
     if not connection.in_atomic_block:
         with connection.cursor() as cursor:
             cursor.execute(f"SET lock_timeout = {lock_timeout}")

@@ -1,23 +1,23 @@
-"""`manage.py reseal`: every secret in the database encrypted with the first of SECRETS_KEYS."""
+"""`manage.py reseal`: encrypt every secret in the database with the first of SECRETS_KEYS."""
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 
-from chargers import sealing
+from core.db import sealing
 
 
 class Command(BaseCommand):
     help = (
-        "Encrypt every secret in the database with the first of SECRETS_KEYS, beside a running system. When it is "
-        "done the other keys can be taken off the list. It may be interrupted, and run again."
+        "Encrypt every secret in the database with the first of SECRETS_KEYS, while the system runs. Afterwards "
+        "the other keys can be removed from the list. The command may be interrupted and run again."
     )
 
     def handle(self, **_):
         try:
-            changed = sealing.reseal(apps.get_models(), self._tell)
+            changed = sealing.reseal(apps.get_models(), self._report)
         except sealing.Unreadable as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{changed} secrets were encrypted with the first key.")
 
-    def _tell(self, column, done, total):
+    def _report(self, column, done, total):
         self.stderr.write(f"{column}: {done} of {total} rows")

@@ -1,4 +1,4 @@
-"""`manage.py keep_house`: by hand, or from cron, what Celery beat has done once an hour."""
+"""`manage.py keep_house`: run the hourly maintenance by hand or by cron."""
 
 from django.core.management.base import BaseCommand
 
@@ -6,9 +6,9 @@ from commands.housekeeping import keep_house
 
 
 class Command(BaseCommand):
-    help = "Make the partitions of the months to come and drop what is older than it is to be kept."
+    help = "Create the partitions of the coming months, and delete rows that are older than their retention."
 
     def handle(self, *args, **options):
-        for what, how_much in keep_house().items():
-            shown = ", ".join(how_much) or "none" if isinstance(how_much, list) else how_much
-            self.stdout.write(f"{what}: {shown}")
+        for step, result in keep_house().items():
+            shown = ", ".join(result) or "none" if isinstance(result, list) else result
+            self.stdout.write(f"{step}: {shown}")

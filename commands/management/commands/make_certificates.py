@@ -1,4 +1,4 @@
-"""`manage.py make_certificates`: the authority for chargers, and certificates of a server or a charger."""
+"""`manage.py make_certificates`: create the authority for chargers, and certificates of a server or a charger."""
 
 import os
 from pathlib import Path
@@ -11,12 +11,12 @@ from commands import authority
 
 
 class Command(BaseCommand):
-    help = "Make what is missing of the authority for chargers, and an RSA and an ECDSA certificate for a server."
+    help = "Create the authority for chargers, and an RSA and an ECDSA certificate for a server, if they are missing."
 
     def add_arguments(self, parser):
         parser.add_argument("host", nargs="?", default="localhost", help="the server's name (default localhost)")
 
-        parser.add_argument("--charger", help="make the key and certificate of the charger with this id instead")
+        parser.add_argument("--charger", help="create the key and certificate of the charger with this id instead")
 
     def handle(self, *, host, charger, **_):
         folder = Path(settings.CA_DIR)

@@ -1,4 +1,4 @@
-"""How the admin writes times: to the second and in order, as in the API and the logs."""
+"""Formats of dates and times in the admin: ISO 8601 order, to the second, as in the API and the logs."""
 
 DATE_FORMAT = "Y-m-d"
 TIME_FORMAT = "H:i:s"

@@ -1,7 +1,0 @@
-"""What is done to the running product: one function each, which returns when the fault is over."""
-
-from chaos.scenarios import clocks, connections, database, processes, redis
-from chaos.scenarios.skipping import Skipped
-
-__all__ = ["SCENARIOS", "Skipped"]
-SCENARIOS = processes.SCENARIOS | connections.SCENARIOS | database.SCENARIOS | redis.SCENARIOS | clocks.SCENARIOS

@@ -1,0 +1,409 @@
+"""The WebSocket handshake: check the credentials of chargers, and record opened and closed sockets in batches."""
+
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from django.conf import settings
+from django.db.models import DateTimeField, F, Func
+from django.db.models.functions import Greatest
+
+from chargers import events, keys, refusals, registry
+from chargers.models import Charger
+from core.db import bulk_sql
+from core.http import proxies
+from core.redis.throttling import Failures
+
+PATH = b"/ws/ocpp/"
+SUBPROTOCOL = "ocpp1.6"
+
+
+class Refused(Exception):
+    """The handshake is refused with the HTTP `status`. `reason` is the body, for readers of the charger's log.
+
+    `kind` is one of `models.refusals.KINDS`, None for a refusal that is not listed. `credentials` are the expected
+    `Credentials` of the charger, if the request presented others.
+    """
+
+    def __init__(self, status, reason, kind=None, credentials=None):
+        super().__init__(reason)
+        self.status, self.reason, self.kind, self.credentials = status, reason, kind, credentials
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeRequest:
+    """The request of a charger to open a WebSocket.
+
+    `authorization` is the header as sent, b"" without one. `secured` is true for a connection over TLS. `subject`
+    describes the verified client certificate: {"CN": [names], "O": [names], "serial": hex digits}, or None without
+    one. `address` is that of the charger, or of a proxy which is not trusted.
+    """
+
+    charger_id: str
+    authorization: bytes = field(default=b"", repr=False)  # it holds the key
+    secured: bool = False
+    subject: dict | None = None
+    address: str = "127.0.0.1"
+
+    def has_key(self, *hashes):
+        """Return the first of `hashes` that matches the presented key, or ""."""
+        key = keys.presented(self.charger_id, self.authorization)
+        return next((stored for stored in hashes if key and stored and keys.matches(key, stored)), "")
+
+
+def request(charger_id, scope):
+    """Read the `HandshakeRequest` from an ASGI scope. `config.serve` adds the subject of a certificate."""
+    authorization = dict(scope["headers"]).get(b"authorization", b"")
+    subject = scope.get("client_certificate") or _subject_from_proxy(scope)
+    return HandshakeRequest(charger_id, authorization, scope["scheme"] == "wss", subject, address_in(scope))
+
+
+def address_in(scope):
+    """Return the address of the charger, or of a proxy which is not trusted; "" for a Unix socket."""
+    return (scope["client"] or ("",))[0]
+
+
+def _subject_from_proxy(scope):
+    """Return the subject of the certificate that a proxy has verified, if `config.websocket` trusts the proxy."""
+    header = settings.TLS_CLIENT_CERTIFICATE_HEADER.encode()
+    if not header or not scope.get("from_proxy"):
+        return None
+    values = [value for name, value in scope["headers"] if name == header]
+    return proxies.subject(values[0]) if len(values) == 1 else None
+
+
+def charger_id_in(raw_path):
+    """Return the percent-decoded charger id at the end of the path, with or without a final slash (J §3.1.1).
+
+    Raise `Refused` with 404 for another path or an invalid id.
+    """
+    try:
+        charger_id = unquote_to_bytes(raw_path.removeprefix(PATH).removesuffix(b"/")).decode()
+    except UnicodeDecodeError as error:
+        raise Refused(404, "The charger id in the path is not UTF-8.", "path") from error
+    if not raw_path.startswith(PATH) or not 0 < len(charger_id) <= 255 or "\0" in charger_id:
+        where = raw_path.decode("ascii", "backslashreplace")
+        reason = f"Connect to /ws/ocpp/<charger id>, an id of 1 to 255 characters, not to {where:.100}"
+        raise Refused(404, reason, "path")
+    return charger_id
+
+
+NO_UPGRADE = (
+    "This is no WebSocket handshake: the request has no `Upgrade: websocket` with `Connection: Upgrade`. A proxy has "
+    "probably dropped these headers. Configure it to pass them on, see docs/operations.md, "
+    '"A proxy of your own". A charger must be set to OCPP 1.6 JSON (ws:// or wss://), not SOAP.'
+)
+
+
+async def answer_without_upgrade(scope, send):
+    """Answer 426 to an HTTP request to the path of chargers (RFC 9110 §15.5.22), and list it as a refusal."""
+    refusal, charger_id = Refused(426, NO_UPGRADE, "upgrade"), ""
+    with suppress(Refused):
+        charger_id = charger_id_in(scope["raw_path"])
+    refusals.refused.note(charger_id, refusal, address_in(scope))
+    body = f"{refusal.reason}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def subprotocol(offered):
+    """Choose the subprotocol, None if none is offered and none is required. Raise `Refused` with 400."""
+    if SUBPROTOCOL in offered:
+        return SUBPROTOCOL
+    if offered or settings.OCPP_REQUIRE_SUBPROTOCOL:
+        raise Refused(
+            400,
+            f"This server speaks {SUBPROTOCOL}; the charger offered {', '.join(offered) or 'no subprotocol'}.",
+            "subprotocol",
+        )
+    return None
+
+
+# The database's clock is used, because all processes share it, and the time never goes back. Before the first socket
+# `connected_at` is NULL, which `greatest` of PostgreSQL ignores.
+ADMITTED_AT = Greatest(
+    Func(function="clock_timestamp", output_field=DateTimeField()), F("connected_at") + timedelta.resolution
+)
+# The rows are locked, see `inbox.process_batch`. If the socket before has ended since this one was admitted, the
+# charger was never offline. If it is still open, its connection was lost without a close, so the charger was offline
+# since `last_seen`.
+OPEN_SOCKETS = """
+UPDATE chargers_charger c SET connected_at = s.admitted,
+    disconnected_at = CASE WHEN c.disconnected_at >= s.admitted THEN NULL
+        WHEN c.disconnected_at >= c.connected_at THEN c.disconnected_at
+        WHEN c.last_seen < s.admitted THEN c.last_seen END,
+    last_seen = greatest(c.last_seen, s.admitted)
+FROM json_to_recordset(%s) AS s(id bigint, admitted timestamptz)
+WHERE c.id = s.id AND (c.connected_at IS NULL OR c.connected_at < s.admitted)
+RETURNING c.id, clock_timestamp(), c.connected_at, c.last_call_id, c.last_call_digest, c.last_answer
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOpened:
+    """A socket of a charger (primary key) is open. `admitted` is the time at which its handshake was accepted."""
+
+    charger: int
+    admitted: datetime
+
+
+class Newest(NamedTuple):
+    """The newest socket of a charger, and the last CALL received by its earlier sockets.
+
+    This CALL stays the last one, because one that another process is still writing is rolled back, see
+    `retries.remember`.
+    """
+
+    opened_at: datetime
+    last_call_id: str
+    last_call_digest: str
+    last_answer: str
+
+
+class ConnectedCharger(NamedTuple):
+    """The columns of a `Charger` that its open socket needs. They are few, because thousands of sockets are open."""
+
+    pk: int
+    charger_id: str
+    message_log: str
+    validation: str
+    admitted_at: datetime
+    ping_interval: int | None
+    ping_timeout: int | None
+    boot_wait: int | None
+
+    @classmethod
+    def of(cls, charger):
+        return cls(*(getattr(charger, name) for name in cls._fields))
+
+    def __str__(self):
+        return self.charger_id
+
+
+class Credentials(NamedTuple):
+    """The credentials a charger must present, as last read, to check a handshake without the database."""
+
+    security_profile: int | None
+    next_security_profile: int | None
+    authorization_key_hash: str
+    next_authorization_key_hashes: list
+    certificate_names: set
+
+    @classmethod
+    def of(cls, charger):
+        return cls(*(getattr(charger, name) for name in cls._fields))
+
+    def match(self, request):
+        """Return whether `request` presents them, for the current security profile or the next one."""
+        profiles = {self.security_profile, self.next_security_profile or self.security_profile}
+        return any(PRESENTS[profile](request, self) for profile in profiles)
+
+
+class HandshakeLimiter:
+    """Refuse handshakes of a charger id that was refused too often within a minute, without reading the database.
+
+    Refusals are counted for each pair of address and charger id and, with ten times the limit, for each address. A
+    charger that was admitted before is exempt from the limit of its address, so that others there cannot lock it out.
+
+    A flood of wrong keys does not lock out the charger itself. The refusals before the limit have provided its
+    credentials, and a request that presents these is checked as usual.
+    """
+
+    MAX_CREDENTIALS = 50_000  # chargers whose credentials are remembered; beyond it the oldest are forgotten
+
+    def __init__(self):
+        self.refused, self.admitted = Failures(), Failures()
+        self.credentials = OrderedDict()  # charger id: its `Credentials`
+
+    def check(self, request):
+        """Raise `Refused` with 429 if the charger id or the address was refused too often."""
+        limit = settings.OCPP_REFUSALS_PER_MINUTE
+        if not limit:
+            return
+        charger_is_over = self.refused.of((request.address, request.charger_id)) >= limit
+        is_stranger = request.charger_id not in self.admitted.counted
+        address_is_over = self.refused.of(request.address) >= 10 * limit and is_stranger
+        if (charger_is_over or address_is_over) and not self._presents_credentials(request):
+            raise Refused(429, "Refused too often: try again in a minute.")
+
+    def _presents_credentials(self, request):
+        credentials = self.credentials.get(request.charger_id)
+        return credentials is not None and credentials.match(request)
+
+    def refuse(self, request, credentials):
+        """Count `request`, which was refused. `credentials` are as in `Refused`."""
+        self.refused.add((request.address, request.charger_id))
+        self.refused.add(request.address)
+        self.credentials.pop(request.charger_id, None)
+        if credentials is not None:
+            self.credentials[request.charger_id] = credentials
+            if len(self.credentials) > self.MAX_CREDENTIALS:
+                self.credentials.popitem(last=False)
+
+    def admit(self, charger_id):
+        self.admitted.add(charger_id)
+
+
+def admit(requests):
+    """Handle a batch of `HandshakeRequest`: return a `ConnectedCharger` or a `Refused` for each."""
+    charger_ids = {request.charger_id for request in requests}
+    if settings.OCPP_UNKNOWN_CHARGERS == "accept":
+        _register(charger_ids)
+    chargers = Charger.objects.filter(charger_id__in=charger_ids).annotate(admitted_at=ADMITTED_AT)
+    chargers = chargers.prefetch_related("held_serials")
+    known = {charger.charger_id: charger for charger in chargers}
+    return [_verdict(request, known.get(request.charger_id)) for request in requests]
+
+
+def open_sockets(sockets):
+    """Handle a batch of `ConnectionOpened`: return the `Newest` of each charger.
+
+    CALLs carry `opened_at` of their socket, which shows whether it is still the newest one.
+
+    Return None for a socket if one that was admitted later is open already. The order is settled here and not at
+    `admit`, because a handshake that the charger has given up must not replace its open socket.
+    """
+    newest = {opened.charger: opened for opened in sorted(sockets, key=lambda opened: opened.admitted)}
+    rows = [{"id": charger, "admitted": opened.admitted} for charger, opened in sorted(newest.items())]
+    opened_rows = {}
+    for charger, now, *columns in bulk_sql.execute(OPEN_SOCKETS, rows):
+        opened_rows[charger] = Newest(*columns)
+        events.record_event("charger.online", charger, since=now)  # later than the end of the socket before
+    return [opened_rows.get(opened.charger) if newest[opened.charger] is opened else None for opened in sockets]
+
+
+CLOSE_SOCKETS = """
+UPDATE chargers_charger c SET disconnected_at = greatest(clock_timestamp(), c.connected_at)
+FROM json_to_recordset(%s) AS s(id bigint, opened timestamptz)
+WHERE c.id = s.id AND c.connected_at = s.opened
+    AND (c.disconnected_at IS NULL OR c.disconnected_at < c.connected_at) RETURNING c.id, c.disconnected_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed:
+    """A socket of a charger (primary key) has ended. `opened` is the time when it was opened."""
+
+    charger: int
+    opened: datetime
+
+
+def close_sockets(sockets):
+    """Handle a batch of `ConnectionClosed`: mark each charger offline unless it has a newer socket."""
+    rows = [{"id": closed.charger, "opened": closed.opened} for closed in sockets]
+    for charger, moment in bulk_sql.execute(CLOSE_SOCKETS, rows):
+        events.record_event("charger.offline", charger, since=moment)
+    return [None] * len(sockets)
+
+
+MOVES = (open_sockets, close_sockets)
+
+
+def _register(charger_ids):
+    known = set(Charger.objects.filter(charger_id__in=charger_ids).values_list("charger_id", flat=True))
+    new = [Charger(charger_id=charger_id) for charger_id in sorted(charger_ids - known)]
+    Charger.objects.bulk_create(new, ignore_conflicts=True)
+
+
+def _verdict(request, charger):
+    if charger is None:
+        return Refused(404, f"Charger {request.charger_id!r} is not known here.", "unknown")
+    if _meets_next(request, charger):
+        _raise(charger, charger.next_security_profile)
+    elif not _meets(charger.security_profile, request, charger):
+        keyless = charger.security_profile is None and not charger.authorization_key_hash
+        reason = ADDRESS_NOT_OPEN if keyless else REQUIREMENTS[charger.security_profile]
+        credentials = Credentials.of(charger)
+        return Refused(401, reason, "credentials", None if credentials.match(request) else credentials)
+    if charger.security_profile in BY_KEY:
+        _use_next_key(request, charger)
+    charger.admitted_at += timedelta.resolution  # so that the later of two requests in one batch is the newer one
+    return ConnectedCharger.of(charger)
+
+
+def _meets_next(request, charger):
+    """Return whether the request meets the higher security profile that the charger was configured to use."""
+    profile = charger.next_security_profile
+    return profile is not None and profile > (charger.security_profile or 0) and _meets(profile, request, charger)
+
+
+def _meets(profile, request, charger):
+    """Return whether the request presents the credentials of `profile`. A certificate must be the charger's own."""
+    return PRESENTS[profile](request, charger) and (profile != BY_CERTIFICATE or _is_owner(request, charger))
+
+
+def _has_key(request, charger):
+    """Return whether the request presents the charger's key, or a new one that was sent to the charger."""
+    return bool(request.has_key(charger.authorization_key_hash, *charger.next_authorization_key_hashes))
+
+
+def _use_next_key(request, charger):
+    """Replace the charger's key by a new one that it uses for the first time (security whitepaper A01)."""
+    next_hashes = charger.next_authorization_key_hashes
+    presented = request.has_key(charger.authorization_key_hash, *next_hashes)
+    if presented in next_hashes:
+        locked = Charger.objects.select_for_update().get(pk=charger.pk)  # another key may be being sent now
+        if presented in locked.next_authorization_key_hashes:
+            locked.use_key(presented)
+
+
+def _raise(charger, profile):
+    """Store the higher profile with which the charger has connected. It may not go back (whitepaper A05.FR.09)."""
+    charger.security_profile, charger.next_security_profile = profile, None
+    charger.save(update_fields=["security_profile", "next_security_profile"])
+
+
+def _has_certificate(request, charger):
+    """Return whether the certificate names the charger and its operator (whitepaper A00.FR.404, A00.FR.405).
+
+    A subject may have several names of each kind (RFC 5280 §4.1.2.4). All of them must match. Case and spaces count.
+    """
+    if not request.secured or request.subject is None:
+        return False
+    names, organisations = set(request.subject.get("CN", ())), set(request.subject.get("O", ()))
+    return organisations == {settings.OCPP_CPO_NAME} and bool(names) and names <= charger.certificate_names
+
+
+def _is_owner(request, charger):
+    """Return whether the certificate is the charger's. One that was signed here belongs to the charger that requested
+    it, whatever names another charger has."""
+    return registry.hooks["certificate_owner"](request.subject.get("serial", "")) in (None, charger.pk)
+
+
+def _may_be_open(request, charger):
+    """Return whether the address is in OCPP_OPEN_NETWORKS, where chargers need no credentials."""
+    try:
+        address = ip_address(request.address)
+    except ValueError:  # a Unix socket, or an invalid header of a proxy
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in network for network in settings.OCPP_OPEN_NETWORKS)
+
+
+# Checks of the credentials of each security profile (security whitepaper §2.1). They read a `Charger` or its
+# `Credentials`, and not the database.
+BY_KEY, BY_CERTIFICATE = (None, 1, 2), 3
+PRESENTS = {
+    None: lambda request, charger: (
+        _has_key(request, charger) or (not charger.authorization_key_hash and _may_be_open(request, charger))
+    ),
+    0: _may_be_open,
+    1: lambda request, charger: not request.secured and _has_key(request, charger),
+    2: lambda request, charger: request.secured and _has_key(request, charger),
+    3: _has_certificate,
+}
+BASIC = "Basic auth with the charger's id and its key"
+ADDRESS_NOT_OPEN = "A charger needs a key or a certificate here: its address is in none of the OCPP_OPEN_NETWORKS."
+REQUIREMENTS = {
+    None: f"{BASIC} is required.",
+    0: ADDRESS_NOT_OPEN,
+    1: f"{BASIC} is required, without TLS (security profile 1).",
+    2: f"{BASIC} is required, over TLS (security profile 2).",
+    3: "A client certificate of this charger is required (security profile 3).",
+}

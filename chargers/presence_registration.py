@@ -1,0 +1,81 @@
+"""The registration of a socket's presence in Redis, by which commands and a newer socket of the charger reach it."""
+
+import asyncio
+import logging
+
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+from chargers import gateway
+from chargers.presence import TTL, Presence
+from core.observability import diagnosis
+
+logger = logging.getLogger(__name__)
+
+PRESENCE_TIMEOUT_S = 1.0
+
+
+class PresenceRegistration:
+    """The registration of one consumer, `socket`. `presence` is its entry, None while commands cannot reach it."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.presence = self.listener = self.beginning = None
+        self.has_ended = False
+        self.lock = asyncio.Lock()
+
+    async def begin(self):
+        """Register presence before the first answer, but wait at most PRESENCE_TIMEOUT_S for Redis."""
+        self.beginning = asyncio.create_task(self.register())
+        await asyncio.wait({self.beginning}, timeout=PRESENCE_TIMEOUT_S)
+
+    async def register(self):
+        """Make the socket reachable for commands, and close the older socket of this charger."""
+        async with self.lock:
+            if self.presence is None and not self.has_ended:
+                await self._register()
+
+    async def _register(self):
+        layer = get_channel_layer()
+        try:
+            entry = Presence.opened(await layer.new_channel(), self.socket.newest.opened_at)
+            self.listener = asyncio.create_task(self.socket.handle_control_message(layer, entry.channel))
+            replaced = await gateway.register_presence(self.socket.charger.charger_id, entry)
+            self.presence = entry
+            if replaced == entry:  # the charger has opened a newer socket meanwhile
+                self.socket.in_background(self.socket.close_replaced())
+            elif replaced:
+                await self._close_socket(layer, replaced)
+        except RedisError as error:
+            cause = diagnosis.in_words(error)
+            logger.warning("%s: commands cannot reach it. %s The error: %s", self.socket.charger, cause, error)
+            await self._stop_listening()
+
+    async def _close_socket(self, layer, replaced):
+        try:
+            await layer.send(replaced.channel, {"type": "ocpp.close"})
+        except RedisError as error:  # the renewal of its presence, or its next CALL, closes the socket later
+            logger.warning("%s: its former socket is not closed yet: %s", self.socket.charger, error)
+
+    async def _stop_listening(self):
+        """Stop the listener, after a command that is being claimed has been written or reported lost."""
+        async with self.socket.commanding:
+            if self.listener:
+                self.listener.cancel()
+                self.listener = None
+
+    async def stop(self):
+        """Stop accepting commands."""
+        async with self.lock:  # a registration in progress ends by the timeouts of Redis
+            self.has_ended = True
+        await self._stop_listening()
+
+    async def leave(self):
+        """Clear the entry, after `stop`."""
+        try:
+            if self.presence:
+                await gateway.leave(self.socket.charger.charger_id, self.presence)
+        except RedisError as error:
+            logger.warning(
+                "%s: Redis is unavailable, its presence expires after %s s: %s", self.socket.charger, TTL, error
+            )

@@ -1,0 +1,139 @@
+"""Duplicate detection: a repeated CALL changes nothing (decision 0020).
+
+The last CALL of each charger is stored in the charger's row with its answer. A charger has one CALL under way, so it
+most likely repeats this one, on the same socket or on a new one (J §4.1.1, J errata 3.1). An older CALL is found by
+the record that it has left, however many CALLs were received since.
+"""
+
+import logging
+from collections import defaultdict
+
+from django.db.models import F, Q
+
+from chargers.models import Charger, effective_status
+from core.db import bulk_sql, sealing
+from core.ocpp import frames
+from core.ocpp.redaction import masked
+
+logger = logging.getLogger(__name__)
+
+# These actions may be processed twice, and their answers depend on the time and on current data. They are not stored
+# as the last CALL, because they would displace one that must not be processed twice.
+IDEMPOTENT_ACTIONS = {"Authorize", "BootNotification", "Heartbeat", "StatusNotification"}
+
+
+class StaleConnection(Exception):
+    """Calls with these `keys` were received by sockets that are not the newest of their chargers."""
+
+    def __init__(self, keys=()):
+        super().__init__(f"{len(keys)} calls were received by replaced sockets")
+        self.keys = keys
+
+
+# `last_seen` is NULL before the first CALL; `greatest` ignores NULL. `seen` is never NULL.
+REMEMBER = """
+WITH s AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS s(
+        id bigint, seen timestamptz, call_id text, digest text, answer text, socket timestamptz
+    )
+), remembered AS (
+    UPDATE chargers_charger c SET
+        last_seen = greatest(c.last_seen, s.seen),
+        last_call_id = coalesce(s.call_id, c.last_call_id),
+        last_call_digest = coalesce(s.digest, c.last_call_digest),
+        last_answer = coalesce(s.answer, c.last_answer)
+    FROM s WHERE c.id = s.id AND (s.socket IS NULL OR s.socket = c.connected_at)
+    RETURNING c.id, c.boot_policy, c.registration_status
+)
+SELECT * FROM remembered
+WHERE registration_status IN ('Pending', 'Rejected') OR registration_status = '' AND boot_policy <> 'Accepted'
+UNION ALL
+SELECT s.id, NULL, NULL FROM s WHERE s.socket IS NOT NULL AND NOT EXISTS (SELECT FROM remembered r WHERE r.id = s.id)
+"""
+
+
+def remember(calls, seen):
+    """Write `last_seen` of every charger in `seen` ({primary key: time}) and the answers of `calls`.
+
+    Return {primary key: effective status} of the chargers that are not accepted (see `registration`). Raise
+    `StaleConnection` for calls by a socket that is not the newest of its charger. The charger has no answer to these
+    calls, and repeats them on its newest socket.
+    """
+    rows = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
+    for call in calls:
+        row = rows[call.charger] = {"id": call.charger, "seen": call.received_at, "socket": call.socket}
+        # A refusal is not stored, because the charger may repeat the call after it has been accepted.
+        if call.action not in IDEMPOTENT_ACTIONS and frames.is_result(call.answer):
+            row |= {"call_id": call.message_id, "digest": call.digest, "answer": _as_stored(call)}
+    returned = bulk_sql.execute(REMEMBER, [rows[key] for key in sorted(rows)])
+    if stale := {charger for charger, policy, _ in returned if policy is None}:
+        raise StaleConnection({call.key for call in calls if call.charger in stale})
+    return {charger: effective_status(*policy_and_status) for charger, *policy_and_status in returned}
+
+
+def _as_stored(call):
+    """Return the answer of `call`, encrypted if a vendor's function has put a secret in it."""
+    if call.action != "DataTransfer" or masked(call.answer) == call.answer:
+        return call.answer
+    return sealing.seal(call.answer)
+
+
+def as_sent(stored):
+    """Decrypt the column `last_answer` of a charger. Return None if no key can; the call is then processed again."""
+    try:
+        return sealing.unseal(stored) if stored.startswith(sealing.TOKEN) else stored
+    except sealing.Unreadable as error:
+        logger.warning("A repeated DataTransfer is processed again; its stored answer cannot be decrypted: %s", error)
+        return None
+
+
+LOCK = "SELECT FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+
+
+def lock(chargers):
+    """Lock the rows of `chargers` (primary keys), in the order in which every batch locks them."""
+    if chargers:
+        bulk_sql.query(LOCK, [bulk_sql.array(sorted(chargers))])
+
+
+def answered_before(calls):
+    """Return {key: answer} of those `calls` that are the last CALL of their charger and already committed.
+
+    This is for a batch that is retried. It has locked the rows, because its own first attempt may be committing.
+    """
+    if not calls:
+        return {}
+    chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
+    last = {(c.pk, c.last_call_id, c.last_call_digest): c.last_answer for c in chargers}
+    answers = {call.key: as_sent(last[call.key]) for call in calls if call.key in last}
+    return {key: answer for key, answer in answers.items() if answer is not None}
+
+
+def records_of(model, calls, same):
+    """Return {key: record} of those `calls` that have left a record in `model` since their charger's last boot.
+
+    `same(record, call)` compares their contents, because some chargers count message ids from 1 at each boot.
+    """
+    stored = model.objects.filter(
+        Q(received_at__gt=F("charger__last_boot_at")) | Q(charger__last_boot_at=None),
+        charger_id__in={call.charger for call in calls},
+        call_id__in={call.message_id for call in calls},
+    )
+    by_id = defaultdict(list)
+    for record in stored:
+        by_id[record.charger_id, record.call_id].append(record)
+    matching = {call.key: [r for r in by_id[call.charger, call.message_id] if same(r, call)] for call in calls}
+    return {key: records[0] for key, records in matching.items() if records}
+
+
+def stale_before(calls):
+    """Return {key: StaleConnection} of those `calls` that were received by replaced sockets.
+
+    This looks at batches with a DataTransfer before `remember`, because a rollback cannot undo effects of a vendor's
+    function.
+    """
+    if not any(call.action == "DataTransfer" for call in calls):
+        return {}
+    chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
+    newest = dict(chargers.values_list("pk", "connected_at"))
+    return {call.key: StaleConnection() for call in calls if call.socket and call.socket != newest.get(call.charger)}

@@ -1,1 +1,0 @@
-"""`make run`: everything the product needs on one machine, started in order and stopped in reverse."""

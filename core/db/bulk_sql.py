@@ -1,0 +1,83 @@
+"""Write many rows by one statement. Rows are sent as one JSON parameter, or by COPY where there are very many.
+
+Statements are prepared, so that PostgreSQL parses and plans them once per connection. Django's own cursors write all
+values into the text of a statement (see docs/performance.md).
+"""
+
+from functools import cache
+
+import orjson
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connection
+
+# The characters that COPY's text format requires to be escaped.
+ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def execute(statement, rows):
+    """Run `statement`, which reads `rows` (dicts) with `json_to_recordset(%s)`. Return its rows, [] if none."""
+    return query(statement, [json(rows)]) if rows else []
+
+
+def json(rows):
+    """Format `rows` (dicts) as the parameter that a statement reads with `json_to_recordset(%s)`."""
+    return orjson.dumps(rows).decode()
+
+
+def query(statement, parameters):
+    """Run `statement` with `parameters`. Return its rows, [] if none."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(statement, parameters, prepare=True)
+        return cursor.fetchall() if cursor.description else []
+
+
+def clock():
+    """Return the time of the database, the clock that processes on all machines share."""
+    ((now,),) = query("SELECT clock_timestamp()", [])
+    return now
+
+
+def columns(model, alias="c"):
+    """List the columns of `model` for a SELECT whose rows are passed to `instance`."""
+    return ", ".join(f"{alias}.{field.column}" for field in model._meta.concrete_fields)
+
+
+def instance(model, values):
+    """Build the instance of `model` for a row of `columns`, as Django would do."""
+    attributes, converters = _converters(model)
+    values = list(values)
+    for index, convert in converters:
+        values[index] = convert(values[index], None, connection)
+    return model.from_db(DEFAULT_DB_ALIAS, attributes, values)
+
+
+@cache
+def _converters(model):
+    fields = model._meta.concrete_fields
+    converters = [(i, field.from_db_value) for i, field in enumerate(fields) if hasattr(field, "from_db_value")]
+    return [field.attname for field in fields], converters
+
+
+def array(numbers):
+    """Format `numbers` as a parameter for `= ANY(%s)`, because psycopg needs a hundred times as long for a list."""
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
+def copy(table, columns, lines):
+    """Append `lines` to `table`. A line is a row with tab-separated columns; texts are `escaped`, NULL is `\\N`."""
+    if not lines:
+        return
+    connection.ensure_connection()
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+    with (
+        connection.wrap_database_errors,
+        psycopg.Cursor(connection.connection) as cursor,
+        cursor.copy(statement) as stream,
+    ):
+        stream.write("\n".join(lines) + "\n")
+
+
+def escaped(text):
+    """Escape `text` for COPY."""
+    return text.translate(ESCAPED) if "\\" in text or not text.isprintable() else text

@@ -1,0 +1,17 @@
+"""Parse JSON bodies strictly: UTF-8, finite numbers, and no deeper nesting than can be serialised again."""
+
+import orjson
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+
+
+class StrictJSONParser(JSONParser):
+    """Accept only JSON that can be stored, sent to a charger and shown."""
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        try:
+            parsed = orjson.loads(stream.read())
+            orjson.dumps(parsed)
+        except (orjson.JSONDecodeError, TypeError) as error:
+            raise ParseError(f"The body is not usable JSON: {error}") from error
+        return parsed

@@ -1,0 +1,195 @@
+"""Parse and format OCPP-J frames: CALL, CALLRESULT and CALLERROR (J §4.2)."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+CALL, CALLRESULT, CALLERROR = 2, 3, 4
+MAX_MESSAGE_ID_LENGTH = 36
+CONTROL = re.compile(r"\\(?:u00[01]|u007[fF]|[bfnrt])")  # the escape of a control character
+INTEGER_LIMIT = 2**63  # PostgreSQL's bigint cannot store an integer beyond it
+
+
+class Unreadable(Exception):
+    """A frame cannot be answered, because it has no usable message id (J errata 3.3 requires no "-1" in 1.6)."""
+
+
+class CallError(Exception):
+    """A CALL is refused. `code` is one of J §4.2.3 table 7 in the spelling of 1.6."""
+
+    field = ""  # the member at fault, if there is one
+
+    def __init__(self, code, description="", details=None):
+        super().__init__(f"{code}: {description}")
+        self.code, self.description, self.details = code, description[:255], details or {}
+
+
+class BadCall(CallError):
+    """A frame has a usable message id but is not a valid CALL. `action` is "" if it names none."""
+
+    def __init__(self, message_id, code, description, action=""):
+        super().__init__(code, description)
+        self.message_id, self.action = message_id, action
+
+
+@dataclass(slots=True)
+class Call:
+    """A request. `payload` is the JSON object sent (`null` counts as `{}`, J §4.2.1).
+
+    `digest` is 32 hex digits, equal for equal actions and payloads. `is_clean` is False if a text of the payload may
+    contain a control character. `is_json` is False if the frame is not strictly JSON.
+    """
+
+    message_id: str
+    action: str
+    payload: dict
+    digest: str
+    is_clean: bool = True
+    is_json: bool = True
+
+
+@dataclass(slots=True)
+class Reply:
+    """A CALLRESULT (`payload`) or a CALLERROR (`error`: code, description, details)."""
+
+    message_id: str
+    payload: Any = None
+    error: dict | None = None
+
+
+def parse(text, lenient=False):
+    """Parse `text` to a `Call` or `Reply`. Raise `Unreadable`, or `BadCall` if the frame must be answered.
+
+    `lenient` also accepts raw control characters, lone surrogates, and numbers that are infinite or NaN.
+    """
+    is_json = True
+    try:
+        frame = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        frame, is_json = _almost_json(text) if lenient else None, False
+        if frame is None:
+            raise Unreadable(f"not JSON: {error}") from error
+    if (
+        not isinstance(frame, list)
+        or len(frame) < 2
+        or not isinstance(frame[1], str)
+        or not frame[1]
+        or "\0" in frame[1]
+    ):
+        raise Unreadable("not an array with a message type and a message id")
+    kind, message_id = frame[0], frame[1]
+    if type(kind) is int and kind == CALL:
+        call = _call(frame, message_id)
+        if not is_json or "\\" in text:
+            _check_controls(call, text, lenient)
+            call.is_json, call.is_clean = is_json, call.is_clean and is_json
+        return call
+    if type(kind) is int and kind in (CALLRESULT, CALLERROR) and len(message_id) <= MAX_MESSAGE_ID_LENGTH:
+        return _reply(frame, message_id)
+    raise Unreadable(f"message type {kind!r:.20} is not known, or its message id is too long")
+
+
+def _almost_json(text):
+    """Parse JSON with the exceptions of `parse(lenient=True)`. Return None for other text.
+
+    Return None too if the message id cannot be sent back unchanged, or if the frame is nested too deeply for orjson,
+    because the depth that `json` can read depends on the stack.
+    """
+    try:
+        frame = json.loads(text, strict=False)
+        stored = storable(frame)
+        orjson.dumps(stored)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    has_id = isinstance(frame, list) and len(frame) > 1
+    return stored if has_id and frame[1] == stored[1] else None
+
+
+def _check_controls(call, text, lenient):
+    """Set `is_clean`. Raise `BadCall` for U+0000 unless lenient, because PostgreSQL cannot store it."""
+    if not lenient and "\\u0000" in text:
+        raise BadCall(
+            call.message_id, "PropertyConstraintViolation", "A text holds the character U+0000.", call.action
+        )
+    call.is_clean = not lenient or CONTROL.search(text) is None
+
+
+def storable(value):
+    """Return the JSON `value` without the parts that PostgreSQL cannot store.
+
+    U+0000 is removed and a lone surrogate replaced. Infinite numbers, NaN and integers beyond 64 bits become texts.
+    """
+    if isinstance(value, str):
+        return value.replace("\0", "").encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(name): storable(item) for name, item in value.items()}
+    is_infinite = isinstance(value, float) and not math.isfinite(value)
+    is_too_large = isinstance(value, int) and not -INTEGER_LIMIT <= value < INTEGER_LIMIT
+    return str(value) if is_infinite or is_too_large else value
+
+
+def _call(frame, message_id):
+    action = frame[2] if len(frame) > 2 and isinstance(frame[2], str) else ""
+    if len(message_id) > MAX_MESSAGE_ID_LENGTH:
+        description = f"Message id is longer than {MAX_MESSAGE_ID_LENGTH}."
+        raise BadCall(message_id, "FormationViolation", description, action)
+    if len(frame) != 4 or not isinstance(frame[2], str):
+        raise BadCall(message_id, "FormationViolation", "A CALL is [2, message id, action, payload].", action)
+    payload = {} if frame[3] is None else frame[3]
+    if not isinstance(payload, dict):
+        raise BadCall(message_id, "FormationViolation", "The payload is not an object.", action)
+    try:
+        content = orjson.dumps([frame[2], payload], option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise BadCall(message_id, "FormationViolation", "The payload is nested too deeply.", action) from error
+    return Call(message_id, frame[2], payload, blake2b(content, digest_size=16).hexdigest())
+
+
+def _reply(frame, message_id):
+    try:
+        orjson.dumps(frame)
+    except TypeError:
+        return Reply(message_id, payload="unreadable: nested too deeply")
+    if frame[0] == CALLRESULT and len(frame) == 3:
+        return Reply(message_id, payload={} if frame[2] is None else frame[2])
+    if frame[0] == CALLERROR and 3 <= len(frame) <= 5:
+        code, description, details = (*frame[2:], None, None, None)[:3]
+        error = {"code": code, "description": description or "", "details": details or {}}
+        return Reply(message_id, error=storable(error))
+    raise Unreadable("a reply with the wrong number of elements")
+
+
+def call(message_id, action, payload):
+    """Format a CALL. `payload` is compact JSON text, so that its members keep their order."""
+    return f'[{CALL},"{message_id}","{action}",{payload}]'
+
+
+def call_result(message_id, payload):
+    """Format a CALLRESULT."""
+    return _compact([CALLRESULT, message_id, payload])
+
+
+def call_error(message_id, error):
+    """Format a CALLERROR for `error`, a `CallError`."""
+    return _compact([CALLERROR, message_id, error.code, error.description, error.details])
+
+
+def is_result(text):
+    """Return whether `text`, formatted by this module, is a CALLRESULT."""
+    return text.startswith(f"[{CALLRESULT},")
+
+
+def code_of(text):
+    """Return "result" for a CALLRESULT formatted by this module, or the error code of a CALLERROR."""
+    return "result" if is_result(text) else orjson.loads(text)[2]
+
+
+def _compact(frame):
+    return orjson.dumps(frame).decode()

@@ -1,0 +1,277 @@
+"""Mask keys and passwords in frames before anybody can read them.
+
+In doubt too much is masked, because diagnosis seldom needs a value whose name suggests a secret.
+"""
+
+import json
+import re
+from functools import lru_cache
+
+import orjson
+
+HIDDEN = "(hidden)"
+# A member or a configuration key whose name matches one of these holds a secret. Names are compared in lower case,
+# without characters that are neither letters nor digits.
+SECRETS = (
+    *("authorizationkey", "passw", "passphrase", "passcode", r"(?<!by)pass\d*$", r"pw\d*$", "pwd", "secret"),
+    *("apikey", "privatekey", "accesskey", "psk", "accesstoken", "authtoken", "apitoken", "authorization$", "bearer"),
+    *("credential", r"pin\d*$", r"(?<!id)token\d*$"),
+    r"(?<!^)(?<!^configuration)(?<!^unknown)(?<!public)(?<!without)key\d*$",
+)
+NAMES = re.compile("|".join(SECRETS))
+NAMING = ("key", "name", "variable")  # members that may name the setting whose value is in the member `value`
+# A frame without any of these has no secret. The backslash is one, because an escape might hide a name.
+MARKS = (
+    *("author", "pass", "pw", "secret", "credential", "api", "private", "access", "psk", "key", "pin"),
+    *("token", "bearer", "://", "/files/", "\\"),
+)
+# None of the expressions below changes a text that, in small letters, contains none of these.
+TEXT_MARKS = (
+    *("pass", "pw", "secret", "credential", "token", "key", "pin", "sig", "auth", "bearer", "value", "/files/"),
+    "://",
+)
+PUNCTUATION = re.compile(r"[\W_]+")
+MIN_SECRET_LENGTH = 4  # of a secret that is searched for in other texts: a shorter one may be part of any word
+BEFORE_JSON = "\ufeff \t\r\n"  # is skipped; a byte order mark is not JSON, but chargers skip it
+MAX_TEXT_LENGTH = 32_768  # characters of a text; the rest is cut off, since masking takes time linear in it
+MAX_NAME_LENGTH = 1000  # characters of a member's name; a longer one counts as a secret
+MAX_MASKED_LENGTH = 16_384  # of a frame that is masked for a log line, because this blocks the event loop
+LOG_LINE_LENGTH = 200  # characters of a frame in a log line
+RUN = re.compile(r"[^\s\"<>]+")  # each URL is within one
+# The path of a file that this system serves contains the token that gives access to it.
+TOKEN = re.compile(r"(/files/+(?:firmware|uploads)/+)[^\s/\"?#]+")
+SECRET_NAME = (
+    r"(?:passw|passphrase|passcode|pass\b|pwd|secret|credential|token|(?:pw|key|\bpin)\d{0,9}\b|signature|\bsig)"
+)
+ARGUMENT = re.compile(
+    rf"(?i)({SECRET_NAME}[\w.-]{{0,40}}[\"']?\s{{0,9}}[=:]\s{{0,9}})"
+    r"(\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s\"'<>]+?(?=[\s\"'<>]|&[\w.-]{1,60}=|$))"
+)
+HEADER = re.compile(
+    r"(?i)(\b(?:auth(?:orization)?[\"']?\s{0,9}[=:]\s{0,9}[\"']?(?:basic|digest)|bearer)\s{1,9})[^\s\"'<>]+"
+)
+ELEMENT = re.compile(rf"(?i)(<[\w.:-]{{0,40}}{SECRET_NAME}[^<>]{{0,200}}>)[^<]+")
+PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^-]*")
+VALUE = re.compile(r'(?i)("value"\s*:\s*)"(?:[^"\\]|\\.)*"?')
+LONG_VALUE = re.compile(r'(?i)("value"\s*:\s*)"[^"]{16,}"?')  # a key for Basic auth has 16 characters or more
+
+
+def masked(text, action="", is_json=False):
+    """Return the frame `text` without its secrets.
+
+    `action` is that of the call it answers; `is_json` is True where the frame is known to be JSON. A frame that is
+    not JSON and may hold a secret is replaced by its length.
+    """
+    lowered = text.lower()
+    marks = [mark for mark in MARKS if mark in lowered]
+    if is_json and not marks and action != "ChangeConfiguration":
+        return text
+    frame = _parsed(text)
+    if frame is None:
+        return f"({len(text)} characters that are not JSON)" if set(marks) - {"://"} else _plain(text)
+    may_quote = action == "ChangeConfiguration" and _is_error(frame)  # an error may quote the key that it refuses
+    if not marks and not may_quote:
+        return text
+    if may_quote:
+        frame[3:] = [HIDDEN] * len(frame[3:])
+    try:
+        return orjson.dumps(_cleaned(frame)).decode()  # also if nothing is masked, since a member may occur twice
+    except (RecursionError, TypeError):  # nested JSON texts, or more levels than orjson writes
+        return f"({len(text)} characters that are nested too deeply)"
+
+
+def _parsed(text):
+    """Return the parsed JSON, or None for text that is not JSON."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _is_error(frame):
+    return isinstance(frame, list) and len(frame) > 2 and frame[0] == 4
+
+
+def _plain(text):
+    """Mask a text that is not JSON, or a string within JSON."""
+    lowered = text.lower()
+    if not any(mark in lowered for mark in TEXT_MARKS):
+        return text[:MAX_TEXT_LENGTH]
+    if len(text) > MAX_TEXT_LENGTH:
+        text = f"{text[:MAX_TEXT_LENGTH]}@"  # because a login may have ended where the text is cut
+    text = (VALUE if _matches_secret(text) else LONG_VALUE).sub(rf'\1"{HIDDEN}"', text)
+    for secret in (PRIVATE_KEY, ELEMENT, HEADER, TOKEN):
+        text = secret.sub(rf"\1{HIDDEN}", text)
+    if "://" in text:
+        text = RUN.sub(_without_login, text)
+    return ARGUMENT.sub(rf"\1{HIDDEN}", text)
+
+
+def _without_login(run):
+    """Mask the text between :// and the last @, with or without a password."""
+    scheme, separator, rest = run[0].partition("://")
+    login, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}{HIDDEN}@{host}" if at else run[0]
+
+
+def without_secrets(payload):
+    """Return `payload`, of a command or of an answer to one, as users who may view commands may see it.
+
+    Texts are not changed except for URLs, see `_url`, and members of JSON that name a secret, because these users
+    wrote the payload.
+    """
+    return _cleaned(payload, _own_text)
+
+
+def _own_text(text):
+    """Mask a text of a payload, which may be JSON, as in DataTransfer."""
+    within = _json_in(text)
+    if within is None:
+        return _own_urls(text)
+    try:
+        if _may_hide_members(text):
+            return f"({len(text)} characters of JSON with a duplicate member)"
+        cleaned = _cleaned(within, _own_text)
+        return text if cleaned == within else orjson.dumps(cleaned).decode()
+    except (RecursionError, TypeError):
+        return f"({len(text)} characters that are nested too deeply)"
+
+
+def _json_in(text):
+    """Return the object, list or string in a JSON text, or None for any other text."""
+    text = text.lstrip(BEFORE_JSON)
+    return _parsed(text) if text[:1] in ("{", "[", '"') else None
+
+
+def _may_hide_members(text):
+    """Whether `text`, JSON that may contain secrets, has a duplicate member, of which parsing shows only one."""
+    lowered = text.lower()
+    if not any(mark in lowered for mark in MARKS):
+        return False
+    has_duplicates = []
+
+    def count(pairs):
+        has_duplicates.append(len(dict(pairs)) < len(pairs))
+
+    # `parse_int` is str, because int() refuses very long numbers.
+    json.loads(text.lstrip(BEFORE_JSON), object_pairs_hook=count, parse_int=str)
+    return any(has_duplicates)
+
+
+def _own_urls(text):
+    return RUN.sub(_url, text) if "://" in text else text
+
+
+def _url(run):
+    """Mask in a URL its login, arguments whose name suggests a secret, and the token of a file of this system."""
+    if "://" not in run[0]:
+        return run[0]
+    return ARGUMENT.sub(rf"\1{HIDDEN}", TOKEN.sub(rf"\1{HIDDEN}", _without_login(run)))
+
+
+def hidden_texts(whole, shown):
+    """Yield the texts of `whole` (JSON) that its masked form `shown` hides."""
+    if whole == shown:
+        return
+    if isinstance(whole, dict) and isinstance(shown, dict):
+        for name, branch in whole.items():
+            yield from hidden_texts(branch, shown[name])
+    elif isinstance(whole, list) and isinstance(shown, list):
+        for branch, left in zip(whole, shown, strict=True):
+            yield from hidden_texts(branch, left)
+    elif shown == HIDDEN:
+        yield from _texts(whole)
+    elif isinstance(whole, str) and isinstance(shown, str):
+        yield from _hidden_within(whole, shown)
+
+
+def _hidden_within(whole, shown):
+    """Yield the parts of the text `whole` that `shown` hides: texts of JSON, or logins and arguments of URLs."""
+    inside = _json_in(whole), _json_in(shown)
+    if None not in inside:
+        yield from hidden_texts(*inside)
+        return
+    before, *others = shown.split(HIDDEN)
+    at = len(before)
+    for left in others[:-1]:
+        end = whole.find(left, at)
+        yield from _login_and_password(whole[at:end])
+        at = end + len(left)
+    if others:
+        yield from _login_and_password(whole[at : len(whole) - len(others[-1])])
+
+
+def _login_and_password(login):
+    yield login
+    yield login.partition(":")[2]
+
+
+def _texts(value):
+    if isinstance(value, dict | list):
+        for branch in value.values() if isinstance(value, dict) else value:
+            yield from _texts(branch)
+    elif isinstance(value, str):
+        yield value
+
+
+def without_texts(value, texts):
+    """Mask in the strings of `value` (JSON) those of `texts` that have MIN_SECRET_LENGTH characters or more."""
+    longest_first = sorted((text for text in texts if len(text) >= MIN_SECRET_LENGTH), key=len, reverse=True)
+
+    def clean(string):
+        for text in longest_first:
+            string = string.replace(text, HIDDEN)
+        return string
+
+    return _cleaned(value, clean)
+
+
+def _cleaned(value, text=None):
+    """Replace secrets in `value` (JSON) by `HIDDEN`; `text` is the function that cleans a string."""
+    if isinstance(value, dict):
+        lowered = {name.lower(): branch for name, branch in value.items()}
+        is_secret = any(isinstance(lowered.get(name), str) and names_secret(lowered[name]) for name in NAMING)
+        return {
+            name: HIDDEN
+            if branch not in (None, "") and (names_secret(name) or (is_secret and name.lower() == "value"))
+            else _cleaned(branch, text)
+            for name, branch in value.items()
+        }
+    if isinstance(value, list):
+        return [_cleaned(branch, text) for branch in value]
+    return (text or _cleaned_text)(value) if isinstance(value, str) else value
+
+
+def names_secret(name):
+    """Whether a member called `name` must be hidden."""
+    return len(name) > MAX_NAME_LENGTH or _known_secret(name)
+
+
+@lru_cache(4096)
+def _known_secret(name):
+    return _matches_secret(name)
+
+
+def _matches_secret(text):
+    return NAMES.search(PUNCTUATION.sub("", text.lower())) is not None
+
+
+def _cleaned_text(text):
+    """Mask a string, which may be JSON, as in DataTransfer."""
+    within = _json_in(text)
+    return _plain(text) if within is None else orjson.dumps(_cleaned(within)).decode()
+
+
+class InLog:
+    """A frame for a log line; it is masked only if the line is written.
+
+    A long frame is replaced by its length, because a part of it cannot be masked without the rest.
+    """
+
+    def __init__(self, text):
+        self.text = text
+
+    def __str__(self):
+        if len(self.text) > MAX_MASKED_LENGTH:
+            return f"({len(self.text)} characters)"
+        return repr(masked(self.text))[:LOG_LINE_LENGTH]

@@ -1,0 +1,401 @@
+"""Lenient validation: repair a payload that violates its schema by the rules below, or refuse it.
+
+The compiled schema is checked first, so a valid payload costs the same as in strict validation. Each repair is a
+finding. A message is refused only if its essential members are missing, see `NEEDED`. docs/tolerance.md has the
+rules for operators; a test compares it with this module.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import orjson
+
+from core.ocpp import numerals, schemas, timestamps
+from core.ocpp.schemas import Violation
+
+INT32, INT64 = 2**31 - 1, 2**63 - 1
+UNREADABLE = "unreadable"  # the `format` of a sample that stands for an item which could not be read
+MAX_FINDINGS = 50  # of one message, since further findings of a message with so many errors say little
+
+
+class Unusable(Exception):
+    """A value cannot be used; `kind` is the finding, `keyword` is the keyword of the schema that it violates."""
+
+    def __init__(self, kind: str, keyword: str, message: str) -> None:
+        super().__init__(message)
+        self.kind, self.keyword = kind, keyword
+
+
+# --- the rules -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Convert a value of another type than its schema requires. `convert` raises `Unusable`."""
+
+    kind: str
+    says: str
+    convert: Callable[[Any], Any]
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _rounded(value: Any) -> int:
+    if not math.isfinite(value) or abs(value) > INT64:
+        raise Unusable("out_of_range", "type", "is a number that cannot be stored")
+    return round(value)
+
+
+def _integer_in(text: str) -> int:
+    return _rounded(_number_in(text))
+
+
+def _number_in(text: str) -> Decimal:
+    number = numerals.read(text)
+    if number is None:
+        raise Unusable("not_a_number", "type", "is not a number")
+    return number
+
+
+def _decimal_in(text: str) -> float:
+    number = float(_number_in(text))
+    if not math.isfinite(number):
+        raise Unusable("out_of_range", "type", "is a number that cannot be stored")
+    return number
+
+
+def _boolean_in(value: Any) -> bool:
+    known = BOOLEANS.get(str(value).strip().lower())
+    if known is None:
+        raise Unusable("wrong_type", "type", "is neither true nor false")
+    return known
+
+
+def _only_one(values: list) -> Any:
+    if len(values) != 1 or not isinstance(values[0], dict):
+        raise Unusable("wrong_type", "type", "is a list where one object is expected")
+    return values[0]
+
+
+BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
+# (type in the schema, type as sent): the rule. Converting any other pair would be a guess.
+CONVERSIONS = {
+    ("string", "integer"): Rule("wrong_type", "The number is read as its text.", _json),
+    ("string", "number"): Rule("wrong_type", "The number is read as its text.", _json),
+    ("string", "boolean"): Rule("wrong_type", "It is read as the text true or false.", _json),
+    ("string", "object"): Rule("wrong_type", "The object is stored as its JSON text.", _json),
+    ("string", "array"): Rule("wrong_type", "The list is stored as its JSON text.", _json),
+    ("integer", "string"): Rule(
+        "wrong_type", "A number in a text is read and rounded. An id has to be whole.", _integer_in
+    ),
+    ("integer", "number"): Rule(
+        "wrong_type", "It is rounded; the value as sent is stored, too. An id has to be whole.", _rounded
+    ),
+    ("number", "string"): Rule("wrong_type", "A number in a text is read.", _decimal_in),
+    ("boolean", "string"): Rule("wrong_type", "true, false, yes, no, 1 and 0 are read, in any case.", _boolean_in),
+    ("boolean", "integer"): Rule("wrong_type", "1 and 0 are read.", _boolean_in),
+    ("array", "object"): Rule("wrong_type", "The object is read as a list of one.", lambda value: [value]),
+    ("array", "string"): Rule("wrong_type", "The text is read as a list of one.", lambda value: [value]),
+    ("object", "array"): Rule("wrong_type", "The only object of the list is used.", _only_one),
+}
+# Members that the central system compares, so that an object or a list in them is not converted to text.
+NAMES = frozenset({"idTag", "parentIdTag", "key", "status", "timestamp"})
+
+# Numbers that identify something; a rounded one would identify something else.
+IDS = frozenset({"transactionId", "connectorId", "reservationId", "requestId"})
+
+# Keyword of the schema: the kind of the finding, and the treatment of the value.
+CONSTRAINTS = {
+    "maxLength": ("too_long", "The whole text is stored; of an id tag or the name of a key, 255 characters."),
+    "enum": ("unknown_value", "Another spelling of a known value is read as that; any other is stored as text."),
+    "minItems": ("missing", "The empty list is accepted."),
+    "minimum": ("out_of_range", "A number of up to 64 bits is stored; a connector id out of range is not used."),
+    "maximum": ("out_of_range", "A number of up to 64 bits is stored; a connector id out of range is not used."),
+    "multipleOf": ("out_of_range", "The number is stored unchanged."),
+    "additionalProperties": (
+        "unknown_field",
+        "It is ignored; another spelling of a missing member is read as that member.",
+    ),
+    "null": ("null", "The member counts as absent."),
+    "items": ("bad_item", "The other items are used; a sample is stored as raw text."),
+    "controls": ("unreadable", "Control characters around an id tag are removed, and U+0000 anywhere."),
+}
+# Maximum length of members that are looked up by an index.
+MAX_LENGTHS = {"idTag": 255, "parentIdTag": 255, "key": 255}
+
+# (action, member) that the schema requires: how it is derived from the payload where it is absent.
+DERIVED: dict[tuple[str, str], Callable[[dict], Any]] = {
+    # `times.parse_or` replaces "" by the time of arrival.
+    ("StartTransaction", "timestamp"): lambda payload: "",
+    ("StopTransaction", "timestamp"): lambda payload: "",
+    ("MeterValues", "timestamp"): lambda payload: "",
+    ("SecurityEventNotification", "timestamp"): lambda payload: "",
+    ("StatusNotification", "errorCode"): lambda payload: "" if payload.get("status") == "Faulted" else "NoError",
+    ("BootNotification", "chargePointVendor"): lambda payload: "",
+    ("BootNotification", "chargePointModel"): lambda payload: "",
+    ("DataTransfer", "vendorId"): lambda payload: "",
+    ("GetConfigurationResponse", "readonly"): lambda payload: False,
+}
+# (action, member) that the schema requires, but that may be absent, since the handlers do not need it.
+OPTIONAL = frozenset(
+    {
+        ("StartTransaction", "meterStart"),
+        ("StopTransaction", "transactionId"),
+        ("StopTransaction", "meterStop"),
+        ("MeterValues", "connectorId"),  # its transaction has one
+    }
+)
+# Essential members: a message without any usable one of these is refused.
+NEEDED: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "StopTransaction": {
+        "transactionId": lambda value: 0 < value <= INT32,
+        "meterStop": lambda value: True,
+        "timestamp": lambda value: timestamps.parse(value) is not None,
+    },
+    "MeterValues": {"connectorId": lambda value: True, "transactionId": lambda value: 0 < value <= INT32},
+}
+LISTS_OF_SAMPLES = ("sampledValue",)
+LISTS_OF_READINGS = ("meterValue", "transactionData")
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Reading:
+    """A repaired payload, its findings {(path, kind): value as sent}, and {path: text as sent} of rounded numbers."""
+
+    payload: dict
+    findings: dict = field(default_factory=dict)
+    as_sent: dict = field(default_factory=dict)
+
+
+def read(name: str, payload: dict, lenient: bool = True, clean: bool = True) -> Reading | None:
+    """Read `payload` by schema `name` ("Reset", "ResetResponse"); return None if it is valid as it is.
+
+    `clean` is False where its texts may contain control characters. Raises `Violation`: in strict validation for the
+    first error, in lenient validation if nothing usable remains.
+    """
+    if clean and schemas.is_valid(name, payload):
+        return None
+    if not lenient:
+        schemas.check(name, payload)
+        return None
+    reading = Reading({})
+    _Reader(name, reading).whole(payload)
+    return reading
+
+
+class _Reader:
+    def __init__(self, name: str, reading: Reading) -> None:
+        self.name, self.reading = name, reading
+        self.is_answer = name.endswith("Response")
+
+    def whole(self, payload: dict) -> None:
+        schema = _resolved(self.name)
+        self.reading.payload = self._object(schema, payload, "")
+        needed = NEEDED.get(self.name, {})
+        used = self.reading.payload
+        if needed and not any(member in used and is_usable(used[member]) for member, is_usable in needed.items()):
+            raise Violation("", f"one of {', '.join(needed)} is needed", "ProtocolError")
+
+    def find(self, path: str, kind: str, value: Any) -> None:
+        if len(self.reading.findings) < MAX_FINDINGS:
+            self.reading.findings.setdefault((path, kind), value)
+
+    def _value(self, schema: dict, value: Any, path: str) -> Any:
+        """Return `value` converted to the type of `schema`; raise `Unusable` if that is impossible."""
+        expected, sent = schema["type"], _type_of(value)
+        if expected != sent and (expected, sent) != ("number", "integer"):
+            value = self._converted(expected, sent, value, path)
+        return getattr(self, f"_{expected}")(schema, value, path)
+
+    def _converted(self, expected: str, sent: str, value: Any, path: str) -> Any:
+        rule = CONVERSIONS.get((expected, sent))
+        if rule is None or (_last(path) in NAMES and sent in ("object", "array")):
+            raise Unusable("wrong_type", "type", f"is of type {sent} where {expected} is expected")
+        converted = rule.convert(value)
+        if expected == "integer":
+            self._keep_exact(value, converted, path)
+        self.find(path, rule.kind, value)
+        return converted
+
+    def _keep_exact(self, value: Any, rounded: int, path: str) -> None:
+        number = numerals.read(value) if isinstance(value, str) else value
+        if _last(path) in IDS and number != rounded:
+            raise Unusable("wrong_type", "type", "is not an id, since it is not whole")
+        self.reading.as_sent[path] = value if isinstance(value, str) else _json(value)
+
+    # --- one function for each type ----------------------------------------------------------
+
+    def _object(self, schema: dict, value: dict, path: str) -> dict:
+        """Return the members that the schema defines, in the order in which they were sent."""
+        known = schema["properties"]
+        used = {}
+        for member, sent in self._named(known, value, path).items():
+            inner = f"{path}.{member}" if path else member
+            try:
+                if sent is None:
+                    self.find(inner, "null", None)
+                else:
+                    used[member] = self._value(known[member], sent, inner)
+            except Unusable as unusable:
+                self._leave_out(schema, member, unusable, sent, inner)
+        for member in schema.get("required", ()):
+            if member not in used:
+                self._derive(member, used, f"{path}.{member}" if path else member)
+        return used
+
+    def _named(self, known: dict, value: dict, path: str) -> dict:
+        """Return the members of `value` that the schema defines, also those in another spelling."""
+        named = {member: sent for member, sent in value.items() if member in known}
+        for member in [name for name in value if name not in named]:
+            meant = _spellings(tuple(known)).get(_squashed(member))
+            self.find(f"{path}.{member}" if path else member, "unknown_field", value[member])
+            if meant is not None and named.get(meant) is None:
+                named[meant] = value[member]
+        return named
+
+    def _leave_out(self, schema: dict, member: str, unusable: Unusable, sent: Any, path: str) -> None:
+        """Treat an unusable member as absent; raise `Violation` if the message is useless without it."""
+        self.find(path, unusable.kind, sent)
+        is_needed = member in schema.get("required", ()) and (self.name, member) not in DERIVED
+        if is_needed and "." not in path and not self._may_lack(path):
+            code = schemas.ERROR_CODES.get(unusable.keyword, "PropertyConstraintViolation")
+            raise Violation(path, f"{_short(sent)} {unusable}", code) from unusable
+
+    def _derive(self, member: str, used: dict, path: str) -> None:
+        if not any(found == path for found, _ in self.reading.findings):
+            self.find(path, "missing", None)
+        if derived := DERIVED.get((self.name, member)):
+            used[member] = derived(used)
+        elif self._may_lack(path):
+            return
+        elif "." in path:
+            raise Unusable("bad_item", "required", f"has no {member}")
+        else:
+            raise Violation(path, f'"{member}" is a required property', "ProtocolError")
+
+    def _may_lack(self, path: str) -> bool:
+        return (self.name, path) in OPTIONAL
+
+    def _array(self, schema: dict, value: list, path: str) -> list:
+        if len(value) < schema.get("minItems", 0):
+            self.find(path, "missing", value)
+        return [kept for item in value for kept in self._item(schema["items"], item, path)]
+
+    def _item(self, schema: dict, item: Any, path: str) -> Iterable[Any]:
+        try:
+            yield self._value(schema, item, path)
+        except Unusable:
+            self.find(path, "bad_item", item)
+            yield from self._raw(item, path)
+
+    @staticmethod
+    def _raw(item: Any, path: str) -> Iterable[dict]:
+        """Yield a sample with the text of an item that cannot be read, in lists that can hold one."""
+        sample = {"value": _json(item), "measurand": "", "unit": "", "format": UNREADABLE}
+        if _last(path) in LISTS_OF_SAMPLES:
+            yield sample
+        elif _last(path) in LISTS_OF_READINGS:
+            yield {"timestamp": "", "sampledValue": [sample]}
+
+    def _string(self, schema: dict, value: str, path: str) -> str:
+        name = _last(path)
+        value = self._without_controls(value, name, path)
+        if len(value) > schema.get("maxLength", len(value)):
+            self.find(path, "too_long", value)
+            value = value[: MAX_LENGTHS.get(name, len(value))]
+        if "enum" in schema and value not in schema["enum"]:
+            return self._spelled(schema["enum"], value, path)
+        return value
+
+    def _without_controls(self, value: str, name: str, path: str) -> str:
+        cleaned = value.rstrip("\0")
+        if name in NAMES:
+            cleaned = cleaned.strip(CONTROLS)
+        cleaned = cleaned.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        if cleaned != value or not value.isprintable() and set(value) & UNPRINTABLE:
+            self.find(path, "unreadable", value)
+        return cleaned
+
+    def _spelled(self, known: list[str], value: str, path: str) -> str:
+        """Return the spelling of the enum for `value`, or `value` itself where it is descriptive only."""
+        meant = _spellings(tuple(known)).get(_squashed(value))
+        if value == "":
+            raise Unusable("unknown_value", "enum", "is empty")
+        if meant is None and self.is_answer:  # because an answer without a known status has no meaning
+            raise Unusable("unknown_value", "enum", f"is none of {', '.join(known)}")
+        self.find(path, "unknown_value", value)
+        return value if meant is None else meant
+
+    def _integer(self, schema: dict, value: int, path: str) -> int:
+        minimum, maximum = schema.get("minimum", -INT64 - 1), schema.get("maximum", INT64)
+        if minimum <= value <= maximum:
+            return value
+        if _last(path) == "connectorId" or self.is_answer or abs(value) > INT64:
+            raise Unusable("out_of_range", "maximum" if value > maximum else "minimum", "is out of range")
+        self.find(path, "out_of_range", value)
+        return value
+
+    def _number(self, schema: dict, value: float, path: str) -> float:
+        if "multipleOf" in schema and not schemas.is_multiple(value, schema["multipleOf"]):
+            self.find(path, "out_of_range", value)
+        return value
+
+    def _boolean(self, schema: dict, value: bool, path: str) -> bool:
+        return value
+
+
+CONTROLS = "".join(map(chr, (*range(32), 127)))
+UNPRINTABLE = frozenset(CONTROLS) - set("\t\n\r")
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, bool):  # first, because a bool is an int
+        return "boolean"
+    return TYPES.get(type(value), "null")
+
+
+TYPES = {str: "string", int: "integer", float: "number", dict: "object", list: "array"}
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def _squashed(name: str) -> str:
+    return "".join(character for character in name if character.isalnum()).lower()
+
+
+@cache
+def _spellings(names: tuple[str, ...]) -> dict[str, str]:
+    return {_squashed(name): name for name in names}
+
+
+def _short(value: Any) -> str:
+    text = _json(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+@cache
+def _resolved(name: str) -> dict:
+    """Return the schema `name` with each `$ref` replaced by its definition."""
+    tree = schemas.schema(name)
+    definitions = tree.get("definitions", {})
+
+    def resolved(branch: Any) -> Any:
+        if isinstance(branch, dict):
+            if "$ref" in branch:
+                return resolved(definitions[_last(branch["$ref"].replace("/", "."))])
+            return {key: resolved(inner) for key, inner in branch.items() if key != "definitions"}
+        return [resolved(inner) for inner in branch] if isinstance(branch, list) else branch
+
+    return resolved(tree)

@@ -1,0 +1,1 @@
+"""Dashboard for operators: live pages of the fleet, chargers, transactions and commands."""

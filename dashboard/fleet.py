@@ -1,0 +1,181 @@
+"""State of the fleet: the state of each charger, the current power, and the energy charged today."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection
+from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, Sum, Value, When
+
+from chargers.access import within
+from chargers.models import Charger, Connector
+from chargers.models.charger import NOT_ACCEPTED, ONLINE
+from core.ocpp.timestamps import day_bounds, display_zone
+from dashboard.models import FleetMinute
+from transactions.models import Transaction
+
+# States that need attention are first. The state of a charger is an index into STATES.
+FAULTED, REFUSED, OFFLINE, UNAVAILABLE, CHARGING, IN_USE, FREE, NEVER = range(8)
+STATES = ("faulted", "not accepted", "offline", "unavailable", "charging", "in use", "available", "never connected")
+# Statuses of a connector without power flow, regardless of the last meter values of its transaction.
+NO_POWER = (
+    "Available",
+    "SuspendedEV",
+    "SuspendedEVSE",
+    "Finishing",
+    "Reserved",
+    "Unavailable",
+    "Faulted",
+)
+SILENT = timedelta(minutes=15)  # a reported power is ignored after this time without a message
+SEARCHED = ("charger_id", "description", "vendor", "model", "serial_number", "firmware_version")
+MAX_CONNECTORS = 32  # shown of each charger in the grid
+MAX_SEARCH_WORDS = 10  # of a search, because each adds six conditions
+
+
+def _has(*statuses, **more):
+    return Exists(Connector.objects.filter(charger=OuterRef("pk"), status__in=statuses, **more))
+
+
+STATE = Case(
+    When(connected_at=None, then=Value(NEVER)),
+    When(~ONLINE, then=Value(OFFLINE)),
+    When(NOT_ACCEPTED, then=Value(REFUSED)),
+    When(_has("Faulted"), then=Value(FAULTED)),
+    When(_has("Charging", "SuspendedEV", "SuspendedEVSE"), then=Value(CHARGING)),
+    When(_has("Unavailable", connector_id=0), then=Value(UNAVAILABLE)),
+    When(_has("Available", connector_id__gt=0), then=Value(FREE)),
+    When(_has("Preparing", "Finishing", "Reserved"), then=Value(IN_USE)),
+    When(_has("Unavailable"), then=Value(UNAVAILABLE)),
+    default=Value(FREE),
+    output_field=IntegerField(),
+)
+
+
+def chargers(user):
+    """Return the chargers that `user` has access to, each with its `state`, ordered by it."""
+    return within(user, Charger.objects.all(), "pk").annotate(state=STATE).order_by("state", "charger_id")
+
+
+def narrowed(user, search, state):
+    """Return the chargers that contain each word of `search` and are in `state`, one of STATES or `connected`."""
+    rows = chargers(user)
+    for word in search.replace("\0", " ").split()[:MAX_SEARCH_WORDS]:
+        rows = rows.filter(Q(*[(f"{column}__icontains", word) for column in SEARCHED], _connector=Q.OR))
+    if state == "connected":
+        return rows.exclude(state__in=(OFFLINE, NEVER))
+    return rows.filter(state=STATES.index(state)) if state in STATES else rows
+
+
+def counts(user):
+    """Return {state: number of chargers}, with `connected` and `total`."""
+    counted = dict(chargers(user).order_by().values_list("state").annotate(Count("pk")))
+    numbers = {name: counted.get(state, 0) for state, name in enumerate(STATES)}
+    total = sum(numbers.values())
+    connected = total - numbers["offline"] - numbers["never connected"]
+    return numbers | {"total": total, "connected": connected}
+
+
+def few_connectors():
+    """Return one connector more per charger than the grid shows, faulted ones first.
+
+    The limit exists because some chargers report thousands of connectors.
+    """
+    is_faulted = Case(When(status="Faulted", then=Value(0)), default=Value(1))
+    return Connector.objects.order_by(is_faulted, "connector_id")[: MAX_CONNECTORS + 1]
+
+
+def charging(user):
+    """Return ongoing transactions with power flow: the charger is online and its connector status allows it."""
+    active = Charger.objects.filter(ONLINE, last_seen__gte=datetime.now(UTC) - SILENT)
+    connector = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
+    has_no_power = Exists(connector.filter(status__in=NO_POWER))
+    ongoing = Transaction.objects.ongoing().filter(~has_no_power, charger__in=active, superseded_by=None)
+    return within(user, ongoing)
+
+
+def mark_charging(user, sessions):
+    """Set `is_charging` and `is_stuck` of `sessions`: stuck if the connector is free and the stop is missing."""
+    keys = [session.pk for session in sessions if session.is_under_way]
+    connector = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
+    stuck = Transaction.objects.filter(Exists(connector.filter(status="Available")), pk__in=keys)
+    flowing, stuck = (set(rows.values_list("pk", flat=True)) for rows in (charging(user).filter(pk__in=keys), stuck))
+    for session in sessions:
+        session.is_charging, session.is_stuck = session.pk in flowing, session.pk in stuck
+    return sessions
+
+
+def power_now(user):
+    """Return the power in W, from the latest readings of ongoing transactions."""
+    return charging(user).aggregate(power=Sum("power_latest"))["power"] or 0
+
+
+# --- minute by minute ------------------------------------------------------------------------
+
+# The energy before midnight is subtracted with the readings of a transaction; few transactions last over midnight.
+# `coalesce` wraps the sum, because `least` ignores NULL and would return the bound without a transaction.
+# The inner `greatest` returns 0 for a transaction without a known register.
+TODAY = """
+SELECT least(coalesce(sum(greatest(0, t.energy_wh - CASE
+    WHEN t.start_time >= %(midnight)s THEN 0
+    WHEN read.wh >= counted.base THEN read.wh - counted.base ELSE coalesce(read.wh, 0) END)), 0),
+    9007199254740991)::bigint
+FROM transactions_transaction t
+CROSS JOIN LATERAL (SELECT coalesce(t.corrected_meter_start,
+    CASE WHEN t.meter_start BETWEEN 0 AND 2147483647 THEN t.meter_start END, t.meter_first) AS base) counted
+LEFT JOIN LATERAL (
+    SELECT coalesce(max(wh) FILTER (WHERE phase = ''),
+        sum(wh) FILTER (WHERE phase IN ('L1', 'L2', 'L3', 'L1-N', 'L2-N', 'L3-N'))) AS wh
+    FROM (
+        SELECT m.phase, max(m.number * CASE m.unit WHEN 'kWh' THEN 1000 ELSE 1 END) AS wh
+        FROM transactions_metervalue m
+        WHERE t.start_time < %(midnight)s AND m.transaction_id = t.id AND m.timestamp < %(midnight)s
+            AND m.location = 'Outlet' AND m.measurand = 'Energy.Active.Import.Register' GROUP BY m.phase
+    ) each
+) read ON true
+WHERE (t.start_time >= %(midnight)s AND t.start_time < %(next_midnight)s)
+    OR (t.start_time < %(midnight)s AND t.start_time > %(midnight)s - interval '7 days'
+        AND (t.stop_time >= %(midnight)s
+             OR num_nonnulls(t.stop_received_at, t.closed_at) = 0 AND t.superseded_by_id IS NULL))
+"""
+
+
+def energy_today(now, zone):
+    """Return the Wh charged since midnight in `zone`, without transactions that started over a week before it."""
+    midnight, next_midnight = day_bounds(now.astimezone(zone).date(), zone)
+    with connection.cursor() as cursor:
+        cursor.execute(TODAY, {"midnight": midnight, "next_midnight": next_midnight})
+        return cursor.fetchone()[0]
+
+
+def minute_of_today(now, zone):
+    """Return the newest `FleetMinute` of the day of `now` in `zone`, or None.
+
+    A row of the day before has the energy of that day.
+    """
+    midnight, _ = day_bounds(now.astimezone(zone).date(), zone)
+    return FleetMinute.objects.filter(at__gte=midnight).first()
+
+
+class AllChargersUser:
+    """Stand-in for a user with access to all chargers."""
+
+    is_authenticated = True
+
+    @staticmethod
+    def has_perm(permission):
+        return True
+
+
+def note_minute(now=None):
+    """Store the state of the fleet as the minute of `now` (default: the current time)."""
+    now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
+    numbers = counts(AllChargersUser)
+    FleetMinute.objects.update_or_create(
+        at=now,
+        defaults={
+            "connected": numbers["connected"],
+            "charging": numbers["charging"],
+            "faulted": numbers["faulted"],
+            "power_w": power_now(AllChargersUser),
+            "energy_today_wh": energy_today(now, display_zone()),
+        },
+    )

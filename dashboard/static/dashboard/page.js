@@ -1,0 +1,51 @@
+// Behaviour of all pages: translated texts, relative times, lists in forms, confirmations.
+"use strict";
+
+const texts = JSON.parse(document.getElementById("texts").textContent);
+
+// Returns the translation of an English text, with {name} replaced by the value of that name.
+function translated(text, values = {}) {
+  return (texts[text] ?? text).replace(/{(\w+)}/g, (_, name) => values[name]);
+}
+
+function ago(at) {
+  const seconds = (Date.now() - at) / 1000, distance = Math.abs(seconds);
+  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => distance >= size) ?? [1, "s"];
+  if (distance < 5) return translated("just now");
+  return translated(seconds > 0 ? "{time} ago" : "in {time}", { time: `${Math.round(distance / size)} ${unit}` });
+}
+
+function writeTimes(root) {
+  for (const time of root.querySelectorAll("time[data-ago]")) time.textContent = ago(new Date(time.dateTime));
+}
+
+function unfold(root) {
+  for (const details of root.querySelectorAll("details[data-keeps-open]")) {
+    if (sessionStorage.getItem(details.dataset.keepsOpen)) details.open = true;
+    details.addEventListener("toggle", () => details.open
+      ? sessionStorage.setItem(details.dataset.keepsOpen, "1") : sessionStorage.removeItem(details.dataset.keepsOpen));
+  }
+}
+
+writeTimes(document);
+unfold(document);
+setInterval(() => writeTimes(document), 10000);
+document.addEventListener("renewed", (event) => { writeTimes(event.target); unfold(event.target); });
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.goes) {
+    event.preventDefault();
+    location.href = form.dataset.goes.replace(/ACTION\/$/, `${form.querySelector("[data-action]").value}/`) + location.search;
+  }
+  const asks = form.dataset.asks ?? form.querySelector("[data-asks]:checked")?.dataset.asks;
+  if (asks && !confirm(asks)) event.preventDefault();
+});
+
+document.addEventListener("click", (event) => {
+  if (!event.target.matches("[data-adds]")) return;
+  const list = event.target.closest("[data-list]"), items = list.querySelector("[data-items]");
+  const template = list.querySelector("template").innerHTML.replaceAll("__n__", items.children.length);
+  items.insertAdjacentHTML("beforeend", template);
+  items.lastElementChild.querySelector("input, select, textarea")?.focus();
+});

@@ -1,0 +1,130 @@
+"""Submit commands, batches and schedules from pages; every rejection is one exception, `Refused`."""
+
+import json
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import transaction
+from django.http import Http404
+from django.utils.translation import gettext
+from rest_framework.exceptions import ValidationError
+
+from commands import batches, submission
+from commands.actions.table import ACTIONS
+from commands.models import FINISHED
+from commands.serializers import BatchRequestSerializer, ScheduleSerializer
+from commands.serializers.batches import ChoosingSerializer
+from commands.tasks import BROKER_FAULTS
+from core.http.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
+from core.observability import diagnosis
+from core.ocpp import schemas
+from core.redis import throttling
+from dashboard.forms import NotAnObject, payload_of
+
+
+class Refused(Exception):
+    """Nothing was submitted: `message` is the reason, `field` the invalid field or "", `status` the HTTP status."""
+
+    def __init__(self, message, status, field=""):
+        super().__init__(message)
+        self.message, self.status, self.field = message, status, field
+
+
+def known(action):
+    if action not in ACTIONS:
+        raise Http404(gettext("There is no command {action}.").format(action=action))
+
+
+@contextmanager
+def refusing():
+    """Raise `Refused` for each exception that the API turns into an error response."""
+    try:
+        yield
+    except schemas.Violation as violation:
+        raise Refused(violation.message, 400, violation.field) from violation
+    except NotAnObject as error:
+        raise Refused(str(error), 400, "written") from error
+    except ValidationError as error:
+        raise Refused(one_form(error.detail, 400)["error"], 400) from error
+    except (Conflict, Busy) as error:
+        raise Refused(str(error.detail), error.status_code) from error
+    except (DatabaseError, *BROKER_FAULTS) as error:
+        wrong = diagnosis.in_words(error)
+        if wrong is None:
+            raise
+        raise Refused(f"{wrong} {NOTHING_SUBMITTED}", 503) from error
+
+
+def _count(user):
+    """Count one command of `user` in this minute; raise `Refused` above API_COMMANDS_PER_MINUTE."""
+    limit = settings.API_COMMANDS_PER_MINUTE
+    if limit and (wait := throttling.seconds_to_wait(f"commands:{user.pk}", limit)):
+        raise Refused(gettext("Command limit reached. Try again in {wait} s.").format(wait=wait), 429)
+
+
+def submit(user, charger, action, values, written=""):
+    """Submit `action` for `charger` with the form `values`, or with the JSON `written` if it is not blank.
+
+    Return the `Command`; raise `Refused`.
+    """
+    known(action)
+    with refusing():
+        _count(user)
+        return submission.submit(charger, action, payload(action, values, written), by=user.get_username())
+
+
+def resubmit(user, former):
+    """Submit the finished command `former` again, as a new command; raise `Refused`."""
+    with refusing():
+        _count(user)
+        if former.state != FINISHED:
+            raise Conflict(gettext("The command is not finished yet. You can send it again once it is finished."))
+        payload_for_retry = submission.payload_for_retry(former)
+        return submission.submit(
+            former.charger, former.action, payload_for_retry, timeout=former.timeout, by=user.get_username()
+        )
+
+
+def submit_batch(user, body):
+    """Create the `Batch` of the `body` of an API request; raise `Refused`."""
+    with refusing():
+        _count(user)
+        serializer = BatchRequestSerializer(data=body)
+        serializer.is_valid(raise_exception=True)
+        request = serializer.validated_data
+        chosen = ChoosingSerializer.chosen(request)
+        chargers = batches.choose(user, chosen, request["only_connected"])
+        if not chargers:
+            raise ValidationError(gettext("No chargers match your selection."))
+        options = {name: request[name] for name in ("spread_seconds", "timeout") if name in request}
+        by = user.get_username()
+        return batches.make(request["action"], request["payload"], chargers, by=by, chosen=chosen, **options)
+
+
+def schedule(request, body):
+    """Create the `Schedule` of the `body` of an API request; raise `Refused`."""
+    with refusing():
+        _count(request.user)
+        serializer = ScheduleSerializer(data=body, context={"request": request})
+        serializer.is_valid(raise_exception=True)
+        with transaction.atomic():
+            return serializer.save(owner=request.user, requested_by=request.user.get_username())
+
+
+def payload(action, values, written):
+    return _written(written) if written.strip() else payload_of(action, values)
+
+
+def _written(text):
+    try:
+        payload = json.loads(text, parse_constant=lambda word: _refuse(f"{word} is not valid JSON"))
+    except (ValueError, RecursionError) as error:
+        raise NotAnObject(gettext("This is not valid JSON: {error}").format(error=error)) from error
+    if not isinstance(payload, dict):
+        raise NotAnObject(gettext("The payload must be a JSON object: { … }."))
+    return payload
+
+
+def _refuse(reason):
+    raise ValueError(reason)

@@ -1,0 +1,11 @@
+"""Periodic tasks of the dashboard."""
+
+from celery import shared_task
+
+
+@shared_task(name="dashboard.note_minute", ignore_result=True)
+def note_minute():
+    """Store the state of the fleet, every minute."""
+    from dashboard import fleet
+
+    fleet.note_minute()

@@ -1,0 +1,204 @@
+"""Template filters and tags: format power, energy, times and JSON in the language of the page."""
+
+import json
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+from django import template
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.html import conditional_escape, format_html, json_script
+from django.utils.safestring import mark_safe
+from django.utils.text import capfirst
+from django.utils.translation import gettext, gettext_lazy, override
+
+from dashboard import flags as flagged
+from dashboard.labels import LABELS
+
+register = template.Library()
+EVIDENCE = {
+    "corrected": gettext_lazy("from a manual correction"),
+    "stop": gettext_lazy("from the stop message"),
+    "readings": gettext_lazy("from the latest meter value"),
+    "none": gettext_lazy("no usable meter value"),
+}
+# Texts that scripts show. A script finds a translation by the English text.
+SCRIPT_TEXTS = (
+    gettext_lazy("Live"),
+    gettext_lazy("No updates since {time}"),
+    gettext_lazy("just now"),
+    gettext_lazy("{time} ago"),
+    gettext_lazy("in {time}"),
+    gettext_lazy("Pause"),
+    gettext_lazy("Resume"),
+    gettext_lazy("from the charger"),
+    gettext_lazy("to the charger"),
+    gettext_lazy("Messages copied: {number}"),
+    gettext_lazy("No meter values yet"),
+    gettext_lazy("Power"),
+    gettext_lazy("Energy"),
+    gettext_lazy("State of charge"),
+    gettext_lazy("Time"),
+)
+
+
+@register.filter
+def kw(watts):
+    """Format 1234 W as 1.2 kW; use MW from 10,000 kW."""
+    if watts is None:
+        return ""
+    number, unit = (watts / 1000, "kW") if watts < 10_000_000 else (watts / 1_000_000, "MW")
+    return f"{number_format(round(number, 1), 1, force_grouping=True)}\N{NO-BREAK SPACE}{unit}"
+
+
+@register.filter
+def kwh(watt_hours):
+    """Format 9530 Wh as 9.53 kWh; omit decimals from 100 kWh, use MWh from 10,000 kWh."""
+    if watt_hours is None:
+        return ""
+    number, unit = (watt_hours / 1000, "kWh") if watt_hours < 10_000_000 else (watt_hours / 1_000_000, "MWh")
+    decimals = 0 if 100 <= number < 10_000 else 2
+    return f"{number_format(round(number, decimals), decimals, force_grouping=True)}\N{NO-BREAK SPACE}{unit}"
+
+
+@register.filter
+def evidence(session):
+    """Describe the source of the energy of a session, see `transactions.energy`."""
+    return EVIDENCE[session.energy_source]
+
+
+@register.filter
+def grouped(number):
+    """Format 12345 as 12,345."""
+    return number_format(number, force_grouping=True)
+
+
+@register.filter
+def words(name):
+    """Turn `too_long` into `too long`."""
+    return name.replace("_", " ")
+
+
+@register.filter
+def dotted(path):
+    """Allow a line break after each dot of a path of members."""
+    return mark_safe(conditional_escape(path).replace(".", ".<wbr>"))
+
+
+@register.filter
+def moment(at):
+    """Show how long ago `at` was; the exact time is the tooltip."""
+    if at is None:
+        return ""
+    return format_html('<time datetime="{0}" title="{0}" data-ago>{1}</time>', iso(at), ago(at))
+
+
+@register.filter
+def iso(at):
+    """Format a time as ISO 8601 to the second, with the offset of the current time zone (`Z` for UTC)."""
+    return timezone.localtime(at).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@register.filter
+def exact(at):
+    """Show `at`, a datetime or an ISO 8601 text, to the second in the current time zone."""
+    if at is None:
+        return ""
+    at = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return _time(at, "%Y-%m-%d %H:%M:%S")
+
+
+@register.filter
+def clock(at):
+    """Show the time of day in the current time zone."""
+    return _time(at, "%H:%M:%S")
+
+
+def _time(at, form):
+    return format_html('<time datetime="{0}" title="{0}">{1}</time>', iso(at), timezone.localtime(at).strftime(form))
+
+
+def ago(at):
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    distance = abs(seconds)
+    if distance < 5:
+        return gettext("just now")
+    size, unit = next((pair for pair in UNITS if distance >= pair[0]), UNITS[-1])
+    text = gettext("{time} ago") if seconds > 0 else gettext("in {time}")
+    return text.format(time=f"{distance / size:.0f} {unit}")
+
+
+UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+@register.filter
+def stop_reason(session):
+    """Return the stop reason; a StopTransaction message without one means Local (OCPP 1.6 §6.46)."""
+    return session.stop_reason or ("Local" if session.stop_received_at else gettext("Closed manually"))
+
+
+@register.filter
+def duration(seconds):
+    """Format 3725 s as 1 h 02 min."""
+    if seconds is None:
+        return ""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+@register.simple_tag
+def between(begin, end):
+    """Format the time from `begin` to `end` in ms, s, min or h."""
+    if begin is None or end is None:
+        return ""
+    seconds = (end - begin).total_seconds()
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+
+
+@register.filter
+def as_json(value):
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@register.filter
+def label(name):
+    """Translate the name of a state or outcome, such as `timed_out`."""
+    return LABELS.get(name) or capfirst(words(str(name)))
+
+
+@register.filter
+def slug(text):
+    """Turn a name into the name of a CSS class."""
+    return str(text).replace(" ", "-").replace("_", "-").lower()
+
+
+@register.inclusion_tag("dashboard/outcome.html")
+def outcome(command):
+    """Show the state or outcome of a command; mark a simulated response."""
+    return {"command": command}
+
+
+@register.simple_tag
+def charger_url(name, *args):
+    """Return the URL of a page of a charger. `reverse` quotes the id again that the converter has quoted already."""
+    return unquote(reverse(name, args=args))
+
+
+@register.filter
+def split(names):
+    return names.split()
+
+
+@register.filter
+def flags(session):
+    return flagged.flags(session)
+
+
+@register.simple_tag
+def script_texts():
+    """Embed the translations of SCRIPT_TEXTS as {English text: translation} for the scripts of the page."""
+    with override("en"):
+        english = [str(text) for text in SCRIPT_TEXTS]
+    return json_script(dict(zip(english, map(str, SCRIPT_TEXTS), strict=True)), "texts")

@@ -1,0 +1,34 @@
+"""URLs of the pages. Charger ids in paths are percent-encoded, as in the API."""
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path, re_path
+
+from dashboard.views import batches, charger, commands, fleet, messages, refusals, transactions
+
+app_name = "dashboard"
+urlpatterns = [
+    path("", fleet.Fleet.as_view(), name="fleet"),
+    path("login/", LoginView.as_view(template_name="dashboard/login.html"), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("curves/fleet.json", fleet.FleetCurves.as_view(), name="fleet-curves"),
+    path("curves/transactions/<int:pk>.json", transactions.TransactionCurves.as_view(), name="transaction-curves"),
+    path("chargers/<charger:charger_id>/", charger.ChargerPage.as_view(), name="charger"),
+    path("chargers/<charger:charger_id>/ask/<str:action>/", charger.AskPage.as_view(), name="ask"),
+    path("chargers/<charger:charger_id>/findings.csv", charger.Findings.as_view(), name="findings"),
+    path("refused/", refusals.Refusals.as_view(), name="refusals"),
+    path("refused/<int:pk>/add/", refusals.AddCharger.as_view(), name="add-charger"),
+    path("transactions/", transactions.Transactions.as_view(), name="transactions"),
+    re_path(r"^transactions/export\.(?P<kind>csv|xlsx)$", transactions.Export.as_view(), name="export"),
+    path("transactions/<int:pk>/", transactions.TransactionPage.as_view(), name="transaction"),
+    path("transactions/<int:pk>/close/", transactions.CloseTransaction.as_view(), name="close"),
+    path("transactions/<int:pk>/correct/", transactions.CorrectTransaction.as_view(), name="correct"),
+    path("messages/", messages.Messages.as_view(), name="messages"),
+    path("commands/", commands.Commands.as_view(), name="commands"),
+    path("commands/<str:task_id>/", commands.CommandPage.as_view(), name="command"),
+    path("commands/<str:task_id>/again/", commands.Again.as_view(), name="again"),
+    path("batches/", batches.Batches.as_view(), name="batches"),
+    path("batches/new/<str:action>/", batches.NewBatch.as_view(), name="new-batch"),
+    path("batches/<uuid:pk>/", batches.BatchPage.as_view(), name="batch"),
+    path("batches/<uuid:pk>/cancel/", batches.CancelBatch.as_view(), name="cancel-batch"),
+    path("schedules/<int:pk>/", batches.ChangeSchedule.as_view(), name="schedule"),
+]

@@ -1,0 +1,223 @@
+"""Pages of batches: one command to many chargers, immediately or on a schedule."""
+
+from collections import defaultdict
+
+from django.conf import settings
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import Q
+from django.http import Http404
+from django.shortcuts import redirect
+from django.utils.translation import gettext
+
+from chargers.access import reaches_every_charger
+from chargers.models import ChargerGroup
+from commands import batches
+from commands.actions.table import ACTIONS
+from commands.filters import MemberFilter
+from commands.models import OUTCOMES, Batch, Schedule
+from commands.models.batch import SHOWN
+from core.http.zone import written
+from dashboard import fleet, submission
+from dashboard.forms import fields_of
+from dashboard.views.base import Listing, Page, form_values, without_empty
+
+MAX_LISTED = 2000  # chargers that a form is prefilled with
+FILTERS = ("group", "vendor", "model", "firmware_version", "search")
+
+
+class OwnedByRequester:
+    """Limit rows to those of the user, unless the user has access to all chargers.
+
+    A batch or schedule may concern chargers of many groups.
+    """
+
+    def own(self, rows):
+        user = self.request.user
+        return rows if reaches_every_charger(user) else rows.filter(requested_by=user.get_username())
+
+    def find(self, rows, pk):
+        row = self.own(rows).filter(pk=pk).first()
+        if row is None:
+            raise Http404(gettext("There is no such batch or schedule."))
+        return row
+
+
+class Batches(OwnedByRequester, Listing):
+    permission_required = "commands.view_command"
+    template_name = "dashboard/batches.html"
+    live_template = "dashboard/batches_live.html"
+    kinds = ("command",)
+    per_page = 25
+
+    def rows(self):
+        return self.own(Batch.objects.select_related("schedule"))
+
+    def get_context_data(self, **kwargs):
+        context = super().get_context_data(**kwargs)
+        for batch in context["page"].object_list:
+            batch.counts = batch.progress()  # queries once
+        may_command = self.request.user.has_perm("commands.add_command")
+        return context | {
+            "schedules": self.own(Schedule.objects.all()),
+            "actions": ACTIONS,
+            "may_command": may_command,
+        }
+
+
+class BatchPage(OwnedByRequester, Listing):
+    """Progress of a batch, and the outcome of each charger."""
+
+    permission_required = "commands.view_command"
+    template_name = "dashboard/batch.html"
+    live_template = "dashboard/batch_live.html"
+    kinds = ("command",)
+    filterset_class = MemberFilter
+    per_page = 100
+
+    def rows(self):
+        return self.within(self.batch.members.select_related("charger", "command"))
+
+    def get_context_data(self, pk, **kwargs):
+        self.batch = self.find(Batch.objects.select_related("schedule"), pk)
+        self.batch.counts = self.batch.progress()
+        may_cancel = self.request.user.has_perm("commands.add_command") and not self.batch.cancelled_at
+        return super().get_context_data(**kwargs) | {
+            "batch": self.batch,
+            "payload": self.batch.payload,
+            "may_cancel": may_cancel and not self.batch.finished_at,
+            "states": SHOWN,
+            "outcomes": OUTCOMES,
+        }
+
+
+class CancelBatch(OwnedByRequester, Page):
+    permission_required = "commands.add_command"
+    http_method_names = ["post"]
+
+    def post(self, request, pk):
+        batch = self.find(Batch.objects.all(), pk)
+        was_cancelled = batches.cancel_batch(batch, request.user.get_username())
+        done = gettext("Batch cancelled. Commands that were already sent continue.")
+        messages.info(request, done if was_cancelled else gettext("The batch had already finished."))
+        return redirect("dashboard:batch", pk)
+
+
+class NewBatch(Page):
+    """Form with chargers, payload and schedule; POST redirects to the batch, or to the list of schedules."""
+
+    permission_required = "commands.add_command"
+    template_name = "dashboard/new_batch.html"
+
+    def get_context_data(self, action, values=None, error=None, **kwargs):
+        submission.known(action)
+        values = self._from_fleet_page() | self.request.GET.dict() if values is None else values
+        fields = fields_of(action, values, error)
+        return super().get_context_data(**kwargs) | {
+            "action": action,
+            "actions": ACTIONS,
+            "fields": fields,
+            "values": defaultdict(str, values),
+            "groups": self._groups(),
+            "error": error if error and error.field not in {f.name for f in fields if f.error} else None,
+        }
+
+    def _from_fleet_page(self):
+        """Return {"chargers_listed": ids} of the chargers that match the filters of the fleet page."""
+        query = without_empty(self.request.GET)
+        if not {"search", "state"} & query.keys():
+            return {}
+        rows = fleet.narrowed(self.request.user, query.get("search", ""), query.get("state", ""))
+        listed = list(rows.values_list("charger_id", flat=True)[: MAX_LISTED + 1])
+        if len(listed) > MAX_LISTED:
+            text = gettext("More than {limit} chargers match. Select them by group, vendor or model instead.")
+            messages.info(self.request, text.format(limit=MAX_LISTED))
+            return {}
+        return {"chargers_listed": "\n".join(listed)}
+
+    def _groups(self):
+        """Return the groups of the user and of their roles; all groups for a user with access to all chargers."""
+        user, groups = self.request.user, ChargerGroup.objects.all()
+        return (
+            groups if reaches_every_charger(user) else groups.filter(Q(users=user) | Q(roles__user=user)).distinct()
+        )
+
+    def post(self, request, action):
+        submission.known(action)
+        values = form_values(request)
+        try:
+            body = _body(action, values)
+            if values.get("when", "now") == "now":
+                _refuse_contradiction(values)
+                return redirect("dashboard:batch", submission.submit_batch(request.user, body).pk)
+            made = submission.schedule(request, body | _when(values))
+        except submission.Refused as refused:
+            context = self.get_context_data(action, values, refused)
+            return self.render_to_response(context, status=refused.status)
+        text = gettext("{name} is scheduled. First run: {time}.")
+        messages.info(request, text.format(name=made.name, time=written(made.next_run_at)))
+        return redirect("dashboard:batches")
+
+
+def _body(action, values):
+    """Return the body of the API request that the form `values` stand for; raise `Refused`."""
+    with submission.refusing():
+        payload = submission.payload(action, values, values.get("written", ""))
+    body = {"action": action, "payload": payload, "spread_seconds": _spread_seconds(values), **_selection(values)}
+    if values.get("answer_within"):
+        body["timeout"] = values["answer_within"]
+    return body | {"only_connected": "only_connected" in values}
+
+
+def _selection(values):
+    """Return the list or the filter of chargers; exactly one of list, filter and `everyone` must be set."""
+    listed = [line.strip() for line in values.get("chargers_listed", "").splitlines() if line.strip()]
+    chosen = {name: values[f"of_{name}"] for name in FILTERS if values.get(f"of_{name}")}
+    ways = [bool(listed), bool(chosen), "everyone" in values]
+    if sum(ways) != 1:
+        text = gettext("Select chargers in exactly one way: by filters, by a list of IDs, or all chargers.")
+        raise submission.Refused(text, 400, gettext("Chargers"))
+    return {"chargers": listed} if listed else {"filter": chosen}
+
+
+def _spread_seconds(values):
+    minutes = values.get("spread_minutes") or "0"
+    try:
+        return round(float(minutes) * 60)
+    except (ValueError, OverflowError) as error:
+        text = gettext("{minutes} is not a number of minutes.").format(minutes=minutes)
+        raise submission.Refused(text, 400, gettext("Spread over (minutes)")) from error
+
+
+def _refuse_contradiction(values):
+    """Refuse an immediate start together with fields of a schedule."""
+    if any(values.get(name) for name in ("when_at", "when_every", "when_crontab", "schedule_name")):
+        text = gettext("To start now, clear the fields of the schedule. To schedule, select a different start.")
+        raise submission.Refused(text, 400, gettext("Schedule"))
+
+
+def _when(values):
+    """Return the name of a schedule, and its time, interval or crontab."""
+    when = {"at": "at", "every": "every_seconds", "crontab": "crontab"}.get(values["when"], "at")
+    value = values.get(f"when_{values['when']}", "")
+    if when == "every_seconds" and value.isdecimal() and len(value) < 10:
+        value = int(value) * 60
+    zone = {"timezone": settings.TIME_ZONE_DISPLAY} if when == "crontab" else {}
+    return {"name": values.get("schedule_name", ""), when: value, **zone}
+
+
+class ChangeSchedule(OwnedByRequester, Page):
+    """POST enables, disables or deletes a schedule."""
+
+    permission_required = "commands.add_command"
+    http_method_names = ["post"]
+
+    @transaction.atomic
+    def post(self, request, pk):
+        schedule = self.find(Schedule.objects.select_for_update(of=("self",)), pk)
+        if request.POST.get("do") == "delete":
+            schedule.delete()
+        else:
+            schedule.is_enabled = not schedule.is_enabled
+            schedule.save()
+        return redirect("dashboard:batches")

@@ -1,0 +1,140 @@
+"""The page of a charger: its details, its state, and the commands that can be sent to it."""
+
+from typing import Any
+
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy
+from redis.exceptions import RedisError
+
+from chargers import presence
+from chargers.models import Charger, Message
+from commands.actions.table import ACTIONS
+from core.http.downloads import csv_file
+from core.ocpp.redaction import HIDDEN, names_secret
+from dashboard import fleet, readiness, submission
+from dashboard.forms import fields_of
+from dashboard.views.base import Page, form_values
+
+MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS = 12, 8, 50, 50  # rows on the page
+EXPORTED = ("action", "field", "kind", "count", "first_seen", "last_seen", "example")
+# Links to prefilled forms of frequent commands: (label, action, payload).
+SHORTCUTS: tuple[tuple[Any, str, dict], ...] = (
+    (gettext_lazy("Soft reset"), "Reset", {"type": "Soft"}),
+    (gettext_lazy("Request status"), "TriggerMessage", {"requestedMessage": "StatusNotification"}),
+    (gettext_lazy("Read configuration"), "GetConfiguration", {}),
+    (gettext_lazy("Unlock connector"), "UnlockConnector", {"connectorId": "1"}),
+    (gettext_lazy("Start charging"), "RemoteStartTransaction", {"connectorId": "1"}),
+    (gettext_lazy("Set inoperative"), "ChangeAvailability", {"connectorId": "0", "type": "Inoperative"}),
+    (gettext_lazy("Set operative"), "ChangeAvailability", {"connectorId": "0", "type": "Operative"}),
+)
+
+
+def is_connected(charger: Charger) -> bool:
+    """Return whether the charger has a live socket; use the database while Redis is faulty."""
+    if any(problem.part == "redis" for problem in readiness.problems()):
+        return charger.is_online
+    try:
+        return charger.charger_id in presence.connected([charger.charger_id])
+    except RedisError:
+        return charger.is_online
+
+
+class ChargerPage(Page):
+    permission_required = "chargers.view_charger"
+    template_name = "dashboard/charger.html"
+    live_template = "dashboard/charger_live.html"
+    kinds = ("charger", "connector", "transaction", "command", "security")
+
+    def get_context_data(self, charger_id, **kwargs):
+        self.charger = charger = self.known_charger(charger_id)
+        charger.state = fleet.chargers(self.request.user).values_list("state", flat=True).get(pk=charger.pk)
+        charger.state_word = fleet.STATES[charger.state]
+        user, connectors = self.request.user, list(charger.connectors.all())
+        may_see_messages = user.has_perm("chargers.view_message")
+        self.also_watched = "&frames=1" if may_see_messages else ""
+        return super().get_context_data(**kwargs) | {
+            "connected": is_connected(charger),
+            "connectors": connectors,
+            **(self._sessions(connectors) if user.has_perm("transactions.view_transaction") else {}),
+            "commands": charger.commands.order_by("-pk")[:MAX_COMMANDS],
+            **(self._findings() if user.has_perm("chargers.view_finding") else {}),
+            "configuration": [masked(key) for key in charger.configuration.all()],
+            "stored_messages": Message.objects.of(charger)[:MAX_MESSAGES]
+            if may_see_messages and not self.is_live
+            else (),
+            "shortcuts": SHORTCUTS,
+            "actions": ACTIONS,
+            "may_command": user.has_perm("commands.add_command"),
+        }
+
+    def _messages(self):
+        return Message.objects.of(self.charger)[:MAX_MESSAGES]
+
+    def _findings(self):
+        findings = list(self.charger.findings.order_by("-count", "-last_seen")[: MAX_FINDINGS + 1])
+        return {"findings": findings[:MAX_FINDINGS], "more_findings": len(findings) > MAX_FINDINGS}
+
+    def _sessions(self, connectors):
+        """Return the transactions to show; set the ongoing one of each of `connectors` as its `session`."""
+        last = list(self.charger.transactions.order_by("-pk")[:MAX_SESSIONS])
+        under_way = self.charger.transactions.ongoing().filter(superseded_by=None).order_by("pk")
+        ongoing = {session.connector_id: session for session in under_way}
+        fleet.mark_charging(self.request.user, [*ongoing.values(), *last])
+        for connector in connectors:
+            connector.session = ongoing.get(connector.connector_id)
+        charging = [session for session in ongoing.values() if not session.is_stuck]
+        return {"sessions": last, "plotted": charging or last[:1]}
+
+
+class Findings(Page):
+    """Export the protocol issues of a charger as CSV for its manufacturer."""
+
+    permission_required = "chargers.view_finding"
+
+    def get(self, request, charger_id):
+        charger = self.known_charger(charger_id)
+        described = [charger.vendor, charger.model, charger.firmware_version]
+        rows = charger.findings.order_by("-count").values_list(*EXPORTED)
+        columns = ("vendor", "model", "firmware_version", *EXPORTED)
+        return csv_file("protocol-issues", columns, ([*described, *row] for row in rows))
+
+
+def masked(key):
+    """Hide the value of a secret configuration key, see `core.ocpp.redaction`."""
+    key.is_secret = names_secret(key.key)
+    if key.is_secret and key.value:
+        key.value = HIDDEN
+    return key
+
+
+class AskPage(Page):
+    """Form of a command; POST submits it and redirects to its page."""
+
+    permission_required = "commands.add_command"
+    template_name = "dashboard/ask.html"
+
+    def get_context_data(self, charger_id, action, values=None, written="", error=None, **kwargs):
+        self.charger = self.known_charger(charger_id)
+        submission.known(action)
+        values = self.request.GET.dict() if values is None else values
+        fields = fields_of(action, values, error)
+        shown = {field.name for field in fields if field.error}
+        return super().get_context_data(**kwargs) | {
+            "action": action,
+            "actions": ACTIONS,
+            "fields": fields,
+            "connected": is_connected(self.charger),
+            "written": written,
+            "error": error if error and error.field not in shown else None,
+        }
+
+    def post(self, request, charger_id, action):
+        charger = self.known_charger(charger_id)
+        values = form_values(request)
+        written = values.pop("written", "")
+        try:
+            command = submission.submit(request.user, charger, action, values, written)
+        except submission.Refused as refused:
+            context = self.get_context_data(charger_id, action, values, written, refused)
+            return self.render_to_response(context, status=refused.status)
+        return redirect("dashboard:command", command.task_id)

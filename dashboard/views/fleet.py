@@ -1,0 +1,91 @@
+"""The page at /: all chargers, those that need attention first."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Prefetch
+from django.http import JsonResponse
+from django.views.generic import View
+
+from chargers import refusals
+from chargers.access import reaches_every_charger
+from core.ocpp.timestamps import display_zone
+from dashboard import fleet
+from dashboard.models import FleetMinute
+from dashboard.views.base import Listing, Page
+
+CURVES_PERIOD = timedelta(hours=24)
+GAP_S = 180
+
+
+class Fleet(Listing):
+    permission_required = "chargers.view_charger"
+    template_name = "dashboard/fleet.html"
+    live_template = "dashboard/fleet_live.html"
+    kinds = ("charger", "connector", "transaction")
+    per_page = 60
+
+    def rows(self):
+        query = self.request.GET
+        rows = fleet.narrowed(self.request.user, query.get("search", ""), query.get("state", ""))
+        return rows.prefetch_related(Prefetch("connectors", fleet.few_connectors(), "shown_connectors"))
+
+    def get_context_data(self, **kwargs):
+        context = super().get_context_data(**kwargs)
+        user = self.request.user
+        shown = list(context["page"].object_list)
+        sessions = {}
+        may_see_sessions = user.has_perm("transactions.view_transaction")
+        for session in fleet.charging(user).filter(charger__in=shown).order_by("pk") if may_see_sessions else ():
+            sessions.setdefault(session.charger_id, []).append(session)
+        reaches_all = reaches_every_charger(user)
+        minute = fleet.minute_of_today(datetime.now(UTC), display_zone()) if reaches_all else None
+        return context | {
+            "tiles": [tile(charger, sessions.get(charger.pk, [])) for charger in shown],
+            "counts": fleet.counts(user),
+            "power": fleet.power_now(user) if may_see_sessions else None,
+            "minute": minute,
+            "refused": 0 if self.is_live else refusals.visible(user).count(),
+            "states": fleet.STATES,
+            "reaches_all": reaches_all,
+            "state": self.request.GET.get("state", ""),
+            "search": self.request.GET.get("search", ""),
+        }
+
+
+def tile(charger, sessions):
+    """Return what the grid shows of a charger."""
+    charger.state_word = fleet.STATES[charger.state]
+    reported = charger.shown_connectors
+    connectors = sorted(reported[: fleet.MAX_CONNECTORS], key=lambda connector: connector.connector_id)
+    faulted = [c for c in connectors if c.status == "Faulted"] if charger.state == fleet.FAULTED else []
+    return {
+        "charger": charger,
+        "connectors": [c for c in connectors if c.connector_id or c.status == "Faulted"],
+        "has_more": len(reported) > len(connectors),
+        "faulted": faulted,
+        "sessions": sessions,
+        "power": sum(s.power_latest or 0 for s in sessions),
+        "soc": next((s.soc_latest for s in sessions if s.soc_latest is not None), None),
+    }
+
+
+class FleetCurves(Page, View):
+    """{at: [seconds since 1970], …}: the last 24 hours by minute; null where minutes are missing."""
+
+    permission_required = "chargers.view_charger"
+
+    def get(self, request):
+        curves = {"at": [], "power": [], "energy": [], "connected": []}
+        if reaches_every_charger(request.user):
+            minutes = FleetMinute.objects.filter(at__gte=datetime.now(UTC) - CURVES_PERIOD).order_by("at")
+            for minute in minutes:
+                at = round(minute.at.timestamp())
+                if curves["at"] and at - curves["at"][-1] > GAP_S:
+                    _add(curves, at - 60, None, None, None)
+                _add(curves, at, minute.power_w / 1000, minute.energy_today_wh / 1000, minute.connected)
+        return JsonResponse(curves)
+
+
+def _add(curves, *values):
+    for curve, value in zip(curves.values(), values, strict=True):
+        curve.append(value)

@@ -1,0 +1,96 @@
+"""Frequent statements are prepared, and find their rows by key for any statistics of the tables."""
+
+import orjson
+import psycopg
+import pytest
+from django.db import connection
+
+from chargers import retries
+from commands import handlers as commands
+from commands import lifecycle, queries, submission
+from core.db import bulk_sql
+from tests.builders import NOON, a_command, a_transaction, tell
+from transactions import handlers, readings, stops
+from transactions.models import Transaction
+
+pytestmark = pytest.mark.django_db
+ONE = {"charger": 1, "connector_id": 1, "id": 1, "transaction": 1, "register": 1, "task_id": "x", "token": "y"}
+# Many finished rows and none under way, so that a sequential scan for one row would be slow.
+STORED = ", ".join(f.column for f in Transaction._meta.concrete_fields if not f.generated)
+INSERT_FINISHED = f"""
+INSERT INTO chargers_charger SELECT (jsonb_populate_record(c, jsonb_build_object('id', -n, 'charger_id', n))).*
+FROM chargers_charger c, generate_series(1, 3000) n;
+INSERT INTO transactions_transaction ({STORED}) SELECT {STORED} FROM (
+    SELECT (jsonb_populate_record(t, jsonb_build_object('id', -n, 'raw_start_time', n))).*
+    FROM transactions_transaction t, generate_series(1, 3000) n
+) many;
+INSERT INTO commands_command SELECT (jsonb_populate_record(c, jsonb_build_object('id', -n, 'task_id', n))).*
+FROM commands_command c, generate_series(1, 3000) n;
+ANALYZE chargers_charger, transactions_transaction, commands_command;
+SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off
+"""
+
+
+def prepared():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        return [statement for (statement,) in cursor.fetchall()]
+
+
+def test_only_statements_of_bulk_sql_are_prepared():
+    bulk_sql.query("SELECT %s::int + 1", [1])
+    assert "SELECT $1::int + 1" in prepared()
+    with connection.cursor() as cursor:
+        for _ in range(10):
+            cursor.execute("SELECT %s::int + 2", [1])
+    assert not [statement for statement in prepared() if "+ 2" in statement]
+
+
+@pytest.fixture
+def finished_rows():
+    transaction = a_transaction()
+    tell(transaction.charger, "StopTransaction", transactionId=transaction.pk, meterStop=5000, timestamp=NOON)
+    a_command(transaction.charger, state="finished")
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT_FINISHED)
+
+
+@pytest.mark.parametrize(
+    "statement, parameter",
+    [
+        *((s, [ONE]) for s in (readings.ADVANCE, stops.STOP, handlers.SUPERSEDE, retries.REMEMBER, commands.CLAIM)),
+        (queries.FIND, "x"),
+        (lifecycle.NEXT_COMMAND, "1"),
+        (submission.COUNT_QUEUED, "1"),
+    ],
+)
+def test_rows_are_looked_up_by_key(finished_rows, statement, parameter):
+    scans = [node for node in nodes(explained(statement, parameter)) if "Index Name" in node]
+    assert scans
+    assert all("Index Cond" in scan for scan in scans), scans
+
+
+@pytest.mark.parametrize("statement", [queries.FIND, lifecycle.NEXT_COMMAND, submission.COUNT_QUEUED])
+def test_waiting_commands_of_a_charger_are_looked_up_by_charger(finished_rows, statement):
+    """PostgreSQL may plan to scan all commands for a statement that needs any one row."""
+    scans = [node for node in nodes(explained(statement, "1")) if "Index Name" in node]
+    (scan,) = (scan for scan in scans if scan["Alias"] in ("earlier", "commands_command"))
+    assert scan["Index Name"] == "unfinished_commands" and "charger_id" in scan["Index Cond"]
+
+
+def test_a_start_does_not_read_all_transactions_under_way(finished_rows):
+    with connection.cursor() as cursor:  # the index that the statement uses
+        cursor.execute("DROP INDEX transactions_without_stop")
+    assert "transactions_under_way_of_tag" not in str(explained(handlers.SUPERSEDE, [ONE]))
+
+
+def explained(statement, parameter):
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection) as cursor:
+        as_text = parameter if isinstance(parameter, str) else orjson.dumps(parameter).decode()
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", [as_text, ""][: statement.count("%s")])
+        return cursor.fetchone()[0][0]["Plan"]
+
+
+def nodes(plan):
+    return [plan, *(node for child in plan.get("Plans", []) for node in nodes(child))]

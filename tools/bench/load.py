@@ -1,0 +1,282 @@
+"""The load: simulated chargers that live charging sessions, on uvloop and picows so that they are not the bottleneck.
+
+`python -m tools.bench.load --url ws://… --chargers N closed|fixed|storm|idle` prints one JSON object. A session is
+authorise, status, start, ten MeterValues of five samples, two heartbeats, stop, status: 17 messages, each sent when
+the one before is answered.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import sys
+import time
+from array import array
+from datetime import UTC, datetime
+
+import picows
+import uvloop
+
+SAMPLES = ",".join(
+    [
+        '{{"value":"{energy}","measurand":"Energy.Active.Import.Register","unit":"Wh","context":"Sample.Periodic"}}',
+        '{{"value":"7360.0","measurand":"Power.Active.Import","unit":"W"}}',
+        '{{"value":"32.0","measurand":"Current.Import","unit":"A","phase":"L1"}}',
+        '{{"value":"230.1","measurand":"Voltage","unit":"V","phase":"L1-N"}}',
+        '{{"value":"55","measurand":"SoC","unit":"Percent","location":"EV"}}',
+    ]
+)
+METER_VALUES = (
+    '{{"connectorId":1,"transactionId":{transaction},"meterValue":[{{"timestamp":"{now}","sampledValue":['
+    + SAMPLES
+    + "]}}]}}"
+)
+STATUS = '{{"connectorId":1,"errorCode":"NoError","status":"{status}","timestamp":"{now}"}}'
+START = '{{"connectorId":1,"idTag":"{tag}","meterStart":{energy},"timestamp":"{now}"}}'
+STOP = '{{"transactionId":{transaction},"idTag":"{tag}","meterStop":{energy},"timestamp":"{now}","reason":"Local"}}'
+BOOT = '{"chargePointVendor":"Bench","chargePointModel":"One","chargePointSerialNumber":"1","firmwareVersion":"1.0"}'
+TAGS = 1000
+
+
+def now():
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Charger(picows.WSListener):
+    """One socket and the session it lives. `on_answer` is called with the seconds an answer took."""
+
+    def __init__(self, number, load):
+        self.number, self.load = number, load
+        self.tag = f"TAG{number % TAGS:04d}"
+        self.sent = self.energy = self.transaction = 0
+        self.due = self.waiting_for = None
+        self.steps = self._life()
+
+    def on_ws_connected(self, transport):
+        self.transport = transport
+        self.load.connected(self)
+
+    def on_ws_disconnected(self, transport):
+        self.load.lost(self)
+
+    def on_ws_frame(self, transport, frame):
+        if frame.msg_type == picows.WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+            return
+        if frame.msg_type != picows.WSMsgType.TEXT:
+            return
+        kind, message_id, *rest = json.loads(frame.get_payload_as_bytes())
+        if kind == 2:
+            self.load.asked(self, message_id)
+            return
+        if message_id != self.waiting_for or kind != 3:
+            self.load.fault(f"{message_id} was answered {kind} {rest}")
+            return
+        self.waiting_for = None
+        self.transaction = rest[0].get("transactionId", self.transaction)
+        self.load.answered(self, rest[0])
+
+    def send(self, action, payload, due):
+        self.sent += 1
+        self.due, self.waiting_for = due, f"{self.number}-{self.sent}"
+        self.transport.send(picows.WSMsgType.TEXT, f'[2,"{self.waiting_for}","{action}",{payload}]'.encode())
+
+    def boot(self, due):
+        self.send("BootNotification", BOOT, due)
+
+    def next(self, due):
+        action, payload = next(self.steps)
+        self.send(action, payload, due)
+        return action
+
+    def _told(self, template, **values):
+        return template.format(now=now(), tag=self.tag, energy=self.energy, transaction=self.transaction, **values)
+
+    def _life(self):
+        while True:
+            yield "Authorize", f'{{"idTag":"{self.tag}"}}'
+            yield "StatusNotification", self._told(STATUS, status="Charging")
+            yield "StartTransaction", self._told(START)
+            for _ in range(2):
+                for _ in range(5):
+                    self.energy += 100
+                    yield "MeterValues", self._told(METER_VALUES)
+                yield "Heartbeat", "{}"
+            yield "StopTransaction", self._told(STOP)
+            yield "StatusNotification", self._told(STATUS, status="Available")
+
+
+class Load:
+    """What all chargers of one process share: who is up, what was answered when."""
+
+    def __init__(self, given):
+        self.given = given
+        self.loop = asyncio.get_running_loop()
+        self.took = array("d")
+        self.faults, self.up, self.booted, self.messages = [], 0, 0, {}
+        self.measuring, self.over = False, False
+        self.all_booted = self.loop.create_future()
+
+    def connected(self, charger):
+        self.up += 1
+        charger.boot(time.monotonic())
+
+    def lost(self, charger):
+        if not self.over:
+            self.fault(f"{charger.number} lost its socket")
+
+    def asked(self, charger, message_id):
+        """A command: accepted, unless these chargers are silent ones."""
+        if not self.given.silent:
+            charger.transport.send(picows.WSMsgType.TEXT, f'[3,"{message_id}",{{"status":"Accepted"}}]'.encode())
+
+    def fault(self, what):
+        self.faults.append(what)
+
+    def answered(self, charger, answer):
+        if charger.sent == 1:
+            self._booted(answer)
+            return
+        if self.measuring:
+            self.took.append(time.monotonic() - charger.due)
+        if not self.over:
+            self.go_on(charger)
+
+    def _booted(self, answer):
+        if answer.get("status") != "Accepted":
+            self.fault(f"BootNotification was answered {answer}")
+        self.booted += 1
+        if self.booted == self.given.chargers:
+            self.all_booted.set_result(None)
+
+    def go_on(self, charger):
+        """Closed loop: the next message goes when the one before is answered."""
+        action = charger.next(time.monotonic())
+        self.messages[action] = self.messages.get(action, 0) + 1
+
+    async def connect(self, max_handshakes):
+        """Connect and boot all chargers, with at most `max_handshakes` handshakes at a time."""
+        self.chargers = [Charger(number, self) for number in range(self.given.chargers)]
+        gate = asyncio.Semaphore(max_handshakes)
+        await asyncio.gather(*(self._connect(charger, gate) for charger in self.chargers))
+        await asyncio.wait_for(self.all_booted, 300)
+
+    async def _connect(self, charger, gate):
+        url = f"{self.given.url}/{self.given.prefix}{charger.number}"
+        options = {"extra_headers": {"Sec-WebSocket-Protocol": "ocpp1.6"}, "websocket_handshake_timeout": 120}
+        async with gate:
+            for attempt in range(self.given.attempts):
+                try:
+                    await picows.ws_connect(lambda: charger, url, **options)
+                    return
+                except (OSError, picows.WSError, TimeoutError) as error:
+                    self.fault(f"{charger.number} could not connect ({attempt + 1}): {error!r:.100}")
+                    await asyncio.sleep(0.5)
+
+
+class FixedRate(Load):
+    """Each charger has its turn at fixed times; what was due while an answer was waited for counts from then."""
+
+    def go_on(self, charger):
+        charger.turn += self.period
+        self.loop.call_later(
+            charger.turn - time.monotonic(), self._take_turn, charger
+        )  # at once, if its turn has passed already
+
+    def _take_turn(self, charger):
+        if not self.over:
+            action = charger.next(charger.turn)
+            self.messages[action] = self.messages.get(action, 0) + 1
+
+    def begin(self):
+        self.period = self.given.chargers / self.given.rate
+        start = time.monotonic() + 0.1
+        for place, charger in enumerate(self.chargers):
+            charger.turn = start + self.period * (place / self.given.chargers) - self.period
+            self.go_on(charger)
+
+
+async def closed(given):
+    load = Load(given)
+    await load.connect(max_handshakes=50)
+    for charger in load.chargers:
+        load.go_on(charger)
+    return await _measured(load)
+
+
+async def fixed(given):
+    load = FixedRate(given)
+    await load.connect(max_handshakes=50)
+    load.begin()
+    return await _measured(load)
+
+
+async def _measured(load):
+    """Warm up, then measure; wait for open calls at the end, so that the stored rows can be compared."""
+    await asyncio.sleep(load.given.warmup)
+    load.measuring, began, cpu = True, time.perf_counter(), _cpu()
+    await asyncio.sleep(load.given.seconds)
+    load.measuring, load.over = False, True
+    took, busy = time.perf_counter() - began, _cpu() - cpu
+    deadline = time.monotonic() + 30
+    while any(charger.waiting_for for charger in load.chargers) and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    unanswered = sum(bool(charger.waiting_for) for charger in load.chargers)
+    return _report(load, seconds=took, cpu=busy / took, unanswered=unanswered)
+
+
+async def storm(given):
+    """All connect and boot at once: seconds until the last one was accepted."""
+    load = Load(given)
+    began, cpu = time.perf_counter(), _cpu()
+    await load.connect(max_handshakes=given.chargers)
+    took = time.perf_counter() - began
+    load.over = True
+    return _report(load, seconds=took, cpu=(_cpu() - cpu) / took)
+
+
+async def idle(given):
+    """Connect, boot, say so on stdout, and stay until stdin ends, answering commands."""
+    load = Load(given)
+    await load.connect(max_handshakes=50)
+    print(json.dumps({"up": load.up}), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    load.over = True
+    return _report(load, seconds=0, cpu=0)
+
+
+def _cpu():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _report(load, **figures):
+    """Times in milliseconds, `cpu` of this process as a share of one core."""
+    took = sorted(load.took)
+    at = lambda share: round(took[min(len(took) - 1, int(len(took) * share))] * 1000, 2) if took else None  # noqa: E731
+    figures |= {"answered": len(took), "faults": len(load.faults), "first_faults": load.faults[:3]}
+    figures |= {"p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": at(1), "up": load.up}
+    return figures | {"messages": load.messages}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.load", description=__doc__)
+    parser.add_argument("kind", choices=["closed", "fixed", "storm", "idle"])
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--chargers", type=int, default=200)
+    parser.add_argument("--prefix", default="b")
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--warmup", type=float, default=2)
+    parser.add_argument("--rate", type=float, default=1000, help="messages a second of all chargers together")
+    parser.add_argument("--silent", action="store_true", help="leave commands unanswered")
+    parser.add_argument("--attempts", type=int, default=1, help="handshakes of a charger before it gives up")
+    given = parser.parse_args()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
+    print(json.dumps(uvloop.run(globals()[given.kind](given))), flush=True)
+    os._exit(0)  # thousands of sockets need no farewell
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Inject faults under load, and compare the chargers' own records with the database (`make chaos`)."""

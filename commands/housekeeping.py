@@ -20,7 +20,7 @@ from core.db import partitions
 
 logger = logging.getLogger(__name__)
 
-KEPT = "house-kept"  # name of the time of the last run, which is a metric
+MAINTENANCE_LAST_RUN = "maintenance-last-run"  # name of a time that is a metric
 PROGRESS_INTERVAL_S = 10  # between two lines of the log about a table with many old rows
 
 
@@ -40,7 +40,7 @@ def keep_house(now: datetime | None = None) -> dict[str, list[str] | int]:
         done[name] = done[name] + result if name in done else result
     if errors:
         raise ExceptionGroup(f"Maintenance failed in part. These steps were done: {done}", errors)
-    gateway.record_time(KEPT)
+    gateway.record_time(MAINTENANCE_LAST_RUN)
     return done
 
 

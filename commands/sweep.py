@@ -89,7 +89,7 @@ TURNS = (
             *(batches.release, batches.finish_completed, webhooks.enqueue_due),
         ),
     ),
-    ("vanished", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),
+    ("presence", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),
 )
 
 

@@ -27,7 +27,7 @@ from chargers.gateway import last_time_of
 from chargers.metrics import registry
 from chargers.models import ONLINE, Charger, Delivery
 from commands import metrics as _commands  # noqa: F401  (registers its metrics, which start at 0)
-from commands.housekeeping import KEPT
+from commands.housekeeping import MAINTENANCE_LAST_RUN
 from commands.models import FINISHED, QUEUED, SENT, Command
 from core.http.errors import BROKER_FAULTS
 from core.observability.diagnosis import AWAY, HANGING
@@ -153,7 +153,9 @@ def _process_metrics():
                 family.add_sample(sample, labels | {"process": process}, value)
     roles = {"web": 0, "worker": 0, "beat": 0} | Counter(process.partition(":")[0] for process in samples_by_process)
     maintained_at = _gauge(
-        "ocpp_house_kept_timestamp_seconds", "Time of the last maintenance, 0: never.", last_time_of(KEPT)
+        "ocpp_house_kept_timestamp_seconds",
+        "Time of the last maintenance, 0: never.",
+        last_time_of(MAINTENANCE_LAST_RUN),
     )
     return [
         *merged.values(),

@@ -20,12 +20,12 @@ from tests.live import an_id, exchange
 OTHERS = 6  # so that each web process has some
 SECONDS = 3  # of a flood
 HALF_OPEN = 10_000
-PATIENCE = 2.0  # of the others, in seconds; an idle machine answers them within a hundredth of it
+MAX_DELAY_S = 2.0  # of others; an idle machine answers them within a hundredth of it
 
 
 @contextmanager
 def others_undisturbed(live):
-    """Chargers that beat all the while, none of whose beats waits for its answer longer than PATIENCE."""
+    """Run chargers that send heartbeats, and check that each answer arrives within MAX_DELAY_S."""
     over, taken = threading.Event(), []
 
     def beat(charger):
@@ -45,7 +45,7 @@ def others_undisturbed(live):
             over.set()
             for thread in threads:
                 thread.join()
-    assert len(taken) > OTHERS and max(taken) < PATIENCE, sorted(taken)[-20:]
+    assert len(taken) > OTHERS and max(taken) < MAX_DELAY_S, sorted(taken)[-20:]
 
 
 def flood(live, first, then):

@@ -31,7 +31,8 @@ CREATE INDEX ON {TABLE} (kind);
 FILL = f"INSERT INTO {TABLE} (received_at, kind) SELECT %s, 'old' FROM generate_series(1, %s)"
 
 
-LATER = "tests.later.settings"  # with migrations of a later version
+# With a migration of a later version: one that adds a column, one that adds an index.
+LATER_COLUMN, LATER_INDEX = "tools.chaos.settings", "tests.later.settings"
 
 
 @contextmanager
@@ -69,24 +70,24 @@ def test_chargers_go_on_while_a_migration_waits(database):  # noqa: F811
     assert migrate(database)[0] == 0
     with reading("chargers_charger", database) as holder, doing("UPDATE chargers_charger SET vendor = ''", database):
         pid = holder.info.backend_pid
-        code, said = migrate(database, "--patience", "1", settings=LATER)
-        assert code == 1 and "later.0001_a_column got no lock within" in said
+        code, said = migrate(database, "--patience", "1", settings=LATER_COLUMN)
+        assert code == 1 and "migrated.0001_a_column got no lock within" in said
         assert f"it is held by pid {pid} (report, idle in transaction for" in said
         process = subprocess.Popen(
             [sys.executable, "-u", "manage.py", "migrate", "--noinput"],
             cwd=PROJECT,
-            env=environment(database, LATER),
+            env=environment(database, LATER_COLUMN),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        waiting = f"later.0001_a_column waits for a lock held by pid {pid} (report, idle in transaction for"
+        waiting = f"migrated.0001_a_column waits for a lock held by pid {pid} (report, idle in transaction for"
         lines = iter(process.stdout)
         assert any(waiting in line and "attempt 2" in line for line in lines)
         holder.rollback()
         rest = "".join(lines)
         assert process.wait() == 0, rest
-    assert migrate(database, "--check", settings=LATER)[0] == 0
+    assert migrate(database, "--check", settings=LATER_COLUMN)[0] == 0
 
 
 @pytest.fixture
@@ -247,18 +248,17 @@ SELECT indexrelid::regclass::text FROM pg_index WHERE indisvalid AND indrelid = 
 def test_chargers_write_while_their_readings_are_indexed(database):  # noqa: F811
     """A long report keeps an index from being finished. If `migrate` is killed meanwhile, it can be run again."""
     assert migrate(database)[0] == 0
-    assert migrate(database, "later", "0001", settings=LATER)[0] == 0
     with psycopg.connect(database, autocommit=True) as other, doing(READING, database) as written:
         with psycopg.connect(database) as report:
             report.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             report.execute("SELECT 1")
             arguments = [sys.executable, "manage.py", "migrate", "--noinput", "later"]
-            with subprocess.Popen(arguments, cwd=PROJECT, env=environment(database, LATER)) as process:
+            with subprocess.Popen(arguments, cwd=PROJECT, env=environment(database, LATER_INDEX)) as process:
                 eventually(lambda: other.execute(INVALID).fetchone() == (2,), 60)  # of the table, and of a partition
                 before = len(written)
                 eventually(lambda: len(written) > before + 20, 60)
                 process.kill()
-        code, said = migrate(database, "later", settings=LATER)
+        code, said = migrate(database, "later", settings=LATER_INDEX)
         assert code == 0, said
         names = {name for (name,) in other.execute(VALID)}
         assert "readings_by_receipt" in names

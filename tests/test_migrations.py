@@ -60,10 +60,18 @@ def test_a_migration_that_was_killed_is_run_again(database):
     assert migrate(database, "--check")[0] == 0
 
 
+PERMISSION_OF_A_ROLE = """
+SELECT p.codename FROM auth_permission p JOIN auth_group_permissions r ON r.permission_id = p.id
+JOIN auth_group g ON g.id = r.group_id WHERE g.name = 'Operators' AND p.codename = 'add_command'
+"""
+
+
 def test_some_apps_may_be_migrated_alone(database):
-    for arguments in (["auth"], ["chargers"]):
+    for arguments in (["auth"], ["chargers"], []):
         code, said = migrate(database, *arguments)
         assert code == 0, said
+    with psycopg.connect(database) as connection:
+        assert connection.execute(PERMISSION_OF_A_ROLE).fetchone() == ("add_command",)
 
 
 def each_operation():

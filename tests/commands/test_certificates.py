@@ -157,10 +157,10 @@ def test_a_revoked_certificate_opens_nothing(api, way):
     charger = a_charger("505", security_profile=3)
     ask(charger, "505"), sign_waiting()
     signed = CertificateRequest.objects.get()
-    knock = handshake.HandshakeRequest(
+    request = handshake.HandshakeRequest(
         "505", secured=True, subject={"CN": ["505"], "O": ["Test CPO"], "serial": signed.serial_number}
     )
-    assert [admitted.pk for admitted in handshake.admit([knock])] == [charger.pk]
+    assert [admitted.pk for admitted in handshake.admit([request])] == [charger.pk]
     if way == "REST":
         codes = [api.post(f"/api/ocpp/certificates/{signed.pk}/revoke/").status_code for _ in range(2)]
         assert codes == [200, 409]
@@ -168,7 +168,7 @@ def test_a_revoked_certificate_opens_nothing(api, way):
         asked = {"action": "revoke", "_selected_action": [signed.pk]}
         api.post(reverse("admin:commands_certificaterequest_changelist"), asked)
     certificates.signed(Command(pk=signed.command_id, response={"status": "Accepted"}))  # its late answer
-    (outcome,) = handshake.admit([knock])
+    (outcome,) = handshake.admit([request])
     assert outcome.status == 401 and AuditEntry.objects.get(action="revoked").charger == charger
 
 

@@ -1,4 +1,4 @@
-"""The settings with an app more, whose migrations stand for those of a later version."""
+"""The settings with one more app, whose migration adds an index as a later version might."""
 
 from config.settings import *  # noqa: F403
 from config.settings import INSTALLED_APPS

@@ -80,7 +80,8 @@ class Child:
     @property
     def ended_with(self) -> str:
         """The exit code, or the signal that ended it."""
-        code = self.process.returncode if self.process else 0
+        assert self.process is not None  # it was started
+        code = self.process.returncode
         return f"code {code}" if code >= 0 else f"signal {-code}"
 
     def last_lines(self, limit: int) -> list[str]:

@@ -15,6 +15,6 @@ class AddIndexOfReadings(AddIndexBesideWriters):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("later", "0001_a_column"), ("transactions", "0001_initial")]
+    dependencies = [("transactions", "0001_initial")]
 
     operations = [AddIndexOfReadings("metervalue", models.Index(fields=["received_at"], name="readings_by_receipt"))]

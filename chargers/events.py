@@ -30,12 +30,15 @@ PUBLISH_INTERVAL_S = 0.1
 RETRY_DELAY_S = 1.0  # until Redis is tried again after an error
 DEMAND_CACHE_S = 5.0  # until a new webhook also receives events of kinds that are not stored
 
-# `nextval` also gives an id to events that are not stored, because live listeners receive every event.
+# `nextval` also gives an id to events that are not stored, because live listeners receive every event. It is applied
+# to sorted rows, because the order of a join depends on the plan, and ids are the order of events.
 RECORD = """
 WITH s AS MATERIALIZED (
-    SELECT nextval('chargers_event_id_seq') AS id, r.*, ch.charger_id FROM json_to_recordset(%s)
-        AS r(n int, kind text, charger bigint, at timestamptz, body jsonb, stored boolean)
-    JOIN chargers_charger ch ON ch.id = r.charger
+    SELECT nextval('chargers_event_id_seq') AS id, sorted.* FROM (
+        SELECT r.*, ch.charger_id FROM json_to_recordset(%s)
+            AS r(n int, kind text, charger bigint, at timestamptz, body jsonb, stored boolean)
+        JOIN chargers_charger ch ON ch.id = r.charger ORDER BY r.n
+    ) AS sorted
 ), matching AS MATERIALIZED (
     SELECT s.id AS event, s.charger, w.id AS webhook FROM chargers_webhook w JOIN s ON w.kinds ? s.kind
     WHERE w.is_enabled AND (w.group_id IS NULL OR EXISTS (SELECT FROM chargers_chargergroup_chargers g

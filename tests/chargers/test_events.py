@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection, transaction
 
 from chargers import events, handshake, presence, presence_reconciliation
 from chargers.models import Charger, ChargerGroup, Event
@@ -45,6 +46,19 @@ def settle_nonsense(charger):
     with events.batched_events():
         events.record_event("connector.status", charger.pk, connector_id=1)
         raise ValueError("connectorId makes no sense")
+
+
+@pytest.mark.parametrize("join", ["nestloop", "hashjoin", "mergejoin"])
+def test_events_are_numbered_in_the_order_of_recording_by_every_plan(join):
+    chargers = [a_charger() for _ in range(5)]
+    with connection.cursor() as cursor:
+        for other in {"nestloop", "hashjoin", "mergejoin"} - {join}:
+            cursor.execute(f"SET LOCAL enable_{other} = off")
+    with transaction.atomic(), events.batched_events():
+        for number in range(500):
+            events.record_event("connector.status", chargers[-number % 5].pk, number=number)
+    numbers = Event.objects.order_by("pk").values_list("body__number", flat=True)
+    assert list(numbers) == list(range(500))
 
 
 def test_a_status_that_came_late_is_no_news():

@@ -7,8 +7,8 @@ import redis
 from django.db import connections
 
 from core.redis.connections import async_redis, listening_redis
-from tests.live import free_port
-from tests.products import product
+from tests.support.live import free_port
+from tests.support.products import product
 
 
 def pytest_collection_modifyitems(items):

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from tests.browser import EXECUTABLE, NONE, PHONE, WALL, launch, log_in, playwright
-from tests.live import Live, exchange, free_port
+from tests.support.browser import EXECUTABLE, NONE, PHONE, WALL, launch, log_in, playwright
+from tests.support.live import Live, exchange, free_port
 from tools.stack.stack import LOCAL_DEFAULTS, PROJECT, Stack
 
 FOLDER = PROJECT / "docs" / "screenshots"

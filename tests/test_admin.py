@@ -11,7 +11,7 @@ from django.urls import reverse
 from chargers import findings
 from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
 from commands.models import Batch, ChargingProfile, Command, Firmware, LocalList, Schedule, Upload
-from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
+from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 
 pytestmark = pytest.mark.django_db

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from tests.live import an_id, eventually, exchange
-from tests.products import product
-from tests.servers import RUN_DIR
+from tests.support.live import an_id, eventually, exchange
+from tests.support.products import product
+from tests.support.servers import RUN_DIR
 from tools.stack.processes import CannotStart
 from tools.stack.servers import Postgres
 from tools.stack.stack import PROJECT
@@ -30,7 +30,7 @@ SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p') AND relname
 SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1"
 DIGEST = "SELECT count(*), md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) FROM {} t"
 GO_ON = """
-from tests.builders import a_transaction
+from tests.support.builders import a_transaction
 from transactions.models import Transaction
 before = Transaction.objects.order_by("-pk").first().pk
 assert a_transaction().pk > before

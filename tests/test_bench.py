@@ -1,6 +1,6 @@
 """The benchmark's load speaks to the product; how fast is not tested here."""
 
-from tests.live import an_id
+from tests.support.live import an_id
 from tools.bench import servers
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from commands.models import Command
-from tests.builders import NOON, a_charger, a_command, a_start, tell
+from tests.support.builders import NOON, a_charger, a_command, a_start, tell
 from tools.chaos import checks
 from tools.chaos.clocks import Clocks
 from tools.chaos.fleet import Books, Charger, Fleet, Session

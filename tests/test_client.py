@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 from ocpp.v16 import call
 
-from tests.live import an_id, eventually
+from tests.support.live import an_id, eventually
 from tools.client import Client, NotInTime, Refused, Task, Unreachable
 
 TOKEN = "a-token-nobody-may-see"

@@ -15,7 +15,7 @@ from websockets.frames import Opcode
 from config import limits
 from config.requests import HEAD_TIMEOUT_S
 from tests.config.test_websocket import HANDSHAKE, Wire, frame, heartbeat
-from tests.live import an_id, exchange
+from tests.support.live import an_id, exchange
 
 OTHERS = 6  # so that each web process has some
 SECONDS = 3  # of a flood

@@ -24,8 +24,8 @@ from chargers.models import (
     Webhook,
 )
 from commands.models import Batch, Command, LocalList
-from tests.builders import NOON, a_charger, a_command, a_transaction, tell
-from tests.conformance.negatives import sample
+from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
+from tests.support.negatives import sample
 from tests.test_admin import PROFILE, models
 from transactions.models import Transaction
 

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 
 from core.db import locks, partitions
-from tests.live import eventually
+from tests.support.live import eventually
 from tests.test_migrations import database, environment, migrate  # noqa: F401  (`database` is a fixture)
 from tools.stack.stack import PROJECT
 
@@ -32,7 +32,7 @@ FILL = f"INSERT INTO {TABLE} (received_at, kind) SELECT %s, 'old' FROM generate_
 
 
 # With a migration of a later version: one that adds a column, one that adds an index.
-LATER_COLUMN, LATER_INDEX = "tools.chaos.settings", "tests.later.settings"
+LATER_COLUMN, LATER_INDEX = "tools.chaos.settings", "tests.support.later.settings"
 
 
 @contextmanager

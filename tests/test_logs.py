@@ -12,10 +12,10 @@ import pytest
 from config import logs
 from config.logs import FIELDS, INDENTED, ContextFilter, LineFormatter, ObjectFormatter, RateFilter
 from core.observability import context
-from tests.beside import web_beside
 from tests.config.test_settings import check
 from tests.config.test_websocket import HANDSHAKE
-from tests.live import an_id, eventually
+from tests.support.beside import web_beside
+from tests.support.live import an_id, eventually
 
 
 def logged(message, error=None, **extra):

@@ -18,7 +18,7 @@ from chargers.models import Charger
 from commands.models import Command, Upload
 from core.admin import lookups
 from dashboard.views.base import Listing
-from tests.builders import a_charger, a_command
+from tests.support.builders import a_charger, a_command
 
 KEY = "0011223344556677889900aabbccddeeff001122"
 # Columns that every user who may see the row may read. Texts of chargers and answers are stored without secrets.

@@ -16,8 +16,8 @@ from chargers.metrics import registry
 from config import metrics as body
 from core.redis import processes
 from core.redis.connections import sync_redis
-from tests.builders import a_charger, a_command, tell
-from tests.live import an_id, eventually, exchange
+from tests.support.builders import a_charger, a_command, tell
+from tests.support.live import an_id, eventually, exchange
 from tools.stack.stack import PROJECT
 
 FOLDER = PROJECT / "docs" / "monitoring"

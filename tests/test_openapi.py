@@ -11,8 +11,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi import checks
 
-from tests.builders import NOON
-from tests.live import an_id, exchange
+from tests.support.builders import NOON
+from tests.support.live import an_id, exchange
 from tests.test_admin import PROFILE
 
 CHARGERS = 8  # so many that not all of them have as many commands waiting as they may

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser import EXECUTABLE, NONE, PHONE, WALL, launch, log_in, playwright
-from tests.builders import NOON
-from tests.live import an_id, eventually, exchange
+from tests.support.browser import EXECUTABLE, NONE, PHONE, WALL, launch, log_in, playwright
+from tests.support.builders import NOON
+from tests.support.live import an_id, eventually, exchange
 
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
 

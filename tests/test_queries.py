@@ -12,7 +12,7 @@ from django.urls import reverse
 from chargers import admin_lists
 from chargers.models import ApiToken, ChargerGroup, Message, Webhook
 from commands.models import Batch, CertificateRequest, LocalList, Schedule, Upload
-from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
+from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from transactions.models import Reservation, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db

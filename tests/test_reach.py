@@ -14,7 +14,7 @@ from django.urls import URLPattern, get_resolver
 from chargers.models import Charger, ChargerGroup, Refusal
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Command, Firmware, Schedule
-from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
+from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
 from transactions.models import OrphanStop, Reservation, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db(transaction=True)

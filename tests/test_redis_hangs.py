@@ -14,8 +14,8 @@ from django.urls import reverse
 from commands import batches, schedules
 from commands.models import CertificateRequest, Schedule
 from core.redis import connections as clients
-from tests.builders import a_charger
-from tests.servers import RUN_DIR
+from tests.support.builders import a_charger
+from tests.support.servers import RUN_DIR
 from tools.stack.servers import Redis
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,9 +20,9 @@ from commands import batches, schedules
 from commands.fields import Payload
 from commands.models import Batch, Command, Schedule
 from core.db import sealing
-from tests.builders import a_charger, a_command, tell
-from tests.live import an_id, eventually, exchange
-from tests.servers import RUN_DIR
+from tests.support.builders import a_charger, a_command, tell
+from tests.support.live import an_id, eventually, exchange
+from tests.support.servers import RUN_DIR
 from tests.test_backup import run
 
 OLD, NEW = ("b2xkLWtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW4=", "bmV3LWtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW4=")

@@ -14,8 +14,8 @@ from ocpp.v16 import call
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.config.test_settings import check
-from tests.live import Live, an_id, eventually, free_port
-from tests.servers import RUN_DIR
+from tests.support.live import Live, an_id, eventually, free_port
+from tests.support.servers import RUN_DIR
 from tools.stack import programs
 from tools.stack.processes import Child
 from tools.stack.stack import PROJECT

@@ -10,7 +10,7 @@ from django.urls import reverse
 from chargers.models import ApiToken, Charger, ChargerGroup
 from commands.models import Upload
 from core.redis.connections import sync_redis
-from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
+from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
 from transactions.models import Reservation
 
 BASE = "/api/ocpp"

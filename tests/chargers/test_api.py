@@ -4,7 +4,7 @@ import pytest
 
 from chargers import keys
 from chargers.models import ApiToken
-from tests.builders import a_charger, a_transaction, tell
+from tests.support.builders import a_charger, a_transaction, tell
 
 pytestmark = pytest.mark.django_db
 BASE = "/api/ocpp"

@@ -8,8 +8,8 @@ from django.urls import reverse
 from chargers import handshake, keys
 from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
 from commands.submission import submit, submit_internal
-from tests.builders import a_charger, a_tag, a_transaction
 from tests.chargers.test_handshake import KEY, NEXT, a_request
+from tests.support.builders import a_charger, a_tag, a_transaction
 
 BASE = "/api/ocpp"
 pytestmark = pytest.mark.django_db(transaction=True)

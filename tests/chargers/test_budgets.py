@@ -13,10 +13,10 @@ from websockets.exceptions import ConnectionClosed
 
 from chargers import budgets
 from chargers.models import Connector
-from tests.builders import a_charger
-from tests.field.charger import LATER, NOON, FieldCharger
-from tests.live import an_id, eventually
-from tests.products import product
+from tests.support.builders import a_charger
+from tests.support.field_charger import LATER, NOON, FieldCharger
+from tests.support.live import an_id, eventually
+from tests.support.products import product
 from tests.test_metrics import scraped, value
 from tools.stack.stack import PROJECT
 

@@ -9,7 +9,7 @@ from chargers import retries
 from commands import handlers as commands
 from commands import lifecycle, queries, submission
 from core.db import bulk_sql
-from tests.builders import NOON, a_command, a_transaction, tell
+from tests.support.builders import NOON, a_command, a_transaction, tell
 from transactions import handlers, readings, stops
 from transactions.models import Transaction
 

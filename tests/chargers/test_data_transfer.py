@@ -4,7 +4,7 @@ import pytest
 
 from chargers import vendors
 from chargers.models import DataTransfer
-from tests.builders import a_charger, tell
+from tests.support.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,8 @@ import pytest
 
 from chargers import findings
 from core.http import downloads
-from tests.builders import a_charger, a_transaction
 from tests.config.test_dashboard import whole
+from tests.support.builders import a_charger, a_transaction
 
 FORMULAS = [
     f"{before}{sign}1+1"

@@ -14,7 +14,7 @@ from commands.models import Command
 from commands.submission import submit
 from core.ocpp.timestamps import to_rfc3339
 from core.redis.connections import sync_redis
-from tests.builders import NOON, a_call, a_charger, a_transaction, open_socket, settle, tell
+from tests.support.builders import NOON, a_call, a_charger, a_transaction, open_socket, settle, tell
 
 pytestmark = pytest.mark.django_db
 READING = {"timestamp": NOON, "sampledValue": [{"value": "1500"}, {"value": "7", "measurand": "SoC"}]}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import a_charger, tell
+from tests.support.builders import a_charger, tell
 
 
 @pytest.mark.django_db

@@ -9,8 +9,8 @@ from websockets.exceptions import InvalidStatus
 
 from chargers import handshake, keys
 from core.redis.throttling import Failures
-from tests.builders import a_charger
-from tests.live import an_id
+from tests.support.builders import a_charger
+from tests.support.live import an_id
 
 pytestmark = pytest.mark.django_db
 KEY, NEXT = "00112233445566778899aabbccddeeff00112233", "ffeeddccbbaa99887766554433221100ffeeddcc"

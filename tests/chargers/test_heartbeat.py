@@ -4,7 +4,7 @@ import pytest
 
 from chargers import inbox
 from core.ocpp.timestamps import now_on_the_wire, parse
-from tests.builders import a_charger, tell
+from tests.support.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db
 

@@ -19,8 +19,8 @@ from websockets.uri import parse_uri
 
 from chargers import registry
 from tests.config.test_websocket import Wire, heartbeat
-from tests.conformance.negatives import sample
-from tests.live import an_id
+from tests.support.live import an_id
+from tests.support.negatives import sample
 
 FAULTS = ("Traceback", "could not handle", "could not process", "InternalError")
 BEATS = count(1)

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conformance.station import Admin
-from tests.live import exchange
+from tests.support.live import exchange
+from tests.support.station import Admin
 from tests.test_openapi import REPORTED
 
 # These ids look alike, but each is a charger of its own.

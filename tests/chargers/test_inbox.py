@@ -11,7 +11,7 @@ from django.db import OperationalError, connection, transaction
 from chargers import handshake, inbox, registry, vendors
 from chargers.models import Charger, DataTransfer, Event
 from chargers.retries import StaleConnection, answered_before
-from tests.builders import a_call, a_charger, open_socket, settle, tell
+from tests.support.builders import a_call, a_charger, open_socket, settle, tell
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ import pytest
 
 from core.redis.connections import sync_redis
 from core.redis.listening import MAX_QUEUED_MESSAGES, Ended, Hub, Listener
-from tests.live import an_id
+from tests.support.live import an_id
 
 
 def published(channel, message):

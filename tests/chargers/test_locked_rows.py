@@ -13,8 +13,8 @@ from chargers import budgets, findings, inbox, registry
 from chargers.models import Charger, Finding
 from chargers.set_aside import RetryLater
 from core.db import faults
-from tests.builders import NOON, a_call, a_charger, a_start, a_tag, a_transaction, open_socket
-from tests.live import an_id, eventually, exchange
+from tests.support.builders import NOON, a_call, a_charger, a_start, a_tag, a_transaction, open_socket
+from tests.support.live import an_id, eventually, exchange
 
 HEARTBEAT = ("Heartbeat", {})
 LOCK_CHARGER = "SELECT FROM chargers_charger WHERE charger_id = %s FOR UPDATE"

@@ -18,8 +18,8 @@ from chargers.models import Charger, ChargerGroup, Message
 from chargers.models.messages import MAX_FRAME_LENGTH
 from commands.housekeeping import keep_house
 from core.redis import listening as listening
-from tests.builders import a_charger
-from tests.live import an_id, eventually, exchange
+from tests.support.builders import a_charger
+from tests.support.live import an_id, eventually, exchange
 
 KEY = "0011223344556677889900aabbccddeeff001122"
 COLUMNS = "direction, kind, action, message_id, is_error"

@@ -14,7 +14,7 @@ import requests
 from chargers import webhooks
 from chargers.models import Delivery, Webhook
 from core.http import outward
-from tests.builders import a_charger, open_socket
+from tests.support.builders import a_charger, open_socket
 
 PRIVATE = [
     *("127.0.0.1", "127.1", "0x7f.1", "2130706433", "0177.0.0.1", "localhost", "0.0.0.0", "10.1.2.3", "172.31.0.1"),

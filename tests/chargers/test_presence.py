@@ -20,7 +20,7 @@ from chargers import gateway, presence
 from chargers.presence import Presence
 from core.redis.connections import async_redis, sync_redis
 from tests.config.test_websocket import Wire, frame
-from tests.live import an_id, eventually, exchange
+from tests.support.live import an_id, eventually, exchange
 
 OFFLINE_WITHIN_S = 60  # a ping after 20 s, 20 s for its pong, and 10 s for data that is not written yet
 LONG_ANSWERS = frame(json.dumps([2, "1", "x" * 100, {}]).encode()) * 1000

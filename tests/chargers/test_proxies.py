@@ -11,7 +11,7 @@ from chargers import handshake
 from commands import authority
 from config import websocket
 from core.http import proxies
-from tests.builders import a_charger
+from tests.support.builders import a_charger
 
 BY_SSL = [
     *(("organizationName", "Test CPO"), ("organizationName", "Other"), ("commonName", "505"), ("commonName", "506"))

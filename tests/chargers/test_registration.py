@@ -6,7 +6,7 @@ import pytest
 
 from chargers import inbox, registry, vendors
 from commands.models import Command
-from tests.builders import a_call, a_charger, a_command, tell
+from tests.support.builders import a_call, a_charger, a_command, tell
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 pytestmark = pytest.mark.django_db

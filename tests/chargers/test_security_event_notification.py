@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import NOON, a_charger, tell
+from tests.support.builders import NOON, a_charger, tell
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from core.ocpp import schemas
-from tests.live import an_id, eventually, exchange
-from tests.servers import STARTED
+from tests.support.live import an_id, eventually, exchange
+from tests.support.servers import STARTED
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 KEY = "0001020304050607FFFFFFFFCCCCCCCCCCCCCCCC"

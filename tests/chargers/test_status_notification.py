@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from chargers.models import Connector, Event, summary_status
-from tests.builders import a_charger, tell
+from tests.support.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db
 

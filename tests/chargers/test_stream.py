@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import requests
 
-from tests.builders import NOON
-from tests.live import an_id, eventually, exchange
+from tests.support.builders import NOON
+from tests.support.live import an_id, eventually, exchange
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from django.db import connection, transaction
 
 from chargers import events, gateway, webhooks
 from chargers.models import ChargerGroup, Delivery, Event, Webhook
-from tests.builders import a_charger, open_socket
-from tests.live import an_id, eventually
+from tests.support.builders import a_charger, open_socket
+from tests.support.live import an_id, eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

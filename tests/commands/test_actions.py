@@ -6,7 +6,7 @@ from ocpp.v16 import call, call_result
 from commands.actions.table import ACTIONS
 from commands.tasks import TASKS
 from core.ocpp import schemas
-from tests.builders import a_charger
+from tests.support.builders import a_charger
 
 # OCPP 1.6 §5, the operations initiated by the central system, and those of the security whitepaper.
 SECURITY = [

@@ -3,7 +3,7 @@
 import pytest
 
 from commands.models import FINISHED, Command
-from tests.builders import a_charger, a_command, a_tag, a_transaction
+from tests.support.builders import a_charger, a_command, a_tag, a_transaction
 
 BASE = "/api/ocpp"
 
@@ -63,7 +63,7 @@ def test_stop_without_a_known_transaction_lets_the_charger_decide(api):
 
 def test_stop_falls_back_on_the_latest_transaction(api):
     transaction = a_transaction()
-    from tests.builders import NOON, tell
+    from tests.support.builders import NOON, tell
 
     tell(transaction.charger, "StopTransaction", transactionId=transaction.pk, meterStop=2000, timestamp=NOON)
     assert str(transaction.pk) in post(api, f"stop/{transaction.charger}/").json()["warning"]

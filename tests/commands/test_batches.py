@@ -9,8 +9,8 @@ from django.contrib.auth.models import Group, User
 from chargers.models import AuditEntry, ChargerGroup
 from commands import batches
 from commands.models import Batch, BatchItem, Command
-from tests.builders import a_charger, a_command
-from tests.live import an_id, eventually
+from tests.support.builders import a_charger, a_command
+from tests.support.live import an_id, eventually
 
 ACCEPTED = {"status": "Accepted"}
 RESET = {"action": "Reset", "payload": {"type": "Soft"}}

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.live import an_id
+from tests.support.live import an_id
 from tools.stack.stack import PROJECT
 
 ASK = """

@@ -13,7 +13,7 @@ from commands import authority
 from commands.actions import certificates
 from commands.models import CertificateRequest, Command
 from commands.signing import sign_waiting
-from tests.builders import a_charger, a_command, tell
+from tests.support.builders import a_charger, a_command, tell
 
 pytestmark = pytest.mark.django_db
 

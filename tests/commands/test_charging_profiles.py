@@ -7,7 +7,7 @@ import pytest
 from chargers.models import ConfigurationKey, InstalledProfile
 from commands.actions import charging
 from commands.models import ChargingProfile, Command
-from tests.builders import a_charger, a_command, a_transaction, tell
+from tests.support.builders import a_charger, a_command, a_transaction, tell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BASE = "/api/ocpp/charging-profiles/"

@@ -2,7 +2,7 @@
 
 import threading
 
-from tests.live import an_id, eventually
+from tests.support.live import an_id, eventually
 
 WAITS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND backend_type = 'client backend'"
 

@@ -10,7 +10,7 @@ from chargers.serializers import ChargerSerializer
 from commands.actions.table import ACTIONS
 from commands.fields import Payload
 from core.ocpp import schemas
-from tests.builders import a_charger, a_command, tell
+from tests.support.builders import a_charger, a_command, tell
 
 pytestmark = pytest.mark.django_db
 

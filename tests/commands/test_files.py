@@ -7,7 +7,7 @@ from asgiref.sync import async_to_sync
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from commands.models import Command, Firmware, Upload
-from tests.builders import a_charger
+from tests.support.builders import a_charger
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BASE = "http://charging.example"

@@ -5,7 +5,7 @@ from django.db import IntegrityError
 
 from commands.handlers import claim, late_reply
 from commands.models import ANSWERED, FINISHED, SENT, TIMED_OUT, Command
-from tests.builders import a_charger, a_command
+from tests.support.builders import a_charger, a_command
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from chargers import gateway
 from commands.housekeeping import MAINTENANCE_LAST_RUN, keep_house
 from commands.models import FINISHED, Batch, BatchItem, Command
 from core.db import partitions
-from tests.builders import a_charger, a_command, a_transaction, tell
+from tests.support.builders import a_charger, a_command, a_transaction, tell
 from transactions.models import MeterValue
 
 TABLE = "transactions_metervalue"

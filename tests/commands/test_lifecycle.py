@@ -18,8 +18,8 @@ from commands.models import Command
 from commands.queries import get_command
 from commands.sweep import sweep
 from config.celery import app
-from tests.builders import a_charger, a_command
-from tests.live import an_id, eventually
+from tests.support.builders import a_charger, a_command
+from tests.support.live import an_id, eventually
 from tools.stack.stack import PROJECT
 
 RESET = {"type": "Soft"}

@@ -7,7 +7,7 @@ from commands.actions import local_list
 from commands.actions.table import ACTIONS
 from commands.models import Command, LocalList
 from core.ocpp import schemas
-from tests.builders import a_charger, a_command, a_tag
+from tests.support.builders import a_charger, a_command, a_tag
 from transactions.models import IdTag
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.live import an_id
+from tests.support.live import an_id
 
 
 def test_the_six_endpoints_with_a_client_that_never_answers(live):

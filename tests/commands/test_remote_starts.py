@@ -9,7 +9,7 @@ from commands.actions import charging
 from commands.actions.table import ACTIONS
 from commands.lifecycle import _finish
 from commands.queries import get_command
-from tests.builders import a_charger, a_command, a_start, tell
+from tests.support.builders import a_charger, a_command, a_start, tell
 
 pytestmark = pytest.mark.django_db
 ACCEPTED = {"state": "finished", "outcome": "answered", "response": {"status": "Accepted"}}

@@ -32,7 +32,7 @@ from commands.housekeeping import keep_house
 from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Command
 from commands.retention import Aged, Dropped, Kept, With
 from dashboard.models import FleetMinute
-from tests.builders import a_charger, a_command, a_transaction
+from tests.support.builders import a_charger, a_command, a_transaction
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db

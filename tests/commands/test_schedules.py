@@ -10,8 +10,8 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from chargers.models import AuditEntry
 from commands import schedules
 from commands.models import Batch, Schedule
-from tests.builders import a_charger
-from tests.live import an_id, eventually
+from tests.support.builders import a_charger
+from tests.support.live import an_id, eventually
 
 BODY = {"action": "Reset", "payload": {"type": "Soft"}}
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.live import an_id, eventually
+from tests.support.live import an_id, eventually
 from tools.stack.stack import PROJECT
 
 

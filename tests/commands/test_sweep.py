@@ -10,8 +10,8 @@ from commands import sweep as sweeping
 from commands.models import FINISHED, SENT, Command
 from commands.sweep import sweep
 from core.redis.connections import sync_redis
-from tests.builders import a_charger, a_command
-from tests.live import an_id, eventually
+from tests.support.builders import a_charger, a_command
+from tests.support.live import an_id, eventually
 
 RESET = {"type": "Soft"}
 

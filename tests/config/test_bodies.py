@@ -14,8 +14,8 @@ from django.db import connection, transaction
 from django.test import RequestFactory
 
 from config import bodies
-from tests.beside import token, web_beside
-from tests.live import an_id, eventually
+from tests.support.beside import token, web_beside
+from tests.support.live import an_id, eventually
 
 MEBIBYTE = 2**20
 LARGEST = 4 * MEBIBYTE  # bytes of a file, see `web`

@@ -20,8 +20,8 @@ from dashboard import fleet
 from dashboard.forms import fields_of, payload_of
 from dashboard.models import FleetMinute
 from dashboard.templatetags.dashboard import charger_url
-from tests.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
-from tests.live import eventually
+from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
+from tests.support.live import eventually
 from transactions import curves, export
 from transactions.models import Transaction
 

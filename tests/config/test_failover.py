@@ -7,7 +7,7 @@ import time
 import pytest
 import redis
 
-from tests.live import eventually, free_port
+from tests.support.live import eventually, free_port
 from tools.stack.servers import Redis
 from tools.stack.stack import PROJECT
 

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from tests.beside import web_beside
+from tests.support.beside import web_beside
 
 LIMIT = 3
 

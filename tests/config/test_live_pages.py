@@ -8,7 +8,7 @@ import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.live import an_id, eventually, exchange
+from tests.support.live import an_id, eventually, exchange
 
 MAKE = """
 from django.contrib.auth.models import Permission, User

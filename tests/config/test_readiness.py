@@ -15,8 +15,8 @@ import pytest
 import redis
 
 from chargers import presence
-from tests.browser import EXECUTABLE, NONE, launch, log_in, playwright
-from tests.live import Live, an_id, eventually, exchange, free_port
+from tests.support.browser import EXECUTABLE, NONE, launch, log_in, playwright
+from tests.support.live import Live, an_id, eventually, exchange, free_port
 from tests.test_metrics import scraped, value
 from tools.stack.stack import Stack
 

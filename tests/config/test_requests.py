@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 
 from config import requests
-from tests.live import eventually, free_port
+from tests.support.live import eventually, free_port
 
 SHORT = 0.5
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import eventually, free_port
+from tests.support.live import eventually, free_port
 from tools.stack import restarts, servers
 from tools.stack.processes import CannotStart
 from tools.stack.stack import PROJECT, Stack

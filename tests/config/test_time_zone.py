@@ -13,8 +13,8 @@ from asgiref.sync import async_to_sync
 from chargers import message_log
 from commands.models import Schedule
 from core.ocpp.timestamps import FIRST, LAST, day_bounds
-from tests.builders import a_charger, a_command, a_transaction
-from tests.live import eventually
+from tests.support.builders import a_charger, a_command, a_transaction
+from tests.support.live import eventually
 from transactions import export
 
 BERLIN, DENVER = "Europe/Berlin", "America/Denver"

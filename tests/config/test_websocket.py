@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from websockets.frames import Frame, Opcode
 
-from tests.live import an_id
+from tests.support.live import an_id
 
 HANDSHAKE = (
     "GET /ws/ocpp/{charger_id} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

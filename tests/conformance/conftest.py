@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.conformance import table
-from tests.conformance.station import TAGS, Admin, Station
+from tests.support import conformance_table as table
+from tests.support.station import TAGS, Admin, Station
 
 
 @pytest.fixture(scope="session")

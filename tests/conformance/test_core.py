@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.conformance.station import BLOCKED, CONNECTOR, EXPIRED, TAG, Station, now
-from tests.live import an_id, eventually
+from tests.support.live import an_id, eventually
+from tests.support.station import BLOCKED, CONNECTOR, EXPIRED, TAG, Station, now
 
 LONG_AGO = "2025-02-26T12:00:00.000Z"
 

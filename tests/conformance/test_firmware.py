@@ -1,6 +1,6 @@
 """Firmware and diagnostics (5 cases)."""
 
-from tests.conformance.station import now
+from tests.support.station import now
 
 LOCATION = "ftp://firmware.example/1.1.bin"
 

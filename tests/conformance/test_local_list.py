@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.conformance.station import TAG, TAG_OF_SAME_PARENT
-from tests.live import an_id
+from tests.support.live import an_id
+from tests.support.station import TAG, TAG_OF_SAME_PARENT
 
 INFO = {"status": "Accepted", "parentIdTag": "CONF-GROUP"}
 

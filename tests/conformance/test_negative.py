@@ -8,9 +8,10 @@ import pytest
 from chargers import registry
 from commands.actions.table import ACTIONS
 from core.ocpp import schemas
-from tests.conformance import negatives, table
-from tests.conformance.station import Station
-from tests.live import an_id
+from tests.support import conformance_table as table
+from tests.support import negatives
+from tests.support.live import an_id
+from tests.support.station import Station
 
 RECEIVED = sorted(registry.actions)
 DATES = {"StatusNotification", "StartTransaction", "StopTransaction", "MeterValues", "SecurityEventNotification"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conformance.station import ACCEPTED, CONNECTOR, now
+from tests.support.station import ACCEPTED, CONNECTOR, now
 
 
 def trigger(station, message, answer="Accepted", **more):

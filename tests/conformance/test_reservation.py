@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from tests.conformance.station import ACCEPTED, CONNECTOR, TAG, TAG_OF_SAME_PARENT
-from tests.live import eventually
+from tests.support.live import eventually
+from tests.support.station import ACCEPTED, CONNECTOR, TAG, TAG_OF_SAME_PARENT
 
 
 def reserve(station, answer="Accepted", seconds=600, connector=CONNECTOR, **more):

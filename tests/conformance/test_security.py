@@ -10,8 +10,8 @@ from cryptography.x509.oid import NameOID
 from websockets.exceptions import WebSocketException
 
 from commands import authority
-from tests.conformance.station import CONNECTOR, Station, now
-from tests.live import an_id, eventually
+from tests.support.live import an_id, eventually
+from tests.support.station import CONNECTOR, Station, now
 
 KEY, NEXT_KEY = "00112233445566778899aabbccddeeff00112233", "ffeeddccbbaa99887766554433221100ffeeddcc"
 RAW, NEXT_RAW = bytes.fromhex(KEY), bytes.fromhex(NEXT_KEY)

@@ -1,6 +1,6 @@
 """Charging profiles (5 cases)."""
 
-from tests.conformance.station import CONNECTOR, TAG
+from tests.support.station import CONNECTOR, TAG
 
 BEGIN, END = "2026-01-01T00:00:00.000Z", "2036-01-01T00:00:00.000Z"
 

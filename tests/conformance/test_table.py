@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.conformance import table
+from tests.support import conformance_table as table
 from tools.stack.stack import PROJECT
 
 DOCUMENT = PROJECT / "docs" / "conformance.md"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.field.charger import FieldCharger
+from tests.support.field_charger import FieldCharger
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from chargers import registry
 from core.ocpp import schemas, tolerance
-from tests.conformance import negatives
-from tests.field.charger import FieldCharger
+from tests.support import negatives
+from tests.support.field_charger import FieldCharger
 
 BOUNDED = settings(
     derandomize=True,

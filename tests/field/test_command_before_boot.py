@@ -6,8 +6,8 @@ import time
 import pytest
 import websockets
 
-from tests.field.charger import FieldCharger
-from tests.live import eventually
+from tests.support.field_charger import FieldCharger
+from tests.support.live import eventually
 
 BOOT = [2, "boot", "BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"}]
 AGAIN = 1.2  # seconds: the worker publishes a command that is not sent again each second

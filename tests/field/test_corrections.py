@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.field.charger import LATER, NOON
+from tests.support.field_charger import LATER, NOON
 
 
 def correct(charger, transaction_id, **changes):

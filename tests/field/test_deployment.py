@@ -9,10 +9,10 @@ import pytest
 import requests
 from websockets.sync.client import connect
 
-from tests.browser import EXECUTABLE, NONE, launch, playwright
-from tests.field.proxy import proxy
-from tests.live import an_id, eventually, exchange
-from tests.products import product
+from tests.support.browser import EXECUTABLE, NONE, launch, playwright
+from tests.support.live import an_id, eventually, exchange
+from tests.support.products import product
+from tests.support.proxy import proxy
 
 PREFIX = "/csms"
 PAGES = ["/", "/transactions/", "/commands/", "/batches/", "/messages/", "/refused/", "/admin/", "/api/docs/"]

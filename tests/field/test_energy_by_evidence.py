@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.field.charger import LATER
+from tests.support.field_charger import LATER
 
 
 def evidence(charger, transaction_id):

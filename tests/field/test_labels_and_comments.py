@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.live import eventually
+from tests.support.live import eventually
 
 BOOT = {"chargePointVendor": "Schneider Electric", "chargePointModel": "EVlink"}
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.live import an_id, eventually, exchange
+from tests.support.live import an_id, eventually, exchange
 
 LARGEST = 8 * 2**20
 KINDS = [

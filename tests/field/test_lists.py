@@ -10,8 +10,8 @@ from chargers import audit, events
 from chargers.models import AuditEntry, DataTransfer, Event, Message, SecurityEvent
 from commands.models import Batch, CertificateRequest, Command, Upload
 from core.http import parameters
-from tests.builders import NOON, a_charger, a_command, a_transaction, tell
-from tests.live import an_id
+from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
+from tests.support.live import an_id
 from transactions.models import OrphanStop, Transaction
 
 ASKS_NOTHING = ("api/schema/", "api/docs/")  # pages that describe the API, with parameters of their own

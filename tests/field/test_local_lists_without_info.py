@@ -3,7 +3,7 @@
 import json
 from uuid import uuid4
 
-from tests.live import an_id
+from tests.support.live import an_id
 
 
 def a_tag(live, **columns):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.live import eventually
+from tests.support.live import eventually
 
 
 def answered(charger, action, request, response):

@@ -18,8 +18,8 @@ from websockets.sync.client import connect
 from chargers import refusals
 from chargers.models import AuditEntry, Charger, ChargerGroup, Refusal
 from commands.housekeeping import keep_house
-from tests.builders import a_charger
-from tests.live import an_id, eventually
+from tests.support.builders import a_charger
+from tests.support.live import an_id, eventually
 
 FACTORY_KEY = "A1b2C3d4e5"
 

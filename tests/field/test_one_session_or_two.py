@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.field.charger import NOON
+from tests.support.field_charger import NOON
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 

@@ -8,7 +8,7 @@ import pytest
 from websockets.frames import Opcode
 
 from tests.config.test_websocket import Wire, frame, heartbeat
-from tests.live import an_id, eventually
+from tests.support.live import an_id, eventually
 
 SHORT = {"ping_interval": 1, "ping_timeout": 1}
 SENT = {

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.ocpp.timestamps import to_rfc3339
-from tests.live import eventually
+from tests.support.live import eventually
 
 
 def now(**later):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.field.charger import LATER, NOON
+from tests.support.field_charger import LATER, NOON
 
 BAD_SAMPLE = {"timestamp": LATER, "sampledValue": [{"value": "25000"}, {"measurand": "Voltage"}]}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import NOON, a_charger, a_transaction, tell
+from tests.support.builders import NOON, a_charger, a_transaction, tell
 
 pytestmark = pytest.mark.django_db
 BASE = "/api/ocpp"

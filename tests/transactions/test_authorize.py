@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.builders import a_charger, a_tag, tell
+from tests.support.builders import a_charger, a_tag, tell
 
 pytestmark = pytest.mark.django_db
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)

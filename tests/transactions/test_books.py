@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.conformance.station import Station
+from tests.support.station import Station
 
 CHARGERS, CONNECTORS = 3, 2
 LONG_AGO = datetime(2025, 2, 26, tzinfo=UTC)

@@ -10,7 +10,7 @@ from django.urls import reverse
 from chargers import registry
 from chargers.metrics import registry as counted
 from chargers.models import AuditEntry, ChargerGroup
-from tests.builders import NOON, a_charger, a_transaction, tell
+from tests.support.builders import NOON, a_charger, a_transaction, tell
 from transactions.models import OrphanStop, Transaction
 
 pytestmark = pytest.mark.django_db

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.builders import NOON, a_call, a_charger, a_start, a_transaction, settle, tell
+from tests.support.builders import NOON, a_call, a_charger, a_start, a_transaction, settle, tell
 from transactions import curves
 from transactions.models import MeterValue, Transaction
 

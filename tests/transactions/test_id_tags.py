@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import NOON, a_charger, a_start, a_tag, a_transaction, tell
+from tests.support.builders import NOON, a_charger, a_start, a_tag, a_transaction, tell
 from transactions.models import IdTag, UnknownIdTag
 
 pytestmark = pytest.mark.django_db(transaction=True)  # unknown tags are listed after the commit

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOON, a_call, a_charger, a_transaction, settle, tell
+from tests.support.builders import NOON, a_call, a_charger, a_transaction, settle, tell
 from transactions.models import MeterValue
 
 pytestmark = pytest.mark.django_db

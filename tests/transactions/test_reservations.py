@@ -7,7 +7,7 @@ import pytest
 from chargers.models import Charger
 from commands.actions.table import ACTIONS
 from core.ocpp.timestamps import to_rfc3339
-from tests.builders import a_charger, a_command, a_start, a_tag, tell
+from tests.support.builders import a_charger, a_command, a_start, a_tag, tell
 from transactions.models import Reservation
 
 pytestmark = pytest.mark.django_db

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import NOON, a_call, a_charger, a_start, a_tag, settle, tell
+from tests.support.builders import NOON, a_call, a_charger, a_start, a_tag, settle, tell
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db

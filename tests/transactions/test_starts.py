@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.ocpp.timestamps import to_rfc3339
-from tests.builders import NOON, a_call, a_charger, a_start, a_tag, open_socket, settle, tell
+from tests.support.builders import NOON, a_call, a_charger, a_start, a_tag, open_socket, settle, tell
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db

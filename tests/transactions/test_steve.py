@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from chargers.models import Charger
-from tests.builders import NOON, a_charger, a_tag, a_transaction, tell
+from tests.support.builders import NOON, a_charger, a_tag, a_transaction, tell
 from transactions.dump import Dump, Unreadable
 from transactions.models import IdTag, Transaction
 

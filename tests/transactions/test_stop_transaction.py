@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.builders import NOON, a_charger, a_tag, a_transaction, tell
+from tests.support.builders import NOON, a_charger, a_tag, a_transaction, tell
 from transactions.models import MeterValue, OrphanStop
 
 pytestmark = pytest.mark.django_db

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.live import Live, free_port
-from tests.servers import RUN_DIR
+from tests.support.live import Live, free_port
+from tests.support.servers import RUN_DIR
 from tools.stack.servers import ADMIN_MADE
 from tools.stack.stack import Stack
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tools.stack.servers import Postgres, Redis, private_folder
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parent.parent.parent
 # Each process of pytest-xdist has its own servers, even if it inherits the variables of the first process.
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")
 OURS = "SERVERS_OF_TESTS"

@@ -7,8 +7,8 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.live import Live, free_port
-from tests.servers import RUN_DIR
+from tests.support.live import Live, free_port
+from tests.support.servers import RUN_DIR
 from tools.stack import programs
 from tools.stack.processes import Child
 from tools.stack.stack import PROJECT

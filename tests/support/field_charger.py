@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from itertools import count
 from urllib.parse import quote
 
-from tests.live import an_id, eventually
+from tests.support.live import an_id, eventually
 
 NOON = "2025-02-26T12:00:00Z"
 LATER = "2025-02-26T13:00:00Z"

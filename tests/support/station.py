@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from core.ocpp import schemas
-from tests.live import an_id
+from tests.support.live import an_id
 
 ACCEPTED = {"status": "Accepted"}
 CONNECTOR = 1

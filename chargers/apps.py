@@ -1,4 +1,4 @@
-"""The app of chargers, their sockets and messages."""
+"""The app of chargers, and of access to them."""
 
 from django.apps import AppConfig
 
@@ -10,11 +10,10 @@ class ChargersConfig(AppConfig):
         from django.contrib.auth.models import Group, User
         from django.db.models.signals import post_delete, post_save
 
-        from chargers import audit, checks, events, handlers, vendors  # noqa: F401  (they register themselves)
+        from chargers import audit, checks, events  # noqa: F401  (`checks` registers itself)
         from chargers.admin import OPERATOR_FIELDS
         from chargers.models import ApiToken, Charger, ChargerGroup, HeldSerial, Webhook
 
-        vendors.load()
         audit.watch(Charger, *OPERATOR_FIELDS, "authorization_key_hash", "next_security_profile")
         audit.watch(HeldSerial, "charger", "serial")
         audit.watch(ChargerGroup, "name", "chargers", "users", "roles")

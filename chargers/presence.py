@@ -9,7 +9,8 @@ import json
 from dataclasses import dataclass
 from uuid import uuid4
 
-from core.redis.connections import sync_redis
+from core.redis.connections import async_redis, sync_redis
+from core.redis.leases import RELEASE
 
 NOTHING = "ocpp:nothing"  # a key that does not exist; deleting it tests for writes without needing memory
 TTL = 60  # seconds after which an entry expires unless it is renewed
@@ -31,10 +32,6 @@ RENEW = f"""
 if held == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
-"""
-RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
 """
 
 
@@ -81,3 +78,22 @@ def connected(charger_ids):
             entries, _ = pipe.mget([key(charger_id) for charger_id in page]).delete(NOTHING).execute()
         online.update(charger_id for charger_id, entry in zip(page, entries, strict=True) if entry)
     return online
+
+
+async def register(charger_id: str, entry: Presence) -> Presence | None:
+    """Store a socket's entry. Return the replaced entry, None, or `entry` itself if a newer one is stored."""
+    keys = key(charger_id), offline_key(charger_id)
+    return Presence.loads(await async_redis().eval(REGISTER, 2, *keys, entry.dumps(), TTL))
+
+
+async def renew(entries: list[tuple[str, Presence]]) -> list[bool]:
+    """Renew `entries`, (charger_id, Presence) pairs. Return for each whether its session still owns it."""
+    async with async_redis().pipeline(transaction=False) as pipe:
+        for charger_id, entry in entries:
+            pipe.eval(RENEW, 1, key(charger_id), entry.dumps(), TTL)
+        return [bool(is_current) for is_current in await pipe.execute()]
+
+
+async def leave(charger_id: str, entry: Presence) -> None:
+    """Delete a socket's entry, if its session still owns it."""
+    await async_redis().eval(RELEASE, 1, key(charger_id), entry.dumps())

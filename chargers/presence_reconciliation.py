@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.db import transaction
 
-from chargers import events, handshake, presence
+from chargers import connections, events, presence
 from chargers.models import ONLINE, Charger
 from core.db import bulk_sql
 from core.redis.connections import sync_redis
@@ -28,12 +28,12 @@ def mark_lost_offline():
     marked_online = marked_online.values_list("pk", "charger_id", "connected_at")
     present = presence.connected([charger_id for _, charger_id, _ in marked_online])
     lost = [
-        handshake.ConnectionClosed(pk, opened)
+        connections.ConnectionClosed(pk, opened)
         for pk, charger_id, opened in marked_online
         if charger_id not in present
     ]
     with transaction.atomic(), events.batched_events():
-        handshake.close_sockets(sorted(lost, key=lambda closed: closed.charger))
+        connections.close_sockets(sorted(lost, key=lambda closed: closed.charger))
     return len(lost)
 
 

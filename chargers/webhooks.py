@@ -14,10 +14,11 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
-from chargers import gateway, metrics
+from chargers import metrics
 from chargers.models import Delivery, Webhook
 from core.db import bulk_sql, sealing
 from core.http import outward
+from core.redis import leases
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +69,11 @@ def enqueue_due():
 
     due = Delivery.objects.filter(webhook=OuterRef("pk"), state=Delivery.PENDING, due_at__lte=Now())
     for webhook in Webhook.objects.filter(Exists(due), is_enabled=True).values_list("pk", flat=True):
-        if lease := gateway.acquire_token(_lease_of(webhook), LEASE_S):
+        if lease := leases.acquire(_lease_of(webhook), LEASE_S):
             try:
                 deliver.delay(webhook, lease)
             except Exception:  # release the lease at once when the broker is unavailable
-                gateway.release_token(_lease_of(webhook), lease)
+                leases.release(_lease_of(webhook), lease)
                 raise
 
 
@@ -86,13 +87,13 @@ def deliver(webhook_id, lease=""):
     `lease` is the token of the lease that `enqueue_due` acquired, and is released. A task that waited in the broker
     until its lease expired does nothing, because another task may deliver now.
     """
-    if lease and not gateway.renew_token(_lease_of(webhook_id), lease, LEASE_S):
+    if lease and not leases.renew(_lease_of(webhook_id), lease, LEASE_S):
         return 0
     try:
         webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first()
         return _deliver(webhook) if webhook else 0
     finally:
-        gateway.release_token(_lease_of(webhook_id), lease)
+        leases.release(_lease_of(webhook_id), lease)
 
 
 def _deliver(webhook):

@@ -20,7 +20,7 @@ class CommandsConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from chargers import audit
-        from commands import handlers, roles  # noqa: F401  (registers the hooks of the sockets)
+        from commands import roles
         from commands.models import ChargingProfile, Firmware, Schedule
 
         audit.watch(ChargingProfile, "description", "profile")

@@ -13,10 +13,10 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from chargers import gateway
 from chargers.models import Refusal
 from commands.retention import Aged, Dropped, of_kind, portions
 from core.db import partitions
+from core.redis import leases
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def keep_house(now: datetime | None = None) -> dict[str, list[str] | int]:
         done[name] = done[name] + result if name in done else result
     if errors:
         raise ExceptionGroup(f"Maintenance failed in part. These steps were done: {done}", errors)
-    gateway.record_time(MAINTENANCE_LAST_RUN)
+    leases.record_time(MAINTENANCE_LAST_RUN)
     return done
 
 

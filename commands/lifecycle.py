@@ -8,8 +8,8 @@ from datetime import datetime
 from django.conf import settings
 from django.db import connection, transaction
 
-from chargers import events, findings, gateway, registration
-from commands import metrics
+from chargers import events, findings
+from commands import acceptance, mailbox, metrics
 from commands.actions.table import ACTIONS, nothing
 from commands.models import (
     ANSWERED,
@@ -53,7 +53,7 @@ def run(task_id, charger_id):
     `commands.tasks` starts the next one, `commands.sweep` those that become due for another reason. A second task for
     the same command continues from its stored state and sends nothing twice.
     """
-    leased, holder = gateway.acquire_lease(task_id, charger_id)
+    leased, holder = mailbox.acquire_lease(task_id, charger_id)
     if not leased:
         raise NotNow
     command = None
@@ -67,7 +67,7 @@ def run(task_id, charger_id):
             steps = {QUEUED: _wait_to_be_sent, SENT: _wait_for_answer}
             command = steps[command.state](command)
     except NotNow:
-        gateway.release(task_id)
+        mailbox.release(task_id)
         if command and _has_become_first(command):
             return run(task_id, charger_id)
         raise
@@ -109,14 +109,14 @@ def _queue_ends_s(command, holder):
     ends_s = command.submitted_s + settings.OCPP_QUEUE_TIMEOUT
     if holder:
         return ends_s
-    offline_since_s = time.monotonic() - gateway.offline_duration_s(command.charger.charger_id)
+    offline_since_s = time.monotonic() - mailbox.offline_duration_s(command.charger.charger_id)
     return min(ends_s, max(offline_since_s, command.submitted_s) + command.timeout)
 
 
 def _wait_to_be_sent(command):
     """Wait until the process of the socket has claimed and written it; raises `NotNow` if the charger disconnects."""
     while command.state == QUEUED:
-        holder = gateway.find_connection(command.charger.charger_id)
+        holder = mailbox.find_connection(command.charger.charger_id)
         if time.monotonic() >= _queue_ends_s(command, holder):
             return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
         if not holder:
@@ -127,13 +127,13 @@ def _wait_to_be_sent(command):
 
 def _send(command, holder):
     """Send it once to the socket of `holder`; returns the command with its new state."""
-    if reason_not_allowed := registration.reason_not_allowed(command.charger, command.action):
+    if reason_not_allowed := acceptance.reason_not_allowed(command.charger, command.action):
         error = {"code": "NotAccepted", "description": reason_not_allowed, "details": {}}
         return _finish(command, CANCELLED, error=error)
     with tracing.span("send", "producer"):
-        gateway.send(holder, command.task_id, command.action, command.payload.opened())
+        mailbox.send(holder, command.task_id, command.action, command.payload.opened())
         left_s = _queue_ends_s(command, holder) - time.monotonic()
-        event = gateway.next_event(command.task_id, min(ACKNOWLEDGE_TIMEOUT_S, left_s))
+        event = mailbox.next_event(command.task_id, min(ACKNOWLEDGE_TIMEOUT_S, left_s))
     if event and event["type"] == "sent":
         command.state, command.sent_at = SENT, datetime.fromisoformat(event["at"])
         command.sent_s = time.monotonic()
@@ -144,7 +144,7 @@ def _send(command, holder):
 
 def _go_on_waiting(command, holder):
     """Take over from a task that died; first apply the event that it had taken from the mailbox but not recorded."""
-    for event in gateway.events_of_former_task(command.task_id):
+    for event in mailbox.events_of_former_task(command.task_id):
         if event["type"] in _ENDINGS:
             return _end(command, event)
     return command
@@ -155,10 +155,10 @@ def _wait_for_answer(command):
     deadline_s = command.sent_s + command.timeout
     with tracing.span("wait for the answer"):
         while (left_s := deadline_s - time.monotonic()) > 0:
-            event = gateway.next_event(command.task_id, left_s)
+            event = mailbox.next_event(command.task_id, left_s)
             if event and event["type"] in _ENDINGS:
                 return _end(command, event)
-    for event in gateway.close_mailbox(command.task_id):
+    for event in mailbox.close_mailbox(command.task_id):
         if event["type"] in _ENDINGS:
             return _end(command, event)
     return _end(command, _stored_answer(_with_database(_look_up, command.task_id)))
@@ -218,7 +218,7 @@ def _finish(command, outcome, **recorded):
     if outcome in SILENT and command.state != FINISHED and answered:  # over another socket, or in the last moment
         return _end(command, _stored_answer(command))
     if command.state == FINISHED:
-        gateway.announce_finished(command.task_id)
+        mailbox.announce_finished(command.task_id)
         # After the announcement, because clients wait for that.
         command.next_command = _with_database(_next_command, command)
     return command

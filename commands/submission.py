@@ -7,12 +7,14 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils.crypto import salted_hmac
 
-from chargers import audit, events, registration
-from commands import metrics
+from chargers import audit, events
+from chargers.models import Charger
+from commands import acceptance, metrics
 from commands.actions.table import ACTIONS
-from commands.models import SYSTEM_ACTOR, Command
+from commands.models import FINISHED, SYSTEM_ACTOR, Command
 from commands.tasks import BROKER_FAULTS, enqueue
 from core.db import bulk_sql, faults, sealing
+from core.db.guard import logs_failure
 from core.http.errors import Busy, Conflict, Unavailable
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
@@ -36,7 +38,7 @@ def submit(charger, action, payload, *, idempotency_key="", request=None, by="",
     compared = [charger.charger_id, action, payload, columns.get("timeout")] if request is None else request
     if existing := earlier(by, idempotency_key, compared):
         return existing
-    if reason_not_allowed := registration.reason_not_allowed(charger, action):
+    if reason_not_allowed := acceptance.reason_not_allowed(charger, action):
         raise Conflict(reason_not_allowed)
     _refuse_too_many(charger)
     columns |= {
@@ -93,7 +95,7 @@ def create_for_batch(batch, charger):
 
     Raises `Conflict`, `Busy` and `schemas.Violation` like `submit`. Writes no audit entry, because the batch has one.
     """
-    if reason_not_allowed := registration.reason_not_allowed(charger, batch.action):
+    if reason_not_allowed := acceptance.reason_not_allowed(charger, batch.action):
         raise Conflict(reason_not_allowed)
     _refuse_too_many(charger)
     columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
@@ -162,3 +164,12 @@ def _enqueue(command):
         audit.record("not submitted", "command", command.task_id, command.charger_id)
         command.delete()
         raise
+
+
+@logs_failure
+def read_configuration(accepted: set[int]) -> None:
+    """Submit GetConfiguration after boot to those of the chargers `accepted` for which this is switched on."""
+    enabled = Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True)
+    waiting = Command.objects.filter(requested_by=SYSTEM_ACTOR, action="GetConfiguration").exclude(state=FINISHED)
+    for charger in enabled.exclude(pk__in=waiting.values("charger")):
+        submit_internal(charger, "GetConfiguration", {})

@@ -9,13 +9,14 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
-from chargers import gateway, presence, presence_reconciliation, webhooks
-from commands import batches, metrics, schedules
+from chargers import presence, presence_reconciliation, webhooks
+from commands import batches, mailbox, metrics, schedules
 from commands.models import FINISHED, QUEUED, SENT, SYSTEM_ACTOR, Command
 from commands.schedules import UNAVAILABLE
 from commands.signing import sign_waiting
 from commands.tasks import enqueue
 from core.db import bulk_sql
+from core.redis import leases
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def sweep():
     online = presence.connected(list({command.charger.charger_id for command in [*first, *overdue]}))
     due = {c.task_id: c for c in first if c.state == SENT or c.charger.charger_id in online}
     due |= {c.task_id: c for c in overdue if c.created_at < too_long_ago or c.charger.charger_id not in online}
-    abandoned = [due[task_id] for task_id in gateway.orphaned(list(due))[:MAX_COMMANDS_PER_SWEEP]]
+    abandoned = [due[task_id] for task_id in mailbox.orphaned(list(due))[:MAX_COMMANDS_PER_SWEEP]]
     for command in abandoned:
         enqueue(command)
     return abandoned
@@ -104,7 +105,7 @@ def _sweep_forever():
 def _take_turn(name, seconds, steps):
     """Run `steps` if it is our turn. An unavailable database or broker ends the turn; an error in a step does not."""
     try:
-        if gateway.is_first_within(name, seconds):
+        if leases.is_first_within(name, seconds):
             succeeded = [_succeeds(step) for step in steps]
             metrics.sweeps.labels("done" if all(succeeded) else "failed").inc()
     except UNAVAILABLE as error:

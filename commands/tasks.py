@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from celery import shared_task
 from celery.exceptions import Ignore
 
-from chargers import gateway
-from commands import lifecycle, metrics
+from commands import lifecycle, mailbox, metrics
 from commands.actions.table import ACTIONS
 from commands.lifecycle import NotNow, run
 from core.http import errors
@@ -70,8 +69,8 @@ def cancel(command, error):
 
 def enqueue(command):
     """Send `command` to the workers as the task with its id; repeated calls do no harm."""
-    gateway.note_enqueued(command.task_id)
-    headers = gateway.trace_headers(command.task_id)
+    mailbox.note_enqueued(command.task_id)
+    headers = mailbox.trace_headers(command.task_id)
     TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id, headers=headers)
 
 

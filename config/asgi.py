@@ -11,11 +11,11 @@ django.setup(set_prefix=False)  # before the imports below, which import models
 
 from django.conf import settings  # noqa: E402
 
-from chargers import handshake  # noqa: E402
-from chargers.consumers import ChargerConsumer  # noqa: E402
 from config import http  # noqa: E402
 from core.db import faults  # noqa: E402
 from dashboard import live  # noqa: E402
+from gateway import handshake  # noqa: E402
+from gateway.consumer import ChargerConsumer  # noqa: E402
 
 CHARGER_PATH = handshake.PATH.decode()
 

@@ -36,7 +36,7 @@ class ContextFilter(Filter):
 
 
 class RefusedHandshakeFilter(Filter):
-    """Drops an error that uvicorn logs for each refused handshake, because `chargers.consumers` logs a warning."""
+    """Drops an error that uvicorn logs for each refused handshake, because `gateway.consumer` logs a warning."""
 
     def filter(self, record):
         return record.msg != "ASGI callable returned without completing handshake."

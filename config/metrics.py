@@ -23,7 +23,6 @@ from redis.exceptions import RedisError
 from rest_framework.decorators import api_view, permission_classes
 
 from chargers.access import needs
-from chargers.gateway import last_time_of
 from chargers.metrics import registry
 from chargers.models import ONLINE, Charger, Delivery
 from commands import metrics as _commands  # noqa: F401  (registers its metrics, which start at 0)
@@ -33,6 +32,7 @@ from core.http.errors import BROKER_FAULTS
 from core.observability.diagnosis import AWAY, HANGING
 from core.redis import processes
 from core.redis.connections import sync_redis
+from core.redis.leases import last_time_of
 from dashboard import readiness
 from transactions import metrics as _transactions  # noqa: F401
 from transactions.models import Transaction

@@ -181,7 +181,7 @@ OCPP_PING_TIMEOUT = _positive("OCPP_PING_TIMEOUT", 20, limit=3600)
 # Seconds for which commands wait on a new socket that has sent no CALL; 0: they are sent at once.
 OCPP_BOOT_WAIT = _from_zero("OCPP_BOOT_WAIT", 10, 3600)
 OCPP_LARGEST_MESSAGE = _positive("OCPP_LARGEST_MESSAGE", 8, limit=64) * 2**20  # MiB in the environment
-# Which messages are stored of chargers that have no setting of their own, see chargers.message_log.
+# Which messages are stored of chargers that have no setting of their own, see gateway.message_log.
 OCPP_MESSAGE_LOG = _read(
     env.str,
     "OCPP_MESSAGE_LOG",
@@ -190,7 +190,7 @@ OCPP_MESSAGE_LOG = _read(
 )
 # Payloads that break their schema are repaired where possible (lenient) or refused (strict), see core.ocpp.tolerance.
 OCPP_VALIDATION = _read(env.str, "OCPP_VALIDATION", "lenient", validate=validate.OneOf(["lenient", "strict"]))
-# Python modules that register functions for DataTransfer, see chargers.vendors.
+# Python modules that register functions for DataTransfer, see gateway.vendors.
 OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
 OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=validate.Length(min=1, max=64))
@@ -423,6 +423,7 @@ INSTALLED_APPS = [
     "chargers",
     "transactions",
     "commands",
+    "gateway",
     "dashboard",
     "tools",
 ]

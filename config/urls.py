@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/ocpp/", include("chargers.urls")),
     path("api/ocpp/", include("transactions.urls")),
     path("api/ocpp/", include("commands.urls")),
+    path("api/ocpp/", include("gateway.api")),
     path("files/", include("commands.file_urls")),
     path("api/schema/", SpectacularAPIView.as_view(http_method_names=["get"]), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get"]), name="docs"),

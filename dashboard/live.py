@@ -13,11 +13,12 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from chargers import access, events, gateway, message_log
+from chargers import access, control, events
 from chargers.models import Charger
 from core.db.in_db_thread import in_db_thread
 from core.redis.connections import sync_redis
 from core.redis.listening import Ended, hub
+from gateway import message_log
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     Send {"kinds": […], "chargers": [primary keys]} at most once a second, of the kinds that the user may see.
     Without `charger`, send events of all chargers that the user has access to. With `frames=1`, also send
-    {"frames": […]}, the OCPP messages of the charger as `chargers.message_log` publishes them.
+    {"frames": […]}, the OCPP messages of the charger as `gateway.message_log` publishes them.
     """
 
     notifier = None
@@ -103,7 +104,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         while (left := until - loop.time()) > 0:
             if self.watches and loop.time() >= self.watched_until:
                 self.watched_until = loop.time() + REWATCH_S
-                await gateway.watch(self.watched)
+                await control.watch(self.watched)
             received = await listener.next(min(left, REWATCH_S)) or ()
             if received and "frame" in received[0]:
                 await self.send(orjson.dumps({"frames": received}).decode())

@@ -15,12 +15,12 @@ from django.db.migrations.executor import MigrationExecutor
 from redis.exceptions import RedisError
 
 from chargers.models import Charger, Connector
-from chargers.sockets import inbox
 from commands.models import Command
 from core.db import faults
 from core.redis.connections import probing_redis
 from core.redis.processes import active_roles
 from dashboard.models import Heartbeat
+from gateway.sockets import writer
 from transactions.models import MeterValue, Transaction
 
 LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS = 1000, 3000
@@ -157,7 +157,7 @@ migrations = Migrations()
 
 def check_inbox() -> None:
     """Raise `InboxWaits`."""
-    waited = inbox.longest_wait_s()
+    waited = writer.longest_wait_s()
     if waited > MAX_INBOX_WAIT_S:
         raise InboxWaits(f"{waited:.0f} s")
 

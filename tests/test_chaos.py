@@ -166,7 +166,7 @@ def test_the_p99_counts_only_what_was_sent_in_time_and_by_these_chargers():
 @pytest.fixture
 def operator(tmp_path):
     """One whose log had a line before the fault, and who was asked before it, too."""
-    (tmp_path / "web-1.log").write_text("2026-11-29 03:54:58,997 ERROR chargers.inbox: earlier\n")
+    (tmp_path / "web-1.log").write_text("2026-11-29 03:54:58,997 ERROR gateway.batch_writer: earlier\n")
     operator = Operator("http://127.0.0.1:1", tmp_path)
     operator.ready, operator.metrics = [(9, 200, {"warning of beat"})], [(9, figures(4, "web:a", 1))]
     operator.begin()
@@ -192,10 +192,10 @@ def test_it_is_told_which_figures_rose_and_fell(operator):
 
 
 def test_it_is_told_which_lines_the_log_had_and_how_often(operator, tmp_path):
-    said = "2026-11-29 03:54:{n},997 WARNING chargers.inbox: Charger 'chaos-{n}' waits\nTraceback\n"
+    said = "2026-11-29 03:54:{n},997 WARNING gateway.batch_writer: Charger 'chaos-{n}' waits\nTraceback\n"
     with (tmp_path / "web-1.log").open("a") as log:
         log.write(said.format(n=10) + said.format(n=11) + "2026-11-29 03:54:59,997 INFO uvicorn: usual\n")
-    assert operator.report(10)["log"] == "2 × `WARNING chargers.inbox: Charger … waits`"
+    assert operator.report(10)["log"] == "2 × `WARNING gateway.batch_writer: Charger … waits`"
 
 
 def test_it_is_told_that_nothing_was_said(operator):

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils.html import escape
 
-from chargers import audit, events, findings, registry
+from chargers import audit, events, findings
 from chargers.models import (
     ApiToken,
     AuditEntry,
@@ -24,6 +24,7 @@ from chargers.models import (
     Webhook,
 )
 from commands.models import Batch, Command, LocalList
+from gateway.ocpp16 import HANDLERS
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.support.negatives import sample
 from tests.test_admin import PROFILE, models
@@ -61,7 +62,7 @@ def hostile(payload, text):
 def tells(charger, text):
     """Everything that a charger may tell of itself."""
     transaction = a_transaction(charger, idTag=text)
-    for action in sorted(set(registry.actions) - {"StartTransaction"}):
+    for action in sorted(set(HANDLERS) - {"StartTransaction"}):
         reply = hostile(sample(action), text)
         tell(charger, action, **reply | ({"transactionId": transaction.pk} if "transactionId" in reply else {}))
     tell(charger, "StopTransaction", **hostile(sample("StopTransaction"), text) | {"transactionId": -1})

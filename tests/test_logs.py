@@ -81,7 +81,7 @@ def test_a_line_has_its_charger_and_its_task(live):
 
 # --- input -----------------------------------------------------------------------------------
 
-FORGED = "2026-01-01 00:00:00,000 INFO chargers.consumers: FORGED"
+FORGED = "2026-01-01 00:00:00,000 INFO gateway.consumer: FORGED"
 HIDDEN = ["\n", "\r\n", "\x1b[2J", "\u2028", "\u202e", "\u200b", "\x85", "\x7f", "\x0b", "\U000e0041", "\u00a0"]
 BEGINS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+: |    |$")
 
@@ -132,7 +132,7 @@ def test_a_line_has_a_limited_length(formatter):
 
 def test_lines_of_unauthenticated_requests_are_limited():
     rate_filter, written = RateFilter(), []
-    for name in ["django.request"] * 200 + ["chargers.consumers"] * 200:
+    for name in ["django.request"] * 200 + ["gateway.consumer"] * 200:
         record = logging.getLogger(name).makeRecord(name, logging.WARNING, "x.py", 1, "Not Found: %s", ("/x",), None)
         record.created = 1_000_000.0
         if rate_filter.filter(record):

@@ -15,11 +15,11 @@ from django.urls import reverse
 from ocpp.exceptions import InternalError
 
 from chargers.models import AuditEntry, Charger, Webhook
-from chargers.retries import as_sent
 from commands import batches, schedules
 from commands.fields import Payload
 from commands.models import Batch, Command, Schedule
 from core.db import sealing
+from gateway.retries import as_sent
 from tests.support.builders import a_charger, a_command, tell
 from tests.support.live import an_id, eventually, exchange
 from tests.support.servers import RUN_DIR
@@ -387,7 +387,7 @@ def test_batches_and_schedules_open_what_they_send(api):
 
 @pytest.mark.django_db
 def test_what_a_vendor_answers_is_said_again_and_not_stored(monkeypatch):
-    from chargers import vendors
+    from gateway import vendors
 
     monkeypatch.setitem(
         vendors._functions, ("V", ""), lambda charger_id, data: ("Accepted", '{"password":"Zq-s3cret"}')

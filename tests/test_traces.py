@@ -165,7 +165,7 @@ WITHOUT = """
 import sys, django
 django.setup()
 import config.asgi, config.celery, commands.tasks
-from chargers.consumers import ChargerConsumer
+from gateway.consumer import ChargerConsumer
 unused = ["opentelemetry.exporter", "google.protobuf", "config.tracing"]
 sys.exit(any(name in sys.modules for name in unused) or hasattr(ChargerConsumer._on_call, "__wrapped__"))
 """

@@ -3,23 +3,18 @@
 from urllib.parse import quote
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import Q
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.timezone import localtime
-from rest_framework.exceptions import APIException
 
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
 from chargers.admin_lists import LargeTableAdmin, choices
-from core.http.errors import sentence
 from core.ocpp import schemas
 from core.ocpp.timestamps import display_zone
-from transactions import energy, export, orphans
-from transactions.models import DOUBTS, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
-from transactions.serializers import completion
+from transactions import energy, export
+from transactions.models import DOUBTS, IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
 
 READINGS_SHOWN = 100
 APPLY = "admin/transactions/orphanstop/apply.html"
@@ -221,77 +216,3 @@ class MeterValueAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     searched = {"transaction": "number"}
     ordering = ["-id"]
     linked = ["transaction__id__exact"]
-
-
-@admin.action(description="Attach to the likeliest transaction", permissions=["attach"])
-def attach_to_likeliest(modeladmin, request, chosen):
-    for orphan in chosen:
-        likeliest = OrphanStop.candidates_of([orphan]).get(orphan.pk)
-        if not likeliest:
-            messages.error(request, f"{orphan}: no transaction fits.")
-            continue
-        try:
-            orphans.apply(orphan, {"transaction_id": likeliest[0]})
-        except APIException as error:
-            messages.error(request, f"{orphan}: {sentence(error)}")
-
-
-@admin.register(OrphanStop)
-class OrphanStopAdmin(Scoped, ReadOnly, admin.ModelAdmin):
-    list_display = ["received_at", "charger", "action", "refused_because", "reported_transaction_id", "likely"]
-    list_display += ["transaction", "payload"]
-    list_filter = ["action", ("refused_because", admin.EmptyFieldListFilter)]
-    search_fields = ["charger__charger_id", "=reported_transaction_id"]
-    list_select_related = ["charger", "transaction__charger"]
-    date_hierarchy = "received_at"
-    list_per_page = 50
-    actions = [attach_to_likeliest]
-
-    def has_attach_permission(self, request):
-        return request.user.has_perm("transactions.change_transaction")
-
-    def get_changelist_instance(self, request):
-        changelist = super().get_changelist_instance(request)
-        candidates = OrphanStop.candidates_of(changelist.result_list)
-        for orphan in changelist.result_list:
-            orphan.likely = next(iter(candidates.get(orphan.pk, ())), None)
-        return changelist
-
-    def get_urls(self):
-        page = self.admin_site.admin_view(self.apply)
-        return [path("<int:pk>/apply/", page, name="transactions_orphanstop_apply"), *super().get_urls()]
-
-    def render_change_form(self, request, context, *args, **kwargs):
-        context["may_attach"] = self.has_attach_permission(request)
-        return super().render_change_form(request, context, *args, **kwargs)
-
-    def apply(self, request, pk):
-        """The form that completes a message and has it take effect."""
-        orphan = self.get_object(request, str(pk))
-        if orphan is None or not self.has_attach_permission(request):
-            raise PermissionDenied
-        filled_in = {name: text for name in orphans.members_of(orphan) if (text := request.POST.get(name))}
-        wrong = ""
-        if request.method == "POST":
-            try:
-                applied = orphans.apply(orphan, completion(filled_in))
-                return redirect("admin:transactions_transaction_change", applied.pk)
-            except APIException as error:
-                wrong = sentence(error)
-        return TemplateResponse(request, APPLY, self._form(request, orphan, filled_in, wrong))
-
-    def _form(self, request, orphan, filled_in, wrong):
-        labels = {name: f"{member}{UNITS.get(name, '')}" for name, member in orphans.members_of(orphan).items()}
-        return {
-            **self.admin_site.each_context(request),
-            "title": "Apply by hand",
-            "opts": self.opts,
-            "row": orphan,
-            "wrong": wrong,
-            "fields": [(name, label, filled_in.get(name, "")) for name, label in labels.items()],
-            "candidates": OrphanStop.candidates_of([orphan]).get(orphan.pk, []),
-        }
-
-    @admin.display(description="likely about")
-    def likely(self, orphan):
-        return orphan.likely

@@ -8,7 +8,6 @@ class TransactionsConfig(AppConfig):
 
     def ready(self):
         from chargers import audit
-        from transactions import handlers, orphans  # noqa: F401  (they register what they handle)
         from transactions.models import IdTag
 
         audit.watch(IdTag, "id_tag", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description")

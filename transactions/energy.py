@@ -11,7 +11,7 @@ so that the live value, the stop, the close by hand, exports, pages, events and 
 
 from django.db.models import BigIntegerField, Case, CharField, F, Func, Q, Value, When
 
-from chargers.inbox import Call
+from core.ocpp.calls import Call
 
 SOURCES = NONE, STOP, READINGS, CORRECTED = "none", "stop", "readings", "corrected"
 MOST_WH = 2**31 - 1  # the largest integer of OCPP 1.6; chargers send 4294967295 and -1 for an unknown value

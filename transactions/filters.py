@@ -6,7 +6,7 @@ from django_filters import rest_framework as filters
 
 from chargers.filters import OfCharger
 from transactions import energy
-from transactions.models import OrphanStop, Reservation, Transaction, UnknownIdTag
+from transactions.models import Reservation, Transaction, UnknownIdTag
 
 
 class TransactionFilter(OfCharger):
@@ -28,17 +28,6 @@ class UnknownIdTagFilter(OfCharger):
     class Meta:
         model = UnknownIdTag
         fields = ["id", "id_tag", "first_seen", "last_seen", "presented"]
-
-
-class OrphanStopFilter(OfCharger):
-    is_refused = filters.BooleanFilter(method="by_refusal", help_text="Whether the message was refused.")
-
-    def by_refusal(self, orphans, name, is_refused):
-        return orphans.exclude(refused_because="") if is_refused else orphans.filter(refused_because="")
-
-    class Meta:
-        model = OrphanStop
-        fields = ["id", "action", "refused_because", "reported_transaction_id", "received_at", "transaction_id"]
 
 
 class ReservationFilter(OfCharger):

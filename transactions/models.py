@@ -13,15 +13,14 @@ from django.db.models.functions import MD5, Upper
 from django.utils.functional import cached_property
 
 from chargers import audit, budgets, events, findings
-from chargers.inbox import Call
 from chargers.models import Charger, Connector
 from core.db import bulk_sql
 from core.db.numbers import next_free_id
 from core.ocpp import numerals
-from core.ocpp.timestamps import parse_or, to_rfc3339
+from core.ocpp.calls import Call
+from core.ocpp.timestamps import parse_or
 from transactions import energy, readings
 
-ENDS_A_RESERVATION = ("Faulted", "Unavailable")  # statuses of its connector, OCPP 1.6 §5.13
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
 MAX_CANDIDATES = 10
 MOST = 2**31 - 1  # what an integer of OCPP can hold
@@ -72,26 +71,12 @@ class IdTag(models.Model):
             return "Expired"
         return self.status
 
-    def as_info(self):
-        """Return the IdTagInfo (OCPP 1.6 §7.27)."""
-        info = {"status": self.verdict()}
-        if self.expiry_date:
-            info["expiryDate"] = to_rfc3339(self.expiry_date)
-        if self.parent_id_tag:
-            info["parentIdTag"] = self.parent_id_tag
-        return info
-
     @staticmethod
     def known(id_tags):
         """Return {id tag in upper case: `IdTag`} of the known tags."""
         wanted = sorted({tag.upper() for tag in id_tags})
         rows = bulk_sql.query(KNOWN_TAGS, [wanted]) if wanted else []
         return {key: bulk_sql.instance(IdTag, row) for key, *row in rows}
-
-    @staticmethod
-    def info(known, id_tag):
-        """Return the IdTagInfo of `id_tag`; `Invalid` if it is not in `known`."""
-        return known[id_tag.upper()].as_info() if id_tag.upper() in known else {"status": "Invalid"}
 
 
 KNOWN_TAGS = (

@@ -9,9 +9,9 @@ from typing import Any
 from zlib import crc32
 
 from chargers import budgets, events
-from chargers.inbox import Call
 from core.db import bulk_sql
 from core.ocpp import numerals, timestamps
+from core.ocpp.calls import Call
 from core.ocpp.tolerance import UNREADABLE
 from transactions.energy import MOST_AT_ONCE_WH, MOST_WH, MOST_WH_PER_S, STOP
 
@@ -120,12 +120,14 @@ class Readings:
     """The meter values (OCPP 1.6 §7.33) in a message, and the time of each.
 
     `connector_id` is None if only the transaction tells the connector; `transaction_id` is None if none is named.
+    Readings `is_of_stop` were received with the stop, which is stored once.
     """
 
     call: Call
     connector_id: int | None
     values: list[dict[str, Any]]
     transaction_id: int | None
+    is_of_stop: bool = False
     times: list[datetime] = field(init=False)
     is_timed: bool = field(init=False, default=True)  # else some of `times` are times of receipt
 
@@ -140,11 +142,6 @@ class Readings:
             self.call.find(f"{_member(self.call)}.timestamp", "clock", text)
         self.is_timed = self.is_timed and moment is not None
         return moment or received_at
-
-    @property
-    def is_of_stop(self) -> bool:
-        """Whether they were received with the stop, which is stored once."""
-        return self.call.action == "StopTransaction"
 
     @property
     def names_transaction(self) -> bool:

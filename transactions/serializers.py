@@ -1,15 +1,12 @@
 """Transactions, their readings, and id tags as the API shows them."""
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers import access
 from chargers.models import Charger
 from chargers.serializers.strict import Strict
-from core.ocpp.timestamps import to_rfc3339
 from transactions import energy
-from transactions.models import MOST, IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
+from transactions.models import MOST, IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
 
 AS_SENT = {"trim_whitespace": False}  # tags are compared as chargers read them, spaces included
 
@@ -168,60 +165,3 @@ class ReservationSerializer(serializers.ModelSerializer):
         ]
         read_only_fields = ["id", "ended_because", "created_at"]
         extra_kwargs = {"id_tag": AS_SENT, "parent_id_tag": AS_SENT}
-
-
-class OrphanStopSerializer(serializers.ModelSerializer):
-    """`candidates` are transactions it may be about, the likeliest first; `refused_because` is "" where it was not.
-
-    `payload` is as it was sent: any JSON of a message that was refused, or a text where it is no JSON.
-    """
-
-    charger_id = serializers.CharField(source="charger.charger_id")
-    payload = serializers.SerializerMethodField()
-    transaction_id = serializers.IntegerField(allow_null=True)
-    candidates = serializers.SerializerMethodField()
-
-    class Meta:
-        model = OrphanStop
-        fields = [
-            "id",
-            "charger_id",
-            "action",
-            "refused_because",
-            "reported_transaction_id",
-            "payload",
-            "received_at",
-            "transaction_id",
-            "candidates",
-        ]
-
-    @extend_schema_field(OpenApiTypes.ANY)
-    def get_payload(self, orphan):
-        return orphan.as_sent
-
-    def get_candidates(self, orphan) -> list[int]:
-        if "candidates" not in self.context:  # of the whole page at once
-            page = self.parent.instance if self.parent else [orphan]
-            self.context["candidates"] = OrphanStop.candidates_of(page)
-        return self.context["candidates"].get(orphan.pk, [])
-
-
-class AttachSerializer(Strict):
-    """What completes or replaces members of the message, each of them optional where the message has it."""
-
-    transaction_id = serializers.IntegerField(min_value=1, max_value=MOST, required=False)
-    connector_id = serializers.IntegerField(min_value=0, max_value=MOST, required=False)
-    id_tag = serializers.RegexField(r"^[\x20-\x7e]+$", max_length=255, trim_whitespace=False, required=False)
-    meter_start = serializers.IntegerField(min_value=0, max_value=MOST, required=False)
-    meter_stop = serializers.IntegerField(min_value=0, max_value=MOST, required=False)
-    timestamp = serializers.DateTimeField(required=False)
-
-    def validate_timestamp(self, moment):
-        return to_rfc3339(moment)
-
-
-def completion(payload):
-    """Validate `payload` for `transactions.orphans.apply`; raise `ValidationError` for invalid members."""
-    body = AttachSerializer(data=payload)
-    body.is_valid(raise_exception=True)
-    return body.validated_data

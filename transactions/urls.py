@@ -9,7 +9,6 @@ router = SimpleRouter()
 router.register("id-tags", views.IdTagViewSet)
 router.register("unknown-id-tags", views.UnknownIdTagViewSet)
 router.register("reservations", views.ReservationViewSet)
-router.register("orphan-stops", views.OrphanStopViewSet)
 
 urlpatterns = [
     path("", include(router.urls)),

@@ -10,19 +10,16 @@ from chargers.access import known_charger, needs
 from chargers.viewsets import Editable, Scoped
 from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestFirst
-from transactions import corrections, orphans
-from transactions.filters import OrphanStopFilter, ReservationFilter, TransactionFilter, UnknownIdTagFilter
-from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
+from transactions import corrections
+from transactions.filters import ReservationFilter, TransactionFilter, UnknownIdTagFilter
+from transactions.models import IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
 from transactions.serializers import (
-    AttachSerializer,
     CorrectionSerializer,
     IdTagSerializer,
     MeterValueSerializer,
-    OrphanStopSerializer,
     ReservationSerializer,
     TransactionSerializer,
     UnknownIdTagSerializer,
-    completion,
 )
 
 
@@ -129,22 +126,6 @@ class UnknownIdTagViewSet(Scoped, mixins.DestroyModelMixin, viewsets.ReadOnlyMod
             return Response(IdTagSerializer(self.get_object().accept()).data, status=201)
         except ValidationError as error:
             raise exceptions.ValidationError({"id_tag": error.messages}) from error
-
-
-class OrphanStopViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
-    """Stops that name no transaction of their charger, and messages about transactions that were refused."""
-
-    queryset = OrphanStop.objects.select_related("charger")
-    serializer_class = OrphanStopSerializer
-    pagination_class = NewestFirst
-    filterset_class = OrphanStopFilter
-
-    @extend_schema(request=AttachSerializer, responses=OrphanStopSerializer)
-    @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.change_transaction")])
-    def attach(self, request, pk=None):
-        """Apply it by hand: a stop or readings to a transaction of its charger, a start as a new transaction."""
-        orphans.apply(self.get_object(), completion(request.data))
-        return Response(OrphanStopSerializer(self.get_object()).data)
 
 
 class ReservationViewSet(Scoped, Editable):

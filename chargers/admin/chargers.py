@@ -9,7 +9,7 @@ from django.db import transaction
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from chargers import access, audit, gateway, keys, presence
+from chargers import access, audit, control, keys, presence
 from chargers.admin.once import shown_once
 from chargers.models import (
     Charger,
@@ -203,9 +203,9 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
             audit.warn(charger, form.warning)
             self.message_user(request, form.warning, messages.WARNING)
         if change and derived:
-            gateway.close_for_new_credentials(charger.charger_id)
+            control.close_for_new_credentials(charger.charger_id)
         elif change and set(OF_SOCKET) & set(form.changed_data):
-            gateway.change_settings(charger)
+            control.change_settings(charger)
 
     def has_add_permission(self, request):
         return super().has_add_permission(request) and access.reaches_every_charger(request.user)
@@ -222,7 +222,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         if request.method == "POST":
             with transaction.atomic():
                 key = charger.make_key()
-                gateway.close_for_new_credentials(charger.charger_id)
+                control.close_for_new_credentials(charger.charger_id)
             return shown_once(self, request, charger, f"The key of {charger}", key)
         context = {**self.admin_site.each_context(request), "title": "New key", "opts": self.opts, "row": charger}
         return TemplateResponse(request, "admin/chargers/new_key.html", context)

@@ -23,7 +23,7 @@ NOT_ACCEPTED = models.Q(registration_status__in=["Pending", "Rejected"]) | (
 )
 
 
-# Which messages of a charger are logged, see `chargers.message_log`; "" means the setting OCPP_MESSAGE_LOG.
+# Which messages of a charger are logged, see `gateway.message_log`; "" means the setting OCPP_MESSAGE_LOG.
 LOG_NOTHING, LOG_ERRORS, LOG_ALL = "off", "errors", "all"
 MESSAGE_LOGS = [("", "as set by OCPP_MESSAGE_LOG"), *((level, level) for level in (LOG_NOTHING, LOG_ERRORS, LOG_ALL))]
 

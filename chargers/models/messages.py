@@ -1,4 +1,4 @@
-"""Logged frames to and from chargers, written by `chargers.message_log` and dropped by whole days."""
+"""Logged frames to and from chargers, written by `gateway.message_log` and dropped by whole days."""
 
 from django.db import models
 

@@ -8,7 +8,7 @@ from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
-from chargers import access, gateway, presence
+from chargers import access, control, presence
 from chargers.access import known_charger, needs
 from chargers.filters import DataTransferFilter, SecurityEventFilter
 from chargers.models import (
@@ -82,9 +82,9 @@ class ChargerViewSet(Scoped, Editable):
         former = Charger.objects.get(pk=serializer.instance.pk)
         charger = serializer.save()
         if charger.credentials != former.credentials:
-            gateway.close_for_new_credentials(charger.charger_id)
+            control.close_for_new_credentials(charger.charger_id)
         elif charger.of_socket != former.of_socket:
-            gateway.change_settings(charger)
+            control.change_settings(charger)
 
     def create(self, request, *args, **kwargs):
         if not access.reaches_every_charger(self.request.user):
@@ -98,7 +98,7 @@ class ChargerViewSet(Scoped, Editable):
         """Set a new key for Basic auth, which only this answer contains; the charger must reconnect with it."""
         charger = self.get_object()
         key = charger.make_key()
-        gateway.close_for_new_credentials(charger.charger_id)
+        control.close_for_new_credentials(charger.charger_id)
         answer = {"charger_id": charger.charger_id, "authorization_key": key}
         return Response(answer, status=201, headers=NO_STORE)
 
@@ -107,7 +107,7 @@ class ChargerViewSet(Scoped, Editable):
             charger.delete()
         except ProtectedError as error:
             raise Conflict("This charger can't be deleted, because it has transactions or commands.") from error
-        gateway.close_socket(charger.charger_id, CLOSE_REMOVED, "The charger was removed")
+        control.close_socket(charger.charger_id, CLOSE_REMOVED, "The charger was removed")
 
 
 @extend_schema(responses=inline_serializer("ChargerStatus", {"status": StatusSerializer()}))

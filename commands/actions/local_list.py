@@ -3,6 +3,8 @@
 from chargers.models import Charger
 from commands.models import FINISHED, Command, LocalList
 from core.ocpp import schemas
+from core.ocpp.timestamps import to_rfc3339
+from transactions.id_tokens import Verdict, verdict, verdict_on
 from transactions.models import IdTag
 
 FULL, DIFFERENTIAL = "Full", "Differential"
@@ -12,13 +14,20 @@ MAX_NAMED_TAGS = 5  # in a warning
 def wanted(id_tags=None):
     """{id tag: IdTagInfo} of all tags or of `id_tags`; None in place of the IdTagInfo of an unknown tag."""
     if id_tags is None:
-        return {tag.id_tag: tag.as_info() for tag in IdTag.objects.order_by("id_tag")}
+        return {tag.id_tag: id_tag_info(verdict(tag)) for tag in IdTag.objects.order_by("id_tag")}
     known = IdTag.known(id_tags)
     named = {tag.upper(): tag for tag in id_tags}
     return {
-        known[key].id_tag if key in known else tag: known[key].as_info() if key in known else None
+        known[key].id_tag if key in known else tag: id_tag_info(verdict(known[key])) if key in known else None
         for key, tag in named.items()
     }
+
+
+def id_tag_info(verdict: Verdict) -> dict[str, str]:
+    """Return the IdTagInfo of a verdict (OCPP 1.6 §7.27)."""
+    expires = {"expiryDate": to_rfc3339(verdict.expires)} if verdict.expires else {}
+    group = {"parentIdTag": verdict.group} if verdict.group else {}
+    return {"status": verdict.status} | expires | group
 
 
 def difference(held, wanted):
@@ -46,7 +55,8 @@ def complete(payload, charger):
     bare = [entry["idTag"] for entry in payload["localAuthorizationList"] if "idTagInfo" not in entry]
     known = IdTag.known(bare) if bare else {}
     payload["localAuthorizationList"] = [
-        {"idTagInfo": IdTag.info(known, entry["idTag"])} | entry for entry in payload["localAuthorizationList"]
+        {"idTagInfo": id_tag_info(verdict_on(known, entry["idTag"]))} | entry
+        for entry in payload["localAuthorizationList"]
     ]
     unknown = [tag for tag in bare if tag.upper() not in known]
     return [f"These tags are unknown and sent as Invalid: {_some(unknown)}."] if unknown else []

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import models, transaction
 
-from chargers import audit, gateway
+from chargers import audit, control
 from chargers.models import Charger
 from commands.fields import OrderedJSONField
 from commands.files import fingerprint, upload_token
@@ -89,7 +89,7 @@ class CertificateRequest(models.Model):
             return False
         self.state = self.REVOKED
         audit.record("revoked", "certificate", f"{self.common_name} {self.serial_number}", self.charger_id)
-        gateway.close_for_new_credentials(self.charger.charger_id)
+        control.close_for_new_credentials(self.charger.charger_id)
         return True
 
 

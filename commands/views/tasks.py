@@ -9,10 +9,10 @@ from rest_framework.decorators import api_view, permission_classes, throttle_cla
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from chargers import access, gateway
+from chargers import access
 from chargers.access import CommandsPerUser, check_reach, known_charger, needs
 from chargers.viewsets import Scoped
-from commands import submission
+from commands import mailbox, submission
 from commands.filters import CommandFilter
 from commands.models import FINISHED
 from commands.queries import get_command
@@ -191,7 +191,7 @@ class TaskDetail(APIView):
         if seconds and command.state != FINISHED and WAITS.acquire(blocking=False):
             try:
                 connection.close()
-                command = gateway.wait_until_finished(task_id, seconds, lambda: _ended(task_id)) or find_task(task_id)
+                command = mailbox.wait_until_finished(task_id, seconds, lambda: _ended(task_id)) or find_task(task_id)
             finally:
                 WAITS.release()
         return Response(TaskSerializer(command).data)

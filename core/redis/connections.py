@@ -1,6 +1,9 @@
 """The Redis clients for threads and greenlets, and for the event loop."""
 
+import time
+from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 
 import redis
 from django.conf import settings
@@ -13,6 +16,8 @@ OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 3, "retry": Retry(NoBa
 # The default limit of redis-py 8 is 100, but a thousand commands may wait in one worker.
 MAX_CONNECTIONS = 2**31
 MAX_BLOCK_S = 5  # longest wait of one blocking read
+RETRY_DELAY_S = 0.2
+T = TypeVar("T")
 
 
 class _BlockingSentinelPool(aioredis.sentinel.SentinelConnectionPool, aioredis.BlockingConnectionPool):
@@ -23,6 +28,15 @@ class _BlockingSentinelPool(aioredis.sentinel.SentinelConnectionPool, aioredis.B
 def sync_redis():
     """Return the client for views and Celery tasks, for commands that are answered at once."""
     return _sync(**OPTIONS)
+
+
+def attempt(operation: Callable[[redis.Redis], T]) -> T | None:
+    """Return `operation(client)`, or None after RETRY_DELAY_S if Redis is unavailable. Callers retry."""
+    try:
+        return operation(sync_redis())
+    except redis.RedisError:
+        time.sleep(RETRY_DELAY_S)
+        return None
 
 
 @cache

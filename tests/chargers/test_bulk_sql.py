@@ -5,12 +5,11 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chargers import retries
-from commands import handlers as commands
-from commands import lifecycle, queries, submission
+from commands import delivery, lifecycle, queries, submission
 from core.db import bulk_sql
+from gateway import retries
 from tests.support.builders import NOON, a_command, a_transaction, tell
-from transactions import handlers, readings, stops
+from transactions import readings, starts, stops
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +57,7 @@ def finished_rows():
 @pytest.mark.parametrize(
     "statement, parameter",
     [
-        *((s, [ONE]) for s in (readings.ADVANCE, stops.STOP, handlers.SUPERSEDE, retries.REMEMBER, commands.CLAIM)),
+        *((s, [ONE]) for s in (readings.ADVANCE, stops.STOP, starts.SUPERSEDE, retries.REMEMBER, delivery.CLAIM)),
         (queries.FIND, "x"),
         (lifecycle.NEXT_COMMAND, "1"),
         (submission.COUNT_QUEUED, "1"),
@@ -81,7 +80,7 @@ def test_waiting_commands_of_a_charger_are_looked_up_by_charger(finished_rows, s
 def test_a_start_does_not_read_all_transactions_under_way(finished_rows):
     with connection.cursor() as cursor:  # the index that the statement uses
         cursor.execute("DROP INDEX transactions_without_stop")
-    assert "transactions_under_way_of_tag" not in str(explained(handlers.SUPERSEDE, [ONE]))
+    assert "transactions_under_way_of_tag" not in str(explained(starts.SUPERSEDE, [ONE]))
 
 
 def explained(statement, parameter):

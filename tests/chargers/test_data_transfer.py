@@ -2,8 +2,8 @@
 
 import pytest
 
-from chargers import vendors
 from chargers.models import DataTransfer
+from gateway import vendors
 from tests.support.builders import a_charger, tell
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection, transaction
 
-from chargers import events, handshake, presence, presence_reconciliation
+from chargers import connections, events, presence, presence_reconciliation
 from chargers.models import Charger, ChargerGroup, Event
 from commands.lifecycle import run
 from commands.models import Command
@@ -74,9 +74,9 @@ def test_the_end_of_an_old_socket_is_no_offline_of_a_charger_that_came_again():
     charger = a_charger()
     old = open_socket(charger)
     new = open_socket(charger)
-    handshake.close_sockets([handshake.ConnectionClosed(charger.pk, old)])
+    connections.close_sockets([connections.ConnectionClosed(charger.pk, old)])
     assert "charger.offline" not in kinds(charger)
-    handshake.close_sockets([handshake.ConnectionClosed(charger.pk, new)])
+    connections.close_sockets([connections.ConnectionClosed(charger.pk, new)])
     assert kinds(charger)[-1] == "charger.offline"
 
 

@@ -7,8 +7,9 @@ from ipaddress import ip_network
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from chargers import handshake, keys
+from chargers import keys
 from core.redis.throttling import Failures
+from gateway import handshake
 from tests.support.builders import a_charger
 from tests.support.live import an_id
 

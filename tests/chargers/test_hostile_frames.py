@@ -17,7 +17,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from chargers import registry
+from gateway.ocpp16 import HANDLERS
 from tests.config.test_websocket import Wire, heartbeat
 from tests.support.live import an_id
 from tests.support.negatives import sample
@@ -87,7 +87,7 @@ DEPTHS = st.sampled_from([60, 250, 254, 255, 300]).map(nested)
 @st.composite
 def nearly_valid(draw):
     """Draw the text of a complete CALL of some action with up to two faults, or with a duplicate member."""
-    action = draw(st.sampled_from(sorted(registry.actions)))
+    action = draw(st.sampled_from(sorted(HANDLERS)))
     frame = [2, draw(message_ids), action, sample(action)]
     for _ in range(draw(st.integers(0, 2))):
         if known := [*paths(frame)]:
@@ -97,7 +97,7 @@ def nearly_valid(draw):
 
 
 any_frame = st.lists(values, max_size=6).map(json.dumps)
-any_call = st.tuples(st.just(2), message_ids, st.one_of(texts, st.sampled_from(sorted(registry.actions))), values)
+any_call = st.tuples(st.just(2), message_ids, st.one_of(texts, st.sampled_from(sorted(HANDLERS))), values)
 any_reply = st.tuples(st.sampled_from([3, 4, 3.0, True, "3"]), message_ids, values, values).map(json.dumps)
 any_text = st.one_of(
     nearly_valid(),

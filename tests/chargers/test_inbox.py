@@ -8,9 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from chargers import handshake, inbox, registry, vendors
+from chargers import connections
 from chargers.models import Charger, DataTransfer, Event
-from chargers.retries import StaleConnection, answered_before
+from gateway import handshake, vendors
+from gateway.calls import commits, process_batch
+from gateway.commits import Commits, Entry
+from gateway.ocpp16 import HANDLERS
+from gateway.retries import StaleConnection, answered_before
 from tests.support.builders import a_call, a_charger, open_socket, settle, tell
 from transactions.models import Transaction
 
@@ -32,7 +36,7 @@ def test_a_call_that_fails_does_not_fail_the_others_of_its_batch():
     failing = a_call(charger, "StatusNotification", connectorId=2**31, errorCode="NoError", status="Faulted")
     calls = [a_call(other, "FirmwareStatusNotification", status="Idle") for other in others[:2]]
     calls += [failing] + [a_call(other, "FirmwareStatusNotification", status="Idle") for other in others[2:]]
-    outcomes = inbox.commit_with_retry([inbox.Entry(registry.actions[c.action], c) for c in calls], {})
+    outcomes = commits.commit_with_retry([Entry(HANDLERS[c.action], c) for c in calls], {})
     assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, False, True, False, False]
     assert Charger.objects.filter(firmware_status="Idle").count() == 4
 
@@ -62,13 +66,8 @@ def test_a_call_whose_commit_seemed_lost_is_recognised():
     assert answered_before([a_call(charger, "FirmwareStatusNotification", status="Idle")]) == {}
 
 
-def test_an_action_is_handled_by_one_function():
-    with pytest.raises(ValueError, match="already handled"):
-        registry.handles("Heartbeat")(lambda calls: [])
-
-
 def entry(call):
-    return inbox.Entry(registry.actions[call.action], call)
+    return Entry(HANDLERS[call.action], call)
 
 
 def test_a_call_by_a_replaced_socket_is_not_stored_and_others_are():
@@ -78,10 +77,10 @@ def test_a_call_by_a_replaced_socket_is_not_stored_and_others_are():
         a_call(sender, "DataTransfer", "1", vendorId="V") for sender in (charger, charger, other)
     )
     stale.socket, repeated.socket, repeated.digest = first, second, stale.digest
-    outcomes = inbox.commit_with_retry([entry(stale), entry(other_call)], {})
+    outcomes = commits.commit_with_retry([entry(stale), entry(other_call)], {})
     assert isinstance(outcomes[0], StaleConnection) and json.loads(outcomes[1])[0] == 3
     assert not DataTransfer.objects.filter(charger=charger).exists()
-    assert json.loads(inbox.commit_with_retry([entry(repeated)], {})[0])[0] == 3
+    assert json.loads(commits.commit_with_retry([entry(repeated)], {})[0])[0] == 3
     assert DataTransfer.objects.filter(charger=charger).count() == 1
 
 
@@ -89,10 +88,10 @@ def test_a_call_by_a_replaced_socket_is_not_stored_and_others_are():
 def test_a_call_by_a_replaced_socket_of_a_charger_that_is_not_accepted_is_stale(action):
     charger = a_charger(boot_policy="Pending")
     early = a_call(charger, "Heartbeat")
-    assert json.loads(inbox.commit_with_retry([entry(early)], {})[0])[2] == "SecurityError"
+    assert json.loads(commits.commit_with_retry([entry(early)], {})[0])[2] == "SecurityError"
     stale = a_call(charger, action, vendorId="V")
     stale.socket, _ = open_socket(charger), open_socket(charger)
-    assert isinstance(inbox.commit_with_retry([entry(stale)], {})[0], StaleConnection)
+    assert isinstance(commits.commit_with_retry([entry(stale)], {})[0], StaleConnection)
 
 
 def test_a_vendor_function_is_called_once_beside_a_call_by_a_replaced_socket(monkeypatch):
@@ -101,7 +100,7 @@ def test_a_vendor_function_is_called_once_beside_a_call_by_a_replaced_socket(mon
     charger = a_charger()
     stale, other_call = a_call(charger, "Heartbeat"), a_call(a_charger(), "DataTransfer", vendorId="V")
     stale.socket, _ = open_socket(charger), open_socket(charger)
-    inbox.commit_with_retry([entry(stale), entry(other_call)], {})
+    commits.commit_with_retry([entry(stale), entry(other_call)], {})
     assert len(called) == 1
 
 
@@ -110,24 +109,24 @@ def test_a_call_of_a_deleted_charger_is_stale():
     call = a_call(charger, "Heartbeat")
     call.socket = open_socket(charger)
     charger.delete()
-    assert isinstance(inbox.commit_with_retry([entry(call)], {})[0], StaleConnection)
+    assert isinstance(commits.commit_with_retry([entry(call)], {})[0], StaleConnection)
 
 
 def admitted(*chargers):
     """Admit a socket of each charger in one batch, and return them, not opened yet."""
     requests = [handshake.HandshakeRequest(charger.charger_id) for charger in chargers]
-    return [handshake.ConnectionOpened(one.pk, one.admitted_at) for one in handshake.admit(requests)]
+    return [connections.ConnectionOpened(one.pk, one.admitted_at) for one in handshake.admit(requests)]
 
 
 def opened_at(*sockets):
-    return [newest and newest.opened_at for newest in handshake.open_sockets(sockets)]
+    return [newest and newest.opened_at for newest in connections.open_sockets(sockets)]
 
 
 def test_a_socket_that_is_opened_late_does_not_become_the_newest():
     charger = a_charger()
     (stale,) = admitted(charger)  # its process is stopped after that
     newest = open_socket(charger)
-    assert handshake.open_sockets([stale]) == [None]
+    assert connections.open_sockets([stale]) == [None]
     assert Charger.objects.get().connected_at == newest
 
 
@@ -136,7 +135,7 @@ def test_the_socket_that_was_admitted_last_is_the_newest_if_another_opens_in_bet
     (older,), (newer,) = admitted(charger), admitted(charger)
     assert opened_at(older) == [older.admitted]
     assert opened_at(newer) == [newer.admitted]
-    assert handshake.open_sockets([older]) == [None]
+    assert connections.open_sockets([older]) == [None]
 
 
 def test_the_later_of_two_sockets_in_one_batch_is_the_newest():
@@ -150,9 +149,9 @@ def test_a_charger_is_online_if_its_former_socket_ends_while_a_newer_one_opens()
     charger = a_charger()
     former = open_socket(charger)
     (newer,) = admitted(charger)
-    handshake.close_sockets([handshake.ConnectionClosed(charger.pk, former)])
+    connections.close_sockets([connections.ConnectionClosed(charger.pk, former)])
     assert not Charger.objects.get().is_online
-    handshake.open_sockets([newer])
+    connections.open_sockets([newer])
     assert Charger.objects.get().is_online
     times = [event.body["since"] for event in Event.objects.filter(charger=charger).order_by("pk")]
     assert times == sorted(times) and len(times) == 3
@@ -165,16 +164,16 @@ def test_a_socket_is_admitted_after_the_last_one_if_the_clock_was_set_back():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_retry_waits_for_a_first_attempt_that_still_commits(monkeypatch):
+def test_a_retry_waits_for_a_first_attempt_that_still_commits():
     charger = a_charger()
     call = a_call(charger, "DataTransfer", "1", vendorId="V")
     call.socket = open_socket(charger)
-    process_batch, committing = inbox.process_batch, threading.Event()
+    committing = threading.Event()
 
     def first_attempt():
         """Commit late. The writer takes this attempt for failed, because its connection was lost during COMMIT."""
         with transaction.atomic():
-            process_batch([entry(call)], {}, {}, retried=False)
+            process_batch([entry(call)], {}, {}, is_retried=False)
             committing.set()
             time.sleep(0.3)
         connection.close()
@@ -186,6 +185,6 @@ def test_a_retry_waits_for_a_first_attempt_that_still_commits(monkeypatch):
             raise OperationalError("the server closed the connection unexpectedly")
         return process_batch(batch, seen, refused, retried)
 
-    monkeypatch.setattr(inbox, "process_batch", lose_connection_once)
-    assert json.loads(inbox.commit_with_retry([entry(call)], {})[0])[0] == 3
+    outcomes = Commits(lose_connection_once).commit_with_retry([entry(call)], {})
+    assert json.loads(outcomes[0])[0] == 3
     assert DataTransfer.objects.count() == 1

@@ -9,10 +9,14 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from chargers import budgets, findings, inbox, registry
+from chargers import budgets, findings
 from chargers.models import Charger, Finding
-from chargers.set_aside import RetryLater
 from core.db import faults
+from gateway import batch_writer
+from gateway.calls import commits
+from gateway.commits import Entry
+from gateway.ocpp16 import HANDLERS
+from gateway.set_aside import RetryLater
 from tests.support.builders import NOON, a_call, a_charger, a_start, a_tag, a_transaction, open_socket
 from tests.support.live import an_id, eventually, exchange
 
@@ -122,7 +126,7 @@ def limited(transactional_db):
 
 
 def entry(call):
-    return inbox.Entry(registry.actions[call.action], call)
+    return Entry(HANDLERS[call.action], call)
 
 
 def test_the_limits_apply_to_the_writer_alone(limited):
@@ -150,13 +154,13 @@ def test_only_chargers_with_locked_rows_are_set_aside_from_a_batch(limited):
     locked = set()
     held = [chargers[2], chargers[5]]
     with other_session(settings_of_tests(), *((LOCK_CHARGER, [charger.charger_id]) for charger in held)):
-        outcomes = inbox.commit_with_retry(
+        outcomes = commits.commit_with_retry(
             [entry(call) for call in calls], {chargers[5].pk: calls[5].received_at}, locked
         )
     assert [outcome is RetryLater for outcome in outcomes] == [n in (2, 5) for n in range(8)]
     assert locked == {charger.pk for charger in held}
     assert Charger.objects.filter(firmware_status="Idle").count() == 6
-    retried = inbox.commit_with_retry([entry(calls[2]), entry(calls[5])], {}, locked, attempt=1, was_locked=True)
+    retried = commits.commit_with_retry([entry(calls[2]), entry(calls[5])], {}, locked, attempt=1, was_locked=True)
     assert [json.loads(outcome)[0] for outcome in retried] == [3, 3]
 
 
@@ -179,7 +183,7 @@ def test_a_charger_that_needs_another_locked_row_is_set_aside(limited, table):
     calls = [a_call(charger, "Heartbeat") for charger in others]
     calls.insert(3, a_call(transaction.charger, action, **payload))
     with other_session(settings_of_tests(), locks[table]):
-        outcomes = inbox.commit_with_retry([entry(call) for call in calls], {})
+        outcomes = commits.commit_with_retry([entry(call) for call in calls], {})
     assert [outcome is RetryLater for outcome in outcomes] == [n == 3 for n in range(6)]
 
 
@@ -195,7 +199,7 @@ def test_many_locked_rows_delay_the_others_only_once_and_briefly(limited):
         calls.append(a_call(a_charger(), "Heartbeat"))
     with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
         began = time.monotonic()
-        outcomes = inbox.commit_with_retry([entry(call) for call in calls], {})
+        outcomes = commits.commit_with_retry([entry(call) for call in calls], {})
         took_s = time.monotonic() - began
     assert [outcome is RetryLater for outcome in outcomes] == [True, False] * 30
     assert took_s < 5  # a batch and its parts would wait 59 times LOCK_TIMEOUT_MS, which is 5.9 s
@@ -206,7 +210,7 @@ def test_last_seen_of_another_charger_is_written_beside_a_locked_transaction(lim
     stop = a_call(transaction.charger, "StopTransaction", transactionId=transaction.pk, **STOP)
     locked = set()
     with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
-        assert inbox.commit_with_retry([entry(stop)], {other.pk: stop.received_at}, locked) == [RetryLater]
+        assert commits.commit_with_retry([entry(stop)], {other.pk: stop.received_at}, locked) == [RetryLater]
     other.refresh_from_db()
     assert other.last_seen == stop.received_at and locked == set()
 
@@ -229,7 +233,7 @@ def test_all_chargers_wait_for_a_locked_table(limited):
     chargers = [a_charger() for _ in range(3)]
     with other_session(settings_of_tests(), ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])) as session:
         threading.Timer(0.7, session.rollback).start()
-        outcomes = inbox.commit_with_retry([entry(a_call(charger, "Heartbeat")) for charger in chargers], {})
+        outcomes = commits.commit_with_retry([entry(a_call(charger, "Heartbeat")) for charger in chargers], {})
     assert [json.loads(outcome)[0] for outcome in outcomes] == [3, 3, 3]
 
 
@@ -246,7 +250,7 @@ def test_a_retried_message_takes_from_its_budget_once(limited, settings, action,
     account = budgets.ledger.of(charger.pk)  # referenced like by a socket
     with other_session(settings_of_tests(), (f"LOCK TABLE {table} IN SHARE MODE", [])) as session:
         threading.Timer(0.7, session.rollback).start()
-        outcomes = inbox.commit_with_retry([entry(a_call(charger, action, **payload))], {})
+        outcomes = commits.commit_with_retry([entry(a_call(charger, action, **payload))], {})
     assert json.loads(outcomes[0])[0] == 3
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table} WHERE charger_id = %s", [charger.pk])
@@ -256,7 +260,7 @@ def test_a_retried_message_takes_from_its_budget_once(limited, settings, action,
 
 def test_waiting_entries_are_processed_in_the_order_in_which_they_were_received(limited):
     charger = a_charger()
-    waiting = inbox.Inbox()
+    waiting = batch_writer.BatchWriter()
     first, second = (entry(a_call(charger, "FirmwareStatusNotification", status=s)) for s in ("Idle", "Installed"))
     waiting.set_aside.add([first], [RetryLater], {})
     assert waiting.set_aside.queue_behind(second) and len(waiting.set_aside) == 1
@@ -283,7 +287,7 @@ def test_a_commit_that_a_standby_has_not_confirmed_is_not_acknowledged(limited, 
             time.sleep(0.3)
             threading.Timer(1.5, lambda: _without_standby(settings_of_tests())).start()
             began = time.monotonic()
-            outcomes = inbox.commit_with_retry([entry(call)], {})
+            outcomes = commits.commit_with_retry([entry(call)], {})
             assert time.monotonic() - began > 1.0
         finally:
             admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
@@ -338,8 +342,8 @@ def test_an_error_after_the_commit_does_not_process_the_batch_again(limited, mon
         transaction.on_commit(lambda: 1 / 0)
         return [{} for _ in calls]
 
-    monkeypatch.setitem(registry.actions, "Heartbeat", handler)
-    (outcome,) = inbox.commit_with_retry([entry(a_call(a_charger(), "Heartbeat"))], {})
+    monkeypatch.setitem(HANDLERS, "Heartbeat", handler)
+    (outcome,) = commits.commit_with_retry([entry(a_call(a_charger(), "Heartbeat"))], {})
     assert json.loads(outcome)[0] == 3 and len(handled) == 1
 
 
@@ -371,7 +375,7 @@ def test_a_batch_does_not_scan_a_young_table(limited):
     def write(transactions, action, payloads):
         calls = [a_call(t.charger, action, **payload) for t, payload in zip(transactions, payloads, strict=True)]
         assert {
-            json.loads(outcome)[0] for outcome in inbox.commit_with_retry([entry(call) for call in calls], {})
+            json.loads(outcome)[0] for outcome in commits.commit_with_retry([entry(call) for call in calls], {})
         } == {3}
 
     def sessions(transactions):

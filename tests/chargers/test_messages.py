@@ -13,11 +13,12 @@ from django.db import connection
 from django.urls import reverse
 from websockets.exceptions import ConnectionClosed
 
-from chargers import gateway, message_log, metrics
+from chargers import control, metrics
 from chargers.models import Charger, ChargerGroup, Message
 from chargers.models.messages import MAX_FRAME_LENGTH
 from commands.housekeeping import keep_house
 from core.redis import listening as listening
+from gateway import message_log
 from tests.support.builders import a_charger
 from tests.support.live import an_id, eventually, exchange
 
@@ -190,7 +191,7 @@ async def _watched(charger, socket):
 
     async with listening.hub().listening(message_log.channel(charger.pk)) as listener:
         assert await published_after("before") == []
-        await gateway.watch(charger, 3)
+        await control.watch(charger, 3)
         ids = (str(number) for number in count())
         while len(published := await published_after(next(ids))) < 2:  # the watch may begin after the first frame
             continue

@@ -16,7 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from chargers import gateway, presence
+from chargers import presence
 from chargers.presence import Presence
 from core.redis.connections import async_redis, sync_redis
 from tests.config.test_websocket import Wire, frame
@@ -111,17 +111,17 @@ def test_a_late_registration_or_renewal_of_an_old_socket_changes_nothing():
     charger_id = an_id()
 
     async def register(entry):
-        return await gateway.register_presence(charger_id, entry)
+        return await presence.register(charger_id, entry)
 
     async def renew(entry):
-        return (await gateway.renew([(charger_id, entry)]))[0]
+        return (await presence.renew([(charger_id, entry)]))[0]
 
     async def scenario():
         assert await register(newer) is None and await register(older) == older
         assert (await renew(older), await renew(newer)) == (False, True)
         sync_redis().delete(presence.key(charger_id))
         assert (await renew(older), await renew(newer), await renew(older)) == (True, True, False)
-        await gateway.leave(charger_id, newer)
+        await presence.leave(charger_id, newer)
         await async_redis().aclose()
 
     asyncio.run(scenario())

@@ -7,10 +7,10 @@ from urllib.parse import quote
 import pytest
 from cryptography import x509
 
-from chargers import handshake
 from commands import authority
 from config import websocket
 from core.http import proxies
+from gateway import handshake
 from tests.support.builders import a_charger
 
 BY_SSL = [

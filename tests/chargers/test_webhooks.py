@@ -14,8 +14,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from django.db import connection, transaction
 
-from chargers import events, gateway, webhooks
+from chargers import events, webhooks
 from chargers.models import ChargerGroup, Delivery, Event, Webhook
+from core.redis import leases
 from tests.support.builders import a_charger, open_socket
 from tests.support.live import an_id, eventually
 
@@ -166,18 +167,18 @@ def test_what_is_owed_of_a_charger_that_is_gone_is_owed_no_more(receiver):
 
 def test_a_task_that_took_too_long_does_not_end_the_lease_of_another():
     name, own = an_id(), "that of a task whose time is over"
-    lease = gateway.acquire_token(name, 10)
-    gateway.release_token(name, own)
-    assert lease and gateway.acquire_token(name, 10) is None
-    gateway.release_token(name, lease)
-    assert gateway.acquire_token(name, 10)
+    lease = leases.acquire(name, 10)
+    leases.release(name, own)
+    assert lease and leases.acquire(name, 10) is None
+    leases.release(name, lease)
+    assert leases.acquire(name, 10)
 
 
 def test_a_task_whose_lease_is_over_leaves_the_webhook_to_others(receiver):
     webhook = a_webhook(receiver.url)
     an_event()
     assert webhooks.deliver(webhook.pk, "an older lease") == 0 and receiver.taken == []
-    lease = gateway.acquire_token(f"webhook:{webhook.pk}", 10)
+    lease = leases.acquire(f"webhook:{webhook.pk}", 10)
     assert webhooks.deliver(webhook.pk, lease) == 1
 
 

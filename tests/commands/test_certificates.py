@@ -7,12 +7,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from django.urls import reverse
 
-from chargers import handshake
 from chargers.models import AuditEntry, Event, SecurityEvent
 from commands import authority
 from commands.actions import certificates
 from commands.models import CertificateRequest, Command
 from commands.signing import sign_waiting
+from gateway import handshake
 from tests.support.builders import a_charger, a_command, tell
 
 pytestmark = pytest.mark.django_db

@@ -4,12 +4,13 @@ from base64 import b64encode
 
 import pytest
 
-from chargers import handshake, keys
+from chargers import keys
 from chargers.models import Charger
 from chargers.serializers import ChargerSerializer
 from commands.actions.table import ACTIONS
 from commands.fields import Payload
 from core.ocpp import schemas
+from gateway import handshake
 from tests.support.builders import a_charger, a_command, tell
 
 pytestmark = pytest.mark.django_db

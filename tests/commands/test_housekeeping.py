@@ -8,10 +8,10 @@ from django.core.management import call_command
 from django.db import connection
 from django_celery_results.models import TaskResult
 
-from chargers import gateway
 from commands.housekeeping import MAINTENANCE_LAST_RUN, keep_house
 from commands.models import FINISHED, Batch, BatchItem, Command
 from core.db import partitions
+from core.redis import leases
 from tests.support.builders import a_charger, a_command, a_transaction, tell
 from transactions.models import MeterValue
 
@@ -115,7 +115,7 @@ def test_a_batch_that_is_not_over_keeps_what_came_of_its_chargers(settings):
 def test_the_command_says_what_was_done_and_metrics_when(capsys):
     began = time.time()
     call_command("keep_house")
-    assert gateway.last_time_of(MAINTENANCE_LAST_RUN) >= began
+    assert leases.last_time_of(MAINTENANCE_LAST_RUN) >= began
     assert f"partitions of meter values made: {TABLE}_" in capsys.readouterr().out
 
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chargers import gateway, presence
+from chargers import presence
 from chargers.presence import Presence
+from commands import mailbox
 from commands import sweep as sweeping
 from commands.models import FINISHED, SENT, Command
 from commands.sweep import sweep
@@ -56,7 +57,7 @@ def test_a_step_that_fails_holds_up_no_other():
 def test_what_a_living_task_carries_out_is_left_alone():
     command = old(a_command())
     present(command.charger)
-    leased = [gateway.acquire_lease(command.task_id, command.charger.charger_id)[0] for _ in range(2)]
+    leased = [mailbox.acquire_lease(command.task_id, command.charger.charger_id)[0] for _ in range(2)]
     assert leased == [True, False]
     assert sweep() == []
 
@@ -64,7 +65,7 @@ def test_what_a_living_task_carries_out_is_left_alone():
 @pytest.mark.django_db
 def test_what_waited_for_too_long_is_ended_though_it_is_not_first(settings):
     first = old(a_command())
-    gateway.acquire_lease(first.task_id, first.charger.charger_id)
+    mailbox.acquire_lease(first.task_id, first.charger.charger_id)
     overdue = old(a_command(first.charger), settings.OCPP_QUEUE_TIMEOUT + 1)
     assert sweep() == [overdue]
 

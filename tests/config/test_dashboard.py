@@ -10,7 +10,6 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 
-from chargers import message_log
 from chargers.models import Charger, ChargerGroup, ConfigurationKey
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Command, Schedule
@@ -20,6 +19,7 @@ from dashboard import fleet
 from dashboard.forms import fields_of, payload_of
 from dashboard.models import FleetMinute
 from dashboard.templatetags.dashboard import charger_url
+from gateway import message_log
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from tests.support.live import eventually
 from transactions import curves, export

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from asgiref.sync import async_to_sync
 
-from chargers import message_log
 from commands.models import Schedule
 from core.ocpp.timestamps import FIRST, LAST, day_bounds
+from gateway import message_log
 from tests.support.builders import a_charger, a_command, a_transaction
 from tests.support.live import eventually
 from transactions import export

@@ -5,15 +5,15 @@ import json
 import psycopg
 import pytest
 
-from chargers import registry
 from commands.actions.table import ACTIONS
 from core.ocpp import schemas
+from gateway.ocpp16 import HANDLERS
 from tests.support import conformance_table as table
 from tests.support import negatives
 from tests.support.live import an_id
 from tests.support.station import Station
 
-RECEIVED = sorted(registry.actions)
+RECEIVED = sorted(HANDLERS)
 DATES = {"StatusNotification", "StartTransaction", "StopTransaction", "MeterValues", "SecurityEventNotification"}
 # Where one of everything is not what a central system may send.
 PERIOD = {"startPeriod": 0, "limit": 1.5}

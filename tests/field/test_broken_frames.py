@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargers import registry
 from core.ocpp import schemas, tolerance
+from gateway.ocpp16 import HANDLERS
 from tests.support import negatives
 from tests.support.field_charger import FieldCharger
 
@@ -20,7 +20,7 @@ BOUNDED = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-ACTIONS = sorted(registry.actions)
+ACTIONS = sorted(HANDLERS)
 # Without these a message has no fact in it; StopTransaction keeps one as long as it has its time.
 FACTS = {
     "Authorize": {"idTag"},

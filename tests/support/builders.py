@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 from itertools import count
 from uuid import uuid4
 
-from chargers import handshake, inbox, registry
+from chargers import connections
 from chargers.models import Charger, HeldSerial
 from commands.models import Command
+from core.ocpp.calls import Call
+from gateway.calls import commits
+from gateway.commits import Entry
+from gateway.ocpp16 import HANDLERS
 from transactions.models import IdTag, Transaction
 
 NOON = "2025-02-26T12:00:00Z"
@@ -30,20 +34,20 @@ def a_tag(id_tag="ABC", **columns):
 
 def a_call(charger, action, message_id=None, **payload):
     """A CALL of `charger`; the payload is given as keyword arguments in camelCase."""
-    call = inbox.Call(charger.pk, message_id or uuid4().hex, action, payload, datetime.now(UTC))
+    call = Call(charger.pk, message_id or uuid4().hex, action, payload, datetime.now(UTC))
     call.digest = uuid4().hex
     return call
 
 
 def open_socket(charger):
     """When a new socket of `charger` was opened: the `socket` of its CALLs."""
-    return handshake.open_sockets([handshake.ConnectionOpened(charger.pk, datetime.now(UTC))])[0].opened_at
+    return connections.open_sockets([connections.ConnectionOpened(charger.pk, datetime.now(UTC))])[0].opened_at
 
 
 def settle(*calls):
     """Hand `calls` to their handlers in one batch, as the inbox does; the payloads of the answers."""
-    entries = [inbox.Entry(registry.actions[call.action], call) for call in calls]
-    return [_payload(answer) for answer in inbox.commit_with_retry(entries, {})]
+    entries = [Entry(HANDLERS[call.action], call) for call in calls]
+    return [_payload(answer) for answer in commits.commit_with_retry(entries, {})]
 
 
 def _payload(answer):

@@ -135,12 +135,12 @@ def lines():
 
 def messages():
     """A row for each message and each command: where it is implemented, and what tests it."""
-    from chargers import registry
     from commands.actions.table import ACTIONS
+    from gateway.ocpp16 import HANDLERS
 
     received = [
         f"| {name} | from the charger | `{handler.__module__}` | {_tests(name)} |"
-        for name, handler in sorted(registry.actions.items())
+        for name, handler in sorted(HANDLERS.items())
     ]
     sent = [f"| {name} | to the charger | {_where(action)} | {_tests(name)} |" for name, action in ACTIONS.items()]
     return [

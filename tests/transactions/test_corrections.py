@@ -7,11 +7,12 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from chargers import registry
 from chargers.metrics import registry as counted
 from chargers.models import AuditEntry, ChargerGroup
 from tests.support.builders import NOON, a_charger, a_transaction, tell
+from transactions import refused_messages
 from transactions.models import OrphanStop, Transaction
+from transactions.refused_messages import RefusedMessage
 
 pytestmark = pytest.mark.django_db
 LATER = "2025-02-26T13:00:00Z"
@@ -26,7 +27,7 @@ def an_ended_session():
 
 
 def keep(charger, payload, action="StopTransaction", reason="ProtocolError: why"):
-    registry.hooks["refused"]([(charger.pk, action, json.dumps(payload), reason, datetime.now(UTC))])
+    refused_messages.store([RefusedMessage(charger.pk, action, json.dumps(payload), reason, datetime.now(UTC))])
     return OrphanStop.objects.filter(charger=charger).first()
 
 
@@ -123,8 +124,8 @@ def test_a_refused_message_is_kept_and_counted_once():
 
 def test_a_message_that_comes_twice_in_a_batch_is_kept_once():
     charger = a_charger()
-    item = (charger.pk, "StopTransaction", "\0 no JSON", "FormationViolation", datetime.now(UTC))
-    assert registry.hooks["refused"]([item, item]) == [None, None]
+    item = RefusedMessage(charger.pk, "StopTransaction", "\0 no JSON", "FormationViolation", datetime.now(UTC))
+    assert refused_messages.store([item, item]) == [None, None]
     assert OrphanStop.objects.get().as_sent == "\N{REPLACEMENT CHARACTER} no JSON"
 
 

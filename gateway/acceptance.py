@@ -1,24 +1,10 @@
-"""Rules for messages from and to a charger that is not accepted (OCPP 1.6 §4.2, J errata 3.10)."""
+"""Rules for messages from a charger that is not accepted (OCPP 1.6 §4.2, J errata 3.10)."""
 
-from chargers import registry
 from chargers.models import NOT_ACCEPTED, Charger
+from commands import delivery
 from core.ocpp.frames import CallError
 
-# These commands may not be sent to a charger while it is Pending.
-NOT_WHILE_PENDING = ("RemoteStartTransaction", "RemoteStopTransaction")
-
 _not_accepted: set[int] = set()  # primary keys of chargers that were not accepted at their last CALL to this process
-
-
-class NotYetAccepted(Exception):
-    """Some calls of a batch are not allowed before acceptance: `refused` is {key: CallError}.
-
-    The batch is processed again without them.
-    """
-
-    def __init__(self, refused):
-        super().__init__(f"{len(refused)} calls of chargers that are not accepted")
-        self.refused = refused
 
 
 def refused_before(calls):
@@ -49,18 +35,9 @@ def refused(calls, statuses):
     """
     unaccepted = [call for call in calls if call.action != "BootNotification" and call.charger in statuses]
     requested = {(call.charger, call.action) for call in unaccepted}
-    triggered = registry.hooks["triggered"](requested) if unaccepted else set()
+    triggered = delivery.triggered(requested) if unaccepted else set()
     return {
         call.key: CallError("SecurityError", f"This charger's registration is {statuses[call.charger]}.")
         for call in unaccepted
         if (call.charger, call.action) not in triggered
     }
-
-
-def reason_not_allowed(charger, action):
-    """Return the reason why `action` may not be sent to `charger` now, or None."""
-    if charger.effective_status == "Rejected":
-        return f"Charger {charger} is Rejected: nothing may be sent to it until it boots again and is accepted."
-    if charger.effective_status == "Pending" and action in NOT_WHILE_PENDING:
-        return f"Charger {charger} is Pending: {action} may not be sent until it boots again and is accepted."
-    return None

@@ -1,24 +1,24 @@
-"""The open sockets of this process, their common inbox, and the renewal of their presence in Redis."""
+"""The open sockets of this process, their common batch writer, and the renewal of their presence in Redis."""
 
 import asyncio
 import logging
 
 from redis.exceptions import RedisError
 
-from chargers import gateway, metrics, presence
-from chargers.inbox import Inbox
+from chargers import metrics, presence
 from core.observability import diagnosis
 from core.redis.connections import async_redis
+from gateway.batch_writer import BatchWriter
 
 logger = logging.getLogger(__name__)
 
-inbox = Inbox()
+writer = BatchWriter()
 _open: dict = {}  # in the order of opening
 _renewal = None
 metrics.open_sockets.set_function(lambda: len(_open))
-metrics.chargers_set_aside.set_function(lambda: len(inbox.set_aside))
-metrics.inbox_waiting.set_function(lambda: len(inbox.entries))
-metrics.inbox_oldest.set_function(inbox.longest_wait_s)
+metrics.chargers_set_aside.set_function(lambda: len(writer.set_aside))
+metrics.inbox_waiting.set_function(lambda: len(writer.entries))
+metrics.inbox_oldest.set_function(writer.longest_wait_s)
 
 
 def add(socket):
@@ -53,6 +53,6 @@ async def _renew():
             await socket.presence_registration.register()
     registered = [socket for socket in _open if socket.presence_registration.presence]
     entries = [(socket.charger.charger_id, socket.presence_registration.presence) for socket in registered]
-    for socket, is_current in zip(registered, await gateway.renew(entries), strict=True):
+    for socket, is_current in zip(registered, await presence.renew(entries), strict=True):
         if not is_current:  # a newer socket replaced this one, and its control message was lost
             socket.in_background(socket.close_replaced())

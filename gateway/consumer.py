@@ -1,4 +1,4 @@
-"""The consumer of one charger's socket parses, validates and answers frames. Apps register handlers for actions."""
+"""The consumer of one charger's socket parses, validates and answers frames; handlers process the CALLs."""
 
 import asyncio
 import logging
@@ -10,19 +10,25 @@ from uuid import uuid4
 import orjson
 from channels.consumer import AsyncConsumer
 
-from chargers import budgets, gateway, handshake, metrics, registry, sockets
-from chargers.boot_wait import BootWait
-from chargers.inbox import Call
-from chargers.message_log import FrameRecorder
+from chargers import budgets, connections, metrics
 from chargers.models.charger import OF_SOCKET, is_lenient, keep_alive, seconds_before_commands
 from chargers.models.messages import MAX_FRAME_LENGTH
-from chargers.presence_registration import PresenceRegistration
 from chargers.refusals import refused
-from chargers.retries import IDEMPOTENT_ACTIONS, StaleConnection, as_sent
-from chargers.sockets import inbox
+from commands import delivery, mailbox
+from commands.delivery import Claim, LateReply
 from core.observability import context, tracing
 from core.ocpp import frames, schemas, tolerance
+from core.ocpp.calls import Call
 from core.ocpp.redaction import InLog
+from gateway import handshake, sockets
+from gateway.boot_wait import BootWait
+from gateway.message_log import FrameRecorder
+from gateway.ocpp16 import HANDLERS
+from gateway.presence_registration import PresenceRegistration
+from gateway.retries import IDEMPOTENT_ACTIONS, StaleConnection, as_sent
+from gateway.sockets import writer
+from transactions import refused_messages
+from transactions.refused_messages import RefusedMessage
 
 logger = logging.getLogger(__name__)
 limiter = handshake.HandshakeLimiter()
@@ -73,8 +79,8 @@ class ChargerConsumer(AsyncConsumer):
             # Accept before registering, because a handshake that the charger has given up must not replace a newer
             # socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
-            opened = handshake.ConnectionOpened(self.pk, self.charger.admitted_at)
-            self.newest = await inbox.submit_and_wait(handshake.open_sockets, opened)
+            opened = connections.ConnectionOpened(self.pk, self.charger.admitted_at)
+            self.newest = await writer.submit_and_wait(connections.open_sockets, opened)
             if self.newest is None:
                 await self.close_replaced()
                 return
@@ -96,7 +102,7 @@ class ChargerConsumer(AsyncConsumer):
         request = handshake.request(charger_id, self.scope)
         limiter.check(request)
         try:
-            self.charger = await inbox.submit_and_wait(handshake.admit, request)
+            self.charger = await writer.submit_and_wait(handshake.admit, request)
         except handshake.Refused as refusal:
             limiter.refuse(request, refusal.credentials)
             raise
@@ -130,11 +136,11 @@ class ChargerConsumer(AsyncConsumer):
         self.boot_wait.stop()
         await self.presence_registration.stop()
         if self.outstanding:
-            await gateway.deliver(self.outstanding, {"type": "lost"})
+            await mailbox.deliver(self.outstanding, {"type": "lost"})
         await self.presence_registration.leave()
         if self.newest:
-            await inbox.submit_and_wait(
-                handshake.close_sockets, handshake.ConnectionClosed(self.pk, self.newest.opened_at)
+            await writer.submit_and_wait(
+                connections.close_sockets, connections.ConnectionClosed(self.pk, self.newest.opened_at)
             )
         await asyncio.gather(*self.background)  # an answer may still be delivered to its task
         logger.info("%s: disconnected", self.charger)
@@ -171,8 +177,8 @@ class ChargerConsumer(AsyncConsumer):
                 self.recorder.on_received(text)
                 await self._refuse_unusable(error.message_id, error, error.action, text)
             except frames.Unreadable as error:
-                inbox.note_seen(self.pk)
-                inbox.count_findings(self.pk, "", {("", "unreadable"): text})
+                writer.note_seen(self.pk)
+                writer.count_findings(self.pk, "", {("", "unreadable"): text})
                 self.recorder.on_received(text)
                 self.recorder.refuse()
                 metrics.count_message(metrics.OTHER, "Unreadable")
@@ -186,7 +192,7 @@ class ChargerConsumer(AsyncConsumer):
         """Wait `wait` seconds before the current frame, so that the charger keeps to its budgets."""
         for name in self.account.overdrawn:
             budget = budgets.BUDGETS[name]
-            inbox.count_findings(self.pk, "", {budget.finding: budget.limit})
+            writer.count_findings(self.pk, "", {budget.finding: budget.limit})
         if not self.is_closing:  # frames of a replaced socket are not stored, so they cost little
             await asyncio.sleep(wait)
 
@@ -205,7 +211,7 @@ class ChargerConsumer(AsyncConsumer):
 
     async def _on_frame(self, frame):
         if isinstance(frame, frames.Reply):
-            inbox.note_seen(self.pk)
+            writer.note_seen(self.pk)
             await self._on_reply(frame)
             return
         try:
@@ -222,22 +228,22 @@ class ChargerConsumer(AsyncConsumer):
         """Refuse a CALL in which nothing can be used. If it is about a transaction, store it first."""
         await self._store_refused(action, sent, error)
         known = action if action in schemas.ACTIONS else ""
-        inbox.count_findings(self.pk, known, {(error.field if known else action, "rejected"): sent})
+        writer.count_findings(self.pk, known, {(error.field if known else action, "rejected"): sent})
         await self._refuse_call(message_id, error, action)
 
     async def _store_refused(self, action, sent, error):
         if action in budgets.TRANSACTION_ACTIONS:
             self.account.spend("transactions")
-        if action in OF_TRANSACTIONS and "refused" in registry.hooks:
+        if action in OF_TRANSACTIONS:
             text = sent if isinstance(sent, str) else (await self._run_for_frame(orjson.dumps, sent)).decode()
-            refused = (self.pk, action, text, str(error), datetime.now(UTC))
+            message = RefusedMessage(self.pk, action, text, str(error), datetime.now(UTC))
             try:
-                await inbox.submit_and_wait(registry.hooks["refused"], refused)
-            except Exception:  # noqa: BLE001  (the inbox has logged the cause; every CALL must be answered)
+                await writer.submit_and_wait(refused_messages.store, message)
+            except Exception:  # noqa: BLE001  (the writer has logged the cause; every CALL must be answered)
                 logger.error("%s: a refused %s could not be stored for the operator", self.charger, action)
 
     async def _refuse_call(self, message_id, error, action=""):
-        inbox.note_seen(self.pk)
+        writer.note_seen(self.pk)
         self.recorder.refuse()
         metrics.count_message(action or metrics.OTHER, error.code)
         self._warn("%s: %s %s", self.charger, message_id, error)
@@ -246,11 +252,11 @@ class ChargerConsumer(AsyncConsumer):
     @tracing.traced(_of_call, quiet=frames.CallError)
     async def _on_call(self, frame):
         if answer := self._answer_to(frame):
-            inbox.note_seen(self.pk)
+            writer.note_seen(self.pk)
             metrics.count_message(frame.action, "repeated")
             await self._write(answer, frame.message_id, frame.action)
             return
-        if frame.action not in registry.actions:
+        if frame.action not in HANDLERS:
             known = frame.action in schemas.ACTIONS
             raise Unusable("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
         try:
@@ -302,19 +308,19 @@ class ChargerConsumer(AsyncConsumer):
         return answer
 
     async def _submit(self, call):
-        """Submit `call` to the inbox and return the text of its answer after the commit.
+        """Submit `call` to the batch writer and return the text of its answer after the commit.
 
         The next frame is read after that, so that the CALLs of a charger are processed in order.
         """
         if call.action in budgets.TRANSACTION_ACTIONS:
             self.account.spend("transactions")
         try:
-            answer = await inbox.submit_and_wait(registry.actions[call.action], call)
+            answer = await writer.submit_and_wait(HANDLERS[call.action], call)
             if call.rows:
                 self.account.spend("rows", call.rows)
         except StaleConnection:
             raise
-        except Exception:  # noqa: BLE001  (the inbox has logged the cause)
+        except Exception:  # noqa: BLE001  (the writer has logged the cause)
             error = frames.CallError("InternalError", f"{call.action} could not be stored.")
             await self._store_refused(call.action, call.payload, error)
             return frames.call_error(call.message_id, error)
@@ -344,13 +350,13 @@ class ChargerConsumer(AsyncConsumer):
         context.task_id.set(task_id)
         try:
             with tracing.span(f"{event['type']} of charger", "server", trace, charger_id=self.charger.charger_id):
-                if not await gateway.deliver(task_id, event):
+                if not await mailbox.deliver(task_id, event):
                     await self._store_late_reply(task_id, event)
         except Exception:  # noqa: BLE001  (an unhandled exception would end `_disconnect` early)
             logger.exception("%s: could not deliver the answer to command %s", self.charger, task_id)
 
     async def _store_late_reply(self, task_id, event):
-        if await inbox.submit_and_wait(registry.hooks["late_reply"], (self.pk, task_id, event)):
+        if await writer.submit_and_wait(delivery.store_late_replies, LateReply(self.pk, task_id, event)):
             metrics.late_replies.inc()
         else:
             metrics.unasked_replies.inc()
@@ -410,12 +416,12 @@ class ChargerConsumer(AsyncConsumer):
     async def _command(self, message):
         """Claim a command and write its CALL. The claim is committed first, so the CALL is never written twice."""
         task_id = message["task_id"]
-        sent_at = await inbox.submit_and_wait(registry.hooks["claim"], (self.pk, task_id, uuid4().hex))
+        sent_at = await writer.submit_and_wait(delivery.claim, Claim(self.pk, task_id, uuid4().hex))
         if sent_at is None:
             return
         self.outstanding, self.trace = task_id, tracing.carried()
         call = frames.call(task_id, message["action"], message["payload"])
         if await self._write(call, task_id, message["action"]):
-            await gateway.deliver(task_id, {"type": "sent", "at": sent_at.isoformat()})
+            await mailbox.deliver(task_id, {"type": "sent", "at": sent_at.isoformat()})
         else:
-            await gateway.deliver(task_id, {"type": "lost"})
+            await mailbox.deliver(task_id, {"type": "lost"})

@@ -6,7 +6,7 @@ import logging
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
-from chargers import gateway
+from chargers import presence
 from chargers.presence import TTL, Presence
 from core.observability import diagnosis
 
@@ -40,7 +40,7 @@ class PresenceRegistration:
         try:
             entry = Presence.opened(await layer.new_channel(), self.socket.newest.opened_at)
             self.listener = asyncio.create_task(self.socket.handle_control_message(layer, entry.channel))
-            replaced = await gateway.register_presence(self.socket.charger.charger_id, entry)
+            replaced = await presence.register(self.socket.charger.charger_id, entry)
             self.presence = entry
             if replaced == entry:  # the charger has opened a newer socket meanwhile
                 self.socket.in_background(self.socket.close_replaced())
@@ -74,7 +74,7 @@ class PresenceRegistration:
         """Clear the entry, after `stop`."""
         try:
             if self.presence:
-                await gateway.leave(self.socket.charger.charger_id, self.presence)
+                await presence.leave(self.socket.charger.charger_id, self.presence)
         except RedisError as error:
             logger.warning(
                 "%s: Redis is unavailable, its presence expires after %s s: %s", self.socket.charger, TTL, error

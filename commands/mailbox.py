@@ -8,26 +8,19 @@ arrive before the task waits. After a task has closed its mailbox, `deliver` rep
 import json
 import logging
 import time
-from uuid import uuid4
 
 import orjson
-from channels.layers import get_channel_layer
-from django.db import transaction
 from redis.exceptions import RedisError
 
-from chargers import presence
+from chargers import control, presence
 from core.observability import tracing
-from core.redis.connections import MAX_BLOCK_S, async_redis, sync_redis, waiting_redis
+from core.redis.connections import MAX_BLOCK_S, async_redis, attempt, sync_redis, waiting_redis
 
 logger = logging.getLogger(__name__)
 
-CREDENTIALS_CHANGED = 4003  # close code: the charger must reconnect with its new credentials
-WATCH_S = 60  # for so long frames are published after a request to watch
 MAILBOX_TTL_S = 3600  # lifetime of the events of a task, and of the mark of a closed mailbox
 LEASE_S = 12  # more than two waits; a task that has not renewed its lease for so long is taken for dead
 ENQUEUED_S = 20  # a task that has not begun after so long is taken for lost by the broker
-RETRY_DELAY_S = 0.2
-PROLONG = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0"
 # This is one command, because a pipeline in a transaction takes three times as much time of the event loop.
 DELIVER = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
@@ -52,47 +45,12 @@ def _key(task_id, kind):
 def send(connection, task_id, action, payload):
     """Send a CALL to the socket of `connection` (a `Presence`), which claims the command and writes it.
 
-    Publish in the layer's wire format over a lasting client, because `async_to_sync(layer.send)` takes several times
-    as long (see docs/decisions/0003). Pub/sub delivers at most once, so the caller relies on the `sent` event alone.
-    It may send again, because a command can be claimed only once.
+    Pub/sub delivers at most once, so the caller relies on the `sent` event alone. It may send again, because a
+    command can be claimed only once.
     """
     text = orjson.dumps(payload).decode()
     message = {"type": "ocpp.call", "task_id": task_id, "action": action, "payload": text}
-    _publish(connection, message | ({"trace": tracing.carried()} if tracing.IS_ON else {}))
-
-
-def close_socket(charger_id, code, reason):
-    """Request the process of a charger's socket to close it, see `_send_control`."""
-    _send_control(charger_id, {"type": "ocpp.close", "code": code, "reason": reason})
-
-
-def close_for_new_credentials(charger_id):
-    """Close the socket of a charger whose key or security profile was changed."""
-    close_socket(charger_id, CREDENTIALS_CHANGED, "Its key or security profile was changed")
-
-
-def change_settings(charger):
-    """Apply the columns `Charger.of_socket` to the charger's open socket, see `_send_control`."""
-    _send_control(charger.charger_id, {"type": "ocpp.settings", **charger.of_socket})
-
-
-def _send_control(charger_id, message):
-    """Publish `message` to the process of a charger's socket, after the commit if a transaction is open.
-
-    A transaction that changes a charger has locked its row. If it waited for a Redis that hangs, every message of the
-    charger, and those of the same batch, would wait as long.
-    """
-
-    def publish():
-        entry = _on_redis(lambda client: client.get(presence.key(charger_id)))
-        if connection := presence.Presence.loads(entry):
-            _publish(connection, message)
-
-    transaction.on_commit(publish)
-
-
-def _publish(connection, message):
-    _on_redis(lambda client: client.publish(connection.channel, get_channel_layer().serialize(message)))
+    control.publish(connection, message | ({"trace": tracing.carried()} if tracing.IS_ON else {}))
 
 
 def next_event(task_id, timeout):
@@ -112,13 +70,13 @@ def next_event(task_id, timeout):
                 ).execute()
         return event
 
-    event = _on_redis(wait)
+    event = attempt(wait)
     return json.loads(event) if event else None
 
 
 def events_of_former_task(task_id):
     """Return the events that a former task of this command has taken, oldest first."""
-    taken = _on_redis(lambda client: client.lrange(_key(task_id, "taken"), 0, -1))
+    taken = attempt(lambda client: client.lrange(_key(task_id, "taken"), 0, -1))
     return [json.loads(event) for event in taken or []]
 
 
@@ -134,13 +92,13 @@ def close_mailbox(task_id):
             pipe.lrange(taken, 0, -1).lrange(events, 0, -1).delete(events)
             return pipe.set(_key(task_id, "closed"), 1, ex=MAILBOX_TTL_S).execute()
 
-    lists = _on_redis(close)
+    lists = attempt(close)
     return [json.loads(event) for event in [*lists[0], *lists[1]]] if lists else []
 
 
 def note_enqueued(task_id):
     """Record for the sweep that a task of this command waits in the broker. The mark expires after ENQUEUED_S."""
-    _on_redis(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED_S))
+    attempt(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED_S))
 
 
 def trace_headers(task_id):
@@ -152,8 +110,8 @@ def trace_headers(task_id):
         return {}
     current, key = tracing.carried(), _key(task_id, "trace")
     if current:
-        _on_redis(lambda client: client.set(key, json.dumps(current), nx=True, ex=MAILBOX_TTL_S))
-    stored = _on_redis(lambda client: client.get(key))
+        attempt(lambda client: client.set(key, json.dumps(current), nx=True, ex=MAILBOX_TTL_S))
+    stored = attempt(lambda client: client.get(key))
     return json.loads(stored) if stored else current
 
 
@@ -168,14 +126,14 @@ def acquire_lease(task_id, charger_id):
             pipe.delete(_key(task_id, "enqueued")).set(_key(task_id, "lease"), 1, nx=True, ex=LEASE_S)
             return pipe.get(presence.key(charger_id)).execute()
 
-    while (replies := _on_redis(begin)) is None:
+    while (replies := attempt(begin)) is None:
         logger.warning("A command to %s waits for Redis. Check that Redis runs and takes writes.", charger_id)
     _, has_lease, entry = replies
     return bool(has_lease), presence.Presence.loads(entry)
 
 
 def release(task_id):
-    _on_redis(lambda client: client.delete(_key(task_id, "lease")))
+    attempt(lambda client: client.delete(_key(task_id, "lease")))
 
 
 def orphaned(task_ids):
@@ -185,44 +143,13 @@ def orphaned(task_ids):
     return [task_id for task_id, *alive in zip(task_ids, marks[::2], marks[1::2], strict=True) if not any(alive)]
 
 
-def is_first_within(name, seconds):
-    """Return whether no other process has called this for `name` within `seconds`. Raise `RedisError`."""
-    return acquire_token(name, seconds) is not None
-
-
-def acquire_token(name, seconds):
-    """Lease `name` for `seconds`. Return a token, None while another one holds it. Raise `RedisError`."""
-    token = uuid4().hex
-    return token if sync_redis().set(f"ocpp:{name}", token, nx=True, px=int(seconds * 1000)) else None
-
-
-def renew_token(name, token, seconds):
-    """Prolong a lease to `seconds` from now, and return whether `token` still holds it. Raise `RedisError`."""
-    return bool(sync_redis().eval(PROLONG, 1, f"ocpp:{name}", token, seconds))
-
-
-def release_token(name, token):
-    """End a lease if `token` still holds it. Raise `RedisError`."""
-    sync_redis().eval(presence.RELEASE, 1, f"ocpp:{name}", token)
-
-
-def record_time(name):
-    """Store the current time for `name`. Do nothing if Redis is unavailable."""
-    _on_redis(lambda client: client.set(f"ocpp:{name}", time.time()))
-
-
-def last_time_of(name):
-    """Return the time stored for `name` in seconds since the epoch, 0 if there is none. Raise `RedisError`."""
-    return float(sync_redis().get(f"ocpp:{name}") or 0)
-
-
 def find_connection(charger_id):
     """Return the `Presence` of a connected charger, else None. Wait while Redis is unavailable."""
 
     def read(client):
         return [client.get(presence.key(charger_id))]
 
-    while (entries := _on_redis(read)) is None:
+    while (entries := attempt(read)) is None:
         logger.warning("A command to %s waits for Redis. Check that Redis runs and takes writes.", charger_id)
     return presence.Presence.loads(entries[0])
 
@@ -236,7 +163,7 @@ def offline_duration_s(charger_id):
             pipe.pttl(presence.offline_key(charger_id))
             return pipe.execute()
 
-    replies = _on_redis(read)
+    replies = attempt(read)
     return max(0.0, MAILBOX_TTL_S - replies[1] / 1000) if replies and replies[1] > 0 else 0.0
 
 
@@ -248,7 +175,7 @@ def announce_finished(task_id):
         with client.pipeline(transaction=False) as pipe:
             pipe.publish(_key(task_id, "finished"), 1).delete(*keys).execute()
 
-    _on_redis(announce)
+    attempt(announce)
 
 
 def wait_until_finished(task_id, timeout, look):
@@ -261,15 +188,6 @@ def wait_until_finished(task_id, timeout, look):
         return result
 
 
-def _on_redis(operation):
-    """Return `operation(client)`, or None after RETRY_DELAY_S if Redis is unavailable. Callers retry."""
-    try:
-        return operation(sync_redis())
-    except RedisError:
-        time.sleep(RETRY_DELAY_S)
-        return None
-
-
 # --- the socket's side -----------------------------------------------------------------------
 
 
@@ -280,34 +198,3 @@ async def deliver(task_id, event):
         return bool(await async_redis().eval(DELIVER, len(keys), *keys, json.dumps(event), MAILBOX_TTL_S))
     except RedisError:
         return False
-
-
-async def register_presence(charger_id, entry):
-    """Store a socket's `Presence`. Return the replaced entry, None, or `entry` itself if a newer one is stored."""
-    keys = presence.key(charger_id), presence.offline_key(charger_id)
-    return presence.Presence.loads(await async_redis().eval(presence.REGISTER, 2, *keys, entry.dumps(), presence.TTL))
-
-
-async def watch(charger, seconds=WATCH_S):
-    """Publish every frame of `charger` on `message_log.channel(charger.pk)` for `seconds`, also if it is not stored.
-
-    Watchers call this again every 20 s, because the charger may have reconnected by another socket. Raise
-    `RedisError`.
-    """
-    entry = await async_redis().get(presence.key(charger.charger_id))
-    if connection := presence.Presence.loads(entry):
-        message = get_channel_layer().serialize({"type": "ocpp.watch", "seconds": seconds})
-        await async_redis().publish(connection.channel, message)
-
-
-async def renew(entries):
-    """Renew `entries`, (charger_id, Presence) pairs. Return for each whether its session still owns it."""
-    async with async_redis().pipeline(transaction=False) as pipe:
-        for charger_id, entry in entries:
-            pipe.eval(presence.RENEW, 1, presence.key(charger_id), entry.dumps(), presence.TTL)
-        return [bool(is_current) for is_current in await pipe.execute()]
-
-
-async def leave(charger_id, entry):
-    """Delete a socket's entry, if its session still owns it."""
-    await async_redis().eval(presence.RELEASE, 1, presence.key(charger_id), entry.dumps())

@@ -1,4 +1,4 @@
-"""Messages that wait for an operator: stops of unknown transactions, and refused messages about transactions."""
+"""Apply messages that wait for an operator: stops of unknown transactions, and refused ones about transactions."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,11 @@ from django.db import transaction as database
 from rest_framework.exceptions import ValidationError
 
 from chargers import audit
-from chargers.inbox import Call
-from chargers.registry import hook
 from core.http.errors import Conflict
 from core.ocpp import schemas, tolerance
-from core.ocpp.tolerance import INT64
-from transactions import handlers, metrics, stops
+from core.ocpp.calls import Call
+from gateway.ocpp16 import transactions
+from transactions import stops
 from transactions.models import OrphanStop, Transaction
 
 # Members with which an operator completes the payload: {member of the REST body: member of the payload}.
@@ -25,36 +24,10 @@ MEMBERS = {
 }
 
 
-# --- stored when refused -----------------------------------------------------------------------
-
-
-@hook("refused")
-def store_refused(items: list[tuple]) -> list[None]:
-    """Store refused messages about transactions: (charger's primary key, action, payload as JSON or any
-    text, reason, time of receipt). A repeated message is stored once."""
-    new = OrphanStop.keep(map(_refused, items))
-    database.on_commit(lambda: metrics.count_refused(new))
-    return [None] * len(items)
-
-
-def _refused(item: tuple) -> OrphanStop:
-    charger, action, payload, reason, received_at = item
-    row = OrphanStop(charger_id=charger, action=action, received_at=received_at)
-    # PostgreSQL cannot store U+0000 in a text.
-    row.payload, row.refused_because = (text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in (payload, reason))
-    named = row.request.get("transactionId")
-    if isinstance(named, int) and not isinstance(named, bool) and abs(named) <= INT64:
-        row.reported_transaction_id = named
-    return row
-
-
 def members_of(orphan: OrphanStop) -> dict[str, str]:
     """Return the entries of MEMBERS that the action of `orphan` has."""
     known = schemas.schema(orphan.action)["properties"]
     return {name: member for name, member in MEMBERS.items() if member in known}
-
-
-# --- applied by hand -------------------------------------------------------------------------
 
 
 @database.atomic
@@ -95,7 +68,7 @@ def _completed(orphan: OrphanStop, completed: dict) -> Call:
 
 
 def _start(call: Call) -> Transaction:
-    (answer,) = handlers.start_transaction([call])
+    (answer,) = transactions.start_transaction([call])
     return Transaction.objects.get(pk=answer["transactionId"])
 
 
@@ -103,7 +76,7 @@ def _stop(call: Call) -> Transaction:
     transaction = _named(call)
     if transaction is None or transaction.stop_received_at is not None:
         raise Conflict("Only a transaction of this charger that has no stop can take a stop, and only one.")
-    stops.store([call])
+    stops.end([transactions.stop(call)])
     return transaction
 
 
@@ -111,7 +84,7 @@ def _readings(call: Call) -> Transaction:
     transaction = _named(call)
     if transaction is None:
         raise Conflict("Only a transaction of this charger can take its readings.")
-    handlers.meter_values([call])
+    transactions.meter_values([call])
     return transaction
 
 

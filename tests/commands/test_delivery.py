@@ -3,7 +3,7 @@
 import pytest
 from django.db import IntegrityError
 
-from commands.handlers import claim, late_reply
+from commands.delivery import Claim, LateReply, claim, store_late_replies
 from commands.models import ANSWERED, FINISHED, SENT, TIMED_OUT, Command
 from tests.support.builders import a_charger, a_command
 
@@ -16,7 +16,7 @@ def pair(command):
 
 def claims(*commands, token="t"):
     """Whether each was claimed."""
-    return [at is not None for at in claim([(*pair(command), token) for command in commands])]
+    return [at is not None for at in claim([Claim(*pair(command), token) for command in commands])]
 
 
 def test_a_command_is_claimed_once():
@@ -24,11 +24,11 @@ def test_a_command_is_claimed_once():
     assert claims(command) == [True]
     assert claims(command, token="another") == [False]
     command.refresh_from_db()
-    assert command.state == SENT and claim([(*pair(command), "t")]) == [command.sent_at]
+    assert command.state == SENT and claim([Claim(*pair(command), "t")]) == [command.sent_at]
 
 
 def test_another_charger_can_not_claim_it():
-    assert claim([(a_charger().pk, a_command().task_id, "t")]) == [None]
+    assert claim([Claim(a_charger().pk, a_command().task_id, "t")]) == [None]
 
 
 def test_a_finished_command_is_not_claimed():
@@ -56,7 +56,9 @@ def test_the_database_holds_it_too():
 
 def test_a_late_reply_rewrites_nothing_else():
     command = a_command(state=FINISHED, outcome=TIMED_OUT, simulated=True, simulated_response={"status": "Accepted"})
-    assert late_reply([(*pair(command), {"type": "reply", "payload": {"status": "Rejected"}})]) == [True]
+    assert store_late_replies([LateReply(*pair(command), {"type": "reply", "payload": {"status": "Rejected"}})]) == [
+        True
+    ]
     command.refresh_from_db()
     assert command.late_response == {"status": "Rejected"}
     assert (command.outcome, command.response, command.simulated) == (TIMED_OUT, None, True)
@@ -64,25 +66,27 @@ def test_a_late_reply_rewrites_nothing_else():
 
 def test_an_answer_in_time_that_could_not_be_handed_over_waits_for_its_task():
     command = a_command(state=SENT)
-    late_reply([(*pair(command), {"type": "reply", "payload": {"status": "Accepted"}})])
+    store_late_replies([LateReply(*pair(command), {"type": "reply", "payload": {"status": "Accepted"}})])
     command.refresh_from_db()
     assert (command.response, command.late_response, command.state) == ({"status": "Accepted"}, None, SENT)
 
 
 def test_a_second_answer_to_an_answered_command_is_not_kept():
     command = a_command(state=FINISHED, outcome=ANSWERED, response={"status": "Accepted"})
-    assert late_reply([(*pair(command), {"type": "reply", "payload": {}})]) == [True]
+    assert store_late_replies([LateReply(*pair(command), {"type": "reply", "payload": {}})]) == [True]
     assert Command.objects.get(pk=command.pk).late_response is None
 
 
 def test_a_reply_of_another_charger_or_to_nothing_is_dropped():
     command = a_command(state=FINISHED, outcome=TIMED_OUT)
     event = {"type": "reply", "payload": {}}
-    assert late_reply([(a_charger().pk, command.task_id, event), (command.charger_id, "x", event)]) == [False, False]
+    assert store_late_replies(
+        [LateReply(a_charger().pk, command.task_id, event), LateReply(command.charger_id, "x", event)]
+    ) == [False, False]
     command.refresh_from_db()
     assert command.late_response is None
 
 
 def test_a_command_that_was_never_sent_has_no_reply():
     command = a_command()
-    assert late_reply([(*pair(command), {"type": "reply", "payload": {}})]) == [False]
+    assert store_late_replies([LateReply(*pair(command), {"type": "reply", "payload": {}})]) == [False]

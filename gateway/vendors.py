@@ -14,13 +14,14 @@ from importlib import import_module
 from django.conf import settings
 from django.db import transaction
 
+from chargers.notifications import VendorMessage
 from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
 _functions: dict[tuple[str, str], Callable] = {}
 
 
-def vendor(vendor_id, message_id=""):
+def vendor(vendor_id: str, message_id: str = "") -> Callable[[Callable], Callable]:
     """Register `function(charger_id, data)`, which returns (status, data or None), for a vendor's message.
 
     Without `message_id` the function receives every message of the vendor that has no function of its own. It runs in
@@ -35,15 +36,16 @@ def vendor(vendor_id, message_id=""):
     return register
 
 
-def answer(charger_id, vendor_id, message_id, data):
+def answer(charger_id: str | None, message: VendorMessage) -> tuple[str, str | None]:
     """Return (status, data or None) for a DataTransfer; a function that fails is logged and answered by Rejected."""
+    vendor_id, message_id = message.vendor_id, message.message_id
     function = _functions.get((vendor_id, message_id)) or _functions.get((vendor_id, ""))
     if function is None:
         known = any(known_vendor == vendor_id for known_vendor, _ in _functions)
         return ("UnknownMessageId" if known else "UnknownVendorId"), None
     try:
         with transaction.atomic():
-            status, answer_data = function(charger_id, data)
+            status, answer_data = function(charger_id, message.data)
         schemas.check(
             "DataTransferResponse", {"status": status} | ({} if answer_data is None else {"data": answer_data})
         )
@@ -57,7 +59,7 @@ def answer(charger_id, vendor_id, message_id, data):
     return status, answer_data
 
 
-def load():
+def load() -> None:
     """Import the modules of OCPP_VENDOR_MODULES."""
     for name in settings.OCPP_VENDOR_MODULES:
         import_module(name)

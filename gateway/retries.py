@@ -6,14 +6,12 @@ the record that it has left, however many CALLs were received since.
 """
 
 import logging
-from collections import defaultdict
-
-from django.db.models import F, Q
 
 from chargers.models import Charger, effective_status
 from core.db import bulk_sql, sealing
 from core.ocpp import frames
 from core.ocpp.redaction import masked
+from gateway.commits import RefusedItems
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +21,7 @@ IDEMPOTENT_ACTIONS = {"Authorize", "BootNotification", "Heartbeat", "StatusNotif
 
 
 class StaleConnection(Exception):
-    """Calls with these `keys` were received by sockets that are not the newest of their chargers."""
-
-    def __init__(self, keys=()):
-        super().__init__(f"{len(keys)} calls were received by replaced sockets")
-        self.keys = keys
+    """The outcome of a call that was received by a socket which is not the newest of its charger."""
 
 
 # `last_seen` is NULL before the first CALL; `greatest` ignores NULL. `seen` is never NULL.
@@ -55,9 +49,9 @@ SELECT s.id, NULL, NULL FROM s WHERE s.socket IS NOT NULL AND NOT EXISTS (SELECT
 def remember(calls, seen):
     """Write `last_seen` of every charger in `seen` ({primary key: time}) and the answers of `calls`.
 
-    Return {primary key: effective status} of the chargers that are not accepted (see `registration`). Raise
-    `StaleConnection` for calls by a socket that is not the newest of its charger. The charger has no answer to these
-    calls, and repeats them on its newest socket.
+    Return {primary key: effective status} of the chargers that are not accepted (see `acceptance`). Refuse calls by
+    a socket that is not the newest of its charger as `StaleConnection`. The charger has no answer to these calls, and
+    repeats them on its newest socket.
     """
     rows = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
     for call in calls:
@@ -67,7 +61,7 @@ def remember(calls, seen):
             row |= {"call_id": call.message_id, "digest": call.digest, "answer": _as_stored(call)}
     returned = bulk_sql.execute(REMEMBER, [rows[key] for key in sorted(rows)])
     if stale := {charger for charger, policy, _ in returned if policy is None}:
-        raise StaleConnection({call.key for call in calls if call.charger in stale})
+        raise RefusedItems({call.key: StaleConnection() for call in calls if call.charger in stale})
     return {charger: effective_status(*policy_and_status) for charger, *policy_and_status in returned}
 
 
@@ -107,23 +101,6 @@ def answered_before(calls):
     last = {(c.pk, c.last_call_id, c.last_call_digest): c.last_answer for c in chargers}
     answers = {call.key: as_sent(last[call.key]) for call in calls if call.key in last}
     return {key: answer for key, answer in answers.items() if answer is not None}
-
-
-def records_of(model, calls, same):
-    """Return {key: record} of those `calls` that have left a record in `model` since their charger's last boot.
-
-    `same(record, call)` compares their contents, because some chargers count message ids from 1 at each boot.
-    """
-    stored = model.objects.filter(
-        Q(received_at__gt=F("charger__last_boot_at")) | Q(charger__last_boot_at=None),
-        charger_id__in={call.charger for call in calls},
-        call_id__in={call.message_id for call in calls},
-    )
-    by_id = defaultdict(list)
-    for record in stored:
-        by_id[record.charger_id, record.call_id].append(record)
-    matching = {call.key: [r for r in by_id[call.charger, call.message_id] if same(r, call)] for call in calls}
-    return {key: records[0] for key, records in matching.items() if records}
 
 
 def stale_before(calls):

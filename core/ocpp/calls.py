@@ -1,0 +1,34 @@
+"""A CALL of a known charger, from its receipt to its answer."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(slots=True)
+class Call:
+    """A CALL of a known charger. `charger` is its primary key, `socket` the time when its socket was opened. `answer`
+    is the text of the answer, set when the call has been processed."""
+
+    charger: int
+    message_id: str
+    action: str
+    payload: dict[str, Any] = field(repr=False)  # hidden from logs, because it may hold secrets
+    received_at: datetime
+    digest: str = ""
+    socket: datetime | None = None
+    answer: str = field(default="", repr=False)
+    # {(field, kind): the value as sent} of departures from OCPP, and {member: text} of numbers that were rounded.
+    findings: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+    as_sent: dict[str, str] = field(default_factory=dict, repr=False)
+    rows: int = 0  # the number of rows of meter values that were written for it
+    is_within_rate: bool | None = None  # set once by `budgets.within_rate`
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        return self.charger, self.message_id, self.digest
+
+    def find(self, path: str, kind: str, value: Any) -> None:
+        """Record that the member at `path` ("meterValue.sampledValue.unit") departs from OCPP. `kind` is one of
+        `models.findings.KINDS`. A message counts once for each pair, also when its batch is retried."""
+        self.findings.setdefault((path, kind), value)

@@ -1,0 +1,107 @@
+"""Messages about transactions that wait for an operator, over REST."""
+
+from django_filters import rest_framework as filters
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+
+from chargers.access import needs
+from chargers.filters import OfCharger
+from chargers.serializers.strict import Strict
+from chargers.viewsets import Scoped
+from core.http.pagination import NewestFirst
+from core.ocpp.timestamps import to_rfc3339
+from gateway import orphans
+from transactions.models import MOST, OrphanStop
+
+
+class OrphanStopFilter(OfCharger):
+    is_refused = filters.BooleanFilter(method="by_refusal", help_text="Whether the message was refused.")
+
+    def by_refusal(self, orphans, name, is_refused):
+        return orphans.exclude(refused_because="") if is_refused else orphans.filter(refused_because="")
+
+    class Meta:
+        model = OrphanStop
+        fields = ["id", "action", "refused_because", "reported_transaction_id", "received_at", "transaction_id"]
+
+
+class OrphanStopSerializer(serializers.ModelSerializer):
+    """`candidates` are transactions it may be about, the likeliest first; `refused_because` is "" where it was not.
+
+    `payload` is as it was sent: any JSON of a message that was refused, or a text where it is no JSON.
+    """
+
+    charger_id = serializers.CharField(source="charger.charger_id")
+    payload = serializers.SerializerMethodField()
+    transaction_id = serializers.IntegerField(allow_null=True)
+    candidates = serializers.SerializerMethodField()
+
+    class Meta:
+        model = OrphanStop
+        fields = [
+            "id",
+            "charger_id",
+            "action",
+            "refused_because",
+            "reported_transaction_id",
+            "payload",
+            "received_at",
+            "transaction_id",
+            "candidates",
+        ]
+
+    @extend_schema_field(OpenApiTypes.ANY)
+    def get_payload(self, orphan):
+        return orphan.as_sent
+
+    def get_candidates(self, orphan) -> list[int]:
+        if "candidates" not in self.context:  # of the whole page at once
+            page = self.parent.instance if self.parent else [orphan]
+            self.context["candidates"] = OrphanStop.candidates_of(page)
+        return self.context["candidates"].get(orphan.pk, [])
+
+
+class AttachSerializer(Strict):
+    """What completes or replaces members of the message, each of them optional where the message has it."""
+
+    transaction_id = serializers.IntegerField(min_value=1, max_value=MOST, required=False)
+    connector_id = serializers.IntegerField(min_value=0, max_value=MOST, required=False)
+    id_tag = serializers.RegexField(r"^[\x20-\x7e]+$", max_length=255, trim_whitespace=False, required=False)
+    meter_start = serializers.IntegerField(min_value=0, max_value=MOST, required=False)
+    meter_stop = serializers.IntegerField(min_value=0, max_value=MOST, required=False)
+    timestamp = serializers.DateTimeField(required=False)
+
+    def validate_timestamp(self, moment):
+        return to_rfc3339(moment)
+
+
+def completion(payload):
+    """Validate `payload` for `gateway.orphans.apply`; raise `ValidationError` for invalid members."""
+    body = AttachSerializer(data=payload)
+    body.is_valid(raise_exception=True)
+    return body.validated_data
+
+
+class OrphanStopViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
+    """Stops that name no transaction of their charger, and messages about transactions that were refused."""
+
+    queryset = OrphanStop.objects.select_related("charger")
+    serializer_class = OrphanStopSerializer
+    pagination_class = NewestFirst
+    filterset_class = OrphanStopFilter
+
+    @extend_schema(request=AttachSerializer, responses=OrphanStopSerializer)
+    @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.change_transaction")])
+    def attach(self, request, pk=None):
+        """Apply it by hand: a stop or readings to a transaction of its charger, a start as a new transaction."""
+        orphans.apply(self.get_object(), completion(request.data))
+        return Response(OrphanStopSerializer(self.get_object()).data)
+
+
+router = SimpleRouter()
+router.register("orphan-stops", OrphanStopViewSet)
+urlpatterns = router.urls

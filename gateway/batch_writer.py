@@ -1,0 +1,152 @@
+"""Group commit: write the CALLs of chargers in batches, and answer them after the commit.
+
+The next batch collects while one is being written. There is no timer, so an idle system answers at once and a busy
+one shares the cost of a commit. Each process has one writer thread, and so one database connection for writing.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from chargers import findings
+from core.db import faults
+from core.ocpp.calls import Call
+from gateway.calls import commits
+from gateway.commits import Entry
+from gateway.set_aside import RetryLater, SetAside
+
+MAX_BATCH_SIZE = 1000
+MAX_WAITING_ENTRIES = 5000  # sockets are not read while so many wait
+
+
+@dataclass
+class BatchWriter:
+    """The queue of entries of one process and its event loop. `submit_and_wait` returns the answer after the commit.
+
+    The writer thread takes the next batch itself. It never waits for the event loop, which delivers answers
+    meanwhile.
+    """
+
+    entries: deque = field(default_factory=deque)
+    seen: deque = field(default_factory=deque)
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+    work: threading.Event = field(default_factory=threading.Event)
+    set_aside: SetAside = field(default_factory=SetAside)
+    loop: asyncio.AbstractEventLoop | None = None
+    unanswered: dict = field(default_factory=dict)  # {future: monotonic time of submission}, the oldest first
+
+    async def submit_and_wait(self, handler, item):
+        """Process `item` by `handler` in the next batch, and return its outcome. Raise the handler's exception."""
+        while len(self.entries) >= MAX_WAITING_ENTRIES:
+            self.room.clear()
+            await self.room.wait()
+        self._begin()
+        future = self.loop.create_future()
+        self.entries.append(Entry(handler, item, future))
+        self.unanswered[future] = time.monotonic()
+        self._wake()
+        try:
+            return await future
+        finally:
+            del self.unanswered[future]
+
+    def longest_wait_s(self) -> float:
+        """Return how long the oldest unanswered item has waited, 0 if none waits. Any thread may call this."""
+        # RuntimeError means that the event loop has changed the dict meanwhile, so entries are being answered.
+        with suppress(StopIteration, RuntimeError):
+            return time.monotonic() - next(iter(self.unanswered.values()))
+        return 0.0
+
+    def note_seen(self, charger):
+        """Set `last_seen` of `charger` (primary key) to now, because a frame was received from it."""
+        self._begin()
+        self.seen.append((charger, datetime.now(UTC)))
+        self._wake()
+
+    def count_findings(self, charger, action, by_kind):
+        """Count the findings {(field, kind): value} in a message of `charger` (primary key) that is not submitted."""
+        self._begin()
+        findings.counter.add(charger, action, by_kind, datetime.now(UTC))
+        self._wake()
+
+    def _begin(self):
+        if self.loop is None:  # stored, because `get_running_loop` makes a system call
+            self.loop = asyncio.get_running_loop()
+            threading.Thread(target=self._run, name="batch-writer", daemon=True).start()
+
+    def _wake(self):
+        if not self.work.is_set():
+            self.work.set()
+
+    def _run(self):
+        faults.limit_this_thread()
+        while True:
+            self.work.wait(_earliest(findings.counter.due_in_s, self.set_aside.due_in_s))
+            self.work.clear()  # cleared before the queues are read, so that later entries set it again
+            while self.entries or self.seen:
+                if not (self._retry_set_aside() and self._write(*self._next_batch())):
+                    return
+            if not self._retry_set_aside():
+                return
+            findings.counter.write_due()
+
+    def _retry_set_aside(self):
+        batch, seen = self.set_aside.take_due()
+        return not (batch or seen) or self._write(batch, seen, was_locked=True)
+
+    def _write(self, batch, seen, was_locked=False):
+        """Write a batch and deliver its answers. Return False if the event loop has ended."""
+        locked = set()
+        outcomes = commits.execute(batch, seen, locked, was_locked)
+        self.set_aside.add(batch, outcomes, {charger: seen[charger] for charger in locked & seen.keys()})
+        findings.counter.write_due()
+        try:
+            self.loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+        except RuntimeError:
+            return False
+        return True
+
+    def _deliver(self, batch, outcomes):
+        self.room.set()
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            if entry.future.done():  # cancelled, because its socket was closed; the message is stored
+                continue
+            if outcome is RetryLater:
+                continue
+            if isinstance(outcome, Exception):
+                entry.future.set_exception(outcome)
+            else:
+                entry.future.set_result(outcome)
+
+    def _next_batch(self):
+        """Take (the oldest entries, {charger: time it was last seen}) from the queues.
+
+        A batch has at most one CALL of each charger, because a repeated CALL must find the first one committed. It
+        has no entry of a charger that is set aside.
+        """
+        batch, chargers, later = [], set(), []
+        for entry in _drain(self.entries, MAX_BATCH_SIZE):
+            if self.set_aside and self.set_aside.queue_behind(entry):
+                continue
+            if isinstance(entry.item, Call):
+                if entry.item.charger in chargers:
+                    later.append(entry)
+                    continue
+                chargers.add(entry.item.charger)
+            batch.append(entry)
+        self.entries.extendleft(reversed(later))
+        return batch, self.set_aside.without(dict(_drain(self.seen)))
+
+
+def _earliest(*delays_s):
+    return min((delay_s for delay_s in delays_s if delay_s is not None), default=None)
+
+
+def _drain(queue, limit=None):
+    """Remove and yield the items that are in `queue` now, at most `limit`. The event loop may add items meanwhile."""
+    for _ in range(min(len(queue), limit or len(queue))):
+        yield queue.popleft()

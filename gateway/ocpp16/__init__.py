@@ -1,0 +1,27 @@
+"""Inbound messages of OCPP 1.6: each handler decodes a batch of CALLs, calls services, and encodes the answers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from core.ocpp.calls import Call
+from gateway.ocpp16 import charger, transactions
+
+Handler = Callable[[list[Call]], list[dict[str, Any]]]
+
+# OCPP 1.6 and its security extensions.
+HANDLERS: dict[str, Handler] = {
+    "Authorize": transactions.authorize,
+    "BootNotification": charger.boot_notification,
+    "DataTransfer": charger.data_transfer,
+    "DiagnosticsStatusNotification": charger.diagnostics_status_notification,
+    "FirmwareStatusNotification": charger.firmware_status_notification,
+    "Heartbeat": charger.heartbeat,
+    "LogStatusNotification": charger.log_status_notification,
+    "MeterValues": transactions.meter_values,
+    "SecurityEventNotification": charger.security_event_notification,
+    "SignCertificate": charger.sign_certificate,
+    "SignedFirmwareStatusNotification": charger.signed_firmware_status_notification,
+    "StartTransaction": transactions.start_transaction,
+    "StatusNotification": charger.status_notification,
+    "StopTransaction": transactions.stop_transaction,
+}

@@ -10,9 +10,13 @@ class ChargersConfig(AppConfig):
         from django.contrib.auth.models import Group, User
         from django.db.models.signals import post_delete, post_save
 
-        from chargers import audit, checks, events  # noqa: F401  (`checks` registers itself)
+        from chargers import checks  # noqa: F401  (`checks` registers itself)
         from chargers.admin import OPERATOR_FIELDS
         from chargers.models import ApiToken, Charger, ChargerGroup, HeldSerial, Webhook
+        from chargers.services import (
+            audit,  # noqa: F401  (`checks` registers itself)
+            events,  # noqa: F401  (`checks` registers itself)
+        )
 
         audit.watch(Charger, *OPERATOR_FIELDS, "authorization_key_hash", "next_security_profile")
         audit.watch(HeldSerial, "charger", "serial")

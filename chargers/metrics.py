@@ -6,7 +6,7 @@ action or close code is counted as "other".
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
-from chargers import budgets
+from chargers.services import budgets
 from core.db import faults
 from core.ocpp import schemas
 

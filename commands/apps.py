@@ -19,9 +19,9 @@ class CommandsConfig(AppConfig):
     def ready(self):
         from django.db.models.signals import post_migrate
 
-        from chargers import audit
-        from commands import roles
+        from chargers.services import audit
         from commands.models import ChargingProfile, Firmware, Schedule
+        from commands.services import roles
 
         audit.watch(ChargingProfile, "description", "profile")
         audit.watch(Firmware, "description", "file", "signature")

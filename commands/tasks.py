@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from celery import shared_task
 from celery.exceptions import Ignore
 
-from commands import lifecycle, mailbox, metrics
+from commands import metrics
 from commands.actions.table import ACTIONS
-from commands.lifecycle import NotNow, run
+from commands.services import lifecycle, mailbox
+from commands.services.lifecycle import NotNow, run
 from core.http import errors
 from core.observability import context, tracing
 
@@ -47,16 +48,16 @@ TASKS = {action: _task(action) for action in ACTIONS}
 
 @shared_task(name="commands.keep_house", ignore_result=True)
 def keep_house():
-    """Maintain the tables by the schedule of Celery beat, see `commands.housekeeping`."""
-    from commands.housekeeping import keep_house as maintain
+    """Maintain the tables by the schedule of Celery beat, see `commands.services.housekeeping`."""
+    from commands.services.housekeeping import keep_house as maintain
 
     logger.info("Maintenance is done: %s", maintain())
 
 
 @shared_task(name="commands.run_schedule", ignore_result=True)
 def run_schedule(pk):
-    """Run one schedule by Celery beat, see `commands.schedules`."""
-    from commands.schedules import run
+    """Run one schedule by Celery beat, see `commands.services.schedules`."""
+    from commands.services.schedules import run
 
     run(pk)
 

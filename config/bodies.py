@@ -12,7 +12,7 @@ from django.core.exceptions import RequestAborted, SuspiciousOperation
 from django.db import DatabaseError
 from rest_framework.exceptions import AuthenticationFailed
 
-from chargers import access
+from chargers.services import access
 from commands.models import Upload
 from core.http.errors import ENDED, NOTHING_SUBMITTED
 from core.observability import diagnosis

@@ -26,7 +26,7 @@ def keep_django_logging(**_):
 
 @worker_ready.connect
 def start_sweep(**_):
-    from commands.sweep import keep_sweeping
+    from commands.services.sweep import keep_sweeping
 
     keep_sweeping()
 

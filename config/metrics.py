@@ -22,12 +22,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from redis.exceptions import RedisError
 from rest_framework.decorators import api_view, permission_classes
 
-from chargers.access import needs
 from chargers.metrics import registry
 from chargers.models import ONLINE, Charger, Delivery
+from chargers.services.access import needs
 from commands import metrics as _commands  # noqa: F401  (registers its metrics, which start at 0)
-from commands.housekeeping import MAINTENANCE_LAST_RUN
 from commands.models import FINISHED, QUEUED, SENT, Command
+from commands.services.housekeeping import MAINTENANCE_LAST_RUN
 from core.http.errors import BROKER_FAULTS
 from core.observability.diagnosis import AWAY, HANGING
 from core.redis import processes

@@ -46,7 +46,7 @@ def tls_context(config, default):
     """A context with the server's chains (RSA, ECDSA). A client certificate is optional, and verified if sent."""
     from django.conf import settings
 
-    from commands import authority
+    from commands.services import authority
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -194,7 +194,7 @@ OCPP_VALIDATION = _read(env.str, "OCPP_VALIDATION", "lenient", validate=validate
 OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
 OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=validate.Length(min=1, max=64))
-# --- budgets per charger, see chargers.budgets; 0: no limit ----------------------------------
+# --- budgets per charger, see chargers.services.budgets; 0: no limit ----------------------------------
 OCPP_MESSAGES_PER_SECOND = _from_zero("OCPP_MESSAGES_PER_SECOND", 100)
 OCPP_ROWS_PER_MINUTE = _from_zero("OCPP_ROWS_PER_MINUTE", 60_000)
 OCPP_TRANSACTION_MESSAGES_PER_MINUTE = _from_zero("OCPP_TRANSACTION_MESSAGES_PER_MINUTE", 300)
@@ -209,7 +209,7 @@ OCPP_CERTIFICATE_REQUESTS_PER_HOUR = _from_zero("OCPP_CERTIFICATE_REQUESTS_PER_H
 OCPP_MOST_CONFIGURATION_KEYS = _from_zero("OCPP_MOST_CONFIGURATION_KEYS", 1000)
 OCPP_MOST_FINDINGS = _from_zero("OCPP_MOST_FINDINGS", 300)
 # --- retention of stored data, in days; 0: never deleted --------------------------------------
-# commands.retention assigns them to tables.
+# commands.services.retention assigns them to tables.
 OCPP_METER_VALUES_RETENTION = _days("OCPP_METER_VALUES_RETENTION", 0)
 OCPP_COMMANDS_RETENTION = _days("OCPP_COMMANDS_RETENTION", 0)
 OCPP_AUDIT_RETENTION = _days("OCPP_AUDIT_RETENTION", 0)
@@ -286,7 +286,7 @@ AXES_FAILURE_LIMIT = _positive("LOGIN_FAILURES", 10)
 AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_RESET_ON_SUCCESS = False  # otherwise a user could reset the count and go on guessing passwords of others
-AXES_DISABLE_ACCESS_LOG = True  # chargers.audit records logins
+AXES_DISABLE_ACCESS_LOG = True  # chargers.services.audit records logins
 AXES_VERBOSE = False
 
 # --- database, Redis, channel layer, Celery --------------------------------------------------
@@ -389,7 +389,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
-CELERY_RESULT_EXPIRES = None  # commands.housekeeping deletes them
+CELERY_RESULT_EXPIRES = None  # commands.services.housekeeping deletes them
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # Steps with this prefix that are no longer in CELERY_BEAT_SCHEDULE are deleted from the table, see config.celery.
 BUILT_IN = "built-in: "
@@ -428,7 +428,7 @@ INSTALLED_APPS = [
     "tools",
 ]
 MIDDLEWARE = [
-    "chargers.audit.remember_request",
+    "chargers.services.audit.remember_request",
     "config.headers.policy",
     "core.http.zone.activate",
     "django.middleware.security.SecurityMiddleware",
@@ -494,17 +494,17 @@ CSRF_TRUSTED_ORIGINS = _read(env.list, "CSRF_TRUSTED_ORIGINS", [])
 _authenticated = API_AUTH == "token"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "chargers.access.Tokens",
+        "chargers.services.access.Tokens",
         "rest_framework.authentication.SessionAuthentication",
     ]
     if _authenticated
     else [],
-    "DEFAULT_PERMISSION_CLASSES": ["chargers.access.Permitted"],
+    "DEFAULT_PERMISSION_CLASSES": ["chargers.services.access.Permitted"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["core.http.parsers.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.http.negotiation.AnyAccepted",
     "DEFAULT_PAGINATION_CLASS": "core.http.pagination.Pages",
-    "DEFAULT_FILTER_BACKENDS": ["chargers.filters.Backend"],
+    "DEFAULT_FILTER_BACKENDS": ["chargers.api.filters.Backend"],
     "DEFAULT_SCHEMA_CLASS": "core.http.openapi.Schema",
     "EXCEPTION_HANDLER": "core.http.errors.api_error",
 }
@@ -518,7 +518,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "0.1.0",
     "SERVERS": [{"url": URL_PREFIX}] if URL_PREFIX else [],
     "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["chargers.access.LoggedIn"],
+    "SERVE_PERMISSIONS": ["chargers.services.access.LoggedIn"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

@@ -16,11 +16,11 @@ admin.site.index_title = "Chargers, transactions, commands"
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("api/ocpp/", include("chargers.urls")),
-    path("api/ocpp/", include("transactions.urls")),
-    path("api/ocpp/", include("commands.urls")),
+    path("api/ocpp/", include("chargers.api.urls")),
+    path("api/ocpp/", include("transactions.api.urls")),
+    path("api/ocpp/", include("commands.api.urls")),
     path("api/ocpp/", include("gateway.api")),
-    path("files/", include("commands.file_urls")),
+    path("files/", include("commands.api.file_urls")),
     path("api/schema/", SpectacularAPIView.as_view(http_method_names=["get"]), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get"]), name="docs"),
     path("healthz", csrf_exempt(health.alive)),

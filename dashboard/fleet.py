@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, Sum, Value, When
 
-from chargers.access import within
 from chargers.models import Charger, Connector
 from chargers.models.charger import NOT_ACCEPTED, ONLINE
+from chargers.services.access import within
 from core.ocpp.timestamps import day_bounds, display_zone
 from dashboard.models import FleetMinute
 from transactions.models import Transaction

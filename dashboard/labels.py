@@ -30,7 +30,7 @@ LABELS = {
     "not_connected": gettext_lazy("Not connected"),
     "connection_lost": gettext_lazy("Connection lost"),
     "failed": gettext_lazy("Failed"),
-    # sources of energy, see `transactions.energy`
+    # sources of energy, see `transactions.services.energy`
     "corrected": gettext_lazy("Corrected"),
     "readings": gettext_lazy("Meter values"),
     # directions of messages

@@ -13,8 +13,8 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from chargers import access, control, events
 from chargers.models import Charger
+from chargers.services import access, control, events
 from core.db.in_db_thread import in_db_thread
 from core.redis.connections import sync_redis
 from core.redis.listening import Ended, hub

@@ -10,11 +10,11 @@ from django.http import Http404
 from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 
-from commands import batches, submission
 from commands.actions.table import ACTIONS
+from commands.api.serializers import BatchRequestSerializer, ScheduleSerializer
+from commands.api.serializers.batches import ChoosingSerializer
 from commands.models import FINISHED
-from commands.serializers import BatchRequestSerializer, ScheduleSerializer
-from commands.serializers.batches import ChoosingSerializer
+from commands.services import batches, submission
 from commands.tasks import BROKER_FAULTS
 from core.http.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
 from core.observability import diagnosis

@@ -1,7 +1,7 @@
 """Rules for messages from a charger that is not accepted (OCPP 1.6 §4.2, J errata 3.10)."""
 
 from chargers.models import NOT_ACCEPTED, Charger
-from commands import delivery
+from commands.services import delivery
 from core.ocpp.frames import CallError
 
 _not_accepted: set[int] = set()  # primary keys of chargers that were not accepted at their last CALL to this process

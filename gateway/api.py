@@ -8,10 +8,10 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from chargers.access import needs
-from chargers.filters import OfCharger
-from chargers.serializers.strict import Strict
-from chargers.viewsets import Scoped
+from chargers.api.filters import OfCharger
+from chargers.api.serializers.strict import Strict
+from chargers.api.viewsets import Scoped
+from chargers.services.access import needs
 from core.http.pagination import NewestFirst
 from core.ocpp.timestamps import to_rfc3339
 from gateway import orphans

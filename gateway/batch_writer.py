@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from chargers import findings
+from chargers.services import findings
 from core.db import faults
 from core.ocpp.calls import Call
 from gateway.calls import commits

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from chargers import connections, findings
+from chargers.services import connections, findings
 from core.ocpp import frames
 from core.ocpp.calls import Call
 from gateway import acceptance

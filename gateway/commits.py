@@ -10,7 +10,8 @@ from typing import Any
 
 from django.db import transaction
 
-from chargers import events, metrics
+from chargers import metrics
+from chargers.services import events
 from core.db import faults
 from core.ocpp.calls import Call
 from gateway.set_aside import RetryLater

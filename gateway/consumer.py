@@ -10,12 +10,13 @@ from uuid import uuid4
 import orjson
 from channels.consumer import AsyncConsumer
 
-from chargers import budgets, connections, metrics
+from chargers import metrics
 from chargers.models.charger import OF_SOCKET, is_lenient, keep_alive, seconds_before_commands
 from chargers.models.messages import MAX_FRAME_LENGTH
-from chargers.refusals import refused
-from commands import delivery, mailbox
-from commands.delivery import Claim, LateReply
+from chargers.services import budgets, connections
+from chargers.services.refusals import refused
+from commands.services import delivery, mailbox
+from commands.services.delivery import Claim, LateReply
 from core.observability import context, tracing
 from core.ocpp import frames, schemas, tolerance
 from core.ocpp.calls import Call
@@ -27,8 +28,8 @@ from gateway.ocpp16 import HANDLERS
 from gateway.presence_registration import PresenceRegistration
 from gateway.retries import IDEMPOTENT_ACTIONS, StaleConnection, as_sent
 from gateway.sockets import writer
-from transactions import refused_messages
-from transactions.refused_messages import RefusedMessage
+from transactions.services import refused_messages
+from transactions.services.refused_messages import RefusedMessage
 
 logger = logging.getLogger(__name__)
 limiter = handshake.HandshakeLimiter()

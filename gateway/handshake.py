@@ -12,9 +12,9 @@ from django.conf import settings
 from django.db.models import DateTimeField, F, Func
 from django.db.models.functions import Greatest
 
-from chargers import keys, refusals
 from chargers.models import Charger
-from commands.signing import certificate_owner
+from chargers.services import keys, refusals
+from commands.services.signing import certificate_owner
 from core.http import proxies
 from core.redis.throttling import Failures
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from django.db import transaction as database
 from rest_framework.exceptions import ValidationError
 
-from chargers import audit
+from chargers.services import audit
 from core.http.errors import Conflict
 from core.ocpp import schemas, tolerance
 from core.ocpp.calls import Call
 from gateway.ocpp16 import transactions
-from transactions import stops
 from transactions.models import OrphanStop, Transaction
+from transactions.services import stops
 
 # Members with which an operator completes the payload: {member of the REST body: member of the payload}.
 MEMBERS = {

@@ -6,8 +6,8 @@ import logging
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
-from chargers import presence
-from chargers.presence import TTL, Presence
+from chargers.services import presence
+from chargers.services.presence import TTL, Presence
 from core.observability import diagnosis
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ import logging
 
 from redis.exceptions import RedisError
 
-from chargers import metrics, presence
+from chargers import metrics
+from chargers.services import presence
 from core.observability import diagnosis
 from core.redis.connections import async_redis
 from gateway.batch_writer import BatchWriter

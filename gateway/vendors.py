@@ -14,7 +14,7 @@ from importlib import import_module
 from django.conf import settings
 from django.db import transaction
 
-from chargers.notifications import VendorMessage
+from chargers.services.notifications import VendorMessage
 from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)

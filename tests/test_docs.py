@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chargers import webhooks
+from chargers.services import webhooks
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -9,7 +9,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils.html import escape
 
-from chargers import audit, events, findings
 from chargers.models import (
     ApiToken,
     AuditEntry,
@@ -23,6 +22,7 @@ from chargers.models import (
     Refusal,
     Webhook,
 )
+from chargers.services import audit, events, findings
 from commands.models import Batch, Command, LocalList
 from gateway.ocpp16 import HANDLERS
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell

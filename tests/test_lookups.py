@@ -13,7 +13,7 @@ from django.urls.resolvers import URLPattern
 from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import ListModelMixin
 
-from chargers.filters import AsSent
+from chargers.api.filters import AsSent
 from chargers.models import Charger
 from commands.models import Command, Upload
 from core.admin import lookups

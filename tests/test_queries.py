@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from chargers import admin_lists
+from chargers.admin import lists
 from chargers.models import ApiToken, ChargerGroup, Message, Webhook
 from commands.models import Batch, CertificateRequest, LocalList, Schedule, Upload
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
@@ -104,7 +104,7 @@ def test_a_transaction_and_its_readings_take_few_queries(api, suffix):
 
 
 def test_an_admin_list_counts_up_to_a_point_and_says_so(api, monkeypatch):
-    monkeypatch.setattr(admin_lists, "MAX_COUNTED_ROWS", 3)
+    monkeypatch.setattr(lists, "MAX_COUNTED_ROWS", 3)
     for number in range(5):
         one_more_of_each(number)
     page = api.get(reverse("admin:transactions_transaction_changelist")).content.decode()

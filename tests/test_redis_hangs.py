@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.urls import reverse
 
-from commands import batches, schedules
 from commands.models import CertificateRequest, Schedule
+from commands.services import batches, schedules
 from core.redis import connections as clients
 from tests.support.builders import a_charger
 from tests.support.servers import RUN_DIR

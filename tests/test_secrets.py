@@ -15,9 +15,9 @@ from django.urls import reverse
 from ocpp.exceptions import InternalError
 
 from chargers.models import AuditEntry, Charger, Webhook
-from commands import batches, schedules
 from commands.fields import Payload
 from commands.models import Batch, Command, Schedule
+from commands.services import batches, schedules
 from core.db import sealing
 from gateway.retries import as_sent
 from tests.support.builders import a_charger, a_command, tell

@@ -7,8 +7,8 @@ from django.db import connection
 
 from chargers.models import Charger
 from core.ocpp.timestamps import parse
-from transactions.dump import Unreadable
 from transactions.models import MOST, IdTag, Transaction
+from transactions.services.dump import Unreadable
 
 BATCH = 1000
 # Higher ids are not imported, because the sequence continues after the highest, and OCPP's integers end at MOST.

@@ -10,11 +10,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.timezone import localtime
 
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
-from chargers.admin_lists import LargeTableAdmin, choices
+from chargers.admin.lists import LargeTableAdmin, choices
 from core.ocpp import schemas
 from core.ocpp.timestamps import display_zone
-from transactions import energy, export
 from transactions.models import DOUBTS, IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.services import energy, export
 
 READINGS_SHOWN = 100
 APPLY = "admin/transactions/orphanstop/apply.html"

@@ -7,7 +7,7 @@ class TransactionsConfig(AppConfig):
     name = "transactions"
 
     def ready(self):
-        from chargers import audit
+        from chargers.services import audit
         from transactions.models import IdTag
 
         audit.watch(IdTag, "id_tag", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description")

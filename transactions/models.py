@@ -12,14 +12,14 @@ from django.db.models import Q
 from django.db.models.functions import MD5, Upper
 from django.utils.functional import cached_property
 
-from chargers import audit, budgets, events, findings
 from chargers.models import Charger, Connector
+from chargers.services import audit, budgets, events, findings
 from core.db import bulk_sql
 from core.db.numbers import next_free_id
 from core.ocpp import numerals
 from core.ocpp.calls import Call
 from core.ocpp.timestamps import parse_or
-from transactions import energy, readings
+from transactions.services import energy, readings
 
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
 MAX_CANDIDATES = 10
@@ -181,7 +181,7 @@ class Transaction(models.Model):
         default=False, db_default=False, help_text="The charger's clock said what can't be."
     )
 
-    # These columns distinguish a repeated start from a new session that looks the same, see `transactions.starts`.
+    # These columns distinguish a repeated start from a new session that looks the same, see `services.starts`.
     start_message_id = models.CharField(max_length=36, blank=True, default="", db_default="", editable=False)
     recurrence = models.PositiveIntegerField(
         default=0, db_default=0, editable=False, help_text="Sessions before it that began with an equal message."
@@ -198,7 +198,7 @@ class Transaction(models.Model):
     corrected_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
     note = models.TextField(blank=True, default="", db_default="")
 
-    # Computed by `transactions.energy`, the only definition for everything that shows or bills energy.
+    # Computed by `transactions.services.energy`, the only definition for everything that shows or bills energy.
     energy_wh = models.GeneratedField(
         expression=energy.WATT_HOURS, output_field=models.BigIntegerField(), db_persist=True
     )

@@ -9,12 +9,12 @@ from django.db.models import Count
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
-from chargers import audit
-from chargers.access import reaches_every_charger
 from chargers.admin.chargers import ReadOnly, Scoped
+from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.admin.once import shown_once
-from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.models import ApiToken, AuditEntry, ChargerGroup
+from chargers.services import audit
+from chargers.services.access import reaches_every_charger
 
 admin.site.unregister([AccessLog, AccessFailureLog])  # since the audit log has the same entries
 

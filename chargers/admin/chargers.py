@@ -9,7 +9,6 @@ from django.db import transaction
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from chargers import access, audit, control, keys, presence
 from chargers.admin.once import shown_once
 from chargers.models import (
     Charger,
@@ -22,6 +21,7 @@ from chargers.models import (
     SecurityEvent,
 )
 from chargers.models.charger import OF_SOCKET
+from chargers.services import access, audit, control, keys, presence
 
 
 class ReadOnly:

@@ -3,13 +3,13 @@
 from django import forms
 from django.contrib import admin, messages
 
-from chargers import webhooks
 from chargers.admin.access import RequiresEveryCharger
 from chargers.admin.chargers import ReadOnly, Scoped
+from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.admin.once import shown_once
-from chargers.admin_lists import LargeTableAdmin, choices
 from chargers.models import Delivery, Event, Webhook
 from chargers.models.events import KIND_CHOICES, KINDS
+from chargers.services import webhooks
 
 
 @admin.register(Event)

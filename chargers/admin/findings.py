@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from chargers.admin.chargers import ReadOnly, Scoped
-from chargers.admin_lists import LargeTableAdmin, choices
+from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.models import Finding
 from chargers.models.findings import KINDS
 from core.http.downloads import csv_file

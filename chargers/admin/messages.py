@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import Q
 
 from chargers.admin.chargers import ReadOnly, Scoped
-from chargers.admin_lists import LargeTableAdmin, choices
+from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.models import Charger, Message
 from chargers.models.messages import DIRECTIONS, KINDS
 from core.ocpp import schemas

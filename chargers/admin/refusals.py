@@ -3,9 +3,9 @@
 from django.contrib import admin, messages
 from django.template.response import TemplateResponse
 
-from chargers import refusals
 from chargers.admin.chargers import ReadOnly
 from chargers.models import Refusal
+from chargers.services import refusals
 from core.http.errors import Conflict
 
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from chargers import keys
+from chargers.services import keys
 from core.db import bulk_sql
 from core.db.sealing import SealedField
 
@@ -63,7 +63,7 @@ def seconds_before_commands(boot_wait):
 
 
 class Charger(models.Model):
-    """A charge point. Whether its socket is open now is recorded in Redis, see `chargers.presence`."""
+    """A charge point. Whether its socket is open now is recorded in Redis, see `chargers.services.presence`."""
 
     charger_id = models.CharField(
         max_length=255, unique=True, help_text="As in its URL; upper and lower case differ."

@@ -67,7 +67,7 @@ def kept_kinds():
 
 
 class Event(models.Model):
-    """Something that happened to a charger; `body` has the details, see `chargers.events`."""
+    """Something that happened to a charger; `body` has the details, see `chargers.services.events`."""
 
     kind = models.CharField(max_length=30, choices=KIND_CHOICES)
     charger = models.ForeignKey(Charger, models.CASCADE, db_constraint=False, db_index=False, related_name="events")

@@ -2,8 +2,8 @@
 
 from django.db import models
 
-from chargers import budgets
 from chargers.models.charger import Charger
+from chargers.services import budgets
 
 # How a message deviates from OCPP, with the explanation that pages and documents show.
 KINDS = {

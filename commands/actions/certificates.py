@@ -3,8 +3,8 @@
 from cryptography import x509
 
 from chargers.models import InstalledCertificate
-from commands import authority
 from commands.models import CertificateRequest
+from commands.services import authority
 
 HASH_DATA = {
     "hashAlgorithm": "hash_algorithm",

@@ -6,8 +6,8 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Q
 
-from chargers import budgets, findings, keys
 from chargers.models import Charger, ConfigurationKey, Connector
+from chargers.services import budgets, findings, keys
 from commands.models import CALL_ERROR
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN, without_secrets

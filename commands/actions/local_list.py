@@ -4,8 +4,8 @@ from chargers.models import Charger
 from commands.models import FINISHED, Command, LocalList
 from core.ocpp import schemas
 from core.ocpp.timestamps import to_rfc3339
-from transactions.id_tokens import Verdict, verdict, verdict_on
 from transactions.models import IdTag
+from transactions.services.id_tokens import Verdict, verdict, verdict_on
 
 FULL, DIFFERENTIAL = "Full", "Differential"
 MAX_NAMED_TAGS = 5  # in a warning
@@ -91,7 +91,7 @@ def was_sent(command):
     if command.status == "Accepted":
         _record(command)
     elif command.status in ("Failed", "VersionMismatch") and command.retry_full:
-        from commands.submission import (
+        from commands.services.submission import (
             submit_internal,  # not above, because it imports the table, which imports this module
         )
 

@@ -6,7 +6,7 @@ from chargers.models import Connector
 from core.ocpp import schemas
 from core.ocpp.timestamps import parse, to_rfc3339
 from transactions.models import Reservation, Transaction, next_reservation_id
-from transactions.reservations import ENDS_A_RESERVATION
+from transactions.services.reservations import ENDS_A_RESERVATION
 
 
 def complete(payload, charger):

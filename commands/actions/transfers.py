@@ -1,7 +1,7 @@
 """Firmware, diagnostics and logs (OCPP 1.6 §5.7, §5.19; security whitepaper §3, §4)."""
 
-from commands.files import fingerprint, upload_token, upload_url
 from commands.models import Upload, next_request_id
+from commands.services.files import fingerprint, upload_token, upload_url
 from core.ocpp import schemas
 
 # The last status of a transfer. A failure is none, because the charger may try again.

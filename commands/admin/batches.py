@@ -7,10 +7,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from rest_framework.exceptions import APIException
 
-from chargers.access import reaches_every_charger
 from chargers.admin import Commandable, ReadOnly
-from commands import batches
+from chargers.services.access import reaches_every_charger
 from commands.models import Batch, Schedule
+from commands.services import batches
 from core.ocpp import schemas
 
 

@@ -13,15 +13,15 @@ from django_celery_results.admin import TaskResultAdmin as LibraryTaskResultAdmi
 from django_celery_results.models import GroupResult, TaskResult
 from rest_framework.exceptions import APIException
 
-from chargers.access import reaches_every_charger
 from chargers.admin import ChargerAdmin, ReadOnly, Scoped
-from chargers.admin_lists import LargeTableAdmin, choices
+from chargers.admin.lists import LargeTableAdmin, choices
+from chargers.services.access import reaches_every_charger
 from commands.actions import local_list
 from commands.actions.table import ACTIONS
 from commands.admin.batches import submit_batch
+from commands.api.serializers import ChargingProfileSerializer
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
-from commands.serializers import ChargingProfileSerializer
-from commands.submission import submit
+from commands.services.submission import submit
 from commands.tasks import BROKER_FAULTS
 from core.ocpp import schemas
 from transactions.admin import ReservationAdmin, TransactionAdmin

@@ -1,6 +1,6 @@
 """Models of commands, batches and schedules; `library` has those of profiles, lists, certificates and files."""
 
-from chargers.audit import SYSTEM_ACTOR
+from chargers.services.audit import SYSTEM_ACTOR
 from commands.models.batch import Batch, BatchItem
 from commands.models.command import (
     ANSWERED,

@@ -5,8 +5,8 @@ from uuid import uuid4
 from django.db import models
 from django.db.models.functions import Now
 
-from chargers.audit import SYSTEM_ACTOR
 from chargers.models import Charger
+from chargers.services.audit import SYSTEM_ACTOR
 from commands.fields import OrderedJSONField, PayloadField
 from core.db.numbers import next_free_id
 from transactions.models import Transaction
@@ -104,7 +104,7 @@ class Command(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     # Times of submission and sending by `time.monotonic` of this process. Waits are counted from these, because the
-    # wall clock may be set. They are None unless `commands.queries` has set them, and `sent_s` also before sending.
+    # wall clock may be set. They are None unless `services.queries` has set them, and `sent_s` also before sending.
     submitted_s = sent_s = None
     next_command = None  # set when this one is finished: the next `Command` of the charger
 

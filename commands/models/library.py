@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import models, transaction
 
-from chargers import audit, control
 from chargers.models import Charger
+from chargers.services import audit, control
 from commands.fields import OrderedJSONField
-from commands.files import fingerprint, upload_token
 from commands.models.command import Command
+from commands.services.files import fingerprint, upload_token
 from core.db.numbers import next_free_id
 
 

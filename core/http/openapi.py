@@ -52,7 +52,7 @@ ERRORS = [
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
-    target_class = "chargers.access.Tokens"
+    target_class = "chargers.services.access.Tokens"
     name = "token"
 
     def get_security_definition(self, auto_schema):

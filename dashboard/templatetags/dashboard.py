@@ -64,7 +64,7 @@ def kwh(watt_hours):
 
 @register.filter
 def evidence(session):
-    """Describe the source of the energy of a session, see `transactions.energy`."""
+    """Describe the source of the energy of a session, see `transactions.services.energy`."""
     return EVIDENCE[session.energy_source]
 
 

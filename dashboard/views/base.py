@@ -14,9 +14,9 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import TemplateView
 from django_filters import FilterSet
 
-from chargers import access
-from chargers.admin_lists import Counted
+from chargers.admin.lists import Counted
 from chargers.models import Charger
+from chargers.services import access
 from core.http import errors
 from dashboard import readiness
 

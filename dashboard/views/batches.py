@@ -10,13 +10,13 @@ from django.http import Http404
 from django.shortcuts import redirect
 from django.utils.translation import gettext
 
-from chargers.access import reaches_every_charger
 from chargers.models import ChargerGroup
-from commands import batches
+from chargers.services.access import reaches_every_charger
 from commands.actions.table import ACTIONS
-from commands.filters import MemberFilter
+from commands.api.filters import MemberFilter
 from commands.models import OUTCOMES, Batch, Schedule
 from commands.models.batch import SHOWN
+from commands.services import batches
 from core.http.zone import written
 from dashboard import fleet, submission
 from dashboard.forms import fields_of

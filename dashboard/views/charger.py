@@ -6,8 +6,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy
 from redis.exceptions import RedisError
 
-from chargers import presence
 from chargers.models import Charger, Message
+from chargers.services import presence
 from commands.actions.table import ACTIONS
 from core.http.downloads import csv_file
 from core.ocpp.redaction import HIDDEN, names_secret

@@ -6,9 +6,9 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 
 from commands.actions.table import ACTIONS
-from commands.filters import CommandFilter
+from commands.api.filters import CommandFilter
 from commands.models import OUTCOMES, Command
-from commands.queries import get_command
+from commands.services.queries import get_command
 from dashboard import submission
 from dashboard.views.base import Listing, Page
 

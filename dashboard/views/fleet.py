@@ -6,8 +6,8 @@ from django.db.models import Prefetch
 from django.http import JsonResponse
 from django.views.generic import View
 
-from chargers import refusals
-from chargers.access import reaches_every_charger
+from chargers.services import refusals
+from chargers.services.access import reaches_every_charger
 from core.ocpp.timestamps import display_zone
 from dashboard import fleet
 from dashboard.models import FleetMinute

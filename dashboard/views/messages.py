@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from django.utils.timezone import localtime
 from rest_framework.exceptions import ValidationError
 
-from chargers.filters import MessageFilter
+from chargers.api.filters import MessageFilter
 from chargers.models import Message
 from chargers.models.messages import DIRECTIONS, KINDS
 from dashboard.views.base import Page, without_empty

@@ -5,8 +5,8 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 
-from chargers import refusals
 from chargers.models import Refusal
+from chargers.services import refusals
 from core.http.errors import Conflict
 from dashboard.views.base import Listing, Page
 

@@ -12,10 +12,10 @@ from core.ocpp.timestamps import day_bounds, display_zone
 from dashboard import fleet
 from dashboard.flags import flags, issue_choices
 from dashboard.views.base import Listing, Page, form_values
-from transactions import corrections, curves, export
-from transactions.filters import TransactionFilter
+from transactions.api.filters import TransactionFilter
+from transactions.api.serializers import CorrectionSerializer
 from transactions.models import DOUBTS, Transaction
-from transactions.serializers import CorrectionSerializer
+from transactions.services import corrections, curves, export
 
 
 class ByDays(TransactionFilter):

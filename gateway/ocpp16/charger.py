@@ -5,14 +5,14 @@ from typing import Any
 
 from django.conf import settings
 
-from chargers import boots, connectors, notifications
-from commands import progress, signing
-from commands.submission import read_configuration
+from chargers.services import boots, connectors, notifications
+from commands.services import progress, signing
+from commands.services.submission import read_configuration
 from core.ocpp.calls import Call
 from core.ocpp.redaction import without_secrets
 from core.ocpp.timestamps import clamp, now_on_the_wire, parse_or
 from gateway import vendors
-from transactions import reservations
+from transactions.services import reservations
 
 
 def boot_notification(calls: list[Call]) -> list[dict[str, Any]]:

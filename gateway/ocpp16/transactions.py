@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from commands import remote_starts
 from commands.actions.local_list import id_tag_info
+from commands.services import remote_starts
 from core.ocpp.calls import Call
 from core.ocpp.timestamps import clock_is_off, parse_or
-from transactions import energy, id_tokens, readings, starts, stops
+from transactions.services import energy, id_tokens, readings, starts, stops
 
 
 def authorize(calls: list[Call]) -> list[dict[str, Any]]:

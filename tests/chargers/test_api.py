@@ -2,8 +2,8 @@
 
 import pytest
 
-from chargers import keys
 from chargers.models import ApiToken
+from chargers.services import keys
 from tests.support.builders import a_charger, a_transaction, tell
 
 pytestmark = pytest.mark.django_db

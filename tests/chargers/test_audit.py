@@ -5,9 +5,9 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.urls import reverse
 
-from chargers import keys
 from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
-from commands.submission import submit, submit_internal
+from chargers.services import keys
+from commands.services.submission import submit, submit_internal
 from gateway import handshake
 from tests.chargers.test_handshake import KEY, NEXT, a_request
 from tests.support.builders import a_charger, a_tag, a_transaction

@@ -11,8 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from websockets.exceptions import ConnectionClosed
 
-from chargers import budgets
 from chargers.models import Connector
+from chargers.services import budgets
 from tests.support.builders import a_charger
 from tests.support.field_charger import LATER, NOON, FieldCharger
 from tests.support.live import an_id, eventually

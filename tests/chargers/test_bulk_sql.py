@@ -5,12 +5,12 @@ import psycopg
 import pytest
 from django.db import connection
 
-from commands import delivery, lifecycle, queries, submission
+from commands.services import delivery, lifecycle, queries, submission
 from core.db import bulk_sql
 from gateway import retries
 from tests.support.builders import NOON, a_command, a_transaction, tell
-from transactions import readings, starts, stops
 from transactions.models import Transaction
+from transactions.services import readings, starts, stops
 
 pytestmark = pytest.mark.django_db
 ONE = {"charger": 1, "connector_id": 1, "id": 1, "transaction": 1, "register": 1, "task_id": "x", "token": "y"}

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from chargers import findings
+from chargers.services import findings
 from core.http import downloads
 from tests.config.test_dashboard import whole
 from tests.support.builders import a_charger, a_transaction

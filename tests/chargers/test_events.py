@@ -7,11 +7,11 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection, transaction
 
-from chargers import connections, events, presence, presence_reconciliation
 from chargers.models import Charger, ChargerGroup, Event
-from commands.lifecycle import run
+from chargers.services import connections, events, presence, presence_reconciliation
 from commands.models import Command
-from commands.submission import submit
+from commands.services.lifecycle import run
+from commands.services.submission import submit
 from core.ocpp.timestamps import to_rfc3339
 from core.redis.connections import sync_redis
 from tests.support.builders import NOON, a_call, a_charger, a_transaction, open_socket, settle, tell

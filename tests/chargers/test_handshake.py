@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from chargers import keys
+from chargers.services import keys
 from core.redis.throttling import Failures
 from gateway import handshake
 from tests.support.builders import a_charger

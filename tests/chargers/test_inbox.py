@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from chargers import connections
 from chargers.models import Charger, DataTransfer, Event
+from chargers.services import connections
 from gateway import handshake, vendors
 from gateway.calls import commits, process_batch
 from gateway.commits import Commits, Entry

@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import pytest
 
-from chargers import keys
+from chargers.services import keys
 
 HEX = "0001020304050607FFFFFFFFCCCCCCCCCCCCCCCC"
 

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from chargers import budgets, findings
 from chargers.models import Charger, Finding
+from chargers.services import budgets, findings
 from core.db import faults
 from gateway import batch_writer
 from gateway.calls import commits

@@ -13,10 +13,11 @@ from django.db import connection
 from django.urls import reverse
 from websockets.exceptions import ConnectionClosed
 
-from chargers import control, metrics
+from chargers import metrics
 from chargers.models import Charger, ChargerGroup, Message
 from chargers.models.messages import MAX_FRAME_LENGTH
-from commands.housekeeping import keep_house
+from chargers.services import control
+from commands.services.housekeeping import keep_house
 from core.redis import listening as listening
 from gateway import message_log
 from tests.support.builders import a_charger

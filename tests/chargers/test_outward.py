@@ -11,8 +11,8 @@ from ipaddress import ip_network
 import pytest
 import requests
 
-from chargers import webhooks
 from chargers.models import Delivery, Webhook
+from chargers.services import webhooks
 from core.http import outward
 from tests.support.builders import a_charger, open_socket
 

@@ -16,8 +16,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from chargers import presence
-from chargers.presence import Presence
+from chargers.services import presence
+from chargers.services.presence import Presence
 from core.redis.connections import async_redis, sync_redis
 from tests.config.test_websocket import Wire, frame
 from tests.support.live import an_id, eventually, exchange

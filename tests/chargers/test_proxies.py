@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from cryptography import x509
 
-from commands import authority
+from commands.services import authority
 from config import websocket
 from core.http import proxies
 from gateway import handshake

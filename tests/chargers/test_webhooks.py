@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from django.db import connection, transaction
 
-from chargers import events, webhooks
 from chargers.models import ChargerGroup, Delivery, Event, Webhook
+from chargers.services import events, webhooks
 from core.redis import leases
 from tests.support.builders import a_charger, open_socket
 from tests.support.live import an_id, eventually

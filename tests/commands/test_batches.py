@@ -7,8 +7,8 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from chargers.models import AuditEntry, ChargerGroup
-from commands import batches
 from commands.models import Batch, BatchItem, Command
+from commands.services import batches
 from tests.support.builders import a_charger, a_command
 from tests.support.live import an_id, eventually
 

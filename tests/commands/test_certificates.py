@@ -8,10 +8,10 @@ from cryptography.x509.oid import NameOID
 from django.urls import reverse
 
 from chargers.models import AuditEntry, Event, SecurityEvent
-from commands import authority
 from commands.actions import certificates
 from commands.models import CertificateRequest, Command
-from commands.signing import sign_waiting
+from commands.services import authority
+from commands.services.signing import sign_waiting
 from gateway import handshake
 from tests.support.builders import a_charger, a_command, tell
 

@@ -4,9 +4,9 @@ from base64 import b64encode
 
 import pytest
 
-from chargers import keys
+from chargers.api.serializers import ChargerSerializer
 from chargers.models import Charger
-from chargers.serializers import ChargerSerializer
+from chargers.services import keys
 from commands.actions.table import ACTIONS
 from commands.fields import Payload
 from core.ocpp import schemas

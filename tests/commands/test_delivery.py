@@ -3,8 +3,8 @@
 import pytest
 from django.db import IntegrityError
 
-from commands.delivery import Claim, LateReply, claim, store_late_replies
 from commands.models import ANSWERED, FINISHED, SENT, TIMED_OUT, Command
+from commands.services.delivery import Claim, LateReply, claim, store_late_replies
 from tests.support.builders import a_charger, a_command
 
 pytestmark = pytest.mark.django_db

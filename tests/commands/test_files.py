@@ -141,7 +141,7 @@ def test_a_charger_fetches_firmware_by_a_url_that_expires(api, settings, client)
     assert body(client.get(path)) == b"image"
     assert client.get(path.replace("fw.bin", "x").replace("/firmware/", "/firmware/x")).status_code == 404
     settings.OCPP_FILE_URL_LIFETIME = -1
-    from commands.files import firmware_url
+    from commands.services.files import firmware_url
 
     assert client.get(firmware_url(Firmware.objects.get(), 0).removeprefix(BASE)).status_code == 404
 

@@ -8,8 +8,8 @@ from django.core.management import call_command
 from django.db import connection
 from django_celery_results.models import TaskResult
 
-from commands.housekeeping import MAINTENANCE_LAST_RUN, keep_house
 from commands.models import FINISHED, Batch, BatchItem, Command
+from commands.services.housekeeping import MAINTENANCE_LAST_RUN, keep_house
 from core.db import partitions
 from core.redis import leases
 from tests.support.builders import a_charger, a_command, a_transaction, tell

@@ -13,10 +13,10 @@ from django.db import connection
 from django.db.models.functions import Now
 from ocpp.exceptions import InternalError
 
-from commands.lifecycle import NotNow, _finish, run
 from commands.models import Command
-from commands.queries import get_command
-from commands.sweep import sweep
+from commands.services.lifecycle import NotNow, _finish, run
+from commands.services.queries import get_command
+from commands.services.sweep import sweep
 from config.celery import app
 from tests.support.builders import a_charger, a_command
 from tests.support.live import an_id, eventually

@@ -7,8 +7,8 @@ import pytest
 from chargers.models import ConfigurationKey
 from commands.actions import charging
 from commands.actions.table import ACTIONS
-from commands.lifecycle import _finish
-from commands.queries import get_command
+from commands.services.lifecycle import _finish
+from commands.services.queries import get_command
 from tests.support.builders import a_charger, a_command, a_start, tell
 
 pytestmark = pytest.mark.django_db

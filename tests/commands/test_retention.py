@@ -27,10 +27,10 @@ from chargers.models import (
     SecurityEvent,
     Webhook,
 )
-from commands import retention
-from commands.housekeeping import keep_house
 from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Command
-from commands.retention import Aged, Dropped, Kept, With
+from commands.services import retention
+from commands.services.housekeeping import keep_house
+from commands.services.retention import Aged, Dropped, Kept, With
 from dashboard.models import FleetMinute
 from tests.support.builders import a_charger, a_command, a_transaction
 from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
@@ -62,7 +62,7 @@ def table_of(label):
 def test_every_table_has_a_rule():
     ruled = {table_of(label) for label in retention.RULES}
     assert "transactions_metervalue" in tables() and "django_migrations" in tables()
-    assert tables() - ruled == set(), "say in commands.retention.RULES how long their rows are kept"
+    assert tables() - ruled == set(), "say in commands.services.retention.RULES how long their rows are kept"
     assert ruled - tables() == set()
 
 

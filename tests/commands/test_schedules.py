@@ -8,8 +8,8 @@ from django.contrib.auth.models import Group, User
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from chargers.models import AuditEntry
-from commands import schedules
 from commands.models import Batch, Schedule
+from commands.services import schedules
 from tests.support.builders import a_charger
 from tests.support.live import an_id, eventually
 

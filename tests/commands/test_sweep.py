@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chargers import presence
-from chargers.presence import Presence
-from commands import mailbox
-from commands import sweep as sweeping
+from chargers.services import presence
+from chargers.services.presence import Presence
 from commands.models import FINISHED, SENT, Command
-from commands.sweep import sweep
+from commands.services import mailbox
+from commands.services import sweep as sweeping
+from commands.services.sweep import sweep
 from core.redis.connections import sync_redis
 from tests.support.builders import a_charger, a_command
 from tests.support.live import an_id, eventually

@@ -22,8 +22,8 @@ from dashboard.templatetags.dashboard import charger_url
 from gateway import message_log
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from tests.support.live import eventually
-from transactions import curves, export
 from transactions.models import Transaction
+from transactions.services import curves, export
 
 pytestmark = pytest.mark.django_db
 PAGES = ["/", "/transactions/", "/commands/", "/curves/fleet.json"]

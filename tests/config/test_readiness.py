@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import redis
 
-from chargers import presence
+from chargers.services import presence
 from tests.support.browser import EXECUTABLE, NONE, launch, log_in, playwright
 from tests.support.live import Live, an_id, eventually, exchange, free_port
 from tests.test_metrics import scraped, value

@@ -15,7 +15,7 @@ from core.ocpp.timestamps import FIRST, LAST, day_bounds
 from gateway import message_log
 from tests.support.builders import a_charger, a_command, a_transaction
 from tests.support.live import eventually
-from transactions import export
+from transactions.services import export
 
 BERLIN, DENVER = "Europe/Berlin", "America/Denver"
 # (time zone, day, its begin, its end). On two of the days summer time ends.

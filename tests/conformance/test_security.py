@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 from websockets.exceptions import WebSocketException
 
-from commands import authority
+from commands.services import authority
 from tests.support.live import an_id, eventually
 from tests.support.station import CONNECTOR, Station, now
 

@@ -6,8 +6,8 @@ import pytest
 from django.urls import URLPattern, get_resolver
 from rest_framework.views import APIView
 
-from chargers import audit, events
 from chargers.models import AuditEntry, DataTransfer, Event, Message, SecurityEvent
+from chargers.services import audit, events
 from commands.models import Batch, CertificateRequest, Command, Upload
 from core.http import parameters
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell

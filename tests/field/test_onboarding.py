@@ -15,9 +15,9 @@ from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from websockets.sync.client import connect
 
-from chargers import refusals
 from chargers.models import AuditEntry, Charger, ChargerGroup, Refusal
-from commands.housekeeping import keep_house
+from chargers.services import refusals
+from commands.services.housekeeping import keep_house
 from tests.support.builders import a_charger
 from tests.support.live import an_id, eventually
 

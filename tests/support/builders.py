@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from itertools import count
 from uuid import uuid4
 
-from chargers import connections
 from chargers.models import Charger, HeldSerial
+from chargers.services import connections
 from commands.models import Command
 from core.ocpp.calls import Call
 from gateway.calls import commits

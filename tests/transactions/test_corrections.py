@@ -10,9 +10,9 @@ from django.urls import reverse
 from chargers.metrics import registry as counted
 from chargers.models import AuditEntry, ChargerGroup
 from tests.support.builders import NOON, a_charger, a_transaction, tell
-from transactions import refused_messages
 from transactions.models import OrphanStop, Transaction
-from transactions.refused_messages import RefusedMessage
+from transactions.services import refused_messages
+from transactions.services.refused_messages import RefusedMessage
 
 pytestmark = pytest.mark.django_db
 LATER = "2025-02-26T13:00:00Z"

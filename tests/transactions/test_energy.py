@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.builders import NOON, a_call, a_charger, a_start, a_transaction, settle, tell
-from transactions import curves
 from transactions.models import MeterValue, Transaction
+from transactions.services import curves
 
 pytestmark = pytest.mark.django_db
 PAST_NOON = "2025-02-26T12:30:00Z"

@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 
 from chargers.models import Charger
 from tests.support.builders import NOON, a_charger, a_tag, a_transaction, tell
-from transactions.dump import Dump, Unreadable
 from transactions.models import IdTag, Transaction
+from transactions.services.dump import Dump, Unreadable
 
 HEAD = """/*!999999\\- enable the sandbox mode */
 -- MariaDB dump 10.19  Distrib 10.11.6-MariaDB, for debian-linux-gnu (x86_64)

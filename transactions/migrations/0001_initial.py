@@ -5,7 +5,7 @@ import django.db.models.functions.text
 import transactions.models
 from django.db import migrations, models
 
-from transactions import energy
+from transactions.services import energy
 
 # A partition holds a month of readings, by when they were received; see core.db.partitions.
 READINGS = """

@@ -3,8 +3,8 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from chargers import audit, keys
 from chargers.models import SECURITY_PROFILES, Charger
+from chargers.services import audit, keys
 
 
 class Command(BaseCommand):

@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand
 
-from commands.housekeeping import keep_house
+from commands.services.housekeeping import keep_house
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from commands import authority
+from commands.services import authority
 
 
 class Command(BaseCommand):

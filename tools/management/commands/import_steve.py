@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from tools.steve import NEEDED, Import
-from transactions.dump import Dump, Unreadable, opened
+from transactions.services.dump import Dump, Unreadable, opened
 
 EVERY = 10_000  # rows from one line about progress to the next
 

@@ -1,0 +1,245 @@
+"""Serializers of chargers, their connectors and their data."""
+
+from rest_framework import serializers
+
+from chargers.models import (
+    Charger,
+    ConfigurationKey,
+    Connector,
+    DataTransfer,
+    InstalledCertificate,
+    InstalledProfile,
+    SecurityEvent,
+)
+from chargers.models.charger import OF_SOCKET
+from chargers.services import audit, keys
+
+REPORTED_FIELDS = [
+    "vendor",
+    "model",
+    "serial_number",
+    "charge_box_serial_number",
+    "firmware_version",
+    "iccid",
+    "imsi",
+    "meter_type",
+    "meter_serial_number",
+    "last_boot_at",
+    "firmware_status",
+    "firmware_status_at",
+    "diagnostics_status",
+    "diagnostics_status_at",
+    "log_status",
+    "log_status_at",
+    "registration_status",
+    "local_list_version",
+    "connected_at",
+    "last_seen",
+    "created_at",
+]
+
+
+class ConnectorSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Connector
+        fields = [
+            "connector_id",
+            "status",
+            "error_code",
+            "info",
+            "vendor_id",
+            "vendor_error_code",
+            "timestamp",
+            "received_at",
+            "scheduled_availability",
+        ]
+
+
+class ConfigurationKeySerializer(serializers.ModelSerializer):
+    class Meta:
+        model = ConfigurationKey
+        fields = ["key", "value", "readonly", "reboot_required", "updated_at"]
+
+
+class InstalledProfileSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = InstalledProfile
+        fields = [
+            "connector_id",
+            "charging_profile_id",
+            "stack_level",
+            "purpose",
+            "transaction_id",
+            "profile",
+            "installed_at",
+        ]
+
+
+class InstalledCertificateSerializer(serializers.ModelSerializer):
+    """A certificate; `certificate_hash_data` has the form that DeleteCertificate requires."""
+
+    certificate_hash_data = serializers.SerializerMethodField()
+
+    class Meta:
+        model = InstalledCertificate
+        fields = ["certificate_type", "certificate_hash_data", "updated_at"]
+
+    def get_certificate_hash_data(self, certificate) -> dict:
+        return {
+            "hashAlgorithm": certificate.hash_algorithm,
+            "issuerNameHash": certificate.issuer_name_hash,
+            "issuerKeyHash": certificate.issuer_key_hash,
+            "serialNumber": certificate.serial_number,
+        }
+
+
+class ChargerSerializer(serializers.ModelSerializer):
+    """A charger. The context has `connected`, the set of charger ids that are connected according to Redis."""
+
+    warning = ""
+    charger_id = serializers.CharField(max_length=255, trim_whitespace=False)
+    authorization_key = serializers.CharField(
+        write_only=True,
+        required=False,
+        allow_null=True,
+        trim_whitespace=False,
+        min_length=keys.MIN_CONFIRMED_LENGTH,
+        max_length=keys.MAX_LENGTH,
+        help_text="The key for Basic auth: 16 to 20 bytes as 32 to 40 hex digits, or as text. Null removes it.",
+    )
+    allow_short_key = serializers.BooleanField(
+        write_only=True,
+        required=False,
+        help_text="Accept a key of 8 to 15 characters. The answer then has a member `warning`.",
+    )
+    has_authorization_key = serializers.SerializerMethodField()
+    connected = serializers.SerializerMethodField()
+    connectors = ConnectorSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Charger
+        fields = [
+            "charger_id",
+            "description",
+            "connected",
+            "boot_policy",
+            "read_configuration_after_boot",
+            "security_profile",
+            *OF_SOCKET,
+            "authorization_key",
+            "allow_short_key",
+            "has_authorization_key",
+            *REPORTED_FIELDS,
+            "connectors",
+        ]
+        read_only_fields = REPORTED_FIELDS
+
+    def get_has_authorization_key(self, charger) -> bool:
+        return bool(charger.authorization_key_hash)
+
+    def get_connected(self, charger) -> bool:
+        return charger.charger_id in self.context["connected"]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.instance is not None:  # because the path has it
+            self.fields["charger_id"].required = False
+
+    def validate_charger_id(self, charger_id):
+        if self.instance and charger_id != self.instance.charger_id:
+            raise serializers.ValidationError("The id of a charger can't be changed.")
+        if not self.instance and Charger.objects.filter(charger_id=charger_id).exists():
+            raise serializers.ValidationError("A charger with this id exists already.")
+        return charger_id
+
+    def to_representation(self, charger):
+        shown = super().to_representation(charger)
+        return shown | {"warning": self.warning} if self.warning else shown
+
+    def _check_key(self, key, allow_short):
+        try:
+            self.warning = keys.check(key, allow_short, "send `allow_short_key`: true as well")
+        except ValueError as error:
+            raise serializers.ValidationError({"authorization_key": [str(error)]}) from error
+
+    def create(self, attributes):
+        charger = super().create(attributes)
+        if self.warning:
+            audit.warn(charger, self.warning)
+        return charger
+
+    def validate(self, attributes):
+        allow_short = attributes.pop("allow_short_key", False)
+        if "authorization_key" in attributes:
+            key = attributes.pop("authorization_key")
+            if key:
+                self._check_key(key, allow_short)
+            attributes["authorization_key_hash"] = keys.hashed(key) if key else ""
+            attributes["next_authorization_key_hashes"] = []
+        if "security_profile" in attributes:
+            attributes["next_security_profile"] = None
+        return attributes
+
+    def update(self, charger, attributes):
+        """Save changed columns alone, because messages of the charger may change others at the same time."""
+        for name, value in attributes.items():
+            setattr(charger, name, value)
+        charger.save(update_fields=list(attributes))
+        if self.warning:
+            audit.warn(charger, self.warning)
+        return charger
+
+
+class ChargerDetailSerializer(ChargerSerializer):
+    """One charger with its configuration, profiles and certificates, as it reported or accepted them."""
+
+    configuration = ConfigurationKeySerializer(many=True, read_only=True)
+    charging_profiles = InstalledProfileSerializer(source="installed_profiles", many=True, read_only=True)
+    certificates = InstalledCertificateSerializer(source="installed_certificates", many=True, read_only=True)
+
+    class Meta(ChargerSerializer.Meta):
+        fields = [*ChargerSerializer.Meta.fields, "configuration", "charging_profiles", "certificates"]
+
+
+class SavedChargerSerializer(ChargerDetailSerializer):
+    """The answer to a request that creates or changes a charger; for the OpenAPI schema."""
+
+    warning = serializers.CharField(required=False, help_text="A warning about the new key; absent if there is none.")
+
+    class Meta(ChargerDetailSerializer.Meta):
+        fields = [*ChargerDetailSerializer.Meta.fields, "warning"]
+
+
+class StatusSerializer(serializers.Serializer):
+    """The member `status` of `GET status/<charger id>/`."""
+
+    charger_id = serializers.CharField()
+    status = serializers.CharField()
+    last_seen = serializers.DateTimeField(allow_null=True)
+    connected = serializers.BooleanField()
+    connectors = ConnectorSerializer(many=True)
+
+
+class SecurityEventSerializer(serializers.ModelSerializer):
+    charger_id = serializers.CharField(source="charger.charger_id")
+
+    class Meta:
+        model = SecurityEvent
+        fields = ["id", "charger_id", "type", "timestamp", "tech_info", "received_at"]
+
+
+class DataTransferSerializer(serializers.ModelSerializer):
+    """A DataTransfer of a charger, and its answer."""
+
+    charger_id = serializers.CharField(source="charger.charger_id")
+
+    class Meta:
+        model = DataTransfer
+        fields = ["id", "charger_id", "vendor_id", "message_id", "data", "status", "answered_data", "received_at"]
+
+
+class NewKeySerializer(serializers.Serializer):
+    """A new key, which no other answer contains."""
+
+    charger_id = serializers.CharField()
+    authorization_key = serializers.CharField(help_text="20 random bytes as 40 hex digits.")

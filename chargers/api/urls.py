@@ -1,0 +1,54 @@
+"""Routes of this app; charger ids in paths are percent-encoded and may contain any character, even a slash."""
+
+from urllib.parse import quote, unquote
+
+from django.urls import include, path, register_converter
+from rest_framework.routers import SimpleRouter
+
+from chargers.api import views
+
+
+class ChargerIdConverter:
+    """Decode a charger id; `config.asgi` leaves `%2F` and `%25` encoded, so that it is one segment of the path."""
+
+    regex = "[^/]+"
+
+    def to_python(self, value):
+        charger_id = unquote(value)
+        if "\0" in charger_id or len(charger_id) > 255:
+            raise ValueError("not a charger id")  # Django answers 404
+        return charger_id
+
+    def to_url(self, value):
+        return quote(value, safe="")
+
+
+register_converter(ChargerIdConverter, "charger")
+
+router = SimpleRouter()
+router.register("tokens", views.ApiTokenViewSet)
+router.register("webhooks", views.WebhookViewSet)
+router.register("refused-chargers", views.RefusalViewSet)
+
+every = views.ChargerViewSet.as_view({"get": "list", "post": "create"})
+one = views.ChargerViewSet.as_view(
+    {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
+)
+new_key = views.ChargerViewSet.as_view({"post": "new_key"}, **views.ChargerViewSet.new_key.kwargs)
+
+urlpatterns = [
+    path("chargers/", every),
+    path("chargers/<charger:charger_id>/", one),
+    path("chargers/<charger:charger_id>/new-key/", new_key),
+    path("", include(router.urls)),
+    path("events/", views.EventList.as_view()),
+    path("events/stream/", views.event_stream),
+    path("webhooks/<int:pk>/deliveries/", views.DeliveryList.as_view()),
+    path("webhooks/<int:pk>/deliveries/<int:delivery>/replay/", views.replay_delivery),
+    path("messages/", views.MessageList.as_view()),
+    path("findings/", views.FindingList.as_view()),
+    path("audit/", views.AuditEntryList.as_view()),
+    path("security-events/", views.SecurityEventList.as_view()),
+    path("data-transfers/", views.DataTransferList.as_view()),
+    path("status/<charger:charger_id>/", views.charger_status),
+]

@@ -1,0 +1,145 @@
+"""Chargers, security events and data transfers over REST."""
+
+from django.db import transaction
+from django.db.models import ProtectedError
+from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
+from rest_framework import generics
+from rest_framework.decorators import action, api_view, permission_classes
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.response import Response
+
+from chargers.api.filters import DataTransferFilter, SecurityEventFilter
+from chargers.api.serializers import (
+    REPORTED_FIELDS,
+    ChargerDetailSerializer,
+    ChargerSerializer,
+    DataTransferSerializer,
+    NewKeySerializer,
+    SavedChargerSerializer,
+    SecurityEventSerializer,
+    StatusSerializer,
+)
+from chargers.api.viewsets import NO_STORE, Editable, Scoped
+from chargers.models import (
+    Charger,
+    DataTransfer,
+    SecurityEvent,
+    summary_status,
+)
+from chargers.models.charger import OF_SOCKET
+from chargers.services import access, control, presence
+from chargers.services.access import known_charger, needs
+from core.http.errors import Conflict
+from core.http.pagination import ChargerPages, NewestFirst
+
+CLOSE_REMOVED = 4002  # close code for a charger that was deleted
+ACTIONS_WITH_DETAILS = ("retrieve", "update", "partial_update")
+
+
+@extend_schema_view(
+    create=extend_schema(responses={201: SavedChargerSerializer}),
+    update=extend_schema(responses=SavedChargerSerializer),
+    partial_update=extend_schema(responses=SavedChargerSerializer),
+)
+class ChargerViewSet(Scoped, Editable):
+    """Every known charger. The list also has `active_chargers`, the ids of those with an open socket."""
+
+    queryset = Charger.objects.prefetch_related("connectors")
+    serializer_class = ChargerSerializer
+    pagination_class = ChargerPages
+    filterset_fields = ["charger_id", "description", "boot_policy", "security_profile"]
+    filterset_fields += ["read_configuration_after_boot", *OF_SOCKET, *REPORTED_FIELDS]
+    lookup_field = "charger_id"
+    charger_path = "pk"
+
+    def get_serializer_class(self):
+        return ChargerSerializer if self.action == "list" else ChargerDetailSerializer
+
+    def get_object(self):
+        return known_charger(self.request, self.kwargs["charger_id"])
+
+    def initial(self, request, *args, **kwargs):
+        """Query Redis before the transaction of a change, which locks the row of the charger."""
+        super().initial(request, *args, **kwargs)
+        ids = [kwargs["charger_id"]] if self.action in ACTIONS_WITH_DETAILS else []
+        self.connected = presence.connected(ids)
+
+    def paginate_queryset(self, queryset):
+        page = super().paginate_queryset(queryset)
+        self.connected = presence.connected([charger.charger_id for charger in page])
+        return page
+
+    def get_serializer_context(self):
+        return super().get_serializer_context() | {"connected": getattr(self, "connected", set())}
+
+    def list(self, request, *args, **kwargs):
+        response = super().list(request, *args, **kwargs)
+        ids = list(self.get_queryset().values_list("charger_id", flat=True))
+        active = {"active_chargers": sorted(presence.connected(ids))}
+        return Response(active | response.data)
+
+    def perform_update(self, serializer):
+        former = Charger.objects.get(pk=serializer.instance.pk)
+        charger = serializer.save()
+        if charger.credentials != former.credentials:
+            control.close_for_new_credentials(charger.charger_id)
+        elif charger.of_socket != former.of_socket:
+            control.change_settings(charger)
+
+    def create(self, request, *args, **kwargs):
+        if not access.reaches_every_charger(self.request.user):
+            raise PermissionDenied("Only users who may reach every charger may add one.")
+        return super().create(request, *args, **kwargs)
+
+    @extend_schema(request=None, responses={201: NewKeySerializer})
+    @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.change_charger")])
+    @transaction.atomic
+    def new_key(self, request, charger_id):
+        """Set a new key for Basic auth, which only this answer contains; the charger must reconnect with it."""
+        charger = self.get_object()
+        key = charger.make_key()
+        control.close_for_new_credentials(charger.charger_id)
+        answer = {"charger_id": charger.charger_id, "authorization_key": key}
+        return Response(answer, status=201, headers=NO_STORE)
+
+    def perform_destroy(self, charger):
+        try:
+            charger.delete()
+        except ProtectedError as error:
+            raise Conflict("This charger can't be deleted, because it has transactions or commands.") from error
+        control.close_socket(charger.charger_id, CLOSE_REMOVED, "The charger was removed")
+
+
+@extend_schema(responses=inline_serializer("ChargerStatus", {"status": StatusSerializer()}))
+@api_view(["GET"])
+@permission_classes([needs(GET="chargers.view_charger")])
+def charger_status(request, charger_id):
+    """The state of a charger: one status that summarises its connectors, and each connector."""
+    charger = known_charger(request, charger_id)
+    connectors = list(charger.connectors.all())
+    shown = {
+        "charger_id": charger.charger_id,
+        "status": summary_status(connectors),
+        "last_seen": charger.last_seen,
+        "connected": charger.charger_id in presence.connected([charger.charger_id]),
+        "connectors": connectors,
+    }
+    return Response({"status": StatusSerializer(shown).data})
+
+
+class SecurityEventList(Scoped, generics.ListAPIView):
+    """Security events of chargers, newest first (security whitepaper §3)."""
+
+    queryset = SecurityEvent.objects.select_related("charger")
+    serializer_class = SecurityEventSerializer
+    filterset_class = SecurityEventFilter
+    pagination_class = NewestFirst
+
+
+class DataTransferList(Scoped, generics.ListAPIView):
+    """DataTransfer messages of chargers, newest first. Those to chargers are commands."""
+
+    queryset = DataTransfer.objects.select_related("charger")
+    serializer_class = DataTransferSerializer
+    filterset_class = DataTransferFilter
+    pagination_class = NewestFirst

@@ -1,0 +1,115 @@
+"""Events over REST: a list, a stream, and webhooks."""
+
+from django.http import StreamingHttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers
+from rest_framework.decorators import action, api_view, permission_classes
+from rest_framework.response import Response
+
+from chargers.api.filters import DeliveryFilter, EventFilter
+from chargers.api.serializers import (
+    DeliverySerializer,
+    EventSerializer,
+    NewWebhookSerializer,
+    ReplayedSerializer,
+    WebhookSerializer,
+)
+from chargers.api.stream import stream
+from chargers.api.viewsets import NO_STORE, Editable, Scoped
+from chargers.models import (
+    Delivery,
+    Event,
+    Webhook,
+)
+from chargers.models.events import KINDS
+from chargers.services import webhooks
+from chargers.services.access import Permitted, ReachesAll, needs
+from core.http.errors import not_found
+from core.http.pagination import NewestFirst
+from core.http.parameters import takes
+
+
+class EventList(Scoped, generics.ListAPIView):
+    """Events, newest first, stored for OCPP_EVENTS_RETENTION days."""
+
+    queryset = Event.objects.select_related("charger")
+    serializer_class = EventSerializer
+    filterset_class = EventFilter
+    pagination_class = NewestFirst
+
+
+class StreamSerializer(serializers.Serializer):
+    """Filters of a stream; `after` is the id of the last event that the client knows, as is `Last-Event-ID`."""
+
+    kind = serializers.ChoiceField(list(KINDS), required=False)
+    charger_id = serializers.CharField(required=False, max_length=255, trim_whitespace=False)
+    after = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
+
+
+@takes(StreamSerializer)
+@extend_schema(
+    parameters=[StreamSerializer, OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER)],
+    responses={(200, "text/event-stream"): str},
+)
+@api_view(["GET"])
+@permission_classes([needs(GET="chargers.view_event")])
+def event_stream(request):
+    """Server-sent events as they happen. With the id of the last one, those missed since are sent first."""
+    last = request.headers.get("Last-Event-ID", "")
+    parameters = request.query_params.dict() | ({"after": last} if last else {})
+    serializer = StreamSerializer(data=parameters)
+    serializer.is_valid(raise_exception=True)
+    after = serializer.validated_data.pop("after", None)
+    chunks = stream(request.user, serializer.validated_data, after)
+    return StreamingHttpResponse(
+        chunks, content_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+
+
+class WebhookViewSet(Editable):
+    """URLs that receive events, each in a signed POST: webhook-id, webhook-timestamp, webhook-signature."""
+
+    queryset = Webhook.objects.select_related("group")
+    serializer_class = WebhookSerializer
+    filterset_fields = ["name", "is_enabled"]
+    permission_classes = [Permitted, ReachesAll]
+
+    def get_serializer_class(self):
+        return NewWebhookSerializer if self.action == "create" else WebhookSerializer
+
+    @extend_schema(responses={201: NewWebhookSerializer})
+    def create(self, request, *args, **kwargs):
+        """Create a webhook. Only this answer contains its secret."""
+        response = super().create(request, *args, **kwargs)
+        return Response(response.data, status=201, headers=NO_STORE)
+
+    @extend_schema(request=None, responses=ReplayedSerializer)
+    @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.change_webhook"), ReachesAll])
+    def replay(self, request, pk):
+        """Send the dead deliveries again."""
+        dead = self.get_object().deliveries.filter(state=Delivery.DEAD)
+        return Response({"replayed": webhooks.replay(dead)})
+
+
+class DeliveryList(generics.ListAPIView):
+    """Deliveries to a webhook, newest first."""
+
+    queryset = Delivery.objects.select_related("event__charger")
+    serializer_class = DeliverySerializer
+    filterset_class = DeliveryFilter
+    pagination_class = NewestFirst
+    permission_classes = [Permitted, ReachesAll]
+
+    def get_queryset(self):
+        return super().get_queryset().filter(webhook=self.kwargs.get("pk"))
+
+
+@extend_schema(request=None, responses=ReplayedSerializer)
+@api_view(["POST"])
+@permission_classes([needs(POST="chargers.change_webhook"), ReachesAll])
+def replay_delivery(request, pk, delivery):
+    """Send one event again, whether or not it was accepted."""
+    deliveries = Delivery.objects.filter(pk=delivery, webhook=pk)
+    if not deliveries.exists():
+        raise not_found("Delivery")
+    return Response({"replayed": webhooks.replay(deliveries)})

@@ -1,0 +1,79 @@
+"""Record the status of connectors (OCPP 1.6 §4.9)."""
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from chargers.services import budgets, events
+from core.db import bulk_sql
+from core.ocpp.calls import Call
+
+# The status received last is stored, because the charger's clock may be wrong. A status is skipped only if its time
+# is older than the stored one and lies in the last time offline, because it was queued then. One minute is added
+# before, because a lost connection is noticed by a ping up to a minute later. The CASE reads the charger's row only
+# for an older time.
+STATUS = """
+INSERT INTO chargers_connector AS c (charger_id, connector_id, status, error_code, info, vendor_id,
+    vendor_error_code, timestamp, raw_timestamp, received_at)
+SELECT * FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, error_code text,
+    info text, vendor_id text, vendor_error_code text, timestamp timestamptz, raw_timestamp text,
+    received_at timestamptz)
+ON CONFLICT (charger_id, connector_id) DO UPDATE SET
+    status = excluded.status, error_code = excluded.error_code, info = excluded.info,
+    vendor_id = excluded.vendor_id, vendor_error_code = excluded.vendor_error_code,
+    timestamp = excluded.timestamp, raw_timestamp = excluded.raw_timestamp, received_at = excluded.received_at,
+    scheduled_availability = CASE (excluded.status = 'Unavailable')
+        WHEN (c.scheduled_availability = 'Inoperative') THEN '' ELSE c.scheduled_availability END
+WHERE CASE WHEN excluded.timestamp >= c.timestamp THEN true ELSE NOT EXISTS (
+    SELECT FROM chargers_charger h WHERE h.id = excluded.charger_id
+        AND excluded.timestamp >= h.disconnected_at - interval '1 minute' AND excluded.timestamp < h.connected_at) END
+RETURNING charger_id, connector_id
+"""
+
+CONNECTORS = "SELECT charger_id, connector_id FROM chargers_connector WHERE charger_id = ANY(%s)"
+STATUS_EVENT_FIELDS = ("connector_id", "status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatus:
+    """The status of a connector as its charger (primary key) reports it; connector 0 is the charger itself.
+
+    `timestamp` is the time of the charger, limited to the time of receipt; `raw_timestamp` is its text as sent.
+    """
+
+    charger: int
+    connector_id: int
+    status: str
+    error_code: str
+    info: str
+    vendor_id: str
+    vendor_error_code: str
+    timestamp: datetime
+    raw_timestamp: str
+    received_at: datetime
+
+
+def record(reported: list[tuple[Call, ConnectorStatus]]) -> None:
+    """Store statuses within the budget of each charger, and record an event for each that is stored."""
+    statuses = {(s.charger, s.connector_id): s for s in _within_limit(reported)}
+    for key in bulk_sql.execute(STATUS, [asdict(status) for status in statuses.values()]):
+        status = statuses[key]
+        fields = {name: getattr(status, name) for name in STATUS_EVENT_FIELDS}
+        events.record_event("connector.status", status.charger, **fields)
+
+
+def _within_limit(reported: list[tuple[Call, ConnectorStatus]]) -> list[ConnectorStatus]:
+    """Return the statuses of connectors that may be stored. Only ids above the limit need a query."""
+    limit = budgets.BUDGETS["connectors"].limit
+    high = {status.charger for _, status in reported if limit and status.connector_id > limit}
+    known = defaultdict(set)
+    for charger, connector_id in bulk_sql.query(CONNECTORS, [bulk_sql.array(sorted(high))]) if high else ():
+        known[charger].add(connector_id)
+    return [status for call, status in reported if not high or _has_room(call, status, known[status.charger], limit)]
+
+
+def _has_room(call: Call, status: ConnectorStatus, known: set[int], limit: int) -> bool:
+    if status.connector_id <= limit or status.connector_id in known or len(known) < limit:
+        return True
+    call.find(*budgets.BUDGETS["connectors"].finding, status.connector_id)
+    return False

@@ -1,0 +1,199 @@
+"""Findings are departures of messages from OCPP. They are counted in memory and written by the inbox's writer thread.
+
+Counting costs one append for a message with findings and nothing for a valid one. The first finding after a pause of
+`INTERVAL_S` is written before its message is answered; later ones are written together every `INTERVAL_S`. A process
+that is killed loses the counts since its last write.
+"""
+
+import logging
+import time
+from collections import Counter as Counts
+from collections import deque
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+from django.conf import settings
+from django.db import transaction
+
+from chargers import metrics
+from chargers.models.findings import MAX_EXAMPLE_LENGTH, MAX_FIELD_LENGTH
+from chargers.services import budgets, events
+from core.db import bulk_sql, faults
+from core.ocpp.frames import storable
+from core.ocpp.redaction import HIDDEN, masked, names_secret
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 0.25
+AFTER_LOCK_S = 5.0  # until the next attempt if another session has locked rows, because an attempt delays batches
+MAX_WAITING_MESSAGES = 10_000  # messages with findings that are not written yet; beyond it the oldest are not counted
+OTHERS = "(others)"  # members beyond the budget of findings are counted together under this name
+WRITE = """
+INSERT INTO chargers_finding AS f (charger_id, action, field, kind, count, first_seen, last_seen, example)
+SELECT s.charger, s.action, s.field, s.kind, s.count, s.first_seen, s.last_seen, s.example
+FROM json_to_recordset(%s) AS s(charger bigint, action text, field text, kind text, count bigint,
+    first_seen timestamptz, last_seen timestamptz, example text)
+JOIN chargers_charger c ON c.id = s.charger
+ON CONFLICT (charger_id, action, field, kind) DO UPDATE SET count = f.count + excluded.count,
+    last_seen = greatest(f.last_seen, excluded.last_seen), example = excluded.example
+"""
+# The stored findings of chargers that would exceed the limit with `found` more findings.
+KNOWN = """
+SELECT f.charger_id, f.action, f.field, f.kind FROM json_to_recordset(%s) AS s(charger bigint, found int)
+JOIN chargers_finding f ON f.charger_id = s.charger
+WHERE s.found + (SELECT count(*) FROM chargers_finding c WHERE c.charger_id = s.charger) > %s
+"""
+# Budgets that chargers exceed now and have not exceeded in the last ten minutes, so that a new episode begins.
+NEW_EPISODES = """
+SELECT c.id, c.charger_id, s.field FROM json_to_recordset(%s) AS s(charger bigint, field text)
+JOIN chargers_charger c ON c.id = s.charger
+WHERE NOT EXISTS (SELECT FROM chargers_finding f WHERE f.charger_id = s.charger AND f.field = s.field
+    AND f.kind = 'out_of_range' AND f.last_seen > now() - interval '10 minutes')
+ORDER BY c.id, s.field
+"""
+OVER_BUDGET = (
+    "%s: more than %s %s (%s). %s Look at its messages; if they are not its own, give the charger a new key. "
+    "See docs/security.md."
+)
+
+
+class MessageFindings(NamedTuple):
+    """The findings of one message: {(field, kind): value as sent}."""
+
+    charger: int
+    action: str
+    by_kind: Mapping[tuple[str, str], Any]
+    at: datetime
+
+
+class Counter:
+    """The queue of findings of one process. Any thread may call `add`, only the writer thread `write_due`."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[MessageFindings] = deque(maxlen=MAX_WAITING_MESSAGES)
+        self.due_at = float("-inf")
+
+    def add(self, charger: int, action: str, by_kind: Mapping[tuple[str, str], Any], at: datetime) -> None:
+        """Count the findings {(field, kind): value} in a message of `charger` (primary key)."""
+        self.waiting.append(MessageFindings(charger, action, by_kind, at))
+        for field, kind in by_kind:
+            metrics.count_finding(action, field, kind)
+
+    @property
+    def due_in_s(self) -> float | None:
+        """Seconds until waiting findings are due to be written, None if none waits."""
+        return max(0.0, self.due_at - time.monotonic()) if self.waiting else None
+
+    def write_due(self) -> None:
+        """Write the waiting findings if they are due. An error loses counts, a lock only delays them."""
+        if self.due_in_s != 0:
+            return
+        messages = [self.waiting.popleft() for _ in range(len(self.waiting))]
+        self.due_at = time.monotonic() + INTERVAL_S
+        try:
+            write(messages)
+        except Exception as error:  # noqa: BLE001  (the thread that answers chargers must go on)
+            if faults.kind_of(error) == faults.LOCKED:
+                self.due_at = time.monotonic() + AFTER_LOCK_S
+                self.waiting.extendleft(reversed(messages))
+                return
+            logger.warning("The findings of %s messages were not counted: %s", len(messages), error)
+            faults.drop_connection()
+
+
+counter = Counter()
+
+
+def write(messages: Iterable[MessageFindings]) -> None:
+    """Add the findings of `messages` to the table in one statement, and raise incidents for exceeded budgets."""
+    rows: dict[tuple, dict] = {}
+    for message in messages:
+        for (field, kind), value in message.by_kind.items():
+            key = message.charger, message.action, _field(field), kind
+            row = rows.setdefault(key, _row(*key, message.at))
+            row["count"] += 1
+            row["last_seen"] = message.at
+            row["example"] = value
+    if not rows:
+        return
+    rows = _within_limits(rows)
+    for row in rows.values():
+        row["example"] = example(row["field"], row["example"])
+    over = {(charger, field) for charger, _, field, kind in rows if budgets.exceeded(field, kind)}
+    # Rows are written in the same order by all processes, because another order could deadlock.
+    with transaction.atomic():
+        _raise_incidents(over)
+        bulk_sql.execute(WRITE, [rows[key] for key in sorted(rows)])
+
+
+def _row(charger: int, action: str, field: str, kind: str, at: datetime) -> dict:
+    key = {"charger": charger, "action": action, "field": field, "kind": kind}
+    return key | {"count": 0, "first_seen": at, "last_seen": at, "example": None}
+
+
+def _raise_incidents(over: Iterable[tuple[int, str]]) -> None:
+    """Record an event for each pair in `over`, (charger, field of a budget), that begins a new episode."""
+    keys = [{"charger": charger, "field": field} for charger, field in over]
+    for charger, charger_id, field in bulk_sql.execute(NEW_EPISODES, keys):
+        budget = budgets.FIELDS[field]
+        fields = {"budget": budget.name, "limit": budget.limit, "counts": budget.counts}
+        events.record_event("charger.over_budget", charger, **fields, consequence=budget.consequence)
+        logger.warning(OVER_BUDGET, charger_id, budget.limit, budget.counts, budget.setting, budget.consequence)
+
+
+def _within_limits(rows: dict[tuple, dict]) -> dict[tuple, dict]:
+    """Return `rows`, with new findings of a charger beyond its limit counted together as OTHERS."""
+    limit = settings.OCPP_MOST_FINDINGS
+    if not limit:
+        return rows
+    counts = [{"charger": charger, "found": count} for charger, count in Counts(key[0] for key in rows).items()]
+    known = {tuple(row) for row in bulk_sql.query(KNOWN, [bulk_sql.json(counts), limit])}
+    used = Counts(charger for charger, *_ in known)
+    limited: dict[tuple, dict] = {}
+    for key, row in rows.items():
+        charger, action, field, kind = key
+        if key in known or budgets.exceeded(field, kind):
+            _add(limited, key, row)
+        elif used[charger] < limit:
+            used[charger] += 1
+            _add(limited, key, row)
+        else:
+            _add(limited, (charger, action, OTHERS, kind), row)
+            _add(limited, (charger, "", *budgets.BUDGETS["findings"].finding), row)
+            metrics.count_finding("", *budgets.BUDGETS["findings"].finding)
+    return limited
+
+
+def _add(rows: dict[tuple, dict], key: tuple, row: dict) -> None:
+    """Add the count of `row` to the row of `key`."""
+    before = rows.get(key, row | {"count": 0})
+    columns = dict(zip(("charger", "action", "field", "kind"), key, strict=True))
+    rows[key] = row | columns | {"count": before["count"] + row["count"], "first_seen": before["first_seen"]}
+
+
+def record(charger: int, action: str, by_kind: Mapping[tuple[str, str], Any]) -> None:
+    """Write findings at once, for a process without an inbox. An error loses counts but not the answer."""
+    for field, kind in by_kind:
+        metrics.count_finding(action, field, kind)
+    try:
+        write([MessageFindings(charger, action, by_kind, datetime.now(UTC))])
+    except Exception as error:  # noqa: BLE001  (the answer must be stored nevertheless)
+        logger.warning("The findings of an answer were not counted: %s", error)
+
+
+def _field(field: str) -> str:
+    """Shorten and clean a member's name, because the charger may have chosen it."""
+    return storable(field)[:MAX_FIELD_LENGTH]
+
+
+def example(field: str, value: Any) -> str:
+    """Format `value` as JSON, with secrets masked, cut to LONGEST_EXAMPLE characters."""
+    if names_secret(field.rpartition(".")[2]) and value not in (None, ""):
+        return HIDDEN
+    try:
+        text = orjson.dumps(storable(value)).decode()
+    except TypeError:
+        text = repr(value)
+    return masked(text[: 8 * MAX_EXAMPLE_LENGTH])[:MAX_EXAMPLE_LENGTH]

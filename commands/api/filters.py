@@ -1,0 +1,68 @@
+"""Filters of the lists of commands, batches and the models that commands use."""
+
+from django_filters import rest_framework as filters
+
+from chargers.api.filters import AsSent, OfCharger, YesOrNo
+from commands.models import Batch, BatchItem, CertificateRequest, ChargingProfile, Command, Firmware, Schedule, Upload
+from commands.models.batch import CANCELLED, REFUSED, SHOWN, WAITING
+
+
+class CommandFilter(OfCharger):
+    class Meta:
+        model = Command
+        fields = ["action", "state", "outcome", "simulated"]
+
+
+class ProfileFilter(AsSent):
+    class Meta:
+        model = ChargingProfile
+        fields = ["id", "description", "created_at", "updated_at"]
+
+
+class FirmwareFilter(AsSent):
+    class Meta:
+        model = Firmware
+        fields = ["id", "description", "created_at"]
+
+
+class UploadFilter(OfCharger):
+    task_id = filters.CharFilter("command__task_id")
+    action = filters.CharFilter("command__action")
+
+    class Meta:
+        model = Upload
+        fields = ["id", "size", "received_at", "expires_at"]
+
+
+class CertificateFilter(OfCharger):
+    task_id = filters.CharFilter("command__task_id")
+
+    class Meta:
+        model = CertificateRequest
+        fields = ["id", "common_name", "state", "serial_number", "not_after", "received_at"]
+
+
+class BatchFilter(AsSent):
+    class Meta:
+        model = Batch
+        fields = ["action", "requested_by", "schedule"]
+
+
+class MemberFilter(OfCharger):
+    state = filters.ChoiceFilter(choices=[(s, s) for s in SHOWN], method="in_state")
+    outcome = filters.CharFilter("command__outcome")
+    simulated = YesOrNo("command__simulated")
+
+    class Meta:
+        model = BatchItem
+        fields: list[str] = []
+
+    def in_state(self, rows, name, state):
+        is_item_state = state in (WAITING, CANCELLED, REFUSED)
+        return rows.filter(state=state) if is_item_state else rows.filter(command__state=state)
+
+
+class ScheduleFilter(AsSent):
+    class Meta:
+        model = Schedule
+        fields = ["name", "action", "is_enabled"]

@@ -1,0 +1,236 @@
+"""Serializers of batches, their items and schedules, and of requests that create them."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from chargers.api.serializers.strict import Strict
+from commands.actions.table import ACTIONS
+from commands.api.serializers.commands import AskSerializer, task_url
+from commands.models import Batch, BatchItem, Schedule
+from commands.services import batches, schedules
+from core.db import sealing
+from core.ocpp import schemas
+
+WEEK = 7 * 86400
+MAX_AHEAD = timedelta(days=100 * 365)
+MAX_LISTED = 100_000
+
+
+class FilterSerializer(Strict):
+    """Chargers that meet all criteria; an empty filter matches every charger that the user may reach."""
+
+    group = serializers.CharField(required=False, max_length=100, help_text="The name of a charger group.")
+    vendor = serializers.CharField(required=False, max_length=1000, trim_whitespace=False)
+    model = serializers.CharField(required=False, max_length=1000, trim_whitespace=False)
+    firmware_version = serializers.CharField(required=False, max_length=1000, trim_whitespace=False)
+    connected = serializers.BooleanField(required=False)
+    search = serializers.CharField(required=False, max_length=255, help_text="In the id or the description.")
+
+
+class ChoosingSerializer(Strict, AskSerializer):
+    """Exactly one of `chargers` and `filter` chooses the chargers; `payload` is the OCPP request for all of them."""
+
+    action = serializers.ChoiceField(list(ACTIONS))
+    payload = serializers.DictField(default=dict)
+    chargers = serializers.ListField(
+        child=serializers.CharField(max_length=255, trim_whitespace=False),
+        required=False,
+        min_length=1,
+        max_length=MAX_LISTED,
+    )
+    filter = FilterSerializer(required=False)
+    only_connected = serializers.BooleanField(default=False, help_text="Only chargers that are connected.")
+    spread_seconds = serializers.IntegerField(
+        default=0, min_value=0, max_value=WEEK, help_text="Spread the commands over this time."
+    )
+
+    def validate(self, fields):
+        if len(self.chosen(fields)) != 1:
+            raise serializers.ValidationError("Give exactly one of chargers and filter.")
+        return fields
+
+    @staticmethod
+    def soon(moment):
+        """Raise a `ValidationError` for a time out of range; one that has just passed is allowed and means now."""
+        if not -schedules.MAX_DELAY < moment - datetime.now(UTC) < MAX_AHEAD:
+            raise serializers.ValidationError("The time must be between now and a hundred years from now.")
+        return moment
+
+    @staticmethod
+    def chosen(fields):
+        return {name: fields[name] for name in ("chargers", "filter") if fields.get(name) is not None}
+
+
+class BatchRequestSerializer(ChoosingSerializer):
+    start_at = serializers.DateTimeField(required=False, help_text="Time of the first command; default: now.")
+    note = serializers.CharField(required=False, max_length=255, allow_blank=True)
+
+    def validate_start_at(self, moment):
+        return self.soon(moment)
+
+
+class StatesSerializer(serializers.Serializer):
+    waiting = serializers.IntegerField(help_text="Without a command yet.")
+    queued = serializers.IntegerField()
+    sent = serializers.IntegerField()
+    finished = serializers.IntegerField()
+    cancelled = serializers.IntegerField(help_text="Cancelled before a command was created.")
+    refused = serializers.IntegerField(help_text="No command could be created; see the reason of the item.")
+
+
+class BatchSerializer(serializers.ModelSerializer):
+    """`progress` is from 0 to 1; `simulated` counts finished commands with a simulated result."""
+
+    url = serializers.SerializerMethodField()
+    payload = serializers.SerializerMethodField()
+    chosen = serializers.DictField()
+    state = serializers.ChoiceField(["waiting", "running", "cancelling", "cancelled", "finished"])
+    schedule = serializers.CharField(source="schedule.name", allow_null=True, default=None)
+    progress = serializers.FloatField(source="shown.progress")
+    simulated = serializers.IntegerField(source="shown.simulated")
+    states = StatesSerializer(source="shown.states")
+    outcomes = serializers.DictField(source="shown.outcomes", child=serializers.IntegerField())
+    summary = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Batch
+        fields = ["id", "url", "action", "payload", "timeout", "chosen", "total", "spread_seconds", "start_at"]
+        fields += ["note", "schedule", "requested_by", "created_at", "state", "progress", "states", "outcomes"]
+        fields += ["simulated", "summary", "cancelled_at", "cancelled_by", "finished_at"]
+
+    def to_representation(self, batch):
+        batch.shown = batch.counts = batch.progress()  # because counting is a query
+        return super().to_representation(batch)
+
+    def get_url(self, batch) -> str:
+        return batch_url(batch)
+
+    def get_payload(self, batch) -> dict:
+        return batch.payload
+
+    def get_summary(self, batch) -> str:
+        outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in batch.shown["outcomes"].items())
+        states = batch.shown["states"]
+        words = dict.fromkeys(states) | {"cancelled": "cancelled before they were asked"}
+        rest = ", ".join(
+            f"{count} {words[name] or name}" for name, count in states.items() if count and name != "finished"
+        )
+        return f"{states['finished']} of {batch.total} finished" + "".join(f"; {t}" for t in (outcomes, rest) if t)
+
+
+def batch_url(batch):
+    return f"{settings.URL_PREFIX}/api/ocpp/batches/{batch.pk}/"
+
+
+class MemberSerializer(serializers.ModelSerializer):
+    """One charger of a batch; `task_id` is null until its command exists."""
+
+    charger_id = serializers.CharField(source="charger.charger_id")
+    state = serializers.ChoiceField(
+        ["waiting", "queued", "sent", "finished", "cancelled", "refused"], source="shown_state"
+    )
+    outcome = serializers.SerializerMethodField()
+    simulated = serializers.BooleanField(source="command.simulated", default=False)
+    result = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+    task_id = serializers.CharField(source="command.task_id", allow_null=True, default=None)
+    task_url = serializers.SerializerMethodField()
+    sent_at = serializers.DateTimeField(source="command.sent_at", allow_null=True, default=None)
+    finished_at = serializers.DateTimeField(source="command.finished_at", allow_null=True, default=None)
+
+    class Meta:
+        model = BatchItem
+        fields = ["charger_id", "due_at", "state", "outcome", "simulated", "result", "error", "reason", "task_id"]
+        fields += ["task_url", "sent_at", "finished_at"]
+
+    def get_outcome(self, item) -> str | None:
+        return (item.command and item.command.outcome) or None
+
+    @extend_schema_field(OpenApiTypes.ANY)
+    def get_result(self, item):
+        return item.command and item.command.result
+
+    @extend_schema_field(OpenApiTypes.ANY)
+    def get_error(self, item):
+        return item.command and item.command.error
+
+    def get_task_url(self, item) -> str | None:
+        return task_url(item.command) if item.command else None
+
+
+class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
+    """A batch to be created at `at`, every `every_seconds`, or by `crontab` in `timezone`: exactly one of these."""
+
+    payload = serializers.DictField(default=dict)
+    timeout = serializers.FloatField(
+        required=False, allow_null=True, min_value=0.1, max_value=settings.OCPP_LONGEST_COMMAND_TIMEOUT
+    )
+    filter = FilterSerializer(required=False, allow_null=True)
+    chargers = serializers.ListField(
+        child=serializers.CharField(max_length=255, trim_whitespace=False),
+        required=False,
+        allow_null=True,
+        min_length=1,
+        max_length=MAX_LISTED,
+    )
+    timezone = serializers.CharField(default="UTC", max_length=63)
+    every_seconds = serializers.IntegerField(required=False, allow_null=True, min_value=60, max_value=366 * 86400)
+
+    class Meta:
+        model = Schedule
+        fields = ["id", "name", "action", "payload", "timeout", "chargers", "filter", "only_connected"]
+        fields += ["spread_seconds", "at", "every_seconds", "crontab", "timezone", "is_enabled", "requested_by"]
+        fields += ["created_at", "last_run_at", "next_run_at", "note"]
+        read_only_fields = ["requested_by", "created_at", "last_run_at", "next_run_at", "note"]
+
+    def validate_at(self, moment):
+        is_known = moment is None or (self.instance and self.instance.at == moment)
+        return moment if is_known else self.soon(moment)
+
+    def validate_timezone(self, name):
+        try:
+            return Schedule._meta.get_field("timezone").to_python(name)
+        except ValidationError as error:
+            raise serializers.ValidationError(
+                f"{name} is not a time zone. Use a name such as Europe/Berlin."
+            ) from error
+
+    def validate(self, fields):
+        former = {} if self.instance is None else self.instance.chosen
+        chosen = self.chosen(fields) or (former if self.partial else {})
+        super().validate(chosen)
+        columns = {name: value for name, value in fields.items() if name not in ("chargers", "filter")}
+        columns["chosen"] = chosen
+        try:
+            row = self._merged(columns)
+            row.clean()
+            payload = row.payload.opened()
+            batches.refuse_secrets(row.action, payload)
+            chargers = batches.candidates(self.context["request"].user, chosen)
+            if chargers:
+                batches.check(row.action, payload, chargers)
+        except ValidationError as error:
+            raise serializers.ValidationError(serializers.as_serializer_error(error)) from error
+        except schemas.Violation as violation:
+            raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
+        except sealing.Unreadable as error:
+            raise serializers.ValidationError({"payload": [str(error)]}) from error
+        return columns
+
+    def _merged(self, columns):
+        names = [field.attname for field in Schedule._meta.concrete_fields] if self.instance else []
+        return Schedule(**({name: getattr(self.instance, name) for name in names} | columns))
+
+    def to_representation(self, schedule):
+        for name in ("chargers", "filter"):
+            setattr(schedule, name, schedule.chosen.get(name))
+        shown = super().to_representation(schedule)
+        return shown | {
+            "payload": schedule.payload,
+            "timezone": str(schedule.timezone),
+        }

@@ -1,0 +1,31 @@
+"""Paths of commands, tasks, batches and the models that commands use."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from commands.api.views import batches, files, library, tasks
+
+router = SimpleRouter()
+router.register("charging-profiles", library.ChargingProfileViewSet)
+router.register("firmware", library.FirmwareViewSet)
+router.register("schedules", batches.ScheduleViewSet)
+
+urlpatterns = [
+    path("", include(router.urls)),
+    path("start/<charger:charger_id>/", tasks.start),
+    path("stop/<charger:charger_id>/", tasks.stop),
+    path("authorize/<charger:charger_id>/", tasks.authorize),
+    path("commands/", tasks.CommandList.as_view()),
+    path("tasks/<slug:task_id>/", tasks.TaskDetail.as_view()),
+    path("tasks/<slug:task_id>/retry/", tasks.retry),
+    path("batches/", batches.BatchList.as_view()),
+    path("batches/<slug:id>/", batches.BatchDetail.as_view()),
+    path("batches/<slug:id>/commands/", batches.MemberList.as_view()),
+    path("batches/<slug:id>/cancel/", batches.cancel),
+    path("local-lists/<charger:charger_id>/", library.LocalListView.as_view()),
+    path("uploads/", library.UploadList.as_view()),
+    path("uploads/<int:pk>/file/", files.uploaded_file),
+    path("certificates/", library.CertificateList.as_view()),
+    path("certificates/<int:pk>/revoke/", library.revoke_certificate),
+    path("certificates/roots/", library.root_certificates),
+]

@@ -1,0 +1,148 @@
+"""Batches and schedules over REST: one command to many chargers, now, later or repeatedly."""
+
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.response import Response
+
+from chargers.api.viewsets import Editable
+from chargers.services.access import CommandsPerUser, needs, reaches_every_charger, within
+from commands.api.filters import BatchFilter, MemberFilter, ScheduleFilter
+from commands.api.serializers import BatchRequestSerializer, BatchSerializer, MemberSerializer, ScheduleSerializer
+from commands.api.serializers.batches import ChoosingSerializer, batch_url
+from commands.api.views.tasks import IDEMPOTENCY_KEY, idempotency, validated_body
+from commands.models import Batch, BatchItem, Schedule
+from commands.services import batches
+from commands.services.schedules import may_run
+from core.http.errors import Conflict, not_found
+from core.http.pagination import NewestMadeFirst
+from core.ocpp import schemas
+
+# The columns of a schedule that decide its commands and their times.
+EFFECTIVE_COLUMNS = {"action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
+EFFECTIVE_COLUMNS |= {"at", "every_seconds", "crontab", "timezone"}
+SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
+EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
+
+
+class OwnedByRequester:
+    """Rows of the user who submitted them; users who may reach every charger see all, because they span groups."""
+
+    def get_queryset(self):
+        rows = super().get_queryset()
+        if getattr(self, "swagger_fake_view", False):  # while drf-spectacular generates the schema
+            return rows
+        return own(self.request, rows)
+
+
+def own(request, rows):
+    if reaches_every_charger(request.user):
+        return rows
+    return rows.filter(requested_by=request.user.get_username())
+
+
+def known_batch(request, id):
+    """The `Batch`; raises 404 for an unknown one, and for one of another user."""
+    try:
+        return get_object_or_404(own(request, Batch.objects.select_related("schedule")), pk=UUID(id))
+    except ValueError as error:
+        raise not_found("Batch") from error
+
+
+class BatchList(OwnedByRequester, generics.ListAPIView):
+    """Batches, newest first; POST submits one."""
+
+    queryset = Batch.objects.select_related("schedule")
+    serializer_class = BatchSerializer
+    filterset_class = BatchFilter
+    pagination_class = NewestMadeFirst
+    permission_classes = [SEEN_OR_ASKED]
+    throttle_classes = [CommandsPerUser]
+
+    @extend_schema(request=BatchRequestSerializer, responses={202: BatchSerializer}, parameters=[IDEMPOTENCY_KEY])
+    def post(self, request):
+        """Submit one action to many chargers. They are chosen now; each gets its command when it is due."""
+        batch = _earlier(request) or _create(request, validated_body(request, BatchRequestSerializer))
+        return Response(BatchSerializer(batch).data, status=202, headers={"Location": batch_url(batch)})
+
+
+def _earlier(request):
+    identity = idempotency(request)
+    return batches.earlier(identity["by"], identity["idempotency_key"], identity["request"])
+
+
+def _create(request, body):
+    identity, chosen = idempotency(request), ChoosingSerializer.chosen(body)
+    chargers = batches.choose(request.user, chosen, body["only_connected"])
+    if not chargers:
+        raise serializers.ValidationError({"filter" if "filter" in chosen else "chargers": ["No charger matches."]})
+    more = {name: body[name] for name in ("spread_seconds", "start_at", "note", "timeout") if name in body}
+    origin = {"by": identity["by"], "key": identity["idempotency_key"], "request": identity["request"]}
+    try:
+        return batches.make(body["action"], body["payload"], chargers, chosen=chosen, **origin, **more)
+    except schemas.Violation as violation:
+        raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
+
+
+class BatchDetail(generics.GenericAPIView):
+    """One batch with its progress and outcomes."""
+
+    queryset = Batch.objects.all()
+    permission_classes = [needs(GET="commands.view_command")]
+    serializer_class = BatchSerializer
+
+    def get(self, request, id):
+        return Response(BatchSerializer(known_batch(request, id)).data)
+
+
+class MemberList(generics.ListAPIView):
+    """The items of a batch in the order in which they are due, with their outcomes."""
+
+    queryset = BatchItem.objects.select_related("charger", "command")
+    serializer_class = MemberSerializer
+    filterset_class = MemberFilter
+    permission_classes = [needs(GET="commands.view_command")]
+
+    def get_queryset(self):
+        rows = super().get_queryset()
+        if getattr(self, "swagger_fake_view", False):  # while drf-spectacular generates the schema
+            return rows
+        return within(self.request.user, rows.filter(batch=known_batch(self.request, self.kwargs["id"])))
+
+
+@extend_schema(request=None, responses=BatchSerializer)
+@api_view(["POST"])
+@permission_classes([needs(POST="commands.add_command")])
+def cancel(request, id):
+    """Cancel all commands that were not sent; sent ones continue. 409 if it is finished or already cancelled."""
+    batch = known_batch(request, id)
+    if not batches.cancel_batch(batch, request.user.get_username() if request.user else ""):
+        raise Conflict("This batch is finished or already cancelled.")
+    return Response(BatchSerializer(batch).data)
+
+
+class ScheduleViewSet(OwnedByRequester, Editable):
+    """Batches created later or repeatedly, with the permissions of the last user who changed their effect."""
+
+    queryset = Schedule.objects.all()
+    serializer_class = ScheduleSerializer
+    filterset_class = ScheduleFilter
+    permission_classes = [needs(GET="commands.view_command", **EDITED)]
+    throttle_classes = [CommandsPerUser]
+
+    def perform_create(self, serializer):
+        serializer.save(**self._owner())
+
+    def perform_update(self, serializer):
+        """Make the user the owner, unless only the name or the switch changes and the owner may still run it."""
+        former, fields = serializer.instance, serializer.validated_data
+        has_changed = any(getattr(former, name) != fields[name] for name in EFFECTIVE_COLUMNS & fields.keys())
+        serializer.save(**(self._owner() if has_changed or not may_run(former.owner) else {}))
+
+    def _owner(self):
+        user = self.request.user
+        known = user if user and user.is_authenticated else None
+        return {"owner": known, "requested_by": user.get_username() if user else ""}

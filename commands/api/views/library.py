@@ -1,0 +1,179 @@
+"""Charging profiles, local lists, firmware, uploads and certificates over REST."""
+
+import time
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.decorators import action, api_view, permission_classes
+from rest_framework.parsers import MultiPartParser
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from chargers.api.viewsets import Editable, Scoped
+from chargers.services.access import CommandsPerUser, known_charger, needs, within
+from commands.actions import local_list
+from commands.api.filters import CertificateFilter, FirmwareFilter, ProfileFilter, UploadFilter
+from commands.api.serializers import (
+    AskedSerializer,
+    CertificateSerializer,
+    ChargingProfileSerializer,
+    FirmwareSerializer,
+    InstallSerializer,
+    LocalListSerializer,
+    SendLocalListSerializer,
+    UploadSerializer,
+)
+from commands.api.views.tasks import IDEMPOTENCY_KEY, accepted, earlier, submit_command, validated_body
+from commands.models import CertificateRequest, ChargingProfile, Firmware, LocalList, Upload
+from commands.services import authority
+from commands.services.files import firmware_url
+from core.http.errors import Conflict
+from core.http.pagination import NewestFirst
+from core.ocpp.timestamps import now_on_the_wire, to_rfc3339
+
+
+class ChargingProfileViewSet(Editable):
+    """The library of charging profiles. A command may give only the `chargingProfileId` of one."""
+
+    queryset = ChargingProfile.objects.all()
+    serializer_class = ChargingProfileSerializer
+    filterset_class = ProfileFilter
+
+
+class LocalListView(APIView):
+    """The local authorisation list of one charger."""
+
+    permission_classes = [needs(GET="commands.view_locallist", POST="commands.add_command")]
+    throttle_classes = [CommandsPerUser]
+
+    @extend_schema(responses=LocalListSerializer)
+    def get(self, request, charger_id):
+        """The list that the charger has accepted from this system."""
+        charger = known_charger(request, charger_id)
+        held = LocalList.objects.filter(charger=charger).first()
+        return Response(LocalListSerializer({"charger": charger, "held": held}).data)
+
+    @extend_schema(request=SendLocalListSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
+    def post(self, request, charger_id):
+        """Build the list, or its changes, from the id tags and send it in one call (SendLocalList)."""
+        body = validated_body(request, SendLocalListSerializer)
+        charger = known_charger(request, charger_id)
+        command = earlier(request) or self._send(request, charger, body)
+        return accepted(command, f"Local list with {len(command.payload['localAuthorizationList'])} id tags sent")
+
+    @staticmethod
+    def _send(request, charger, body):
+        entries = local_list.wanted(body.get("id_tags"))
+        if body["update_type"] == local_list.FULL:
+            entries = {tag: info for tag, info in entries.items() if info}
+        elif "id_tags" not in body:
+            entries = local_list.difference(_held(charger), entries)
+        payload = local_list.payload(body["update_type"], entries, local_list.next_version(charger))
+        return submit_command(request, charger, "SendLocalList", payload, body, retry_full=body["full_if_failed"])
+
+
+def _held(charger):
+    held = LocalList.objects.filter(charger=charger, version=charger.local_list_version).first()
+    if held is None:
+        raise Conflict("The list of this charger is not known. Send a Full one, or give the id tags.")
+    return held.entries
+
+
+class FirmwareViewSet(Editable):
+    """Firmware images, which chargers fetch by a URL that expires."""
+
+    queryset = Firmware.objects.all()
+    serializer_class = FirmwareSerializer
+    filterset_class = FirmwareFilter
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        request={"application/json": InstallSerializer},
+        responses={202: AskedSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    @action(
+        detail=True,
+        methods=["post"],
+        parser_classes=APIView.parser_classes,
+        permission_classes=[needs(POST="commands.add_command")],
+        throttle_classes=[CommandsPerUser],
+    )
+    def install(self, request, pk=None):
+        """Let a charger install it, by SignedUpdateFirmware if it has a signature, else by UpdateFirmware."""
+        firmware = self.get_object()
+        body = validated_body(request, InstallSerializer)
+        charger = known_charger(request, body["charger_id"])
+        command = earlier(request)
+        if command is None:
+            _refuse_unreachable(firmware)
+            command = submit_command(request, charger, *_update(firmware, body), body)
+        return accepted(command, f"Update to {firmware} sent")
+
+
+def _refuse_unreachable(firmware):
+    if not firmware.is_kept:
+        raise Conflict(f"The file of {firmware} is missing in the storage. Upload it again.")
+    if not settings.PUBLIC_URL:
+        raise Conflict("Set PUBLIC_URL to the URL under which chargers reach this server over HTTP.")
+
+
+def _update(firmware, body):
+    """(action, payload). The URL is valid for OCPP_FILE_URL_LIFETIME from the retrieve date on."""
+    fetched_at = to_rfc3339(body["retrieve_date"]) if "retrieve_date" in body else now_on_the_wire()
+    begins = body["retrieve_date"].timestamp() if "retrieve_date" in body else time.time()
+    location = firmware_url(firmware, max(begins, time.time()) + settings.OCPP_FILE_URL_LIFETIME)
+    if not body.get("signed", bool(firmware.signature)):
+        return "UpdateFirmware", {"location": location, "retrieveDate": fetched_at}
+    if not firmware.signature or not firmware.signing_certificate:
+        raise serializers.ValidationError({"signed": ["This firmware has no signature or no signing certificate."]})
+    return "SignedUpdateFirmware", {
+        "firmware": {
+            "location": location,
+            "retrieveDateTime": fetched_at,
+            "signingCertificate": firmware.signing_certificate,
+            "signature": firmware.signature,
+        }
+    }
+
+
+class UploadList(Scoped, generics.ListAPIView):
+    """Diagnostics and logs of chargers, including those that are expected, newest first."""
+
+    queryset = Upload.objects.select_related("charger", "command")
+    serializer_class = UploadSerializer
+    filterset_class = UploadFilter
+    pagination_class = NewestFirst
+
+
+class CertificateList(Scoped, generics.ListAPIView):
+    """Certificate requests of chargers and their results, newest first."""
+
+    queryset = CertificateRequest.objects.exclude(charger=None).select_related("charger", "command")
+    serializer_class = CertificateSerializer
+    filterset_class = CertificateFilter
+    pagination_class = NewestFirst
+
+
+@extend_schema(request=None, responses=CertificateSerializer)
+@api_view(["POST"])
+@permission_classes([needs(POST="commands.change_certificaterequest")])
+def revoke_certificate(request, pk):
+    """Revoke a certificate; a charger that is connected with it must reconnect."""
+    reachable = within(request.user, CertificateList.queryset)
+    certificate = get_object_or_404(reachable, pk=pk)
+    if not certificate.revoke():
+        raise Conflict("This certificate was never signed, or is already revoked.")
+    return Response(CertificateSerializer(certificate).data)
+
+
+@extend_schema(responses={(200, "application/x-pem-file"): OpenApiTypes.STR})
+@api_view(["GET"])
+@permission_classes([needs(GET="commands.view_certificaterequest")])
+def root_certificates(request):
+    """PEM with the roots of the authority for chargers, as InstallCertificate and servers need them."""
+    return HttpResponse("".join(authority.roots().values()), content_type="application/x-pem-file")

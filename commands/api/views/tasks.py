@@ -1,0 +1,233 @@
+"""Submit commands over REST and poll them as tasks; a POST answers without waiting for the charger."""
+
+from threading import BoundedSemaphore
+
+from django.db import connection
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers
+from rest_framework.decorators import api_view, permission_classes, throttle_classes
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from chargers.api.viewsets import Scoped
+from chargers.services import access
+from chargers.services.access import CommandsPerUser, check_reach, known_charger, needs
+from commands.api.filters import CommandFilter
+from commands.api.serializers import (
+    AskedSerializer,
+    AskSerializer,
+    AuthorizeRequestSerializer,
+    CommandRequestSerializer,
+    StopRequestSerializer,
+    TaskSerializer,
+    task_url,
+)
+from commands.models import FINISHED
+from commands.services import mailbox, submission
+from commands.services.queries import get_command
+from core.http.errors import Conflict, not_found
+from core.http.pagination import NewestFirst
+from core.http.parameters import takes
+from core.ocpp import schemas
+from transactions.models import IdTag, Transaction
+
+MAX_WAIT_S = 30.0
+MAY_COMMAND = needs(POST="commands.add_command")
+# Each wait holds a thread of its process, see config.http. Above this number, polls are answered at once.
+WAITS = BoundedSemaphore(800)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="The same key and body returns the same task.",
+)
+
+
+def validated_body(request, serializer_class):
+    """Return the validated body, {} for an empty one; first raise 404 for a charger that the user may not reach."""
+    check_reach(request)
+    serializer = serializer_class(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
+
+
+def idempotency(request):
+    """{by, idempotency_key, request}, which identify a repeated request; raises 400 for an invalid key."""
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > 255 or "\0" in key:
+        raise serializers.ValidationError({"Idempotency-Key": ["Use at most 255 characters."]})
+    by = request.user.get_username() if request.user else ""
+    return {"by": by, "idempotency_key": key, "request": [request.path, request.data]}
+
+
+def earlier(request):
+    """The command of an earlier identical request, or None; looked up first, because the state may have changed."""
+    return submission.earlier(**idempotency(request))
+
+
+def submit_command(request, charger, action, payload, body, **options):
+    """Submit a command by `submission.submit`; raises 400 with the field name for an invalid payload."""
+    try:
+        return submission.submit(
+            charger,
+            action,
+            payload,
+            timeout=body.get("timeout"),
+            **idempotency(request),
+            **options,
+        )
+    except schemas.Violation as violation:
+        raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
+
+
+def accepted(command, status, **more):
+    """Answer 202 with the task to poll."""
+    shown = {"status": status, "task_id": command.task_id, "task_url": task_url(command)}
+    if command.warning:
+        shown["warning"] = command.warning
+    return Response(shown | more, status=202, headers={"Location": shown["task_url"]})
+
+
+@extend_schema(request=AskSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
+@api_view(["POST"])
+@permission_classes([MAY_COMMAND])
+@throttle_classes([CommandsPerUser])
+def start(request, charger_id):
+    """Ask the charger to send a BootNotification (TriggerMessage)."""
+    body = validated_body(request, AskSerializer)
+    payload = {"requestedMessage": "BootNotification"}
+    command = submit_command(request, known_charger(request, charger_id), "TriggerMessage", payload, body)
+    return accepted(command, "Remote BootNotification Command Sent")
+
+
+@extend_schema(request=StopRequestSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
+@api_view(["POST"])
+@permission_classes([MAY_COMMAND])
+@throttle_classes([CommandsPerUser])
+def stop(request, charger_id):
+    """Ask the charger to stop the given transaction, or the only one under way."""
+    body = validated_body(request, StopRequestSerializer)
+    charger = known_charger(request, charger_id)
+    command = earlier(request)
+    if command is None:
+        transaction_id, warning = transaction_to_stop(charger, body)
+        payload = {"transactionId": transaction_id}
+        command = submit_command(request, charger, "RemoteStopTransaction", payload, body, warning=warning)
+    return accepted(command, "Remote Stop Command Sent")
+
+
+def transaction_to_stop(charger, body):
+    """(transaction id, warning). Without a known transaction the latest id is sent, and the charger decides."""
+    if "transaction_id" in body:
+        return body["transaction_id"], ""
+    candidates = Transaction.objects.filter(charger=charger)
+    if "connector_id" in body:
+        candidates = candidates.filter(connector_id=body["connector_id"])
+    ongoing = list(candidates.ongoing().filter(superseded_by=None).values_list("pk", flat=True)[:100])
+    if len(ongoing) > 1:
+        known = ", ".join(str(pk) for pk in sorted(ongoing))
+        raise serializers.ValidationError(
+            {"transaction_id": [f"Several transactions are ongoing, name one: {known}"]}
+        )
+    if ongoing:
+        return ongoing[0], ""
+    latest = candidates.values_list("pk", flat=True).first() or 0
+    return latest, f"No ongoing transaction is known; transactionId {latest} is sent and the charger decides."
+
+
+@extend_schema(request=AuthorizeRequestSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
+@api_view(["POST"])
+@permission_classes([MAY_COMMAND])
+@throttle_classes([CommandsPerUser])
+def authorize(request, charger_id):
+    """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
+    body = validated_body(request, AuthorizeRequestSerializer)
+    payload = {"idTag": body["id_tag"]}
+    if "connector_id" in body:
+        payload["connectorId"] = body["connector_id"]
+    command = submit_command(request, known_charger(request, charger_id), "RemoteStartTransaction", payload, body)
+    verdict = IdTag.info(IdTag.known([body["id_tag"]]), body["id_tag"])["status"]
+    return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict)
+
+
+class CommandList(Scoped, generics.ListAPIView):
+    """All commands, newest first; POST submits one."""
+
+    queryset = TaskSerializer.rows()
+    serializer_class = TaskSerializer
+    filterset_class = CommandFilter
+    pagination_class = NewestFirst
+    throttle_classes = [CommandsPerUser]
+
+    @extend_schema(request=CommandRequestSerializer, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
+    def post(self, request):
+        """Submit a command with any action of OCPP 1.6 that a central system may send."""
+        body = validated_body(request, CommandRequestSerializer)
+        command = submit_command(
+            request, known_charger(request, body["charger_id"]), body["action"], body["payload"], body
+        )
+        shown = TaskSerializer(command).data
+        return Response(shown, status=202, headers={"Location": shown["task_url"]})
+
+
+class WaitSerializer(serializers.Serializer):
+    wait = serializers.FloatField(required=False, min_value=0, max_value=MAX_WAIT_S)
+
+
+@takes(WaitSerializer)
+@extend_schema(responses=TaskSerializer, parameters=[WaitSerializer])
+class TaskDetail(APIView):
+    """One task; with `?wait=SECONDS` (at most 30) it answers as soon as the task is finished."""
+
+    permission_classes = [needs(GET="commands.view_command")]
+
+    def get(self, request, task_id):
+        wait = WaitSerializer(data=request.query_params)
+        wait.is_valid(raise_exception=True)
+        seconds = wait.validated_data.get("wait", 0)
+        command = find_task(task_id)
+        if not access.reaches(request.user, command.charger):
+            raise not_found("Task")
+        if seconds and command.state != FINISHED and WAITS.acquire(blocking=False):
+            try:
+                connection.close()
+                command = mailbox.wait_until_finished(task_id, seconds, lambda: _ended(task_id)) or find_task(task_id)
+            finally:
+                WAITS.release()
+        return Response(TaskSerializer(command).data)
+
+
+def _ended(task_id):
+    """The command if it is finished, else None; raises 404 for an unknown id."""
+    try:
+        command = find_task(task_id)
+    finally:
+        connection.close()  # because waiting requests would use up the connections
+    return command if command.state == FINISHED else None
+
+
+def find_task(task_id):
+    """The `Command`; raises 404. Celery is not asked, because it reports PENDING for unknown ids."""
+    command = get_command(task_id)
+    if command is None:
+        raise not_found("Task")
+    return command
+
+
+@extend_schema(request=None, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
+@api_view(["POST"])
+@permission_classes([MAY_COMMAND])
+@throttle_classes([CommandsPerUser])
+def retry(request, task_id):
+    """Submit the same command to the same charger again; 409 if the former one is not finished."""
+    former = find_task(task_id)
+    if not access.reaches(request.user, former.charger):
+        raise not_found("Task")
+    command = earlier(request)
+    if command is None:
+        if former.state != FINISHED:
+            raise Conflict("This command is not finished yet. Retry it when it is.")
+        payload = submission.payload_for_retry(former)
+        command = submit_command(request, former.charger, former.action, payload, {"timeout": former.timeout})
+    shown = TaskSerializer(command).data
+    return Response(shown, status=202, headers={"Location": shown["task_url"]})

@@ -1,0 +1,1 @@
+"""Services of commands: submission, delivery, the life of a command, and its recovery."""

@@ -1,0 +1,247 @@
+"""One command to many chargers, which are chosen once; each gets its command when it is due."""
+
+import logging
+import math
+import random
+from datetime import timedelta
+
+import orjson
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from rest_framework import serializers
+
+from chargers.models import Charger
+from chargers.services import access, audit, presence
+from commands.actions.table import ACTIONS
+from commands.models import QUEUED, Batch, BatchItem, Command
+from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
+from commands.services import submission
+from commands.tasks import BROKER_FAULTS, cancel, enqueue
+from core.db import bulk_sql, faults, sealing
+from core.http.errors import Busy, Conflict
+from core.ocpp import schemas
+
+logger = logging.getLogger(__name__)
+
+MAX_PER_SWEEP = 200  # commands that one sweep creates; two workers run as many in a second
+MAX_PER_TRANSACTION = 10  # few, because a new key locks the row of its charger, which its messages wait for
+MAX_WAITING = 200_000  # items of all batches of one user that have no command yet
+BATCH_CANCELLED = {
+    "code": "Cancelled",
+    "description": "The batch of the command was cancelled before it was sent.",
+    "details": {},
+}
+COLUMNS = {"vendor": "vendor", "model": "model", "firmware_version": "firmware_version"}
+CREATE_ITEMS = """
+INSERT INTO commands_batchitem (batch_id, charger_id, due_at, state, reason)
+SELECT %s, r.charger, r.due_at, 'waiting', '' FROM json_to_recordset(%s) AS r(charger bigint, due_at timestamptz)
+"""
+
+
+def choose(user, chosen, only_connected=False):
+    """The chargers of `chosen`, {"chargers": [ids]} or {"filter": {…}}, that `user` may reach, as `Charger`s.
+
+    A list keeps its order; the matches of a filter are shuffled, so that a site does not get its commands all at
+    once. Raises a `ValidationError` that names unknown chargers. Call it outside a transaction, because it may
+    wait for Redis.
+    """
+    matches = candidates(user, chosen)
+    wanted = True if only_connected else chosen.get("filter", {}).get("connected")
+    if wanted is None:
+        return matches
+    online = presence.connected([charger.charger_id for charger in matches])
+    return [charger for charger in matches if (charger.charger_id in online) == wanted]
+
+
+def candidates(user, chosen):
+    """Like `choose`, but connected or not, without a query to Redis."""
+    reachable = access.within(user, Charger.objects.all(), "pk")
+    if "chargers" in chosen:
+        return _listed(reachable, chosen["chargers"])
+    matches = list(_filtered(reachable, chosen["filter"]))
+    random.shuffle(matches)
+    return matches
+
+
+def _listed(reachable, charger_ids):
+    known = {charger.charger_id: charger for charger in reachable.filter(charger_id__in=charger_ids)}
+    if unknown := [charger_id for charger_id in dict.fromkeys(charger_ids) if charger_id not in known]:
+        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+        raise serializers.ValidationError({"chargers": [f"Unknown chargers: {', '.join(unknown[:20])}{more}."]})
+    return [known[charger_id] for charger_id in dict.fromkeys(charger_ids)]
+
+
+def _filtered(reachable, wanted):
+    rows = reachable.filter(**{COLUMNS[name]: wanted[name] for name in COLUMNS if name in wanted})
+    if "group" in wanted:
+        rows = rows.filter(groups__name=wanted["group"])
+    if "search" in wanted:
+        rows = rows.filter(Q(charger_id__icontains=wanted["search"]) | Q(description__icontains=wanted["search"]))
+    return rows.order_by("pk")
+
+
+def refuse_secrets(action, payload):
+    """Raise `schemas.Violation` for a secret, because each charger needs its own, and for a placeholder of one."""
+    stored = ACTIONS[action].stored(payload)
+    if any(stored.get(name) != value for name, value in payload.items()):
+        raise schemas.Violation("value", "Leave it out: a secret of its own is generated for every charger.", "")
+    submission.refuse_hidden(action, payload)
+
+
+def check(action, payload, chargers):
+    """Raise `schemas.Violation` if the first charger could not get the command, before any row is created."""
+    refuse_secrets(action, payload)
+    completed = dict(payload)
+    ACTIONS[action].complete(completed, chargers[0])
+    schemas.check(action, completed, formats=True)
+    list(ACTIONS[action].check(completed, chargers[0]))
+
+
+def make(action, payload, chargers, *, by, key="", request=None, **columns):
+    """Create the `Batch` of `action` for `chargers` with all its items; returns an earlier one with the same `key`.
+
+    Raises `schemas.Violation`, `Conflict` (the key was used for another request) or `Busy`. `columns` are more
+    columns of the `Batch`.
+    """
+    if existing := earlier(by, key, request):
+        return existing
+    check(action, payload, chargers)
+    _refuse_too_many(by, len(chargers))
+    columns["start_at"] = columns.get("start_at") or bulk_sql.clock()
+    columns |= {"idempotency_key": key, "request_digest": submission.digest(request) if key else ""}
+    try:
+        with transaction.atomic():
+            batch = Batch.objects.create(
+                action=action, payload=payload, total=len(chargers), requested_by=by, **columns
+            )
+            bulk_sql.query(CREATE_ITEMS, [batch.pk, _items(batch, chargers)])
+            after = {
+                "action": action,
+                "payload": batch.payload,
+                "chosen": batch.chosen,
+                "total": batch.total,
+            }
+            audit.record("asked", "batch", batch.pk, after=after, who=by)
+    except IntegrityError:
+        if existing := earlier(by, key, request):
+            return existing
+        raise
+    return batch
+
+
+def _items(batch, chargers):
+    step = batch.spread_seconds / len(chargers)
+    due = (batch.start_at + timedelta(seconds=number * step) for number in range(len(chargers)))
+    rows = [{"charger": c.pk, "due_at": at} for c, at in zip(chargers, due, strict=True)]
+    return orjson.dumps(rows).decode()
+
+
+def earlier(by, key, request):
+    """The batch that `by` submitted with this key, or None; raises `Conflict` if the request was different."""
+    existing = key and Batch.objects.filter(requested_by=by, idempotency_key=key).first()
+    if existing and existing.request_digest != submission.digest(request):
+        raise Conflict("This Idempotency-Key was used for another request.")
+    return existing or None
+
+
+def _refuse_too_many(by, number):
+    waiting = BatchItem.objects.filter(state=WAITING, batch__requested_by=by)[:MAX_WAITING].count()
+    if waiting + number > MAX_WAITING:
+        seconds = math.ceil(number / MAX_PER_SWEEP)
+        raise Busy(
+            f"{waiting} chargers of your batches are waiting already. At most {MAX_WAITING} may wait.", seconds
+        )
+
+
+# --- once a second, in one of the workers ----------------------------------------------------
+
+
+def release():
+    """Create the commands of items that are due, at most about MAX_PER_SWEEP; returns how many items were handled."""
+    handled = 0
+    while handled < MAX_PER_SWEEP and (portion := _release_some()):
+        handled += portion
+    return handled
+
+
+def _release_some():
+    """Handle up to MAX_PER_TRANSACTION items that are due; returns how many.
+
+    Item and command change in one transaction, and the sweep finds commands that were stored but not enqueued.
+    Chargers are locked in the same order as by the batches of the inbox, so that no deadlock arises.
+    """
+    with transaction.atomic():
+        waiting = BatchItem.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=WAITING)
+        due = waiting.filter(due_at__lte=Now()).select_related("batch", "charger")
+        items = sorted(due.order_by("due_at", "pk")[:MAX_PER_TRANSACTION], key=lambda item: item.charger_id)
+        users = {name: _user(name) for name in {item.batch.requested_by for item in items}}
+        commands = [command for item in items if (command := _submit(item, users[item.batch.requested_by]))]
+    online = presence.connected([command.charger.charger_id for command in commands])
+    for command in commands:
+        if command.charger.charger_id in online:
+            enqueue(command)
+    return len(items)
+
+
+def _user(username):
+    """The `User`, None if deleted since, or without a login (API_AUTH=none)."""
+    return User.objects.filter(username=username).first() if username else None
+
+
+def _may_still_command(user, charger):
+    if user is None:
+        return settings.API_AUTH == "none"
+    return user.is_active and user.has_perm("commands.add_command") and access.reaches(user, charger)
+
+
+def _submit(item, user):
+    batch, command = item.batch, None
+    try:
+        if not _may_still_command(user, item.charger):
+            raise Conflict("The user who submitted this batch may no longer send commands to this charger.")
+        command = submission.create_for_batch(batch, item.charger)
+        item.state, item.command = ASKED, command
+    except (schemas.Violation, Conflict, Busy, sealing.Unreadable) as error:
+        item.state, item.reason = REFUSED, str(getattr(error, "detail", error))
+    except faults.ERRORS:
+        raise  # the database is unavailable, so the whole transaction is tried again
+    except Exception as error:  # noqa: BLE001  (one charger would block all batches)
+        logger.exception("The command of batch %s for %s could not be created", batch.pk, item.charger)
+        item.state, item.reason = REFUSED, f"An internal error ({type(error).__name__}). See the log of the workers."
+    item.save(update_fields=["state", "reason", "command"])
+    return command
+
+
+def cancel_batch(batch, by):
+    """Cancel waiting items now, and queued commands within seconds; False if the batch is finished or cancelled."""
+    with transaction.atomic():
+        now = bulk_sql.clock()
+        unfinished = Batch.objects.filter(pk=batch.pk, cancelled_at=None, finished_at=None)
+        if not unfinished.update(cancelled_at=now, cancelled_by=by):
+            return False
+        BatchItem.objects.filter(batch=batch, state=WAITING).update(state=CANCELLED)
+        audit.record("cancelled", "batch", batch.pk, who=by)
+    batch.refresh_from_db()
+    return True
+
+
+def finish_completed():
+    """Cancel the queued commands of cancelled batches, and store the counts of completed batches."""
+    queued = Command.objects.filter(state=QUEUED, member__batch__cancelled_at__isnull=False)
+    for command in list(queued.select_related("charger")[:MAX_PER_SWEEP]):
+        try:
+            cancel(command, BATCH_CANCELLED)
+        except BROKER_FAULTS as error:
+            logger.warning(
+                "The next command of %s waits for the next sweep, because the broker is unavailable: %s",
+                command.charger,
+                error,
+            )
+    for batch in Batch.objects.filter(finished_at=None, start_at__lte=Now()) | Batch.objects.filter(
+        finished_at=None, cancelled_at__isnull=False
+    ):
+        if not batch.members.filter(state=WAITING).exists() and (counts := batch.counted())["progress"] == 1:
+            Batch.objects.filter(pk=batch.pk).update(finished_at=Now(), counts=counts)

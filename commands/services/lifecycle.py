@@ -1,0 +1,295 @@
+"""The life of a command in its Celery task: wait for the charger, send, wait for the answer, record it."""
+
+import logging
+import time
+from copy import copy
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from chargers.services import events, findings
+from commands import metrics
+from commands.actions.table import ACTIONS, nothing
+from commands.models import (
+    ANSWERED,
+    CALL_ERROR,
+    CANCELLED,
+    CONNECTION_LOST,
+    FAILED,
+    FINISHED,
+    INVALID_RESPONSE,
+    NOT_CONNECTED,
+    QUEUED,
+    SENT,
+    SILENT,
+    TIMED_OUT,
+    Command,
+)
+from commands.services import acceptance, mailbox
+from commands.services.queries import get_command
+from core.db import bulk_sql, faults
+from core.observability import diagnosis, tracing
+from core.ocpp import schemas, tolerance
+from core.ocpp.frames import storable
+
+logger = logging.getLogger(__name__)
+
+NEXT_COMMAND = """
+SELECT task_id, action FROM commands_command WHERE charger_id = %s AND state <> 'finished' ORDER BY id LIMIT 1
+"""
+# Without the event `sent` from its socket within this time, a command is sent again.
+ACKNOWLEDGE_TIMEOUT_S = 1.0
+
+
+class NotNow(Exception):
+    """This task has nothing to do: the command waits for its turn, another task runs it, or it is finished."""
+
+
+def run(task_id, charger_id):
+    """Run the command `task_id` until it is finished; returns it and the next `Command` of its charger, or None.
+
+    Only the first unfinished command of a connected charger is run, by one task at a time. So a charger that is not
+    connected takes no slot of a worker, and a slow one takes only one. Raises `NotNow` for other commands:
+    `commands.tasks` starts the next one, `services.sweep` those that become due for another reason. A second task for
+    the same command continues from its stored state and sends nothing twice.
+    """
+    leased, holder = mailbox.acquire_lease(task_id, charger_id)
+    if not leased:
+        raise NotNow
+    command = None
+    try:
+        command = _with_database(get_command, task_id)
+        if command is None or command.state == FINISHED:
+            raise NotNow
+        begin = {QUEUED: _leave_the_queue, SENT: _go_on_waiting}[command.state]
+        command = begin(command, holder)
+        while command.state != FINISHED:
+            steps = {QUEUED: _wait_to_be_sent, SENT: _wait_for_answer}
+            command = steps[command.state](command)
+    except NotNow:
+        mailbox.release(task_id)
+        if command and _has_become_first(command):
+            return run(task_id, charger_id)
+        raise
+    except Exception as error:
+        if command is None:
+            raise
+        _finish(command, FAILED, error={"code": "InternalError", "description": str(error), "details": {}})
+        raise
+    return command, command.next_command
+
+
+def _look_up(task_id):
+    """The stored command; raises `NotNow` if it was deleted."""
+    if command := get_command(task_id):
+        return command
+    raise NotNow
+
+
+def _has_become_first(command):
+    """Re-check the turn, because the task that should start this command may have failed while we held the lease."""
+    current = None if command.is_first else _with_database(get_command, command.task_id)
+    return current is not None and current.state == QUEUED and current.is_first
+
+
+def _leave_the_queue(command, holder):
+    """Send the command if it is its turn, finish it if its time in the queue has run out; else raise `NotNow`.
+
+    A command can run out of time at any place of the queue, but only the first one may be sent.
+    """
+    if time.monotonic() >= _queue_ends_s(command, holder):
+        return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
+    if holder is None or not command.is_first:
+        raise NotNow
+    return _send(command, holder)
+
+
+def _queue_ends_s(command, holder):
+    """End of its time in the queue, by `time.monotonic`; earlier if the charger is not connected."""
+    ends_s = command.submitted_s + settings.OCPP_QUEUE_TIMEOUT
+    if holder:
+        return ends_s
+    offline_since_s = time.monotonic() - mailbox.offline_duration_s(command.charger.charger_id)
+    return min(ends_s, max(offline_since_s, command.submitted_s) + command.timeout)
+
+
+def _wait_to_be_sent(command):
+    """Wait until the process of the socket has claimed and written it; raises `NotNow` if the charger disconnects."""
+    while command.state == QUEUED:
+        holder = mailbox.find_connection(command.charger.charger_id)
+        if time.monotonic() >= _queue_ends_s(command, holder):
+            return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
+        if not holder:
+            raise NotNow
+        command = _send(command, holder)
+    return command
+
+
+def _send(command, holder):
+    """Send it once to the socket of `holder`; returns the command with its new state."""
+    if reason_not_allowed := acceptance.reason_not_allowed(command.charger, command.action):
+        error = {"code": "NotAccepted", "description": reason_not_allowed, "details": {}}
+        return _finish(command, CANCELLED, error=error)
+    with tracing.span("send", "producer"):
+        mailbox.send(holder, command.task_id, command.action, command.payload.opened())
+        left_s = _queue_ends_s(command, holder) - time.monotonic()
+        event = mailbox.next_event(command.task_id, min(ACKNOWLEDGE_TIMEOUT_S, left_s))
+    if event and event["type"] == "sent":
+        command.state, command.sent_at = SENT, datetime.fromisoformat(event["at"])
+        command.sent_s = time.monotonic()
+        return command
+    command = _with_database(_look_up, command.task_id)
+    return _end(command, event) if event else command  # its event may be lost, so the row counts
+
+
+def _go_on_waiting(command, holder):
+    """Take over from a task that died; first apply the event that it had taken from the mailbox but not recorded."""
+    for event in mailbox.events_of_former_task(command.task_id):
+        if event["type"] in _ENDINGS:
+            return _end(command, event)
+    return command
+
+
+def _wait_for_answer(command):
+    """Wait until the charger answers, its socket closes, or the timeout of the command has run out."""
+    deadline_s = command.sent_s + command.timeout
+    with tracing.span("wait for the answer"):
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            event = mailbox.next_event(command.task_id, left_s)
+            if event and event["type"] in _ENDINGS:
+                return _end(command, event)
+    for event in mailbox.close_mailbox(command.task_id):
+        if event["type"] in _ENDINGS:
+            return _end(command, event)
+    return _end(command, _stored_answer(_with_database(_look_up, command.task_id)))
+
+
+def _stored_answer(command):
+    """Event of the answer that was stored while Redis was unavailable (see `handlers.late_reply`), or of silence."""
+    if command.response is not None:
+        return {"type": "reply", "payload": command.response}
+    return {"type": "error", "error": command.error} if command.error else {"type": "silence"}
+
+
+def _end(command, event):
+    outcome, recorded = _ENDINGS[event["type"]](command, event)
+    return _finish(command, outcome, **recorded)
+
+
+def _replied(command, event):
+    name, payload = f"{command.action}Response", command.payload.hide_in(event["payload"])
+    response = storable(payload)
+    try:
+        if not isinstance(payload, dict):
+            schemas.check(name, payload)
+        is_lenient = command.charger.is_lenient
+        reading = tolerance.read(name, payload if is_lenient else response, is_lenient, clean=response == payload)
+    except schemas.Violation as violation:
+        error = {"code": violation.code, "description": str(violation), "details": {}}
+        _count_findings(command, name, {(violation.field, "rejected"): response})
+        return INVALID_RESPONSE, {"response": response, "error": error}
+    if reading is None:
+        return ANSWERED, {"response": response}
+    _count_findings(command, name, reading.findings)
+    return ANSWERED, {"response": reading.payload}
+
+
+def _count_findings(command, name, counts):
+    findings.record(command.charger_id, name, counts)
+    connection.close()
+
+
+_ENDINGS = {
+    "reply": _replied,
+    "error": lambda command, event: (CALL_ERROR, {"error": command.payload.hide_in(event["error"])}),
+    "lost": lambda command, event: (CONNECTION_LOST, {}),
+    "silence": lambda command, event: (TIMED_OUT, {}),
+}
+
+
+def _finish(command, outcome, **recorded):
+    """Record the outcome and notify waiting clients; returns the command as stored then."""
+    if outcome in SILENT and settings.OCPP_SIMULATE_RESPONSES:
+        recorded |= {"simulated": True, "simulated_response": ACTIONS[command.action].simulated}
+    recorded = {"response": None, "error": None, **recorded}
+    recorded |= {"state": FINISHED, "outcome": outcome}
+    command = _with_database(_record, command, recorded)
+    answered = command.response is not None or command.error is not None
+    if outcome in SILENT and command.state != FINISHED and answered:  # over another socket, or in the last moment
+        return _end(command, _stored_answer(command))
+    if command.state == FINISHED:
+        mailbox.announce_finished(command.task_id)
+        # After the announcement, because clients wait for that.
+        command.next_command = _with_database(_next_command, command)
+    return command
+
+
+def cancel(command, error):
+    """Finish a command as cancelled; returns it as stored then, because it may have been sent meanwhile."""
+    return _finish(command, CANCELLED, error=error)
+
+
+def _record(command, recorded):
+    """Store the end of the command, unless another task has changed its state; returns the command as stored then."""
+    command = copy(command)  # because a retry after a database error must start from the former values
+    recorded = recorded | {"finished_at": bulk_sql.clock()}
+    with transaction.atomic():
+        unchanged = Command.objects.filter(pk=command.pk, state=command.state)
+        if recorded["outcome"] in SILENT:  # an answer that was stored at the last moment counts
+            unchanged = unchanged.filter(response=None, error=None)
+        is_recorded = unchanged.update(**recorded)
+        if is_recorded:
+            for column, value in recorded.items():
+                setattr(command, column, value)
+            _apply(command)
+            _record_finished_event(command)
+        else:
+            command = _look_up(command.task_id)
+        if is_recorded and (hide := ACTIONS[command.action].hide):
+            Command.objects.filter(pk=command.pk).update(payload=hide(command.payload))
+    return command
+
+
+def _record_finished_event(command):
+    event_body = {"task_id": command.task_id, "action": command.action, "outcome": command.outcome}
+    event_body |= {"status": command.status, "simulated": command.simulated, "requested_by": command.requested_by}
+    events.record_event("command.finished", command.charger_id, **event_body)
+    transaction.on_commit(lambda: metrics.count_end(command))
+
+
+def _apply(command):
+    """Make the changes that the answer implies. An answer that they cannot handle is still recorded."""
+    row = ACTIONS[command.action]
+    change = row.answered if command.outcome == ANSWERED else row.not_answered
+    if change is nothing:
+        return
+    command.refresh_from_db(fields=["transaction"])  # it may have started since the command was read
+    try:
+        with transaction.atomic():
+            change(command)
+    except faults.ERRORS:
+        raise
+    except Exception:  # noqa: BLE001  (an answer may hold anything)
+        logger.exception("The changes by the answer to %s (%s) could not be stored", command, command.task_id)
+
+
+def _next_command(command):
+    """The next unfinished command of the charger with the columns that `enqueue` needs, or None."""
+    rows = bulk_sql.query(NEXT_COMMAND, [command.charger_id])
+    return Command(task_id=rows[0][0], action=rows[0][1], charger=command.charger) if rows else None
+
+
+def _with_database(operation, *arguments):
+    """Call `operation` and return its result; retry while the database is unavailable, and close the connection."""
+    attempt = 0
+    while True:
+        try:
+            return operation(*arguments)
+        except faults.ERRORS as error:
+            cause = diagnosis.in_words(error) or "It is busy."
+            logger.warning("A command waits for PostgreSQL. %s The error was: %s", cause, error)
+            time.sleep(min(attempt, 5) * 0.2)
+            attempt += 1
+        finally:
+            connection.close()

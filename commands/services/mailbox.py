@@ -1,0 +1,200 @@
+"""Transport of one command from a Celery task to a charger's socket and back.
+
+A task sends through the channel layer and waits on its own Redis list, its mailbox. The socket's process appends the
+events `sent` (the CALL is written) and then `reply`, or `lost` (the socket has ended). A list stores events that
+arrive before the task waits. After a task has closed its mailbox, `deliver` reports that an answer is late.
+"""
+
+import json
+import logging
+import time
+
+import orjson
+from redis.exceptions import RedisError
+
+from chargers.services import control, presence
+from core.observability import tracing
+from core.redis.connections import MAX_BLOCK_S, async_redis, attempt, sync_redis, waiting_redis
+
+logger = logging.getLogger(__name__)
+
+MAILBOX_TTL_S = 3600  # lifetime of the events of a task, and of the mark of a closed mailbox
+LEASE_S = 12  # more than two waits; a task that has not renewed its lease for so long is taken for dead
+ENQUEUED_S = 20  # a task that has not begun after so long is taken for lost by the broker
+# This is one command, because a pipeline in a transaction takes three times as much time of the event loop.
+DELIVER = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('RPUSH', KEYS[2], ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+redis.call('EXPIRE', KEYS[3], ARGV[2])
+return 1
+"""
+
+
+def _key(task_id, kind):
+    """Name the key `kind` of a task. All keys of a task are in one slot of a Redis cluster.
+
+    Kinds are `events`, `taken`, `closed`, `lease`, `enqueued`, `trace` and `finished`.
+    """
+    return f"ocpp:{{{task_id}}}:{kind}"
+
+
+# --- the task's side -------------------------------------------------------------------------
+
+
+def send(connection, task_id, action, payload):
+    """Send a CALL to the socket of `connection` (a `Presence`), which claims the command and writes it.
+
+    Pub/sub delivers at most once, so the caller relies on the `sent` event alone. It may send again, because a
+    command can be claimed only once.
+    """
+    text = orjson.dumps(payload).decode()
+    message = {"type": "ocpp.call", "task_id": task_id, "action": action, "payload": text}
+    control.publish(connection, message | ({"trace": tracing.carried()} if tracing.IS_ON else {}))
+
+
+def next_event(task_id, timeout):
+    """Return the next event of a task (a dict with `type`), or None after at most `timeout` seconds.
+
+    The event moves to the list `taken`, for the task that takes over if this one dies. A wait without an event renews
+    the task's lease, so one wait lasts at most MAX_BLOCK_S.
+    """
+
+    def wait(client):
+        seconds = min(max(timeout, 0.01), MAX_BLOCK_S)
+        event = waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)
+        if not event:
+            with client.pipeline(transaction=False) as pipe:
+                pipe.set(_key(task_id, "lease"), 1, ex=LEASE_S).expire(
+                    _key(task_id, "taken"), MAILBOX_TTL_S
+                ).execute()
+        return event
+
+    event = attempt(wait)
+    return json.loads(event) if event else None
+
+
+def events_of_former_task(task_id):
+    """Return the events that a former task of this command has taken, oldest first."""
+    taken = attempt(lambda client: client.lrange(_key(task_id, "taken"), 0, -1))
+    return [json.loads(event) for event in taken or []]
+
+
+def close_mailbox(task_id):
+    """Close the mailbox of a task and return its events. Events delivered later are late.
+
+    The list `taken` is read too, because the connection may have failed after Redis had moved an event.
+    """
+    events, taken = _key(task_id, "events"), _key(task_id, "taken")
+
+    def close(client):
+        with client.pipeline(transaction=True) as pipe:
+            pipe.lrange(taken, 0, -1).lrange(events, 0, -1).delete(events)
+            return pipe.set(_key(task_id, "closed"), 1, ex=MAILBOX_TTL_S).execute()
+
+    lists = attempt(close)
+    return [json.loads(event) for event in [*lists[0], *lists[1]]] if lists else []
+
+
+def note_enqueued(task_id):
+    """Record for the sweep that a task of this command waits in the broker. The mark expires after ENQUEUED_S."""
+    attempt(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED_S))
+
+
+def trace_headers(task_id):
+    """Return the trace headers for the tasks of a command, {} without tracing.
+
+    They name the trace in which the command was submitted. The first caller stores them in Redis for later tasks.
+    """
+    if not tracing.IS_ON:
+        return {}
+    current, key = tracing.carried(), _key(task_id, "trace")
+    if current:
+        attempt(lambda client: client.set(key, json.dumps(current), nx=True, ex=MAILBOX_TTL_S))
+    stored = attempt(lambda client: client.get(key))
+    return json.loads(stored) if stored else current
+
+
+def acquire_lease(task_id, charger_id):
+    """Return (whether the caller has the lease and may run the command, the charger's `Presence` or None).
+
+    This also clears the mark of `note_enqueued`, because the task has begun. Wait while Redis is unavailable.
+    """
+
+    def begin(client):
+        with client.pipeline(transaction=False) as pipe:
+            pipe.delete(_key(task_id, "enqueued")).set(_key(task_id, "lease"), 1, nx=True, ex=LEASE_S)
+            return pipe.get(presence.key(charger_id)).execute()
+
+    while (replies := attempt(begin)) is None:
+        logger.warning("A command to %s waits for Redis. Check that Redis runs and takes writes.", charger_id)
+    _, has_lease, entry = replies
+    return bool(has_lease), presence.Presence.loads(entry)
+
+
+def release(task_id):
+    attempt(lambda client: client.delete(_key(task_id, "lease")))
+
+
+def orphaned(task_ids):
+    """Return those of `task_ids` that no task runs and that do not wait in the broker. Raise `RedisError`."""
+    keys = [_key(task_id, kind) for task_id in task_ids for kind in ("lease", "enqueued")]
+    marks = sync_redis().mget(keys) if keys else []
+    return [task_id for task_id, *alive in zip(task_ids, marks[::2], marks[1::2], strict=True) if not any(alive)]
+
+
+def find_connection(charger_id):
+    """Return the `Presence` of a connected charger, else None. Wait while Redis is unavailable."""
+
+    def read(client):
+        return [client.get(presence.key(charger_id))]
+
+    while (entries := attempt(read)) is None:
+        logger.warning("A command to %s waits for Redis. Check that Redis runs and takes writes.", charger_id)
+    return presence.Presence.loads(entries[0])
+
+
+def offline_duration_s(charger_id):
+    """Return the seconds since a command of any worker first found the charger disconnected."""
+
+    def read(client):
+        with client.pipeline(transaction=False) as pipe:
+            pipe.set(presence.offline_key(charger_id), 1, nx=True, ex=MAILBOX_TTL_S)
+            pipe.pttl(presence.offline_key(charger_id))
+            return pipe.execute()
+
+    replies = attempt(read)
+    return max(0.0, MAILBOX_TTL_S - replies[1] / 1000) if replies and replies[1] > 0 else 0.0
+
+
+def announce_finished(task_id):
+    """Notify the waiting clients, and delete the keys of the task."""
+    keys = [_key(task_id, kind) for kind in ("lease", "events", "taken")]
+
+    def announce(client):
+        with client.pipeline(transaction=False) as pipe:
+            pipe.publish(_key(task_id, "finished"), 1).delete(*keys).execute()
+
+    attempt(announce)
+
+
+def wait_until_finished(task_id, timeout, look):
+    """Return the result of `look()` as soon as it is not None, or after `timeout` seconds."""
+    with waiting_redis().pubsub(ignore_subscribe_messages=True) as subscription:
+        subscription.subscribe(_key(task_id, "finished"))
+        deadline = time.monotonic() + timeout
+        while (result := look()) is None and (left := deadline - time.monotonic()) > 0:
+            subscription.get_message(timeout=min(left, 5))
+        return result
+
+
+# --- the socket's side -----------------------------------------------------------------------
+
+
+async def deliver(task_id, event):
+    """Append `event` to a task's mailbox. Return False if it is closed or Redis is unavailable."""
+    keys = [_key(task_id, kind) for kind in ("closed", "events", "taken")]
+    try:
+        return bool(await async_redis().eval(DELIVER, len(keys), *keys, json.dumps(event), MAILBOX_TTL_S))
+    except RedisError:
+        return False

@@ -1,0 +1,76 @@
+"""Link a RemoteStartTransaction to the transaction that its charger starts next with the same tag."""
+
+from collections import defaultdict
+from datetime import timedelta
+
+from chargers.models import ConfigurationKey
+from commands.actions import charging
+from commands.models import Command
+from commands.services.delivery import may_have_been_accepted
+from core.db import bulk_sql
+from core.db.guard import logs_failure
+from transactions.services.starts import Start
+
+# Time that the driver has to plug in after a remote start: the ConnectionTimeOut of the charger, or the default.
+DEFAULT_CONNECTION_TIMEOUT_S, MAX_CONNECTION_TIMEOUT_S = 300, 86_400
+PLUG_IN_SLACK = timedelta(minutes=1)
+MAX_CLOCK_DIFFERENCE = timedelta(minutes=10)
+
+REMOTE_STARTS = """
+SELECT id FROM commands_command
+WHERE action = 'RemoteStartTransaction' AND transaction_id IS NULL AND charger_id = ANY(%s)
+    AND sent_at > clock_timestamp() - make_interval(secs => %s)
+"""
+
+
+def link(starts: list[Start], transaction_ids: list[int]) -> None:
+    """Link the remote starts that led to `starts` to their transactions (primary keys in `transaction_ids`)."""
+    recent_s = MAX_CONNECTION_TIMEOUT_S + PLUG_IN_SLACK.total_seconds()
+    chargers = {start.call.charger for start in starts}
+    if rows := bulk_sql.query(REMOTE_STARTS, [bulk_sql.array(chargers), recent_s]):
+        _link_each(starts, transaction_ids, [pk for (pk,) in rows])
+
+
+@logs_failure
+def _link_each(starts: list[Start], transaction_ids: list[int], remote_starts: list[int]) -> None:
+    waiting = defaultdict(list)
+    for command in Command.objects.filter(pk__in=remote_starts).select_related("charger").order_by("pk"):
+        waiting[command.charger_id].append(command)
+    timeouts = _connection_timeouts(waiting)
+    for start, transaction_id in zip(starts, transaction_ids, strict=True):
+        charger = start.call.charger
+        seconds = timeouts.get(charger, DEFAULT_CONNECTION_TIMEOUT_S)
+        matches = [command for command in waiting[charger] if _led_to(command, start, seconds)]
+        command = next((c for c in matches if "connectorId" in c.payload), matches[0] if matches else None)
+        if command and not Command.objects.filter(transaction=transaction_id).exists():
+            waiting[charger].remove(command)
+            _link(command, start, transaction_id)
+
+
+def _connection_timeouts(chargers):
+    keys = ConfigurationKey.objects.filter(charger__in=list(chargers), key="ConnectionTimeOut")
+    return {
+        key.charger_id: min(int(key.value), MAX_CONNECTION_TIMEOUT_S) for key in keys if (key.value or "").isdecimal()
+    }
+
+
+def _led_to(command: Command, start: Start, seconds: int) -> bool:
+    """Return whether `command` led to `start`: same tag and connector, at a plausible time.
+
+    A session that began before the command was sent is an offline session, and not its result.
+    """
+    submitted, received_at = command.payload, start.call.received_at
+    began = received_at if start.has_clock_skew else start.time
+    return (
+        may_have_been_accepted(command)
+        and submitted["idTag"].upper() == start.id_tag.upper()
+        and submitted.get("connectorId", start.connector_id) == start.connector_id
+        and received_at <= command.sent_at + timedelta(seconds=seconds) + PLUG_IN_SLACK
+        and began >= command.sent_at - MAX_CLOCK_DIFFERENCE
+    )
+
+
+def _link(command: Command, start: Start, transaction_id: int) -> None:
+    Command.objects.filter(pk=command.pk).update(transaction=transaction_id)
+    if profile := command.payload.get("chargingProfile"):
+        charging.install(command.charger, start.connector_id, profile, transaction_id)

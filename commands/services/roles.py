@@ -1,0 +1,57 @@
+"""The roles of a new installation: groups of Django, which administrators assign to users and may change."""
+
+from django.apps import apps
+from django.db import connections, transaction
+
+from chargers.services import audit
+
+READ = [f"{app}.view" for app in ("chargers", "transactions", "commands", "django_celery_results")]
+OWN_TOKENS = ["chargers.add_apitoken", "chargers.change_apitoken", "chargers.delete_apitoken"]
+COMMAND = [
+    *("commands.add_command", "transactions.change_transaction"),
+    *(f"transactions.{verb}_reservation" for verb in ("add", "change", "delete")),
+]
+OWN = [("chargers", "charger"), ("transactions", "idtag"), ("commands", "chargingprofile"), ("commands", "firmware")]
+MANAGE = [f"{app}.{verb}_{model}" for app, model in OWN for verb in ("add", "change", "delete")]
+MANAGE += ["transactions.delete_unknownidtag", "commands.change_certificaterequest"]
+EVERY = "Every charger"
+MANAGERS = "Managers"
+# {name: permissions}; `app.view` stands for all `view_…` permissions of the app.
+ROLES = {
+    "Viewers": [*READ, *OWN_TOKENS],
+    "Operators": [*READ, *OWN_TOKENS, *COMMAND],
+    MANAGERS: [*READ, *OWN_TOKENS, *COMMAND, *MANAGE],
+    EVERY: ["chargers.reach_every_charger"],
+}
+NOT_BY_ROLE = ("view_auditentry", "view_chargergroup", "view_webhook", "view_delivery")
+WEBHOOKS = [f"chargers.{verb}_webhook" for verb in ("view", "add", "change", "delete")]
+WEBHOOKS += ["chargers.view_delivery", "chargers.change_delivery"]
+ROLES[MANAGERS] += WEBHOOKS
+
+
+def make(sender, using, **_):
+    """Create the roles after `migrate`, unless there is any group: groups that were removed or changed stay so."""
+    from django.contrib.auth.models import Group
+
+    with connections[using].cursor() as cursor:
+        tables = connections[using].introspection.table_names(cursor)
+    if "commands_command" not in tables:  # after `migrate` of other apps alone, the permissions are incomplete
+        return
+    groups = Group.objects.using(using)
+    with transaction.atomic(using=using):
+        if groups.exists():
+            return
+        for name, wanted in ROLES.items():
+            groups.create(name=name).permissions.set(_permissions(wanted, using))
+        audit.record("created", "roles", "", after={"roles": list(ROLES)})
+
+
+def _permissions(wanted, using):
+    permissions = apps.get_model("auth", "Permission").objects.using(using).select_related("content_type")
+    named = {name for name in wanted if not name.endswith(".view")}
+    seen = {name.removesuffix(".view") for name in wanted if name.endswith(".view")}
+    for permission in permissions:
+        app, codename = permission.content_type.app_label, permission.codename
+        readable = app in seen and codename.startswith("view_") and codename not in NOT_BY_ROLE
+        if readable or f"{app}.{codename}" in named:
+            yield permission

@@ -1,0 +1,135 @@
+"""Create the batches of schedules that are due, once for each due time, however often a run is started."""
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.functions import Now
+from rest_framework.exceptions import APIException
+
+from commands.models import Schedule
+from commands.services import batches
+from commands.tasks import BROKER_FAULTS
+from core.db import bulk_sql, faults, sealing
+from core.ocpp import schemas
+
+logger = logging.getLogger(__name__)
+
+BEAT_GRACE = timedelta(seconds=2)  # time for the message of Celery beat to arrive
+UNAVAILABLE = (*faults.ERRORS, *BROKER_FAULTS)
+MAX_DELAY = timedelta(minutes=15)  # limited, because a nightly reset must not run at noon
+
+
+def run(pk):
+    """Create the batch of a schedule that is due; returns the `Batch`, None if there is nothing to do.
+
+    The row is locked, and its next due time is set in the same transaction, so a second message finds nothing due.
+    The chargers are chosen before the transaction, because Redis may hang. A schedule that was edited meanwhile
+    gets no batch now; the sweep finds it due again within seconds.
+    """
+    now = bulk_sql.clock()
+    due = Schedule.objects.filter(pk=pk, is_enabled=True, next_run_at__lte=now).first()
+    if due is None:
+        return None
+    chargers, reason_not_allowed = _chosen(due, now)
+    with transaction.atomic():
+        schedule = Schedule.objects.select_for_update().filter(pk=pk, is_enabled=True).first()
+        if schedule is None or _choice(schedule) != _choice(due):
+            return None
+        return _create_and_plan(schedule, chargers, reason_not_allowed, now)
+
+
+def _choice(schedule):
+    """The columns that decide which chargers are chosen, and when."""
+    return schedule.next_run_at, schedule.chosen, schedule.only_connected, schedule.owner_id
+
+
+def _chosen(schedule, now):
+    """(chargers, None), or (None, the exception that says why no batch is created)."""
+    try:
+        return _chargers(schedule, now), None
+    except APIException as error:
+        return None, error
+
+
+def _create_and_plan(schedule, chargers, reason_not_allowed, now):
+    """Create the batch or note the reason against it, and set the next due time; returns the `Batch` or None."""
+    due_at, batch = schedule.next_run_at, None
+    schedule.last_run_at, schedule.note = due_at, ""
+    try:
+        if reason_not_allowed:
+            raise reason_not_allowed
+        batch = _make(schedule, chargers)
+    except (APIException, schemas.Violation, sealing.Unreadable) as error:
+        schedule.note = f"{due_at:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"
+    schedule.next_run_at = schedule.moment_after(now)
+    schedule.save(update_fields=["last_run_at", "next_run_at", "note"])
+    return batch
+
+
+def may_run(owner):
+    """Whether a schedule of `owner` (a `User` or None) may still send commands."""
+    if settings.API_AUTH == "none":
+        return True
+    return owner is not None and owner.is_active and owner.has_perm("commands.add_command")
+
+
+def _chargers(schedule, now):
+    """The chargers of this run; raises an `APIException` that says why there are none."""
+    if now - schedule.next_run_at > MAX_DELAY:
+        raise APIException("This run was missed, because the system was down or overloaded for too long.")
+    owner = schedule.owner
+    if not may_run(owner):
+        raise APIException(
+            "The owner of the schedule may no longer send commands. A user who may must save it again."
+        )
+    chargers = batches.choose(owner, schedule.chosen, schedule.only_connected)
+    if not chargers:
+        raise APIException("No charger matches the schedule.")
+    return chargers
+
+
+def _make(schedule, chargers):
+    owner = schedule.owner
+    with transaction.atomic():
+        return batches.make(
+            schedule.action,
+            schedule.payload.opened(),
+            chargers,
+            by=owner.get_username() if owner else schedule.requested_by,
+            chosen=schedule.chosen,
+            timeout=schedule.timeout,
+            spread_seconds=schedule.spread_seconds,
+            schedule=schedule,
+        )
+
+
+def _clamp_future_times():
+    """Run repeated schedules at most one interval from now, because the clock may have been set back."""
+    interval = ExpressionWrapper(F("every_seconds") * timedelta(seconds=1), DurationField())
+    repeated = Schedule.objects.filter(is_enabled=True, every_seconds__isnull=False)
+    repeated.filter(next_run_at__gt=Now() + interval).update(next_run_at=Now() + interval)
+
+
+def run_overdue():
+    """Run due schedules for which no message of Celery beat has arrived; returns the batches created.
+
+    A schedule that fails by an internal error gets a note and is tried again; the others are still run.
+    """
+    _clamp_future_times()
+    due = Schedule.objects.filter(is_enabled=True, next_run_at__lt=Now() - BEAT_GRACE)
+    made, failed = [], []
+    for pk in due.values_list("pk", flat=True):
+        try:
+            made.append(run(pk))
+        except UNAVAILABLE:
+            raise
+        except Exception as error:  # noqa: BLE001  (see above)
+            failed.append(error)
+            note = f"An internal error ({type(error).__name__}). See the log of the workers."
+            Schedule.objects.filter(pk=pk).update(note=note)
+    if failed:
+        raise ExceptionGroup("Schedules that could not be run", failed)
+    return [batch for batch in made if batch]

@@ -1,0 +1,120 @@
+"""Accept certificate requests of chargers, and sign them in a worker, after the charger has its answer."""
+
+import logging
+
+from django.db import transaction
+from django.db.models import Q
+
+from chargers.models import Charger, SecurityEvent
+from chargers.services import budgets, events
+from commands.models import QUEUED, SENT, CertificateRequest
+from commands.services import authority
+from commands.services.submission import submit_internal
+from core.ocpp import schemas
+from core.ocpp.calls import Call
+
+logger = logging.getLogger(__name__)
+
+ALREADY_PENDING = "a certificate request of this charger is already pending"
+REJECTED_REQUEST = "SignCertificateRejected"  # a security event that the central system records itself
+
+
+def accept(requested: list[tuple[Call, str]]) -> set[tuple]:
+    """Store requests for a certificate, (call, PEM), within the budget. Return the keys of the accepted calls.
+
+    `sign_waiting` signs them after the answer (security whitepaper A02).
+    """
+    csr_of = {call.key: csr for call, csr in requested}
+    calls = budgets.within_rate([call for call, _ in requested], "certificate_requests")
+    requests = {call.key: _request(call, csr_of[call.key]) for call in calls}
+    CertificateRequest.objects.bulk_create(requests.values())
+    rejected = [request for request in requests.values() if request.state == CertificateRequest.REJECTED]
+    _report([request for request in rejected if request.error != ALREADY_PENDING])
+    return {key for key, request in requests.items() if request.state != CertificateRequest.REJECTED}
+
+
+def _request(call: Call, csr: str) -> CertificateRequest:
+    request = CertificateRequest(charger_id=call.charger, csr=csr, received_at=call.received_at)
+    try:
+        request.common_name = authority.requested_name(csr)[0]
+        _refuse_foreign_name(call.charger, request.common_name)
+        _refuse_second(call.charger)
+    except authority.Unsuitable as error:
+        request.state, request.error = CertificateRequest.REJECTED, str(error)
+    return request
+
+
+def _refuse_foreign_name(charger, name):
+    """Raise `authority.Unsuitable` unless `name` is of this charger alone, because certificates log in by name."""
+    others = Charger.objects.exclude(pk=charger)
+    if others.filter(charger_id=name).exists():
+        raise authority.Unsuitable(f"{name!r} is the id of another charger")
+    if others.filter(held_serials__serial=name).exists():
+        raise authority.Unsuitable(f"{name!r} is the serial number of another charger, which reported it first")
+    if name not in Charger.objects.get(pk=charger).certificate_names:
+        raise authority.Unsuitable(f"{name!r} is not the serial number or id of this charger")
+
+
+def _refuse_second(charger):
+    """Allow one request at a time, so that a charger that repeats its request does not fill the queue."""
+    waiting = Q(state=CertificateRequest.RECEIVED) | Q(
+        state=CertificateRequest.SIGNED, command__state__in=[QUEUED, SENT]
+    )
+    if CertificateRequest.objects.filter(waiting, charger=charger).exists():
+        raise authority.Unsuitable(ALREADY_PENDING)
+
+
+def _report(rejected):
+    """Record in the log and in the security events of the charger why a request was not signed."""
+    for request in rejected:
+        logger.warning("%s: the certificate request of this charger is rejected: %s", request.charger, request.error)
+        SecurityEvent.objects.create(
+            charger_id=request.charger_id,
+            type=REJECTED_REQUEST,
+            timestamp=request.received_at,
+            tech_info=request.error,
+            received_at=request.received_at,
+        )
+        event_body = {"type": REJECTED_REQUEST, "tech_info": request.error, "timestamp": request.received_at}
+        events.record_event("security.event", request.charger_id, **event_body)
+
+
+def certificate_owner(serial: str) -> int | None:
+    """Return the primary key of the charger whose certificate with this serial number (hex) was signed here, or None.
+
+    Return 0 for a certificate that was revoked, or whose charger was deleted.
+    """
+    number = serial.lower().lstrip("0")
+    signed = CertificateRequest.objects.exclude(serial_number="").filter(serial_number=number).first()
+    if signed is None:
+        return None
+    return 0 if signed.state == CertificateRequest.REVOKED else signed.charger_id or 0
+
+
+def sign_waiting():
+    """Sign waiting requests, and submit the command that sends each certificate to its charger."""
+    for pk in CertificateRequest.objects.filter(state=CertificateRequest.RECEIVED).values_list("pk", flat=True):
+        with transaction.atomic():
+            waiting = CertificateRequest.objects.select_for_update(skip_locked=True, of=("self",))
+            request = waiting.select_related("charger").filter(pk=pk, state=CertificateRequest.RECEIVED).first()
+            if request:
+                _sign(request)
+
+
+def _sign(request):
+    try:
+        certificate, chain = authority.sign(request.csr)
+        schemas.check("CertificateSigned", {"certificateChain": chain})
+    except Exception as error:  # noqa: BLE001  (the files of a custom authority may be wrong in many ways)
+        logger.error(
+            "The certificate of %s could not be signed. Check the files in CA_DIR. The error was: %s",
+            request.charger,
+            error,
+        )
+        request.state, request.error = CertificateRequest.FAILED, str(error)
+    else:
+        request.state, request.certificate_chain = CertificateRequest.SIGNED, chain
+        request.serial_number = f"{certificate.serial_number:x}"
+        request.not_after = certificate.not_valid_after_utc
+        request.command = submit_internal(request.charger, "CertificateSigned", {"certificateChain": chain})
+    request.save()

@@ -1,0 +1,176 @@
+"""Submit commands: create the row and its Celery task in one step, or neither."""
+
+import time
+
+import orjson
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.utils.crypto import salted_hmac
+
+from chargers.models import Charger
+from chargers.services import audit, events
+from commands import metrics
+from commands.actions.table import ACTIONS
+from commands.models import FINISHED, SYSTEM_ACTOR, Command
+from commands.services import acceptance
+from commands.tasks import BROKER_FAULTS, enqueue
+from core.db import bulk_sql, faults, sealing
+from core.db.guard import logs_failure
+from core.http.errors import Busy, Conflict, Unavailable
+from core.ocpp import schemas
+from core.ocpp.redaction import HIDDEN
+
+MAX_COMMIT_CHECKS, COMMIT_CHECK_DELAY_S = 25, 0.2  # for a command whose connection was lost at its commit
+COUNT_QUEUED = """
+SELECT count(*) FROM commands_command WHERE charger_id = %s AND state = 'queued' AND requested_by <> %s
+"""
+
+
+def submit(charger, action, payload, *, idempotency_key="", request=None, by="", **columns):
+    """Queue `action` for `charger` at the request of the user `by`; returns the `Command`.
+
+    `payload` is the camelCase OCPP request. `request` is the body as the client sent it; a second request with the
+    same `idempotency_key` must have an equal one. `columns` are more columns of the `Command`.
+
+    Raises `schemas.Violation`, `Busy` (OCPP_QUEUE_LIMIT), `Conflict` (the charger is not accepted, or the
+    idempotency key was used for another request), or the errors of the broker and the database; no row is left
+    behind then. Raises `Unavailable` if it is not known whether the row was committed.
+    """
+    compared = [charger.charger_id, action, payload, columns.get("timeout")] if request is None else request
+    if existing := earlier(by, idempotency_key, compared):
+        return existing
+    if reason_not_allowed := acceptance.reason_not_allowed(charger, action):
+        raise Conflict(reason_not_allowed)
+    _refuse_too_many(charger)
+    columns |= {
+        "requested_by": by,
+        "idempotency_key": idempotency_key,
+        "request_digest": digest(compared) if idempotency_key else "",
+    }
+    command = None
+    try:
+        with transaction.atomic():
+            command = _row(charger, action, payload, columns)
+            transaction.on_commit(lambda: _enqueue(command))
+    except IntegrityError:
+        if existing := earlier(by, idempotency_key, compared):
+            return existing
+        raise
+    except faults.ERRORS as error:
+        if command is None or not _is_stored(command, error):
+            raise
+        _enqueue(command)
+    return command
+
+
+def _is_stored(command, error):
+    """Whether `command` was committed although the connection was lost at its commit."""
+    for _ in range(MAX_COMMIT_CHECKS):
+        connection.close()
+        try:
+            return Command.objects.filter(task_id=command.task_id).exists()
+        except faults.ERRORS:
+            time.sleep(COMMIT_CHECK_DELAY_S)
+    raise Unavailable(
+        "The database became unavailable while the command was stored, so it may have been submitted. Look at the "
+        "charger's commands before you send it again, or send it with an Idempotency-Key."
+    ) from error
+
+
+@transaction.atomic
+def submit_internal(charger, action, payload, caused_by=None):
+    """Create a command of the system itself, which the sweep enqueues within a second. Returns the `Command`."""
+    return _row(charger, action, payload, {"requested_by": SYSTEM_ACTOR, "follows": caused_by})
+
+
+def payload_for_retry(former):
+    """Return the payload to submit `former` again; raises `Conflict` if no key decrypts the stored one."""
+    try:
+        return ACTIONS[former.action].payload_for_retry(former.payload.opened())
+    except sealing.Unreadable as error:
+        raise Conflict(str(error)) from error
+
+
+def create_for_batch(batch, charger):
+    """Create the `Command` of `batch` for `charger` in the transaction of the caller, which enqueues it afterwards.
+
+    Raises `Conflict`, `Busy` and `schemas.Violation` like `submit`. Writes no audit entry, because the batch has one.
+    """
+    if reason_not_allowed := acceptance.reason_not_allowed(charger, batch.action):
+        raise Conflict(reason_not_allowed)
+    _refuse_too_many(charger)
+    columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
+    with transaction.atomic():
+        return _row(charger, batch.action, batch.payload.opened(), columns, is_audited=False)
+
+
+def _row(charger, action, payload, columns, is_audited=True):
+    row, payload = ACTIONS[action], dict(payload)
+    completed = row.complete(payload, charger) or ()
+    schemas.check(action, payload, formats=True)
+    refuse_hidden(action, payload)
+    warnings = [columns.pop("warning", ""), *completed, *row.check(payload, charger)]
+    command = Command.objects.create(
+        charger=charger,
+        action=action,
+        payload=payload,
+        timeout=columns.pop("timeout", None) or settings.OCPP_COMMAND_TIMEOUT,
+        warning=" ".join(warning for warning in warnings if warning),
+        **columns,
+    )
+    row.submitted(command)
+    if is_audited:
+        after = {"action": action, "payload": command.payload}
+        audit.record("asked", "command", command.task_id, charger.pk, after=after, who=command.requested_by)
+    events.notify_live("command.asked", charger.pk, task_id=command.task_id)
+    transaction.on_commit(metrics.submitted.labels(action).inc)
+    return command
+
+
+def refuse_hidden(action, payload):
+    """Raise `schemas.Violation` if the payload contains the placeholder that is shown in place of a secret."""
+    if action != "DataTransfer" and HIDDEN in orjson.dumps(payload).decode():
+        raise schemas.Violation("", f"{HIDDEN} stands for a secret that is not shown. Enter the secret itself.", "")
+
+
+def digest(request):
+    """Keyed digest of `request`; keyed, because a secret in the body must not be guessed from the stored digest."""
+    content = orjson.dumps(request, option=orjson.OPT_SORT_KEYS)
+    return salted_hmac("idempotency", content, algorithm="sha256").hexdigest()
+
+
+def earlier(by, idempotency_key, request):
+    """The command that `by` submitted with this key, or None; raises `Conflict` if the request was different."""
+    existing = idempotency_key and Command.objects.filter(requested_by=by, idempotency_key=idempotency_key).first()
+    if existing and existing.request_digest != digest(request):
+        raise Conflict("This Idempotency-Key was used for another request.")
+    return existing or None
+
+
+def _refuse_too_many(charger):
+    ((queued,),) = bulk_sql.query(COUNT_QUEUED, [charger.pk, SYSTEM_ACTOR])
+    if queued >= settings.OCPP_QUEUE_LIMIT:
+        raise Busy(
+            f"{queued} commands already wait for charger {charger.charger_id}.",
+            settings.OCPP_COMMAND_TIMEOUT,
+        )
+
+
+def _enqueue(command):
+    try:
+        enqueue(command)
+    except BROKER_FAULTS:
+        # If the broker received the task nevertheless, the task finds no command and sends nothing. The changes made
+        # with the row do no harm: a reservation stays Inactive, and no charger has the key that was not sent.
+        audit.record("not submitted", "command", command.task_id, command.charger_id)
+        command.delete()
+        raise
+
+
+@logs_failure
+def read_configuration(accepted: set[int]) -> None:
+    """Submit GetConfiguration after boot to those of the chargers `accepted` for which this is switched on."""
+    enabled = Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True)
+    waiting = Command.objects.filter(requested_by=SYSTEM_ACTOR, action="GetConfiguration").exclude(state=FINISHED)
+    for charger in enabled.exclude(pk__in=waiting.values("charger")):
+        submit_internal(charger, "GetConfiguration", {})

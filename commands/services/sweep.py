@@ -1,0 +1,125 @@
+"""Enqueue commands again whose task was lost by a worker, the broker or a web process; the database decides."""
+
+import logging
+import threading
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q
+
+from chargers.services import presence, presence_reconciliation, webhooks
+from commands import metrics
+from commands.models import FINISHED, QUEUED, SENT, SYSTEM_ACTOR, Command
+from commands.services import batches, mailbox, schedules
+from commands.services.schedules import UNAVAILABLE
+from commands.services.signing import sign_waiting
+from commands.tasks import enqueue
+from core.db import bulk_sql
+from core.redis import leases
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 1
+MAX_COMMANDS_PER_SWEEP = 1000
+
+
+def sweep():
+    """Enqueue commands that are due and have no task; returns them.
+
+    A command is due if it is the first unfinished one of its charger, and the charger is connected or the command was
+    sent; or if its time in the queue has run out, for its turn or for a charger that is not connected.
+    """
+    now = bulk_sql.clock()
+    enqueued_before = now - timedelta(seconds=3 * INTERVAL_S)  # younger ones still have their own task
+    too_long_ago = now - timedelta(seconds=settings.OCPP_QUEUE_TIMEOUT)
+    # Without payloads, because a local list may be large, and there may be one for every charger.
+    unfinished = Command.objects.exclude(state=FINISHED).select_related("charger").defer("payload")
+    _clamp_future_times(unfinished, now)
+    by_system = Q(requested_by=SYSTEM_ACTOR)  # these have never been enqueued
+    first = list(
+        unfinished.filter(by_system | Q(created_at__lt=enqueued_before))
+        .order_by("charger_id", "pk")
+        .distinct("charger_id")
+    )
+    timeout_at = ExpressionWrapper(F("created_at") + F("timeout") * timedelta(seconds=1), DateTimeField())
+    waited = Q(created_at__lt=too_long_ago) | Q(timeout_at__lt=now)
+    overdue = list(unfinished.filter(state=QUEUED).annotate(timeout_at=timeout_at).filter(waited))
+    online = presence.connected(list({command.charger.charger_id for command in [*first, *overdue]}))
+    due = {c.task_id: c for c in first if c.state == SENT or c.charger.charger_id in online}
+    due |= {c.task_id: c for c in overdue if c.created_at < too_long_ago or c.charger.charger_id not in online}
+    abandoned = [due[task_id] for task_id in mailbox.orphaned(list(due))[:MAX_COMMANDS_PER_SWEEP]]
+    for command in abandoned:
+        enqueue(command)
+    return abandoned
+
+
+def _clamp_future_times(unfinished, now):
+    """Set times in the future to `now`: after the clock of the database was set back, those commands would wait."""
+    for column in ("created_at", "sent_at"):
+        unfinished.filter(**{f"{column}__gt": now}).update(**{column: now})
+
+
+def keep_sweeping():
+    """Start the thread that sweeps. Every worker has one; only one of them sweeps in each interval."""
+    threading.Thread(target=_sweep_forever, name="sweep", daemon=True).start()
+
+
+def enqueue_orphaned():
+    """Run `sweep`, count and log its commands."""
+    if abandoned := sweep():
+        metrics.abandoned.inc(len(abandoned))
+        logger.info("%s commands without a task were enqueued again", len(abandoned))
+
+
+def reconcile_presence():
+    """Correct the stored presence of chargers after a web process or Redis was unavailable."""
+    if lost := presence_reconciliation.mark_lost_offline():
+        logger.info("%s chargers are marked offline, because their web process has ended", lost)
+    if present := presence_reconciliation.mark_present_online():
+        logger.info("%s chargers are marked online again, because they are connected", present)
+
+
+# (name, seconds between two turns, steps of a turn)
+TURNS = (
+    (
+        "sweep",
+        INTERVAL_S,
+        (
+            *(enqueue_orphaned, sign_waiting, schedules.run_overdue),
+            *(batches.release, batches.finish_completed, webhooks.enqueue_due),
+        ),
+    ),
+    ("presence", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),
+)
+
+
+def _sweep_forever():
+    while True:
+        for name, seconds, steps in TURNS:
+            _take_turn(name, seconds, steps)
+        connection.close()
+        time.sleep(INTERVAL_S)
+
+
+def _take_turn(name, seconds, steps):
+    """Run `steps` if it is our turn. An unavailable database or broker ends the turn; an error in a step does not."""
+    try:
+        if leases.is_first_within(name, seconds):
+            succeeded = [_succeeds(step) for step in steps]
+            metrics.sweeps.labels("done" if all(succeeded) else "failed").inc()
+    except UNAVAILABLE as error:
+        metrics.sweeps.labels("waits").inc()
+        logger.warning("The sweep is suspended until the database and the broker are available again: %s", error)
+
+
+def _succeeds(step):
+    try:
+        step()
+    except UNAVAILABLE:
+        raise
+    except Exception:  # noqa: BLE001  (otherwise lost commands would never end)
+        logger.exception("The step %s of the sweep failed; the other steps are run", step.__name__)
+        return False
+    return True

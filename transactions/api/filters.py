@@ -1,0 +1,46 @@
+"""Filters for lists of transactions."""
+
+from django.db.models import Q
+from django.db.models.functions import Now
+from django_filters import rest_framework as filters
+
+from chargers.api.filters import OfCharger
+from transactions.models import Reservation, Transaction, UnknownIdTag
+from transactions.services import energy
+
+
+class TransactionFilter(OfCharger):
+    status = filters.ChoiceFilter(method="by_status", choices=[("Ongoing", "Ongoing"), ("Completed", "Completed")])
+    started_after = filters.IsoDateTimeFilter("start_time", lookup_expr="gte")
+    energy_source = filters.ChoiceFilter(choices=[(source, source) for source in energy.SOURCES])
+    started_before = filters.IsoDateTimeFilter("start_time", lookup_expr="lt")
+
+    class Meta:
+        model = Transaction
+        fields = ["id_tag", "connector_id", "id_tag_status", "stop_reason", "clock_skew", "reservation_id"]
+
+    def by_status(self, transactions, name, status):
+        ongoing = Q(stop_received_at=None, closed_at=None)
+        return transactions.filter(ongoing if status == "Ongoing" else ~ongoing)
+
+
+class UnknownIdTagFilter(OfCharger):
+    class Meta:
+        model = UnknownIdTag
+        fields = ["id", "id_tag", "first_seen", "last_seen", "presented"]
+
+
+class ReservationFilter(OfCharger):
+    status = filters.ChoiceFilter(
+        method="by_status", choices=[(s, s) for s in (*Reservation.STATUSES, Reservation.EXPIRED)]
+    )
+
+    class Meta:
+        model = Reservation
+        fields = ["id", "connector_id", "id_tag", "parent_id_tag", "expiry_date", "ended_because", "created_at"]
+
+    def by_status(self, reservations, name, status):
+        over = Q(state=Reservation.ACTIVE, expiry_date__lte=Now())
+        if status == Reservation.EXPIRED:
+            return reservations.filter(over)
+        return reservations.filter(state=status).exclude(over)

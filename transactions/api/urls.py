@@ -1,0 +1,20 @@
+"""Paths of transactions and id tags."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from transactions.api import views
+
+router = SimpleRouter()
+router.register("id-tags", views.IdTagViewSet)
+router.register("unknown-id-tags", views.UnknownIdTagViewSet)
+router.register("reservations", views.ReservationViewSet)
+
+urlpatterns = [
+    path("", include(router.urls)),
+    path("transactions/", views.TransactionList.as_view()),
+    path("transactions/<charger:charger_id>/", views.ChargerTransactionList.as_view()),
+    path("transactions/<charger:charger_id>/<int:transaction_id>/", views.TransactionDetail.as_view()),
+    path("transactions/<charger:charger_id>/<int:transaction_id>/close/", views.close),
+    path("transactions/<charger:charger_id>/<int:transaction_id>/meter-values/", views.MeterValueList.as_view()),
+]

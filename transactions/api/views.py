@@ -1,0 +1,150 @@
+"""Transactions and id tags over REST."""
+
+from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, generics, mixins, viewsets
+from rest_framework.decorators import action, api_view, permission_classes
+from rest_framework.response import Response
+
+from chargers.api.viewsets import Editable, Scoped
+from chargers.services.access import known_charger, needs
+from core.http.errors import Conflict, not_found
+from core.http.pagination import NewestFirst
+from transactions.api.filters import ReservationFilter, TransactionFilter, UnknownIdTagFilter
+from transactions.api.serializers import (
+    CorrectionSerializer,
+    IdTagSerializer,
+    MeterValueSerializer,
+    ReservationSerializer,
+    TransactionSerializer,
+    UnknownIdTagSerializer,
+)
+from transactions.models import IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.services import corrections
+
+
+class TransactionPages(NewestFirst):
+    results = "transaction_logs"
+
+
+class TransactionList(Scoped, generics.ListAPIView):
+    """Every transaction, newest first."""
+
+    queryset = Transaction.objects.select_related("charger")
+    serializer_class = TransactionSerializer
+    pagination_class = TransactionPages
+    filterset_class = TransactionFilter
+
+
+class ChargerTransactionList(TransactionList):
+    """One charger's transactions, newest first."""
+
+    @extend_schema(operation_id="ocpp_charger_transactions_list")
+    def get(self, request, *args, **kwargs):
+        return super().get(request, *args, **kwargs)
+
+    def get_queryset(self):
+        if "charger_id" not in self.kwargs:  # the API schema is being generated
+            return self.queryset
+        return self.queryset.filter(charger=known_charger(self.request, self.kwargs["charger_id"]))
+
+
+def known_transaction(request, charger_id, transaction_id):
+    """The `Transaction`, if it is one of this charger's, or 404."""
+    charger = known_charger(request, charger_id)
+    transaction = Transaction.objects.select_related("charger").filter(pk=transaction_id, charger=charger).first()
+    if transaction is None:
+        raise not_found("Transaction")
+    return transaction
+
+
+class TransactionDetail(generics.RetrieveAPIView):
+    """One transaction of a charger."""
+
+    queryset = Transaction.objects.none()
+    serializer_class = TransactionSerializer
+
+    @extend_schema(request=CorrectionSerializer, responses=TransactionSerializer)
+    def patch(self, request, *args, **kwargs):
+        """Correct the meter values or the end of a session that has ended, or change its note."""
+        body = CorrectionSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        by = request.user.get_username() if request.user else ""
+        corrected = corrections.correct(self.get_object(), by, body.validated_data)
+        return Response(TransactionSerializer(corrected).data)
+
+    def get_object(self):
+        return known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])
+
+
+@extend_schema(request=None, responses=TransactionSerializer)
+@api_view(["POST"])
+@permission_classes([needs(POST="transactions.change_transaction")])
+def close(request, charger_id, transaction_id):
+    """Close a stale transaction by hand, with its last reading. A real stop that is received later wins."""
+    transaction = known_transaction(request, charger_id, transaction_id)
+    if not transaction.close(by=request.user.get_username() if request.user else ""):
+        raise Conflict("This transaction has ended already.")
+    return Response(TransactionSerializer(known_transaction(request, charger_id, transaction_id)).data)
+
+
+class MeterValueList(generics.ListAPIView):
+    """The readings of a transaction, in the order of receipt; one row per sampledValue."""
+
+    queryset = MeterValue.objects.none()
+    serializer_class = MeterValueSerializer
+    filterset_fields = ["measurand", "phase", "context"]
+
+    def get_queryset(self):
+        if "charger_id" not in self.kwargs:  # the API schema is being generated
+            return self.queryset
+        transaction = known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])
+        return transaction.meter_values.order_by("id")
+
+
+class IdTagViewSet(Editable):
+    """The tags that may charge, and those that may not."""
+
+    queryset = IdTag.objects.all()
+    serializer_class = IdTagSerializer
+    filterset_fields = ["id_tag", "status", "expiry_date", "parent_id_tag", "concurrent_limit"]
+    filterset_fields += ["id", "description", "created_at"]
+
+
+class UnknownIdTagViewSet(Scoped, mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSet):
+    """Tags that were presented and are not known, the latest first."""
+
+    queryset = UnknownIdTag.objects.select_related("charger")
+    serializer_class = UnknownIdTagSerializer
+    filterset_class = UnknownIdTagFilter
+
+    @extend_schema(request=None, responses={201: IdTagSerializer})
+    @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.add_idtag")])
+    def accept(self, request, pk=None):
+        """Make it an id tag that is accepted."""
+        try:
+            return Response(IdTagSerializer(self.get_object().accept()).data, status=201)
+        except ValidationError as error:
+            raise exceptions.ValidationError({"id_tag": error.messages}) from error
+
+
+class ReservationViewSet(Scoped, Editable):
+    """Reservations. ReserveNow sends one to its charger, CancelReservation ends it there."""
+
+    queryset = Reservation.objects.select_related("charger")
+    serializer_class = ReservationSerializer
+    filterset_class = ReservationFilter
+    pagination_class = NewestFirst
+
+    def perform_update(self, serializer):
+        self._refuse_active(serializer.instance, "ReserveNow with its id replaces it at the charger")
+        serializer.save()
+
+    def perform_destroy(self, reservation):
+        self._refuse_active(reservation, "CancelReservation ends it at the charger")
+        reservation.delete()
+
+    @staticmethod
+    def _refuse_active(reservation, instead):
+        if reservation.status == Reservation.ACTIVE:
+            raise Conflict(f"The charger holds this reservation: {instead}.")

@@ -1,0 +1,44 @@
+"""Compute the curves of a transaction from its readings."""
+
+from transactions.models import MeterValue
+from transactions.services.readings import ENERGY, POWER, WATT_HOURS, WATTS, of_all_phases
+
+MAX_POINTS = 1000  # per curve, because a screen has no more
+UNITS = {ENERGY: WATT_HOURS, POWER: WATTS}
+
+
+def of(transaction):
+    """Return {at: [seconds since 1970], power: [kW], energy: [kWh], soc: [%]}; None where there is no reading.
+
+    Energy counts from the start, as in `Transaction.energy_wh`. Readings of single phases are summed.
+    """
+    read = MeterValue.objects.filter(transaction=transaction, location="Outlet", number__isnull=False)
+    read = read.filter(measurand__in=(ENERGY, POWER, "SoC")).order_by("timestamp", "id")
+    points = {}
+    for at, measurand, number, unit, phase in read.values_list("timestamp", "measurand", "number", "unit", "phase"):
+        points.setdefault(at, {}).setdefault(measurand, {})[phase] = float(number) * _scale(measurand, unit)
+    points = _thinned(points)
+    moments = list(points)
+    energy = [_whole(points[at].get(ENERGY, {})) for at in moments]
+    return {
+        "at": [round(at.timestamp(), 3) for at in moments],
+        "power": [_whole(points[at].get(POWER, {})) for at in moments],
+        "energy": [None if kwh is None else transaction.energy_at(kwh * 1000) / 1000 for kwh in energy],
+        "soc": [points[at].get("SoC", {}).get("") for at in moments],
+    }
+
+
+def _thinned(points):
+    """Merge neighbouring moments into at most about MAX_POINTS, each with the last reading of each measurand."""
+    moments, many = list(points), len(points) // MAX_POINTS + 1
+    together = [moments[n : n + many] for n in range(0, len(moments), many)]
+    return {group[-1]: {name: read for at in group for name, read in points[at].items()} for group in together}
+
+
+def _scale(measurand, unit):
+    """Return the factor that converts `unit` to kW or kWh."""
+    return UNITS[measurand].get(unit, 1) / 1000 if measurand in UNITS else 1
+
+
+def _whole(phases):
+    return of_all_phases(phases)

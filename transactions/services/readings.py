@@ -1,0 +1,448 @@
+"""Store meter readings: each sampledValue is a row, and the newest readings are stored with their transaction."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+from zlib import crc32
+
+from chargers.services import budgets, events
+from core.db import bulk_sql
+from core.ocpp import numerals, timestamps
+from core.ocpp.calls import Call
+from core.ocpp.tolerance import UNREADABLE
+from transactions.services.energy import MOST_AT_ONCE_WH, MOST_WH, MOST_WH_PER_S, STOP
+
+ENERGY = "Energy.Active.Import.Register"
+POWER = "Power.Active.Import"
+WATT_HOURS = {"Wh": 1, "kWh": 1000}
+WATTS = {"W": 1, "kW": 1000}
+PHASES = (("L1", "L2", "L3"), ("L1-N", "L2-N", "L3-N"))
+SIGNED = "SignedData"
+NUMBER_LIMIT, NUMBER_STEP = Decimal(10) ** 15, Decimal("1e-9")  # of the column `number`
+LARGEST_ID = 2**31 - 1  # of a transaction
+USUAL = {"phase": "", "context": "Sample.Periodic", "location": "Outlet", "format": "Raw"}
+MAX_SPAN = timedelta(days=31)  # of a session for which readings without a transaction are evidence
+MAX_UNLINKED = 5000  # readings without a transaction that are read as evidence for one
+
+COLUMNS = (
+    *("charger_id", "transaction_id", "reported_transaction_id", "connector_id"),
+    *("timestamp", "raw_timestamp", "received_at"),
+    *("value", "number", "measurand", "unit", "phase", "context", "location", "format"),
+    "message_hash",
+)
+
+_MAX_REGISTER = f"""coalesce(
+    t.corrected_meter_start, CASE WHEN t.meter_start BETWEEN 0 AND {MOST_WH} THEN t.meter_start END,
+    t.meter_first, s.first, s.register
+) + {MOST_AT_ONCE_WH} + {MOST_WH_PER_S} * greatest(extract(
+    epoch FROM greatest(s.at - t.start_time, now() - t.start_received_at)), 0)"""
+
+
+def _if_possible(register: str) -> str:
+    """Return SQL that is true if a session can have reached `register`; most pass without the duration."""
+    return f"""({register} <= t.meter_start + {MOST_AT_ONCE_WH} AND t.meter_start BETWEEN 0 AND {MOST_WH}
+        OR {register} <= {_MAX_REGISTER})"""
+
+
+# Updates the named transactions that belong to the charger and returns them. An open transaction takes the newest
+# readings; a stopped one with an implausible stop takes readings from before it. A message with `since` counts
+# only if it is newer than all readings of its transaction, because others may be stored already, see `store`. Rows
+# omit `unnamed` if the message names its transaction, and `first` and `newest` if both equal the highest register.
+# `num_nonnulls`, here and elsewhere, makes PostgreSQL use the primary key: its statistics on open transactions lag,
+# so it may prefer the index of all of them. `greatest` ignores nulls.
+_TAKES = f"""(num_nonnulls(t.stop_received_at, t.closed_at) = 0 OR num_nonnulls(t.stop_received_at) = 1
+    AND (s.of_stop OR t.energy_source <> '{STOP}' AND s.at <= t.stop_time))"""
+ADVANCE = f"""
+UPDATE transactions_transaction t SET
+    is_id_used = t.is_id_used OR s.unnamed IS NULL,
+    meter_first = CASE WHEN num_nonnulls(t.meter_first) = 0 AND {_TAKES}
+        AND {_if_possible("coalesce(s.first, s.register)")} THEN coalesce(s.first, s.register) ELSE t.meter_first END,
+    meter_latest = CASE WHEN {_TAKES} THEN greatest(t.meter_latest, CASE
+        WHEN {_if_possible("s.register")} THEN s.register
+        WHEN {_if_possible("s.newest")} THEN s.newest END) ELSE t.meter_latest END,
+    meter_newest = CASE WHEN {_TAKES} AND {_if_possible("coalesce(s.newest, s.register)")}
+        THEN coalesce(s.newest, s.register) ELSE t.meter_newest END,
+    power_latest = CASE WHEN {_TAKES} THEN coalesce(s.power, t.power_latest) ELSE t.power_latest END,
+    soc_latest = CASE WHEN {_TAKES} THEN coalesce(s.soc, t.soc_latest) ELSE t.soc_latest END,
+    read_until = greatest(t.read_until, s.at)
+FROM json_to_recordset(%s) AS s(charger bigint, transaction int, unnamed boolean, since timestamptz, at timestamptz,
+    of_stop boolean, first bigint, register bigint, newest bigint, power int, soc smallint)
+WHERE t.id = s.transaction AND t.charger_id = s.charger AND (s.since > t.read_until) IS NOT FALSE
+RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0, t.energy_wh,
+    t.energy_source
+"""
+# Finds the readings that are stored with a message's id: those of its transaction; for a message without one, the
+# unlinked ones of its connector and those of the latest transaction there, to which they may have been linked.
+STORED = """
+SELECT s.n, m.raw_timestamp, m.value, m.measurand, m.unit, m.phase, m.context, m.location, m.format
+FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connector int, times timestamptz[],
+    at timestamptz, hash int), LATERAL (
+    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.message_hash = s.hash
+        AND m.transaction_id = coalesce(s.transaction, (
+            SELECT t.id FROM transactions_transaction t WHERE t.charger_id = s.charger
+                AND t.connector_id = s.connector AND t.start_time <= s.at ORDER BY t.start_time DESC LIMIT 1))
+    UNION ALL
+    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
+        AND m.transaction_id IS NULL AND m.timestamp = ANY(s.times) AND m.message_hash = s.hash
+) m
+"""
+# Finds the only transaction that is open on a connector, for readings that name none.
+RUNNING = """
+SELECT s.n, min(t.id) FROM json_to_recordset(%s) AS s(n int, charger bigint, connector int, at timestamptz)
+JOIN transactions_transaction t ON t.charger_id = s.charger AND t.connector_id = s.connector
+    AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at, t.superseded_by_id) = 0
+    AND (t.clock_skew OR s.at >= t.start_time)
+GROUP BY s.n HAVING count(*) = 1
+"""
+# Finds energy registers that name no transaction and lie within one; it uses the index of such readings.
+UNLINKED = f"""
+SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase, m.id, m.received_at FROM json_to_recordset(%s)
+    AS s(charger bigint, transaction int, connector int, began timestamptz, ended timestamptz), LATERAL (
+    SELECT * FROM transactions_metervalue m
+    WHERE m.charger_id = s.charger AND m.connector_id = s.connector AND m.transaction_id IS NULL
+        AND m.timestamp BETWEEN s.began AND s.ended AND m.measurand = '{ENERGY}' AND m.location = 'Outlet'
+        AND m.number IS NOT NULL
+    ORDER BY m.timestamp DESC LIMIT {MAX_UNLINKED}
+) m ORDER BY s.transaction, m.timestamp
+"""
+LINK = """
+UPDATE transactions_metervalue m SET transaction_id = s.transaction
+FROM json_to_recordset(%s) AS s(transaction int, id bigint, received_at timestamptz)
+WHERE m.id = s.id AND m.received_at = s.received_at
+"""
+
+
+@dataclass(slots=True)
+class Readings:
+    """The meter values (OCPP 1.6 §7.33) in a message, and the time of each.
+
+    `connector_id` is None if only the transaction tells the connector; `transaction_id` is None if none is named.
+    Readings `is_of_stop` were received with the stop, which is stored once.
+    """
+
+    call: Call
+    connector_id: int | None
+    values: list[dict[str, Any]]
+    transaction_id: int | None
+    is_of_stop: bool = False
+    times: list[datetime] = field(init=False)
+    is_timed: bool = field(init=False, default=True)  # else some of `times` are times of receipt
+
+    def __post_init__(self) -> None:
+        self.values = _within_budget(self.call, self.values)
+        self.times = [self._time(value["timestamp"]) for value in self.values]
+
+    def _time(self, text: str) -> datetime:
+        moment = timestamps.parse(text)
+        received_at = self.call.received_at
+        if moment is None or not timestamps.PLAUSIBLE <= moment <= received_at + timestamps.AHEAD:
+            self.call.find(f"{_member(self.call)}.timestamp", "clock", text)
+        self.is_timed = self.is_timed and moment is not None
+        return moment or received_at
+
+    @property
+    def names_transaction(self) -> bool:
+        """Whether it names a possible id: some chargers send 0, -1, 2^31-1 or 2^63-1 between transactions."""
+        return self.transaction_id is not None and 0 < self.transaction_id < LARGEST_ID
+
+
+def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
+    """Write the readings in `messages`; return {transaction id: (energy in Wh, its source)} of changed transactions.
+
+    A charger that did not get its answer sends the message again, perhaps much later and on another socket. Samples
+    that are stored already are skipped (decision 0020).
+    """
+    belongs = [m.transaction_id if m.names_transaction else None for m in messages]
+    places, energy = _advance(messages, belongs, {}, {})
+    loose = [n for n, m in enumerate(messages) if not m.names_transaction]
+    for n, transaction_id in _running(messages, loose):
+        belongs[n] = transaction_id
+    # Readings that name no transaction may be stored unlinked, because they arrived before it was known.
+    doubtful = [n for n, m in enumerate(messages) if m.values and (m.call.charger, belongs[n]) not in places]
+    stored = _stored(messages, belongs, doubtful)
+    new = [n for n in doubtful if not stored.get(n, set()).issuperset(map(_sample_of, _lines(messages[n], None, {})))]
+    _advance([messages[n] for n in new], [belongs[n] for n in new], places, energy, is_new=True)
+    lines = []
+    for n, message in enumerate(messages):
+        of_message = list(_lines(message, belongs[n], places))
+        message.call.rows = len(of_message)
+        lines += [line for line in of_message if n not in stored or _sample_of(line) not in stored[n]]
+    bulk_sql.copy("transactions_metervalue", COLUMNS, lines)
+    return energy
+
+
+def _stored(messages, belongs, doubtful):
+    """Return {index in `messages`: samples (`_sample_of`) that are stored with the message's id}."""
+    stored = defaultdict(set)
+    rows = [
+        {"n": n, "charger": m.call.charger, "transaction": belongs[n], "connector": m.connector_id}
+        | {"times": sorted(set(m.times)), "at": max(m.times), "hash": _hash(m.call)}
+        for n in doubtful
+        if not (m := messages[n]).is_of_stop
+    ]
+    for n, *sample in bulk_sql.execute(STORED, rows):
+        stored[n].add(tuple(map(bulk_sql.escaped, sample)))
+    return stored
+
+
+def _sample_of(line):
+    """Return the columns of a row for COPY that identify a reading of its charger: time, value and units, as sent."""
+    _, _, _, _, _, raw, _, value, _, *words, _ = line.split("\t")
+    return raw, value, *words
+
+
+def _hash(call):
+    """Return a hash of the message id as int32. A collision is harmless, because the samples are compared too."""
+    return crc32(call.message_id.encode(errors="replace")) - 2**31
+
+
+def _within_budget(call, values):
+    """Return `values` with at most as many samples as the budget allows."""
+    limit = budgets.BUDGETS["samples"].limit
+    sent = sum(len(value["sampledValue"]) or 1 for value in values)
+    if not limit or sent <= limit:
+        return values
+    call.find(*budgets.BUDGETS["samples"].finding, sent)
+    samples = [(value, sample) for value in values for sample in value["sampledValue"]]
+    chosen = sorted(_chosen([sample for _, sample in samples], limit))
+    by_value = groupby((samples[n] for n in chosen), key=lambda pair: id(pair[0]))
+    groups = [list(group) for _, group in by_value]
+    return [group[0][0] | {"sampledValue": [sample for _, sample in group]} for group in groups]
+
+
+def _chosen(samples, limit):
+    """Return the indexes of `limit` samples: energy registers before others; too many of these lose the middle."""
+    energy = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) == ENERGY]
+    if len(energy) > limit:
+        return energy[: limit // 2] + energy[len(energy) - (limit - limit // 2) :]
+    others = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) != ENERGY]
+    return energy + others[: limit - len(energy)]
+
+
+def _advance(messages, belongs, places, energy, is_new=False):
+    """Count `messages` towards their transactions; unless `is_new`, only messages newer than all stored readings.
+
+    Adds to `places` {(charger, transaction id): connector id} of the charger's own transactions, and to `energy` the
+    result of `store`; returns both.
+    """
+    newest = {}
+    for message, transaction_id in zip(messages, belongs, strict=True):
+        if transaction_id is not None and message.values:
+            _merge(newest, message, transaction_id, is_new)
+    for row in bulk_sql.execute(ADVANCE, [newest[key] for key in sorted(newest)]):
+        charger, transaction, connector_id, is_ongoing, *energy[row[1]] = row
+        places[charger, transaction] = connector_id
+        if is_ongoing:
+            _record_event(newest[charger, transaction], connector_id, energy[transaction])
+    return places, energy
+
+
+def _running(messages, loose):
+    """Return (index, transaction id) of the `loose` messages on whose connector one transaction is open."""
+    rows = [
+        {"n": n, "charger": m.call.charger, "connector": m.connector_id, "at": min(m.times)}
+        for n in loose
+        if (m := messages[n]).connector_id and m.values and not m.is_of_stop
+    ]
+    return bulk_sql.execute(RUNNING, rows)
+
+
+def _merge(newest, message, transaction_id, is_new):
+    call, key = message.call, (message.call.charger, transaction_id)
+    row = {"charger": call.charger, "transaction": transaction_id, "at": max(message.times)} | _newest(message)
+    if not is_new and not message.is_of_stop:
+        # A repeated message without a time of its own would look newer than all before.
+        row["since"] = min(message.times) if message.is_timed else "-infinity"
+    if message.transaction_id != transaction_id:
+        row["unnamed"] = True
+    if message.is_of_stop:
+        row["of_stop"] = True
+    if key not in newest or (newest[key]["register"] or 0) < (row["register"] or 0):
+        newest[key] = row
+
+
+def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, tuple[int | None, str]]:
+    """Count energy registers that name no transaction towards those of `spans`: (charger, transaction id, connector,
+    start, end), whose clock must be right. Return the same as `store`."""
+    names = ("charger", "transaction", "connector", "began", "ended")
+    rows = [dict(zip(names, span, strict=True)) for span in spans if span[4] - span[3] < MAX_SPAN]
+    unlinked = bulk_sql.execute(UNLINKED, rows)
+    if not unlinked:
+        return {}
+    charger_of = {transaction: charger for charger, transaction, *_ in spans}
+    newest = []
+    for transaction, of_one in groupby(unlinked, key=lambda row: row[0]):
+        by_time = [(at, _sum_of(of_moment)) for at, of_moment in groupby(of_one, key=lambda row: row[1])]
+        registers = [wh for _, wh in by_time if wh is not None]
+        if registers:
+            row = {"charger": charger_of[transaction], "transaction": transaction, "unnamed": True}
+            row |= {"at": by_time[-1][0], "first": registers[0], "register": max(registers)}
+            newest.append(row | {"newest": registers[-1]})
+    taken = bulk_sql.execute(ADVANCE, newest)
+    links = [{"transaction": transaction, "id": pk, "received_at": at} for transaction, *_, pk, at in unlinked]
+    bulk_sql.execute(LINK, links)
+    return {transaction: evidence for _, transaction, _, _, *evidence in taken}
+
+
+def _record_event(read, connector_id, evidence):
+    fields = {"meter_wh": read["register"], "energy_wh": evidence[0], "energy_source": evidence[1]}
+    fields |= {"power_w": read["power"], "soc_percent": read["soc"]}
+    events.record_event(
+        "transaction.updated",
+        read["charger"],
+        transaction_id=read["transaction"],
+        connector_id=connector_id,
+        **fields,
+    )
+
+
+def _lines(message, transaction_id, connectors):
+    """Yield the rows of one message for COPY, in the order that the charger sent."""
+    call, reported = message.call, message.transaction_id
+    connector_id = connectors.get((call.charger, transaction_id))
+    linked = r"\N" if connector_id is None else transaction_id
+    if message.connector_id is not None:
+        connector_id = message.connector_id
+    reported = r"\N" if reported is None else reported
+    start = f"{call.charger}\t{linked}\t{reported}\t{connector_id or 0}"
+    received_at, message_hash = call.received_at.isoformat(), _hash(call)
+    for reading, moment in zip(message.values, message.times, strict=True):
+        raw = bulk_sql.escaped(reading["timestamp"][:64])
+        row = f"{start}\t{moment.isoformat()}\t{raw}\t{received_at}"
+        for sample in reading["sampledValue"]:
+            yield f"{row}\t{_sampled(call, sample)}\t{message_hash}"
+
+
+def _sampled(call, sample):
+    member = sample.get
+    value = sample["value"]
+    measurand = member("measurand", ENERGY)
+    # OCPP 1.6 §7.43: the default unit is Wh for energy; other measurands have none.
+    unit = member("unit", "Wh" if measurand.startswith("Energy") else "")
+    rest = (
+        f"{measurand}\t{unit}\t{member('phase', '')}"
+        f"\t{member('context', 'Sample.Periodic')}\t{member('location', 'Outlet')}\t{member('format', 'Raw')}"
+    )
+    if "\\" in rest or rest.count("\t") != 5 or not rest.replace("\t", "").isprintable():
+        rest = _escaped(sample, measurand, unit)
+    if numerals.PLAIN.fullmatch(value):
+        return f"{value}\t{value}\t{rest}"
+    return f"{bulk_sql.escaped(value)}\t{_number_column(call, sample)}\t{rest}"
+
+
+def _escaped(sample, measurand, unit):
+    """Return the columns that describe a sample, escaped for COPY."""
+    described = (sample.get(member, usual) for member, usual in USUAL.items())
+    return "\t".join(map(bulk_sql.escaped, (measurand, unit, *described)))
+
+
+def _number_column(call, sample):
+    """Return the number of a value that is not plain digits, in COPY format."""
+    if sample.get("format", "Raw") in (SIGNED, UNREADABLE):
+        return r"\N"
+    value = sample["value"]
+    number = numerals.read(value)
+    if number is None or not numerals.is_standard(value):
+        call.find(f"{_path(call)}.value", "not_a_number", value)
+    if number is None or abs(number) >= NUMBER_LIMIT:
+        return r"\N"
+    rounded = number.quantize(NUMBER_STEP)
+    return f"{rounded:f}" if abs(rounded) < NUMBER_LIMIT else r"\N"
+
+
+def _member(call):
+    return "transactionData" if call.action == "StopTransaction" else "meterValue"
+
+
+def _path(call):
+    return f"{_member(call)}.sampledValue"
+
+
+def _newest(message):
+    """Return the first, highest and newest energy register in Wh, the newest power in W and state of charge in %;
+    None if the message has none."""
+    first = register = newest = power = soc = None
+    for value in message.values:
+        energies, powers = {}, {}
+        for sample in value["sampledValue"]:
+            measurand = sample.get("measurand", ENERGY)
+            if measurand == ENERGY:
+                _note(energies, sample, _register(message.call, sample), max)
+            elif measurand == POWER:
+                _note(powers, sample, _scaled(sample, WATTS, "W"), _later)
+            elif measurand == "SoC":
+                soc = _percent(sample["value"], soc)
+        total = of_all_phases(energies)
+        if total is not None:
+            first, register, newest = total if first is None else first, max(total, register or 0), total
+        power = _power(powers, power)
+    read = {"register": register, "power": power, "soc": soc}
+    if first != register or newest != register:
+        read |= {"first": first, "newest": newest}
+    return read
+
+
+def _note(phases, sample, measured, choose):
+    """Add a measured value to `phases`; `choose(former, latter)` decides between two values of one phase."""
+    if measured is not None:
+        phase = sample.get("phase", "")
+        phases[phase] = choose(phases[phase], measured) if phase in phases else measured
+
+
+def _later(former, latter):
+    return latter
+
+
+def _register(call, sample):
+    """Return an energy register at the outlet in Wh; None if it is impossible."""
+    wh = _scaled(sample, WATT_HOURS, "Wh")
+    if wh is not None and wh > MOST_WH:
+        call.find(f"{_path(call)}.value", "out_of_range", sample["value"])
+        return None
+    return wh
+
+
+def _scaled(sample, units, default):
+    """Return a value measured at the outlet as an integer of the smaller unit; None if it is unusable."""
+    unit, value = sample.get("unit", default), sample["value"]
+    if sample.get("location", "Outlet") != "Outlet" or unit not in units or sample.get("format", "Raw") != "Raw":
+        return None
+    if len(value) < 16 and value.isascii() and value.isdecimal():
+        return int(value) * units[unit]
+    number = numerals.read(value)
+    return None if number is None or not 0 <= number < NUMBER_LIMIT else int(number * units[unit])
+
+
+def _sum_of(rows):
+    """Return the register in Wh from the `rows` of UNLINKED of one moment."""
+    read = {phase: _wh(number, unit) for _, _, number, unit, phase, *_ in rows}
+    return of_all_phases({phase: wh for phase, wh in read.items() if wh is not None})
+
+
+def _wh(number, unit):
+    wh = number * WATT_HOURS[unit] if unit in WATT_HOURS else -1
+    return int(wh) if 0 <= wh <= MOST_WH else None
+
+
+def of_all_phases(phases):
+    """Return the value of all phases together, or else the sum of the phases; None if there is neither."""
+    total = phases.get("")
+    if total or len(phases) == (total is not None):
+        return total
+    for family in PHASES:  # some chargers send phases both against each other and against neutral
+        if measured := [phases[phase] for phase in family if phase in phases]:
+            return sum(measured)
+    return total
+
+
+def _power(phases, former):
+    power = of_all_phases(phases)
+    return former if power is None or power >= 2**31 else power
+
+
+def _percent(value, former):
+    number = numerals.read(value)
+    return round(number) if number is not None and 0 <= number <= 100 else former

@@ -1,0 +1,278 @@
+"""Store StartTransactions: verdict, identity (decision 0018), superseded transactions and used reservations."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models.functions import Upper
+
+from chargers.services import events
+from core.db import bulk_sql
+from core.ocpp import timestamps
+from core.ocpp.calls import Call
+from transactions.models import IdTag, Transaction
+from transactions.services import energy, reservations
+from transactions.services.id_tokens import Known, Verdict, find_known, verdict_on
+
+# A clock is right if a start arrives within this time of its timestamp.
+ONLINE = timedelta(minutes=10)
+# A running clock shows another second after this time.
+TICK = timedelta(seconds=2)
+STARTED_EVENT_FIELDS = ("connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
+
+# A repeated start finds its own row, even while another process inserts it.
+START = """
+INSERT INTO transactions_transaction AS t (charger_id, connector_id, id_tag, id_tag_status, reservation_id,
+    start_time, raw_start_time, start_received_at, meter_start, raw_meter_start, clock_skew, start_message_id,
+    recurrence, raw_stop_time, stop_reason, stop_id_tag)
+SELECT s.*, '', '', '' FROM json_to_recordset(%s) AS s(charger_id bigint, connector_id int, id_tag text,
+    id_tag_status text, reservation_id bigint, start_time timestamptz, raw_start_time text,
+    start_received_at timestamptz, meter_start bigint, raw_meter_start text, clock_skew boolean,
+    start_message_id text, recurrence int)
+ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start, recurrence)
+    DO UPDATE SET meter_start = excluded.meter_start
+RETURNING t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start, t.id, xmax = 0,
+    t.is_id_used OR t.stop_received_at IS NOT NULL, t.start_message_id, t.start_time, t.start_received_at,
+    t.raw_stop_time, t.stop_received_at, t.energy_wh,
+    CASE WHEN xmax <> 0 THEN (SELECT last_boot_at FROM chargers_charger c WHERE c.id = t.charger_id) END,
+    CASE WHEN xmax <> 0 THEN (SELECT connected_at FROM chargers_charger c WHERE c.id = t.charger_id) END,
+    CASE WHEN xmax <> 0 THEN (SELECT max(n.recurrence) FROM transactions_transaction n
+        WHERE n.charger_id = t.charger_id AND n.connector_id = t.connector_id AND n.id_tag = t.id_tag
+            AND n.raw_start_time = t.raw_start_time AND n.meter_start IS NOT DISTINCT FROM t.meter_start) END
+"""
+NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start")
+# The latest start on a connector supersedes the others, in whichever order the messages arrived. If the clock of a
+# start is wrong, the time of receipt counts. The window function makes PostgreSQL look up each connector by itself.
+SUPERSEDE = """
+UPDATE transactions_transaction older SET superseded_by_id = open.latest
+FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), LATERAL (
+    SELECT t.id, first_value(t.id) OVER (
+        ORDER BY CASE WHEN t.clock_skew THEN t.start_received_at ELSE t.start_time END DESC, t.id DESC
+    ) AS latest
+    FROM transactions_transaction t
+    WHERE t.charger_id = s.charger AND t.connector_id = s.connector_id
+        AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at) = 0
+) open
+WHERE older.id = open.id AND open.id <> open.latest
+    AND num_nonnulls(older.stop_received_at, older.closed_at, older.superseded_by_id) = 0
+"""
+
+NaturalKey = tuple  # the columns of NATURAL_KEY
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A charger reports that a transaction has begun.
+
+    `raw_time` is the time as sent (up to 64 characters), `time` its meaning or the time of receipt. `has_clock_skew`
+    is true where `time` cannot be right. `meter_wh` is the register at the start, `raw_meter` its text where the
+    number was rounded.
+    """
+
+    call: Call
+    connector_id: int
+    id_tag: str
+    time: datetime
+    raw_time: str
+    has_clock_skew: bool
+    meter_wh: int | None = None
+    raw_meter: str = ""
+    reservation_id: int | None = None
+
+    def row(self, status: str) -> Row:
+        """Return the row of START with the `status` of the verdict on its token."""
+        return {
+            "charger_id": self.call.charger,
+            "connector_id": self.connector_id,
+            "id_tag": self.id_tag,
+            "id_tag_status": status,
+            "reservation_id": self.reservation_id,
+            "start_time": self.time,
+            "raw_start_time": self.raw_time,
+            "start_received_at": self.call.received_at,
+            "meter_start": self.meter_wh,
+            "raw_meter_start": self.raw_meter,
+            "clock_skew": self.has_clock_skew,
+            "start_message_id": self.call.message_id,
+            "recurrence": 0,
+        }
+
+
+class Started(NamedTuple):
+    """The transaction of a start, and the verdict on its token, for the answer to the charger."""
+
+    transaction_id: int
+    verdict: Verdict
+
+
+def store(starts: list[Start]) -> list[Started]:
+    """Store `starts`, each once; also those of refused tokens, because a charger may have started offline."""
+    known = find_known([(start.call, start.id_tag) for start in starts])
+    verdicts = _with_limits(starts, known, _known_starts)
+    rows = [start.row(verdict.status) for start, verdict in zip(starts, verdicts, strict=True)]
+    _refuse_twins(rows)
+    _settle_identity(starts, rows, verdicts, known)
+    for row in rows:
+        if row["is_new"]:
+            fields = {name: row[name] for name in STARTED_EVENT_FIELDS}
+            events.record_event("transaction.started", row["charger_id"], transaction_id=row["id"], **fields)
+    bulk_sql.execute(SUPERSEDE, [{"charger": r["charger_id"], "connector_id": r["connector_id"]} for r in rows])
+    used = [r for r in rows if r["reservation_id"] is not None and r["id_tag_status"] == "Accepted"]
+    reservations.use([(r["reservation_id"], r["charger_id"], r["id"]) for r in used])
+    return [Started(row["id"], verdict) for row, verdict in zip(rows, verdicts, strict=True)]
+
+
+def _settle_identity(starts: list[Start], rows: list[Row], verdicts: list[Verdict], known: Known) -> None:
+    """Give each of `rows` the `id` of its transaction, and whether it `is_new`.
+
+    One statement is enough, except for starts whose charger began another session with an equal message: these are
+    inserted again with the next recurrence, and their verdict is decided without the earlier one.
+    """
+    unsettled = list(range(len(rows)))
+    while unsettled:
+        returned = bulk_sql.execute(START, [rows[n] for n in unsettled])
+        found = {tuple(row[:5]): Equal._make(row[5:]) for row in returned}
+        unsettled = [n for n in unsettled if not _is_settled(rows[n], found)]
+        others = [starts[n] for n in unsettled]
+        for n, verdict in zip(unsettled, _with_limits(others, known, _no_starts), strict=True):
+            verdicts[n], rows[n]["id_tag_status"] = verdict, verdict.status
+
+
+def _is_settled(row: Row, found: dict[NaturalKey, "Equal"]) -> bool:
+    equal = found[natural_key(row)]
+    if not is_same(row, equal):
+        row["recurrence"] = next_recurrence(row, equal)
+        return False
+    row["id"], row["is_new"] = equal.id, equal.is_new
+    return True
+
+
+def _refuse_twins(rows: list[Row]) -> None:
+    """Raise `ValueError` if a start is twice in the batch: one statement cannot insert both, so each runs alone."""
+    if max(Counter(map(natural_key, rows)).values()) > 1:
+        raise ValueError("the same start is twice in a batch")
+
+
+# --- the limit of open transactions of a token -----------------------------------------------
+
+Decided = dict[NaturalKey, str]  # statuses of verdicts
+
+
+def _with_limits(starts: list[Start], known: Known, known_starts: Callable[[list[Start]], Decided]) -> list[Verdict]:
+    """Return the verdict on each of `starts`: `ConcurrentTx` if the token has its limit of open transactions.
+
+    `known_starts(starts)` returns the verdicts on starts that are decided already.
+    """
+    verdicts = [verdict_on(known, start.id_tag) for start in starts]
+    limited = [tag.pk for tag in known.values() if tag.concurrent_limit is not None]
+    if not limited or not starts:
+        return verdicts
+    # Lock the tokens, so that a start with the same token in another process is counted before or after this one.
+    tags = IdTag.objects.filter(pk__in=limited).select_for_update(of=("self",)).order_by("pk")
+    limits = {tag.id_tag.upper(): tag.concurrent_limit for tag in tags if tag.concurrent_limit is not None}
+    under_way, decided = _under_way(limits), known_starts(starts)
+    return [_within(s, verdict, limits, under_way, decided) for s, verdict in zip(starts, verdicts, strict=True)]
+
+
+def _known_starts(starts: list[Start]) -> Decided:
+    """Return the verdicts on the starts that are stored already."""
+    chargers, raw = {start.call.charger for start in starts}, {start.raw_time for start in starts}
+    same = Transaction.objects.filter(charger__in=chargers, raw_start_time__in=raw)
+    return {tuple(natural): status for status, *natural in same.values_list("id_tag_status", *NATURAL_KEY)}
+
+
+def _no_starts(starts: list[Start]) -> Decided:
+    return {}
+
+
+def _under_way(limits: dict[str, int]) -> dict[str, set[NaturalKey]]:
+    """Return {token in upper case: natural keys of its open transactions}."""
+    found = defaultdict(set)
+    ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
+    rows = ongoing.annotate(key=Upper("id_tag")).filter(key__in=limits).values_list("key", *NATURAL_KEY)
+    for key, *natural in rows:
+        found[key].add(tuple(natural))
+    return found
+
+
+def _within(
+    start: Start, verdict: Verdict, limits: dict[str, int], under_way: dict[str, set[NaturalKey]], decided: Decided
+) -> Verdict:
+    key = start.id_tag.upper()
+    if key not in limits or verdict.status != "Accepted":
+        return verdict
+    own = natural_key(start.row(""))
+    if decided.get(own) in ("Accepted", "ConcurrentTx"):  # a start that is sent again gets the same answer
+        return replace(verdict, status=decided[own])
+    # This start supersedes the open transactions on its own connector, so they do not count.
+    elsewhere = {natural for natural in under_way[key] if natural[:2] != own[:2]}
+    if len(elsewhere) >= limits[key]:
+        return replace(verdict, status="ConcurrentTx")
+    under_way[key].add(own)
+    return verdict
+
+
+# --- whether a start repeats an equal message ------------------------------------------------
+
+
+class Equal(NamedTuple):
+    """The transaction that an equal message began, or the new one if `is_new`.
+
+    `is_used`: the charger has named its id since, so it has received the answer to its start.
+    """
+
+    id: int
+    is_new: bool
+    is_used: bool
+    message_id: str
+    start_time: datetime
+    received_at: datetime
+    raw_stop_time: str
+    stop_received_at: datetime | None
+    energy_wh: int | None
+    booted_at: datetime | None
+    connected_at: datetime | None
+    newest_recurrence: int | None
+
+    def is_before(self, moment: datetime | None) -> bool:
+        """Return whether its start was received before `moment`; False if that is None."""
+        return moment is not None and moment > self.received_at
+
+
+def natural_key(start: dict) -> tuple:
+    """Return the members of a start that identify a retry of it."""
+    return tuple(start[column] for column in NATURAL_KEY)
+
+
+def next_recurrence(start: dict, equal: Equal) -> int:
+    """Return the recurrence to try after `equal`, another session: that of the newest session, or a new one."""
+    return max(equal.newest_recurrence, start["recurrence"] + (start["recurrence"] == equal.newest_recurrence))
+
+
+def is_same(start: dict, equal: Equal) -> bool:
+    """Return whether `start` repeats the message that began `equal`.
+
+    A charger that has not named the id may have missed the answer, and retries. A charger that has the answer sends
+    an equal start for one of two reasons: it sends its queue twice, or its clock shows the same time again.
+    """
+    if equal.is_new or not equal.is_used:
+        return True
+    reconnected = equal.is_before(equal.connected_at) or equal.is_before(equal.booted_at)
+    if start["start_message_id"] == equal.message_id and not reconnected:
+        return True  # message ids are unique on one socket
+    moment = timestamps.parse(start["raw_start_time"])
+    if moment is None or moment < timestamps.PLAUSIBLE or _stood_still(start, equal):
+        return False
+    if energy.is_register(start["meter_start"]) and start["meter_start"] > 0 and equal.energy_wh:
+        return True  # a register never decreases, so a new session would begin above it
+    was_right = abs(equal.received_at - equal.start_time) <= ONLINE
+    return was_right or not equal.is_before(equal.booted_at)
+
+
+def _stood_still(start: dict, equal: Equal) -> bool:
+    """Return whether the clock showed the same time at the start and at a stop more than TICK later."""
+    ended = equal.stop_received_at
+    return ended is not None and equal.raw_stop_time == start["raw_start_time"] and ended - equal.received_at > TICK

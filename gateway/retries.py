@@ -11,6 +11,7 @@ from chargers.models import Charger, effective_status
 from core.db import bulk_sql, sealing
 from core.ocpp import frames
 from core.ocpp.redaction import masked
+from gateway import sql
 from gateway.commits import RefusedItems
 
 logger = logging.getLogger(__name__)
@@ -22,28 +23,6 @@ IDEMPOTENT_ACTIONS = {"Authorize", "BootNotification", "Heartbeat", "StatusNotif
 
 class StaleConnection(Exception):
     """The outcome of a call that was received by a socket which is not the newest of its charger."""
-
-
-# `last_seen` is NULL before the first CALL; `greatest` ignores NULL. `seen` is never NULL.
-REMEMBER = """
-WITH s AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS s(
-        id bigint, seen timestamptz, call_id text, digest text, answer text, socket timestamptz
-    )
-), remembered AS (
-    UPDATE chargers_charger c SET
-        last_seen = greatest(c.last_seen, s.seen),
-        last_call_id = coalesce(s.call_id, c.last_call_id),
-        last_call_digest = coalesce(s.digest, c.last_call_digest),
-        last_answer = coalesce(s.answer, c.last_answer)
-    FROM s WHERE c.id = s.id AND (s.socket IS NULL OR s.socket = c.connected_at)
-    RETURNING c.id, c.boot_policy, c.registration_status
-)
-SELECT * FROM remembered
-WHERE registration_status IN ('Pending', 'Rejected') OR registration_status = '' AND boot_policy <> 'Accepted'
-UNION ALL
-SELECT s.id, NULL, NULL FROM s WHERE s.socket IS NOT NULL AND NOT EXISTS (SELECT FROM remembered r WHERE r.id = s.id)
-"""
 
 
 def remember(calls, seen):
@@ -59,7 +38,7 @@ def remember(calls, seen):
         # A refusal is not stored, because the charger may repeat the call after it has been accepted.
         if call.action not in IDEMPOTENT_ACTIONS and frames.is_result(call.answer):
             row |= {"call_id": call.message_id, "digest": call.digest, "answer": _as_stored(call)}
-    returned = bulk_sql.execute(REMEMBER, [rows[key] for key in sorted(rows)])
+    returned = bulk_sql.execute(sql.REMEMBER, [rows[key] for key in sorted(rows)])
     if stale := {charger for charger, policy, _ in returned if policy is None}:
         raise RefusedItems({call.key: StaleConnection() for call in calls if call.charger in stale})
     return {charger: effective_status(*policy_and_status) for charger, *policy_and_status in returned}
@@ -81,13 +60,10 @@ def as_sent(stored):
         return None
 
 
-LOCK = "SELECT FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
-
-
 def lock(chargers):
     """Lock the rows of `chargers` (primary keys), in the order in which every batch locks them."""
     if chargers:
-        bulk_sql.query(LOCK, [bulk_sql.array(sorted(chargers))])
+        bulk_sql.query(sql.LOCK_CHARGERS, [bulk_sql.array(sorted(chargers))])
 
 
 def answered_before(calls):

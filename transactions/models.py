@@ -19,6 +19,7 @@ from core.db.numbers import next_free_id
 from core.ocpp import numerals
 from core.ocpp.calls import Call
 from core.ocpp.timestamps import parse_or
+from transactions import sql
 from transactions.services import energy, readings
 
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
@@ -380,7 +381,7 @@ class OrphanStop(models.Model):
             for row in rows
         ]
         budget = budgets.BUDGETS["unapplied"]
-        outcomes = bulk_sql.query(KEEP, [budget.limit or budgets.NO_LIMIT, bulk_sql.json(rows)])
+        outcomes = bulk_sql.query(sql.KEEP_ORPHANS, [budget.limit or budgets.NO_LIMIT, bulk_sql.json(rows)])
         for charger, action, is_past in outcomes:
             if is_past:
                 count = partial(findings.counter.add, charger, action, {budget.finding: budget.limit})
@@ -446,23 +447,6 @@ class OrphanStop(models.Model):
         is_below = is_readable and energy.is_register(transaction.meter_start) and meter < transaction.meter_start
         is_other = isinstance(id_tag, str) and id_tag and id_tag.upper() != transaction.id_tag.upper()
         return transaction.start_time <= ended_at and not is_below and not is_other
-
-
-KEEP = """
-WITH s AS MATERIALIZED (
-    SELECT r.*, NOT r.has_meter_value AND (SELECT count(*) FROM transactions_orphanstop o
-        WHERE o.charger_id = r.charger_id AND o.transaction_id IS NULL) >= %s AS is_past
-    FROM json_to_recordset(%s) AS r(charger_id bigint, action text, refused_because text,
-        reported_transaction_id bigint, payload text, received_at timestamptz, has_meter_value boolean)
-    JOIN chargers_charger c ON c.id = r.charger_id
-), kept AS (
-    INSERT INTO transactions_orphanstop
-        (charger_id, action, refused_because, reported_transaction_id, payload, received_at)
-    SELECT charger_id, action, refused_because, reported_transaction_id, payload, received_at FROM s WHERE NOT is_past
-    ON CONFLICT (charger_id, action, md5(payload)) DO NOTHING RETURNING charger_id, action
-)
-SELECT charger_id, action, false FROM kept UNION ALL SELECT charger_id, action, true FROM s WHERE is_past
-"""
 
 
 class MeterValue(models.Model):

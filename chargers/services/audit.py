@@ -10,6 +10,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, signals
 from django.db.models.fields.files import FieldFile
 
+from chargers import sql
 from chargers.models import Charger
 from core.db import bulk_sql
 from core.ocpp.redaction import without_secrets
@@ -19,10 +20,6 @@ ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", 
 ACTIONS += ["login", "login failed", "logout"]
 KINDS = ["command", "batch", "schedule", "charger", "charger group", "id tag", "transaction", "charging profile"]
 KINDS += ["firmware", "certificate", "user", "group", "api token", "webhook"]
-INSERT = """
-INSERT INTO chargers_auditentry (at, who, address, action, kind, name, charger_id, before, after)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
 # Of these columns the log says only whether they are set.
 SECRET_COLUMNS = {"authorization_key_hash", "password", "digest"}
 NOT_LOADED = object()
@@ -49,7 +46,7 @@ def record(action, kind, name, charger=None, before=None, after=None, who=None):
     request = _request.get()
     row = [datetime.now(UTC), _username(request) if who is None else who, _address(request), action, kind]
     row += [str(name).replace("\0", "")[:300], charger, _json(before), _json(after)]
-    bulk_sql.query(INSERT, row)
+    bulk_sql.query(sql.INSERT_AUDIT_ENTRY, row)
 
 
 def warn(charger, warning):

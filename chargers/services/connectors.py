@@ -4,33 +4,11 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from chargers import sql
 from chargers.services import budgets, events
 from core.db import bulk_sql
 from core.ocpp.calls import Call
 
-# The status received last is stored, because the charger's clock may be wrong. A status is skipped only if its time
-# is older than the stored one and lies in the last time offline, because it was queued then. One minute is added
-# before, because a lost connection is noticed by a ping up to a minute later. The CASE reads the charger's row only
-# for an older time.
-STATUS = """
-INSERT INTO chargers_connector AS c (charger_id, connector_id, status, error_code, info, vendor_id,
-    vendor_error_code, timestamp, raw_timestamp, received_at)
-SELECT * FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, error_code text,
-    info text, vendor_id text, vendor_error_code text, timestamp timestamptz, raw_timestamp text,
-    received_at timestamptz)
-ON CONFLICT (charger_id, connector_id) DO UPDATE SET
-    status = excluded.status, error_code = excluded.error_code, info = excluded.info,
-    vendor_id = excluded.vendor_id, vendor_error_code = excluded.vendor_error_code,
-    timestamp = excluded.timestamp, raw_timestamp = excluded.raw_timestamp, received_at = excluded.received_at,
-    scheduled_availability = CASE (excluded.status = 'Unavailable')
-        WHEN (c.scheduled_availability = 'Inoperative') THEN '' ELSE c.scheduled_availability END
-WHERE CASE WHEN excluded.timestamp >= c.timestamp THEN true ELSE NOT EXISTS (
-    SELECT FROM chargers_charger h WHERE h.id = excluded.charger_id
-        AND excluded.timestamp >= h.disconnected_at - interval '1 minute' AND excluded.timestamp < h.connected_at) END
-RETURNING charger_id, connector_id
-"""
-
-CONNECTORS = "SELECT charger_id, connector_id FROM chargers_connector WHERE charger_id = ANY(%s)"
 STATUS_EVENT_FIELDS = ("connector_id", "status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp")
 
 
@@ -56,7 +34,7 @@ class ConnectorStatus:
 def record(reported: list[tuple[Call, ConnectorStatus]]) -> None:
     """Store statuses within the budget of each charger, and record an event for each that is stored."""
     statuses = {(s.charger, s.connector_id): s for s in _within_limit(reported)}
-    for key in bulk_sql.execute(STATUS, [asdict(status) for status in statuses.values()]):
+    for key in bulk_sql.execute(sql.RECORD_STATUS, [asdict(status) for status in statuses.values()]):
         status = statuses[key]
         fields = {name: getattr(status, name) for name in STATUS_EVENT_FIELDS}
         events.record_event("connector.status", status.charger, **fields)
@@ -67,7 +45,7 @@ def _within_limit(reported: list[tuple[Call, ConnectorStatus]]) -> list[Connecto
     limit = budgets.BUDGETS["connectors"].limit
     high = {status.charger for _, status in reported if limit and status.connector_id > limit}
     known = defaultdict(set)
-    for charger, connector_id in bulk_sql.query(CONNECTORS, [bulk_sql.array(sorted(high))]) if high else ():
+    for charger, connector_id in bulk_sql.query(sql.CONNECTORS, [bulk_sql.array(sorted(high))]) if high else ():
         known[charger].add(connector_id)
     return [status for call, status in reported if not high or _has_room(call, status, known[status.charger], limit)]
 

@@ -15,7 +15,7 @@ import orjson
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from chargers import metrics
+from chargers import metrics, sql
 from chargers.models.events import STORED_KINDS
 from core.db import bulk_sql
 from core.redis.connections import sync_redis
@@ -29,32 +29,6 @@ MAX_QUEUED_EVENTS = 10_000  # events that are not published yet; beyond it the o
 PUBLISH_INTERVAL_S = 0.1
 RETRY_DELAY_S = 1.0  # until Redis is tried again after an error
 DEMAND_CACHE_S = 5.0  # until a new webhook also receives events of kinds that are not stored
-
-# `nextval` also gives an id to events that are not stored, because live listeners receive every event. It is applied
-# to sorted rows, because the order of a join depends on the plan, and ids are the order of events.
-RECORD = """
-WITH s AS MATERIALIZED (
-    SELECT nextval('chargers_event_id_seq') AS id, sorted.* FROM (
-        SELECT r.*, ch.charger_id FROM json_to_recordset(%s)
-            AS r(n int, kind text, charger bigint, at timestamptz, body jsonb, stored boolean)
-        JOIN chargers_charger ch ON ch.id = r.charger ORDER BY r.n
-    ) AS sorted
-), matching AS MATERIALIZED (
-    SELECT s.id AS event, s.charger, w.id AS webhook FROM chargers_webhook w JOIN s ON w.kinds ? s.kind
-    WHERE w.is_enabled AND (w.group_id IS NULL OR EXISTS (SELECT FROM chargers_chargergroup_chargers g
-        WHERE g.chargergroup_id = w.group_id AND g.charger_id = s.charger))
-), recorded AS (
-    INSERT INTO chargers_event (id, kind, charger_id, at, body)
-    SELECT id, kind, charger, at, body FROM s WHERE stored OR id IN (SELECT event FROM matching) ORDER BY id
-), deliveries AS (
-    INSERT INTO chargers_delivery (webhook_id, event_id, charger, state, due_at)
-    SELECT webhook, event, charger, 'pending', now() FROM matching ORDER BY event
-)
-SELECT n, id, charger_id FROM s
-"""
-UNSTORED_EVENTS_ARE_WANTED = """
-SELECT EXISTS (SELECT FROM chargers_webhook WHERE is_enabled AND kinds ? 'transaction.updated')
-"""
 
 
 class _Batch(threading.local):
@@ -90,7 +64,7 @@ def record_event(kind, charger, **body):
 
 
 def _row(n, event):
-    """Return the parameters of RECORD for one event; times are written as in the API."""
+    """Return the parameters of sql.RECORD_EVENTS for one event; times are written as in the API."""
     return event | {"n": n, "body": {name: _to_json(value) for name, value in event["body"].items()}}
 
 
@@ -102,7 +76,7 @@ def _record(events):
     """Store the events and queue them for publication; an event whose charger was deleted meanwhile is dropped."""
     unstored_are_wanted = not all(event["stored"] for event in events) and unstored_event_demand.exists()
     to_store = [event for event in events if event["stored"] or unstored_are_wanted]
-    rows = bulk_sql.execute(RECORD, [_row(n, event) for n, event in enumerate(to_store)])
+    rows = bulk_sql.execute(sql.RECORD_EVENTS, [_row(n, event) for n, event in enumerate(to_store)])
     messages = [_message(to_store[n], pk, charger_id) for n, pk, charger_id in rows]
     messages += [_message(event) for event in events if not event["stored"] and not unstored_are_wanted]
     if messages:
@@ -129,7 +103,7 @@ class _UnstoredEventDemand:
 
     def exists(self):
         if time.monotonic() - self.checked_at > DEMAND_CACHE_S:
-            ((self.is_wanted,),) = bulk_sql.query(UNSTORED_EVENTS_ARE_WANTED, [])
+            ((self.is_wanted,),) = bulk_sql.query(sql.UNSTORED_EVENTS_ARE_WANTED, [])
             self.checked_at = time.monotonic()
         return self.is_wanted
 

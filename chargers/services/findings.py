@@ -17,7 +17,7 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from chargers import metrics
+from chargers import metrics, sql
 from chargers.models.findings import MAX_EXAMPLE_LENGTH, MAX_FIELD_LENGTH
 from chargers.services import budgets, events
 from core.db import bulk_sql, faults
@@ -30,29 +30,6 @@ INTERVAL_S = 0.25
 AFTER_LOCK_S = 5.0  # until the next attempt if another session has locked rows, because an attempt delays batches
 MAX_WAITING_MESSAGES = 10_000  # messages with findings that are not written yet; beyond it the oldest are not counted
 OTHERS = "(others)"  # members beyond the budget of findings are counted together under this name
-WRITE = """
-INSERT INTO chargers_finding AS f (charger_id, action, field, kind, count, first_seen, last_seen, example)
-SELECT s.charger, s.action, s.field, s.kind, s.count, s.first_seen, s.last_seen, s.example
-FROM json_to_recordset(%s) AS s(charger bigint, action text, field text, kind text, count bigint,
-    first_seen timestamptz, last_seen timestamptz, example text)
-JOIN chargers_charger c ON c.id = s.charger
-ON CONFLICT (charger_id, action, field, kind) DO UPDATE SET count = f.count + excluded.count,
-    last_seen = greatest(f.last_seen, excluded.last_seen), example = excluded.example
-"""
-# The stored findings of chargers that would exceed the limit with `found` more findings.
-KNOWN = """
-SELECT f.charger_id, f.action, f.field, f.kind FROM json_to_recordset(%s) AS s(charger bigint, found int)
-JOIN chargers_finding f ON f.charger_id = s.charger
-WHERE s.found + (SELECT count(*) FROM chargers_finding c WHERE c.charger_id = s.charger) > %s
-"""
-# Budgets that chargers exceed now and have not exceeded in the last ten minutes, so that a new episode begins.
-NEW_EPISODES = """
-SELECT c.id, c.charger_id, s.field FROM json_to_recordset(%s) AS s(charger bigint, field text)
-JOIN chargers_charger c ON c.id = s.charger
-WHERE NOT EXISTS (SELECT FROM chargers_finding f WHERE f.charger_id = s.charger AND f.field = s.field
-    AND f.kind = 'out_of_range' AND f.last_seen > now() - interval '10 minutes')
-ORDER BY c.id, s.field
-"""
 OVER_BUDGET = (
     "%s: more than %s %s (%s). %s Look at its messages; if they are not its own, give the charger a new key. "
     "See docs/security.md."
@@ -125,7 +102,7 @@ def write(messages: Iterable[MessageFindings]) -> None:
     # Rows are written in the same order by all processes, because another order could deadlock.
     with transaction.atomic():
         _raise_incidents(over)
-        bulk_sql.execute(WRITE, [rows[key] for key in sorted(rows)])
+        bulk_sql.execute(sql.COUNT_FINDINGS, [rows[key] for key in sorted(rows)])
 
 
 def _row(charger: int, action: str, field: str, kind: str, at: datetime) -> dict:
@@ -136,7 +113,7 @@ def _row(charger: int, action: str, field: str, kind: str, at: datetime) -> dict
 def _raise_incidents(over: Iterable[tuple[int, str]]) -> None:
     """Record an event for each pair in `over`, (charger, field of a budget), that begins a new episode."""
     keys = [{"charger": charger, "field": field} for charger, field in over]
-    for charger, charger_id, field in bulk_sql.execute(NEW_EPISODES, keys):
+    for charger, charger_id, field in bulk_sql.execute(sql.NEW_EPISODES, keys):
         budget = budgets.FIELDS[field]
         fields = {"budget": budget.name, "limit": budget.limit, "counts": budget.counts}
         events.record_event("charger.over_budget", charger, **fields, consequence=budget.consequence)
@@ -149,7 +126,7 @@ def _within_limits(rows: dict[tuple, dict]) -> dict[tuple, dict]:
     if not limit:
         return rows
     counts = [{"charger": charger, "found": count} for charger, count in Counts(key[0] for key in rows).items()]
-    known = {tuple(row) for row in bulk_sql.query(KNOWN, [bulk_sql.json(counts), limit])}
+    known = {tuple(row) for row in bulk_sql.query(sql.KNOWN_FINDINGS, [bulk_sql.json(counts), limit])}
     used = Counts(charger for charger, *_ in known)
     limited: dict[tuple, dict] = {}
     for key, row in rows.items():

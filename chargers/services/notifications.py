@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from chargers import sql
 from chargers.models import Charger, DataTransfer, SecurityEvent
 from chargers.services import budgets, events
 from chargers.services.duplicates import records_of
@@ -14,12 +15,6 @@ from core.ocpp.calls import Call
 from core.ocpp.redaction import without_secrets
 
 logger = logging.getLogger(__name__)
-
-TRANSFER_STATUS = """
-UPDATE chargers_charger c SET {column} = s.status, {column}_at = s.received_at
-FROM json_to_recordset(%s) AS s(id bigint, status text, received_at timestamptz)
-WHERE c.id = s.id
-"""
 
 
 class TransferReport(NamedTuple):
@@ -37,7 +32,7 @@ class TransferReport(NamedTuple):
 def record_transfer_status(column: str, reports: list[TransferReport]) -> None:
     """Store the latest status in `column` of the chargers: firmware_status, diagnostics_status or log_status."""
     rows = [{"id": r.charger, "status": r.status, "received_at": r.received_at} for r in reports]
-    bulk_sql.execute(TRANSFER_STATUS.format(column=column), rows)
+    bulk_sql.execute(sql.RECORD_TRANSFER_STATUS.format(column=column), rows)
 
 
 @dataclass(frozen=True, slots=True)

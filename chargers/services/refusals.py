@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from django.db import DatabaseError, transaction
 
-from chargers import metrics
+from chargers import metrics, sql
 from chargers.models import Charger, Refusal
 from chargers.services import access
 from core.db import bulk_sql
@@ -24,16 +24,6 @@ MAX_STORED_ROWS = 1000  # in the table; older ones are deleted
 LOG_INTERVAL_S = 600  # between two log lines for the same charger id and kind
 MAX_LINES_PER_MINUTE = 60  # in the log, for all refusals
 MAX_REMEMBERED_LINES = 5000  # pairs of charger id and kind that were logged
-UPSERT = """
-INSERT INTO chargers_refusal (charger_id, kind, status, reason, address, count, first_at, last_at)
-SELECT s.charger_id, s.kind, s.status, s.reason, s.address, s.count, s.first_at, s.last_at
-FROM json_to_recordset(%s) AS s(charger_id text, kind text, status int, reason text, address text, count bigint,
-    first_at timestamptz, last_at timestamptz)
-ON CONFLICT (charger_id, kind) DO UPDATE SET status = excluded.status, reason = excluded.reason,
-    address = excluded.address, count = chargers_refusal.count + excluded.count, last_at = excluded.last_at
-RETURNING id
-"""
-TRIM = "DELETE FROM chargers_refusal WHERE id IN (SELECT id FROM chargers_refusal ORDER BY last_at DESC OFFSET %s)"
 
 
 @dataclass(slots=True)
@@ -121,8 +111,8 @@ def write(pending):
         for (charger_id, kind), row in sorted(pending.items())
     ]
     with transaction.atomic():
-        bulk_sql.execute(UPSERT, rows)
-        bulk_sql.query(TRIM, [MAX_STORED_ROWS])
+        bulk_sql.execute(sql.COUNT_REFUSALS, rows)
+        bulk_sql.query(sql.TRIM_REFUSALS, [MAX_STORED_ROWS])
 
 
 # --- for operators ---------------------------------------------------------------------------

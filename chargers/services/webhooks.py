@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 
-from chargers import metrics
+from chargers import metrics, sql
 from chargers.models import Delivery, Webhook
 from core.db import bulk_sql, sealing
 from core.http import outward
@@ -31,32 +31,6 @@ MAX_OF_ONE_CHARGER = 10  # in a page, so that events of other chargers wait for 
 MAX_PENDING_OF_ONE_CHARGER = 10_000  # for one webhook; beyond it the oldest are dropped
 MAX_FAILURES_IN_A_ROW = 3  # after which the remaining deliveries wait for the next task
 LEASE_S = 300  # during which one task alone delivers to a webhook
-
-# Chargers take turns: the first event of each, then the second of each, and so on. The index finds them in one step
-# for each charger, however many deliveries of one charger are pending.
-IN_TURN = """
-WITH RECURSIVE waiting AS (
-    (SELECT charger FROM chargers_delivery WHERE webhook_id = %(webhook)s AND state = 'pending'
-        ORDER BY charger LIMIT 1)
-    UNION ALL
-    SELECT (SELECT d.charger FROM chargers_delivery d WHERE d.webhook_id = %(webhook)s AND d.state = 'pending'
-        AND d.charger > w.charger ORDER BY d.charger LIMIT 1)
-    FROM waiting w WHERE w.charger IS NOT NULL
-)
-SELECT due.id FROM waiting w CROSS JOIN LATERAL (
-    SELECT id, event_id, row_number() OVER (ORDER BY event_id) AS turn FROM chargers_delivery
-    WHERE webhook_id = %(webhook)s AND state = 'pending' AND charger = w.charger AND due_at <= now()
-    ORDER BY event_id LIMIT %(of_one_charger)s
-) AS due ORDER BY due.turn, due.event_id LIMIT %(page_size)s
-"""
-DROP_SURPLUS = """
-UPDATE chargers_delivery SET state = 'dead', error = %(error)s WHERE id IN (
-    SELECT id FROM (
-        SELECT id, row_number() OVER (PARTITION BY charger ORDER BY event_id DESC) AS nth FROM chargers_delivery
-        WHERE webhook_id = %(webhook)s AND state = 'pending'
-    ) AS waiting WHERE nth > %(limit)s
-) RETURNING charger
-"""
 
 
 class TooSlow(Exception):
@@ -115,7 +89,7 @@ def _drop_surplus(webhook):
     """Drop the oldest deliveries of chargers that have too many pending, so that the table stays bounded."""
     error = f"More than {MAX_PENDING_OF_ONE_CHARGER:,} events of this charger were pending: the oldest were dropped."
     parameters = {"webhook": webhook.pk, "limit": MAX_PENDING_OF_ONE_CHARGER, "error": error}
-    if dropped := bulk_sql.query(DROP_SURPLUS, parameters):
+    if dropped := bulk_sql.query(sql.DROP_SURPLUS_DELIVERIES, parameters):
         metrics.webhook_deliveries.labels("dead").inc(len(dropped))
         flooding = {charger for (charger,) in dropped}
         logger.warning(
@@ -128,7 +102,7 @@ def _drop_surplus(webhook):
 def _in_turn(webhook):
     """Yield the deliveries that are due; each page is a new query, so that new events take their turn."""
     parameters = {"webhook": webhook.pk, "of_one_charger": MAX_OF_ONE_CHARGER, "page_size": PAGE_SIZE}
-    while keys := [pk for (pk,) in bulk_sql.query(IN_TURN, parameters)]:
+    while keys := [pk for (pk,) in bulk_sql.query(sql.DELIVERIES_IN_TURN, parameters)]:
         deliveries = Delivery.objects.select_related("event__charger").in_bulk(keys)
         # A delivery without an event belonged to a charger that was deleted meanwhile.
         Delivery.objects.filter(pk__in=set(keys) - deliveries.keys()).delete()

@@ -5,16 +5,13 @@ from uuid import uuid4
 from django.db import models
 
 from chargers.models import Charger
+from commands import sql
 from commands.fields import OrderedJSONField, PayloadField
 from commands.models.command import FINISHED, QUEUED, SENT, Command, action_choices
 from core.db import bulk_sql
 
 WAITING, ASKED, CANCELLED, REFUSED = "waiting", "asked", "cancelled", "refused"
 STATES = (WAITING, ASKED, CANCELLED, REFUSED)
-COUNT = """
-SELECT CASE WHEN m.state = 'asked' THEN c.state ELSE m.state END, c.outcome, c.simulated, count(*)
-FROM commands_batchitem m LEFT JOIN commands_command c ON c.id = m.command_id WHERE m.batch_id = %s GROUP BY 1, 2, 3
-"""
 ENDED = (FINISHED, CANCELLED, REFUSED)
 # The states that a batch counts, in the order in which an item takes them.
 SHOWN = (WAITING, QUEUED, SENT, *ENDED)
@@ -68,7 +65,7 @@ class Batch(models.Model):
     def counted(self):
         """`progress` counted from the items, by one query."""
         states, outcomes, simulated = dict.fromkeys(SHOWN, 0), {}, 0
-        for state, outcome, was_simulated, count in bulk_sql.query(COUNT, [self.pk]):
+        for state, outcome, was_simulated, count in bulk_sql.query(sql.COUNT_BATCH_ITEMS, [self.pk]):
             states[state] += count
             simulated += count if was_simulated else 0
             if outcome:

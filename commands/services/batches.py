@@ -15,6 +15,7 @@ from rest_framework import serializers
 
 from chargers.models import Charger
 from chargers.services import access, audit, presence
+from commands import sql
 from commands.actions.table import ACTIONS
 from commands.models import QUEUED, Batch, BatchItem, Command
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
@@ -35,10 +36,6 @@ BATCH_CANCELLED = {
     "details": {},
 }
 COLUMNS = {"vendor": "vendor", "model": "model", "firmware_version": "firmware_version"}
-CREATE_ITEMS = """
-INSERT INTO commands_batchitem (batch_id, charger_id, due_at, state, reason)
-SELECT %s, r.charger, r.due_at, 'waiting', '' FROM json_to_recordset(%s) AS r(charger bigint, due_at timestamptz)
-"""
 
 
 def choose(user, chosen, only_connected=False):
@@ -117,7 +114,7 @@ def make(action, payload, chargers, *, by, key="", request=None, **columns):
             batch = Batch.objects.create(
                 action=action, payload=payload, total=len(chargers), requested_by=by, **columns
             )
-            bulk_sql.query(CREATE_ITEMS, [batch.pk, _items(batch, chargers)])
+            bulk_sql.query(sql.CREATE_BATCH_ITEMS, [batch.pk, _items(batch, chargers)])
             after = {
                 "action": action,
                 "payload": batch.payload,

@@ -6,28 +6,12 @@ from typing import Any, NamedTuple
 from django.db.models.functions import Now
 
 from chargers.services import events
+from commands import sql
 from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, Command
 from core.db import bulk_sql
 from core.ocpp.frames import storable
 
 TRIGGER_LIFETIME = timedelta(minutes=5)
-
-# `lower` and the count make PostgreSQL use the index of task ids and one look-up per charger. Without them it may
-# choose an index of all commands under way, because its statistics of their number are often outdated.
-CLAIM = """
-WITH s AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS s(charger bigint, task_id text, token text)
-), claimed AS (
-    UPDATE commands_command c SET state = 'sent', sent_at = now(), claim_token = s.token FROM s
-    WHERE c.task_id = s.task_id AND c.charger_id = s.charger AND lower(c.state) = 'queued'
-        AND (SELECT count(*) FROM commands_command o WHERE o.charger_id = c.charger_id AND o.state = 'sent') = 0
-    RETURNING c.charger_id, c.task_id, c.claim_token, c.sent_at
-)
-SELECT * FROM claimed
-UNION ALL
-SELECT c.charger_id, c.task_id, c.claim_token, c.sent_at FROM s
-JOIN commands_command c ON c.task_id = s.task_id AND c.charger_id = s.charger AND c.claim_token = s.token
-"""
 
 
 class Claim(NamedTuple):
@@ -46,7 +30,7 @@ def claim(wanted: list[Claim]) -> list[datetime | None]:
     succeeds, because the commit of the first one may only have seemed lost.
     """
     rows = [row._asdict() for row in sorted(wanted)]
-    claimed = {tuple(row): sent_at for *row, sent_at in bulk_sql.execute(CLAIM, rows)}
+    claimed = {tuple(row): sent_at for *row, sent_at in bulk_sql.execute(sql.CLAIM, rows)}
     for charger, task_id, _ in claimed:
         events.notify_live("command.sent", charger, task_id=task_id)
     return [claimed.get(tuple(row)) for row in wanted]

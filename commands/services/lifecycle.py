@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from chargers.services import events, findings
-from commands import metrics
+from commands import metrics, sql
 from commands.actions.table import ACTIONS, nothing
 from commands.models import (
     ANSWERED,
@@ -35,9 +35,6 @@ from core.ocpp.frames import storable
 
 logger = logging.getLogger(__name__)
 
-NEXT_COMMAND = """
-SELECT task_id, action FROM commands_command WHERE charger_id = %s AND state <> 'finished' ORDER BY id LIMIT 1
-"""
 # Without the event `sent` from its socket within this time, a command is sent again.
 ACKNOWLEDGE_TIMEOUT_S = 1.0
 
@@ -276,7 +273,7 @@ def _apply(command):
 
 def _next_command(command):
     """The next unfinished command of the charger with the columns that `enqueue` needs, or None."""
-    rows = bulk_sql.query(NEXT_COMMAND, [command.charger_id])
+    rows = bulk_sql.query(sql.NEXT_COMMAND, [command.charger_id])
     return Command(task_id=rows[0][0], action=rows[0][1], charger=command.charger) if rows else None
 
 

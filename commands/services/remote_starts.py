@@ -4,6 +4,7 @@ from collections import defaultdict
 from datetime import timedelta
 
 from chargers.models import ConfigurationKey
+from commands import sql
 from commands.actions import charging
 from commands.models import Command
 from commands.services.delivery import may_have_been_accepted
@@ -16,18 +17,12 @@ DEFAULT_CONNECTION_TIMEOUT_S, MAX_CONNECTION_TIMEOUT_S = 300, 86_400
 PLUG_IN_SLACK = timedelta(minutes=1)
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=10)
 
-REMOTE_STARTS = """
-SELECT id FROM commands_command
-WHERE action = 'RemoteStartTransaction' AND transaction_id IS NULL AND charger_id = ANY(%s)
-    AND sent_at > clock_timestamp() - make_interval(secs => %s)
-"""
-
 
 def link(starts: list[Start], transaction_ids: list[int]) -> None:
     """Link the remote starts that led to `starts` to their transactions (primary keys in `transaction_ids`)."""
     recent_s = MAX_CONNECTION_TIMEOUT_S + PLUG_IN_SLACK.total_seconds()
     chargers = {start.call.charger for start in starts}
-    if rows := bulk_sql.query(REMOTE_STARTS, [bulk_sql.array(chargers), recent_s]):
+    if rows := bulk_sql.query(sql.REMOTE_STARTS, [bulk_sql.array(chargers), recent_s]):
         _link_each(starts, transaction_ids, [pk for (pk,) in rows])
 
 

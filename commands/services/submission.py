@@ -9,7 +9,7 @@ from django.utils.crypto import salted_hmac
 
 from chargers.models import Charger
 from chargers.services import audit, events
-from commands import metrics
+from commands import metrics, sql
 from commands.actions.table import ACTIONS
 from commands.models import FINISHED, SYSTEM_ACTOR, Command
 from commands.services import acceptance
@@ -21,9 +21,6 @@ from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
 
 MAX_COMMIT_CHECKS, COMMIT_CHECK_DELAY_S = 25, 0.2  # for a command whose connection was lost at its commit
-COUNT_QUEUED = """
-SELECT count(*) FROM commands_command WHERE charger_id = %s AND state = 'queued' AND requested_by <> %s
-"""
 
 
 def submit(charger, action, payload, *, idempotency_key="", request=None, by="", **columns):
@@ -148,7 +145,7 @@ def earlier(by, idempotency_key, request):
 
 
 def _refuse_too_many(charger):
-    ((queued,),) = bulk_sql.query(COUNT_QUEUED, [charger.pk, SYSTEM_ACTOR])
+    ((queued,),) = bulk_sql.query(sql.COUNT_QUEUED, [charger.pk, SYSTEM_ACTOR])
     if queued >= settings.OCPP_QUEUE_LIMIT:
         raise Busy(
             f"{queued} commands already wait for charger {charger.charger_id}.",

@@ -5,15 +5,23 @@ import psycopg
 import pytest
 from django.db import connection
 
-from commands.services import delivery, lifecycle, queries, submission
+from commands import sql as commands_sql
+from commands.services import queries
 from core.db import bulk_sql
-from gateway import retries
+from gateway import sql as gateway_sql
 from tests.support.builders import NOON, a_command, a_transaction, tell
+from transactions import sql as transactions_sql
 from transactions.models import Transaction
-from transactions.services import readings, starts, stops
 
 pytestmark = pytest.mark.django_db
 ONE = {"charger": 1, "connector_id": 1, "id": 1, "transaction": 1, "register": 1, "task_id": "x", "token": "y"}
+BY_KEY = (
+    transactions_sql.ADVANCE,
+    transactions_sql.STOP,
+    transactions_sql.SUPERSEDE,
+    gateway_sql.REMEMBER,
+    commands_sql.CLAIM,
+)
 # Many finished rows and none under way, so that a sequential scan for one row would be slow.
 STORED = ", ".join(f.column for f in Transaction._meta.concrete_fields if not f.generated)
 INSERT_FINISHED = f"""
@@ -57,10 +65,19 @@ def finished_rows():
 @pytest.mark.parametrize(
     "statement, parameter",
     [
-        *((s, [ONE]) for s in (readings.ADVANCE, stops.STOP, starts.SUPERSEDE, retries.REMEMBER, delivery.CLAIM)),
+        *(
+            (s, [ONE])
+            for s in (
+                transactions_sql.ADVANCE,
+                transactions_sql.STOP,
+                transactions_sql.SUPERSEDE,
+                gateway_sql.REMEMBER,
+                commands_sql.CLAIM,
+            )
+        ),
         (queries.FIND, "x"),
-        (lifecycle.NEXT_COMMAND, "1"),
-        (submission.COUNT_QUEUED, "1"),
+        (commands_sql.NEXT_COMMAND, "1"),
+        (commands_sql.COUNT_QUEUED, "1"),
     ],
 )
 def test_rows_are_looked_up_by_key(finished_rows, statement, parameter):
@@ -69,7 +86,7 @@ def test_rows_are_looked_up_by_key(finished_rows, statement, parameter):
     assert all("Index Cond" in scan for scan in scans), scans
 
 
-@pytest.mark.parametrize("statement", [queries.FIND, lifecycle.NEXT_COMMAND, submission.COUNT_QUEUED])
+@pytest.mark.parametrize("statement", [queries.FIND, commands_sql.NEXT_COMMAND, commands_sql.COUNT_QUEUED])
 def test_waiting_commands_of_a_charger_are_looked_up_by_charger(finished_rows, statement):
     """PostgreSQL may plan to scan all commands for a statement that needs any one row."""
     scans = [node for node in nodes(explained(statement, "1")) if "Index Name" in node]
@@ -80,7 +97,7 @@ def test_waiting_commands_of_a_charger_are_looked_up_by_charger(finished_rows, s
 def test_a_start_does_not_read_all_transactions_under_way(finished_rows):
     with connection.cursor() as cursor:  # the index that the statement uses
         cursor.execute("DROP INDEX transactions_without_stop")
-    assert "transactions_under_way_of_tag" not in str(explained(starts.SUPERSEDE, [ONE]))
+    assert "transactions_under_way_of_tag" not in str(explained(transactions_sql.SUPERSEDE, [ONE]))
 
 
 def explained(statement, parameter):

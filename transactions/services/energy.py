@@ -13,6 +13,7 @@ from django.db.models import BigIntegerField, Case, CharField, F, Func, Q, Value
 
 from core.ocpp.calls import Call
 
+IMPORT_REGISTER = "Energy.Active.Import.Register"  # the measurand that shows the energy of a session
 SOURCES = NONE, STOP, READINGS, CORRECTED = "none", "stop", "readings", "corrected"
 MOST_WH = 2**31 - 1  # the largest integer of OCPP 1.6; chargers send 4294967295 and -1 for an unknown value
 # A session takes at most this much, because clocks may stand still, plus 4 MW for its duration.

@@ -8,26 +8,8 @@ from django.db import transaction as database
 from chargers.services import budgets, findings
 from core.db import bulk_sql
 from core.ocpp.calls import Call
+from transactions import sql
 from transactions.models import IdTag
-
-# The limits apply only to a tag that is not in the list yet. Returns the tags that did not fit, each with the budget
-# that is used up.
-UNKNOWN = """
-WITH s AS MATERIALIZED (
-    SELECT r.*, CASE
-        WHEN EXISTS (SELECT FROM transactions_unknownidtag k WHERE upper(k.id_tag) = upper(r.id_tag)) THEN ''
-        WHEN (SELECT count(*) FROM transactions_unknownidtag k WHERE k.charger_id = r.charger) >= %s
-            THEN 'unknown_tags'
-        WHEN (SELECT count(*) FROM transactions_unknownidtag) >= %s THEN 'all_unknown_tags' ELSE '' END AS past
-    FROM json_to_recordset(%s) AS r(n int, id_tag text, charger bigint, seen timestamptz)
-), listed AS (
-    INSERT INTO transactions_unknownidtag AS u (id_tag, charger_id, first_seen, last_seen, presented)
-    SELECT id_tag, charger, seen, seen, 1 FROM s WHERE past = '' ORDER BY n
-    ON CONFLICT (upper(id_tag)) DO UPDATE SET
-        charger_id = excluded.charger_id, last_seen = excluded.last_seen, presented = u.presented + 1
-)
-SELECT n, past FROM s WHERE past <> ''
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +61,7 @@ def _list_unknown(presented: list[tuple[Call, str]]) -> None:
         for n, (call, id_tag) in enumerate(presented)
     ]
     limits = [budgets.BUDGETS[name].limit or budgets.NO_LIMIT for name in ("unknown_tags", "all_unknown_tags")]
-    for n, name in bulk_sql.query(UNKNOWN, [*limits, bulk_sql.json(rows)]):
+    for n, name in bulk_sql.query(sql.LIST_UNKNOWN_TAGS, [*limits, bulk_sql.json(rows)]):
         call, id_tag = presented[n]
         finding = {budgets.BUDGETS[name].finding: id_tag}
         findings.counter.add(call.charger, call.action, finding, call.received_at)

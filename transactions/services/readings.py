@@ -13,9 +13,10 @@ from core.db import bulk_sql
 from core.ocpp import numerals, timestamps
 from core.ocpp.calls import Call
 from core.ocpp.tolerance import UNREADABLE
-from transactions.services.energy import MOST_AT_ONCE_WH, MOST_WH, MOST_WH_PER_S, STOP
+from transactions import sql
+from transactions.services.energy import IMPORT_REGISTER as ENERGY
+from transactions.services.energy import MOST_WH
 
-ENERGY = "Energy.Active.Import.Register"
 POWER = "Power.Active.Import"
 WATT_HOURS = {"Wh": 1, "kWh": 1000}
 WATTS = {"W": 1, "kW": 1000}
@@ -25,7 +26,6 @@ NUMBER_LIMIT, NUMBER_STEP = Decimal(10) ** 15, Decimal("1e-9")  # of the column 
 LARGEST_ID = 2**31 - 1  # of a transaction
 USUAL = {"phase": "", "context": "Sample.Periodic", "location": "Outlet", "format": "Raw"}
 MAX_SPAN = timedelta(days=31)  # of a session for which readings without a transaction are evidence
-MAX_UNLINKED = 5000  # readings without a transaction that are read as evidence for one
 
 COLUMNS = (
     *("charger_id", "transaction_id", "reported_transaction_id", "connector_id"),
@@ -33,86 +33,6 @@ COLUMNS = (
     *("value", "number", "measurand", "unit", "phase", "context", "location", "format"),
     "message_hash",
 )
-
-_MAX_REGISTER = f"""coalesce(
-    t.corrected_meter_start, CASE WHEN t.meter_start BETWEEN 0 AND {MOST_WH} THEN t.meter_start END,
-    t.meter_first, s.first, s.register
-) + {MOST_AT_ONCE_WH} + {MOST_WH_PER_S} * greatest(extract(
-    epoch FROM greatest(s.at - t.start_time, now() - t.start_received_at)), 0)"""
-
-
-def _if_possible(register: str) -> str:
-    """Return SQL that is true if a session can have reached `register`; most pass without the duration."""
-    return f"""({register} <= t.meter_start + {MOST_AT_ONCE_WH} AND t.meter_start BETWEEN 0 AND {MOST_WH}
-        OR {register} <= {_MAX_REGISTER})"""
-
-
-# Updates the named transactions that belong to the charger and returns them. An open transaction takes the newest
-# readings; a stopped one with an implausible stop takes readings from before it. A message with `since` counts
-# only if it is newer than all readings of its transaction, because others may be stored already, see `store`. Rows
-# omit `unnamed` if the message names its transaction, and `first` and `newest` if both equal the highest register.
-# `num_nonnulls`, here and elsewhere, makes PostgreSQL use the primary key: its statistics on open transactions lag,
-# so it may prefer the index of all of them. `greatest` ignores nulls.
-_TAKES = f"""(num_nonnulls(t.stop_received_at, t.closed_at) = 0 OR num_nonnulls(t.stop_received_at) = 1
-    AND (s.of_stop OR t.energy_source <> '{STOP}' AND s.at <= t.stop_time))"""
-ADVANCE = f"""
-UPDATE transactions_transaction t SET
-    is_id_used = t.is_id_used OR s.unnamed IS NULL,
-    meter_first = CASE WHEN num_nonnulls(t.meter_first) = 0 AND {_TAKES}
-        AND {_if_possible("coalesce(s.first, s.register)")} THEN coalesce(s.first, s.register) ELSE t.meter_first END,
-    meter_latest = CASE WHEN {_TAKES} THEN greatest(t.meter_latest, CASE
-        WHEN {_if_possible("s.register")} THEN s.register
-        WHEN {_if_possible("s.newest")} THEN s.newest END) ELSE t.meter_latest END,
-    meter_newest = CASE WHEN {_TAKES} AND {_if_possible("coalesce(s.newest, s.register)")}
-        THEN coalesce(s.newest, s.register) ELSE t.meter_newest END,
-    power_latest = CASE WHEN {_TAKES} THEN coalesce(s.power, t.power_latest) ELSE t.power_latest END,
-    soc_latest = CASE WHEN {_TAKES} THEN coalesce(s.soc, t.soc_latest) ELSE t.soc_latest END,
-    read_until = greatest(t.read_until, s.at)
-FROM json_to_recordset(%s) AS s(charger bigint, transaction int, unnamed boolean, since timestamptz, at timestamptz,
-    of_stop boolean, first bigint, register bigint, newest bigint, power int, soc smallint)
-WHERE t.id = s.transaction AND t.charger_id = s.charger AND (s.since > t.read_until) IS NOT FALSE
-RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0, t.energy_wh,
-    t.energy_source
-"""
-# Finds the readings that are stored with a message's id: those of its transaction; for a message without one, the
-# unlinked ones of its connector and those of the latest transaction there, to which they may have been linked.
-STORED = """
-SELECT s.n, m.raw_timestamp, m.value, m.measurand, m.unit, m.phase, m.context, m.location, m.format
-FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connector int, times timestamptz[],
-    at timestamptz, hash int), LATERAL (
-    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.message_hash = s.hash
-        AND m.transaction_id = coalesce(s.transaction, (
-            SELECT t.id FROM transactions_transaction t WHERE t.charger_id = s.charger
-                AND t.connector_id = s.connector AND t.start_time <= s.at ORDER BY t.start_time DESC LIMIT 1))
-    UNION ALL
-    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
-        AND m.transaction_id IS NULL AND m.timestamp = ANY(s.times) AND m.message_hash = s.hash
-) m
-"""
-# Finds the only transaction that is open on a connector, for readings that name none.
-RUNNING = """
-SELECT s.n, min(t.id) FROM json_to_recordset(%s) AS s(n int, charger bigint, connector int, at timestamptz)
-JOIN transactions_transaction t ON t.charger_id = s.charger AND t.connector_id = s.connector
-    AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at, t.superseded_by_id) = 0
-    AND (t.clock_skew OR s.at >= t.start_time)
-GROUP BY s.n HAVING count(*) = 1
-"""
-# Finds energy registers that name no transaction and lie within one; it uses the index of such readings.
-UNLINKED = f"""
-SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase, m.id, m.received_at FROM json_to_recordset(%s)
-    AS s(charger bigint, transaction int, connector int, began timestamptz, ended timestamptz), LATERAL (
-    SELECT * FROM transactions_metervalue m
-    WHERE m.charger_id = s.charger AND m.connector_id = s.connector AND m.transaction_id IS NULL
-        AND m.timestamp BETWEEN s.began AND s.ended AND m.measurand = '{ENERGY}' AND m.location = 'Outlet'
-        AND m.number IS NOT NULL
-    ORDER BY m.timestamp DESC LIMIT {MAX_UNLINKED}
-) m ORDER BY s.transaction, m.timestamp
-"""
-LINK = """
-UPDATE transactions_metervalue m SET transaction_id = s.transaction
-FROM json_to_recordset(%s) AS s(transaction int, id bigint, received_at timestamptz)
-WHERE m.id = s.id AND m.received_at = s.received_at
-"""
 
 
 @dataclass(slots=True)
@@ -183,7 +103,7 @@ def _stored(messages, belongs, doubtful):
         for n in doubtful
         if not (m := messages[n]).is_of_stop
     ]
-    for n, *sample in bulk_sql.execute(STORED, rows):
+    for n, *sample in bulk_sql.execute(sql.STORED_READINGS, rows):
         stored[n].add(tuple(map(bulk_sql.escaped, sample)))
     return stored
 
@@ -232,7 +152,7 @@ def _advance(messages, belongs, places, energy, is_new=False):
     for message, transaction_id in zip(messages, belongs, strict=True):
         if transaction_id is not None and message.values:
             _merge(newest, message, transaction_id, is_new)
-    for row in bulk_sql.execute(ADVANCE, [newest[key] for key in sorted(newest)]):
+    for row in bulk_sql.execute(sql.ADVANCE, [newest[key] for key in sorted(newest)]):
         charger, transaction, connector_id, is_ongoing, *energy[row[1]] = row
         places[charger, transaction] = connector_id
         if is_ongoing:
@@ -247,7 +167,7 @@ def _running(messages, loose):
         for n in loose
         if (m := messages[n]).connector_id and m.values and not m.is_of_stop
     ]
-    return bulk_sql.execute(RUNNING, rows)
+    return bulk_sql.execute(sql.RUNNING_TRANSACTIONS, rows)
 
 
 def _merge(newest, message, transaction_id, is_new):
@@ -269,7 +189,7 @@ def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, 
     start, end), whose clock must be right. Return the same as `store`."""
     names = ("charger", "transaction", "connector", "began", "ended")
     rows = [dict(zip(names, span, strict=True)) for span in spans if span[4] - span[3] < MAX_SPAN]
-    unlinked = bulk_sql.execute(UNLINKED, rows)
+    unlinked = bulk_sql.execute(sql.UNLINKED_READINGS, rows)
     if not unlinked:
         return {}
     charger_of = {transaction: charger for charger, transaction, *_ in spans}
@@ -281,9 +201,9 @@ def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, 
             row = {"charger": charger_of[transaction], "transaction": transaction, "unnamed": True}
             row |= {"at": by_time[-1][0], "first": registers[0], "register": max(registers)}
             newest.append(row | {"newest": registers[-1]})
-    taken = bulk_sql.execute(ADVANCE, newest)
+    taken = bulk_sql.execute(sql.ADVANCE, newest)
     links = [{"transaction": transaction, "id": pk, "received_at": at} for transaction, *_, pk, at in unlinked]
-    bulk_sql.execute(LINK, links)
+    bulk_sql.execute(sql.LINK_READINGS, links)
     return {transaction: evidence for _, transaction, _, _, *evidence in taken}
 
 
@@ -417,7 +337,7 @@ def _scaled(sample, units, default):
 
 
 def _sum_of(rows):
-    """Return the register in Wh from the `rows` of UNLINKED of one moment."""
+    """Return the register in Wh from the `rows` of sql.UNLINKED_READINGS of one moment."""
     read = {phase: _wh(number, unit) for _, _, number, unit, phase, *_ in rows}
     return of_all_phases({phase: wh for phase, wh in read.items() if wh is not None})
 

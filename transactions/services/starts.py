@@ -12,6 +12,7 @@ from chargers.services import events
 from core.db import bulk_sql
 from core.ocpp import timestamps
 from core.ocpp.calls import Call
+from transactions import sql
 from transactions.models import IdTag, Transaction
 from transactions.services import energy, reservations
 from transactions.services.id_tokens import Known, Verdict, find_known, verdict_on
@@ -22,42 +23,7 @@ ONLINE = timedelta(minutes=10)
 TICK = timedelta(seconds=2)
 STARTED_EVENT_FIELDS = ("connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
 
-# A repeated start finds its own row, even while another process inserts it.
-START = """
-INSERT INTO transactions_transaction AS t (charger_id, connector_id, id_tag, id_tag_status, reservation_id,
-    start_time, raw_start_time, start_received_at, meter_start, raw_meter_start, clock_skew, start_message_id,
-    recurrence, raw_stop_time, stop_reason, stop_id_tag)
-SELECT s.*, '', '', '' FROM json_to_recordset(%s) AS s(charger_id bigint, connector_id int, id_tag text,
-    id_tag_status text, reservation_id bigint, start_time timestamptz, raw_start_time text,
-    start_received_at timestamptz, meter_start bigint, raw_meter_start text, clock_skew boolean,
-    start_message_id text, recurrence int)
-ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start, recurrence)
-    DO UPDATE SET meter_start = excluded.meter_start
-RETURNING t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start, t.id, xmax = 0,
-    t.is_id_used OR t.stop_received_at IS NOT NULL, t.start_message_id, t.start_time, t.start_received_at,
-    t.raw_stop_time, t.stop_received_at, t.energy_wh,
-    CASE WHEN xmax <> 0 THEN (SELECT last_boot_at FROM chargers_charger c WHERE c.id = t.charger_id) END,
-    CASE WHEN xmax <> 0 THEN (SELECT connected_at FROM chargers_charger c WHERE c.id = t.charger_id) END,
-    CASE WHEN xmax <> 0 THEN (SELECT max(n.recurrence) FROM transactions_transaction n
-        WHERE n.charger_id = t.charger_id AND n.connector_id = t.connector_id AND n.id_tag = t.id_tag
-            AND n.raw_start_time = t.raw_start_time AND n.meter_start IS NOT DISTINCT FROM t.meter_start) END
-"""
 NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start")
-# The latest start on a connector supersedes the others, in whichever order the messages arrived. If the clock of a
-# start is wrong, the time of receipt counts. The window function makes PostgreSQL look up each connector by itself.
-SUPERSEDE = """
-UPDATE transactions_transaction older SET superseded_by_id = open.latest
-FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), LATERAL (
-    SELECT t.id, first_value(t.id) OVER (
-        ORDER BY CASE WHEN t.clock_skew THEN t.start_received_at ELSE t.start_time END DESC, t.id DESC
-    ) AS latest
-    FROM transactions_transaction t
-    WHERE t.charger_id = s.charger AND t.connector_id = s.connector_id
-        AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at) = 0
-) open
-WHERE older.id = open.id AND open.id <> open.latest
-    AND num_nonnulls(older.stop_received_at, older.closed_at, older.superseded_by_id) = 0
-"""
 
 NaturalKey = tuple  # the columns of NATURAL_KEY
 Row = dict[str, Any]
@@ -83,7 +49,7 @@ class Start:
     reservation_id: int | None = None
 
     def row(self, status: str) -> Row:
-        """Return the row of START with the `status` of the verdict on its token."""
+        """Return the row of sql.START with the `status` of the verdict on its token."""
         return {
             "charger_id": self.call.charger,
             "connector_id": self.connector_id,
@@ -119,7 +85,7 @@ def store(starts: list[Start]) -> list[Started]:
         if row["is_new"]:
             fields = {name: row[name] for name in STARTED_EVENT_FIELDS}
             events.record_event("transaction.started", row["charger_id"], transaction_id=row["id"], **fields)
-    bulk_sql.execute(SUPERSEDE, [{"charger": r["charger_id"], "connector_id": r["connector_id"]} for r in rows])
+    bulk_sql.execute(sql.SUPERSEDE, [{"charger": r["charger_id"], "connector_id": r["connector_id"]} for r in rows])
     used = [r for r in rows if r["reservation_id"] is not None and r["id_tag_status"] == "Accepted"]
     reservations.use([(r["reservation_id"], r["charger_id"], r["id"]) for r in used])
     return [Started(row["id"], verdict) for row, verdict in zip(rows, verdicts, strict=True)]
@@ -133,7 +99,7 @@ def _settle_identity(starts: list[Start], rows: list[Row], verdicts: list[Verdic
     """
     unsettled = list(range(len(rows)))
     while unsettled:
-        returned = bulk_sql.execute(START, [rows[n] for n in unsettled])
+        returned = bulk_sql.execute(sql.START, [rows[n] for n in unsettled])
         found = {tuple(row[:5]): Equal._make(row[5:]) for row in returned}
         unsettled = [n for n in unsettled if not _is_settled(rows[n], found)]
         others = [starts[n] for n in unsettled]

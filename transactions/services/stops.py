@@ -10,33 +10,10 @@ from django.db import transaction as database
 from chargers.services import events
 from core.db import bulk_sql
 from core.ocpp.calls import Call
-from transactions import metrics
+from transactions import metrics, sql
 from transactions.models import OrphanStop
 from transactions.services import energy, readings
 from transactions.services.id_tokens import INVALID, Known, Verdict, find_known, verdict_on
-
-# A real stop replaces a close by hand and removes `superseded_by`. A second stop changes nothing. The charging
-# profiles of a transaction are deleted with its stop.
-STOP = """
-WITH s AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s) AS s(id int, charger bigint, stop_time timestamptz, raw_stop_time text,
-        received_at timestamptz, meter_stop bigint, raw_meter_stop text, reason text, id_tag text, clock_skew boolean)
-), stopped AS (
-    UPDATE transactions_transaction t SET
-        stop_time = s.stop_time, raw_stop_time = s.raw_stop_time, stop_received_at = s.received_at,
-        meter_stop = s.meter_stop, raw_meter_stop = s.raw_meter_stop, stop_reason = s.reason,
-        stop_id_tag = s.id_tag, superseded_by_id = NULL,
-        clock_skew = t.clock_skew OR s.clock_skew OR s.stop_time < t.start_time
-    FROM s WHERE t.id = s.id AND t.charger_id = s.charger AND num_nonnulls(t.stop_received_at) = 0
-    RETURNING t.id, t.energy_wh, t.energy_source, t.clock_skew
-), ended AS (
-    DELETE FROM chargers_installedprofile p USING stopped WHERE p.transaction_id = stopped.id
-)
-SELECT t.charger_id, t.id, t.connector_id, t.id_tag, t.start_time, stopped.id IS NOT NULL, stopped.energy_wh,
-    stopped.energy_source, stopped.clock_skew
-FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charger
-    LEFT JOIN stopped ON stopped.id = t.id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +40,7 @@ class Stop:
         return self.call.charger, self.transaction_id
 
     def row(self) -> dict[str, Any]:
-        """Return the row of STOP."""
+        """Return the row of sql.STOP."""
         return {
             "id": self.transaction_id,
             "charger": self.call.charger,
@@ -141,7 +118,7 @@ def end(stops: list[Stop]) -> dict[tuple[int, int | None], Named]:
         if 0 < (stop.transaction_id or 0) <= readings.LARGEST_ID:
             first.setdefault(stop.key, stop)
     rows = {key: first[key].row() for key in sorted(first)}
-    stopped = map(Named._make, bulk_sql.execute(STOP, list(rows.values())))
+    stopped = map(Named._make, bulk_sql.execute(sql.STOP, list(rows.values())))
     named = {(t.charger, t.id): t for t in stopped}
     ended = [t for t in named.values() if t.ended]
     of_stops = [(first[t.charger, t.id], t) for t in ended]

@@ -1,0 +1,220 @@
+"""The SQL statements of transactions. A test prepares each of them, so that its columns are those of the models."""
+
+from transactions.services import energy
+
+MAX_UNLINKED = 5000  # readings without a transaction that are read as evidence for one
+
+# --- models ------------------------------------------------------------------------------------
+
+KEEP_ORPHANS = """
+WITH s AS MATERIALIZED (
+    SELECT r.*, NOT r.has_meter_value AND (SELECT count(*) FROM transactions_orphanstop o
+        WHERE o.charger_id = r.charger_id AND o.transaction_id IS NULL) >= %s AS is_past
+    FROM json_to_recordset(%s) AS r(charger_id bigint, action text, refused_because text,
+        reported_transaction_id bigint, payload text, received_at timestamptz, has_meter_value boolean)
+    JOIN chargers_charger c ON c.id = r.charger_id
+), kept AS (
+    INSERT INTO transactions_orphanstop
+        (charger_id, action, refused_because, reported_transaction_id, payload, received_at)
+    SELECT charger_id, action, refused_because, reported_transaction_id, payload, received_at FROM s WHERE NOT is_past
+    ON CONFLICT (charger_id, action, md5(payload)) DO NOTHING RETURNING charger_id, action
+)
+SELECT charger_id, action, false FROM kept UNION ALL SELECT charger_id, action, true FROM s WHERE is_past
+"""
+
+# --- id_tokens ---------------------------------------------------------------------------------
+
+# The limits apply only to a tag that is not in the list yet. Returns the tags that did not fit, each with the budget
+# that is used up.
+LIST_UNKNOWN_TAGS = """
+WITH s AS MATERIALIZED (
+    SELECT r.*, CASE
+        WHEN EXISTS (SELECT FROM transactions_unknownidtag k WHERE upper(k.id_tag) = upper(r.id_tag)) THEN ''
+        WHEN (SELECT count(*) FROM transactions_unknownidtag k WHERE k.charger_id = r.charger) >= %s
+            THEN 'unknown_tags'
+        WHEN (SELECT count(*) FROM transactions_unknownidtag) >= %s THEN 'all_unknown_tags' ELSE '' END AS past
+    FROM json_to_recordset(%s) AS r(n int, id_tag text, charger bigint, seen timestamptz)
+), listed AS (
+    INSERT INTO transactions_unknownidtag AS u (id_tag, charger_id, first_seen, last_seen, presented)
+    SELECT id_tag, charger, seen, seen, 1 FROM s WHERE past = '' ORDER BY n
+    ON CONFLICT (upper(id_tag)) DO UPDATE SET
+        charger_id = excluded.charger_id, last_seen = excluded.last_seen, presented = u.presented + 1
+)
+SELECT n, past FROM s WHERE past <> ''
+"""
+
+# --- readings ----------------------------------------------------------------------------------
+
+_MAX_REGISTER = f"""coalesce(
+    t.corrected_meter_start, CASE WHEN t.meter_start BETWEEN 0 AND {energy.MOST_WH} THEN t.meter_start END,
+    t.meter_first, s.first, s.register
+) + {energy.MOST_AT_ONCE_WH} + {energy.MOST_WH_PER_S} * greatest(extract(
+    epoch FROM greatest(s.at - t.start_time, now() - t.start_received_at)), 0)"""
+
+
+def _if_possible(register: str) -> str:
+    """Return SQL that is true if a session can have reached `register`; most pass without the duration."""
+    return f"""({register} <= t.meter_start + {energy.MOST_AT_ONCE_WH}
+            AND t.meter_start BETWEEN 0 AND {energy.MOST_WH}
+        OR {register} <= {_MAX_REGISTER})"""
+
+
+# Updates the named transactions that belong to the charger and returns them. An open transaction takes the newest
+# readings; a stopped one with an implausible stop takes readings from before it. A message with `since` counts
+# only if it is newer than all readings of its transaction, because others may be stored already, see `store`. Rows
+# omit `unnamed` if the message names its transaction, and `first` and `newest` if both equal the highest register.
+# `num_nonnulls`, here and elsewhere, makes PostgreSQL use the primary key: its statistics on open transactions lag,
+# so it may prefer the index of all of them. `greatest` ignores nulls.
+_TAKES = f"""(num_nonnulls(t.stop_received_at, t.closed_at) = 0 OR num_nonnulls(t.stop_received_at) = 1
+    AND (s.of_stop OR t.energy_source <> '{energy.STOP}' AND s.at <= t.stop_time))"""
+
+ADVANCE = f"""
+UPDATE transactions_transaction t SET
+    is_id_used = t.is_id_used OR s.unnamed IS NULL,
+    meter_first = CASE WHEN num_nonnulls(t.meter_first) = 0 AND {_TAKES}
+        AND {_if_possible("coalesce(s.first, s.register)")} THEN coalesce(s.first, s.register) ELSE t.meter_first END,
+    meter_latest = CASE WHEN {_TAKES} THEN greatest(t.meter_latest, CASE
+        WHEN {_if_possible("s.register")} THEN s.register
+        WHEN {_if_possible("s.newest")} THEN s.newest END) ELSE t.meter_latest END,
+    meter_newest = CASE WHEN {_TAKES} AND {_if_possible("coalesce(s.newest, s.register)")}
+        THEN coalesce(s.newest, s.register) ELSE t.meter_newest END,
+    power_latest = CASE WHEN {_TAKES} THEN coalesce(s.power, t.power_latest) ELSE t.power_latest END,
+    soc_latest = CASE WHEN {_TAKES} THEN coalesce(s.soc, t.soc_latest) ELSE t.soc_latest END,
+    read_until = greatest(t.read_until, s.at)
+FROM json_to_recordset(%s) AS s(charger bigint, transaction int, unnamed boolean, since timestamptz, at timestamptz,
+    of_stop boolean, first bigint, register bigint, newest bigint, power int, soc smallint)
+WHERE t.id = s.transaction AND t.charger_id = s.charger AND (s.since > t.read_until) IS NOT FALSE
+RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0, t.energy_wh,
+    t.energy_source
+"""
+
+# Finds the readings that are stored with a message's id: those of its transaction; for a message without one, the
+# unlinked ones of its connector and those of the latest transaction there, to which they may have been linked.
+STORED_READINGS = """
+SELECT s.n, m.raw_timestamp, m.value, m.measurand, m.unit, m.phase, m.context, m.location, m.format
+FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connector int, times timestamptz[],
+    at timestamptz, hash int), LATERAL (
+    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.message_hash = s.hash
+        AND m.transaction_id = coalesce(s.transaction, (
+            SELECT t.id FROM transactions_transaction t WHERE t.charger_id = s.charger
+                AND t.connector_id = s.connector AND t.start_time <= s.at ORDER BY t.start_time DESC LIMIT 1))
+    UNION ALL
+    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
+        AND m.transaction_id IS NULL AND m.timestamp = ANY(s.times) AND m.message_hash = s.hash
+) m
+"""
+
+# Finds the only transaction that is open on a connector, for readings that name none.
+RUNNING_TRANSACTIONS = """
+SELECT s.n, min(t.id) FROM json_to_recordset(%s) AS s(n int, charger bigint, connector int, at timestamptz)
+JOIN transactions_transaction t ON t.charger_id = s.charger AND t.connector_id = s.connector
+    AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at, t.superseded_by_id) = 0
+    AND (t.clock_skew OR s.at >= t.start_time)
+GROUP BY s.n HAVING count(*) = 1
+"""
+
+# Finds energy registers that name no transaction and lie within one; it uses the index of such readings.
+UNLINKED_READINGS = f"""
+SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase, m.id, m.received_at FROM json_to_recordset(%s)
+    AS s(charger bigint, transaction int, connector int, began timestamptz, ended timestamptz), LATERAL (
+    SELECT * FROM transactions_metervalue m
+    WHERE m.charger_id = s.charger AND m.connector_id = s.connector AND m.transaction_id IS NULL
+        AND m.timestamp BETWEEN s.began AND s.ended
+        AND m.measurand = '{energy.IMPORT_REGISTER}' AND m.location = 'Outlet'
+        AND m.number IS NOT NULL
+    ORDER BY m.timestamp DESC LIMIT {MAX_UNLINKED}
+) m ORDER BY s.transaction, m.timestamp
+"""
+
+LINK_READINGS = """
+UPDATE transactions_metervalue m SET transaction_id = s.transaction
+FROM json_to_recordset(%s) AS s(transaction int, id bigint, received_at timestamptz)
+WHERE m.id = s.id AND m.received_at = s.received_at
+"""
+
+# --- reservations ------------------------------------------------------------------------------
+
+USE_RESERVATION = """
+UPDATE transactions_reservation r SET state = 'Used', ended_because = 'StartTransaction ' || s.transaction
+FROM json_to_recordset(%s) AS s(id bigint, charger bigint, transaction int)
+WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
+"""
+
+# Only a notification that became the status of its connector (STATUS in `chargers.sql`) counts, whatever its
+# time; one that the charger queued offline before the reservation was made does not end it.
+END_RESERVATIONS = """
+UPDATE transactions_reservation r SET
+    state = 'Cancelled', ended_because = 'connector ' || s.connector_id || ' ' || s.status
+FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, timestamp timestamptz,
+        received_at timestamptz)
+    JOIN chargers_connector k ON k.charger_id = s.charger AND k.connector_id = s.connector_id
+        AND k.received_at = s.received_at
+WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.connector_id IN (0, r.connector_id)
+    AND (s.timestamp >= r.created_at - interval '5 minutes' OR NOT EXISTS (
+        SELECT FROM chargers_charger h WHERE h.id = s.charger
+            AND s.timestamp >= h.disconnected_at - interval '1 minute' AND s.timestamp < h.connected_at))
+"""
+
+# --- starts ------------------------------------------------------------------------------------
+
+# A repeated start finds its own row, even while another process inserts it.
+START = """
+INSERT INTO transactions_transaction AS t (charger_id, connector_id, id_tag, id_tag_status, reservation_id,
+    start_time, raw_start_time, start_received_at, meter_start, raw_meter_start, clock_skew, start_message_id,
+    recurrence, raw_stop_time, stop_reason, stop_id_tag)
+SELECT s.*, '', '', '' FROM json_to_recordset(%s) AS s(charger_id bigint, connector_id int, id_tag text,
+    id_tag_status text, reservation_id bigint, start_time timestamptz, raw_start_time text,
+    start_received_at timestamptz, meter_start bigint, raw_meter_start text, clock_skew boolean,
+    start_message_id text, recurrence int)
+ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start, recurrence)
+    DO UPDATE SET meter_start = excluded.meter_start
+RETURNING t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start, t.id, xmax = 0,
+    t.is_id_used OR t.stop_received_at IS NOT NULL, t.start_message_id, t.start_time, t.start_received_at,
+    t.raw_stop_time, t.stop_received_at, t.energy_wh,
+    CASE WHEN xmax <> 0 THEN (SELECT last_boot_at FROM chargers_charger c WHERE c.id = t.charger_id) END,
+    CASE WHEN xmax <> 0 THEN (SELECT connected_at FROM chargers_charger c WHERE c.id = t.charger_id) END,
+    CASE WHEN xmax <> 0 THEN (SELECT max(n.recurrence) FROM transactions_transaction n
+        WHERE n.charger_id = t.charger_id AND n.connector_id = t.connector_id AND n.id_tag = t.id_tag
+            AND n.raw_start_time = t.raw_start_time AND n.meter_start IS NOT DISTINCT FROM t.meter_start) END
+"""
+
+# The latest start on a connector supersedes the others, in whichever order the messages arrived. If the clock of a
+# start is wrong, the time of receipt counts. The window function makes PostgreSQL look up each connector by itself.
+SUPERSEDE = """
+UPDATE transactions_transaction older SET superseded_by_id = open.latest
+FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), LATERAL (
+    SELECT t.id, first_value(t.id) OVER (
+        ORDER BY CASE WHEN t.clock_skew THEN t.start_received_at ELSE t.start_time END DESC, t.id DESC
+    ) AS latest
+    FROM transactions_transaction t
+    WHERE t.charger_id = s.charger AND t.connector_id = s.connector_id
+        AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at) = 0
+) open
+WHERE older.id = open.id AND open.id <> open.latest
+    AND num_nonnulls(older.stop_received_at, older.closed_at, older.superseded_by_id) = 0
+"""
+
+# --- stops -------------------------------------------------------------------------------------
+
+# A real stop replaces a close by hand and removes `superseded_by`. A second stop changes nothing. The charging
+# profiles of a transaction are deleted with its stop.
+STOP = """
+WITH s AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS s(id int, charger bigint, stop_time timestamptz, raw_stop_time text,
+        received_at timestamptz, meter_stop bigint, raw_meter_stop text, reason text, id_tag text, clock_skew boolean)
+), stopped AS (
+    UPDATE transactions_transaction t SET
+        stop_time = s.stop_time, raw_stop_time = s.raw_stop_time, stop_received_at = s.received_at,
+        meter_stop = s.meter_stop, raw_meter_stop = s.raw_meter_stop, stop_reason = s.reason,
+        stop_id_tag = s.id_tag, superseded_by_id = NULL,
+        clock_skew = t.clock_skew OR s.clock_skew OR s.stop_time < t.start_time
+    FROM s WHERE t.id = s.id AND t.charger_id = s.charger AND num_nonnulls(t.stop_received_at) = 0
+    RETURNING t.id, t.energy_wh, t.energy_source, t.clock_skew
+), ended AS (
+    DELETE FROM chargers_installedprofile p USING stopped WHERE p.transaction_id = stopped.id
+)
+SELECT t.charger_id, t.id, t.connector_id, t.id_tag, t.start_time, stopped.id IS NOT NULL, stopped.energy_wh,
+    stopped.energy_source, stopped.clock_skew
+FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charger
+    LEFT JOIN stopped ON stopped.id = t.id
+"""

@@ -1,4 +1,7 @@
-"""Transactions, their readings, and id tags in the admin."""
+"""Transactions, their readings, and id tags in the admin.
+
+`commands.admin` registers the admins of transactions and reservations with actions that send commands.
+"""
 
 from urllib.parse import quote
 
@@ -13,7 +16,7 @@ from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
 from chargers.admin.lists import LargeTableAdmin, choices
 from core.ocpp import schemas
 from core.ocpp.timestamps import display_zone
-from transactions.models import DOUBTS, IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.models import DOUBTS, IdTag, MeterValue, Reservation, UnknownIdTag
 from transactions.services import energy, export
 
 READINGS_SHOWN = 100
@@ -58,7 +61,6 @@ class UnknownIdTagAdmin(Scoped, ReadOnly, admin.ModelAdmin):
         return request.user.has_perm("transactions.add_idtag")
 
 
-@admin.register(Reservation)
 class ReservationAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     as_sent = ["id_tag", "parent_id_tag"]
     list_display = ["id", "charger", "connector_id", "id_tag", "status", "expiry_date", "ended_because"]
@@ -125,7 +127,6 @@ def _export(kind, title):
     return run
 
 
-@admin.register(Transaction)
 class TransactionAdmin(LargeTableAdmin, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["id", "of_charger", "connector_id", "id_tag", "state", "start_time", "ended_at", "energy_kwh"]
     list_display += ["energy_source"]

@@ -1,4 +1,4 @@
-"""Chargers and their data in the admin. Higher layers add their actions to `ChargerAdmin.actions`."""
+"""Chargers and their data in the admin. `commands.admin` registers `ChargerAdmin` with actions that send commands."""
 
 from collections.abc import Sequence
 
@@ -165,7 +165,6 @@ class HeldSerialInline(admin.TabularInline):
         return False
 
 
-@admin.register(Charger)
 class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     charger_path = "pk"
     form = ChargerForm

@@ -1,4 +1,4 @@
-"""Commands in the admin, and frequent ones as actions on chargers, transactions and reservations."""
+"""Commands and their data in the admin."""
 
 import json
 
@@ -7,101 +7,19 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db import models
-from django.urls import reverse
 from django.utils.html import format_html
 from django_celery_results.admin import TaskResultAdmin as LibraryTaskResultAdmin
 from django_celery_results.models import GroupResult, TaskResult
 from rest_framework.exceptions import APIException
 
-from chargers.admin import ChargerAdmin, ReadOnly, Scoped
+from chargers.admin import ReadOnly, Scoped
 from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.services.access import reaches_every_charger
-from commands.actions import local_list
 from commands.actions.table import ACTIONS
-from commands.admin.batches import submit_batch
 from commands.api.serializers import ChargingProfileSerializer
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
-from commands.services.submission import submit
-from commands.tasks import BROKER_FAULTS
-from core.ocpp import schemas
-from transactions.admin import ReservationAdmin, TransactionAdmin
 
-MAX_SINGLE_COMMANDS = 10  # actions on more chargers submit a batch
 TASK_STATES = ["SUCCESS", "FAILURE", "STARTED", "RETRY", "REVOKED", "IGNORED"]
-SIGN_CERTIFICATE = {"requestedMessage": "SignChargePointCertificate"}
-# Actions in the list of chargers: name, title, OCPP action, payload.
-ON_CHARGERS: tuple[tuple[str, str, str, dict], ...] = (
-    ("trigger_boot", "Ask for a BootNotification", "TriggerMessage", {"requestedMessage": "BootNotification"}),
-    ("trigger_status", "Ask for the status", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
-    ("get_configuration", "Read the configuration", "GetConfiguration", {}),
-    ("get_diagnostics", "Fetch diagnostics", "GetDiagnostics", {}),
-    ("get_security_log", "Fetch the security log", "GetLog", {"logType": "SecurityLog"}),
-    ("renew_certificate", "Renew the certificate", "ExtendedTriggerMessage", SIGN_CERTIFICATE),
-    ("operative", "Make operative", "ChangeAvailability", {"connectorId": 0, "type": "Operative"}),
-    ("inoperative", "Make inoperative", "ChangeAvailability", {"connectorId": 0, "type": "Inoperative"}),
-    ("clear_cache", "Clear the authorisation cache", "ClearCache", {}),
-    ("soft_reset", "Reset (soft)", "Reset", {"type": "Soft"}),
-    ("hard_reset", "Reset (hard)", "Reset", {"type": "Hard"}),
-)
-
-
-def _submit_all(request, wanted):
-    """Submit `wanted`, (charger, action, payload) triples, and show a link to the commands."""
-    submitted = []
-    for charger, action, payload in wanted:
-        try:
-            submitted.append(submit(charger, action, payload, by=request.user.get_username()))
-        except (APIException, schemas.Violation, *BROKER_FAULTS) as error:
-            messages.error(request, f"{charger}: {error}")
-    if submitted:
-        where = reverse("admin:commands_command_changelist")
-        messages.success(
-            request, format_html('{} submitted. <a href="{}">Follow the commands</a>', len(submitted), where)
-        )
-
-
-def _action_on_chargers(name, title, action, payload):
-    @admin.action(description=title, permissions=["command"])
-    def run(modeladmin, request, chargers):
-        if chargers.count() > MAX_SINGLE_COMMANDS:
-            submit_batch(request, action, payload, chargers)
-        else:
-            _submit_all(request, [(charger, action, payload) for charger in chargers])
-
-    run.__name__ = name
-    return run
-
-
-@admin.action(description="Stop remotely", permissions=["command"])
-def stop_remotely(modeladmin, request, transactions):
-    """Submit RemoteStopTransaction."""
-    wanted = [(t.charger, "RemoteStopTransaction", {"transactionId": t.pk}) for t in transactions]
-    _submit_all(request, wanted)
-
-
-@admin.action(description="Send the local authorisation list", permissions=["command"])
-def send_local_list(modeladmin, request, chargers):
-    """Submit a Full list of all id tags."""
-    entries = local_list.wanted()
-    lists = ((c, local_list.payload(local_list.FULL, entries, local_list.next_version(c))) for c in chargers)
-    _submit_all(request, ((charger, "SendLocalList", payload) for charger, payload in lists))
-
-
-def _action_on_reservations(name, title, action):
-    @admin.action(description=title, permissions=["command"])
-    def run(modeladmin, request, reservations):
-        _submit_all(request, [(r.charger, action, {"reservationId": r.pk}) for r in reservations])
-
-    run.__name__ = name
-    return run
-
-
-ReservationAdmin.actions = [
-    _action_on_reservations("reserve_now", "Reserve at the charger", "ReserveNow"),
-    _action_on_reservations("cancel_reservation", "Cancel at the charger", "CancelReservation"),
-]
-ChargerAdmin.actions = [*ChargerAdmin.actions, *(_action_on_chargers(*row) for row in ON_CHARGERS), send_local_list]
-TransactionAdmin.actions = [*TransactionAdmin.actions, stop_remotely]
 
 
 def _json(field, title):

@@ -11,7 +11,7 @@ from datetime import timedelta
 import gevent
 import requests
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import F
 from django.db.models.functions import Now
 
 from chargers import metrics, sql
@@ -37,37 +37,23 @@ class TooSlow(Exception):
     """A request took longer than MAX_DURATION_S."""
 
 
-def enqueue_due():
-    """Start a task for each webhook that has deliveries due."""
-    from chargers.tasks import deliver
-
-    due = Delivery.objects.filter(webhook=OuterRef("pk"), state=Delivery.PENDING, due_at__lte=Now())
-    for webhook in Webhook.objects.filter(Exists(due), is_enabled=True).values_list("pk", flat=True):
-        if lease := leases.acquire(_lease_of(webhook), LEASE_S):
-            try:
-                deliver.delay(webhook, lease)
-            except Exception:  # release the lease at once when the broker is unavailable
-                leases.release(_lease_of(webhook), lease)
-                raise
-
-
-def _lease_of(webhook_id):
+def lease_of(webhook_id):
     return f"webhook:{webhook_id}"
 
 
 def deliver(webhook_id, lease=""):
     """Send the deliveries that are due to a webhook, in order for each charger; return how many were accepted.
 
-    `lease` is the token of the lease that `enqueue_due` acquired, and is released. A task that waited in the broker
-    until its lease expired does nothing, because another task may deliver now.
+    `lease` is the token of the lease that `tasks.enqueue_deliveries` acquired, and is released. A task that waited in
+    the broker until its lease expired does nothing, because another task may deliver now.
     """
-    if lease and not leases.renew(_lease_of(webhook_id), lease, LEASE_S):
+    if lease and not leases.renew(lease_of(webhook_id), lease, LEASE_S):
         return 0
     try:
         webhook = Webhook.objects.filter(pk=webhook_id, is_enabled=True).first()
         return _deliver(webhook) if webhook else 0
     finally:
-        leases.release(_lease_of(webhook_id), lease)
+        leases.release(lease_of(webhook_id), lease)
 
 
 def _deliver(webhook):

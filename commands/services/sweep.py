@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
-from chargers.services import presence, presence_reconciliation, webhooks
+from chargers.services import presence, presence_reconciliation
+from chargers.tasks import enqueue_deliveries
 from commands import metrics
 from commands.models import FINISHED, QUEUED, SENT, SYSTEM_ACTOR, Command
 from commands.services import batches, mailbox, schedules
@@ -88,7 +89,7 @@ TURNS = (
         INTERVAL_S,
         (
             *(enqueue_orphaned, sign_waiting, schedules.run_overdue),
-            *(batches.release, batches.finish_completed, webhooks.enqueue_due),
+            *(batches.release, batches.finish_completed, enqueue_deliveries),
         ),
     ),
     ("presence", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),

@@ -7,6 +7,7 @@ from commands.services import remote_starts
 from core.ocpp.calls import Call
 from core.ocpp.timestamps import clock_is_off, parse_or
 from transactions.services import energy, id_tokens, readings, starts, stops
+from transactions.services.readings import MeterReading, MeterSample
 
 
 def authorize(calls: list[Call]) -> list[dict[str, Any]]:
@@ -63,7 +64,8 @@ def stop(call: Call) -> stops.Stop:
         raw_meter=call.as_sent.get("meterStop", ""),
         reason=request.get("reason", "Local"),  # the default of OCPP 1.6 §6.49
         id_tag=request.get("idTag"),
-        values=request.get("transactionData", []),
+        values=_readings(request.get("transactionData", [])),
+        member="transactionData",
         **_time(call),
     )
 
@@ -77,4 +79,25 @@ def meter_values(calls: list[Call]) -> list[dict[str, Any]]:
 def meter_readings(call: Call) -> readings.Readings:
     """Decode a MeterValues."""
     member = call.payload.get
-    return readings.Readings(call, member("connectorId"), call.payload["meterValue"], member("transactionId"))
+    values = _readings(call.payload["meterValue"])
+    return readings.Readings(call, member("connectorId"), values, member("transactionId"), "meterValue")
+
+
+def _readings(values: list[dict[str, Any]]) -> list[readings.MeterReading]:
+    """Decode a list of MeterValue (OCPP 1.6 §7.33)."""
+    return [MeterReading(value["timestamp"], [_sample(sent) for sent in value["sampledValue"]]) for value in values]
+
+
+def _sample(sent: dict[str, Any]) -> readings.MeterSample:
+    """Decode a SampledValue (OCPP 1.6 §7.43). The default unit is Wh for energy; other measurands have none."""
+    member = sent.get
+    measurand = member("measurand", energy.IMPORT_REGISTER)
+    return MeterSample(
+        sent["value"],
+        measurand,
+        member("unit", "Wh" if measurand.startswith("Energy") else ""),
+        member("phase", ""),
+        member("context", "Sample.Periodic"),
+        member("location", "Outlet"),
+        member("format", "Raw"),
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
+from typing import NamedTuple
 from zlib import crc32
 
 from chargers.services import budgets, events
@@ -24,7 +24,6 @@ PHASES = (("L1", "L2", "L3"), ("L1-N", "L2-N", "L3-N"))
 SIGNED = "SignedData"
 NUMBER_LIMIT, NUMBER_STEP = Decimal(10) ** 15, Decimal("1e-9")  # of the column `number`
 LARGEST_ID = 2**31 - 1  # of a transaction
-USUAL = {"phase": "", "context": "Sample.Periodic", "location": "Outlet", "format": "Raw"}
 MAX_SPAN = timedelta(days=31)  # of a session for which readings without a transaction are evidence
 
 COLUMNS = (
@@ -35,31 +34,55 @@ COLUMNS = (
 )
 
 
+class MeterSample(NamedTuple):
+    """One sampled value of any protocol version: `value` as sent, or the JSON of a sample where `format` says so.
+
+    `unit` is "" where neither the message nor the protocol names one.
+    """
+
+    value: str
+    measurand: str = ENERGY
+    unit: str = "Wh"
+    phase: str = ""
+    context: str = "Sample.Periodic"
+    location: str = "Outlet"
+    format: str = "Raw"
+
+
+class MeterReading(NamedTuple):
+    """The samples that a charger took at one time, as sent."""
+
+    raw_time: str
+    samples: list[MeterSample]
+
+
 @dataclass(slots=True)
 class Readings:
-    """The meter values (OCPP 1.6 §7.33) in a message, and the time of each.
+    """The readings in a message, and the time of each.
 
     `connector_id` is None if only the transaction tells the connector; `transaction_id` is None if none is named.
-    Readings `is_of_stop` were received with the stop, which is stored once.
+    Readings `is_of_stop` were received with the stop, which is stored once. `member` is the path of the readings in
+    the message, for findings.
     """
 
     call: Call
     connector_id: int | None
-    values: list[dict[str, Any]]
+    values: list[MeterReading]
     transaction_id: int | None
+    member: str
     is_of_stop: bool = False
     times: list[datetime] = field(init=False)
     is_timed: bool = field(init=False, default=True)  # else some of `times` are times of receipt
 
     def __post_init__(self) -> None:
         self.values = _within_budget(self.call, self.values)
-        self.times = [self._time(value["timestamp"]) for value in self.values]
+        self.times = [self._time(value.raw_time) for value in self.values]
 
     def _time(self, text: str) -> datetime:
         moment = timestamps.parse(text)
         received_at = self.call.received_at
         if moment is None or not timestamps.PLAUSIBLE <= moment <= received_at + timestamps.AHEAD:
-            self.call.find(f"{_member(self.call)}.timestamp", "clock", text)
+            self.call.find(f"{self.member}.timestamp", "clock", text)
         self.is_timed = self.is_timed and moment is not None
         return moment or received_at
 
@@ -119,26 +142,26 @@ def _hash(call):
     return crc32(call.message_id.encode(errors="replace")) - 2**31
 
 
-def _within_budget(call, values):
+def _within_budget(call: Call, values: list[MeterReading]) -> list[MeterReading]:
     """Return `values` with at most as many samples as the budget allows."""
     limit = budgets.BUDGETS["samples"].limit
-    sent = sum(len(value["sampledValue"]) or 1 for value in values)
+    sent = sum(len(value.samples) or 1 for value in values)
     if not limit or sent <= limit:
         return values
     call.find(*budgets.BUDGETS["samples"].finding, sent)
-    samples = [(value, sample) for value in values for sample in value["sampledValue"]]
+    samples = [(value, sample) for value in values for sample in value.samples]
     chosen = sorted(_chosen([sample for _, sample in samples], limit))
     by_value = groupby((samples[n] for n in chosen), key=lambda pair: id(pair[0]))
     groups = [list(group) for _, group in by_value]
-    return [group[0][0] | {"sampledValue": [sample for _, sample in group]} for group in groups]
+    return [group[0][0]._replace(samples=[sample for _, sample in group]) for group in groups]
 
 
-def _chosen(samples, limit):
+def _chosen(samples: list[MeterSample], limit: int) -> list[int]:
     """Return the indexes of `limit` samples: energy registers before others; too many of these lose the middle."""
-    energy = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) == ENERGY]
+    energy = [n for n, sample in enumerate(samples) if sample.measurand == ENERGY]
     if len(energy) > limit:
         return energy[: limit // 2] + energy[len(energy) - (limit - limit // 2) :]
-    others = [n for n, sample in enumerate(samples) if sample.get("measurand", ENERGY) != ENERGY]
+    others = [n for n, sample in enumerate(samples) if sample.measurand != ENERGY]
     return energy + others[: limit - len(energy)]
 
 
@@ -230,55 +253,34 @@ def _lines(message, transaction_id, connectors):
     start = f"{call.charger}\t{linked}\t{reported}\t{connector_id or 0}"
     received_at, message_hash = call.received_at.isoformat(), _hash(call)
     for reading, moment in zip(message.values, message.times, strict=True):
-        raw = bulk_sql.escaped(reading["timestamp"][:64])
+        raw = bulk_sql.escaped(reading.raw_time[:64])
         row = f"{start}\t{moment.isoformat()}\t{raw}\t{received_at}"
-        for sample in reading["sampledValue"]:
-            yield f"{row}\t{_sampled(call, sample)}\t{message_hash}"
+        for sample in reading.samples:
+            yield f"{row}\t{_sampled(message, sample)}\t{message_hash}"
 
 
-def _sampled(call, sample):
-    member = sample.get
-    value = sample["value"]
-    measurand = member("measurand", ENERGY)
-    # OCPP 1.6 §7.43: the default unit is Wh for energy; other measurands have none.
-    unit = member("unit", "Wh" if measurand.startswith("Energy") else "")
-    rest = (
-        f"{measurand}\t{unit}\t{member('phase', '')}"
-        f"\t{member('context', 'Sample.Periodic')}\t{member('location', 'Outlet')}\t{member('format', 'Raw')}"
-    )
+def _sampled(message: Readings, sample: MeterSample) -> str:
+    """Return the columns of a sample in COPY format."""
+    value, *described = sample
+    rest = "\t".join(described)
     if "\\" in rest or rest.count("\t") != 5 or not rest.replace("\t", "").isprintable():
-        rest = _escaped(sample, measurand, unit)
+        rest = "\t".join(map(bulk_sql.escaped, described))
     if numerals.PLAIN.fullmatch(value):
         return f"{value}\t{value}\t{rest}"
-    return f"{bulk_sql.escaped(value)}\t{_number_column(call, sample)}\t{rest}"
+    return f"{bulk_sql.escaped(value)}\t{_number_column(message, sample)}\t{rest}"
 
 
-def _escaped(sample, measurand, unit):
-    """Return the columns that describe a sample, escaped for COPY."""
-    described = (sample.get(member, usual) for member, usual in USUAL.items())
-    return "\t".join(map(bulk_sql.escaped, (measurand, unit, *described)))
-
-
-def _number_column(call, sample):
+def _number_column(message: Readings, sample: MeterSample) -> str:
     """Return the number of a value that is not plain digits, in COPY format."""
-    if sample.get("format", "Raw") in (SIGNED, UNREADABLE):
+    if sample.format in (SIGNED, UNREADABLE):
         return r"\N"
-    value = sample["value"]
-    number = numerals.read(value)
-    if number is None or not numerals.is_standard(value):
-        call.find(f"{_path(call)}.value", "not_a_number", value)
+    number = numerals.read(sample.value)
+    if number is None or not numerals.is_standard(sample.value):
+        message.call.find(f"{message.member}.sampledValue.value", "not_a_number", sample.value)
     if number is None or abs(number) >= NUMBER_LIMIT:
         return r"\N"
     rounded = number.quantize(NUMBER_STEP)
     return f"{rounded:f}" if abs(rounded) < NUMBER_LIMIT else r"\N"
-
-
-def _member(call):
-    return "transactionData" if call.action == "StopTransaction" else "meterValue"
-
-
-def _path(call):
-    return f"{_member(call)}.sampledValue"
 
 
 def _newest(message):
@@ -287,14 +289,13 @@ def _newest(message):
     first = register = newest = power = soc = None
     for value in message.values:
         energies, powers = {}, {}
-        for sample in value["sampledValue"]:
-            measurand = sample.get("measurand", ENERGY)
-            if measurand == ENERGY:
-                _note(energies, sample, _register(message.call, sample), max)
-            elif measurand == POWER:
+        for sample in value.samples:
+            if sample.measurand == ENERGY:
+                _note(energies, sample, _register(message, sample), max)
+            elif sample.measurand == POWER:
                 _note(powers, sample, _scaled(sample, WATTS, "W"), _later)
-            elif measurand == "SoC":
-                soc = _percent(sample["value"], soc)
+            elif sample.measurand == "SoC":
+                soc = _percent(sample.value, soc)
         total = of_all_phases(energies)
         if total is not None:
             first, register, newest = total if first is None else first, max(total, register or 0), total
@@ -308,7 +309,7 @@ def _newest(message):
 def _note(phases, sample, measured, choose):
     """Add a measured value to `phases`; `choose(former, latter)` decides between two values of one phase."""
     if measured is not None:
-        phase = sample.get("phase", "")
+        phase = sample.phase
         phases[phase] = choose(phases[phase], measured) if phase in phases else measured
 
 
@@ -316,19 +317,19 @@ def _later(former, latter):
     return latter
 
 
-def _register(call, sample):
+def _register(message: Readings, sample: MeterSample) -> int | None:
     """Return an energy register at the outlet in Wh; None if it is impossible."""
     wh = _scaled(sample, WATT_HOURS, "Wh")
     if wh is not None and wh > MOST_WH:
-        call.find(f"{_path(call)}.value", "out_of_range", sample["value"])
+        message.call.find(f"{message.member}.sampledValue.value", "out_of_range", sample.value)
         return None
     return wh
 
 
-def _scaled(sample, units, default):
+def _scaled(sample: MeterSample, units: dict[str, int], default: str) -> int | None:
     """Return a value measured at the outlet as an integer of the smaller unit; None if it is unusable."""
-    unit, value = sample.get("unit", default), sample["value"]
-    if sample.get("location", "Outlet") != "Outlet" or unit not in units or sample.get("format", "Raw") != "Raw":
+    unit, value = sample.unit or default, sample.value
+    if sample.location != "Outlet" or unit not in units or sample.format != "Raw":
         return None
     if len(value) < 16 and value.isascii() and value.isdecimal():
         return int(value) * units[unit]

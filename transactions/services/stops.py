@@ -21,7 +21,8 @@ class Stop:
     """A charger reports that a transaction has ended; the times and registers are as in `starts.Start`.
 
     `transaction_id` is the number that the charger names, None where it names none. `id_tag` is the token that ended
-    the session, None where none was presented. `values` are the meter values of the transaction.
+    the session, None where none was presented. `values` are the readings of the transaction, `member` their path in
+    the message.
     """
 
     call: Call
@@ -33,7 +34,8 @@ class Stop:
     raw_meter: str = ""
     reason: str = ""
     id_tag: str | None = None
-    values: list[dict[str, Any]] = field(default_factory=list)
+    values: list[readings.MeterReading] = field(default_factory=list)
+    member: str = ""
 
     @property
     def key(self) -> tuple[int, int | None]:
@@ -123,7 +125,7 @@ def end(stops: list[Stop]) -> dict[tuple[int, int | None], Named]:
     ended = [t for t in named.values() if t.ended]
     of_stops = [(first[t.charger, t.id], t) for t in ended]
     known = readings.store(
-        [readings.Readings(s.call, t.connector_id, s.values, t.id, is_of_stop=True) for s, t in of_stops]
+        [readings.Readings(s.call, t.connector_id, s.values, t.id, s.member, is_of_stop=True) for s, t in of_stops]
     )
     known |= _evidence(ended, known, rows)
     for t in ended:

@@ -74,12 +74,12 @@ WHERE c.id = s.id AND c.connected_at = s.opened
 # before, because a lost connection is noticed by a ping up to a minute later. The CASE reads the charger's row only
 # for an older time.
 RECORD_STATUS = """
-INSERT INTO chargers_connector AS c (charger_id, connector_id, status, error_code, info, vendor_id,
+INSERT INTO chargers_connector AS c (charger_id, evse_id, connector_id, status, error_code, info, vendor_id,
     vendor_error_code, timestamp, raw_timestamp, received_at)
-SELECT * FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, error_code text,
+SELECT * FROM json_to_recordset(%s) AS s(charger bigint, evse_id int, connector_id int, status text, error_code text,
     info text, vendor_id text, vendor_error_code text, timestamp timestamptz, raw_timestamp text,
     received_at timestamptz)
-ON CONFLICT (charger_id, connector_id) DO UPDATE SET
+ON CONFLICT (charger_id, connector_id, evse_id) DO UPDATE SET
     status = excluded.status, error_code = excluded.error_code, info = excluded.info,
     vendor_id = excluded.vendor_id, vendor_error_code = excluded.vendor_error_code,
     timestamp = excluded.timestamp, raw_timestamp = excluded.raw_timestamp, received_at = excluded.received_at,
@@ -88,7 +88,7 @@ ON CONFLICT (charger_id, connector_id) DO UPDATE SET
 WHERE CASE WHEN excluded.timestamp >= c.timestamp THEN true ELSE NOT EXISTS (
     SELECT FROM chargers_charger h WHERE h.id = excluded.charger_id
         AND excluded.timestamp >= h.disconnected_at - interval '1 minute' AND excluded.timestamp < h.connected_at) END
-RETURNING charger_id, connector_id
+RETURNING charger_id, evse_id, connector_id
 """
 
 CONNECTORS = "SELECT charger_id, connector_id FROM chargers_connector WHERE charger_id = ANY(%s)"

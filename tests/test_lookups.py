@@ -62,7 +62,7 @@ HARMLESS = {
         "last_seen created_at"
     ),
     "chargers.connector": (
-        "id charger connector_id status error_code info vendor_id vendor_error_code timestamp raw_timestamp "
+        "id charger evse_id connector_id status error_code info vendor_id vendor_error_code timestamp raw_timestamp "
         "received_at scheduled_availability"
     ),
     "chargers.configurationkey": "id charger key value readonly reboot_required updated_at",
@@ -87,10 +87,11 @@ HARMLESS = {
     "chargers.finding": "id charger action field kind count first_seen last_seen example",
     "chargers.message": "id charger at direction kind action message_id frame is_error",
     "chargers.refusal": "id charger_id kind status reason address count first_at last_at",
-    "transactions.idtag": "id id_tag status expiry_date parent_id_tag description concurrent_limit created_at",
+    "transactions.idtag": "id id_tag type status expiry_date parent_id_tag description concurrent_limit created_at",
     "transactions.unknownidtag": "id id_tag charger first_seen last_seen presented",
     "transactions.transaction": (
-        "id charger connector_id id_tag id_tag_status reservation_id start_time raw_start_time "
+        "id charger own_reference evse_id connector_id id_tag id_token_type id_tag_status "
+        "charging_state reservation_id start_time raw_start_time "
         "start_received_at meter_start raw_meter_start stop_time raw_stop_time stop_received_at meter_stop "
         "raw_meter_stop stop_reason stop_id_tag meter_first meter_latest meter_newest power_latest soc_latest "
         "read_until superseded_by closed_at closed_by clock_skew start_message_id recurrence is_id_used "

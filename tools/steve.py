@@ -172,6 +172,7 @@ class Import:
         start = Transaction(
             id=_number(row, "transaction_pk", highest=2**32),
             charger=charger,
+            evse_id=connector_id,
             connector_id=connector_id,
             id_tag=row["id_tag"],
             id_tag_status="Accepted",

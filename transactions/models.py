@@ -39,6 +39,9 @@ class IdTag(models.Model):
     STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
 
     id_tag = models.CharField(max_length=255, validators=[PRINTABLE])
+    type = models.CharField(
+        max_length=20, blank=True, default="", db_default="", help_text="Type of the token; empty matches any type."
+    )
     status = models.CharField(max_length=20, choices=[(s, s) for s in STATUSES], default="Accepted")
     expiry_date = models.DateTimeField(null=True, blank=True)
     parent_id_tag = models.CharField(max_length=255, blank=True, help_text="Tags with the same parent are a group.")
@@ -119,6 +122,12 @@ DOUBTS = {
 
 
 class TransactionQuerySet(models.QuerySet):
+    def with_reference(self, reference):
+        """Return those that their charger calls `reference` (text), see `Transaction.reference`."""
+        is_id = reference.isascii() and reference.isdecimal() and str(int(reference)) == reference
+        own = Q(own_reference="", pk=int(reference)) if is_id and int(reference) <= MOST else Q(pk__in=[])
+        return self.filter(own | Q(own_reference=reference) & ~Q(own_reference=""))
+
     def ongoing(self):
         """Return those neither stopped by the charger nor closed by an operator."""
         return self.filter(stop_received_at=None, closed_at=None)
@@ -142,9 +151,28 @@ class Transaction(models.Model):
 
     id = models.AutoField("transaction id", primary_key=True)
     charger = models.ForeignKey(Charger, models.PROTECT, related_name="transactions", db_index=False)
+    own_reference = models.CharField(
+        "reference",
+        max_length=36,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The id that the charger gave it; empty in OCPP 1.6, where the transaction id is sent to it.",
+    )
+    evse_id = models.PositiveIntegerField(null=True, blank=True, help_text="In OCPP 1.6 it equals the connector id.")
     connector_id = models.PositiveIntegerField()
     id_tag = models.CharField(max_length=255)
+    id_token_type = models.CharField(
+        max_length=20, blank=True, default="", db_default="", help_text="Empty in OCPP 1.6."
+    )
     id_tag_status = models.CharField(max_length=20, help_text="The verdict given at the start.")
+    charging_state = models.CharField(
+        max_length=20,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="As the charger reported it; empty in OCPP 1.6.",
+    )
     reservation_id = models.BigIntegerField(null=True, blank=True)
 
     # By the charger's clock; the raw text is as sent, and `*_received_at` is this server's clock.
@@ -217,7 +245,10 @@ class Transaction(models.Model):
                 fields=["charger", "connector_id", "id_tag", "raw_start_time", "meter_start", "recurrence"],
                 nulls_distinct=False,
                 name="one_row_a_start",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["charger", "own_reference"], name="one_row_a_reference", condition=~Q(own_reference="")
+            ),
         ]
         indexes = [
             models.Index(fields=["charger", "-id"], name="transactions_of_charger"),
@@ -239,6 +270,11 @@ class Transaction(models.Model):
 
     def __str__(self):
         return f"{self.pk} ({self.charger})"
+
+    @property
+    def reference(self):
+        """The charger's own text for it: in OCPP 1.6 the decimal transaction id."""
+        return self.own_reference or str(self.pk)
 
     @property
     def status(self):

@@ -159,11 +159,13 @@ WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.connector_id IN (0, 
 
 # A repeated start finds its own row, even while another process inserts it.
 START = """
-INSERT INTO transactions_transaction AS t (charger_id, connector_id, id_tag, id_tag_status, reservation_id,
+INSERT INTO transactions_transaction AS t (charger_id, own_reference, evse_id, connector_id, id_tag, id_token_type,
+    id_tag_status, charging_state, reservation_id,
     start_time, raw_start_time, start_received_at, meter_start, raw_meter_start, clock_skew, start_message_id,
     recurrence, raw_stop_time, stop_reason, stop_id_tag)
-SELECT s.*, '', '', '' FROM json_to_recordset(%s) AS s(charger_id bigint, connector_id int, id_tag text,
-    id_tag_status text, reservation_id bigint, start_time timestamptz, raw_start_time text,
+SELECT s.*, '', '', '' FROM json_to_recordset(%s) AS s(charger_id bigint, own_reference text, evse_id int,
+    connector_id int, id_tag text, id_token_type text, id_tag_status text, charging_state text, reservation_id bigint,
+    start_time timestamptz, raw_start_time text,
     start_received_at timestamptz, meter_start bigint, raw_meter_start text, clock_skew boolean,
     start_message_id text, recurrence int)
 ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start, recurrence)

@@ -348,6 +348,7 @@ migrations.CreateModel(
             name='Connector',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('evse_id', models.PositiveIntegerField(db_default=0, default=0, help_text='In OCPP 1.6 it equals the connector id.')),
                 ('connector_id', models.PositiveIntegerField()),
                 ('status', models.TextField(help_text='A status of OCPP, or another text that the charger sent.')),
                 ('error_code', models.TextField(blank=True, help_text='Empty if it is Faulted without an error code.')),
@@ -361,8 +362,8 @@ migrations.CreateModel(
                 ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='connectors', to='chargers.charger')),
             ],
             options={
-                'ordering': ['connector_id'],
-                'constraints': [models.UniqueConstraint(fields=('charger', 'connector_id'), name='one_row_a_connector')],
+                'ordering': ['evse_id', 'connector_id'],
+                'constraints': [models.UniqueConstraint(fields=('charger', 'connector_id', 'evse_id'), name='one_row_a_connector')],
             },
         ),
         migrations.CreateModel(

@@ -291,6 +291,9 @@ class Connector(models.Model):
     )
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="connectors")
+    evse_id = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="In OCPP 1.6 it equals the connector id."
+    )
     connector_id = models.PositiveIntegerField()
     status = models.TextField(help_text="A status of OCPP, or another text that the charger sent.")
     error_code = models.TextField(blank=True, help_text="Empty if it is Faulted without an error code.")
@@ -309,8 +312,10 @@ class Connector(models.Model):
     )
 
     class Meta:
-        ordering = ["connector_id"]
-        constraints = [models.UniqueConstraint(fields=["charger", "connector_id"], name="one_row_a_connector")]
+        ordering = ["evse_id", "connector_id"]
+        constraints = [
+            models.UniqueConstraint(fields=["charger", "connector_id", "evse_id"], name="one_row_a_connector")
+        ]
 
     def __str__(self):
         return f"{self.charger} connector {self.connector_id}"

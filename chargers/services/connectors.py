@@ -14,12 +14,13 @@ STATUS_EVENT_FIELDS = ("connector_id", "status", "error_code", "info", "vendor_i
 
 @dataclass(frozen=True, slots=True)
 class ConnectorStatus:
-    """The status of a connector as its charger (primary key) reports it; connector 0 is the charger itself.
+    """The status of a connector as its charger (primary key) reports it; connector 0 is the EVSE or charger itself.
 
     `timestamp` is the time of the charger, limited to the time of receipt; `raw_timestamp` is its text as sent.
     """
 
     charger: int
+    evse_id: int
     connector_id: int
     status: str
     error_code: str
@@ -33,7 +34,7 @@ class ConnectorStatus:
 
 def record(reported: list[tuple[Call, ConnectorStatus]]) -> None:
     """Store statuses within the budget of each charger, and record an event for each that is stored."""
-    statuses = {(s.charger, s.connector_id): s for s in _within_limit(reported)}
+    statuses = {(s.charger, s.evse_id, s.connector_id): s for s in _within_limit(reported)}
     for key in bulk_sql.execute(sql.RECORD_STATUS, [asdict(status) for status in statuses.values()]):
         status = statuses[key]
         fields = {name: getattr(status, name) for name in STATUS_EVENT_FIELDS}

@@ -65,6 +65,7 @@ def _connector_status(call: Call) -> connectors.ConnectorStatus:
     member = call.payload.get
     return connectors.ConnectorStatus(
         charger=call.charger,
+        evse_id=call.payload["connectorId"],
         connector_id=call.payload["connectorId"],
         status=call.payload["status"],
         error_code=call.payload["errorCode"],

@@ -30,6 +30,7 @@ def start(call: Call) -> starts.Start:
     energy.check(call, "meterStart")
     return starts.Start(
         call,
+        evse_id=request["connectorId"],
         connector_id=request["connectorId"],
         id_tag=request["idTag"],
         meter_wh=request.get("meterStart"),

@@ -173,3 +173,13 @@ def test_a_put_needs_no_id_in_its_body(api):
 def test_whatever_a_client_accepts_it_is_answered(api, accepted):
     answer = api.get(f"{BASE}/chargers/?format=xml", headers={"Accept": accepted})
     assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
+
+
+def test_a_charger_shows_its_evses(api):
+    charger = a_charger()
+    for connector_id in (0, 2, 1):
+        tell(charger, "StatusNotification", connectorId=connector_id, errorCode="NoError", status="Available")
+    shown = api.get(f"/api/ocpp/chargers/{charger}/").json()
+    assert [evse["evse_id"] for evse in shown["evses"]] == [1, 2]
+    assert [[c["connector_id"] for c in evse["connectors"]] for evse in shown["evses"]] == [[1], [2]]
+    assert [c["connector_id"] for c in shown["connectors"]] == [0, 1, 2]

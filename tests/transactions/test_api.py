@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.builders import NOON, a_charger, a_transaction, tell
+from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
 BASE = "/api/ocpp"
@@ -18,6 +19,18 @@ def test_transactions_have_the_contracts_names(api):
     assert log["start_time"] == NOON and log["end_time"] is None and log["status"] == "Ongoing"
     assert (log["id_tag"], log["connector_id"], log["meter_start"]) == ("ABC", 1, 1000)
     assert (log["meter_stop"], log["energy_wh"], log["stop_reason"]) == (None, None, None)
+
+
+def test_a_transaction_is_found_by_its_reference(api):
+    transaction = a_transaction()
+    other = a_transaction()
+    Transaction.objects.filter(pk=other.pk).update(own_reference="a-7")
+    (log,) = api.get(f"{BASE}/transactions/?reference={transaction.pk}").json()["transaction_logs"]
+    assert (log["reference"], log["evse_id"], log["charging_state"]) == (str(transaction.pk), 1, "")
+    (log,) = api.get(f"{BASE}/transactions/?reference=a-7").json()["transaction_logs"]
+    assert (log["reference"], log["transaction_id"]) == ("a-7", other.pk)
+    for unknown in (other.pk, f"0{transaction.pk}", "9" * 30, "\u0661"):
+        assert api.get(f"{BASE}/transactions/?reference={unknown}").json()["transaction_logs"] == []
 
 
 def test_transactions_are_newest_first_and_filtered_exactly(api):
@@ -76,7 +89,7 @@ def test_a_tag_is_made_changed_and_removed(api):
     assert api.delete(path).status_code == 204
 
 
-@pytest.mark.parametrize("id_tag", ["", "x" * 21, "ABC", "abc", "ä"])
+@pytest.mark.parametrize("id_tag", ["", "x" * 256, "ABC", "abc", "ä"])
 def test_a_tag_that_can_not_be_is_refused_with_its_field(api, id_tag):
     api.post(f"{BASE}/id-tags/", {"id_tag": "AbC"}, "application/json")
     answer = api.post(f"{BASE}/id-tags/", {"id_tag": id_tag}, "application/json")

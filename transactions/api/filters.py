@@ -11,13 +11,27 @@ from transactions.services import energy
 
 class TransactionFilter(OfCharger):
     status = filters.ChoiceFilter(method="by_status", choices=[("Ongoing", "Ongoing"), ("Completed", "Completed")])
+    reference = filters.CharFilter(method="by_reference")
     started_after = filters.IsoDateTimeFilter("start_time", lookup_expr="gte")
     energy_source = filters.ChoiceFilter(choices=[(source, source) for source in energy.SOURCES])
     started_before = filters.IsoDateTimeFilter("start_time", lookup_expr="lt")
 
     class Meta:
         model = Transaction
-        fields = ["id_tag", "connector_id", "id_tag_status", "stop_reason", "clock_skew", "reservation_id"]
+        fields = [
+            "id_tag",
+            "id_token_type",
+            "evse_id",
+            "connector_id",
+            "charging_state",
+            "id_tag_status",
+            "stop_reason",
+            "clock_skew",
+            "reservation_id",
+        ]
+
+    def by_reference(self, transactions, name, reference):
+        return transactions.with_reference(reference)
 
     def by_status(self, transactions, name, status):
         ongoing = Q(stop_received_at=None, closed_at=None)

@@ -20,6 +20,9 @@ class TransactionSerializer(serializers.ModelSerializer):
 
     transaction_id = serializers.IntegerField(source="pk")
     charger_id = serializers.CharField(source="charger.charger_id")
+    reference = serializers.CharField(
+        help_text="The charger's own id for it; in OCPP 1.6 the decimal transaction id."
+    )
     end_time = serializers.DateTimeField(source="ended_at", allow_null=True)
     meter_start = serializers.IntegerField(source="meter_at_start", allow_null=True)
     meter_stop = serializers.IntegerField(source="meter_at_end", allow_null=True)
@@ -38,12 +41,16 @@ class TransactionSerializer(serializers.ModelSerializer):
         model = Transaction
         fields = [
             "transaction_id",
+            "reference",
             "charger_id",
             "start_time",
             "end_time",
             "status",
             "id_tag",
+            "id_token_type",
+            "evse_id",
             "connector_id",
+            "charging_state",
             "meter_start",
             "meter_stop",
             "energy_wh",
@@ -101,15 +108,16 @@ class MeterValueSerializer(serializers.ModelSerializer):
 
 
 class IdTagSerializer(serializers.ModelSerializer):
-    """A tag is unique whatever its case."""
+    """A tag is unique whatever its case. OCPP 1.6 allows 20 characters; some chargers send more."""
 
-    id_tag = serializers.RegexField(r"^[\x20-\x7e]+$", max_length=20, trim_whitespace=False)
+    id_tag = serializers.RegexField(r"^[\x20-\x7e]+$", max_length=255, trim_whitespace=False)
 
     class Meta:
         model = IdTag
         fields = [
             "id",
             "id_tag",
+            "type",
             "status",
             "expiry_date",
             "parent_id_tag",

@@ -107,7 +107,7 @@ class IdTagViewSet(Editable):
 
     queryset = IdTag.objects.all()
     serializer_class = IdTagSerializer
-    filterset_fields = ["id_tag", "status", "expiry_date", "parent_id_tag", "concurrent_limit"]
+    filterset_fields = ["id_tag", "type", "status", "expiry_date", "parent_id_tag", "concurrent_limit"]
     filterset_fields += ["id", "description", "created_at"]
 
 

@@ -64,6 +64,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('id_tag', models.CharField(max_length=255, validators=[django.core.validators.RegexValidator('^[\\x20-\\x7e]+$', 'Only printable ASCII characters.')])),
+                ('type', models.CharField(blank=True, db_default='', default='', help_text='Type of the token; empty matches any type.', max_length=20)),
                 ('status', models.CharField(choices=[('Accepted', 'Accepted'), ('Blocked', 'Blocked'), ('Expired', 'Expired'), ('Invalid', 'Invalid')], default='Accepted', max_length=20)),
                 ('expiry_date', models.DateTimeField(blank=True, null=True)),
                 ('parent_id_tag', models.CharField(blank=True, help_text='Tags with the same parent are a group.', max_length=255)),
@@ -80,8 +81,12 @@ class Migration(migrations.Migration):
             name='Transaction',
             fields=[
                 ('id', models.AutoField(primary_key=True, serialize=False, verbose_name='transaction id')),
+                ('own_reference', models.CharField(blank=True, db_default='', default='', help_text='The id that the charger gave it; empty in OCPP 1.6, where the transaction id is sent to it.', max_length=36, verbose_name='reference')),
+                ('evse_id', models.PositiveIntegerField(blank=True, help_text='In OCPP 1.6 it equals the connector id.', null=True)),
                 ('connector_id', models.PositiveIntegerField()),
                 ('id_tag', models.CharField(max_length=255)),
+                ('id_token_type', models.CharField(blank=True, db_default='', default='', help_text='Empty in OCPP 1.6.', max_length=20)),
+                ('charging_state', models.CharField(blank=True, db_default='', default='', help_text='As the charger reported it; empty in OCPP 1.6.', max_length=20)),
                 ('id_tag_status', models.CharField(help_text='The verdict given at the start.', max_length=20)),
                 ('reservation_id', models.BigIntegerField(blank=True, null=True)),
                 ('start_time', models.DateTimeField()),
@@ -240,6 +245,10 @@ migrations.CreateModel(
         migrations.AddConstraint(
             model_name='transaction',
             constraint=models.UniqueConstraint(fields=('charger', 'connector_id', 'id_tag', 'raw_start_time', 'meter_start', 'recurrence'), name='one_row_a_start', nulls_distinct=False),
+        ),
+        migrations.AddConstraint(
+            model_name='transaction',
+            constraint=models.UniqueConstraint(condition=models.Q(('own_reference', ''), _negated=True), fields=('charger', 'own_reference'), name='one_row_a_reference'),
         ),
         migrations.AddConstraint(
             model_name='orphanstop',

@@ -39,6 +39,7 @@ class Start:
     """
 
     call: Call
+    evse_id: int | None
     connector_id: int
     id_tag: str
     time: datetime
@@ -47,14 +48,21 @@ class Start:
     meter_wh: int | None = None
     raw_meter: str = ""
     reservation_id: int | None = None
+    reference: str = ""
+    id_token_type: str = ""
+    charging_state: str = ""
 
     def row(self, status: str) -> Row:
         """Return the row of sql.START with the `status` of the verdict on its token."""
         return {
             "charger_id": self.call.charger,
+            "own_reference": self.reference,
+            "evse_id": self.evse_id,
             "connector_id": self.connector_id,
             "id_tag": self.id_tag,
+            "id_token_type": self.id_token_type,
             "id_tag_status": status,
+            "charging_state": self.charging_state,
             "reservation_id": self.reservation_id,
             "start_time": self.time,
             "raw_start_time": self.raw_time,

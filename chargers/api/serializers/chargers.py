@@ -1,5 +1,9 @@
 """Serializers of chargers, their connectors and their data."""
 
+from itertools import groupby
+from operator import attrgetter
+
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.models import (
@@ -43,6 +47,7 @@ class ConnectorSerializer(serializers.ModelSerializer):
     class Meta:
         model = Connector
         fields = [
+            "evse_id",
             "connector_id",
             "status",
             "error_code",
@@ -53,6 +58,13 @@ class ConnectorSerializer(serializers.ModelSerializer):
             "received_at",
             "scheduled_availability",
         ]
+
+
+class EvseSerializer(serializers.Serializer):
+    """A part of a charger that charges one vehicle at a time. In OCPP 1.6 each connector is an EVSE of its own."""
+
+    evse_id = serializers.IntegerField()
+    connectors = ConnectorSerializer(many=True)
 
 
 class ConfigurationKeySerializer(serializers.ModelSerializer):
@@ -115,6 +127,7 @@ class ChargerSerializer(serializers.ModelSerializer):
     has_authorization_key = serializers.SerializerMethodField()
     connected = serializers.SerializerMethodField()
     connectors = ConnectorSerializer(many=True, read_only=True)
+    evses = serializers.SerializerMethodField()
 
     class Meta:
         model = Charger
@@ -131,11 +144,18 @@ class ChargerSerializer(serializers.ModelSerializer):
             "has_authorization_key",
             *REPORTED_FIELDS,
             "connectors",
+            "evses",
         ]
         read_only_fields = REPORTED_FIELDS
 
     def get_has_authorization_key(self, charger) -> bool:
         return bool(charger.authorization_key_hash)
+
+    @extend_schema_field(EvseSerializer(many=True))
+    def get_evses(self, charger):
+        by_evse = groupby(charger.connectors.all(), key=attrgetter("evse_id"))
+        evses = [{"evse_id": evse_id, "connectors": list(connectors)} for evse_id, connectors in by_evse if evse_id]
+        return EvseSerializer(evses, many=True).data
 
     def get_connected(self, charger) -> bool:
         return charger.charger_id in self.context["connected"]

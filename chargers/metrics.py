@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from chargers.services import budgets
 from core.db import faults
-from core.ocpp import schemas
+from core.ocpp.versions import BY_SUBPROTOCOL
 
 # A registry of this project's own, because libraries register their metrics in the default one.
 disable_created_metrics()
@@ -16,7 +16,7 @@ registry = CollectorRegistry()
 ProcessCollector(registry=registry)
 
 OTHER = "other"
-ACTIONS = frozenset(schemas.ACTIONS)
+ACTIONS = frozenset().union(*(version.schemas.actions for version in BY_SUBPROTOCOL.values()))
 REASONS = {400: "subprotocol", 401: "credentials", 404: "unknown", 426: "upgrade", 429: "too_often"}  # by HTTP status
 # The close codes of RFC 6455 §7.4.1 and of this server. A charger may send any number.
 CLOSE_CODES = frozenset([*range(1000, 1016), 4001, 4003])

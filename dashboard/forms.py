@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from django.utils.translation import gettext_lazy
 
-from core.ocpp import schemas
+from core.ocpp.schemas import Schema
 
 # Numbers in JSON syntax, with optional spaces around them.
 WHOLE = re.compile(r" *-?[0-9]{1,18} *")
@@ -45,15 +45,13 @@ class Field:
         return bool(self.value) or any(inner.is_filled for inner in self.fields)
 
 
-def fields_of(action, values=None, error=None):
-    """Return the fields of `action` with `values` ({dotted name: text}) and `error`, a `schemas.Violation`."""
-    schema = schemas.schema(action)
-    whole = _field(schema, schema, "", "", True, values or {}, error)
+def fields_of(schema: Schema, values=None, error=None):
+    """Return the fields of a request with `values` ({dotted name: text}) and `error`, a `schemas.Violation`."""
+    whole = _field(schema.resolved, "", "", True, values or {}, error)
     return whole.fields
 
 
-def _field(root, tree, name, label, is_required, values, error):
-    tree = _resolved(root, tree)
+def _field(tree, name, label, is_required, values, error):
     made = Field(name, label, _kind(tree), is_required, values.get(name, ""), longest=tree.get("maxLength"))
     made.error = error.message if error and error.field == name else ""
     made.hint = HINTS.get(tree.get("format"), "")
@@ -62,17 +60,12 @@ def _field(root, tree, name, label, is_required, values, error):
         required = tree.get("required", ())
         for inner, branch in tree.get("properties", {}).items():
             path = f"{name}.{inner}" if name else inner
-            made.fields.append(_field(root, branch, path, inner, inner in required, values, error))
+            made.fields.append(_field(branch, path, inner, inner in required, values, error))
     elif made.kind == "list":
         items = [*(_numbers(name, values) or ["0"] * is_required), BLANK]
-        item_fields = [_field(root, tree["items"], f"{name}.{n}", label, False, values, error) for n in items]
+        item_fields = [_field(tree["items"], f"{name}.{n}", label, False, values, error) for n in items]
         made.fields, made.blank = item_fields[:-1], item_fields[-1]
     return made
-
-
-def _resolved(root, tree):
-    reference = tree.get("$ref")
-    return root["definitions"][reference.rpartition("/")[2]] if reference else tree
 
 
 def _kind(tree):
@@ -91,28 +84,26 @@ def _numbers(name, values):
 NOTHING = object()
 
 
-def payload_of(action, values):
-    """Return the payload of `values` ({dotted name: text}) without empty fields.
+def payload_of(schema: Schema, values):
+    """Return the payload of a request of `values` ({dotted name: text}) without empty fields.
 
     Invalid numbers remain texts, so that the schema rejects them.
     """
-    schema = schemas.schema(action)
-    payload = _read(schema, schema, "", values)
+    payload = _read(schema.resolved, "", values)
     return {} if payload is NOTHING else payload
 
 
-def _read(root, tree, name, values):
-    tree = _resolved(root, tree)
+def _read(tree, name, values):
     kind = _kind(tree)
     if kind == "object":
         inner = {
-            key: _read(root, branch, f"{name}.{key}" if name else key, values)
+            key: _read(branch, f"{name}.{key}" if name else key, values)
             for key, branch in tree.get("properties", {}).items()
         }
         filled = {key: value for key, value in inner.items() if value is not NOTHING}
         return filled or NOTHING
     if kind == "list":
-        items = [_read(root, tree["items"], f"{name}.{n}", values) for n in _numbers(name, values)]
+        items = [_read(tree["items"], f"{name}.{n}", values) for n in _numbers(name, values)]
         return [item for item in items if item is not NOTHING] or NOTHING
     text = values.get(name, "")
     if text == "" and name not in EMPTY_IS_A_VALUE:

@@ -71,7 +71,8 @@ def submit(user, charger, action, values, written=""):
     known(action)
     with refusing():
         _count(user)
-        return submission.submit(charger, action, payload(action, values, written), by=user.get_username())
+        request = payload(charger.version, action, values, written)
+        return submission.submit(charger, action, request, by=user.get_username())
 
 
 def resubmit(user, former):
@@ -112,8 +113,9 @@ def schedule(request, body):
             return serializer.save(owner=request.user, requested_by=request.user.get_username())
 
 
-def payload(action, values, written):
-    return _written(written) if written.strip() else payload_of(action, values)
+def payload(version, action, values, written):
+    """Return the JSON `written`, or if it is blank the payload of the form `values` of `action` in OCPP `version`."""
+    return _written(written) if written.strip() else payload_of(version.schemas.requests[action], values)
 
 
 def _written(text):

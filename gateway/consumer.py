@@ -21,6 +21,7 @@ from core.observability import context, tracing
 from core.ocpp import frames, schemas, tolerance
 from core.ocpp.calls import Call
 from core.ocpp.redaction import InLog
+from core.ocpp.versions import OCPP16
 from gateway import handshake, sockets
 from gateway.boot_wait import BootWait
 from gateway.message_log import FrameRecorder
@@ -52,7 +53,7 @@ class Unusable(frames.CallError):
 
 def _of_call(socket, frame):
     """Return the name and the attributes of the span of a CALL."""
-    action = frame.action if frame.action in schemas.ACTIONS else "unknown action"
+    action = frame.action if frame.action in OCPP16.schemas.actions else "unknown action"
     return f"{action} from charger", {"charger_id": socket.charger.charger_id, "message_id": frame.message_id}
 
 
@@ -228,7 +229,7 @@ class ChargerConsumer(AsyncConsumer):
     async def _refuse_unusable(self, message_id, error, action, sent):
         """Refuse a CALL in which nothing can be used. If it is about a transaction, store it first."""
         await self._store_refused(action, sent, error)
-        known = action if action in schemas.ACTIONS else ""
+        known = action if action in OCPP16.schemas.actions else ""
         writer.count_findings(self.pk, known, {(error.field if known else action, "rejected"): sent})
         await self._refuse_call(message_id, error, action)
 
@@ -258,11 +259,11 @@ class ChargerConsumer(AsyncConsumer):
             await self._write(answer, frame.message_id, frame.action)
             return
         if frame.action not in HANDLERS:
-            known = frame.action in schemas.ACTIONS
+            known = frame.action in OCPP16.schemas.actions
             raise Unusable("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
         try:
-            arguments = frame.action, frame.payload, self.is_lenient, frame.is_clean
-            reading = await self._run_for_frame(tolerance.read, *arguments)
+            arguments = OCPP16, frame.action, frame.payload, self.is_lenient, frame.is_clean
+            reading = await self._run_for_frame(tolerance.read_request, *arguments)
         except schemas.Violation as violation:
             raise Unusable(violation.code, str(violation), violation.field) from violation
         call = self._call(frame)

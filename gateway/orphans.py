@@ -9,6 +9,7 @@ from chargers.services import audit
 from core.http.errors import Conflict
 from core.ocpp import schemas, tolerance
 from core.ocpp.calls import Call
+from core.ocpp.versions import OCPP16
 from gateway.ocpp16 import transactions
 from transactions.models import OrphanStop, Transaction
 from transactions.services import stops
@@ -26,7 +27,7 @@ MEMBERS = {
 
 def members_of(orphan: OrphanStop) -> dict[str, str]:
     """Return the entries of MEMBERS that the action of `orphan` has."""
-    known = schemas.schema(orphan.action)["properties"]
+    known = OCPP16.schemas.requests[orphan.action].tree["properties"]
     return {name: member for name, member in MEMBERS.items() if member in known}
 
 
@@ -58,7 +59,7 @@ def _completed(orphan: OrphanStop, completed: dict) -> Call:
     call = orphan.as_call()
     payload = call.payload | {MEMBERS[name]: value for name, value in completed.items()}
     try:
-        reading = tolerance.read(orphan.action, payload, clean=False)
+        reading = tolerance.read_request(OCPP16, orphan.action, payload, clean=False)
     except schemas.Violation as violation:
         names = {member: name for name, member in MEMBERS.items()}
         raise ValidationError({names.get(violation.field, "payload"): [violation.message]}) from violation

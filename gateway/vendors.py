@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 
 from chargers.services.notifications import VendorMessage
-from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 
 logger = logging.getLogger(__name__)
 _functions: dict[tuple[str, str], Callable] = {}
@@ -46,9 +46,8 @@ def answer(charger_id: str | None, message: VendorMessage) -> tuple[str, str | N
     try:
         with transaction.atomic():
             status, answer_data = function(charger_id, message.data)
-        schemas.check(
-            "DataTransferResponse", {"status": status} | ({} if answer_data is None else {"data": answer_data})
-        )
+        payload = {"status": status} | ({} if answer_data is None else {"data": answer_data})
+        OCPP16.schemas.check_response("DataTransfer", payload)
     except Exception:  # noqa: BLE001  (an error of one function must not fail the batch)
         logger.exception(
             "The function for DataTransfer %s %s failed; the charger is answered Rejected. Correct the function.",

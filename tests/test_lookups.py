@@ -58,8 +58,8 @@ HARMLESS = {
         "read_configuration_after_boot message_log validation ping_interval ping_timeout boot_wait vendor "
         "model serial_number charge_box_serial_number firmware_version iccid imsi meter_type "
         "meter_serial_number last_boot_at firmware_status firmware_status_at diagnostics_status "
-        "diagnostics_status_at log_status log_status_at local_list_version connected_at disconnected_at "
-        "last_seen created_at"
+        "diagnostics_status_at log_status log_status_at local_list_version ocpp_version connected_at "
+        "disconnected_at last_seen created_at"
     ),
     "chargers.connector": (
         "id charger evse_id connector_id status error_code info vendor_id vendor_error_code timestamp raw_timestamp "

@@ -14,8 +14,8 @@ from django.utils.timezone import localtime
 
 from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
 from chargers.admin.lists import LargeTableAdmin, choices
-from core.ocpp import schemas
 from core.ocpp.timestamps import display_zone
+from core.ocpp.versions import OCPP16
 from transactions.models import DOUBTS, IdTag, MeterValue, Reservation, UnknownIdTag
 from transactions.services import energy, export
 
@@ -26,8 +26,9 @@ CORRECTED = ["corrected_meter_start", "corrected_meter_stop", "corrected_stop_ti
 METERS = ["meter_start", "raw_meter_start", "meter_first", "meter_latest", "meter_newest", "meter_stop"]
 METERS += ["raw_meter_stop"]
 VERDICTS = [*IdTag.STATUSES, "ConcurrentTx"]
-STOP_REASONS = schemas.schema("StopTransaction")["properties"]["reason"]["enum"]
-_SAMPLED = schemas.schema("MeterValues")["properties"]["meterValue"]["items"]["properties"]["sampledValue"]["items"]
+STOP_REASONS = OCPP16.schemas.requests["StopTransaction"].tree["properties"]["reason"]["enum"]
+_READING = OCPP16.schemas.requests["MeterValues"].tree["properties"]["meterValue"]["items"]
+_SAMPLED = _READING["properties"]["sampledValue"]["items"]
 MEASURANDS, CONTEXTS = (_SAMPLED["properties"][name]["enum"] for name in ("measurand", "context"))
 
 

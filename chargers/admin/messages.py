@@ -9,7 +9,7 @@ from chargers.admin.chargers import ReadOnly, Scoped
 from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.models import Charger, Message
 from chargers.models.messages import DIRECTIONS, KINDS
-from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 
 # Query parameters that filter by a charger or a time.
 NARROWING_PREFIXES = ("charger__", "at__")
@@ -36,7 +36,7 @@ class MessageAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["at", "charger", "direction", "kind", "action", "message_id", "is_error", "shown"]
     list_filter = ["at", ErrorFilter]
     list_filter += [choices("direction", DIRECTIONS), choices("kind", KINDS)]
-    list_filter += [choices("action", sorted(schemas.ACTIONS))]
+    list_filter += [choices("action", sorted(OCPP16.schemas.actions))]
     list_select_related = ["charger"]
     sortable_by = ()
     linked = ["charger__id__exact"]

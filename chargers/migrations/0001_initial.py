@@ -83,6 +83,7 @@ class Migration(migrations.Migration):
                 ('log_status', models.TextField(blank=True, db_default='', default='')),
                 ('log_status_at', models.DateTimeField(blank=True, null=True)),
                 ('local_list_version', models.IntegerField(default=0, help_text='Version of the last local list it accepted.')),
+                ('ocpp_version', models.CharField(blank=True, db_default='', default='', editable=False, help_text='The subprotocol of its present or last connection, empty if it has never connected.', max_length=20)),
                 ('connected_at', models.DateTimeField(blank=True, null=True)),
                 ('disconnected_at', models.DateTimeField(blank=True, editable=False, help_text='When its last socket was closed, or was last seen open.', null=True)),
                 ('last_seen', models.DateTimeField(blank=True, help_text='Time of its last frame of any kind.', null=True)),

@@ -9,6 +9,7 @@ from django.db import models
 from chargers.services import keys
 from core.db import bulk_sql
 from core.db.sealing import SealedField
+from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16, Version
 
 REGISTRATIONS = [(status, status) for status in ("Accepted", "Pending", "Rejected")]
 SECURITY_PROFILES = [
@@ -161,6 +162,14 @@ class Charger(models.Model):
     log_status_at = models.DateTimeField(null=True, blank=True)
     local_list_version = models.IntegerField(default=0, help_text="Version of the last local list it accepted.")
 
+    ocpp_version = models.CharField(
+        max_length=20,
+        blank=True,
+        editable=False,
+        default="",
+        db_default="",
+        help_text="The subprotocol of its present or last connection, empty if it has never connected.",
+    )
     connected_at = models.DateTimeField(null=True, blank=True)
     disconnected_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When its last socket was closed, or was last seen open."
@@ -205,6 +214,11 @@ class Charger(models.Model):
         """Whether it is online by the database, which may lag by a minute after a crash; Redis does not."""
         since, until = self.connected_at, self.disconnected_at
         return since is not None and (until is None or until < since)
+
+    @property
+    def version(self) -> Version:
+        """The OCPP version of its present or last connection, 1.6 if it has never connected."""
+        return BY_SUBPROTOCOL.get(self.ocpp_version, OCPP16)
 
     @property
     def is_lenient(self):

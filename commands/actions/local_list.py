@@ -4,6 +4,7 @@ from chargers.models import Charger
 from commands.models import FINISHED, Command, LocalList
 from core.ocpp import schemas
 from core.ocpp.timestamps import to_rfc3339
+from core.ocpp.versions import OCPP16
 from transactions.models import IdTag
 from transactions.services.id_tokens import Verdict, verdict, verdict_on
 
@@ -51,7 +52,7 @@ def complete(payload, charger):
         payload["listVersion"] = next_version(charger)
     if payload.get("updateType") != FULL or not payload.get("localAuthorizationList"):
         return []
-    schemas.check("SendLocalList", payload)
+    OCPP16.schemas.check_request("SendLocalList", payload)
     bare = [entry["idTag"] for entry in payload["localAuthorizationList"] if "idTagInfo" not in entry]
     known = IdTag.known(bare) if bare else {}
     payload["localAuthorizationList"] = [

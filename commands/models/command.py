@@ -9,6 +9,7 @@ from chargers.models import Charger
 from chargers.services.audit import SYSTEM_ACTOR
 from commands.fields import OrderedJSONField, PayloadField
 from core.db.numbers import next_free_id
+from core.ocpp.versions import Version
 from transactions.models import Transaction
 
 QUEUED, SENT, FINISHED = "queued", "sent", "finished"
@@ -143,6 +144,11 @@ class Command(models.Model):
 
     def __str__(self):
         return f"{self.action} to {self.charger}"
+
+    @property
+    def version(self) -> Version:
+        """The OCPP version of its charger."""
+        return self.charger.version
 
     @property
     def result(self):

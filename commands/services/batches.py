@@ -93,7 +93,7 @@ def check(action, payload, chargers):
     refuse_secrets(action, payload)
     completed = dict(payload)
     ACTIONS[action].complete(completed, chargers[0])
-    schemas.check(action, completed, formats=True)
+    chargers[0].version.schemas.check_request(action, completed, formats=True)
     list(ACTIONS[action].check(completed, chargers[0]))
 
 

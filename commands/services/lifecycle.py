@@ -175,13 +175,15 @@ def _end(command, event):
 
 
 def _replied(command, event):
-    name, payload = f"{command.action}Response", command.payload.hide_in(event["payload"])
+    name, version = f"{command.action}Response", command.version
+    payload = command.payload.hide_in(event["payload"])
     response = storable(payload)
     try:
         if not isinstance(payload, dict):
-            schemas.check(name, payload)
-        is_lenient = command.charger.is_lenient
-        reading = tolerance.read(name, payload if is_lenient else response, is_lenient, clean=response == payload)
+            version.schemas.check_response(command.action, payload)
+        is_lenient, is_clean = command.charger.is_lenient, response == payload
+        sent = payload if is_lenient else response
+        reading = tolerance.read_response(version, command.action, sent, is_lenient, is_clean)
     except schemas.Violation as violation:
         error = {"code": violation.code, "description": str(violation), "details": {}}
         _count_findings(command, name, {(violation.field, "rejected"): response})

@@ -10,8 +10,8 @@ from chargers.services import budgets, events
 from commands.models import QUEUED, SENT, CertificateRequest
 from commands.services import authority
 from commands.services.submission import submit_internal
-from core.ocpp import schemas
 from core.ocpp.calls import Call
+from core.ocpp.versions import OCPP16
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def sign_waiting():
 def _sign(request):
     try:
         certificate, chain = authority.sign(request.csr)
-        schemas.check("CertificateSigned", {"certificateChain": chain})
+        OCPP16.schemas.check_request("CertificateSigned", {"certificateChain": chain})
     except Exception as error:  # noqa: BLE001  (the files of a custom authority may be wrong in many ways)
         logger.error(
             "The certificate of %s could not be signed. Check the files in CA_DIR. The error was: %s",

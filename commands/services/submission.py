@@ -104,7 +104,7 @@ def create_for_batch(batch, charger):
 def _row(charger, action, payload, columns, is_audited=True):
     row, payload = ACTIONS[action], dict(payload)
     completed = row.complete(payload, charger) or ()
-    schemas.check(action, payload, formats=True)
+    charger.version.schemas.check_request(action, payload, formats=True)
     refuse_hidden(action, payload)
     warnings = [columns.pop("warning", ""), *completed, *row.check(payload, charger)]
     command = Command.objects.create(

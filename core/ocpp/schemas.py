@@ -1,100 +1,137 @@
-"""Schemas of OCPP 1.6 from the `ocpp` library with the errata applied, each compiled once."""
+"""The JSON schemas of one OCPP version: a request and a response for each action, each compiled once."""
 
 import json
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
-import ocpp.v16
 
-FOLDER = Path(ocpp.v16.__file__).parent / "schemas"
 INT32 = {"minimum": -(2**31), "maximum": 2**31 - 1}
+OTHER = "PropertyConstraintViolation"  # the error code for keywords that are not in the table of a version
 
-# Every action of OCPP 1.6 and its security extensions, from either side.
-ACTIONS = frozenset(path.stem for path in FOLDER.glob("*.json") if not path.stem.endswith("Response"))
-
-# J §4.2.3, table 7, by the schema keyword that was violated. Spellings are those of 1.6 (J errata 5.1, 5.2).
-ERROR_CODES = {
-    "required": "ProtocolError",
-    "type": "TypeConstraintViolation",
-    "additionalProperties": "FormationViolation",
-    "minItems": "OccurenceConstraintViolation",
-    "maxItems": "OccurenceConstraintViolation",
-}
+JSON = dict[str, Any]
+Amendment = Callable[["Schemas", str, JSON], JSON]
 
 
 class Violation(Exception):
     """A payload breaks its schema: `field` is a path like `chargingProfile.stackLevel`, "" for the whole."""
 
-    def __init__(self, field, message, code):
+    def __init__(self, field: str, message: str, code: str) -> None:
         super().__init__(f"{field}: {message}" if field else message)
         self.field, self.message, self.code = field, message, code
 
 
-def is_valid(name, payload):
-    """Whether `payload` conforms to schema `name`; dates and URIs may be any text."""
-    return _validator(name, False).is_valid(payload)
-
-
-def is_multiple(value, step):
+def is_multiple(value: float, step: float) -> bool:
     """Whether `value` is a multiple of `step` by the schema keyword `multipleOf`."""
     return _multiple_of(step).is_valid(value)
 
 
 @cache
-def _multiple_of(step):
+def _multiple_of(step: float) -> jsonschema_rs.Draft4Validator:
     return jsonschema_rs.Draft4Validator({"multipleOf": step})
 
 
-def check(name, payload, formats=False):
-    """Raise `Violation` for the first error of `payload` against schema `name` ("Reset", "ResetResponse").
-
-    `formats` asserts dates and URIs, too, for payloads that the central system sends. A date from a charger that
-    cannot be parsed is stored as text, not refused (OCPP 1.6 §4.8, §4.10).
-    """
-    validator = _validator(name, formats)
-    if validator.is_valid(payload):
-        return
-    error = next(validator.iter_errors(payload))
-    keyword = error.schema_path[-1]
-    path = list(error.instance_path)
-    if keyword == "required":
-        path.append(error.kind.property)
-    elif keyword == "additionalProperties":
-        path.append(error.kind.unexpected[0])
-    field = ".".join(str(step) for step in path)
-    raise Violation(field, error.message, ERROR_CODES.get(keyword, "PropertyConstraintViolation"))
-
-
-@cache
-def schema(name):
-    """Return the JSON schema of a request ("Reset") or a reply ("ResetResponse"), errata applied."""
-    return _bounded(_amended(name, json.loads((FOLDER / f"{name}.json").read_text("utf-8-sig"))))
-
-
-@cache
-def _validator(name, formats):
-    return jsonschema_rs.Draft4Validator(schema(name), validate_formats=formats)
-
-
-def _amended(name, tree):
-    """Allow in readings of StopTransaction the units of MeterValues (J errata 2.1; 1.6 errata, Frequency)."""
-    if name == "StopTransaction":
-        readings = tree["properties"]["transactionData"]["items"]["properties"]["sampledValue"]["items"]
-        sampled = schema("MeterValues")["properties"]["meterValue"]["items"]["properties"]["sampledValue"]["items"]
-        readings["properties"]["unit"] = sampled["properties"]["unit"]
-    return tree
-
-
-def _bounded(tree):
-    """Bound integers to 32 bits and connector ids to 0 or more, which the JSON schemas of OCPP 1.6 omit."""
+def bounded(tree: Any, names: frozenset[str]) -> Any:
+    """Bound integers to 32 bits and the members `names` to 0 or more, which the JSON schemas of OCPP omit."""
     if isinstance(tree, dict):
         if tree.get("type") == "integer":
             tree = {**INT32, **tree}
-        bounded = {key: _bounded(branch) for key, branch in tree.items()}
-        if "type" in bounded.get("connectorId", ()):
-            bounded["connectorId"]["minimum"] = 0
-        return bounded
+        branches = {key: bounded(branch, names) for key, branch in tree.items()}
+        for name in names & branches.keys():
+            if "type" in branches[name]:
+                branches[name]["minimum"] = 0
+        return branches
     if isinstance(tree, list):
-        return [_bounded(branch) for branch in tree]
+        return [bounded(branch, names) for branch in tree]
     return tree
+
+
+class Schema:
+    """The schema of one message. `name` is its action, followed by "Response" for a response."""
+
+    def __init__(self, schemas: "Schemas", name: str, is_response: bool) -> None:
+        self._schemas, self.name, self.is_response = schemas, name, is_response
+
+    @cached_property
+    def tree(self) -> JSON:
+        """The JSON schema with the errata applied. It must not be changed."""
+        return self._schemas.read(self.name, self.is_response)
+
+    @cached_property
+    def resolved(self) -> JSON:
+        """The tree with each `$ref` replaced by its definition."""
+        return _resolved(self.tree, self.tree.get("definitions", {}))
+
+    @cached_property
+    def is_valid(self) -> Callable[[Any], bool]:
+        """Return whether a payload conforms to the schema; dates and URIs may be any text."""
+        return self._validator.is_valid
+
+    @cached_property
+    def _validator(self) -> jsonschema_rs.Draft4Validator:
+        return jsonschema_rs.Draft4Validator(self.tree, validate_formats=False)
+
+    @cached_property
+    def _strict_validator(self) -> jsonschema_rs.Draft4Validator:
+        return jsonschema_rs.Draft4Validator(self.tree, validate_formats=True)
+
+    def check(self, payload: Any, formats: bool = False) -> None:
+        """Raise `Violation` for the first error of `payload`.
+
+        `formats` asserts dates and URIs, too, for payloads that the central system sends. A date from a charger that
+        cannot be parsed is stored as text, not refused (OCPP 1.6 §4.8, §4.10).
+        """
+        validator = self._strict_validator if formats else self._validator
+        if validator.is_valid(payload):
+            return
+        error = next(validator.iter_errors(payload))
+        keyword = str(error.schema_path[-1])
+        path = list(error.instance_path)
+        if keyword == "required":
+            path.append(error.kind.property)
+        elif keyword == "additionalProperties":
+            path.append(error.kind.unexpected[0])
+        raise Violation(".".join(map(str, path)), error.message, self.error_code(keyword))
+
+    def error_code(self, keyword: str) -> str:
+        """Return the error code for a violation of the schema keyword `keyword`."""
+        return self._schemas.error_codes.get(keyword, OTHER)
+
+
+def _resolved(branch: Any, definitions: JSON) -> Any:
+    if isinstance(branch, dict):
+        if "$ref" in branch:
+            return _resolved(definitions[branch["$ref"].rpartition("/")[2]], definitions)
+        return {key: _resolved(inner, definitions) for key, inner in branch.items() if key != "definitions"}
+    return [_resolved(inner, definitions) for inner in branch] if isinstance(branch, list) else branch
+
+
+class Schemas:
+    """The schemas in the files of `folder`; that of a request is called "Reset" + `suffix`.
+
+    `error_codes` is {schema keyword: error code}; other keywords have `OTHER`. `amended(schemas, name, tree)` applies
+    the errata to a tree.
+    """
+
+    def __init__(self, folder: Path, suffix: str, error_codes: Mapping[str, str], amended: Amendment) -> None:
+        self._folder, self._suffix, self._amended = folder, suffix, amended
+        self.error_codes = error_codes
+        self.actions = frozenset(path.stem.removesuffix("Response") for path in folder.glob("*Response.json"))
+        self.requests = {action: Schema(self, action, False) for action in self.actions}
+        self.responses = {action: Schema(self, f"{action}Response", True) for action in self.actions}
+        self.by_name = {schema.name: schema for schema in (*self.requests.values(), *self.responses.values())}
+
+    def read(self, name: str, is_response: bool) -> JSON:
+        """Read the file of the message `name` and apply the errata."""
+        path = self._folder / f"{name}{'' if is_response else self._suffix}.json"
+        return self._amended(self, name, json.loads(path.read_text("utf-8-sig")))
+
+    def check_request(self, action: str, payload: Any, formats: bool = False) -> None:
+        """Raise `Violation` for the first error of a request, see `Schema.check`."""
+        self.requests[action].check(payload, formats)
+
+    def check_response(self, action: str, payload: Any, formats: bool = False) -> None:
+        """Raise `Violation` for the first error of a response, see `Schema.check`."""
+        self.responses[action].check(payload, formats)

@@ -1,8 +1,9 @@
 """Lenient validation: repair a payload that violates its schema by the rules below, or refuse it.
 
 The compiled schema is checked first, so a valid payload costs the same as in strict validation. Each repair is a
-finding. A message is refused only if its essential members are missing, see `NEEDED`. docs/tolerance.md has the
-rules for operators; a test compares it with this module.
+finding. A message is refused only if its essential members are missing. Which members are essential is a fact of the
+OCPP version, see `versions.base.Essentials`. docs/tolerance.md has the rules for operators; a test compares it with
+this module.
 """
 
 import math
@@ -14,11 +15,11 @@ from typing import Any
 
 import orjson
 
-from core.ocpp import numerals, schemas, timestamps
-from core.ocpp.schemas import Violation
+from core.ocpp import numerals, schemas
+from core.ocpp.schemas import Schema, Violation
+from core.ocpp.versions import Version
 
-INT32, INT64 = 2**31 - 1, 2**63 - 1
-UNREADABLE = "unreadable"  # the `format` of a sample that stands for an item which could not be read
+INT64 = 2**63 - 1
 MAX_FINDINGS = 50  # of one message, since further findings of a message with so many errors say little
 
 
@@ -105,11 +106,6 @@ CONVERSIONS = {
     ("array", "string"): Rule("wrong_type", "The text is read as a list of one.", lambda value: [value]),
     ("object", "array"): Rule("wrong_type", "The only object of the list is used.", _only_one),
 }
-# Members that the central system compares, so that an object or a list in them is not converted to text.
-NAMES = frozenset({"idTag", "parentIdTag", "key", "status", "timestamp"})
-
-# Numbers that identify something; a rounded one would identify something else.
-IDS = frozenset({"transactionId", "connectorId", "reservationId", "requestId"})
 
 # Keyword of the schema: the kind of the finding, and the treatment of the value.
 CONSTRAINTS = {
@@ -127,42 +123,6 @@ CONSTRAINTS = {
     "items": ("bad_item", "The other items are used; a sample is stored as raw text."),
     "controls": ("unreadable", "Control characters around an id tag are removed, and U+0000 anywhere."),
 }
-# Maximum length of members that are looked up by an index.
-MAX_LENGTHS = {"idTag": 255, "parentIdTag": 255, "key": 255}
-
-# (action, member) that the schema requires: how it is derived from the payload where it is absent.
-DERIVED: dict[tuple[str, str], Callable[[dict], Any]] = {
-    # `times.parse_or` replaces "" by the time of arrival.
-    ("StartTransaction", "timestamp"): lambda payload: "",
-    ("StopTransaction", "timestamp"): lambda payload: "",
-    ("MeterValues", "timestamp"): lambda payload: "",
-    ("SecurityEventNotification", "timestamp"): lambda payload: "",
-    ("StatusNotification", "errorCode"): lambda payload: "" if payload.get("status") == "Faulted" else "NoError",
-    ("BootNotification", "chargePointVendor"): lambda payload: "",
-    ("BootNotification", "chargePointModel"): lambda payload: "",
-    ("DataTransfer", "vendorId"): lambda payload: "",
-    ("GetConfigurationResponse", "readonly"): lambda payload: False,
-}
-# (action, member) that the schema requires, but that may be absent, since the handlers do not need it.
-OPTIONAL = frozenset(
-    {
-        ("StartTransaction", "meterStart"),
-        ("StopTransaction", "transactionId"),
-        ("StopTransaction", "meterStop"),
-        ("MeterValues", "connectorId"),  # its transaction has one
-    }
-)
-# Essential members: a message without any usable one of these is refused.
-NEEDED: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "StopTransaction": {
-        "transactionId": lambda value: 0 < value <= INT32,
-        "meterStop": lambda value: True,
-        "timestamp": lambda value: timestamps.parse(value) is not None,
-    },
-    "MeterValues": {"connectorId": lambda value: True, "transactionId": lambda value: 0 < value <= INT32},
-}
-LISTS_OF_SAMPLES = ("sampledValue",)
-LISTS_OF_READINGS = ("meterValue", "transactionData")
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -177,31 +137,42 @@ class Reading:
     as_sent: dict = field(default_factory=dict)
 
 
-def read(name: str, payload: dict, lenient: bool = True, clean: bool = True) -> Reading | None:
-    """Read `payload` by schema `name` ("Reset", "ResetResponse"); return None if it is valid as it is.
+def read_request(
+    version: Version, action: str, payload: dict, lenient: bool = True, clean: bool = True
+) -> Reading | None:
+    """Read the `payload` of a request: return None if it is valid as it is, else the repaired one.
 
     `clean` is False where its texts may contain control characters. Raises `Violation`: in strict validation for the
     first error, in lenient validation if nothing usable remains.
     """
-    if clean and schemas.is_valid(name, payload):
-        return None
+    schema = version.schemas.requests[action]
+    return None if clean and schema.is_valid(payload) else _read(version, schema, payload, lenient)
+
+
+def read_response(
+    version: Version, action: str, payload: dict, lenient: bool = True, clean: bool = True
+) -> Reading | None:
+    """Read the `payload` of a response, see `read_request`."""
+    schema = version.schemas.responses[action]
+    return None if clean and schema.is_valid(payload) else _read(version, schema, payload, lenient)
+
+
+def _read(version: Version, schema: Schema, payload: dict, lenient: bool) -> Reading | None:
     if not lenient:
-        schemas.check(name, payload)
+        schema.check(payload)
         return None
     reading = Reading({})
-    _Reader(name, reading).whole(payload)
+    _Reader(version, schema, reading).whole(payload)
     return reading
 
 
 class _Reader:
-    def __init__(self, name: str, reading: Reading) -> None:
-        self.name, self.reading = name, reading
-        self.is_answer = name.endswith("Response")
+    def __init__(self, version: Version, schema: Schema, reading: Reading) -> None:
+        self.essentials, self.schema, self.reading = version.essentials, schema, reading
 
     def whole(self, payload: dict) -> None:
-        schema = _resolved(self.name)
-        self.reading.payload = self._object(schema, payload, "")
-        needed = NEEDED.get(self.name, {})
+        self.reading.payload = self._object(self.schema.resolved, payload, "")
+        needed = self.essentials.needed.get(self.schema.name, {})
         used = self.reading.payload
         if needed and not any(member in used and is_usable(used[member]) for member, is_usable in needed.items()):
             raise Violation("", f"one of {', '.join(needed)} is needed", "ProtocolError")
@@ -212,6 +183,8 @@ class _Reader:
 
     def _value(self, schema: dict, value: Any, path: str) -> Any:
         """Return `value` converted to the type of `schema`; raise `Unusable` if that is impossible."""
+        if "type" not in schema:  # any JSON, as in DataTransfer of 2.0.1
+            return value
         expected, sent = schema["type"], _type_of(value)
         if expected != sent and (expected, sent) != ("number", "integer"):
             value = self._converted(expected, sent, value, path)
@@ -219,7 +192,7 @@ class _Reader:
 
     def _converted(self, expected: str, sent: str, value: Any, path: str) -> Any:
         rule = CONVERSIONS.get((expected, sent))
-        if rule is None or (_last(path) in NAMES and sent in ("object", "array")):
+        if rule is None or (_last(path) in self.essentials.compared and sent in ("object", "array")):
             raise Unusable("wrong_type", "type", f"is of type {sent} where {expected} is expected")
         converted = rule.convert(value)
         if expected == "integer":
@@ -229,7 +202,7 @@ class _Reader:
 
     def _keep_exact(self, value: Any, rounded: int, path: str) -> None:
         number = numerals.read(value) if isinstance(value, str) else value
-        if _last(path) in IDS and number != rounded:
+        if _last(path) in self.essentials.ids and number != rounded:
             raise Unusable("wrong_type", "type", "is not an id, since it is not whole")
         self.reading.as_sent[path] = value if isinstance(value, str) else _json(value)
 
@@ -238,12 +211,14 @@ class _Reader:
     def _object(self, schema: dict, value: dict, path: str) -> dict:
         """Return the members that the schema defines, in the order in which they were sent."""
         known = schema["properties"]
-        used = {}
-        for member, sent in self._named(known, value, path).items():
+        used: dict = {}
+        for member, sent in self._named(schema, value, path).items():
             inner = f"{path}.{member}" if path else member
             try:
                 if sent is None:
                     self.find(inner, "null", None)
+                elif member not in known:  # an extension, as in customData of 2.0.1
+                    used[member] = sent
                 else:
                     used[member] = self._value(known[member], sent, inner)
             except Unusable as unusable:
@@ -253,8 +228,11 @@ class _Reader:
                 self._derive(member, used, f"{path}.{member}" if path else member)
         return used
 
-    def _named(self, known: dict, value: dict, path: str) -> dict:
-        """Return the members of `value` that the schema defines, also those in another spelling."""
+    def _named(self, schema: dict, value: dict, path: str) -> dict:
+        """Return the members of `value` that the schema allows, also those that it defines in another spelling."""
+        known = schema["properties"]
+        if schema.get("additionalProperties") is not False:
+            return value
         named = {member: sent for member, sent in value.items() if member in known}
         for member in [name for name in value if name not in named]:
             meant = _spellings(tuple(known)).get(_squashed(member))
@@ -266,25 +244,25 @@ class _Reader:
     def _leave_out(self, schema: dict, member: str, unusable: Unusable, sent: Any, path: str) -> None:
         """Treat an unusable member as absent; raise `Violation` if the message is useless without it."""
         self.find(path, unusable.kind, sent)
-        is_needed = member in schema.get("required", ()) and (self.name, member) not in DERIVED
+        is_needed = member in schema.get("required", ()) and (self.schema.name, member) not in self.essentials.derived
         if is_needed and "." not in path and not self._may_lack(path):
-            code = schemas.ERROR_CODES.get(unusable.keyword, "PropertyConstraintViolation")
+            code = self.schema.error_code(unusable.keyword)
             raise Violation(path, f"{_short(sent)} {unusable}", code) from unusable
 
     def _derive(self, member: str, used: dict, path: str) -> None:
         if not any(found == path for found, _ in self.reading.findings):
             self.find(path, "missing", None)
-        if derived := DERIVED.get((self.name, member)):
+        if derived := self.essentials.derived.get((self.schema.name, member)):
             used[member] = derived(used)
         elif self._may_lack(path):
             return
         elif "." in path:
             raise Unusable("bad_item", "required", f"has no {member}")
         else:
-            raise Violation(path, f'"{member}" is a required property', "ProtocolError")
+            raise Violation(path, f'"{member}" is a required property', self.schema.error_code("required"))
 
     def _may_lack(self, path: str) -> bool:
-        return (self.name, path) in OPTIONAL
+        return (self.schema.name, path) in self.essentials.optional
 
     def _array(self, schema: dict, value: list, path: str) -> list:
         if len(value) < schema.get("minItems", 0):
@@ -298,28 +276,24 @@ class _Reader:
             self.find(path, "bad_item", item)
             yield from self._raw(item, path)
 
-    @staticmethod
-    def _raw(item: Any, path: str) -> Iterable[dict]:
-        """Yield a sample with the text of an item that cannot be read, in lists that can hold one."""
-        sample = {"value": _json(item), "measurand": "", "unit": "", "format": UNREADABLE}
-        if _last(path) in LISTS_OF_SAMPLES:
-            yield sample
-        elif _last(path) in LISTS_OF_READINGS:
-            yield {"timestamp": "", "sampledValue": [sample]}
+    def _raw(self, item: Any, path: str) -> Iterable[dict]:
+        """Yield an item with the text of one that cannot be read, in lists of readings."""
+        if stand_in := self.essentials.unreadable_items.get(_last(path)):
+            yield stand_in(_json(item))
 
     def _string(self, schema: dict, value: str, path: str) -> str:
         name = _last(path)
         value = self._without_controls(value, name, path)
         if len(value) > schema.get("maxLength", len(value)):
             self.find(path, "too_long", value)
-            value = value[: MAX_LENGTHS.get(name, len(value))]
+            value = value[: self.essentials.max_lengths.get(name, len(value))]
         if "enum" in schema and value not in schema["enum"]:
             return self._spelled(schema["enum"], value, path)
         return value
 
     def _without_controls(self, value: str, name: str, path: str) -> str:
         cleaned = value.rstrip("\0")
-        if name in NAMES:
+        if name in self.essentials.compared:
             cleaned = cleaned.strip(CONTROLS)
         cleaned = cleaned.replace("\0", "\N{REPLACEMENT CHARACTER}")
         if cleaned != value or not value.isprintable() and set(value) & UNPRINTABLE:
@@ -331,7 +305,7 @@ class _Reader:
         meant = _spellings(tuple(known)).get(_squashed(value))
         if value == "":
             raise Unusable("unknown_value", "enum", "is empty")
-        if meant is None and self.is_answer:  # because an answer without a known status has no meaning
+        if meant is None and self.schema.is_response:  # because an answer without a known status has no meaning
             raise Unusable("unknown_value", "enum", f"is none of {', '.join(known)}")
         self.find(path, "unknown_value", value)
         return value if meant is None else meant
@@ -340,7 +314,7 @@ class _Reader:
         minimum, maximum = schema.get("minimum", -INT64 - 1), schema.get("maximum", INT64)
         if minimum <= value <= maximum:
             return value
-        if _last(path) == "connectorId" or self.is_answer or abs(value) > INT64:
+        if _last(path) in self.essentials.connectors or self.schema.is_response or abs(value) > INT64:
             raise Unusable("out_of_range", "maximum" if value > maximum else "minimum", "is out of range")
         self.find(path, "out_of_range", value)
         return value
@@ -383,19 +357,3 @@ def _spellings(names: tuple[str, ...]) -> dict[str, str]:
 def _short(value: Any) -> str:
     text = _json(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
-
-
-@cache
-def _resolved(name: str) -> dict:
-    """Return the schema `name` with each `$ref` replaced by its definition."""
-    tree = schemas.schema(name)
-    definitions = tree.get("definitions", {})
-
-    def resolved(branch: Any) -> Any:
-        if isinstance(branch, dict):
-            if "$ref" in branch:
-                return resolved(definitions[_last(branch["$ref"].replace("/", "."))])
-            return {key: resolved(inner) for key, inner in branch.items() if key != "definitions"}
-        return [resolved(inner) for inner in branch] if isinstance(branch, list) else branch
-
-    return resolved(tree)

@@ -18,6 +18,7 @@ from commands.models import OUTCOMES, Batch, Schedule
 from commands.models.batch import SHOWN
 from commands.services import batches
 from core.http.zone import written
+from core.ocpp.versions import OCPP16
 from dashboard import fleet, submission
 from dashboard.forms import fields_of
 from dashboard.views.base import Listing, Page, form_values, without_empty
@@ -112,7 +113,7 @@ class NewBatch(Page):
     def get_context_data(self, action, values=None, error=None, **kwargs):
         submission.known(action)
         values = self._from_fleet_page() | self.request.GET.dict() if values is None else values
-        fields = fields_of(action, values, error)
+        fields = fields_of(OCPP16.schemas.requests[action], values, error)
         return super().get_context_data(**kwargs) | {
             "action": action,
             "actions": ACTIONS,
@@ -162,7 +163,7 @@ class NewBatch(Page):
 def _body(action, values):
     """Return the body of the API request that the form `values` stand for; raise `Refused`."""
     with submission.refusing():
-        payload = submission.payload(action, values, values.get("written", ""))
+        payload = submission.payload(OCPP16, action, values, values.get("written", ""))
     body = {"action": action, "payload": payload, "spread_seconds": _spread_seconds(values), **_selection(values)}
     if values.get("answer_within"):
         body["timeout"] = values["answer_within"]

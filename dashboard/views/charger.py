@@ -117,7 +117,7 @@ class AskPage(Page):
         self.charger = self.known_charger(charger_id)
         submission.known(action)
         values = self.request.GET.dict() if values is None else values
-        fields = fields_of(action, values, error)
+        fields = fields_of(self.charger.version.schemas.requests[action], values, error)
         shown = {field.name for field in fields if field.error}
         return super().get_context_data(**kwargs) | {
             "action": action,

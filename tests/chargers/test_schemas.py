@@ -3,6 +3,7 @@
 import pytest
 
 from core.ocpp import schemas
+from core.ocpp.versions import OCPP16, OCPP201
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
@@ -23,12 +24,14 @@ STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 )
 def test_each_violation_has_its_code_and_names_the_field(action, payload, code, field):
     with pytest.raises(schemas.Violation) as found:
-        schemas.check(action, payload)
+        OCPP16.schemas.check_request(action, payload)
     assert (found.value.code, found.value.field) == (code, field)
 
 
 def test_a_stop_without_reason_is_valid():
-    schemas.check("StopTransaction", {"meterStop": 1, "timestamp": "2025-02-26T12:00:00Z", "transactionId": 1})
+    OCPP16.schemas.check_request(
+        "StopTransaction", {"meterStop": 1, "timestamp": "2025-02-26T12:00:00Z", "transactionId": 1}
+    )
 
 
 @pytest.mark.parametrize("unit", ["Celsius", "Celcius", "Hertz"])
@@ -39,7 +42,7 @@ def test_both_spellings_of_celsius_are_valid(action, unit):
         "MeterValues": {"connectorId": 1, "meterValue": readings},
         "StopTransaction": {"meterStop": 1, "timestamp": "x", "transactionId": 1, "transactionData": readings},
     }
-    schemas.check(action, payload[action])
+    OCPP16.schemas.check_request(action, payload[action])
 
 
 def test_a_charging_limit_has_one_decimal():
@@ -54,7 +57,36 @@ def test_a_charging_limit_has_one_decimal():
             "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": periods},
         },
     }
-    schemas.check("SetChargingProfile", payload)
+    OCPP16.schemas.check_request("SetChargingProfile", payload)
     periods[0]["limit"] = 21.44
     with pytest.raises(schemas.Violation):
-        schemas.check("SetChargingProfile", payload)
+        OCPP16.schemas.check_request("SetChargingProfile", payload)
+
+
+EVSE_STATUS = {"timestamp": "2025-02-26T12:00:00Z", "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "field"),
+    [
+        ({"evseId": 1}, "OccurrenceConstraintViolation", "connectorId"),
+        (EVSE_STATUS | {"evseId": "1"}, "TypeConstraintViolation", "evseId"),
+        (EVSE_STATUS | {"colour": "red"}, "FormatViolation", "colour"),
+        (EVSE_STATUS | {"connectorStatus": "Busy"}, "PropertyConstraintViolation", "connectorStatus"),
+        (EVSE_STATUS | {"evseId": -1}, "PropertyConstraintViolation", "evseId"),
+        (EVSE_STATUS | {"evseId": 2**31}, "PropertyConstraintViolation", "evseId"),
+    ],
+)
+def test_codes_of_ocpp_2_0_1_have_their_own_spelling(payload, code, field):
+    rest = {} if "timestamp" in payload else {name: EVSE_STATUS[name] for name in ("timestamp", "connectorStatus")}
+    with pytest.raises(schemas.Violation) as found:
+        OCPP201.schemas.check_request("StatusNotification", payload | rest)
+    assert (found.value.code, found.value.field) == (code, field)
+
+
+def test_an_action_has_the_schema_of_its_version():
+    versions = [
+        version for version in (OCPP16, OCPP201) if version.schemas.requests["StatusNotification"].is_valid(STATUS)
+    ]
+    assert versions == [OCPP16]
+    assert OCPP201.schemas.requests["StatusNotification"].is_valid(EVSE_STATUS)

@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 from tests.support.live import an_id, eventually, exchange
 from tests.support.servers import STARTED
 
@@ -191,7 +191,7 @@ def test_every_action_of_a_charge_point_is_answered(live):
         for action, payload in payloads.items():
             kind, message_id, answer = exchange(socket, action, action, payload)
             assert (kind, message_id) == (3, action)
-            schemas.check(f"{action}Response", answer)
+            OCPP16.schemas.check_response(action, answer)
 
 
 def test_an_acknowledged_message_is_committed(live):

@@ -6,6 +6,8 @@ import pytest
 
 from chargers.models.findings import KINDS
 from core.ocpp import schemas, tolerance
+from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16, OCPP201
+from core.ocpp.versions.ocpp16 import UNREADABLE
 
 NOON = "2025-02-26T12:00:00Z"
 START = {"connectorId": 1, "idTag": "ABC", "meterStart": 1000, "timestamp": NOON}
@@ -20,20 +22,29 @@ def meter_values(*samples, **members):
     return {"connectorId": 1, "meterValue": [{"timestamp": NOON, "sampledValue": list(samples)}], **members}
 
 
+def read_message(name, payload, version=OCPP16, **options):
+    """Read the payload of the message `name` ("Reset", "ResetResponse")."""
+    action = name.removesuffix("Response")
+    function = tolerance.read_request if action == name else tolerance.read_response
+    return function(version, action, payload, **options)
+
+
 def read(name, payload, **options):
     """(payload as it is used, set of (field, kind))."""
-    reading = tolerance.read(name, payload, **options)
+    reading = read_message(name, payload, **options)
     assert reading is not None
     return reading.payload, set(reading.findings)
 
 
-def test_every_rule_is_of_a_message_or_an_answer():
-    names = {name for name, _ in (*tolerance.DERIVED, *tolerance.OPTIONAL)} | set(tolerance.NEEDED)
-    assert {name.removesuffix("Response") for name in names} <= schemas.ACTIONS
+@pytest.mark.parametrize("version", BY_SUBPROTOCOL.values(), ids=str)
+def test_every_rule_is_of_a_message_or_an_answer(version):
+    rules = version.essentials
+    names = {name for name, _ in (*rules.derived, *rules.optional)} | set(rules.needed)
+    assert names <= version.schemas.by_name.keys()
 
 
 def test_a_valid_payload_is_not_read_again():
-    assert tolerance.read("StopTransaction", STOP) is None
+    assert tolerance.read_request(OCPP16, "StopTransaction", STOP) is None
 
 
 ABSENT = object()
@@ -116,7 +127,7 @@ def test_a_member_in_another_spelling_is_read():
     assert payload == {"idTag": "A"} and ("idtag", "unknown_field") in found
 
 
-RAW = {"measurand": "", "format": tolerance.UNREADABLE}
+RAW = {"measurand": "", "format": UNREADABLE}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +167,7 @@ def test_an_odd_sample_leaves_the_others_as_they_are(sample, used, field, kind):
 @pytest.mark.parametrize(("name", "rest"), [("MeterValues", {"connectorId": 1}), ("StopTransaction", STOP)])
 def test_readings_of_another_form_keep_their_samples(name, rest, sent, kind):
     member = {"MeterValues": "meterValue", "StopTransaction": "transactionData"}[name]
-    reading = tolerance.read(name, rest | {member: sent})
+    reading = read_message(name, rest | {member: sent})
     if reading is None:  # the schema of StopTransaction allows an empty list
         assert name == "StopTransaction" and kind == "missing"
         return
@@ -189,17 +200,19 @@ def test_readings_of_another_form_keep_their_samples(name, rest, sent, kind):
 )
 def test_a_message_without_its_fact_is_refused(name, payload):
     with pytest.raises(schemas.Violation):
-        tolerance.read(name, payload)
+        read_message(name, payload)
 
 
 def test_a_strict_charger_gets_the_first_violation():
     with pytest.raises(schemas.Violation) as found:
-        tolerance.read("StopTransaction", STOP | {"meterStop": 26008.5}, lenient=False)
+        tolerance.read_request(OCPP16, "StopTransaction", STOP | {"meterStop": 26008.5}, lenient=False)
     assert (found.value.field, found.value.code) == ("meterStop", "TypeConstraintViolation")
 
 
 def test_a_rounded_number_is_kept_as_it_was_sent():
-    assert tolerance.read("StopTransaction", STOP | {"meterStop": 26008.333}).as_sent == {"meterStop": "26008.333"}
+    assert tolerance.read_request(OCPP16, "StopTransaction", STOP | {"meterStop": 26008.333}).as_sent == {
+        "meterStop": "26008.333"
+    }
 
 
 @pytest.mark.parametrize("behind", ["\0", "\0\0\0", "\x03", "\r\n"])
@@ -234,3 +247,26 @@ def test_the_document_has_every_rule_and_every_kind():
     rules = [(rule.kind, rule.says) for rule in tolerance.CONVERSIONS.values()] + [*tolerance.CONSTRAINTS.values()]
     assert [says for kind, says in rules if f"| {says} | `{kind}` |" not in document] == []
     assert [kind for kind, meaning in KINDS.items() if f"| `{kind}` | {meaning} |" not in document] == []
+
+
+# --- OCPP 2.0.1 ------------------------------------------------------------------------------
+
+
+def test_extensions_of_a_message_are_kept():
+    custom = {"vendorId": "V", "colour": {"name": "red"}}
+    sent = {"evseId": "1", "connectorId": 1, "connectorStatus": "available", "timestamp": NOON, "customData": custom}
+    reading = read_message("StatusNotification", sent, version=OCPP201)
+    assert reading.payload == sent | {"evseId": 1, "connectorStatus": "Available"}
+    assert set(reading.findings) == {("evseId", "wrong_type"), ("connectorStatus", "unknown_value")}
+
+
+@pytest.mark.parametrize("data", ["text", 7, ["a"], {"a": None}])
+def test_data_of_a_data_transfer_may_be_any_json(data):
+    reading = read_message("DataTransfer", {"vendorId": "V" * 256, "data": data}, version=OCPP201)
+    assert reading.payload == {"vendorId": "V" * 256, "data": data}
+
+
+def test_a_missing_member_has_the_code_of_the_version():
+    with pytest.raises(schemas.Violation) as found:
+        read_message("StatusNotification", {"evseId": 1, "connectorId": 1, "timestamp": NOON}, version=OCPP201)
+    assert found.value.code == "OccurrenceConstraintViolation"

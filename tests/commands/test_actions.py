@@ -5,7 +5,7 @@ from ocpp.v16 import call, call_result
 
 from commands.actions.table import ACTIONS
 from commands.tasks import TASKS
-from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 from tests.support.builders import a_charger
 
 # OCPP 1.6 §5, the operations initiated by the central system, and those of the security whitepaper.
@@ -30,7 +30,7 @@ def test_the_table_holds_the_19_commands_of_ocpp_1_6_and_the_7_of_the_security_w
 
 @pytest.mark.parametrize("name", EVERY)
 def test_each_simulated_reply_is_valid(name):
-    schemas.check(f"{name}Response", ACTIONS[name].simulated)
+    OCPP16.schemas.check_response(name, ACTIONS[name].simulated)
 
 
 @pytest.mark.parametrize("name", EVERY)

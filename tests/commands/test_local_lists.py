@@ -6,7 +6,7 @@ from chargers.models import Charger
 from commands.actions import local_list
 from commands.actions.table import ACTIONS
 from commands.models import Command, LocalList
-from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 from tests.support.builders import a_charger, a_command, a_tag
 from transactions.models import IdTag
 
@@ -22,7 +22,7 @@ def sent(api, charger, **body):
     """{id tag: IdTagInfo or None} of the list that was asked for, as if the charger had accepted it."""
     assert post(api, charger, **body).status_code == 202
     command = Command.objects.first()
-    schemas.check("SendLocalList", command.payload, formats=True)
+    OCPP16.schemas.check_request("SendLocalList", command.payload, formats=True)
     command.response = ACCEPTED
     ACTIONS["SendLocalList"].answered(command)
     return {e["idTag"]: e.get("idTagInfo") for e in command.payload["localAuthorizationList"]}

@@ -13,8 +13,8 @@ from django.contrib.auth.models import Permission, User
 from chargers.models import Charger, ChargerGroup, ConfigurationKey
 from commands.actions.table import ACTIONS
 from commands.models import Batch, Command, Schedule
-from core.ocpp import schemas
 from core.ocpp.timestamps import day_bounds
+from core.ocpp.versions import OCPP16
 from dashboard import fleet
 from dashboard.forms import fields_of, payload_of
 from dashboard.models import FleetMinute
@@ -386,9 +386,9 @@ def test_the_front_page_shows_what_was_charged_since_midnight(api, settings, zon
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_command_has_a_form_with_every_field_of_its_schema(api, action):
     page = api.get(charger_url("dashboard:ask", a_charger().charger_id, action)).content.decode()
-    for name in schemas.schema(action).get("properties", {}):
+    for name in OCPP16.schemas.requests[action].tree.get("properties", {}):
         assert f'name="{name}' in page or f">{name}" in page
-    assert fields_of(action) == [] or "<fieldset" in page or "<label" in page
+    assert fields_of(OCPP16.schemas.requests[action]) == [] or "<fieldset" in page or "<label" in page
 
 
 def test_a_form_becomes_a_payload_with_lists_and_numbers():
@@ -398,7 +398,10 @@ def test_a_form_becomes_a_payload_with_lists_and_numbers():
     fields |= {f"{schedule}.chargingSchedulePeriod.2.limit": "11.5"}
     periods = [{"startPeriod": 0}, {"startPeriod": 120, "limit": 11.5}]
     profile = {"stackLevel": 0, "chargingSchedule": {"chargingSchedulePeriod": periods}}
-    assert payload_of("SetChargingProfile", fields) == {"connectorId": 1, "csChargingProfiles": profile}
+    assert payload_of(OCPP16.schemas.requests["SetChargingProfile"], fields) == {
+        "connectorId": 1,
+        "csChargingProfiles": profile,
+    }
 
 
 @pytest.mark.parametrize(
@@ -406,7 +409,7 @@ def test_a_form_becomes_a_payload_with_lists_and_numbers():
     [("11", 11), (" 11.5 ", 11.5), ("1e3", 1000.0), ("1_000", "1_000"), ("nan", "nan"), ("٣", "٣")],
 )
 def test_a_number_is_what_json_has_for_one(written, read):
-    assert payload_of("UnlockConnector", {"connectorId": written}) == {"connectorId": read}
+    assert payload_of(OCPP16.schemas.requests["UnlockConnector"], {"connectorId": written}) == {"connectorId": read}
 
 
 def test_texts_keep_the_line_ends_that_were_typed(api):
@@ -425,8 +428,11 @@ def test_a_key_left_empty_is_made_not_sent_empty(api):
 
 
 def test_a_value_may_be_emptied_and_what_is_left_empty_is_not_sent():
-    assert payload_of("ChangeConfiguration", {"key": "K", "value": ""}) == {"key": "K", "value": ""}
-    assert payload_of("Reset", {"type": ""}) == {}
+    assert payload_of(OCPP16.schemas.requests["ChangeConfiguration"], {"key": "K", "value": ""}) == {
+        "key": "K",
+        "value": "",
+    }
+    assert payload_of(OCPP16.schemas.requests["Reset"], {"type": ""}) == {}
 
 
 @pytest.mark.parametrize(

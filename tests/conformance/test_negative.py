@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from commands.actions.table import ACTIONS
-from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 from gateway.ocpp16 import HANDLERS
 from tests.support import conformance_table as table
 from tests.support import negatives
@@ -98,7 +98,7 @@ def test_a_payload_that_is_no_object_is_a_formation_violation(wire, action, payl
 def test_a_full_message_is_answered(wire, action):
     answer = send(wire, "1", action, negatives.sample(action))
     assert answer[:2] == [3, "1"]
-    schemas.check(f"{action}Response", answer[2], formats=True)
+    OCPP16.schemas.check_response(action, answer[2], formats=True)
 
 
 @pytest.mark.parametrize("action", sorted(DATES))

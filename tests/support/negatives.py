@@ -3,7 +3,7 @@
 import copy
 from dataclasses import dataclass
 
-from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 
 MOST, LEAST = 2**31 - 1, -(2**31)
 DEEP = 60  # levels that JSON can hold, and no message of OCPP has
@@ -44,19 +44,7 @@ class Case:
 
 def sample(name):
     """A valid payload with every member that schema `name` knows."""
-    return _sample(_resolved(schemas.schema(name)))
-
-
-def _resolved(tree, definitions=None):
-    """`tree` with its `$ref`s replaced by what they name."""
-    if isinstance(tree, list):
-        return [_resolved(branch, definitions) for branch in tree]
-    if not isinstance(tree, dict):
-        return tree
-    definitions = tree.get("definitions", definitions)
-    if "$ref" in tree:
-        return _resolved(definitions[tree["$ref"].rpartition("/")[2]], definitions)
-    return {key: _resolved(branch, definitions) for key, branch in tree.items() if key != "definitions"}
+    return _sample(OCPP16.schemas.by_name[name].resolved)
 
 
 def _sample(tree):
@@ -75,7 +63,7 @@ def _sample(tree):
 
 def members(name):
     """(path, schema, whether required) of every member of schema `name`, inner ones after their outer one."""
-    return _members(_resolved(schemas.schema(name)))
+    return _members(OCPP16.schemas.by_name[name].resolved)
 
 
 def cases(name):
@@ -84,7 +72,7 @@ def cases(name):
 
 
 def _faults(name):
-    tree, whole = _resolved(schemas.schema(name)), sample(name)
+    tree, whole = OCPP16.schemas.by_name[name].resolved, sample(name)
     for path, member, required in [((), tree, False), *_members(tree)]:
         shown = ".".join(str(step) for step in path)
         if required:

@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 from tests.support.live import an_id
 
 ACCEPTED = {"status": "Accepted"}
@@ -78,12 +78,12 @@ class Station:
 
     def call(self, action, **payload):
         """The payload of the CALLRESULT; a CALLERROR fails the case."""
-        schemas.check(action, payload)
+        OCPP16.schemas.check_request(action, payload)
         message_id = f"{self.charger_id[:20]}-{next(self.numbers)}"
         self.socket.send(json.dumps([2, message_id, action, payload]))
         frame = self._next(lambda frame: frame[0] != 2)
         assert frame[:2] == [3, message_id], frame
-        schemas.check(f"{action}Response", frame[2], formats=True)
+        OCPP16.schemas.check_response(action, frame[2], formats=True)
         return frame[2]
 
     def _next(self, wanted, timeout=10):
@@ -140,7 +140,7 @@ class Station:
         """The payload of the next CALL, which must be of `action`."""
         frame = self.commands.pop(0) if self.commands else self._next(lambda frame: frame[0] == 2, timeout)
         assert frame[2] == action, frame
-        schemas.check(action, frame[3], formats=True)
+        OCPP16.schemas.check_request(action, frame[3], formats=True)
         self.asked = frame[1]
         return frame[3]
 

@@ -12,7 +12,7 @@ from chargers.services import budgets, events
 from core.db import bulk_sql
 from core.ocpp import numerals, timestamps
 from core.ocpp.calls import Call
-from core.ocpp.tolerance import UNREADABLE
+from core.ocpp.versions.ocpp16 import UNREADABLE
 from transactions import sql
 from transactions.services.energy import IMPORT_REGISTER as ENERGY
 from transactions.services.energy import MOST_WH

@@ -37,6 +37,7 @@ REPORTED_FIELDS = [
     "log_status_at",
     "registration_status",
     "local_list_version",
+    "ocpp_version",
     "connected_at",
     "last_seen",
     "created_at",

@@ -8,6 +8,7 @@ from commands.actions import charging
 from commands.actions.table import ACTIONS
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
 from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 
 
 class TaskSerializer(serializers.ModelSerializer):
@@ -129,7 +130,8 @@ class ChargingProfileSerializer(serializers.ModelSerializer):
     def validate_profile(self, profile):
         whole = {"chargingProfileId": 1} | profile
         try:
-            schemas.check("SetChargingProfile", {"connectorId": 0, "csChargingProfiles": whole}, formats=True)
+            payload = {"connectorId": 0, "csChargingProfiles": whole}
+            OCPP16.schemas.check_request("SetChargingProfile", payload, formats=True)
             charging.refuse(whole, "csChargingProfiles")
         except schemas.Violation as violation:
             path = violation.field.removeprefix("csChargingProfiles").lstrip(".")

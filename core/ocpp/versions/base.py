@@ -1,0 +1,71 @@
+"""The facts by which one OCPP version differs from another."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.ocpp.schemas import Schemas
+
+
+@dataclass(frozen=True)
+class FrameCodes:
+    """The error codes for frames that are not as OCPP-J requires.
+
+    `malformed` is for a CALL with a message id whose elements are wrong, `payload` for a payload that is no object.
+    `unreadable` is for a frame without a usable message id, and `unknown_type` for a message type that does not
+    exist; where they are None, such frames are not answered.
+    """
+
+    malformed: str
+    payload: str
+    unreadable: str | None
+    unknown_type: str | None
+
+
+@dataclass(frozen=True)
+class Essentials:
+    """The members that matter for lenient validation, see `core.ocpp.tolerance`.
+
+    A message is named by its action, an answer by its action and "Response".
+    """
+
+    compared: frozenset[str]  # members that the central system compares; an object in them is not converted to text
+    ids: frozenset[str]  # numbers that identify something; a rounded one would identify something else
+    connectors: frozenset[str]  # numbers of connectors and EVSEs; one that is out of range is not used
+    max_lengths: Mapping[str, int]  # of members that are looked up by an index
+    # (message, member) that the schema requires: how it is derived from the payload where it is absent.
+    derived: Mapping[tuple[str, str], Callable[[dict], Any]]
+    # (message, member) that the schema requires, but that may be absent, since the handlers do not need it.
+    optional: frozenset[tuple[str, str]]
+    # Essential members: a message without any usable one of these is refused.
+    needed: Mapping[str, Mapping[str, Callable[[Any], bool]]]
+    # Lists of readings: the item that stands for one that cannot be read, from the JSON text of that one.
+    unreadable_items: Mapping[str, Callable[[str], dict]]
+
+
+# When a member of a message is secret.
+ALWAYS = "always"
+NAMED = "named"  # if the configuration key, component or variable to which it belongs has the name of a secret
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """One OCPP version. Sets of actions are those of messages from a charger, unless they say otherwise."""
+
+    subprotocol: str  # of the WebSocket
+    schemas: Schemas
+    error_codes: Mapping[str, str]  # schema keyword: error code; other keywords have `schemas.OTHER`
+    frame_codes: FrameCodes
+    idempotent: frozenset[str]  # may be processed again when repeated, since the answers depend on the time
+    before_acceptance: frozenset[str]  # allowed before the charger is accepted, also unless they were requested
+    not_while_pending: frozenset[str]  # commands that may not be sent while the charger is Pending
+    starts_and_stops: frozenset[str]  # begin or end a transaction
+    about_transactions: frozenset[str]  # have data that a bill needs
+    # Message: {path of a member: ALWAYS or NAMED}. A path has no numbers for the items of lists.
+    secrets: Mapping[str, Mapping[str, str]]
+    # Ends of the paths of texts that hold no secret, though they may look so. In all others secrets are searched for.
+    plain: frozenset[str]
+    essentials: Essentials
+
+    def __str__(self) -> str:
+        return self.subprotocol

@@ -1,0 +1,84 @@
+"""OCPP 2.0.1."""
+
+from pathlib import Path
+
+import ocpp.v201
+
+from core.ocpp.schemas import JSON, Schemas, bounded
+from core.ocpp.versions.base import ALWAYS, NAMED, Essentials, FrameCodes, Version
+
+CONNECTORS = frozenset({"connectorId", "evseId"})
+
+# Part 4, §4.2.3. A member that is absent violates its cardinality.
+ERROR_CODES = {
+    "required": "OccurrenceConstraintViolation",
+    "type": "TypeConstraintViolation",
+    "additionalProperties": "FormatViolation",
+    "minItems": "OccurrenceConstraintViolation",
+    "maxItems": "OccurrenceConstraintViolation",
+}
+
+
+def _amended(schemas: Schemas, name: str, tree: JSON) -> JSON:
+    return bounded(tree, CONNECTORS)
+
+
+ESSENTIALS = Essentials(
+    compared=frozenset({"idToken", "type", "transactionId", "name", "instance", "status", "eventType", "timestamp"}),
+    ids=frozenset({"evseId", "connectorId", "id", "reservationId", "requestId", "remoteStartId", "seqNo"}),
+    connectors=CONNECTORS,
+    max_lengths={"idToken": 255, "transactionId": 255, "name": 255, "instance": 255},
+    derived={
+        # `timestamps.parse_or` replaces "" by the time of arrival.
+        ("TransactionEvent", "timestamp"): lambda payload: "",
+        ("MeterValues", "timestamp"): lambda payload: "",
+        ("StatusNotification", "timestamp"): lambda payload: "",
+        ("SecurityEventNotification", "timestamp"): lambda payload: "",
+        ("NotifyEvent", "timestamp"): lambda payload: "",
+        ("BootNotification", "vendorName"): lambda payload: "",
+        ("BootNotification", "model"): lambda payload: "",
+        ("BootNotification", "reason"): lambda payload: "Unknown",
+        ("DataTransfer", "vendorId"): lambda payload: "",
+    },
+    optional=frozenset(),
+    needed={},
+    unreadable_items={},
+)
+
+OCPP201 = Version(
+    subprotocol="ocpp2.0.1",
+    schemas=Schemas(Path(ocpp.v201.__file__).parent / "schemas", "Request", ERROR_CODES, _amended),
+    error_codes=ERROR_CODES,
+    frame_codes=FrameCodes("RpcFrameworkError", "FormatViolation", "RpcFrameworkError", "MessageTypeNotSupported"),
+    idempotent=frozenset(
+        {"Authorize", "BootNotification", "GetCertificateStatus", "Heartbeat", "StatusNotification"}
+    ),
+    # A NotifyReport answers GetBaseReport or GetReport, which may be sent to a charger that is Pending (B02.FR.02).
+    before_acceptance=frozenset({"BootNotification", "NotifyReport"}),
+    not_while_pending=frozenset({"RequestStartTransaction", "RequestStopTransaction"}),  # B02.FR.05
+    starts_and_stops=frozenset({"TransactionEvent"}),
+    about_transactions=frozenset({"TransactionEvent", "MeterValues"}),
+    secrets={
+        "SetVariables": {"setVariableData.attributeValue": NAMED},
+        # The reason of a refusal may quote the value.
+        "SetVariablesResponse": {"setVariableResult.attributeStatusInfo.additionalInfo": NAMED},
+        "GetVariablesResponse": {"getVariableResult.attributeValue": NAMED},
+        "NotifyReport": {"reportData.variableAttribute.value": NAMED},
+        "NotifyEvent": {"eventData.actualValue": NAMED},
+        "SetNetworkProfile": {
+            "connectionData.apn.apnPassword": ALWAYS,
+            "connectionData.apn.simPin": ALWAYS,
+            "connectionData.vpn.password": ALWAYS,
+            "connectionData.vpn.key": ALWAYS,
+        },
+        "NotifyCustomerInformation": {"data": ALWAYS},  # personal data of a driver, who may have it deleted
+    },
+    plain=frozenset(
+        {
+            *("idToken", "additionalIdToken", "csr", "certificate", "certificateChain"),
+            *("signature", "signingCertificate", "issuerNameHash", "issuerKeyHash", "ocspResult", "signedMeterData"),
+            *("publicKey", "exiRequest", "exiResponse"),
+        }
+    ),
+    essentials=ESSENTIALS,
+)

@@ -1,0 +1,57 @@
+"""The facts of each OCPP version are about messages and members that its schemas have."""
+
+import pytest
+
+from core.ocpp.versions import BY_SUBPROTOCOL
+from core.ocpp.versions.base import ALWAYS, NAMED
+
+versions = pytest.mark.parametrize("version", BY_SUBPROTOCOL.values(), ids=str)
+SETS_OF_ACTIONS = ("idempotent", "before_acceptance", "not_while_pending", "starts_and_stops", "about_transactions")
+
+
+def paths(tree, path=""):
+    """Yield the path of each member of a resolved schema."""
+    for name, branch in tree.get("properties", {}).items():
+        inner = f"{path}.{name}" if path else name
+        yield inner
+        yield from paths(branch, inner)
+    if "items" in tree:
+        yield from paths(tree["items"], path)
+
+
+def all_paths(version):
+    """{name of a message: set of the paths of its members}."""
+    return {name: set(paths(schema.resolved)) for name, schema in version.schemas.by_name.items()}
+
+
+@versions
+def test_every_schema_is_read_and_compiled(version):
+    assert len(version.schemas.by_name) == 2 * len(version.schemas.actions) >= 78
+    assert {schema.is_valid([]) for schema in version.schemas.by_name.values()} == {False}
+
+
+@versions
+@pytest.mark.parametrize("name", SETS_OF_ACTIONS)
+def test_every_action_has_a_schema(version, name):
+    assert getattr(version, name) <= version.schemas.actions
+
+
+@versions
+def test_every_secret_is_a_member_of_its_message(version):
+    known = all_paths(version)
+    declared = [(message, path) for message, members in version.secrets.items() for path in members]
+    assert [secret for secret in declared if secret[1] not in known[secret[0]]] == []
+    assert {kind for members in version.secrets.values() for kind in members.values()} <= {ALWAYS, NAMED}
+
+
+@versions
+def test_every_plain_text_is_a_member_of_a_message(version):
+    known = {f".{path}" for members in all_paths(version).values() for path in members}
+    assert [end for end in version.plain if not any(path.endswith(f".{end}") for path in known)] == []
+
+
+@versions
+def test_the_error_codes_of_the_frames_and_of_the_schemas_are_of_one_version(version):
+    spellings = {"Formation": "ocpp1.6", "Format": "ocpp2.0.1"}
+    codes = [version.frame_codes.payload, version.error_codes["additionalProperties"]]
+    assert {spellings[code.removesuffix("Violation")] for code in codes} == {version.subprotocol}

@@ -38,9 +38,16 @@ class Payload(dict):
     __hash__ = None
 
     @classmethod
-    def of(cls, whole):
-        """The `Payload` of an OCPP request (a dict)."""
-        shown = cls(redaction.without_secrets(whole))
+    def of(cls, whole, version=None, action=""):
+        """The `Payload` of an OCPP request (a dict).
+
+        Its secrets are those that the OCPP `version` declares for `action`, and members with the name of a secret.
+        Without a version they are found by their names only.
+        """
+        if version is None:
+            shown = cls(redaction.without_secrets(whole))
+        else:
+            shown = cls(redaction.request_without_secrets(whole, version, action))
         if shown != whole:
             shown.token = sealing.seal(orjson.dumps(whole).decode())
         return shown

@@ -184,9 +184,9 @@ class ChargerConsumer(AsyncConsumer):
                 self.recorder.on_received(text)
                 self.recorder.refuse()
                 metrics.count_message(metrics.OTHER, "Unreadable")
-                self._warn("%s: ignored %s: %s", self.charger, InLog(text), error)
+                self._warn("%s: ignored %s: %s", self.charger, InLog(text, OCPP16), error)
             except Exception:  # noqa: BLE001  (a fault of one frame must not close the socket)
-                logger.exception("%s: could not handle %s", self.charger, InLog(text))
+                logger.exception("%s: could not handle %s", self.charger, InLog(text, OCPP16))
         self.recorder.closed(event.get("code"), event.get("reason"))
         metrics.count_close(event.get("code"))
 

@@ -22,6 +22,7 @@ from chargers.models.messages import MAX_FRAME_LENGTH
 from core.db import bulk_sql, faults
 from core.ocpp import frames
 from core.ocpp.redaction import masked
+from core.ocpp.versions import OCPP16
 from core.redis.connections import sync_redis
 
 logger = logging.getLogger(__name__)
@@ -226,7 +227,7 @@ class MessageLogWriter:
             is_json = logged.kind in KINDS.values()
             if not logged.kind:
                 logged.kind, logged.message_id, logged.action = _parse(logged.text)
-            text = masked(logged.text, logged.action, is_json)
+            text = masked(logged.text, OCPP16, logged.action, is_json)
             logged.text = text[:MAX_FRAME_LENGTH].replace("\0", "\N{SYMBOL FOR NULL}")
             logged.message_id = logged.message_id[:MAX_MESSAGE_ID_LENGTH].replace("\0", "")
             logged.action = logged.action[:MAX_ACTION_LENGTH].replace("\0", "")

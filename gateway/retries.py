@@ -11,6 +11,7 @@ from chargers.models import Charger, effective_status
 from core.db import bulk_sql, sealing
 from core.ocpp import frames
 from core.ocpp.redaction import masked
+from core.ocpp.versions import OCPP16
 from gateway import sql
 from gateway.commits import RefusedItems
 
@@ -46,7 +47,7 @@ def remember(calls, seen):
 
 def _as_stored(call):
     """Return the answer of `call`, encrypted if a vendor's function has put a secret in it."""
-    if call.action != "DataTransfer" or masked(call.answer) == call.answer:
+    if call.action != "DataTransfer" or masked(call.answer, OCPP16, call.action) == call.answer:
         return call.answer
     return sealing.seal(call.answer)
 

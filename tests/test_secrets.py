@@ -19,6 +19,7 @@ from commands.fields import Payload
 from commands.models import Batch, Command, Schedule
 from commands.services import batches, schedules
 from core.db import sealing
+from core.ocpp.versions import OCPP201
 from gateway.retries import as_sent
 from tests.support.builders import a_charger, a_command, tell
 from tests.support.live import an_id, eventually, exchange
@@ -173,6 +174,17 @@ def test_an_error_that_quotes_a_part_of_a_text_is_kept_without_it(action, payloa
     refusal = {"description": f"login me, {secret} failed", "details": {"given": secret}}
     hidden = Payload.of(payload(secret)).hide_in(refusal)
     assert hidden == {"description": "login me, (hidden) failed", "details": {"given": "(hidden)"}}
+
+
+VPN = {"server": "vpn.example", "user": "u", "password": "Zq1234", "key": "Zq5678", "type": "IPSec"}
+
+
+def test_a_secret_is_sealed_though_only_its_message_tells_that_it_is_one():
+    whole = {"configurationSlot": 1, "connectionData": {"vpn": VPN}}
+    payload = Payload.of(whole, OCPP201, "SetNetworkProfile")
+    assert payload["connectionData"]["vpn"] == VPN | {"password": "(hidden)", "key": "(hidden)"}
+    assert payload.opened() == whole and "Zq5678" not in payload.as_stored()
+    assert payload.hide_in({"description": "no PSK Zq5678"}) == {"description": "no PSK (hidden)"}
 
 
 NESTED = [

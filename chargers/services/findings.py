@@ -22,7 +22,8 @@ from chargers.models.findings import MAX_EXAMPLE_LENGTH, MAX_FIELD_LENGTH
 from chargers.services import budgets, events
 from core.db import bulk_sql, faults
 from core.ocpp.frames import storable
-from core.ocpp.redaction import HIDDEN, masked, names_secret
+from core.ocpp.redaction import HIDDEN, masked_by_names, names_secret
+from core.ocpp.versions import may_be_secret
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def write(messages: Iterable[MessageFindings]) -> None:
         return
     rows = _within_limits(rows)
     for row in rows.values():
-        row["example"] = example(row["field"], row["example"])
+        row["example"] = example(row["action"], row["field"], row["example"])
     over = {(charger, field) for charger, _, field, kind in rows if budgets.exceeded(field, kind)}
     # Rows are written in the same order by all processes, because another order could deadlock.
     with transaction.atomic():
@@ -165,12 +166,14 @@ def _field(field: str) -> str:
     return storable(field)[:MAX_FIELD_LENGTH]
 
 
-def example(field: str, value: Any) -> str:
-    """Format `value` as JSON, with secrets masked, cut to LONGEST_EXAMPLE characters."""
-    if names_secret(field.rpartition(".")[2]) and value not in (None, ""):
+def example(action: str, field: str, value: Any) -> str:
+    """Format `value` as JSON, with secrets masked, cut to MAX_EXAMPLE_LENGTH characters."""
+    # An answer contains no secret, because `commands.fields.Payload` has hidden those of the whole answer.
+    is_secret = not action.endswith("Response") and may_be_secret(action, field)
+    if (is_secret or names_secret(field.rpartition(".")[2])) and value not in (None, ""):
         return HIDDEN
     try:
         text = orjson.dumps(storable(value)).decode()
     except TypeError:
         text = repr(value)
-    return masked(text[: 8 * MAX_EXAMPLE_LENGTH])[:MAX_EXAMPLE_LENGTH]
+    return masked_by_names(text[: 8 * MAX_EXAMPLE_LENGTH])[:MAX_EXAMPLE_LENGTH]

@@ -17,6 +17,7 @@ from chargers.models import Charger
 from chargers.services import access, audit, presence
 from commands import sql
 from commands.actions.table import ACTIONS
+from commands.fields import Payload
 from commands.models import QUEUED, Batch, BatchItem, Command
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
 from commands.services import submission
@@ -112,7 +113,11 @@ def make(action, payload, chargers, *, by, key="", request=None, **columns):
     try:
         with transaction.atomic():
             batch = Batch.objects.create(
-                action=action, payload=payload, total=len(chargers), requested_by=by, **columns
+                action=action,
+                payload=Payload.of(payload, chargers[0].version, action),
+                total=len(chargers),
+                requested_by=by,
+                **columns,
             )
             bulk_sql.query(sql.CREATE_BATCH_ITEMS, [batch.pk, _items(batch, chargers)])
             after = {

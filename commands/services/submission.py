@@ -11,6 +11,7 @@ from chargers.models import Charger
 from chargers.services import audit, events
 from commands import metrics, sql
 from commands.actions.table import ACTIONS
+from commands.fields import Payload
 from commands.models import FINISHED, SYSTEM_ACTOR, Command
 from commands.services import acceptance
 from commands.tasks import BROKER_FAULTS, enqueue
@@ -110,7 +111,7 @@ def _row(charger, action, payload, columns, is_audited=True):
     command = Command.objects.create(
         charger=charger,
         action=action,
-        payload=payload,
+        payload=Payload.of(payload, charger.version, action),
         timeout=columns.pop("timeout", None) or settings.OCPP_COMMAND_TIMEOUT,
         warning=" ".join(warning for warning in warnings if warning),
         **columns,

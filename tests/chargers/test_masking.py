@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ocpp.redaction import HIDDEN, MAX_MASKED_LENGTH, InLog, masked
+from chargers.services import findings
+from core.ocpp import redaction
+from core.ocpp.redaction import HIDDEN, MAX_MASKED_LENGTH, names_secret
+from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16, OCPP201
+from core.ocpp.versions.base import ALWAYS
 from tests.chargers.test_hostile_frames import BOUNDED, values
+from tests.chargers.test_versions import paths, versions
 
 KEY = "0011223344556677889900aabbccddeeff001122"
 LINE = {"timestamp": "2025-02-26T12:00:00Z", "sampledValue": [{"value": "1500", "unit": "Wh"}]}
@@ -20,6 +25,15 @@ names = st.sampled_from(
     [*("password", "Password", "wifiPassword", "apn_password", "passphrase", "Secret", "clientSecret"), "api-key"]
 )
 logins = st.sampled_from(["ftp://user:{}@host/x", "https://{}@host/?a=b@c", "see sftp://u:{}@10.0.0.1 for it"])
+
+
+def masked(text, action="", version=OCPP16, **options):
+    return redaction.masked(text, version, action, **options)
+
+
+def in_log(text, version=OCPP16):
+    """The frame `text` in a log line."""
+    return str(redaction.InLog(text, version))
 
 
 def a_change(key, value, name="AuthorizationKey"):
@@ -48,7 +62,7 @@ def planted(draw):
 @given(planted())
 def test_a_planted_key_never_appears(frame):
     text, key = frame
-    assert key in text and key not in masked(text)
+    assert key in text and all(key not in masked(text, version=version) for version in BY_SUBPROTOCOL.values())
 
 
 @BOUNDED
@@ -80,7 +94,7 @@ def test_nor_under_a_name_written_with_escapes(name, key):
 )
 def test_a_secret_is_masked_however_it_is_called(text):
     for frame in (text, json.dumps([2, "1", "DataTransfer", {"vendorId": "V", "data": text}])):
-        assert "SECRET" not in masked(frame) and "SECRET" not in str(InLog(frame))
+        assert "SECRET" not in masked(frame) and "SECRET" not in in_log(frame)
 
 
 def test_what_is_no_secret_though_it_is_called_a_key_is_told():
@@ -171,11 +185,178 @@ def seconds(text):
 
 def test_a_line_of_the_log_tells_a_long_frame_by_its_length_alone():
     text = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * MAX_MASKED_LENGTH, "key": "AuthorizationKey"}])
-    assert str(InLog(text)) == f"({len(text)} characters)"
+    assert in_log(text) == f"({len(text)} characters)"
     short = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * 1000, "key": "AuthorizationKey"}])
-    assert KEY[:8] not in str(InLog(short)) and len(str(InLog(short))) == 200
+    assert KEY[:8] not in in_log(short) and len(in_log(short)) == 200
 
 
 def test_a_name_without_end_is_that_of_a_secret():
     name = "x" * 2000
     assert json.loads(masked(json.dumps({name: "SECRET", "key": "a"}))) == {name: HIDDEN, "key": "a"}
+
+
+# --- by message and member -------------------------------------------------------------------
+
+SECURITY = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+CLOCK = {"component": {"name": "ClockCtrlr"}, "variable": {"name": "TimeSource"}}
+
+
+def reversed_members(value):
+    """`value` (JSON) with the members of every object in the reverse order."""
+    if isinstance(value, dict):
+        return {name: reversed_members(branch) for name, branch in reversed(value.items())}
+    return [reversed_members(item) for item in value] if isinstance(value, list) else value
+
+
+def set_variables(**members):
+    return [
+        2,
+        "1",
+        "SetVariables",
+        {"setVariableData": [{**SECURITY, **members}, {**CLOCK, "attributeValue": "NTP"}]},
+    ]
+
+
+def get_variables_answer(**members):
+    result = {"attributeStatus": "Accepted", "attributeValue": KEY, **SECURITY, **members}
+    clock = {"attributeStatus": "Accepted", "attributeValue": "NTP", **CLOCK}
+    return [3, "1", {"getVariableResult": [result, clock]}]
+
+
+def report(value):
+    item = {**SECURITY, "variableAttribute": [{"type": "Actual", "value": value, "mutability": "ReadWrite"}]}
+    return [2, "1", "NotifyReport", {"requestId": 1, "generatedAt": "x", "seqNo": 0, "reportData": [item]}]
+
+
+OF_2_0_1 = {
+    "SetVariables": ("", set_variables(attributeValue=KEY)),
+    "SetVariables of the target": ("", set_variables(attributeValue=KEY, attributeType="Target")),
+    "SetVariables of a vendor": (
+        "",
+        set_variables(attributeValue=KEY, variable={"name": "WifiPsk", "instance": "2"}),
+    ),
+    "SetVariables of an instance": (
+        "",
+        set_variables(attributeValue=KEY, variable={"name": "X", "instance": "Password"}),
+    ),
+    "SetVariables of a component": ("", set_variables(attributeValue=KEY, component={"name": "SimPin"})),
+    "an answer to GetVariables": ("GetVariables", get_variables_answer()),
+    "an answer with the target": ("GetVariables", get_variables_answer(attributeType="Target")),
+    "NotifyReport": ("", report(KEY)),
+    "NotifyEvent": ("", [2, "1", "NotifyEvent", {"eventData": [{"actualValue": KEY, **SECURITY}]}]),
+    "customData": ("", [2, "1", "Heartbeat", {"customData": {"vendorId": "V", "wifiPassword": KEY}}]),
+    "DataTransfer": ("", [2, "1", "DataTransfer", {"vendorId": "V", "data": {"apiKey": KEY}}]),
+    "GetLog": ("", [2, "1", "GetLog", {"log": {"remoteLocation": f"ftp://me:{KEY}@host/"}}]),
+}
+
+
+@pytest.mark.parametrize("order", [lambda frame: frame, reversed_members], ids=["", "reversed"])
+@pytest.mark.parametrize("name", OF_2_0_1)
+def test_a_secret_of_ocpp_2_0_1_is_masked_in_the_message_log_and_in_log_lines(name, order):
+    action, frame = OF_2_0_1[name]
+    text = json.dumps(order(frame))
+    assert KEY in text
+    for is_json in (True, False):
+        assert KEY not in masked(text, action, OCPP201, is_json=is_json)
+    assert KEY not in in_log(text, OCPP201) and KEY not in in_log(text, OCPP16)
+
+
+def test_the_values_of_other_variables_are_told():
+    sent = set_variables(attributeValue=KEY)
+    shown = json.loads(masked(json.dumps(sent), version=OCPP201))
+    assert shown == set_variables(attributeValue=HIDDEN)
+    answer = json.loads(masked(json.dumps(get_variables_answer()), "GetVariables", OCPP201))
+    assert answer == get_variables_answer(attributeValue=HIDDEN)
+
+
+CELLULAR = {"apn": "internet", "apnUserName": "u", "apnPassword": KEY, "simPin": 1234, "apnAuthentication": "PAP"}
+VPN = {"server": "vpn.example", "user": "u", "password": KEY, "key": f"{KEY}2", "type": "IPSec"}
+
+
+def test_a_network_profile_is_told_without_its_four_secrets():
+    def frame(apn, vpn):
+        return [2, "1", "SetNetworkProfile", {"configurationSlot": 1, "connectionData": {"apn": apn, "vpn": vpn}}]
+
+    shown = json.loads(masked(json.dumps(frame(CELLULAR, VPN)), version=OCPP201))
+    apn, vpn = CELLULAR | {"apnPassword": HIDDEN, "simPin": HIDDEN}, VPN | {"password": HIDDEN, "key": HIDDEN}
+    assert shown == frame(apn, vpn)
+
+
+def test_the_data_of_a_customer_are_masked_though_nothing_marks_them():
+    frame = [2, "1", "NotifyCustomerInformation", {"data": "Erika Mustermann, Berlin", "seqNo": 0, "requestId": 1}]
+    shown = json.loads(masked(json.dumps(frame), "NotifyCustomerInformation", OCPP201, is_json=True))
+    assert shown == [*frame[:3], frame[3] | {"data": HIDDEN}]
+
+
+@pytest.mark.parametrize(("version", "action"), [(OCPP16, "ChangeConfiguration"), (OCPP201, "SetVariables")])
+def test_an_error_to_a_command_with_secrets_is_told_without_its_text(version, action):
+    text = json.dumps([4, "1", "PropertyConstraintViolation", f"{KEY} is too long", {}])
+    assert json.loads(masked(text, action, version, is_json=True))[3:] == [HIDDEN, HIDDEN]
+
+
+def test_the_reason_why_a_variable_is_refused_is_masked_with_it():
+    refusal = {
+        "attributeStatus": "Rejected",
+        "attributeStatusInfo": {"reasonCode": "X", "additionalInfo": f"not {KEY}"},
+    }
+    text = json.dumps([3, "1", {"setVariableResult": [{**refusal, **SECURITY}, {**refusal, **CLOCK}]}])
+    assert masked(text, "SetVariables", OCPP201).count(KEY) == 1
+
+
+SIGNED = "<signedData><value>1.5</value><signature>MEUCIQ</signature><publicKey>3059</publicKey></signedData>"
+
+
+@pytest.mark.parametrize(
+    ("version", "action", "payload"),
+    [
+        (OCPP16, "MeterValues", {"connectorId": 1, "meterValue": [{"sampledValue": [{"value": SIGNED}]}]}),
+        (OCPP16, "StartTransaction", {"connectorId": 1, "idTag": "KEY: 0815"}),
+        (OCPP16, "SignedUpdateFirmware", {"firmware": {"signature": "sig=abc", "location": "https://host/"}}),
+        (OCPP201, "TransactionEvent", {"idToken": {"idToken": "pin=0815", "type": "KeyCode"}}),
+        (OCPP201, "SignCertificate", {"csr": "key: abc", "certificateType": "V2GCertificate"}),
+    ],
+)
+def test_a_text_that_is_declared_to_hold_no_secret_is_told(version, action, payload):
+    frame = [2, "1", action, payload]
+    assert json.loads(masked(json.dumps(frame), version=version)) == frame
+    assert json.loads(masked(json.dumps([2, "1", "Vendor", payload]), version=version)) != frame
+
+
+def test_a_login_is_masked_in_every_text():
+    frame = [2, "1", "StartTransaction", {"connectorId": 1, "idTag": f"ftp://u:{KEY}@host/"}]
+    assert KEY not in masked(json.dumps(frame))
+
+
+@pytest.mark.parametrize("action", ["Heartbeat", "StatusNotification"])
+def test_a_member_that_the_schema_does_not_know_is_masked_by_its_name(action):
+    frame = [2, "1", action, {"connectorId": 1, "wifiPassword": KEY, "info": {"password": KEY}, "status": [KEY]}]
+    assert masked(json.dumps(frame)).count(KEY) == 1
+
+
+@versions
+def test_no_member_of_a_message_is_masked_by_its_name_unless_it_is_declared(version):
+    """So that the names of OCPP and the heuristics for names agree."""
+    named = {
+        (schema.name, path)
+        for schema in version.schemas.by_name.values()
+        for path in paths(schema.resolved)
+        if names_secret(path.rpartition(".")[2])
+    }
+    always = {
+        (name, path) for name, kinds in version.secrets.items() for path, kind in kinds.items() if kind == ALWAYS
+    }
+    assert named <= always
+
+
+@pytest.mark.parametrize(
+    ("action", "field", "shown"),
+    [
+        ("NotifyReport", "reportData.0.variableAttribute.1.value", HIDDEN),
+        ("NotifyReport", "reportData.variableAttribute.value", HIDDEN),
+        ("NotifyCustomerInformation", "data", HIDDEN),
+        ("StatusNotification", "info", f'"{KEY}"'),
+        ("GetConfigurationResponse", "configurationKey.value", f'"{KEY}"'),  # masked before, with the whole answer
+    ],
+)
+def test_the_example_of_a_finding_is_hidden_where_the_member_may_be_secret(action, field, shown):
+    assert findings.example(action, field, KEY) == shown

@@ -4,6 +4,15 @@ from core.ocpp.versions.base import Version
 from core.ocpp.versions.ocpp16 import OCPP16
 from core.ocpp.versions.ocpp201 import OCPP201
 
-__all__ = ["BY_SUBPROTOCOL", "OCPP16", "OCPP201", "Version"]
+__all__ = ["BY_SUBPROTOCOL", "OCPP16", "OCPP201", "Version", "may_be_secret"]
 
 BY_SUBPROTOCOL = {version.subprotocol: version for version in (OCPP16, OCPP201)}
+
+
+def may_be_secret(message: str, path: str) -> bool:
+    """Whether the member `path` of `message` ("Reset", "ResetResponse") is declared secret in any version.
+
+    `path` may have numbers for the items of lists.
+    """
+    members = ".".join(step for step in path.split(".") if not step.isdecimal())
+    return any(members in version.secrets.get(message, ()) for version in BY_SUBPROTOCOL.values())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from core.ocpp.schemas import Schemas
@@ -69,3 +70,8 @@ class Version:
 
     def __str__(self) -> str:
         return self.subprotocol
+
+    @cached_property
+    def actions_with_secrets(self) -> frozenset[str]:
+        """Actions whose request or response has a member that is declared secret."""
+        return frozenset(name.removesuffix("Response") for name in self.secrets)

@@ -33,7 +33,9 @@ def refused(calls, statuses):
     `statuses` is {primary key: effective status} of the chargers that are not accepted. A BootNotification is
     allowed, and so is a message that a TriggerMessage has requested.
     """
-    unaccepted = [call for call in calls if call.action != "BootNotification" and call.charger in statuses]
+    unaccepted = [
+        call for call in calls if call.charger in statuses and call.action not in call.version.before_acceptance
+    ]
     requested = {(call.charger, call.action) for call in unaccepted}
     triggered = delivery.triggered(requested) if unaccepted else set()
     return {

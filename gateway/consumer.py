@@ -27,7 +27,7 @@ from gateway.boot_wait import BootWait
 from gateway.message_log import FrameRecorder
 from gateway.ocpp16 import HANDLERS
 from gateway.presence_registration import PresenceRegistration
-from gateway.retries import IDEMPOTENT_ACTIONS, StaleConnection, as_sent
+from gateway.retries import StaleConnection, as_sent
 from gateway.sockets import writer
 from transactions.services import refused_messages
 from transactions.services.refused_messages import RefusedMessage
@@ -40,7 +40,6 @@ MAX_WARNINGS_PER_MINUTE = 60  # log lines about the frames of one socket
 MAX_REMEMBERED_ANSWERS = 8  # answers of one socket that are sent again for a repeated CALL
 LARGE_FRAME = 16 * 1024  # characters; a larger frame is parsed in a thread, because other sockets would wait
 MAX_RECORDED_FINDINGS = 200  # kinds of findings of one socket for which the message log stores a frame
-OF_TRANSACTIONS = ("StartTransaction", "StopTransaction", "MeterValues")
 
 
 class Unusable(frames.CallError):
@@ -53,12 +52,14 @@ class Unusable(frames.CallError):
 
 def _of_call(socket, frame):
     """Return the name and the attributes of the span of a CALL."""
-    action = frame.action if frame.action in OCPP16.schemas.actions else "unknown action"
+    action = frame.action if frame.action in socket.version.schemas.actions else "unknown action"
     return f"{action} from charger", {"charger_id": socket.charger.charger_id, "message_id": frame.message_id}
 
 
 class ChargerConsumer(AsyncConsumer):
     """The socket of one charger. Its own receive loop replaces Channels' dispatch, which is slow."""
+
+    version = OCPP16  # the only one that is negotiated
 
     async def __call__(self, scope, receive, send):
         self.scope, self.base_send = scope, send
@@ -73,7 +74,8 @@ class ChargerConsumer(AsyncConsumer):
         self.outstanding = self.newest = None
         self.trace = {}  # the trace of the outstanding command
         self.commanding, self.background = asyncio.Lock(), set()
-        self.presence_registration, self.recorder = PresenceRegistration(self), FrameRecorder(self.charger)
+        self.presence_registration = PresenceRegistration(self)
+        self.recorder = FrameRecorder(self.charger, self.version)
         self.account, self.is_closing = budgets.ledger.of(self.pk), False
         self.boot_wait = BootWait(self._send_held)
         self._use_settings(**{name: getattr(self.charger, name) for name in OF_SOCKET})
@@ -172,7 +174,7 @@ class ChargerConsumer(AsyncConsumer):
                     text = event["bytes"][:MAX_FRAME_LENGTH].decode(errors="replace")  # no more of it is stored
                     raise frames.Unreadable("a binary frame")
                 self.is_large = len(text) > LARGE_FRAME
-                frame = await self._run_for_frame(frames.parse, text, self.is_lenient)
+                frame = await self._run_for_frame(frames.parse, text, self.version, self.is_lenient)
                 self.recorder.on_received(text, frame)
                 await self._on_frame(frame)
             except frames.BadCall as error:
@@ -184,9 +186,9 @@ class ChargerConsumer(AsyncConsumer):
                 self.recorder.on_received(text)
                 self.recorder.refuse()
                 metrics.count_message(metrics.OTHER, "Unreadable")
-                self._warn("%s: ignored %s: %s", self.charger, InLog(text, OCPP16), error)
+                self._warn("%s: ignored %s: %s", self.charger, InLog(text, self.version), error)
             except Exception:  # noqa: BLE001  (a fault of one frame must not close the socket)
-                logger.exception("%s: could not handle %s", self.charger, InLog(text, OCPP16))
+                logger.exception("%s: could not handle %s", self.charger, InLog(text, self.version))
         self.recorder.closed(event.get("code"), event.get("reason"))
         metrics.count_close(event.get("code"))
 
@@ -229,14 +231,14 @@ class ChargerConsumer(AsyncConsumer):
     async def _refuse_unusable(self, message_id, error, action, sent):
         """Refuse a CALL in which nothing can be used. If it is about a transaction, store it first."""
         await self._store_refused(action, sent, error)
-        known = action if action in OCPP16.schemas.actions else ""
+        known = action if action in self.version.schemas.actions else ""
         writer.count_findings(self.pk, known, {(error.field if known else action, "rejected"): sent})
         await self._refuse_call(message_id, error, action)
 
     async def _store_refused(self, action, sent, error):
-        if action in budgets.TRANSACTION_ACTIONS:
+        if action in self.version.starts_and_stops:
             self.account.spend("transactions")
-        if action in OF_TRANSACTIONS:
+        if action in self.version.about_transactions:
             text = sent if isinstance(sent, str) else (await self._run_for_frame(orjson.dumps, sent)).decode()
             message = RefusedMessage(self.pk, action, text, str(error), datetime.now(UTC))
             try:
@@ -259,10 +261,10 @@ class ChargerConsumer(AsyncConsumer):
             await self._write(answer, frame.message_id, frame.action)
             return
         if frame.action not in HANDLERS:
-            known = frame.action in OCPP16.schemas.actions
+            known = frame.action in self.version.schemas.actions
             raise Unusable("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
         try:
-            arguments = OCPP16, frame.action, frame.payload, self.is_lenient, frame.is_clean
+            arguments = self.version, frame.action, frame.payload, self.is_lenient, frame.is_clean
             reading = await self._run_for_frame(tolerance.read_request, *arguments)
         except schemas.Violation as violation:
             raise Unusable(violation.code, str(violation), violation.field) from violation
@@ -298,6 +300,7 @@ class ChargerConsumer(AsyncConsumer):
             received_at=datetime.now(UTC),
             digest=frame.digest,
             socket=self.newest.opened_at,
+            version=self.version,
         )
 
     def _answer_to(self, frame):
@@ -314,7 +317,7 @@ class ChargerConsumer(AsyncConsumer):
 
         The next frame is read after that, so that the CALLs of a charger are processed in order.
         """
-        if call.action in budgets.TRANSACTION_ACTIONS:
+        if call.action in self.version.starts_and_stops:
             self.account.spend("transactions")
         try:
             answer = await writer.submit_and_wait(HANDLERS[call.action], call)
@@ -330,7 +333,7 @@ class ChargerConsumer(AsyncConsumer):
         return answer
 
     def _remember(self, call, answer):
-        if call.action in IDEMPOTENT_ACTIONS or not frames.is_result(answer):
+        if call.action in call.version.idempotent or not frames.is_result(answer):
             return
         self.answered.pop(call.message_id, None)
         self.answered[call.message_id] = (call.digest, answer)

@@ -22,7 +22,7 @@ from chargers.models.messages import MAX_FRAME_LENGTH
 from core.db import bulk_sql, faults
 from core.ocpp import frames
 from core.ocpp.redaction import masked
-from core.ocpp.versions import OCPP16
+from core.ocpp.versions import OCPP16, Version
 from core.redis.connections import sync_redis
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class LoggedFrame:
     is_error: bool
     is_stored: bool
     is_watched: bool
+    version: Version = OCPP16
 
 
 # --- a socket's side -------------------------------------------------------------------------
@@ -70,8 +71,8 @@ class LoggedFrame:
 class FrameRecorder:
     """Record the frames of one socket. All methods run in the event loop."""
 
-    def __init__(self, charger):
-        self.charger = charger.pk
+    def __init__(self, charger, version):
+        self.charger, self.version = charger.pk, version
         self.watched_until = 0.0  # by time.monotonic
         self.call_actions = {}  # {message id: action} of CALLs to the charger
         # The frame received last, until it is answered: a `LoggedFrame`, or (at, text, parsed frame) if not recorded.
@@ -161,6 +162,7 @@ class FrameRecorder:
             is_error,
             is_stored,
             is_watched,
+            self.version,
         )
         log.put(logged)
         return logged
@@ -227,7 +229,7 @@ class MessageLogWriter:
             is_json = logged.kind in KINDS.values()
             if not logged.kind:
                 logged.kind, logged.message_id, logged.action = _parse(logged.text)
-            text = masked(logged.text, OCPP16, logged.action, is_json)
+            text = masked(logged.text, logged.version, logged.action, is_json)
             logged.text = text[:MAX_FRAME_LENGTH].replace("\0", "\N{SYMBOL FOR NULL}")
             logged.message_id = logged.message_id[:MAX_MESSAGE_ID_LENGTH].replace("\0", "")
             logged.action = logged.action[:MAX_ACTION_LENGTH].replace("\0", "")

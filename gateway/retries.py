@@ -11,15 +11,10 @@ from chargers.models import Charger, effective_status
 from core.db import bulk_sql, sealing
 from core.ocpp import frames
 from core.ocpp.redaction import masked
-from core.ocpp.versions import OCPP16
 from gateway import sql
 from gateway.commits import RefusedItems
 
 logger = logging.getLogger(__name__)
-
-# These actions may be processed twice, and their answers depend on the time and on current data. They are not stored
-# as the last CALL, because they would displace one that must not be processed twice.
-IDEMPOTENT_ACTIONS = {"Authorize", "BootNotification", "Heartbeat", "StatusNotification"}
 
 
 class StaleConnection(Exception):
@@ -36,8 +31,9 @@ def remember(calls, seen):
     rows = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
     for call in calls:
         row = rows[call.charger] = {"id": call.charger, "seen": call.received_at, "socket": call.socket}
-        # A refusal is not stored, because the charger may repeat the call after it has been accepted.
-        if call.action not in IDEMPOTENT_ACTIONS and frames.is_result(call.answer):
+        # A refusal is not stored, because the charger may repeat the call after it has been accepted. An idempotent
+        # action is not stored, because it would displace a CALL that must not be processed twice.
+        if call.action not in call.version.idempotent and frames.is_result(call.answer):
             row |= {"call_id": call.message_id, "digest": call.digest, "answer": _as_stored(call)}
     returned = bulk_sql.execute(sql.REMEMBER, [rows[key] for key in sorted(rows)])
     if stale := {charger for charger, policy, _ in returned if policy is None}:
@@ -47,7 +43,7 @@ def remember(calls, seen):
 
 def _as_stored(call):
     """Return the answer of `call`, encrypted if a vendor's function has put a secret in it."""
-    if call.action != "DataTransfer" or masked(call.answer, OCPP16, call.action) == call.answer:
+    if call.action != "DataTransfer" or masked(call.answer, call.version, call.action) == call.answer:
         return call.answer
     return sealing.seal(call.answer)
 

@@ -129,7 +129,6 @@ BUDGETS = {
 }
 FIELDS = {budget.finding[0]: budget for budget in BUDGETS.values()}
 SLOWING = [budget.name for budget in BUDGETS.values() if budget.consequence == SLOWS]
-TRANSACTION_ACTIONS = frozenset(["StartTransaction", "StopTransaction"])  # actions that count as `transactions`
 
 
 def exceeded(field: str, kind: str) -> Budget | None:

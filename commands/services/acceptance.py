@@ -2,14 +2,11 @@
 
 from chargers.models import Charger
 
-# These commands may not be sent to a charger while it is Pending.
-NOT_WHILE_PENDING = ("RemoteStartTransaction", "RemoteStopTransaction")
-
 
 def reason_not_allowed(charger: Charger, action: str) -> str | None:
     """Return the reason why `action` may not be sent to `charger` now, or None."""
     if charger.effective_status == "Rejected":
         return f"Charger {charger} is Rejected: nothing may be sent to it until it boots again and is accepted."
-    if charger.effective_status == "Pending" and action in NOT_WHILE_PENDING:
+    if charger.effective_status == "Pending" and action in charger.version.not_while_pending:
         return f"Charger {charger} is Pending: {action} may not be sent until it boots again and is accepted."
     return None

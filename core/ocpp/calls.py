@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from core.ocpp.versions import OCPP16, Version
+
 
 @dataclass(slots=True)
 class Call:
@@ -21,6 +23,7 @@ class Call:
     # {(field, kind): the value as sent} of departures from OCPP, and {member: text} of numbers that were rounded.
     findings: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
     as_sent: dict[str, str] = field(default_factory=dict, repr=False)
+    version: Version = field(default=OCPP16, repr=False)
     rows: int = 0  # the number of rows of meter values that were written for it
     is_within_rate: bool | None = None  # set once by `budgets.within_rate`
 

@@ -5,34 +5,40 @@ import math
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
+from core.ocpp.versions import Version
+
 CALL, CALLRESULT, CALLERROR = 2, 3, 4
 MAX_MESSAGE_ID_LENGTH = 36
+UNREADABLE_ID = "-1"  # of the CALLERROR that answers a frame without a usable message id, not in 1.6
 CONTROL = re.compile(r"\\(?:u00[01]|u007[fF]|[bfnrt])")  # the escape of a control character
 INTEGER_LIMIT = 2**63  # PostgreSQL's bigint cannot store an integer beyond it
 
 
 class Unreadable(Exception):
-    """A frame cannot be answered, because it has no usable message id (J errata 3.3 requires no "-1" in 1.6)."""
+    """A frame cannot be answered: it has no usable message id, and in 1.6 there is no answer to such frames."""
 
 
 class CallError(Exception):
-    """A CALL is refused. `code` is one of J §4.2.3 table 7 in the spelling of 1.6."""
+    """A CALL is refused. `code` is an error code in the spelling of the OCPP version of its charger."""
 
     field = ""  # the member at fault, if there is one
 
-    def __init__(self, code, description="", details=None):
+    def __init__(self, code: str, description: str = "", details: dict | None = None) -> None:
         super().__init__(f"{code}: {description}")
         self.code, self.description, self.details = code, description[:255], details or {}
 
 
 class BadCall(CallError):
-    """A frame has a usable message id but is not a valid CALL. `action` is "" if it names none."""
+    """A frame must be answered but is not a valid CALL. `action` is "" if it names none.
 
-    def __init__(self, message_id, code, description, action=""):
+    `message_id` is UNREADABLE_ID if the frame has no usable one.
+    """
+
+    def __init__(self, message_id: str, code: str, description: str, action: str = "") -> None:
         super().__init__(code, description)
         self.message_id, self.action = message_id, action
 
@@ -62,7 +68,7 @@ class Reply:
     error: dict | None = None
 
 
-def parse(text, lenient=False):
+def parse(text: str, version: Version, lenient: bool = False) -> Call | Reply:
     """Parse `text` to a `Call` or `Reply`. Raise `Unreadable`, or `BadCall` if the frame must be answered.
 
     `lenient` also accepts raw control characters, lone surrogates, and numbers that are infinite or NaN.
@@ -73,7 +79,7 @@ def parse(text, lenient=False):
     except orjson.JSONDecodeError as error:
         frame, is_json = _almost_json(text) if lenient else None, False
         if frame is None:
-            raise Unreadable(f"not JSON: {error}") from error
+            _refuse_unreadable(version, f"not JSON: {error}")
     if (
         not isinstance(frame, list)
         or len(frame) < 2
@@ -81,20 +87,37 @@ def parse(text, lenient=False):
         or not frame[1]
         or "\0" in frame[1]
     ):
-        raise Unreadable("not an array with a message type and a message id")
+        _refuse_unreadable(version, "not an array with a message type and a message id", frame)
     kind, message_id = frame[0], frame[1]
     if type(kind) is int and kind == CALL:
-        call = _call(frame, message_id)
+        call = _call(frame, message_id, version)
         if not is_json or "\\" in text:
             _check_controls(call, text, lenient)
             call.is_json, call.is_clean = is_json, call.is_clean and is_json
         return call
-    if type(kind) is int and kind in (CALLRESULT, CALLERROR) and len(message_id) <= MAX_MESSAGE_ID_LENGTH:
-        return _reply(frame, message_id)
-    raise Unreadable(f"message type {kind!r:.20} is not known, or its message id is too long")
+    if type(kind) is not int or kind not in (CALLRESULT, CALLERROR):
+        _refuse_type(version, kind, message_id)
+    if len(message_id) > MAX_MESSAGE_ID_LENGTH:
+        raise Unreadable("a reply whose message id is too long")
+    return _reply(frame, message_id)
 
 
-def _almost_json(text):
+def _refuse_unreadable(version: Version, reason: str, frame: Any = None) -> NoReturn:
+    """Raise the exception for a frame without a usable message id. A reply is not answered, since it may be to us."""
+    code = version.frame_codes.unreadable
+    if code is None or (isinstance(frame, list) and frame and frame[0] in (CALLRESULT, CALLERROR)):
+        raise Unreadable(reason)
+    raise BadCall(UNREADABLE_ID, code, reason)
+
+
+def _refuse_type(version: Version, kind: Any, message_id: str) -> NoReturn:
+    reason, code = f"message type {kind!r:.20} is not known", version.frame_codes.unknown_type
+    if code is None or len(message_id) > MAX_MESSAGE_ID_LENGTH:
+        raise Unreadable(reason)
+    raise BadCall(message_id, code, reason)
+
+
+def _almost_json(text: str) -> Any:
     """Parse JSON with the exceptions of `parse(lenient=True)`. Return None for other text.
 
     Return None too if the message id cannot be sent back unchanged, or if the frame is nested too deeply for orjson,
@@ -110,7 +133,7 @@ def _almost_json(text):
     return stored if has_id and frame[1] == stored[1] else None
 
 
-def _check_controls(call, text, lenient):
+def _check_controls(call: Call, text: str, lenient: bool) -> None:
     """Set `is_clean`. Raise `BadCall` for U+0000 unless lenient, because PostgreSQL cannot store it."""
     if not lenient and "\\u0000" in text:
         raise BadCall(
@@ -119,7 +142,7 @@ def _check_controls(call, text, lenient):
     call.is_clean = not lenient or CONTROL.search(text) is None
 
 
-def storable(value):
+def storable(value: Any) -> Any:
     """Return the JSON `value` without the parts that PostgreSQL cannot store.
 
     U+0000 is removed and a lone surrogate replaced. Infinite numbers, NaN and integers beyond 64 bits become texts.
@@ -135,24 +158,25 @@ def storable(value):
     return str(value) if is_infinite or is_too_large else value
 
 
-def _call(frame, message_id):
+def _call(frame: list, message_id: str, version: Version) -> Call:
     action = frame[2] if len(frame) > 2 and isinstance(frame[2], str) else ""
+    codes = version.frame_codes
     if len(message_id) > MAX_MESSAGE_ID_LENGTH:
         description = f"Message id is longer than {MAX_MESSAGE_ID_LENGTH}."
-        raise BadCall(message_id, "FormationViolation", description, action)
+        raise BadCall(message_id, codes.malformed, description, action)
     if len(frame) != 4 or not isinstance(frame[2], str):
-        raise BadCall(message_id, "FormationViolation", "A CALL is [2, message id, action, payload].", action)
+        raise BadCall(message_id, codes.malformed, "A CALL is [2, message id, action, payload].", action)
     payload = {} if frame[3] is None else frame[3]
     if not isinstance(payload, dict):
-        raise BadCall(message_id, "FormationViolation", "The payload is not an object.", action)
+        raise BadCall(message_id, codes.payload, "The payload is not an object.", action)
     try:
         content = orjson.dumps([frame[2], payload], option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
-        raise BadCall(message_id, "FormationViolation", "The payload is nested too deeply.", action) from error
+        raise BadCall(message_id, codes.payload, "The payload is nested too deeply.", action) from error
     return Call(message_id, frame[2], payload, blake2b(content, digest_size=16).hexdigest())
 
 
-def _reply(frame, message_id):
+def _reply(frame: list, message_id: str) -> Reply:
     try:
         orjson.dumps(frame)
     except TypeError:
@@ -166,30 +190,30 @@ def _reply(frame, message_id):
     raise Unreadable("a reply with the wrong number of elements")
 
 
-def call(message_id, action, payload):
+def call(message_id: str, action: str, payload: str) -> str:
     """Format a CALL. `payload` is compact JSON text, so that its members keep their order."""
     return f'[{CALL},"{message_id}","{action}",{payload}]'
 
 
-def call_result(message_id, payload):
+def call_result(message_id: str, payload: Any) -> str:
     """Format a CALLRESULT."""
     return _compact([CALLRESULT, message_id, payload])
 
 
-def call_error(message_id, error):
+def call_error(message_id: str, error: CallError) -> str:
     """Format a CALLERROR for `error`, a `CallError`."""
     return _compact([CALLERROR, message_id, error.code, error.description, error.details])
 
 
-def is_result(text):
+def is_result(text: str) -> bool:
     """Return whether `text`, formatted by this module, is a CALLRESULT."""
     return text.startswith(f"[{CALLRESULT},")
 
 
-def code_of(text):
+def code_of(text: str) -> str:
     """Return "result" for a CALLRESULT formatted by this module, or the error code of a CALLERROR."""
     return "result" if is_result(text) else orjson.loads(text)[2]
 
 
-def _compact(frame):
+def _compact(frame: list) -> str:
     return orjson.dumps(frame).decode()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema_rs
 
@@ -87,12 +87,12 @@ class Schema:
         if validator.is_valid(payload):
             return
         error = next(validator.iter_errors(payload))
-        keyword = str(error.schema_path[-1])
+        keyword, kind = str(error.schema_path[-1]), cast(Any, error.kind)  # whose attributes depend on the keyword
         path = list(error.instance_path)
         if keyword == "required":
-            path.append(error.kind.property)
+            path.append(kind.property)
         elif keyword == "additionalProperties":
-            path.append(error.kind.unexpected[0])
+            path.append(kind.unexpected[0])
         raise Violation(".".join(map(str, path)), error.message, self.error_code(keyword))
 
     def error_code(self, keyword: str) -> str:

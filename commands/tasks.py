@@ -7,7 +7,7 @@ from celery import shared_task
 from celery.exceptions import Ignore
 
 from commands import metrics
-from commands.actions.table import ACTIONS
+from commands.actions.table import NAMES
 from commands.services import lifecycle, mailbox
 from commands.services.lifecycle import NotNow, run
 from core.http import errors
@@ -43,7 +43,7 @@ def _monitored(request, action, charger_id):
         yield current
 
 
-TASKS = {action: _task(action) for action in ACTIONS}
+TASKS = {action: _task(action) for action in NAMES}
 
 
 @shared_task(name="commands.keep_house", ignore_result=True)

@@ -31,8 +31,9 @@ class Refused(Exception):
         self.message, self.status, self.field = message, status, field
 
 
-def known(action):
-    if action not in ACTIONS:
+def known(version, action):
+    """Raise `Http404` if OCPP `version` has no command `action`."""
+    if action not in ACTIONS[version]:
         raise Http404(gettext("There is no command {action}.").format(action=action))
 
 
@@ -68,7 +69,7 @@ def submit(user, charger, action, values, written=""):
 
     Return the `Command`; raise `Refused`.
     """
-    known(action)
+    known(charger.version, action)
     with refusing():
         _count(user)
         request = payload(charger.version, action, values, written)

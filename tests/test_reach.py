@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver
 
 from chargers.models import Charger, ChargerGroup, Refusal
-from commands.actions.table import ACTIONS
+from commands.actions.ocpp16.table import ACTIONS
 from commands.models import Batch, Command, Firmware, Schedule
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
 from transactions.models import OrphanStop, Reservation, Transaction, UnknownIdTag

@@ -1,1 +1,1 @@
-"""Actions that can be sent to a charger: `table` has a row for each, the other modules their functions by subject."""
+"""Actions that can be sent to a charger: `table` has those of every OCPP version, a folder those of one version."""

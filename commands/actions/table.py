@@ -1,133 +1,19 @@
-"""The table of commands: one row for each action of OCPP 1.6 and its security extensions that can be sent."""
+"""The commands of every OCPP version."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from commands.actions import certificates, charging, configuration, local_list, reservations, transfers
+from commands.actions.base import Action
+from commands.actions.ocpp16 import table as ocpp16
+from core.ocpp.schemas import Violation
+from core.ocpp.versions import OCPP16, OCPP201, Version
 
-
-def nothing(command):
-    """Default for actions whose answers change no rows."""
-
-
-@dataclass(frozen=True)
-class Action:
-    """One action and its functions.
-
-    `simulated` is a schema-valid reply, recorded and marked as simulated if the charger gave none.
-    `complete(payload, charger)` adds members that the client may leave out to `payload`; it may return warnings.
-    `check(payload, charger)` yields warnings; it raises `schemas.Violation` for payloads that OCPP forbids.
-    `submitted(command)` makes the changes that hold from submission on, in the transaction of the row.
-    `answered(command)` applies a real answer, in the transaction that records it; `command.status` is its status.
-    `not_answered(command)` reverts the changes of `submitted` if there was no answer; `command.outcome` says why.
-    `payload_for_retry(payload)` drops the members that were generated for one command.
-    `hide(payload)` is the part of a payload with a secret that may be stored after the command is finished.
-    """
-
-    name: str
-    simulated: dict
-    complete: Callable = lambda payload, charger: None
-    check: Callable = lambda payload, charger: ()
-    submitted: Callable = nothing
-    answered: Callable = nothing
-    not_answered: Callable = nothing
-    hide: Callable | None = None
-    payload_for_retry: Callable = lambda payload: payload
-
-    def stored(self, payload):
-        return self.hide(payload) if self.hide else payload
+ACTIONS: Mapping[Version, Mapping[str, Action]] = {OCPP16: ocpp16.ACTIONS, OCPP201: {}}
+NAMES = tuple(dict.fromkeys(name for actions in ACTIONS.values() for name in actions))  # of any version
 
 
-ACCEPTED = {"status": "Accepted"}
-
-_TABLE = (
-    # Core
-    Action("ChangeAvailability", ACCEPTED, answered=configuration.availability_changed),
-    Action(
-        "ChangeConfiguration",
-        ACCEPTED,
-        configuration.complete_change,
-        configuration.check_change,
-        configuration.change_submitted,
-        configuration.changed,
-        configuration.not_changed,
-        configuration.hide,
-        payload_for_retry=configuration.payload_for_retry,
-    ),
-    Action("ClearCache", ACCEPTED),
-    Action("DataTransfer", ACCEPTED),
-    Action(
-        "GetConfiguration",
-        {"configurationKey": [], "unknownKey": []},
-        answered=configuration.reported,
-    ),
-    Action(
-        "RemoteStartTransaction",
-        ACCEPTED,
-        charging.complete_start,
-        charging.check_start,
-        answered=charging.started,
-        not_answered=charging.not_started,
-    ),
-    Action("RemoteStopTransaction", ACCEPTED),
-    Action("Reset", ACCEPTED),
-    Action("UnlockConnector", {"status": "Unlocked"}),
-    # Local authorisation list
-    Action("GetLocalListVersion", {"listVersion": 0}, answered=local_list.version_reported),
-    Action(
-        "SendLocalList",
-        ACCEPTED,
-        local_list.complete,
-        local_list.check,
-        answered=local_list.was_sent,
-        payload_for_retry=local_list.payload_for_retry,
-    ),
-    # Reservation
-    Action("CancelReservation", ACCEPTED, answered=reservations.cancelled),
-    Action(
-        "ReserveNow",
-        ACCEPTED,
-        reservations.complete,
-        reservations.check,
-        reservations.submitted,
-        reservations.reserved,
-    ),
-    # Smart charging
-    Action("ClearChargingProfile", ACCEPTED, answered=charging.was_cleared),
-    Action("GetCompositeSchedule", ACCEPTED),
-    Action("SetChargingProfile", ACCEPTED, charging.complete_set, charging.check_set, answered=charging.was_set),
-    # Firmware, diagnostics and logs
-    Action(
-        "GetDiagnostics",
-        {},
-        transfers.complete_diagnostics,
-        transfers.check_diagnostics,
-        transfers.diagnostics_submitted,
-        payload_for_retry=transfers.diagnostics_for_retry,
-    ),
-    Action(
-        "GetLog",
-        ACCEPTED,
-        transfers.complete_log,
-        transfers.check_log,
-        transfers.log_submitted,
-        payload_for_retry=transfers.log_for_retry,
-    ),
-    Action("UpdateFirmware", {}),
-    Action(
-        "SignedUpdateFirmware",
-        ACCEPTED,
-        transfers.complete_request,
-        submitted=transfers.request_submitted,
-        payload_for_retry=transfers.without_request_id,
-    ),
-    # Remote trigger
-    Action("TriggerMessage", ACCEPTED),
-    Action("ExtendedTriggerMessage", ACCEPTED),
-    # Certificates
-    Action("InstallCertificate", ACCEPTED, check=certificates.check_install, answered=certificates.installed),
-    Action("DeleteCertificate", ACCEPTED, answered=certificates.deleted),
-    Action("GetInstalledCertificateIds", ACCEPTED, answered=certificates.reported),
-    Action("CertificateSigned", ACCEPTED, answered=certificates.signed),
-)
-ACTIONS = {action.name: action for action in _TABLE}
+def action_of(version: Version, name: str) -> Action:
+    """Return the action `name` of `version`; raise `Violation` if that version has no such command."""
+    action = ACTIONS[version].get(name)
+    if action is None:
+        raise Violation("action", f"The charger speaks {version}, which has no command {name}.", "")
+    return action

@@ -7,7 +7,7 @@ from rest_framework.exceptions import APIException
 
 from chargers.admin import ChargerAdmin
 from chargers.models import Charger
-from commands.actions import local_list
+from commands.actions.ocpp16 import local_list
 from commands.admin.batches import submit_batch
 from commands.services.submission import submit
 from commands.tasks import BROKER_FAULTS

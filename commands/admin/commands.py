@@ -15,7 +15,7 @@ from rest_framework.exceptions import APIException
 from chargers.admin import ReadOnly, Scoped
 from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.services.access import reaches_every_charger
-from commands.actions.table import ACTIONS
+from commands.actions.table import NAMES
 from commands.api.serializers import ChargingProfileSerializer
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
 
@@ -170,7 +170,7 @@ class UploadAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
 class TaskResultAdmin(LargeTableAdmin, ReadOnly, LibraryTaskResultAdmin):
     """Results of Celery tasks, read-only like the commands that they ran."""
 
-    list_filter = [choices("status", TASK_STATES), choices("task_name", [f"commands.{action}" for action in ACTIONS])]
+    list_filter = [choices("status", TASK_STATES), choices("task_name", [f"commands.{action}" for action in NAMES])]
     date_hierarchy = "date_done"
     ordering = ["-date_done"]
     sortable_by = ["date_done"]

@@ -43,9 +43,9 @@ def new_task_id():
 
 def action_choices():
     """Choices for the actions of the table, imported late because the table imports these models."""
-    from commands.actions.table import ACTIONS
+    from commands.actions.table import NAMES
 
-    return [(name, name) for name in ACTIONS]
+    return [(name, name) for name in NAMES]
 
 
 def next_request_id():

@@ -16,7 +16,7 @@ from rest_framework import serializers
 from chargers.models import Charger
 from chargers.services import access, audit, presence
 from commands import sql
-from commands.actions.table import ACTIONS
+from commands.actions.table import action_of
 from commands.fields import Payload
 from commands.models import QUEUED, Batch, BatchItem, Command
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
@@ -81,9 +81,9 @@ def _filtered(reachable, wanted):
     return rows.order_by("pk")
 
 
-def refuse_secrets(action, payload):
+def refuse_secrets(version, action, payload):
     """Raise `schemas.Violation` for a secret, because each charger needs its own, and for a placeholder of one."""
-    stored = ACTIONS[action].stored(payload)
+    stored = action_of(version, action).stored(payload)
     if any(stored.get(name) != value for name, value in payload.items()):
         raise schemas.Violation("value", "Leave it out: a secret of its own is generated for every charger.", "")
     submission.refuse_hidden(action, payload)
@@ -91,11 +91,12 @@ def refuse_secrets(action, payload):
 
 def check(action, payload, chargers):
     """Raise `schemas.Violation` if the first charger could not get the command, before any row is created."""
-    refuse_secrets(action, payload)
-    completed = dict(payload)
-    ACTIONS[action].complete(completed, chargers[0])
-    chargers[0].version.schemas.check_request(action, completed, formats=True)
-    list(ACTIONS[action].check(completed, chargers[0]))
+    version = chargers[0].version
+    row, completed = action_of(version, action), dict(payload)
+    refuse_secrets(version, action, payload)
+    row.complete(completed, chargers[0])
+    version.schemas.check_request(action, completed, formats=True)
+    list(row.check(completed, chargers[0]))
 
 
 def make(action, payload, chargers, *, by, key="", request=None, **columns):

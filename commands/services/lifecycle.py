@@ -10,7 +10,8 @@ from django.db import connection, transaction
 
 from chargers.services import events, findings
 from commands import metrics, sql
-from commands.actions.table import ACTIONS, nothing
+from commands.actions.base import nothing
+from commands.actions.table import action_of
 from commands.models import (
     ANSWERED,
     CALL_ERROR,
@@ -210,7 +211,8 @@ _ENDINGS = {
 def _finish(command, outcome, **recorded):
     """Record the outcome and notify waiting clients; returns the command as stored then."""
     if outcome in SILENT and settings.OCPP_SIMULATE_RESPONSES:
-        recorded |= {"simulated": True, "simulated_response": ACTIONS[command.action].simulated}
+        simulated = action_of(command.version, command.action).simulated
+        recorded |= {"simulated": True, "simulated_response": simulated}
     recorded = {"response": None, "error": None, **recorded}
     recorded |= {"state": FINISHED, "outcome": outcome}
     command = _with_database(_record, command, recorded)
@@ -245,7 +247,7 @@ def _record(command, recorded):
             _record_finished_event(command)
         else:
             command = _look_up(command.task_id)
-        if is_recorded and (hide := ACTIONS[command.action].hide):
+        if is_recorded and (hide := action_of(command.version, command.action).hide):
             Command.objects.filter(pk=command.pk).update(payload=hide(command.payload))
     return command
 
@@ -259,7 +261,7 @@ def _record_finished_event(command):
 
 def _apply(command):
     """Make the changes that the answer implies. An answer that they cannot handle is still recorded."""
-    row = ACTIONS[command.action]
+    row = action_of(command.version, command.action)
     change = row.answered if command.outcome == ANSWERED else row.not_answered
     if change is nothing:
         return

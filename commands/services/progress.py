@@ -1,7 +1,7 @@
 """Progress of transfers: notifications of a charger are appended to the command that requested the transfer."""
 
 from chargers.services.notifications import TransferReport
-from commands.actions import transfers
+from commands.actions.ocpp16 import transfers
 from commands.models import ANSWERED, CALL_ERROR, Command
 from core.db.guard import logs_failure
 from core.ocpp.timestamps import to_rfc3339

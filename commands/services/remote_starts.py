@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from chargers.models import ConfigurationKey
 from commands import sql
-from commands.actions import charging
+from commands.actions.ocpp16 import charging
 from commands.models import Command
 from commands.services.delivery import may_have_been_accepted
 from core.db import bulk_sql

@@ -10,7 +10,7 @@ from django.utils.crypto import salted_hmac
 from chargers.models import Charger
 from chargers.services import audit, events
 from commands import metrics, sql
-from commands.actions.table import ACTIONS
+from commands.actions.table import action_of
 from commands.fields import Payload
 from commands.models import FINISHED, SYSTEM_ACTOR, Command
 from commands.services import acceptance
@@ -84,7 +84,7 @@ def submit_internal(charger, action, payload, caused_by=None):
 def payload_for_retry(former):
     """Return the payload to submit `former` again; raises `Conflict` if no key decrypts the stored one."""
     try:
-        return ACTIONS[former.action].payload_for_retry(former.payload.opened())
+        return action_of(former.version, former.action).payload_for_retry(former.payload.opened())
     except sealing.Unreadable as error:
         raise Conflict(str(error)) from error
 
@@ -103,7 +103,7 @@ def create_for_batch(batch, charger):
 
 
 def _row(charger, action, payload, columns, is_audited=True):
-    row, payload = ACTIONS[action], dict(payload)
+    row, payload = action_of(charger.version, action), dict(payload)
     completed = row.complete(payload, charger) or ()
     charger.version.schemas.check_request(action, payload, formats=True)
     refuse_hidden(action, payload)

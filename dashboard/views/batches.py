@@ -61,7 +61,7 @@ class Batches(OwnedByRequester, Listing):
         may_command = self.request.user.has_perm("commands.add_command")
         return context | {
             "schedules": self.own(Schedule.objects.all()),
-            "actions": ACTIONS,
+            "actions": ACTIONS[OCPP16],
             "may_command": may_command,
         }
 
@@ -111,12 +111,12 @@ class NewBatch(Page):
     template_name = "dashboard/new_batch.html"
 
     def get_context_data(self, action, values=None, error=None, **kwargs):
-        submission.known(action)
+        submission.known(OCPP16, action)
         values = self._from_fleet_page() | self.request.GET.dict() if values is None else values
         fields = fields_of(OCPP16.schemas.requests[action], values, error)
         return super().get_context_data(**kwargs) | {
             "action": action,
-            "actions": ACTIONS,
+            "actions": ACTIONS[OCPP16],
             "fields": fields,
             "values": defaultdict(str, values),
             "groups": self._groups(),
@@ -144,7 +144,7 @@ class NewBatch(Page):
         )
 
     def post(self, request, action):
-        submission.known(action)
+        submission.known(OCPP16, action)
         values = form_values(request)
         try:
             body = _body(action, values)

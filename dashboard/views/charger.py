@@ -63,7 +63,7 @@ class ChargerPage(Page):
             if may_see_messages and not self.is_live
             else (),
             "shortcuts": SHORTCUTS,
-            "actions": ACTIONS,
+            "actions": ACTIONS[charger.version],
             "may_command": user.has_perm("commands.add_command"),
         }
 
@@ -115,13 +115,13 @@ class AskPage(Page):
 
     def get_context_data(self, charger_id, action, values=None, written="", error=None, **kwargs):
         self.charger = self.known_charger(charger_id)
-        submission.known(action)
+        submission.known(self.charger.version, action)
         values = self.request.GET.dict() if values is None else values
         fields = fields_of(self.charger.version.schemas.requests[action], values, error)
         shown = {field.name for field in fields if field.error}
         return super().get_context_data(**kwargs) | {
             "action": action,
-            "actions": ACTIONS,
+            "actions": ACTIONS[self.charger.version],
             "fields": fields,
             "connected": is_connected(self.charger),
             "written": written,

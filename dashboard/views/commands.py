@@ -5,7 +5,7 @@ from django.http import Http404
 from django.shortcuts import redirect
 from django.utils.translation import gettext
 
-from commands.actions.table import ACTIONS
+from commands.actions.table import NAMES
 from commands.api.filters import CommandFilter
 from commands.models import OUTCOMES, Command
 from commands.services.queries import get_command
@@ -24,7 +24,7 @@ class Commands(Listing):
         return self.within(Command.objects.select_related("charger"))
 
     def get_context_data(self, **kwargs):
-        return super().get_context_data(**kwargs) | {"actions": ACTIONS, "outcomes": OUTCOMES}
+        return super().get_context_data(**kwargs) | {"actions": NAMES, "outcomes": OUTCOMES}
 
 
 class CommandPage(Page):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from commands.actions.local_list import id_tag_info
+from commands.actions.ocpp16.local_list import id_tag_info
 from commands.services import remote_starts
 from core.ocpp.calls import Call
 from core.ocpp.timestamps import clock_is_off, parse_or

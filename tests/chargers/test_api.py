@@ -37,10 +37,12 @@ def test_a_charger_that_can_not_be_is_refused_with_its_field(api, body):
 
 
 def test_what_a_charger_tells_can_not_be_written(api):
-    charger = a_charger()
-    api.patch(f"{BASE}/chargers/{charger}/", {"vendor": "mine", "description": "d"}, "application/json")
+    charger = a_charger(ocpp_version="ocpp1.6")
+    written = {"vendor": "mine", "ocpp_version": "ocpp2.0.1", "description": "d"}
+    shown = api.patch(f"{BASE}/chargers/{charger}/", written, "application/json").json()
     charger.refresh_from_db()
-    assert (charger.vendor, charger.description) == ("", "d")
+    assert (charger.vendor, charger.ocpp_version, charger.description) == ("", "ocpp1.6", "d")
+    assert shown["ocpp_version"] == "ocpp1.6"
 
 
 def test_status_is_real_state(api):

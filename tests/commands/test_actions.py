@@ -3,7 +3,8 @@
 import pytest
 from ocpp.v16 import call, call_result
 
-from commands.actions.table import ACTIONS
+from commands.actions.ocpp16.table import ACTIONS
+from commands.models import Command
 from commands.tasks import TASKS
 from core.ocpp.versions import OCPP16
 from tests.support.builders import a_charger
@@ -55,3 +56,21 @@ def test_a_profile_gets_its_id_and_a_list_its_version():
     ACTIONS["SetChargingProfile"].complete(profile, charger)
     ACTIONS["SendLocalList"].complete(tags, charger)
     assert profile["csChargingProfiles"]["chargingProfileId"] > 0 and tags == {"listVersion": 1}
+
+
+@pytest.mark.django_db
+def test_a_command_of_another_version_than_that_of_the_charger_is_refused(api):
+    charger = a_charger(ocpp_version="ocpp2.0.1")
+    body = {"charger_id": str(charger), "action": "ClearCache", "payload": {}}
+    answer = api.post("/api/ocpp/commands/", body, "application/json")
+    assert answer.status_code == 400 and not Command.objects.exists()
+    assert answer.json()["error"] == "action: The charger speaks ocpp2.0.1, which has no command ClearCache."
+    assert api.get(f"/chargers/{charger}/ask/ClearCache/").status_code == 404
+    assert api.get(f"/chargers/{charger}/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_charger_that_has_never_connected_gets_commands_of_ocpp_1_6(api):
+    body = {"charger_id": str(a_charger()), "action": "ClearCache", "payload": {}}
+    assert api.post("/api/ocpp/commands/", body, "application/json").status_code == 202
+    assert Command.objects.get().version is OCPP16

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from chargers.models import AuditEntry, ChargerGroup
-from commands.models import Batch, BatchItem, Command
+from commands.models import Batch, BatchItem, ChargingProfile, Command
 from commands.services import batches
 from tests.support.builders import a_charger, a_command
 from tests.support.live import an_id, eventually
@@ -245,9 +245,11 @@ def test_what_waits_is_not_asked_for_who_may_not_ask_any_more(api, lost):
 @pytest.mark.django_db
 def test_a_fault_with_one_charger_holds_up_no_other(api):
     batch = a_batch(api, a_charger(), a_charger())
-    Batch.objects.filter(pk=batch.pk).update(action="Invented")
+    [unreadable] = ChargingProfile.objects.bulk_create([ChargingProfile(description="d", profile=5)])
+    request = {"connectorId": 1, "csChargingProfiles": {"chargingProfileId": unreadable.pk}}
+    Batch.objects.filter(pk=batch.pk).update(action="SetChargingProfile", payload=request)
     assert batches.release() == 2 and batches.release() == 0
-    assert "KeyError" in batch.members.first().reason
+    assert "TypeError" in batch.members.first().reason
 
 
 @pytest.mark.django_db

@@ -8,7 +8,7 @@ from cryptography.x509.oid import NameOID
 from django.urls import reverse
 
 from chargers.models import AuditEntry, Event, SecurityEvent
-from commands.actions import certificates
+from commands.actions.ocpp16 import certificates
 from commands.models import CertificateRequest, Command
 from commands.services import authority
 from commands.services.signing import sign_waiting

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from chargers.models import ConfigurationKey, InstalledProfile
-from commands.actions import charging
+from commands.actions.ocpp16 import charging
 from commands.models import ChargingProfile, Command
 from tests.support.builders import a_charger, a_command, a_transaction, tell
 

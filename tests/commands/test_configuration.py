@@ -7,7 +7,7 @@ import pytest
 from chargers.api.serializers import ChargerSerializer
 from chargers.models import Charger
 from chargers.services import keys
-from commands.actions.table import ACTIONS
+from commands.actions.ocpp16.table import ACTIONS
 from commands.fields import Payload
 from core.ocpp import schemas
 from gateway import handshake

@@ -3,8 +3,8 @@
 import pytest
 
 from chargers.models import Charger
-from commands.actions import local_list
-from commands.actions.table import ACTIONS
+from commands.actions.ocpp16 import local_list
+from commands.actions.ocpp16.table import ACTIONS
 from commands.models import Command, LocalList
 from core.ocpp.versions import OCPP16
 from tests.support.builders import a_charger, a_command, a_tag

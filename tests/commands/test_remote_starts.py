@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chargers.models import ConfigurationKey
-from commands.actions import charging
-from commands.actions.table import ACTIONS
+from commands.actions.ocpp16 import charging
+from commands.actions.ocpp16.table import ACTIONS
 from commands.services.lifecycle import _finish
 from commands.services.queries import get_command
 from tests.support.builders import a_charger, a_command, a_start, tell

@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 
 from chargers.models import Charger, ChargerGroup, ConfigurationKey
-from commands.actions.table import ACTIONS
+from commands.actions.ocpp16.table import ACTIONS
 from commands.models import Batch, Command, Schedule
 from core.ocpp.timestamps import day_bounds
 from core.ocpp.versions import OCPP16

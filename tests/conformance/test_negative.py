@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from commands.actions.table import ACTIONS
+from commands.actions.ocpp16.table import ACTIONS
 from core.ocpp.versions import OCPP16
 from gateway.ocpp16 import HANDLERS
 from tests.support import conformance_table as table

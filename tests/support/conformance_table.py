@@ -135,7 +135,7 @@ def lines():
 
 def messages():
     """A row for each message and each command: where it is implemented, and what tests it."""
-    from commands.actions.table import ACTIONS
+    from commands.actions.ocpp16.table import ACTIONS
     from gateway.ocpp16 import HANDLERS
 
     received = [
@@ -154,9 +154,10 @@ def messages():
 
 
 def _where(action):
+    table = "commands.actions.ocpp16.table"
     functions = [value for value in vars(action).values() if callable(value)]
-    modules = {f.__module__ for f in functions if f.__module__ != "commands.actions.table"}
-    return ", ".join(f"`{module}`" for module in ["commands.actions.table", *sorted(modules)])
+    modules = {f.__module__ for f in functions if f.__module__ not in (table, "commands.actions.base")}
+    return ", ".join(f"`{module}`" for module in [table, *sorted(modules)])
 
 
 def _tests(name):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chargers.models import Charger
-from commands.actions.table import ACTIONS
+from commands.actions.ocpp16.table import ACTIONS
 from core.ocpp.timestamps import to_rfc3339
 from tests.support.builders import a_charger, a_command, a_start, a_tag, tell
 from transactions.models import Reservation

@@ -9,12 +9,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.api.serializers.strict import Strict
-from commands.actions.table import ACTIONS
+from commands.actions.table import NAMES
 from commands.api.serializers.commands import AskSerializer, task_url
 from commands.models import Batch, BatchItem, Schedule
 from commands.services import batches, schedules
 from core.db import sealing
 from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 
 WEEK = 7 * 86400
 MAX_AHEAD = timedelta(days=100 * 365)
@@ -35,7 +36,7 @@ class FilterSerializer(Strict):
 class ChoosingSerializer(Strict, AskSerializer):
     """Exactly one of `chargers` and `filter` chooses the chargers; `payload` is the OCPP request for all of them."""
 
-    action = serializers.ChoiceField(list(ACTIONS))
+    action = serializers.ChoiceField(NAMES)
     payload = serializers.DictField(default=dict)
     chargers = serializers.ListField(
         child=serializers.CharField(max_length=255, trim_whitespace=False),
@@ -210,7 +211,7 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
             row = self._merged(columns)
             row.clean()
             payload = row.payload.opened()
-            batches.refuse_secrets(row.action, payload)
+            batches.refuse_secrets(OCPP16, row.action, payload)
             chargers = batches.candidates(self.context["request"].user, chosen)
             if chargers:
                 batches.check(row.action, payload, chargers)

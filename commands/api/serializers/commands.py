@@ -4,8 +4,8 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from commands.actions import charging
-from commands.actions.table import ACTIONS
+from commands.actions.ocpp16 import charging
+from commands.actions.table import NAMES
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
 from core.ocpp import schemas
 from core.ocpp.versions import OCPP16
@@ -90,7 +90,7 @@ class CommandRequestSerializer(AskSerializer):
     """`payload` is the OCPP request in camelCase; members that the central system can fill in may be left out."""
 
     charger_id = serializers.CharField(trim_whitespace=False)
-    action = serializers.ChoiceField(list(ACTIONS))
+    action = serializers.ChoiceField(NAMES)
     payload = serializers.DictField(default=dict)
 
 

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from chargers.api.viewsets import Editable, Scoped
 from chargers.services.access import CommandsPerUser, known_charger, needs, within
-from commands.actions import local_list
+from commands.actions.ocpp16 import local_list
 from commands.api.filters import CertificateFilter, FirmwareFilter, ProfileFilter, UploadFilter
 from commands.api.serializers import (
     AskedSerializer,

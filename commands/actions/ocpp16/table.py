@@ -1,0 +1,98 @@
+"""The table of commands of OCPP 1.6 and its security extensions: one row for each action that can be sent."""
+
+from commands.actions.base import Action
+from commands.actions.ocpp16 import certificates, charging, configuration, local_list, reservations, transfers
+
+ACCEPTED = {"status": "Accepted"}
+
+_TABLE = (
+    # Core
+    Action("ChangeAvailability", ACCEPTED, answered=configuration.availability_changed),
+    Action(
+        "ChangeConfiguration",
+        ACCEPTED,
+        configuration.complete_change,
+        configuration.check_change,
+        configuration.change_submitted,
+        configuration.changed,
+        configuration.not_changed,
+        configuration.hide,
+        payload_for_retry=configuration.payload_for_retry,
+    ),
+    Action("ClearCache", ACCEPTED),
+    Action("DataTransfer", ACCEPTED),
+    Action(
+        "GetConfiguration",
+        {"configurationKey": [], "unknownKey": []},
+        answered=configuration.reported,
+    ),
+    Action(
+        "RemoteStartTransaction",
+        ACCEPTED,
+        charging.complete_start,
+        charging.check_start,
+        answered=charging.started,
+        not_answered=charging.not_started,
+    ),
+    Action("RemoteStopTransaction", ACCEPTED),
+    Action("Reset", ACCEPTED),
+    Action("UnlockConnector", {"status": "Unlocked"}),
+    # Local authorisation list
+    Action("GetLocalListVersion", {"listVersion": 0}, answered=local_list.version_reported),
+    Action(
+        "SendLocalList",
+        ACCEPTED,
+        local_list.complete,
+        local_list.check,
+        answered=local_list.was_sent,
+        payload_for_retry=local_list.payload_for_retry,
+    ),
+    # Reservation
+    Action("CancelReservation", ACCEPTED, answered=reservations.cancelled),
+    Action(
+        "ReserveNow",
+        ACCEPTED,
+        reservations.complete,
+        reservations.check,
+        reservations.submitted,
+        reservations.reserved,
+    ),
+    # Smart charging
+    Action("ClearChargingProfile", ACCEPTED, answered=charging.was_cleared),
+    Action("GetCompositeSchedule", ACCEPTED),
+    Action("SetChargingProfile", ACCEPTED, charging.complete_set, charging.check_set, answered=charging.was_set),
+    # Firmware, diagnostics and logs
+    Action(
+        "GetDiagnostics",
+        {},
+        transfers.complete_diagnostics,
+        transfers.check_diagnostics,
+        transfers.diagnostics_submitted,
+        payload_for_retry=transfers.diagnostics_for_retry,
+    ),
+    Action(
+        "GetLog",
+        ACCEPTED,
+        transfers.complete_log,
+        transfers.check_log,
+        transfers.log_submitted,
+        payload_for_retry=transfers.log_for_retry,
+    ),
+    Action("UpdateFirmware", {}),
+    Action(
+        "SignedUpdateFirmware",
+        ACCEPTED,
+        transfers.complete_request,
+        submitted=transfers.request_submitted,
+        payload_for_retry=transfers.without_request_id,
+    ),
+    # Remote trigger
+    Action("TriggerMessage", ACCEPTED),
+    Action("ExtendedTriggerMessage", ACCEPTED),
+    # Certificates
+    Action("InstallCertificate", ACCEPTED, check=certificates.check_install, answered=certificates.installed),
+    Action("DeleteCertificate", ACCEPTED, answered=certificates.deleted),
+    Action("GetInstalledCertificateIds", ACCEPTED, answered=certificates.reported),
+    Action("CertificateSigned", ACCEPTED, answered=certificates.signed),
+)
+ACTIONS = {action.name: action for action in _TABLE}

@@ -49,7 +49,7 @@ def parse_or(text: str, received_at: datetime) -> datetime:
     return parse(text) or received_at
 
 
-def clamp(text: str, received_at: datetime) -> datetime:
+def clamp(text: str | None, received_at: datetime) -> datetime:
     """Parse a time, at most `received_at`. Return `received_at` if the text is missing or implausible."""
     moment = parse(text) if text else None
     return min(moment, received_at) if moment and moment > PLAUSIBLE else received_at

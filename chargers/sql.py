@@ -50,12 +50,12 @@ DELETE FROM chargers_heldserial WHERE id IN (
 # charger was never offline. If it is still open, its connection was lost without a close, so the charger was offline
 # since `last_seen`.
 OPEN_SOCKETS = """
-UPDATE chargers_charger c SET connected_at = s.admitted,
+UPDATE chargers_charger c SET connected_at = s.admitted, ocpp_version = s.ocpp_version,
     disconnected_at = CASE WHEN c.disconnected_at >= s.admitted THEN NULL
         WHEN c.disconnected_at >= c.connected_at THEN c.disconnected_at
         WHEN c.last_seen < s.admitted THEN c.last_seen END,
     last_seen = greatest(c.last_seen, s.admitted)
-FROM json_to_recordset(%s) AS s(id bigint, admitted timestamptz)
+FROM json_to_recordset(%s) AS s(id bigint, admitted timestamptz, ocpp_version text)
 WHERE c.id = s.id AND (c.connected_at IS NULL OR c.connected_at < s.admitted)
 RETURNING c.id, clock_timestamp(), c.connected_at, c.last_call_id, c.last_call_digest, c.last_answer
 """

@@ -21,12 +21,11 @@ from core.observability import context, tracing
 from core.ocpp import frames, schemas, tolerance
 from core.ocpp.calls import Call
 from core.ocpp.redaction import InLog
-from core.ocpp.versions import OCPP16
 from gateway import handshake, sockets
 from gateway.boot_wait import BootWait
 from gateway.message_log import FrameRecorder
-from gateway.ocpp16 import HANDLERS
 from gateway.presence_registration import PresenceRegistration
+from gateway.protocols import HANDLERS
 from gateway.retries import StaleConnection, as_sent
 from gateway.sockets import writer
 from transactions.services import refused_messages
@@ -59,8 +58,6 @@ def _of_call(socket, frame):
 class ChargerConsumer(AsyncConsumer):
     """The socket of one charger. Its own receive loop replaces Channels' dispatch, which is slow."""
 
-    version = OCPP16  # the only one that is negotiated
-
     async def __call__(self, scope, receive, send):
         self.scope, self.base_send = scope, send
         await receive()  # websocket.connect
@@ -83,7 +80,7 @@ class ChargerConsumer(AsyncConsumer):
             # Accept before registering, because a handshake that the charger has given up must not replace a newer
             # socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
-            opened = connections.ConnectionOpened(self.pk, self.charger.admitted_at)
+            opened = connections.ConnectionOpened(self.pk, self.charger.admitted_at, self.version.subprotocol)
             self.newest = await writer.submit_and_wait(connections.open_sockets, opened)
             if self.newest is None:
                 await self.close_replaced()
@@ -102,7 +99,8 @@ class ChargerConsumer(AsyncConsumer):
     async def _admit(self):
         charger_id = handshake.charger_id_in(self.scope["raw_path"])
         context.charger_id.set(charger_id)  # valid for this socket alone, because it has its own asyncio task
-        chosen = handshake.subprotocol(self.scope["subprotocols"])
+        self.version, chosen = handshake.negotiate(self.scope["subprotocols"])
+        self.handlers = HANDLERS[self.version]
         request = handshake.request(charger_id, self.scope)
         limiter.check(request)
         try:
@@ -112,7 +110,11 @@ class ChargerConsumer(AsyncConsumer):
             raise
         limiter.admit(charger_id)
         self.pk = self.charger.pk
-        logger.info("%s: connected, subprotocol %s", charger_id, chosen or "not offered, taken for 1.6")
+        logger.info(
+            "%s: connected, subprotocol %s",
+            charger_id,
+            chosen or f"not offered, taken for {self.version}",
+        )
         return chosen
 
     def _use_settings(self, message_log, validation, ping_interval, ping_timeout, boot_wait):
@@ -260,7 +262,7 @@ class ChargerConsumer(AsyncConsumer):
             metrics.count_message(frame.action, "repeated")
             await self._write(answer, frame.message_id, frame.action)
             return
-        if frame.action not in HANDLERS:
+        if frame.action not in self.handlers:
             known = frame.action in self.version.schemas.actions
             raise Unusable("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
         try:
@@ -320,7 +322,7 @@ class ChargerConsumer(AsyncConsumer):
         if call.action in self.version.starts_and_stops:
             self.account.spend("transactions")
         try:
-            answer = await writer.submit_and_wait(HANDLERS[call.action], call)
+            answer = await writer.submit_and_wait(self.handlers[call.action], call)
             if call.rows:
                 self.account.spend("rows", call.rows)
         except StaleConnection:

@@ -16,10 +16,11 @@ from chargers.models import Charger
 from chargers.services import keys, refusals
 from commands.services.signing import certificate_owner
 from core.http import proxies
+from core.ocpp.versions import Version
 from core.redis.throttling import Failures
+from gateway import protocols
 
 PATH = b"/ws/ocpp/"
-SUBPROTOCOL = "ocpp1.6"
 
 
 class Refused(Exception):
@@ -112,17 +113,18 @@ async def answer_without_upgrade(scope, send):
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
-def subprotocol(offered):
-    """Choose the subprotocol, None if none is offered and none is required. Raise `Refused` with 400."""
-    if SUBPROTOCOL in offered:
-        return SUBPROTOCOL
+def negotiate(offered: list[str]) -> tuple[Version, str | None]:
+    """Return (version, subprotocol to answer with); the latter is None if none is offered and none is required.
+
+    Raise `Refused` with 400 if none of the offered ones is spoken here.
+    """
+    if version := protocols.negotiate(offered):
+        return version, version.subprotocol
     if offered or settings.OCPP_REQUIRE_SUBPROTOCOL:
-        raise Refused(
-            400,
-            f"This server speaks {SUBPROTOCOL}; the charger offered {', '.join(offered) or 'no subprotocol'}.",
-            "subprotocol",
-        )
-    return None
+        spoken = ", ".join(protocols.BY_SUBPROTOCOL)
+        reason = f"This server speaks {spoken}; the charger offered {', '.join(offered) or 'no subprotocol'}."
+        raise Refused(400, reason, "subprotocol")
+    return protocols.DEFAULT, None
 
 
 # The database's clock is used, because all processes share it, and the time never goes back. Before the first socket

@@ -38,7 +38,8 @@ class PresenceRegistration:
     async def _register(self):
         layer = get_channel_layer()
         try:
-            entry = Presence.opened(await layer.new_channel(), self.socket.newest.opened_at)
+            version = self.socket.version.subprotocol
+            entry = Presence.opened(await layer.new_channel(), self.socket.newest.opened_at, version)
             self.listener = asyncio.create_task(self.socket.handle_control_message(layer, entry.channel))
             replaced = await presence.register(self.socket.charger.charger_id, entry)
             self.presence = entry

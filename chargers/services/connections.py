@@ -11,10 +11,14 @@ from core.db import bulk_sql
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOpened:
-    """A socket of a charger (primary key) is open. `admitted` is the time at which its handshake was accepted."""
+    """A socket of a charger (primary key) is open, with the subprotocol `ocpp_version`.
+
+    `admitted` is the time at which its handshake was accepted.
+    """
 
     charger: int
     admitted: datetime
+    ocpp_version: str
 
 
 class Newest(NamedTuple):
@@ -39,7 +43,10 @@ def open_sockets(sockets):
     `admit`, because a handshake that the charger has given up must not replace its open socket.
     """
     newest = {opened.charger: opened for opened in sorted(sockets, key=lambda opened: opened.admitted)}
-    rows = [{"id": charger, "admitted": opened.admitted} for charger, opened in sorted(newest.items())]
+    rows = [
+        {"id": charger, "admitted": opened.admitted, "ocpp_version": opened.ocpp_version}
+        for charger, opened in sorted(newest.items())
+    ]
     opened_rows = {}
     for charger, now, *columns in bulk_sql.execute(sql.OPEN_SOCKETS, rows):
         opened_rows[charger] = Newest(*columns)

@@ -7,6 +7,7 @@ lost its data, does not replace a newer one.
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import uuid4
 
 from core.redis.connections import async_redis, sync_redis
@@ -37,19 +38,19 @@ return 1
 
 @dataclass(frozen=True)
 class Presence:
-    """A live socket: the channel that reaches it and the session that owns it."""
+    """A live socket: the channel that reaches it, the session that owns it, and the subprotocol that it speaks."""
 
     channel: str
     session: str
+    ocpp_version: str
 
     @staticmethod
-    def opened(channel, opened_at):
-        """Create the entry of a socket opened at `opened_at`. Its session sorts after those of older sockets, and
-        after the sessions of earlier releases, which are hex digits."""
-        return Presence(channel, f"t{int(opened_at.timestamp() * 1_000_000):020d}-{uuid4().hex}")
+    def opened(channel: str, opened_at: datetime, ocpp_version: str) -> "Presence":
+        """Create the entry of a socket opened at `opened_at`. Its session sorts after those of older sockets."""
+        return Presence(channel, f"t{int(opened_at.timestamp() * 1_000_000):020d}-{uuid4().hex}", ocpp_version)
 
     def dumps(self):
-        return json.dumps([self.channel, self.session])
+        return json.dumps([self.channel, self.session, self.ocpp_version])
 
     @staticmethod
     def loads(text):

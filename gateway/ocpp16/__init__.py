@@ -1,15 +1,9 @@
 """Inbound messages of OCPP 1.6: each handler decodes a batch of CALLs, calls services, and encodes the answers."""
 
-from collections.abc import Callable
-from typing import Any
-
-from core.ocpp.calls import Call
 from gateway.ocpp16 import charger, transactions
 
-Handler = Callable[[list[Call]], list[dict[str, Any]]]
-
-# OCPP 1.6 and its security extensions.
-HANDLERS: dict[str, Handler] = {
+# The messages of OCPP 1.6 and of its security extensions.
+HANDLERS = {
     "Authorize": transactions.authorize,
     "BootNotification": charger.boot_notification,
     "DataTransfer": charger.data_transfer,

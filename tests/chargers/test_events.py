@@ -93,7 +93,7 @@ def test_who_was_believed_gone_and_is_there_is_online_again():
     Charger.objects.filter(pk=charger.pk).update(connected_at=ago - timedelta(minutes=5), disconnected_at=ago)
     presence_reconciliation.mark_present_online()
     assert kinds(charger) == []
-    sync_redis().set(presence.key(charger.charger_id), '["channel", "session"]', ex=60)
+    sync_redis().set(presence.key(charger.charger_id), '["channel", "session", "ocpp1.6"]', ex=60)
     presence_reconciliation.mark_present_online()
     assert kinds(charger) == ["charger.online"] and Charger.objects.get(pk=charger.pk).is_online
 
@@ -109,7 +109,7 @@ def test_one_that_holds_a_socket_does_not_vanish():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
     sync_redis().set(presence_reconciliation.CHECKS_KEY, 100)
-    sync_redis().set(presence.key(charger.charger_id), '["channel", "session"]', ex=60)
+    sync_redis().set(presence.key(charger.charger_id), '["channel", "session", "ocpp1.6"]', ex=60)
     presence_reconciliation.mark_lost_offline()
     assert kinds(charger) == []
 

@@ -107,7 +107,7 @@ def test_the_end_of_an_old_socket_never_removes_the_entry_of_a_newer_one(live, o
 
 
 def test_a_late_registration_or_renewal_of_an_old_socket_changes_nothing():
-    older, newer = (Presence.opened("channel", datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 2))
+    older, newer = (Presence.opened("channel", datetime(2026, 1, day, tzinfo=UTC), "ocpp1.6") for day in (1, 2))
     charger_id = an_id()
 
     async def register(entry):

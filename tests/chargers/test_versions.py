@@ -2,8 +2,10 @@
 
 import pytest
 
-from core.ocpp.versions import BY_SUBPROTOCOL
+from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16
 from core.ocpp.versions.base import ALWAYS, NAMED
+from gateway import protocols
+from tests.support.builders import a_charger, open_socket
 
 versions = pytest.mark.parametrize("version", BY_SUBPROTOCOL.values(), ids=str)
 SETS_OF_ACTIONS = ("idempotent", "before_acceptance", "not_while_pending", "starts_and_stops", "about_transactions")
@@ -55,3 +57,19 @@ def test_the_error_codes_of_the_frames_and_of_the_schemas_are_of_one_version(ver
     spellings = {"Formation": "ocpp1.6", "Format": "ocpp2.0.1"}
     codes = [version.frame_codes.payload, version.error_codes["additionalProperties"]]
     assert {spellings[code.removesuffix("Violation")] for code in codes} == {version.subprotocol}
+
+
+@pytest.mark.parametrize(
+    "offered, version",
+    [(["ocpp1.6"], OCPP16), (["ocpp1.5", "ocpp1.6"], OCPP16), (["ocpp1.5"], None), ([], None)],
+)
+def test_the_first_spoken_subprotocol_is_negotiated(offered, version):
+    assert protocols.negotiate(offered) is version
+
+
+@pytest.mark.django_db
+def test_an_open_socket_stores_the_version_of_its_charger():
+    charger = a_charger()
+    open_socket(charger)
+    charger.refresh_from_db()
+    assert charger.version is OCPP16 and charger.ocpp_version == "ocpp1.6"

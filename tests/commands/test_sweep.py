@@ -71,7 +71,7 @@ def test_what_waited_for_too_long_is_ended_though_it_is_not_first(settings):
 
 
 def present(charger):
-    sync_redis().set(presence.key(charger.charger_id), Presence("channel", "session").dumps(), ex=60)
+    sync_redis().set(presence.key(charger.charger_id), Presence("channel", "session", "ocpp1.6").dumps(), ex=60)
 
 
 def the_worker(live):

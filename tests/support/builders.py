@@ -41,7 +41,8 @@ def a_call(charger, action, message_id=None, **payload):
 
 def open_socket(charger):
     """When a new socket of `charger` was opened: the `socket` of its CALLs."""
-    return connections.open_sockets([connections.ConnectionOpened(charger.pk, datetime.now(UTC))])[0].opened_at
+    opened = connections.ConnectionOpened(charger.pk, datetime.now(UTC), "ocpp1.6")
+    return connections.open_sockets([opened])[0].opened_at
 
 
 def settle(*calls):

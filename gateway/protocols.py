@@ -1,0 +1,20 @@
+"""The OCPP versions that chargers may speak here, each with its handlers of inbound messages."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.ocpp.calls import Call
+from core.ocpp.versions import OCPP16, Version
+from gateway import ocpp16
+
+Handler = Callable[[list[Call]], list[dict[str, Any]]]
+
+# {version: {action: its handler}}. The first version is spoken with a charger that offers no subprotocol.
+HANDLERS: Mapping[Version, Mapping[str, Handler]] = {OCPP16: ocpp16.HANDLERS}
+BY_SUBPROTOCOL = {version.subprotocol: version for version in HANDLERS}
+DEFAULT = next(iter(HANDLERS))
+
+
+def negotiate(offered: list[str]) -> Version | None:
+    """Return the version of the first subprotocol in `offered` that is spoken here, None if there is none."""
+    return next((BY_SUBPROTOCOL[name] for name in offered if name in BY_SUBPROTOCOL), None)

@@ -82,7 +82,7 @@ SENTENCES = (
     _("The server that {variable} names."),
     _("The disk of {server}, which {variable} names."),
     _("The program `python -m tools.stack {name}`."),
-    _("The database that {variable} names."),
+    _("The database that DATABASE_URL names."),
     _("This process."),
     # refused handshakes, see the handshake of chargers
     _("The charger id in the path is not UTF-8."),

@@ -36,6 +36,11 @@ LABELS = {
     # directions of messages
     "in": gettext_lazy("Received"),
     "out": gettext_lazy("Sent"),
+    # kinds of messages, see `chargers.models.messages`
+    "call": gettext_lazy("Call"),
+    "result": gettext_lazy("Result"),
+    "error": gettext_lazy("Error"),
+    "other": gettext_lazy("Other"),
     # statuses of transactions
     "Ongoing": gettext_lazy("Ongoing"),
     "Completed": gettext_lazy("Completed"),

@@ -232,6 +232,17 @@ OF_LIBRARIES = (
     _("{value} has more than {number} item"),
     _("{value} has more than {number} items"),
 )
+# Texts of Django REST framework, which translates them itself when it finds them in the catalogue. Its own German
+# addresses users informally.
+OF_REST_FRAMEWORK = (
+    _("Ensure this value is greater than or equal to {min_value}."),
+    _("Ensure this value is less than or equal to {max_value}."),
+    _("Ensure this field has no more than {max_length} characters."),
+    _("Ensure this field has no more than {max_length} elements."),
+    _("Ensure this field has at least {min_length} elements."),
+    _("Datetime has wrong format. Use one of these formats instead: {format}."),
+    _("This field is required."),
+)
 # Texts that stand for a `{name}` of a sentence.
 PARTS = frozenset(
     (

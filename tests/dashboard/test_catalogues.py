@@ -115,7 +115,7 @@ def test_marked_texts_and_variables_are_no_unmarked_texts():
 
 def test_scripts_show_only_texts_that_a_page_gives_them():
     shown = catalogues.script_texts()
-    assert {"Live", "{time} ago", "Messages copied: {number}", "from the charger"} <= shown
+    assert {"Live", "{time} ago", "Messages copied: {number}", "from the charger", "Power", "Call"} <= shown
     assert shown <= {str(text) for text in SCRIPT_TEXTS}
 
 

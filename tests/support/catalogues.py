@@ -130,10 +130,14 @@ def unmarked_texts(template):
 SCRIPT_TEXT = re.compile(r"""(?:translated|text)\((?:[^()"]*\? )?"([^"]+)"(?: : "([^"]+)")?""")
 
 
+SCRIPT_TABLE = re.compile(r"const (?:labels|kinds) = \{([^}]*)\}")
+
+
 def script_texts():
     """Return the texts that scripts show by `translated(…)`, or by `text(…)` for those that the admin uses, too."""
     code = "".join(path.read_text() for path in SCRIPTS)
-    return {text for found in SCRIPT_TEXT.finditer(code) for text in found.groups() if text}
+    in_tables = {text for table in SCRIPT_TABLE.findall(code) for text in re.findall(r'"([^"]*)"', table)}
+    return in_tables | {text for found in SCRIPT_TEXT.finditer(code) for text in found.groups() if text}
 
 
 # --- sentences below the pages ---------------------------------------------------------------

@@ -15,6 +15,7 @@ COPY transactions transactions
 COPY commands commands
 COPY dashboard dashboard
 COPY config config
+COPY locale locale
 COPY tools tools
 # The settings require a key, though this step does not use it; the key does not remain in the image.
 RUN SECRET_KEY=$(head -c 32 /dev/urandom | base64) SECRETS_KEYS=none python manage.py collectstatic --noinput

@@ -7,7 +7,7 @@ ARGS ?=
 PARALLEL ?= $(if $(DATABASE_URL)$(REDIS_URL),,-n auto --maxprocesses 3 --dist loadfile)
 SHELL := /bin/bash
 
-.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick chaos chaos-quick screenshots lint audit clean
+.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick chaos chaos-quick screenshots messages lint audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make chaos      cause every known failure under load; write docs/reliability.md (an hour)"
 	@echo "make chaos-quick  cause the short failures once, without writing a file"
 	@echo "make screenshots  take the screenshots of the pages in docs/; requires Chromium"
+	@echo "make messages   add new texts of the pages to locale/, and compile the translations; requires gettext"
 	@echo "make lint       run ruff and check the import contract"
 	@echo "make audit      list known vulnerabilities of the installed packages, if their database can be reached"
 	@echo "make clean      remove .venv; the data in .run stays"
@@ -63,6 +64,12 @@ bench-quick: install
 
 screenshots: install
 	@$(BIN)/python -m tests.screenshots
+
+messages: export SECRET_KEY := none
+messages: export SECRETS_KEYS := none
+messages: install
+	@$(BIN)/python manage.py makemessages -l en -l de --no-wrap --add-location file --no-obsolete -i .venv -i 'tests/*'
+	@$(BIN)/python manage.py compilemessages -l de -i .venv
 
 chaos: install
 	@$(BIN)/python -m tools.chaos $(ARGS)

@@ -117,7 +117,7 @@ SECRETS_KEYS = _secrets_keys([key.strip() for key in _read(env.list, "SECRETS_KE
 # The path, such as /csms, below which a proxy serves all URLs. The proxy may remove it or pass it on.
 URL_PREFIX = _read(env.str, "URL_PREFIX", "").rstrip("/")
 OWN_PATHS = (
-    *("admin", "api", "batches", "chargers", "commands", "curves", "files", "live", "login", "logout"),
+    *("admin", "api", "batches", "chargers", "commands", "curves", "files", "language", "live", "login", "logout"),
     *("messages", "refused", "schedules", "static", "transactions", "ws"),
 )
 if URL_PREFIX and (not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", URL_PREFIX) or URL_PREFIX.split("/")[1] in OWN_PATHS):
@@ -431,6 +431,7 @@ MIDDLEWARE = [
     "chargers.services.audit.remember_request",
     "config.headers.policy",
     "core.http.zone.activate",
+    "core.http.language.activate",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -438,6 +439,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "dashboard.languages.prefer",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -454,6 +456,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "core.http.zone.time_zone",
+                "dashboard.languages.context",
                 "dashboard.readiness.context",
             ]
         },
@@ -472,7 +475,10 @@ AUTH_PASSWORD_VALIDATORS = [
 APPEND_SLASH = False
 USE_TZ = True
 TIME_ZONE = "UTC"  # of REST, tasks and management commands; core.http.zone applies TIME_ZONE_DISPLAY to pages
-USE_I18N = False
+# English is the language of the texts in the code. `core.http.language` applies another one to pages only.
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["config.formats"]
 STATIC_URL = f"{URL_PREFIX}/static/"
 STATIC_ROOT = BASE_DIR / "static"

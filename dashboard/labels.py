@@ -1,4 +1,4 @@
-"""Names of states and outcomes, as pages show them."""
+"""Names of states, outcomes and fields, as pages show them."""
 
 from django.utils.translation import gettext_lazy
 
@@ -36,10 +36,61 @@ LABELS = {
     # directions of messages
     "in": gettext_lazy("Received"),
     "out": gettext_lazy("Sent"),
+    # kinds of messages, see `chargers.models.messages`
+    "call": gettext_lazy("Call"),
+    "result": gettext_lazy("Result"),
+    "error": gettext_lazy("Error"),
+    "other": gettext_lazy("Other"),
     # statuses of transactions
     "Ongoing": gettext_lazy("Ongoing"),
     "Completed": gettext_lazy("Completed"),
     # validation of messages
     "strict": gettext_lazy("Strict"),
     "lenient": gettext_lazy("Lenient"),
+    # kinds of protocol issues, see `chargers.models.findings`
+    "too_long": gettext_lazy("Too long"),
+    "unknown_field": gettext_lazy("Unknown member"),
+    "wrong_type": gettext_lazy("Wrong type"),
+    "not_a_number": gettext_lazy("Not a number"),
+    "unknown_value": gettext_lazy("Unknown value"),
+    "null": gettext_lazy("Null"),
+    "missing": gettext_lazy("Missing"),
+    "bad_item": gettext_lazy("Unreadable item"),
+    "out_of_range": gettext_lazy("Out of range"),
+    "clock": gettext_lazy("Implausible time"),
+    "unreadable": gettext_lazy("Unreadable"),
+    "rejected": gettext_lazy("Refused"),
+}
+
+# Names of filters of lists, and of members of REST that a form sends.
+FIELDS = {
+    "charger_id": gettext_lazy("Charger"),
+    "connector_id": gettext_lazy("Connector"),
+    "id_tag": gettext_lazy("ID tag"),
+    "status": gettext_lazy("Status"),
+    "state": gettext_lazy("State"),
+    "outcome": gettext_lazy("Outcome"),
+    "issue": gettext_lazy("Issues"),
+    "first_day": gettext_lazy("From"),
+    "last_day": gettext_lazy("Until"),
+    "since": gettext_lazy("From"),
+    "until": gettext_lazy("Until"),
+    "direction": gettext_lazy("Direction"),
+    "kind": gettext_lazy("Type"),
+    "action": gettext_lazy("Action"),
+    "search": gettext_lazy("Text"),
+    "is_error": gettext_lazy("Errors only"),
+    "meter_start": gettext_lazy("Meter start (Wh)"),
+    "meter_stop": gettext_lazy("Meter stop (Wh)"),
+    "end_time": gettext_lazy("End time"),
+    "note": gettext_lazy("Note"),
+    "chargers": gettext_lazy("Chargers"),
+    "filter.group": gettext_lazy("Group"),
+    "payload": gettext_lazy("Payload"),
+    "timeout": gettext_lazy("Response timeout (seconds)"),
+    "spread_seconds": gettext_lazy("Spread over (minutes)"),
+    "name": gettext_lazy("Schedule name"),
+    "at": gettext_lazy("Date and time"),
+    "every_seconds": gettext_lazy("Interval (minutes)"),
+    "crontab": gettext_lazy("Crontab"),
 }

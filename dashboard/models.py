@@ -1,5 +1,6 @@
-"""State of the fleet per minute, for its charts; and a row that probes whether the database accepts writes."""
+"""State of the fleet per minute for its charts, settings of users, and a row that probes writes to the database."""
 
+from django.conf import settings
 from django.db import models
 
 
@@ -18,6 +19,18 @@ class FleetMinute(models.Model):
 
     def __str__(self):
         return f"{self.at:%Y-%m-%d %H:%M}"
+
+
+class Preference(models.Model):
+    """The settings of a user for the pages."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    language = models.CharField(
+        max_length=10, blank=True, choices=settings.LANGUAGES, help_text="Empty: the language of the browser."
+    )
+
+    def __str__(self):
+        return str(self.user)
 
 
 class Heartbeat(models.Model):

@@ -21,14 +21,18 @@ from core.observability import diagnosis
 from core.ocpp import schemas
 from core.redis import throttling
 from dashboard.forms import NotAnObject, payload_of
+from dashboard.sentences import translated
 
 
 class Refused(Exception):
-    """Nothing was submitted: `message` is the reason, `field` the invalid field or "", `status` the HTTP status."""
+    """Nothing was submitted: `message` is the reason, `field` the invalid field or "", `status` the HTTP status.
+
+    The message is in the language of the page.
+    """
 
     def __init__(self, message, status, field=""):
         super().__init__(message)
-        self.message, self.status, self.field = message, status, field
+        self.message, self.status, self.field = translated(message), status, field
 
 
 def known(version, action):
@@ -121,13 +125,18 @@ def payload(version, action, values, written):
 
 def _written(text):
     try:
-        payload = json.loads(text, parse_constant=lambda word: _refuse(f"{word} is not valid JSON"))
+        payload = json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        text = gettext("This is not valid JSON: see line {line}, column {column}.")
+        raise NotAnObject(text.format(line=error.lineno, column=error.colno)) from error
+    except NotAnObject:
+        raise
     except (ValueError, RecursionError) as error:
-        raise NotAnObject(gettext("This is not valid JSON: {error}").format(error=error)) from error
+        raise NotAnObject(gettext("This JSON is nested too deeply, or has a number that is too long.")) from error
     if not isinstance(payload, dict):
         raise NotAnObject(gettext("The payload must be a JSON object: { … }."))
     return payload
 
 
-def _refuse(reason):
-    raise ValueError(reason)
+def _refuse_constant(word):
+    raise NotAnObject(gettext("This is not valid JSON: it has no {word}.").format(word=word))

@@ -3,13 +3,14 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path
 
-from dashboard.views import batches, charger, commands, fleet, messages, refusals, transactions
+from dashboard.views import batches, charger, commands, fleet, language, messages, refusals, transactions
 
 app_name = "dashboard"
 urlpatterns = [
     path("", fleet.Fleet.as_view(), name="fleet"),
     path("login/", LoginView.as_view(template_name="dashboard/login.html"), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("language/", language.Language.as_view(), name="language"),
     path("curves/fleet.json", fleet.FleetCurves.as_view(), name="fleet-curves"),
     path("curves/transactions/<int:pk>.json", transactions.TransactionCurves.as_view(), name="transaction-curves"),
     path("chargers/<charger:charger_id>/", charger.ChargerPage.as_view(), name="charger"),

@@ -130,6 +130,7 @@ HARMLESS = {
         "is_enabled owner requested_by periodic_task created_at last_run_at next_run_at note"
     ),
     "dashboard.heartbeat": "id at",
+    "dashboard.preference": "id user language",
     "dashboard.fleetminute": "id at connected charging faulted power_w energy_today_wh",
 }
 LOOKUPS = ("", "__exact", "__iexact", "__startswith", "__contains", "__icontains", "__regex", "__iregex", "__gt")

@@ -27,12 +27,12 @@ def browser():
 
 
 @contextmanager
-def a_page(browser, live, scheme="light", viewport=WALL, may_fail=False):
+def a_page(browser, live, scheme="light", viewport=WALL, may_fail=False, locale="en-GB"):
     """Yield a page of a logged-in user; then assert no console errors and no requests to other hosts.
 
     The browser has another time zone than the server. With `may_fail`, requests may fail.
     """
-    options = {"color_scheme": scheme, "viewport": viewport, "timezone_id": "Asia/Tokyo", "locale": "en-GB"}
+    options = {"color_scheme": scheme, "viewport": viewport, "timezone_id": "Asia/Tokyo", "locale": locale}
     context = browser.new_context(base_url=live.url, **options)
     page = context.new_page()
     faults = []
@@ -397,9 +397,13 @@ def paths(live):
     ]
 
 
-@pytest.mark.parametrize(("scheme", "viewport"), [("light", PHONE), ("dark", WALL)])
-def test_every_page_is_accessible_and_fits_on_large_screens_and_phones(browser, live, paths, scheme, viewport):
-    with a_page(browser, live, scheme, viewport) as page:
+@pytest.mark.parametrize(
+    ("scheme", "viewport", "locale"), [("light", PHONE, "en-GB"), ("dark", WALL, "en-GB"), ("light", PHONE, "de-DE")]
+)
+def test_every_page_is_accessible_and_fits_on_large_screens_and_phones(
+    browser, live, paths, scheme, viewport, locale
+):
+    with a_page(browser, live, scheme, viewport, locale=locale) as page:
         for path in paths:
             page.goto(path)
             page.wait_for_load_state("networkidle")
@@ -414,6 +418,25 @@ SERIOUS = ("serious", "critical")
 TOO_WIDE = """document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
     .filter(e => !e.closest('.scroll, nav, .curve') && e.getBoundingClientRect().right > innerWidth)
     .map(e => e.outerHTML.slice(0, 100)).concat(document.documentElement.scrollWidth)"""
+
+
+def test_scripts_use_the_language_of_the_page_and_a_user_may_choose_another(browser, live):
+    charger_id = an_id()
+    with live.socket(charger_id), a_page(browser, live, locale="de-DE") as page:
+        page.goto(f"/chargers/{charger_id}/")
+        page.get_by_role("button", name="Anhalten").click()
+        has(page.locator("#console-pause"), "Fortsetzen")
+        has(page.locator("#head time").first, re.compile("gerade eben|vor [0-9]+ s"))
+        page.get_by_label("Sprache").select_option("English")
+        page.get_by_role("button", name="Sprache festlegen").click()
+        page.wait_for_url(f"**/chargers/{charger_id}/")
+        try:
+            has(page.locator("#console-pause"), "Pause")
+            has(page.locator("#head time").first, re.compile("just now|[0-9]+ s ago"))
+        finally:  # other tests log in as the same user
+            page.get_by_label("Language").select_option("As in the browser")
+            page.get_by_role("button", name="Set language").click()
+        has(page.locator("#console-pause"), "Anhalten")
 
 
 def test_the_theme_is_stored(page, live):

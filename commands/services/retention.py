@@ -147,6 +147,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "chargers.AuditEntry": Aged("at", AUDIT),
     "chargers.ApiToken": Aged("expiry", LOGINS),
     "dashboard.Heartbeat": Kept("One row, which is overwritten."),
+    "dashboard.Preference": With("auth.User"),
     "dashboard.FleetMinute": Aged("at", "OCPP_FLEET_RETENTION"),
     "admin.LogEntry": Aged("action_time", AUDIT),
     "sessions.Session": Aged("expire_date", LOGINS),

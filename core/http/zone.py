@@ -1,6 +1,7 @@
 """The current time zone: TIME_ZONE_DISPLAY for pages and the admin, UTC for REST."""
 
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from core.ocpp.timestamps import display_zone
 
@@ -26,4 +27,5 @@ def time_zone(request):
 
 def written(moment):
     """`moment` to the minute, with its time zone, for use in a sentence."""
-    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M} ({timezone.get_current_timezone()})"
+    text = date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")
+    return f"{text} ({timezone.get_current_timezone()})"

@@ -7,14 +7,15 @@ from urllib.parse import unquote
 from django import template
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import conditional_escape, format_html, json_script
 from django.utils.safestring import mark_safe
 from django.utils.text import capfirst
 from django.utils.translation import gettext, gettext_lazy, override
 
 from dashboard import flags as flagged
-from dashboard.labels import LABELS
+from dashboard.labels import FIELDS, LABELS
+from dashboard.sentences import translated
 
 register = template.Library()
 EVIDENCE = {
@@ -28,6 +29,7 @@ SCRIPT_TEXTS = (
     gettext_lazy("Live"),
     gettext_lazy("No updates since {time}"),
     gettext_lazy("just now"),
+    gettext_lazy("d"),
     gettext_lazy("{time} ago"),
     gettext_lazy("in {time}"),
     gettext_lazy("Pause"),
@@ -35,6 +37,10 @@ SCRIPT_TEXTS = (
     gettext_lazy("from the charger"),
     gettext_lazy("to the charger"),
     gettext_lazy("Messages copied: {number}"),
+    gettext_lazy("Call"),
+    gettext_lazy("Result"),
+    gettext_lazy("Error"),
+    gettext_lazy("Other"),
     gettext_lazy("No meter values yet"),
     gettext_lazy("Power"),
     gettext_lazy("Energy"),
@@ -75,12 +81,6 @@ def grouped(number):
 
 
 @register.filter
-def words(name):
-    """Turn `too_long` into `too long`."""
-    return name.replace("_", " ")
-
-
-@register.filter
 def dotted(path):
     """Allow a line break after each dot of a path of members."""
     return mark_safe(conditional_escape(path).replace(".", ".<wbr>"))
@@ -106,17 +106,19 @@ def exact(at):
     if at is None:
         return ""
     at = datetime.fromisoformat(at) if isinstance(at, str) else at
-    return _time(at, "%Y-%m-%d %H:%M:%S")
+    return _time(at, "DATETIME_FORMAT")
 
 
 @register.filter
 def clock(at):
     """Show the time of day in the current time zone."""
-    return _time(at, "%H:%M:%S")
+    return _time(at, "TIME_FORMAT")
 
 
 def _time(at, form):
-    return format_html('<time datetime="{0}" title="{0}">{1}</time>', iso(at), timezone.localtime(at).strftime(form))
+    """Show `at` in `form`, the name of a format of `config.formats`."""
+    text = date_format(timezone.localtime(at), form)
+    return format_html('<time datetime="{0}" title="{0}">{1}</time>', iso(at), text)
 
 
 def ago(at):
@@ -129,7 +131,7 @@ def ago(at):
     return text.format(time=f"{distance / size:.0f} {unit}")
 
 
-UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+UNITS = ((86_400, gettext_lazy("d")), (3600, "h"), (60, "min"), (1, "s"))  # all but the first are international
 
 
 @register.filter
@@ -154,7 +156,9 @@ def between(begin, end):
     if begin is None or end is None:
         return ""
     seconds = (end - begin).total_seconds()
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{number_format(round(seconds, 1), 1)} s" if seconds < 60 else duration(seconds)
 
 
 @register.filter
@@ -165,7 +169,19 @@ def as_json(value):
 @register.filter
 def label(name):
     """Translate the name of a state or outcome, such as `timed_out`."""
-    return LABELS.get(name) or capfirst(words(str(name)))
+    return LABELS.get(name) or capfirst(str(name).replace("_", " "))
+
+
+@register.filter
+def field_label(name):
+    """Translate the name of a filter or of a field of a form."""
+    return FIELDS.get(name, name)
+
+
+@register.filter
+def sentence(text):
+    """Translate a sentence of a layer below the pages, see `dashboard.sentences`."""
+    return translated(text)
 
 
 @register.filter

@@ -19,6 +19,7 @@ from chargers.models import Charger
 from chargers.services import access
 from core.http import errors
 from dashboard import readiness
+from dashboard.sentences import translated
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -149,7 +150,8 @@ def _broken_texts():
 
 
 def _faults_html():
-    faults = ((problem.wrong, problem.where, problem.what_to_do) for problem in readiness.problems())
+    problems = ((problem.wrong, problem.where, problem.what_to_do) for problem in readiness.problems())
+    faults = (map(translated, sentences) for sentences in problems)
     return format_html_join("\n", "<p><b>{}</b> {} {}", faults)
 
 

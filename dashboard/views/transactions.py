@@ -11,6 +11,8 @@ from core.http.errors import sentence
 from core.ocpp.timestamps import day_bounds, display_zone
 from dashboard import fleet
 from dashboard.flags import flags, issue_choices
+from dashboard.labels import FIELDS
+from dashboard.sentences import translated
 from dashboard.views.base import Listing, Page, form_values
 from transactions.api.filters import TransactionFilter
 from transactions.api.serializers import CorrectionSerializer
@@ -62,13 +64,18 @@ class Export(Transactions):
     def get(self, request, kind):
         narrowed, wrong = self.narrowed()
         if wrong:
-            return HttpResponseBadRequest(wrong.as_text(), content_type="text/plain; charset=utf-8")
+            return HttpResponseBadRequest(_in_lines(wrong), content_type="text/plain; charset=utf-8")
         try:
             return export.response(kind, narrowed, display_zone())
         except export.TooMany as error:
-            return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
+            return HttpResponseBadRequest(translated(error), content_type="text/plain; charset=utf-8")
         except export.Occupied as error:
-            return HttpResponse(str(error), "text/plain; charset=utf-8", 503, headers={"Retry-After": "60"})
+            return HttpResponse(translated(error), "text/plain; charset=utf-8", 503, headers={"Retry-After": "60"})
+
+
+def _in_lines(wrong):
+    """Return the errors of invalid filters as text, one filter a line."""
+    return "\n".join(f"{FIELDS.get(name, name)}: {translated(errors[0])}" for name, errors in wrong.items())
 
 
 class TransactionPage(Page):
@@ -127,7 +134,7 @@ class CorrectTransaction(Page):
             corrections.correct(session, request.user.get_username(), body.validated_data)
             messages.info(request, gettext("Changes saved."))
         except APIException as error:
-            messages.error(request, sentence(error))
+            messages.error(request, translated(sentence(error)))
         return redirect("dashboard:transaction", pk)
 
 

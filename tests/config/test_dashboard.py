@@ -160,7 +160,7 @@ def test_the_fleet_costs_as_many_queries_however_large_it_is(api, django_assert_
         api.get("/")
 
 
-QUERIES = 10
+QUERIES = 11
 
 
 def test_asked_again_a_page_sends_its_parts_alone(api):

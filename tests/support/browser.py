@@ -16,7 +16,7 @@ def launch(started):
 
 def log_in(page, live):
     page.goto("/")
-    page.get_by_label("User name").fill("admin")
-    page.get_by_label("Password").fill(live.stack.password)
-    page.get_by_role("button", name="Log in").click()
+    page.locator("[name=username]").fill("admin")
+    page.locator("[name=password]").fill(live.stack.password)
+    page.locator(".login button").click()
     playwright.expect(page.locator("#live")).to_have_text("Live")

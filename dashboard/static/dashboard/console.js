@@ -5,6 +5,7 @@
   if (!list) return;
   const filter = document.getElementById("console-filter"), pause = document.getElementById("console-pause");
   const MAX_LINES = 500;
+  const kinds = { call: "Call", result: "Result", error: "Error", other: "Other" };  // of messages without an action
   // Uses the format of the server: the time zone of the page, 24 hours.
   const clock = new Intl.DateTimeFormat("en-GB", { timeZone: document.documentElement.dataset.timeZone, timeStyle: "medium" });
   let held = [];
@@ -25,7 +26,7 @@
       const at = cell("span", clock.format(new Date(frame.at)), frame.at);
       at.className = "muted";
       line.append(at, cell("span", isReceived ? "←" : "→", isReceived ? translated("from the charger") : translated("to the charger")),
-        cell("b", frame.action || frame.kind), cell("code", frame.frame));
+        cell("b", frame.action || translated(kinds[frame.kind])), cell("code", frame.frame));
       line.hidden = !isWanted(line);
       list.prepend(line);
     }

@@ -6,7 +6,9 @@
   const retries = new WeakMap();  // element: timer
   const colours = { power: "--power", energy: "--energy", soc: "--soc", connected: "--power" };
   const labels = { power: "Power", energy: "Energy", soc: "State of charge" };
-  const language = document.documentElement.lang || "en";
+  // The language of the page, as it is used in the country of the user, such as en-GB.
+  const pageLanguage = document.documentElement.lang || "en";
+  const language = navigator.languages.find((tag) => tag.startsWith(pageLanguage)) ?? pageLanguage;
   // The admin loads this script without page.js, in English.
   const text = (english) => typeof translated === "function" ? translated(english) : english;
   const decimal = (value, digits) => value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -33,8 +35,8 @@
 
   // Formats a tick in the time zone of the page; adds the day where it differs from the previous tick.
   function when(timeZone, tick, before, step) {
-    const day = (at) => new Date(at * 1000).toLocaleDateString([], { timeZone, day: "numeric", month: "short" });
-    const time = new Date(tick * 1000).toLocaleTimeString([], { timeZone, hour: "numeric", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}) });
+    const day = (at) => new Date(at * 1000).toLocaleDateString(language, { timeZone, day: "numeric", month: "short" });
+    const time = new Date(tick * 1000).toLocaleTimeString(language, { timeZone, hour: "numeric", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}) });
     return before !== undefined && day(before) === day(tick) ? time : `${time}\n${day(tick)}`;
   }
 
@@ -56,7 +58,7 @@
         size: (plot, ticks) => 18 + 7.5 * Math.max(...(ticks ?? [""]).map((tick) => tick.length)), grid: number ? { show: false } : grid,
         values: (plot, ticks) => ticks.map((tick) => `${tick.toLocaleString(language)} ${unit}`),
       }))],
-      series: [{ label: text("Time"), value: (plot, at) => at === null ? "–" : new Date(at * 1000).toLocaleString([], { timeZone: zone }) },
+      series: [{ label: text("Time"), value: (plot, at) => at === null ? "–" : new Date(at * 1000).toLocaleString(language, { timeZone: zone }) },
         ...series.map(({ name, unit, shape }) => ({
           label: text(labels[name]), scale: unit, spanGaps: !element.dataset.every, width: 2,
           stroke: style(colours[name]), points: isSingle ? { size: 8, fill: style(colours[name]) } : {}, fill: shape === "area" ? `${style(colours[name])}33` : undefined,

@@ -12,7 +12,7 @@ function ago(at) {
   const seconds = (Date.now() - at) / 1000, distance = Math.abs(seconds);
   const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => distance >= size) ?? [1, "s"];
   if (distance < 5) return translated("just now");
-  return translated(seconds > 0 ? "{time} ago" : "in {time}", { time: `${Math.round(distance / size)} ${unit}` });
+  return translated(seconds > 0 ? "{time} ago" : "in {time}", { time: `${Math.round(distance / size)} ${translated(unit)}` });
 }
 
 function writeTimes(root) {

@@ -1,0 +1,315 @@
+"""Translate sentences of the layers below the pages.
+
+These layers write English, because their sentences are also stored, logged, and answered over REST. A page translates
+them when it shows them. SENTENCES lists them; `{name}` stands for any text. Another sentence stays English.
+"""
+
+import re
+from functools import cache, lru_cache
+
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_noop as _
+
+from dashboard.labels import FIELDS
+
+SENTENCES = (
+    # readiness and faults of servers, see `dashboard.readiness` and `core.observability.diagnosis`
+    _("{server} can't be reached."),
+    _("Start it, or correct {variable}. Chargers wait for their answers meanwhile; nothing is lost."),
+    _("Start it, or correct {variable}. Chargers are served meanwhile; commands wait."),
+    _("{server} does not answer in time."),
+    _(
+        "Look at the load and the disk of its machine, and at pg_stat_activity. A synchronous standby that is "
+        "unavailable delays every commit, too."
+    ),
+    _("Look at the load of its machine, and at SLOWLOG GET. Chargers are served meanwhile; commands wait."),
+    _("{server} is starting or stopping and takes no connections."),
+    _("Wait a moment. If it lasts, read the log of PostgreSQL: it may be recovering, or its disk may be full."),
+    _("{server} refuses the login, or lacks the database."),
+    _("Correct the user, the password or the database name in {variable}, or pg_hba.conf of the server."),
+    _("{server} is read-only."),
+    _(
+        "If it is a standby, name the primary in {variable}. Else set default_transaction_read_only to off, for the "
+        "server, the database and the user. Chargers wait for their answers meanwhile; nothing is lost."
+    ),
+    _("The disk of {server} is full."),
+    _("Free space on the disk of its data folder, but delete nothing in that folder. It then recovers by itself."),
+    _("Another session has locked tables or rows of this program in {server}."),
+    _("Wait for that session, such as a migration, or end it: pg_locks and pg_stat_activity name it."),
+    _("{server} has no connection free."),
+    _("Raise max_connections, or end sessions that pg_stat_activity shows as idle."),
+    _("{server} is out of memory."),
+    _("Free memory on its machine, or lower work_mem and max_connections."),
+    _("{server} answers with an error."),
+    _("Read the log of this process, which has the error, and the log of PostgreSQL."),
+    _("{server} is still loading its data."),
+    _("Wait until it has read its files; its log shows the progress."),
+    _("{server} refuses the login, or the user may not write."),
+    _("Correct the user and the password in {variable}, or the access list of the server (ACL)."),
+    _("{server} is a replica, which takes no writes."),
+    _("Name the primary in {variable}, or use a sentinel:// URL, which follows a failover."),
+    _("{server} is out of memory and takes no writes (maxmemory is reached)."),
+    _(
+        "Raise maxmemory, or free memory: INFO memory and `redis-cli --bigkeys` show its use. Chargers are served "
+        "meanwhile; commands can't be submitted."
+    ),
+    _("{server} can't write to its disk, and so takes no writes."),
+    _("Free space on its disk, or correct its access rights there; its log has the error."),
+    _("{server} takes no writes, since too few of its replicas are connected."),
+    _("Start the replicas, or lower min-replicas-to-write."),
+    _("Raise maxclients, or end clients that CLIENT LIST shows as idle."),
+    _("Read the log of this process, which has the error, and the log of that server."),
+    _("Redis or the message broker is unavailable."),
+    _("Nothing was submitted; try again."),
+    _("The database lacks migrations of this version."),
+    _("Run `python manage.py migrate`; the log names those that are missing."),
+    _("Free space on it. Until then files can't be stored."),
+    _("The disk of {server} has less than {number} MiB free."),
+    _("Free space on it, or enlarge it."),
+    _("This process can't write to {server}."),
+    _("Give its user write permission, or set {variable} to another folder."),
+    _("The disk of {server} does not answer in time."),
+    _("Check the disk, or the file server that it is on."),
+    _("A message of a charger has been unanswered for more than {number} s."),
+    _(
+        "Check pg_stat_activity and pg_locks, because another session may have locked its rows. The log of this "
+        "process has the reason for the wait."
+    ),
+    _("No Celery worker has reported for half a minute."),
+    _("Start one, and read its log if it ends. Until then commands are accepted and wait."),
+    _("Celery beat has not reported for half a minute."),
+    _("Start exactly one. Until then expired data is not deleted."),
+    _("The server that {variable} names."),
+    _("The disk of {server}, which {variable} names."),
+    _("The program `python -m tools.stack {name}`."),
+    _("The database that DATABASE_URL names."),
+    _("This process."),
+    # refused handshakes, see the handshake of chargers
+    _("The charger id in the path is not UTF-8."),
+    _("Connect to /ws/ocpp/<charger id>, an id of 1 to 255 characters, not to {path}"),
+    _(
+        "This is no WebSocket handshake: the request has no `Upgrade: websocket` with `Connection: Upgrade`. A proxy "
+        "has probably dropped these headers. Configure it to pass them on, see docs/operations.md, "
+        '"A proxy of your own". A charger must be set to OCPP 1.6 JSON (ws:// or wss://), not SOAP.'
+    ),
+    _("This server speaks {version}; the charger offered no subprotocol."),
+    _("This server speaks {version}; the charger offered {offered}."),
+    _("Charger {charger_id} is not known here."),
+    _("A charger needs a key or a certificate here: its address is in none of the OCPP_OPEN_NETWORKS."),
+    _("Basic auth with the charger's id and its key is required."),
+    _("Basic auth with the charger's id and its key is required, without TLS (security profile 1)."),
+    _("Basic auth with the charger's id and its key is required, over TLS (security profile 2)."),
+    _("A client certificate of this charger is required (security profile 3)."),
+    _("Refused too often: try again in a minute."),
+    _("The path of this handshake named no charger id: correct the URL in the charger."),
+    _("This charger is known already: give it a new key, or correct what it presents."),
+    # chargers
+    _("0: no authentication"),
+    _("1: Basic auth"),
+    _("2: Basic auth over TLS"),
+    _("3: TLS with a client certificate"),
+    _("A text is longer than the standard allows."),
+    _("The standard does not define this member."),
+    _("A value is of another type than the standard requires."),
+    _("A text is not a number in the notation of the standard."),
+    _("The standard does not list this value."),
+    _("A member is null."),
+    _("A required member, or every item of a list, is missing."),
+    _("An item of a list cannot be read."),
+    _("A number is outside the range of the standard, or is implausible."),
+    _("A timestamp cannot be read, lies before 2010 or in the future."),
+    _("A frame or a text cannot be read in part: it is not JSON, or contains control characters."),
+    _("The message was refused, because nothing in it could be used."),
+    _("It exceeds its budget of {counts}."),
+    _("Its socket is read more slowly. All its messages are processed, but later."),
+    _("So many are stored, energy registers first. A stop ends its session as usual."),
+    _("The status of a further connector is acknowledged and not stored. Transactions there are stored."),
+    _("A further tag is answered as usual and not listed."),
+    _("A further one is not stored, unless it is a start or a stop with a meter value."),
+    _("A further one is acknowledged and not stored."),
+    _("A further one is answered as usual and not stored."),
+    _("A further one is rejected and not stored."),
+    _("Further keys of an answer are not stored."),
+    _("Further members are counted together, as (others)."),
+    _("Say true or false."),
+    _("Also send charger_id, or since and until at most a day apart."),
+    # commands that were refused, or submitted with a warning
+    _("Charger {charger} is Rejected: nothing may be sent to it until it boots again and is accepted."),
+    _("Charger {charger} is Pending: {action} may not be sent until it boots again and is accepted."),
+    _("{number} commands already wait for charger {charger}."),
+    _("{hidden} stands for a secret that is not shown. Enter the secret itself."),
+    _("No key in SECRETS_KEYS opens this secret: add the key that it was encrypted with to the list."),
+    _("SECRETS_KEYS is `none` here, but this process needs the keys: set it to the list of keys."),
+    _(
+        "The database became unavailable while the command was stored, so it may have been submitted. Look at the "
+        "charger's commands before you send it again, or send it with an Idempotency-Key."
+    ),
+    _("An AuthorizationKey is 16 to 20 bytes: 32 to 40 hex digits, or as many characters."),
+    _("A security profile can't be lowered over OCPP."),
+    _("The charger has reported that {key} is read-only."),
+    _("This reservation belongs to another charger."),
+    _("Its expiryDate has passed."),
+    _("Connector {connector_id} is {status}."),
+    _("0 and -1 are reserved (1.6 errata 3.52)."),
+    _("The list contains a tag twice."),
+    _("The charger's SendLocalListMaxLength is {limit}, this list has {number} tags."),
+    _("These tags are unknown and sent as Invalid: {tags}."),
+    _("The certificate is not a PEM X.509 certificate: the charger should refuse it."),
+    _("Give a location, or set PUBLIC_URL so that chargers can upload here."),
+    _("Leave it out: this URL was not made by this system."),
+    _("Leave it out: this URL was made for another command."),
+    _("There is no charging profile {number} in the library."),
+    _("A ChargePointMaxProfile belongs on connector 0."),
+    _("A transaction starts on a connector, and 0 is the charger as a whole."),
+    _("With a remote start it must be TxProfile."),
+    _("There is no transaction yet: leave it out."),
+    _("The first period must start at 0."),
+    _("Periods must follow each other."),
+    _("A limit or duration can't be negative."),
+    _("The lowest stack level is 0."),
+    _("Only a Recurring profile has one."),
+    _("Only a TxProfile has one."),
+    _("A Relative profile has no startSchedule: the charger may refuse it."),
+    _("A Recurring profile needs a recurrencyKind."),
+    _("The profile is never valid: validTo is not after validFrom."),
+    _("The charger's {key} is {value}, this profile has {number}."),
+    _("A TxProfile belongs on the connector of its transaction, not on 0."),
+    _("No transaction is under way on connector {connector_id}: the charger will refuse a TxProfile."),
+    _("A TxProfile without a transactionId applies to any transaction that is under way on the connector."),
+    _("Transaction {number} is not under way at this charger."),
+    _("No ongoing transaction is known; transactionId {number} is sent and the charger decides."),
+    # batches and schedules
+    _("Unknown chargers: {ids} and {number} more."),
+    _("Unknown chargers: {ids}."),
+    _("Leave it out: a secret of its own is generated for every charger."),
+    _("This Idempotency-Key was used for another request."),
+    _("{number} chargers of your batches are waiting already. At most {limit} may wait."),
+    _("The user who submitted this batch may no longer send commands to this charger."),
+    _("An internal error ({name}). See the log of the workers."),
+    _("This run was missed, because the system was down or overloaded for too long."),
+    _("The owner of the schedule may no longer send commands. A user who may must save it again."),
+    _("No charger matches the schedule."),
+    _("Give exactly one of chargers and filter."),
+    _("The time must be between now and a hundred years from now."),
+    _("{name} is not a time zone. Use a name such as Europe/Berlin."),
+    _("Give exactly one of at, every_seconds and crontab."),
+    _("From 60 seconds to a year."),
+    _(
+        "Give five fields: minute hour day month weekday (Sunday is 0), such as `30 3 * * 1-5`, that match a time in "
+        "the future."
+    ),
+    # corrections and exports of transactions
+    _("This session is under way: close it first, then correct it. A note is possible now."),
+    _("It is in the future."),
+    _("It is before the start at {time}."),
+    _("No meter value is known of the start: give it as well."),
+    _("It is below the start at {number} Wh."),
+    _("No meter value is known of the end: correct meter_stop as well."),
+    _("It is above the stop at {number} Wh: correct meter_stop as well."),
+    _("Another sheet is being made just now: try again in a minute, or take CSV."),
+    _("A sheet is made of at most {number} transactions: narrow the list, or take CSV."),
+)
+# Sentences of libraries that have no translations: those of Django about missing rows, and of the JSON schemas.
+OF_LIBRARIES = (
+    _("No {model} matches the given query."),
+    _("{value} is not one of {choices} or {number} other candidates"),
+    _("{value} is not one of {choices} or {choice}"),
+    _("{value} is not one of {choice}"),
+    _("{value} is not of type {type}"),
+    _("{value} is not of types {types}"),
+    _("{name} is a required property"),
+    _("{value} is longer than {number} character"),
+    _("{value} is longer than {number} characters"),
+    _("{value} is shorter than {number} character"),
+    _("{value} is shorter than {number} characters"),
+    _("{value} is less than the minimum of {number}"),
+    _("{value} is greater than the maximum of {number}"),
+    _("{value} is not a multiple of {number}"),
+    _("{value} is not a {format}"),
+    _("False schema does not allow {value}"),
+    _("{value} has less than {number} item"),
+    _("{value} has less than {number} items"),
+    _("{value} has more than {number} item"),
+    _("{value} has more than {number} items"),
+)
+# Texts of Django REST framework, which translates them itself when it finds them in the catalogue. Its own German
+# addresses users informally.
+OF_REST_FRAMEWORK = (
+    _("Ensure this value is greater than or equal to {min_value}."),
+    _("Ensure this value is less than or equal to {max_value}."),
+    _("Ensure this field has no more than {max_length} characters."),
+    _("Ensure this field has no more than {max_length} elements."),
+    _("Ensure this field has at least {min_length} elements."),
+    _("Datetime has wrong format. Use one of these formats instead: {format}."),
+    _("This field is required."),
+)
+# Texts that stand for a `{name}` of a sentence.
+PARTS = frozenset(
+    (
+        _("The message broker"),
+        _("the folder for files"),
+        _("the folder for temporary files"),
+        _("messages a second"),
+        _("rows of meter values a minute"),
+        _("starts and stops a minute"),
+        _("sampled values in one message"),
+        _("connectors"),
+        _("unknown id tags in the list, of one charger"),
+        _("unknown id tags in the list, of all chargers"),
+        _("orphan stops and refused messages about transactions that wait for an operator"),
+        _("security events an hour"),
+        _("DataTransfers an hour"),
+        _("requests for a certificate an hour"),
+        _("configuration keys"),
+        _("findings"),
+    )
+)
+NAME = re.compile(r"\{(\w+)\}")
+ESCAPED_NAME = re.compile(r"\\{(\w+)\\}")
+ANY_TEXT = r"(?P<\1>(?:(?!\. ).)+?)"  # within one sentence
+SENTENCE_END = re.compile(r"(?<=[.!?]) ")
+# A sentence after the name of a field, or after the time of a run.
+AFTER_NAME = re.compile(r"([A-Za-z][\w.]*|[\d-]{10} [\d:]{8} UTC): (.+)", re.DOTALL)
+
+
+@cache
+def _patterns():
+    """Return [(compiled pattern, sentence)] of the sentences with a `{name}`; the one with most other text first."""
+    listed = [sentence for sentence in (*SENTENCES, *OF_LIBRARIES) if NAME.search(sentence)]
+    listed.sort(key=lambda sentence: len(NAME.sub("", sentence)), reverse=True)
+    return [(re.compile(ESCAPED_NAME.sub(ANY_TEXT, re.escape(sentence)), re.DOTALL), sentence) for sentence in listed]
+
+
+def translated(text: object) -> str:
+    """Return `text`, one or more sentences in English, in the language of the page."""
+    language = get_language() or "en"
+    return str(text) if language == "en" else _translated(str(text), language)
+
+
+@lru_cache(maxsize=4096)
+def _translated(text, language):
+    """Cache by `language`, which is the current one."""
+    whole = _known(text)
+    if whole is None and (named := AFTER_NAME.fullmatch(text)):
+        whole = f"{FIELDS.get(named[1], named[1])}: {_translated(named[2], language)}"
+    return _by_parts(text, language) if whole is None else whole
+
+
+def _by_parts(text, language):
+    """Translate the longest beginning that is known, and then the rest. An unknown first sentence stays as it is."""
+    ends = [end.start() for end in SENTENCE_END.finditer(text)]
+    for end in reversed(ends):
+        if (known := _known(text[:end])) is not None:
+            return f"{known} {_translated(text[end + 1 :], language)}"
+    return f"{text[: ends[0]]} {_translated(text[ends[0] + 1 :], language)}" if ends else text
+
+
+def _known(text):
+    """Return the translation of `text` if it is one of the sentences, else None."""
+    if text in SENTENCES:
+        return gettext(text)
+    for pattern, sentence in _patterns():
+        if found := pattern.fullmatch(text):
+            values = {name: gettext(value) if value in PARTS else value for name, value in found.groupdict().items()}
+            return gettext(sentence).format(**values)
+    return None

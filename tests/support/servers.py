@@ -4,6 +4,8 @@ import atexit
 import os
 from pathlib import Path
 
+import redis
+
 from tools.stack.servers import Postgres, Redis, private_folder
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -43,7 +45,9 @@ def _start_what_is_missing():
             child = STARTED[variable] = server.start()
             atexit.register(child.stop)
             os.environ[variable] = server.url()
-            if variable == "REDIS_URL":  # the worker of `live` would take what the tests' own process asks for
+            if variable == "REDIS_URL":
+                redis.Redis.from_url(server.url()).flushall()  # an earlier run has left keys of chargers with our ids
+                # The worker of `live` would take what the tests' own process asks for.
                 os.environ["BROKER_URL"] = server.url(database=1)
     os.environ[OURS] = " ".join(STARTED)
 

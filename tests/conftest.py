@@ -8,7 +8,7 @@ from django.db import connections
 
 from core.redis.connections import async_redis, listening_redis
 from tests.support.live import free_port
-from tests.support.products import product
+from tests.support.products import new_database, product
 
 
 def pytest_collection_modifyitems(items):
@@ -29,6 +29,12 @@ def live():
     }
     with product("live", settings, flower=True) as live:
         yield live
+
+
+@pytest.fixture
+def empty_database():
+    """The URL of an empty database."""
+    return new_database("ocpp_empty")
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,9 @@ from django.urls import reverse
 from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
 from chargers.services import findings
 from commands.models import Batch, ChargingProfile, Command, Firmware, LocalList, Schedule, Upload
+from tests.support.admin import admin_models
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
+from tests.support.payloads import PERIOD, PROFILE
 from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
@@ -22,13 +24,6 @@ OURS = [
     *("event", "webhook", "delivery", "refusal"),
     *("command", "chargingprofile", "locallist", "certificaterequest", "firmware", "upload", "batch", "schedule"),
 ]
-PERIOD = {"startPeriod": 0, "limit": 10}
-PROFILE = {
-    "stackLevel": 0,
-    "chargingProfilePurpose": "TxDefaultProfile",
-    "chargingProfileKind": "Absolute",
-    "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": [PERIOD]},
-}
 
 
 @pytest.fixture
@@ -71,15 +66,9 @@ def books(api):
     return transaction
 
 
-def models():
-    return [
-        model for model in admin.site._registry if model._meta.app_label in ("chargers", "transactions", "commands")
-    ]
-
-
 def test_every_list_and_page_opens_and_can_be_searched(api, books):
-    assert sorted(model._meta.model_name for model in models()) == sorted(OURS)
-    for model in models():
+    assert sorted(model._meta.model_name for model in admin_models()) == sorted(OURS)
+    for model in admin_models():
         listed = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
         for query in ("", "?q=1", "?o=1"):
             assert api.get(listed + query).status_code == 200, listed

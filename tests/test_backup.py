@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from tests.support.live import an_id, eventually, exchange
+from tests.support.postgres import run_program
 from tests.support.products import product
 from tests.support.servers import RUN_DIR
 from tools.stack.processes import CannotStart
-from tools.stack.servers import Postgres
 from tools.stack.stack import PROJECT
 
 NOON = "2025-02-26T12:00:00Z"
@@ -37,11 +37,6 @@ assert a_transaction().pk > before
 """
 
 
-def run(program, *arguments):
-    tool = Postgres(RUN_DIR).binaries / program
-    return subprocess.run([str(tool), *arguments], check=True, capture_output=True)
-
-
 def books(url):
     """{table: (rows, digest of all of them)}, and the sequences."""
     with psycopg.connect(url) as connection:
@@ -60,7 +55,7 @@ def dump(live):
 
 
 def dumped(url, name):
-    run("pg_dump", "--format=custom", f"--file={RUN_DIR / name}", url)
+    run_program("pg_dump", "--format=custom", f"--file={RUN_DIR / name}", url)
     return RUN_DIR / name
 
 
@@ -70,7 +65,7 @@ def restored(live, dump, name):
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name}")
     url = urlsplit(live.database_url)._replace(path=f"/{name}").geturl()
-    run("pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={url}", str(dump))
+    run_program("pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={url}", str(dump))
     return url
 
 

@@ -25,9 +25,10 @@ from chargers.models import (
 from chargers.services import audit, events, findings
 from commands.models import Batch, Command, LocalList
 from gateway.ocpp16 import HANDLERS
+from tests.support.admin import admin_models
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.support.negatives import sample
-from tests.test_admin import PROFILE, models
+from tests.support.payloads import PROFILE
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,7 +167,7 @@ def test_every_page_shows_it_as_text(api, text):
 
 
 def admin_pages():
-    for model in models():
+    for model in admin_models():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         yield reverse(f"{name}_changelist")
         yield from (reverse(f"{name}_change", args=[row.pk]) for row in model.objects.all())

@@ -12,10 +12,10 @@ import pytest
 from config import logs
 from config.logs import FIELDS, INDENTED, ContextFilter, LineFormatter, ObjectFormatter, RateFilter
 from core.observability import context
-from tests.config.test_settings import check
-from tests.config.test_websocket import HANDSHAKE
 from tests.support.beside import web_beside
 from tests.support.live import an_id, eventually
+from tests.support.raw_socket import HANDSHAKE
+from tests.support.settings import load_settings
 
 
 def logged(message, error=None, **extra):
@@ -55,7 +55,7 @@ def test_an_exception_is_logged_with_its_trace():
 
 
 def test_an_unknown_format_is_refused():
-    code, error = check(LOG_FORMAT="xml")
+    code, error = load_settings(LOG_FORMAT="xml")
     assert code != 0 and "LOG_FORMAT" in error
 
 

@@ -3,12 +3,10 @@
 import json
 import re
 import threading
-import urllib.request
 
 import pytest
 import yaml
 from ocpp.v16 import call
-from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import InvalidStatus
 
 from chargers import metrics
@@ -18,30 +16,12 @@ from core.redis import processes
 from core.redis.connections import sync_redis
 from tests.support.builders import a_charger, a_command, tell
 from tests.support.live import an_id, eventually, exchange
+from tests.support.metrics import scraped, value
 from tools.stack.stack import PROJECT
 
 FOLDER = PROJECT / "docs" / "monitoring"
 NAME = re.compile(r"\b(?:ocpp|process)_[a-z_]+\b")
 STOP = {"transactionId": -1, "meterStop": 1, "timestamp": "2025-02-26T12:00:00Z"}
-
-
-def scraped(live):
-    """{(sample's name, its labels but the process): {process: value}}."""
-    body = {}
-    with urllib.request.urlopen(f"{live.url}/metrics", timeout=20) as answer:
-        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-        for family in text_string_to_metric_families(answer.read().decode()):
-            for sample in family.samples:
-                process = sample.labels.pop("process", "")
-                body.setdefault((sample.name, tuple(sorted(sample.labels.items()))), {})[process] = sample.value
-    return body
-
-
-def value(body, name, before=(), **labels):
-    """The sum over all processes; since `before` that of what each counted since."""
-    key = name, tuple(sorted(labels.items()))
-    counted = dict(before).get(key, {})
-    return sum(value - counted.get(process, 0) for process, value in body.get(key, {}).items())
 
 
 @pytest.fixture(scope="module")

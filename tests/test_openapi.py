@@ -11,9 +11,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi import checks
 
-from tests.support.builders import NOON
 from tests.support.live import an_id, exchange
-from tests.test_admin import PROFILE
+from tests.support.payloads import PROFILE, REPORTED
 
 CHARGERS = 8  # so many that not all of them have as many commands waiting as they may
 NOBODYS = 2**40  # added to a number, it is the id of nothing
@@ -29,17 +28,6 @@ CHECKS = [
     checks.content_type_conformance,
     checks.response_headers_conformance,
     checks.response_schema_conformance,
-]
-# What a charger tells, in this order.
-REPORTED = [
-    ("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"}),
-    ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}),
-    ("MeterValues", {"connectorId": 1, "meterValue": [{"timestamp": NOON, "sampledValue": [{"value": "1"}]}]}),
-    ("StopTransaction", {"transactionId": -1, "meterStop": 1, "timestamp": NOON}),
-    ("DataTransfer", {"vendorId": "V", "data": "D"}),
-    ("SecurityEventNotification", {"type": "T", "timestamp": NOON}),
-    ("SignCertificate", {"csr": "none"}),
-    ("StartTransaction", {"connectorId": 1, "idTag": "unknown", "meterStart": 0, "timestamp": NOON}),
 ]
 # What is made over REST, and the tables of what is not, by the third part of a path.
 MADE = {

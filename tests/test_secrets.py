@@ -23,8 +23,8 @@ from core.ocpp.versions import OCPP201
 from gateway.retries import as_sent
 from tests.support.builders import a_charger, a_command, tell
 from tests.support.live import an_id, eventually, exchange
+from tests.support.postgres import run_program
 from tests.support.servers import RUN_DIR
-from tests.test_backup import run
 
 OLD, NEW = ("b2xkLWtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW4=", "bmV3LWtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW4=")
 READ = {
@@ -53,7 +53,7 @@ class Planted:
 def dump(live):
     """The whole database as text."""
     path = RUN_DIR / "secrets.sql"
-    run("pg_dump", "--data-only", f"--file={path}", live.database_url)
+    run_program("pg_dump", "--data-only", f"--file={path}", live.database_url)
     return path.read_text()
 
 

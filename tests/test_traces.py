@@ -13,9 +13,9 @@ import pytest
 from ocpp.v16 import call
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.config.test_settings import check
 from tests.support.live import Live, an_id, eventually, free_port
 from tests.support.servers import RUN_DIR
+from tests.support.settings import load_settings
 from tools.stack import programs
 from tools.stack.processes import Child
 from tools.stack.stack import PROJECT
@@ -177,5 +177,5 @@ def test_without_the_setting_nothing_is_imported_or_wrapped(live):
 
 
 def test_a_receiver_that_is_none_is_refused():
-    code, said = check(OTEL_EXPORTER_OTLP_ENDPOINT="collector:4317")
+    code, said = load_settings(OTEL_EXPORTER_OTLP_ENDPOINT="collector:4317")
     assert code != 0 and "OTEL_EXPORTER_OTLP_ENDPOINT" in said

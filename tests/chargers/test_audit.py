@@ -9,8 +9,8 @@ from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
 from chargers.services import keys
 from commands.services.submission import submit, submit_internal
 from gateway import handshake
-from tests.chargers.test_handshake import KEY, NEXT, a_request
 from tests.support.builders import a_charger, a_tag, a_transaction
+from tests.support.handshakes import KEY, NEXT, a_request
 
 BASE = "/api/ocpp"
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,8 +9,8 @@ import pytest
 
 from chargers.services import findings
 from core.http import downloads
-from tests.config.test_dashboard import whole
 from tests.support.builders import a_charger, a_transaction
+from tests.support.responses import streamed
 
 FORMULAS = [
     f"{before}{sign}1+1"
@@ -32,7 +32,7 @@ def test_a_number_and_any_other_text_stay_what_they_are(value):
 
 def the_csv(answer):
     assert answer.status_code == 200
-    content = whole(answer) if answer.streaming else answer.content
+    content = streamed(answer) if answer.streaming else answer.content
     return list(csv.reader(io.StringIO(content.decode())))
 
 
@@ -58,5 +58,5 @@ def test_every_export_quotes_formulas(api):
         api.get("/transactions/export.xlsx"),
         api.post("/admin/transactions/transaction/", sessions | {"action": "export_xlsx"}),
     ):
-        inside = zipfile.ZipFile(io.BytesIO(whole(sheet))).read("xl/worksheets/sheet1.xml").decode()
+        inside = zipfile.ZipFile(io.BytesIO(streamed(sheet))).read("xl/worksheets/sheet1.xml").decode()
         assert "<f>" not in inside and "=1+1" in inside

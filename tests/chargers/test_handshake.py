@@ -5,22 +5,18 @@ from base64 import b64encode
 from ipaddress import ip_network
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from websockets.exceptions import InvalidStatus
 
 from chargers.services import keys
 from core.redis.throttling import Failures
 from gateway import handshake
 from tests.support.builders import a_charger
+from tests.support.handshakes import KEY, NEXT, a_request
 from tests.support.live import an_id
 
 pytestmark = pytest.mark.django_db
-KEY, NEXT = "00112233445566778899aabbccddeeff00112233", "ffeeddccbbaa99887766554433221100ffeeddcc"
 CPO = {"O": ["Test CPO"]}
-
-
-def a_request(charger, key="", **more):
-    credentials = b64encode(f"{charger}:".encode() + key.encode())
-    return handshake.HandshakeRequest(charger.charger_id, b"Basic " + credentials if key else b"", **more)
 
 
 def is_admitted_with(charger, key="", **more):
@@ -200,8 +196,11 @@ def test_failures_are_forgotten_after_a_minute_and_when_there_are_too_many(monke
     assert failures.of("b") == 0
 
 
-def test_a_key_of_a_fleet_is_checked_in_microseconds():
+def test_a_hundred_keys_are_checked_faster_than_one_password():
+    """Keys are random, so that they need no slow hash; a fleet that reconnects presents thousands at once."""
     stored, key = keys.hashed(KEY), KEY.encode()
-    began = time.perf_counter()
-    assert all(keys.matches(key, stored) for _ in range(5000))
-    assert time.perf_counter() - began < 1
+    began = time.thread_time()
+    assert all(keys.matches(key, stored) for _ in range(100))
+    checked = time.thread_time()
+    make_password("password")
+    assert checked - began < time.thread_time() - checked

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.live import exchange
+from tests.support.payloads import REPORTED
 from tests.support.station import Admin
-from tests.test_openapi import REPORTED
 
 # These ids look alike, but each is a charger of its own.
 SIMILAR_IDS = ["ID505", "ID505 ", " ID505", "id505", "ID505/", "ID505%20", "ID505%2F", "ＩＤ505", "ID505\u200b"]

@@ -14,8 +14,8 @@ from core.ocpp import redaction
 from core.ocpp.redaction import HIDDEN, MAX_MASKED_LENGTH, names_secret
 from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16, OCPP201
 from core.ocpp.versions.base import ALWAYS
-from tests.chargers.test_hostile_frames import BOUNDED, values
 from tests.chargers.test_versions import paths, versions
+from tests.support.strategies import BOUNDED, json_values
 
 KEY = "0011223344556677889900aabbccddeeff001122"
 LINE = {"timestamp": "2025-02-26T12:00:00Z", "sampledValue": [{"value": "1500", "unit": "Wh"}]}
@@ -49,11 +49,15 @@ def planted(draw):
         {"value": key, "readonly": False, "key": draw(spellings)},
         {draw(names): draw(st.sampled_from([key, [key], {"is": key}]))},
         {"location": draw(logins).format(key)},
-        {"data": json.dumps({draw(names): key, "other": draw(values)})},
+        {"data": json.dumps({draw(names): key, "other": draw(json_values)})},
         {"data": f"{draw(names)}={key}&x=1"},
         {"location": f"http://host/files/uploads/{key}/log.txt"},
     ]
-    payload = {"before": draw(values), "configurationKey": [draw(st.sampled_from(places))], "after": draw(values)}
+    payload = {
+        "before": draw(json_values),
+        "configurationKey": [draw(st.sampled_from(places))],
+        "after": draw(json_values),
+    }
     frame = draw(st.sampled_from([[2, "1", "X", payload], [3, "1", payload], [4, "1", "E", "", payload]]))
     return json.dumps(frame, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1]))), key
 

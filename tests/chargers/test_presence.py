@@ -19,8 +19,8 @@ from websockets.sync.client import connect
 from chargers.services import presence
 from chargers.services.presence import Presence
 from core.redis.connections import async_redis, sync_redis
-from tests.config.test_websocket import Wire, frame
 from tests.support.live import an_id, eventually, exchange
+from tests.support.raw_socket import Wire, frame
 
 OFFLINE_WITHIN_S = 60  # a ping after 20 s, 20 s for its pong, and 10 s for data that is not written yet
 LONG_ANSWERS = frame(json.dumps([2, "1", "x" * 100, {}]).encode()) * 1000
@@ -81,7 +81,7 @@ def other_process(live):
 def is_commanded(live, charger_id, socket):
     """Return whether a command is received by `socket`, and its answer processed."""
     task = live.ask(charger_id, "ClearCache", {})
-    _, message_id, action, _ = json.loads(socket.recv(2))
+    _, message_id, action, _ = json.loads(socket.recv(20))
     socket.send(json.dumps([3, message_id, {"status": "Accepted"}]))
     return action == "ClearCache" and live.finished(task)["outcome"] == "answered"
 
@@ -132,4 +132,4 @@ def test_a_charger_that_disconnects_after_an_answer_is_offline_in_the_database(l
     with live.charger(charger_id, ClearCache={"status": "Accepted"}):
         live.finished(live.ask(charger_id, "ClearCache", {}))
     left = "SELECT disconnected_at >= connected_at FROM chargers_charger WHERE charger_id = %s"
-    assert eventually(lambda: live.rows(left, charger_id)[0][0], seconds=5)
+    assert eventually(lambda: live.rows(left, charger_id)[0][0], seconds=20)

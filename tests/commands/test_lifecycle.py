@@ -6,7 +6,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -24,6 +24,10 @@ from tools.stack.stack import PROJECT
 
 RESET = {"type": "Soft"}
 ACCEPTED = {"status": "Accepted"}
+
+
+def duration(task):
+    return datetime.fromisoformat(task["finished_at"]) - datetime.fromisoformat(task["created_at"])
 
 
 def sent(live, task):
@@ -84,26 +88,25 @@ def test_a_real_acceptance_moves_the_list_version(live):
 def test_a_charger_that_is_not_connected_is_waited_for_and_then_told(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
-    began = time.monotonic()
     task = live.finished(live.ask(charger_id, "Reset", RESET, timeout=1.5))
-    assert 1.4 < time.monotonic() - began < 8
     assert (task["outcome"], task["simulated"], task["sent_at"]) == ("not_connected", True, None)
+    assert duration(task) >= timedelta(seconds=1.5)
 
 
 def test_each_command_waits_for_an_absent_charger_as_long_as_its_own_timeout(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
-    live.ask(charger_id, "Reset", RESET, timeout=11)
-    began = time.monotonic()
+    patient = live.ask(charger_id, "Reset", RESET, timeout=7)
     task = live.finished(live.ask(charger_id, "ClearCache", {}, timeout=1.5))
-    assert 1.4 < time.monotonic() - began < 9
     assert (task["outcome"], task["sent_at"]) == ("not_connected", None)
+    assert duration(task) >= timedelta(seconds=1.5)
+    assert task["finished_at"] < live.finished(patient)["finished_at"]
 
 
 def test_a_charger_that_connects_while_its_command_waits_gets_it(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
-    task = live.ask(charger_id, "Reset", RESET, timeout=4)
+    task = live.ask(charger_id, "Reset", RESET, timeout=11)
     time.sleep(1)
     with live.charger(charger_id, Reset=ACCEPTED) as charger:
         task = live.finished(task)
@@ -122,9 +125,12 @@ def test_a_connection_that_ends_before_the_answer_is_lost_not_timed_out(live):
 
 
 def test_an_answer_that_comes_too_late_is_kept_and_rewrites_nothing(live):
-    with live.charger(an_id(), Reset=2) as charger:
-        task = live.finished(live.ask(charger.charger_id, "Reset", RESET, timeout=1))
+    with live.socket(charger_id := an_id()) as socket:
+        task = live.ask(charger_id, "Reset", RESET, timeout=1)
+        assert json.loads(socket.recv(10))[1] == task["task_id"]
+        task = live.finished(task)
         assert (task["outcome"], task["late_response"]) == ("timed_out", None)
+        socket.send(json.dumps([3, task["task_id"], ACCEPTED]))
         path = f"/api/ocpp/tasks/{task['task_id']}/"
         late = eventually(lambda: (shown := live.get(path))["late_response"] and shown)
     assert late["late_response"] == ACCEPTED
@@ -175,9 +181,9 @@ def test_a_charger_is_asked_one_thing_at_a_time_in_order(live):
 
 
 def test_waiting_for_its_turn_does_not_eat_a_commands_own_timeout(live):
-    with live.charger(an_id(), Reset=None, ClearCache=1) as charger:
-        live.ask(charger.charger_id, "Reset", RESET, timeout=2)
-        task = live.finished(live.ask(charger.charger_id, "ClearCache", {}, timeout=1.5))
+    with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger:
+        live.ask(charger.charger_id, "Reset", RESET, timeout=6)
+        task = live.finished(live.ask(charger.charger_id, "ClearCache", {}, timeout=4))
     assert task["outcome"] == "answered"
 
 
@@ -194,11 +200,11 @@ def test_silent_chargers_delay_no_other(live):
     with ExitStack() as sockets, live.charger(an_id(), Reset=ACCEPTED) as charger, ThreadPoolExecutor(16) as threads:
         silent = [an_id() for _ in range(120)]
         list(threads.map(lambda charger_id: sockets.enter_context(live.socket(charger_id)), silent))
-        asked = list(threads.map(lambda charger_id: live.ask(charger_id, "Reset", RESET, timeout=6), silent))
-        began = time.monotonic()
+        asked = list(threads.map(lambda charger_id: live.ask(charger_id, "Reset", RESET, timeout=300), silent))
         assert live.finished(live.ask(charger.charger_id, "Reset", RESET))["outcome"] == "answered"
-        assert time.monotonic() - began < 4
-        assert {task["outcome"] for task in threads.map(live.finished, asked)} == {"timed_out"}
+        assert {live.get(task["task_url"])["state"] for task in asked} <= {"queued", "sent"}
+        sockets.close()
+        assert {task["outcome"] for task in threads.map(live.finished, asked)} <= {"connection_lost", "not_connected"}
 
 
 def test_a_charger_may_call_while_it_is_asked(live):
@@ -214,13 +220,13 @@ def test_a_charger_may_call_while_it_is_asked(live):
 def test_clients_that_wait_hold_up_nobody(live):
     """Each web process has 20 database connections; 60 waiting clients must not use them up."""
     with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger, ThreadPoolExecutor(60) as threads:
-        task = live.ask(charger.charger_id, "Reset", RESET, timeout=5)
+        task = live.ask(charger.charger_id, "Reset", RESET, timeout=300)
         waiting = [threads.submit(live.finished, task) for _ in range(60)]
         time.sleep(1)
-        began = time.monotonic()
         assert live.get(f"/api/ocpp/status/{charger.charger_id}/")["status"]["connected"]
-        assert time.monotonic() - began < 3
-        assert {future.result()["outcome"] for future in waiting} == {"timed_out"}
+        assert not any(future.done() for future in waiting)
+        charger.drop()
+        assert {future.result()["outcome"] for future in waiting} == {"connection_lost"}
 
 
 def test_results_are_in_django_celery_results_too(live):

@@ -36,7 +36,7 @@ def test_a_simulated_charger_answers_every_command(live):
             assert (task["outcome"], task["simulated"]) == ("answered", False), task
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 def test_a_simulated_charger_leaves_its_log_and_renews_its_certificate(live):
@@ -52,7 +52,7 @@ def test_a_simulated_charger_leaves_its_log_and_renews_its_certificate(live):
         (made,) = eventually(lambda: live.get(certificates)["results"], 20)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
     assert made["common_name"] == charger_id and made["certificate_chain"].startswith("-----BEGIN CERTIFICATE")
 
 
@@ -66,7 +66,7 @@ def test_what_a_lost_connection_left_open_is_stopped(live):
         stopped = eventually(lambda: live.get(f"{path}Completed")["transaction_logs"], 20)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
     assert stopped[-1]["stop_reason"] == "Other"
 
 
@@ -78,7 +78,7 @@ def test_a_silent_one_answers_none(live):
         task = live.finished(live.ask(charger_id, "ClearCache", {}, timeout=1))
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
     assert (task["outcome"], task["simulated"]) == ("timed_out", True)
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 
 from chargers.models import Charger, ChargerGroup, ConfigurationKey
@@ -22,6 +21,7 @@ from dashboard.templatetags.dashboard import charger_url
 from gateway import message_log
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
 from tests.support.live import eventually
+from tests.support.responses import streamed
 from transactions.models import Transaction
 from transactions.services import curves, export
 
@@ -474,13 +474,8 @@ def test_a_form_sends_what_is_asked(api):
 # --- export ----------------------------------------------------------------------------------
 
 
-@async_to_sync
-async def whole(answer):
-    return b"".join([part async for part in answer.streaming_content])
-
-
 def exported(api, query=""):
-    return list(csv.DictReader(io.StringIO(whole(api.get(f"/transactions/export.csv?{query}")).decode())))
+    return list(csv.DictReader(io.StringIO(streamed(api.get(f"/transactions/export.csv?{query}")).decode())))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -494,7 +489,7 @@ def test_the_list_is_exported_as_it_is_narrowed(api):
 
 def test_a_sheet_holds_the_same(api):
     a_transaction(idTag="=1+1")
-    content = whole(api.get("/transactions/export.xlsx"))
+    content = streamed(api.get("/transactions/export.xlsx"))
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     assert "=1+1" in sheet and "<f>" not in sheet

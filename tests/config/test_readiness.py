@@ -17,7 +17,7 @@ import redis
 from chargers.services import presence
 from tests.support.browser import EXECUTABLE, NONE, launch, log_in, playwright
 from tests.support.live import Live, an_id, eventually, exchange, free_port
-from tests.test_metrics import scraped, value
+from tests.support.metrics import scraped, value
 from tools.stack.stack import Stack
 
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}

@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from asgiref.sync import async_to_sync
 
 from commands.models import Schedule
 from core.ocpp.timestamps import FIRST, LAST, day_bounds
 from gateway import message_log
 from tests.support.builders import a_charger, a_command, a_transaction
 from tests.support.live import eventually
+from tests.support.responses import streamed
 from transactions.services import export
 
 BERLIN, DENVER = "Europe/Berlin", "America/Denver"
@@ -47,11 +47,6 @@ def sessions_around(begin, end):
 
 def local(session, zone, form="%Y-%m-%d %H:%M:%S"):
     return session.start_time.astimezone(ZoneInfo(zone)).strftime(form)
-
-
-@async_to_sync
-async def whole(answer):
-    return b"".join([part async for part in answer.streaming_content])
 
 
 # --- days ------------------------------------------------------------------------------------
@@ -90,12 +85,14 @@ def test_the_list_the_exports_and_the_admin_have_the_same_sessions_of_a_day(api,
     page = listed.content.decode()
     assert f"From ({zone})" in page and all(f">{local(session, zone)}</time>" in page for session in of_the_day)
 
-    rows = list(csv.DictReader(io.StringIO(whole(api.get(f"/transactions/export.csv?{query}")).decode())))
+    rows = list(csv.DictReader(io.StringIO(streamed(api.get(f"/transactions/export.csv?{query}")).decode())))
     assert [int(row["transaction_id"]) for row in rows] == keys
     assert [datetime.fromisoformat(row["start_time"]) for row in rows] == [s.start_time for s in of_the_day]
     assert {row["start_time"][:10] for row in rows} == {day} and {row["time_zone"] for row in rows} == {zone}
 
-    assert started(whole(api.get(f"/transactions/export.xlsx?{query}")), zone) == [local(s, zone) for s in of_the_day]
+    assert started(streamed(api.get(f"/transactions/export.xlsx?{query}")), zone) == [
+        local(s, zone) for s in of_the_day
+    ]
 
     year, month, number = (int(part) for part in day.split("-"))
     drilled = {"start_time__year": year, "start_time__month": month, "start_time__day": number}

@@ -1,14 +1,12 @@
 """A message as large as chargers send them: the readings of a day in one StopTransaction."""
 
 import json
-import threading
-import time
-from contextlib import ExitStack
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.live import an_id, eventually, exchange
+from tests.support.live import eventually
+from tests.support.others import others_undisturbed
 
 LARGEST = 8 * 2**20
 KINDS = [
@@ -85,28 +83,9 @@ def test_what_is_as_large_as_the_setting_is_taken(charger):
 
 
 def test_others_are_answered_meanwhile(live, charger):
-    """Of sockets in both web processes."""
-    waits, over = [], threading.Event()
-
-    def beat(socket):
-        while not over.wait(0.01):
-            began = time.monotonic()
-            exchange(socket, "beat", "Heartbeat", {}, timeout=30)
-            waits.append(time.monotonic() - began)
-
     text = a_stop(charger.start(), of_a_day())
-    with ExitStack() as opened:
-        sockets = [opened.enter_context(live.socket(an_id())) for _ in range(8)]
-        threads = [threading.Thread(target=beat, args=[socket]) for socket in sockets]
-        for thread in threads:
-            thread.start()
-        try:
-            eventually(lambda: len(waits) > 100)
-            waits.clear()
-            charger.socket.send(text)
-            assert json.loads(charger.socket.recv(timeout=30)) == [3, "stop", {}]
-        finally:
-            over.set()
-            for thread in threads:
-                thread.join()
-    assert waits and max(waits) < 3
+    with others_undisturbed(live) as others:
+        others.are_each_answered(5)
+        charger.socket.send(text)
+        others.are_each_answered(1)
+        assert json.loads(charger.socket.recv(timeout=30)) == [3, "stop", {}]

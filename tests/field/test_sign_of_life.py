@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from websockets.frames import Opcode
 
-from tests.config.test_websocket import Wire, frame, heartbeat
 from tests.support.live import an_id, eventually
+from tests.support.raw_socket import Wire, frame, heartbeat
 
-SHORT = {"ping_interval": 1, "ping_timeout": 1}
+SHORT = {"ping_interval": 1, "ping_timeout": 3}
 SENT = {
     "Heartbeat": lambda: frame(heartbeat("h")),
     "a ping": lambda: frame(b"", Opcode.PING),
@@ -60,34 +60,33 @@ def came(wire):
         return opcodes
 
 
-def seconds_until_closed(wire):
-    """It answers nothing meanwhile."""
-    began = time.monotonic()
-    wire.socket.settimeout(10)
+def pings_until_closed(wire):
+    """Answer nothing until the socket is closed. Return the number of pings until then."""
+    pings = 0
+    wire.socket.settimeout(30)
     while (received := wire.next())[0] != Opcode.CLOSE:
-        pass
+        pings += received[0] == Opcode.PING
     assert int.from_bytes(received[1][:2], "big") == 1011
-    return time.monotonic() - began
+    return pings
 
 
 def test_a_charger_that_sends_anything_and_answers_no_ping_stays_connected(connect):
     wires = {kind: connect(**SHORT) for kind in SENT}
     wires["a fragment"].socket.sendall(frame(b"[", fin=False))
-    for _ in range(9):  # a ping each second, closed a second later unless something comes
+    for _ in range(12):  # a ping each second, closed three seconds later unless something is received
         for kind, wire in wires.items():
             wire.socket.sendall(SENT[kind]())
         time.sleep(0.5)
     seen = {kind: came(wire) for kind, wire in wires.items()}
-    assert all(opcodes[Opcode.PING] >= 2 and not opcodes[Opcode.CLOSE] for opcodes in seen.values()), seen
-    began = time.monotonic()
+    assert all(opcodes[Opcode.PING] >= 2 for opcodes in seen.values()), seen
+    assert not any(opcodes[Opcode.CLOSE] for opcodes in seen.values()), seen
     for wire in wires.values():
-        assert seconds_until_closed(wire) < 5
-    assert time.monotonic() - began > 0.5
+        pings_until_closed(wire)
 
 
 def test_a_charger_that_is_silent_after_a_ping_is_closed(live, connect):
     wire = connect(**SHORT)
-    assert 1.5 < seconds_until_closed(wire) < 5
+    assert pings_until_closed(wire) == 1
     eventually(lambda: not live.get(f"/api/ocpp/chargers/{wire.charger_id}/")["connected"])
 
 
@@ -97,7 +96,7 @@ def test_a_charger_may_answer_pings_have_more_time_or_get_none(live, connect):
     with live.socket(answers.charger_id) as socket:  # answers by itself
         time.sleep(4)
         assert came(slow) == {Opcode.PING: 1} and came(unasked) == {}
-        socket.ping().wait(2)
+        socket.ping().wait(20)
         assert live.get(f"/api/ocpp/status/{answers.charger_id}/")["status"]["connected"]
 
 
@@ -105,7 +104,7 @@ def test_a_change_holds_at_once(live, connect):
     wire = connect(ping_interval=0)
     eventually(lambda: live.get(f"/api/ocpp/status/{wire.charger_id}/")["status"]["connected"])
     assert live.request("PATCH", f"/api/ocpp/chargers/{wire.charger_id}/", SHORT)[0] == 200
-    assert seconds_until_closed(wire) < 5
+    assert pings_until_closed(wire) == 1
 
 
 @pytest.mark.parametrize("columns", [{"ping_timeout": 0}, {"ping_interval": -1}, {"boot_wait": 3601}])

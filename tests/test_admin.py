@@ -103,23 +103,23 @@ def test_every_filter_that_a_list_offers_can_be_followed(api, books):
 @pytest.mark.parametrize(
     "model", ["transactions_transaction", "transactions_metervalue", "commands_command", "chargers_connector"]
 )
-def test_history_can_not_be_edited(api, books, model):
+def test_history_cannot_be_edited(api, books, model):
     assert api.get(reverse(f"admin:{model}_add")).status_code == 403
     listed = api.get(reverse(f"admin:{model}_changelist")).content.decode()
     assert "delete_selected" not in listed
 
 
-def test_what_chargers_say_is_escaped(api, books):
+def test_texts_of_chargers_are_escaped(api, books):
     page = api.get(reverse("admin:transactions_transaction_change", args=[books.pk])).content.decode()
     assert "&lt;b&gt;1500&lt;/b&gt;" in page and "<b>1500</b>" not in page
 
 
-def test_a_simulated_result_looks_simulated(api, books):
+def test_a_simulated_result_is_marked(api, books):
     page = api.get(reverse("admin:commands_command_changelist")).content.decode()
     assert "no answer; simulated:" in page and "timed out" in page
 
 
-def test_a_key_is_set_hashed_and_never_shown(api):
+def test_a_key_is_stored_hashed_and_never_shown(api):
     charger = a_charger()
     page = reverse("admin:chargers_charger_change", args=[charger.pk])
     inlines = ("connectors", "configuration", "installed_profiles", "installed_certificates", "held_serials")
@@ -133,7 +133,7 @@ def test_a_key_is_set_hashed_and_never_shown(api):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_action_asks_every_selected_charger(api):
+def test_an_action_submits_a_command_for_every_selected_charger(api):
     chargers = [a_charger(), a_charger()]
     asked = {"action": "soft_reset", "_selected_action": [charger.pk for charger in chargers]}
     answer = api.post(reverse("admin:chargers_charger_changelist"), asked, follow=True)
@@ -179,7 +179,7 @@ def test_an_orphan_stop_is_attached_to_the_likeliest_transaction(api):
     assert (transaction.status, transaction.energy_wh) == ("Completed", 2000)
 
 
-def test_a_profile_is_checked_like_one_over_rest(api):
+def test_a_profile_is_validated_as_over_rest(api):
     page = reverse("admin:commands_chargingprofile_add")
     late = PROFILE | {
         "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": [{**PERIOD, "startPeriod": 5}]}
@@ -213,7 +213,7 @@ def test_a_local_list_is_sent_to_every_selected_charger(api):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_can_not_be_asked_is_said(api, settings):
+def test_an_action_that_fails_shows_the_reason(api, settings):
     settings.PUBLIC_URL = ""
     asked = {"action": "get_diagnostics", "_selected_action": [a_charger().pk]}
     page = api.post(reverse("admin:chargers_charger_changelist"), asked, follow=True).content.decode()

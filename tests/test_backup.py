@@ -69,7 +69,7 @@ def restored(live, dump, name):
     return url
 
 
-def test_a_restored_dump_is_the_same_books(live, dump):
+def test_a_restored_dump_has_the_same_rows_and_sequences(live, dump):
     first = restored(live, dump, "ocpp_restored")
     again = restored(live, dumped(first, "again.dump"), "ocpp_restored_again")
     assert books(again) == books(first)
@@ -105,7 +105,7 @@ def test_a_restored_command_is_sent_with_its_secret(live):
     assert json.loads(frame)[3] == {"key": "WifiPassword", "value": password}
 
 
-def test_without_the_keys_the_start_says_what_is_missing(live):
+def test_a_start_without_the_keys_reports_what_is_missing(live):
     charger_with_queued_password(live)
     url = restored(live, dumped(live.database_url, "secrets.dump"), "ocpp_restored_secrets")
     other = urlsafe_b64encode(os.urandom(32)).decode()
@@ -114,7 +114,7 @@ def test_without_the_keys_the_start_says_what_is_missing(live):
             pass
 
 
-def test_the_product_goes_on_with_a_restored_dump(live, dump):
+def test_the_system_runs_on_a_restored_dump(live, dump):
     env = os.environ | {"DATABASE_URL": restored(live, dump, "ocpp_restored")}
     for arguments in (["migrate", "--check"], ["shell", "-c", GO_ON]):
         manage = [sys.executable, "manage.py", *arguments]

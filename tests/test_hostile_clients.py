@@ -125,7 +125,7 @@ def test_a_message_in_fragments_without_end_closes_the_socket(live):
         assert wire.close_code() == 1009
 
 
-def test_connections_that_never_end_their_handshake_are_ended_and_delay_nobody(live):
+def test_unfinished_handshakes_are_closed_and_delay_no_other(live):
     address = urlsplit(live.url)
     half = HANDSHAKE.format(charger_id="half").encode()
     begun = islice(cycle([b"", half[:30], half[:-2], b"GET /api/ocpp/chargers/ HTTP/1.1\r\n"]), _affordable())

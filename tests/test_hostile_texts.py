@@ -150,14 +150,14 @@ def everything_in(value):
     return {value} if isinstance(value, str) else set().union(*map(everything_in, inner))
 
 
-def test_every_list_of_the_api_shows_it_as_it_was_sent(api, text):
+def test_every_list_of_the_api_returns_texts_unchanged(api, text):
     for resource in LISTS:
         answer = api.get(f"{API}/{resource}/")
         assert answer.status_code == 200 and answer["Content-Type"] == "application/json"
         assert any(shown.startswith(text) for shown in everything_in(answer.json())), resource
 
 
-def test_every_page_shows_it_as_text(api, text):
+def test_every_page_escapes_texts(api, text):
     for page in [*admin_pages(), *pages_of_operators(text)]:
         answer = api.get(page)
         assert answer.status_code == 200, page

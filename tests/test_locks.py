@@ -66,7 +66,7 @@ def reading(table, dsn):
         yield holder
 
 
-def test_chargers_go_on_while_a_migration_waits(empty_database):
+def test_writes_of_chargers_go_on_while_a_migration_waits(empty_database):
     assert migrate(empty_database)[0] == 0
     update = "UPDATE chargers_charger SET vendor = ''"
     with reading("chargers_charger", empty_database) as holder, doing(update, empty_database) as updated:
@@ -138,7 +138,7 @@ class Counting:
                 self.seen.add(found.fetchone())
 
 
-def test_rows_of_the_default_partition_are_always_there_and_writers_go_on(table, caplog):
+def test_rows_stay_visible_and_writers_go_on_while_a_partition_is_created(table, caplog):
     fill(MARCH, ROWS)
     insert = f"INSERT INTO {TABLE} (received_at, kind) VALUES ('{MARCH}', 'new')"
     with reading(TABLE, table) as holder, doing(insert, table) as inserted, Counting(table) as counting:
@@ -170,7 +170,7 @@ def test_nothing_is_read_while_the_table_is_locked(table):
     assert f'verifying table "{TABLE}_default"' in said and f'verifying table "{made}"' not in said
 
 
-def test_what_was_cut_off_is_taken_up_again(table):
+def test_an_interrupted_partition_is_completed(table):
     fill(MARCH, 10)
     rows_of_its_period = f"ALTER TABLE {TABLE}_default ADD CONSTRAINT rows_of_its_period CHECK (kind <> '')"
     with connection.cursor() as cursor:
@@ -181,7 +181,7 @@ def test_what_was_cut_off_is_taken_up_again(table):
     assert rows("SELECT conname FROM pg_constraint WHERE conname = 'rows_of_its_period'") == []
 
 
-def test_rows_that_no_partition_can_take_are_told_and_stay(table):
+def test_misplaced_rows_are_reported_and_stay(table):
     partitions.make(TABLE, MAY)
     partitions.drop_before(TABLE, MARCH)
     with connection.cursor() as cursor:
@@ -194,7 +194,7 @@ def test_rows_that_no_partition_can_take_are_told_and_stay(table):
         cursor.execute(f"DROP TABLE {TABLE}_2026_05")
 
 
-def test_an_old_partition_is_dropped_when_nobody_reads_it(table, monkeypatch):
+def test_an_old_partition_is_dropped_once_it_is_not_read(table, monkeypatch):
     monkeypatch.setattr(partitions, "LOCK_TIMEOUT_S", 1)
     insert = f"INSERT INTO {TABLE} (received_at, kind) VALUES ('2026-01-05 00:00+00', 'new')"
     with reading(TABLE, table) as holder, doing(insert, table):
@@ -206,7 +206,7 @@ def test_an_old_partition_is_dropped_when_nobody_reads_it(table, monkeypatch):
     assert partitions.drop_before(TABLE, MARCH) == [f"{TABLE}_2026_01"]
 
 
-def test_a_step_that_is_ended_for_a_deadlock_is_tried_again(table):
+def test_a_step_that_fails_by_a_deadlock_is_retried(table):
     holds, wants = threading.Event(), threading.Event()
     said = []
 

@@ -27,7 +27,7 @@ def logged(message, error=None, **extra):
     return json.loads(ObjectFormatter().format(record))
 
 
-def test_a_record_is_an_object_with_its_charger_and_task():
+def test_a_json_record_has_its_charger_and_task():
     with context.about(charger="505", task="t1"):
         fields = logged('505: "hello"\nworld')
     assert fields.pop("timestamp").endswith("+00:00")
@@ -66,11 +66,11 @@ def lines(live, name):
 
 
 @pytest.mark.parametrize("name", ["web 1", "web 2", "beat"])
-def test_every_line_of_a_program_is_an_object(live, name):
+def test_every_line_of_a_program_is_json(live, name):
     assert all(json.loads(line).keys() <= set(FIELDS) for line in lines(live, name))
 
 
-def test_a_line_has_its_charger_and_its_task(live):
+def test_a_text_line_has_its_charger_and_task(live):
     charger_id = an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}):
         task_id = live.ask(charger_id, "ClearCache", {})["task_id"]

@@ -151,7 +151,7 @@ def test_every_column_is_declared_harmless_or_secret(model):
     assert not harmless & secret
 
 
-def test_what_is_declared_is_there():
+def test_every_declared_column_exists():
     known = {
         model._meta.label_lower: {field.name for field in model._meta.concrete_fields} for model in every_model()
     }
@@ -197,7 +197,7 @@ def test_no_lookup_leads_to_a_secret_column(model_admin, request_of_root):
 
 
 @pytest.mark.parametrize("model_admin", admins(), ids=of_model)
-def test_only_what_is_declared_may_be_asked_about(model_admin, request_of_root):
+def test_only_declared_columns_may_be_looked_up(model_admin, request_of_root):
     answer = [lookups._path(one) for one in model_admin.get_list_filter(request_of_root)]
     declared = {path for path in answer if isinstance(path, str)} | {model_admin.date_hierarchy}
     plain = {getattr(path, "parameter_name", path) for path in answer}
@@ -226,7 +226,7 @@ def test_lists_are_neither_searched_nor_sorted_by_a_secret_column(model_admin, r
 
 
 @pytest.mark.django_db
-def test_a_column_that_can_not_be_clicked_is_not_sorted_by(api):
+def test_a_column_that_is_not_sortable_is_not_sorted_by(api):
     """Django itself sorts by each column of a list, whatever `sortable_by` says."""
     for number in range(3):
         a_command(action=["Reset", "ClearCache", "GetConfiguration"][number])
@@ -244,7 +244,7 @@ def viewer(client, db):
     return client
 
 
-def test_a_queued_key_is_not_found_letter_by_letter(viewer):
+def test_a_queued_key_cannot_be_guessed_letter_by_letter(viewer):
     command = a_command(a_charger(), "ChangeConfiguration", {"key": "AuthorizationKey", "value": KEY})
     Upload.objects.create(token_hash="a", command=command, charger=command.charger, expires_at=command.created_at)
     asked = {
@@ -262,7 +262,7 @@ def test_a_queued_key_is_not_found_letter_by_letter(viewer):
         assert [viewer.get(page, {name: KEY[0]}).status_code for name in names] == [400] * len(names), listed
 
 
-def test_the_column_itself_answers_no_question(db):
+def test_a_sealed_column_refuses_lookups(db):
     a_command(a_charger(), "ChangeConfiguration", {"key": "AuthorizationKey", "value": KEY})
     for lookup in LOOKUPS[1:]:
         if lookup != "__isnull":
@@ -278,12 +278,12 @@ def subclasses(cls):
 
 
 @pytest.mark.parametrize("filterset", sorted(subclasses(AsSent), key=str), ids=lambda found: found.__name__)
-def test_no_filter_is_of_a_secret_column(filterset):
+def test_no_filter_uses_a_secret_column(filterset):
     named = [answer.field_name for answer in filterset.base_filters.values() if filterset._meta.model]
     assert [name for name in named if name and lookups.names_secret(filterset._meta.model, name)] == []
 
 
-def test_a_filter_of_a_secret_column_can_not_be_made():
+def test_a_filter_of_a_secret_column_cannot_be_defined():
     with pytest.raises(ImproperlyConfigured, match="authorization_key_hash"):
 
         class Leaking(AsSent):
@@ -292,7 +292,7 @@ def test_a_filter_of_a_secret_column_can_not_be_made():
                 fields = ["authorization_key_hash"]
 
 
-def test_every_page_of_a_list_is_narrowed_by_a_checked_filter():
+def test_every_list_page_uses_a_checked_filter():
     found = {view.filterset_class for view in subclasses(Listing)} - {None}
     assert found and all(issubclass(filterset, AsSent) for filterset in found)
 
@@ -315,7 +315,7 @@ def patterns(found, before=""):
             yield from patterns(entry.url_patterns, path)
 
 
-def test_the_api_takes_no_lookup_and_no_order_that_is_not_declared(api):
+def test_the_api_refuses_undeclared_lookups_and_orders(api):
     listed = dict(lists())
     assert {"/api/ocpp/commands/", "/api/ocpp/uploads/", "/api/ocpp/schedules/"} <= listed.keys()
     for path, view in listed.items():

@@ -15,7 +15,7 @@ OURS = ("chargers", "transactions", "commands")
 TAKES_AWAY = (operations.RemoveField, operations.RenameField, operations.DeleteModel, operations.RenameModel)
 
 
-def test_a_migration_that_was_killed_is_run_again(empty_database):
+def test_a_killed_migration_can_be_run_again(empty_database):
     for begun in (2, 5, 9):  # of what was left each time
         assert migrate(empty_database, stop_at=begun)[0] == -signal.SIGKILL
     code, said = migrate(empty_database)
@@ -29,7 +29,7 @@ JOIN auth_group g ON g.id = r.group_id WHERE g.name = 'Operators' AND p.codename
 """
 
 
-def test_some_apps_may_be_migrated_alone(empty_database):
+def test_single_apps_can_be_migrated(empty_database):
     for arguments in (["auth"], ["chargers"], []):
         code, said = migrate(empty_database, *arguments)
         assert code == 0, said
@@ -44,12 +44,12 @@ def each_operation():
             yield from ((app, name, operation) for operation in migration.operations)
 
 
-def test_what_processes_of_the_version_before_use_stays():
+def test_no_migration_removes_what_the_previous_version_uses():
     taken = [(app, name, op) for app, name, op in each_operation() if isinstance(op, TAKES_AWAY)]
     assert taken == []
 
 
-def test_rows_of_processes_of_the_version_before_are_taken():
+def test_new_columns_may_be_left_out_by_the_previous_version():
     added = [(name, op) for _, name, op in each_operation() if isinstance(op, operations.AddField)]
     made = {(name, op.name_lower) for _, name, op in each_operation() if isinstance(op, operations.CreateModel)}
     old = [(name, op) for name, op in added if (name, op.model_name_lower) not in made]
@@ -57,7 +57,7 @@ def test_rows_of_processes_of_the_version_before_are_taken():
     assert strict == []
 
 
-def test_a_migration_is_one_transaction_or_locks_out_nobody():
+def test_a_migration_is_one_transaction_or_takes_no_lock():
     """`migrate` runs a migration again whose locks it did not get. One that is no transaction must stand that."""
     found = MigrationLoader(None).disk_migrations.items()
     ours = [(name, m) for (app, name), m in found if app in OURS]

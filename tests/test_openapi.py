@@ -144,7 +144,7 @@ def owned(value, ours):
 # Each operation is a test with an id of its own where there is a parameter more.
 @schema.exclude(path="/api/ocpp/events/stream/").parametrize()
 @pytest.mark.parametrize("checked", [CHECKS], ids=["every case"])
-def test_every_answer_is_one_that_the_schema_describes(live, ours, case, checked):
+def test_every_answer_conforms_to_the_schema(live, ours, case, checked):
     known = ours.known(case)
     case.path_parameters = {name: owned(value, known[name]) for name, value in case.path_parameters.items()}
     if isinstance(case.body, dict) and "filter" in case.body:  # ours alone, none of other tests
@@ -157,7 +157,7 @@ def test_every_answer_is_one_that_the_schema_describes(live, ours, case, checked
 
 
 @pytest.mark.django_db
-def test_every_operation_tells_nobody_that_it_wants_a_login(client):
+def test_every_operation_answers_401_without_a_login(client):
     for operation in schema.get_all_operations():
         path = operation.ok().path.format(id=1, charger_id="X", transaction_id=1, task_id="X", delivery=1)
         answer = client.generic(operation.ok().method, path)

@@ -199,7 +199,7 @@ def test_a_page_is_not_live_while_its_chart_cannot_be_fetched(browser, live):
         playwright.expect(page.locator("#live")).to_have_text("Live")
 
 
-def test_a_command_is_sent_by_its_form_and_its_answer_arrives_by_itself(page, live):
+def test_a_command_is_sent_by_its_form_and_its_answer_is_shown_live(page, live):
     charger_id = an_id()
     with live.charger(charger_id, Reset={"status": "Accepted"}):
         page.goto(f"/chargers/{charger_id}/")

@@ -85,7 +85,7 @@ def queries(api, path):
 
 
 @pytest.mark.parametrize("path", [f"/api/ocpp/{name}/" for name in API] + [f"admin:{name}" for name in ADMIN])
-def test_a_list_of_more_rows_takes_no_more_queries(api, path):
+def test_the_number_of_queries_of_a_list_does_not_depend_on_its_rows(api, path):
     path = reverse(f"{path}_changelist") if path.startswith("admin:") else path
     one_more_of_each(0)
     queries(api, path)  # what is looked up once a process
@@ -103,7 +103,7 @@ def test_a_transaction_and_its_readings_take_few_queries(api, suffix):
     assert len(queries(api, path)) <= 6
 
 
-def test_an_admin_list_counts_up_to_a_point_and_says_so(api, monkeypatch):
+def test_an_admin_list_counts_up_to_a_limit(api, monkeypatch):
     monkeypatch.setattr(lists, "MAX_COUNTED_ROWS", 3)
     for number in range(5):
         one_more_of_each(number)
@@ -111,7 +111,7 @@ def test_an_admin_list_counts_up_to_a_point_and_says_so(api, monkeypatch):
     assert "3+ transactions" in page
 
 
-def test_a_deep_page_holds_the_rows_of_that_page(api, monkeypatch):
+def test_a_deep_page_has_its_rows(api, monkeypatch):
     monkeypatch.setattr("core.http.pagination.DEEP_PAGE_OFFSET", 2)
     ids = sorted((one_more_of_each(number).pk for number in range(5)), reverse=True)
     shown = api.get("/api/ocpp/transactions/?page=2&page_size=2").json()

@@ -113,7 +113,7 @@ def test_the_routes_are_found():
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_path_that_names_a_charger_out_of_reach_is_that_of_none(scoped, route):
+def test_a_path_of_a_charger_out_of_reach_is_answered_as_unknown(scoped, route):
     for far, gone in zip(filled(route, FAR), filled(route, GONE), strict=True):
         for method, query, body in product(METHODS, QUERIES, BODIES):
             asked = {"data": body, "content_type": "application/json"} if method in METHODS[3:] else {}
@@ -162,7 +162,7 @@ POSTS = ["commands/", "batches/", "schedules/", "reservations/", "chargers/", "f
 
 
 @pytest.mark.parametrize("path", POSTS)
-def test_a_body_that_names_a_charger_out_of_reach_is_that_of_none(scoped, path, settings):
+def test_a_body_with_a_charger_out_of_reach_is_answered_as_unknown(scoped, path, settings):
     settings.API_COMMANDS_PER_MINUTE = 0
     path = path.replace("FIRMWARE", str(Firmware.objects.create(description="1.0", file="firmware/x").pk))
     url = f"{API}/{path}"
@@ -220,7 +220,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("model", ROWS)
-def test_a_row_of_a_charger_out_of_reach_is_none(scoped, model):
+def test_a_row_of_a_charger_out_of_reach_is_not_found(scoped, model):
     path = "charger_id" if model in (Charger, Refusal) else "charger__charger_id"
     far = model.objects.filter(**{path: FAR}).first().pk
     for path, method in ROWS[model]:
@@ -233,7 +233,7 @@ def test_a_row_of_a_charger_out_of_reach_is_none(scoped, model):
             assert answers[0] == answers[1], path
 
 
-def test_a_charger_out_of_reach_is_not_told_by_the_links_and_forms_of_the_admin(scoped):
+def test_links_and_forms_of_the_admin_do_not_name_a_charger_out_of_reach(scoped):
     kind = ContentType.objects.get_for_model(Charger).pk
     booked = {"connector_id": 1, "id_tag": "A", "expiry_date_0": "2036-01-01", "expiry_date_1": "00:00:00"}
     add = "/admin/transactions/reservation/add/"
@@ -244,14 +244,14 @@ def test_a_charger_out_of_reach_is_not_told_by_the_links_and_forms_of_the_admin(
     assert not Reservation.objects.exists()
 
 
-def test_an_id_that_is_taken_out_of_reach_is_not_told_where_chargers_are_made(scoped):
+def test_the_form_of_a_new_charger_does_not_reveal_ids_out_of_reach(scoped):
     add = "/admin/chargers/charger/add/"
     far, gone = (reply(scoped.post(add, {"charger_id": name}), name) for name in (FAR, GONE))
     assert far == gone
 
 
 @pytest.mark.parametrize("action", ["Reset", "Nonsense"])
-def test_a_form_for_many_chargers_tells_none_that_is_out_of_reach(scoped, action):
+def test_a_form_for_many_chargers_does_not_name_a_charger_out_of_reach(scoped, action):
     for fields in ({"type": "Soft"}, {"type": "Nonsense"}, {"type": "Soft", "when": "every", "when_every": "60"}):
         forms = {name: fields | {"chargers_listed": f"{NEAR}\n{name}"} for name in (FAR, GONE)}
         far, gone = (reply(scoped.post(f"/batches/new/{action}/", form), name) for name, form in forms.items())

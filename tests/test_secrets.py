@@ -111,7 +111,7 @@ def answers(secrets):
     }
 
 
-def test_no_way_in_leaves_a_secret_in_plain(live):
+def test_no_entry_point_stores_a_secret_in_plain(live):
     secrets = Planted()
     queued = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": queued})
@@ -152,7 +152,7 @@ def test_the_secret_of_a_webhook_is_sealed(live):
     assert stored.startswith(sealing.TOKEN) and made["secret"] not in dump(live)
 
 
-def test_an_error_that_quotes_the_secret_is_kept_without_it(live):
+def test_an_error_that_quotes_the_secret_is_stored_masked(live):
     secret = f"Zq{uuid4().hex}"
     refusal = InternalError(f"{secret} is too long", {"given": secret})
     with live.charger(an_id(), ChangeConfiguration=refusal) as charger:
@@ -169,7 +169,7 @@ QUOTING = [
 
 
 @pytest.mark.parametrize("action, payload", QUOTING)
-def test_an_error_that_quotes_a_part_of_a_text_is_kept_without_it(action, payload):
+def test_an_error_that_quotes_a_part_of_a_secret_is_stored_masked(action, payload):
     secret = f"Zq{uuid4().hex}"
     refusal = {"description": f"login me, {secret} failed", "details": {"given": secret}}
     hidden = Payload.of(payload(secret)).hide_in(refusal)
@@ -199,7 +199,7 @@ NESTED = [
 
 
 @pytest.mark.parametrize("data", NESTED)
-def test_a_secret_in_json_is_sealed_however_it_is_wrapped(data):
+def test_a_secret_is_sealed_in_any_nesting_of_json(data):
     payload = {"vendorId": "V", "data": data("Zq-s3cret")}
     sealed = Payload.of(payload)
     assert "Zq-s3cret" not in sealed.as_stored() and sealed.opened() == payload
@@ -224,7 +224,7 @@ def test_a_configuration_key_with_a_number_or_a_short_name_is_a_secret(name):
     assert Payload.of({"key": name, "value": "Zq-s3cret"})["value"] == "(hidden)"
 
 
-def test_the_key_in_a_url_of_our_own_is_not_in_the_log(live):
+def test_the_token_in_an_upload_url_is_not_in_the_log(live):
     with live.charger(an_id(), GetDiagnostics={"file_name": "log"}) as charger:
         live.finished(live.ask(charger.charger_id, "GetDiagnostics", {}))
         place = json.loads(charger.received[-1])[3]["location"].removeprefix(live.url)
@@ -236,7 +236,7 @@ def test_the_key_in_a_url_of_our_own_is_not_in_the_log(live):
 
 
 @pytest.mark.django_db
-def test_what_a_charger_says_in_words_is_stored_without_the_logins_in_urls():
+def test_logins_in_urls_are_masked_in_texts_of_chargers():
     charger, said = a_charger(), "no login at ftp://me:Zq-s3cret@host/"
     moment = {"timestamp": "2026-01-01T00:00:00Z"}
     tell(charger, "SecurityEventNotification", type="MemoryExhaustion", techInfo=said, **moment)
@@ -247,12 +247,12 @@ def test_what_a_charger_says_in_words_is_stored_without_the_logins_in_urls():
 
 
 @pytest.mark.django_db
-def test_the_audit_log_tells_the_url_of_a_webhook_without_its_token():
+def test_the_audit_log_masks_the_token_in_the_url_of_a_webhook():
     Webhook.objects.create(name="billing", url="http://127.0.0.1:9/?token=Zq-s3cret&a=b")
     assert AuditEntry.objects.get(kind="webhook").after["url"] == "http://127.0.0.1:9/?token=(hidden)&a=b"
 
 
-def test_what_is_asked_for_again_is_sent_whole(live):
+def test_a_retried_command_is_sent_with_its_secret(live):
     secret = f"Zq{uuid4().hex}"
     with live.charger(an_id(), ChangeConfiguration=ACCEPTED) as charger:
         task = live.ask(charger.charger_id, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
@@ -274,7 +274,7 @@ def public_url(settings, tmp_path):
 
 
 @pytest_db
-def test_an_upload_token_is_shown_to_nobody_and_opens_the_place(api, public_url):
+def test_an_upload_token_is_never_shown_and_permits_the_upload(api, public_url):
     charger = a_charger()
     body = {"charger_id": charger.charger_id, "action": "GetDiagnostics", "payload": {}}
     task = api.post("/api/ocpp/commands/", body, "application/json").json()
@@ -319,7 +319,7 @@ PASSWORD = {"key": "WifiPassword", "value": "Zq-s3cret"}
 
 
 @pytest.mark.django_db
-def test_a_payload_without_a_secret_is_stored_as_before():
+def test_a_payload_without_a_secret_is_stored_in_plain():
     command = a_command(payload={"b": 1, "a": {"d": 1, "c": 2}})
     assert in_plain(Command, command.pk, "payload") == '{"b":1,"a":{"d":1,"c":2}}'
 
@@ -334,7 +334,7 @@ def test_members_of_a_sealed_payload_keep_their_order():
 
 
 @pytest.mark.django_db
-def test_keys_are_rotated_with_progress_and_the_old_one_is_needed_no_more(settings, capsys):
+def test_keys_are_rotated_with_progress_until_the_old_one_is_unused(settings, capsys):
     settings.SECRETS_KEYS = [OLD]
     command = a_command(action="ChangeConfiguration", payload=PASSWORD)
     webhook = Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
@@ -355,7 +355,7 @@ def test_keys_are_rotated_with_progress_and_the_old_one_is_needed_no_more(settin
 
 
 @pytest.mark.django_db
-def test_what_stands_in_plain_is_sealed_too():
+def test_rotation_seals_plain_secrets():
     command = a_command(payload=PASSWORD)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE commands_command SET payload = %s", [json.dumps(PASSWORD)])
@@ -365,7 +365,7 @@ def test_what_stands_in_plain_is_sealed_too():
 
 
 @pytest.mark.django_db
-def test_a_lost_key_is_said_and_what_is_shown_stays(settings, api):
+def test_a_lost_key_is_reported_and_masked_payloads_are_still_shown(settings, api):
     settings.SECRETS_KEYS = [OLD]
     command = a_command(action="ChangeConfiguration", payload=PASSWORD)
     settings.SECRETS_KEYS = [NEW]
@@ -381,7 +381,7 @@ def test_a_lost_key_is_said_and_what_is_shown_stays(settings, api):
 
 
 @pytest.mark.django_db
-def test_batches_and_schedules_open_what_they_send(api):
+def test_batches_and_schedules_send_the_plain_secret(api):
     charger = a_charger()
     body = {"action": "ChangeConfiguration", "payload": PASSWORD, "chargers": [str(charger)]}
     made = api.post("/api/ocpp/schedules/", body | {"name": "n", "every_seconds": 60}, "application/json")
@@ -398,7 +398,7 @@ def test_batches_and_schedules_open_what_they_send(api):
 
 
 @pytest.mark.django_db
-def test_what_a_vendor_answers_is_said_again_and_not_stored(monkeypatch):
+def test_a_secret_answer_of_a_vendor_function_is_stored_sealed(monkeypatch):
     from gateway import vendors
 
     monkeypatch.setitem(

@@ -135,7 +135,7 @@ def test_a_client_may_begin_the_trace(traced, receiver):
     eventually(lambda: any(span.trace_id.hex() == trace_id for span in list(receiver.spans)))
 
 
-def test_a_command_that_waits_its_turn_stays_in_its_own_trace(traced, receiver):
+def test_a_queued_command_stays_in_its_own_trace(traced, receiver):
     charger_id = an_id()
     with traced.charger(charger_id, ClearCache=0.5):
         first, second = (traced.ask(charger_id, "ClearCache", {}) for _ in range(2))
@@ -149,7 +149,7 @@ def _traces(receiver, task):
     return {span.trace_id for span in receiver.of(task_id=task["task_id"]).values()}
 
 
-def test_a_message_is_a_span_and_an_action_nobody_knows_has_no_name(traced, receiver):
+def test_a_message_is_a_span_without_the_name_of_an_unknown_action(traced, receiver):
     charger_id = an_id()
     with traced.charger(charger_id) as charger:
         charger.call(call.Heartbeat())
@@ -176,6 +176,6 @@ def test_without_the_setting_nothing_is_imported_or_wrapped(live):
     assert subprocess.run([sys.executable, "-c", WITHOUT], cwd=PROJECT, env=env, check=False).returncode == 0
 
 
-def test_a_receiver_that_is_none_is_refused():
+def test_an_invalid_receiver_is_refused():
     code, said = load_settings(OTEL_EXPORTER_OTLP_ENDPOINT="collector:4317")
     assert code != 0 and "OTEL_EXPORTER_OTLP_ENDPOINT" in said

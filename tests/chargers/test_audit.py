@@ -22,7 +22,7 @@ def entries(**columns):
     return list(found.values_list("who", "action", "name", "before", "after"))
 
 
-def test_a_charger_leaves_an_entry_for_all_that_becomes_of_it(api):
+def test_every_change_of_a_charger_leaves_an_entry(api):
     api.post(f"{BASE}/chargers/", {"charger_id": "505"}, content_type="application/json")
     api.patch(f"{BASE}/chargers/505/", {"boot_policy": "Pending"}, content_type="application/json")
     api.patch(f"{BASE}/chargers/505/", {"boot_policy": "Pending"}, content_type="application/json")
@@ -34,7 +34,7 @@ def test_a_charger_leaves_an_entry_for_all_that_becomes_of_it(api):
     assert set(AuditEntry.objects.filter(kind="charger").values_list("address", flat=True)) == {"127.0.0.1"}
 
 
-def test_of_a_key_no_more_is_told_than_that_there_is_one(api):
+def test_an_entry_shows_only_whether_a_key_is_set(api):
     a_charger("505")
     for key in ("sixteen-chars-ok", "another-sixteen-c", None):
         api.patch(f"{BASE}/chargers/505/", {"authorization_key": key}, content_type="application/json")
@@ -44,7 +44,7 @@ def test_of_a_key_no_more_is_told_than_that_there_is_one(api):
     assert changes == [(reply[0], reply[1]), (reply[1], reply[2]), (reply[3], reply[4])]
 
 
-def test_a_key_that_the_charger_took_leaves_an_entry_of_nobody():
+def test_the_first_use_of_a_new_key_leaves_an_entry_without_a_user():
     charger = a_charger(authorization_key_hash=keys.hashed(KEY), next_authorization_key_hashes=[keys.hashed(NEXT)])
     with transaction.atomic():
         handshake.admit([a_request(charger, NEXT)])
@@ -64,7 +64,7 @@ def test_a_command_leaves_an_entry_without_its_secret(api):
     assert KEY not in api.get(f"{BASE}/audit/").content.decode()
 
 
-def test_a_command_that_was_refused_leaves_none():
+def test_a_refused_command_leaves_no_entry():
     with pytest.raises(Exception, match="requestedMessage"):
         submit(a_charger(), "TriggerMessage", {})
     assert entries(kind="command") == []
@@ -106,7 +106,7 @@ def test_logins_leave_entries(client):
     assert reply == [("", "login failed", "bob"), ("bob", "login", "bob"), ("bob", "logout", "bob")]
 
 
-def test_an_address_whose_logins_fail_too_often_must_wait(client, settings):
+def test_an_address_with_many_failed_logins_is_locked_out(client, settings):
     User.objects.create_user("bob", password="a long password", is_staff=True)
     codes = [log_in(client, "wrong").status_code for _ in range(settings.AXES_FAILURE_LIMIT + 3)]
     assert codes[0] == 200 and codes[-1] == 429
@@ -115,7 +115,7 @@ def test_an_address_whose_logins_fail_too_often_must_wait(client, settings):
     assert len(failed) <= settings.AXES_FAILURE_LIMIT
 
 
-def test_nobody_changes_an_entry(api):
+def test_entries_cannot_be_changed(api):
     a_tag("X")
     entry = AuditEntry.objects.first()
     page = reverse("admin:chargers_auditentry_change", args=[entry.pk])
@@ -125,7 +125,7 @@ def test_nobody_changes_an_entry(api):
         assert getattr(api, method)(f"{BASE}/audit/", {}, content_type="application/json").status_code in (403, 405)
 
 
-def test_the_log_is_narrowed_by_who_what_and_when(api):
+def test_the_log_is_filtered_by_user_object_and_time(api):
     a_tag("X")
     at = AuditEntry.objects.get(kind="id tag").at.isoformat().replace("+00:00", "Z")
     for query, count in (
@@ -146,14 +146,14 @@ def test_an_entry_outlives_its_charger(api):
 
 
 @pytest.mark.parametrize("text", ["a \\u0000 b", '{"x": "\\u0000"}', "\\"])
-def test_a_text_that_looks_like_an_escape_is_recorded_as_it_is(api, text):
+def test_a_text_that_looks_like_an_escape_is_recorded_unchanged(api, text):
     answer = api.post(
         f"{BASE}/chargers/", {"charger_id": "505", "description": text}, content_type="application/json"
     )
     assert answer.status_code == 201 and entries(kind="charger")[0][4]["description"] == text
 
 
-def test_what_was_not_written_is_not_recorded():
+def test_a_rolled_back_change_leaves_no_entry():
     charger = a_charger("505")
     Charger.objects.filter(pk=charger.pk).update(description="new")  # by somebody else, meanwhile
     charger.security_profile = 1

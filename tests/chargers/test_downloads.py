@@ -21,12 +21,12 @@ FORMULAS += ["＝1", "＋1", "－1", "＠SUM(1)", "﹢1", "﹣1", "\u22121", "\u
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_a_text_that_a_spreadsheet_would_calculate_is_quoted(text):
+def test_a_formula_is_quoted(text):
     assert downloads.cell(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("value", [-5, -5.5, Decimal("-1"), "a=1", "1-2", "505", "Ü", 0, True])
-def test_a_number_and_any_other_text_stay_what_they_are(value):
+def test_numbers_and_other_texts_are_unchanged(value):
     assert downloads.cell(value) == value
 
 

@@ -77,7 +77,7 @@ def test_the_next_key_replaces_the_former_one_once_it_was_used():
     assert not is_admitted_with(charger, KEY) and is_admitted_with(charger, NEXT)
 
 
-def test_a_charger_without_a_key_can_not_meet_a_profile_that_needs_one():
+def test_a_charger_without_a_key_cannot_meet_a_profile_that_needs_one():
     assert not is_admitted_with(a_charger(security_profile=1)) and not is_admitted_with(
         a_charger(security_profile=2), secured=True
     )

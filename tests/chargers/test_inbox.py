@@ -21,7 +21,7 @@ from transactions.models import Transaction
 pytestmark = pytest.mark.django_db
 
 
-def test_one_batch_settles_many_actions_of_many_chargers():
+def test_one_batch_processes_many_actions_of_many_chargers():
     first, second = a_charger(), a_charger()
     heartbeat, start = settle(
         a_call(first, "Heartbeat"),

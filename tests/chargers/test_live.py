@@ -14,7 +14,7 @@ def published(channel, message):
     sync_redis().publish(channel, json.dumps(message))
 
 
-def test_each_hears_its_channels_alone():
+def test_a_listener_receives_only_its_channels():
     one, two = an_id(), an_id()
 
     async def heard():
@@ -27,7 +27,7 @@ def test_each_hears_its_channels_alone():
     assert asyncio.run(heard()) == [[1], [1], [2], None]
 
 
-def test_who_listens_to_silence_asks_whether_redis_is_there_now_and_then():
+def test_a_listener_to_a_silent_channel_rarely_pings_redis():
     def pings():
         return sync_redis().info("commandstats").get("cmdstat_ping", {}).get("calls", 0)
 
@@ -39,7 +39,7 @@ def test_who_listens_to_silence_asks_whether_redis_is_there_now_and_then():
     assert asyncio.run(listened()) is None and pings() - before < 20  # those of other processes among them
 
 
-def test_nothing_is_read_when_nobody_listens_and_again_when_somebody_does():
+def test_redis_is_read_only_while_there_are_listeners():
     channel = an_id()
 
     async def heard():
@@ -55,7 +55,7 @@ def test_nothing_is_read_when_nobody_listens_and_again_when_somebody_does():
     assert not asyncio.run(heard())
 
 
-def test_who_is_too_slow_is_told_so_and_does_not_hold_up_others():
+def test_a_slow_listener_is_notified_and_does_not_delay_others():
     listener = Listener()
     for number in range(MAX_QUEUED_MESSAGES + 1):
         listener.deliver([number])

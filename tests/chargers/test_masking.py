@@ -71,7 +71,7 @@ def test_a_planted_key_never_appears(frame):
 
 @BOUNDED
 @given(planted(), st.integers(0, 400))
-def test_nor_in_a_frame_that_was_cut_off(frame, missing):
+def test_a_planted_key_never_appears_in_a_truncated_frame(frame, missing):
     text, key = frame
     cut = text[: max(1, len(text) - missing - 1)]
     assert key not in masked(cut)
@@ -79,7 +79,7 @@ def test_nor_in_a_frame_that_was_cut_off(frame, missing):
 
 @BOUNDED
 @given(st.sampled_from(["AuthorizationKey", "password"]), keys)
-def test_nor_under_a_name_written_with_escapes(name, key):
+def test_a_planted_key_never_appears_under_an_escaped_name(name, key):
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in name)
     assert key not in masked(f'[2,"1","X",{{"key":"{escaped}","{escaped}":"{key}","value":"{key}"}}]')
 
@@ -96,25 +96,25 @@ def test_nor_under_a_name_written_with_escapes(name, key):
         "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n-----END RSA PRIVATE KEY-----",
     ],
 )
-def test_a_secret_is_masked_however_it_is_called(text):
+def test_a_secret_is_masked_under_any_name_for_it(text):
     for frame in (text, json.dumps([2, "1", "DataTransfer", {"vendorId": "V", "data": text}])):
         assert "SECRET" not in masked(frame) and "SECRET" not in in_log(frame)
 
 
-def test_what_is_no_secret_though_it_is_called_a_key_is_told():
+def test_values_that_are_no_secrets_stay_though_named_key():
     body = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "value": "1"}], "unknownKey": ["X"]}]
     body.append({"key": "AllowChargingWithoutKey", "value": "true"})
     body.append({"idToken": "ABC", "publicKey": "x", "issuerKeyHash": "ab"})
     assert json.loads(masked(json.dumps(body))) == body
 
 
-def test_what_a_charger_says_of_a_key_that_it_refuses_is_masked():
+def test_a_key_quoted_in_a_call_error_is_masked():
     text = json.dumps([4, "1", "PropertyConstraintViolation", f"{KEY} is too long", {"given": KEY}])
     assert json.loads(masked(text, "ChangeConfiguration")) == [4, "1", "PropertyConstraintViolation", HIDDEN, HIDDEN]
     assert masked(text, "Reset") == text
 
 
-def test_the_rest_of_the_frame_is_told():
+def test_the_rest_of_a_masked_frame_is_unchanged():
     assert json.loads(masked(json.dumps(a_change("", KEY)))) == a_change("", HIDDEN)
     body = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "readonly": False, "value": "300"}]}]
     assert json.loads(masked(json.dumps(body))) == body
@@ -132,11 +132,11 @@ def test_the_rest_of_the_frame_is_told():
         json.dumps([2, "1", "SignedUpdateFirmware", {"signature": "abc", "signingCertificate": "def"}]),
     ],
 )
-def test_a_frame_without_a_secret_stays_as_it_was_sent(text):
+def test_a_frame_without_a_secret_is_unchanged(text):
     assert masked(text) == text
 
 
-def test_json_in_texts_of_json_without_end_is_told_by_its_length():
+def test_deeply_nested_json_texts_are_replaced_by_their_length():
     text = "secret"
     for _ in range(8):
         text = "[" * 200 + json.dumps(text) + "]" * 200
@@ -175,7 +175,7 @@ def in_lists(piece, length):
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_masking_takes_time_in_proportion_to_the_length(name):
+def test_masking_time_is_proportional_to_the_length(name):
     make = in_lists if " " in name and name not in PIECES else in_texts
     short, long = make(FRAMES[name], 2**18), make(FRAMES[name], 2**20)
     assert statistics.median(seconds(long) / seconds(short) for _ in range(5)) < 8
@@ -187,14 +187,14 @@ def seconds(text):
     return time.thread_time() - began
 
 
-def test_a_line_of_the_log_tells_a_long_frame_by_its_length_alone():
+def test_a_log_line_has_only_the_length_of_a_long_frame():
     text = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * MAX_MASKED_LENGTH, "key": "AuthorizationKey"}])
     assert in_log(text) == f"({len(text)} characters)"
     short = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * 1000, "key": "AuthorizationKey"}])
     assert KEY[:8] not in in_log(short) and len(in_log(short)) == 200
 
 
-def test_a_name_without_end_is_that_of_a_secret():
+def test_a_very_long_name_counts_as_that_of_a_secret():
     name = "x" * 2000
     assert json.loads(masked(json.dumps({name: "SECRET", "key": "a"}))) == {name: HIDDEN, "key": "a"}
 

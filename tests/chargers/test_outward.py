@@ -78,7 +78,7 @@ def test_an_address_on_the_internet_may_be_reached(address):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("host", PRIVATE)
-def test_a_url_into_the_own_network_is_refused_when_it_is_set(api, guarded, host):
+def test_a_url_into_the_own_network_is_refused_when_it_is_saved(api, guarded, host):
     asked = {"name": "w", "url": f"http://{host}:8080/hook"}
     answer = api.post("/api/ocpp/webhooks/", asked, content_type="application/json")
     assert answer.status_code == 400 and "WEBHOOK_ALLOW_PRIVATE" in str(answer.json()["fields"]["url"])
@@ -88,14 +88,14 @@ def test_a_url_into_the_own_network_is_refused_when_it_is_set(api, guarded, host
 
 
 @pytest.mark.django_db
-def test_the_admin_refuses_it_as_well(api, guarded):
+def test_the_admin_refuses_a_url_into_the_own_network(api, guarded):
     form = {"name": "w", "url": "http://127.1/", "kinds": '["charger.online"]'}
     assert "WEBHOOK_ALLOW_PRIVATE" in api.post("/admin/chargers/webhook/add/", form).content.decode()
     assert not Webhook.objects.exists()
 
 
 @pytest.mark.django_db
-def test_a_url_that_is_public_or_not_in_the_dns_yet_is_taken(api, guarded, names):
+def test_a_public_or_unresolved_url_is_accepted(api, guarded, names):
     names["hook.example"] = ["1.1.1.1"]
     for host in ("hook.example", "nowhere.invalid", "1.1.1.1"):
         asked = {"name": host, "url": f"https://{host}/"}
@@ -105,7 +105,7 @@ def test_a_url_that_is_public_or_not_in_the_dns_yet_is_taken(api, guarded, names
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "0x7f.1", "localhost", "[::ffff:127.0.0.1]"])
-def test_nothing_is_sent_into_the_own_network_and_the_delivery_says_why(api, guarded, host):
+def test_a_delivery_into_the_own_network_fails_with_the_reason(api, guarded, host):
     with receiving("127.0.0.1") as receiver:
         webhook = Webhook.objects.create(name="w", url=f"http://{host}:{receiver.server_port}/")
         open_socket(a_charger())
@@ -115,7 +115,7 @@ def test_nothing_is_sent_into_the_own_network_and_the_delivery_says_why(api, gua
     assert Delivery.objects.get().state == Delivery.PENDING
 
 
-def test_a_name_that_leads_elsewhere_at_the_second_look_up_leads_nowhere_else(guarded, names, monkeypatch):
+def test_the_address_that_was_checked_is_the_one_connected_to(guarded, names, monkeypatch):
     """127.0.0.2 is public here, for the length of this test."""
     monkeypatch.setattr(outward, "NOT_PUBLIC", [ip_network("127.0.0.1/32")])
     with receiving("127.0.0.2") as wanted, receiving("127.0.0.1", wanted.server_port) as private:

@@ -27,7 +27,7 @@ def active(live):
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_both_spellings_of_the_path(live, slash):
+def test_both_spellings_of_the_path_are_accepted(live, slash):
     charger_id = an_id()
     with connect(f"{live.ws_url}/{charger_id}{slash}", subprotocols=["ocpp1.6"]) as socket:
         assert socket.subprotocol == "ocpp1.6"
@@ -140,13 +140,13 @@ def test_an_invalid_call_gets_its_call_error_and_the_socket_stays_open(live, act
     assert answer[:3] == [4, "1", code] and len(answer) == 5 and answer[4] == {}
 
 
-def test_a_call_repeated_gets_the_same_answer(live, socket):
+def test_a_repeated_call_gets_the_same_answer(live, socket):
     start = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": "2025-02-26T12:00:00Z"}
     assert exchange(socket, "s", "StartTransaction", start) == exchange(socket, "s", "StartTransaction", start)
     assert exchange(socket, "s", "StartTransaction", start | {"meterStart": 5})[:2] == [4, "s"]
 
 
-def test_a_call_repeated_after_a_reconnect_changes_nothing(live):
+def test_a_call_repeated_after_a_reconnect_is_stored_once(live):
     charger_id = an_id()
     values = {"connectorId": 1, "meterValue": [{"timestamp": "x", "sampledValue": [{"value": "1"}]}]}
     for _ in range(2):
@@ -211,7 +211,7 @@ def test_a_charger_that_disconnects_is_no_longer_active(live):
     eventually(lambda: charger_id not in active(live))
 
 
-def test_a_charger_that_is_removed_loses_its_socket(live):
+def test_the_socket_of_a_deleted_charger_is_closed(live):
     with live.socket(charger_id := an_id()) as socket:
         assert live.request("DELETE", f"/api/ocpp/chargers/{charger_id}/")[0] == 204
         with pytest.raises(ConnectionClosed) as closed:

@@ -26,7 +26,7 @@ def last_event_id(live):
     return max((event["id"] for event in live.get("/api/ocpp/events/?page_size=1")["results"]), default=0)
 
 
-def test_a_charger_is_heard_of_as_it_comes_and_goes(live):
+def test_connects_and_disconnects_are_streamed(live):
     charger_id = an_id()
     with listening(live, f"charger_id={charger_id}") as reply:
         with live.charger(charger_id):
@@ -35,7 +35,7 @@ def test_a_charger_is_heard_of_as_it_comes_and_goes(live):
     assert kinds == ["charger.online", "charger.offline"]
 
 
-def test_what_was_missed_comes_first_to_who_knows_the_last_id(live):
+def test_missed_events_are_sent_first_after_the_last_event_id(live):
     known, charger_id = last_event_id(live), an_id()
     with live.charger(charger_id):
         eventually(lambda: any(e["charger_id"] == charger_id for e in live.get("/api/ocpp/events/")["results"]))
@@ -44,7 +44,7 @@ def test_what_was_missed_comes_first_to_who_knows_the_last_id(live):
     assert event["kind"] == "charger.online" and event["charger_id"] == charger_id and event["id"] > known
 
 
-def test_a_finished_command_is_told_without_polling(live):
+def test_a_finished_command_is_streamed(live):
     charger_id = an_id()
     with (
         live.charger(charger_id, ClearCache={"status": "Accepted"}),
@@ -55,7 +55,7 @@ def test_a_finished_command_is_told_without_polling(live):
     assert event["body"]["task_id"] == task["task_id"] and event["body"]["simulated"] is False
 
 
-def test_readings_are_told_live_and_have_no_id(live):
+def test_readings_are_streamed_without_an_id(live):
     charger_id = an_id()
     reading = [{"timestamp": NOON, "sampledValue": [{"value": "1500"}]}]
     with (
@@ -71,6 +71,6 @@ def test_readings_are_told_live_and_have_no_id(live):
     assert (event["id"], event["charger_id"], event["body"]["energy_wh"]) == (None, charger_id, 500)
 
 
-def test_an_id_that_is_none_is_refused(live):
+def test_an_invalid_last_event_id_is_refused(live):
     status, reply, _ = live.request("GET", "/api/ocpp/events/stream/?after=yesterday")
     assert status == 400 and "after" in reply["fields"]

@@ -26,7 +26,7 @@ def test_a_time_is_parsed_in_many_notations(text):
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2022-02-29T00:00:00Z", "0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59Z"]
 )
-def test_a_text_that_is_no_time_is_none(text):
+def test_a_text_that_is_no_time_gives_none(text):
     assert timestamps.parse(text) is None
 
 

@@ -37,7 +37,7 @@ def read(name, payload, **options):
 
 
 @pytest.mark.parametrize("version", BY_SUBPROTOCOL.values(), ids=str)
-def test_every_rule_is_of_a_message_or_an_answer(version):
+def test_every_rule_belongs_to_a_message_or_an_answer(version):
     rules = version.essentials
     names = {name for name, _ in (*rules.derived, *rules.optional)} | set(rules.needed)
     assert names <= version.schemas.by_name.keys()
@@ -109,7 +109,7 @@ BASES = {
         ("ResetResponse", "info", None, ABSENT, "unknown_field"),
     ],
 )
-def test_a_member_is_repaired_and_found(name, member, sent, used, kind):
+def test_a_member_is_repaired_with_a_finding(name, member, sent, used, kind):
     changed = {member: sent} if sent is not ABSENT else {}
     rest = {other: value for other, value in BASES[name].items() if other != member}
     payload, found = read(name, rest | changed)
@@ -198,7 +198,7 @@ def test_readings_of_another_form_keep_their_samples(name, rest, sent, kind):
         ("ResetResponse", {"status": "Perhaps"}),
     ],
 )
-def test_a_message_without_its_fact_is_refused(name, payload):
+def test_a_message_without_its_essential_member_is_refused(name, payload):
     with pytest.raises(schemas.Violation):
         read_message(name, payload)
 
@@ -209,7 +209,7 @@ def test_a_strict_charger_gets_the_first_violation():
     assert (found.value.field, found.value.code) == ("meterStop", "TypeConstraintViolation")
 
 
-def test_a_rounded_number_is_kept_as_it_was_sent():
+def test_a_rounded_number_is_also_stored_as_sent():
     assert tolerance.read_request(OCPP16, "StopTransaction", STOP | {"meterStop": 26008.333}).as_sent == {
         "meterStop": "26008.333"
     }

@@ -66,7 +66,7 @@ def make_due():
     Delivery.objects.filter(state=Delivery.PENDING).update(due_at=datetime.now(UTC))
 
 
-def test_an_event_is_posted_with_a_signature_that_its_secret_verifies(receiver):
+def test_an_event_is_posted_with_a_signature_by_standard_webhooks(receiver):
     webhook = a_webhook(receiver.url)
     an_event()
     assert webhooks.deliver(webhook.pk) == 1
@@ -79,7 +79,7 @@ def test_an_event_is_posted_with_a_signature_that_its_secret_verifies(receiver):
 
 
 @pytest.mark.parametrize("status", [500, 404, 302])
-def test_what_is_not_taken_is_sent_again_later(receiver, status):
+def test_a_failed_delivery_is_retried_later(receiver, status):
     webhook = a_webhook(receiver.url)
     receiver.status = status
     an_event()
@@ -89,7 +89,7 @@ def test_what_is_not_taken_is_sent_again_later(receiver, status):
     assert waiting.due_at > datetime.now(UTC) and webhooks.deliver(webhook.pk) == 0 and len(receiver.taken) == 1
 
 
-def test_a_webhook_that_is_not_there_is_given_up_and_replayed(receiver, api):
+def test_a_delivery_is_given_up_after_all_retries_and_can_be_replayed(receiver, api):
     webhook = a_webhook("http://127.0.0.1:9/")
     an_event()
     for _ in range(len(webhooks.RETRY_DELAYS_S) + 1):
@@ -101,7 +101,7 @@ def test_a_webhook_that_is_not_there_is_given_up_and_replayed(receiver, api):
     assert webhooks.deliver(webhook.pk) == 1 and len(receiver.taken) == 1
 
 
-def test_all_that_is_due_is_told_in_its_order(receiver, monkeypatch):
+def test_due_events_are_posted_in_order(receiver, monkeypatch):
     monkeypatch.setattr(webhooks, "PAGE_SIZE", 2)
     webhook = a_webhook(receiver.url)
     for _ in range(5):
@@ -121,7 +121,7 @@ def told_of(receiver):
     return [json.loads(body)["charger_id"] for _, body in receiver.taken]
 
 
-def test_a_charger_that_tells_without_end_keeps_no_other_waiting(receiver):
+def test_a_flood_of_one_charger_does_not_delay_others(receiver):
     webhook, flooding, other = a_webhook(receiver.url), a_charger(), a_charger()
     a_flood(flooding, 1000)
     an_event(other)
@@ -131,7 +131,7 @@ def test_a_charger_that_tells_without_end_keeps_no_other_waiting(receiver):
     assert [number for number in numbers if number is not None] == list(range(1000))
 
 
-def test_what_happens_while_a_flood_is_told_takes_its_turn(receiver):
+def test_an_event_during_a_flood_is_posted_before_the_flood_ends(receiver):
     webhook, flooding, other = a_webhook(receiver.url), a_charger(), a_charger()
 
     def meanwhile(number):
@@ -145,7 +145,7 @@ def test_what_happens_while_a_flood_is_told_takes_its_turn(receiver):
     assert told_of(receiver).index(other.charger_id) <= 5 + webhooks.MAX_OF_ONE_CHARGER + 1
 
 
-def test_of_one_charger_no_more_waits_than_may(receiver, monkeypatch):
+def test_the_pending_events_of_a_charger_are_limited(receiver, monkeypatch):
     monkeypatch.setattr(webhooks, "MAX_PENDING_OF_ONE_CHARGER", 5)
     webhook, flooding, other = a_webhook(receiver.url), a_charger(), a_charger()
     a_flood(flooding, 8)
@@ -156,7 +156,7 @@ def test_of_one_charger_no_more_waits_than_may(receiver, monkeypatch):
     assert "More than 5 events" in given_up[0].error
 
 
-def test_what_is_owed_of_a_charger_that_is_gone_is_owed_no_more(receiver):
+def test_events_of_a_deleted_charger_are_not_posted(receiver):
     webhook, gone = a_webhook(receiver.url), a_charger()
     an_event(gone)
     an_event()
@@ -165,7 +165,7 @@ def test_what_is_owed_of_a_charger_that_is_gone_is_owed_no_more(receiver):
     assert Delivery.objects.filter(state=Delivery.PENDING).count() == 0
 
 
-def test_a_task_that_took_too_long_does_not_end_the_lease_of_another():
+def test_an_expired_lease_does_not_release_that_of_another_task():
     name, own = an_id(), "that of a task whose time is over"
     lease = leases.acquire(name, 10)
     leases.release(name, own)
@@ -174,7 +174,7 @@ def test_a_task_that_took_too_long_does_not_end_the_lease_of_another():
     assert leases.acquire(name, 10)
 
 
-def test_a_task_whose_lease_is_over_leaves_the_webhook_to_others(receiver):
+def test_a_task_with_an_expired_lease_posts_nothing(receiver):
     webhook = a_webhook(receiver.url)
     an_event()
     assert webhooks.deliver(webhook.pk, "an older lease") == 0 and receiver.taken == []
@@ -203,20 +203,20 @@ print(webhooks._post(requests.Session(), hook, Delivery(event=event)))
 """
 
 
-def test_one_that_answers_byte_by_byte_is_waited_for_no_longer_than_others():
+def test_a_slowly_dripping_answer_ends_with_a_timeout():
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
     command = [sys.executable, "-c", DRIPPING]
     reply = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert reply.stdout.strip() == "(None, 'TooSlow')", reply.stderr[-2000:]
 
 
-def test_what_one_webhook_does_not_take_another_gets(receiver):
+def test_a_failing_webhook_does_not_affect_another(receiver):
     silent, taking = a_webhook("http://127.0.0.1:9/"), a_webhook(receiver.url)
     an_event()
     assert (webhooks.deliver(silent.pk), webhooks.deliver(taking.pk)) == (0, 1)
 
 
-def test_a_webhook_is_told_of_its_group_and_its_kinds_alone(receiver):
+def test_a_webhook_receives_only_its_group_and_kinds(receiver):
     inside, outside = a_charger(), a_charger()
     group = ChargerGroup.objects.create(name="site")
     group.chargers.add(inside)
@@ -227,14 +227,14 @@ def test_a_webhook_is_told_of_its_group_and_its_kinds_alone(receiver):
     assert list(Delivery.objects.values_list("event__charger", flat=True)) == [inside.pk]
 
 
-def test_a_url_that_can_be_none_ends_in_words_not_in_a_crash():
+def test_a_malformed_url_fails_the_delivery_with_an_error():
     webhook = a_webhook("http://127.0.0.1:9/")
     Webhook.objects.update(url="http://[half")
     an_event()
     assert webhooks.deliver(webhook.pk) == 0 and Delivery.objects.get(webhook=webhook).error
 
 
-def test_its_secret_is_told_once(api):
+def test_the_secret_is_shown_once(api):
     asked = {"name": "w", "url": "https://example.org/hook"}
     made = api.post("/api/ocpp/webhooks/", asked, content_type="application/json")
     secret = made.json()["secret"]
@@ -247,7 +247,7 @@ def test_its_secret_is_told_once(api):
 @pytest.mark.parametrize(
     "url", ["http://receiver:8299/ok", "https://[::1]/x", "http://10.0.0.1:80", "https://h_1.example/"]
 )
-def test_a_receiver_may_have_any_name(api, url):
+def test_a_receiver_may_have_any_host_name(api, url):
     answer = api.post("/api/ocpp/webhooks/", {"name": "w", "url": url}, content_type="application/json")
     assert answer.status_code == 201, answer.content
 
@@ -262,14 +262,14 @@ def test_a_receiver_may_have_any_name(api, url):
         *({"kinds": ["weather"]}, {"kinds": []}, {"group": "unknown"}, {"kindz": []}),
     ],
 )
-def test_a_webhook_that_makes_no_sense_is_refused(api, wrong):
+def test_an_invalid_webhook_is_refused_with_its_field(api, wrong):
     asked = {"name": "w", "url": "https://example.org/hook", **wrong}
     answer = api.post("/api/ocpp/webhooks/", asked, content_type="application/json")
     wronged = {name.partition(".")[0] for name in answer.json()["fields"]}
     assert answer.status_code == 400 and wronged == set(wrong)
 
 
-def test_events_reach_a_webhook_by_themselves(live, receiver):
+def test_the_worker_posts_events_to_a_webhook(live, receiver):
     asked = {"name": f"live {receiver.server_port}", "url": receiver.url, "kinds": ["charger.online"]}
     status, made, _ = live.request("POST", "/api/ocpp/webhooks/", asked)
     assert status == 201, made

@@ -35,13 +35,13 @@ def test_each_simulated_reply_is_valid(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_each_action_has_its_own_task_and_is_one_of_the_library(name):
+def test_each_action_has_a_task_and_exists_in_the_ocpp_library(name):
     assert TASKS[name].name == f"commands.{name}"
     assert hasattr(call, name) and hasattr(call_result, name)
 
 
 @pytest.mark.django_db
-def test_what_the_central_system_owns_is_filled_in():
+def test_members_of_the_central_system_are_filled_in():
     charger = a_charger()
     first, second = {}, {"reservationId": 7}
     ACTIONS["ReserveNow"].complete(first, charger)
@@ -50,7 +50,7 @@ def test_what_the_central_system_owns_is_filled_in():
 
 
 @pytest.mark.django_db
-def test_a_profile_gets_its_id_and_a_list_its_version():
+def test_a_profile_gets_an_id_and_a_list_a_version():
     charger = a_charger()
     profile, tags = {"csChargingProfiles": {}}, {}
     ACTIONS["SetChargingProfile"].complete(profile, charger)

@@ -15,7 +15,7 @@ print(answer.status_code, answer.json())
 """
 
 
-def test_nothing_is_left_behind_when_the_broker_is_away(live):
+def test_a_submission_without_a_broker_is_answered_503_and_stores_nothing(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     env = live.stack.env | {"REDIS_URL": "redis://127.0.0.1:1/0", "DJANGO_SETTINGS_MODULE": "config.settings"}

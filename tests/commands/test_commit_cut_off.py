@@ -13,7 +13,7 @@ def standby(live, names):
     live.execute("SELECT pg_reload_conf()")
 
 
-def test_a_command_whose_commit_was_cut_off_is_not_said_to_be_lost(live):
+def test_a_submission_whose_commit_was_cut_off_is_answered_202(live):
     charger_id, answers = an_id(), []
     assert live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id})[0] == 201
     body = {"charger_id": charger_id, "action": "ClearCache", "payload": {}}

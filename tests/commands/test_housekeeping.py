@@ -38,14 +38,14 @@ def in_months(number):
     return partitions.month_of(datetime.now(UTC), number) + timedelta(days=3)
 
 
-def test_the_months_to_come_are_made_once():
+def test_partitions_of_coming_months_are_created_once():
     made = keep_house()["partitions of meter values made"]
     assert len(made) == partitions.MONTHS_AHEAD
     assert keep_house()["partitions of meter values made"] == []
     assert where(read(in_months(2))) == f"{TABLE}_{in_months(2):%Y_%m}"
 
 
-def test_readings_without_a_month_are_kept_and_become_a_partition():
+def test_readings_outside_all_partitions_become_a_partition():
     reading = read(in_months(2))
     assert where(reading) == f"{TABLE}_default"
     made = keep_house(in_months(4))["partitions of meter values made"]
@@ -56,7 +56,7 @@ def test_readings_without_a_month_are_kept_and_become_a_partition():
     assert [pk for pk in MeterValue.objects.values_list("pk", flat=True)] == [reading.pk, *(r.pk for r in later)]
 
 
-def test_old_meter_values_go_by_whole_months_and_only_if_that_is_wanted(settings):
+def test_old_meter_values_are_deleted_by_whole_months_if_configured(settings):
     keep_house()
     old, young = read(in_months(1)), read(in_months(2))
     keep_house(in_months(3) + timedelta(days=365))
@@ -71,7 +71,7 @@ def where_it_was(reading):
     return f"{TABLE}_{reading.received_at:%Y_%m}"
 
 
-def test_readings_of_a_transaction_are_found_in_whichever_month_they_are(settings):
+def test_readings_of_a_transaction_are_found_in_every_partition(settings):
     transaction = a_transaction()
     tell(transaction.charger, "MeterValues", connectorId=1, transactionId=transaction.pk, meterValue=[READING])
     keep_house()
@@ -84,7 +84,7 @@ def vars_of(reading, **changed):
     return {name: value for name, value in columns.items() if name != "id"} | changed
 
 
-def test_old_finished_commands_and_results_go_and_unfinished_ones_stay(settings):
+def test_old_finished_commands_and_results_are_deleted(settings):
     settings.OCPP_COMMANDS_RETENTION = 30
     long_ago = datetime.now(UTC) - timedelta(days=31)
     finished, waiting, recent = a_command(state=FINISHED), a_command(), a_command(state=FINISHED)
@@ -97,7 +97,7 @@ def test_old_finished_commands_and_results_go_and_unfinished_ones_stay(settings)
     assert list(TaskResult.objects.all()) == [results[1]]
 
 
-def test_a_batch_that_is_not_over_keeps_what_came_of_its_chargers(settings):
+def test_commands_of_an_unfinished_batch_are_not_deleted(settings):
     settings.OCPP_COMMANDS_RETENTION = 1
     long_ago = datetime.now(UTC) - timedelta(days=3)
     for finished_at in (None, long_ago):
@@ -112,14 +112,14 @@ def test_a_batch_that_is_not_over_keeps_what_came_of_its_chargers(settings):
     assert (Batch.objects.count(), BatchItem.objects.count(), Command.objects.count()) == (1, 1, 1)
 
 
-def test_the_command_says_what_was_done_and_metrics_when(capsys):
+def test_the_command_prints_its_steps_and_metrics_show_the_time(capsys):
     began = time.time()
     call_command("keep_house")
     assert leases.last_time_of(MAINTENANCE_LAST_RUN) >= began
     assert f"partitions of meter values made: {TABLE}_" in capsys.readouterr().out
 
 
-def test_what_fails_keeps_nothing_else_from_being_done():
+def test_a_failing_step_does_not_prevent_the_others():
     result = TaskResult.objects.create(task_id="old")
     TaskResult.objects.update(date_done=datetime.now(UTC) - timedelta(days=31))
     with connection.cursor() as cursor:

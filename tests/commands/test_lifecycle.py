@@ -37,7 +37,7 @@ def sent(live, task):
 
 
 @pytest.mark.parametrize("status", ["Accepted", "Rejected"])
-def test_an_answer_is_recorded_as_it_is(live, status):
+def test_an_answer_is_stored_unchanged(live, status):
     with live.charger(an_id(), Reset={"status": status}) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
     assert (task["state"], task["outcome"], task["simulated"]) == ("finished", "answered", False)
@@ -56,7 +56,7 @@ def test_a_call_error_is_an_outcome_of_its_own(live):
 
 
 @pytest.mark.parametrize("reply", [{}, {"status": "Maybe"}, "text", {"status": "Accepted", "more": 1}])
-def test_a_reply_that_breaks_its_schema_is_kept_and_called_invalid(live, reply):
+def test_a_reply_that_breaks_its_schema_is_stored_as_invalid(live, reply):
     with live.socket(charger_id := live.strict(an_id())) as socket:
         task = live.ask(charger_id, "Reset", RESET)
         socket.send(json.dumps([3, json.loads(socket.recv(5))[1], reply]))
@@ -65,7 +65,7 @@ def test_a_reply_that_breaks_its_schema_is_kept_and_called_invalid(live, reply):
     assert task["error"]["description"]
 
 
-def test_a_silent_charger_ends_as_simulated(live):
+def test_a_command_to_a_silent_charger_gets_a_simulated_result(live):
     with live.charger(an_id(), Reset=None) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET, timeout=1))
     assert (task["outcome"], task["simulated"], task["response"]) == ("timed_out", True, None)
@@ -79,13 +79,13 @@ def test_a_simulated_acceptance_changes_nothing(live):
     assert live.get(f"/api/ocpp/chargers/{charger_id}/")["local_list_version"] == 0
 
 
-def test_a_real_acceptance_moves_the_list_version(live):
+def test_a_real_acceptance_raises_the_list_version(live):
     with live.charger(charger_id := an_id(), SendLocalList=ACCEPTED):
         live.finished(live.ask(charger_id, "SendLocalList", {"updateType": "Full"}))
     assert live.get(f"/api/ocpp/chargers/{charger_id}/")["local_list_version"] == 1
 
 
-def test_a_charger_that_is_not_connected_is_waited_for_and_then_told(live):
+def test_a_command_to_an_absent_charger_ends_after_its_timeout(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     task = live.finished(live.ask(charger_id, "Reset", RESET, timeout=1.5))
@@ -93,7 +93,7 @@ def test_a_charger_that_is_not_connected_is_waited_for_and_then_told(live):
     assert duration(task) >= timedelta(seconds=1.5)
 
 
-def test_each_command_waits_for_an_absent_charger_as_long_as_its_own_timeout(live):
+def test_each_command_waits_for_an_absent_charger_for_its_own_timeout(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
     patient = live.ask(charger_id, "Reset", RESET, timeout=7)
@@ -113,7 +113,7 @@ def test_a_charger_that_connects_while_its_command_waits_gets_it(live):
     assert task["outcome"] == "answered" and len(charger.received) == 1
 
 
-def test_a_connection_that_ends_before_the_answer_is_lost_not_timed_out(live):
+def test_a_connection_that_ends_before_the_answer_gives_connection_lost(live):
     with live.charger(an_id(), Reset=None) as charger:
         task = live.ask(charger.charger_id, "Reset", RESET, timeout=20)
         sent(live, task)
@@ -124,7 +124,7 @@ def test_a_connection_that_ends_before_the_answer_is_lost_not_timed_out(live):
     assert (task["outcome"], task["simulated"], task["response"]) == ("connection_lost", True, None)
 
 
-def test_an_answer_that_comes_too_late_is_kept_and_rewrites_nothing(live):
+def test_a_late_answer_is_stored_and_changes_nothing_else(live):
     with live.socket(charger_id := an_id()) as socket:
         task = live.ask(charger_id, "Reset", RESET, timeout=1)
         assert json.loads(socket.recv(10))[1] == task["task_id"]
@@ -150,7 +150,7 @@ def test_an_answer_on_a_new_socket_is_late(live):
         assert eventually(lambda: live.get(path)["late_response"]) == ACCEPTED
 
 
-def test_another_chargers_answer_is_not_taken(live):
+def test_an_answer_of_another_charger_is_ignored(live):
     with live.socket(charger_id := an_id()) as socket, live.socket(an_id()) as stranger:
         task = live.ask(charger_id, "Reset", RESET, timeout=2)
         message_id = json.loads(socket.recv(5))[1]
@@ -170,7 +170,7 @@ def test_a_task_delivered_twice_is_sent_once(live):
     assert task["outcome"] == "answered"
 
 
-def test_a_charger_is_asked_one_thing_at_a_time_in_order(live):
+def test_commands_of_a_charger_are_sent_one_at_a_time_in_order(live):
     with live.charger(an_id(), Reset=0.4, ClearCache=0.4) as charger:
         actions = ["Reset", "ClearCache", "Reset", "ClearCache"]
         tasks = [live.ask(charger.charger_id, a, RESET if a == "Reset" else {}) for a in actions]
@@ -180,14 +180,14 @@ def test_a_charger_is_asked_one_thing_at_a_time_in_order(live):
         assert earlier["finished_at"] <= later["sent_at"]
 
 
-def test_waiting_for_its_turn_does_not_eat_a_commands_own_timeout(live):
+def test_time_in_the_queue_does_not_count_towards_the_timeout(live):
     with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger:
         live.ask(charger.charger_id, "Reset", RESET, timeout=6)
         task = live.finished(live.ask(charger.charger_id, "ClearCache", {}, timeout=4))
     assert task["outcome"] == "answered"
 
 
-def test_a_command_that_never_had_its_turn_was_never_sent(live):
+def test_a_command_that_times_out_in_the_queue_is_never_sent(live):
     with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger:
         live.ask(charger.charger_id, "Reset", RESET, timeout=25)
         task = live.finished(live.ask(charger.charger_id, "ClearCache", {}))
@@ -207,7 +207,7 @@ def test_silent_chargers_delay_no_other(live):
         assert {task["outcome"] for task in threads.map(live.finished, asked)} <= {"connection_lost", "not_connected"}
 
 
-def test_a_charger_may_call_while_it_is_asked(live):
+def test_a_charger_may_send_a_call_before_its_answer(live):
     with live.socket(charger_id := an_id()) as socket:
         task = live.ask(charger_id, "Reset", RESET)
         message_id = json.loads(socket.recv(5))[1]
@@ -217,7 +217,7 @@ def test_a_charger_may_call_while_it_is_asked(live):
         assert live.finished(task)["outcome"] == "answered"
 
 
-def test_clients_that_wait_hold_up_nobody(live):
+def test_waiting_clients_do_not_block_other_requests(live):
     """Each web process has 20 database connections; 60 waiting clients must not use them up."""
     with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger, ThreadPoolExecutor(60) as threads:
         task = live.ask(charger.charger_id, "Reset", RESET, timeout=300)
@@ -229,7 +229,7 @@ def test_clients_that_wait_hold_up_nobody(live):
         assert {future.result()["outcome"] for future in waiting} == {"connection_lost"}
 
 
-def test_results_are_in_django_celery_results_too(live):
+def test_results_are_also_in_django_celery_results(live):
     with live.charger(an_id(), Reset=ACCEPTED) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
     query = "SELECT task_name, status, result FROM django_celery_results_taskresult WHERE task_id = %s"
@@ -241,7 +241,7 @@ def test_results_are_in_django_celery_results_too(live):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("outcome", ["timed_out", "not_connected", "connection_lost", "cancelled", "failed"])
 @pytest.mark.parametrize("simulate", [True, False])
-def test_only_silence_is_simulated_and_only_where_that_is_wanted(settings, outcome, simulate):
+def test_only_unanswered_commands_are_simulated_and_only_if_configured(settings, outcome, simulate):
     settings.OCPP_SIMULATE_RESPONSES = simulate
     command = _finish(a_command(action="Reset", payload=RESET), outcome)
     silent = outcome in ("timed_out", "not_connected", "connection_lost")
@@ -291,7 +291,7 @@ def test_a_command_from_the_future_ends_in_time(state, outcome):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_endings_the_first_stays():
+def test_the_first_of_two_outcomes_stays():
     waiting = a_command()
     _finish(waiting, "answered", response=ACCEPTED)
     late = _finish(waiting, "timed_out")
@@ -309,7 +309,7 @@ CLEAN = "DROP TRIGGER fail_once ON chargers_charger; DROP FUNCTION fail_once; DR
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_answer_that_could_not_be_written_at_once_is_written_and_not_lost():
+def test_an_answer_is_stored_after_a_failed_write():
     command = a_command(action="SendLocalList", payload={"updateType": "Full", "listVersion": 7}, state="sent")
     with connection.cursor() as cursor:
         cursor.execute(FAIL_ONCE)
@@ -323,7 +323,7 @@ def test_an_answer_that_could_not_be_written_at_once_is_written_and_not_lost():
     assert command.charger.local_list_version == 7
 
 
-def test_a_finished_task_is_shown_at_once_whoever_waits(live):
+def test_a_finished_task_is_shown_without_redis(live):
     """Redis, which tells of an end, is not needed for one that has come."""
     with live.charger(an_id(), Reset=ACCEPTED) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET))

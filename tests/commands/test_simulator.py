@@ -14,7 +14,7 @@ def simulate(live, *arguments):
     )
 
 
-def test_one_session_of_a_simulated_charger_is_in_the_books(live):
+def test_a_session_of_a_simulated_charger_is_stored(live):
     charger_id = an_id()
     said, _ = simulate(live, charger_id, "--once", "--count", "2").communicate(timeout=60)
     assert "Every charger had its session." in said
@@ -56,7 +56,7 @@ def test_a_simulated_charger_leaves_its_log_and_renews_its_certificate(live):
     assert made["common_name"] == charger_id and made["certificate_chain"].startswith("-----BEGIN CERTIFICATE")
 
 
-def test_what_a_lost_connection_left_open_is_stopped(live):
+def test_a_session_left_open_by_a_lost_connection_is_stopped(live):
     process = simulate(live, charger_id := an_id(), "--pause", "0.2")
     try:
         path = f"/api/ocpp/transactions/{charger_id}/?status="
@@ -70,7 +70,7 @@ def test_what_a_lost_connection_left_open_is_stopped(live):
     assert stopped[-1]["stop_reason"] == "Other"
 
 
-def test_a_silent_one_answers_none(live):
+def test_a_silent_simulated_charger_answers_no_command(live):
     charger_id = an_id()
     process = simulate(live, charger_id, "--silent")
     try:

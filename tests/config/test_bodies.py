@@ -141,7 +141,7 @@ def test_a_manager_uploads_a_large_firmware_image(web, manager):
     assert response.status_code == 413
 
 
-def test_a_session_counts_as_a_token_does(web, live):
+def test_a_session_has_the_limits_of_a_token(web, live):
     session, form = requests.Session(), {"username": "admin", "password": live.stack.password}
     token_of = lambda: session.cookies["csrftoken"]  # noqa: E731
     session.get(f"{web.url}/admin/login/", timeout=30)

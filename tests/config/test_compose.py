@@ -39,7 +39,7 @@ def test_every_service_has_a_health_check():
     assert all("healthcheck" in service for name, service in services.items() if name != "migrate")
 
 
-def test_no_secret_is_baked_in():
+def test_the_image_contains_no_secret():
     text = (PROJECT / "docker-compose.yml").read_text()
     for name in SECRETS:
         assert f"{name}:?" in text
@@ -62,7 +62,7 @@ def test_a_program_without_keys_loads_its_settings():
     assert "set SECRETS_KEYS=none as well" in done.stderr
 
 
-def test_files_and_the_certificate_authority_are_where_they_are_served_and_signed():
+def test_web_and_worker_share_the_files():
     services = composed()["services"]
     assert {name for name, parts in services.items() if "files:/files" in parts.get("volumes", [])} == {
         "web",

@@ -53,19 +53,19 @@ def readings(*fields):
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_without_a_login_every_page_leads_to_it(client, path):
+def test_every_page_redirects_to_the_login(client, path):
     answer = client.get(path)
     assert answer.status_code == 302 and answer.headers["Location"] == f"/login/?next={path}"
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_without_the_permission_a_page_says_which(client, path):
+def test_a_refused_page_names_the_missing_permission(client, path):
     a_user(client)
     answer = client.get(path)
     assert answer.status_code == 403 and "view_" in answer.content.decode()
 
 
-def test_chargers_of_others_are_not_there(client):
+def test_chargers_out_of_reach_are_not_found(client):
     mine, other = a_charger(), a_charger()
     session, command = a_transaction(other), a_command(other)
     a_user(client, "view_charger", "view_transaction", "view_command", group_of=[mine])
@@ -77,7 +77,7 @@ def test_chargers_of_others_are_not_there(client):
     assert other.charger_id not in client.get("/transactions/").content.decode()
 
 
-def test_sessions_are_shown_to_who_may_see_them(client):
+def test_transactions_are_shown_only_with_the_permission(client):
     session = a_transaction(idTag="TAG-1")
     user = a_user(client, "view_charger", group_of=[session.charger])
     assert f"/transactions/{session.pk}/" not in client.get(page_of(session.charger)).content.decode()
@@ -95,7 +95,7 @@ def test_a_secret_among_configuration_keys_is_hidden(api):
     assert "HeartbeatInterval 1234" in page and "WifiPassword" in page and "WifiPassword 1234" not in page
 
 
-def test_who_may_not_command_finds_no_form(client):
+def test_a_user_who_may_not_submit_commands_sees_no_form(client):
     charger = a_charger()
     a_user(client, "view_charger", "view_command", group_of=[charger])
     assert "Actions" not in client.get(page_of(charger)).content.decode()
@@ -103,7 +103,7 @@ def test_who_may_not_command_finds_no_form(client):
     assert asked.status_code == 403 and not Command.objects.exists()
 
 
-def test_what_is_not_there_is_a_page_for_people_and_json_for_programs(api):
+def test_an_unknown_path_is_a_page_for_browsers_and_json_for_programs(api):
     assert "text/html" in api.get("/chargers/nobody/", **HTML).headers["Content-Type"]
     assert api.get("/api/ocpp/nothing/", **HTML).json()["error"].startswith("Not found")
     assert "error" in api.get("/nothing").json()
@@ -120,7 +120,7 @@ def test_texts_of_chargers_are_escaped(api):
 # --- what they show --------------------------------------------------------------------------
 
 
-def test_what_needs_attention_comes_first_and_is_counted(api):
+def test_chargers_that_need_attention_are_first_and_counted(api):
     free, faulted, gone, never = a_charger("free"), a_charger("faulted"), a_charger("gone"), a_charger("never")
     for charger in (free, faulted, gone):
         open_socket(charger)
@@ -138,13 +138,13 @@ def test_what_needs_attention_comes_first_and_is_counted(api):
     ("query", "found"),
     [("search=acme 11", 1), ("search=nothing", 0), ("state=faulted", 0), (f"search={'acme ' * 500}", 2)],
 )
-def test_the_fleet_is_searched_and_narrowed(api, query, found):
+def test_the_fleet_is_searched_and_filtered(api, query, found):
     open_socket(a_charger(vendor="ACME", model="11 kW"))
     open_socket(a_charger(vendor="ACME", model="22 kW"))
     assert len(api.get(f"/?{query}").context["tiles"]) == found
 
 
-def test_the_fleet_costs_as_many_queries_however_large_it_is(api, django_assert_num_queries):
+def test_the_number_of_queries_does_not_depend_on_the_size_of_the_fleet(api, django_assert_num_queries):
     def shown(number):
         for _ in range(number):
             charger = a_charger()
@@ -163,14 +163,14 @@ def test_the_fleet_costs_as_many_queries_however_large_it_is(api, django_assert_
 QUERIES = 10
 
 
-def test_asked_again_a_page_sends_its_parts_alone(api):
+def test_a_refresh_returns_only_the_changed_parts(api):
     charger = a_charger()
     for path in ("/", page_of(charger), "/commands/", "/transactions/"):
         live = api.get(path, headers={"X-Live": "1"}).content.decode()
         assert "<html" not in live and "data-part" in live
 
 
-def test_a_simulated_result_plainly_looks_so(api):
+def test_a_simulated_result_is_marked(api):
     made_up = {"simulated": True, "simulated_response": {"status": "Accepted"}}
     command = a_command(state="finished", outcome="timed_out", **made_up)
     page = api.get(f"/commands/{command.task_id}/").content.decode()
@@ -179,14 +179,14 @@ def test_a_simulated_result_plainly_looks_so(api):
     assert "simulated" in api.get("/commands/").content.decode()
 
 
-def test_a_search_through_all_messages_is_of_the_last_day_or_says_what_to_narrow_it_by(api):
+def test_a_search_of_all_messages_covers_a_day_or_asks_for_a_filter(api):
     page = api.get("/messages/?search=x")
     assert page.context["asked"]["since"] and not page.context["wrong"]
     assert "at most a day apart" in api.get("/messages/?search=x&since=2025-01-01").content.decode()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_way_to_older_messages_is_not_what_is_asked_for(api):
+def test_the_link_to_older_messages_is_not_a_filter(api):
     charger, log = a_charger(), message_log.MessageLogWriter()
     for n in range(101):
         text = f'[2,"{n}","Heartbeat",{{}}]'
@@ -198,14 +198,14 @@ def test_the_way_to_older_messages_is_not_what_is_asked_for(api):
     assert "until=" in page.context["older"] and "until" not in page.context["asked"]
 
 
-def test_a_flag_is_explained_in_words(api):
+def test_a_flag_is_explained_in_a_sentence(api):
     session = a_transaction()
     session.close("alice")
     assert "closed it at" in api.get(f"/transactions/{session.pk}/").content.decode()
     assert "closed manually" in api.get("/transactions/").content.decode()
 
 
-def test_a_session_is_drawn_from_its_readings(api):
+def test_the_chart_of_a_transaction_has_its_readings(api):
     session = a_transaction()
     phases = [{"value": "1000", "measurand": "Power.Active.Import", "phase": p, "unit": "W"} for p in ("L1", "L2")]
     fields = readings({"value": "2.5", "unit": "kWh"}, {"value": "55", "measurand": "SoC"}, *phases)
@@ -214,7 +214,7 @@ def test_a_session_is_drawn_from_its_readings(api):
     assert (curves["power"], curves["energy"], curves["soc"]) == ([2.0], [1.5], [55.0])
 
 
-def test_a_long_curve_keeps_each_of_its_measurands(monkeypatch):
+def test_a_thinned_chart_keeps_every_measurand(monkeypatch):
     monkeypatch.setattr(curves, "MAX_POINTS", 2)
     session = a_transaction()
     power, energy = {"value": "7", "measurand": "Power.Active.Import", "unit": "kW"}, {"value": "2.5", "unit": "kWh"}
@@ -225,7 +225,7 @@ def test_a_long_curve_keeps_each_of_its_measurands(monkeypatch):
     assert (drawn["power"], drawn["energy"]) == ([7.0, 7.0], [1.5, 1.5])
 
 
-def test_a_session_is_shown_however_many_came_after_it_elsewhere(api):
+def test_the_last_transaction_of_each_connector_is_shown(api):
     session = a_transaction()
     for n in range(9):
         a_transaction(session.charger, connectorId=2, timestamp=f"2025-02-27T12:00:0{n}Z").close("bob")
@@ -233,7 +233,7 @@ def test_a_session_is_shown_however_many_came_after_it_elsewhere(api):
     assert page.context["plotted"] == [session] and "Closed manually" in page.content.decode()
 
 
-def test_where_a_connector_is_free_no_power_flows(api):
+def test_a_free_connector_has_no_power(api):
     session = a_transaction()
     open_socket(session.charger)
     fields = readings({"value": "7000", "measurand": "Power.Active.Import", "unit": "W"})
@@ -245,7 +245,7 @@ def test_where_a_connector_is_free_no_power_flows(api):
 
 
 @pytest.mark.parametrize("status", ["SuspendedEV", "Finishing", "Faulted"])
-def test_what_a_charger_told_before_it_stood_still_is_no_power_now(api, status):
+def test_an_old_power_reading_is_not_current_power(api, status):
     session = charging(7000)
     assert api.get("/").context["power"] == 7000
     tell(session.charger, "StatusNotification", connectorId=1, errorCode="NoError", status=status)
@@ -253,7 +253,7 @@ def test_what_a_charger_told_before_it_stood_still_is_no_power_now(api, status):
     assert "7.0" not in api.get(page_of(session.charger)).content.decode()
 
 
-def test_a_charger_that_is_silent_or_gone_is_not_believed_to_charge(api):
+def test_a_silent_or_offline_charger_does_not_count_as_charging(api):
     session = charging(7000)
     tell(session.charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
     Charger.objects.update(last_seen=datetime.now(UTC) - fleet.SILENT)
@@ -283,7 +283,7 @@ def charging(power):
         ([], "available"),
     ],
 )
-def test_a_charger_is_available_where_a_connector_is(api, statuses, state):
+def test_a_charger_with_an_available_connector_is_available(api, statuses, state):
     charger = a_charger()
     open_socket(charger)
     for number, status in enumerate(statuses, 1):
@@ -291,14 +291,14 @@ def test_a_charger_is_available_where_a_connector_is(api, statuses, state):
     assert api.get("/").context["tiles"][0]["charger"].state_word == state
 
 
-def test_a_session_is_stopped_from_where_it_is_seen(api):
+def test_pages_link_to_the_stop_of_a_transaction(api):
     session = charging(7000)
     for path in (page_of(session.charger), f"/transactions/{session.pk}/"):
         page = api.get(path).content.decode()
         assert f"/ask/RemoteStopTransaction/?transactionId={session.pk}" in page
 
 
-def test_transactions_are_found_by_a_tag_however_it_is_written_and_by_what_is_in_doubt(api):
+def test_transactions_are_found_by_tag_in_any_case_and_by_flag(api):
     charger = a_charger()
     superseded, _ = (a_transaction(charger, idTag="ABC", timestamp=f"2025-02-2{day}T12:00:00Z") for day in (6, 7))
     asked = ("id_tag=abc", "id_tag=X", "issue=superseded")
@@ -306,7 +306,7 @@ def test_transactions_are_found_by_a_tag_however_it_is_written_and_by_what_is_in
     assert [len(rows) for rows in found] == [2, 0, 1] and found[2] == [superseded]
 
 
-def test_the_fleet_of_a_minute_is_noted_once():
+def test_the_fleet_of_a_minute_is_stored_once():
     session = a_transaction(meterStart=1000)
     open_socket(session.charger)
     fields = readings({"value": "1500"}, {"value": "7000", "measurand": "Power.Active.Import", "unit": "W"})
@@ -317,7 +317,7 @@ def test_the_fleet_of_a_minute_is_noted_once():
     assert FleetMinute.objects.count() <= 2 and (minute.connected, minute.power_w) == (1, 7000)
 
 
-def test_where_no_minute_was_noted_the_curve_has_a_gap(api):
+def test_the_chart_has_a_gap_for_missing_minutes(api):
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     for minutes in (30, 29, 1):
         columns = {"connected": 1, "charging": 1, "faulted": 0, "power_w": 7000, "energy_today_wh": 0}
@@ -325,7 +325,7 @@ def test_where_no_minute_was_noted_the_curve_has_a_gap(api):
     assert api.get("/curves/fleet.json").json()["power"] == [7.0, 7.0, None, 7.0]
 
 
-def test_energy_of_today_leaves_out_what_was_charged_before_midnight():
+def test_energy_of_today_excludes_energy_before_midnight():
     session = a_transaction(meterStart=1000, timestamp="2025-02-25T20:00:00Z")
     before = [{"timestamp": "2025-02-25T23:00:00Z", "sampledValue": [{"value": "4000"}]}]
     tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=before)
@@ -343,7 +343,7 @@ ZONES = ("UTC", "Europe/Berlin", "America/Denver")
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_energy_of_today_begins_again_at_midnight(zone):
+def test_energy_of_today_restarts_at_midnight(zone):
     midnight, next_midnight = day_bounds(date(2025, 10, 26), ZoneInfo(zone))
     session = a_transaction(meterStart=1000, timestamp=(midnight - timedelta(hours=1)).isoformat())
 
@@ -358,14 +358,14 @@ def test_energy_of_today_begins_again_at_midnight(zone):
     assert fleet.energy_today(next_midnight, ZoneInfo(zone)) == 0
 
 
-def test_energy_of_today_is_nothing_where_nobody_has_charged_or_nothing_is_known():
+def test_energy_of_today_is_zero_without_transactions_or_readings():
     assert fleet.energy_today(datetime(2025, 2, 26, 13, tzinfo=UTC), UTC) == 0
     a_transaction().close("bob")  # without a reading: its register is not known
     assert fleet.energy_today(datetime(2025, 2, 26, 13, tzinfo=UTC), UTC) == 0
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_the_front_page_shows_what_was_charged_since_midnight(api, settings, zone):
+def test_the_front_page_shows_the_energy_since_midnight(api, settings, zone):
     settings.TIME_ZONE_DISPLAY = zone
     midnight, _ = day_bounds(datetime.now(ZoneInfo(zone)).date(), ZoneInfo(zone))
     assert "today" not in api.get("/").content.decode()  # a fresh installation
@@ -408,17 +408,17 @@ def test_a_form_becomes_a_payload_with_lists_and_numbers():
     ("written", "read"),
     [("11", 11), (" 11.5 ", 11.5), ("1e3", 1000.0), ("1_000", "1_000"), ("nan", "nan"), ("٣", "٣")],
 )
-def test_a_number_is_what_json_has_for_one(written, read):
+def test_only_json_numbers_are_accepted_as_numbers(written, read):
     assert payload_of(OCPP16.schemas.requests["UnlockConnector"], {"connectorId": written}) == {"connectorId": read}
 
 
-def test_texts_keep_the_line_ends_that_were_typed(api):
+def test_texts_keep_their_line_ends(api):
     path = charger_url("dashboard:ask", a_charger().charger_id, "InstallCertificate")
     api.post(path, {"certificateType": "ManufacturerRootCertificate", "certificate": "one\r\ntwo"})
     assert Command.objects.get().payload["certificate"] == "one\ntwo"
 
 
-def test_a_key_left_empty_is_made_not_sent_empty(api):
+def test_an_empty_authorization_key_is_generated(api):
     charger = a_charger()
     path = charger_url("dashboard:ask", charger.charger_id, "ChangeConfiguration")
     api.post(path, {"key": "AuthorizationKey", "value": ""})
@@ -427,7 +427,7 @@ def test_a_key_left_empty_is_made_not_sent_empty(api):
     assert Batch.objects.get().payload == {"key": "AuthorizationKey", "value": ""}
 
 
-def test_a_value_may_be_emptied_and_what_is_left_empty_is_not_sent():
+def test_an_empty_value_is_sent_and_other_empty_fields_are_not():
     assert payload_of(OCPP16.schemas.requests["ChangeConfiguration"], {"key": "K", "value": ""}) == {
         "key": "K",
         "value": "",
@@ -445,13 +445,13 @@ def test_a_value_may_be_emptied_and_what_is_left_empty_is_not_sent():
         ("Reset", {"written": '{"type": NaN}'}, "NaN"),
     ],
 )
-def test_what_makes_no_sense_comes_back_with_what_is_wrong(api, action, fields, named):
+def test_an_invalid_form_is_shown_again_with_its_errors(api, action, fields, named):
     charger = a_charger()
     answer = api.post(charger_url("dashboard:ask", charger.charger_id, action), fields)
     assert answer.status_code == 400 and named in answer.content.decode() and not Command.objects.exists()
 
 
-def test_a_charger_that_is_not_accepted_is_not_asked(api):
+def test_a_charger_that_is_not_accepted_gets_no_command(api):
     charger = a_charger(boot_policy="Rejected")
     answer = api.post(charger_url("dashboard:ask", charger.charger_id, "ClearCache"))
     assert answer.status_code == 409 and "wrong" in answer.content.decode()
@@ -463,7 +463,7 @@ def test_too_many_commands_in_a_minute_are_refused(api, settings):
     assert [api.post(path).status_code for _ in range(2)] == [302, 429]
 
 
-def test_a_form_sends_what_is_asked(api):
+def test_a_form_submits_its_command(api):
     charger = a_charger("CP ü 505")
     answer = api.post(charger_url("dashboard:ask", charger.charger_id, "Reset"), {"type": "Hard"})
     command = Command.objects.get()
@@ -479,7 +479,7 @@ def exported(api, query=""):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_list_is_exported_as_it_is_narrowed(api):
+def test_the_csv_export_has_the_filtered_list(api):
     mine = a_transaction(idTag="=1+1")
     a_transaction()
     (row,) = exported(api, f"charger_id={mine.charger.charger_id}")
@@ -487,7 +487,7 @@ def test_the_list_is_exported_as_it_is_narrowed(api):
     assert len(exported(api)) == 2
 
 
-def test_a_sheet_holds_the_same(api):
+def test_the_xlsx_export_has_the_filtered_list(api):
     a_transaction(idTag="=1+1")
     content = streamed(api.get("/transactions/export.xlsx"))
     with zipfile.ZipFile(io.BytesIO(content)) as book:
@@ -495,26 +495,26 @@ def test_a_sheet_holds_the_same(api):
     assert "=1+1" in sheet and "<f>" not in sheet
 
 
-def test_a_process_makes_one_sheet_at_a_time(api):
+def test_a_process_creates_one_xlsx_export_at_a_time(api):
     with export._making:
         answer = api.get("/transactions/export.xlsx")
     assert answer.status_code == 503 and b"take CSV" in answer.content and answer.headers["Retry-After"]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_last_day_is_among_those_that_are_listed(api):
+def test_the_last_day_of_a_filter_is_included(api):
     a_transaction()
     day = Transaction.objects.get().start_time.date()
     listed = [len(exported(api, f"first_day={first}&last_day={day}")) for first in (day, day + timedelta(days=1))]
     assert listed == [1, 0] and exported(api, "last_day=9999-12-31")
 
 
-def test_an_export_that_makes_no_sense_says_so(api):
+def test_an_invalid_export_filter_is_refused(api):
     answer = api.get("/transactions/export.csv?started_after=yesterday")
     assert answer.status_code == 400 and "started_after" in answer.content.decode()
 
 
-def test_the_admin_exports_and_draws_and_links(api):
+def test_the_admin_has_exports_charts_and_links(api):
     session = a_transaction(idTag="ABC")
     page = api.get(f"/admin/transactions/transaction/{session.pk}/change/").content.decode()
     assert f"/curves/transactions/{session.pk}.json" in page and "transactions of ABC" in page
@@ -532,7 +532,7 @@ def new_batch(api, action="Reset", **fields):
     return api.post(f"/batches/new/{action}/", {"type": "Soft", "of_search": "CP-", **fields})
 
 
-def test_a_batch_is_asked_of_the_chargers_that_a_form_chooses(api):
+def test_a_batch_is_created_for_the_chargers_of_a_form(api):
     chosen = [a_charger() for _ in range(3)]
     a_charger("another")
     answer = new_batch(api, spread_minutes="2")
@@ -542,7 +542,7 @@ def test_a_batch_is_asked_of_the_chargers_that_a_form_chooses(api):
     assert chosen[0].charger_id in api.get(f"/batches/{batch.pk}/").content.decode()
 
 
-def test_those_that_the_fleet_shows_are_asked(api):
+def test_a_batch_is_created_for_the_filtered_fleet(api):
     chosen = a_charger("CP 01 of two words", vendor="ACME")
     a_charger(vendor="other")
     page = api.get("/?search=acme").content.decode()
@@ -552,7 +552,7 @@ def test_those_that_the_fleet_shows_are_asked(api):
     assert [member.charger for member in Batch.objects.get().members.all()] == [chosen]
 
 
-def test_every_charger_is_asked_only_by_whoever_says_so(api):
+def test_a_batch_for_every_charger_needs_a_confirmation(api):
     a_charger("one"), a_charger("another")
     assert new_batch(api, of_search="").status_code == 400
     assert new_batch(api, of_search="one", everyone="on").status_code == 400
@@ -573,7 +573,7 @@ def test_a_batch_is_cancelled_from_its_page(api):
     ("when", "fields"),
     [("at", "2100-01-31T03:00:00Z"), ("every", "60"), ("crontab", "30 3 * * *")],
 )
-def test_a_batch_is_planned_for_later(api, when, fields):
+def test_a_batch_form_creates_a_schedule(api, when, fields):
     a_charger()
     new_batch(api, when=when, schedule_name="nightly", **{f"when_{when}": fields})
     schedule = Schedule.objects.get()
@@ -601,14 +601,14 @@ def test_a_batch_is_planned_for_later(api, when, fields):
         {"when": "now", "when_at": "2100-01-01T00:00:00Z"},
     ],
 )
-def test_a_batch_that_makes_no_sense_is_refused_in_words(api, wrong):
+def test_an_invalid_batch_form_shows_an_error(api, wrong):
     a_charger()
     answer = new_batch(api, **wrong)
     assert answer.status_code == 400 and 'class="wrong"' in answer.content.decode()
     assert not Batch.objects.exists() and not Schedule.objects.exists()
 
 
-def test_batches_of_others_are_not_there(client, api):
+def test_batches_of_others_are_not_found(client, api):
     a_charger()
     new_batch(api)
     batch = Batch.objects.get()
@@ -618,7 +618,7 @@ def test_batches_of_others_are_not_there(client, api):
     assert str(batch.pk) not in client.get("/batches/").content.decode()
 
 
-def test_who_switches_a_schedule_does_not_become_its_owner(client, api):
+def test_switching_a_schedule_does_not_change_its_owner(client, api):
     a_charger()
     new_batch(api, when="every", when_every="60", schedule_name="hourly")
     schedule = Schedule.objects.get()
@@ -628,14 +628,14 @@ def test_who_switches_a_schedule_does_not_become_its_owner(client, api):
     assert (schedule.is_enabled, schedule.owner.username, schedule.requested_by) == (False, "alice", "alice")
 
 
-def test_a_finished_command_is_asked_again_as_a_new_one(api):
+def test_a_finished_command_is_retried_as_a_new_one(api):
     former = a_command(action="Reset", payload={"type": "Hard"}, state="finished", outcome="timed_out")
     api.post(f"/commands/{former.task_id}/again/")
     again = Command.objects.exclude(pk=former.pk).get()
     assert (again.action, again.payload, again.charger) == ("Reset", {"type": "Hard"}, former.charger)
 
 
-def test_a_command_that_is_not_finished_is_not_asked_again(api):
+def test_an_unfinished_command_is_not_retried(api):
     command = a_command()
     assert api.post(f"/commands/{command.task_id}/again/").status_code == 302
     assert Command.objects.count() == 1

@@ -21,7 +21,7 @@ def isolated(monkeypatch):
     monkeypatch.setattr(readiness, "latest_check", readiness.LatestCheck())
 
 
-def test_it_is_ready_without_worker_and_beat_but_warns(client):
+def test_a_missing_worker_or_beat_is_a_warning(client):
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
     assert [warning["part"] for warning in answer.json()["warnings"]] == ["worker", "beat"]

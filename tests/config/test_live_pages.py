@@ -63,7 +63,7 @@ def chargers_of(socket, wanted):
 WITHOUT = "from django.contrib.auth.models import User; User.objects.create_user({name!r}, password={password!r})"
 
 
-def test_a_user_who_has_not_logged_in_is_asked_to(live):
+def test_a_socket_without_a_login_receives_a_login_request(live):
     with pytest.raises(ConnectionClosed) as closed, listening(live, "kinds=charger"):
         pytest.fail("it was accepted")
     assert closed.value.rcvd.code == 4401

@@ -83,7 +83,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 @linux
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-def test_it_starts_in_order_and_stops_leaving_no_process(tmp_path, signal_number):
+def test_the_stack_starts_in_order_and_stops_without_leftovers(tmp_path, signal_number):
     run = Run(tmp_path / "run").until_up()
     output = run.output()
     order = ["PostgreSQL ready", "Redis ready", "Migrations ready", "Web ready", "worker 1 ready", "Flower ready"]
@@ -278,7 +278,7 @@ def test_a_wrong_setting_is_named(tmp_path):
     ("variable", "url"),
     [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"), ("REDIS_URL", "redis://127.0.0.1:1/0")],
 )
-def test_a_server_that_can_not_be_reached_is_named(tmp_path, variable, url):
+def test_an_unreachable_server_is_named(tmp_path, variable, url):
     run = Run(tmp_path / "run", **{variable: url})
     assert run.process.wait(60) == 1
     assert f"Correct {variable}" in run.output() and "Traceback" not in run.output()
@@ -310,7 +310,7 @@ def test_an_invalid_setting_is_reported_in_one_sentence(tmp_path, variable, valu
     ],
 )
 @pytest.mark.parametrize(("variable", "value"), [("PORT", "80000"), ("DATABASE_URL", "sqlite:////tmp/x.db")])
-def test_every_program_reports_it_in_one_sentence(program, variable, value):
+def test_every_program_reports_an_invalid_setting_in_one_sentence(program, variable, value):
     env = os.environ | {variable: value}
     done = subprocess.run(
         [sys.executable, *program], cwd=PROJECT, env=env, capture_output=True, text=True, check=False
@@ -321,7 +321,7 @@ def test_every_program_reports_it_in_one_sentence(program, variable, value):
 
 @linux
 @pytest.mark.parametrize("moment", ["Starting", "PostgreSQL ready", "Migrations ready"])
-def test_ctrl_c_while_it_starts_is_acknowledged_and_leaves_no_process(tmp_path, moment):
+def test_ctrl_c_during_the_start_is_acknowledged_and_leaves_no_process(tmp_path, moment):
     run = Run(tmp_path / "run")
     eventually(lambda: moment in run.output() or run.process.poll() is not None, 60)
     family = run.family()

@@ -127,7 +127,7 @@ def test_the_repeated_hour_is_distinguished_by_offset_and_file_name(api, setting
 
 
 @pytest.mark.django_db
-def test_the_years_of_the_admin_are_those_of_the_zone(api, settings):
+def test_the_admin_filters_years_of_the_zone(api, settings):
     a_transaction(timestamp="2023-12-31T23:30:00Z")
     a_transaction(timestamp="2025-06-01T12:00:00Z")
     settings.TIME_ZONE_DISPLAY = BERLIN
@@ -145,7 +145,7 @@ def test_the_years_of_the_admin_are_those_of_the_zone(api, settings):
         (DENVER, "2025-10-01T06:00:00Z", "2025-11-01T06:00:00Z"),
     ],
 )
-def test_a_month_of_the_admin_is_that_of_the_zone(api, settings, zone, begin, end):
+def test_the_admin_filters_months_of_the_zone(api, settings, zone, begin, end):
     settings.TIME_ZONE_DISPLAY = zone
     inside = sessions_around(begin, end)
     month = {"start_time__year": 2025, "start_time__month": 10}
@@ -189,7 +189,7 @@ def test_a_time_without_a_zone_is_of_the_zone_on_a_page_and_utc_over_rest(api, s
 
 
 @pytest.mark.django_db
-def test_schedules_of_a_page_are_in_its_time_zone(api, settings):
+def test_schedules_created_on_a_page_use_its_time_zone(api, settings):
     settings.TIME_ZONE_DISPLAY = DENVER
     charger = a_charger()
     form = {"type": "Soft", "chargers_listed": charger.charger_id}

@@ -19,7 +19,7 @@ def wire(live):
     opened.socket.close()
 
 
-def test_a_frame_may_come_byte_by_byte(wire):
+def test_a_frame_may_be_received_byte_by_byte(wire):
     for byte in frame(heartbeat("1")):
         wire.socket.sendall(bytes([byte]))
     assert wire.answered() == "1"
@@ -35,7 +35,7 @@ def test_a_charger_may_send_before_its_handshake_is_answered(live):
     assert [wire.answered(), wire.answered()] == ["early", "earlier"]
 
 
-def test_several_frames_may_come_at_once(wire):
+def test_several_frames_may_be_received_at_once(wire):
     last = frame(heartbeat("last"))
     wire.socket.sendall(b"".join(frame(heartbeat(str(number))) for number in range(5)) + last[:4])
     assert [wire.answered() for _ in range(5)] == ["0", "1", "2", "3", "4"]
@@ -115,7 +115,7 @@ def test_a_large_message_does_not_keep_pings_from_being_answered(wire, live):
 
 
 @pytest.mark.parametrize("more", ["".join(f"X-{n}: y\r\n" for n in range(200)), f"X: {'y' * 10_000}\r\n"])
-def test_a_handshake_that_can_not_be_read_is_refused_and_ended(live, more):
+def test_an_unreadable_handshake_is_refused_and_closed(live, more):
     head = HANDSHAKE.format(charger_id=an_id()).removesuffix("\r\n") + more + "\r\n"
     with socket.create_connection((live.stack.host, int(live.stack.env["PORT"])), 5) as opened:
         opened.sendall(head.encode())

@@ -90,7 +90,7 @@ def test_tc_073_change_the_basic_auth_password(system, admin):
 
 
 @pytest.mark.parametrize("status", ["Rejected", "NotSupported"])
-def test_a_password_that_is_not_taken_leaves_the_old_one(system, status):
+def test_a_refused_password_keeps_the_old_one(system, status):
     charger_id = a_charger(system, security_profile=1, authorization_key=KEY)
     with Station(system, charger_id) as station:
         station.connect(key=RAW)
@@ -153,7 +153,7 @@ def test_tc_077_the_charge_point_certificate_is_invalid(certified, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_certificate_for_somebody_else_is_not_signed(certified, tmp_path, kind):
+def test_a_certificate_for_another_charger_is_not_signed(certified, tmp_path, kind):
     other = Credentials(tmp_path, an_id(), kind)
     for csr in (other.csr, "nonsense", other.csr.replace("A", "B", 5)):
         assert certified.call("SignCertificate", csr=csr) == {"status": "Rejected"}
@@ -374,7 +374,7 @@ def test_tc_087_the_tls_client_certificate(system, tmp_path, kind):
         station.connect(ssl=credentials.use(authority.sign(credentials.csr)[1])).booted()
 
 
-def test_a_client_certificate_that_is_not_the_chargers_opens_nothing(system, tmp_path):
+def test_a_client_certificate_of_another_charger_is_refused(system, tmp_path):
     charger_id = a_charger(system, security_profile=3)
     another = Credentials(tmp_path, an_id())
     with Station(system, charger_id, tls(system)) as station:

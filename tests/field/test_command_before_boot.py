@@ -68,7 +68,7 @@ def test_a_command_for_an_absent_charger_waits_until_its_boot_is_answered(live, 
 
 
 @pytest.mark.parametrize("first", [[2, "1", "Nonsense", {}], [2, "1", "Heartbeat", {}]], ids=["refused", "answered"])
-def test_any_first_call_that_is_answered_lets_it_go(patient, first):
+def test_any_answered_first_call_releases_the_command(patient, first):
     task = ask(patient)
     assert hears(patient, AGAIN_S) is None
     patient.socket.send(json.dumps(first))
@@ -77,14 +77,14 @@ def test_any_first_call_that_is_answered_lets_it_go(patient, first):
     assert hears(patient, AGAIN_S) is None  # it is sent once
 
 
-def test_what_is_no_call_does_not_let_it_go(patient):
+def test_a_frame_that_is_no_call_does_not_release_the_command(patient):
     ask(patient)
     patient.socket.send('[3,"nobody asked",{}]')
     patient.socket.send("nonsense")
     assert hears(patient, AGAIN_S) is None
 
 
-def test_a_charger_that_sends_nothing_is_sent_it_after_the_wait_and_has_its_whole_timeout(live):
+def test_a_silent_charger_is_sent_the_command_after_the_wait_with_its_whole_timeout(live):
     began = time.monotonic()
     with FieldCharger(live, boot_wait=WAIT_S) as charger:
         task = ask(charger, timeout=WAIT_S - 1)
@@ -95,13 +95,13 @@ def test_a_charger_that_sends_nothing_is_sent_it_after_the_wait_and_has_its_whol
         assert live.finished(task)["outcome"] == "answered"
 
 
-def test_without_a_wait_it_is_sent_at_once(live):
+def test_without_a_boot_wait_the_command_is_sent_first(live):
     with FieldCharger(live, boot_wait=0) as charger:
         task = ask(charger)
         assert hears(charger, PATIENCE_S)[1] == task["task_id"]
 
 
-def test_the_second_command_waits_for_nothing_but_the_first(live, patient):
+def test_the_second_command_waits_only_for_the_first(live, patient):
     tasks = [ask(patient), ask(patient, "Reset", {"type": "Soft"})]
     boot(patient)
     for task in tasks:
@@ -111,7 +111,7 @@ def test_the_second_command_waits_for_nothing_but_the_first(live, patient):
     assert [live.finished(task)["outcome"] for task in tasks] == ["answered"] * 2
 
 
-def test_a_change_of_the_settings_holds_at_once(live, patient):
+def test_a_change_of_the_boot_wait_applies_to_an_open_socket(live, patient):
     task = ask(patient)
     assert hears(patient, AGAIN_S) is None
     path = f"/api/ocpp/chargers/{patient.charger_id}/"
@@ -122,7 +122,7 @@ def test_a_change_of_the_settings_holds_at_once(live, patient):
     eventually(lambda: "Heartbeat" in [message["action"] for message in live.get(messages)["results"]])
 
 
-def test_a_newer_socket_takes_over_while_a_command_waits(patient):
+def test_a_waiting_command_is_sent_on_the_newer_socket(patient):
     task = ask(patient)
     assert hears(patient, AGAIN_S) is None
     former = patient.socket

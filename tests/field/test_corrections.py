@@ -33,7 +33,7 @@ def apply(charger, orphan, **members):
 # --- corrections -----------------------------------------------------------------------------
 
 
-def test_a_corrected_meter_value_is_billed_and_the_chargers_stays_beside_it(charger):
+def test_a_corrected_meter_value_is_billed_and_the_original_is_shown(charger):
     transaction_id = charger.start()
     charger.stop(transaction_id, meterStop=4_000_000)
     session = corrected(charger, transaction_id, meter_stop=5000, end_time="2025-02-26T12:45:00Z", note="seen")
@@ -88,7 +88,7 @@ def test_a_correction_stays_when_the_real_stop_comes_later(charger):
         ({"energy_wh": 5}, "Known: meter_start, meter_stop, end_time, note"),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_reason(charger, changes, said):
+def test_an_impossible_correction_is_refused_with_the_reason(charger, changes, said):
     transaction_id = charger.start()
     charger.stop(transaction_id)
     status, error, _ = correct(charger, transaction_id, **changes)
@@ -96,7 +96,7 @@ def test_what_cannot_be_is_refused_with_the_reason(charger, changes, said):
     assert charger.transaction(transaction_id)["energy_source"] == "stop"
 
 
-def test_a_start_without_a_meter_value_needs_one_for_a_corrected_stop(charger):
+def test_a_corrected_stop_needs_a_meter_value_at_the_start(charger):
     transaction_id = charger.start(meterStart=None)
     charger.stop(transaction_id)
     status, error, _ = correct(charger, transaction_id, meter_stop=5000)
@@ -104,7 +104,7 @@ def test_a_start_without_a_meter_value_needs_one_for_a_corrected_stop(charger):
     assert corrected(charger, transaction_id, meter_start=0, meter_stop=5000)["energy_wh"] == 5000
 
 
-def test_sessions_are_found_by_where_their_energy_comes_from(charger):
+def test_transactions_are_filtered_by_the_source_of_their_energy(charger):
     transaction_id = charger.start()
     charger.stop(transaction_id)
     corrected(charger, transaction_id, meter_stop=5000)
@@ -116,7 +116,7 @@ def test_sessions_are_found_by_where_their_energy_comes_from(charger):
 # --- what was refused ------------------------------------------------------------------------
 
 
-def test_a_refused_message_is_kept_once_and_applied_once(strict):
+def test_a_refused_message_is_stored_once_and_applied_once(strict):
     transaction_id = strict.start()
     stop = {"transactionId": transaction_id, "meterStop": 26008.5, "timestamp": LATER, "idTag": "ABC"}
     for _ in range(2):
@@ -144,7 +144,7 @@ def test_refused_readings_are_applied_to_a_transaction(charger):
     assert [reading["value"] for reading in charger.readings(transaction_id)] == ["1500"]
 
 
-def test_a_refused_start_lacks_what_it_lacked(charger):
+def test_a_refused_start_is_applied_with_its_missing_member(charger):
     start = {"idTag": "ABC", "meterStart": 1000, "timestamp": NOON}
     assert charger.send("StartTransaction", start)[0] == 4
     (kept,) = charger.orphans
@@ -165,7 +165,7 @@ def test_a_refused_start_lacks_what_it_lacked(charger):
 @pytest.mark.parametrize(
     "payload", ["[1]", '"\\u0000"', "{", f"{'[' * 900}{']' * 900}", '{"transactionId":4711,"reason":"Local"},1']
 )
-def test_a_frame_that_is_no_proper_call_is_kept_as_it_is(charger, payload):
+def test_a_malformed_call_is_stored_unchanged(charger, payload):
     transaction_id = charger.start()
     frame = f'[2,"x","StopTransaction",{payload}]'
     if payload == "{":  # no JSON: there is no message id to answer
@@ -183,7 +183,7 @@ def test_a_frame_that_is_no_proper_call_is_kept_as_it_is(charger, payload):
     assert (session["energy_wh"], session["end_time"], session["stop_reason"]) == (1000, LATER, "Local")
 
 
-def test_messages_are_found_by_action_and_by_whether_they_were_refused(charger):
+def test_stored_messages_are_filtered_by_action_and_refusal(charger):
     charger.stop(charger.start() + 2**20)
     charger.send("StartTransaction", {})
     path = f"/api/ocpp/orphan-stops/?charger_id={charger.charger_id}&"

@@ -50,7 +50,7 @@ def asked(port, path, host):
 
 
 @pytest.mark.parametrize("host", ["10.0.0.7", "10.0.0.7:8000", "lb.internal", "[fd00::7]:8000", "not a host!"])
-def test_health_is_told_by_any_host_and_nothing_else_is(live, host):
+def test_health_checks_accept_any_host_and_other_paths_do_not(live, host):
     port = int(live.stack.env["PORT"])
     assert asked(port, "/healthz", host) == (200, '{"status": "ok"}')
     assert asked(port, "/readyz", host)[0] == 200
@@ -60,7 +60,7 @@ def test_health_is_told_by_any_host_and_nothing_else_is(live, host):
         assert status == 400 and "ALLOWED_HOSTS" in said, path
 
 
-def test_health_is_told_by_any_host_below_the_prefix_too(prefixed):
+def test_health_checks_below_the_prefix_accept_any_host(prefixed):
     port = int(prefixed.stack.env["PORT"])
     for path in ("/healthz", f"{PREFIX}/healthz", f"{PREFIX}/readyz"):
         assert asked(port, path, "10.0.0.7")[0] == 200
@@ -76,7 +76,7 @@ def is_fault(said):
 
 
 @pytest.mark.skipif(EXECUTABLE is None, reason=NONE)
-def test_pages_below_a_path_are_whole_and_live(prefixed, behind):
+def test_pages_below_a_path_are_complete_and_live(prefixed, behind):
     with playwright.sync_playwright() as started:
         page = launch(started).new_page()
         faults = []
@@ -111,7 +111,7 @@ def test_redirects_and_cookies_keep_the_path(prefixed, behind):
     assert requests.get(f"{behind}{PREFIX}", timeout=10).status_code == 200
 
 
-def test_commands_are_asked_for_and_polled_below_the_path(prefixed, behind):
+def test_commands_are_submitted_and_polled_below_the_path(prefixed, behind):
     charger_id = an_id()
     with connect(f"{behind.replace('http', 'ws')}{PREFIX}/ws/ocpp/{charger_id}", subprotocols=["ocpp1.6"]) as charger:
         assert exchange(charger, *BOOT)[2]["status"] == "Accepted"
@@ -149,7 +149,7 @@ def test_ids_with_a_slash_are_found_below_the_prefix(prefixed, behind):
 # --- files -----------------------------------------------------------------------------------
 
 
-def test_places_for_files_are_below_the_path(prefixed, behind):
+def test_upload_urls_are_below_the_path(prefixed, behind):
     charger_id = an_id()
     with prefixed.charger(charger_id, GetDiagnostics={"file_name": "log"}) as charger:
         body = {"charger_id": charger_id, "action": "GetDiagnostics", "payload": {}}

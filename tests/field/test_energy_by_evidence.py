@@ -11,7 +11,7 @@ def evidence(charger, transaction_id):
 
 
 @pytest.mark.parametrize("meter_stop", [-1, 0, 4294967295, None, "unknown"])
-def test_a_stop_that_cannot_be_is_not_billed_but_the_last_reading_is(charger, meter_stop):
+def test_the_last_reading_is_billed_instead_of_an_impossible_stop(charger, meter_stop):
     transaction_id = charger.start(meterStart=0)
     charger.read(transaction_id, 5000)
     charger.stop(transaction_id, meterStop=meter_stop)
@@ -19,7 +19,7 @@ def test_a_stop_that_cannot_be_is_not_billed_but_the_last_reading_is(charger, me
 
 
 @pytest.mark.parametrize("meter_stop", [5000, 1234567, 1239567])
-def test_a_register_that_counts_from_the_start_of_the_session(charger, meter_stop):
+def test_a_register_may_count_from_the_start_of_the_session(charger, meter_stop):
     transaction_id = charger.start(meterStart=1234567)
     charger.read(transaction_id, 100)
     charger.read(transaction_id, 5000)
@@ -35,7 +35,7 @@ def test_energy_by_phase_is_added(charger):
 
 
 @pytest.mark.parametrize("named", [None, 0, -1, 2**31 - 1, 2**63 - 1])
-def test_readings_that_name_no_transaction_are_of_the_one_that_runs(charger, named):
+def test_readings_without_a_transaction_id_belong_to_the_ongoing_one(charger, named):
     transaction_id = charger.start()
     charger.read(named, 3500)
     assert evidence(charger, transaction_id) == (2500, "readings")
@@ -62,7 +62,7 @@ def test_a_number_in_another_spelling_is_counted(charger, value, wh):
 
 
 @pytest.mark.parametrize("value", ["1,234", "much", "", "0x8A", "NaN"])
-def test_a_text_that_is_no_number_is_kept_and_found(charger, value):
+def test_a_reading_that_is_no_number_is_stored_with_a_finding(charger, value):
     transaction_id = charger.start()
     charger.read(transaction_id, value)
     assert [row["value"] for row in charger.readings(transaction_id)] == [value]
@@ -70,7 +70,7 @@ def test_a_text_that_is_no_number_is_kept_and_found(charger, value):
     assert charger.found("MeterValues", "meterValue.sampledValue.value", "not_a_number")
 
 
-def test_all_who_tell_of_energy_tell_the_same(charger):
+def test_events_and_lists_show_the_same_energy(charger):
     transaction_id = charger.start(meterStart=0)
     charger.read(transaction_id, 5000)
     charger.stop(transaction_id, meterStop=-1)

@@ -52,13 +52,13 @@ def test_a_status_with_an_odd_comment_is_shown(charger, odd, kind):
     assert charger.found("StatusNotification", next(iter(odd)), kind)
 
 
-def test_a_status_of_its_own_is_shown_as_it_was_sent(charger):
+def test_a_vendor_status_is_shown_unchanged(charger):
     charger.call("StatusNotification", STATUS | {"status": "Occupied"})
     assert charger.status["status"] == "Occupied"
 
 
 @pytest.mark.parametrize("odd", [{"connectorId": None}, {"status": None}, {"status": ""}, {"connectorId": -1}])
-def test_a_status_without_its_fact_is_refused(charger, odd):
+def test_a_status_notification_without_a_status_is_refused(charger, odd):
     assert charger.send("StatusNotification", STATUS | odd)[0] == 4
     assert charger.status["status"] == "Unknown"
     assert charger.found("StatusNotification", next(iter(odd)), "rejected")
@@ -81,18 +81,18 @@ def test_a_status_without_its_fact_is_refused(charger, odd):
         ("SecurityEventNotification", {"type": "Boot"}, "timestamp", "missing"),
     ],
 )
-def test_an_odd_message_is_taken(charger, action, payload, field, kind):
+def test_an_odd_message_is_accepted(charger, action, payload, field, kind):
     charger.call(action, payload)
     assert charger.found(action, field, kind)
 
 
-def test_an_object_in_a_data_transfer_is_kept_as_its_json(charger):
+def test_an_object_in_a_data_transfer_is_stored_as_json(charger):
     charger.call("DataTransfer", {"vendorId": "V", "data": {"a": [1]}})
     (kept,) = charger.live.get(f"/api/ocpp/data-transfers/?charger_id={charger.charger_id}")["results"]
     assert kept["data"] == '{"a":[1]}'
 
 
-def test_a_charger_is_strict_from_the_moment_it_is_switched(charger):
+def test_strict_validation_applies_to_an_open_socket(charger):
     charger.call("Heartbeat", {"more": 1})
     status, _, _ = charger.live.request(
         "PATCH", f"/api/ocpp/chargers/{charger.charger_id}/", {"validation": "strict"}
@@ -121,7 +121,7 @@ def test_a_secret_in_a_finding_is_hidden(charger):
     assert "do-not-show" not in shown and "(hidden)" in shown
 
 
-def test_the_first_odd_frame_is_in_the_message_log_of_errors(live, charger):
+def test_the_first_odd_frame_is_in_a_message_log_of_errors(live, charger):
     path = f"/api/ocpp/chargers/{charger.charger_id}/"
     assert live.request("PATCH", path, {"message_log": "errors"})[0] == 200
     charger.reconnect()
@@ -147,6 +147,6 @@ def test_the_first_odd_frame_is_in_the_message_log_of_errors(live, charger):
         ("DataTransfer", {"vendorId": "V", "data": {}}, "TypeConstraintViolation"),
     ],
 )
-def test_a_strict_charger_is_told_what_is_odd(strict, action, payload, code):
+def test_an_odd_message_of_a_strict_charger_is_refused(strict, action, payload, code):
     assert strict.send(action, payload)[:3:2] == [4, code]
     assert strict.status["status"] == "Unknown" and strict.shown["vendor"] == ""

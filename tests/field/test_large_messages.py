@@ -42,7 +42,7 @@ def pieces(text, size):
 
 
 @pytest.mark.parametrize("fragment", [None, 4096, 125], ids=["whole", "4 KiB", "125 bytes"])
-def test_a_stop_with_the_samples_of_a_day_is_stored_whole(live, charger, fragment):
+def test_a_stop_with_the_samples_of_a_day_is_stored_completely(live, charger, fragment):
     transaction_id = charger.start()
     text = a_stop(transaction_id, of_a_day())
     assert len(text) > 1_300_000
@@ -55,7 +55,7 @@ def test_a_stop_with_the_samples_of_a_day_is_stored_whole(live, charger, fragmen
     assert charger.call("Heartbeat", {})
 
 
-def test_a_large_stop_of_an_unknown_transaction_is_kept_whole(charger):
+def test_a_large_stop_of_an_unknown_transaction_is_stored_completely(charger):
     readings = of_a_day()
     charger.socket.send(a_stop(999_999_999, readings))
     assert json.loads(charger.socket.recv(timeout=20)) == [3, "stop", {}]
@@ -64,7 +64,7 @@ def test_a_large_stop_of_an_unknown_transaction_is_kept_whole(charger):
 
 
 @pytest.mark.parametrize("sent", ["x" * (LARGEST + 1), ["x" * 2**20] * 9], ids=["whole", "in fragments"])
-def test_a_larger_one_closes_with_1009_and_is_found_in_the_log(live, charger, sent):
+def test_a_message_that_is_too_large_closes_with_1009_and_is_logged(live, charger, sent):
     with pytest.raises(ConnectionClosed) as closed:  # perhaps before all of it is sent
         charger.socket.send(sent)
         charger.socket.recv(timeout=10)
@@ -74,7 +74,7 @@ def test_a_larger_one_closes_with_1009_and_is_found_in_the_log(live, charger, se
     assert found[0]["frame"].startswith("closed with 1009")
 
 
-def test_what_is_as_large_as_the_setting_is_taken(charger):
+def test_a_message_as_large_as_the_limit_is_accepted(charger):
     frame = json.dumps([2, "1", "DataTransfer", {"vendorId": "x", "data": ""}])
     text = frame.replace('"data": "', '"data": "' + "y" * (LARGEST - len(frame)))
     assert len(text) == LARGEST
@@ -82,7 +82,7 @@ def test_what_is_as_large_as_the_setting_is_taken(charger):
     assert json.loads(charger.socket.recv(timeout=20))[:2] == [3, "1"]
 
 
-def test_others_are_answered_meanwhile(live, charger):
+def test_a_large_message_does_not_delay_others(live, charger):
     text = a_stop(charger.start(), of_a_day())
     with others_undisturbed(live) as others:
         others.are_each_answered(5)

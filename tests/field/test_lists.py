@@ -44,7 +44,7 @@ def operations():
 OPERATIONS = sorted(set(operations()))
 
 
-def test_the_walk_finds_the_api():
+def test_every_operation_of_the_api_is_found():
     assert len(OPERATIONS) > 70
     assert {("get", "/api/ocpp/transactions/"), ("post", "/api/ocpp/start/CP-1/")} <= set(OPERATIONS)
     assert not any(set("<>()") & set(path) for _, path in OPERATIONS)
@@ -63,7 +63,7 @@ def test_an_unknown_parameter_is_refused_and_named(api, method, path):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", sorted({path for method, path in OPERATIONS if method == "get"}))
-def test_what_is_named_as_known_is_known(api, path):
+def test_every_parameter_that_an_error_names_is_accepted(api, path):
     said = api.get(f"{path}?nonsense=1").json()["fields"]["nonsense"][0]
     for name in said.partition("Known: ")[2].rstrip(".").split(", "):
         if name:
@@ -72,7 +72,7 @@ def test_what_is_named_as_known_is_known(api, path):
             assert not unknown, (name, answer.content)
 
 
-def test_the_known_ones_are_listed(live):
+def test_an_error_lists_the_known_parameters(live):
     status, body, _ = live.request("GET", "/api/ocpp/transactions/?started_afer=2026-01-01T00:00:00Z&chager=1")
     assert status == 400 and set(body["fields"]) == {"started_afer", "chager"}
     for name in ("started_after", "charger_id", "status", "page", "page_size", "cursor"):
@@ -83,7 +83,7 @@ def test_the_known_ones_are_listed(live):
 
 
 @pytest.mark.django_db
-def test_who_may_not_ask_is_not_told_of_parameters(client):
+def test_parameters_are_not_listed_without_the_permission(client):
     assert client.get("/api/ocpp/transactions/?nonsense=1").status_code == 401
 
 
@@ -160,7 +160,7 @@ MADE = {  # path: (what makes a row, its id in the answer)
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", MADE)
-def test_walking_next_shows_each_row_once_while_new_ones_arrive(api, path):
+def test_following_next_links_returns_each_row_once_during_inserts(api, path):
     charger = a_charger("CP-A")
     make, column = MADE[path]
     old = [getattr(make(charger), column) for _ in range(7)]
@@ -171,7 +171,7 @@ def test_walking_next_shows_each_row_once_while_new_ones_arrive(api, path):
 
 
 @pytest.mark.django_db
-def test_a_page_by_number_goes_on_by_cursor(api):
+def test_a_numbered_page_continues_with_a_cursor(api):
     charger = a_charger()
     old = [a_command(charger).task_id for _ in range(7)]
     page = api.get("/api/ocpp/commands/?page=2&page_size=2").json()

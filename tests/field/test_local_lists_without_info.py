@@ -24,7 +24,7 @@ def obeyed(live, entries, update_type="Full", **more):
     return listed, task, held and {entry["idTag"]: entry["idTagInfo"] for entry in held}
 
 
-def test_a_full_list_gets_what_is_known_of_its_tags(live):
+def test_a_full_list_is_completed_with_the_data_of_its_tags(live):
     member = a_tag(live, parent_id_tag="GROUP", expiry_date="2099-01-01T00:00:00Z")
     blocked, own = a_tag(live, status="Blocked"), a_tag(live)
     entries = [{"idTag": member.lower()}, {"idTag": blocked}, {"idTag": own, "idTagInfo": {"status": "Expired"}}]
@@ -47,6 +47,6 @@ def test_an_unknown_tag_is_sent_as_invalid_and_named_in_a_warning(live):
     assert unknown in task["warning"] and known not in task["warning"]
 
 
-def test_in_a_differential_list_a_tag_alone_is_removed(live):
+def test_a_tag_without_data_is_removed_by_a_differential_list(live):
     entries = [{"idTag": a_tag(live)}, {"idTag": a_tag(live), "idTagInfo": {"status": "Blocked"}}]
     assert obeyed(live, entries, "Differential", listVersion=2)[0] == entries

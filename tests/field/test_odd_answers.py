@@ -27,7 +27,7 @@ KEYS = """{"configurationKey":[
     "nonsense"]}"""
 
 
-def test_one_odd_configuration_value_costs_no_other_key(charger):
+def test_an_odd_configuration_value_does_not_affect_other_keys(charger):
     task = answered(charger, "GetConfiguration", {}, KEYS % ("x" * 551))
     assert (task["outcome"], task["simulated"]) == ("answered", False)
     keys = eventually(lambda: {key["key"]: key for key in charger.shown["configuration"]})
@@ -53,19 +53,19 @@ def test_one_odd_configuration_value_costs_no_other_key(charger):
         ({"status": "Accepted", "statusInfo": None}, "statusInfo", "unknown_field"),
     ],
 )
-def test_an_odd_answer_is_an_answer(charger, response, field, kind):
+def test_an_odd_answer_is_accepted_with_a_finding(charger, response, field, kind):
     task = answered(charger, "Reset", {"type": "Soft"}, response)
     assert (task["outcome"], task["response"]) == ("answered", {"status": "Accepted"})
     assert charger.found("ResetResponse", field, kind)
 
 
 @pytest.mark.parametrize("response", [{}, {"status": None}, {"status": "Perhaps"}, [], "text"])
-def test_an_answer_that_says_nothing_is_invalid(charger, response):
+def test_an_answer_without_its_essential_member_is_invalid(charger, response):
     response = json.dumps(response)
     task = answered(charger, "Reset", {"type": "Soft"}, response)
     assert (task["outcome"], task["simulated"]) == ("invalid_response", False)
 
 
-def test_a_strict_charger_has_no_odd_answer(strict):
+def test_an_odd_answer_of_a_strict_charger_is_invalid(strict):
     task = answered(strict, "Reset", {"type": "Soft"}, {"status": "Accepted", "more": 1})
     assert (task["outcome"], task["error"]["code"]) == ("invalid_response", "FormationViolation")

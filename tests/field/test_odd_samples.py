@@ -29,7 +29,7 @@ def values_of(charger, transaction_id):
         (None, ("", "null", ""), "", "bad_item"),
     ],
 )  # fmt: skip
-def test_an_odd_sample_costs_no_other(charger, odd, kept, field, kind):
+def test_an_odd_sample_does_not_affect_others(charger, odd, kept, field, kind):
     transaction_id = charger.start()
     sent = [{"timestamp": NOON, "sampledValue": [ENERGY, odd]}]
     charger.call("MeterValues", {"connectorId": 1, "transactionId": transaction_id, "meterValue": sent})
@@ -60,7 +60,7 @@ def test_readings_of_another_form_are_counted(charger, sent, field, kind):
 
 
 @pytest.mark.parametrize("transaction_id", [2**63 - 1, 2**31, 4294967295])
-def test_a_transaction_id_between_transactions_costs_no_reading(charger, transaction_id):
+def test_readings_with_an_impossible_transaction_id_are_stored(charger, transaction_id):
     sent = {"connectorId": 1, "transactionId": transaction_id}
     sent["meterValue"] = [READING]
     charger.call("MeterValues", sent)
@@ -73,14 +73,14 @@ def test_a_transaction_id_between_transactions_costs_no_reading(charger, transac
     assert charger.found("MeterValues", "transactionId", "out_of_range")
 
 
-def test_readings_that_name_their_transaction_alone_are_on_its_connector(charger):
+def test_readings_without_a_connector_belong_to_that_of_their_transaction(charger):
     transaction_id = charger.start(connectorId=2)
     sent = {"transactionId": transaction_id, "meterValue": [READING]}
     charger.call("MeterValues", sent)
     assert [row["connector_id"] for row in charger.readings(transaction_id)] == [2]
 
 
-def test_a_strict_charger_is_told_of_one_odd_sample(strict):
+def test_an_odd_sample_of_a_strict_charger_is_refused(strict):
     transaction_id = strict.start()
     sent = [{"timestamp": NOON, "sampledValue": [ENERGY, {"value": "50", "unit": "Hz"}]}]
     values = {"connectorId": 1, "transactionId": transaction_id, "meterValue": sent}

@@ -31,7 +31,7 @@ def basic(charger_id, key):
 # --- factory keys ----------------------------------------------------------------------------
 
 
-def test_a_factory_key_of_10_characters_opens_the_door_where_an_operator_insists(live):
+def test_a_factory_key_of_10_characters_is_accepted_after_a_confirmation(live):
     charger_id = an_id()
     body = {"charger_id": charger_id, "security_profile": 1, "authorization_key": FACTORY_KEY}
     status, refused, _ = live.request("POST", "/api/ocpp/chargers/", body)
@@ -62,7 +62,7 @@ def test_a_short_key_of_a_known_charger_needs_the_confirmation_too(api, method):
 
 
 @pytest.mark.django_db
-def test_a_key_under_8_characters_is_never_taken(api):
+def test_a_key_under_8_characters_is_refused(api):
     body = {"charger_id": "CP-7", "authorization_key": "1234567", "allow_short_key": True}
     assert api.post("/api/ocpp/chargers/", body, "application/json").status_code == 400
     with pytest.raises(CommandError, match="16 to 40"):
@@ -71,7 +71,7 @@ def test_a_key_under_8_characters_is_never_taken(api):
 
 
 @pytest.mark.django_db
-def test_the_admin_takes_a_short_key_with_its_box_ticked(client, django_user_model):
+def test_the_admin_accepts_a_short_key_with_a_confirmation(client, django_user_model):
     client.force_login(django_user_model.objects.create_superuser("root"))
     charger = a_charger()
     path = f"/admin/chargers/charger/{charger.pk}/change/"
@@ -99,7 +99,7 @@ def created(*arguments):
 
 
 @pytest.mark.django_db
-def test_create_charger_takes_a_factory_key_with_allow_short_key():
+def test_create_charger_accepts_a_factory_key_with_allow_short_key():
     with pytest.raises(CommandError, match="--allow-short-key"):
         created("CP-1", "--key", FACTORY_KEY)
     _, warned = created("CP-1", "--key", FACTORY_KEY, "--allow-short-key")
@@ -107,7 +107,7 @@ def test_create_charger_takes_a_factory_key_with_allow_short_key():
 
 
 @pytest.mark.django_db
-def test_create_charger_changes_a_known_charger_with_force_only():
+def test_create_charger_changes_a_known_charger_only_with_force():
     charger = a_charger(security_profile=1)
     key = charger.make_key()
     with pytest.raises(CommandError, match=r"to 2 \(now 1\) and replace its key.*--force"):
@@ -173,7 +173,7 @@ def test_a_refusal_is_one_warning_without_a_stack_trace(live):
     assert {line["level"] for line in lines} == {"WARNING"} and not any("exception" in line for line in lines)
 
 
-def test_broken_handshakes_are_no_errors_in_the_log(live):
+def test_malformed_handshakes_log_no_errors(live):
     before = len(log_of_web(live))
     host, port = live.url.removeprefix("http://").split(":")
     head = f"GET /ws/ocpp/{an_id()} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -187,7 +187,7 @@ def test_broken_handshakes_are_no_errors_in_the_log(live):
 
 @pytest.mark.parametrize("end", ["", "/"])
 @pytest.mark.parametrize("headers", [{}, {"Upgrade": "websocket"}, {"Connection": "keep-alive"}])
-def test_a_get_without_upgrade_is_told_what_a_proxy_dropped(live, end, headers):
+def test_a_get_without_an_upgrade_names_the_missing_headers(live, end, headers):
     charger_id = an_id()
     answer = plain_get(live, f"/ws/ocpp/{charger_id}{end}", **headers)
     assert answer.code == 426 and answer.headers["Upgrade"] == "websocket"
@@ -225,7 +225,7 @@ def a_refusal(charger_id, kind="unknown", **columns):
 
 
 @pytest.mark.django_db
-def test_ids_of_others_do_not_leak(client):
+def test_refused_ids_are_shown_only_to_users_who_may_add_them(client):
     mine, other = a_charger(), a_charger()
     for charger_id in (mine.charger_id, other.charger_id, "STRANGER"):
         a_refusal(charger_id)
@@ -249,7 +249,7 @@ def test_ids_of_others_do_not_leak(client):
 
 
 @pytest.mark.django_db
-def test_the_page_makes_the_charger_and_shows_its_key_once(api):
+def test_the_page_creates_the_charger_and_shows_its_key_once(api):
     refusal = a_refusal("NEW-1", address="10.1.2.3")
     fleet, page = api.get("/").content.decode(), api.get("/refused/").content.decode()
     assert "/refused/" in fleet and "NEW-1" in page and "10.1.2.3" in page and "Add charger" in page
@@ -261,7 +261,7 @@ def test_the_page_makes_the_charger_and_shows_its_key_once(api):
 
 
 @pytest.mark.django_db
-def test_the_admin_makes_chargers_by_an_action(api):
+def test_the_admin_creates_chargers_by_an_action(api):
     rows = [a_refusal("NEW-1"), a_refusal("NEW-1", "upgrade"), a_refusal("NEW-2")]
     path = "/admin/chargers/refusal/"
     assert "NEW-1" in api.get(path).content.decode()

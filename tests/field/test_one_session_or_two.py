@@ -12,13 +12,13 @@ def billed(charger):
 
 
 @pytest.mark.parametrize("clock", ["1970-01-01T00:00:00Z", "1970-01-01T00:00:07.123Z", "0000-00-00T00:00:00Z", None])
-def test_a_clock_that_stands_costs_no_session(charger, clock):
+def test_sessions_of_a_stopped_clock_are_distinct(charger, clock):
     for energy in (7000, 9000):
         charger.stop(charger.start(meterStart=0, timestamp=clock), meterStop=energy, timestamp=clock)
     assert billed(charger) == [7000, 9000]
 
 
-def test_a_clock_that_restarts_at_each_boot_costs_no_session(charger):
+def test_sessions_of_a_clock_that_restarts_at_each_boot_are_distinct(charger):
     for energy in (7000, 9000, 11000):
         charger.reconnect()
         charger.call("BootNotification", BOOT, "1")
@@ -41,13 +41,13 @@ def test_a_start_whose_answer_was_lost_is_one_session(charger, clock):
     assert first == again and billed(charger) == [7000]
 
 
-def test_a_start_that_is_sent_again_after_its_stop_is_the_same(charger):
+def test_a_start_repeated_after_its_stop_is_the_same_session(charger):
     first = charger.start()
     charger.stop(first)
     assert charger.start() == first
 
 
-def test_a_stop_that_is_sent_again_changes_nothing(charger):
+def test_a_repeated_stop_changes_nothing(charger):
     transaction_id = charger.start()
     for meter in (26008, 30000):
         charger.stop(transaction_id, meterStop=meter)

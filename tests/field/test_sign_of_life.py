@@ -70,7 +70,7 @@ def pings_until_closed(wire):
     return pings
 
 
-def test_a_charger_that_sends_anything_and_answers_no_ping_stays_connected(connect):
+def test_any_received_frame_keeps_a_charger_connected(connect):
     wires = {kind: connect(**SHORT) for kind in SENT}
     wires["a fragment"].socket.sendall(frame(b"[", fin=False))
     for _ in range(12):  # a ping each second, closed three seconds later unless something is received
@@ -84,13 +84,13 @@ def test_a_charger_that_sends_anything_and_answers_no_ping_stays_connected(conne
         pings_until_closed(wire)
 
 
-def test_a_charger_that_is_silent_after_a_ping_is_closed(live, connect):
+def test_a_charger_that_is_silent_after_a_ping_is_disconnected(live, connect):
     wire = connect(**SHORT)
     assert pings_until_closed(wire) == 1
     eventually(lambda: not live.get(f"/api/ocpp/chargers/{wire.charger_id}/")["connected"])
 
 
-def test_a_charger_may_answer_pings_have_more_time_or_get_none(live, connect):
+def test_pings_have_an_interval_and_a_timeout_for_each_charger(live, connect):
     answers, slow, unasked = connect(**SHORT), connect(ping_interval=1, ping_timeout=60), connect(ping_interval=0)
     answers.socket.close()
     with live.socket(answers.charger_id) as socket:  # answers by itself
@@ -100,7 +100,7 @@ def test_a_charger_may_answer_pings_have_more_time_or_get_none(live, connect):
         assert live.get(f"/api/ocpp/status/{answers.charger_id}/")["status"]["connected"]
 
 
-def test_a_change_holds_at_once(live, connect):
+def test_a_change_of_the_ping_interval_applies_to_an_open_socket(live, connect):
     wire = connect(ping_interval=0)
     eventually(lambda: live.get(f"/api/ocpp/status/{wire.charger_id}/")["status"]["connected"])
     assert live.request("PATCH", f"/api/ocpp/chargers/{wire.charger_id}/", SHORT)[0] == 200
@@ -108,6 +108,6 @@ def test_a_change_holds_at_once(live, connect):
 
 
 @pytest.mark.parametrize("columns", [{"ping_timeout": 0}, {"ping_interval": -1}, {"boot_wait": 3601}])
-def test_a_time_that_makes_no_sense_is_refused_with_its_field(live, columns):
+def test_an_invalid_ping_time_is_refused_with_its_field(live, columns):
     status, answer, _ = live.request("POST", "/api/ocpp/chargers/", {"charger_id": an_id(), **columns})
     assert status == 400 and set(answer["fields"]) == set(columns)

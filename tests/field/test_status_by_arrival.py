@@ -33,7 +33,7 @@ def events_of(charger):
     [{"days": -365}, {"hours": -2}, {"hours": 2}, {"hours": -1}, {"hours": 1}],
     ids=["last year", "west", "east", "summer time", "winter time"],
 )
-def test_after_a_reboot_the_status_is_shown_though_the_clock_is_wrong(charger, connector, clock):
+def test_the_status_after_a_reboot_is_shown_despite_a_wrong_clock(charger, connector, clock):
     notify(charger, "Charging", now(), connector)
     charger.reconnect()
     charger.call("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
@@ -46,7 +46,7 @@ def test_after_a_reboot_the_status_is_shown_though_the_clock_is_wrong(charger, c
 
 
 @pytest.mark.parametrize("closes", [True, False], ids=["with a close", "without a close"])
-def test_what_was_queued_offline_does_not_replace_what_is_newer(charger, closes):
+def test_a_status_queued_offline_does_not_replace_a_newer_one(charger, closes):
     """Without a close, the socket is still open here when the charger connects again."""
     notify(charger, "Preparing", now())
     eventually(lambda: charger.shown["last_seen"] > charger.shown["connected_at"])

@@ -32,7 +32,7 @@ def test_an_odd_stop_ends_its_session_with_its_energy(charger, odd, field, kind,
 
 
 @pytest.mark.parametrize(("odd", "field", "kind", "code"), [row for row in ODD_STOPS if row[3]])
-def test_a_strict_charger_is_told_what_is_odd_about_its_stop(strict, odd, field, kind, code):
+def test_an_odd_stop_of_a_strict_charger_is_refused(strict, odd, field, kind, code):
     usual = {"transactionId": strict.start(), "meterStop": 26008, "timestamp": LATER}
     answer = strict.send("StopTransaction", usual | odd)
     assert (answer[0], answer[2]) == (4, code)
@@ -43,7 +43,7 @@ def test_a_strict_charger_is_told_what_is_odd_about_its_stop(strict, odd, field,
 @pytest.mark.parametrize(
     "behind", ["\\u0000", "\\u0000\\u0000\\u0000", "\\u0003", "\x03", "\\r\\n", "\\t", "\\u007f"]
 )
-def test_control_bytes_behind_a_tag_are_no_part_of_it(charger, behind):
+def test_control_bytes_after_a_tag_are_removed(charger, behind):
     transaction_id = charger.start(idTag="ABC")
     text = f'[2,"s","StopTransaction",{{"transactionId":{transaction_id},"idTag":"ABC{behind}",'
     answer = charger.send_text(text + f'"meterStop":26008,"timestamp":"{LATER}"}}]')
@@ -62,7 +62,7 @@ def test_a_stop_without_a_usable_id_is_an_orphan_stop(charger, transaction_id):
 
 
 @pytest.mark.parametrize("payload", [{}, {"transactionId": -1}, {"transactionId": None, "reason": "Local"}])
-def test_a_stop_that_says_nothing_is_refused_and_kept(charger, payload):
+def test_a_stop_without_usable_members_is_refused_and_stored(charger, payload):
     transaction_id = charger.start()
     answer = charger.send("StopTransaction", payload)
     assert answer[0] == 4
@@ -101,7 +101,7 @@ def test_an_odd_start_gets_a_transaction_id(charger, odd, field, kind):
     assert charger.found("StartTransaction", field, kind)
 
 
-def test_a_start_without_a_timestamp_began_when_it_came(charger):
+def test_a_start_without_a_timestamp_has_its_time_of_receipt(charger):
     start = {"connectorId": 1, "idTag": "ABC", "meterStart": 0}
     first = charger.call("StartTransaction", start)["transactionId"]
     session = charger.transaction(first)
@@ -131,13 +131,13 @@ def test_a_start_without_connector_or_tag_is_refused_and_can_be_applied_by_hand(
         ({"vendor": 1}, "FormationViolation"),
     ],
 )
-def test_a_strict_charger_is_told_what_is_odd_about_its_start(strict, odd, code):
+def test_an_odd_start_of_a_strict_charger_is_refused(strict, odd, code):
     usual = {"connectorId": 1, "idTag": "ABC", "meterStart": 1000, "timestamp": NOON}
     assert strict.send("StartTransaction", usual | odd)[:3:2] == [4, code]
     assert strict.transactions == []
 
 
-def test_a_start_under_a_message_id_that_was_used_for_another_is_kept(charger):
+def test_a_start_with_a_reused_message_id_is_stored(charger):
     charger.start()
     again = {"connectorId": 1, "idTag": "ABC", "meterStart": 9000, "timestamp": LATER}
     assert charger.send("StartTransaction", again, "m1")[2] == "GenericError"

@@ -343,7 +343,7 @@ def slow_commits(live):
     live.execute(NO_SLOW_COMMITS)
 
 
-def test_the_books_hold_under_whatever_chargers_do(live, slow_commits):
+def test_the_database_agrees_with_the_model(live, slow_commits):
     Books.live = live
     run_state_machine_as_test(
         Books,

@@ -34,7 +34,7 @@ def test_a_start_on_a_busy_connector_flags_the_older_one():
     assert (older.superseded_by, older.status, newer.superseded_by) == (newer, "Ongoing", None)
 
 
-def test_an_offline_start_that_comes_late_is_the_older_one():
+def test_a_late_offline_start_is_the_older_transaction():
     newer = a_transaction()
     late = a_transaction(newer.charger, timestamp="2025-02-26T11:00:00Z")
     newer.refresh_from_db()
@@ -60,21 +60,21 @@ def test_the_latest_of_several_supersedes_the_others():
 
 
 @pytest.mark.parametrize("timestamp", ["1970-01-01T00:00:10Z", "2099-01-01T00:00:00Z"])
-def test_a_clock_that_can_not_be_right_says_nothing_of_the_order(timestamp):
+def test_an_impossible_clock_does_not_determine_the_order(timestamp):
     older = a_transaction(timestamp=timestamp)
     newer = a_transaction(older.charger, timestamp=timestamp.replace(":00Z", ":30Z").replace(":10Z", ":05Z"))
     older.refresh_from_db()
     assert (older.superseded_by, newer.superseded_by) == (newer, None)
 
 
-def test_another_connector_is_not_busy():
+def test_a_start_on_another_connector_flags_nothing():
     older = a_transaction()
     a_transaction(older.charger, connectorId=2, timestamp="2025-02-26T13:00:00Z")
     older.refresh_from_db()
     assert older.superseded_by is None
 
 
-def test_a_stop_that_comes_shows_that_nothing_was_stuck():
+def test_a_late_stop_removes_the_flag():
     older = a_transaction()
     a_transaction(older.charger, timestamp="2025-02-26T13:00:00Z")
     stop(older.charger, older.pk)
@@ -99,7 +99,7 @@ def test_a_transaction_without_a_reading_is_closed_without_energy(api):
     assert (closed["status"], closed["meter_stop"], closed["energy_wh"]) == ("Completed", None, None)
 
 
-def test_a_real_stop_that_comes_later_wins(api):
+def test_a_later_real_stop_replaces_the_closing_by_hand(api):
     transaction = a_transaction()
     close(api, transaction)
     stop(transaction.charger, transaction.pk, reason="PowerLoss")
@@ -107,7 +107,7 @@ def test_a_real_stop_that_comes_later_wins(api):
     assert (transaction.stop_reason, transaction.energy_wh, transaction.closed_by) == ("PowerLoss", 2000, "alice")
 
 
-def test_a_closed_transaction_is_not_revived_by_readings(api):
+def test_a_transaction_closed_by_hand_is_not_reopened_by_readings(api):
     transaction = a_transaction()
     reading(transaction, 1500)
     close(api, transaction)
@@ -124,7 +124,7 @@ def attach(api, orphan, transaction_id):
     return api.post(f"{BASE}/orphan-stops/{orphan.pk}/attach/", body, "application/json")
 
 
-def test_an_orphan_stop_is_attached_to_the_transaction_it_fits(api):
+def test_an_orphan_stop_is_attached_to_a_matching_transaction(api):
     transaction = a_transaction()
     a_transaction()
     stop(transaction.charger, -1, idTag="abc")
@@ -135,14 +135,14 @@ def test_an_orphan_stop_is_attached_to_the_transaction_it_fits(api):
     assert (transaction.status, transaction.energy_wh) == ("Completed", 2000)
 
 
-def test_an_orphan_stop_with_an_empty_tag_may_be_anybodys():
+def test_an_orphan_stop_with_an_empty_tag_matches_any_tag():
     transaction = a_transaction()
     stop(transaction.charger, -1, idTag="")
     orphan = OrphanStop.objects.get()
     assert OrphanStop.candidates_of([orphan]) == {orphan.pk: [transaction.pk]}
 
 
-def test_an_orphan_stop_that_is_sent_again_is_kept_once():
+def test_a_repeated_orphan_stop_is_stored_once():
     charger = a_charger()
     for _ in range(2):
         stop(charger, -1)
@@ -158,7 +158,7 @@ def test_an_orphan_stop_is_attached_once(api):
     assert [attach(api, orphan, t.pk).status_code for t in (first, second)] == [200, 409]
 
 
-def test_an_orphan_stop_fits_no_other_charger_and_no_ended_transaction(api):
+def test_an_orphan_stop_matches_no_other_charger_and_no_ended_transaction(api):
     transaction, other = a_transaction(), a_transaction()
     stop(transaction.charger, -1)
     stop(transaction.charger, transaction.pk)
@@ -170,7 +170,7 @@ def test_an_orphan_stop_fits_no_other_charger_and_no_ended_transaction(api):
 
 
 @pytest.mark.parametrize("timestamp", ["2099-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "soon"])
-def test_a_clock_that_can_not_be_right_is_flagged(timestamp):
+def test_an_impossible_clock_is_flagged(timestamp):
     transaction = a_transaction(timestamp=timestamp)
     assert transaction.clock_skew and not a_transaction(a_charger()).clock_skew
 

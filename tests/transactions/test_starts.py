@@ -35,14 +35,14 @@ def billed():
 
 
 @pytest.mark.parametrize("timestamp", [EPOCH, "1970-01-01T00:00:12Z", "", "soon", "2000-01-01T00:00:00Z"])
-def test_two_sessions_of_a_clock_that_stands_are_two(timestamp):
+def test_sessions_of_a_stopped_clock_are_distinct(timestamp):
     charger = a_charger()
     for meter in (7000, 9000):
         stop(charger, start(charger, timestamp=timestamp), meter, timestamp)
     assert billed() == [7000, 9000]
 
 
-def test_a_clock_that_restarts_at_each_boot_says_nothing_of_identity():
+def test_sessions_of_a_clock_that_restarts_at_each_boot_are_distinct():
     charger = a_charger()
     for meter in (7000, 9000, 11000):
         boot(charger)
@@ -51,7 +51,7 @@ def test_a_clock_that_restarts_at_each_boot_says_nothing_of_identity():
     assert billed() == [7000, 9000, 11000]
 
 
-def test_a_clock_that_stands_at_a_likely_date_is_found_by_its_stop():
+def test_a_clock_stopped_at_a_plausible_date_is_recognised_by_its_stop():
     charger = a_charger()
     first = start(charger, received_at=ago(hours=1), timestamp=NOON)
     stop(charger, first, 7000, NOON)
@@ -59,7 +59,7 @@ def test_a_clock_that_stands_at_a_likely_date_is_found_by_its_stop():
 
 
 @pytest.mark.parametrize("timestamp", [EPOCH, NOON, ""])
-def test_a_start_whose_answer_was_lost_is_the_same_whatever_its_clock(timestamp):
+def test_a_start_whose_answer_was_lost_is_the_same_under_any_clock(timestamp):
     charger = a_charger()
     first = start(charger, timestamp=timestamp)
     boot(charger)
@@ -75,7 +75,7 @@ def test_a_reading_that_names_the_transaction_shows_that_the_answer_arrived():
     assert start(charger, timestamp=EPOCH) != first
 
 
-def test_a_start_at_once_is_the_same_by_its_time_also_after_a_boot():
+def test_a_recent_start_is_recognised_by_its_time_after_a_boot():
     charger, now = a_charger(), to_rfc3339(datetime.now(UTC))
     first = start(charger, timestamp=now)
     stop(charger, first, 7000, to_rfc3339(datetime.now(UTC) + timedelta(seconds=30)))
@@ -83,7 +83,7 @@ def test_a_start_at_once_is_the_same_by_its_time_also_after_a_boot():
     assert start(charger, timestamp=now) == first
 
 
-def test_an_offline_queue_that_is_sent_twice_is_one_session():
+def test_an_offline_queue_sent_twice_is_one_session():
     charger = a_charger()
     first = start(charger, timestamp=NOON)
     stop(charger, first, 7000, "2025-02-26T13:00:00Z")
@@ -98,7 +98,7 @@ def test_the_same_message_id_on_the_same_socket_is_the_same_message():
     assert start(charger, message_id="7", timestamp=EPOCH) == first
 
 
-def test_message_ids_that_restart_are_no_proof():
+def test_restarting_message_ids_do_not_identify_a_start():
     charger = a_charger()
     first = start(charger, message_id="1", timestamp=EPOCH)
     stop(charger, first, 7000, EPOCH)
@@ -106,7 +106,7 @@ def test_message_ids_that_restart_are_no_proof():
     assert start(charger, message_id="1", timestamp=EPOCH) != first
 
 
-def test_a_third_session_is_told_from_the_second():
+def test_a_repeated_second_session_is_not_a_third():
     charger = a_charger()
     first = start(charger, timestamp=EPOCH)
     stop(charger, first, 7000, EPOCH)
@@ -115,14 +115,14 @@ def test_a_third_session_is_told_from_the_second():
     assert Transaction.objects.get(pk=first).superseded_by is None
 
 
-def test_a_session_without_a_known_meter_is_found_again():
+def test_a_repeated_start_without_a_meter_value_is_recognised():
     charger = a_charger()
     call = [a_call(charger, "StartTransaction", connectorId=1, idTag="ABC", timestamp=EPOCH) for _ in range(2)]
     first, again = (settle(one)[0]["transactionId"] for one in call)
     assert first == again
 
 
-def test_the_limit_of_a_tag_counts_a_recurring_session_as_a_new_one():
+def test_a_new_session_with_an_old_timestamp_counts_towards_the_limit():
     a_tag(concurrent_limit=1)
     charger = a_charger()
     first = start(charger, timestamp=EPOCH)
@@ -134,7 +134,7 @@ def test_the_limit_of_a_tag_counts_a_recurring_session_as_a_new_one():
 
 
 @pytest.mark.parametrize("unknown", [-1, 4294967295])
-def test_a_meter_that_is_not_known_says_nothing_of_identity(unknown):
+def test_an_unknown_meter_value_does_not_identify_a_start(unknown):
     charger = a_charger()
     for meter in (7000, 9000):
         pk = start(charger, meterStart=unknown, timestamp=EPOCH)
@@ -144,7 +144,7 @@ def test_a_meter_that_is_not_known_says_nothing_of_identity(unknown):
     assert billed() == [7000, 9000]
 
 
-def test_a_clock_that_stands_costs_no_session_whatever_its_meter_begins_at():
+def test_sessions_of_a_stopped_clock_are_distinct_for_any_meter_value():
     charger = a_charger()
     for meter in (8000, 10000):
         stop(charger, start(charger, meterStart=1000, timestamp=EPOCH), meter, EPOCH)

@@ -98,7 +98,7 @@ def books():
 
 
 @pytest.mark.parametrize("between", [",", ",\n"])
-def test_chargers_come_with_what_they_booted_with(imported, between):
+def test_chargers_are_imported_with_their_boot_data(imported, between):
     imported(a_dump(between=between))
     one, two = Charger.objects.order_by("pk")
     assert (one.charger_id, one.vendor, one.boot_policy, one.security_profile) == ("CP1", "Acme", "Accepted", 2)
@@ -106,20 +106,20 @@ def test_chargers_come_with_what_they_booted_with(imported, between):
     assert (two.charger_id, two.boot_policy, two.security_profile) == ("CP/2 ü", "Pending", None)
 
 
-def test_a_key_is_not_taken_over_and_not_shown(imported):
+def test_a_key_is_neither_imported_nor_shown(imported):
     _, complained = imported(a_dump())
     assert "'CP1' needs a new key" in complained and "secrethash" not in complained
     assert Charger.objects.get(charger_id="CP1").authorization_key_hash == ""
 
 
-def test_tags_come_with_their_group_their_end_and_their_limit(imported):
+def test_tags_are_imported_with_parent_expiry_and_limit(imported):
     imported(a_dump())
     listed = {tag.id_tag: (tag.status, tag.concurrent_limit, tag.parent_id_tag) for tag in IdTag.objects.all()}
     assert listed == {"ABC": ("Accepted", 1, ""), "BLOCKED": ("Blocked", None, "ABC"), "ANY": ("Accepted", None, "")}
     assert set(IdTag.objects.exclude(id_tag="ABC").values_list("description", flat=True)) == {"note"}
 
 
-def test_a_transaction_ends_with_what_its_charger_said_last(imported):
+def test_a_transaction_has_the_last_stop_of_its_charger(imported):
     imported(a_dump())
     stopped = Transaction.objects.get(pk=700)
     assert stopped.start_time == datetime(2024, 5, 1, 10, tzinfo=UTC)
@@ -127,7 +127,7 @@ def test_a_transaction_ends_with_what_its_charger_said_last(imported):
     assert stopped.stop_time == datetime(2024, 5, 1, 11, tzinfo=UTC)
 
 
-def test_a_transaction_under_way_is_stopped_by_its_charger_here(imported):
+def test_an_ongoing_transaction_is_stopped_after_the_import(imported):
     imported(a_dump())
     charger = Charger.objects.get(charger_id="CP/2 ü")
     Charger.objects.update(boot_policy="Accepted", registration_status="Accepted")
@@ -136,7 +136,7 @@ def test_a_transaction_under_way_is_stopped_by_its_charger_here(imported):
     assert Transaction.objects.get(pk=701).status == "Completed"
 
 
-def test_what_nobody_stopped_is_superseded_by_what_followed(imported):
+def test_an_unstopped_transaction_is_superseded_by_the_next(imported):
     later = "704,'2024-05-01 14:00:01.000000',20,'ABC','2024-05-01 14:00:00.000000','9'"
     stop = "704,'2024-05-01 15:00:01.000000','station','2024-05-01 15:00:00.000000','99',NULL"
     starts, stops = [*ROWS["transaction_start"], later], [*ROWS["transaction_stop"], stop]
@@ -145,7 +145,7 @@ def test_what_nobody_stopped_is_superseded_by_what_followed(imported):
     assert former.superseded_by_id == 704 and not former.is_under_way
 
 
-def test_what_is_bad_is_told_with_its_line_and_left_out(imported):
+def test_an_invalid_row_is_reported_with_its_line_and_left_out(imported):
     said, complained = imported(a_dump())
     for why in ("'Perhaps'", "at most 255 characters", "bytes that are no text", "'CP3' was left out", "not a time"):
         assert why in complained
@@ -166,7 +166,7 @@ def test_a_dry_run_changes_nothing(imported):
     assert "charge_box: 2 added" in said and books() == [[], [], []]
 
 
-def test_a_dry_run_leaves_the_ids_of_transactions_to_come_as_they_are(imported):
+def test_a_dry_run_does_not_change_the_id_sequence(imported):
     before = a_transaction(a_charger("OURS")).pk
     start = "{},'2024-05-01 10:00:01.000000',10,'ABC','2024-05-01 10:00:00.000000','1000'"
     rows = ROWS | {"transaction_start": [start.format(before), start.format(2**31 - 1)], "transaction_stop": []}
@@ -175,14 +175,14 @@ def test_a_dry_run_leaves_the_ids_of_transactions_to_come_as_they_are(imported):
     assert a_transaction(a_charger("OTHER")).pk < before + 1000  # they are drawn in blocks
 
 
-def test_an_id_near_the_end_of_all_ids_is_not_taken_over(imported):
+def test_an_id_near_the_maximum_is_not_imported(imported):
     start = f"{2**31 - 1},'2024-05-01 10:00:01.000000',10,'ABC','2024-05-01 10:00:00.000000','1000'"
     _, complained = imported(a_dump(ROWS | {"transaction_start": [start], "transaction_stop": []}))
     assert "since that id is too large" in complained and Transaction.objects.get().pk < 2**30
     assert a_transaction(a_charger("OURS")).pk < 2**30
 
 
-def test_a_row_that_is_left_out_and_a_table_that_is_not_there_are_named(imported):
+def test_omitted_rows_and_missing_tables_are_named(imported):
     rows = ROWS | {"transaction_stop": ["700,'2024-05-01 10:50:00','station','2024-05-01 10:49:00','much',NULL"]}
     del rows["ocpp_tag"]
     _, complained = imported(a_dump(rows))
@@ -196,7 +196,7 @@ def test_a_dump_without_its_schema_names_its_columns_in_each_statement(imported)
     assert IdTag.objects.get().id_tag == "ABC" and "no table ocpp_tag" not in complained
 
 
-def test_an_id_that_is_taken_is_not_taken_away(imported):
+def test_an_existing_id_is_not_overwritten(imported):
     ours = a_transaction(a_charger("OURS"))
     Transaction.objects.filter(pk=ours.pk).update(id=700)
     _, complained = imported(a_dump())
@@ -205,7 +205,7 @@ def test_an_id_that_is_taken_is_not_taken_away(imported):
     assert Transaction.objects.get(charger__charger_id="CP1").meter_stop == 2000
 
 
-def test_an_id_that_is_given_in_the_place_of_a_taken_one_is_none_of_the_dump(imported):
+def test_a_substitute_id_is_not_one_of_the_dump(imported):
     ours = a_transaction(a_charger("OURS"))
     start = "{},'2024-05-01 10:00:01.000000',10,'ABC','2024-05-01 10:0{}:00.000000','1000'"
     starts = [start.format(ours.pk + n, n) for n in range(5)]
@@ -213,7 +213,7 @@ def test_an_id_that_is_given_in_the_place_of_a_taken_one_is_none_of_the_dump(imp
     assert Transaction.objects.filter(charger__charger_id="CP1").count() == 5
 
 
-def test_the_next_transaction_has_an_id_of_its_own(imported):
+def test_the_next_transaction_gets_an_unused_id(imported):
     imported(a_dump())
     a_tag("NEW")
     body = {"connectorId": 1, "idTag": "NEW", "meterStart": 1, "timestamp": NOON}
@@ -231,13 +231,13 @@ def test_the_next_transaction_has_an_id_of_its_own(imported):
         (HEAD + "INSERT INTO `ocpp_tag` (`id_tag`) VALUES ('A','B');\n", "has 2 values, not 1"),
     ],
 )
-def test_a_dump_that_is_none_is_refused_whole(imported, text, why):
+def test_a_file_that_is_no_dump_is_refused(imported, text, why):
     with pytest.raises(CommandError, match=why):
         imported(text)
     assert books() == [[], [], []]
 
 
-def test_a_file_that_is_cut_off_is_refused(tmp_path, db):
+def test_a_truncated_file_is_refused(tmp_path, db):
     path = tmp_path / "cut.sql.gz"
     path.write_bytes(gzip.compress(a_dump().encode())[:-40])
     with pytest.raises(CommandError, match="can't be read"):
@@ -250,6 +250,6 @@ def test_a_text_over_several_lines_is_one_value():
     assert list(Dump(lines, {"other"})) == []
 
 
-def test_a_statement_without_an_end_is_said():
+def test_an_unterminated_statement_is_reported():
     with pytest.raises(Unreadable, match="cut off"):
         list(Dump(["INSERT INTO `t` (`a`) VALUES ('x\n"], {"t"}))

@@ -1,4 +1,4 @@
-"""The admin: every page opens, history can't be edited, actions ask for commands."""
+"""The admin: every page opens, history is read-only, and actions submit commands."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A dump of the database, restored elsewhere, is the same books; as docs/operations.md has it."""
+"""A restored dump of the database has the same rows, as docs/operations.md says."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def books(url):
 
 @pytest.fixture
 def dump(live):
-    """The file of a dump of the running product, which goes on being written meanwhile."""
+    """The file of a dump of the running system, which is written to meanwhile."""
     with live.socket(an_id()) as socket:
         for number, (action, payload) in enumerate(SESSION):
             assert exchange(socket, str(number), action, payload)[0] == 3

@@ -1,4 +1,4 @@
-"""The benchmark's load speaks to the product; how fast is not tested here."""
+"""The load of the benchmark against the system; its speed is not tested here."""
 
 from tests.support.live import an_id
 from tools.bench import servers

@@ -1,4 +1,4 @@
-"""What `make chaos` checks with: a loss that is planted is found, and what is right is not blamed."""
+"""The checks of `make chaos` find planted losses and report nothing else."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ def sql(statement, parameters):
 
 @pytest.fixture
 def books():
-    """{charger id: Books} of one charger that had a session, which the database has, too."""
+    """{charger id: Books} of one charger that had a session, which is stored."""
     charger = a_charger("505")
     started = a_start(charger)
     number = tell(charger, "StartTransaction", **started)["transactionId"]
@@ -165,7 +165,7 @@ def test_the_p99_counts_only_what_was_sent_in_time_and_by_these_chargers():
 
 @pytest.fixture
 def operator(tmp_path):
-    """One whose log had a line before the fault, and who was asked before it, too."""
+    """An operator whose log had a line before the fault, and who was asked before it."""
     (tmp_path / "web-1.log").write_text("2026-11-29 03:54:58,997 ERROR gateway.batch_writer: earlier\n")
     operator = Operator("http://127.0.0.1:1", tmp_path)
     operator.ready, operator.metrics = [(9, 200, {"warning of beat"})], [(9, figures(4, "web:a", 1))]

@@ -1,4 +1,4 @@
-"""The client, against the stack it is for."""
+"""The REST client against the running system."""
 
 import subprocess
 import sys
@@ -89,7 +89,7 @@ def test_events_are_received_after_a_given_id(live, client):
 
 
 class CutOff(BaseHTTPRequestHandler):
-    """A stream that ends in the midst of an event, and tells all of it when it is asked for again."""
+    """A stream that ends within an event, and sends all of it at the next request."""
 
     def do_GET(self):
         self.server.asked.append(self.headers.get("Last-Event-ID"))

@@ -1,4 +1,4 @@
-"""What one client does, badly or in bad faith, costs the others nothing: their heartbeats are answered as before."""
+"""Clients that flood, stall or break the protocol do not delay other chargers."""
 
 import json
 import resource

@@ -1,4 +1,4 @@
-"""SQL, HTML and formulas in every text that a charger or a client may set: kept as sent, shown as text."""
+"""SQL, HTML and formulas in every text that a charger or a client may set are stored unchanged and shown as text."""
 
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -52,7 +52,7 @@ LISTS = [
 
 
 def hostile(payload, text):
-    """A sample of a message, with `text` in every member that takes any."""
+    """Return a sample of a message, with `text` in every member that takes any."""
     if isinstance(payload, dict):
         return {name: hostile(inner, text) for name, inner in payload.items()}
     if isinstance(payload, list):
@@ -61,7 +61,7 @@ def hostile(payload, text):
 
 
 def tells(charger, text):
-    """Everything that a charger may tell of itself."""
+    """Send every text that a charger may report."""
     transaction = a_transaction(charger, idTag=text)
     for action in sorted(set(HANDLERS) - {"StartTransaction"}):
         reply = hostile(sample(action), text)
@@ -71,7 +71,7 @@ def tells(charger, text):
 
 
 def answered(charger, text):
-    """What a charger answers, and what is known of it by that."""
+    """Store every text of a charger's answers."""
     error = {"code": text, "description": text, "details": {text: text}}
     for column in ({"response": {"data": text}}, {"error": error}, {"late_response": {"a": text}}):
         a_command(charger, state="finished", outcome="call_error", warning=text, requested_by=text, **column)
@@ -85,14 +85,14 @@ def answered(charger, text):
 
 
 def accessible(charger, text):
-    """Whatever is known of who may reach it, and who did what."""
+    """Store every text about users and their actions."""
     ChargerGroup.objects.create(name=text, description=text).chargers.add(charger)
     ApiToken.make(User.objects.get(username="alice"), text)
     audit.record(text, text, text, charger.pk, {text: text}, {text: text}, who=text)
 
 
 def happened(charger, text):
-    """Logged messages and the recipients of their events."""
+    """Store log messages and the recipients of their events."""
     now = datetime.now(UTC)
     named = {"action": text, "message_id": text, "frame": text}
     Message.objects.create(charger=charger, at=now, direction="in", kind="call", is_error=True, **named)
@@ -104,7 +104,7 @@ def happened(charger, text):
 
 
 def asked(api, charger, text):
-    """What a client may write."""
+    """Send every text that a client may write."""
     own, data = {"charger_id": charger.charger_id}, dict.fromkeys(("vendorId", "messageId", "data"), text)
     written = {
         "chargers": {"charger_id": f"{text} ", "description": text},
@@ -132,7 +132,7 @@ def asked(api, charger, text):
 
 @pytest.fixture(params=TEXTS)
 def text(request, api, settings, tmp_path):
-    """One that is everywhere by now."""
+    """A text that is stored everywhere."""
     settings.MEDIA_ROOT, settings.PUBLIC_URL = tmp_path, "http://testserver"
     text, charger = request.param[:SHORTEST], a_charger(request.param)
     tells(charger, text)
@@ -145,7 +145,7 @@ def text(request, api, settings, tmp_path):
 
 
 def everything_in(value):
-    """Every text in parsed JSON, names of members too."""
+    """Yield every text in parsed JSON, names of members included."""
     inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
     return {value} if isinstance(value, str) else set().union(*map(everything_in, inner))
 

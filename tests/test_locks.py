@@ -1,4 +1,4 @@
-"""Migrations and partitions wait for locks of whole tables in a way that holds up no charger."""
+"""Migrations and partitions wait for locks of whole tables without blocking chargers."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ LATER_COLUMN, LATER_INDEX = "tools.chaos.settings", "tests.support.later.setting
 
 @contextmanager
 def doing(statement, dsn):
-    """Carry out `statement` on and on, each in a transaction of its own; yields the seconds that each has taken."""
+    """Repeat `statement`, each in a transaction of its own; yield the growing list of seconds that each has taken."""
     took, over = [], threading.Event()
 
     def work():
@@ -59,7 +59,7 @@ def doing(statement, dsn):
 
 @contextmanager
 def reading(table, dsn):
-    """A session that has read `table` and does not end its transaction; yields its connection."""
+    """Yield the connection of a session that has read `table` and does not end its transaction."""
     with psycopg.connect(dsn, application_name="report") as holder:
         holder.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         holder.execute(f"SELECT count(*) FROM {table}")
@@ -116,7 +116,7 @@ def fill(moment, number):
 
 
 class Counting:
-    """Counts the old rows on and on, by the parent; `seen` are all the numbers that were found."""
+    """Counts the old rows repeatedly, by the parent; `seen` has all the numbers that were found."""
 
     def __init__(self, dsn):
         self.dsn, self.seen, self.over = dsn, set(), threading.Event()

@@ -19,7 +19,7 @@ from tests.support.settings import load_settings
 
 
 def logged(message, error=None, **extra):
-    """The JSON object of a record."""
+    """Return the JSON object of a record."""
     record = logging.getLogger("chargers").makeRecord(
         "chargers", logging.INFO, __file__, 1, message, (), error, extra=extra
     )

@@ -1,4 +1,4 @@
-"""Every column is declared harmless or secret, and a secret one is asked about by nobody."""
+"""Every column is declared harmless or secret, and no lookup leads to a secret one."""
 
 from itertools import chain
 
@@ -237,7 +237,7 @@ def test_a_column_that_is_not_sortable_is_not_sorted_by(api):
 
 @pytest.fixture
 def viewer(client, db):
-    """The client of somebody who may look at everything in the admin, and change nothing."""
+    """A client of a user who may view everything in the admin and change nothing."""
     user = User.objects.create_user("vera", is_staff=True)
     user.groups.set(Group.objects.filter(name__in=["Viewers", "Every charger"]))
     client.force_login(user)
@@ -298,7 +298,7 @@ def test_every_list_page_uses_a_checked_filter():
 
 
 def lists():
-    """(path, view class) of every list of the API that is below no other row."""
+    """Return (path, view class) of every list of the API that belongs to no row."""
     for path, view in patterns(ROUTES):
         if path.startswith("api/ocpp/") and "<" not in path and issubclass(view, ListModelMixin):
             yield f"/{path}", view

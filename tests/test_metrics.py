@@ -26,7 +26,7 @@ STOP = {"transactionId": -1, "meterStop": 1, "timestamp": "2025-02-26T12:00:00Z"
 
 @pytest.fixture(scope="module")
 def traffic(live):
-    """The metrics before and after one of each thing happened."""
+    """The metrics before and after traffic of every kind."""
     before, charger_id = scraped(live), an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}) as charger:
         charger.call(call.Heartbeat())
@@ -43,7 +43,7 @@ def traffic(live):
 
 
 def _has_all(now, before):
-    """Every process has written what it counted: each may have had a part of it."""
+    """Return whether every process has written its counts: each may have had a part of the traffic."""
     return all(value(now, name, before, **labels) for name, labels in LAST)
 
 

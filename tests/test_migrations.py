@@ -1,4 +1,4 @@
-"""Migrations: cut off anywhere they can be run again, and processes of the version before go on beside them."""
+"""Migrations can be run again after they were killed, and the previous version runs beside the new schema."""
 
 import signal
 
@@ -58,7 +58,7 @@ def test_new_columns_may_be_left_out_by_the_previous_version():
 
 
 def test_a_migration_is_one_transaction_or_takes_no_lock():
-    """`migrate` runs a migration again whose locks it did not get. One that is no transaction must stand that."""
+    """`migrate` repeats a migration that got no locks, so that one without a transaction must be repeatable."""
     found = MigrationLoader(None).disk_migrations.items()
     ours = [(name, m) for (app, name), m in found if app in OURS]
     loose = [(name, m.operations) for name, m in ours if not m.atomic]

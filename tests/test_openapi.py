@@ -1,4 +1,4 @@
-"""The API is what its schema says: whatever is sent to any operation, the answer is one the schema describes."""
+"""Every operation of the API conforms to its schema, whatever is sent."""
 
 import json
 from itertools import cycle
@@ -62,7 +62,7 @@ TABLES = {
 
 
 def whole_schema():
-    """The schema, in which an answer may have no member that is not described."""
+    """Return the schema, in which an answer may have no undescribed member."""
     described = SchemaGenerator().get_schema(public=True)
     for component in described["components"]["schemas"].values():
         if "properties" in component:
@@ -74,7 +74,7 @@ schema = schemathesis.openapi.from_dict(whole_schema(), config=SchemathesisConfi
 
 
 class Ours:
-    """What the cases may read, change and remove: rows of their own, never those of other tests."""
+    """The rows that the cases may read, change and delete, never those of other tests."""
 
     def __init__(self, live):
         self.live, self.ids = live, {}
@@ -99,7 +99,7 @@ class Ours:
         return self.live.post(f"/api/ocpp/{resource}/", MADE[resource](self))[member]
 
     def an(self, resource):
-        """The id of one that a case may do anything to."""
+        """Return the id of a row of `resource` that a case may change and delete."""
         if resource in MADE:
             return self.made(resource)
         if resource == "firmware":
@@ -111,7 +111,7 @@ class Ours:
         return self.live.rows(wanted + "WHERE c.charger_id = ANY(%s)", self.chargers)[0][0]
 
     def known(self, case):
-        """What may stand in the path of a case; an id is the same for all cases of an operation."""
+        """Return the values for the path of a case; an id is the same for all cases of an operation."""
         resource, label = case.path.split("/")[3], case.operation.label
         if "{id}" in case.path and label not in self.ids:
             self.ids[label] = self.an(resource)
@@ -127,14 +127,14 @@ class Ours:
 
 @pytest.fixture(scope="module")
 def ours(live):
-    """Tags are everybody's: those made here would be in the local lists of other tests."""
+    """Delete the tags afterwards, because local lists of other tests would have them."""
     ((latest,),) = live.rows("SELECT coalesce(max(id), 0) FROM transactions_idtag")
     yield Ours(live)
     live.execute("DELETE FROM transactions_idtag WHERE id > %s", latest)
 
 
 def owned(value, ours):
-    """Of the ids that were thought of one in four stays, as one of nothing here; for the others, one of ours."""
+    """Keep one in four generated ids, as that of nothing; replace the others by one of ours."""
     if isinstance(value, int):
         return value + NOBODYS if value % 4 == 3 else ours
     return value if len(str(value)) % 4 == 3 else ours

@@ -1,4 +1,4 @@
-"""A page costs the same number of queries however many rows are on it, and a count stops somewhere."""
+"""The number of queries of a page does not depend on its rows, and counts have a limit."""
 
 from datetime import UTC, datetime
 
@@ -47,7 +47,7 @@ READING = {"timestamp": NOON, "sampledValue": [{"value": "1500"}]}
 
 
 def one_more_of_each(number):
-    """A charger and everything that there can be of it."""
+    """Create a charger with a row of every kind."""
     now, tag = datetime.now(UTC), f"TAG{number}"
     a_tag(tag)
     transaction = a_transaction(a_charger(), idTag=tag)

@@ -1,4 +1,4 @@
-"""A charger that somebody may not reach is answered as one that does not exist, whatever is asked of it and how."""
+"""A charger out of reach is answered like one that does not exist, for every request."""
 
 import json
 import re
@@ -39,7 +39,7 @@ BODIES = (
 
 @pytest.fixture
 def scoped():
-    """A client of somebody who may do everything, but reaches one charger alone."""
+    """A client of a user who has all permissions and reaches one charger."""
     user = User.objects.create_user("bob", is_staff=True)
     user.user_permissions.set(Permission.objects.exclude(codename="reach_every_charger"))
     near = a_charger(NEAR)
@@ -66,7 +66,7 @@ def moments():
 
 
 def reply(answer, charger_id):
-    """All that an answer tells, without the id that was asked for, and what differs each time."""
+    """Return all of an answer, except the id of the request and what differs each time."""
     body = streamed(answer) if answer.streaming else answer.content
     named = re.compile(rf"(?<![\w-]){re.escape(charger_id)}(?!\w)")
     text = named.sub("ID", body.decode())
@@ -132,7 +132,7 @@ def test_a_path_of_a_charger_out_of_reach_is_answered_as_unknown(scoped, route):
 
 
 def bodies(charger_id):
-    """Bodies that name a charger, good and bad in every other member."""
+    """Yield bodies that name a charger, with valid and invalid values in every other member."""
     for action, payload in (
         ("Reset", {"type": "Soft"}),
         ("Reset", {"type": "Nonsense"}),

@@ -1,4 +1,4 @@
-"""A secret that came in by any way stands in no column, no key of Redis and no log, and is sent all the same."""
+"""Secrets are in no column, no key of Redis and no log, whatever their entry point, and are sent unchanged."""
 
 import json
 import urllib.error
@@ -38,7 +38,7 @@ READ = {
 
 
 class Planted:
-    """Secrets that nobody else has, by the way they came in."""
+    """Unique secrets, by their entry point."""
 
     def __init__(self):
         self.by_way = {}
@@ -51,14 +51,14 @@ class Planted:
 
 
 def dump(live):
-    """The whole database as text."""
+    """Return the whole database as text."""
     path = RUN_DIR / "secrets.sql"
     run_program("pg_dump", "--data-only", f"--file={path}", live.database_url)
     return path.read_text()
 
 
 def in_redis(live):
-    """Every key and value, also of the broker."""
+    """Return every key and value as text, those of the broker included."""
     client = redis.Redis.from_url(live.stack.env["REDIS_URL"])
     values = [value for key in client.scan_iter() for value in [key, *READ[client.type(key).decode()](client, key)]]
     return b"\n".join(value for value in values if value is not None).decode(errors="replace")
@@ -69,7 +69,7 @@ def in_logs(live):
 
 
 def refused_status(live, path):
-    """The HTTP status of a DELETE of `path`, which nobody may delete."""
+    """Return the HTTP status of a DELETE of `path`, which must not be permitted."""
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(urllib.request.Request(live.url + path, method="DELETE"), timeout=60)
     return refused.value.code

@@ -1,4 +1,4 @@
-"""OpenTelemetry: a command is one trace from its request to its answer; without the setting there is none of it."""
+"""OpenTelemetry: a command is one trace up to its answer, and nothing is imported without the setting."""
 
 import json
 import signal
@@ -22,7 +22,7 @@ from tools.stack.stack import PROJECT
 
 
 class Receiver(ThreadingHTTPServer):
-    """A collector that speaks OTLP over HTTP and keeps the spans it is sent."""
+    """A collector that receives OTLP over HTTP and stores the spans."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Taking)
@@ -51,7 +51,7 @@ class _Taking(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_):
-        """Not among what the tests say."""
+        """Keep log lines off the screen."""
 
 
 def _attributes(span):
@@ -59,7 +59,7 @@ def _attributes(span):
 
 
 class Beside:
-    """What `Live` needs of a stack: a web process and a worker beside those of `live`, with a Redis of their own."""
+    """The stack of a `Live` with a web process and a worker beside those of `live`, on a Redis of its own."""
 
     def __init__(self, live, **env):
         port = str(free_port())

@@ -1,4 +1,4 @@
-"""One word for one thing: no text of the project has a word that docs/glossary.md says is not used."""
+"""No text of the project has a word that docs/glossary.md bans."""
 
 import re
 import subprocess

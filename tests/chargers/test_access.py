@@ -1,4 +1,4 @@
-"""Who may do what over REST and in the admin: permissions, roles, charger groups, tokens."""
+"""Permissions over REST and in the admin: roles, charger groups and API tokens."""
 
 from datetime import UTC, datetime, timedelta
 

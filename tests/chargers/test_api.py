@@ -1,4 +1,4 @@
-"""Chargers over REST, and the one form of errors."""
+"""Chargers over REST, and the common format of errors."""
 
 import pytest
 

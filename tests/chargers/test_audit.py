@@ -1,4 +1,4 @@
-"""The audit log: who, when, from where, what before and after; and never a secret."""
+"""The audit log has the user, the time, the address and the values before and after, and never a secret."""
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def entries(**columns):
-    """(who, action, name, before, after) of the entries, the oldest first."""
+    """Return (user, action, name, before, after) of the entries, the oldest first."""
     found = AuditEntry.objects.filter(**columns).order_by("id")
     return list(found.values_list("who", "action", "name", "before", "after"))
 

@@ -1,4 +1,4 @@
-"""What happened is recorded with what it tells of, once, and listed."""
+"""Events are recorded once, in order, listed and published."""
 
 import json
 from datetime import UTC, datetime, timedelta

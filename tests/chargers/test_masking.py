@@ -1,4 +1,4 @@
-"""Keys and passwords are masked in whatever frame they come; what is no secret stays as it was sent."""
+"""Keys and passwords are masked in every kind of frame, and other values are unchanged."""
 
 import json
 import statistics

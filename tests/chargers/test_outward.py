@@ -1,4 +1,4 @@
-"""Webhooks reach the Internet alone, unless the operator has allowed the server's own network."""
+"""Webhooks reach only the Internet, unless the operator has allowed the server's own network."""
 
 import socket
 import ssl
@@ -33,7 +33,7 @@ def guarded(settings):
 
 @contextmanager
 def receiving(address, port=0, tls=None):
-    """A receiver on `address`; `taken` are the Host headers of what it got."""
+    """A receiver on `address`; `taken` has the Host headers of its requests."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -59,7 +59,7 @@ def receiving(address, port=0, tls=None):
 
 @pytest.fixture
 def names(monkeypatch):
-    """{name: addresses, one for each look-up, the last one for all that follow}, which the resolver returns."""
+    """{name: its addresses, one for each look-up, the last one for all later ones}, as the resolver returns them."""
     body, genuine = {}, socket.getaddrinfo
 
     def resolve(host, *arguments, **options):
@@ -116,7 +116,7 @@ def test_a_delivery_into_the_own_network_fails_with_the_reason(api, guarded, hos
 
 
 def test_the_address_that_was_checked_is_the_one_connected_to(guarded, names, monkeypatch):
-    """127.0.0.2 is public here, for the length of this test."""
+    """The address 127.0.0.2 counts as public during this test."""
     monkeypatch.setattr(outward, "NOT_PUBLIC", [ip_network("127.0.0.1/32")])
     with receiving("127.0.0.2") as wanted, receiving("127.0.0.1", wanted.server_port) as private:
         names["hook.example"] = ["127.0.0.2", "127.0.0.1"]

@@ -1,4 +1,4 @@
-"""Client certificates that a proxy verified: believed from named addresses, in the spellings of the usual proxies."""
+"""Client certificates verified by a proxy are believed from configured addresses, in the usual header formats."""
 
 from base64 import b64encode
 from ipaddress import ip_network
@@ -43,7 +43,7 @@ def test_the_spellings_of_the_usual_proxies_are_understood(pem):
 
 
 def test_all_names_of_a_subject_are_parsed():
-    """Not the last one alone: an organisation could hide behind another."""
+    """Otherwise an organisation could hide behind another."""
     key, parts = authority.KINDS["ecdsa"](), [("O", "Test CPO"), ("O", "Other"), ("CN", "505"), ("CN", "506")]
     name = x509.Name([x509.NameAttribute(proxies.NAMES[short], value) for short, value in parts])
     certificate = authority._certificate(name, name, key.public_key(), 1).sign(key, authority.HASHES["SHA256"]())

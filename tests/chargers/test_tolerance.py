@@ -30,7 +30,7 @@ def read_message(name, payload, version=OCPP16, **options):
 
 
 def read(name, payload, **options):
-    """(payload as it is used, set of (field, kind))."""
+    """Return (payload as it is used, set of (field, kind))."""
     reading = read_message(name, payload, **options)
     assert reading is not None
     return reading.payload, set(reading.findings)

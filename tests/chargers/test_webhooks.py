@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Receiver(HTTPServer):
-    """Takes POSTs and answers each with `status`; `taken` are (headers, body)."""
+    """A server that answers each POST with `status`; `taken` has (headers, body) of each."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)

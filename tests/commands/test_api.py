@@ -1,4 +1,4 @@
-"""Commands over REST, without a charger: nothing is connected here, and no worker runs."""
+"""Commands over REST without chargers and workers."""
 
 import pytest
 
@@ -10,7 +10,7 @@ BASE = "/api/ocpp"
 
 @pytest.fixture(autouse=True)
 def committing(transactional_db):
-    """A task is queued when its command commits."""
+    """Have tasks queued when the command commits."""
 
 
 def post(api, path, body=None, **headers):

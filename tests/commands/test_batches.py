@@ -1,4 +1,4 @@
-"""One command for many chargers, and repeated commands, through real processes and in the database."""
+"""Batches and repeated commands, through real processes and in the database."""
 
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Without a broker a submission gets a clear 503 and leaves nothing behind."""
+"""A submission without a broker."""
 
 import subprocess
 import sys

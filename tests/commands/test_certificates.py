@@ -1,4 +1,4 @@
-"""Whose certificate is signed, and whose door it opens (security whitepaper A02, A00.FR.405)."""
+"""Signing certificate requests, and the chargers that a certificate admits (whitepaper A02, A00.FR.405)."""
 
 import pytest
 from cryptography import x509
@@ -115,7 +115,7 @@ def test_a_charger_holds_a_limited_number_of_serial_numbers():
 
 
 def test_a_certificate_of_a_foreign_authority_admits_one_charger():
-    """Both chargers tell the same serial number, and the certificate was not signed here."""
+    """Both chargers report the same serial number, and the certificate was not signed here."""
     owner, other = (a_charger(name, serial_number="SN", security_profile=3) for name in ("owner", "other"))
     foreign = CertificateRequest(common_name="SN", serial_number="abc")
     assert enters(owner, foreign) and not enters(other, foreign)

@@ -1,4 +1,4 @@
-"""The library of charging profiles, and what is checked before one is sent (OCPP 1.6 §3.13, errata 3.56-3.71)."""
+"""The library of charging profiles, and their validation (OCPP 1.6 §3.13, errata 3.56-3.71)."""
 
 import copy
 
@@ -23,7 +23,7 @@ PROFILE = {
 
 
 def changed(path, value):
-    """PROFILE with one member changed, or removed where `value` is None."""
+    """Return PROFILE with one member changed, or removed where `value` is None."""
     profile = copy.deepcopy(PROFILE)
     *outer, member = path.split(".")
     inner = profile

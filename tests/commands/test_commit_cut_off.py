@@ -1,4 +1,4 @@
-"""The connection is lost while a command's commit waits: the command is on the disk, and its client gets 202."""
+"""The connection to PostgreSQL is lost while a submission commits."""
 
 import threading
 
@@ -8,7 +8,7 @@ WAITS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND backe
 
 
 def standby(live, names):
-    """Have every commit wait for a standby named `names`, none for \"\"."""
+    """Make every commit wait for a standby named `names`, or for none if it is ""."""
     live.execute("ALTER SYSTEM SET synchronous_standby_names = " + (f"'{names}'" if names else "''"))
     live.execute("SELECT pg_reload_conf()")
 

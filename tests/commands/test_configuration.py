@@ -1,4 +1,4 @@
-"""What a charger's answers change of what is known of it, and what they don't (OCPP 1.6 §5.2, §5.3, §5.8, §5.10)."""
+"""Changes of a charger by its answers to configuration commands (OCPP 1.6 §5.2, §5.3, §5.8, §5.10)."""
 
 from base64 import b64encode
 

@@ -1,4 +1,4 @@
-"""What the socket asks of commands: claims and late replies."""
+"""Claims of commands by a socket, and late replies."""
 
 import pytest
 from django.db import IntegrityError
@@ -15,7 +15,7 @@ def pair(command):
 
 
 def claims(*commands, token="t"):
-    """Whether each was claimed."""
+    """Return a list of whether each command was claimed."""
     return [at is not None for at in claim([Claim(*pair(command), token) for command in commands])]
 
 

@@ -1,4 +1,4 @@
-"""Where chargers leave diagnostics and fetch firmware."""
+"""Uploads of diagnostics and downloads of firmware by chargers."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,14 +24,14 @@ def ask(api, action, payload, charger=None):
 
 
 def a_place(api, action="GetDiagnostics", payload=None):
-    """The path of the URL to which a charger must upload."""
+    """Return the path of the URL to which a charger must upload."""
     task = ask(api, action, payload or {}).json()
     asked = Command.objects.get(task_id=task["task_id"]).payload.opened()
     return (asked.get("location") or asked["log"]["remoteLocation"]).removeprefix(BASE)
 
 
 def body(response):
-    """What is streamed by a coroutine, as the test client's threads read it."""
+    """Return the streamed content, which the test client's threads read by a coroutine."""
 
     async def whole():
         return b"".join([piece async for piece in response.streaming_content])

@@ -1,4 +1,4 @@
-"""Partitions are made before they are needed, and what is older than it is to be kept goes."""
+"""The maintenance creates partitions in time and deletes expired rows."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def read(moment, charger=None):
-    """A reading that came at `moment`."""
+    """Create a reading received at `moment`."""
     charger = charger or a_charger()
     return MeterValue.objects.create(
         charger=charger, connector_id=1, timestamp=moment, raw_timestamp="", received_at=moment, value="1", unit="Wh"

@@ -31,7 +31,7 @@ def duration(task):
 
 
 def sent(live, task):
-    """The task once its CALL was written."""
+    """Return the task once its CALL was written."""
     path = f"/api/ocpp/tasks/{task['task_id']}/"
     return eventually(lambda: (shown := live.get(path))["state"] != "queued" and shown)
 
@@ -196,7 +196,7 @@ def test_a_command_that_times_out_in_the_queue_is_never_sent(live):
 
 
 def test_silent_chargers_delay_no_other(live):
-    """More of them than redis-py's pool holds by default."""
+    """There are more silent chargers than redis-py's pool has connections by default."""
     with ExitStack() as sockets, live.charger(an_id(), Reset=ACCEPTED) as charger, ThreadPoolExecutor(16) as threads:
         silent = [an_id() for _ in range(120)]
         list(threads.map(lambda charger_id: sockets.enter_context(live.socket(charger_id)), silent))
@@ -251,7 +251,7 @@ def test_only_unanswered_commands_are_simulated_and_only_if_configured(settings,
 
 
 def set_clock(monkeypatch, by_s, after_s=0.3):
-    """The wall clock of this process is set by so many seconds in a moment."""
+    """Set the wall clock of this process by so many seconds in a moment."""
     set_at, genuine = time.monotonic() + after_s, time.time
     monkeypatch.setattr(time, "time", lambda: genuine() + (by_s if time.monotonic() > set_at else 0))
 
@@ -271,7 +271,7 @@ def test_a_wait_lasts_as_long_when_the_clock_of_the_worker_is_set(monkeypatch, b
 
 
 def the_end(command):
-    """As the sweep does: a queued command whose time is not over has nothing to do."""
+    """Run the command as the sweep does; return None for a queued command whose time is not over."""
     try:
         return run(command.task_id, command.charger.charger_id)[0]
     except NotNow:
@@ -282,7 +282,7 @@ def the_end(command):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("state", "outcome"), [("sent", "timed_out"), ("queued", "not_connected")])
 def test_a_command_from_the_future_ends_in_time(state, outcome):
-    """A command as stored after the clock of the database was set back by an hour."""
+    """The command has the times that it gets if the clock of the database is set back by an hour."""
     command, ahead = a_command(a_charger(an_id()), timeout=1, state=state), Now() + timedelta(hours=1)
     Command.objects.filter(pk=command.pk).update(created_at=ahead, sent_at=ahead if state == "sent" else None)
     assert eventually(sweep, 30) == [command]
@@ -324,7 +324,7 @@ def test_an_answer_is_stored_after_a_failed_write():
 
 
 def test_a_finished_task_is_shown_without_redis(live):
-    """Redis, which tells of an end, is not needed for one that has come."""
+    """Redis publishes outcomes, and is not needed for one that is stored."""
     with live.charger(an_id(), Reset=ACCEPTED) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
     env = live.stack.env | {"REDIS_URL": "redis://127.0.0.1:1/0", "DJANGO_SETTINGS_MODULE": "config.settings"}

@@ -19,7 +19,7 @@ def post(api, charger, **body):
 
 
 def sent(api, charger, **body):
-    """{id tag: IdTagInfo or None} of the list that was asked for, as if the charger had accepted it."""
+    """Return {id tag: IdTagInfo or None} of the submitted list, as if the charger had accepted it."""
     assert post(api, charger, **body).status_code == 202
     command = Command.objects.first()
     OCPP16.schemas.check_request("SendLocalList", command.payload, formats=True)

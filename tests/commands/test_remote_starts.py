@@ -1,4 +1,4 @@
-"""Which transaction a RemoteStartTransaction has led to."""
+"""The link from a RemoteStartTransaction to the transaction that follows it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ def a_remote_start(charger, ago=1, **more):
 
 
 def start(charger, seconds=0, **members):
-    """A transaction that begins now, or `seconds` later; its id."""
+    """Start a transaction now, or `seconds` later, and return its id."""
     moment = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
     return tell(charger, "StartTransaction", **a_start(charger, timestamp=moment, **members))["transactionId"]
 

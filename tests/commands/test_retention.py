@@ -1,4 +1,4 @@
-"""Every table of the database has a rule that says how long its rows are kept, and the rules are carried out."""
+"""Every table has a retention rule, and the maintenance applies the rules."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -139,7 +139,7 @@ OWN = {
 
 
 def a_row(model, column, moment):
-    """The primary key of a row of `model` whose `column` says `moment`."""
+    """Return the primary key of a row of `model` whose `column` is `moment`."""
     columns = {column: moment}
     if make := OWN.get((model, column)):
         row = make(**columns)
@@ -154,7 +154,7 @@ def a_row(model, column, moment):
 
 @pytest.fixture
 def days(settings):
-    """Every retention is DAYS."""
+    """Set every retention to DAYS."""
     for kind in (Aged, Dropped):
         for _, rule in retention.of_kind(kind):
             setattr(settings, rule.setting, DAYS)
@@ -198,7 +198,7 @@ def test_old_partitions_are_dropped_and_young_ones_stay(days, model, rule):
 
 
 def test_old_rows_that_are_still_referenced_stay(days):
-    """Evidence of transactions, what is not over, certificates that hold, tokens that never end, roles once made."""
+    """These are evidence of transactions, unfinished rows, valid certificates and tokens, and clocked schedules."""
     session = a_transaction(idTag="ABC")
     tag = IdTag.objects.create(id_tag="ABC")
     attached = OrphanStop.objects.create(charger=session.charger, payload="{}", received_at=OLD, transaction=session)

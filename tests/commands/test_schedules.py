@@ -1,4 +1,4 @@
-"""Batches that are made later, or again and again: once for each moment."""
+"""Schedules create a batch once, at an interval, or by crontab."""
 
 from datetime import UTC, datetime, timedelta
 

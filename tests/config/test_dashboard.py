@@ -1,4 +1,4 @@
-"""The pages: who sees them, what they show and hide, what their forms ask for."""
+"""The pages: permissions, contents, filters, forms and exports."""
 
 import csv
 import io

@@ -16,7 +16,7 @@ HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
 
 async def application(scope, receive, send):
-    """Reads the whole body like the real application; of /refused nothing."""
+    """Read the whole body like the real application, but nothing of /refused."""
     if scope["path"] == "/refused":
         headers = [(b"connection", b"close"), (b"content-length", b"4")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
@@ -123,7 +123,7 @@ def test_a_body_without_end_behind_a_refusal_ends_the_connection(connection, mon
 
 
 def everything(connection):
-    """All bytes until the connection ends."""
+    """Return all bytes until the connection ends."""
     return b"".join(iter(lambda: connection.recv(1000), b""))
 
 

@@ -292,7 +292,7 @@ def test_tc_032_1_power_loss_and_a_stop_after_the_reboot(station):
 
 @pytest.fixture
 def returned(station):
-    """Its connection was lost, and is back; it boots no second time."""
+    """Reconnect after a lost connection, without a second boot."""
     station.drop()
     return station.connect()
 

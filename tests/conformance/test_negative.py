@@ -1,4 +1,4 @@
-"""Every fault a message of a charger, or its reply, can have, made from the schemas: the exact code, and no trace."""
+"""Every fault that the schemas allow in a message or a reply gets the exact code and leaves no trace."""
 
 import json
 
@@ -61,7 +61,7 @@ def traces(books, charger):
 
 @pytest.fixture
 def wire(system):
-    """A charger that has said nothing yet."""
+    """A charger that has sent nothing yet."""
     with Station(system, an_id()) as station:
         yield station.connect()
 

@@ -33,7 +33,7 @@ class Credentials:
         self.csr = request.sign(self.key, authority.HASHES["SHA256"]()).public_bytes(authority.PEM).decode()
 
     def use(self, chain):
-        """Install a certificate chain; the TLS context that presents it."""
+        """Install a certificate chain, and return the TLS context that presents it."""
         private = self.key.private_bytes(authority.PEM, authority.PKCS8, serialization.NoEncryption())
         self.path.write_bytes(private + chain.encode())
         return trusting(self.path)
@@ -283,7 +283,7 @@ def test_tc_081_secure_firmware_update_with_a_wrong_signature(station):
 
 
 def raise_profile(station, wanted):
-    """ChangeConfiguration and Reset; the higher profile is what it must connect with from then on."""
+    """ChangeConfiguration and Reset; from then on the charger must connect with the higher profile."""
     payload = {"key": "SecurityProfile", "value": str(wanted)}
     request, _ = station.obeys("ChangeConfiguration", payload)
     assert request == payload

@@ -1,4 +1,4 @@
-"""Chargers as they are in the field."""
+"""Chargers with lenient and with strict validation."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.support.field_charger import FieldCharger
 
 @pytest.fixture
 def charger(live):
-    """Read as the setting says, which is leniently."""
+    """A charger with the validation of the settings, which is lenient."""
     with FieldCharger(live) as charger:
         yield charger
 

@@ -1,4 +1,4 @@
-"""Messages with any repairable fault are answered, never stored with a wrong number, and the socket lives."""
+"""Messages with any repairable fault are answered, never stored with a wrong number, and keep the socket open."""
 
 import copy
 import json
@@ -61,7 +61,7 @@ CONVERTED = {  # a wrong type of a fact from which it can still be read
 
 
 def is_fatal(case):
-    """Whether the fault leaves nothing of a fact."""
+    """Return whether the fault removes an essential member."""
     facts = FACTS.get(case.name, ())
     if case.path not in facts or case.fault in ("too long", "bad enum", "too few"):
         return False
@@ -165,7 +165,7 @@ meters = st.one_of(
 
 
 def plain(sent):
-    """The number that `sent` plainly is, None where it is none."""
+    """Return the number that `sent` is in plain notation, None if it is none."""
     if isinstance(sent, bool) or not isinstance(sent, int | float | str):
         return None
     try:
@@ -194,7 +194,7 @@ def test_no_number_is_stored_that_was_not_sent(live, start, stop, samples):
 
 
 def test_a_valid_message_is_not_read_again(live, charger):
-    """Only what breaks the schema costs more than the schema."""
+    """Only a message that breaks the schema costs more than the schema."""
     for action in ACTIONS:
         payload = negatives.sample(action)
         assert tolerance.read_request(OCPP16, action, payload) is None

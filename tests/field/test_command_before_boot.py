@@ -1,4 +1,4 @@
-"""A new socket is sent no command before its first CALL was answered: some chargers hear nothing until then."""
+"""Commands wait until the first CALL of a new socket is answered, because some chargers ignore them before."""
 
 import json
 import time
@@ -27,7 +27,7 @@ def ask(charger, action="ClearCache", payload=None, timeout=30):
 
 
 def hears(charger, seconds):
-    """The next frame, None if there is none for so long."""
+    """Return the next frame, None if none is received in time."""
     try:
         return json.loads(charger.socket.recv(timeout=seconds))
     except TimeoutError:

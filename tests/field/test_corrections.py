@@ -1,4 +1,4 @@
-"""What an operator corrects: sessions with a wrong energy, and messages that were refused."""
+"""Corrections of sessions with a wrong energy, and applying refused messages, over REST."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Behind load balancers and proxies: health checks by address, and everything below a path."""
+"""Behind load balancers and proxies: health checks by address, and URLs below a path."""
 
 import http.client
 import json
@@ -33,7 +33,7 @@ def prefixed():
 
 @pytest.fixture(params=["stripped", "passed on"])
 def behind(request, prefixed):
-    """The URL, without the prefix, of a proxy that serves nothing but what is below the prefix."""
+    """The URL, without the prefix, of a proxy that serves only paths below the prefix."""
     with proxy(int(prefixed.stack.env["PORT"]), PREFIX, strips=request.param == "stripped") as port:
         yield f"http://127.0.0.1:{port}"
 
@@ -71,7 +71,7 @@ def test_health_checks_below_the_prefix_accept_any_host(prefixed):
 
 
 def is_fault(said):
-    """An error on the console; the icon that browsers ask every host for is none of ours below a path."""
+    """Return whether a console entry is an error; a missing icon at the root of the host is none here."""
     return said.type == "error" and not said.location["url"].endswith("/favicon.ico")
 
 

@@ -1,4 +1,4 @@
-"""Energy that is known and not in the stop: the best evidence is billed, and the transaction says which it was."""
+"""The energy of a session without a valid stop: the best evidence is billed, and the transaction names it."""
 
 import pytest
 

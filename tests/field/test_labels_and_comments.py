@@ -1,4 +1,4 @@
-"""Boots, statuses and other messages that break the schema in what only describes."""
+"""Boots, statuses and other messages that break the schema in descriptive members only."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A message as large as chargers send them: the readings of a day in one StopTransaction."""
+"""Messages as large as chargers send them, such as the readings of a day in one StopTransaction."""
 
 import json
 
@@ -18,7 +18,7 @@ KINDS = [
 
 
 def of_a_day():
-    """transactionData with a reading each minute, 1.4 MB of them."""
+    """Return transactionData with a reading each minute, 1.4 MB."""
     return [
         {
             "timestamp": f"2025-02-26T{minute // 60:02}:{minute % 60:02}:00.000Z",
@@ -37,7 +37,7 @@ def a_stop(transaction_id, readings):
 
 
 def pieces(text, size):
-    """Of a message in fragments; the client sends a text that is no iterable in one frame."""
+    """Return the fragments of a message; the client sends a text that is no iterable in one frame."""
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 

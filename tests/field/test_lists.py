@@ -91,7 +91,7 @@ def test_parameters_are_not_listed_without_the_permission(client):
 
 
 def walked(api, path, arrive, name="results"):
-    """The ids of the rows that following `next` shows, while `arrive` makes a new row before each page."""
+    """Return the ids of the rows on all pages, while `arrive` creates a new row before each page."""
     seen = []
     while path:
         answer = api.get(path)
@@ -195,7 +195,7 @@ def test_a_wrong_page_or_cursor_is_an_error(api):
 
 
 def test_every_newest_first_list_has_cursors():
-    """A list of rows ordered by descending id has no pages by number alone."""
+    """A list ordered by descending id needs more than numbered pages."""
     for path, view, _ in routes(get_resolver().url_patterns):
         queryset = getattr(view, "queryset", None)
         if queryset is not None and queryset.model._meta.ordering[:1] == ["-id"] and parameters._lists(view(), "GET"):

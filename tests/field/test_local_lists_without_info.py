@@ -1,4 +1,4 @@
-"""SendLocalList with tags alone: what is known of them is filled in (OCPP 1.6 §5.15)."""
+"""SendLocalList with tags only is completed with the stored data of the tags (OCPP 1.6 §5.15)."""
 
 import json
 from uuid import uuid4
@@ -14,7 +14,7 @@ def a_tag(live, **columns):
 
 
 def obeyed(live, entries, update_type="Full", **more):
-    """(the list as it arrived, the finished task, what the charger then holds)."""
+    """Return (the list as received, the finished task, the version that the charger then has)."""
     with live.charger(charger_id := an_id(), SendLocalList={"status": "Accepted"}) as charger:
         payload = {"updateType": update_type, "localAuthorizationList": entries, **more}
         task = live.finished(live.ask(charger_id, "SendLocalList", payload))

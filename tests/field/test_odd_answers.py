@@ -1,4 +1,4 @@
-"""Answers to commands that break the schema: what can be used is used."""
+"""Answers to commands that break the schema are used as far as possible."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Readings of which one is odd: the others are stored and counted, and it is kept as text."""
+"""A reading that breaks the schema is stored as text, and the others are stored and counted."""
 
 import pytest
 

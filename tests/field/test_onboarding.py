@@ -1,4 +1,4 @@
-"""A charger is made known: refused handshakes, factory keys, `manage.py create_charger`."""
+"""Adding chargers: refused handshakes, factory keys, `manage.py create_charger`."""
 
 import base64
 import io
@@ -92,7 +92,7 @@ def test_the_admin_accepts_a_short_key_with_a_confirmation(client, django_user_m
 
 
 def created(*arguments):
-    """(what it printed, its warnings) of `manage.py create_charger` with `arguments`."""
+    """Return (output, warnings) of `manage.py create_charger` with `arguments`."""
     out, err = io.StringIO(), io.StringIO()
     call_command("create_charger", *arguments, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()
@@ -125,7 +125,7 @@ def test_create_charger_changes_a_known_charger_only_with_force():
 
 
 def refused(live, charger_id, **options):
-    """The HTTP status with which a handshake of `charger_id` is refused."""
+    """Return the HTTP status with which a handshake of `charger_id` is refused."""
     with pytest.raises(websockets.InvalidStatus) as caught:
         live.socket(charger_id, **options)
     return caught.value.response.status_code

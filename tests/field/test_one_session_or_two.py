@@ -1,4 +1,4 @@
-"""Two sessions under one natural key are two, and a start that is sent again is one."""
+"""A repeated start is one session, and two sessions with one natural key are two."""
 
 import pytest
 

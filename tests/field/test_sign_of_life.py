@@ -1,4 +1,4 @@
-"""Whether a charger is there: what counts as a sign of life, and when it was last seen."""
+"""Signs of life of a charger: last_seen, pings and pongs."""
 
 import time
 from collections import Counter
@@ -50,7 +50,7 @@ def connect(live):
 
 
 def came(wire):
-    """{opcode: number} of the frames that have come."""
+    """Return {opcode: number} of the received frames."""
     opcodes = Counter()
     wire.socket.settimeout(0.05)
     try:

@@ -1,4 +1,4 @@
-"""The status that arrives last is shown, whatever the clock of the charger says."""
+"""The status received last is shown, whatever the clock of the charger says."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -47,7 +47,7 @@ def test_the_status_after_a_reboot_is_shown_despite_a_wrong_clock(charger, conne
 
 @pytest.mark.parametrize("closes", [True, False], ids=["with a close", "without a close"])
 def test_a_status_queued_offline_does_not_replace_a_newer_one(charger, closes):
-    """Without a close, the socket is still open here when the charger connects again."""
+    """Without a close, the socket is still open here when the charger reconnects."""
     notify(charger, "Preparing", now())
     eventually(lambda: charger.shown["last_seen"] > charger.shown["connected_at"])
     if closes:

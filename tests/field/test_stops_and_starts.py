@@ -1,4 +1,4 @@
-"""Sessions whose start or stop breaks the schema for what does not matter to the bill."""
+"""Starts and stops that break the schema in members that do not matter to the bill."""
 
 import pytest
 

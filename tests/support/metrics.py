@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 def scraped(live):
-    """{(sample's name, its labels but the process): {process: value}}."""
+    """Return {(sample's name, its labels but the process): {process: value}}."""
     body = {}
     with urllib.request.urlopen(f"{live.url}/metrics", timeout=20) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -18,7 +18,7 @@ def scraped(live):
 
 
 def value(body, name, before=(), **labels):
-    """The sum over all processes; since `before` that of what each counted since."""
+    """Return the sum over all processes, or its increase since `before`."""
     key = name, tuple(sorted(labels.items()))
     counted = dict(before).get(key, {})
     return sum(value - counted.get(process, 0) for process, value in body.get(key, {}).items())

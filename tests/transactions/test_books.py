@@ -65,7 +65,7 @@ class Session:
 
     @property
     def energy(self):
-        """Wh by evidence: the stop unless the reading before it contradicts it, else the highest reading."""
+        """Return Wh by evidence: the stop unless the reading before it contradicts it, else the highest reading."""
         start, stop = self.request["meterStart"], self.meter_stop
         if stop is not None and stop >= start:
             newest = self._charged(self.readings[-1]) if self.readings else 0
@@ -86,12 +86,12 @@ class Session:
 
 
 def has_right_clock(session):
-    """Not of a charger whose clock shows the same time again: an equal start is a new session there."""
+    """Return whether the clock of a charger moves on. Otherwise an equal start is a new session."""
     return session.request["connectorId"] <= CONNECTORS
 
 
 class Books(RuleBasedStateMachine):
-    """Several chargers, whose sockets land on whichever web process accepts them."""
+    """Several chargers, whose sockets are accepted by any web process."""
 
     live = None
 
@@ -117,7 +117,7 @@ class Books(RuleBasedStateMachine):
 
     @rule(charger=chargers, connector=st.integers(1, CONNECTORS), meter=st.integers(0, 5000), late=st.booleans())
     def start(self, charger, connector, meter, late):
-        """`late`: an offline session, older than what is under way."""
+        """Start a session, or with `late` an offline one that is older than the ongoing one."""
         timestamp = self._timestamp()
         if late:
             timestamp = timestamp.replace("2025", "2024")
@@ -143,7 +143,7 @@ class Books(RuleBasedStateMachine):
 
     @rule(charger=chargers, connector=st.integers(1, CONNECTORS))
     def start_over_two_sockets_at_once(self, charger, connector):
-        """The retry comes over a new connection while the first is still being settled."""
+        """Repeat a start over a new connection while the first one is being processed."""
         older = self.stations[charger]
         newer = Station(self.live, older.charger_id).connect()
         newer.numbers = iter(range(1_000_000, 2_000_000))
@@ -162,7 +162,7 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.sessions)
     @rule(data=st.data(), meter=st.integers(0, 9000))
     def stop(self, data, meter):
-        """The first stop counts, by hand or not before it; a second changes nothing."""
+        """Stop a session. The first stop counts, also one by hand; a second changes nothing."""
         session = self._some(data)
         self.stations[session.charger].stop(session.pk, "Local", meter, timestamp=self._timestamp())
         if session.meter_stop is None:
@@ -182,7 +182,7 @@ class Books(RuleBasedStateMachine):
         self._count(session, self._sent(session, self._reading(session, meter)), meter)
 
     def _sent(self, session, request):
-        """The frame of a MeterValues that was sent and answered."""
+        """Return the frame of a MeterValues that was sent and answered."""
         frame = json.dumps([2, f"reading-{self.clock}", "MeterValues", request])
         self._send(session, frame)
         return frame
@@ -205,13 +205,13 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.read)
     @rule(data=st.data())
     def send_a_reading_again(self, data):
-        """However old it is, and by whichever socket."""
+        """Repeat a reading of any age over any socket."""
         self._send(*data.draw(st.sampled_from(self.read)))
 
     @precondition(lambda self: self.sessions)
     @rule(data=st.data(), meter=st.integers(0, 9000), n=st.integers(0, 5), seconds=st.sampled_from([0.02, 0.1, 0.5]))
     def read_while_commits_are_slow(self, data, meter, n, seconds):
-        """The charger stops waiting for its answer, reconnects, sends `n` others, and then the reading again."""
+        """Send a reading, reconnect without its answer, send `n` others, and repeat it."""
         session = self._some(data)
         station = self.stations[session.charger]
         request = self._reading(session, meter)
@@ -230,7 +230,7 @@ class Books(RuleBasedStateMachine):
 
     @rule(charger=chargers, others=st.lists(st.sampled_from(["Heartbeat", "FirmwareStatusNotification"]), max_size=4))
     def send_a_transfer_again(self, charger, others):
-        """With the same message id, over a new connection."""
+        """Repeat a DataTransfer with its message id over a new connection."""
         frame = json.dumps([2, f"transfer-{self._timestamp()}", "DataTransfer", {"vendorId": "again"}])
         for _ in range(2):
             station = self.stations[charger]
@@ -259,14 +259,14 @@ class Books(RuleBasedStateMachine):
 
     @rule(charger=chargers, energies=st.lists(st.integers(1, 9000), min_size=1, max_size=3), data=st.data())
     def charge_under_a_standing_clock(self, charger, energies, data):
-        """Its clock stands at 1970, its register begins at 0, and answers are lost."""
+        """Charge with a clock that stands at 1970, a register that begins at 0, and lost answers."""
         request = {"connectorId": 3, "idTag": "MODEL", "meterStart": 0, "timestamp": "1970-01-01T00:00:00Z"}
         for energy in energies:
             self._charge(charger, request, energy, data, request["timestamp"])
 
     @rule(charger=chargers, energies=st.lists(st.integers(1, 9000), min_size=1, max_size=3), data=st.data())
     def charge_after_each_boot_at_the_same_time(self, charger, energies, data):
-        """Its clock and its message ids restart at each boot."""
+        """Charge with a clock and message ids that restart at each boot."""
         request = {"connectorId": 4, "idTag": "MODEL", "meterStart": 0, "timestamp": "2020-01-01T00:00:09Z"}
         for energy in energies:
             self.reconnect(charger)
@@ -276,7 +276,7 @@ class Books(RuleBasedStateMachine):
             self._charge(charger, request, energy, data, "2020-01-01T00:30:00Z")
 
     def _charge(self, charger, request, energy, data, stopped_at):
-        """One session, whose start and stop are sent again as often as their answers are lost."""
+        """Charge one session, whose start and stop are repeated as often as their answers are lost."""
         known = {s.pk for s in self.sessions}
         answers = [self.stations[charger].call("StartTransaction", **request)]
         for reconnects in data.draw(st.lists(st.booleans(), max_size=2)):

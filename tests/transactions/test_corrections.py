@@ -1,4 +1,4 @@
-"""Corrections and messages applied by hand: who may, what the audit log has, the pages and the admin."""
+"""Corrections and applied messages: permissions, the audit log, the pages and the admin."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Who may charge: unknown tags, limits, groups (OCPP 1.6 §3.10, §4.1, §4.8)."""
+"""Authorisation of tags: unknown tags, limits, groups (OCPP 1.6 §3.10, §4.1, §4.8)."""
 
 import pytest
 

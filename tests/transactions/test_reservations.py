@@ -1,4 +1,4 @@
-"""Reservations over REST, and when they end (OCPP 1.6 §5.13)."""
+"""Reservations over REST, and their ends (OCPP 1.6 §5.13)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -96,7 +96,7 @@ def test_an_unusable_connector_ends_its_reservation(connector, status, reserved,
 
 
 def fault(reservation, **ago):
-    """Its connector is Faulted since `ago`; the state of the reservation then."""
+    """Report the connector as Faulted since `ago`, and return the state of the reservation then."""
     parse_or = to_rfc3339(datetime.now(UTC) - timedelta(**ago))
     reply = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": parse_or}
     tell(reservation.charger, "StatusNotification", **reply)

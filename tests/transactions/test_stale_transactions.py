@@ -1,4 +1,4 @@
-"""Transactions that got stuck, came late, or can't be right."""
+"""Superseded transactions, closing by hand, orphan stops, and impossible times."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One session or two: a start that is sent again, and a new session under the same natural key."""
+"""Repeated starts, and new sessions with the same natural key."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Coming from SteVe: a dump as mysqldump writes it, hostile texts included."""
+"""The import of a SteVe database from a dump of mysqldump, hostile texts included."""
 
 import gzip
 from datetime import UTC, datetime
@@ -82,7 +82,7 @@ def _table(table, rows, between):
 
 @pytest.fixture
 def imported(tmp_path, db):
-    """A function that imports a dump: (what it said, what it complained of)."""
+    """Return a function that imports a dump and returns (its output, its warnings)."""
 
     def run(text, *options, name="steve.sql"):
         path, said, complained = tmp_path / name, StringIO(), StringIO()

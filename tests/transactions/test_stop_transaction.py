@@ -1,4 +1,4 @@
-"""StopTransaction (OCPP 1.6 §4.10): never refused."""
+"""StopTransaction is never refused (OCPP 1.6 §4.10)."""
 
 import json
 

@@ -1,8 +1,5 @@
 """Webhooks get every event, signed, with retries until they accept it or the retries end."""
 
-import base64
-import hashlib
-import hmac
 import json
 import os
 import subprocess
@@ -12,6 +9,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+import standardwebhooks
 from django.db import connection, transaction
 
 from chargers.models import ChargerGroup, Delivery, Event, Webhook
@@ -71,11 +69,27 @@ def test_an_event_is_posted_with_a_signature_by_standard_webhooks(receiver):
     an_event()
     assert webhooks.deliver(webhook.pk) == 1
     ((headers, body),) = receiver.taken
-    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-    secret = base64.b64decode(webhook.secret.opened().removeprefix("whsec_"))
-    mac = base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
-    assert headers["webhook-signature"] == f"v1,{mac}" and json.loads(body)["kind"] == "charger.online"
+    verified = standardwebhooks.Webhook(webhook.secret.opened()).verify(body, dict(headers))
+    assert verified["kind"] == "charger.online"
     assert Delivery.objects.get(webhook=webhook).state == Delivery.DELIVERED
+
+
+@pytest.mark.parametrize("changed", ["webhook-id", "webhook-timestamp", "webhook-signature", "body", "secret"])
+def test_the_signature_covers_the_whole_delivery(receiver, changed):
+    """The verifier is that of the Standard Webhooks specification, which receivers use."""
+    webhook = a_webhook(receiver.url)
+    an_event()
+    webhooks.deliver(webhook.pk)
+    ((headers, body),) = receiver.taken
+    values = {
+        "webhook-id": "another",
+        "webhook-timestamp": str(int(headers["webhook-timestamp"]) - 1),
+        "webhook-signature": "v1,AAAA",
+    }
+    forged = dict(headers) | {name: value for name, value in values.items() if name == changed}
+    secret = "whsec_AAAA" if changed == "secret" else webhook.secret.opened()
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(secret).verify(body + b" " if changed == "body" else body, forged)
 
 
 @pytest.mark.parametrize("status", [500, 404, 302])

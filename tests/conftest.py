@@ -1,4 +1,4 @@
-"""Fixtures: `live`, the whole product as processes, started once; everything else is plain functions."""
+"""Fixtures of many tests, such as `live`, the whole system as processes, which is started once."""
 
 import traceback
 
@@ -7,6 +7,7 @@ import redis
 from django.db import connections
 
 from core.redis.connections import async_redis, listening_redis
+from tests.support.field_charger import FieldCharger
 from tests.support.live import free_port
 from tests.support.products import new_database, product
 
@@ -29,6 +30,20 @@ def live():
     }
     with product("live", settings, flower=True) as live:
         yield live
+
+
+@pytest.fixture
+def charger(live):
+    """A connected charger with the validation of the settings, which is lenient."""
+    with FieldCharger(live) as charger:
+        yield charger
+
+
+@pytest.fixture
+def strict(live):
+    """A connected charger with strict validation."""
+    with FieldCharger(live, validation="strict") as charger:
+        yield charger
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
 EPOCH = "1970-01-01T00:00:00Z"
+BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
 
 def start(charger, message_id=None, received_at=None, **members):
@@ -23,7 +24,7 @@ def stop(charger, transaction_id, meter, timestamp):
 
 
 def boot(charger):
-    tell(charger, "BootNotification", chargePointVendor="V", chargePointModel="M")
+    tell(charger, "BootNotification", **BOOT)
 
 
 def ago(**span):
@@ -34,7 +35,10 @@ def billed():
     return sorted(Transaction.objects.values_list("energy_wh", flat=True))
 
 
-@pytest.mark.parametrize("timestamp", [EPOCH, "1970-01-01T00:00:12Z", "", "soon", "2000-01-01T00:00:00Z"])
+CLOCKS = [EPOCH, "1970-01-01T00:00:12.123Z", "0000-00-00T00:00:00Z", "", None, "soon", "2000-01-01T00:00:00Z"]
+
+
+@pytest.mark.parametrize("timestamp", CLOCKS)
 def test_sessions_of_a_stopped_clock_are_distinct(timestamp):
     charger = a_charger()
     for meter in (7000, 9000):
@@ -149,3 +153,34 @@ def test_sessions_of_a_stopped_clock_are_distinct_for_any_meter_value():
     for meter in (8000, 10000):
         stop(charger, start(charger, meterStart=1000, timestamp=EPOCH), meter, EPOCH)
     assert billed() == [7000, 9000]
+
+
+# --- over sockets ----------------------------------------------------------------------------
+
+
+def energies(charger):
+    return sorted(session["energy_wh"] for session in charger.transactions)
+
+
+def test_sessions_after_reboots_with_equal_times_and_message_ids_are_distinct(charger):
+    for energy in (7000, 9000, 11000):
+        charger.reconnect()
+        charger.call("BootNotification", BOOT, "1")
+        answer = charger.call(
+            "StartTransaction",
+            {"connectorId": 1, "idTag": "ABC", "meterStart": 0, "timestamp": "2020-01-01T00:00:30Z"},
+            "2",
+        )
+        charger.stop(answer["transactionId"], meterStop=energy, timestamp="2020-01-01T01:00:00Z")
+    assert energies(charger) == [7000, 9000, 11000]
+
+
+@pytest.mark.parametrize("clock", [EPOCH, NOON])
+def test_a_start_repeated_after_a_reboot_is_one_session(charger, clock):
+    first = charger.start(meterStart=0, timestamp=clock)
+    charger.reconnect()
+    charger.call("BootNotification", BOOT)
+    again = charger.start(meterStart=0, timestamp=clock)
+    charger.stop(again, meterStop=7000, timestamp=clock)
+    assert first == again
+    assert energies(charger) == [7000]

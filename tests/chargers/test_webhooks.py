@@ -201,7 +201,7 @@ DRIPPING = """
 from gevent import monkey; monkey.patch_all()
 import gevent, socket, django; django.setup()
 import requests
-from chargers import webhooks
+from chargers.services import webhooks
 from chargers.models import Charger, Delivery, Event, Webhook
 from datetime import UTC, datetime
 listening = socket.create_server(("127.0.0.1", 0))

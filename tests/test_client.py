@@ -52,7 +52,8 @@ def test_waiting_ends_at_its_timeout_and_the_task_goes_on(live, client):
 def test_a_refusal_has_its_sentence_and_its_fields(live, client):
     with live.charger(an_id()) as charger, pytest.raises(Refused) as body:
         client.command(charger.charger_id, "Reset", type="Gentle")
-    assert body.value.status == 400 and "type" in body.value.fields
+    assert body.value.status == 400
+    assert "type" in body.value.fields
     with pytest.raises(Refused, match="404: Charger not found"):
         client.charger("nobody/here")
 
@@ -62,7 +63,8 @@ def test_a_list_is_read_over_all_pages(live, client):
     for charger_id in wanted:
         client.post("chargers/", {"charger_id": charger_id})
     listed = [charger["charger_id"] for charger in client.chargers(page_size=2)]
-    assert set(wanted) <= set(listed) and len(listed) == len(set(listed))
+    assert set(wanted) <= set(listed)
+    assert len(listed) == len(set(listed))
     assert list(client.transactions(charger_id=wanted[0])) == []
 
 
@@ -108,7 +110,8 @@ def test_an_event_that_was_cut_off_is_received_after_the_reconnect():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         event = next(Client(f"http://127.0.0.1:{server.server_port}").events())
         server.shutdown()
-    assert event == {"id": 6} and server.asked == [None, "5"]
+    assert event == {"id": 6}
+    assert server.asked == [None, "5"]
 
 
 def test_a_refused_stream_is_not_retried(client):
@@ -121,7 +124,8 @@ def test_an_unreachable_server_is_reported_without_the_token():
     with pytest.raises(Unreachable) as body:
         client.charger("505")
     assert TOKEN not in f"{client!r}{Task(client, '1')!r}{body.value!r}"
-    assert body.value.__cause__ is None and body.value.__suppress_context__
+    assert body.value.__cause__ is None
+    assert body.value.__suppress_context__
 
 
 def test_the_client_imports_no_django():

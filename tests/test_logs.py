@@ -43,7 +43,8 @@ def test_unknown_fields_are_left_out():
 
 def test_fields_of_libraries_are_left_out_except_the_task():
     fields = logged("Task succeeded", data={"id": "t1", "args": "['secret']"}, request="secret")
-    assert fields["task_id"] == "t1" and "secret" not in str(fields)
+    assert fields["task_id"] == "t1"
+    assert "secret" not in str(fields)
 
 
 def test_an_exception_is_logged_with_its_trace():
@@ -51,12 +52,14 @@ def test_an_exception_is_logged_with_its_trace():
         raise ValueError("no")
     except ValueError:
         fields = logged("It failed", sys.exc_info())
-    assert fields["exception"].startswith("Traceback") and fields["exception"].endswith("ValueError: no")
+    assert fields["exception"].startswith("Traceback")
+    assert fields["exception"].endswith("ValueError: no")
 
 
 def test_an_unknown_format_is_refused():
     code, error = load_settings(LOG_FORMAT="xml")
-    assert code != 0 and "LOG_FORMAT" in error
+    assert code != 0
+    assert "LOG_FORMAT" in error
 
 
 def lines(live, name):
@@ -112,7 +115,9 @@ def test_a_trace_keeps_its_lines_and_cannot_forge_records():
     except ValueError:
         error = sys.exc_info()
     first, *others = formatted(LineFormatter(), "It failed", error=error).split("\n")
-    assert BEGINS.match(first) and len(others) > 3 and all(line.startswith(INDENTED[1:]) for line in others)
+    assert BEGINS.match(first)
+    assert len(others) > 3
+    assert all(line.startswith(INDENTED[1:]) for line in others)
     assert others[-1] == f"    {FORGED}\\x1b"
     assert json.loads(formatted(ObjectFormatter(), "It failed", error=error))["exception"].endswith(
         f"no\n{FORGED}\\x1b"
@@ -137,7 +142,8 @@ def test_lines_of_unauthenticated_requests_are_limited():
         record.created = 1_000_000.0
         if rate_filter.filter(record):
             written.append(LineFormatter().format(record))
-    assert len(written) == logs.MAX_LINES_PER_MINUTE + 200 and "left out" in written[logs.MAX_LINES_PER_MINUTE - 1]
+    assert len(written) == logs.MAX_LINES_PER_MINUTE + 200
+    assert "left out" in written[logs.MAX_LINES_PER_MINUTE - 1]
 
 
 def test_the_limit_hides_no_error():

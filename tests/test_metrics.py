@@ -95,7 +95,8 @@ def drawn():
 
 def test_every_series_of_dashboards_and_alerts_exists(live, traffic):
     wanted = {name for text in [*drawn(), *(rule["expr"] for rule in rules())] for name in NAME.findall(text)}
-    assert len(wanted) > 30 and wanted <= {name for name, _ in scraped(live)}
+    assert len(wanted) > 30
+    assert wanted <= {name for name, _ in scraped(live)}
 
 
 @pytest.mark.django_db
@@ -110,14 +111,16 @@ def test_every_series_and_alert_is_documented():
 
 def test_the_prometheus_configuration_has_one_target_and_a_token():
     (job,) = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
-    assert job["authorization"]["type"] == "Token" and len(job["static_configs"][0]["targets"]) == 1
+    assert job["authorization"]["type"] == "Token"
+    assert len(job["static_configs"][0]["targets"]) == 1
 
 
 @pytest.mark.django_db
 def test_chargers_and_commands_in_the_database_are_counted(api):
     a_command(a_charger())
     said = api.get("/metrics").content.decode()
-    assert "ocpp_chargers_known 1.0" in said and 'ocpp_commands_unfinished{state="queued"} 1.0' in said
+    assert "ocpp_chargers_known 1.0" in said
+    assert 'ocpp_commands_unfinished{state="queued"} 1.0' in said
 
 
 @pytest.mark.django_db(transaction=True)
@@ -142,7 +145,8 @@ def test_samples_of_a_silent_process_are_removed(monkeypatch):
     body.push("web:here:1")
     assert list(processes.samples()) == ["web:here:1"]
     sync_redis().delete(f"{processes.PROCESSES}:web:here:1")
-    assert processes.samples() == {} and sync_redis().smembers(processes.PROCESSES) == set()
+    assert processes.samples() == {}
+    assert sync_redis().smembers(processes.PROCESSES) == set()
 
 
 def test_metrics_are_pushed_by_a_thread_of_their_own(monkeypatch):

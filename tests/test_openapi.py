@@ -162,4 +162,5 @@ def test_every_operation_answers_401_without_a_login(client):
         path = operation.ok().path.format(id=1, charger_id="X", transaction_id=1, task_id="X", delivery=1)
         answer = client.generic(operation.ok().method, path)
         assert (answer.status_code, set(answer.json())) == (401, {"error"}), path
-        assert answer["WWW-Authenticate"] and "401" in operation.ok().definition.raw["responses"]
+        assert answer["WWW-Authenticate"]
+        assert "401" in operation.ok().definition.raw["responses"]

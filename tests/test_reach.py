@@ -174,7 +174,8 @@ def test_a_body_with_a_charger_out_of_reach_is_answered_as_unknown(scoped, path,
                 for body, name in ((far, FAR), (gone, GONE))
             ]
             assert answers[0] == answers[1], far
-    assert Charger.objects.count() == 2 and not Batch.objects.exists()
+    assert Charger.objects.count() == 2
+    assert not Batch.objects.exists()
     assert not Reservation.objects.exists()
     assert all("filter" in schedule.chosen for schedule in Schedule.objects.all())
 
@@ -240,7 +241,8 @@ def test_links_and_forms_of_the_admin_do_not_name_a_charger_out_of_reach(scoped)
     pks = Charger.objects.get(charger_id=FAR).pk, 987_654_321
     linked = [reply(scoped.get(f"/admin/r/{kind}/{pk}/"), str(pk))[:2] for pk in pks]
     chosen = [reply(scoped.post(add, booked | {"charger": pk}), str(pk))[:2] for pk in pks]
-    assert linked[0] == linked[1] and chosen[0] == chosen[1]
+    assert linked[0] == linked[1]
+    assert chosen[0] == chosen[1]
     assert not Reservation.objects.exists()
 
 
@@ -256,4 +258,5 @@ def test_a_form_for_many_chargers_does_not_name_a_charger_out_of_reach(scoped, a
         forms = {name: fields | {"chargers_listed": f"{NEAR}\n{name}"} for name in (FAR, GONE)}
         far, gone = (reply(scoped.post(f"/batches/new/{action}/", form), name) for name, form in forms.items())
         assert far == gone
-    assert not Batch.objects.exists() and not Schedule.objects.exists()
+    assert not Batch.objects.exists()
+    assert not Schedule.objects.exists()

@@ -168,7 +168,8 @@ def test_no_row_is_locked_while_redis_hangs(api, hanging, what):
         walk.start()
         assert hanging.asked.wait(LONG), "nobody talked to Redis after a row was saved"
         locked = [table for table in ("chargers_charger", *OTHERS.get(what, ())) if is_locked(table)]
-        assert walk.is_alive() and not answers
+        assert walk.is_alive()
+        assert not answers
     finally:
         post_save.disconnect(hanging.stop)
         hanging.go_on()

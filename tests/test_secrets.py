@@ -149,7 +149,8 @@ def test_no_entry_point_stores_a_secret_in_plain(live):
 def test_the_secret_of_a_webhook_is_sealed(live):
     made = posted(live, "webhooks/", {"name": an_id(), "url": "http://127.0.0.1:9/", "is_enabled": False})
     [(stored,)] = live.rows("SELECT secret FROM chargers_webhook WHERE id = %s", made["id"])
-    assert stored.startswith(sealing.TOKEN) and made["secret"] not in dump(live)
+    assert stored.startswith(sealing.TOKEN)
+    assert made["secret"] not in dump(live)
 
 
 def test_an_error_that_quotes_the_secret_is_stored_masked(live):
@@ -158,7 +159,8 @@ def test_an_error_that_quotes_the_secret_is_stored_masked(live):
     with live.charger(an_id(), ChangeConfiguration=refusal) as charger:
         task = live.ask(charger.charger_id, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
         task = live.finished(task)
-    assert task["error"]["description"] == "(hidden) is too long" and secret not in dump(live)
+    assert task["error"]["description"] == "(hidden) is too long"
+    assert secret not in dump(live)
 
 
 QUOTING = [
@@ -183,7 +185,8 @@ def test_a_secret_is_sealed_though_only_its_message_tells_that_it_is_one():
     whole = {"configurationSlot": 1, "connectionData": {"vpn": VPN}}
     payload = Payload.of(whole, OCPP201, "SetNetworkProfile")
     assert payload["connectionData"]["vpn"] == VPN | {"password": "(hidden)", "key": "(hidden)"}
-    assert payload.opened() == whole and "Zq5678" not in payload.as_stored()
+    assert payload.opened() == whole
+    assert "Zq5678" not in payload.as_stored()
     assert payload.hide_in({"description": "no PSK Zq5678"}) == {"description": "no PSK (hidden)"}
 
 
@@ -202,7 +205,8 @@ NESTED = [
 def test_a_secret_is_sealed_in_any_nesting_of_json(data):
     payload = {"vendorId": "V", "data": data("Zq-s3cret")}
     sealed = Payload.of(payload)
-    assert "Zq-s3cret" not in sealed.as_stored() and sealed.opened() == payload
+    assert "Zq-s3cret" not in sealed.as_stored()
+    assert sealed.opened() == payload
 
 
 @pytest.mark.parametrize(
@@ -302,7 +306,8 @@ def test_an_upload_token_is_never_shown_and_permits_the_upload(api, public_url):
         assert answer.status_code == 200, page
         reply += answer.content.decode()
     shown = api.get(f"/api/ocpp/tasks/{task['task_id']}/").json()["payload"]["location"]
-    assert token not in reply and task["task_id"] in reply
+    assert token not in reply
+    assert task["task_id"] in reply
     assert api.put(shown.removeprefix(BASE) + "log.txt", b"other", "text/plain").status_code == 404
 
 
@@ -329,7 +334,8 @@ def test_members_of_a_sealed_payload_keep_their_order():
     payload = {"value": "Zq", "key": "WifiPassword", "b": {"z": 1, "a": 2}}
     command = a_command(action="ChangeConfiguration", payload=payload)
     command.refresh_from_db()
-    assert list(command.payload) == ["value", "key", "b"] and command.payload["value"] == "(hidden)"
+    assert list(command.payload) == ["value", "key", "b"]
+    assert command.payload["value"] == "(hidden)"
     assert json.dumps(command.payload.opened()) == json.dumps(payload)
 
 
@@ -344,7 +350,8 @@ def test_keys_are_rotated_with_progress_until_the_old_one_is_unused(settings, ca
     assert command.payload.opened() == PASSWORD
     call_command("reseal")
     reply = capsys.readouterr()
-    assert "commands_command.payload: 1 of 1 rows" in reply.err and reply.out.startswith("2 secrets")
+    assert "commands_command.payload: 1 of 1 rows" in reply.err
+    assert reply.out.startswith("2 secrets")
     call_command("reseal")
     assert capsys.readouterr().out.startswith("0 secrets")
     settings.SECRETS_KEYS = [NEW]
@@ -385,7 +392,8 @@ def test_batches_and_schedules_send_the_plain_secret(api):
     charger = a_charger()
     body = {"action": "ChangeConfiguration", "payload": PASSWORD, "chargers": [str(charger)]}
     made = api.post("/api/ocpp/schedules/", body | {"name": "n", "every_seconds": 60}, "application/json")
-    assert made.status_code == 201 and made.json()["payload"]["value"] == "(hidden)"
+    assert made.status_code == 201
+    assert made.json()["payload"]["value"] == "(hidden)"
     schedule = Schedule.objects.get()
     renamed = api.patch(f"/api/ocpp/schedules/{schedule.pk}/", {"name": "m"}, "application/json")
     assert renamed.status_code == 200, renamed.content
@@ -394,7 +402,8 @@ def test_batches_and_schedules_send_the_plain_secret(api):
     assert batch is not None, Schedule.objects.get().note
     batches.release()
     stored = [in_plain(Schedule, schedule.pk, "payload"), in_plain(Batch, batch.pk, "payload")]
-    assert Command.objects.get().payload.opened() == PASSWORD and "Zq-s3cret" not in "".join(stored)
+    assert Command.objects.get().payload.opened() == PASSWORD
+    assert "Zq-s3cret" not in "".join(stored)
 
 
 @pytest.mark.django_db

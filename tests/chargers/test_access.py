@@ -112,7 +112,8 @@ def test_a_user_lists_only_chargers_of_their_groups(client):
     for name in [*lists, "security-events", "data-transfers"]:
         reply = client.get(f"{BASE}/{name}/").json()
         rows = reply.get("results", reply.get("transaction_logs"))
-        assert [row["charger_id"] for row in rows] == ["NEAR"] * len(rows) and rows, name
+        assert [row["charger_id"] for row in rows] == ["NEAR"] * len(rows), name
+        assert rows, name
 
 
 def test_a_charger_out_of_reach_is_answered_404(client):
@@ -149,7 +150,8 @@ def test_the_admin_shows_only_chargers_within_reach(client):
     client.force_login(user)
     for model in ("chargers_charger", "transactions_transaction", "commands_command", "commands_upload"):
         page = client.get(reverse(f"admin:{model}_changelist")).content.decode()
-        assert "NEAR" in page and "FAR" not in page, model
+        assert "NEAR" in page, model
+        assert "FAR" not in page, model
     assert client.get(reverse("admin:chargers_charger_change", args=[far.pk])).status_code == 302
     assert client.get(reverse("admin:django_celery_results_taskresult_changelist")).status_code == 403
     form = client.get(reverse("admin:transactions_reservation_add")).content.decode()
@@ -179,7 +181,8 @@ def test_a_user_has_several_tokens_that_are_revoked_one_by_one(client):
 def test_a_token_is_stored_as_a_hash():
     _, token = ApiToken.make(a_user(), "x")
     (row,) = ApiToken.objects.values()
-    assert token not in str(row) and len(token) == 64
+    assert token not in str(row)
+    assert len(token) == 64
 
 
 def test_an_expired_token_is_refused_and_still_listed(client):
@@ -187,7 +190,8 @@ def test_an_expired_token_is_refused_and_still_listed(client):
     made, token = ApiToken.make(user, "x", datetime.now(UTC) + timedelta(days=1))
     assert with_token(client, token) == 200
     ApiToken.objects.update(expiry=datetime.now(UTC))
-    assert with_token(client, token) == 401 and ApiToken.objects.filter(pk=made.pk).exists()
+    assert with_token(client, token) == 401
+    assert ApiToken.objects.filter(pk=made.pk).exists()
 
 
 @pytest.mark.parametrize("header", ["Token", "Token a b", "Token \xff", "Token " + "0" * 64, "Bearer x"])
@@ -221,10 +225,12 @@ def test_the_management_command_creates_and_replaces_a_token(client, capsys):
 def test_the_admin_shows_a_new_token_once(api):
     page = api.post(reverse("admin:chargers_apitoken_add"), {"user": User.objects.get().pk, "name": "cron"})
     token = page.context["secret"]
-    assert token in page.content.decode() and "no-store" in page.headers["Cache-Control"]
+    assert token in page.content.decode()
+    assert "no-store" in page.headers["Cache-Control"]
     made = ApiToken.objects.get()
     for path in (reverse("admin:chargers_apitoken_changelist"), f"/admin/chargers/apitoken/{made.pk}/change/"):
-        assert token not in api.get(path).content.decode() and made.digest not in api.get(path).content.decode()
+        assert token not in api.get(path).content.decode()
+        assert made.digest not in api.get(path).content.decode()
 
 
 @pytest.mark.parametrize("name", ["cron", "other"])
@@ -246,8 +252,10 @@ def test_the_rate_of_commands_of_a_user_is_limited(client, settings):
     answers = [
         client.post(f"{BASE}/start/505/", content_type="application/json") for _ in range(5)
     ]  # a minute may begin in between
-    assert answers[0].status_code == 202 and answers[4].status_code == 429
-    assert 1 <= int(answers[4].headers["Retry-After"]) <= 60 and list(answers[4].json()) == ["error"]
+    assert answers[0].status_code == 202
+    assert answers[4].status_code == 429
+    assert 1 <= int(answers[4].headers["Retry-After"]) <= 60
+    assert list(answers[4].json()) == ["error"]
     client.force_login(a_user("Operators", "Every charger", name="carol"))
     assert client.post(f"{BASE}/start/505/", content_type="application/json").status_code == 202
 
@@ -260,7 +268,9 @@ def test_a_new_key_is_shown_once_and_replaces_the_old_one(api):
     answer = api.post(f"{BASE}/chargers/505/new-key/")
     key = answer.json()["authorization_key"]
     charger.refresh_from_db()
-    assert len(key) == 40 and charger.has_key(key) and charger.next_authorization_key_hashes == []
+    assert len(key) == 40
+    assert charger.has_key(key)
+    assert charger.next_authorization_key_hashes == []
     assert answer.headers["Cache-Control"] == "no-store"
     assert key not in api.get(f"{BASE}/chargers/505/").content.decode()
     assert key not in api.get(f"{BASE}/audit/").content.decode()
@@ -270,7 +280,8 @@ def test_the_admin_generates_a_key_and_shows_it_once(api):
     charger = a_charger("505")
     path = reverse("admin:chargers_charger_new_key", args=[charger.pk])
     assert "New key" in api.get(reverse("admin:chargers_charger_change", args=[charger.pk])).content.decode()
-    assert api.get(path).status_code == 200 and not Charger.objects.get().authorization_key_hash
+    assert api.get(path).status_code == 200
+    assert not Charger.objects.get().authorization_key_hash
     page = api.post(path)
     assert Charger.objects.get().has_key(page.context["secret"])
 
@@ -279,7 +290,8 @@ def test_a_user_with_view_permission_only_cannot_generate_a_key(client):
     charger = a_charger("505")
     client.force_login(a_user("Viewers", "Every charger", is_staff=True))
     path = reverse("admin:chargers_charger_new_key", args=[charger.pk])
-    assert client.post(path).status_code == 403 and not Charger.objects.get().authorization_key_hash
+    assert client.post(path).status_code == 403
+    assert not Charger.objects.get().authorization_key_hash
 
 
 # --- without a login, and from browsers ------------------------------------------------------
@@ -306,7 +318,8 @@ def test_a_session_needs_the_csrf_token_for_changes(client, settings):
     browser = type(client)(enforce_csrf_checks=True)
     browser.force_login(User.objects.create_superuser("alice"))
     answer = browser.post(f"{BASE}/start/505/")
-    assert answer.status_code == 403 and "CSRF" in answer.json()["error"]
+    assert answer.status_code == 403
+    assert "CSRF" in answer.json()["error"]
 
 
 def test_only_configured_origins_may_read_the_api(api, settings):
@@ -320,7 +333,8 @@ def test_every_page_has_a_content_security_policy(api):
     for path in ("/admin/", f"{BASE}/chargers/", "/api/docs/", "/healthz", "/nothing"):
         headers = api.get(path).headers
         assert "default-src 'self'" in headers["Content-Security-Policy"], path
-        assert headers["X-Content-Type-Options"] == "nosniff" and headers["X-Frame-Options"] == "DENY", path
+        assert headers["X-Content-Type-Options"] == "nosniff", path
+        assert headers["X-Frame-Options"] == "DENY", path
 
 
 # --- roles, and what migrate makes of them ---------------------------------------------------

@@ -28,9 +28,11 @@ def test_every_change_of_a_charger_leaves_an_entry(api):
     api.patch(f"{BASE}/chargers/505/", {"boot_policy": "Pending"}, content_type="application/json")
     api.delete(f"{BASE}/chargers/505/")
     made, changed, deleted = entries(kind="charger")
-    assert made[:3] == ("alice", "created", "505") and made[4]["boot_policy"] == "Accepted"
+    assert made[:3] == ("alice", "created", "505")
+    assert made[4]["boot_policy"] == "Accepted"
     assert changed == ("alice", "changed", "505", {"boot_policy": "Accepted"}, {"boot_policy": "Pending"})
-    assert deleted[:3] == ("alice", "deleted", "505") and deleted[3]["boot_policy"] == "Pending"
+    assert deleted[:3] == ("alice", "deleted", "505")
+    assert deleted[3]["boot_policy"] == "Pending"
     assert set(AuditEntry.objects.filter(kind="charger").values_list("address", flat=True)) == {"127.0.0.1"}
 
 
@@ -82,7 +84,8 @@ def test_tags_profiles_tokens_groups_and_users_leave_entries(api):
     assert entries(kind="api token")[0][1:3] == ("created", "alice cron")
     assert entries(kind="charger group")[-1][4] == {"chargers": ["505"]}
     made, added, cleared = entries(kind="user", name="bob")
-    assert made[4]["password"] == "set" and added[4] == cleared[3] == {"groups": ["Viewers"]}
+    assert made[4]["password"] == "set"
+    assert added[4] == cleared[3] == {"groups": ["Viewers"]}
 
 
 def test_a_transaction_closed_by_hand_leaves_an_entry(api):
@@ -109,7 +112,8 @@ def test_logins_leave_entries(client):
 def test_an_address_with_many_failed_logins_is_locked_out(client, settings):
     User.objects.create_user("bob", password="a long password", is_staff=True)
     codes = [log_in(client, "wrong").status_code for _ in range(settings.AXES_FAILURE_LIMIT + 3)]
-    assert codes[0] == 200 and codes[-1] == 429
+    assert codes[0] == 200
+    assert codes[-1] == 429
     assert log_in(client).status_code == 429
     failed = entries(kind="user", action="login failed")
     assert len(failed) <= settings.AXES_FAILURE_LIMIT
@@ -119,7 +123,8 @@ def test_entries_cannot_be_changed(api):
     a_tag("X")
     entry = AuditEntry.objects.first()
     page = reverse("admin:chargers_auditentry_change", args=[entry.pk])
-    assert api.get(page).status_code == 200 and api.post(page, {"who": "eve"}).status_code == 403
+    assert api.get(page).status_code == 200
+    assert api.post(page, {"who": "eve"}).status_code == 403
     assert api.post(reverse("admin:chargers_auditentry_delete", args=[entry.pk])).status_code == 403
     for method in ("post", "delete", "put"):
         assert getattr(api, method)(f"{BASE}/audit/", {}, content_type="application/json").status_code in (403, 405)
@@ -142,7 +147,8 @@ def test_an_entry_outlives_its_charger(api):
     submit_internal(charger, "GetConfiguration", {})
     charger.commands.all().delete()
     Charger.objects.all().delete()
-    assert entries(kind="command") and ApiToken.objects.count() == 0
+    assert entries(kind="command")
+    assert ApiToken.objects.count() == 0
 
 
 @pytest.mark.parametrize("text", ["a \\u0000 b", '{"x": "\\u0000"}', "\\"])
@@ -150,7 +156,8 @@ def test_a_text_that_looks_like_an_escape_is_recorded_unchanged(api, text):
     answer = api.post(
         f"{BASE}/chargers/", {"charger_id": "505", "description": text}, content_type="application/json"
     )
-    assert answer.status_code == 201 and entries(kind="charger")[0][4]["description"] == text
+    assert answer.status_code == 201
+    assert entries(kind="charger")[0][4]["description"] == text
 
 
 def test_a_rolled_back_change_leaves_no_entry():

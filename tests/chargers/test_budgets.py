@@ -310,7 +310,8 @@ def test_findings_beyond_the_budget_are_counted_together(charger):
         flood(charger, [[2, f"m{n}", "Heartbeat", {f"odd{n}{m}": 1 for m in range(15)}] for n in range(4)])
     eventually(lambda: sum(count for (action, *_), count in charger.findings.items() if action) == 120, 20)
     found = charger.findings
-    assert len(found) == 22 and found["Heartbeat", "(others)", "unknown_field"] >= 40
+    assert len(found) == 22
+    assert found["Heartbeat", "(others)", "unknown_field"] >= 40
     assert found["", "budget.findings", "out_of_range"] == found["Heartbeat", "(others)", "unknown_field"]
 
 
@@ -382,7 +383,9 @@ def test_the_fleet_page_reads_few_connectors_of_each_charger(api):
     )
     with CaptureQueriesContext(connection) as captured:
         page = api.get("/").content.decode()
-    assert page.count('class="connector s-') == 32 and "9000 Faulted" in page and "and more" in page
+    assert page.count('class="connector s-') == 32
+    assert "9000 Faulted" in page
+    assert "and more" in page
     assert len(captured) < 30
 
 

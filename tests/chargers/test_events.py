@@ -85,7 +85,8 @@ def test_a_killed_web_process_causes_offline_events_of_its_chargers():
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
     sync_redis().set(presence_reconciliation.CHECKS_KEY, 100)
     presence_reconciliation.mark_lost_offline()
-    assert kinds(charger) == ["charger.offline"] and not Charger.objects.get(pk=charger.pk).is_online
+    assert kinds(charger) == ["charger.offline"]
+    assert not Charger.objects.get(pk=charger.pk).is_online
 
 
 def test_a_charger_that_was_wrongly_marked_offline_gets_an_online_event():
@@ -95,14 +96,16 @@ def test_a_charger_that_was_wrongly_marked_offline_gets_an_online_event():
     assert kinds(charger) == []
     sync_redis().set(presence.key(charger.charger_id), '["channel", "session"]', ex=60)
     presence_reconciliation.mark_present_online()
-    assert kinds(charger) == ["charger.online"] and Charger.objects.get(pk=charger.pk).is_online
+    assert kinds(charger) == ["charger.online"]
+    assert Charger.objects.get(pk=charger.pk).is_online
 
 
 def test_an_emptied_redis_causes_no_offline_events():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
     sync_redis().delete(presence_reconciliation.CHECKS_KEY)
-    assert presence_reconciliation.mark_lost_offline() == 0 and kinds(charger) == []
+    assert presence_reconciliation.mark_lost_offline() == 0
+    assert kinds(charger) == []
 
 
 def test_a_charger_with_an_open_socket_is_not_marked_offline():
@@ -120,7 +123,8 @@ def test_the_event_of_a_simulated_result_is_marked():
     Command.objects.update(created_at=datetime.now(UTC) - timedelta(hours=1))
     run(command.task_id, command.charger.charger_id)
     answer = Event.objects.get(charger=command.charger, kind="command.finished").body
-    assert (answer["task_id"], answer["simulated"]) == (command.task_id, True) and answer["outcome"] != "answered"
+    assert (answer["task_id"], answer["simulated"]) == (command.task_id, True)
+    assert answer["outcome"] != "answered"
 
 
 def test_readings_are_published_live_and_stored_only_for_a_webhook(api):
@@ -131,7 +135,8 @@ def test_readings_are_published_live_and_stored_only_for_a_webhook(api):
     assert api.post("/api/ocpp/webhooks/", asked, content_type="application/json").status_code == 201
     tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=[READING])
     answer = Event.objects.get(charger=session.charger, kind="transaction.updated").body
-    assert answer["soc_percent"] == 7 and answer["energy_wh"] == 500
+    assert answer["soc_percent"] == 7
+    assert answer["energy_wh"] == 500
 
 
 def test_a_user_of_a_group_lists_only_events_of_its_chargers(client):

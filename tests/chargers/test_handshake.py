@@ -67,20 +67,23 @@ def test_a_certificate_must_name_the_charger_and_its_operator(subject):
 
 def test_the_higher_profile_replaces_the_former_one_once_it_was_used():
     charger = a_charger(security_profile=1, next_security_profile=2, authorization_key_hash=keys.hashed(KEY))
-    assert is_admitted_with(charger, KEY) and is_admitted_with(charger, KEY, secured=True)
-    assert not is_admitted_with(charger, KEY) and is_admitted_with(charger, KEY, secured=True)
+    assert is_admitted_with(charger, KEY)
+    assert is_admitted_with(charger, KEY, secured=True)
+    assert not is_admitted_with(charger, KEY)
+    assert is_admitted_with(charger, KEY, secured=True)
 
 
 def test_the_next_key_replaces_the_former_one_once_it_was_used():
     charger = a_charger(authorization_key_hash=keys.hashed(KEY), next_authorization_key_hashes=[keys.hashed(NEXT)])
-    assert is_admitted_with(charger, KEY) and is_admitted_with(charger, NEXT)
-    assert not is_admitted_with(charger, KEY) and is_admitted_with(charger, NEXT)
+    assert is_admitted_with(charger, KEY)
+    assert is_admitted_with(charger, NEXT)
+    assert not is_admitted_with(charger, KEY)
+    assert is_admitted_with(charger, NEXT)
 
 
 def test_a_charger_without_a_key_cannot_meet_a_profile_that_needs_one():
-    assert not is_admitted_with(a_charger(security_profile=1)) and not is_admitted_with(
-        a_charger(security_profile=2), secured=True
-    )
+    assert not is_admitted_with(a_charger(security_profile=1))
+    assert not is_admitted_with(a_charger(security_profile=2), secured=True)
 
 
 @pytest.mark.parametrize("profile", [None, 0])
@@ -181,7 +184,8 @@ def test_the_right_key_is_admitted_at_once_during_a_flood_of_wrong_ones(live):
 
     # More than the limit of each web process, because any of them may accept a connection.
     answers = [answer(f"wrong {number}") for number in range(200)]
-    assert set(answers) == {401, 429} and answers[-10:] == [429] * 10
+    assert set(answers) == {401, 429}
+    assert answers[-10:] == [429] * 10
     assert [answer(KEY) for _ in range(10)] == [101] * 10
     assert answer("wrong again") == 429
 

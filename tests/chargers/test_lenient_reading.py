@@ -124,7 +124,8 @@ def test_a_fault_without_a_code_is_not_called_no_error():
 
 def test_a_member_in_another_spelling_is_read():
     payload, found = read("Authorize", {"idtag": "A"})
-    assert payload == {"idTag": "A"} and ("idtag", "unknown_field") in found
+    assert payload == {"idTag": "A"}
+    assert ("idtag", "unknown_field") in found
 
 
 RAW = {"measurand": "", "format": UNREADABLE}
@@ -169,7 +170,8 @@ def test_readings_of_another_form_keep_their_samples(name, rest, sent, kind):
     member = {"MeterValues": "meterValue", "StopTransaction": "transactionData"}[name]
     reading = read_message(name, rest | {member: sent})
     if reading is None:  # the schema of StopTransaction allows an empty list
-        assert name == "StopTransaction" and kind == "missing"
+        assert name == "StopTransaction"
+        assert kind == "missing"
         return
     samples = [sample for value in reading.payload[member] for sample in value["sampledValue"]]
     assert SAMPLE in samples
@@ -218,7 +220,8 @@ def test_a_rounded_number_is_also_stored_as_sent():
 @pytest.mark.parametrize("behind", ["\0", "\0\0\0", "\x03", "\r\n"])
 def test_control_characters_behind_a_tag_are_removed(behind):
     payload, found = read("StopTransaction", STOP | {"idTag": f"ABC{behind}"}, clean=False)
-    assert payload["idTag"] == "ABC" and ("idTag", "unreadable") in found
+    assert payload["idTag"] == "ABC"
+    assert ("idTag", "unreadable") in found
 
 
 def test_one_bad_configuration_key_leaves_the_others():

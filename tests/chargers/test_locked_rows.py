@@ -98,7 +98,8 @@ def test_chargers_wait_while_the_database_is_read_only(live):
             live.execute("ALTER SYSTEM RESET default_transaction_read_only")
             live.execute("SELECT pg_reload_conf()")
         thread.join(15)
-        assert answers[0][:2] == [3, "1"] and answers[0][2]["transactionId"] > 0
+        assert answers[0][:2] == [3, "1"]
+        assert answers[0][2]["transactionId"] > 0
 
 
 # --- the batch itself ------------------------------------------------------------------------
@@ -211,7 +212,8 @@ def test_last_seen_of_another_charger_is_written_beside_a_locked_transaction(lim
     with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
         assert commits.commit_with_retry([entry(stop)], {other.pk: stop.received_at}, locked) == [RetryLater]
     other.refresh_from_db()
-    assert other.last_seen == stop.received_at and locked == set()
+    assert other.last_seen == stop.received_at
+    assert locked == set()
 
 
 def test_a_locked_table_of_another_database_is_ignored(limited):
@@ -262,7 +264,8 @@ def test_waiting_entries_are_processed_in_the_order_in_which_they_were_received(
     waiting = batch_writer.BatchWriter()
     first, second = (entry(a_call(charger, "FirmwareStatusNotification", status=s)) for s in ("Idle", "Installed"))
     waiting.set_aside.add([first], [RetryLater], {})
-    assert waiting.set_aside.queue_behind(second) and len(waiting.set_aside) == 1
+    assert waiting.set_aside.queue_behind(second)
+    assert len(waiting.set_aside) == 1
     assert not waiting.set_aside.queue_behind(entry(a_call(a_charger(), "Heartbeat")))
     taken = []
     for _ in range(2):
@@ -270,7 +273,8 @@ def test_waiting_entries_are_processed_in_the_order_in_which_they_were_received(
         batch, _ = waiting.set_aside.take_due()
         taken += batch
         waiting.set_aside.add(batch, ["[3]"] * len(batch), {})
-    assert taken == [first, second] and not len(waiting.set_aside)
+    assert taken == [first, second]
+    assert not len(waiting.set_aside)
 
 
 def test_a_commit_that_a_standby_has_not_confirmed_is_not_acknowledged(limited, monkeypatch):
@@ -311,7 +315,8 @@ def test_a_request_for_a_locked_charger_is_answered_503_in_time(live):
     with other_session(live.database_url, (LOCK_CHARGER, [charger_id])):
         status, answer, _ = live.request("POST", "/api/ocpp/commands/", body)
         assert status == 503
-        assert "locked" in answer["error"] and "Nothing was submitted" in answer["error"]
+        assert "locked" in answer["error"]
+        assert "Nothing was submitted" in answer["error"]
     assert live.request("POST", "/api/ocpp/commands/", body)[0] == 202
 
 
@@ -343,7 +348,8 @@ def test_an_error_after_the_commit_does_not_process_the_batch_again(limited, mon
 
     monkeypatch.setitem(HANDLERS, "Heartbeat", handler)
     (outcome,) = commits.commit_with_retry([entry(a_call(a_charger(), "Heartbeat"))], {})
-    assert json.loads(outcome)[0] == 3 and len(handled) == 1
+    assert json.loads(outcome)[0] == 3
+    assert len(handled) == 1
 
 
 INSERT_TRANSACTIONS = """

@@ -108,7 +108,9 @@ def test_level_all_stores_refused_frames_too(live):
     with live.socket(charger_id) as socket:
         send_refused_frames(socket)
         rows = stored(live, charger_id, len(REFUSED) + 2)
-    assert rows[2:] == REFUSED and not rows[0][-1] and not rows[1][-1]
+    assert rows[2:] == REFUSED
+    assert not rows[0][-1]
+    assert not rows[1][-1]
 
 
 def test_level_off_stores_nothing(live):
@@ -178,7 +180,8 @@ def test_frames_are_published_only_while_they_are_watched(live):
         ("in", "call", "DataTransfer"),
         ("out", "result", "DataTransfer"),
     ]
-    assert KEY not in published[0]["frame"] and datetime.fromisoformat(published[0]["at"]).tzinfo
+    assert KEY not in published[0]["frame"]
+    assert datetime.fromisoformat(published[0]["at"]).tzinfo
     assert {"before", after}.isdisjoint(message["message_id"] for message in published)
     assert frames(live, charger_id) == []
 
@@ -250,7 +253,8 @@ def test_frames_are_written_by_a_new_connection_after_one_was_lost():
         log.put(a_frame(charger))
         eventually(lambda: other.execute(f"SELECT pg_terminate_backend(pid) {WAITS}").fetchall())
     eventually(lambda: log.written == 1)
-    assert log.dropped == 0 and Message.objects.of(charger).count() == 1
+    assert log.dropped == 0
+    assert Message.objects.of(charger).count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -262,7 +266,8 @@ def test_any_text_is_stored(text):
     log.put(a_frame(charger, text, kind="", message_id="", action=""))
     eventually(lambda: log.written == 1)
     message = Message.objects.get(charger=charger)
-    assert 0 < len(message.frame) <= MAX_FRAME_LENGTH and len(message.message_id) <= 36
+    assert 0 < len(message.frame) <= MAX_FRAME_LENGTH
+    assert len(message.message_id) <= 36
 
 
 def _database():
@@ -335,7 +340,8 @@ def test_messages_are_found_over_rest(api, query, found):
 )
 def test_a_search_without_an_index_needs_a_charger(api, query):
     answer = api.get(LIST, query)
-    assert answer.status_code == 400 and "charger_id" in str(answer.json()["fields"])
+    assert answer.status_code == 400
+    assert "charger_id" in str(answer.json()["fields"])
 
 
 @pytest.mark.django_db

@@ -39,7 +39,8 @@ def connect(live):
     def open_one(**columns):
         charger_id = an_id()
         status, made, _ = live.request("POST", "/api/ocpp/chargers/", {"charger_id": charger_id, **columns})
-        assert status == 201 and {name: made[name] for name in columns} == columns
+        assert status == 201
+        assert {name: made[name] for name in columns} == columns
         opened.append(Wire(live.ws_url, charger_id))
         opened[-1].charger_id = charger_id
         return opened[-1]
@@ -95,7 +96,8 @@ def test_pings_have_an_interval_and_a_timeout_for_each_charger(live, connect):
     answers.socket.close()
     with live.socket(answers.charger_id) as socket:  # answers by itself
         time.sleep(4)
-        assert came(slow) == {Opcode.PING: 1} and came(unasked) == {}
+        assert came(slow) == {Opcode.PING: 1}
+        assert came(unasked) == {}
         socket.ping().wait(20)
         assert live.get(f"/api/ocpp/status/{answers.charger_id}/")["status"]["connected"]
 
@@ -110,4 +112,5 @@ def test_a_change_of_the_ping_interval_applies_to_an_open_socket(live, connect):
 @pytest.mark.parametrize("columns", [{"ping_timeout": 0}, {"ping_interval": -1}, {"boot_wait": 3601}])
 def test_an_invalid_ping_time_is_refused_with_its_field(live, columns):
     status, answer, _ = live.request("POST", "/api/ocpp/chargers/", {"charger_id": an_id(), **columns})
-    assert status == 400 and set(answer["fields"]) == set(columns)
+    assert status == 400
+    assert set(answer["fields"]) == set(columns)

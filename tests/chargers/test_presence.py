@@ -65,7 +65,8 @@ def not_reading(live):
 
 
 def test_a_charger_that_is_lost_without_a_close_is_offline_within_a_minute(live, stopped, not_reading):
-    assert connected(live, stopped) and connected(live, not_reading)
+    assert connected(live, stopped)
+    assert connected(live, not_reading)
     eventually(lambda: not connected(live, stopped) and not connected(live, not_reading), OFFLINE_WITHIN_S)
 
 
@@ -102,7 +103,8 @@ def test_the_end_of_an_old_socket_never_removes_the_entry_of_a_newer_one(live, o
         for old in (second, first):  # not in the order of connecting
             old.close()
             time.sleep(0.5)
-            assert connected(live, charger_id) and is_commanded(live, charger_id, third)
+            assert connected(live, charger_id)
+            assert is_commanded(live, charger_id, third)
     eventually(lambda: not connected(live, charger_id))
 
 
@@ -117,7 +119,8 @@ def test_a_late_registration_or_renewal_of_an_old_socket_changes_nothing():
         return (await presence.renew([(charger_id, entry)]))[0]
 
     async def scenario():
-        assert await register(newer) is None and await register(older) == older
+        assert await register(newer) is None
+        assert await register(older) == older
         assert (await renew(older), await renew(newer)) == (False, True)
         sync_redis().delete(presence.key(charger_id))
         assert (await renew(older), await renew(newer), await renew(older)) == (True, True, False)

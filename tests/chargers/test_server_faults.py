@@ -69,7 +69,8 @@ def test_a_fault_while_connecting_is_known_by_its_words(said, fault):
     ],
 )
 def test_a_fault_of_redis_or_the_broker_is_known(error, fault):
-    assert diagnosis.of_redis(error) == fault and fault in diagnosis.REDIS
+    assert diagnosis.of_redis(error) == fault
+    assert fault in diagnosis.REDIS
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), DataError("x"), IntegrityError("x"), lookup("22003")("x")])
@@ -81,4 +82,5 @@ def test_every_fault_is_a_sentence_and_what_to_do():
     for table in (diagnosis.DATABASE, diagnosis.REDIS):
         for fault in table.values():
             words = {"server": "It", "variable": "X"}
-            assert fault.wrong.format(**words).endswith(".") and fault.what_to_do.format(**words).endswith(".")
+            assert fault.wrong.format(**words).endswith(".")
+            assert fault.what_to_do.format(**words).endswith(".")

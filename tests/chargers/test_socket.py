@@ -57,7 +57,8 @@ def test_a_path_that_names_no_charger_is_404(live, path):
 def test_no_common_subprotocol_is_400_and_names_the_supported_one(live, offered):
     with pytest.raises(InvalidStatus) as refused:
         live.socket(an_id(), subprotocols=offered)
-    assert refused.value.response.status_code == 400 and b"ocpp1.6" in refused.value.response.body
+    assert refused.value.response.status_code == 400
+    assert b"ocpp1.6" in refused.value.response.body
 
 
 def test_the_supported_subprotocol_is_chosen_among_unknown_ones(live):
@@ -137,7 +138,9 @@ def test_an_invalid_call_gets_its_call_error_and_the_socket_stays_open(live, act
     with live.socket(live.strict(an_id())) as socket:
         answer = exchange(socket, "1", action, payload)
         assert still_serves(socket)
-    assert answer[:3] == [4, "1", code] and len(answer) == 5 and answer[4] == {}
+    assert answer[:3] == [4, "1", code]
+    assert len(answer) == 5
+    assert answer[4] == {}
 
 
 def test_a_repeated_call_gets_the_same_answer(live, socket):
@@ -227,7 +230,8 @@ def test_the_newest_socket_replaces_the_older_one_whose_late_end_changes_nothing
         assert closed.value.rcvd.code == 4001
         older.close()
         time.sleep(0.5)
-        assert charger_id in active(live) and still_serves(newer)
+        assert charger_id in active(live)
+        assert still_serves(newer)
         live.ask(charger_id, "ClearCache", {})
         assert json.loads(newer.recv(5))[2] == "ClearCache"
 

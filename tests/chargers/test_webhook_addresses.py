@@ -81,7 +81,8 @@ def test_an_address_on_the_internet_may_be_reached(address):
 def test_a_url_into_the_own_network_is_refused_when_it_is_saved(api, guarded, host):
     asked = {"name": "w", "url": f"http://{host}:8080/hook"}
     answer = api.post("/api/ocpp/webhooks/", asked, content_type="application/json")
-    assert answer.status_code == 400 and "WEBHOOK_ALLOW_PRIVATE" in str(answer.json()["fields"]["url"])
+    assert answer.status_code == 400
+    assert "WEBHOOK_ALLOW_PRIVATE" in str(answer.json()["fields"]["url"])
     hook = Webhook.objects.create(name="h", url="https://example.org/")
     answer = api.patch(f"/api/ocpp/webhooks/{hook.pk}/", {"url": asked["url"]}, content_type="application/json")
     assert answer.status_code == 400
@@ -109,9 +110,11 @@ def test_a_delivery_into_the_own_network_fails_with_the_reason(api, guarded, hos
     with receiving("127.0.0.1") as receiver:
         webhook = Webhook.objects.create(name="w", url=f"http://{host}:{receiver.server_port}/")
         open_socket(a_charger())
-        assert webhooks.deliver(webhook.pk) == 0 and receiver.taken == []
+        assert webhooks.deliver(webhook.pk) == 0
+        assert receiver.taken == []
     (body,) = api.get(f"/api/ocpp/webhooks/{webhook.pk}/deliveries/").json()["results"]
-    assert "is not a public address" in body["error"] and body["answered_status"] is None
+    assert "is not a public address" in body["error"]
+    assert body["answered_status"] is None
     assert Delivery.objects.get().state == Delivery.PENDING
 
 
@@ -122,7 +125,8 @@ def test_the_address_that_was_checked_is_the_one_connected_to(guarded, names, mo
         names["hook.example"] = ["127.0.0.2", "127.0.0.1"]
         with outward.session() as session:
             assert session.post(f"http://hook.example:{wanted.server_port}/", b"{}").status_code == 204
-        assert wanted.taken == [f"hook.example:{wanted.server_port}"] and private.taken == []
+        assert wanted.taken == [f"hook.example:{wanted.server_port}"]
+        assert private.taken == []
         with outward.session() as session, pytest.raises(outward.NotPublicError):
             session.post(f"http://hook.example:{wanted.server_port}/", b"{}")
         assert private.taken == []

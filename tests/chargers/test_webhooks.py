@@ -100,7 +100,9 @@ def test_a_failed_delivery_is_retried_later(receiver, status):
     assert webhooks.deliver(webhook.pk) == 0
     waiting = Delivery.objects.get(webhook=webhook)
     assert (waiting.state, waiting.attempts, waiting.answered_status) == (Delivery.PENDING, 1, status)
-    assert waiting.due_at > datetime.now(UTC) and webhooks.deliver(webhook.pk) == 0 and len(receiver.taken) == 1
+    assert waiting.due_at > datetime.now(UTC)
+    assert webhooks.deliver(webhook.pk) == 0
+    assert len(receiver.taken) == 1
 
 
 def test_a_delivery_is_given_up_after_all_retries_and_can_be_replayed(receiver, api):
@@ -112,7 +114,8 @@ def test_a_delivery_is_given_up_after_all_retries_and_can_be_replayed(receiver, 
     assert Delivery.objects.get(webhook=webhook).state == Delivery.DEAD
     Webhook.objects.update(url=receiver.url)
     assert api.post(f"/api/ocpp/webhooks/{webhook.pk}/replay/").json() == {"replayed": 1}
-    assert webhooks.deliver(webhook.pk) == 1 and len(receiver.taken) == 1
+    assert webhooks.deliver(webhook.pk) == 1
+    assert len(receiver.taken) == 1
 
 
 def test_due_events_are_posted_in_order(receiver, monkeypatch):
@@ -183,7 +186,8 @@ def test_an_expired_lease_does_not_release_that_of_another_task():
     name, own = an_id(), "that of a task whose time is over"
     lease = leases.acquire(name, 10)
     leases.release(name, own)
-    assert lease and leases.acquire(name, 10) is None
+    assert lease
+    assert leases.acquire(name, 10) is None
     leases.release(name, lease)
     assert leases.acquire(name, 10)
 
@@ -191,7 +195,8 @@ def test_an_expired_lease_does_not_release_that_of_another_task():
 def test_a_task_with_an_expired_lease_posts_nothing(receiver):
     webhook = a_webhook(receiver.url)
     an_event()
-    assert webhooks.deliver(webhook.pk, "an older lease") == 0 and receiver.taken == []
+    assert webhooks.deliver(webhook.pk, "an older lease") == 0
+    assert receiver.taken == []
     lease = leases.acquire(f"webhook:{webhook.pk}", 10)
     assert webhooks.deliver(webhook.pk, lease) == 1
 
@@ -245,14 +250,16 @@ def test_a_malformed_url_fails_the_delivery_with_an_error():
     webhook = a_webhook("http://127.0.0.1:9/")
     Webhook.objects.update(url="http://[half")
     an_event()
-    assert webhooks.deliver(webhook.pk) == 0 and Delivery.objects.get(webhook=webhook).error
+    assert webhooks.deliver(webhook.pk) == 0
+    assert Delivery.objects.get(webhook=webhook).error
 
 
 def test_the_secret_is_shown_once(api):
     asked = {"name": "w", "url": "https://example.org/hook"}
     made = api.post("/api/ocpp/webhooks/", asked, content_type="application/json")
     secret = made.json()["secret"]
-    assert made.headers["Cache-Control"] == "no-store" and secret.startswith("whsec_")
+    assert made.headers["Cache-Control"] == "no-store"
+    assert secret.startswith("whsec_")
     page = api.get(f"/admin/chargers/webhook/{made.json()['id']}/change/").content.decode()
     assert secret not in api.get("/api/ocpp/webhooks/").content.decode() + page
     assert secret not in api.get("/api/ocpp/audit/?kind=webhook").content.decode()
@@ -280,7 +287,8 @@ def test_an_invalid_webhook_is_refused_with_its_field(api, wrong):
     asked = {"name": "w", "url": "https://example.org/hook", **wrong}
     answer = api.post("/api/ocpp/webhooks/", asked, content_type="application/json")
     wronged = {name.partition(".")[0] for name in answer.json()["fields"]}
-    assert answer.status_code == 400 and wronged == set(wrong)
+    assert answer.status_code == 400
+    assert wronged == set(wrong)
 
 
 def test_the_worker_posts_events_to_a_webhook(live, receiver):

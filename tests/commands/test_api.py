@@ -35,7 +35,8 @@ def test_start_submits_a_trigger_for_a_boot_notification(api):
 def test_stop_chooses_the_ongoing_transaction(api):
     transaction = a_transaction()
     answer = post(api, f"stop/{transaction.charger}/").json()
-    assert answer["status"] == "Remote Stop Command Sent" and "warning" not in answer
+    assert answer["status"] == "Remote Stop Command Sent"
+    assert "warning" not in answer
     assert Command.objects.get().payload == {"transactionId": transaction.pk}
 
 
@@ -44,7 +45,8 @@ def test_stop_needs_an_id_if_several_transactions_are_ongoing(api):
     second = a_transaction(first.charger, connectorId=2)
     answer = post(api, f"stop/{first.charger}/")
     assert answer.status_code == 400
-    assert str(first.pk) in answer.json()["error"] and str(second.pk) in answer.json()["error"]
+    assert str(first.pk) in answer.json()["error"]
+    assert str(second.pk) in answer.json()["error"]
     post(api, f"stop/{first.charger}/", {"connector_id": 2})
     assert Command.objects.get().payload == {"transactionId": second.pk}
 
@@ -57,7 +59,8 @@ def test_stop_sends_any_given_transaction_id(api, transaction_id):
 
 def test_stop_without_a_known_transaction_is_sent_anyway(api):
     answer = post(api, f"stop/{a_charger()}/")
-    assert answer.status_code == 202 and "transactionId 0" in answer.json()["warning"]
+    assert answer.status_code == 202
+    assert "transactionId 0" in answer.json()["warning"]
     assert Command.objects.get().payload == {"transactionId": 0}
 
 
@@ -88,7 +91,8 @@ def test_any_command_keeps_the_order_of_its_members(api):
     body = {"charger_id": a_charger().charger_id, "action": "DataTransfer", "payload": payload, "timeout": 5}
     answer = post(api, "commands/", body)
     task = answer.json()
-    assert answer.status_code == 202 and answer.headers["Location"] == task["task_url"]
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == task["task_url"]
     assert list(Command.objects.get().payload) == list(payload)
     assert (task["state"], task["outcome"], task["timeout"], task["simulated"]) == ("queued", None, 5.0, False)
 
@@ -108,7 +112,8 @@ def test_any_command_keeps_the_order_of_its_members(api):
 def test_a_payload_that_breaks_its_schema_is_refused_with_its_field(api, action, payload, field):
     body = {"charger_id": a_charger().charger_id, "action": action, "payload": payload}
     answer = post(api, "commands/", body)
-    assert answer.status_code == 400 and field in answer.json()["fields"]
+    assert answer.status_code == 400
+    assert field in answer.json()["fields"]
     assert not Command.objects.exists()
 
 
@@ -120,13 +125,15 @@ def test_a_command_that_only_the_charger_can_refuse_is_sent(api):
 @pytest.mark.parametrize("timeout", [0, -1, 1e9, "soon"])
 def test_an_invalid_timeout_is_refused(api, timeout):
     answer = post(api, f"start/{a_charger()}/", {"timeout": timeout})
-    assert answer.status_code == 400 and "timeout" in answer.json()["fields"]
+    assert answer.status_code == 400
+    assert "timeout" in answer.json()["fields"]
 
 
 def test_a_repeated_idempotency_key_and_body_return_the_same_task(api):
     charger = a_charger()
     first, second = (post(api, f"start/{charger}/", Idempotency_Key="k").json() for _ in range(2))
-    assert first["task_id"] == second["task_id"] and Command.objects.count() == 1
+    assert first["task_id"] == second["task_id"]
+    assert Command.objects.count() == 1
     assert post(api, f"start/{charger}/", {"timeout": 5}, Idempotency_Key="k").status_code == 409
     assert post(api, f"stop/{charger}/", Idempotency_Key="k").status_code == 409
 
@@ -136,7 +143,8 @@ def test_too_many_waiting_commands_are_refused(api, settings):
     for _ in range(settings.OCPP_QUEUE_LIMIT):
         a_command(charger)
     answer = post(api, f"start/{charger}/")
-    assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
     assert post(api, f"start/{a_charger()}/").status_code == 202
 
 
@@ -171,7 +179,8 @@ def test_commands_are_listed_newest_first_and_filtered(api, django_assert_max_nu
     with django_assert_max_num_queries(5):
         assert found("") == [new.task_id, old.task_id]
     assert found(f"charger_id={new.charger}") == found("action=Reset") == found("state=queued") == [new.task_id]
-    assert found("outcome=answered") == [old.task_id] and found("simulated=true") == []
+    assert found("outcome=answered") == [old.task_id]
+    assert found("simulated=true") == []
 
 
 # --- what is odd -------------------------------------------------------------------------------------
@@ -194,7 +203,9 @@ def test_commands_are_listed_newest_first_and_filtered(api, django_assert_max_nu
 def test_an_odd_payload_is_refused_and_nothing_is_stored(api, action, payload):
     body = {"charger_id": a_charger().charger_id, "action": action, "payload": payload}
     answer = api.post(f"{BASE}/commands/", body, "application/json")
-    assert answer.status_code == 400 and answer.json()["error"] and not Command.objects.exists()
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+    assert not Command.objects.exists()
 
 
 def test_a_repeated_stop_returns_the_same_task_after_another_start(api):
@@ -215,7 +226,8 @@ def test_stop_chooses_the_transaction_that_superseded_another(api):
 
 def test_an_error_of_a_nested_member_has_its_dotted_path(api):
     answer = api.post(f"{BASE}/local-lists/{a_charger()}/", {"id_tags": ["A", ""]}, "application/json")
-    assert answer.status_code == 400 and list(answer.json()["fields"]) == ["id_tags.1"]
+    assert answer.status_code == 400
+    assert list(answer.json()["fields"]) == ["id_tags.1"]
     assert "ErrorDetail" not in answer.json()["error"]
 
 
@@ -223,7 +235,8 @@ def test_an_error_of_a_nested_member_has_its_dotted_path(api):
 def test_unknown_ids_are_answered_404(api, path):
     ask = api.post if path.endswith("install/") else api.get
     answer = ask(f"{BASE}/{path}")
-    assert answer.status_code == 404 and answer.json()["error"].endswith("not found")
+    assert answer.status_code == 404
+    assert answer.json()["error"].endswith("not found")
 
 
 def test_lists_compare_ids_as_sent(api):
@@ -240,7 +253,8 @@ def test_lists_compare_ids_as_sent(api):
 )
 def test_an_invalid_boolean_is_refused(api, path):
     answer = api.get(f"/api/ocpp/{path}")
-    assert answer.status_code == 400 and "Say true or false." in str(answer.json()["fields"])
+    assert answer.status_code == 400
+    assert "Say true or false." in str(answer.json()["fields"])
 
 
 def test_transactions_are_filtered_by_their_charger(api):

@@ -48,7 +48,8 @@ def test_each_charger_of_a_batch_has_its_own_outcome(live):
     assert (shown["progress"], shown["simulated"], shown["state"]) == (1.0, 1, "finished")
     assert shown["outcomes"] == {"answered": 2, "timed_out": 1}
     last = commands(live, batch, simulated="true")[silent.charger_id]
-    assert last["result"] == ACCEPTED and live.get(last["task_url"])["outcome"] == "timed_out"
+    assert last["result"] == ACCEPTED
+    assert live.get(last["task_url"])["outcome"] == "timed_out"
 
 
 def test_commands_of_a_batch_are_distributed_over_its_spread(live):
@@ -72,7 +73,8 @@ def test_a_cancelled_batch_ends_only_unsent_commands(live):
         shown = over(live, batch)
         assert live.request("POST", f"{batch['url']}cancel/")[0] == 409
     assert (shown["state"], shown["states"]["cancelled"], shown["outcomes"]) == ("cancelled", 1, {"cancelled": 1})
-    assert not never.received and live.get(before["task_url"])["task_id"] == before["task_id"]
+    assert not never.received
+    assert live.get(before["task_url"])["task_id"] == before["task_id"]
 
 
 def test_an_absent_charger_is_not_connected_or_left_out(live):
@@ -102,7 +104,8 @@ def test_a_finished_command_is_retried_as_a_new_one(live):
     with live.charger(an_id(), Reset=ACCEPTED) as charger:
         first = live.finished(live.ask(charger.charger_id, "Reset", {"type": "Hard"}))
         status, second, _ = live.request("POST", f"{first['task_url']}retry/")
-        assert (status, second["payload"]) == (202, {"type": "Hard"}) and second["task_id"] != first["task_id"]
+        assert (status, second["payload"]) == (202, {"type": "Hard"})
+        assert second["task_id"] != first["task_id"]
         assert live.finished(second)["result"] == ACCEPTED
 
 
@@ -162,7 +165,8 @@ def test_a_password_of_a_batch_is_masked_and_sent_in_plain(api):
     shown = [api.get(f"/api/ocpp/{path}").content.decode() for path in paths]
     shown += [api.get(f"/batches/{batch.pk}/").content.decode(), api.get("/commands/").content.decode()]
     shown.append(api.get(f"/admin/commands/batch/{batch.pk}/change/").content.decode())
-    assert "Zq-s3cret" not in "".join(shown) and Command.objects.get().payload.opened() == payload
+    assert "Zq-s3cret" not in "".join(shown)
+    assert Command.objects.get().payload.opened() == payload
 
 
 @pytest.mark.django_db
@@ -240,7 +244,8 @@ def test_a_refused_item_has_its_reason_and_delays_no_other(api):
 def test_items_are_refused_after_their_user_lost_the_permission(api, lost):
     batch = a_batch(api, a_charger())
     User.objects.update(**lost)
-    assert batches.release() == 1 and not Command.objects.exists()
+    assert batches.release() == 1
+    assert not Command.objects.exists()
     assert "may no longer send commands" in batch.members.get().reason
 
 
@@ -250,11 +255,13 @@ def test_an_error_of_one_item_delays_no_other(api):
     [unreadable] = ChargingProfile.objects.bulk_create([ChargingProfile(description="d", profile=5)])
     request = {"connectorId": 1, "csChargingProfiles": {"chargingProfileId": unreadable.pk}}
     Batch.objects.filter(pk=batch.pk).update(action="SetChargingProfile", payload=request)
-    assert batches.release() == 2 and batches.release() == 0
+    assert batches.release() == 2
+    assert batches.release() == 0
     assert "TypeError" in batch.members.first().reason
 
 
 @pytest.mark.django_db
 def test_a_batch_with_a_later_start_waits(api):
     batch = a_batch(api, a_charger(), start_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
-    assert batches.release() == 0 and batch.state == "waiting"
+    assert batches.release() == 0
+    assert batch.state == "waiting"

@@ -44,7 +44,8 @@ def ask(charger, name, **more):
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 65])
 def test_an_invalid_name_is_rejected_and_does_not_block_others(name):
     charger = a_charger(serial_number="S")
-    assert ask(charger, name, valid=False) == "Rejected" and ask(charger, "S") == "Accepted"
+    assert ask(charger, name, valid=False) == "Rejected"
+    assert ask(charger, "S") == "Accepted"
 
 
 def test_a_key_that_is_too_short_is_rejected():
@@ -55,7 +56,8 @@ def test_a_charger_has_one_pending_certificate_at_a_time():
     charger = a_charger("505")
     assert [ask(charger, "505") for _ in range(2)] == ["Accepted", "Rejected"]
     sign_waiting()
-    assert ask(charger, "505") == "Rejected" and Command.objects.count() == 1
+    assert ask(charger, "505") == "Rejected"
+    assert Command.objects.count() == 1
     Command.objects.update(state="finished")
     assert ask(charger, "505") == "Accepted"
 
@@ -83,7 +85,8 @@ def test_a_certificate_admits_only_its_charger():
     assert ask(owner, "SN") == "Accepted"
     sign_waiting()
     signed = CertificateRequest.objects.get()
-    assert enters(owner, signed) and not enters(other, signed)
+    assert enters(owner, signed)
+    assert not enters(other, signed)
 
 
 def test_a_charger_gets_no_certificate_for_the_serial_number_of_another(caplog):
@@ -92,7 +95,8 @@ def test_a_charger_gets_no_certificate_for_the_serial_number_of_another(caplog):
         boot(charger, "SN", chargeBoxSerialNumber="SN")
     assert (ask(thief, "SN"), ask(owner, "SN")) == ("Rejected", "Accepted")
     event = SecurityEvent.objects.get()
-    assert (event.charger, event.type) == (thief, "SignCertificateRejected") and "another charger" in event.tech_info
+    assert (event.charger, event.type) == (thief, "SignCertificateRejected")
+    assert "another charger" in event.tech_info
     assert "thief: the certificate request of this charger is rejected: 'SN' is the serial number of" in caplog.text
     assert Event.objects.get(kind="security.event").charger == thief
     assert thief.serial_number == "SN"  # it is shown as reported
@@ -103,7 +107,9 @@ def test_a_serial_number_stays_held_after_boots_without_it():
     for serial in ("SN", "", "OTHER"):
         boot(owner, serial)
     boot(thief, "SN")
-    assert ask(thief, "SN") == "Rejected" and ask(owner, "SN") == "Rejected" and ask(owner, "OTHER") == "Accepted"
+    assert ask(thief, "SN") == "Rejected"
+    assert ask(owner, "SN") == "Rejected"
+    assert ask(owner, "OTHER") == "Accepted"
 
 
 def test_a_charger_holds_a_limited_number_of_serial_numbers():
@@ -118,7 +124,8 @@ def test_a_certificate_of_a_foreign_authority_admits_one_charger():
     """Both chargers report the same serial number, and the certificate was not signed here."""
     owner, other = (a_charger(name, serial_number="SN", security_profile=3) for name in ("owner", "other"))
     foreign = CertificateRequest(common_name="SN", serial_number="abc")
-    assert enters(owner, foreign) and not enters(other, foreign)
+    assert enters(owner, foreign)
+    assert not enters(other, foreign)
 
 
 def test_the_certificate_of_a_deleted_charger_is_refused():
@@ -149,7 +156,8 @@ def test_only_the_name_and_the_key_of_a_request_are_signed():
     sign_waiting()
     signed = x509.load_pem_x509_certificates(CertificateRequest.objects.get().certificate_chain.encode())[0]
     body = {extension.oid: extension.value for extension in signed.extensions}
-    assert x509.SubjectAlternativeName.oid not in body and not body[x509.BasicConstraints.oid].ca
+    assert x509.SubjectAlternativeName.oid not in body
+    assert not body[x509.BasicConstraints.oid].ca
 
 
 @pytest.mark.parametrize("way", ["REST", "admin"])
@@ -169,7 +177,8 @@ def test_a_revoked_certificate_is_refused(api, way):
         api.post(reverse("admin:commands_certificaterequest_changelist"), asked)
     certificates.signed(Command(pk=signed.command_id, response={"status": "Accepted"}))  # its late answer
     (outcome,) = handshake.admit([request])
-    assert outcome.status == 401 and AuditEntry.objects.get(action="revoked").charger == charger
+    assert outcome.status == 401
+    assert AuditEntry.objects.get(action="revoked").charger == charger
 
 
 def test_the_id_of_another_charger_is_not_signed():

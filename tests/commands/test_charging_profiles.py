@@ -51,8 +51,10 @@ def test_an_invalid_profile_is_refused_in_the_library_and_in_a_command(api, prof
     kept = api.post(BASE, {"description": "d", "profile": profile}, "application/json")
     sent = send(api, a_charger(), profile)
     for answer in (kept, sent):
-        assert answer.status_code == 400 and why in str(answer.json()), answer.json()
-    assert not ChargingProfile.objects.exists() and not Command.objects.exists()
+        assert answer.status_code == 400, answer.json()
+        assert why in str(answer.json()), answer.json()
+    assert not ChargingProfile.objects.exists()
+    assert not Command.objects.exists()
 
 
 def send(api, charger, profile, connector_id=1):
@@ -75,7 +77,8 @@ def test_profiles_of_the_library_are_read_changed_and_deleted(api):
     lower = changed(f"{PERIODS}.0.limit", 6.0)
     patched = api.patch(f"{page}/", {"profile": lower}, "application/json").json()
     assert patched["profile"]["chargingSchedule"] == lower["chargingSchedule"]
-    assert api.delete(f"{page}/").status_code == 204 and api.get(BASE).json()["count"] == 0
+    assert api.delete(f"{page}/").status_code == 204
+    assert api.get(BASE).json()["count"] == 0
 
 
 TX = changed("chargingProfilePurpose", "TxProfile")

@@ -129,8 +129,10 @@ def test_a_key_whose_answer_was_lost_is_admitted_while_another_is_pending():
     charger = a_charger_with_key()
     for value in (K1, K2):
         ask_for_key(charger, value)
-    assert opens(charger, K1) and opens(charger, K2)
-    assert not opens(charger, K0) and not opens(charger, K1)
+    assert opens(charger, K1)
+    assert opens(charger, K2)
+    assert not opens(charger, K0)
+    assert not opens(charger, K1)
 
 
 @pytest.mark.parametrize(
@@ -140,13 +142,16 @@ def test_a_key_whose_answer_was_lost_is_admitted_while_another_is_pending():
 def test_a_key_that_was_refused_or_never_sent_is_not_admitted(columns):
     charger = a_charger_with_key()
     ROW.not_answered(ask_for_key(charger, K1, **columns))
-    assert not opens(charger, K1) and opens(charger, K0)
+    assert not opens(charger, K1)
+    assert opens(charger, K0)
 
 
 def test_the_old_key_is_valid_until_the_reboot():
     charger = a_charger_with_key()
     ROW.answered(ask_for_key(charger, K1, response={"status": "RebootRequired"}))
-    assert opens(charger, K0) and opens(charger, K1) and not opens(charger, K0)
+    assert opens(charger, K0)
+    assert opens(charger, K1)
+    assert not opens(charger, K0)
 
 
 @pytest.mark.parametrize("name", ["AuthorizationKey", "authorizationkey", "AUTHORIZATIONKEY"])
@@ -154,7 +159,8 @@ def test_a_key_is_masked_under_any_spelling_of_its_name(name):
     charger = a_charger_with_key()
     command = ask_for_key(charger, K1, name, response={"status": "Accepted"})
     ROW.answered(command)
-    assert opens(charger, K1) and configuration(charger) == {}
+    assert opens(charger, K1)
+    assert configuration(charger) == {}
     assert command.payload == {"key": name, "value": "(hidden)"}
     body = {"configurationKey": [{"key": name, "readonly": False, "value": K1}]}
     assert K1 not in str(Payload().hide_in(body))
@@ -207,7 +213,8 @@ def test_a_charger_without_a_profile_gets_the_one_it_connects_with():
 def test_the_first_key_is_required_after_its_first_use():
     charger = a_charger()
     ROW.answered(ask_for_key(charger, K1, response={"status": "RebootRequired"}))
-    assert opens(charger, K1) and not opens(charger, K2)
+    assert opens(charger, K1)
+    assert not opens(charger, K2)
 
 
 def test_an_accepted_key_is_valid_although_an_operator_has_set_another(api):

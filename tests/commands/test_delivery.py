@@ -24,7 +24,8 @@ def test_a_command_is_claimed_once():
     assert claims(command) == [True]
     assert claims(command, token="another") == [False]
     command.refresh_from_db()
-    assert command.state == SENT and claim([Claim(*pair(command), "t")]) == [command.sent_at]
+    assert command.state == SENT
+    assert claim([Claim(*pair(command), "t")]) == [command.sent_at]
 
 
 def test_another_charger_cannot_claim_a_command():

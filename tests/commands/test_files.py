@@ -56,7 +56,8 @@ def test_an_upload_is_served_as_an_attachment(api):
     assert (shown["filename"], shown["size"], shown["action"]) == ("log.html", 8, "GetDiagnostics")
     file = api.get(shown["file_url"])
     assert body(file) == b"<script>"
-    assert file["Content-Type"] == "application/octet-stream" and "attachment" in file["Content-Disposition"]
+    assert file["Content-Type"] == "application/octet-stream"
+    assert "attachment" in file["Content-Disposition"]
     assert file["X-Content-Type-Options"] == "nosniff"
 
 
@@ -73,13 +74,15 @@ def test_a_file_name_cannot_leave_its_folder(api, name, tmp_path):
     assert put(api, a_place(api) + name).status_code == 201
     (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert file.parent == tmp_path / "files" / "uploads" / str(Upload.objects.get().pk)
-    assert not file.name.startswith(".") and len(file.name) <= 100
+    assert not file.name.startswith(".")
+    assert len(file.name) <= 100
 
 
 @pytest.mark.parametrize("wrong", ["tok1", "", "..", "x" * 200])
 def test_an_upload_url_with_an_unknown_token_is_refused(api, wrong):
     answer = ask(api, "GetDiagnostics", {"location": f"{BASE}/files/uploads/{wrong}/"})
-    assert answer.status_code == 400 and "location" in answer.json()["fields"]
+    assert answer.status_code == 400
+    assert "location" in answer.json()["fields"]
 
 
 def test_an_upload_url_belongs_to_one_command(api):
@@ -117,7 +120,8 @@ def test_a_foreign_location_creates_no_upload(api):
 def test_without_a_public_url_a_location_is_required(api, settings):
     settings.PUBLIC_URL = ""
     answer = ask(api, "GetDiagnostics", {})
-    assert answer.status_code == 400 and "PUBLIC_URL" in str(answer.json()["fields"]["location"])
+    assert answer.status_code == 400
+    assert "PUBLIC_URL" in str(answer.json()["fields"]["location"])
 
 
 def a_firmware(api, **more):
@@ -151,7 +155,8 @@ def test_signed_firmware_is_sent_with_its_signature(api):
     signature = {"signing_certificate": "PEM", "signature": "c2ln"}
     install(api, a_firmware(api, **signature).json()["id"], retrieve_date="2036-01-01T00:00:00Z")
     command = Command.objects.get()
-    assert command.action == "SignedUpdateFirmware" and command.request_id == command.payload["requestId"]
+    assert command.action == "SignedUpdateFirmware"
+    assert command.request_id == command.payload["requestId"]
     sent = command.payload["firmware"]
     assert (sent["signature"], sent["retrieveDateTime"]) == ("c2ln", "2036-01-01T00:00:00.000Z")
 
@@ -159,7 +164,8 @@ def test_signed_firmware_is_sent_with_its_signature(api):
 def test_unsigned_firmware_is_refused_for_a_signed_update(api):
     a_charger("505")
     answer = install(api, a_firmware(api).json()["id"], signed=True)
-    assert answer.status_code == 400 and "signed" in answer.json()["fields"]
+    assert answer.status_code == 400
+    assert "signed" in answer.json()["fields"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +173,9 @@ def test_unsigned_firmware_is_refused_for_a_signed_update(api):
 )
 def test_a_wrong_method_is_answered_405_in_json(client, method, path):
     answer = getattr(client, method)(f"/files/{path}")
-    assert answer.status_code == 405 and set(answer.json()) == {"error"} and answer["Allow"]
+    assert answer.status_code == 405
+    assert set(answer.json()) == {"error"}
+    assert answer["Allow"]
 
 
 def test_a_missing_image_does_not_break_the_list(api, tmp_path):

@@ -44,7 +44,8 @@ def test_an_unknown_tag_is_sent_as_invalid_and_named_in_a_warning(live):
     accepted, invalid = {"status": "Accepted"}, {"status": "Invalid"}
     assert listed == [{"idTag": unknown, "idTagInfo": invalid}, {"idTag": known, "idTagInfo": accepted}]
     assert held == {unknown: invalid, known: accepted}
-    assert unknown in task["warning"] and known not in task["warning"]
+    assert unknown in task["warning"]
+    assert known not in task["warning"]
 
 
 def test_a_tag_without_data_is_removed_by_a_differential_list(live):

@@ -39,9 +39,11 @@ def test_a_one_time_schedule_creates_one_batch_at_its_time(live):
         schedule = live.post("/api/ocpp/schedules/", body)
         path = f"/api/ocpp/batches/?schedule={schedule['id']}"
         eventually(lambda: any(batch["finished_at"] for batch in live.get(path)["results"]), 30)
-        assert live.get(path)["count"] == 1 and len(charger.received) == 1
+        assert live.get(path)["count"] == 1
+        assert len(charger.received) == 1
     shown = live.get(f"/api/ocpp/schedules/{schedule['id']}/")
-    assert shown["next_run_at"] is None and shown["last_run_at"] == schedule["at"]
+    assert shown["next_run_at"] is None
+    assert shown["last_run_at"] == schedule["at"]
 
 
 def test_beat_has_the_periodic_tasks_of_the_settings(live):
@@ -53,8 +55,10 @@ def test_beat_has_the_periodic_tasks_of_the_settings(live):
 def test_a_moment_creates_one_batch_however_often_it_runs(api):
     a_charger()
     schedule = due(made(api, every_seconds=60))
-    assert schedules.run(schedule.pk) and schedules.run(schedule.pk) is None
-    assert schedules.run_overdue() == [] and Batch.objects.count() == 1
+    assert schedules.run(schedule.pk)
+    assert schedules.run(schedule.pk) is None
+    assert schedules.run_overdue() == []
+    assert Batch.objects.count() == 1
     schedule.refresh_from_db()
     assert schedule.next_run_at > datetime.now(UTC)
 
@@ -66,7 +70,8 @@ def test_a_missed_moment_is_run_later_unless_it_is_long_past(api):
     late = due(made(api, every_seconds=60), 3600)
     assert len(schedules.run_overdue()) == 1
     late.refresh_from_db()
-    assert "missed" in late.note and late.next_run_at > datetime.now(UTC)
+    assert "missed" in late.note
+    assert late.next_run_at > datetime.now(UTC)
 
 
 @pytest.mark.django_db
@@ -75,7 +80,8 @@ def test_a_clock_that_was_set_back_does_not_lengthen_an_interval(api):
     planned = other.next_run_at
     assert schedules.run_overdue() == []
     schedule.refresh_from_db(), other.refresh_from_db()
-    assert schedule.next_run_at <= datetime.now(UTC) + timedelta(seconds=600) and other.next_run_at == planned
+    assert schedule.next_run_at <= datetime.now(UTC) + timedelta(seconds=600)
+    assert other.next_run_at == planned
 
 
 @pytest.mark.django_db
@@ -109,7 +115,8 @@ def test_a_schedule_stops_when_its_owner_loses_the_permission(client):
     client.force_login(bob)
     schedule = due(made(client, every_seconds=60))
     bob.groups.clear()
-    assert schedules.run(schedule.pk) is None and not Batch.objects.exists()
+    assert schedules.run(schedule.pk) is None
+    assert not Batch.objects.exists()
     schedule.refresh_from_db()
     assert "owner" in schedule.note
 
@@ -174,7 +181,8 @@ def test_a_moment_too_far_away_is_refused(api, at):
     whom = {"chargers": ["505"], "action": "Reset", "payload": {"type": "Soft"}, "spread_seconds": 60}
     for path, when in (("schedules", {"name": "far", "at": at}), ("batches", {"start_at": at})):
         answer = api.post(f"/api/ocpp/{path}/", whom | when, "application/json")
-        assert answer.status_code == 400 and set(answer.json()["fields"]) <= {"at", "start_at"}
+        assert answer.status_code == 400
+        assert set(answer.json()["fields"]) <= {"at", "start_at"}
 
 
 @pytest.mark.django_db
@@ -186,11 +194,13 @@ def test_the_periodic_task_follows_changes_of_its_schedule(api):
     assert api.patch(path, {"is_enabled": False}, "application/json").json()["next_run_at"] is None
     task.refresh_from_db()
     assert not task.enabled
-    assert api.delete(path).status_code == 204 and not PeriodicTask.objects.filter(pk=task.pk).exists()
+    assert api.delete(path).status_code == 204
+    assert not PeriodicTask.objects.filter(pk=task.pk).exists()
 
 
 @pytest.mark.django_db
 def test_the_periodic_task_has_the_time_of_its_schedule():
     schedule = Schedule(name="nightly", action="ClearCache", payload={}, chosen={"filter": {}}, crontab="30 3 * * *")
     schedule.save()
-    assert schedule.periodic_task.schedule.hour == {3} and schedule.periodic_task.enabled
+    assert schedule.periodic_task.schedule.hour == {3}
+    assert schedule.periodic_task.enabled

@@ -80,7 +80,8 @@ def test_a_slow_head_ends_the_connection(connection):
 def test_a_missing_body_is_answered_408_and_ends_the_connection(connection):
     connection.sendall(HEAD + b"Content-Length: 100\r\n\r\nhalf")
     answer = everything(connection)
-    assert answer.startswith(b"HTTP/1.1 408 ") and b"too slowly" in answer
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"too slowly" in answer
 
 
 def test_a_slow_body_is_answered_408_and_ends_the_connection(connection):

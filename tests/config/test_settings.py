@@ -51,13 +51,16 @@ FERNET_KEY = "dGhpcnR5LXR3by1ieXRlcy0wMTIzNDU2Nzg5YWJjZGU="
 )
 def test_an_invalid_variable_is_named(name, value):
     code, error = load_settings(**{name: value})
-    assert code != 0 and name in error and "ImproperlyConfigured" in error
+    assert code != 0
+    assert name in error
+    assert "ImproperlyConfigured" in error
 
 
 @pytest.mark.parametrize("environment", [{"DEBUG": "0"}, {"DEBUG": "1", "HOST": "0.0.0.0"}])
 def test_an_open_api_needs_debug_and_loopback(environment):
     code, error = load_settings(API_AUTH="none", **environment)
-    assert code != 0 and "API_AUTH=none" in error
+    assert code != 0
+    assert "API_AUTH=none" in error
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,8 @@ def test_an_open_api_needs_debug_and_loopback(environment):
 )
 def test_a_server_with_insecure_settings_does_not_start(environment):
     code, error = load_settings(**environment)
-    assert code != 0 and list(environment)[-1] in error
+    assert code != 0
+    assert list(environment)[-1] in error
 
 
 def test_a_server_with_secure_settings_starts():
@@ -127,7 +131,8 @@ def test_a_program_that_sends_secrets_does_not_start_without_keys(program):
     env = os.environ | {"SECRETS_KEYS": "none", "BROKER_URL": ""}  # because Celery reads BROKER_URL itself
     start = [sys.executable, "-m", *program]
     done = subprocess.run(start, cwd=PROJECT, env=env, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode != 0 and "SECRETS_KEYS is `none` here" in done.stderr
+    assert done.returncode != 0
+    assert "SECRETS_KEYS is `none` here" in done.stderr
 
 
 def test_an_unknown_time_zone_is_refused_with_examples():
@@ -141,9 +146,9 @@ def test_an_open_api_for_local_development():
 
 def test_sentinels_in_one_url():
     known = redis_url.sentinels("sentinel://u:p%40ss@h1,[::1]:5/main?db=2&sentinel_password=s")
-    assert known.nodes == (("h1", 26379), ("::1", 5)) and known.master == "main"
-    assert (
-        known.options == {"db": 2, "username": "u", "password": "p@ss"} and known.sentinel_options["password"] == "s"
-    )
+    assert known.nodes == (("h1", 26379), ("::1", 5))
+    assert known.master == "main"
+    assert known.options == {"db": 2, "username": "u", "password": "p@ss"}
+    assert known.sentinel_options["password"] == "s"
     assert known.broker_url == "sentinel://u:p%40ss@h1:26379/2;sentinel://u:p%40ss@[::1]:5/2"
     assert redis_url.sentinels("redis://h1/0") is None

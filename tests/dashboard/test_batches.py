@@ -15,8 +15,10 @@ def test_a_batch_is_created_for_the_chargers_of_a_form(api):
     a_charger("another")
     answer = new_batch(api, spread_minutes="2")
     batch = Batch.objects.get()
-    assert answer.headers["Location"] == f"/batches/{batch.pk}/" and batch.payload == {"type": "Soft"}
-    assert {m.charger for m in batch.members.all()} == set(chosen) and batch.spread_seconds == 120
+    assert answer.headers["Location"] == f"/batches/{batch.pk}/"
+    assert batch.payload == {"type": "Soft"}
+    assert {m.charger for m in batch.members.all()} == set(chosen)
+    assert batch.spread_seconds == 120
     assert chosen[0].charger_id in api.get(f"/batches/{batch.pk}/").content.decode()
 
 
@@ -55,7 +57,8 @@ def test_a_batch_form_creates_a_schedule(api, when, fields):
     a_charger()
     new_batch(api, when=when, schedule_name="nightly", **{f"when_{when}": fields})
     schedule = Schedule.objects.get()
-    assert schedule.next_run_at and not Batch.objects.exists()
+    assert schedule.next_run_at
+    assert not Batch.objects.exists()
     assert "nightly" in api.get("/batches/").content.decode()
     api.post(f"/schedules/{schedule.pk}/", {"do": "switch"})
     assert not Schedule.objects.get().is_enabled
@@ -82,8 +85,10 @@ def test_a_batch_form_creates_a_schedule(api, when, fields):
 def test_an_invalid_batch_form_shows_an_error(api, wrong):
     a_charger()
     answer = new_batch(api, **wrong)
-    assert answer.status_code == 400 and 'class="wrong"' in answer.content.decode()
-    assert not Batch.objects.exists() and not Schedule.objects.exists()
+    assert answer.status_code == 400
+    assert 'class="wrong"' in answer.content.decode()
+    assert not Batch.objects.exists()
+    assert not Schedule.objects.exists()
 
 
 def test_switching_a_schedule_does_not_change_its_owner(client, api):

@@ -18,14 +18,16 @@ PAGES = ["/", "/transactions/", "/commands/", "/curves/fleet.json"]
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_redirects_to_the_login(client, path):
     answer = client.get(path)
-    assert answer.status_code == 302 and answer.headers["Location"] == f"/login/?next={path}"
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == f"/login/?next={path}"
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_refused_page_names_the_missing_permission(client, path):
     a_user(client)
     answer = client.get(path)
-    assert answer.status_code == 403 and "view_" in answer.content.decode()
+    assert answer.status_code == 403
+    assert "view_" in answer.content.decode()
 
 
 def test_chargers_out_of_reach_are_not_found(client):
@@ -33,7 +35,8 @@ def test_chargers_out_of_reach_are_not_found(client):
     session, command = a_transaction(other), a_command(other)
     a_user(client, "view_charger", "view_transaction", "view_command", group_of=[mine])
     fleet_page = client.get("/").content.decode()
-    assert mine.charger_id in fleet_page and other.charger_id not in fleet_page
+    assert mine.charger_id in fleet_page
+    assert other.charger_id not in fleet_page
     hidden = [page_of(other), f"/transactions/{session.pk}/", f"/commands/{command.task_id}/"]
     hidden.append(f"/curves/transactions/{session.pk}.json")
     assert [client.get(path, **HTML).status_code for path in hidden] == [404] * 4
@@ -55,7 +58,9 @@ def test_a_secret_among_configuration_keys_is_hidden(api):
     for key in ("WifiPassword", "HeartbeatInterval"):
         ConfigurationKey.objects.create(charger=charger, key=key, value=f"{key} 1234", readonly=False)
     page = api.get(page_of(charger)).content.decode()
-    assert "HeartbeatInterval 1234" in page and "WifiPassword" in page and "WifiPassword 1234" not in page
+    assert "HeartbeatInterval 1234" in page
+    assert "WifiPassword" in page
+    assert "WifiPassword 1234" not in page
 
 
 def test_a_user_who_may_not_submit_commands_sees_no_form(client):
@@ -63,7 +68,8 @@ def test_a_user_who_may_not_submit_commands_sees_no_form(client):
     a_user(client, "view_charger", "view_command", group_of=[charger])
     assert "Actions" not in client.get(page_of(charger)).content.decode()
     asked = client.post(charger_url("dashboard:ask", charger.charger_id, "ClearCache"))
-    assert asked.status_code == 403 and not Command.objects.exists()
+    assert asked.status_code == 403
+    assert not Command.objects.exists()
 
 
 def test_an_unknown_path_is_a_page_for_browsers_and_json_for_programs(api):
@@ -77,7 +83,10 @@ def test_texts_of_chargers_are_escaped(api):
     tell(charger, "StatusNotification", connectorId=1, errorCode="OtherError", status="Faulted", info="<u>i</u>")
     for path in ("/", page_of(charger)):
         page = api.get(path).content.decode()
-        assert "<script>" + '"' not in page and "<b>V" not in page and "<i>d" not in page and "<u>i" not in page
+        assert "<script>" + '"' not in page
+        assert "<b>V" not in page
+        assert "<i>d" not in page
+        assert "<u>i" not in page
 
 
 def test_batches_of_others_are_not_found(client, api):

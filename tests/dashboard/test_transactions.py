@@ -48,7 +48,8 @@ def test_the_last_transaction_of_each_connector_is_shown(api):
     for n in range(9):
         a_transaction(session.charger, connectorId=2, timestamp=f"2025-02-27T12:00:0{n}Z").close("bob")
     page = api.get(page_of(session.charger))
-    assert page.context["plotted"] == [session] and "Closed manually" in page.content.decode()
+    assert page.context["plotted"] == [session]
+    assert "Closed manually" in page.content.decode()
 
 
 def test_pages_link_to_the_stop_of_a_transaction(api):
@@ -63,7 +64,8 @@ def test_transactions_are_found_by_tag_in_any_case_and_by_flag(api):
     superseded, _ = (a_transaction(charger, idTag="ABC", timestamp=f"2025-02-2{day}T12:00:00Z") for day in (6, 7))
     asked = ("id_tag=abc", "id_tag=X", "issue=superseded")
     found = [list(api.get(f"/transactions/?{query}").context["page"].object_list) for query in asked]
-    assert [len(rows) for rows in found] == [2, 0, 1] and found[2] == [superseded]
+    assert [len(rows) for rows in found] == [2, 0, 1]
+    assert found[2] == [superseded]
 
 
 def exported(api, query=""):
@@ -84,13 +86,16 @@ def test_the_xlsx_export_has_the_filtered_list(api):
     content = streamed(api.get("/transactions/export.xlsx"))
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
-    assert "=1+1" in sheet and "<f>" not in sheet
+    assert "=1+1" in sheet
+    assert "<f>" not in sheet
 
 
 def test_a_process_creates_one_xlsx_export_at_a_time(api):
     with export._making:
         answer = api.get("/transactions/export.xlsx")
-    assert answer.status_code == 503 and b"take CSV" in answer.content and answer.headers["Retry-After"]
+    assert answer.status_code == 503
+    assert b"take CSV" in answer.content
+    assert answer.headers["Retry-After"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -98,18 +103,21 @@ def test_the_last_day_of_a_filter_is_included(api):
     a_transaction()
     day = Transaction.objects.get().start_time.date()
     listed = [len(exported(api, f"first_day={first}&last_day={day}")) for first in (day, day + timedelta(days=1))]
-    assert listed == [1, 0] and exported(api, "last_day=9999-12-31")
+    assert listed == [1, 0]
+    assert exported(api, "last_day=9999-12-31")
 
 
 def test_an_invalid_export_filter_is_refused(api):
     answer = api.get("/transactions/export.csv?started_after=yesterday")
-    assert answer.status_code == 400 and "started_after" in answer.content.decode()
+    assert answer.status_code == 400
+    assert "started_after" in answer.content.decode()
 
 
 def test_the_admin_has_exports_charts_and_links(api):
     session = a_transaction(idTag="ABC")
     page = api.get(f"/admin/transactions/transaction/{session.pk}/change/").content.decode()
-    assert f"/curves/transactions/{session.pk}.json" in page and "transactions of ABC" in page
+    assert f"/curves/transactions/{session.pk}.json" in page
+    assert "transactions of ABC" in page
     tag = api.get(f"/admin/transactions/idtag/{a_tag('ABC').pk}/change/").content.decode()
     assert "/admin/transactions/transaction/?q=ABC" in tag
     chosen = {"action": "export_xlsx", "_selected_action": session.pk}

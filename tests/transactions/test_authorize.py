@@ -26,7 +26,8 @@ def test_an_unknown_tag_is_invalid():
 def test_a_tag_past_its_expiry_date_is_expired_with_that_date():
     a_tag(expiry_date=YESTERDAY)
     answer = verdict("ABC")
-    assert answer["status"] == "Expired" and answer["expiryDate"].endswith("Z")
+    assert answer["status"] == "Expired"
+    assert answer["expiryDate"].endswith("Z")
 
 
 def test_blocked_takes_precedence_over_expired():

@@ -79,7 +79,9 @@ def test_a_session_is_corrected_on_its_page(api):
     assert (session.energy_wh, session.energy_source, session.corrected_by) == (1500, "corrected", "alice")
     assert (session.note, session.meter_stop) == ("a\nb", 3000)
     page = api.get(path).content.decode()
-    assert "2500 Wh (Reported: 3000)" in page and "a manual correction" in page and "alice" in page
+    assert "2500 Wh (Reported: 3000)" in page
+    assert "a manual correction" in page
+    assert "alice" in page
     assert "Corrected" in api.get("/transactions/").content.decode()
 
 
@@ -91,7 +93,8 @@ def test_the_page_shows_the_error_of_a_correction(api):
 
 def test_an_ongoing_session_has_only_a_form_for_a_note(api):
     page = api.get(f"/transactions/{a_transaction().pk}/").content.decode()
-    assert 'name="note"' in page and 'name="meter_stop"' not in page
+    assert 'name="note"' in page
+    assert 'name="meter_stop"' not in page
 
 
 def test_the_form_needs_the_permission_to_change_transactions(client):
@@ -105,7 +108,9 @@ def test_the_admin_shows_the_corrected_and_the_original_value(api):
     session = an_ended_session()
     correct(api, session, meter_stop=2500)
     page = api.get(reverse("admin:transactions_transaction_change", args=[session.pk])).content.decode()
-    assert "2500" in page and "3000" in page and "corrected" in page
+    assert "2500" in page
+    assert "3000" in page
+    assert "corrected" in page
     listed = api.get(reverse("admin:transactions_transaction_changelist") + "?energy_source=corrected")
     assert f">{session.pk}<" in listed.content.decode()
 
@@ -170,7 +175,8 @@ def test_the_admin_has_a_form_that_applies_a_message(api):
     charger = a_charger()
     orphan = keep(charger, {"idTag": "ABC", "meterStart": 7, "timestamp": NOON}, "StartTransaction")
     listed = api.get(reverse("admin:transactions_orphanstop_changelist")).content.decode()
-    assert "StartTransaction" in listed and "ProtocolError: why" in listed
+    assert "StartTransaction" in listed
+    assert "ProtocolError: why" in listed
     page = reverse("admin:transactions_orphanstop_apply", args=[orphan.pk])
     assert page in api.get(reverse("admin:transactions_orphanstop_change", args=[orphan.pk])).content.decode()
     assert 'name="connector_id"' in api.get(page).content.decode()

@@ -40,11 +40,13 @@ def test_a_corrected_meter_value_is_billed_and_the_original_is_shown(charger):
     assert (session["meter_stop"], session["energy_wh"], session["energy_source"]) == (5000, 4000, "corrected")
     assert (session["reported_meter_stop"], session["reported_end_time"]) == (4_000_000, LATER)
     assert (session["end_time"], session["duration_seconds"]) == ("2025-02-26T12:45:00Z", 2700)
-    assert session["note"] == "seen" and session["corrected_at"]
+    assert session["note"] == "seen"
+    assert session["corrected_at"]
     (event,) = charger.live.get(f"/api/ocpp/events/?charger_id={charger.charger_id}&kind=transaction.corrected")[
         "results"
     ]
-    assert event["body"]["energy_wh"] == 4000 and event["body"]["energy_source"] == "corrected"
+    assert event["body"]["energy_wh"] == 4000
+    assert event["body"]["energy_source"] == "corrected"
 
 
 def test_null_removes_a_correction(charger):
@@ -59,7 +61,8 @@ def test_null_removes_a_correction(charger):
 def test_a_session_under_way_is_closed_first_but_may_have_a_note(charger):
     transaction_id = charger.start()
     status, error, _ = correct(charger, transaction_id, meter_stop=5000)
-    assert status == 409 and "close it first" in error["error"]
+    assert status == 409
+    assert "close it first" in error["error"]
     assert corrected(charger, transaction_id, note="its cable is stuck")["note"] == "its cable is stuck"
 
 
@@ -92,7 +95,8 @@ def test_an_impossible_correction_is_refused_with_the_reason(charger, changes, s
     transaction_id = charger.start()
     charger.stop(transaction_id)
     status, error, _ = correct(charger, transaction_id, **changes)
-    assert status == 400 and said in error["fields"][next(iter(changes))][0]
+    assert status == 400
+    assert said in error["fields"][next(iter(changes))][0]
     assert charger.transaction(transaction_id)["energy_source"] == "stop"
 
 
@@ -100,7 +104,8 @@ def test_a_corrected_stop_needs_a_meter_value_at_the_start(charger):
     transaction_id = charger.start(meterStart=None)
     charger.stop(transaction_id)
     status, error, _ = correct(charger, transaction_id, meter_stop=5000)
-    assert status == 400 and "meter_start" in error["fields"]
+    assert status == 400
+    assert "meter_start" in error["fields"]
     assert corrected(charger, transaction_id, meter_start=0, meter_stop=5000)["energy_wh"] == 5000
 
 
@@ -123,9 +128,11 @@ def test_a_refused_message_is_stored_once_and_applied_once(strict):
         assert strict.send("StopTransaction", stop)[0] == 4
     (kept,) = strict.orphans
     assert (kept["action"], kept["reported_transaction_id"]) == ("StopTransaction", transaction_id)
-    assert kept["payload"] == stop and kept["candidates"] == [transaction_id]
+    assert kept["payload"] == stop
+    assert kept["candidates"] == [transaction_id]
     status, applied, _ = apply(strict, kept)
-    assert status == 200 and applied["transaction_id"] == transaction_id, applied
+    assert status == 200, applied
+    assert applied["transaction_id"] == transaction_id, applied
     session = strict.transaction(transaction_id)
     assert (session["status"], session["energy_wh"], session["raw_meter_stop"]) == ("Completed", 25008, "26008.5")
     assert apply(strict, kept)[0] == 409
@@ -136,9 +143,11 @@ def test_refused_readings_are_applied_to_a_transaction(charger):
     values = [{"timestamp": NOON, "sampledValue": [{"value": "1500"}]}]
     assert charger.send("MeterValues", {"meterValue": values})[0] == 4
     (kept,) = charger.orphans
-    assert kept["action"] == "MeterValues" and kept["candidates"] == [transaction_id]
+    assert kept["action"] == "MeterValues"
+    assert kept["candidates"] == [transaction_id]
     status, error, _ = apply(charger, kept)
-    assert status == 400 and "transaction_id" in error["fields"]
+    assert status == 400
+    assert "transaction_id" in error["fields"]
     assert apply(charger, kept, transaction_id=transaction_id)[0] == 200
     assert charger.transaction(transaction_id)["energy_wh"] == 500
     assert [reading["value"] for reading in charger.readings(transaction_id)] == ["1500"]
@@ -150,12 +159,15 @@ def test_a_refused_start_is_applied_with_its_missing_member(charger):
     (kept,) = charger.orphans
     assert kept["candidates"] == []
     status, error, _ = apply(charger, kept, meter_start=5)
-    assert status == 400 and "connector_id" in error["fields"], error
+    assert status == 400, error
+    assert "connector_id" in error["fields"], error
     status, error, _ = apply(charger, kept, connector_id=1, meter_stop=5)
-    assert status == 400 and "has no meterStop" in error["fields"]["meter_stop"][0]
+    assert status == 400
+    assert "has no meterStop" in error["fields"]["meter_stop"][0]
     status, applied, _ = apply(charger, kept, connector_id=1)
     (session,) = charger.transactions
-    assert status == 200 and applied["transaction_id"] == session["transaction_id"]
+    assert status == 200
+    assert applied["transaction_id"] == session["transaction_id"]
     kinds = [
         event["kind"] for event in charger.live.get(f"/api/ocpp/events/?charger_id={charger.charger_id}")["results"]
     ]
@@ -175,7 +187,8 @@ def test_a_malformed_call_is_stored_unchanged(charger, payload):
         return
     assert charger.send_text(frame)[:3] == [4, "x", "FormationViolation"]
     (kept,) = charger.orphans
-    assert kept["payload"] == json.loads(frame) and kept["candidates"] == [transaction_id]
+    assert kept["payload"] == json.loads(frame)
+    assert kept["candidates"] == [transaction_id]
     members = {"transaction_id": transaction_id, "meter_stop": 2000, "timestamp": LATER}
     status, applied, _ = apply(charger, kept, **members)
     assert status == 200, applied

@@ -97,7 +97,8 @@ def test_readings_of_another_connector_or_time_do_not_belong_to_it():
 def test_readings_without_a_connector_belong_to_that_of_their_transaction():
     transaction = a_transaction(connectorId=2)
     measure(transaction, 1500, connectorId=None)
-    assert MeterValue.objects.get().connector_id == 2 and evidence(transaction) == (500, "readings")
+    assert MeterValue.objects.get().connector_id == 2
+    assert evidence(transaction) == (500, "readings")
 
 
 def test_registers_by_phase_are_added():
@@ -167,7 +168,8 @@ def test_an_unreadable_sample_is_stored_as_text_and_not_counted():
     measure(transaction, {"value": '{"value": 9}', "measurand": "", "format": "unreadable"}, {"value": "1500"})
     odd, good = MeterValue.objects.order_by("id")
     assert (odd.value, odd.number, odd.measurand) == ('{"value": 9}', None, "")
-    assert good.number == 1500 and evidence(transaction) == (500, "readings")
+    assert good.number == 1500
+    assert evidence(transaction) == (500, "readings")
 
 
 def test_unknown_labels_of_samples_are_stored():

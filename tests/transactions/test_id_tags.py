@@ -45,7 +45,8 @@ def test_an_unknown_tag_is_accepted_over_rest(api):
     (row,) = api.get("/api/ocpp/unknown-id-tags/?id_tag=ABC").json()["results"]
     made = api.post(f"/api/ocpp/unknown-id-tags/{row['id']}/accept/")
     assert (made.status_code, made.json()["status"]) == (201, "Accepted")
-    assert not UnknownIdTag.objects.exists() and IdTag.objects.get().id_tag == "ABC"
+    assert not UnknownIdTag.objects.exists()
+    assert IdTag.objects.get().id_tag == "ABC"
     assert api.post(f"/api/ocpp/unknown-id-tags/{row['id']}/accept/").status_code == 404
 
 
@@ -60,7 +61,8 @@ def test_a_tag_without_a_limit_may_have_many_transactions():
 def test_a_start_beyond_the_limit_is_answered_concurrent_tx_and_stored():
     a_tag(concurrent_limit=1)
     first, second = a_transaction(), start(a_charger(), idTag="abc")
-    assert second["idTagInfo"]["status"] == "ConcurrentTx" and second["transactionId"] > 0
+    assert second["idTagInfo"]["status"] == "ConcurrentTx"
+    assert second["transactionId"] > 0
     stop(first)
     assert start(a_charger())["idTagInfo"]["status"] == "Accepted"
 

@@ -58,7 +58,8 @@ def test_a_stop_without_a_usable_id_is_an_orphan_stop(charger, transaction_id):
     charger.start()
     charger.stop(transaction_id)
     (orphan,) = charger.orphans
-    assert orphan["payload"]["meterStop"] == 26008 and orphan["candidates"]
+    assert orphan["payload"]["meterStop"] == 26008
+    assert orphan["candidates"]
 
 
 @pytest.mark.parametrize("payload", [{}, {"transactionId": -1}, {"transactionId": None, "reason": "Local"}])
@@ -67,7 +68,8 @@ def test_a_stop_without_usable_members_is_refused_and_stored(charger, payload):
     answer = charger.send("StopTransaction", payload)
     assert answer[0] == 4
     (kept,) = charger.orphans
-    assert kept["action"] == "StopTransaction" and kept["refused_because"]
+    assert kept["action"] == "StopTransaction"
+    assert kept["refused_because"]
     attached = charger.live.request(
         "POST", f"/api/ocpp/orphan-stops/{kept['id']}/attach/", {"transaction_id": transaction_id, "meter_stop": 9000}
     )

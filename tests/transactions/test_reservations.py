@@ -31,7 +31,8 @@ def test_a_reservation_is_created_changed_and_deleted(api):
     assert [r["id"] for r in api.get(f"{BASE}?charger_id=505&connector_id=1").json()["results"]] == [
         made.json()["id"]
     ]
-    assert api.delete(page).status_code == 204 and not charger.reservations.exists()
+    assert api.delete(page).status_code == 204
+    assert not charger.reservations.exists()
 
 
 def test_an_invalid_reservation_is_refused_with_its_fields(api):
@@ -43,7 +44,8 @@ def test_an_invalid_reservation_is_refused_with_its_fields(api):
 def test_a_sent_reservation_is_changed_only_by_commands(api):
     page = f"{BASE}{a_reservation().pk}/"
     for answer in (api.patch(page, {"id_tag": "DEF"}, "application/json"), api.delete(page)):
-        assert answer.status_code == 409 and "charger holds" in answer.json()["error"]
+        assert answer.status_code == 409
+        assert "charger holds" in answer.json()["error"]
 
 
 def test_a_reservation_expires_after_its_time(api):

@@ -57,7 +57,8 @@ def test_a_transaction_of_another_charger_cannot_be_stopped():
     transaction = a_transaction()
     assert stop(a_charger(), transaction.pk) == {}
     transaction.refresh_from_db()
-    assert transaction.status == "Ongoing" and OrphanStop.objects.count() == 1
+    assert transaction.status == "Ongoing"
+    assert OrphanStop.objects.count() == 1
 
 
 def test_a_meter_that_ran_backwards_gives_zero_energy():

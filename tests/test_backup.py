@@ -37,7 +37,7 @@ assert a_transaction().pk > before
 """
 
 
-def books(url):
+def contents(url):
     """{table: (rows, digest of all of them)}, and the sequences."""
     with psycopg.connect(url) as connection:
         tables = sorted(table for (table,) in connection.execute(TABLES))
@@ -72,8 +72,8 @@ def restored(live, dump, name):
 def test_a_restored_dump_has_the_same_rows_and_sequences(live, dump):
     first = restored(live, dump, "ocpp_restored")
     again = restored(live, dumped(first, "again.dump"), "ocpp_restored_again")
-    assert books(again) == books(first)
-    assert books(first)[0]["transactions_transaction"][0] >= 1
+    assert contents(again) == contents(first)
+    assert contents(first)[0]["transactions_transaction"][0] >= 1
 
 
 def charger_with_queued_password(live):

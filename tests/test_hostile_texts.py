@@ -25,10 +25,11 @@ from chargers.models import (
 from chargers.services import audit, events, findings
 from commands.models import Batch, Command, LocalList
 from gateway.ocpp16 import HANDLERS
-from tests.support.admin import admin_models
+from tests.support.admin import admin_models, admin_url
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.support.negatives import sample
 from tests.support.payloads import PROFILE
+from tests.support.routes import rest_lists
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,11 +45,6 @@ TEXTS = [
     "%s %(a)s {0} \\x00",
 ]
 SHORTEST = 20  # what every text column holds
-LISTS = [
-    *("chargers", "security-events", "data-transfers", "transactions", "id-tags", "unknown-id-tags", "orphan-stops"),
-    *("reservations", "commands", "charging-profiles", "firmware", "uploads", "certificates", "tokens", "audit"),
-    *("events", "webhooks", "batches", "schedules", "findings"),
-]
 
 
 def hostile(payload, text):
@@ -151,7 +147,7 @@ def everything_in(value):
 
 
 def test_every_list_of_the_api_returns_texts_unchanged(api, text):
-    for resource in LISTS:
+    for resource in rest_lists():
         answer = api.get(f"{API}/{resource}/")
         assert answer.status_code == 200
         assert answer["Content-Type"] == "application/json"
@@ -170,7 +166,7 @@ def test_every_page_escapes_texts(api, text):
 
 def admin_pages():
     for model in admin_models():
-        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        name = admin_url(model)
         yield reverse(f"{name}_changelist")
         yield from (reverse(f"{name}_change", args=[row.pk]) for row in model.objects.all())
 

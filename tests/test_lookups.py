@@ -8,10 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import FieldError, ImproperlyConfigured
 from django.http import QueryDict
-from django.urls import get_resolver, reverse
-from django.urls.resolvers import URLPattern
-from rest_framework.generics import GenericAPIView
-from rest_framework.mixins import ListModelMixin
+from django.urls import reverse
 
 from chargers.api.filters import AsSent
 from chargers.models import Charger
@@ -19,6 +16,7 @@ from commands.models import Command, Upload
 from core.admin import lookups
 from dashboard.views.base import Listing
 from tests.support.builders import a_charger, a_command
+from tests.support.routes import rest_lists
 
 KEY = "0011223344556677889900aabbccddeeff001122"
 # Columns that every user who may see the row may read. Texts of chargers and answers are stored without secrets.
@@ -134,7 +132,7 @@ HARMLESS = {
 }
 LOOKUPS = ("", "__exact", "__iexact", "__startswith", "__contains", "__icontains", "__regex", "__iregex", "__gt")
 LOOKUPS += ("__gte", "__lt", "__lte", "__range", "__in", "__isnull", "__isempty", "__endswith", "__length", "__0")
-ROUTES = get_resolver().url_patterns  # which imports every view, and with them every filter
+LISTS = rest_lists()  # which imports every view, and with them every filter
 DEEP = 3  # relations that a path may lead across
 
 
@@ -298,28 +296,9 @@ def test_every_list_page_uses_a_checked_filter():
     assert found and all(issubclass(filterset, AsSent) for filterset in found)
 
 
-def lists():
-    """Return (path, view class) of every list of the API that belongs to no row."""
-    for path, view in patterns(ROUTES):
-        if path.startswith("api/ocpp/") and "<" not in path and issubclass(view, ListModelMixin):
-            yield f"/{path}", view
-
-
-def patterns(found, before=""):
-    for entry in found:
-        path = before + str(entry.pattern).removeprefix("^").removesuffix("\\Z").removesuffix("$")
-        if isinstance(entry, URLPattern):
-            view = getattr(entry.callback, "cls", None)
-            if view and issubclass(view, GenericAPIView) and "(" not in path:
-                yield path, view
-        else:
-            yield from patterns(entry.url_patterns, path)
-
-
 def test_the_api_refuses_undeclared_lookups_and_orders(api):
-    listed = dict(lists())
-    assert {"/api/ocpp/commands/", "/api/ocpp/uploads/", "/api/ocpp/schedules/"} <= listed.keys()
-    for path, view in listed.items():
+    for resource, view in LISTS.items():
+        path = f"/api/ocpp/{resource}/"
         secret = chain.from_iterable((name, f"{name}__startswith") for name in paths_of(view.queryset.model, 1))
         for name in [*secret, "ordering", "o", "order_by"]:
             assert api.get(path, {name: "a"}).status_code == 400, (path, name)

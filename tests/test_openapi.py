@@ -13,6 +13,7 @@ from schemathesis.specs.openapi import checks
 
 from tests.support.live import an_id, exchange
 from tests.support.payloads import PROFILE, REPORTED
+from tests.support.routes import rest_lists
 
 CHARGERS = 8  # so many that not all of them have as many commands waiting as they may
 NOBODYS = 2**40  # added to a number, it is the id of nothing
@@ -29,7 +30,7 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
-# What is made over REST, and the tables of what is not, by the third part of a path.
+# Bodies of the resources that are created over REST.
 MADE = {
     "chargers": lambda ours: {"charger_id": an_id()},
     "webhooks": lambda ours: {"name": an_id(), "url": "http://127.0.0.1:9/", "kinds": ["security.event"]},
@@ -52,12 +53,6 @@ MADE = {
         "chargers": [next(ours.any_charger)],
         "at": "2036-01-01T00:00:00Z",
     },
-}
-TABLES = {
-    "unknown-id-tags": "transactions_unknownidtag",
-    "orphan-stops": "transactions_orphanstop",
-    "uploads": "commands_upload",
-    "certificates": "commands_certificaterequest",
 }
 
 
@@ -105,9 +100,10 @@ class Ours:
         if resource == "firmware":
             reply = {"files": {"file": ("1.bin", b"x")}, "data": {"description": an_id()}}
             return requests.post(f"{self.live.url}/api/ocpp/firmware/", timeout=10, **reply).json()["id"]
-        if resource not in TABLES:  # tokens: without a login there are none
+        model = rest_lists()[resource].queryset.model
+        if "charger" not in {field.name for field in model._meta.fields}:  # such as tokens: there are none here
             return NOBODYS
-        wanted = f"SELECT max(r.id) FROM {TABLES[resource]} r JOIN chargers_charger c ON c.id = r.charger_id "
+        wanted = f"SELECT max(r.id) FROM {model._meta.db_table} r JOIN chargers_charger c ON c.id = r.charger_id "
         return self.live.rows(wanted + "WHERE c.charger_id = ANY(%s)", self.chargers)[0][0]
 
     def known(self, case):

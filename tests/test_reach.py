@@ -5,16 +5,16 @@ import re
 from itertools import product
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
-from django.urls import URLPattern, get_resolver
 
 from chargers.models import Charger, ChargerGroup, Refusal
 from commands.actions.ocpp16.table import ACTIONS
 from commands.models import Batch, Command, Firmware, Schedule
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
+from tests.support.responses import content
+from tests.support.routes import every_route, operator_pages, rest_lists
 from transactions.models import OrphanStop, Reservation, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,7 +67,7 @@ def moments():
 
 def reply(answer, charger_id):
     """Return all of an answer, except the id of the request and what differs each time."""
-    body = streamed(answer) if answer.streaming else answer.content
+    body = content(answer)
     named = re.compile(rf"(?<![\w-]){re.escape(charger_id)}(?!\w)")
     text = named.sub("ID", body.decode())
     headers = {name: named.sub("ID", value) for name, value in answer.headers.items()}
@@ -77,25 +77,9 @@ def reply(answer, charger_id):
     return answer.status_code, "\n".join(lines), headers
 
 
-def streamed(answer):
-    async def whole():
-        return b"".join([piece async for piece in answer.streaming_content])
-
-    return async_to_sync(whole)() if answer.is_async else b"".join(answer.streaming_content)
-
-
-def patterns(resolver, prefix=""):
-    for entry in resolver.url_patterns:
-        path = prefix + str(entry.pattern)
-        if isinstance(entry, URLPattern):
-            yield path
-        else:
-            yield from patterns(entry, path)
-
-
 # Of every route that names a charger: what stands in the place of its other variables.
 OTHERS = {"<int:transaction_id>": ["1", "0", "99999999"], "<str:action>": ["Reset", "Nonsense"]}
-ROUTES = sorted({path for path in patterns(get_resolver()) if "<charger:charger_id>" in path})
+ROUTES = sorted({path for path, _ in every_route() if "<charger:charger_id>" in path})
 
 
 def filled(route, charger_id):
@@ -186,17 +170,14 @@ def test_a_command_for_a_charger_out_of_reach_is_refused_before_its_content(scop
         assert (answer.status_code, answer.json()) == (404, {"error": "Charger not found"})
 
 
-LISTS = [
-    *("chargers", "transactions", "commands", "reservations", "orphan-stops", "unknown-id-tags", "uploads"),
-    *("security-events", "data-transfers", "events", "messages", "findings", "audit", "refused-chargers"),
-    *("certificates", "batches", "schedules"),
-]
 FILTERS = ("charger_id={0}", "charger_id={0}&bogus=1", "search={0}", "description=far+away", "charger_id={0}&page=2")
-PAGES = ["/", "/transactions/", "/commands/", "/messages/", "/refused/", "/batches/", "/transactions/export.csv"]
-PAGES += ["/curves/fleet.json", "/batches/new/Reset/"]
+# Every list over REST and on the pages, and two pages whose path has a variable.
+LISTS = [f"{API}/{name}/" for name in sorted(rest_lists())]
+LISTS += [f"/{path}" for path in operator_pages() if "<" not in path]
+LISTS += ["/transactions/export.csv", "/batches/new/Reset/"]
 
 
-@pytest.mark.parametrize("path", [*(f"{API}/{name}/" for name in LISTS), *PAGES])
+@pytest.mark.parametrize("path", LISTS)
 def test_a_filter_finds_no_charger_out_of_reach(scoped, path):
     for query in (*FILTERS, "charger={0}", "id={0}", "name={0}", "q={0}"):
         far, gone = (reply(scoped.get(f"{path}?{query.format(name)}"), name) for name in (FAR, GONE))

@@ -3,7 +3,6 @@
 from urllib.parse import urlsplit
 
 import pytest
-from django.urls import URLPattern, get_resolver
 from rest_framework.views import APIView
 
 from chargers.models import AuditEntry, DataTransfer, Event, Message, SecurityEvent
@@ -12,31 +11,23 @@ from commands.models import Batch, CertificateRequest, Command, Upload
 from core.http import parameters
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.support.live import an_id
-from transactions.models import OrphanStop, Transaction
+from tests.support.routes import every_route, rest_lists
+from transactions.models import OrphanStop, Reservation, Transaction
 
 ASKS_NOTHING = ("api/schema/", "api/docs/")  # pages that describe the API, with parameters of their own
 
 
-def routes(patterns, before=""):
-    """(path, view class, {method: action} or None) of every REST view."""
-    for pattern in patterns:
-        path = before + str(pattern.pattern)
-        if not isinstance(pattern, URLPattern):
-            yield from routes(pattern.url_patterns, path)
-        elif issubclass(getattr(pattern.callback, "cls", object), APIView) and path not in ASKS_NOTHING:
-            yield path, pattern.callback.cls, getattr(pattern.callback, "actions", None)
-
-
 def operations():
-    """(method, path) of every REST operation, with values in place of the parameters of the path."""
+    """Yield (method, path) of every REST operation, with values in place of the parameters of the path."""
     values = {"charger:charger_id": "CP-1", "int:transaction_id": "1", "int:pk": "1", "int:delivery": "1"}
-    for path, view, actions in routes(get_resolver().url_patterns):
+    values |= {"slug:task_id": "x", "slug:id": "x"}
+    for path, callback in every_route():
+        view, actions = getattr(callback, "cls", object), getattr(callback, "actions", None)
+        if not issubclass(view, APIView) or path in ASKS_NOTHING:
+            continue
         for name, value in values.items():
             path = path.replace(f"<{name}>", value)
-        path = path.replace("<slug:task_id>", "x").replace("<slug:id>", "x").replace("(?P<pk>[^/.]+)", "1")
-        path = path.replace("^", "").replace("$", "").replace("\\Z", "")
-        if path.endswith("(?P<format>[a-z0-9]+)/?"):
-            continue
+        path = path.replace("(?P<pk>[^/.]+)", "1")
         methods = actions or [name for name in view.http_method_names if hasattr(view, name)]
         yield from ((method, f"/{path}") for method in methods if method not in ("options", "head"))
 
@@ -121,11 +112,17 @@ def event(charger):
     return Event.objects.order_by("-pk").first()
 
 
+def reservation(charger):
+    columns = {"connector_id": 1, "id_tag": "A", "expiry_date": "2036-01-01T00:00:00Z"}
+    return Reservation.objects.create(charger=charger, **columns)
+
+
 MADE = {  # path: (what makes a row, its id in the answer)
     "transactions/": (lambda c: a_transaction(c, meterStart=Transaction.objects.count()), "pk"),
     "transactions/CP-A/": (lambda c: a_transaction(c, meterStart=Transaction.objects.count()), "pk"),
     "commands/": (a_command, "task_id"),
     "batches/": (batch, "pk"),
+    "reservations/": (reservation, "pk"),
     "security-events/": (
         lambda c: SecurityEvent.objects.create(charger=c, type="T", timestamp=NOON, received_at=NOON),
         "pk",
@@ -199,9 +196,19 @@ def test_a_wrong_page_or_cursor_is_an_error(api):
     assert "not both" in both.json()["error"]
 
 
+def has_cursors(view):
+    return "cursor" in parameters.known(view(), "GET")
+
+
 def test_every_newest_first_list_has_cursors():
     """A list ordered by descending id needs more than numbered pages."""
-    for path, view, _ in routes(get_resolver().url_patterns):
+    for path, callback in every_route():
+        view = getattr(callback, "cls", None)
         queryset = getattr(view, "queryset", None)
         if queryset is not None and queryset.model._meta.ordering[:1] == ["-id"] and parameters._lists(view(), "GET"):
-            assert "cursor" in parameters.known(view(), "GET"), path
+            assert has_cursors(view), path
+
+
+def test_every_list_with_cursors_is_walked_here():
+    with_cursors = {resource for resource, view in rest_lists().items() if has_cursors(view)}
+    assert with_cursors == {path.partition("/")[0] for path in MADE}

@@ -168,13 +168,6 @@ def test_calls_that_do_not_wait_for_answers_are_answered_in_order(socket):
     assert [json.loads(socket.recv(5))[1] for _ in range(60)] == [str(number) for number in range(60)]
 
 
-def test_a_frame_that_is_too_large_closes_with_1009(socket):
-    with pytest.raises(ConnectionClosed) as closed:  # the server may close before all of it is sent
-        socket.send('[2,"1","DataTransfer",{"vendorId":"' + "x" * 9_000_000 + '"}]')
-        socket.recv(5)
-    assert closed.value.rcvd.code == 1009
-
-
 def test_every_action_of_a_charge_point_is_answered(live):
     charger_id, now = an_id(), "2025-02-26T12:00:00Z"
     reading = [{"timestamp": now, "sampledValue": [{"value": "1"}]}]

@@ -139,6 +139,7 @@ def test_the_chart_has_a_gap_for_missing_minutes(api):
 
 
 def register(session, at, wh):
+    """Report the energy register of a transaction at a time."""
     fields = [{"timestamp": at.isoformat(), "sampledValue": [{"value": str(wh)}]}]
     tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=fields)
 

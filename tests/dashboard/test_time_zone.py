@@ -30,7 +30,7 @@ SECOND = timedelta(seconds=1)
 
 
 def moments(begin, end):
-    """The second before a day, its first second, its last second, the second after it."""
+    """Return the second before a day, its first second, its last second, and the second after it."""
     begin, end = datetime.fromisoformat(begin), datetime.fromisoformat(end)
     return begin - SECOND, begin, end - SECOND, end
 
@@ -108,7 +108,7 @@ def test_the_list_the_exports_and_the_admin_have_the_same_sessions_of_a_day(api,
 
 
 def started(book, zone):
-    """The start times of a sheet as text."""
+    """Return the start times of an XLSX export as text."""
     with zipfile.ZipFile(io.BytesIO(book)) as opened:
         sheet = opened.read("xl/worksheets/sheet1.xml").decode()
     column = re.search(r'r="([A-Z]+)1"[^>]*><is><t>start_time \(' + re.escape(zone), sheet)[1]

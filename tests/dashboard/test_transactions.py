@@ -62,13 +62,14 @@ def test_pages_link_to_the_stop_of_a_transaction(api):
 def test_transactions_are_found_by_tag_in_any_case_and_by_flag(api):
     charger = a_charger()
     superseded, _ = (a_transaction(charger, idTag="ABC", timestamp=f"2025-02-2{day}T12:00:00Z") for day in (6, 7))
-    asked = ("id_tag=abc", "id_tag=X", "issue=superseded")
-    found = [list(api.get(f"/transactions/?{query}").context["page"].object_list) for query in asked]
+    queries = ("id_tag=abc", "id_tag=X", "issue=superseded")
+    found = [list(api.get(f"/transactions/?{query}").context["page"].object_list) for query in queries]
     assert [len(rows) for rows in found] == [2, 0, 1]
     assert found[2] == [superseded]
 
 
 def exported(api, query=""):
+    """Return the rows of the CSV export."""
     return list(csv.DictReader(io.StringIO(streamed(api.get(f"/transactions/export.csv?{query}")).decode())))
 
 

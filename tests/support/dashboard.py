@@ -10,6 +10,7 @@ HTML = {"HTTP_ACCEPT": "text/html"}
 
 
 def a_user(client, *permissions, group_of=None):
+    """Log in a new user with `permissions`, who reaches only the chargers `group_of` if they are given."""
     user = User.objects.create_user("bob")
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     if group_of is not None:
@@ -21,15 +22,17 @@ def a_user(client, *permissions, group_of=None):
 
 
 def page_of(charger):
+    """The path of the page of a charger."""
     return charger_url("dashboard:charger", charger.charger_id)
 
 
 def readings(*fields):
+    """The `meterValue` of a MeterValues with these sampled values."""
     return [{"timestamp": NOON, "sampledValue": list(fields)}]
 
 
 def charging(power):
-    """A transaction into which `power` W flow, of a charger with an open socket."""
+    """A transaction with a power of `power` W, of a charger with an open socket."""
     session = a_transaction()
     open_socket(session.charger)
     fields = readings({"value": str(power), "measurand": "Power.Active.Import", "unit": "W"})
@@ -38,4 +41,5 @@ def charging(power):
 
 
 def new_batch(api, action="Reset", **fields):
+    """Submit the form of a new batch for the chargers of `a_charger`, with more `fields`."""
     return api.post(f"/batches/new/{action}/", {"type": "Soft", "of_search": "CP-", **fields})

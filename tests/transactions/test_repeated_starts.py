@@ -13,14 +13,20 @@ EPOCH = "1970-01-01T00:00:00Z"
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
 
+def without_none(payload):
+    return {name: value for name, value in payload.items() if value is not None}
+
+
 def start(charger, message_id=None, received_at=None, **members):
-    call = a_call(charger, "StartTransaction", message_id, **a_start(charger, **{"meterStart": 0, **members}))
+    payload = a_start(charger, **{"meterStart": 0, **members})
+    call = a_call(charger, "StartTransaction", message_id, **without_none(payload))
     call.received_at = received_at or call.received_at
     return settle(call)[0]["transactionId"]
 
 
 def stop(charger, transaction_id, meter, timestamp):
-    tell(charger, "StopTransaction", transactionId=transaction_id, meterStop=meter, timestamp=timestamp)
+    payload = {"transactionId": transaction_id, "meterStop": meter, "timestamp": timestamp}
+    tell(charger, "StopTransaction", **without_none(payload))
 
 
 def boot(charger):

@@ -14,8 +14,8 @@ from core.ocpp import redaction
 from core.ocpp.redaction import HIDDEN, MAX_MASKED_LENGTH, names_secret
 from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16, OCPP201
 from core.ocpp.versions.base import ALWAYS
-from tests.chargers.test_versions import paths, versions
 from tests.support.strategies import BOUNDED, json_values
+from tests.support.versions import paths, versions
 
 KEY = "0011223344556677889900aabbccddeeff001122"
 LINE = {"timestamp": "2025-02-26T12:00:00Z", "sampledValue": [{"value": "1500", "unit": "Wh"}]}

@@ -269,7 +269,7 @@ def test_a_secret_of_ocpp_2_0_1_is_masked_in_the_message_log_and_in_log_lines(na
     assert KEY not in in_log(text, OCPP16)
 
 
-def test_the_values_of_other_variables_are_told():
+def test_the_values_of_other_variables_are_shown():
     sent = set_variables(attributeValue=KEY)
     shown = json.loads(masked(json.dumps(sent), version=OCPP201))
     assert shown == set_variables(attributeValue=HIDDEN)
@@ -281,7 +281,7 @@ CELLULAR = {"apn": "internet", "apnUserName": "u", "apnPassword": KEY, "simPin":
 VPN = {"server": "vpn.example", "user": "u", "password": KEY, "key": f"{KEY}2", "type": "IPSec"}
 
 
-def test_a_network_profile_is_told_without_its_four_secrets():
+def test_the_four_secrets_of_a_network_profile_are_masked():
     def frame(apn, vpn):
         return [2, "1", "SetNetworkProfile", {"configurationSlot": 1, "connectionData": {"apn": apn, "vpn": vpn}}]
 
@@ -297,7 +297,7 @@ def test_the_data_of_a_customer_are_masked_though_nothing_marks_them():
 
 
 @pytest.mark.parametrize(("version", "action"), [(OCPP16, "ChangeConfiguration"), (OCPP201, "SetVariables")])
-def test_an_error_to_a_command_with_secrets_is_told_without_its_text(version, action):
+def test_the_text_of_an_error_to_a_command_with_secrets_is_masked(version, action):
     text = json.dumps([4, "1", "PropertyConstraintViolation", f"{KEY} is too long", {}])
     assert json.loads(masked(text, action, version, is_json=True))[3:] == [HIDDEN, HIDDEN]
 
@@ -324,7 +324,7 @@ SIGNED = "<signedData><value>1.5</value><signature>MEUCIQ</signature><publicKey>
         (OCPP201, "SignCertificate", {"csr": "key: abc", "certificateType": "V2GCertificate"}),
     ],
 )
-def test_a_text_that_is_declared_to_hold_no_secret_is_told(version, action, payload):
+def test_a_text_that_is_declared_to_hold_no_secret_is_shown(version, action, payload):
     frame = [2, "1", action, payload]
     assert json.loads(masked(json.dumps(frame), version=version)) == frame
     assert json.loads(masked(json.dumps([2, "1", "Vendor", payload]), version=version)) != frame

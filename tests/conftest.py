@@ -1,4 +1,4 @@
-"""Fixtures: `live`, the whole product as processes, started once; everything else is plain functions."""
+"""Fixtures of many tests, such as `live`, the whole system as processes, which is started once."""
 
 import traceback
 
@@ -7,12 +7,13 @@ import redis
 from django.db import connections
 
 from core.redis.connections import async_redis, listening_redis
+from tests.support.field_charger import FieldCharger
 from tests.support.live import free_port
-from tests.support.products import product
+from tests.support.products import new_database, product
 
 
 def pytest_collection_modifyitems(items):
-    """Tests are handed to processes by their ids."""
+    """Refuse tests with equal ids, because pytest-xdist distributes tests by their ids."""
     assert len({item.nodeid for item in items}) == len(items), "of two tests with one id, one would not be run"
 
 
@@ -31,23 +32,43 @@ def live():
         yield live
 
 
+@pytest.fixture
+def charger(live):
+    """A connected charger with the validation of the settings, which is lenient."""
+    with FieldCharger(live) as charger:
+        yield charger
+
+
+@pytest.fixture
+def strict(live):
+    """A connected charger with strict validation."""
+    with FieldCharger(live, validation="strict") as charger:
+        yield charger
+
+
+@pytest.fixture
+def empty_database():
+    """The URL of an empty database."""
+    return new_database("ocpp_empty")
+
+
 @pytest.fixture(autouse=True)
 def own_connections():
-    """What a test opened in an event loop of its own ends with that loop."""
+    """Forget the connections of event loops, which end with the loop of a test."""
     yield
     async_redis.cache_clear()
     listening_redis.cache_clear()
 
 
 def _under_way():
-    """Whether this thread is in a transaction that the code under test began: the one around a test is none."""
+    """Return whether this thread is in a transaction of the code under test, not only in that around a test."""
     begun = [block for known in connections.all(initialized_only=True) for block in known.atomic_blocks]
     return any(not block._from_testcase for block in begun)
 
 
 @pytest.fixture(autouse=True)
 def redis_after_the_commit(monkeypatch):
-    """Nobody talks to Redis in a transaction: while Redis hangs, its locks would hold up the chargers."""
+    """Fail if Redis is asked within a transaction, because its locks would block chargers while Redis hangs."""
     send, talked = redis.connection.AbstractConnection.send_packed_command, []
 
     def watched(*arguments, **options):
@@ -62,6 +83,6 @@ def redis_after_the_commit(monkeypatch):
 
 @pytest.fixture
 def api(client, django_user_model):
-    """A REST client with a session that may do everything."""
+    """A REST client with the session of a superuser."""
     client.force_login(django_user_model.objects.create_superuser("alice"))
     return client

@@ -1,4 +1,4 @@
-"""A dump of the database, restored elsewhere, is the same books; as docs/operations.md has it."""
+"""A restored dump of the database has the same rows, as docs/operations.md says."""
 
 import json
 import os
@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from tests.support.live import an_id, eventually, exchange
+from tests.support.postgres import run_program
 from tests.support.products import product
 from tests.support.servers import RUN_DIR
 from tools.stack.processes import CannotStart
-from tools.stack.servers import Postgres
 from tools.stack.stack import PROJECT
 
 NOON = "2025-02-26T12:00:00Z"
@@ -37,12 +37,7 @@ assert a_transaction().pk > before
 """
 
 
-def run(program, *arguments):
-    tool = Postgres(RUN_DIR).binaries / program
-    return subprocess.run([str(tool), *arguments], check=True, capture_output=True)
-
-
-def books(url):
+def contents(url):
     """{table: (rows, digest of all of them)}, and the sequences."""
     with psycopg.connect(url) as connection:
         tables = sorted(table for (table,) in connection.execute(TABLES))
@@ -52,7 +47,7 @@ def books(url):
 
 @pytest.fixture
 def dump(live):
-    """The file of a dump of the running product, which goes on being written meanwhile."""
+    """The file of a dump of the running system, which is written to meanwhile."""
     with live.socket(an_id()) as socket:
         for number, (action, payload) in enumerate(SESSION):
             assert exchange(socket, str(number), action, payload)[0] == 3
@@ -60,7 +55,7 @@ def dump(live):
 
 
 def dumped(url, name):
-    run("pg_dump", "--format=custom", f"--file={RUN_DIR / name}", url)
+    run_program("pg_dump", "--format=custom", f"--file={RUN_DIR / name}", url)
     return RUN_DIR / name
 
 
@@ -70,15 +65,15 @@ def restored(live, dump, name):
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name}")
     url = urlsplit(live.database_url)._replace(path=f"/{name}").geturl()
-    run("pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={url}", str(dump))
+    run_program("pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={url}", str(dump))
     return url
 
 
-def test_a_restored_dump_is_the_same_books(live, dump):
+def test_a_restored_dump_has_the_same_rows_and_sequences(live, dump):
     first = restored(live, dump, "ocpp_restored")
     again = restored(live, dumped(first, "again.dump"), "ocpp_restored_again")
-    assert books(again) == books(first)
-    assert books(first)[0]["transactions_transaction"][0] >= 1
+    assert contents(again) == contents(first)
+    assert contents(first)[0]["transactions_transaction"][0] >= 1
 
 
 def charger_with_queued_password(live):
@@ -110,7 +105,7 @@ def test_a_restored_command_is_sent_with_its_secret(live):
     assert json.loads(frame)[3] == {"key": "WifiPassword", "value": password}
 
 
-def test_without_the_keys_the_start_says_what_is_missing(live):
+def test_a_start_without_the_keys_reports_what_is_missing(live):
     charger_with_queued_password(live)
     url = restored(live, dumped(live.database_url, "secrets.dump"), "ocpp_restored_secrets")
     other = urlsafe_b64encode(os.urandom(32)).decode()
@@ -119,7 +114,7 @@ def test_without_the_keys_the_start_says_what_is_missing(live):
             pass
 
 
-def test_the_product_goes_on_with_a_restored_dump(live, dump):
+def test_the_system_runs_on_a_restored_dump(live, dump):
     env = os.environ | {"DATABASE_URL": restored(live, dump, "ocpp_restored")}
     for arguments in (["migrate", "--check"], ["shell", "-c", GO_ON]):
         manage = [sys.executable, "manage.py", *arguments]

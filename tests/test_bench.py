@@ -1,10 +1,10 @@
-"""The benchmark's load speaks to the product; how fast is not tested here."""
+"""The load of the benchmark against the system; its speed is not tested here."""
 
 from tests.support.live import an_id
 from tools.bench import servers
 
 
-def test_what_the_load_counts_as_answered_is_stored(live):
+def test_messages_counted_as_answered_are_stored(live):
     prefix = an_id()
     body = servers.load("closed", live.ws_url, chargers=3, prefix=prefix, seconds=1, warmup=0)
     assert body["faults"] == body["unanswered"] == 0

@@ -1,4 +1,4 @@
-"""What `make chaos` checks with: a loss that is planted is found, and what is right is not blamed."""
+"""The checks of `make chaos` find planted losses and report nothing else."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ def sql(statement, parameters):
 
 @pytest.fixture
 def books():
-    """{charger id: Books} of one charger that had a session, which the database has, too."""
+    """{charger id: Books} of one charger that had a session, which is stored."""
     charger = a_charger("505")
     started = a_start(charger)
     number = tell(charger, "StartTransaction", **started)["transactionId"]
@@ -49,7 +49,7 @@ def found(books):
     return [what for _, _, what in lost], [what for _, _, what in twice]
 
 
-def test_what_is_stored_is_not_missed(books):
+def test_stored_rows_are_not_reported_as_missing(books):
     assert found(books) == ([], [])
 
 
@@ -69,12 +69,12 @@ def test_a_planted_loss_is_found(books, plant, lost):
     assert found(books) == (lost, [])
 
 
-def test_a_whole_charger_that_is_gone_is_found(books):
+def test_a_missing_charger_is_found(books):
     books["506"] = Books(boots=1, sessions={99: Session(a_start(None))})
     assert found(books) == (["boot", "start"], [])
 
 
-def test_what_is_there_twice_is_found(books):
+def test_duplicate_rows_are_found(books):
     tell(Transaction.objects.get().charger, "StartTransaction", **a_start(None, timestamp="2025-02-26T13:00:00Z"))
     (own,) = books["505"].sessions.values()
     own.samples = 0
@@ -89,12 +89,12 @@ def test_readings_outside_sessions_are_counted(books):
     assert found(books) == (["reading"], [])
 
 
-def test_a_command_that_was_refused_and_is_there_is_found():
+def test_a_stored_command_that_was_refused_is_found():
     a_command(a_charger("505"), idempotency_key="taken")
     assert checks.half_taken(["taken", "refused"], sql) == ["taken"]
 
 
-def test_a_charger_that_lost_patience_says_other_things_first_and_then_the_same_again():
+def test_an_impatient_charger_repeats_its_unanswered_message_after_others():
     sent, charger = [], Charger("505", Fleet("ws://127.0.0.1:1"))
     line = SimpleNamespace(send=lambda *frame: sent.append(frame), transport=SimpleNamespace(is_disconnected=True))
 
@@ -114,7 +114,7 @@ def test_a_charger_that_lost_patience_says_other_things_first_and_then_the_same_
     assert (charger.said_again, charger.books.readings) == (1, 1)
 
 
-def test_a_call_that_came_twice_is_found():
+def test_a_command_sent_twice_is_found():
     assert checks.sent_twice({"505": Books(calls={"a": 1, "b": 2})}) == ["b"]
 
 
@@ -131,14 +131,14 @@ def test_a_call_that_came_twice_is_found():
         ({"state": "sent", "outcome": ""}, False, "unfinished"),
     ],
 )
-def test_what_became_of_a_command_is_judged(columns, replied, verdict):
+def test_the_outcome_of_a_command_is_judged(columns, replied, verdict):
     command = a_command(a_charger("505"), **{"state": "finished", **columns})
     books = {"505": Books(replied={command.task_id} if replied else set())}
     unfinished, untrue, _ = checks.commands({command.task_id: ("505", "steady")}, books, sql)
     assert (len(unfinished), len(untrue)) == (verdict == "unfinished", verdict == "untrue")
 
 
-def test_a_command_that_is_not_there_any_more_is_found():
+def test_a_missing_command_is_found():
     assert not Command.objects.exists()
     assert checks.commands({"x": ("505", "steady")}, {}, sql)[0] == ["x"]
 
@@ -147,7 +147,7 @@ def a_waiting_charger(charger_id, asked=None):
     return SimpleNamespace(charger_id=charger_id, waiting=asked is not None, asked=asked)
 
 
-def test_the_p99_counts_a_message_that_still_waits():
+def test_the_p99_counts_an_unanswered_message():
     waits, chargers = Waits(), [a_waiting_charger("505"), a_waiting_charger("506", asked=2.0)]
     for sent in range(10):
         waits.add("505", sent, sent + 0.5)
@@ -165,7 +165,7 @@ def test_the_p99_counts_only_what_was_sent_in_time_and_by_these_chargers():
 
 @pytest.fixture
 def operator(tmp_path):
-    """One whose log had a line before the fault, and who was asked before it, too."""
+    """An operator whose log had a line before the fault, and who was asked before it."""
     (tmp_path / "web-1.log").write_text("2026-11-29 03:54:58,997 ERROR gateway.batch_writer: earlier\n")
     operator = Operator("http://127.0.0.1:1", tmp_path)
     operator.ready, operator.metrics = [(9, 200, {"warning of beat"})], [(9, figures(4, "web:a", 1))]
@@ -178,27 +178,27 @@ def figures(failures, process, is_up):
     return {("ocpp_commit_failures_total", failed): failures, ("ocpp_up", (("part", "database"),)): is_up}
 
 
-def test_it_is_told_when_readiness_changed(operator):
+def test_the_report_has_the_changes_of_readiness(operator):
     faulty = {"warning of beat", "database (OperationalError)"}
     operator.ready += [(10, 200, {"warning of beat"}), (11, 503, faulty), (12, 503, faulty), (15, None, set())]
     shown = "200; 503, database (OperationalError) from 1 s on; no answer from 5 s on"
     assert operator.report(10)["readyz"] == shown
 
 
-def test_it_is_told_which_figures_rose_and_fell(operator):
+def test_the_report_has_the_figures_that_rose_and_fell(operator):
     operator.metrics += [(11, figures(6, "web:a", 0)), (12, None), (13, figures(3, "web:b", 1))]
     shown = "`ocpp_commit_failures_total` waited_out +5, `ocpp_up` database down to 0, no answer 1 times"
     assert operator.report(10)["metrics"] == shown
 
 
-def test_it_is_told_which_lines_the_log_had_and_how_often(operator, tmp_path):
+def test_the_report_counts_lines_of_the_log(operator, tmp_path):
     said = "2026-11-29 03:54:{n},997 WARNING gateway.batch_writer: Charger 'chaos-{n}' waits\nTraceback\n"
     with (tmp_path / "web-1.log").open("a") as log:
         log.write(said.format(n=10) + said.format(n=11) + "2026-11-29 03:54:59,997 INFO uvicorn: usual\n")
     assert operator.report(10)["log"] == "2 × `WARNING gateway.batch_writer: Charger … waits`"
 
 
-def test_it_is_told_that_nothing_was_said(operator):
+def test_the_report_says_that_nothing_was_reported(operator):
     assert operator.report(10) == {"readyz": "", "metrics": "nothing", "log": "nothing"}
 
 
@@ -212,7 +212,7 @@ for _ in sys.stdin:
 
 
 @pytest.mark.skipif(not Clocks.are_possible(), reason="there is no C compiler")
-def test_a_clock_steps_while_its_process_runs_and_sleeps_stay_as_they_are(tmp_path):
+def test_a_clock_step_changes_the_time_but_no_sleep(tmp_path):
     clocks = Clocks(tmp_path)
     child = subprocess.Popen(
         [sys.executable, "-c", READ_CLOCKS],

@@ -1,4 +1,4 @@
-"""The client, against the stack it is for."""
+"""The REST client against the running system."""
 
 import subprocess
 import sys
@@ -34,14 +34,14 @@ def test_a_simulated_outcome_is_no_answer(live, client):
     assert (outcome.outcome, outcome.simulated_response) == ("timed_out", {"status": "Accepted"})
 
 
-def test_an_outcome_is_neither_true_nor_false(live, client):
+def test_an_outcome_has_no_truth_value(live, client):
     with live.charger(an_id(), Reset={"status": "Accepted"}) as charger:
         outcome = client.command(charger.charger_id, "Reset", type="Soft").wait(30)
     with pytest.raises(TypeError, match=".answered"):
         bool(outcome)
 
 
-def test_waiting_ends_in_time_and_the_task_goes_on(live, client):
+def test_waiting_ends_at_its_timeout_and_the_task_goes_on(live, client):
     with live.charger(an_id(), Reset=2) as charger:
         task = client.command(charger.charger_id, "Reset", type="Soft")
         with pytest.raises(NotInTime):
@@ -52,21 +52,23 @@ def test_waiting_ends_in_time_and_the_task_goes_on(live, client):
 def test_a_refusal_has_its_sentence_and_its_fields(live, client):
     with live.charger(an_id()) as charger, pytest.raises(Refused) as body:
         client.command(charger.charger_id, "Reset", type="Gentle")
-    assert body.value.status == 400 and "type" in body.value.fields
+    assert body.value.status == 400
+    assert "type" in body.value.fields
     with pytest.raises(Refused, match="404: Charger not found"):
         client.charger("nobody/here")
 
 
-def test_lists_are_read_page_after_page(live, client):
+def test_a_list_is_read_over_all_pages(live, client):
     wanted = [an_id() for _ in range(3)]
     for charger_id in wanted:
         client.post("chargers/", {"charger_id": charger_id})
     listed = [charger["charger_id"] for charger in client.chargers(page_size=2)]
-    assert set(wanted) <= set(listed) and len(listed) == len(set(listed))
+    assert set(wanted) <= set(listed)
+    assert len(listed) == len(set(listed))
     assert list(client.transactions(charger_id=wanted[0])) == []
 
 
-def test_a_list_that_is_not_counted_is_read_to_its_end_too(live, client):
+def test_a_list_without_a_count_is_read_over_all_pages(live, client):
     charger_id = an_id()
     client.post("chargers/", {"charger_id": charger_id, "message_log": "all"})
     with live.charger(charger_id) as charger:
@@ -80,7 +82,7 @@ def test_a_list_that_is_not_counted_is_read_to_its_end_too(live, client):
     eventually(is_whole)
 
 
-def test_events_are_told_from_where_one_left_off(live, client):
+def test_events_are_received_after_a_given_id(live, client):
     charger_id = an_id()
     with live.charger(charger_id):
         first = next(client.events(after=0, charger_id=charger_id))
@@ -89,7 +91,7 @@ def test_events_are_told_from_where_one_left_off(live, client):
 
 
 class CutOff(BaseHTTPRequestHandler):
-    """A stream that ends in the midst of an event, and tells all of it when it is asked for again."""
+    """A stream that ends within an event, and sends all of it at the next request."""
 
     def do_GET(self):
         self.server.asked.append(self.headers.get("Last-Event-ID"))
@@ -102,28 +104,30 @@ class CutOff(BaseHTTPRequestHandler):
         """Keep log lines off the screen."""
 
 
-def test_an_event_that_was_cut_off_is_told_when_the_stream_comes_again():
+def test_an_event_that_was_cut_off_is_received_after_the_reconnect():
     with ThreadingHTTPServer(("127.0.0.1", 0), CutOff) as server:
         server.asked = []
         threading.Thread(target=server.serve_forever, daemon=True).start()
         event = next(Client(f"http://127.0.0.1:{server.server_port}").events())
         server.shutdown()
-    assert event == {"id": 6} and server.asked == [None, "5"]
+    assert event == {"id": 6}
+    assert server.asked == [None, "5"]
 
 
-def test_a_stream_that_may_not_be_had_is_not_asked_for_for_ever(client):
+def test_a_refused_stream_is_not_retried(client):
     with pytest.raises(Refused, match="400"):
         list(islice(client.events(kind="no.such"), 1))
 
 
-def test_a_server_that_is_not_there_is_said_without_the_token():
+def test_an_unreachable_server_is_reported_without_the_token():
     client = Client("http://127.0.0.1:9", token=TOKEN)
     with pytest.raises(Unreachable) as body:
         client.charger("505")
     assert TOKEN not in f"{client!r}{Task(client, '1')!r}{body.value!r}"
-    assert body.value.__cause__ is None and body.value.__suppress_context__
+    assert body.value.__cause__ is None
+    assert body.value.__suppress_context__
 
 
-def test_it_needs_nothing_of_this_project():
+def test_the_client_imports_no_django():
     alone = "import sys, tools.client; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", alone], timeout=30).returncode == 0

@@ -70,7 +70,7 @@ def python_of(name):
     return "\n".join(PYTHON.findall((ROOT / "docs" / name).read_text()))
 
 
-def test_the_python_of_the_guide_to_rest_runs(live):
+def test_the_python_of_the_rest_guide_runs(live):
     with live.charger("505", Reset={"status": "Accepted"}):
         environment = os.environ | {"OCPP_URL": live.url}
         ran = subprocess.run(

@@ -12,14 +12,14 @@ import pytest
 from config import logs
 from config.logs import FIELDS, INDENTED, ContextFilter, LineFormatter, ObjectFormatter, RateFilter
 from core.observability import context
-from tests.config.test_settings import check
-from tests.config.test_websocket import HANDSHAKE
 from tests.support.beside import web_beside
 from tests.support.live import an_id, eventually
+from tests.support.raw_socket import HANDSHAKE
+from tests.support.settings import load_settings
 
 
 def logged(message, error=None, **extra):
-    """The JSON object of a record."""
+    """Return the JSON object of a record."""
     record = logging.getLogger("chargers").makeRecord(
         "chargers", logging.INFO, __file__, 1, message, (), error, extra=extra
     )
@@ -27,7 +27,7 @@ def logged(message, error=None, **extra):
     return json.loads(ObjectFormatter().format(record))
 
 
-def test_a_record_is_an_object_with_its_charger_and_task():
+def test_a_json_record_has_its_charger_and_task():
     with context.about(charger="505", task="t1"):
         fields = logged('505: "hello"\nworld')
     assert fields.pop("timestamp").endswith("+00:00")
@@ -43,7 +43,8 @@ def test_unknown_fields_are_left_out():
 
 def test_fields_of_libraries_are_left_out_except_the_task():
     fields = logged("Task succeeded", data={"id": "t1", "args": "['secret']"}, request="secret")
-    assert fields["task_id"] == "t1" and "secret" not in str(fields)
+    assert fields["task_id"] == "t1"
+    assert "secret" not in str(fields)
 
 
 def test_an_exception_is_logged_with_its_trace():
@@ -51,12 +52,14 @@ def test_an_exception_is_logged_with_its_trace():
         raise ValueError("no")
     except ValueError:
         fields = logged("It failed", sys.exc_info())
-    assert fields["exception"].startswith("Traceback") and fields["exception"].endswith("ValueError: no")
+    assert fields["exception"].startswith("Traceback")
+    assert fields["exception"].endswith("ValueError: no")
 
 
 def test_an_unknown_format_is_refused():
-    code, error = check(LOG_FORMAT="xml")
-    assert code != 0 and "LOG_FORMAT" in error
+    code, error = load_settings(LOG_FORMAT="xml")
+    assert code != 0
+    assert "LOG_FORMAT" in error
 
 
 def lines(live, name):
@@ -66,11 +69,11 @@ def lines(live, name):
 
 
 @pytest.mark.parametrize("name", ["web 1", "web 2", "beat"])
-def test_every_line_of_a_program_is_an_object(live, name):
+def test_every_line_of_a_program_is_json(live, name):
     assert all(json.loads(line).keys() <= set(FIELDS) for line in lines(live, name))
 
 
-def test_a_line_has_its_charger_and_its_task(live):
+def test_a_text_line_has_its_charger_and_task(live):
     charger_id = an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}):
         task_id = live.ask(charger_id, "ClearCache", {})["task_id"]
@@ -112,7 +115,9 @@ def test_a_trace_keeps_its_lines_and_cannot_forge_records():
     except ValueError:
         error = sys.exc_info()
     first, *others = formatted(LineFormatter(), "It failed", error=error).split("\n")
-    assert BEGINS.match(first) and len(others) > 3 and all(line.startswith(INDENTED[1:]) for line in others)
+    assert BEGINS.match(first)
+    assert len(others) > 3
+    assert all(line.startswith(INDENTED[1:]) for line in others)
     assert others[-1] == f"    {FORGED}\\x1b"
     assert json.loads(formatted(ObjectFormatter(), "It failed", error=error))["exception"].endswith(
         f"no\n{FORGED}\\x1b"
@@ -137,7 +142,8 @@ def test_lines_of_unauthenticated_requests_are_limited():
         record.created = 1_000_000.0
         if rate_filter.filter(record):
             written.append(LineFormatter().format(record))
-    assert len(written) == logs.MAX_LINES_PER_MINUTE + 200 and "left out" in written[logs.MAX_LINES_PER_MINUTE - 1]
+    assert len(written) == logs.MAX_LINES_PER_MINUTE + 200
+    assert "left out" in written[logs.MAX_LINES_PER_MINUTE - 1]
 
 
 def test_the_limit_hides_no_error():

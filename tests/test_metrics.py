@@ -3,12 +3,10 @@
 import json
 import re
 import threading
-import urllib.request
 
 import pytest
 import yaml
 from ocpp.v16 import call
-from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import InvalidStatus
 
 from chargers import metrics
@@ -18,6 +16,7 @@ from core.redis import processes
 from core.redis.connections import sync_redis
 from tests.support.builders import a_charger, a_command, tell
 from tests.support.live import an_id, eventually, exchange
+from tests.support.metrics import scraped, value
 from tools.stack.stack import PROJECT
 
 FOLDER = PROJECT / "docs" / "monitoring"
@@ -25,28 +24,9 @@ NAME = re.compile(r"\b(?:ocpp|process)_[a-z_]+\b")
 STOP = {"transactionId": -1, "meterStop": 1, "timestamp": "2025-02-26T12:00:00Z"}
 
 
-def scraped(live):
-    """{(sample's name, its labels but the process): {process: value}}."""
-    body = {}
-    with urllib.request.urlopen(f"{live.url}/metrics", timeout=20) as answer:
-        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-        for family in text_string_to_metric_families(answer.read().decode()):
-            for sample in family.samples:
-                process = sample.labels.pop("process", "")
-                body.setdefault((sample.name, tuple(sorted(sample.labels.items()))), {})[process] = sample.value
-    return body
-
-
-def value(body, name, before=(), **labels):
-    """The sum over all processes; since `before` that of what each counted since."""
-    key = name, tuple(sorted(labels.items()))
-    counted = dict(before).get(key, {})
-    return sum(value - counted.get(process, 0) for process, value in body.get(key, {}).items())
-
-
 @pytest.fixture(scope="module")
 def traffic(live):
-    """The metrics before and after one of each thing happened."""
+    """The metrics before and after traffic of every kind."""
     before, charger_id = scraped(live), an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}) as charger:
         charger.call(call.Heartbeat())
@@ -63,7 +43,7 @@ def traffic(live):
 
 
 def _has_all(now, before):
-    """Every process has written what it counted: each may have had a part of it."""
+    """Return whether every process has written its counts: each may have had a part of the traffic."""
     return all(value(now, name, before, **labels) for name, labels in LAST)
 
 
@@ -93,11 +73,11 @@ LAST = (
         ("ocpp_sweeps_total", {"outcome": "done"}),
     ],
 )
-def test_what_happened_is_counted_in_the_process_it_happened_in(traffic, name, labels):
+def test_traffic_is_counted_by_its_process(traffic, name, labels):
     assert traffic(name, **labels) >= 1
 
 
-def test_web_workers_and_beat_are_heard_of(live, traffic):
+def test_web_worker_and_beat_report_metrics(live, traffic):
     now = scraped(live)
     assert [value(now, "ocpp_processes", role=role) >= 1 for role in ("web", "worker", "beat")] == [True] * 3
     assert [value(now, "ocpp_up", part=part) for part in ("redis", "database", "broker")] == [1] * 3
@@ -113,13 +93,14 @@ def drawn():
     return [target["expr"] for panel in panels for target in panel.get("targets", [])]
 
 
-def test_what_is_drawn_and_alerted_upon_is_told(live, traffic):
+def test_every_series_of_dashboards_and_alerts_exists(live, traffic):
     wanted = {name for text in [*drawn(), *(rule["expr"] for rule in rules())] for name in NAME.findall(text)}
-    assert len(wanted) > 30 and wanted <= {name for name, _ in scraped(live)}
+    assert len(wanted) > 30
+    assert wanted <= {name for name, _ in scraped(live)}
 
 
 @pytest.mark.django_db
-def test_every_series_and_every_alert_is_explained():
+def test_every_series_and_alert_is_documented():
     text = (PROJECT / "docs" / "monitoring.md").read_text()
     named = {family.name for family in [*registry.collect(), *body.AllMetrics().collect()]}
     described = {name.removesuffix("_total") for name in NAME.findall(text)}
@@ -128,16 +109,18 @@ def test_every_series_and_every_alert_is_explained():
     assert {rule["annotations"]["runbook"] for rule in rules()} == headings
 
 
-def test_prometheus_is_told_one_target_and_a_token():
+def test_the_prometheus_configuration_has_one_target_and_a_token():
     (job,) = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
-    assert job["authorization"]["type"] == "Token" and len(job["static_configs"][0]["targets"]) == 1
+    assert job["authorization"]["type"] == "Token"
+    assert len(job["static_configs"][0]["targets"]) == 1
 
 
 @pytest.mark.django_db
-def test_what_the_books_hold_is_told(api):
+def test_chargers_and_commands_in_the_database_are_counted(api):
     a_command(a_charger())
     said = api.get("/metrics").content.decode()
-    assert "ocpp_chargers_known 1.0" in said and 'ocpp_commands_unfinished{state="queued"} 1.0' in said
+    assert "ocpp_chargers_known 1.0" in said
+    assert 'ocpp_commands_unfinished{state="queued"} 1.0' in said
 
 
 @pytest.mark.django_db(transaction=True)
@@ -148,7 +131,7 @@ def test_the_same_orphan_stop_is_counted_once():
     assert registry.get_sample_value("ocpp_orphan_stops_total") == before + 1
 
 
-def test_what_a_charger_invents_makes_no_series():
+def test_invented_actions_create_no_series():
     before = len(metrics.messages.collect()[0].samples)
     for number in range(100):
         metrics.count_message(f"Invented{number}", "NotImplemented")
@@ -157,15 +140,16 @@ def test_what_a_charger_invents_makes_no_series():
     assert registry.get_sample_value("ocpp_closed_sockets_total", {"code": "other"}) >= 100
 
 
-def test_a_process_that_is_silent_is_told_of_no_more(monkeypatch):
+def test_samples_of_a_silent_process_are_removed(monkeypatch):
     monkeypatch.setattr(processes, "PROCESSES", f"ocpp:test:{an_id()}")
     body.push("web:here:1")
     assert list(processes.samples()) == ["web:here:1"]
     sync_redis().delete(f"{processes.PROCESSES}:web:here:1")
-    assert processes.samples() == {} and sync_redis().smembers(processes.PROCESSES) == set()
+    assert processes.samples() == {}
+    assert sync_redis().smembers(processes.PROCESSES) == set()
 
 
-def test_pushing_is_beside_the_traffic(monkeypatch):
+def test_metrics_are_pushed_by_a_thread_of_their_own(monkeypatch):
     monkeypatch.setattr(processes, "PROCESSES", f"ocpp:test:{an_id()}")
     monkeypatch.setattr(body, "_pusher", None)
     body.start("web")

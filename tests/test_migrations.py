@@ -1,63 +1,26 @@
-"""Migrations: cut off anywhere they can be run again, and processes of the version before go on beside them."""
+"""Migrations can be run again after they were killed, and the previous version runs beside the new schema."""
 
-import os
 import signal
-import subprocess
-import sys
-from urllib.parse import urlsplit
 
 import psycopg
-import pytest
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import models
 from django.db.migrations import operations
 from django.db.migrations.loader import MigrationLoader
 
-from tools.stack.stack import PROJECT
+from tests.support.migrations import migrate
 
 OURS = ("chargers", "transactions", "commands")
 # What processes of the version before would trip over: it goes a version after nobody uses it any more.
 TAKES_AWAY = (operations.RemoveField, operations.RenameField, operations.DeleteModel, operations.RenameModel)
 
 
-@pytest.fixture
-def database():
-    """The URL of an empty database."""
-    given = os.environ["DATABASE_URL"]
-    with psycopg.connect(given, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS ocpp_migrations WITH (FORCE)")
-        connection.execute("CREATE DATABASE ocpp_migrations")
-    return urlsplit(given)._replace(path="/ocpp_migrations").geturl()
-
-
-def environment(database, settings="config.settings"):
-    return os.environ | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": settings}
-
-
-def migrate(database, *arguments, stop_at=None, settings="config.settings"):
-    """(exit code, what it said) of `migrate`; killed when it begins its migration number `stop_at`."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "manage.py", "migrate", "--noinput", *arguments],
-        cwd=PROJECT,
-        env=environment(database, settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if sum("Applying" in line for line in said) == stop_at:
-            process.send_signal(signal.SIGKILL)
-    return process.wait(), "".join(said)
-
-
-def test_a_migration_that_was_killed_is_run_again(database):
+def test_a_killed_migration_can_be_run_again(empty_database):
     for begun in (2, 5, 9):  # of what was left each time
-        assert migrate(database, stop_at=begun)[0] == -signal.SIGKILL
-    code, said = migrate(database)
+        assert migrate(empty_database, stop_at=begun)[0] == -signal.SIGKILL
+    code, said = migrate(empty_database)
     assert code == 0, said
-    assert migrate(database, "--check")[0] == 0
+    assert migrate(empty_database, "--check")[0] == 0
 
 
 PERMISSION_OF_A_ROLE = """
@@ -66,11 +29,11 @@ JOIN auth_group g ON g.id = r.group_id WHERE g.name = 'Operators' AND p.codename
 """
 
 
-def test_some_apps_may_be_migrated_alone(database):
+def test_single_apps_can_be_migrated(empty_database):
     for arguments in (["auth"], ["chargers"], []):
-        code, said = migrate(database, *arguments)
+        code, said = migrate(empty_database, *arguments)
         assert code == 0, said
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(empty_database) as connection:
         assert connection.execute(PERMISSION_OF_A_ROLE).fetchone() == ("add_command",)
 
 
@@ -81,12 +44,12 @@ def each_operation():
             yield from ((app, name, operation) for operation in migration.operations)
 
 
-def test_what_processes_of_the_version_before_use_stays():
+def test_no_migration_removes_what_the_previous_version_uses():
     taken = [(app, name, op) for app, name, op in each_operation() if isinstance(op, TAKES_AWAY)]
     assert taken == []
 
 
-def test_rows_of_processes_of_the_version_before_are_taken():
+def test_new_columns_may_be_left_out_by_the_previous_version():
     added = [(name, op) for _, name, op in each_operation() if isinstance(op, operations.AddField)]
     made = {(name, op.name_lower) for _, name, op in each_operation() if isinstance(op, operations.CreateModel)}
     old = [(name, op) for name, op in added if (name, op.model_name_lower) not in made]
@@ -94,13 +57,14 @@ def test_rows_of_processes_of_the_version_before_are_taken():
     assert strict == []
 
 
-def test_a_migration_is_one_transaction_or_locks_out_nobody():
-    """`migrate` runs a migration again whose locks it did not get. One that is no transaction must stand that."""
+def test_a_migration_is_one_transaction_or_takes_no_lock():
+    """`migrate` repeats a migration that got no locks, so that one without a transaction must be repeatable."""
     found = MigrationLoader(None).disk_migrations.items()
     ours = [(name, m) for (app, name), m in found if app in OURS]
     loose = [(name, m.operations) for name, m in ours if not m.atomic]
     kinds = (AddIndexConcurrently, RemoveIndexConcurrently)
-    assert ours and all(isinstance(op, kinds) for _, ops in loose for op in ops), loose
+    assert ours, loose
+    assert all(isinstance(op, kinds) for _, ops in loose for op in ops), loose
 
 
 def _may_be_left_out(field):

@@ -1,4 +1,4 @@
-"""The API is what its schema says: whatever is sent to any operation, the answer is one the schema describes."""
+"""Every operation of the API conforms to its schema, whatever is sent."""
 
 import json
 from itertools import cycle
@@ -11,9 +11,9 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi import checks
 
-from tests.support.builders import NOON
 from tests.support.live import an_id, exchange
-from tests.test_admin import PROFILE
+from tests.support.payloads import PROFILE, REPORTED
+from tests.support.routes import rest_lists
 
 CHARGERS = 8  # so many that not all of them have as many commands waiting as they may
 NOBODYS = 2**40  # added to a number, it is the id of nothing
@@ -30,18 +30,7 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
-# What a charger tells, in this order.
-REPORTED = [
-    ("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"}),
-    ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}),
-    ("MeterValues", {"connectorId": 1, "meterValue": [{"timestamp": NOON, "sampledValue": [{"value": "1"}]}]}),
-    ("StopTransaction", {"transactionId": -1, "meterStop": 1, "timestamp": NOON}),
-    ("DataTransfer", {"vendorId": "V", "data": "D"}),
-    ("SecurityEventNotification", {"type": "T", "timestamp": NOON}),
-    ("SignCertificate", {"csr": "none"}),
-    ("StartTransaction", {"connectorId": 1, "idTag": "unknown", "meterStart": 0, "timestamp": NOON}),
-]
-# What is made over REST, and the tables of what is not, by the third part of a path.
+# Bodies of the resources that are created over REST.
 MADE = {
     "chargers": lambda ours: {"charger_id": an_id()},
     "webhooks": lambda ours: {"name": an_id(), "url": "http://127.0.0.1:9/", "kinds": ["security.event"]},
@@ -65,16 +54,10 @@ MADE = {
         "at": "2036-01-01T00:00:00Z",
     },
 }
-TABLES = {
-    "unknown-id-tags": "transactions_unknownidtag",
-    "orphan-stops": "transactions_orphanstop",
-    "uploads": "commands_upload",
-    "certificates": "commands_certificaterequest",
-}
 
 
 def whole_schema():
-    """The schema, in which an answer may have no member that is not described."""
+    """Return the schema, in which an answer may have no undescribed member."""
     described = SchemaGenerator().get_schema(public=True)
     for component in described["components"]["schemas"].values():
         if "properties" in component:
@@ -86,7 +69,7 @@ schema = schemathesis.openapi.from_dict(whole_schema(), config=SchemathesisConfi
 
 
 class Ours:
-    """What the cases may read, change and remove: rows of their own, never those of other tests."""
+    """The rows that the cases may read, change and delete, never those of other tests."""
 
     def __init__(self, live):
         self.live, self.ids = live, {}
@@ -111,19 +94,20 @@ class Ours:
         return self.live.post(f"/api/ocpp/{resource}/", MADE[resource](self))[member]
 
     def an(self, resource):
-        """The id of one that a case may do anything to."""
+        """Return the id of a row of `resource` that a case may change and delete."""
         if resource in MADE:
             return self.made(resource)
         if resource == "firmware":
             reply = {"files": {"file": ("1.bin", b"x")}, "data": {"description": an_id()}}
             return requests.post(f"{self.live.url}/api/ocpp/firmware/", timeout=10, **reply).json()["id"]
-        if resource not in TABLES:  # tokens: without a login there are none
+        model = rest_lists()[resource].queryset.model
+        if "charger" not in {field.name for field in model._meta.fields}:  # such as tokens: there are none here
             return NOBODYS
-        wanted = f"SELECT max(r.id) FROM {TABLES[resource]} r JOIN chargers_charger c ON c.id = r.charger_id "
+        wanted = f"SELECT max(r.id) FROM {model._meta.db_table} r JOIN chargers_charger c ON c.id = r.charger_id "
         return self.live.rows(wanted + "WHERE c.charger_id = ANY(%s)", self.chargers)[0][0]
 
     def known(self, case):
-        """What may stand in the path of a case; an id is the same for all cases of an operation."""
+        """Return the values for the path of a case; an id is the same for all cases of an operation."""
         resource, label = case.path.split("/")[3], case.operation.label
         if "{id}" in case.path and label not in self.ids:
             self.ids[label] = self.an(resource)
@@ -139,14 +123,14 @@ class Ours:
 
 @pytest.fixture(scope="module")
 def ours(live):
-    """Tags are everybody's: those made here would be in the local lists of other tests."""
+    """Delete the tags afterwards, because local lists of other tests would have them."""
     ((latest,),) = live.rows("SELECT coalesce(max(id), 0) FROM transactions_idtag")
     yield Ours(live)
     live.execute("DELETE FROM transactions_idtag WHERE id > %s", latest)
 
 
 def owned(value, ours):
-    """Of the ids that were thought of one in four stays, as one of nothing here; for the others, one of ours."""
+    """Keep one in four generated ids, as that of nothing; replace the others by one of ours."""
     if isinstance(value, int):
         return value + NOBODYS if value % 4 == 3 else ours
     return value if len(str(value)) % 4 == 3 else ours
@@ -156,7 +140,7 @@ def owned(value, ours):
 # Each operation is a test with an id of its own where there is a parameter more.
 @schema.exclude(path="/api/ocpp/events/stream/").parametrize()
 @pytest.mark.parametrize("checked", [CHECKS], ids=["every case"])
-def test_every_answer_is_one_that_the_schema_describes(live, ours, case, checked):
+def test_every_answer_conforms_to_the_schema(live, ours, case, checked):
     known = ours.known(case)
     case.path_parameters = {name: owned(value, known[name]) for name, value in case.path_parameters.items()}
     if isinstance(case.body, dict) and "filter" in case.body:  # ours alone, none of other tests
@@ -169,9 +153,10 @@ def test_every_answer_is_one_that_the_schema_describes(live, ours, case, checked
 
 
 @pytest.mark.django_db
-def test_every_operation_tells_nobody_that_it_wants_a_login(client):
+def test_every_operation_answers_401_without_a_login(client):
     for operation in schema.get_all_operations():
         path = operation.ok().path.format(id=1, charger_id="X", transaction_id=1, task_id="X", delivery=1)
         answer = client.generic(operation.ok().method, path)
         assert (answer.status_code, set(answer.json())) == (401, {"error"}), path
-        assert answer["WWW-Authenticate"] and "401" in operation.ok().definition.raw["responses"]
+        assert answer["WWW-Authenticate"]
+        assert "401" in operation.ok().definition.raw["responses"]

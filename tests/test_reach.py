@@ -1,20 +1,20 @@
-"""A charger that somebody may not reach is answered as one that does not exist, whatever is asked of it and how."""
+"""A charger out of reach is answered like one that does not exist, for every request."""
 
 import json
 import re
 from itertools import product
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
-from django.urls import URLPattern, get_resolver
 
 from chargers.models import Charger, ChargerGroup, Refusal
 from commands.actions.ocpp16.table import ACTIONS
 from commands.models import Batch, Command, Firmware, Schedule
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
+from tests.support.responses import content
+from tests.support.routes import every_route, operator_pages, rest_lists
 from transactions.models import OrphanStop, Reservation, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,7 +39,7 @@ BODIES = (
 
 @pytest.fixture
 def scoped():
-    """A client of somebody who may do everything, but reaches one charger alone."""
+    """A client of a user who has all permissions and reaches one charger."""
     user = User.objects.create_user("bob", is_staff=True)
     user.user_permissions.set(Permission.objects.exclude(codename="reach_every_charger"))
     near = a_charger(NEAR)
@@ -66,8 +66,8 @@ def moments():
 
 
 def reply(answer, charger_id):
-    """All that an answer tells, without the id that was asked for, and what differs each time."""
-    body = streamed(answer) if answer.streaming else answer.content
+    """Return all of an answer, except the id of the request and what differs each time."""
+    body = content(answer)
     named = re.compile(rf"(?<![\w-]){re.escape(charger_id)}(?!\w)")
     text = named.sub("ID", body.decode())
     headers = {name: named.sub("ID", value) for name, value in answer.headers.items()}
@@ -77,25 +77,9 @@ def reply(answer, charger_id):
     return answer.status_code, "\n".join(lines), headers
 
 
-def streamed(answer):
-    async def whole():
-        return b"".join([piece async for piece in answer.streaming_content])
-
-    return async_to_sync(whole)() if answer.is_async else b"".join(answer.streaming_content)
-
-
-def patterns(resolver, prefix=""):
-    for entry in resolver.url_patterns:
-        path = prefix + str(entry.pattern)
-        if isinstance(entry, URLPattern):
-            yield path
-        else:
-            yield from patterns(entry, path)
-
-
 # Of every route that names a charger: what stands in the place of its other variables.
 OTHERS = {"<int:transaction_id>": ["1", "0", "99999999"], "<str:action>": ["Reset", "Nonsense"]}
-ROUTES = sorted({path for path in patterns(get_resolver()) if "<charger:charger_id>" in path})
+ROUTES = sorted({path for path, _ in every_route() if "<charger:charger_id>" in path})
 
 
 def filled(route, charger_id):
@@ -113,7 +97,7 @@ def test_the_routes_are_found():
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_path_that_names_a_charger_out_of_reach_is_that_of_none(scoped, route):
+def test_a_path_of_a_charger_out_of_reach_is_answered_as_unknown(scoped, route):
     for far, gone in zip(filled(route, FAR), filled(route, GONE), strict=True):
         for method, query, body in product(METHODS, QUERIES, BODIES):
             asked = {"data": body, "content_type": "application/json"} if method in METHODS[3:] else {}
@@ -132,7 +116,7 @@ def test_a_path_that_names_a_charger_out_of_reach_is_that_of_none(scoped, route)
 
 
 def bodies(charger_id):
-    """Bodies that name a charger, good and bad in every other member."""
+    """Yield bodies that name a charger, with valid and invalid values in every other member."""
     for action, payload in (
         ("Reset", {"type": "Soft"}),
         ("Reset", {"type": "Nonsense"}),
@@ -162,7 +146,7 @@ POSTS = ["commands/", "batches/", "schedules/", "reservations/", "chargers/", "f
 
 
 @pytest.mark.parametrize("path", POSTS)
-def test_a_body_that_names_a_charger_out_of_reach_is_that_of_none(scoped, path, settings):
+def test_a_body_with_a_charger_out_of_reach_is_answered_as_unknown(scoped, path, settings):
     settings.API_COMMANDS_PER_MINUTE = 0
     path = path.replace("FIRMWARE", str(Firmware.objects.create(description="1.0", file="firmware/x").pk))
     url = f"{API}/{path}"
@@ -174,7 +158,8 @@ def test_a_body_that_names_a_charger_out_of_reach_is_that_of_none(scoped, path, 
                 for body, name in ((far, FAR), (gone, GONE))
             ]
             assert answers[0] == answers[1], far
-    assert Charger.objects.count() == 2 and not Batch.objects.exists()
+    assert Charger.objects.count() == 2
+    assert not Batch.objects.exists()
     assert not Reservation.objects.exists()
     assert all("filter" in schedule.chosen for schedule in Schedule.objects.all())
 
@@ -185,17 +170,14 @@ def test_a_command_for_a_charger_out_of_reach_is_refused_before_its_content(scop
         assert (answer.status_code, answer.json()) == (404, {"error": "Charger not found"})
 
 
-LISTS = [
-    *("chargers", "transactions", "commands", "reservations", "orphan-stops", "unknown-id-tags", "uploads"),
-    *("security-events", "data-transfers", "events", "messages", "findings", "audit", "refused-chargers"),
-    *("certificates", "batches", "schedules"),
-]
 FILTERS = ("charger_id={0}", "charger_id={0}&bogus=1", "search={0}", "description=far+away", "charger_id={0}&page=2")
-PAGES = ["/", "/transactions/", "/commands/", "/messages/", "/refused/", "/batches/", "/transactions/export.csv"]
-PAGES += ["/curves/fleet.json", "/batches/new/Reset/"]
+# Every list over REST and on the pages, and two pages whose path has a variable.
+LISTS = [f"{API}/{name}/" for name in sorted(rest_lists())]
+LISTS += [f"/{path}" for path in operator_pages() if "<" not in path]
+LISTS += ["/transactions/export.csv", "/batches/new/Reset/"]
 
 
-@pytest.mark.parametrize("path", [*(f"{API}/{name}/" for name in LISTS), *PAGES])
+@pytest.mark.parametrize("path", LISTS)
 def test_a_filter_finds_no_charger_out_of_reach(scoped, path):
     for query in (*FILTERS, "charger={0}", "id={0}", "name={0}", "q={0}"):
         far, gone = (reply(scoped.get(f"{path}?{query.format(name)}"), name) for name in (FAR, GONE))
@@ -220,7 +202,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("model", ROWS)
-def test_a_row_of_a_charger_out_of_reach_is_none(scoped, model):
+def test_a_row_of_a_charger_out_of_reach_is_not_found(scoped, model):
     path = "charger_id" if model in (Charger, Refusal) else "charger__charger_id"
     far = model.objects.filter(**{path: FAR}).first().pk
     for path, method in ROWS[model]:
@@ -233,27 +215,29 @@ def test_a_row_of_a_charger_out_of_reach_is_none(scoped, model):
             assert answers[0] == answers[1], path
 
 
-def test_a_charger_out_of_reach_is_not_told_by_the_links_and_forms_of_the_admin(scoped):
+def test_links_and_forms_of_the_admin_do_not_name_a_charger_out_of_reach(scoped):
     kind = ContentType.objects.get_for_model(Charger).pk
     booked = {"connector_id": 1, "id_tag": "A", "expiry_date_0": "2036-01-01", "expiry_date_1": "00:00:00"}
     add = "/admin/transactions/reservation/add/"
     pks = Charger.objects.get(charger_id=FAR).pk, 987_654_321
     linked = [reply(scoped.get(f"/admin/r/{kind}/{pk}/"), str(pk))[:2] for pk in pks]
     chosen = [reply(scoped.post(add, booked | {"charger": pk}), str(pk))[:2] for pk in pks]
-    assert linked[0] == linked[1] and chosen[0] == chosen[1]
+    assert linked[0] == linked[1]
+    assert chosen[0] == chosen[1]
     assert not Reservation.objects.exists()
 
 
-def test_an_id_that_is_taken_out_of_reach_is_not_told_where_chargers_are_made(scoped):
+def test_the_form_of_a_new_charger_does_not_reveal_ids_out_of_reach(scoped):
     add = "/admin/chargers/charger/add/"
     far, gone = (reply(scoped.post(add, {"charger_id": name}), name) for name in (FAR, GONE))
     assert far == gone
 
 
 @pytest.mark.parametrize("action", ["Reset", "Nonsense"])
-def test_a_form_for_many_chargers_tells_none_that_is_out_of_reach(scoped, action):
+def test_a_form_for_many_chargers_does_not_name_a_charger_out_of_reach(scoped, action):
     for fields in ({"type": "Soft"}, {"type": "Nonsense"}, {"type": "Soft", "when": "every", "when_every": "60"}):
         forms = {name: fields | {"chargers_listed": f"{NEAR}\n{name}"} for name in (FAR, GONE)}
         far, gone = (reply(scoped.post(f"/batches/new/{action}/", form), name) for name, form in forms.items())
         assert far == gone
-    assert not Batch.objects.exists() and not Schedule.objects.exists()
+    assert not Batch.objects.exists()
+    assert not Schedule.objects.exists()

@@ -1,4 +1,4 @@
-"""A Redis that hangs keeps no row of a charger locked, because changes talk to Redis after the commit."""
+"""A hanging Redis keeps no row of a charger locked, because changes use Redis after the commit."""
 
 import signal
 import threading
@@ -101,7 +101,7 @@ OTHERS = {"a schedule": ["commands_schedule"]}
 
 
 class Hanging:
-    """A Redis of its own, stopped as soon as a row is saved; `asked` is set once somebody then asks it something."""
+    """A Redis of its own, stopped as soon as a row is saved; `asked` is set by the next command to it."""
 
     def __init__(self, child):
         self.child, self.stopped, self.asked = child, False, threading.Event()
@@ -151,7 +151,7 @@ def walked(change, client, charger, answers):
 
 
 def is_locked(table):
-    """Whether any row of `table` is locked by somebody else; that there is a row is part of the test."""
+    """Return whether another session has locked a row of `table`, or whether it has no row."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table}")
         (rows,) = cursor.fetchone()
@@ -168,7 +168,8 @@ def test_no_row_is_locked_while_redis_hangs(api, hanging, what):
         walk.start()
         assert hanging.asked.wait(LONG), "nobody talked to Redis after a row was saved"
         locked = [table for table in ("chargers_charger", *OTHERS.get(what, ())) if is_locked(table)]
-        assert walk.is_alive() and not answers
+        assert walk.is_alive()
+        assert not answers
     finally:
         post_save.disconnect(hanging.stop)
         hanging.go_on()

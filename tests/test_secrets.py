@@ -1,4 +1,4 @@
-"""A secret that came in by any way stands in no column, no key of Redis and no log, and is sent all the same."""
+"""Secrets are in no column, no key of Redis and no log, whatever their entry point, and are sent unchanged."""
 
 import json
 import urllib.error
@@ -23,8 +23,8 @@ from core.ocpp.versions import OCPP201
 from gateway.retries import as_sent
 from tests.support.builders import a_charger, a_command, tell
 from tests.support.live import an_id, eventually, exchange
+from tests.support.postgres import run_program
 from tests.support.servers import RUN_DIR
-from tests.test_backup import run
 
 OLD, NEW = ("b2xkLWtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW4=", "bmV3LWtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW4=")
 READ = {
@@ -38,7 +38,7 @@ READ = {
 
 
 class Planted:
-    """Secrets that nobody else has, by the way they came in."""
+    """Unique secrets, by their entry point."""
 
     def __init__(self):
         self.by_way = {}
@@ -51,14 +51,14 @@ class Planted:
 
 
 def dump(live):
-    """The whole database as text."""
+    """Return the whole database as text."""
     path = RUN_DIR / "secrets.sql"
-    run("pg_dump", "--data-only", f"--file={path}", live.database_url)
+    run_program("pg_dump", "--data-only", f"--file={path}", live.database_url)
     return path.read_text()
 
 
 def in_redis(live):
-    """Every key and value, also of the broker."""
+    """Return every key and value as text, those of the broker included."""
     client = redis.Redis.from_url(live.stack.env["REDIS_URL"])
     values = [value for key in client.scan_iter() for value in [key, *READ[client.type(key).decode()](client, key)]]
     return b"\n".join(value for value in values if value is not None).decode(errors="replace")
@@ -69,7 +69,7 @@ def in_logs(live):
 
 
 def refused_status(live, path):
-    """The HTTP status of a DELETE of `path`, which nobody may delete."""
+    """Return the HTTP status of a DELETE of `path`, which must not be permitted."""
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(urllib.request.Request(live.url + path, method="DELETE"), timeout=60)
     return refused.value.code
@@ -111,7 +111,7 @@ def answers(secrets):
     }
 
 
-def test_no_way_in_leaves_a_secret_in_plain(live):
+def test_no_entry_point_stores_a_secret_in_plain(live):
     secrets = Planted()
     queued = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": queued})
@@ -149,16 +149,18 @@ def test_no_way_in_leaves_a_secret_in_plain(live):
 def test_the_secret_of_a_webhook_is_sealed(live):
     made = posted(live, "webhooks/", {"name": an_id(), "url": "http://127.0.0.1:9/", "is_enabled": False})
     [(stored,)] = live.rows("SELECT secret FROM chargers_webhook WHERE id = %s", made["id"])
-    assert stored.startswith(sealing.TOKEN) and made["secret"] not in dump(live)
+    assert stored.startswith(sealing.TOKEN)
+    assert made["secret"] not in dump(live)
 
 
-def test_an_error_that_quotes_the_secret_is_kept_without_it(live):
+def test_an_error_that_quotes_the_secret_is_stored_masked(live):
     secret = f"Zq{uuid4().hex}"
     refusal = InternalError(f"{secret} is too long", {"given": secret})
     with live.charger(an_id(), ChangeConfiguration=refusal) as charger:
         task = live.ask(charger.charger_id, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
         task = live.finished(task)
-    assert task["error"]["description"] == "(hidden) is too long" and secret not in dump(live)
+    assert task["error"]["description"] == "(hidden) is too long"
+    assert secret not in dump(live)
 
 
 QUOTING = [
@@ -169,7 +171,7 @@ QUOTING = [
 
 
 @pytest.mark.parametrize("action, payload", QUOTING)
-def test_an_error_that_quotes_a_part_of_a_text_is_kept_without_it(action, payload):
+def test_an_error_that_quotes_a_part_of_a_secret_is_stored_masked(action, payload):
     secret = f"Zq{uuid4().hex}"
     refusal = {"description": f"login me, {secret} failed", "details": {"given": secret}}
     hidden = Payload.of(payload(secret)).hide_in(refusal)
@@ -183,7 +185,8 @@ def test_a_secret_is_sealed_though_only_its_message_tells_that_it_is_one():
     whole = {"configurationSlot": 1, "connectionData": {"vpn": VPN}}
     payload = Payload.of(whole, OCPP201, "SetNetworkProfile")
     assert payload["connectionData"]["vpn"] == VPN | {"password": "(hidden)", "key": "(hidden)"}
-    assert payload.opened() == whole and "Zq5678" not in payload.as_stored()
+    assert payload.opened() == whole
+    assert "Zq5678" not in payload.as_stored()
     assert payload.hide_in({"description": "no PSK Zq5678"}) == {"description": "no PSK (hidden)"}
 
 
@@ -199,10 +202,11 @@ NESTED = [
 
 
 @pytest.mark.parametrize("data", NESTED)
-def test_a_secret_in_json_is_sealed_however_it_is_wrapped(data):
+def test_a_secret_is_sealed_in_any_nesting_of_json(data):
     payload = {"vendorId": "V", "data": data("Zq-s3cret")}
     sealed = Payload.of(payload)
-    assert "Zq-s3cret" not in sealed.as_stored() and sealed.opened() == payload
+    assert "Zq-s3cret" not in sealed.as_stored()
+    assert sealed.opened() == payload
 
 
 @pytest.mark.parametrize(
@@ -224,7 +228,7 @@ def test_a_configuration_key_with_a_number_or_a_short_name_is_a_secret(name):
     assert Payload.of({"key": name, "value": "Zq-s3cret"})["value"] == "(hidden)"
 
 
-def test_the_key_in_a_url_of_our_own_is_not_in_the_log(live):
+def test_the_token_in_an_upload_url_is_not_in_the_log(live):
     with live.charger(an_id(), GetDiagnostics={"file_name": "log"}) as charger:
         live.finished(live.ask(charger.charger_id, "GetDiagnostics", {}))
         place = json.loads(charger.received[-1])[3]["location"].removeprefix(live.url)
@@ -236,7 +240,7 @@ def test_the_key_in_a_url_of_our_own_is_not_in_the_log(live):
 
 
 @pytest.mark.django_db
-def test_what_a_charger_says_in_words_is_stored_without_the_logins_in_urls():
+def test_logins_in_urls_are_masked_in_texts_of_chargers():
     charger, said = a_charger(), "no login at ftp://me:Zq-s3cret@host/"
     moment = {"timestamp": "2026-01-01T00:00:00Z"}
     tell(charger, "SecurityEventNotification", type="MemoryExhaustion", techInfo=said, **moment)
@@ -247,12 +251,12 @@ def test_what_a_charger_says_in_words_is_stored_without_the_logins_in_urls():
 
 
 @pytest.mark.django_db
-def test_the_audit_log_tells_the_url_of_a_webhook_without_its_token():
+def test_the_audit_log_masks_the_token_in_the_url_of_a_webhook():
     Webhook.objects.create(name="billing", url="http://127.0.0.1:9/?token=Zq-s3cret&a=b")
     assert AuditEntry.objects.get(kind="webhook").after["url"] == "http://127.0.0.1:9/?token=(hidden)&a=b"
 
 
-def test_what_is_asked_for_again_is_sent_whole(live):
+def test_a_retried_command_is_sent_with_its_secret(live):
     secret = f"Zq{uuid4().hex}"
     with live.charger(an_id(), ChangeConfiguration=ACCEPTED) as charger:
         task = live.ask(charger.charger_id, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
@@ -274,7 +278,7 @@ def public_url(settings, tmp_path):
 
 
 @pytest_db
-def test_an_upload_token_is_shown_to_nobody_and_opens_the_place(api, public_url):
+def test_an_upload_token_is_never_shown_and_permits_the_upload(api, public_url):
     charger = a_charger()
     body = {"charger_id": charger.charger_id, "action": "GetDiagnostics", "payload": {}}
     task = api.post("/api/ocpp/commands/", body, "application/json").json()
@@ -302,7 +306,8 @@ def test_an_upload_token_is_shown_to_nobody_and_opens_the_place(api, public_url)
         assert answer.status_code == 200, page
         reply += answer.content.decode()
     shown = api.get(f"/api/ocpp/tasks/{task['task_id']}/").json()["payload"]["location"]
-    assert token not in reply and task["task_id"] in reply
+    assert token not in reply
+    assert task["task_id"] in reply
     assert api.put(shown.removeprefix(BASE) + "log.txt", b"other", "text/plain").status_code == 404
 
 
@@ -319,7 +324,7 @@ PASSWORD = {"key": "WifiPassword", "value": "Zq-s3cret"}
 
 
 @pytest.mark.django_db
-def test_a_payload_without_a_secret_is_stored_as_before():
+def test_a_payload_without_a_secret_is_stored_in_plain():
     command = a_command(payload={"b": 1, "a": {"d": 1, "c": 2}})
     assert in_plain(Command, command.pk, "payload") == '{"b":1,"a":{"d":1,"c":2}}'
 
@@ -329,12 +334,13 @@ def test_members_of_a_sealed_payload_keep_their_order():
     payload = {"value": "Zq", "key": "WifiPassword", "b": {"z": 1, "a": 2}}
     command = a_command(action="ChangeConfiguration", payload=payload)
     command.refresh_from_db()
-    assert list(command.payload) == ["value", "key", "b"] and command.payload["value"] == "(hidden)"
+    assert list(command.payload) == ["value", "key", "b"]
+    assert command.payload["value"] == "(hidden)"
     assert json.dumps(command.payload.opened()) == json.dumps(payload)
 
 
 @pytest.mark.django_db
-def test_keys_are_rotated_with_progress_and_the_old_one_is_needed_no_more(settings, capsys):
+def test_keys_are_rotated_with_progress_until_the_old_one_is_unused(settings, capsys):
     settings.SECRETS_KEYS = [OLD]
     command = a_command(action="ChangeConfiguration", payload=PASSWORD)
     webhook = Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
@@ -344,7 +350,8 @@ def test_keys_are_rotated_with_progress_and_the_old_one_is_needed_no_more(settin
     assert command.payload.opened() == PASSWORD
     call_command("reseal")
     reply = capsys.readouterr()
-    assert "commands_command.payload: 1 of 1 rows" in reply.err and reply.out.startswith("2 secrets")
+    assert "commands_command.payload: 1 of 1 rows" in reply.err
+    assert reply.out.startswith("2 secrets")
     call_command("reseal")
     assert capsys.readouterr().out.startswith("0 secrets")
     settings.SECRETS_KEYS = [NEW]
@@ -355,7 +362,7 @@ def test_keys_are_rotated_with_progress_and_the_old_one_is_needed_no_more(settin
 
 
 @pytest.mark.django_db
-def test_what_stands_in_plain_is_sealed_too():
+def test_rotation_seals_plain_secrets():
     command = a_command(payload=PASSWORD)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE commands_command SET payload = %s", [json.dumps(PASSWORD)])
@@ -365,7 +372,7 @@ def test_what_stands_in_plain_is_sealed_too():
 
 
 @pytest.mark.django_db
-def test_a_lost_key_is_said_and_what_is_shown_stays(settings, api):
+def test_a_lost_key_is_reported_and_masked_payloads_are_still_shown(settings, api):
     settings.SECRETS_KEYS = [OLD]
     command = a_command(action="ChangeConfiguration", payload=PASSWORD)
     settings.SECRETS_KEYS = [NEW]
@@ -381,11 +388,12 @@ def test_a_lost_key_is_said_and_what_is_shown_stays(settings, api):
 
 
 @pytest.mark.django_db
-def test_batches_and_schedules_open_what_they_send(api):
+def test_batches_and_schedules_send_the_plain_secret(api):
     charger = a_charger()
     body = {"action": "ChangeConfiguration", "payload": PASSWORD, "chargers": [str(charger)]}
     made = api.post("/api/ocpp/schedules/", body | {"name": "n", "every_seconds": 60}, "application/json")
-    assert made.status_code == 201 and made.json()["payload"]["value"] == "(hidden)"
+    assert made.status_code == 201
+    assert made.json()["payload"]["value"] == "(hidden)"
     schedule = Schedule.objects.get()
     renamed = api.patch(f"/api/ocpp/schedules/{schedule.pk}/", {"name": "m"}, "application/json")
     assert renamed.status_code == 200, renamed.content
@@ -394,11 +402,12 @@ def test_batches_and_schedules_open_what_they_send(api):
     assert batch is not None, Schedule.objects.get().note
     batches.release()
     stored = [in_plain(Schedule, schedule.pk, "payload"), in_plain(Batch, batch.pk, "payload")]
-    assert Command.objects.get().payload.opened() == PASSWORD and "Zq-s3cret" not in "".join(stored)
+    assert Command.objects.get().payload.opened() == PASSWORD
+    assert "Zq-s3cret" not in "".join(stored)
 
 
 @pytest.mark.django_db
-def test_what_a_vendor_answers_is_said_again_and_not_stored(monkeypatch):
+def test_a_secret_answer_of_a_vendor_function_is_stored_sealed(monkeypatch):
     from gateway import vendors
 
     monkeypatch.setitem(

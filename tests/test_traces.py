@@ -1,4 +1,4 @@
-"""OpenTelemetry: a command is one trace from its request to its answer; without the setting there is none of it."""
+"""OpenTelemetry: a command is one trace up to its answer, and nothing is imported without the setting."""
 
 import json
 import signal
@@ -13,16 +13,16 @@ import pytest
 from ocpp.v16 import call
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.config.test_settings import check
 from tests.support.live import Live, an_id, eventually, free_port
 from tests.support.servers import RUN_DIR
+from tests.support.settings import load_settings
 from tools.stack import programs
 from tools.stack.processes import Child
 from tools.stack.stack import PROJECT
 
 
 class Receiver(ThreadingHTTPServer):
-    """A collector that speaks OTLP over HTTP and keeps the spans it is sent."""
+    """A collector that receives OTLP over HTTP and stores the spans."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Taking)
@@ -51,7 +51,7 @@ class _Taking(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_):
-        """Not among what the tests say."""
+        """Keep log lines off the screen."""
 
 
 def _attributes(span):
@@ -59,7 +59,7 @@ def _attributes(span):
 
 
 class Beside:
-    """What `Live` needs of a stack: a web process and a worker beside those of `live`, with a Redis of their own."""
+    """The stack of a `Live` with a web process and a worker beside those of `live`, on a Redis of its own."""
 
     def __init__(self, live, **env):
         port = str(free_port())
@@ -135,7 +135,7 @@ def test_a_client_may_begin_the_trace(traced, receiver):
     eventually(lambda: any(span.trace_id.hex() == trace_id for span in list(receiver.spans)))
 
 
-def test_a_command_that_waits_its_turn_stays_in_its_own_trace(traced, receiver):
+def test_a_queued_command_stays_in_its_own_trace(traced, receiver):
     charger_id = an_id()
     with traced.charger(charger_id, ClearCache=0.5):
         first, second = (traced.ask(charger_id, "ClearCache", {}) for _ in range(2))
@@ -149,7 +149,7 @@ def _traces(receiver, task):
     return {span.trace_id for span in receiver.of(task_id=task["task_id"]).values()}
 
 
-def test_a_message_is_a_span_and_an_action_nobody_knows_has_no_name(traced, receiver):
+def test_a_message_is_a_span_without_the_name_of_an_unknown_action(traced, receiver):
     charger_id = an_id()
     with traced.charger(charger_id) as charger:
         charger.call(call.Heartbeat())
@@ -176,6 +176,7 @@ def test_without_the_setting_nothing_is_imported_or_wrapped(live):
     assert subprocess.run([sys.executable, "-c", WITHOUT], cwd=PROJECT, env=env, check=False).returncode == 0
 
 
-def test_a_receiver_that_is_none_is_refused():
-    code, said = check(OTEL_EXPORTER_OTLP_ENDPOINT="collector:4317")
-    assert code != 0 and "OTEL_EXPORTER_OTLP_ENDPOINT" in said
+def test_an_invalid_receiver_is_refused():
+    code, said = load_settings(OTEL_EXPORTER_OTLP_ENDPOINT="collector:4317")
+    assert code != 0
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in said

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.django_db
 def test_boot_is_accepted_with_the_time_in_utc_and_the_interval():
     answer = tell(a_charger(), "BootNotification", chargePointVendor="V", chargePointModel="M")
     assert (answer["status"], answer["interval"]) == ("Accepted", 300)
-    assert answer["currentTime"].endswith("Z") and parse(answer["currentTime"])
+    assert answer["currentTime"].endswith("Z")
+    assert parse(answer["currentTime"])
 
 
 def test_boot_stores_the_data_of_the_charger():

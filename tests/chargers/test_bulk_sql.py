@@ -91,7 +91,8 @@ def test_waiting_commands_of_a_charger_are_looked_up_by_charger(finished_rows, s
     """PostgreSQL may plan to scan all commands for a statement that needs any one row."""
     scans = [node for node in nodes(explained(statement, "1")) if "Index Name" in node]
     (scan,) = (scan for scan in scans if scan["Alias"] in ("earlier", "commands_command"))
-    assert scan["Index Name"] == "unfinished_commands" and "charger_id" in scan["Index Cond"]
+    assert scan["Index Name"] == "unfinished_commands"
+    assert "charger_id" in scan["Index Cond"]
 
 
 def test_a_start_does_not_read_all_transactions_under_way(finished_rows):

@@ -10,4 +10,5 @@ def test_diagnostics_status_is_stored():
     charger = a_charger()
     assert tell(charger, "DiagnosticsStatusNotification", status="Uploaded") == {}
     charger.refresh_from_db()
-    assert charger.diagnostics_status == "Uploaded" and charger.diagnostics_status_at
+    assert charger.diagnostics_status == "Uploaded"
+    assert charger.diagnostics_status_at

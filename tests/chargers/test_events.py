@@ -1,4 +1,4 @@
-"""What happened is recorded with what it tells of, once, and listed."""
+"""Events are recorded once, in order, listed and published."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ def kinds(charger):
     return list(Event.objects.filter(charger=charger).order_by("pk").values_list("kind", flat=True))
 
 
-def test_a_session_is_told_from_its_first_socket_to_its_stop():
+def test_a_session_has_events_from_connecting_to_its_stop():
     charger = a_charger()
     open_socket(charger)
     tell(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Preparing")
@@ -61,7 +61,7 @@ def test_events_are_numbered_in_the_order_of_recording_by_every_plan(join):
     assert list(numbers) == list(range(500))
 
 
-def test_a_status_that_came_late_is_no_news():
+def test_a_late_status_causes_no_event():
     now = datetime.now(UTC)
     charger = a_charger(disconnected_at=now - timedelta(hours=3), connected_at=now - timedelta(hours=1))
     for timestamp in (to_rfc3339(now), to_rfc3339(now - timedelta(hours=2))):
@@ -70,7 +70,7 @@ def test_a_status_that_came_late_is_no_news():
     assert kinds(charger) == ["connector.status"]
 
 
-def test_the_end_of_an_old_socket_is_no_offline_of_a_charger_that_came_again():
+def test_the_end_of_an_old_socket_causes_no_offline_event_after_a_reconnect():
     charger = a_charger()
     old = open_socket(charger)
     new = open_socket(charger)
@@ -80,32 +80,35 @@ def test_the_end_of_an_old_socket_is_no_offline_of_a_charger_that_came_again():
     assert kinds(charger)[-1] == "charger.offline"
 
 
-def test_a_charger_whose_web_process_was_killed_is_told_offline():
+def test_a_killed_web_process_causes_offline_events_of_its_chargers():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
     sync_redis().set(presence_reconciliation.CHECKS_KEY, 100)
     presence_reconciliation.mark_lost_offline()
-    assert kinds(charger) == ["charger.offline"] and not Charger.objects.get(pk=charger.pk).is_online
+    assert kinds(charger) == ["charger.offline"]
+    assert not Charger.objects.get(pk=charger.pk).is_online
 
 
-def test_who_was_believed_gone_and_is_there_is_online_again():
+def test_a_charger_that_was_wrongly_marked_offline_gets_an_online_event():
     charger, ago = a_charger(), datetime.now(UTC) - timedelta(minutes=5)
     Charger.objects.filter(pk=charger.pk).update(connected_at=ago - timedelta(minutes=5), disconnected_at=ago)
     presence_reconciliation.mark_present_online()
     assert kinds(charger) == []
     sync_redis().set(presence.key(charger.charger_id), '["channel", "session", "ocpp1.6"]', ex=60)
     presence_reconciliation.mark_present_online()
-    assert kinds(charger) == ["charger.online"] and Charger.objects.get(pk=charger.pk).is_online
+    assert kinds(charger) == ["charger.online"]
+    assert Charger.objects.get(pk=charger.pk).is_online
 
 
-def test_a_redis_that_has_lost_everything_makes_nobody_vanish():
+def test_an_emptied_redis_causes_no_offline_events():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
     sync_redis().delete(presence_reconciliation.CHECKS_KEY)
-    assert presence_reconciliation.mark_lost_offline() == 0 and kinds(charger) == []
+    assert presence_reconciliation.mark_lost_offline() == 0
+    assert kinds(charger) == []
 
 
-def test_one_that_holds_a_socket_does_not_vanish():
+def test_a_charger_with_an_open_socket_is_not_marked_offline():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
     sync_redis().set(presence_reconciliation.CHECKS_KEY, 100)
@@ -115,15 +118,16 @@ def test_one_that_holds_a_socket_does_not_vanish():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_silent_charger_s_command_is_told_as_simulated():
+def test_the_event_of_a_simulated_result_is_marked():
     command = submit(a_charger(), "ClearCache", {})
     Command.objects.update(created_at=datetime.now(UTC) - timedelta(hours=1))
     run(command.task_id, command.charger.charger_id)
     answer = Event.objects.get(charger=command.charger, kind="command.finished").body
-    assert (answer["task_id"], answer["simulated"]) == (command.task_id, True) and answer["outcome"] != "answered"
+    assert (answer["task_id"], answer["simulated"]) == (command.task_id, True)
+    assert answer["outcome"] != "answered"
 
 
-def test_readings_are_told_live_and_kept_only_for_a_webhook(api):
+def test_readings_are_published_live_and_stored_only_for_a_webhook(api):
     session = a_transaction()
     tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=[READING])
     assert "transaction.updated" not in kinds(session.charger)
@@ -131,10 +135,11 @@ def test_readings_are_told_live_and_kept_only_for_a_webhook(api):
     assert api.post("/api/ocpp/webhooks/", asked, content_type="application/json").status_code == 201
     tell(session.charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=[READING])
     answer = Event.objects.get(charger=session.charger, kind="transaction.updated").body
-    assert answer["soc_percent"] == 7 and answer["energy_wh"] == 500
+    assert answer["soc_percent"] == 7
+    assert answer["energy_wh"] == 500
 
 
-def test_the_list_shows_a_group_s_user_their_chargers_alone(client):
+def test_a_user_of_a_group_lists_only_events_of_its_chargers(client):
     seen, unseen = a_charger(), a_charger()
     open_socket(seen)
     open_socket(unseen)
@@ -149,7 +154,7 @@ def test_the_list_shows_a_group_s_user_their_chargers_alone(client):
     assert client.get(f"/api/ocpp/events/?after={answer[0]['id']}").json()["count"] == 0
 
 
-def test_a_batch_tells_of_each_of_its_calls():
+def test_each_call_of_a_batch_has_its_event():
     charger = a_charger()
     settle(*(a_status(charger, number) for number in range(1, 6)))
     assert kinds(charger) == ["connector.status"] * 5
@@ -159,7 +164,7 @@ def a_status(charger, connector):
     return a_call(charger, "StatusNotification", connectorId=connector, errorCode="NoError", status="Available")
 
 
-def test_what_is_told_live_is_written_out_for_who_listens_alone():
+def test_live_events_are_serialised_only_for_listeners():
     def published():
         return sync_redis().info("commandstats").get("cmdstat_publish", {}).get("calls", 0)
 

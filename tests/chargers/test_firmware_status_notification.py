@@ -10,4 +10,5 @@ def test_firmware_status_is_stored():
     charger = a_charger()
     assert tell(charger, "FirmwareStatusNotification", status="Downloaded") == {}
     charger.refresh_from_db()
-    assert charger.firmware_status == "Downloaded" and charger.firmware_status_at
+    assert charger.firmware_status == "Downloaded"
+    assert charger.firmware_status_at

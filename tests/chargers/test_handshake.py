@@ -5,22 +5,18 @@ from base64 import b64encode
 from ipaddress import ip_network
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from websockets.exceptions import InvalidStatus
 
 from chargers.services import keys
 from core.redis.throttling import Failures
 from gateway import handshake
 from tests.support.builders import a_charger
+from tests.support.handshakes import KEY, NEXT, a_request
 from tests.support.live import an_id
 
 pytestmark = pytest.mark.django_db
-KEY, NEXT = "00112233445566778899aabbccddeeff00112233", "ffeeddccbbaa99887766554433221100ffeeddcc"
 CPO = {"O": ["Test CPO"]}
-
-
-def a_request(charger, key="", **more):
-    credentials = b64encode(f"{charger}:".encode() + key.encode())
-    return handshake.HandshakeRequest(charger.charger_id, b"Basic " + credentials if key else b"", **more)
 
 
 def is_admitted_with(charger, key="", **more):
@@ -71,20 +67,23 @@ def test_a_certificate_must_name_the_charger_and_its_operator(subject):
 
 def test_the_higher_profile_replaces_the_former_one_once_it_was_used():
     charger = a_charger(security_profile=1, next_security_profile=2, authorization_key_hash=keys.hashed(KEY))
-    assert is_admitted_with(charger, KEY) and is_admitted_with(charger, KEY, secured=True)
-    assert not is_admitted_with(charger, KEY) and is_admitted_with(charger, KEY, secured=True)
+    assert is_admitted_with(charger, KEY)
+    assert is_admitted_with(charger, KEY, secured=True)
+    assert not is_admitted_with(charger, KEY)
+    assert is_admitted_with(charger, KEY, secured=True)
 
 
 def test_the_next_key_replaces_the_former_one_once_it_was_used():
     charger = a_charger(authorization_key_hash=keys.hashed(KEY), next_authorization_key_hashes=[keys.hashed(NEXT)])
-    assert is_admitted_with(charger, KEY) and is_admitted_with(charger, NEXT)
-    assert not is_admitted_with(charger, KEY) and is_admitted_with(charger, NEXT)
+    assert is_admitted_with(charger, KEY)
+    assert is_admitted_with(charger, NEXT)
+    assert not is_admitted_with(charger, KEY)
+    assert is_admitted_with(charger, NEXT)
 
 
-def test_a_charger_without_a_key_can_not_meet_a_profile_that_needs_one():
-    assert not is_admitted_with(a_charger(security_profile=1)) and not is_admitted_with(
-        a_charger(security_profile=2), secured=True
-    )
+def test_a_charger_without_a_key_cannot_meet_a_profile_that_needs_one():
+    assert not is_admitted_with(a_charger(security_profile=1))
+    assert not is_admitted_with(a_charger(security_profile=2), secured=True)
 
 
 @pytest.mark.parametrize("profile", [None, 0])
@@ -185,7 +184,8 @@ def test_the_right_key_is_admitted_at_once_during_a_flood_of_wrong_ones(live):
 
     # More than the limit of each web process, because any of them may accept a connection.
     answers = [answer(f"wrong {number}") for number in range(200)]
-    assert set(answers) == {401, 429} and answers[-10:] == [429] * 10
+    assert set(answers) == {401, 429}
+    assert answers[-10:] == [429] * 10
     assert [answer(KEY) for _ in range(10)] == [101] * 10
     assert answer("wrong again") == 429
 
@@ -200,8 +200,11 @@ def test_failures_are_forgotten_after_a_minute_and_when_there_are_too_many(monke
     assert failures.of("b") == 0
 
 
-def test_a_key_of_a_fleet_is_checked_in_microseconds():
+def test_a_hundred_keys_are_checked_faster_than_one_password():
+    """Keys are random, so that they need no slow hash; a fleet that reconnects presents thousands at once."""
     stored, key = keys.hashed(KEY), KEY.encode()
-    began = time.perf_counter()
-    assert all(keys.matches(key, stored) for _ in range(5000))
-    assert time.perf_counter() - began < 1
+    began = time.thread_time()
+    assert all(keys.matches(key, stored) for _ in range(100))
+    checked = time.thread_time()
+    make_password("password")
+    assert checked - began < time.thread_time() - checked

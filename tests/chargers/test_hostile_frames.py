@@ -8,7 +8,7 @@ from itertools import count
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
@@ -18,37 +18,17 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from gateway.ocpp16 import HANDLERS
-from tests.config.test_websocket import Wire, heartbeat
 from tests.support.live import an_id
 from tests.support.negatives import sample
+from tests.support.raw_socket import Wire, heartbeat
+from tests.support.strategies import BOUNDED, json_values, texts
 
 FAULTS = ("Traceback", "could not handle", "could not process", "InternalError")
 BEATS = count(1)
-BOUNDED = settings(
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 
 
 # --- frames that are sent ----------------------------------------------------------------------
 
-texts = st.one_of(
-    st.text(max_size=30),
-    st.text(st.characters(), min_size=1, max_size=8),  # including lone surrogates
-    st.sampled_from(["\0", "a\0b", "\ud800", "x" * 256, "x" * 17_000, "{}", "'; DROP TABLE chargers_charger; --"]),
-)
-numbers = st.one_of(
-    st.integers(),
-    st.floats(),
-    st.sampled_from([2**31, -(2**31) - 1, 2**63, 2**64, 10**400, -1, 0, 1e308, 1.55]),
-)
-values = st.recursive(
-    st.one_of(st.none(), st.booleans(), numbers, texts),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(texts, inner, max_size=4)),
-    max_leaves=8,
-)
 message_ids = st.one_of(
     texts, st.text(string.ascii_letters, min_size=1, max_size=36), st.sampled_from(["y" * 36, "y" * 37, "", "1", "é"])
 )
@@ -91,22 +71,23 @@ def nearly_valid(draw):
     frame = [2, draw(message_ids), action, sample(action)]
     for _ in range(draw(st.integers(0, 2))):
         if known := [*paths(frame)]:
-            put(frame, draw(st.sampled_from(known)), draw(st.one_of(st.just(DELETED), values, DEPTHS)))
+            put(frame, draw(st.sampled_from(known)), draw(st.one_of(st.just(DELETED), json_values, DEPTHS)))
     text = json.dumps(frame)
     return text.replace("{", '{"vendorId": "twice", ', 1) if draw(st.integers(0, 9)) == 0 else text
 
 
-any_frame = st.lists(values, max_size=6).map(json.dumps)
-any_call = st.tuples(st.just(2), message_ids, st.one_of(texts, st.sampled_from(sorted(HANDLERS))), values)
-any_reply = st.tuples(st.sampled_from([3, 4, 3.0, True, "3"]), message_ids, values, values).map(json.dumps)
+any_frame = st.lists(json_values, max_size=6).map(json.dumps)
+any_action = st.one_of(texts, st.sampled_from(sorted(HANDLERS)))
+any_call = st.tuples(st.just(2), message_ids, any_action, json_values)
+any_reply = st.tuples(st.sampled_from([3, 4, 3.0, True, "3"]), message_ids, json_values, json_values).map(json.dumps)
 any_text = st.one_of(
     nearly_valid(),
     nearly_valid(),
     any_call.map(json.dumps),
     any_reply,
     any_frame,
-    values.map(json.dumps),
-    values.map(lambda value: json.dumps(value, ensure_ascii=False)),
+    json_values.map(json.dumps),
+    json_values.map(lambda value: json.dumps(value, ensure_ascii=False)),
     st.text(max_size=200),
     st.integers(1, 5000).map(lambda depth: '[2,"1","DataTransfer",' + '{"a":' * depth + "1" + "}" * depth + "]"),
     st.builds(lambda text, at, more: text[:at] + more + text[at:], nearly_valid(), st.integers(0, 200), texts),

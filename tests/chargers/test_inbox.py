@@ -21,7 +21,7 @@ from transactions.models import Transaction
 pytestmark = pytest.mark.django_db
 
 
-def test_one_batch_settles_many_actions_of_many_chargers():
+def test_one_batch_processes_many_actions_of_many_chargers():
     first, second = a_charger(), a_charger()
     heartbeat, start = settle(
         a_call(first, "Heartbeat"),
@@ -78,7 +78,8 @@ def test_a_call_by_a_replaced_socket_is_not_stored_and_others_are():
     )
     stale.socket, repeated.socket, repeated.digest = first, second, stale.digest
     outcomes = commits.commit_with_retry([entry(stale), entry(other_call)], {})
-    assert isinstance(outcomes[0], StaleConnection) and json.loads(outcomes[1])[0] == 3
+    assert isinstance(outcomes[0], StaleConnection)
+    assert json.loads(outcomes[1])[0] == 3
     assert not DataTransfer.objects.filter(charger=charger).exists()
     assert json.loads(commits.commit_with_retry([entry(repeated)], {})[0])[0] == 3
     assert DataTransfer.objects.filter(charger=charger).count() == 1
@@ -154,7 +155,8 @@ def test_a_charger_is_online_if_its_former_socket_ends_while_a_newer_one_opens()
     connections.open_sockets([newer])
     assert Charger.objects.get().is_online
     times = [event.body["since"] for event in Event.objects.filter(charger=charger).order_by("pk")]
-    assert times == sorted(times) and len(times) == 3
+    assert times == sorted(times)
+    assert len(times) == 3
 
 
 def test_a_socket_is_admitted_after_the_last_one_if_the_clock_was_set_back():

@@ -1,4 +1,4 @@
-"""Keys and passwords are masked in whatever frame they come; what is no secret stays as it was sent."""
+"""Keys and passwords are masked in every kind of frame, and other values are unchanged."""
 
 import json
 import statistics
@@ -14,8 +14,8 @@ from core.ocpp import redaction
 from core.ocpp.redaction import HIDDEN, MAX_MASKED_LENGTH, names_secret
 from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16, OCPP201
 from core.ocpp.versions.base import ALWAYS
-from tests.chargers.test_hostile_frames import BOUNDED, values
-from tests.chargers.test_versions import paths, versions
+from tests.support.strategies import BOUNDED, json_values
+from tests.support.versions import paths, versions
 
 KEY = "0011223344556677889900aabbccddeeff001122"
 LINE = {"timestamp": "2025-02-26T12:00:00Z", "sampledValue": [{"value": "1500", "unit": "Wh"}]}
@@ -49,11 +49,15 @@ def planted(draw):
         {"value": key, "readonly": False, "key": draw(spellings)},
         {draw(names): draw(st.sampled_from([key, [key], {"is": key}]))},
         {"location": draw(logins).format(key)},
-        {"data": json.dumps({draw(names): key, "other": draw(values)})},
+        {"data": json.dumps({draw(names): key, "other": draw(json_values)})},
         {"data": f"{draw(names)}={key}&x=1"},
         {"location": f"http://host/files/uploads/{key}/log.txt"},
     ]
-    payload = {"before": draw(values), "configurationKey": [draw(st.sampled_from(places))], "after": draw(values)}
+    payload = {
+        "before": draw(json_values),
+        "configurationKey": [draw(st.sampled_from(places))],
+        "after": draw(json_values),
+    }
     frame = draw(st.sampled_from([[2, "1", "X", payload], [3, "1", payload], [4, "1", "E", "", payload]]))
     return json.dumps(frame, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1]))), key
 
@@ -62,12 +66,13 @@ def planted(draw):
 @given(planted())
 def test_a_planted_key_never_appears(frame):
     text, key = frame
-    assert key in text and all(key not in masked(text, version=version) for version in BY_SUBPROTOCOL.values())
+    assert key in text
+    assert all(key not in masked(text, version=version) for version in BY_SUBPROTOCOL.values())
 
 
 @BOUNDED
 @given(planted(), st.integers(0, 400))
-def test_nor_in_a_frame_that_was_cut_off(frame, missing):
+def test_a_planted_key_never_appears_in_a_truncated_frame(frame, missing):
     text, key = frame
     cut = text[: max(1, len(text) - missing - 1)]
     assert key not in masked(cut)
@@ -75,7 +80,7 @@ def test_nor_in_a_frame_that_was_cut_off(frame, missing):
 
 @BOUNDED
 @given(st.sampled_from(["AuthorizationKey", "password"]), keys)
-def test_nor_under_a_name_written_with_escapes(name, key):
+def test_a_planted_key_never_appears_under_an_escaped_name(name, key):
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in name)
     assert key not in masked(f'[2,"1","X",{{"key":"{escaped}","{escaped}":"{key}","value":"{key}"}}]')
 
@@ -92,25 +97,26 @@ def test_nor_under_a_name_written_with_escapes(name, key):
         "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n-----END RSA PRIVATE KEY-----",
     ],
 )
-def test_a_secret_is_masked_however_it_is_called(text):
+def test_a_secret_is_masked_under_any_name_for_it(text):
     for frame in (text, json.dumps([2, "1", "DataTransfer", {"vendorId": "V", "data": text}])):
-        assert "SECRET" not in masked(frame) and "SECRET" not in in_log(frame)
+        assert "SECRET" not in masked(frame)
+        assert "SECRET" not in in_log(frame)
 
 
-def test_what_is_no_secret_though_it_is_called_a_key_is_told():
+def test_values_that_are_no_secrets_stay_though_named_key():
     body = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "value": "1"}], "unknownKey": ["X"]}]
     body.append({"key": "AllowChargingWithoutKey", "value": "true"})
     body.append({"idToken": "ABC", "publicKey": "x", "issuerKeyHash": "ab"})
     assert json.loads(masked(json.dumps(body))) == body
 
 
-def test_what_a_charger_says_of_a_key_that_it_refuses_is_masked():
+def test_a_key_quoted_in_a_call_error_is_masked():
     text = json.dumps([4, "1", "PropertyConstraintViolation", f"{KEY} is too long", {"given": KEY}])
     assert json.loads(masked(text, "ChangeConfiguration")) == [4, "1", "PropertyConstraintViolation", HIDDEN, HIDDEN]
     assert masked(text, "Reset") == text
 
 
-def test_the_rest_of_the_frame_is_told():
+def test_the_rest_of_a_masked_frame_is_unchanged():
     assert json.loads(masked(json.dumps(a_change("", KEY)))) == a_change("", HIDDEN)
     body = [3, "1", {"configurationKey": [{"key": "HeartbeatInterval", "readonly": False, "value": "300"}]}]
     assert json.loads(masked(json.dumps(body))) == body
@@ -128,11 +134,11 @@ def test_the_rest_of_the_frame_is_told():
         json.dumps([2, "1", "SignedUpdateFirmware", {"signature": "abc", "signingCertificate": "def"}]),
     ],
 )
-def test_a_frame_without_a_secret_stays_as_it_was_sent(text):
+def test_a_frame_without_a_secret_is_unchanged(text):
     assert masked(text) == text
 
 
-def test_json_in_texts_of_json_without_end_is_told_by_its_length():
+def test_deeply_nested_json_texts_are_replaced_by_their_length():
     text = "secret"
     for _ in range(8):
         text = "[" * 200 + json.dumps(text) + "]" * 200
@@ -171,7 +177,7 @@ def in_lists(piece, length):
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_masking_takes_time_in_proportion_to_the_length(name):
+def test_masking_time_is_proportional_to_the_length(name):
     make = in_lists if " " in name and name not in PIECES else in_texts
     short, long = make(FRAMES[name], 2**18), make(FRAMES[name], 2**20)
     assert statistics.median(seconds(long) / seconds(short) for _ in range(5)) < 8
@@ -183,14 +189,15 @@ def seconds(text):
     return time.thread_time() - began
 
 
-def test_a_line_of_the_log_tells_a_long_frame_by_its_length_alone():
+def test_a_log_line_has_only_the_length_of_a_long_frame():
     text = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * MAX_MASKED_LENGTH, "key": "AuthorizationKey"}])
     assert in_log(text) == f"({len(text)} characters)"
     short = json.dumps([2, "1", "X", {"value": KEY, "filler": "x" * 1000, "key": "AuthorizationKey"}])
-    assert KEY[:8] not in in_log(short) and len(in_log(short)) == 200
+    assert KEY[:8] not in in_log(short)
+    assert len(in_log(short)) == 200
 
 
-def test_a_name_without_end_is_that_of_a_secret():
+def test_a_very_long_name_counts_as_that_of_a_secret():
     name = "x" * 2000
     assert json.loads(masked(json.dumps({name: "SECRET", "key": "a"}))) == {name: HIDDEN, "key": "a"}
 
@@ -258,10 +265,11 @@ def test_a_secret_of_ocpp_2_0_1_is_masked_in_the_message_log_and_in_log_lines(na
     assert KEY in text
     for is_json in (True, False):
         assert KEY not in masked(text, action, OCPP201, is_json=is_json)
-    assert KEY not in in_log(text, OCPP201) and KEY not in in_log(text, OCPP16)
+    assert KEY not in in_log(text, OCPP201)
+    assert KEY not in in_log(text, OCPP16)
 
 
-def test_the_values_of_other_variables_are_told():
+def test_the_values_of_other_variables_are_shown():
     sent = set_variables(attributeValue=KEY)
     shown = json.loads(masked(json.dumps(sent), version=OCPP201))
     assert shown == set_variables(attributeValue=HIDDEN)
@@ -273,7 +281,7 @@ CELLULAR = {"apn": "internet", "apnUserName": "u", "apnPassword": KEY, "simPin":
 VPN = {"server": "vpn.example", "user": "u", "password": KEY, "key": f"{KEY}2", "type": "IPSec"}
 
 
-def test_a_network_profile_is_told_without_its_four_secrets():
+def test_the_four_secrets_of_a_network_profile_are_masked():
     def frame(apn, vpn):
         return [2, "1", "SetNetworkProfile", {"configurationSlot": 1, "connectionData": {"apn": apn, "vpn": vpn}}]
 
@@ -289,7 +297,7 @@ def test_the_data_of_a_customer_are_masked_though_nothing_marks_them():
 
 
 @pytest.mark.parametrize(("version", "action"), [(OCPP16, "ChangeConfiguration"), (OCPP201, "SetVariables")])
-def test_an_error_to_a_command_with_secrets_is_told_without_its_text(version, action):
+def test_the_text_of_an_error_to_a_command_with_secrets_is_masked(version, action):
     text = json.dumps([4, "1", "PropertyConstraintViolation", f"{KEY} is too long", {}])
     assert json.loads(masked(text, action, version, is_json=True))[3:] == [HIDDEN, HIDDEN]
 
@@ -316,7 +324,7 @@ SIGNED = "<signedData><value>1.5</value><signature>MEUCIQ</signature><publicKey>
         (OCPP201, "SignCertificate", {"csr": "key: abc", "certificateType": "V2GCertificate"}),
     ],
 )
-def test_a_text_that_is_declared_to_hold_no_secret_is_told(version, action, payload):
+def test_a_text_that_is_declared_to_hold_no_secret_is_shown(version, action, payload):
     frame = [2, "1", action, payload]
     assert json.loads(masked(json.dumps(frame), version=version)) == frame
     assert json.loads(masked(json.dumps([2, "1", "Vendor", payload]), version=version)) != frame

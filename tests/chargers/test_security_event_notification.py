@@ -18,11 +18,13 @@ def test_an_event_with_an_invalid_time_is_stored():
     charger = a_charger()
     tell(charger, "SecurityEventNotification", type="X", timestamp="soon")
     event = charger.security_events.get()
-    assert event.raw_timestamp == "soon" and event.timestamp == event.received_at
+    assert event.raw_timestamp == "soon"
+    assert event.timestamp == event.received_at
 
 
 def test_the_latest_log_status_is_stored_with_the_charger():
     charger = a_charger()
     tell(charger, "LogStatusNotification", status="Uploading", requestId=1)
     charger.refresh_from_db()
-    assert charger.log_status == "Uploading" and charger.log_status_at
+    assert charger.log_status == "Uploading"
+    assert charger.log_status_at

@@ -14,11 +14,13 @@ def listening(live, query="", **headers):
     """The events of a stream, one after the other."""
     url = f"{live.url}/api/ocpp/events/stream/?{query}"
     with requests.get(url, headers=headers, stream=True, timeout=20) as answer:
-        assert answer.status_code == 200 and answer.headers["Content-Type"] == "text/event-stream"
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == "text/event-stream"
         lines = answer.iter_lines(chunk_size=1)
         assert next(lines) == b"retry: 1000"
         if "Last-Event-ID" not in headers:  # from where to go on, should nothing happen
-            assert next(lines) == b"" and next(lines).startswith(b"id: ")
+            assert next(lines) == b""
+            assert next(lines).startswith(b"id: ")
         yield (json.loads(line.removeprefix(b"data: ")) for line in lines if line.startswith(b"data: "))
 
 
@@ -26,7 +28,7 @@ def last_event_id(live):
     return max((event["id"] for event in live.get("/api/ocpp/events/?page_size=1")["results"]), default=0)
 
 
-def test_a_charger_is_heard_of_as_it_comes_and_goes(live):
+def test_connects_and_disconnects_are_streamed(live):
     charger_id = an_id()
     with listening(live, f"charger_id={charger_id}") as reply:
         with live.charger(charger_id):
@@ -35,16 +37,18 @@ def test_a_charger_is_heard_of_as_it_comes_and_goes(live):
     assert kinds == ["charger.online", "charger.offline"]
 
 
-def test_what_was_missed_comes_first_to_who_knows_the_last_id(live):
+def test_missed_events_are_sent_first_after_the_last_event_id(live):
     known, charger_id = last_event_id(live), an_id()
     with live.charger(charger_id):
         eventually(lambda: any(e["charger_id"] == charger_id for e in live.get("/api/ocpp/events/")["results"]))
         with listening(live, f"charger_id={charger_id}", **{"Last-Event-ID": str(known)}) as reply:
             event = next(reply)
-    assert event["kind"] == "charger.online" and event["charger_id"] == charger_id and event["id"] > known
+    assert event["kind"] == "charger.online"
+    assert event["charger_id"] == charger_id
+    assert event["id"] > known
 
 
-def test_a_finished_command_is_told_without_polling(live):
+def test_a_finished_command_is_streamed(live):
     charger_id = an_id()
     with (
         live.charger(charger_id, ClearCache={"status": "Accepted"}),
@@ -52,10 +56,11 @@ def test_a_finished_command_is_told_without_polling(live):
     ):
         task = live.ask(charger_id, "ClearCache", {})
         event = next(event for event in reply if event["charger_id"] == charger_id)
-    assert event["body"]["task_id"] == task["task_id"] and event["body"]["simulated"] is False
+    assert event["body"]["task_id"] == task["task_id"]
+    assert event["body"]["simulated"] is False
 
 
-def test_readings_are_told_live_and_have_no_id(live):
+def test_readings_are_streamed_without_an_id(live):
     charger_id = an_id()
     reading = [{"timestamp": NOON, "sampledValue": [{"value": "1500"}]}]
     with (
@@ -71,6 +76,7 @@ def test_readings_are_told_live_and_have_no_id(live):
     assert (event["id"], event["charger_id"], event["body"]["energy_wh"]) == (None, charger_id, 500)
 
 
-def test_an_id_that_is_none_is_refused(live):
+def test_an_invalid_last_event_id_is_refused(live):
     status, reply, _ = live.request("GET", "/api/ocpp/events/stream/?after=yesterday")
-    assert status == 400 and "after" in reply["fields"]
+    assert status == 400
+    assert "after" in reply["fields"]

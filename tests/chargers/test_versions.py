@@ -2,23 +2,13 @@
 
 import pytest
 
-from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16
+from core.ocpp.versions import OCPP16
 from core.ocpp.versions.base import ALWAYS, NAMED
 from gateway import protocols
 from tests.support.builders import a_charger, open_socket
+from tests.support.versions import paths, versions
 
-versions = pytest.mark.parametrize("version", BY_SUBPROTOCOL.values(), ids=str)
 SETS_OF_ACTIONS = ("idempotent", "before_acceptance", "not_while_pending", "starts_and_stops", "about_transactions")
-
-
-def paths(tree, path=""):
-    """Yield the path of each member of a resolved schema."""
-    for name, branch in tree.get("properties", {}).items():
-        inner = f"{path}.{name}" if path else name
-        yield inner
-        yield from paths(branch, inner)
-    if "items" in tree:
-        yield from paths(tree["items"], path)
 
 
 def all_paths(version):

@@ -26,7 +26,8 @@ EVERY = SPECIFIED + SECURITY
 
 
 def test_the_table_holds_the_19_commands_of_ocpp_1_6_and_the_7_of_the_security_whitepaper():
-    assert sorted(ACTIONS) == sorted(EVERY) and (len(SPECIFIED), len(SECURITY)) == (19, 7)
+    assert sorted(ACTIONS) == sorted(EVERY)
+    assert (len(SPECIFIED), len(SECURITY)) == (19, 7)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -35,27 +36,30 @@ def test_each_simulated_reply_is_valid(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_each_action_has_its_own_task_and_is_one_of_the_library(name):
+def test_each_action_has_a_task_and_exists_in_the_ocpp_library(name):
     assert TASKS[name].name == f"commands.{name}"
-    assert hasattr(call, name) and hasattr(call_result, name)
+    assert hasattr(call, name)
+    assert hasattr(call_result, name)
 
 
 @pytest.mark.django_db
-def test_what_the_central_system_owns_is_filled_in():
+def test_members_of_the_central_system_are_filled_in():
     charger = a_charger()
     first, second = {}, {"reservationId": 7}
     ACTIONS["ReserveNow"].complete(first, charger)
     ACTIONS["ReserveNow"].complete(second, charger)
-    assert first["reservationId"] > 0 and second["reservationId"] == 7
+    assert first["reservationId"] > 0
+    assert second["reservationId"] == 7
 
 
 @pytest.mark.django_db
-def test_a_profile_gets_its_id_and_a_list_its_version():
+def test_a_profile_gets_an_id_and_a_list_a_version():
     charger = a_charger()
     profile, tags = {"csChargingProfiles": {}}, {}
     ACTIONS["SetChargingProfile"].complete(profile, charger)
     ACTIONS["SendLocalList"].complete(tags, charger)
-    assert profile["csChargingProfiles"]["chargingProfileId"] > 0 and tags == {"listVersion": 1}
+    assert profile["csChargingProfiles"]["chargingProfileId"] > 0
+    assert tags == {"listVersion": 1}
 
 
 @pytest.mark.django_db
@@ -63,7 +67,8 @@ def test_a_command_of_another_version_than_that_of_the_charger_is_refused(api):
     charger = a_charger(ocpp_version="ocpp2.0.1")
     body = {"charger_id": str(charger), "action": "ClearCache", "payload": {}}
     answer = api.post("/api/ocpp/commands/", body, "application/json")
-    assert answer.status_code == 400 and not Command.objects.exists()
+    assert answer.status_code == 400
+    assert not Command.objects.exists()
     assert answer.json()["error"] == "action: The charger speaks ocpp2.0.1, which has no command ClearCache."
     assert api.get(f"/chargers/{charger}/ask/ClearCache/").status_code == 404
     assert api.get(f"/chargers/{charger}/").status_code == 200

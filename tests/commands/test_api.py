@@ -1,4 +1,4 @@
-"""Commands over REST, without a charger: nothing is connected here, and no worker runs."""
+"""Commands over REST without chargers and workers."""
 
 import pytest
 
@@ -10,14 +10,14 @@ BASE = "/api/ocpp"
 
 @pytest.fixture(autouse=True)
 def committing(transactional_db):
-    """A task is queued when its command commits."""
+    """Have tasks queued when the command commits."""
 
 
 def post(api, path, body=None, **headers):
     return api.post(f"{BASE}/{path}", body or {}, "application/json", headers=headers)
 
 
-def test_start_asks_for_a_boot_notification(api):
+def test_start_submits_a_trigger_for_a_boot_notification(api):
     charger = a_charger()
     answer = post(api, f"start/{charger}/")
     command = Command.objects.get()
@@ -32,36 +32,39 @@ def test_start_asks_for_a_boot_notification(api):
     assert (command.state, command.requested_by, command.timeout) == ("queued", "alice", 30.0)
 
 
-def test_stop_names_the_ongoing_transaction(api):
+def test_stop_chooses_the_ongoing_transaction(api):
     transaction = a_transaction()
     answer = post(api, f"stop/{transaction.charger}/").json()
-    assert answer["status"] == "Remote Stop Command Sent" and "warning" not in answer
+    assert answer["status"] == "Remote Stop Command Sent"
+    assert "warning" not in answer
     assert Command.objects.get().payload == {"transactionId": transaction.pk}
 
 
-def test_stop_wants_a_name_where_several_are_ongoing(api):
+def test_stop_needs_an_id_if_several_transactions_are_ongoing(api):
     first = a_transaction()
     second = a_transaction(first.charger, connectorId=2)
     answer = post(api, f"stop/{first.charger}/")
     assert answer.status_code == 400
-    assert str(first.pk) in answer.json()["error"] and str(second.pk) in answer.json()["error"]
+    assert str(first.pk) in answer.json()["error"]
+    assert str(second.pk) in answer.json()["error"]
     post(api, f"stop/{first.charger}/", {"connector_id": 2})
     assert Command.objects.get().payload == {"transactionId": second.pk}
 
 
 @pytest.mark.parametrize("transaction_id", [-1, 0, 99])
-def test_stop_sends_any_transaction_id_it_is_given(api, transaction_id):
+def test_stop_sends_any_given_transaction_id(api, transaction_id):
     post(api, f"stop/{a_charger()}/", {"transaction_id": transaction_id})
     assert Command.objects.get().payload == {"transactionId": transaction_id}
 
 
-def test_stop_without_a_known_transaction_lets_the_charger_decide(api):
+def test_stop_without_a_known_transaction_is_sent_anyway(api):
     answer = post(api, f"stop/{a_charger()}/")
-    assert answer.status_code == 202 and "transactionId 0" in answer.json()["warning"]
+    assert answer.status_code == 202
+    assert "transactionId 0" in answer.json()["warning"]
     assert Command.objects.get().payload == {"transactionId": 0}
 
 
-def test_stop_falls_back_on_the_latest_transaction(api):
+def test_stop_falls_back_to_the_latest_transaction(api):
     transaction = a_transaction()
     from tests.support.builders import NOON, tell
 
@@ -69,7 +72,7 @@ def test_stop_falls_back_on_the_latest_transaction(api):
     assert str(transaction.pk) in post(api, f"stop/{transaction.charger}/").json()["warning"]
 
 
-def test_authorize_starts_remotely_and_tells_the_central_verdict(api):
+def test_authorize_starts_remotely_and_returns_the_status_of_the_tag(api):
     a_tag("ABC")
     answer = post(api, f"authorize/{a_charger()}/", {"id_tag": "ABC"}).json()
     assert answer["status"] == "Authorization command sent for id_tag ABC"
@@ -88,7 +91,8 @@ def test_any_command_keeps_the_order_of_its_members(api):
     body = {"charger_id": a_charger().charger_id, "action": "DataTransfer", "payload": payload, "timeout": 5}
     answer = post(api, "commands/", body)
     task = answer.json()
-    assert answer.status_code == 202 and answer.headers["Location"] == task["task_url"]
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == task["task_url"]
     assert list(Command.objects.get().payload) == list(payload)
     assert (task["state"], task["outcome"], task["timeout"], task["simulated"]) == ("queued", None, 5.0, False)
 
@@ -108,25 +112,28 @@ def test_any_command_keeps_the_order_of_its_members(api):
 def test_a_payload_that_breaks_its_schema_is_refused_with_its_field(api, action, payload, field):
     body = {"charger_id": a_charger().charger_id, "action": action, "payload": payload}
     answer = post(api, "commands/", body)
-    assert answer.status_code == 400 and field in answer.json()["fields"]
+    assert answer.status_code == 400
+    assert field in answer.json()["fields"]
     assert not Command.objects.exists()
 
 
-def test_what_the_charger_is_meant_to_refuse_is_sent(api):
+def test_a_command_that_only_the_charger_can_refuse_is_sent(api):
     body = {"charger_id": a_charger().charger_id, "action": "UnlockConnector", "payload": {"connectorId": 99}}
     assert post(api, "commands/", body).status_code == 202
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 1e9, "soon"])
-def test_a_timeout_must_make_sense(api, timeout):
+def test_an_invalid_timeout_is_refused(api, timeout):
     answer = post(api, f"start/{a_charger()}/", {"timeout": timeout})
-    assert answer.status_code == 400 and "timeout" in answer.json()["fields"]
+    assert answer.status_code == 400
+    assert "timeout" in answer.json()["fields"]
 
 
-def test_the_same_idempotency_key_and_body_is_the_same_task(api):
+def test_a_repeated_idempotency_key_and_body_return_the_same_task(api):
     charger = a_charger()
     first, second = (post(api, f"start/{charger}/", Idempotency_Key="k").json() for _ in range(2))
-    assert first["task_id"] == second["task_id"] and Command.objects.count() == 1
+    assert first["task_id"] == second["task_id"]
+    assert Command.objects.count() == 1
     assert post(api, f"start/{charger}/", {"timeout": 5}, Idempotency_Key="k").status_code == 409
     assert post(api, f"stop/{charger}/", Idempotency_Key="k").status_code == 409
 
@@ -136,7 +143,8 @@ def test_too_many_waiting_commands_are_refused(api, settings):
     for _ in range(settings.OCPP_QUEUE_LIMIT):
         a_command(charger)
     answer = post(api, f"start/{charger}/")
-    assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
     assert post(api, f"start/{a_charger()}/").status_code == 202
 
 
@@ -145,7 +153,7 @@ def test_an_unknown_task_is_not_found(api):
     assert (answer.status_code, answer.json()) == (404, {"error": "Task not found"})
 
 
-def test_a_task_tells_a_simulated_result_from_a_response(api):
+def test_a_task_separates_a_simulated_result_from_a_response(api):
     made = a_command(state=FINISHED, outcome="timed_out", simulated=True, simulated_response={"status": "Accepted"})
     task = api.get(f"{BASE}/tasks/{made.task_id}/").json()
     assert (task["response"], task["result"], task["simulated"]) == (None, {"status": "Accepted"}, True)
@@ -171,7 +179,8 @@ def test_commands_are_listed_newest_first_and_filtered(api, django_assert_max_nu
     with django_assert_max_num_queries(5):
         assert found("") == [new.task_id, old.task_id]
     assert found(f"charger_id={new.charger}") == found("action=Reset") == found("state=queued") == [new.task_id]
-    assert found("outcome=answered") == [old.task_id] and found("simulated=true") == []
+    assert found("outcome=answered") == [old.task_id]
+    assert found("simulated=true") == []
 
 
 # --- what is odd -------------------------------------------------------------------------------------
@@ -191,13 +200,15 @@ def test_commands_are_listed_newest_first_and_filtered(api, django_assert_max_nu
         ("SendLocalList", {"updateType": "Full", "localAuthorizationList": [5]}),
     ],
 )
-def test_an_odd_payload_is_a_bad_request_and_leaves_nothing(api, action, payload):
+def test_an_odd_payload_is_refused_and_nothing_is_stored(api, action, payload):
     body = {"charger_id": a_charger().charger_id, "action": action, "payload": payload}
     answer = api.post(f"{BASE}/commands/", body, "application/json")
-    assert answer.status_code == 400 and answer.json()["error"] and not Command.objects.exists()
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+    assert not Command.objects.exists()
 
 
-def test_a_repeated_stop_is_the_same_though_another_transaction_has_begun(api):
+def test_a_repeated_stop_returns_the_same_task_after_another_start(api):
     transaction = a_transaction()
     path = f"{BASE}/stop/{transaction.charger}/"
     first = api.post(path, {}, "application/json", headers={"Idempotency-Key": "k"})
@@ -206,24 +217,26 @@ def test_a_repeated_stop_is_the_same_though_another_transaction_has_begun(api):
     assert (first.status_code, again.json()) == (202, first.json())
 
 
-def test_one_of_two_is_stopped_where_it_has_superseded_the_other(api):
+def test_stop_chooses_the_transaction_that_superseded_another(api):
     stuck = a_transaction()
     real = a_transaction(stuck.charger, timestamp="2025-02-26T13:00:00Z")
     api.post(f"{BASE}/stop/{stuck.charger}/", {}, "application/json")
     assert Command.objects.get().payload == {"transactionId": real.pk}
 
 
-def test_a_nested_fault_is_told_by_its_dotted_name(api):
+def test_an_error_of_a_nested_member_has_its_dotted_path(api):
     answer = api.post(f"{BASE}/local-lists/{a_charger()}/", {"id_tags": ["A", ""]}, "application/json")
-    assert answer.status_code == 400 and list(answer.json()["fields"]) == ["id_tags.1"]
+    assert answer.status_code == 400
+    assert list(answer.json()["fields"]) == ["id_tags.1"]
     assert "ErrorDetail" not in answer.json()["error"]
 
 
 @pytest.mark.parametrize("path", ["id-tags/99/", "reservations/99/", "uploads/99/file/", "firmware/99/install/"])
-def test_what_is_not_there_is_not_found(api, path):
+def test_unknown_ids_are_answered_404(api, path):
     ask = api.post if path.endswith("install/") else api.get
     answer = ask(f"{BASE}/{path}")
-    assert answer.status_code == 404 and answer.json()["error"].endswith("not found")
+    assert answer.status_code == 404
+    assert answer.json()["error"].endswith("not found")
 
 
 def test_lists_compare_ids_as_sent(api):
@@ -238,9 +251,10 @@ def test_lists_compare_ids_as_sent(api):
 @pytest.mark.parametrize(
     "path", ["commands/?simulated=maybe", "messages/?is_error=maybe", "webhooks/?is_enabled=maybe"]
 )
-def test_what_is_neither_yes_nor_no_is_refused(api, path):
+def test_an_invalid_boolean_is_refused(api, path):
     answer = api.get(f"/api/ocpp/{path}")
-    assert answer.status_code == 400 and "Say true or false." in str(answer.json()["fields"])
+    assert answer.status_code == 400
+    assert "Say true or false." in str(answer.json()["fields"])
 
 
 def test_transactions_are_filtered_by_their_charger(api):

@@ -1,4 +1,4 @@
-"""Whose certificate is signed, and whose door it opens (security whitepaper A02, A00.FR.405)."""
+"""Signing certificate requests, and the chargers that a certificate admits (whitepaper A02, A00.FR.405)."""
 
 import pytest
 from cryptography import x509
@@ -42,20 +42,22 @@ def ask(charger, name, **more):
 
 @pytest.mark.filterwarnings("ignore:Attribute's length must be:UserWarning")
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 65])
-def test_a_name_that_can_not_be_is_rejected_and_spoils_nothing(name):
+def test_an_invalid_name_is_rejected_and_does_not_block_others(name):
     charger = a_charger(serial_number="S")
-    assert ask(charger, name, valid=False) == "Rejected" and ask(charger, "S") == "Accepted"
+    assert ask(charger, name, valid=False) == "Rejected"
+    assert ask(charger, "S") == "Accepted"
 
 
 def test_a_key_that_is_too_short_is_rejected():
     assert ask(a_charger("505"), "505", key=rsa.generate_private_key(65537, 1024)) == "Rejected"
 
 
-def test_one_certificate_at_a_time_is_on_its_way():
+def test_a_charger_has_one_pending_certificate_at_a_time():
     charger = a_charger("505")
     assert [ask(charger, "505") for _ in range(2)] == ["Accepted", "Rejected"]
     sign_waiting()
-    assert ask(charger, "505") == "Rejected" and Command.objects.count() == 1
+    assert ask(charger, "505") == "Rejected"
+    assert Command.objects.count() == 1
     Command.objects.update(state="finished")
     assert ask(charger, "505") == "Accepted"
 
@@ -78,35 +80,39 @@ def boot(charger, serial, **more):
     charger.refresh_from_db()
 
 
-def test_a_certificate_opens_the_door_of_the_charger_it_was_signed_for_only():
+def test_a_certificate_admits_only_its_charger():
     owner, other = (a_charger(name, serial_number="SN", security_profile=3) for name in ("owner", "other"))
     assert ask(owner, "SN") == "Accepted"
     sign_waiting()
     signed = CertificateRequest.objects.get()
-    assert enters(owner, signed) and not enters(other, signed)
+    assert enters(owner, signed)
+    assert not enters(other, signed)
 
 
-def test_a_charger_that_tells_the_serial_number_of_another_gets_no_certificate_in_its_name(caplog):
+def test_a_charger_gets_no_certificate_for_the_serial_number_of_another(caplog):
     owner, thief = a_charger("owner"), a_charger("thief")
     for charger in (owner, thief, owner, thief):
         boot(charger, "SN", chargeBoxSerialNumber="SN")
     assert (ask(thief, "SN"), ask(owner, "SN")) == ("Rejected", "Accepted")
     event = SecurityEvent.objects.get()
-    assert (event.charger, event.type) == (thief, "SignCertificateRejected") and "another charger" in event.tech_info
+    assert (event.charger, event.type) == (thief, "SignCertificateRejected")
+    assert "another charger" in event.tech_info
     assert "thief: the certificate request of this charger is rejected: 'SN' is the serial number of" in caplog.text
     assert Event.objects.get(kind="security.event").charger == thief
     assert thief.serial_number == "SN"  # it is shown as reported
 
 
-def test_a_serial_number_stays_held_where_a_boot_leaves_it_out_and_after_a_repair():
+def test_a_serial_number_stays_held_after_boots_without_it():
     owner, thief = a_charger("owner"), a_charger("thief")
     for serial in ("SN", "", "OTHER"):
         boot(owner, serial)
     boot(thief, "SN")
-    assert ask(thief, "SN") == "Rejected" and ask(owner, "SN") == "Rejected" and ask(owner, "OTHER") == "Accepted"
+    assert ask(thief, "SN") == "Rejected"
+    assert ask(owner, "SN") == "Rejected"
+    assert ask(owner, "OTHER") == "Accepted"
 
 
-def test_a_charger_that_keeps_telling_new_serial_numbers_holds_few():
+def test_a_charger_holds_a_limited_number_of_serial_numbers():
     charger = a_charger()
     for number in range(20):
         boot(charger, f"SN{number}", chargeBoxSerialNumber="BOX")
@@ -114,14 +120,15 @@ def test_a_charger_that_keeps_telling_new_serial_numbers_holds_few():
     assert held == {"BOX", *(f"SN{number}" for number in range(15, 20))}
 
 
-def test_the_certificate_of_a_foreign_authority_opens_one_door():
-    """Both chargers tell the same serial number, and the certificate was not signed here."""
+def test_a_certificate_of_a_foreign_authority_admits_one_charger():
+    """Both chargers report the same serial number, and the certificate was not signed here."""
     owner, other = (a_charger(name, serial_number="SN", security_profile=3) for name in ("owner", "other"))
     foreign = CertificateRequest(common_name="SN", serial_number="abc")
-    assert enters(owner, foreign) and not enters(other, foreign)
+    assert enters(owner, foreign)
+    assert not enters(other, foreign)
 
 
-def test_the_certificate_of_a_deleted_charger_opens_nothing_any_more():
+def test_the_certificate_of_a_deleted_charger_is_refused():
     former = a_charger("505", security_profile=3)
     ask(former, "505"), sign_waiting()
     signed = CertificateRequest.objects.get()
@@ -134,7 +141,7 @@ def test_the_certificate_of_a_deleted_charger_opens_nothing_any_more():
 @pytest.mark.parametrize(
     "organisations", [[], ["Somebody"], ["Test CPO Ltd"], ["test cpo"], ["Test CPO", "Somebody"]]
 )
-def test_the_operator_in_a_certificate_is_ours_whatever_the_request_has(organisations):
+def test_the_organisation_of_a_certificate_is_the_operator(organisations):
     assert ask(a_charger("505"), "505", organisations=organisations) == "Accepted"
     sign_waiting()
     signed = x509.load_pem_x509_certificates(CertificateRequest.objects.get().certificate_chain.encode())[0]
@@ -142,18 +149,19 @@ def test_the_operator_in_a_certificate_is_ours_whatever_the_request_has(organisa
     assert [each.value for each in found] == ["Test CPO"]
 
 
-def test_nothing_but_its_name_and_its_key_is_taken_from_a_request():
+def test_only_the_name_and_the_key_of_a_request_are_signed():
     rights = x509.BasicConstraints(ca=True, path_length=None)
     names = x509.SubjectAlternativeName([x509.DNSName("csms.example.org"), x509.DNSName("506")])
     assert ask(a_charger("505"), "505", extensions=[rights, names]) == "Accepted"
     sign_waiting()
     signed = x509.load_pem_x509_certificates(CertificateRequest.objects.get().certificate_chain.encode())[0]
     body = {extension.oid: extension.value for extension in signed.extensions}
-    assert x509.SubjectAlternativeName.oid not in body and not body[x509.BasicConstraints.oid].ca
+    assert x509.SubjectAlternativeName.oid not in body
+    assert not body[x509.BasicConstraints.oid].ca
 
 
 @pytest.mark.parametrize("way", ["REST", "admin"])
-def test_a_revoked_certificate_opens_nothing(api, way):
+def test_a_revoked_certificate_is_refused(api, way):
     charger = a_charger("505", security_profile=3)
     ask(charger, "505"), sign_waiting()
     signed = CertificateRequest.objects.get()
@@ -169,15 +177,16 @@ def test_a_revoked_certificate_opens_nothing(api, way):
         api.post(reverse("admin:commands_certificaterequest_changelist"), asked)
     certificates.signed(Command(pk=signed.command_id, response={"status": "Accepted"}))  # its late answer
     (outcome,) = handshake.admit([request])
-    assert outcome.status == 401 and AuditEntry.objects.get(action="revoked").charger == charger
+    assert outcome.status == 401
+    assert AuditEntry.objects.get(action="revoked").charger == charger
 
 
-def test_the_id_of_another_charger_is_nobodys_name():
+def test_the_id_of_another_charger_is_not_signed():
     a_charger("victim")
     assert ask(a_charger("thief", serial_number="victim"), "victim") == "Rejected"
 
 
-def test_an_authority_that_can_not_sign_fails_that_request_alone(settings, tmp_path):
+def test_an_unusable_authority_fails_only_its_request(settings, tmp_path):
     first, second = a_charger("1"), a_charger("2")
     (tmp_path / "ca-rsa.pem").write_text("nonsense")
     ask(first, "1", key=rsa.generate_private_key(65537, 2048))
@@ -200,7 +209,7 @@ def body(charger, *held):
     certificates.reported(a_command(charger, "GetInstalledCertificateIds", payload, response=response))
 
 
-def test_a_certificate_is_deleted_by_all_that_names_it():
+def test_a_certificate_is_deleted_by_its_complete_hash_data():
     charger = a_charger()
     body(charger, hash_data("07"), hash_data("07", issuerNameHash="ee"), hash_data("00"))
     for gone in (hash_data("7", issuerNameHash="AB"), hash_data("0")):

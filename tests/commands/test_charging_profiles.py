@@ -1,4 +1,4 @@
-"""The library of charging profiles, and what is checked before one is sent (OCPP 1.6 §3.13, errata 3.56-3.71)."""
+"""The library of charging profiles, and their validation (OCPP 1.6 §3.13, errata 3.56-3.71)."""
 
 import copy
 
@@ -23,7 +23,7 @@ PROFILE = {
 
 
 def changed(path, value):
-    """PROFILE with one member changed, or removed where `value` is None."""
+    """Return PROFILE with one member changed, or removed where `value` is None."""
     profile = copy.deepcopy(PROFILE)
     *outer, member = path.split(".")
     inner = profile
@@ -47,12 +47,14 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize(("profile", "why"), FORBIDDEN)
-def test_what_ocpp_forbids_is_refused_in_the_library_and_on_its_way(api, profile, why):
+def test_an_invalid_profile_is_refused_in_the_library_and_in_a_command(api, profile, why):
     kept = api.post(BASE, {"description": "d", "profile": profile}, "application/json")
     sent = send(api, a_charger(), profile)
     for answer in (kept, sent):
-        assert answer.status_code == 400 and why in str(answer.json()), answer.json()
-    assert not ChargingProfile.objects.exists() and not Command.objects.exists()
+        assert answer.status_code == 400, answer.json()
+        assert why in str(answer.json()), answer.json()
+    assert not ChargingProfile.objects.exists()
+    assert not Command.objects.exists()
 
 
 def send(api, charger, profile, connector_id=1):
@@ -68,14 +70,15 @@ def test_a_profile_of_the_library_is_sent_by_its_id(api):
     assert sent["payload"]["csChargingProfiles"] == made["profile"]
 
 
-def test_the_library_is_read_changed_and_emptied(api):
+def test_profiles_of_the_library_are_read_changed_and_deleted(api):
     page = BASE + str(api.post(BASE, {"description": "night", "profile": PROFILE}, "application/json").json()["id"])
     assert api.post(BASE, {"description": "night", "profile": PROFILE}, "application/json").status_code == 400
     assert api.get(f"{BASE}?description=night").json()["count"] == 1
     lower = changed(f"{PERIODS}.0.limit", 6.0)
     patched = api.patch(f"{page}/", {"profile": lower}, "application/json").json()
     assert patched["profile"]["chargingSchedule"] == lower["chargingSchedule"]
-    assert api.delete(f"{page}/").status_code == 204 and api.get(BASE).json()["count"] == 0
+    assert api.delete(f"{page}/").status_code == 204
+    assert api.get(BASE).json()["count"] == 0
 
 
 TX = changed("chargingProfilePurpose", "TxProfile")
@@ -93,7 +96,7 @@ TX = changed("chargingProfilePurpose", "TxProfile")
         (changed("stackLevel", 9), 1, "ChargeProfileMaxStackLevel is 3"),
     ],
 )
-def test_what_the_charger_may_refuse_is_sent_with_a_warning(api, profile, connector, warning):
+def test_a_questionable_profile_is_sent_with_a_warning(api, profile, connector, warning):
     charger = a_charger()
     ConfigurationKey.objects.create(charger=charger, key="ChargeProfileMaxStackLevel", value="3")
     answer = send(api, charger, profile, connector)
@@ -101,13 +104,13 @@ def test_what_the_charger_may_refuse_is_sent_with_a_warning(api, profile, connec
     assert warning in answer.json()["warning"] if warning else answer.json()["warning"] == ""
 
 
-def test_a_profile_for_what_is_under_way_needs_no_warning(api):
+def test_a_profile_for_an_ongoing_transaction_has_no_warning(api):
     transaction = a_transaction()
     assert send(api, transaction.charger, TX | {"transactionId": transaction.pk}).json()["warning"] == ""
 
 
 @pytest.mark.parametrize(("profile", "status"), [(TX, 202), (PROFILE, 400), (TX | {"transactionId": 1}, 400)])
-def test_a_remote_start_takes_a_profile_for_its_own_transaction_only(api, profile, status):
+def test_a_remote_start_accepts_only_a_transaction_profile(api, profile, status):
     body = {"charger_id": a_charger().charger_id, "action": "RemoteStartTransaction"}
     body["payload"] = {"idTag": "A", "chargingProfile": profile}
     assert api.post("/api/ocpp/commands/", body, "application/json").status_code == status
@@ -142,11 +145,11 @@ def charger():
         ({"chargingProfilePurpose": "TxProfile"}, [1, 2, 3, 4]),
     ],
 )
-def test_what_is_cleared_meets_every_criterion(charger, criteria, left):
+def test_only_profiles_that_meet_every_criterion_are_cleared(charger, criteria, left):
     assert cleared(charger, **criteria) == left
 
 
-def test_the_same_id_or_place_is_replaced(charger):
+def test_a_profile_replaces_one_with_the_same_id_or_stack_level(charger):
     charging.install(charger, 1, PROFILE | {"chargingProfileId": 9, "stackLevel": 0}, None)
     charging.install(charger, 2, PROFILE | {"chargingProfileId": 3, "stackLevel": 5}, None)
     assert installed(charger) == [1, 3, 4, 9]
@@ -160,7 +163,7 @@ def set_profile(charger, connector_id=1, **more):
     return installed(charger)
 
 
-def test_a_profile_whose_transaction_has_ended_before_the_answer_is_not_held():
+def test_a_profile_is_not_stored_after_its_transaction_ended():
     transaction = a_transaction()
     assert set_profile(transaction.charger, transactionId=transaction.pk) == [9]
     reply = {"transactionId": transaction.pk, "meterStop": 2000, "timestamp": "2025-02-26T13:00:00Z"}
@@ -169,7 +172,7 @@ def test_a_profile_whose_transaction_has_ended_before_the_answer_is_not_held():
     assert set_profile(transaction.charger, transactionId=transaction.pk) == []
 
 
-def test_a_profile_without_its_transaction_goes_with_what_is_under_way():
+def test_a_profile_without_a_transaction_id_belongs_to_the_ongoing_one():
     transaction = a_transaction()
     assert set_profile(transaction.charger) == [9]
     assert InstalledProfile.objects.get().transaction_id == transaction.pk

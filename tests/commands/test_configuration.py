@@ -1,4 +1,4 @@
-"""What a charger's answers change of what is known of it, and what they don't (OCPP 1.6 §5.2, §5.3, §5.8, §5.10)."""
+"""Changes of a charger by its answers to configuration commands (OCPP 1.6 §5.2, §5.3, §5.8, §5.10)."""
 
 from base64 import b64encode
 
@@ -31,19 +31,19 @@ def read(charger, keys=None, unknown=(), **values):
     return configuration(charger)
 
 
-def test_the_whole_configuration_replaces_what_was_known():
+def test_a_complete_configuration_replaces_the_stored_one():
     charger = a_charger()
     assert read(charger, A="1", B="2") == {"A": "1", "B": "2"}
     assert read(charger, B="3", C="4") == {"B": "3", "C": "4"}
 
 
-def test_some_keys_leave_the_others_and_unknown_ones_go():
+def test_a_partial_configuration_keeps_other_keys_and_deletes_unknown_ones():
     charger = a_charger()
     read(charger, A="1", B="2", C="3")
     assert read(charger, keys=["A", "B"], unknown=["B"], A="9") == {"A": "9", "C": "3"}
 
 
-def test_a_charger_that_shows_its_key_is_not_believed_to_have_meant_it():
+def test_a_reported_authorization_key_is_not_stored():
     assert read(a_charger(), AuthorizationKey="secret", A="1") == {"A": "1"}
 
 
@@ -59,7 +59,7 @@ def test_a_change_that_is_refused_changes_nothing(status):
     assert change(charger, status) == {"A": "1"}
 
 
-def test_a_change_that_needs_a_reboot_is_shown_as_such_until_then():
+def test_a_change_that_needs_a_reboot_is_marked_until_the_boot():
     charger = a_charger()
     assert change(charger, "RebootRequired") == {"A": "9"}
     assert charger.configuration.get().reboot_required
@@ -76,7 +76,7 @@ def say(charger, status, connector=1):
 
 
 @pytest.mark.parametrize(("kind", "status"), [("Inoperative", "Unavailable"), ("Operative", "Available")])
-def test_a_scheduled_availability_is_shown_until_it_comes_true(kind, status):
+def test_a_scheduled_availability_is_shown_until_it_takes_effect(kind, status):
     charger = a_charger()
     say(charger, "Charging" if kind == "Inoperative" else "Unavailable")
     payload = {"connectorId": 0, "type": kind}
@@ -89,7 +89,7 @@ def test_a_scheduled_availability_is_shown_until_it_comes_true(kind, status):
 
 
 @pytest.mark.parametrize(("version", "known"), [(-1, 5), (0, 0), (7, 7)])
-def test_a_list_version_is_what_the_charger_says(version, known):
+def test_the_list_version_is_the_reported_one(version, known):
     charger = a_charger(local_list_version=5)
     answered(charger, "GetLocalListVersion", {}, {"listVersion": version})
     assert Charger.objects.get().local_list_version == known
@@ -117,7 +117,7 @@ def a_charger_with_key():
     return a_charger(authorization_key_hash=keys.hashed(K0))
 
 
-def test_a_key_that_was_accepted_ends_the_one_before_however_many_were_asked_for():
+def test_an_accepted_key_replaces_the_former_one_while_others_are_pending():
     charger = a_charger_with_key()
     first, _ = ask_for_key(charger, K1), ask_for_key(charger, K2)
     first.response = {"status": "Accepted"}
@@ -125,42 +125,48 @@ def test_a_key_that_was_accepted_ends_the_one_before_however_many_were_asked_for
     assert [opens(charger, key) for key in (K0, K1, K2)] == [False, True, True]
 
 
-def test_a_key_whose_answer_was_lost_opens_the_door_though_another_was_asked_for():
+def test_a_key_whose_answer_was_lost_is_admitted_while_another_is_pending():
     charger = a_charger_with_key()
     for value in (K1, K2):
         ask_for_key(charger, value)
-    assert opens(charger, K1) and opens(charger, K2)
-    assert not opens(charger, K0) and not opens(charger, K1)
+    assert opens(charger, K1)
+    assert opens(charger, K2)
+    assert not opens(charger, K0)
+    assert not opens(charger, K1)
 
 
 @pytest.mark.parametrize(
     "columns",
     [{"outcome": "call_error", "sent_at": "2026-01-01T00:00Z"}, {"outcome": "not_connected", "simulated": True}],
 )
-def test_a_key_that_was_refused_or_never_sent_opens_nothing(columns):
+def test_a_key_that_was_refused_or_never_sent_is_not_admitted(columns):
     charger = a_charger_with_key()
     ROW.not_answered(ask_for_key(charger, K1, **columns))
-    assert not opens(charger, K1) and opens(charger, K0)
+    assert not opens(charger, K1)
+    assert opens(charger, K0)
 
 
-def test_a_key_that_waits_for_a_reboot_leaves_the_old_one_until_then():
+def test_the_old_key_is_valid_until_the_reboot():
     charger = a_charger_with_key()
     ROW.answered(ask_for_key(charger, K1, response={"status": "RebootRequired"}))
-    assert opens(charger, K0) and opens(charger, K1) and not opens(charger, K0)
+    assert opens(charger, K0)
+    assert opens(charger, K1)
+    assert not opens(charger, K0)
 
 
 @pytest.mark.parametrize("name", ["AuthorizationKey", "authorizationkey", "AUTHORIZATIONKEY"])
-def test_a_key_is_hidden_however_its_name_is_written(name):
+def test_a_key_is_masked_under_any_spelling_of_its_name(name):
     charger = a_charger_with_key()
     command = ask_for_key(charger, K1, name, response={"status": "Accepted"})
     ROW.answered(command)
-    assert opens(charger, K1) and configuration(charger) == {}
+    assert opens(charger, K1)
+    assert configuration(charger) == {}
     assert command.payload == {"key": name, "value": "(hidden)"}
     body = {"configurationKey": [{"key": name, "readonly": False, "value": K1}]}
     assert K1 not in str(Payload().hide_in(body))
 
 
-def test_a_password_that_a_charger_took_or_tells_is_not_kept():
+def test_accepted_or_reported_passwords_are_not_stored():
     charger, rows = a_charger(), ACTIONS["GetConfiguration"]
     changed = ask_for_key(charger, "Zq", "WifiPassword", response={"status": "Accepted"})
     ROW.answered(changed)
@@ -172,7 +178,7 @@ def test_a_password_that_a_charger_took_or_tells_is_not_kept():
     assert shown == {"location": "ftp://(hidden)@host/x?X-Amz-Signature=(hidden)&y=1"}
 
 
-def test_a_name_written_otherwise_is_the_same_key():
+def test_names_of_configuration_keys_ignore_case():
     charger = a_charger()
     read(charger, HeartbeatInterval="1")
     assert change(charger, "Accepted", "heartbeatinterval") == {"HeartbeatInterval": "9"}
@@ -190,7 +196,7 @@ def test_a_security_profile_is_never_lowered_over_ocpp(profile, wanted, refused,
         assert list(ROW.check(payload, charger)) == []
 
 
-def test_a_profile_that_was_accepted_late_does_not_lower_what_was_set_since():
+def test_a_late_acceptance_does_not_lower_the_security_profile():
     charger = a_charger(security_profile=3, authorization_key_hash=keys.hashed(K0))
     change(charger, "Accepted", "SecurityProfile", "1")
     assert not opens(charger, K0)
@@ -204,13 +210,14 @@ def test_a_charger_without_a_profile_gets_the_one_it_connects_with():
     assert (charger.security_profile, charger.next_security_profile) == (1, None)
 
 
-def test_the_first_key_is_asked_for_once_it_was_used():
+def test_the_first_key_is_required_after_its_first_use():
     charger = a_charger()
     ROW.answered(ask_for_key(charger, K1, response={"status": "RebootRequired"}))
-    assert opens(charger, K1) and not opens(charger, K2)
+    assert opens(charger, K1)
+    assert not opens(charger, K2)
 
 
-def test_the_key_a_charger_accepted_counts_though_an_operator_set_another_meanwhile(api):
+def test_an_accepted_key_is_valid_although_an_operator_has_set_another(api):
     charger = a_charger_with_key()
     command = ask_for_key(charger, K1, response={"status": "Accepted"})
     api.patch(f"/api/ocpp/chargers/{charger}/", {"authorization_key": K2}, "application/json")
@@ -218,7 +225,7 @@ def test_the_key_a_charger_accepted_counts_though_an_operator_set_another_meanwh
     assert [opens(charger, key) for key in (K0, K1, K2)] == [False, True, False]
 
 
-def test_a_change_of_one_column_leaves_what_the_charger_changes_meanwhile(api):
+def test_a_change_of_one_column_keeps_concurrent_changes_of_others(api):
     charger = a_charger()
     serializer = ChargerSerializer(charger, {"description": "d"}, partial=True, context={"connected": set()})
     assert serializer.is_valid()

@@ -1,4 +1,4 @@
-"""What the socket asks of commands: claims and late replies."""
+"""Claims of commands by a socket, and late replies."""
 
 import pytest
 from django.db import IntegrityError
@@ -15,7 +15,7 @@ def pair(command):
 
 
 def claims(*commands, token="t"):
-    """Whether each was claimed."""
+    """Return a list of whether each command was claimed."""
     return [at is not None for at in claim([Claim(*pair(command), token) for command in commands])]
 
 
@@ -24,10 +24,11 @@ def test_a_command_is_claimed_once():
     assert claims(command) == [True]
     assert claims(command, token="another") == [False]
     command.refresh_from_db()
-    assert command.state == SENT and claim([Claim(*pair(command), "t")]) == [command.sent_at]
+    assert command.state == SENT
+    assert claim([Claim(*pair(command), "t")]) == [command.sent_at]
 
 
-def test_another_charger_can_not_claim_it():
+def test_another_charger_cannot_claim_a_command():
     assert claim([Claim(a_charger().pk, a_command().task_id, "t")]) == [None]
 
 
@@ -35,7 +36,7 @@ def test_a_finished_command_is_not_claimed():
     assert claims(a_command(state=FINISHED, outcome=TIMED_OUT)) == [False]
 
 
-def test_a_charger_is_asked_one_thing_at_a_time():
+def test_a_charger_has_one_claimed_command_at_a_time():
     first = a_command()
     second = a_command(first.charger)
     other = a_command()
@@ -43,18 +44,18 @@ def test_a_charger_is_asked_one_thing_at_a_time():
     assert claims(second, other) == [False, True]
 
 
-def test_a_claim_whose_commit_seemed_lost_is_still_the_claimants():
+def test_a_repeated_claim_succeeds():
     command = a_command()
     assert claims(command) == claims(command) == [True]
 
 
-def test_the_database_holds_it_too():
+def test_the_database_allows_one_sent_command_for_each_charger():
     first = a_command(state=SENT)
     with pytest.raises(IntegrityError):
         a_command(first.charger, state=SENT)
 
 
-def test_a_late_reply_rewrites_nothing_else():
+def test_a_late_reply_changes_only_its_column():
     command = a_command(state=FINISHED, outcome=TIMED_OUT, simulated=True, simulated_response={"status": "Accepted"})
     assert store_late_replies([LateReply(*pair(command), {"type": "reply", "payload": {"status": "Rejected"}})]) == [
         True
@@ -64,20 +65,20 @@ def test_a_late_reply_rewrites_nothing_else():
     assert (command.outcome, command.response, command.simulated) == (TIMED_OUT, None, True)
 
 
-def test_an_answer_in_time_that_could_not_be_handed_over_waits_for_its_task():
+def test_a_timely_answer_is_stored_until_its_task_reads_it():
     command = a_command(state=SENT)
     store_late_replies([LateReply(*pair(command), {"type": "reply", "payload": {"status": "Accepted"}})])
     command.refresh_from_db()
     assert (command.response, command.late_response, command.state) == ({"status": "Accepted"}, None, SENT)
 
 
-def test_a_second_answer_to_an_answered_command_is_not_kept():
+def test_a_second_answer_is_not_stored():
     command = a_command(state=FINISHED, outcome=ANSWERED, response={"status": "Accepted"})
     assert store_late_replies([LateReply(*pair(command), {"type": "reply", "payload": {}})]) == [True]
     assert Command.objects.get(pk=command.pk).late_response is None
 
 
-def test_a_reply_of_another_charger_or_to_nothing_is_dropped():
+def test_a_reply_of_another_charger_or_without_a_command_is_dropped():
     command = a_command(state=FINISHED, outcome=TIMED_OUT)
     event = {"type": "reply", "payload": {}}
     assert store_late_replies(

@@ -1,4 +1,4 @@
-"""Where chargers leave diagnostics and fetch firmware."""
+"""Uploads of diagnostics and downloads of firmware by chargers."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,14 +24,14 @@ def ask(api, action, payload, charger=None):
 
 
 def a_place(api, action="GetDiagnostics", payload=None):
-    """The path of the URL to which a charger must upload."""
+    """Return the path of the URL to which a charger must upload."""
     task = ask(api, action, payload or {}).json()
     asked = Command.objects.get(task_id=task["task_id"]).payload.opened()
     return (asked.get("location") or asked["log"]["remoteLocation"]).removeprefix(BASE)
 
 
 def body(response):
-    """What is streamed by a coroutine, as the test client's threads read it."""
+    """Return the streamed content, which the test client's threads read by a coroutine."""
 
     async def whole():
         return b"".join([piece async for piece in response.streaming_content])
@@ -44,23 +44,24 @@ def put(client, path, content=b"log", **more):
 
 
 @pytest.mark.parametrize(("action", "payload"), [("GetDiagnostics", {}), ("GetLog", {"logType": "SecurityLog"})])
-def test_a_charger_uploads_where_it_was_told_and_operators_fetch_it(api, client, action, payload):
+def test_a_charger_uploads_diagnostics_and_operators_download_them(api, client, action, payload):
     path = a_place(api, action, payload)
     client.logout()
     assert put(client, f"{path}log.txt", b"<script>").status_code == 201
 
 
-def test_what_was_uploaded_is_an_attachment_and_nothing_else(api):
+def test_an_upload_is_served_as_an_attachment(api):
     assert put(api, f"{a_place(api)}log.html", b"<script>").status_code == 201
     (shown,) = api.get("/api/ocpp/uploads/").json()["results"]
     assert (shown["filename"], shown["size"], shown["action"]) == ("log.html", 8, "GetDiagnostics")
     file = api.get(shown["file_url"])
     assert body(file) == b"<script>"
-    assert file["Content-Type"] == "application/octet-stream" and "attachment" in file["Content-Disposition"]
+    assert file["Content-Type"] == "application/octet-stream"
+    assert "attachment" in file["Content-Disposition"]
     assert file["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_form_is_taken_too_and_the_last_upload_counts(api):
+def test_a_form_upload_replaces_the_former_one(api):
     path = a_place(api)
     put(api, path, b"first")
     assert api.post(path, {"file": SimpleUploadedFile("../../x.log", b"second")}).status_code == 201
@@ -69,25 +70,27 @@ def test_a_form_is_taken_too_and_the_last_upload_counts(api):
 
 
 @pytest.mark.parametrize("name", ["..%2f..%2fetc", "%2e%2e", ".hidden", "a b;c.log", "%00", "x" * 300])
-def test_a_file_name_leads_nowhere_else(api, name, tmp_path):
+def test_a_file_name_cannot_leave_its_folder(api, name, tmp_path):
     assert put(api, a_place(api) + name).status_code == 201
     (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert file.parent == tmp_path / "files" / "uploads" / str(Upload.objects.get().pk)
-    assert not file.name.startswith(".") and len(file.name) <= 100
+    assert not file.name.startswith(".")
+    assert len(file.name) <= 100
 
 
 @pytest.mark.parametrize("wrong", ["tok1", "", "..", "x" * 200])
-def test_a_place_that_could_be_guessed_is_refused(api, wrong):
+def test_an_upload_url_with_an_unknown_token_is_refused(api, wrong):
     answer = ask(api, "GetDiagnostics", {"location": f"{BASE}/files/uploads/{wrong}/"})
-    assert answer.status_code == 400 and "location" in answer.json()["fields"]
+    assert answer.status_code == 400
+    assert "location" in answer.json()["fields"]
 
 
-def test_a_place_is_for_one_command(api):
+def test_an_upload_url_belongs_to_one_command(api):
     charger, location = a_charger(), BASE + a_place(api)
     assert ask(api, "GetDiagnostics", {"location": location}, charger).status_code == 400
 
 
-def test_an_upload_that_fails_leaves_the_one_before(api):
+def test_a_failed_upload_keeps_the_former_one(api):
     path = a_place(api)
     put(api, path, b"whole")
     assert put(api, path, b"").status_code == 400
@@ -95,13 +98,13 @@ def test_an_upload_that_fails_leaves_the_one_before(api):
     assert Upload.objects.get().file.read() == b"whole"
 
 
-def test_a_body_without_a_type_is_taken_as_it_is(api):
+def test_a_body_of_any_type_is_stored_unchanged(api):
     path = a_place(api)
     assert api.post(path, "a=b", "application/x-www-form-urlencoded").status_code == 201
     assert Upload.objects.get().file.read() == b"a=b"
 
 
-def test_a_place_that_is_not_known_or_over_takes_nothing(api):
+def test_an_unknown_or_expired_upload_url_is_refused(api):
     path = a_place(api)
     Upload.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
     for wrong in (path, "/files/uploads/guessed/", "/files/firmware/guessed/x"):
@@ -109,15 +112,16 @@ def test_a_place_that_is_not_known_or_over_takes_nothing(api):
     assert not Upload.objects.get().file
 
 
-def test_a_place_of_somebody_elses_is_left_to_them(api):
+def test_a_foreign_location_creates_no_upload(api):
     ask(api, "GetDiagnostics", {"location": "ftp://logs.example/"})
     assert not Upload.objects.exists()
 
 
-def test_without_a_public_url_the_location_must_be_said(api, settings):
+def test_without_a_public_url_a_location_is_required(api, settings):
     settings.PUBLIC_URL = ""
     answer = ask(api, "GetDiagnostics", {})
-    assert answer.status_code == 400 and "PUBLIC_URL" in str(answer.json()["fields"]["location"])
+    assert answer.status_code == 400
+    assert "PUBLIC_URL" in str(answer.json()["fields"]["location"])
 
 
 def a_firmware(api, **more):
@@ -146,31 +150,35 @@ def test_a_charger_fetches_firmware_by_a_url_that_expires(api, settings, client)
     assert client.get(firmware_url(Firmware.objects.get(), 0).removeprefix(BASE)).status_code == 404
 
 
-def test_signed_firmware_goes_with_its_signature(api):
+def test_signed_firmware_is_sent_with_its_signature(api):
     a_charger("505")
     signature = {"signing_certificate": "PEM", "signature": "c2ln"}
     install(api, a_firmware(api, **signature).json()["id"], retrieve_date="2036-01-01T00:00:00Z")
     command = Command.objects.get()
-    assert command.action == "SignedUpdateFirmware" and command.request_id == command.payload["requestId"]
+    assert command.action == "SignedUpdateFirmware"
+    assert command.request_id == command.payload["requestId"]
     sent = command.payload["firmware"]
     assert (sent["signature"], sent["retrieveDateTime"]) == ("c2ln", "2036-01-01T00:00:00.000Z")
 
 
-def test_unsigned_firmware_can_not_go_signed(api):
+def test_unsigned_firmware_is_refused_for_a_signed_update(api):
     a_charger("505")
     answer = install(api, a_firmware(api).json()["id"], signed=True)
-    assert answer.status_code == 400 and "signed" in answer.json()["fields"]
+    assert answer.status_code == 400
+    assert "signed" in answer.json()["fields"]
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("put", "firmware/x/y"), ("get", "uploads/x/"), ("delete", "uploads/x")]
 )
-def test_another_method_is_told_so_in_the_one_form(client, method, path):
+def test_a_wrong_method_is_answered_405_in_json(client, method, path):
     answer = getattr(client, method)(f"/files/{path}")
-    assert answer.status_code == 405 and set(answer.json()) == {"error"} and answer["Allow"]
+    assert answer.status_code == 405
+    assert set(answer.json()) == {"error"}
+    assert answer["Allow"]
 
 
-def test_an_image_that_is_gone_spoils_no_list(api, tmp_path):
+def test_a_missing_image_does_not_break_the_list(api, tmp_path):
     a_charger("505")
     number = a_firmware(api, file=SimpleUploadedFile("ürm wäre.bin", b"image")).json()["id"]
     assert install(api, number).status_code == 202
@@ -182,7 +190,7 @@ def test_an_image_that_is_gone_spoils_no_list(api, tmp_path):
     assert api.get(path).status_code == 404
 
 
-def test_an_image_goes_with_its_row(api, tmp_path):
+def test_an_image_is_deleted_with_its_row(api, tmp_path):
     number = a_firmware(api).json()["id"]
     assert api.delete(f"/api/ocpp/firmware/{number}/").status_code == 204
     assert list((tmp_path / "files" / "firmware").iterdir()) == []

@@ -6,7 +6,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -26,22 +26,28 @@ RESET = {"type": "Soft"}
 ACCEPTED = {"status": "Accepted"}
 
 
+def duration(task):
+    return datetime.fromisoformat(task["finished_at"]) - datetime.fromisoformat(task["created_at"])
+
+
 def sent(live, task):
-    """The task once its CALL was written."""
+    """Return the task once its CALL was written."""
     path = f"/api/ocpp/tasks/{task['task_id']}/"
     return eventually(lambda: (shown := live.get(path))["state"] != "queued" and shown)
 
 
 @pytest.mark.parametrize("status", ["Accepted", "Rejected"])
-def test_an_answer_is_recorded_as_it_is(live, status):
+def test_an_answer_is_stored_unchanged(live, status):
     with live.charger(an_id(), Reset={"status": status}) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
     assert (task["state"], task["outcome"], task["simulated"]) == ("finished", "answered", False)
     assert task["response"] == task["result"] == {"status": status}
-    assert task["simulated_response"] is None and task["error"] is None
+    assert task["simulated_response"] is None
+    assert task["error"] is None
     assert task["created_at"] <= task["sent_at"] <= task["finished_at"]
     frame = json.loads(charger.received[0])
-    assert frame == [2, task["task_id"], "Reset", RESET] and " " not in charger.received[0]
+    assert frame == [2, task["task_id"], "Reset", RESET]
+    assert " " not in charger.received[0]
 
 
 def test_a_call_error_is_an_outcome_of_its_own(live):
@@ -52,7 +58,7 @@ def test_a_call_error_is_an_outcome_of_its_own(live):
 
 
 @pytest.mark.parametrize("reply", [{}, {"status": "Maybe"}, "text", {"status": "Accepted", "more": 1}])
-def test_a_reply_that_breaks_its_schema_is_kept_and_called_invalid(live, reply):
+def test_a_reply_that_breaks_its_schema_is_stored_as_invalid(live, reply):
     with live.socket(charger_id := live.strict(an_id())) as socket:
         task = live.ask(charger_id, "Reset", RESET)
         socket.send(json.dumps([3, json.loads(socket.recv(5))[1], reply]))
@@ -61,56 +67,58 @@ def test_a_reply_that_breaks_its_schema_is_kept_and_called_invalid(live, reply):
     assert task["error"]["description"]
 
 
-def test_a_silent_charger_ends_as_simulated(live):
+def test_a_command_to_a_silent_charger_gets_a_simulated_result(live):
     with live.charger(an_id(), Reset=None) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET, timeout=1))
     assert (task["outcome"], task["simulated"], task["response"]) == ("timed_out", True, None)
-    assert task["result"] == task["simulated_response"] == ACCEPTED and task["sent_at"]
+    assert task["result"] == task["simulated_response"] == ACCEPTED
+    assert task["sent_at"]
 
 
 def test_a_simulated_acceptance_changes_nothing(live):
     with live.charger(charger_id := an_id(), SendLocalList=None):
         task = live.ask(charger_id, "SendLocalList", {"updateType": "Full"}, timeout=1)
-        assert task["payload"]["listVersion"] == 1 and live.finished(task)["simulated"]
+        assert task["payload"]["listVersion"] == 1
+        assert live.finished(task)["simulated"]
     assert live.get(f"/api/ocpp/chargers/{charger_id}/")["local_list_version"] == 0
 
 
-def test_a_real_acceptance_moves_the_list_version(live):
+def test_a_real_acceptance_raises_the_list_version(live):
     with live.charger(charger_id := an_id(), SendLocalList=ACCEPTED):
         live.finished(live.ask(charger_id, "SendLocalList", {"updateType": "Full"}))
     assert live.get(f"/api/ocpp/chargers/{charger_id}/")["local_list_version"] == 1
 
 
-def test_a_charger_that_is_not_connected_is_waited_for_and_then_told(live):
+def test_a_command_to_an_absent_charger_ends_after_its_timeout(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
-    began = time.monotonic()
     task = live.finished(live.ask(charger_id, "Reset", RESET, timeout=1.5))
-    assert 1.4 < time.monotonic() - began < 8
     assert (task["outcome"], task["simulated"], task["sent_at"]) == ("not_connected", True, None)
+    assert duration(task) >= timedelta(seconds=1.5)
 
 
-def test_each_command_waits_for_an_absent_charger_as_long_as_its_own_timeout(live):
+def test_each_command_waits_for_an_absent_charger_for_its_own_timeout(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
-    live.ask(charger_id, "Reset", RESET, timeout=11)
-    began = time.monotonic()
+    patient = live.ask(charger_id, "Reset", RESET, timeout=7)
     task = live.finished(live.ask(charger_id, "ClearCache", {}, timeout=1.5))
-    assert 1.4 < time.monotonic() - began < 9
     assert (task["outcome"], task["sent_at"]) == ("not_connected", None)
+    assert duration(task) >= timedelta(seconds=1.5)
+    assert task["finished_at"] < live.finished(patient)["finished_at"]
 
 
 def test_a_charger_that_connects_while_its_command_waits_gets_it(live):
     charger_id = an_id()
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
-    task = live.ask(charger_id, "Reset", RESET, timeout=4)
+    task = live.ask(charger_id, "Reset", RESET, timeout=11)
     time.sleep(1)
     with live.charger(charger_id, Reset=ACCEPTED) as charger:
         task = live.finished(task)
-    assert task["outcome"] == "answered" and len(charger.received) == 1
+    assert task["outcome"] == "answered"
+    assert len(charger.received) == 1
 
 
-def test_a_connection_that_ends_before_the_answer_is_lost_not_timed_out(live):
+def test_a_connection_that_ends_before_the_answer_gives_connection_lost(live):
     with live.charger(an_id(), Reset=None) as charger:
         task = live.ask(charger.charger_id, "Reset", RESET, timeout=20)
         sent(live, task)
@@ -121,10 +129,13 @@ def test_a_connection_that_ends_before_the_answer_is_lost_not_timed_out(live):
     assert (task["outcome"], task["simulated"], task["response"]) == ("connection_lost", True, None)
 
 
-def test_an_answer_that_comes_too_late_is_kept_and_rewrites_nothing(live):
-    with live.charger(an_id(), Reset=2) as charger:
-        task = live.finished(live.ask(charger.charger_id, "Reset", RESET, timeout=1))
+def test_a_late_answer_is_stored_and_changes_nothing_else(live):
+    with live.socket(charger_id := an_id()) as socket:
+        task = live.ask(charger_id, "Reset", RESET, timeout=1)
+        assert json.loads(socket.recv(10))[1] == task["task_id"]
+        task = live.finished(task)
         assert (task["outcome"], task["late_response"]) == ("timed_out", None)
+        socket.send(json.dumps([3, task["task_id"], ACCEPTED]))
         path = f"/api/ocpp/tasks/{task['task_id']}/"
         late = eventually(lambda: (shown := live.get(path))["late_response"] and shown)
     assert late["late_response"] == ACCEPTED
@@ -144,7 +155,7 @@ def test_an_answer_on_a_new_socket_is_late(live):
         assert eventually(lambda: live.get(path)["late_response"]) == ACCEPTED
 
 
-def test_another_chargers_answer_is_not_taken(live):
+def test_an_answer_of_another_charger_is_ignored(live):
     with live.socket(charger_id := an_id()) as socket, live.socket(an_id()) as stranger:
         task = live.ask(charger_id, "Reset", RESET, timeout=2)
         message_id = json.loads(socket.recv(5))[1]
@@ -164,7 +175,7 @@ def test_a_task_delivered_twice_is_sent_once(live):
     assert task["outcome"] == "answered"
 
 
-def test_a_charger_is_asked_one_thing_at_a_time_in_order(live):
+def test_commands_of_a_charger_are_sent_one_at_a_time_in_order(live):
     with live.charger(an_id(), Reset=0.4, ClearCache=0.4) as charger:
         actions = ["Reset", "ClearCache", "Reset", "ClearCache"]
         tasks = [live.ask(charger.charger_id, a, RESET if a == "Reset" else {}) for a in actions]
@@ -174,14 +185,14 @@ def test_a_charger_is_asked_one_thing_at_a_time_in_order(live):
         assert earlier["finished_at"] <= later["sent_at"]
 
 
-def test_waiting_for_its_turn_does_not_eat_a_commands_own_timeout(live):
-    with live.charger(an_id(), Reset=None, ClearCache=1) as charger:
-        live.ask(charger.charger_id, "Reset", RESET, timeout=2)
-        task = live.finished(live.ask(charger.charger_id, "ClearCache", {}, timeout=1.5))
+def test_time_in_the_queue_does_not_count_towards_the_timeout(live):
+    with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger:
+        live.ask(charger.charger_id, "Reset", RESET, timeout=6)
+        task = live.finished(live.ask(charger.charger_id, "ClearCache", {}, timeout=4))
     assert task["outcome"] == "answered"
 
 
-def test_a_command_that_never_had_its_turn_was_never_sent(live):
+def test_a_command_that_times_out_in_the_queue_is_never_sent(live):
     with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger:
         live.ask(charger.charger_id, "Reset", RESET, timeout=25)
         task = live.finished(live.ask(charger.charger_id, "ClearCache", {}))
@@ -190,18 +201,18 @@ def test_a_command_that_never_had_its_turn_was_never_sent(live):
 
 
 def test_silent_chargers_delay_no_other(live):
-    """More of them than redis-py's pool holds by default."""
+    """There are more silent chargers than redis-py's pool has connections by default."""
     with ExitStack() as sockets, live.charger(an_id(), Reset=ACCEPTED) as charger, ThreadPoolExecutor(16) as threads:
         silent = [an_id() for _ in range(120)]
         list(threads.map(lambda charger_id: sockets.enter_context(live.socket(charger_id)), silent))
-        asked = list(threads.map(lambda charger_id: live.ask(charger_id, "Reset", RESET, timeout=6), silent))
-        began = time.monotonic()
+        asked = list(threads.map(lambda charger_id: live.ask(charger_id, "Reset", RESET, timeout=300), silent))
         assert live.finished(live.ask(charger.charger_id, "Reset", RESET))["outcome"] == "answered"
-        assert time.monotonic() - began < 4
-        assert {task["outcome"] for task in threads.map(live.finished, asked)} == {"timed_out"}
+        assert {live.get(task["task_url"])["state"] for task in asked} <= {"queued", "sent"}
+        sockets.close()
+        assert {task["outcome"] for task in threads.map(live.finished, asked)} <= {"connection_lost", "not_connected"}
 
 
-def test_a_charger_may_call_while_it_is_asked(live):
+def test_a_charger_may_send_a_call_before_its_answer(live):
     with live.socket(charger_id := an_id()) as socket:
         task = live.ask(charger_id, "Reset", RESET)
         message_id = json.loads(socket.recv(5))[1]
@@ -211,19 +222,19 @@ def test_a_charger_may_call_while_it_is_asked(live):
         assert live.finished(task)["outcome"] == "answered"
 
 
-def test_clients_that_wait_hold_up_nobody(live):
+def test_waiting_clients_do_not_block_other_requests(live):
     """Each web process has 20 database connections; 60 waiting clients must not use them up."""
     with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger, ThreadPoolExecutor(60) as threads:
-        task = live.ask(charger.charger_id, "Reset", RESET, timeout=5)
+        task = live.ask(charger.charger_id, "Reset", RESET, timeout=300)
         waiting = [threads.submit(live.finished, task) for _ in range(60)]
         time.sleep(1)
-        began = time.monotonic()
         assert live.get(f"/api/ocpp/status/{charger.charger_id}/")["status"]["connected"]
-        assert time.monotonic() - began < 3
-        assert {future.result()["outcome"] for future in waiting} == {"timed_out"}
+        assert not any(future.done() for future in waiting)
+        charger.drop()
+        assert {future.result()["outcome"] for future in waiting} == {"connection_lost"}
 
 
-def test_results_are_in_django_celery_results_too(live):
+def test_results_are_also_in_django_celery_results(live):
     with live.charger(an_id(), Reset=ACCEPTED) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
     query = "SELECT task_name, status, result FROM django_celery_results_taskresult WHERE task_id = %s"
@@ -235,7 +246,7 @@ def test_results_are_in_django_celery_results_too(live):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("outcome", ["timed_out", "not_connected", "connection_lost", "cancelled", "failed"])
 @pytest.mark.parametrize("simulate", [True, False])
-def test_only_silence_is_simulated_and_only_where_that_is_wanted(settings, outcome, simulate):
+def test_only_unanswered_commands_are_simulated_and_only_if_configured(settings, outcome, simulate):
     settings.OCPP_SIMULATE_RESPONSES = simulate
     command = _finish(a_command(action="Reset", payload=RESET), outcome)
     silent = outcome in ("timed_out", "not_connected", "connection_lost")
@@ -245,7 +256,7 @@ def test_only_silence_is_simulated_and_only_where_that_is_wanted(settings, outco
 
 
 def set_clock(monkeypatch, by_s, after_s=0.3):
-    """The wall clock of this process is set by so many seconds in a moment."""
+    """Set the wall clock of this process by so many seconds in a moment."""
     set_at, genuine = time.monotonic() + after_s, time.time
     monkeypatch.setattr(time, "time", lambda: genuine() + (by_s if time.monotonic() > set_at else 0))
 
@@ -261,11 +272,12 @@ def test_a_wait_lasts_as_long_when_the_clock_of_the_worker_is_set(monkeypatch, b
     set_clock(monkeypatch, by_s)
     began = time.monotonic()
     ended = eventually(lambda: the_end(command), 60)
-    assert (ended.outcome, ended.simulated) == (outcome, True) and time.monotonic() - began >= 1.5
+    assert (ended.outcome, ended.simulated) == (outcome, True)
+    assert time.monotonic() - began >= 1.5
 
 
 def the_end(command):
-    """As the sweep does: a queued command whose time is not over has nothing to do."""
+    """Run the command as the sweep does; return None for a queued command whose time is not over."""
     try:
         return run(command.task_id, command.charger.charger_id)[0]
     except NotNow:
@@ -276,16 +288,17 @@ def the_end(command):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("state", "outcome"), [("sent", "timed_out"), ("queued", "not_connected")])
 def test_a_command_from_the_future_ends_in_time(state, outcome):
-    """A command as stored after the clock of the database was set back by an hour."""
+    """The command has the times that it gets if the clock of the database is set back by an hour."""
     command, ahead = a_command(a_charger(an_id()), timeout=1, state=state), Now() + timedelta(hours=1)
     Command.objects.filter(pk=command.pk).update(created_at=ahead, sent_at=ahead if state == "sent" else None)
     assert eventually(sweep, 30) == [command]
     ended = eventually(lambda: the_end(command), 30)
-    assert (ended.outcome, ended.simulated) == (outcome, True) and ended.created_at <= ended.finished_at
+    assert (ended.outcome, ended.simulated) == (outcome, True)
+    assert ended.created_at <= ended.finished_at
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_endings_the_first_stays():
+def test_the_first_of_two_outcomes_stays():
     waiting = a_command()
     _finish(waiting, "answered", response=ACCEPTED)
     late = _finish(waiting, "timed_out")
@@ -303,7 +316,7 @@ CLEAN = "DROP TRIGGER fail_once ON chargers_charger; DROP FUNCTION fail_once; DR
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_answer_that_could_not_be_written_at_once_is_written_and_not_lost():
+def test_an_answer_is_stored_after_a_failed_write():
     command = a_command(action="SendLocalList", payload={"updateType": "Full", "listVersion": 7}, state="sent")
     with connection.cursor() as cursor:
         cursor.execute(FAIL_ONCE)
@@ -317,8 +330,8 @@ def test_an_answer_that_could_not_be_written_at_once_is_written_and_not_lost():
     assert command.charger.local_list_version == 7
 
 
-def test_a_finished_task_is_shown_at_once_whoever_waits(live):
-    """Redis, which tells of an end, is not needed for one that has come."""
+def test_a_finished_task_is_shown_without_redis(live):
+    """Redis publishes outcomes, and is not needed for one that is stored."""
     with live.charger(an_id(), Reset=ACCEPTED) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
     env = live.stack.env | {"REDIS_URL": "redis://127.0.0.1:1/0", "DJANGO_SETTINGS_MODULE": "config.settings"}

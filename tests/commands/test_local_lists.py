@@ -19,7 +19,7 @@ def post(api, charger, **body):
 
 
 def sent(api, charger, **body):
-    """{id tag: IdTagInfo or None} of the list that was asked for, as if the charger had accepted it."""
+    """Return {id tag: IdTagInfo or None} of the submitted list, as if the charger had accepted it."""
     assert post(api, charger, **body).status_code == 202
     command = Command.objects.first()
     OCPP16.schemas.check_request("SendLocalList", command.payload, formats=True)
@@ -28,14 +28,14 @@ def sent(api, charger, **body):
     return {e["idTag"]: e.get("idTagInfo") for e in command.payload["localAuthorizationList"]}
 
 
-def test_a_full_list_has_every_tag_with_what_is_to_be_known_of_it(api):
+def test_a_full_list_has_every_tag_with_its_data(api):
     charger = a_charger()
     a_tag("A", parent_id_tag="G")
     a_tag("B", status="Blocked")
     assert sent(api, charger) == {"A": {"status": "Accepted", "parentIdTag": "G"}, "B": {"status": "Blocked"}}
 
 
-def test_a_differential_list_has_what_has_changed_since(api):
+def test_a_differential_list_has_the_changed_tags(api):
     charger = a_charger()
     for name in ("SAME", "CHANGED", "GONE"):
         a_tag(name)
@@ -50,12 +50,13 @@ def test_a_differential_list_has_what_has_changed_since(api):
     assert sent(api, charger, update_type="Differential") == {}
 
 
-def test_a_difference_to_what_is_not_known_can_not_be_made(api):
+def test_a_differential_list_to_an_unknown_version_is_refused(api):
     answer = post(api, a_charger(), update_type="Differential")
-    assert answer.status_code == 409 and "Full" in answer.json()["error"]
+    assert answer.status_code == 409
+    assert "Full" in answer.json()["error"]
 
 
-def test_a_list_that_changed_elsewhere_is_not_known_any_more(api):
+def test_a_list_changed_elsewhere_counts_as_unknown(api):
     charger = a_charger()
     sent(api, charger)
     ACTIONS["GetLocalListVersion"].answered(a_command(charger, "GetLocalListVersion", response={"listVersion": 9}))
@@ -77,10 +78,11 @@ def test_a_list_that_changed_elsewhere_is_not_known_any_more(api):
         ({"updateType": "Some"}, "updateType"),
     ],
 )
-def test_a_list_that_may_not_be_sent_is_refused(api, payload, field):
+def test_an_invalid_list_is_refused(api, payload, field):
     body = {"charger_id": a_charger().charger_id, "action": "SendLocalList", "payload": payload}
     answer = api.post("/api/ocpp/commands/", body, "application/json")
-    assert answer.status_code == 400 and any(name.startswith(field) for name in answer.json()["fields"])
+    assert answer.status_code == 400
+    assert any(name.startswith(field) for name in answer.json()["fields"])
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_a_list_that_may_not_be_sent_is_refused(api, payload, field):
         [{"idTag": "A\0"}],
     ],
 )
-def test_a_full_list_that_breaks_its_schema_is_refused_with_the_place(api, entries):
+def test_a_full_list_that_breaks_its_schema_is_refused_with_the_path(api, entries):
     payload = {"updateType": "Full", "localAuthorizationList": entries}
     body = {"charger_id": a_charger().charger_id, "action": "SendLocalList", "payload": payload}
     answer = api.post("/api/ocpp/commands/", body, "application/json")

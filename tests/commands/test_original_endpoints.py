@@ -1,4 +1,4 @@
-"""The six endpoints, walked as a newcomer does: a bare client that offers no subprotocol and never answers."""
+"""The six original endpoints with a bare client that offers no subprotocol and never answers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which transaction a RemoteStartTransaction has led to."""
+"""The link from a RemoteStartTransaction to the transaction that follows it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ def a_remote_start(charger, ago=1, **more):
 
 
 def start(charger, seconds=0, **members):
-    """A transaction that begins now, or `seconds` later; its id."""
+    """Start a transaction now, or `seconds` later, and return its id."""
     moment = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
     return tell(charger, "StartTransaction", **a_start(charger, timestamp=moment, **members))["transactionId"]
 
@@ -41,7 +41,7 @@ def linked(command):
         {"state": "sent", "outcome": "", "response": None},
     ],
 )
-def test_the_start_that_follows_is_its_transaction(columns):
+def test_the_next_start_is_linked_to_the_command(columns):
     command = a_remote_start(a_charger(), **columns)
     assert linked(command) is None
     assert start(command.charger) == linked(command)
@@ -58,32 +58,32 @@ def test_the_start_that_follows_is_its_transaction(columns):
         {"ago": 86_500},
     ],
 )
-def test_another_start_is_not(columns):
+def test_an_unrelated_start_is_not_linked(columns):
     command = a_remote_start(a_charger(), **columns)
     start(command.charger)
     assert linked(command) is None
 
 
-def test_the_charger_tells_how_long_a_driver_may_take():
+def test_the_connection_timeout_of_the_charger_limits_the_link():
     command = a_remote_start(a_charger(), ago=500)
     ConfigurationKey.objects.create(charger=command.charger, key="ConnectionTimeOut", value="900")
     assert start(command.charger) == linked(command)
 
 
 @pytest.mark.parametrize("nonsense", ["9" * 400, "²", "-1", "", None])
-def test_a_timeout_that_makes_no_sense_spoils_no_start(nonsense):
+def test_an_invalid_connection_timeout_is_ignored(nonsense):
     command = a_remote_start(a_charger())
     ConfigurationKey.objects.create(charger=command.charger, key="ConnectionTimeOut", value=nonsense)
     assert start(command.charger) == linked(command)
 
 
-def test_an_offline_session_began_before_it_was_asked_for():
+def test_an_earlier_offline_start_is_not_linked():
     command = a_remote_start(a_charger())
     start(command.charger, seconds=-3600)
     assert linked(command) is None
 
 
-def test_each_start_is_of_one_command_and_the_oldest_comes_first():
+def test_each_start_is_linked_to_the_oldest_open_command():
     charger = a_charger()
     first, second = a_remote_start(charger, ago=9), a_remote_start(charger, ago=5)
     one = start(charger)
@@ -92,12 +92,13 @@ def test_each_start_is_of_one_command_and_the_oldest_comes_first():
     assert (linked(first), linked(second)) == (one, two)
 
 
-def test_a_start_that_is_sent_again_is_linked_once():
+def test_a_repeated_start_is_linked_once():
     charger, again = a_charger(), {"timestamp": datetime.now(UTC).isoformat()}
     first, second = a_remote_start(charger, ago=9), a_remote_start(charger, ago=5)
     for _ in range(2):
         tell(charger, "StartTransaction", **a_start(charger, **again))
-    assert linked(first) and linked(second) is None
+    assert linked(first)
+    assert linked(second) is None
 
 
 @pytest.mark.parametrize(
@@ -108,21 +109,23 @@ def test_a_start_that_is_sent_again_is_linked_once():
         ({"outcome": "timed_out", "response": None}, True),
     ],
 )
-def test_a_start_that_came_before_the_refusal_was_not_its_doing(columns, kept):
+def test_a_refusal_removes_the_link_of_an_earlier_start(columns, kept):
     profile = {"chargingProfileId": 9, "stackLevel": 0, "chargingProfilePurpose": "TxProfile"}
     payload = {"chargingProfile": profile}
     command = a_remote_start(a_charger(), state="sent", outcome="", response=None, payload=payload)
     start(command.charger)
-    assert linked(command) and command.charger.installed_profiles.exists()
+    assert linked(command)
+    assert command.charger.installed_profiles.exists()
     for column, value in columns.items():
         setattr(command, column, value)
     row = ACTIONS["RemoteStartTransaction"]
     (row.answered if command.response else row.not_answered)(command)
-    assert bool(linked(command)) == kept and not command.charger.installed_profiles.exists()
+    assert bool(linked(command)) == kept
+    assert not command.charger.installed_profiles.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_start_that_came_while_its_command_was_under_way_takes_its_profile_back():
+def test_a_refusal_removes_the_profile_of_an_earlier_start():
     profile = {"chargingProfileId": 9, "stackLevel": 0, "chargingProfilePurpose": "TxProfile"}
     columns = {"state": "sent", "outcome": "", "response": None, "payload": {"chargingProfile": profile}}
     under_way = get_command(a_remote_start(a_charger(), **columns).task_id)

@@ -1,4 +1,4 @@
-"""Every table of the database has a rule that says how long its rows are kept, and the rules are carried out."""
+"""Every table has a retention rule, and the maintenance applies the rules."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -59,21 +59,22 @@ def table_of(label):
     return apps.get_model(label)._meta.db_table if "." in label else label
 
 
-def test_every_table_has_a_rule():
+def test_every_table_has_a_retention_rule():
     ruled = {table_of(label) for label in retention.RULES}
-    assert "transactions_metervalue" in tables() and "django_migrations" in tables()
+    assert "transactions_metervalue" in tables()
+    assert "django_migrations" in tables()
     assert tables() - ruled == set(), "say in commands.services.retention.RULES how long their rows are kept"
     assert ruled - tables() == set()
 
 
-def test_a_table_that_is_new_is_found():
+def test_a_new_table_without_a_rule_is_found():
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE of_nobody (at timestamptz) PARTITION BY RANGE (at)")
         cursor.execute("CREATE TABLE of_nobody_default PARTITION OF of_nobody DEFAULT")
     assert tables() - {table_of(label) for label in retention.RULES} == {"of_nobody"}
 
 
-def test_rows_that_go_with_a_parent_have_one():
+def test_rows_deleted_with_a_parent_have_a_foreign_key():
     for label, rule in retention.RULES.items():
         if isinstance(rule, With):
             parents = {field.related_model for field in apps.get_model(label)._meta.fields if field.is_relation}
@@ -81,7 +82,7 @@ def test_rows_that_go_with_a_parent_have_one():
             assert rule.parent in retention.RULES
 
 
-def test_every_setting_of_a_retention_is_used_and_known():
+def test_every_retention_setting_is_used_by_a_rule():
     named = {rule.setting for kind in (Aged, Dropped) for _, rule in retention.of_kind(kind)}
     known = {name for name in dir(configured) if name.startswith("OCPP_") and name.endswith("_RETENTION")}
     assert named == known
@@ -139,7 +140,7 @@ OWN = {
 
 
 def a_row(model, column, moment):
-    """The primary key of a row of `model` whose `column` says `moment`."""
+    """Return the primary key of a row of `model` whose `column` is `moment`."""
     columns = {column: moment}
     if make := OWN.get((model, column)):
         row = make(**columns)
@@ -154,7 +155,7 @@ def a_row(model, column, moment):
 
 @pytest.fixture
 def days(settings):
-    """Every retention is DAYS."""
+    """Set every retention to DAYS."""
     for kind in (Aged, Dropped):
         for _, rule in retention.of_kind(kind):
             setattr(settings, rule.setting, DAYS)
@@ -165,7 +166,7 @@ def days(settings):
     list(retention.of_kind(Aged)),
     ids=[f"{model.__name__}.{rule.column}" for model, rule in retention.of_kind(Aged)],
 )
-def test_what_is_old_goes_and_what_is_young_stays(days, settings, model, rule, monkeypatch):
+def test_old_rows_are_deleted_and_young_ones_stay(days, settings, model, rule, monkeypatch):
     monkeypatch.setattr(retention, "MAX_ROWS_PER_TRANSACTION", 2)
     moments = [OLD - timedelta(hours=number) for number in range(3)]
     old, young = [a_row(model, rule.column, at) for at in moments], a_row(model, rule.column, YOUNG)
@@ -179,7 +180,7 @@ def test_what_is_old_goes_and_what_is_young_stays(days, settings, model, rule, m
 
 
 @pytest.mark.parametrize(("model", "rule"), list(retention.of_kind(Dropped)))
-def test_old_partitions_go_and_young_ones_stay(days, model, rule):
+def test_old_partitions_are_dropped_and_young_ones_stay(days, model, rule):
     charger, column = a_charger(), rule.periods.column
     keep_house(NOW)
     columns = {
@@ -197,8 +198,8 @@ def test_old_partitions_go_and_young_ones_stay(days, model, rule):
     assert set(model.objects.all()) == {young}
 
 
-def test_what_others_still_need_stays_however_old(days):
-    """Evidence of transactions, what is not over, certificates that hold, tokens that never end, roles once made."""
+def test_old_rows_that_are_still_referenced_stay(days):
+    """These are evidence of transactions, unfinished rows, valid certificates and tokens, and clocked schedules."""
     session = a_transaction(idTag="ABC")
     tag = IdTag.objects.create(id_tag="ABC")
     attached = OrphanStop.objects.create(charger=session.charger, payload="{}", received_at=OLD, transaction=session)
@@ -214,7 +215,7 @@ def test_what_others_still_need_stays_however_old(days):
     assert all(type(row).objects.filter(pk=row.pk).exists() for row in kept)
 
 
-def test_what_belongs_to_an_old_row_goes_with_it(days, monkeypatch):
+def test_dependent_rows_are_deleted_with_their_parent(days, monkeypatch):
     monkeypatch.setattr(retention, "MAX_ROWS_PER_TRANSACTION", 2)
     event, webhook = Event.objects.get(pk=a_row(Event, "at", OLD)), Webhook.objects.create(name="w", url="http://x/")
     Delivery.objects.create(event=event, webhook=webhook, due_at=OLD)
@@ -225,5 +226,5 @@ def test_what_belongs_to_an_old_row_goes_with_it(days, monkeypatch):
     assert not (Delivery.objects.exists() or BatchItem.objects.exists() or Batch.objects.exists())
 
 
-def test_each_rule_says_why_a_table_is_kept():
+def test_each_rule_without_an_end_has_a_reason():
     assert all(rule.why.endswith(".") for rule in retention.RULES.values() if isinstance(rule, Kept))

@@ -1,4 +1,4 @@
-"""Batches that are made later, or again and again: once for each moment."""
+"""Schedules create a batch once, at an interval, or by crontab."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,53 +33,59 @@ def due(schedule, seconds=5):
     return schedule
 
 
-def test_a_schedule_for_once_makes_one_batch_at_its_time(live):
+def test_a_one_time_schedule_creates_one_batch_at_its_time(live):
     with live.charger(an_id(), Reset={"status": "Accepted"}) as charger:
         body = {"name": an_id(), **BODY, "chargers": [charger.charger_id], "at": soon(2)}
         schedule = live.post("/api/ocpp/schedules/", body)
         path = f"/api/ocpp/batches/?schedule={schedule['id']}"
         eventually(lambda: any(batch["finished_at"] for batch in live.get(path)["results"]), 30)
-        assert live.get(path)["count"] == 1 and len(charger.received) == 1
+        assert live.get(path)["count"] == 1
+        assert len(charger.received) == 1
     shown = live.get(f"/api/ocpp/schedules/{schedule['id']}/")
-    assert shown["next_run_at"] is None and shown["last_run_at"] == schedule["at"]
+    assert shown["next_run_at"] is None
+    assert shown["last_run_at"] == schedule["at"]
 
 
-def test_beat_has_the_steps_of_the_settings_in_its_table(live):
+def test_beat_has_the_periodic_tasks_of_the_settings(live):
     wanted = "SELECT name FROM django_celery_beat_periodictask WHERE name LIKE 'built-in: %%'"
     assert {name for (name,) in eventually(lambda: live.rows(wanted))} == set(settings.CELERY_BEAT_SCHEDULE)
 
 
 @pytest.mark.django_db
-def test_a_moment_makes_one_batch_however_often_it_is_brought_to_mind(api):
+def test_a_moment_creates_one_batch_however_often_it_runs(api):
     a_charger()
     schedule = due(made(api, every_seconds=60))
-    assert schedules.run(schedule.pk) and schedules.run(schedule.pk) is None
-    assert schedules.run_overdue() == [] and Batch.objects.count() == 1
+    assert schedules.run(schedule.pk)
+    assert schedules.run(schedule.pk) is None
+    assert schedules.run_overdue() == []
+    assert Batch.objects.count() == 1
     schedule.refresh_from_db()
     assert schedule.next_run_at > datetime.now(UTC)
 
 
 @pytest.mark.django_db
-def test_what_beat_forgot_is_run_and_what_is_long_over_is_not(api):
+def test_a_missed_moment_is_run_later_unless_it_is_long_past(api):
     a_charger()
     due(made(api, every_seconds=60))
     late = due(made(api, every_seconds=60), 3600)
     assert len(schedules.run_overdue()) == 1
     late.refresh_from_db()
-    assert "missed" in late.note and late.next_run_at > datetime.now(UTC)
+    assert "missed" in late.note
+    assert late.next_run_at > datetime.now(UTC)
 
 
 @pytest.mark.django_db
-def test_after_the_clock_was_set_back_an_interval_is_as_long_as_ever(api):
+def test_a_clock_that_was_set_back_does_not_lengthen_an_interval(api):
     schedule, other = due(made(api, every_seconds=600), -4200), made(api, every_seconds=7200)
     planned = other.next_run_at
     assert schedules.run_overdue() == []
     schedule.refresh_from_db(), other.refresh_from_db()
-    assert schedule.next_run_at <= datetime.now(UTC) + timedelta(seconds=600) and other.next_run_at == planned
+    assert schedule.next_run_at <= datetime.now(UTC) + timedelta(seconds=600)
+    assert other.next_run_at == planned
 
 
 @pytest.mark.django_db
-def test_a_crontab_is_of_its_time_zone(api):
+def test_a_crontab_uses_its_time_zone(api):
     schedule = made(api, crontab="30 3 * * *", timezone="Asia/Tokyo")
     assert (schedule.next_run_at.hour, schedule.next_run_at.minute) == (18, 30)
     assert datetime.now(UTC) < schedule.next_run_at < datetime.now(UTC) + timedelta(days=1, minutes=1)
@@ -87,14 +93,14 @@ def test_a_crontab_is_of_its_time_zone(api):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("when", [{}, {"crontab": "x"}, {"crontab": "0 0 31 2 *"}, {"crontab": "61 * * * *"}])
-def test_a_schedule_that_never_comes_is_refused(api, when):
+def test_a_schedule_that_never_runs_is_refused(api, when):
     a_charger()
     body = {"name": "never", **BODY, "filter": {}, **when}
     assert api.post("/api/ocpp/schedules/", body, "application/json").status_code == 400
 
 
 @pytest.mark.django_db
-def test_a_secret_of_one_charger_is_not_planned_for_many(api):
+def test_a_secret_of_one_charger_is_refused_in_a_schedule(api):
     payload = {"key": "AuthorizationKey", "value": "0123456789abcdef"}
     body = {"name": "key", "action": "ChangeConfiguration", "payload": payload, "filter": {}, "every_seconds": 60}
     assert api.post("/api/ocpp/schedules/", body, "application/json").status_code == 400
@@ -102,20 +108,21 @@ def test_a_secret_of_one_charger_is_not_planned_for_many(api):
 
 
 @pytest.mark.django_db
-def test_a_schedule_ends_with_the_rights_of_its_owner(client):
+def test_a_schedule_stops_when_its_owner_loses_the_permission(client):
     a_charger()
     bob = User.objects.create_user("bob")
     bob.groups.set(Group.objects.filter(name__in=["Operators", "Every charger"]))
     client.force_login(bob)
     schedule = due(made(client, every_seconds=60))
     bob.groups.clear()
-    assert schedules.run(schedule.pk) is None and not Batch.objects.exists()
+    assert schedules.run(schedule.pk) is None
+    assert not Batch.objects.exists()
     schedule.refresh_from_db()
     assert "owner" in schedule.note
 
 
 @pytest.mark.django_db
-def test_who_switches_a_schedule_does_not_lend_it_what_they_may_reach(api, client, django_user_model):
+def test_switching_a_schedule_does_not_change_its_reach(api, client, django_user_model):
     schedule = made(api, every_seconds=60)
     client.force_login(carol := django_user_model.objects.create_superuser("carol"))
     path = f"/api/ocpp/schedules/{schedule.pk}/"
@@ -124,7 +131,7 @@ def test_who_switches_a_schedule_does_not_lend_it_what_they_may_reach(api, clien
 
 
 @pytest.mark.django_db
-def test_a_schedule_whose_owner_is_gone_is_taken_over_by_whoever_saves_it(client, django_user_model):
+def test_a_schedule_without_an_owner_belongs_to_the_user_who_saves_it(client, django_user_model):
     a_charger()
     bob = django_user_model.objects.create_superuser("bob")
     client.force_login(bob)
@@ -138,7 +145,7 @@ def test_a_schedule_whose_owner_is_gone_is_taken_over_by_whoever_saves_it(client
 
 
 @pytest.mark.django_db
-def test_a_secret_that_is_changed_is_noted_without_it(api):
+def test_the_audit_entry_of_a_changed_secret_is_masked(api):
     a_charger()
     payload = {"key": "WifiPassword", "value": "Zq-one"}
     schedule = made(api, action="ChangeConfiguration", payload=payload, every_seconds=60)
@@ -149,7 +156,7 @@ def test_a_secret_that_is_changed_is_noted_without_it(api):
 
 
 @pytest.mark.django_db
-def test_a_schedule_that_fails_keeps_no_other_from_its_turn(api):
+def test_a_failing_schedule_does_not_delay_others(api):
     a_charger()
     broken, other = due(made(api, every_seconds=60)), due(made(api, every_seconds=60))
     Schedule.objects.filter(pk=broken.pk).update(crontab="nonsense", every_seconds=None)
@@ -161,7 +168,7 @@ def test_a_schedule_that_fails_keeps_no_other_from_its_turn(api):
 
 
 @pytest.mark.django_db
-def test_what_celery_beat_has_twice_is_taken_once(api):
+def test_duplicate_crontabs_of_celery_beat_are_accepted(api):
     for _ in range(2):
         CrontabSchedule.objects.create(minute="30", hour="3")
     assert made(api, crontab="30 3 * * *").next_run_at
@@ -169,16 +176,17 @@ def test_what_celery_beat_has_twice_is_taken_once(api):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("at", ["2020-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
-def test_nothing_is_planned_for_a_moment_that_is_far_away(api, at):
+def test_a_moment_too_far_away_is_refused(api, at):
     a_charger("505")
     whom = {"chargers": ["505"], "action": "Reset", "payload": {"type": "Soft"}, "spread_seconds": 60}
     for path, when in (("schedules", {"name": "far", "at": at}), ("batches", {"start_at": at})):
         answer = api.post(f"/api/ocpp/{path}/", whom | when, "application/json")
-        assert answer.status_code == 400 and set(answer.json()["fields"]) <= {"at", "start_at"}
+        assert answer.status_code == 400
+        assert set(answer.json()["fields"]) <= {"at", "start_at"}
 
 
 @pytest.mark.django_db
-def test_beat_knows_a_schedule_as_long_as_it_is(api):
+def test_the_periodic_task_follows_changes_of_its_schedule(api):
     schedule = made(api, every_seconds=60)
     task = PeriodicTask.objects.get(name=f"schedule {schedule.pk}")
     assert task.enabled and task.interval.every == 60
@@ -186,11 +194,13 @@ def test_beat_knows_a_schedule_as_long_as_it_is(api):
     assert api.patch(path, {"is_enabled": False}, "application/json").json()["next_run_at"] is None
     task.refresh_from_db()
     assert not task.enabled
-    assert api.delete(path).status_code == 204 and not PeriodicTask.objects.filter(pk=task.pk).exists()
+    assert api.delete(path).status_code == 204
+    assert not PeriodicTask.objects.filter(pk=task.pk).exists()
 
 
 @pytest.mark.django_db
-def test_what_celery_beat_reads_of_a_schedule_is_when_it_is_due():
+def test_the_periodic_task_has_the_time_of_its_schedule():
     schedule = Schedule(name="nightly", action="ClearCache", payload={}, chosen={"filter": {}}, crontab="30 3 * * *")
     schedule.save()
-    assert schedule.periodic_task.schedule.hour == {3} and schedule.periodic_task.enabled
+    assert schedule.periodic_task.schedule.hour == {3}
+    assert schedule.periodic_task.enabled

@@ -14,16 +14,18 @@ def simulate(live, *arguments):
     )
 
 
-def test_one_session_of_a_simulated_charger_is_in_the_books(live):
+def test_a_session_of_a_simulated_charger_is_stored(live):
     charger_id = an_id()
     said, _ = simulate(live, charger_id, "--once", "--count", "2").communicate(timeout=60)
     assert "Every charger had its session." in said
     for name in (charger_id, f"{charger_id}-2"):
         (log,) = live.get(f"/api/ocpp/transactions/{name}/")["transaction_logs"]
-        assert (log["status"], log["stop_reason"]) == ("Completed", "EVDisconnected") and log["energy_wh"] > 0
+        assert (log["status"], log["stop_reason"]) == ("Completed", "EVDisconnected")
+        assert log["energy_wh"] > 0
         path = f"/api/ocpp/transactions/{name}/{log['transaction_id']}/meter-values/?measurand="
         registers = [float(row["value"]) for row in live.get(f"{path}Energy.Active.Import.Register")["results"]]
-        assert registers == sorted(registers) and len(registers) >= 5
+        assert registers == sorted(registers)
+        assert len(registers) >= 5
 
 
 def test_a_simulated_charger_answers_every_command(live):
@@ -36,7 +38,7 @@ def test_a_simulated_charger_answers_every_command(live):
             assert (task["outcome"], task["simulated"]) == ("answered", False), task
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 def test_a_simulated_charger_leaves_its_log_and_renews_its_certificate(live):
@@ -52,11 +54,12 @@ def test_a_simulated_charger_leaves_its_log_and_renews_its_certificate(live):
         (made,) = eventually(lambda: live.get(certificates)["results"], 20)
     finally:
         process.terminate()
-        process.wait(10)
-    assert made["common_name"] == charger_id and made["certificate_chain"].startswith("-----BEGIN CERTIFICATE")
+        process.wait(30)
+    assert made["common_name"] == charger_id
+    assert made["certificate_chain"].startswith("-----BEGIN CERTIFICATE")
 
 
-def test_what_a_lost_connection_left_open_is_stopped(live):
+def test_a_session_left_open_by_a_lost_connection_is_stopped(live):
     process = simulate(live, charger_id := an_id(), "--pause", "0.2")
     try:
         path = f"/api/ocpp/transactions/{charger_id}/?status="
@@ -66,11 +69,11 @@ def test_what_a_lost_connection_left_open_is_stopped(live):
         stopped = eventually(lambda: live.get(f"{path}Completed")["transaction_logs"], 20)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
     assert stopped[-1]["stop_reason"] == "Other"
 
 
-def test_a_silent_one_answers_none(live):
+def test_a_silent_simulated_charger_answers_no_command(live):
     charger_id = an_id()
     process = simulate(live, charger_id, "--silent")
     try:
@@ -78,7 +81,7 @@ def test_a_silent_one_answers_none(live):
         task = live.finished(live.ask(charger_id, "ClearCache", {}, timeout=1))
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
     assert (task["outcome"], task["simulated"]) == ("timed_out", True)
 
 

@@ -24,7 +24,7 @@ def old(command, seconds=4.5):
 
 
 @pytest.mark.django_db
-def test_the_first_unfinished_command_of_each_charger_is_taken_up():
+def test_the_sweep_restarts_the_first_unfinished_command_of_each_charger():
     charger = a_charger()
     old(a_command(charger, state=FINISHED, outcome="answered"))
     present(charger)
@@ -36,14 +36,14 @@ def test_the_first_unfinished_command_of_each_charger_is_taken_up():
 
 
 @pytest.mark.django_db
-def test_a_command_to_an_absent_charger_is_taken_up_when_its_time_is_over():
+def test_the_sweep_ends_an_expired_command_to_an_absent_charger():
     first, behind = old(a_command(), 31), a_command()
     Command.objects.filter(pk=behind.pk).update(charger=first.charger, timeout=1)
     old(behind)
     assert {command.pk for command in sweep()} == {first.pk, behind.pk}
 
 
-def test_a_step_that_fails_holds_up_no_other():
+def test_a_failing_step_does_not_prevent_the_others():
     taken = []
 
     def fails():
@@ -54,7 +54,7 @@ def test_a_step_that_fails_holds_up_no_other():
 
 
 @pytest.mark.django_db
-def test_what_a_living_task_carries_out_is_left_alone():
+def test_a_command_with_a_lease_is_not_restarted():
     command = old(a_command())
     present(command.charger)
     leased = [mailbox.acquire_lease(command.task_id, command.charger.charger_id)[0] for _ in range(2)]
@@ -63,7 +63,7 @@ def test_what_a_living_task_carries_out_is_left_alone():
 
 
 @pytest.mark.django_db
-def test_what_waited_for_too_long_is_ended_though_it_is_not_first(settings):
+def test_an_expired_command_ends_although_it_is_not_the_first(settings):
     first = old(a_command())
     mailbox.acquire_lease(first.task_id, first.charger.charger_id)
     overdue = old(a_command(first.charger), settings.OCPP_QUEUE_TIMEOUT + 1)
@@ -83,7 +83,7 @@ def restart(live, worker):
     worker.wait_until(lambda: worker.logged(" ready."))
 
 
-def test_a_worker_that_is_killed_in_mid_wait_loses_no_command(live):
+def test_a_killed_worker_loses_no_command(live):
     worker = the_worker(live)
     with live.charger(an_id(), Reset=None) as silent, live.charger(an_id(), Reset=12) as slow:
         ends, answers = (live.ask(c.charger_id, "Reset", RESET, timeout=25) for c in (silent, slow))

@@ -93,7 +93,8 @@ def test_a_large_body_without_a_login_is_refused_before_it_is_read(web, path):
         assert sent_until_answered(connection, b"x" * 10_000, 10 * MEBIBYTE) < SENT_AT_MOST
         assert spooled(web) == 0
         status, text = answer(connection)
-    assert status in EXPECTED and b'{"error": ' in text.replace(b'":"', b'": "')
+    assert status in EXPECTED
+    assert b'{"error": ' in text.replace(b'":"', b'": "')
 
 
 @needs_proc
@@ -123,7 +124,8 @@ def test_a_user_who_has_logged_in_has_a_higher_limit(web, manager):
     authorization = f"Authorization: Token {manager}"
     with begun(web, "/api/ocpp/id-tags/", authorization, f"Content-Length: {9 * MEBIBYTE}") as connection:
         status, text = answer(connection)
-        assert status == 413 and b"8 MiB" in text
+        assert status == 413
+        assert b"8 MiB" in text
     headers = {"Authorization": f"Token {manager}", "Content-Type": "application/json"}
     response = requests.post(
         f"{web.url}/api/ocpp/chargers/", b'{"x": "%b"}' % (b"y" * MEBIBYTE), headers=headers, timeout=30
@@ -141,7 +143,7 @@ def test_a_manager_uploads_a_large_firmware_image(web, manager):
     assert response.status_code == 413
 
 
-def test_a_session_counts_as_a_token_does(web, live):
+def test_a_session_has_the_limits_of_a_token(web, live):
     session, form = requests.Session(), {"username": "admin", "password": live.stack.password}
     token_of = lambda: session.cookies["csrftoken"]  # noqa: E731
     session.get(f"{web.url}/admin/login/", timeout=30)
@@ -183,7 +185,8 @@ def test_one_process_limits_the_large_bodies_that_it_holds(web, live):
         with begun(web, path, length, method="PUT") as connection:
             sent_until_answered(connection, b"d" * 10_000, LARGEST)
             status, text = answer(connection)
-            assert status == 503 and b"retry-after: 60" in text
+            assert status == 503
+            assert b"retry-after: 60" in text
         for connection in held:
             connection.sendall(b"d")
             assert connection.recv(1000).startswith(b"HTTP/1.1 201 ")

@@ -17,7 +17,7 @@ import redis
 from chargers.services import presence
 from tests.support.browser import EXECUTABLE, NONE, launch, log_in, playwright
 from tests.support.live import Live, an_id, eventually, exchange, free_port
-from tests.test_metrics import scraped, value
+from tests.support.metrics import scraped, value
 from tools.stack.stack import Stack
 
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
@@ -212,16 +212,19 @@ def test_a_fault_is_reported_by_readyz_metrics_and_rest(product, name):
     before = product.rows("SELECT count(*) FROM commands_command")
     with break_it(product):
         body = eventually(lambda: answer if (answer := readyz(product))[0] == 503 else None, 30)[1]
-        assert body["faults"] == {part: fault} and body["error"] == f"Not ready: {part}"
+        assert body["faults"] == {part: fault}
+        assert body["error"] == f"Not ready: {part}"
         (problem,) = body["problems"]
         assert problem.keys() == {"part", "fault", "wrong", "where", "what_to_do"}
-        assert f"{part.upper()}_URL" in problem["where"] and str(product.stack.run_dir) not in str(body)
+        assert f"{part.upper()}_URL" in problem["where"]
+        assert str(product.stack.run_dir) not in str(body)
         metrics = scraped(product)
         assert value(metrics, "ocpp_up", part=part) == 0
         assert value(metrics, "ocpp_dependency_fault", part=part, fault=fault) == 1
         if refusal:
             status, answer = submit_reset(product)
-            assert status == 503 and answer["error"].startswith(refusal)
+            assert status == 503
+            assert answer["error"].startswith(refusal)
     eventually(lambda: readyz(product)[0] == 200, 60)
     assert product.rows("SELECT count(*) FROM commands_command") == before
     assert value(scraped(product), "ocpp_up", part=part) == 1
@@ -247,7 +250,8 @@ def test_chargers_stay_connected_while_redis_is_out_of_memory(product):
 def test_a_redis_that_takes_no_writes_shows_no_charger_as_offline(product):
     with redis_a_replica(product):
         status, body, _ = product.request("GET", f"/api/ocpp/status/{product.charger_id}/")
-        assert status == 503 and body["error"].startswith("Redis is a replica")
+        assert status == 503
+        assert body["error"].startswith("Redis is a replica")
 
 
 def sessions(product):
@@ -272,7 +276,8 @@ def test_a_liveness_check_does_not_wait_for_a_hanging_server(product):
             time.sleep(1)  # each of them waits for PostgreSQL, for three seconds at least
             alive = pool.submit(urllib.request.urlopen, f"{product.url}/healthz", timeout=20)
             first = wait({alive, *requests}, return_when=FIRST_COMPLETED).done
-            assert alive in first and alive.result().status == 200
+            assert alive in first
+            assert alive.result().status == 200
         assert {future.result(60)[0] for future in requests} <= {200, 503}
 
 
@@ -304,13 +309,16 @@ def test_a_full_disk_is_reported(product, disk):
         full = {"database": "full", "files_disk": "full", "redis": "disk_error"}
         body = eventually(lambda: answer if (answer := readyz(product)[1]).get("faults") == full else None, 30)
         wrong = {problem["part"]: problem["wrong"] for problem in body["problems"]}
-        assert wrong["database"] == "The disk of PostgreSQL is full." and "FILES_DIR" in str(body["problems"])
+        assert wrong["database"] == "The disk of PostgreSQL is full."
+        assert "FILES_DIR" in str(body["problems"])
         metrics = scraped(product)
         assert [value(metrics, "ocpp_up", part=part) for part in ("database", "redis")] == [0, 0]
         status, answer, _ = product.request(
             "POST", "/api/ocpp/commands/", {"charger_id": product.charger_id, **RESET}
         )
-        assert status == 503 and ("disk" in answer["error"] and "away" not in answer["error"])
+        assert status == 503
+        assert "disk" in answer["error"]
+        assert "away" not in answer["error"]
     eventually(lambda: readyz(product)[0] == 200, 60)
     assert product.rows("SELECT count(*) FROM commands_command") == before
 

@@ -8,23 +8,10 @@ import sys
 import pytest
 
 from config import redis_url
+from tests.support.settings import load_settings
 from tools.stack.stack import PROJECT
 
 FERNET_KEY = "dGhpcnR5LXR3by1ieXRlcy0wMTIzNDU2Nzg5YWJjZGU="
-
-
-def check(**environment):
-    """(exit code, last line) of loading the settings with `environment`."""
-    env = os.environ | {"API_AUTH": "token", "DEBUG": "0", "SECRET_KEY": "0123456789" * 3} | environment
-    done = subprocess.run(
-        [sys.executable, "-c", "import config.settings"],
-        cwd=PROJECT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
 
 
 @pytest.mark.parametrize(
@@ -63,14 +50,17 @@ def check(**environment):
     ],
 )
 def test_an_invalid_variable_is_named(name, value):
-    code, error = check(**{name: value})
-    assert code != 0 and name in error and "ImproperlyConfigured" in error
+    code, error = load_settings(**{name: value})
+    assert code != 0
+    assert name in error
+    assert "ImproperlyConfigured" in error
 
 
 @pytest.mark.parametrize("environment", [{"DEBUG": "0"}, {"DEBUG": "1", "HOST": "0.0.0.0"}])
 def test_an_open_api_needs_debug_and_loopback(environment):
-    code, error = check(API_AUTH="none", **environment)
-    assert code != 0 and "API_AUTH=none" in error
+    code, error = load_settings(API_AUTH="none", **environment)
+    assert code != 0
+    assert "API_AUTH=none" in error
 
 
 @pytest.mark.parametrize(
@@ -92,23 +82,28 @@ def test_an_open_api_needs_debug_and_loopback(environment):
     ],
 )
 def test_a_server_with_insecure_settings_does_not_start(environment):
-    code, error = check(**environment)
-    assert code != 0 and list(environment)[-1] in error
+    code, error = load_settings(**environment)
+    assert code != 0
+    assert list(environment)[-1] in error
 
 
 def test_a_server_with_secure_settings_starts():
-    assert check(OCPP_OPEN_NETWORKS="10.8.0.0/16", FORWARDED_ALLOW_IPS="10.0.0.1") == (0, "")
+    assert load_settings(OCPP_OPEN_NETWORKS="10.8.0.0/16", FORWARDED_ALLOW_IPS="10.0.0.1") == (0, "")
 
 
 def test_several_keys_or_none_are_valid():
-    assert check(SECRETS_KEYS=f"{FERNET_KEY}, {FERNET_KEY[::-1][1:]}=") == check(SECRETS_KEYS="none") == (0, "")
+    assert (
+        load_settings(SECRETS_KEYS=f"{FERNET_KEY}, {FERNET_KEY[::-1][1:]}=")
+        == load_settings(SECRETS_KEYS="none")
+        == (0, "")
+    )
 
 
 def test_an_invalid_key_is_reported_with_the_command_that_generates_one():
-    error = check(SECRETS_KEYS="short")[1]
+    error = load_settings(SECRETS_KEYS="short")[1]
     command = shlex.split(error.partition("A new key: `")[2].partition("`")[0])
     made = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True, check=True).stdout.strip()
-    assert check(SECRETS_KEYS=made) == (0, "")
+    assert load_settings(SECRETS_KEYS=made) == (0, "")
 
 
 def test_without_a_key_one_is_derived_and_the_deploy_check_warns():
@@ -136,23 +131,24 @@ def test_a_program_that_sends_secrets_does_not_start_without_keys(program):
     env = os.environ | {"SECRETS_KEYS": "none", "BROKER_URL": ""}  # because Celery reads BROKER_URL itself
     start = [sys.executable, "-m", *program]
     done = subprocess.run(start, cwd=PROJECT, env=env, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode != 0 and "SECRETS_KEYS is `none` here" in done.stderr
+    assert done.returncode != 0
+    assert "SECRETS_KEYS is `none` here" in done.stderr
 
 
 def test_an_unknown_time_zone_is_refused_with_examples():
-    assert check(TIME_ZONE_DISPLAY="America/Denver") == check(TIME_ZONE_DISPLAY="") == (0, "")
-    assert "'Berlin', which is no time zone. Use" in check(TIME_ZONE_DISPLAY="Berlin")[1]
+    assert load_settings(TIME_ZONE_DISPLAY="America/Denver") == load_settings(TIME_ZONE_DISPLAY="") == (0, "")
+    assert "'Berlin', which is no time zone. Use" in load_settings(TIME_ZONE_DISPLAY="Berlin")[1]
 
 
 def test_an_open_api_for_local_development():
-    assert check(API_AUTH="none", DEBUG="1", HOST="127.0.0.1")[0] == 0
+    assert load_settings(API_AUTH="none", DEBUG="1", HOST="127.0.0.1")[0] == 0
 
 
 def test_sentinels_in_one_url():
     known = redis_url.sentinels("sentinel://u:p%40ss@h1,[::1]:5/main?db=2&sentinel_password=s")
-    assert known.nodes == (("h1", 26379), ("::1", 5)) and known.master == "main"
-    assert (
-        known.options == {"db": 2, "username": "u", "password": "p@ss"} and known.sentinel_options["password"] == "s"
-    )
+    assert known.nodes == (("h1", 26379), ("::1", 5))
+    assert known.master == "main"
+    assert known.options == {"db": 2, "username": "u", "password": "p@ss"}
+    assert known.sentinel_options["password"] == "s"
     assert known.broker_url == "sentinel://u:p%40ss@h1:26379/2;sentinel://u:p%40ss@[::1]:5/2"
     assert redis_url.sentinels("redis://h1/0") is None

@@ -17,7 +17,7 @@ def system(live):
 
 @pytest.fixture
 def station(system):
-    """Booted, and left alone since: no request may come that nobody asked for."""
+    """A booted charge point that must receive no request without a submission."""
     with Station(system) as station:
         station.connect().booted()
         yield station

@@ -21,7 +21,7 @@ def test_tc_001_cold_boot(system, admin):
         for connector in (0, 1, 2):
             station.status("Available", connector)
         beat = datetime.fromisoformat(station.call("Heartbeat")["currentTime"])
-        assert abs((datetime.now(UTC) - beat).total_seconds()) < 5
+        assert abs((datetime.now(UTC) - beat).total_seconds()) < 60
         station.is_left_alone()
         shown = station.shown()
         assert (shown["registration_status"], shown["vendor"]) == ("Accepted", "Tool") and shown["last_boot_at"]
@@ -292,7 +292,7 @@ def test_tc_032_1_power_loss_and_a_stop_after_the_reboot(station):
 
 @pytest.fixture
 def returned(station):
-    """Its connection was lost, and is back; it boots no second time."""
+    """Reconnect after a lost connection, without a second boot."""
     station.drop()
     return station.connect()
 

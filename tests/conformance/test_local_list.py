@@ -72,7 +72,7 @@ def test_tc_043_5_a_differential_list(station):
 
 
 @pytest.mark.parametrize("failure", ["Failed", "VersionMismatch"])
-def test_a_differential_that_fails_is_followed_by_a_full_list_where_asked(station, failure):
+def test_a_failed_differential_list_is_followed_by_a_full_list_if_requested(station, failure):
     send(station, id_tags=[TAG])
     body = {"update_type": "Differential", "id_tags": [an_id()], "full_if_failed": True}
     differential, task = send(station, failure, **body)

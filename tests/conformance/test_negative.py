@@ -1,4 +1,4 @@
-"""Every fault a message of a charger, or its reply, can have, made from the schemas: the exact code, and no trace."""
+"""Every fault that the schemas allow in a message or a reply gets the exact code and leaves no trace."""
 
 import json
 
@@ -61,7 +61,7 @@ def traces(books, charger):
 
 @pytest.fixture
 def wire(system):
-    """A charger that has said nothing yet."""
+    """A charger that has sent nothing yet."""
     with Station(system, an_id()) as station:
         yield station.connect()
 
@@ -90,7 +90,7 @@ def test_every_fault_of_a_message_has_its_code_and_leaves_no_trace(wire, books, 
 
 @pytest.mark.parametrize("action", RECEIVED)
 @pytest.mark.parametrize("payload", [[], "x", 1, True])
-def test_a_payload_that_is_no_object_is_a_formation_violation(wire, action, payload):
+def test_a_payload_that_is_no_object_gets_a_formation_violation(wire, action, payload):
     assert send(wire, "1", action, payload)[:3] == [4, "1", "FormationViolation"] and serves(wire)
 
 
@@ -103,7 +103,7 @@ def test_a_full_message_is_answered(wire, action):
 
 @pytest.mark.parametrize("action", sorted(DATES))
 @pytest.mark.parametrize("date", ["2022-02-29T00:00:00Z", "soon", "", "0001-01-01T00:00:00Z", "1970-01-01"])
-def test_a_wrong_date_is_kept_as_it_is_and_never_an_error(wire, action, date):
+def test_an_invalid_date_is_stored_unchanged_and_is_no_error(wire, action, date):
     payload = json.loads(json.dumps(negatives.sample(action)).replace("2026-01-01T00:00:00Z", date))
     assert send(wire, "1", action, payload)[:2] == [3, "1"] and serves(wire)
 

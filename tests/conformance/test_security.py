@@ -33,7 +33,7 @@ class Credentials:
         self.csr = request.sign(self.key, authority.HASHES["SHA256"]()).public_bytes(authority.PEM).decode()
 
     def use(self, chain):
-        """Install a certificate chain; the TLS context that presents it."""
+        """Install a certificate chain, and return the TLS context that presents it."""
         private = self.key.private_bytes(authority.PEM, authority.PKCS8, serialization.NoEncryption())
         self.path.write_bytes(private + chain.encode())
         return trusting(self.path)
@@ -90,7 +90,7 @@ def test_tc_073_change_the_basic_auth_password(system, admin):
 
 
 @pytest.mark.parametrize("status", ["Rejected", "NotSupported"])
-def test_a_password_that_is_not_taken_leaves_the_old_one(system, status):
+def test_a_refused_password_keeps_the_old_one(system, status):
     charger_id = a_charger(system, security_profile=1, authorization_key=KEY)
     with Station(system, charger_id) as station:
         station.connect(key=RAW)
@@ -153,7 +153,7 @@ def test_tc_077_the_charge_point_certificate_is_invalid(certified, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_certificate_for_somebody_else_is_not_signed(certified, tmp_path, kind):
+def test_a_certificate_for_another_charger_is_not_signed(certified, tmp_path, kind):
     other = Credentials(tmp_path, an_id(), kind)
     for csr in (other.csr, "nonsense", other.csr.replace("A", "B", 5)):
         assert certified.call("SignCertificate", csr=csr) == {"status": "Rejected"}
@@ -283,7 +283,7 @@ def test_tc_081_secure_firmware_update_with_a_wrong_signature(station):
 
 
 def raise_profile(station, wanted):
-    """ChangeConfiguration and Reset; the higher profile is what it must connect with from then on."""
+    """ChangeConfiguration and Reset; from then on the charger must connect with the higher profile."""
     payload = {"key": "SecurityProfile", "value": str(wanted)}
     request, _ = station.obeys("ChangeConfiguration", payload)
     assert request == payload
@@ -374,7 +374,7 @@ def test_tc_087_the_tls_client_certificate(system, tmp_path, kind):
         station.connect(ssl=credentials.use(authority.sign(credentials.csr)[1])).booted()
 
 
-def test_a_client_certificate_that_is_not_the_chargers_opens_nothing(system, tmp_path):
+def test_a_client_certificate_of_another_charger_is_refused(system, tmp_path):
     charger_id = a_charger(system, security_profile=3)
     another = Credentials(tmp_path, an_id())
     with Station(system, charger_id, tls(system)) as station:

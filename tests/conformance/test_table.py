@@ -14,7 +14,7 @@ def test_there_are_77_cases_and_each_has_a_test_named_by_its_id():
     assert len(cases) == 77 and [case for case in cases if f"def test_{case.lower()}_" not in tests] == []
 
 
-def test_every_case_and_message_stands_in_the_document_and_each_message_is_tested():
+def test_every_case_and_message_is_documented_and_tested():
     document = DOCUMENT.read_text()
     rows = table.messages()[4:]
     assert len(rows) == 14 + 26

@@ -18,7 +18,7 @@ SERVER = {"DEBUG": "0", "API_AUTH": "token", "OCPP_UNKNOWN_CHARGERS": "reject", 
 
 
 class Web(Live):
-    """`Live`, but what is asked over HTTP and sockets is asked of this process."""
+    """`Live` whose HTTP requests and sockets go to this process."""
 
     def __init__(self, live, name, env):
         super().__init__(live.stack, live.database_url)
@@ -58,7 +58,7 @@ class Web(Live):
 
 @contextmanager
 def web_beside(live, name, **env):
-    """A running `Web` with the settings `env`, and `SERVER` where they say nothing else."""
+    """A running `Web` with the settings `env`, and the other settings of `SERVER`."""
     web = Web(live, name, SERVER | env)
     web.child.start()
     try:

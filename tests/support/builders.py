@@ -1,4 +1,4 @@
-"""Plain functions that make the state a test needs."""
+"""Functions that create the state a test needs."""
 
 import json
 from datetime import UTC, datetime

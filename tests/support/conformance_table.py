@@ -101,14 +101,14 @@ _passed, _faults = {}, {}
 
 
 def note(report):
-    """Take notice of a pytest report; a case passes if every phase of each of its tests did."""
+    """Count a pytest report; a case passes if every phase of each of its tests did."""
     if found := TEST.match(report.nodeid):
         case = found[1].upper()
         _passed[case] = _passed.get(case, True) and report.passed
 
 
 def count(what, tried, wrong):
-    """Take notice of how many faults were tried, and which were answered wrongly."""
+    """Store how many faults were tried, and which were answered wrongly."""
     _faults[what] = (tried, wrong)
 
 

@@ -1,4 +1,4 @@
-"""The whole product as a user runs it, with settings of its own."""
+"""The whole system as a user runs it, with settings of its own."""
 
 import os
 from contextlib import contextmanager

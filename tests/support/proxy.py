@@ -9,7 +9,7 @@ NOT_HERE = b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\nConnection: close\r\
 
 @contextmanager
 def proxy(port, prefix, strips):
-    """The port of a proxy before 127.0.0.1:`port`. What is not below `prefix` it answers 404 itself."""
+    """The port of a proxy of 127.0.0.1:`port`. It answers 404 itself outside of `prefix`."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=_accept, args=(listening, port, prefix, strips), daemon=True).start()
         yield listening.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A pytest plugin, loaded before Django's settings: real servers for the tests, those given or our own."""
+"""A pytest plugin, loaded before Django's settings: the given servers for the tests, or servers of their own."""
 
 import atexit
 import os

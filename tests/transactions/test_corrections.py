@@ -1,4 +1,4 @@
-"""Corrections and messages applied by hand: who may, what the audit log has, the pages and the admin."""
+"""Corrections and applied messages: permissions, the audit log, the pages and the admin."""
 
 import json
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ def test_a_correction_needs_the_permission_to_change_transactions(client, permis
     assert correct(client, session, meter_stop=2000).status_code == status
 
 
-def test_a_correction_is_in_the_audit_log_with_what_was_before(api):
+def test_a_correction_is_in_the_audit_log_with_the_former_value(api):
     session = an_ended_session()
     correct(api, session, meter_stop=2000)
     correct(api, session, meter_stop=2500, note="twice")
@@ -70,7 +70,7 @@ def test_a_correction_is_in_the_audit_log_with_what_was_before(api):
 # --- the pages -------------------------------------------------------------------------------
 
 
-def test_the_page_of_a_session_corrects_it(api):
+def test_a_session_is_corrected_on_its_page(api):
     session = an_ended_session()
     path = f"/transactions/{session.pk}/"
     assert "Meter stop (Wh)" in api.get(path).content.decode()
@@ -79,33 +79,38 @@ def test_the_page_of_a_session_corrects_it(api):
     assert (session.energy_wh, session.energy_source, session.corrected_by) == (1500, "corrected", "alice")
     assert (session.note, session.meter_stop) == ("a\nb", 3000)
     page = api.get(path).content.decode()
-    assert "2500 Wh (Reported: 3000)" in page and "a manual correction" in page and "alice" in page
+    assert "2500 Wh (Reported: 3000)" in page
+    assert "a manual correction" in page
+    assert "alice" in page
     assert "Corrected" in api.get("/transactions/").content.decode()
 
 
-def test_the_page_says_what_is_wrong_with_a_correction(api):
+def test_the_page_shows_the_error_of_a_correction(api):
     session = an_ended_session()
     answer = api.post(f"/transactions/{session.pk}/correct/", {"meter_stop": "10"}, follow=True)
     assert "meter_stop: It is below the start at 1000 Wh." in answer.content.decode()
 
 
-def test_a_session_under_way_has_a_form_for_a_note_alone(api):
+def test_an_ongoing_session_has_only_a_form_for_a_note(api):
     page = api.get(f"/transactions/{a_transaction().pk}/").content.decode()
-    assert 'name="note"' in page and 'name="meter_stop"' not in page
+    assert 'name="note"' in page
+    assert 'name="meter_stop"' not in page
 
 
-def test_who_may_not_change_transactions_sees_no_form(client):
+def test_the_form_needs_the_permission_to_change_transactions(client):
     session = an_ended_session()
     a_user(client, session.charger, "view_transaction")
     assert 'name="note"' not in client.get(f"/transactions/{session.pk}/").content.decode()
     assert client.post(f"/transactions/{session.pk}/correct/", {"note": "x"}).status_code == 403
 
 
-def test_the_admin_shows_what_was_corrected_beside_what_the_charger_said(api):
+def test_the_admin_shows_the_corrected_and_the_original_value(api):
     session = an_ended_session()
     correct(api, session, meter_stop=2500)
     page = api.get(reverse("admin:transactions_transaction_change", args=[session.pk])).content.decode()
-    assert "2500" in page and "3000" in page and "corrected" in page
+    assert "2500" in page
+    assert "3000" in page
+    assert "corrected" in page
     listed = api.get(reverse("admin:transactions_transaction_changelist") + "?energy_source=corrected")
     assert f">{session.pk}<" in listed.content.decode()
 
@@ -114,7 +119,7 @@ def test_the_admin_shows_what_was_corrected_beside_what_the_charger_said(api):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refused_message_is_kept_and_counted_once():
+def test_a_refused_message_is_stored_and_counted_once():
     charger, before = a_charger(), counted.get_sample_value(COUNTER, {"action": "MeterValues"})
     for _ in range(2):
         keep(charger, {"meterValue": 5}, "MeterValues")
@@ -122,7 +127,7 @@ def test_a_refused_message_is_kept_and_counted_once():
     assert counted.get_sample_value(COUNTER, {"action": "MeterValues"}) == before + 1
 
 
-def test_a_message_that_comes_twice_in_a_batch_is_kept_once():
+def test_a_message_repeated_in_a_batch_is_stored_once():
     charger = a_charger()
     item = RefusedMessage(charger.pk, "StopTransaction", "\0 no JSON", "FormationViolation", datetime.now(UTC))
     assert refused_messages.store([item, item]) == [None, None]
@@ -133,7 +138,7 @@ def test_a_message_that_comes_twice_in_a_batch_is_kept_once():
     "payload",
     [{}, [], 5, {"timestamp": 5, "meterStop": "x", "idTag": {}}, {"meterStop": -1}, {"meterStop": 4294967295}],
 )
-def test_what_cannot_be_read_speaks_against_no_transaction(payload):
+def test_unreadable_members_exclude_no_transaction(payload):
     older = a_transaction()
     newer = a_transaction(older.charger, connectorId=2, timestamp=LATER)
     orphan = keep(older.charger, payload)
@@ -156,7 +161,7 @@ def test_a_message_is_applied_to_no_transaction_of_another_charger(api):
     assert api.post(path, {"transaction_id": other.pk}, "application/json").status_code == 409
 
 
-def test_what_is_applied_is_in_the_audit_log(api):
+def test_an_applied_message_is_in_the_audit_log(api):
     session = a_transaction()
     orphan = keep(session.charger, {"reason": "Local"})
     body = {"transaction_id": session.pk, "meter_stop": 2000}
@@ -170,7 +175,8 @@ def test_the_admin_has_a_form_that_applies_a_message(api):
     charger = a_charger()
     orphan = keep(charger, {"idTag": "ABC", "meterStart": 7, "timestamp": NOON}, "StartTransaction")
     listed = api.get(reverse("admin:transactions_orphanstop_changelist")).content.decode()
-    assert "StartTransaction" in listed and "ProtocolError: why" in listed
+    assert "StartTransaction" in listed
+    assert "ProtocolError: why" in listed
     page = reverse("admin:transactions_orphanstop_apply", args=[orphan.pk])
     assert page in api.get(reverse("admin:transactions_orphanstop_change", args=[orphan.pk])).content.decode()
     assert 'name="connector_id"' in api.get(page).content.decode()

@@ -59,7 +59,7 @@ def evidence(transaction):
         (1000, [2000, 400000, 3000], 3500, (2500, "stop")),
     ],
 )
-def test_the_best_evidence_counts(start, read, meter_stop, expected):
+def test_the_energy_has_the_best_evidence(start, read, meter_stop, expected):
     transaction = a_transaction(meterStart=start) if start is not None else _without_meter()
     for register in read:
         measure(transaction, register)
@@ -75,7 +75,7 @@ def _without_meter():
 
 
 @pytest.mark.parametrize("reported", [None, 0, -1, 2**31 - 1, 2**31, 2**63 - 1])
-def test_readings_that_name_no_transaction_are_of_the_one_that_runs(reported):
+def test_readings_without_a_transaction_id_belong_to_the_ongoing_one(reported):
     transaction = a_transaction()
     measure(transaction, 1500, transactionId=reported)
     assert evidence(transaction) == (500, "readings")
@@ -84,7 +84,7 @@ def test_readings_that_name_no_transaction_are_of_the_one_that_runs(reported):
     assert not transaction.is_id_used
 
 
-def test_readings_of_another_connector_or_time_or_of_the_whole_charger_are_not():
+def test_readings_of_another_connector_or_time_do_not_belong_to_it():
     transaction = a_transaction()
     measure(transaction, 1500, transactionId=None, connectorId=2)
     measure(transaction, 1500, transactionId=None, connectorId=0)
@@ -94,10 +94,11 @@ def test_readings_of_another_connector_or_time_or_of_the_whole_charger_are_not()
     assert MeterValue.objects.filter(transaction=None).count() == 4
 
 
-def test_readings_without_a_connector_are_of_their_transaction_s():
+def test_readings_without_a_connector_belong_to_that_of_their_transaction():
     transaction = a_transaction(connectorId=2)
     measure(transaction, 1500, connectorId=None)
-    assert MeterValue.objects.get().connector_id == 2 and evidence(transaction) == (500, "readings")
+    assert MeterValue.objects.get().connector_id == 2
+    assert evidence(transaction) == (500, "readings")
 
 
 def test_registers_by_phase_are_added():
@@ -108,7 +109,7 @@ def test_registers_by_phase_are_added():
     assert curves.of(transaction)["energy"] == [2.0]
 
 
-def test_unlinked_readings_before_the_start_count_where_the_stop_is_none():
+def test_readings_received_before_the_start_count_without_a_valid_stop():
     charger = a_charger()
     for minute, register in ((10, 1500), (20, 2500)):
         body = values(register, timestamp=f"2025-02-26T12:{minute}:00Z")
@@ -151,7 +152,7 @@ def test_an_odd_number_is_a_finding():
     assert (list(odd.findings), plain.findings) == ([("meterValue.sampledValue.value", "not_a_number")], {})
 
 
-def test_meters_that_cannot_be_and_clocks_that_are_wrong_are_findings():
+def test_impossible_meters_and_wrong_clocks_are_findings():
     transaction = a_transaction()
     start = a_call(
         a_charger(), "StartTransaction", **a_start(None, meterStart=4294967295, timestamp="1970-01-01T00:00:00Z")
@@ -162,22 +163,23 @@ def test_meters_that_cannot_be_and_clocks_that_are_wrong_are_findings():
     assert set(end.findings) == {("meterStop", "out_of_range"), ("timestamp", "clock")}
 
 
-def test_an_unreadable_sample_is_kept_as_text_and_never_counts():
+def test_an_unreadable_sample_is_stored_as_text_and_not_counted():
     transaction = a_transaction()
     measure(transaction, {"value": '{"value": 9}', "measurand": "", "format": "unreadable"}, {"value": "1500"})
     odd, good = MeterValue.objects.order_by("id")
     assert (odd.value, odd.number, odd.measurand) == ('{"value": 9}', None, "")
-    assert good.number == 1500 and evidence(transaction) == (500, "readings")
+    assert good.number == 1500
+    assert evidence(transaction) == (500, "readings")
 
 
-def test_descriptions_of_any_kind_are_kept():
+def test_unknown_labels_of_samples_are_stored():
     transaction = a_transaction()
     measure(transaction, {"value": "50", "measurand": "Net\tFrequency\\", "unit": "Hz" * 100})
     kept = MeterValue.objects.get()
     assert (kept.measurand, kept.unit) == ("Net\tFrequency\\", "Hz" * 100)
 
 
-def test_numbers_as_sent_are_kept_beside_the_rounded_ones():
+def test_numbers_are_stored_rounded_and_as_sent():
     charger = a_charger()
     start = a_call(charger, "StartTransaction", **a_start(charger, meterStart=604))
     start.as_sent["meterStart"] = "604.213"
@@ -189,7 +191,7 @@ def test_numbers_as_sent_are_kept_beside_the_rounded_ones():
     assert (kept.raw_meter_start, kept.raw_meter_stop, kept.energy_wh) == ("604.213", "26008.333", 25404)
 
 
-def test_what_is_beyond_an_integer_spoils_nothing():
+def test_numbers_beyond_an_integer_do_not_break_a_session():
     charger = a_charger()
     start = a_start(charger, meterStart=2**63 - 1, reservationId=-(2**63), timestamp="")
     started = tell(charger, "StartTransaction", **start)
@@ -199,7 +201,7 @@ def test_what_is_beyond_an_integer_spoils_nothing():
     assert Transaction.objects.get().status == "Completed"
 
 
-def test_readings_of_other_times_are_not_taken_in_by_a_clock_that_is_wrong():
+def test_a_wrong_clock_does_not_claim_readings_of_other_times():
     charger = a_charger()
     for month in (1, 6):
         body = values(5000 * month, timestamp=f"2025-0{month}-26T12:00:00Z")
@@ -210,13 +212,13 @@ def test_readings_of_other_times_are_not_taken_in_by_a_clock_that_is_wrong():
     assert MeterValue.objects.filter(transaction=None).count() == 2
 
 
-def test_a_number_with_more_digits_than_the_column_spoils_no_message():
+def test_a_number_with_too_many_digits_does_not_break_a_message():
     transaction = a_transaction()
     measure(transaction, {"value": "999999999999999.9999999999", "measurand": "Voltage"}, 1500)
     assert [value.number for value in MeterValue.objects.order_by("id")] == [None, 1500]
 
 
-def test_a_session_that_is_closed_by_hand_takes_in_readings_that_came_before_its_start():
+def test_a_session_closed_by_hand_claims_readings_received_before_its_start():
     charger = a_charger()
     tell(charger, "MeterValues", connectorId=1, meterValue=values(2500))
     transaction = a_transaction(charger, timestamp="2025-02-26T12:00:00Z")
@@ -234,7 +236,7 @@ def test_a_session_that_is_closed_by_hand_takes_in_readings_that_came_before_its
         ([{"value": "0"}, *({"value": "2000", "phase": phase} for phase in ("L1", "L2", "L3"))], 5000),
     ],
 )
-def test_registers_of_one_moment_are_one_register(samples, wh):
+def test_registers_of_one_moment_count_once(samples, wh):
     transaction = a_transaction()
     measure(transaction, *samples)
     stop(transaction, 0)

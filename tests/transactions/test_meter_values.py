@@ -16,7 +16,7 @@ def measure(charger, *sampled, transaction_id=None, connector_id=1):
     return tell(charger, "MeterValues", connectorId=connector_id, meterValue=values, **more)
 
 
-def test_every_sampled_value_is_a_row_with_all_it_says():
+def test_every_sampled_value_is_a_row_with_all_members():
     transaction = a_transaction()
     sample = {
         "value": "16.5",
@@ -39,14 +39,14 @@ def test_every_sampled_value_is_a_row_with_all_it_says():
 
 
 @pytest.mark.parametrize("value", ["", "1e999999", "NaN", "signed:0xFF", "9" * 400])
-def test_a_value_that_is_no_number_is_kept_as_sent(value):
+def test_a_value_that_is_no_number_is_stored_as_sent(value):
     measure(a_charger(), {"value": value})
     kept = MeterValue.objects.get()
     assert (kept.value, kept.number) == (value, None)
 
 
 @pytest.mark.parametrize("transaction_id", [None, -1, 2**31 - 1])
-def test_readings_of_no_known_transaction_are_kept_unlinked(transaction_id):
+def test_readings_of_an_unknown_transaction_are_stored_unlinked(transaction_id):
     assert measure(a_charger(), {"value": "1"}, transaction_id=transaction_id) == {}
     kept = MeterValue.objects.get()
     assert (kept.transaction, kept.reported_transaction_id) == (None, transaction_id)
@@ -68,14 +68,14 @@ def test_readings_are_not_linked_to_another_chargers_transaction():
         ({"value": "10"}, 0),
     ],
 )
-def test_the_energy_register_moves_the_transaction_on(sample, energy):
+def test_the_energy_register_raises_the_energy_of_the_transaction(sample, energy):
     transaction = a_transaction()
     measure(transaction.charger, sample, transaction_id=transaction.pk)
     transaction.refresh_from_db()
     assert transaction.energy_wh == energy
 
 
-def test_a_late_lower_register_does_not_move_it_back():
+def test_a_late_lower_register_does_not_reduce_the_energy():
     transaction = a_transaction()
     for register in ("2000", "1500"):
         measure(transaction.charger, {"value": register}, transaction_id=transaction.pk)
@@ -83,7 +83,7 @@ def test_a_late_lower_register_does_not_move_it_back():
     assert transaction.energy_wh == 1000
 
 
-def test_the_meter_of_the_grid_is_not_the_sessions():
+def test_a_register_of_the_grid_does_not_count():
     transaction = a_transaction()
     samples = [{"value": "1500"}, {"value": "9000000", "location": "Inlet"}]
     values = [{"timestamp": NOON, "sampledValue": samples}]
@@ -92,7 +92,7 @@ def test_the_meter_of_the_grid_is_not_the_sessions():
     assert transaction.energy_wh == 500
 
 
-def test_readings_do_not_revive_a_closed_transaction():
+def test_readings_do_not_reopen_a_closed_transaction():
     transaction = a_transaction()
     charger = transaction.charger
     tell(charger, "StopTransaction", transactionId=transaction.pk, meterStop=3000, timestamp=NOON)
@@ -114,7 +114,7 @@ def test_a_reading_whose_time_cannot_be_read_is_stored_once():
     assert transaction.meter_newest == 1600
 
 
-def test_a_reading_is_stored_once_though_its_session_becomes_known_between_two_attempts():
+def test_a_reading_repeated_after_its_start_became_known_is_stored_once():
     charger = a_charger()
     reading = {"timestamp": "2025-02-26T12:05:00Z", "sampledValue": [{"value": "1500"}]}
     for message_id in ("1", "other", "1"):

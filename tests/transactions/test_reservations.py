@@ -1,4 +1,4 @@
-"""Reservations over REST, and when they end (OCPP 1.6 §5.13)."""
+"""Reservations over REST, and their ends (OCPP 1.6 §5.13)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ def a_reservation(charger=None, seconds=600, **columns):
     return Reservation.objects.create(charger=charger or a_charger(), expiry_date=expiry, **columns)
 
 
-def test_a_reservation_is_made_changed_and_removed(api):
+def test_a_reservation_is_created_changed_and_deleted(api):
     charger = a_charger("505")
     body = {"charger_id": "505", "connector_id": 1, "id_tag": "ABC", "expiry_date": "2036-01-01T00:00:00Z"}
     made = api.post(BASE, body, "application/json")
@@ -31,22 +31,24 @@ def test_a_reservation_is_made_changed_and_removed(api):
     assert [r["id"] for r in api.get(f"{BASE}?charger_id=505&connector_id=1").json()["results"]] == [
         made.json()["id"]
     ]
-    assert api.delete(page).status_code == 204 and not charger.reservations.exists()
+    assert api.delete(page).status_code == 204
+    assert not charger.reservations.exists()
 
 
-def test_a_reservation_of_nobody_is_refused_with_its_field(api):
+def test_an_invalid_reservation_is_refused_with_its_fields(api):
     answer = api.post(BASE, {"charger_id": "nobody", "connector_id": -1}, "application/json")
     assert answer.status_code == 400
     assert {"charger_id", "connector_id", "id_tag", "expiry_date"} <= set(answer.json()["fields"])
 
 
-def test_what_the_charger_holds_is_changed_by_commands_only(api):
+def test_a_sent_reservation_is_changed_only_by_commands(api):
     page = f"{BASE}{a_reservation().pk}/"
     for answer in (api.patch(page, {"id_tag": "DEF"}, "application/json"), api.delete(page)):
-        assert answer.status_code == 409 and "charger holds" in answer.json()["error"]
+        assert answer.status_code == 409
+        assert "charger holds" in answer.json()["error"]
 
 
-def test_a_reservation_whose_time_is_over_has_expired(api):
+def test_a_reservation_expires_after_its_time(api):
     over, active = a_reservation(seconds=-1), a_reservation()
     for status, reservation in (("Expired", over), ("Active", active)):
         listed = api.get(f"{BASE}?status={status}").json()["results"]
@@ -66,12 +68,12 @@ def test_a_start_uses_its_reservation():
     assert start(a_reservation()) == "Used"
 
 
-def test_a_start_that_is_refused_uses_nothing():
+def test_a_refused_start_uses_no_reservation():
     a_tag(status="Blocked")
     assert start(a_reservation()) == "Active"
 
 
-def test_a_start_of_another_charger_uses_nothing():
+def test_a_start_of_another_charger_uses_no_reservation():
     a_tag()
     assert start(a_reservation(), a_charger()) == "Active"
 
@@ -87,7 +89,7 @@ def test_a_start_of_another_charger_uses_nothing():
         (1, "Reserved", 1, "Active"),
     ],
 )
-def test_a_connector_that_can_not_be_used_ends_its_reservation(connector, status, reserved, left):
+def test_an_unusable_connector_ends_its_reservation(connector, status, reserved, left):
     reservation = a_reservation(connector_id=reserved)
     reply = {"connectorId": connector, "errorCode": "NoError", "status": status}
     tell(reservation.charger, "StatusNotification", **reply)
@@ -96,7 +98,7 @@ def test_a_connector_that_can_not_be_used_ends_its_reservation(connector, status
 
 
 def fault(reservation, **ago):
-    """Its connector is Faulted since `ago`; the state of the reservation then."""
+    """Report the connector as Faulted since `ago`, and return the state of the reservation then."""
     parse_or = to_rfc3339(datetime.now(UTC) - timedelta(**ago))
     reply = {"connectorId": 1, "errorCode": "NoError", "status": "Faulted", "timestamp": parse_or}
     tell(reservation.charger, "StatusNotification", **reply)
@@ -111,13 +113,13 @@ def was_away(charger, **ago):
     Charger.objects.filter(pk=charger.pk).update(**span)
 
 
-def test_a_fault_of_the_offline_queue_from_before_the_reservation_ends_nothing():
+def test_a_queued_fault_from_before_the_reservation_does_not_end_it():
     reservation = a_reservation()
     was_away(reservation.charger, hours=5)
     assert fault(reservation, hours=2) == "Active"
 
 
-def test_a_fault_that_is_not_shown_ends_nothing():
+def test_a_superseded_fault_does_not_end_the_reservation():
     reservation = a_reservation()
     Reservation.objects.filter(pk=reservation.pk).update(created_at=datetime.now(UTC) - timedelta(hours=4))
     was_away(reservation.charger, hours=5)
@@ -135,7 +137,7 @@ def test_a_fault_by_a_wrong_clock_ends_the_reservation_like_one_by_a_right_clock
 
 
 @pytest.mark.parametrize("said_before_it_was_recorded", ["start", "fault", "nothing"])
-def test_what_the_charger_said_right_after_its_answer_counts(said_before_it_was_recorded):
+def test_messages_right_after_the_answer_apply_to_the_reservation(said_before_it_was_recorded):
     a_tag()
     reservation = a_reservation(state="Inactive")
     payload = {

@@ -8,7 +8,7 @@ from transactions.models import Transaction
 pytestmark = pytest.mark.django_db
 
 
-def test_a_start_is_kept_with_all_it_says():
+def test_a_start_is_stored_with_all_members():
     a_tag()
     charger = a_charger()
     answer = tell(charger, "StartTransaction", **a_start(charger, reservationId=7))
@@ -18,13 +18,13 @@ def test_a_start_is_kept_with_all_it_says():
     assert (started.reservation_id, started.raw_start_time, started.status) == (7, NOON, "Ongoing")
 
 
-def test_a_start_sent_again_gets_its_own_id_again():
+def test_a_repeated_start_gets_the_same_id():
     charger = a_charger()
     ids = {tell(charger, "StartTransaction", **a_start(charger))["transactionId"] for _ in range(3)}
     assert ids == {Transaction.objects.get().pk}
 
 
-def test_a_start_sent_again_after_its_stop_still_gets_its_own_id():
+def test_a_start_repeated_after_its_stop_gets_the_same_id():
     charger = a_charger()
     first = tell(charger, "StartTransaction", **a_start(charger))["transactionId"]
     tell(charger, "StopTransaction", transactionId=first, meterStop=2000, timestamp=NOON)
@@ -55,7 +55,7 @@ def test_a_refused_tag_still_gets_a_transaction(status):
 
 
 @pytest.mark.parametrize("timestamp", ["2022-02-29T00:00:00Z", "soon", "x" * 500])
-def test_an_unreadable_timestamp_is_no_reason_to_refuse(timestamp):
+def test_an_unreadable_timestamp_is_accepted(timestamp):
     charger = a_charger()
     tell(charger, "StartTransaction", **a_start(charger, timestamp=timestamp))
     started = Transaction.objects.get()
@@ -63,7 +63,7 @@ def test_an_unreadable_timestamp_is_no_reason_to_refuse(timestamp):
     assert started.start_time == started.start_received_at
 
 
-def test_a_start_made_offline_keeps_the_chargers_time():
+def test_an_offline_start_keeps_the_time_of_the_charger():
     charger = a_charger()
     tell(charger, "StartTransaction", **a_start(charger, timestamp="2024-01-01T05:00:00+02:00"))
     assert Transaction.objects.get().start_time.isoformat() == "2024-01-01T03:00:00+00:00"

@@ -1,4 +1,4 @@
-"""StopTransaction (OCPP 1.6 §4.10): never refused."""
+"""StopTransaction is never refused (OCPP 1.6 §4.10)."""
 
 import json
 
@@ -23,14 +23,14 @@ def test_a_stop_closes_its_transaction():
     assert (transaction.status, transaction.energy_wh, transaction.stop_reason) == ("Completed", 2000, "Remote")
 
 
-def test_a_reason_left_out_is_local():
+def test_a_missing_reason_is_local():
     transaction = a_transaction()
     stop(transaction.charger, transaction.pk)
     transaction.refresh_from_db()
     assert transaction.stop_reason == "Local"
 
 
-def test_a_stop_with_a_tag_is_told_the_verdict():
+def test_a_stop_with_a_tag_is_answered_with_its_status():
     a_tag()
     transaction = a_transaction()
     assert stop(transaction.charger, transaction.pk, idTag="ABC") == {"idTagInfo": {"status": "Accepted"}}
@@ -45,7 +45,7 @@ def test_a_second_stop_changes_nothing():
 
 
 @pytest.mark.parametrize("transaction_id", [-1, 0, 2**31 - 1])
-def test_a_stop_of_no_transaction_is_acknowledged_and_kept(transaction_id):
+def test_a_stop_without_a_transaction_is_acknowledged_and_stored(transaction_id):
     charger = a_charger()
     assert stop(charger, transaction_id) == {}
     orphan = OrphanStop.objects.get()
@@ -53,21 +53,22 @@ def test_a_stop_of_no_transaction_is_acknowledged_and_kept(transaction_id):
     assert json.loads(orphan.payload)["meterStop"] == 3000
 
 
-def test_another_chargers_transaction_can_not_be_stopped():
+def test_a_transaction_of_another_charger_cannot_be_stopped():
     transaction = a_transaction()
     assert stop(a_charger(), transaction.pk) == {}
     transaction.refresh_from_db()
-    assert transaction.status == "Ongoing" and OrphanStop.objects.count() == 1
+    assert transaction.status == "Ongoing"
+    assert OrphanStop.objects.count() == 1
 
 
-def test_a_meter_that_ran_backwards_charged_nothing():
+def test_a_meter_that_ran_backwards_gives_zero_energy():
     transaction = a_transaction()
     stop(transaction.charger, transaction.pk, meter_stop=10)
     transaction.refresh_from_db()
     assert (transaction.meter_stop, transaction.energy_wh) == (10, 0)
 
 
-def test_the_readings_in_a_stop_are_kept():
+def test_the_readings_in_a_stop_are_stored():
     transaction = a_transaction()
     readings = [{"timestamp": NOON, "sampledValue": [{"value": "3000", "context": "Transaction.End"}]}]
     stop(transaction.charger, transaction.pk, transactionData=readings)

@@ -1,0 +1,12 @@
+"""Handshakes of chargers with the keys of the tests."""
+
+from base64 import b64encode
+
+from gateway import handshake
+
+KEY, NEXT = "00112233445566778899aabbccddeeff00112233", "ffeeddccbbaa99887766554433221100ffeeddcc"
+
+
+def a_request(charger, key="", **more):
+    credentials = b64encode(f"{charger}:".encode() + key.encode())
+    return handshake.HandshakeRequest(charger.charger_id, b"Basic " + credentials if key else b"", **more)

@@ -1,0 +1,35 @@
+"""Test modules stand alone: what several of them use is in tests/support."""
+
+import ast
+
+from tools.stack.stack import PROJECT
+
+TESTS = PROJECT / "tests"
+
+
+def imported(path):
+    """Return the absolute names of the modules that a file imports, wherever in the file it imports them."""
+    package = path.relative_to(PROJECT).with_suffix("").parts[:-1]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            outer = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*outer, *filter(None, [node.module])])
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def is_of_a_test(name):
+    return name.split(".")[0] == "tests" and not name.startswith("tests.support")
+
+
+def test_no_module_imports_a_test_module():
+    found = {
+        f"{path.relative_to(PROJECT)} imports {name}"
+        for path in TESTS.rglob("*.py")
+        for name in imported(path)
+        if is_of_a_test(name)
+    }
+    assert not found, f"Move these to a module of tests/support: {sorted(found)}"

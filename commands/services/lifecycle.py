@@ -187,17 +187,13 @@ def _replied(command, event):
         reading = tolerance.read_response(version, command.action, sent, is_lenient, is_clean)
     except schemas.Violation as violation:
         error = {"code": violation.code, "description": str(violation), "details": {}}
-        _count_findings(command, name, {(violation.field, "rejected"): response})
+        findings.add(command.charger_id, name, {(violation.field, "rejected"): response})
         return INVALID_RESPONSE, {"response": response, "error": error}
     if reading is None:
         return ANSWERED, {"response": response}
-    _count_findings(command, name, reading.findings)
+    if reading.findings:
+        findings.add(command.charger_id, name, reading.findings)
     return ANSWERED, {"response": reading.payload}
-
-
-def _count_findings(command, name, counts):
-    findings.record(command.charger_id, name, counts)
-    connection.close()
 
 
 _ENDINGS = {

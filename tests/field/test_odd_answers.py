@@ -41,6 +41,7 @@ def test_one_odd_configuration_value_costs_no_other_key(charger):
     }
     assert keys["AsText"]["readonly"] is True
     action = "GetConfigurationResponse"
+    assert charger.found(action, "configurationKey.value", "too_long")
     kinds = {kind for found, _, kind in charger.findings if found == action}
     assert kinds == {"too_long", "null", "wrong_type", "unreadable", "missing", "bad_item"}
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from django.db import connection
 
 from core.db import faults
+from core.observability import diagnosis
 from core.retries import retry
 
 logger = logging.getLogger(__name__)
@@ -25,8 +26,8 @@ Item = TypeVar("Item")
 class BackgroundWriter(Generic[Item]):
     """A queue and the thread that writes its items, so that `put` waits for neither PostgreSQL nor Redis.
 
-    The thread starts with the first item. It lets items collect for `interval_s`, and then writes them in batches of at
-    most `max_batch`: `prepare` is called once for a batch, and `write` with its result, again and again while the
+    The thread starts with the first item. It lets items collect for `interval_s`, and then writes them in batches of
+    at most `max_batch`: `prepare` is called once for a batch, and `write` with its result, again and again while the
     database is unavailable. Meanwhile at most `max_queued` items wait. `count_lost` is called with TOO_MANY and the
     number of items that found no room, and with FAULT and the number of items of a batch that raised another error.
 
@@ -106,3 +107,32 @@ class BackgroundWriter(Generic[Item]):
     def _wait_for_database(self, error: Exception) -> None:
         self.warn("The thread %s waits for the database: %s", self.name, error)
         connection.close()
+
+
+class RepeatedStep(threading.Thread):
+    """A thread that calls `step` every `interval_s` until `ending` is set. No error ends it."""
+
+    def __init__(self, name: str, step: Callable[[], object], interval_s: float) -> None:
+        super().__init__(name=name, daemon=True)
+        self.step, self.interval_s = step, interval_s
+        self.ending, self.is_waiting = threading.Event(), False
+
+    def run(self) -> None:
+        while not self.ending.is_set():
+            try:
+                self.step()
+                self.is_waiting = False
+            except Exception as error:  # noqa: BLE001  (the next step may succeed)
+                self._report(error)
+            finally:
+                connection.close()
+            self.ending.wait(self.interval_s)
+
+    def _report(self, error: Exception) -> None:
+        """Log a server that is unavailable once, and any other error each time."""
+        wrong = diagnosis.in_words(error)
+        if wrong is None:
+            logger.exception("The thread %s failed. It tries again in %s s.", self.name, self.interval_s)
+        elif not self.is_waiting:
+            logger.warning("The thread %s waits. %s The error was: %s", self.name, wrong, error)
+        self.is_waiting = wrong is not None

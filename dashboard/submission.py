@@ -4,7 +4,6 @@ import json
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import Error as DatabaseError
 from django.db import transaction
 from django.http import Http404
 from django.utils.translation import gettext
@@ -15,7 +14,6 @@ from commands.api.serializers import BatchRequestSerializer, ScheduleSerializer
 from commands.api.serializers.batches import ChoosingSerializer
 from commands.models import FINISHED
 from commands.services import batches, submission
-from commands.tasks import BROKER_FAULTS
 from core.http.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
 from core.observability import diagnosis
 from core.ocpp import schemas
@@ -54,7 +52,7 @@ def refusing():
         raise Refused(one_form(error.detail, 400)["error"], 400) from error
     except (Conflict, Busy) as error:
         raise Refused(str(error.detail), error.status_code) from error
-    except (DatabaseError, *BROKER_FAULTS) as error:
+    except Exception as error:  # noqa: BLE001  (raised again, unless a server is unavailable)
         wrong = diagnosis.in_words(error)
         if wrong is None:
             raise

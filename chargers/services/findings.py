@@ -1,7 +1,7 @@
 """Findings are departures of messages from OCPP. Each process counts them, and a thread of it writes the counts.
 
-Counting costs one append for a message with findings and nothing for a valid one. A process that ends loses the counts
-of the last `INTERVAL_S`.
+Counting costs one append for a message with findings and nothing for a valid one. A process that ends loses the
+counts of the last `INTERVAL_S`.
 """
 
 import logging
@@ -26,9 +26,7 @@ from core.ocpp.versions import may_be_secret
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.25  # in this time findings collect
-MAX_WAITING_MESSAGES = (
-    10_000  # messages with findings that are not written yet; beyond it further ones are not counted
-)
+MAX_WAITING_MESSAGES = 10_000  # messages with findings that are not written yet; further ones are not counted
 OTHERS = "(others)"  # members beyond the budget of findings are counted together under this name
 OVER_BUDGET = (
     "%s: more than %s %s (%s). %s Look at its messages; if they are not its own, give the charger a new key. "
@@ -46,7 +44,7 @@ class MessageFindings(NamedTuple):
 
 
 def add(charger: int, action: str, by_kind: Mapping[tuple[str, str], Any], at: datetime | None = None) -> None:
-    """Count the findings {(field, kind): value} in a message of `charger` (primary key), received `at` or just now."""
+    """Count the findings {(field, kind): value} in a message of `charger` (primary key), received `at` or now."""
     writer.put(MessageFindings(charger, action, by_kind, at or datetime.now(UTC)))
     for field, kind in by_kind:
         metrics.count_finding(action, field, kind)

@@ -10,8 +10,8 @@ from chargers.models import Charger
 from commands.actions.ocpp16 import local_list
 from commands.admin.batches import submit_batch
 from commands.services.submission import submit
-from commands.tasks import BROKER_FAULTS
 from core.ocpp import schemas
+from core.redis.faults import BROKER_FAULTS
 from transactions.admin import ReservationAdmin, TransactionAdmin
 from transactions.models import Reservation, Transaction
 

@@ -21,10 +21,11 @@ from commands.fields import Payload
 from commands.models import QUEUED, Batch, BatchItem, Command
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
 from commands.services import submission
-from commands.tasks import BROKER_FAULTS, cancel, enqueue
+from commands.tasks import cancel, enqueue
 from core.db import bulk_sql, faults, sealing
 from core.http.errors import Busy, Conflict
 from core.ocpp import schemas
+from core.redis.faults import BROKER_FAULTS
 
 logger = logging.getLogger(__name__)
 
@@ -209,9 +210,9 @@ def _submit(item, user):
         item.state, item.command = ASKED, command
     except (schemas.Violation, Conflict, Busy, sealing.Unreadable) as error:
         item.state, item.reason = REFUSED, str(getattr(error, "detail", error))
-    except faults.ERRORS:
-        raise  # the database is unavailable, so the whole transaction is tried again
     except Exception as error:  # noqa: BLE001  (one charger would block all batches)
+        if faults.kind_of(error):  # the whole transaction is tried again
+            raise
         logger.exception("The command of batch %s for %s could not be created", batch.pk, item.charger)
         item.state, item.reason = REFUSED, f"An internal error ({type(error).__name__}). See the log of the workers."
     item.save(update_fields=["state", "reason", "command"])

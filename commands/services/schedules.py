@@ -11,14 +11,13 @@ from rest_framework.exceptions import APIException
 
 from commands.models import Schedule
 from commands.services import batches
-from commands.tasks import BROKER_FAULTS
-from core.db import bulk_sql, faults, sealing
+from core.db import bulk_sql, sealing
+from core.observability import diagnosis
 from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
 
 BEAT_GRACE = timedelta(seconds=2)  # time for the message of Celery beat to arrive
-UNAVAILABLE = (*faults.ERRORS, *BROKER_FAULTS)
 MAX_DELAY = timedelta(minutes=15)  # limited, because a nightly reset must not run at noon
 
 
@@ -124,9 +123,9 @@ def run_overdue():
     for pk in due.values_list("pk", flat=True):
         try:
             made.append(run(pk))
-        except UNAVAILABLE:
-            raise
         except Exception as error:  # noqa: BLE001  (see above)
+            if diagnosis.in_words(error):
+                raise
             failed.append(error)
             note = f"An internal error ({type(error).__name__}). See the log of the workers."
             Schedule.objects.filter(pk=pk).update(note=note)

@@ -1,9 +1,10 @@
 """Submit commands: create the row and its Celery task in one step, or neither."""
 
-import time
+from itertools import repeat
 
 import orjson
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import IntegrityError, connection, transaction
 from django.utils.crypto import salted_hmac
 
@@ -14,12 +15,14 @@ from commands.actions.table import action_of
 from commands.fields import Payload
 from commands.models import FINISHED, SYSTEM_ACTOR, Command
 from commands.services import acceptance
-from commands.tasks import BROKER_FAULTS, enqueue
+from commands.tasks import enqueue
 from core.db import bulk_sql, faults, sealing
 from core.db.guard import logs_failure
 from core.http.errors import Busy, Conflict, Unavailable
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
+from core.redis.faults import BROKER_FAULTS
+from core.retries import retry
 
 MAX_COMMIT_CHECKS, COMMIT_CHECK_DELAY_S = 25, 0.2  # for a command whose connection was lost at its commit
 
@@ -54,25 +57,27 @@ def submit(charger, action, payload, *, idempotency_key="", request=None, by="",
         if existing := earlier(by, idempotency_key, compared):
             return existing
         raise
-    except faults.ERRORS as error:
-        if command is None or not _is_stored(command, error):
+    except DatabaseError as error:
+        if command is None or not faults.kind_of(error) or not _is_stored(command):
             raise
         _enqueue(command)
     return command
 
 
-def _is_stored(command, error):
-    """Whether `command` was committed although the connection was lost at its commit."""
-    for _ in range(MAX_COMMIT_CHECKS):
+def _is_stored(command):
+    """Whether `command` was committed although the connection was lost at its commit. Raises `Unavailable`."""
+
+    def is_stored():
         connection.close()
-        try:
-            return Command.objects.filter(task_id=command.task_id).exists()
-        except faults.ERRORS:
-            time.sleep(COMMIT_CHECK_DELAY_S)
-    raise Unavailable(
-        "The database became unavailable while the command was stored, so it may have been submitted. Look at the "
-        "charger's commands before you send it again, or send it with an Idempotency-Key."
-    ) from error
+        return Command.objects.filter(task_id=command.task_id).exists()
+
+    try:
+        return retry(is_stored, faults.kind_of, repeat(COMMIT_CHECK_DELAY_S, MAX_COMMIT_CHECKS), lambda error: None)
+    except DatabaseError as error:
+        raise Unavailable(
+            "The database became unavailable while the command was stored, so it may have been submitted. Look at "
+            "the charger's commands before you send it again, or send it with an Idempotency-Key."
+        ) from error
 
 
 @transaction.atomic

@@ -11,9 +11,9 @@ from rest_framework.exceptions import ValidationError
 
 from commands.actions.table import ACTIONS
 from commands.api.serializers import BatchRequestSerializer, ScheduleSerializer
-from commands.api.serializers.batches import ChoosingSerializer
 from commands.models import FINISHED
 from commands.services import batches, submission
+from commands.services.origin import Origin
 from core.http.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
 from core.observability import diagnosis
 from core.ocpp import schemas
@@ -48,6 +48,8 @@ def refusing():
         raise Refused(violation.message, 400, violation.field) from violation
     except NotAnObject as error:
         raise Refused(str(error), 400, "written") from error
+    except batches.NoChargerMatches as error:
+        raise Refused(gettext("No chargers match your selection."), 400) from error
     except ValidationError as error:
         raise Refused(one_form(error.detail, 400)["error"], 400) from error
     except (Conflict, Busy) as error:
@@ -75,7 +77,7 @@ def submit(user, charger, action, values, written=""):
     with refusing():
         _count(user)
         request = payload(charger.version, action, values, written)
-        return submission.submit(charger, action, request, by=user.get_username())
+        return submission.submit(charger, action, request, Origin(user.get_username()))
 
 
 def resubmit(user, former):
@@ -86,7 +88,7 @@ def resubmit(user, former):
             raise Conflict(gettext("The command is not finished yet. You can send it again once it is finished."))
         payload_for_retry = submission.payload_for_retry(former)
         return submission.submit(
-            former.charger, former.action, payload_for_retry, timeout=former.timeout, by=user.get_username()
+            former.charger, former.action, payload_for_retry, Origin(user.get_username()), timeout=former.timeout
         )
 
 
@@ -96,14 +98,8 @@ def submit_batch(user, body):
         _count(user)
         serializer = BatchRequestSerializer(data=body)
         serializer.is_valid(raise_exception=True)
-        request = serializer.validated_data
-        chosen = ChoosingSerializer.chosen(request)
-        chargers = batches.choose(user, chosen, request["only_connected"])
-        if not chargers:
-            raise ValidationError(gettext("No chargers match your selection."))
-        options = {name: request[name] for name in ("spread_seconds", "timeout") if name in request}
-        by = user.get_username()
-        return batches.make(request["action"], request["payload"], chargers, by=by, chosen=chosen, **options)
+        wanted = batches.BatchRequest(**serializer.validated_data)
+        return batches.submit(wanted, user, Origin(user.get_username()))
 
 
 def schedule(request, body):

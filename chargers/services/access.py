@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -116,6 +117,11 @@ def reaches_every_charger(user):
     """Whether `user` has the permission to reach every charger; with API_AUTH=none an anonymous user has it, too."""
     open_to_all = settings.API_AUTH == "none" and not (user and user.is_authenticated)
     return open_to_all or user.has_perm(REACH_EVERY_CHARGER)
+
+
+def username(user: Any) -> str:
+    """The name of `user`, "" without a login."""
+    return user.get_username() if user else ""
 
 
 def within(user, rows, path="charger"):

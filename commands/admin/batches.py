@@ -11,6 +11,7 @@ from chargers.admin import Commandable, ReadOnly
 from chargers.services.access import reaches_every_charger
 from commands.models import Batch, Schedule
 from commands.services import batches
+from commands.services.origin import Origin
 from core.ocpp import schemas
 
 
@@ -78,10 +79,10 @@ class ScheduleAdmin(OwnedByRequester, ReadOnly, admin.ModelAdmin):
 
 def submit_batch(request, action, payload, chargers):
     """Submit one batch for `chargers` (a queryset), and show a link to it."""
-    chosen = list(chargers)
-    named = {"chargers": [charger.charger_id for charger in chosen]}
+    chosen: batches.Chosen = {"chargers": list(chargers.values_list("charger_id", flat=True))}
+    wanted = batches.BatchRequest(action, payload, chosen)
     try:
-        batch = batches.make(action, payload, chosen, by=request.user.get_username(), chosen=named)
+        batch = batches.submit(wanted, request.user, Origin(request.user.get_username()))
     except (APIException, schemas.Violation) as error:
         messages.error(request, str(error))
         return

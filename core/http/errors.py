@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from core.observability import diagnosis
+from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
 NOTHING_SUBMITTED = "Nothing was submitted; try again."
@@ -47,7 +48,9 @@ def not_found(name):
 
 def api_error(error, context):
     """Handle an exception of a view (DRF's EXCEPTION_HANDLER)."""
-    if wrong := diagnosis.in_words(error):
+    if isinstance(error, schemas.Violation):
+        error = exceptions.ValidationError({error.field or "payload": [error.message]})
+    elif wrong := diagnosis.in_words(error):
         error = Unavailable(f"{wrong} {NOTHING_SUBMITTED}")
     elif isinstance(error, DataError):
         error = exceptions.ParseError("A text contains a character that cannot be stored, such as U+0000.")

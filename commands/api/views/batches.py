@@ -4,22 +4,21 @@ from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers
+from rest_framework import generics
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.response import Response
 
 from chargers.api.viewsets import Editable
-from chargers.services.access import CommandsPerUser, needs, reaches_every_charger, within
+from chargers.services.access import CommandsPerUser, needs, reaches_every_charger, username, within
 from commands.api.filters import BatchFilter, MemberFilter, ScheduleFilter
 from commands.api.serializers import BatchRequestSerializer, BatchSerializer, MemberSerializer, ScheduleSerializer
-from commands.api.serializers.batches import ChoosingSerializer, batch_url
-from commands.api.views.tasks import IDEMPOTENCY_KEY, idempotency, validated_body
+from commands.api.serializers.batches import batch_url
+from commands.api.views.tasks import IDEMPOTENCY_KEY, origin_of, validated_body
 from commands.models import Batch, BatchItem, Schedule
 from commands.services import batches
 from commands.services.schedules import may_run
 from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestMadeFirst
-from core.ocpp import schemas
 
 # The columns of a schedule that decide its commands and their times.
 EFFECTIVE_COLUMNS = {"action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
@@ -65,26 +64,14 @@ class BatchList(OwnedByRequester, generics.ListAPIView):
     @extend_schema(request=BatchRequestSerializer, responses={202: BatchSerializer}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request):
         """Submit one action to many chargers. They are chosen now; each gets its command when it is due."""
-        batch = _earlier(request) or _create(request, validated_body(request, BatchRequestSerializer))
+        origin = origin_of(request)
+        batch = origin.earlier(Batch) or _create(request, origin)
         return Response(BatchSerializer(batch).data, status=202, headers={"Location": batch_url(batch)})
 
 
-def _earlier(request):
-    identity = idempotency(request)
-    return batches.earlier(identity["by"], identity["idempotency_key"], identity["request"])
-
-
-def _create(request, body):
-    identity, chosen = idempotency(request), ChoosingSerializer.chosen(body)
-    chargers = batches.choose(request.user, chosen, body["only_connected"])
-    if not chargers:
-        raise serializers.ValidationError({"filter" if "filter" in chosen else "chargers": ["No charger matches."]})
-    more = {name: body[name] for name in ("spread_seconds", "start_at", "note", "timeout") if name in body}
-    origin = {"by": identity["by"], "key": identity["idempotency_key"], "request": identity["request"]}
-    try:
-        return batches.make(body["action"], body["payload"], chargers, chosen=chosen, **origin, **more)
-    except schemas.Violation as violation:
-        raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
+def _create(request, origin):
+    wanted = batches.BatchRequest(**validated_body(request, BatchRequestSerializer))
+    return batches.submit(wanted, request.user, origin)
 
 
 class BatchDetail(generics.GenericAPIView):
@@ -119,7 +106,7 @@ class MemberList(generics.ListAPIView):
 def cancel(request, id):
     """Cancel all commands that were not sent; sent ones continue. 409 if it is finished or already cancelled."""
     batch = known_batch(request, id)
-    if not batches.cancel_batch(batch, request.user.get_username() if request.user else ""):
+    if not batches.cancel_batch(batch, username(request.user)):
         raise Conflict("This batch is finished or already cancelled.")
     return Response(BatchSerializer(batch).data)
 
@@ -145,4 +132,4 @@ class ScheduleViewSet(OwnedByRequester, Editable):
     def _owner(self):
         user = self.request.user
         known = user if user and user.is_authenticated else None
-        return {"owner": known, "requested_by": user.get_username() if user else ""}
+        return {"owner": known, "requested_by": username(user)}

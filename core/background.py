@@ -53,8 +53,8 @@ class BackgroundWriter(Generic[Item]):
         self.written = self.lost = 0
         self.warned_at = -WARNING_INTERVAL_S
 
-    def put(self, *items: Item) -> None:
-        """Queue `items`. Any thread may call this, and it never blocks."""
+    def put(self, *items: Item) -> int:
+        """Queue `items`, and return for how many there was room. Any thread may call this; it never blocks."""
         room = self.max_queued - len(self.queue)
         if len(items) > room:
             self.lose(TOO_MANY, len(items) - max(0, room))
@@ -64,6 +64,7 @@ class BackgroundWriter(Generic[Item]):
             self.has_work.set()
         if self.thread is None:
             self._start()
+        return len(items)
 
     def lose(self, reason: str, number: int) -> None:
         """Count `number` items that are not written, and warn of them."""

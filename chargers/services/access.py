@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from knox.auth import TokenAuthentication
 from rest_framework import exceptions, permissions
 
@@ -124,11 +125,19 @@ def username(user: Any) -> str:
     return user.get_username() if user else ""
 
 
-def within(user, rows, path="charger"):
+def within(user: Any, rows: QuerySet, path: str = "charger") -> QuerySet:
     """Filter the queryset `rows` to chargers that `user` may reach; `path` leads from a row to its charger."""
     if reaches_every_charger(user):
         return rows
     return rows.filter(**{f"{path}__in": ChargerGroup.chargers_of(user)})
+
+
+def own(user: Any, rows: QuerySet) -> QuerySet:
+    """Filter `rows` to those that `user` submitted; a user who may reach every charger sees all.
+
+    For batches and schedules, which may concern chargers of many groups.
+    """
+    return rows if reaches_every_charger(user) else rows.filter(requested_by=username(user))
 
 
 def reachable(user):

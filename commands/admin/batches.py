@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from rest_framework.exceptions import APIException
 
 from chargers.admin import Commandable, ReadOnly
-from chargers.services.access import reaches_every_charger
+from chargers.services.access import own
 from commands.models import Batch, Schedule
 from commands.services import batches
 from commands.services.origin import Origin
@@ -16,13 +16,10 @@ from core.ocpp import schemas
 
 
 class OwnedByRequester:
-    """Rows of the user who submitted them; users who may reach every charger see all."""
+    """Restrict rows to those that the user submitted, see `access.own`."""
 
     def get_queryset(self, request):
-        rows = super().get_queryset(request)
-        if reaches_every_charger(request.user):
-            return rows
-        return rows.filter(requested_by=request.user.get_username())
+        return own(request.user, super().get_queryset(request))
 
 
 @admin.action(description="Cancel what was not sent", permissions=["command"])

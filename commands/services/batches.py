@@ -94,10 +94,10 @@ def submit(request: BatchRequest, user: Any, origin: Origin) -> Batch:
 
     Raises `NoChargerMatches`, or as `choose` and `create` do.
     """
-    return origin.once(Batch, lambda: _submit(request, user, origin))
+    return origin.once(Batch, lambda: _choose_and_create(request, user, origin))
 
 
-def _submit(request, user, origin):
+def _choose_and_create(request, user, origin):
     chargers = choose(user, request.chosen, request.only_connected)
     if not chargers:
         raise NoChargerMatches(request.chosen)

@@ -190,7 +190,7 @@ def test_the_way_to_older_messages_is_not_what_is_asked_for(api):
     charger, log = a_charger(), message_log.MessageLogWriter()
     for n in range(101):
         text = f'[2,"{n}","Heartbeat",{{}}]'
-        log.put(
+        log.record(
             message_log.LoggedFrame(charger.pk, 1e9 + n, "in", text, "call", str(n), "Heartbeat", False, True, False)
         )
     eventually(lambda: log.written == 101)

@@ -8,8 +8,8 @@ from rest_framework import generics
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.response import Response
 
-from chargers.api.viewsets import Editable
-from chargers.services.access import CommandsPerUser, needs, reaches_every_charger, username, within
+from chargers.api.viewsets import Editable, OwnedByRequester, Scoped
+from chargers.services.access import CommandsPerUser, needs, own, username
 from commands.api.filters import BatchFilter, MemberFilter, ScheduleFilter
 from commands.api.serializers import BatchRequestSerializer, BatchSerializer, MemberSerializer, ScheduleSerializer
 from commands.api.serializers.batches import batch_url
@@ -27,26 +27,10 @@ SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
 
-class OwnedByRequester:
-    """Rows of the user who submitted them; users who may reach every charger see all, because they span groups."""
-
-    def get_queryset(self):
-        rows = super().get_queryset()
-        if getattr(self, "swagger_fake_view", False):  # while drf-spectacular generates the schema
-            return rows
-        return own(self.request, rows)
-
-
-def own(request, rows):
-    if reaches_every_charger(request.user):
-        return rows
-    return rows.filter(requested_by=request.user.get_username())
-
-
 def known_batch(request, id):
     """The `Batch`; raises 404 for an unknown one, and for one of another user."""
     try:
-        return get_object_or_404(own(request, Batch.objects.select_related("schedule")), pk=UUID(id))
+        return get_object_or_404(own(request.user, Batch.objects.select_related("schedule")), pk=UUID(id))
     except ValueError as error:
         raise not_found("Batch") from error
 
@@ -85,7 +69,7 @@ class BatchDetail(generics.GenericAPIView):
         return Response(BatchSerializer(known_batch(request, id)).data)
 
 
-class MemberList(generics.ListAPIView):
+class MemberList(Scoped, generics.ListAPIView):
     """The items of a batch in the order in which they are due, with their outcomes."""
 
     queryset = BatchItem.objects.select_related("charger", "command")
@@ -93,11 +77,8 @@ class MemberList(generics.ListAPIView):
     filterset_class = MemberFilter
     permission_classes = [needs(GET="commands.view_command")]
 
-    def get_queryset(self):
-        rows = super().get_queryset()
-        if getattr(self, "swagger_fake_view", False):  # while drf-spectacular generates the schema
-            return rows
-        return within(self.request.user, rows.filter(batch=known_batch(self.request, self.kwargs["id"])))
+    def visible(self, rows):
+        return super().visible(rows.filter(batch=known_batch(self.request, self.kwargs["id"])))
 
 
 @extend_schema(request=None, responses=BatchSerializer)

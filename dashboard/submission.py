@@ -3,12 +3,12 @@
 import json
 from contextlib import contextmanager
 
-from django.conf import settings
 from django.db import transaction
 from django.http import Http404
 from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 
+from chargers.services import access
 from commands.actions.table import ACTIONS
 from commands.api.serializers import BatchRequestSerializer, ScheduleSerializer
 from commands.models import FINISHED
@@ -17,7 +17,6 @@ from commands.services.origin import Origin
 from core.http.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
 from core.observability import diagnosis
 from core.ocpp import schemas
-from core.redis import throttling
 from dashboard.forms import NotAnObject, payload_of
 from dashboard.sentences import translated
 
@@ -63,8 +62,7 @@ def refusing():
 
 def _count(user):
     """Count one command of `user` in this minute; raise `Refused` above API_COMMANDS_PER_MINUTE."""
-    limit = settings.API_COMMANDS_PER_MINUTE
-    if limit and (wait := throttling.seconds_to_wait(f"commands:{user.pk}", limit)):
+    if wait := access.count_command(user):
         raise Refused(gettext("Command limit reached. Try again in {wait} s.").format(wait=wait), 429)
 
 

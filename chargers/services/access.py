@@ -176,14 +176,17 @@ def check_reach(request):
 # --- rate limits -----------------------------------------------------------------------------
 
 
+def count_command(user: Any) -> int:
+    """Count a command of `user` in this minute. Return 0, or above API_COMMANDS_PER_MINUTE the seconds to wait."""
+    limit = settings.API_COMMANDS_PER_MINUTE
+    return throttling.seconds_to_wait(f"commands:{user.pk}", limit) if limit and user.is_authenticated else 0
+
+
 class CommandsPerUser:
-    """Throttle views whose POST submits a command to API_COMMANDS_PER_MINUTE for each user."""
+    """Throttle views whose POST submits a command, see `count_command`."""
 
     def allow_request(self, request, view):
-        limit = settings.API_COMMANDS_PER_MINUTE
-        if request.method != "POST" or not limit or not request.user.is_authenticated:
-            return True
-        self.wait_s = throttling.seconds_to_wait(f"commands:{request.user.pk}", limit)
+        self.wait_s = count_command(request.user) if request.method == "POST" else 0
         return not self.wait_s
 
     def wait(self):

@@ -1,5 +1,7 @@
 """Base classes of the views of all apps."""
 
+from typing import Any
+
 from django.db import transaction
 from django.db.models import QuerySet
 from rest_framework import viewsets
@@ -13,6 +15,7 @@ class Scoped:
     """Restrict the rows of a view to those that its user may see: those of chargers that the user may reach."""
 
     charger_path = "charger"
+    request: Any  # that of the view
 
     def get_queryset(self):
         rows = super().get_queryset()

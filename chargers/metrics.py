@@ -171,5 +171,4 @@ def count_close(code):
 
 
 def count_untold(reason, events):
-    if events > 0:
-        events_untold.labels(reason).inc(events)
+    events_untold.labels(reason).inc(events)

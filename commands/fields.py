@@ -1,5 +1,7 @@
 """Model fields for JSON whose members keep their order, and for payloads, whose secrets are sealed."""
 
+from typing import Any
+
 import orjson
 from django.db import models
 
@@ -9,6 +11,10 @@ from core.ocpp import redaction
 
 class OrderedJSONField(models.TextField):
     """JSON stored as text, because jsonb would reorder the members, and payloads must be sent as submitted."""
+
+    # For django-stubs, which takes the attribute of a TextField for a text.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
 
     def from_db_value(self, value, expression, connection):
         return None if value is None else orjson.loads(value)

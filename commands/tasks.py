@@ -10,11 +10,10 @@ from commands import metrics
 from commands.actions.table import NAMES
 from commands.services import lifecycle, mailbox
 from commands.services.lifecycle import NotNow, run
-from core.http import errors
 from core.observability import context, tracing
+from core.redis.faults import BROKER_FAULTS, sockets_are_the_broker
 
 logger = logging.getLogger(__name__)
-BROKER_FAULTS = (*errors.BROKER_FAULTS, OSError)
 
 
 def _task(action):
@@ -69,10 +68,11 @@ def cancel(command, error):
 
 
 def enqueue(command):
-    """Send `command` to the workers as the task with its id; repeated calls do no harm."""
-    mailbox.note_enqueued(command.task_id)
-    headers = mailbox.trace_headers(command.task_id)
-    TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id, headers=headers)
+    """Send `command` to the workers as the task with its id; repeated calls do no harm. Raises BROKER_FAULTS."""
+    with sockets_are_the_broker():
+        mailbox.note_enqueued(command.task_id)
+        headers = mailbox.trace_headers(command.task_id)
+        TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id, headers=headers)
 
 
 def _enqueue_next(command):

@@ -9,12 +9,12 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import RequestAborted, SuspiciousOperation
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from rest_framework.exceptions import AuthenticationFailed
 
 from chargers.services import access
 from commands.models import Upload
-from core.http.errors import ENDED, NOTHING_SUBMITTED
+from core.http.errors import NOTHING_SUBMITTED
 from core.observability import diagnosis
 
 logger = logging.getLogger(__name__)
@@ -158,8 +158,9 @@ def authorize(request):
     except SuspiciousOperation as error:
         raise BodyRefused(400, f"Bad request: {error}") from error
     except DatabaseError as error:
+        if (reason := diagnosis.in_words(error)) is None:
+            raise
         logger.warning("A large body is refused with 503, because its sender can't be looked up: %s", error)
-        reason = diagnosis.in_words(error) or ENDED
         raise BodyRefused(503, f"{reason} {NOTHING_SUBMITTED}", retry_after="60") from error
 
 

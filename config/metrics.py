@@ -7,8 +7,8 @@ all of them, so that Prometheus need not know or reach each process.
 import logging
 import os
 import socket
-import threading
 from collections import Counter
+from functools import partial
 
 import orjson
 from celery import current_app
@@ -28,10 +28,11 @@ from chargers.services.access import needs
 from commands import metrics as _commands  # noqa: F401  (registers its metrics, which start at 0)
 from commands.models import FINISHED, QUEUED, SENT, Command
 from commands.services.housekeeping import MAINTENANCE_LAST_RUN
-from core.http.errors import BROKER_FAULTS
+from core.background import RepeatedStep
 from core.observability.diagnosis import AWAY, HANGING
 from core.redis import processes
 from core.redis.connections import sync_redis
+from core.redis.faults import BROKER_FAULTS, sockets_are_the_broker
 from core.redis.leases import last_time_of
 from dashboard import readiness
 from transactions import metrics as _transactions  # noqa: F401
@@ -41,47 +42,25 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S = 5
 BROKER_IS_REDIS = settings.BROKER == settings.REDIS_URL
-BROKER_ERRORS = (*BROKER_FAULTS, OSError)
 UNREACHABLE = (AWAY, HANGING)  # faults with which a part is not queried
 
 
 # --- every process ---------------------------------------------------------------------------
 
 
-class Pusher(threading.Thread):
-    """The thread that writes the samples of this process to Redis. `role` is web, worker or beat."""
-
-    def __init__(self, role):
-        super().__init__(name="metrics", daemon=True)
-        self.pid = os.getpid()
-        self.process = f"{role}:{socket.gethostname()}:{self.pid}"
-        self.has_written = True
-        self.ending = threading.Event()
-
-    def run(self):
-        while not self.ending.is_set():
-            try:
-                push(self.process)
-                self.has_written = True
-            except RedisError as error:
-                if self.has_written:
-                    logger.warning("The metrics of this process are missing, because Redis is unavailable: %s", error)
-                self.has_written = False
-            except Exception:  # noqa: BLE001  (the thread must go on, or the metrics would end)
-                logger.exception(
-                    "The metrics of this process could not be written. The next attempt follows in %s s.", INTERVAL_S
-                )
-            self.ending.wait(INTERVAL_S)
+_pusher: RepeatedStep | None = None
+_pusher_pid = 0
 
 
-_pusher = None
+def start(role: str) -> None:
+    """Start the thread that writes the samples of this process, unless it runs. `role` is web, worker or beat.
 
-
-def start(role):
-    """Start the pusher of this process, unless it runs. A forked process needs its own."""
-    global _pusher
-    if _pusher is None or _pusher.pid != os.getpid():
-        _pusher = Pusher(role)
+    A forked process needs its own.
+    """
+    global _pusher, _pusher_pid
+    if _pusher is None or _pusher_pid != os.getpid():
+        _pusher_pid = os.getpid()
+        _pusher = RepeatedStep("metrics", partial(push, f"{role}:{socket.gethostname()}:{_pusher_pid}"), INTERVAL_S)
         _pusher.start()
 
 
@@ -188,7 +167,7 @@ def _broker_metrics():
 
 
 def _declared_depth(queue):
-    with current_app.connection_for_write() as broker:
+    with sockets_are_the_broker(), current_app.connection_for_write() as broker:
         broker.ensure_connection(max_retries=1, interval_start=0, timeout=3)
         declared = broker.default_channel.queue_declare(queue, durable=True, auto_delete=False)
         return declared.message_count
@@ -197,7 +176,7 @@ def _declared_depth(queue):
 SOURCES = (
     ("redis", RedisError, _process_metrics),
     ("database", DatabaseError, _database_metrics),
-    ("broker", BROKER_ERRORS, _broker_metrics),
+    ("broker", BROKER_FAULTS, _broker_metrics),
 )
 
 

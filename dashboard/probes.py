@@ -85,7 +85,7 @@ def write_to_redis() -> None:
 
 
 def write_to_broker() -> None:
-    """Connect to the broker, and write to it if it is a Redis. Raise one of `errors.BROKER_FAULTS`, or `OSError`.
+    """Connect to the broker, and write to it if it is a Redis. Raise one of `BROKER_FAULTS`, or `OSError`.
 
     Nothing is written to RabbitMQ, because it does not tell a publisher that it is full.
     """

@@ -40,6 +40,8 @@ SENTENCES = (
     _("Raise max_connections, or end sessions that pg_stat_activity shows as idle."),
     _("{server} is out of memory."),
     _("Free memory on its machine, or lower work_mem and max_connections."),
+    _("{server} ended the transaction."),
+    _("Try again. If it lasts, read the log of PostgreSQL: sessions may lock the same rows in different orders."),
     _("{server} answers with an error."),
     _("Read the log of this process, which has the error, and the log of PostgreSQL."),
     _("{server} is still loading its data."),

@@ -3,23 +3,20 @@
 import json
 from contextlib import contextmanager
 
-from django.conf import settings
-from django.db import Error as DatabaseError
 from django.db import transaction
 from django.http import Http404
 from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 
+from chargers.services import access
 from commands.actions.table import ACTIONS
 from commands.api.serializers import BatchRequestSerializer, ScheduleSerializer
-from commands.api.serializers.batches import ChoosingSerializer
 from commands.models import FINISHED
 from commands.services import batches, submission
-from commands.tasks import BROKER_FAULTS
+from commands.services.origin import Origin
 from core.http.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
 from core.observability import diagnosis
 from core.ocpp import schemas
-from core.redis import throttling
 from dashboard.forms import NotAnObject, payload_of
 from dashboard.sentences import translated
 
@@ -50,11 +47,13 @@ def refusing():
         raise Refused(violation.message, 400, violation.field) from violation
     except NotAnObject as error:
         raise Refused(str(error), 400, "written") from error
+    except batches.NoChargerMatches as error:
+        raise Refused(gettext("No chargers match your selection."), 400) from error
     except ValidationError as error:
         raise Refused(one_form(error.detail, 400)["error"], 400) from error
     except (Conflict, Busy) as error:
         raise Refused(str(error.detail), error.status_code) from error
-    except (DatabaseError, *BROKER_FAULTS) as error:
+    except Exception as error:  # noqa: BLE001  (raised again, unless a server is unavailable)
         wrong = diagnosis.in_words(error)
         if wrong is None:
             raise
@@ -63,8 +62,7 @@ def refusing():
 
 def _count(user):
     """Count one command of `user` in this minute; raise `Refused` above API_COMMANDS_PER_MINUTE."""
-    limit = settings.API_COMMANDS_PER_MINUTE
-    if limit and (wait := throttling.seconds_to_wait(f"commands:{user.pk}", limit)):
+    if wait := access.count_command(user):
         raise Refused(gettext("Command limit reached. Try again in {wait} s.").format(wait=wait), 429)
 
 
@@ -77,7 +75,7 @@ def submit(user, charger, action, values, written=""):
     with refusing():
         _count(user)
         request = payload(charger.version, action, values, written)
-        return submission.submit(charger, action, request, by=user.get_username())
+        return submission.submit(charger, action, request, Origin(user.get_username()))
 
 
 def resubmit(user, former):
@@ -88,7 +86,7 @@ def resubmit(user, former):
             raise Conflict(gettext("The command is not finished yet. You can send it again once it is finished."))
         payload_for_retry = submission.payload_for_retry(former)
         return submission.submit(
-            former.charger, former.action, payload_for_retry, timeout=former.timeout, by=user.get_username()
+            former.charger, former.action, payload_for_retry, Origin(user.get_username()), timeout=former.timeout
         )
 
 
@@ -98,14 +96,8 @@ def submit_batch(user, body):
         _count(user)
         serializer = BatchRequestSerializer(data=body)
         serializer.is_valid(raise_exception=True)
-        request = serializer.validated_data
-        chosen = ChoosingSerializer.chosen(request)
-        chargers = batches.choose(user, chosen, request["only_connected"])
-        if not chargers:
-            raise ValidationError(gettext("No chargers match your selection."))
-        options = {name: request[name] for name in ("spread_seconds", "timeout") if name in request}
-        by = user.get_username()
-        return batches.make(request["action"], request["payload"], chargers, by=by, chosen=chosen, **options)
+        wanted = batches.BatchRequest(**serializer.validated_data)
+        return batches.submit(wanted, user, Origin(user.get_username()))
 
 
 def schedule(request, body):

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from chargers.services import findings
 from core.db import faults
 from core.ocpp.calls import Call
 from gateway.calls import commits
@@ -67,12 +66,6 @@ class BatchWriter:
         self.seen.append((charger, datetime.now(UTC)))
         self._wake()
 
-    def count_findings(self, charger, action, by_kind):
-        """Count the findings {(field, kind): value} in a message of `charger` (primary key) that is not submitted."""
-        self._begin()
-        findings.counter.add(charger, action, by_kind, datetime.now(UTC))
-        self._wake()
-
     def _begin(self):
         if self.loop is None:  # stored, because `get_running_loop` makes a system call
             self.loop = asyncio.get_running_loop()
@@ -85,14 +78,13 @@ class BatchWriter:
     def _run(self):
         faults.limit_this_thread()
         while True:
-            self.work.wait(_earliest(findings.counter.due_in_s, self.set_aside.due_in_s))
+            self.work.wait(self.set_aside.due_in_s)
             self.work.clear()  # cleared before the queues are read, so that later entries set it again
             while self.entries or self.seen:
                 if not (self._retry_set_aside() and self._write(*self._next_batch())):
                     return
             if not self._retry_set_aside():
                 return
-            findings.counter.write_due()
 
     def _retry_set_aside(self):
         batch, seen = self.set_aside.take_due()
@@ -103,7 +95,6 @@ class BatchWriter:
         locked = set()
         outcomes = commits.execute(batch, seen, locked, was_locked)
         self.set_aside.add(batch, outcomes, {charger: seen[charger] for charger in locked & seen.keys()})
-        findings.counter.write_due()
         try:
             self.loop.call_soon_threadsafe(self._deliver, batch, outcomes)
         except RuntimeError:
@@ -140,10 +131,6 @@ class BatchWriter:
             batch.append(entry)
         self.entries.extendleft(reversed(later))
         return batch, self.set_aside.without(dict(_drain(self.seen)))
-
-
-def _earliest(*delays_s):
-    return min((delay_s for delay_s in delays_s if delay_s is not None), default=None)
 
 
 def _drain(queue, limit=None):

@@ -64,7 +64,7 @@ def _run_handlers(todo: list[Entry]) -> dict[int, Any]:
 
 def _count_findings(calls: Iterable[Call]) -> None:
     for call in calls:
-        count = partial(findings.counter.add, call.charger, call.action, call.findings, call.received_at)
+        count = partial(findings.add, call.charger, call.action, call.findings, call.received_at)
         transaction.on_commit(count, robust=True)
 
 

@@ -13,7 +13,7 @@ from channels.consumer import AsyncConsumer
 from chargers import metrics
 from chargers.models.charger import OF_SOCKET, is_lenient, keep_alive, seconds_before_commands
 from chargers.models.messages import MAX_FRAME_LENGTH
-from chargers.services import budgets, connections
+from chargers.services import budgets, connections, findings
 from chargers.services.refusals import refused
 from commands.services import delivery, mailbox
 from commands.services.delivery import Claim, LateReply
@@ -184,7 +184,7 @@ class ChargerConsumer(AsyncConsumer):
                 await self._refuse_unusable(error.message_id, error, error.action, text)
             except frames.Unreadable as error:
                 writer.note_seen(self.pk)
-                writer.count_findings(self.pk, "", {("", "unreadable"): text})
+                findings.add(self.pk, "", {("", "unreadable"): text})
                 self.recorder.on_received(text)
                 self.recorder.refuse()
                 metrics.count_message(metrics.OTHER, "Unreadable")
@@ -198,7 +198,7 @@ class ChargerConsumer(AsyncConsumer):
         """Wait `wait` seconds before the current frame, so that the charger keeps to its budgets."""
         for name in self.account.overdrawn:
             budget = budgets.BUDGETS[name]
-            writer.count_findings(self.pk, "", {budget.finding: budget.limit})
+            findings.add(self.pk, "", {budget.finding: budget.limit})
         if not self.is_closing:  # frames of a replaced socket are not stored, so they cost little
             await asyncio.sleep(wait)
 
@@ -234,7 +234,7 @@ class ChargerConsumer(AsyncConsumer):
         """Refuse a CALL in which nothing can be used. If it is about a transaction, store it first."""
         await self._store_refused(action, sent, error)
         known = action if action in self.version.schemas.actions else ""
-        writer.count_findings(self.pk, known, {(error.field if known else action, "rejected"): sent})
+        findings.add(self.pk, known, {(error.field if known else action, "rejected"): sent})
         await self._refuse_call(message_id, error, action)
 
     async def _store_refused(self, action, sent, error):

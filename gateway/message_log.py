@@ -1,25 +1,24 @@
 """The message log stores the frames of chargers and publishes them to watchers, without delaying the traffic.
 
 A socket only queues a frame. One thread of each process masks the frames, publishes those of watched chargers and
-writes those to be stored, in batches. If it cannot store_last up, further frames are dropped and counted.
+writes those to be stored, in batches. If it cannot keep up, further frames are dropped and counted.
 """
 
 import logging
-import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
 from django.conf import settings
-from django.db import connection
 from redis.exceptions import RedisError
 
 from chargers import metrics
 from chargers.models.charger import LOG_ALL, LOG_NOTHING
 from chargers.models.messages import MAX_FRAME_LENGTH
-from core.db import bulk_sql, faults
+from core.background import TOO_MANY, BackgroundWriter
+from core.db import bulk_sql
 from core.ocpp import frames
 from core.ocpp.redaction import masked
 from core.ocpp.versions import OCPP16, Version
@@ -33,8 +32,6 @@ MAX_BATCH_SIZE = 2000
 FRAMES_PER_SLICE = 32  # frames that are masked without a pause
 SLICE_PAUSE_S = 0.0005  # in this time the thread that answers chargers gets the interpreter
 BATCH_INTERVAL_S = 0.25  # in this time the frames of a batch collect
-RETRY_DELAY_S = 1.0  # until a database that is unavailable is tried again
-WARNING_INTERVAL_S = 60  # between two lines in the log
 MAX_REMEMBERED_CALLS = 8  # CALLs to the charger whose actions a socket remembers
 # Close codes for a frame that the other side could not process (RFC 6455 §7.4.1).
 FRAME_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
@@ -164,63 +161,40 @@ class FrameRecorder:
             is_watched,
             self.version,
         )
-        log.put(logged)
+        log.record(logged)
         return logged
 
 
 # --- the thread that writes ------------------------------------------------------------------
 
 
-class MessageLogWriter:
-    """The queue and the writer thread of one process. `written` and `dropped` count frames since its start."""
+class MessageLogWriter(BackgroundWriter[LoggedFrame]):
+    """The frames of one process that are not written yet. Their number and their characters are limited."""
 
-    def __init__(self):
-        self.waiting = deque()
-        self.work = threading.Event()
-        self.thread = None
+    def __init__(self) -> None:
+        super().__init__(
+            "messages",
+            self._store,
+            prepare=self._mask_and_publish,
+            interval_s=BATCH_INTERVAL_S,
+            max_queued=MAX_QUEUED_FRAMES,
+            max_batch=MAX_BATCH_SIZE,
+            count_lost=lambda reason, number: metrics.messages_dropped.labels(reason).inc(number),
+        )
         self.text_put = self.text_taken = 0  # characters; each counter is changed by only one thread
-        self.written = self.refused = self.lost = 0
-        self.warned_at = -WARNING_INTERVAL_S
 
-    @property
-    def dropped(self):
-        return self.refused + self.lost
-
-    def put(self, logged):
+    def record(self, logged: LoggedFrame) -> None:
         """Queue a frame. This must not block, because the thread that answers chargers calls it for every frame."""
-        if len(self.waiting) >= MAX_QUEUED_FRAMES or self.text_put - self.text_taken > MAX_QUEUED_CHARACTERS:
-            self.refused += 1
-            metrics.messages_dropped.labels("too_many").inc()
-            self._warn("The message log cannot keep up. %s frames were dropped so far.", self.dropped)
-            return
-        self.text_put += len(logged.text)
-        self.waiting.append(logged)
-        if not self.work.is_set():
-            self.work.set()
-        if self.thread is None:
-            self.thread = threading.Thread(target=self._run, name="messages", daemon=True)
-            self.thread.start()
+        if self.text_put - self.text_taken > MAX_QUEUED_CHARACTERS:
+            self.lose(TOO_MANY, 1)
+        elif self.put(logged):
+            self.text_put += len(logged.text)
 
-    def _run(self):
-        while True:
-            self.work.wait()
-            time.sleep(BATCH_INTERVAL_S)
-            self.work.clear()  # cleared before the queue is read, so that later frames set it again
-            while self.waiting:
-                self._write_batch()
-
-    def _write_batch(self):
-        batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), MAX_BATCH_SIZE))]
-        try:
-            masked_frames = self._masked(batch)
-            self._publish([message for message in masked_frames if message.is_watched])
-            self._store([message for message in masked_frames if message.is_stored])
-        except Exception:  # noqa: BLE001  (without this thread no frame would be stored any more)
-            self.lost += len(batch)
-            metrics.messages_dropped.labels("fault").inc(len(batch))
-            logger.exception("%s frames could not be written to the message log.", len(batch))
-        finally:
-            connection.close()
+    def _mask_and_publish(self, batch):
+        """Return the masked frames of `batch` that are to be stored as lines for COPY; publish the watched ones."""
+        lines = [_copy_line(logged) for logged in self._masked(batch) if logged.is_stored]
+        self._publish([logged for logged in batch if logged.is_watched])
+        return lines
 
     def _masked(self, batch):
         """Mask the frames of `batch` and cut them to the lengths of their columns."""
@@ -245,28 +219,11 @@ class MessageLogWriter:
             for charger, messages in by_charger.items():
                 sync_redis().publish(channel(charger), orjson.dumps(messages).decode())
         except RedisError as error:
-            self._warn("Frames were not published to watchers, because Redis is unavailable: %s", error)
+            self.warn("Frames were not published to watchers, because Redis is unavailable: %s", error)
 
-    def _store(self, to_store):
-        lines = [_copy_line(logged) for logged in to_store]
-        while True:
-            try:
-                bulk_sql.copy("chargers_message", COLUMNS, lines)
-                break
-            except Exception as error:  # noqa: BLE001  (the caller logs a fault of these frames)
-                if faults.kind_of(error) is None:
-                    raise
-                self._warn("The message log waits for the database: %s", error)
-                connection.close()
-                time.sleep(RETRY_DELAY_S)
-        self.written += len(lines)
+    def _store(self, lines):
+        bulk_sql.copy("chargers_message", COLUMNS, lines)
         metrics.messages_kept.inc(len(lines))
-
-    def _warn(self, *message):
-        """Log a warning at most every WARNING_INTERVAL_S, because an outage may last long."""
-        if time.monotonic() - self.warned_at >= WARNING_INTERVAL_S:
-            self.warned_at = time.monotonic()
-            logger.warning(*message)
 
 
 def _parse(text):

@@ -9,10 +9,9 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
-from chargers.services import findings
 from commands.models import Batch, ChargingProfile, Command, Firmware, LocalList, Schedule, Upload
 from tests.support.admin import admin_models, admin_url, own_models
-from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
+from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
 from tests.support.payloads import PERIOD, PROFILE
 from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 
@@ -58,7 +57,7 @@ def one_of_each(api):
     body = {"status": 404, "reason": "<b>", "count": 1, "first_at": at, "last_at": at}
     Refusal.objects.create(charger_id="<i>x</i>", kind="unknown", **body)
     Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
-    findings.record(charger.pk, "StatusNotification", {("<i>x</i>", "unknown_field"): "<b>1</b>"})
+    a_finding(charger, "StatusNotification", {("<i>x</i>", "unknown_field"): "<b>1</b>"})
     open_socket(charger)
     return transaction
 

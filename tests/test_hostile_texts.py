@@ -22,11 +22,11 @@ from chargers.models import (
     Refusal,
     Webhook,
 )
-from chargers.services import audit, events, findings
+from chargers.services import audit, events
 from commands.models import Batch, Command, LocalList
 from gateway.ocpp16 import HANDLERS
 from tests.support.admin import admin_models, admin_url
-from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
+from tests.support.builders import NOON, a_charger, a_command, a_finding, a_transaction, tell
 from tests.support.negatives import sample
 from tests.support.payloads import PROFILE
 from tests.support.routes import rest_lists
@@ -63,7 +63,7 @@ def tells(charger, text):
         reply = hostile(sample(action), text)
         tell(charger, action, **reply | ({"transactionId": transaction.pk} if "transactionId" in reply else {}))
     tell(charger, "StopTransaction", **hostile(sample("StopTransaction"), text) | {"transactionId": -1})
-    findings.record(charger.pk, "MeterValues", {(text, "unknown_field"): text})
+    a_finding(charger, "MeterValues", {(text, "unknown_field"): text})
 
 
 def answered(charger, text):

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from commands.models import CertificateRequest, Schedule
 from commands.services import batches, schedules
+from commands.services.origin import Origin
 from core.redis import connections as clients
 from tests.support.builders import a_charger
 from tests.support.servers import RUN_DIR
@@ -67,7 +68,8 @@ def revoke_in_admin(client, charger):
 
 
 def release_a_batch(client, charger):
-    batches.make("Reset", {"type": "Soft"}, [charger], by="alice", chosen={"chargers": [charger.charger_id]})
+    wanted = batches.BatchRequest("Reset", {"type": "Soft"}, {"chargers": [charger.charger_id]})
+    batches.create(wanted, [charger], Origin("alice"))
     assert batches.release() == 1
 
 

@@ -420,7 +420,7 @@ class OrphanStop(models.Model):
         outcomes = bulk_sql.query(sql.KEEP_ORPHANS, [budget.limit or budgets.NO_LIMIT, bulk_sql.json(rows)])
         for charger, action, is_past in outcomes:
             if is_past:
-                count = partial(findings.counter.add, charger, action, {budget.finding: budget.limit})
+                count = partial(findings.add, charger, action, {budget.finding: budget.limit})
                 database.on_commit(partial(count, datetime.now(UTC)), robust=True)
         return [action for _, action, is_past in outcomes if not is_past]
 

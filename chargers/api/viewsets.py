@@ -1,23 +1,37 @@
 """Base classes of the views of all apps."""
 
+from typing import Any
+
 from django.db import transaction
+from django.db.models import QuerySet
 from rest_framework import viewsets
 
-from chargers.services.access import within
+from chargers.services.access import own, within
 
 NO_STORE = {"Cache-Control": "no-store"}  # for answers with a secret that is shown once
 
 
 class Scoped:
-    """Restrict the rows of a view to those of chargers that its user may reach."""
+    """Restrict the rows of a view to those that its user may see: those of chargers that the user may reach."""
 
     charger_path = "charger"
+    request: Any  # that of the view
 
     def get_queryset(self):
         rows = super().get_queryset()
-        if getattr(self, "swagger_fake_view", False):  # the OpenAPI schema is being generated
-            return rows
+        is_schema_generated = getattr(self, "swagger_fake_view", False)  # without a user
+        return rows if is_schema_generated else self.visible(rows)
+
+    def visible(self, rows: QuerySet) -> QuerySet:
+        """Filter `rows` to those that the user of the request may see."""
         return within(self.request.user, rows, self.charger_path)
+
+
+class OwnedByRequester(Scoped):
+    """Restrict the rows of a view to those that its user submitted, see `access.own`."""
+
+    def visible(self, rows: QuerySet) -> QuerySet:
+        return own(self.request.user, rows)
 
 
 class Editable(viewsets.ModelViewSet):

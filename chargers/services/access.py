@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from knox.auth import TokenAuthentication
 from rest_framework import exceptions, permissions
 
@@ -118,11 +120,24 @@ def reaches_every_charger(user):
     return open_to_all or user.has_perm(REACH_EVERY_CHARGER)
 
 
-def within(user, rows, path="charger"):
+def username(user: Any) -> str:
+    """The name of `user`, "" without a login."""
+    return user.get_username() if user else ""
+
+
+def within(user: Any, rows: QuerySet, path: str = "charger") -> QuerySet:
     """Filter the queryset `rows` to chargers that `user` may reach; `path` leads from a row to its charger."""
     if reaches_every_charger(user):
         return rows
     return rows.filter(**{f"{path}__in": ChargerGroup.chargers_of(user)})
+
+
+def own(user: Any, rows: QuerySet) -> QuerySet:
+    """Filter `rows` to those that `user` submitted; a user who may reach every charger sees all.
+
+    For batches and schedules, which may concern chargers of many groups.
+    """
+    return rows if reaches_every_charger(user) else rows.filter(requested_by=username(user))
 
 
 def reachable(user):
@@ -161,14 +176,17 @@ def check_reach(request):
 # --- rate limits -----------------------------------------------------------------------------
 
 
+def count_command(user: Any) -> int:
+    """Count a command of `user` in this minute. Return 0, or above API_COMMANDS_PER_MINUTE the seconds to wait."""
+    limit = settings.API_COMMANDS_PER_MINUTE
+    return throttling.seconds_to_wait(f"commands:{user.pk}", limit) if limit and user.is_authenticated else 0
+
+
 class CommandsPerUser:
-    """Throttle views whose POST submits a command to API_COMMANDS_PER_MINUTE for each user."""
+    """Throttle views whose POST submits a command, see `count_command`."""
 
     def allow_request(self, request, view):
-        limit = settings.API_COMMANDS_PER_MINUTE
-        if request.method != "POST" or not limit or not request.user.is_authenticated:
-            return True
-        self.wait_s = throttling.seconds_to_wait(f"commands:{request.user.pk}", limit)
+        self.wait_s = count_command(request.user) if request.method == "POST" else 0
         return not self.wait_s
 
     def wait(self):

@@ -7,7 +7,6 @@ The statement that stores an event also inserts its webhook deliveries, so none 
 import logging
 import threading
 import time
-from collections import deque
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -17,13 +16,14 @@ from redis.exceptions import RedisError
 
 from chargers import metrics, sql
 from chargers.models.events import STORED_KINDS
+from core.background import BackgroundWriter
 from core.db import bulk_sql
 from core.redis.connections import sync_redis
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "ocpp:events"
-MAX_QUEUED_EVENTS = 10_000  # events that are not published yet; beyond it the oldest are dropped
+MAX_QUEUED_EVENTS = 10_000  # events that are not published yet; beyond it further ones are dropped
 # The publisher collects events for this long, because a thread that publishes after every batch competes with the
 # writer thread for the interpreter (p50 of an answer at 1,000 messages/s: 0.8 ms more).
 PUBLISH_INTERVAL_S = 0.1
@@ -80,7 +80,7 @@ def _record(events):
     messages = [_message(to_store[n], pk, charger_id) for n, pk, charger_id in rows]
     messages += [_message(event) for event in events if not event["stored"] and not unstored_are_wanted]
     if messages:
-        transaction.on_commit(lambda: _live_publisher.put(messages), robust=True)
+        transaction.on_commit(lambda: _live_publisher.put(*messages), robust=True)
 
 
 def _message(event, pk=None, charger_id=None):
@@ -117,7 +117,7 @@ unstored_event_demand = _UnstoredEventDemand()
 def notify_live(kind, charger, **body):
     """Notify dashboards alone, after the commit, that records of `charger` (primary key) have changed."""
     message = {"kind": kind, "at": datetime.now(UTC), "charger": charger, "body": body}
-    transaction.on_commit(lambda: _live_publisher.put([message]), robust=True)
+    transaction.on_commit(lambda: _live_publisher.put(message), robust=True)
 
 
 # --- live publication ------------------------------------------------------------------------
@@ -130,41 +130,23 @@ def publish(messages):
         sync_redis().publish(CHANNEL, orjson.dumps(messages, option=orjson.OPT_UTC_Z).decode())
 
 
-class LivePublisher:
-    """A thread that publishes events, so that a Redis which hangs delays no answer to a charger."""
-
-    def __init__(self):
-        self.queue = deque(maxlen=MAX_QUEUED_EVENTS)
-        self.has_work = threading.Event()
-        self.start_lock = threading.Lock()
-        self.thread = None
-
-    def put(self, messages):
-        metrics.count_untold("too_many", len(self.queue) + len(messages) - MAX_QUEUED_EVENTS)
-        self.queue.extend(messages)
-        if self.thread is None:
-            with self.start_lock:
-                if self.thread is None:
-                    self.thread = threading.Thread(target=self._publish_forever, name="events", daemon=True)
-                    self.thread.start()
-        self.has_work.set()
-
-    def _publish_forever(self):
-        while True:
-            self.has_work.wait()
-            time.sleep(PUBLISH_INTERVAL_S)
-            self.has_work.clear()
-            messages = [self.queue.popleft() for _ in range(len(self.queue))]
-            try:
-                publish(messages)
-                metrics.events_told.inc(len(messages))
-            except RedisError as error:
-                metrics.count_untold("redis_away", len(messages))
-                logger.warning("%s events were not published, because Redis is unavailable: %s", len(messages), error)
-                time.sleep(RETRY_DELAY_S)
-            except Exception:  # noqa: BLE001  (the thread must go on, or no dashboard is updated again)
-                metrics.count_untold("fault", len(messages))
-                logger.exception("%s events were not published", len(messages))
+def _publish(messages):
+    try:
+        publish(messages)
+    except RedisError as error:
+        metrics.count_untold("redis_away", len(messages))
+        logger.warning("%s events were not published, because Redis is unavailable: %s", len(messages), error)
+        time.sleep(RETRY_DELAY_S)
+    else:
+        metrics.events_told.inc(len(messages))
 
 
-_live_publisher = LivePublisher()
+# Events are published by a thread, so that a Redis which hangs delays no answer to a charger.
+_live_publisher = BackgroundWriter[dict](
+    "events",
+    _publish,
+    interval_s=PUBLISH_INTERVAL_S,
+    max_queued=MAX_QUEUED_EVENTS,
+    max_batch=MAX_QUEUED_EVENTS,
+    count_lost=metrics.count_untold,
+)

@@ -1,14 +1,11 @@
-"""Findings are departures of messages from OCPP. They are counted in memory and written by the inbox's writer thread.
+"""Findings are departures of messages from OCPP. Each process counts them, and a thread of it writes the counts.
 
-Counting costs one append for a message with findings and nothing for a valid one. The first finding after a pause of
-`INTERVAL_S` is written before its message is answered; later ones are written together every `INTERVAL_S`. A process
-that is killed loses the counts since its last write.
+Counting costs one append for a message with findings and nothing for a valid one. A process that ends loses the
+counts of the last `INTERVAL_S`.
 """
 
 import logging
-import time
 from collections import Counter as Counts
-from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -20,16 +17,16 @@ from django.db import transaction
 from chargers import metrics, sql
 from chargers.models.findings import MAX_EXAMPLE_LENGTH, MAX_FIELD_LENGTH
 from chargers.services import budgets, events
-from core.db import bulk_sql, faults
+from core.background import BackgroundWriter
+from core.db import bulk_sql
 from core.ocpp.frames import storable
 from core.ocpp.redaction import HIDDEN, masked_by_names, names_secret
 from core.ocpp.versions import may_be_secret
 
 logger = logging.getLogger(__name__)
 
-INTERVAL_S = 0.25
-AFTER_LOCK_S = 5.0  # until the next attempt if another session has locked rows, because an attempt delays batches
-MAX_WAITING_MESSAGES = 10_000  # messages with findings that are not written yet; beyond it the oldest are not counted
+INTERVAL_S = 0.25  # in this time findings collect
+MAX_WAITING_MESSAGES = 10_000  # messages with findings that are not written yet; further ones are not counted
 OTHERS = "(others)"  # members beyond the budget of findings are counted together under this name
 OVER_BUDGET = (
     "%s: more than %s %s (%s). %s Look at its messages; if they are not its own, give the charger a new key. "
@@ -46,42 +43,11 @@ class MessageFindings(NamedTuple):
     at: datetime
 
 
-class Counter:
-    """The queue of findings of one process. Any thread may call `add`, only the writer thread `write_due`."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[MessageFindings] = deque(maxlen=MAX_WAITING_MESSAGES)
-        self.due_at = float("-inf")
-
-    def add(self, charger: int, action: str, by_kind: Mapping[tuple[str, str], Any], at: datetime) -> None:
-        """Count the findings {(field, kind): value} in a message of `charger` (primary key)."""
-        self.waiting.append(MessageFindings(charger, action, by_kind, at))
-        for field, kind in by_kind:
-            metrics.count_finding(action, field, kind)
-
-    @property
-    def due_in_s(self) -> float | None:
-        """Seconds until waiting findings are due to be written, None if none waits."""
-        return max(0.0, self.due_at - time.monotonic()) if self.waiting else None
-
-    def write_due(self) -> None:
-        """Write the waiting findings if they are due. An error loses counts, a lock only delays them."""
-        if self.due_in_s != 0:
-            return
-        messages = [self.waiting.popleft() for _ in range(len(self.waiting))]
-        self.due_at = time.monotonic() + INTERVAL_S
-        try:
-            write(messages)
-        except Exception as error:  # noqa: BLE001  (the thread that answers chargers must go on)
-            if faults.kind_of(error) == faults.LOCKED:
-                self.due_at = time.monotonic() + AFTER_LOCK_S
-                self.waiting.extendleft(reversed(messages))
-                return
-            logger.warning("The findings of %s messages were not counted: %s", len(messages), error)
-            faults.drop_connection()
-
-
-counter = Counter()
+def add(charger: int, action: str, by_kind: Mapping[tuple[str, str], Any], at: datetime | None = None) -> None:
+    """Count the findings {(field, kind): value} in a message of `charger` (primary key), received `at` or now."""
+    writer.put(MessageFindings(charger, action, by_kind, at or datetime.now(UTC)))
+    for field, kind in by_kind:
+        metrics.count_finding(action, field, kind)
 
 
 def write(messages: Iterable[MessageFindings]) -> None:
@@ -151,16 +117,6 @@ def _add(rows: dict[tuple, dict], key: tuple, row: dict) -> None:
     rows[key] = row | columns | {"count": before["count"] + row["count"], "first_seen": before["first_seen"]}
 
 
-def record(charger: int, action: str, by_kind: Mapping[tuple[str, str], Any]) -> None:
-    """Write findings at once, for a process without an inbox. An error loses counts but not the answer."""
-    for field, kind in by_kind:
-        metrics.count_finding(action, field, kind)
-    try:
-        write([MessageFindings(charger, action, by_kind, datetime.now(UTC))])
-    except Exception as error:  # noqa: BLE001  (the answer must be stored nevertheless)
-        logger.warning("The findings of an answer were not counted: %s", error)
-
-
 def _field(field: str) -> str:
     """Shorten and clean a member's name, because the charger may have chosen it."""
     return storable(field)[:MAX_FIELD_LENGTH]
@@ -177,3 +133,8 @@ def example(action: str, field: str, value: Any) -> str:
     except TypeError:
         text = repr(value)
     return masked_by_names(text[: 8 * MAX_EXAMPLE_LENGTH])[:MAX_EXAMPLE_LENGTH]
+
+
+writer = BackgroundWriter[MessageFindings](
+    "findings", write, interval_s=INTERVAL_S, max_queued=MAX_WAITING_MESSAGES, max_batch=MAX_WAITING_MESSAGES
+)

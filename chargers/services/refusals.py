@@ -1,24 +1,25 @@
 """Collect refused handshakes in each process, and limit how many of them are written and logged during a flood."""
 
-import asyncio
 import logging
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
 from chargers import metrics, sql
 from chargers.models import Charger, Refusal
 from chargers.services import access
+from core.background import BackgroundWriter
 from core.db import bulk_sql
-from core.db.in_db_thread import in_db_thread
 from core.http.errors import Conflict
 
 logger = logging.getLogger(__name__)
 
 WRITE_INTERVAL_S = 1.0
+MAX_QUEUED = 5000  # refusals that are not written yet; further ones are only counted in /metrics
 MAX_ROWS_PER_WRITE = 500  # pairs of charger id and kind; further ones are only counted in /metrics
 MAX_STORED_ROWS = 1000  # in the table; older ones are deleted
 LOG_INTERVAL_S = 600  # between two log lines for the same charger id and kind
@@ -26,26 +27,28 @@ MAX_LINES_PER_MINUTE = 60  # in the log, for all refusals
 MAX_REMEMBERED_LINES = 5000  # pairs of charger id and kind that were logged
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CountedRefusal:
-    """The refusals of one charger id of one kind since the last write."""
+    """One refused handshake, or `count` of one charger id and kind with the reason and address of the last one."""
 
+    charger_id: str
+    kind: str
     status: int
     reason: str
     address: str
     first_at: datetime
     last_at: datetime
-    count: int = 0
+    count: int = 1
 
 
 class Refusals:
-    """The refusals of this process. They are written WRITE_INTERVAL_S after `note`."""
+    """The refusals of this process. A thread writes them WRITE_INTERVAL_S after `note`."""
 
     def __init__(self):
-        self.pending = {}  # (charger id, kind): CountedRefusal
+        limits = {"interval_s": WRITE_INTERVAL_S, "max_queued": MAX_QUEUED, "max_batch": MAX_QUEUED}
+        self.writer = BackgroundWriter[CountedRefusal]("refusals", write, prepare=counted, **limits)
         self.logged = OrderedDict()  # (charger id, kind): time of the last log line
         self.minute = self.lines = 0
-        self.writing = None
 
     def note(self, charger_id, refusal, address):
         """Count `refusal`, the answer to a handshake of `charger_id` ("" if it names none) from `address`."""
@@ -53,14 +56,8 @@ class Refusals:
         if refusal.kind is None:  # refused too often; listed already, and a flood must not fill the log
             return
         self._log(charger_id, refusal, address)
-        key, now = (charger_id, refusal.kind), datetime.now(UTC)
-        if key not in self.pending and len(self.pending) >= MAX_ROWS_PER_WRITE:
-            return
-        row = self.pending.setdefault(key, CountedRefusal(0, "", "", now, now))
-        row.status, row.reason, row.address, row.last_at = refusal.status, refusal.reason[:500], address[:45], now
-        row.count += 1
-        if self.writing is None:
-            self.writing = asyncio.create_task(self._write())
+        columns, now = (refusal.status, refusal.reason[:500], address[:45]), datetime.now(UTC)
+        self.writer.put(CountedRefusal(charger_id, refusal.kind, *columns, now, now))
 
     def _log(self, charger_id, refusal, address):
         now = time.monotonic()
@@ -79,40 +76,30 @@ class Refusals:
         name = charger_id or "(no id)"
         logger.warning("%s: refused (%s): %s (from %s)", name, refusal.status, refusal.reason, address)
 
-    async def _write(self):
-        try:
-            while self.pending:
-                await asyncio.sleep(WRITE_INTERVAL_S)
-                pending, self.pending = self.pending, {}
-                try:
-                    await in_db_thread(write)(pending)
-                except DatabaseError as error:
-                    logger.warning("Refused handshakes of %s charger ids are not listed: %s", len(pending), error)
-        finally:
-            self.writing = None
 
+def counted(refusals: Iterable[CountedRefusal]) -> list[CountedRefusal]:
+    """Count the refusals of each charger id and kind together, at most MAX_ROWS_PER_WRITE of these.
 
-refused = Refusals()
-
-
-def write(pending):
-    """Add {(charger id, kind): `CountedRefusal`} to the table, and delete the oldest rows beyond the limit.
-
-    Rows are written in the same order by all processes, because another order could deadlock.
+    They are sorted, because all processes must write rows in the same order, or they could deadlock.
     """
-    rows = [
-        {
-            "charger_id": charger_id,
-            "kind": kind,
-            **{name: getattr(row, name) for name in ("status", "reason", "address", "count")},
-            "first_at": row.first_at.isoformat(),
-            "last_at": row.last_at.isoformat(),
-        }
-        for (charger_id, kind), row in sorted(pending.items())
-    ]
+    rows: dict[tuple[str, str], CountedRefusal] = {}
+    for refusal in refusals:
+        key = refusal.charger_id, refusal.kind
+        if former := rows.get(key):
+            rows[key] = replace(refusal, first_at=former.first_at, count=former.count + refusal.count)
+        elif len(rows) < MAX_ROWS_PER_WRITE:
+            rows[key] = refusal
+    return [rows[key] for key in sorted(rows)]
+
+
+def write(rows: list[CountedRefusal]) -> None:
+    """Add `rows` to the table, and delete the oldest rows beyond the limit."""
     with transaction.atomic():
         bulk_sql.execute(sql.COUNT_REFUSALS, rows)
         bulk_sql.query(sql.TRIM_REFUSALS, [MAX_STORED_ROWS])
+
+
+refused = Refusals()
 
 
 # --- for operators ---------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from chargers.admin import ChargerAdmin
 from chargers.models import Charger
 from commands.actions.ocpp16 import local_list
 from commands.admin.batches import submit_batch
+from commands.services.origin import Origin
 from commands.services.submission import submit
-from commands.tasks import BROKER_FAULTS
 from core.ocpp import schemas
+from core.redis.faults import BROKER_FAULTS
 from transactions.admin import ReservationAdmin, TransactionAdmin
 from transactions.models import Reservation, Transaction
 
@@ -38,7 +39,7 @@ def _submit_all(request, wanted):
     submitted = []
     for charger, action, payload in wanted:
         try:
-            submitted.append(submit(charger, action, payload, by=request.user.get_username()))
+            submitted.append(submit(charger, action, payload, Origin(request.user.get_username())))
         except (APIException, schemas.Violation, *BROKER_FAULTS) as error:
             messages.error(request, f"{charger}: {error}")
     if submitted:

@@ -8,20 +8,18 @@ from django.utils.html import format_html
 from rest_framework.exceptions import APIException
 
 from chargers.admin import Commandable, ReadOnly
-from chargers.services.access import reaches_every_charger
+from chargers.services.access import own
 from commands.models import Batch, Schedule
 from commands.services import batches
+from commands.services.origin import Origin
 from core.ocpp import schemas
 
 
 class OwnedByRequester:
-    """Rows of the user who submitted them; users who may reach every charger see all."""
+    """Restrict rows to those that the user submitted, see `access.own`."""
 
     def get_queryset(self, request):
-        rows = super().get_queryset(request)
-        if reaches_every_charger(request.user):
-            return rows
-        return rows.filter(requested_by=request.user.get_username())
+        return own(request.user, super().get_queryset(request))
 
 
 @admin.action(description="Cancel what was not sent", permissions=["command"])
@@ -78,10 +76,10 @@ class ScheduleAdmin(OwnedByRequester, ReadOnly, admin.ModelAdmin):
 
 def submit_batch(request, action, payload, chargers):
     """Submit one batch for `chargers` (a queryset), and show a link to it."""
-    chosen = list(chargers)
-    named = {"chargers": [charger.charger_id for charger in chosen]}
+    chosen: batches.Chosen = {"chargers": list(chargers.values_list("charger_id", flat=True))}
+    wanted = batches.BatchRequest(action, payload, chosen)
     try:
-        batch = batches.make(action, payload, chosen, by=request.user.get_username(), chosen=named)
+        batch = batches.submit(wanted, request.user, Origin(request.user.get_username()))
     except (APIException, schemas.Violation) as error:
         messages.error(request, str(error))
         return

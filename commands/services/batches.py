@@ -3,12 +3,15 @@
 import logging
 import math
 import random
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
 
 import orjson
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from rest_framework import serializers
@@ -18,13 +21,16 @@ from chargers.services import access, audit, presence
 from commands import sql
 from commands.actions.table import action_of
 from commands.fields import Payload
-from commands.models import QUEUED, Batch, BatchItem, Command
+from commands.models import QUEUED, Batch, BatchItem, Command, Schedule
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
 from commands.services import submission
-from commands.tasks import BROKER_FAULTS, cancel, enqueue
+from commands.services.origin import Origin
+from commands.tasks import cancel, enqueue
 from core.db import bulk_sql, faults, sealing
 from core.http.errors import Busy, Conflict
 from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
+from core.redis.faults import BROKER_FAULTS
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +45,67 @@ BATCH_CANCELLED = {
 COLUMNS = {"vendor": "vendor", "model": "model", "firmware_version": "firmware_version"}
 
 
-def choose(user, chosen, only_connected=False):
-    """The chargers of `chosen`, {"chargers": [ids]} or {"filter": {…}}, that `user` may reach, as `Charger`s.
+class Filter(TypedDict, total=False):
+    """Chargers that meet all criteria. `search` is part of the id or the description, `group` a name."""
+
+    group: str
+    vendor: str
+    model: str
+    firmware_version: str
+    connected: bool
+    search: str
+
+
+class Chosen(TypedDict, total=False):
+    """The chargers of a batch: exactly one of a list of ids and a filter."""
+
+    chargers: list[str]
+    filter: Filter
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """One command to many chargers, as REST, a page, the admin or a schedule requests it.
+
+    The commands are spread over `spread_seconds` from `start_at`, None for now. Each charger has `timeout` seconds to
+    answer, None for the default.
+    """
+
+    action: str
+    payload: dict = field(repr=False)  # hidden from logs, because it may hold secrets
+    chosen: Chosen
+    only_connected: bool = False
+    spread_seconds: int = 0
+    timeout: float | None = None
+    start_at: datetime | None = None
+    note: str = ""
+    schedule: Schedule | None = None
+
+
+class NoChargerMatches(serializers.ValidationError):
+    """The user may reach none of the chosen chargers."""
+
+    def __init__(self, chosen: Chosen) -> None:
+        super().__init__({name: ["No charger matches."] for name in chosen})
+
+
+def submit(request: BatchRequest, user: Any, origin: Origin) -> Batch:
+    """Create the batch that `user` requests, or return that of an earlier request with the key of `origin`.
+
+    Raises `NoChargerMatches`, or as `choose` and `create` do.
+    """
+    return origin.once(Batch, lambda: _choose_and_create(request, user, origin))
+
+
+def _choose_and_create(request, user, origin):
+    chargers = choose(user, request.chosen, request.only_connected)
+    if not chargers:
+        raise NoChargerMatches(request.chosen)
+    return create(request, chargers, origin)
+
+
+def choose(user: Any, chosen: Chosen, only_connected: bool = False) -> list[Charger]:
+    """The chargers of `chosen` that `user` may reach.
 
     A list keeps its order; the matches of a filter are shuffled, so that a site does not get its commands all at
     once. Raises a `ValidationError` that names unknown chargers. Call it outside a transaction, because it may
@@ -54,7 +119,7 @@ def choose(user, chosen, only_connected=False):
     return [charger for charger in matches if (charger.charger_id in online) == wanted]
 
 
-def candidates(user, chosen):
+def candidates(user: Any, chosen: Chosen) -> list[Charger]:
     """Like `choose`, but connected or not, without a query to Redis."""
     reachable = access.within(user, Charger.objects.all(), "pk")
     if "chargers" in chosen:
@@ -81,57 +146,44 @@ def _filtered(reachable, wanted):
     return rows.order_by("pk")
 
 
-def refuse_secrets(version, action, payload):
-    """Raise `schemas.Violation` for a secret, because each charger needs its own, and for a placeholder of one."""
-    stored = action_of(version, action).stored(payload)
-    if any(stored.get(name) != value for name, value in payload.items()):
-        raise schemas.Violation("value", "Leave it out: a secret of its own is generated for every charger.", "")
-    submission.refuse_hidden(action, payload)
+def check(request: BatchRequest, chargers: Sequence[Charger]) -> None:
+    """Raise `schemas.Violation` if the first of `chargers` could not get the command, before any row is created.
 
-
-def check(action, payload, chargers):
-    """Raise `schemas.Violation` if the first charger could not get the command, before any row is created."""
-    version = chargers[0].version
-    row, completed = action_of(version, action), dict(payload)
-    refuse_secrets(version, action, payload)
-    row.complete(completed, chargers[0])
-    version.schemas.check_request(action, completed, formats=True)
-    list(row.check(completed, chargers[0]))
-
-
-def make(action, payload, chargers, *, by, key="", request=None, **columns):
-    """Create the `Batch` of `action` for `chargers` with all its items; returns an earlier one with the same `key`.
-
-    Raises `schemas.Violation`, `Conflict` (the key was used for another request) or `Busy`. `columns` are more
-    columns of the `Batch`.
+    A secret is refused, because each charger needs its own, and so is a placeholder of one.
     """
-    if existing := earlier(by, key, request):
-        return existing
-    check(action, payload, chargers)
-    _refuse_too_many(by, len(chargers))
-    columns["start_at"] = columns.get("start_at") or bulk_sql.clock()
-    columns |= {"idempotency_key": key, "request_digest": submission.digest(request) if key else ""}
-    try:
-        with transaction.atomic():
-            batch = Batch.objects.create(
-                action=action,
-                payload=Payload.of(payload, chargers[0].version, action),
-                total=len(chargers),
-                requested_by=by,
-                **columns,
-            )
-            bulk_sql.query(sql.CREATE_BATCH_ITEMS, [batch.pk, _items(batch, chargers)])
-            after = {
-                "action": action,
-                "payload": batch.payload,
-                "chosen": batch.chosen,
-                "total": batch.total,
-            }
-            audit.record("asked", "batch", batch.pk, after=after, who=by)
-    except IntegrityError:
-        if existing := earlier(by, key, request):
-            return existing
-        raise
+    version = chargers[0].version if chargers else OCPP16
+    action = action_of(version, request.action)
+    stored = action.stored(request.payload)
+    if any(stored.get(name) != value for name, value in request.payload.items()):
+        raise schemas.Violation("value", "Leave it out: a secret of its own is generated for every charger.", "")
+    submission.refuse_hidden(request.action, request.payload)
+    for charger in chargers[:1]:
+        completed = dict(request.payload)
+        action.complete(completed, charger)
+        version.schemas.check_request(request.action, completed, formats=True)
+        list(action.check(completed, charger))
+
+
+def create(request: BatchRequest, chargers: Sequence[Charger], origin: Origin) -> Batch:
+    """Create the batch for `chargers` with all its items. Raises `schemas.Violation` or `Busy`."""
+    check(request, chargers)
+    _refuse_too_many(origin.requested_by, len(chargers))
+    with transaction.atomic():
+        batch = Batch.objects.create(
+            action=request.action,
+            payload=Payload.of(request.payload, chargers[0].version, request.action),
+            timeout=request.timeout,
+            chosen=request.chosen,
+            total=len(chargers),
+            spread_seconds=request.spread_seconds,
+            start_at=request.start_at or bulk_sql.clock(),
+            note=request.note,
+            schedule=request.schedule,
+            **origin.columns(),
+        )
+        bulk_sql.query(sql.CREATE_BATCH_ITEMS, [batch.pk, _items(batch, chargers)])
+        after = {name: getattr(batch, name) for name in ("action", "payload", "chosen", "total")}
+        audit.record("asked", "batch", batch.pk, after=after, who=origin.requested_by)
     return batch
 
 
@@ -140,14 +192,6 @@ def _items(batch, chargers):
     due = (batch.start_at + timedelta(seconds=number * step) for number in range(len(chargers)))
     rows = [{"charger": c.pk, "due_at": at} for c, at in zip(chargers, due, strict=True)]
     return orjson.dumps(rows).decode()
-
-
-def earlier(by, key, request):
-    """The batch that `by` submitted with this key, or None; raises `Conflict` if the request was different."""
-    existing = key and Batch.objects.filter(requested_by=by, idempotency_key=key).first()
-    if existing and existing.request_digest != submission.digest(request):
-        raise Conflict("This Idempotency-Key was used for another request.")
-    return existing or None
 
 
 def _refuse_too_many(by, number):
@@ -162,7 +206,7 @@ def _refuse_too_many(by, number):
 # --- once a second, in one of the workers ----------------------------------------------------
 
 
-def release():
+def release() -> int:
     """Create the commands of items that are due, at most about MAX_PER_SWEEP; returns how many items were handled."""
     handled = 0
     while handled < MAX_PER_SWEEP and (portion := _release_some()):
@@ -209,16 +253,16 @@ def _submit(item, user):
         item.state, item.command = ASKED, command
     except (schemas.Violation, Conflict, Busy, sealing.Unreadable) as error:
         item.state, item.reason = REFUSED, str(getattr(error, "detail", error))
-    except faults.ERRORS:
-        raise  # the database is unavailable, so the whole transaction is tried again
     except Exception as error:  # noqa: BLE001  (one charger would block all batches)
+        if faults.kind_of(error):  # the whole transaction is tried again
+            raise
         logger.exception("The command of batch %s for %s could not be created", batch.pk, item.charger)
         item.state, item.reason = REFUSED, f"An internal error ({type(error).__name__}). See the log of the workers."
     item.save(update_fields=["state", "reason", "command"])
     return command
 
 
-def cancel_batch(batch, by):
+def cancel_batch(batch: Batch, by: str) -> bool:
     """Cancel waiting items now, and queued commands within seconds; False if the batch is finished or cancelled."""
     with transaction.atomic():
         now = bulk_sql.clock()
@@ -231,7 +275,7 @@ def cancel_batch(batch, by):
     return True
 
 
-def finish_completed():
+def finish_completed() -> None:
     """Cancel the queued commands of cancelled batches, and store the counts of completed batches."""
     queued = Command.objects.filter(state=QUEUED, member__batch__cancelled_at__isnull=False)
     for command in list(queued.select_related("charger")[:MAX_PER_SWEEP]):

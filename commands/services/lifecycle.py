@@ -33,11 +33,13 @@ from core.db import bulk_sql, faults
 from core.observability import diagnosis, tracing
 from core.ocpp import schemas, tolerance
 from core.ocpp.frames import storable
+from core.retries import growing_delays_s, retry
 
 logger = logging.getLogger(__name__)
 
 # Without the event `sent` from its socket within this time, a command is sent again.
 ACKNOWLEDGE_TIMEOUT_S = 1.0
+RETRY_DELAYS_S = 0.1, 1.0  # the first and the longest until a database that is unavailable is tried again
 
 
 class NotNow(Exception):
@@ -187,17 +189,13 @@ def _replied(command, event):
         reading = tolerance.read_response(version, command.action, sent, is_lenient, is_clean)
     except schemas.Violation as violation:
         error = {"code": violation.code, "description": str(violation), "details": {}}
-        _count_findings(command, name, {(violation.field, "rejected"): response})
+        findings.add(command.charger_id, name, {(violation.field, "rejected"): response})
         return INVALID_RESPONSE, {"response": response, "error": error}
     if reading is None:
         return ANSWERED, {"response": response}
-    _count_findings(command, name, reading.findings)
+    if reading.findings:
+        findings.add(command.charger_id, name, reading.findings)
     return ANSWERED, {"response": reading.payload}
-
-
-def _count_findings(command, name, counts):
-    findings.record(command.charger_id, name, counts)
-    connection.close()
 
 
 _ENDINGS = {
@@ -269,9 +267,9 @@ def _apply(command):
     try:
         with transaction.atomic():
             change(command)
-    except faults.ERRORS:
-        raise
-    except Exception:  # noqa: BLE001  (an answer may hold anything)
+    except Exception as error:  # noqa: BLE001  (an answer may hold anything)
+        if faults.kind_of(error):
+            raise
         logger.exception("The changes by the answer to %s (%s) could not be stored", command, command.task_id)
 
 
@@ -283,14 +281,12 @@ def _next_command(command):
 
 def _with_database(operation, *arguments):
     """Call `operation` and return its result; retry while the database is unavailable, and close the connection."""
-    attempt = 0
-    while True:
-        try:
-            return operation(*arguments)
-        except faults.ERRORS as error:
-            cause = diagnosis.in_words(error) or "It is busy."
-            logger.warning("A command waits for PostgreSQL. %s The error was: %s", cause, error)
-            time.sleep(min(attempt, 5) * 0.2)
-            attempt += 1
-        finally:
-            connection.close()
+    try:
+        return retry(lambda: operation(*arguments), faults.kind_of, growing_delays_s(*RETRY_DELAYS_S), _wait)
+    finally:
+        connection.close()
+
+
+def _wait(error):
+    logger.warning("A command waits. %s The error was: %s", diagnosis.in_words(error), error)
+    connection.close()

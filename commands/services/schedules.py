@@ -4,25 +4,28 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 from rest_framework.exceptions import APIException
 
-from commands.models import Schedule
+from commands.models import Batch, Schedule
 from commands.services import batches
-from commands.tasks import BROKER_FAULTS
-from core.db import bulk_sql, faults, sealing
+from commands.services.batches import BatchRequest
+from commands.services.origin import Origin
+from core.db import bulk_sql, sealing
+from core.http.errors import sentence
+from core.observability import diagnosis
 from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
 
 BEAT_GRACE = timedelta(seconds=2)  # time for the message of Celery beat to arrive
-UNAVAILABLE = (*faults.ERRORS, *BROKER_FAULTS)
 MAX_DELAY = timedelta(minutes=15)  # limited, because a nightly reset must not run at noon
 
 
-def run(pk):
+def run(pk: int) -> Batch | None:
     """Create the batch of a schedule that is due; returns the `Batch`, None if there is nothing to do.
 
     The row is locked, and its next due time is set in the same transaction, so a second message finds nothing due.
@@ -61,15 +64,18 @@ def _create_and_plan(schedule, chargers, reason_not_allowed, now):
     try:
         if reason_not_allowed:
             raise reason_not_allowed
-        batch = _make(schedule, chargers)
-    except (APIException, schemas.Violation, sealing.Unreadable) as error:
-        schedule.note = f"{due_at:%Y-%m-%d %H:%M:%S} UTC: {getattr(error, 'detail', error)}"
+        owner = schedule.owner.get_username() if schedule.owner else schedule.requested_by
+        batch = batches.create(request_of(schedule), chargers, Origin(owner))
+    except APIException as error:
+        schedule.note = f"{due_at:%Y-%m-%d %H:%M:%S} UTC: {sentence(error)}"
+    except (schemas.Violation, sealing.Unreadable) as error:
+        schedule.note = f"{due_at:%Y-%m-%d %H:%M:%S} UTC: {error}"
     schedule.next_run_at = schedule.moment_after(now)
     schedule.save(update_fields=["last_run_at", "next_run_at", "note"])
     return batch
 
 
-def may_run(owner):
+def may_run(owner: User | None) -> bool:
     """Whether a schedule of `owner` (a `User` or None) may still send commands."""
     if settings.API_AUTH == "none":
         return True
@@ -91,19 +97,11 @@ def _chargers(schedule, now):
     return chargers
 
 
-def _make(schedule, chargers):
-    owner = schedule.owner
-    with transaction.atomic():
-        return batches.make(
-            schedule.action,
-            schedule.payload.opened(),
-            chargers,
-            by=owner.get_username() if owner else schedule.requested_by,
-            chosen=schedule.chosen,
-            timeout=schedule.timeout,
-            spread_seconds=schedule.spread_seconds,
-            schedule=schedule,
-        )
+def request_of(schedule: Schedule) -> BatchRequest:
+    """The request for the batch that `schedule` creates now; raises `sealing.Unreadable`."""
+    names = ("action", "chosen", "only_connected", "spread_seconds", "timeout")
+    columns = {name: getattr(schedule, name) for name in names}
+    return BatchRequest(payload=schedule.payload.opened(), schedule=schedule, **columns)
 
 
 def _clamp_future_times():
@@ -113,7 +111,7 @@ def _clamp_future_times():
     repeated.filter(next_run_at__gt=Now() + interval).update(next_run_at=Now() + interval)
 
 
-def run_overdue():
+def run_overdue() -> list[Batch]:
     """Run due schedules for which no message of Celery beat has arrived; returns the batches created.
 
     A schedule that fails by an internal error gets a note and is tried again; the others are still run.
@@ -124,9 +122,9 @@ def run_overdue():
     for pk in due.values_list("pk", flat=True):
         try:
             made.append(run(pk))
-        except UNAVAILABLE:
-            raise
         except Exception as error:  # noqa: BLE001  (see above)
+            if diagnosis.in_words(error):
+                raise
             failed.append(error)
             note = f"An internal error ({type(error).__name__}). See the log of the workers."
             Schedule.objects.filter(pk=pk).update(note=note)

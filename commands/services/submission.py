@@ -1,87 +1,83 @@
 """Submit commands: create the row and its Celery task in one step, or neither."""
 
-import time
+from collections.abc import Mapping
+from itertools import repeat
+from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
-from django.utils.crypto import salted_hmac
+from django.db import Error as DatabaseError
+from django.db import connection, transaction
 
 from chargers.models import Charger
 from chargers.services import audit, events
 from commands import metrics, sql
 from commands.actions.table import action_of
 from commands.fields import Payload
-from commands.models import FINISHED, SYSTEM_ACTOR, Command
+from commands.models import FINISHED, SYSTEM_ACTOR, Batch, Command
 from commands.services import acceptance
-from commands.tasks import BROKER_FAULTS, enqueue
+from commands.services.origin import UNKNOWN, Origin
+from commands.tasks import enqueue
 from core.db import bulk_sql, faults, sealing
 from core.db.guard import logs_failure
 from core.http.errors import Busy, Conflict, Unavailable
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
+from core.redis.faults import BROKER_FAULTS
+from core.retries import retry
 
 MAX_COMMIT_CHECKS, COMMIT_CHECK_DELAY_S = 25, 0.2  # for a command whose connection was lost at its commit
 
 
-def submit(charger, action, payload, *, idempotency_key="", request=None, by="", **columns):
-    """Queue `action` for `charger` at the request of the user `by`; returns the `Command`.
+def submit(charger: Charger, action: str, payload: Mapping, origin: Origin = UNKNOWN, **columns: Any) -> Command:
+    """Queue `action` for `charger`, or return the `Command` of an earlier request with the key of `origin`.
 
-    `payload` is the camelCase OCPP request. `request` is the body as the client sent it; a second request with the
-    same `idempotency_key` must have an equal one. `columns` are more columns of the `Command`.
+    `payload` is the camelCase OCPP request. `columns` are more columns of the `Command`.
 
     Raises `schemas.Violation`, `Busy` (OCPP_QUEUE_LIMIT), `Conflict` (the charger is not accepted, or the
     idempotency key was used for another request), or the errors of the broker and the database; no row is left
     behind then. Raises `Unavailable` if it is not known whether the row was committed.
     """
-    compared = [charger.charger_id, action, payload, columns.get("timeout")] if request is None else request
-    if existing := earlier(by, idempotency_key, compared):
-        return existing
-    if reason_not_allowed := acceptance.reason_not_allowed(charger, action):
-        raise Conflict(reason_not_allowed)
-    _refuse_too_many(charger)
-    columns |= {
-        "requested_by": by,
-        "idempotency_key": idempotency_key,
-        "request_digest": digest(compared) if idempotency_key else "",
-    }
+    return origin.once(Command, lambda: _submit(charger, action, payload, columns | origin.columns()))
+
+
+def _submit(charger, action, payload, columns):
+    _refuse_unaccepted_or_busy(charger, action)
     command = None
     try:
         with transaction.atomic():
             command = _row(charger, action, payload, columns)
             transaction.on_commit(lambda: _enqueue(command))
-    except IntegrityError:
-        if existing := earlier(by, idempotency_key, compared):
-            return existing
-        raise
-    except faults.ERRORS as error:
-        if command is None or not _is_stored(command, error):
+    except DatabaseError as error:
+        if command is None or not faults.kind_of(error) or not _is_stored(command):
             raise
         _enqueue(command)
     return command
 
 
-def _is_stored(command, error):
-    """Whether `command` was committed although the connection was lost at its commit."""
-    for _ in range(MAX_COMMIT_CHECKS):
+def _is_stored(command):
+    """Whether `command` was committed although the connection was lost at its commit. Raises `Unavailable`."""
+
+    def is_stored():
         connection.close()
-        try:
-            return Command.objects.filter(task_id=command.task_id).exists()
-        except faults.ERRORS:
-            time.sleep(COMMIT_CHECK_DELAY_S)
-    raise Unavailable(
-        "The database became unavailable while the command was stored, so it may have been submitted. Look at the "
-        "charger's commands before you send it again, or send it with an Idempotency-Key."
-    ) from error
+        return Command.objects.filter(task_id=command.task_id).exists()
+
+    try:
+        return retry(is_stored, faults.kind_of, repeat(COMMIT_CHECK_DELAY_S, MAX_COMMIT_CHECKS), lambda error: None)
+    except DatabaseError as error:
+        raise Unavailable(
+            "The database became unavailable while the command was stored, so it may have been submitted. Look at "
+            "the charger's commands before you send it again, or send it with an Idempotency-Key."
+        ) from error
 
 
 @transaction.atomic
-def submit_internal(charger, action, payload, caused_by=None):
+def submit_internal(charger: Charger, action: str, payload: Mapping, caused_by: Command | None = None) -> Command:
     """Create a command of the system itself, which the sweep enqueues within a second. Returns the `Command`."""
     return _row(charger, action, payload, {"requested_by": SYSTEM_ACTOR, "follows": caused_by})
 
 
-def payload_for_retry(former):
+def payload_for_retry(former: Command) -> dict:
     """Return the payload to submit `former` again; raises `Conflict` if no key decrypts the stored one."""
     try:
         return action_of(former.version, former.action).payload_for_retry(former.payload.opened())
@@ -89,14 +85,12 @@ def payload_for_retry(former):
         raise Conflict(str(error)) from error
 
 
-def create_for_batch(batch, charger):
+def create_for_batch(batch: Batch, charger: Charger) -> Command:
     """Create the `Command` of `batch` for `charger` in the transaction of the caller, which enqueues it afterwards.
 
     Raises `Conflict`, `Busy` and `schemas.Violation` like `submit`. Writes no audit entry, because the batch has one.
     """
-    if reason_not_allowed := acceptance.reason_not_allowed(charger, batch.action):
-        raise Conflict(reason_not_allowed)
-    _refuse_too_many(charger)
+    _refuse_unaccepted_or_busy(charger, batch.action)
     columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
     with transaction.atomic():
         return _row(charger, batch.action, batch.payload.opened(), columns, is_audited=False)
@@ -125,27 +119,15 @@ def _row(charger, action, payload, columns, is_audited=True):
     return command
 
 
-def refuse_hidden(action, payload):
+def refuse_hidden(action: str, payload: Mapping) -> None:
     """Raise `schemas.Violation` if the payload contains the placeholder that is shown in place of a secret."""
     if action != "DataTransfer" and HIDDEN in orjson.dumps(payload).decode():
         raise schemas.Violation("", f"{HIDDEN} stands for a secret that is not shown. Enter the secret itself.", "")
 
 
-def digest(request):
-    """Keyed digest of `request`; keyed, because a secret in the body must not be guessed from the stored digest."""
-    content = orjson.dumps(request, option=orjson.OPT_SORT_KEYS)
-    return salted_hmac("idempotency", content, algorithm="sha256").hexdigest()
-
-
-def earlier(by, idempotency_key, request):
-    """The command that `by` submitted with this key, or None; raises `Conflict` if the request was different."""
-    existing = idempotency_key and Command.objects.filter(requested_by=by, idempotency_key=idempotency_key).first()
-    if existing and existing.request_digest != digest(request):
-        raise Conflict("This Idempotency-Key was used for another request.")
-    return existing or None
-
-
-def _refuse_too_many(charger):
+def _refuse_unaccepted_or_busy(charger, action):
+    if reason_not_allowed := acceptance.reason_not_allowed(charger, action):
+        raise Conflict(reason_not_allowed)
     ((queued,),) = bulk_sql.query(sql.COUNT_QUEUED, [charger.pk, SYSTEM_ACTOR])
     if queued >= settings.OCPP_QUEUE_LIMIT:
         raise Busy(

@@ -1,12 +1,9 @@
 """Enqueue commands again whose task was lost by a worker, the broker or a web process; the database decides."""
 
 import logging
-import threading
-import time
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
 from chargers.services import presence, presence_reconciliation
@@ -14,10 +11,11 @@ from chargers.tasks import enqueue_deliveries
 from commands import metrics
 from commands.models import FINISHED, QUEUED, SENT, SYSTEM_ACTOR, Command
 from commands.services import batches, mailbox, schedules
-from commands.services.schedules import UNAVAILABLE
 from commands.services.signing import sign_waiting
 from commands.tasks import enqueue
+from core.background import RepeatedStep
 from core.db import bulk_sql
+from core.observability import diagnosis
 from core.redis import leases
 
 logger = logging.getLogger(__name__)
@@ -64,7 +62,7 @@ def _clamp_future_times(unfinished, now):
 
 def keep_sweeping():
     """Start the thread that sweeps. Every worker has one; only one of them sweeps in each interval."""
-    threading.Thread(target=_sweep_forever, name="sweep", daemon=True).start()
+    RepeatedStep("sweep", _take_turns, INTERVAL_S).start()
 
 
 def enqueue_orphaned():
@@ -96,12 +94,9 @@ TURNS = (
 )
 
 
-def _sweep_forever():
-    while True:
-        for name, seconds, steps in TURNS:
-            _take_turn(name, seconds, steps)
-        connection.close()
-        time.sleep(INTERVAL_S)
+def _take_turns():
+    for turn in TURNS:
+        _take_turn(*turn)
 
 
 def _take_turn(name, seconds, steps):
@@ -110,17 +105,17 @@ def _take_turn(name, seconds, steps):
         if leases.is_first_within(name, seconds):
             succeeded = [_succeeds(step) for step in steps]
             metrics.sweeps.labels("done" if all(succeeded) else "failed").inc()
-    except UNAVAILABLE as error:
+    except Exception:
         metrics.sweeps.labels("waits").inc()
-        logger.warning("The sweep is suspended until the database and the broker are available again: %s", error)
+        raise
 
 
 def _succeeds(step):
     try:
         step()
-    except UNAVAILABLE:
-        raise
-    except Exception:  # noqa: BLE001  (otherwise lost commands would never end)
+    except Exception as error:  # noqa: BLE001  (otherwise lost commands would never end)
+        if diagnosis.in_words(error):
+            raise
         logger.exception("The step %s of the sweep failed; the other steps are run", step.__name__)
         return False
     return True

@@ -1,41 +1,63 @@
-"""Faults of the database by SQLSTATE, and the limits of the connection that writes for chargers.
+"""Faults of PostgreSQL by SQLSTATE, and the limits of the connection that writes for chargers.
 
-A fault in KIND_OF does not depend on the entries of a batch. The batch is retried until it succeeds, and its chargers
-are not answered meanwhile. The codes are those of PostgreSQL's appendix A.
+A fault does not depend on the statement: the same one succeeds once the fault has passed. So a batch is retried until
+then, and its chargers are not answered meanwhile. The codes are those of PostgreSQL's appendix A.
 """
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from weakref import WeakSet
 
-from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
+import psycopg
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from psycopg.errors import Diagnostic
 
 from core.db import bulk_sql
 
-KINDS = AWAY, READ_ONLY, FULL, LOCKED, TABLE_LOCKED, SLOW = (
-    *("away", "read_only", "full"),
-    *("locked", "table_locked", "slow"),
-)
-# Django raises these for such faults, and `InternalError` for a read-only database.
-ERRORS = (OperationalError, InterfaceError, InternalError)
-# Keys are an SQLSTATE or its class, see `by_sqlstate`.
-KIND_OF = {
+AWAY, HANGING, STARTING, LOGIN_REFUSED = "away", "hanging", "starting", "login_refused"
+READ_ONLY, FULL, LOCKED, NO_CONNECTIONS = "read_only", "full", "locked", "no_connections"
+OUT_OF_MEMORY, ENDED, FAILING = "out_of_memory", "ended", "failing"
+TABLE_LOCKED, SLOW = "table_locked", "slow"
+# Kinds of faults by which a batch is retried differently.
+KINDS = (AWAY, READ_ONLY, FULL, LOCKED, TABLE_LOCKED, SLOW)
+KIND_OF = {READ_ONLY: READ_ONLY, FULL: FULL, LOCKED: LOCKED, HANGING: SLOW}  # any other fault is AWAY
+# Keys are an SQLSTATE or its class, the first two characters.
+BY_SQLSTATE = {
     "08": AWAY,  # connection exception
     "25006": READ_ONLY,  # a standby, or default_transaction_read_only
-    "25P03": AWAY,  # idle_in_transaction_session_timeout: this process was stopped, and has lost its locks
-    "25P04": AWAY,  # transaction_timeout
-    "40": AWAY,  # serialization failure, deadlock
-    "53": AWAY,  # no memory, no connections left
+    "25P03": ENDED,  # idle_in_transaction_session_timeout: this process was stopped, and has lost its locks
+    "25P04": ENDED,  # transaction_timeout
+    "28": LOGIN_REFUSED,
+    "3D": LOGIN_REFUSED,
+    "40": ENDED,  # serialization failure, deadlock
+    "42501": LOGIN_REFUSED,
+    "53": FAILING,
     "53100": FULL,
+    "53200": OUT_OF_MEMORY,
+    "53300": NO_CONNECTIONS,
     "55P03": LOCKED,  # lock_timeout
-    "57": AWAY,  # starting, stopping, in recovery
-    "57014": SLOW,  # statement_timeout
-    "58030": AWAY,  # the disk does not read or write
+    "57": STARTING,  # starting, stopping, in recovery
+    "57014": HANGING,  # statement_timeout
+    "58": FAILING,  # the disk does not read or write
 }
+# libpq has no SQLSTATE for errors while it connects. A fault of a server with another lc_messages counts as AWAY.
+WHILE_CONNECTING = (
+    ("too many clients", NO_CONNECTIONS),
+    ("connection slots are reserved", NO_CONNECTIONS),
+    ("too many connections", NO_CONNECTIONS),
+    ("database system is", STARTING),
+    ("authentication failed", LOGIN_REFUSED),
+    ("no password supplied", LOGIN_REFUSED),
+    ("no pg_hba.conf entry", LOGIN_REFUSED),
+    ("is not permitted to log in", LOGIN_REFUSED),
+    ("does not exist", LOGIN_REFUSED),
+    ("No space left on device", FULL),
+    ("timeout expired", HANGING),
+)
+OF_CONNECTIONS = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 # The lock timeout is short, because all chargers of a process wait while one batch waits for a lock. A statement
 # takes milliseconds; one that takes seconds waits for a disk.
 LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS = 100, 10_000
@@ -74,19 +96,34 @@ class NotDurable(OperationalError):
     """No synchronous standby has confirmed a commit, so it would be lost if the primary were lost."""
 
 
+def fault_of(error: BaseException) -> str | None:
+    """Return the fault that caused `error`, None for an error that is no fault of the database's state."""
+    if isinstance(error, TablesLocked):
+        return LOCKED
+    if sqlstate := _sqlstate(error):
+        return BY_SQLSTATE.get(sqlstate) or BY_SQLSTATE.get(sqlstate[:2])
+    if isinstance(error, OF_CONNECTIONS):
+        return next((fault for words, fault in WHILE_CONNECTING if words in str(error)), AWAY)
+    return None
+
+
 def kind_of(error: BaseException) -> str | None:
     """Return one of KINDS, or None for an error that is no fault of the database's state."""
     if isinstance(error, TablesLocked):
         return TABLE_LOCKED
-    sqlstate = getattr(error.__cause__, "sqlstate", None)
-    if sqlstate is None:
-        return AWAY if isinstance(error, OperationalError | InterfaceError) else None
-    return by_sqlstate(KIND_OF, sqlstate)
+    fault = fault_of(error)
+    if fault is None or _sqlstate(error) is None:
+        return fault and AWAY
+    return KIND_OF.get(fault, AWAY)
 
 
-def by_sqlstate(table: Mapping[str, str], sqlstate: str) -> str | None:
-    """Look up an SQLSTATE in `table`, then its class, the first two characters. Return None for neither."""
-    return table.get(sqlstate) or table.get(sqlstate[:2])
+def _sqlstate(error: BaseException | None) -> str | None:
+    """Return the code of `error`, or of an exception that it was raised from."""
+    while error is not None:
+        if sqlstate := getattr(error, "sqlstate", None):
+            return sqlstate
+        error = error.__cause__
+    return None
 
 
 def locked_tables() -> list[str]:

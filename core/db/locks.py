@@ -13,11 +13,11 @@ from typing import Any
 from django.db import DatabaseError, OperationalError, connection, transaction
 from psycopg import sql
 
+from core.db import faults
+
 logger = logging.getLogger(__name__)
 
 RETRY_DELAYS_S = (0.5, 1, 2, 4, 8, 15)  # after each attempt; the last one is repeated
-# SQLSTATE of an expired lock_timeout, and of a deadlock with a session that has no lock_timeout.
-NO_LOCK_SQLSTATES = ("55P03", "40P01")
 SHORT_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '400ms'"
 POLL_INTERVAL_S = 0.25  # between two queries for the sessions that hold the lock
 # The longest transactions first, because an operator may want to end these.
@@ -47,7 +47,8 @@ def patiently(
             with watch:
                 return step()
         except OperationalError as error:
-            if connection.in_atomic_block or getattr(error.__cause__, "sqlstate", None) not in NO_LOCK_SQLSTATES:
+            # ENDED is a deadlock with a session that has no lock_timeout.
+            if connection.in_atomic_block or faults.fault_of(error) not in (faults.LOCKED, faults.ENDED):
                 raise
             waited = time.monotonic() - began
             if waited >= timeout_s:

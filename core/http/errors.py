@@ -3,27 +3,18 @@
 import logging
 import re
 
-from amqp.exceptions import AMQPError
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import DataError
-from django.db import Error as DatabaseError
 from django.http import Http404, JsonResponse
-from kombu.exceptions import OperationalError as BrokerError
-from redis.exceptions import RedisError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from core.db import faults
 from core.observability import diagnosis
+from core.ocpp import schemas
 
 logger = logging.getLogger(__name__)
-# kombu wraps transient errors in the first; a refusal by RabbitMQ (password, virtual host) is not wrapped.
-BROKER_FAULTS = (BrokerError, AMQPError, RedisError)
-# Errors that may mean that a server is unavailable, see `diagnosis`.
-UNAVAILABLE = (*BROKER_FAULTS, DatabaseError)
 NOTHING_SUBMITTED = "Nothing was submitted; try again."
-ENDED = "PostgreSQL ended the transaction."
 NOT_FOUND = re.compile(r"No (\w+) matches the given query")
 
 
@@ -57,10 +48,10 @@ def not_found(name):
 
 def api_error(error, context):
     """Handle an exception of a view (DRF's EXCEPTION_HANDLER)."""
-    if isinstance(error, UNAVAILABLE) and (wrong := diagnosis.in_words(error)):
+    if isinstance(error, schemas.Violation):
+        error = exceptions.ValidationError({error.field or "payload": [error.message]})
+    elif wrong := diagnosis.in_words(error):
         error = Unavailable(f"{wrong} {NOTHING_SUBMITTED}")
-    elif faults.kind_of(error):  # such as a deadlock
-        error = Unavailable(f"{ENDED} {NOTHING_SUBMITTED}")
     elif isinstance(error, DataError):
         error = exceptions.ParseError("A text contains a character that cannot be stored, such as U+0000.")
     elif isinstance(error, Http404) and (model := NOT_FOUND.match(str(error))):

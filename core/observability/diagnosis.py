@@ -4,18 +4,23 @@
 """
 
 import errno
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from amqp.exceptions import AMQPError
-from django.db import InterfaceError, OperationalError
-from kombu.exceptions import OperationalError as BrokerError
-from psycopg import InterfaceError as DriverInterfaceError
-from psycopg import OperationalError as DriverError
-from redis import exceptions as redis
-from redis.exceptions import RedisError
-
-from core.db.faults import by_sqlstate
+from core.db import faults
+from core.db.faults import ENDED, FULL, LOCKED
+from core.redis.faults import (
+    AWAY,
+    DISK_ERROR,
+    FAILING,
+    HANGING,
+    LOGIN_REFUSED,
+    NO_CONNECTIONS,
+    NO_REPLICAS,
+    OUT_OF_MEMORY,
+    READ_ONLY,
+    STARTING,
+)
+from core.redis.faults import fault_of as fault_of_redis
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,6 @@ class Fault:
     wrong: str
     what_to_do: str
 
-
-AWAY, HANGING, STARTING, LOGIN_REFUSED = "away", "hanging", "starting", "login_refused"
-READ_ONLY, FULL, LOCKED, NO_CONNECTIONS = "read_only", "full", "locked", "no_connections"
-OUT_OF_MEMORY, DISK_ERROR, NO_REPLICAS, FAILING = "out_of_memory", "disk_error", "no_replicas", "failing"
 
 DATABASE = {
     AWAY: Fault(
@@ -71,6 +72,10 @@ DATABASE = {
     OUT_OF_MEMORY: Fault(
         "{server} is out of memory.",
         "Free memory on its machine, or lower work_mem and max_connections.",
+    ),
+    ENDED: Fault(
+        "{server} ended the transaction.",
+        "Try again. If it lasts, read the log of PostgreSQL: sessions may lock the same rows in different orders.",
     ),
     FAILING: Fault(
         "{server} answers with an error.",
@@ -121,103 +126,31 @@ REDIS = {
     ),
 }
 
-# By SQLSTATE or its class, see `by_sqlstate`.
-SQLSTATES = {
-    "08": AWAY,
-    "25006": READ_ONLY,
-    "28": LOGIN_REFUSED,
-    "3D": LOGIN_REFUSED,
-    "42501": LOGIN_REFUSED,
-    "53": FAILING,
-    "53100": FULL,
-    "53200": OUT_OF_MEMORY,
-    "53300": NO_CONNECTIONS,
-    "55P03": LOCKED,
-    "57": STARTING,
-    "57014": HANGING,
-    "58": FAILING,
-}
-# libpq has no SQLSTATE for errors while it connects. A fault of a server with another lc_messages counts as AWAY.
-WHILE_CONNECTING = (
-    ("too many clients", NO_CONNECTIONS),
-    ("connection slots are reserved", NO_CONNECTIONS),
-    ("too many connections", NO_CONNECTIONS),
-    ("database system is", STARTING),
-    ("authentication failed", LOGIN_REFUSED),
-    ("no password supplied", LOGIN_REFUSED),
-    ("no pg_hba.conf entry", LOGIN_REFUSED),
-    ("is not permitted to log in", LOGIN_REFUSED),
-    ("does not exist", LOGIN_REFUSED),
-    ("No space left on device", FULL),
-    ("timeout expired", HANGING),
-)
-REDIS_ERRORS = (
-    (redis.OutOfMemoryError, OUT_OF_MEMORY),
-    (redis.ReadOnlyError, READ_ONLY),
-    (redis.BusyLoadingError, STARTING),
-    (redis.AuthenticationError, LOGIN_REFUSED),
-    (redis.AuthorizationError, LOGIN_REFUSED),
-    (redis.NoPermissionError, LOGIN_REFUSED),
-    (redis.AuthenticationWrongNumberOfArgsError, LOGIN_REFUSED),
-    (redis.TimeoutError, HANGING),
-)
-# redis-py has no class for these.
-REDIS_WORDS = (
-    ("MISCONF", DISK_ERROR),
-    ("NOREPLICAS", NO_REPLICAS),
-    ("max number of clients", NO_CONNECTIONS),
-    ("OOM command not allowed", OUT_OF_MEMORY),  # within a script of an old server
-)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def of_database(error: BaseException) -> str | None:
-    """Return the fault of PostgreSQL that caused `error`, a key of DATABASE, or None for any other error."""
-    sqlstate = next((code for cause in _causes(error) if (code := getattr(cause, "sqlstate", None))), None)
-    if sqlstate:
-        return by_sqlstate(SQLSTATES, sqlstate)
-    if isinstance(error, TimeoutError):
-        return HANGING
-    if isinstance(error, OperationalError | InterfaceError | DriverError | DriverInterfaceError):
-        return _by_words(WHILE_CONNECTING, error) or AWAY
-    return None
+    """Return the fault of PostgreSQL that a probe of it has raised as `error`, a key of DATABASE, or None."""
+    return faults.fault_of(error) or (HANGING if isinstance(error, TimeoutError) else None)
 
 
 def of_redis(error: BaseException) -> str | None:
-    """Return the fault of Redis or the broker that caused `error`, a key of REDIS, or None for any other error."""
-    for cause in _causes(error):
-        if isinstance(cause, RedisError):
-            return _by_class_or_words(cause)
+    """Return the fault of Redis or the broker that a probe of it has raised as `error`, a key of REDIS, or None."""
+    if fault := fault_of_redis(error):
+        return fault
     if isinstance(error, TimeoutError):
         return HANGING
-    if isinstance(error, AMQPError) and getattr(error, "reply_code", None) in (403, 530):
-        return LOGIN_REFUSED
-    return AWAY if isinstance(error, BrokerError | AMQPError | OSError) else None
+    return AWAY if isinstance(error, OSError) else None
 
 
 def in_words(error: BaseException) -> str | None:
-    """Return a sentence about the fault of PostgreSQL, Redis or the broker, or None for any other error."""
-    if fault := of_database(error):
+    """Return a sentence about the fault of PostgreSQL, Redis or the broker, or None for any other error.
+
+    So it tells whether the same operation can succeed later.
+    """
+    if fault := faults.fault_of(error):
         return DATABASE[fault].wrong.format(server="PostgreSQL")
-    fault = of_redis(error)
+    fault = fault_of_redis(error)
     if fault in (AWAY, HANGING):  # the error does not show which of the two it is
         return "Redis or the message broker is unavailable."
     return REDIS[fault].wrong.format(server="Redis") if fault else None
-
-
-def _by_class_or_words(error: RedisError) -> str:
-    by_class = next((fault for kind, fault in REDIS_ERRORS if isinstance(error, kind)), None)
-    by_words = by_class or _by_words(REDIS_WORDS, error)
-    return by_words or (AWAY if isinstance(error, redis.ConnectionError) else FAILING)
-
-
-def _by_words(table: tuple, error: BaseException) -> str | None:
-    text = str(error)
-    return next((fault for words, fault in table if words in text), None)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield `error` and the exceptions it was raised from."""
-    while error is not None:
-        yield error
-        error = error.__cause__

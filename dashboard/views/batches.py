@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 
 from chargers.models import ChargerGroup
-from chargers.services.access import reaches_every_charger
+from chargers.services.access import own, reaches_every_charger
 from commands.actions.table import ACTIONS
 from commands.api.filters import MemberFilter
 from commands.models import OUTCOMES, Batch, Schedule
@@ -28,14 +28,10 @@ FILTERS = ("group", "vendor", "model", "firmware_version", "search")
 
 
 class OwnedByRequester:
-    """Limit rows to those of the user, unless the user has access to all chargers.
-
-    A batch or schedule may concern chargers of many groups.
-    """
+    """Restrict rows to those that the user submitted, see `access.own`."""
 
     def own(self, rows):
-        user = self.request.user
-        return rows if reaches_every_charger(user) else rows.filter(requested_by=user.get_username())
+        return own(self.request.user, rows)
 
     def find(self, rows, pk):
         row = self.own(rows).filter(pk=pk).first()

@@ -7,9 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from chargers.services import findings
 from core.http import downloads
-from tests.support.builders import a_charger, a_transaction
+from tests.support.builders import a_charger, a_finding, a_transaction
 from tests.support.responses import streamed
 
 FORMULAS = [
@@ -41,7 +40,7 @@ def test_every_export_quotes_formulas(api):
     evil = "\xa0=1+1"
     charger = a_charger("505", vendor=evil, model="＝1")
     session = a_transaction(charger, idTag="=1+1")
-    findings.record(charger.pk, "StatusNotification", {(evil, "unknown_field"): "x"})
+    a_finding(charger, "StatusNotification", {(evil, "unknown_field"): "x"})
     chosen = {"_selected_action": [charger.findings.get().pk], "action": "export_csv"}
     sessions = {"_selected_action": [session.pk], "action": "export_csv"}
     exports = [

@@ -17,7 +17,7 @@ from gateway.calls import commits
 from gateway.commits import Entry
 from gateway.ocpp16 import HANDLERS
 from gateway.set_aside import RetryLater
-from tests.support.builders import NOON, a_call, a_charger, a_start, a_tag, a_transaction, open_socket
+from tests.support.builders import NOON, a_call, a_charger, a_finding, a_start, a_tag, a_transaction, open_socket
 from tests.support.live import an_id, eventually, exchange
 
 HEARTBEAT = ("Heartbeat", {})
@@ -320,22 +320,17 @@ def test_a_request_for_a_locked_charger_is_answered_503_in_time(live):
     assert live.request("POST", "/api/ocpp/commands/", body)[0] == 202
 
 
-def test_counts_of_findings_wait_for_a_lock(limited, monkeypatch):
-    charger = a_charger()
-    found = {("status", "unknown"): "Plugged"}
-    findings.counter.add(charger.pk, "StatusNotification", found, charger.created_at)
-    findings.counter.write_due()
+@pytest.mark.django_db(transaction=True)
+def test_counts_of_findings_wait_for_a_lock():
+    charger, found = a_charger(), {("status", "unknown"): "Plugged"}
+    a_finding(charger, "StatusNotification", found)
     lock = ("SELECT FROM chargers_finding WHERE charger_id = %s FOR UPDATE", [charger.pk])
-    monkeypatch.setattr(findings, "AFTER_LOCK_S", 0.0)
-    monkeypatch.setattr(findings, "INTERVAL_S", 0.0)
     with other_session(settings_of_tests(), lock):
         for _ in range(3):
-            findings.counter.add(charger.pk, "StatusNotification", found, charger.created_at)
-            findings.counter.due_at = 0.0
-            findings.counter.write_due()
+            findings.add(charger.pk, "StatusNotification", found)
+            time.sleep(2 * findings.INTERVAL_S)
         assert Finding.objects.get(charger=charger).count == 1
-    findings.counter.write_due()
-    assert Finding.objects.get(charger=charger).count == 4
+    eventually(lambda: Finding.objects.get(charger=charger).count == 4)
 
 
 def test_an_error_after_the_commit_does_not_process_the_batch_again(limited, monkeypatch):

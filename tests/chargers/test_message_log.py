@@ -222,11 +222,11 @@ def test_frames_beyond_the_queue_are_dropped_and_counted(monkeypatch):
     )
     with psycopg.connect(_database()) as lock:
         lock.execute("LOCK TABLE chargers_message IN ACCESS EXCLUSIVE MODE")
-        log.put(a_frame(charger))
-        eventually(lambda: not log.waiting)  # it is being written, and waits for the lock
+        log.record(a_frame(charger))
+        eventually(lambda: not log.queue)  # it is being written, and waits for the lock
         for _ in range(15):
-            log.put(a_frame(charger))
-        assert (log.written, log.dropped) == (0, 5)
+            log.record(a_frame(charger))
+        assert (log.written, log.lost) == (0, 5)
         assert metrics.messages_dropped.labels("too_many")._value.get() - counted == 5
     eventually(lambda: log.written == 11)
     assert Message.objects.of(charger).count() == 11
@@ -237,9 +237,9 @@ def test_long_frames_are_dropped_before_they_fill_the_memory(monkeypatch):
     monkeypatch.setattr(message_log, "MAX_QUEUED_CHARACTERS", 1000)
     charger, log = a_charger(), message_log.MessageLogWriter()
     for _ in range(5):
-        log.put(a_frame(charger, "x" * 600))
-    eventually(lambda: log.written + log.dropped == 5)
-    assert log.dropped >= 1
+        log.record(a_frame(charger, "x" * 600))
+    eventually(lambda: log.written + log.lost == 5)
+    assert log.lost >= 1
 
 
 WAITS = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'COPY chargers_message%'"
@@ -250,10 +250,10 @@ def test_frames_are_written_by_a_new_connection_after_one_was_lost():
     charger, log = a_charger(), message_log.MessageLogWriter()
     with psycopg.connect(_database()) as lock, psycopg.connect(_database(), autocommit=True) as other:
         lock.execute("LOCK TABLE chargers_message IN ACCESS EXCLUSIVE MODE")
-        log.put(a_frame(charger))
+        log.record(a_frame(charger))
         eventually(lambda: other.execute(f"SELECT pg_terminate_backend(pid) {WAITS}").fetchall())
     eventually(lambda: log.written == 1)
-    assert log.dropped == 0
+    assert log.lost == 0
     assert Message.objects.of(charger).count() == 1
 
 
@@ -263,7 +263,7 @@ def test_frames_are_written_by_a_new_connection_after_one_was_lost():
 )
 def test_any_text_is_stored(text):
     charger, log = a_charger(), message_log.MessageLogWriter()
-    log.put(a_frame(charger, text, kind="", message_id="", action=""))
+    log.record(a_frame(charger, text, kind="", message_id="", action=""))
     eventually(lambda: log.written == 1)
     message = Message.objects.get(charger=charger)
     assert 0 < len(message.frame) <= MAX_FRAME_LENGTH

@@ -299,12 +299,10 @@ def test_a_flood_of_made_up_ids_keeps_the_table_small():
     a_refusal("OLDEST", last_at=datetime.now(UTC) - timedelta(days=1))
     for flood in range(3):
         now = datetime.now(UTC)
-        refusals.write(
-            {
-                (f"MADE-UP-{flood}-{n}", "unknown"): refusals.CountedRefusal(404, "r", "a", now, now, 1)
-                for n in range(refusals.MAX_ROWS_PER_WRITE)
-            }
-        )
+        ids = [f"MADE-UP-{flood}-{n}" for n in range(2 * refusals.MAX_ROWS_PER_WRITE)]
+        rows = refusals.counted(refusals.CountedRefusal(one, "unknown", 404, "r", "a", now, now) for one in ids)
+        assert len(rows) == refusals.MAX_ROWS_PER_WRITE
+        refusals.write(rows)
     assert Refusal.objects.count() == refusals.MAX_STORED_ROWS
     assert not Refusal.objects.filter(charger_id="OLDEST").exists()
 

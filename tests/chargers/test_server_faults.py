@@ -21,7 +21,7 @@ def raised_from(error, cause):
         *(("08006", "away"), ("25006", "read_only"), ("28P01", "login_refused"), ("3D000", "login_refused")),
         *(("53100", "full"), ("53200", "out_of_memory"), ("53300", "no_connections"), ("53400", "failing")),
         *(("55P03", "locked"), ("57014", "hanging"), ("57P03", "starting"), ("58030", "failing")),
-        *(("40P01", None), ("23505", None), ("42P01", None)),
+        *(("40P01", "ended"), ("23505", None), ("42P01", None)),
     ],
 )
 def test_a_fault_of_postgresql_is_known_by_its_sqlstate(sqlstate, fault):

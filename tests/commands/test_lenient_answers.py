@@ -41,6 +41,7 @@ def test_an_odd_configuration_value_does_not_affect_other_keys(charger):
     }
     assert keys["AsText"]["readonly"] is True
     action = "GetConfigurationResponse"
+    assert charger.found(action, "configurationKey.value", "too_long")
     kinds = {kind for found, _, kind in charger.findings if found == action}
     assert kinds == {"too_long", "null", "wrong_type", "unreadable", "missing", "bad_item"}
 

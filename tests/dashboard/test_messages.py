@@ -21,7 +21,7 @@ def test_the_link_to_older_messages_is_not_a_filter(api):
     charger, log = a_charger(), message_log.MessageLogWriter()
     for n in range(101):
         text = f'[2,"{n}","Heartbeat",{{}}]'
-        log.put(
+        log.record(
             message_log.LoggedFrame(charger.pk, 1e9 + n, "in", text, "call", str(n), "Heartbeat", False, True, False)
         )
     eventually(lambda: log.written == 101)

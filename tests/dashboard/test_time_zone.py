@@ -184,7 +184,7 @@ def test_a_time_without_a_zone_is_of_the_zone_on_a_page_and_utc_over_rest(api, s
     settings.TIME_ZONE_DISPLAY = BERLIN
     charger, log = a_charger(), message_log.MessageLogWriter()
     at = datetime(2025, 10, 25, 22, 30, tzinfo=UTC).timestamp()  # 0:30 of the 26th in Berlin
-    log.put(
+    log.record(
         message_log.LoggedFrame(
             charger.pk, at, "in", '[2,"1","Heartbeat",{}]', "call", "1", "Heartbeat", False, True, False
         )

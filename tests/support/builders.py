@@ -6,7 +6,7 @@ from itertools import count
 from uuid import uuid4
 
 from chargers.models import Charger, HeldSerial
-from chargers.services import connections
+from chargers.services import connections, findings
 from commands.models import Command
 from core.ocpp.calls import Call
 from gateway.calls import commits
@@ -71,6 +71,11 @@ def a_transaction(charger=None, **members):
     charger = charger or a_charger()
     started = tell(charger, "StartTransaction", **a_start(charger, **members))
     return Transaction.objects.get(pk=started["transactionId"])
+
+
+def a_finding(charger, action, by_kind):
+    """Write the findings {(field, kind): value} of one message."""
+    findings.write([findings.MessageFindings(charger.pk, action, by_kind, datetime.now(UTC))])
 
 
 def a_command(charger=None, action="ClearCache", payload=None, **columns):

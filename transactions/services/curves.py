@@ -1,7 +1,8 @@
 """Compute the curves of a transaction from its readings."""
 
 from transactions.models import MeterValue
-from transactions.services.readings import ENERGY, POWER, WATT_HOURS, WATTS, of_all_phases
+from transactions.services.phases import TOTAL, of_all_phases
+from transactions.services.readings import ENERGY, POWER, WATT_HOURS, WATTS
 
 MAX_POINTS = 1000  # per curve, because a screen has no more
 UNITS = {ENERGY: WATT_HOURS, POWER: WATTS}
@@ -19,12 +20,12 @@ def of(transaction):
         points.setdefault(at, {}).setdefault(measurand, {})[phase] = float(number) * _scale(measurand, unit)
     points = _thinned(points)
     moments = list(points)
-    energy = [_whole(points[at].get(ENERGY, {})) for at in moments]
+    energy = [of_all_phases(points[at].get(ENERGY, {})) for at in moments]
     return {
         "at": [round(at.timestamp(), 3) for at in moments],
-        "power": [_whole(points[at].get(POWER, {})) for at in moments],
+        "power": [of_all_phases(points[at].get(POWER, {})) for at in moments],
         "energy": [None if kwh is None else transaction.energy_at(kwh * 1000) / 1000 for kwh in energy],
-        "soc": [points[at].get("SoC", {}).get("") for at in moments],
+        "soc": [points[at].get("SoC", {}).get(TOTAL) for at in moments],
     }
 
 
@@ -38,7 +39,3 @@ def _thinned(points):
 def _scale(measurand, unit):
     """Return the factor that converts `unit` to kW or kWh."""
     return UNITS[measurand].get(unit, 1) / 1000 if measurand in UNITS else 1
-
-
-def _whole(phases):
-    return of_all_phases(phases)

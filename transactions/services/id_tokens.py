@@ -64,4 +64,4 @@ def _list_unknown(presented: list[tuple[Call, str]]) -> None:
     for n, name in bulk_sql.query(sql.LIST_UNKNOWN_TAGS, [*limits, bulk_sql.json(rows)]):
         call, id_tag = presented[n]
         finding = {budgets.BUDGETS[name].finding: id_tag}
-        findings.counter.add(call.charger, call.action, finding, call.received_at)
+        findings.add(call.charger, call.action, finding, call.received_at)

@@ -16,11 +16,11 @@ from core.ocpp.versions.ocpp16 import UNREADABLE
 from transactions import sql
 from transactions.services.energy import IMPORT_REGISTER as ENERGY
 from transactions.services.energy import MOST_WH
+from transactions.services.phases import of_all_phases
 
 POWER = "Power.Active.Import"
 WATT_HOURS = {"Wh": 1, "kWh": 1000}
 WATTS = {"W": 1, "kW": 1000}
-PHASES = (("L1", "L2", "L3"), ("L1-N", "L2-N", "L3-N"))
 SIGNED = "SignedData"
 NUMBER_LIMIT, NUMBER_STEP = Decimal(10) ** 15, Decimal("1e-9")  # of the column `number`
 LARGEST_ID = 2**31 - 1  # of a transaction
@@ -346,17 +346,6 @@ def _sum_of(rows):
 def _wh(number, unit):
     wh = number * WATT_HOURS[unit] if unit in WATT_HOURS else -1
     return int(wh) if 0 <= wh <= MOST_WH else None
-
-
-def of_all_phases(phases):
-    """Return the value of all phases together, or else the sum of the phases; None if there is neither."""
-    total = phases.get("")
-    if total or len(phases) == (total is not None):
-        return total
-    for family in PHASES:  # some chargers send phases both against each other and against neutral
-        if measured := [phases[phase] for phase in family if phase in phases]:
-            return sum(measured)
-    return total
 
 
 def _power(phases, former):

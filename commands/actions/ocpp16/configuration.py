@@ -136,7 +136,7 @@ def _within_budget(charger, reported, stored):
     new = [key for key in reported if key not in stored]
     excess = set(new[max(0, budget.limit - len(stored)) :]) if budget.limit else set()
     if excess:
-        count = partial(findings.record, charger, "GetConfigurationResponse", {budget.finding: len(excess)})
+        count = partial(findings.add, charger, "GetConfigurationResponse", {budget.finding: len(excess)})
         transaction.on_commit(count, robust=True)
     return {key: row for key, row in reported.items() if key not in excess}
 

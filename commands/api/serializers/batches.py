@@ -14,8 +14,6 @@ from commands.api.serializers.commands import AskSerializer, task_url
 from commands.models import Batch, BatchItem, Schedule
 from commands.services import batches, schedules
 from core.db import sealing
-from core.ocpp import schemas
-from core.ocpp.versions import OCPP16
 
 WEEK = 7 * 86400
 MAX_AHEAD = timedelta(days=100 * 365)
@@ -51,9 +49,11 @@ class ChoosingSerializer(Strict, AskSerializer):
     )
 
     def validate(self, fields):
-        if len(self.chosen(fields)) != 1:
+        """Return `fields` with `chosen` in place of `chargers` and `filter`."""
+        chosen = {name: fields[name] for name in ("chargers", "filter") if fields.get(name) is not None}
+        if len(chosen) != 1:
             raise serializers.ValidationError("Give exactly one of chargers and filter.")
-        return fields
+        return {name: value for name, value in fields.items() if name not in chosen} | {"chosen": chosen}
 
     @staticmethod
     def soon(moment):
@@ -62,12 +62,10 @@ class ChoosingSerializer(Strict, AskSerializer):
             raise serializers.ValidationError("The time must be between now and a hundred years from now.")
         return moment
 
-    @staticmethod
-    def chosen(fields):
-        return {name: fields[name] for name in ("chargers", "filter") if fields.get(name) is not None}
-
 
 class BatchRequestSerializer(ChoosingSerializer):
+    """Validates to the members of a `batches.BatchRequest`."""
+
     start_at = serializers.DateTimeField(required=False, help_text="Time of the first command; default: now.")
     note = serializers.CharField(required=False, max_length=255, allow_blank=True)
 
@@ -202,25 +200,17 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
             ) from error
 
     def validate(self, fields):
-        former = {} if self.instance is None else self.instance.chosen
-        chosen = self.chosen(fields) or (former if self.partial else {})
-        super().validate(chosen)
-        columns = {name: value for name, value in fields.items() if name not in ("chargers", "filter")}
-        columns["chosen"] = chosen
+        chooses_anew = any(fields.get(name) is not None for name in ("chargers", "filter"))
+        columns = super().validate(fields if chooses_anew or not self.partial else fields | self.instance.chosen)
         try:
             row = self._merged(columns)
             row.clean()
-            payload = row.payload.opened()
-            batches.refuse_secrets(OCPP16, row.action, payload)
-            chargers = batches.candidates(self.context["request"].user, chosen)
-            if chargers:
-                batches.check(row.action, payload, chargers)
+            request = schedules.request_of(row)
         except ValidationError as error:
             raise serializers.ValidationError(serializers.as_serializer_error(error)) from error
-        except schemas.Violation as violation:
-            raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
         except sealing.Unreadable as error:
             raise serializers.ValidationError({"payload": [str(error)]}) from error
+        batches.check(request, batches.candidates(self.context["request"].user, request.chosen))
         return columns
 
     def _merged(self, columns):

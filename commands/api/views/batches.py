@@ -4,22 +4,21 @@ from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers
+from rest_framework import generics
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.response import Response
 
-from chargers.api.viewsets import Editable
-from chargers.services.access import CommandsPerUser, needs, reaches_every_charger, within
+from chargers.api.viewsets import Editable, OwnedByRequester, Scoped
+from chargers.services.access import CommandsPerUser, needs, own, username
 from commands.api.filters import BatchFilter, MemberFilter, ScheduleFilter
 from commands.api.serializers import BatchRequestSerializer, BatchSerializer, MemberSerializer, ScheduleSerializer
-from commands.api.serializers.batches import ChoosingSerializer, batch_url
-from commands.api.views.tasks import IDEMPOTENCY_KEY, idempotency, validated_body
+from commands.api.serializers.batches import batch_url
+from commands.api.views.tasks import IDEMPOTENCY_KEY, origin_of, validated_body
 from commands.models import Batch, BatchItem, Schedule
 from commands.services import batches
 from commands.services.schedules import may_run
 from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestMadeFirst
-from core.ocpp import schemas
 
 # The columns of a schedule that decide its commands and their times.
 EFFECTIVE_COLUMNS = {"action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
@@ -28,26 +27,10 @@ SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
 
-class OwnedByRequester:
-    """Rows of the user who submitted them; users who may reach every charger see all, because they span groups."""
-
-    def get_queryset(self):
-        rows = super().get_queryset()
-        if getattr(self, "swagger_fake_view", False):  # while drf-spectacular generates the schema
-            return rows
-        return own(self.request, rows)
-
-
-def own(request, rows):
-    if reaches_every_charger(request.user):
-        return rows
-    return rows.filter(requested_by=request.user.get_username())
-
-
 def known_batch(request, id):
     """The `Batch`; raises 404 for an unknown one, and for one of another user."""
     try:
-        return get_object_or_404(own(request, Batch.objects.select_related("schedule")), pk=UUID(id))
+        return get_object_or_404(own(request.user, Batch.objects.select_related("schedule")), pk=UUID(id))
     except ValueError as error:
         raise not_found("Batch") from error
 
@@ -65,26 +48,14 @@ class BatchList(OwnedByRequester, generics.ListAPIView):
     @extend_schema(request=BatchRequestSerializer, responses={202: BatchSerializer}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request):
         """Submit one action to many chargers. They are chosen now; each gets its command when it is due."""
-        batch = _earlier(request) or _create(request, validated_body(request, BatchRequestSerializer))
+        origin = origin_of(request)
+        batch = origin.earlier(Batch) or _create(request, origin)
         return Response(BatchSerializer(batch).data, status=202, headers={"Location": batch_url(batch)})
 
 
-def _earlier(request):
-    identity = idempotency(request)
-    return batches.earlier(identity["by"], identity["idempotency_key"], identity["request"])
-
-
-def _create(request, body):
-    identity, chosen = idempotency(request), ChoosingSerializer.chosen(body)
-    chargers = batches.choose(request.user, chosen, body["only_connected"])
-    if not chargers:
-        raise serializers.ValidationError({"filter" if "filter" in chosen else "chargers": ["No charger matches."]})
-    more = {name: body[name] for name in ("spread_seconds", "start_at", "note", "timeout") if name in body}
-    origin = {"by": identity["by"], "key": identity["idempotency_key"], "request": identity["request"]}
-    try:
-        return batches.make(body["action"], body["payload"], chargers, chosen=chosen, **origin, **more)
-    except schemas.Violation as violation:
-        raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
+def _create(request, origin):
+    wanted = batches.BatchRequest(**validated_body(request, BatchRequestSerializer))
+    return batches.submit(wanted, request.user, origin)
 
 
 class BatchDetail(generics.GenericAPIView):
@@ -98,7 +69,7 @@ class BatchDetail(generics.GenericAPIView):
         return Response(BatchSerializer(known_batch(request, id)).data)
 
 
-class MemberList(generics.ListAPIView):
+class MemberList(Scoped, generics.ListAPIView):
     """The items of a batch in the order in which they are due, with their outcomes."""
 
     queryset = BatchItem.objects.select_related("charger", "command")
@@ -106,11 +77,8 @@ class MemberList(generics.ListAPIView):
     filterset_class = MemberFilter
     permission_classes = [needs(GET="commands.view_command")]
 
-    def get_queryset(self):
-        rows = super().get_queryset()
-        if getattr(self, "swagger_fake_view", False):  # while drf-spectacular generates the schema
-            return rows
-        return within(self.request.user, rows.filter(batch=known_batch(self.request, self.kwargs["id"])))
+    def visible(self, rows):
+        return super().visible(rows.filter(batch=known_batch(self.request, self.kwargs["id"])))
 
 
 @extend_schema(request=None, responses=BatchSerializer)
@@ -119,7 +87,7 @@ class MemberList(generics.ListAPIView):
 def cancel(request, id):
     """Cancel all commands that were not sent; sent ones continue. 409 if it is finished or already cancelled."""
     batch = known_batch(request, id)
-    if not batches.cancel_batch(batch, request.user.get_username() if request.user else ""):
+    if not batches.cancel_batch(batch, username(request.user)):
         raise Conflict("This batch is finished or already cancelled.")
     return Response(BatchSerializer(batch).data)
 
@@ -145,4 +113,4 @@ class ScheduleViewSet(OwnedByRequester, Editable):
     def _owner(self):
         user = self.request.user
         known = user if user and user.is_authenticated else None
-        return {"owner": known, "requested_by": user.get_username() if user else ""}
+        return {"owner": known, "requested_by": username(user)}

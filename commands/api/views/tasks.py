@@ -1,17 +1,21 @@
 """Submit commands over REST and poll them as tasks; a POST answers without waiting for the charger."""
 
+from collections.abc import Mapping
 from threading import BoundedSemaphore
+from typing import Any
 
 from django.db import connection
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.decorators import api_view, permission_classes, throttle_classes
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chargers.api.viewsets import Scoped
+from chargers.models import Charger
 from chargers.services import access
-from chargers.services.access import CommandsPerUser, check_reach, known_charger, needs
+from chargers.services.access import CommandsPerUser, check_reach, known_charger, needs, username
 from commands.api.filters import CommandFilter
 from commands.api.serializers import (
     AskedSerializer,
@@ -22,13 +26,13 @@ from commands.api.serializers import (
     TaskSerializer,
     task_url,
 )
-from commands.models import FINISHED
+from commands.models import FINISHED, Command
 from commands.services import mailbox, submission
+from commands.services.origin import Origin
 from commands.services.queries import get_command
 from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestFirst
 from core.http.parameters import takes
-from core.ocpp import schemas
 from transactions.models import IdTag, Transaction
 
 MAX_WAIT_S = 30.0
@@ -51,33 +55,24 @@ def validated_body(request, serializer_class):
     return serializer.validated_data
 
 
-def idempotency(request):
-    """{by, idempotency_key, request}, which identify a repeated request; raises 400 for an invalid key."""
+def origin_of(request: Request) -> Origin:
+    """Return the user and the Idempotency-Key of `request`; raises 400 for an invalid key."""
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > 255 or "\0" in key:
         raise serializers.ValidationError({"Idempotency-Key": ["Use at most 255 characters."]})
-    by = request.user.get_username() if request.user else ""
-    return {"by": by, "idempotency_key": key, "request": [request.path, request.data]}
+    return Origin(username(request.user), key, [request.path, request.data])
 
 
-def earlier(request):
+def earlier(request: Request) -> Command | None:
     """The command of an earlier identical request, or None; looked up first, because the state may have changed."""
-    return submission.earlier(**idempotency(request))
+    return origin_of(request).earlier(Command)
 
 
-def submit_command(request, charger, action, payload, body, **options):
-    """Submit a command by `submission.submit`; raises 400 with the field name for an invalid payload."""
-    try:
-        return submission.submit(
-            charger,
-            action,
-            payload,
-            timeout=body.get("timeout"),
-            **idempotency(request),
-            **options,
-        )
-    except schemas.Violation as violation:
-        raise serializers.ValidationError({violation.field or "payload": [violation.message]}) from violation
+def submit_command(
+    request: Request, charger: Charger, action: str, payload: dict, body: Mapping, **columns: Any
+) -> Command:
+    """Submit a command with the members of `body` that every request may have."""
+    return submission.submit(charger, action, payload, origin_of(request), timeout=body.get("timeout"), **columns)
 
 
 def accepted(command, status, **more):

@@ -1,6 +1,7 @@
 """What `make chaos` checks with: a loss that is planted is found, and what is right is not blamed."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -96,14 +97,16 @@ def test_a_command_that_was_refused_and_is_there_is_found():
 
 def test_a_charger_that_lost_patience_says_other_things_first_and_then_the_same_again():
     sent, charger = [], Charger("505", Fleet("ws://127.0.0.1:1"))
-    line = SimpleNamespace(send=lambda *frame: sent.append(frame), transport=SimpleNamespace(is_disconnected=True))
+    line = SimpleNamespace(
+        send=lambda frame: sent.append(json.loads(frame)), transport=SimpleNamespace(is_disconnected=True)
+    )
 
     async def live():
         charger.connected(line)
         charger.talk_first()
         charger.connected(line)
         for _ in range(3):
-            charger.heard(line, [3, charger.waiting[0], {"currentTime": NOON}])
+            charger.received(line, json.dumps([3, charger.calls[0].message_id, {"currentTime": NOON}]))
             charger.go_on()
 
     asyncio.run(live())

@@ -56,18 +56,19 @@ def test_a_simulated_charger_leaves_its_log_and_renews_its_certificate(live):
     assert made["common_name"] == charger_id and made["certificate_chain"].startswith("-----BEGIN CERTIFICATE")
 
 
-def test_what_a_lost_connection_left_open_is_stopped(live):
-    process = simulate(live, charger_id := an_id(), "--pause", "0.2")
+def test_a_session_goes_on_while_the_connection_is_lost(live):
+    process = simulate(live, charger_id := an_id(), "--pause", "0.2", "--sample-interval", "0.2")
     try:
         path = f"/api/ocpp/transactions/{charger_id}/?status="
         eventually(lambda: live.get(f"{path}Ongoing").get("count"))
         with live.socket(charger_id):  # takes the simulated charger's place, for a moment
             pass
-        stopped = eventually(lambda: live.get(f"{path}Completed")["transaction_logs"], 20)
+        stopped = eventually(lambda: live.get(f"{path}Completed")["transaction_logs"], 30)
     finally:
         process.terminate()
         process.wait(10)
-    assert stopped[-1]["stop_reason"] == "Other"
+    readings = f"/api/ocpp/transactions/{charger_id}/{stopped[-1]['transaction_id']}/meter-values/"
+    assert stopped[-1]["stop_reason"] == "EVDisconnected" and len(live.get(readings)["results"]) == 18 * 5
 
 
 def test_a_silent_one_answers_none(live):

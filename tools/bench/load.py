@@ -1,4 +1,4 @@
-"""The load: simulated chargers that live charging sessions, on uvloop and picows so that they are not the bottleneck.
+"""The load: simulated chargers that live charging sessions, on uvloop so that they are not the bottleneck.
 
 `python -m tools.bench.load --url ws://… --chargers N closed|fixed|storm|idle` prints one JSON object. A session is
 authorise, status, start, ten MeterValues of five samples, two heartbeats, stop, status: 17 messages, each sent when
@@ -13,10 +13,11 @@ import resource
 import sys
 import time
 from array import array
-from datetime import UTC, datetime
 
-import picows
 import uvloop
+
+from core.ocpp.timestamps import now_on_the_wire
+from tools.simulator.connection import ACCEPTED, CONNECTION_ERRORS, Client
 
 SAMPLES = ",".join(
     [
@@ -39,59 +40,49 @@ BOOT = '{"chargePointVendor":"Bench","chargePointModel":"One","chargePointSerial
 TAGS = 1000
 
 
-def now():
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+class Charger(Client):
+    """A charger that lives sessions. `load` is called back for each answer; `due` is when the CALL was due."""
 
-
-class Charger(picows.WSListener):
-    """One socket and the session it lives. `on_answer` is called with the seconds an answer took."""
+    handshake_timeout_s = 120.0
 
     def __init__(self, number, load):
-        self.number, self.load = number, load
+        super().__init__(load.given.url, f"{load.given.prefix}{number}")
+        self.load = load
         self.tag = f"TAG{number % TAGS:04d}"
-        self.sent = self.energy = self.transaction = 0
-        self.due = self.waiting_for = None
+        self.energy = self.transaction = 0
+        self.due = None
         self.steps = self._life()
 
-    def on_ws_connected(self, transport):
-        self.transport = transport
+    def connected(self, connection):
+        super().connected(connection)
         self.load.connected(self)
 
-    def on_ws_disconnected(self, transport):
+    def disconnected(self, connection):
+        super().disconnected(connection)
         self.load.lost(self)
 
-    def on_ws_frame(self, transport, frame):
-        if frame.msg_type == picows.WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
-            return
-        if frame.msg_type != picows.WSMsgType.TEXT:
-            return
-        kind, message_id, *rest = json.loads(frame.get_payload_as_bytes())
-        if kind == 2:
-            self.load.asked(self, message_id)
-            return
-        if message_id != self.waiting_for or kind != 3:
-            self.load.fault(f"{message_id} was answered {kind} {rest}")
-            return
-        self.waiting_for = None
-        self.transaction = rest[0].get("transactionId", self.transaction)
-        self.load.answered(self, rest[0])
+    def answer_to(self, action, payload):
+        return None if self.load.given.silent else ACCEPTED
 
-    def send(self, action, payload, due):
-        self.sent += 1
-        self.due, self.waiting_for = due, f"{self.number}-{self.sent}"
-        self.transport.send(picows.WSMsgType.TEXT, f'[2,"{self.waiting_for}","{action}",{payload}]'.encode())
+    def answered(self, call, answer):
+        self.transaction = answer.get("transactionId", self.transaction)
+        self.load.answered(self, call.action, answer)
 
-    def boot(self, due):
-        self.send("BootNotification", BOOT, due)
+    def refused(self, call, error):
+        self.load.fault(f"{call.action} of {self.charger_id} was refused: {error}")
+
+    def unexpected(self, frame):
+        self.load.fault(f"{self.charger_id} did not expect {frame!r:.100}")
 
     def next(self, due):
+        self.due = due
         action, payload = next(self.steps)
-        self.send(action, payload, due)
+        self.post(action, payload)
         return action
 
     def _told(self, template, **values):
-        return template.format(now=now(), tag=self.tag, energy=self.energy, transaction=self.transaction, **values)
+        now = now_on_the_wire()
+        return template.format(now=now, tag=self.tag, energy=self.energy, transaction=self.transaction, **values)
 
     def _life(self):
         while True:
@@ -120,22 +111,17 @@ class Load:
 
     def connected(self, charger):
         self.up += 1
-        charger.boot(time.monotonic())
+        charger.post("BootNotification", BOOT)
 
     def lost(self, charger):
         if not self.over:
-            self.fault(f"{charger.number} lost its socket")
+            self.fault(f"{charger.charger_id} lost its connection")
 
-    def asked(self, charger, message_id):
-        """A command: accepted, unless these chargers are silent ones."""
-        if not self.given.silent:
-            charger.transport.send(picows.WSMsgType.TEXT, f'[3,"{message_id}",{{"status":"Accepted"}}]'.encode())
+    def fault(self, text):
+        self.faults.append(text)
 
-    def fault(self, what):
-        self.faults.append(what)
-
-    def answered(self, charger, answer):
-        if charger.sent == 1:
+    def answered(self, charger, action, answer):
+        if action == "BootNotification":
             self._booted(answer)
             return
         if self.measuring:
@@ -163,15 +149,13 @@ class Load:
         await asyncio.wait_for(self.all_booted, 300)
 
     async def _connect(self, charger, gate):
-        url = f"{self.given.url}/{self.given.prefix}{charger.number}"
-        options = {"extra_headers": {"Sec-WebSocket-Protocol": "ocpp1.6"}, "websocket_handshake_timeout": 120}
         async with gate:
             for attempt in range(self.given.attempts):
                 try:
-                    await picows.ws_connect(lambda: charger, url, **options)
+                    await charger.connect()
                     return
-                except (OSError, picows.WSError, TimeoutError) as error:
-                    self.fault(f"{charger.number} could not connect ({attempt + 1}): {error!r:.100}")
+                except CONNECTION_ERRORS as error:
+                    self.fault(f"{charger.charger_id} could not connect ({attempt + 1}): {error!r:.100}")
                     await asyncio.sleep(0.5)
 
 
@@ -220,9 +204,9 @@ async def _measured(load):
     load.measuring, load.over = False, True
     took, busy = time.perf_counter() - began, _cpu() - cpu
     deadline = time.monotonic() + 30
-    while any(charger.waiting_for for charger in load.chargers) and time.monotonic() < deadline:
+    while any(charger.calls for charger in load.chargers) and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
-    unanswered = sum(bool(charger.waiting_for) for charger in load.chargers)
+    unanswered = sum(bool(charger.calls) for charger in load.chargers)
     return _report(load, seconds=took, cpu=busy / took, unanswered=unanswered)
 
 

@@ -106,7 +106,7 @@ def test_a_charger_that_lost_patience_says_other_things_first_and_then_the_same_
         charger.talk_first()
         charger.connected(line)
         for _ in range(3):
-            charger.received(line, json.dumps([3, charger.calls[0].message_id, {"currentTime": NOON}]))
+            charger.heard(line, json.dumps([3, charger.calls[0].message_id, {"currentTime": NOON}]))
             charger.go_on()
 
     asyncio.run(live())

@@ -7,7 +7,6 @@ import urllib.request
 
 import pytest
 import yaml
-from ocpp.v16 import call
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import InvalidStatus
 
@@ -49,7 +48,7 @@ def traffic(live):
     """The metrics before and after one of each thing happened."""
     before, charger_id = scraped(live), an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}) as charger:
-        charger.call(call.Heartbeat())
+        charger.exchange("Heartbeat", {})
         live.finished(live.ask(charger_id, "ClearCache", {}))
     with live.socket(charger_id) as socket:
         exchange(socket, "1", "Invented", {})

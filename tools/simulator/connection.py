@@ -62,7 +62,7 @@ class Connection(picows.WSListener):
 
     def on_ws_frame(self, transport, frame):
         if frame.msg_type == picows.WSMsgType.TEXT:
-            self.client.received(self, frame.get_payload_as_bytes())
+            self.client.heard(self, frame.get_payload_as_bytes())
         elif frame.msg_type == picows.WSMsgType.CLOSE:
             self.close_code = frame.get_close_code()
             transport.send_close(self.close_code)
@@ -208,7 +208,7 @@ class Client:
             call.asked = call.asked or self.sent_at
             self.connection.send(call.frame)
 
-    def received(self, connection: Connection, frame: bytes) -> None:
+    def heard(self, connection: Connection, frame: bytes) -> None:
         kind, message_id, *rest = orjson.loads(frame)
         if kind == CALL:  # also on a connection that was replaced
             self.commanded(connection, message_id, *rest)

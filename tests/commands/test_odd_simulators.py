@@ -188,7 +188,7 @@ def test_a_tag_that_nobody_knows_starts_no_session_and_is_listed(live, tag):
 @contextmanager
 def running(live, *arguments, url=None):
     """The process of `simulate_charger`."""
-    command = [sys.executable, "manage.py", "simulate_charger", *arguments, "--url", url or live.stack.ws_url]
+    command = [sys.executable, "manage.py", "simulate_charger", "--url", url or live.stack.ws_url, *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(command, cwd=PROJECT, env=live.stack.env | {"LOG_FORMAT": "line"}, **pipes)
     try:
@@ -236,6 +236,13 @@ def test_the_help_lists_what_there_is(live):
     assert "GroundFailure" in text
 
 
-def test_without_a_charger_the_command_says_what_to_name(live):
-    with running(live) as process:
-        assert "Name a charger, such as 505, or use --unknown-charger." in process.communicate(timeout=30)[0]
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((), "Name a charger, such as 505, or use --unknown-charger."),
+        (("505", "--url", "http://127.0.0.1"), "--url must begin with ws:// or wss://"),
+    ],
+)
+def test_a_command_that_cannot_connect_says_why(live, arguments, error):
+    with running(live, *arguments) as process:
+        assert error in process.communicate(timeout=30)[0]

@@ -16,42 +16,26 @@ from array import array
 
 import uvloop
 
-from core.ocpp.timestamps import now_on_the_wire
-from tools.simulator.connection import ACCEPTED, CONNECTION_ERRORS, Client
+from tools.simulator.connection import ACCEPTED, CONNECTION_ERRORS
+from tools.simulator.sessions import ChargingClient, tag_of
 
-SAMPLES = ",".join(
-    [
-        '{{"value":"{energy}","measurand":"Energy.Active.Import.Register","unit":"Wh","context":"Sample.Periodic"}}',
-        '{{"value":"7360.0","measurand":"Power.Active.Import","unit":"W"}}',
-        '{{"value":"32.0","measurand":"Current.Import","unit":"A","phase":"L1"}}',
-        '{{"value":"230.1","measurand":"Voltage","unit":"V","phase":"L1-N"}}',
-        '{{"value":"55","measurand":"SoC","unit":"Percent","location":"EV"}}',
-    ]
+SAMPLES = (
+    {"value": "7360.0", "measurand": "Power.Active.Import", "unit": "W"},
+    {"value": "32.0", "measurand": "Current.Import", "unit": "A", "phase": "L1"},
+    {"value": "230.1", "measurand": "Voltage", "unit": "V", "phase": "L1-N"},
+    {"value": "55", "measurand": "SoC", "unit": "Percent", "location": "EV"},
 )
-METER_VALUES = (
-    '{{"connectorId":1,"transactionId":{transaction},"meterValue":[{{"timestamp":"{now}","sampledValue":['
-    + SAMPLES
-    + "]}}]}}"
-)
-STATUS = '{{"connectorId":1,"errorCode":"NoError","status":"{status}","timestamp":"{now}"}}'
-START = '{{"connectorId":1,"idTag":"{tag}","meterStart":{energy},"timestamp":"{now}"}}'
-STOP = '{{"transactionId":{transaction},"idTag":"{tag}","meterStop":{energy},"timestamp":"{now}","reason":"Local"}}'
-BOOT = '{"chargePointVendor":"Bench","chargePointModel":"One","chargePointSerialNumber":"1","firmwareVersion":"1.0"}'
-TAGS = 1000
 
 
-class Charger(Client):
+class Charger(ChargingClient):
     """A charger that lives sessions. `load` is called back for each answer; `due` is when the CALL was due."""
 
     handshake_timeout_s = 120.0
+    rounds, more_samples = 2, SAMPLES
 
     def __init__(self, number, load):
-        super().__init__(load.given.url, f"{load.given.prefix}{number}")
-        self.load = load
-        self.tag = f"TAG{number % TAGS:04d}"
-        self.energy = self.transaction = 0
-        self.due = None
-        self.steps = self._life()
+        super().__init__(load.given.url, f"{load.given.prefix}{number}", tag_of(number))
+        self.load, self.due = load, 0.0
 
     def connected(self, connection):
         super().connected(connection)
@@ -65,7 +49,7 @@ class Charger(Client):
         return None if self.load.given.silent else ACCEPTED
 
     def answered(self, call, answer):
-        self.transaction = answer.get("transactionId", self.transaction)
+        super().answered(call, answer)
         self.load.answered(self, call.action, answer)
 
     def refused(self, call, error):
@@ -76,26 +60,7 @@ class Charger(Client):
 
     def next(self, due):
         self.due = due
-        action, payload = next(self.steps)
-        self.post(action, payload)
-        return action
-
-    def _told(self, template, **values):
-        now = now_on_the_wire()
-        return template.format(now=now, tag=self.tag, energy=self.energy, transaction=self.transaction, **values)
-
-    def _life(self):
-        while True:
-            yield "Authorize", f'{{"idTag":"{self.tag}"}}'
-            yield "StatusNotification", self._told(STATUS, status="Charging")
-            yield "StartTransaction", self._told(START)
-            for _ in range(2):
-                for _ in range(5):
-                    self.energy += 100
-                    yield "MeterValues", self._told(METER_VALUES)
-                yield "Heartbeat", "{}"
-            yield "StopTransaction", self._told(STOP)
-            yield "StatusNotification", self._told(STATUS, status="Available")
+        return self.post(*next(self.steps)).action
 
 
 class Load:
@@ -111,7 +76,7 @@ class Load:
 
     def connected(self, charger):
         self.up += 1
-        charger.post("BootNotification", BOOT)
+        charger.next(time.monotonic())
 
     def lost(self, charger):
         if not self.over:

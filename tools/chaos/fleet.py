@@ -4,15 +4,13 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain, repeat
 
-from core.ocpp.timestamps import now_on_the_wire as now
 from tools.chaos.waits import Waits
-from tools.simulator.connection import ACCEPTED, Client
+from tools.simulator.connection import ACCEPTED
+from tools.simulator.sessions import ChargingClient, tag_of
 
 ANSWER_TIMEOUT = 30  # seconds, after which a charger drops its connection
-SAMPLES = 5  # meter values of a session
-TAGS = 1000
-BOOT = {"chargePointVendor": "Chaos", "chargePointModel": "One", "firmwareVersion": "1.0"}
 # How chargers answer CALLs, by their manner.
 ANSWERS = {"steady": ACCEPTED, "idle": ACCEPTED, "slow": 2.0, "silent": None}
 
@@ -39,20 +37,18 @@ class Books:
     closed: list = field(default_factory=list)  # (when, close code or None where there was none)
 
 
-class Charger(Client):
+class Charger(ChargingClient):
     """`manner`: "steady" answers CALLs at once, "slow" after two seconds, "silent" never; "idle" only boots."""
 
     first_delay_s, longest_delay_s = 0.25, 5.0
 
     def __init__(self, charger_id, fleet, manner="steady", url=None):
-        super().__init__(url or fleet.url, charger_id)
         self.fleet, self.manner, self.books = fleet, manner, Books()
+        super().__init__(url or fleet.url, charger_id, tag_of(hash(charger_id)))
         self.task = None
         self.last_answer = 0.0  # when (`time.monotonic`) the last answer came
         self.away = False  # without power
-        self.energy = 0
         self.talks_first, self.said_again = False, 0  # see `talk_first`
-        self.steps = self._life()
 
     # --- connections -------------------------------------------------------------------------
 
@@ -115,13 +111,13 @@ class Charger(Client):
         self.talks_first = len(self.calls) == 1
 
     def _put_others_first(self):
-        reading = [{"timestamp": now(), "sampledValue": [{"value": str(self.energy)}]}]
-        self.calls.appendleft(self.framed("MeterValues", {"connectorId": 0, "meterValue": reading}))
+        self.calls.appendleft(self.framed("MeterValues", {"connectorId": 0, **self.reading()}))
         self.calls.appendleft(self.framed("Heartbeat", {}))
         self.talks_first = False
         self.said_again += 1
 
     def answered(self, call, answer):
+        super().answered(call, answer)
         self._acknowledged(call.action, call.payload, answer)
         self._is_heard(call)
 
@@ -158,7 +154,6 @@ class Charger(Client):
         elif action == "StatusNotification":
             books.status = payload
         elif action == "StartTransaction":
-            self.transaction = answer["transactionId"]
             books.sessions[self.transaction] = Session(payload)
         elif action == "MeterValues" and "transactionId" not in payload:
             books.readings += 1
@@ -167,26 +162,10 @@ class Charger(Client):
         elif action == "StopTransaction":
             books.sessions[payload["transactionId"]].stopped = payload
 
-    def _life(self):
-        yield "BootNotification", BOOT
-        while self.manner == "idle":
-            yield "Heartbeat", {}
-        place, tag = {"connectorId": 1}, {"idTag": f"TAG{hash(self.charger_id) % TAGS:04d}"}
-        while True:
-            yield "Authorize", tag
-            yield "StatusNotification", place | {"errorCode": "NoError", "status": "Charging", "timestamp": now()}
-            self.transaction = None
-            yield "StartTransaction", place | tag | {"meterStart": self.energy, "timestamp": now()}
-            of = {"transactionId": self.transaction}
-            if self.transaction is None:  # the start was refused and is stored so
-                continue
-            for _ in range(SAMPLES):
-                self.energy += 100
-                values = [{"timestamp": now(), "sampledValue": [{"value": str(self.energy)}]}]
-                yield "MeterValues", place | of | {"meterValue": values}
-            yield "Heartbeat", {}
-            yield "StopTransaction", of | tag | {"meterStop": self.energy, "timestamp": now()}
-            yield "StatusNotification", place | {"errorCode": "NoError", "status": "Available", "timestamp": now()}
+    def life(self):
+        if self.manner == "idle":
+            return chain([("BootNotification", self.boot)], repeat(("Heartbeat", {})))
+        return super().life()
 
 
 class Fleet:

@@ -90,22 +90,23 @@ class SimulatedCharger(Client):
     # --- life --------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        connecting = [asyncio.create_task(self.stay_connected()), asyncio.create_task(self._watch())]
+        connecting = asyncio.gather(self.stay_connected(), self._watch())  # which end only by an unexpected error
         try:
-            while not await self._live_until_reset():
+            while not await self._live_until_reset(connecting):
                 logger.info("%s restarts.", self.charger_id)
         finally:
-            for task in connecting:
-                task.cancel()
+            connecting.cancel()
             self.disconnect()
 
-    async def _live_until_reset(self) -> bool:
+    async def _live_until_reset(self, connecting: asyncio.Future) -> bool:
         """Live until the last session or a Reset; return whether it was the last session."""
         self.restarting.clear()
         life, reset = (asyncio.create_task(each) for each in (self.live(), self.restarting.wait()))
         try:
-            await asyncio.wait([life, reset], return_when=asyncio.FIRST_COMPLETED)
-            return life.done() and life.result() is None
+            done, _ = await asyncio.wait([life, reset, connecting], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            return life in done
         finally:
             for task in (life, reset, *self.tasks):
                 task.cancel()
@@ -200,28 +201,29 @@ class SimulatedCharger(Client):
         return status == "Accepted"
 
     async def _transaction(self, connector: Connector, id_tag: str) -> None:
-        connector.stop_reason = asyncio.get_running_loop().create_future()
+        stop_reason = connector.stop_reason = asyncio.get_running_loop().create_future()
         start = {"connectorId": connector.number, "idTag": id_tag, "meterStart": round(connector.meter)}
         answer = await self.call("StartTransaction", start | {"timestamp": now_on_the_wire()})
         connector.transaction_id = answer.get("transactionId")
         if _tag_status(answer) == "Accepted":
             await self.report_status(connector, "Charging")
-            await self._charge(connector)
+            await self._charge(connector, stop_reason)
         else:
             self.stop(connector, "DeAuthorized")
         if connector.transaction_id is not None:
-            await self.stop_transaction(connector, await connector.stop_reason)
+            await self.stop_transaction(connector, await stop_reason)
 
     async def stop_transaction(self, connector: Connector, reason: str) -> None:
         stop = {"transactionId": connector.transaction_id, "meterStop": round(connector.meter), "reason": reason}
         await self.call("StopTransaction", stop | {"timestamp": now_on_the_wire()})
         connector.transaction_id = None
 
-    async def _charge(self, connector: Connector) -> None:
+    async def _charge(self, connector: Connector, stop_reason: asyncio.Future) -> None:
         """Send samples with a rising energy register; the power rises, stays, and falls as the battery fills."""
         begun = random.uniform(20, 60)
         for sample in range(self.options.samples):
-            if await self._is_stopped_within(connector, self.options.sample_interval):
+            await asyncio.wait([stop_reason], timeout=self.options.sample_interval)
+            if stop_reason.done():
                 return
             progress = (sample + 1) / self.options.samples
             power = self.options.power * min(1, progress * 8) * (1 - math.exp((progress - 1.02) * 12))
@@ -229,10 +231,6 @@ class SimulatedCharger(Client):
             self.measure(connector, power, begun + (98 - begun) * progress)
         await self.report_status(connector, "SuspendedEV")
         self.stop(connector, "EVDisconnected")
-
-    async def _is_stopped_within(self, connector: Connector, seconds: float) -> bool:
-        await asyncio.wait([connector.stop_reason], timeout=seconds)
-        return connector.stop_reason.done()
 
     def measure(self, connector: Connector, power: float = 0.0, soc: float | None = None) -> None:
         """Queue MeterValues of now; `power` in W, `soc` in %."""

@@ -96,6 +96,8 @@ class Command(BaseCommand):
         all_ids += unregistered
         if not all_ids:
             raise CommandError("Name a charger, such as 505, or use --unknown-charger.")
+        if not options["url"].startswith(("ws://", "wss://")):
+            raise CommandError(f"--url must begin with ws:// or wss://, but it is {options['url']}.")
         simulation = Options(**{name: options[name] for name in NAMES} | (QUICK if once else {}))
         simulation.quirks = tuple(simulation.quirks)
         IdTag.objects.get_or_create(id_tag=options["id_tag"], defaults={"description": "Of the simulated chargers"})

@@ -1,19 +1,15 @@
 """Odd simulated chargers against the running product: it stores what can be understood, and shows the finding."""
 
 import asyncio
-import subprocess
-import sys
-from contextlib import contextmanager
 
 import pytest
 
 from tests.support.beside import web_beside
-from tests.support.live import an_id, eventually
+from tests.support.live import an_id, eventually, until_connected
 from tests.support.wire import ShownCharger
 from tools.simulator.charger import Options, SimulatedCharger
 from tools.simulator.quirks import QUIRKS
 from tools.simulator.vendors import VENDORS
-from tools.stack.stack import PROJECT
 
 SAMPLES = 3
 QUICK = {"pause": 0.0, "sample_interval": 0.05, "samples": SAMPLES, "power": 9e6, "sessions": 1, "fault_seconds": 0.0}
@@ -158,8 +154,8 @@ def test_each_vendor_is_tested_above():
 
 
 def test_the_keys_of_a_vendor_are_read(live, tag):
-    with running(live, charger_id := an_id(), "--vendor", "alfen", "--pause", "600"):
-        eventually(lambda: charger_id in live.get("/api/ocpp/chargers/")["active_chargers"], 30)
+    with live.simulated(charger_id := an_id(), "--vendor", "alfen", "--pause", "600"):
+        until_connected(live, charger_id)
         task = live.finished(live.ask(charger_id, "GetConfiguration", {"key": ["MaxStationCurrent", "Nonsense"]}))
     assert task["response"]["configurationKey"] == [{"key": "MaxStationCurrent", "readonly": False, "value": "32"}]
     assert task["response"]["unknownKey"] == ["Nonsense"]
@@ -185,23 +181,10 @@ def test_a_tag_that_nobody_knows_starts_no_session_and_is_listed(live, tag):
 # --- the command -----------------------------------------------------------------------------
 
 
-@contextmanager
-def running(live, *arguments, url=None):
-    """The process of `simulate_charger`."""
-    command = [sys.executable, "manage.py", "simulate_charger", "--url", url or live.stack.ws_url, *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    process = subprocess.Popen(command, cwd=PROJECT, env=live.stack.env | {"LOG_FORMAT": "line"}, **pipes)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
-
-
 def test_a_charger_that_nobody_has_registered_says_how_it_is_refused_and_tries_again(live):
     with web_beside(live, "odd") as web:
         web_url = web.ws_url.removesuffix("/ws/ocpp")
-        with running(live, "--unknown-charger", url=web_url) as process:
+        with live.simulated("--unknown-charger", "--url", web_url) as process:
             refusals = (line for line in process.stdout if "the connection was refused (404)" in line)
             first, second = next(refusals), next(refusals)
     assert "It connects again in 1 s" in first and "It connects again in 2 s" in second
@@ -210,7 +193,7 @@ def test_a_charger_that_nobody_has_registered_says_how_it_is_refused_and_tries_a
 def test_the_options_are_put_together(live, tag):
     arguments = ("--once", "--vendor", "schneider", "--quirk", "no-stop-meter", "--quirk", "unknown-fields")
     charger_id = an_id()
-    with running(live, charger_id, *arguments, "--fault", "HighTemperature", "--id-tag", tag) as process:
+    with live.simulated(charger_id, *arguments, "--fault", "HighTemperature", "--id-tag", tag) as process:
         assert "Every charger had its session." in process.communicate(timeout=60)[0]
     charger = ShownCharger(live, charger_id)
     assert charger.shown["vendor"] == "Schneider Electric"
@@ -223,14 +206,14 @@ def test_the_options_are_put_together(live, tag):
     [("--quirk", QUIRKS), ("--vendor", VENDORS), ("--fault", ["GroundFailure", "WeakSignal"])],
 )
 def test_an_unknown_value_is_an_error_that_names_the_known_ones(live, option, values):
-    with running(live, "505", option, "nonsense") as process:
+    with live.simulated("505", option, "nonsense") as process:
         text = process.communicate(timeout=30)[0]
     assert process.returncode == 2 and "invalid choice: 'nonsense'" in text
     assert all(value in text for value in values)
 
 
 def test_the_help_lists_what_there_is(live):
-    with running(live, "--help") as process:
+    with live.simulated("--help") as process:
         text = process.communicate(timeout=30)[0]
     assert all(f"  {name} " in text and entry.help in text for name, entry in (QUIRKS | VENDORS).items())
     assert "GroundFailure" in text
@@ -244,5 +227,5 @@ def test_the_help_lists_what_there_is(live):
     ],
 )
 def test_a_command_that_cannot_connect_says_why(live, arguments, error):
-    with running(live, *arguments) as process:
+    with live.simulated(*arguments) as process:
         assert error in process.communicate(timeout=30)[0]

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -16,6 +18,7 @@ import psycopg
 from websockets.sync.client import connect
 
 from tools.simulator.connection import Client
+from tools.stack.stack import PROJECT
 
 
 class Live:
@@ -89,6 +92,19 @@ class Live:
         finally:
             charger.drop()
 
+    @contextmanager
+    def simulated(self, *arguments, env=None):
+        """The process of `manage.py simulate_charger` with `arguments`; its errors are in its output."""
+        command = [sys.executable, "manage.py", "simulate_charger", "--url", self.stack.ws_url, *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        env = self.stack.env | {"LOG_FORMAT": "line"} | (env or {})
+        process = subprocess.Popen(command, cwd=PROJECT, env=env, **pipes)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate(timeout=10)
+
 
 @cache
 def background():
@@ -148,6 +164,11 @@ def eventually(condition, seconds=10):
         assert time.monotonic() < deadline, "did not become true in time"
         time.sleep(0.05)
     return found
+
+
+def until_connected(live, *charger_ids):
+    """Wait for chargers whose processes start first."""
+    eventually(lambda: {*charger_ids} <= {*live.get("/api/ocpp/chargers/?page_size=1")["active_chargers"]}, 60)
 
 
 def exchange(socket, *frame, timeout=5):

@@ -119,13 +119,13 @@ class Charger(ChargingClient):
     def answered(self, call, answer):
         super().answered(call, answer)
         self._acknowledged(call.action, call.payload, answer)
-        self._is_heard(call)
+        self._note_answer(call)
 
     def refused(self, call, error):
         self.books.faults.append((call.action, str(error)))
-        self._is_heard(call)
+        self._note_answer(call)
 
-    def _is_heard(self, call):
+    def _note_answer(self, call):
         self.last_answer = time.monotonic()
         self.fleet.waits.add(self.charger_id, call.asked, self.last_answer)
         pause = self.fleet.idle_pace if self.manner == "idle" else self.fleet.pace

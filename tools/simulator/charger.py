@@ -275,7 +275,7 @@ class SimulatedCharger(Client):
         logger.info("%s is connected.", self.charger_id)
         super().connected(connection)
 
-    def is_without_connection(self, error: Exception | None, delay_s: float) -> None:
+    def report_disconnected(self, error: Exception | None, delay_s: float) -> None:
         problem = "the connection was lost" if error is None else _problem(error)
         logger.warning("%s: %s. It connects again in %g s.", self.charger_id, problem, delay_s)
 

@@ -19,7 +19,8 @@ from uuid import uuid4
 import orjson
 import picows
 
-CALL, CALLRESULT, CALLERROR = 2, 3, 4
+from core.ocpp.frames import CALL, CALLERROR, CALLRESULT
+
 ACCEPTED = {"status": "Accepted"}
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: the socket is reset instead of closed
 CONNECTION_ERRORS = (OSError, picows.WSError, TimeoutError)
@@ -142,13 +143,13 @@ class Client:
                 await self.connect()
                 await self.missing.wait()
                 delay_s = self.first_delay_s if time.monotonic() - began > delay_s else delay_s
-                self.is_without_connection(None, delay_s)
+                self.report_disconnected(None, delay_s)
             except CONNECTION_ERRORS as error:
-                self.is_without_connection(error, delay_s)
+                self.report_disconnected(error, delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, self.longest_delay_s)
 
-    def is_without_connection(self, error: Exception | None, delay_s: float) -> None:
+    def report_disconnected(self, error: Exception | None, delay_s: float) -> None:
         """A handshake failed with `error`, or a connection was lost; the next attempt is in `delay_s`."""
 
     def connected(self, connection: Connection) -> None:

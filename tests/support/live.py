@@ -26,6 +26,7 @@ class Live:
 
     def __init__(self, stack, database_url):
         self.stack, self.url, self.database_url = stack, stack.url, database_url
+        background()  # before several threads of a test ask for it
 
     def request(self, method, path, body=None, **headers):
         """(status, parsed body, headers) of a REST call."""

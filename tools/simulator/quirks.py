@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from core.ocpp.timestamps import parse, to_rfc3339
+from core.ocpp.timestamps import to_rfc3339
 
 OVERFLOW = 2**32 - 1  # -1 as an unsigned number
 SLOW_CLOCK = timedelta(days=20_000)  # back to the years around 1970
@@ -80,7 +80,7 @@ def _earlier(value: Any) -> Any:
         return value
     moved = {name: _earlier(inner) for name, inner in value.items()}
     if "timestamp" in value:
-        moved["timestamp"] = to_rfc3339(parse(value["timestamp"]) - SLOW_CLOCK)
+        moved["timestamp"] = to_rfc3339(datetime.fromisoformat(value["timestamp"]) - SLOW_CLOCK)
     return moved
 
 

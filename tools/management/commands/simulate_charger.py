@@ -10,7 +10,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from core.ocpp import schemas
+from core.ocpp.versions import OCPP16
 from tools.simulator.charger import NO_ERROR, Options, live
 from tools.simulator.quirks import QUIRKS
 from tools.simulator.vendors import VENDORS
@@ -18,7 +18,8 @@ from transactions.models import IdTag
 
 logger = logging.getLogger("simulator")
 QUICK = {"pause": 0.1, "sample_interval": 0.5, "samples": 6, "sessions": 1, "fault_seconds": 1.0}
-FAULTS = sorted({*schemas.schema("StatusNotification")["properties"]["errorCode"]["enum"]} - {NO_ERROR})
+STATUS = OCPP16.schemas.requests["StatusNotification"].resolved["properties"]
+FAULTS = sorted({*STATUS["errorCode"]["enum"]} - {NO_ERROR})
 NAMES = (
     *("url", "key", "ca", "certificate", "connectors", "id_tag", "unknown_tag", "silent", "pause", "sample_interval"),
     *("vendor", "quirks", "fault", "fault_seconds"),

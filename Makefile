@@ -14,7 +14,7 @@ help:
 	@echo "make run        start everything on this machine; Ctrl-C stops it"
 	@echo "make demo       the same with three simulated chargers"
 	@echo "make demo-tls   the same with TLS: one charger without it, one with a key, one with a certificate"
-	@echo "make simulate   connect simulated chargers, such as ARGS='505 506 --silent'; ARGS=--help lists the options"
+	@echo "make simulate   connect simulated chargers, also odd ones, such as ARGS='505 --quirk kwh'; ARGS=--help lists them"
 	@echo "make manage     run Django's manage.py with the settings of make run, such as ARGS='shell'"
 	@echo "make test       run all tests, or some with ARGS='-k presence'"
 	@echo "make conformance  run the 77 certification cases; print the table and write it to docs/conformance.md"

@@ -1,6 +1,7 @@
 """The checks of `make chaos` find planted losses and report nothing else."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -96,14 +97,16 @@ def test_a_stored_command_that_was_refused_is_found():
 
 def test_an_impatient_charger_repeats_its_unanswered_message_after_others():
     sent, charger = [], Charger("505", Fleet("ws://127.0.0.1:1"))
-    line = SimpleNamespace(send=lambda *frame: sent.append(frame), transport=SimpleNamespace(is_disconnected=True))
+    line = SimpleNamespace(
+        send=lambda frame: sent.append(json.loads(frame)), transport=SimpleNamespace(is_disconnected=True)
+    )
 
     async def live():
         charger.connected(line)
         charger.talk_first()
         charger.connected(line)
         for _ in range(3):
-            charger.heard(line, [3, charger.waiting[0], {"currentTime": NOON}])
+            charger.heard(line, json.dumps([3, charger.calls[0].message_id, {"currentTime": NOON}]))
             charger.go_on()
 
     asyncio.run(live())

@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 
 import pytest
-from ocpp.v16 import call
 
 from tests.support.live import an_id, eventually
 from tools.client import Client, NotInTime, Refused, Task, Unreachable
@@ -73,7 +72,7 @@ def test_a_list_without_a_count_is_read_over_all_pages(live, client):
     client.post("chargers/", {"charger_id": charger_id, "message_log": "all"})
     with live.charger(charger_id) as charger:
         for _ in range(3):
-            charger.call(call.Heartbeat())
+            charger.exchange("Heartbeat", {})
 
     def is_whole():
         listed = [message["id"] for message in client.pages("messages/", charger_id=charger_id, page_size=2)]

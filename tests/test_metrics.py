@@ -6,7 +6,6 @@ import threading
 
 import pytest
 import yaml
-from ocpp.v16 import call
 from websockets.exceptions import InvalidStatus
 
 from chargers import metrics
@@ -29,7 +28,7 @@ def traffic(live):
     """The metrics before and after traffic of every kind."""
     before, charger_id = scraped(live), an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}) as charger:
-        charger.call(call.Heartbeat())
+        charger.exchange("Heartbeat", {})
         live.finished(live.ask(charger_id, "ClearCache", {}))
     with live.socket(charger_id) as socket:
         exchange(socket, "1", "Invented", {})

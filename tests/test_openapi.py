@@ -75,7 +75,7 @@ class Ours:
         self.live, self.ids = live, {}
         self.chargers = [self.made("chargers", "charger_id"), *(self.charger() for _ in range(CHARGERS))]
         self.any_charger = cycle(self.chargers)
-        with live.charger(self.chargers[0], GetDiagnostics={"file_name": "log"}) as charger:
+        with live.charger(self.chargers[0], GetDiagnostics={"fileName": "log"}) as charger:
             task = live.finished(live.ask(self.chargers[0], "GetDiagnostics", {}))
         self.task_id = task["task_id"]
         place = json.loads(charger.received[0])[3]["location"]

@@ -12,10 +12,10 @@ from django_celery_results.models import TaskResult
 
 from chargers.admin import lists
 from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
-from chargers.services import audit, findings
+from chargers.services import audit
 from commands.models import Batch, CertificateRequest, ChargingProfile, Firmware, LocalList, Schedule, Upload
 from tests.support.admin import admin_models, admin_url
-from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, open_socket, tell
+from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
 from tests.support.payloads import PROFILE
 from tests.support.routes import rest_lists
 from transactions.models import Reservation, Transaction, UnknownIdTag
@@ -57,7 +57,7 @@ def one_more_of_each(number):
     ChargingProfile.objects.create(description=tag, profile=PROFILE)
     Firmware.objects.create(description=tag, file="firmware/none.bin")
     Refusal.objects.create(charger_id=tag, kind="unknown", status=404, reason="x", count=1, first_at=now, last_at=now)
-    findings.record(charger.pk, "StatusNotification", {("x", "unknown_field"): "1"})
+    a_finding(charger, "StatusNotification", {("x", "unknown_field"): "1"})
     audit.record("created", "firmware", tag)
     TaskResult.objects.create(task_id=tag)
     Schedule.objects.create(name=tag, action="ClearCache", payload={}, chosen={"filter": {}}, every_seconds=60)

@@ -12,7 +12,6 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db import connection
 from django.urls import reverse
-from ocpp.exceptions import InternalError
 
 from chargers.models import AuditEntry, Charger, Webhook
 from commands.fields import Payload
@@ -25,6 +24,7 @@ from tests.support.builders import a_charger, a_command, tell
 from tests.support.live import an_id, eventually, exchange
 from tests.support.postgres import run_program
 from tests.support.servers import RUN_DIR
+from tools.simulator.connection import CallError
 
 OLD, NEW = ("b2xkLWtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW4=", "bmV3LWtleS0wMTIzNDU2Nzg5YWJjZGVmZ2hpamtsbW4=")
 READ = {
@@ -103,10 +103,10 @@ def answers(secrets):
     reply = [{"key": "ApnPassword", "readonly": False, "value": secrets["reported"]}]
     return {
         "ChangeConfiguration": ACCEPTED,
-        "GetDiagnostics": {"file_name": "log"},
+        "GetDiagnostics": {"fileName": "log"},
         "GetLog": ACCEPTED,
         "UpdateFirmware": {},
-        "GetConfiguration": {"configuration_key": reply, "unknown_key": []},
+        "GetConfiguration": {"configurationKey": reply, "unknownKey": []},
         "DataTransfer": {"status": "Accepted", "data": json.dumps({"secret": secrets["answered"]})},
     }
 
@@ -155,7 +155,7 @@ def test_the_secret_of_a_webhook_is_sealed(live):
 
 def test_an_error_that_quotes_the_secret_is_stored_masked(live):
     secret = f"Zq{uuid4().hex}"
-    refusal = InternalError(f"{secret} is too long", {"given": secret})
+    refusal = CallError("InternalError", f"{secret} is too long", {"given": secret})
     with live.charger(an_id(), ChangeConfiguration=refusal) as charger:
         task = live.ask(charger.charger_id, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
         task = live.finished(task)
@@ -229,7 +229,7 @@ def test_a_configuration_key_with_a_number_or_a_short_name_is_a_secret(name):
 
 
 def test_the_token_in_an_upload_url_is_not_in_the_log(live):
-    with live.charger(an_id(), GetDiagnostics={"file_name": "log"}) as charger:
+    with live.charger(an_id(), GetDiagnostics={"fileName": "log"}) as charger:
         live.finished(live.ask(charger.charger_id, "GetDiagnostics", {}))
         place = json.loads(charger.received[-1])[3]["location"].removeprefix(live.url)
     token, name = place.rstrip("/").rpartition("/")[2], uuid4().hex

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from ocpp.v16 import call
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.support.live import Live, an_id, eventually, free_port
@@ -152,7 +151,7 @@ def _traces(receiver, task):
 def test_a_message_is_a_span_without_the_name_of_an_unknown_action(traced, receiver):
     charger_id = an_id()
     with traced.charger(charger_id) as charger:
-        charger.call(call.Heartbeat())
+        charger.exchange("Heartbeat", {})
     with traced.socket(charger_id) as socket:
         socket.send(json.dumps([2, "1", "Invented", {}]))
         assert "NotImplemented" in socket.recv(timeout=5)

@@ -41,6 +41,8 @@ async def stream(user, filters, after):
                 if received is None:
                     yield b": still here\n\n"
                 for event in received or ():
+                    if after is not None and event["id"] == after:
+                        continue  # the client has read it from the table before it was published
                     if event["kind"] in KINDS and (reachable is None or event["charger"] in reachable):
                         event["charger_id"] = event["charger_id"] or await _name(event["charger"], names)
                         if event["charger_id"] and all(event[name] == value for name, value in filters.items()):

@@ -3,8 +3,8 @@
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-charger_id = ContextVar("charger_id", default=None)
-task_id = ContextVar("task_id", default=None)
+charger_id: ContextVar[str | None] = ContextVar("charger_id", default=None)
+task_id: ContextVar[str | None] = ContextVar("task_id", default=None)
 
 
 @contextmanager

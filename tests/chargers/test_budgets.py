@@ -297,7 +297,7 @@ def test_messages_beyond_their_rate_are_acknowledged_and_not_stored(tight, charg
 def test_configuration_keys_beyond_the_budget_are_not_stored(tight):
     charger_id = an_id()
     keys = [{"key": f"Key{n:02}", "readonly": False, "value": "1"} for n in range(30)]
-    with tight.charger(charger_id, GetConfiguration={"configuration_key": keys}):
+    with tight.charger(charger_id, GetConfiguration={"configurationKey": keys}):
         for _ in range(2):
             assert tight.finished(tight.ask(charger_id, "GetConfiguration", {}))["outcome"] == "answered"
     shown = tight.get(f"/api/ocpp/chargers/{charger_id}/")["configuration"]

@@ -152,7 +152,7 @@ def test_a_new_level_applies_to_an_open_socket_at_once(live):
 
 def test_a_key_in_a_command_or_an_answer_is_masked(live):
     charger_id = create_with_level(live, "all")
-    answer = {"configuration_key": [{"key": "AuthorizationKey", "readonly": False, "value": KEY}]}
+    answer = {"configurationKey": [{"key": "AuthorizationKey", "readonly": False, "value": KEY}]}
     with live.charger(charger_id, ChangeConfiguration={"status": "Accepted"}, GetConfiguration=answer):
         live.finished(live.ask(charger_id, "ChangeConfiguration", {"key": "AuthorizationKey", "value": KEY}))
         live.finished(live.ask(charger_id, "GetConfiguration", {}))

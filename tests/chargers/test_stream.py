@@ -1,10 +1,14 @@
 """Server-sent events: live ones, and the missed ones after a reconnect."""
 
 import json
+import threading
+import time
 from contextlib import contextmanager
 
 import requests
+from redis import Redis
 
+from chargers.services.events import CHANNEL
 from tests.support.builders import NOON
 from tests.support.live import an_id, eventually, exchange
 
@@ -46,6 +50,22 @@ def test_missed_events_are_sent_first_after_the_last_event_id(live):
     assert event["kind"] == "charger.online"
     assert event["charger_id"] == charger_id
     assert event["id"] > known
+
+
+def test_the_event_that_the_client_names_is_not_sent_again_when_it_is_published_late(live):
+    with live.charger(charger_id := an_id()):
+        path = f"/api/ocpp/events/?charger_id={charger_id}"
+        (online,) = eventually(lambda: live.get(path)["results"])
+        published = [online | {"charger": 0}, online | {"charger": 0, "id": None}]
+
+        def publish():
+            for _ in range(50):  # because nothing shows when the stream listens
+                Redis.from_url(live.stack.env["REDIS_URL"]).publish(CHANNEL, json.dumps(published))
+                time.sleep(0.1)
+
+        with listening(live, f"charger_id={charger_id}", **{"Last-Event-ID": str(online["id"])}) as reply:
+            threading.Thread(target=publish, daemon=True).start()
+            assert next(reply)["id"] is None
 
 
 def test_a_finished_command_is_streamed(live):

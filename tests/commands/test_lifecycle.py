@@ -1,4 +1,4 @@
-"""The path of a command through real processes, to a charger that is the `ocpp` library's client."""
+"""The path of a command through real processes, to a simulated charger."""
 
 import json
 import subprocess
@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
-from ocpp.exceptions import InternalError
 
 from commands.models import Command
 from commands.services.lifecycle import NotNow, _finish, run
@@ -20,6 +19,7 @@ from commands.services.sweep import sweep
 from config.celery import app
 from tests.support.builders import a_charger, a_command
 from tests.support.live import an_id, eventually
+from tools.simulator.connection import CallError
 from tools.stack.stack import PROJECT
 
 RESET = {"type": "Soft"}
@@ -51,7 +51,7 @@ def test_an_answer_is_stored_unchanged(live, status):
 
 
 def test_a_call_error_is_an_outcome_of_its_own(live):
-    with live.charger(an_id(), Reset=InternalError("out of order", {"a": 1})) as charger:
+    with live.charger(an_id(), Reset=CallError("InternalError", "out of order", {"a": 1})) as charger:
         task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
     assert (task["outcome"], task["simulated"], task["response"], task["result"]) == ("call_error", False, None, None)
     assert task["error"] == {"code": "InternalError", "description": "out of order", "details": {"a": 1}}

@@ -1,22 +1,19 @@
 """The simulated charger against the running product."""
 
-import subprocess
-import sys
+import asyncio
+from pathlib import Path
+from urllib.parse import quote
 
-from tests.support.live import an_id, eventually
-from tools.stack.stack import PROJECT
+import pytest
 
-
-def simulate(live, *arguments):
-    command = [sys.executable, "manage.py", "simulate_charger", *arguments, "--url", live.stack.ws_url]
-    return subprocess.Popen(
-        command, cwd=PROJECT, env=live.stack.env | {"LOG_FORMAT": "line"}, stdout=subprocess.PIPE, text=True
-    )
+from tests.support.live import an_id, eventually, until_connected
+from tools.simulator.connection import Client
 
 
 def test_a_session_of_a_simulated_charger_is_stored(live):
     charger_id = an_id()
-    said, _ = simulate(live, charger_id, "--once", "--count", "2").communicate(timeout=60)
+    with live.simulated(charger_id, "--once", "--count", "2") as process:
+        said, _ = process.communicate(timeout=60)
     assert "Every charger had its session." in said
     for name in (charger_id, f"{charger_id}-2"):
         (log,) = live.get(f"/api/ocpp/transactions/{name}/")["transaction_logs"]
@@ -30,58 +27,76 @@ def test_a_session_of_a_simulated_charger_is_stored(live):
 
 def test_a_simulated_charger_answers_every_command(live):
     charger_id = an_id()
-    process = simulate(live, charger_id, "--pause", "600")
-    try:
-        eventually(lambda: charger_id in live.get("/api/ocpp/chargers/")["active_chargers"])
+    with live.simulated(charger_id, "--pause", "600"):
+        until_connected(live, charger_id)
         for action, payload in EVERY_COMMAND.items():
             task = live.finished(live.ask(charger_id, action, payload, timeout=10))
             assert (task["outcome"], task["simulated"]) == ("answered", False), task
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def test_a_simulated_charger_leaves_its_log_and_renews_its_certificate(live):
     charger_id = an_id()
-    process = simulate(live, charger_id, "--pause", "600")
-    try:
-        eventually(lambda: charger_id in live.get("/api/ocpp/chargers/")["active_chargers"])
+    with live.simulated(charger_id, "--pause", "600"):
+        until_connected(live, charger_id)
         live.ask(charger_id, "GetDiagnostics", {})
         live.ask(charger_id, "ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"})
         of_charger = f"?charger_id={charger_id}"
         eventually(lambda: live.get(f"/api/ocpp/uploads/{of_charger}")["results"][0]["size"])
         certificates = f"/api/ocpp/certificates/{of_charger}&state=Accepted"
         (made,) = eventually(lambda: live.get(certificates)["results"], 20)
-    finally:
-        process.terminate()
-        process.wait(30)
     assert made["common_name"] == charger_id
     assert made["certificate_chain"].startswith("-----BEGIN CERTIFICATE")
 
 
-def test_a_session_left_open_by_a_lost_connection_is_stopped(live):
-    process = simulate(live, charger_id := an_id(), "--pause", "0.2")
-    try:
+def test_a_session_goes_on_while_the_connection_is_lost(live):
+    with live.simulated(charger_id := an_id(), "--pause", "0.2", "--sample-interval", "0.2"):
         path = f"/api/ocpp/transactions/{charger_id}/?status="
-        eventually(lambda: live.get(f"{path}Ongoing").get("count"))
+        eventually(lambda: live.get(f"{path}Ongoing").get("count"), 60)
         with live.socket(charger_id):  # takes the simulated charger's place, for a moment
             pass
-        stopped = eventually(lambda: live.get(f"{path}Completed")["transaction_logs"], 20)
-    finally:
-        process.terminate()
-        process.wait(30)
-    assert stopped[-1]["stop_reason"] == "Other"
+        stopped = eventually(lambda: live.get(f"{path}Completed")["transaction_logs"], 60)
+    readings = f"/api/ocpp/transactions/{charger_id}/{stopped[-1]['transaction_id']}/meter-values/"
+    assert stopped[-1]["stop_reason"] == "EVDisconnected"
+    assert len(live.get(readings)["results"]) == 18 * 5
+
+
+@pytest.mark.parametrize("name", ["a/../b", "ü€😀 ?#", "%2F"])
+def test_an_odd_id_arrives_as_it_is(live, name):
+    charger_id = an_id() + name
+
+    async def connect():
+        client = Client(live.ws_url, charger_id)
+        await client.connect()
+        return await client.call("Heartbeat", {})
+
+    assert asyncio.run(connect())["currentTime"]
+    assert live.get(f"/api/ocpp/chargers/{quote(charger_id, safe='')}/")["charger_id"] == charger_id
+
+
+def create(live, charger_id, *options):
+    """Create a charger with `manage.py create_charger`; the last word of its output, which is the key."""
+    return live.stack.manage("A charger", "create_charger", charger_id, *options).split()[-1]
+
+
+def test_chargers_connect_over_tls_with_a_key_and_with_a_certificate(live):
+    keyed, certified = an_id(), an_id()
+    key = create(live, keyed, "--security-profile", "2", "--new-key")
+    create(live, certified, "--security-profile", "3")
+    certificate = live.stack.manage("Its certificate", "make_certificates", "--charger", certified).split()[-1]
+    roots = str(Path(certificate).with_name("roots.pem"))
+    options = ("--url", f"wss://localhost:{live.stack.env['TLS_PORT']}", "--ca", roots)
+    with (
+        live.simulated(keyed, *options, env={"SIMULATOR_KEY": key}),
+        live.simulated(certified, *options, "--certificate", certificate),
+    ):
+        until_connected(live, keyed, certified)
 
 
 def test_a_silent_simulated_charger_answers_no_command(live):
     charger_id = an_id()
-    process = simulate(live, charger_id, "--silent")
-    try:
-        eventually(lambda: charger_id in live.get("/api/ocpp/chargers/")["active_chargers"])
+    with live.simulated(charger_id, "--silent"):
+        until_connected(live, charger_id)
         task = live.finished(live.ask(charger_id, "ClearCache", {}, timeout=1))
-    finally:
-        process.terminate()
-        process.wait(30)
     assert (task["outcome"], task["simulated"]) == ("timed_out", True)
 
 

@@ -154,7 +154,7 @@ def test_ids_with_a_slash_are_found_below_the_prefix(prefixed, behind):
 
 def test_upload_urls_are_below_the_path(prefixed, behind):
     charger_id = an_id()
-    with prefixed.charger(charger_id, GetDiagnostics={"file_name": "log"}) as charger:
+    with prefixed.charger(charger_id, GetDiagnostics={"fileName": "log"}) as charger:
         body = {"charger_id": charger_id, "action": "GetDiagnostics", "payload": {}}
         requests.post(f"{behind}{PREFIX}/api/ocpp/commands/", json=body, timeout=10).raise_for_status()
         location = json.loads(eventually(lambda: charger.received)[0])[3]["location"]

@@ -23,7 +23,7 @@ def test_tc_001_cold_boot(system, admin):
         beat = datetime.fromisoformat(station.call("Heartbeat")["currentTime"])
         assert abs((datetime.now(UTC) - beat).total_seconds()) < 60
         station.is_left_alone()
-        shown = station.shown()
+        shown = station.shown
         assert (shown["registration_status"], shown["vendor"]) == ("Accepted", "Tool") and shown["last_boot_at"]
         assert [c["status"] for c in shown["connectors"]] == ["Available"] * 3
         assert "Tool" in admin.charger(station)
@@ -50,7 +50,7 @@ def test_tc_004_2_identification_first_and_a_connection_timeout(station):
     station.authorized()
     station.status("Preparing")
     station.status("Available")
-    assert station.transactions() == [] and station.connector()["status"] == "Available"
+    assert station.transactions == [] and station.connector()["status"] == "Available"
 
 
 def test_tc_005_1_disconnected_at_the_vehicle(station, admin):
@@ -112,7 +112,7 @@ def test_tc_011_2_remote_start_and_a_timeout(station):
     station.authorized()
     station.status("Preparing")
     station.status("Available")
-    assert station.transactions() == [] and station.live.finished(task)["transaction_id"] is None
+    assert station.transactions == [] and station.live.finished(task)["transaction_id"] is None
 
 
 def test_tc_012_remote_stop(station):
@@ -137,18 +137,18 @@ def test_tc_014_soft_reset(station, kind):
 
 
 def reset(station, kind):
-    before = station.shown()["last_boot_at"]
+    before = station.shown["last_boot_at"]
     request, _ = station.obeys("Reset", {"type": kind})
     assert request == {"type": kind}
     station.drop()
     station.connect().booted()
-    assert station.shown()["last_boot_at"] > before
+    assert station.shown["last_boot_at"] > before
 
 
 def test_tc_026_remote_start_rejected(station, admin):
     task = remote_start(station, answer={"status": "Rejected"})
     station.is_left_alone()
-    assert station.transactions() == [] and task["transaction_id"] is None
+    assert station.transactions == [] and task["transaction_id"] is None
     assert "Rejected" in admin.command(task)
 
 
@@ -214,7 +214,7 @@ def test_tc_019_1_read_all_keys(station, admin, payload):
     body.append({"key": "Secretive", "readonly": True})
     request, _ = station.obeys("GetConfiguration", payload, {"configurationKey": body})
     assert not request.get("key")
-    assert station.configuration() == dict.fromkeys(KEYS, "1") | {"Secretive": None}
+    assert station.configuration == dict.fromkeys(KEYS, "1") | {"Secretive": None}
     assert "ConnectionTimeOut" in admin.charger(station)
 
 
@@ -223,7 +223,7 @@ def test_tc_019_2_read_one_key(station):
     answer = {"configurationKey": body, "unknownKey": []}
     request, _ = station.obeys("GetConfiguration", {"key": ["SupportedFeatureProfiles"]}, answer)
     assert request == {"key": ["SupportedFeatureProfiles"]}
-    assert station.configuration() == {"SupportedFeatureProfiles": "Core"}
+    assert station.configuration == {"SupportedFeatureProfiles": "Core"}
 
 
 def change(station, key, value, status):
@@ -233,18 +233,18 @@ def change(station, key, value, status):
 
 def test_tc_021_set_a_key(station):
     change(station, "MeterValueSampleInterval", "60", "Accepted")
-    assert station.configuration() == {"MeterValueSampleInterval": "60"}
+    assert station.configuration == {"MeterValueSampleInterval": "60"}
 
 
 def test_tc_040_1_set_an_unsupported_key(station):
     change(station, "NobodyKnowsIt", "1", "NotSupported")
-    assert station.configuration() == {}
+    assert station.configuration == {}
 
 
 def test_tc_040_2_set_an_invalid_value(station):
     change(station, "MeterValueSampleInterval", "60", "Accepted")
     change(station, "MeterValueSampleInterval", "-1", "Rejected")
-    assert station.configuration() == {"MeterValueSampleInterval": "60"}
+    assert station.configuration == {"MeterValueSampleInterval": "60"}
 
 
 # --- authorisation, power loss, offline ----------------------------------------------------------
@@ -275,7 +275,7 @@ def test_tc_024_lock_failure_at_the_start(station, admin):
     station.status("Faulted", error="ConnectorLockFailure")
     connector = station.connector()
     assert (connector["status"], connector["error_code"]) == ("Faulted", "ConnectorLockFailure")
-    assert station.transactions() == [] and "ConnectorLockFailure" in admin.charger(station)
+    assert station.transactions == [] and "ConnectorLockFailure" in admin.charger(station)
 
 
 def test_tc_032_1_power_loss_and_a_stop_after_the_reboot(station):

@@ -31,7 +31,7 @@ def install_over_a_reboot(station, end):
     station.connect().booted()
     notify(station, end)
     assert progress(station, task) == ["Downloading", "Downloaded", "Installing", end]
-    assert station.shown()["firmware_status"] == end
+    assert station.shown["firmware_status"] == end
     return task
 
 
@@ -56,7 +56,7 @@ def diagnostics(station, end):
     assert request == payload
     notify(station, "Uploading", end, of="Diagnostics")
     assert progress(station, task) == ["Uploading", end]
-    assert station.shown()["diagnostics_status"] == end
+    assert station.shown["diagnostics_status"] == end
 
 
 def test_tc_045_1_get_diagnostics(station):

@@ -15,7 +15,7 @@ def lists(station):
 def version(station, answer):
     request, task = station.obeys("GetLocalListVersion", {}, {"listVersion": answer})
     assert request == {} and task["result"] == {"listVersion": answer}
-    return station.shown()["local_list_version"]
+    return station.shown["local_list_version"]
 
 
 def test_tc_042_1_a_list_is_not_supported(station):
@@ -47,7 +47,7 @@ def test_tc_043_3_a_list_that_fails(station, status):
 def refused(station, status):
     request, task = send(station, status)
     assert request["updateType"] == "Full" and task["result"] == {"status": status}
-    assert station.shown()["local_list_version"] == 0
+    assert station.shown["local_list_version"] == 0
     assert station.live.get(lists(station))["entries"] is None
 
 
@@ -67,7 +67,7 @@ def test_tc_043_5_a_differential_list(station):
     second, _ = send(station, update_type="Differential", id_tags=[TAG_OF_SAME_PARENT])
     assert second["updateType"] == "Differential" and second["listVersion"] > first["listVersion"]
     assert second["localAuthorizationList"] == [{"idTag": TAG_OF_SAME_PARENT, "idTagInfo": INFO}]
-    assert station.shown()["local_list_version"] == second["listVersion"]
+    assert station.shown["local_list_version"] == second["listVersion"]
     assert [e["idTag"] for e in station.live.get(lists(station))["entries"]] == [TAG, TAG_OF_SAME_PARENT]
 
 

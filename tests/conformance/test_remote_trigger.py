@@ -28,7 +28,7 @@ def test_tc_054_each_message_that_can_be_triggered(station, firmware):
     kept = station.live.rows(
         "SELECT context FROM transactions_metervalue WHERE charger_id = %s", station.primary_key()
     )
-    assert kept == [("Trigger",)] and station.shown()["diagnostics_status"] == "Idle"
+    assert kept == [("Trigger",)] and station.shown["diagnostics_status"] == "Idle"
 
 
 def test_tc_055_a_trigger_is_rejected(station):

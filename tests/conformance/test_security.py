@@ -83,8 +83,8 @@ def test_tc_073_change_the_basic_auth_password(system, admin):
         station.connect(key=NEXT_RAW).booted()
         assert system.finished(task)["response"] == {"status": "Accepted"}
         assert station.refused(key=RAW) == station.refused(key=b"wrong") == 401
-        shown = [str(system.finished(task)), str(station.shown()), admin.charger(station), admin.command(task)]
-        assert not any(NEXT_KEY in text for text in shown) and "AuthorizationKey" not in station.configuration()
+        shown = [str(system.finished(task)), str(station.shown), admin.charger(station), admin.command(task)]
+        assert not any(NEXT_KEY in text for text in shown) and "AuthorizationKey" not in station.configuration
         kept = system.rows("SELECT payload FROM commands_command WHERE task_id = %s", task["task_id"])
         assert NEXT_KEY not in kept[0][0]
 
@@ -178,7 +178,7 @@ def installed(station, kind, *held):
     answer = {"status": "Accepted", "certificateHashData": list(held)} if held else {"status": "NotFound"}
     request, _ = station.obeys("GetInstalledCertificateIds", {"certificateType": kind}, answer)
     assert request == {"certificateType": kind}
-    shown = station.shown()["certificates"]
+    shown = station.shown["certificates"]
     return [row["certificate_hash_data"] for row in shown if row["certificate_type"] == kind]
 
 
@@ -187,7 +187,7 @@ def install_root(station, kind):
     install(station, kind, root)
     assert x509.load_pem_x509_certificate(root.encode()) and len(root) <= 5500
     held = authority.hash_data(root)
-    assert [row["certificate_hash_data"] for row in station.shown()["certificates"]] == [held]
+    assert [row["certificate_hash_data"] for row in station.shown["certificates"]] == [held]
     assert installed(station, kind, held) == [held]
 
 
@@ -207,12 +207,12 @@ def test_tc_076_delete_a_certificate(station, algorithm):
     assert held["hashAlgorithm"] == algorithm
     request, _ = station.obeys("DeleteCertificate", {"certificateHashData": held})
     assert request == {"certificateHashData": authority.hash_data(root, algorithm)}
-    assert station.shown()["certificates"] == [] and installed(station, kind) == []
+    assert station.shown["certificates"] == [] and installed(station, kind) == []
 
 
 def test_tc_078_the_central_system_certificate_is_invalid(station):
     task = install(station, "CentralSystemRootCertificate", "not a certificate", "Rejected")
-    assert "not a PEM" in task["warning"] and station.shown()["certificates"] == []
+    assert "not a PEM" in task["warning"] and station.shown["certificates"] == []
     security_event(station, "InvalidCentralSystemCertificate")
 
 
@@ -305,7 +305,7 @@ def test_tc_083_raise_the_security_profile_from_1_to_2(system):
         assert station.refused(key=RAW) == 401
         station.base = tls(system)
         station.connect(key=RAW, ssl=trusting()).booted()
-        assert station.shown()["security_profile"] == 2
+        assert station.shown["security_profile"] == 2
 
 
 def test_tc_083_raise_the_security_profile_from_2_to_3(system, tmp_path):

@@ -31,7 +31,7 @@ def set_profile(station, wanted, connector=CONNECTOR):
 
 
 def installed(station):
-    return {row["charging_profile_id"]: row for row in station.shown()["charging_profiles"]}
+    return {row["charging_profile_id"]: row for row in station.shown["charging_profiles"]}
 
 
 def test_tc_056_a_default_profile(station, admin):

@@ -246,7 +246,7 @@ def test_a_form_shows_an_error_next_to_its_field(page, live):
 
 def test_a_list_field_grows_by_one_item(page, live):
     charger_id = an_id()
-    with live.charger(charger_id, GetConfiguration={"configuration_key": [], "unknown_key": ["A", "B"]}):
+    with live.charger(charger_id, GetConfiguration={"configurationKey": [], "unknownKey": ["A", "B"]}):
         page.goto(f"/chargers/{charger_id}/ask/GetConfiguration/")
         for name in ("A", "B"):
             page.get_by_role("button", name="Add key").click()

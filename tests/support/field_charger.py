@@ -1,48 +1,21 @@
 """A charger at the wire that sends what real ones send, and what the operator's API shows of it."""
 
-import json
-from contextlib import ExitStack
-from itertools import count
-from urllib.parse import quote
-
-from tests.support.live import an_id, eventually
+from tests.support.wire import WireCharger
 
 NOON = "2025-02-26T12:00:00Z"
 LATER = "2025-02-26T13:00:00Z"
 
 
-class FieldCharger:
+class FieldCharger(WireCharger):
     """A connected charger; `columns` are those of `POST chargers/`, such as validation."""
 
     def __init__(self, live, **columns):
-        self.live, self.charger_id, self.numbers = live, an_id(), count(1)
-        self.open = ExitStack()
+        super().__init__(live)
         if columns:
             body = {"charger_id": self.charger_id, **columns}
             status, made, _ = live.request("POST", "/api/ocpp/chargers/", body)
             assert status == 201, made
         self.connect()
-
-    def connect(self):
-        self.socket = self.open.enter_context(self.live.socket(self.charger_id))
-
-    def reconnect(self):
-        self.open.close()
-        self.connect()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.open.close()
-
-    def send(self, action, payload, message_id=None):
-        """The whole frame that answers."""
-        return self.send_text(json.dumps([2, message_id or f"m{next(self.numbers)}", action, payload]))
-
-    def send_text(self, text):
-        self.socket.send(text)
-        return json.loads(self.socket.recv(timeout=10))
 
     def call(self, action, payload, message_id=None):
         """The payload of the CALLRESULT; a CALLERROR fails the test."""
@@ -66,36 +39,7 @@ class FieldCharger:
         usual = {"transactionId": transaction_id, "meterStop": 26008, "timestamp": LATER}
         return self.call("StopTransaction", usual | members)
 
-    # --- what the API shows ------------------------------------------------------------------
-
-    @property
-    def shown(self):
-        return self.live.get(f"/api/ocpp/chargers/{quote(self.charger_id, safe='')}/")
-
     @property
     def status(self):
+        """The statuses as the API shows them."""
         return self.live.get(f"/api/ocpp/status/{self.charger_id}/")["status"]
-
-    def transaction(self, transaction_id):
-        return self.live.get(f"/api/ocpp/transactions/{self.charger_id}/{transaction_id}/")
-
-    @property
-    def transactions(self):
-        return self.live.get(f"/api/ocpp/transactions/{self.charger_id}/")["transaction_logs"]
-
-    def readings(self, transaction_id):
-        return self.live.get(f"/api/ocpp/transactions/{self.charger_id}/{transaction_id}/meter-values/")["results"]
-
-    @property
-    def findings(self):
-        """{(action, field, kind): count}."""
-        rows = self.live.get(f"/api/ocpp/findings/?charger_id={self.charger_id}&page_size=1000")["results"]
-        return {(row["action"], row["field"], row["kind"]): row["count"] for row in rows}
-
-    def found(self, *finding):
-        """Whether the finding (action, field, kind) was counted; findings are written within a second."""
-        return eventually(lambda: finding in self.findings, 3)
-
-    @property
-    def orphans(self):
-        return self.live.get(f"/api/ocpp/orphan-stops/?charger_id={self.charger_id}")["results"]

@@ -3,18 +3,22 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from functools import cache
 from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
-import websockets
-from ocpp.v16 import ChargePoint, call_result
 from websockets.sync.client import connect
+
+from tools.simulator.connection import Client
+from tools.stack.stack import PROJECT
 
 
 class Live:
@@ -22,6 +26,7 @@ class Live:
 
     def __init__(self, stack, database_url):
         self.stack, self.url, self.database_url = stack, stack.url, database_url
+        background()  # before several threads of a test ask for it
 
     def request(self, method, path, body=None, **headers):
         """(status, parsed body, headers) of a REST call."""
@@ -80,93 +85,66 @@ class Live:
 
     @contextmanager
     def charger(self, charger_id, **answers):
-        """A charger on the `ocpp` library's client; `answers`: {action: what `LibraryCharger` does}."""
-        charger = LibraryCharger(f"{self.ws_url}/{quote(charger_id, safe='')}", charger_id, answers)
+        """A charger that is connected until the block is left; `answers`: those of `Client`, by action."""
+        charger = ConnectedCharger(self.ws_url, charger_id, answers)
+        charger.reconnect()
         try:
-            yield charger.connect()
+            yield charger
         finally:
-            charger.disconnect()
+            charger.drop()
+
+    @contextmanager
+    def simulated(self, *arguments, env=None):
+        """The process of `manage.py simulate_charger` with `arguments`; its errors are in its output."""
+        command = [sys.executable, "manage.py", "simulate_charger", "--url", self.stack.ws_url, *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        env = self.stack.env | {"LOG_FORMAT": "line"} | (env or {})
+        process = subprocess.Popen(command, cwd=PROJECT, env=env, **pipes)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate(timeout=10)
 
 
-class LibraryCharger:
-    """A thread with a connected `ocpp` charge point.
+@cache
+def background():
+    """An event loop in a thread of its own, for all chargers of this process."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    return loop
 
-    An action is answered with a dict (the CALLRESULT), an exception (a CALLERROR), a number (seconds of
-    silence, then Accepted), or not at all where `answers` holds None.
-    """
 
-    def __init__(self, url, charger_id, answers):
-        self.url, self.charger_id, self.answers = url, charger_id, answers
+class ConnectedCharger(Client):
+    """The client of the simulated charger, for tests that are not coroutines. `received` has the CALLs, as text."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
         self.received = []
-        self.loop = asyncio.new_event_loop()
-
-    def connect(self):
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-        self.run(self._connect())
-        return self
 
     def reconnect(self):
-        self.run(self._connect())
-
-    def disconnect(self):
-        self.run(self._connection.close())
-        self.listening.cancel()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5)
+        self._run(self.connect())
 
     def drop(self):
-        """End the connection and stay away."""
-        self.run(self._connection.close())
+        """End the connection."""
+        self._run(self._end())
 
-    def call(self, request):
-        """Send a request of `ocpp.v16.call` and return its result."""
-        return self.run(self.point.call(request, suppress=False))
+    def exchange(self, action, payload):
+        """Send a CALL and return the payload of the CALLRESULT."""
+        return self._run(self.call(action, payload))
 
-    def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
+    def heard(self, connection, frame):
+        if frame.startswith(b"[2,"):
+            self.received.append(frame.decode())
+        super().heard(connection, frame)
 
-    async def _connect(self):
-        self._connection = await websockets.connect(self.url, subprotocols=["ocpp1.6"])
-        self.point = _Point(self, self._connection)
-        self.listening = asyncio.ensure_future(self._listen(self.point))
+    async def _end(self):
+        if self.connection:
+            self.connection.close()
+            await self.connection.transport.wait_disconnected()
 
-    async def _listen(self, point):
-        try:
-            await point.start()
-        except websockets.ConnectionClosed:
-            return
-
-
-class _Point(ChargePoint):
-    def __init__(self, owner, connection):
-        super().__init__(owner.charger_id, connection, response_timeout=10)
-        self.owner = owner
-        for action in owner.answers:
-            self.route_map[action] = {"_on_action": self._answering(action)}
-
-    async def route_message(self, raw):
-        frame = json.loads(raw)
-        if frame[0] == 2:
-            self.owner.received.append(raw)
-            if self.owner.answers.get(frame[2]) is None:
-                return
-            # In a task of its own, as a charger that thinks goes on hearing.
-            self.owner.thinking = asyncio.ensure_future(super().route_message(raw))
-            return
-        await super().route_message(raw)
-
-    def _answering(self, action):
-        async def answer(**_):
-            wanted = self.owner.answers[action]
-            if isinstance(wanted, Exception):
-                raise wanted
-            if isinstance(wanted, int | float):
-                await asyncio.sleep(wanted)
-                wanted = {"status": "Accepted"}
-            return getattr(call_result, action)(**wanted)
-
-        return answer
+    def _run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, background()).result(20)
 
 
 def free_port():
@@ -187,6 +165,11 @@ def eventually(condition, seconds=10):
         assert time.monotonic() < deadline, "did not become true in time"
         time.sleep(0.05)
     return found
+
+
+def until_connected(live, *charger_ids):
+    """Wait for chargers whose processes start first."""
+    eventually(lambda: {*charger_ids} <= {*live.get("/api/ocpp/chargers/?page_size=1")["active_chargers"]}, 60)
 
 
 def exchange(socket, *frame, timeout=5):

@@ -5,18 +5,14 @@ import json
 import re
 import urllib.parse
 import urllib.request
-from base64 import b64encode
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import count
-from urllib.parse import quote
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 from core.ocpp.versions import OCPP16
-from tests.support.live import an_id
+from tests.support.wire import WireCharger
 
 ACCEPTED = {"status": "Accepted"}
 CONNECTOR = 1
@@ -33,31 +29,18 @@ def now():
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-class Station:
+class Station(WireCharger):
     """The charge point under the tool's control. Every message both ways is checked against its schema.
 
     The certification cases want strict validation; `validation` is "" for a charger that is left as it is.
     """
 
     def __init__(self, live, charger_id=None, base=None, validation="strict", **options):
-        self.live, self.charger_id = live, charger_id or an_id()
+        super().__init__(live, charger_id, base, **options)
         if validation == "strict":
             live.strict(self.charger_id)
-        self.base, self.options = base or live.ws_url, options
-        self.numbers, self.commands = count(1), []
-        self.open = ExitStack()
 
     # --- the connection --------------------------------------------------------------------------
-
-    def connect(self, key=None, **options):
-        """Open a new connection; `key` (bytes) is presented by Basic auth."""
-        options = {"subprotocols": ["ocpp1.6"], **self.options, **options}
-        if key is not None:
-            credentials = b64encode(self.charger_id.encode() + b":" + key).decode()
-            options["additional_headers"] = {"Authorization": f"Basic {credentials}"}
-        opening = connect(f"{self.base}/{quote(self.charger_id, safe='')}", **options)
-        self.socket = self.open.enter_context(opening)
-        return self
 
     def refused(self, **options):
         """The HTTP status with which a connection is refused."""
@@ -65,34 +48,16 @@ class Station:
             self.connect(**options)
         return refusal.value.response.status_code
 
-    def drop(self):
-        self.open.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.drop()
-
     # --- CP to CS --------------------------------------------------------------------------------
 
     def call(self, action, **payload):
         """The payload of the CALLRESULT; a CALLERROR fails the case."""
         OCPP16.schemas.check_request(action, payload)
         message_id = f"{self.charger_id[:20]}-{next(self.numbers)}"
-        self.socket.send(json.dumps([2, message_id, action, payload]))
-        frame = self._next(lambda frame: frame[0] != 2)
+        frame = self.send(action, payload, message_id)
         assert frame[:2] == [3, message_id], frame
         OCPP16.schemas.check_response(action, frame[2], formats=True)
         return frame[2]
-
-    def _next(self, wanted, timeout=10):
-        """The next frame that is `wanted`; CALLs that come meanwhile wait for `receive`."""
-        while True:
-            frame = json.loads(self.socket.recv(timeout=timeout))
-            if wanted(frame):
-                return frame
-            self.commands.append(frame)
 
     def boot(self):
         return self.call("BootNotification", chargePointVendor="Tool", chargePointModel="M", **self.serial)
@@ -138,7 +103,7 @@ class Station:
 
     def receive(self, action, timeout=10):
         """The payload of the next CALL, which must be of `action`."""
-        frame = self.commands.pop(0) if self.commands else self._next(lambda frame: frame[0] == 2, timeout)
+        frame = self.commands.pop(0) if self.commands else self.next_frame(lambda frame: frame[0] == 2, timeout)
         assert frame[2] == action, frame
         OCPP16.schemas.check_request(action, frame[3], formats=True)
         self.asked = frame[1]
@@ -162,28 +127,6 @@ class Station:
         assert (task["outcome"], task["simulated"]) == ("answered", False), task
         assert task["response"] == (ACCEPTED if answer is None else answer)
         return request, task
-
-    # --- what the central system says of it ------------------------------------------------------
-
-    def shown(self):
-        return self.live.get(f"/api/ocpp/chargers/{self.charger_id}/")
-
-    def connector(self, number=CONNECTOR):
-        return next(c for c in self.shown()["connectors"] if c["connector_id"] == number)
-
-    def transactions(self):
-        return self.live.get(f"/api/ocpp/transactions/{self.charger_id}/")["transaction_logs"]
-
-    def transaction(self):
-        """Its only one."""
-        (only,) = self.transactions()
-        return only
-
-    def configuration(self):
-        return {row["key"]: row["value"] for row in self.shown()["configuration"]}
-
-    def primary_key(self):
-        return self.live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", self.charger_id)[0][0]
 
     def closed(self, seconds=5):
         """The code with which the server closes the socket."""

@@ -190,7 +190,7 @@ class Books(RuleBasedStateMachine):
     def _send(self, session, frame):
         station = self.stations[session.charger]
         station.socket.send(frame)
-        assert station._next(lambda frame: frame[0] != 2) == [3, json.loads(frame)[1], {}]
+        assert station.next_frame(lambda frame: frame[0] != 2) == [3, json.loads(frame)[1], {}]
 
     def _reading(self, session, meter):
         values = [{"timestamp": self._timestamp(), "sampledValue": [{"value": str(meter)}]}]
@@ -235,7 +235,7 @@ class Books(RuleBasedStateMachine):
         for _ in range(2):
             station = self.stations[charger]
             station.socket.send(frame)
-            assert station._next(lambda frame: frame[0] != 2)[0] == 3
+            assert station.next_frame(lambda frame: frame[0] != 2)[0] == 3
             for action in others:
                 station.call(action, **MEANWHILE[action])
             self.reconnect(charger)
@@ -313,7 +313,7 @@ class Books(RuleBasedStateMachine):
                     row["superseded_by"] is not None,
                     row["connector_id"],
                 )
-                for row in station.transactions()
+                for row in station.transactions
             }
             assert booked == {s.pk: s.expected() for s in self.sessions if s.charger == number}
             orphans = self.live.get(f"/api/ocpp/orphan-stops/?charger_id={station.charger_id}")

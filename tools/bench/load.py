@@ -1,4 +1,4 @@
-"""The load: simulated chargers that live charging sessions, on uvloop and picows so that they are not the bottleneck.
+"""The load: simulated chargers that live charging sessions, on uvloop so that they are not the bottleneck.
 
 `python -m tools.bench.load --url ws://… --chargers N closed|fixed|storm|idle` prints one JSON object. A session is
 authorise, status, start, ten MeterValues of five samples, two heartbeats, stop, status: 17 messages, each sent when
@@ -13,98 +13,54 @@ import resource
 import sys
 import time
 from array import array
-from datetime import UTC, datetime
 
-import picows
 import uvloop
 
-SAMPLES = ",".join(
-    [
-        '{{"value":"{energy}","measurand":"Energy.Active.Import.Register","unit":"Wh","context":"Sample.Periodic"}}',
-        '{{"value":"7360.0","measurand":"Power.Active.Import","unit":"W"}}',
-        '{{"value":"32.0","measurand":"Current.Import","unit":"A","phase":"L1"}}',
-        '{{"value":"230.1","measurand":"Voltage","unit":"V","phase":"L1-N"}}',
-        '{{"value":"55","measurand":"SoC","unit":"Percent","location":"EV"}}',
-    ]
+from tools.simulator.connection import ACCEPTED, CONNECTION_ERRORS
+from tools.simulator.sessions import ChargingClient, tag_of
+
+SAMPLES = (
+    {"value": "7360.0", "measurand": "Power.Active.Import", "unit": "W"},
+    {"value": "32.0", "measurand": "Current.Import", "unit": "A", "phase": "L1"},
+    {"value": "230.1", "measurand": "Voltage", "unit": "V", "phase": "L1-N"},
+    {"value": "55", "measurand": "SoC", "unit": "Percent", "location": "EV"},
 )
-METER_VALUES = (
-    '{{"connectorId":1,"transactionId":{transaction},"meterValue":[{{"timestamp":"{now}","sampledValue":['
-    + SAMPLES
-    + "]}}]}}"
-)
-STATUS = '{{"connectorId":1,"errorCode":"NoError","status":"{status}","timestamp":"{now}"}}'
-START = '{{"connectorId":1,"idTag":"{tag}","meterStart":{energy},"timestamp":"{now}"}}'
-STOP = '{{"transactionId":{transaction},"idTag":"{tag}","meterStop":{energy},"timestamp":"{now}","reason":"Local"}}'
-BOOT = '{"chargePointVendor":"Bench","chargePointModel":"One","chargePointSerialNumber":"1","firmwareVersion":"1.0"}'
-TAGS = 1000
 
 
-def now():
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+class Charger(ChargingClient):
+    """A charger that lives sessions. `load` is called back for each answer; `due` is when the CALL was due."""
 
-
-class Charger(picows.WSListener):
-    """One socket and the session it lives. `on_answer` is called with the seconds an answer took."""
+    handshake_timeout_s = 120.0
+    rounds, more_samples = 2, SAMPLES
 
     def __init__(self, number, load):
-        self.number, self.load = number, load
-        self.tag = f"TAG{number % TAGS:04d}"
-        self.sent = self.energy = self.transaction = 0
-        self.due = self.waiting_for = None
-        self.steps = self._life()
+        super().__init__(load.given.url, f"{load.given.prefix}{number}", tag_of(number))
+        self.load, self.due = load, 0.0
 
-    def on_ws_connected(self, transport):
-        self.transport = transport
+    def connected(self, connection):
+        super().connected(connection)
         self.load.connected(self)
 
-    def on_ws_disconnected(self, transport):
+    def disconnected(self, connection):
+        super().disconnected(connection)
         self.load.lost(self)
 
-    def on_ws_frame(self, transport, frame):
-        if frame.msg_type == picows.WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
-            return
-        if frame.msg_type != picows.WSMsgType.TEXT:
-            return
-        kind, message_id, *rest = json.loads(frame.get_payload_as_bytes())
-        if kind == 2:
-            self.load.asked(self, message_id)
-            return
-        if message_id != self.waiting_for or kind != 3:
-            self.load.fault(f"{message_id} was answered {kind} {rest}")
-            return
-        self.waiting_for = None
-        self.transaction = rest[0].get("transactionId", self.transaction)
-        self.load.answered(self, rest[0])
+    def answer_to(self, action, payload):
+        return None if self.load.given.silent else ACCEPTED
 
-    def send(self, action, payload, due):
-        self.sent += 1
-        self.due, self.waiting_for = due, f"{self.number}-{self.sent}"
-        self.transport.send(picows.WSMsgType.TEXT, f'[2,"{self.waiting_for}","{action}",{payload}]'.encode())
+    def answered(self, call, answer):
+        super().answered(call, answer)
+        self.load.answered(self, call.action, answer)
 
-    def boot(self, due):
-        self.send("BootNotification", BOOT, due)
+    def refused(self, call, error):
+        self.load.fault(f"{call.action} of {self.charger_id} was refused: {error}")
+
+    def unexpected(self, frame):
+        self.load.fault(f"{self.charger_id} did not expect {frame!r:.100}")
 
     def next(self, due):
-        action, payload = next(self.steps)
-        self.send(action, payload, due)
-        return action
-
-    def _told(self, template, **values):
-        return template.format(now=now(), tag=self.tag, energy=self.energy, transaction=self.transaction, **values)
-
-    def _life(self):
-        while True:
-            yield "Authorize", f'{{"idTag":"{self.tag}"}}'
-            yield "StatusNotification", self._told(STATUS, status="Charging")
-            yield "StartTransaction", self._told(START)
-            for _ in range(2):
-                for _ in range(5):
-                    self.energy += 100
-                    yield "MeterValues", self._told(METER_VALUES)
-                yield "Heartbeat", "{}"
-            yield "StopTransaction", self._told(STOP)
-            yield "StatusNotification", self._told(STATUS, status="Available")
+        self.due = due
+        return self.post(*next(self.steps)).action
 
 
 class Load:
@@ -120,22 +76,17 @@ class Load:
 
     def connected(self, charger):
         self.up += 1
-        charger.boot(time.monotonic())
+        charger.next(time.monotonic())
 
     def lost(self, charger):
         if not self.over:
-            self.fault(f"{charger.number} lost its socket")
+            self.fault(f"{charger.charger_id} lost its connection")
 
-    def asked(self, charger, message_id):
-        """A command: accepted, unless these chargers are silent ones."""
-        if not self.given.silent:
-            charger.transport.send(picows.WSMsgType.TEXT, f'[3,"{message_id}",{{"status":"Accepted"}}]'.encode())
+    def fault(self, text):
+        self.faults.append(text)
 
-    def fault(self, what):
-        self.faults.append(what)
-
-    def answered(self, charger, answer):
-        if charger.sent == 1:
+    def answered(self, charger, action, answer):
+        if action == "BootNotification":
             self._booted(answer)
             return
         if self.measuring:
@@ -163,15 +114,13 @@ class Load:
         await asyncio.wait_for(self.all_booted, 300)
 
     async def _connect(self, charger, gate):
-        url = f"{self.given.url}/{self.given.prefix}{charger.number}"
-        options = {"extra_headers": {"Sec-WebSocket-Protocol": "ocpp1.6"}, "websocket_handshake_timeout": 120}
         async with gate:
             for attempt in range(self.given.attempts):
                 try:
-                    await picows.ws_connect(lambda: charger, url, **options)
+                    await charger.connect()
                     return
-                except (OSError, picows.WSError, TimeoutError) as error:
-                    self.fault(f"{charger.number} could not connect ({attempt + 1}): {error!r:.100}")
+                except CONNECTION_ERRORS as error:
+                    self.fault(f"{charger.charger_id} could not connect ({attempt + 1}): {error!r:.100}")
                     await asyncio.sleep(0.5)
 
 
@@ -220,9 +169,9 @@ async def _measured(load):
     load.measuring, load.over = False, True
     took, busy = time.perf_counter() - began, _cpu() - cpu
     deadline = time.monotonic() + 30
-    while any(charger.waiting_for for charger in load.chargers) and time.monotonic() < deadline:
+    while any(charger.calls for charger in load.chargers) and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
-    unanswered = sum(bool(charger.waiting_for) for charger in load.chargers)
+    unanswered = sum(bool(charger.calls) for charger in load.chargers)
     return _report(load, seconds=took, cpu=busy / took, unanswered=unanswered)
 
 

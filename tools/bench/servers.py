@@ -12,7 +12,7 @@ from pathlib import Path
 import django
 import psycopg
 
-from tools.bench.load import TAGS
+from tools.simulator.sessions import TAGS
 from tools.stack import programs
 from tools.stack.processes import Child
 from tools.stack.stack import PROJECT, Stack

@@ -1,6 +1,1 @@
-"""Simulated chargers on the client side of the `ocpp` library."""
-
-from tools.simulator.charger import live
-from tools.simulator.hardware import Options
-
-__all__ = ["Options", "live"]
+"""Simulated chargers: for the demo, the tests, the chaos tests and the benchmarks."""

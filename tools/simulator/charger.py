@@ -1,65 +1,298 @@
-"""A simulated charger, which boots, sends heartbeats, charges, and reconnects when the connection is lost."""
+"""A simulated charger: it boots, sends heartbeats, charges, answers commands, and goes on without a connection."""
 
 import asyncio
 import logging
 import math
 import random
 import ssl
-from base64 import b64encode
-from urllib.parse import quote
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
 
-import websockets
-from ocpp.v16 import call
+import picows
 
 from core.observability import context
 from core.ocpp.timestamps import now_on_the_wire
-from tools.simulator.hardware import Connector, Hardware
-from tools.simulator.obedience import ObedientCharger
+from tools.simulator.answers import ANSWERS
+from tools.simulator.connection import Call, CallError, Client, Connection
+from tools.simulator.quirks import QUIRKS
+from tools.simulator.vendors import CONFIGURATION, VENDORS
 
 logger = logging.getLogger("simulator")
 
-VOLTAGE = 230
-MAX_RECONNECT_DELAY_S = 60  # the delay starts at 1 s and doubles
+ANSWER_TIMEOUT_S = 60
+NO_ERROR = "NoError"
 
 
-async def live(charger_id, options):
-    """Run a charger, reconnecting when the connection is lost, until it had `options.sessions` sessions."""
+@dataclass
+class Options:
+    """`pause`, `sample_interval` and `fault_seconds` are in seconds, `power` is in W.
+
+    With `sessions` None there is no end. `fault` is an errorCode of StatusNotification, "" for none; `vendor` and
+    `quirks` are names of `VENDORS` and `QUIRKS`.
+    """
+
+    url: str = "ws://127.0.0.1:8000"
+    connectors: int = 2
+    id_tag: str = "DEMO-TAG"
+    unknown_tag: bool = False
+    key: str = ""
+    ca: str = ""
+    certificate: str = ""
+    silent: bool = False
+    vendor: str = "demo"
+    quirks: tuple[str, ...] = ()
+    fault: str = ""
+    fault_seconds: float = 30.0
+    pause: float = 20.0
+    sample_interval: float = 10.0
+    samples: int = 18
+    power: float = 11_000.0
+    sessions: int | None = None
+
+
+@dataclass
+class Connector:
+    """One outlet; `meter` is its energy register in Wh."""
+
+    number: int
+    meter: float = field(default_factory=lambda: random.uniform(1e5, 5e5))
+    status: str = "Available"
+    error: str = NO_ERROR
+    transaction_id: int | None = None
+    stop_reason: asyncio.Future | None = None
+
+
+async def live(charger_id: str, options: Options) -> None:
+    """Run a charger until it had `options.sessions` sessions."""
     context.charger_id.set(charger_id)
-    connectors = {number: Connector(number) for number in range(1, options.connectors + 1)}
-    hardware = Hardware(charger_id, options, connectors)
-    delay_s = 1
-    while True:
-        try:
-            await _connect_and_live(hardware)
-            return
-        except (OSError, websockets.WebSocketException, TimeoutError) as error:
-            logger.warning("%s: %s. It reconnects in %s s.", charger_id, error or type(error).__name__, delay_s)
-        await asyncio.sleep(delay_s)
-        delay_s = min(delay_s * 2, MAX_RECONNECT_DELAY_S)
+    await SimulatedCharger(charger_id, options).run()
 
 
-async def _connect_and_live(hardware):
-    options = hardware.options
-    headers = {}
-    if options.key:
-        credentials = f"{hardware.charger_id}:{options.key}".encode()
-        headers["Authorization"] = f"Basic {b64encode(credentials).decode()}"
-    url = f"{options.url}/ws/ocpp/{quote(hardware.charger_id, safe='')}"
-    more = {"additional_headers": headers, "open_timeout": 30, "ssl": _tls(options)}
-    async with websockets.connect(url, subprotocols=["ocpp1.6"], **more) as connection:
-        charger = SimulatedCharger(hardware, connection)
-        listening = asyncio.create_task(charger.start())
-        living = asyncio.create_task(charger.live())
+class SimulatedCharger(Client):
+    """What happens without a connection is queued, and sent when there is one."""
+
+    def __init__(self, charger_id: str, options: Options) -> None:
+        super().__init__(f"{options.url}/ws/ocpp", charger_id, key=options.key, tls=_tls(options))
+        self.options, self.vendor = options, VENDORS[options.vendor]
+        self.quirks = [QUIRKS[name] for name in options.quirks]
+        self.connectors = {number: Connector(number) for number in range(1, options.connectors + 1)}
+        self.configuration = CONFIGURATION | self.vendor.configuration
+        self.list_version = self.sessions = 0
+        self.restarting = asyncio.Event()
+        self.tasks: set[asyncio.Task] = set()
+
+    def connectors_of(self, number: int | None) -> list[Connector]:
+        """The connectors that a command means: all if it names none or 0, none if it names an unknown one."""
+        return [connector for connector in self.connectors.values() if not number or connector.number == number]
+
+    # --- life --------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        connecting = asyncio.gather(self.stay_connected(), self._watch())  # which end only by an unexpected error
         try:
-            done, _ = await asyncio.wait([listening, living], return_when=asyncio.FIRST_COMPLETED)
+            while not await self._live_until_reset(connecting):
+                logger.info("%s restarts.", self.charger_id)
+        finally:
+            connecting.cancel()
+            self.disconnect()
+
+    async def _live_until_reset(self, connecting: asyncio.Future) -> bool:
+        """Live until the last session or a Reset; return whether it was the last session."""
+        self.restarting.clear()
+        life, reset = (asyncio.create_task(each) for each in (self.live(), self.restarting.wait()))
+        try:
+            done, _ = await asyncio.wait([life, reset, connecting], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            return life in done
         finally:
-            for task in (listening, living, *charger.tasks):
+            for task in (life, reset, *self.tasks):
                 task.cancel()
 
+    async def restart(self, kind: str) -> None:
+        """Stop the sessions, and boot again on a new connection a second later; `kind` is Soft or Hard."""
+        for connector in self.connectors.values():
+            self.stop(connector, f"{kind}Reset")
+        await asyncio.sleep(1)
+        self.disconnect()
+        self.restarting.set()
 
-def _tls(options):
+    async def live(self) -> None:
+        interval_s = await self.boot()
+        self.in_background(self._beat(interval_s))
+        for connector in self.connectors.values():
+            if connector.transaction_id:  # of before a restart
+                await self.stop_transaction(connector, "Other")
+            await self.report_status(connector, "Available")
+        while self.options.sessions is None or self.sessions < self.options.sessions:
+            await asyncio.sleep(self.options.pause * random.uniform(0.5, 1.5))
+            if free := [c for c in self.connectors.values() if c.status == "Available"]:
+                await self._visit(random.choice(free))
+
+    async def _visit(self, connector: Connector) -> None:
+        tag = f"UNKNOWN-{uuid4().hex[:8]}" if self.options.unknown_tag else self.options.id_tag
+        await self.session(connector, tag)
+        if self.options.fault:
+            await self.break_down(connector)
+        self.sessions += 1
+
+    async def boot(self) -> float:
+        """Send BootNotification until it is accepted; return the heartbeat interval in seconds."""
+        while True:
+            answer = await self.call("BootNotification", self.vendor.boot_notification(self.charger_id))
+            status, interval_s = answer.get("status"), max(1, answer.get("interval", 60))
+            if status == "Accepted":
+                return interval_s
+            logger.warning(
+                "%s: BootNotification was answered %s; it is sent again in %s s.", self.charger_id, status, interval_s
+            )
+            await asyncio.sleep(interval_s)
+
+    async def _beat(self, interval_s: float) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            if self.connection:
+                await self.call("Heartbeat", {})
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self.drop_if_unanswered_for(ANSWER_TIMEOUT_S)
+
+    def in_background(self, coroutine: Coroutine) -> None:
+        """Run a part of this life, which a restart ends."""
+        task = asyncio.create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    # --- charging ----------------------------------------------------------------------------
+
+    async def report_status(self, connector: Connector, status: str, error: str = NO_ERROR) -> None:
+        connector.status, connector.error = status, error
+        payload = {"connectorId": connector.number, "errorCode": error, "status": status}
+        if error != NO_ERROR:
+            vendor = {"vendorId": self.vendor.boot["chargePointVendor"], "vendorErrorCode": self.vendor.error_code}
+            payload |= {"info": f"Simulated {error}", **vendor}
+        await self.call("StatusNotification", payload | {"timestamp": now_on_the_wire()})
+
+    async def break_down(self, connector: Connector) -> None:
+        """Be Faulted for a while."""
+        await self.report_status(connector, "Faulted", self.options.fault)
+        await asyncio.sleep(self.options.fault_seconds)
+        await self.report_status(connector, "Available")
+
+    async def session(self, connector: Connector, id_tag: str, remote: bool = False) -> None:
+        """Plug in, authorise, charge, stop, unplug (OCPP 1.6 §3.5)."""
+        await self.report_status(connector, "Preparing")
+        if remote or await self._is_authorized(id_tag):
+            await self._transaction(connector, id_tag)
+            await self.report_status(connector, "Finishing")
+        await self.report_status(connector, "Available")
+
+    async def _is_authorized(self, id_tag: str) -> bool:
+        status = _tag_status(await self.call("Authorize", {"idTag": id_tag}))
+        if status != "Accepted":
+            logger.warning(
+                "%s: the id tag %s is %s, so no session starts. Add it to the central system.",
+                *(self.charger_id, id_tag, status or "refused"),
+            )
+        return status == "Accepted"
+
+    async def _transaction(self, connector: Connector, id_tag: str) -> None:
+        stop_reason = connector.stop_reason = asyncio.get_running_loop().create_future()
+        start = {"connectorId": connector.number, "idTag": id_tag, "meterStart": round(connector.meter)}
+        answer = await self.call("StartTransaction", start | {"timestamp": now_on_the_wire()})
+        connector.transaction_id = answer.get("transactionId")
+        if _tag_status(answer) == "Accepted":
+            await self.report_status(connector, "Charging")
+            await self._charge(connector, stop_reason)
+        else:
+            self.stop(connector, "DeAuthorized")
+        if connector.transaction_id is not None:
+            await self.stop_transaction(connector, await stop_reason)
+
+    async def stop_transaction(self, connector: Connector, reason: str) -> None:
+        stop = {"transactionId": connector.transaction_id, "meterStop": round(connector.meter), "reason": reason}
+        await self.call("StopTransaction", stop | {"timestamp": now_on_the_wire()})
+        connector.transaction_id = None
+
+    async def _charge(self, connector: Connector, stop_reason: asyncio.Future) -> None:
+        """Send samples with a rising energy register; the power rises, stays, and falls as the battery fills."""
+        begun = random.uniform(20, 60)
+        for sample in range(self.options.samples):
+            await asyncio.wait([stop_reason], timeout=self.options.sample_interval)
+            if stop_reason.done():
+                return
+            progress = (sample + 1) / self.options.samples
+            power = self.options.power * min(1, progress * 8) * (1 - math.exp((progress - 1.02) * 12))
+            connector.meter += power * self.options.sample_interval / 3600
+            self.measure(connector, power, begun + (98 - begun) * progress)
+        await self.report_status(connector, "SuspendedEV")
+        self.stop(connector, "EVDisconnected")
+
+    def measure(self, connector: Connector, power: float = 0.0, soc: float | None = None) -> None:
+        """Queue MeterValues of now; `power` in W, `soc` in %."""
+        readings = [
+            {"timestamp": now_on_the_wire(), "sampledValue": self.vendor.sampled(connector.meter, power, soc)}
+        ]
+        running = {"transactionId": connector.transaction_id} if connector.transaction_id else {}
+        self.post("MeterValues", {"connectorId": connector.number, **running, "meterValue": readings})
+
+    def stop(self, connector: Connector, reason: str) -> None:
+        if connector.stop_reason and not connector.stop_reason.done():
+            connector.stop_reason.set_result(reason)
+
+    # --- at the wire -------------------------------------------------------------------------
+
+    def post(self, action: str, payload: Any) -> Call:
+        call = super().post(action, payload)
+        if any(action in quirk.twice for quirk in self.quirks):
+            super().post(action, payload)
+        return call
+
+    def as_text(self, action: str, payload: Any) -> str:
+        for quirk in self.quirks:
+            payload = quirk.changed(action, payload)
+        text = super().as_text(action, payload)
+        for quirk in self.quirks:
+            text = quirk.spoil.get(action, str)(text)
+        return text
+
+    def refused(self, call: Call, error: CallError) -> None:
+        """Go on as if the answer were empty."""
+        logger.warning("%s: %s was refused: %s", self.charger_id, call.action, error)
+        self.answered(call, {})
+
+    def answer_to(self, action: str, payload: dict) -> Any:
+        if self.options.silent:
+            return None
+        answer = ANSWERS.get(action, CallError("NotImplemented", f"{action} is unknown"))
+        return answer(self, payload) if callable(answer) else answer
+
+    def connected(self, connection: Connection) -> None:
+        logger.info("%s is connected.", self.charger_id)
+        super().connected(connection)
+
+    def report_disconnected(self, error: Exception | None, delay_s: float) -> None:
+        problem = "the connection was lost" if error is None else _problem(error)
+        logger.warning("%s: %s. It connects again in %g s.", self.charger_id, problem, delay_s)
+
+
+def _tag_status(answer: dict) -> str:
+    return answer.get("idTagInfo", {}).get("status", "")
+
+
+def _problem(error: Exception) -> str:
+    """The reason why a handshake failed."""
+    if isinstance(error, picows.WSHandshakeError) and error.response:
+        body = (error.raw_body or b"").decode(errors="replace").strip().rstrip(".")
+        return f"the connection was refused ({error.response.status.value}): {body}"
+    return f"the connection failed: {error or type(error).__name__}"
+
+
+def _tls(options: Options) -> ssl.SSLContext | None:
     """TLS context with the trusted roots and the client certificate; None for ws://."""
     if not options.url.startswith("wss://"):
         return None
@@ -67,123 +300,3 @@ def _tls(options):
     if options.certificate:
         context.load_cert_chain(options.certificate)
     return context
-
-
-class SimulatedCharger(ObedientCharger):
-    """One connection of a simulated charger."""
-
-    def __init__(self, hardware, connection):
-        super().__init__(hardware, connection)
-        self.tasks = set()
-
-    async def live(self):
-        interval = await self.boot()
-        heart = self.in_background(self.beat(interval))
-        for connector in self.hardware.connectors.values():
-            if connector.transaction_id:  # it was charging when the connection was lost
-                await self.stop_transaction(connector, "Other")
-            await self.report_status(connector, "Available")
-        sessions = 0
-        while self.options.sessions is None or sessions < self.options.sessions:
-            await asyncio.sleep(self.options.pause * random.uniform(0.5, 1.5))
-            free = [c for c in self.hardware.connectors.values() if c.status == "Available"]
-            if free:
-                await self.session(random.choice(free), self.options.id_tag)
-                sessions += 1
-        heart.cancel()
-
-    async def boot(self):
-        answer = await self.call(
-            call.BootNotification(
-                charge_point_model="Simulated",
-                charge_point_vendor="Demo",
-                charge_point_serial_number=f"SIM-{self.id}"[:25],
-                firmware_version="1.0.0",
-            )
-        )
-        return answer.interval if answer else 60
-
-    async def beat(self, interval):
-        while True:
-            await asyncio.sleep(max(1, interval))
-            await self.call(call.Heartbeat())
-
-    async def report_status(self, connector, status):
-        connector.status = status
-        await self.call(call.StatusNotification(connector.number, "NoError", status, timestamp=now_on_the_wire()))
-
-    async def session(self, connector, id_tag, remote=False):
-        """Plug in, authorise, charge, stop, unplug (OCPP 1.6 §3.5)."""
-        await self.report_status(connector, "Preparing")
-        if not remote:
-            answer = await self.call(call.Authorize(id_tag))
-            if not answer or answer.id_tag_info["status"] != "Accepted":
-                logger.warning(
-                    "%s: the id tag %s is not accepted, so no session starts. Add it to the central system.",
-                    self.id,
-                    id_tag,
-                )
-                await self.report_status(connector, "Available")
-                return
-        connector.stop_reason = asyncio.get_running_loop().create_future()
-        started = await self.call(
-            call.StartTransaction(connector.number, id_tag, round(connector.meter), now_on_the_wire())
-        )
-        connector.transaction_id = started.transaction_id
-        if started.id_tag_info["status"] != "Accepted":
-            self.stop(connector, "DeAuthorized")
-        else:
-            await self.report_status(connector, "Charging")
-            await self.charge(connector)
-        await self.stop_transaction(connector, await connector.stop_reason)
-        await self.report_status(connector, "Finishing")
-        await self.report_status(connector, "Available")
-
-    async def stop_transaction(self, connector, reason):
-        meter, now = round(connector.meter), now_on_the_wire()
-        await self.call(call.StopTransaction(meter, now, connector.transaction_id, reason=reason))
-        connector.transaction_id = None
-
-    async def charge(self, connector):
-        """Send samples with a rising energy register; the power rises, stays, and falls as the battery fills."""
-        begun = random.uniform(20, 60)
-        for sample in range(self.options.samples):
-            try:
-                await asyncio.wait_for(asyncio.shield(connector.stop_reason), self.options.sample_interval)
-                return
-            except TimeoutError:
-                pass
-            progress = (sample + 1) / self.options.samples
-            power = self.options.power * min(1, progress * 8) * (1 - math.exp((progress - 1.02) * 12))
-            connector.meter += power * self.options.sample_interval / 3600
-            soc = begun + (98 - begun) * progress
-            await self.measure(connector, power, soc)
-        await self.report_status(connector, "SuspendedEV")
-        self.stop(connector, "EVDisconnected")
-
-    async def measure(self, connector, power=0.0, soc=None):
-        current = power / VOLTAGE / 3
-        sampled = [
-            {
-                "value": str(round(connector.meter)),
-                "measurand": "Energy.Active.Import.Register",
-                "unit": "Wh",
-            },
-            {"value": f"{power:.0f}", "measurand": "Power.Active.Import", "unit": "W"},
-            {"value": f"{current:.1f}", "measurand": "Current.Import", "unit": "A", "phase": "L1"},
-            {"value": str(VOLTAGE), "measurand": "Voltage", "unit": "V", "phase": "L1-N"},
-        ]
-        if soc is not None:
-            sampled.append({"value": f"{soc:.0f}", "measurand": "SoC", "unit": "Percent"})
-        values = [{"timestamp": now_on_the_wire(), "sampledValue": sampled}]
-        await self.call(call.MeterValues(connector.number, values, connector.transaction_id))
-
-    def stop(self, connector, reason):
-        if connector.stop_reason and not connector.stop_reason.done():
-            connector.stop_reason.set_result(reason)
-
-    def in_background(self, coroutine):
-        task = asyncio.create_task(coroutine)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-        return task

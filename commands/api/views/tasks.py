@@ -34,6 +34,7 @@ from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestFirst
 from core.http.parameters import takes
 from transactions.models import IdTag, Transaction
+from transactions.services import id_tokens
 
 MAX_WAIT_S = 30.0
 MAY_COMMAND = needs(POST="commands.add_command")
@@ -141,7 +142,7 @@ def authorize(request, charger_id):
     if "connector_id" in body:
         payload["connectorId"] = body["connector_id"]
     command = submit_command(request, known_charger(request, charger_id), "RemoteStartTransaction", payload, body)
-    verdict = IdTag.info(IdTag.known([body["id_tag"]]), body["id_tag"])["status"]
+    verdict = id_tokens.verdict_on(IdTag.known([body["id_tag"]]), body["id_tag"]).status
     return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict)
 
 

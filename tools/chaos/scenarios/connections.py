@@ -27,7 +27,8 @@ async def delayed(chaos):
     chaos.line.dead = True
     for charger in far:
         charger.vanish()
-        charger.url, charger.away = chaos.fleet.url, False
+        charger.url = chaos.fleet.url
+        charger.come_back()
     await asyncio.sleep(10)
     for charger in far:
         charger.url = chaos.far_url
@@ -59,7 +60,7 @@ async def powerless(chaos):
     chaos.note("shown offline after (s)", round(time.monotonic() - began))
     chaos.must_be_none("still shown online after 60 s", len((active or gone) & gone))
     for charger in far:
-        charger.away = False
+        charger.come_back()
     chaos.line.dead = False
 
 

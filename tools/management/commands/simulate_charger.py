@@ -1,25 +1,47 @@
 """`manage.py simulate_charger 505`: connect simulated chargers to a running central system."""
 
+import argparse
 import asyncio
 import contextlib
 import logging
 import os
+from uuid import uuid4
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from tools.simulator import Options, live
+from core.ocpp.versions import OCPP16
+from tools.simulator.charger import NO_ERROR, Options, live
+from tools.simulator.quirks import QUIRKS
+from tools.simulator.vendors import VENDORS
 from transactions.models import IdTag
 
 logger = logging.getLogger("simulator")
-QUICK = {"pause": 0.1, "sample_interval": 0.5, "samples": 6, "sessions": 1}
+QUICK = {"pause": 0.1, "sample_interval": 0.5, "samples": 6, "sessions": 1, "fault_seconds": 1.0}
+STATUS = OCPP16.schemas.requests["StatusNotification"].resolved["properties"]
+FAULTS = sorted({*STATUS["errorCode"]["enum"]} - {NO_ERROR})
+NAMES = (
+    *("url", "key", "ca", "certificate", "connectors", "id_tag", "unknown_tag", "silent", "pause", "sample_interval"),
+    *("vendor", "quirks", "fault", "fault_seconds"),
+)
+
+
+def _listed(title, entries):
+    """The lines of --help for a table of (name: entry with `help`)."""
+    return "\n".join([f"{title}:", *(f"  {name:20}{entry.help}" for name, entry in entries.items())])
 
 
 class Command(BaseCommand):
     help = "Connect simulated chargers that boot, charge, and answer every command. Ctrl-C stops them."
 
+    def create_parser(self, *arguments, **options):
+        parser = super().create_parser(*arguments, **options)
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = "\n\n".join([_listed("values of --vendor", VENDORS), _listed("values of --quirk", QUIRKS)])
+        return parser
+
     def add_arguments(self, parser):
-        parser.add_argument("charger_ids", nargs="+", metavar="CHARGER_ID")
+        parser.add_argument("charger_ids", nargs="*", metavar="CHARGER_ID")
         parser.add_argument(
             "--count", type=int, default=1, help="number of chargers for each id: 505, 505-2, 505-3 …"
         )
@@ -37,14 +59,49 @@ class Command(BaseCommand):
         )
         parser.add_argument("--pause", type=float, default=Options.pause, help="seconds between sessions")
         parser.add_argument("--sample-interval", type=float, default=Options.sample_interval, help="seconds")
+        self._add_odd_ones(parser)
 
-    def handle(self, *, charger_ids, count, once, **options):
-        IdTag.objects.get_or_create(id_tag=options["id_tag"], defaults={"description": "Of the simulated chargers"})
-        names = ("url", "key", "ca", "certificate", "connectors", "id_tag", "silent", "pause", "sample_interval")
-        simulation = Options(**{name: options[name] for name in names} | (QUICK if once else {}))
+    def _add_odd_ones(self, parser):
+        odd = parser.add_argument_group("odd chargers")
+        odd.add_argument(
+            "--vendor", choices=VENDORS, default=Options.vendor, metavar="NAME", help="profile, see below"
+        )
+        odd.add_argument(
+            "--quirk",
+            dest="quirks",
+            action="append",
+            default=[],
+            choices=QUIRKS,
+            metavar="QUIRK",
+            help="deviation from OCPP, see below; may be repeated",
+        )
+        odd.add_argument(
+            "--fault",
+            choices=FAULTS,
+            default="",
+            metavar="CODE",
+            help=f"a connector is Faulted with this errorCode after each session: {', '.join(FAULTS)}",
+        )
+        seconds = Options.fault_seconds
+        odd.add_argument(
+            "--fault-seconds", type=float, default=seconds, help=f"until it recovers (default {seconds:g})"
+        )
+        odd.add_argument("--unknown-tag", action="store_true", help="present tags that nobody has registered")
+        odd.add_argument(
+            "--unknown-charger", action="store_true", help="connect one more charger, whose id nobody has registered"
+        )
+
+    def handle(self, *, charger_ids, count, once, unknown_charger, **options):
+        unregistered = [f"UNKNOWN-{uuid4().hex[:8]}"] if unknown_charger else []
         all_ids = [f"{name}-{n}" if n > 1 else name for name in charger_ids for n in range(1, count + 1)]
-        # The library logs each frame, so only from verbosity 2 on.
-        logging.getLogger("ocpp").setLevel(logging.INFO if options["verbosity"] > 1 else logging.ERROR)
+        all_ids += unregistered
+        if not all_ids:
+            raise CommandError("Name a charger, such as 505, or use --unknown-charger.")
+        if not options["url"].startswith(("ws://", "wss://")):
+            raise CommandError(f"--url must begin with ws:// or wss://, but it is {options['url']}.")
+        simulation = Options(**{name: options[name] for name in NAMES} | (QUICK if once else {}))
+        simulation.quirks = tuple(simulation.quirks)
+        IdTag.objects.get_or_create(id_tag=options["id_tag"], defaults={"description": "Of the simulated chargers"})
         self._report(f"{len(all_ids)} simulated chargers connect to {simulation.url}: {', '.join(all_ids[:10])}")
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(self._live(all_ids, simulation))

@@ -28,7 +28,7 @@ HOLD_SERIALS = """
 INSERT INTO chargers_heldserial (charger_id, serial)
 SELECT DISTINCT ON (s.serial) s.charger, s.serial FROM json_to_recordset(%s) AS s(n int, charger bigint, serial text)
 WHERE NOT EXISTS (SELECT FROM chargers_heldserial h WHERE h.serial = s.serial)
-    AND NOT EXISTS (SELECT FROM chargers_charger c WHERE c.charger_id = s.serial AND c.id <> s.charger)
+    AND NOT EXISTS (SELECT FROM chargers_charger c WHERE c.identity = s.serial AND c.id <> s.charger)
 ORDER BY s.serial, s.n ON CONFLICT (serial) DO NOTHING RETURNING charger_id
 """
 
@@ -100,7 +100,7 @@ CONNECTORS = "SELECT charger_id, connector_id FROM chargers_connector WHERE char
 RECORD_EVENTS = """
 WITH s AS MATERIALIZED (
     SELECT nextval('chargers_event_id_seq') AS id, sorted.* FROM (
-        SELECT r.*, ch.charger_id FROM json_to_recordset(%s)
+        SELECT r.*, ch.identity FROM json_to_recordset(%s)
             AS r(n int, kind text, charger bigint, at timestamptz, body jsonb, stored boolean)
         JOIN chargers_charger ch ON ch.id = r.charger ORDER BY r.n
     ) AS sorted
@@ -115,7 +115,7 @@ WITH s AS MATERIALIZED (
     INSERT INTO chargers_delivery (webhook_id, event_id, charger, state, due_at)
     SELECT webhook, event, charger, 'pending', now() FROM matching ORDER BY event
 )
-SELECT n, id, charger_id FROM s
+SELECT n, id, identity FROM s
 """
 
 UNSTORED_EVENTS_ARE_WANTED = """
@@ -143,7 +143,7 @@ WHERE s.found + (SELECT count(*) FROM chargers_finding c WHERE c.charger_id = s.
 
 # Budgets that chargers exceed now and have not exceeded in the last ten minutes, so that a new episode begins.
 NEW_EPISODES = """
-SELECT c.id, c.charger_id, s.field FROM json_to_recordset(%s) AS s(charger bigint, field text)
+SELECT c.id, c.identity, s.field FROM json_to_recordset(%s) AS s(charger bigint, field text)
 JOIN chargers_charger c ON c.id = s.charger
 WHERE NOT EXISTS (SELECT FROM chargers_finding f WHERE f.charger_id = s.charger AND f.field = s.field
     AND f.kind = 'out_of_range' AND f.last_seen > now() - interval '10 minutes')

@@ -72,7 +72,7 @@ def enqueue(command):
     with sockets_are_the_broker():
         mailbox.note_enqueued(command.task_id)
         headers = mailbox.trace_headers(command.task_id)
-        TASKS[command.action].apply_async(args=[command.charger.charger_id], task_id=command.task_id, headers=headers)
+        TASKS[command.action].apply_async(args=[command.charger.identity], task_id=command.task_id, headers=headers)
 
 
 def _enqueue_next(command):

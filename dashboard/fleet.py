@@ -27,7 +27,7 @@ NO_POWER = (
     "Faulted",
 )
 SILENT = timedelta(minutes=15)  # a reported power is ignored after this time without a message
-SEARCHED = ("charger_id", "description", "vendor", "model", "serial_number", "firmware_version")
+SEARCHED = ("identity", "description", "vendor", "model", "serial_number", "firmware_version")
 MAX_CONNECTORS = 32  # shown of each charger in the grid
 MAX_SEARCH_WORDS = 10  # of a search, because each adds six conditions
 
@@ -53,7 +53,7 @@ STATE = Case(
 
 def chargers(user):
     """Return the chargers that `user` has access to, each with its `state`, ordered by it."""
-    return within(user, Charger.objects.all(), "pk").annotate(state=STATE).order_by("state", "charger_id")
+    return within(user, Charger.objects.all(), "pk").annotate(state=STATE).order_by("state", "identity")
 
 
 def narrowed(user, search, state):

@@ -35,7 +35,7 @@ class OrphanStopAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["received_at", "charger", "action", "refused_because", "reported_transaction_id", "likely"]
     list_display += ["transaction", "payload"]
     list_filter = ["action", ("refused_because", admin.EmptyFieldListFilter)]
-    search_fields = ["charger__charger_id", "=reported_transaction_id"]
+    search_fields = ["charger__identity", "=reported_transaction_id"]
     list_select_related = ["charger", "transaction__charger"]
     date_hierarchy = "received_at"
     list_per_page = 50

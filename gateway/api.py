@@ -35,7 +35,7 @@ class OrphanStopSerializer(serializers.ModelSerializer):
     `payload` is as it was sent: any JSON of a message that was refused, or a text where it is no JSON.
     """
 
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
     payload = serializers.SerializerMethodField()
     transaction_id = serializers.IntegerField(allow_null=True)
     candidates = serializers.SerializerMethodField()

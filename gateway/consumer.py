@@ -52,7 +52,7 @@ class Unusable(frames.CallError):
 def _of_call(socket, frame):
     """Return the name and the attributes of the span of a CALL."""
     action = frame.action if frame.action in socket.version.schemas.actions else "unknown action"
-    return f"{action} from charger", {"charger_id": socket.charger.charger_id, "message_id": frame.message_id}
+    return f"{action} from charger", {"charger_id": socket.charger.identity, "message_id": frame.message_id}
 
 
 class ChargerConsumer(AsyncConsumer):
@@ -356,7 +356,7 @@ class ChargerConsumer(AsyncConsumer):
     async def _deliver_reply(self, task_id, event, trace):
         context.task_id.set(task_id)
         try:
-            with tracing.span(f"{event['type']} of charger", "server", trace, charger_id=self.charger.charger_id):
+            with tracing.span(f"{event['type']} of charger", "server", trace, charger_id=self.charger.identity):
                 if not await mailbox.deliver(task_id, event):
                     await self._store_late_reply(task_id, event)
         except Exception:  # noqa: BLE001  (an unhandled exception would end `_disconnect` early)

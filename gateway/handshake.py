@@ -138,7 +138,7 @@ class ConnectedCharger(NamedTuple):
     """The columns of a `Charger` that its open socket needs. They are few, because thousands of sockets are open."""
 
     pk: int
-    charger_id: str
+    identity: str
     message_log: str
     validation: str
     admitted_at: datetime
@@ -151,7 +151,7 @@ class ConnectedCharger(NamedTuple):
         return cls(*(getattr(charger, name) for name in cls._fields))
 
     def __str__(self):
-        return self.charger_id
+        return self.identity
 
 
 class Credentials(NamedTuple):
@@ -223,15 +223,15 @@ def admit(requests):
     charger_ids = {request.charger_id for request in requests}
     if settings.OCPP_UNKNOWN_CHARGERS == "accept":
         _register(charger_ids)
-    chargers = Charger.objects.filter(charger_id__in=charger_ids).annotate(admitted_at=ADMITTED_AT)
+    chargers = Charger.objects.filter(identity__in=charger_ids).annotate(admitted_at=ADMITTED_AT)
     chargers = chargers.prefetch_related("held_serials")
-    known = {charger.charger_id: charger for charger in chargers}
+    known = {charger.identity: charger for charger in chargers}
     return [_verdict(request, known.get(request.charger_id)) for request in requests]
 
 
 def _register(charger_ids):
-    known = set(Charger.objects.filter(charger_id__in=charger_ids).values_list("charger_id", flat=True))
-    new = [Charger(charger_id=charger_id) for charger_id in sorted(charger_ids - known)]
+    known = set(Charger.objects.filter(identity__in=charger_ids).values_list("identity", flat=True))
+    new = [Charger(identity=charger_id) for charger_id in sorted(charger_ids - known)]
     Charger.objects.bulk_create(new, ignore_conflicts=True)
 
 

@@ -41,7 +41,7 @@ class PresenceRegistration:
             version = self.socket.version.subprotocol
             entry = Presence.opened(await layer.new_channel(), self.socket.newest.opened_at, version)
             self.listener = asyncio.create_task(self.socket.handle_control_message(layer, entry.channel))
-            replaced = await presence.register(self.socket.charger.charger_id, entry)
+            replaced = await presence.register(self.socket.charger.identity, entry)
             self.presence = entry
             if replaced == entry:  # the charger has opened a newer socket meanwhile
                 self.socket.in_background(self.socket.close_replaced())
@@ -75,7 +75,7 @@ class PresenceRegistration:
         """Clear the entry, after `stop`."""
         try:
             if self.presence:
-                await presence.leave(self.socket.charger.charger_id, self.presence)
+                await presence.leave(self.socket.charger.identity, self.presence)
         except RedisError as error:
             logger.warning(
                 "%s: Redis is unavailable, its presence expires after %s s: %s", self.socket.charger, TTL, error

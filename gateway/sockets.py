@@ -53,7 +53,7 @@ async def _renew():
         if socket.presence_registration.presence is None and socket in _open:
             await socket.presence_registration.register()
     registered = [socket for socket in _open if socket.presence_registration.presence]
-    entries = [(socket.charger.charger_id, socket.presence_registration.presence) for socket in registered]
+    entries = [(socket.charger.identity, socket.presence_registration.presence) for socket in registered]
     for socket, is_current in zip(registered, await presence.renew(entries), strict=True):
         if not is_current:  # a newer socket replaced this one, and its control message was lost
             socket.in_background(socket.close_replaced())

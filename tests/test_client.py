@@ -21,28 +21,28 @@ def client(live):
 
 def test_a_command_gets_the_answer_of_its_charger(live, client):
     with live.charger(an_id(), Reset={"status": "Rejected"}) as charger:
-        outcome = client.command(charger.charger_id, "Reset", type="Soft").wait(30)
+        outcome = client.command(charger.identity, "Reset", type="Soft").wait(30)
     assert (outcome.answered, outcome.is_simulated, outcome.status) == (True, False, "Rejected")
     assert outcome.response == {"status": "Rejected"}
 
 
 def test_a_simulated_outcome_is_no_answer(live, client):
     with live.charger(an_id(), Reset=None) as charger:
-        outcome = client.command(charger.charger_id, "Reset", type="Soft", timeout=0.5).wait(30)
+        outcome = client.command(charger.identity, "Reset", type="Soft", timeout=0.5).wait(30)
     assert (outcome.answered, outcome.is_simulated, outcome.status, outcome.response) == (False, True, "", None)
     assert (outcome.outcome, outcome.simulated_response) == ("timed_out", {"status": "Accepted"})
 
 
 def test_an_outcome_has_no_truth_value(live, client):
     with live.charger(an_id(), Reset={"status": "Accepted"}) as charger:
-        outcome = client.command(charger.charger_id, "Reset", type="Soft").wait(30)
+        outcome = client.command(charger.identity, "Reset", type="Soft").wait(30)
     with pytest.raises(TypeError, match=".answered"):
         bool(outcome)
 
 
 def test_waiting_ends_at_its_timeout_and_the_task_goes_on(live, client):
     with live.charger(an_id(), Reset=2) as charger:
-        task = client.command(charger.charger_id, "Reset", type="Soft")
+        task = client.command(charger.identity, "Reset", type="Soft")
         with pytest.raises(NotInTime):
             task.wait(0.2)
         assert Task(client, task.task_id).wait(30).answered
@@ -50,7 +50,7 @@ def test_waiting_ends_at_its_timeout_and_the_task_goes_on(live, client):
 
 def test_a_refusal_has_its_sentence_and_its_fields(live, client):
     with live.charger(an_id()) as charger, pytest.raises(Refused) as body:
-        client.command(charger.charger_id, "Reset", type="Gentle")
+        client.command(charger.identity, "Reset", type="Gentle")
     assert body.value.status == 400
     assert "type" in body.value.fields
     with pytest.raises(Refused, match="404: Charger not found"):

@@ -101,7 +101,7 @@ def happened(charger, text):
 
 def asked(api, charger, text):
     """Send every text that a client may write."""
-    own, data = {"charger_id": charger.charger_id}, dict.fromkeys(("vendorId", "messageId", "data"), text)
+    own, data = {"charger_id": charger.identity}, dict.fromkeys(("vendorId", "messageId", "data"), text)
     written = {
         "chargers": {"charger_id": f"{text} ", "description": text},
         "id-tags": {"id_tag": f"!{text}"[:SHORTEST], "parent_id_tag": text, "description": text},
@@ -122,7 +122,7 @@ def asked(api, charger, text):
         "signing_certificate": text,
     }
     assert api.post(f"{API}/firmware/", file).status_code == 201
-    place = {"charger_id": charger.charger_id, "action": "GetDiagnostics"}
+    place = {"charger_id": charger.identity, "action": "GetDiagnostics"}
     assert api.post(f"{API}/commands/", place, "application/json").status_code == 202
 
 
@@ -173,12 +173,12 @@ def admin_pages():
 
 def pages_of_operators(text):
     charger = Charger.objects.first()
-    pages = ["/", "/transactions/", "/commands/", "/batches/", f"/messages/?charger_id={quote(charger.charger_id)}"]
-    pages += [reverse("dashboard:charger", args=[charger.charger_id]), f"/?search={quote(text)}"]
+    pages = ["/", "/transactions/", "/commands/", "/batches/", f"/messages/?charger_id={quote(charger.identity)}"]
+    pages += [reverse("dashboard:charger", args=[charger.identity]), f"/?search={quote(text)}"]
     pages += [f"/commands/{command.task_id}/" for command in Command.objects.all()]
     pages += [f"/transactions/{transaction.pk}/" for transaction in Transaction.objects.all()]
     pages += [f"/batches/{batch.pk}/" for batch in Batch.objects.all()]
     filled = f"?vendorId={quote(text)}&of_search={quote(text)}"
-    pages += [reverse("dashboard:ask", args=[charger.charger_id, "DataTransfer"]) + filled]
+    pages += [reverse("dashboard:ask", args=[charger.identity, "DataTransfer"]) + filled]
     pages += [f"/batches/new/DataTransfer/{filled}"]
     return pages

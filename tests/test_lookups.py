@@ -52,7 +52,7 @@ HARMLESS = {
         "expire_seconds one_off start_time enabled last_run_at total_run_count date_changed description"
     ),
     "chargers.charger": (
-        "id charger_id description security_profile next_security_profile boot_policy registration_status "
+        "id identity description security_profile next_security_profile boot_policy registration_status "
         "read_configuration_after_boot message_log validation ping_interval ping_timeout boot_wait vendor "
         "model serial_number charge_box_serial_number firmware_version iccid imsi meter_type "
         "meter_serial_number last_boot_at firmware_status firmware_status_at diagnostics_status "

@@ -104,7 +104,7 @@ class Ours:
         if "charger" not in {field.name for field in model._meta.fields}:  # such as tokens: there are none here
             return NOBODYS
         wanted = f"SELECT max(r.id) FROM {model._meta.db_table} r JOIN chargers_charger c ON c.id = r.charger_id "
-        return self.live.rows(wanted + "WHERE c.charger_id = ANY(%s)", self.chargers)[0][0]
+        return self.live.rows(wanted + "WHERE c.identity = ANY(%s)", self.chargers)[0][0]
 
     def known(self, case):
         """Return the values for the path of a case; an id is the same for all cases of an operation."""

@@ -52,7 +52,7 @@ def scoped():
         a_command(charger)
         tell(charger, "StopTransaction", transactionId=-1, meterStop=1, timestamp=NOON)
         tell(charger, "Authorize", idTag=f"X{charger.pk}")
-        Refusal.objects.create(charger_id=charger.charger_id, kind="credentials", status=401, reason="x", **moments())
+        Refusal.objects.create(charger_id=charger.identity, kind="credentials", status=401, reason="x", **moments())
     group = ChargerGroup.objects.create(name="North")
     group.chargers.set([near])
     group.users.set([user])
@@ -111,8 +111,8 @@ def test_a_path_of_a_charger_out_of_reach_is_answered_as_unknown(scoped, route):
             if method not in ("options", "head") and answers[0][0] not in (403, 405):
                 # An unknown parameter is refused for every charger alike.
                 assert answers[0][0] == 404 or (query and answers[0][0] == 400), (method, far + query, body)
-    assert not Command.objects.filter(charger__charger_id=FAR).exclude(action="ClearCache").exists()
-    assert Charger.objects.filter(charger_id=FAR).exists()
+    assert not Command.objects.filter(charger__identity=FAR).exclude(action="ClearCache").exists()
+    assert Charger.objects.filter(identity=FAR).exists()
 
 
 def bodies(charger_id):
@@ -203,7 +203,7 @@ ROWS = {
 
 @pytest.mark.parametrize("model", ROWS)
 def test_a_row_of_a_charger_out_of_reach_is_not_found(scoped, model):
-    path = "charger_id" if model in (Charger, Refusal) else "charger__charger_id"
+    path = "charger_id" if model in (Charger, Refusal) else "charger__identity"
     far = model.objects.filter(**{path: FAR}).first().pk
     for path, method in ROWS[model]:
         for body in ("{", "{}"):
@@ -219,7 +219,7 @@ def test_links_and_forms_of_the_admin_do_not_name_a_charger_out_of_reach(scoped)
     kind = ContentType.objects.get_for_model(Charger).pk
     booked = {"connector_id": 1, "id_tag": "A", "expiry_date_0": "2036-01-01", "expiry_date_1": "00:00:00"}
     add = "/admin/transactions/reservation/add/"
-    pks = Charger.objects.get(charger_id=FAR).pk, 987_654_321
+    pks = Charger.objects.get(identity=FAR).pk, 987_654_321
     linked = [reply(scoped.get(f"/admin/r/{kind}/{pk}/"), str(pk))[:2] for pk in pks]
     chosen = [reply(scoped.post(add, booked | {"charger": pk}), str(pk))[:2] for pk in pks]
     assert linked[0] == linked[1]

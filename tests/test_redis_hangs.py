@@ -38,7 +38,7 @@ def in_admin(**reply):
 
 def by_rest(method, path="", **body):
     return lambda client, charger: getattr(client, method)(
-        f"/api/ocpp/chargers/{charger.charger_id}/{path}", body, content_type="application/json"
+        f"/api/ocpp/chargers/{charger.identity}/{path}", body, content_type="application/json"
     )
 
 
@@ -52,12 +52,12 @@ def reset_in_admin(client, charger):
 
 
 def reset_by_rest(client, charger):
-    body = {"charger_id": charger.charger_id, "action": "Reset", "payload": {"type": "Soft"}}
+    body = {"charger_id": charger.identity, "action": "Reset", "payload": {"type": "Soft"}}
     return client.post("/api/ocpp/commands/", body, content_type="application/json")
 
 
 def reset_on_a_page(client, charger):
-    return client.post(reverse("dashboard:ask", args=[charger.charger_id, "Reset"]), {"type": "Soft"})
+    return client.post(reverse("dashboard:ask", args=[charger.identity, "Reset"]), {"type": "Soft"})
 
 
 def revoke_in_admin(client, charger):
@@ -68,7 +68,7 @@ def revoke_in_admin(client, charger):
 
 
 def release_a_batch(client, charger):
-    wanted = batches.BatchRequest("Reset", {"type": "Soft"}, {"chargers": [charger.charger_id]})
+    wanted = batches.BatchRequest("Reset", {"type": "Soft"}, {"chargers": [charger.identity]})
     batches.create(wanted, [charger], Origin("alice"))
     assert batches.release() == 1
 

@@ -117,14 +117,14 @@ def test_no_entry_point_stores_a_secret_in_plain(live):
     live.post("/api/ocpp/chargers/", {"charger_id": queued})
     with live.charger(an_id(), **answers(secrets)) as charger:
         for action, payload in requests_to(secrets):
-            assert live.finished(live.ask(charger.charger_id, action, payload))["outcome"] == "answered"
+            assert live.finished(live.ask(charger.identity, action, payload))["outcome"] == "answered"
             live.ask(queued, action, payload, timeout=3000) if action == "GetDiagnostics" else None
-        live.finished(live.ask(charger.charger_id, "GetConfiguration", {}))
-        live.finished(live.ask(charger.charger_id, "GetDiagnostics", {}))
+        live.finished(live.ask(charger.identity, "GetConfiguration", {}))
+        live.finished(live.ask(charger.identity, "GetDiagnostics", {}))
         place = json.loads(charger.received[-1])[3]["location"]
         secrets.by_way["upload token"] = place.rstrip("/").rpartition("/")[2]
         assert live.request("PUT", place.removeprefix(live.url) + "log.txt", {})[0] == 201
-        wifi = {"action": "ChangeConfiguration", "chargers": [charger.charger_id]}
+        wifi = {"action": "ChangeConfiguration", "chargers": [charger.identity]}
         batch = posted(live, "batches/", wifi | {"payload": {"key": "ApnPassword", "value": secrets["batch"]}})
         eventually(lambda: live.get(batch["url"])["finished_at"], 30)
         at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
@@ -157,7 +157,7 @@ def test_an_error_that_quotes_the_secret_is_stored_masked(live):
     secret = f"Zq{uuid4().hex}"
     refusal = CallError("InternalError", f"{secret} is too long", {"given": secret})
     with live.charger(an_id(), ChangeConfiguration=refusal) as charger:
-        task = live.ask(charger.charger_id, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
+        task = live.ask(charger.identity, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
         task = live.finished(task)
     assert task["error"]["description"] == "(hidden) is too long"
     assert secret not in dump(live)
@@ -230,7 +230,7 @@ def test_a_configuration_key_with_a_number_or_a_short_name_is_a_secret(name):
 
 def test_the_token_in_an_upload_url_is_not_in_the_log(live):
     with live.charger(an_id(), GetDiagnostics={"fileName": "log"}) as charger:
-        live.finished(live.ask(charger.charger_id, "GetDiagnostics", {}))
+        live.finished(live.ask(charger.identity, "GetDiagnostics", {}))
         place = json.loads(charger.received[-1])[3]["location"].removeprefix(live.url)
     token, name = place.rstrip("/").rpartition("/")[2], uuid4().hex
     for path in (f"{place}{name}", f"{place}{name}".replace("/files/", "/files//")):
@@ -259,7 +259,7 @@ def test_the_audit_log_masks_the_token_in_the_url_of_a_webhook():
 def test_a_retried_command_is_sent_with_its_secret(live):
     secret = f"Zq{uuid4().hex}"
     with live.charger(an_id(), ChangeConfiguration=ACCEPTED) as charger:
-        task = live.ask(charger.charger_id, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
+        task = live.ask(charger.identity, "ChangeConfiguration", {"key": "WifiPassword", "value": secret})
         assert live.finished(task)["payload"]["value"] == "(hidden)"
         again = live.finished(posted(live, f"tasks/{task['task_id']}/retry/", {}))
     assert again["payload"]["value"] == "(hidden)"
@@ -280,7 +280,7 @@ def public_url(settings, tmp_path):
 @pytest_db
 def test_an_upload_token_is_never_shown_and_permits_the_upload(api, public_url):
     charger = a_charger()
-    body = {"charger_id": charger.charger_id, "action": "GetDiagnostics", "payload": {}}
+    body = {"charger_id": charger.identity, "action": "GetDiagnostics", "payload": {}}
     task = api.post("/api/ocpp/commands/", body, "application/json").json()
     location = Command.objects.get().payload.opened()["location"]
     token = location.rstrip("/").rpartition("/")[2]
@@ -292,7 +292,7 @@ def test_an_upload_token_is_never_shown_and_permits_the_upload(api, public_url):
     pages = [
         f"/api/ocpp/{name}/" for name in ("commands", "uploads", "events", "messages", f"tasks/{task['task_id']}")
     ]
-    pages += [f"/commands/{task['task_id']}/", "/commands/", f"/chargers/{charger.charger_id}/"]
+    pages += [f"/commands/{task['task_id']}/", "/commands/", f"/chargers/{charger.identity}/"]
     pages += [reverse("admin:commands_command_change", args=[pk]), reverse("admin:commands_command_changelist")]
     pages += [reverse("admin:commands_upload_changelist"), reverse("admin:chargers_event_changelist")]
     reply = ""

@@ -117,7 +117,7 @@ class Import:
 
     def _charge_box(self, row, line):
         charger_id = row["charge_box_id"]
-        known = Charger.objects.filter(charger_id=charger_id).first()
+        known = Charger.objects.filter(identity=charger_id).first()
         self.chargers[charger_id.lower()] = known
         if known:
             return "known already"
@@ -128,7 +128,7 @@ class Import:
         columns = {ours: self._fitting(Charger, ours, row.get(theirs), line) for ours, theirs in CHARGER.items()}
         profile = _number(row, "security_profile") if row.get("security_profile") else 0
         charger = Charger(
-            charger_id=charger_id, boot_policy=row["registration_status"], security_profile=profile or None, **columns
+            identity=charger_id, boot_policy=row["registration_status"], security_profile=profile or None, **columns
         )
         self.chargers[charger_id.lower()] = _saved(charger)
         return "added"

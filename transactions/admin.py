@@ -53,7 +53,7 @@ def accept_tags(modeladmin, request, unknown):
 @admin.register(UnknownIdTag)
 class UnknownIdTagAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["id_tag", "charger", "presented", "first_seen", "last_seen"]
-    search_fields = ["id_tag", "charger__charger_id"]
+    search_fields = ["id_tag", "charger__identity"]
     list_select_related = ["charger"]
     date_hierarchy = "last_seen"
     actions = [accept_tags]
@@ -66,7 +66,7 @@ class ReservationAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     as_sent = ["id_tag", "parent_id_tag"]
     list_display = ["id", "charger", "connector_id", "id_tag", "status", "expiry_date", "ended_because"]
     list_filter = ["state"]
-    search_fields = ["=id", "charger__charger_id", "id_tag", "parent_id_tag"]
+    search_fields = ["=id", "charger__identity", "id_tag", "parent_id_tag"]
     list_select_related = ["charger"]
     autocomplete_fields = ["charger"]
     date_hierarchy = "expiry_date"

@@ -52,7 +52,7 @@ class Scoped:
 
 
 OPERATOR_FIELDS = [
-    "charger_id",
+    "identity",
     "description",
     "boot_policy",
     "read_configuration_after_boot",
@@ -168,10 +168,10 @@ class HeldSerialInline(admin.TabularInline):
 class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     charger_path = "pk"
     form = ChargerForm
-    as_sent = ["charger_id"]
-    list_display = ["charger_id", "connected", "vendor", "model", "firmware_version", "last_seen", "last_boot_at"]
+    as_sent = ["identity"]
+    list_display = ["identity", "connected", "vendor", "model", "firmware_version", "last_seen", "last_boot_at"]
     list_filter = ["boot_policy", "registration_status", "vendor", "model", "firmware_version"]
-    search_fields = ["charger_id", "description", "serial_number", "charge_box_serial_number", "iccid"]
+    search_fields = ["identity", "description", "serial_number", "charge_box_serial_number", "iccid"]
     date_hierarchy = "created_at"
     inlines = [ConnectorInline, ConfigurationInline, InstalledProfileInline, InstalledCertificateInline]
     inlines += [HeldSerialInline]
@@ -185,7 +185,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         return [settings, ("As reported by the charger", {"fields": self.reported_fields})] if charger else [settings]
 
     def get_readonly_fields(self, request, charger=None):
-        return ["charger_id", *self.reported_fields] if charger else []
+        return ["identity", *self.reported_fields] if charger else []
 
     def save_model(self, request, charger, form, change):
         """Save changed columns alone, because messages of the charger may change others at the same time."""
@@ -202,7 +202,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
             audit.warn(charger, form.warning)
             self.message_user(request, form.warning, messages.WARNING)
         if change and derived:
-            control.close_for_new_credentials(charger.charger_id)
+            control.close_for_new_credentials(charger.identity)
         elif change and set(OF_SOCKET) & set(form.changed_data):
             control.change_settings(charger)
 
@@ -221,16 +221,16 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         if request.method == "POST":
             with transaction.atomic():
                 key = charger.make_key()
-                control.close_for_new_credentials(charger.charger_id)
+                control.close_for_new_credentials(charger.identity)
             return shown_once(self, request, charger, f"The key of {charger}", key)
         context = {**self.admin_site.each_context(request), "title": "New key", "opts": self.opts, "row": charger}
         return TemplateResponse(request, "admin/chargers/new_key.html", context)
 
     def get_changelist_instance(self, request):
         changelist = super().get_changelist_instance(request)
-        present = presence.connected([charger.charger_id for charger in changelist.result_list])
+        present = presence.connected([charger.identity for charger in changelist.result_list])
         for charger in changelist.result_list:
-            charger.is_connected = charger.charger_id in present
+            charger.is_connected = charger.identity in present
         return changelist
 
     @admin.display(boolean=True)
@@ -242,7 +242,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
 class ConnectorAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["charger", "connector_id", "status", "error_code", "info", "timestamp"]
     list_filter = ["status", "error_code", "connector_id"]
-    search_fields = ["charger__charger_id", "info", "vendor_error_code"]
+    search_fields = ["charger__identity", "info", "vendor_error_code"]
     list_select_related = ["charger"]
     date_hierarchy = "received_at"
 
@@ -251,7 +251,7 @@ class ConnectorAdmin(Scoped, ReadOnly, admin.ModelAdmin):
 class SecurityEventAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["received_at", "charger", "type", "timestamp", "tech_info"]
     list_filter = ["type"]
-    search_fields = ["charger__charger_id", "tech_info"]
+    search_fields = ["charger__identity", "tech_info"]
     list_select_related = ["charger"]
     date_hierarchy = "received_at"
 
@@ -260,6 +260,6 @@ class SecurityEventAdmin(Scoped, ReadOnly, admin.ModelAdmin):
 class DataTransferAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["received_at", "charger", "vendor_id", "message_id", "status", "data"]
     list_filter = ["status", "vendor_id"]
-    search_fields = ["charger__charger_id", "vendor_id", "message_id"]
+    search_fields = ["charger__identity", "vendor_id", "message_id"]
     list_select_related = ["charger"]
     date_hierarchy = "received_at"

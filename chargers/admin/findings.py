@@ -13,7 +13,7 @@ EXPORTED = ("charger", "action", "field", "kind", "count", "first_seen", "last_s
 
 @admin.action(description="Export as CSV")
 def export_csv(modeladmin, request, findings):
-    return csv_file("findings", EXPORTED, findings.values_list("charger__charger_id", *EXPORTED[1:]))
+    return csv_file("findings", EXPORTED, findings.values_list("charger__identity", *EXPORTED[1:]))
 
 
 @admin.register(Finding)

@@ -83,7 +83,7 @@ class LargeTableAdmin:
 
 
 def _of_chargers(column, word):
-    matching = Charger.objects.filter(charger_id__icontains=word).values_list("pk", flat=True)
+    matching = Charger.objects.filter(identity__icontains=word).values_list("pk", flat=True)
     return {f"{column}__in": list(matching[:MAX_MATCHING_CHARGERS])}
 
 

@@ -53,7 +53,7 @@ class MessageAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
 
     def get_search_results(self, request, rows, term):
         words = term.split()
-        charger = Charger.objects.filter(charger_id=words[0]).first() if words else None
+        charger = Charger.objects.filter(identity=words[0]).first() if words else None
         if charger:
             rows, words = rows.filter(charger=charger), words[1:]
         elif words and not _is_narrow(request):

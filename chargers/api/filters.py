@@ -20,6 +20,7 @@ from chargers.models import (
     Refusal,
     SecurityEvent,
 )
+from chargers.models.charger import OF_SOCKET, REPORTED_FIELDS
 from core.admin import lookups
 
 
@@ -72,7 +73,16 @@ class Backend(filters.DjangoFilterBackend):
 class OfCharger(AsSent):
     """`?charger_id=`, compared as sent."""
 
-    charger_id = filters.CharFilter("charger__charger_id", strip=False)
+    charger_id = filters.CharFilter("charger__identity", strip=False)
+
+
+class ChargerFilter(AsSent):
+    charger_id = filters.CharFilter("identity", strip=False)
+
+    class Meta:
+        model = Charger
+        fields = ["description", "boot_policy", "security_profile", "read_configuration_after_boot"]
+        fields += [*OF_SOCKET, *REPORTED_FIELDS]
 
 
 class SecurityEventFilter(OfCharger):
@@ -143,7 +153,7 @@ class MessageFilter(AsSent):
 
     def of_charger(self, rows, name, charger_id):
         """Look up the charger first, so that the index of its messages is used."""
-        return rows.filter(charger=Charger.objects.filter(charger_id=charger_id).values_list("pk").first() or 0)
+        return rows.filter(charger=Charger.objects.filter(identity=charger_id).values_list("pk").first() or 0)
 
     def filter_queryset(self, rows):
         values = self.form.cleaned_data

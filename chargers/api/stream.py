@@ -17,7 +17,7 @@ KEEP_ALIVE_INTERVAL_S = 15.0  # of silence, after which a comment keeps proxies 
 PAGE_SIZE = 500  # missed events that are read by one query
 # An event with a smaller id may be committed after one with a greater, so the latest events are sent again.
 OVERLAP = timedelta(seconds=5)
-COLUMNS = {"kind": "kind", "charger_id": "charger__charger_id"}  # members by which a stream may be filtered
+COLUMNS = {"kind": "kind", "charger_id": "charger__identity"}  # members by which a stream may be filtered
 
 
 async def stream(user, filters, after):
@@ -87,7 +87,7 @@ async def _name(charger, names):
 
 
 def _charger_id(charger):
-    return Charger.objects.filter(pk=charger).values_list("charger_id", flat=True).first()
+    return Charger.objects.filter(pk=charger).values_list("identity", flat=True).first()
 
 
 def _as_text(event):

@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
             name='Charger',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('charger_id', models.CharField(help_text='As in its URL; upper and lower case differ.', max_length=255, unique=True)),
+                ('identity', models.CharField(help_text='As in its URL; upper and lower case differ.', max_length=255, unique=True)),
                 ('description', models.CharField(blank=True, max_length=255)),
                 ('authorization_key_hash', models.CharField(blank=True, editable=False, max_length=128)),
                 ('next_authorization_key_hashes', models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list, editable=False, help_text='Hashes of keys sent to the charger, the latest last; it may start to use any of them.')),
@@ -93,7 +93,7 @@ class Migration(migrations.Migration):
                 ('last_answer', models.TextField(blank=True, editable=False)),
             ],
             options={
-                'ordering': ['charger_id'],
+                'ordering': ['identity'],
             },
         ),
         migrations.CreateModel(

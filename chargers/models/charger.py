@@ -63,12 +63,36 @@ def seconds_before_commands(boot_wait):
     return settings.OCPP_BOOT_WAIT if boot_wait is None else boot_wait
 
 
+REPORTED_FIELDS = [  # as the charger or its socket reported them
+    "vendor",
+    "model",
+    "serial_number",
+    "charge_box_serial_number",
+    "firmware_version",
+    "iccid",
+    "imsi",
+    "meter_type",
+    "meter_serial_number",
+    "last_boot_at",
+    "firmware_status",
+    "firmware_status_at",
+    "diagnostics_status",
+    "diagnostics_status_at",
+    "log_status",
+    "log_status_at",
+    "registration_status",
+    "local_list_version",
+    "ocpp_version",
+    "connected_at",
+    "last_seen",
+    "created_at",
+]
+
+
 class Charger(models.Model):
     """A charge point. Whether its socket is open now is recorded in Redis, see `chargers.services.presence`."""
 
-    charger_id = models.CharField(
-        max_length=255, unique=True, help_text="As in its URL; upper and lower case differ."
-    )
+    identity = models.CharField(max_length=255, unique=True, help_text="As in its URL; upper and lower case differ.")
     description = models.CharField(max_length=255, blank=True)
     authorization_key_hash = models.CharField(max_length=128, blank=True, editable=False)
     next_authorization_key_hashes = models.JSONField(
@@ -183,10 +207,10 @@ class Charger(models.Model):
     last_answer = models.TextField(blank=True, editable=False)
 
     class Meta:
-        ordering = ["charger_id"]
+        ordering = ["identity"]
 
     def __str__(self):
-        return self.charger_id
+        return self.identity
 
     @staticmethod
     def known(charger_id):
@@ -264,7 +288,7 @@ class Charger(models.Model):
         A serial number that another charger reported first is not included, because chargers report it themselves.
         """
         held = {held.serial for held in self.held_serials.all()}
-        return {self.charger_id} | held & {self.serial_number, self.charge_box_serial_number}
+        return {self.identity} | held & {self.serial_number, self.charge_box_serial_number}
 
 
 class HeldSerial(models.Model):
@@ -285,7 +309,7 @@ class HeldSerial(models.Model):
         return self.serial
 
 
-KNOWN = f"SELECT {bulk_sql.columns(Charger)} FROM chargers_charger c WHERE charger_id = %s"
+KNOWN = f"SELECT {bulk_sql.columns(Charger)} FROM chargers_charger c WHERE identity = %s"
 
 
 class Connector(models.Model):

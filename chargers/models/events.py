@@ -91,7 +91,7 @@ class Event(models.Model):
             "id": self.pk,
             "kind": self.kind,
             "at": self.at.isoformat().replace("+00:00", "Z"),
-            "charger_id": self.charger.charger_id,
+            "charger_id": self.charger.identity,
             "body": self.body,
         }
 

@@ -17,13 +17,13 @@ class RefusalQuerySet(models.QuerySet):
     def settled(self):
         """Filter by chargers that have connected since."""
         connected_since = Charger.objects.filter(
-            charger_id=models.OuterRef("charger_id"), connected_at__gt=models.OuterRef("last_at")
+            identity=models.OuterRef("charger_id"), connected_at__gt=models.OuterRef("last_at")
         )
         return self.filter(models.Exists(connected_since))
 
     def open(self):
         """Filter by chargers that have not connected since; `is_known` tells whether the charger exists."""
-        known = Charger.objects.filter(charger_id=models.OuterRef("charger_id"))
+        known = Charger.objects.filter(identity=models.OuterRef("charger_id"))
         connected_since = known.filter(connected_at__gt=models.OuterRef("last_at"))
         return self.filter(~models.Exists(connected_since)).annotate(is_known=models.Exists(known))
 

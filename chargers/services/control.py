@@ -23,7 +23,7 @@ def close_for_new_credentials(charger_id: str) -> None:
 
 def change_settings(charger: Charger) -> None:
     """Apply the columns `Charger.of_socket` to the charger's open socket, see `_send`."""
-    _send(charger.charger_id, {"type": "ocpp.settings", **charger.of_socket})
+    _send(charger.identity, {"type": "ocpp.settings", **charger.of_socket})
 
 
 async def watch(charger: Charger, seconds: int = WATCH_S) -> None:
@@ -32,7 +32,7 @@ async def watch(charger: Charger, seconds: int = WATCH_S) -> None:
     Watchers call this again every 20 s, because the charger may have reconnected by another socket. Raise
     `RedisError`.
     """
-    entry = await async_redis().get(key(charger.charger_id))
+    entry = await async_redis().get(key(charger.identity))
     if connection := Presence.loads(entry):
         message = get_channel_layer().serialize({"type": "ocpp.watch", "seconds": seconds})
         await async_redis().publish(connection.channel, message)

@@ -101,7 +101,7 @@ def answer_data_transfers(messages: list[VendorMessage], answer: Answer) -> list
     )
     new = [message for message in messages if message.call.key not in known]
     chargers = Charger.objects.filter(pk__in={message.call.charger for message in new})
-    charger_ids = dict(chargers.values_list("pk", "charger_id"))
+    charger_ids = dict(chargers.values_list("pk", "identity"))
     transfers = known | {m.call.key: _process(m, answer(charger_ids.get(m.call.charger), m)) for m in new}
     within = budgets.within_rate([message.call for message in new], "data_transfers")
     DataTransfer.objects.bulk_create(transfers[call.key] for call in within)

@@ -25,7 +25,7 @@ def mark_lost_offline():
         return 0
     settled = bulk_sql.clock() - timedelta(seconds=SETTLING_S)
     marked_online = Charger.objects.filter(ONLINE, connected_at__lt=settled)
-    marked_online = marked_online.values_list("pk", "charger_id", "connected_at")
+    marked_online = marked_online.values_list("pk", "identity", "connected_at")
     present = presence.connected([charger_id for _, charger_id, _ in marked_online])
     lost = [
         connections.ConnectionClosed(pk, opened)
@@ -47,7 +47,7 @@ def mark_present_online():
     now = bulk_sql.clock()
     latest, earliest = now - timedelta(seconds=2 * presence.TTL), now - MAX_OFFLINE
     marked_offline = Charger.objects.filter(~ONLINE, disconnected_at__range=(earliest, latest))
-    marked_offline = list(marked_offline.values_list("pk", "charger_id", "connected_at"))
+    marked_offline = list(marked_offline.values_list("pk", "identity", "connected_at"))
     present = presence.connected([charger_id for _, charger_id, _ in marked_offline])
     still_open = [(pk, opened) for pk, charger_id, opened in marked_offline if charger_id in present]
     with transaction.atomic(), events.batched_events():

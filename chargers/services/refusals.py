@@ -114,7 +114,7 @@ def visible(user):
     """Return the open refusals of the chargers within reach of `user`, and of unknown ids if `user` may add them."""
     rows = Refusal.objects.open()
     if not access.reaches_every_charger(user):
-        return rows.filter(charger_id__in=access.within(user, Charger.objects.all(), "pk").values("charger_id"))
+        return rows.filter(charger_id__in=access.within(user, Charger.objects.all(), "pk").values("identity"))
     return rows if may_add(user) else rows.filter(is_known=True)
 
 
@@ -123,7 +123,7 @@ def add_charger(refusal):
     """Add the refused charger and return (`Charger`, its key). Raise `Conflict` if it has no id or exists already."""
     if not refusal.charger_id:
         raise Conflict("The path of this handshake named no charger id: correct the URL in the charger.")
-    charger, is_new = Charger.objects.get_or_create(charger_id=refusal.charger_id)
+    charger, is_new = Charger.objects.get_or_create(identity=refusal.charger_id)
     if not is_new:
         raise Conflict("This charger is known already: give it a new key, or correct what it presents.")
     return charger, charger.make_key()

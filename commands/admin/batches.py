@@ -76,7 +76,7 @@ class ScheduleAdmin(OwnedByRequester, ReadOnly, admin.ModelAdmin):
 
 def submit_batch(request, action, payload, chargers):
     """Submit one batch for `chargers` (a queryset), and show a link to it."""
-    chosen: batches.Chosen = {"chargers": list(chargers.values_list("charger_id", flat=True))}
+    chosen: batches.Chosen = {"chargers": list(chargers.values_list("identity", flat=True))}
     wanted = batches.BatchRequest(action, payload, chosen)
     try:
         batch = batches.submit(wanted, request.user, Origin(request.user.get_username()))

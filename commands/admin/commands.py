@@ -106,7 +106,7 @@ class ChargingProfileAdmin(admin.ModelAdmin):
 @admin.register(LocalList)
 class LocalListAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["charger", "version", "accepted_at"]
-    search_fields = ["charger__charger_id"]
+    search_fields = ["charger__identity"]
     list_select_related = ["charger"]
     date_hierarchy = "accepted_at"
 
@@ -123,7 +123,7 @@ def revoke(modeladmin, request, certificates):
 class CertificateRequestAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["received_at", "charger", "common_name", "state", "serial_number", "not_after", "error"]
     list_filter = ["state"]
-    search_fields = ["charger__charger_id", "common_name", "serial_number"]
+    search_fields = ["charger__identity", "common_name", "serial_number"]
     list_select_related = ["charger"]
     date_hierarchy = "received_at"
     actions = [revoke]

@@ -89,7 +89,7 @@ class CertificateRequest(models.Model):
             return False
         self.state = self.REVOKED
         audit.record("revoked", "certificate", f"{self.common_name} {self.serial_number}", self.charger_id)
-        control.close_for_new_credentials(self.charger.charger_id)
+        control.close_for_new_credentials(self.charger.identity)
         return True
 
 

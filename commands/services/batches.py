@@ -115,8 +115,8 @@ def choose(user: Any, chosen: Chosen, only_connected: bool = False) -> list[Char
     wanted = True if only_connected else chosen.get("filter", {}).get("connected")
     if wanted is None:
         return matches
-    online = presence.connected([charger.charger_id for charger in matches])
-    return [charger for charger in matches if (charger.charger_id in online) == wanted]
+    online = presence.connected([charger.identity for charger in matches])
+    return [charger for charger in matches if (charger.identity in online) == wanted]
 
 
 def candidates(user: Any, chosen: Chosen) -> list[Charger]:
@@ -130,7 +130,7 @@ def candidates(user: Any, chosen: Chosen) -> list[Charger]:
 
 
 def _listed(reachable, charger_ids):
-    known = {charger.charger_id: charger for charger in reachable.filter(charger_id__in=charger_ids)}
+    known = {charger.identity: charger for charger in reachable.filter(identity__in=charger_ids)}
     if unknown := [charger_id for charger_id in dict.fromkeys(charger_ids) if charger_id not in known]:
         more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
         raise serializers.ValidationError({"chargers": [f"Unknown chargers: {', '.join(unknown[:20])}{more}."]})
@@ -142,7 +142,7 @@ def _filtered(reachable, wanted):
     if "group" in wanted:
         rows = rows.filter(groups__name=wanted["group"])
     if "search" in wanted:
-        rows = rows.filter(Q(charger_id__icontains=wanted["search"]) | Q(description__icontains=wanted["search"]))
+        rows = rows.filter(Q(identity__icontains=wanted["search"]) | Q(description__icontains=wanted["search"]))
     return rows.order_by("pk")
 
 
@@ -226,9 +226,9 @@ def _release_some():
         items = sorted(due.order_by("due_at", "pk")[:MAX_PER_TRANSACTION], key=lambda item: item.charger_id)
         users = {name: _user(name) for name in {item.batch.requested_by for item in items}}
         commands = [command for item in items if (command := _submit(item, users[item.batch.requested_by]))]
-    online = presence.connected([command.charger.charger_id for command in commands])
+    online = presence.connected([command.charger.identity for command in commands])
     for command in commands:
-        if command.charger.charger_id in online:
+        if command.charger.identity in online:
             enqueue(command)
     return len(items)
 

@@ -110,14 +110,14 @@ def _queue_ends_s(command, holder):
     ends_s = command.submitted_s + settings.OCPP_QUEUE_TIMEOUT
     if holder:
         return ends_s
-    offline_since_s = time.monotonic() - mailbox.offline_duration_s(command.charger.charger_id)
+    offline_since_s = time.monotonic() - mailbox.offline_duration_s(command.charger.identity)
     return min(ends_s, max(offline_since_s, command.submitted_s) + command.timeout)
 
 
 def _wait_to_be_sent(command):
     """Wait until the process of the socket has claimed and written it; raises `NotNow` if the charger disconnects."""
     while command.state == QUEUED:
-        holder = mailbox.find_connection(command.charger.charger_id)
+        holder = mailbox.find_connection(command.charger.identity)
         if time.monotonic() >= _queue_ends_s(command, holder):
             return _finish(command, TIMED_OUT if holder else NOT_CONNECTED)
         if not holder:

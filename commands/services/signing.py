@@ -47,7 +47,7 @@ def _request(call: Call, csr: str) -> CertificateRequest:
 def _refuse_foreign_name(charger, name):
     """Raise `authority.Unsuitable` unless `name` is of this charger alone, because certificates log in by name."""
     others = Charger.objects.exclude(pk=charger)
-    if others.filter(charger_id=name).exists():
+    if others.filter(identity=name).exists():
         raise authority.Unsuitable(f"{name!r} is the id of another charger")
     if others.filter(held_serials__serial=name).exists():
         raise authority.Unsuitable(f"{name!r} is the serial number of another charger, which reported it first")

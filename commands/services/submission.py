@@ -131,7 +131,7 @@ def _refuse_unaccepted_or_busy(charger, action):
     ((queued,),) = bulk_sql.query(sql.COUNT_QUEUED, [charger.pk, SYSTEM_ACTOR])
     if queued >= settings.OCPP_QUEUE_LIMIT:
         raise Busy(
-            f"{queued} commands already wait for charger {charger.charger_id}.",
+            f"{queued} commands already wait for charger {charger.identity}.",
             settings.OCPP_COMMAND_TIMEOUT,
         )
 

@@ -45,9 +45,9 @@ def sweep():
     timeout_at = ExpressionWrapper(F("created_at") + F("timeout") * timedelta(seconds=1), DateTimeField())
     waited = Q(created_at__lt=too_long_ago) | Q(timeout_at__lt=now)
     overdue = list(unfinished.filter(state=QUEUED).annotate(timeout_at=timeout_at).filter(waited))
-    online = presence.connected(list({command.charger.charger_id for command in [*first, *overdue]}))
-    due = {c.task_id: c for c in first if c.state == SENT or c.charger.charger_id in online}
-    due |= {c.task_id: c for c in overdue if c.created_at < too_long_ago or c.charger.charger_id not in online}
+    online = presence.connected(list({command.charger.identity for command in [*first, *overdue]}))
+    due = {c.task_id: c for c in first if c.state == SENT or c.charger.identity in online}
+    due |= {c.task_id: c for c in overdue if c.created_at < too_long_ago or c.charger.identity not in online}
     abandoned = [due[task_id] for task_id in mailbox.orphaned(list(due))[:MAX_COMMANDS_PER_SWEEP]]
     for command in abandoned:
         enqueue(command)

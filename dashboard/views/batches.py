@@ -125,7 +125,7 @@ class NewBatch(Page):
         if not {"search", "state"} & query.keys():
             return {}
         rows = fleet.narrowed(self.request.user, query.get("search", ""), query.get("state", ""))
-        listed = list(rows.values_list("charger_id", flat=True)[: MAX_LISTED + 1])
+        listed = list(rows.values_list("identity", flat=True)[: MAX_LISTED + 1])
         if len(listed) > MAX_LISTED:
             text = gettext("More than {limit} chargers match. Select them by group, vendor or model instead.")
             messages.info(self.request, text.format(limit=MAX_LISTED))

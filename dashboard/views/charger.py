@@ -34,7 +34,7 @@ def is_connected(charger: Charger) -> bool:
     if any(problem.part == "redis" for problem in readiness.problems()):
         return charger.is_online
     try:
-        return charger.charger_id in presence.connected([charger.charger_id])
+        return charger.identity in presence.connected([charger.identity])
     except RedisError:
         return charger.is_online
 

@@ -51,7 +51,7 @@ def test_the_status_endpoint_shows_stored_state(api):
     tell(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
     status = api.get(f"{BASE}/status/{charger}/").json()["status"]
     charger.refresh_from_db()
-    assert (status["charger_id"], status["status"], status["connected"]) == (charger.charger_id, "Charging", False)
+    assert (status["charger_id"], status["status"], status["connected"]) == (charger.identity, "Charging", False)
     assert status["last_seen"] == charger.last_seen.isoformat().replace("+00:00", "Z")
     assert status["connectors"][0]["connector_id"] == 1
 
@@ -162,7 +162,7 @@ def test_a_put_needs_no_id_in_its_body(api):
     charger = a_charger()
     answer = api.put(f"{BASE}/chargers/{charger}/", {"description": "d"}, "application/json")
     assert answer.status_code == 200
-    assert answer.json()["charger_id"] == charger.charger_id
+    assert answer.json()["charger_id"] == charger.identity
 
 
 @pytest.mark.parametrize("accepted", ["application/octet-stream", "text/html", "application/xml;q=0.1", "nonsense"])

@@ -166,7 +166,7 @@ def test_rows_beyond_the_budget_are_all_stored_later(tight, charger):
     assert pong.wait(10)  # before the message is answered
     assert json.loads(charger.socket.recv(timeout=60))[1] == "late"
     assert time.monotonic() - began > 2
-    assert stored(tight, charger.charger_id) == 2800
+    assert stored(tight, charger.identity) == 2800
 
 
 def test_commands_reach_a_charger_that_is_slowed_down(tight):
@@ -191,7 +191,7 @@ def test_a_slowed_charger_is_not_closed_for_missing_pongs(tight):
 def stored(tight, charger_id):
     """Return the number of stored readings."""
     statement = "SELECT count(*) FROM transactions_metervalue m JOIN chargers_charger c ON c.id = m.charger_id"
-    return tight.rows(f"{statement} WHERE c.charger_id = %s", charger_id)[0][0]
+    return tight.rows(f"{statement} WHERE c.identity = %s", charger_id)[0][0]
 
 
 # --- not stored ------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def test_a_stop_with_too_many_samples_ends_its_session_with_its_meter(tight, cha
 
 def listed_tags(tight, charger):
     statement = "SELECT count(*) FROM transactions_unknownidtag u JOIN chargers_charger c ON c.id = u.charger_id"
-    return tight.rows(f"{statement} WHERE c.charger_id = %s", charger.charger_id)[0][0]
+    return tight.rows(f"{statement} WHERE c.identity = %s", charger.identity)[0][0]
 
 
 def test_unknown_tags_beyond_the_budget_are_answered_and_not_listed(tight, charger):
@@ -254,13 +254,13 @@ def test_unknown_tags_beyond_the_budget_are_answered_and_not_listed(tight, charg
 
 
 def test_the_list_of_unknown_tags_of_all_chargers_is_limited(tight, charger):
-    (pk,) = tight.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger.charger_id)[0]
+    (pk,) = tight.rows("SELECT id FROM chargers_charger WHERE identity = %s", charger.identity)[0]
     tight.execute(
         "INSERT INTO transactions_unknownidtag (id_tag, charger_id, first_seen, last_seen, presented) "
         "SELECT 'full' || n, (SELECT min(id) FROM chargers_charger), now(), now(), 1 FROM generate_series(1, 1000) n"
     )
     assert charger.call("Authorize", {"idTag": an_id()}) == {"idTagInfo": {"status": "Invalid"}}
-    eventually(lambda: incident(tight, charger.charger_id, "all_unknown_tags"))
+    eventually(lambda: incident(tight, charger.identity, "all_unknown_tags"))
     tight.execute("DELETE FROM transactions_unknownidtag WHERE id_tag LIKE 'full%%'")
     assert tight.rows("SELECT count(*) FROM transactions_unknownidtag WHERE charger_id = %s", pk) == [(0,)]
 
@@ -291,7 +291,7 @@ def test_messages_beyond_their_rate_are_acknowledged_and_not_stored(tight, charg
     assert all(answer == answers[0] for answer in answers)
     charger.reconnect()
     charger.call(action, payload)
-    assert len(tight.get(f"/api/ocpp/{listed}/?charger_id={charger.charger_id}")["results"]) == 4
+    assert len(tight.get(f"/api/ocpp/{listed}/?charger_id={charger.identity}")["results"]) == 4
 
 
 def test_configuration_keys_beyond_the_budget_are_not_stored(tight):
@@ -362,10 +362,10 @@ def test_every_budget_without_a_test_of_its_own_is_in_excesses():
 def test_an_excess_is_a_finding_an_event_a_metric_and_one_line_of_the_log(tight, charger, name):
     before = scraped(tight)
     EXCESSES[name](charger)
-    eventually(lambda: incident(tight, charger.charger_id, name), 20)
+    eventually(lambda: incident(tight, charger.identity, name), 20)
     eventually(lambda: value(scraped(tight), "ocpp_budget_exceeded_total", before, budget=name) >= 1, 20)
     (log,) = (tight.stack.run_dir / "logs").glob("web-1.log")
-    lines = [line for line in log.read_text().splitlines() if charger.charger_id in line]
+    lines = [line for line in log.read_text().splitlines() if charger.identity in line]
     setting = budgets.BUDGETS[name].setting
     assert len([line for line in lines if setting in line and "docs/security.md" in line]) == 1
 

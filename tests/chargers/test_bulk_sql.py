@@ -25,7 +25,7 @@ BY_KEY = (
 # Many finished rows and none under way, so that a sequential scan for one row would be slow.
 STORED = ", ".join(f.column for f in Transaction._meta.concrete_fields if not f.generated)
 INSERT_FINISHED = f"""
-INSERT INTO chargers_charger SELECT (jsonb_populate_record(c, jsonb_build_object('id', -n, 'charger_id', n))).*
+INSERT INTO chargers_charger SELECT (jsonb_populate_record(c, jsonb_build_object('id', -n, 'identity', n))).*
 FROM chargers_charger c, generate_series(1, 3000) n;
 INSERT INTO transactions_transaction ({STORED}) SELECT {STORED} FROM (
     SELECT (jsonb_populate_record(t, jsonb_build_object('id', -n, 'raw_start_time', n))).*

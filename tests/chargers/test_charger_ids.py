@@ -72,7 +72,7 @@ def test_every_path_of_a_charger_accepts_its_id(live, charger_id):
 @pytest.mark.parametrize("charger_id", ODD_IDS)
 def test_the_admin_page_of_a_charger_opens(live, admin, charger_id):
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
-    ((key,),) = live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id)
+    ((key,),) = live.rows("SELECT id FROM chargers_charger WHERE identity = %s", charger_id)
     assert html.escape(charger_id) in admin.page(f"chargers/charger/{key}/change/")
     assert html.escape(charger_id) in admin.page(f"chargers/charger/?q={quote(charger_id)}")
 
@@ -82,7 +82,7 @@ def test_the_admin_page_of_a_charger_opens(live, admin, charger_id):
 )  # browsers normalise these paths
 def test_links_lead_to_the_page_of_the_charger(live, admin, charger_id):
     live.post("/api/ocpp/chargers/", {"charger_id": charger_id})
-    ((key,),) = live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id)
+    ((key,),) = live.rows("SELECT id FROM chargers_charger WHERE identity = %s", charger_id)
     its_page = re.search('href="(/chargers/[^"]*)">Dashboard page', admin.page(f"chargers/charger/{key}/change/"))[1]
     page = admin.open(its_page)
     assert f"<h1>{html.escape(charger_id)}</h1>" in page

@@ -94,7 +94,7 @@ def test_a_charger_that_was_wrongly_marked_offline_gets_an_online_event():
     Charger.objects.filter(pk=charger.pk).update(connected_at=ago - timedelta(minutes=5), disconnected_at=ago)
     presence_reconciliation.mark_present_online()
     assert kinds(charger) == []
-    sync_redis().set(presence.key(charger.charger_id), '["channel", "session", "ocpp1.6"]', ex=60)
+    sync_redis().set(presence.key(charger.identity), '["channel", "session", "ocpp1.6"]', ex=60)
     presence_reconciliation.mark_present_online()
     assert kinds(charger) == ["charger.online"]
     assert Charger.objects.get(pk=charger.pk).is_online
@@ -112,7 +112,7 @@ def test_a_charger_with_an_open_socket_is_not_marked_offline():
     charger = a_charger()
     Charger.objects.filter(pk=charger.pk).update(connected_at=datetime.now(UTC) - timedelta(minutes=5))
     sync_redis().set(presence_reconciliation.CHECKS_KEY, 100)
-    sync_redis().set(presence.key(charger.charger_id), '["channel", "session", "ocpp1.6"]', ex=60)
+    sync_redis().set(presence.key(charger.identity), '["channel", "session", "ocpp1.6"]', ex=60)
     presence_reconciliation.mark_lost_offline()
     assert kinds(charger) == []
 
@@ -121,7 +121,7 @@ def test_a_charger_with_an_open_socket_is_not_marked_offline():
 def test_the_event_of_a_simulated_result_is_marked():
     command = submit(a_charger(), "ClearCache", {})
     Command.objects.update(created_at=datetime.now(UTC) - timedelta(hours=1))
-    run(command.task_id, command.charger.charger_id)
+    run(command.task_id, command.charger.identity)
     answer = Event.objects.get(charger=command.charger, kind="command.finished").body
     assert (answer["task_id"], answer["simulated"]) == (command.task_id, True)
     assert answer["outcome"] != "answered"
@@ -150,7 +150,7 @@ def test_a_user_of_a_group_lists_only_events_of_its_chargers(client):
     group.users.add(bob)
     client.force_login(bob)
     answer = client.get("/api/ocpp/events/").json()["results"]
-    assert {event["charger_id"] for event in answer} == {seen.charger_id}
+    assert {event["charger_id"] for event in answer} == {seen.identity}
     assert client.get(f"/api/ocpp/events/?after={answer[0]['id']}").json()["count"] == 0
 
 

@@ -138,12 +138,12 @@ class Peer:
     """A charger that sends any frame, and reconnects after its socket was closed."""
 
     def __init__(self, live):
-        self.live, self.charger_id, self.open = live, an_id(), ExitStack()
+        self.live, self.identity, self.open = live, an_id(), ExitStack()
         self.connect()
 
     def connect(self):
         self.leave()
-        self.socket = self.open.enter_context(self.live.socket(self.charger_id))
+        self.socket = self.open.enter_context(self.live.socket(self.identity))
 
     def leave(self):
         self.open.close()

@@ -115,7 +115,7 @@ def test_a_call_of_a_deleted_charger_is_stale():
 
 def admitted(*chargers):
     """Admit a socket of each charger in one batch, and return them, not opened yet."""
-    requests = [handshake.HandshakeRequest(charger.charger_id) for charger in chargers]
+    requests = [handshake.HandshakeRequest(charger.identity) for charger in chargers]
     return [connections.ConnectionOpened(one.pk, one.admitted_at, "ocpp1.6") for one in handshake.admit(requests)]
 
 

@@ -69,7 +69,7 @@ def test_a_message_that_is_too_large_closes_with_1009_and_is_logged(live, charge
         charger.socket.send(sent)
         charger.socket.recv(timeout=10)
     assert closed.value.rcvd.code == 1009
-    path = f"/api/ocpp/messages/?charger_id={charger.charger_id}&is_error=true"
+    path = f"/api/ocpp/messages/?charger_id={charger.identity}&is_error=true"
     found = eventually(lambda: live.get(path)["results"])
     assert found[0]["frame"].startswith("closed with 1009")
 

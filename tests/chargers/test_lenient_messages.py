@@ -88,15 +88,13 @@ def test_an_odd_message_is_accepted(charger, action, payload, field, kind):
 
 def test_an_object_in_a_data_transfer_is_stored_as_json(charger):
     charger.call("DataTransfer", {"vendorId": "V", "data": {"a": [1]}})
-    (kept,) = charger.live.get(f"/api/ocpp/data-transfers/?charger_id={charger.charger_id}")["results"]
+    (kept,) = charger.live.get(f"/api/ocpp/data-transfers/?charger_id={charger.identity}")["results"]
     assert kept["data"] == '{"a":[1]}'
 
 
 def test_strict_validation_applies_to_an_open_socket(charger):
     charger.call("Heartbeat", {"more": 1})
-    status, _, _ = charger.live.request(
-        "PATCH", f"/api/ocpp/chargers/{charger.charger_id}/", {"validation": "strict"}
-    )
+    status, _, _ = charger.live.request("PATCH", f"/api/ocpp/chargers/{charger.identity}/", {"validation": "strict"})
     assert status == 200
     answers = (charger.send("Heartbeat", {"more": 1})[0] for _ in range(200))
     assert 4 in answers
@@ -108,7 +106,7 @@ def test_findings_are_counted_shown_filtered_and_exported(charger):
     charger.call("StatusNotification", STATUS | {"info": "x" * 80})
     assert charger.found("StatusNotification", "info", "too_long")
     assert charger.findings["Heartbeat", "more", "unknown_field"] == 5
-    found = f"/api/ocpp/findings/?charger_id={charger.charger_id}"
+    found = f"/api/ocpp/findings/?charger_id={charger.identity}"
     (row,) = charger.live.get(f"{found}&kind=unknown_field&action=Heartbeat&field=more")["results"]
     assert json.loads(row["example"]) == "value 4"
     assert row["first_seen"] < row["last_seen"]
@@ -117,19 +115,19 @@ def test_findings_are_counted_shown_filtered_and_exported(charger):
 def test_a_secret_in_a_finding_is_hidden(charger):
     charger.call("Heartbeat", {"password": "do-not-show", "more": {"authorizationKey": "do-not-show"}})
     assert charger.found("Heartbeat", "password", "unknown_field")
-    shown = json.dumps(charger.live.get(f"/api/ocpp/findings/?charger_id={charger.charger_id}"))
+    shown = json.dumps(charger.live.get(f"/api/ocpp/findings/?charger_id={charger.identity}"))
     assert "do-not-show" not in shown
     assert "(hidden)" in shown
 
 
 def test_the_first_odd_frame_is_in_a_message_log_of_errors(live, charger):
-    path = f"/api/ocpp/chargers/{charger.charger_id}/"
+    path = f"/api/ocpp/chargers/{charger.identity}/"
     assert live.request("PATCH", path, {"message_log": "errors"})[0] == 200
     charger.reconnect()
     for number in range(3):
         charger.call("Heartbeat", {"colour": f"red {number}"})
     assert charger.found("Heartbeat", "colour", "unknown_field")
-    logged = f"/api/ocpp/messages/?charger_id={charger.charger_id}&search=colour"
+    logged = f"/api/ocpp/messages/?charger_id={charger.identity}&search=colour"
     kept = eventually(lambda: live.get(logged)["results"])
     assert ["red 0" in row["frame"] for row in kept] == [True]
     assert not kept[0]["is_error"]

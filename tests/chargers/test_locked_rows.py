@@ -21,7 +21,7 @@ from tests.support.builders import NOON, a_call, a_charger, a_finding, a_start, 
 from tests.support.live import an_id, eventually, exchange
 
 HEARTBEAT = ("Heartbeat", {})
-LOCK_CHARGER = "SELECT FROM chargers_charger WHERE charger_id = %s FOR UPDATE"
+LOCK_CHARGER = "SELECT FROM chargers_charger WHERE identity = %s FOR UPDATE"
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def test_only_chargers_with_locked_rows_are_set_aside_from_a_batch(limited):
     calls = [a_call(charger, "FirmwareStatusNotification", status="Idle") for charger in chargers]
     locked = set()
     held = [chargers[2], chargers[5]]
-    with other_session(settings_of_tests(), *((LOCK_CHARGER, [charger.charger_id]) for charger in held)):
+    with other_session(settings_of_tests(), *((LOCK_CHARGER, [charger.identity]) for charger in held)):
         outcomes = commits.commit_with_retry(
             [entry(call) for call in calls], {chargers[5].pk: calls[5].received_at}, locked
         )

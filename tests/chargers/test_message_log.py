@@ -31,13 +31,13 @@ LIST = "/api/ocpp/messages/"
 
 def stored(live, charger_id, least=1):
     """Return the stored rows of a charger in order of time, after waiting for `least` rows."""
-    statement = STORED + "WHERE c.charger_id = %s ORDER BY at, m.id"
+    statement = STORED + "WHERE c.identity = %s ORDER BY at, m.id"
     return eventually(lambda: len(rows := live.rows(statement, charger_id)) >= least and rows)
 
 
 def frames(live, charger_id):
     joined = "SELECT frame FROM chargers_message m JOIN chargers_charger c ON c.id = m.charger_id "
-    return [frame for (frame,) in live.rows(joined + "WHERE c.charger_id = %s ORDER BY at", charger_id)]
+    return [frame for (frame,) in live.rows(joined + "WHERE c.identity = %s ORDER BY at", charger_id)]
 
 
 def create_with_level(live, level):
@@ -174,7 +174,7 @@ def test_chargers_are_answered_while_the_log_cannot_be_written(live):
 def test_frames_are_published_only_while_they_are_watched(live):
     charger_id = create_with_level(live, "off")
     with live.socket(charger_id) as socket:
-        [(pk,)] = live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id)
+        [(pk,)] = live.rows("SELECT id FROM chargers_charger WHERE identity = %s", charger_id)
         published, after = asyncio.run(_watched(Charger(pk=pk, charger_id=charger_id), socket))
     assert [(m["direction"], m["kind"], m["action"]) for m in published[:2]] == [
         ("in", "call", "DataTransfer"),

@@ -55,7 +55,7 @@ def test_a_factory_key_of_10_characters_is_accepted_after_a_confirmation(live):
 def test_a_short_key_of_a_known_charger_needs_the_confirmation_too(api, method):
     charger = a_charger()
     change = getattr(api, method)
-    path, body = f"/api/ocpp/chargers/{charger.charger_id}/", {"authorization_key": "12345678"}
+    path, body = f"/api/ocpp/chargers/{charger.identity}/", {"authorization_key": "12345678"}
     refused = change(path, body, "application/json")
     assert refused.status_code == 400
     assert "allow_short_key" in refused.json()["error"]
@@ -72,7 +72,7 @@ def test_a_key_under_8_characters_is_refused(api):
     assert api.post("/api/ocpp/chargers/", body, "application/json").status_code == 400
     with pytest.raises(CommandError, match="16 to 40"):
         call_command("create_charger", "CP-7", "--key", "1234567", "--allow-short-key")
-    assert not Charger.objects.filter(charger_id="CP-7").exists()
+    assert not Charger.objects.filter(identity="CP-7").exists()
 
 
 @pytest.mark.django_db
@@ -110,7 +110,7 @@ def test_create_charger_accepts_a_factory_key_with_allow_short_key():
         created("CP-1", "--key", FACTORY_KEY)
     _, warned = created("CP-1", "--key", FACTORY_KEY, "--allow-short-key")
     assert "can be guessed" in warned
-    assert Charger.objects.get(charger_id="CP-1").has_key(FACTORY_KEY)
+    assert Charger.objects.get(identity="CP-1").has_key(FACTORY_KEY)
 
 
 @pytest.mark.django_db
@@ -118,13 +118,13 @@ def test_create_charger_changes_a_known_charger_only_with_force():
     charger = a_charger(security_profile=1)
     key = charger.make_key()
     with pytest.raises(CommandError, match=r"to 2 \(now 1\) and replace its key.*--force"):
-        created(charger.charger_id, "--security-profile", "2", "--new-key")
+        created(charger.identity, "--security-profile", "2", "--new-key")
     with pytest.raises(CommandError, match="nothing would be changed"):
-        created(charger.charger_id)
+        created(charger.identity)
     charger.refresh_from_db()
     assert charger.security_profile == 1
     assert charger.has_key(key)
-    printed, _ = created(charger.charger_id, "--security-profile", "2", "--new-key", "--force")
+    printed, _ = created(charger.identity, "--security-profile", "2", "--new-key", "--force")
     charger.refresh_from_db()
     assert charger.security_profile == 2
     assert charger.has_key(printed.strip())
@@ -244,7 +244,7 @@ def a_refusal(charger_id, kind="unknown", **columns):
 @pytest.mark.django_db
 def test_refused_ids_are_shown_only_to_users_who_may_add_them(client):
     mine, other = a_charger(), a_charger()
-    for charger_id in (mine.charger_id, other.charger_id, "STRANGER"):
+    for charger_id in (mine.identity, other.identity, "STRANGER"):
         a_refusal(charger_id)
     limited = User.objects.create_user("limited")
     limited.user_permissions.set(Permission.objects.filter(codename__in=["view_charger", "add_charger"]))
@@ -253,18 +253,18 @@ def test_refused_ids_are_shown_only_to_users_who_may_add_them(client):
     group.users.add(limited)
     client.force_login(limited)
     rows = client.get("/api/ocpp/refused-chargers/").json()["results"]
-    assert [row["charger_id"] for row in rows] == [mine.charger_id]
+    assert [row["charger_id"] for row in rows] == [mine.identity]
     page = client.get("/refused/").content.decode()
-    assert mine.charger_id in page
-    assert other.charger_id not in page
+    assert mine.identity in page
+    assert other.identity not in page
     assert "STRANGER" not in page
     assert "Add charger" not in page
     limited.user_permissions.add(Permission.objects.get(codename="reach_every_charger"))
     rows = client.get("/api/ocpp/refused-chargers/").json()["results"]
-    assert {row["charger_id"] for row in rows} == {mine.charger_id, other.charger_id, "STRANGER"}
+    assert {row["charger_id"] for row in rows} == {mine.identity, other.identity, "STRANGER"}
     limited.user_permissions.remove(Permission.objects.get(codename="add_charger"))
     rows = client.get("/api/ocpp/refused-chargers/").json()["results"]
-    assert {row["charger_id"] for row in rows} == {mine.charger_id, other.charger_id}
+    assert {row["charger_id"] for row in rows} == {mine.identity, other.identity}
 
 
 @pytest.mark.django_db
@@ -277,7 +277,7 @@ def test_the_page_creates_the_charger_and_shows_its_key_once(api):
     assert "Add charger" in page
     made = api.post(f"/refused/{refusal.pk}/add/")
     key = re.search(r'value="([0-9a-f]{40})"', made.content.decode())[1]
-    assert Charger.objects.get(charger_id="NEW-1").has_key(key)
+    assert Charger.objects.get(identity="NEW-1").has_key(key)
     assert "no-store" in made.headers["Cache-Control"]
     again = api.post(f"/refused/{refusal.pk}/add/")
     assert again.status_code == 409
@@ -291,7 +291,7 @@ def test_the_admin_creates_chargers_by_an_action(api):
     assert "NEW-1" in api.get(path).content.decode()
     made = api.post(path, {"action": "add_chargers", "_selected_action": [row.pk for row in rows]})
     keys = re.findall(r'value="([0-9a-f]{40})"', made.content.decode())
-    assert [Charger.objects.get(charger_id=f"NEW-{n}").has_key(key) for n, key in enumerate(keys, 1)] == [True, True]
+    assert [Charger.objects.get(identity=f"NEW-{n}").has_key(key) for n, key in enumerate(keys, 1)] == [True, True]
 
 
 @pytest.mark.django_db
@@ -310,8 +310,8 @@ def test_a_flood_of_made_up_ids_keeps_the_table_small():
 @pytest.mark.django_db
 def test_housekeeping_removes_old_and_settled_refusals():
     old, settled = a_charger(), a_charger(connected_at=datetime.now(UTC) + timedelta(seconds=5))
-    a_refusal(old.charger_id, last_at=datetime.now(UTC) - timedelta(days=31))
-    a_refusal(settled.charger_id)
+    a_refusal(old.identity, last_at=datetime.now(UTC) - timedelta(days=31))
+    a_refusal(settled.identity)
     a_refusal("STILL")
     keep_house()
     assert [row.charger_id for row in Refusal.objects.all()] == ["STILL"]

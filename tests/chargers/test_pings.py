@@ -42,7 +42,7 @@ def connect(live):
         assert status == 201
         assert {name: made[name] for name in columns} == columns
         opened.append(Wire(live.ws_url, charger_id))
-        opened[-1].charger_id = charger_id
+        opened[-1].identity = charger_id
         return opened[-1]
 
     yield open_one
@@ -88,24 +88,24 @@ def test_any_received_frame_keeps_a_charger_connected(connect):
 def test_a_charger_that_is_silent_after_a_ping_is_disconnected(live, connect):
     wire = connect(**SHORT)
     assert pings_until_closed(wire) == 1
-    eventually(lambda: not live.get(f"/api/ocpp/chargers/{wire.charger_id}/")["connected"])
+    eventually(lambda: not live.get(f"/api/ocpp/chargers/{wire.identity}/")["connected"])
 
 
 def test_pings_have_an_interval_and_a_timeout_for_each_charger(live, connect):
     answers, slow, unasked = connect(**SHORT), connect(ping_interval=1, ping_timeout=60), connect(ping_interval=0)
     answers.socket.close()
-    with live.socket(answers.charger_id) as socket:  # answers by itself
+    with live.socket(answers.identity) as socket:  # answers by itself
         time.sleep(4)
         assert came(slow) == {Opcode.PING: 1}
         assert came(unasked) == {}
         socket.ping().wait(20)
-        assert live.get(f"/api/ocpp/status/{answers.charger_id}/")["status"]["connected"]
+        assert live.get(f"/api/ocpp/status/{answers.identity}/")["status"]["connected"]
 
 
 def test_a_change_of_the_ping_interval_applies_to_an_open_socket(live, connect):
     wire = connect(ping_interval=0)
-    eventually(lambda: live.get(f"/api/ocpp/status/{wire.charger_id}/")["status"]["connected"])
-    assert live.request("PATCH", f"/api/ocpp/chargers/{wire.charger_id}/", SHORT)[0] == 200
+    eventually(lambda: live.get(f"/api/ocpp/status/{wire.identity}/")["status"]["connected"])
+    assert live.request("PATCH", f"/api/ocpp/chargers/{wire.identity}/", SHORT)[0] == 200
     assert pings_until_closed(wire) == 1
 
 

@@ -134,5 +134,5 @@ def test_a_charger_that_disconnects_after_an_answer_is_offline_in_the_database(l
     charger_id = an_id()
     with live.charger(charger_id, ClearCache={"status": "Accepted"}):
         live.finished(live.ask(charger_id, "ClearCache", {}))
-    left = "SELECT disconnected_at >= connected_at FROM chargers_charger WHERE charger_id = %s"
+    left = "SELECT disconnected_at >= connected_at FROM chargers_charger WHERE identity = %s"
     assert eventually(lambda: live.rows(left, charger_id)[0][0], seconds=20)

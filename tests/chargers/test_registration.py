@@ -122,7 +122,7 @@ def test_a_triggered_message_is_allowed_while_pending(action, requested, sent_ac
 )
 def test_a_command_that_is_not_allowed_is_refused_with_the_reason(api, policy, action, payload, status):
     charger = a_charger(boot_policy=policy)
-    body = {"charger_id": charger.charger_id, "action": action, "payload": payload}
+    body = {"charger_id": charger.identity, "action": action, "payload": payload}
     answer = api.post("/api/ocpp/commands/", body, "application/json")
     assert answer.status_code == status
     assert Command.objects.count() == (status == 202)

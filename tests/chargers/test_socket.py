@@ -157,7 +157,7 @@ def test_a_call_repeated_after_a_reconnect_is_stored_once(live):
             assert exchange(socket, "m", "MeterValues", values) == [3, "m", {}]
     assert live.rows(
         "SELECT count(*) FROM transactions_metervalue m JOIN chargers_charger c ON c.id = m.charger_id "
-        "WHERE c.charger_id = %s",
+        "WHERE c.identity = %s",
         charger_id,
     ) == [(1,)]
 
@@ -193,7 +193,7 @@ def test_every_action_of_a_charge_point_is_answered(live):
 def test_an_acknowledged_message_is_committed(live):
     with live.socket(charger_id := an_id()) as socket:
         exchange(socket, "1", "FirmwareStatusNotification", {"status": "Installed"})
-        assert live.rows("SELECT firmware_status FROM chargers_charger WHERE charger_id = %s", charger_id) == [
+        assert live.rows("SELECT firmware_status FROM chargers_charger WHERE identity = %s", charger_id) == [
             ("Installed",)
         ]
 

@@ -23,7 +23,7 @@ def shown(charger):
 
 
 def events_of(charger):
-    path = f"/api/ocpp/events/?charger_id={charger.charger_id}&kind=connector.status"
+    path = f"/api/ocpp/events/?charger_id={charger.identity}&kind=connector.status"
     return [event["body"]["status"] for event in charger.live.get(path)["results"]][::-1]
 
 

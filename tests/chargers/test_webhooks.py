@@ -143,7 +143,7 @@ def test_a_flood_of_one_charger_does_not_delay_others(receiver):
     a_flood(flooding, 1000)
     an_event(other)
     assert webhooks.deliver(webhook.pk) == 1001
-    assert told_of(receiver).index(other.charger_id) == 1
+    assert told_of(receiver).index(other.identity) == 1
     numbers = [json.loads(body)["body"].get("number") for _, body in receiver.taken]
     assert [number for number in numbers if number is not None] == list(range(1000))
 
@@ -159,7 +159,7 @@ def test_an_event_during_a_flood_is_posted_before_the_flood_ends(receiver):
     receiver.meanwhile = meanwhile
     a_flood(flooding, 200)
     assert webhooks.deliver(webhook.pk) == 201
-    assert told_of(receiver).index(other.charger_id) <= 5 + webhooks.MAX_OF_ONE_CHARGER + 1
+    assert told_of(receiver).index(other.identity) <= 5 + webhooks.MAX_OF_ONE_CHARGER + 1
 
 
 def test_the_pending_events_of_a_charger_are_limited(receiver, monkeypatch):
@@ -217,7 +217,7 @@ def drip():
 gevent.spawn(drip)
 webhooks.MAX_DURATION_S = 1
 hook = Webhook(secret="whsec_AAAA", url=f"http://127.0.0.1:{listening.getsockname()[1]}/")
-event = Event(id=1, kind="charger.online", charger=Charger(charger_id="505"), at=datetime.now(UTC), body={})
+event = Event(id=1, kind="charger.online", charger=Charger(identity="505"), at=datetime.now(UTC), body={})
 print(webhooks._post(requests.Session(), hook, Delivery(event=event)))
 """
 

@@ -88,7 +88,7 @@ def test_authorize_has_a_default_tag(api):
 
 def test_any_command_keeps_the_order_of_its_members(api):
     payload = {"vendorId": "v", "data": "d", "messageId": "m"}
-    body = {"charger_id": a_charger().charger_id, "action": "DataTransfer", "payload": payload, "timeout": 5}
+    body = {"charger_id": a_charger().identity, "action": "DataTransfer", "payload": payload, "timeout": 5}
     answer = post(api, "commands/", body)
     task = answer.json()
     assert answer.status_code == 202
@@ -110,7 +110,7 @@ def test_any_command_keeps_the_order_of_its_members(api):
     ],
 )
 def test_a_payload_that_breaks_its_schema_is_refused_with_its_field(api, action, payload, field):
-    body = {"charger_id": a_charger().charger_id, "action": action, "payload": payload}
+    body = {"charger_id": a_charger().identity, "action": action, "payload": payload}
     answer = post(api, "commands/", body)
     assert answer.status_code == 400
     assert field in answer.json()["fields"]
@@ -118,7 +118,7 @@ def test_a_payload_that_breaks_its_schema_is_refused_with_its_field(api, action,
 
 
 def test_a_command_that_only_the_charger_can_refuse_is_sent(api):
-    body = {"charger_id": a_charger().charger_id, "action": "UnlockConnector", "payload": {"connectorId": 99}}
+    body = {"charger_id": a_charger().identity, "action": "UnlockConnector", "payload": {"connectorId": 99}}
     assert post(api, "commands/", body).status_code == 202
 
 
@@ -201,7 +201,7 @@ def test_commands_are_listed_newest_first_and_filtered(api, django_assert_max_nu
     ],
 )
 def test_an_odd_payload_is_refused_and_nothing_is_stored(api, action, payload):
-    body = {"charger_id": a_charger().charger_id, "action": action, "payload": payload}
+    body = {"charger_id": a_charger().identity, "action": action, "payload": payload}
     answer = api.post(f"{BASE}/commands/", body, "application/json")
     assert answer.status_code == 400
     assert answer.json()["error"]

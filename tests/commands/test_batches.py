@@ -39,22 +39,22 @@ def test_each_charger_of_a_batch_has_its_own_outcome(live):
             stack.enter_context(live.charger(an_id(), Reset=answer))
             for answer in (ACCEPTED, {"status": "Rejected"}, None)
         )
-        batch = asked(live, [good.charger_id, bad.charger_id, silent.charger_id], timeout=5)
+        batch = asked(live, [good.identity, bad.identity, silent.identity], timeout=5)
         shown = over(live, batch)
     rows = commands(live, batch)
-    assert rows[bad.charger_id]["result"] == {"status": "Rejected"}
-    ends = [rows[charger.charger_id]["finished_at"] for charger in (good, bad, silent)]
+    assert rows[bad.identity]["result"] == {"status": "Rejected"}
+    ends = [rows[charger.identity]["finished_at"] for charger in (good, bad, silent)]
     assert max(ends[:2]) < ends[2]  # the silent one delays no other
     assert (shown["progress"], shown["simulated"], shown["state"]) == (1.0, 1, "finished")
     assert shown["outcomes"] == {"answered": 2, "timed_out": 1}
-    last = commands(live, batch, simulated="true")[silent.charger_id]
+    last = commands(live, batch, simulated="true")[silent.identity]
     assert last["result"] == ACCEPTED
     assert live.get(last["task_url"])["outcome"] == "timed_out"
 
 
 def test_commands_of_a_batch_are_distributed_over_its_spread(live):
     with ExitStack() as stack:
-        ids = [stack.enter_context(live.charger(an_id(), Reset=ACCEPTED)).charger_id for _ in range(3)]
+        ids = [stack.enter_context(live.charger(an_id(), Reset=ACCEPTED)).identity for _ in range(3)]
         batch = asked(live, ids, spread_seconds=6)
         over(live, batch)
     rows = commands(live, batch)
@@ -66,8 +66,8 @@ def test_commands_of_a_batch_are_distributed_over_its_spread(live):
 
 def test_a_cancelled_batch_ends_only_unsent_commands(live):
     with live.charger(an_id(), Reset=3) as slow, live.charger(an_id(), Reset=ACCEPTED) as never:
-        before = live.ask(slow.charger_id, "ClearCache", {}, timeout=60)  # nobody answers: what follows is queued
-        batch = asked(live, [slow.charger_id, never.charger_id], spread_seconds=3600)
+        before = live.ask(slow.identity, "ClearCache", {}, timeout=60)  # nobody answers: what follows is queued
+        batch = asked(live, [slow.identity, never.identity], spread_seconds=3600)
         eventually(lambda: live.get(batch["url"])["states"]["queued"] == 1)
         assert live.request("POST", f"{batch['url']}cancel/")[0] == 200
         shown = over(live, batch)
@@ -80,16 +80,16 @@ def test_a_cancelled_batch_ends_only_unsent_commands(live):
 def test_an_absent_charger_is_not_connected_or_left_out(live):
     with live.charger(an_id(), Reset=ACCEPTED) as there, live.socket(away := an_id()):
         pass
-    with live.charger(there.charger_id, Reset=ACCEPTED):
-        both = asked(live, [there.charger_id, away], timeout=1)
-        assert asked(live, [there.charger_id, away], only_connected=True)["total"] == 1
+    with live.charger(there.identity, Reset=ACCEPTED):
+        both = asked(live, [there.identity, away], timeout=1)
+        assert asked(live, [there.identity, away], only_connected=True)["total"] == 1
         assert over(live, both)["outcomes"] == {"answered": 1, "not_connected": 1}
 
 
 def test_a_batch_is_completed_after_its_worker_was_killed(live):
     with ExitStack() as stack:
         chargers = [stack.enter_context(live.charger(an_id(), Reset=ACCEPTED)) for _ in range(12)]
-        batch = asked(live, [charger.charger_id for charger in chargers], spread_seconds=4)
+        batch = asked(live, [charger.identity for charger in chargers], spread_seconds=4)
         eventually(lambda: live.get(batch["url"])["states"]["finished"] > 1)
         worker = next(child for child in live.stack.children if child.name.startswith("worker"))
         worker.process.kill()
@@ -102,7 +102,7 @@ def test_a_batch_is_completed_after_its_worker_was_killed(live):
 
 def test_a_finished_command_is_retried_as_a_new_one(live):
     with live.charger(an_id(), Reset=ACCEPTED) as charger:
-        first = live.finished(live.ask(charger.charger_id, "Reset", {"type": "Hard"}))
+        first = live.finished(live.ask(charger.identity, "Reset", {"type": "Hard"}))
         status, second, _ = live.request("POST", f"{first['task_url']}retry/")
         assert (status, second["payload"]) == (202, {"type": "Hard"})
         assert second["task_id"] != first["task_id"]

@@ -23,7 +23,7 @@ def patient(live):
 
 
 def ask(charger, action="ClearCache", payload=None, timeout=30):
-    return charger.live.ask(charger.charger_id, action, payload or {}, timeout=timeout)
+    return charger.live.ask(charger.identity, action, payload or {}, timeout=timeout)
 
 
 def hears(charger, seconds):
@@ -114,11 +114,11 @@ def test_the_second_command_waits_only_for_the_first(live, patient):
 def test_a_change_of_the_boot_wait_applies_to_an_open_socket(live, patient):
     task = ask(patient)
     assert hears(patient, AGAIN_S) is None
-    path = f"/api/ocpp/chargers/{patient.charger_id}/"
+    path = f"/api/ocpp/chargers/{patient.identity}/"
     assert live.request("PATCH", path, {"boot_wait": 0, "message_log": "all"})[0] == 200
     assert hears(patient, PATIENCE_S)[1] == task["task_id"]
     patient.call("Heartbeat", {})
-    messages = f"/api/ocpp/messages/?charger_id={patient.charger_id}"
+    messages = f"/api/ocpp/messages/?charger_id={patient.identity}"
     eventually(lambda: "Heartbeat" in [message["action"] for message in live.get(messages)["results"]])
 
 

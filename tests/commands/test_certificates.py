@@ -64,7 +64,7 @@ def test_a_charger_has_one_pending_certificate_at_a_time():
 
 def enters(charger, request):
     subject = {"CN": [request.common_name], "O": ["Test CPO"], "serial": f"0{request.serial_number.upper()}"}
-    (outcome,) = handshake.admit([handshake.HandshakeRequest(charger.charger_id, secured=True, subject=subject)])
+    (outcome,) = handshake.admit([handshake.HandshakeRequest(charger.identity, secured=True, subject=subject)])
     return isinstance(outcome, handshake.ConnectedCharger)
 
 
@@ -192,7 +192,7 @@ def test_an_unusable_authority_fails_only_its_request(settings, tmp_path):
     ask(first, "1", key=rsa.generate_private_key(65537, 2048))
     ask(second, "2")
     sign_waiting()
-    states = dict(CertificateRequest.objects.values_list("charger__charger_id", "state"))
+    states = dict(CertificateRequest.objects.values_list("charger__identity", "state"))
     assert states == {"1": "Failed", "2": "Signed"}
 
 

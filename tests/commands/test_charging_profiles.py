@@ -59,7 +59,7 @@ def test_an_invalid_profile_is_refused_in_the_library_and_in_a_command(api, prof
 
 def send(api, charger, profile, connector_id=1):
     payload = {"connectorId": connector_id, "csChargingProfiles": profile}
-    body = {"charger_id": charger.charger_id, "action": "SetChargingProfile", "payload": payload}
+    body = {"charger_id": charger.identity, "action": "SetChargingProfile", "payload": payload}
     return api.post("/api/ocpp/commands/", body, "application/json")
 
 
@@ -111,7 +111,7 @@ def test_a_profile_for_an_ongoing_transaction_has_no_warning(api):
 
 @pytest.mark.parametrize(("profile", "status"), [(TX, 202), (PROFILE, 400), (TX | {"transactionId": 1}, 400)])
 def test_a_remote_start_accepts_only_a_transaction_profile(api, profile, status):
-    body = {"charger_id": a_charger().charger_id, "action": "RemoteStartTransaction"}
+    body = {"charger_id": a_charger().identity, "action": "RemoteStartTransaction"}
     body["payload"] = {"idTag": "A", "chargingProfile": profile}
     assert api.post("/api/ocpp/commands/", body, "application/json").status_code == status
 

@@ -103,7 +103,7 @@ ROW = ACTIONS["ChangeConfiguration"]
 
 def opens(charger, key):
     credentials = b64encode(f"{charger}:{key}".encode())
-    (outcome,) = handshake.admit([handshake.HandshakeRequest(charger.charger_id, b"Basic " + credentials)])
+    (outcome,) = handshake.admit([handshake.HandshakeRequest(charger.identity, b"Basic " + credentials)])
     return isinstance(outcome, handshake.ConnectedCharger)
 
 

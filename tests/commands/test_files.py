@@ -19,7 +19,7 @@ def public_url(settings, tmp_path):
 
 
 def ask(api, action, payload, charger=None):
-    body = {"charger_id": (charger or a_charger()).charger_id, "action": action, "payload": payload}
+    body = {"charger_id": (charger or a_charger()).identity, "action": action, "payload": payload}
     return api.post("/api/ocpp/commands/", body, "application/json")
 
 

@@ -9,7 +9,7 @@ from tests.support.live import eventually
 
 def answered(charger, action, request, response):
     """The finished task of a command that the charger answers with `response`."""
-    task = charger.live.ask(charger.charger_id, action, request)
+    task = charger.live.ask(charger.identity, action, request)
     _, message_id, *_ = json.loads(charger.socket.recv(timeout=15))
     text = response if isinstance(response, str) else json.dumps(response)
     charger.socket.send(f'[3,"{message_id}",{text}]')

@@ -39,7 +39,7 @@ def sent(live, task):
 @pytest.mark.parametrize("status", ["Accepted", "Rejected"])
 def test_an_answer_is_stored_unchanged(live, status):
     with live.charger(an_id(), Reset={"status": status}) as charger:
-        task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
+        task = live.finished(live.ask(charger.identity, "Reset", RESET))
     assert (task["state"], task["outcome"], task["simulated"]) == ("finished", "answered", False)
     assert task["response"] == task["result"] == {"status": status}
     assert task["simulated_response"] is None
@@ -52,7 +52,7 @@ def test_an_answer_is_stored_unchanged(live, status):
 
 def test_a_call_error_is_an_outcome_of_its_own(live):
     with live.charger(an_id(), Reset=CallError("InternalError", "out of order", {"a": 1})) as charger:
-        task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
+        task = live.finished(live.ask(charger.identity, "Reset", RESET))
     assert (task["outcome"], task["simulated"], task["response"], task["result"]) == ("call_error", False, None, None)
     assert task["error"] == {"code": "InternalError", "description": "out of order", "details": {"a": 1}}
 
@@ -69,7 +69,7 @@ def test_a_reply_that_breaks_its_schema_is_stored_as_invalid(live, reply):
 
 def test_a_command_to_a_silent_charger_gets_a_simulated_result(live):
     with live.charger(an_id(), Reset=None) as charger:
-        task = live.finished(live.ask(charger.charger_id, "Reset", RESET, timeout=1))
+        task = live.finished(live.ask(charger.identity, "Reset", RESET, timeout=1))
     assert (task["outcome"], task["simulated"], task["response"]) == ("timed_out", True, None)
     assert task["result"] == task["simulated_response"] == ACCEPTED
     assert task["sent_at"]
@@ -120,7 +120,7 @@ def test_a_charger_that_connects_while_its_command_waits_gets_it(live):
 
 def test_a_connection_that_ends_before_the_answer_gives_connection_lost(live):
     with live.charger(an_id(), Reset=None) as charger:
-        task = live.ask(charger.charger_id, "Reset", RESET, timeout=20)
+        task = live.ask(charger.identity, "Reset", RESET, timeout=20)
         sent(live, task)
         charger.drop()
         charger.reconnect()
@@ -166,9 +166,9 @@ def test_an_answer_of_another_charger_is_ignored(live):
 
 def test_a_task_delivered_twice_is_sent_once(live):
     with live.charger(an_id(), Reset=1.5) as charger:
-        task = live.ask(charger.charger_id, "Reset", RESET)
+        task = live.ask(charger.identity, "Reset", RESET)
         for _ in range(3):
-            app.send_task("commands.Reset", [charger.charger_id], task_id=task["task_id"])
+            app.send_task("commands.Reset", [charger.identity], task_id=task["task_id"])
         task = live.finished(task)
         time.sleep(1)
         assert len(charger.received) == 1
@@ -178,7 +178,7 @@ def test_a_task_delivered_twice_is_sent_once(live):
 def test_commands_of_a_charger_are_sent_one_at_a_time_in_order(live):
     with live.charger(an_id(), Reset=0.4, ClearCache=0.4) as charger:
         actions = ["Reset", "ClearCache", "Reset", "ClearCache"]
-        tasks = [live.ask(charger.charger_id, a, RESET if a == "Reset" else {}) for a in actions]
+        tasks = [live.ask(charger.identity, a, RESET if a == "Reset" else {}) for a in actions]
         tasks = [live.finished(task) for task in tasks]
     assert [json.loads(frame)[2] for frame in charger.received] == actions
     for earlier, later in zip(tasks, tasks[1:], strict=False):
@@ -187,15 +187,15 @@ def test_commands_of_a_charger_are_sent_one_at_a_time_in_order(live):
 
 def test_time_in_the_queue_does_not_count_towards_the_timeout(live):
     with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger:
-        live.ask(charger.charger_id, "Reset", RESET, timeout=6)
-        task = live.finished(live.ask(charger.charger_id, "ClearCache", {}, timeout=4))
+        live.ask(charger.identity, "Reset", RESET, timeout=6)
+        task = live.finished(live.ask(charger.identity, "ClearCache", {}, timeout=4))
     assert task["outcome"] == "answered"
 
 
 def test_a_command_that_times_out_in_the_queue_is_never_sent(live):
     with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger:
-        live.ask(charger.charger_id, "Reset", RESET, timeout=25)
-        task = live.finished(live.ask(charger.charger_id, "ClearCache", {}))
+        live.ask(charger.identity, "Reset", RESET, timeout=25)
+        task = live.finished(live.ask(charger.identity, "ClearCache", {}))
         assert (task["outcome"], task["sent_at"], task["simulated"]) == ("timed_out", None, True)
         assert len(charger.received) == 1
 
@@ -206,7 +206,7 @@ def test_silent_chargers_delay_no_other(live):
         silent = [an_id() for _ in range(120)]
         list(threads.map(lambda charger_id: sockets.enter_context(live.socket(charger_id)), silent))
         asked = list(threads.map(lambda charger_id: live.ask(charger_id, "Reset", RESET, timeout=300), silent))
-        assert live.finished(live.ask(charger.charger_id, "Reset", RESET))["outcome"] == "answered"
+        assert live.finished(live.ask(charger.identity, "Reset", RESET))["outcome"] == "answered"
         assert {live.get(task["task_url"])["state"] for task in asked} <= {"queued", "sent"}
         sockets.close()
         assert {task["outcome"] for task in threads.map(live.finished, asked)} <= {"connection_lost", "not_connected"}
@@ -225,10 +225,10 @@ def test_a_charger_may_send_a_call_before_its_answer(live):
 def test_waiting_clients_do_not_block_other_requests(live):
     """Each web process has 20 database connections; 60 waiting clients must not use them up."""
     with live.charger(an_id(), Reset=None, ClearCache=ACCEPTED) as charger, ThreadPoolExecutor(60) as threads:
-        task = live.ask(charger.charger_id, "Reset", RESET, timeout=300)
+        task = live.ask(charger.identity, "Reset", RESET, timeout=300)
         waiting = [threads.submit(live.finished, task) for _ in range(60)]
         time.sleep(1)
-        assert live.get(f"/api/ocpp/status/{charger.charger_id}/")["status"]["connected"]
+        assert live.get(f"/api/ocpp/status/{charger.identity}/")["status"]["connected"]
         assert not any(future.done() for future in waiting)
         charger.drop()
         assert {future.result()["outcome"] for future in waiting} == {"connection_lost"}
@@ -236,7 +236,7 @@ def test_waiting_clients_do_not_block_other_requests(live):
 
 def test_results_are_also_in_django_celery_results(live):
     with live.charger(an_id(), Reset=ACCEPTED) as charger:
-        task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
+        task = live.finished(live.ask(charger.identity, "Reset", RESET))
     query = "SELECT task_name, status, result FROM django_celery_results_taskresult WHERE task_id = %s"
     name, status, result = eventually(lambda: live.rows(query, task["task_id"]))[0]
     assert (name, status) == ("commands.Reset", "SUCCESS")
@@ -279,7 +279,7 @@ def test_a_wait_lasts_as_long_when_the_clock_of_the_worker_is_set(monkeypatch, b
 def the_end(command):
     """Run the command as the sweep does; return None for a queued command whose time is not over."""
     try:
-        return run(command.task_id, command.charger.charger_id)[0]
+        return run(command.task_id, command.charger.identity)[0]
     except NotNow:
         return None
 
@@ -333,7 +333,7 @@ def test_an_answer_is_stored_after_a_failed_write():
 def test_a_finished_task_is_shown_without_redis(live):
     """Redis publishes outcomes, and is not needed for one that is stored."""
     with live.charger(an_id(), Reset=ACCEPTED) as charger:
-        task = live.finished(live.ask(charger.charger_id, "Reset", RESET))
+        task = live.finished(live.ask(charger.identity, "Reset", RESET))
     env = live.stack.env | {"REDIS_URL": "redis://127.0.0.1:1/0", "DJANGO_SETTINGS_MODULE": "config.settings"}
     script = (
         "import django; django.setup(); from django.test import Client; "

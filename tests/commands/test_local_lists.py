@@ -61,7 +61,7 @@ def test_a_list_changed_elsewhere_counts_as_unknown(api):
     sent(api, charger)
     ACTIONS["GetLocalListVersion"].answered(a_command(charger, "GetLocalListVersion", response={"listVersion": 9}))
     assert api.get(f"/api/ocpp/local-lists/{charger}/").json() == {
-        "charger_id": charger.charger_id,
+        "charger_id": charger.identity,
         "version": 9,
         "entries": None,
         "accepted_at": None,
@@ -79,7 +79,7 @@ def test_a_list_changed_elsewhere_counts_as_unknown(api):
     ],
 )
 def test_an_invalid_list_is_refused(api, payload, field):
-    body = {"charger_id": a_charger().charger_id, "action": "SendLocalList", "payload": payload}
+    body = {"charger_id": a_charger().identity, "action": "SendLocalList", "payload": payload}
     answer = api.post("/api/ocpp/commands/", body, "application/json")
     assert answer.status_code == 400
     assert any(name.startswith(field) for name in answer.json()["fields"])
@@ -99,7 +99,7 @@ def test_an_invalid_list_is_refused(api, payload, field):
 )
 def test_a_full_list_that_breaks_its_schema_is_refused_with_the_path(api, entries):
     payload = {"updateType": "Full", "localAuthorizationList": entries}
-    body = {"charger_id": a_charger().charger_id, "action": "SendLocalList", "payload": payload}
+    body = {"charger_id": a_charger().identity, "action": "SendLocalList", "payload": payload}
     answer = api.post("/api/ocpp/commands/", body, "application/json")
     assert answer.status_code == 400, answer.json()
     assert all(field.startswith("localAuthorizationList") for field in answer.json()["fields"]), answer.json()

@@ -141,7 +141,7 @@ def test_a_charger_of_a_vendor_is_shown_as_it_presents_itself(live, tag, vendor,
     charger, profile = after_a_session(live, tag, vendor=vendor), VENDORS[vendor]
     shown, session = charger.shown, charger.transaction()
     assert (shown["vendor"], shown["model"]) == (profile.boot["chargePointVendor"], profile.boot["chargePointModel"])
-    assert shown["serial_number"] == profile.boot_notification(charger.charger_id)["chargePointSerialNumber"]
+    assert shown["serial_number"] == profile.boot_notification(charger.identity)["chargePointSerialNumber"]
     assert (session["status"], session["energy_source"]) == ("Completed", "stop") and session["energy_wh"] > 100
     sent = profile.sampled(0, 0, 50)
     assert len(charger.readings(session["transaction_id"])) == SAMPLES * len(sent)
@@ -163,7 +163,7 @@ def test_the_keys_of_a_vendor_are_read(live, tag):
 
 def test_a_fault_is_shown_with_the_vendors_code_and_ends(live, tag):
     charger = after_a_session(live, tag, fault="GroundFailure", vendor="dc")
-    path = f"/api/ocpp/events/?charger_id={charger.charger_id}&kind=connector.status"
+    path = f"/api/ocpp/events/?charger_id={charger.identity}&kind=connector.status"
     reported = eventually(lambda: [e["body"] for e in live.get(path)["results"] if e["body"]["status"] == "Faulted"])
     assert reported[0]["error_code"] == "GroundFailure"
     assert {c["status"] for c in charger.shown["connectors"]} == {"Available"}
@@ -173,7 +173,7 @@ def test_a_fault_is_shown_with_the_vendors_code_and_ends(live, tag):
 def test_a_tag_that_nobody_knows_starts_no_session_and_is_listed(live, tag):
     charger = after_a_session(live, tag, unknown_tag=True)
     assert charger.transactions == []
-    path = f"/api/ocpp/unknown-id-tags/?charger_id={charger.charger_id}"
+    path = f"/api/ocpp/unknown-id-tags/?charger_id={charger.identity}"
     (listed,) = eventually(lambda: live.get(path)["results"])
     assert listed["id_tag"].startswith("UNKNOWN-")
 

@@ -35,7 +35,7 @@ def due(schedule, seconds=5):
 
 def test_a_one_time_schedule_creates_one_batch_at_its_time(live):
     with live.charger(an_id(), Reset={"status": "Accepted"}) as charger:
-        body = {"name": an_id(), **BODY, "chargers": [charger.charger_id], "at": soon(2)}
+        body = {"name": an_id(), **BODY, "chargers": [charger.identity], "at": soon(2)}
         schedule = live.post("/api/ocpp/schedules/", body)
         path = f"/api/ocpp/batches/?schedule={schedule['id']}"
         eventually(lambda: any(batch["finished_at"] for batch in live.get(path)["results"]), 30)

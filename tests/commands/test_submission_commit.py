@@ -31,6 +31,6 @@ def test_a_submission_whose_commit_was_cut_off_is_answered_202(live):
         standby(live, "")
     post.join(30)
     ((status, answer, _),) = answers
-    ((rows,),) = live.rows(f"{stored} WHERE h.charger_id = %s", charger_id)
+    ((rows,),) = live.rows(f"{stored} WHERE h.identity = %s", charger_id)
     assert (status, rows) == (202, 1), answer
     assert live.get(f"/api/ocpp/tasks/{answer['task_id']}/")["task_id"] == answer["task_id"]

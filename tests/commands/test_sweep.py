@@ -57,7 +57,7 @@ def test_a_failing_step_does_not_prevent_the_others():
 def test_a_command_with_a_lease_is_not_restarted():
     command = old(a_command())
     present(command.charger)
-    leased = [mailbox.acquire_lease(command.task_id, command.charger.charger_id)[0] for _ in range(2)]
+    leased = [mailbox.acquire_lease(command.task_id, command.charger.identity)[0] for _ in range(2)]
     assert leased == [True, False]
     assert sweep() == []
 
@@ -65,13 +65,13 @@ def test_a_command_with_a_lease_is_not_restarted():
 @pytest.mark.django_db
 def test_an_expired_command_ends_although_it_is_not_the_first(settings):
     first = old(a_command())
-    mailbox.acquire_lease(first.task_id, first.charger.charger_id)
+    mailbox.acquire_lease(first.task_id, first.charger.identity)
     overdue = old(a_command(first.charger), settings.OCPP_QUEUE_TIMEOUT + 1)
     assert sweep() == [overdue]
 
 
 def present(charger):
-    sync_redis().set(presence.key(charger.charger_id), Presence("channel", "session", "ocpp1.6").dumps(), ex=60)
+    sync_redis().set(presence.key(charger.identity), Presence("channel", "session", "ocpp1.6").dumps(), ex=60)
 
 
 def the_worker(live):
@@ -86,7 +86,7 @@ def restart(live, worker):
 def test_a_killed_worker_loses_no_command(live):
     worker = the_worker(live)
     with live.charger(an_id(), Reset=None) as silent, live.charger(an_id(), Reset=12) as slow:
-        ends, answers = (live.ask(c.charger_id, "Reset", RESET, timeout=25) for c in (silent, slow))
+        ends, answers = (live.ask(c.identity, "Reset", RESET, timeout=25) for c in (silent, slow))
         eventually(lambda: silent.received and slow.received)
         worker.process.kill()
         worker.process.wait()
@@ -101,7 +101,7 @@ def test_a_command_whose_task_the_broker_lost_is_carried_out(live):
     worker = the_worker(live)
     worker.stop()
     with live.charger(an_id(), Reset={"status": "Accepted"}) as charger:
-        tasks = [live.ask(charger.charger_id, "Reset", RESET) for _ in range(2)]
+        tasks = [live.ask(charger.identity, "Reset", RESET) for _ in range(2)]
         assert sync_redis().delete("celery", *(f"ocpp:{{{task['task_id']}}}:enqueued" for task in tasks))
         restart(live, worker)
         assert [live.finished(task)["outcome"] for task in tasks] == ["answered", "answered"]

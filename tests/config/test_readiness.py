@@ -54,8 +54,8 @@ def product(small_disk):
     try:
         stack.start(flower=False)
         live = Live(stack, stack.env["DATABASE_URL"])
-        live.charger_id = an_id()
-        with live.socket(live.charger_id) as socket:
+        live.identity = an_id()
+        with live.socket(live.identity) as socket:
             exchange(socket, "1", "Heartbeat", {})
             live.charger_socket = socket
             yield live
@@ -78,7 +78,7 @@ def readyz(product):
 
 def submit_reset(product):
     """(status, body) of the answer to a Reset."""
-    body = {"charger_id": product.charger_id, **RESET}
+    body = {"charger_id": product.identity, **RESET}
     return product.request("POST", "/api/ocpp/commands/", body)[:2]
 
 
@@ -233,7 +233,7 @@ def test_a_fault_is_reported_by_readyz_metrics_and_rest(product, name):
 def test_a_command_waits_for_a_lock_and_is_submitted_whole(product):
     with ThreadPoolExecutor(1) as pool:
         with locked(product, "LOCK TABLE commands_command IN SHARE MODE"):
-            submitted = pool.submit(product.ask, product.charger_id, **RESET)
+            submitted = pool.submit(product.ask, product.identity, **RESET)
             eventually(lambda: readyz(product)[1].get("faults") == {"database": "locked"}, 20)
             assert not submitted.done()
         assert submitted.result(30)["task_id"]
@@ -241,15 +241,15 @@ def test_a_command_waits_for_a_lock_and_is_submitted_whole(product):
 
 def test_chargers_stay_connected_while_redis_is_out_of_memory(product):
     with redis_out_of_memory(product) as client:
-        key = presence.key(product.charger_id)
+        key = presence.key(product.identity)
         assert client.expire(key, presence.TTL // 2)
         eventually(lambda: client.ttl(key) > presence.TTL // 2, 3 * presence.REFRESH)
-        assert product.charger_id in product.get("/api/ocpp/chargers/")["active_chargers"]
+        assert product.identity in product.get("/api/ocpp/chargers/")["active_chargers"]
 
 
 def test_a_redis_that_takes_no_writes_shows_no_charger_as_offline(product):
     with redis_a_replica(product):
-        status, body, _ = product.request("GET", f"/api/ocpp/status/{product.charger_id}/")
+        status, body, _ = product.request("GET", f"/api/ocpp/status/{product.identity}/")
         assert status == 503
         assert body["error"].startswith("Redis is a replica")
 
@@ -313,9 +313,7 @@ def test_a_full_disk_is_reported(product, disk):
         assert "FILES_DIR" in str(body["problems"])
         metrics = scraped(product)
         assert [value(metrics, "ocpp_up", part=part) for part in ("database", "redis")] == [0, 0]
-        status, answer, _ = product.request(
-            "POST", "/api/ocpp/commands/", {"charger_id": product.charger_id, **RESET}
-        )
+        status, answer, _ = product.request("POST", "/api/ocpp/commands/", {"charger_id": product.identity, **RESET})
         assert status == 503
         assert "disk" in answer["error"]
         assert "away" not in answer["error"]
@@ -336,7 +334,7 @@ def test_a_disk_that_is_nearly_full_is_a_warning(product, disk):
 
 
 def test_a_message_that_is_not_answered_is_a_warning(product):
-    with locked(product, f"SELECT FROM chargers_charger WHERE charger_id = '{product.charger_id}' FOR UPDATE"):
+    with locked(product, f"SELECT FROM chargers_charger WHERE identity = '{product.identity}' FOR UPDATE"):
         product.charger_socket.send(json.dumps([2, "2", "Heartbeat", {}]))
         eventually(lambda: warned(product).get("inbox") == "waiting", 30)
     eventually(lambda: json.loads(product.charger_socket.recv(timeout=20))[:2] == [3, "2"], 30)
@@ -352,10 +350,10 @@ def test_the_pages_show_that_redis_is_out_of_memory_until_it_recovers(product):
         playwright.expect(faults).to_be_hidden()
         with redis_out_of_memory(product):
             eventually(lambda: readyz(product)[0] == 503, 20)
-            page.goto(f"/chargers/{product.charger_id}/")
+            page.goto(f"/chargers/{product.identity}/")
             playwright.expect(faults).to_contain_text("Redis is out of memory")
             playwright.expect(page.locator("#head")).to_contain_text("Last message")
-            page.goto(f"/chargers/{product.charger_id}/ask/ClearCache/")
+            page.goto(f"/chargers/{product.identity}/ask/ClearCache/")
             page.locator("main").get_by_role("button", name="Send ClearCache").click()
             playwright.expect(page.locator("main")).to_contain_text("Nothing was submitted")
             page.goto("/")

@@ -258,7 +258,7 @@ def test_tc_023_1_an_invalid_tag(station):
     tag = an_id()
     assert verdict(station, tag) == "Invalid"
     (unknown,) = station.live.get(f"/api/ocpp/unknown-id-tags/?id_tag={tag}")["results"]
-    assert unknown["charger_id"] == station.charger_id
+    assert unknown["charger_id"] == station.identity
 
 
 def test_tc_023_2_an_expired_tag(station):
@@ -320,11 +320,11 @@ def test_tc_039_a_whole_transaction_offline(returned):
     assert returned.stop(started["transactionId"], "Local", timestamp="2025-02-26T13:00:00Z") == {}
     transaction = returned.transaction()
     assert (transaction["end_time"], transaction["duration_seconds"]) == ("2025-02-26T13:00:00Z", 3600)
-    assert eventually(lambda: returned.live.get(f"/api/ocpp/status/{returned.charger_id}/")["status"]["connected"])
+    assert eventually(lambda: returned.live.get(f"/api/ocpp/status/{returned.identity}/")["status"]["connected"])
 
 
 def test_tc_064_data_transfer_of_an_unknown_vendor(station, admin):
     assert station.call("DataTransfer", vendorId="nobody.example", data="x") == {"status": "UnknownVendorId"}
-    (kept,) = station.live.get(f"/api/ocpp/data-transfers/?charger_id={station.charger_id}")["results"]
+    (kept,) = station.live.get(f"/api/ocpp/data-transfers/?charger_id={station.identity}")["results"]
     assert (kept["vendor_id"], kept["data"], kept["status"]) == ("nobody.example", "x", "UnknownVendorId")
-    assert "nobody.example" in admin.page(f"chargers/datatransfer/?q={station.charger_id}")
+    assert "nobody.example" in admin.page(f"chargers/datatransfer/?q={station.identity}")

@@ -9,7 +9,7 @@ INFO = {"status": "Accepted", "parentIdTag": "CONF-GROUP"}
 
 
 def lists(station):
-    return f"/api/ocpp/local-lists/{station.charger_id}/"
+    return f"/api/ocpp/local-lists/{station.identity}/"
 
 
 def version(station, answer):
@@ -79,5 +79,5 @@ def test_a_failed_differential_list_is_followed_by_a_full_list_if_requested(stat
     full = station.receive("SendLocalList")
     station.answer(status="Accepted")
     assert full["updateType"] == "Full" and full["listVersion"] > differential["listVersion"]
-    followed = station.live.get(f"/api/ocpp/commands/?charger_id={station.charger_id}")["results"][0]
+    followed = station.live.get(f"/api/ocpp/commands/?charger_id={station.identity}")["results"][0]
     assert (followed["follows"], followed["requested_by"]) == (task["task_id"], "central system")

@@ -114,7 +114,7 @@ def test_every_fault_of_a_reply_ends_its_command_as_invalid_and_leaves_no_trace(
     before, faults = traces(books, charger), negatives.cases(f"{action}Response")
     request = REQUESTS.get(action, negatives.sample(action))
     for case in faults:
-        task = system.ask(wire.charger_id, action, request)
+        task = system.ask(wire.identity, action, request)
         wire.receive(action)
         wire.answer(**case.payload)
         task = system.finished(task)

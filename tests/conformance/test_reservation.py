@@ -38,14 +38,14 @@ def test_tc_047_a_reservation_expires(station):
     request = accepted(station, seconds=1.5)
     eventually(lambda: shown(station, request)["status"] == "Expired")
     station.status("Available")
-    listed = station.live.get(f"/api/ocpp/reservations/?status=Expired&charger_id={station.charger_id}")
+    listed = station.live.get(f"/api/ocpp/reservations/?status=Expired&charger_id={station.identity}")
     assert [row["id"] for row in listed["results"]] == [request["reservationId"]]
 
 
 def refused(station, answer):
     _, reservation = reserve(station, answer)
     assert reservation["status"] == "Inactive"
-    active = station.live.get(f"/api/ocpp/reservations/?status=Active&charger_id={station.charger_id}")
+    active = station.live.get(f"/api/ocpp/reservations/?status=Active&charger_id={station.identity}")
     assert active["count"] == 0
 
 

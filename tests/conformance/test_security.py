@@ -122,7 +122,7 @@ def renew(station, credentials, answer):
     assert station.call("SignCertificate", csr=credentials.csr) == {"status": "Accepted"}
     chain = station.receive("CertificateSigned", timeout=15)["certificateChain"]
     station.answer(status=answer)
-    certificates = f"/api/ocpp/certificates/?charger_id={station.charger_id}"
+    certificates = f"/api/ocpp/certificates/?charger_id={station.identity}"
     eventually(lambda: station.live.get(certificates)["results"][0]["state"] == answer)
     return chain
 
@@ -139,16 +139,16 @@ def check_certificate(chain, credentials, name, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tc_074_renew_the_charge_point_certificate(certified, tmp_path, kind, admin):
-    credentials = Credentials(tmp_path, certified.charger_id, kind)
+    credentials = Credentials(tmp_path, certified.identity, kind)
     chain = renew(certified, credentials, "Accepted")
-    check_certificate(chain, credentials, certified.charger_id, kind)
+    check_certificate(chain, credentials, certified.identity, kind)
     certified.connect(ssl=credentials.use(chain)).booted()
-    assert "Accepted" in admin.page(f"commands/certificaterequest/?q={certified.charger_id}")
+    assert "Accepted" in admin.page(f"commands/certificaterequest/?q={certified.identity}")
 
 
 def test_tc_077_the_charge_point_certificate_is_invalid(certified, tmp_path):
-    credentials = Credentials(tmp_path, certified.charger_id)
-    check_certificate(renew(certified, credentials, "Rejected"), credentials, certified.charger_id, "ecdsa")
+    credentials = Credentials(tmp_path, certified.identity)
+    check_certificate(renew(certified, credentials, "Rejected"), credentials, certified.identity, "ecdsa")
     security_event(certified, "InvalidChargePointCertificate")
 
 
@@ -162,7 +162,7 @@ def test_a_certificate_for_another_charger_is_not_signed(certified, tmp_path, ki
 
 def security_event(station, kind):
     assert station.call("SecurityEventNotification", type=kind, timestamp=now(), techInfo="why") == {}
-    (event,) = station.live.get(f"/api/ocpp/security-events/?charger_id={station.charger_id}&type={kind}")["results"]
+    (event,) = station.live.get(f"/api/ocpp/security-events/?charger_id={station.identity}&type={kind}")["results"]
     assert (event["type"], event["tech_info"]) == (kind, "why")
 
 

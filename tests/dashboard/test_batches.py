@@ -19,7 +19,7 @@ def test_a_batch_is_created_for_the_chargers_of_a_form(api):
     assert batch.payload == {"type": "Soft"}
     assert {m.charger for m in batch.members.all()} == set(chosen)
     assert batch.spread_seconds == 120
-    assert chosen[0].charger_id in api.get(f"/batches/{batch.pk}/").content.decode()
+    assert chosen[0].identity in api.get(f"/batches/{batch.pk}/").content.decode()
 
 
 def test_a_batch_is_created_for_the_filtered_fleet(api):

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_command_has_a_form_with_every_field_of_its_schema(api, action):
-    page = api.get(charger_url("dashboard:ask", a_charger().charger_id, action)).content.decode()
+    page = api.get(charger_url("dashboard:ask", a_charger().identity, action)).content.decode()
     for name in OCPP16.schemas.requests[action].tree.get("properties", {}):
         assert f'name="{name}' in page or f">{name}" in page
     assert fields_of(OCPP16.schemas.requests[action]) == [] or "<fieldset" in page or "<label" in page
@@ -43,14 +43,14 @@ def test_only_json_numbers_are_accepted_as_numbers(written, read):
 
 
 def test_texts_keep_their_line_ends(api):
-    path = charger_url("dashboard:ask", a_charger().charger_id, "InstallCertificate")
+    path = charger_url("dashboard:ask", a_charger().identity, "InstallCertificate")
     api.post(path, {"certificateType": "ManufacturerRootCertificate", "certificate": "one\r\ntwo"})
     assert Command.objects.get().payload["certificate"] == "one\ntwo"
 
 
 def test_an_empty_authorization_key_is_generated(api):
     charger = a_charger()
-    path = charger_url("dashboard:ask", charger.charger_id, "ChangeConfiguration")
+    path = charger_url("dashboard:ask", charger.identity, "ChangeConfiguration")
     api.post(path, {"key": "AuthorizationKey", "value": ""})
     assert len(Command.objects.get().payload.opened()["value"]) == 40
     new_batch(api, "ChangeConfiguration", key="AuthorizationKey", value="")
@@ -77,7 +77,7 @@ def test_an_empty_value_is_sent_and_other_empty_fields_are_not():
 )
 def test_an_invalid_form_is_shown_again_with_its_errors(api, action, fields, named):
     charger = a_charger()
-    answer = api.post(charger_url("dashboard:ask", charger.charger_id, action), fields)
+    answer = api.post(charger_url("dashboard:ask", charger.identity, action), fields)
     assert answer.status_code == 400
     assert named in answer.content.decode()
     assert not Command.objects.exists()
@@ -85,20 +85,20 @@ def test_an_invalid_form_is_shown_again_with_its_errors(api, action, fields, nam
 
 def test_a_charger_that_is_not_accepted_gets_no_command(api):
     charger = a_charger(boot_policy="Rejected")
-    answer = api.post(charger_url("dashboard:ask", charger.charger_id, "ClearCache"))
+    answer = api.post(charger_url("dashboard:ask", charger.identity, "ClearCache"))
     assert answer.status_code == 409
     assert "wrong" in answer.content.decode()
 
 
 def test_too_many_commands_in_a_minute_are_refused(api, settings):
     settings.API_COMMANDS_PER_MINUTE = 1
-    path = charger_url("dashboard:ask", a_charger().charger_id, "ClearCache")
+    path = charger_url("dashboard:ask", a_charger().identity, "ClearCache")
     assert [api.post(path).status_code for _ in range(2)] == [302, 429]
 
 
 def test_a_form_submits_its_command(api):
     charger = a_charger("CP ü 505")
-    answer = api.post(charger_url("dashboard:ask", charger.charger_id, "Reset"), {"type": "Hard"})
+    answer = api.post(charger_url("dashboard:ask", charger.identity, "Reset"), {"type": "Hard"})
     command = Command.objects.get()
     assert answer.headers["Location"] == f"/commands/{command.task_id}/"
     assert command.payload == {"type": "Hard"}

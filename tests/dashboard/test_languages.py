@@ -110,7 +110,7 @@ def test_the_login_is_in_german(client):
 @pytest.mark.parametrize("language", ["de", ""])
 def test_rest_is_english_whatever_browser_and_user_prefer(api, language):
     choose(api, language)
-    body = {"charger_id": a_charger().charger_id, "action": "Reset", "payload": {"type": "Gentle"}}
+    body = {"charger_id": a_charger().identity, "action": "Reset", "payload": {"type": "Gentle"}}
     wrong = api.post("/api/ocpp/commands/", body, "application/json", **GERMAN)
     assert wrong.status_code == 400 and wrong.json()["error"] == 'type: "Gentle" is not one of "Hard" or "Soft"'
     empty = api.post("/api/ocpp/commands/", {}, "application/json", **GERMAN)
@@ -152,7 +152,7 @@ def test_what_a_german_page_submits_is_stored_in_english(api):
     open_socket(charger)
     tell(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
     fields = {"connectorId": "1", "expiryDate": "2100-01-01T00:00:00Z", "idTag": "ABC", "reservationId": "9"}
-    sent = api.post(f"/chargers/{charger.charger_id}/ask/ReserveNow/", fields, **GERMAN)
+    sent = api.post(f"/chargers/{charger.identity}/ask/ReserveNow/", fields, **GERMAN)
     command = Command.objects.get()
     assert command.warning == "Connector 1 is Charging."
     page = api.get(sent.headers["Location"], **GERMAN)
@@ -196,7 +196,7 @@ def test_pages_say_in_german_which_permission_is_missing(client):
 
 def test_errors_of_forms_and_filters_are_in_german(api):
     charger = a_charger()
-    path = f"/chargers/{charger.charger_id}/ask/Reset/"
+    path = f"/chargers/{charger.identity}/ask/Reset/"
     assert "ist keiner der Werte &quot;Hard&quot; oder &quot;Soft&quot;" in text_of(
         api.post(path, {"type": "Gentle"}, **GERMAN)
     )
@@ -430,7 +430,7 @@ def a_fleet():
         *("/", "/transactions/", "/commands/", "/batches/", "/messages/", "/refused/", "/login/"),
         *(f"/transactions/{row.pk}/" for row in (session, later)),
         *(f"/commands/{command.task_id}/" for command in commands),
-        *(f"/chargers/{charger.charger_id}/", f"/chargers/{charger.charger_id}/ask/ClearCache/"),
+        *(f"/chargers/{charger.identity}/", f"/chargers/{charger.identity}/ask/ClearCache/"),
         *("/batches/new/Reset/", "/nowhere/"),
     ]
 

@@ -17,7 +17,7 @@ bob = User.objects.create_user({name!r}, password={password!r})
 bob.user_permissions.set(Permission.objects.filter(codename__in=["view_charger", "view_message"]))
 group = ChargerGroup.objects.create(name={name!r})
 group.users.add(bob)
-group.chargers.add(Charger.objects.get(charger_id={mine!r}))
+group.chargers.add(Charger.objects.get(identity={mine!r}))
 """
 
 
@@ -42,7 +42,7 @@ def logged_in(live, name, password):
 def a_charger(live):
     charger_id = an_id()
     with live.socket(charger_id):
-        ((pk,),) = eventually(lambda: live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", charger_id))
+        ((pk,),) = eventually(lambda: live.rows("SELECT id FROM chargers_charger WHERE identity = %s", charger_id))
     return charger_id, pk
 
 

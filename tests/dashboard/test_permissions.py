@@ -35,12 +35,12 @@ def test_chargers_out_of_reach_are_not_found(client):
     session, command = a_transaction(other), a_command(other)
     a_user(client, "view_charger", "view_transaction", "view_command", group_of=[mine])
     fleet_page = client.get("/").content.decode()
-    assert mine.charger_id in fleet_page
-    assert other.charger_id not in fleet_page
+    assert mine.identity in fleet_page
+    assert other.identity not in fleet_page
     hidden = [page_of(other), f"/transactions/{session.pk}/", f"/commands/{command.task_id}/"]
     hidden.append(f"/curves/transactions/{session.pk}.json")
     assert [client.get(path, **HTML).status_code for path in hidden] == [404] * 4
-    assert other.charger_id not in client.get("/transactions/").content.decode()
+    assert other.identity not in client.get("/transactions/").content.decode()
 
 
 def test_transactions_are_shown_only_with_the_permission(client):
@@ -67,7 +67,7 @@ def test_a_user_who_may_not_submit_commands_sees_no_form(client):
     charger = a_charger()
     a_user(client, "view_charger", "view_command", group_of=[charger])
     assert "Actions" not in client.get(page_of(charger)).content.decode()
-    answer = client.post(charger_url("dashboard:ask", charger.charger_id, "ClearCache"))
+    answer = client.post(charger_url("dashboard:ask", charger.identity, "ClearCache"))
     assert answer.status_code == 403
     assert not Command.objects.exists()
 

@@ -199,7 +199,7 @@ def test_a_time_without_a_zone_is_of_the_zone_on_a_page_and_utc_over_rest(api, s
 def test_schedules_created_on_a_page_use_its_time_zone(api, settings):
     settings.TIME_ZONE_DISPLAY = DENVER
     charger = a_charger()
-    form = {"type": "Soft", "chargers_listed": charger.charger_id}
+    form = {"type": "Soft", "chargers_listed": charger.identity}
     night = {"when": "crontab", "when_crontab": "30 3 * * *", "schedule_name": "night"}
     page = api.post("/batches/new/Reset/", form | night, follow=True).content.decode()
     assert f"03:30 ({DENVER})" in page

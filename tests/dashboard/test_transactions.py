@@ -77,7 +77,7 @@ def exported(api, query=""):
 def test_the_csv_export_has_the_filtered_list(api):
     mine = a_transaction(idTag="=1+1")
     a_transaction()
-    (row,) = exported(api, f"charger_id={mine.charger.charger_id}")
+    (row,) = exported(api, f"charger_id={mine.charger.identity}")
     assert (row["transaction_id"], row["id_tag"], row["meter_start"]) == (str(mine.pk), "'=1+1", "1000")
     assert len(exported(api)) == 2
 

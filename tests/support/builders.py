@@ -20,7 +20,7 @@ _numbers = count(1)
 
 def a_charger(charger_id=None, **columns):
     """A charger; it holds the serial numbers in `columns`, as after a boot."""
-    charger = Charger.objects.create(charger_id=charger_id or f"CP-{next(_numbers)}", **columns)
+    charger = Charger.objects.create(identity=charger_id or f"CP-{next(_numbers)}", **columns)
     for serial in {columns.get("serial_number"), columns.get("charge_box_serial_number")} - {None, ""}:
         HeldSerial.objects.get_or_create(serial=serial, defaults={"charger": charger})
     return charger

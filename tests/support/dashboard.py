@@ -23,7 +23,7 @@ def a_user(client, *permissions, group_of=None):
 
 def page_of(charger):
     """The path of the page of a charger."""
-    return charger_url("dashboard:charger", charger.charger_id)
+    return charger_url("dashboard:charger", charger.identity)
 
 
 def readings(*fields):

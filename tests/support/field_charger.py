@@ -12,7 +12,7 @@ class FieldCharger(WireCharger):
     def __init__(self, live, **columns):
         super().__init__(live)
         if columns:
-            body = {"charger_id": self.charger_id, **columns}
+            body = {"charger_id": self.identity, **columns}
             status, made, _ = live.request("POST", "/api/ocpp/chargers/", body)
             assert status == 201, made
         self.connect()
@@ -42,4 +42,4 @@ class FieldCharger(WireCharger):
     @property
     def status(self):
         """The statuses as the API shows them."""
-        return self.live.get(f"/api/ocpp/status/{self.charger_id}/")["status"]
+        return self.live.get(f"/api/ocpp/status/{self.identity}/")["status"]

@@ -9,4 +9,4 @@ KEY, NEXT = "00112233445566778899aabbccddeeff00112233", "ffeeddccbbaa99887766554
 
 def a_request(charger, key="", **more):
     credentials = b64encode(f"{charger}:".encode() + key.encode())
-    return handshake.HandshakeRequest(charger.charger_id, b"Basic " + credentials if key else b"", **more)
+    return handshake.HandshakeRequest(charger.identity, b"Basic " + credentials if key else b"", **more)

@@ -38,7 +38,7 @@ class Station(WireCharger):
     def __init__(self, live, charger_id=None, base=None, validation="strict", **options):
         super().__init__(live, charger_id, base, **options)
         if validation == "strict":
-            live.strict(self.charger_id)
+            live.strict(self.identity)
 
     # --- the connection --------------------------------------------------------------------------
 
@@ -53,7 +53,7 @@ class Station(WireCharger):
     def call(self, action, **payload):
         """The payload of the CALLRESULT; a CALLERROR fails the case."""
         OCPP16.schemas.check_request(action, payload)
-        message_id = f"{self.charger_id[:20]}-{next(self.numbers)}"
+        message_id = f"{self.identity[:20]}-{next(self.numbers)}"
         frame = self.send(action, payload, message_id)
         assert frame[:2] == [3, message_id], frame
         OCPP16.schemas.check_response(action, frame[2], formats=True)
@@ -64,7 +64,7 @@ class Station(WireCharger):
 
     @property
     def serial(self):
-        return {"chargePointSerialNumber": self.charger_id}
+        return {"chargePointSerialNumber": self.identity}
 
     def status(self, status, connector=CONNECTOR, error="NoError"):
         body = {"connectorId": connector, "errorCode": error, "status": status, "timestamp": now()}
@@ -120,7 +120,7 @@ class Station(WireCharger):
 
     def obeys(self, action, payload, answer=None, **more):
         """An operator asks, it answers: (request at the wire, finished task)."""
-        task = self.live.ask(self.charger_id, action, payload, **more)
+        task = self.live.ask(self.identity, action, payload, **more)
         request = self.receive(action)
         self.answer(**(ACCEPTED if answer is None else answer))
         task = self.live.finished(task)

@@ -18,7 +18,7 @@ class ShownCharger:
     """A charger as the API shows it to operators."""
 
     def __init__(self, live, charger_id):
-        self.live, self.charger_id = live, charger_id
+        self.live, self.identity = live, charger_id
         self.path = quote(charger_id, safe="")
 
     @property
@@ -61,7 +61,7 @@ class ShownCharger:
         return self.live.get(f"/api/ocpp/orphan-stops/?charger_id={self.path}")["results"]
 
     def primary_key(self):
-        return self.live.rows("SELECT id FROM chargers_charger WHERE charger_id = %s", self.charger_id)[0][0]
+        return self.live.rows("SELECT id FROM chargers_charger WHERE identity = %s", self.identity)[0][0]
 
 
 class WireCharger(ShownCharger):
@@ -76,7 +76,7 @@ class WireCharger(ShownCharger):
     def connect(self, key=None, **options):
         """Open a new connection; `key` (bytes) is presented by Basic auth."""
         if key is not None:
-            credentials = b64encode(self.charger_id.encode() + b":" + key).decode()
+            credentials = b64encode(self.identity.encode() + b":" + key).decode()
             options["additional_headers"] = {"Authorization": f"Basic {credentials}"}
         self.socket = self.open.enter_context(connect(f"{self.base}/{self.path}", **self.options | options))
         return self

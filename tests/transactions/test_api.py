@@ -15,7 +15,7 @@ def test_transactions_have_the_field_names_of_the_contract(api):
     log = page["transaction_logs"][0]
     assert (page["count"], page["next"], page["previous"]) == (1, None, None)
     assert log["transaction_id"] == transaction.pk
-    assert log["charger_id"] == transaction.charger.charger_id
+    assert log["charger_id"] == transaction.charger.identity
     assert log["start_time"] == NOON
     assert log["end_time"] is None
     assert log["status"] == "Ongoing"

@@ -8,7 +8,7 @@ from tests.support.field_charger import LATER, NOON
 
 
 def correct(charger, transaction_id, **changes):
-    path = f"/api/ocpp/transactions/{charger.charger_id}/{transaction_id}/"
+    path = f"/api/ocpp/transactions/{charger.identity}/{transaction_id}/"
     return charger.live.request("PATCH", path, changes)
 
 
@@ -20,7 +20,7 @@ def corrected(charger, transaction_id, **changes):
 
 def close(charger, transaction_id):
     status, session, _ = charger.live.request(
-        "POST", f"/api/ocpp/transactions/{charger.charger_id}/{transaction_id}/close/"
+        "POST", f"/api/ocpp/transactions/{charger.identity}/{transaction_id}/close/"
     )
     assert status == 200, session
     return session
@@ -42,7 +42,7 @@ def test_a_corrected_meter_value_is_billed_and_the_original_is_shown(charger):
     assert (session["end_time"], session["duration_seconds"]) == ("2025-02-26T12:45:00Z", 2700)
     assert session["note"] == "seen"
     assert session["corrected_at"]
-    (event,) = charger.live.get(f"/api/ocpp/events/?charger_id={charger.charger_id}&kind=transaction.corrected")[
+    (event,) = charger.live.get(f"/api/ocpp/events/?charger_id={charger.identity}&kind=transaction.corrected")[
         "results"
     ]
     assert event["body"]["energy_wh"] == 4000
@@ -113,7 +113,7 @@ def test_transactions_are_filtered_by_the_source_of_their_energy(charger):
     transaction_id = charger.start()
     charger.stop(transaction_id)
     corrected(charger, transaction_id, meter_stop=5000)
-    path = f"/api/ocpp/transactions/{charger.charger_id}/?energy_source="
+    path = f"/api/ocpp/transactions/{charger.identity}/?energy_source="
     assert charger.live.get(path + "corrected")["count"] == 1
     assert charger.live.get(path + "stop")["count"] == 0
 
@@ -169,7 +169,7 @@ def test_a_refused_start_is_applied_with_its_missing_member(charger):
     assert status == 200
     assert applied["transaction_id"] == session["transaction_id"]
     kinds = [
-        event["kind"] for event in charger.live.get(f"/api/ocpp/events/?charger_id={charger.charger_id}")["results"]
+        event["kind"] for event in charger.live.get(f"/api/ocpp/events/?charger_id={charger.identity}")["results"]
     ]
     assert "transaction.started" in kinds
 
@@ -199,6 +199,6 @@ def test_a_malformed_call_is_stored_unchanged(charger, payload):
 def test_stored_messages_are_filtered_by_action_and_refusal(charger):
     charger.stop(charger.start() + 2**20)
     charger.send("StartTransaction", {})
-    path = f"/api/ocpp/orphan-stops/?charger_id={charger.charger_id}&"
+    path = f"/api/ocpp/orphan-stops/?charger_id={charger.identity}&"
     found = [charger.live.get(path + query)["count"] for query in ("action=StopTransaction", "is_refused=true", "")]
     assert found == [1, 1, 2]

@@ -74,7 +74,7 @@ def test_events_and_lists_show_the_same_energy(charger):
     transaction_id = charger.start(meterStart=0)
     charger.read(transaction_id, 5000)
     charger.stop(transaction_id, meterStop=-1)
-    found = charger.live.get(f"/api/ocpp/events/?charger_id={charger.charger_id}&kind=transaction.stopped")
+    found = charger.live.get(f"/api/ocpp/events/?charger_id={charger.identity}&kind=transaction.stopped")
     (stopped,) = (event["body"] for event in found["results"])
     assert (stopped["energy_wh"], stopped["energy_source"]) == (5000, "readings")
     (listed,) = charger.transactions

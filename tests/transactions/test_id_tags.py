@@ -146,7 +146,7 @@ def test_a_stop_by_a_blocked_tag_is_answered_blocked():
 def test_spaces_belong_to_a_tag(api):
     group = api.post("/api/ocpp/id-tags/", {"id_tag": "A ", "parent_id_tag": "G "}, "application/json").json()
     assert (group["id_tag"], group["parent_id_tag"]) == ("A ", "G ")
-    place = {"charger_id": a_charger().charger_id, "connector_id": 1, "expiry_date": NOON}
+    place = {"charger_id": a_charger().identity, "connector_id": 1, "expiry_date": NOON}
     tags = {"id_tag": "A ", "parent_id_tag": "G "}
     reserved = api.post("/api/ocpp/reservations/", place | tags, "application/json").json()
     assert (reserved["id_tag"], reserved["parent_id_tag"]) == ("A ", "G ")

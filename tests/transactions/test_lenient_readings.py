@@ -66,8 +66,8 @@ def test_readings_with_an_impossible_transaction_id_are_stored(charger, transact
     charger.call("MeterValues", sent)
     stored = charger.live.rows(
         "SELECT m.value, m.transaction_id, m.reported_transaction_id FROM transactions_metervalue m "
-        "JOIN chargers_charger c ON c.id = m.charger_id WHERE c.charger_id = %s",
-        charger.charger_id,
+        "JOIN chargers_charger c ON c.id = m.charger_id WHERE c.identity = %s",
+        charger.identity,
     )
     assert stored == [("5000", None, transaction_id)]
     assert charger.found("MeterValues", "transactionId", "out_of_range")

@@ -145,7 +145,7 @@ class Books(RuleBasedStateMachine):
     def start_over_two_sockets_at_once(self, charger, connector):
         """Repeat a start over a new connection while the first one is being processed."""
         older = self.stations[charger]
-        newer = Station(self.live, older.charger_id).connect()
+        newer = Station(self.live, older.identity).connect()
         newer.numbers = iter(range(1_000_000, 2_000_000))
         request = {"connectorId": connector, "idTag": "MODEL", "meterStart": 7, "timestamp": self._timestamp()}
         with ThreadPoolExecutor(2) as pool:
@@ -218,7 +218,7 @@ class Books(RuleBasedStateMachine):
         frame = json.dumps([2, f"{SLOW}-{self.clock}", "MeterValues", request])
         station.socket.send(frame)
         time.sleep(seconds)
-        newer = Station(self.live, station.charger_id).connect()
+        newer = Station(self.live, station.identity).connect()
         newer.numbers = count(1_000_000 * (len(self.older) + 1))
         self.stations[session.charger] = newer
         self.older.append(station)
@@ -296,7 +296,7 @@ class Books(RuleBasedStateMachine):
     @rule(data=st.data())
     def close_by_hand(self, data):
         session = self._some(data, lambda s: s.under_way)
-        charger_id = self.stations[session.charger].charger_id
+        charger_id = self.stations[session.charger].identity
         path = f"/api/ocpp/transactions/{charger_id}/{session.pk}/close/"
         assert self.live.request("POST", path)[0] == 200
         session.closed = True
@@ -316,7 +316,7 @@ class Books(RuleBasedStateMachine):
                 for row in station.transactions
             }
             assert booked == {s.pk: s.expected() for s in self.sessions if s.charger == number}
-            orphans = self.live.get(f"/api/ocpp/orphan-stops/?charger_id={station.charger_id}")
+            orphans = self.live.get(f"/api/ocpp/orphan-stops/?charger_id={station.identity}")
             assert orphans["count"] == self.orphans[number]
 
     @invariant()
@@ -326,12 +326,12 @@ class Books(RuleBasedStateMachine):
         found = dict(self.live.rows(READ, ids)) if ids else {}
         assert found == {session.pk: session.read for session in sessions}
         for number, station in enumerate(getattr(self, "stations", [])):
-            assert self.live.rows(TRANSFERRED, station.charger_id) == [(self.transfers[number],)]
+            assert self.live.rows(TRANSFERRED, station.identity) == [(self.transfers[number],)]
 
 
 READ = "SELECT transaction_id, count(*) FROM transactions_metervalue WHERE transaction_id = ANY(%s) GROUP BY 1"
 TRANSFERRED = """
-SELECT count(*) FROM chargers_datatransfer t JOIN chargers_charger c ON c.id = t.charger_id WHERE c.charger_id = %s
+SELECT count(*) FROM chargers_datatransfer t JOIN chargers_charger c ON c.id = t.charger_id WHERE c.identity = %s
 """
 
 

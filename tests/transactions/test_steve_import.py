@@ -101,16 +101,16 @@ def books():
 def test_chargers_are_imported_with_their_boot_data(imported, between):
     imported(a_dump(between=between))
     one, two = Charger.objects.order_by("pk")
-    assert (one.charger_id, one.vendor, one.boot_policy, one.security_profile) == ("CP1", "Acme", "Accepted", 2)
+    assert (one.identity, one.vendor, one.boot_policy, one.security_profile) == ("CP1", "Acme", "Accepted", 2)
     assert one.description == "it's \"A\\B\"\nline; (two), 'x' 🔌"
-    assert (two.charger_id, two.boot_policy, two.security_profile) == ("CP/2 ü", "Pending", None)
+    assert (two.identity, two.boot_policy, two.security_profile) == ("CP/2 ü", "Pending", None)
 
 
 def test_a_key_is_neither_imported_nor_shown(imported):
     _, complained = imported(a_dump())
     assert "'CP1' needs a new key" in complained
     assert "secrethash" not in complained
-    assert Charger.objects.get(charger_id="CP1").authorization_key_hash == ""
+    assert Charger.objects.get(identity="CP1").authorization_key_hash == ""
 
 
 def test_tags_are_imported_with_parent_expiry_and_limit(imported):
@@ -130,7 +130,7 @@ def test_a_transaction_has_the_last_stop_of_its_charger(imported):
 
 def test_an_ongoing_transaction_is_stopped_after_the_import(imported):
     imported(a_dump())
-    charger = Charger.objects.get(charger_id="CP/2 ü")
+    charger = Charger.objects.get(identity="CP/2 ü")
     Charger.objects.update(boot_policy="Accepted", registration_status="Accepted")
     charger.refresh_from_db()
     tell(charger, "StopTransaction", transactionId=701, meterStop=900, timestamp=NOON)
@@ -210,7 +210,7 @@ def test_an_existing_id_is_not_overwritten(imported):
     _, complained = imported(a_dump())
     assert "700 is " in complained
     assert Transaction.objects.get(pk=700).charger == ours.charger
-    assert Transaction.objects.get(charger__charger_id="CP1").meter_stop == 2000
+    assert Transaction.objects.get(charger__identity="CP1").meter_stop == 2000
 
 
 def test_a_substitute_id_is_not_one_of_the_dump(imported):
@@ -218,7 +218,7 @@ def test_a_substitute_id_is_not_one_of_the_dump(imported):
     start = "{},'2024-05-01 10:00:01.000000',10,'ABC','2024-05-01 10:0{}:00.000000','1000'"
     starts = [start.format(ours.pk + n, n) for n in range(5)]
     imported(a_dump(ROWS | {"transaction_start": starts, "transaction_stop": []}))
-    assert Transaction.objects.filter(charger__charger_id="CP1").count() == 5
+    assert Transaction.objects.filter(charger__identity="CP1").count() == 5
 
 
 def test_the_next_transaction_gets_an_unused_id(imported):

@@ -109,7 +109,7 @@ def _known(product, prefix, chargers):
         *("diagnostics_status", "last_call_id", "last_call_digest", "last_answer"),
     ]
     product.sql(
-        f"INSERT INTO chargers_charger (charger_id, {', '.join(texts)}, local_list_version, created_at, "
+        f"INSERT INTO chargers_charger (identity, {', '.join(texts)}, local_list_version, created_at, "
         f"read_configuration_after_boot) SELECT %s || n, {', '.join(['%s'] * len(texts))}, 0, now(), false "
         "FROM generate_series(0, %s) n ON CONFLICT DO NOTHING",
         [prefix, *[""] * len(texts), chargers - 1],

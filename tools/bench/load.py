@@ -53,10 +53,10 @@ class Charger(ChargingClient):
         self.load.answered(self, call.action, answer)
 
     def refused(self, call, error):
-        self.load.fault(f"{call.action} of {self.charger_id} was refused: {error}")
+        self.load.fault(f"{call.action} of {self.identity} was refused: {error}")
 
     def unexpected(self, frame):
-        self.load.fault(f"{self.charger_id} did not expect {frame!r:.100}")
+        self.load.fault(f"{self.identity} did not expect {frame!r:.100}")
 
     def next(self, due):
         self.due = due
@@ -80,7 +80,7 @@ class Load:
 
     def lost(self, charger):
         if not self.over:
-            self.fault(f"{charger.charger_id} lost its connection")
+            self.fault(f"{charger.identity} lost its connection")
 
     def fault(self, text):
         self.faults.append(text)
@@ -120,7 +120,7 @@ class Load:
                     await charger.connect()
                     return
                 except CONNECTION_ERRORS as error:
-                    self.fault(f"{charger.charger_id} could not connect ({attempt + 1}): {error!r:.100}")
+                    self.fault(f"{charger.identity} could not connect ({attempt + 1}): {error!r:.100}")
                     await asyncio.sleep(0.5)
 
 

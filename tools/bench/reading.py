@@ -18,7 +18,7 @@ PAGES = (
     ("admin: meter values", "/admin/transactions/metervalue/"),
 )
 CHARGERS = """
-INSERT INTO chargers_charger (charger_id, description, authorization_key_hash, vendor, model, serial_number,
+INSERT INTO chargers_charger (identity, description, authorization_key_hash, vendor, model, serial_number,
     charge_box_serial_number, firmware_version, iccid, imsi, meter_type, meter_serial_number, firmware_status,
     diagnostics_status, local_list_version, created_at, last_call_id, last_call_digest, last_answer,
     read_configuration_after_boot)
@@ -34,7 +34,7 @@ SELECT c.id, 1, 'TAG0001', 'Accepted', at, at::text || n, at, n %% 100000, at + 
     at + interval '1 hour', n %% 100000 + 20000, 'Local', ''
 FROM generate_series(%(first)s::int, %(last)s::int) n CROSS JOIN
     LATERAL (SELECT now() - (%(last)s::int - n) * interval '30 seconds' AS at) t
-JOIN chargers_charger c ON c.charger_id = CASE WHEN n <= 100 THEN '505' ELSE 'READ' || (1 + n %% 999) END
+JOIN chargers_charger c ON c.identity = CASE WHEN n <= 100 THEN '505' ELSE 'READ' || (1 + n %% 999) END
 ON CONFLICT DO NOTHING
 """
 METER_VALUES = """
@@ -53,7 +53,7 @@ SELECT gen_random_uuid()::text, c.id, 'ClearCache', '{}', 30, 'finished', 'answe
     '', '', '', '', '', at, at, at
 FROM generate_series(%(first)s::int, %(last)s::int) n CROSS JOIN
     LATERAL (SELECT now() - (%(last)s::int - n) * interval '30 seconds' AS at) t
-JOIN chargers_charger c ON c.charger_id = 'READ' || (1 + n %% 999)
+JOIN chargers_charger c ON c.identity = 'READ' || (1 + n %% 999)
 """
 
 

@@ -66,7 +66,7 @@ class Chaos:
         self.steady = [c for c in self.fleet.chargers.values() if c.manner == STEADY]
         self.watching = asyncio.create_task(self.fleet.watch())
         await self.until(lambda: self.fleet.all_heard_since(0), 60)
-        targets = [(c.charger_id, c.manner) for c in self.fleet.chargers.values()]
+        targets = [(c.identity, c.manner) for c in self.fleet.chargers.values()]
         self.commanding = Commanding(self.stack.url, [*targets, (ABSENT, "absent")])
         self.commanding.make_known(ABSENT)
         self.operator = Operator(self.stack.url, self.stack.run_dir / "logs").start()
@@ -108,7 +108,7 @@ class Chaos:
         await self._judge(f"{name}, {number}", time.monotonic())
         self.results.setdefault(name, []).append(self.figures)
         if self.crowd:
-            self.fleet.remove([c.charger_id for c in self.crowd])
+            self.fleet.remove([c.identity for c in self.crowd])
             self.crowd = []
 
     async def _judge(self, title, over):
@@ -130,7 +130,7 @@ class Chaos:
         deadline = over + SETTLE
         while time.monotonic() < deadline:
             charger = random.choice(self.steady)
-            answered = await asyncio.to_thread(self.commanding.is_answered, charger.charger_id)
+            answered = await asyncio.to_thread(self.commanding.is_answered, charger.identity)
             if answered and self.fleet.all_heard_since(over):
                 return time.monotonic() - over
             await asyncio.sleep(0.2)
@@ -204,14 +204,14 @@ class Chaos:
 
     def waits(self, until):
         """p99 of the chargers that are not `struck`: (in the seconds before the fault, since then)."""
-        others = [c for c in self.fleet.chargers.values() if c.manner != "idle" and c.charger_id not in self.struck]
+        others = [c for c in self.fleet.chargers.values() if c.manner != "idle" and c.identity not in self.struck]
         p99 = self.fleet.waits.p99
         began = self.fault_began
         return p99(others, began - BEFORE, began), p99(others, began, until)
 
     def strike(self, chargers):
         """The fault concerns these chargers; of the others it is measured how long they wait."""
-        self.struck |= {charger.charger_id for charger in chargers}
+        self.struck |= {charger.identity for charger in chargers}
 
     def others_must_go_on(self, most=LONGEST_RISE):
         """Until now the p99 of the chargers that are not `struck` may have risen by `most` seconds."""

@@ -17,18 +17,18 @@ FIGURES = {
 }
 
 TRANSACTIONS = """
-SELECT t.id, c.charger_id, t.raw_start_time, t.meter_start, t.stop_received_at IS NOT NULL, t.meter_stop,
+SELECT t.id, c.identity, t.raw_start_time, t.meter_start, t.stop_received_at IS NOT NULL, t.meter_stop,
     (SELECT count(*) FROM transactions_metervalue m WHERE m.transaction_id = t.id)
-FROM transactions_transaction t JOIN chargers_charger c ON c.id = t.charger_id WHERE c.charger_id = ANY(%s)
+FROM transactions_transaction t JOIN chargers_charger c ON c.id = t.charger_id WHERE c.identity = ANY(%s)
 """
 CHARGERS = """
-SELECT c.charger_id, c.last_boot_at IS NOT NULL, n.status, n.raw_timestamp
+SELECT c.identity, c.last_boot_at IS NOT NULL, n.status, n.raw_timestamp
 FROM chargers_charger c LEFT JOIN chargers_connector n ON n.charger_id = c.id AND n.connector_id = 1
-WHERE c.charger_id = ANY(%s)
+WHERE c.identity = ANY(%s)
 """
 READINGS = """
-SELECT c.charger_id, count(*) FROM transactions_metervalue m JOIN chargers_charger c ON c.id = m.charger_id
-WHERE m.transaction_id IS NULL AND c.charger_id = ANY(%s) GROUP BY c.charger_id
+SELECT c.identity, count(*) FROM transactions_metervalue m JOIN chargers_charger c ON c.id = m.charger_id
+WHERE m.transaction_id IS NULL AND c.identity = ANY(%s) GROUP BY c.identity
 """
 COMMANDS = """
 SELECT task_id, state, outcome, simulated, response IS NOT NULL, error IS NOT NULL FROM commands_command

@@ -127,7 +127,7 @@ class Charger(ChargingClient):
 
     def _note_answer(self, call):
         self.last_answer = time.monotonic()
-        self.fleet.waits.add(self.charger_id, call.asked, self.last_answer)
+        self.fleet.waits.add(self.identity, call.asked, self.last_answer)
         pause = self.fleet.idle_pace if self.manner == "idle" else self.fleet.pace
         asyncio.get_running_loop().call_later(pause, self.go_on)
 

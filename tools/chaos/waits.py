@@ -22,7 +22,7 @@ class Waits:
 
         A message that has no answer at `until` counts with its age.
         """
-        ids = {charger.charger_id for charger in chargers}
+        ids = {charger.identity for charger in chargers}
         found = [
             min(answered, until) - sent
             for charger_id, sent, answered in self.answered

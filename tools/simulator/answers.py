@@ -108,7 +108,7 @@ async def _send_triggered(charger, payload, signed):
     if wanted == "BootNotification":
         await charger.boot()
     elif wanted == "SignChargePointCertificate":
-        await charger.call("SignCertificate", {"csr": _certificate_request(charger.charger_id)})
+        await charger.call("SignCertificate", {"csr": _certificate_request(charger.identity)})
     elif wanted == "StatusNotification":
         for connector in connectors:
             await charger.report_status(connector, connector.status)
@@ -145,7 +145,7 @@ def get_log(charger, payload):
 
 async def _upload(charger, location, action, request, failure):
     await charger.call(action, {"status": "Uploading"} | request)
-    log = f"{datetime.now(UTC).isoformat()} simulated charger {charger.charger_id}: nothing to report\n"
+    log = f"{datetime.now(UTC).isoformat()} simulated charger {charger.identity}: nothing to report\n"
     done = await _http("PUT", location.rstrip("/") + "/" + _log_name(), log.encode())
     await charger.call(action, {"status": "Uploaded" if done else failure} | request)
 

@@ -93,7 +93,7 @@ class SimulatedCharger(Client):
         connecting = asyncio.gather(self.stay_connected(), self._watch())  # which end only by an unexpected error
         try:
             while not await self._live_until_reset(connecting):
-                logger.info("%s restarts.", self.charger_id)
+                logger.info("%s restarts.", self.identity)
         finally:
             connecting.cancel()
             self.disconnect()
@@ -141,12 +141,12 @@ class SimulatedCharger(Client):
     async def boot(self) -> float:
         """Send BootNotification until it is accepted; return the heartbeat interval in seconds."""
         while True:
-            answer = await self.call("BootNotification", self.vendor.boot_notification(self.charger_id))
+            answer = await self.call("BootNotification", self.vendor.boot_notification(self.identity))
             status, interval_s = answer.get("status"), max(1, answer.get("interval", 60))
             if status == "Accepted":
                 return interval_s
             logger.warning(
-                "%s: BootNotification was answered %s; it is sent again in %s s.", self.charger_id, status, interval_s
+                "%s: BootNotification was answered %s; it is sent again in %s s.", self.identity, status, interval_s
             )
             await asyncio.sleep(interval_s)
 
@@ -196,7 +196,7 @@ class SimulatedCharger(Client):
         if status != "Accepted":
             logger.warning(
                 "%s: the id tag %s is %s, so no session starts. Add it to the central system.",
-                *(self.charger_id, id_tag, status or "refused"),
+                *(self.identity, id_tag, status or "refused"),
             )
         return status == "Accepted"
 
@@ -262,7 +262,7 @@ class SimulatedCharger(Client):
 
     def refused(self, call: Call, error: CallError) -> None:
         """Go on as if the answer were empty."""
-        logger.warning("%s: %s was refused: %s", self.charger_id, call.action, error)
+        logger.warning("%s: %s was refused: %s", self.identity, call.action, error)
         self.answered(call, {})
 
     def answer_to(self, action: str, payload: dict) -> Any:
@@ -272,12 +272,12 @@ class SimulatedCharger(Client):
         return answer(self, payload) if callable(answer) else answer
 
     def connected(self, connection: Connection) -> None:
-        logger.info("%s is connected.", self.charger_id)
+        logger.info("%s is connected.", self.identity)
         super().connected(connection)
 
     def report_disconnected(self, error: Exception | None, delay_s: float) -> None:
         problem = "the connection was lost" if error is None else _problem(error)
-        logger.warning("%s: %s. It connects again in %g s.", self.charger_id, problem, delay_s)
+        logger.warning("%s: %s. It connects again in %g s.", self.identity, problem, delay_s)
 
 
 def _tag_status(answer: dict) -> str:

@@ -109,7 +109,7 @@ class Client:
         tls: SSLContext | None = None,
     ) -> None:
         """`url` ends before the charger id, `key` is that of Basic auth."""
-        self.url, self.charger_id, self.answers = url, charger_id, answers or {}
+        self.url, self.identity, self.answers = url, charger_id, answers or {}
         self.key, self.tls = key, tls
         self.connection: Connection | None = None
         self.calls: deque[Call] = deque()  # the first one waits for its answer
@@ -124,10 +124,10 @@ class Client:
         """Open a connection, whether or not there is one; the newest counts. Raises `CONNECTION_ERRORS`."""
         headers = {"Sec-WebSocket-Protocol": "ocpp1.6"}
         if self.key:
-            headers["Authorization"] = f"Basic {b64encode(f'{self.charger_id}:{self.key}'.encode()).decode()}"
+            headers["Authorization"] = f"Basic {b64encode(f'{self.identity}:{self.key}'.encode()).decode()}"
         await picows.ws_connect(
             lambda: Connection(self),
-            f"{self.url}/{quote(self.charger_id, safe='')}",
+            f"{self.url}/{quote(self.identity, safe='')}",
             ssl_context=self.tls,
             extra_headers=headers,
             websocket_handshake_timeout=self.handshake_timeout_s,

@@ -19,7 +19,7 @@ class TransactionSerializer(serializers.ModelSerializer):
     """
 
     transaction_id = serializers.IntegerField(source="pk")
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
     reference = serializers.CharField(
         help_text="The charger's own id for it; in OCPP 1.6 the decimal transaction id."
     )
@@ -136,7 +136,7 @@ class IdTagSerializer(serializers.ModelSerializer):
 
 
 class UnknownIdTagSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
 
     class Meta:
         model = UnknownIdTag
@@ -146,14 +146,12 @@ class UnknownIdTagSerializer(serializers.ModelSerializer):
 class ReservationSerializer(serializers.ModelSerializer):
     """`id` is the reservationId on the wire; ReserveNow with it sends the reservation to its charger."""
 
-    charger_id = serializers.SlugRelatedField(
-        source="charger", slug_field="charger_id", queryset=Charger.objects.all()
-    )
+    charger_id = serializers.SlugRelatedField(source="charger", slug_field="identity", queryset=Charger.objects.all())
     status = serializers.ChoiceField([*Reservation.STATUSES, Reservation.EXPIRED], read_only=True)
 
     def validate_charger_id(self, charger):
         if not access.reaches(self.context["request"].user, charger):
-            self.fields["charger_id"].fail("does_not_exist", slug_name="charger_id", value=charger.charger_id)
+            self.fields["charger_id"].fail("does_not_exist", slug_name="charger_id", value=charger.identity)
         if self.instance and self.instance.charger != charger:
             raise serializers.ValidationError("A reservation stays with its charger: make another one.")
         return charger

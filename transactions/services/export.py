@@ -15,7 +15,7 @@ from core.http.downloads import attachment, cell
 
 COLUMNS = {
     "transaction_id": lambda t: t.pk,
-    "charger_id": lambda t: t.charger.charger_id,
+    "charger_id": lambda t: t.charger.identity,
     "connector_id": lambda t: t.connector_id,
     "id_tag": lambda t: t.id_tag,
     "id_tag_status": lambda t: t.id_tag_status,

@@ -45,7 +45,7 @@ class NewApiTokenSerializer(ApiTokenSerializer):
 class AuditEntrySerializer(serializers.ModelSerializer):
     """An entry; `before` and `after` have the changed values, and for secrets only whether they are set."""
 
-    charger_id = serializers.CharField(source="charger.charger_id", allow_null=True, default=None)
+    charger_id = serializers.CharField(source="charger.identity", allow_null=True, default=None)
     before = serializers.JSONField(allow_null=True)
     after = serializers.JSONField(allow_null=True)
 

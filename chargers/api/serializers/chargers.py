@@ -15,33 +15,8 @@ from chargers.models import (
     InstalledProfile,
     SecurityEvent,
 )
-from chargers.models.charger import OF_SOCKET
+from chargers.models.charger import OF_SOCKET, REPORTED_FIELDS
 from chargers.services import audit, keys
-
-REPORTED_FIELDS = [
-    "vendor",
-    "model",
-    "serial_number",
-    "charge_box_serial_number",
-    "firmware_version",
-    "iccid",
-    "imsi",
-    "meter_type",
-    "meter_serial_number",
-    "last_boot_at",
-    "firmware_status",
-    "firmware_status_at",
-    "diagnostics_status",
-    "diagnostics_status_at",
-    "log_status",
-    "log_status_at",
-    "registration_status",
-    "local_list_version",
-    "ocpp_version",
-    "connected_at",
-    "last_seen",
-    "created_at",
-]
 
 
 class ConnectorSerializer(serializers.ModelSerializer):
@@ -110,7 +85,7 @@ class ChargerSerializer(serializers.ModelSerializer):
     """A charger. The context has `connected`, the set of charger ids that are connected according to Redis."""
 
     warning = ""
-    charger_id = serializers.CharField(max_length=255, trim_whitespace=False)
+    charger_id = serializers.CharField(source="identity", max_length=255, trim_whitespace=False)
     authorization_key = serializers.CharField(
         write_only=True,
         required=False,
@@ -159,7 +134,7 @@ class ChargerSerializer(serializers.ModelSerializer):
         return EvseSerializer(evses, many=True).data
 
     def get_connected(self, charger) -> bool:
-        return charger.charger_id in self.context["connected"]
+        return charger.identity in self.context["connected"]
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -167,9 +142,9 @@ class ChargerSerializer(serializers.ModelSerializer):
             self.fields["charger_id"].required = False
 
     def validate_charger_id(self, charger_id):
-        if self.instance and charger_id != self.instance.charger_id:
+        if self.instance and charger_id != self.instance.identity:
             raise serializers.ValidationError("The id of a charger can't be changed.")
-        if not self.instance and Charger.objects.filter(charger_id=charger_id).exists():
+        if not self.instance and Charger.objects.filter(identity=charger_id).exists():
             raise serializers.ValidationError("A charger with this id exists already.")
         return charger_id
 
@@ -242,7 +217,7 @@ class StatusSerializer(serializers.Serializer):
 
 
 class SecurityEventSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
 
     class Meta:
         model = SecurityEvent
@@ -252,7 +227,7 @@ class SecurityEventSerializer(serializers.ModelSerializer):
 class DataTransferSerializer(serializers.ModelSerializer):
     """A DataTransfer of a charger, and its answer."""
 
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
 
     class Meta:
         model = DataTransfer

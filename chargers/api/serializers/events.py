@@ -13,7 +13,7 @@ from chargers.models.events import KINDS
 
 
 class EventSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
     body = serializers.DictField(help_text="Details; the members depend on the kind.")
 
     class Meta:

@@ -8,7 +8,7 @@ from chargers.models import Finding
 class FindingSerializer(serializers.ModelSerializer):
     """A finding. `example` is the latest value as sent, in JSON, masked; `field` is "" for a whole message."""
 
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
 
     class Meta:
         model = Finding

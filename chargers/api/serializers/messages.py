@@ -6,7 +6,7 @@ from chargers.models import Message
 
 
 class MessageSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
 
     class Meta:
         model = Message

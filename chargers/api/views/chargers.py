@@ -8,9 +8,8 @@ from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
-from chargers.api.filters import DataTransferFilter, SecurityEventFilter
+from chargers.api.filters import ChargerFilter, DataTransferFilter, SecurityEventFilter
 from chargers.api.serializers import (
-    REPORTED_FIELDS,
     ChargerDetailSerializer,
     ChargerSerializer,
     DataTransferSerializer,
@@ -26,7 +25,6 @@ from chargers.models import (
     SecurityEvent,
     summary_status,
 )
-from chargers.models.charger import OF_SOCKET
 from chargers.services import access, control, presence
 from chargers.services.access import known_charger, needs
 from core.http.errors import Conflict
@@ -47,8 +45,7 @@ class ChargerViewSet(Scoped, Editable):
     queryset = Charger.objects.prefetch_related("connectors")
     serializer_class = ChargerSerializer
     pagination_class = ChargerPages
-    filterset_fields = ["charger_id", "description", "boot_policy", "security_profile"]
-    filterset_fields += ["read_configuration_after_boot", *OF_SOCKET, *REPORTED_FIELDS]
+    filterset_class = ChargerFilter
     lookup_field = "charger_id"
     charger_path = "pk"
 
@@ -66,7 +63,7 @@ class ChargerViewSet(Scoped, Editable):
 
     def paginate_queryset(self, queryset):
         page = super().paginate_queryset(queryset)
-        self.connected = presence.connected([charger.charger_id for charger in page])
+        self.connected = presence.connected([charger.identity for charger in page])
         return page
 
     def get_serializer_context(self):
@@ -74,7 +71,7 @@ class ChargerViewSet(Scoped, Editable):
 
     def list(self, request, *args, **kwargs):
         response = super().list(request, *args, **kwargs)
-        ids = list(self.get_queryset().values_list("charger_id", flat=True))
+        ids = list(self.get_queryset().values_list("identity", flat=True))
         active = {"active_chargers": sorted(presence.connected(ids))}
         return Response(active | response.data)
 
@@ -82,7 +79,7 @@ class ChargerViewSet(Scoped, Editable):
         former = Charger.objects.get(pk=serializer.instance.pk)
         charger = serializer.save()
         if charger.credentials != former.credentials:
-            control.close_for_new_credentials(charger.charger_id)
+            control.close_for_new_credentials(charger.identity)
         elif charger.of_socket != former.of_socket:
             control.change_settings(charger)
 
@@ -98,8 +95,8 @@ class ChargerViewSet(Scoped, Editable):
         """Set a new key for Basic auth, which only this answer contains; the charger must reconnect with it."""
         charger = self.get_object()
         key = charger.make_key()
-        control.close_for_new_credentials(charger.charger_id)
-        answer = {"charger_id": charger.charger_id, "authorization_key": key}
+        control.close_for_new_credentials(charger.identity)
+        answer = {"charger_id": charger.identity, "authorization_key": key}
         return Response(answer, status=201, headers=NO_STORE)
 
     def perform_destroy(self, charger):
@@ -107,7 +104,7 @@ class ChargerViewSet(Scoped, Editable):
             charger.delete()
         except ProtectedError as error:
             raise Conflict("This charger can't be deleted, because it has transactions or commands.") from error
-        control.close_socket(charger.charger_id, CLOSE_REMOVED, "The charger was removed")
+        control.close_socket(charger.identity, CLOSE_REMOVED, "The charger was removed")
 
 
 @extend_schema(responses=inline_serializer("ChargerStatus", {"status": StatusSerializer()}))
@@ -118,10 +115,10 @@ def charger_status(request, charger_id):
     charger = known_charger(request, charger_id)
     connectors = list(charger.connectors.all())
     shown = {
-        "charger_id": charger.charger_id,
+        "charger_id": charger.identity,
         "status": summary_status(connectors),
         "last_seen": charger.last_seen,
-        "connected": charger.charger_id in presence.connected([charger.charger_id]),
+        "connected": charger.identity in presence.connected([charger.identity]),
         "connectors": connectors,
     }
     return Response({"status": StatusSerializer(shown).data})

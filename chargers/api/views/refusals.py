@@ -32,4 +32,4 @@ class RefusalViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
     def add(self, request, pk=None):
         """Add the charger with this id and a new key, which only this answer contains."""
         charger, key = refusals.add_charger(self.get_object())
-        return Response({"charger_id": charger.charger_id, "authorization_key": key}, status=201, headers=NO_STORE)
+        return Response({"charger_id": charger.identity, "authorization_key": key}, status=201, headers=NO_STORE)

@@ -33,10 +33,10 @@ class Command(BaseCommand):
         if not 0 < len(charger_id) <= 255 or "\0" in charger_id:
             raise CommandError("A charger id has 1 to 255 characters.")
         warning = _checked(key, allow_short_key)
-        charger = Charger.objects.select_for_update().filter(charger_id=charger_id).first()
+        charger = Charger.objects.select_for_update().filter(identity=charger_id).first()
         if charger is not None and not force:
             raise CommandError(_refusal(charger, security_profile, new_key or key is not None))
-        charger = charger or Charger.objects.create(charger_id=charger_id)
+        charger = charger or Charger.objects.create(identity=charger_id)
         if security_profile is not None:
             charger.security_profile, charger.next_security_profile = security_profile, None
             charger.save(update_fields=["security_profile", "next_security_profile"])

@@ -129,7 +129,7 @@ def batch_url(batch):
 class MemberSerializer(serializers.ModelSerializer):
     """One charger of a batch; `task_id` is null until its command exists."""
 
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
     state = serializers.ChoiceField(
         ["waiting", "queued", "sent", "finished", "cancelled", "refused"], source="shown_state"
     )

@@ -14,7 +14,7 @@ from core.ocpp.versions import OCPP16
 class TaskSerializer(serializers.ModelSerializer):
     """A command as a task. `result` is the response, or the simulated one if `simulated` is true."""
 
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
     payload = serializers.SerializerMethodField()
     outcome = serializers.SerializerMethodField()
     response = serializers.JSONField(allow_null=True)
@@ -59,7 +59,7 @@ class TaskSerializer(serializers.ModelSerializer):
         """The commands with only the columns that are shown, because tasks are polled often."""
         own = [field.name for field in Command._meta.concrete_fields]
         shown = Command.objects.select_related("charger", "follows")
-        return shown.only(*own, "charger__charger_id", "follows__task_id")
+        return shown.only(*own, "charger__identity", "follows__task_id")
 
     def get_outcome(self, command) -> str | None:
         return command.outcome or None
@@ -142,7 +142,7 @@ class ChargingProfileSerializer(serializers.ModelSerializer):
 class LocalListSerializer(serializers.Serializer):
     """`entries` is null if the list of the charger is not known."""
 
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
     version = serializers.IntegerField(source="charger.local_list_version")
     entries = serializers.SerializerMethodField()
     accepted_at = serializers.DateTimeField(source="held.accepted_at", allow_null=True, default=None)
@@ -196,7 +196,7 @@ class InstallSerializer(AskSerializer):
 
 
 class UploadSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
     task_id = serializers.CharField(source="command.task_id")
     action = serializers.CharField(source="command.action")
     filename = serializers.SerializerMethodField()
@@ -224,7 +224,7 @@ class UploadSerializer(serializers.ModelSerializer):
 
 
 class CertificateSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.charger_id")
+    charger_id = serializers.CharField(source="charger.identity")
     task_id = serializers.CharField(source="command.task_id", allow_null=True, default=None)
 
     class Meta:

@@ -45,7 +45,7 @@ async def clocks_step(chaos):
 async def _ask_silent(chaos):
     """The task id of a command whose end its charger won't tell."""
     silent = random.choice([c for c in chaos.fleet.chargers.values() if c.manner == "silent"])
-    return await asyncio.to_thread(chaos.commanding.ask, silent.charger_id, "silent")
+    return await asyncio.to_thread(chaos.commanding.ask, silent.identity, "silent")
 
 
 async def _unfinished(chaos, asked):

@@ -51,7 +51,7 @@ async def powerless(chaos):
     chaos.line.dead = True
     for charger in far:
         charger.vanish()
-    gone, began = {charger.charger_id for charger in far}, time.monotonic()
+    gone, began = {charger.identity for charger in far}, time.monotonic()
     while time.monotonic() - began < 60:
         active = await asyncio.to_thread(chaos.commanding.active)
         if active is not None and not active & gone:

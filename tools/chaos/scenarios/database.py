@@ -37,7 +37,7 @@ async def row_locked(chaos):
     seconds = chaos.sizes["stopped"](LOCKED)
     with session(chaos) as other:
         await asyncio.to_thread(
-            other.execute, "SELECT FROM chargers_charger WHERE charger_id = %s FOR UPDATE", [locked.charger_id]
+            other.execute, "SELECT FROM chargers_charger WHERE identity = %s FOR UPDATE", [locked.identity]
         )
         await asyncio.sleep(seconds)
         waited = time.monotonic() - locked.asked if locked.waiting else 0.0

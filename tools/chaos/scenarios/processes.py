@@ -14,7 +14,7 @@ GOING_AWAY = 1012
 
 async def worker_killed(chaos):
     """While it waits for chargers that take two seconds to answer."""
-    slow = [c.charger_id for c in chaos.fleet.chargers.values() if c.manner == "slow"]
+    slow = [c.identity for c in chaos.fleet.chargers.values() if c.manner == "slow"]
     asked = [await asyncio.to_thread(chaos.commanding.ask, charger_id, "slow") for charger_id in slow]
     waiting = "SELECT count(*) FROM commands_command WHERE state = 'sent' AND task_id = ANY(%s)"
     await chaos.until(lambda: chaos.stack.sql(waiting, [asked])[0][0] > len(slow) // 2, 5)

@@ -39,6 +39,7 @@ class OrphanStopSerializer(serializers.ModelSerializer):
     payload = serializers.SerializerMethodField()
     transaction_id = serializers.IntegerField(allow_null=True)
     candidates = serializers.SerializerMethodField()
+    _candidates: dict[int, list[int]] | None = None
 
     class Meta:
         model = OrphanStop
@@ -59,10 +60,9 @@ class OrphanStopSerializer(serializers.ModelSerializer):
         return orphan.as_sent
 
     def get_candidates(self, orphan) -> list[int]:
-        if "candidates" not in self.context:  # of the whole page at once
-            page = self.parent.instance if self.parent else [orphan]
-            self.context["candidates"] = OrphanStop.candidates_of(page)
-        return self.context["candidates"].get(orphan.pk, [])
+        if self._candidates is None:  # of the whole page at once
+            self._candidates = OrphanStop.candidates_of(self.parent.instance if self.parent else [orphan])
+        return self._candidates.get(orphan.pk, [])
 
 
 class AttachSerializer(Strict):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from chargers import sql
 from chargers.models import Charger, DataTransfer, SecurityEvent
@@ -115,8 +115,9 @@ def _is_same_transfer(stored: DataTransfer, message: VendorMessage) -> bool:
 
 def _answer_data(transfer: DataTransfer) -> str:
     """Return the data of a stored answer, "" if no key can decrypt it."""
+    sealed = cast(sealing.Sealed | None, transfer.sealed_answer)
     try:
-        return transfer.sealed_answer.opened() if transfer.sealed_answer else transfer.answered_data
+        return sealed.opened() if sealed else transfer.answered_data
     except sealing.Unreadable as error:
         logger.warning("A repeated DataTransfer is answered without its data, which no key can decrypt: %s", error)
         return ""

@@ -36,10 +36,10 @@ def _link_each(starts: list[Start], transaction_ids: list[int], remote_starts: l
         charger = start.call.charger
         seconds = timeouts.get(charger, DEFAULT_CONNECTION_TIMEOUT_S)
         matches = [command for command in waiting[charger] if _led_to(command, start, seconds)]
-        command = next((c for c in matches if "connectorId" in c.payload), matches[0] if matches else None)
-        if command and not Command.objects.filter(transaction=transaction_id).exists():
-            waiting[charger].remove(command)
-            _link(command, start, transaction_id)
+        found = next((c for c in matches if "connectorId" in c.payload), matches[0] if matches else None)
+        if found and not Command.objects.filter(transaction=transaction_id).exists():
+            waiting[charger].remove(found)
+            _link(found, start, transaction_id)
 
 
 def _connection_timeouts(chargers):
@@ -54,14 +54,16 @@ def _led_to(command: Command, start: Start, seconds: int) -> bool:
 
     A session that began before the command was sent is an offline session, and not its result.
     """
-    submitted, received_at = command.payload, start.call.received_at
+    submitted, received_at, sent_at = command.payload, start.call.received_at, command.sent_at
+    if sent_at is None:
+        return False
     began = received_at if start.has_clock_skew else start.time
     return (
         may_have_been_accepted(command)
         and submitted["idTag"].upper() == start.id_tag.upper()
         and submitted.get("connectorId", start.connector_id) == start.connector_id
-        and received_at <= command.sent_at + timedelta(seconds=seconds) + PLUG_IN_SLACK
-        and began >= command.sent_at - MAX_CLOCK_DIFFERENCE
+        and received_at <= sent_at + timedelta(seconds=seconds) + PLUG_IN_SLACK
+        and began >= sent_at - MAX_CLOCK_DIFFERENCE
     )
 
 

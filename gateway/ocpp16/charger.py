@@ -28,8 +28,8 @@ def _boot(call: Call) -> boots.Boot:
     return boots.Boot(
         id=call.charger,
         received_at=call.received_at,
-        vendor=call.payload.get("chargePointVendor"),
-        model=call.payload.get("chargePointModel"),
+        vendor=member("chargePointVendor", ""),
+        model=member("chargePointModel", ""),
         serial_number=member("chargePointSerialNumber", ""),
         charge_box_serial_number=member("chargeBoxSerialNumber", ""),
         firmware_version=member("firmwareVersion", ""),

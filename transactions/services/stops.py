@@ -121,7 +121,7 @@ def end(stops: list[Stop]) -> dict[tuple[int, int | None], Named]:
             first.setdefault(stop.key, stop)
     rows = {key: first[key].row() for key in sorted(first)}
     stopped = map(Named._make, bulk_sql.execute(sql.STOP, list(rows.values())))
-    named = {(t.charger, t.id): t for t in stopped}
+    named: dict[tuple[int, int | None], Named] = {(t.charger, t.id): t for t in stopped}
     ended = [t for t in named.values() if t.ended]
     of_stops = [(first[t.charger, t.id], t) for t in ended]
     known = readings.store(

@@ -23,7 +23,7 @@ OUT_OF_MEMORY, ENDED, FAILING = "out_of_memory", "ended", "failing"
 TABLE_LOCKED, SLOW = "table_locked", "slow"
 # Kinds of faults by which a batch is retried differently.
 KINDS = (AWAY, READ_ONLY, FULL, LOCKED, TABLE_LOCKED, SLOW)
-KIND_OF = {READ_ONLY: READ_ONLY, FULL: FULL, LOCKED: LOCKED, HANGING: SLOW}  # any other fault is AWAY
+KIND_OF = {READ_ONLY: READ_ONLY, FULL: FULL, LOCKED: LOCKED, HANGING: SLOW}  # any other fault counts as AWAY
 # Keys are an SQLSTATE or its class, the first two characters.
 BY_SQLSTATE = {
     "08": AWAY,  # connection exception

@@ -15,7 +15,7 @@ from chargers.models import Connector
 from chargers.services import budgets
 from tests.support.builders import a_charger
 from tests.support.field_charger import LATER, NOON, FieldCharger
-from tests.support.live import an_id, eventually
+from tests.support.live import an_id, background, eventually
 from tests.support.metrics import scraped, value
 from tests.support.products import product
 from tools.stack.stack import PROJECT
@@ -171,12 +171,13 @@ def test_rows_beyond_the_budget_are_all_stored_later(tight, charger):
 
 def test_commands_reach_a_charger_that_is_slowed_down(tight):
     charger_id = an_id()
-    with tight.charger(charger_id, ClearCache={"status": "Accepted"}) as library:
+    with tight.charger(charger_id, ClearCache={"status": "Accepted"}) as charger:
         for n in range(15):  # the last two wait 5 s each
-            library.run(library._connection.send(json.dumps([2, an_id(), "MeterValues", many_readings(n)])))
+            frame = json.dumps([2, an_id(), "MeterValues", many_readings(n)]).encode()
+            background().call_soon_threadsafe(charger.connection.send, frame)
         eventually(lambda: stored(tight, charger_id) == 2600)
         task = tight.ask(charger_id, "ClearCache", {})
-        eventually(lambda: library.received, 20)
+        eventually(lambda: charger.received, 20)
         assert stored(tight, charger_id) < 3000
         assert tight.finished(task)["outcome"] == "answered"
         assert stored(tight, charger_id) == 3000

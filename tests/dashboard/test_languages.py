@@ -12,7 +12,7 @@ from django.utils import translation
 from django.utils.translation import ngettext
 
 from chargers.models import Message, Refusal
-from commands.actions.table import ACTIONS
+from commands.actions.table import NAMES
 from commands.models import Command, Schedule
 from core.observability import diagnosis
 from dashboard import readiness, sentences
@@ -327,7 +327,7 @@ def test_a_sentence_is_translated_for_a_page(english, expected):
 
 # Words that are the same in all languages: of OCPP, of data, units, and names.
 SAME = {
-    *ACTIONS,
+    *NAMES,
     *(
         "API",
         "Deutsch",

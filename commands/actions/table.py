@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 
 from commands.actions.base import Action
+from commands.actions.intents import Encoded, Encoders
+from commands.actions.ocpp16 import intents as ocpp16_intents
 from commands.actions.ocpp16 import table as ocpp16
 from core.ocpp.schemas import Violation
 from core.ocpp.versions import OCPP16, OCPP201, Version
 
 ACTIONS: Mapping[Version, Mapping[str, Action]] = {OCPP16: ocpp16.ACTIONS, OCPP201: {}}
+INTENTS: Mapping[Version, Encoders] = {OCPP16: ocpp16_intents.ENCODERS, OCPP201: {}}
 NAMES = tuple(dict.fromkeys(name for actions in ACTIONS.values() for name in actions))  # of any version
 
 
@@ -17,3 +20,11 @@ def action_of(version: Version, name: str) -> Action:
     if action is None:
         raise Violation("action", f"The charger speaks {version}, which has no command {name}.", "")
     return action
+
+
+def encode(version: Version, intent: object) -> Encoded:
+    """Return (action, payload) of `intent` in `version`; raise `Violation` if that version cannot express it."""
+    encoder = INTENTS[version].get(type(intent))
+    if encoder is None:
+        raise Violation("", f"The charger speaks {version}, which has no command for this.", "")
+    return encoder(intent)

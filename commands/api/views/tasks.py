@@ -16,6 +16,8 @@ from chargers.api.viewsets import Scoped
 from chargers.models import Charger
 from chargers.services import access
 from chargers.services.access import CommandsPerUser, check_reach, known_charger, needs, username
+from commands.actions.intents import Start, Stop, Trigger
+from commands.actions.table import encode
 from commands.api.filters import CommandFilter
 from commands.api.serializers import (
     AskedSerializer,
@@ -76,6 +78,11 @@ def submit_command(
     return submission.submit(charger, action, payload, origin_of(request), timeout=body.get("timeout"), **columns)
 
 
+def submit_intent(request: Request, charger: Charger, intent: object, body: Mapping, **columns: Any) -> Command:
+    """Submit the command by which the charger's OCPP version expresses `intent`, see `submit_command`."""
+    return submit_command(request, charger, *encode(charger.version, intent), body, **columns)
+
+
 def accepted(command, status, **more):
     """Answer 202 with the task to poll."""
     shown = {"status": status, "task_id": command.task_id, "task_url": task_url(command)}
@@ -91,8 +98,7 @@ def accepted(command, status, **more):
 def start(request, charger_id):
     """Ask the charger to send a BootNotification (TriggerMessage)."""
     body = validated_body(request, AskSerializer)
-    payload = {"requestedMessage": "BootNotification"}
-    command = submit_command(request, known_charger(request, charger_id), "TriggerMessage", payload, body)
+    command = submit_intent(request, known_charger(request, charger_id), Trigger("BootNotification"), body)
     return accepted(command, "Remote BootNotification Command Sent")
 
 
@@ -107,8 +113,7 @@ def stop(request, charger_id):
     command = earlier(request)
     if command is None:
         transaction_id, warning = transaction_to_stop(charger, body)
-        payload = {"transactionId": transaction_id}
-        command = submit_command(request, charger, "RemoteStopTransaction", payload, body, warning=warning)
+        command = submit_intent(request, charger, Stop(str(transaction_id)), body, warning=warning)
     return accepted(command, "Remote Stop Command Sent")
 
 
@@ -138,10 +143,8 @@ def transaction_to_stop(charger, body):
 def authorize(request, charger_id):
     """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
     body = validated_body(request, AuthorizeRequestSerializer)
-    payload = {"idTag": body["id_tag"]}
-    if "connector_id" in body:
-        payload["connectorId"] = body["connector_id"]
-    command = submit_command(request, known_charger(request, charger_id), "RemoteStartTransaction", payload, body)
+    intent = Start(body["id_tag"], evse_id=body.get("connector_id"))
+    command = submit_intent(request, known_charger(request, charger_id), intent, body)
     verdict = id_tokens.verdict_on(IdTag.known([body["id_tag"]]), body["id_tag"]).status
     return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict)
 

@@ -1,0 +1,57 @@
+"""Encode intents as commands of OCPP 1.6, where EVSE n is connector n."""
+
+from typing import Any
+
+from commands.actions.intents import Availability, Encoded, Encoders, Limit, Reset, Start, Stop, Trigger, Unlock
+
+
+def _of_connector(evse_id: int | None) -> dict[str, Any]:
+    return {} if evse_id is None else {"connectorId": evse_id}
+
+
+def _start(start: Start) -> Encoded:
+    return "RemoteStartTransaction", {"idTag": start.id_tag} | _of_connector(start.evse_id)
+
+
+def _stop(stop: Stop) -> Encoded:
+    return "RemoteStopTransaction", {"transactionId": int(stop.reference)}
+
+
+def _reset(reset: Reset) -> Encoded:
+    return "Reset", {"type": "Hard" if reset.is_immediate else "Soft"}
+
+
+def _unlock(unlock: Unlock) -> Encoded:
+    return "UnlockConnector", {"connectorId": unlock.evse_id}
+
+
+def _availability(availability: Availability) -> Encoded:
+    kind = "Operative" if availability.is_operative else "Inoperative"
+    return "ChangeAvailability", {"connectorId": availability.evse_id, "type": kind}
+
+
+def _trigger(trigger: Trigger) -> Encoded:
+    return "TriggerMessage", {"requestedMessage": trigger.message} | _of_connector(trigger.evse_id)
+
+
+def _limit(limit: Limit) -> Encoded:
+    """Encode a profile that is always valid (OCPP 1.6 §3.13.1); its id is given at submission."""
+    periods = [{"startPeriod": 0, "limit": limit.amount}]
+    profile = {
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxDefaultProfile" if limit.evse_id else "ChargePointMaxProfile",
+        "chargingProfileKind": "Relative" if limit.evse_id else "Absolute",
+        "chargingSchedule": {"chargingRateUnit": limit.unit, "chargingSchedulePeriod": periods},
+    }
+    return "SetChargingProfile", {"connectorId": limit.evse_id, "csChargingProfiles": profile}
+
+
+ENCODERS: Encoders = {
+    Start: _start,
+    Stop: _stop,
+    Reset: _reset,
+    Unlock: _unlock,
+    Availability: _availability,
+    Trigger: _trigger,
+    Limit: _limit,
+}

@@ -227,7 +227,7 @@ def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, 
     taken = bulk_sql.execute(sql.ADVANCE, newest)
     links = [{"transaction": transaction, "id": pk, "received_at": at} for transaction, *_, pk, at in unlinked]
     bulk_sql.execute(sql.LINK_READINGS, links)
-    return {transaction: evidence for _, transaction, _, _, *evidence in taken}
+    return {transaction: (wh, source) for _, transaction, _, _, wh, source in taken}
 
 
 def _record_event(read, connector_id, evidence):

@@ -29,10 +29,9 @@ from commands import metrics as _commands  # noqa: F401  (registers its metrics,
 from commands.models import FINISHED, QUEUED, SENT, Command
 from commands.services.housekeeping import MAINTENANCE_LAST_RUN
 from core.background import RepeatedStep
-from core.observability.diagnosis import AWAY, HANGING
 from core.redis import processes
 from core.redis.connections import sync_redis
-from core.redis.faults import BROKER_FAULTS, sockets_are_the_broker
+from core.redis.faults import AWAY, BROKER_FAULTS, HANGING, sockets_are_the_broker
 from core.redis.leases import last_time_of
 from dashboard import readiness
 from transactions import metrics as _transactions  # noqa: F401

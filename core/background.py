@@ -37,12 +37,12 @@ class BackgroundWriter(Generic[Item]):
     def __init__(
         self,
         name: str,
-        write: Callable[[list], object],
+        write: Callable[[list[Any]], object],
         *,
         interval_s: float,
         max_queued: int,
         max_batch: int,
-        prepare: Callable[[list[Item]], list] = list,
+        prepare: Callable[[list[Item]], list[Any]] = list,
         count_lost: Callable[[str, int], object] = lambda reason, number: None,
     ) -> None:
         self.name, self.prepare, self.write, self.count_lost = name, prepare, write, count_lost

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from django.http import HttpRequest
 
+from core.db.faults import FAILING, FULL, HANGING
 from core.observability import diagnosis
-from core.observability.diagnosis import DATABASE, DISK_FULL, FAILING, FULL, HANGING, REDIS, Fault
+from core.observability.diagnosis import DATABASE, DISK_FULL, REDIS, Fault
 from dashboard import probes
 
 logger = logging.getLogger(__name__)

@@ -1,13 +1,16 @@
 """Rules for messages from a charger that is not accepted (OCPP 1.6 §4.2, J errata 3.10)."""
 
+from collections.abc import Mapping, Sequence
+
 from chargers.models import NOT_ACCEPTED, Charger
 from commands.services import delivery
+from core.ocpp.calls import Call, CallKey
 from core.ocpp.frames import CallError
 
 _not_accepted: set[int] = set()  # primary keys of chargers that were not accepted at their last CALL to this process
 
 
-def refused_before(calls):
+def refused_before(calls: Sequence[Call]) -> dict[CallKey, CallError]:
     """Return `refused` for calls that are checked before they are processed.
 
     Calls of chargers that were not accepted before are checked here, so that their batches are not processed twice. A
@@ -20,14 +23,14 @@ def refused_before(calls):
     return refused(calls, {charger.pk: charger.effective_status for charger in chargers})
 
 
-def refused_after(calls, statuses):
+def refused_after(calls: Sequence[Call], statuses: Mapping[int, str]) -> dict[CallKey, CallError]:
     """Return `refused` by the `statuses` that `retries.remember` has returned for all `calls`."""
     _not_accepted.difference_update({call.charger for call in calls} - statuses.keys())
     _not_accepted.update(statuses)
     return refused(calls, statuses)
 
 
-def refused(calls, statuses):
+def refused(calls: Sequence[Call], statuses: Mapping[int, str]) -> dict[CallKey, CallError]:
     """Return {key: CallError} of those `calls` that are not allowed before acceptance.
 
     `statuses` is {primary key: effective status} of the chargers that are not accepted. A BootNotification is

@@ -1,10 +1,15 @@
 """Messages about transactions that wait for an operator, over REST."""
 
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
@@ -21,7 +26,7 @@ from transactions.models import MOST, OrphanStop
 class OrphanStopFilter(OfCharger):
     is_refused = filters.BooleanFilter(method="by_refusal", help_text="Whether the message was refused.")
 
-    def by_refusal(self, orphans, name, is_refused):
+    def by_refusal(self, orphans: QuerySet[OrphanStop], name: str, is_refused: bool) -> QuerySet[OrphanStop]:
         return orphans.exclude(refused_because="") if is_refused else orphans.filter(refused_because="")
 
     class Meta:
@@ -29,7 +34,7 @@ class OrphanStopFilter(OfCharger):
         fields = ["id", "action", "refused_because", "reported_transaction_id", "received_at", "transaction_id"]
 
 
-class OrphanStopSerializer(serializers.ModelSerializer):
+class OrphanStopSerializer(serializers.ModelSerializer[OrphanStop]):
     """`candidates` are transactions it may be about, the likeliest first; `refused_because` is "" where it was not.
 
     `payload` is as it was sent: any JSON of a message that was refused, or a text where it is no JSON.
@@ -56,10 +61,10 @@ class OrphanStopSerializer(serializers.ModelSerializer):
         ]
 
     @extend_schema_field(OpenApiTypes.ANY)
-    def get_payload(self, orphan):
+    def get_payload(self, orphan: OrphanStop) -> Any:
         return orphan.as_sent
 
-    def get_candidates(self, orphan) -> list[int]:
+    def get_candidates(self, orphan: OrphanStop) -> list[int]:
         if self._candidates is None:  # of the whole page at once
             self._candidates = OrphanStop.candidates_of(self.parent.instance if self.parent else [orphan])
         return self._candidates.get(orphan.pk, [])
@@ -75,18 +80,19 @@ class AttachSerializer(Strict):
     meter_stop = serializers.IntegerField(min_value=0, max_value=MOST, required=False)
     timestamp = serializers.DateTimeField(required=False)
 
-    def validate_timestamp(self, moment):
+    def validate_timestamp(self, moment: datetime) -> str:
         return to_rfc3339(moment)
 
 
-def completion(payload):
+def completion(payload: Any) -> dict[str, Any]:
     """Validate `payload` for `gateway.orphans.apply`; raise `ValidationError` for invalid members."""
     body = AttachSerializer(data=payload)
     body.is_valid(raise_exception=True)
-    return body.validated_data
+    completed: dict[str, Any] = body.validated_data
+    return completed
 
 
-class OrphanStopViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
+class OrphanStopViewSet(Scoped, viewsets.ReadOnlyModelViewSet[OrphanStop]):
     """Stops that name no transaction of their charger, and messages about transactions that were refused."""
 
     queryset = OrphanStop.objects.select_related("charger")
@@ -96,7 +102,7 @@ class OrphanStopViewSet(Scoped, viewsets.ReadOnlyModelViewSet):
 
     @extend_schema(request=AttachSerializer, responses=OrphanStopSerializer)
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.change_transaction")])
-    def attach(self, request, pk=None):
+    def attach(self, request: Request, pk: str | None = None) -> Response:
         """Apply it by hand: a stop or readings to a transaction of its charger, a start as a new transaction."""
         orphans.apply(self.get_object(), completion(request.data))
         return Response(OrphanStopSerializer(self.get_object()).data)

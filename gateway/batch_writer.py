@@ -8,15 +8,22 @@ import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, TypeVar, overload
 
 from core.db import faults
 from core.ocpp.calls import Call
 from gateway.calls import commits
-from gateway.commits import Entry
-from gateway.set_aside import RetryLater, SetAside
+from gateway.commits import Entry, Item, RetryLater
+from gateway.protocols import Handler
+from gateway.set_aside import SetAside
+
+T = TypeVar("T")
+I = TypeVar("I", bound=Item)  # noqa: E741
+O = TypeVar("O")  # noqa: E741
 
 MAX_BATCH_SIZE = 1000
 MAX_WAITING_ENTRIES = 5000  # sockets are not read while so many wait
@@ -30,21 +37,28 @@ class BatchWriter:
     meanwhile.
     """
 
-    entries: deque = field(default_factory=deque)
-    seen: deque = field(default_factory=deque)
+    entries: deque[Entry] = field(default_factory=deque)
+    seen: deque[tuple[int, datetime]] = field(default_factory=deque)
     room: asyncio.Event = field(default_factory=asyncio.Event)
     work: threading.Event = field(default_factory=threading.Event)
     set_aside: SetAside = field(default_factory=SetAside)
     loop: asyncio.AbstractEventLoop | None = None
-    unanswered: dict = field(default_factory=dict)  # {future: monotonic time of submission}, the oldest first
+    # {future: monotonic time of submission}, the oldest first
+    unanswered: dict[asyncio.Future[Any], float] = field(default_factory=dict)
 
-    async def submit_and_wait(self, handler, item):
-        """Process `item` by `handler` in the next batch, and return its outcome. Raise the handler's exception."""
+    @overload
+    async def submit_and_wait(self, handler: Handler, item: Call) -> str: ...
+    @overload
+    async def submit_and_wait(self, handler: Callable[[list[I]], Sequence[O | Exception]], item: I) -> O: ...
+    async def submit_and_wait(self, handler: Callable[[list[Any]], Sequence[Any]], item: Item) -> Any:
+        """Process `item` by `handler` in the next batch, and return its outcome.
+
+        That of a CALL is the text of its answer. Raise the handler's exception.
+        """
         while len(self.entries) >= MAX_WAITING_ENTRIES:
             self.room.clear()
             await self.room.wait()
-        self._begin()
-        future = self.loop.create_future()
+        future = self._begin().create_future()
         self.entries.append(Entry(handler, item, future))
         self.unanswered[future] = time.monotonic()
         self._wake()
@@ -60,22 +74,23 @@ class BatchWriter:
             return time.monotonic() - next(iter(self.unanswered.values()))
         return 0.0
 
-    def note_seen(self, charger):
+    def note_seen(self, charger: int) -> None:
         """Set `last_seen` of `charger` (primary key) to now, because a frame was received from it."""
         self._begin()
         self.seen.append((charger, datetime.now(UTC)))
         self._wake()
 
-    def _begin(self):
+    def _begin(self) -> asyncio.AbstractEventLoop:
         if self.loop is None:  # stored, because `get_running_loop` makes a system call
             self.loop = asyncio.get_running_loop()
             threading.Thread(target=self._run, name="batch-writer", daemon=True).start()
+        return self.loop
 
-    def _wake(self):
+    def _wake(self) -> None:
         if not self.work.is_set():
             self.work.set()
 
-    def _run(self):
+    def _run(self) -> None:
         faults.limit_this_thread()
         while True:
             self.work.wait(self.set_aside.due_in_s)
@@ -86,13 +101,14 @@ class BatchWriter:
             if not self._retry_set_aside():
                 return
 
-    def _retry_set_aside(self):
+    def _retry_set_aside(self) -> bool:
         batch, seen = self.set_aside.take_due()
         return not (batch or seen) or self._write(batch, seen, was_locked=True)
 
-    def _write(self, batch, seen, was_locked=False):
+    def _write(self, batch: list[Entry], seen: dict[int, datetime], was_locked: bool = False) -> bool:
         """Write a batch and deliver its answers. Return False if the event loop has ended."""
-        locked = set()
+        assert self.loop is not None  # it has started this thread
+        locked: set[int] = set()
         outcomes = commits.execute(batch, seen, locked, was_locked)
         self.set_aside.add(batch, outcomes, {charger: seen[charger] for charger in locked & seen.keys()})
         try:
@@ -101,10 +117,11 @@ class BatchWriter:
             return False
         return True
 
-    def _deliver(self, batch, outcomes):
+    def _deliver(self, batch: list[Entry], outcomes: list[object]) -> None:
         self.room.set()
         for entry, outcome in zip(batch, outcomes, strict=True):
-            if entry.future.done():  # cancelled, because its socket was closed; the message is stored
+            # A future is cancelled when its socket is closed; the message is stored.
+            if entry.future is None or entry.future.done():
                 continue
             if outcome is RetryLater:
                 continue
@@ -113,13 +130,15 @@ class BatchWriter:
             else:
                 entry.future.set_result(outcome)
 
-    def _next_batch(self):
+    def _next_batch(self) -> tuple[list[Entry], dict[int, datetime]]:
         """Take (the oldest entries, {charger: time it was last seen}) from the queues.
 
         A batch has at most one CALL of each charger, because a repeated CALL must find the first one committed. It
         has no entry of a charger that is set aside.
         """
-        batch, chargers, later = [], set(), []
+        batch: list[Entry] = []
+        later: list[Entry] = []
+        chargers: set[int] = set()
         for entry in _drain(self.entries, MAX_BATCH_SIZE):
             if self.set_aside and self.set_aside.queue_behind(entry):
                 continue
@@ -133,7 +152,7 @@ class BatchWriter:
         return batch, self.set_aside.without(dict(_drain(self.seen)))
 
 
-def _drain(queue, limit=None):
+def _drain(queue: deque[T], limit: int | None = None) -> Iterator[T]:
     """Remove and yield the items that are in `queue` now, at most `limit`. The event loop may add items meanwhile."""
     for _ in range(min(len(queue), limit or len(queue))):
         yield queue.popleft()

@@ -1,6 +1,6 @@
 """Process a batch of entries in one transaction: detect duplicates, check acceptance, run the handlers."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from itertools import groupby
@@ -10,22 +10,22 @@ from django.db import transaction
 
 from chargers.services import connections, findings
 from core.ocpp import frames
-from core.ocpp.calls import Call
+from core.ocpp.calls import Call, CallKey
 from gateway import acceptance
 from gateway.commits import Commits, Entry, RefusedItems
 from gateway.retries import StaleConnection, answered_before, lock, remember, stale_before
 
 
 def process_batch(
-    batch: list[Entry], seen: dict[int, datetime], refused: dict[Hashable, Any], is_retried: bool
-) -> list[Any]:
+    batch: list[Entry], seen: dict[int, datetime], refused: dict[CallKey, Exception], is_retried: bool
+) -> list[object]:
     """Process the entries of `batch`, and write `last_seen` of the chargers in `seen` ({primary key: time}).
 
     Return one outcome per entry: the text of the answer to a CALL, or what its handler has returned. `refused` is
     {key of a call: its refusal}. Raise `RefusedItems` for calls that turn out to be not allowed.
     """
     calls = [entry.item for entry in batch if isinstance(entry.item, Call)]
-    moved = [entry.item.charger for entry in batch if entry.handler in connections.MOVES]
+    moved = [pk for entry in batch if entry.handler in connections.MOVES and (pk := entry.charger) is not None]
     if is_retried or moved:
         # The first attempt may still be committing, although its connection is lost. All rows are locked at once,
         # because locking those of sockets first and those of CALLs later could deadlock with another process.
@@ -34,7 +34,8 @@ def process_batch(
     refused |= stale_before([call for call in calls if call.key not in known])
     remaining = [call for call in calls if call.key not in known and call.key not in refused]
     refused |= acceptance.refused_before(remaining)
-    outcomes, todo = {}, []
+    outcomes: dict[int, object] = {}
+    todo: list[Entry] = []
     for entry in batch:
         if isinstance(entry.item, Call) and entry.item.key in known:
             outcomes[id(entry)] = entry.item.answer = known[entry.item.key]
@@ -50,9 +51,9 @@ def process_batch(
     return [outcomes[id(entry)] for entry in batch]
 
 
-def _run_handlers(todo: list[Entry]) -> dict[int, Any]:
+def _run_handlers(todo: list[Entry]) -> dict[int, object]:
     """Run the handler of each entry, once for all entries of a handler. Return {id of the entry: its outcome}."""
-    outcomes = {}
+    outcomes: dict[int, object] = {}
     by_handler = sorted(todo, key=lambda entry: (entry.handler.__qualname__, entry.handler.__module__))
     for handler, group in groupby(by_handler, key=lambda entry: entry.handler):
         entries = list(group)
@@ -68,7 +69,7 @@ def _count_findings(calls: Iterable[Call]) -> None:
         transaction.on_commit(count, robust=True)
 
 
-def _refusal(call: Call, refused: Any) -> Any:
+def _refusal(call: Call, refused: Exception) -> str | StaleConnection:
     return refused if isinstance(refused, StaleConnection) else _as_text(call, refused)
 
 

@@ -3,18 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import transaction
 
 from chargers import metrics
 from chargers.services import events
 from core.db import faults
-from core.ocpp.calls import Call
-from gateway.set_aside import RetryLater
+from core.ocpp.calls import Call, CallKey
 
 logger = logging.getLogger(__name__)
 
@@ -29,22 +28,38 @@ WRITE_FAULTS = {
 }
 
 
-@dataclass(slots=True)
-class Entry:
-    handler: Any
-    item: Any
-    future: asyncio.Future | None = None
+class Item(Protocol):
+    """An item of a handler. `charger` is the primary key of the charger concerned, None for a handshake."""
 
     @property
-    def charger(self):
+    def charger(self) -> int | None: ...
+
+
+@dataclass(slots=True)
+class Entry:
+    """An item, the handler that processes it with others of its kind, and the future of its outcome.
+
+    A handler returns one outcome per item; an exception is the outcome of an item that it refuses.
+    """
+
+    handler: Callable[[list[Any]], Sequence[object]]
+    item: Item
+    future: asyncio.Future[Any] | None = None
+
+    @property
+    def charger(self) -> int | None:
         """The primary key of the charger concerned, None for a handshake."""
-        return self.item[0] if type(self.item) is tuple else getattr(self.item, "charger", None)
+        return self.item.charger
+
+
+class RetryLater:
+    """The outcome of an entry that is set aside."""
 
 
 class RefusedItems(Exception):
     """Some items of a batch are refused: `refused` is {key: outcome}. The others are processed again."""
 
-    def __init__(self, refused: dict[Hashable, Any]) -> None:
+    def __init__(self, refused: Mapping[CallKey, Exception]) -> None:
         super().__init__(f"{len(refused)} items are refused")
         self.refused = refused
 
@@ -56,9 +71,11 @@ class Commits:
     `process(batch, seen, refused, is_retried)` returns one outcome per entry; it may raise `RefusedItems`.
     """
 
-    process: Callable[[list[Entry], dict[int, datetime], dict[Hashable, Any], bool], list[Any]]
+    process: Callable[[list[Entry], dict[int, datetime], dict[CallKey, Exception], bool], list[object]]
 
-    def execute(self, batch, seen, locked, was_locked):
+    def execute(
+        self, batch: list[Entry], seen: dict[int, datetime], locked: set[int], was_locked: bool
+    ) -> list[object]:
         """Run `_execute_safely` and observe its metrics, per batch and not per message, because that is cheaper."""
         began = time.perf_counter()
         outcomes = self._execute_safely(batch, seen, locked, was_locked)
@@ -69,7 +86,9 @@ class Commits:
             metrics.inbox_latency.observe(max(0.0, (datetime.now(UTC) - oldest.received_at).total_seconds()))
         return outcomes
 
-    def _execute_safely(self, batch, seen, locked, was_locked):
+    def _execute_safely(
+        self, batch: list[Entry], seen: dict[int, datetime], locked: set[int], was_locked: bool
+    ) -> list[object]:
         """Run `commit_with_retry` and return any exception as the outcome of every entry.
 
         An exception must not end the writer thread, because without it no charger of this process would be answered.
@@ -83,7 +102,15 @@ class Commits:
             )
             return [error] * len(batch)
 
-    def commit_with_retry(self, batch, seen, locked=None, attempt=0, was_locked=False, wait_briefly=False):
+    def commit_with_retry(
+        self,
+        batch: list[Entry],
+        seen: dict[int, datetime],
+        locked: set[int] | None = None,
+        attempt: int = 0,
+        was_locked: bool = False,
+        wait_briefly: bool = False,
+    ) -> list[object]:
         """Process `batch` in one transaction and return one outcome per entry, an exception for an entry that failed.
 
         Retry until a fault of the database's state is gone; nothing is answered meanwhile. Where another session
@@ -94,7 +121,8 @@ class Commits:
         After `attempt` attempts an entry may be stored already. `was_locked` is true for chargers that were set
         aside before, so that their rows are checked for locks first. `wait_briefly` shortens the timeout for locks.
         """
-        refused, is_locked = {}, was_locked
+        refused: dict[CallKey, Exception] = {}
+        is_locked = was_locked
         locked = set() if locked is None else locked
         while True:
             try:
@@ -119,7 +147,14 @@ class Commits:
                     _wait_before_retry(kind, error, attempt)
                     attempt += 1
 
-    def _commit(self, batch, seen, refused, attempt, wait_briefly):
+    def _commit(
+        self,
+        batch: list[Entry],
+        seen: dict[int, datetime],
+        refused: dict[CallKey, Exception],
+        attempt: int,
+        wait_briefly: bool,
+    ) -> list[object]:
         with transaction.atomic():
             if wait_briefly:
                 faults.shorten_lock_timeout()
@@ -133,7 +168,9 @@ class Commits:
             logger.warning("The database takes writes again, after %s attempts.", attempt)
         return outcomes
 
-    def _process_unlocked(self, batch, seen, held, locked, attempt):
+    def _process_unlocked(
+        self, batch: list[Entry], seen: dict[int, datetime], held: set[int], locked: set[int], attempt: int
+    ) -> list[object]:
         """Process the entries that can be processed while the rows of the chargers `held` are locked.
 
         If `held` is empty, another row is locked, such as that of a transaction; halving the batch finds its charger.
@@ -143,7 +180,8 @@ class Commits:
         if held:
             free = [entry for entry in batch if entry.charger not in held]
             free_seen = {charger: at for charger, at in seen.items() if charger not in held}
-            outcomes = iter(self.commit_with_retry(free, free_seen, locked, attempt) if free or free_seen else ())
+            has_free = bool(free or free_seen)
+            outcomes = iter(self.commit_with_retry(free, free_seen, locked, attempt) if has_free else [])
             return [RetryLater if entry.charger in held else next(outcomes) for entry in batch]
         if not batch:
             locked.update(seen)
@@ -154,16 +192,22 @@ class Commits:
             return [RetryLater]
         return self._by_halves(batch, {}, locked, attempt, wait_briefly=True)
 
-    def _by_halves(self, batch, seen, locked, attempt, wait_briefly=False):
+    def _by_halves(
+        self,
+        batch: list[Entry],
+        seen: dict[int, datetime],
+        locked: set[int],
+        attempt: int,
+        wait_briefly: bool = False,
+    ) -> list[object]:
         middle = len(batch) // 2
-        first, second = (batch[:middle], seen), (batch[middle:], {})
-        return [
-            outcome
-            for half in (first, second)
-            for outcome in self.commit_with_retry(*half, locked, attempt, wait_briefly=wait_briefly)
-        ]
+        first = self.commit_with_retry(batch[:middle], seen, locked, attempt, wait_briefly=wait_briefly)
+        second = self.commit_with_retry(batch[middle:], {}, locked, attempt, wait_briefly=wait_briefly)
+        return first + second
 
-    def isolate_failures(self, batch, seen, error, locked, attempt):
+    def isolate_failures(
+        self, batch: list[Entry], seen: dict[int, datetime], error: Exception, locked: set[int], attempt: int
+    ) -> list[object]:
         if len(batch) > 1:
             return self._by_halves(batch, seen, locked, attempt)
         metrics.commit_failures.labels("spoiled").inc()
@@ -174,14 +218,15 @@ class Commits:
         return [error]
 
 
-def _locked_chargers(batch, seen):
+def _locked_chargers(batch: list[Entry], seen: dict[int, datetime]) -> set[int]:
     """Return the chargers of a batch whose rows are locked. Raise `TablesLocked`."""
     if tables := faults.locked_tables():
         raise faults.TablesLocked(tables)
-    return faults.locked_rows({entry.charger for entry in batch} - {None} | seen.keys())
+    chargers = {charger for entry in batch if (charger := entry.charger) is not None}
+    return faults.locked_rows(chargers | seen.keys())
 
 
-def _wait_before_retry(kind, error, attempt):
+def _wait_before_retry(kind: str, error: Exception, attempt: int) -> None:
     if attempt % ATTEMPTS_PER_WARNING == 0:
         consequence = "Chargers wait for their answers meanwhile. No message is lost."
         logger.warning("%s %s The error: %s", WRITE_FAULTS[kind], consequence, error)

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import orjson
@@ -21,17 +23,19 @@ from core.observability import context, tracing
 from core.ocpp import frames, schemas, tolerance
 from core.ocpp.calls import Call
 from core.ocpp.redaction import InLog
+from core.ocpp.versions import Version
 from gateway import handshake, sockets
-from gateway.boot_wait import BootWait
+from gateway.boot_wait import BootWait, CommandMessage
 from gateway.message_log import FrameRecorder
-from gateway.presence_registration import PresenceRegistration
-from gateway.protocols import HANDLERS
+from gateway.presence_registration import ChannelLayer, PresenceRegistration
+from gateway.protocols import HANDLERS, Handler
 from gateway.retries import StaleConnection, as_sent
 from gateway.sockets import writer
 from transactions.services import refused_messages
 from transactions.services.refused_messages import RefusedMessage
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 limiter = handshake.HandshakeLimiter()
 
 REPLACED = 4001  # close code for a socket that a newer one of the same charger replaces
@@ -44,12 +48,12 @@ MAX_RECORDED_FINDINGS = 200  # kinds of findings of one socket for which the mes
 class Unusable(frames.CallError):
     """A CALL is refused because nothing in it can be used. `field` is the member at fault."""
 
-    def __init__(self, code, description="", field=""):
+    def __init__(self, code: str, description: str = "", field: str = "") -> None:
         super().__init__(code, description)
         self.field = field
 
 
-def _of_call(socket, frame):
+def _of_call(socket: "ChargerConsumer", frame: frames.Call, /) -> tuple[str, dict[str, tracing.Attribute]]:
     """Return the name and the attributes of the span of a CALL."""
     action = frame.action if frame.action in socket.version.schemas.actions else "unknown action"
     return f"{action} from charger", {"charger_id": socket.charger.identity, "message_id": frame.message_id}
@@ -58,7 +62,31 @@ def _of_call(socket, frame):
 class ChargerConsumer(AsyncConsumer):
     """The socket of one charger. Its own receive loop replaces Channels' dispatch, which is slow."""
 
-    async def __call__(self, scope, receive, send):
+    scope: handshake.SocketScope
+    base_send: handshake.Send
+    version: Version
+    handlers: Mapping[str, Handler]
+    charger: handshake.ConnectedCharger
+    pk: int  # that of the charger
+    newest: connections.Newest  # from when the socket has opened
+    has_opened: bool
+    is_lenient: bool
+    is_closing: bool
+    is_large: bool  # whether the current frame is
+    answered: dict[str, tuple[str, str]]  # {message id: (digest, answer)} of CALLs
+    recorded_findings: set[tuple[str, str, str]]  # (action, field, kind) for which a frame was stored
+    minute: int
+    warnings: int  # since the beginning of `minute`
+    outstanding: str | None  # the task of the command that the charger has not answered
+    trace: dict[str, str]  # of the outstanding command
+    commanding: asyncio.Lock
+    background: set[asyncio.Task[None]]
+    presence_registration: PresenceRegistration
+    recorder: FrameRecorder
+    account: budgets.Account
+    boot_wait: BootWait
+
+    async def __call__(self, scope: handshake.SocketScope, receive: handshake.Receive, send: handshake.Send) -> None:
         self.scope, self.base_send = scope, send
         await receive()  # websocket.connect
         try:
@@ -68,8 +96,7 @@ class ChargerConsumer(AsyncConsumer):
             return
         self.answered, self.recorded_findings = {}, set()
         self.minute = self.warnings = 0
-        self.outstanding = self.newest = None
-        self.trace = {}  # the trace of the outstanding command
+        self.outstanding, self.trace, self.has_opened = None, {}, False
         self.commanding, self.background = asyncio.Lock(), set()
         self.presence_registration = PresenceRegistration(self)
         self.recorder = FrameRecorder(self.charger, self.version)
@@ -81,10 +108,11 @@ class ChargerConsumer(AsyncConsumer):
             # socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
             opened = connections.ConnectionOpened(self.pk, self.charger.admitted_at, self.version.subprotocol)
-            self.newest = await writer.submit_and_wait(connections.open_sockets, opened)
-            if self.newest is None:
+            newest = await writer.submit_and_wait(connections.open_sockets, opened)
+            if newest is None:
                 await self.close_replaced()
                 return
+            self.newest, self.has_opened = newest, True
             metrics.opened_sockets.inc()
             await self.presence_registration.begin()
             sockets.add(self)
@@ -96,10 +124,10 @@ class ChargerConsumer(AsyncConsumer):
 
     # --- opening and closing -----------------------------------------------------------------
 
-    async def _admit(self):
+    async def _admit(self) -> str | None:
         charger_id = handshake.charger_id_in(self.scope["raw_path"])
         context.charger_id.set(charger_id)  # valid for this socket alone, because it has its own asyncio task
-        self.version, chosen = handshake.negotiate(self.scope["subprotocols"])
+        self.version, chosen = handshake.negotiate(list(self.scope["subprotocols"]))
         self.handlers = HANDLERS[self.version]
         request = handshake.request(charger_id, self.scope)
         limiter.check(request)
@@ -117,7 +145,14 @@ class ChargerConsumer(AsyncConsumer):
         )
         return chosen
 
-    def _use_settings(self, message_log, validation, ping_interval, ping_timeout, boot_wait):
+    def _use_settings(
+        self,
+        message_log: str,
+        validation: str,
+        ping_interval: int | None,
+        ping_timeout: int | None,
+        boot_wait: int | None,
+    ) -> None:
         """Apply these columns of the charger to this socket."""
         self.recorder.switch(message_log)
         self.is_lenient = is_lenient(validation)
@@ -125,7 +160,7 @@ class ChargerConsumer(AsyncConsumer):
             use(*keep_alive(ping_interval, ping_timeout))
         self.boot_wait.limit(seconds_before_commands(boot_wait))
 
-    async def _refuse(self, refusal):
+    async def _refuse(self, refusal: handshake.Refused) -> None:
         refused.note(context.charger_id.get() or "", refusal, handshake.address_in(self.scope))
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
         if refusal.status == 401:
@@ -136,7 +171,7 @@ class ChargerConsumer(AsyncConsumer):
             await self.send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
             await self.send({"type": "websocket.http.response.body", "body": f"{refusal.reason}\n".encode()})
 
-    async def _disconnect(self):
+    async def _disconnect(self) -> None:
         sockets.remove(self)
         budgets.ledger.leave(self.pk, self.account)
         self.boot_wait.stop()
@@ -144,19 +179,19 @@ class ChargerConsumer(AsyncConsumer):
         if self.outstanding:
             await mailbox.deliver(self.outstanding, {"type": "lost"})
         await self.presence_registration.leave()
-        if self.newest:
+        if self.has_opened:
             await writer.submit_and_wait(
                 connections.close_sockets, connections.ConnectionClosed(self.pk, self.newest.opened_at)
             )
         await asyncio.gather(*self.background)  # an answer may still be delivered to its task
         logger.info("%s: disconnected", self.charger)
 
-    def in_background(self, coroutine):
+    def in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self.background.add(task)
         task.add_done_callback(self.background.discard)
 
-    async def close_replaced(self, code=REPLACED, reason="Replaced by a newer connection"):
+    async def close_replaced(self, code: int = REPLACED, reason: str = "Replaced by a newer connection") -> None:
         """Close this socket, by default because a newer socket of the same charger replaces it."""
         self.is_closing = True
         try:
@@ -166,13 +201,13 @@ class ChargerConsumer(AsyncConsumer):
 
     # --- from the charger --------------------------------------------------------------------
 
-    async def _listen(self, receive):
+    async def _listen(self, receive: handshake.Receive) -> None:
         while (event := await receive())["type"] != "websocket.disconnect":
-            text = event.get("text")
+            text: str = event.get("text") or ""
             try:
                 if (wait := self.account.receive(len(text or event.get("bytes") or ""))) > 0:
                     await self._slow_down(wait)
-                if text is None:
+                if not text and event.get("text") is None:
                     text = event["bytes"][:MAX_FRAME_LENGTH].decode(errors="replace")  # no more of it is stored
                     raise frames.Unreadable("a binary frame")
                 self.is_large = len(text) > LARGE_FRAME
@@ -194,7 +229,7 @@ class ChargerConsumer(AsyncConsumer):
         self.recorder.closed(event.get("code"), event.get("reason"))
         metrics.count_close(event.get("code"))
 
-    async def _slow_down(self, wait):
+    async def _slow_down(self, wait: float) -> None:
         """Wait `wait` seconds before the current frame, so that the charger keeps to its budgets."""
         for name in self.account.overdrawn:
             budget = budgets.BUDGETS[name]
@@ -202,11 +237,11 @@ class ChargerConsumer(AsyncConsumer):
         if not self.is_closing:  # frames of a replaced socket are not stored, so they cost little
             await asyncio.sleep(wait)
 
-    async def _run_for_frame(self, function, *arguments):
+    async def _run_for_frame(self, function: Callable[..., T], *arguments: object) -> T:
         """Return `function(*arguments)`, which reads the current frame. A large frame is read in a thread."""
         return await asyncio.to_thread(function, *arguments) if self.is_large else function(*arguments)
 
-    def _warn(self, *message):
+    def _warn(self, *message: Any) -> None:
         """Log a warning, at most MAX_WARNINGS_PER_MINUTE, because a charger's bad frames must not fill the disk."""
         minute = int(time.monotonic() / 60)
         if minute != self.minute:
@@ -215,7 +250,7 @@ class ChargerConsumer(AsyncConsumer):
         if self.warnings <= MAX_WARNINGS_PER_MINUTE:
             logger.warning(*message)
 
-    async def _on_frame(self, frame):
+    async def _on_frame(self, frame: frames.Call | frames.Reply) -> None:
         if isinstance(frame, frames.Reply):
             writer.note_seen(self.pk)
             await self._on_reply(frame)
@@ -230,14 +265,16 @@ class ChargerConsumer(AsyncConsumer):
             logger.exception("%s: could not process %s, answered InternalError", self.charger, frame.action)
             await self._refuse_call(frame.message_id, frames.CallError("InternalError"), frame.action)
 
-    async def _refuse_unusable(self, message_id, error, action, sent):
+    async def _refuse_unusable(
+        self, message_id: str, error: frames.CallError, action: str, sent: str | dict[str, Any]
+    ) -> None:
         """Refuse a CALL in which nothing can be used. If it is about a transaction, store it first."""
         await self._store_refused(action, sent, error)
         known = action if action in self.version.schemas.actions else ""
         findings.add(self.pk, known, {(error.field if known else action, "rejected"): sent})
         await self._refuse_call(message_id, error, action)
 
-    async def _store_refused(self, action, sent, error):
+    async def _store_refused(self, action: str, sent: str | dict[str, Any], error: frames.CallError) -> None:
         if action in self.version.starts_and_stops:
             self.account.spend("transactions")
         if action in self.version.about_transactions:
@@ -248,7 +285,7 @@ class ChargerConsumer(AsyncConsumer):
             except Exception:  # noqa: BLE001  (the writer has logged the cause; every CALL must be answered)
                 logger.error("%s: a refused %s could not be stored for the operator", self.charger, action)
 
-    async def _refuse_call(self, message_id, error, action=""):
+    async def _refuse_call(self, message_id: str, error: frames.CallError, action: str = "") -> None:
         writer.note_seen(self.pk)
         self.recorder.refuse()
         metrics.count_message(action or metrics.OTHER, error.code)
@@ -256,7 +293,7 @@ class ChargerConsumer(AsyncConsumer):
         await self._write(frames.call_error(message_id, error), message_id, action)
 
     @tracing.traced(_of_call, quiet=frames.CallError)
-    async def _on_call(self, frame):
+    async def _on_call(self, frame: frames.Call) -> None:
         if answer := self._answer_to(frame):
             writer.note_seen(self.pk)
             metrics.count_message(frame.action, "repeated")
@@ -283,7 +320,7 @@ class ChargerConsumer(AsyncConsumer):
             metrics.count_message(frame.action, "outdated")
             await self.close_replaced()
 
-    def _use(self, reading, call, frame):
+    def _use(self, reading: tolerance.Reading, call: Call, frame: frames.Call) -> None:
         """Use the readable part of a payload that breaks its schema. Store the frame for the first such finding."""
         call.payload, call.findings, call.as_sent = reading.payload, reading.findings, reading.as_sent
         if not frame.is_json:
@@ -293,7 +330,7 @@ class ChargerConsumer(AsyncConsumer):
             self.recorded_findings |= new
             self.recorder.store_last()
 
-    def _call(self, frame):
+    def _call(self, frame: frames.Call) -> Call:
         return Call(
             charger=self.pk,
             message_id=frame.message_id,
@@ -305,7 +342,7 @@ class ChargerConsumer(AsyncConsumer):
             version=self.version,
         )
 
-    def _answer_to(self, frame):
+    def _answer_to(self, frame: frames.Call) -> str | None:
         """Return the answer already sent to this CALL, or None. Raise `Unusable` for another CALL with its id."""
         if (frame.message_id, frame.digest) == (self.newest.last_call_id, self.newest.last_call_digest):
             return as_sent(self.newest.last_answer)
@@ -314,7 +351,7 @@ class ChargerConsumer(AsyncConsumer):
             raise Unusable("GenericError", "This message id was used for another CALL.")
         return answer
 
-    async def _submit(self, call):
+    async def _submit(self, call: Call) -> str:
         """Submit `call` to the batch writer and return the text of its answer after the commit.
 
         The next frame is read after that, so that the CALLs of a charger are processed in order.
@@ -334,7 +371,7 @@ class ChargerConsumer(AsyncConsumer):
         self._remember(call, answer)
         return answer
 
-    def _remember(self, call, answer):
+    def _remember(self, call: Call, answer: str) -> None:
         if call.action in call.version.idempotent or not frames.is_result(answer):
             return
         self.answered.pop(call.message_id, None)
@@ -342,8 +379,8 @@ class ChargerConsumer(AsyncConsumer):
         if len(self.answered) > MAX_REMEMBERED_ANSWERS:
             del self.answered[next(iter(self.answered))]
 
-    async def _on_reply(self, reply):
-        event = {"type": "reply", "payload": reply.payload}
+    async def _on_reply(self, reply: frames.Reply) -> None:
+        event: dict[str, Any] = {"type": "reply", "payload": reply.payload}
         if reply.error:
             event = {"type": "error", "error": reply.error}
         if reply.message_id == self.outstanding:
@@ -353,7 +390,7 @@ class ChargerConsumer(AsyncConsumer):
         else:
             await self._store_late_reply(reply.message_id, event)
 
-    async def _deliver_reply(self, task_id, event, trace):
+    async def _deliver_reply(self, task_id: str, event: dict[str, Any], trace: Mapping[str, str]) -> None:
         context.task_id.set(task_id)
         try:
             with tracing.span(f"{event['type']} of charger", "server", trace, charger_id=self.charger.identity):
@@ -362,14 +399,14 @@ class ChargerConsumer(AsyncConsumer):
         except Exception:  # noqa: BLE001  (an unhandled exception would end `_disconnect` early)
             logger.exception("%s: could not deliver the answer to command %s", self.charger, task_id)
 
-    async def _store_late_reply(self, task_id, event):
+    async def _store_late_reply(self, task_id: str, event: dict[str, Any]) -> None:
         if await writer.submit_and_wait(delivery.store_late_replies, LateReply(self.pk, task_id, event)):
             metrics.late_replies.inc()
         else:
             metrics.unasked_replies.inc()
             self._warn("%s: ignored an answer, because no CALL has the message id %.40r", self.charger, task_id)
 
-    async def _write(self, text, message_id, action):
+    async def _write(self, text: str, message_id: str, action: str) -> bool:
         self.recorder.on_sent(text, message_id, action)
         try:
             await self.base_send({"type": "websocket.send", "text": text})
@@ -381,7 +418,7 @@ class ChargerConsumer(AsyncConsumer):
 
     # --- to the charger ----------------------------------------------------------------------
 
-    async def handle_control_message(self, layer, channel):
+    async def handle_control_message(self, layer: ChannelLayer, channel: str) -> None:
         """Handle the messages of `channel` until cancelled."""
         while True:
             message = await layer.receive(channel)
@@ -392,27 +429,27 @@ class ChargerConsumer(AsyncConsumer):
                 # The message of a command is not logged, because it may hold a key.
                 logger.exception("%s: could not handle %s", self.charger, message.get("task_id", message))
 
-    async def _handle_control(self, kind, message):
+    async def _handle_control(self, kind: str, message: dict[str, Any]) -> None:
         if kind == "ocpp.close":
             await self.close_replaced(**message)
         elif kind == "ocpp.settings":
             self._use_settings(**message)
         elif kind == "ocpp.watch":
             self.recorder.watch(message["seconds"])
-        elif not self.boot_wait.hold(message):
-            await self._send_command(message)
+        elif not self.boot_wait.hold(command := cast(CommandMessage, message)):
+            await self._send_command(command)
 
-    def _send_held(self, message):
+    def _send_held(self, message: CommandMessage) -> None:
         self.in_background(self._send_held_command(message))
 
-    async def _send_held_command(self, message):
+    async def _send_held_command(self, message: CommandMessage) -> None:
         context.task_id.set(message["task_id"])
         try:
             await self._send_command(message)
         except Exception:  # noqa: BLE001  (the command is sent again)
             logger.exception("%s: could not send command %s", self.charger, message["task_id"])
 
-    async def _send_command(self, message):
+    async def _send_command(self, message: CommandMessage) -> None:
         action, trace = message["action"], message.get("trace")
         with tracing.span(f"{action} to charger", "client", trace, task_id=message["task_id"]):
             async with self.commanding:
@@ -420,7 +457,7 @@ class ChargerConsumer(AsyncConsumer):
                 if not self.presence_registration.has_ended:
                     await self._command(message)
 
-    async def _command(self, message):
+    async def _command(self, message: CommandMessage) -> None:
         """Claim a command and write its CALL. The claim is committed first, so the CALL is never written twice."""
         task_id = message["task_id"]
         sent_at = await writer.submit_and_wait(delivery.claim, Claim(self.pk, task_id, uuid4().hex))

@@ -1,13 +1,15 @@
 """The WebSocket handshake: check the credentials of chargers, and record opened and closed sockets in batches."""
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from ipaddress import ip_address
-from typing import NamedTuple
+from ipaddress import IPv4Address, ip_address
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict
 from urllib.parse import unquote_to_bytes
 
+from asgiref.typing import HTTPScope, WebSocketScope
 from django.conf import settings
 from django.db.models import DateTimeField, F, Func
 from django.db.models.functions import Greatest
@@ -20,7 +22,28 @@ from core.ocpp.versions import Version
 from core.redis.throttling import Failures
 from gateway import protocols
 
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
 PATH = b"/ws/ocpp/"
+Send = Callable[[dict[str, Any]], Awaitable[None]]  # of ASGI
+Receive = Callable[[], Awaitable[dict[str, Any]]]  # of ASGI
+
+
+class OfConnection(TypedDict, total=False):
+    """The members that `config.websocket` adds to a scope."""
+
+    client_certificate: proxies.Subject  # that TLS has verified
+    from_proxy: bool  # true for a connection of a proxy that is trusted
+    keep_alive: Callable[[float, float], None]  # sets the seconds between pings, and until a silent socket is closed
+
+
+class SocketScope(WebSocketScope, OfConnection):
+    """The scope of a charger's socket."""
+
+
+class RequestScope(HTTPScope, OfConnection):
+    """The scope of an HTTP request to the path of chargers."""
 
 
 class Refused(Exception):
@@ -30,7 +53,9 @@ class Refused(Exception):
     `Credentials` of the charger, if the request presented others.
     """
 
-    def __init__(self, status, reason, kind=None, credentials=None):
+    def __init__(
+        self, status: int, reason: str, kind: str | None = None, credentials: "Credentials | None" = None
+    ) -> None:
         super().__init__(reason)
         self.status, self.reason, self.kind, self.credentials = status, reason, kind, credentials
 
@@ -47,28 +72,33 @@ class HandshakeRequest:
     charger_id: str
     authorization: bytes = field(default=b"", repr=False)  # it holds the key
     secured: bool = False
-    subject: dict | None = None
+    subject: proxies.Subject | None = None
     address: str = "127.0.0.1"
 
-    def has_key(self, *hashes):
+    @property
+    def charger(self) -> None:
+        """It belongs to no charger until its credentials are checked."""
+        return None
+
+    def has_key(self, *hashes: str) -> str:
         """Return the first of `hashes` that matches the presented key, or ""."""
         key = keys.presented(self.charger_id, self.authorization)
         return next((stored for stored in hashes if key and stored and keys.matches(key, stored)), "")
 
 
-def request(charger_id, scope):
+def request(charger_id: str, scope: SocketScope) -> HandshakeRequest:
     """Read the `HandshakeRequest` from an ASGI scope. `config.serve` adds the subject of a certificate."""
     authorization = dict(scope["headers"]).get(b"authorization", b"")
     subject = scope.get("client_certificate") or _subject_from_proxy(scope)
     return HandshakeRequest(charger_id, authorization, scope["scheme"] == "wss", subject, address_in(scope))
 
 
-def address_in(scope):
+def address_in(scope: SocketScope | RequestScope) -> str:
     """Return the address of the charger, or of a proxy which is not trusted; "" for a Unix socket."""
     return (scope["client"] or ("",))[0]
 
 
-def _subject_from_proxy(scope):
+def _subject_from_proxy(scope: SocketScope) -> proxies.Subject | None:
     """Return the subject of the certificate that a proxy has verified, if `config.websocket` trusts the proxy."""
     header = settings.TLS_CLIENT_CERTIFICATE_HEADER.encode()
     if not header or not scope.get("from_proxy"):
@@ -77,7 +107,7 @@ def _subject_from_proxy(scope):
     return proxies.subject(values[0]) if len(values) == 1 else None
 
 
-def charger_id_in(raw_path):
+def charger_id_in(raw_path: bytes) -> str:
     """Return the percent-decoded charger id at the end of the path, with or without a final slash (J §3.1.1).
 
     Raise `Refused` with 404 for another path or an invalid id.
@@ -100,7 +130,7 @@ NO_UPGRADE = (
 )
 
 
-async def answer_without_upgrade(scope, send):
+async def answer_without_upgrade(scope: RequestScope, send: Send) -> None:
     """Answer 426 to an HTTP request to the path of chargers (RFC 9110 §15.5.22), and list it as a refusal."""
     refusal, charger_id = Refused(426, NO_UPGRADE, "upgrade"), ""
     with suppress(Refused):
@@ -147,10 +177,10 @@ class ConnectedCharger(NamedTuple):
     boot_wait: int | None
 
     @classmethod
-    def of(cls, charger):
+    def of(cls, charger: Charger) -> "ConnectedCharger":
         return cls(*(getattr(charger, name) for name in cls._fields))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.identity
 
 
@@ -160,17 +190,34 @@ class Credentials(NamedTuple):
     security_profile: int | None
     next_security_profile: int | None
     authorization_key_hash: str
-    next_authorization_key_hashes: list
-    certificate_names: set
+    next_authorization_key_hashes: list[str]
+    certificate_names: set[str]
 
     @classmethod
-    def of(cls, charger):
+    def of(cls, charger: Charger) -> "Credentials":
         return cls(*(getattr(charger, name) for name in cls._fields))
 
-    def match(self, request):
+    def match(self, request: HandshakeRequest) -> bool:
         """Return whether `request` presents them, for the current security profile or the next one."""
         profiles = {self.security_profile, self.next_security_profile or self.security_profile}
         return any(PRESENTS[profile](request, self) for profile in profiles)
+
+
+class Expected(Protocol):
+    """The credentials that a charger must present: a `Charger` or its `Credentials`."""
+
+    @property
+    def authorization_key_hash(self) -> str: ...
+    @property
+    def next_authorization_key_hashes(self) -> list[str]: ...
+    @property
+    def certificate_names(self) -> set[str]: ...
+
+
+class Admitted(TypedDict):
+    """The annotation of a `Charger` that is read for its handshake."""
+
+    admitted_at: datetime
 
 
 class HandshakeLimiter:
@@ -185,11 +232,11 @@ class HandshakeLimiter:
 
     MAX_CREDENTIALS = 50_000  # chargers whose credentials are remembered; beyond it the oldest are forgotten
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.refused, self.admitted = Failures(), Failures()
-        self.credentials = OrderedDict()  # charger id: its `Credentials`
+        self.credentials: OrderedDict[str, Credentials] = OrderedDict()  # by charger id
 
-    def check(self, request):
+    def check(self, request: HandshakeRequest) -> None:
         """Raise `Refused` with 429 if the charger id or the address was refused too often."""
         limit = settings.OCPP_REFUSALS_PER_MINUTE
         if not limit:
@@ -200,11 +247,11 @@ class HandshakeLimiter:
         if (charger_is_over or address_is_over) and not self._presents_credentials(request):
             raise Refused(429, "Refused too often: try again in a minute.")
 
-    def _presents_credentials(self, request):
+    def _presents_credentials(self, request: HandshakeRequest) -> bool:
         credentials = self.credentials.get(request.charger_id)
         return credentials is not None and credentials.match(request)
 
-    def refuse(self, request, credentials):
+    def refuse(self, request: HandshakeRequest, credentials: Credentials | None) -> None:
         """Count `request`, which was refused. `credentials` are as in `Refused`."""
         self.refused.add((request.address, request.charger_id))
         self.refused.add(request.address)
@@ -214,11 +261,11 @@ class HandshakeLimiter:
             if len(self.credentials) > self.MAX_CREDENTIALS:
                 self.credentials.popitem(last=False)
 
-    def admit(self, charger_id):
+    def admit(self, charger_id: str) -> None:
         self.admitted.add(charger_id)
 
 
-def admit(requests):
+def admit(requests: list[HandshakeRequest]) -> list[ConnectedCharger | Refused]:
     """Handle a batch of `HandshakeRequest`: return a `ConnectedCharger` or a `Refused` for each."""
     charger_ids = {request.charger_id for request in requests}
     if settings.OCPP_UNKNOWN_CHARGERS == "accept":
@@ -229,13 +276,15 @@ def admit(requests):
     return [_verdict(request, known.get(request.charger_id)) for request in requests]
 
 
-def _register(charger_ids):
+def _register(charger_ids: set[str]) -> None:
     known = set(Charger.objects.filter(identity__in=charger_ids).values_list("identity", flat=True))
     new = [Charger(identity=charger_id) for charger_id in sorted(charger_ids - known)]
     Charger.objects.bulk_create(new, ignore_conflicts=True)
 
 
-def _verdict(request, charger):
+def _verdict(
+    request: HandshakeRequest, charger: "WithAnnotations[Charger, Admitted] | None"
+) -> ConnectedCharger | Refused:
     if charger is None:
         return Refused(404, f"Charger {request.charger_id!r} is not known here.", "unknown")
     if _meets_next(request, charger):
@@ -251,23 +300,23 @@ def _verdict(request, charger):
     return ConnectedCharger.of(charger)
 
 
-def _meets_next(request, charger):
+def _meets_next(request: HandshakeRequest, charger: Charger) -> bool:
     """Return whether the request meets the higher security profile that the charger was configured to use."""
     profile = charger.next_security_profile
     return profile is not None and profile > (charger.security_profile or 0) and _meets(profile, request, charger)
 
 
-def _meets(profile, request, charger):
+def _meets(profile: int | None, request: HandshakeRequest, charger: Charger) -> bool:
     """Return whether the request presents the credentials of `profile`. A certificate must be the charger's own."""
     return PRESENTS[profile](request, charger) and (profile != BY_CERTIFICATE or _is_owner(request, charger))
 
 
-def _has_key(request, charger):
+def _has_key(request: HandshakeRequest, charger: Expected) -> bool:
     """Return whether the request presents the charger's key, or a new one that was sent to the charger."""
     return bool(request.has_key(charger.authorization_key_hash, *charger.next_authorization_key_hashes))
 
 
-def _use_next_key(request, charger):
+def _use_next_key(request: HandshakeRequest, charger: Charger) -> None:
     """Replace the charger's key by a new one that it uses for the first time (security whitepaper A01)."""
     next_hashes = charger.next_authorization_key_hashes
     presented = request.has_key(charger.authorization_key_hash, *next_hashes)
@@ -277,13 +326,13 @@ def _use_next_key(request, charger):
             locked.use_key(presented)
 
 
-def _raise(charger, profile):
+def _raise(charger: Charger, profile: int | None) -> None:
     """Store the higher profile with which the charger has connected. It may not go back (whitepaper A05.FR.09)."""
     charger.security_profile, charger.next_security_profile = profile, None
     charger.save(update_fields=["security_profile", "next_security_profile"])
 
 
-def _has_certificate(request, charger):
+def _has_certificate(request: HandshakeRequest, charger: Expected) -> bool:
     """Return whether the certificate names the charger and its operator (whitepaper A00.FR.404, A00.FR.405).
 
     A subject may have several names of each kind (RFC 5280 §4.1.2.4). All of them must match. Case and spaces count.
@@ -294,26 +343,27 @@ def _has_certificate(request, charger):
     return organisations == {settings.OCPP_CPO_NAME} and bool(names) and names <= charger.certificate_names
 
 
-def _is_owner(request, charger):
+def _is_owner(request: HandshakeRequest, charger: Charger) -> bool:
     """Return whether the certificate is the charger's. One that was signed here belongs to the charger that requested
     it, whatever names another charger has."""
-    return certificate_owner(request.subject.get("serial", "")) in (None, charger.pk)
+    serial = request.subject.get("serial", "") if request.subject else ""
+    return certificate_owner(serial) in (None, charger.pk)
 
 
-def _may_be_open(request, charger):
+def _may_be_open(request: HandshakeRequest, charger: Expected) -> bool:
     """Return whether the address is in OCPP_OPEN_NETWORKS, where chargers need no credentials."""
     try:
         address = ip_address(request.address)
     except ValueError:  # a Unix socket, or an invalid header of a proxy
         return False
-    address = getattr(address, "ipv4_mapped", None) or address
-    return any(address in network for network in settings.OCPP_OPEN_NETWORKS)
+    mapped: IPv4Address | None = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in settings.OCPP_OPEN_NETWORKS)
 
 
 # Checks of the credentials of each security profile (security whitepaper §2.1). They read a `Charger` or its
 # `Credentials`, and not the database.
 BY_KEY, BY_CERTIFICATE = (None, 1, 2), 3
-PRESENTS = {
+PRESENTS: Mapping[int | None, Callable[[HandshakeRequest, Expected], bool]] = {
     None: lambda request, charger: (
         _has_key(request, charger) or (not charger.authorization_key_hash and _may_be_open(request, charger))
     ),

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypedDict
 
 import orjson
 from django.conf import settings
@@ -23,6 +24,7 @@ from core.ocpp import frames
 from core.ocpp.redaction import masked
 from core.ocpp.versions import OCPP16, Version
 from core.redis.connections import sync_redis
+from gateway.handshake import ConnectedCharger
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +40,10 @@ FRAME_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
 KINDS = {frames.CALL: "call", frames.CALLRESULT: "result", frames.CALLERROR: "error"}
 COLUMNS = ("charger_id", "at", "direction", "kind", "action", "message_id", "frame", "is_error")
 MAX_ACTION_LENGTH, MAX_MESSAGE_ID_LENGTH = 50, 36
+Parsed = frames.Call | frames.Reply | None  # None for a frame that is unreadable
 
 
-def channel(charger):
+def channel(charger: int) -> str:
     """Name the channel on which lists of frames, see `_published`, of a charger (primary key) are published."""
     return f"ocpp:frames:{charger}"
 
@@ -62,32 +65,44 @@ class LoggedFrame:
     version: Version = OCPP16
 
 
+class PublishedFrame(TypedDict):
+    """A frame as its watchers receive it: `at` is ISO 8601, the texts are masked."""
+
+    at: str
+    direction: str
+    kind: str
+    action: str
+    message_id: str
+    frame: str
+    is_error: bool
+
+
 # --- a socket's side -------------------------------------------------------------------------
 
 
 class FrameRecorder:
     """Record the frames of one socket. All methods run in the event loop."""
 
-    def __init__(self, charger, version):
+    def __init__(self, charger: ConnectedCharger, version: Version) -> None:
         self.charger, self.version = charger.pk, version
         self.watched_until = 0.0  # by time.monotonic
-        self.call_actions = {}  # {message id: action} of CALLs to the charger
+        self.call_actions: dict[str, str] = {}  # {message id: action} of CALLs to the charger
         # The frame received last, until it is answered: a `LoggedFrame`, or (at, text, parsed frame) if not recorded.
-        self.last = None
+        self.last: LoggedFrame | tuple[float, str, Parsed] | None = None
         self.switch(charger.message_log)
 
-    def switch(self, level):
+    def switch(self, level: str) -> None:
         """Use `level`, the column of the charger. For "" use OCPP_MESSAGE_LOG."""
         level = level or settings.OCPP_MESSAGE_LOG
         self.stores_all, self.stores_errors = level == LOG_ALL, level != LOG_NOTHING
         self.records_all = self.stores_all or self._is_watched()
 
-    def watch(self, seconds):
+    def watch(self, seconds: float) -> None:
         """Publish every frame for `seconds` from now."""
         self.watched_until = time.monotonic() + seconds
         self.records_all = True
 
-    def on_received(self, text, frame=None):
+    def on_received(self, text: str, frame: Parsed = None) -> None:
         """Record a frame of the charger. `frame` is the parsed `frames.Call` or `Reply`, None if it is unreadable."""
         if self.records_all:
             self.last = self._record("in", text, *self._known(frame))
@@ -96,22 +111,22 @@ class FrameRecorder:
             if isinstance(frame, frames.Reply) and frame.error:
                 self._record("in", text, *self._known(frame))
 
-    def refuse(self):
+    def refuse(self) -> None:
         """Mark the frame received last as an error, because it is refused."""
         self._store_last(is_error=True)
 
-    def store_last(self):
+    def store_last(self) -> None:
         """Store the frame received last, because it has a finding that is new on this socket."""
         self._store_last(is_error=False)
 
-    def _store_last(self, is_error):
+    def _store_last(self, is_error: bool) -> None:
         if self.records_all and isinstance(self.last, LoggedFrame):
             self.last.is_error, self.last.is_stored = is_error, self.stores_errors
         elif self.stores_errors and isinstance(self.last, tuple):
             at, text, frame = self.last
             self._record("in", text, *self._known(frame)[:-1], is_error, at, is_stored=True)
 
-    def on_sent(self, text, message_id, action):
+    def on_sent(self, text: str, message_id: str, action: str) -> None:
         """Record a frame to the charger."""
         kind = KINDS.get(int(text[1]), "other")
         if kind == "call":
@@ -121,12 +136,12 @@ class FrameRecorder:
         if self.records_all or (kind == "error" and self.stores_errors):
             self._record("out", text, kind, message_id, action, kind == "error")
 
-    def closed(self, code, reason):
+    def closed(self, code: int | None, reason: str | None) -> None:
         """Record the close code if it is one for a frame, because that frame has not reached this class."""
         if code in FRAME_CLOSE_CODES and (self.stores_errors or self.records_all):
             self._record("in", f"closed with {code} {reason or ''}".strip(), "other", "", "", True)
 
-    def _known(self, frame):
+    def _known(self, frame: Parsed) -> tuple[str, str, str, bool]:
         """Return (kind, message id, action, whether it is an error)."""
         if isinstance(frame, frames.Call):
             return "call", frame.message_id, frame.action, False
@@ -135,15 +150,25 @@ class FrameRecorder:
             return kind, frame.message_id, self.call_actions.get(frame.message_id, ""), kind == "error"
         return "", "", "", True
 
-    def _remember(self, message_id, action):
+    def _remember(self, message_id: str, action: str) -> None:
         self.call_actions[message_id] = action
         if len(self.call_actions) > MAX_REMEMBERED_CALLS:
             del self.call_actions[next(iter(self.call_actions))]
 
-    def _is_watched(self):
+    def _is_watched(self) -> bool:
         return time.monotonic() < self.watched_until
 
-    def _record(self, direction, text, kind, message_id, action, is_error, at=None, is_stored=False):
+    def _record(
+        self,
+        direction: str,
+        text: str,
+        kind: str,
+        message_id: str,
+        action: str,
+        is_error: bool,
+        at: float | None = None,
+        is_stored: bool = False,
+    ) -> LoggedFrame:
         is_watched = self.watched_until > 0 and self._is_watched()
         if self.watched_until and not is_watched:
             self.watched_until, self.records_all = 0.0, self.stores_all
@@ -190,13 +215,13 @@ class MessageLogWriter(BackgroundWriter[LoggedFrame]):
         elif self.put(logged):
             self.text_put += len(logged.text)
 
-    def _mask_and_publish(self, batch):
+    def _mask_and_publish(self, batch: list[LoggedFrame]) -> list[str]:
         """Return the masked frames of `batch` that are to be stored as lines for COPY; publish the watched ones."""
         lines = [_copy_line(logged) for logged in self._masked(batch) if logged.is_stored]
         self._publish([logged for logged in batch if logged.is_watched])
         return lines
 
-    def _masked(self, batch):
+    def _masked(self, batch: list[LoggedFrame]) -> list[LoggedFrame]:
         """Mask the frames of `batch` and cut them to the lengths of their columns."""
         for number, logged in enumerate(batch, 1):
             self.text_taken += len(logged.text)
@@ -211,8 +236,8 @@ class MessageLogWriter(BackgroundWriter[LoggedFrame]):
                 time.sleep(SLICE_PAUSE_S)
         return batch
 
-    def _publish(self, watched):
-        by_charger = defaultdict(list)
+    def _publish(self, watched: list[LoggedFrame]) -> None:
+        by_charger: defaultdict[int, list[PublishedFrame]] = defaultdict(list)
         for logged in watched:
             by_charger[logged.charger].append(_published(logged))
         try:
@@ -221,12 +246,12 @@ class MessageLogWriter(BackgroundWriter[LoggedFrame]):
         except RedisError as error:
             self.warn("Frames were not published to watchers, because Redis is unavailable: %s", error)
 
-    def _store(self, lines):
+    def _store(self, lines: list[str]) -> None:
         bulk_sql.copy("chargers_message", COLUMNS, lines)
         metrics.messages_kept.inc(len(lines))
 
 
-def _parse(text):
+def _parse(text: str) -> tuple[str, str, str]:
     """Read (kind, message id, action) of a refused frame, "other" and "" where it has none."""
     try:
         frame = orjson.loads(text)
@@ -239,17 +264,17 @@ def _parse(text):
     return kind, frame[1], action
 
 
-def _timestamp(logged):
+def _timestamp(logged: LoggedFrame) -> str:
     return datetime.fromtimestamp(logged.at, UTC).isoformat()
 
 
-def _copy_line(logged):
+def _copy_line(logged: LoggedFrame) -> str:
     """Format a frame as a line for COPY, in the order of COLUMNS."""
     texts = [logged.direction, logged.kind, *map(bulk_sql.escaped, (logged.action, logged.message_id, logged.text))]
     return "\t".join([str(logged.charger), _timestamp(logged), *texts, "t" if logged.is_error else "f"])
 
 
-def _published(logged):
+def _published(logged: LoggedFrame) -> PublishedFrame:
     return {
         "at": _timestamp(logged),
         "direction": logged.direction,

@@ -1,6 +1,7 @@
 """Apply messages that wait for an operator: stops of unknown transactions, and refused ones about transactions."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.db import transaction as database
 from rest_framework.exceptions import ValidationError
@@ -32,7 +33,7 @@ def members_of(orphan: OrphanStop) -> dict[str, str]:
 
 
 @database.atomic
-def apply(orphan: OrphanStop, completed: dict) -> Transaction:
+def apply(orphan: OrphanStop, completed: dict[str, Any]) -> Transaction:
     """Apply `orphan` as if its charger had sent it in this form, and return its transaction.
 
     `completed` has members of MEMBERS that complete or replace those of the payload. Raises `Conflict` if it was
@@ -49,14 +50,14 @@ def apply(orphan: OrphanStop, completed: dict) -> Transaction:
     return orphan.transaction
 
 
-def _completed(orphan: OrphanStop, completed: dict) -> Call:
+def _completed(orphan: OrphanStop, completed: dict[str, Any]) -> Call:
     """Return the CALL of `orphan` with the members of `completed`, parsed leniently."""
     if unknown := completed.keys() - members_of(orphan).keys():
         raise ValidationError({name: [f"A {orphan.action} has no {MEMBERS[name]}."] for name in unknown})
     names_one = orphan.refused_because and orphan.reported_transaction_id is not None
     if orphan.action != "StartTransaction" and "transaction_id" not in completed and not names_one:
         raise ValidationError({"transaction_id": ["Say which transaction it is about."]})
-    call = orphan.as_call()
+    call: Call = orphan.as_call()
     payload = call.payload | {MEMBERS[name]: value for name, value in completed.items()}
     try:
         reading = tolerance.read_request(OCPP16, orphan.action, payload, clean=False)

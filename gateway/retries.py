@@ -6,10 +6,13 @@ the record that it has left, however many CALLs were received since.
 """
 
 import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from chargers.models import Charger, effective_status
 from core.db import bulk_sql, sealing
 from core.ocpp import frames
+from core.ocpp.calls import Call, CallKey
 from core.ocpp.redaction import masked
 from gateway import sql
 from gateway.commits import RefusedItems
@@ -21,14 +24,14 @@ class StaleConnection(Exception):
     """The outcome of a call that was received by a socket which is not the newest of its charger."""
 
 
-def remember(calls, seen):
+def remember(calls: Sequence[Call], seen: Mapping[int, datetime]) -> dict[int, str]:
     """Write `last_seen` of every charger in `seen` ({primary key: time}) and the answers of `calls`.
 
     Return {primary key: effective status} of the chargers that are not accepted (see `acceptance`). Refuse calls by
     a socket that is not the newest of its charger as `StaleConnection`. The charger has no answer to these calls, and
     repeats them on its newest socket.
     """
-    rows = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
+    rows: dict[int, dict[str, object]] = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
     for call in calls:
         row = rows[call.charger] = {"id": call.charger, "seen": call.received_at, "socket": call.socket}
         # A refusal is not stored, because the charger may repeat the call after it has been accepted. An idempotent
@@ -41,14 +44,14 @@ def remember(calls, seen):
     return {charger: effective_status(*policy_and_status) for charger, *policy_and_status in returned}
 
 
-def _as_stored(call):
+def _as_stored(call: Call) -> str:
     """Return the answer of `call`, encrypted if a vendor's function has put a secret in it."""
     if call.action != "DataTransfer" or masked(call.answer, call.version, call.action) == call.answer:
         return call.answer
     return sealing.seal(call.answer)
 
 
-def as_sent(stored):
+def as_sent(stored: str) -> str | None:
     """Decrypt the column `last_answer` of a charger. Return None if no key can; the call is then processed again."""
     try:
         return sealing.unseal(stored) if stored.startswith(sealing.TOKEN) else stored
@@ -57,13 +60,13 @@ def as_sent(stored):
         return None
 
 
-def lock(chargers):
+def lock(chargers: set[int]) -> None:
     """Lock the rows of `chargers` (primary keys), in the order in which every batch locks them."""
     if chargers:
         bulk_sql.query(sql.LOCK_CHARGERS, [bulk_sql.array(sorted(chargers))])
 
 
-def answered_before(calls):
+def answered_before(calls: Sequence[Call]) -> dict[CallKey, str]:
     """Return {key: answer} of those `calls` that are the last CALL of their charger and already committed.
 
     This is for a batch that is retried. It has locked the rows, because its own first attempt may be committing.
@@ -76,7 +79,7 @@ def answered_before(calls):
     return {key: answer for key, answer in answers.items() if answer is not None}
 
 
-def stale_before(calls):
+def stale_before(calls: Sequence[Call]) -> dict[CallKey, StaleConnection]:
     """Return {key: StaleConnection} of those `calls` that were received by replaced sockets.
 
     This looks at batches with a DataTransfer before `remember`, because a rollback cannot undo effects of a vendor's

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+
+from gateway.commits import Entry, RetryLater
 
 logger = logging.getLogger(__name__)
 
@@ -18,13 +19,9 @@ MAX_CHARGERS_PER_RETRY = 8
 WARN_AFTER_S = 5.0
 
 
-class RetryLater:
-    """The outcome of an entry that is set aside."""
-
-
 @dataclass(slots=True)
 class _Queue:
-    entries: deque = field(default_factory=deque)
+    entries: deque[Entry] = field(default_factory=deque)
     seen: datetime | None = None
     attempts: int = 0
     since: float = field(default_factory=time.monotonic)
@@ -53,7 +50,7 @@ class SetAside:
             return None
         return max(0.0, min(waiting.due for waiting in self.waiting.values()) - time.monotonic())
 
-    def queue_behind(self, entry: Any) -> bool:
+    def queue_behind(self, entry: Entry) -> bool:
         """Queue `entry` if its charger is set aside, and return whether it was queued."""
         if entry.charger not in self.waiting:
             return False
@@ -66,10 +63,10 @@ class SetAside:
             self.waiting[charger].seen = seen.pop(charger)
         return seen
 
-    def take_due(self) -> tuple[list, dict[int, datetime]]:
+    def take_due(self) -> tuple[list[Entry], dict[int, datetime]]:
         """Take (the oldest entry of each charger whose next attempt is due, {charger: time it was last seen})."""
-        batch: list = []
-        seen: dict = {}
+        batch: list[Entry] = []
+        seen: dict[int, datetime] = {}
         now = time.monotonic()
         due = sorted((queue.due, n, key) for n, (key, queue) in enumerate(self.waiting.items()) if queue.due <= now)
         self.taken = {key for _, _, key in due[:MAX_CHARGERS_PER_RETRY]}
@@ -78,11 +75,11 @@ class SetAside:
             queue.taken_at = now
             if queue.entries:
                 batch.append(queue.entries.popleft())
-            if queue.seen:
+            if queue.seen and isinstance(key, int):
                 seen[key], queue.seen = queue.seen, None
         return batch, seen
 
-    def add(self, batch: Iterable[Any], outcomes: Iterable[Any], seen: dict[int, datetime]) -> None:
+    def add(self, batch: Iterable[Entry], outcomes: Iterable[object], seen: dict[int, datetime]) -> None:
         """Set aside the entries of `batch` with the outcome `RetryLater`, and `seen` of chargers that were locked.
 
         Chargers without waiting entries are served as usual again.
@@ -126,5 +123,5 @@ class SetAside:
             logger.warning("The charger with primary key %s is served again, after %.0f s.", key, waited_s)
 
 
-def _key(entry: Any) -> Hashable:
+def _key(entry: Entry) -> Hashable:
     return ("handshake", id(entry)) if entry.charger is None else entry.charger

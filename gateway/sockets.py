@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
@@ -11,18 +12,21 @@ from core.observability import diagnosis
 from core.redis.connections import async_redis
 from gateway.batch_writer import BatchWriter
 
+if TYPE_CHECKING:
+    from gateway.consumer import ChargerConsumer
+
 logger = logging.getLogger(__name__)
 
 writer = BatchWriter()
-_open: dict = {}  # in the order of opening
-_renewal = None
+_open: dict["ChargerConsumer", None] = {}  # in the order of opening
+_renewal: asyncio.Task[None] | None = None
 metrics.open_sockets.set_function(lambda: len(_open))
 metrics.chargers_set_aside.set_function(lambda: len(writer.set_aside))
 metrics.inbox_waiting.set_function(lambda: len(writer.entries))
 metrics.inbox_oldest.set_function(writer.longest_wait_s)
 
 
-def add(socket):
+def add(socket: "ChargerConsumer") -> None:
     """Add `socket` (a consumer), so that its presence is renewed."""
     global _renewal
     _open[socket] = None
@@ -30,11 +34,11 @@ def add(socket):
         _renewal = asyncio.create_task(_renew_forever())
 
 
-def remove(socket):
+def remove(socket: "ChargerConsumer") -> None:
     _open.pop(socket, None)
 
 
-async def _renew_forever():
+async def _renew_forever() -> None:
     while True:
         try:
             await _renew()
@@ -47,13 +51,13 @@ async def _renew_forever():
             await asyncio.sleep(1)
 
 
-async def _renew():
+async def _renew() -> None:
     await async_redis().ping()
     for socket in list(_open):
         if socket.presence_registration.presence is None and socket in _open:
             await socket.presence_registration.register()
-    registered = [socket for socket in _open if socket.presence_registration.presence]
-    entries = [(socket.charger.identity, socket.presence_registration.presence) for socket in registered]
+    registered = {socket: entry for socket in _open if (entry := socket.presence_registration.presence)}
+    entries = [(socket.charger.identity, entry) for socket, entry in registered.items()]
     for socket, is_current in zip(registered, await presence.renew(entries), strict=True):
         if not is_current:  # a newer socket replaced this one, and its control message was lost
             socket.in_background(socket.close_replaced())

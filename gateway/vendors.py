@@ -10,6 +10,7 @@ A module of an installation, named in OCPP_VENDOR_MODULES, registers them:
 import logging
 from collections.abc import Callable
 from importlib import import_module
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -18,10 +19,13 @@ from chargers.services.notifications import VendorMessage
 from core.ocpp.versions import OCPP16
 
 logger = logging.getLogger(__name__)
-_functions: dict[tuple[str, str], Callable] = {}
+# It receives the charger id and the data, and returns (status, data or None).
+Function = Callable[[str | None, str | None], tuple[str, str | None]]
+F = TypeVar("F", bound=Function)
+_functions: dict[tuple[str, str], Function] = {}
 
 
-def vendor(vendor_id: str, message_id: str = "") -> Callable[[Callable], Callable]:
+def vendor(vendor_id: str, message_id: str = "") -> Callable[[F], F]:
     """Register `function(charger_id, data)`, which returns (status, data or None), for a vendor's message.
 
     Without `message_id` the function receives every message of the vendor that has no function of its own. It runs in
@@ -29,7 +33,7 @@ def vendor(vendor_id: str, message_id: str = "") -> Callable[[Callable], Callabl
     repeated, so is the call.
     """
 
-    def register(function):
+    def register(function: F) -> F:
         _functions[vendor_id, message_id] = function
         return function
 

@@ -335,7 +335,8 @@ class Transaction(models.Model):
         if stuck is None:
             return False
         if not stuck.clock_skew:
-            span = (stuck.charger_id, stuck.pk, stuck.connector_id, stuck.start_time, datetime.now(UTC))
+            until = datetime.now(UTC)
+            span = readings.Span(stuck.charger_id, stuck.pk, stuck.connector_id, stuck.start_time, until)
             readings.take_in([span])
         last = stuck.meter_values.order_by("-timestamp").values_list("timestamp", flat=True).first()
         stuck.closed_at, stuck.closed_by = datetime.now(UTC), by

@@ -30,7 +30,7 @@ def record(boots: list[Boot]) -> list[str]:
 
     This clears `reboot_required` of the charger's keys (OCPP 1.6 §4.2).
     """
-    policies = dict(bulk_sql.execute(sql.RECORD_BOOT, [asdict(boot) for boot in boots]))
+    policies: dict[int, str] = dict(bulk_sql.execute(sql.RECORD_BOOT, [asdict(boot) for boot in boots]))
     _hold_serials(boots)
     ConfigurationKey.objects.filter(charger__in=policies, reboot_required=True).update(reboot_required=False)
     return [policies[boot.id] for boot in boots]

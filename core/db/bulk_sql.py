@@ -4,27 +4,36 @@ Statements are prepared, so that PostgreSQL parses and plans them once per conne
 values into the text of a statement (see docs/performance.md).
 """
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connection
+from django.db import DEFAULT_DB_ALIAS, connection, models
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+M = TypeVar("M", bound=models.Model)
+Row = tuple[Any, ...]  # its values have the types of the columns of a statement
 
 # The characters that COPY's text format requires to be escaped.
 ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def execute(statement, rows):
-    """Run `statement`, which reads `rows` (dicts) with `json_to_recordset(%s)`. Return its rows, [] if none."""
+def execute(statement: str, rows: "Sequence[Mapping[str, object] | DataclassInstance]") -> list[Row]:
+    """Run `statement`, which reads `rows` (dicts or dataclasses) from one JSON parameter. Return its rows."""
     return query(statement, [json(rows)]) if rows else []
 
 
-def json(rows):
-    """Format `rows` (dicts) as the parameter that a statement reads with `json_to_recordset(%s)`."""
+def json(rows: "Sequence[Mapping[str, object] | DataclassInstance]") -> str:
+    """Format `rows` (dicts or dataclasses) as the parameter that a statement reads with `json_to_recordset(%s)`."""
     return orjson.dumps(rows).decode()
 
 
-def query(statement, parameters):
+def query(statement: str, parameters: Sequence[object]) -> list[Row]:
     """Run `statement` with `parameters`. Return its rows, [] if none."""
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
@@ -32,18 +41,19 @@ def query(statement, parameters):
         return cursor.fetchall() if cursor.description else []
 
 
-def clock():
+def clock() -> datetime:
     """Return the time of the database, the clock that processes on all machines share."""
+    now: datetime
     ((now,),) = query("SELECT clock_timestamp()", [])
     return now
 
 
-def columns(model, alias="c"):
+def columns(model: type[models.Model], alias: str = "c") -> str:
     """List the columns of `model` for a SELECT whose rows are passed to `instance`."""
     return ", ".join(f"{alias}.{field.column}" for field in model._meta.concrete_fields)
 
 
-def instance(model, values):
+def instance(model: type[M], values: Iterable[object]) -> M:
     """Build the instance of `model` for a row of `columns`, as Django would do."""
     attributes, converters = _converters(model)
     values = list(values)
@@ -53,18 +63,18 @@ def instance(model, values):
 
 
 @cache
-def _converters(model):
+def _converters(model: type[models.Model]) -> tuple[list[str], list[tuple[int, Callable[..., object]]]]:
     fields = model._meta.concrete_fields
     converters = [(i, field.from_db_value) for i, field in enumerate(fields) if hasattr(field, "from_db_value")]
     return [field.attname for field in fields], converters
 
 
-def array(numbers):
+def array(numbers: Iterable[int]) -> str:
     """Format `numbers` as a parameter for `= ANY(%s)`, because psycopg needs a hundred times as long for a list."""
     return f"{{{','.join(map(str, numbers))}}}"
 
 
-def copy(table, columns, lines):
+def copy(table: str, columns: Iterable[str], lines: Sequence[str]) -> None:
     """Append `lines` to `table`. A line is a row with tab-separated columns; texts are `escaped`, NULL is `\\N`."""
     if not lines:
         return
@@ -78,6 +88,6 @@ def copy(table, columns, lines):
         stream.write("\n".join(lines) + "\n")
 
 
-def escaped(text):
+def escaped(text: str) -> str:
     """Escape `text` for COPY."""
     return text.translate(ESCAPED) if "\\" in text or not text.isprintable() else text

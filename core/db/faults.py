@@ -7,6 +7,7 @@ then, and its chargers are not answered meanwhile. The codes are those of Postgr
 import threading
 import time
 from collections.abc import Iterable
+from typing import Any
 from weakref import WeakSet
 
 import psycopg
@@ -120,7 +121,8 @@ def kind_of(error: BaseException) -> str | None:
 def _sqlstate(error: BaseException | None) -> str | None:
     """Return the code of `error`, or of an exception that it was raised from."""
     while error is not None:
-        if sqlstate := getattr(error, "sqlstate", None):
+        sqlstate: str | None = getattr(error, "sqlstate", None)
+        if sqlstate:
             return sqlstate
         error = error.__cause__
     return None
@@ -152,7 +154,7 @@ class _Writer(threading.local):
 
 _writer = _Writer()
 # The connections of the pool that have REQUEST_LIMITS; None in a process that does not serve requests.
-_limited: WeakSet | None = None
+_limited: WeakSet[psycopg.Connection] | None = None
 
 
 def limit_this_thread() -> None:
@@ -209,7 +211,8 @@ def make_commit_hooks_robust() -> None:
 
     The batch is committed by then, so the exception must not make it look as if it had failed.
     """
-    connection.run_on_commit = [(sids, function, True) for sids, function, _ in connection.run_on_commit]
+    hooks: list[Any] = connection.run_on_commit  # the stub has no third item
+    connection.run_on_commit = [(sids, function, True) for sids, function, _ in hooks]  # type: ignore[misc]
 
 
 def forget_warnings() -> None:

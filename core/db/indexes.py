@@ -4,8 +4,9 @@ from typing import Any
 
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.ddl_references import Statement
-from django.db.backends.postgresql.schema import DatabaseSchemaEditor
+from django.db.migrations.state import ProjectState
 
 from core.db import locks
 
@@ -30,7 +31,11 @@ class AddIndexBesideWriters(AddIndexConcurrently):
     """
 
     def database_forwards(
-        self, app_label: str, schema_editor: DatabaseSchemaEditor, from_state: Any, to_state: Any
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
     ) -> None:
         """Create the index; valid parts of it that exist already are not changed."""
         self._ensure_not_in_transaction(schema_editor)
@@ -39,7 +44,11 @@ class AddIndexBesideWriters(AddIndexConcurrently):
             _IndexBuilder(schema_editor, model, self.index).make()
 
     def database_backwards(
-        self, app_label: str, schema_editor: DatabaseSchemaEditor, from_state: Any, to_state: Any
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
     ) -> None:
         """Drop the index under a lock, because PostgreSQL offers no other way for a partitioned table."""
         model = from_state.apps.get_model(app_label, self.model_name)
@@ -48,7 +57,7 @@ class AddIndexBesideWriters(AddIndexConcurrently):
 
 
 class _IndexBuilder:
-    def __init__(self, schema_editor: DatabaseSchemaEditor, model: type[models.Model], index: models.Index):
+    def __init__(self, schema_editor: BaseDatabaseSchemaEditor, model: type[models.Model], index: models.Index):
         self.editor, self.model, self.index = schema_editor, model, index
         self.quote = schema_editor.quote_name
 
@@ -66,7 +75,8 @@ class _IndexBuilder:
 
     def _statement(self, table: str, name: str, concurrently: bool) -> Statement:
         statement = self.index.create_sql(self.model, self.editor, concurrently=concurrently)
-        statement.parts |= {"table": table, "name": name}
+        parts: dict[str, Any] = statement.parts  # a name may replace a `Table`
+        parts |= {"table": table, "name": name}
         return statement
 
     def _concurrently(self, table: str, name: str) -> None:
@@ -85,7 +95,8 @@ class _IndexBuilder:
         with self.editor.connection.cursor() as cursor:
             cursor.execute(statement)
 
-    def _rows(self, statement: str, parameters: list[str]) -> list[tuple]:
+    def _rows(self, statement: str, parameters: list[str]) -> list[tuple[Any, ...]]:
         with self.editor.connection.cursor() as cursor:
             cursor.execute(statement, parameters)
-            return cursor.fetchall()
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows

@@ -8,7 +8,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from types import TracebackType
+from typing import TypeVar
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 from psycopg import sql
@@ -16,6 +17,7 @@ from psycopg import sql
 from core.db import faults
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 RETRY_DELAYS_S = (0.5, 1, 2, 4, 8, 15)  # after each attempt; the last one is repeated
 SHORT_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '400ms'"
@@ -33,8 +35,8 @@ class StillLocked(Exception):
 
 
 def patiently(
-    label: Callable[[], str], step: Callable[[], Any], timeout_s: float, report: Callable[[str], Any]
-) -> Any:
+    label: Callable[[], str], step: Callable[[], T], timeout_s: float, report: Callable[[str], object]
+) -> T:
     """Return `step()`, which sets `lock_timeout` itself; call it again whenever it did not get its locks.
 
     `label()` names the operation. `report` receives a line for each failed attempt. Raises `StillLocked` after
@@ -68,7 +70,7 @@ def briefly(label: str, statements: Iterable[str | sql.Composable], timeout_s: f
     second.
     """
 
-    def step():
+    def step() -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             for statement in (SHORT_LOCK_TIMEOUT, *statements):
                 cursor.execute(statement)
@@ -79,20 +81,22 @@ def briefly(label: str, statements: Iterable[str | sql.Composable], timeout_s: f
 class _Watch:
     """Query, over a connection of its own, the sessions that hold the lock this thread waits for."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.holders, self.has_ended = "another session", threading.Event()
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         connection.ensure_connection()
         self.pid = connection.connection.info.backend_pid
         self.thread = threading.Thread(target=self._poll, name="locks", daemon=True)
         self.thread.start()
 
-    def __exit__(self, *_):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.has_ended.set()
         self.thread.join()
 
-    def _poll(self):
+    def _poll(self) -> None:
         try:
             while not self.has_ended.wait(POLL_INTERVAL_S):
                 with connection.cursor() as cursor:
@@ -104,5 +108,5 @@ class _Watch:
             connection.close()
 
 
-def _described(pid, name, state, seconds):
+def _described(pid: int, name: str, state: str, seconds: float) -> str:
     return f"pid {pid} ({name}, {state} for {seconds:.0f} s)"

@@ -8,9 +8,10 @@ depend on their number.
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from django.db import connection
 from psycopg import sql
@@ -29,15 +30,21 @@ class MisplacedRows(Exception):
     """The default partition has rows from before the end of the other partitions, for which none can be created."""
 
 
-def month_of(moment, later=0):
+def month_of(moment: datetime, later: int = 0) -> datetime:
     """Return the first moment of the month `later` months after that of `moment`."""
     years, month = divmod(moment.month - 1 + later, 12)
     return datetime(moment.year + years, month + 1, 1, tzinfo=UTC)
 
 
-def day_of(moment, later=0):
+def day_of(moment: datetime, later: int = 0) -> datetime:
     """Return the first moment of the day `later` days after that of `moment`."""
     return datetime(moment.year, moment.month, moment.day, tzinfo=UTC) + timedelta(days=later)
+
+
+class StartOf(Protocol):
+    """Return the first moment of the period `later` periods after that of `moment`."""
+
+    def __call__(self, moment: datetime, later: int = 0) -> datetime: ...
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,11 @@ class Periods:
     """How a table is partitioned: the column, the start and the name of a period, and the number in advance."""
 
     column: str
-    of: Callable
+    of: StartOf
     name: str
     ahead: int
 
-    def named(self, table, end):
+    def named(self, table: str, end: datetime) -> str:
         """Return the name of the partition of `table` that ends before `end`, after the last period in it."""
         return f"{table}_{self.of(end - timedelta.resolution):{self.name}}"
 
@@ -80,7 +87,7 @@ def drop_before(table: str, moment: datetime) -> list[str]:
     return old
 
 
-def existing(table):
+def existing(table: str) -> list[tuple[str, datetime]]:
     """Return [(name, end)] of the partitions except the default one, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -93,12 +100,12 @@ def existing(table):
     return [(name, upper) for upper, name in sorted(ends)]
 
 
-def _end(table):
+def _end(table: str) -> datetime | None:
     """Return the end of the last partition, None if there is none."""
     return max((upper for _, upper in existing(table)), default=None)
 
 
-def _in_default(table, periods):
+def _in_default(table: str, periods: Periods) -> list[tuple[datetime, datetime]]:
     """Return [(time of the oldest row, time of the newest row)] in the default partition, [] if it is empty."""
     parts = {"column": sql.Identifier(periods.column), "default": _default(table)}
     with connection.cursor() as cursor:
@@ -131,14 +138,14 @@ REPLACE_DEFAULT = (
 DROP_CONSTRAINT = ("ALTER TABLE {default} DROP CONSTRAINT IF EXISTS rows_of_its_period",)
 
 
-def _add(table, first, end, periods):
+def _add(table: str, first: datetime | None, end: datetime, periods: Periods) -> str:
     """Create an empty partition from `first` (None: from the beginning) to `end`."""
     name = periods.named(table, end)
     _do(f"Making {name}", table, ADD, name=sql.Identifier(name), first=_bound(first), after=sql.Literal(end))
     return name
 
 
-def _convert_default(table, now, oldest, newest, periods):
+def _convert_default(table: str, now: datetime, oldest: datetime, newest: datetime, periods: Periods) -> str:
     """Make the default partition the one from the end of the others to the end of the next period.
 
     The next period is included, so that rows that arrive during validation satisfy the constraint. If this process is
@@ -154,7 +161,8 @@ def _convert_default(table, now, oldest, newest, periods):
         )
     name, column = periods.named(table, end), sql.Identifier(periods.column)
     from_first = sql.SQL("{} >= {}").format(column, sql.Literal(first)) if first else sql.SQL("true")
-    parts = {"name": sql.Identifier(name), "first": _bound(first), "after": sql.Literal(end)}
+    parts: dict[str, sql.Composable] = {"name": sql.Identifier(name), "first": _bound(first)}
+    parts["after"] = sql.Literal(end)
     parts |= {"column": column, "from_first": from_first}
     logger.info("%s_default has rows since %s: it becomes the partition %s", table, oldest, name)
     try:
@@ -168,15 +176,15 @@ def _convert_default(table, now, oldest, newest, periods):
     return name
 
 
-def _do(label, table, statements, **parts):
+def _do(label: str, table: str, statements: Iterable[str], **parts: sql.Composable) -> None:
     """Run `statements`, formatted with `parts`, see `locks.briefly`."""
     parts |= {"table": sql.Identifier(table), "default": _default(table)}
     locks.briefly(label, [sql.SQL(statement).format(**parts) for statement in statements], LOCK_TIMEOUT_S)
 
 
-def _bound(moment):
+def _bound(moment: datetime | None) -> sql.Composable:
     return sql.SQL("MINVALUE") if moment is None else sql.Literal(moment)
 
 
-def _default(table):
+def _default(table: str) -> sql.Identifier:
     return sql.Identifier(f"{table}_default")

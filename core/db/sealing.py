@@ -4,12 +4,18 @@ A sealed column holds a Fernet token. The attribute of a model shows no secret; 
 only to send the secret.
 """
 
+from collections.abc import Callable, Iterable
 from functools import cache
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.apps.registry import Apps
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connection, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import BaseExpression
+from django.db.models.lookups import Lookup, Transform
 from django.db.models.query_utils import DeferredAttribute
 
 from core.ocpp.redaction import HIDDEN
@@ -23,12 +29,12 @@ class Unreadable(Exception):
     """A secret cannot be decrypted by this process; the text says why, and what to do."""
 
 
-def seal(text):
+def seal(text: str) -> str:
     """Encrypt `text` with the first key and return a token; raise `Unreadable` in a process without keys."""
     return _ciphers()[0].encrypt(text.encode()).decode()
 
 
-def unseal(token):
+def unseal(token: str) -> str:
     """Decrypt `token`; raise `Unreadable` if no key of this process can."""
     try:
         return _all_ciphers().decrypt(token.encode()).decode()
@@ -38,7 +44,7 @@ def unseal(token):
         ) from error
 
 
-def renewed(token):
+def renewed(token: str) -> str | None:
     """Return `token` encrypted with the first key, or None if it is already; raise `Unreadable`."""
     try:
         _ciphers()[0].decrypt(token.encode())
@@ -47,23 +53,23 @@ def renewed(token):
     return None
 
 
-def require():
+def require() -> None:
     """Raise `Unreadable` in a process without keys; called where a process needs them."""
     _ciphers()
 
 
-def _ciphers():
+def _ciphers() -> list[Fernet]:
     if not settings.SECRETS_KEYS:
         raise Unreadable("SECRETS_KEYS is `none` here, but this process needs the keys: set it to the list of keys.")
     return _fernets(tuple(settings.SECRETS_KEYS))
 
 
-def _all_ciphers():
+def _all_ciphers() -> MultiFernet:
     return MultiFernet(_ciphers())
 
 
 @cache
-def _fernets(keys):
+def _fernets(keys: tuple[str, ...]) -> list[Fernet]:
     return [Fernet(key) for key in keys]
 
 
@@ -73,60 +79,71 @@ def _fernets(keys):
 class SealedAttribute(DeferredAttribute):
     """Seal a value as soon as it is assigned, so that a row shows the same before and after it is saved."""
 
-    def __set__(self, instance, value):
+    field: "Unsearchable"
+
+    def __set__(self, instance: models.Model, value: Any) -> None:
         instance.__dict__[self.field.attname] = self.field.sealed(value)
 
 
-class Unsearchable:
+class Unsearchable(models.TextField):
     """A column that cannot be compared, because every lookup would reveal something about its secret."""
 
     descriptor_class = SealedAttribute
 
-    def get_lookup(self, name):
-        return super().get_lookup(name) if name == "isnull" else None
+    def get_lookup(self, lookup_name: str) -> type[Lookup] | None:
+        return super().get_lookup(lookup_name) if lookup_name == "isnull" else None
 
-    def get_transform(self, name):
+    def get_transform(self, lookup_name: str) -> type[Transform] | None:
         return None
+
+    def sealed(self, value: Any) -> Any:
+        """Return the attribute for the assigned `value`, with its secrets encrypted."""
+        raise NotImplementedError
+
+    def resealed(self, stored: str) -> str | None:
+        """Return the column's text `stored` encrypted with the first key, or None if it is already."""
+        raise NotImplementedError
 
 
 class Sealed:
     """An encrypted text; `str()` shows a mask."""
 
-    def __init__(self, token):
+    def __init__(self, token: str) -> None:
         self.token = token
 
-    def __str__(self):
+    def __str__(self) -> str:
         return HIDDEN
 
-    def opened(self):
+    def opened(self) -> str:
         return unseal(self.token)
 
 
-class SealedField(Unsearchable, models.TextField):
+class SealedField(Unsearchable):
     """A text column that is always secret. Its attribute is a `Sealed`; a `str` may be assigned."""
 
-    def sealed(self, value):
+    def sealed(self, value: Any) -> Any:
         return Sealed(seal(value)) if isinstance(value, str) else value
 
-    def to_python(self, value):
+    def to_python(self, value: Any) -> Any:
         return self.sealed(value)
 
-    def from_db_value(self, value, expression, connection):
+    def from_db_value(
+        self, value: str | None, expression: BaseExpression, connection: BaseDatabaseWrapper
+    ) -> Sealed | None:
         return None if value is None else Sealed(value)
 
-    def get_prep_value(self, value):
+    def get_prep_value(self, value: Any) -> Any:
         value = self.sealed(value)
         return value.token if isinstance(value, Sealed) else value
 
-    def resealed(self, stored):
-        """Return the column's text `stored` encrypted with the first key, or None if it is already."""
+    def resealed(self, stored: str) -> str | None:
         return renewed(stored) if stored.startswith(TOKEN) else seal(stored)
 
 
 # --- stored secrets --------------------------------------------------------------------------
 
 
-def check_keys(apps):
+def check_keys(apps: Apps) -> None:
     """Raise `CommandError` if the keys do not decrypt the secrets of the database; runs after each `migrate`.
 
     Only the newest rows are checked, because after a restore without its keys no secret can be decrypted.
@@ -141,22 +158,30 @@ def check_keys(apps):
                 raise CommandError(f"Secrets in {table}.{column} cannot be sent. {error}") from error
 
 
-def _columns(models):
+def _columns(of_models: Iterable[type[models.Model]]) -> list[tuple[type[models.Model], Unsearchable]]:
     return [
-        (model, field) for model in models for field in model._meta.concrete_fields if isinstance(field, Unsearchable)
+        (model, field)
+        for model in of_models
+        for field in model._meta.concrete_fields
+        if isinstance(field, Unsearchable)
     ]
 
 
-def reseal(models, progress=lambda column, done, total: None):
-    """Encrypt every secret of `models` with the first key, plain texts too; return the number of changed rows.
+def reseal(
+    of_models: Iterable[type[models.Model]],
+    progress: Callable[[str, int, int], object] = lambda column, done, total: None,
+) -> int:
+    """Encrypt every secret of `of_models` with the first key, plain texts too; return the number of changed rows.
 
     `progress(column, done, total)` is called after each page. It may be interrupted and run again.
     """
-    return sum(_reseal_column(model, field, progress) for model, field in _columns(models))
+    return sum(_reseal_column(model, field, progress) for model, field in _columns(of_models))
 
 
-def _reseal_column(model, field, progress):
-    table, key, column = model._meta.db_table, model._meta.pk.column, field.column
+def _reseal_column(
+    model: type[models.Model], field: Unsearchable, progress: Callable[[str, int, int], object]
+) -> int:
+    table, key, column = model._meta.db_table, str(model._meta.pk.column), field.column
     page = f"SELECT {key}, {column} FROM {table} WHERE {key} > %s ORDER BY {key} LIMIT {PAGE_SIZE}"
     first = f"SELECT {key}, {column} FROM {table} ORDER BY {key} LIMIT {PAGE_SIZE}"
     total, done, changed = model._base_manager.count(), 0, 0
@@ -169,13 +194,14 @@ def _reseal_column(model, field, progress):
     return changed
 
 
-def _rows(statement, parameters):
+def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
-def _reseal_row(table, key, field, pk, stored):
+def _reseal_row(table: str, key: str, field: Unsearchable, pk: Any, stored: str | None) -> int:
     """Return the number of changed rows: 0 also if another session has changed the row meanwhile."""
     resealed = None if stored is None else field.resealed(stored)
     if resealed is None:
@@ -183,4 +209,5 @@ def _reseal_row(table, key, field, pk, stored):
     with connection.cursor() as cursor:
         statement = f"UPDATE {table} SET {field.column} = %s WHERE {key} = %s AND {field.column} = %s"
         cursor.execute(statement, [resealed, pk, stored])
-        return cursor.rowcount
+        changed: int = cursor.rowcount
+        return changed

@@ -3,8 +3,8 @@
 import asyncio
 import csv
 import unicodedata
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
+from typing import IO, Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 
@@ -13,7 +13,9 @@ FORMULA = "=+-@\N{MINUS SIGN}"
 CHUNK_BYTES = 64 * 1024
 
 
-def attachment(file, size, name, content_type="application/octet-stream"):
+def attachment(
+    file: IO[bytes], size: int, name: str, content_type: str = "application/octet-stream"
+) -> StreamingHttpResponse:
     """Return a response that sends and closes the open `file` of `size` bytes as `name`, which needs no quoting."""
     response = StreamingHttpResponse(_chunks(file), content_type=content_type)
     response["Content-Length"] = size
@@ -23,7 +25,7 @@ def attachment(file, size, name, content_type="application/octet-stream"):
     return response
 
 
-async def _chunks(file):
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
     try:
         while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
             yield chunk

@@ -2,10 +2,12 @@
 
 import logging
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NotRequired, TypeAlias, TypedDict
 
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import DataError
-from django.http import Http404, JsonResponse
+from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -18,6 +20,17 @@ NOTHING_SUBMITTED = "Nothing was submitted; try again."
 NOT_FOUND = re.compile(r"No (\w+) matches the given query")
 
 
+# The detail of an exception of DRF.
+Detail: TypeAlias = "str | Sequence[Detail] | Mapping[str, Detail]"
+
+
+class ErrorBody(TypedDict):
+    """The body of an error: `fields` are the sentences by the dotted name of the member."""
+
+    error: str
+    fields: NotRequired[dict[str, list[Detail]]]
+
+
 class Conflict(exceptions.APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
@@ -28,7 +41,7 @@ class Busy(exceptions.APIException):
 
     status_code = status.HTTP_429_TOO_MANY_REQUESTS
 
-    def __init__(self, detail, wait):
+    def __init__(self, detail: str, wait: int) -> None:
         super().__init__(detail)
         self.wait = wait
 
@@ -41,12 +54,12 @@ class TooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
 
-def not_found(name):
+def not_found(name: str) -> exceptions.NotFound:
     """Return a 404 with a body such as `{"error": "Charger not found"}`."""
     return exceptions.NotFound(f"{name} not found")
 
 
-def api_error(error, context):
+def api_error(error: Exception, context: dict[str, Any]) -> Response:
     """Handle an exception of a view (DRF's EXCEPTION_HANDLER)."""
     if isinstance(error, schemas.Violation):
         error = exceptions.ValidationError({error.field or "payload": [error.message]})
@@ -66,23 +79,25 @@ def api_error(error, context):
     return response
 
 
-def one_form(detail, status_code):
+def one_form(detail: Detail, status_code: int) -> ErrorBody:
     """Return the body of an error; `detail` is that of an exception of DRF."""
     if isinstance(detail, list):
         detail = {"non_field_errors": detail}
     fields = dict(_flat("", detail))
     general = fields.pop("detail", []) + fields.pop("non_field_errors", [])
     sentences = general or [f"{name}: {lines[0]}" for name, lines in fields.items()]
-    error = {"error": str(sentences[0]) if sentences else "Bad request"}
-    return error | {"fields": fields} if status_code == 400 else error
+    body: ErrorBody = {"error": str(sentences[0]) if sentences else "Bad request"}
+    if status_code == 400:
+        body["fields"] = fields
+    return body
 
 
-def sentence(error):
+def sentence(error: exceptions.APIException) -> str:
     """Return the sentence of an error of the API (`exceptions.APIException`), for pages."""
     return one_form(error.detail if isinstance(error.detail, dict | list) else [error.detail], 0)["error"]
 
 
-def _flat(path, detail):
+def _flat(path: str, detail: Detail) -> Iterator[tuple[str, list[Detail]]]:
     """Yield (dotted name, sentences) of errors at any depth."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
@@ -94,16 +109,16 @@ def _flat(path, detail):
         yield path, detail if isinstance(detail, list) else [detail]
 
 
-def page_not_found(request, exception=None):
+def page_not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
     hint = "" if request.path.endswith("/") else " Paths of this API end with a slash."
     return JsonResponse({"error": f"Not found: {request.path}.{hint}"}, status=404)
 
 
-def bad_request(request, exception=None):
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
     host = isinstance(exception, DisallowedHost)
     why = "Bad request: is the host name one of ALLOWED_HOSTS?" if host else f"Bad request: {exception}"
     return JsonResponse({"error": why, "fields": {}}, status=400)
 
 
-def server_error(request):
+def server_error(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"error": "Internal server error"}, status=500)

@@ -2,6 +2,7 @@
 
 import socket
 from ipaddress import ip_address, ip_network
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -32,7 +33,7 @@ class NotPublicError(Exception):
     """A host has no address that may be reached; the text names the addresses and the setting."""
 
 
-def is_public(address):
+def is_public(address: str) -> bool:
     """Whether `address` (text, of IPv4 or IPv6) belongs to a host on the Internet."""
     parsed = ip_address(address)
     if any(parsed in network for network in OF_IPV4):
@@ -40,13 +41,13 @@ def is_public(address):
     return not any(parsed in network for network in NOT_PUBLIC)
 
 
-def addresses_of(host, port):
+def addresses_of(host: str, port: int | None) -> list[str]:
     """Return the addresses (text) of `host` that may be reached, at least one.
 
     Raises `NotPublicError`, `OSError` for a name without an address, or `UnicodeError` for a text that is no name.
     """
     # `getaddrinfo` accepts the same spellings as a connection, also 127.1, 0x7f.1 and 2130706433.
-    resolved = dict.fromkeys(entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    resolved = dict.fromkeys(str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     allowed = [address for address in resolved if settings.WEBHOOK_ALLOW_PRIVATE or is_public(address)]
     if not allowed:
         raise NotPublicError(
@@ -56,7 +57,7 @@ def addresses_of(host, port):
     return allowed
 
 
-def check(url):
+def check(url: str) -> None:
     """Raise `NotPublicError` if `url` leads to none but private addresses now; a name without an address passes."""
     try:
         parts = urlsplit(url)
@@ -65,11 +66,11 @@ def check(url):
         return
 
 
-class _Checked:
+class _Checked(HTTPConnection):
     """Connect to the addresses that were checked, because a second look-up could return others."""
 
-    def _new_conn(self):
-        failed = None
+    def _new_conn(self) -> socket.socket:
+        failed: OSError | None = None
         for address in addresses_of(self.host.strip("[]"), self.port):
             try:
                 return create_connection((address, self.port), self.timeout, self.source_address, self.socket_options)
@@ -79,7 +80,7 @@ class _Checked:
         raise kind(self, f"No connection to {self.host}: {failed}") from failed
 
 
-class _Http(_Checked, HTTPConnection):
+class _Http(_Checked):
     """`http://`."""
 
 
@@ -96,12 +97,12 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *arguments, **options):
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
-def session():
+def session() -> requests.Session:
     """Return a `requests.Session` that reaches allowed addresses alone, and ignores proxies and .netrc files."""
     session = requests.Session()
     session.trust_env = False

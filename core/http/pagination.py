@@ -1,11 +1,18 @@
 """Pagination of every list: `?page_size=` (100, at most 1000) and `?page=`, or `?cursor=` for newest first."""
 
-from django.core.paginator import Paginator
+from typing import TYPE_CHECKING, Any, cast
+
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination, PageNumberPagination
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param
+
+if TYPE_CHECKING:  # the settings of DRF name a class of this module
+    from rest_framework.views import APIView
 
 DEEP_PAGE_OFFSET = 10_000  # rows before a page, beyond which the database skips keys instead of rows
 
@@ -13,15 +20,19 @@ DEEP_PAGE_OFFSET = 10_000  # rows before a page, beyond which the database skips
 class ByKey(Paginator):
     """Read a deep page by its keys, because skipping keys in an index is cheaper than skipping joined rows."""
 
-    def page(self, number):
+    object_list: QuerySet[Any]
+
+    def page(self, number: int | str) -> Page:
         page = super().page(number)
         if (page.number - 1) * self.per_page >= DEEP_PAGE_OFFSET:
-            page.object_list = self.object_list.filter(pk__in=list(page.object_list.values_list("pk", flat=True)))
+            rows = cast(QuerySet[Any], page.object_list)
+            page.object_list = self.object_list.filter(pk__in=list(rows.values_list("pk", flat=True)))
         return page
 
 
 class Pages(PageNumberPagination):
     django_paginator_class = ByKey
+    page: Page[Any]
     page_size = 100
     page_size_query_param = "page_size"
     max_page_size = 1000
@@ -30,7 +41,7 @@ class Pages(PageNumberPagination):
 class ChargerPages(Pages):
     """Describe `active_chargers`, which the view adds to each page."""
 
-    def get_paginated_response_schema(self, schema):
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         described = super().get_paginated_response_schema(schema)
         described["properties"]["active_chargers"] = {"type": "array", "items": {"type": "string"}}
         described["required"] = [*described["required"], "active_chargers"]
@@ -45,17 +56,17 @@ class Cursors(CursorPagination):
     max_page_size = Pages.max_page_size
 
     @staticmethod
-    def is_position(text):
+    def is_position(text: str) -> bool:
         return text.isdecimal() and len(text) < 19
 
-    def decode_cursor(self, request):
+    def decode_cursor(self, request: Request) -> Cursor | None:
         cursor = super().decode_cursor(request)
-        if cursor is not None and cursor.position is not None and not self.is_position(cursor.position):
+        if cursor is not None and cursor.position is not None and not self.is_position(str(cursor.position)):
             raise NotFound(self.invalid_cursor_message)
         return cursor
 
 
-def _is_moment(text):
+def _is_moment(text: str) -> bool:
     try:
         moment = parse_datetime(text)
     except ValueError:
@@ -75,10 +86,13 @@ class NewestFirst(Cursors):
 
     ordering: tuple[str, ...] = ("-id",)
     page_query_param = Pages.page_query_param
+    page: list[Any]
     results = "results"  # name of the member with the rows
-    numbered = None
+    numbered: Pages | None = None
 
-    def paginate_queryset(self, queryset, request, view=None):
+    def paginate_queryset(  # type: ignore[override]  # every list here is of a queryset
+        self, queryset: QuerySet[Any], request: Request, view: "APIView | None" = None
+    ) -> list[Any] | None:
         if self.page_query_param not in request.query_params:
             self.count = queryset.count()
             return super().paginate_queryset(queryset, request, view)
@@ -88,36 +102,37 @@ class NewestFirst(Cursors):
         rows = self.numbered.paginate_queryset(queryset.order_by(*self.ordering), request, view)
         self.count = self.numbered.page.paginator.count
         self.base_url = remove_query_param(request.build_absolute_uri(), self.page_query_param)
-        self.page = rows
+        self.page = rows or []
         return rows
 
-    def get_next_link(self):
+    def get_next_link(self) -> str | None:
         if self.numbered is None:
             return super().get_next_link()
         return self._link(-1, is_backwards=False) if self.numbered.page.has_next() else None
 
-    def get_previous_link(self):
+    def get_previous_link(self) -> str | None:
         if self.numbered is None:
             return super().get_previous_link()
         return self._link(0, is_backwards=True) if self.numbered.page.has_previous() else None
 
-    def _link(self, index, is_backwards):
+    def _link(self, index: int, is_backwards: bool) -> str:
         """Return the link to the page that begins next to the row at `index` of this page."""
         position = self._get_position_from_instance(self.page[index], self.ordering)
-        return self.encode_cursor(Cursor(offset=0, reverse=is_backwards, position=position))
+        cursor = Cursor(offset=0, reverse=is_backwards, position=position)  # type: ignore[arg-type]  # it is a text
+        return self.encode_cursor(cursor)
 
-    def get_paginated_response(self, data):
+    def get_paginated_response(self, data: Any) -> Response:
         links = {"next": self.get_next_link(), "previous": self.get_previous_link()}
         return Response({"count": self.count} | links | {self.results: data})
 
-    def get_paginated_response_schema(self, schema):
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         described = super().get_paginated_response_schema(schema)
         described["properties"] |= {"count": {"type": "integer", "example": 123}}
         described["properties"][self.results] = described["properties"].pop("results")
         described["required"] = ["count", self.results]
         return described
 
-    def get_schema_operation_parameters(self, view):
+    def get_schema_operation_parameters(self, view: "APIView") -> list[Any]:
         return [*super().get_schema_operation_parameters(view), PAGE]
 
 

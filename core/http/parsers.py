@@ -1,5 +1,8 @@
 """Parse JSON bodies strictly: UTF-8, finite numbers, and no deeper nesting than can be serialised again."""
 
+from collections.abc import Mapping
+from typing import IO, Any
+
 import orjson
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
@@ -8,7 +11,9 @@ from rest_framework.parsers import JSONParser
 class StrictJSONParser(JSONParser):
     """Accept only JSON that can be stored, sent to a charger and shown."""
 
-    def parse(self, stream, media_type=None, parser_context=None):
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
         try:
             parsed = orjson.loads(stream.read())
             orjson.dumps(parsed)

@@ -5,6 +5,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from typing import TypedDict
 from urllib.parse import unquote
 
 from cryptography import x509
@@ -15,7 +16,15 @@ PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", r
 NAMES = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME}
 
 
-def believed(address):
+class Subject(TypedDict):
+    """The names in a client certificate, and its serial number in hex digits."""
+
+    CN: list[str]
+    O: list[str]  # noqa: E741  (the name that X.509 gives it)
+    serial: str
+
+
+def believed(address: str) -> bool:
     """Whether `address` (text) is one of the FORWARDED_ALLOW_IPS."""
     try:
         peer = ip_address(address)
@@ -24,7 +33,7 @@ def believed(address):
     return any(peer in network for network in settings.TRUSTED_PROXIES)
 
 
-def subject(header):
+def subject(header: bytes) -> Subject | None:
     """Return {"CN": [names], "O": [names], "serial": hex digits} of the certificate in `header` (bytes), or None.
 
     Accepts base64 DER between colons (RFC 9440, HAProxy), base64 DER (Traefik), and URL-encoded PEM (nginx). The
@@ -39,7 +48,13 @@ def subject(header):
         return None
     if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:
         return None
-    fields = {"serial": f"{certificate.serial_number:x}"}
-    for name, oid in NAMES.items():
-        fields[name] = [attribute.value for attribute in certificate.subject.get_attributes_for_oid(oid)]
-    return fields
+    names = certificate.subject
+    return {
+        "CN": _names(names, NAMES["CN"]),
+        "O": _names(names, NAMES["O"]),
+        "serial": f"{certificate.serial_number:x}",
+    }
+
+
+def _names(names: x509.Name, kind: x509.ObjectIdentifier) -> list[str]:
+    return [str(attribute.value) for attribute in names.get_attributes_for_oid(kind)]

@@ -1,17 +1,22 @@
 """The current time zone: TIME_ZONE_DISPLAY for pages and the admin, UTC for REST."""
 
+from datetime import datetime
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.formats import date_format
 
+from core.http.middleware import GetResponse
 from core.ocpp.timestamps import display_zone
 
 REST = "/api/"
 
 
-def activate(get_response):
+def activate(get_response: GetResponse) -> GetResponse:
     """Middleware: set Django's current time zone to TIME_ZONE_DISPLAY for all paths outside of REST."""
 
-    def middleware(request):
+    def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.path_info.startswith(REST):
             return get_response(request)
         with timezone.override(display_zone()):
@@ -20,12 +25,12 @@ def activate(get_response):
     return middleware
 
 
-def time_zone(request):
+def time_zone(request: HttpRequest) -> dict[str, str]:
     """Context processor: `time_zone`, the IANA name of the time zone of a page."""
     return {"time_zone": str(timezone.get_current_timezone())}
 
 
-def written(moment):
+def written(moment: datetime) -> str:
     """`moment` to the minute, with its time zone, for use in a sentence."""
     text = date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")
     return f"{text} ({timezone.get_current_timezone()})"

@@ -1,5 +1,6 @@
 """Context variables with the charger and the task of the running code. LOG_FORMAT=json adds them to each line."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -8,7 +9,7 @@ task_id: ContextVar[str | None] = ContextVar("task_id", default=None)
 
 
 @contextmanager
-def about(*, charger, task):
+def about(*, charger: str | None, task: str | None) -> Iterator[None]:
     """Set the charger id and the task id within the `with` block."""
     tokens = [(charger_id, charger_id.set(charger)), (task_id, task_id.set(task))]
     try:

@@ -3,38 +3,55 @@
 Without this setting OpenTelemetry is not imported, and `traced` returns functions unchanged.
 """
 
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.conf import settings
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, Tracer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Attribute = str | int | float | bool | None
+Quiet = type[Exception] | tuple[type[Exception], ...]
 IS_ON = bool(settings.OTEL_EXPORTER_OTLP_ENDPOINT)
 _NOTHING = nullcontext()
 
 
-def traced(describe, quiet=()):
+def traced(
+    describe: Callable[P, tuple[str, Mapping[str, Attribute]]], quiet: Quiet = ()
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
     """Decorate a coroutine function: each call is a span of kind `server`.
 
     `describe` is called with the same arguments and returns the span's name and {attribute: value}. Exceptions of
     the types in `quiet` do not mark the span as failed.
     """
 
-    def decorate(function):
+    def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
         if not IS_ON:
             return function
 
         @wraps(function)
-        async def in_a_span(*arguments):
-            name, attributes = describe(*arguments)
-            with span(name, "server", quiet=quiet, **attributes):
-                return await function(*arguments)
+        async def in_a_span(*arguments: P.args, **options: P.kwargs) -> R:
+            name, attributes = describe(*arguments, **options)
+            with _span(name, "server", None, quiet, attributes):
+                return await function(*arguments, **options)
 
         return in_a_span
 
     return decorate
 
 
-def span(name, kind="internal", parent=None, quiet=(), **attributes):
+def span(
+    name: str,
+    kind: str = "internal",
+    parent: Mapping[str, str] | None = None,
+    quiet: Quiet = (),
+    **attributes: Attribute,
+) -> AbstractContextManager["Span | None"]:
     """Return a context manager that opens a span and yields it, or yields None where nothing is traced.
 
     `kind`: internal, server, client, producer, consumer. `parent`: the result of `carried` where the trace began; by
@@ -43,9 +60,9 @@ def span(name, kind="internal", parent=None, quiet=(), **attributes):
     return _span(name, kind, parent, quiet, attributes) if IS_ON else _NOTHING
 
 
-def carried():
+def carried() -> dict[str, str]:
     """Return the current span as HTTP headers (W3C Trace Context), {} without one."""
-    carrier = {}
+    carrier: dict[str, str] = {}
     if IS_ON:
         from opentelemetry import propagate
 
@@ -54,7 +71,13 @@ def carried():
 
 
 @contextmanager
-def _span(name, kind, parent, quiet, attributes):
+def _span(
+    name: str,
+    kind: str,
+    parent: Mapping[str, str] | None,
+    quiet: Quiet,
+    attributes: Mapping[str, Attribute],
+) -> Iterator["Span"]:
     from opentelemetry import propagate
     from opentelemetry.trace import SpanKind, Status, StatusCode
 
@@ -76,7 +99,7 @@ def _span(name, kind, parent, quiet, attributes):
 
 
 @cache
-def _tracer():
+def _tracer() -> "Tracer":
     """Return the tracer, created at the first span, because its thread does not survive a fork."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource

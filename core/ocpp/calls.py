@@ -6,6 +6,8 @@ from typing import Any
 
 from core.ocpp.versions import OCPP16, Version
 
+CallKey = tuple[int, str, str]  # charger, message id and digest, which identify a CALL
+
 
 @dataclass(slots=True)
 class Call:
@@ -28,7 +30,7 @@ class Call:
     is_within_rate: bool | None = None  # set once by `budgets.within_rate`
 
     @property
-    def key(self) -> tuple[int, str, str]:
+    def key(self) -> CallKey:
         return self.charger, self.message_id, self.digest
 
     def find(self, path: str, kind: str, value: Any) -> None:

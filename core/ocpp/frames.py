@@ -27,7 +27,7 @@ class CallError(Exception):
 
     field = ""  # the member at fault, if there is one
 
-    def __init__(self, code: str, description: str = "", details: dict | None = None) -> None:
+    def __init__(self, code: str, description: str = "", details: dict[str, Any] | None = None) -> None:
         super().__init__(f"{code}: {description}")
         self.code, self.description, self.details = code, description[:255], details or {}
 
@@ -53,7 +53,7 @@ class Call:
 
     message_id: str
     action: str
-    payload: dict
+    payload: dict[str, Any]
     digest: str
     is_clean: bool = True
     is_json: bool = True
@@ -65,7 +65,7 @@ class Reply:
 
     message_id: str
     payload: Any = None
-    error: dict | None = None
+    error: dict[str, Any] | None = None
 
 
 def parse(text: str, version: Version, lenient: bool = False) -> Call | Reply:
@@ -158,7 +158,7 @@ def storable(value: Any) -> Any:
     return str(value) if is_infinite or is_too_large else value
 
 
-def _call(frame: list, message_id: str, version: Version) -> Call:
+def _call(frame: list[Any], message_id: str, version: Version) -> Call:
     action = frame[2] if len(frame) > 2 and isinstance(frame[2], str) else ""
     codes = version.frame_codes
     if len(message_id) > MAX_MESSAGE_ID_LENGTH:
@@ -176,7 +176,7 @@ def _call(frame: list, message_id: str, version: Version) -> Call:
     return Call(message_id, frame[2], payload, blake2b(content, digest_size=16).hexdigest())
 
 
-def _reply(frame: list, message_id: str) -> Reply:
+def _reply(frame: list[Any], message_id: str) -> Reply:
     try:
         orjson.dumps(frame)
     except TypeError:
@@ -215,5 +215,5 @@ def code_of(text: str) -> str:
     return "result" if is_result(text) else orjson.loads(text)[2]
 
 
-def _compact(frame: list) -> str:
+def _compact(frame: list[Any]) -> str:
     return orjson.dumps(frame).decode()

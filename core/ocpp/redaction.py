@@ -141,7 +141,8 @@ def _mask(version: Version, name: str) -> Mask:
 
 def _mask_of(version: Version, secrets: Any, tree: dict[str, Any], path: str) -> Mask:
     if path in secrets:
-        return secrets[path]
+        mask: Mask = secrets[path]
+        return mask
     if "items" in tree:
         return _mask_of(version, secrets, tree["items"], path)
     if tree.get("additionalProperties") is False:

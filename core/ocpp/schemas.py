@@ -62,7 +62,8 @@ class Schema:
     @cached_property
     def resolved(self) -> JSON:
         """The tree with each `$ref` replaced by its definition."""
-        return _resolved(self.tree, self.tree.get("definitions", {}))
+        resolved: JSON = _resolved(self.tree, self.tree.get("definitions", {}))
+        return resolved
 
     @cached_property
     def is_valid(self) -> Callable[[Any], bool]:

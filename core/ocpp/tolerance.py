@@ -50,7 +50,8 @@ def _json(value: Any) -> str:
 def _rounded(value: Any) -> int:
     if not math.isfinite(value) or abs(value) > INT64:
         raise Unusable("out_of_range", "type", "is a number that cannot be stored")
-    return round(value)
+    rounded: int = round(value)
+    return rounded
 
 
 def _integer_in(text: str) -> int:
@@ -78,7 +79,7 @@ def _boolean_in(value: Any) -> bool:
     return known
 
 
-def _only_one(values: list) -> Any:
+def _only_one(values: list[Any]) -> Any:
     if len(values) != 1 or not isinstance(values[0], dict):
         raise Unusable("wrong_type", "type", "is a list where one object is expected")
     return values[0]
@@ -132,13 +133,13 @@ CONSTRAINTS = {
 class Reading:
     """A repaired payload, its findings {(path, kind): value as sent}, and {path: text as sent} of rounded numbers."""
 
-    payload: dict
-    findings: dict = field(default_factory=dict)
-    as_sent: dict = field(default_factory=dict)
+    payload: dict[str, Any]
+    findings: dict[tuple[str, str], Any] = field(default_factory=dict)
+    as_sent: dict[str, str] = field(default_factory=dict)
 
 
 def read_request(
-    version: Version, action: str, payload: dict, lenient: bool = True, clean: bool = True
+    version: Version, action: str, payload: dict[str, Any], lenient: bool = True, clean: bool = True
 ) -> Reading | None:
     """Read the `payload` of a request: return None if it is valid as it is, else the repaired one.
 
@@ -150,14 +151,14 @@ def read_request(
 
 
 def read_response(
-    version: Version, action: str, payload: dict, lenient: bool = True, clean: bool = True
+    version: Version, action: str, payload: dict[str, Any], lenient: bool = True, clean: bool = True
 ) -> Reading | None:
     """Read the `payload` of a response, see `read_request`."""
     schema = version.schemas.responses[action]
     return None if clean and schema.is_valid(payload) else _read(version, schema, payload, lenient)
 
 
-def _read(version: Version, schema: Schema, payload: dict, lenient: bool) -> Reading | None:
+def _read(version: Version, schema: Schema, payload: dict[str, Any], lenient: bool) -> Reading | None:
     if not lenient:
         schema.check(payload)
         return None
@@ -170,7 +171,7 @@ class _Reader:
     def __init__(self, version: Version, schema: Schema, reading: Reading) -> None:
         self.essentials, self.schema, self.reading = version.essentials, schema, reading
 
-    def whole(self, payload: dict) -> None:
+    def whole(self, payload: dict[str, Any]) -> None:
         self.reading.payload = self._object(self.schema.resolved, payload, "")
         needed = self.essentials.needed.get(self.schema.name, {})
         used = self.reading.payload
@@ -181,7 +182,7 @@ class _Reader:
         if len(self.reading.findings) < MAX_FINDINGS:
             self.reading.findings.setdefault((path, kind), value)
 
-    def _value(self, schema: dict, value: Any, path: str) -> Any:
+    def _value(self, schema: dict[str, Any], value: Any, path: str) -> Any:
         """Return `value` converted to the type of `schema`; raise `Unusable` if that is impossible."""
         if "type" not in schema:  # any JSON, as in DataTransfer of 2.0.1
             return value
@@ -208,10 +209,10 @@ class _Reader:
 
     # --- one function for each type ----------------------------------------------------------
 
-    def _object(self, schema: dict, value: dict, path: str) -> dict:
+    def _object(self, schema: dict[str, Any], value: dict[str, Any], path: str) -> dict[str, Any]:
         """Return the members that the schema defines, in the order in which they were sent."""
         known = schema["properties"]
-        used: dict = {}
+        used: dict[str, Any] = {}
         for member, sent in self._named(schema, value, path).items():
             inner = f"{path}.{member}" if path else member
             try:
@@ -228,7 +229,7 @@ class _Reader:
                 self._derive(member, used, f"{path}.{member}" if path else member)
         return used
 
-    def _named(self, schema: dict, value: dict, path: str) -> dict:
+    def _named(self, schema: dict[str, Any], value: dict[str, Any], path: str) -> dict[str, Any]:
         """Return the members of `value` that the schema allows, also those that it defines in another spelling."""
         known = schema["properties"]
         if schema.get("additionalProperties") is not False:
@@ -241,7 +242,7 @@ class _Reader:
                 named[meant] = value[member]
         return named
 
-    def _leave_out(self, schema: dict, member: str, unusable: Unusable, sent: Any, path: str) -> None:
+    def _leave_out(self, schema: dict[str, Any], member: str, unusable: Unusable, sent: Any, path: str) -> None:
         """Treat an unusable member as absent; raise `Violation` if the message is useless without it."""
         self.find(path, unusable.kind, sent)
         is_needed = member in schema.get("required", ()) and (self.schema.name, member) not in self.essentials.derived
@@ -249,7 +250,7 @@ class _Reader:
             code = self.schema.error_code(unusable.keyword)
             raise Violation(path, f"{_short(sent)} {unusable}", code) from unusable
 
-    def _derive(self, member: str, used: dict, path: str) -> None:
+    def _derive(self, member: str, used: dict[str, Any], path: str) -> None:
         if not any(found == path for found, _ in self.reading.findings):
             self.find(path, "missing", None)
         if derived := self.essentials.derived.get((self.schema.name, member)):
@@ -264,24 +265,24 @@ class _Reader:
     def _may_lack(self, path: str) -> bool:
         return (self.schema.name, path) in self.essentials.optional
 
-    def _array(self, schema: dict, value: list, path: str) -> list:
+    def _array(self, schema: dict[str, Any], value: list[Any], path: str) -> list[Any]:
         if len(value) < schema.get("minItems", 0):
             self.find(path, "missing", value)
         return [kept for item in value for kept in self._item(schema["items"], item, path)]
 
-    def _item(self, schema: dict, item: Any, path: str) -> Iterable[Any]:
+    def _item(self, schema: dict[str, Any], item: Any, path: str) -> Iterable[Any]:
         try:
             yield self._value(schema, item, path)
         except Unusable:
             self.find(path, "bad_item", item)
             yield from self._raw(item, path)
 
-    def _raw(self, item: Any, path: str) -> Iterable[dict]:
+    def _raw(self, item: Any, path: str) -> Iterable[dict[str, Any]]:
         """Yield an item with the text of one that cannot be read, in lists of readings."""
         if stand_in := self.essentials.unreadable_items.get(_last(path)):
             yield stand_in(_json(item))
 
-    def _string(self, schema: dict, value: str, path: str) -> str:
+    def _string(self, schema: dict[str, Any], value: str, path: str) -> str:
         name = _last(path)
         value = self._without_controls(value, name, path)
         if len(value) > schema.get("maxLength", len(value)):
@@ -310,7 +311,7 @@ class _Reader:
         self.find(path, "unknown_value", value)
         return value if meant is None else meant
 
-    def _integer(self, schema: dict, value: int, path: str) -> int:
+    def _integer(self, schema: dict[str, Any], value: int, path: str) -> int:
         minimum, maximum = schema.get("minimum", -INT64 - 1), schema.get("maximum", INT64)
         if minimum <= value <= maximum:
             return value
@@ -319,12 +320,12 @@ class _Reader:
         self.find(path, "out_of_range", value)
         return value
 
-    def _number(self, schema: dict, value: float, path: str) -> float:
+    def _number(self, schema: dict[str, Any], value: float, path: str) -> float:
         if "multipleOf" in schema and not schemas.is_multiple(value, schema["multipleOf"]):
             self.find(path, "out_of_range", value)
         return value
 
-    def _boolean(self, schema: dict, value: bool, path: str) -> bool:
+    def _boolean(self, schema: dict[str, Any], value: bool, path: str) -> bool:
         return value
 
 

@@ -1,9 +1,10 @@
 """The Redis clients for threads and greenlets, and for the event loop."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 import redis
 from django.conf import settings
@@ -18,6 +19,7 @@ MAX_CONNECTIONS = 2**31
 MAX_BLOCK_S = 5  # longest wait of one blocking read
 RETRY_DELAY_S = 0.2
 T = TypeVar("T")
+Pool = TypeVar("Pool", redis.ConnectionPool, aioredis.ConnectionPool)
 
 
 class _BlockingSentinelPool(aioredis.sentinel.SentinelConnectionPool, aioredis.BlockingConnectionPool):
@@ -25,7 +27,7 @@ class _BlockingSentinelPool(aioredis.sentinel.SentinelConnectionPool, aioredis.B
 
 
 @cache
-def sync_redis():
+def sync_redis() -> redis.Redis:
     """Return the client for views and Celery tasks, for commands that are answered at once."""
     return _sync(**OPTIONS)
 
@@ -40,19 +42,19 @@ def attempt(operation: Callable[[redis.Redis], T]) -> T | None:
 
 
 @cache
-def probing_redis():
+def probing_redis() -> redis.Redis:
     """Return the client for health checks. It does not retry, and its timeout is short."""
     return _sync(**OPTIONS | {"socket_timeout": 3, "retry": Retry(NoBackoff(), 0)})
 
 
 @cache
-def waiting_redis():
+def waiting_redis() -> redis.Redis:
     """Return the client for blocking reads of at most MAX_BLOCK_S. Each waiting read needs a connection."""
     return _sync(**OPTIONS | {"socket_timeout": MAX_BLOCK_S + 10})
 
 
 @cache
-def async_redis():
+def async_redis() -> aioredis.Redis:
     """Return the client for consumers. It waits for a free connection, and does not raise at its limit."""
     options = OPTIONS | {"retry": aioredis.retry.Retry(NoBackoff(), 1), "max_connections": 32, "timeout": 10}
     pool = _pool(aioredis, aioredis.BlockingConnectionPool, _BlockingSentinelPool, options)
@@ -60,7 +62,7 @@ def async_redis():
 
 
 @cache
-def listening_redis():
+def listening_redis() -> aioredis.Redis:
     """Return the client for subscriptions in the event loop. It does not reconnect by itself, because the caller must
     know that it has missed messages."""
     options = OPTIONS | {"retry": aioredis.retry.Retry(NoBackoff(), 0), "max_connections": 8, "timeout": 10}
@@ -69,13 +71,15 @@ def listening_redis():
     )
 
 
-def _sync(**options):
+def _sync(**options: Any) -> redis.Redis:
     stock = redis.sentinel.SentinelConnectionPool
     pool = _pool(redis, redis.ConnectionPool, stock, options | {"max_connections": MAX_CONNECTIONS})
     return redis.Redis(connection_pool=pool)
 
 
-def _pool(module, pool_class, sentinel_pool_class, options):
+def _pool(
+    module: ModuleType, pool_class: type[Pool], sentinel_pool_class: type[Pool], options: Mapping[str, Any]
+) -> Pool:
     """Return a pool of connections to the server of REDIS_URL, or to the master that its sentinels name."""
     sentinels = settings.REDIS_SENTINELS
     if sentinels is None:

@@ -14,9 +14,8 @@ from chargers.services import budgets, findings
 from core.db import faults
 from gateway import batch_writer
 from gateway.calls import commits
-from gateway.commits import Entry
+from gateway.commits import Entry, RetryLater
 from gateway.ocpp16 import HANDLERS
-from gateway.set_aside import RetryLater
 from tests.support.builders import NOON, a_call, a_charger, a_finding, a_start, a_tag, a_transaction, open_socket
 from tests.support.live import an_id, eventually, exchange
 

@@ -175,7 +175,7 @@ def test_frames_are_published_only_while_they_are_watched(live):
     charger_id = create_with_level(live, "off")
     with live.socket(charger_id) as socket:
         [(pk,)] = live.rows("SELECT id FROM chargers_charger WHERE identity = %s", charger_id)
-        published, after = asyncio.run(_watched(Charger(pk=pk, charger_id=charger_id), socket))
+        published, after = asyncio.run(_watched(Charger(pk=pk, identity=charger_id), socket))
     assert [(m["direction"], m["kind"], m["action"]) for m in published[:2]] == [
         ("in", "call", "DataTransfer"),
         ("out", "result", "DataTransfer"),

@@ -1,6 +1,7 @@
 """Let an operator correct a session. The values that its charger sent stay stored beside the corrections."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import transaction as database
 from rest_framework.exceptions import ValidationError
@@ -20,7 +21,7 @@ METERS = ("meter_start", "meter_stop")
 
 
 @database.atomic
-def correct(transaction: Transaction, by: str, changes: dict) -> Transaction:
+def correct(transaction: Transaction, by: str, changes: dict[str, Any]) -> Transaction:
     """Apply `changes` to `transaction` and return it reloaded; `by` is a user's name.
 
     `changes` has members of COLUMNS: meters in Wh that OCPP can hold, `end_time` a datetime. None removes a
@@ -37,10 +38,11 @@ def correct(transaction: Transaction, by: str, changes: dict) -> Transaction:
         audit.record("changed", "transaction", row.pk, row.charger_id, before, changed)
     if set(changed) - {"note"}:
         _record_event(row, by)
-    return Transaction.objects.select_related("charger").get(pk=row.pk)
+    corrected: Transaction = Transaction.objects.select_related("charger").get(pk=row.pk)
+    return corrected
 
 
-def _write(row: Transaction, by: str, changed: dict) -> None:
+def _write(row: Transaction, by: str, changed: dict[str, Any]) -> None:
     for name, value in changed.items():
         setattr(row, COLUMNS[name], value)
     columns = [COLUMNS[name] for name in changed]
@@ -57,7 +59,7 @@ def _write(row: Transaction, by: str, changed: dict) -> None:
     row.refresh_from_db(fields=["energy_wh", "energy_source"])
 
 
-def _check_time(row: Transaction, changed: dict) -> None:
+def _check_time(row: Transaction, changed: dict[str, Any]) -> None:
     end = changed.get("end_time")
     if end is not None and end > datetime.now(UTC):
         raise ValidationError({"end_time": ["It is in the future."]})

@@ -2,6 +2,9 @@
 
 import gzip
 import re
+from collections.abc import Container, Iterable, Iterator
+from pathlib import Path
+from typing import TextIO, cast
 
 # A name, a column of CREATE TABLE, the head of an INSERT, and the values between its parentheses.
 CREATE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?`([^`]+)` \(")
@@ -22,14 +25,17 @@ BEGUN, COMPLETED = re.compile(r"-- (?:MySQL|MariaDB) dump "), re.compile(r"-- Du
 UTC_SET = re.compile(r"SET TIME_ZONE\s*=\s*'\+00:00'", re.IGNORECASE)
 
 
+Columns = dict[str, str | None]  # {column: its text, None for NULL}
+
+
 class Unreadable(Exception):
     """The file is not as mysqldump writes it; the text says where, and what to do."""
 
 
-def opened(path):
+def opened(path: str | Path) -> TextIO:
     """Yield the lines of the dump at `path` (.sql or .sql.gz). Bytes that are not UTF-8 become surrogates."""
     how = gzip.open if str(path).endswith(".gz") else open
-    return how(path, "rt", encoding="utf-8", errors="surrogateescape", newline="\n")
+    return cast(TextIO, how(path, "rt", encoding="utf-8", errors="surrogateescape", newline="\n"))
 
 
 class Dump:
@@ -38,12 +44,14 @@ class Dump:
     `is_utc` says, from then on, that its timestamps are: mysqldump sees to it unless --skip-tz-utc is given.
     """
 
-    def __init__(self, lines, tables):
+    def __init__(self, lines: Iterable[str], tables: Container[str]) -> None:
         self.lines, self.tables = iter(lines), tables
-        self.line, self.columns, self.is_utc = 0, {}, False
+        self.line, self.is_utc = 0, False
+        self.columns: dict[str, list[str]] = {}
 
-    def __iter__(self):
-        table, is_open = None, False
+    def __iter__(self) -> Iterator[tuple[str, int, Columns]]:
+        table: str | None = None
+        is_open = False
         for line in self._numbered():
             is_open = (is_open or BEGUN.match(line) is not None) and not COMPLETED.match(line)
             if insert := INSERT.match(line):
@@ -60,12 +68,12 @@ class Dump:
         if is_open:
             raise Unreadable(f"Line {self.line}: the dump was cut off: its last line is not `-- Dump completed`.")
 
-    def _numbered(self):
+    def _numbered(self) -> Iterator[str]:
         for line in self.lines:
             self.line += 1
             yield line
 
-    def _insert(self, insert, line):
+    def _insert(self, insert: re.Match[str], line: str) -> Iterator[tuple[str, int, Columns]]:
         table = insert[1]
         if table not in self.tables:
             self._skip(line[insert.end() :])
@@ -81,7 +89,7 @@ class Dump:
                 raise Unreadable(f"Line {self.line}: a row of {table} has {len(row)} values, not {len(columns)}.")
             yield table, self.line, dict(zip(columns, row, strict=True))
 
-    def _skip(self, text):
+    def _skip(self, text: str) -> None:
         """Skip to the end of a statement. The end of a line within a quoted text does not end it."""
         is_open = False
         while True:
@@ -90,8 +98,9 @@ class Dump:
                 return
             text = self._more("")
 
-    def _tuples(self, text):
-        row, at = None, 0
+    def _tuples(self, text: str) -> Iterator[list[str | None]]:
+        row: list[str | None] | None = None
+        at = 0
         while True:
             token = TOKEN.match(text, at)
             if token is None:
@@ -102,12 +111,12 @@ class Dump:
                 return
             if token["sign"] == "(":
                 row = []
-            elif token["sign"] == ")":
+            elif row is not None and token["sign"] == ")":
                 yield row
-            elif token["sign"] is None and row is not None:
+            elif row is not None and token["sign"] is None:
                 row.append(_value(token))
 
-    def _more(self, text):
+    def _more(self, text: str) -> str:
         line = next(self.lines, None)
         if line is None:
             raise Unreadable(f"Line {self.line}: the dump ends in the midst of a statement: it was cut off.")
@@ -115,15 +124,15 @@ class Dump:
         return text + line
 
 
-def _value(token):
+def _value(token: re.Match[str]) -> str | None:
     """Return the text, or None for NULL; numbers stay texts."""
     if (text := token["text"]) is not None:
         return ESCAPE.sub(_meant, text) if "\\" in text or "'" in text else text
-    word = token["word"]
+    word: str = token["word"]
     if word.startswith("0x"):  # --hex-blob
         return bytes.fromhex(word[2:]).decode("utf-8", "surrogateescape")
     return None if word.upper() == "NULL" else word
 
 
-def _meant(escape):
+def _meant(escape: re.Match[str]) -> str:
     return "'" if escape[1] is None else MEANS.get(escape[1], escape[1])

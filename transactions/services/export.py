@@ -5,15 +5,22 @@ import io
 import os
 import tempfile
 import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import IO
+from zoneinfo import ZoneInfo
 
 import xlsxwriter
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
 
 from core.db.in_db_thread import in_db_thread
 from core.http.downloads import attachment, cell
+from transactions.models import Transaction
 
-COLUMNS = {
+COLUMNS: dict[str, Callable[[Transaction], object]] = {
     "transaction_id": lambda t: t.pk,
     "charger_id": lambda t: t.charger.identity,
     "connector_id": lambda t: t.connector_id,
@@ -56,7 +63,7 @@ MAX_SHEET_ROWS = (
 _making = threading.Lock()
 
 
-def pages(transactions):
+def pages(transactions: QuerySet[Transaction]) -> Iterator[list[Transaction]]:
     """Yield lists of `transactions` (a queryset), newest first, each read by one query."""
     transactions = transactions.select_related("charger").order_by("-pk")
     page = list(transactions[:PAGE_ROWS])
@@ -65,7 +72,7 @@ def pages(transactions):
         page = list(transactions.filter(pk__lt=page[-1].pk)[:PAGE_ROWS])
 
 
-async def csv(transactions, zone):
+async def csv(transactions: QuerySet[Transaction], zone: ZoneInfo) -> AsyncIterator[str]:
     """Yield the file in parts; times are ISO 8601 with the offset of `zone`, which the last column names."""
     yield _lines([[*COLUMNS, "time_zone"]])
     parts = pages(transactions)
@@ -73,22 +80,22 @@ async def csv(transactions, zone):
         yield part
 
 
-def _next(parts, zone):
+def _next(parts: Iterator[list[Transaction]], zone: ZoneInfo) -> str:
     """Return the lines of the next part, "" after the last one."""
-    return _lines([*(_cell(value(row), zone) for value in COLUMNS.values()), zone] for row in next(parts, ()))
+    return _lines([*(_cell(value(row), zone) for value in COLUMNS.values()), zone] for row in next(parts, []))
 
 
-def _lines(rows):
+def _lines(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     csv_format.writer(text).writerows(rows)
     return text.getvalue()
 
 
-def _cell(value, zone):
+def _cell(value: object, zone: ZoneInfo) -> object:
     return cell(value.astimezone(zone) if isinstance(value, datetime) else value)
 
 
-def xlsx(transactions, zone):
+def xlsx(transactions: QuerySet[Transaction], zone: ZoneInfo) -> IO[bytes]:
     """Return a temporary file, at its beginning, made in constant memory; raises `TooMany`, or `Occupied`.
 
     Cells have no time zone: their times are in `zone`, which the heads of their columns name.
@@ -101,7 +108,7 @@ def xlsx(transactions, zone):
         _making.release()
 
 
-def _made(transactions, zone):
+def _made(transactions: QuerySet[Transaction], zone: ZoneInfo) -> IO[bytes]:
     if transactions.order_by()[: MAX_SHEET_ROWS + 1].count() > MAX_SHEET_ROWS:
         raise TooMany(f"A sheet is made of at most {MAX_SHEET_ROWS:,} transactions: narrow the list, or take CSV.")
     file = tempfile.TemporaryFile()  # noqa: SIM115  (the response closes it)
@@ -120,11 +127,11 @@ def _made(transactions, zone):
     return file
 
 
-def _head(name, zone):
+def _head(name: str, zone: ZoneInfo) -> str:
     return f"{name} ({zone})" if name in TIMES else name
 
 
-def _write(sheet, number, transaction, moment, zone):
+def _write(sheet: Worksheet, number: int, transaction: Transaction, moment: Format, zone: ZoneInfo) -> None:
     for column, value in enumerate(read(transaction) for read in COLUMNS.values()):
         if isinstance(value, str):
             sheet.write_string(number, column, value)
@@ -142,7 +149,7 @@ class Occupied(ValueError):
     """Another sheet is being made; one per process, because chargers wait for the interpreter meanwhile."""
 
 
-def response(kind, transactions, zone):
+def response(kind: str, transactions: QuerySet[Transaction], zone: ZoneInfo) -> StreamingHttpResponse:
     """Return a download of `transactions` (a queryset) as `kind`, csv or xlsx, with times in `zone` (a `ZoneInfo`).
 
     Raises `TooMany`, or `Occupied`.
@@ -155,6 +162,6 @@ def response(kind, transactions, zone):
     return StreamingHttpResponse(csv(transactions, zone), content_type="text/csv; charset=utf-8", headers=headers)
 
 
-def file_name(kind, now):
+def file_name(kind: str, now: datetime) -> str:
     """Return the file name for `now`; the zone distinguishes the repeated hour when summer time ends."""
     return f"transactions-{now:%Y-%m-%d-%H%M-%Z}.{kind}"

@@ -45,7 +45,7 @@ def authorize(presented: list[tuple[Call, str]]) -> list[Verdict]:
 def find_known(presented: list[tuple[Call, str]], owners: set[str] | frozenset[str] = frozenset()) -> Known:
     """Return the known ones of the `presented` tokens and of `owners`; list the presented tokens that are unknown."""
     calls = {id_tag: call for call, id_tag in presented}
-    known = IdTag.known([*calls, *owners])
+    known: Known = IdTag.known([*calls, *owners])
     unknown = {tag.upper(): (call, tag) for tag, call in calls.items() if tag and tag.upper() not in known}
     if unknown:
         # In its own statement after the commit, because writers that list the same tags would wait for each other.

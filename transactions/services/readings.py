@@ -1,11 +1,12 @@
 """Store meter readings: each sampledValue is a row, and the newest readings are stored with their transaction."""
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from chargers.services import budgets, events
@@ -25,6 +26,10 @@ SIGNED = "SignedData"
 NUMBER_LIMIT, NUMBER_STEP = Decimal(10) ** 15, Decimal("1e-9")  # of the column `number`
 LARGEST_ID = 2**31 - 1  # of a transaction
 MAX_SPAN = timedelta(days=31)  # of a session for which readings without a transaction are evidence
+
+Evidence = tuple[int | None, str]  # energy in Wh, and its source
+Place = tuple[int, int]  # charger and transaction id
+Identifying = tuple[str, ...]  # the columns that identify a reading of its charger
 
 COLUMNS = (
     *("charger_id", "transaction_id", "reported_transaction_id", "connector_id"),
@@ -92,7 +97,7 @@ class Readings:
         return self.transaction_id is not None and 0 < self.transaction_id < LARGEST_ID
 
 
-def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
+def store(messages: list[Readings]) -> dict[int, Evidence]:
     """Write the readings in `messages`; return {transaction id: (energy in Wh, its source)} of changed transactions.
 
     A charger that did not get its answer sends the message again, perhaps much later and on another socket. Samples
@@ -108,7 +113,7 @@ def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
     stored = _stored(messages, belongs, doubtful)
     new = [n for n in doubtful if not stored.get(n, set()).issuperset(map(_sample_of, _lines(messages[n], None, {})))]
     _advance([messages[n] for n in new], [belongs[n] for n in new], places, energy, is_new=True)
-    lines = []
+    lines: list[str] = []
     for n, message in enumerate(messages):
         of_message = list(_lines(message, belongs[n], places))
         message.call.rows = len(of_message)
@@ -117,9 +122,11 @@ def store(messages: list[Readings]) -> dict[int, tuple[int | None, str]]:
     return energy
 
 
-def _stored(messages, belongs, doubtful):
+def _stored(
+    messages: Sequence[Readings], belongs: Sequence[int | None], doubtful: Iterable[int]
+) -> dict[int, set[Identifying]]:
     """Return {index in `messages`: samples (`_sample_of`) that are stored with the message's id}."""
-    stored = defaultdict(set)
+    stored: defaultdict[int, set[Identifying]] = defaultdict(set)
     rows = [
         {"n": n, "charger": m.call.charger, "transaction": belongs[n], "connector": m.connector_id}
         | {"times": sorted(set(m.times)), "at": max(m.times), "hash": _hash(m.call)}
@@ -131,13 +138,13 @@ def _stored(messages, belongs, doubtful):
     return stored
 
 
-def _sample_of(line):
+def _sample_of(line: str) -> Identifying:
     """Return the columns of a row for COPY that identify a reading of its charger: time, value and units, as sent."""
     _, _, _, _, _, raw, _, value, _, *words, _ = line.split("\t")
     return raw, value, *words
 
 
-def _hash(call):
+def _hash(call: Call) -> int:
     """Return a hash of the message id as int32. A collision is harmless, because the samples are compared too."""
     return crc32(call.message_id.encode(errors="replace")) - 2**31
 
@@ -165,37 +172,44 @@ def _chosen(samples: list[MeterSample], limit: int) -> list[int]:
     return energy + others[: limit - len(energy)]
 
 
-def _advance(messages, belongs, places, energy, is_new=False):
+def _advance(
+    messages: Sequence[Readings],
+    belongs: Sequence[int | None],
+    places: dict[Place, int],
+    energy: dict[int, Evidence],
+    is_new: bool = False,
+) -> tuple[dict[Place, int], dict[int, Evidence]]:
     """Count `messages` towards their transactions; unless `is_new`, only messages newer than all stored readings.
 
     Adds to `places` {(charger, transaction id): connector id} of the charger's own transactions, and to `energy` the
     result of `store`; returns both.
     """
-    newest = {}
+    newest: dict[Place, dict[str, Any]] = {}
     for message, transaction_id in zip(messages, belongs, strict=True):
         if transaction_id is not None and message.values:
             _merge(newest, message, transaction_id, is_new)
     for row in bulk_sql.execute(sql.ADVANCE, [newest[key] for key in sorted(newest)]):
-        charger, transaction, connector_id, is_ongoing, *energy[row[1]] = row
-        places[charger, transaction] = connector_id
+        charger, transaction, connector_id, is_ongoing, wh, source = row
+        places[charger, transaction], energy[transaction] = connector_id, (wh, source)
         if is_ongoing:
             _record_event(newest[charger, transaction], connector_id, energy[transaction])
     return places, energy
 
 
-def _running(messages, loose):
+def _running(messages: Sequence[Readings], loose: Iterable[int]) -> list[tuple[int, int]]:
     """Return (index, transaction id) of the `loose` messages on whose connector one transaction is open."""
     rows = [
         {"n": n, "charger": m.call.charger, "connector": m.connector_id, "at": min(m.times)}
         for n in loose
         if (m := messages[n]).connector_id and m.values and not m.is_of_stop
     ]
-    return bulk_sql.execute(sql.RUNNING_TRANSACTIONS, rows)
+    return [(n, transaction) for n, transaction in bulk_sql.execute(sql.RUNNING_TRANSACTIONS, rows)]
 
 
-def _merge(newest, message, transaction_id, is_new):
+def _merge(newest: dict[Place, dict[str, Any]], message: Readings, transaction_id: int, is_new: bool) -> None:
     call, key = message.call, (message.call.charger, transaction_id)
-    row = {"charger": call.charger, "transaction": transaction_id, "at": max(message.times)} | _newest(message)
+    row: dict[str, Any] = {"charger": call.charger, "transaction": transaction_id, "at": max(message.times)}
+    row |= _newest(message)
     if not is_new and not message.is_of_stop:
         # A repeated message without a time of its own would look newer than all before.
         row["since"] = min(message.times) if message.is_timed else "-infinity"
@@ -207,30 +221,41 @@ def _merge(newest, message, transaction_id, is_new):
         newest[key] = row
 
 
-def take_in(spans: list[tuple[int, int, int, datetime, datetime]]) -> dict[int, tuple[int | None, str]]:
-    """Count energy registers that name no transaction towards those of `spans`: (charger, transaction id, connector,
-    start, end), whose clock must be right. Return the same as `store`."""
-    names = ("charger", "transaction", "connector", "began", "ended")
-    rows = [dict(zip(names, span, strict=True)) for span in spans if span[4] - span[3] < MAX_SPAN]
+class Span(NamedTuple):
+    """The time of a transaction at the connector of its charger (primary key)."""
+
+    charger: int
+    transaction: int
+    connector: int
+    began: datetime
+    ended: datetime
+
+
+def take_in(spans: list[Span]) -> dict[int, Evidence]:
+    """Count energy registers that name no transaction towards those of `spans`, whose clock must be right.
+
+    Return the same as `store`.
+    """
+    rows = [span._asdict() for span in spans if span.ended - span.began < MAX_SPAN]
     unlinked = bulk_sql.execute(sql.UNLINKED_READINGS, rows)
     if not unlinked:
         return {}
-    charger_of = {transaction: charger for charger, transaction, *_ in spans}
-    newest = []
+    charger_of = {span.transaction: span.charger for span in spans}
+    newest: list[dict[str, Any]] = []
     for transaction, of_one in groupby(unlinked, key=lambda row: row[0]):
         by_time = [(at, _sum_of(of_moment)) for at, of_moment in groupby(of_one, key=lambda row: row[1])]
         registers = [wh for _, wh in by_time if wh is not None]
         if registers:
-            row = {"charger": charger_of[transaction], "transaction": transaction, "unnamed": True}
+            row: dict[str, Any] = {"charger": charger_of[transaction], "transaction": transaction, "unnamed": True}
             row |= {"at": by_time[-1][0], "first": registers[0], "register": max(registers)}
             newest.append(row | {"newest": registers[-1]})
     taken = bulk_sql.execute(sql.ADVANCE, newest)
     links = [{"transaction": transaction, "id": pk, "received_at": at} for transaction, *_, pk, at in unlinked]
     bulk_sql.execute(sql.LINK_READINGS, links)
-    return {transaction: evidence for _, transaction, _, _, *evidence in taken}
+    return {transaction: (wh, source) for _, transaction, _, _, wh, source in taken}
 
 
-def _record_event(read, connector_id, evidence):
+def _record_event(read: Mapping[str, Any], connector_id: int, evidence: Evidence) -> None:
     fields = {"meter_wh": read["register"], "energy_wh": evidence[0], "energy_source": evidence[1]}
     fields |= {"power_w": read["power"], "soc_percent": read["soc"]}
     events.record_event(
@@ -242,14 +267,14 @@ def _record_event(read, connector_id, evidence):
     )
 
 
-def _lines(message, transaction_id, connectors):
+def _lines(message: Readings, transaction_id: int | None, connectors: Mapping[Place, int]) -> Iterator[str]:
     """Yield the rows of one message for COPY, in the order that the charger sent."""
-    call, reported = message.call, message.transaction_id
-    connector_id = connectors.get((call.charger, transaction_id))
+    call = message.call
+    connector_id = None if transaction_id is None else connectors.get((call.charger, transaction_id))
     linked = r"\N" if connector_id is None else transaction_id
     if message.connector_id is not None:
         connector_id = message.connector_id
-    reported = r"\N" if reported is None else reported
+    reported = r"\N" if message.transaction_id is None else message.transaction_id
     start = f"{call.charger}\t{linked}\t{reported}\t{connector_id or 0}"
     received_at, message_hash = call.received_at.isoformat(), _hash(call)
     for reading, moment in zip(message.values, message.times, strict=True):
@@ -283,12 +308,17 @@ def _number_column(message: Readings, sample: MeterSample) -> str:
     return f"{rounded:f}" if abs(rounded) < NUMBER_LIMIT else r"\N"
 
 
-def _newest(message):
+def _newest(message: Readings) -> dict[str, int | None]:
     """Return the first, highest and newest energy register in Wh, the newest power in W and state of charge in %;
     None if the message has none."""
-    first = register = newest = power = soc = None
+    first: int | None = None
+    register: int | None = None
+    newest: int | None = None
+    power: int | None = None
+    soc: int | None = None
     for value in message.values:
-        energies, powers = {}, {}
+        energies: dict[str, int] = {}
+        powers: dict[str, int] = {}
         for sample in value.samples:
             if sample.measurand == ENERGY:
                 _note(energies, sample, _register(message, sample), max)
@@ -306,14 +336,16 @@ def _newest(message):
     return read
 
 
-def _note(phases, sample, measured, choose):
+def _note(
+    phases: dict[str, int], sample: MeterSample, measured: int | None, choose: Callable[[int, int], int]
+) -> None:
     """Add a measured value to `phases`; `choose(former, latter)` decides between two values of one phase."""
     if measured is not None:
         phase = sample.phase
         phases[phase] = choose(phases[phase], measured) if phase in phases else measured
 
 
-def _later(former, latter):
+def _later(former: int, latter: int) -> int:
     return latter
 
 
@@ -337,22 +369,22 @@ def _scaled(sample: MeterSample, units: dict[str, int], default: str) -> int | N
     return None if number is None or not 0 <= number < NUMBER_LIMIT else int(number * units[unit])
 
 
-def _sum_of(rows):
+def _sum_of(rows: Iterable[bulk_sql.Row]) -> int | None:
     """Return the register in Wh from the `rows` of sql.UNLINKED_READINGS of one moment."""
     read = {phase: _wh(number, unit) for _, _, number, unit, phase, *_ in rows}
     return of_all_phases({phase: wh for phase, wh in read.items() if wh is not None})
 
 
-def _wh(number, unit):
+def _wh(number: Decimal, unit: str) -> int | None:
     wh = number * WATT_HOURS[unit] if unit in WATT_HOURS else -1
     return int(wh) if 0 <= wh <= MOST_WH else None
 
 
-def _power(phases, former):
+def _power(phases: dict[str, int], former: int | None) -> int | None:
     power = of_all_phases(phases)
     return former if power is None or power >= 2**31 else power
 
 
-def _percent(value, former):
+def _percent(value: str, former: int | None) -> int | None:
     number = numerals.read(value)
     return round(number) if number is not None and 0 <= number <= 100 else former

@@ -25,7 +25,7 @@ STARTED_EVENT_FIELDS = ("connector_id", "id_tag", "id_tag_status", "start_time",
 
 NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start")
 
-NaturalKey = tuple  # the columns of NATURAL_KEY
+NaturalKey = tuple[Any, ...]  # the columns of NATURAL_KEY
 Row = dict[str, Any]
 
 
@@ -216,17 +216,19 @@ class Equal(NamedTuple):
         return moment is not None and moment > self.received_at
 
 
-def natural_key(start: dict) -> tuple:
+def natural_key(start: Row) -> NaturalKey:
     """Return the members of a start that identify a retry of it."""
     return tuple(start[column] for column in NATURAL_KEY)
 
 
-def next_recurrence(start: dict, equal: Equal) -> int:
+def next_recurrence(start: Row, equal: Equal) -> int:
     """Return the recurrence to try after `equal`, another session: that of the newest session, or a new one."""
-    return max(equal.newest_recurrence, start["recurrence"] + (start["recurrence"] == equal.newest_recurrence))
+    # None if the equal start was committed after the statement began, and so is not visible to its subquery.
+    newest, recurrence = equal.newest_recurrence or 0, int(start["recurrence"])
+    return max(newest, recurrence + (recurrence == newest))
 
 
-def is_same(start: dict, equal: Equal) -> bool:
+def is_same(start: Row, equal: Equal) -> bool:
     """Return whether `start` repeats the message that began `equal`.
 
     A charger that has not named the id may have missed the answer, and retries. A charger that has the answer sends
@@ -246,7 +248,7 @@ def is_same(start: dict, equal: Equal) -> bool:
     return was_right or not equal.is_before(equal.booted_at)
 
 
-def _stood_still(start: dict, equal: Equal) -> bool:
+def _stood_still(start: Row, equal: Equal) -> bool:
     """Return whether the clock showed the same time at the start and at a stop more than TICK later."""
     ended = equal.stop_received_at
     return ended is not None and equal.raw_stop_time == start["raw_start_time"] and ended - equal.received_at > TICK

@@ -1,5 +1,6 @@
 """Store StopTransactions: on time, late, or attached by hand."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -133,16 +134,25 @@ def end(stops: list[Stop]) -> dict[tuple[int, int | None], Named]:
     return named
 
 
-def _evidence(ended, known, rows):
+def _evidence(
+    ended: Iterable[Named],
+    known: Mapping[int, readings.Evidence],
+    rows: Mapping[tuple[int, int | None], Mapping[str, Any]],
+) -> dict[int, readings.Evidence]:
     """Return {id: (Wh, source)} of the `ended` transactions for which unlinked readings are better evidence."""
     doubtful = [
         t for t in ended if not t.clock_skew and known.get(t.id, (t.energy_wh, t.energy_source))[1] != energy.STOP
     ]
-    spans = [(t.charger, t.id, t.connector_id, t.start_time, rows[t.charger, t.id]["stop_time"]) for t in doubtful]
+    spans = [
+        readings.Span(t.charger, t.id, t.connector_id, t.start_time, rows[t.charger, t.id]["stop_time"])
+        for t in doubtful
+    ]
     return readings.take_in(spans)
 
 
-def _record_event(transaction, stop, energy_wh, energy_source):
+def _record_event(
+    transaction: Named, stop: Mapping[str, Any], energy_wh: int | None, energy_source: str | None
+) -> None:
     fields = {name: stop[name] for name in ("stop_time", "meter_stop", "reason")}
     fields |= {"transaction_id": transaction.id, "connector_id": transaction.connector_id}
     fields |= {"id_tag": transaction.id_tag, "energy_wh": energy_wh, "energy_source": energy_source}

@@ -35,13 +35,13 @@ class Essentials:
     connectors: frozenset[str]  # numbers of connectors and EVSEs; one that is out of range is not used
     max_lengths: Mapping[str, int]  # of members that are looked up by an index
     # (message, member) that the schema requires: how it is derived from the payload where it is absent.
-    derived: Mapping[tuple[str, str], Callable[[dict], Any]]
+    derived: Mapping[tuple[str, str], Callable[[dict[str, Any]], Any]]
     # (message, member) that the schema requires, but that may be absent, since the handlers do not need it.
     optional: frozenset[tuple[str, str]]
     # Essential members: a message without any usable one of these is refused.
     needed: Mapping[str, Mapping[str, Callable[[Any], bool]]]
     # Lists of readings: the item that stands for one that cannot be read, from the JSON text of that one.
-    unreadable_items: Mapping[str, Callable[[str], dict]]
+    unreadable_items: Mapping[str, Callable[[str], dict[str, Any]]]
 
 
 # When a member of a message is secret.

@@ -1,6 +1,7 @@
 """OCPP 1.6 with its security extensions."""
 
 from pathlib import Path
+from typing import Any
 
 import ocpp.v16
 
@@ -29,14 +30,15 @@ def _amended(schemas: Schemas, name: str, tree: JSON) -> JSON:
         reading = schemas.requests["MeterValues"].tree["properties"]["meterValue"]["items"]
         sampled = reading["properties"]["sampledValue"]["items"]
         readings["properties"]["unit"] = sampled["properties"]["unit"]
-    return bounded(tree, CONNECTORS)
+    amended: JSON = bounded(tree, CONNECTORS)
+    return amended
 
 
-def _unreadable_sample(text: str) -> dict:
+def _unreadable_sample(text: str) -> dict[str, Any]:
     return {"value": text, "measurand": "", "unit": "", "format": UNREADABLE}
 
 
-def _unreadable_reading(text: str) -> dict:
+def _unreadable_reading(text: str) -> dict[str, Any]:
     return {"timestamp": "", "sampledValue": [_unreadable_sample(text)]}
 
 

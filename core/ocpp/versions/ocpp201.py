@@ -20,7 +20,8 @@ ERROR_CODES = {
 
 
 def _amended(schemas: Schemas, name: str, tree: JSON) -> JSON:
-    return bounded(tree, CONNECTORS)
+    amended: JSON = bounded(tree, CONNECTORS)
+    return amended
 
 
 ESSENTIALS = Essentials(

@@ -23,9 +23,9 @@ from commands.actions.table import action_of
 from commands.fields import Payload
 from commands.models import QUEUED, Batch, BatchItem, Command, Schedule
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
-from commands.services import submission
+from commands.services import creation, submission
+from commands.services.enqueueing import cancel, enqueue
 from commands.services.origin import Origin
-from commands.tasks import cancel, enqueue
 from core.db import bulk_sql, faults, sealing
 from core.http.errors import Busy, Conflict
 from core.ocpp import schemas
@@ -156,7 +156,7 @@ def check(request: BatchRequest, chargers: Sequence[Charger]) -> None:
     stored = action.stored(request.payload)
     if any(stored.get(name) != value for name, value in request.payload.items()):
         raise schemas.Violation("value", "Leave it out: a secret of its own is generated for every charger.", "")
-    submission.refuse_hidden(request.action, request.payload)
+    creation.refuse_hidden(request.action, request.payload)
     for charger in chargers[:1]:
         completed = dict(request.payload)
         action.complete(completed, charger)

@@ -9,7 +9,7 @@ from chargers.models import Charger, SecurityEvent
 from chargers.services import budgets, events
 from commands.models import QUEUED, SENT, CertificateRequest
 from commands.services import authority
-from commands.services.submission import submit_internal
+from commands.services.creation import submit_internal
 from core.ocpp.calls import Call
 from core.ocpp.versions import OCPP16
 

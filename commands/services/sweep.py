@@ -11,8 +11,8 @@ from chargers.tasks import enqueue_deliveries
 from commands import metrics
 from commands.models import FINISHED, QUEUED, SENT, SYSTEM_ACTOR, Command
 from commands.services import batches, mailbox, schedules
+from commands.services.enqueueing import enqueue
 from commands.services.signing import sign_waiting
-from commands.tasks import enqueue
 from core.background import RepeatedStep
 from core.db import bulk_sql
 from core.observability import diagnosis

@@ -1,6 +1,7 @@
 """The local authorisation list of a charger (OCPP 1.6 §5.15, §5.10), built from the id tags and sent in one call."""
 
 from chargers.models import Charger
+from commands.actions.base import FollowUp
 from commands.models import FINISHED, Command, LocalList
 from core.ocpp import schemas
 from core.ocpp.timestamps import to_rfc3339
@@ -87,17 +88,13 @@ def check(payload, charger):
         yield f"The charger's SendLocalListMaxLength is {limit}, this list has {len(entries)} tags."
 
 
-def was_sent(command):
-    """Record an accepted list; after a failed Differential submit a Full one if `retry_full` is set."""
+def was_sent(command: Command) -> FollowUp | None:
+    """Record an accepted list; after a failed Differential return a Full one if `retry_full` is set."""
     if command.status == "Accepted":
         _record(command)
     elif command.status in ("Failed", "VersionMismatch") and command.retry_full:
-        from commands.services.submission import (
-            submit_internal,  # not above, because it imports the table, which imports this module
-        )
-
-        full = payload(FULL, wanted(), command.payload["listVersion"] + 1)
-        submit_internal(command.charger, "SendLocalList", full, caused_by=command)
+        return FollowUp("SendLocalList", payload(FULL, wanted(), command.payload["listVersion"] + 1))
+    return None
 
 
 def _record(command):

@@ -11,6 +11,7 @@ from chargers.services.audit import SYSTEM_ACTOR
 from commands.actions.names import NAMES
 from commands.fields import OrderedJSONField, PayloadField
 from core.db.numbers import next_free_id
+from core.ocpp.schemas import JSON
 from core.ocpp.versions import Version
 from transactions.models import Transaction
 
@@ -158,6 +159,11 @@ class Command(models.Model):
         return self.response if self.response is not None else self.simulated_response
 
     @property
+    def answer(self) -> JSON:
+        """The response of the charger, {} without one."""
+        return self.response if isinstance(self.response, dict) else {}
+
+    @property
     def status(self) -> str:
         """The status in the response of the charger, "" without one."""
-        return self.response.get("status", "") if isinstance(self.response, dict) else ""
+        return self.answer.get("status", "")

@@ -37,7 +37,7 @@ def accept(requested: list[tuple[Call, str]]) -> set[tuple]:
 def _request(call: Call, csr: str) -> CertificateRequest:
     request = CertificateRequest(charger_id=call.charger, csr=csr, received_at=call.received_at)
     try:
-        request.common_name = authority.requested_name(csr)[0]
+        request.common_name = authority.read_request(csr).common_name
         _refuse_foreign_name(call.charger, request.common_name)
         _refuse_second(call.charger)
     except authority.Unsuitable as error:

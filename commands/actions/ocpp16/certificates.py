@@ -1,6 +1,6 @@
 """InstallCertificate, DeleteCertificate, GetInstalledCertificateIds, CertificateSigned (security whitepaper §2.6)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from cryptography import x509
 from django.db.models import QuerySet
@@ -10,7 +10,6 @@ from commands.models import CertificateRequest, Command
 from commands.services import authority
 from core.ocpp.schemas import JSON
 
-HashData = Mapping[str, str]  # CertificateHashData (security whitepaper §6.1)
 HASH_DATA = {
     "hashAlgorithm": "hash_algorithm",
     "issuerNameHash": "issuer_name_hash",
@@ -52,7 +51,7 @@ def signed(command: Command) -> None:
     )
 
 
-def _installed_rows(command: Command, hash_data: HashData) -> QuerySet[InstalledCertificate]:
+def _installed_rows(command: Command, hash_data: authority.HashData) -> QuerySet[InstalledCertificate]:
     """Rows that match all four members of `hash_data` (whitepaper §6.1).
 
     Case and leading zeros of the serial number are ignored, because some chargers write such zeros.
@@ -69,7 +68,7 @@ def _number(serial: str) -> str:
     return serial.lower().lstrip("0")
 
 
-def _create(command: Command, kind: str, hash_data: HashData) -> None:
+def _create(command: Command, kind: str, hash_data: authority.HashData) -> None:
     InstalledCertificate.objects.create(
         charger=command.charger,
         certificate_type=kind,

@@ -99,9 +99,10 @@ def next_event(task_id: str, timeout: float) -> Event | None:
     the task's lease, so one wait lasts at most MAX_BLOCK_S.
     """
 
-    def wait(client: Redis) -> str | None:
+    def wait(client: Redis) -> bytes | str | None:
         seconds = min(max(timeout, 0.01), MAX_BLOCK_S)
-        event = waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)
+        # Redis takes fractions of a second, which the types of its client do not say.
+        event = waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)  # type: ignore[arg-type]
         if not event:
             with client.pipeline(transaction=False) as pipe:
                 pipe.set(_key(task_id, "lease"), 1, ex=LEASE_S)

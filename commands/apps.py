@@ -1,14 +1,17 @@
 """The app of commands that operators send to chargers."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.apps.registry import Apps
+
+from core.db import sealing
 
 WHEN = ("at", "every_seconds", "crontab")
 
 
-def _check_keys(apps=None, **_):
+def _check_keys(apps: Apps | None = None, **_: Any) -> None:
     """Check the encryption keys, except after `flush`, which passes no `apps` and leaves no secrets."""
-    from core.db import sealing
-
     if apps:
         sealing.check_keys(apps)
 
@@ -16,7 +19,7 @@ def _check_keys(apps=None, **_):
 class CommandsConfig(AppConfig):
     name = "commands"
 
-    def ready(self):
+    def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
         from chargers.services import audit

@@ -1,5 +1,6 @@
 """Model fields for JSON whose members keep their order, and for payloads, whose secrets are sealed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -7,6 +8,7 @@ from django.db import models
 
 from core.db import sealing
 from core.ocpp import redaction
+from core.ocpp.versions import Version
 
 
 class OrderedJSONField(models.TextField):
@@ -16,35 +18,35 @@ class OrderedJSONField(models.TextField):
     _pyi_private_set_type: Any
     _pyi_private_get_type: Any
 
-    def from_db_value(self, value, expression, connection):
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         return None if value is None else orjson.loads(value)
 
-    def to_python(self, value):
+    def to_python(self, value: Any) -> Any:
         return value
 
-    def get_prep_value(self, value):
+    def get_prep_value(self, value: Any) -> str | None:
         return None if value is None else orjson.dumps(value).decode()
 
 
-class Payload(dict):
+class Payload(dict[str, Any]):
     """A payload without its secrets, as users may see it; `opened()` returns the payload to send.
 
     `token` is the whole payload, sealed, if it holds a secret; else None.
     """
 
-    token = None
+    token: str | None = None
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         """Compare secrets in sealed form, so the same secret sealed twice counts as different."""
         return super().__eq__(other) and (not isinstance(other, Payload) or self.token == other.token)
 
-    def __ne__(self, other):
+    def __ne__(self, other: object) -> bool:
         return not self == other
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # because it can be changed
 
     @classmethod
-    def of(cls, whole, version=None, action=""):
+    def of(cls, whole: Mapping[str, Any], version: Version | None = None, action: str = "") -> "Payload":
         """The `Payload` of an OCPP request (a dict).
 
         Its secrets are those that the OCPP `version` declares for `action`, and members with the name of a secret.
@@ -59,22 +61,22 @@ class Payload(dict):
         return shown
 
     @classmethod
-    def stored(cls, text):
+    def stored(cls, text: str) -> "Payload":
         """Parse the text of the column: the token and a space, if there is a token, and the JSON without secrets."""
         token, _, shown = text.partition(" ") if text.startswith(sealing.TOKEN) else (None, "", text)
         payload = cls(orjson.loads(shown))
         payload.token = token
         return payload
 
-    def as_stored(self):
+    def as_stored(self) -> str:
         shown = orjson.dumps(self).decode()
         return shown if self.token is None else f"{self.token} {shown}"
 
-    def opened(self):
+    def opened(self) -> dict[str, Any]:
         """Return the whole payload; raises `sealing.Unreadable` if no key decrypts it."""
         return self if self.token is None else orjson.loads(sealing.unseal(self.token))
 
-    def hide_in(self, answer):
+    def hide_in(self, answer: Any) -> Any:
         """Return `answer` (JSON) without secrets, including those of the payload that it quotes."""
         if self.token is None:
             return redaction.without_secrets(answer)
@@ -84,23 +86,26 @@ class Payload(dict):
         return hidden | {"status": answer["status"]} if isinstance(answer, dict) and "status" in answer else hidden
 
 
-class PayloadField(sealing.Unsearchable, OrderedJSONField):
+# The stubs of Django do not let a class replace the descriptor.
+class PayloadField(sealing.Unsearchable, OrderedJSONField):  # type: ignore[misc]
     """A field whose attribute is a `Payload`; a dict with the whole payload may be assigned."""
 
-    def sealed(self, value):
+    _pyi_private_get_type: Payload
+
+    def sealed(self, value: Any) -> Any:
         return Payload.of(value) if isinstance(value, dict) and not isinstance(value, Payload) else value
 
-    def from_db_value(self, value, expression, connection):
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Payload | None:
         return None if value is None else Payload.stored(value)
 
-    def to_python(self, value):
+    def to_python(self, value: Any) -> Any:
         return self.sealed(value)
 
-    def get_prep_value(self, value):
+    def get_prep_value(self, value: Any) -> Any:
         value = self.sealed(value)
         return value.as_stored() if isinstance(value, Payload) else value
 
-    def resealed(self, stored):
+    def resealed(self, stored: str) -> str | None:
         """Return the column text `stored` sealed with the first key, None if it already is or has no secret."""
         payload = Payload.stored(stored)
         if payload.token is None:

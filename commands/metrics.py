@@ -3,6 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 from chargers.metrics import registry
+from commands.models import Command
 
 submitted = Counter("ocpp_commands_asked", "Commands that were submitted, by action.", ["action"], registry=registry)
 finished = Counter(
@@ -43,12 +44,12 @@ for outcome in ("done", "waits", "failed"):
 ANSWERS = ("answered", "invalid_response", "call_error")  # outcomes with an answer of the charger
 
 
-def count_end(command):
+def count_end(command: Command) -> None:
     """Count `command`, whose end is committed."""
     finished.labels(command.action, command.outcome).inc()
     if command.simulated:
         simulated.labels(command.action).inc()
     if command.sent_at:
         queue_seconds.observe(max(0.0, (command.sent_at - command.created_at).total_seconds()))
-        if command.outcome in ANSWERS:
+        if command.outcome in ANSWERS and command.finished_at:
             answer_seconds.observe(max(0.0, (command.finished_at - command.sent_at).total_seconds()))

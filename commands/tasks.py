@@ -1,82 +1,24 @@
-"""The Celery tasks: one for each action, because Flower and the results group by task name."""
+"""The Celery tasks: `TASKS` of the commands, {action: task}, and those that Celery beat starts."""
 
 import logging
-from contextlib import contextmanager
 
 from celery import shared_task
-from celery.exceptions import Ignore
 
-from commands import metrics
-from commands.actions.table import NAMES
-from commands.services import lifecycle, mailbox
-from commands.services.lifecycle import NotNow, run
-from core.observability import context, tracing
-from core.redis.faults import BROKER_FAULTS, sockets_are_the_broker
+from commands.services import housekeeping, schedules
+from commands.services.enqueueing import TASKS
+
+__all__ = ["TASKS", "keep_house", "run_schedule"]
 
 logger = logging.getLogger(__name__)
 
 
-def _task(action):
-    @shared_task(name=f"commands.{action}", bind=True)
-    def task(self, charger_id):
-        try:
-            with _monitored(self.request, action, charger_id) as current:
-                command, next_command = run(self.request.id, charger_id)
-                if current:
-                    current.set_attribute("outcome", command.outcome)
-        except NotNow as not_now:
-            raise Ignore from not_now
-        if next_command:
-            _enqueue_next(next_command)
-        return {"outcome": command.outcome, "simulated": command.simulated, "result": command.result}
-
-    return task
-
-
-@contextmanager
-def _monitored(request, action, charger_id):
-    """Add the task to log lines, metrics and traces. Yields its span, None without tracing."""
-    attributes = {"charger_id": charger_id, "task_id": request.id}
-    trace = tracing.span(f"commands.{action}", "consumer", request.headers, quiet=NotNow, **attributes)
-    with context.about(charger=charger_id, task=request.id), metrics.under_way.track_inprogress(), trace as current:
-        yield current
-
-
-TASKS = {action: _task(action) for action in NAMES}
-
-
 @shared_task(name="commands.keep_house", ignore_result=True)
-def keep_house():
+def keep_house() -> None:
     """Maintain the tables by the schedule of Celery beat, see `commands.services.housekeeping`."""
-    from commands.services.housekeeping import keep_house as maintain
-
-    logger.info("Maintenance is done: %s", maintain())
+    logger.info("Maintenance is done: %s", housekeeping.keep_house())
 
 
 @shared_task(name="commands.run_schedule", ignore_result=True)
-def run_schedule(pk):
+def run_schedule(pk: int) -> None:
     """Run one schedule by Celery beat, see `commands.services.schedules`."""
-    from commands.services.schedules import run
-
-    run(pk)
-
-
-def cancel(command, error):
-    """Cancel a command that is still queued, and enqueue the next one of its charger."""
-    if next_command := lifecycle.cancel(command, error).next_command:
-        enqueue(next_command)
-
-
-def enqueue(command):
-    """Send `command` to the workers as the task with its id; repeated calls do no harm. Raises BROKER_FAULTS."""
-    with sockets_are_the_broker():
-        mailbox.note_enqueued(command.task_id)
-        headers = mailbox.trace_headers(command.task_id)
-        TASKS[command.action].apply_async(args=[command.charger.identity], task_id=command.task_id, headers=headers)
-
-
-def _enqueue_next(command):
-    try:
-        enqueue(command)
-    except BROKER_FAULTS as error:
-        logger.warning("Command %s waits, because the broker is unavailable: %s", command.task_id, error)
+    schedules.run(pk)

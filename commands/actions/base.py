@@ -1,11 +1,31 @@
 """One action that can be sent to a charger, of any OCPP version."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from chargers.models import Charger
+from commands.models import Command
+from core.ocpp.schemas import JSON
 
 
-def nothing(command):
+class FollowUp(NamedTuple):
+    """A command of the system itself that an answer requires, to the same charger."""
+
+    action: str
+    payload: JSON
+
+
+Warnings = Iterable[str]
+Change = Callable[[Command], FollowUp | None]
+
+
+def nothing(command: Command) -> None:
     """Default for actions whose answers change no rows."""
+
+
+def _unchanged(payload: JSON) -> JSON:
+    return payload
 
 
 @dataclass(frozen=True)
@@ -16,21 +36,23 @@ class Action:
     `complete(payload, charger)` adds members that the client may leave out to `payload`; it may return warnings.
     `check(payload, charger)` yields warnings; it raises `schemas.Violation` for payloads that OCPP forbids.
     `submitted(command)` makes the changes that hold from submission on, in the transaction of the row.
-    `answered(command)` applies a real answer, in the transaction that records it; `command.status` is its status.
+    `answered(command)` applies a real answer, in the transaction that records it; `command.status` is its status. It
+    may return a `FollowUp`, which is created in the same transaction.
     `not_answered(command)` reverts the changes of `submitted` if there was no answer; `command.outcome` says why.
     `payload_for_retry(payload)` drops the members that were generated for one command.
     `hide(payload)` is the part of a payload with a secret that may be stored after the command is finished.
     """
 
     name: str
-    simulated: dict
-    complete: Callable = lambda payload, charger: None
-    check: Callable = lambda payload, charger: ()
-    submitted: Callable = nothing
-    answered: Callable = nothing
-    not_answered: Callable = nothing
-    hide: Callable | None = None
-    payload_for_retry: Callable = lambda payload: payload
+    simulated: JSON
+    complete: Callable[[JSON, Charger], Warnings | None] = lambda payload, charger: None
+    check: Callable[[JSON, Charger], Warnings] = lambda payload, charger: ()
+    submitted: Callable[[Command], None] = nothing
+    answered: Change = nothing
+    not_answered: Callable[[Command], None] = nothing
+    hide: Callable[[JSON], JSON] | None = None
+    payload_for_retry: Callable[[JSON], JSON] = _unchanged
 
-    def stored(self, payload):
+    def stored(self, payload: JSON) -> JSON:
+        """Return the part of `payload` that may be stored after the command is finished."""
         return self.hide(payload) if self.hide else payload

@@ -11,7 +11,6 @@ from core.ocpp.versions import OCPP16, OCPP201, Version
 
 ACTIONS: Mapping[Version, Mapping[str, Action]] = {OCPP16: ocpp16.ACTIONS, OCPP201: {}}
 INTENTS: Mapping[Version, Encoders] = {OCPP16: ocpp16_intents.ENCODERS, OCPP201: {}}
-NAMES = tuple(dict.fromkeys(name for actions in ACTIONS.values() for name in actions))  # of any version
 
 
 def action_of(version: Version, name: str) -> Action:

@@ -15,7 +15,7 @@ from rest_framework.exceptions import APIException
 from chargers.admin import ReadOnly, Scoped
 from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.services.access import reaches_every_charger
-from commands.actions.table import NAMES
+from commands.actions.names import NAMES
 from commands.api.serializers import ChargingProfileSerializer
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
 

@@ -1,5 +1,6 @@
 """Filters of the lists of commands, batches and the models that commands use."""
 
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from chargers.api.filters import AsSent, OfCharger, YesOrNo
@@ -57,7 +58,8 @@ class MemberFilter(OfCharger):
         model = BatchItem
         fields: list[str] = []
 
-    def in_state(self, rows, name, state):
+    def in_state(self, rows: QuerySet[BatchItem], name: str, state: str) -> QuerySet[BatchItem]:
+        """The items whose shown state is `state`."""
         is_item_state = state in (WAITING, CANCELLED, REFUSED)
         return rows.filter(state=state) if is_item_state else rows.filter(command__state=state)
 

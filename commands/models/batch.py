@@ -1,5 +1,6 @@
 """One command to many chargers: a row for each, which becomes a `Command` when it is due."""
 
+from typing import TypedDict
 from uuid import uuid4
 
 from django.db import models
@@ -15,6 +16,16 @@ STATES = (WAITING, ASKED, CANCELLED, REFUSED)
 ENDED = (FINISHED, CANCELLED, REFUSED)
 # The states that a batch counts, in the order in which an item takes them.
 SHOWN = (WAITING, QUEUED, SENT, *ENDED)
+
+
+class Progress(TypedDict):
+    """How far a batch is: `progress` is from 0 to 1; `states` and `outcomes` have the number of items of each."""
+
+    total: int
+    progress: float
+    simulated: int
+    states: dict[str, int]
+    outcomes: dict[str, int]
 
 
 class Batch(models.Model):
@@ -55,16 +66,17 @@ class Batch(models.Model):
             models.Index(fields=["id"], name="unfinished_batches", condition=models.Q(finished_at=None)),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.action} to {self.total} chargers"
 
-    def progress(self):
-        """{total, progress (0..1), simulated, states: {state: how many}, outcomes: {outcome: how many}}."""
+    def progress(self) -> Progress:
+        """The stored counts, or the present ones of a batch that is not finished."""
         return self.counts or self.counted()
 
-    def counted(self):
+    def counted(self) -> Progress:
         """`progress` counted from the items, by one query."""
-        states, outcomes, simulated = dict.fromkeys(SHOWN, 0), {}, 0
+        states, simulated = dict.fromkeys(SHOWN, 0), 0
+        outcomes: dict[str, int] = {}
         for state, outcome, was_simulated, count in bulk_sql.query(sql.COUNT_BATCH_ITEMS, [self.pk]):
             states[state] += count
             simulated += count if was_simulated else 0
@@ -75,7 +87,7 @@ class Batch(models.Model):
         return {"total": total, "progress": part, "simulated": simulated, "states": states, "outcomes": outcomes}
 
     @property
-    def state(self):
+    def state(self) -> str:
         """One of `waiting`, `running`, `cancelling`, `cancelled` and `finished`."""
         if self.finished_at:
             return "cancelled" if self.cancelled_at else "finished"
@@ -102,9 +114,10 @@ class BatchItem(models.Model):
         constraints = [models.UniqueConstraint(fields=["batch", "charger"], name="one_command_a_charger_of_a_batch")]
         indexes = [models.Index(fields=["due_at"], name="members_that_wait", condition=models.Q(state=WAITING))]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.charger} of {self.batch}"
 
     @property
-    def shown_state(self):
+    def shown_state(self) -> str:
+        """The state of its command, its own without one."""
         return self.command.state if self.command else self.state

@@ -1,5 +1,6 @@
 """A command to a charger. The row exists before the Celery task, and holds the state of the command."""
 
+from typing import Any
 from uuid import uuid4
 
 from django.db import models
@@ -7,8 +8,10 @@ from django.db.models.functions import Now
 
 from chargers.models import Charger
 from chargers.services.audit import SYSTEM_ACTOR
+from commands.actions.names import NAMES
 from commands.fields import OrderedJSONField, PayloadField
 from core.db.numbers import next_free_id
+from core.ocpp.schemas import JSON
 from core.ocpp.versions import Version
 from transactions.models import Transaction
 
@@ -36,19 +39,17 @@ OUTCOMES = (
 SILENT = (TIMED_OUT, NOT_CONNECTED, CONNECTION_LOST)
 
 
-def new_task_id():
+def new_task_id() -> str:
     """One id for the command, its Celery task and its OCPP message: 36 characters, as J §4.1.4 allows."""
     return str(uuid4())
 
 
-def action_choices():
-    """Choices for the actions of the table, imported late because the table imports these models."""
-    from commands.actions.table import NAMES
-
+def action_choices() -> list[tuple[str, str]]:
+    """The choices of `action`, a function so that a new action needs no migration."""
     return [(name, name) for name in NAMES]
 
 
-def next_request_id():
+def next_request_id() -> int:
     """An unused requestId (GetLog, SignedUpdateFirmware)."""
     return next_free_id("commands_request_id", Command.objects.none())
 
@@ -105,9 +106,11 @@ class Command(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     # Times of submission and sending by `time.monotonic` of this process. Waits are counted from these, because the
-    # wall clock may be set. They are None unless `services.queries` has set them, and `sent_s` also before sending.
-    submitted_s = sent_s = None
-    next_command = None  # set when this one is finished: the next `Command` of the charger
+    # wall clock may be set. `services.queries` sets them, `sent_s` only of a command that was sent.
+    submitted_s: float
+    sent_s: float
+    is_first: bool  # set by `services.queries`: whether it is the first unfinished command of its charger
+    next_command: "Command | None" = None  # set when this one is finished: the next one of the charger
 
     class Meta:
         ordering = ["-id"]
@@ -142,7 +145,7 @@ class Command(models.Model):
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.action} to {self.charger}"
 
     @property
@@ -151,11 +154,16 @@ class Command(models.Model):
         return self.charger.version
 
     @property
-    def result(self):
+    def result(self) -> Any:
         """The response of the charger, or the simulated one if `simulated` is set."""
         return self.response if self.response is not None else self.simulated_response
 
     @property
-    def status(self):
+    def answer(self) -> JSON:
+        """The response of the charger, {} without one."""
+        return self.response if isinstance(self.response, dict) else {}
+
+    @property
+    def status(self) -> str:
         """The status in the response of the charger, "" without one."""
-        return self.response.get("status", "") if isinstance(self.response, dict) else ""
+        return self.answer.get("status", "")

@@ -1,6 +1,7 @@
 """Models that commands use: charging profiles, local lists, certificates, firmware and uploads of chargers."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
@@ -11,9 +12,10 @@ from commands.fields import OrderedJSONField
 from commands.models.command import Command
 from commands.services.files import fingerprint, upload_token
 from core.db.numbers import next_free_id
+from core.ocpp.schemas import JSON
 
 
-def next_profile_id():
+def next_profile_id() -> int:
     """An unused chargingProfileId."""
     return next_free_id("commands_charging_profile_id", ChargingProfile.objects.all())
 
@@ -30,14 +32,15 @@ class ChargingProfile(models.Model):
     class Meta:
         ordering = ["description"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.description
 
-    def save(self, *args, **kwargs):
+    def save(self, *args: Any, **kwargs: Any) -> None:
         self.profile = {name: value for name, value in self.profile.items() if name != "chargingProfileId"}
         super().save(*args, **kwargs)
 
-    def on_the_wire(self):
+    def on_the_wire(self) -> JSON:
+        """The profile as csChargingProfiles, with its id."""
         return {"chargingProfileId": self.pk, **self.profile}
 
 
@@ -49,7 +52,7 @@ class LocalList(models.Model):
     entries = OrderedJSONField(help_text="{id tag: IdTagInfo}")
     accepted_at = models.DateTimeField(auto_now=True)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"version {self.version} ({self.charger})"
 
 
@@ -77,11 +80,11 @@ class CertificateRequest(models.Model):
         ordering = ["-id"]
         indexes = [models.Index(fields=["id"], name="requests_to_be_signed", condition=models.Q(state="Received"))]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.common_name} ({self.state})"
 
     @transaction.atomic
-    def revoke(self):
+    def revoke(self) -> bool:
         """Revoke the certificate and disconnect its charger; False if it was never signed, or is already revoked."""
         own = CertificateRequest.objects.filter(pk=self.pk, charger__isnull=False)
         signed = own.exclude(serial_number="").exclude(state=self.REVOKED)
@@ -89,19 +92,23 @@ class CertificateRequest(models.Model):
             return False
         self.state = self.REVOKED
         audit.record("revoked", "certificate", f"{self.common_name} {self.serial_number}", self.charger_id)
-        control.close_for_new_credentials(self.charger.identity)
+        if self.charger:
+            control.close_for_new_credentials(self.charger.identity)
         return True
 
 
 class HasFile:
     """Properties of a model with a `file`."""
 
+    file: models.FileField
+
     @property
-    def filename(self):
+    def filename(self) -> str:
+        """The name without its folder."""
         return self.file.name.rpartition("/")[2]
 
     @property
-    def is_kept(self):
+    def is_kept(self) -> bool:
         """Whether the file exists in the storage."""
         return self.file.storage.exists(self.file.name)
 
@@ -119,21 +126,24 @@ class Firmware(HasFile, models.Model):
         ordering = ["description"]
         verbose_name_plural = "firmware"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.description
 
     @property
-    def size(self):
+    def size(self) -> int | None:
         """Size in bytes, None if the file is missing."""
         return self.file.size if self.is_kept else None
 
-    def delete(self, *args, **kwargs):
-        file = self.file
-        super().delete(*args, **kwargs)
-        transaction.on_commit(lambda: file.storage.delete(file.name))
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        storage, name = self.file.storage, self.file.name
+        deleted = super().delete(*args, **kwargs)
+        if name:
+            transaction.on_commit(lambda: storage.delete(name))
+        return deleted
 
 
-def upload_path(upload, filename):
+def upload_path(upload: "Upload", filename: str) -> str:
+    """The path of an uploaded file in the storage."""
     return f"uploads/{upload.pk}/{filename}"
 
 
@@ -151,16 +161,16 @@ class Upload(HasFile, models.Model):
     class Meta:
         ordering = ["-id"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.command.action} of {self.charger}"
 
     @classmethod
-    def of(cls, token):
+    def of(cls, token: str) -> "Upload | None":
         """The `Upload` of `token`, None for an unknown or expired token."""
         return cls.objects.filter(token_hash=fingerprint(token), expires_at__gt=datetime.now(UTC)).first()
 
     @staticmethod
-    def expect(command, url):
+    def expect(command: Command, url: str) -> None:
         """Create the row if `url` is an upload URL of this system."""
         if token := upload_token(url):
             relations = {"command": command, "charger": command.charger}

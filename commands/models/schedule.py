@@ -1,7 +1,9 @@
 """Schedules that create batches once or repeatedly; the row holds the due time, and Celery beat starts the run."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from celery import current_app
 from celery.schedules import ParseException
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -54,10 +56,11 @@ class Schedule(models.Model):
     class Meta:
         ordering = ["name"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
-    def clean(self):
+    def clean(self) -> None:
+        """Raise `ValidationError` unless it has exactly one kind of times, which can come."""
         if sum(map(bool, (self.at, self.every_seconds, self.crontab))) != 1:
             raise ValidationError("Give exactly one of at, every_seconds and crontab.")
         if self.every_seconds and not 60 <= self.every_seconds <= 366 * 86400:
@@ -69,7 +72,7 @@ class Schedule(models.Model):
                 expected = "Give five fields: minute hour day month weekday (Sunday is 0), such as `30 3 * * 1-5`"
                 raise ValidationError({"crontab": f"{expected}, that match a time in the future."}) from error
 
-    def moment_after(self, now):
+    def moment_after(self, now: datetime) -> datetime | None:
         """The first due time after `now`, None if there is none."""
         if self.at:
             return self.at if self.at > now else None
@@ -80,13 +83,11 @@ class Schedule(models.Model):
         _, left, _ = self._crontab().remaining_delta(now)
         return (now.astimezone(self.timezone) + left).astimezone(UTC)
 
-    def _crontab(self):
-        from celery import current_app
-
+    def _crontab(self) -> TzAwareCrontab:
         fields = dict(zip(CRONTAB, self.crontab.split(), strict=True))
         return TzAwareCrontab(**fields, tz=self.timezone, app=current_app)
 
-    def plan(self):
+    def plan(self) -> None:
         """Set `next_run_at` and the task of Celery beat; the caller must save the row."""
         now = datetime.now(UTC)
         self.next_run_at = None
@@ -95,13 +96,13 @@ class Schedule(models.Model):
             self.next_run_at = self.at if self.at and not self.last_run_at else self.moment_after(now)
         self._update_beat()
 
-    def _update_beat(self):
+    def _update_beat(self) -> None:
         timing = {"clocked": None, "interval": None, "crontab": None, "one_off": bool(self.at)} | self._beat_timing()
         columns = timing | {"task": TASK, "args": f"[{self.pk}]", "enabled": self.next_run_at is not None}
         columns["description"] = f"Of the schedule {self.name}"
         self.periodic_task, _ = PeriodicTask.objects.update_or_create(name=f"schedule {self.pk}", defaults=columns)
 
-    def _beat_timing(self):
+    def _beat_timing(self) -> dict[str, models.Model]:
         if self.at:
             return {"clocked": _row(ClockedSchedule, clocked_time=self.at)}
         if self.every_seconds:
@@ -109,17 +110,18 @@ class Schedule(models.Model):
         fields = dict(zip(CRONTAB, self.crontab.split(), strict=True))
         return {"crontab": _row(CrontabSchedule, **fields, timezone=self.timezone)}
 
-    def save(self, *args, **kwargs):
+    def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
         if "update_fields" not in kwargs:
             self.plan()
             super().save(update_fields=["next_run_at", "periodic_task"])
 
-    def delete(self, *args, **kwargs):
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         PeriodicTask.objects.filter(name=f"schedule {self.pk}").delete()
         return super().delete(*args, **kwargs)
 
 
-def _row(model, **columns):
+def _row(model: type[models.Model], **columns: Any) -> models.Model:
     """The first row of Celery beat with these columns, created if missing; its tables may hold duplicates."""
-    return model.objects.filter(**columns).first() or model.objects.create(**columns)
+    rows = model._default_manager
+    return rows.filter(**columns).first() or rows.create(**columns)

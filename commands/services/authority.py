@@ -7,9 +7,11 @@ another authority, put its files there: each holds the key, its certificate, and
 import contextlib
 import fcntl
 import os
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,13 +19,20 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from django.conf import settings
 
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 PEM, PKCS8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-KINDS = {
+KINDS: dict[str, Callable[[], Key]] = {
     "rsa": lambda: rsa.generate_private_key(65537, 3072),
     "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
 }
 MIN_KEY_BITS = {"rsa": 2048, "ecdsa": 224}  # security whitepaper A00.FR.502, 503
-HASHES = {"SHA256": hashes.SHA256, "SHA384": hashes.SHA384, "SHA512": hashes.SHA512}
+HashData = dict[str, str]  # CertificateHashData (whitepaper §6.1)
+HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
+    "SHA256": hashes.SHA256,
+    "SHA384": hashes.SHA384,
+    "SHA512": hashes.SHA512,
+}
 AUTHORITY_DAYS, CERTIFICATE_DAYS = 3650, 730
 
 
@@ -31,44 +40,58 @@ class Unsuitable(Exception):
     """A certificate signing request cannot be signed; the message is the reason."""
 
 
-def requested_name(csr_pem):
-    """(common name, kind of key) of a PEM signing request; raises `Unsuitable`."""
+class SigningRequest(NamedTuple):
+    """The parts of a certificate signing request that are used."""
+
+    common_name: str
+    key: PublicKey
+
+
+def read_request(csr_pem: str) -> SigningRequest:
+    """Read a PEM signing request; raises `Unsuitable`."""
     try:
         csr = x509.load_pem_x509_csr(csr_pem.encode())
         is_valid = csr.is_signature_valid
-        kind = _kind(csr.public_key())
+        key = _of_known_kind(csr.public_key())
     except Exception as error:  # noqa: BLE001  (the bytes are of a charger, and the library raises many kinds)
         raise Unsuitable(f"not a certificate signing request: {error}") from error
     if not is_valid:
         raise Unsuitable("its signature does not match its key")
-    if csr.public_key().key_size < MIN_KEY_BITS[kind]:
-        raise Unsuitable(f"its key has {csr.public_key().key_size} bits, at least {MIN_KEY_BITS[kind]} are required")
+    if key.key_size < MIN_KEY_BITS[_kind(key)]:
+        raise Unsuitable(f"its key has {key.key_size} bits, at least {MIN_KEY_BITS[_kind(key)]} are required")
+    return SigningRequest(_common_name(csr), key)
+
+
+def _common_name(csr: x509.CertificateSigningRequest) -> str:
     names = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if len(names) != 1:
         raise Unsuitable("its subject needs one common name")
-    if not 0 < len(names[0].value) <= 64 or not names[0].value.isprintable():
+    name = names[0].value
+    if not isinstance(name, str) or not 0 < len(name) <= 64 or not name.isprintable():
         raise Unsuitable("its common name must have 1 to 64 printable characters")
-    return names[0].value, kind
+    return name
 
 
-def _kind(public_key):
-    if isinstance(public_key, rsa.RSAPublicKey):
-        return "rsa"
-    if isinstance(public_key, ec.EllipticCurvePublicKey):
-        return "ecdsa"
+def _of_known_kind(key: object) -> PublicKey:
+    if isinstance(key, PublicKey):
+        return key
     raise Unsuitable("its key is neither RSA nor elliptic curve")
 
 
-def sign(csr_pem):
+def _kind(key: PublicKey) -> str:
+    """The kind of `key`, one of KINDS."""
+    return "rsa" if isinstance(key, rsa.RSAPublicKey) else "ecdsa"
+
+
+def sign(csr_pem: str) -> tuple[x509.Certificate, str]:
     """Sign a request with the authority of the same kind of key; returns (certificate, PEM chain).
 
     The chain includes intermediate certificates. The subject is the requested common name and the configured O
     (whitepaper A00.FR.509, 511). Everything else in the request, such as other names or the rights of an authority,
     is ignored.
     """
-    common_name, kind = requested_name(csr_pem)
-    key, chain = _authority(kind)
-    public_key = x509.load_pem_x509_csr(csr_pem.encode()).public_key()
+    common_name, public_key = read_request(csr_pem)
+    key, chain = _authority(_kind(public_key))
     certificate = (
         _certificate(_name(common_name), chain[0].subject, public_key, CERTIFICATE_DAYS)
         .add_extension(_usage(), critical=True)
@@ -80,7 +103,7 @@ def sign(csr_pem):
     return certificate, "".join(pem(part) for part in (certificate, *intermediates))
 
 
-def server_chain(kind, host):
+def server_chain(kind: str, host: str) -> str:
     """A key and certificate for a server named `host`, as one PEM text, for tests of TLS."""
     authority_key, chain = _authority(kind)
     key = KINDS[kind]()
@@ -95,23 +118,24 @@ def server_chain(kind, host):
     return _private_pem(key) + "".join(pem(part) for part in (certificate, *chain))
 
 
-def charger_chain(common_name):
+def charger_chain(common_name: str) -> str:
     """A key and a client certificate, as one PEM text, for a charger that cannot request one itself."""
     key = KINDS["ecdsa"]()
     request = x509.CertificateSigningRequestBuilder().subject_name(_name(common_name)).sign(key, hashes.SHA256())
     return _private_pem(key) + sign(request.public_bytes(PEM).decode())[1]
 
 
-def roots():
+def roots() -> dict[str, str]:
     """{kind: PEM} of the roots that chargers and servers must trust: the last certificate of each chain."""
     return {kind: pem(_authority(kind)[1][-1]) for kind in KINDS}
 
 
-def pem(certificate):
+def pem(certificate: x509.Certificate) -> str:
+    """`certificate` as PEM text."""
     return certificate.public_bytes(PEM).decode()
 
 
-def hash_data(certificate_pem, algorithm="SHA256"):
+def hash_data(certificate_pem: str, algorithm: str = "SHA256") -> HashData:
     """CertificateHashData of a root certificate, which is its own issuer (whitepaper §6.1, RFC 6960 §4.1.1)."""
     certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
     public = serialization.PublicFormat
@@ -128,7 +152,7 @@ def hash_data(certificate_pem, algorithm="SHA256"):
     }
 
 
-def _hash(algorithm, content):
+def _hash(algorithm: str, content: bytes) -> str:
     digest = hashes.Hash(HASHES[algorithm]())
     digest.update(content)
     return digest.finalize().hex()
@@ -138,18 +162,19 @@ def _hash(algorithm, content):
 
 
 @cache
-def _authority(kind):
+def _authority(kind: str) -> tuple[Key, list[x509.Certificate]]:
     """(private key, [its certificate, that of its issuer, …]) of the authority for keys of `kind`."""
     path = Path(settings.CA_DIR) / f"ca-{kind}.pem"
     with _locked(path.parent):
         if not path.exists():
             _make_authority(path, kind)
     content = path.read_bytes()
-    return serialization.load_pem_private_key(content, None), x509.load_pem_x509_certificates(content)
+    key = cast(Key, serialization.load_pem_private_key(content, None))
+    return key, x509.load_pem_x509_certificates(content)
 
 
 @contextlib.contextmanager
-def _locked(folder):
+def _locked(folder: Path) -> Iterator[None]:
     """Lock CA_DIR, so that two processes that start together do not create two authorities."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -157,7 +182,7 @@ def _locked(folder):
         yield
 
 
-def _make_authority(path, kind):
+def _make_authority(path: Path, kind: str) -> None:
     key, name = KINDS[kind](), _name(f"{settings.OCPP_CPO_NAME[:40]} root {kind}")
     certificate = (
         _certificate(name, name, key.public_key(), AUTHORITY_DAYS)
@@ -172,16 +197,16 @@ def _make_authority(path, kind):
     temporary.rename(path)
 
 
-def _private_pem(key):
+def _private_pem(key: Key) -> str:
     return key.private_bytes(PEM, PKCS8, serialization.NoEncryption()).decode()
 
 
-def _name(common_name):
+def _name(common_name: str) -> x509.Name:
     organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, settings.OCPP_CPO_NAME)
     return x509.Name([organisation, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _certificate(subject, issuer, public_key, days):
+def _certificate(subject: x509.Name, issuer: x509.Name, public_key: PublicKey, days: int) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -194,7 +219,7 @@ def _certificate(subject, issuer, public_key, days):
     )
 
 
-def _usage(authority=False, encipherment=False):
+def _usage(authority: bool = False, encipherment: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not authority,
         content_commitment=False,

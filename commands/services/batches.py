@@ -12,7 +12,7 @@ import orjson
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from rest_framework import serializers
 
@@ -23,12 +23,13 @@ from commands.actions.table import action_of
 from commands.fields import Payload
 from commands.models import QUEUED, Batch, BatchItem, Command, Schedule
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
-from commands.services import submission
+from commands.services import creation, submission
+from commands.services.enqueueing import cancel, enqueue
 from commands.services.origin import Origin
-from commands.tasks import cancel, enqueue
 from core.db import bulk_sql, faults, sealing
 from core.http.errors import Busy, Conflict
 from core.ocpp import schemas
+from core.ocpp.schemas import JSON
 from core.ocpp.versions import OCPP16
 from core.redis.faults import BROKER_FAULTS
 
@@ -42,7 +43,7 @@ BATCH_CANCELLED = {
     "description": "The batch of the command was cancelled before it was sent.",
     "details": {},
 }
-COLUMNS = {"vendor": "vendor", "model": "model", "firmware_version": "firmware_version"}
+COLUMNS = ("vendor", "model", "firmware_version")  # of a charger, in a `Filter`
 
 
 class Filter(TypedDict, total=False):
@@ -72,7 +73,7 @@ class BatchRequest:
     """
 
     action: str
-    payload: dict = field(repr=False)  # hidden from logs, because it may hold secrets
+    payload: JSON = field(repr=False)  # hidden from logs, because it may hold secrets
     chosen: Chosen
     only_connected: bool = False
     spread_seconds: int = 0
@@ -97,7 +98,7 @@ def submit(request: BatchRequest, user: Any, origin: Origin) -> Batch:
     return origin.once(Batch, lambda: _choose_and_create(request, user, origin))
 
 
-def _choose_and_create(request, user, origin):
+def _choose_and_create(request: BatchRequest, user: Any, origin: Origin) -> Batch:
     chargers = choose(user, request.chosen, request.only_connected)
     if not chargers:
         raise NoChargerMatches(request.chosen)
@@ -129,7 +130,7 @@ def candidates(user: Any, chosen: Chosen) -> list[Charger]:
     return matches
 
 
-def _listed(reachable, charger_ids):
+def _listed(reachable: QuerySet[Charger], charger_ids: Sequence[str]) -> list[Charger]:
     known = {charger.identity: charger for charger in reachable.filter(identity__in=charger_ids)}
     if unknown := [charger_id for charger_id in dict.fromkeys(charger_ids) if charger_id not in known]:
         more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
@@ -137,8 +138,8 @@ def _listed(reachable, charger_ids):
     return [known[charger_id] for charger_id in dict.fromkeys(charger_ids)]
 
 
-def _filtered(reachable, wanted):
-    rows = reachable.filter(**{COLUMNS[name]: wanted[name] for name in COLUMNS if name in wanted})
+def _filtered(reachable: QuerySet[Charger], wanted: Filter) -> QuerySet[Charger]:
+    rows = reachable.filter(**{name: value for name, value in wanted.items() if name in COLUMNS})
     if "group" in wanted:
         rows = rows.filter(groups__name=wanted["group"])
     if "search" in wanted:
@@ -156,7 +157,7 @@ def check(request: BatchRequest, chargers: Sequence[Charger]) -> None:
     stored = action.stored(request.payload)
     if any(stored.get(name) != value for name, value in request.payload.items()):
         raise schemas.Violation("value", "Leave it out: a secret of its own is generated for every charger.", "")
-    submission.refuse_hidden(request.action, request.payload)
+    creation.refuse_hidden(request.action, request.payload)
     for charger in chargers[:1]:
         completed = dict(request.payload)
         action.complete(completed, charger)
@@ -187,14 +188,22 @@ def create(request: BatchRequest, chargers: Sequence[Charger], origin: Origin) -
     return batch
 
 
-def _items(batch, chargers):
+@dataclass(frozen=True)
+class Item:
+    """The parameters of sql.CREATE_BATCH_ITEMS for one charger (primary key)."""
+
+    charger: int
+    due_at: datetime
+
+
+def _items(batch: Batch, chargers: Sequence[Charger]) -> str:
     step = batch.spread_seconds / len(chargers)
     due = (batch.start_at + timedelta(seconds=number * step) for number in range(len(chargers)))
-    rows = [{"charger": c.pk, "due_at": at} for c, at in zip(chargers, due, strict=True)]
+    rows = [Item(c.pk, at) for c, at in zip(chargers, due, strict=True)]
     return orjson.dumps(rows).decode()
 
 
-def _refuse_too_many(by, number):
+def _refuse_too_many(by: str, number: int) -> None:
     waiting = BatchItem.objects.filter(state=WAITING, batch__requested_by=by)[:MAX_WAITING].count()
     if waiting + number > MAX_WAITING:
         seconds = math.ceil(number / MAX_PER_SWEEP)
@@ -214,7 +223,7 @@ def release() -> int:
     return handled
 
 
-def _release_some():
+def _release_some() -> int:
     """Handle up to MAX_PER_TRANSACTION items that are due; returns how many.
 
     Item and command change in one transaction, and the sweep finds commands that were stored but not enqueued.
@@ -233,18 +242,18 @@ def _release_some():
     return len(items)
 
 
-def _user(username):
+def _user(username: str) -> User | None:
     """The `User`, None if deleted since, or without a login (API_AUTH=none)."""
     return User.objects.filter(username=username).first() if username else None
 
 
-def _may_still_command(user, charger):
+def _may_still_command(user: User | None, charger: Charger) -> bool:
     if user is None:
         return settings.API_AUTH == "none"
     return user.is_active and user.has_perm("commands.add_command") and access.reaches(user, charger)
 
 
-def _submit(item, user):
+def _submit(item: BatchItem, user: User | None) -> Command | None:
     batch, command = item.batch, None
     try:
         if not _may_still_command(user, item.charger):

@@ -1,13 +1,14 @@
 """Delivery of commands to sockets: the claim before a CALL is written, late replies, and triggered messages."""
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db.models.functions import Now
 
 from chargers.services import events
 from commands import sql
 from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, Command
+from commands.services.mailbox import Answer
 from core.db import bulk_sql
 from core.ocpp.frames import storable
 
@@ -41,7 +42,7 @@ class LateReply(NamedTuple):
 
     charger: int
     task_id: str
-    event: dict[str, Any]
+    event: Answer
 
 
 def store_late_replies(replies: list[LateReply]) -> list[bool]:
@@ -49,13 +50,13 @@ def store_late_replies(replies: list[LateReply]) -> list[bool]:
     return [_store_reply(*reply) for reply in replies]
 
 
-def _store_reply(charger: int, task_id: str, event: dict[str, Any]) -> bool:
+def _store_reply(charger: int, task_id: str, event: Answer) -> bool:
     sent = Command.objects.filter(charger_id=charger, task_id=task_id).exclude(state=QUEUED)
     command = sent.first()
     if command is None:
         return False
-    column, answer = ("response", event["payload"]) if event["type"] == "reply" else ("error", event["error"])
-    answer = storable(command.payload.hide_in(answer))
+    column, received = ("response", event["payload"]) if event["type"] == "reply" else ("error", event["error"])
+    answer = storable(command.payload.hide_in(received))
     # The reply is in time, but Redis was unavailable; the task finds it in the row at the end of its wait.
     if not sent.filter(state=SENT, response=None, error=None).update(**{column: answer}):
         unanswered = sent.filter(state=FINISHED, late_response=None).exclude(outcome__in=[ANSWERED, CALL_ERROR])

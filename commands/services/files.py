@@ -4,6 +4,7 @@ import hashlib
 import re
 import secrets
 import time
+from typing import Protocol
 from urllib.parse import quote
 
 from django.conf import settings
@@ -14,12 +15,21 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 UPLOADS, FIRMWARE = "/files/uploads/", "/files/firmware/"
 
 
-def upload_url():
+class Image(Protocol):
+    """A `Firmware`, whose module imports this one."""
+
+    pk: int
+
+    @property
+    def filename(self) -> str: ...
+
+
+def upload_url() -> str | None:
     """A new URL for one file, None if PUBLIC_URL is not set, because chargers could not reach it."""
     return f"{settings.PUBLIC_URL}{UPLOADS}{secrets.token_urlsafe(24)}/" if settings.PUBLIC_URL else None
 
 
-def upload_token(url):
+def upload_token(url: str) -> str | None:
     """The token in a URL of `upload_url`, None for a URL of another server.
 
     Raises `ValueError` for a token that `upload_url` cannot have made, because it could be guessed.
@@ -33,18 +43,18 @@ def upload_token(url):
     return token
 
 
-def fingerprint(token):
+def fingerprint(token: str) -> str:
     """Digest of an upload token, which is stored in its place, so that the database does not hold the token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def firmware_url(firmware, expires_at):
+def firmware_url(firmware: Image, expires_at: float) -> str:
     """URL under which a charger may fetch `firmware` until `expires_at` (seconds since the epoch)."""
     token = signing.dumps([firmware.pk, int(expires_at)], salt=SALT)
     return f"{settings.PUBLIC_URL}{FIRMWARE}{token}/{quote(firmware.filename)}"
 
 
-def firmware_of(token):
+def firmware_of(token: str) -> int | None:
     """The primary key of the firmware of a token, None for an invalid or expired one."""
     try:
         pk, expires_at = signing.loads(token, salt=SALT)

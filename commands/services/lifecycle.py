@@ -2,15 +2,19 @@
 
 import logging
 import time
+from collections.abc import Callable
 from copy import copy
 from datetime import datetime
+from functools import partial
+from typing import Any, Literal, ParamSpec, TypedDict, TypeGuard, TypeVar, Unpack
 
 from django.conf import settings
 from django.db import connection, transaction
 
 from chargers.services import events, findings
+from chargers.services.presence import Presence
 from commands import metrics, sql
-from commands.actions.base import nothing
+from commands.actions.base import Change, nothing
 from commands.actions.table import action_of
 from commands.models import (
     ANSWERED,
@@ -27,12 +31,14 @@ from commands.models import (
     TIMED_OUT,
     Command,
 )
-from commands.services import acceptance, mailbox
+from commands.services import acceptance, creation, mailbox
+from commands.services.mailbox import Answer, Event, Lost
 from commands.services.queries import get_command
 from core.db import bulk_sql, faults
 from core.observability import diagnosis, tracing
 from core.ocpp import schemas, tolerance
 from core.ocpp.frames import storable
+from core.ocpp.schemas import JSON
 from core.retries import growing_delays_s, retry
 
 logger = logging.getLogger(__name__)
@@ -42,17 +48,39 @@ ACKNOWLEDGE_TIMEOUT_S = 1.0
 RETRY_DELAYS_S = 0.1, 1.0  # the first and the longest until a database that is unavailable is tried again
 
 
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+class Silence(TypedDict):
+    """The charger has not answered in time."""
+
+    type: Literal["silence"]
+
+
+class Recorded(TypedDict, total=False):
+    """The columns of a `Command` that hold how it ended."""
+
+    response: Any
+    error: JSON | None
+    simulated: bool
+    simulated_response: JSON
+
+
+Ending = Answer | Lost | Silence
+
+
 class NotNow(Exception):
     """This task has nothing to do: the command waits for its turn, another task runs it, or it is finished."""
 
 
-def run(task_id, charger_id):
+def run(task_id: str, charger_id: str) -> tuple[Command, Command | None]:
     """Run the command `task_id` until it is finished; returns it and the next `Command` of its charger, or None.
 
     Only the first unfinished command of a connected charger is run, by one task at a time. So a charger that is not
     connected takes no slot of a worker, and a slow one takes only one. Raises `NotNow` for other commands:
-    `commands.tasks` starts the next one, `services.sweep` those that become due for another reason. A second task for
-    the same command continues from its stored state and sends nothing twice.
+    `services.enqueueing` starts the next one, `services.sweep` those that become due for another reason. A second
+    task for the same command continues from its stored state and sends nothing twice.
     """
     leased, holder = mailbox.acquire_lease(task_id, charger_id)
     if not leased:
@@ -62,8 +90,7 @@ def run(task_id, charger_id):
         command = _with_database(get_command, task_id)
         if command is None or command.state == FINISHED:
             raise NotNow
-        begin = {QUEUED: _leave_the_queue, SENT: _go_on_waiting}[command.state]
-        command = begin(command, holder)
+        command = _leave_the_queue(command, holder) if command.state == QUEUED else _go_on_waiting(command)
         while command.state != FINISHED:
             steps = {QUEUED: _wait_to_be_sent, SENT: _wait_for_answer}
             command = steps[command.state](command)
@@ -80,20 +107,20 @@ def run(task_id, charger_id):
     return command, command.next_command
 
 
-def _look_up(task_id):
+def _look_up(task_id: str) -> Command:
     """The stored command; raises `NotNow` if it was deleted."""
     if command := get_command(task_id):
         return command
     raise NotNow
 
 
-def _has_become_first(command):
+def _has_become_first(command: Command) -> bool:
     """Re-check the turn, because the task that should start this command may have failed while we held the lease."""
     current = None if command.is_first else _with_database(get_command, command.task_id)
     return current is not None and current.state == QUEUED and current.is_first
 
 
-def _leave_the_queue(command, holder):
+def _leave_the_queue(command: Command, holder: Presence | None) -> Command:
     """Send the command if it is its turn, finish it if its time in the queue has run out; else raise `NotNow`.
 
     A command can run out of time at any place of the queue, but only the first one may be sent.
@@ -105,7 +132,7 @@ def _leave_the_queue(command, holder):
     return _send(command, holder)
 
 
-def _queue_ends_s(command, holder):
+def _queue_ends_s(command: Command, holder: Presence | None) -> float:
     """End of its time in the queue, by `time.monotonic`; earlier if the charger is not connected."""
     ends_s = command.submitted_s + settings.OCPP_QUEUE_TIMEOUT
     if holder:
@@ -114,7 +141,7 @@ def _queue_ends_s(command, holder):
     return min(ends_s, max(offline_since_s, command.submitted_s) + command.timeout)
 
 
-def _wait_to_be_sent(command):
+def _wait_to_be_sent(command: Command) -> Command:
     """Wait until the process of the socket has claimed and written it; raises `NotNow` if the charger disconnects."""
     while command.state == QUEUED:
         holder = mailbox.find_connection(command.charger.identity)
@@ -126,7 +153,7 @@ def _wait_to_be_sent(command):
     return command
 
 
-def _send(command, holder):
+def _send(command: Command, holder: Presence) -> Command:
     """Send it once to the socket of `holder`; returns the command with its new state."""
     if reason_not_allowed := acceptance.reason_not_allowed(command.charger, command.action):
         error = {"code": "NotAccepted", "description": reason_not_allowed, "details": {}}
@@ -140,46 +167,55 @@ def _send(command, holder):
         command.sent_s = time.monotonic()
         return command
     command = _with_database(_look_up, command.task_id)
-    return _end(command, event) if event else command  # its event may be lost, so the row counts
+    # Its event may be lost, so the row counts.
+    return _end(command, event) if event and _is_ending(event) else command
 
 
-def _go_on_waiting(command, holder):
+def _go_on_waiting(command: Command) -> Command:
     """Take over from a task that died; first apply the event that it had taken from the mailbox but not recorded."""
     for event in mailbox.events_of_former_task(command.task_id):
-        if event["type"] in _ENDINGS:
+        if _is_ending(event):
             return _end(command, event)
     return command
 
 
-def _wait_for_answer(command):
+def _wait_for_answer(command: Command) -> Command:
     """Wait until the charger answers, its socket closes, or the timeout of the command has run out."""
     deadline_s = command.sent_s + command.timeout
     with tracing.span("wait for the answer"):
         while (left_s := deadline_s - time.monotonic()) > 0:
             event = mailbox.next_event(command.task_id, left_s)
-            if event and event["type"] in _ENDINGS:
+            if event and _is_ending(event):
                 return _end(command, event)
     for event in mailbox.close_mailbox(command.task_id):
-        if event["type"] in _ENDINGS:
+        if _is_ending(event):
             return _end(command, event)
     return _end(command, _stored_answer(_with_database(_look_up, command.task_id)))
 
 
-def _stored_answer(command):
-    """Event of the answer that was stored while Redis was unavailable (see `handlers.late_reply`), or of silence."""
+def _is_ending(event: Event) -> TypeGuard[Answer | Lost]:
+    return event["type"] != "sent"
+
+
+def _stored_answer(command: Command) -> Ending:
+    """The event of an answer that `delivery` stored while Redis was unavailable, or of silence."""
     if command.response is not None:
         return {"type": "reply", "payload": command.response}
     return {"type": "error", "error": command.error} if command.error else {"type": "silence"}
 
 
-def _end(command, event):
-    outcome, recorded = _ENDINGS[event["type"]](command, event)
-    return _finish(command, outcome, **recorded)
+def _end(command: Command, event: Ending) -> Command:
+    if event["type"] == "reply":
+        outcome, recorded = _replied(command, event["payload"])
+        return _finish(command, outcome, **recorded)
+    if event["type"] == "error":
+        return _finish(command, CALL_ERROR, error=command.payload.hide_in(event["error"]))
+    return _finish(command, CONNECTION_LOST if event["type"] == "lost" else TIMED_OUT)
 
 
-def _replied(command, event):
+def _replied(command: Command, answer: Any) -> tuple[str, Recorded]:
     name, version = f"{command.action}Response", command.version
-    payload = command.payload.hide_in(event["payload"])
+    payload = command.payload.hide_in(answer)
     response = storable(payload)
     try:
         if not isinstance(payload, dict):
@@ -198,22 +234,13 @@ def _replied(command, event):
     return ANSWERED, {"response": reading.payload}
 
 
-_ENDINGS = {
-    "reply": _replied,
-    "error": lambda command, event: (CALL_ERROR, {"error": command.payload.hide_in(event["error"])}),
-    "lost": lambda command, event: (CONNECTION_LOST, {}),
-    "silence": lambda command, event: (TIMED_OUT, {}),
-}
-
-
-def _finish(command, outcome, **recorded):
+def _finish(command: Command, outcome: str, **recorded: Unpack[Recorded]) -> Command:
     """Record the outcome and notify waiting clients; returns the command as stored then."""
     if outcome in SILENT and settings.OCPP_SIMULATE_RESPONSES:
         simulated = action_of(command.version, command.action).simulated
         recorded |= {"simulated": True, "simulated_response": simulated}
-    recorded = {"response": None, "error": None, **recorded}
-    recorded |= {"state": FINISHED, "outcome": outcome}
-    command = _with_database(_record, command, recorded)
+    columns = {"response": None, "error": None, **recorded, "state": FINISHED, "outcome": outcome}
+    command = _with_database(_record, command, columns)
     answered = command.response is not None or command.error is not None
     if outcome in SILENT and command.state != FINISHED and answered:  # over another socket, or in the last moment
         return _end(command, _stored_answer(command))
@@ -224,12 +251,12 @@ def _finish(command, outcome, **recorded):
     return command
 
 
-def cancel(command, error):
+def cancel(command: Command, error: JSON) -> Command:
     """Finish a command as cancelled; returns it as stored then, because it may have been sent meanwhile."""
     return _finish(command, CANCELLED, error=error)
 
 
-def _record(command, recorded):
+def _record(command: Command, recorded: dict[str, Any]) -> Command:
     """Store the end of the command, unless another task has changed its state; returns the command as stored then."""
     command = copy(command)  # because a retry after a database error must start from the former values
     recorded = recorded | {"finished_at": bulk_sql.clock()}
@@ -250,43 +277,52 @@ def _record(command, recorded):
     return command
 
 
-def _record_finished_event(command):
-    event_body = {"task_id": command.task_id, "action": command.action, "outcome": command.outcome}
-    event_body |= {"status": command.status, "simulated": command.simulated, "requested_by": command.requested_by}
-    events.record_event("command.finished", command.charger_id, **event_body)
+def _record_finished_event(command: Command) -> None:
+    events.record_event(
+        "command.finished",
+        command.charger_id,
+        task_id=command.task_id,
+        action=command.action,
+        outcome=command.outcome,
+        status=command.status,
+        simulated=command.simulated,
+        requested_by=command.requested_by,
+    )
     transaction.on_commit(lambda: metrics.count_end(command))
 
 
-def _apply(command):
+def _apply(command: Command) -> None:
     """Make the changes that the answer implies. An answer that they cannot handle is still recorded."""
     row = action_of(command.version, command.action)
-    change = row.answered if command.outcome == ANSWERED else row.not_answered
+    change: Change = row.answered if command.outcome == ANSWERED else row.not_answered
     if change is nothing:
         return
     command.refresh_from_db(fields=["transaction"])  # it may have started since the command was read
     try:
         with transaction.atomic():
-            change(command)
+            if follow_up := change(command):
+                creation.submit_internal(command.charger, *follow_up, caused_by=command)
     except Exception as error:  # noqa: BLE001  (an answer may hold anything)
         if faults.kind_of(error):
             raise
         logger.exception("The changes by the answer to %s (%s) could not be stored", command, command.task_id)
 
 
-def _next_command(command):
+def _next_command(command: Command) -> Command | None:
     """The next unfinished command of the charger with the columns that `enqueue` needs, or None."""
     rows = bulk_sql.query(sql.NEXT_COMMAND, [command.charger_id])
     return Command(task_id=rows[0][0], action=rows[0][1], charger=command.charger) if rows else None
 
 
-def _with_database(operation, *arguments):
+def _with_database(operation: Callable[P, Result], *arguments: P.args, **options: P.kwargs) -> Result:
     """Call `operation` and return its result; retry while the database is unavailable, and close the connection."""
+    call = partial(operation, *arguments, **options)
     try:
-        return retry(lambda: operation(*arguments), faults.kind_of, growing_delays_s(*RETRY_DELAYS_S), _wait)
+        return retry(call, faults.kind_of, growing_delays_s(*RETRY_DELAYS_S), _wait)
     finally:
         connection.close()
 
 
-def _wait(error):
+def _wait(error: Exception) -> None:
     logger.warning("A command waits. %s The error was: %s", diagnosis.in_words(error), error)
     connection.close()

@@ -8,12 +8,17 @@ arrive before the task waits. After a task has closed its mailbox, `deliver` rep
 import json
 import logging
 import time
+from collections.abc import Callable
+from typing import Any, Literal, TypedDict, TypeVar
 
 import orjson
+from redis import Redis
 from redis.exceptions import RedisError
 
 from chargers.services import control, presence
+from chargers.services.presence import Presence
 from core.observability import tracing
+from core.ocpp.schemas import JSON
 from core.redis.connections import MAX_BLOCK_S, async_redis, attempt, sync_redis, waiting_redis
 
 logger = logging.getLogger(__name__)
@@ -31,7 +36,41 @@ return 1
 """
 
 
-def _key(task_id, kind):
+Found = TypeVar("Found")
+
+
+class Sent(TypedDict):
+    """The CALL is written; `at` is the time of its claim (ISO 8601)."""
+
+    type: Literal["sent"]
+    at: str
+
+
+class Replied(TypedDict):
+    """The charger has sent a CALLRESULT. Its payload may be any JSON, because it is not checked yet."""
+
+    type: Literal["reply"]
+    payload: Any
+
+
+class Failed(TypedDict):
+    """The charger has sent a CALLERROR: code, description, details."""
+
+    type: Literal["error"]
+    error: JSON
+
+
+class Lost(TypedDict):
+    """The socket has ended without an answer."""
+
+    type: Literal["lost"]
+
+
+Answer = Replied | Failed
+Event = Sent | Answer | Lost
+
+
+def _key(task_id: str, kind: str) -> str:
     """Name the key `kind` of a task. All keys of a task are in one slot of a Redis cluster.
 
     Kinds are `events`, `taken`, `closed`, `lease`, `enqueued`, `trace` and `finished`.
@@ -42,8 +81,8 @@ def _key(task_id, kind):
 # --- the task's side -------------------------------------------------------------------------
 
 
-def send(connection, task_id, action, payload):
-    """Send a CALL to the socket of `connection` (a `Presence`), which claims the command and writes it.
+def send(connection: Presence, task_id: str, action: str, payload: JSON) -> None:
+    """Send a CALL to the socket of `connection`, which claims the command and writes it.
 
     Pub/sub delivers at most once, so the caller relies on the `sent` event alone. It may send again, because a
     command can be claimed only once.
@@ -53,55 +92,59 @@ def send(connection, task_id, action, payload):
     control.publish(connection, message | ({"trace": tracing.carried()} if tracing.IS_ON else {}))
 
 
-def next_event(task_id, timeout):
-    """Return the next event of a task (a dict with `type`), or None after at most `timeout` seconds.
+def next_event(task_id: str, timeout: float) -> Event | None:
+    """Return the next event of a task, or None after at most `timeout` seconds.
 
     The event moves to the list `taken`, for the task that takes over if this one dies. A wait without an event renews
     the task's lease, so one wait lasts at most MAX_BLOCK_S.
     """
 
-    def wait(client):
+    def wait(client: Redis) -> bytes | str | None:
         seconds = min(max(timeout, 0.01), MAX_BLOCK_S)
-        event = waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)
+        # Redis takes fractions of a second, which the types of its client do not say.
+        event = waiting_redis().blmove(_key(task_id, "events"), _key(task_id, "taken"), seconds)  # type: ignore[arg-type]
         if not event:
             with client.pipeline(transaction=False) as pipe:
-                pipe.set(_key(task_id, "lease"), 1, ex=LEASE_S).expire(
-                    _key(task_id, "taken"), MAILBOX_TTL_S
-                ).execute()
+                pipe.set(_key(task_id, "lease"), 1, ex=LEASE_S)
+                pipe.expire(_key(task_id, "taken"), MAILBOX_TTL_S)
+                pipe.execute()
         return event
 
     event = attempt(wait)
     return json.loads(event) if event else None
 
 
-def events_of_former_task(task_id):
+def events_of_former_task(task_id: str) -> list[Event]:
     """Return the events that a former task of this command has taken, oldest first."""
     taken = attempt(lambda client: client.lrange(_key(task_id, "taken"), 0, -1))
     return [json.loads(event) for event in taken or []]
 
 
-def close_mailbox(task_id):
+def close_mailbox(task_id: str) -> list[Event]:
     """Close the mailbox of a task and return its events. Events delivered later are late.
 
     The list `taken` is read too, because the connection may have failed after Redis had moved an event.
     """
     events, taken = _key(task_id, "events"), _key(task_id, "taken")
 
-    def close(client):
+    def close(client: Redis) -> list:
         with client.pipeline(transaction=True) as pipe:
-            pipe.lrange(taken, 0, -1).lrange(events, 0, -1).delete(events)
-            return pipe.set(_key(task_id, "closed"), 1, ex=MAILBOX_TTL_S).execute()
+            pipe.lrange(taken, 0, -1)
+            pipe.lrange(events, 0, -1)
+            pipe.delete(events)
+            pipe.set(_key(task_id, "closed"), 1, ex=MAILBOX_TTL_S)
+            return pipe.execute()
 
     lists = attempt(close)
     return [json.loads(event) for event in [*lists[0], *lists[1]]] if lists else []
 
 
-def note_enqueued(task_id):
+def note_enqueued(task_id: str) -> None:
     """Record for the sweep that a task of this command waits in the broker. The mark expires after ENQUEUED_S."""
     attempt(lambda client: client.set(_key(task_id, "enqueued"), 1, ex=ENQUEUED_S))
 
 
-def trace_headers(task_id):
+def trace_headers(task_id: str) -> dict[str, str]:
     """Return the trace headers for the tasks of a command, {} without tracing.
 
     They name the trace in which the command was submitted. The first caller stores them in Redis for later tasks.
@@ -115,49 +158,52 @@ def trace_headers(task_id):
     return json.loads(stored) if stored else current
 
 
-def acquire_lease(task_id, charger_id):
+def acquire_lease(task_id: str, charger_id: str) -> tuple[bool, Presence | None]:
     """Return (whether the caller has the lease and may run the command, the charger's `Presence` or None).
 
     This also clears the mark of `note_enqueued`, because the task has begun. Wait while Redis is unavailable.
     """
 
-    def begin(client):
+    def begin(client: Redis) -> list:
         with client.pipeline(transaction=False) as pipe:
-            pipe.delete(_key(task_id, "enqueued")).set(_key(task_id, "lease"), 1, nx=True, ex=LEASE_S)
-            return pipe.get(presence.key(charger_id)).execute()
+            pipe.delete(_key(task_id, "enqueued"))
+            pipe.set(_key(task_id, "lease"), 1, nx=True, ex=LEASE_S)
+            pipe.get(presence.key(charger_id))
+            return pipe.execute()
 
     while (replies := attempt(begin)) is None:
         logger.warning("A command to %s waits for Redis. Check that Redis runs and takes writes.", charger_id)
     _, has_lease, entry = replies
-    return bool(has_lease), presence.Presence.loads(entry)
+    return bool(has_lease), Presence.loads(entry)
 
 
-def release(task_id):
+def release(task_id: str) -> None:
+    """Give up the lease of a task that does not run its command."""
     attempt(lambda client: client.delete(_key(task_id, "lease")))
 
 
-def orphaned(task_ids):
+def orphaned(task_ids: list[str]) -> list[str]:
     """Return those of `task_ids` that no task runs and that do not wait in the broker. Raise `RedisError`."""
     keys = [_key(task_id, kind) for task_id in task_ids for kind in ("lease", "enqueued")]
     marks = sync_redis().mget(keys) if keys else []
     return [task_id for task_id, *alive in zip(task_ids, marks[::2], marks[1::2], strict=True) if not any(alive)]
 
 
-def find_connection(charger_id):
+def find_connection(charger_id: str) -> Presence | None:
     """Return the `Presence` of a connected charger, else None. Wait while Redis is unavailable."""
 
-    def read(client):
+    def read(client: Redis) -> list:
         return [client.get(presence.key(charger_id))]
 
     while (entries := attempt(read)) is None:
         logger.warning("A command to %s waits for Redis. Check that Redis runs and takes writes.", charger_id)
-    return presence.Presence.loads(entries[0])
+    return Presence.loads(entries[0])
 
 
-def offline_duration_s(charger_id):
+def offline_duration_s(charger_id: str) -> float:
     """Return the seconds since a command of any worker first found the charger disconnected."""
 
-    def read(client):
+    def read(client: Redis) -> list:
         with client.pipeline(transaction=False) as pipe:
             pipe.set(presence.offline_key(charger_id), 1, nx=True, ex=MAILBOX_TTL_S)
             pipe.pttl(presence.offline_key(charger_id))
@@ -167,18 +213,20 @@ def offline_duration_s(charger_id):
     return max(0.0, MAILBOX_TTL_S - replies[1] / 1000) if replies and replies[1] > 0 else 0.0
 
 
-def announce_finished(task_id):
+def announce_finished(task_id: str) -> None:
     """Notify the waiting clients, and delete the keys of the task."""
     keys = [_key(task_id, kind) for kind in ("lease", "events", "taken")]
 
-    def announce(client):
+    def announce(client: Redis) -> None:
         with client.pipeline(transaction=False) as pipe:
-            pipe.publish(_key(task_id, "finished"), 1).delete(*keys).execute()
+            pipe.publish(_key(task_id, "finished"), 1)
+            pipe.delete(*keys)
+            pipe.execute()
 
     attempt(announce)
 
 
-def wait_until_finished(task_id, timeout, look):
+def wait_until_finished(task_id: str, timeout: float, look: Callable[[], Found | None]) -> Found | None:
     """Return the result of `look()` as soon as it is not None, or after `timeout` seconds."""
     with waiting_redis().pubsub(ignore_subscribe_messages=True) as subscription:
         subscription.subscribe(_key(task_id, "finished"))
@@ -191,7 +239,7 @@ def wait_until_finished(task_id, timeout, look):
 # --- the socket's side -----------------------------------------------------------------------
 
 
-async def deliver(task_id, event):
+async def deliver(task_id: str, event: Event) -> bool:
     """Append `event` to a task's mailbox. Return False if it is closed or Redis is unavailable."""
     keys = [_key(task_id, kind) for kind in ("closed", "events", "taken")]
     try:

@@ -22,12 +22,12 @@ FROM commands_command c JOIN chargers_charger ch ON ch.id = c.charger_id WHERE c
 """
 
 
-def _moment_s(ago_s):
+def _moment_s(ago_s: float) -> float:
     """The time `ago_s` seconds ago by `time.monotonic`; now if it is in the future, after a clock was set back."""
-    return None if ago_s is None else time.monotonic() - max(0.0, ago_s)
+    return time.monotonic() - max(0.0, ago_s)
 
 
-def get_command(task_id):
+def get_command(task_id: str) -> Command | None:
     """Return the `Command`, None for an unknown id.
 
     Its attribute `is_first` says whether it is the first unfinished command of its charger. The columns of the
@@ -37,10 +37,12 @@ def get_command(task_id):
     if not rows:
         return None
     *columns, caused_by, is_first, submitted_ago_s, sent_ago_s = rows[0]
-    command = bulk_sql.instance(Command, columns[:OWN])
+    command: Command = bulk_sql.instance(Command, columns[:OWN])
     command.charger = Charger.from_db("default", OF_CHARGER, columns[OWN:])
     if caused_by:
         command.follows = Command(pk=command.follows_id, task_id=caused_by)
     command.is_first = is_first
-    command.submitted_s, command.sent_s = _moment_s(submitted_ago_s), _moment_s(sent_ago_s)
+    command.submitted_s = _moment_s(submitted_ago_s)
+    if sent_ago_s is not None:
+        command.sent_s = _moment_s(sent_ago_s)
     return command

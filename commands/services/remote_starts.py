@@ -1,6 +1,7 @@
 """Link a RemoteStartTransaction to the transaction that its charger starts next with the same tag."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import timedelta
 
 from chargers.models import ConfigurationKey
@@ -42,10 +43,12 @@ def _link_each(starts: list[Start], transaction_ids: list[int], remote_starts: l
             _link(found, start, transaction_id)
 
 
-def _connection_timeouts(chargers):
+def _connection_timeouts(chargers: Iterable[int]) -> dict[int, int]:
     keys = ConfigurationKey.objects.filter(charger__in=list(chargers), key="ConnectionTimeOut")
     return {
-        key.charger_id: min(int(key.value), MAX_CONNECTION_TIMEOUT_S) for key in keys if (key.value or "").isdecimal()
+        key.charger_id: min(int(value), MAX_CONNECTION_TIMEOUT_S)
+        for key in keys
+        if (value := key.value or "").isdecimal()
     }
 
 

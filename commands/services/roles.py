@@ -1,6 +1,9 @@
 """The roles of a new installation: groups of Django, which administrators assign to users and may change."""
 
-from django.apps import apps
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
 from django.db import connections, transaction
 
 from chargers.services import audit
@@ -29,10 +32,8 @@ WEBHOOKS += ["chargers.view_delivery", "chargers.change_delivery"]
 ROLES[MANAGERS] += WEBHOOKS
 
 
-def make(sender, using, **_):
+def make(sender: object, using: str, **_: Any) -> None:
     """Create the roles after `migrate`, unless there is any group: groups that were removed or changed stay so."""
-    from django.contrib.auth.models import Group
-
     with connections[using].cursor() as cursor:
         tables = connections[using].introspection.table_names(cursor)
     if "commands_command" not in tables:  # after `migrate` of other apps alone, the permissions are incomplete
@@ -46,8 +47,8 @@ def make(sender, using, **_):
         audit.record("created", "roles", "", after={"roles": list(ROLES)})
 
 
-def _permissions(wanted, using):
-    permissions = apps.get_model("auth", "Permission").objects.using(using).select_related("content_type")
+def _permissions(wanted: Iterable[str], using: str) -> Iterator[Permission]:
+    permissions = Permission.objects.using(using).select_related("content_type")
     named = {name for name in wanted if not name.endswith(".view")}
     seen = {name.removesuffix(".view") for name in wanted if name.endswith(".view")}
     for permission in permissions:

@@ -1,7 +1,7 @@
 """Create the batches of schedules that are due, once for each due time, however often a run is started."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -10,6 +10,7 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 from rest_framework.exceptions import APIException
 
+from chargers.models import Charger
 from commands.models import Batch, Schedule
 from commands.services import batches
 from commands.services.batches import BatchRequest
@@ -34,38 +35,38 @@ def run(pk: int) -> Batch | None:
     """
     now = bulk_sql.clock()
     due = Schedule.objects.filter(pk=pk, is_enabled=True, next_run_at__lte=now).first()
-    if due is None:
+    if due is None or due.next_run_at is None:
         return None
-    chargers, reason_not_allowed = _chosen(due, now)
+    chosen = _chosen(due, now - due.next_run_at)
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().filter(pk=pk, is_enabled=True).first()
         if schedule is None or _choice(schedule) != _choice(due):
             return None
-        return _create_and_plan(schedule, chargers, reason_not_allowed, now)
+        return _create_and_plan(schedule, chosen, now)
 
 
-def _choice(schedule):
+def _choice(schedule: Schedule) -> tuple:
     """The columns that decide which chargers are chosen, and when."""
     return schedule.next_run_at, schedule.chosen, schedule.only_connected, schedule.owner_id
 
 
-def _chosen(schedule, now):
-    """(chargers, None), or (None, the exception that says why no batch is created)."""
+def _chosen(schedule: Schedule, delay: timedelta) -> list[Charger] | APIException:
+    """The chargers, or the exception that says why no batch is created."""
     try:
-        return _chargers(schedule, now), None
+        return _chargers(schedule, delay)
     except APIException as error:
-        return None, error
+        return error
 
 
-def _create_and_plan(schedule, chargers, reason_not_allowed, now):
+def _create_and_plan(schedule: Schedule, chosen: list[Charger] | APIException, now: datetime) -> Batch | None:
     """Create the batch or note the reason against it, and set the next due time; returns the `Batch` or None."""
     due_at, batch = schedule.next_run_at, None
     schedule.last_run_at, schedule.note = due_at, ""
     try:
-        if reason_not_allowed:
-            raise reason_not_allowed
+        if isinstance(chosen, APIException):
+            raise chosen
         owner = schedule.owner.get_username() if schedule.owner else schedule.requested_by
-        batch = batches.create(request_of(schedule), chargers, Origin(owner))
+        batch = batches.create(request_of(schedule), chosen, Origin(owner))
     except APIException as error:
         schedule.note = f"{due_at:%Y-%m-%d %H:%M:%S} UTC: {sentence(error)}"
     except (schemas.Violation, sealing.Unreadable) as error:
@@ -82,9 +83,9 @@ def may_run(owner: User | None) -> bool:
     return owner is not None and owner.is_active and owner.has_perm("commands.add_command")
 
 
-def _chargers(schedule, now):
+def _chargers(schedule: Schedule, delay: timedelta) -> list[Charger]:
     """The chargers of this run; raises an `APIException` that says why there are none."""
-    if now - schedule.next_run_at > MAX_DELAY:
+    if delay > MAX_DELAY:
         raise APIException("This run was missed, because the system was down or overloaded for too long.")
     owner = schedule.owner
     if not may_run(owner):
@@ -104,7 +105,7 @@ def request_of(schedule: Schedule) -> BatchRequest:
     return BatchRequest(payload=schedule.payload.opened(), schedule=schedule, **columns)
 
 
-def _clamp_future_times():
+def _clamp_future_times() -> None:
     """Run repeated schedules at most one interval from now, because the clock may have been set back."""
     interval = ExpressionWrapper(F("every_seconds") * timedelta(seconds=1), DurationField())
     repeated = Schedule.objects.filter(is_enabled=True, every_seconds__isnull=False)

@@ -9,13 +9,14 @@ from chargers.models import Charger, SecurityEvent
 from chargers.services import budgets, events
 from commands.models import QUEUED, SENT, CertificateRequest
 from commands.services import authority
-from commands.services.submission import submit_internal
+from commands.services.creation import submit_internal
 from core.ocpp.calls import Call
 from core.ocpp.versions import OCPP16
 
 logger = logging.getLogger(__name__)
 
 ALREADY_PENDING = "a certificate request of this charger is already pending"
+CHARGER_DELETED = "the charger was deleted before its request was signed"
 REJECTED_REQUEST = "SignCertificateRejected"  # a security event that the central system records itself
 
 
@@ -28,15 +29,15 @@ def accept(requested: list[tuple[Call, str]]) -> set[tuple]:
     calls = budgets.within_rate([call for call, _ in requested], "certificate_requests")
     requests = {call.key: _request(call, csr_of[call.key]) for call in calls}
     CertificateRequest.objects.bulk_create(requests.values())
-    rejected = [request for request in requests.values() if request.state == CertificateRequest.REJECTED]
-    _report([request for request in rejected if request.error != ALREADY_PENDING])
+    for call in calls:
+        _report(call.charger, requests[call.key])
     return {key for key, request in requests.items() if request.state != CertificateRequest.REJECTED}
 
 
 def _request(call: Call, csr: str) -> CertificateRequest:
     request = CertificateRequest(charger_id=call.charger, csr=csr, received_at=call.received_at)
     try:
-        request.common_name = authority.requested_name(csr)[0]
+        request.common_name = authority.read_request(csr).common_name
         _refuse_foreign_name(call.charger, request.common_name)
         _refuse_second(call.charger)
     except authority.Unsuitable as error:
@@ -44,7 +45,7 @@ def _request(call: Call, csr: str) -> CertificateRequest:
     return request
 
 
-def _refuse_foreign_name(charger, name):
+def _refuse_foreign_name(charger: int, name: str) -> None:
     """Raise `authority.Unsuitable` unless `name` is of this charger alone, because certificates log in by name."""
     others = Charger.objects.exclude(pk=charger)
     if others.filter(identity=name).exists():
@@ -55,7 +56,7 @@ def _refuse_foreign_name(charger, name):
         raise authority.Unsuitable(f"{name!r} is not the serial number or id of this charger")
 
 
-def _refuse_second(charger):
+def _refuse_second(charger: int) -> None:
     """Allow one request at a time, so that a charger that repeats its request does not fill the queue."""
     waiting = Q(state=CertificateRequest.RECEIVED) | Q(
         state=CertificateRequest.SIGNED, command__state__in=[QUEUED, SENT]
@@ -64,19 +65,25 @@ def _refuse_second(charger):
         raise authority.Unsuitable(ALREADY_PENDING)
 
 
-def _report(rejected):
-    """Record in the log and in the security events of the charger why a request was not signed."""
-    for request in rejected:
-        logger.warning("%s: the certificate request of this charger is rejected: %s", request.charger, request.error)
-        SecurityEvent.objects.create(
-            charger_id=request.charger_id,
-            type=REJECTED_REQUEST,
-            timestamp=request.received_at,
-            tech_info=request.error,
-            received_at=request.received_at,
-        )
-        event_body = {"type": REJECTED_REQUEST, "tech_info": request.error, "timestamp": request.received_at}
-        events.record_event("security.event", request.charger_id, **event_body)
+def _report(charger: int, request: CertificateRequest) -> None:
+    """Record in the log and in the security events of the charger why a request was rejected, if it was."""
+    if request.state != CertificateRequest.REJECTED or request.error == ALREADY_PENDING:
+        return
+    logger.warning("%s: the certificate request of this charger is rejected: %s", request.charger, request.error)
+    SecurityEvent.objects.create(
+        charger_id=charger,
+        type=REJECTED_REQUEST,
+        timestamp=request.received_at,
+        tech_info=request.error,
+        received_at=request.received_at,
+    )
+    events.record_event(
+        "security.event",
+        charger,
+        type=REJECTED_REQUEST,
+        tech_info=request.error,
+        timestamp=request.received_at,
+    )
 
 
 def certificate_owner(serial: str) -> int | None:
@@ -91,24 +98,27 @@ def certificate_owner(serial: str) -> int | None:
     return 0 if signed.state == CertificateRequest.REVOKED else signed.charger_id or 0
 
 
-def sign_waiting():
+def sign_waiting() -> None:
     """Sign waiting requests, and submit the command that sends each certificate to its charger."""
     for pk in CertificateRequest.objects.filter(state=CertificateRequest.RECEIVED).values_list("pk", flat=True):
         with transaction.atomic():
             waiting = CertificateRequest.objects.select_for_update(skip_locked=True, of=("self",))
             request = waiting.select_related("charger").filter(pk=pk, state=CertificateRequest.RECEIVED).first()
-            if request:
-                _sign(request)
+            if request and request.charger:
+                _sign(request, request.charger)
+            elif request:
+                request.state, request.error = CertificateRequest.FAILED, CHARGER_DELETED
+                request.save()
 
 
-def _sign(request):
+def _sign(request: CertificateRequest, charger: Charger) -> None:
     try:
         certificate, chain = authority.sign(request.csr)
         OCPP16.schemas.check_request("CertificateSigned", {"certificateChain": chain})
     except Exception as error:  # noqa: BLE001  (the files of a custom authority may be wrong in many ways)
         logger.error(
             "The certificate of %s could not be signed. Check the files in CA_DIR. The error was: %s",
-            request.charger,
+            charger,
             error,
         )
         request.state, request.error = CertificateRequest.FAILED, str(error)
@@ -116,5 +126,5 @@ def _sign(request):
         request.state, request.certificate_chain = CertificateRequest.SIGNED, chain
         request.serial_number = f"{certificate.serial_number:x}"
         request.not_after = certificate.not_valid_after_utc
-        request.command = submit_internal(request.charger, "CertificateSigned", {"certificateChain": chain})
+        request.command = submit_internal(charger, "CertificateSigned", {"certificateChain": chain})
     request.save()

@@ -1,35 +1,35 @@
 """Submit commands: create the row and its Celery task in one step, or neither."""
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import repeat
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from chargers.models import Charger
-from chargers.services import audit, events
-from commands import metrics, sql
+from chargers.services import audit
+from commands import sql
 from commands.actions.table import action_of
-from commands.fields import Payload
 from commands.models import FINISHED, SYSTEM_ACTOR, Batch, Command
-from commands.services import acceptance
+from commands.services import acceptance, creation
+from commands.services.enqueueing import enqueue
 from commands.services.origin import UNKNOWN, Origin
-from commands.tasks import enqueue
 from core.db import bulk_sql, faults, sealing
 from core.db.guard import logs_failure
 from core.http.errors import Busy, Conflict, Unavailable
-from core.ocpp import schemas
-from core.ocpp.redaction import HIDDEN
+from core.ocpp.schemas import JSON
 from core.redis.faults import BROKER_FAULTS
 from core.retries import retry
 
 MAX_COMMIT_CHECKS, COMMIT_CHECK_DELAY_S = 25, 0.2  # for a command whose connection was lost at its commit
 
 
-def submit(charger: Charger, action: str, payload: Mapping, origin: Origin = UNKNOWN, **columns: Any) -> Command:
+def submit(
+    charger: Charger, action: str, payload: Mapping[str, Any], origin: Origin = UNKNOWN, **columns: Any
+) -> Command:
     """Queue `action` for `charger`, or return the `Command` of an earlier request with the key of `origin`.
 
     `payload` is the camelCase OCPP request. `columns` are more columns of the `Command`.
@@ -41,13 +41,13 @@ def submit(charger: Charger, action: str, payload: Mapping, origin: Origin = UNK
     return origin.once(Command, lambda: _submit(charger, action, payload, columns | origin.columns()))
 
 
-def _submit(charger, action, payload, columns):
+def _submit(charger: Charger, action: str, payload: Mapping[str, Any], columns: Mapping[str, Any]) -> Command:
     _refuse_unaccepted_or_busy(charger, action)
     command = None
     try:
         with transaction.atomic():
-            command = _row(charger, action, payload, columns)
-            transaction.on_commit(lambda: _enqueue(command))
+            command = creation.create(charger, action, payload, columns)
+            transaction.on_commit(partial(_enqueue, command))
     except DatabaseError as error:
         if command is None or not faults.kind_of(error) or not _is_stored(command):
             raise
@@ -55,10 +55,10 @@ def _submit(charger, action, payload, columns):
     return command
 
 
-def _is_stored(command):
+def _is_stored(command: Command) -> bool:
     """Whether `command` was committed although the connection was lost at its commit. Raises `Unavailable`."""
 
-    def is_stored():
+    def is_stored() -> bool:
         connection.close()
         return Command.objects.filter(task_id=command.task_id).exists()
 
@@ -71,13 +71,7 @@ def _is_stored(command):
         ) from error
 
 
-@transaction.atomic
-def submit_internal(charger: Charger, action: str, payload: Mapping, caused_by: Command | None = None) -> Command:
-    """Create a command of the system itself, which the sweep enqueues within a second. Returns the `Command`."""
-    return _row(charger, action, payload, {"requested_by": SYSTEM_ACTOR, "follows": caused_by})
-
-
-def payload_for_retry(former: Command) -> dict:
+def payload_for_retry(former: Command) -> JSON:
     """Return the payload to submit `former` again; raises `Conflict` if no key decrypts the stored one."""
     try:
         return action_of(former.version, former.action).payload_for_retry(former.payload.opened())
@@ -93,39 +87,10 @@ def create_for_batch(batch: Batch, charger: Charger) -> Command:
     _refuse_unaccepted_or_busy(charger, batch.action)
     columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
     with transaction.atomic():
-        return _row(charger, batch.action, batch.payload.opened(), columns, is_audited=False)
+        return creation.create(charger, batch.action, batch.payload.opened(), columns, is_audited=False)
 
 
-def _row(charger, action, payload, columns, is_audited=True):
-    row, payload = action_of(charger.version, action), dict(payload)
-    completed = row.complete(payload, charger) or ()
-    charger.version.schemas.check_request(action, payload, formats=True)
-    refuse_hidden(action, payload)
-    warnings = [columns.pop("warning", ""), *completed, *row.check(payload, charger)]
-    command = Command.objects.create(
-        charger=charger,
-        action=action,
-        payload=Payload.of(payload, charger.version, action),
-        timeout=columns.pop("timeout", None) or settings.OCPP_COMMAND_TIMEOUT,
-        warning=" ".join(warning for warning in warnings if warning),
-        **columns,
-    )
-    row.submitted(command)
-    if is_audited:
-        after = {"action": action, "payload": command.payload}
-        audit.record("asked", "command", command.task_id, charger.pk, after=after, who=command.requested_by)
-    events.notify_live("command.asked", charger.pk, task_id=command.task_id)
-    transaction.on_commit(metrics.submitted.labels(action).inc)
-    return command
-
-
-def refuse_hidden(action: str, payload: Mapping) -> None:
-    """Raise `schemas.Violation` if the payload contains the placeholder that is shown in place of a secret."""
-    if action != "DataTransfer" and HIDDEN in orjson.dumps(payload).decode():
-        raise schemas.Violation("", f"{HIDDEN} stands for a secret that is not shown. Enter the secret itself.", "")
-
-
-def _refuse_unaccepted_or_busy(charger, action):
+def _refuse_unaccepted_or_busy(charger: Charger, action: str) -> None:
     if reason_not_allowed := acceptance.reason_not_allowed(charger, action):
         raise Conflict(reason_not_allowed)
     ((queued,),) = bulk_sql.query(sql.COUNT_QUEUED, [charger.pk, SYSTEM_ACTOR])
@@ -136,7 +101,7 @@ def _refuse_unaccepted_or_busy(charger, action):
         )
 
 
-def _enqueue(command):
+def _enqueue(command: Command) -> None:
     try:
         enqueue(command)
     except BROKER_FAULTS:
@@ -153,4 +118,4 @@ def read_configuration(accepted: set[int]) -> None:
     enabled = Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True)
     waiting = Command.objects.filter(requested_by=SYSTEM_ACTOR, action="GetConfiguration").exclude(state=FINISHED)
     for charger in enabled.exclude(pk__in=waiting.values("charger")):
-        submit_internal(charger, "GetConfiguration", {})
+        creation.submit_internal(charger, "GetConfiguration", {})

@@ -1,18 +1,20 @@
 """Enqueue commands again whose task was lost by a worker, the broker or a web process; the database decides."""
 
 import logging
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import DateTimeField, ExpressionWrapper, F, Q
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
 
 from chargers.services import presence, presence_reconciliation
 from chargers.tasks import enqueue_deliveries
 from commands import metrics
 from commands.models import FINISHED, QUEUED, SENT, SYSTEM_ACTOR, Command
 from commands.services import batches, mailbox, schedules
+from commands.services.enqueueing import enqueue
 from commands.services.signing import sign_waiting
-from commands.tasks import enqueue
 from core.background import RepeatedStep
 from core.db import bulk_sql
 from core.observability import diagnosis
@@ -24,7 +26,7 @@ INTERVAL_S = 1
 MAX_COMMANDS_PER_SWEEP = 1000
 
 
-def sweep():
+def sweep() -> list[Command]:
     """Enqueue commands that are due and have no task; returns them.
 
     A command is due if it is the first unfinished one of its charger, and the charger is connected or the command was
@@ -54,25 +56,25 @@ def sweep():
     return abandoned
 
 
-def _clamp_future_times(unfinished, now):
+def _clamp_future_times(unfinished: QuerySet[Command], now: datetime) -> None:
     """Set times in the future to `now`: after the clock of the database was set back, those commands would wait."""
     for column in ("created_at", "sent_at"):
         unfinished.filter(**{f"{column}__gt": now}).update(**{column: now})
 
 
-def keep_sweeping():
+def keep_sweeping() -> None:
     """Start the thread that sweeps. Every worker has one; only one of them sweeps in each interval."""
     RepeatedStep("sweep", _take_turns, INTERVAL_S).start()
 
 
-def enqueue_orphaned():
+def enqueue_orphaned() -> None:
     """Run `sweep`, count and log its commands."""
     if abandoned := sweep():
         metrics.abandoned.inc(len(abandoned))
         logger.info("%s commands without a task were enqueued again", len(abandoned))
 
 
-def reconcile_presence():
+def reconcile_presence() -> None:
     """Correct the stored presence of chargers after a web process or Redis was unavailable."""
     if lost := presence_reconciliation.mark_lost_offline():
         logger.info("%s chargers are marked offline, because their web process has ended", lost)
@@ -80,42 +82,51 @@ def reconcile_presence():
         logger.info("%s chargers are marked online again, because they are connected", present)
 
 
-# (name, seconds between two turns, steps of a turn)
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Steps that one of the workers takes in each interval."""
+
+    name: str
+    interval_s: float
+    steps: tuple[Step, ...]
+
+
+STEPS: tuple[Step, ...] = (
+    *(enqueue_orphaned, sign_waiting, schedules.run_overdue),
+    *(batches.release, batches.finish_completed, enqueue_deliveries),
+)
 TURNS = (
-    (
-        "sweep",
-        INTERVAL_S,
-        (
-            *(enqueue_orphaned, sign_waiting, schedules.run_overdue),
-            *(batches.release, batches.finish_completed, enqueue_deliveries),
-        ),
-    ),
-    ("presence", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),
+    Turn("sweep", INTERVAL_S, STEPS),
+    Turn("presence", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),
 )
 
 
-def _take_turns():
+def _take_turns() -> None:
     for turn in TURNS:
-        _take_turn(*turn)
+        _take_turn(turn)
 
 
-def _take_turn(name, seconds, steps):
-    """Run `steps` if it is our turn. An unavailable database or broker ends the turn; an error in a step does not."""
+def _take_turn(turn: Turn) -> None:
+    """Take the steps if it is our turn. An unavailable database or broker ends it; an error in a step does not."""
     try:
-        if leases.is_first_within(name, seconds):
-            succeeded = [_succeeds(step) for step in steps]
+        if leases.is_first_within(turn.name, turn.interval_s):
+            succeeded = [_succeeds(step) for step in turn.steps]
             metrics.sweeps.labels("done" if all(succeeded) else "failed").inc()
     except Exception:
         metrics.sweeps.labels("waits").inc()
         raise
 
 
-def _succeeds(step):
+def _succeeds(step: Step) -> bool:
     try:
         step()
     except Exception as error:  # noqa: BLE001  (otherwise lost commands would never end)
         if diagnosis.in_words(error):
             raise
-        logger.exception("The step %s of the sweep failed; the other steps are run", step.__name__)
+        name = getattr(step, "__name__", step)
+        logger.exception("The step %s of the sweep failed; the other steps are run", name)
         return False
     return True

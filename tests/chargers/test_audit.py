@@ -7,7 +7,8 @@ from django.urls import reverse
 
 from chargers.models import ApiToken, AuditEntry, Charger, ChargerGroup
 from chargers.services import keys
-from commands.services.submission import submit, submit_internal
+from commands.services.creation import submit_internal
+from commands.services.submission import submit
 from gateway import handshake
 from tests.support.builders import a_charger, a_tag, a_transaction
 from tests.support.handshakes import KEY, NEXT, a_request

@@ -128,6 +128,15 @@ def test_a_certificate_of_a_foreign_authority_admits_one_charger():
     assert not enters(other, foreign)
 
 
+def test_the_request_of_a_deleted_charger_fails_and_does_not_block_others():
+    gone, other = a_charger("505"), a_charger("506")
+    assert [ask(gone, "505"), ask(other, "506")] == ["Accepted", "Accepted"]
+    gone.delete()
+    sign_waiting()
+    states = dict(CertificateRequest.objects.values_list("common_name", "state"))
+    assert states == {"505": CertificateRequest.FAILED, "506": CertificateRequest.SIGNED}
+
+
 def test_the_certificate_of_a_deleted_charger_is_refused():
     former = a_charger("505", security_profile=3)
     ask(former, "505"), sign_waiting()

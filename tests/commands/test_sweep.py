@@ -49,7 +49,7 @@ def test_a_failing_step_does_not_prevent_the_others():
     def fails():
         raise KeyError("no")
 
-    sweeping._take_turn(an_id(), 1, (fails, lambda: taken.append("next")))
+    sweeping._take_turn(sweeping.Turn(an_id(), 1, (fails, lambda: taken.append("next"))))
     assert taken == ["next"]
 
 

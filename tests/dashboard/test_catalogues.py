@@ -124,7 +124,7 @@ def test_scripts_show_only_texts_that_a_page_gives_them():
 # Modules whose sentences a page may show, and the calls that take a sentence. In `actions`, a warning is yielded.
 SHOWN = (
     *("refusals.py", "acceptance.py", "filters.py", "corrections.py", "export.py", "submission.py", "batches.py"),
-    *("schedules.py", "schedule.py", "sealing.py", "diagnosis.py", "charging.py", "configuration.py"),
+    *("creation.py", "schedules.py", "schedule.py", "sealing.py", "diagnosis.py", "charging.py", "configuration.py"),
     *("reservations.py", "local_list.py", "transfers.py", "certificates.py", "handshake.py"),
 )
 CALLS = {

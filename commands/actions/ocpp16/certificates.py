@@ -1,10 +1,14 @@
 """InstallCertificate, DeleteCertificate, GetInstalledCertificateIds, CertificateSigned (security whitepaper §2.6)."""
 
-from cryptography import x509
+from collections.abc import Iterator
 
-from chargers.models import InstalledCertificate
-from commands.models import CertificateRequest
+from cryptography import x509
+from django.db.models import QuerySet
+
+from chargers.models import Charger, InstalledCertificate
+from commands.models import CertificateRequest, Command
 from commands.services import authority
+from core.ocpp.schemas import JSON
 
 HASH_DATA = {
     "hashAlgorithm": "hash_algorithm",
@@ -13,41 +17,41 @@ HASH_DATA = {
 }
 
 
-def check_install(payload, charger):
+def check_install(payload: JSON, charger: Charger) -> Iterator[str]:
     try:
         x509.load_pem_x509_certificate(payload["certificate"].encode())
     except ValueError:
         yield "The certificate is not a PEM X.509 certificate: the charger should refuse it."
 
 
-def installed(command):
+def installed(command: Command) -> None:
     if command.status == "Accepted":
         hash_data = authority.hash_data(command.payload["certificate"])
         _installed_rows(command, hash_data).delete()
         _create(command, command.payload["certificateType"], hash_data)
 
 
-def reported(command):
+def reported(command: Command) -> None:
     """Replace the rows of this certificate type by those in the answer; NotFound means that there are none."""
     kind = command.payload["certificateType"]
     InstalledCertificate.objects.filter(charger=command.charger, certificate_type=kind).delete()
-    for hash_data in command.response.get("certificateHashData", []):
+    for hash_data in command.answer.get("certificateHashData", []):
         _create(command, kind, hash_data)
 
 
-def deleted(command):
+def deleted(command: Command) -> None:
     if command.status in ("Accepted", "NotFound"):
         _installed_rows(command, command.payload["certificateHashData"]).delete()
 
 
-def signed(command):
+def signed(command: Command) -> None:
     """Accepted: the charger uses the new certificate. Otherwise it keeps the old one (whitepaper A02.FR.07)."""
     CertificateRequest.objects.filter(command=command).exclude(state=CertificateRequest.REVOKED).update(
         state=CertificateRequest.ACCEPTED if command.status == "Accepted" else CertificateRequest.REJECTED
     )
 
 
-def _installed_rows(command, hash_data):
+def _installed_rows(command: Command, hash_data: authority.HashData) -> QuerySet[InstalledCertificate]:
     """Rows that match all four members of `hash_data` (whitepaper §6.1).
 
     Case and leading zeros of the serial number are ignored, because some chargers write such zeros.
@@ -60,11 +64,11 @@ def _installed_rows(command, hash_data):
     return rows.filter(pk__in=[c.pk for c in rows if _number(c.serial_number) == number])
 
 
-def _number(serial):
+def _number(serial: str) -> str:
     return serial.lower().lstrip("0")
 
 
-def _create(command, kind, hash_data):
+def _create(command: Command, kind: str, hash_data: authority.HashData) -> None:
     InstalledCertificate.objects.create(
         charger=command.charger,
         certificate_type=kind,

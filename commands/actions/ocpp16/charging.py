@@ -1,25 +1,28 @@
 """Charging profiles: SetChargingProfile, ClearChargingProfile, RemoteStartTransaction (OCPP 1.6 §3.13, §5.16)."""
 
+from collections.abc import Iterator
+
 from django.db.models import Q
 
-from chargers.models import ConfigurationKey, InstalledProfile
-from commands.models import CALL_ERROR, ChargingProfile, next_profile_id
+from chargers.models import Charger, ConfigurationKey, InstalledProfile
+from commands.models import CALL_ERROR, ChargingProfile, Command, next_profile_id
 from core.ocpp import schemas
+from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import parse
 from transactions.models import Transaction
 
 TX_PROFILE = "TxProfile"
 
 
-def complete_set(payload, charger):
+def complete_set(payload: JSON, charger: Charger) -> None:
     _complete(payload, "csChargingProfiles")
 
 
-def complete_start(payload, charger):
+def complete_start(payload: JSON, charger: Charger) -> None:
     _complete(payload, "chargingProfile")
 
 
-def _complete(payload, member):
+def _complete(payload: JSON, member: str) -> None:
     """Take a profile given by its id alone from the library; give one without an id the next free id."""
     profile = payload.get(member)
     if not isinstance(profile, dict):
@@ -34,7 +37,7 @@ def _complete(payload, member):
         payload[member] = {"chargingProfileId": next_profile_id(), **profile}
 
 
-def check_set(payload, charger):
+def check_set(payload: JSON, charger: Charger) -> Iterator[str]:
     profile, connector_id = payload["csChargingProfiles"], payload["connectorId"]
     refuse(profile, "csChargingProfiles")
     yield from _warnings(profile, charger)
@@ -45,7 +48,7 @@ def check_set(payload, charger):
         yield "A ChargePointMaxProfile belongs on connector 0."
 
 
-def check_start(payload, charger):
+def check_start(payload: JSON, charger: Charger) -> Iterator[str]:
     if payload.get("connectorId") == 0:
         yield "A transaction starts on a connector, and 0 is the charger as a whole."
     if "chargingProfile" not in payload:
@@ -59,7 +62,7 @@ def check_start(payload, charger):
     yield from _warnings(profile, charger)
 
 
-def refuse(profile, member):
+def refuse(profile: JSON, member: str) -> None:
     """Raise `schemas.Violation` for a profile that OCPP forbids to send (§7.8, errata 3.56, 3.70)."""
     schedule = profile["chargingSchedule"]
     starts = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
@@ -77,11 +80,11 @@ def refuse(profile, member):
         raise _violation(f"{member}.transactionId", "Only a TxProfile has one.")
 
 
-def _violation(field, message):
+def _violation(field: str, message: str) -> schemas.Violation:
     return schemas.Violation(field, message, "PropertyConstraintViolation")
 
 
-def _warnings(profile, charger):
+def _warnings(profile: JSON, charger: Charger) -> Iterator[str]:
     schedule = profile["chargingSchedule"]
     if profile["chargingProfileKind"] == "Relative" and "startSchedule" in schedule:
         yield "A Relative profile has no startSchedule: the charger may refuse it."
@@ -93,11 +96,12 @@ def _warnings(profile, charger):
     limits = {"ChargeProfileMaxStackLevel": profile["stackLevel"]}
     limits["ChargingScheduleMaxPeriods"] = len(schedule["chargingSchedulePeriod"])
     for key in ConfigurationKey.objects.filter(charger=charger, key__in=limits):
-        if (key.value or "").isdecimal() and limits[key.key] > int(key.value):
-            yield f"The charger's {key.key} is {key.value}, this profile has {limits[key.key]}."
+        limit = key.value or ""
+        if limit.isdecimal() and limits[key.key] > int(limit):
+            yield f"The charger's {key.key} is {limit}, this profile has {limits[key.key]}."
 
 
-def _without_transaction(profile, charger, connector_id):
+def _without_transaction(profile: JSON, charger: Charger, connector_id: int) -> Iterator[str]:
     ongoing = Transaction.objects.ongoing().filter(charger=charger)
     if connector_id == 0:
         yield "A TxProfile belongs on the connector of its transaction, not on 0."
@@ -110,7 +114,7 @@ def _without_transaction(profile, charger, connector_id):
         yield f"Transaction {profile['transactionId']} is not under way at this charger."
 
 
-def was_set(command):
+def was_set(command: Command) -> None:
     if command.status == "Accepted":
         profile, connector_id = command.payload["csChargingProfiles"], command.payload["connectorId"]
         if profile["chargingProfilePurpose"] != TX_PROFILE:
@@ -119,7 +123,7 @@ def was_set(command):
             install(command.charger, connector_id, profile, transaction_id)
 
 
-def _transaction_of(charger, connector_id, profile):
+def _transaction_of(charger: Charger, connector_id: int, profile: JSON) -> int | None:
     """Primary key of the transaction of a TxProfile, None if it has ended, because its profile ended with it."""
     ongoing = Transaction.objects.ongoing().filter(charger=charger)
     if "transactionId" in profile:
@@ -129,7 +133,7 @@ def _transaction_of(charger, connector_id, profile):
     return ongoing.values_list("pk", flat=True).first()
 
 
-def install(charger, connector_id, profile, transaction_id):
+def install(charger: Charger, connector_id: int, profile: JSON, transaction_id: int | None) -> None:
     """Record an installed profile; it replaces one with the same id, or level and purpose (OCPP 1.6 §5.16)."""
     same_place = Q(
         connector_id=connector_id,
@@ -159,7 +163,7 @@ CRITERIA = {
 }
 
 
-def was_cleared(command):
+def was_cleared(command: Command) -> None:
     """Delete the profile with the given id, or all that meet the given criteria (OCPP 1.6 §6.7)."""
     if command.status == "Accepted":
         criteria = {column: command.payload[name] for name, column in CRITERIA.items() if name in command.payload}
@@ -168,13 +172,13 @@ def was_cleared(command):
         InstalledProfile.objects.filter(charger=command.charger, **criteria).delete()
 
 
-def started(command):
+def started(command: Command) -> None:
     """Unlink a refused start, because a transaction that began before its answer arrived has another cause."""
     if command.status != "Accepted":
         _unlink(command)
 
 
-def not_started(command):
+def not_started(command: Command) -> None:
     """Treat an error as a refusal. Without an answer, forget the profile but keep the link to the transaction.
 
     It is not known then whether the charger took the profile, while the transaction did begin.
@@ -185,12 +189,12 @@ def not_started(command):
         _forget_profile(command)
 
 
-def _unlink(command):
+def _unlink(command: Command) -> None:
     _forget_profile(command)
-    type(command).objects.filter(pk=command.pk).update(transaction=None)
+    Command.objects.filter(pk=command.pk).update(transaction=None)
 
 
-def _forget_profile(command):
+def _forget_profile(command: Command) -> None:
     """Delete the profile of the linked transaction only, because it may be installed in other places too."""
     profile = command.payload.get("chargingProfile")
     if profile and command.transaction_id:

@@ -1,6 +1,7 @@
 """GetConfiguration, ChangeConfiguration and ChangeAvailability (OCPP 1.6 §5.8, §5.3, §5.2)."""
 
 import secrets
+from collections.abc import Iterator
 from functools import partial
 
 from django.db import transaction
@@ -8,16 +9,17 @@ from django.db.models import Q
 
 from chargers.models import Charger, ConfigurationKey, Connector
 from chargers.services import budgets, findings, keys
-from commands.models import CALL_ERROR
+from commands.models import CALL_ERROR, Command
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN, without_secrets
+from core.ocpp.schemas import JSON
 
 AUTHORIZATION_KEY = "AuthorizationKey"
 SECURITY_PROFILE = "SecurityProfile"
 MAX_PENDING_KEYS = 8  # keys sent to a charger that it neither accepted nor refused
 
 
-def complete_change(payload, charger):
+def complete_change(payload: JSON, charger: Charger) -> None:
     """Generate an AuthorizationKey of 20 random bytes if none is given (security whitepaper A01.FR.07).
 
     An empty key counts as not given, because the charger could not connect again with it.
@@ -26,14 +28,14 @@ def complete_change(payload, charger):
         payload["value"] = secrets.token_hex(20)
 
 
-def payload_for_retry(payload):
+def payload_for_retry(payload: JSON) -> JSON:
     """Drop the value of an AuthorizationKey, because it is not stored; `complete_change` generates another one."""
     if _names(payload["key"], AUTHORIZATION_KEY):
         return {name: value for name, value in payload.items() if name != "value"}
     return payload
 
 
-def check_change(payload, charger):
+def check_change(payload: JSON, charger: Charger) -> Iterator[str]:
     key, value = payload["key"], payload["value"]
     if _names(key, AUTHORIZATION_KEY) and not 16 <= len(value) <= 40:
         yield "An AuthorizationKey is 16 to 20 bytes: 32 to 40 hex digits, or as many characters."
@@ -44,7 +46,7 @@ def check_change(payload, charger):
         yield f"The charger has reported that {key} is read-only."
 
 
-def change_submitted(command):
+def change_submitted(command: Command) -> None:
     """Allow a new key from now on, because the charger may use it before its answer arrives (whitepaper A01)."""
     if _names(command.payload["key"], AUTHORIZATION_KEY):
         charger = Charger.objects.select_for_update().get(pk=command.charger_id)
@@ -53,7 +55,7 @@ def change_submitted(command):
         charger.save(update_fields=["next_authorization_key_hashes"])
 
 
-def changed(command):
+def changed(command: Command) -> None:
     """Record a value that the charger accepted, now or from its next boot; of an AuthorizationKey only the hash."""
     key, value = command.payload["key"], command.payload["value"]
     if _names(key, AUTHORIZATION_KEY):
@@ -69,13 +71,14 @@ def changed(command):
             Charger.objects.filter(pk=command.charger_id).update(next_security_profile=int(value))
 
 
-def _waits_for_reboot(command):
+def _waits_for_reboot(command: Command) -> bool:
     """Whether a reboot is required; not if the charger booted after the command was sent."""
     booted_at = Charger.objects.values_list("last_boot_at", flat=True).get(pk=command.charger_id)
-    return command.status == "RebootRequired" and not (booted_at and booted_at > command.sent_at)
+    has_booted = booted_at and command.sent_at and booted_at > command.sent_at
+    return command.status == "RebootRequired" and not has_booted
 
 
-def _key_changed(command, value):
+def _key_changed(command: Command, value: str) -> None:
     charger = Charger.objects.select_for_update().get(pk=command.charger_id)
     pending = charger.next_authorization_key_hashes
     matching = next((hashed for hashed in pending if keys.matches(value.encode(), hashed)), None)
@@ -91,30 +94,30 @@ def _key_changed(command, value):
         charger.save(update_fields=["next_authorization_key_hashes"])
 
 
-def not_changed(command):
+def not_changed(command: Command) -> None:
     """Forget a key that was refused or never sent; keep one without an answer, because the charger may use it."""
     refused = command.outcome == CALL_ERROR or command.sent_at is None
     if refused and _names(command.payload["key"], AUTHORIZATION_KEY):
         _key_changed(command, command.payload.opened()["value"])
 
 
-def hide(payload):
+def hide(payload: JSON) -> JSON:
     """Replace the value of an AuthorizationKey, which must not be stored after the command is finished."""
     is_secret = _names(payload.get("key"), AUTHORIZATION_KEY) and payload.get("value")
     return payload | {"value": HIDDEN} if is_secret else payload
 
 
-def _names(key, wanted):
+def _names(key: object, wanted: str) -> bool:
     """Whether `key` is `wanted`; configuration keys are compared without case (OCPP 1.6 §6.9, CiString)."""
     return isinstance(key, str) and key.casefold() == wanted.casefold()
 
 
-def reported(command):
+def reported(command: Command) -> None:
     """Store the reported keys, all or those requested, and delete the rows of keys that the charger does not have."""
-    rows = {row["key"]: without_secrets(row) for row in command.response.get("configurationKey", [])}
+    rows = {row["key"]: without_secrets(row) for row in command.answer.get("configurationKey", [])}
     stored = ConfigurationKey.objects.filter(charger=command.charger)
     if command.payload.get("key"):
-        stored.filter(key__in=command.response.get("unknownKey", [])).delete()
+        stored.filter(key__in=command.answer.get("unknownKey", [])).delete()
     elif rows:
         stored.exclude(key__in=rows).delete()
     rows = {key: row for key, row in rows.items() if not _names(key, AUTHORIZATION_KEY)}
@@ -130,7 +133,7 @@ def reported(command):
     )
 
 
-def _within_budget(charger, reported, stored):
+def _within_budget(charger: int, reported: dict[str, JSON], stored: set[str]) -> dict[str, JSON]:
     """`reported`, {key: row}, without new keys beyond the budget of `charger`; `stored` are its known keys."""
     budget = budgets.BUDGETS["configuration"]
     new = [key for key in reported if key not in stored]
@@ -141,7 +144,7 @@ def _within_budget(charger, reported, stored):
     return {key: row for key, row in reported.items() if key not in excess}
 
 
-def availability_changed(command):
+def availability_changed(command: Command) -> None:
     """Mark the connectors as scheduled until their status follows; connector 0 means all of them."""
     if command.status not in ("Accepted", "Scheduled"):
         return

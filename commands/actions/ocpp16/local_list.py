@@ -1,19 +1,25 @@
 """The local authorisation list of a charger (OCPP 1.6 §5.15, §5.10), built from the id tags and sent in one call."""
 
+from collections.abc import Iterator, Mapping, Sequence
+
 from chargers.models import Charger
+from commands.actions.base import FollowUp
 from commands.models import FINISHED, Command, LocalList
 from core.ocpp import schemas
+from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import to_rfc3339
 from core.ocpp.versions import OCPP16
 from transactions.models import IdTag
 from transactions.services.id_tokens import Verdict, verdict, verdict_on
 
+IdTagInfo = dict[str, str]
+Entries = dict[str, IdTagInfo | None]  # by id tag; None in place of the IdTagInfo of an unknown or removed tag
 FULL, DIFFERENTIAL = "Full", "Differential"
 MAX_NAMED_TAGS = 5  # in a warning
 
 
-def wanted(id_tags=None):
-    """{id tag: IdTagInfo} of all tags or of `id_tags`; None in place of the IdTagInfo of an unknown tag."""
+def wanted(id_tags: Sequence[str] | None = None) -> Entries:
+    """The entries of all tags or of `id_tags`."""
     if id_tags is None:
         return {tag.id_tag: id_tag_info(verdict(tag)) for tag in IdTag.objects.order_by("id_tag")}
     known = IdTag.known(id_tags)
@@ -24,26 +30,26 @@ def wanted(id_tags=None):
     }
 
 
-def id_tag_info(verdict: Verdict) -> dict[str, str]:
+def id_tag_info(verdict: Verdict) -> IdTagInfo:
     """Return the IdTagInfo of a verdict (OCPP 1.6 §7.27)."""
     expires = {"expiryDate": to_rfc3339(verdict.expires)} if verdict.expires else {}
     group = {"parentIdTag": verdict.group} if verdict.group else {}
     return {"status": verdict.status} | expires | group
 
 
-def difference(held, wanted):
-    """Entries that change the list `held` to `wanted`, both {id tag: IdTagInfo}; None removes a tag."""
+def difference(held: Mapping[str, IdTagInfo], wanted: Entries) -> Entries:
+    """Entries that change the list `held` to `wanted`; None removes a tag."""
     changed = {tag: info for tag, info in wanted.items() if held.get(tag) != info}
     return changed | {tag: None for tag in held if tag not in wanted}
 
 
-def payload(update_type, entries, version):
-    """Payload of SendLocalList for `entries`, {id tag: IdTagInfo or None}."""
+def payload(update_type: str, entries: Entries, version: int) -> JSON:
+    """Payload of SendLocalList for `entries`."""
     listed = [{"idTag": tag} | ({"idTagInfo": info} if info else {}) for tag, info in entries.items()]
     return {"listVersion": version, "localAuthorizationList": listed, "updateType": update_type}
 
 
-def complete(payload, charger):
+def complete(payload: JSON, charger: Charger) -> list[str]:
     """Fill in the version and, in a Full list, missing IdTagInfo; returns warnings.
 
     A Differential list stays as it is, because there a tag without IdTagInfo is to be removed (OCPP 1.6 §5.15).
@@ -63,44 +69,40 @@ def complete(payload, charger):
     return [f"These tags are unknown and sent as Invalid: {_some(unknown)}."] if unknown else []
 
 
-def _some(tags):
+def _some(tags: list[str]) -> str:
     """The first tags as text, with the number of the others."""
     more = f" and {len(tags) - MAX_NAMED_TAGS} more" if len(tags) > MAX_NAMED_TAGS else ""
     return ", ".join(tags[:MAX_NAMED_TAGS]) + more
 
 
-def next_version(charger):
+def next_version(charger: Charger) -> int:
     """The version after the newest one known or queued; never 0 or -1, which are special (errata 3.52)."""
     lists = Command.objects.filter(charger=charger, action="SendLocalList").exclude(state=FINISHED)
     queued_versions = [command.payload["listVersion"] for command in lists]
     return max(charger.local_list_version, 0, *queued_versions) + 1
 
 
-def check(payload, charger):
+def check(payload: JSON, charger: Charger) -> Iterator[str]:
     entries = payload.get("localAuthorizationList", [])
     if payload["listVersion"] in (0, -1):
         raise schemas.Violation("listVersion", "0 and -1 are reserved (1.6 errata 3.52).", "")
     if len({entry["idTag"].upper() for entry in entries}) < len(entries):
         yield "The list contains a tag twice."
-    limit = charger.configuration.filter(key="SendLocalListMaxLength").values_list("value", flat=True).first()
-    if (limit or "").isdecimal() and len(entries) > int(limit):
+    limit = charger.configuration.filter(key="SendLocalListMaxLength").values_list("value", flat=True).first() or ""
+    if limit.isdecimal() and len(entries) > int(limit):
         yield f"The charger's SendLocalListMaxLength is {limit}, this list has {len(entries)} tags."
 
 
-def was_sent(command):
-    """Record an accepted list; after a failed Differential submit a Full one if `retry_full` is set."""
+def was_sent(command: Command) -> FollowUp | None:
+    """Record an accepted list; after a failed Differential return a Full one if `retry_full` is set."""
     if command.status == "Accepted":
         _record(command)
     elif command.status in ("Failed", "VersionMismatch") and command.retry_full:
-        from commands.services.submission import (
-            submit_internal,  # not above, because it imports the table, which imports this module
-        )
-
-        full = payload(FULL, wanted(), command.payload["listVersion"] + 1)
-        submit_internal(command.charger, "SendLocalList", full, caused_by=command)
+        return FollowUp("SendLocalList", payload(FULL, wanted(), command.payload["listVersion"] + 1))
+    return None
 
 
-def _record(command):
+def _record(command: Command) -> None:
     request = command.payload
     entries = {entry["idTag"]: entry.get("idTagInfo") for entry in request.get("localAuthorizationList", [])}
     Charger.objects.filter(pk=command.charger_id).update(local_list_version=request["listVersion"])
@@ -119,14 +121,14 @@ def _record(command):
     )
 
 
-def version_reported(command):
+def version_reported(command: Command) -> None:
     """Store the version and forget a list with another one; -1 means that there is no list (OCPP 1.6 §5.10)."""
-    version = command.response["listVersion"]
+    version = command.answer["listVersion"]
     if version >= 0:
         Charger.objects.filter(pk=command.charger_id).update(local_list_version=version)
         LocalList.objects.filter(charger=command.charger).exclude(version=version).delete()
 
 
-def payload_for_retry(payload):
+def payload_for_retry(payload: JSON) -> JSON:
     """Drop the version, because each command needs its own."""
     return {name: value for name, value in payload.items() if name != "listVersion"}

@@ -1,15 +1,19 @@
 """ReserveNow and CancelReservation (OCPP 1.6 §5.13, §5.1): the charger decides the state of a reservation."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
-from chargers.models import Connector
+from chargers.models import Charger, Connector
+from commands.models import Command
 from core.ocpp import schemas
+from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import parse, to_rfc3339
 from transactions.models import Reservation, Transaction, next_reservation_id
 from transactions.services.reservations import ENDS_A_RESERVATION
 
 
-def complete(payload, charger):
+def complete(payload: JSON, charger: Charger) -> None:
     """Complete a reservation that has a row by its columns; give one without an id the next free one."""
     number = payload.get("reservationId")
     known = type(number) is int and Reservation.objects.filter(pk=number, charger=charger).first()
@@ -27,7 +31,7 @@ def complete(payload, charger):
         payload["reservationId"] = next_reservation_id()
 
 
-def check(payload, charger):
+def check(payload: JSON, charger: Charger) -> Iterator[str]:
     if Reservation.objects.filter(pk=payload["reservationId"]).exclude(charger=charger).exists():
         raise schemas.Violation("reservationId", "This reservation belongs to another charger.", "")
     expiry = parse(payload["expiryDate"])
@@ -38,12 +42,12 @@ def check(payload, charger):
         yield f"Connector {connector.connector_id} is {connector.status}."
 
 
-def submitted(command):
+def submitted(command: Command) -> None:
     """Create the reservation, `Inactive` until the charger accepts it."""
     Reservation.objects.get_or_create(id=command.payload["reservationId"], defaults=_columns(command))
 
 
-def reserved(command):
+def reserved(command: Command) -> None:
     """Activate an accepted reservation; it replaces one with the same id (OCPP 1.6 §5.13)."""
     if command.status == "Accepted":
         active = _columns(command) | {"state": Reservation.ACTIVE, "ended_because": ""}
@@ -53,7 +57,7 @@ def reserved(command):
         _end_at_once(command)
 
 
-def _end_at_once(command):
+def _end_at_once(command: Command) -> None:
     """End the reservation if a later message of the charger was stored before its answer."""
     reservation = Reservation.objects.filter(pk=command.payload["reservationId"])
     since = {"charger": command.charger_id, "start_received_at__gte": command.sent_at}
@@ -70,14 +74,14 @@ def _end_at_once(command):
         reservation.update(state=Reservation.CANCELLED, ended_because=because)
 
 
-def cancelled(command):
+def cancelled(command: Command) -> None:
     if command.status == "Accepted":
         Reservation.objects.filter(
             pk=command.payload["reservationId"], charger=command.charger, state=Reservation.ACTIVE
         ).update(state=Reservation.CANCELLED, ended_because="CancelReservation")
 
 
-def _columns(command):
+def _columns(command: Command) -> dict[str, Any]:
     request = command.payload
     return {
         "charger": command.charger,

@@ -1,8 +1,10 @@
 """Firmware, diagnostics and logs (OCPP 1.6 §5.7, §5.19; security whitepaper §3, §4)."""
 
-from commands.models import Upload, next_request_id
+from chargers.models import Charger
+from commands.models import Command, Upload, next_request_id
 from commands.services.files import fingerprint, upload_token, upload_url
 from core.ocpp import schemas
+from core.ocpp.schemas import JSON
 
 # The last status of a transfer. A failure is none, because the charger may try again.
 FINAL_STATUSES = {"Installed", "Uploaded"}
@@ -15,56 +17,56 @@ REPORTS_ON = {
 }
 
 
-def complete_request(payload, charger):
+def complete_request(payload: JSON, charger: Charger) -> None:
     if "requestId" not in payload:
         payload["requestId"] = next_request_id()
 
 
-def complete_diagnostics(payload, charger):
+def complete_diagnostics(payload: JSON, charger: Charger) -> None:
     """Without a location, let the charger upload to this system."""
     if "location" not in payload:
         payload["location"] = _upload_url("location")
 
 
-def complete_log(payload, charger):
+def complete_log(payload: JSON, charger: Charger) -> None:
     complete_request(payload, charger)
     log = payload.setdefault("log", {})
     if isinstance(log, dict) and "remoteLocation" not in log:
         payload["log"] = {"remoteLocation": _upload_url("log.remoteLocation"), **log}
 
 
-def without_request_id(payload):
+def without_request_id(payload: JSON) -> JSON:
     return {name: value for name, value in payload.items() if name != "requestId"}
 
 
-def diagnostics_for_retry(payload):
+def diagnostics_for_retry(payload: JSON) -> JSON:
     return {name: value for name, value in payload.items() if name != "location" or not upload_token(value)}
 
 
-def log_for_retry(payload):
+def log_for_retry(payload: JSON) -> JSON:
     log = payload["log"]
     members = {name: value for name, value in log.items() if name != "remoteLocation" or not upload_token(value)}
     return without_request_id(payload) | {"log": members}
 
 
-def _upload_url(field):
+def _upload_url(field: str) -> str:
     url = upload_url()
     if url is None:
         raise schemas.Violation(field, "Give a location, or set PUBLIC_URL so that chargers can upload here.", "")
     return url
 
 
-def check_diagnostics(payload, charger):
+def check_diagnostics(payload: JSON, charger: Charger) -> tuple[()]:
     _check_location("location", payload["location"])
     return ()
 
 
-def check_log(payload, charger):
+def check_log(payload: JSON, charger: Charger) -> tuple[()]:
     _check_location("log.remoteLocation", payload["log"]["remoteLocation"])
     return ()
 
 
-def _check_location(field, url):
+def _check_location(field: str, url: str) -> None:
     """Raise `schemas.Violation` for an upload URL of this system that was made for another command."""
     try:
         token = upload_token(url)
@@ -74,14 +76,14 @@ def _check_location(field, url):
         raise schemas.Violation(field, "Leave it out: this URL was made for another command.", "")
 
 
-def diagnostics_submitted(command):
+def diagnostics_submitted(command: Command) -> None:
     Upload.expect(command, command.payload.opened()["location"])
 
 
-def log_submitted(command):
+def log_submitted(command: Command) -> None:
     request_submitted(command)
     Upload.expect(command, command.payload.opened()["log"]["remoteLocation"])
 
 
-def request_submitted(command):
-    type(command).objects.filter(pk=command.pk).update(request_id=command.payload["requestId"])
+def request_submitted(command: Command) -> None:
+    Command.objects.filter(pk=command.pk).update(request_id=command.payload["requestId"])

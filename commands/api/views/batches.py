@@ -1,12 +1,16 @@
 """Batches and schedules over REST: one command to many chargers, now, later or repeatedly."""
 
+from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
 from rest_framework.decorators import api_view, permission_classes
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from chargers.api.viewsets import Editable, OwnedByRequester, Scoped
 from chargers.services.access import CommandsPerUser, needs, own, username
@@ -16,6 +20,7 @@ from commands.api.serializers.batches import batch_url
 from commands.api.views.tasks import IDEMPOTENCY_KEY, origin_of, validated_body
 from commands.models import Batch, BatchItem, Schedule
 from commands.services import batches
+from commands.services.origin import Origin
 from commands.services.schedules import may_run
 from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestMadeFirst
@@ -27,7 +32,7 @@ SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
 
-def known_batch(request, id):
+def known_batch(request: Request, id: str) -> Batch:
     """The `Batch`; raises 404 for an unknown one, and for one of another user."""
     try:
         return get_object_or_404(own(request.user, Batch.objects.select_related("schedule")), pk=UUID(id))
@@ -46,14 +51,14 @@ class BatchList(OwnedByRequester, generics.ListAPIView):
     throttle_classes = [CommandsPerUser]
 
     @extend_schema(request=BatchRequestSerializer, responses={202: BatchSerializer}, parameters=[IDEMPOTENCY_KEY])
-    def post(self, request):
+    def post(self, request: Request) -> Response:
         """Submit one action to many chargers. They are chosen now; each gets its command when it is due."""
         origin = origin_of(request)
         batch = origin.earlier(Batch) or _create(request, origin)
         return Response(BatchSerializer(batch).data, status=202, headers={"Location": batch_url(batch)})
 
 
-def _create(request, origin):
+def _create(request: Request, origin: Origin) -> Batch:
     wanted = batches.BatchRequest(**validated_body(request, BatchRequestSerializer))
     return batches.submit(wanted, request.user, origin)
 
@@ -65,7 +70,7 @@ class BatchDetail(generics.GenericAPIView):
     permission_classes = [needs(GET="commands.view_command")]
     serializer_class = BatchSerializer
 
-    def get(self, request, id):
+    def get(self, request: Request, id: str) -> Response:
         return Response(BatchSerializer(known_batch(request, id)).data)
 
 
@@ -77,14 +82,14 @@ class MemberList(Scoped, generics.ListAPIView):
     filterset_class = MemberFilter
     permission_classes = [needs(GET="commands.view_command")]
 
-    def visible(self, rows):
+    def visible(self, rows: QuerySet[BatchItem]) -> QuerySet[BatchItem]:
         return super().visible(rows.filter(batch=known_batch(self.request, self.kwargs["id"])))
 
 
 @extend_schema(request=None, responses=BatchSerializer)
 @api_view(["POST"])
 @permission_classes([needs(POST="commands.add_command")])
-def cancel(request, id):
+def cancel(request: Request, id: str) -> Response:
     """Cancel all commands that were not sent; sent ones continue. 409 if it is finished or already cancelled."""
     batch = known_batch(request, id)
     if not batches.cancel_batch(batch, username(request.user)):
@@ -101,16 +106,16 @@ class ScheduleViewSet(OwnedByRequester, Editable):
     permission_classes = [needs(GET="commands.view_command", **EDITED)]
     throttle_classes = [CommandsPerUser]
 
-    def perform_create(self, serializer):
+    def perform_create(self, serializer: BaseSerializer) -> None:
         serializer.save(**self._owner())
 
-    def perform_update(self, serializer):
+    def perform_update(self, serializer: BaseSerializer) -> None:
         """Make the user the owner, unless only the name or the switch changes and the owner may still run it."""
         former, fields = serializer.instance, serializer.validated_data
         has_changed = any(getattr(former, name) != fields[name] for name in EFFECTIVE_COLUMNS & fields.keys())
         serializer.save(**(self._owner() if has_changed or not may_run(former.owner) else {}))
 
-    def _owner(self):
+    def _owner(self) -> dict[str, Any]:
         user = self.request.user
         known = user if user and user.is_authenticated else None
         return {"owner": known, "requested_by": username(user)}

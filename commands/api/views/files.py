@@ -1,17 +1,21 @@
 """Firmware and uploads for chargers without a login; the token in the URL authorises them and expires."""
 
 import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import wraps
+from typing import IO, Any, cast
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.http import JsonResponse
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view, permission_classes
+from rest_framework.request import Request
 
 from chargers.services import access
 from chargers.services.access import needs
@@ -20,14 +24,16 @@ from commands.services.files import firmware_of
 from core.http.downloads import attachment
 from core.http.errors import not_found
 
+View = Callable[..., HttpResponseBase]
 
-def only(*methods):
+
+def only(*methods: str) -> Callable[[View], View]:
     """Answer other methods with 405 and a JSON error. CSRF checks are off, because there is no session."""
 
-    def decorate(view):
+    def decorate(view: View) -> View:
         @csrf_exempt
         @wraps(view)
-        def guarded(request, *args, **kwargs):
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method not in methods:
                 error = {"error": f'Method "{request.method}" not allowed.'}
                 return JsonResponse(error, status=405, headers={"Allow": ", ".join(methods)})
@@ -39,14 +45,15 @@ def only(*methods):
 
 
 @only("GET", "HEAD")
-def firmware(request, token, filename):
+def firmware(request: HttpRequest, token: str, filename: str) -> HttpResponseBase:
     """Send the image, if the URL has not expired."""
-    image = Firmware.objects.filter(pk=firmware_of(token)).first()
+    pk = firmware_of(token)
+    image = None if pk is None else Firmware.objects.filter(pk=pk).first()
     return _attachment(image) if image and image.is_kept else _gone()
 
 
 @only("PUT", "POST")
-def upload(request, token, filename=""):
+def upload(request: HttpRequest, token: str, filename: str = "") -> JsonResponse:
     """Store one file, the body or the only file of a form. A second one replaces the first, because it is a retry."""
     row = Upload.of(token)
     if row is None:
@@ -63,15 +70,15 @@ def upload(request, token, filename=""):
     return JsonResponse({"status": "received", "size": size}, status=201)
 
 
-def _content(request):
+def _content(request: HttpRequest) -> File | None:
     """The file in a request, None for a form without one."""
     if not (request.content_type or "").startswith("multipart/"):
-        return _Body(request, name="")
-    return next(iter(request.FILES.values()), None)
+        return _Body(cast(IO[bytes], request), name="")
+    return cast(File | None, next(iter(request.FILES.values()), None))
 
 
 @transaction.atomic
-def _swap(row, stored, size):
+def _swap(row: Upload, stored: str, size: int) -> None:
     """Set the new file, and delete the former one only after the commit."""
     row = Upload.objects.select_for_update().get(pk=row.pk)
     former = row.file.name
@@ -81,7 +88,7 @@ def _swap(row, stored, size):
         transaction.on_commit(lambda: default_storage.delete(former))
 
 
-def _safe(name):
+def _safe(name: str) -> str:
     """A file name that is valid on every system and has no folder."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name.rpartition("/")[2])[-100:].strip("._") or "file"
 
@@ -89,15 +96,16 @@ def _safe(name):
 class _Body(File):
     """A body that is read in pieces, because Django's class needs its size first."""
 
-    def chunks(self, chunk_size=None):
-        while piece := self.file.read(chunk_size or self.DEFAULT_CHUNK_SIZE):
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        body = cast(IO[bytes], self.file)
+        while piece := body.read(chunk_size or self.DEFAULT_CHUNK_SIZE):
             yield piece
 
 
 @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
 @api_view(["GET"])
 @permission_classes([needs(GET="commands.view_upload")])
-def uploaded_file(request, pk):
+def uploaded_file(request: Request, pk: int) -> HttpResponseBase:
     """Send an uploaded file as an attachment, so that browsers do not display it."""
     row = access.within(request.user, Upload.objects.exclude(file="")).filter(pk=pk).first()
     if row is None or not row.is_kept:
@@ -105,13 +113,13 @@ def uploaded_file(request, pk):
     return _attachment(row)
 
 
-def _attachment(row):
+def _attachment(row: Firmware | Upload) -> HttpResponseBase:
     return attachment(row.file.open("rb"), row.file.size, _safe(row.filename))
 
 
-def _gone():
+def _gone() -> JsonResponse:
     return JsonResponse({"error": "This URL is unknown or has expired."}, status=404)
 
 
-def _bad(why):
+def _bad(why: str) -> JsonResponse:
     return JsonResponse({"error": why, "fields": {}}, status=400)

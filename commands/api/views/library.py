@@ -1,6 +1,8 @@
 """Charging profiles, local lists, firmware, uploads and certificates over REST."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -10,10 +12,12 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chargers.api.viewsets import Editable, Scoped
+from chargers.models import Charger
 from chargers.services.access import CommandsPerUser, known_charger, needs, within
 from commands.actions.ocpp16 import local_list
 from commands.api.filters import CertificateFilter, FirmwareFilter, ProfileFilter, UploadFilter
@@ -28,11 +32,12 @@ from commands.api.serializers import (
     UploadSerializer,
 )
 from commands.api.views.tasks import IDEMPOTENCY_KEY, accepted, earlier, submit_command, validated_body
-from commands.models import CertificateRequest, ChargingProfile, Firmware, LocalList, Upload
+from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
 from commands.services import authority
 from commands.services.files import firmware_url
 from core.http.errors import Conflict
 from core.http.pagination import NewestFirst
+from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import now_on_the_wire, to_rfc3339
 
 
@@ -51,14 +56,14 @@ class LocalListView(APIView):
     throttle_classes = [CommandsPerUser]
 
     @extend_schema(responses=LocalListSerializer)
-    def get(self, request, charger_id):
+    def get(self, request: Request, charger_id: str) -> Response:
         """The list that the charger has accepted from this system."""
         charger = known_charger(request, charger_id)
         held = LocalList.objects.filter(charger=charger).first()
         return Response(LocalListSerializer({"charger": charger, "held": held}).data)
 
     @extend_schema(request=SendLocalListSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
-    def post(self, request, charger_id):
+    def post(self, request: Request, charger_id: str) -> Response:
         """Build the list, or its changes, from the id tags and send it in one call (SendLocalList)."""
         body = validated_body(request, SendLocalListSerializer)
         charger = known_charger(request, charger_id)
@@ -66,7 +71,7 @@ class LocalListView(APIView):
         return accepted(command, f"Local list with {len(command.payload['localAuthorizationList'])} id tags sent")
 
     @staticmethod
-    def _send(request, charger, body):
+    def _send(request: Request, charger: Charger, body: Mapping[str, Any]) -> Command:
         entries = local_list.wanted(body.get("id_tags"))
         if body["update_type"] == local_list.FULL:
             entries = {tag: info for tag, info in entries.items() if info}
@@ -76,7 +81,7 @@ class LocalListView(APIView):
         return submit_command(request, charger, "SendLocalList", payload, body, retry_full=body["full_if_failed"])
 
 
-def _held(charger):
+def _held(charger: Charger) -> dict[str, local_list.IdTagInfo]:
     held = LocalList.objects.filter(charger=charger, version=charger.local_list_version).first()
     if held is None:
         raise Conflict("The list of this charger is not known. Send a Full one, or give the id tags.")
@@ -103,7 +108,7 @@ class FirmwareViewSet(Editable):
         permission_classes=[needs(POST="commands.add_command")],
         throttle_classes=[CommandsPerUser],
     )
-    def install(self, request, pk=None):
+    def install(self, request: Request, pk: str | None = None) -> Response:
         """Let a charger install it, by SignedUpdateFirmware if it has a signature, else by UpdateFirmware."""
         firmware = self.get_object()
         body = validated_body(request, InstallSerializer)
@@ -111,18 +116,19 @@ class FirmwareViewSet(Editable):
         command = earlier(request)
         if command is None:
             _refuse_unreachable(firmware)
-            command = submit_command(request, charger, *_update(firmware, body), body)
+            name, payload = _update(firmware, body)
+            command = submit_command(request, charger, name, payload, body)
         return accepted(command, f"Update to {firmware} sent")
 
 
-def _refuse_unreachable(firmware):
+def _refuse_unreachable(firmware: Firmware) -> None:
     if not firmware.is_kept:
         raise Conflict(f"The file of {firmware} is missing in the storage. Upload it again.")
     if not settings.PUBLIC_URL:
         raise Conflict("Set PUBLIC_URL to the URL under which chargers reach this server over HTTP.")
 
 
-def _update(firmware, body):
+def _update(firmware: Firmware, body: Mapping[str, Any]) -> tuple[str, JSON]:
     """(action, payload). The URL is valid for OCPP_FILE_URL_LIFETIME from the retrieve date on."""
     fetched_at = to_rfc3339(body["retrieve_date"]) if "retrieve_date" in body else now_on_the_wire()
     begins = body["retrieve_date"].timestamp() if "retrieve_date" in body else time.time()
@@ -162,7 +168,7 @@ class CertificateList(Scoped, generics.ListAPIView):
 @extend_schema(request=None, responses=CertificateSerializer)
 @api_view(["POST"])
 @permission_classes([needs(POST="commands.change_certificaterequest")])
-def revoke_certificate(request, pk):
+def revoke_certificate(request: Request, pk: int) -> Response:
     """Revoke a certificate; a charger that is connected with it must reconnect."""
     reachable = within(request.user, CertificateList.queryset)
     certificate = get_object_or_404(reachable, pk=pk)
@@ -174,6 +180,6 @@ def revoke_certificate(request, pk):
 @extend_schema(responses={(200, "application/x-pem-file"): OpenApiTypes.STR})
 @api_view(["GET"])
 @permission_classes([needs(GET="commands.view_certificaterequest")])
-def root_certificates(request):
+def root_certificates(request: Request) -> HttpResponse:
     """PEM with the roots of the authority for chargers, as InstallCertificate and servers need them."""
     return HttpResponse("".join(authority.roots().values()), content_type="application/x-pem-file")

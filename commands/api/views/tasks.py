@@ -50,7 +50,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-def validated_body(request, serializer_class):
+def validated_body(request: Request, serializer_class: type[serializers.Serializer]) -> dict[str, Any]:
     """Return the validated body, {} for an empty one; first raise 404 for a charger that the user may not reach."""
     check_reach(request)
     serializer = serializer_class(data=request.data)
@@ -83,7 +83,7 @@ def submit_intent(request: Request, charger: Charger, intent: object, body: Mapp
     return submit_command(request, charger, *encode(charger.version, intent), body, **columns)
 
 
-def accepted(command, status, **more):
+def accepted(command: Command, status: str, **more: Any) -> Response:
     """Answer 202 with the task to poll."""
     shown = {"status": status, "task_id": command.task_id, "task_url": task_url(command)}
     if command.warning:
@@ -95,7 +95,7 @@ def accepted(command, status, **more):
 @api_view(["POST"])
 @permission_classes([MAY_COMMAND])
 @throttle_classes([CommandsPerUser])
-def start(request, charger_id):
+def start(request: Request, charger_id: str) -> Response:
     """Ask the charger to send a BootNotification (TriggerMessage)."""
     body = validated_body(request, AskSerializer)
     command = submit_intent(request, known_charger(request, charger_id), Trigger("BootNotification"), body)
@@ -106,7 +106,7 @@ def start(request, charger_id):
 @api_view(["POST"])
 @permission_classes([MAY_COMMAND])
 @throttle_classes([CommandsPerUser])
-def stop(request, charger_id):
+def stop(request: Request, charger_id: str) -> Response:
     """Ask the charger to stop the given transaction, or the only one under way."""
     body = validated_body(request, StopRequestSerializer)
     charger = known_charger(request, charger_id)
@@ -117,7 +117,7 @@ def stop(request, charger_id):
     return accepted(command, "Remote Stop Command Sent")
 
 
-def transaction_to_stop(charger, body):
+def transaction_to_stop(charger: Charger, body: Mapping[str, Any]) -> tuple[int, str]:
     """(transaction id, warning). Without a known transaction the latest id is sent, and the charger decides."""
     if "transaction_id" in body:
         return body["transaction_id"], ""
@@ -140,7 +140,7 @@ def transaction_to_stop(charger, body):
 @api_view(["POST"])
 @permission_classes([MAY_COMMAND])
 @throttle_classes([CommandsPerUser])
-def authorize(request, charger_id):
+def authorize(request: Request, charger_id: str) -> Response:
     """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
     body = validated_body(request, AuthorizeRequestSerializer)
     intent = Start(body["id_tag"], evse_id=body.get("connector_id"))
@@ -159,7 +159,7 @@ class CommandList(Scoped, generics.ListAPIView):
     throttle_classes = [CommandsPerUser]
 
     @extend_schema(request=CommandRequestSerializer, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
-    def post(self, request):
+    def post(self, request: Request) -> Response:
         """Submit a command with any action of OCPP 1.6 that a central system may send."""
         body = validated_body(request, CommandRequestSerializer)
         command = submit_command(
@@ -180,7 +180,7 @@ class TaskDetail(APIView):
 
     permission_classes = [needs(GET="commands.view_command")]
 
-    def get(self, request, task_id):
+    def get(self, request: Request, task_id: str) -> Response:
         wait = WaitSerializer(data=request.query_params)
         wait.is_valid(raise_exception=True)
         seconds = wait.validated_data.get("wait", 0)
@@ -196,7 +196,7 @@ class TaskDetail(APIView):
         return Response(TaskSerializer(command).data)
 
 
-def _ended(task_id):
+def _ended(task_id: str) -> Command | None:
     """The command if it is finished, else None; raises 404 for an unknown id."""
     try:
         command = find_task(task_id)
@@ -205,7 +205,7 @@ def _ended(task_id):
     return command if command.state == FINISHED else None
 
 
-def find_task(task_id):
+def find_task(task_id: str) -> Command:
     """The `Command`; raises 404. Celery is not asked, because it reports PENDING for unknown ids."""
     command = get_command(task_id)
     if command is None:
@@ -217,7 +217,7 @@ def find_task(task_id):
 @api_view(["POST"])
 @permission_classes([MAY_COMMAND])
 @throttle_classes([CommandsPerUser])
-def retry(request, task_id):
+def retry(request: Request, task_id: str) -> Response:
     """Submit the same command to the same charger again; 409 if the former one is not finished."""
     former = find_task(task_id)
     if not access.reaches(request.user, former.charger):

@@ -1,5 +1,7 @@
 """`manage.py keep_house`: run the hourly maintenance by hand or by cron."""
 
+from typing import Any
+
 from django.core.management.base import BaseCommand
 
 from commands.services.housekeeping import keep_house
@@ -8,7 +10,7 @@ from commands.services.housekeeping import keep_house
 class Command(BaseCommand):
     help = "Create the partitions of the coming months, and delete rows that are older than their retention."
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         for step, result in keep_house().items():
             shown = ", ".join(result) or "none" if isinstance(result, list) else result
             self.stdout.write(f"{step}: {shown}")

@@ -1,0 +1,60 @@
+"""Create the rows of commands, in the transaction of the caller; `submission` and the sweep enqueue them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db import transaction
+
+from chargers.models import Charger
+from chargers.services import audit, events
+from commands import metrics
+from commands.actions.table import action_of
+from commands.fields import Payload
+from commands.models import SYSTEM_ACTOR, Command
+from core.ocpp import schemas
+from core.ocpp.redaction import HIDDEN
+
+
+@transaction.atomic
+def submit_internal(
+    charger: Charger, action: str, payload: Mapping[str, Any], caused_by: Command | None = None
+) -> Command:
+    """Create a command of the system itself, which the sweep enqueues within a second. Returns the `Command`."""
+    return create(charger, action, payload, {"requested_by": SYSTEM_ACTOR, "follows": caused_by})
+
+
+def create(
+    charger: Charger, action: str, payload: Mapping[str, Any], columns: Mapping[str, Any], is_audited: bool = True
+) -> Command:
+    """Create the row of a command with `columns`, and make the changes that hold from its submission on.
+
+    Raises `schemas.Violation` for a payload that cannot be sent.
+    """
+    row, request, columns = action_of(charger.version, action), dict(payload), dict(columns)
+    completed = row.complete(request, charger) or ()
+    charger.version.schemas.check_request(action, request, formats=True)
+    refuse_hidden(action, request)
+    warnings = [columns.pop("warning", ""), *completed, *row.check(request, charger)]
+    command = Command.objects.create(
+        charger=charger,
+        action=action,
+        payload=Payload.of(request, charger.version, action),
+        timeout=columns.pop("timeout", None) or settings.OCPP_COMMAND_TIMEOUT,
+        warning=" ".join(warning for warning in warnings if warning),
+        **columns,
+    )
+    row.submitted(command)
+    if is_audited:
+        after = {"action": action, "payload": command.payload}
+        audit.record("asked", "command", command.task_id, charger.pk, after=after, who=command.requested_by)
+    events.notify_live("command.asked", charger.pk, task_id=command.task_id)
+    transaction.on_commit(metrics.submitted.labels(action).inc)
+    return command
+
+
+def refuse_hidden(action: str, payload: Mapping[str, Any]) -> None:
+    """Raise `schemas.Violation` if the payload contains the placeholder that is shown in place of a secret."""
+    if action != "DataTransfer" and HIDDEN in orjson.dumps(payload).decode():
+        raise schemas.Violation("", f"{HIDDEN} stands for a secret that is not shown. Enter the secret itself.", "")

@@ -380,7 +380,7 @@ class ChargerConsumer(AsyncConsumer):
             del self.answered[next(iter(self.answered))]
 
     async def _on_reply(self, reply: frames.Reply) -> None:
-        event: dict[str, Any] = {"type": "reply", "payload": reply.payload}
+        event: mailbox.Answer = {"type": "reply", "payload": reply.payload}
         if reply.error:
             event = {"type": "error", "error": reply.error}
         if reply.message_id == self.outstanding:
@@ -390,7 +390,7 @@ class ChargerConsumer(AsyncConsumer):
         else:
             await self._store_late_reply(reply.message_id, event)
 
-    async def _deliver_reply(self, task_id: str, event: dict[str, Any], trace: Mapping[str, str]) -> None:
+    async def _deliver_reply(self, task_id: str, event: mailbox.Answer, trace: Mapping[str, str]) -> None:
         context.task_id.set(task_id)
         try:
             with tracing.span(f"{event['type']} of charger", "server", trace, charger_id=self.charger.identity):
@@ -399,7 +399,7 @@ class ChargerConsumer(AsyncConsumer):
         except Exception:  # noqa: BLE001  (an unhandled exception would end `_disconnect` early)
             logger.exception("%s: could not deliver the answer to command %s", self.charger, task_id)
 
-    async def _store_late_reply(self, task_id: str, event: dict[str, Any]) -> None:
+    async def _store_late_reply(self, task_id: str, event: mailbox.Answer) -> None:
         if await writer.submit_and_wait(delivery.store_late_replies, LateReply(self.pk, task_id, event)):
             metrics.late_replies.inc()
         else:

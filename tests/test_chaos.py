@@ -147,7 +147,7 @@ def test_a_missing_command_is_found():
 
 
 def a_waiting_charger(charger_id, asked=None):
-    return SimpleNamespace(charger_id=charger_id, waiting=asked is not None, asked=asked)
+    return SimpleNamespace(identity=charger_id, waiting=asked is not None, asked=asked)
 
 
 def test_the_p99_counts_an_unanswered_message():

@@ -203,7 +203,7 @@ ROWS = {
 
 @pytest.mark.parametrize("model", ROWS)
 def test_a_row_of_a_charger_out_of_reach_is_not_found(scoped, model):
-    path = "charger_id" if model in (Charger, Refusal) else "charger__identity"
+    path = {Charger: "identity", Refusal: "charger_id"}.get(model, "charger__identity")
     far = model.objects.filter(**{path: FAR}).first().pk
     for path, method in ROWS[model]:
         for body in ("{", "{}"):

@@ -10,7 +10,7 @@ from chargers.models import AuditEntry, ChargerGroup
 from commands.models import Batch, BatchItem, ChargingProfile, Command
 from commands.services import batches
 from tests.support.builders import a_charger, a_command
-from tests.support.live import an_id, eventually
+from tests.support.live import an_id, eventually, until_connected
 
 ACCEPTED = {"status": "Accepted"}
 RESET = {"action": "Reset", "payload": {"type": "Soft"}}
@@ -81,6 +81,7 @@ def test_an_absent_charger_is_not_connected_or_left_out(live):
     with live.charger(an_id(), Reset=ACCEPTED) as there, live.socket(away := an_id()):
         pass
     with live.charger(there.identity, Reset=ACCEPTED):
+        until_connected(live, there.identity)
         both = asked(live, [there.identity, away], timeout=1)
         assert asked(live, [there.identity, away], only_connected=True)["total"] == 1
         assert over(live, both)["outcomes"] == {"answered": 1, "not_connected": 1}

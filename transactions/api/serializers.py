@@ -146,12 +146,17 @@ class UnknownIdTagSerializer(serializers.ModelSerializer):
 class ReservationSerializer(serializers.ModelSerializer):
     """`id` is the reservationId on the wire; ReserveNow with it sends the reservation to its charger."""
 
-    charger_id = serializers.SlugRelatedField(source="charger", slug_field="identity", queryset=Charger.objects.all())
+    charger_id = serializers.SlugRelatedField(
+        source="charger",
+        slug_field="identity",
+        queryset=Charger.objects.all(),
+        error_messages={"does_not_exist": "Object with charger_id={value} does not exist."},
+    )
     status = serializers.ChoiceField([*Reservation.STATUSES, Reservation.EXPIRED], read_only=True)
 
     def validate_charger_id(self, charger):
         if not access.reaches(self.context["request"].user, charger):
-            self.fields["charger_id"].fail("does_not_exist", slug_name="charger_id", value=charger.identity)
+            self.fields["charger_id"].fail("does_not_exist", slug_name="identity", value=charger.identity)
         if self.instance and self.instance.charger != charger:
             raise serializers.ValidationError("A reservation stays with its charger: make another one.")
         return charger

@@ -1,10 +1,15 @@
 """Messages about transactions that wait for an operator, in the admin."""
 
+from typing import TYPE_CHECKING, Any, TypedDict
+
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import URLPattern, path
 from rest_framework.exceptions import APIException
 
 from chargers.admin import ReadOnly, Scoped
@@ -13,12 +18,21 @@ from gateway import orphans
 from gateway.api import completion
 from transactions.models import OrphanStop
 
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
 APPLY = "admin/transactions/orphanstop/apply.html"
 UNITS = {"meter_start": " (Wh)", "meter_stop": " (Wh)", "timestamp": " (such as 2026-02-26T13:00:00Z)"}
 
 
+class Likely(TypedDict):
+    """The id of the likeliest transaction, which the list adds to each of its rows."""
+
+    likely: int | None
+
+
 @admin.action(description="Attach to the likeliest transaction", permissions=["attach"])
-def attach_to_likeliest(modeladmin, request, chosen):
+def attach_to_likeliest(modeladmin: "OrphanStopAdmin", request: HttpRequest, chosen: QuerySet[OrphanStop]) -> None:
     for orphan in chosen:
         likeliest = OrphanStop.candidates_of([orphan]).get(orphan.pk)
         if not likeliest:
@@ -41,25 +55,27 @@ class OrphanStopAdmin(Scoped, ReadOnly, admin.ModelAdmin):
     list_per_page = 50
     actions = [attach_to_likeliest]
 
-    def has_attach_permission(self, request):
+    def has_attach_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("transactions.change_transaction")
 
-    def get_changelist_instance(self, request):
-        changelist = super().get_changelist_instance(request)
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        changelist: ChangeList = super().get_changelist_instance(request)
         candidates = OrphanStop.candidates_of(changelist.result_list)
         for orphan in changelist.result_list:
             orphan.likely = next(iter(candidates.get(orphan.pk, ())), None)
         return changelist
 
-    def get_urls(self):
+    def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.apply)
         return [path("<int:pk>/apply/", page, name="transactions_orphanstop_apply"), *super().get_urls()]
 
-    def render_change_form(self, request, context, *args, **kwargs):
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
         context["may_attach"] = self.has_attach_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def apply(self, request, pk):
+    def apply(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The form that completes a message and has it take effect."""
         orphan = self.get_object(request, str(pk))
         if orphan is None or not self.has_attach_permission(request):
@@ -74,7 +90,9 @@ class OrphanStopAdmin(Scoped, ReadOnly, admin.ModelAdmin):
                 wrong = sentence(error)
         return TemplateResponse(request, APPLY, self._form(request, orphan, filled_in, wrong))
 
-    def _form(self, request, orphan, filled_in, wrong):
+    def _form(
+        self, request: HttpRequest, orphan: OrphanStop, filled_in: dict[str, str], wrong: str
+    ) -> dict[str, Any]:
         labels = {name: f"{member}{UNITS.get(name, '')}" for name, member in orphans.members_of(orphan).items()}
         return {
             **self.admin_site.each_context(request),
@@ -87,5 +105,5 @@ class OrphanStopAdmin(Scoped, ReadOnly, admin.ModelAdmin):
         }
 
     @admin.display(description="likely about")
-    def likely(self, orphan):
+    def likely(self, orphan: "WithAnnotations[OrphanStop, Likely]") -> int | None:
         return orphan.likely

@@ -5,13 +5,27 @@ those of `core.db.sealing` are refused wherever they are named: in the admin (`S
 of libraries) and in the filters of REST and pages (`refuse_secret`).
 """
 
+from collections.abc import Iterable
 from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
+from django.db.models import Field, Model
 from django.db.models.constants import LOOKUP_SEP
+from django.db.models.fields.reverse_related import ForeignObjectRel
+from django.http import HttpRequest
 
 from core.db.sealing import Unsearchable
+
+if TYPE_CHECKING:  # the class with which `Site` combines the mix-in
+    from django.contrib.contenttypes.fields import GenericForeignKey
+
+    Mixed = admin.ModelAdmin[Any]
+    Column = Field[Any, Any] | ForeignObjectRel | GenericForeignKey
+else:
+    Mixed = object
 
 # Model: its columns that hold a secret, or a proof of one (a hash, a fingerprint).
 SECRET_COLUMNS = {
@@ -36,7 +50,7 @@ SUFFIXES = ("", "__exact", "__isnull", "__isempty", "__gte", "__lt")
 DATES = ("__year", "__month", "__day")
 
 
-def is_secret(field):
+def is_secret(field: "Column") -> bool:
     """Whether the model field `field` must not be compared."""
     if isinstance(field, Unsearchable):
         return True
@@ -44,7 +58,7 @@ def is_secret(field):
     return model is not None and field.name in SECRET_COLUMNS.get(model._meta.label_lower, ())
 
 
-def names_secret(model, path):
+def names_secret(model: type[Model], path: str) -> bool:
     """Whether `path` leads from `model` to or across a secret column, as in `command__payload__contains`."""
     for name in path.lstrip("=^@-").split(LOOKUP_SEP):
         if name == "pk":
@@ -55,13 +69,13 @@ def names_secret(model, path):
             return False  # the rest is a lookup, or no column
         if is_secret(field):
             return True
-        model = field.related_model
-        if model is None:
+        if field.related_model is None:
             return False
+        model = cast(type[Model], field.related_model)
     return False
 
 
-def refuse_secret(where, model, paths):
+def refuse_secret(where: str, model: type[Model], paths: Iterable[str]) -> None:
     """Raise `ImproperlyConfigured` if one of `paths`, by which `where` searches or filters, is secret."""
     for path in paths:
         if names_secret(model, path):
@@ -73,28 +87,28 @@ def refuse_secret(where, model, paths):
 # --- the admin -------------------------------------------------------------------------------
 
 
-class Declared:
+class Declared(Mixed):
     """A mix-in for every `ModelAdmin`: lists are filtered and sorted by declared columns alone.
 
     Django by itself allows any lookup of a model's own columns, and sorts by each column of a list. A `ModelAdmin`
     may have `linked`: further lookups, to which pages link.
     """
 
-    def get_search_fields(self, request):
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
         return [path for path in super().get_search_fields(request) if not self._is_secret(path)]
 
-    def get_list_filter(self, request):
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
         entries = super().get_list_filter(request)
         return [entry for entry in entries if not isinstance(path := _path(entry), str) or not self._is_secret(path)]
 
-    def _is_secret(self, path):
+    def _is_secret(self, path: str) -> bool:
         return names_secret(self.model, path)
 
-    def lookup_allowed(self, lookup, value, request=None):
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         return lookup in self._declared_lookups(request)
 
-    def _declared_lookups(self, request):
-        names = set(getattr(self, "linked", ()))
+    def _declared_lookups(self, request: HttpRequest) -> set[str]:
+        names: set[str] = set(getattr(self, "linked", ()))
         for path in map(_path, self.get_list_filter(request)):
             names |= _lookups_of(self.model, path) if isinstance(path, str) else {path.parameter_name}
         if self.date_hierarchy:
@@ -102,28 +116,29 @@ class Declared:
             names |= {f"{self.date_hierarchy}{suffix}" for suffix in DATES}
         return names
 
-    def get_changelist(self, request, **kwargs):
-        return _declared_order(super().get_changelist(request, **kwargs))
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        # mypy takes the `__hash__` of instances for that of their class.
+        return _declared_order(super().get_changelist(request, **kwargs))  # type: ignore[arg-type]
 
 
-def _path(entry):
+def _path(entry: Any) -> Any:
     """Return the path that an entry of `list_filter` names, or its class with a parameter of its own."""
     return entry[0] if isinstance(entry, list | tuple) else entry
 
 
-def _lookups_of(model, path):
+def _lookups_of(model: type[Model], path: str) -> set[str]:
     names = {f"{path}{suffix}" for suffix in SUFFIXES}
     *relations, name = path.split(LOOKUP_SEP)
     for relation in relations:
-        model = model._meta.get_field(relation).related_model
-    field = model._meta.get_field(name)
+        model = cast(type[Model], model._meta.get_field(relation).related_model)
+    field: Any = model._meta.get_field(name)
     return names | {f"{path}__{field.target_field.name}__exact"} if field.is_relation else names
 
 
 @cache
-def _declared_order(changelist):
-    class DeclaredOrder(changelist):
-        def get_ordering_field(self, field_name):
+def _declared_order(changelist: type[ChangeList]) -> type[ChangeList]:
+    class DeclaredOrder(changelist):  # type: ignore[valid-type, misc]
+        def get_ordering_field(self, field_name: str) -> Any:
             """Return None, which means no order, for columns that are not sortable, whatever the address requests."""
             if field_name not in self.sortable_by:
                 return None
@@ -136,7 +151,12 @@ def _declared_order(changelist):
 class Site(admin.AdminSite):
     """The admin site: every registered `ModelAdmin`, also of libraries, gets the mix-in `Declared`."""
 
-    def register(self, model_or_iterable, admin_class=None, **options):
+    def register(
+        self,
+        model_or_iterable: type[Model] | Iterable[type[Model]],
+        admin_class: "type[admin.ModelAdmin[Any]] | None" = None,
+        **options: Any,
+    ) -> None:
         base = admin_class or admin.ModelAdmin
         declared = type(base.__name__, (Declared, base), {"__module__": base.__module__, "__doc__": base.__doc__})
         super().register(model_or_iterable, declared, **options)

@@ -7,6 +7,7 @@ import pytest
 from core.ocpp.timestamps import to_rfc3339
 from tests.support.builders import NOON, a_call, a_charger, a_start, a_tag, open_socket, settle, tell
 from transactions.models import Transaction
+from transactions.services.starts import Equal, next_recurrence
 
 pytestmark = pytest.mark.django_db
 EPOCH = "1970-01-01T00:00:00Z"
@@ -191,3 +192,9 @@ def test_a_start_repeated_after_a_reboot_is_one_session(charger, clock):
     charger.stop(again, meterStop=7000, timestamp=clock)
     assert first == again
     assert energies(charger) == [7000]
+
+
+def test_an_equal_start_that_is_committed_meanwhile_gets_the_next_recurrence():
+    """The subquery of the statement does not see a row that was committed after it began, so its result is NULL."""
+    unseen = Equal(1, False, True, "m", NOON, NOON, "", None, None, None, None, newest_recurrence=None)
+    assert next_recurrence({"recurrence": 0}, unseen) == 1

@@ -89,3 +89,69 @@ def test_the_receiver_in_the_guide_accepts_genuine_webhooks_only():
     assert namespace["is_genuine"](secret, headers, body)
     assert not namespace["is_genuine"](secret, headers, body + b" ")
     assert not namespace["is_genuine"](secret, webhooks.signed(secret, "event_1", body, at=1), body)
+
+
+# --- names of code -----------------------------------------------------------------------------
+
+PACKAGES = ("tools", "config", "dashboard", "gateway", "commands", "transactions", "chargers", "core", "tests")
+WRITTEN = re.compile(r"<!-- written by .*?: begin -->.*?: end -->", re.DOTALL)  # by a measurement
+FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|html|js|cfg|toml|yml))`")
+FOLDER = re.compile(rf"`((?:{'|'.join(PACKAGES)})/[\w/]*)`")
+MODULE = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)(?:\([^`]*\))?`")
+# Texts with dots that are no modules: permissions, Celery tasks, paths of REST.
+NO_MODULE = re.compile(r"\w+\.(?:view|add|change|delete)_\w+|commands\.(?:keep_house|run_schedule|[A-Z]\w*)")
+NO_FOLDER = re.compile(r"(?:chargers|transactions)/\d.*")
+STATED = re.compile(
+    r"^Date: \d{4}-\d\d-\d\d\nStatus: (Accepted|Superseded by \[(\d{4})\]\(\2-[\w-]+\.md\))\n", re.MULTILINE
+)
+
+
+def exists(name, page):
+    """Whether the file or folder is one of the project, also if it is named without its first folders."""
+    return (
+        (ROOT / name).exists() or (page.parent / name).exists() or (ROOT / "tests" / name).exists() or name in BY_NAME
+    )
+
+
+BY_NAME = {path.name for package in (*PACKAGES, "docs") for path in (ROOT / package).rglob("*.*")}
+
+
+def is_module(name):
+    """Whether `name` is a module, or a name that is defined in one."""
+    *packages, last = name.split(".")
+    path = ROOT.joinpath(*packages)
+    if (path / last).is_dir() or (path / f"{last}.py").exists():
+        return True
+    module = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
+    return module.exists() and re.search(rf"^(?:def |class |async def )?{last}\b", module.read_text(), re.MULTILINE)
+
+
+def unknown_names(page):
+    """Yield the files, folders and modules that a page names and that do not exist."""
+    text = WRITTEN.sub("", page.read_text())
+    if page.name == "contributing.md":  # its excerpts create files
+        text = re.sub(r"`[\w/]*ocpp21[\w/.]*`", "", text)
+    yield from (name for name in FILE.findall(text) if not exists(name, page))
+    yield from (name for name in FOLDER.findall(text) if not exists(name, page) and not NO_FOLDER.fullmatch(name))
+    yield from (name for name in MODULE.findall(text) if not is_module(name) and not NO_MODULE.fullmatch(name))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_named_file_and_module_exists(page):
+    assert sorted(set(unknown_names(page))) == []
+
+
+def test_an_unknown_name_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`chargers/none.py` `gateway/none/` `gateway.none.Thing` `gateway/calls.py` `core.db.bulk_sql.execute`\n"
+    )
+    assert list(unknown_names(page)) == ["chargers/none.py", "gateway/none/", "gateway.none.Thing"]
+
+
+@pytest.mark.parametrize("record", sorted(ROOT.glob("docs/decisions/*.md")), ids=lambda record: record.name)
+def test_every_decision_has_a_date_and_a_status(record):
+    text = record.read_text()
+    assert text.startswith(f"# {int(record.name[:4])}. ")
+    stated = STATED.search(text)
+    assert stated and (stated[2] is None or list(record.parent.glob(f"{stated[2]}-*.md")))

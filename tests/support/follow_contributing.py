@@ -20,11 +20,11 @@ def follow(url):
         assert call("NotifyEvent", {})[0:3:2] == [4, "NotSupported"]
         charger.refresh_from_db()
         assert (charger.ocpp_version, charger.vendor) == ("ocpp2.1", "V")
-        command = submission.submit(charger, "Reset", {"type": "Immediate"})
-        sent = answer(command, charger_socket, {"status": "Scheduled"})
-        assert sent[2:] == ["Reset", {"type": "Immediate"}], sent
+        command = submission.submit(charger, "GetTransactionStatus", {})
+        sent = answer(command.task_id, charger_socket, {"messagesInQueue": True})
+        assert sent[2:] == ["GetTransactionStatus", {}], sent
         command.refresh_from_db()
-        assert (command.outcome, command.response) == ("answered", {"status": "Scheduled"})
+        assert (command.outcome, command.response) == ("answered", {"messagesInQueue": True})
         try:
             submission.submit(charger, "ClearCache", {})
         except Violation as violation:

@@ -14,7 +14,8 @@ import uvicorn  # noqa: E402
 from websockets.sync.client import connect  # noqa: E402
 
 from chargers.models import Charger  # noqa: E402
-from commands.tasks import TASKS  # noqa: E402
+from commands.models import Command  # noqa: E402
+from commands.services.enqueueing import TASKS  # noqa: E402
 from config.serve import OPTIONS  # noqa: E402
 
 
@@ -46,8 +47,9 @@ def connected(url, subprotocol):
         yield charger, call, charger_socket
 
 
-def answer(command, charger_socket, payload):
-    """Run the task of `command`, and answer it by `payload` as its charger; return the CALL."""
+def answer(task_id, charger_socket, payload):
+    """Run the task of a command, and answer it by `payload` as its charger; return the CALL."""
+    command = Command.objects.get(task_id=task_id)
     task = TASKS[command.action]
     arguments = {"args": [command.charger.identity], "task_id": command.task_id, "throw": True}
     worker = threading.Thread(target=task.apply, kwargs=arguments, name="worker")

@@ -343,6 +343,7 @@ def slow_commits(live):
     live.execute(NO_SLOW_COMMITS)
 
 
+@pytest.mark.timeout(400)  # because many histories are played, each at the pace of its slow commits
 def test_the_database_agrees_with_the_model(live, slow_commits):
     Books.live = live
     run_state_machine_as_test(

@@ -349,7 +349,7 @@ def test_the_database_agrees_with_the_model(live, slow_commits):
     run_state_machine_as_test(
         Books,
         settings=settings(
-            max_examples=12,
+            max_examples=8,
             stateful_step_count=25,
             deadline=None,
             database=None,

@@ -1,15 +1,14 @@
 """Record the boots of chargers, and which charger holds a serial number."""
 
-from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from chargers import sql
 from chargers.models import ConfigurationKey, HeldSerial
 from core.db import bulk_sql
 
 
-@dataclass(frozen=True, slots=True)
-class Boot:
+class Boot(NamedTuple):
     """A boot that a charger (primary key) reports, with the texts that describe it, "" for those that it left out."""
 
     id: int
@@ -30,7 +29,7 @@ def record(boots: list[Boot]) -> list[str]:
 
     This clears `reboot_required` of the charger's keys (OCPP 1.6 §4.2).
     """
-    policies: dict[int, str] = dict(bulk_sql.execute(sql.RECORD_BOOT, [asdict(boot) for boot in boots]))
+    policies: dict[int, str] = dict(bulk_sql.execute(sql.RECORD_BOOT, [boot._asdict() for boot in boots]))
     _hold_serials(boots)
     ConfigurationKey.objects.filter(charger__in=policies, reboot_required=True).update(reboot_required=False)
     return [policies[boot.id] for boot in boots]

@@ -1,8 +1,8 @@
 """Record the status of connectors (OCPP 1.6 §4.9)."""
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from chargers import sql
 from chargers.services import budgets, events
@@ -12,8 +12,7 @@ from core.ocpp.calls import Call
 STATUS_EVENT_FIELDS = ("connector_id", "status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp")
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectorStatus:
+class ConnectorStatus(NamedTuple):
     """The status of a connector as its charger (primary key) reports it; connector 0 is the EVSE or charger itself.
 
     `timestamp` is the time of the charger, limited to the time of receipt; `raw_timestamp` is its text as sent.
@@ -35,7 +34,7 @@ class ConnectorStatus:
 def record(reported: list[tuple[Call, ConnectorStatus]]) -> None:
     """Store statuses within the budget of each charger, and record an event for each that is stored."""
     statuses = {(s.charger, s.evse_id, s.connector_id): s for s in _within_limit(reported)}
-    for key in bulk_sql.execute(sql.RECORD_STATUS, [asdict(status) for status in statuses.values()]):
+    for key in bulk_sql.execute(sql.RECORD_STATUS, [status._asdict() for status in statuses.values()]):
         status = statuses[key]
         fields = {name: getattr(status, name) for name in STATUS_EVENT_FIELDS}
         events.record_event("connector.status", status.charger, **fields)

@@ -6,6 +6,7 @@ them when it shows them. SENTENCES lists them; `{name}` stands for any text. Ano
 
 import re
 from functools import cache, lru_cache
+from itertools import islice
 
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_noop as _
@@ -270,6 +271,9 @@ NAME = re.compile(r"\{(\w+)\}")
 ESCAPED_NAME = re.compile(r"\\{(\w+)\\}")
 ANY_TEXT = r"(?P<\1>(?:(?!\. ).)+?)"  # within one sentence
 SENTENCE_END = re.compile(r"(?<=[.!?]) ")
+# A text may quote the input of somebody, and the time to translate it must not grow with the square of its length.
+MAX_LENGTH = 20_000  # characters; a longer text stays English
+MAX_SENTENCES = 12  # that are looked up together; no known text has as many
 # A sentence after the name of a field, or after the time of a run.
 AFTER_NAME = re.compile(r"([A-Za-z][\w.]*|[\d-]{10} [\d:]{8} UTC): (.+)", re.DOTALL)
 
@@ -284,26 +288,28 @@ def _patterns():
 
 def translated(text: object) -> str:
     """Return `text`, one or more sentences in English, in the language of the page."""
-    language = get_language() or "en"
-    return str(text) if language == "en" else _translated(str(text), language)
+    language, text = get_language() or "en", str(text)
+    return text if language == "en" or len(text) > MAX_LENGTH else _translated(text, language)
 
 
 @lru_cache(maxsize=4096)
 def _translated(text, language):
-    """Cache by `language`, which is the current one."""
-    whole = _known(text)
-    if whole is None and (named := AFTER_NAME.fullmatch(text)):
-        whole = f"{FIELDS.get(named[1], named[1])}: {_translated(named[2], language)}"
-    return _by_parts(text, language) if whole is None else whole
+    """Translate the longest beginning that is known, then the longest of the rest, and so on.
 
-
-def _by_parts(text, language):
-    """Translate the longest beginning that is known, and then the rest. An unknown first sentence stays as it is."""
-    ends = [end.start() for end in SENTENCE_END.finditer(text)]
-    for end in reversed(ends):
-        if (known := _known(text[:end])) is not None:
-            return f"{known} {_translated(text[end + 1 :], language)}"
-    return f"{text[: ends[0]]} {_translated(text[ends[0] + 1 :], language)}" if ends else text
+    A sentence that is not known stays as it is. The cache is by `language`, which is the current one.
+    """
+    parts = []
+    while (whole := _known(text)) is None:
+        if named := AFTER_NAME.fullmatch(text):
+            part, text = f"{FIELDS.get(named[1], named[1])}:", named[2]
+        elif ends := [end.start() for end in islice(SENTENCE_END.finditer(text), MAX_SENTENCES)]:
+            known = ((end, found) for end in reversed(ends) if (found := _known(text[:end])) is not None)
+            end, part = next(known, (ends[0], text[: ends[0]]))
+            text = text[end + 1 :]
+        else:
+            break
+        parts.append(part)
+    return " ".join([*parts, text if whole is None else whole])
 
 
 def _known(text):

@@ -323,6 +323,14 @@ def test_a_sentence_is_translated_for_a_page(english, expected):
     assert sentences.translated(english) == english
 
 
+def test_a_text_of_many_sentences_is_translated():
+    with translation.override("de"):
+        assert sentences.translated("Nobody knows. " * 1000 + "No charger matches the schedule.").endswith(
+            "zum Zeitplan."
+        )
+        assert sentences.translated("Nobody knows. " * 10_000) == "Nobody knows. " * 10_000
+
+
 # --- texts that are not marked ---------------------------------------------------------------
 
 # Words that are the same in all languages: of OCPP, of data, units, and names.

@@ -10,11 +10,17 @@ disconnected, so that reconnecting does not fill it.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from django.conf import settings
+
+from core.ocpp.calls import Received
+
+Report = TypeVar("Report", bound=Received)
 
 KIND = "out_of_range"  # the kind of the findings
 PREFIX = "budget."
@@ -231,15 +237,15 @@ class Ledger:
 ledger = Ledger()
 
 
-def within_rate(calls: list, name: str) -> list:
-    """Return those of `calls` (`inbox.Call`) that are within the budget `name`. The others get a finding.
+def within_rate(reports: Sequence[Report], name: str) -> list[Report]:
+    """Return those of `reports` whose calls are within the budget `name`. The others get a finding.
 
     A call takes from the budget once, even if its batch is retried.
     """
     budget = BUDGETS[name]
-    for call in calls:
+    for call in (report.call for report in reports):
         if call.is_within_rate is None:
             call.is_within_rate = ledger.of(call.charger).bucket(name).take()
         if not call.is_within_rate:
             call.find(*budget.finding, budget.limit)
-    return [call for call in calls if call.is_within_rate]
+    return [report for report in reports if report.call.is_within_rate]

@@ -1,22 +1,35 @@
 """Find the record that an earlier copy of a CALL has left (decision 0020)."""
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from django.db.models import F, Q
 
+from core.ocpp.calls import CallKey, Received
 
-def records_of(model, calls, same):
-    """Return {key: record} of those `calls` that have left a record in `model` since their charger's last boot.
+Record = TypeVar("Record", bound=Any)  # a model whose rows have `charger`, `call_id` and `received_at`
+Report = TypeVar("Report", bound=Received)
 
-    `same(record, call)` compares their contents, because some chargers count message ids from 1 at each boot.
+
+def records_of(
+    model: type[Record], reports: Sequence[Report], same: Callable[[Record, Report], bool]
+) -> dict[CallKey, Record]:
+    """Return {key of the call: record} of those `reports` that have left a record since their charger's last boot.
+
+    `same` compares their contents, because some chargers count message ids from 1 at each boot.
     """
     stored = model.objects.filter(
         Q(received_at__gt=F("charger__last_boot_at")) | Q(charger__last_boot_at=None),
-        charger_id__in={call.charger for call in calls},
-        call_id__in={call.message_id for call in calls},
+        charger_id__in={report.call.charger for report in reports},
+        call_id__in={report.call.message_id for report in reports},
     )
     by_id = defaultdict(list)
     for record in stored:
         by_id[record.charger_id, record.call_id].append(record)
-    matching = {call.key: [r for r in by_id[call.charger, call.message_id] if same(r, call)] for call in calls}
-    return {key: records[0] for key, records in matching.items() if records}
+    found = {}
+    for report in reports:
+        sent_with_its_id = by_id[report.call.charger, report.call.message_id]
+        if record := next((record for record in sent_with_its_id if same(record, report)), None):
+            found[report.call.key] = record
+    return found

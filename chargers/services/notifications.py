@@ -48,14 +48,9 @@ class ReportedEvent:
 
 def record_security_events(reported: list[ReportedEvent]) -> None:
     """Store security events within the budget of each charger (security whitepaper §5.15)."""
-    by_key = {event.call.key: event for event in reported}
-    known = records_of(
-        SecurityEvent, [e.call for e in reported], lambda row, call: _is_same_event(row, by_key[call.key])
-    )
-    stored = [
-        by_key[c.key]
-        for c in budgets.within_rate([k.call for k in reported if k.call.key not in known], "security_events")
-    ]
+    known = records_of(SecurityEvent, reported, _is_same_event)
+    new = [event for event in reported if event.call.key not in known]
+    stored = budgets.within_rate(new, "security_events")
     SecurityEvent.objects.bulk_create(map(_security_event, stored))
     for event in stored:
         fields = {"type": event.type, "tech_info": event.tech_info, "timestamp": event.timestamp}
@@ -95,16 +90,13 @@ Answer = Callable[[str | None, VendorMessage], tuple[str, str | None]]
 
 def answer_data_transfers(messages: list[VendorMessage], answer: Answer) -> list[tuple[str, str]]:
     """Answer each message once by `answer`, and store it within the budget of its charger. Return (status, data)."""
-    by_key = {message.call.key: message for message in messages}
-    known = records_of(
-        DataTransfer, [m.call for m in messages], lambda row, call: _is_same_transfer(row, by_key[call.key])
-    )
+    known = records_of(DataTransfer, messages, _is_same_transfer)
     new = [message for message in messages if message.call.key not in known]
     chargers = Charger.objects.filter(pk__in={message.call.charger for message in new})
     charger_ids = dict(chargers.values_list("pk", "identity"))
     transfers = known | {m.call.key: _process(m, answer(charger_ids.get(m.call.charger), m)) for m in new}
-    within = budgets.within_rate([message.call for message in new], "data_transfers")
-    DataTransfer.objects.bulk_create(transfers[call.key] for call in within)
+    within = budgets.within_rate(new, "data_transfers")
+    DataTransfer.objects.bulk_create(transfers[message.call.key] for message in within)
     return [(transfers[m.call.key].status, _answer_data(transfers[m.call.key])) for m in messages]
 
 

@@ -1,6 +1,7 @@
 """Accept certificate requests of chargers, and sign them in a worker, after the charger has its answer."""
 
 import logging
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import Q
@@ -10,7 +11,7 @@ from chargers.services import budgets, events
 from commands.models import QUEUED, SENT, CertificateRequest
 from commands.services import authority
 from commands.services.creation import submit_internal
-from core.ocpp.calls import Call
+from core.ocpp.calls import Call, CallKey
 from core.ocpp.versions import OCPP16
 
 logger = logging.getLogger(__name__)
@@ -20,16 +21,22 @@ CHARGER_DELETED = "the charger was deleted before its request was signed"
 REJECTED_REQUEST = "SignCertificateRejected"  # a security event that the central system records itself
 
 
-def accept(requested: list[tuple[Call, str]]) -> set[tuple]:
-    """Store requests for a certificate, (call, PEM), within the budget. Return the keys of the accepted calls.
+class Requested(NamedTuple):
+    """A charger requests a certificate; `csr` is in PEM."""
+
+    call: Call
+    csr: str
+
+
+def accept(requested: list[Requested]) -> set[CallKey]:
+    """Store requests for a certificate within the budget. Return the keys of the accepted calls.
 
     `sign_waiting` signs them after the answer (security whitepaper A02).
     """
-    csr_of = {call.key: csr for call, csr in requested}
-    calls = budgets.within_rate([call for call, _ in requested], "certificate_requests")
-    requests = {call.key: _request(call, csr_of[call.key]) for call in calls}
+    within = budgets.within_rate(requested, "certificate_requests")
+    requests = {call.key: _request(call, csr) for call, csr in within}
     CertificateRequest.objects.bulk_create(requests.values())
-    for call in calls:
+    for call, _ in within:
         _report(call.charger, requests[call.key])
     return {key for key, request in requests.items() if request.state != CertificateRequest.REJECTED}
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from core.ocpp.versions import OCPP16, Version
 
@@ -37,3 +37,10 @@ class Call:
         """Record that the member at `path` ("meterValue.sampledValue.unit") departs from OCPP. `kind` is one of
         `models.findings.KINDS`. A message counts once for each pair, also when its batch is retried."""
         self.findings.setdefault((path, kind), value)
+
+
+class Received(Protocol):
+    """The decoded content of a CALL; `call` is the one in which it was received."""
+
+    @property
+    def call(self) -> Call: ...

@@ -132,5 +132,5 @@ def data_transfer(calls: list[Call]) -> list[dict[str, Any]]:
 
 def sign_certificate(calls: list[Call]) -> list[dict[str, Any]]:
     """Accept or reject requests for a certificate (security whitepaper A02)."""
-    accepted = signing.accept([(call, call.payload["csr"]) for call in calls])
+    accepted = signing.accept([signing.Requested(call, call.payload["csr"]) for call in calls])
     return [{"status": "Accepted" if call.key in accepted else "Rejected"} for call in calls]

@@ -46,9 +46,9 @@ DELETE FROM chargers_heldserial WHERE id IN (
 
 # --- connections -------------------------------------------------------------------------------
 
-# The rows are locked, see `inbox.process_batch`. If the socket before has ended since this one was admitted, the
-# charger was never offline. If it is still open, its connection was lost without a close, so the charger was offline
-# since `last_seen`.
+# The rows are locked, see `gateway.calls.process_batch`. If the socket before has ended since this one was admitted,
+# the charger was never offline. If it is still open, its connection was lost without a close, so the charger was
+# offline since `last_seen`.
 OPEN_SOCKETS = """
 UPDATE chargers_charger c SET connected_at = s.admitted, ocpp_version = s.ocpp_version,
     disconnected_at = CASE WHEN c.disconnected_at >= s.admitted THEN NULL

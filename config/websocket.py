@@ -27,7 +27,7 @@ MAX_QUEUED_FRAMES = 32  # above which reading pauses until the application has t
 MAX_QUEUED_FOR_RESUME = 4  # up to which reading resumes
 HEAVY_MESSAGE_BYTES = 2**20  # after a larger message reading pauses until the application has taken it
 FRAMES_PER_TURN = 64  # frames of one socket that are read before other sockets get their turn
-RESUME_DELAY_S = 0.005  # until such a socket is read again, because the inbox thread needs the interpreter, too
+RESUME_DELAY_S = 0.005  # until such a socket is read again, because the writer thread needs the interpreter, too
 LINGER_S = 1.0  # for which a socket is read after its charger has broken the protocol
 
 

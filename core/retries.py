@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import TypeVar
 
 Result = TypeVar("Result")
 
 
+def growing_delay_s(first_s: float, max_s: float, attempts: int) -> float:
+    """Return the delay after so many earlier attempts: `first_s`, doubled for each of them, at most `max_s`."""
+    return min(first_s * 2.0 ** min(attempts, 30), max_s)
+
+
 def growing_delays_s(first_s: float, max_s: float) -> Iterator[float]:
-    """Yield `first_s` and then the double of the former delay, at most `max_s`, without end."""
-    delay_s = first_s
-    while True:
-        yield min(delay_s, max_s)
-        delay_s = min(2 * delay_s, max_s)
+    """Yield the delays after the first attempt, the second one and so on, without end."""
+    return (growing_delay_s(first_s, max_s, attempts) for attempts in count())
 
 
 def retry(

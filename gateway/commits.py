@@ -14,10 +14,11 @@ from chargers import metrics
 from chargers.services import events
 from core.db import faults
 from core.ocpp.calls import Call, CallKey
+from core.retries import growing_delay_s
 
 logger = logging.getLogger(__name__)
 
-MAX_RETRY_DELAY_S = 1.0
+RETRY_DELAYS_S = 0.05, 1.0  # the first and the longest until a database that is unavailable is tried again
 ATTEMPTS_PER_WARNING = 30
 WRITE_FAULTS = {
     faults.AWAY: "The database is unavailable. Start it, or correct DATABASE_URL.",
@@ -232,4 +233,4 @@ def _wait_before_retry(kind: str, error: Exception, attempt: int) -> None:
         logger.warning("%s %s The error: %s", WRITE_FAULTS[kind], consequence, error)
     if kind not in (faults.FULL, faults.TABLE_LOCKED):  # a server that reports these keeps the connection usable
         faults.drop_connection()
-    time.sleep(min(0.05 * 2 ** min(attempt, 10), MAX_RETRY_DELAY_S))
+    time.sleep(growing_delay_s(*RETRY_DELAYS_S, attempt))

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from core.retries import growing_delay_s
 from gateway.commits import Entry, RetryLater
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class SetAside:
         now = time.monotonic()
         queue = self.waiting.setdefault(key, _Queue())
         attempt_s = now - queue.taken_at if queue.taken_at else 0.0
-        delay_s = min(FIRST_DELAY_S * 2 ** min(queue.attempts, 10), MAX_DELAY_S)
+        delay_s = growing_delay_s(FIRST_DELAY_S, MAX_DELAY_S, queue.attempts)
         queue.due = now + max(delay_s, DELAY_PER_ATTEMPT * attempt_s)
         queue.attempts += 1
         if not queue.is_reported and now - queue.since > WARN_AFTER_S:

@@ -27,7 +27,7 @@ from chargers.models import ONLINE, Charger, Delivery
 from chargers.services.access import needs
 from commands import metrics as _commands  # noqa: F401  (registers its metrics, which start at 0)
 from commands.models import FINISHED, QUEUED, SENT, Command
-from commands.services.housekeeping import MAINTENANCE_LAST_RUN
+from commands.services.maintenance import MAINTENANCE_LAST_RUN
 from core.background import RepeatedStep
 from core.redis import processes
 from core.redis.connections import sync_redis

@@ -389,13 +389,13 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
-CELERY_RESULT_EXPIRES = None  # commands.services.housekeeping deletes them
+CELERY_RESULT_EXPIRES = None  # commands.services.maintenance deletes them
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # Steps with this prefix that are no longer in CELERY_BEAT_SCHEDULE are deleted from the table, see config.celery.
 BUILT_IN = "built-in: "
 RECORD_FLEET = {"task": "dashboard.note_minute", "schedule": crontab(), "options": {"expire_seconds": 50}}
 CELERY_BEAT_SCHEDULE = {
-    f"{BUILT_IN}maintenance": {"task": "commands.keep_house", "schedule": crontab(minute=7)},
+    f"{BUILT_IN}maintenance": {"task": "commands.maintain", "schedule": crontab(minute=7)},
     f"{BUILT_IN}record fleet": RECORD_FLEET,
 }
 CELERY_WORKER_SEND_TASK_EVENTS = True

@@ -15,7 +15,7 @@ from commands.models import Command
 from tests.support.builders import NOON, a_charger, a_command, a_start, tell
 from tools.chaos import checks
 from tools.chaos.clocks import Clocks
-from tools.chaos.fleet import Books, Charger, Fleet, Session
+from tools.chaos.fleet import Charger, Fleet, Records, Session
 from tools.chaos.operator import Operator
 from tools.chaos.waits import Waits
 from transactions.models import MeterValue, Transaction
@@ -31,8 +31,8 @@ def sql(statement, parameters):
 
 
 @pytest.fixture
-def books():
-    """{charger id: Books} of one charger that had a session, which is stored."""
+def records():
+    """{charger id: Records} of one charger that had a session, which is stored."""
     charger = a_charger("505")
     started = a_start(charger)
     number = tell(charger, "StartTransaction", **started)["transactionId"]
@@ -42,16 +42,16 @@ def books():
     tell(charger, "StopTransaction", **stopped)
     tell(charger, "StatusNotification", **STATUS)
     tell(charger, "BootNotification", chargePointVendor="V", chargePointModel="M")
-    return {"505": Books(boots=1, status=STATUS, sessions={number: Session(started, 1, stopped)})}
+    return {"505": Records(boots=1, status=STATUS, sessions={number: Session(started, 1, stopped)})}
 
 
-def found(books):
-    lost, twice = checks.lost_and_twice(books, sql)
+def found(records):
+    lost, twice = checks.lost_and_twice(records, sql)
     return [what for _, _, what in lost], [what for _, _, what in twice]
 
 
-def test_stored_rows_are_not_reported_as_missing(books):
-    assert found(books) == ([], [])
+def test_stored_rows_are_not_reported_as_missing(records):
+    assert found(records) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -65,29 +65,29 @@ def test_stored_rows_are_not_reported_as_missing(books):
         (lambda: Transaction.objects.get().charger.connectors.all().delete(), ["status"]),
     ],
 )
-def test_a_planted_loss_is_found(books, plant, lost):
+def test_a_planted_loss_is_found(records, plant, lost):
     plant()
-    assert found(books) == (lost, [])
+    assert found(records) == (lost, [])
 
 
-def test_a_missing_charger_is_found(books):
-    books["506"] = Books(boots=1, sessions={99: Session(a_start(None))})
-    assert found(books) == (["boot", "start"], [])
+def test_a_missing_charger_is_found(records):
+    records["506"] = Records(boots=1, sessions={99: Session(a_start(None))})
+    assert found(records) == (["boot", "start"], [])
 
 
-def test_duplicate_rows_are_found(books):
+def test_duplicate_rows_are_found(records):
     tell(Transaction.objects.get().charger, "StartTransaction", **a_start(None, timestamp="2025-02-26T13:00:00Z"))
-    (own,) = books["505"].sessions.values()
+    (own,) = records["505"].sessions.values()
     own.samples = 0
-    assert found(books) == ([], ["meter values", "transaction"])
+    assert found(records) == ([], ["meter values", "transaction"])
 
 
-def test_readings_outside_sessions_are_counted(books):
+def test_readings_outside_sessions_are_counted(records):
     values = [{"timestamp": NOON, "sampledValue": [{"value": "1500"}]}]
     tell(Transaction.objects.get().charger, "MeterValues", connectorId=0, meterValue=values)
-    assert found(books) == ([], ["reading"])
-    books["505"].readings = 2
-    assert found(books) == (["reading"], [])
+    assert found(records) == ([], ["reading"])
+    records["505"].readings = 2
+    assert found(records) == (["reading"], [])
 
 
 def test_a_stored_command_that_was_refused_is_found():
@@ -114,11 +114,11 @@ def test_an_impatient_charger_repeats_its_unanswered_message_after_others():
         *("BootNotification", "Heartbeat", "MeterValues", "BootNotification", "Authorize")
     ]
     assert sent[0] == sent[3]
-    assert (charger.said_again, charger.books.readings) == (1, 1)
+    assert (charger.said_again, charger.records.readings) == (1, 1)
 
 
 def test_a_command_sent_twice_is_found():
-    assert checks.sent_twice({"505": Books(calls={"a": 1, "b": 2})}) == ["b"]
+    assert checks.sent_twice({"505": Records(calls={"a": 1, "b": 2})}) == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_a_command_sent_twice_is_found():
 )
 def test_the_outcome_of_a_command_is_judged(columns, replied, verdict):
     command = a_command(a_charger("505"), **{"state": "finished", **columns})
-    books = {"505": Books(replied={command.task_id} if replied else set())}
-    unfinished, untrue, _ = checks.commands({command.task_id: ("505", "steady")}, books, sql)
+    records = {"505": Records(replied={command.task_id} if replied else set())}
+    unfinished, untrue, _ = checks.commands({command.task_id: ("505", "steady")}, records, sql)
     assert (len(unfinished), len(untrue)) == (verdict == "unfinished", verdict == "untrue")
 
 

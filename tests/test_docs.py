@@ -99,7 +99,7 @@ FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|html|js|cfg|toml|yml))`")
 FOLDER = re.compile(rf"`((?:{'|'.join(PACKAGES)})/[\w/]*)`")
 MODULE = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)(?:\([^`]*\))?`")
 # Texts with dots that are no modules: permissions, Celery tasks, paths of REST.
-NO_MODULE = re.compile(r"\w+\.(?:view|add|change|delete)_\w+|commands\.(?:keep_house|run_schedule|[A-Z]\w*)")
+NO_MODULE = re.compile(r"\w+\.(?:view|add|change|delete)_\w+|commands\.(?:maintain|run_schedule|[A-Z]\w*)")
 NO_FOLDER = re.compile(r"(?:chargers|transactions)/\d.*")
 STATED = re.compile(
     r"^Date: \d{4}-\d\d-\d\d\nStatus: (Accepted|Superseded by \[(\d{4})\]\(\2-[\w-]+\.md\))\n", re.MULTILINE

@@ -1,4 +1,4 @@
-"""Retention rules, one for every table of the database; `housekeeping` applies them.
+"""Retention rules, one for every table of the database; `maintenance` applies them.
 
 A rule compares a column with a setting in days, or names the table with which the rows are deleted, or gives the
 reason for which they stay. No rule deletes a transaction or its tags, because they are evidence for billing.

@@ -157,7 +157,7 @@ def _convert_default(table: str, now: datetime, oldest: datetime, newest: dateti
         raise MisplacedRows(
             f"{table}_default has rows from before {first:%Y-%m-%d}, where other partitions are: one from "
             f"{oldest:%Y-%m-%d %H:%M:%S} UTC. Check the clock of the server. "
-            f"Move or delete these rows, then run manage.py keep_house."
+            f"Move or delete these rows, then run manage.py maintain."
         )
     name, column = periods.named(table, end), sql.Identifier(periods.column)
     from_first = sql.SQL("{} >= {}").format(column, sql.Literal(first)) if first else sql.SQL("true")

@@ -17,7 +17,7 @@ from chargers import metrics
 from chargers.models import Charger, ChargerGroup, Message
 from chargers.models.messages import MAX_FRAME_LENGTH
 from chargers.services import control
-from commands.services.housekeeping import keep_house
+from commands.services.maintenance import maintain
 from core.redis import listening as listening
 from gateway import message_log
 from tests.support.builders import a_charger
@@ -293,14 +293,12 @@ def where(message):
 @pytest.mark.django_db
 def test_messages_are_deleted_by_whole_days(settings):
     charger, now = a_charger(), datetime.now(UTC)
-    keep_house()
+    maintain()
     young = a_message(charger)
     assert where(young) == f"chargers_message_{now:%Y_%m_%d}"
     settings.OCPP_MESSAGES_RETENTION = 3
-    assert keep_house(now + timedelta(days=3))["partitions of messages dropped"] == []
-    assert keep_house(now + timedelta(days=4))["partitions of messages dropped"] == [
-        f"chargers_message_{now:%Y_%m_%d}"
-    ]
+    assert maintain(now + timedelta(days=3))["partitions of messages dropped"] == []
+    assert maintain(now + timedelta(days=4))["partitions of messages dropped"] == [f"chargers_message_{now:%Y_%m_%d}"]
     assert not Message.objects.exists()
 
 

@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from chargers.models import AuditEntry, Charger, ChargerGroup, Refusal
 from chargers.services import refusals
-from commands.services.housekeeping import keep_house
+from commands.services.maintenance import maintain
 from tests.support.builders import a_charger
 from tests.support.live import an_id, eventually
 
@@ -308,10 +308,10 @@ def test_a_flood_of_made_up_ids_keeps_the_table_small():
 
 
 @pytest.mark.django_db
-def test_housekeeping_removes_old_and_settled_refusals():
+def test_maintenance_removes_old_and_settled_refusals():
     old, settled = a_charger(), a_charger(connected_at=datetime.now(UTC) + timedelta(seconds=5))
     a_refusal(old.identity, last_at=datetime.now(UTC) - timedelta(days=31))
     a_refusal(settled.identity)
     a_refusal("STILL")
-    keep_house()
+    maintain()
     assert [row.charger_id for row in Refusal.objects.all()] == ["STILL"]

@@ -9,7 +9,7 @@ from django.db import connection
 from django_celery_results.models import TaskResult
 
 from commands.models import FINISHED, Batch, BatchItem, Command
-from commands.services.housekeeping import MAINTENANCE_LAST_RUN, keep_house
+from commands.services.maintenance import MAINTENANCE_LAST_RUN, maintain
 from core.db import partitions
 from core.redis import leases
 from tests.support.builders import a_charger, a_command, a_transaction, tell
@@ -39,16 +39,16 @@ def in_months(number):
 
 
 def test_partitions_of_coming_months_are_created_once():
-    made = keep_house()["partitions of meter values made"]
+    made = maintain()["partitions of meter values made"]
     assert len(made) == partitions.MONTHS_AHEAD
-    assert keep_house()["partitions of meter values made"] == []
+    assert maintain()["partitions of meter values made"] == []
     assert where(read(in_months(2))) == f"{TABLE}_{in_months(2):%Y_%m}"
 
 
 def test_readings_outside_all_partitions_become_a_partition():
     reading = read(in_months(2))
     assert where(reading) == f"{TABLE}_default"
-    made = keep_house(in_months(4))["partitions of meter values made"]
+    made = maintain(in_months(4))["partitions of meter values made"]
     assert where(reading) == made[0] == f"{TABLE}_{in_months(5):%Y_%m}"
     assert made[1:] == [f"{TABLE}_{in_months(number):%Y_%m}" for number in (6, 7)]
     later = [read(in_months(number)) for number in (3, 7, 8)]
@@ -57,12 +57,12 @@ def test_readings_outside_all_partitions_become_a_partition():
 
 
 def test_old_meter_values_are_deleted_by_whole_months_if_configured(settings):
-    keep_house()
+    maintain()
     old, young = read(in_months(1)), read(in_months(2))
-    keep_house(in_months(3) + timedelta(days=365))
+    maintain(in_months(3) + timedelta(days=365))
     assert MeterValue.objects.count() == 2
     settings.OCPP_METER_VALUES_RETENTION = 30
-    dropped = keep_house(in_months(3) + timedelta(days=5))["partitions of meter values dropped"]
+    dropped = maintain(in_months(3) + timedelta(days=5))["partitions of meter values dropped"]
     assert dropped == [f"{TABLE}_first", where_it_was(old)]
     assert list(MeterValue.objects.values_list("pk", flat=True)) == [young.pk]
 
@@ -74,7 +74,7 @@ def where_it_was(reading):
 def test_readings_of_a_transaction_are_found_in_every_partition(settings):
     transaction = a_transaction()
     tell(transaction.charger, "MeterValues", connectorId=1, transactionId=transaction.pk, meterValue=[READING])
-    keep_house()
+    maintain()
     MeterValue.objects.create(**vars_of(transaction.meter_values.get(), received_at=in_months(1)))
     assert transaction.meter_values.count() == 2
 
@@ -91,7 +91,7 @@ def test_old_finished_commands_and_results_are_deleted(settings):
     Command.objects.filter(pk__in=[finished.pk, waiting.pk]).update(created_at=long_ago)
     results = [TaskResult.objects.create(task_id=str(number)) for number in range(2)]
     TaskResult.objects.filter(pk=results[0].pk).update(date_done=long_ago)
-    done = keep_house()
+    done = maintain()
     assert (done["commands deleted"], done["task results deleted"]) == (1, 1)
     assert set(Command.objects.all()) == {waiting, recent}
     assert list(TaskResult.objects.all()) == [results[1]]
@@ -108,13 +108,13 @@ def test_commands_of_an_unfinished_batch_are_not_deleted(settings):
         BatchItem.objects.create(batch=batch, charger=command.charger, due_at=long_ago, command=command)
     Batch.objects.update(created_at=long_ago)
     Command.objects.update(created_at=long_ago)
-    keep_house()
+    maintain()
     assert (Batch.objects.count(), BatchItem.objects.count(), Command.objects.count()) == (1, 1, 1)
 
 
 def test_the_command_prints_its_steps_and_metrics_show_the_time(capsys):
     began = time.time()
-    call_command("keep_house")
+    call_command("maintain")
     assert leases.last_time_of(MAINTENANCE_LAST_RUN) >= began
     assert f"partitions of meter values made: {TABLE}_" in capsys.readouterr().out
 
@@ -125,5 +125,5 @@ def test_a_failing_step_does_not_prevent_the_others():
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TABLE {TABLE}_{partitions.month_of(datetime.now(UTC), 2):%Y_%m} (in_the_way int)")
     with pytest.raises(ExceptionGroup, match="in part.*'task results deleted': 1"):
-        keep_house()
+        maintain()
     assert not TaskResult.objects.filter(pk=result.pk).exists()

@@ -29,7 +29,7 @@ from chargers.models import (
 )
 from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Command
 from commands.services import retention
-from commands.services.housekeeping import keep_house
+from commands.services.maintenance import maintain
 from commands.services.retention import Aged, Dropped, Kept, With
 from dashboard.models import FleetMinute
 from tests.support.builders import a_charger, a_command, a_transaction
@@ -171,10 +171,10 @@ def test_old_rows_are_deleted_and_young_ones_stay(days, settings, model, rule, m
     moments = [OLD - timedelta(hours=number) for number in range(3)]
     old, young = [a_row(model, rule.column, at) for at in moments], a_row(model, rule.column, YOUNG)
     setattr(settings, rule.setting, 0)
-    keep_house(NOW)
+    maintain(NOW)
     assert model.objects.filter(pk__in=[*old, young]).count() == 4
     setattr(settings, rule.setting, DAYS)
-    done = keep_house(NOW)
+    done = maintain(NOW)
     assert list(model.objects.filter(pk__in=[*old, young]).values_list("pk", flat=True)) == [young]
     assert done[f"{model._meta.verbose_name_plural} deleted"] >= 3
 
@@ -182,7 +182,7 @@ def test_old_rows_are_deleted_and_young_ones_stay(days, settings, model, rule, m
 @pytest.mark.parametrize(("model", "rule"), list(retention.of_kind(Dropped)))
 def test_old_partitions_are_dropped_and_young_ones_stay(days, model, rule):
     charger, column = a_charger(), rule.periods.column
-    keep_house(NOW)
+    maintain(NOW)
     columns = {
         MeterValue: {"connector_id": 1, "timestamp": NOW, "raw_timestamp": "", "value": "1", "unit": "Wh"},
         Message: {"direction": "in", "kind": "call", "frame": "[]", "is_error": False},
@@ -192,9 +192,9 @@ def test_old_partitions_are_dropped_and_young_ones_stay(days, model, rule):
         for moment in (NOW, rule.periods.of(NOW, 1))
     )
     later = rule.periods.of(NOW, 1) + timedelta(days=DAYS)
-    keep_house(later - timedelta(minutes=1))
+    maintain(later - timedelta(minutes=1))
     assert set(model.objects.all()) == {old, young}
-    keep_house(later)
+    maintain(later)
     assert set(model.objects.all()) == {young}
 
 
@@ -211,7 +211,7 @@ def test_old_rows_that_are_still_referenced_stay(days):
     Transaction.objects.update(start_received_at=OLD, start_time=OLD, stop_received_at=OLD, stop_time=OLD)
     Command.objects.update(created_at=OLD)
     kept = (session, tag, attached, queued, valid, token, clocked)
-    keep_house(NOW)
+    maintain(NOW)
     assert all(type(row).objects.filter(pk=row.pk).exists() for row in kept)
 
 
@@ -222,7 +222,7 @@ def test_dependent_rows_are_deleted_with_their_parent(days, monkeypatch):
     batch = a_batch(finished_at=OLD)
     for _ in range(3):
         BatchItem.objects.create(batch=batch, charger=a_charger(), due_at=OLD)
-    keep_house(NOW)
+    maintain(NOW)
     assert not (Delivery.objects.exists() or BatchItem.objects.exists() or Batch.objects.exists())
 
 

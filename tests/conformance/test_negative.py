@@ -38,7 +38,7 @@ SELECT md5(row(c.vendor, c.model, c.serial_number, c.firmware_version, c.last_bo
     {counts}
 FROM chargers_charger c WHERE c.id = %(charger)s
 """
-KEPT = [
+STORED = [
     *("chargers_connector", "chargers_securityevent", "chargers_datatransfer", "chargers_configurationkey"),
     *("chargers_installedprofile", "chargers_installedcertificate", "commands_certificaterequest"),
     *("commands_locallist", "transactions_transaction", "transactions_metervalue", "transactions_unknownidtag"),
@@ -46,17 +46,17 @@ KEPT = [
 
 
 @pytest.fixture(scope="module")
-def books(system):
+def records(system):
     with psycopg.connect(system.database_url, autocommit=True) as connection:
         yield connection
 
 
-def traces(books, charger):
-    counts = [f"(SELECT count(*) FROM {name} WHERE charger_id = c.id)" for name in KEPT]
+def traces(records, charger):
+    counts = [f"(SELECT count(*) FROM {name} WHERE charger_id = c.id)" for name in STORED]
     # What was refused waits there for an operator.
     counts.append("(SELECT count(*) FROM transactions_orphanstop WHERE charger_id = c.id AND refused_because = '')")
     counts.append("(SELECT count(*) FROM transactions_reservation r WHERE charger_id = c.id AND state <> 'Inactive')")
-    return books.execute(TRACES.format(counts=", ".join(counts)), {"charger": charger}).fetchone()
+    return records.execute(TRACES.format(counts=", ".join(counts)), {"charger": charger}).fetchone()
 
 
 @pytest.fixture
@@ -76,13 +76,13 @@ def serves(station):
 
 
 @pytest.mark.parametrize("action", RECEIVED)
-def test_every_fault_of_a_message_has_its_code_and_leaves_no_trace(wire, books, action):
+def test_every_fault_of_a_message_has_its_code_and_leaves_no_trace(wire, records, action):
     charger, wrong = wire.primary_key(), []
-    before, faults = traces(books, charger), negatives.cases(action)
+    before, faults = traces(records, charger), negatives.cases(action)
     for number, case in enumerate(faults):
         answer = send(wire, f"{number}", action, case.payload)
         good = answer[:3] == [4, f"{number}", case.code] and len(answer) == 5 and answer[4] == {}
-        if not (good and serves(wire) and traces(books, charger) == before):
+        if not (good and serves(wire) and traces(records, charger) == before):
             wrong.append(f"{case}: {answer}")
     table.count(f"{action} from a charger", len(faults), wrong)
     assert wrong == []
@@ -109,9 +109,9 @@ def test_an_invalid_date_is_stored_unchanged_and_is_no_error(wire, action, date)
 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
-def test_every_fault_of_a_reply_ends_its_command_as_invalid_and_leaves_no_trace(system, wire, books, action):
+def test_every_fault_of_a_reply_ends_its_command_as_invalid_and_leaves_no_trace(system, wire, records, action):
     charger, wrong = wire.primary_key(), []
-    before, faults = traces(books, charger), negatives.cases(f"{action}Response")
+    before, faults = traces(records, charger), negatives.cases(f"{action}Response")
     request = REQUESTS.get(action, negatives.sample(action))
     for case in faults:
         task = system.ask(wire.identity, action, request)
@@ -119,7 +119,7 @@ def test_every_fault_of_a_reply_ends_its_command_as_invalid_and_leaves_no_trace(
         wire.answer(**case.payload)
         task = system.finished(task)
         body = (task["outcome"], task["simulated"], task["response"], (task["error"] or {}).get("code"))
-        if body != ("invalid_response", False, case.payload, case.code) or traces(books, charger) != before:
+        if body != ("invalid_response", False, case.payload, case.code) or traces(records, charger) != before:
             wrong.append(f"{case}: {body}")
     assert serves(wire)
     table.count(f"reply to {action}", len(faults), wrong)

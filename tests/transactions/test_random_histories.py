@@ -90,7 +90,7 @@ def has_right_clock(session):
     return session.request["connectorId"] <= CONNECTORS
 
 
-class Books(RuleBasedStateMachine):
+class Records(RuleBasedStateMachine):
     """Several chargers, whose sockets are accepted by any web process."""
 
     live = None
@@ -345,9 +345,9 @@ def slow_commits(live):
 
 @pytest.mark.timeout(400)  # because many histories are played, each at the pace of its slow commits
 def test_the_database_agrees_with_the_model(live, slow_commits):
-    Books.live = live
+    Records.live = live
     run_state_machine_as_test(
-        Books,
+        Records,
         settings=settings(
             max_examples=8,
             stateful_step_count=25,

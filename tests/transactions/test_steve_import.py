@@ -93,7 +93,7 @@ def imported(tmp_path, db):
     return run
 
 
-def books():
+def records():
     return [list(model.objects.order_by("pk").values()) for model in (Charger, IdTag, Transaction)]
 
 
@@ -158,9 +158,9 @@ def test_an_invalid_row_is_reported_with_its_line_and_left_out(imported):
 
 def test_a_second_run_adds_nothing(imported):
     imported(a_dump())
-    before = books()
+    before = records()
     said, _ = imported(a_dump(), name="again.sql.gz")
-    assert books() == before
+    assert records() == before
     assert "transaction_start: 2 known already" in said
     assert "transaction_start: 0 added" in said
 
@@ -168,7 +168,7 @@ def test_a_second_run_adds_nothing(imported):
 def test_a_dry_run_changes_nothing(imported):
     said, _ = imported(a_dump(), "--dry-run")
     assert "charge_box: 2 added" in said
-    assert books() == [[], [], []]
+    assert records() == [[], [], []]
 
 
 def test_a_dry_run_does_not_change_the_id_sequence(imported):
@@ -242,7 +242,7 @@ def test_the_next_transaction_gets_an_unused_id(imported):
 def test_a_file_that_is_no_dump_is_refused(imported, text, why):
     with pytest.raises(CommandError, match=why):
         imported(text)
-    assert books() == [[], [], []]
+    assert records() == [[], [], []]
 
 
 def test_a_truncated_file_is_refused(tmp_path, db):

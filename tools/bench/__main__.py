@@ -14,11 +14,11 @@ from tools.stack.stack import PROJECT
 
 FULL = {
     **{"rounds": 3, "seconds": 6, "rate_seconds": 12, "storm": 5000, "idle": 2000},
-    **{"still": 30, "commands": 200, "many": 1500, "silent": 1000, "books": 1_000_000},
+    **{"still": 30, "commands": 200, "many": 1500, "silent": 1000, "records": 1_000_000},
 }
 QUICK = {
     **{"rounds": 1, "seconds": 4, "rate_seconds": 6, "storm": 1000, "idle": 500},
-    **{"still": 5, "commands": 40, "many": 400, "silent": 200, "books": 0},
+    **{"still": 5, "commands": 40, "many": 400, "silent": 200, "records": 0},
 }
 
 
@@ -135,16 +135,16 @@ class Bench:
         )
 
     def reading(self):
-        if not self.sizes["books"]:
+        if not self.sizes["records"]:
             return
         self.say("Reading")
-        found = reading.run(self.product, 1000, self.sizes["books"], self.sizes["seconds"], self.say)
+        found = reading.run(self.product, 1000, self.sizes["records"], self.sizes["seconds"], self.say)
         before, after = found.pop("ingest")
-        size = f"{self.sizes['books']:,}"
+        size = f"{self.sizes['records']:,}"
         for page, (small, large) in found.items():
             self.detail(f"{page}: p95 {small:.1f} ms with a thousand of each, {large:.1f} ms with {size}")
-            self.table.add(f"{page}, p95 against small books", 2, 1.2, large / small, better="less")
-        beside = f"{10 * self.sizes['books']:,} meter values"
+            self.table.add(f"{page}, p95 against a small database", 2, 1.2, large / small, better="less")
+        beside = f"{10 * self.sizes['records']:,} meter values"
         self.detail(f"ingest: {before:,.0f} messages/s into small tables, {after:,.0f} beside {beside}")
 
     def text(self):

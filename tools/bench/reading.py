@@ -58,7 +58,7 @@ JOIN chargers_charger c ON c.identity = 'READ' || (1 + n %% 999)
 
 
 def run(product, thousands, millions, seconds, say):
-    """{page: (p95 with small books, with large ones)} in ms, and {"ingest": (messages a second before, after)}."""
+    """{page: (p95 with a small database, with a large one)} in ms, and {"ingest": (messages/s before, after)}."""
     _fill(product, 1, thousands, readings=1)
     small, slow = _measure(product), _ingest(product, seconds)
     say(f"    filling the database: {millions:,} transactions and commands, ten times as many meter values")

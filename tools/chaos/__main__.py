@@ -75,7 +75,7 @@ class Chaos:
         """Many more chargers, which hardly say anything."""
         if not self.crowd:
             self.crowd = [self.fleet.add(f"crowd-{n}", "idle") for n in range(self.sizes["crowd"])]
-        await self.must_become("connected", lambda: all(c.connection and c.books.boots for c in self.crowd), 120)
+        await self.must_become("connected", lambda: all(c.connection and c.records.boots for c in self.crowd), 120)
 
     async def must_become(self, what, condition, seconds):
         self.must_be_none(
@@ -142,11 +142,11 @@ class Chaos:
         shown = await self._presence()
         self.fleet.still = True
         await self.until(lambda: not self.fleet.unanswered and self._all_finished(), SETTLE)
-        books = {charger_id: charger.books for charger_id, charger in self.fleet.chargers.items()}
-        found = await asyncio.to_thread(self._found, books)
+        records = {charger_id: charger.records for charger_id, charger in self.fleet.chargers.items()}
+        found = await asyncio.to_thread(self._found, records)
         await self._note_commands()
         totals = {
-            "errors": sum(len(own.faults) for own in books.values()),
+            "errors": sum(len(own.faults) for own in records.values()),
             "HTTP 500": self.commanding.refused[500],
         }
         figures = self._since_last(found, totals) | {"unanswered": self.fleet.unanswered, "shown wrong": shown}
@@ -154,12 +154,12 @@ class Chaos:
         self.commanding.going.set()
         return figures
 
-    def _found(self, books):
+    def _found(self, records):
         """{figure: what is wrong}, of the whole run."""
-        lost, twice = checks.lost_and_twice(books, self.stack.sql)
-        unfinished, untrue, self.outcomes = checks.commands(dict(self.commanding.asked), books, self.stack.sql)
+        lost, twice = checks.lost_and_twice(records, self.stack.sql)
+        unfinished, untrue, self.outcomes = checks.commands(dict(self.commanding.asked), records, self.stack.sql)
         half = checks.half_taken(self.commanding.refused_keys, self.stack.sql)
-        found = {"lost": lost, "twice": twice, "sent twice": checks.sent_twice(books), "half taken": half}
+        found = {"lost": lost, "twice": twice, "sent twice": checks.sent_twice(records), "half taken": half}
         return found | {"unfinished": unfinished, "untrue": untrue}
 
     def _since_last(self, found, totals):

@@ -37,13 +37,13 @@ WHERE task_id = ANY(%s)
 SILENCE = ("timed_out", "not_connected", "connection_lost")
 
 
-def lost_and_twice(books, sql):
-    """Of {charger id: Books}, all messages answered: (what was acknowledged and is not there, what is twice)."""
-    rows = sql(TRANSACTIONS, [list(books)])
+def lost_and_twice(records, sql):
+    """Of {charger id: Records}, all messages answered: (what was acknowledged and is not there, what is twice)."""
+    rows = sql(TRANSACTIONS, [list(records)])
     stored = {row[0]: row[1:] for row in rows}
-    lost, twice = _chargers_lost(books, sql), []
-    readings = dict(sql(READINGS, [list(books)]))
-    for charger_id, own in books.items():
+    lost, twice = _chargers_lost(records, sql), []
+    readings = dict(sql(READINGS, [list(records)]))
+    for charger_id, own in records.items():
         more = readings.get(charger_id, 0) - own.readings
         lost += [(charger_id, None, "reading")] * max(0, -more)
         twice += [(charger_id, None, "reading")] * max(0, more)
@@ -51,7 +51,7 @@ def lost_and_twice(books, sql):
             lost += [(charger_id, number, what) for what in _lost_of(charger_id, session, stored.get(number))]
             more = stored[number][-1] - session.samples if number in stored else 0
             twice += [(charger_id, number, "meter values")] * max(0, more)
-    known = {number for own in books.values() for number in own.sessions}
+    known = {number for own in records.values() for number in own.sessions}
     twice += [(row[1], row[0], "transaction") for row in rows if row[0] not in known]
     return lost, twice
 
@@ -71,10 +71,10 @@ def _lost_of(charger_id, session, row):
         yield "stop"
 
 
-def _chargers_lost(books, sql):
-    reported = {row[0]: row[1:] for row in sql(CHARGERS, [list(books)])}
+def _chargers_lost(records, sql):
+    reported = {row[0]: row[1:] for row in sql(CHARGERS, [list(records)])}
     lost = []
-    for charger_id, own in books.items():
+    for charger_id, own in records.items():
         booted, *status = reported.get(charger_id, (False, None, None))
         if own.boots and not booted:
             lost.append((charger_id, None, "boot"))
@@ -91,9 +91,9 @@ def not_answered(asked, sql):
     return len(asked) - found[0][0]
 
 
-def sent_twice(books):
+def sent_twice(records):
     """Message ids of CALLs that came more than once."""
-    return [message_id for own in books.values() for message_id, times in own.calls.items() if times > 1]
+    return [message_id for own in records.values() for message_id, times in own.calls.items() if times > 1]
 
 
 def half_taken(refused_keys, sql):
@@ -102,13 +102,13 @@ def half_taken(refused_keys, sql):
     return [key for (key,) in found]
 
 
-def commands(asked, books, sql):
+def commands(asked, records, sql):
     """Of {task id: (charger id, manner)}: (those that are not finished, those whose outcome is untrue, outcomes)."""
     rows = {row[0]: row[1:] for row in sql(COMMANDS, [list(asked)])}
     unfinished = [task_id for task_id in asked if rows.get(task_id, ("gone",))[0] != "finished"]
     untrue, outcomes = [], Counter()
     for task_id, (_state, outcome, simulated, response, error) in rows.items():
-        own = books.get(asked[task_id][0])
+        own = records.get(asked[task_id][0])
         replied = own is not None and task_id in own.replied
         outcomes[f"{outcome} though the charger answered" if replied and outcome in SILENCE else outcome] += 1
         lies = {

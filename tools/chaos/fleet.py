@@ -1,4 +1,4 @@
-"""Chargers that keep books: of every message the server acknowledged, and of every CALL that it wrote to them."""
+"""Chargers that record every message that the server acknowledged, and every CALL that it wrote to them."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ class Session:
 
 
 @dataclass
-class Books:
+class Records:
     acknowledged: int = 0
     boots: int = 0
     sessions: dict = field(default_factory=dict)  # transaction id: Session
@@ -43,7 +43,7 @@ class Charger(ChargingClient):
     first_delay_s, longest_delay_s = 0.25, 5.0
 
     def __init__(self, charger_id, fleet, manner="steady", url=None):
-        self.fleet, self.manner, self.books = fleet, manner, Books()
+        self.fleet, self.manner, self.records = fleet, manner, Records()
         super().__init__(url or fleet.url, charger_id, tag_of(hash(charger_id)))
         self.task = None
         self.last_answer = 0.0  # when (`time.monotonic`) the last answer came
@@ -70,7 +70,7 @@ class Charger(ChargingClient):
 
     def disconnected(self, connection):
         if not connection.ended_here:
-            self.books.closed.append((time.monotonic(), connection.close_code))
+            self.records.closed.append((time.monotonic(), connection.close_code))
         super().disconnected(connection)
 
     def vanish(self):
@@ -122,7 +122,7 @@ class Charger(ChargingClient):
         self._note_answer(call)
 
     def refused(self, call, error):
-        self.books.faults.append((call.action, str(error)))
+        self.records.faults.append((call.action, str(error)))
         self._note_answer(call)
 
     def _note_answer(self, call):
@@ -132,7 +132,7 @@ class Charger(ChargingClient):
         asyncio.get_running_loop().call_later(pause, self.go_on)
 
     def commanded(self, connection, message_id, action, payload):
-        self.books.calls[message_id] = self.books.calls.get(message_id, 0) + 1
+        self.records.calls[message_id] = self.records.calls.get(message_id, 0) + 1
         super().commanded(connection, message_id, action, payload)
 
     def answer_to(self, action, payload):
@@ -140,27 +140,27 @@ class Charger(ChargingClient):
 
     def reply(self, connection, message_id, answer):
         if sent := super().reply(connection, message_id, answer):
-            self.books.replied.add(message_id)
+            self.records.replied.add(message_id)
         return sent
 
     def _acknowledged(self, action, payload, answer):
-        books = self.books
-        books.acknowledged += 1
+        records = self.records
+        records.acknowledged += 1
         if action == "BootNotification":
-            books.boots += 1
+            records.boots += 1
         elif action == "Heartbeat":
             off = datetime.fromisoformat(answer["currentTime"]) - datetime.now(UTC)
             self.fleet.clock_error = max(self.fleet.clock_error, abs(off.total_seconds()))
         elif action == "StatusNotification":
-            books.status = payload
+            records.status = payload
         elif action == "StartTransaction":
-            books.sessions[self.transaction] = Session(payload)
+            records.sessions[self.transaction] = Session(payload)
         elif action == "MeterValues" and "transactionId" not in payload:
-            books.readings += 1
+            records.readings += 1
         elif action == "MeterValues":
-            books.sessions[payload["transactionId"]].samples += 1
+            records.sessions[payload["transactionId"]].samples += 1
         elif action == "StopTransaction":
-            books.sessions[payload["transactionId"]].stopped = payload
+            records.sessions[payload["transactionId"]].stopped = payload
 
     def life(self):
         if self.manner == "idle":

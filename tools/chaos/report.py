@@ -44,13 +44,13 @@ def _row(cells):
 
 
 def _head(chaos):
-    books = [charger.books for charger in chaos.fleet.chargers.values()]
+    records = [charger.records for charger in chaos.fleet.chargers.values()]
     yield f"Seen on {datetime.now(UTC):%Y-%m-%d} by `make chaos`; full service counts from the end of the fault."
     yield ""
     yield f"- {machine()}"
     yield f"- {versions(chaos.stack)}"
-    acknowledged = sum(own.acknowledged for own in books)
-    yield f"- {len(books)} chargers charged all the time: {acknowledged:,} messages acknowledged, each looked up"
+    acknowledged = sum(own.acknowledged for own in records)
+    yield f"- {len(records)} chargers charged all the time: {acknowledged:,} messages acknowledged, each looked up"
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in chaos.outcomes.most_common())
     refused = f"{chaos.commanding.refused.total():,} more were not taken, and so owed nothing"
     if statuses := ", ".join(f"{n:,} × {why}" for why, n in chaos.commanding.refused.most_common()):

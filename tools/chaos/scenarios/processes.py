@@ -28,7 +28,7 @@ def kill(name):
         chaos.stack.signal(name, signal.SIGKILL)
         await asyncio.sleep(0.2)
         if name == "web":
-            lost = sum(at > began for c in chaos.fleet.chargers.values() for at, _ in c.books.closed)
+            lost = sum(at > began for c in chaos.fleet.chargers.values() for at, _ in c.records.closed)
             chaos.note("sockets lost", lost)
             chaos.must_be_none("processes without a socket", int(not lost))
 
@@ -85,7 +85,7 @@ def deployed(name):
         await asyncio.to_thread(chaos.stack.signal(name, signal.SIGTERM).wait, 30)
         await asyncio.sleep(1)
         if name == "web":
-            codes = [code for c in chaos.fleet.chargers.values() for at, code in c.books.closed if at > began]
+            codes = [code for c in chaos.fleet.chargers.values() for at, code in c.records.closed if at > began]
             chaos.note(f"sockets closed with {GOING_AWAY}", codes.count(GOING_AWAY))
             chaos.must_be_none("sockets closed otherwise", len(codes) - codes.count(GOING_AWAY))
             chaos.must_be_none("processes that closed no socket", int(not codes))

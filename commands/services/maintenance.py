@@ -24,7 +24,7 @@ MAINTENANCE_LAST_RUN = "maintenance-last-run"  # name of a time that is a metric
 PROGRESS_INTERVAL_S = 10  # between two lines of the log about a table with many old rows
 
 
-def keep_house(now: datetime | None = None) -> dict[str, list[str] | int]:
+def maintain(now: datetime | None = None) -> dict[str, list[str] | int]:
     """Run all steps that are due; returns {step: names or number of the things created or deleted}.
 
     An error of a step is raised after the other steps have run.

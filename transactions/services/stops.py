@@ -80,7 +80,7 @@ def store(stops: list[Stop]) -> list[Verdict | None]:
     """
     named = end(stops)
     ended = [named.get(stop.key) for stop in stops]
-    _store_orphans([_orphan(stop.call, stop) for stop, t in zip(stops, ended, strict=True) if t is None])
+    _store_orphans([_orphan(stop) for stop, t in zip(stops, ended, strict=True) if t is None])
     presented = [(stop.call, stop.id_tag) for stop in stops if stop.id_tag is not None]
     known = find_known(presented, {t.id_tag for t in ended if t})
     return [_verdict(stop, t, known) for stop, t in zip(stops, ended, strict=True)]
@@ -105,12 +105,12 @@ def _store_orphans(orphans: list[OrphanStop]) -> None:
         database.on_commit(lambda: metrics.orphan_stops.inc(len(new)))
 
 
-def _orphan(call: Call, stop: Stop) -> OrphanStop:
+def _orphan(stop: Stop) -> OrphanStop:
     return OrphanStop(
-        charger_id=call.charger,
+        charger_id=stop.call.charger,
         reported_transaction_id=stop.transaction_id,
-        payload=orjson.dumps(call.payload).decode(),
-        received_at=call.received_at,
+        payload=orjson.dumps(stop.call.payload).decode(),
+        received_at=stop.call.received_at,
     )
 
 

@@ -223,8 +223,9 @@ class MessageLogWriter(BackgroundWriter[LoggedFrame]):
 
     def _masked(self, batch: list[LoggedFrame]) -> list[LoggedFrame]:
         """Mask the frames of `batch` and cut them to the lengths of their columns."""
+        # Counted at once, because a fault of one frame must not leave the others counted as queued.
+        self.text_taken += sum(len(logged.text) for logged in batch)
         for number, logged in enumerate(batch, 1):
-            self.text_taken += len(logged.text)
             is_json = logged.kind in KINDS.values()
             if not logged.kind:
                 logged.kind, logged.message_id, logged.action = _parse(logged.text)

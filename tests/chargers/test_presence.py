@@ -74,6 +74,7 @@ def test_a_charger_that_is_lost_without_a_close_is_offline_within_a_minute(live,
 def other_process(live):
     """Open a socket at the web process that terminates TLS, which serves no plain socket."""
     trusting = ssl.create_default_context()
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2  # because of threads, see `trusting` of the security cases
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # the certificate is self-signed
     url = f"wss://localhost:{live.stack.env['TLS_PORT']}/ws/ocpp"
     return lambda charger_id: connect(f"{url}/{charger_id}", subprotocols=["ocpp1.6"], ssl=trusting)

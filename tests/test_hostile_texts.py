@@ -14,12 +14,12 @@ from chargers.models import (
     AuditEntry,
     Charger,
     ChargerGroup,
-    ConfigurationKey,
     Delivery,
     InstalledCertificate,
     InstalledProfile,
     Message,
     Refusal,
+    Variable,
     Webhook,
 )
 from chargers.services import audit, events
@@ -71,7 +71,7 @@ def answered(charger, text):
     error = {"code": text, "description": text, "details": {text: text}}
     for column in ({"response": {"data": text}}, {"error": error}, {"late_response": {"a": text}}):
         a_command(charger, state="finished", outcome="call_error", warning=text, requested_by=text, **column)
-    ConfigurationKey.objects.create(charger=charger, key=text, value=text)
+    Variable.objects.create(charger=charger, variable=text, value=text)
     names = ("issuer_name_hash", "issuer_key_hash", "serial_number", "certificate_type")
     InstalledCertificate.objects.create(charger=charger, hash_algorithm="SHA256", **dict.fromkeys(names, text))
     InstalledProfile.objects.create(

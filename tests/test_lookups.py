@@ -63,7 +63,10 @@ HARMLESS = {
         "id charger evse_id connector_id status error_code info vendor_id vendor_error_code timestamp raw_timestamp "
         "received_at scheduled_availability"
     ),
-    "chargers.configurationkey": "id charger key value readonly reboot_required updated_at",
+    "chargers.variable": (
+        "id charger component component_instance evse_id connector_id variable instance attribute value mutability "
+        "characteristics reboot_required reported_at"
+    ),
     "chargers.installedprofile": (
         "id charger connector_id charging_profile_id stack_level purpose transaction_id profile installed_at"
     ),

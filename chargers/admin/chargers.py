@@ -12,13 +12,13 @@ from django.urls import path
 from chargers.admin.once import shown_once
 from chargers.models import (
     Charger,
-    ConfigurationKey,
     Connector,
     DataTransfer,
     HeldSerial,
     InstalledCertificate,
     InstalledProfile,
     SecurityEvent,
+    Variable,
 )
 from chargers.models.charger import OF_SOCKET
 from chargers.services import access, audit, control, keys, presence
@@ -136,9 +136,9 @@ class ConnectorInline(ReadOnly, admin.TabularInline):
     extra = 0
 
 
-class ConfigurationInline(ReadOnly, admin.TabularInline):
-    model = ConfigurationKey
-    fields = readonly_fields = ["key", "value", "readonly", "reboot_required", "updated_at"]
+class VariableInline(ReadOnly, admin.TabularInline):
+    model = Variable
+    fields = readonly_fields = ["component", "variable", "value", "mutability", "reboot_required", "reported_at"]
     extra = 0
 
 
@@ -173,7 +173,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     list_filter = ["boot_policy", "registration_status", "vendor", "model", "firmware_version"]
     search_fields = ["identity", "description", "serial_number", "charge_box_serial_number", "iccid"]
     date_hierarchy = "created_at"
-    inlines = [ConnectorInline, ConfigurationInline, InstalledProfileInline, InstalledCertificateInline]
+    inlines = [ConnectorInline, VariableInline, InstalledProfileInline, InstalledCertificateInline]
     inlines += [HeldSerialInline]
     reported_fields = [
         "registration_status",

@@ -19,8 +19,10 @@ from chargers.models import (
     Message,
     Refusal,
     SecurityEvent,
+    Variable,
 )
 from chargers.models.charger import OF_SOCKET, REPORTED_FIELDS
+from chargers.models.variables import NAME
 from core.admin import lookups
 
 
@@ -83,6 +85,12 @@ class ChargerFilter(AsSent):
         model = Charger
         fields = ["description", "boot_policy", "security_profile", "read_configuration_after_boot"]
         fields += [*OF_SOCKET, *REPORTED_FIELDS]
+
+
+class VariableFilter(AsSent):
+    class Meta:
+        model = Variable
+        fields = [*NAME, "value", "mutability", "reboot_required", "reported_at"]
 
 
 class SecurityEventFilter(OfCharger):

@@ -1,6 +1,7 @@
 """Models of chargers (`charger`), access and the audit log (`access`), events and webhooks (`events`).
 
-Logged frames are in `messages`, deviations from OCPP in `findings`, refused handshakes in `refusals`.
+Logged frames are in `messages`, deviations from OCPP in `findings`, refused handshakes in `refusals`, and the values
+that chargers reported in `variables`.
 """
 
 from chargers.models.access import ApiToken, AuditEntry, ChargerGroup
@@ -12,7 +13,6 @@ from chargers.models.charger import (
     SECURITY_PROFILES,
     VALIDATIONS,
     Charger,
-    ConfigurationKey,
     Connector,
     DataTransfer,
     HeldSerial,
@@ -26,6 +26,7 @@ from chargers.models.events import Delivery, Event, Webhook
 from chargers.models.findings import Finding
 from chargers.models.messages import Message
 from chargers.models.refusals import Refusal
+from chargers.models.variables import Variable
 
 __all__ = [
     "MESSAGE_LOGS",
@@ -37,7 +38,6 @@ __all__ = [
     "AuditEntry",
     "Charger",
     "ChargerGroup",
-    "ConfigurationKey",
     "Connector",
     "DataTransfer",
     "Delivery",
@@ -50,6 +50,7 @@ __all__ = [
     "Refusal",
     "SecurityEvent",
     "VALIDATIONS",
+    "Variable",
     "Webhook",
     "effective_status",
     "summary_status",

@@ -270,6 +270,11 @@ class Charger(models.Model):
         self.save(update_fields=["authorization_key_hash", "next_authorization_key_hashes"])
 
     @property
+    def configuration(self):
+        """Return its configuration keys, which are its variables without a component."""
+        return self.variables.filter(component="")
+
+    @property
     def credentials(self):
         """Return the columns on which its authentication depends."""
         return self.security_profile, self.authorization_key_hash
@@ -371,24 +376,6 @@ def summary_status(connectors):
         return whole
     known = (status for status in Connector.STATUSES if status in statuses)
     return next(known, min(statuses, default="Unknown"))
-
-
-class ConfigurationKey(models.Model):
-    """A configuration key as the charger reported (OCPP 1.6 §5.8) or accepted it (§5.3)."""
-
-    charger = models.ForeignKey(Charger, models.CASCADE, related_name="configuration")
-    key = models.CharField(max_length=255)
-    value = models.TextField(null=True, blank=True)  # noqa: DJ001  (a key may have no value)
-    readonly = models.BooleanField(default=False)
-    reboot_required = models.BooleanField(default=False, help_text="It takes effect at the next boot.")
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        ordering = ["key"]
-        constraints = [models.UniqueConstraint(fields=["charger", "key"], name="one_row_a_configuration_key")]
-
-    def __str__(self):
-        return self.key
 
 
 class InstalledProfile(models.Model):

@@ -183,10 +183,10 @@ def count_command(user: Any) -> int:
 
 
 class CommandsPerUser:
-    """Throttle views whose POST submits a command, see `count_command`."""
+    """Throttle requests that submit a command or a schedule, see `count_command`."""
 
     def allow_request(self, request, view):
-        self.wait_s = count_command(request.user) if request.method == "POST" else 0
+        self.wait_s = count_command(request.user) if request.method in ("POST", "PUT") else 0
         return not self.wait_s
 
     def wait(self):

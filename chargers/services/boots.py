@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from chargers import sql
-from chargers.models import ConfigurationKey, HeldSerial
+from chargers.models import HeldSerial
+from chargers.services import variables
 from core.db import bulk_sql
 
 
@@ -27,11 +28,11 @@ class Boot(NamedTuple):
 def record(boots: list[Boot]) -> list[str]:
     """Store `boots`, and return the registration status of each, by the operator's policy for the charger.
 
-    This clears `reboot_required` of the charger's keys (OCPP 1.6 §4.2).
+    This clears `reboot_required` of the charger's variables.
     """
     policies: dict[int, str] = dict(bulk_sql.execute(sql.RECORD_BOOT, [boot._asdict() for boot in boots]))
     _hold_serials(boots)
-    ConfigurationKey.objects.filter(charger__in=policies, reboot_required=True).update(reboot_required=False)
+    variables.record_boot(policies)
     return [policies[boot.id] for boot in boots]
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chargers.services.variables import VariableName
+
 Encoded = tuple[str, dict[str, Any]]  # action and payload
 Encoder = Callable[[Any], Encoded]
 Encoders = Mapping[type, Encoder]
@@ -63,3 +65,11 @@ class Limit:
     amount: float
     unit: str = "A"
     evse_id: int = 0
+
+
+@dataclass(frozen=True)
+class SetVariable:
+    """Set a variable of the charger to `value`."""
+
+    name: VariableName
+    value: str

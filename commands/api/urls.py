@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from commands.api.views import batches, files, library, tasks
+from commands.api.views import batches, files, library, tasks, variables
 
 router = SimpleRouter()
 router.register("charging-profiles", library.ChargingProfileViewSet)
@@ -15,6 +15,7 @@ urlpatterns = [
     path("start/<charger:charger_id>/", tasks.start),
     path("stop/<charger:charger_id>/", tasks.stop),
     path("authorize/<charger:charger_id>/", tasks.authorize),
+    path("chargers/<charger:charger_id>/variables/", variables.VariableList.as_view()),
     path("commands/", tasks.CommandList.as_view()),
     path("tasks/<slug:task_id>/", tasks.TaskDetail.as_view()),
     path("tasks/<slug:task_id>/retry/", tasks.retry),

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 
-from chargers.models import ConfigurationKey
+from chargers.services import variables
 from commands import sql
 from commands.actions.ocpp16 import charging
 from commands.models import Command
@@ -44,12 +44,8 @@ def _link_each(starts: list[Start], transaction_ids: list[int], remote_starts: l
 
 
 def _connection_timeouts(chargers: Iterable[int]) -> dict[int, int]:
-    keys = ConfigurationKey.objects.filter(charger__in=list(chargers), key="ConnectionTimeOut")
-    return {
-        key.charger_id: min(int(value), MAX_CONNECTION_TIMEOUT_S)
-        for key in keys
-        if (value := key.value or "").isdecimal()
-    }
+    timeouts = variables.numbers(chargers, "ConnectionTimeOut")
+    return {charger: min(seconds, MAX_CONNECTION_TIMEOUT_S) for (charger, _), seconds in timeouts.items()}
 
 
 def _led_to(command: Command, start: Start, seconds: int) -> bool:

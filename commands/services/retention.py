@@ -130,7 +130,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "transactions.Reservation": Aged("expiry_date", COMMANDS),
     "chargers.Charger": BY_OPERATORS,
     "chargers.Connector": With("chargers.Charger"),
-    "chargers.ConfigurationKey": With("chargers.Charger"),
+    "chargers.Variable": With("chargers.Charger"),
     "chargers.InstalledProfile": With("chargers.Charger"),
     "chargers.InstalledCertificate": With("chargers.Charger"),
     "chargers.ChargerGroup": BY_OPERATORS,

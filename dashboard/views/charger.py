@@ -101,7 +101,7 @@ class Findings(Page):
 
 def masked(key):
     """Hide the value of a secret configuration key, see `core.ocpp.redaction`."""
-    key.is_secret = names_secret(key.key)
+    key.is_secret = names_secret(key.variable)
     if key.is_secret and key.value:
         key.value = HIDDEN
     return key

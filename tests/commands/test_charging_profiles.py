@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from chargers.models import ConfigurationKey, InstalledProfile
+from chargers.models import InstalledProfile, Variable
 from commands.actions.ocpp16 import charging
 from commands.models import ChargingProfile, Command
 from tests.support.builders import a_charger, a_command, a_transaction, tell
@@ -98,7 +98,7 @@ TX = changed("chargingProfilePurpose", "TxProfile")
 )
 def test_a_questionable_profile_is_sent_with_a_warning(api, profile, connector, warning):
     charger = a_charger()
-    ConfigurationKey.objects.create(charger=charger, key="ChargeProfileMaxStackLevel", value="3")
+    Variable.objects.create(charger=charger, variable="ChargeProfileMaxStackLevel", value="3")
     answer = send(api, charger, profile, connector)
     assert answer.status_code == 202
     assert warning in answer.json()["warning"] if warning else answer.json()["warning"] == ""

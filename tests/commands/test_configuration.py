@@ -21,7 +21,7 @@ def answered(charger, action, payload, response):
 
 
 def configuration(charger):
-    return dict(charger.configuration.values_list("key", "value"))
+    return dict(charger.configuration.values_list("variable", "value"))
 
 
 def read(charger, keys=None, unknown=(), **values):

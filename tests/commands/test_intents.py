@@ -2,7 +2,8 @@
 
 import pytest
 
-from commands.actions.intents import Availability, Limit, Reset, Start, Stop, Trigger, Unlock
+from chargers.services.variables import VariableName
+from commands.actions.intents import Availability, Limit, Reset, SetVariable, Start, Stop, Trigger, Unlock
 from commands.actions.table import ACTIONS, INTENTS, encode
 from core.ocpp.versions import OCPP16
 from tests.support.builders import a_charger
@@ -19,6 +20,7 @@ EXAMPLES = [
     Trigger("StatusNotification", evse_id=1),
     Limit(16.0),
     Limit(11000.0, "W", evse_id=1),
+    SetVariable(VariableName("HeartbeatInterval"), "60"),
 ]
 
 

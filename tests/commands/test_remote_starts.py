@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chargers.models import ConfigurationKey
+from chargers.models import Variable
 from commands.actions.ocpp16 import charging
 from commands.actions.ocpp16.table import ACTIONS
 from commands.services.lifecycle import _finish
@@ -66,14 +66,14 @@ def test_an_unrelated_start_is_not_linked(columns):
 
 def test_the_connection_timeout_of_the_charger_limits_the_link():
     command = a_remote_start(a_charger(), ago=500)
-    ConfigurationKey.objects.create(charger=command.charger, key="ConnectionTimeOut", value="900")
+    Variable.objects.create(charger=command.charger, variable="ConnectionTimeOut", value="900")
     assert start(command.charger) == linked(command)
 
 
 @pytest.mark.parametrize("nonsense", ["9" * 400, "²", "-1", "", None])
 def test_an_invalid_connection_timeout_is_ignored(nonsense):
     command = a_remote_start(a_charger())
-    ConfigurationKey.objects.create(charger=command.charger, key="ConnectionTimeOut", value=nonsense)
+    Variable.objects.create(charger=command.charger, variable="ConnectionTimeOut", value=nonsense)
     assert start(command.charger) == linked(command)
 
 

@@ -39,7 +39,7 @@ SELECT md5(row(c.vendor, c.model, c.serial_number, c.firmware_version, c.last_bo
 FROM chargers_charger c WHERE c.id = %(charger)s
 """
 STORED = [
-    *("chargers_connector", "chargers_securityevent", "chargers_datatransfer", "chargers_configurationkey"),
+    *("chargers_connector", "chargers_securityevent", "chargers_datatransfer", "chargers_variable"),
     *("chargers_installedprofile", "chargers_installedcertificate", "commands_certificaterequest"),
     *("commands_locallist", "transactions_transaction", "transactions_metervalue", "transactions_unknownidtag"),
 ]

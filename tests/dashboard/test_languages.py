@@ -408,7 +408,7 @@ def a_fleet():
     tell(charger, "MeterValues", connectorId=1, transactionId=session.pk, meterValue=[reading])
     later = a_transaction(charger)
     tell(charger, "StopTransaction", transactionId=later.pk, meterStop=5, timestamp=NOON)
-    charger.configuration.create(key="connectorId", value="1", readonly=False)
+    charger.variables.create(variable="connectorId", value="1")
     now = datetime.now(UTC)
     charger.findings.create(
         kind="too_long", field="type", action="StartTransaction", count=1, first_seen=now, last_seen=now

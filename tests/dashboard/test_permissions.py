@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import Permission
 
-from chargers.models import ConfigurationKey
+from chargers.models import Variable
 from commands.models import Batch, Command
 from dashboard.templatetags.dashboard import charger_url
 from tests.support.builders import a_charger, a_command, a_transaction
@@ -56,7 +56,7 @@ def test_transactions_are_shown_only_with_the_permission(client):
 def test_a_secret_among_configuration_keys_is_hidden(api):
     charger = a_charger()
     for key in ("WifiPassword", "HeartbeatInterval"):
-        ConfigurationKey.objects.create(charger=charger, key=key, value=f"{key} 1234", readonly=False)
+        Variable.objects.create(charger=charger, variable=key, value=f"{key} 1234")
     page = api.get(page_of(charger)).content.decode()
     assert "HeartbeatInterval 1234" in page
     assert "WifiPassword" in page

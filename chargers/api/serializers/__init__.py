@@ -14,6 +14,7 @@ from chargers.api.serializers.chargers import (
     SavedChargerSerializer,
     SecurityEventSerializer,
     StatusSerializer,
+    VariableSerializer,
 )
 from chargers.api.serializers.events import (
     DeliverySerializer,
@@ -48,6 +49,7 @@ __all__ = [
     "SavedChargerSerializer",
     "SecurityEventSerializer",
     "StatusSerializer",
+    "VariableSerializer",
     "REPORTED_FIELDS",
     "WebhookSerializer",
 ]

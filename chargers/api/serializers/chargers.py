@@ -8,14 +8,15 @@ from rest_framework import serializers
 
 from chargers.models import (
     Charger,
-    ConfigurationKey,
     Connector,
     DataTransfer,
     InstalledCertificate,
     InstalledProfile,
     SecurityEvent,
+    Variable,
 )
 from chargers.models.charger import OF_SOCKET, REPORTED_FIELDS
+from chargers.models.variables import NAME
 from chargers.services import audit, keys
 
 
@@ -44,9 +45,18 @@ class EvseSerializer(serializers.Serializer):
 
 
 class ConfigurationKeySerializer(serializers.ModelSerializer):
+    key = serializers.CharField(source="variable")
+    updated_at = serializers.DateTimeField(source="reported_at")
+
     class Meta:
-        model = ConfigurationKey
+        model = Variable
         fields = ["key", "value", "readonly", "reboot_required", "updated_at"]
+
+
+class VariableSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Variable
+        fields = [*NAME, "value", "mutability", "characteristics", "reboot_required", "reported_at"]
 
 
 class InstalledProfileSerializer(serializers.ModelSerializer):

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from django.db.models import Q
 
-from chargers.models import Charger, ConfigurationKey, InstalledProfile
+from chargers.models import Charger, InstalledProfile
+from chargers.services import variables
 from commands.models import CALL_ERROR, ChargingProfile, Command, next_profile_id
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
@@ -95,10 +96,9 @@ def _warnings(profile: JSON, charger: Charger) -> Iterator[str]:
         yield "The profile is never valid: validTo is not after validFrom."
     limits = {"ChargeProfileMaxStackLevel": profile["stackLevel"]}
     limits["ChargingScheduleMaxPeriods"] = len(schedule["chargingSchedulePeriod"])
-    for key in ConfigurationKey.objects.filter(charger=charger, key__in=limits):
-        limit = key.value or ""
-        if limit.isdecimal() and limits[key.key] > int(limit):
-            yield f"The charger's {key.key} is {limit}, this profile has {limits[key.key]}."
+    for (_, key), limit in variables.numbers([charger.pk], *limits).items():
+        if limits[key] > limit:
+            yield f"The charger's {key} is {limit}, this profile has {limits[key]}."
 
 
 def _without_transaction(profile: JSON, charger: Charger, connector_id: int) -> Iterator[str]:

@@ -2,16 +2,16 @@
 
 import secrets
 from collections.abc import Iterator
-from functools import partial
 
-from django.db import transaction
 from django.db.models import Q
 
-from chargers.models import Charger, ConfigurationKey, Connector
-from chargers.services import budgets, findings, keys
+from chargers.models import Charger, Connector
+from chargers.models.variables import READ_ONLY, READ_WRITE
+from chargers.services import keys, variables
+from chargers.services.variables import ReportedVariable, VariableName
 from commands.models import CALL_ERROR, Command
 from core.ocpp import schemas
-from core.ocpp.redaction import HIDDEN, without_secrets
+from core.ocpp.redaction import HIDDEN
 from core.ocpp.schemas import JSON
 
 AUTHORIZATION_KEY = "AuthorizationKey"
@@ -42,7 +42,7 @@ def check_change(payload: JSON, charger: Charger) -> Iterator[str]:
     if _names(key, SECURITY_PROFILE) and value.isdecimal() and int(value) < (charger.security_profile or 0):
         # Security whitepaper A00.FR.005: never over OCPP.
         raise schemas.Violation("value", "A security profile can't be lowered over OCPP.", "")
-    if ConfigurationKey.objects.filter(charger=charger, key__iexact=key, readonly=True).exists():
+    if (known := variables.find(charger.pk, VariableName(key))) and known.readonly:
         yield f"The charger has reported that {key} is read-only."
 
 
@@ -61,12 +61,7 @@ def changed(command: Command) -> None:
     if _names(key, AUTHORIZATION_KEY):
         _key_changed(command, command.payload.opened()["value"])
     elif command.status in ("Accepted", "RebootRequired"):
-        known = ConfigurationKey.objects.filter(charger=command.charger, key__iexact=key).first()
-        ConfigurationKey.objects.update_or_create(
-            charger=command.charger,
-            key=known.key if known else key,
-            defaults={"value": value, "reboot_required": _waits_for_reboot(command)},
-        )
+        variables.accept(command.charger_id, VariableName(key), value, _waits_for_reboot(command))
         if _names(key, SECURITY_PROFILE) and value in ("1", "2", "3"):
             Charger.objects.filter(pk=command.charger_id).update(next_security_profile=int(value))
 
@@ -113,35 +108,17 @@ def _names(key: object, wanted: str) -> bool:
 
 
 def reported(command: Command) -> None:
-    """Store the reported keys, all or those requested, and delete the rows of keys that the charger does not have."""
-    rows = {row["key"]: without_secrets(row) for row in command.answer.get("configurationKey", [])}
-    stored = ConfigurationKey.objects.filter(charger=command.charger)
-    if command.payload.get("key"):
-        stored.filter(key__in=command.answer.get("unknownKey", [])).delete()
-    elif rows:
-        stored.exclude(key__in=rows).delete()
-    rows = {key: row for key, row in rows.items() if not _names(key, AUTHORIZATION_KEY)}
-    rows = _within_budget(command.charger_id, rows, set(stored.values_list("key", flat=True)))
-    ConfigurationKey.objects.bulk_create(
-        (
-            ConfigurationKey(charger=command.charger, key=key, value=row.get("value"), readonly=row["readonly"])
-            for key, row in sorted(rows.items())
-        ),
-        update_conflicts=True,
-        unique_fields=["charger", "key"],
-        update_fields=["value", "readonly", "updated_at"],
-    )
+    """Store the reported keys, all or those requested, and delete those that the charger does not have."""
+    requested = command.payload.get("key")
+    if requested:
+        variables.forget(command.charger_id, map(VariableName, command.answer.get("unknownKey", [])))
+    rows = command.answer.get("configurationKey", [])
+    values = [_variable(row) for row in rows if not _names(row["key"], AUTHORIZATION_KEY)]
+    variables.report(command.charger_id, values, "GetConfigurationResponse", is_whole=not requested)
 
 
-def _within_budget(charger: int, reported: dict[str, JSON], stored: set[str]) -> dict[str, JSON]:
-    """`reported`, {key: row}, without new keys beyond the budget of `charger`; `stored` are its known keys."""
-    budget = budgets.BUDGETS["configuration"]
-    new = [key for key in reported if key not in stored]
-    excess = set(new[max(0, budget.limit - len(stored)) :]) if budget.limit else set()
-    if excess:
-        count = partial(findings.add, charger, "GetConfigurationResponse", {budget.finding: len(excess)})
-        transaction.on_commit(count, robust=True)
-    return {key: row for key, row in reported.items() if key not in excess}
+def _variable(row: JSON) -> ReportedVariable:
+    return ReportedVariable(VariableName(row["key"]), row.get("value"), READ_ONLY if row["readonly"] else READ_WRITE)
 
 
 def availability_changed(command: Command) -> None:

@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from commands.actions.intents import Availability, Encoded, Encoders, Limit, Reset, Start, Stop, Trigger, Unlock
+from chargers.services.variables import VariableName
+from commands.actions.intents import (
+    Availability,
+    Encoded,
+    Encoders,
+    Limit,
+    Reset,
+    SetVariable,
+    Start,
+    Stop,
+    Trigger,
+    Unlock,
+)
+from core.ocpp.schemas import Violation
 
 
 def _of_connector(evse_id: int | None) -> dict[str, Any]:
@@ -46,6 +59,13 @@ def _limit(limit: Limit) -> Encoded:
     return "SetChargingProfile", {"connectorId": limit.evse_id, "csChargingProfiles": profile}
 
 
+def _set_variable(change: SetVariable) -> Encoded:
+    key = change.name.variable
+    if change.name != VariableName(key):
+        raise Violation("variable", "A variable of OCPP 1.6 is a configuration key: send its name alone.", "")
+    return "ChangeConfiguration", {"key": key, "value": change.value}
+
+
 ENCODERS: Encoders = {
     Start: _start,
     Stop: _stop,
@@ -54,4 +74,5 @@ ENCODERS: Encoders = {
     Availability: _availability,
     Trigger: _trigger,
     Limit: _limit,
+    SetVariable: _set_variable,
 }

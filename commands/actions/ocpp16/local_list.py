@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from chargers.models import Charger
+from chargers.services import variables
 from commands.actions.base import FollowUp
 from commands.models import FINISHED, Command, LocalList
 from core.ocpp import schemas
@@ -88,9 +89,9 @@ def check(payload: JSON, charger: Charger) -> Iterator[str]:
         raise schemas.Violation("listVersion", "0 and -1 are reserved (1.6 errata 3.52).", "")
     if len({entry["idTag"].upper() for entry in entries}) < len(entries):
         yield "The list contains a tag twice."
-    limit = charger.configuration.filter(key="SendLocalListMaxLength").values_list("value", flat=True).first() or ""
-    if limit.isdecimal() and len(entries) > int(limit):
-        yield f"The charger's SendLocalListMaxLength is {limit}, this list has {len(entries)} tags."
+    for limit in variables.numbers([charger.pk], "SendLocalListMaxLength").values():
+        if len(entries) > limit:
+            yield f"The charger's SendLocalListMaxLength is {limit}, this list has {len(entries)} tags."
 
 
 def was_sent(command: Command) -> FollowUp | None:

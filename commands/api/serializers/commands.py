@@ -104,6 +104,19 @@ class AuthorizeRequestSerializer(AskSerializer):
     connector_id = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
 
 
+class SetVariableSerializer(AskSerializer):
+    """A value and the name of its variable, which in OCPP 1.6 has no other part than `variable`."""
+
+    variable = serializers.CharField(max_length=50, trim_whitespace=False)
+    value = serializers.CharField(allow_blank=True, trim_whitespace=False)
+    component = serializers.CharField(default="", allow_blank=True, max_length=50, trim_whitespace=False)
+    component_instance = serializers.CharField(default="", allow_blank=True, max_length=50, trim_whitespace=False)
+    evse_id = serializers.IntegerField(default=None, allow_null=True, min_value=0, max_value=2**31 - 1)
+    connector_id = serializers.IntegerField(default=None, allow_null=True, min_value=0, max_value=2**31 - 1)
+    instance = serializers.CharField(default="", allow_blank=True, max_length=50, trim_whitespace=False)
+    attribute = serializers.ChoiceField(["Actual", "Target", "MinSet", "MaxSet"], default="Actual")
+
+
 class AskedSerializer(serializers.Serializer):
     """The answer to a submitted command; poll `task_url` for its outcome."""
 

@@ -91,6 +91,12 @@ def accepted(command: Command, status: str, **more: Any) -> Response:
     return Response(shown | more, status=202, headers={"Location": shown["task_url"]})
 
 
+def submitted(command: Command) -> Response:
+    """Answer 202 with the whole task."""
+    shown = TaskSerializer(command).data
+    return Response(shown, status=202, headers={"Location": shown["task_url"]})
+
+
 @extend_schema(request=AskSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
 @api_view(["POST"])
 @permission_classes([MAY_COMMAND])
@@ -165,8 +171,7 @@ class CommandList(Scoped, generics.ListAPIView):
         command = submit_command(
             request, known_charger(request, body["charger_id"]), body["action"], body["payload"], body
         )
-        shown = TaskSerializer(command).data
-        return Response(shown, status=202, headers={"Location": shown["task_url"]})
+        return submitted(command)
 
 
 class WaitSerializer(serializers.Serializer):
@@ -228,5 +233,4 @@ def retry(request: Request, task_id: str) -> Response:
             raise Conflict("This command is not finished yet. Retry it when it is.")
         payload = submission.payload_for_retry(former)
         command = submit_command(request, former.charger, former.action, payload, {"timeout": former.timeout})
-    shown = TaskSerializer(command).data
-    return Response(shown, status=202, headers={"Location": shown["task_url"]})
+    return submitted(command)

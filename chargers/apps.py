@@ -6,17 +6,14 @@ from django.apps import AppConfig
 class ChargersConfig(AppConfig):
     name = "chargers"
 
-    def ready(self):
+    def ready(self) -> None:
         from django.contrib.auth.models import Group, User
         from django.db.models.signals import post_delete, post_save
 
         from chargers import checks  # noqa: F401  (`checks` registers itself)
-        from chargers.admin import OPERATOR_FIELDS
+        from chargers.admin.chargers import OPERATOR_FIELDS
         from chargers.models import ApiToken, Charger, ChargerGroup, HeldSerial, Webhook
-        from chargers.services import (
-            audit,  # noqa: F401  (`checks` registers itself)
-            events,  # noqa: F401  (`checks` registers itself)
-        )
+        from chargers.services import audit, events
 
         audit.watch(Charger, *OPERATOR_FIELDS, "authorization_key_hash", "next_security_profile")
         audit.watch(HeldSerial, "charger", "serial")

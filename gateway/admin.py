@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from rest_framework.exceptions import APIException
 
-from chargers.admin import ReadOnly, Scoped
+from chargers.admin.base import HistoryAdmin
 from core.http.errors import sentence
 from gateway import orphans
 from gateway.api import completion
@@ -45,7 +45,7 @@ def attach_to_likeliest(modeladmin: "OrphanStopAdmin", request: HttpRequest, cho
 
 
 @admin.register(OrphanStop)
-class OrphanStopAdmin(Scoped, ReadOnly, admin.ModelAdmin):
+class OrphanStopAdmin(HistoryAdmin):
     list_display = ["received_at", "charger", "action", "refused_because", "reported_transaction_id", "likely"]
     list_display += ["transaction", "payload"]
     list_filter = ["action", ("refused_because", admin.EmptyFieldListFilter)]

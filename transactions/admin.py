@@ -3,27 +3,29 @@
 `commands.admin` registers the admins of transactions and reservations with actions that send commands.
 """
 
+from typing import Any
 from urllib.parse import quote
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
-from chargers.admin import AsSent, Commandable, ReadOnly, Scoped
-from chargers.admin.lists import LargeTableAdmin, choices
+from chargers.admin.base import AsSent, Commandable, HistoryAdmin, LargeHistoryAdmin, Scoped
+from chargers.admin.lists import choices
 from core.ocpp.timestamps import display_zone
 from core.ocpp.versions import OCPP16
-from transactions.models import DOUBTS, IdTag, MeterValue, Reservation, UnknownIdTag
+from transactions.models import DOUBTS, IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
 from transactions.services import energy, export
 
 READINGS_SHOWN = 100
-APPLY = "admin/transactions/orphanstop/apply.html"
-UNITS = {"meter_start": " (Wh)", "meter_stop": " (Wh)", "timestamp": " (such as 2026-02-26T13:00:00Z)"}
 CORRECTED = ["corrected_meter_start", "corrected_meter_stop", "corrected_stop_time", "corrected_at", "corrected_by"]
-METERS = ["meter_start", "raw_meter_start", "meter_first", "meter_latest", "meter_newest", "meter_stop"]
+METERS: list[Any] = ["meter_start", "raw_meter_start", "meter_first", "meter_latest", "meter_newest", "meter_stop"]
 METERS += ["raw_meter_stop"]
 VERDICTS = [*IdTag.STATUSES, "ConcurrentTx"]
 STOP_REASONS = OCPP16.schemas.requests["StopTransaction"].tree["properties"]["reason"]["enum"]
@@ -42,7 +44,7 @@ class IdTagAdmin(AsSent, admin.ModelAdmin):
 
 
 @admin.action(description="Accept as id tags", permissions=["accept"])
-def accept_tags(modeladmin, request, unknown):
+def accept_tags(modeladmin: admin.ModelAdmin, request: HttpRequest, unknown: QuerySet[UnknownIdTag]) -> None:
     for tag in unknown:
         try:
             tag.accept()
@@ -51,14 +53,13 @@ def accept_tags(modeladmin, request, unknown):
 
 
 @admin.register(UnknownIdTag)
-class UnknownIdTagAdmin(Scoped, ReadOnly, admin.ModelAdmin):
+class UnknownIdTagAdmin(HistoryAdmin):
     list_display = ["id_tag", "charger", "presented", "first_seen", "last_seen"]
     search_fields = ["id_tag", "charger__identity"]
-    list_select_related = ["charger"]
     date_hierarchy = "last_seen"
     actions = [accept_tags]
 
-    def has_accept_permission(self, request):
+    def has_accept_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("transactions.add_idtag")
 
 
@@ -72,14 +73,14 @@ class ReservationAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     date_hierarchy = "expiry_date"
     readonly_fields = ["status", "ended_because"]
 
-    def has_change_permission(self, request, reservation=None):
+    def has_change_permission(self, request: HttpRequest, reservation: Reservation | None = None) -> bool:
         return super().has_change_permission(request) and not self._held(reservation)
 
-    def has_delete_permission(self, request, reservation=None):
+    def has_delete_permission(self, request: HttpRequest, reservation: Reservation | None = None) -> bool:
         return super().has_delete_permission(request) and not self._held(reservation)
 
     @staticmethod
-    def _held(reservation):
+    def _held(reservation: Reservation | None) -> bool:
         """What its charger holds is changed by commands only."""
         return reservation is not None and reservation.status == Reservation.ACTIVE
 
@@ -88,10 +89,10 @@ class OngoingFilter(admin.SimpleListFilter):
     title = "status"
     parameter_name = "status"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         return [("ongoing", "Ongoing"), ("completed", "Completed")]
 
-    def queryset(self, request, transactions):
+    def queryset(self, request: HttpRequest, transactions: Any) -> QuerySet[Transaction]:
         if self.value() in ("ongoing", "completed"):
             ongoing = Q(stop_received_at=None, closed_at=None)
             return transactions.filter(ongoing if self.value() == "ongoing" else ~ongoing)
@@ -102,33 +103,36 @@ class SuspiciousFilter(admin.SimpleListFilter):
     title = "worth a look"
     parameter_name = "suspicious"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         return [(why, words.capitalize()) for why, words in DOUBTS.items()]
 
-    def queryset(self, request, transactions):
+    def queryset(self, request: HttpRequest, transactions: Any) -> QuerySet[Transaction]:
         return transactions.in_doubt(self.value()) if self.value() in DOUBTS else transactions
 
 
 @admin.action(description="Close by hand", permissions=["close"])
-def close_by_hand(modeladmin, request, transactions):
+def close_by_hand(modeladmin: admin.ModelAdmin, request: HttpRequest, transactions: QuerySet[Transaction]) -> None:
     """Close stale transactions; a real stop that is received later replaces this."""
     closed = [transaction.close(by=request.user.get_username()) for transaction in transactions]
     messages.success(request, f"{sum(closed)} closed, {len(closed) - sum(closed)} had ended already.")
 
 
-def _export(kind, title):
+def _export(kind: str, title: str) -> Any:
     @admin.action(description=title)
-    def run(modeladmin, request, transactions):
+    def run(
+        modeladmin: admin.ModelAdmin, request: HttpRequest, transactions: QuerySet[Transaction]
+    ) -> HttpResponseBase | None:
         try:
             return export.response(kind, transactions, display_zone())
         except (export.TooMany, export.Occupied) as error:
             messages.error(request, str(error))
+            return None
 
     run.__name__ = f"export_{kind}"
     return run
 
 
-class TransactionAdmin(LargeTableAdmin, Scoped, Commandable, ReadOnly, admin.ModelAdmin):
+class TransactionAdmin(Commandable, LargeHistoryAdmin):
     list_display = ["id", "of_charger", "connector_id", "id_tag", "state", "start_time", "ended_at", "energy_kwh"]
     list_display += ["energy_source"]
     list_filter = [
@@ -141,7 +145,6 @@ class TransactionAdmin(LargeTableAdmin, Scoped, Commandable, ReadOnly, admin.Mod
     sortable_by = ["id", "start_time"]
     actions = [close_by_hand, _export("csv", "Export as CSV"), _export("xlsx", "Export as XLSX")]
     searched = {"id": "number", "charger": "charger", "id_tag": "text"}
-    list_select_related = ["charger"]
     date_hierarchy = "start_time"
     readonly_fields = ["state", "energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]
     readonly_fields += ["readings", "see_also", *CORRECTED]
@@ -157,24 +160,24 @@ class TransactionAdmin(LargeTableAdmin, Scoped, Commandable, ReadOnly, admin.Mod
         ("Readings", {"fields": ["readings"]}),
     ]
 
-    def has_close_permission(self, request):
+    def has_close_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("transactions.change_transaction")
 
     @admin.display(description="charger")
-    def of_charger(self, transaction):
+    def of_charger(self, transaction: Transaction) -> SafeString:
         page = reverse("admin:chargers_charger_change", args=[transaction.charger_id])
         return format_html('<a href="{}">{}</a>', page, transaction.charger)
 
     @admin.display(description="status")
-    def state(self, transaction):
+    def state(self, transaction: Transaction) -> str:
         return transaction.status if transaction.superseded_by_id is None else f"{transaction.status} (superseded)"
 
     @admin.display(description="energy (kWh)")
-    def energy_kwh(self, transaction):
+    def energy_kwh(self, transaction: Transaction) -> str | None:
         return None if transaction.energy_wh is None else f"{transaction.energy_wh / 1000:.3f}"
 
     @admin.display(description="see also")
-    def see_also(self, transaction):
+    def see_also(self, transaction: Transaction) -> SafeString:
         """Its tag, what else that tag charged, and the commands it came of."""
         listed = reverse("admin:transactions_transaction_changelist")
         links = [(f"{listed}?q={quote(transaction.id_tag)}", f"transactions of {transaction.id_tag}")]
@@ -186,7 +189,7 @@ class TransactionAdmin(LargeTableAdmin, Scoped, Commandable, ReadOnly, admin.Mod
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="meter values")
-    def readings(self, transaction):
+    def readings(self, transaction: Transaction) -> SafeString:
         """The newest readings, and the way to all of them."""
         newest = transaction.meter_values.order_by("-id")[:READINGS_SHOWN]
         rows = format_html_join(
@@ -207,14 +210,13 @@ class TransactionAdmin(LargeTableAdmin, Scoped, Commandable, ReadOnly, admin.Mod
         )
 
 
-@admin.register(MeterValue)
-class MeterValueAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
-    """The newest first; the readings of a charger are found by its transactions."""
-
-    list_display = ["timestamp", "charger", "connector_id", "transaction_id", "measurand", "phase", "value", "unit"]
-    list_filter = ["received_at", choices("measurand", MEASURANDS), choices("context", CONTEXTS)]
-    list_select_related = ["charger"]
-    sortable_by = ()
-    searched = {"transaction": "number"}
-    ordering = ["-id"]
-    linked = ["transaction__id__exact"]
+admin.site.register(
+    MeterValue,  # the newest first; the readings of a charger are found by its transactions
+    LargeHistoryAdmin,
+    list_display=["timestamp", "charger", "connector_id", "transaction_id", "measurand", "phase", "value", "unit"],
+    list_filter=["received_at", choices("measurand", MEASURANDS), choices("context", CONTEXTS)],
+    sortable_by=(),
+    searched={"transaction": "number"},
+    ordering=["-id"],
+    linked=["transaction__id__exact"],
+)

@@ -1,55 +1,21 @@
 """Chargers and their data in the admin. `commands.admin` registers `ChargerAdmin` with actions that send commands."""
 
-from collections.abc import Sequence
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import URLPattern, path
 
-from chargers.admin.once import shown_once
-from chargers.models import (
-    Charger,
-    Connector,
-    DataTransfer,
-    HeldSerial,
-    InstalledCertificate,
-    InstalledProfile,
-    SecurityEvent,
-    Variable,
-)
+from chargers.admin.base import AsSent, Commandable, ReadOnly, Scoped, shown_once
+from chargers.models import Charger, Connector, HeldSerial, InstalledCertificate, InstalledProfile, Variable
 from chargers.models.charger import OF_SOCKET
 from chargers.services import access, audit, control, keys, presence
-
-
-class ReadOnly:
-    """Allow to view rows, but not to edit them."""
-
-    def has_add_permission(self, request, obj=None):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
-
-
-class Scoped:
-    """Restrict rows, and the choices of a charger, to chargers that the user may reach."""
-
-    charger_path = "charger"
-
-    def get_queryset(self, request):
-        return access.within(request.user, super().get_queryset(request), self.charger_path)
-
-    def formfield_for_foreignkey(self, db_field, request, **kwargs):
-        if db_field.related_model is Charger:
-            kwargs["queryset"] = access.within(request.user, Charger.objects.all(), "pk")
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
 
 OPERATOR_FIELDS = [
     "identity",
@@ -59,28 +25,7 @@ OPERATOR_FIELDS = [
     "security_profile",
     *OF_SOCKET,
 ]
-
-
 KEYS = ["new_authorization_key", "allow_short_key", "remove_authorization_key"]
-
-
-class Commandable:
-    """Require the permission to add commands for actions that send commands."""
-
-    def has_command_permission(self, request):
-        return request.user.has_perm("commands.add_command")
-
-
-class AsSent:
-    """Keep the spaces around values of the fields in `as_sent`, because these values are compared as sent."""
-
-    as_sent: Sequence[str] = ()
-
-    def formfield_for_dbfield(self, db_field, request, **kwargs):
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name in self.as_sent:
-            field.strip = False
-        return field
 
 
 class ChargerForm(forms.ModelForm):
@@ -101,8 +46,8 @@ class ChargerForm(forms.ModelForm):
 
     warning = ""
 
-    def clean(self):
-        values = super().clean()
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
         if key := values.get("new_authorization_key"):
             try:
                 self.warning = keys.check(key, values.get("allow_short_key"), 'tick "Allow short key"')
@@ -110,7 +55,7 @@ class ChargerForm(forms.ModelForm):
                 self.add_error("new_authorization_key", str(error))
         return values
 
-    def save(self, commit=True):
+    def save(self, commit: bool = True) -> Charger:
         if self.cleaned_data["remove_authorization_key"] or self.cleaned_data["new_authorization_key"]:
             self.instance.next_authorization_key_hashes = []
         if "security_profile" in self.changed_data:
@@ -122,46 +67,32 @@ class ChargerForm(forms.ModelForm):
         return super().save(commit)
 
 
-class ConnectorInline(ReadOnly, admin.TabularInline):
-    model = Connector
-    fields = readonly_fields = [
-        "connector_id",
-        "status",
-        "error_code",
-        "info",
-        "scheduled_availability",
-        "timestamp",
-        "received_at",
-    ]
+# Model: its columns on the page of a charger.
+REPORTED = {
+    Connector: ["connector_id", "status", "error_code", "info", "scheduled_availability", "timestamp", "received_at"],
+    Variable: ["component", "variable", "value", "mutability", "reboot_required", "reported_at"],
+    InstalledProfile: ["connector_id", "purpose", "stack_level", "charging_profile_id", "transaction_id"],
+    InstalledCertificate: ["certificate_type", "serial_number", "hash_algorithm", "updated_at"],
+}
+
+
+class ReportedInline(ReadOnly, admin.TabularInline):
     extra = 0
 
 
-class VariableInline(ReadOnly, admin.TabularInline):
-    model = Variable
-    fields = readonly_fields = ["component", "variable", "value", "mutability", "reboot_required", "reported_at"]
-    extra = 0
-
-
-class InstalledProfileInline(ReadOnly, admin.TabularInline):
-    model = InstalledProfile
-    fields = readonly_fields = ["connector_id", "purpose", "stack_level", "charging_profile_id", "transaction_id"]
-    extra = 0
-
-
-class InstalledCertificateInline(ReadOnly, admin.TabularInline):
-    model = InstalledCertificate
-    fields = readonly_fields = ["certificate_type", "serial_number", "hash_algorithm", "updated_at"]
-    extra = 0
+def reported_inline(model: type[Model], columns: list[str]) -> type[ReportedInline]:
+    options = {"model": model, "fields": columns, "readonly_fields": columns}
+    return type(f"{model.__name__}Inline", (ReportedInline,), options)
 
 
 class HeldSerialInline(admin.TabularInline):
     """A serial number that is deleted here becomes free for the next charger that reports it."""
 
     model = HeldSerial
-    fields = readonly_fields = ["serial"]
+    readonly_fields = ["serial"]
     extra = 0
 
-    def has_add_permission(self, request, charger=None):
+    def has_add_permission(self, request: HttpRequest, charger: Charger | None = None) -> bool:
         return False
 
 
@@ -173,21 +104,20 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     list_filter = ["boot_policy", "registration_status", "vendor", "model", "firmware_version"]
     search_fields = ["identity", "description", "serial_number", "charge_box_serial_number", "iccid"]
     date_hierarchy = "created_at"
-    inlines = [ConnectorInline, VariableInline, InstalledProfileInline, InstalledCertificateInline]
-    inlines += [HeldSerialInline]
+    inlines = [*(reported_inline(*row) for row in REPORTED.items()), HeldSerialInline]
     reported_fields = [
         "registration_status",
         *(f.name for f in Charger._meta.fields if f.editable and f.name not in [*OPERATOR_FIELDS, "id"]),
     ]
 
-    def get_fieldsets(self, request, charger=None):
+    def get_fieldsets(self, request: HttpRequest, charger: Charger | None = None) -> Any:
         settings = (None, {"fields": [*OPERATOR_FIELDS, *KEYS]})
         return [settings, ("As reported by the charger", {"fields": self.reported_fields})] if charger else [settings]
 
-    def get_readonly_fields(self, request, charger=None):
+    def get_readonly_fields(self, request: HttpRequest, charger: Charger | None = None) -> list[str]:
         return ["identity", *self.reported_fields] if charger else []
 
-    def save_model(self, request, charger, form, change):
+    def save_model(self, request: HttpRequest, charger: Charger, form: Any, change: bool) -> None:
         """Save changed columns alone, because messages of the charger may change others at the same time."""
         changed = [
             *OPERATOR_FIELDS,
@@ -206,14 +136,14 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         elif change and set(OF_SOCKET) & set(form.changed_data):
             control.change_settings(charger)
 
-    def has_add_permission(self, request):
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and access.reaches_every_charger(request.user)
 
-    def get_urls(self):
+    def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.new_key)
         return [path("<int:pk>/new-key/", page, name="chargers_charger_new_key"), *super().get_urls()]
 
-    def new_key(self, request, pk):
+    def new_key(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Create a random key, and show it on the page that answers the request."""
         charger = self.get_object(request, str(pk))
         if charger is None or not self.has_change_permission(request, charger):
@@ -226,7 +156,7 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         context = {**self.admin_site.each_context(request), "title": "New key", "opts": self.opts, "row": charger}
         return TemplateResponse(request, "admin/chargers/new_key.html", context)
 
-    def get_changelist_instance(self, request):
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         changelist = super().get_changelist_instance(request)
         present = presence.connected([charger.identity for charger in changelist.result_list])
         for charger in changelist.result_list:
@@ -234,32 +164,5 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
         return changelist
 
     @admin.display(boolean=True)
-    def connected(self, charger):
+    def connected(self, charger: Any) -> bool:
         return charger.is_connected
-
-
-@admin.register(Connector)
-class ConnectorAdmin(Scoped, ReadOnly, admin.ModelAdmin):
-    list_display = ["charger", "connector_id", "status", "error_code", "info", "timestamp"]
-    list_filter = ["status", "error_code", "connector_id"]
-    search_fields = ["charger__identity", "info", "vendor_error_code"]
-    list_select_related = ["charger"]
-    date_hierarchy = "received_at"
-
-
-@admin.register(SecurityEvent)
-class SecurityEventAdmin(Scoped, ReadOnly, admin.ModelAdmin):
-    list_display = ["received_at", "charger", "type", "timestamp", "tech_info"]
-    list_filter = ["type"]
-    search_fields = ["charger__identity", "tech_info"]
-    list_select_related = ["charger"]
-    date_hierarchy = "received_at"
-
-
-@admin.register(DataTransfer)
-class DataTransferAdmin(Scoped, ReadOnly, admin.ModelAdmin):
-    list_display = ["received_at", "charger", "vendor_id", "message_id", "status", "data"]
-    list_filter = ["status", "vendor_id"]
-    search_fields = ["charger__identity", "vendor_id", "message_id"]
-    list_select_related = ["charger"]
-    date_hierarchy = "received_at"

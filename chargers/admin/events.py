@@ -1,24 +1,17 @@
-"""Events, webhooks and deliveries in the admin."""
+"""Webhooks and deliveries in the admin."""
+
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 
-from chargers.admin.access import RequiresEveryCharger
-from chargers.admin.chargers import ReadOnly, Scoped
+from chargers.admin.base import RequiresEveryCharger, shown_once
 from chargers.admin.lists import LargeTableAdmin, choices
-from chargers.admin.once import shown_once
-from chargers.models import Delivery, Event, Webhook
-from chargers.models.events import KIND_CHOICES, KINDS
+from chargers.models import Delivery, Webhook
+from chargers.models.events import KIND_CHOICES
 from chargers.services import webhooks
-
-
-@admin.register(Event)
-class EventAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
-    list_display = ["at", "charger", "kind", "body"]
-    list_filter = [choices("kind", KINDS)]
-    sortable_by = ["at"]
-    list_select_related = ["charger"]
-    date_hierarchy = "at"
 
 
 class WebhookForm(forms.ModelForm):
@@ -35,29 +28,20 @@ class WebhookAdmin(RequiresEveryCharger, admin.ModelAdmin):
     date_hierarchy = "created_at"
     fields = ["name", "url", "kinds", "group", "is_enabled"]
 
-    def response_add(self, request, webhook, post_url_continue=None):
+    def response_add(self, request: HttpRequest, webhook: Any, post_url_continue: str | None = None) -> HttpResponse:
         """Show its secret, on this page only."""
         return shown_once(self, request, webhook, f"The secret of {webhook}", webhook.secret.opened())
 
 
 @admin.action(description="Send again", permissions=["change"])
-def send_again(modeladmin, request, deliveries):
+def send_again(modeladmin: admin.ModelAdmin, request: HttpRequest, deliveries: QuerySet[Delivery]) -> None:
     messages.success(request, f"{webhooks.replay(deliveries)} deliveries will be sent again.")
 
 
 @admin.register(Delivery)
 class DeliveryAdmin(LargeTableAdmin, RequiresEveryCharger, admin.ModelAdmin):
-    list_display = [
-        "id",
-        "webhook",
-        "event",
-        "state",
-        "attempts",
-        "answered_status",
-        "error",
-        "due_at",
-        "delivered_at",
-    ]
+    list_display = ["id", "webhook", "event", "state", "attempts", "answered_status", "error", "due_at"]
+    list_display += ["delivered_at"]
     list_filter = [choices("state", Delivery.STATES), "webhook"]
     sortable_by = ["id"]
     searched = {"event": "number"}
@@ -66,8 +50,8 @@ class DeliveryAdmin(LargeTableAdmin, RequiresEveryCharger, admin.ModelAdmin):
     readonly_fields = [field.name for field in Delivery._meta.fields]
     actions = [send_again]
 
-    def has_add_permission(self, request):
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_delete_permission(self, request, delivery=None):
+    def has_delete_permission(self, request: HttpRequest, delivery: Delivery | None = None) -> bool:
         return False

@@ -1,12 +1,18 @@
 """Admin lists for tables with millions of rows: counted up to a limit, searched and sorted by indexes alone."""
 
+from collections.abc import Callable, Iterable, Mapping
+from datetime import tzinfo
+from typing import Any
+
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.timezone import localtime
 
 from chargers.models import Charger
+from core.admin.lookups import Mixed
 
 MAX_COUNTED_ROWS = 10_000
 MAX_MATCHING_CHARGERS = 1000  # whose id contains a searched word
@@ -15,7 +21,7 @@ MAX_MATCHING_CHARGERS = 1000  # whose id contains a searched word
 class AtLeast(int):
     """A lower bound of a number of rows."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{int(self)}+"
 
 
@@ -23,12 +29,13 @@ class Counted(Paginator):
     """Count no more than MAX_COUNTED_ROWS rows, so that the cost of a list does not grow with its table."""
 
     @cached_property
-    def count(self):
-        counted = self.object_list.order_by().values("pk")[: MAX_COUNTED_ROWS + 1].count()
+    def count(self) -> int:
+        rows: Any = self.object_list
+        counted = rows.order_by().values("pk")[: MAX_COUNTED_ROWS + 1].count()
         return AtLeast(MAX_COUNTED_ROWS) if counted > MAX_COUNTED_ROWS else counted
 
     @property
-    def is_cut_off(self):
+    def is_cut_off(self) -> bool:
         """Whether there are rows after the last page."""
         return isinstance(self.count, AtLeast)
 
@@ -39,7 +46,7 @@ class Periods(QuerySet):
     To find out which periods have rows would mean to read every row.
     """
 
-    def datetimes(self, field_name, kind, order="ASC", tzinfo=None):
+    def datetimes(self, field_name: str, kind: str, order: str = "ASC", tzinfo: tzinfo | None = None) -> Any:
         ends = [
             self.order_by(end).values_list(field_name, flat=True).first() for end in (field_name, f"-{field_name}")
         ]
@@ -54,7 +61,7 @@ class Periods(QuerySet):
         return [first.replace(day=day) for day in range(first.day, last.day + 1)]
 
 
-class LargeTableAdmin:
+class LargeTableAdmin(Mixed):
     """A mix-in for a `ModelAdmin`; `searched` names the columns of a search, each of which has an index.
 
     The kind `charger` matches chargers whose id contains the word; the kinds `number` and `text` compare the whole
@@ -64,17 +71,17 @@ class LargeTableAdmin:
     show_full_result_count = False
     list_per_page = 100
     paginator = Counted
-    searched = {"charger": "charger"}
+    searched: Mapping[str, str] = {"charger": "charger"}
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
         rows.__class__ = type("Periods", (Periods, type(rows)), {})
         return rows
 
-    def get_search_fields(self, request):
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
         return list(self.searched)  # Django shows the search box if there are any
 
-    def get_search_results(self, request, rows, term):
+    def get_search_results(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> tuple[QuerySet[Any], bool]:
         condition = Q()
         for word in term.split():
             matches = [Q(**match) for column, kind in self.searched.items() if (match := MATCH[kind](column, word))]
@@ -82,28 +89,28 @@ class LargeTableAdmin:
         return rows.filter(condition), False
 
 
-def _of_chargers(column, word):
+def _of_chargers(column: str, word: str) -> dict[str, Any]:
     matching = Charger.objects.filter(identity__icontains=word).values_list("pk", flat=True)
     return {f"{column}__in": list(matching[:MAX_MATCHING_CHARGERS])}
 
 
-MATCH = {
+MATCH: dict[str, Callable[[str, str], dict[str, Any] | None]] = {
     "charger": _of_chargers,
     "number": lambda column, word: {column: int(word)} if word.isdecimal() and int(word) < 2**31 else None,
     "text": lambda column, word: {f"{column}__in": {word, word.upper(), word.lower()}},
 }
 
 
-def choices(column, words):
+def choices(column: str, words: Iterable[str]) -> type[admin.SimpleListFilter]:
     """Return a list filter with fixed choices, for which no row is read."""
 
     class Choices(admin.SimpleListFilter):
         title, parameter_name = column.replace("_", " "), column
 
-        def lookups(self, request, model_admin):
+        def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
             return [(word, word) for word in words]
 
-        def queryset(self, request, rows):
+        def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
             return rows.filter(**{column: self.value()}) if self.value() else rows
 
     return Choices

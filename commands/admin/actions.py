@@ -1,17 +1,24 @@
 """Frequent commands as actions in the admin on chargers, transactions and reservations."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib import admin, messages
+from django.contrib.admin import ModelAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from rest_framework.exceptions import APIException
 
-from chargers.admin import ChargerAdmin
+from chargers.admin.chargers import ChargerAdmin
 from chargers.models import Charger
 from commands.actions.ocpp16 import local_list
 from commands.admin.batches import submit_batch
 from commands.services.origin import Origin
 from commands.services.submission import submit
 from core.ocpp import schemas
+from core.ocpp.schemas import JSON
 from core.redis.faults import BROKER_FAULTS
 from transactions.admin import ReservationAdmin, TransactionAdmin
 from transactions.models import Reservation, Transaction
@@ -34,7 +41,7 @@ ON_CHARGERS: tuple[tuple[str, str, str, dict], ...] = (
 )
 
 
-def _submit_all(request, wanted):
+def _submit_all(request: HttpRequest, wanted: Iterable[tuple[Charger, str, JSON]]) -> None:
     """Submit `wanted`, (charger, action, payload) triples, and show a link to the commands."""
     submitted = []
     for charger, action, payload in wanted:
@@ -49,9 +56,9 @@ def _submit_all(request, wanted):
         )
 
 
-def _action_on_chargers(name, title, action, payload):
+def _action_on_chargers(name: str, title: str, action: str, payload: JSON) -> Any:
     @admin.action(description=title, permissions=["command"])
-    def run(modeladmin, request, chargers):
+    def run(modeladmin: ModelAdmin, request: HttpRequest, chargers: QuerySet[Charger]) -> None:
         if chargers.count() > MAX_SINGLE_COMMANDS:
             submit_batch(request, action, payload, chargers)
         else:
@@ -62,23 +69,23 @@ def _action_on_chargers(name, title, action, payload):
 
 
 @admin.action(description="Stop remotely", permissions=["command"])
-def stop_remotely(modeladmin, request, transactions):
+def stop_remotely(modeladmin: ModelAdmin, request: HttpRequest, transactions: QuerySet[Transaction]) -> None:
     """Submit RemoteStopTransaction."""
     wanted = [(t.charger, "RemoteStopTransaction", {"transactionId": t.pk}) for t in transactions]
     _submit_all(request, wanted)
 
 
 @admin.action(description="Send the local authorisation list", permissions=["command"])
-def send_local_list(modeladmin, request, chargers):
+def send_local_list(modeladmin: ModelAdmin, request: HttpRequest, chargers: QuerySet[Charger]) -> None:
     """Submit a Full list of all id tags."""
     entries = local_list.wanted()
     lists = ((c, local_list.payload(local_list.FULL, entries, local_list.next_version(c))) for c in chargers)
     _submit_all(request, ((charger, "SendLocalList", payload) for charger, payload in lists))
 
 
-def _action_on_reservations(name, title, action):
+def _action_on_reservations(name: str, title: str, action: str) -> Any:
     @admin.action(description=title, permissions=["command"])
-    def run(modeladmin, request, reservations):
+    def run(modeladmin: ModelAdmin, request: HttpRequest, reservations: QuerySet[Reservation]) -> None:
         _submit_all(request, [(r.charger, action, {"reservationId": r.pk}) for r in reservations])
 
     run.__name__ = name
@@ -87,7 +94,7 @@ def _action_on_reservations(name, title, action):
 
 @admin.register(Charger)
 class CommandedChargerAdmin(ChargerAdmin):
-    actions = [*ChargerAdmin.actions, *(_action_on_chargers(*row) for row in ON_CHARGERS), send_local_list]
+    actions = [*(_action_on_chargers(*row) for row in ON_CHARGERS), send_local_list]
 
 
 @admin.register(Transaction)

@@ -1,29 +1,34 @@
 """Batches and schedules in the admin, which can show and cancel them; they are created over REST or on the pages."""
 
 import json
+from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from rest_framework.exceptions import APIException
 
-from chargers.admin import Commandable, ReadOnly
+from chargers.admin.base import Commandable, Mixed, ReadOnly
+from chargers.models import Charger
 from chargers.services.access import own
 from commands.models import Batch, Schedule
 from commands.services import batches
 from commands.services.origin import Origin
 from core.ocpp import schemas
+from core.ocpp.schemas import JSON
 
 
-class OwnedByRequester:
+class OwnedByRequester(Mixed):
     """Restrict rows to those that the user submitted, see `access.own`."""
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return own(request.user, super().get_queryset(request))
 
 
 @admin.action(description="Cancel what was not sent", permissions=["command"])
-def cancel(modeladmin, request, chosen):
+def cancel(modeladmin: admin.ModelAdmin, request: HttpRequest, chosen: QuerySet[Batch]) -> None:
     cancelled = sum(batches.cancel_batch(batch, request.user.get_username()) for batch in chosen)
     messages.success(request, f"{cancelled} cancelled; {len(chosen) - cancelled} were finished or already cancelled.")
 
@@ -33,32 +38,22 @@ class BatchAdmin(OwnedByRequester, Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["created_at", "action", "total", "shown_state", "start_at", "requested_by", "note"]
     list_filter = ["action"]
     date_hierarchy = "created_at"
-    fields = [
-        "action",
-        "shown_payload",
-        "shown_chargers",
-        "total",
-        "spread_seconds",
-        "start_at",
-        "note",
-        "schedule",
-        "requested_by",
-    ]
-    fields += ["shown_state", "created_at", "cancelled_at", "cancelled_by", "finished_at"]
+    fields = ["action", "shown_payload", "shown_chargers", "total", "spread_seconds", "start_at", "note", "schedule"]
+    fields += ["requested_by", "shown_state", "created_at", "cancelled_at", "cancelled_by", "finished_at"]
     readonly_fields = ["shown_payload", "shown_chargers", "shown_state"]
     list_select_related = ["schedule"]
     actions = [cancel]
 
     @admin.display(description="payload")
-    def shown_payload(self, batch):
+    def shown_payload(self, batch: Batch) -> str:
         return json.dumps(batch.payload, ensure_ascii=False)
 
     @admin.display(description="chargers")
-    def shown_chargers(self, batch):
+    def shown_chargers(self, batch: Batch) -> str:
         return json.dumps(batch.chosen, ensure_ascii=False)
 
     @admin.display(description="state")
-    def shown_state(self, batch):
+    def shown_state(self, batch: Batch) -> str:
         """Outcomes of a finished batch. Others are not counted in the list, because each count is a query."""
         if batch.counts is None:
             return "cancelled" if batch.cancelled_at else "not finished"
@@ -74,7 +69,7 @@ class ScheduleAdmin(OwnedByRequester, ReadOnly, admin.ModelAdmin):
     exclude = ["periodic_task", "payload", "chosen"]
 
 
-def submit_batch(request, action, payload, chargers):
+def submit_batch(request: HttpRequest, action: str, payload: JSON, chargers: QuerySet[Charger]) -> None:
     """Submit one batch for `chargers` (a queryset), and show a link to it."""
     chosen: batches.Chosen = {"chargers": list(chargers.values_list("identity", flat=True))}
     wanted = batches.BatchRequest(action, payload, chosen)

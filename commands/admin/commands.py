@@ -1,32 +1,36 @@
 """Commands and their data in the admin."""
 
 import json
+from typing import Any
 
 import orjson
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django_celery_results.admin import TaskResultAdmin as LibraryTaskResultAdmin
 from django_celery_results.models import GroupResult, TaskResult
 from rest_framework.exceptions import APIException
 
-from chargers.admin import ReadOnly, Scoped
+from chargers.admin.base import HistoryAdmin, LargeHistoryAdmin, ReadOnly
 from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.services.access import reaches_every_charger
 from commands.actions.names import NAMES
-from commands.api.serializers import ChargingProfileSerializer
+from commands.api.serializers.commands import ChargingProfileSerializer
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
 
+UPLOAD_COLUMNS: Any = ["command", "charger", "received_at", "size", "saved", "expires_at"]
 TASK_STATES = ["SUCCESS", "FAILURE", "STARTED", "RETRY", "REVOKED", "IGNORED"]
 
 
-def _json(field, title):
+def _json(field: str, title: str) -> Any:
     """A read-only column that shows a JSON field."""
 
     @admin.display(description=title, empty_value="-")
-    def shown(self, command):
+    def shown(self: Any, command: Command) -> str | None:
         value = getattr(command, field)
         return None if value is None else json.dumps(value, ensure_ascii=False)
 
@@ -34,12 +38,11 @@ def _json(field, title):
 
 
 @admin.register(Command)
-class CommandAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
+class CommandAdmin(LargeHistoryAdmin):
     list_display = ["created_at", "charger", "action", "state", "shown_outcome", "shown_result", "requested_by"]
     list_filter = ["state", "outcome", "simulated", "action"]
     sortable_by = ["created_at"]
     searched = {"task_id": "text", "charger": "charger"}
-    list_select_related = ["charger"]
     date_hierarchy = "created_at"
     progress_made = _json("progress", "progress")
     answer = _json("response", "response")
@@ -54,15 +57,15 @@ class CommandAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     readonly_fields = ["shown_payload", "progress_made", "shown_outcome", "shown_result", "answer", "fault", "late"]
 
     @admin.display(description="payload")
-    def shown_payload(self, command):
+    def shown_payload(self, command: Command) -> str:
         return json.dumps(command.payload, ensure_ascii=False)
 
     @admin.display(description="outcome", ordering="outcome")
-    def shown_outcome(self, command):
+    def shown_outcome(self, command: Command) -> str:
         return command.outcome.replace("_", " ")
 
     @admin.display(description="result")
-    def shown_result(self, command):
+    def shown_result(self, command: Command) -> str | None:
         """The result as text; a simulated one is marked, so that nobody takes it for an answer."""
         if command.simulated:
             simulated = json.dumps(command.simulated_response)
@@ -81,7 +84,7 @@ class ChargingProfileForm(forms.ModelForm):
         model = ChargingProfile
         fields = ["description", "profile"]
 
-    def clean_profile(self):
+    def clean_profile(self) -> dict[str, Any]:
         try:
             orjson.dumps(self.cleaned_data["profile"])
             return ChargingProfileSerializer().validate_profile(dict(self.cleaned_data["profile"]))
@@ -99,20 +102,21 @@ class ChargingProfileAdmin(admin.ModelAdmin):
     date_hierarchy = "created_at"
 
     @admin.display
-    def purpose(self, profile):
+    def purpose(self, profile: ChargingProfile) -> str | None:
         return profile.profile.get("chargingProfilePurpose")
 
 
-@admin.register(LocalList)
-class LocalListAdmin(Scoped, ReadOnly, admin.ModelAdmin):
-    list_display = ["charger", "version", "accepted_at"]
-    search_fields = ["charger__identity"]
-    list_select_related = ["charger"]
-    date_hierarchy = "accepted_at"
+admin.site.register(
+    LocalList,
+    HistoryAdmin,
+    list_display=["charger", "version", "accepted_at"],
+    search_fields=["charger__identity"],
+    date_hierarchy="accepted_at",
+)
 
 
 @admin.action(description="Revoke", permissions=["revoke"])
-def revoke(modeladmin, request, certificates):
+def revoke(modeladmin: admin.ModelAdmin, request: HttpRequest, certificates: QuerySet[CertificateRequest]) -> None:
     revoked = [certificate.revoke() for certificate in certificates.select_related("charger")]
     messages.success(
         request, f"{sum(revoked)} revoked; {len(revoked) - sum(revoked)} were not signed or already revoked."
@@ -120,15 +124,14 @@ def revoke(modeladmin, request, certificates):
 
 
 @admin.register(CertificateRequest)
-class CertificateRequestAdmin(Scoped, ReadOnly, admin.ModelAdmin):
+class CertificateRequestAdmin(HistoryAdmin):
     list_display = ["received_at", "charger", "common_name", "state", "serial_number", "not_after", "error"]
     list_filter = ["state"]
     search_fields = ["charger__identity", "common_name", "serial_number"]
-    list_select_related = ["charger"]
     date_hierarchy = "received_at"
     actions = [revoke]
 
-    def has_revoke_permission(self, request):
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("commands.change_certificaterequest")
 
 
@@ -138,7 +141,7 @@ class FirmwareAdmin(admin.ModelAdmin):
     # The default widget shows a link, which leads to no page.
     formfield_overrides = {models.FileField: {"widget": forms.FileInput}}
 
-    def delete_queryset(self, request, queryset):
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Firmware]) -> None:
         for firmware in queryset:  # one by one, because `delete` also deletes the file
             firmware.delete()
 
@@ -146,21 +149,20 @@ class FirmwareAdmin(admin.ModelAdmin):
     date_hierarchy = "created_at"
 
     @admin.display(boolean=True)
-    def signed(self, firmware):
+    def signed(self, firmware: Firmware) -> bool:
         return bool(firmware.signature)
 
 
 @admin.register(Upload)
-class UploadAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
-    list_display = ["command", "charger", "received_at", "size", "saved", "expires_at"]
-    fields = ["command", "charger", "received_at", "size", "saved", "expires_at"]
+class UploadAdmin(LargeHistoryAdmin):
+    list_display = UPLOAD_COLUMNS
+    fields = UPLOAD_COLUMNS
     readonly_fields = ["saved"]
-    searched = {"charger": "charger"}
     list_select_related = ["charger", "command__charger"]
     date_hierarchy = "expires_at"
 
     @admin.display(description="file")
-    def saved(self, upload):
+    def saved(self, upload: Upload) -> str:
         if not upload.file:
             return "not received yet"
         url = f"{settings.URL_PREFIX}/api/ocpp/uploads/{upload.pk}/file/"
@@ -176,7 +178,7 @@ class TaskResultAdmin(LargeTableAdmin, ReadOnly, LibraryTaskResultAdmin):
     sortable_by = ["date_done"]
     searched = {"task_id": "text"}
 
-    def has_view_permission(self, request, result=None):
+    def has_view_permission(self, request: HttpRequest, result: TaskResult | None = None) -> bool:
         """Only for users who may reach every charger, because a result does not name its charger."""
         return super().has_view_permission(request, result) and reaches_every_charger(request.user)
 

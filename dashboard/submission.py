@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 
 from chargers.services import access
 from commands.actions.table import ACTIONS
-from commands.api.serializers import BatchRequestSerializer, ScheduleSerializer
+from commands.api.serializers.batches import BatchRequestSerializer, ScheduleSerializer
 from commands.models import FINISHED
 from commands.services import batches, submission
 from commands.services.origin import Origin

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
 from chargers.api.filters import OfCharger
-from chargers.api.serializers.strict import Strict
+from chargers.api.serializers.base import ChargerRow, Strict
 from chargers.api.viewsets import Scoped
 from chargers.services.access import needs
 from core.http.pagination import NewestFirst
@@ -34,13 +34,12 @@ class OrphanStopFilter(OfCharger):
         fields = ["id", "action", "refused_because", "reported_transaction_id", "received_at", "transaction_id"]
 
 
-class OrphanStopSerializer(serializers.ModelSerializer[OrphanStop]):
+class OrphanStopSerializer(ChargerRow):
     """`candidates` are transactions it may be about, the likeliest first; `refused_because` is "" where it was not.
 
     `payload` is as it was sent: any JSON of a message that was refused, or a text where it is no JSON.
     """
 
-    charger_id = serializers.CharField(source="charger.identity")
     payload = serializers.SerializerMethodField()
     transaction_id = serializers.IntegerField(allow_null=True)
     candidates = serializers.SerializerMethodField()

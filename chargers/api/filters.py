@@ -5,22 +5,11 @@ from datetime import UTC, datetime, timedelta
 from django import forms
 from django.db import models
 from django_filters import rest_framework as filters
-from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS
+from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS, filterset_factory
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
-from chargers.models import (
-    AuditEntry,
-    Charger,
-    DataTransfer,
-    Delivery,
-    Event,
-    Finding,
-    Message,
-    Refusal,
-    SecurityEvent,
-    Variable,
-)
+from chargers.models import AuditEntry, Charger, Event, Message, Refusal, Variable
 from chargers.models.charger import OF_SOCKET, REPORTED_FIELDS
 from chargers.models.variables import NAME
 from core.admin import lookups
@@ -78,6 +67,11 @@ class OfCharger(AsSent):
     charger_id = filters.CharFilter("charger__identity", strip=False)
 
 
+def of_charger(model: type[models.Model], *columns: str) -> type[OfCharger]:
+    """Return the filters of rows of `model` by `charger_id` and by the values of `columns`."""
+    return filterset_factory(model, OfCharger, columns)
+
+
 class ChargerFilter(AsSent):
     charger_id = filters.CharFilter("identity", strip=False)
 
@@ -91,18 +85,6 @@ class VariableFilter(AsSent):
     class Meta:
         model = Variable
         fields = [*NAME, "value", "mutability", "reboot_required", "reported_at"]
-
-
-class SecurityEventFilter(OfCharger):
-    class Meta:
-        model = SecurityEvent
-        fields = ["id", "type", "timestamp", "tech_info", "received_at"]
-
-
-class DataTransferFilter(OfCharger):
-    class Meta:
-        model = DataTransfer
-        fields = ["id", "vendor_id", "message_id", "data", "status", "answered_data", "received_at"]
 
 
 class RefusalFilter(AsSent):
@@ -130,18 +112,6 @@ class EventFilter(OfCharger):
     class Meta:
         model = Event
         fields = ["id", "kind"]
-
-
-class DeliveryFilter(AsSent):
-    class Meta:
-        model = Delivery
-        fields = ["id", "event", "state", "answered_status"]
-
-
-class FindingFilter(OfCharger):
-    class Meta:
-        model = Finding
-        fields = ["action", "field", "kind", "count", "first_seen", "last_seen", "example"]
 
 
 class MessageFilter(AsSent):

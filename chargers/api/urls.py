@@ -5,7 +5,7 @@ from urllib.parse import quote, unquote
 from django.urls import include, path, register_converter
 from rest_framework.routers import SimpleRouter
 
-from chargers.api import views
+from chargers.api.views import access, chargers, events, histories
 
 
 class ChargerIdConverter:
@@ -26,29 +26,29 @@ class ChargerIdConverter:
 register_converter(ChargerIdConverter, "charger")
 
 router = SimpleRouter()
-router.register("tokens", views.ApiTokenViewSet)
-router.register("webhooks", views.WebhookViewSet)
-router.register("refused-chargers", views.RefusalViewSet)
+router.register("tokens", access.ApiTokenViewSet)
+router.register("webhooks", events.WebhookViewSet)
+router.register("refused-chargers", histories.RefusalViewSet)
 
-every = views.ChargerViewSet.as_view({"get": "list", "post": "create"})
-one = views.ChargerViewSet.as_view(
+every = chargers.ChargerViewSet.as_view({"get": "list", "post": "create"})
+one = chargers.ChargerViewSet.as_view(
     {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
 )
-new_key = views.ChargerViewSet.as_view({"post": "new_key"}, **views.ChargerViewSet.new_key.kwargs)
+new_key = chargers.ChargerViewSet.as_view({"post": "new_key"}, **chargers.ChargerViewSet.new_key.kwargs)
 
 urlpatterns = [
     path("chargers/", every),
     path("chargers/<charger:charger_id>/", one),
     path("chargers/<charger:charger_id>/new-key/", new_key),
     path("", include(router.urls)),
-    path("events/", views.EventList.as_view()),
-    path("events/stream/", views.event_stream),
-    path("webhooks/<int:pk>/deliveries/", views.DeliveryList.as_view()),
-    path("webhooks/<int:pk>/deliveries/<int:delivery>/replay/", views.replay_delivery),
-    path("messages/", views.MessageList.as_view()),
-    path("findings/", views.FindingList.as_view()),
-    path("audit/", views.AuditEntryList.as_view()),
-    path("security-events/", views.SecurityEventList.as_view()),
-    path("data-transfers/", views.DataTransferList.as_view()),
-    path("status/<charger:charger_id>/", views.charger_status),
+    path("events/", histories.EventList.as_view()),
+    path("events/stream/", events.event_stream),
+    path("webhooks/<int:pk>/deliveries/", events.DeliveryList.as_view()),
+    path("webhooks/<int:pk>/deliveries/<int:delivery>/replay/", events.replay_delivery),
+    path("messages/", histories.MessageList.as_view()),
+    path("findings/", histories.FindingList.as_view()),
+    path("audit/", histories.AuditEntryList.as_view()),
+    path("security-events/", histories.SecurityEventList.as_view()),
+    path("data-transfers/", histories.DataTransferList.as_view()),
+    path("status/<charger:charger_id>/", chargers.charger_status),
 ]

@@ -27,31 +27,3 @@ from chargers.models.findings import Finding
 from chargers.models.messages import Message
 from chargers.models.refusals import Refusal
 from chargers.models.variables import Variable
-
-__all__ = [
-    "MESSAGE_LOGS",
-    "NOT_ACCEPTED",
-    "ONLINE",
-    "REGISTRATIONS",
-    "SECURITY_PROFILES",
-    "ApiToken",
-    "AuditEntry",
-    "Charger",
-    "ChargerGroup",
-    "Connector",
-    "DataTransfer",
-    "Delivery",
-    "Event",
-    "Finding",
-    "HeldSerial",
-    "InstalledCertificate",
-    "InstalledProfile",
-    "Message",
-    "Refusal",
-    "SecurityEvent",
-    "VALIDATIONS",
-    "Variable",
-    "Webhook",
-    "effective_status",
-    "summary_status",
-]

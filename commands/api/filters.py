@@ -1,10 +1,10 @@
-"""Filters of the lists of commands, batches and the models that commands use."""
+"""Filters of the lists of commands, of the items of batches, of uploads and certificates."""
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from chargers.api.filters import AsSent, OfCharger, YesOrNo
-from commands.models import Batch, BatchItem, CertificateRequest, ChargingProfile, Command, Firmware, Schedule, Upload
+from chargers.api.filters import OfCharger, YesOrNo
+from commands.models import BatchItem, CertificateRequest, Command, Upload
 from commands.models.batch import CANCELLED, REFUSED, SHOWN, WAITING
 
 
@@ -12,18 +12,6 @@ class CommandFilter(OfCharger):
     class Meta:
         model = Command
         fields = ["action", "state", "outcome", "simulated"]
-
-
-class ProfileFilter(AsSent):
-    class Meta:
-        model = ChargingProfile
-        fields = ["id", "description", "created_at", "updated_at"]
-
-
-class FirmwareFilter(AsSent):
-    class Meta:
-        model = Firmware
-        fields = ["id", "description", "created_at"]
 
 
 class UploadFilter(OfCharger):
@@ -43,12 +31,6 @@ class CertificateFilter(OfCharger):
         fields = ["id", "common_name", "state", "serial_number", "not_after", "received_at"]
 
 
-class BatchFilter(AsSent):
-    class Meta:
-        model = Batch
-        fields = ["action", "requested_by", "schedule"]
-
-
 class MemberFilter(OfCharger):
     state = filters.ChoiceFilter(choices=[(s, s) for s in SHOWN], method="in_state")
     outcome = filters.CharFilter("command__outcome")
@@ -62,9 +44,3 @@ class MemberFilter(OfCharger):
         """The items whose shown state is `state`."""
         is_item_state = state in (WAITING, CANCELLED, REFUSED)
         return rows.filter(state=state) if is_item_state else rows.filter(command__state=state)
-
-
-class ScheduleFilter(AsSent):
-    class Meta:
-        model = Schedule
-        fields = ["name", "action", "is_enabled"]

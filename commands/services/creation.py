@@ -12,7 +12,7 @@ from chargers.services import audit, events
 from commands import metrics
 from commands.actions.table import action_of
 from commands.fields import Payload
-from commands.models import SYSTEM_ACTOR, Command
+from commands.models import Command
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
 
@@ -22,7 +22,7 @@ def submit_internal(
     charger: Charger, action: str, payload: Mapping[str, Any], caused_by: Command | None = None
 ) -> Command:
     """Create a command of the system itself, which the sweep enqueues within a second. Returns the `Command`."""
-    return create(charger, action, payload, {"requested_by": SYSTEM_ACTOR, "follows": caused_by})
+    return create(charger, action, payload, {"requested_by": audit.SYSTEM_ACTOR, "follows": caused_by})
 
 
 def create(

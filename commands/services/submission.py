@@ -13,7 +13,7 @@ from chargers.models import Charger
 from chargers.services import audit
 from commands import sql
 from commands.actions.table import action_of
-from commands.models import FINISHED, SYSTEM_ACTOR, Batch, Command
+from commands.models import FINISHED, Batch, Command
 from commands.services import acceptance, creation
 from commands.services.enqueueing import enqueue
 from commands.services.origin import UNKNOWN, Origin
@@ -93,7 +93,7 @@ def create_for_batch(batch: Batch, charger: Charger) -> Command:
 def _refuse_unaccepted_or_busy(charger: Charger, action: str) -> None:
     if reason_not_allowed := acceptance.reason_not_allowed(charger, action):
         raise Conflict(reason_not_allowed)
-    ((queued,),) = bulk_sql.query(sql.COUNT_QUEUED, [charger.pk, SYSTEM_ACTOR])
+    ((queued,),) = bulk_sql.query(sql.COUNT_QUEUED, [charger.pk, audit.SYSTEM_ACTOR])
     if queued >= settings.OCPP_QUEUE_LIMIT:
         raise Busy(
             f"{queued} commands already wait for charger {charger.identity}.",
@@ -116,6 +116,8 @@ def _enqueue(command: Command) -> None:
 def read_configuration(accepted: set[int]) -> None:
     """Submit GetConfiguration after boot to those of the chargers `accepted` for which this is switched on."""
     enabled = Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True)
-    waiting = Command.objects.filter(requested_by=SYSTEM_ACTOR, action="GetConfiguration").exclude(state=FINISHED)
+    waiting = Command.objects.filter(requested_by=audit.SYSTEM_ACTOR, action="GetConfiguration").exclude(
+        state=FINISHED
+    )
     for charger in enabled.exclude(pk__in=waiting.values("charger")):
         creation.submit_internal(charger, "GetConfiguration", {})

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
 
-from chargers.services import presence, presence_reconciliation
+from chargers.services import audit, presence, presence_reconciliation
 from chargers.tasks import enqueue_deliveries
 from commands import metrics
-from commands.models import FINISHED, QUEUED, SENT, SYSTEM_ACTOR, Command
+from commands.models import FINISHED, QUEUED, SENT, Command
 from commands.services import batches, mailbox, schedules
 from commands.services.enqueueing import enqueue
 from commands.services.signing import sign_waiting
@@ -38,7 +38,7 @@ def sweep() -> list[Command]:
     # Without payloads, because a local list may be large, and there may be one for every charger.
     unfinished = Command.objects.exclude(state=FINISHED).select_related("charger").defer("payload")
     _clamp_future_times(unfinished, now)
-    by_system = Q(requested_by=SYSTEM_ACTOR)  # these have never been enqueued
+    by_system = Q(requested_by=audit.SYSTEM_ACTOR)  # these have never been enqueued
     first = list(
         unfinished.filter(by_system | Q(created_at__lt=enqueued_before))
         .order_by("charger_id", "pk")

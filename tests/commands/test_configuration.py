@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import pytest
 
-from chargers.api.serializers import ChargerSerializer
+from chargers.api.serializers.chargers import ChargerSerializer
 from chargers.models import Charger
 from chargers.services import keys
 from commands.actions.ocpp16.table import ACTIONS

@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 from django_filters import rest_framework as filters
 
 from chargers.api.filters import OfCharger
-from transactions.models import Reservation, Transaction, UnknownIdTag
+from transactions.models import Reservation, Transaction
 from transactions.services import energy
 
 
@@ -36,12 +36,6 @@ class TransactionFilter(OfCharger):
     def by_status(self, transactions, name, status):
         ongoing = Q(stop_received_at=None, closed_at=None)
         return transactions.filter(ongoing if status == "Ongoing" else ~ongoing)
-
-
-class UnknownIdTagFilter(OfCharger):
-    class Meta:
-        model = UnknownIdTag
-        fields = ["id", "id_tag", "first_seen", "last_seen", "presented"]
 
 
 class ReservationFilter(OfCharger):

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from chargers.api.serializers.strict import Strict
+from chargers.api.serializers.base import ChargerRow, Strict
 from chargers.models import Charger
 from chargers.services import access
 from transactions.models import MOST, IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
@@ -11,7 +11,7 @@ from transactions.services import energy
 AS_SENT = {"trim_whitespace": False}  # tags are compared as chargers read them, spaces included
 
 
-class TransactionSerializer(serializers.ModelSerializer):
+class TransactionSerializer(ChargerRow):
     """As corrected by an operator, else as the charger said: the `reported_` members are the charger's own.
 
     `energy_wh` is what was charged so far by evidence, null where nothing is known; `energy_source` says which.
@@ -19,7 +19,6 @@ class TransactionSerializer(serializers.ModelSerializer):
     """
 
     transaction_id = serializers.IntegerField(source="pk")
-    charger_id = serializers.CharField(source="charger.identity")
     reference = serializers.CharField(
         help_text="The charger's own id for it; in OCPP 1.6 the decimal transaction id."
     )
@@ -135,9 +134,7 @@ class IdTagSerializer(serializers.ModelSerializer):
         return id_tag
 
 
-class UnknownIdTagSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.identity")
-
+class UnknownIdTagSerializer(ChargerRow):
     class Meta:
         model = UnknownIdTag
         fields = ["id", "id_tag", "charger_id", "first_seen", "last_seen", "presented"]

@@ -6,11 +6,12 @@ from rest_framework import exceptions, generics, mixins, viewsets
 from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.response import Response
 
+from chargers.api.filters import of_charger
 from chargers.api.viewsets import Editable, Scoped
 from chargers.services.access import known_charger, needs
 from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestFirst
-from transactions.api.filters import ReservationFilter, TransactionFilter, UnknownIdTagFilter
+from transactions.api.filters import ReservationFilter, TransactionFilter
 from transactions.api.serializers import (
     CorrectionSerializer,
     IdTagSerializer,
@@ -116,7 +117,7 @@ class UnknownIdTagViewSet(Scoped, mixins.DestroyModelMixin, viewsets.ReadOnlyMod
 
     queryset = UnknownIdTag.objects.select_related("charger")
     serializer_class = UnknownIdTagSerializer
-    filterset_class = UnknownIdTagFilter
+    filterset_class = of_charger(UnknownIdTag, "id", "id_tag", "first_seen", "last_seen", "presented")
 
     @extend_schema(request=None, responses={201: IdTagSerializer})
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.add_idtag")])

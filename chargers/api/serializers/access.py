@@ -1,13 +1,10 @@
-"""Serializers of API tokens and the audit log."""
+"""Serializers of API tokens."""
 
 from datetime import UTC, datetime
 
 from rest_framework import serializers
 
-from chargers.models import (
-    ApiToken,
-    AuditEntry,
-)
+from chargers.models import ApiToken
 
 
 class ApiTokenSerializer(serializers.ModelSerializer):
@@ -40,15 +37,3 @@ class NewApiTokenSerializer(ApiTokenSerializer):
 
     class Meta(ApiTokenSerializer.Meta):
         fields = [*ApiTokenSerializer.Meta.fields, "token"]
-
-
-class AuditEntrySerializer(serializers.ModelSerializer):
-    """An entry; `before` and `after` have the changed values, and for secrets only whether they are set."""
-
-    charger_id = serializers.CharField(source="charger.identity", allow_null=True, default=None)
-    before = serializers.JSONField(allow_null=True)
-    after = serializers.JSONField(allow_null=True)
-
-    class Meta:
-        model = AuditEntry
-        fields = ["id", "at", "who", "address", "action", "kind", "name", "charger_id", "before", "after"]

@@ -6,15 +6,7 @@ from operator import attrgetter
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chargers.models import (
-    Charger,
-    Connector,
-    DataTransfer,
-    InstalledCertificate,
-    InstalledProfile,
-    SecurityEvent,
-    Variable,
-)
+from chargers.models import Charger, Connector, InstalledCertificate, InstalledProfile, Variable
 from chargers.models.charger import OF_SOCKET, REPORTED_FIELDS
 from chargers.models.variables import NAME
 from chargers.services import audit, keys
@@ -224,24 +216,6 @@ class StatusSerializer(serializers.Serializer):
     last_seen = serializers.DateTimeField(allow_null=True)
     connected = serializers.BooleanField()
     connectors = ConnectorSerializer(many=True)
-
-
-class SecurityEventSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.identity")
-
-    class Meta:
-        model = SecurityEvent
-        fields = ["id", "charger_id", "type", "timestamp", "tech_info", "received_at"]
-
-
-class DataTransferSerializer(serializers.ModelSerializer):
-    """A DataTransfer of a charger, and its answer."""
-
-    charger_id = serializers.CharField(source="charger.identity")
-
-    class Meta:
-        model = DataTransfer
-        fields = ["id", "charger_id", "vendor_id", "message_id", "data", "status", "answered_data", "received_at"]
 
 
 class NewKeySerializer(serializers.Serializer):

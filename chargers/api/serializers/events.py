@@ -1,24 +1,11 @@
-"""Serializers of events, webhooks and deliveries."""
+"""Serializers of webhooks and deliveries."""
 
 from rest_framework import serializers
 
-from chargers.api.serializers.strict import Strict
-from chargers.models import (
-    ChargerGroup,
-    Delivery,
-    Event,
-    Webhook,
-)
+from chargers.api.serializers.base import Strict
+from chargers.api.serializers.histories import EventSerializer
+from chargers.models import ChargerGroup, Delivery, Webhook
 from chargers.models.events import KINDS
-
-
-class EventSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.identity")
-    body = serializers.DictField(help_text="Details; the members depend on the kind.")
-
-    class Meta:
-        model = Event
-        fields = ["id", "kind", "at", "charger_id", "body"]
 
 
 class WebhookSerializer(Strict, serializers.ModelSerializer):

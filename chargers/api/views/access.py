@@ -1,26 +1,17 @@
-"""API tokens and the audit log over REST."""
+"""API tokens over REST."""
 
 from datetime import UTC, datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, mixins, viewsets
+from rest_framework import mixins, viewsets
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from chargers.api.filters import AuditEntryFilter
-from chargers.api.serializers import (
-    ApiTokenSerializer,
-    AuditEntrySerializer,
-    NewApiTokenSerializer,
-)
-from chargers.api.viewsets import NO_STORE, Scoped
-from chargers.models import (
-    ApiToken,
-    AuditEntry,
-)
+from chargers.api.serializers.access import ApiTokenSerializer, NewApiTokenSerializer
+from chargers.api.viewsets import NO_STORE
+from chargers.models import ApiToken
 from core.http.errors import Conflict
-from core.http.pagination import NewestFirst
 
 A_YEAR = timedelta(days=365)
 
@@ -69,12 +60,3 @@ class ApiTokenViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, viewset
     @transaction.atomic
     def destroy(self, *args, **kwargs):
         return super().destroy(*args, **kwargs)
-
-
-class AuditEntryList(Scoped, generics.ListAPIView):
-    """The audit log, newest first: commands, logins, changes of chargers, tags, keys, profiles, users, tokens."""
-
-    queryset = AuditEntry.objects.select_related("charger")
-    serializer_class = AuditEntrySerializer
-    filterset_class = AuditEntryFilter
-    pagination_class = NewestFirst

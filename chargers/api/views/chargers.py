@@ -1,34 +1,26 @@
-"""Chargers, security events and data transfers over REST."""
+"""Chargers over REST."""
 
 from django.db import transaction
 from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
-from rest_framework import generics
 from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
-from chargers.api.filters import ChargerFilter, DataTransferFilter, SecurityEventFilter
-from chargers.api.serializers import (
+from chargers.api.filters import ChargerFilter
+from chargers.api.serializers.chargers import (
     ChargerDetailSerializer,
     ChargerSerializer,
-    DataTransferSerializer,
     NewKeySerializer,
     SavedChargerSerializer,
-    SecurityEventSerializer,
     StatusSerializer,
 )
 from chargers.api.viewsets import NO_STORE, Editable, Scoped
-from chargers.models import (
-    Charger,
-    DataTransfer,
-    SecurityEvent,
-    summary_status,
-)
+from chargers.models import Charger, summary_status
 from chargers.services import access, control, presence
 from chargers.services.access import known_charger, needs
 from core.http.errors import Conflict
-from core.http.pagination import ChargerPages, NewestFirst
+from core.http.pagination import ChargerPages
 
 CLOSE_REMOVED = 4002  # close code for a charger that was deleted
 ACTIONS_WITH_DETAILS = ("retrieve", "update", "partial_update")
@@ -122,21 +114,3 @@ def charger_status(request, charger_id):
         "connectors": connectors,
     }
     return Response({"status": StatusSerializer(shown).data})
-
-
-class SecurityEventList(Scoped, generics.ListAPIView):
-    """Security events of chargers, newest first (security whitepaper §3)."""
-
-    queryset = SecurityEvent.objects.select_related("charger")
-    serializer_class = SecurityEventSerializer
-    filterset_class = SecurityEventFilter
-    pagination_class = NewestFirst
-
-
-class DataTransferList(Scoped, generics.ListAPIView):
-    """DataTransfer messages of chargers, newest first. Those to chargers are commands."""
-
-    queryset = DataTransfer.objects.select_related("charger")
-    serializer_class = DataTransferSerializer
-    filterset_class = DataTransferFilter
-    pagination_class = NewestFirst

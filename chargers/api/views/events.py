@@ -1,4 +1,4 @@
-"""Events over REST: a list, a stream, and webhooks."""
+"""A stream of events, and webhooks, over REST."""
 
 from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -6,36 +6,21 @@ from rest_framework import generics, serializers
 from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.response import Response
 
-from chargers.api.filters import DeliveryFilter, EventFilter
-from chargers.api.serializers import (
+from chargers.api.serializers.events import (
     DeliverySerializer,
-    EventSerializer,
     NewWebhookSerializer,
     ReplayedSerializer,
     WebhookSerializer,
 )
 from chargers.api.stream import stream
-from chargers.api.viewsets import NO_STORE, Editable, Scoped
-from chargers.models import (
-    Delivery,
-    Event,
-    Webhook,
-)
+from chargers.api.viewsets import NO_STORE, Editable
+from chargers.models import Delivery, Webhook
 from chargers.models.events import KINDS
 from chargers.services import webhooks
 from chargers.services.access import Permitted, ReachesAll, needs
 from core.http.errors import not_found
 from core.http.pagination import NewestFirst
 from core.http.parameters import takes
-
-
-class EventList(Scoped, generics.ListAPIView):
-    """Events, newest first, stored for OCPP_EVENTS_RETENTION days."""
-
-    queryset = Event.objects.select_related("charger")
-    serializer_class = EventSerializer
-    filterset_class = EventFilter
-    pagination_class = NewestFirst
 
 
 class StreamSerializer(serializers.Serializer):
@@ -96,7 +81,7 @@ class DeliveryList(generics.ListAPIView):
 
     queryset = Delivery.objects.select_related("event__charger")
     serializer_class = DeliverySerializer
-    filterset_class = DeliveryFilter
+    filterset_fields = ["id", "event", "state", "answered_status"]
     pagination_class = NewestFirst
     permission_classes = [Permitted, ReachesAll]
 

@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chargers.api.serializers.strict import Strict
+from chargers.api.serializers.base import ChargerRow, Strict
 from commands.actions.names import NAMES
 from commands.api.serializers.commands import AskSerializer, task_url
 from commands.models import Batch, BatchItem, Schedule
@@ -126,10 +126,9 @@ def batch_url(batch):
     return f"{settings.URL_PREFIX}/api/ocpp/batches/{batch.pk}/"
 
 
-class MemberSerializer(serializers.ModelSerializer):
+class MemberSerializer(ChargerRow):
     """One charger of a batch; `task_id` is null until its command exists."""
 
-    charger_id = serializers.CharField(source="charger.identity")
     state = serializers.ChoiceField(
         ["waiting", "queued", "sent", "finished", "cancelled", "refused"], source="shown_state"
     )

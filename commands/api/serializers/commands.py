@@ -4,6 +4,7 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from chargers.api.serializers.base import ChargerRow
 from commands.actions.names import NAMES
 from commands.actions.ocpp16 import charging
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
@@ -11,10 +12,9 @@ from core.ocpp import schemas
 from core.ocpp.versions import OCPP16
 
 
-class TaskSerializer(serializers.ModelSerializer):
+class TaskSerializer(ChargerRow):
     """A command as a task. `result` is the response, or the simulated one if `simulated` is true."""
 
-    charger_id = serializers.CharField(source="charger.identity")
     payload = serializers.SerializerMethodField()
     outcome = serializers.SerializerMethodField()
     response = serializers.JSONField(allow_null=True)
@@ -208,8 +208,7 @@ class InstallSerializer(AskSerializer):
     signed = serializers.BooleanField(required=False, help_text="Default: true if the firmware has a signature.")
 
 
-class UploadSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.identity")
+class UploadSerializer(ChargerRow):
     task_id = serializers.CharField(source="command.task_id")
     action = serializers.CharField(source="command.action")
     filename = serializers.SerializerMethodField()
@@ -236,8 +235,7 @@ class UploadSerializer(serializers.ModelSerializer):
         return f"{settings.URL_PREFIX}/api/ocpp/uploads/{upload.pk}/file/" if upload.file else None
 
 
-class CertificateSerializer(serializers.ModelSerializer):
-    charger_id = serializers.CharField(source="charger.identity")
+class CertificateSerializer(ChargerRow):
     task_id = serializers.CharField(source="command.task_id", allow_null=True, default=None)
 
     class Meta:

@@ -14,9 +14,14 @@ from rest_framework.serializers import BaseSerializer
 
 from chargers.api.viewsets import Editable, OwnedByRequester, Scoped
 from chargers.services.access import CommandsPerUser, needs, own, username
-from commands.api.filters import BatchFilter, MemberFilter, ScheduleFilter
-from commands.api.serializers import BatchRequestSerializer, BatchSerializer, MemberSerializer, ScheduleSerializer
-from commands.api.serializers.batches import batch_url
+from commands.api.filters import MemberFilter
+from commands.api.serializers.batches import (
+    BatchRequestSerializer,
+    BatchSerializer,
+    MemberSerializer,
+    ScheduleSerializer,
+    batch_url,
+)
 from commands.api.views.tasks import IDEMPOTENCY_KEY, origin_of, validated_body
 from commands.models import Batch, BatchItem, Schedule
 from commands.services import batches
@@ -45,7 +50,7 @@ class BatchList(OwnedByRequester, generics.ListAPIView):
 
     queryset = Batch.objects.select_related("schedule")
     serializer_class = BatchSerializer
-    filterset_class = BatchFilter
+    filterset_fields = ["action", "requested_by", "schedule"]
     pagination_class = NewestMadeFirst
     permission_classes = [SEEN_OR_ASKED]
     throttle_classes = [CommandsPerUser]
@@ -102,7 +107,7 @@ class ScheduleViewSet(OwnedByRequester, Editable):
 
     queryset = Schedule.objects.all()
     serializer_class = ScheduleSerializer
-    filterset_class = ScheduleFilter
+    filterset_fields = ["name", "action", "is_enabled"]
     permission_classes = [needs(GET="commands.view_command", **EDITED)]
     throttle_classes = [CommandsPerUser]
 

@@ -20,8 +20,8 @@ from chargers.api.viewsets import Editable, Scoped
 from chargers.models import Charger
 from chargers.services.access import CommandsPerUser, known_charger, needs, within
 from commands.actions.ocpp16 import local_list
-from commands.api.filters import CertificateFilter, FirmwareFilter, ProfileFilter, UploadFilter
-from commands.api.serializers import (
+from commands.api.filters import CertificateFilter, UploadFilter
+from commands.api.serializers.commands import (
     AskedSerializer,
     CertificateSerializer,
     ChargingProfileSerializer,
@@ -46,7 +46,7 @@ class ChargingProfileViewSet(Editable):
 
     queryset = ChargingProfile.objects.all()
     serializer_class = ChargingProfileSerializer
-    filterset_class = ProfileFilter
+    filterset_fields = ["id", "description", "created_at", "updated_at"]
 
 
 class LocalListView(APIView):
@@ -93,7 +93,7 @@ class FirmwareViewSet(Editable):
 
     queryset = Firmware.objects.all()
     serializer_class = FirmwareSerializer
-    filterset_class = FirmwareFilter
+    filterset_fields = ["id", "description", "created_at"]
     parser_classes = [MultiPartParser]
 
     @extend_schema(

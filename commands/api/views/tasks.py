@@ -19,7 +19,7 @@ from chargers.services.access import CommandsPerUser, check_reach, known_charger
 from commands.actions.intents import Start, Stop, Trigger
 from commands.actions.table import encode
 from commands.api.filters import CommandFilter
-from commands.api.serializers import (
+from commands.api.serializers.commands import (
     AskedSerializer,
     AskSerializer,
     AuthorizeRequestSerializer,

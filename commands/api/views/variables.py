@@ -7,14 +7,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chargers.api.filters import VariableFilter
-from chargers.api.serializers import VariableSerializer
+from chargers.api.serializers.chargers import VariableSerializer
 from chargers.models import Charger, Variable
 from chargers.models.variables import NAME
 from chargers.services import variables
 from chargers.services.access import CommandsPerUser, known_charger, needs
 from chargers.services.variables import VariableName
 from commands.actions.intents import SetVariable
-from commands.api.serializers import SetVariableSerializer, TaskSerializer
+from commands.api.serializers.commands import SetVariableSerializer, TaskSerializer
 from commands.api.views.tasks import IDEMPOTENCY_KEY, earlier, submit_intent, submitted, validated_body
 
 

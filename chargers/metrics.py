@@ -143,7 +143,7 @@ for counter, values in (
 _children: dict = {}  # children of `messages`, because looking one up by its labels costs more than counting
 
 
-def count_message(action, outcome):
+def count_message(action: str, outcome: str) -> None:
     """Count an answered CALL. `outcome` must not be chosen by the charger."""
     key = (action if action in ACTIONS else OTHER, outcome)
     child = _children.get(key)
@@ -152,7 +152,7 @@ def count_message(action, outcome):
     child.inc()
 
 
-def count_finding(action, field, kind):
+def count_finding(action: str, field: str, kind: str) -> None:
     """Count a finding of `kind` in the member `field` of a message of `action`, or of an answer to it."""
     action = action.removesuffix("Response")
     findings.labels(action if action in ACTIONS else OTHER, kind).inc()
@@ -160,15 +160,15 @@ def count_finding(action, field, kind):
         budget_exceeded.labels(budget.name).inc()
 
 
-def count_refusal(status):
+def count_refusal(status: int) -> None:
     """Count a handshake that was refused with this HTTP status."""
     refused_handshakes.labels(REASONS.get(status, OTHER)).inc()
 
 
-def count_close(code):
+def count_close(code: int | None) -> None:
     """Count a closed socket. The charger may have chosen the code."""
     closed_sockets.labels(str(code) if code in CLOSE_CODES else OTHER).inc()
 
 
-def count_untold(reason, events):
+def count_untold(reason: str, events: int) -> None:
     events_untold.labels(reason).inc(events)

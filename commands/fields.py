@@ -43,7 +43,7 @@ class Payload(dict[str, Any]):
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    __hash__ = None  # type: ignore[assignment]  # because it can be changed
+    __hash__ = None  # because it can be changed
 
     @classmethod
     def of(cls, whole: Mapping[str, Any], version: Version | None = None, action: str = "") -> "Payload":
@@ -87,7 +87,7 @@ class Payload(dict[str, Any]):
 
 
 # The stubs of Django do not let a class replace the descriptor.
-class PayloadField(sealing.Unsearchable, OrderedJSONField):  # type: ignore[misc]
+class PayloadField(sealing.Unsearchable, OrderedJSONField):
     """A field whose attribute is a `Payload`; a dict with the whole payload may be assigned."""
 
     _pyi_private_get_type: Payload

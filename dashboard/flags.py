@@ -3,7 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from core.http.zone import written
-from transactions.models import DOUBTS
+from transactions.models.transactions import DOUBTS
 
 # (condition, name, explanation)
 FLAGS = (

@@ -20,7 +20,8 @@ from chargers.services.access import needs
 from core.http.pagination import NewestFirst
 from core.ocpp.timestamps import to_rfc3339
 from gateway import orphans
-from transactions.models import MOST, OrphanStop
+from transactions.models import OrphanStop
+from transactions.models.transactions import MOST
 
 
 class OrphanStopFilter(OfCharger):
@@ -65,7 +66,8 @@ class OrphanStopSerializer(ChargerRow):
 
     def get_candidates(self, orphan: OrphanStop) -> list[int]:
         if self._candidates is None:  # of the whole page at once
-            self._candidates = OrphanStop.candidates_of(self.parent.instance if self.parent else [orphan])
+            page: Any = self.parent.instance if self.parent else [orphan]
+            self._candidates = OrphanStop.candidates_of(page)
         return self._candidates.get(orphan.pk, [])
 
 

@@ -7,7 +7,8 @@ from django.db import connection
 
 from chargers.models import Charger
 from core.ocpp.timestamps import parse
-from transactions.models import MOST, IdTag, Transaction
+from transactions.models import IdTag, Transaction
+from transactions.models.transactions import MOST
 from transactions.services.dump import Unreadable
 
 BATCH = 1000

@@ -20,7 +20,8 @@ from chargers.admin.base import AsSent, Commandable, HistoryAdmin, LargeHistoryA
 from chargers.admin.lists import choices
 from core.ocpp.timestamps import display_zone
 from core.ocpp.versions import OCPP16
-from transactions.models import DOUBTS, IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.models import IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.models.transactions import DOUBTS
 from transactions.services import energy, export
 
 READINGS_SHOWN = 100

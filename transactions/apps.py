@@ -6,7 +6,7 @@ from django.apps import AppConfig
 class TransactionsConfig(AppConfig):
     name = "transactions"
 
-    def ready(self):
+    def ready(self) -> None:
         from chargers.services import audit
         from transactions.models import IdTag
 

@@ -50,7 +50,7 @@ class ChargerForm(forms.ModelForm):
         values = super().clean() or {}
         if key := values.get("new_authorization_key"):
             try:
-                self.warning = keys.check(key, values.get("allow_short_key"), 'tick "Allow short key"')
+                self.warning = keys.check(key, bool(values.get("allow_short_key")), 'tick "Allow short key"')
             except ValueError as error:
                 self.add_error("new_authorization_key", str(error))
         return values

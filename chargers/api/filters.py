@@ -1,9 +1,12 @@
 """Filters of the lists of this app."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django import forms
 from django.db import models
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS, filterset_factory
 from django_filters.widgets import BooleanWidget
@@ -18,7 +21,7 @@ from core.admin import lookups
 class YesOrNoField(forms.NullBooleanField):
     """Reject values other than true and false; Django would treat them as absent."""
 
-    def to_python(self, value):
+    def to_python(self, value: Any) -> Any:
         parsed = super().to_python(value)
         if parsed is None and value not in (None, ""):
             raise forms.ValidationError("Say true or false.")
@@ -26,7 +29,7 @@ class YesOrNoField(forms.NullBooleanField):
 
 
 class YesOrNoWidget(BooleanWidget):
-    def value_from_datadict(self, data, files, name):
+    def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
         value = super().value_from_datadict(data, files, name)
         return data.get(name) if value is None else value
 
@@ -34,7 +37,7 @@ class YesOrNoWidget(BooleanWidget):
 class YesOrNo(filters.BooleanFilter):
     field_class = YesOrNoField
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs | {"widget": YesOrNoWidget})
 
 
@@ -48,7 +51,7 @@ class AsSent(filters.FilterSet):
     FILTER_DEFAULTS |= {models.BooleanField: {"filter_class": YesOrNo}}
 
     @classmethod
-    def get_filters(cls):
+    def get_filters(cls) -> dict[str, Any]:
         """Raise `ImproperlyConfigured`, when the class is created, for a filter by a secret column."""
         declared = super().get_filters()
         if model := cls._meta.model:
@@ -129,17 +132,19 @@ class MessageFilter(AsSent):
         model = Message
         fields = ["charger_id", "direction", "kind", "action", "message_id", "is_error", "since", "until", "search"]
 
-    def of_charger(self, rows, name, charger_id):
+    def of_charger(self, rows: QuerySet[Message], name: str, charger_id: str) -> QuerySet[Message]:
         """Look up the charger first, so that the index of its messages is used."""
-        return rows.filter(charger=Charger.objects.filter(identity=charger_id).values_list("pk").first() or 0)
+        return rows.filter(
+            charger=Charger.objects.filter(identity=charger_id).values_list("pk", flat=True).first() or 0
+        )
 
-    def filter_queryset(self, rows):
+    def filter_queryset(self, rows: QuerySet[Message]) -> QuerySet[Message]:
         values = self.form.cleaned_data
         unindexed = [name for name in self.UNINDEXED if values.get(name)]
         if unindexed and not (values["charger_id"] or values["is_error"] or self._is_narrow(values)):
             raise ValidationError({unindexed[0]: "Also send charger_id, or since and until at most a day apart."})
         return super().filter_queryset(rows)
 
-    def _is_narrow(self, values):
+    def _is_narrow(self, values: Mapping[str, Any]) -> bool:
         since, until = values["since"], values["until"] or datetime.now(UTC)
         return since is not None and until - since <= self.MAX_PERIOD

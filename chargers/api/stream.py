@@ -1,7 +1,9 @@
 """Stream events to a client as server-sent events (WHATWG HTML §9.2)."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 import orjson
 from redis.exceptions import RedisError
@@ -10,6 +12,7 @@ from chargers.models import Charger, Event
 from chargers.models.events import KINDS
 from chargers.services import access, events
 from core.db.in_db_thread import in_db_thread
+from core.ocpp.schemas import JSON
 from core.redis.listening import Ended, hub
 
 STREAM_LIFETIME_S = 60.0  # after which the client reconnects, so that its permissions are checked again
@@ -20,7 +23,7 @@ OVERLAP = timedelta(seconds=5)
 COLUMNS = {"kind": "kind", "charger_id": "charger__identity"}  # members by which a stream may be filtered
 
 
-async def stream(user, filters, after):
+async def stream(user: Any, filters: Mapping[str, str], after: int | None) -> AsyncIterator[bytes]:
     """Yield the text of the stream for `user`: events whose members equal those of `filters`.
 
     Events that are stored since the id `after` are sent first.
@@ -35,7 +38,8 @@ async def stream(user, filters, after):
             else:
                 async for event in _missed(user, filters, after):
                     yield _as_text(event)
-            reachable, names = await in_db_thread(access.reachable)(user), {}
+            reachable = await in_db_thread(access.reachable)(user)
+            names: dict[int, str | None] = {}
             while (left := ends_at - loop.time()) > 0:
                 received = await listener.next(min(KEEP_ALIVE_INTERVAL_S, left))
                 if received is None:
@@ -51,7 +55,7 @@ async def stream(user, filters, after):
         return  # the client reconnects with the id of the last event that it received
 
 
-async def _missed(user, filters, after):
+async def _missed(user: Any, filters: Mapping[str, str], after: int) -> AsyncIterator[JSON]:
     """Yield the stored events since the event `after`, in the order of ids."""
     last = 0
     while page := await in_db_thread(_page)(user, filters, after, last):
@@ -60,17 +64,17 @@ async def _missed(user, filters, after):
         last = page[-1].pk
 
 
-def _newest():
+def _newest() -> int:
     return Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
-def _page(user, filters, after, last):
+def _page(user: Any, filters: Mapping[str, str], after: int, last: int) -> list[Event]:
     rows = Event.objects.filter(**{COLUMNS[name]: value for name, value in filters.items()})
     missed = access.within(user, rows.select_related("charger")).order_by("pk")
     return list(missed.filter(pk__gt=max(last, _replay_start(after))).exclude(pk=after)[:PAGE_SIZE])
 
 
-def _replay_start(after):
+def _replay_start(after: int) -> int:
     """Return the id after which events are sent again: OVERLAP before the event `after` or the last one stored."""
     at = Event.objects.filter(pk__lte=after).order_by("-pk").values_list("at", flat=True).first()
     if at is None:
@@ -79,18 +83,18 @@ def _replay_start(after):
     return min([after, *overlapping.values_list("pk", flat=True)]) - 1
 
 
-async def _name(charger, names):
+async def _name(charger: int, names: dict[int, str | None]) -> str | None:
     """Return the id of `charger` (primary key), None if it was deleted; `names` caches ids."""
     if charger not in names:
         names[charger] = await in_db_thread(_charger_id)(charger)
     return names[charger]
 
 
-def _charger_id(charger):
+def _charger_id(charger: int) -> str | None:
     return Charger.objects.filter(pk=charger).values_list("identity", flat=True).first()
 
 
-def _as_text(event):
+def _as_text(event: Mapping[str, Any]) -> bytes:
     """Return the lines of one event; without an id where it is not stored, so that clients resume at a stored one."""
     payload = {name: event[name] for name in ("id", "kind", "at", "charger_id", "body")}
     id_line = b"" if event["id"] is None else b"id: %d\n" % event["id"]

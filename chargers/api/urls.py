@@ -13,13 +13,13 @@ class ChargerIdConverter:
 
     regex = "[^/]+"
 
-    def to_python(self, value):
+    def to_python(self, value: str) -> str:
         charger_id = unquote(value)
         if "\0" in charger_id or len(charger_id) > 255:
             raise ValueError("not a charger id")  # Django answers 404
         return charger_id
 
-    def to_url(self, value):
+    def to_url(self, value: str) -> str:
         return quote(value, safe="")
 
 

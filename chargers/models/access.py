@@ -1,9 +1,12 @@
 """Groups of chargers, API tokens, and the entries of the audit log."""
 
+from datetime import datetime
+from typing import Any
+
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from knox.models import AbstractAuthToken, get_digest_token
 from knox.settings import CONSTANTS
 
@@ -23,11 +26,11 @@ class ChargerGroup(models.Model):
         ordering = ["name"]
         permissions = [("reach_every_charger", "Can reach every charger, whatever its group")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
     @staticmethod
-    def chargers_of(user):
+    def chargers_of(user: Any) -> QuerySet[Any]:
         """Return a subquery of the primary keys of chargers in groups that name `user` or a role of the user."""
         named = Q(chargergroup__users=user) | Q(chargergroup__roles__user=user)
         return ChargerGroup.chargers.through.objects.filter(named).values("charger")
@@ -47,11 +50,11 @@ class ApiToken(AbstractAuthToken):
         verbose_name = "API token"
         constraints = [models.UniqueConstraint(fields=["user", "name"], name="one_token_a_name")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user} {self.name}"
 
     @staticmethod
-    def make(user, name, expires_at=None):
+    def make(user: Any, name: str, expires_at: datetime | None = None) -> tuple["ApiToken", str]:
         """Create a token; return (`ApiToken`, the token itself as text), which cannot be read later."""
         digest, token = get_digest_token()
         row = ApiToken(user=user, name=name, expiry=expires_at, digest=digest)
@@ -82,5 +85,5 @@ class AuditEntry(models.Model):
             models.Index(fields=["kind", "-id"], name="audit_by_kind"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.who or 'somebody'} {self.action} {self.kind} {self.name}"

@@ -1,6 +1,8 @@
 """A charger with its settings and last boot, its connectors, and the data that it has stored or sent."""
 
 import secrets
+from collections.abc import Iterable
+from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -42,23 +44,23 @@ ONLINE = models.Q(connected_at__isnull=False) & (
 )
 
 
-def effective_status(boot_policy, registration_status):
+def effective_status(boot_policy: str, registration_status: str) -> str:
     """Return the answer to the last BootNotification, or the policy that the operator has set since."""
     return registration_status or "Accepted" if boot_policy == "Accepted" else boot_policy
 
 
-def is_lenient(validation):
+def is_lenient(validation: str) -> bool:
     """Whether messages of a charger with this `validation` ("": OCPP_VALIDATION) are validated leniently."""
     return (validation or settings.OCPP_VALIDATION) == LENIENT
 
 
-def keep_alive(ping_interval, ping_timeout):
+def keep_alive(ping_interval: int | None, ping_timeout: int | None) -> tuple[float, float]:
     """Return (seconds between pings or 0, seconds after a ping until a silent socket is closed)."""
     interval = settings.OCPP_PING_INTERVAL if ping_interval is None else ping_interval
     return interval, settings.OCPP_PING_TIMEOUT if ping_timeout is None else ping_timeout
 
 
-def seconds_before_commands(boot_wait):
+def seconds_before_commands(boot_wait: int | None) -> float:
     """Return for how many seconds commands wait after a charger has connected, while it has sent nothing."""
     return settings.OCPP_BOOT_WAIT if boot_wait is None else boot_wait
 
@@ -209,32 +211,32 @@ class Charger(models.Model):
     class Meta:
         ordering = ["identity"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.identity
 
     @staticmethod
-    def known(charger_id):
+    def known(charger_id: str) -> "Charger | None":
         """Return the `Charger` with this id, or None. The statement is prepared, because every command needs it."""
         rows = bulk_sql.query(KNOWN, [charger_id])
         return bulk_sql.instance(Charger, rows[0]) if rows else None
 
     @property
-    def of_socket(self):
+    def of_socket(self) -> dict[str, Any]:
         """Return {column: value} of the settings of its socket."""
         return {name: getattr(self, name) for name in OF_SOCKET}
 
     @property
-    def keep_alive(self):
+    def keep_alive(self) -> tuple[float, float]:
         """Return (seconds between pings or 0, seconds after a ping until a silent socket is closed)."""
         return keep_alive(self.ping_interval, self.ping_timeout)
 
     @property
-    def seconds_before_commands(self):
+    def seconds_before_commands(self) -> float:
         """Return for how many seconds commands wait after it has connected, while it has sent nothing."""
         return seconds_before_commands(self.boot_wait)
 
     @property
-    def is_online(self):
+    def is_online(self) -> bool:
         """Whether it is online by the database, which may lag by a minute after a crash; Redis does not."""
         since, until = self.connected_at, self.disconnected_at
         return since is not None and (until is None or until < since)
@@ -245,41 +247,41 @@ class Charger(models.Model):
         return BY_SUBPROTOCOL.get(self.ocpp_version, OCPP16)
 
     @property
-    def is_lenient(self):
+    def is_lenient(self) -> bool:
         """Whether its messages are validated leniently."""
         return is_lenient(self.validation)
 
     @property
-    def effective_status(self):
+    def effective_status(self) -> str:
         """Return Accepted, Pending or Rejected, which decides what commands may be sent to it (OCPP 1.6 §4.2)."""
         return effective_status(self.boot_policy, self.registration_status)
 
-    def has_key(self, key):
+    def has_key(self, key: str) -> bool:
         """Whether `key` (text) is its current key."""
         return bool(self.authorization_key_hash) and keys.matches(key.encode(), self.authorization_key_hash)
 
-    def make_key(self):
+    def make_key(self) -> str:
         """Set a new random key of 20 bytes, store its hash, and return it as 40 hex digits."""
         key = secrets.token_hex(20)
         self.set_key(key)
         return key
 
-    def set_key(self, key):
+    def set_key(self, key: str) -> None:
         """Set its key to `key` (text); keys that were sent to it before become invalid."""
         self.authorization_key_hash, self.next_authorization_key_hashes = keys.hashed(key), []
         self.save(update_fields=["authorization_key_hash", "next_authorization_key_hashes"])
 
     @property
-    def configuration(self):
+    def configuration(self) -> Any:
         """Return its configuration keys, which are its variables without a component."""
         return self.variables.filter(component="")
 
     @property
-    def credentials(self):
+    def credentials(self) -> tuple[int | None, str]:
         """Return the columns on which its authentication depends."""
         return self.security_profile, self.authorization_key_hash
 
-    def use_key(self, hashed):
+    def use_key(self, hashed: str) -> None:
         """Make `hashed`, one of the next keys, its current key; keys that were sent before become invalid."""
         pending = self.next_authorization_key_hashes
         self.next_authorization_key_hashes = pending[pending.index(hashed) + 1 :]
@@ -287,7 +289,7 @@ class Charger(models.Model):
         self.save(update_fields=["authorization_key_hash", "next_authorization_key_hashes"])
 
     @property
-    def certificate_names(self):
+    def certificate_names(self) -> set[str]:
         """Return the common names its certificate may have: its serial number (whitepaper A00.FR.511) or its id.
 
         A serial number that another charger reported first is not included, because chargers report it themselves.
@@ -310,7 +312,7 @@ class HeldSerial(models.Model):
         verbose_name = "serial number for certificates"
         verbose_name_plural = "serial numbers for certificates"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.serial
 
 
@@ -360,11 +362,11 @@ class Connector(models.Model):
             models.UniqueConstraint(fields=["charger", "connector_id", "evse_id"], name="one_row_a_connector")
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.charger} connector {self.connector_id}"
 
 
-def summary_status(connectors):
+def summary_status(connectors: Iterable["Connector"]) -> str:
     """Return one status for `connectors`, "Unknown" without any.
 
     Faulted and Unavailable of connector 0 come first, then the order of `Connector.STATUSES`, then texts that OCPP
@@ -396,7 +398,7 @@ class InstalledProfile(models.Model):
             models.UniqueConstraint(fields=["charger", "charging_profile_id"], name="one_row_an_installed_profile")
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.purpose} {self.charging_profile_id}"
 
 
@@ -414,7 +416,7 @@ class InstalledCertificate(models.Model):
     class Meta:
         ordering = ["certificate_type", "id"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.certificate_type} {self.serial_number}"
 
 
@@ -433,7 +435,7 @@ class SecurityEvent(models.Model):
         ordering = ["-id"]
         indexes = [models.Index(fields=["charger", "call_id"], name="security_event_by_call")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.type
 
 
@@ -454,5 +456,5 @@ class DataTransfer(models.Model):
         ordering = ["-id"]
         indexes = [models.Index(fields=["charger", "call_id"], name="data_transfer_by_call")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.vendor_id} {self.message_id}".strip()

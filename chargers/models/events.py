@@ -3,6 +3,7 @@
 import base64
 import re
 import secrets
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
@@ -32,7 +33,7 @@ KIND_CHOICES = [(kind, kind) for kind in KINDS]
 STORED_KINDS = [kind for kind in KINDS if kind != "transaction.updated"]
 
 
-def is_url(url):
+def is_url(url: str) -> None:
     """Raise `ValidationError` for a text that is no URL; a host name needs no dot, as within a cluster."""
     try:
         parts = urlsplit(url)
@@ -43,13 +44,13 @@ def is_url(url):
         raise ValidationError("Enter a valid URL, http:// or https://.")
 
 
-def without_login(url):
+def without_login(url: str) -> None:
     """Raise `ValidationError` for a URL with a user or a password, because lists and the audit log show URLs."""
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise ValidationError("Remove user and password from the URL; receivers verify the signature.")
 
 
-def is_reachable(url):
+def is_reachable(url: str) -> None:
     """Raise `ValidationError` for a URL that leads into the network of this server, see WEBHOOK_ALLOW_PRIVATE."""
     try:
         outward.check(url)
@@ -57,12 +58,12 @@ def is_reachable(url):
         raise ValidationError(str(error)) from error
 
 
-def new_secret():
+def new_secret() -> str:
     """Return a secret in the form of webhook libraries: 24 random bytes in Base64 (standardwebhooks.com)."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
-def kept_kinds():
+def kept_kinds() -> list[str]:
     return list(STORED_KINDS)
 
 
@@ -82,10 +83,10 @@ class Event(models.Model):
             models.Index(fields=["at"], name="events_by_time"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.kind} {self.charger}"
 
-    def as_payload(self):
+    def as_payload(self) -> dict[str, Any]:
         """Return the JSON object that streams and webhooks carry."""
         return {
             "id": self.pk,
@@ -118,7 +119,7 @@ class Webhook(models.Model):
     class Meta:
         ordering = ["name"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
 
@@ -155,5 +156,5 @@ class Delivery(models.Model):
             models.Index(fields=["state"], name="deliveries_not_taken", condition=~Q(state="delivered")),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.event_id} to {self.webhook}"

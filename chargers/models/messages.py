@@ -12,7 +12,7 @@ MAX_FRAME_LENGTH = 16_384  # characters of a frame that are stored
 class Messages(models.QuerySet):
     """Messages, newest first. There are indexes by charger and time, by time, and of errors."""
 
-    def of(self, charger):
+    def of(self, charger: Charger) -> "Messages":
         """Filter by one charger (a `Charger` or its primary key)."""
         return self.filter(charger=charger)
 
@@ -42,5 +42,5 @@ class Message(models.Model):
             models.Index(fields=["at"], name="messages_with_errors", condition=models.Q(is_error=True)),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.direction} {self.kind} {self.action}".strip()

@@ -14,14 +14,14 @@ KINDS = [
 
 
 class RefusalQuerySet(models.QuerySet):
-    def settled(self):
+    def settled(self) -> "RefusalQuerySet":
         """Filter by chargers that have connected since."""
         connected_since = Charger.objects.filter(
             identity=models.OuterRef("charger_id"), connected_at__gt=models.OuterRef("last_at")
         )
         return self.filter(models.Exists(connected_since))
 
-    def open(self):
+    def open(self) -> "RefusalQuerySet":
         """Filter by chargers that have not connected since; `is_known` tells whether the charger exists."""
         known = Charger.objects.filter(identity=models.OuterRef("charger_id"))
         connected_since = known.filter(connected_at__gt=models.OuterRef("last_at"))
@@ -47,5 +47,5 @@ class Refusal(models.Model):
         ordering = ["-last_at", "-id"]
         constraints = [models.UniqueConstraint(fields=["charger_id", "kind"], name="one_row_a_refusal")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.charger_id or '(no id)'}: {self.kind}"

@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from knox.auth import TokenAuthentication
 from rest_framework import exceptions, permissions
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
 
 from chargers.models import ApiToken, Charger, ChargerGroup
 from core.http import parameters
 from core.redis import throttling
+
+if TYPE_CHECKING:  # the settings of DRF name classes of this module
+    from rest_framework.views import APIView
 
 REACH_EVERY_CHARGER = "chargers.reach_every_charger"
 VERBS = {"GET": "view", "HEAD": "view", "POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
@@ -23,16 +29,16 @@ LAST_USED_PRECISION = timedelta(hours=1)  # of a token, so that not every reques
 class Tokens(TokenAuthentication):
     """Authenticate by `Authorization: Token …`, an `ApiToken`. Expired tokens are not deleted, but stay listed."""
 
-    def authenticate_credentials(self, token):
+    def authenticate_credentials(self, token: bytes) -> Any:
         try:
             return super().authenticate_credentials(token)
         except UnicodeDecodeError as error:
             raise exceptions.AuthenticationFailed("Invalid token.") from error
 
-    def _cleanup_token(self, token):
+    def _cleanup_token(self, token: ApiToken) -> bool:
         return token.expiry is not None and token.expiry < datetime.now(UTC)
 
-    def validate_user(self, token):
+    def validate_user(self, token: ApiToken) -> Any:
         now = datetime.now(UTC)
         if token.last_used is None or token.last_used < now - LAST_USED_PRECISION:
             ApiToken.objects.filter(pk=token.pk).update(last_used=now)
@@ -52,7 +58,7 @@ class Permitted(permissions.BasePermission):
     needed = None
     takes_any_parameter = False
 
-    def has_permission(self, request, view):
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         allowed = self._allows(request, view)
         if allowed and request.method != "OPTIONS" and not self.takes_any_parameter:
             parameters.refuse_unknown(request, view)  # first, so that the answer does not depend on the charger
@@ -60,14 +66,14 @@ class Permitted(permissions.BasePermission):
             known_charger(request, view.kwargs["charger_id"])
         return allowed
 
-    def _allows(self, request, view):
+    def _allows(self, request: Request, view: "APIView") -> bool:
         if settings.API_AUTH == "none":
             return is_from_here(request)
         if not (request.user and request.user.is_authenticated):
             return False
         return request.method == "OPTIONS" or request.user.has_perms(self._needed(request.method, view))
 
-    def _needed(self, method, view):
+    def _needed(self, method: Any, view: Any) -> list[str]:
         if method not in VERBS:
             raise exceptions.MethodNotAllowed(method)
         if self.needed is None:
@@ -83,11 +89,11 @@ class LoggedIn(Permitted):
 
     takes_any_parameter = True
 
-    def _needed(self, method, view):
+    def _needed(self, method: Any, view: Any) -> list[str]:
         return []
 
 
-def needs(**needed):
+def needs(**needed: str) -> type[Permitted]:
     """Return a permission class, as in `needs(POST="commands.add_command")`."""
     return type("Needs", (Permitted,), {"needed": needed | ({"HEAD": needed["GET"]} if "GET" in needed else {})})
 
@@ -95,11 +101,11 @@ def needs(**needed):
 class ReachesAll(permissions.BasePermission):
     """Allow only users who may reach every charger. For resources that belong to no single charger."""
 
-    def has_permission(self, request, view):
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         return reaches_every_charger(request.user)
 
 
-def is_from_here(request):
+def is_from_here(request: HttpRequest) -> bool:
     """Whether no page of another site sent `request`; an API without a login must not be open to such pages."""
     origin = request.headers.get("Origin")
     foreign = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
@@ -109,12 +115,12 @@ def is_from_here(request):
 # --- the chargers a user may reach -----------------------------------------------------------
 
 
-def has_login():
+def has_login() -> bool:
     """Whether the API requires a login."""
     return settings.API_AUTH != "none"
 
 
-def reaches_every_charger(user):
+def reaches_every_charger(user: Any) -> bool:
     """Whether `user` has the permission to reach every charger; with API_AUTH=none an anonymous user has it, too."""
     open_to_all = settings.API_AUTH == "none" and not (user and user.is_authenticated)
     return open_to_all or user.has_perm(REACH_EVERY_CHARGER)
@@ -140,7 +146,7 @@ def own(user: Any, rows: QuerySet) -> QuerySet:
     return rows if reaches_every_charger(user) else rows.filter(requested_by=username(user))
 
 
-def reachable(user):
+def reachable(user: Any) -> set[int] | None:
     """Return the primary keys of the chargers that `user` may reach, None for all; close the database connection."""
     try:
         if reaches_every_charger(user):
@@ -150,12 +156,12 @@ def reachable(user):
         connection.close()
 
 
-def reaches(user, charger):
+def reaches(user: Any, charger: Charger) -> bool:
     """Whether `user` may reach `charger`."""
     return reaches_every_charger(user) or within(user, Charger.objects.filter(pk=charger.pk), "pk").exists()
 
 
-def known_charger(request, charger_id):
+def known_charger(request: Request, charger_id: str) -> Charger:
     """Return the `Charger`, cached for this request; raise 404 if it is unknown or the user may not reach it."""
     cached = request.parser_context.setdefault("known_chargers", {})
     if charger_id not in cached:
@@ -166,7 +172,7 @@ def known_charger(request, charger_id):
     return cached[charger_id]
 
 
-def check_reach(request):
+def check_reach(request: Request) -> None:
     """Raise 404 if the body of `request` names a `charger_id` that the user may not reach, before it is validated."""
     charger_id = request.data.get("charger_id") if isinstance(request.data, Mapping) else None
     if isinstance(charger_id, str):
@@ -182,12 +188,14 @@ def count_command(user: Any) -> int:
     return throttling.seconds_to_wait(f"commands:{user.pk}", limit) if limit and user.is_authenticated else 0
 
 
-class CommandsPerUser:
+class CommandsPerUser(BaseThrottle):
     """Throttle requests that submit a command or a schedule, see `count_command`."""
 
-    def allow_request(self, request, view):
+    wait_s = 0
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
         self.wait_s = count_command(request.user) if request.method in ("POST", "PUT") else 0
         return not self.wait_s
 
-    def wait(self):
+    def wait(self) -> int:
         return self.wait_s

@@ -2,18 +2,25 @@
 
 import json
 import sys
+from collections.abc import Collection, Iterable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 from django.contrib.auth import signals as logins
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Model, signals
+from django.db.models import Model, QuerySet, signals
 from django.db.models.fields.files import FieldFile
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from chargers import sql
 from chargers.models import Charger
 from core.db import bulk_sql
+from core.http.middleware import GetResponse
 from core.ocpp.redaction import without_secrets
+from core.ocpp.schemas import JSON
 
 SYSTEM_ACTOR = "central system"  # of changes that no user requested
 ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked", "cancelled"]
@@ -24,14 +31,14 @@ KINDS += ["firmware", "certificate", "user", "group", "api token", "webhook"]
 SECRET_COLUMNS = {"authorization_key_hash", "password", "digest"}
 NOT_LOADED = object()
 
-_request = ContextVar("request", default=None)
-_watched: dict[type, tuple[str, ...]] = {}  # model: its logged columns
+_request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
+_watched: dict[type, list[str]] = {}  # model: its logged columns
 
 
-def remember_request(get_response):
+def remember_request(get_response: GetResponse) -> GetResponse:
     """Middleware: remember the request, so that entries name its user and address."""
 
-    def middleware(request):
+    def middleware(request: HttpRequest) -> HttpResponseBase:
         token = _request.set(request)
         try:
             return get_response(request)
@@ -41,7 +48,15 @@ def remember_request(get_response):
     return middleware
 
 
-def record(action, kind, name, charger=None, before=None, after=None, who=None):
+def record(
+    action: str,
+    kind: str,
+    name: object,
+    charger: int | None = None,
+    before: JSON | None = None,
+    after: JSON | None = None,
+    who: str | None = None,
+) -> None:
     """Write an entry; `charger` is a primary key. User and address are those of the current request."""
     request = _request.get()
     row = [datetime.now(UTC), _username(request) if who is None else who, _address(request), action, kind]
@@ -49,27 +64,27 @@ def record(action, kind, name, charger=None, before=None, after=None, who=None):
     bulk_sql.query(sql.INSERT_AUDIT_ENTRY, row)
 
 
-def warn(charger, warning):
+def warn(charger: Charger, warning: str) -> None:
     """Record that an operator changed `charger` in spite of `warning`."""
     record("changed", "charger", charger, charger.pk, after={"warning": warning})
 
 
-def _username(request):
+def _username(request: HttpRequest | None) -> str:
     if request is None:
         return "(manage.py)" if sys.argv[0].endswith("manage.py") else SYSTEM_ACTOR
     user = getattr(request, "user", None)  # also set by the authentication of the API
     return user.get_username() if user is not None else ""
 
 
-def _address(request):
+def _address(request: HttpRequest | None) -> str:
     return (request.META.get("REMOTE_ADDR") or "")[:45] if request else ""
 
 
-def _json(values):
+def _json(values: JSON | None) -> str | None:
     return None if values is None else json.dumps(_storable(values), cls=DjangoJSONEncoder)
 
 
-def _storable(value):
+def _storable(value: Any) -> Any:
     """Remove U+0000, which PostgreSQL cannot store in a text."""
     if isinstance(value, dict):
         return {_storable(name): _storable(inner) for name, inner in value.items()}
@@ -81,7 +96,7 @@ def _storable(value):
 # --- changes of operators' data ----------------------------------------------------------------
 
 
-def watch(model, *columns):
+def watch(model: type[Model], *columns: str) -> None:
     """Record every change of `columns` (many-to-many fields included) of `model`, wherever it is saved."""
     plain = [name for name in columns if not model._meta.get_field(name).many_to_many]
     _watched[model] = plain
@@ -92,7 +107,9 @@ def watch(model, *columns):
         signals.m2m_changed.connect(_related, sender=getattr(model, name).through)
 
 
-def _load_former(sender, instance, raw=False, update_fields=None, **_):
+def _load_former(
+    sender: type[Model], instance: Any, raw: bool = False, update_fields: Collection[str] | None = None, **_: Any
+) -> None:
     columns = _watched[sender]
     saved_columns = columns if update_fields is None else [name for name in columns if name in update_fields]
     if raw or not saved_columns:
@@ -104,7 +121,7 @@ def _load_former(sender, instance, raw=False, update_fields=None, **_):
         instance.former = None if former is None else _values(former, saved_columns)
 
 
-def _saved(sender, instance, created, **_):
+def _saved(sender: type[Model], instance: Model, created: bool, **_: Any) -> None:
     former = instance.__dict__.pop("former", NOT_LOADED)
     if former is NOT_LOADED:
         return
@@ -118,12 +135,20 @@ def _saved(sender, instance, created, **_):
     _record(instance, "created" if created else "changed", before, after)
 
 
-def _deleted(sender, instance, **_):
+def _deleted(sender: type[Model], instance: Model, **_: Any) -> None:
     before = {name: _shown(name, value) for name, value in _values(instance, _watched[sender]).items()}
     _record(instance, "deleted", before=before)
 
 
-def _related(sender, instance, action, pk_set, model, reverse, **_):
+def _related(
+    sender: type[Model],
+    instance: Model,
+    action: str,
+    pk_set: set[int] | None,
+    model: type[Model],
+    reverse: bool,
+    **_: Any,
+) -> None:
     if action not in ("post_add", "post_remove", "pre_clear"):
         return
     rows = model._base_manager.filter(pk__in=pk_set) if pk_set is not None else _all_of(instance, sender, model)
@@ -133,29 +158,29 @@ def _related(sender, instance, action, pk_set, model, reverse, **_):
         _record(instance, "changed", before=related if is_removal else None, after=None if is_removal else related)
 
 
-def _all_of(instance, through, model):
+def _all_of(instance: Model, through: type[Model], model: type[Model]) -> QuerySet[Any]:
     """Return every row of `model` that is related to `instance` now."""
     ends = {field.related_model: field.name for field in through._meta.get_fields() if field.is_relation}
     related = through._base_manager.filter(**{ends[type(instance)]: instance.pk}).values(ends[model])
     return model._base_manager.filter(pk__in=related)
 
 
-def _record(instance, action, before=None, after=None):
+def _record(instance: Model, action: str, before: JSON | None = None, after: JSON | None = None) -> None:
     charger = instance.pk if isinstance(instance, Charger) and action != "deleted" else None
-    record(action, instance._meta.verbose_name.lower(), instance, charger, before, after)
+    record(action, str(instance._meta.verbose_name).lower(), instance, charger, before, after)
 
 
-def _values(row, columns):
+def _values(row: Model, columns: Iterable[str]) -> JSON:
     return {name: _plain(getattr(row, name)) for name in columns}
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, FieldFile | Model):
         return str(value)
     return value
 
 
-def _shown(name, value, is_replaced=False):
+def _shown(name: str, value: Any, is_replaced: bool = False) -> Any:
     if name not in SECRET_COLUMNS:
         return without_secrets(value) if isinstance(value, dict | str) else value
     return ("replaced" if is_replaced else "set") if value else "not set"
@@ -164,17 +189,18 @@ def _shown(name, value, is_replaced=False):
 # --- logins ----------------------------------------------------------------------------------
 
 
-def watch_logins():
-    logins.user_logged_in.connect(lambda user, **_: _login("login", user.get_username()), weak=False)
-    logins.user_logged_out.connect(lambda user, **_: user and _login("logout", user.get_username()), weak=False)
+def watch_logins() -> None:
+    logins.user_logged_in.connect(lambda user, **_: _login("login", user), weak=False)
+    logins.user_logged_out.connect(lambda user, **_: _login("logout", user), weak=False)
     logins.user_login_failed.connect(_login_failed)
 
 
-def _login(action, username):
-    record(action, "user", username, who=username)
+def _login(action: str, user: AbstractBaseUser | None) -> None:
+    if user:
+        record(action, "user", user.get_username(), who=user.get_username())
 
 
-def _login_failed(credentials, request=None, **_):
+def _login_failed(credentials: Mapping[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
     """Record a failed login, unless the client is locked out for too many, so that the log stays bounded."""
     if not getattr(request, "axes_locked_out", False):
         record("login failed", "user", credentials.get("username") or "", who="")

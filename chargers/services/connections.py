@@ -1,5 +1,6 @@
 """Record in the database when the sockets of chargers open and close."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -34,7 +35,7 @@ class Newest(NamedTuple):
     last_answer: str
 
 
-def open_sockets(sockets):
+def open_sockets(sockets: Sequence[ConnectionOpened]) -> list[Newest | None]:
     """Handle a batch of `ConnectionOpened`: return the `Newest` of each charger.
 
     CALLs carry `opened_at` of their socket, which shows whether it is still the newest one.
@@ -62,7 +63,7 @@ class ConnectionClosed:
     opened: datetime
 
 
-def close_sockets(sockets):
+def close_sockets(sockets: Sequence[ConnectionClosed]) -> list[None]:
     """Handle a batch of `ConnectionClosed`: mark each charger offline unless it has a newer socket."""
     rows = [{"id": closed.charger, "opened": closed.opened} for closed in sockets]
     for charger, moment in bulk_sql.execute(sql.CLOSE_SOCKETS, rows):

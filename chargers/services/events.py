@@ -7,8 +7,10 @@ The statement that stores an event also inserts its webhook deliveries, so none 
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 from django.db import transaction
@@ -18,6 +20,7 @@ from chargers import metrics, sql
 from chargers.models.events import STORED_KINDS
 from core.background import BackgroundWriter
 from core.db import bulk_sql
+from core.ocpp.schemas import JSON
 from core.redis.connections import sync_redis
 
 logger = logging.getLogger(__name__)
@@ -32,25 +35,25 @@ DEMAND_CACHE_S = 5.0  # until a new webhook also receives events of kinds that a
 
 
 class _Batch(threading.local):
-    events = None
+    events: list[JSON] | None = None
 
 
 _batch = _Batch()
 
 
 @contextmanager
-def batched_events():
+def batched_events() -> Iterator[None]:
     """Record the events of this context by one statement at its end, in the current transaction."""
     _batch.events = []
     try:
         yield
         events, _batch.events = _batch.events, None
-        _record(events)
+        _record(events or [])
     finally:
         _batch.events = None
 
 
-def record_event(kind, charger, **body):
+def record_event(kind: str, charger: int, **body: Any) -> None:
     """Record an event of `charger` (primary key): its `kind`, one of `models.events.KINDS`, and its `body`.
 
     An event of a kind that is neither stored nor wanted by a webhook needs no statement. Live listeners receive it
@@ -63,16 +66,16 @@ def record_event(kind, charger, **body):
         _batch.events.append(event)
 
 
-def _row(n, event):
+def _row(n: int, event: JSON) -> JSON:
     """Return the parameters of sql.RECORD_EVENTS for one event; times are written as in the API."""
     return event | {"n": n, "body": {name: _to_json(value) for name, value in event["body"].items()}}
 
 
-def _to_json(value):
+def _to_json(value: Any) -> Any:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
-def _record(events):
+def _record(events: list[JSON]) -> None:
     """Store the events and queue them for publication; an event whose charger was deleted meanwhile is dropped."""
     unstored_are_wanted = not all(event["stored"] for event in events) and unstored_event_demand.exists()
     to_store = [event for event in events if event["stored"] or unstored_are_wanted]
@@ -83,7 +86,7 @@ def _record(events):
         transaction.on_commit(lambda: _live_publisher.put(*messages), robust=True)
 
 
-def _message(event, pk=None, charger_id=None):
+def _message(event: JSON, pk: int | None = None, charger_id: str | None = None) -> JSON:
     """Return the event as it is published; `charger_id` is None where the listener has to look it up."""
     return {
         "id": pk,
@@ -98,23 +101,23 @@ def _message(event, pk=None, charger_id=None):
 class _UnstoredEventDemand:
     """Tell whether an enabled webhook wants events of kinds that are not stored; cached for DEMAND_CACHE_S."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.checked_at, self.is_wanted = float("-inf"), False
 
-    def exists(self):
+    def exists(self) -> bool:
         if time.monotonic() - self.checked_at > DEMAND_CACHE_S:
             ((self.is_wanted,),) = bulk_sql.query(sql.UNSTORED_EVENTS_ARE_WANTED, [])
             self.checked_at = time.monotonic()
         return self.is_wanted
 
-    def forget(self, **_):
+    def forget(self, **_: Any) -> None:
         self.checked_at = float("-inf")
 
 
 unstored_event_demand = _UnstoredEventDemand()
 
 
-def notify_live(kind, charger, **body):
+def notify_live(kind: str, charger: int, **body: Any) -> None:
     """Notify dashboards alone, after the commit, that records of `charger` (primary key) have changed."""
     message = {"kind": kind, "at": datetime.now(UTC), "charger": charger, "body": body}
     transaction.on_commit(lambda: _live_publisher.put(message), robust=True)
@@ -123,14 +126,14 @@ def notify_live(kind, charger, **body):
 # --- live publication ------------------------------------------------------------------------
 
 
-def publish(messages):
+def publish(messages: list[JSON]) -> None:
     """Publish to Redis, but skip it when nobody is subscribed; a new subscriber gets events from then on."""
     ((_, subscribers),) = sync_redis().pubsub_numsub(CHANNEL)
     if messages and subscribers:
         sync_redis().publish(CHANNEL, orjson.dumps(messages, option=orjson.OPT_UTC_Z).decode())
 
 
-def _publish(messages):
+def _publish(messages: list[JSON]) -> None:
     try:
         publish(messages)
     except RedisError as error:

@@ -14,7 +14,7 @@ HEX_KEY = re.compile(rb"(?:[0-9a-fA-F]{2}){16,20}")
 MIN_LENGTH, MIN_CONFIRMED_LENGTH, MAX_LENGTH = 16, 8, 40
 
 
-def check(key, allow_short, how_to_allow):
+def check(key: str, allow_short: bool, how_to_allow: str) -> str:
     """Return a warning about `key` (text) or ""; raise `ValueError` with a sentence if it is not acceptable.
 
     `how_to_allow` is the part of that sentence that says how to confirm a short key.
@@ -34,7 +34,7 @@ def check(key, allow_short, how_to_allow):
     )
 
 
-def hashed(key):
+def hashed(key: str) -> str:
     """Return the hash to store for `key` (text).
 
     The hash is fast on purpose, because keys are long and random, and all chargers may reconnect at the same time.
@@ -43,13 +43,13 @@ def hashed(key):
     return f"{salt}${_digest(salt, _raw(key.encode()))}"
 
 
-def matches(key, stored):
+def matches(key: bytes, stored: str) -> bool:
     """Whether `stored` is the hash of `key` (bytes, in either spelling)."""
     salt, _, digest = stored.partition("$")
     return hmac.compare_digest(_digest(salt, _raw(key)), digest)
 
 
-def presented(charger_id, authorization):
+def presented(charger_id: str, authorization: bytes) -> bytes | None:
     """Return the key (bytes) in an `Authorization: Basic` header (bytes) that names `charger_id`, else None.
 
     The user name is the charger's id, so the key begins after it and one colon, and may contain any bytes.
@@ -65,9 +65,9 @@ def presented(charger_id, authorization):
     return credentials[len(name) :] if credentials.startswith(name) else None
 
 
-def _raw(key):
+def _raw(key: bytes) -> bytes:
     return bytes.fromhex(key.decode()) if HEX_KEY.fullmatch(key) else key
 
 
-def _digest(salt, key):
+def _digest(salt: str, key: bytes) -> str:
     return hashlib.sha256(salt.encode() + key).hexdigest()

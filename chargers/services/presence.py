@@ -6,6 +6,7 @@ lost its data, does not replace a newer one.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -49,34 +50,36 @@ class Presence:
         """Create the entry of a socket opened at `opened_at`. Its session sorts after those of older sockets."""
         return Presence(channel, f"t{int(opened_at.timestamp() * 1_000_000):020d}-{uuid4().hex}", ocpp_version)
 
-    def dumps(self):
+    def dumps(self) -> str:
         return json.dumps([self.channel, self.session, self.ocpp_version])
 
     @staticmethod
-    def loads(text):
+    def loads(text: str | bytes | None) -> "Presence | None":
         return Presence(*json.loads(text)) if text else None
 
 
-def key(charger_id):
+def key(charger_id: str) -> str:
     return f"ocpp:presence:{charger_id}"
 
 
-def offline_key(charger_id):
+def offline_key(charger_id: str) -> str:
     """Name the key that a command creates when it finds `charger_id` disconnected. The key expires."""
     return f"ocpp:offline:{charger_id}"
 
 
-def connected(charger_ids):
+def connected(charger_ids: Sequence[str]) -> set[str]:
     """Return those of `charger_ids` that have an open socket, as a set.
 
     Raise `RedisError`, also if Redis can be read but takes no writes, because entries are not renewed then and all
     chargers would seem disconnected. A Redis that is out of memory still renews them.
     """
-    online = set()
+    online: set[str] = set()
     for start in range(0, len(charger_ids), 1000):
         page = charger_ids[start : start + 1000]
         with sync_redis().pipeline(transaction=False) as pipe:
-            entries, _ = pipe.mget([key(charger_id) for charger_id in page]).delete(NOTHING).execute()
+            pipe.mget([key(charger_id) for charger_id in page])
+            pipe.delete(NOTHING)
+            entries, _ = pipe.execute()
         online.update(charger_id for charger_id, entry in zip(page, entries, strict=True) if entry)
     return online
 

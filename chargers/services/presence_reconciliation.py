@@ -19,25 +19,25 @@ MAX_OFFLINE = timedelta(days=1)  # chargers that have been offline longer are no
 CHECKS_KEY = "ocpp:presence-looks"
 
 
-def mark_lost_offline():
+def mark_lost_offline() -> int:
     """Mark the chargers offline that have lost their presence, and return how many. Raise `RedisError`."""
     if not _redis_is_settled():
         return 0
     settled = bulk_sql.clock() - timedelta(seconds=SETTLING_S)
-    marked_online = Charger.objects.filter(ONLINE, connected_at__lt=settled)
-    marked_online = marked_online.values_list("pk", "identity", "connected_at")
+    rows = Charger.objects.filter(ONLINE, connected_at__lt=settled)
+    marked_online = rows.values_list("pk", "identity", "connected_at")
     present = presence.connected([charger_id for _, charger_id, _ in marked_online])
     lost = [
         connections.ConnectionClosed(pk, opened)
         for pk, charger_id, opened in marked_online
-        if charger_id not in present
+        if opened and charger_id not in present
     ]
     with transaction.atomic(), events.batched_events():
         connections.close_sockets(sorted(lost, key=lambda closed: closed.charger))
     return len(lost)
 
 
-def mark_present_online():
+def mark_present_online() -> int:
     """Mark the chargers online that are marked offline but present, and return how many. Raise `RedisError`.
 
     This happens after a web process or this worker was cut off from Redis for longer than the lifetime of a presence.
@@ -46,8 +46,8 @@ def mark_present_online():
     """
     now = bulk_sql.clock()
     latest, earliest = now - timedelta(seconds=2 * presence.TTL), now - MAX_OFFLINE
-    marked_offline = Charger.objects.filter(~ONLINE, disconnected_at__range=(earliest, latest))
-    marked_offline = list(marked_offline.values_list("pk", "identity", "connected_at"))
+    rows = Charger.objects.filter(~ONLINE, disconnected_at__range=(earliest, latest))
+    marked_offline = list(rows.values_list("pk", "identity", "connected_at"))
     present = presence.connected([charger_id for _, charger_id, _ in marked_offline])
     still_open = [(pk, opened) for pk, charger_id, opened in marked_offline if charger_id in present]
     with transaction.atomic(), events.batched_events():
@@ -58,7 +58,7 @@ def mark_present_online():
     return len(still_open)
 
 
-def _redis_is_settled():
+def _redis_is_settled() -> bool:
     """Return whether Redis has kept its data for SETTLING_S. The checks are counted in Redis, one every INTERVAL_S,
     because a restarted Redis has lost the count."""
     checks = sync_redis().incr(CHECKS_KEY)

@@ -6,11 +6,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import transaction
 
 from chargers import metrics, sql
 from chargers.models import Charger, Refusal
+from chargers.models.refusals import RefusalQuerySet
 from chargers.services import access
 from core.background import BackgroundWriter
 from core.db import bulk_sql
@@ -44,13 +46,14 @@ class CountedRefusal:
 class Refusals:
     """The refusals of this process. A thread writes them WRITE_INTERVAL_S after `note`."""
 
-    def __init__(self):
-        limits = {"interval_s": WRITE_INTERVAL_S, "max_queued": MAX_QUEUED, "max_batch": MAX_QUEUED}
+    def __init__(self) -> None:
+        limits: dict[str, Any] = {"interval_s": WRITE_INTERVAL_S, "max_queued": MAX_QUEUED, "max_batch": MAX_QUEUED}
         self.writer = BackgroundWriter[CountedRefusal]("refusals", write, prepare=counted, **limits)
-        self.logged = OrderedDict()  # (charger id, kind): time of the last log line
+        # (charger id, kind): time of the last log line
+        self.logged: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.minute = self.lines = 0
 
-    def note(self, charger_id, refusal, address):
+    def note(self, charger_id: str, refusal: Any, address: str) -> None:
         """Count `refusal`, the answer to a handshake of `charger_id` ("" if it names none) from `address`."""
         metrics.count_refusal(refusal.status)
         if refusal.kind is None:  # refused too often; listed already, and a flood must not fill the log
@@ -59,7 +62,7 @@ class Refusals:
         columns, now = (refusal.status, refusal.reason[:500], address[:45]), datetime.now(UTC)
         self.writer.put(CountedRefusal(charger_id, refusal.kind, *columns, now, now))
 
-    def _log(self, charger_id, refusal, address):
+    def _log(self, charger_id: str, refusal: Any, address: str) -> None:
         now = time.monotonic()
         key, minute = (charger_id, refusal.kind), int(now / 60)
         if now - self.logged.get(key, -LOG_INTERVAL_S) < LOG_INTERVAL_S:
@@ -105,12 +108,12 @@ refused = Refusals()
 # --- for operators ---------------------------------------------------------------------------
 
 
-def may_add(user):
+def may_add(user: Any) -> bool:
     """Return whether `user` may add chargers, and so may see unknown charger ids."""
     return access.reaches_every_charger(user) and (not access.has_login() or user.has_perm("chargers.add_charger"))
 
 
-def visible(user):
+def visible(user: Any) -> RefusalQuerySet:
     """Return the open refusals of the chargers within reach of `user`, and of unknown ids if `user` may add them."""
     rows = Refusal.objects.open()
     if not access.reaches_every_charger(user):
@@ -119,7 +122,7 @@ def visible(user):
 
 
 @transaction.atomic
-def add_charger(refusal):
+def add_charger(refusal: Refusal) -> tuple[Charger, str]:
     """Add the refused charger and return (`Charger`, its key). Raise `Conflict` if it has no id or exists already."""
     if not refusal.charger_id:
         raise Conflict("The path of this handshake named no charger id: correct the URL in the charger.")

@@ -6,12 +6,14 @@ import hmac
 import json
 import logging
 import time
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import gevent
 import requests
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from chargers import metrics, sql
@@ -37,11 +39,11 @@ class TooSlow(Exception):
     """A request took longer than MAX_DURATION_S."""
 
 
-def lease_of(webhook_id):
+def lease_of(webhook_id: int) -> str:
     return f"webhook:{webhook_id}"
 
 
-def deliver(webhook_id, lease=""):
+def deliver(webhook_id: int, lease: str = "") -> int:
     """Send the deliveries that are due to a webhook, in order for each charger; return how many were accepted.
 
     `lease` is the token of the lease that `tasks.enqueue_deliveries` acquired, and is released. A task that waited in
@@ -56,7 +58,7 @@ def deliver(webhook_id, lease=""):
         leases.release(lease_of(webhook_id), lease)
 
 
-def _deliver(webhook):
+def _deliver(webhook: Webhook) -> int:
     _drop_surplus(webhook)
     accepted, failures, began = 0, 0, time.monotonic()
     with outward.session() as session:
@@ -71,7 +73,7 @@ def _deliver(webhook):
     return accepted
 
 
-def _drop_surplus(webhook):
+def _drop_surplus(webhook: Webhook) -> None:
     """Drop the oldest deliveries of chargers that have too many pending, so that the table stays bounded."""
     error = f"More than {MAX_PENDING_OF_ONE_CHARGER:,} events of this charger were pending: the oldest were dropped."
     parameters = {"webhook": webhook.pk, "limit": MAX_PENDING_OF_ONE_CHARGER, "error": error}
@@ -85,7 +87,7 @@ def _drop_surplus(webhook):
         )
 
 
-def _in_turn(webhook):
+def _in_turn(webhook: Webhook) -> Iterator[Delivery]:
     """Yield the deliveries that are due; each page is a new query, so that new events take their turn."""
     parameters = {"webhook": webhook.pk, "of_one_charger": MAX_OF_ONE_CHARGER, "page_size": PAGE_SIZE}
     while keys := [pk for (pk,) in bulk_sql.query(sql.DELIVERIES_IN_TURN, parameters)]:
@@ -95,7 +97,7 @@ def _in_turn(webhook):
         yield from (deliveries[pk] for pk in keys if pk in deliveries)
 
 
-def _post(session, webhook, delivery):
+def _post(session: requests.Session, webhook: Any, delivery: Delivery) -> tuple[int | None, str]:
     """Return (HTTP status or None, error text or ""). A redirection is an error: its target was not configured."""
     body = json.dumps(delivery.event.as_payload()).encode()
     try:
@@ -103,7 +105,7 @@ def _post(session, webhook, delivery):
     except sealing.Unreadable as error:
         return None, str(error)[:300]
     headers = signed(secret, f"event_{delivery.event_id}", body)
-    options = {"headers": headers, "timeout": TIMEOUTS_S, "allow_redirects": False, "stream": True}
+    options: dict[str, Any] = {"headers": headers, "timeout": TIMEOUTS_S, "allow_redirects": False, "stream": True}
     try:
         # TIMEOUTS_S bounds each part of the answer alone, and a receiver may send it byte by byte.
         with gevent.Timeout(MAX_DURATION_S, TooSlow), session.post(webhook.url, body, **options) as answer:
@@ -116,7 +118,7 @@ def _post(session, webhook, delivery):
         return None, f"{type(error).__name__}: {error}"[:300]
 
 
-def signed(secret, message_id, body, at=None):
+def signed(secret: str, message_id: str, body: bytes, at: float | None = None) -> dict[str, str]:
     """Return the headers of a POST of `body` (bytes), which the receiver verifies with the same secret."""
     timestamp = str(int(time.time() if at is None else at))
     key = base64.b64decode(secret.removeprefix("whsec_"))
@@ -130,8 +132,8 @@ def signed(secret, message_id, body, at=None):
     }
 
 
-def _save_outcome(delivery, status, error):
-    fields = {"attempts": F("attempts") + 1, "answered_status": status, "error": error}
+def _save_outcome(delivery: Delivery, status: int | None, error: str) -> None:
+    fields: dict[str, Any] = {"attempts": F("attempts") + 1, "answered_status": status, "error": error}
     if not error:
         fields |= {"state": Delivery.DELIVERED, "delivered_at": Now()}
         metrics.webhook_deliveries.labels("delivered").inc()
@@ -149,6 +151,6 @@ def _save_outcome(delivery, status, error):
 
 
 @transaction.atomic
-def replay(deliveries):
+def replay(deliveries: QuerySet[Delivery]) -> int:
     """Make `deliveries` (a queryset) pending again, from the first attempt on; return how many."""
     return deliveries.update(state=Delivery.PENDING, attempts=0, due_at=Now(), error="")

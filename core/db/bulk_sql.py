@@ -33,7 +33,7 @@ def json(rows: "Sequence[Mapping[str, object] | DataclassInstance]") -> str:
     return orjson.dumps(rows).decode()
 
 
-def query(statement: str, parameters: Sequence[object]) -> list[Row]:
+def query(statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:
     """Run `statement` with `parameters`. Return its rows, [] if none."""
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:

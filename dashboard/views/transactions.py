@@ -16,7 +16,8 @@ from dashboard.sentences import translated
 from dashboard.views.base import Listing, Page, form_values
 from transactions.api.filters import TransactionFilter
 from transactions.api.serializers import CorrectionSerializer
-from transactions.models import DOUBTS, Transaction
+from transactions.models import Transaction
+from transactions.models.transactions import DOUBTS
 from transactions.services import corrections, curves, export
 
 

@@ -1,6 +1,8 @@
 """Filters for lists of transactions."""
 
-from django.db.models import Q
+from typing import Any
+
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django_filters import rest_framework as filters
 
@@ -30,10 +32,10 @@ class TransactionFilter(OfCharger):
             "reservation_id",
         ]
 
-    def by_reference(self, transactions, name, reference):
+    def by_reference(self, transactions: Any, name: str, reference: str) -> QuerySet[Transaction]:
         return transactions.with_reference(reference)
 
-    def by_status(self, transactions, name, status):
+    def by_status(self, transactions: QuerySet[Transaction], name: str, status: str) -> QuerySet[Any]:
         ongoing = Q(stop_received_at=None, closed_at=None)
         return transactions.filter(ongoing if status == "Ongoing" else ~ongoing)
 
@@ -47,7 +49,7 @@ class ReservationFilter(OfCharger):
         model = Reservation
         fields = ["id", "connector_id", "id_tag", "parent_id_tag", "expiry_date", "ended_because", "created_at"]
 
-    def by_status(self, reservations, name, status):
+    def by_status(self, reservations: QuerySet[Reservation], name: str, status: str) -> QuerySet[Any]:
         over = Q(state=Reservation.ACTIVE, expiry_date__lte=Now())
         if status == Reservation.EXPIRED:
             return reservations.filter(over)

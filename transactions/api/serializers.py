@@ -5,7 +5,8 @@ from rest_framework import serializers
 from chargers.api.serializers.base import ChargerRow, Strict
 from chargers.models import Charger
 from chargers.services import access
-from transactions.models import MOST, IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.models import IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.models.transactions import MOST
 from transactions.services import energy
 
 AS_SENT = {"trim_whitespace": False}  # tags are compared as chargers read them, spaces included
@@ -76,7 +77,7 @@ class TransactionSerializer(ChargerRow):
             "note",
         ]
 
-    def get_stop_reason(self, transaction) -> str | None:
+    def get_stop_reason(self, transaction: Transaction) -> str | None:
         return transaction.stop_reason or None
 
 
@@ -127,9 +128,9 @@ class IdTagSerializer(serializers.ModelSerializer):
         read_only_fields = ["created_at"]
         extra_kwargs = {"parent_id_tag": AS_SENT}
 
-    def validate_id_tag(self, id_tag):
-        others = IdTag.objects.filter(id_tag__iexact=id_tag).exclude(pk=self.instance and self.instance.pk)
-        if others.exists():
+    def validate_id_tag(self, id_tag: str) -> str:
+        same = IdTag.objects.filter(id_tag__iexact=id_tag).first()
+        if same and same != self.instance:
             raise serializers.ValidationError("This id tag exists already (compared without case).")
         return id_tag
 
@@ -151,7 +152,7 @@ class ReservationSerializer(serializers.ModelSerializer):
     )
     status = serializers.ChoiceField([*Reservation.STATUSES, Reservation.EXPIRED], read_only=True)
 
-    def validate_charger_id(self, charger):
+    def validate_charger_id(self, charger: Charger) -> Charger:
         if not access.reaches(self.context["request"].user, charger):
             self.fields["charger_id"].fail("does_not_exist", slug_name="identity", value=charger.identity)
         if self.instance and self.instance.charger != charger:

@@ -1,10 +1,15 @@
 """Transactions and id tags over REST."""
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, generics, mixins, viewsets
 from rest_framework.decorators import action, api_view, permission_classes
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from chargers.api.filters import of_charger
 from chargers.api.viewsets import Editable, Scoped
@@ -41,16 +46,16 @@ class ChargerTransactionList(TransactionList):
     """One charger's transactions, newest first."""
 
     @extend_schema(operation_id="ocpp_charger_transactions_list")
-    def get(self, request, *args, **kwargs):
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet[Any]:
         if "charger_id" not in self.kwargs:  # the API schema is being generated
             return self.queryset
         return self.queryset.filter(charger=known_charger(self.request, self.kwargs["charger_id"]))
 
 
-def known_transaction(request, charger_id, transaction_id):
+def known_transaction(request: Request, charger_id: str, transaction_id: int) -> Transaction:
     """The `Transaction`, if it is one of this charger's, or 404."""
     charger = known_charger(request, charger_id)
     transaction = Transaction.objects.select_related("charger").filter(pk=transaction_id, charger=charger).first()
@@ -66,7 +71,7 @@ class TransactionDetail(generics.RetrieveAPIView):
     serializer_class = TransactionSerializer
 
     @extend_schema(request=CorrectionSerializer, responses=TransactionSerializer)
-    def patch(self, request, *args, **kwargs):
+    def patch(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Correct the meter values or the end of a session that has ended, or change its note."""
         body = CorrectionSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -74,14 +79,14 @@ class TransactionDetail(generics.RetrieveAPIView):
         corrected = corrections.correct(self.get_object(), by, body.validated_data)
         return Response(TransactionSerializer(corrected).data)
 
-    def get_object(self):
+    def get_object(self) -> Transaction:
         return known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])
 
 
 @extend_schema(request=None, responses=TransactionSerializer)
 @api_view(["POST"])
 @permission_classes([needs(POST="transactions.change_transaction")])
-def close(request, charger_id, transaction_id):
+def close(request: Request, charger_id: str, transaction_id: int) -> Response:
     """Close a stale transaction by hand, with its last reading. A real stop that is received later wins."""
     transaction = known_transaction(request, charger_id, transaction_id)
     if not transaction.close(by=request.user.get_username() if request.user else ""):
@@ -96,7 +101,7 @@ class MeterValueList(generics.ListAPIView):
     serializer_class = MeterValueSerializer
     filterset_fields = ["measurand", "phase", "context"]
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet[Any]:
         if "charger_id" not in self.kwargs:  # the API schema is being generated
             return self.queryset
         transaction = known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])
@@ -121,7 +126,7 @@ class UnknownIdTagViewSet(Scoped, mixins.DestroyModelMixin, viewsets.ReadOnlyMod
 
     @extend_schema(request=None, responses={201: IdTagSerializer})
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.add_idtag")])
-    def accept(self, request, pk=None):
+    def accept(self, request: Request, pk: str | None = None) -> Response:
         """Make it an id tag that is accepted."""
         try:
             return Response(IdTagSerializer(self.get_object().accept()).data, status=201)
@@ -137,15 +142,15 @@ class ReservationViewSet(Scoped, Editable):
     filterset_class = ReservationFilter
     pagination_class = NewestFirst
 
-    def perform_update(self, serializer):
+    def perform_update(self, serializer: BaseSerializer) -> None:
         self._refuse_active(serializer.instance, "ReserveNow with its id replaces it at the charger")
         serializer.save()
 
-    def perform_destroy(self, reservation):
+    def perform_destroy(self, reservation: Reservation) -> None:
         self._refuse_active(reservation, "CancelReservation ends it at the charger")
         reservation.delete()
 
     @staticmethod
-    def _refuse_active(reservation, instead):
+    def _refuse_active(reservation: Any, instead: str) -> None:
         if reservation.status == Reservation.ACTIVE:
             raise Conflict(f"The charger holds this reservation: {instead}.")

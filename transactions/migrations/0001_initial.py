@@ -2,7 +2,7 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.text
-import transactions.models
+import transactions.models.reservations
 from django.db import migrations, models
 
 from transactions.services import energy
@@ -199,7 +199,7 @@ migrations.CreateModel(
         migrations.CreateModel(
             name='Reservation',
             fields=[
-                ('id', models.IntegerField(default=transactions.models.next_reservation_id, editable=False, primary_key=True, serialize=False, verbose_name='reservation id')),
+                ('id', models.IntegerField(default=transactions.models.reservations.next_reservation_id, editable=False, primary_key=True, serialize=False, verbose_name='reservation id')),
                 ('connector_id', models.PositiveIntegerField(help_text='0: any connector of the charger.')),
                 ('id_tag', models.CharField(max_length=255)),
                 ('parent_id_tag', models.CharField(blank=True, max_length=255)),

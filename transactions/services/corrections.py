@@ -70,10 +70,11 @@ def _check_time(row: Transaction, changed: dict[str, Any]) -> None:
 def _check_meters(row: Transaction) -> None:
     """A corrected meter value must give an energy."""
     base = row.meter_base
-    if row.corrected_meter_stop is not None and base is None:
-        raise ValidationError({"meter_start": ["No meter value is known of the start: give it as well."]})
-    if row.corrected_meter_stop is not None and row.corrected_meter_stop < base:
-        raise ValidationError({"meter_stop": [f"It is below the start at {base} Wh."]})
+    if row.corrected_meter_stop is not None:
+        if base is None:
+            raise ValidationError({"meter_start": ["No meter value is known of the start: give it as well."]})
+        if row.corrected_meter_stop < base:
+            raise ValidationError({"meter_stop": [f"It is below the start at {base} Wh."]})
     if row.corrected_meter_stop is None and row.corrected_meter_start is not None:
         end = row.meter_stop if row.energy_source == energy.STOP else row.meter_latest
         if end is None or end < row.corrected_meter_start:

@@ -9,6 +9,8 @@ so that the live value, the stop, the close by hand, exports, pages, events and 
 - `none`: nothing is known; the energy is null, or 0 where the charger's stop lies before its start.
 """
 
+from typing import TypeGuard
+
 from django.db.models import BigIntegerField, Case, CharField, F, Func, Q, Value, When
 
 from core.ocpp.calls import Call
@@ -95,7 +97,7 @@ SOURCE = Case(
 )
 
 
-def is_register(meter_wh: int | None) -> bool:
+def is_register(meter_wh: int | None) -> TypeGuard[int]:
     """Return whether a register can show `meter_wh`: chargers send 4294967295 and -1 for an unknown value."""
     return meter_wh is not None and 0 <= meter_wh <= MOST_WH
 

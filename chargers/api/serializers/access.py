@@ -21,12 +21,12 @@ class ApiTokenSerializer(serializers.ModelSerializer):
         fields = ["id", "user", "name", "expires_at", "created_at", "last_used"]
         read_only_fields = ["last_used"]
 
-    def validate_name(self, name):
+    def validate_name(self, name: str) -> str:
         if ApiToken.objects.filter(user=self.context["request"].user, name=name).exists():
             raise serializers.ValidationError("You have a token of this name already.")
         return name
 
-    def validate_expires_at(self, expires_at):
+    def validate_expires_at(self, expires_at: datetime | None) -> datetime | None:
         if expires_at is not None and expires_at <= datetime.now(UTC):
             raise serializers.ValidationError("This time is in the past.")
         return expires_at

@@ -2,6 +2,7 @@
 
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -74,7 +75,7 @@ class InstalledCertificateSerializer(serializers.ModelSerializer):
         model = InstalledCertificate
         fields = ["certificate_type", "certificate_hash_data", "updated_at"]
 
-    def get_certificate_hash_data(self, certificate) -> dict:
+    def get_certificate_hash_data(self, certificate: InstalledCertificate) -> dict:
         return {
             "hashAlgorithm": certificate.hash_algorithm,
             "issuerNameHash": certificate.issuer_name_hash,
@@ -86,7 +87,7 @@ class InstalledCertificateSerializer(serializers.ModelSerializer):
 class ChargerSerializer(serializers.ModelSerializer):
     """A charger. The context has `connected`, the set of charger ids that are connected according to Redis."""
 
-    warning = ""
+    warning: Any = ""
     charger_id = serializers.CharField(source="identity", max_length=255, trim_whitespace=False)
     authorization_key = serializers.CharField(
         write_only=True,
@@ -126,47 +127,47 @@ class ChargerSerializer(serializers.ModelSerializer):
         ]
         read_only_fields = REPORTED_FIELDS
 
-    def get_has_authorization_key(self, charger) -> bool:
+    def get_has_authorization_key(self, charger: Charger) -> bool:
         return bool(charger.authorization_key_hash)
 
     @extend_schema_field(EvseSerializer(many=True))
-    def get_evses(self, charger):
+    def get_evses(self, charger: Charger) -> Any:
         by_evse = groupby(charger.connectors.all(), key=attrgetter("evse_id"))
         evses = [{"evse_id": evse_id, "connectors": list(connectors)} for evse_id, connectors in by_evse if evse_id]
         return EvseSerializer(evses, many=True).data
 
-    def get_connected(self, charger) -> bool:
+    def get_connected(self, charger: Charger) -> bool:
         return charger.identity in self.context["connected"]
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance is not None:  # because the path has it
             self.fields["charger_id"].required = False
 
-    def validate_charger_id(self, charger_id):
+    def validate_charger_id(self, charger_id: str) -> str:
         if self.instance and charger_id != self.instance.identity:
             raise serializers.ValidationError("The id of a charger can't be changed.")
         if not self.instance and Charger.objects.filter(identity=charger_id).exists():
             raise serializers.ValidationError("A charger with this id exists already.")
         return charger_id
 
-    def to_representation(self, charger):
+    def to_representation(self, charger: Charger) -> dict[str, Any]:
         shown = super().to_representation(charger)
         return shown | {"warning": self.warning} if self.warning else shown
 
-    def _check_key(self, key, allow_short):
+    def _check_key(self, key: str, allow_short: bool) -> None:
         try:
             self.warning = keys.check(key, allow_short, "send `allow_short_key`: true as well")
         except ValueError as error:
             raise serializers.ValidationError({"authorization_key": [str(error)]}) from error
 
-    def create(self, attributes):
+    def create(self, attributes: dict[str, Any]) -> Charger:
         charger = super().create(attributes)
         if self.warning:
             audit.warn(charger, self.warning)
         return charger
 
-    def validate(self, attributes):
+    def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         allow_short = attributes.pop("allow_short_key", False)
         if "authorization_key" in attributes:
             key = attributes.pop("authorization_key")
@@ -178,7 +179,7 @@ class ChargerSerializer(serializers.ModelSerializer):
             attributes["next_security_profile"] = None
         return attributes
 
-    def update(self, charger, attributes):
+    def update(self, charger: Charger, attributes: dict[str, Any]) -> Charger:
         """Save changed columns alone, because messages of the charger may change others at the same time."""
         for name, value in attributes.items():
             setattr(charger, name, value)

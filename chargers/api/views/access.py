@@ -1,11 +1,15 @@
 """API tokens over REST."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chargers.api.serializers.access import ApiTokenSerializer, NewApiTokenSerializer
@@ -23,13 +27,13 @@ class ApiTokenViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, viewset
     serializer_class = ApiTokenSerializer
     filterset_fields = ["name"]
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet[ApiToken]:
         user = self.request.user if self.request else None
         return self.queryset.filter(user=user) if user and user.is_authenticated else self.queryset.none()
 
     @extend_schema(responses={201: NewApiTokenSerializer})
     @transaction.atomic
-    def create(self, request):
+    def create(self, request: Request) -> Response:
         """Create a token. Only this answer contains it; the server stores a hash."""
         if not (request.user and request.user.is_authenticated):
             raise Conflict("This API has no login (API_AUTH=none), so there is no user for the token.")
@@ -43,7 +47,7 @@ class ApiTokenViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, viewset
             raise Conflict("You have a token of this name already.") from error
         return Response(self.get_serializer(row).data | {"token": token}, status=201, headers=NO_STORE)
 
-    def _expiry(self, values):
+    def _expiry(self, values: Mapping[str, Any]) -> datetime | None:
         """Return when it expires: no later than the token of this request, so a stolen one cannot be prolonged."""
         latest = getattr(self.request.auth, "expiry", None)
         default = datetime.now(UTC) + A_YEAR
@@ -58,5 +62,5 @@ class ApiTokenViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, viewset
         return values["expiry"]
 
     @transaction.atomic
-    def destroy(self, *args, **kwargs):
+    def destroy(self, *args: Any, **kwargs: Any) -> Response:
         return super().destroy(*args, **kwargs)

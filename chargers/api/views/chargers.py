@@ -1,11 +1,15 @@
 """Chargers over REST."""
 
+from typing import Any
+
 from django.db import transaction
 from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
 from rest_framework.decorators import action, api_view, permission_classes
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from chargers.api.filters import ChargerFilter
 from chargers.api.serializers.chargers import (
@@ -41,33 +45,33 @@ class ChargerViewSet(Scoped, Editable):
     lookup_field = "charger_id"
     charger_path = "pk"
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return ChargerSerializer if self.action == "list" else ChargerDetailSerializer
 
-    def get_object(self):
+    def get_object(self) -> Charger:
         return known_charger(self.request, self.kwargs["charger_id"])
 
-    def initial(self, request, *args, **kwargs):
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Query Redis before the transaction of a change, which locks the row of the charger."""
         super().initial(request, *args, **kwargs)
         ids = [kwargs["charger_id"]] if self.action in ACTIONS_WITH_DETAILS else []
         self.connected = presence.connected(ids)
 
-    def paginate_queryset(self, queryset):
-        page = super().paginate_queryset(queryset)
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset) or []
         self.connected = presence.connected([charger.identity for charger in page])
         return page
 
-    def get_serializer_context(self):
-        return super().get_serializer_context() | {"connected": getattr(self, "connected", set())}
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "connected": getattr(self, "connected", set())}
 
-    def list(self, request, *args, **kwargs):
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response = super().list(request, *args, **kwargs)
         ids = list(self.get_queryset().values_list("identity", flat=True))
         active = {"active_chargers": sorted(presence.connected(ids))}
         return Response(active | response.data)
 
-    def perform_update(self, serializer):
+    def perform_update(self, serializer: Any) -> None:
         former = Charger.objects.get(pk=serializer.instance.pk)
         charger = serializer.save()
         if charger.credentials != former.credentials:
@@ -75,7 +79,7 @@ class ChargerViewSet(Scoped, Editable):
         elif charger.of_socket != former.of_socket:
             control.change_settings(charger)
 
-    def create(self, request, *args, **kwargs):
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         if not access.reaches_every_charger(self.request.user):
             raise PermissionDenied("Only users who may reach every charger may add one.")
         return super().create(request, *args, **kwargs)
@@ -83,7 +87,7 @@ class ChargerViewSet(Scoped, Editable):
     @extend_schema(request=None, responses={201: NewKeySerializer})
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.change_charger")])
     @transaction.atomic
-    def new_key(self, request, charger_id):
+    def new_key(self, request: Request, charger_id: str) -> Response:
         """Set a new key for Basic auth, which only this answer contains; the charger must reconnect with it."""
         charger = self.get_object()
         key = charger.make_key()
@@ -91,7 +95,7 @@ class ChargerViewSet(Scoped, Editable):
         answer = {"charger_id": charger.identity, "authorization_key": key}
         return Response(answer, status=201, headers=NO_STORE)
 
-    def perform_destroy(self, charger):
+    def perform_destroy(self, charger: Charger) -> None:
         try:
             charger.delete()
         except ProtectedError as error:
@@ -102,7 +106,7 @@ class ChargerViewSet(Scoped, Editable):
 @extend_schema(responses=inline_serializer("ChargerStatus", {"status": StatusSerializer()}))
 @api_view(["GET"])
 @permission_classes([needs(GET="chargers.view_charger")])
-def charger_status(request, charger_id):
+def charger_status(request: Request, charger_id: str) -> Response:
     """The state of a charger: one status that summarises its connectors, and each connector."""
     charger = known_charger(request, charger_id)
     connectors = list(charger.connectors.all())

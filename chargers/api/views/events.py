@@ -1,10 +1,15 @@
 """A stream of events, and webhooks, over REST."""
 
+from typing import Any
+
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.decorators import action, api_view, permission_classes
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from chargers.api.serializers.events import (
     DeliverySerializer,
@@ -38,7 +43,7 @@ class StreamSerializer(serializers.Serializer):
 )
 @api_view(["GET"])
 @permission_classes([needs(GET="chargers.view_event")])
-def event_stream(request):
+def event_stream(request: Request) -> StreamingHttpResponse:
     """Server-sent events as they happen. With the id of the last one, those missed since are sent first."""
     last = request.headers.get("Last-Event-ID", "")
     parameters = request.query_params.dict() | ({"after": last} if last else {})
@@ -59,18 +64,18 @@ class WebhookViewSet(Editable):
     filterset_fields = ["name", "is_enabled"]
     permission_classes = [Permitted, ReachesAll]
 
-    def get_serializer_class(self):
+    def get_serializer_class(self) -> type[BaseSerializer]:
         return NewWebhookSerializer if self.action == "create" else WebhookSerializer
 
     @extend_schema(responses={201: NewWebhookSerializer})
-    def create(self, request, *args, **kwargs):
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Create a webhook. Only this answer contains its secret."""
         response = super().create(request, *args, **kwargs)
         return Response(response.data, status=201, headers=NO_STORE)
 
     @extend_schema(request=None, responses=ReplayedSerializer)
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="chargers.change_webhook"), ReachesAll])
-    def replay(self, request, pk):
+    def replay(self, request: Request, pk: str) -> Response:
         """Send the dead deliveries again."""
         dead = self.get_object().deliveries.filter(state=Delivery.DEAD)
         return Response({"replayed": webhooks.replay(dead)})
@@ -85,14 +90,14 @@ class DeliveryList(generics.ListAPIView):
     pagination_class = NewestFirst
     permission_classes = [Permitted, ReachesAll]
 
-    def get_queryset(self):
+    def get_queryset(self) -> QuerySet[Delivery]:
         return super().get_queryset().filter(webhook=self.kwargs.get("pk"))
 
 
 @extend_schema(request=None, responses=ReplayedSerializer)
 @api_view(["POST"])
 @permission_classes([needs(POST="chargers.change_webhook"), ReachesAll])
-def replay_delivery(request, pk, delivery):
+def replay_delivery(request: Request, pk: int, delivery: int) -> Response:
     """Send one event again, whether or not it was accepted."""
     deliveries = Delivery.objects.filter(pk=delivery, webhook=pk)
     if not deliveries.exists():

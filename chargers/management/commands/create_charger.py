@@ -1,6 +1,8 @@
 """`manage.py create_charger 505`: add a charger and, if requested, set its key."""
 
-from django.core.management.base import BaseCommand, CommandError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from chargers.models import SECURITY_PROFILES, Charger
@@ -13,7 +15,7 @@ class Command(BaseCommand):
         "A charger that exists already is changed with --force only."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("charger_id", help="as in its URL")
         parser.add_argument("--security-profile", type=int, choices=[number for number, _ in SECURITY_PROFILES])
         key = parser.add_mutually_exclusive_group()
@@ -29,7 +31,17 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="change a charger that exists already")
 
     @transaction.atomic
-    def handle(self, *, charger_id, security_profile, new_key, key, allow_short_key, force, **_):
+    def handle(
+        self,
+        *,
+        charger_id: str,
+        security_profile: int | None,
+        new_key: bool,
+        key: str | None,
+        allow_short_key: bool,
+        force: bool,
+        **_: Any,
+    ) -> None:
         if not 0 < len(charger_id) <= 255 or "\0" in charger_id:
             raise CommandError("A charger id has 1 to 255 characters.")
         warning = _checked(key, allow_short_key)
@@ -48,7 +60,7 @@ class Command(BaseCommand):
         self.stdout.write(charger.make_key() if new_key else f"{charger_id} is known.")
 
 
-def _checked(key, allow_short_key):
+def _checked(key: str | None, allow_short_key: bool) -> str:
     """Return the warning about `key`, or "" without one."""
     if key is None:
         return ""
@@ -58,7 +70,7 @@ def _checked(key, allow_short_key):
         raise CommandError(str(error)) from error
 
 
-def _refusal(charger, security_profile, has_new_key):
+def _refusal(charger: Charger, security_profile: int | None, has_new_key: bool) -> str:
     """Return the error for an existing charger: the changes that would be made, and how to make them."""
     changes = []
     if security_profile is not None and security_profile != charger.security_profile:

@@ -1,6 +1,8 @@
 """`manage.py migrate`: as in Django, but without delaying chargers while it waits for a lock."""
 
-from django.core.management.base import CommandError
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import connection
 
@@ -20,14 +22,14 @@ class Command(migrate.Command):
     help = f"{migrate.Command.help} A migration that can't get its locks at once is repeated."
     migration = "migrate"
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "--patience", type=float, default=600, help="Seconds after which waiting for a lock fails (600)."
         )
 
-    def handle(self, *args, patience, **options):
-        def step():
+    def handle(self, *args: Any, patience: float, **options: Any) -> Any:
+        def step() -> Any:
             _limit(LOCK_TIMEOUT)
             return super(Command, self).handle(*args, **options)
 
@@ -38,18 +40,18 @@ class Command(migrate.Command):
         finally:
             _limit("DEFAULT")
 
-    def migration_progress_callback(self, action, migration=None, fake=False):
+    def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
         if action in ("apply_start", "unapply_start"):
             self.migration = str(migration)
             _limit(LOCK_TIMEOUT if migration.atomic else "0")
         super().migration_progress_callback(action, migration, fake)
 
-    def _report(self, line):
+    def _report(self, line: object) -> None:
         self.stdout.write(f"\n  {line}")
         self.stdout.flush()
 
 
-def _limit(lock_timeout):
+def _limit(lock_timeout: str) -> None:
     """Set `lock_timeout` of this session, but not within a transaction of the caller."""
     if not connection.in_atomic_block:
         with connection.cursor() as cursor:

@@ -9,7 +9,8 @@ from commands.models import Command
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import parse, to_rfc3339
-from transactions.models import Reservation, Transaction, next_reservation_id
+from transactions.models import Reservation, Transaction
+from transactions.models.reservations import next_reservation_id
 from transactions.services.reservations import ENDS_A_RESERVATION
 
 

@@ -1,9 +1,11 @@
 """Serializers of batches, their items and schedules, and of requests that create them."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db.models import Field
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -48,7 +50,7 @@ class ChoosingSerializer(Strict, AskSerializer):
         default=0, min_value=0, max_value=WEEK, help_text="Spread the commands over this time."
     )
 
-    def validate(self, fields):
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return `fields` with `chosen` in place of `chargers` and `filter`."""
         chosen = {name: fields[name] for name in ("chargers", "filter") if fields.get(name) is not None}
         if len(chosen) != 1:
@@ -56,7 +58,7 @@ class ChoosingSerializer(Strict, AskSerializer):
         return {name: value for name, value in fields.items() if name not in chosen} | {"chosen": chosen}
 
     @staticmethod
-    def soon(moment):
+    def soon(moment: datetime) -> datetime:
         """Raise a `ValidationError` for a time out of range; one that has just passed is allowed and means now."""
         if not -schedules.MAX_DELAY < moment - datetime.now(UTC) < MAX_AHEAD:
             raise serializers.ValidationError("The time must be between now and a hundred years from now.")
@@ -69,7 +71,7 @@ class BatchRequestSerializer(ChoosingSerializer):
     start_at = serializers.DateTimeField(required=False, help_text="Time of the first command; default: now.")
     note = serializers.CharField(required=False, max_length=255, allow_blank=True)
 
-    def validate_start_at(self, moment):
+    def validate_start_at(self, moment: datetime) -> datetime:
         return self.soon(moment)
 
 
@@ -102,17 +104,17 @@ class BatchSerializer(serializers.ModelSerializer):
         fields += ["note", "schedule", "requested_by", "created_at", "state", "progress", "states", "outcomes"]
         fields += ["simulated", "summary", "cancelled_at", "cancelled_by", "finished_at"]
 
-    def to_representation(self, batch):
+    def to_representation(self, batch: Any) -> dict[str, Any]:
         batch.shown = batch.counts = batch.progress()  # because counting is a query
         return super().to_representation(batch)
 
-    def get_url(self, batch) -> str:
+    def get_url(self, batch: Batch) -> str:
         return batch_url(batch)
 
-    def get_payload(self, batch) -> dict:
+    def get_payload(self, batch: Batch) -> dict:
         return batch.payload
 
-    def get_summary(self, batch) -> str:
+    def get_summary(self, batch: Any) -> str:
         outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in batch.shown["outcomes"].items())
         states = batch.shown["states"]
         words = dict.fromkeys(states) | {"cancelled": "cancelled before they were asked"}
@@ -122,7 +124,7 @@ class BatchSerializer(serializers.ModelSerializer):
         return f"{states['finished']} of {batch.total} finished" + "".join(f"; {t}" for t in (outcomes, rest) if t)
 
 
-def batch_url(batch):
+def batch_url(batch: Batch) -> str:
     return f"{settings.URL_PREFIX}/api/ocpp/batches/{batch.pk}/"
 
 
@@ -146,18 +148,18 @@ class MemberSerializer(ChargerRow):
         fields = ["charger_id", "due_at", "state", "outcome", "simulated", "result", "error", "reason", "task_id"]
         fields += ["task_url", "sent_at", "finished_at"]
 
-    def get_outcome(self, item) -> str | None:
+    def get_outcome(self, item: BatchItem) -> str | None:
         return (item.command and item.command.outcome) or None
 
     @extend_schema_field(OpenApiTypes.ANY)
-    def get_result(self, item):
+    def get_result(self, item: BatchItem) -> Any:
         return item.command and item.command.result
 
     @extend_schema_field(OpenApiTypes.ANY)
-    def get_error(self, item):
+    def get_error(self, item: BatchItem) -> Any:
         return item.command and item.command.error
 
-    def get_task_url(self, item) -> str | None:
+    def get_task_url(self, item: BatchItem) -> str | None:
         return task_url(item.command) if item.command else None
 
 
@@ -186,21 +188,24 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         fields += ["created_at", "last_run_at", "next_run_at", "note"]
         read_only_fields = ["requested_by", "created_at", "last_run_at", "next_run_at", "note"]
 
-    def validate_at(self, moment):
-        is_known = moment is None or (self.instance and self.instance.at == moment)
-        return moment if is_known else self.soon(moment)
+    def validate_at(self, moment: datetime | None) -> datetime | None:
+        if moment is None or moment == getattr(self.instance, "at", None):
+            return moment
+        return self.soon(moment)
 
-    def validate_timezone(self, name):
+    def validate_timezone(self, name: str) -> Any:
         try:
-            return Schedule._meta.get_field("timezone").to_python(name)
+            return cast(Field, Schedule._meta.get_field("timezone")).to_python(name)
         except ValidationError as error:
             raise serializers.ValidationError(
                 f"{name} is not a time zone. Use a name such as Europe/Berlin."
             ) from error
 
-    def validate(self, fields):
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         chooses_anew = any(fields.get(name) is not None for name in ("chargers", "filter"))
-        columns = super().validate(fields if chooses_anew or not self.partial else fields | self.instance.chosen)
+        columns = super().validate(
+            fields if chooses_anew or not self.partial else fields | cast(Schedule, self.instance).chosen
+        )
         try:
             row = self._merged(columns)
             row.clean()
@@ -212,11 +217,11 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
         batches.check(request, batches.candidates(self.context["request"].user, request.chosen))
         return columns
 
-    def _merged(self, columns):
+    def _merged(self, columns: dict[str, Any]) -> Schedule:
         names = [field.attname for field in Schedule._meta.concrete_fields] if self.instance else []
         return Schedule(**({name: getattr(self.instance, name) for name in names} | columns))
 
-    def to_representation(self, schedule):
+    def to_representation(self, schedule: Any) -> dict[str, Any]:
         for name in ("chargers", "filter"):
             setattr(schedule, name, schedule.chosen.get(name))
         shown = super().to_representation(schedule)

@@ -1,6 +1,10 @@
 """Serializers of tasks, of requests that submit them, and of the models that commands use."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.conf import settings
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -55,23 +59,23 @@ class TaskSerializer(ChargerRow):
         ]
 
     @staticmethod
-    def rows():
+    def rows() -> QuerySet[Command]:
         """The commands with only the columns that are shown, because tasks are polled often."""
         own = [field.name for field in Command._meta.concrete_fields]
         shown = Command.objects.select_related("charger", "follows")
         return shown.only(*own, "charger__identity", "follows__task_id")
 
-    def get_outcome(self, command) -> str | None:
+    def get_outcome(self, command: Command) -> str | None:
         return command.outcome or None
 
-    def get_payload(self, command) -> dict:
+    def get_payload(self, command: Command) -> dict:
         return command.payload
 
-    def get_task_url(self, command) -> str:
+    def get_task_url(self, command: Command) -> str:
         return task_url(command)
 
 
-def task_url(command):
+def task_url(command: Command) -> str:
     return f"{settings.URL_PREFIX}/api/ocpp/tasks/{command.task_id}/"
 
 
@@ -137,10 +141,10 @@ class ChargingProfileSerializer(serializers.ModelSerializer):
         fields = ["id", "description", "profile", "created_at", "updated_at"]
         read_only_fields = ["id", "created_at", "updated_at"]
 
-    def to_representation(self, profile):
+    def to_representation(self, profile: ChargingProfile) -> dict[str, Any]:
         return super().to_representation(profile) | {"profile": profile.on_the_wire()}
 
-    def validate_profile(self, profile):
+    def validate_profile(self, profile: dict[str, Any]) -> dict[str, Any]:
         whole = {"chargingProfileId": 1} | profile
         try:
             payload = {"connectorId": 0, "csChargingProfiles": whole}
@@ -161,7 +165,7 @@ class LocalListSerializer(serializers.Serializer):
     accepted_at = serializers.DateTimeField(source="held.accepted_at", allow_null=True, default=None)
 
     @extend_schema_field(serializers.ListField(child=serializers.DictField(), allow_null=True))
-    def get_entries(self, shown):
+    def get_entries(self, shown: Mapping[str, Any]) -> Any:
         if shown["held"] is None:
             return None
         return [{"idTag": tag, "idTagInfo": info} for tag, info in shown["held"].entries.items()]
@@ -228,10 +232,10 @@ class UploadSerializer(ChargerRow):
             "expires_at",
         ]
 
-    def get_filename(self, upload) -> str | None:
+    def get_filename(self, upload: Upload) -> str | None:
         return upload.filename or None
 
-    def get_file_url(self, upload) -> str | None:
+    def get_file_url(self, upload: Upload) -> str | None:
         return f"{settings.URL_PREFIX}/api/ocpp/uploads/{upload.pk}/file/" if upload.file else None
 
 

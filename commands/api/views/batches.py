@@ -1,6 +1,6 @@
 """Batches and schedules over REST: one command to many chargers, now, later or repeatedly."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -116,7 +116,7 @@ class ScheduleViewSet(OwnedByRequester, Editable):
 
     def perform_update(self, serializer: BaseSerializer) -> None:
         """Make the user the owner, unless only the name or the switch changes and the owner may still run it."""
-        former, fields = serializer.instance, serializer.validated_data
+        former, fields = cast(Schedule, serializer.instance), serializer.validated_data
         has_changed = any(getattr(former, name) != fields[name] for name in EFFECTIVE_COLUMNS & fields.keys())
         serializer.save(**(self._owner() if has_changed or not may_run(former.owner) else {}))
 

@@ -1,0 +1,59 @@
+"""Meter readings."""
+
+from django.db import models
+from django.db.models import Q
+
+from chargers.models import Charger
+from transactions.models.transactions import Transaction
+
+
+class MeterValue(models.Model):
+    """One sampledValue (OCPP 1.6 §7.43). No database constraint on its keys: it is joined when written."""
+
+    # No index of its own, because readings are many and are found by transaction. If a charger without transactions
+    # is deleted, its readings stay until the partition of their month is dropped.
+    charger = models.ForeignKey(Charger, models.DO_NOTHING, db_constraint=False, db_index=False)
+    transaction = models.ForeignKey(
+        Transaction,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="meter_values",
+    )
+    reported_transaction_id = models.BigIntegerField(null=True, blank=True)
+    connector_id = models.PositiveIntegerField()
+    timestamp = models.DateTimeField()
+    raw_timestamp = models.CharField(max_length=64)
+    received_at = models.DateTimeField()
+    value = models.TextField(help_text="As sent; signed data verbatim.")
+    number = models.DecimalField(max_digits=24, decimal_places=9, null=True, blank=True)
+    measurand = models.TextField(default="Energy.Active.Import.Register")
+    unit = models.TextField()
+    phase = models.TextField(blank=True)
+    context = models.TextField(default="Sample.Periodic")
+    location = models.TextField(default="Outlet")
+    format = models.TextField(default="Raw", help_text="unreadable: the value is the JSON of a sample.")
+    message_hash = models.IntegerField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Of the message id: a message that is sent again is found by it.",
+    )
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            # With the hash, a message that is sent again is found without reading all of its session.
+            models.Index(fields=["transaction", "message_hash"], name="readings_of_a_transaction"),
+            # Evidence for a session whose stop cannot be believed; readings that name their transaction pay nothing.
+            models.Index(
+                fields=["charger", "connector_id", "timestamp", "message_hash"],
+                name="readings_without_transaction",
+                condition=Q(transaction=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.measurand} {self.value} {self.unit}"

@@ -6,7 +6,7 @@ import sys
 if __name__ == "__main__":
     from django.core.management import execute_from_command_line
 
-    from config import configured
+    from config import startup
 
-    configured.load()
+    startup.load_settings()
     execute_from_command_line(sys.argv)

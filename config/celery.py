@@ -8,7 +8,7 @@ from celery import Celery
 from celery.app import trace
 from celery.signals import beat_init, setup_logging, worker_init, worker_process_init, worker_ready
 
-from config.limits import allow_many_files
+from config.startup import allow_many_files
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

@@ -4,6 +4,7 @@ A thread of each process writes its samples to its own key every INTERVAL_S seco
 all of them, so that Prometheus need not know or reach each process.
 """
 
+import asyncio
 import logging
 import os
 import socket
@@ -22,7 +23,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from redis.exceptions import RedisError
 from rest_framework.decorators import api_view, permission_classes
 
-from chargers.metrics import registry
+from chargers.metrics import event_loop_lag, registry
 from chargers.models import ONLINE, Charger, Delivery
 from chargers.services.access import needs
 from commands import metrics as _commands  # noqa: F401  (registers its metrics, which start at 0)
@@ -40,6 +41,7 @@ from transactions.models import Transaction
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 5
+LAG_INTERVAL_S = 0.5  # between two measurements of the event loop
 BROKER_IS_REDIS = settings.BROKER == settings.REDIS_URL
 UNREACHABLE = (AWAY, HANGING)  # faults with which a part is not queried
 
@@ -72,6 +74,20 @@ def push(process):
         ]
     )
     processes.write(process, text)
+
+
+def watch_event_loop() -> None:
+    """Start to measure how late the running event loop runs callbacks, which delays all chargers of this process."""
+    _schedule(asyncio.get_running_loop())
+
+
+def _schedule(loop: asyncio.AbstractEventLoop) -> None:
+    loop.call_later(LAG_INTERVAL_S, _measure, loop, loop.time() + LAG_INTERVAL_S)
+
+
+def _measure(loop: asyncio.AbstractEventLoop, expected: float) -> None:
+    event_loop_lag.observe(max(0.0, loop.time() - expected))
+    _schedule(loop)
 
 
 # --- the process that answers ----------------------------------------------------------------

@@ -7,7 +7,7 @@ import sys
 
 import uvicorn
 
-from config.limits import allow_many_files
+from config import startup
 
 # Security whitepaper A00.FR.317 requires four suites; the two of ECDHE-RSA add forward secrecy. TLS 1.3 has its own.
 CIPHERS = ":".join(
@@ -63,11 +63,11 @@ def tls_context(config, default):
 
 def application():
     """Set up this process, and return the ASGI application."""
-    from config import lag, metrics
+    from config import metrics
     from config.asgi import application as asgi_application
 
     metrics.start("web")
-    lag.watch()
+    metrics.watch_event_loop()
     # The collector skips imported objects, because they stay alive, and runs rarely, because it delays all frames.
     gc.collect()
     gc.freeze()
@@ -86,9 +86,7 @@ def main():
 
     import django
 
-    from config import configured
-
-    configured.load()
+    startup.load_settings()
     django.setup()
     from django.conf import settings
 
@@ -98,7 +96,7 @@ def main():
         sealing.require()
     except sealing.Unreadable as error:
         sys.exit(str(error))
-    allow_many_files()
+    startup.allow_many_files()
     if settings.LOCAL and options["fd"] is None and options["host"] not in settings.LOOPBACK:
         sys.exit(
             f"DEBUG=1 is for development on one machine, but other machines can reach {options['host']}. Set DEBUG=0."

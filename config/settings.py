@@ -429,7 +429,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "chargers.services.audit.remember_request",
-    "config.headers.policy",
+    "core.http.middleware.policy",
     "core.http.zone.activate",
     "core.http.language.activate",
     "django.middleware.security.SecurityMiddleware",

@@ -20,7 +20,7 @@ urlpatterns = [
     path("api/ocpp/", include("transactions.api.urls")),
     path("api/ocpp/", include("commands.api.urls")),
     path("api/ocpp/", include("gateway.api")),
-    path("files/", include("commands.api.file_urls")),
+    path("files/", include("commands.api.views.files")),
     path("api/schema/", SpectacularAPIView.as_view(http_method_names=["get"]), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get"]), name="docs"),
     path("healthz", csrf_exempt(health.alive)),

@@ -1,20 +1,25 @@
 """Store security events, transfers of data and the progress of transfers of files, each once (decision 0020)."""
 
 import logging
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
+
+from django.db.models import F, Q
 
 from chargers import sql
 from chargers.models import Charger, DataTransfer, SecurityEvent
 from chargers.services import budgets, events
-from chargers.services.duplicates import records_of
 from core.db import bulk_sql, sealing
-from core.ocpp.calls import Call
+from core.ocpp.calls import Call, CallKey, Received
 from core.ocpp.redaction import without_secrets
 
 logger = logging.getLogger(__name__)
+
+Record = TypeVar("Record", bound=Any)  # a model whose rows have `charger`, `call_id` and `received_at`
+Report = TypeVar("Report", bound=Received)
 
 
 class TransferReport(NamedTuple):
@@ -128,3 +133,26 @@ def _process(message: VendorMessage, answer: tuple[str, str | None]) -> DataTran
         call_id=message.call.message_id,
         received_at=message.call.received_at,
     )
+
+
+def records_of(
+    model: type[Record], reports: Sequence[Report], same: Callable[[Record, Report], bool]
+) -> dict[CallKey, Record]:
+    """Return {key of the call: record} of those `reports` that have left a record since their charger's last boot.
+
+    `same` compares their contents, because some chargers count message ids from 1 at each boot.
+    """
+    stored = model.objects.filter(
+        Q(received_at__gt=F("charger__last_boot_at")) | Q(charger__last_boot_at=None),
+        charger_id__in={report.call.charger for report in reports},
+        call_id__in={report.call.message_id for report in reports},
+    )
+    by_id = defaultdict(list)
+    for record in stored:
+        by_id[record.charger_id, record.call_id].append(record)
+    found = {}
+    for report in reports:
+        sent_with_its_id = by_id[report.call.charger, report.call.message_id]
+        if record := next((record for record in sent_with_its_id if same(record, report)), None):
+            found[report.call.key] = record
+    return found

@@ -3,13 +3,13 @@
 import argparse
 import asyncio
 import random
-import resource
 import sys
 import time
 from collections import Counter
 
 import uvloop
 
+from config import startup
 from tools.bench.servers import clean
 from tools.chaos import checks, report
 from tools.chaos.commanding import Commanding
@@ -258,8 +258,7 @@ def main():
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="SCENARIO", help="; ".join(SCENARIOS))
     parser.add_argument("--rounds", type=int, help="of each scenario")
     given = parser.parse_args()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
+    startup.allow_many_files()
     sizes = (QUICK if given.quick else FULL) | ({"rounds": given.rounds} if given.rounds else {})
     names = given.only or (IN_QUICK if given.quick else list(SCENARIOS))
     run_dir = PROJECT / ".run" / "chaos"

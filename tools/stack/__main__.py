@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from config import configured
+from config import startup
 from tools.stack import programs
 from tools.stack.processes import CannotStart, die_with_parent
 from tools.stack.stack import ADMIN, FLOWER_HOST, LOCAL_DEFAULTS, PROJECT, Stack
@@ -111,7 +111,7 @@ def _say(line):
 
 def _exec_program(program):
     os.environ.setdefault("HOST", "0.0.0.0")  # before the settings are loaded, because they check it
-    configured.load()
+    startup.load_settings()
     argv = PROGRAMS[program](LOCAL_DEFAULTS | dict(os.environ))
     os.execv(argv[0], argv)
 

@@ -151,7 +151,7 @@ class Stack:
 
     def _check_settings(self):
         """Raise `CannotStart` with the error of the first invalid setting."""
-        done = self._run("-m", "config.configured")
+        done = self._run("-m", "config.startup")
         if done.returncode:
             last_line = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
             raise CannotStart(f"A setting is invalid. {last_line[0]}")

@@ -11,6 +11,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
+from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -123,3 +124,11 @@ def _gone() -> JsonResponse:
 
 def _bad(why: str) -> JsonResponse:
     return JsonResponse({"error": why, "fields": {}}, status=400)
+
+
+urlpatterns = [
+    path("firmware/<str:token>/<str:filename>", firmware),
+    path("uploads/<str:token>", upload),
+    path("uploads/<str:token>/", upload),
+    path("uploads/<str:token>/<path:filename>", upload),
+]

@@ -1,6 +1,6 @@
 """Submit commands over REST and poll them as tasks; a POST answers without waiting for the charger."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -39,7 +39,6 @@ from transactions.models import IdTag, Transaction
 from transactions.services import id_tokens
 
 MAX_WAIT_S = 30.0
-MAY_COMMAND = needs(POST="commands.add_command")
 # Each wait holds a thread of its process, see config.http. Above this number, polls are answered at once.
 WAITS = BoundedSemaphore(800)
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -48,6 +47,18 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same key and body returns the same task.",
 )
+
+
+def submits(body: Any, answer: type[serializers.BaseSerializer]) -> Callable[[Callable[..., Response]], Any]:
+    """Decorate a view whose POST submits a command: `body` and `answer` are the serializers of its 202."""
+
+    def decorate(view: Callable[..., Response]) -> Any:
+        throttled = throttle_classes([CommandsPerUser])(view)
+        permitted = permission_classes([needs(POST="commands.add_command")])(throttled)
+        described = extend_schema(request=body, responses={202: answer}, parameters=[IDEMPOTENCY_KEY])
+        return described(api_view(["POST"])(permitted))
+
+    return decorate
 
 
 def validated_body(request: Request, serializer_class: type[serializers.Serializer]) -> dict[str, Any]:
@@ -97,10 +108,7 @@ def submitted(command: Command) -> Response:
     return Response(shown, status=202, headers={"Location": shown["task_url"]})
 
 
-@extend_schema(request=AskSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
-@api_view(["POST"])
-@permission_classes([MAY_COMMAND])
-@throttle_classes([CommandsPerUser])
+@submits(AskSerializer, AskedSerializer)
 def start(request: Request, charger_id: str) -> Response:
     """Ask the charger to send a BootNotification (TriggerMessage)."""
     body = validated_body(request, AskSerializer)
@@ -108,10 +116,7 @@ def start(request: Request, charger_id: str) -> Response:
     return accepted(command, "Remote BootNotification Command Sent")
 
 
-@extend_schema(request=StopRequestSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
-@api_view(["POST"])
-@permission_classes([MAY_COMMAND])
-@throttle_classes([CommandsPerUser])
+@submits(StopRequestSerializer, AskedSerializer)
 def stop(request: Request, charger_id: str) -> Response:
     """Ask the charger to stop the given transaction, or the only one under way."""
     body = validated_body(request, StopRequestSerializer)
@@ -142,10 +147,7 @@ def transaction_to_stop(charger: Charger, body: Mapping[str, Any]) -> tuple[int,
     return latest, f"No ongoing transaction is known; transactionId {latest} is sent and the charger decides."
 
 
-@extend_schema(request=AuthorizeRequestSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
-@api_view(["POST"])
-@permission_classes([MAY_COMMAND])
-@throttle_classes([CommandsPerUser])
+@submits(AuthorizeRequestSerializer, AskedSerializer)
 def authorize(request: Request, charger_id: str) -> Response:
     """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
     body = validated_body(request, AuthorizeRequestSerializer)
@@ -218,10 +220,7 @@ def find_task(task_id: str) -> Command:
     return command
 
 
-@extend_schema(request=None, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
-@api_view(["POST"])
-@permission_classes([MAY_COMMAND])
-@throttle_classes([CommandsPerUser])
+@submits(None, TaskSerializer)
 def retry(request: Request, task_id: str) -> Response:
     """Submit the same command to the same charger again; 409 if the former one is not finished."""
     former = find_task(task_id)

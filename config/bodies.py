@@ -3,13 +3,15 @@
 import logging
 import tempfile
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import RequestAborted, SuspiciousOperation
 from django.db import Error as DatabaseError
+from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed
 
 from chargers.services import access
@@ -18,6 +20,10 @@ from core.http.errors import NOTHING_SUBMITTED
 from core.observability import diagnosis
 
 logger = logging.getLogger(__name__)
+
+Scope = dict[str, Any]  # of ASGI, as the next two
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 
 UNCHECKED_LIMIT = 64 * 1024  # bytes of a body without a check of its sender, such as that of a login
 LOGGED_IN_LIMIT = 8 * 2**20  # bytes of a body of a sender who has logged in, except files
@@ -33,7 +39,7 @@ NOT_LOGGED_IN = f"The body is too large: without a login the limit is {UNCHECKED
 class BodyRefused(Exception):
     """A body is not accepted. Has the HTTP `status`, the `reason` as a sentence, and `headers` of the answer."""
 
-    def __init__(self, status, reason, **headers):
+    def __init__(self, status: int, reason: str, **headers: str) -> None:
         super().__init__(reason)
         self.status, self.reason, self.headers = status, reason, headers
 
@@ -48,17 +54,18 @@ class Allowance(NamedTuple):
 class ByteBudget:
     """Counts the bytes of bodies that this process holds: at most `limit` in all, and `sender_limit` per sender."""
 
-    def __init__(self, limit, sender_limit):
-        self.limit, self.sender_limit, self.held, self.held_by_sender = limit, sender_limit, 0, Counter()
+    def __init__(self, limit: int, sender_limit: int) -> None:
+        self.limit, self.sender_limit, self.held = limit, sender_limit, 0
+        self.held_by_sender: Counter[tuple] = Counter()
 
-    def has_room(self, size, sender):
+    def has_room(self, size: int, sender: tuple) -> bool:
         return self.held + size <= self.limit and self.held_by_sender[sender] + size <= self.sender_limit
 
-    def take(self, size, sender):
+    def take(self, size: int, sender: tuple) -> None:
         self.held += size
         self.held_by_sender[sender] += size
 
-    def release(self, size, sender):
+    def release(self, size: int, sender: tuple) -> None:
         self.held -= size
         self.held_by_sender[sender] -= size
         if not self.held_by_sender[sender]:
@@ -73,20 +80,20 @@ checked = ByteBudget(MAX_FILES * settings.OCPP_LARGEST_FILE, MAX_FILES_PER_SENDE
 class Body:
     """The received part of a body, in `file`. `close` releases its bytes from the budget."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.file = tempfile.SpooledTemporaryFile(settings.FILE_UPLOAD_MAX_MEMORY_SIZE, "w+b")  # noqa: SIM115
         self.budget, self.sender, self.limit, self.size = unchecked, UNKNOWN_SENDER, UNCHECKED_LIMIT, 0
 
-    def has_room(self, size):
+    def has_room(self, size: int) -> bool:
         return self.size + size <= self.limit and self.budget.has_room(size, self.sender)
 
-    def apply(self, allowance):
+    def apply(self, allowance: Allowance) -> None:
         """Take over the limit and the sender of `allowance`, and count for the budget of checked senders."""
         self.budget.release(self.size, self.sender)
         self.budget, (self.sender, self.limit) = checked, allowance
         self.budget.take(self.size, self.sender)
 
-    def add(self, piece):
+    def add(self, piece: bytes) -> None:
         """Append `piece`. Raise `BodyRefused` if it exceeds a limit."""
         if self.size + len(piece) > self.limit:
             raise too_large(self.limit)
@@ -98,13 +105,17 @@ class Body:
         self.size += len(piece)
         self.file.write(piece)
 
-    def close(self):
+    def close(self) -> None:
         self.budget.release(self.size, self.sender)
         self.size = 0
         self.file.close()
 
 
-async def read(scope, receive, authorized):
+async def read(
+    scope: Scope,
+    receive: Receive,
+    authorized: Callable[[Scope], Awaitable[Allowance]],
+) -> Body:
     """Read the whole `Body` of a request. Raise `BodyRefused`, or `RequestAborted` if its client has disconnected.
 
     `authorized` runs `authorize` in a thread. It is called before more than UNCHECKED_LIMIT bytes are read.
@@ -129,7 +140,7 @@ async def read(scope, receive, authorized):
     return body
 
 
-async def _next(receive):
+async def _next(receive: Receive) -> tuple[bytes, bool]:
     """The next part of the body: (bytes, whether more follow)."""
     event = await receive()
     if event["type"] == "http.disconnect":
@@ -137,13 +148,13 @@ async def _next(receive):
     return event.get("body", b""), event.get("more_body", False)
 
 
-def announced_length(scope):
+def announced_length(scope: Scope) -> int:
     """The Content-Length of the request in bytes, 0 without one."""
     length = dict(scope["headers"]).get(b"content-length", b"0")
     return int(length) if length.isdigit() else 0
 
 
-def too_large(limit):
+def too_large(limit: int) -> BodyRefused:
     size = f"{limit // 2**20} MiB" if limit >= 2**20 else f"{limit // 1024} KiB"
     return BodyRefused(413, f"The body is too large: the limit is {size}.")
 
@@ -151,7 +162,7 @@ def too_large(limit):
 # --- limits by sender ------------------------------------------------------------------------
 
 
-def authorize(request):
+def authorize(request: HttpRequest) -> Allowance:
     """The `Allowance` of a `request` whose body is not read yet. Raise `BodyRefused` if there is none."""
     try:
         return _allowance(request)
@@ -164,7 +175,7 @@ def authorize(request):
         raise BodyRefused(503, f"{reason} {NOTHING_SUBMITTED}", retry_after="60") from error
 
 
-def _allowance(request):
+def _allowance(request: HttpRequest) -> Allowance:
     path = request.path_info
     if path.startswith(UPLOADS):
         return _allowance_for_upload(path.removeprefix(UPLOADS).partition("/")[0])
@@ -177,14 +188,14 @@ def _allowance(request):
     return Allowance(sender, settings.OCPP_LARGEST_FILE)
 
 
-def _allowance_for_upload(token):
+def _allowance_for_upload(token: str) -> Allowance:
     upload = Upload.of(token)
     if upload is None:
         raise BodyRefused(404, "This URL is unknown or has expired.")
     return Allowance(("charger", upload.charger_id), settings.OCPP_LARGEST_FILE)
 
 
-def _sender(request, is_api):
+def _sender(request: Any, is_api: bool) -> Any:
     """The user who has logged in, None if the API needs no login. Raise `BodyRefused` without a login."""
     if is_api and not access.has_login():
         if not access.is_from_here(request):
@@ -200,6 +211,6 @@ def _sender(request, is_api):
     return user
 
 
-def _session_user(request):
+def _session_user(request: HttpRequest) -> Any:
     request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     return get_user(request)

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
 from celery.app import trace
@@ -20,12 +21,12 @@ trace.LOG_SUCCESS = "Task %(name)s[%(id)s] succeeded in %(runtime)ss"
 
 
 @setup_logging.connect
-def keep_django_logging(**_):
+def keep_django_logging(**_: Any) -> None:
     """Do nothing, because Django has set up logging already; a receiver keeps Celery from adding its own handlers."""
 
 
 @worker_ready.connect
-def start_sweep(**_):
+def start_sweep(**_: Any) -> None:
     from commands.services.sweep import keep_sweeping
 
     keep_sweeping()
@@ -33,21 +34,21 @@ def start_sweep(**_):
 
 @worker_ready.connect
 @worker_process_init.connect  # with a pool of processes
-def start_worker_metrics(**_):
+def start_worker_metrics(**_: Any) -> None:
     from config import metrics
 
     metrics.start("worker")
 
 
 @beat_init.connect
-def start_beat_metrics(**_):
+def start_beat_metrics(**_: Any) -> None:
     from config import metrics
 
     metrics.start("beat")
 
 
 @worker_init.connect
-def refuse_to_start_without_keys(**_):
+def refuse_to_start_without_keys(**_: Any) -> None:
     """End the worker if it cannot decrypt secrets. It calls sys.exit, because Celery only logs other exceptions."""
     from core.db import sealing
 
@@ -58,12 +59,12 @@ def refuse_to_start_without_keys(**_):
 
 
 @worker_init.connect
-def raise_file_limit(**_):
+def raise_file_limit(**_: Any) -> None:
     allow_many_files()
 
 
 @beat_init.connect
-def delete_former_steps(sender, **_):
+def delete_former_steps(sender: Any, **_: Any) -> None:
     """Delete steps that are no longer in the settings, because the scheduler only adds and changes them."""
     from django.conf import settings
     from django_celery_beat.models import PeriodicTask

@@ -29,5 +29,5 @@ def ready(request: HttpRequest) -> JsonResponse:
     return JsonResponse(body | {"warnings": warnings}, status=503)
 
 
-def _fields(problem):
+def _fields(problem: readiness.Problem) -> dict[str, str]:
     return {name: getattr(problem, name) for name in PROBLEM_FIELDS}

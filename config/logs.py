@@ -8,8 +8,9 @@ paths of requests that they refuse.
 from collections import Counter
 from collections.abc import Mapping
 from copy import copy
-from logging import Filter, Formatter
+from logging import Filter, Formatter, LogRecord
 from numbers import Number
+from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -28,7 +29,7 @@ RENAMED = {"levelname": "level", "name": "logger", "exc_info": "exception"}
 class ContextFilter(Filter):
     """Adds to each record the ids of the charger and the task that it is about, None if unknown."""
 
-    def filter(self, record):
+    def filter(self, record: LogRecord) -> bool:
         celery_data = getattr(record, "data", None)  # Celery sets it when a task begins and ends
         record.charger_id = context.charger_id.get()
         record.task_id = context.task_id.get() or (celery_data.get("id") if isinstance(celery_data, dict) else None)
@@ -38,7 +39,7 @@ class ContextFilter(Filter):
 class RefusedHandshakeFilter(Filter):
     """Drops an error that uvicorn logs for each refused handshake, because `gateway.consumer` logs a warning."""
 
-    def filter(self, record):
+    def filter(self, record: LogRecord) -> bool:
         return record.msg != "ASGI callable returned without completing handshake."
 
 
@@ -48,11 +49,12 @@ class RateFilter(Filter):
     Levels are counted separately, so that many requests of unknown pages do not hide the traces of errors.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.minute, self.counts = 0, Counter()
+        self.minute = 0
+        self.counts: Counter[tuple[str, str]] = Counter()
 
-    def filter(self, record):
+    def filter(self, record: LogRecord) -> bool:
         if not record.name.startswith(LIMITED_LOGGERS):
             return True
         minute = int(record.created / 60)
@@ -70,63 +72,63 @@ class RateFilter(Filter):
 # --- escaping and truncation -----------------------------------------------------------------
 
 
-def escaped(text):
+def escaped(text: str) -> str:
     """Replace each character of `text` that is not printable by an escape such as \\x1b."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def without_keys(text):
+def without_keys(text: str) -> str:
     """Hide the secret keys in URLs of uploads and firmware."""
     return TOKEN.sub(rf"\1{HIDDEN}", text)
 
 
-def truncated(text, limit):
+def truncated(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
 class TruncatedArgument:
     """An argument of a message, truncated for each format specifier."""
 
-    def __init__(self, value):
+    def __init__(self, value: object) -> None:
         self.value = value
 
-    def __str__(self):
+    def __str__(self) -> str:
         return truncated(str(self.value), MAX_ARGUMENT)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return truncated(repr(self.value), MAX_ARGUMENT)
 
 
-def _argument(value):
+def _argument(value: object) -> object:
     return value if value is None or isinstance(value, Number) else TruncatedArgument(value)
 
 
-def _arguments(args):
+def _arguments(args: Any) -> Any:
     if isinstance(args, Mapping):
         return {name: _argument(value) for name, value in args.items()}
     return tuple(_argument(value) for value in args or ())
 
 
-class EscapingMixin:
+class EscapingMixin(Formatter):
     """Makes a `Formatter` escape and truncate messages and traces. A trace keeps its line ends."""
 
-    def format(self, record):
+    def format(self, record: LogRecord) -> str:
         record = copy(record)
         record.args = _arguments(record.args)
         record.msg, record.args = escaped(truncated(without_keys(record.getMessage()), MAX_MESSAGE)), None
         record.exc_text = None  # the cached text of another formatter
         return super().format(record)
 
-    def formatException(self, ei):
+    def formatException(self, ei: Any) -> str:
         return _trace(super().formatException(ei))
 
-    def formatStack(self, stack_info):
+    def formatStack(self, stack_info: str) -> str:
         return _trace(super().formatStack(stack_info))
 
 
-def _trace(text):
+def _trace(text: str) -> str:
     text = without_keys(text)
     if len(text) > MAX_TRACE:
         half = MAX_TRACE // 2
@@ -140,20 +142,20 @@ def _trace(text):
 class LineFormatter(EscapingMixin, Formatter):
     """Writes a line for people, with an indented trace below it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def format(self, record):
+    def format(self, record: LogRecord) -> str:
         return super().format(record).replace("\n", INDENTED)
 
 
 class ObjectFormatter(EscapingMixin, JsonFormatter):
     """Writes a JSON object with only FIELDS, because libraries attach more, such as results of tasks."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("%(levelname)s %(name)s %(message)s", rename_fields=RENAMED, timestamp=True)
 
-    def process_log_record(self, log_data):
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         fields = {name: log_data[name] for name in FIELDS if log_data.get(name) is not None}
         for name in fields.keys() & {"charger_id", "task_id"}:
             fields[name] = escaped(truncated(str(fields[name]), MAX_ARGUMENT))
@@ -164,7 +166,7 @@ FILTERS = {"context": ContextFilter, "rate": RateFilter, "refused_handshakes": R
 FORMATTERS = {"line": LineFormatter, "json": ObjectFormatter}
 
 
-def settings(log_format):
+def settings(log_format: str) -> dict[str, Any]:
     """Django's LOGGING for a LOG_FORMAT. Everything goes to stderr, including records of libraries."""
     return {
         "version": 1,

@@ -9,7 +9,9 @@ import logging
 import os
 import socket
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import orjson
 from celery import current_app
@@ -22,6 +24,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from redis.exceptions import RedisError
 from rest_framework.decorators import api_view, permission_classes
+from rest_framework.request import Request
 
 from chargers.metrics import event_loop_lag, registry
 from chargers.models import ONLINE, Charger, Delivery
@@ -65,7 +68,7 @@ def start(role: str) -> None:
         _pusher.start()
 
 
-def push(process):
+def push(process: str) -> None:
     """Write the samples of this process under the name `process`. Raise `RedisError`."""
     text = orjson.dumps(
         [
@@ -100,7 +103,7 @@ class AllMetrics:
     answers, and Prometheus takes a decrease for a restart.
     """
 
-    def collect(self):
+    def collect(self) -> Iterator[Metric]:
         problems, up = readiness.latest_check.problems(), {}
         at_fault = {problem.part: problem.fault for problem in problems}
         if BROKER_IS_REDIS and "redis" in at_fault:
@@ -119,15 +122,15 @@ class AllMetrics:
         yield _faults(at_fault)
 
 
-def _gauge(name, documentation, values, label=None):
+def _gauge(name: str, documentation: str, values: Any, label: str | None = None) -> Metric:
     """A gauge. `values` is a number or, with a `label`, {value of the label: number}."""
     family = GaugeMetricFamily(name, documentation, labels=[label] if label else None)
-    for key, value in values.items() if label else [((), values)]:
+    for key, value in values.items() if label else [("", values)]:
         family.add_metric([key] if label else [], value)
     return family
 
 
-def _faults(at_fault):
+def _faults(at_fault: Any) -> Any:
     """A gauge of all faults of all parts: 1 for those found now, else 0."""
     documentation = "Whether the part has this fault, as in /readyz."
     family = GaugeMetricFamily("ocpp_dependency_fault", documentation, labels=["part", "fault"])
@@ -137,9 +140,10 @@ def _faults(at_fault):
     return family
 
 
-def _process_metrics():
+def _process_metrics() -> list[Metric]:
     """The samples of all processes, each with the name of its process in the label `process`."""
-    samples_by_process, merged = processes.samples(), {}
+    samples_by_process = processes.samples()
+    merged: dict[str, Metric] = {}
     for process, text in samples_by_process.items():
         for name, documentation, kind, samples in orjson.loads(text):
             family = merged.setdefault(name, Metric(name, documentation, kind))
@@ -158,7 +162,7 @@ def _process_metrics():
     ]
 
 
-def _database_metrics():
+def _database_metrics() -> Iterator[Metric]:
     chargers = Charger.objects.aggregate(known=Count("pk"), connected=Count("pk", filter=ONLINE))
     yield _gauge("ocpp_chargers_known", "Chargers in the database.", chargers["known"])
     yield _gauge("ocpp_chargers_connected", "Chargers with an open socket.", chargers["connected"])
@@ -175,13 +179,13 @@ def _database_metrics():
     )
 
 
-def _broker_metrics():
+def _broker_metrics() -> list[Metric]:
     queue = current_app.conf.task_default_queue
     depth = sync_redis().llen(queue) if BROKER_IS_REDIS else _declared_depth(queue)
     return [_gauge("ocpp_queue_depth", "Tasks that wait in the broker for a worker.", depth)]
 
 
-def _declared_depth(queue):
+def _declared_depth(queue: str) -> int:
     with sockets_are_the_broker(), current_app.connection_for_write() as broker:
         broker.ensure_connection(max_retries=1, interval_start=0, timeout=3)
         declared = broker.default_channel.queue_declare(queue, durable=True, auto_delete=False)
@@ -198,6 +202,6 @@ SOURCES = (
 @extend_schema(exclude=True)
 @api_view(["GET"])
 @permission_classes([needs(GET="chargers.reach_every_charger")])
-def metrics(request):
+def metrics(request: Request) -> HttpResponse:
     """All metrics in the text format of Prometheus, the same from each process. Requires access to every charger."""
     return HttpResponse(generate_latest(AllMetrics()), content_type=CONTENT_TYPE_PLAIN_0_0_4)

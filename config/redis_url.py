@@ -1,6 +1,7 @@
 """Parse Redis URLs, which name one server, or the master of a group of sentinels."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 SCHEMES = ("redis://", "rediss://", "unix://", "sentinel://")
@@ -20,13 +21,13 @@ class Sentinels:
     sentinel_options: dict
 
     @property
-    def options(self):
+    def options(self) -> dict[str, Any]:
         """Options of connections to the master."""
         options = {"db": self.db, "username": self.username, "password": self.password}
         return {name: value for name, value in options.items() if value is not None}
 
     @property
-    def broker_url(self):
+    def broker_url(self) -> str:
         """The URL in Celery's spelling, one for each sentinel; the transport options have the name of the master."""
         login = ""
         if self.password is not None:
@@ -36,7 +37,7 @@ class Sentinels:
         )
 
 
-def sentinels(url):
+def sentinels(url: str) -> Sentinels | None:
     """The `Sentinels` of a sentinel:// URL, None for any other scheme. Raise ValueError if it is invalid."""
     parts = urlsplit(url)
     if parts.scheme != "sentinel":

@@ -4,6 +4,7 @@ import argparse
 import gc
 import ssl
 import sys
+from typing import Any
 
 import uvicorn
 
@@ -17,7 +18,7 @@ CIPHERS = ":".join(
         *("AES128-GCM-SHA256", "AES256-GCM-SHA384"),
     ]
 )
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "http": "config.requests:TimeLimitedHttp",
     "ws": "config.websocket:ChargerWebSocket",
     "lifespan": "off",
@@ -30,7 +31,7 @@ OPTIONS = {
 }
 
 
-def websocket_options():
+def websocket_options() -> dict[str, Any]:
     """The options of uvicorn that depend on the settings. A message above ws_max_size closes its socket with 1009."""
     from django.conf import settings
 
@@ -42,7 +43,7 @@ def websocket_options():
     }
 
 
-def tls_context(config, default):
+def tls_context(config: Any, default: Any) -> ssl.SSLContext:
     """A context with the server's chains (RSA, ECDSA). A client certificate is optional, and verified if sent."""
     from django.conf import settings
 
@@ -61,7 +62,7 @@ def tls_context(config, default):
     return context
 
 
-def application():
+def application() -> Any:
     """Set up this process, and return the ASGI application."""
     from config import metrics
     from config.asgi import application as asgi_application
@@ -76,7 +77,7 @@ def application():
     return asgi_application
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m config.serve", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
@@ -101,7 +102,7 @@ def main():
         sys.exit(
             f"DEBUG=1 is for development on one machine, but other machines can reach {options['host']}. Set DEBUG=0."
         )
-    tls = {"ssl_context_factory": tls_context} if settings.TLS_CERTIFICATES else {}
+    tls: dict[str, Any] = {"ssl_context_factory": tls_context} if settings.TLS_CERTIFICATES else {}
     uvicorn.run("config.serve:application", factory=True, **OPTIONS, **websocket_options(), **tls, **options)
 
 

@@ -10,6 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 from zoneinfo import available_timezones
 
 import dj_database_url
@@ -28,7 +29,7 @@ EVERYWHERE = ("0.0.0.0/0", "::/0")
 env = Env()
 
 
-def _read(parse, name, default, **options):
+def _read(parse: Any, name: str, default: Any, **options: Any) -> Any:
     """The parsed variable `name`, or `default`. Raise `ImproperlyConfigured`, which names it, if it is invalid."""
     try:
         return parse(name, default, **options)
@@ -36,19 +37,19 @@ def _read(parse, name, default, **options):
         raise ImproperlyConfigured(f"The environment variable {name} is invalid: {error}") from error
 
 
-def _positive(name, default, parse=env.int, limit=86_400):
+def _positive(name: str, default: Any, parse: Any = env.int, limit: float = 86_400) -> Any:
     return _read(parse, name, default, validate=validate.Range(min=1, max=limit))
 
 
-def _from_zero(name, default, limit=1_000_000_000):
+def _from_zero(name: str, default: Any, limit: float = 1_000_000_000) -> Any:
     return _read(env.int, name, default, validate=validate.Range(0, limit))
 
 
-def _days(name, default):
+def _days(name: str, default: Any) -> Any:
     return _from_zero(name, default, 36_500)
 
 
-def _network(name, text):
+def _network(name: str, text: str) -> Any:
     """The IP network `text`. Raise `ImproperlyConfigured`, which names `name`, if it is invalid or every address."""
     try:
         network = ip_network(text.strip(), strict=False)
@@ -88,7 +89,7 @@ if not LOCAL and (len(SECRET_KEY) < MIN_SECRET_LENGTH or len(set(SECRET_KEY)) < 
 _NEW_KEY = "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
 
 
-def _secrets_keys(keys):
+def _secrets_keys(keys: Any) -> Any:
     """The Fernet keys for `keys`. Raise `ImproperlyConfigured` if one is invalid or easy to guess.
 
     `none` means no keys, for a program that neither sends nor stores secrets. Without any keys, derive one from
@@ -314,7 +315,7 @@ DATABASES["default"]["OPTIONS"]["pool"] = {
 BROKER = _read(env.str, "BROKER_URL", "") or REDIS_URL  # BROKER_URL is a setting of Celery
 
 
-def _sentinels(name, url, also=""):
+def _sentinels(name: str, url: str, also: str = "") -> Any:
     """The `Sentinels` in the `url` of the variable `name`, None if it names one server."""
     if not url.startswith(redis_url.SCHEMES):
         raise ImproperlyConfigured(f"{name} must start with redis://, rediss://, unix:// or sentinel://{also}.")
@@ -333,9 +334,9 @@ KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_
 KEEPALIVE = {getattr(socket, option): value for option, value in KEEPALIVE.items() if hasattr(socket, option)}
 
 
-def _layer_host(url):
+def _layer_host(url: str) -> Any:
     """The entry for `url` in `hosts` of the channel layer."""
-    host = {
+    host: dict[str, Any] = {
         # By default redis-py ends a read after 5 s, but a channel layer without messages is no fault.
         "socket_timeout": None,
         "socket_connect_timeout": 3,
@@ -369,7 +370,7 @@ _REDIS_BROKER = {
 }
 
 
-def _broker(url):
+def _broker(url: str) -> tuple[str, dict[str, Any]]:
     """The broker URL in Celery's spelling, and the options of its transport."""
     if url.startswith(("amqp://", "amqps://")):
         # No publisher confirms, because the sweep enqueues lost tasks again, and because a broker that is short of

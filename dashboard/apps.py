@@ -5,7 +5,7 @@ class DashboardConfig(AppConfig):
     name = "dashboard"
     label = "dashboard"
 
-    def ready(self):
+    def ready(self) -> None:
         from django.contrib.auth.signals import user_logged_out
 
         from dashboard.live import publish_logout

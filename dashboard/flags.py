@@ -1,8 +1,11 @@
 """Issues of a transaction, with an explanation of each."""
 
+from typing import Any
+
 from django.utils.translation import gettext_lazy as _
 
 from core.http.zone import written
+from transactions.models import Transaction
 from transactions.models.transactions import DOUBTS
 
 # (condition, name, explanation)
@@ -61,7 +64,7 @@ ISSUES = {
 }
 
 
-def flags(session):
+def flags(session: Transaction) -> Any:
     """Return [(name, explanation)] of the issues of a transaction."""
     closed_at = session.closed_at and written(session.closed_at)
     return [
@@ -69,6 +72,6 @@ def flags(session):
     ]
 
 
-def issue_choices():
+def issue_choices() -> Any:
     """Return {value of the filter: translated label}, one for each of DOUBTS."""
     return {doubt: ISSUES[doubt] for doubt in DOUBTS}

@@ -1,24 +1,26 @@
 """The language that a user has chosen for the pages."""
 
-from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import translation
 
 from core.http.language import ENGLISH
+from core.http.middleware import GetResponse
 from dashboard.models import Preference
 
 
-def prefer(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def prefer(get_response: GetResponse) -> GetResponse:
     """Middleware: replace the language of the browser, see `core.http.language`, by the one that the user has chosen.
 
     It is a middleware of its own, so that the page about a database that can't be reached is in the language of the
     browser.
     """
 
-    def middleware(request):
+    def middleware(request: Any) -> HttpResponseBase:
         request.chosen_language = "" if request.path_info.startswith(ENGLISH) else chosen(request.user)
         if request.chosen_language:
             translation.activate(request.chosen_language)  # `core.http.language.activate` ends it

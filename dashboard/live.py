@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import re
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
@@ -11,6 +13,7 @@ from channels.auth import AuthMiddlewareStack
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
+from django.http import HttpRequest
 from redis.exceptions import RedisError
 
 from chargers.models import Charger
@@ -52,8 +55,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     notifier = None
     watched_until = 0.0
+    charger: Any = None  # a primary key, None for all
+    watched: Any = None  # the `Charger` whose frames are sent
 
-    async def connect(self):
+    async def connect(self) -> None:
         self.user = self.scope["user"]
         if not _is_same_origin(dict(self.scope["headers"])):
             await self.close()
@@ -72,21 +77,21 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         self.notifier = asyncio.create_task(self._notify())
 
-    async def disconnect(self, code):
+    async def disconnect(self, code: int) -> None:
         if self.notifier is not None:
             self.notifier.cancel()
             with suppress(asyncio.CancelledError):
                 await self.notifier
 
-    def _visible(self, kinds):
+    def _visible(self, kinds: Iterable[str]) -> set[str]:
         """Return those of `kinds` that the user may see. Each connection checks this, so at least once a minute."""
         return {kind for kind in kinds if kind in NEEDED and self.user.has_perm(NEEDED[kind])}
 
-    def _may_watch(self):
+    def _may_watch(self) -> bool:
         self.watched = access.within(self.user, Charger.objects.filter(pk=self.charger), "pk").first()
         return self.watched is not None and self.user.has_perm("chargers.view_message")
 
-    async def _notify(self):
+    async def _notify(self) -> None:
         self.reachable = await in_db_thread(access.reachable)(self.user)
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + LIFETIME_S
@@ -98,7 +103,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                     await self._send_batched(listener, loop, ends_at)
         await self.close(RECONNECT)
 
-    async def _send_batched(self, listener, loop, ends_at):
+    async def _send_batched(self, listener: Any, loop: asyncio.AbstractEventLoop, ends_at: float) -> None:
         """Send the first event immediately, and combine those of the next `MIN_INTERVAL_S` into one message."""
         kinds, chargers, until = set(), set(), ends_at
         while (left := until - loop.time()) > 0:
@@ -124,11 +129,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if kinds:
             await self._send(kinds, chargers)
 
-    async def _send(self, kinds, chargers):
+    async def _send(self, kinds: set[str], chargers: set[int]) -> None:
         update = {"kinds": sorted(kinds), "chargers": sorted(chargers)[:MAX_CHARGERS]}
         await self.send(orjson.dumps(update | {"more": len(chargers) > MAX_CHARGERS}).decode())
 
-    def _is_relevant(self, event):
+    def _is_relevant(self, event: Mapping[str, Any]) -> bool:
         charger = event["charger"]
         return (
             event["kind"].partition(".")[0] in self.kinds
@@ -137,7 +142,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         )
 
 
-def publish_logout(request, user, **_):
+def publish_logout(request: HttpRequest, user: Any, **_: Any) -> None:
     """Handle `user_logged_out`: close the sockets of `user`, so that their pages check the session again."""
     request.session.flush()  # before the message, because Django flushes it only afterwards
     try:
@@ -151,7 +156,7 @@ def publish_logout(request, user, **_):
         )
 
 
-def _is_same_origin(headers):
+def _is_same_origin(headers: Mapping[bytes, bytes]) -> bool:
     """Return whether the Origin header names this host and port, or a trusted origin; it may be absent."""
     origin = headers.get(b"origin", b"").decode("latin-1")
     is_same = urlsplit(origin).netloc == headers.get(b"host", b"").decode("latin-1")

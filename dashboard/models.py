@@ -17,7 +17,7 @@ class FleetMinute(models.Model):
     class Meta:
         ordering = ["-at"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M}"
 
 
@@ -29,7 +29,7 @@ class Preference(models.Model):
         max_length=10, blank=True, choices=settings.LANGUAGES, help_text="Empty: the language of the browser."
     )
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.user)
 
 
@@ -38,5 +38,5 @@ class Heartbeat(models.Model):
 
     at = models.DateTimeField()
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S}"

@@ -109,12 +109,12 @@ def write_temporary_file() -> None:
         _write_to(folder)
 
 
-def _existing(folder):
+def _existing(folder: str | Path) -> Path:
     absolute = Path(folder).absolute()
     return next(path for path in (absolute, *absolute.parents) if path.exists())
 
 
-def _write_to(folder):
+def _write_to(folder: Path) -> None:
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         file.write(bytes(TEST_FILE_BYTES))
     free = shutil.disk_usage(folder).free
@@ -127,7 +127,7 @@ def _write_to(folder):
 class Migrations:
     """The probe of migrations. Once all are applied it does not look them up again."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.are_applied = False
 
     def check(self) -> None:
@@ -172,7 +172,7 @@ def check_beat() -> None:
     _check_role("beat")
 
 
-def _check_role(role):
+def _check_role(role: str) -> None:
     try:
         if role in active_roles():
             return

@@ -7,9 +7,10 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.http import HttpRequest
 
@@ -116,7 +117,7 @@ class Part:
             error = late
         return self._problem_of(error) if error else None
 
-    def _problem_of(self, error):
+    def _problem_of(self, error: BaseException) -> Problem:
         name = self.classify(error) or FAILING
         fault, words = self.faults[name], {"server": self.server, "variable": self.variable}
         wrong, what_to_do = fault.wrong.format(**words), fault.what_to_do.format(**words)
@@ -124,11 +125,11 @@ class Part:
         return Problem(self.name, name, wrong, self.where, what_to_do, name in self.warnings, error_text)
 
 
-def _in_thread(do):
+def _in_thread(do: Callable[[], Any]) -> Future:
     """Run `do` in a new daemon thread, so that a hanging probe does not keep the process alive. Return its future."""
-    future = Future()
+    future: Future = Future()
 
-    def run():
+    def run() -> None:
         try:
             future.set_result(do())
         except Exception as error:  # noqa: BLE001  (the future passes it on)
@@ -141,7 +142,7 @@ def _in_thread(do):
 # --- the parts -------------------------------------------------------------------------------
 
 
-def _classify_disk(error):
+def _classify_disk(error: BaseException) -> str:
     if isinstance(error, probes.NearlyFull):
         return NEARLY_FULL
     if isinstance(error, TimeoutError):
@@ -149,20 +150,27 @@ def _classify_disk(error):
     return FULL if getattr(error, "errno", None) in DISK_FULL else NOT_WRITABLE
 
 
-def _hanging_or(fault):
+def _hanging_or(fault: str) -> Callable[[BaseException], str]:
     return lambda error: HANGING if isinstance(error, TimeoutError) else fault
 
 
-def _server(name, probe, classify, faults, server, variable):
+def _server(
+    name: str,
+    probe: Callable[[], None],
+    classify: Callable[[BaseException], str | None],
+    faults: dict[str, Fault],
+    server: str,
+    variable: str,
+) -> Part:
     return Part(name, probe, classify, faults, server, f"The server that {variable} names.", variable)
 
 
-def _disk(name, probe, folder, variable):
+def _disk(name: str, probe: Callable[[], None], folder: str, variable: str) -> Part:
     where = f"The disk of {folder}, which {variable} names."
     return Part(name, probe, _classify_disk, DISK, folder, where, variable, warnings=(NEARLY_FULL, NOT_WRITABLE))
 
 
-def _program(name, probe, faults):
+def _program(name: str, probe: Callable[[], None], faults: dict[str, Fault]) -> Part:
     where = f"The program `python -m tools.stack {name}`."
     return Part(name, probe, _hanging_or(MISSING), faults, "Redis", where, "REDIS_URL", warnings=(MISSING, HANGING))
 
@@ -206,7 +214,7 @@ def check() -> list[Problem]:
     return problems + _problems([part for needed, part in DEPENDENT_PARTS if needed not in broken])
 
 
-def _problems(parts):
+def _problems(parts: Sequence[Part]) -> list[Problem]:
     deadline = time.monotonic() + PROBE_TIMEOUT_S
     for part in parts:
         part.begin()
@@ -216,23 +224,25 @@ def _problems(parts):
 class LatestCheck:
     """The result of the latest check. A request starts a new one, in its own thread, if the latest is too old."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.running, self.checked_at, self.found = None, -math.inf, []
+        self.running: Future | None = None
+        self.found: list[Problem] = []
+        self.checked_at = -math.inf
 
     def problems(self, max_age_s: float = SHARED_S, timeout_s: float = 3 * PROBE_TIMEOUT_S) -> list[Problem]:
         """The problems at most `max_age_s` ago; those of the previous check if a new one exceeds `timeout_s`."""
         with self.lock:
-            is_idle = self.running is None or self.running.done()
-            if is_idle and time.monotonic() - self.checked_at >= max_age_s:
-                self.running = _in_thread(self._check)
             running = self.running
+            is_idle = running is None or running.done()
+            if running is None or (is_idle and time.monotonic() - self.checked_at >= max_age_s):
+                self.running = running = _in_thread(self._check)
         wait([running], timeout_s)
         if running.done():
             running.result()  # raises the exception of a check that failed
         return self.found
 
-    def _check(self):
+    def _check(self) -> None:
         found = check()
         _log_changes(self.found, found)
         self.found, self.checked_at = found, time.monotonic()
@@ -251,7 +261,7 @@ def context(request: HttpRequest) -> dict[str, Callable[[], list[Problem]]]:
     return {"faults": problems}
 
 
-def _log_changes(before, now):
+def _log_changes(before: list[Problem], now: list[Problem]) -> None:
     """Log a line when a problem begins or ends, instead of one for each check."""
     for problem in now:
         if problem not in before:

@@ -7,6 +7,7 @@ them when it shows them. SENTENCES lists them; `{name}` stands for any text. Ano
 import re
 from functools import cache, lru_cache
 from itertools import islice
+from typing import Any
 
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_noop as _
@@ -279,7 +280,7 @@ AFTER_NAME = re.compile(r"([A-Za-z][\w.]*|[\d-]{10} [\d:]{8} UTC): (.+)", re.DOT
 
 
 @cache
-def _patterns():
+def _patterns() -> Any:
     """Return [(compiled pattern, sentence)] of the sentences with a `{name}`; the one with most other text first."""
     listed = [sentence for sentence in (*SENTENCES, *OF_LIBRARIES) if NAME.search(sentence)]
     listed.sort(key=lambda sentence: len(NAME.sub("", sentence)), reverse=True)
@@ -293,7 +294,7 @@ def translated(text: object) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _translated(text, language):
+def _translated(text: str, language: Any) -> str:
     """Translate the longest beginning that is known, then the longest of the rest, and so on.
 
     A sentence that is not known stays as it is. The cache is by `language`, which is the current one.
@@ -312,7 +313,7 @@ def _translated(text, language):
     return " ".join([*parts, text if whole is None else whole])
 
 
-def _known(text):
+def _known(text: str) -> Any:
     """Return the translation of `text` if it is one of the sentences, else None."""
     if text in SENTENCES:
         return gettext(text)

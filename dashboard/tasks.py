@@ -4,7 +4,7 @@ from celery import shared_task
 
 
 @shared_task(name="dashboard.note_minute", ignore_result=True)
-def note_minute():
+def note_minute() -> None:
     """Store the state of the fleet, every minute."""
     from dashboard import fleet
 

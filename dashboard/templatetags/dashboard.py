@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import unquote
 
 from django import template
@@ -9,13 +10,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import conditional_escape, format_html, json_script
-from django.utils.safestring import mark_safe
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from django.utils.translation import gettext, gettext_lazy, override
 
+from commands.models import Command
 from dashboard import flags as flagged
 from dashboard.labels import FIELDS, LABELS
 from dashboard.sentences import translated
+from transactions.models import Transaction
 
 register = template.Library()
 EVIDENCE = {
@@ -50,7 +53,7 @@ SCRIPT_TEXTS = (
 
 
 @register.filter
-def kw(watts):
+def kw(watts: float | None) -> str:
     """Format 1234 W as 1.2 kW; use MW from 10,000 kW."""
     if watts is None:
         return ""
@@ -59,7 +62,7 @@ def kw(watts):
 
 
 @register.filter
-def kwh(watt_hours):
+def kwh(watt_hours: float | None) -> str:
     """Format 9530 Wh as 9.53 kWh; omit decimals from 100 kWh, use MWh from 10,000 kWh."""
     if watt_hours is None:
         return ""
@@ -69,25 +72,25 @@ def kwh(watt_hours):
 
 
 @register.filter
-def evidence(session):
+def evidence(session: Transaction) -> Any:
     """Describe the source of the energy of a session, see `transactions.services.energy`."""
     return EVIDENCE[session.energy_source]
 
 
 @register.filter
-def grouped(number):
+def grouped(number: float) -> str:
     """Format 12345 as 12,345."""
     return number_format(number, force_grouping=True)
 
 
 @register.filter
-def dotted(path):
+def dotted(path: str) -> SafeString:
     """Allow a line break after each dot of a path of members."""
     return mark_safe(conditional_escape(path).replace(".", ".<wbr>"))
 
 
 @register.filter
-def moment(at):
+def moment(at: datetime | None) -> str:
     """Show how long ago `at` was; the exact time is the tooltip."""
     if at is None:
         return ""
@@ -95,13 +98,13 @@ def moment(at):
 
 
 @register.filter
-def iso(at):
+def iso(at: datetime) -> str:
     """Format a time as ISO 8601 to the second, with the offset of the current time zone (`Z` for UTC)."""
     return timezone.localtime(at).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @register.filter
-def exact(at):
+def exact(at: datetime | str | None) -> str:
     """Show `at`, a datetime or an ISO 8601 text, to the second in the current time zone."""
     if at is None:
         return ""
@@ -110,18 +113,18 @@ def exact(at):
 
 
 @register.filter
-def clock(at):
+def clock(at: datetime) -> str:
     """Show the time of day in the current time zone."""
     return _time(at, "TIME_FORMAT")
 
 
-def _time(at, form):
+def _time(at: datetime, form: str) -> SafeString:
     """Show `at` in `form`, the name of a format of `config.formats`."""
     text = date_format(timezone.localtime(at), form)
     return format_html('<time datetime="{0}" title="{0}">{1}</time>', iso(at), text)
 
 
-def ago(at):
+def ago(at: datetime) -> str:
     seconds = (datetime.now(UTC) - at).total_seconds()
     distance = abs(seconds)
     if distance < 5:
@@ -135,13 +138,13 @@ UNITS = ((86_400, gettext_lazy("d")), (3600, "h"), (60, "min"), (1, "s"))  # all
 
 
 @register.filter
-def stop_reason(session):
+def stop_reason(session: Transaction) -> str:
     """Return the stop reason; a StopTransaction message without one means Local (OCPP 1.6 §6.46)."""
     return session.stop_reason or ("Local" if session.stop_received_at else gettext("Closed manually"))
 
 
 @register.filter
-def duration(seconds):
+def duration(seconds: float | None) -> str:
     """Format 3725 s as 1 h 02 min."""
     if seconds is None:
         return ""
@@ -151,7 +154,7 @@ def duration(seconds):
 
 
 @register.simple_tag
-def between(begin, end):
+def between(begin: datetime | None, end: datetime | None) -> str:
     """Format the time from `begin` to `end` in ms, s, min or h."""
     if begin is None or end is None:
         return ""
@@ -162,58 +165,58 @@ def between(begin, end):
 
 
 @register.filter
-def as_json(value):
+def as_json(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 @register.filter
-def label(name):
+def label(name: str) -> Any:
     """Translate the name of a state or outcome, such as `timed_out`."""
     return LABELS.get(name) or capfirst(str(name).replace("_", " "))
 
 
 @register.filter
-def field_label(name):
+def field_label(name: str) -> Any:
     """Translate the name of a filter or of a field of a form."""
     return FIELDS.get(name, name)
 
 
 @register.filter
-def sentence(text):
+def sentence(text: object) -> str:
     """Translate a sentence of a layer below the pages, see `dashboard.sentences`."""
     return translated(text)
 
 
 @register.filter
-def slug(text):
+def slug(text: object) -> str:
     """Turn a name into the name of a CSS class."""
     return str(text).replace(" ", "-").replace("_", "-").lower()
 
 
 @register.inclusion_tag("dashboard/outcome.html")
-def outcome(command):
+def outcome(command: Command) -> dict[str, Command]:
     """Show the state or outcome of a command; mark a simulated response."""
     return {"command": command}
 
 
 @register.simple_tag
-def charger_url(name, *args):
+def charger_url(name: str, *args: Any) -> str:
     """Return the URL of a page of a charger. `reverse` quotes the id again that the converter has quoted already."""
     return unquote(reverse(name, args=args))
 
 
 @register.filter
-def split(names):
+def split(names: str) -> list[str]:
     return names.split()
 
 
 @register.filter
-def flags(session):
+def flags(session: Transaction) -> Any:
     return flagged.flags(session)
 
 
 @register.simple_tag
-def script_texts():
+def script_texts() -> SafeString:
     """Embed the translations of SCRIPT_TEXTS as {English text: translation} for the scripts of the page."""
     with override("en"):
         english = [str(text) for text in SCRIPT_TEXTS]

@@ -1,4 +1,4 @@
-"""Test modules stand alone: what several of them use is in tests/support."""
+"""Modules of tests stand alone, and packages do not list the names of their modules again."""
 
 import ast
 
@@ -33,3 +33,17 @@ def test_no_module_imports_a_test_module():
         if is_of_a_test(name)
     }
     assert not found, f"Move these to a module of tests/support: {sorted(found)}"
+
+
+def test_packages_of_an_app_import_no_names_from_their_modules():
+    """Django requires this of `models` alone."""
+    packages = [path for part in ("admin", "api", "services") for path in PROJECT.glob(f"*/{part}/**/__init__.py")]
+    found = {
+        f"{path.relative_to(PROJECT)} imports from {node.module}"
+        for path in packages
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith(f"{'.'.join(path.relative_to(PROJECT).parts[:-1])}.")
+    }
+    assert len(packages) > 10
+    assert not found, f"Import these names from the modules that define them: {sorted(found)}"

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.decorators import method_decorator
 from rest_framework import viewsets
-from rest_framework.response import Response
 
 from chargers.services.access import own, within
 
@@ -41,17 +41,8 @@ class OwnedByRequester(Scoped):
         return own(self.request.user, rows)
 
 
+@method_decorator(transaction.atomic, name="create")
+@method_decorator(transaction.atomic, name="update")
+@method_decorator(transaction.atomic, name="destroy")
 class Editable(viewsets.ModelViewSet):
     """Make each change and its entry in the audit log in one transaction."""
-
-    @transaction.atomic
-    def create(self, *args: Any, **kwargs: Any) -> Response:
-        return super().create(*args, **kwargs)
-
-    @transaction.atomic
-    def update(self, *args: Any, **kwargs: Any) -> Response:
-        return super().update(*args, **kwargs)
-
-    @transaction.atomic
-    def destroy(self, *args: Any, **kwargs: Any) -> Response:
-        return super().destroy(*args, **kwargs)

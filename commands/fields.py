@@ -86,7 +86,6 @@ class Payload(dict[str, Any]):
         return hidden | {"status": answer["status"]} if isinstance(answer, dict) and "status" in answer else hidden
 
 
-# The stubs of Django do not let a class replace the descriptor.
 class PayloadField(sealing.Unsearchable, OrderedJSONField):
     """A field whose attribute is a `Payload`; a dict with the whole payload may be assigned."""
 

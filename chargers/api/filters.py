@@ -12,9 +12,8 @@ from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS, filterset_fact
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
-from chargers.models import AuditEntry, Charger, Event, Message, Refusal, Variable
+from chargers.models import AuditEntry, Charger, Event, Message, Refusal
 from chargers.models.charger import OF_SOCKET, REPORTED_FIELDS
-from chargers.models.variables import NAME
 from core.admin import lookups
 
 
@@ -82,12 +81,6 @@ class ChargerFilter(AsSent):
         model = Charger
         fields = ["description", "boot_policy", "security_profile", "read_configuration_after_boot"]
         fields += [*OF_SOCKET, *REPORTED_FIELDS]
-
-
-class VariableFilter(AsSent):
-    class Meta:
-        model = Variable
-        fields = [*NAME, "value", "mutability", "reboot_required", "reported_at"]
 
 
 class RefusalFilter(AsSent):

@@ -38,7 +38,7 @@ class Variable(models.Model):
             models.UniqueConstraint(fields=["charger", *NAME], nulls_distinct=False, name="one_row_a_variable")
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.component}.{self.variable}".lstrip(".")
 
     @property

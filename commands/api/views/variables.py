@@ -6,7 +6,6 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chargers.api.filters import VariableFilter
 from chargers.api.serializers.chargers import VariableSerializer
 from chargers.models import Charger, Variable
 from chargers.models.variables import NAME
@@ -23,7 +22,7 @@ class VariableList(generics.ListAPIView):
 
     queryset = Variable.objects.all()
     serializer_class = VariableSerializer
-    filterset_class = VariableFilter
+    filterset_fields = [*NAME, "value", "mutability", "reboot_required", "reported_at"]
     permission_classes = [needs(GET="chargers.view_charger", PUT="commands.add_command")]
     throttle_classes = [CommandsPerUser]
 

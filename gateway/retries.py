@@ -46,7 +46,10 @@ def remember(calls: Sequence[Call], seen: Mapping[int, datetime]) -> dict[int, s
 
 def _as_stored(call: Call) -> str:
     """Return the answer of `call`, encrypted if a vendor's function has put a secret in it."""
-    if call.action != "DataTransfer" or masked(call.answer, call.version, call.action) == call.answer:
+    if (
+        call.action not in call.version.answered_by_vendors
+        or masked(call.answer, call.version, call.action) == call.answer
+    ):
         return call.answer
     return sealing.seal(call.answer)
 
@@ -56,7 +59,7 @@ def as_sent(stored: str) -> str | None:
     try:
         return sealing.unseal(stored) if stored.startswith(sealing.TOKEN) else stored
     except sealing.Unreadable as error:
-        logger.warning("A repeated DataTransfer is processed again; its stored answer cannot be decrypted: %s", error)
+        logger.warning("A repeated CALL is processed again, because its stored answer cannot be decrypted: %s", error)
         return None
 
 
@@ -82,10 +85,10 @@ def answered_before(calls: Sequence[Call]) -> dict[CallKey, str]:
 def stale_before(calls: Sequence[Call]) -> dict[CallKey, StaleConnection]:
     """Return {key: StaleConnection} of those `calls` that were received by replaced sockets.
 
-    This looks at batches with a DataTransfer before `remember`, because a rollback cannot undo effects of a vendor's
-    function.
+    Batches with a call that a vendor's function answers are checked before `remember`, because a rollback cannot undo
+    the effects of the function.
     """
-    if not any(call.action == "DataTransfer" for call in calls):
+    if not any(call.action in call.version.answered_by_vendors for call in calls):
         return {}
     chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
     newest = dict(chargers.values_list("pk", "connected_at"))

@@ -13,6 +13,7 @@ from chargers.services import connections
 from gateway import handshake, vendors
 from gateway.calls import commits, process_batch
 from gateway.commits import Batch, Commits, Entry
+from gateway.credentials import HandshakeRequest
 from gateway.ocpp16 import HANDLERS
 from gateway.retries import StaleConnection, answered_before
 from tests.support.builders import a_call, a_charger, open_socket, settle, tell
@@ -115,7 +116,7 @@ def test_a_call_of_a_deleted_charger_is_stale():
 
 def admitted(*chargers):
     """Admit a socket of each charger in one batch, and return them, not opened yet."""
-    requests = [handshake.HandshakeRequest(charger.identity) for charger in chargers]
+    requests = [HandshakeRequest(charger.identity) for charger in chargers]
     return [connections.ConnectionOpened(one.pk, one.admitted_at, "ocpp1.6") for one in handshake.admit(requests)]
 
 

@@ -15,7 +15,7 @@ from rest_framework.exceptions import APIException
 from chargers.admin import ReadOnly, Scoped
 from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.services.access import reaches_every_charger
-from commands.actions.names import NAMES
+from commands.actions.table import NAMES
 from commands.api.serializers import ChargingProfileSerializer
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
 
@@ -36,7 +36,7 @@ def _json(field, title):
 @admin.register(Command)
 class CommandAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     list_display = ["created_at", "charger", "action", "state", "shown_outcome", "shown_result", "requested_by"]
-    list_filter = ["state", "outcome", "simulated", "action"]
+    list_filter = ["state", "outcome", "simulated", choices("action", NAMES)]
     sortable_by = ["created_at"]
     searched = {"task_id": "text", "charger": "charger"}
     list_select_related = ["charger"]

@@ -8,7 +8,6 @@ from django.db.models.functions import Now
 
 from chargers.models import Charger
 from chargers.services.audit import SYSTEM_ACTOR
-from commands.actions.names import NAMES
 from commands.fields import OrderedJSONField, PayloadField
 from core.db.numbers import next_free_id
 from core.ocpp.schemas import JSON
@@ -44,11 +43,6 @@ def new_task_id() -> str:
     return str(uuid4())
 
 
-def action_choices() -> list[tuple[str, str]]:
-    """The choices of `action`, a function so that a new action needs no migration."""
-    return [(name, name) for name in NAMES]
-
-
 def next_request_id() -> int:
     """An unused requestId (GetLog, SignedUpdateFirmware)."""
     return next_free_id("commands_request_id", Command.objects.none())
@@ -59,7 +53,7 @@ class Command(models.Model):
 
     task_id = models.CharField(max_length=36, default=new_task_id, editable=False)
     charger = models.ForeignKey(Charger, models.PROTECT, related_name="commands", db_index=False)
-    action = models.CharField(max_length=40, choices=action_choices)
+    action = models.CharField(max_length=40)
     payload = PayloadField()
     timeout = models.FloatField(help_text="Seconds that the charger has to answer after the command is sent.")
 

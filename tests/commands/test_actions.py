@@ -3,8 +3,6 @@
 import pytest
 from ocpp.v16 import call, call_result
 
-from commands.actions import table
-from commands.actions.names import NAMES
 from commands.actions.ocpp16.table import ACTIONS
 from commands.models import Command
 from commands.tasks import TASKS
@@ -30,10 +28,6 @@ EVERY = SPECIFIED + SECURITY
 def test_the_table_holds_the_19_commands_of_ocpp_1_6_and_the_7_of_the_security_whitepaper():
     assert sorted(ACTIONS) == sorted(EVERY)
     assert (len(SPECIFIED), len(SECURITY)) == (19, 7)
-
-
-def test_the_names_are_those_of_the_tables_of_every_version():
-    assert tuple(dict.fromkeys(name for actions in table.ACTIONS.values() for name in actions)) == NAMES
 
 
 @pytest.mark.parametrize("name", EVERY)

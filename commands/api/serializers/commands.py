@@ -4,8 +4,8 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from commands.actions.names import NAMES
 from commands.actions.ocpp16 import charging
+from commands.actions.table import NAMES
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
 from core.ocpp import schemas
 from core.ocpp.versions import OCPP16

@@ -46,10 +46,10 @@ class CommandAdmin(LargeTableAdmin, Scoped, ReadOnly, admin.ModelAdmin):
     fault = _json("error", "error")
     late = _json("late_response", "late response")
     fieldsets = [
-        (None, {"fields": ["charger", "action", "shown_payload", "timeout", "requested_by", "task_id", "warning"]}),
+        (None, {"fields": ["charger", "ocpp_version", "action", "shown_payload", "timeout", "warning"]}),
         ("Outcome", {"fields": ["state", "shown_outcome", "shown_result", "answer", "fault", "late"]}),
-        ("Progress", {"fields": ["transaction", "progress_made", "follows"]}),
-        ("Times", {"fields": ["created_at", "sent_at", "finished_at"]}),
+        ("Origin and progress", {"fields": ["requested_by", "task_id", "transaction", "progress_made", "follows"]}),
+        ("Times", {"fields": ["created_at", "sent_at", "finished_at", "completed_at"]}),
     ]
     readonly_fields = ["shown_payload", "progress_made", "shown_outcome", "shown_result", "answer", "fault", "late"]
 

@@ -11,7 +11,7 @@ from chargers.services.audit import SYSTEM_ACTOR
 from commands.fields import OrderedJSONField, PayloadField
 from core.db.numbers import next_free_id
 from core.ocpp.schemas import JSON
-from core.ocpp.versions import Version
+from core.ocpp.versions import BY_SUBPROTOCOL, Version
 from transactions.models import Transaction
 
 QUEUED, SENT, FINISHED = "queued", "sent", "finished"
@@ -53,6 +53,7 @@ class Command(models.Model):
 
     task_id = models.CharField(max_length=36, default=new_task_id, editable=False)
     charger = models.ForeignKey(Charger, models.PROTECT, related_name="commands", db_index=False)
+    ocpp_version = models.CharField(max_length=20, editable=False, help_text="The version of action and payload.")
     action = models.CharField(max_length=40)
     payload = PayloadField()
     timeout = models.FloatField(help_text="Seconds that the charger has to answer after the command is sent.")
@@ -98,6 +99,12 @@ class Command(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)  # by the same clock as `sent_at`
     sent_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When the charger reported the end of its delivery; if nothing is delivered, when finished.",
+    )
 
     # Times of submission and sending by `time.monotonic` of this process. Waits are counted from these, because the
     # wall clock may be set. `services.queries` sets them, `sent_s` only of a command that was sent.
@@ -144,8 +151,8 @@ class Command(models.Model):
 
     @property
     def version(self) -> Version:
-        """The OCPP version of its charger."""
-        return self.charger.version
+        """The OCPP version of its action and payload, whatever its charger speaks by now."""
+        return BY_SUBPROTOCOL[self.ocpp_version]
 
     @property
     def result(self) -> Any:

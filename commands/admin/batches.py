@@ -8,7 +8,9 @@ from django.utils.html import format_html
 from rest_framework.exceptions import APIException
 
 from chargers.admin import Commandable, ReadOnly
+from chargers.admin.lists import choices
 from chargers.services.access import own
+from commands.actions.table import NAMES
 from commands.models import Batch, Schedule
 from commands.services import batches
 from commands.services.origin import Origin
@@ -31,7 +33,7 @@ def cancel(modeladmin, request, chosen):
 @admin.register(Batch)
 class BatchAdmin(OwnedByRequester, Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["created_at", "action", "total", "shown_state", "start_at", "requested_by", "note"]
-    list_filter = ["action"]
+    list_filter = [choices("action", NAMES)]
     date_hierarchy = "created_at"
     fields = [
         "action",

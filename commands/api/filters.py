@@ -4,11 +4,18 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from chargers.api.filters import AsSent, OfCharger, YesOrNo
+from commands.actions.table import NAMES
 from commands.models import Batch, BatchItem, CertificateRequest, ChargingProfile, Command, Firmware, Schedule, Upload
 from commands.models.batch import CANCELLED, REFUSED, SHOWN, WAITING
 
 
-class CommandFilter(OfCharger):
+class OfAction(AsSent):
+    """`?action=`, one of the commands of any version."""
+
+    action = filters.ChoiceFilter(choices=[(name, name) for name in NAMES])
+
+
+class CommandFilter(OfAction, OfCharger):
     class Meta:
         model = Command
         fields = ["action", "state", "outcome", "simulated"]
@@ -43,7 +50,7 @@ class CertificateFilter(OfCharger):
         fields = ["id", "common_name", "state", "serial_number", "not_after", "received_at"]
 
 
-class BatchFilter(AsSent):
+class BatchFilter(OfAction):
     class Meta:
         model = Batch
         fields = ["action", "requested_by", "schedule"]
@@ -64,7 +71,7 @@ class MemberFilter(OfCharger):
         return rows.filter(state=state) if is_item_state else rows.filter(command__state=state)
 
 
-class ScheduleFilter(AsSent):
+class ScheduleFilter(OfAction):
     class Meta:
         model = Schedule
         fields = ["name", "action", "is_enabled"]

@@ -17,7 +17,6 @@ from commands.models.command import (
     SILENT,
     TIMED_OUT,
     Command,
-    action_choices,
     new_task_id,
     next_request_id,
 )
@@ -56,7 +55,6 @@ __all__ = [
     "BatchItem",
     "Schedule",
     "Upload",
-    "action_choices",
     "new_task_id",
     "next_profile_id",
     "next_request_id",

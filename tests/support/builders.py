@@ -79,5 +79,6 @@ def a_finding(charger, action, by_kind):
 
 
 def a_command(charger=None, action="ClearCache", payload=None, **columns):
-    columns = {"timeout": 30} | columns
-    return Command.objects.create(charger=charger or a_charger(), action=action, payload=payload or {}, **columns)
+    charger = charger or a_charger()
+    columns = {"timeout": 30, "ocpp_version": charger.version.subprotocol} | columns
+    return Command.objects.create(charger=charger, action=action, payload=payload or {}, **columns)

@@ -4,11 +4,11 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from commands.actions.names import NAMES
 from commands.actions.ocpp16 import charging
+from commands.actions.table import NAMES
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
 from core.ocpp import schemas
-from core.ocpp.versions import OCPP16
+from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16
 
 
 class TaskSerializer(serializers.ModelSerializer):
@@ -24,7 +24,7 @@ class TaskSerializer(serializers.ModelSerializer):
     late_response = serializers.JSONField(allow_null=True)
     transaction_id = serializers.IntegerField(allow_null=True)
     task_url = serializers.SerializerMethodField()
-    progress = serializers.JSONField(help_text="Notifications of a transfer by the charger: status, at.")
+    progress = serializers.JSONField(help_text="Notifications of what the charger delivers later: status, at.")
     follows = serializers.CharField(source="follows.task_id", allow_null=True, default=None)
 
     class Meta:
@@ -33,6 +33,7 @@ class TaskSerializer(serializers.ModelSerializer):
             "task_id",
             "task_url",
             "charger_id",
+            "ocpp_version",
             "action",
             "payload",
             "state",
@@ -43,6 +44,7 @@ class TaskSerializer(serializers.ModelSerializer):
             "result",
             "error",
             "late_response",
+            "request_id",
             "progress",
             "follows",
             "warning",
@@ -52,6 +54,7 @@ class TaskSerializer(serializers.ModelSerializer):
             "created_at",
             "sent_at",
             "finished_at",
+            "completed_at",
         ]
 
     @staticmethod
@@ -90,6 +93,11 @@ class CommandRequestSerializer(AskSerializer):
     """`payload` is the OCPP request in camelCase; members that the central system can fill in may be left out."""
 
     charger_id = serializers.CharField(trim_whitespace=False)
+    ocpp_version = serializers.ChoiceField(
+        list(BY_SUBPROTOCOL),
+        required=False,
+        help_text="For a charger that has never connected; ocpp1.6 by default. Otherwise it must be what it speaks.",
+    )
     action = serializers.ChoiceField(NAMES)
     payload = serializers.DictField(default=dict)
 

@@ -7,7 +7,6 @@ agree on where a frame begins. docs/performance.md has the difference in speed.
 
 from collections import deque
 
-from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import OPEN
 
@@ -42,25 +41,14 @@ def _aborts_later(method):
 
 
 class FrameQueue(deque):
-    """The methods of `asyncio.Queue` that uvicorn uses, for one reader."""
+    """The queue of uvicorn with one reader. `reader` is the future of the reader while it waits."""
 
-    def __init__(self, loop):
-        super().__init__()
-        self.loop, self.reader = loop, None
+    reader = None
 
     def put_nowait(self, event):
         self.append(event)
         if self.reader is not None and not self.reader.done():
             self.reader.set_result(None)
-
-    def empty(self):
-        return not self
-
-    async def get(self):
-        while not self:
-            self.reader = self.loop.create_future()  # `get_running_loop` would make a system call
-            await self.reader
-        return self.popleft()
 
 
 class ChargerWebSocket(WebSocketsSansIOProtocol):
@@ -72,7 +60,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.queue = FrameQueue(self.loop)
+        self.queue = FrameQueue()
         self.partial = b""  # the beginning of an incomplete frame
         self.unwritten = 0  # bytes in the write buffer when the wait for a pong last began
         self.has_received = False  # whether any byte was received since the last ping
@@ -159,8 +147,12 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             self.data_received(b"")
 
     async def receive(self):
-        message = await self.queue.get()
-        if self.read_paused and self.queue.empty():
+        queue = self.queue
+        while not queue:
+            queue.reader = self.loop.create_future()  # `get_running_loop` would make a system call
+            await queue.reader
+        message = queue.popleft()
+        if self.read_paused and not queue:
             self.has_heavy = False
             self.loop.call_later(RESUME_DELAY_S, self._resume_reading)
         return message
@@ -169,19 +161,36 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         return len(self.queue) <= MAX_QUEUED_FOR_RESUME and not self.has_heavy
 
     def _take(self, data, position):
-        """Take a frame, or a part of one on the slow path. Return the number of bytes, 0 if more are needed."""
-        if not self.slow_bytes_left:
-            header, length = _lengths(data, position)
-            if not header:
-                return 0
-            if not self._is_fast(data[position], data[position + 1], length):
-                self.slow_bytes_left = header + length
-            elif len(data) - position < header + length:
-                return 0
+        """Queue a frame, or pass a part of it on to the library. Return the number of bytes, 0 if more are needed."""
+        if self.slow_bytes_left:
+            return self._pass_on(data, position)
+        header, length = _lengths(data, position)
+        start, end = position + header, position + header + length
+        if not header:
+            return 0
+        if (
+            data[position] != WHOLE_TEXT
+            or not data[position + 1] & MASKED
+            or length > MAX_FAST_PAYLOAD
+            or self.frames
+        ):
+            self.slow_bytes_left = header + length
+            return self._pass_on(data, position)
+        if len(data) < end:
+            return 0
+        if not self.close_sent:
+            try:
+                text = apply_mask(data[start:end], data[start - 4 : start]).decode()
+            except UnicodeDecodeError:
+                self._refuse(1007)
             else:
-                start, end = position + header, position + header + length
-                self._on_text(apply_mask(data[start:end], data[start - 4 : start]))
-                return header + length
+                self.queue.put_nowait({"type": "websocket.receive", "text": text})
+                if len(self.queue) > MAX_QUEUED_FRAMES and not self.read_paused:
+                    self._pause_reading()
+        return header + length
+
+    def _pass_on(self, data, position):
+        """Pass a frame on the slow path to the library, as far as it has been received."""
         part = data[position : position + self.slow_bytes_left]
         self.slow_bytes_left -= len(part)
         super().data_received(part)
@@ -190,21 +199,6 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         return len(part)
-
-    def _is_fast(self, first, second, length):
-        return first == WHOLE_TEXT and second & MASKED and length <= MAX_FAST_PAYLOAD and not self.frames
-
-    def _on_text(self, payload):
-        if self.close_sent:
-            return
-        try:
-            text = payload.decode()
-        except UnicodeDecodeError:
-            self._refuse(1007)
-            return
-        self.queue.put_nowait({"type": "websocket.receive", "text": text})
-        if len(self.queue) > MAX_QUEUED_FRAMES and not self.read_paused:
-            self._pause_reading()
 
     def send_receive_event_to_app(self):
         """Refuse a text that is not UTF-8 with 1007, because uvicorn would log a stack trace for each."""
@@ -283,17 +277,14 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
 
     async def send(self, message):
         text = message.get("text")
-        if text is None or not self.handshake_complete or self.close_sent or self.conn.state is not OPEN:
-            await super().send(message)
-            if self.partial:
-                self.loop.call_soon(self._resume_reading)
+        is_open = self.handshake_complete and not (self.disconnected or self.close_sent) and self.conn.state is OPEN
+        if is_open and text is not None and self.writable.is_set():
+            payload = text.encode()
+            self.transport.write(_header(len(payload)) + payload)
             return
-        if not self.writable.is_set():
-            await self.writable.wait()
-        if self.disconnected or self.close_sent or self.conn.state is not OPEN:
-            raise ClientDisconnected
-        payload = text.encode()
-        self.transport.write(_header(len(payload)) + payload)
+        await super().send(message)
+        if self.partial:
+            self.loop.call_soon(self._resume_reading)
 
 
 def _lengths(data, position):

@@ -139,6 +139,7 @@ SENTENCES = (
     _("Also send charger_id, or since and until at most a day apart."),
     # commands that were refused, or submitted with a warning
     _("Charger {charger} is Rejected: nothing may be sent to it until it boots again and is accepted."),
+    _("The charger speaks {version}, not {other}."),
     _("Charger {charger} is Pending: {action} may not be sent until it boots again and is accepted."),
     _("{number} commands already wait for charger {charger}."),
     _("{hidden} stands for a secret that is not shown. Enter the secret itself."),

@@ -84,10 +84,9 @@ def resubmit(user, former):
         _count(user)
         if former.state != FINISHED:
             raise Conflict(gettext("The command is not finished yet. You can send it again once it is finished."))
-        payload_for_retry = submission.payload_for_retry(former)
-        return submission.submit(
-            former.charger, former.action, payload_for_retry, Origin(user.get_username()), timeout=former.timeout
-        )
+        payload_for_retry, origin = submission.payload_for_retry(former), Origin(user.get_username())
+        same = {"timeout": former.timeout, "ocpp_version": former.ocpp_version}
+        return submission.submit(former.charger, former.action, payload_for_retry, origin, **same)
 
 
 def submit_batch(user, body):

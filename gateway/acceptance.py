@@ -13,10 +13,14 @@ _not_accepted: set[int] = set()  # primary keys of chargers that were not accept
 def refused_before(calls: Sequence[Call]) -> dict[CallKey, CallError]:
     """Return `refused` for calls that are checked before they are processed.
 
-    Calls of chargers that were not accepted before are checked here, so that their batches are not processed twice. A
-    DataTransfer is checked here, because a rollback cannot undo effects of a vendor's function.
+    Calls of chargers that were not accepted before are checked here, so that their batches are not processed twice.
+    So are calls that a vendor's function answers, because a rollback cannot undo the effects of the function.
     """
-    checked = {call.charger for call in calls if call.charger in _not_accepted or call.action == "DataTransfer"}
+    checked = {
+        call.charger
+        for call in calls
+        if call.charger in _not_accepted or call.action in call.version.answered_by_vendors
+    }
     if not checked:
         return {}
     chargers = Charger.objects.filter(NOT_ACCEPTED, pk__in=checked).only("boot_policy", "registration_status")

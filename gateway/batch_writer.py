@@ -5,6 +5,7 @@ one shares the cost of a commit. Each process has one writer thread, and so one 
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
@@ -14,13 +15,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar, overload
 
+from chargers import metrics
 from core.db import faults
 from core.ocpp.calls import Call
 from gateway.calls import commits
-from gateway.commits import Entry, Item, RetryLater
+from gateway.commits import Batch, Entry, Item, RetryLater
 from gateway.protocols import Handler
 from gateway.set_aside import SetAside
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 I = TypeVar("I", bound=Item)  # noqa: E741
 O = TypeVar("O")  # noqa: E741
@@ -96,30 +99,36 @@ class BatchWriter:
             self.work.wait(self.set_aside.due_in_s)
             self.work.clear()  # cleared before the queues are read, so that later entries set it again
             while self.entries or self.seen:
-                if not (self._retry_set_aside() and self._write(*self._next_batch())):
+                if not (self._retry_set_aside() and self._write(self._next_batch())):
                     return
             if not self._retry_set_aside():
                 return
 
     def _retry_set_aside(self) -> bool:
-        batch, seen = self.set_aside.take_due()
-        return not (batch or seen) or self._write(batch, seen, was_locked=True)
+        batch = self.set_aside.take_due()
+        return batch is None or self._write(batch)
 
-    def _write(self, batch: list[Entry], seen: dict[int, datetime], was_locked: bool = False) -> bool:
+    def _write(self, batch: Batch) -> bool:
         """Write a batch and deliver its answers. Return False if the event loop has ended."""
         assert self.loop is not None  # it has started this thread
-        locked: set[int] = set()
-        outcomes = commits.execute(batch, seen, locked, was_locked)
-        self.set_aside.add(batch, outcomes, {charger: seen[charger] for charger in locked & seen.keys()})
+        began = time.perf_counter()
         try:
-            self.loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+            outcomes = commits.commit_with_retry(batch)
+        except Exception as error:  # noqa: BLE001  (without this thread no charger of this process would be answered)
+            metrics.commit_failures.labels("lost").inc()
+            logger.exception("A batch of %s entries is lost. Its chargers get InternalError.", len(batch.entries))
+            outcomes = [error] * len(batch.entries)
+        _observe(batch, time.perf_counter() - began)
+        self.set_aside.add(batch, outcomes)
+        try:
+            self.loop.call_soon_threadsafe(self._deliver, batch.entries, outcomes)
         except RuntimeError:
             return False
         return True
 
-    def _deliver(self, batch: list[Entry], outcomes: list[object]) -> None:
+    def _deliver(self, entries: list[Entry], outcomes: list[object]) -> None:
         self.room.set()
-        for entry, outcome in zip(batch, outcomes, strict=True):
+        for entry, outcome in zip(entries, outcomes, strict=True):
             # A future is cancelled when its socket is closed; the message is stored.
             if entry.future is None or entry.future.done():
                 continue
@@ -130,8 +139,8 @@ class BatchWriter:
             else:
                 entry.future.set_result(outcome)
 
-    def _next_batch(self) -> tuple[list[Entry], dict[int, datetime]]:
-        """Take (the oldest entries, {charger: time it was last seen}) from the queues.
+    def _next_batch(self) -> Batch:
+        """Take the oldest entries, and all times when chargers were seen, from the queues.
 
         A batch has at most one CALL of each charger, because a repeated CALL must find the first one committed. It
         has no entry of a charger that is set aside.
@@ -149,7 +158,16 @@ class BatchWriter:
                 chargers.add(entry.item.charger)
             batch.append(entry)
         self.entries.extendleft(reversed(later))
-        return batch, self.set_aside.without(dict(_drain(self.seen)))
+        return Batch(batch, self.set_aside.without(dict(_drain(self.seen))))
+
+
+def _observe(batch: Batch, seconds: float) -> None:
+    """Observe the metrics of a batch, and not of each message, because that is cheaper."""
+    if batch.entries:
+        metrics.batch_size.observe(len(batch.entries))
+    metrics.batch_seconds.observe(seconds)
+    if oldest := next((entry.item for entry in batch.entries if isinstance(entry.item, Call)), None):
+        metrics.inbox_latency.observe(max(0.0, (datetime.now(UTC) - oldest.received_at).total_seconds()))
 
 
 def _drain(queue: deque[T], limit: int | None = None) -> Iterator[T]:

@@ -1,12 +1,10 @@
 """The WebSocket handshake: check the credentials of chargers, and record opened and closed sockets in batches."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, ip_address
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from urllib.parse import unquote_to_bytes
 
 from asgiref.typing import HTTPScope, WebSocketScope
@@ -15,12 +13,21 @@ from django.db.models import DateTimeField, F, Func
 from django.db.models.functions import Greatest
 
 from chargers.models import Charger
-from chargers.services import keys, refusals
+from chargers.services import refusals
 from commands.services.signing import certificate_owner
 from core.http import proxies
 from core.ocpp.versions import Version
 from core.redis.throttling import Failures
 from gateway import protocols
+from gateway.credentials import (
+    ADDRESS_NOT_OPEN,
+    BY_CERTIFICATE,
+    BY_KEY,
+    PRESENTS,
+    REQUIREMENTS,
+    Credentials,
+    HandshakeRequest,
+)
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
@@ -54,36 +61,10 @@ class Refused(Exception):
     """
 
     def __init__(
-        self, status: int, reason: str, kind: str | None = None, credentials: "Credentials | None" = None
+        self, status: int, reason: str, kind: str | None = None, credentials: Credentials | None = None
     ) -> None:
         super().__init__(reason)
         self.status, self.reason, self.kind, self.credentials = status, reason, kind, credentials
-
-
-@dataclass(frozen=True, slots=True)
-class HandshakeRequest:
-    """The request of a charger to open a WebSocket.
-
-    `authorization` is the header as sent, b"" without one. `secured` is true for a connection over TLS. `subject`
-    describes the verified client certificate: {"CN": [names], "O": [names], "serial": hex digits}, or None without
-    one. `address` is that of the charger, or of a proxy which is not trusted.
-    """
-
-    charger_id: str
-    authorization: bytes = field(default=b"", repr=False)  # it holds the key
-    secured: bool = False
-    subject: proxies.Subject | None = None
-    address: str = "127.0.0.1"
-
-    @property
-    def charger(self) -> None:
-        """It belongs to no charger until its credentials are checked."""
-        return None
-
-    def has_key(self, *hashes: str) -> str:
-        """Return the first of `hashes` that matches the presented key, or ""."""
-        key = keys.presented(self.charger_id, self.authorization)
-        return next((stored for stored in hashes if key and stored and keys.matches(key, stored)), "")
 
 
 def request(charger_id: str, scope: SocketScope) -> HandshakeRequest:
@@ -184,36 +165,6 @@ class ConnectedCharger(NamedTuple):
         return self.identity
 
 
-class Credentials(NamedTuple):
-    """The credentials a charger must present, as last read, to check a handshake without the database."""
-
-    security_profile: int | None
-    next_security_profile: int | None
-    authorization_key_hash: str
-    next_authorization_key_hashes: list[str]
-    certificate_names: set[str]
-
-    @classmethod
-    def of(cls, charger: Charger) -> "Credentials":
-        return cls(*(getattr(charger, name) for name in cls._fields))
-
-    def match(self, request: HandshakeRequest) -> bool:
-        """Return whether `request` presents them, for the current security profile or the next one."""
-        profiles = {self.security_profile, self.next_security_profile or self.security_profile}
-        return any(PRESENTS[profile](request, self) for profile in profiles)
-
-
-class Expected(Protocol):
-    """The credentials that a charger must present: a `Charger` or its `Credentials`."""
-
-    @property
-    def authorization_key_hash(self) -> str: ...
-    @property
-    def next_authorization_key_hashes(self) -> list[str]: ...
-    @property
-    def certificate_names(self) -> set[str]: ...
-
-
 class Admitted(TypedDict):
     """The annotation of a `Charger` that is read for its handshake."""
 
@@ -311,11 +262,6 @@ def _meets(profile: int | None, request: HandshakeRequest, charger: Charger) -> 
     return PRESENTS[profile](request, charger) and (profile != BY_CERTIFICATE or _is_owner(request, charger))
 
 
-def _has_key(request: HandshakeRequest, charger: Expected) -> bool:
-    """Return whether the request presents the charger's key, or a new one that was sent to the charger."""
-    return bool(request.has_key(charger.authorization_key_hash, *charger.next_authorization_key_hashes))
-
-
 def _use_next_key(request: HandshakeRequest, charger: Charger) -> None:
     """Replace the charger's key by a new one that it uses for the first time (security whitepaper A01)."""
     next_hashes = charger.next_authorization_key_hashes
@@ -332,52 +278,8 @@ def _raise(charger: Charger, profile: int | None) -> None:
     charger.save(update_fields=["security_profile", "next_security_profile"])
 
 
-def _has_certificate(request: HandshakeRequest, charger: Expected) -> bool:
-    """Return whether the certificate names the charger and its operator (whitepaper A00.FR.404, A00.FR.405).
-
-    A subject may have several names of each kind (RFC 5280 §4.1.2.4). All of them must match. Case and spaces count.
-    """
-    if not request.secured or request.subject is None:
-        return False
-    names, organisations = set(request.subject.get("CN", ())), set(request.subject.get("O", ()))
-    return organisations == {settings.OCPP_CPO_NAME} and bool(names) and names <= charger.certificate_names
-
-
 def _is_owner(request: HandshakeRequest, charger: Charger) -> bool:
     """Return whether the certificate is the charger's. One that was signed here belongs to the charger that requested
     it, whatever names another charger has."""
     serial = request.subject.get("serial", "") if request.subject else ""
     return certificate_owner(serial) in (None, charger.pk)
-
-
-def _may_be_open(request: HandshakeRequest, charger: Expected) -> bool:
-    """Return whether the address is in OCPP_OPEN_NETWORKS, where chargers need no credentials."""
-    try:
-        address = ip_address(request.address)
-    except ValueError:  # a Unix socket, or an invalid header of a proxy
-        return False
-    mapped: IPv4Address | None = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in network for network in settings.OCPP_OPEN_NETWORKS)
-
-
-# Checks of the credentials of each security profile (security whitepaper §2.1). They read a `Charger` or its
-# `Credentials`, and not the database.
-BY_KEY, BY_CERTIFICATE = (None, 1, 2), 3
-PRESENTS: Mapping[int | None, Callable[[HandshakeRequest, Expected], bool]] = {
-    None: lambda request, charger: (
-        _has_key(request, charger) or (not charger.authorization_key_hash and _may_be_open(request, charger))
-    ),
-    0: _may_be_open,
-    1: lambda request, charger: not request.secured and _has_key(request, charger),
-    2: lambda request, charger: request.secured and _has_key(request, charger),
-    3: _has_certificate,
-}
-BASIC = "Basic auth with the charger's id and its key"
-ADDRESS_NOT_OPEN = "A charger needs a key or a certificate here: its address is in none of the OCPP_OPEN_NETWORKS."
-REQUIREMENTS = {
-    None: f"{BASIC} is required.",
-    0: ADDRESS_NOT_OPEN,
-    1: f"{BASIC} is required, without TLS (security profile 1).",
-    2: f"{BASIC} is required, over TLS (security profile 2).",
-    3: "A client certificate of this charger is required (security profile 3).",
-}

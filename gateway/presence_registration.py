@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from channels.layers import get_channel_layer
@@ -30,6 +31,8 @@ class ChannelLayer(Protocol):
 class PresenceRegistration:
     """The registration of one consumer, `socket`. `presence` is its entry, None while commands cannot reach it."""
 
+    opened_at: datetime  # of the socket, from `begin`
+
     def __init__(self, socket: "ChargerConsumer") -> None:
         self.socket = socket
         self.presence: Presence | None = None
@@ -38,8 +41,12 @@ class PresenceRegistration:
         self.has_ended = False
         self.lock = asyncio.Lock()
 
-    async def begin(self) -> None:
-        """Register presence before the first answer, but wait at most PRESENCE_TIMEOUT_S for Redis."""
+    async def begin(self, opened_at: datetime) -> None:
+        """Register presence before the first answer, but wait at most PRESENCE_TIMEOUT_S for Redis.
+
+        The socket was opened at `opened_at`.
+        """
+        self.opened_at = opened_at
         self.beginning = asyncio.create_task(self.register())
         await asyncio.wait({self.beginning}, timeout=PRESENCE_TIMEOUT_S)
 
@@ -53,8 +60,8 @@ class PresenceRegistration:
         layer: ChannelLayer = get_channel_layer()
         try:
             version = self.socket.version.subprotocol
-            entry = Presence.opened(await layer.new_channel(), self.socket.newest.opened_at, version)
-            self.listener = asyncio.create_task(self.socket.handle_control_message(layer, entry.channel))
+            entry = Presence.opened(await layer.new_channel(), self.opened_at, version)
+            self.listener = asyncio.create_task(self.socket.exchange.handle_control_message(layer, entry.channel))
             replaced = await presence.register(self.socket.charger.identity, entry)
             self.presence = entry
             if replaced == entry:  # the charger has opened a newer socket meanwhile
@@ -74,7 +81,7 @@ class PresenceRegistration:
 
     async def _stop_listening(self) -> None:
         """Stop the listener, after a command that is being claimed has been written or reported lost."""
-        async with self.socket.commanding:
+        async with self.socket.exchange.commanding:
             if self.listener:
                 self.listener.cancel()
                 self.listener = None

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from chargers.models import Charger, effective_status
+from chargers.services import connections
 from core.db import bulk_sql, sealing
 from core.ocpp import frames
 from core.ocpp.calls import Call, CallKey
@@ -18,6 +19,8 @@ from gateway import sql
 from gateway.commits import RefusedItems
 
 logger = logging.getLogger(__name__)
+
+MAX_REMEMBERED_ANSWERS = 8  # answers of one socket that are sent again for a repeated CALL
 
 
 class StaleConnection(Exception):
@@ -46,7 +49,10 @@ def remember(calls: Sequence[Call], seen: Mapping[int, datetime]) -> dict[int, s
 
 def _as_stored(call: Call) -> str:
     """Return the answer of `call`, encrypted if a vendor's function has put a secret in it."""
-    if call.action != "DataTransfer" or masked(call.answer, call.version, call.action) == call.answer:
+    if (
+        call.action not in call.version.answered_by_vendors
+        or masked(call.answer, call.version, call.action) == call.answer
+    ):
         return call.answer
     return sealing.seal(call.answer)
 
@@ -56,8 +62,33 @@ def as_sent(stored: str) -> str | None:
     try:
         return sealing.unseal(stored) if stored.startswith(sealing.TOKEN) else stored
     except sealing.Unreadable as error:
-        logger.warning("A repeated DataTransfer is processed again; its stored answer cannot be decrypted: %s", error)
+        logger.warning("A repeated CALL is processed again, because its stored answer cannot be decrypted: %s", error)
         return None
+
+
+class RecentAnswers:
+    """The answers of one socket that are sent again for a repeated CALL, and `newest`, that of the former socket."""
+
+    def __init__(self, newest: connections.Newest) -> None:
+        self.newest = newest
+        self.answers: dict[str, tuple[str, str]] = {}  # {message id: (digest, answer)}
+
+    def find(self, frame: frames.Call) -> str | None:
+        """Return the answer already sent to this CALL. Raise `UnusableCall` for another CALL with its id."""
+        if frame.message_id == self.newest.last_call_id and frame.digest == self.newest.last_call_digest:
+            return as_sent(self.newest.last_answer)
+        digest, answer = self.answers.get(frame.message_id, (frame.digest, None))
+        if digest != frame.digest:
+            raise frames.UnusableCall("GenericError", "This message id was used for another CALL.")
+        return answer
+
+    def add(self, call: Call) -> None:
+        """Add the answer of `call`, a result. Those of idempotent actions are not sent again."""
+        if call.action not in call.version.idempotent:
+            self.answers.pop(call.message_id, None)
+            self.answers[call.message_id] = call.digest, call.answer
+            if len(self.answers) > MAX_REMEMBERED_ANSWERS:
+                del self.answers[next(iter(self.answers))]
 
 
 def lock(chargers: set[int]) -> None:
@@ -82,10 +113,10 @@ def answered_before(calls: Sequence[Call]) -> dict[CallKey, str]:
 def stale_before(calls: Sequence[Call]) -> dict[CallKey, StaleConnection]:
     """Return {key: StaleConnection} of those `calls` that were received by replaced sockets.
 
-    This looks at batches with a DataTransfer before `remember`, because a rollback cannot undo effects of a vendor's
-    function.
+    Batches with a call that a vendor's function answers are checked before `remember`, because a rollback cannot undo
+    the effects of the function.
     """
-    if not any(call.action == "DataTransfer" for call in calls):
+    if not any(call.action in call.version.answered_by_vendors for call in calls):
         return {}
     chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
     newest = dict(chargers.values_list("pk", "connected_at"))

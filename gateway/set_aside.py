@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from core.retries import growing_delay_s
-from gateway.commits import Entry, RetryLater
+from gateway.commits import Batch, Entry, RetryLater
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +64,9 @@ class SetAside:
             self.waiting[charger].seen = seen.pop(charger)
         return seen
 
-    def take_due(self) -> tuple[list[Entry], dict[int, datetime]]:
-        """Take (the oldest entry of each charger whose next attempt is due, {charger: time it was last seen})."""
-        batch: list[Entry] = []
-        seen: dict[int, datetime] = {}
+    def take_due(self) -> Batch | None:
+        """Take the oldest entry of each charger whose next attempt is due, and the time when it was seen."""
+        batch = Batch([], {}, attempts=1, was_locked=True)
         now = time.monotonic()
         due = sorted((queue.due, n, key) for n, (key, queue) in enumerate(self.waiting.items()) if queue.due <= now)
         self.taken = {key for _, _, key in due[:MAX_CHARGERS_PER_RETRY]}
@@ -75,17 +74,18 @@ class SetAside:
             queue = self.waiting[key]
             queue.taken_at = now
             if queue.entries:
-                batch.append(queue.entries.popleft())
+                batch.entries.append(queue.entries.popleft())
             if queue.seen and isinstance(key, int):
-                seen[key], queue.seen = queue.seen, None
-        return batch, seen
+                batch.seen[key], queue.seen = queue.seen, None
+        return batch if batch.entries or batch.seen else None
 
-    def add(self, batch: Iterable[Entry], outcomes: Iterable[object], seen: dict[int, datetime]) -> None:
-        """Set aside the entries of `batch` with the outcome `RetryLater`, and `seen` of chargers that were locked.
+    def add(self, batch: Batch, outcomes: Iterable[object]) -> None:
+        """Set aside the entries of `batch` with the outcome `RetryLater`, and the times of chargers that were locked.
 
         Chargers without waiting entries are served as usual again.
         """
-        later = [entry for entry, outcome in zip(batch, outcomes, strict=True) if outcome is RetryLater]
+        later = [entry for entry, outcome in zip(batch.entries, outcomes, strict=True) if outcome is RetryLater]
+        seen = {charger: batch.seen[charger] for charger in batch.locked & batch.seen.keys()}
         locked = dict.fromkeys([*map(_key, later), *seen])
         waiting = {key: self._delay(key) for key in locked}
         for entry in reversed(later):

@@ -16,7 +16,6 @@ from django.conf import settings
 from django.db import transaction
 
 from chargers.services.notifications import VendorMessage
-from core.ocpp.versions import OCPP16
 
 logger = logging.getLogger(__name__)
 # It receives the charger id and the data, and returns (status, data or None).
@@ -41,7 +40,7 @@ def vendor(vendor_id: str, message_id: str = "") -> Callable[[F], F]:
 
 
 def answer(charger_id: str | None, message: VendorMessage) -> tuple[str, str | None]:
-    """Return (status, data or None) for a DataTransfer; a function that fails is logged and answered by Rejected."""
+    """Return (status, data or None) for a message; a function that fails is logged and answered by Rejected."""
     vendor_id, message_id = message.vendor_id, message.message_id
     function = _functions.get((vendor_id, message_id)) or _functions.get((vendor_id, ""))
     if function is None:
@@ -51,10 +50,10 @@ def answer(charger_id: str | None, message: VendorMessage) -> tuple[str, str | N
         with transaction.atomic():
             status, answer_data = function(charger_id, message.data)
         payload = {"status": status} | ({} if answer_data is None else {"data": answer_data})
-        OCPP16.schemas.check_response("DataTransfer", payload)
+        message.call.version.schemas.check_response(message.call.action, payload)
     except Exception:  # noqa: BLE001  (an error of one function must not fail the batch)
         logger.exception(
-            "The function for DataTransfer %s %s failed; the charger is answered Rejected. Correct the function.",
+            "The function for the message %s %s failed; the charger is answered Rejected. Correct the function.",
             vendor_id,
             message_id,
         )

@@ -26,7 +26,7 @@ MEMBERS = {
     ),
     "commands/actions/base.py": "complete check submitted answered not_answered",
     "chargers/models/charger.py": "REPORTED_FIELDS OF_SOCKET",
-    "gateway/consumer.py": "_use_settings",
+    "gateway/consumer.py": "use_settings",
 }
 
 

@@ -110,9 +110,9 @@ HARMLESS = {
         "value number measurand unit phase context location format message_hash"
     ),
     "commands.command": (
-        "id task_id charger action timeout state outcome simulated response simulated_response error "
+        "id task_id charger ocpp_version action timeout state outcome simulated response simulated_response error "
         "late_response warning transaction request_id progress follows retry_full requested_by created_at "
-        "sent_at finished_at"
+        "sent_at finished_at completed_at"
     ),
     "commands.batch": (
         "id action timeout chosen total spread_seconds start_at note schedule requested_by created_at "

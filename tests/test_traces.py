@@ -164,9 +164,9 @@ WITHOUT = """
 import sys, django
 django.setup()
 import config.asgi, config.celery, commands.tasks
-from gateway.consumer import ChargerConsumer
+from gateway.exchange import Exchange
 unused = ["opentelemetry.exporter", "google.protobuf", "config.tracing"]
-sys.exit(any(name in sys.modules for name in unused) or hasattr(ChargerConsumer._on_call, "__wrapped__"))
+sys.exit(any(name in sys.modules for name in unused) or hasattr(Exchange._on_call, "__wrapped__"))
 """
 
 

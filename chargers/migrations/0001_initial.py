@@ -115,7 +115,7 @@ class Migration(migrations.Migration):
             name='Event',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('charger.online', 'charger.online'), ('charger.offline', 'charger.offline'), ('charger.over_budget', 'charger.over_budget'), ('connector.status', 'connector.status'), ('transaction.started', 'transaction.started'), ('transaction.stopped', 'transaction.stopped'), ('transaction.corrected', 'transaction.corrected'), ('command.finished', 'command.finished'), ('security.event', 'security.event'), ('transaction.updated', 'transaction.updated')], max_length=30)),
+                ('kind', models.CharField(choices=[('charger.online', 'charger.online'), ('charger.offline', 'charger.offline'), ('charger.over_budget', 'charger.over_budget'), ('connector.status', 'connector.status'), ('transaction.started', 'transaction.started'), ('transaction.stopped', 'transaction.stopped'), ('transaction.corrected', 'transaction.corrected'), ('command.finished', 'command.finished'), ('command.completed', 'command.completed'), ('security.event', 'security.event'), ('transaction.updated', 'transaction.updated')], max_length=30)),
                 ('at', models.DateTimeField(help_text='When it was recorded.')),
                 ('body', models.JSONField()),
                 ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='chargers.charger')),

@@ -25,6 +25,7 @@ KINDS = {
     "transaction.stopped": "a StopTransaction, or an operator closed the transaction",
     "transaction.corrected": "an operator has corrected a meter value or the end of a transaction",
     "command.finished": "a command has its outcome",
+    "command.completed": "a charger has reported the end of what it delivers after its answer, such as an update",
     "security.event": "a SecurityEventNotification",
     "transaction.updated": "readings of an active transaction",
 }

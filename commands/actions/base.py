@@ -29,6 +29,19 @@ def _unchanged(payload: JSON) -> JSON:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """What a charger delivers after its answer, and reports by later notifications.
+
+    `done` and `failed` are the statuses that end it; after a failed one the charger may try again.
+    `is_empty(answer)` says that there is nothing to deliver.
+    """
+
+    done: frozenset[str]
+    failed: frozenset[str]
+    is_empty: Callable[[JSON], bool] = lambda answer: False
+
+
+@dataclass(frozen=True)
 class Action:
     """One action and its functions.
 
@@ -40,6 +53,7 @@ class Action:
     may return a `FollowUp`, which is created in the same transaction.
     `not_answered(command)` reverts the changes of `submitted` if there was no answer; `command.outcome` says why.
     `payload_for_retry(payload)` drops the members that were generated for one command.
+    `delivery` is what follows the answer, None if nothing does.
     `hide(payload)` is the part of a payload with a secret that may be stored after the command is finished.
     """
 
@@ -52,6 +66,7 @@ class Action:
     not_answered: Callable[[Command], None] = nothing
     hide: Callable[[JSON], JSON] | None = None
     payload_for_retry: Callable[[JSON], JSON] = _unchanged
+    delivery: Delivery | None = None
 
     def stored(self, payload: JSON) -> JSON:
         """Return the part of `payload` that may be stored after the command is finished."""

@@ -12,6 +12,9 @@ from core.ocpp.versions import OCPP16, OCPP201, Version
 ACTIONS: Mapping[Version, Mapping[str, Action]] = {OCPP16: ocpp16.ACTIONS, OCPP201: {}}
 INTENTS: Mapping[Version, Encoders] = {OCPP16: ocpp16_intents.ENCODERS, OCPP201: {}}
 
+# The names of the commands of any version, in the order in which lists offer them.
+NAMES = tuple(dict.fromkeys(name for actions in ACTIONS.values() for name in actions))
+
 
 def action_of(version: Version, name: str) -> Action:
     """Return the action `name` of `version`; raise `Violation` if that version has no such command."""

@@ -11,8 +11,10 @@ from django.utils.html import format_html
 from rest_framework.exceptions import APIException
 
 from chargers.admin.base import Commandable, Mixed, ReadOnly
+from chargers.admin.lists import choices
 from chargers.models import Charger
 from chargers.services.access import own
+from commands.actions.table import NAMES
 from commands.models import Batch, Schedule
 from commands.services import batches
 from commands.services.origin import Origin
@@ -36,7 +38,7 @@ def cancel(modeladmin: admin.ModelAdmin, request: HttpRequest, chosen: QuerySet[
 @admin.register(Batch)
 class BatchAdmin(OwnedByRequester, Commandable, ReadOnly, admin.ModelAdmin):
     list_display = ["created_at", "action", "total", "shown_state", "start_at", "requested_by", "note"]
-    list_filter = ["action"]
+    list_filter = [choices("action", NAMES)]
     date_hierarchy = "created_at"
     fields = ["action", "shown_payload", "shown_chargers", "total", "spread_seconds", "start_at", "note", "schedule"]
     fields += ["requested_by", "shown_state", "created_at", "cancelled_at", "cancelled_by", "finished_at"]

@@ -18,7 +18,7 @@ from rest_framework.exceptions import APIException
 from chargers.admin.base import HistoryAdmin, LargeHistoryAdmin, ReadOnly
 from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.services.access import reaches_every_charger
-from commands.actions.names import NAMES
+from commands.actions.table import NAMES
 from commands.api.serializers.commands import ChargingProfileSerializer
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
 
@@ -40,7 +40,7 @@ def _json(field: str, title: str) -> Any:
 @admin.register(Command)
 class CommandAdmin(LargeHistoryAdmin):
     list_display = ["created_at", "charger", "action", "state", "shown_outcome", "shown_result", "requested_by"]
-    list_filter = ["state", "outcome", "simulated", "action"]
+    list_filter = ["state", "outcome", "simulated", choices("action", NAMES)]
     sortable_by = ["created_at"]
     searched = {"task_id": "text", "charger": "charger"}
     date_hierarchy = "created_at"
@@ -49,10 +49,10 @@ class CommandAdmin(LargeHistoryAdmin):
     fault = _json("error", "error")
     late = _json("late_response", "late response")
     fieldsets = [
-        (None, {"fields": ["charger", "action", "shown_payload", "timeout", "requested_by", "task_id", "warning"]}),
+        (None, {"fields": ["charger", "ocpp_version", "action", "shown_payload", "timeout", "warning"]}),
         ("Outcome", {"fields": ["state", "shown_outcome", "shown_result", "answer", "fault", "late"]}),
-        ("Progress", {"fields": ["transaction", "progress_made", "follows"]}),
-        ("Times", {"fields": ["created_at", "sent_at", "finished_at"]}),
+        ("Origin and progress", {"fields": ["requested_by", "task_id", "transaction", "progress_made", "follows"]}),
+        ("Times", {"fields": ["created_at", "sent_at", "finished_at", "completed_at"]}),
     ]
     readonly_fields = ["shown_payload", "progress_made", "shown_outcome", "shown_result", "answer", "fault", "late"]
 

@@ -3,12 +3,19 @@
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from chargers.api.filters import OfCharger, YesOrNo
-from commands.models import BatchItem, CertificateRequest, Command, Upload
+from chargers.api.filters import AsSent, OfCharger, YesOrNo
+from commands.actions.table import NAMES
+from commands.models import Batch, BatchItem, CertificateRequest, Command, Schedule, Upload
 from commands.models.batch import CANCELLED, REFUSED, SHOWN, WAITING
 
 
-class CommandFilter(OfCharger):
+class OfAction(AsSent):
+    """`?action=`, one of the commands of any version."""
+
+    action = filters.ChoiceFilter(choices=[(name, name) for name in NAMES])
+
+
+class CommandFilter(OfAction, OfCharger):
     class Meta:
         model = Command
         fields = ["action", "state", "outcome", "simulated"]
@@ -31,6 +38,12 @@ class CertificateFilter(OfCharger):
         fields = ["id", "common_name", "state", "serial_number", "not_after", "received_at"]
 
 
+class BatchFilter(OfAction):
+    class Meta:
+        model = Batch
+        fields = ["action", "requested_by", "schedule"]
+
+
 class MemberFilter(OfCharger):
     state = filters.ChoiceFilter(choices=[(s, s) for s in SHOWN], method="in_state")
     outcome = filters.CharFilter("command__outcome")
@@ -44,3 +57,9 @@ class MemberFilter(OfCharger):
         """The items whose shown state is `state`."""
         is_item_state = state in (WAITING, CANCELLED, REFUSED)
         return rows.filter(state=state) if is_item_state else rows.filter(command__state=state)
+
+
+class ScheduleFilter(OfAction):
+    class Meta:
+        model = Schedule
+        fields = ["name", "action", "is_enabled"]

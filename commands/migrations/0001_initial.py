@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
             name='Batch',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('action', models.CharField(choices=commands.models.command.action_choices, max_length=40)),
+                ('action', models.CharField(max_length=40)),
                 ('payload', commands.fields.PayloadField()),
                 ('timeout', models.FloatField(blank=True, help_text='Seconds each charger has to answer.', null=True)),
                 ('chosen', commands.fields.OrderedJSONField(help_text='The list or the filter of chargers, as submitted.')),
@@ -85,7 +85,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('task_id', models.CharField(default=commands.models.command.new_task_id, editable=False, max_length=36)),
-                ('action', models.CharField(choices=commands.models.command.action_choices, max_length=40)),
+                ('ocpp_version', models.CharField(editable=False, help_text='The version of action and payload.', max_length=20)),
+                ('action', models.CharField(max_length=40)),
                 ('payload', commands.fields.PayloadField()),
                 ('timeout', models.FloatField(help_text='Seconds that the charger has to answer after the command is sent.')),
                 ('state', models.CharField(choices=[('queued', 'queued'), ('sent', 'sent'), ('finished', 'finished')], default='queued', max_length=10)),
@@ -106,6 +107,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('sent_at', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('completed_at', models.DateTimeField(blank=True, editable=False, help_text='When the charger reported the end of its delivery; if nothing is delivered, when finished.', null=True)),
                 ('charger', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='commands', to='chargers.charger')),
                 ('follows', models.ForeignKey(blank=True, help_text='Command that caused this one.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='followed_by', to='commands.command')),
                 ('transaction', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='commands', to='transactions.transaction')),
@@ -165,7 +167,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100, unique=True)),
-                ('action', models.CharField(choices=commands.models.command.action_choices, max_length=40)),
+                ('action', models.CharField(max_length=40)),
                 ('payload', commands.fields.PayloadField()),
                 ('timeout', models.FloatField(blank=True, null=True)),
                 ('chosen', commands.fields.OrderedJSONField(help_text='List or filter of chargers, evaluated at each run.')),

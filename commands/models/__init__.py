@@ -16,7 +16,6 @@ from commands.models.command import (
     SILENT,
     TIMED_OUT,
     Command,
-    action_choices,
     new_task_id,
     next_request_id,
 )

@@ -8,7 +8,7 @@ from django.db import models
 from chargers.models import Charger
 from commands import sql
 from commands.fields import OrderedJSONField, PayloadField
-from commands.models.command import FINISHED, QUEUED, SENT, Command, action_choices
+from commands.models.command import FINISHED, QUEUED, SENT, Command
 from core.db import bulk_sql
 
 WAITING, ASKED, CANCELLED, REFUSED = "waiting", "asked", "cancelled", "refused"
@@ -32,7 +32,7 @@ class Batch(models.Model):
     """One command to many chargers. `counts` is stored when all are finished; before, the items are counted."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    action = models.CharField(max_length=40, choices=action_choices)
+    action = models.CharField(max_length=40)
     payload = PayloadField()
     timeout = models.FloatField(null=True, blank=True, help_text="Seconds each charger has to answer.")
     chosen = OrderedJSONField(help_text="The list or the filter of chargers, as submitted.")

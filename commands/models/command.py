@@ -8,11 +8,10 @@ from django.db.models.functions import Now
 
 from chargers.models import Charger
 from chargers.services.audit import SYSTEM_ACTOR
-from commands.actions.names import NAMES
 from commands.fields import OrderedJSONField, PayloadField
 from core.db.numbers import next_free_id
 from core.ocpp.schemas import JSON
-from core.ocpp.versions import Version
+from core.ocpp.versions import BY_SUBPROTOCOL, Version
 from transactions.models import Transaction
 
 QUEUED, SENT, FINISHED = "queued", "sent", "finished"
@@ -44,11 +43,6 @@ def new_task_id() -> str:
     return str(uuid4())
 
 
-def action_choices() -> list[tuple[str, str]]:
-    """The choices of `action`, a function so that a new action needs no migration."""
-    return [(name, name) for name in NAMES]
-
-
 def next_request_id() -> int:
     """An unused requestId (GetLog, SignedUpdateFirmware)."""
     return next_free_id("commands_request_id", Command.objects.none())
@@ -59,7 +53,8 @@ class Command(models.Model):
 
     task_id = models.CharField(max_length=36, default=new_task_id, editable=False)
     charger = models.ForeignKey(Charger, models.PROTECT, related_name="commands", db_index=False)
-    action = models.CharField(max_length=40, choices=action_choices)
+    ocpp_version = models.CharField(max_length=20, editable=False, help_text="The version of action and payload.")
+    action = models.CharField(max_length=40)
     payload = PayloadField()
     timeout = models.FloatField(help_text="Seconds that the charger has to answer after the command is sent.")
 
@@ -104,6 +99,12 @@ class Command(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)  # by the same clock as `sent_at`
     sent_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When the charger reported the end of its delivery; if nothing is delivered, when finished.",
+    )
 
     # Times of submission and sending by `time.monotonic` of this process. Waits are counted from these, because the
     # wall clock may be set. `services.queries` sets them, `sent_s` only of a command that was sent.
@@ -150,8 +151,8 @@ class Command(models.Model):
 
     @property
     def version(self) -> Version:
-        """The OCPP version of its charger."""
-        return self.charger.version
+        """The OCPP version of its action and payload, whatever its charger speaks by now."""
+        return BY_SUBPROTOCOL[self.ocpp_version]
 
     @property
     def result(self) -> Any:

@@ -13,7 +13,6 @@ from django_celery_beat.tzcrontab import TzAwareCrontab
 from timezone_field import TimeZoneField
 
 from commands.fields import OrderedJSONField, PayloadField
-from commands.models.command import action_choices
 
 TASK = "commands.run_schedule"
 CRONTAB = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
@@ -23,7 +22,7 @@ class Schedule(models.Model):
     """A batch to be created at `at`, every `every_seconds` or by `crontab`. `next_run_at` is the next due time."""
 
     name = models.CharField(max_length=100, unique=True)
-    action = models.CharField(max_length=40, choices=action_choices)
+    action = models.CharField(max_length=40)
     payload = PayloadField()
     timeout = models.FloatField(null=True, blank=True)
     chosen = OrderedJSONField(help_text="List or filter of chargers, evaluated at each run.")

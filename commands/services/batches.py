@@ -161,7 +161,7 @@ def check(request: BatchRequest, chargers: Sequence[Charger]) -> None:
     for charger in chargers[:1]:
         completed = dict(request.payload)
         action.complete(completed, charger)
-        version.schemas.check_request(request.action, completed, formats=True)
+        creation.check_payload(version, request.action, completed)
         list(action.check(completed, charger))
 
 

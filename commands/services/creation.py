@@ -15,6 +15,7 @@ from commands.fields import Payload
 from commands.models import Command
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
+from core.ocpp.versions import BY_SUBPROTOCOL, Version
 
 
 @transaction.atomic
@@ -22,25 +23,32 @@ def submit_internal(
     charger: Charger, action: str, payload: Mapping[str, Any], caused_by: Command | None = None
 ) -> Command:
     """Create a command of the system itself, which the sweep enqueues within a second. Returns the `Command`."""
-    return create(charger, action, payload, {"requested_by": audit.SYSTEM_ACTOR, "follows": caused_by})
+    version = caused_by.version if caused_by else charger.version
+    return create(charger, version, action, payload, {"requested_by": audit.SYSTEM_ACTOR, "follows": caused_by})
 
 
 def create(
-    charger: Charger, action: str, payload: Mapping[str, Any], columns: Mapping[str, Any], is_audited: bool = True
+    charger: Charger,
+    version: Version,
+    action: str,
+    payload: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    is_audited: bool = True,
 ) -> Command:
-    """Create the row of a command with `columns`, and make the changes that hold from its submission on.
+    """Create the row of a command of `version` with `columns`, and make the changes that hold from its submission on.
 
     Raises `schemas.Violation` for a payload that cannot be sent.
     """
-    row, request, columns = action_of(charger.version, action), dict(payload), dict(columns)
+    row, request, columns = action_of(version, action), dict(payload), dict(columns)
     completed = row.complete(request, charger) or ()
-    charger.version.schemas.check_request(action, request, formats=True)
+    check_payload(version, action, request)
     refuse_hidden(action, request)
     warnings = [columns.pop("warning", ""), *completed, *row.check(request, charger)]
     command = Command.objects.create(
         charger=charger,
+        ocpp_version=version.subprotocol,
         action=action,
-        payload=Payload.of(request, charger.version, action),
+        payload=Payload.of(request, version, action),
         timeout=columns.pop("timeout", None) or settings.OCPP_COMMAND_TIMEOUT,
         warning=" ".join(warning for warning in warnings if warning),
         **columns,
@@ -52,6 +60,19 @@ def create(
     events.notify_live("command.asked", charger.pk, task_id=command.task_id)
     transaction.on_commit(metrics.submitted.labels(action).inc)
     return command
+
+
+def check_payload(version: Version, action: str, payload: Mapping[str, Any]) -> None:
+    """Raise `schemas.Violation` if the payload breaks its schema; it says so if the payload is of another version."""
+    try:
+        version.schemas.check_request(action, payload, formats=True)
+    except schemas.Violation as violation:
+        others = (other for other in BY_SUBPROTOCOL.values() if action in other.schemas.actions)
+        fits = next((other for other in others if other.schemas.requests[action].is_valid(payload)), None)
+        if fits in (None, version):
+            raise
+        message = f"{violation.message}. This is a payload of {fits}, and the charger speaks {version}."
+        raise schemas.Violation(violation.field, message, violation.code) from violation
 
 
 def refuse_hidden(action: str, payload: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from celery.app.task import Context
 from celery.exceptions import Ignore
 
 from commands import metrics
-from commands.actions.names import NAMES
+from commands.actions.table import NAMES
 from commands.models import Command
 from commands.services import lifecycle, mailbox
 from commands.services.lifecycle import NotNow, run

@@ -31,7 +31,7 @@ from commands.models import (
     TIMED_OUT,
     Command,
 )
-from commands.services import acceptance, creation, mailbox
+from commands.services import acceptance, creation, mailbox, progress
 from commands.services.mailbox import Answer, Event, Lost
 from commands.services.queries import get_command
 from core.db import bulk_sql, faults
@@ -102,9 +102,13 @@ def run(task_id: str, charger_id: str) -> tuple[Command, Command | None]:
     except Exception as error:
         if command is None:
             raise
-        _finish(command, FAILED, error={"code": "InternalError", "description": str(error), "details": {}})
+        _finish(command, FAILED, error=_error("InternalError", str(error)))
         raise
     return command, command.next_command
+
+
+def _error(code: str, description: str) -> JSON:
+    return {"code": code, "description": description, "details": {}}
 
 
 def _look_up(task_id: str) -> Command:
@@ -154,10 +158,12 @@ def _wait_to_be_sent(command: Command) -> Command:
 
 
 def _send(command: Command, holder: Presence) -> Command:
-    """Send it once to the socket of `holder`; returns the command with its new state."""
-    if reason_not_allowed := acceptance.reason_not_allowed(command.charger, command.action):
-        error = {"code": "NotAccepted", "description": reason_not_allowed, "details": {}}
-        return _finish(command, CANCELLED, error=error)
+    """Send it once to the socket of `holder`, or finish it if it may not be sent; returns it with its new state."""
+    if holder.ocpp_version != command.ocpp_version:
+        reason = f"This is a command of {command.version}, and the charger now speaks {holder.ocpp_version}."
+        return _finish(command, FAILED, error=_error("OtherVersion", reason))
+    if refusal := acceptance.reason_not_allowed(command.charger, command.version, command.action):
+        return _finish(command, CANCELLED, error=_error("NotAccepted", refusal))
     with tracing.span("send", "producer"):
         mailbox.send(holder, command.task_id, command.action, command.payload.opened())
         left_s = _queue_ends_s(command, holder) - time.monotonic()
@@ -224,9 +230,8 @@ def _replied(command: Command, answer: Any) -> tuple[str, Recorded]:
         sent = payload if is_lenient else response
         reading = tolerance.read_response(version, command.action, sent, is_lenient, is_clean)
     except schemas.Violation as violation:
-        error = {"code": violation.code, "description": str(violation), "details": {}}
         findings.add(command.charger_id, name, {(violation.field, "rejected"): response})
-        return INVALID_RESPONSE, {"response": response, "error": error}
+        return INVALID_RESPONSE, {"response": response, "error": _error(violation.code, str(violation))}
     if reading is None:
         return ANSWERED, {"response": response}
     if reading.findings:
@@ -258,16 +263,18 @@ def cancel(command: Command, error: JSON) -> Command:
 
 def _record(command: Command, recorded: dict[str, Any]) -> Command:
     """Store the end of the command, unless another task has changed its state; returns the command as stored then."""
+    unchanged = Command.objects.filter(pk=command.pk, state=command.state)
     command = copy(command)  # because a retry after a database error must start from the former values
     recorded = recorded | {"finished_at": bulk_sql.clock()}
+    for column, value in recorded.items():
+        setattr(command, column, value)
+    if not progress.may_deliver(command):
+        recorded["completed_at"] = command.completed_at = recorded["finished_at"]
     with transaction.atomic():
-        unchanged = Command.objects.filter(pk=command.pk, state=command.state)
         if recorded["outcome"] in SILENT:  # an answer that was stored at the last moment counts
             unchanged = unchanged.filter(response=None, error=None)
         is_recorded = unchanged.update(**recorded)
         if is_recorded:
-            for column, value in recorded.items():
-                setattr(command, column, value)
             _apply(command)
             _record_finished_event(command)
         else:

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from chargers.services import control, presence
 from chargers.services.presence import Presence
+from core.background import BackgroundWriter
 from core.observability import tracing
 from core.ocpp.schemas import JSON
 from core.redis.connections import MAX_BLOCK_S, async_redis, attempt, sync_redis, waiting_redis
@@ -226,8 +227,29 @@ def announce_finished(task_id: str) -> None:
     attempt(announce)
 
 
-def wait_until_finished(task_id: str, timeout: float, look: Callable[[], Found | None]) -> Found | None:
-    """Return the result of `look()` as soon as it is not None, or after `timeout` seconds."""
+def _announce_completed(task_ids: list[str]) -> None:
+    """Notify the waiting clients. While Redis is unavailable, they only look from time to time."""
+
+    def announce(client: Redis) -> None:
+        with client.pipeline(transaction=False) as pipe:
+            for task_id in task_ids:
+                pipe.publish(_key(task_id, "finished"), 1)
+            pipe.execute()
+
+    attempt(announce)
+
+
+# Takes the ids of tasks whose chargers have delivered. It is a thread, so that Redis delays no answer to a charger.
+completions = BackgroundWriter[str](
+    "completions", _announce_completed, interval_s=0.1, max_queued=10_000, max_batch=1000
+)
+
+
+def wait_until(task_id: str, timeout: float, look: Callable[[], Found | None]) -> Found | None:
+    """Return `look()` as soon as it is not None, or after `timeout` seconds.
+
+    It is called when the task is finished or its charger has delivered, and every 5 s.
+    """
     with waiting_redis().pubsub(ignore_subscribe_messages=True) as subscription:
         subscription.subscribe(_key(task_id, "finished"))
         deadline = time.monotonic() + timeout

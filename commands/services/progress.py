@@ -1,8 +1,15 @@
-"""Progress of transfers: notifications of a charger are appended to the command that requested the transfer."""
+"""Append the notifications of later deliveries, such as uploads, to the commands that requested them."""
 
+from functools import partial
+
+from django.db import transaction
+
+from chargers.services import events
 from chargers.services.notifications import TransferReport
-from commands.actions.ocpp16 import transfers
+from commands.actions.base import Delivery
+from commands.actions.table import action_of
 from commands.models import ANSWERED, CALL_ERROR, Command
+from commands.services import mailbox
 from core.db.guard import logs_failure
 from core.ocpp.timestamps import to_rfc3339
 
@@ -13,21 +20,57 @@ REFUSALS = ("Rejected", "InvalidCertificate", "RevokedCertificate")
 
 @logs_failure
 def append(action: str, reports: list[TransferReport]) -> None:
-    """Append the reports to `progress` of the commands `action` that requested the transfers, also after a reboot."""
+    """Append the reports to `progress` of the commands `action` that requested them, also after a reboot."""
     for report in reports:
-        if command := _command_of(report, action):
-            command.progress.append({"status": report.status, "at": to_rfc3339(report.received_at)})
-            Command.objects.filter(pk=command.pk).update(progress=command.progress[-MAX_PROGRESS_ENTRIES:])
+        command = None if report.status == "Idle" else _command_of(report, action)
+        if command and (delivery := _delivery(command)):
+            _append(command, delivery, report)
+
+
+def _append(command: Command, delivery: Delivery, report: TransferReport) -> None:
+    if not _is_done(delivery, command):
+        ends = report.status in delivery.done | delivery.failed
+        command.completed_at = report.received_at if ends else None
+    command.progress.append({"status": report.status, "at": to_rfc3339(report.received_at)})
+    columns = {"progress": command.progress[-MAX_PROGRESS_ENTRIES:], "completed_at": command.completed_at}
+    Command.objects.filter(pk=command.pk).update(**columns)
+    if command.completed_at == report.received_at:
+        _announce(command, report.status)
+    else:
+        events.notify_live("command.progress", command.charger_id, task_id=command.task_id)
+
+
+def _announce(command: Command, status: str) -> None:
+    body = {"task_id": command.task_id, "action": command.action, "request_id": command.request_id, "status": status}
+    events.record_event("command.completed", command.charger_id, **body, requested_by=command.requested_by)
+    transaction.on_commit(partial(mailbox.completions.put, command.task_id), robust=True)
+
+
+def may_deliver(command: Command) -> bool:
+    """Whether notifications may follow the finished `command`, because it was sent and has something to deliver."""
+    delivery = _delivery(command)
+    is_empty = command.outcome == ANSWERED and delivery is not None and delivery.is_empty(command.answer)
+    return delivery is not None and command.sent_at is not None and not is_empty and not _is_refused(command)
+
+
+def _delivery(command: Command) -> Delivery | None:
+    return action_of(command.version, command.action).delivery
+
+
+def _is_refused(command: Command) -> bool:
+    return command.outcome == CALL_ERROR or (command.outcome == ANSWERED and command.status in REFUSALS)
+
+
+def _is_done(delivery: Delivery, command: Command) -> bool:
+    return any(step["status"] in delivery.done for step in command.progress)
 
 
 def _command_of(report: TransferReport, action: str) -> Command | None:
-    """Return the command of a report: by its request id, else the latest one whose transfer has not ended."""
-    if report.status == "Idle" and report.request_id is None:
-        return None
+    """Return the command of a report: by its request id, else the latest one whose delivery has not ended."""
     commands = Command.objects.select_for_update().filter(charger=report.charger, action=action)
     if report.request_id is not None:
         return commands.filter(request_id=report.request_id).first()
-    sent = commands.filter(sent_at__isnull=False).exclude(outcome=CALL_ERROR)[:MAX_RECENT_TRANSFERS]
-    latest = next((c for c in sent if c.outcome != ANSWERED or c.status not in REFUSALS), None)
-    has_ended = latest and latest.progress and latest.progress[-1]["status"] in transfers.FINAL_STATUSES
-    return None if has_ended else latest
+    sent = commands.filter(sent_at__isnull=False)[:MAX_RECENT_TRANSFERS]
+    latest = next((command for command in sent if not _is_refused(command)), None)
+    delivery = _delivery(latest) if latest else None
+    return latest if latest and delivery and not _is_done(delivery, latest) else None

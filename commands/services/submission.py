@@ -20,7 +20,8 @@ from commands.services.origin import UNKNOWN, Origin
 from core.db import bulk_sql, faults, sealing
 from core.db.guard import logs_failure
 from core.http.errors import Busy, Conflict, Unavailable
-from core.ocpp.schemas import JSON
+from core.ocpp.schemas import JSON, Violation
+from core.ocpp.versions import BY_SUBPROTOCOL, Version
 from core.redis.faults import BROKER_FAULTS
 from core.retries import retry
 
@@ -28,25 +29,40 @@ MAX_COMMIT_CHECKS, COMMIT_CHECK_DELAY_S = 25, 0.2  # for a command whose connect
 
 
 def submit(
-    charger: Charger, action: str, payload: Mapping[str, Any], origin: Origin = UNKNOWN, **columns: Any
+    charger: Charger,
+    action: str,
+    payload: Mapping[str, Any],
+    origin: Origin = UNKNOWN,
+    ocpp_version: str = "",
+    **columns: Any,
 ) -> Command:
     """Queue `action` for `charger`, or return the `Command` of an earlier request with the key of `origin`.
 
-    `payload` is the camelCase OCPP request. `columns` are more columns of the `Command`.
+    `payload` is the camelCase OCPP request, of the version that the charger speaks. `ocpp_version` may name that
+    version; for a charger that has never connected it decides. `columns` are more columns of the `Command`.
 
     Raises `schemas.Violation`, `Busy` (OCPP_QUEUE_LIMIT), `Conflict` (the charger is not accepted, or the
     idempotency key was used for another request), or the errors of the broker and the database; no row is left
     behind then. Raises `Unavailable` if it is not known whether the row was committed.
     """
-    return origin.once(Command, lambda: _submit(charger, action, payload, columns | origin.columns()))
+    columns |= origin.columns()
+    return origin.once(Command, lambda: _submit(charger, _version(charger, ocpp_version), action, payload, columns))
 
 
-def _submit(charger: Charger, action: str, payload: Mapping[str, Any], columns: Mapping[str, Any]) -> Command:
-    _refuse_unaccepted_or_busy(charger, action)
+def _version(charger: Charger, named: str) -> Version:
+    if named and charger.ocpp_version not in ("", named):
+        raise Violation("ocpp_version", f"The charger speaks {charger.ocpp_version}, not {named}.", "")
+    return BY_SUBPROTOCOL[named] if named else charger.version
+
+
+def _submit(
+    charger: Charger, version: Version, action: str, payload: Mapping[str, Any], columns: Mapping[str, Any]
+) -> Command:
+    _refuse_unaccepted_or_busy(charger, version, action)
     command = None
     try:
         with transaction.atomic():
-            command = creation.create(charger, action, payload, columns)
+            command = creation.create(charger, version, action, payload, columns)
             transaction.on_commit(partial(_enqueue, command))
     except DatabaseError as error:
         if command is None or not faults.kind_of(error) or not _is_stored(command):
@@ -84,14 +100,15 @@ def create_for_batch(batch: Batch, charger: Charger) -> Command:
 
     Raises `Conflict`, `Busy` and `schemas.Violation` like `submit`. Writes no audit entry, because the batch has one.
     """
-    _refuse_unaccepted_or_busy(charger, batch.action)
+    version = charger.version
+    _refuse_unaccepted_or_busy(charger, version, batch.action)
     columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
     with transaction.atomic():
-        return creation.create(charger, batch.action, batch.payload.opened(), columns, is_audited=False)
+        return creation.create(charger, version, batch.action, batch.payload.opened(), columns, is_audited=False)
 
 
-def _refuse_unaccepted_or_busy(charger: Charger, action: str) -> None:
-    if reason_not_allowed := acceptance.reason_not_allowed(charger, action):
+def _refuse_unaccepted_or_busy(charger: Charger, version: Version, action: str) -> None:
+    if reason_not_allowed := acceptance.reason_not_allowed(charger, version, action):
         raise Conflict(reason_not_allowed)
     ((queued,),) = bulk_sql.query(sql.COUNT_QUEUED, [charger.pk, audit.SYSTEM_ACTOR])
     if queued >= settings.OCPP_QUEUE_LIMIT:

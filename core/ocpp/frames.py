@@ -32,6 +32,14 @@ class CallError(Exception):
         self.code, self.description, self.details = code, description[:255], details or {}
 
 
+class UnusableCall(CallError):
+    """A CALL is refused because nothing in it can be used. `field` is the member at fault."""
+
+    def __init__(self, code: str, description: str = "", field: str = "") -> None:
+        super().__init__(code, description)
+        self.field = field
+
+
 class BadCall(CallError):
     """A frame must be answered but is not a valid CALL. `action` is "" if it names none.
 

@@ -5,7 +5,7 @@ from django.http import Http404
 from django.shortcuts import redirect
 from django.utils.translation import gettext
 
-from commands.actions.names import NAMES
+from commands.actions.table import NAMES
 from commands.api.filters import CommandFilter
 from commands.models import OUTCOMES, Command
 from commands.services.queries import get_command

@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 from chargers.services import keys
 from core.redis.throttling import Failures
 from gateway import handshake
+from gateway.credentials import Credentials, HandshakeRequest
 from tests.support.builders import a_charger
 from tests.support.handshakes import KEY, NEXT, a_request
 from tests.support.live import an_id
@@ -103,12 +104,12 @@ def checked(limiter, address, charger_id, times):
     count = 0
     for _ in range(times):
         try:
-            limiter.check(handshake.HandshakeRequest(charger_id, address=address))
+            limiter.check(HandshakeRequest(charger_id, address=address))
         except handshake.Refused as refused:
             assert refused.status == 429
             continue
         count += 1
-        limiter.refuse(handshake.HandshakeRequest(charger_id, address=address), None)
+        limiter.refuse(HandshakeRequest(charger_id, address=address), None)
     return count
 
 
@@ -125,9 +126,9 @@ def test_an_admitted_charger_is_not_locked_out_by_others_at_its_address(settings
     limiter = handshake.HandshakeLimiter()
     limiter.admit("KNOWN")
     checked(limiter, "192.0.2.1", "A", 1), [checked(limiter, "192.0.2.1", f"B{number}", 1) for number in range(20)]
-    limiter.check(handshake.HandshakeRequest("KNOWN", address="192.0.2.1"))
+    limiter.check(HandshakeRequest("KNOWN", address="192.0.2.1"))
     with pytest.raises(handshake.Refused):
-        limiter.check(handshake.HandshakeRequest("C", address="192.0.2.1"))
+        limiter.check(HandshakeRequest("C", address="192.0.2.1"))
 
 
 CREDENTIALS = {
@@ -163,7 +164,7 @@ def test_remembered_credentials_are_limited(monkeypatch):
     limiter = handshake.HandshakeLimiter()
     for _ in range(2):
         for charger in [a_charger(security_profile=1) for _ in range(3)]:
-            limiter.refuse(a_request(charger), handshake.Credentials.of(charger))
+            limiter.refuse(a_request(charger), Credentials.of(charger))
     assert len(limiter.credentials) == 2
 
 

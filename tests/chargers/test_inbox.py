@@ -12,7 +12,8 @@ from chargers.models import Charger, DataTransfer, Event
 from chargers.services import connections
 from gateway import handshake, vendors
 from gateway.calls import commits, process_batch
-from gateway.commits import Commits, Entry
+from gateway.commits import Batch, Commits, Entry
+from gateway.credentials import HandshakeRequest
 from gateway.ocpp16 import HANDLERS
 from gateway.retries import StaleConnection, answered_before
 from tests.support.builders import a_call, a_charger, open_socket, settle, tell
@@ -36,7 +37,7 @@ def test_a_call_that_fails_does_not_fail_the_others_of_its_batch():
     failing = a_call(charger, "StatusNotification", connectorId=2**31, errorCode="NoError", status="Faulted")
     calls = [a_call(other, "FirmwareStatusNotification", status="Idle") for other in others[:2]]
     calls += [failing] + [a_call(other, "FirmwareStatusNotification", status="Idle") for other in others[2:]]
-    outcomes = commits.commit_with_retry([Entry(HANDLERS[c.action], c) for c in calls], {})
+    outcomes = commits.commit_with_retry(Batch([Entry(HANDLERS[c.action], c) for c in calls], {}))
     assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, False, True, False, False]
     assert Charger.objects.filter(firmware_status="Idle").count() == 4
 
@@ -77,11 +78,11 @@ def test_a_call_by_a_replaced_socket_is_not_stored_and_others_are():
         a_call(sender, "DataTransfer", "1", vendorId="V") for sender in (charger, charger, other)
     )
     stale.socket, repeated.socket, repeated.digest = first, second, stale.digest
-    outcomes = commits.commit_with_retry([entry(stale), entry(other_call)], {})
+    outcomes = commits.commit_with_retry(Batch([entry(stale), entry(other_call)], {}))
     assert isinstance(outcomes[0], StaleConnection)
     assert json.loads(outcomes[1])[0] == 3
     assert not DataTransfer.objects.filter(charger=charger).exists()
-    assert json.loads(commits.commit_with_retry([entry(repeated)], {})[0])[0] == 3
+    assert json.loads(commits.commit_with_retry(Batch([entry(repeated)], {}))[0])[0] == 3
     assert DataTransfer.objects.filter(charger=charger).count() == 1
 
 
@@ -89,10 +90,10 @@ def test_a_call_by_a_replaced_socket_is_not_stored_and_others_are():
 def test_a_call_by_a_replaced_socket_of_a_charger_that_is_not_accepted_is_stale(action):
     charger = a_charger(boot_policy="Pending")
     early = a_call(charger, "Heartbeat")
-    assert json.loads(commits.commit_with_retry([entry(early)], {})[0])[2] == "SecurityError"
+    assert json.loads(commits.commit_with_retry(Batch([entry(early)], {}))[0])[2] == "SecurityError"
     stale = a_call(charger, action, vendorId="V")
     stale.socket, _ = open_socket(charger), open_socket(charger)
-    assert isinstance(commits.commit_with_retry([entry(stale)], {})[0], StaleConnection)
+    assert isinstance(commits.commit_with_retry(Batch([entry(stale)], {}))[0], StaleConnection)
 
 
 def test_a_vendor_function_is_called_once_beside_a_call_by_a_replaced_socket(monkeypatch):
@@ -101,7 +102,7 @@ def test_a_vendor_function_is_called_once_beside_a_call_by_a_replaced_socket(mon
     charger = a_charger()
     stale, other_call = a_call(charger, "Heartbeat"), a_call(a_charger(), "DataTransfer", vendorId="V")
     stale.socket, _ = open_socket(charger), open_socket(charger)
-    commits.commit_with_retry([entry(stale), entry(other_call)], {})
+    commits.commit_with_retry(Batch([entry(stale), entry(other_call)], {}))
     assert len(called) == 1
 
 
@@ -110,12 +111,12 @@ def test_a_call_of_a_deleted_charger_is_stale():
     call = a_call(charger, "Heartbeat")
     call.socket = open_socket(charger)
     charger.delete()
-    assert isinstance(commits.commit_with_retry([entry(call)], {})[0], StaleConnection)
+    assert isinstance(commits.commit_with_retry(Batch([entry(call)], {}))[0], StaleConnection)
 
 
 def admitted(*chargers):
     """Admit a socket of each charger in one batch, and return them, not opened yet."""
-    requests = [handshake.HandshakeRequest(charger.identity) for charger in chargers]
+    requests = [HandshakeRequest(charger.identity) for charger in chargers]
     return [connections.ConnectionOpened(one.pk, one.admitted_at, "ocpp1.6") for one in handshake.admit(requests)]
 
 
@@ -175,18 +176,18 @@ def test_a_retry_waits_for_a_first_attempt_that_still_commits():
     def first_attempt():
         """Commit late. The writer takes this attempt for failed, because its connection was lost during COMMIT."""
         with transaction.atomic():
-            process_batch([entry(call)], {}, {}, is_retried=False)
+            process_batch(Batch([entry(call)], {}))
             committing.set()
             time.sleep(0.3)
         connection.close()
 
-    def lose_connection_once(batch, seen, refused, retried):
-        if not retried:
+    def lose_connection_once(batch):
+        if not batch.attempts:
             threading.Thread(target=first_attempt).start()
             committing.wait()
             raise OperationalError("the server closed the connection unexpectedly")
-        return process_batch(batch, seen, refused, retried)
+        return process_batch(batch)
 
-    outcomes = Commits(lose_connection_once).commit_with_retry([entry(call)], {})
+    outcomes = Commits(lose_connection_once).commit_with_retry(Batch([entry(call)], {}))
     assert json.loads(outcomes[0])[0] == 3
     assert DataTransfer.objects.count() == 1

@@ -14,7 +14,7 @@ from chargers.services import budgets, findings
 from core.db import faults
 from gateway import batch_writer
 from gateway.calls import commits
-from gateway.commits import Entry, RetryLater
+from gateway.commits import Batch, Entry, RetryLater
 from gateway.ocpp16 import HANDLERS
 from tests.support.builders import NOON, a_call, a_charger, a_finding, a_start, a_tag, a_transaction, open_socket
 from tests.support.live import an_id, eventually, exchange
@@ -150,12 +150,13 @@ def test_only_chargers_with_locked_rows_are_set_aside_from_a_batch(limited):
     held = [chargers[2], chargers[5]]
     with other_session(settings_of_tests(), *((LOCK_CHARGER, [charger.identity]) for charger in held)):
         outcomes = commits.commit_with_retry(
-            [entry(call) for call in calls], {chargers[5].pk: calls[5].received_at}, locked
+            Batch([entry(call) for call in calls], {chargers[5].pk: calls[5].received_at}, locked)
         )
     assert [outcome is RetryLater for outcome in outcomes] == [n in (2, 5) for n in range(8)]
     assert locked == {charger.pk for charger in held}
     assert Charger.objects.filter(firmware_status="Idle").count() == 6
-    retried = commits.commit_with_retry([entry(calls[2]), entry(calls[5])], {}, locked, attempt=1, was_locked=True)
+    retry = Batch([entry(calls[2]), entry(calls[5])], {}, locked, attempts=1, was_locked=True)
+    retried = commits.commit_with_retry(retry)
     assert [json.loads(outcome)[0] for outcome in retried] == [3, 3]
 
 
@@ -178,7 +179,7 @@ def test_a_charger_that_needs_another_locked_row_is_set_aside(limited, table):
     calls = [a_call(charger, "Heartbeat") for charger in others]
     calls.insert(3, a_call(transaction.charger, action, **payload))
     with other_session(settings_of_tests(), locks[table]):
-        outcomes = commits.commit_with_retry([entry(call) for call in calls], {})
+        outcomes = commits.commit_with_retry(Batch([entry(call) for call in calls], {}))
     assert [outcome is RetryLater for outcome in outcomes] == [n == 3 for n in range(6)]
 
 
@@ -198,7 +199,7 @@ def test_many_locked_rows_delay_the_others_only_once(limited, monkeypatch):
         calls.append(a_call(a_charger(), "Heartbeat"))
     with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
         began = time.monotonic()
-        outcomes = commits.commit_with_retry([entry(call) for call in calls], {})
+        outcomes = commits.commit_with_retry(Batch([entry(call) for call in calls], {}))
         took_s = time.monotonic() - began
     assert [outcome is RetryLater for outcome in outcomes] == [True, False] * 30
     assert took_s < 60  # 59 times the lock timeout is 295 s
@@ -209,7 +210,8 @@ def test_last_seen_of_another_charger_is_written_beside_a_locked_transaction(lim
     stop = a_call(transaction.charger, "StopTransaction", transactionId=transaction.pk, **STOP)
     locked = set()
     with other_session(settings_of_tests(), LOCK_TRANSACTIONS):
-        assert commits.commit_with_retry([entry(stop)], {other.pk: stop.received_at}, locked) == [RetryLater]
+        batch = Batch([entry(stop)], {other.pk: stop.received_at}, locked)
+        assert commits.commit_with_retry(batch) == [RetryLater]
     other.refresh_from_db()
     assert other.last_seen == stop.received_at
     assert locked == set()
@@ -233,7 +235,7 @@ def test_all_chargers_wait_for_a_locked_table(limited):
     chargers = [a_charger() for _ in range(3)]
     with other_session(settings_of_tests(), ("LOCK TABLE chargers_charger IN ACCESS EXCLUSIVE MODE", [])) as session:
         threading.Timer(0.7, session.rollback).start()
-        outcomes = commits.commit_with_retry([entry(a_call(charger, "Heartbeat")) for charger in chargers], {})
+        outcomes = commits.commit_with_retry(Batch([entry(a_call(charger, "Heartbeat")) for charger in chargers], {}))
     assert [json.loads(outcome)[0] for outcome in outcomes] == [3, 3, 3]
 
 
@@ -250,7 +252,7 @@ def test_a_retried_message_takes_from_its_budget_once(limited, settings, action,
     account = budgets.ledger.of(charger.pk)  # referenced like by a socket
     with other_session(settings_of_tests(), (f"LOCK TABLE {table} IN SHARE MODE", [])) as session:
         threading.Timer(0.7, session.rollback).start()
-        outcomes = commits.commit_with_retry([entry(a_call(charger, action, **payload))], {})
+        outcomes = commits.commit_with_retry(Batch([entry(a_call(charger, action, **payload))], {}))
     assert json.loads(outcomes[0])[0] == 3
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table} WHERE charger_id = %s", [charger.pk])
@@ -262,16 +264,16 @@ def test_waiting_entries_are_processed_in_the_order_in_which_they_were_received(
     charger = a_charger()
     waiting = batch_writer.BatchWriter()
     first, second = (entry(a_call(charger, "FirmwareStatusNotification", status=s)) for s in ("Idle", "Installed"))
-    waiting.set_aside.add([first], [RetryLater], {})
+    waiting.set_aside.add(Batch([first], {}), [RetryLater])
     assert waiting.set_aside.queue_behind(second)
     assert len(waiting.set_aside) == 1
     assert not waiting.set_aside.queue_behind(entry(a_call(a_charger(), "Heartbeat")))
     taken = []
     for _ in range(2):
         eventually(lambda: waiting.set_aside.due_in_s == 0)
-        batch, _ = waiting.set_aside.take_due()
-        taken += batch
-        waiting.set_aside.add(batch, ["[3]"] * len(batch), {})
+        batch = waiting.set_aside.take_due()
+        taken += batch.entries
+        waiting.set_aside.add(batch, ["[3]"] * len(batch.entries))
     assert taken == [first, second]
     assert not len(waiting.set_aside)
 
@@ -289,7 +291,7 @@ def test_a_commit_that_a_standby_has_not_confirmed_is_not_acknowledged(limited, 
             time.sleep(0.3)
             threading.Timer(1.5, lambda: _without_standby(settings_of_tests())).start()
             began = time.monotonic()
-            outcomes = commits.commit_with_retry([entry(call)], {})
+            outcomes = commits.commit_with_retry(Batch([entry(call)], {}))
             assert time.monotonic() - began > 1.0
         finally:
             admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
@@ -341,7 +343,7 @@ def test_an_error_after_the_commit_does_not_process_the_batch_again(limited, mon
         return [{} for _ in calls]
 
     monkeypatch.setitem(HANDLERS, "Heartbeat", handler)
-    (outcome,) = commits.commit_with_retry([entry(a_call(a_charger(), "Heartbeat"))], {})
+    (outcome,) = commits.commit_with_retry(Batch([entry(a_call(a_charger(), "Heartbeat"))], {}))
     assert json.loads(outcome)[0] == 3
     assert len(handled) == 1
 
@@ -374,7 +376,8 @@ def test_a_batch_does_not_scan_a_young_table(limited):
     def write(transactions, action, payloads):
         calls = [a_call(t.charger, action, **payload) for t, payload in zip(transactions, payloads, strict=True)]
         assert {
-            json.loads(outcome)[0] for outcome in commits.commit_with_retry([entry(call) for call in calls], {})
+            json.loads(outcome)[0]
+            for outcome in commits.commit_with_retry(Batch([entry(call) for call in calls], {}))
         } == {3}
 
     def sessions(transactions):

@@ -7,7 +7,7 @@ import pytest
 from commands.models import Command
 from gateway import vendors
 from gateway.calls import commits
-from gateway.commits import Entry
+from gateway.commits import Batch, Entry
 from gateway.ocpp16 import HANDLERS
 from tests.support.builders import a_call, a_charger, a_command, tell
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 def outcome(charger, action, **payload):
     """Return the frame that answers one CALL."""
     call = a_call(charger, action, **payload)
-    return json.loads(commits.commit_with_retry([Entry(HANDLERS[action], call)], {})[0])
+    return json.loads(commits.commit_with_retry(Batch([Entry(HANDLERS[action], call)], {}))[0])
 
 
 @pytest.mark.parametrize("policy", ["Accepted", "Pending", "Rejected"])
@@ -78,7 +78,7 @@ def test_a_batch_with_a_known_unaccepted_charger_is_processed_only_once(django_a
     entries = [Entry(HANDLERS["Heartbeat"], a_call(c, "Heartbeat")) for c in (pending, charger)]
     # BEGIN, COMMIT, the statuses of chargers that were not accepted, and the calls that were triggered.
     with django_assert_num_queries(4):
-        answers = [json.loads(answer) for answer in commits.commit_with_retry(entries, {})]
+        answers = [json.loads(answer) for answer in commits.commit_with_retry(Batch(entries, {}))]
     assert [kind for kind, *_ in answers] == [4, 3]
 
 

@@ -1,5 +1,7 @@
 """The facts of each OCPP version are about messages and members that its schemas have."""
 
+import ast
+
 import pytest
 
 from core.ocpp.versions import OCPP16
@@ -7,13 +9,28 @@ from core.ocpp.versions.base import ALWAYS, NAMED
 from gateway import protocols
 from tests.support.builders import a_charger, open_socket
 from tests.support.versions import paths, versions
+from tools.stack.stack import PROJECT
 
-SETS_OF_ACTIONS = ("idempotent", "before_acceptance", "not_while_pending", "starts_and_stops", "about_transactions")
+SETS_OF_ACTIONS = (
+    *("idempotent", "before_acceptance", "not_while_pending"),
+    *("starts_and_stops", "about_transactions", "answered_by_vendors"),
+)
 
 
 def all_paths(version):
     """{name of a message: set of the paths of its members}."""
     return {name: set(paths(schema.resolved)) for name, schema in version.schemas.by_name.items()}
+
+
+def test_the_gateway_names_actions_only_with_their_version():
+    actions = set().union(*(version.schemas.actions for version in protocols.HANDLERS))
+    found = {
+        f"{path.name}:{node.lineno}: {node.value}"
+        for path in (PROJECT / "gateway").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in actions
+    }
+    assert not found, f"Make these facts of Version, or handlers of a version: {sorted(found)}"
 
 
 @versions

@@ -3,13 +3,12 @@
 import pytest
 from ocpp.v16 import call, call_result
 
-from commands.actions import table
-from commands.actions.names import NAMES
+from chargers.models import Charger
 from commands.actions.ocpp16.table import ACTIONS
 from commands.models import Command
 from commands.tasks import TASKS
 from core.ocpp.versions import OCPP16
-from tests.support.builders import a_charger
+from tests.support.builders import a_charger, a_command
 
 # OCPP 1.6 §5, the operations initiated by the central system, and those of the security whitepaper.
 SECURITY = [
@@ -30,10 +29,6 @@ EVERY = SPECIFIED + SECURITY
 def test_the_table_holds_the_19_commands_of_ocpp_1_6_and_the_7_of_the_security_whitepaper():
     assert sorted(ACTIONS) == sorted(EVERY)
     assert (len(SPECIFIED), len(SECURITY)) == (19, 7)
-
-
-def test_the_names_are_those_of_the_tables_of_every_version():
-    assert tuple(dict.fromkeys(name for actions in table.ACTIONS.values() for name in actions)) == NAMES
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -80,8 +75,49 @@ def test_a_command_of_another_version_than_that_of_the_charger_is_refused(api):
     assert api.get(f"/chargers/{charger}/").status_code == 200
 
 
+def post(api, charger, action="ClearCache", payload=None, **more):
+    body = {"charger_id": str(charger), "action": action, "payload": payload or {}, **more}
+    return api.post("/api/ocpp/commands/", body, "application/json")
+
+
 @pytest.mark.django_db
 def test_a_charger_that_has_never_connected_gets_commands_of_ocpp_1_6(api):
-    body = {"charger_id": str(a_charger()), "action": "ClearCache", "payload": {}}
-    assert api.post("/api/ocpp/commands/", body, "application/json").status_code == 202
+    assert post(api, a_charger()).json()["ocpp_version"] == "ocpp1.6"
     assert Command.objects.get().version is OCPP16
+
+
+@pytest.mark.django_db
+def test_a_command_may_name_the_version_of_a_charger_that_has_never_connected(api):
+    refused = post(api, a_charger(), ocpp_version="ocpp2.0.1")
+    assert (refused.status_code, refused.json()["error"]) == (
+        400,
+        "action: The charger speaks ocpp2.0.1, which has no command ClearCache.",
+    )
+    assert post(api, a_charger(), ocpp_version="ocpp1.6").status_code == 202
+    assert post(api, a_charger(), ocpp_version="ocpp1.5").status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_command_cannot_name_another_version_than_the_charger_speaks(api):
+    refused = post(api, a_charger(ocpp_version="ocpp1.6"), ocpp_version="ocpp2.0.1")
+    assert (refused.status_code, refused.json()["error"]) == (
+        400,
+        "ocpp_version: The charger speaks ocpp1.6, not ocpp2.0.1.",
+    )
+
+
+@pytest.mark.django_db
+def test_a_payload_of_another_version_is_refused_as_such(api):
+    refused = post(api, a_charger(), "Reset", {"type": "Immediate"})
+    assert refused.status_code == 400
+    assert refused.json()["error"].endswith("This is a payload of ocpp2.0.1, and the charger speaks ocpp1.6.")
+    assert post(api, a_charger(), "Reset", {"type": "Warm"}).json()["error"].count("ocpp") == 0
+
+
+@pytest.mark.django_db
+def test_a_command_of_a_former_version_is_not_submitted_again(api):
+    former = a_command(state="finished", outcome="timed_out")
+    Charger.objects.update(ocpp_version="ocpp2.0.1")
+    refused = api.post(f"/api/ocpp/tasks/{former.task_id}/retry/", {}, "application/json")
+    assert (refused.status_code, Command.objects.count()) == (400, 1)
+    assert "not ocpp1.6" in refused.json()["error"]

@@ -181,6 +181,7 @@ def test_commands_are_listed_newest_first_and_filtered(api, django_assert_max_nu
     assert found(f"charger_id={new.charger}") == found("action=Reset") == found("state=queued") == [new.task_id]
     assert found("outcome=answered") == [old.task_id]
     assert found("simulated=true") == []
+    assert api.get(f"{BASE}/commands/?action=Nonsense").status_code == 400
 
 
 # --- what is odd -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from commands.models import CertificateRequest, Command
 from commands.services import authority
 from commands.services.signing import sign_waiting
 from gateway import handshake
+from gateway.credentials import HandshakeRequest
 from tests.support.builders import a_charger, a_command, tell
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +65,7 @@ def test_a_charger_has_one_pending_certificate_at_a_time():
 
 def enters(charger, request):
     subject = {"CN": [request.common_name], "O": ["Test CPO"], "serial": f"0{request.serial_number.upper()}"}
-    (outcome,) = handshake.admit([handshake.HandshakeRequest(charger.identity, secured=True, subject=subject)])
+    (outcome,) = handshake.admit([HandshakeRequest(charger.identity, secured=True, subject=subject)])
     return isinstance(outcome, handshake.ConnectedCharger)
 
 
@@ -174,7 +175,7 @@ def test_a_revoked_certificate_is_refused(api, way):
     charger = a_charger("505", security_profile=3)
     ask(charger, "505"), sign_waiting()
     signed = CertificateRequest.objects.get()
-    request = handshake.HandshakeRequest(
+    request = HandshakeRequest(
         "505", secured=True, subject={"CN": ["505"], "O": ["Test CPO"], "serial": signed.serial_number}
     )
     assert [admitted.pk for admitted in handshake.admit([request])] == [charger.pk]

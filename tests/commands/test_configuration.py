@@ -11,6 +11,7 @@ from commands.actions.ocpp16.table import ACTIONS
 from commands.fields import Payload
 from core.ocpp import schemas
 from gateway import handshake
+from gateway.credentials import HandshakeRequest
 from tests.support.builders import a_charger, a_command, tell
 
 pytestmark = pytest.mark.django_db
@@ -103,7 +104,7 @@ ROW = ACTIONS["ChangeConfiguration"]
 
 def opens(charger, key):
     credentials = b64encode(f"{charger}:{key}".encode())
-    (outcome,) = handshake.admit([handshake.HandshakeRequest(charger.identity, b"Basic " + credentials)])
+    (outcome,) = handshake.admit([HandshakeRequest(charger.identity, b"Basic " + credentials)])
     return isinstance(outcome, handshake.ConnectedCharger)
 
 

@@ -12,11 +12,15 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
+from chargers.models import Charger
+from chargers.services import presence
+from chargers.services.presence import Presence
 from commands.models import Command
-from commands.services.lifecycle import NotNow, _finish, run
+from commands.services.lifecycle import NotNow, _finish, _replied, run
 from commands.services.queries import get_command
 from commands.services.sweep import sweep
 from config.celery import app
+from core.redis.connections import sync_redis
 from tests.support.builders import a_charger, a_command
 from tests.support.live import an_id, eventually
 from tools.simulator.connection import CallError
@@ -303,6 +307,25 @@ def test_the_first_of_two_outcomes_stays():
     _finish(waiting, "answered", response=ACCEPTED)
     late = _finish(waiting, "timed_out")
     assert (late.outcome, late.response, late.simulated) == ("answered", ACCEPTED, False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_of_a_former_version_is_not_sent():
+    command = a_command(action="Reset", payload=RESET)
+    holder = Presence("channel", "session", "ocpp2.0.1")
+    sync_redis().set(presence.key(command.charger.identity), holder.dumps(), ex=60)
+    ended, _ = run(command.task_id, command.charger.identity)
+    assert (ended.state, ended.outcome, ended.sent_at, ended.simulated) == ("finished", "failed", None, False)
+    assert "of ocpp1.6, and the charger now speaks ocpp2.0.1." in ended.error["description"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_is_ended_by_its_own_version():
+    charger = a_charger()
+    answered, silent = (a_command(charger, "Reset", RESET, state=state) for state in ("sent", "queued"))
+    Charger.objects.update(ocpp_version="ocpp2.0.1")
+    assert _replied(get_command(answered.task_id), {"status": "Scheduled"})[0] == "invalid_response"
+    assert _finish(get_command(silent.task_id), "not_connected").simulated_response == ACCEPTED
 
 
 FAIL_ONCE = """

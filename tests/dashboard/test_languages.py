@@ -12,7 +12,7 @@ from django.utils import translation
 from django.utils.translation import ngettext
 
 from chargers.models import Message, Refusal
-from commands.actions.names import NAMES
+from commands.actions.table import NAMES
 from commands.models import Command, Schedule
 from core.observability import diagnosis
 from dashboard import readiness, sentences

@@ -10,7 +10,7 @@ from chargers.services import connections, findings
 from commands.models import Command
 from core.ocpp.calls import Call
 from gateway.calls import commits
-from gateway.commits import Entry
+from gateway.commits import Batch, Entry
 from gateway.ocpp16 import HANDLERS
 from transactions.models import IdTag, Transaction
 
@@ -46,7 +46,7 @@ def open_socket(charger):
 def settle(*calls):
     """Hand `calls` to their handlers in one batch, as the inbox does; the payloads of the answers."""
     entries = [Entry(HANDLERS[call.action], call) for call in calls]
-    return [_payload(answer) for answer in commits.commit_with_retry(entries, {})]
+    return [_payload(answer) for answer in commits.commit_with_retry(Batch(entries, {}))]
 
 
 def _payload(answer):
@@ -79,5 +79,6 @@ def a_finding(charger, action, by_kind):
 
 
 def a_command(charger=None, action="ClearCache", payload=None, **columns):
-    columns = {"timeout": 30} | columns
-    return Command.objects.create(charger=charger or a_charger(), action=action, payload=payload or {}, **columns)
+    charger = charger or a_charger()
+    columns = {"timeout": 30, "ocpp_version": charger.version.subprotocol} | columns
+    return Command.objects.create(charger=charger, action=action, payload=payload or {}, **columns)

@@ -2,11 +2,11 @@
 
 from base64 import b64encode
 
-from gateway import handshake
+from gateway.credentials import HandshakeRequest
 
 KEY, NEXT = "00112233445566778899aabbccddeeff00112233", "ffeeddccbbaa99887766554433221100ffeeddcc"
 
 
 def a_request(charger, key="", **more):
     credentials = b64encode(f"{charger}:".encode() + key.encode())
-    return handshake.HandshakeRequest(charger.identity, b"Basic " + credentials if key else b"", **more)
+    return HandshakeRequest(charger.identity, b"Basic " + credentials if key else b"", **more)

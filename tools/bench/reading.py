@@ -47,10 +47,10 @@ FROM (SELECT * FROM transactions_transaction WHERE raw_start_time LIKE '%% %%' O
     generate_series(1, %(each)s::int) n
 """
 COMMANDS = """
-INSERT INTO commands_command (task_id, charger_id, action, payload, timeout, state, outcome, simulated, response,
-    warning, requested_by, idempotency_key, request_digest, claim_token, created_at, sent_at, finished_at)
-SELECT gen_random_uuid()::text, c.id, 'ClearCache', '{}', 30, 'finished', 'answered', false, '{"status":"Accepted"}',
-    '', '', '', '', '', at, at, at
+INSERT INTO commands_command (task_id, charger_id, ocpp_version, action, payload, timeout, state, outcome, simulated,
+    response, warning, requested_by, idempotency_key, request_digest, claim_token, created_at, sent_at, finished_at)
+SELECT gen_random_uuid()::text, c.id, 'ocpp1.6', 'ClearCache', '{}', 30, 'finished', 'answered', false,
+    '{"status":"Accepted"}', '', '', '', '', '', at, at, at
 FROM generate_series(%(first)s::int, %(last)s::int) n CROSS JOIN
     LATERAL (SELECT now() - (%(last)s::int - n) * interval '30 seconds' AS at) t
 JOIN chargers_charger c ON c.identity = 'READ' || (1 + n %% 999)

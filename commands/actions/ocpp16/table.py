@@ -69,6 +69,7 @@ _TABLE = (
         transfers.check_diagnostics,
         transfers.diagnostics_submitted,
         payload_for_retry=transfers.diagnostics_for_retry,
+        delivery=transfers.DIAGNOSTICS,
     ),
     Action(
         "GetLog",
@@ -77,14 +78,16 @@ _TABLE = (
         transfers.check_log,
         transfers.log_submitted,
         payload_for_retry=transfers.log_for_retry,
+        delivery=transfers.LOG,
     ),
-    Action("UpdateFirmware", {}),
+    Action("UpdateFirmware", {}, delivery=transfers.FIRMWARE),
     Action(
         "SignedUpdateFirmware",
         ACCEPTED,
         transfers.complete_request,
         submitted=transfers.request_submitted,
         payload_for_retry=transfers.without_request_id,
+        delivery=transfers.SIGNED_FIRMWARE,
     ),
     # Remote trigger
     Action("TriggerMessage", ACCEPTED),

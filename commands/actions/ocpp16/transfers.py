@@ -1,20 +1,18 @@
 """Firmware, diagnostics and logs (OCPP 1.6 §5.7, §5.19; security whitepaper §3, §4)."""
 
 from chargers.models import Charger
+from commands.actions.base import Delivery
 from commands.models import Command, Upload, next_request_id
 from commands.services.files import fingerprint, upload_token, upload_url
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
 
-# The last status of a transfer. A failure is none, because the charger may try again.
-FINAL_STATUSES = {"Installed", "Uploaded"}
-# The action that each notification reports on.
-REPORTS_ON = {
-    "FirmwareStatusNotification": "UpdateFirmware",
-    "DiagnosticsStatusNotification": "GetDiagnostics",
-    "SignedFirmwareStatusNotification": "SignedUpdateFirmware",
-    "LogStatusNotification": "GetLog",
-}
+UPLOADED, INSTALLED = frozenset({"Uploaded"}), frozenset({"Installed"})
+# A charger without diagnostics answers without a file name (§6.26).
+DIAGNOSTICS = Delivery(UPLOADED, frozenset({"UploadFailed"}), lambda answer: not answer.get("fileName"))
+LOG = Delivery(UPLOADED, frozenset({"BadMessage", "NotSupportedOperation", "PermissionDenied", "UploadFailure"}))
+FIRMWARE = Delivery(INSTALLED, frozenset({"DownloadFailed", "InstallationFailed"}))
+SIGNED_FIRMWARE = Delivery(INSTALLED, FIRMWARE.failed | {"InstallVerificationFailed", "InvalidSignature"})
 
 
 def complete_request(payload: JSON, charger: Charger) -> None:

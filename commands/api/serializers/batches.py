@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.api.serializers.base import ChargerRow, Strict
-from commands.actions.names import NAMES
+from commands.actions.table import NAMES
 from commands.api.serializers.commands import AskSerializer, task_url
 from commands.models import Batch, BatchItem, Schedule
 from commands.services import batches, schedules

@@ -9,11 +9,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.api.serializers.base import ChargerRow
-from commands.actions.names import NAMES
 from commands.actions.ocpp16 import charging
+from commands.actions.table import NAMES
 from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
 from core.ocpp import schemas
-from core.ocpp.versions import OCPP16
+from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16
 
 
 class TaskSerializer(ChargerRow):
@@ -28,7 +28,7 @@ class TaskSerializer(ChargerRow):
     late_response = serializers.JSONField(allow_null=True)
     transaction_id = serializers.IntegerField(allow_null=True)
     task_url = serializers.SerializerMethodField()
-    progress = serializers.JSONField(help_text="Notifications of a transfer by the charger: status, at.")
+    progress = serializers.JSONField(help_text="Notifications of what the charger delivers later: status, at.")
     follows = serializers.CharField(source="follows.task_id", allow_null=True, default=None)
 
     class Meta:
@@ -37,6 +37,7 @@ class TaskSerializer(ChargerRow):
             "task_id",
             "task_url",
             "charger_id",
+            "ocpp_version",
             "action",
             "payload",
             "state",
@@ -47,6 +48,7 @@ class TaskSerializer(ChargerRow):
             "result",
             "error",
             "late_response",
+            "request_id",
             "progress",
             "follows",
             "warning",
@@ -56,6 +58,7 @@ class TaskSerializer(ChargerRow):
             "created_at",
             "sent_at",
             "finished_at",
+            "completed_at",
         ]
 
     @staticmethod
@@ -94,6 +97,11 @@ class CommandRequestSerializer(AskSerializer):
     """`payload` is the OCPP request in camelCase; members that the central system can fill in may be left out."""
 
     charger_id = serializers.CharField(trim_whitespace=False)
+    ocpp_version = serializers.ChoiceField(
+        list(BY_SUBPROTOCOL),
+        required=False,
+        help_text="For a charger that has never connected; ocpp1.6 by default. Otherwise it must be what it speaks.",
+    )
     action = serializers.ChoiceField(NAMES)
     payload = serializers.DictField(default=dict)
 

@@ -14,7 +14,7 @@ from rest_framework.serializers import BaseSerializer
 
 from chargers.api.viewsets import Editable, OwnedByRequester, Scoped
 from chargers.services.access import CommandsPerUser, needs, own, username
-from commands.api.filters import MemberFilter
+from commands.api.filters import BatchFilter, MemberFilter, ScheduleFilter
 from commands.api.serializers.batches import (
     BatchRequestSerializer,
     BatchSerializer,
@@ -50,7 +50,7 @@ class BatchList(OwnedByRequester, generics.ListAPIView):
 
     queryset = Batch.objects.select_related("schedule")
     serializer_class = BatchSerializer
-    filterset_fields = ["action", "requested_by", "schedule"]
+    filterset_class = BatchFilter
     pagination_class = NewestMadeFirst
     permission_classes = [SEEN_OR_ASKED]
     throttle_classes = [CommandsPerUser]
@@ -107,7 +107,7 @@ class ScheduleViewSet(OwnedByRequester, Editable):
 
     queryset = Schedule.objects.all()
     serializer_class = ScheduleSerializer
-    filterset_fields = ["name", "action", "is_enabled"]
+    filterset_class = ScheduleFilter
     permission_classes = [needs(GET="commands.view_command", **EDITED)]
     throttle_classes = [CommandsPerUser]
 

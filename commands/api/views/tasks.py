@@ -86,7 +86,8 @@ def submit_command(
     request: Request, charger: Charger, action: str, payload: dict, body: Mapping, **columns: Any
 ) -> Command:
     """Submit a command with the members of `body` that every request may have."""
-    return submission.submit(charger, action, payload, origin_of(request), timeout=body.get("timeout"), **columns)
+    named = {"timeout": body.get("timeout"), "ocpp_version": body.get("ocpp_version", "")}
+    return submission.submit(charger, action, payload, origin_of(request), **named, **columns)
 
 
 def submit_intent(request: Request, charger: Charger, intent: object, body: Mapping, **columns: Any) -> Command:
@@ -168,7 +169,7 @@ class CommandList(Scoped, generics.ListAPIView):
 
     @extend_schema(request=CommandRequestSerializer, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request: Request) -> Response:
-        """Submit a command with any action of OCPP 1.6 that a central system may send."""
+        """Submit any command of the OCPP version that the charger speaks."""
         body = validated_body(request, CommandRequestSerializer)
         command = submit_command(
             request, known_charger(request, body["charger_id"]), body["action"], body["payload"], body
@@ -177,39 +178,49 @@ class CommandList(Scoped, generics.ListAPIView):
 
 
 class WaitSerializer(serializers.Serializer):
-    wait = serializers.FloatField(required=False, min_value=0, max_value=MAX_WAIT_S)
+    wait = serializers.FloatField(default=0, min_value=0, max_value=MAX_WAIT_S, help_text="Seconds, at most 30.")
+    until = serializers.ChoiceField(
+        ["finished", "completed"],
+        default="finished",
+        help_text="`finished` waits for the answer, `completed` also for what the charger delivers after it. If "
+        "nothing is delivered after it, a command is completed when it is finished.",
+    )
 
 
 @takes(WaitSerializer)
 @extend_schema(responses=TaskSerializer, parameters=[WaitSerializer])
 class TaskDetail(APIView):
-    """One task; with `?wait=SECONDS` (at most 30) it answers as soon as the task is finished."""
+    """One task; with `?wait=SECONDS` it answers as soon as the task is finished, or what `until` says."""
 
     permission_classes = [needs(GET="commands.view_command")]
 
     def get(self, request: Request, task_id: str) -> Response:
         wait = WaitSerializer(data=request.query_params)
         wait.is_valid(raise_exception=True)
-        seconds = wait.validated_data.get("wait", 0)
+        seconds, until = wait.validated_data["wait"], wait.validated_data["until"]
         command = find_task(task_id)
         if not access.reaches(request.user, command.charger):
             raise not_found("Task")
-        if seconds and command.state != FINISHED and WAITS.acquire(blocking=False):
+        if seconds and not _has_ended(command, until) and WAITS.acquire(blocking=False):
             try:
                 connection.close()
-                command = mailbox.wait_until_finished(task_id, seconds, lambda: _ended(task_id)) or find_task(task_id)
+                command = mailbox.wait_until(task_id, seconds, lambda: _ended(task_id, until)) or find_task(task_id)
             finally:
                 WAITS.release()
         return Response(TaskSerializer(command).data)
 
 
-def _ended(task_id: str) -> Command | None:
-    """The command if it is finished, else None; raises 404 for an unknown id."""
+def _has_ended(command: Command, until: str) -> bool:
+    return command.state == FINISHED and getattr(command, f"{until}_at") is not None
+
+
+def _ended(task_id: str, until: str) -> Command | None:
+    """The command if it is `until`, "finished" or "completed", else None; raises 404 for an unknown id."""
     try:
         command = find_task(task_id)
     finally:
         connection.close()  # because waiting requests would use up the connections
-    return command if command.state == FINISHED else None
+    return command if _has_ended(command, until) else None
 
 
 def find_task(task_id: str) -> Command:
@@ -231,5 +242,6 @@ def retry(request: Request, task_id: str) -> Response:
         if former.state != FINISHED:
             raise Conflict("This command is not finished yet. Retry it when it is.")
         payload = submission.payload_for_retry(former)
-        command = submit_command(request, former.charger, former.action, payload, {"timeout": former.timeout})
+        same = {"timeout": former.timeout, "ocpp_version": former.ocpp_version}
+        command = submit_command(request, former.charger, former.action, payload, same)
     return submitted(command)

@@ -62,6 +62,8 @@ class Version:
     not_while_pending: frozenset[str]  # commands that may not be sent while the charger is Pending
     starts_and_stops: frozenset[str]  # begin or end a transaction
     about_transactions: frozenset[str]  # have data that a bill needs
+    # Are answered by functions of vendors. A rollback cannot undo their effects; an answer may hold a secret.
+    answered_by_vendors: frozenset[str]
     # Message: {path of a member: ALWAYS or NAMED}. A path has no numbers for the items of lists.
     secrets: Mapping[str, Mapping[str, str]]
     # Ends of the paths of texts that hold no secret, though they may look so. In all others secrets are searched for.

@@ -93,6 +93,7 @@ OCPP16 = Version(
     not_while_pending=frozenset({"RemoteStartTransaction", "RemoteStopTransaction"}),
     starts_and_stops=frozenset({"StartTransaction", "StopTransaction"}),
     about_transactions=frozenset({"StartTransaction", "StopTransaction", "MeterValues"}),
+    answered_by_vendors=frozenset({"DataTransfer"}),
     secrets={
         "ChangeConfiguration": {"value": NAMED},
         "GetConfigurationResponse": {"configurationKey.value": NAMED},

@@ -59,6 +59,7 @@ OCPP201 = Version(
     not_while_pending=frozenset({"RequestStartTransaction", "RequestStopTransaction"}),  # B02.FR.05
     starts_and_stops=frozenset({"TransactionEvent"}),
     about_transactions=frozenset({"TransactionEvent", "MeterValues"}),
+    answered_by_vendors=frozenset({"DataTransfer"}),
     secrets={
         "SetVariables": {"setVariableData.attributeValue": NAMED},
         # The reason of a refusal may quote the value.

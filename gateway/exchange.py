@@ -1,0 +1,260 @@
+"""The exchange of frames with one charger: answer its CALLs, pass on its replies, and write commands."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+from chargers import metrics
+from chargers.models.charger import is_lenient
+from chargers.models.messages import MAX_FRAME_LENGTH
+from chargers.services import budgets, connections, findings
+from commands.services import delivery, mailbox
+from commands.services.delivery import Claim, LateReply
+from core.observability import context, tracing
+from core.ocpp import frames, schemas, tolerance
+from core.ocpp.calls import Call
+from gateway import handshake
+from gateway.boot_wait import BootWait, CommandMessage
+from gateway.message_log import FrameRecorder
+from gateway.presence_registration import ChannelLayer
+from gateway.protocols import HANDLERS
+from gateway.refusals import Refusals
+from gateway.retries import RecentAnswers, StaleConnection
+from gateway.sockets import writer
+
+if TYPE_CHECKING:
+    from gateway.consumer import ChargerConsumer
+
+logger = logging.getLogger(__name__)
+
+LARGE_FRAME = 16 * 1024  # characters; a larger frame is parsed in a thread, because other sockets would wait
+MAX_RECORDED_FINDINGS = 200  # kinds of findings of one socket for which the message log stores a frame
+
+
+def _of_call(exchange: "Exchange", frame: frames.Call, /) -> tuple[str, dict[str, tracing.Attribute]]:
+    """Return the name and the attributes of the span of a CALL."""
+    action = frame.action if frame.action in exchange.version.schemas.actions else "unknown action"
+    return f"{action} from charger", {"charger_id": exchange.charger.identity, "message_id": frame.message_id}
+
+
+class Exchange:
+    """The frames of `socket`, from when its handshake is accepted. `listen` begins when the socket has opened."""
+
+    newest: connections.Newest  # from when the socket has opened
+    answers: RecentAnswers
+
+    def __init__(self, socket: "ChargerConsumer") -> None:
+        self.socket, self.charger, self.version = socket, socket.charger, socket.version
+        self.pk, self.handlers = socket.charger.pk, HANDLERS[socket.version]
+        self.is_lenient = is_lenient(socket.charger.validation)
+        self.is_large = False  # whether the current frame is
+        self.recorded_findings: set[tuple[str, str, str]] = set()  # (action, field, kind) with a stored frame
+        self.outstanding: str | None = None  # the task of the command that the charger has not answered
+        self.trace: dict[str, str] = {}  # of the outstanding command
+        self.commanding = asyncio.Lock()
+        self.account = budgets.ledger.of(self.pk)
+        self.recorder = FrameRecorder(self.charger, self.version)
+        self.refusals = Refusals(self)
+        self.boot_wait = BootWait(self._send_held)
+
+    # --- from the charger --------------------------------------------------------------------
+
+    async def listen(self, newest: connections.Newest, receive: handshake.Receive) -> None:
+        """Process the frames of the charger until it disconnects. An error of one frame does not close the socket."""
+        self.newest, self.answers = newest, RecentAnswers(newest)
+        while (event := await receive())["type"] != "websocket.disconnect":
+            text, frame = event.get("text"), None
+            try:
+                if (wait := self.account.receive(len(event["bytes"] if text is None else text))) > 0:
+                    await self._slow_down(wait)
+                if text is None:
+                    text = event["bytes"][:MAX_FRAME_LENGTH].decode(errors="replace")  # no more of it is stored
+                    raise frames.Unreadable("a binary frame")
+                self.is_large = len(text) > LARGE_FRAME
+                arguments = text, self.version, self.is_lenient
+                frame = (
+                    await asyncio.to_thread(frames.parse, *arguments) if self.is_large else frames.parse(*arguments)
+                )
+                self.recorder.on_received(text, frame)
+                if isinstance(frame, frames.Call):
+                    await self._on_call(frame)
+                else:
+                    await self._on_reply(frame)
+            except Exception as error:  # noqa: BLE001  (every CALL must be answered)
+                await self.refusals.answer(error, text or "", frame)
+        self.recorder.closed(event.get("code"), event.get("reason"))
+        metrics.count_close(event.get("code"))
+
+    async def _slow_down(self, wait: float) -> None:
+        """Wait `wait` seconds before the current frame, so that the charger keeps to its budgets."""
+        for name in self.account.overdrawn:
+            budget = budgets.BUDGETS[name]
+            findings.add(self.pk, "", {budget.finding: budget.limit})
+        if not self.socket.is_closing:  # frames of a replaced socket are not stored, so they cost little
+            await asyncio.sleep(wait)
+
+    @tracing.traced(_of_call, quiet=frames.CallError)
+    async def _on_call(self, frame: frames.Call) -> None:
+        """Answer a CALL after the commit. The next frame is read after that, so CALLs are processed in order."""
+        if answer := self.answers.find(frame):
+            writer.note_seen(self.pk)
+            metrics.count_message(frame.action, "repeated")
+            await self.write(answer, frame.message_id, frame.action)
+            return
+        reading = await asyncio.to_thread(self._check, frame) if self.is_large else self._check(frame)
+        call = self._call(frame, reading)
+        try:
+            answer = await writer.submit_and_wait(self.handlers[call.action], call)
+        except StaleConnection:  # the charger has a newer socket, or has been deleted
+            metrics.count_message(call.action, "outdated")
+            await self.socket.close_replaced()
+            return
+        except Exception as failure:  # noqa: BLE001  (the writer has logged the cause)
+            error = frames.CallError("InternalError", f"{call.action} could not be stored.")
+            await self.refusals.store(call.action, call.payload, error)
+            raise error from failure
+        self._note_outcome(call, frames.code_of(answer))
+        await self.write(answer, call.message_id, call.action)
+
+    def _check(self, frame: frames.Call) -> tolerance.Reading | None:
+        """Check the payload: return None if it is valid, else its readable part. Raise `UnusableCall`."""
+        if frame.action not in self.handlers:
+            known = frame.action in self.version.schemas.actions
+            raise frames.UnusableCall("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
+        try:
+            return tolerance.read_request(self.version, frame.action, frame.payload, self.is_lenient, frame.is_clean)
+        except schemas.Violation as violation:
+            raise frames.UnusableCall(violation.code, str(violation), violation.field) from violation
+
+    def _call(self, frame: frames.Call, reading: tolerance.Reading | None) -> Call:
+        call = Call(
+            charger=self.pk,
+            message_id=frame.message_id,
+            action=frame.action,
+            payload=frame.payload,
+            received_at=datetime.now(UTC),
+            digest=frame.digest,
+            socket=self.newest.opened_at,
+            version=self.version,
+        )
+        if reading is not None:
+            self._use(reading, call, frame)
+        if call.action in self.version.starts_and_stops:
+            self.account.spend("transactions")
+        return call
+
+    def _use(self, reading: tolerance.Reading, call: Call, frame: frames.Call) -> None:
+        """Use the readable part of a payload that breaks its schema. Store the frame for the first such finding."""
+        call.payload, call.findings, call.as_sent = reading.payload, reading.findings, reading.as_sent
+        if not frame.is_json:
+            call.find("", "unreadable", frame.payload)
+        new = {(call.action, *finding) for finding in call.findings} - self.recorded_findings
+        if new and len(self.recorded_findings) < MAX_RECORDED_FINDINGS:
+            self.recorded_findings |= new
+            self.recorder.store_last()
+
+    def _note_outcome(self, call: Call, outcome: str) -> None:
+        metrics.count_message(call.action, outcome)
+        if call.rows:
+            self.account.spend("rows", call.rows)
+        if outcome == "result":
+            self.answers.add(call)
+        else:
+            self.recorder.refuse()
+
+    async def _on_reply(self, reply: frames.Reply) -> None:
+        writer.note_seen(self.pk)
+        event: mailbox.Answer = {"type": "reply", "payload": reply.payload}
+        if reply.error:
+            event = {"type": "error", "error": reply.error}
+        if reply.message_id == self.outstanding:
+            self.outstanding = None
+            # The delivery is not awaited, because Redis may hang.
+            self.socket.in_background(self._deliver_reply(reply.message_id, event, self.trace))
+        else:
+            await self._store_late_reply(reply.message_id, event)
+
+    async def _deliver_reply(self, task_id: str, event: mailbox.Answer, trace: Mapping[str, str]) -> None:
+        context.task_id.set(task_id)
+        try:
+            with tracing.span(f"{event['type']} of charger", "server", trace, charger_id=self.charger.identity):
+                if not await mailbox.deliver(task_id, event):
+                    await self._store_late_reply(task_id, event)
+        except Exception:  # noqa: BLE001  (an unhandled exception would end the socket's `_disconnect` early)
+            logger.exception("%s: could not deliver the answer to command %s", self.charger, task_id)
+
+    async def _store_late_reply(self, task_id: str, event: mailbox.Answer) -> None:
+        if await writer.submit_and_wait(delivery.store_late_replies, LateReply(self.pk, task_id, event)):
+            metrics.late_replies.inc()
+        else:
+            metrics.unasked_replies.inc()
+            why = "ignored an answer, because no CALL has the message id"
+            self.refusals.warn(f"%s: {why} %.40r", self.charger, task_id)
+
+    # --- to the charger ----------------------------------------------------------------------
+
+    async def write(self, text: str, message_id: str, action: str) -> bool:
+        """Write a frame, and return whether the socket is open."""
+        self.recorder.on_sent(text, message_id, action)
+        try:
+            await self.socket.base_send({"type": "websocket.send", "text": text})
+        except (OSError, RuntimeError):  # the socket was closed meanwhile; the message is stored
+            return False
+        if not self.boot_wait.has_ended:  # before that only answers are written
+            self.boot_wait.end()
+        return True
+
+    async def handle_control_message(self, layer: ChannelLayer, channel: str) -> None:
+        """Handle the messages of other processes, which arrive on `channel`, until cancelled."""
+        while True:
+            message = await layer.receive(channel)
+            context.task_id.set(message.get("task_id"))
+            try:
+                await self._handle_control(message.pop("type"), message)
+            except Exception:  # noqa: BLE001  (the charger must stay reachable; the command is sent again)
+                # The message of a command is not logged, because it may hold a key.
+                logger.exception("%s: could not handle %s", self.charger, message.get("task_id", message))
+
+    async def _handle_control(self, kind: str, message: dict[str, Any]) -> None:
+        if kind == "ocpp.close":
+            await self.socket.close_replaced(**message)
+        elif kind == "ocpp.settings":
+            self.socket.use_settings(**message)
+        elif kind == "ocpp.watch":
+            self.recorder.watch(message["seconds"])
+        elif not self.boot_wait.hold(command := cast(CommandMessage, message)):
+            await self._send_command(command)
+
+    def _send_held(self, message: CommandMessage) -> None:
+        self.socket.in_background(self._send_held_command(message))
+
+    async def _send_held_command(self, message: CommandMessage) -> None:
+        context.task_id.set(message["task_id"])
+        try:
+            await self._send_command(message)
+        except Exception:  # noqa: BLE001  (the command is sent again)
+            logger.exception("%s: could not send command %s", self.charger, message["task_id"])
+
+    async def _send_command(self, message: CommandMessage) -> None:
+        action, trace = message["action"], message.get("trace")
+        with tracing.span(f"{action} to charger", "client", trace, task_id=message["task_id"]):
+            async with self.commanding:
+                # A command must not be claimed for a socket that has ended.
+                if not self.socket.presence_registration.has_ended:
+                    await self._command(message)
+
+    async def _command(self, message: CommandMessage) -> None:
+        """Claim a command and write its CALL. The claim is committed first, so the CALL is never written twice."""
+        task_id = message["task_id"]
+        sent_at = await writer.submit_and_wait(delivery.claim, Claim(self.pk, task_id, uuid4().hex))
+        if sent_at is None:
+            return
+        self.outstanding, self.trace = task_id, tracing.carried()
+        call = frames.call(task_id, message["action"], message["payload"])
+        if await self.write(call, task_id, message["action"]):
+            await mailbox.deliver(task_id, {"type": "sent", "at": sent_at.isoformat()})
+        else:
+            await mailbox.deliver(task_id, {"type": "lost"})

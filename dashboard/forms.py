@@ -12,7 +12,8 @@ WHOLE = re.compile(r" *-?[0-9]{1,18} *")
 DECIMAL = re.compile(r" *-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})? *")
 MAX_LINE = 200  # characters of a single-line input; a longer text gets a textarea
 BLANK = "__n__"  # placeholder for the number of a new list item
-KINDS = {"object": "object", "array": "list", "integer": "number", "number": "number"}
+KINDS = {"object": "object", "array": "list", "integer": "number", "number": "number", "boolean": "choice"}
+BOOLEANS = {"true": gettext_lazy("Yes"), "false": gettext_lazy("No")}
 EMPTY_IS_A_VALUE = ("value",)  # fields that are sent empty: ChangeConfiguration may clear a key
 HINTS = {
     "date-time": gettext_lazy("e.g. 2026-01-31T18:00:00Z"),
@@ -55,7 +56,7 @@ def _field(tree, name, label, is_required, values, error):
     made = Field(name, label, _kind(tree), is_required, values.get(name, ""), longest=tree.get("maxLength"))
     made.error = error.message if error and error.field == name else ""
     made.hint = HINTS.get(tree.get("format"), "")
-    made.choices = tree.get("enum", [])
+    made.choices = [(value, value) for value in tree.get("enum", [])] or [*BOOLEANS.items()]
     if made.kind == "object":
         required = tree.get("required", ())
         for inner, branch in tree.get("properties", {}).items():
@@ -108,6 +109,8 @@ def _read(tree, name, values):
     text = values.get(name, "")
     if text == "" and name not in EMPTY_IS_A_VALUE:
         return NOTHING
+    if tree.get("type") == "boolean" and text in BOOLEANS:
+        return text == "true"
     return _number(text) if kind == "number" else text
 
 

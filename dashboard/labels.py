@@ -33,6 +33,14 @@ LABELS = {
     # sources of energy, see `transactions.services.energy`
     "corrected": gettext_lazy("Corrected"),
     "readings": gettext_lazy("Meter values"),
+    # intents, see `commands.actions.intents`
+    "start": gettext_lazy("Remote start"),
+    "stop": gettext_lazy("Remote stop"),
+    "reset": gettext_lazy("Restart"),
+    "unlock": gettext_lazy("Unlocking"),
+    "availability": gettext_lazy("Availability"),
+    "trigger": gettext_lazy("Message request"),
+    "limit": gettext_lazy("Power limit"),
     # directions of messages
     "in": gettext_lazy("Received"),
     "out": gettext_lazy("Sent"),
@@ -60,6 +68,20 @@ LABELS = {
     "clock": gettext_lazy("Implausible time"),
     "unreadable": gettext_lazy("Unreadable"),
     "rejected": gettext_lazy("Refused"),
+}
+
+# Parameters of intents, see `commands.actions.intents`.
+PARAMETERS = {
+    "id_tag": gettext_lazy("ID tag"),
+    "id_token_type": gettext_lazy("Type of the ID tag (from OCPP 2.0.1)"),
+    "evse_id": gettext_lazy("EVSE (in OCPP 1.6: connector)"),
+    "connector_id": gettext_lazy("Connector of the EVSE"),
+    "reference": gettext_lazy("Transaction"),
+    "is_immediate": gettext_lazy("At once, without stopping transactions first"),
+    "is_operative": gettext_lazy("Operative"),
+    "message": gettext_lazy("Message"),
+    "amount": gettext_lazy("Limit"),
+    "unit": gettext_lazy("Unit"),
 }
 
 # Names of filters of lists, and of members of REST that a form sends.

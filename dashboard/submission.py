@@ -9,7 +9,8 @@ from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 
 from chargers.services import access
-from commands.actions.table import ACTIONS
+from commands.actions.intents import BY_NAME, intent_of
+from commands.actions.table import encode, schema_of
 from commands.api.serializers.batches import BatchRequestSerializer, ScheduleSerializer
 from commands.models import FINISHED
 from commands.services import batches, submission
@@ -17,7 +18,8 @@ from commands.services.origin import Origin
 from core.http.errors import NOTHING_SUBMITTED, Busy, Conflict, one_form
 from core.observability import diagnosis
 from core.ocpp import schemas
-from dashboard.forms import NotAnObject, payload_of
+from dashboard.forms import NotAnObject, fields_of, payload_of
+from dashboard.labels import PARAMETERS
 from dashboard.sentences import translated
 
 
@@ -32,10 +34,20 @@ class Refused(Exception):
         self.message, self.status, self.field = translated(message), status, field
 
 
-def known(version, action):
-    """Raise `Http404` if OCPP `version` has no command `action`."""
-    if action not in ACTIONS[version]:
-        raise Http404(gettext("There is no command {action}.").format(action=action))
+def known(version, name):
+    """Return the schema of the intent or the action `name`; raise `Http404` if OCPP `version` has neither."""
+    schema = schema_of(version, name)
+    if schema is None:
+        raise Http404(gettext("There is no command {action}.").format(action=name))
+    return schema
+
+
+def fields(version, name, values, error):
+    """Return the fields of the form of an intent or an action, see `fields_of`."""
+    made = fields_of(known(version, name), values, error)
+    for field in made if name in BY_NAME else ():
+        field.label = PARAMETERS[field.name]
+    return made
 
 
 @contextmanager
@@ -66,15 +78,15 @@ def _count(user):
         raise Refused(gettext("Command limit reached. Try again in {wait} s.").format(wait=wait), 429)
 
 
-def submit(user, charger, action, values, written=""):
-    """Submit `action` for `charger` with the form `values`, or with the JSON `written` if it is not blank.
+def submit(user, charger, name, values, written=""):
+    """Submit the intent or the action `name` for `charger` with the form `values`, or with the JSON `written`.
 
     Return the `Command`; raise `Refused`.
     """
-    known(charger.version, action)
+    known(charger.version, name)
     with refusing():
         _count(user)
-        request = payload(charger.version, action, values, written)
+        action, request = encode(charger.version, intent_of(name, payload(charger.version, name, values, written)))
         return submission.submit(charger, action, request, Origin(user.get_username()))
 
 
@@ -109,9 +121,9 @@ def schedule(request, body):
             return serializer.save(owner=request.user, requested_by=request.user.get_username())
 
 
-def payload(version, action, values, written):
-    """Return the JSON `written`, or if it is blank the payload of the form `values` of `action` in OCPP `version`."""
-    return _written(written) if written.strip() else payload_of(version.schemas.requests[action], values)
+def payload(version, name, values, written):
+    """Return the JSON `written`, or if it is blank the payload of the form `values` of the intent or the action."""
+    return _written(written) if written.strip() else payload_of(known(version, name), values)
 
 
 def _written(text):

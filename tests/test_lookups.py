@@ -115,7 +115,7 @@ HARMLESS = {
         "sent_at finished_at completed_at"
     ),
     "commands.batch": (
-        "id action timeout chosen total spread_seconds start_at note schedule requested_by created_at "
+        "id intent action timeout chosen total spread_seconds start_at note schedule requested_by created_at "
         "cancelled_at cancelled_by finished_at counts"
     ),
     "commands.batchitem": "id batch charger due_at state reason command",
@@ -127,7 +127,7 @@ HARMLESS = {
     "commands.firmware": "id description file signing_certificate signature created_at",
     "commands.upload": "id command charger expires_at size received_at",
     "commands.schedule": (
-        "id name action timeout chosen only_connected spread_seconds at every_seconds crontab timezone "
+        "id name intent action timeout chosen only_connected spread_seconds at every_seconds crontab timezone "
         "is_enabled owner requested_by periodic_task created_at last_run_at next_run_at note"
     ),
     "dashboard.heartbeat": "id at",

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.urls import reverse
 
+from commands.actions.intents import Reset
 from commands.models import CertificateRequest, Schedule
 from commands.services import batches, schedules
 from commands.services.origin import Origin
@@ -68,7 +69,7 @@ def revoke_in_admin(client, charger):
 
 
 def release_a_batch(client, charger):
-    wanted = batches.BatchRequest("Reset", {"type": "Soft"}, {"chargers": [charger.identity]})
+    wanted = batches.BatchRequest(Reset(), {"chargers": [charger.identity]})
     batches.create(wanted, [charger], Origin("alice"))
     assert batches.release() == 1
 

@@ -1,14 +1,18 @@
 """Intents of an operator, in terms of no OCPP version; each version encodes them as its own commands."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from chargers.services.variables import VariableName
+from core.ocpp.schemas import JSON, Schema, bounded
 
 Encoded = tuple[str, dict[str, Any]]  # action and payload
 Encoder = Callable[[Any], Encoded]
 Encoders = Mapping[type, Encoder]
+# Those that every version can trigger.
+Message = Literal["BootNotification", "FirmwareStatusNotification", "Heartbeat", "MeterValues", "StatusNotification"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Availability:
 class Trigger:
     """Let the charger send the message `message`, named as in OCPP, about an EVSE or all of them (None)."""
 
-    message: str
+    message: Message
     evse_id: int | None = None
 
 
@@ -63,7 +67,7 @@ class Limit:
     """Limit the power of each session on an EVSE, or of the whole charger (0), to `amount` of `unit`, "A" or "W"."""
 
     amount: float
-    unit: str = "A"
+    unit: Literal["A", "W"] = "A"
     evse_id: int = 0
 
 
@@ -73,3 +77,73 @@ class SetVariable:
 
     name: VariableName
     value: str
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """Send the action `action` of OCPP with `payload`; only the versions that have the action can express it."""
+
+    action: str
+    payload: JSON = field(default_factory=dict, repr=False)  # hidden from logs, because it may hold secrets
+
+
+# The intents by their names in REST and on the pages. An action of OCPP has a name that begins with a capital letter.
+# `SetVariable` has no name here, because each version names its variables differently.
+BY_NAME: Mapping[str, type] = {
+    "start": Start,
+    "stop": Stop,
+    "reset": Reset,
+    "unlock": Unlock,
+    "availability": Availability,
+    "trigger": Trigger,
+    "limit": Limit,
+}
+TYPES: Mapping[type, JSON] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+}
+
+
+def _schema(intent: type) -> Schema:
+    """Return the JSON schema of the parameters of `intent`, which are the fields of the dataclass."""
+    types = get_type_hints(intent)
+    required = [each.name for each in fields(intent) if each.default is MISSING]
+    tree = {
+        "type": "object",
+        "description": intent.__doc__,
+        "properties": {each.name: _schema_of_type(types[each.name]) for each in fields(intent)},
+        "additionalProperties": False,
+        **({"required": required} if required else {}),  # because the list must not be empty
+    }
+    return Schema(intent.__name__, lambda: bounded(tree, frozenset({"evse_id", "connector_id"})), {})
+
+
+def _schema_of_type(kind: Any) -> JSON:
+    if get_origin(kind) is Literal:
+        return {"type": "string", "enum": list(get_args(kind))}
+    # A parameter that may be None is left out.
+    return TYPES[get_args(kind)[0] if isinstance(kind, UnionType) else kind]
+
+
+SCHEMAS = {name: _schema(intent) for name, intent in BY_NAME.items()}
+
+
+def intent_of(name: str, payload: JSON) -> object:
+    """Return the intent `name` with the parameters `payload`, or the action `name` of OCPP as `Verbatim`.
+
+    Raises `Violation` for invalid parameters.
+    """
+    if name not in BY_NAME:
+        return Verbatim(name, payload)
+    SCHEMAS[name].check(payload)
+    return BY_NAME[name](**payload)
+
+
+def name_and_payload(intent: object) -> tuple[str, JSON]:
+    """Return the arguments from which `intent_of` makes `intent`."""
+    if isinstance(intent, Verbatim):
+        return intent.action, intent.payload
+    name = next(name for name, kind in BY_NAME.items() if type(intent) is kind)
+    return name, {name: value for name, value in vars(intent).items() if value is not None}

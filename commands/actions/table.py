@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
+from commands.actions import intents
 from commands.actions.base import Action
-from commands.actions.intents import Encoded, Encoders
+from commands.actions.intents import Encoded, Encoders, Verbatim
 from commands.actions.ocpp16 import intents as ocpp16_intents
 from commands.actions.ocpp16 import table as ocpp16
-from core.ocpp.schemas import Violation
+from core.ocpp.schemas import Schema, Violation
 from core.ocpp.versions import OCPP16, OCPP201, Version
 
 ACTIONS: Mapping[Version, Mapping[str, Action]] = {OCPP16: ocpp16.ACTIONS, OCPP201: {}}
@@ -26,7 +27,16 @@ def action_of(version: Version, name: str) -> Action:
 
 def encode(version: Version, intent: object) -> Encoded:
     """Return (action, payload) of `intent` in `version`; raise `Violation` if that version cannot express it."""
+    if isinstance(intent, Verbatim):
+        return action_of(version, intent.action).name, intent.payload
     encoder = INTENTS[version].get(type(intent))
     if encoder is None:
         raise Violation("", f"The charger speaks {version}, which has no command for this.", "")
     return encoder(intent)
+
+
+def schema_of(version: Version, name: str) -> Schema | None:
+    """Return the schema of the intent or the action `name`, or None if `version` has neither."""
+    if intents.BY_NAME.get(name) in INTENTS[version]:
+        return intents.SCHEMAS[name]
+    return version.schemas.requests[name] if name in ACTIONS[version] else None

@@ -13,39 +13,41 @@ from rest_framework.exceptions import APIException
 
 from chargers.admin.chargers import ChargerAdmin
 from chargers.models import Charger
+from commands.actions.intents import Availability, Reset, Stop, Trigger, Verbatim
 from commands.actions.ocpp16 import local_list
+from commands.actions.table import encode
 from commands.admin.batches import submit_batch
 from commands.services.origin import Origin
 from commands.services.submission import submit
 from core.ocpp import schemas
-from core.ocpp.schemas import JSON
 from core.redis.faults import BROKER_FAULTS
 from transactions.admin import ReservationAdmin, TransactionAdmin
 from transactions.models import Reservation, Transaction
 
 MAX_SINGLE_COMMANDS = 10  # actions on more chargers submit a batch
 SIGN_CERTIFICATE = {"requestedMessage": "SignChargePointCertificate"}
-# Actions in the list of chargers: name, title, OCPP action, payload.
-ON_CHARGERS: tuple[tuple[str, str, str, dict], ...] = (
-    ("trigger_boot", "Ask for a BootNotification", "TriggerMessage", {"requestedMessage": "BootNotification"}),
-    ("trigger_status", "Ask for the status", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
-    ("get_configuration", "Read the configuration", "GetConfiguration", {}),
-    ("get_diagnostics", "Fetch diagnostics", "GetDiagnostics", {}),
-    ("get_security_log", "Fetch the security log", "GetLog", {"logType": "SecurityLog"}),
-    ("renew_certificate", "Renew the certificate", "ExtendedTriggerMessage", SIGN_CERTIFICATE),
-    ("operative", "Make operative", "ChangeAvailability", {"connectorId": 0, "type": "Operative"}),
-    ("inoperative", "Make inoperative", "ChangeAvailability", {"connectorId": 0, "type": "Inoperative"}),
-    ("clear_cache", "Clear the authorisation cache", "ClearCache", {}),
-    ("soft_reset", "Reset (soft)", "Reset", {"type": "Soft"}),
-    ("hard_reset", "Reset (hard)", "Reset", {"type": "Hard"}),
+# Actions in the list of chargers: name, title, intent.
+ON_CHARGERS: tuple[tuple[str, str, object], ...] = (
+    ("trigger_boot", "Ask for a BootNotification", Trigger("BootNotification")),
+    ("trigger_status", "Ask for the status", Trigger("StatusNotification")),
+    ("get_configuration", "Read the configuration", Verbatim("GetConfiguration")),
+    ("get_diagnostics", "Fetch diagnostics", Verbatim("GetDiagnostics")),
+    ("get_security_log", "Fetch the security log", Verbatim("GetLog", {"logType": "SecurityLog"})),
+    ("renew_certificate", "Renew the certificate", Verbatim("ExtendedTriggerMessage", SIGN_CERTIFICATE)),
+    ("operative", "Make operative", Availability(is_operative=True)),
+    ("inoperative", "Make inoperative", Availability(is_operative=False)),
+    ("clear_cache", "Clear the authorisation cache", Verbatim("ClearCache")),
+    ("soft_reset", "Reset (soft)", Reset()),
+    ("hard_reset", "Reset (hard)", Reset(is_immediate=True)),
 )
 
 
-def _submit_all(request: HttpRequest, wanted: Iterable[tuple[Charger, str, JSON]]) -> None:
-    """Submit `wanted`, (charger, action, payload) triples, and show a link to the commands."""
+def _submit_all(request: HttpRequest, wanted: Iterable[tuple[Charger, object]]) -> None:
+    """Submit `wanted`, pairs of charger and intent, and show a link to the commands."""
     submitted = []
-    for charger, action, payload in wanted:
+    for charger, intent in wanted:
         try:
+            action, payload = encode(charger.version, intent)
             submitted.append(submit(charger, action, payload, Origin(request.user.get_username())))
         except (APIException, schemas.Violation, *BROKER_FAULTS) as error:
             messages.error(request, f"{charger}: {error}")
@@ -56,13 +58,13 @@ def _submit_all(request: HttpRequest, wanted: Iterable[tuple[Charger, str, JSON]
         )
 
 
-def _action_on_chargers(name: str, title: str, action: str, payload: JSON) -> Any:
+def _action_on_chargers(name: str, title: str, intent: object) -> Any:
     @admin.action(description=title, permissions=["command"])
     def run(modeladmin: ModelAdmin, request: HttpRequest, chargers: QuerySet[Charger]) -> None:
         if chargers.count() > MAX_SINGLE_COMMANDS:
-            submit_batch(request, action, payload, chargers)
+            submit_batch(request, intent, chargers)
         else:
-            _submit_all(request, [(charger, action, payload) for charger in chargers])
+            _submit_all(request, [(charger, intent) for charger in chargers])
 
     run.__name__ = name
     return run
@@ -70,9 +72,7 @@ def _action_on_chargers(name: str, title: str, action: str, payload: JSON) -> An
 
 @admin.action(description="Stop remotely", permissions=["command"])
 def stop_remotely(modeladmin: ModelAdmin, request: HttpRequest, transactions: QuerySet[Transaction]) -> None:
-    """Submit RemoteStopTransaction."""
-    wanted = [(t.charger, "RemoteStopTransaction", {"transactionId": t.pk}) for t in transactions]
-    _submit_all(request, wanted)
+    _submit_all(request, [(t.charger, Stop(t.reference)) for t in transactions])
 
 
 @admin.action(description="Send the local authorisation list", permissions=["command"])
@@ -80,13 +80,13 @@ def send_local_list(modeladmin: ModelAdmin, request: HttpRequest, chargers: Quer
     """Submit a Full list of all id tags."""
     entries = local_list.wanted()
     lists = ((c, local_list.payload(local_list.FULL, entries, local_list.next_version(c))) for c in chargers)
-    _submit_all(request, ((charger, "SendLocalList", payload) for charger, payload in lists))
+    _submit_all(request, ((charger, Verbatim("SendLocalList", payload)) for charger, payload in lists))
 
 
 def _action_on_reservations(name: str, title: str, action: str) -> Any:
     @admin.action(description=title, permissions=["command"])
     def run(modeladmin: ModelAdmin, request: HttpRequest, reservations: QuerySet[Reservation]) -> None:
-        _submit_all(request, [(r.charger, action, {"reservationId": r.pk}) for r in reservations])
+        _submit_all(request, [(r.charger, Verbatim(action, {"reservationId": r.pk})) for r in reservations])
 
     run.__name__ = name
     return run

@@ -14,12 +14,12 @@ from chargers.admin.base import Commandable, Mixed, ReadOnly
 from chargers.admin.lists import choices
 from chargers.models import Charger
 from chargers.services.access import own
+from commands.actions.intents import BY_NAME
 from commands.actions.table import NAMES
 from commands.models import Batch, Schedule
 from commands.services import batches
 from commands.services.origin import Origin
 from core.ocpp import schemas
-from core.ocpp.schemas import JSON
 
 
 class OwnedByRequester(Mixed):
@@ -37,12 +37,12 @@ def cancel(modeladmin: admin.ModelAdmin, request: HttpRequest, chosen: QuerySet[
 
 @admin.register(Batch)
 class BatchAdmin(OwnedByRequester, Commandable, ReadOnly, admin.ModelAdmin):
-    list_display = ["created_at", "action", "total", "shown_state", "start_at", "requested_by", "note"]
-    list_filter = [choices("action", NAMES)]
+    list_display = ["created_at", "command_name", "total", "shown_state", "start_at", "requested_by", "note"]
+    list_filter = [choices("intent", BY_NAME), choices("action", NAMES)]
     date_hierarchy = "created_at"
-    fields = ["action", "shown_payload", "shown_chargers", "total", "spread_seconds", "start_at", "note", "schedule"]
-    fields += ["requested_by", "shown_state", "created_at", "cancelled_at", "cancelled_by", "finished_at"]
-    readonly_fields = ["shown_payload", "shown_chargers", "shown_state"]
+    fields = ["command_name", "shown_payload", "shown_chargers", "total", "spread_seconds", "start_at", "note"]
+    fields += ["schedule", "requested_by", "shown_state", "created_at", "cancelled_at", "cancelled_by", "finished_at"]
+    readonly_fields = ["command_name", "shown_payload", "shown_chargers", "shown_state"]
     list_select_related = ["schedule"]
     actions = [cancel]
 
@@ -65,16 +65,16 @@ class BatchAdmin(OwnedByRequester, Commandable, ReadOnly, admin.ModelAdmin):
 
 @admin.register(Schedule)
 class ScheduleAdmin(OwnedByRequester, ReadOnly, admin.ModelAdmin):
-    list_display = ["name", "action", "is_enabled", "next_run_at", "last_run_at", "note", "requested_by"]
+    list_display = ["name", "command_name", "is_enabled", "next_run_at", "last_run_at", "note", "requested_by"]
     list_filter = ["is_enabled"]
     search_fields = ["name"]
     exclude = ["periodic_task", "payload", "chosen"]
 
 
-def submit_batch(request: HttpRequest, action: str, payload: JSON, chargers: QuerySet[Charger]) -> None:
-    """Submit one batch for `chargers` (a queryset), and show a link to it."""
+def submit_batch(request: HttpRequest, intent: object, chargers: QuerySet[Charger]) -> None:
+    """Submit one batch of `intent` for `chargers` (a queryset), and show a link to it."""
     chosen: batches.Chosen = {"chargers": list(chargers.values_list("identity", flat=True))}
-    wanted = batches.BatchRequest(action, payload, chosen)
+    wanted = batches.BatchRequest(intent, chosen)
     try:
         batch = batches.submit(wanted, request.user, Origin(request.user.get_username()))
     except (APIException, schemas.Violation) as error:

@@ -41,7 +41,7 @@ class CertificateFilter(OfCharger):
 class BatchFilter(OfAction):
     class Meta:
         model = Batch
-        fields = ["action", "requested_by", "schedule"]
+        fields = ["intent", "action", "requested_by", "schedule"]
 
 
 class MemberFilter(OfCharger):
@@ -62,4 +62,4 @@ class MemberFilter(OfCharger):
 class ScheduleFilter(OfAction):
     class Meta:
         model = Schedule
-        fields = ["name", "action", "is_enabled"]
+        fields = ["name", "intent", "action", "is_enabled"]

@@ -29,8 +29,9 @@ class Migration(migrations.Migration):
             name='Batch',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('action', models.CharField(max_length=40)),
-                ('payload', commands.fields.PayloadField()),
+                ('intent', models.CharField(blank=True, max_length=20)),
+                ('action', models.CharField(blank=True, max_length=40)),
+                ('payload', commands.fields.PayloadField(help_text='The parameters of the intent, or the OCPP request of the action.')),
                 ('timeout', models.FloatField(blank=True, help_text='Seconds each charger has to answer.', null=True)),
                 ('chosen', commands.fields.OrderedJSONField(help_text='The list or the filter of chargers, as submitted.')),
                 ('total', models.PositiveIntegerField(help_text='Number of chargers of the batch.')),
@@ -167,8 +168,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100, unique=True)),
-                ('action', models.CharField(max_length=40)),
-                ('payload', commands.fields.PayloadField()),
+                ('intent', models.CharField(blank=True, max_length=20)),
+                ('action', models.CharField(blank=True, max_length=40)),
+                ('payload', commands.fields.PayloadField(help_text='The parameters of the intent, or the OCPP request of the action.')),
                 ('timeout', models.FloatField(blank=True, null=True)),
                 ('chosen', commands.fields.OrderedJSONField(help_text='List or filter of chargers, evaluated at each run.')),
                 ('only_connected', models.BooleanField(default=False)),

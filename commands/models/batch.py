@@ -7,8 +7,9 @@ from django.db import models
 
 from chargers.models import Charger
 from commands import sql
-from commands.fields import OrderedJSONField, PayloadField
+from commands.fields import OrderedJSONField
 from commands.models.command import FINISHED, QUEUED, SENT, Command
+from commands.models.wanted import Wanted
 from core.db import bulk_sql
 
 WAITING, ASKED, CANCELLED, REFUSED = "waiting", "asked", "cancelled", "refused"
@@ -28,12 +29,10 @@ class Progress(TypedDict):
     outcomes: dict[str, int]
 
 
-class Batch(models.Model):
+class Batch(Wanted):
     """One command to many chargers. `counts` is stored when all are finished; before, the items are counted."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    action = models.CharField(max_length=40)
-    payload = PayloadField()
     timeout = models.FloatField(null=True, blank=True, help_text="Seconds each charger has to answer.")
     chosen = OrderedJSONField(help_text="The list or the filter of chargers, as submitted.")
     total = models.PositiveIntegerField(help_text="Number of chargers of the batch.")
@@ -67,7 +66,7 @@ class Batch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.action} to {self.total} chargers"
+        return f"{self.command_name} to {self.total} chargers"
 
     def progress(self) -> Progress:
         """The stored counts, or the present ones of a batch that is not finished."""

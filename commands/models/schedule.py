@@ -12,18 +12,17 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 from django_celery_beat.tzcrontab import TzAwareCrontab
 from timezone_field import TimeZoneField
 
-from commands.fields import OrderedJSONField, PayloadField
+from commands.fields import OrderedJSONField
+from commands.models.wanted import Wanted
 
 TASK = "commands.run_schedule"
 CRONTAB = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 
-class Schedule(models.Model):
+class Schedule(Wanted):
     """A batch to be created at `at`, every `every_seconds` or by `crontab`. `next_run_at` is the next due time."""
 
     name = models.CharField(max_length=100, unique=True)
-    action = models.CharField(max_length=40)
-    payload = PayloadField()
     timeout = models.FloatField(null=True, blank=True)
     chosen = OrderedJSONField(help_text="List or filter of chargers, evaluated at each run.")
     only_connected = models.BooleanField(default=False)

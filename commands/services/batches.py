@@ -4,7 +4,7 @@ import logging
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
@@ -19,10 +19,10 @@ from rest_framework import serializers
 from chargers.models import Charger
 from chargers.services import access, audit, presence
 from commands import sql
-from commands.actions.table import action_of
-from commands.fields import Payload
+from commands.actions.table import action_of, encode
 from commands.models import QUEUED, Batch, BatchItem, Command, Schedule
 from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
+from commands.models.wanted import columns_of
 from commands.services import creation, submission
 from commands.services.enqueueing import cancel, enqueue
 from commands.services.origin import Origin
@@ -30,7 +30,7 @@ from core.db import bulk_sql, faults, sealing
 from core.http.errors import Busy, Conflict
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
-from core.ocpp.versions import OCPP16
+from core.ocpp.versions import OCPP16, Version
 from core.redis.faults import BROKER_FAULTS
 
 logger = logging.getLogger(__name__)
@@ -68,12 +68,12 @@ class Chosen(TypedDict, total=False):
 class BatchRequest:
     """One command to many chargers, as REST, a page, the admin or a schedule requests it.
 
-    The commands are spread over `spread_seconds` from `start_at`, None for now. Each charger has `timeout` seconds to
-    answer, None for the default.
+    Each charger gets `intent` as its OCPP version encodes it, see `commands.actions.intents`. The commands are spread
+    over `spread_seconds` from `start_at`, None for now. Each charger has `timeout` seconds to answer, None for the
+    default.
     """
 
-    action: str
-    payload: JSON = field(repr=False)  # hidden from logs, because it may hold secrets
+    intent: object
     chosen: Chosen
     only_connected: bool = False
     spread_seconds: int = 0
@@ -147,32 +147,52 @@ def _filtered(reachable: QuerySet[Charger], wanted: Filter) -> QuerySet[Charger]
     return rows.order_by("pk")
 
 
-def check(request: BatchRequest, chargers: Sequence[Charger]) -> None:
-    """Raise `schemas.Violation` if the first of `chargers` could not get the command, before any row is created.
+def check(intent: object, chargers: Sequence[Charger]) -> Version:
+    """Check `intent` with the first charger of each OCPP version that can express it; return one of these versions.
+
+    Chargers of other versions are refused when they are due. Raises `schemas.Violation` if no version can express it,
+    or if one of these chargers could not get the command, before any row is created.
+    """
+    firsts: dict[Version, Charger | None] = {} if chargers else {OCPP16: None}
+    for charger in chargers:
+        firsts.setdefault(charger.version, charger)
+    able, violations = [], []
+    for version, first in firsts.items():
+        try:
+            able.append((version, first, *encode(version, intent)))
+        except schemas.Violation as violation:
+            violations.append(violation)
+    if not able:
+        raise violations[0]
+    for each in able:
+        _check_command(*each)
+    return able[0][0]
+
+
+def _check_command(version: Version, charger: Charger | None, name: str, payload: JSON) -> None:
+    """Raise `schemas.Violation` if `charger` could not get the command.
 
     A secret is refused, because each charger needs its own, and so is a placeholder of one.
     """
-    version = chargers[0].version if chargers else OCPP16
-    action = action_of(version, request.action)
-    stored = action.stored(request.payload)
-    if any(stored.get(name) != value for name, value in request.payload.items()):
+    action = action_of(version, name)
+    stored = action.stored(payload)
+    if any(stored.get(name) != value for name, value in payload.items()):
         raise schemas.Violation("value", "Leave it out: a secret of its own is generated for every charger.", "")
-    creation.refuse_hidden(request.action, request.payload)
-    for charger in chargers[:1]:
-        completed = dict(request.payload)
+    creation.refuse_hidden(name, payload)
+    if charger:
+        completed = dict(payload)
         action.complete(completed, charger)
-        creation.check_payload(version, request.action, completed)
+        creation.check_payload(version, name, completed)
         list(action.check(completed, charger))
 
 
 def create(request: BatchRequest, chargers: Sequence[Charger], origin: Origin) -> Batch:
     """Create the batch for `chargers` with all its items. Raises `schemas.Violation` or `Busy`."""
-    check(request, chargers)
+    version = check(request.intent, chargers)
     _refuse_too_many(origin.requested_by, len(chargers))
     with transaction.atomic():
         batch = Batch.objects.create(
-            action=request.action,
-            payload=Payload.of(request.payload, chargers[0].version, request.action),
+            **columns_of(request.intent, version),
             timeout=request.timeout,
             chosen=request.chosen,
             total=len(chargers),
@@ -183,7 +203,7 @@ def create(request: BatchRequest, chargers: Sequence[Charger], origin: Origin) -
             **origin.columns(),
         )
         bulk_sql.query(sql.CREATE_BATCH_ITEMS, [batch.pk, _items(batch, chargers)])
-        after = {name: getattr(batch, name) for name in ("action", "payload", "chosen", "total")}
+        after = {name: getattr(batch, name) for name in ("intent", "action", "payload", "chosen", "total")}
         audit.record("asked", "batch", batch.pk, after=after, who=origin.requested_by)
     return batch
 

@@ -99,10 +99,10 @@ def _chargers(schedule: Schedule, delay: timedelta) -> list[Charger]:
 
 
 def request_of(schedule: Schedule) -> BatchRequest:
-    """The request for the batch that `schedule` creates now; raises `sealing.Unreadable`."""
-    names = ("action", "chosen", "only_connected", "spread_seconds", "timeout")
+    """The request for the batch that `schedule` creates now; raises as `Schedule.wanted` does."""
+    names = ("chosen", "only_connected", "spread_seconds", "timeout")
     columns = {name: getattr(schedule, name) for name in names}
-    return BatchRequest(payload=schedule.payload.opened(), schedule=schedule, **columns)
+    return BatchRequest(schedule.wanted(), schedule=schedule, **columns)
 
 
 def _clamp_future_times() -> None:

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from chargers.models import Charger
 from chargers.services import audit
 from commands import sql
-from commands.actions.table import action_of
+from commands.actions.table import action_of, encode
 from commands.models import FINISHED, Batch, Command
 from commands.services import acceptance, creation
 from commands.services.enqueueing import enqueue
@@ -101,10 +101,11 @@ def create_for_batch(batch: Batch, charger: Charger) -> Command:
     Raises `Conflict`, `Busy` and `schemas.Violation` like `submit`. Writes no audit entry, because the batch has one.
     """
     version = charger.version
-    _refuse_unaccepted_or_busy(charger, version, batch.action)
+    action, payload = encode(version, batch.wanted())
+    _refuse_unaccepted_or_busy(charger, version, action)
     columns = {"requested_by": batch.requested_by, "timeout": batch.timeout}
     with transaction.atomic():
-        return creation.create(charger, version, batch.action, batch.payload.opened(), columns, is_audited=False)
+        return creation.create(charger, version, action, payload, columns, is_audited=False)
 
 
 def _refuse_unaccepted_or_busy(charger: Charger, version: Version, action: str) -> None:

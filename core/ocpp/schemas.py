@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,15 +49,20 @@ def bounded(tree: Any, names: frozenset[str]) -> Any:
 
 
 class Schema:
-    """The schema of one message. `name` is its action, followed by "Response" for a response."""
+    """The schema of one message. `name` is its action, followed by "Response" for a response.
 
-    def __init__(self, schemas: "Schemas", name: str, is_response: bool) -> None:
-        self._schemas, self.name, self.is_response = schemas, name, is_response
+    `read` returns the tree. `error_codes` is {schema keyword: error code}; other keywords have `OTHER`.
+    """
+
+    def __init__(
+        self, name: str, read: Callable[[], JSON], error_codes: Mapping[str, str], is_response: bool = False
+    ) -> None:
+        self.name, self._read, self._error_codes, self.is_response = name, read, error_codes, is_response
 
     @cached_property
     def tree(self) -> JSON:
         """The JSON schema with the errata applied. It must not be changed."""
-        return self._schemas.read(self.name, self.is_response)
+        return self._read()
 
     @cached_property
     def resolved(self) -> JSON:
@@ -98,7 +103,7 @@ class Schema:
 
     def error_code(self, keyword: str) -> str:
         """Return the error code for a violation of the schema keyword `keyword`."""
-        return self._schemas.error_codes.get(keyword, OTHER)
+        return self._error_codes.get(keyword, OTHER)
 
 
 def _resolved(branch: Any, definitions: JSON) -> Any:
@@ -117,16 +122,18 @@ class Schemas:
     """
 
     def __init__(self, folder: Path, suffix: str, error_codes: Mapping[str, str], amended: Amendment) -> None:
-        self._folder, self._suffix, self._amended = folder, suffix, amended
-        self.error_codes = error_codes
+        self._folder, self._amended = folder, amended
         self.actions = frozenset(path.stem.removesuffix("Response") for path in folder.glob("*Response.json"))
-        self.requests = {action: Schema(self, action, False) for action in self.actions}
-        self.responses = {action: Schema(self, f"{action}Response", True) for action in self.actions}
+        self.requests = {name: Schema(name, partial(self._read, name, suffix), error_codes) for name in self.actions}
+        self.responses = {
+            name: Schema(f"{name}Response", partial(self._read, f"{name}Response"), error_codes, is_response=True)
+            for name in self.actions
+        }
         self.by_name = {schema.name: schema for schema in (*self.requests.values(), *self.responses.values())}
 
-    def read(self, name: str, is_response: bool) -> JSON:
+    def _read(self, name: str, suffix: str = "") -> JSON:
         """Read the file of the message `name` and apply the errata."""
-        path = self._folder / f"{name}{'' if is_response else self._suffix}.json"
+        path = self._folder / f"{name}{suffix}.json"
         return self._amended(self, name, json.loads(path.read_text("utf-8-sig")))
 
     def check_request(self, action: str, payload: Any, formats: bool = False) -> None:

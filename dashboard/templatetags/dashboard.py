@@ -15,8 +15,10 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext, gettext_lazy, override
 
 from commands.models import Command
+from commands.models.wanted import Wanted
 from dashboard import flags as flagged
-from dashboard.labels import FIELDS, LABELS
+from dashboard.forms import BOOLEANS
+from dashboard.labels import FIELDS, LABELS, PARAMETERS
 from dashboard.sentences import translated
 from transactions.models import Transaction
 
@@ -173,6 +175,13 @@ def as_json(value: object) -> str:
 def label(name: str) -> Any:
     """Translate the name of a state or outcome, such as `timed_out`."""
     return LABELS.get(name) or capfirst(str(name).replace("_", " "))
+
+
+@register.filter
+def parameters(row: Wanted) -> str:
+    """Describe the parameters of the intent of a batch or a schedule; "" for an action of OCPP."""
+    named = row.payload.items() if row.intent else ()
+    return " · ".join(f"{PARAMETERS[name]}: {BOOLEANS.get(json.dumps(value), value)}" for name, value in named)
 
 
 @register.filter

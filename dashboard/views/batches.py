@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 
 from chargers.models import ChargerGroup
 from chargers.services.access import own, reaches_every_charger
+from commands.actions.intents import BY_NAME
 from commands.actions.table import ACTIONS
 from commands.api.filters import MemberFilter
 from commands.models import OUTCOMES, Batch, Schedule
@@ -20,7 +21,6 @@ from commands.services import batches
 from core.http.zone import written
 from core.ocpp.versions import OCPP16
 from dashboard import fleet, submission
-from dashboard.forms import fields_of
 from dashboard.views.base import Listing, Page, form_values, without_empty
 
 MAX_LISTED = 2000  # chargers that a form is prefilled with
@@ -57,6 +57,7 @@ class Batches(OwnedByRequester, Listing):
         may_command = self.request.user.has_perm("commands.add_command")
         return context | {
             "schedules": self.own(Schedule.objects.all()),
+            "intents": BY_NAME,
             "actions": ACTIONS[OCPP16],
             "may_command": may_command,
         }
@@ -107,11 +108,11 @@ class NewBatch(Page):
     template_name = "dashboard/new_batch.html"
 
     def get_context_data(self, action, values=None, error=None, **kwargs):
-        submission.known(OCPP16, action)
         values = self._from_fleet_page() | self.request.GET.dict() if values is None else values
-        fields = fields_of(OCPP16.schemas.requests[action], values, error)
+        fields = submission.fields(OCPP16, action, values, error)
         return super().get_context_data(**kwargs) | {
             "action": action,
+            "intents": BY_NAME,
             "actions": ACTIONS[OCPP16],
             "fields": fields,
             "values": defaultdict(str, values),
@@ -160,7 +161,8 @@ def _body(action, values):
     """Return the body of the API request that the form `values` stand for; raise `Refused`."""
     with submission.refusing():
         payload = submission.payload(OCPP16, action, values, values.get("written", ""))
-    body = {"action": action, "payload": payload, "spread_seconds": _spread_seconds(values), **_selection(values)}
+    kind = "intent" if action in BY_NAME else "action"
+    body = {kind: action, "payload": payload, "spread_seconds": _spread_seconds(values), **_selection(values)}
     if values.get("answer_within"):
         body["timeout"] = values["answer_within"]
     return body | {"only_connected": "only_connected" in values}

@@ -8,24 +8,23 @@ from redis.exceptions import RedisError
 
 from chargers.models import Charger, Message
 from chargers.services import presence
-from commands.actions.table import ACTIONS
+from commands.actions.table import ACTIONS, schema_of
 from core.http.downloads import csv_file
 from core.ocpp.redaction import HIDDEN, names_secret
 from dashboard import fleet, readiness, submission
-from dashboard.forms import fields_of
 from dashboard.views.base import Page, form_values
 
 MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS = 12, 8, 50, 50  # rows on the page
 EXPORTED = ("action", "field", "kind", "count", "first_seen", "last_seen", "example")
-# Links to prefilled forms of frequent commands: (label, action, payload).
-SHORTCUTS: tuple[tuple[Any, str, dict], ...] = (
-    (gettext_lazy("Soft reset"), "Reset", {"type": "Soft"}),
-    (gettext_lazy("Request status"), "TriggerMessage", {"requestedMessage": "StatusNotification"}),
+# Links to prefilled forms of frequent commands: (label, intent or action, values of the form).
+SHORTCUTS: tuple[tuple[Any, str, dict[str, str]], ...] = (
+    (gettext_lazy("Soft reset"), "reset", {"is_immediate": "false"}),
+    (gettext_lazy("Request status"), "trigger", {"message": "StatusNotification"}),
     (gettext_lazy("Read configuration"), "GetConfiguration", {}),
-    (gettext_lazy("Unlock connector"), "UnlockConnector", {"connectorId": "1"}),
-    (gettext_lazy("Start charging"), "RemoteStartTransaction", {"connectorId": "1"}),
-    (gettext_lazy("Set inoperative"), "ChangeAvailability", {"connectorId": "0", "type": "Inoperative"}),
-    (gettext_lazy("Set operative"), "ChangeAvailability", {"connectorId": "0", "type": "Operative"}),
+    (gettext_lazy("Unlock connector"), "unlock", {"evse_id": "1"}),
+    (gettext_lazy("Start charging"), "start", {"evse_id": "1"}),
+    (gettext_lazy("Set inoperative"), "availability", {"evse_id": "0", "is_operative": "false"}),
+    (gettext_lazy("Set operative"), "availability", {"evse_id": "0", "is_operative": "true"}),
 )
 
 
@@ -62,7 +61,7 @@ class ChargerPage(Page):
             "stored_messages": Message.objects.of(charger)[:MAX_MESSAGES]
             if may_see_messages and not self.is_live
             else (),
-            "shortcuts": SHORTCUTS,
+            "shortcuts": [shortcut for shortcut in SHORTCUTS if schema_of(charger.version, shortcut[1])],
             "actions": ACTIONS[charger.version],
             "may_command": user.has_perm("commands.add_command"),
         }
@@ -115,13 +114,11 @@ class AskPage(Page):
 
     def get_context_data(self, charger_id, action, values=None, written="", error=None, **kwargs):
         self.charger = self.known_charger(charger_id)
-        submission.known(self.charger.version, action)
         values = self.request.GET.dict() if values is None else values
-        fields = fields_of(self.charger.version.schemas.requests[action], values, error)
+        fields = submission.fields(self.charger.version, action, values, error)
         shown = {field.name for field in fields if field.error}
         return super().get_context_data(**kwargs) | {
             "action": action,
-            "actions": ACTIONS[self.charger.version],
             "fields": fields,
             "connected": is_connected(self.charger),
             "written": written,

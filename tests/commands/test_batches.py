@@ -148,6 +148,62 @@ def test_an_invalid_batch_is_refused_and_nothing_is_stored(api, body, field):
     assert not Batch.objects.exists()
 
 
+# What a charger says of which it is not known how to tell it.
+CANNOT = "The charger speaks ocpp2.0.1, which has no command for this."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("order", [1, -1])
+def test_each_charger_of_a_mixed_fleet_gets_the_intent_as_its_version_encodes_it(api, order):
+    known, new, other = a_charger(ocpp_version="ocpp1.6"), a_charger(), a_charger(ocpp_version="ocpp2.0.1")
+    listed = [str(charger) for charger in (known, new, other)][::order]
+    status, shown = post(api, "batches/", {"intent": "reset", "payload": {"is_immediate": True}, "chargers": listed})
+    assert (status, shown["intent"], shown["action"]) == (202, "reset", "")
+    assert shown["payload"] == {"is_immediate": True}
+    assert batches.release() == 3
+    sent = {command.charger: (command.action, command.payload) for command in Command.objects.all()}
+    assert sent == dict.fromkeys((known, new), ("Reset", {"type": "Hard"}))
+    items = {row["charger_id"]: row for row in api.get(f"{shown['url']}commands/").json()["results"]}
+    assert (items[str(other)]["state"], items[str(other)]["reason"]) == ("refused", CANNOT)
+
+
+@pytest.mark.django_db
+def test_an_action_of_one_version_is_refused_for_the_chargers_of_another(api):
+    old, other = a_charger(), a_charger(ocpp_version="ocpp2.0.1")
+    payload = {"key": "WifiPassword", "value": "Zq-s3cret"}
+    batch = a_batch(api, other, old, action="ChangeConfiguration", payload=payload)
+    assert batch.payload["value"] == "(hidden)"
+    assert batches.release() == 2
+    assert batch.members.get(charger=other).reason.endswith("which has no command ChangeConfiguration.")
+    assert Command.objects.get().charger == old
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("wanted", [RESET, {"intent": "reset"}])
+def test_a_batch_that_no_version_of_its_chargers_can_express_is_refused(api, wanted):
+    status, reply = post(api, "batches/", wanted | {"chargers": [str(a_charger(ocpp_version="ocpp2.0.1"))]})
+    assert (status, "ocpp2.0.1" in reply["error"]) == (400, True)
+    assert not Batch.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({}, "action"),
+        (RESET | {"intent": "reset"}, "action"),
+        ({"intent": "Reset"}, "intent"),
+        ({"intent": "reset", "payload": {"is_immediate": 1}}, "is_immediate"),
+        ({"intent": "unlock"}, "evse_id"),
+        ({"intent": "start", "payload": {"id_tag": "A" * 21}}, "idTag"),
+    ],
+)
+def test_an_invalid_intent_is_refused(api, wanted, field):
+    status, reply = post(api, "batches/", wanted | {"chargers": [str(a_charger())]})
+    assert (status, list(reply["fields"])) == (400, [field])
+    assert not Batch.objects.exists()
+
+
 @pytest.mark.django_db
 def test_one_authorization_key_is_not_sent_to_many_chargers(api):
     body = {"action": "ChangeConfiguration", "chargers": [str(a_charger())]}
@@ -191,7 +247,17 @@ def test_a_repeated_idempotency_key_and_body_return_the_same_batch(api):
     body = RESET | {"chargers": [str(a_charger())]}
     first = post(api, "batches/", body, **{"Idempotency-Key": "a"})[1]["id"]
     assert post(api, "batches/", body, **{"Idempotency-Key": "a"})[1]["id"] == first
-    assert post(api, "batches/", body | {"note": "x"}, **{"Idempotency-Key": "a"})[0] == 409
+    for other in (body | {"note": "x"}, {"intent": "reset", "chargers": body["chargers"]}):
+        assert post(api, "batches/", other, **{"Idempotency-Key": "a"})[0] == 409
+
+
+@pytest.mark.django_db
+def test_a_repeated_idempotency_key_needs_the_same_parameters_of_the_intent(api):
+    body = {"intent": "reset", "chargers": [str(a_charger())]}
+    first = post(api, "batches/", body, **{"Idempotency-Key": "a"})[1]["id"]
+    assert post(api, "batches/", body, **{"Idempotency-Key": "a"})[1]["id"] == first
+    other = body | {"payload": {"is_immediate": True}}
+    assert post(api, "batches/", other, **{"Idempotency-Key": "a"})[0] == 409
 
 
 @pytest.mark.django_db

@@ -64,6 +64,19 @@ def test_a_moment_creates_one_batch_however_often_it_runs(api):
 
 
 @pytest.mark.django_db
+def test_a_schedule_runs_an_intent_until_it_is_changed_to_an_action(api):
+    charger = a_charger()
+    schedule = due(made(api, action="", intent="availability", payload={"is_operative": False}, every_seconds=60))
+    batch = schedules.run(schedule.pk)
+    assert (batch.intent, batch.action, batch.payload) == ("availability", "", {"is_operative": False, "evse_id": 0})
+    path = f"/api/ocpp/schedules/{schedule.pk}/"
+    assert api.patch(path, {"payload": {}}, "application/json").status_code == 400
+    changed = api.patch(path, {"action": "ClearCache", "payload": {}}, "application/json").json()
+    assert (changed["intent"], changed["action"]) == ("", "ClearCache")
+    assert schedules.run(due(schedule).pk).members.get().charger == charger
+
+
+@pytest.mark.django_db
 def test_a_missed_moment_is_run_later_unless_it_is_long_past(api):
     a_charger()
     due(made(api, every_seconds=60))

@@ -1,5 +1,6 @@
 """Encode intents as commands of OCPP 1.6, where EVSE n is connector n."""
 
+import re
 from typing import Any
 
 from chargers.services.variables import VariableName
@@ -17,6 +18,8 @@ from commands.actions.intents import (
 )
 from core.ocpp.schemas import Violation
 
+NUMBER = re.compile(r"-?[0-9]{1,10}")
+
 
 def _of_connector(evse_id: int | None) -> dict[str, Any]:
     return {} if evse_id is None else {"connectorId": evse_id}
@@ -27,6 +30,8 @@ def _start(start: Start) -> Encoded:
 
 
 def _stop(stop: Stop) -> Encoded:
+    if not NUMBER.fullmatch(stop.reference):
+        raise Violation("reference", "The id of a transaction of OCPP 1.6 is a number.", "")
     return "RemoteStopTransaction", {"transactionId": int(stop.reference)}
 
 
@@ -35,6 +40,8 @@ def _reset(reset: Reset) -> Encoded:
 
 
 def _unlock(unlock: Unlock) -> Encoded:
+    if unlock.connector_id != 1:
+        raise Violation("connector_id", "An EVSE of OCPP 1.6 has one connector: leave it out.", "")
     return "UnlockConnector", {"connectorId": unlock.evse_id}
 
 

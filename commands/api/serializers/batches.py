@@ -11,6 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.api.serializers.base import ChargerRow, Strict
+from commands.actions import intents
 from commands.actions.table import NAMES
 from commands.api.serializers.commands import AskSerializer, task_url
 from commands.models import Batch, BatchItem, Schedule
@@ -33,11 +34,20 @@ class FilterSerializer(Strict):
     search = serializers.CharField(required=False, max_length=255, help_text="In the id or the description.")
 
 
-class ChoosingSerializer(Strict, AskSerializer):
-    """Exactly one of `chargers` and `filter` chooses the chargers; `payload` is the OCPP request for all of them."""
+@extend_schema_field({"anyOf": [*(schema.tree for schema in intents.SCHEMAS.values()), {"type": "object"}]})
+class PayloadField(serializers.DictField):
+    """The parameters of an intent, or the OCPP request of an action."""
 
-    action = serializers.ChoiceField(NAMES)
-    payload = serializers.DictField(default=dict)
+
+class ChoosingSerializer(Strict, AskSerializer):
+    """Exactly one of `intent` and `action`, and exactly one of `chargers` and `filter` are given.
+
+    An intent is encoded for each charger by the OCPP version that it speaks.
+    """
+
+    intent = serializers.ChoiceField([*intents.BY_NAME], required=False, allow_blank=True)
+    action = serializers.ChoiceField(NAMES, required=False, allow_blank=True)
+    payload = PayloadField(default=dict)
     chargers = serializers.ListField(
         child=serializers.CharField(max_length=255, trim_whitespace=False),
         required=False,
@@ -51,11 +61,21 @@ class ChoosingSerializer(Strict, AskSerializer):
     )
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Return `fields` with `chosen` in place of `chargers` and `filter`."""
+        """Return `fields` with `intent` and `action`, and with `chosen` in place of `chargers` and `filter`."""
+        fields = fields | self._named(fields)
         chosen = {name: fields[name] for name in ("chargers", "filter") if fields.get(name) is not None}
         if len(chosen) != 1:
             raise serializers.ValidationError("Give exactly one of chargers and filter.")
         return {name: value for name, value in fields.items() if name not in chosen} | {"chosen": chosen}
+
+    def _named(self, fields: dict[str, Any]) -> dict[str, str]:
+        """Return the `intent` and the `action`, one of which is "", or {} if a change names neither."""
+        named = {name: fields.get(name, "") for name in ("intent", "action")}
+        if self.partial and not any(named.values()):
+            return {}
+        if all(named.values()) or not any(named.values()):
+            raise serializers.ValidationError({"action": ["Give exactly one of intent and action."]})
+        return named
 
     @staticmethod
     def soon(moment: datetime) -> datetime:
@@ -73,6 +93,11 @@ class BatchRequestSerializer(ChoosingSerializer):
 
     def validate_start_at(self, moment: datetime) -> datetime:
         return self.soon(moment)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        fields = super().validate(fields)
+        named, action, payload = (fields.pop(name) for name in ("intent", "action", "payload"))
+        return fields | {"intent": intents.intent_of(named or action, payload)}
 
 
 class StatesSerializer(serializers.Serializer):
@@ -100,9 +125,9 @@ class BatchSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Batch
-        fields = ["id", "url", "action", "payload", "timeout", "chosen", "total", "spread_seconds", "start_at"]
-        fields += ["note", "schedule", "requested_by", "created_at", "state", "progress", "states", "outcomes"]
-        fields += ["simulated", "summary", "cancelled_at", "cancelled_by", "finished_at"]
+        fields = ["id", "url", "intent", "action", "payload", "timeout", "chosen", "total", "spread_seconds"]
+        fields += ["start_at", "note", "schedule", "requested_by", "created_at", "state", "progress", "states"]
+        fields += ["outcomes", "simulated", "summary", "cancelled_at", "cancelled_by", "finished_at"]
 
     def to_representation(self, batch: Any) -> dict[str, Any]:
         batch.shown = batch.counts = batch.progress()  # because counting is a query
@@ -166,7 +191,6 @@ class MemberSerializer(ChargerRow):
 class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
     """A batch to be created at `at`, every `every_seconds`, or by `crontab` in `timezone`: exactly one of these."""
 
-    payload = serializers.DictField(default=dict)
     timeout = serializers.FloatField(
         required=False, allow_null=True, min_value=0.1, max_value=settings.OCPP_LONGEST_COMMAND_TIMEOUT
     )
@@ -183,7 +207,7 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
 
     class Meta:
         model = Schedule
-        fields = ["id", "name", "action", "payload", "timeout", "chargers", "filter", "only_connected"]
+        fields = ["id", "name", "intent", "action", "payload", "timeout", "chargers", "filter", "only_connected"]
         fields += ["spread_seconds", "at", "every_seconds", "crontab", "timezone", "is_enabled", "requested_by"]
         fields += ["created_at", "last_run_at", "next_run_at", "note"]
         read_only_fields = ["requested_by", "created_at", "last_run_at", "next_run_at", "note"]
@@ -214,7 +238,7 @@ class ScheduleSerializer(ChoosingSerializer, serializers.ModelSerializer):
             raise serializers.ValidationError(serializers.as_serializer_error(error)) from error
         except sealing.Unreadable as error:
             raise serializers.ValidationError({"payload": [str(error)]}) from error
-        batches.check(request, batches.candidates(self.context["request"].user, request.chosen))
+        batches.check(request.intent, batches.candidates(self.context["request"].user, request.chosen))
         return columns
 
     def _merged(self, columns: dict[str, Any]) -> Schedule:

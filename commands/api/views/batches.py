@@ -31,7 +31,7 @@ from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestMadeFirst
 
 # The columns of a schedule that decide its commands and their times.
-EFFECTIVE_COLUMNS = {"action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
+EFFECTIVE_COLUMNS = {"intent", "action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
 EFFECTIVE_COLUMNS |= {"at", "every_seconds", "crontab", "timezone"}
 SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}

@@ -183,7 +183,12 @@ SENTENCES = (
     _("A TxProfile without a transactionId applies to any transaction that is under way on the connector."),
     _("Transaction {number} is not under way at this charger."),
     _("No ongoing transaction is known; transactionId {number} is sent and the charger decides."),
+    _("The charger speaks {version}, which has no command for this."),
+    _("The charger speaks {version}, which has no command {action}."),
+    _("The id of a transaction of OCPP 1.6 is a number."),
+    _("An EVSE of OCPP 1.6 has one connector: leave it out."),
     # batches and schedules
+    _("Give exactly one of intent and action."),
     _("Unknown chargers: {ids} and {number} more."),
     _("Unknown chargers: {ids}."),
     _("Leave it out: a secret of its own is generated for every charger."),

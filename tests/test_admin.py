@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
+from commands.admin.actions import MAX_SINGLE_COMMANDS, ON_CHARGERS
 from commands.models import Batch, ChargingProfile, Command, Firmware, LocalList, Schedule, Upload
 from tests.support.admin import admin_models, admin_url, own_models
 from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
@@ -126,6 +127,25 @@ def test_a_key_is_stored_hashed_and_never_shown(api):
     assert charger.description == "d"
     assert charger.authorization_key_hash
     assert "sixteen-chars-ok" not in api.get(page).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", [name for name, _, _ in ON_CHARGERS])
+def test_every_action_on_chargers_submits_a_command_that_the_charger_understands(api, name, settings):
+    settings.PUBLIC_URL = "https://example.org"
+    asked = {"action": name, "_selected_action": [a_charger().pk, a_charger(ocpp_version="ocpp2.0.1").pk]}
+    page = api.post(reverse("admin:chargers_charger_changelist"), asked, follow=True).content.decode()
+    assert "1 submitted" in page and "The charger speaks ocpp2.0.1, which has no command" in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_action_on_many_chargers_is_a_batch_of_its_intent(api):
+    chargers = [a_charger() for _ in range(MAX_SINGLE_COMMANDS + 1)]
+    asked = {"action": "inoperative", "_selected_action": [charger.pk for charger in chargers]}
+    api.post(reverse("admin:chargers_charger_changelist"), asked)
+    batch = Batch.objects.get()
+    assert (batch.intent, batch.payload, batch.total) == ("availability", {"is_operative": False, "evse_id": 0}, 11)
+    assert "availability" in api.get(reverse("admin:commands_batch_changelist")).content.decode()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -134,6 +134,9 @@ def bodies(charger_id):
             yield {"chargers": listed, **command}
             yield {"chargers": listed, **command, "name": "x", "every_seconds": 3600}
         yield {"filter": {"search": charger_id}, **command}
+    for listed in ([charger_id], [NEAR, charger_id]):
+        yield {"chargers": listed, "intent": "reset"}
+        yield {"chargers": listed, "intent": "reset", "payload": {"is_immediate": 1}}
     yield {"charger_id": charger_id}
     yield {"charger_id": charger_id, "bogus": 1}
     yield {"charger_id": charger_id, "connector_id": 1, "id_tag": "A", "expiry_date": "2036-01-01T00:00:00Z"}
@@ -174,7 +177,7 @@ FILTERS = ("charger_id={0}", "charger_id={0}&bogus=1", "search={0}", "descriptio
 # Every list over REST and on the pages, and two pages whose path has a variable.
 LISTS = [f"{API}/{name}/" for name in sorted(rest_lists())]
 LISTS += [f"/{path}" for path in operator_pages() if "<" not in path]
-LISTS += ["/transactions/export.csv", "/batches/new/Reset/"]
+LISTS += ["/transactions/export.csv", "/batches/new/Reset/", "/batches/new/reset/"]
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -233,7 +236,7 @@ def test_the_form_of_a_new_charger_does_not_reveal_ids_out_of_reach(scoped):
     assert far == gone
 
 
-@pytest.mark.parametrize("action", ["Reset", "Nonsense"])
+@pytest.mark.parametrize("action", ["Reset", "reset", "Nonsense"])
 def test_a_form_for_many_chargers_does_not_name_a_charger_out_of_reach(scoped, action):
     for fields in ({"type": "Soft"}, {"type": "Nonsense"}, {"type": "Soft", "when": "every", "when_every": "60"}):
         forms = {name: fields | {"chargers_listed": f"{NEAR}\n{name}"} for name in (FAR, GONE)}

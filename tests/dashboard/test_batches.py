@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from commands.models import Batch, Schedule
+from commands.services import batches
 from tests.support.builders import a_charger
 from tests.support.dashboard import new_batch
 
@@ -22,12 +23,37 @@ def test_a_batch_is_created_for_the_chargers_of_a_form(api):
     assert chosen[0].identity in api.get(f"/batches/{batch.pk}/").content.decode()
 
 
+def test_a_batch_of_an_intent_is_created_and_shown_in_words(api):
+    other = a_charger(ocpp_version="ocpp2.0.1")
+    a_charger()
+    form = api.get("/batches/new/availability/").content.decode()
+    assert '<option value="availability" selected>Availability</option>' in form
+    assert "EVSE (in OCPP 1.6: connector)" in form
+    new_batch(api, "availability", is_operative="false", evse_id="2")
+    batch = Batch.objects.get()
+    assert (batch.intent, batch.payload) == ("availability", {"is_operative": False, "evse_id": 2})
+    assert batches.release() == 2
+    page = api.get(f"/batches/{batch.pk}/").content.decode()
+    assert "Availability to 2 chargers" in page
+    assert "Operative: No · EVSE (in OCPP 1.6: connector): 2" in page
+    assert f"The charger speaks {other.ocpp_version}, which has no command for this." in page
+    assert "Availability" in api.get("/batches/").content.decode()
+
+
+def test_a_schedule_of_an_intent_is_shown_in_words(api):
+    a_charger()
+    new_batch(api, "reset", is_immediate="true", when="every", when_every="60", schedule_name="hourly")
+    assert (Schedule.objects.get().intent, Schedule.objects.get().action) == ("reset", "")
+    page = api.get("/batches/").content.decode()
+    assert "Restart" in page and "At once, without stopping transactions first: Yes" in page
+
+
 def test_a_batch_is_created_for_the_filtered_fleet(api):
     chosen = a_charger("CP 01 of two words", vendor="ACME")
     a_charger(vendor="other")
     page = api.get("/?search=acme").content.decode()
-    assert "/batches/new/Reset/?search=acme" in page
-    listed = api.get("/batches/new/Reset/?search=acme").context["values"]["chargers_listed"]
+    assert "/batches/new/reset/?search=acme" in page
+    listed = api.get("/batches/new/reset/?search=acme").context["values"]["chargers_listed"]
     new_batch(api, of_search="", chargers_listed=f"{listed}\r\n\r\n")
     assert [member.charger for member in Batch.objects.get().members.all()] == [chosen]
 
@@ -76,6 +102,8 @@ def test_a_batch_form_creates_a_schedule(api, when, fields):
         {"spread_minutes": "-1"},
         {"answer_within": "soon"},
         {"type": "Gentle"},
+        {"action": "reset", "is_immediate": "perhaps"},
+        {"action": "start", "id_tag": ""},
         {"when": "crontab", "when_crontab": "never", "schedule_name": "x"},
         {"when": "at", "when_at": "2100-01-01T00:00:00Z", "schedule_name": ""},
         {"when": "some day"},

@@ -203,7 +203,7 @@ def test_a_command_is_sent_by_its_form_and_its_answer_is_shown_live(page, live):
     with live.charger(charger_id, Reset={"status": "Accepted"}):
         page.goto(f"/chargers/{charger_id}/")
         page.get_by_role("link", name="Soft reset").click()
-        page.get_by_role("button", name="Send Reset").click()
+        page.get_by_role("button", name="Send Restart").click()
         has(page.locator(".timeline"), "Answered")
         has(page.locator("h1"), "Accepted")
     has(page.locator("#command"), '"status": "Accepted"')
@@ -225,9 +225,9 @@ def test_a_batch_is_created_and_finishes(page, live):
         page.goto("/batches/")
         page.get_by_role("button", name="Select chargers").click()
         page.get_by_label("Or charger IDs").fill(f"{answering}\n{silent}")
-        page.get_by_label("type").select_option("Soft")
+        page.get_by_label("At once").select_option("No")
         page.get_by_label("Response timeout").fill("2")
-        page.get_by_role("button", name="Send or schedule Reset").click()
+        page.get_by_role("button", name="Send or schedule Restart").click()
         has(page.locator("h1"), "Finished")
     has(page.locator("tr", has_text=answering), "Accepted")
     has(page.locator("tr", has_text=silent), "simulated")
@@ -403,7 +403,7 @@ def paths(live):
     return [
         *("/", f"/chargers/{charger_id}/", f"/chargers/{charger_id}/ask/SetChargingProfile/"),
         *("/transactions/", f"/transactions/{transaction_id}/", "/commands/", "/messages/"),
-        *("/batches/", "/batches/new/Reset/"),
+        *("/batches/", "/batches/new/reset/"),
         *(f"/commands/{task['task_id']}/" for task in (answered, simulated)),
     ]
 

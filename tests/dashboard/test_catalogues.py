@@ -125,7 +125,8 @@ def test_scripts_show_only_texts_that_a_page_gives_them():
 SHOWN = (
     *("refusals.py", "acceptance.py", "filters.py", "corrections.py", "export.py", "submission.py", "batches.py"),
     *("creation.py", "schedules.py", "schedule.py", "sealing.py", "diagnosis.py", "charging.py", "configuration.py"),
-    *("reservations.py", "local_list.py", "transfers.py", "certificates.py", "handshake.py"),
+    *("reservations.py", "local_list.py", "transfers.py", "certificates.py", "handshake.py", "intents.py"),
+    "table.py",
 )
 CALLS = {
     *("APIException", "Busy", "Conflict", "Fault", "Occupied", "Refused", "TooMany", "Unavailable", "Unreadable"),

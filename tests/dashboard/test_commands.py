@@ -1,5 +1,8 @@
 """Commands on the pages: forms, payloads, refusals and results."""
 
+import re
+from html import unescape
+
 import pytest
 
 from commands.actions.ocpp16.table import ACTIONS
@@ -7,7 +10,7 @@ from commands.models import Batch, Command
 from core.ocpp.versions import OCPP16
 from dashboard.forms import fields_of, payload_of
 from dashboard.templatetags.dashboard import charger_url
-from tests.support.builders import a_charger, a_command
+from tests.support.builders import a_charger, a_command, a_transaction
 from tests.support.dashboard import new_batch, page_of
 
 pytestmark = pytest.mark.django_db
@@ -19,6 +22,50 @@ def test_every_command_has_a_form_with_every_field_of_its_schema(api, action):
     for name in OCPP16.schemas.requests[action].tree.get("properties", {}):
         assert f'name="{name}' in page or f">{name}" in page
     assert fields_of(OCPP16.schemas.requests[action]) == [] or "<fieldset" in page or "<label" in page
+
+
+# The command of each button of a charger's page, with the values that a user adds to its form.
+BUTTONS = {
+    "Soft reset": ({}, "Reset", {"type": "Soft"}),
+    "Request status": ({}, "TriggerMessage", {"requestedMessage": "StatusNotification"}),
+    "Read configuration": ({}, "GetConfiguration", {}),
+    "Unlock connector": ({}, "UnlockConnector", {"connectorId": 1}),
+    "Start charging": ({"id_tag": "ABC"}, "RemoteStartTransaction", {"idTag": "ABC", "connectorId": 1}),
+    "Set inoperative": ({}, "ChangeAvailability", {"connectorId": 0, "type": "Inoperative"}),
+    "Set operative": ({}, "ChangeAvailability", {"connectorId": 0, "type": "Operative"}),
+    "Stop transaction…": ({}, "RemoteStopTransaction", None),
+}
+
+
+def links(api, charger):
+    """Return {text: path} of the buttons on the page of `charger`."""
+    page = api.get(page_of(charger)).content.decode()
+    found = re.findall(r'<a class="button" href="([^"]*/ask/[^"]*)">([^<]*)', page)
+    return {text: unescape(path) for path, text in found}
+
+
+def filled(page):
+    """Return the values of the fields of a form as the page shows them."""
+    return {field.name: field.value for field in page.context["fields"]}
+
+
+def test_every_button_of_a_charger_submits_its_command(api):
+    session = a_transaction()
+    shown = links(api, session.charger)
+    assert shown.keys() == BUTTONS.keys()
+    for text, (values, action, payload) in BUTTONS.items():
+        answer = api.post(shown[text], filled(api.get(shown[text])) | values)
+        assert answer.status_code == 302, text
+        command = Command.objects.first()
+        expected = {"transactionId": session.pk} if payload is None else payload
+        assert (command.action, command.payload) == (action, expected)
+
+
+def test_a_charger_has_no_button_for_a_command_that_its_version_lacks(api):
+    charger = a_charger(ocpp_version="ocpp2.0.1")
+    assert links(api, charger) == {}
+    for name in ("reset", "Reset"):
+        assert api.get(charger_url("dashboard:ask", charger.identity, name)).status_code == 404
 
 
 def test_a_form_becomes_a_payload_with_lists_and_numbers():
@@ -70,6 +117,9 @@ def test_an_empty_value_is_sent_and_other_empty_fields_are_not():
     [
         ("Reset", {}, "type"),
         ("UnlockConnector", {"connectorId": "one"}, "one"),
+        ("reset", {"is_immediate": "perhaps"}, "is not of type"),
+        ("unlock", {"evse_id": ""}, "is a required property"),
+        ("stop", {"reference": "a-uuid"}, "The id of a transaction of OCPP 1.6 is a number."),
         ("Reset", {"written": "{"}, "not valid JSON"),
         ("Reset", {"written": "[]"}, "JSON object"),
         ("Reset", {"written": '{"type": NaN}'}, "NaN"),

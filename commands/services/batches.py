@@ -176,7 +176,7 @@ def _check_command(version: Version, charger: Charger | None, name: str, payload
     """
     action = action_of(version, name)
     stored = action.stored(payload)
-    if any(stored.get(name) != value for name, value in payload.items()):
+    if any(stored.get(member) != value for member, value in payload.items()):
         raise schemas.Violation("value", "Leave it out: a secret of its own is generated for every charger.", "")
     creation.refuse_hidden(name, payload)
     if charger:

@@ -187,6 +187,7 @@ SENTENCES = (
     _("The charger speaks {version}, which has no command {action}."),
     _("The id of a transaction of OCPP 1.6 is a number."),
     _("An EVSE of OCPP 1.6 has one connector: leave it out."),
+    _("A variable of OCPP 1.6 is a configuration key: send its name alone."),
     # batches and schedules
     _("Give exactly one of intent and action."),
     _("Unknown chargers: {ids} and {number} more."),

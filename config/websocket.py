@@ -55,7 +55,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     """The WebSocket of a charger.
 
     The scope of the application has `client_certificate`, the subject of a client certificate that TLS has verified,
-    and `socket`, this object, which implements `gateway.handshake.Socket`.
+    and `socket`, this object, which implements `gateway.handshake.Wire`.
     """
 
     def __init__(self, *args, **kwargs):
@@ -166,7 +166,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         return len(self.queue) <= MAX_QUEUED_FOR_RESUME and not self.has_heavy
 
     def _take(self, data, position):
-        """Queue a frame, or pass a part of it on to the library. Return the number of bytes, 0 if more are needed."""
+        """Take a frame, or pass a part of it on to the library. Return the number of bytes, 0 if more are needed."""
         if self.slow_bytes_left:
             return self._pass_on(data, position)
         header, length = _lengths(data, position)
@@ -189,10 +189,14 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             except UnicodeDecodeError:
                 self._refuse(1007)
             else:
-                self.queue.put_nowait({"type": "websocket.receive", "text": text})
-                if len(self.queue) > MAX_QUEUED_FRAMES and not self.read_paused:
-                    self._pause_reading()
+                if self.queue or self.take is None or not self.take(text):
+                    self._queue(text)
         return header + length
+
+    def _queue(self, text):
+        self.queue.put_nowait({"type": "websocket.receive", "text": text})
+        if len(self.queue) > MAX_QUEUED_FRAMES and not self.read_paused:
+            self._pause_reading()
 
     def _pass_on(self, data, position):
         """Pass a frame on the slow path to the library, as far as it has been received."""

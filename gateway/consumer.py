@@ -31,6 +31,7 @@ class ChargerConsumer(AsyncConsumer):
     """The socket of one charger. The receive loop of its `exchange` replaces Channels' dispatch, which is slow."""
 
     scope: handshake.SocketScope
+    wire: handshake.Wire
     base_send: handshake.Send
     version: Version
     charger: handshake.ConnectedCharger
@@ -41,7 +42,7 @@ class ChargerConsumer(AsyncConsumer):
     is_closing = False
 
     async def __call__(self, scope: handshake.SocketScope, receive: handshake.Receive, send: handshake.Send) -> None:
-        self.scope, self.base_send = scope, send
+        self.scope, self.wire, self.base_send = scope, scope["socket"], send
         await receive()  # websocket.connect
         try:
             chosen = await self._admit()
@@ -103,7 +104,7 @@ class ChargerConsumer(AsyncConsumer):
         """Apply these columns of the charger to this socket."""
         self.exchange.recorder.switch(message_log)
         self.exchange.is_lenient = is_lenient(validation)
-        self.scope["socket"].keep_alive(*keep_alive(ping_interval, ping_timeout))
+        self.wire.keep_alive(*keep_alive(ping_interval, ping_timeout))
         self.exchange.boot_wait.limit(seconds_before_commands(boot_wait))
 
     async def _refuse(self, refusal: handshake.Refused) -> None:

@@ -69,7 +69,7 @@ class Exchange:
         """Process the frames of the charger until it disconnects, most of them by `take`."""
         self.newest, self.answers = newest, RecentAnswers(newest)
         if not tracing.IS_ON:
-            self.socket.scope["socket"].read_by(self.take)
+            self.socket.wire.read_by(self.take)
         while (event := await receive())["type"] != "websocket.disconnect":
             await self._until_idle()
             self.is_busy = True
@@ -130,7 +130,7 @@ class Exchange:
         """Answer a CALL that `take` has submitted."""
         if isinstance(outcome, str):
             self._note_outcome(call, frames.code_of(outcome))
-            if self.socket.scope["socket"].write_text(outcome):
+            if self.socket.wire.write_text(outcome):
                 self.recorder.on_sent(outcome, call.message_id, call.action)
                 self._end_boot_wait()
                 self._become_idle()

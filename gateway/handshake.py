@@ -37,7 +37,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]  # of ASGI
 Receive = Callable[[], Awaitable[dict[str, Any]]]  # of ASGI
 
 
-class Socket(Protocol):
+class Wire(Protocol):
     """The server's side of a socket, see `config.websocket`. It spares an asyncio task most frames."""
 
     def keep_alive(self, interval: float, timeout: float) -> None:
@@ -55,7 +55,7 @@ class OfConnection(TypedDict, total=False):
 
     client_certificate: proxies.Subject  # that TLS has verified
     from_proxy: bool  # true for a connection of a proxy that is trusted
-    socket: Socket
+    socket: Wire
 
 
 class SocketScope(WebSocketScope, OfConnection):

@@ -55,12 +55,13 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     """The WebSocket of a charger.
 
     The scope of the application has `client_certificate`, the subject of a client certificate that TLS has verified,
-    and `keep_alive`, a function that sets the ping interval of this charger.
+    and `socket`, this object, which implements `gateway.handshake.Wire`.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.queue = FrameQueue()
+        self.take = None  # the function that gets text frames first, see `read_by`
         self.partial = b""  # the beginning of an incomplete frame
         self.unwritten = 0  # bytes in the write buffer when the wait for a pong last began
         self.has_received = False  # whether any byte was received since the last ping
@@ -75,10 +76,13 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             self.stop_keepalive()
             self.start_keepalive()
 
+    def read_by(self, take):
+        self.take = take
+
     def handle_connect(self, event):
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.scope["keep_alive"] = self.keep_alive
+            self.scope["socket"] = self
 
     def connection_made(self, transport):
         super().connection_made(transport)
@@ -91,7 +95,8 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc):
         super().connection_lost(exc)
         # Break a reference cycle, so that this protocol is freed at once.
-        vars(self).get("scope", {}).pop("keep_alive", None)
+        vars(self).get("scope", {}).pop("socket", None)
+        self.take = None
 
     # --- from the charger --------------------------------------------------------------------
 
@@ -161,7 +166,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         return len(self.queue) <= MAX_QUEUED_FOR_RESUME and not self.has_heavy
 
     def _take(self, data, position):
-        """Queue a frame, or pass a part of it on to the library. Return the number of bytes, 0 if more are needed."""
+        """Take a frame, or pass a part of it on to the library. Return the number of bytes, 0 if more are needed."""
         if self.slow_bytes_left:
             return self._pass_on(data, position)
         header, length = _lengths(data, position)
@@ -184,10 +189,14 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
             except UnicodeDecodeError:
                 self._refuse(1007)
             else:
-                self.queue.put_nowait({"type": "websocket.receive", "text": text})
-                if len(self.queue) > MAX_QUEUED_FRAMES and not self.read_paused:
-                    self._pause_reading()
+                if self.queue or self.take is None or not self.take(text):
+                    self._queue(text)
         return header + length
+
+    def _queue(self, text):
+        self.queue.put_nowait({"type": "websocket.receive", "text": text})
+        if len(self.queue) > MAX_QUEUED_FRAMES and not self.read_paused:
+            self._pause_reading()
 
     def _pass_on(self, data, position):
         """Pass a frame on the slow path to the library, as far as it has been received."""
@@ -275,12 +284,17 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         super().resume_writing()
         self.loop.call_soon(self._resume_reading)
 
-    async def send(self, message):
-        text = message.get("text")
+    def write_text(self, text):
         is_open = self.handshake_complete and not (self.disconnected or self.close_sent) and self.conn.state is OPEN
-        if is_open and text is not None and self.writable.is_set():
+        if is_open and self.writable.is_set():
             payload = text.encode()
             self.transport.write(_header(len(payload)) + payload)
+            return True
+        return False
+
+    async def send(self, message):
+        text = message.get("text")
+        if text is not None and self.write_text(text):
             return
         await super().send(message)
         if self.partial:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from chargers import metrics
@@ -46,8 +47,7 @@ class BatchWriter:
     work: threading.Event = field(default_factory=threading.Event)
     set_aside: SetAside = field(default_factory=SetAside)
     loop: asyncio.AbstractEventLoop | None = None
-    # {future: monotonic time of submission}, the oldest first
-    unanswered: dict[asyncio.Future[Any], float] = field(default_factory=dict)
+    unanswered: dict[int, float] = field(default_factory=dict)  # {id of an entry: monotonic time}, the oldest first
 
     @overload
     async def submit_and_wait(self, handler: Handler, item: Call) -> str: ...
@@ -58,17 +58,26 @@ class BatchWriter:
 
         That of a CALL is the text of its answer. Raise the handler's exception.
         """
-        while len(self.entries) >= MAX_WAITING_ENTRIES:
+        while not self.has_room:
             self.room.clear()
             await self.room.wait()
-        future = self._begin().create_future()
-        self.entries.append(Entry(handler, item, future))
-        self.unanswered[future] = time.monotonic()
+        outcome = self._begin().create_future()
+        self.submit(handler, item, partial(_settle, outcome))
+        return await outcome
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.entries) < MAX_WAITING_ENTRIES
+
+    def submit(
+        self, handler: Callable[[list[Any]], Sequence[Any]], item: Item, deliver: Callable[[object], object]
+    ) -> None:
+        """Process `item` by `handler` in the next batch, and call `deliver` with its outcome in the event loop."""
+        self._begin()
+        entry = Entry(handler, item, deliver)
+        self.unanswered[id(entry)] = time.monotonic()
+        self.entries.append(entry)
         self._wake()
-        try:
-            return await future
-        finally:
-            del self.unanswered[future]
 
     def longest_wait_s(self) -> float:
         """Return how long the oldest unanswered item has waited, 0 if none waits. Any thread may call this."""
@@ -129,15 +138,13 @@ class BatchWriter:
     def _deliver(self, entries: list[Entry], outcomes: list[object]) -> None:
         self.room.set()
         for entry, outcome in zip(entries, outcomes, strict=True):
-            # A future is cancelled when its socket is closed; the message is stored.
-            if entry.future is None or entry.future.done():
-                continue
             if outcome is RetryLater:
                 continue
-            if isinstance(outcome, Exception):
-                entry.future.set_exception(outcome)
-            else:
-                entry.future.set_result(outcome)
+            del self.unanswered[id(entry)]
+            try:
+                entry.deliver(outcome)
+            except Exception:  # noqa: BLE001  (the other chargers must get their answers)
+                logger.exception("The outcome of %r could not be delivered.", entry.item)
 
     def _next_batch(self) -> Batch:
         """Take the oldest entries, and all times when chargers were seen, from the queues.
@@ -159,6 +166,16 @@ class BatchWriter:
             batch.append(entry)
         self.entries.extendleft(reversed(later))
         return Batch(batch, self.set_aside.without(dict(_drain(self.seen))))
+
+
+def _settle(future: asyncio.Future[Any], outcome: object) -> None:
+    """Set the outcome, unless the future was cancelled, because its socket is closed; the message is stored."""
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def _observe(batch: Batch, seconds: float) -> None:

@@ -1,6 +1,5 @@
 """Commit batches of entries: each batch in one transaction, retried until the database takes it."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,14 +37,14 @@ class Item(Protocol):
 
 @dataclass(slots=True)
 class Entry:
-    """An item, the handler that processes it with others of its kind, and the future of its outcome.
+    """An item, the handler that processes it with others of its kind, and `deliver`, which gets its outcome.
 
     A handler returns one outcome per item; an exception is the outcome of an item that it refuses.
     """
 
     handler: Callable[[list[Any]], Sequence[object]]
     item: Item
-    future: asyncio.Future[Any] | None = None
+    deliver: Callable[[object], object] = lambda outcome: None
 
     @property
     def charger(self) -> int | None:

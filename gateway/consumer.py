@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any
 
 from channels.consumer import AsyncConsumer
@@ -30,16 +31,18 @@ class ChargerConsumer(AsyncConsumer):
     """The socket of one charger. The receive loop of its `exchange` replaces Channels' dispatch, which is slow."""
 
     scope: handshake.SocketScope
+    wire: handshake.Wire
     base_send: handshake.Send
     version: Version
     charger: handshake.ConnectedCharger
     presence_registration: PresenceRegistration
     exchange: Exchange
     background: set[asyncio.Task[None]]
+    context: Context  # of the tasks of this socket
     is_closing = False
 
     async def __call__(self, scope: handshake.SocketScope, receive: handshake.Receive, send: handshake.Send) -> None:
-        self.scope, self.base_send = scope, send
+        self.scope, self.wire, self.base_send = scope, scope["socket"], send
         await receive()  # websocket.connect
         try:
             chosen = await self._admit()
@@ -73,6 +76,7 @@ class ChargerConsumer(AsyncConsumer):
     async def _admit(self) -> str | None:
         charger_id = handshake.charger_id_in(self.scope["raw_path"])
         context.charger_id.set(charger_id)  # valid for this socket alone, because it has its own asyncio task
+        self.context = copy_context()
         self.version, chosen = handshake.negotiate(list(self.scope["subprotocols"]))
         request = handshake.request(charger_id, self.scope)
         limiter.check(request)
@@ -100,8 +104,7 @@ class ChargerConsumer(AsyncConsumer):
         """Apply these columns of the charger to this socket."""
         self.exchange.recorder.switch(message_log)
         self.exchange.is_lenient = is_lenient(validation)
-        if use := self.scope.get("keep_alive"):  # see `config.websocket`
-            use(*keep_alive(ping_interval, ping_timeout))
+        self.wire.keep_alive(*keep_alive(ping_interval, ping_timeout))
         self.exchange.boot_wait.limit(seconds_before_commands(boot_wait))
 
     async def _refuse(self, refusal: handshake.Refused) -> None:
@@ -130,7 +133,7 @@ class ChargerConsumer(AsyncConsumer):
         logger.info("%s: disconnected", self.charger)
 
     def in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(coroutine)
+        task = asyncio.create_task(coroutine, context=self.context.copy())
         self.background.add(task)
         task.add_done_callback(self.background.discard)
 

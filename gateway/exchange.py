@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -50,6 +51,8 @@ class Exchange:
         self.socket, self.charger, self.version = socket, socket.charger, socket.version
         self.pk, self.handlers = socket.charger.pk, HANDLERS[socket.version]
         self.is_lenient = is_lenient(socket.charger.validation)
+        self.is_busy = False  # while a frame is processed
+        self.idle: asyncio.Future[None] | None = None  # on which `listen` waits
         self.is_large = False  # whether the current frame is
         self.recorded_findings: set[tuple[str, str, str]] = set()  # (action, field, kind) with a stored frame
         self.outstanding: str | None = None  # the task of the command that the charger has not answered
@@ -63,30 +66,92 @@ class Exchange:
     # --- from the charger --------------------------------------------------------------------
 
     async def listen(self, newest: connections.Newest, receive: handshake.Receive) -> None:
-        """Process the frames of the charger until it disconnects. An error of one frame does not close the socket."""
+        """Process the frames of the charger until it disconnects, most of them by `take`."""
         self.newest, self.answers = newest, RecentAnswers(newest)
+        if not tracing.IS_ON:
+            self.socket.wire.read_by(self.take)
         while (event := await receive())["type"] != "websocket.disconnect":
-            text, frame = event.get("text"), None
-            try:
-                if (wait := self.account.receive(len(event["bytes"] if text is None else text))) > 0:
-                    await self._slow_down(wait)
-                if text is None:
-                    text = event["bytes"][:MAX_FRAME_LENGTH].decode(errors="replace")  # no more of it is stored
-                    raise frames.Unreadable("a binary frame")
-                self.is_large = len(text) > LARGE_FRAME
-                arguments = text, self.version, self.is_lenient
-                frame = (
-                    await asyncio.to_thread(frames.parse, *arguments) if self.is_large else frames.parse(*arguments)
-                )
-                self.recorder.on_received(text, frame)
-                if isinstance(frame, frames.Call):
-                    await self._on_call(frame)
-                else:
-                    await self._on_reply(frame)
-            except Exception as error:  # noqa: BLE001  (every CALL must be answered)
-                await self.refusals.answer(error, text or "", frame)
+            await self._until_idle()
+            self.is_busy = True
+            await self._on_event(event)
+            self.is_busy = False
+        await self._until_idle()
         self.recorder.closed(event.get("code"), event.get("reason"))
         metrics.count_close(event.get("code"))
+
+    async def _until_idle(self) -> None:
+        while self.is_busy:
+            self.idle = asyncio.get_running_loop().create_future()
+            await self.idle
+
+    async def _on_event(self, event: dict[str, Any]) -> None:
+        """Process one frame. An error does not close the socket."""
+        text, frame = event.get("text"), None
+        try:
+            if (wait := self.account.receive(len(event["bytes"] if text is None else text))) > 0:
+                await self._slow_down(wait)
+            if text is None:
+                text = event["bytes"][:MAX_FRAME_LENGTH].decode(errors="replace")  # no more of it is stored
+                raise frames.Unreadable("a binary frame")
+            self.is_large = len(text) > LARGE_FRAME
+            arguments = text, self.version, self.is_lenient
+            frame = await asyncio.to_thread(frames.parse, *arguments) if self.is_large else frames.parse(*arguments)
+            self.recorder.on_received(text, frame)
+            if isinstance(frame, frames.Call):
+                await self._on_call(frame)
+            else:
+                await self._on_reply(frame)
+        except Exception as error:  # noqa: BLE001  (every CALL must be answered)
+            await self.refusals.answer(error, text or "", frame)
+
+    def take(self, text: str) -> bool:
+        """Submit a usual CALL, and return whether `text` is one. `listen` gets all other frames.
+
+        It is answered without a task of asyncio, because resuming one for each step costs more than the steps.
+        """
+        if self.is_busy or len(text) > LARGE_FRAME or not writer.has_room:
+            return False
+        try:
+            frame = frames.parse(text, self.version, self.is_lenient)
+            if not isinstance(frame, frames.Call) or self.answers.find(frame):
+                return False
+            reading = self._check(frame)
+        except (frames.CallError, frames.Unreadable):
+            return False
+        if not self.account.receive_at_once(len(text)):
+            return False
+        self.is_busy = True
+        self.recorder.on_received(text, frame)
+        call = self._call(frame, reading)
+        writer.submit(self.handlers[call.action], call, partial(self._on_outcome, frame, call))
+        return True
+
+    def _on_outcome(self, frame: frames.Call, call: Call, outcome: object) -> None:
+        """Answer a CALL that `take` has submitted."""
+        if isinstance(outcome, str):
+            self._note_outcome(call, frames.code_of(outcome))
+            if self.socket.wire.write_text(outcome):
+                self.recorder.on_sent(outcome, call.message_id, call.action)
+                self._end_boot_wait()
+                self._become_idle()
+                return
+        self.socket.in_background(self._finish(frame, call, outcome))
+
+    async def _finish(self, frame: frames.Call, call: Call, outcome: Any) -> None:
+        try:
+            if isinstance(outcome, Exception):
+                await self._on_failure(call, outcome)
+            else:
+                await self.write(outcome, call.message_id, call.action)
+        except Exception as error:  # noqa: BLE001  (every CALL must be answered)
+            await self.refusals.answer(error, "", frame)
+        finally:
+            self._become_idle()
+
+    def _become_idle(self) -> None:
+        self.is_busy = False
+        if self.idle is not None and not self.idle.done():
+            self.idle.set_result(None)
 
     async def _slow_down(self, wait: float) -> None:
         """Wait `wait` seconds before the current frame, so that the charger keeps to its budgets."""
@@ -108,16 +173,20 @@ class Exchange:
         call = self._call(frame, reading)
         try:
             answer = await writer.submit_and_wait(self.handlers[call.action], call)
-        except StaleConnection:  # the charger has a newer socket, or has been deleted
+        except Exception as failure:  # noqa: BLE001  (the writer has logged the cause)
+            await self._on_failure(call, failure)
+            return
+        self._note_outcome(call, frames.code_of(answer))
+        await self.write(answer, call.message_id, call.action)
+
+    async def _on_failure(self, call: Call, failure: Exception) -> None:
+        if isinstance(failure, StaleConnection):  # the charger has a newer socket, or has been deleted
             metrics.count_message(call.action, "outdated")
             await self.socket.close_replaced()
             return
-        except Exception as failure:  # noqa: BLE001  (the writer has logged the cause)
-            error = frames.CallError("InternalError", f"{call.action} could not be stored.")
-            await self.refusals.store(call.action, call.payload, error)
-            raise error from failure
-        self._note_outcome(call, frames.code_of(answer))
-        await self.write(answer, call.message_id, call.action)
+        error = frames.CallError("InternalError", f"{call.action} could not be stored.")
+        await self.refusals.store(call.action, call.payload, error)
+        raise error from failure
 
     def _check(self, frame: frames.Call) -> tolerance.Reading | None:
         """Check the payload: return None if it is valid, else its readable part. Raise `UnusableCall`."""
@@ -203,9 +272,12 @@ class Exchange:
             await self.socket.base_send({"type": "websocket.send", "text": text})
         except (OSError, RuntimeError):  # the socket was closed meanwhile; the message is stored
             return False
+        self._end_boot_wait()
+        return True
+
+    def _end_boot_wait(self) -> None:
         if not self.boot_wait.has_ended:  # before that only answers are written
             self.boot_wait.end()
-        return True
 
     async def handle_control_message(self, layer: ChannelLayer, channel: str) -> None:
         """Handle the messages of other processes, which arrive on `channel`, until cancelled."""

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict
 from urllib.parse import unquote_to_bytes
 
 from asgiref.typing import HTTPScope, WebSocketScope
@@ -37,12 +37,25 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]  # of ASGI
 Receive = Callable[[], Awaitable[dict[str, Any]]]  # of ASGI
 
 
+class Wire(Protocol):
+    """The server's side of a socket, see `config.websocket`. It spares an asyncio task most frames."""
+
+    def keep_alive(self, interval: float, timeout: float) -> None:
+        """Ping every `interval` seconds (0: never), and close `timeout` seconds after a ping without any byte."""
+
+    def read_by(self, take: Callable[[str], bool]) -> None:
+        """Pass each text frame to `take` first. Where that returns False, the frame is queued for `Receive`."""
+
+    def write_text(self, text: str) -> bool:
+        """Return whether a text frame was written: the socket is open, and its peer reads."""
+
+
 class OfConnection(TypedDict, total=False):
     """The members that `config.websocket` adds to a scope."""
 
     client_certificate: proxies.Subject  # that TLS has verified
     from_proxy: bool  # true for a connection of a proxy that is trusted
-    keep_alive: Callable[[float, float], None]  # sets the seconds between pings, and until a silent socket is closed
+    socket: Wire
 
 
 class SocketScope(WebSocketScope, OfConnection):

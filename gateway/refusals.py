@@ -33,6 +33,12 @@ class Refusals:
 
     async def answer(self, error: Exception, text: str, frame: frames.Call | frames.Reply | None) -> None:
         """Refuse the CALL that `error` is about. `frame` is None if the `text` could not be parsed."""
+        try:
+            await self._answer(error, text, frame)
+        except Exception:  # noqa: BLE001  (a fault of one frame must not close the socket)
+            logger.exception("%s: could not refuse %s", self.charger, InLog(text, self.exchange.version))
+
+    async def _answer(self, error: Exception, text: str, frame: frames.Call | frames.Reply | None) -> None:
         if isinstance(error, frames.Unreadable):
             self._ignore(text, error)
         elif isinstance(error, frames.BadCall):

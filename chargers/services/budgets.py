@@ -181,6 +181,13 @@ class Account:
         wait = self.messages.spend(1 + characters // CHARACTERS_PER_UNIT)
         return max(wait, self.due_at - monotonic()) if self.due_at else wait
 
+    def receive_at_once(self, characters: int) -> bool:
+        """Pay for a message of so many characters, unless it has to wait, and return whether it was paid."""
+        if self.receive(characters) <= 0:
+            return True
+        self.messages.spend(-1 - characters // CHARACTERS_PER_UNIT)
+        return False
+
     def spend(self, name: str, cost: float = 1) -> None:
         """Pay `cost` from the budget `name`. An overdraft delays the next message."""
         wait = self.bucket(name).spend(cost)

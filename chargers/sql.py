@@ -46,6 +46,8 @@ DELETE FROM chargers_heldserial WHERE id IN (
 
 # --- connections -------------------------------------------------------------------------------
 
+LOCK_CHARGERS = "SELECT FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+
 # The rows are locked, see `gateway.calls.process_batch`. If the socket before has ended since this one was admitted,
 # the charger was never offline. If it is still open, its connection was lost without a close, so the charger was
 # offline since `last_seen`.
@@ -69,10 +71,10 @@ WHERE c.id = s.id AND c.connected_at = s.opened
 
 # --- connectors --------------------------------------------------------------------------------
 
-# The status received last is stored, because the charger's clock may be wrong. A status is skipped only if its time
-# is older than the stored one and lies in the last time offline, because it was queued then. One minute is added
-# before, because a lost connection is noticed by a ping up to a minute later. The CASE reads the charger's row only
-# for an older time.
+# The status received last is stored, because the charger's clock may be wrong. A status is skipped if the stored one
+# was sent with the same time, since the charger repeats it, or if its time is older than the stored one and lies in
+# the last time offline, since it was queued then. One minute is added before, because a lost connection is noticed by
+# a ping up to a minute later. The CASE reads the charger's row only for an older time.
 RECORD_STATUS = """
 INSERT INTO chargers_connector AS c (charger_id, evse_id, connector_id, status, error_code, info, vendor_id,
     vendor_error_code, timestamp, raw_timestamp, received_at)
@@ -85,8 +87,12 @@ ON CONFLICT (charger_id, connector_id, evse_id) DO UPDATE SET
     timestamp = excluded.timestamp, raw_timestamp = excluded.raw_timestamp, received_at = excluded.received_at,
     scheduled_availability = CASE (excluded.status = 'Unavailable')
         WHEN (c.scheduled_availability = 'Inoperative') THEN '' ELSE c.scheduled_availability END
-WHERE CASE WHEN excluded.timestamp >= c.timestamp THEN true ELSE NOT EXISTS (
-    SELECT FROM chargers_charger h WHERE h.id = excluded.charger_id
+WHERE CASE
+    WHEN (excluded.raw_timestamp, excluded.status, excluded.error_code, excluded.info, excluded.vendor_id,
+            excluded.vendor_error_code)
+        = (nullif(c.raw_timestamp, ''), c.status, c.error_code, c.info, c.vendor_id, c.vendor_error_code) THEN false
+    WHEN excluded.timestamp >= c.timestamp THEN true
+    ELSE NOT EXISTS (SELECT FROM chargers_charger h WHERE h.id = excluded.charger_id
         AND excluded.timestamp >= h.disconnected_at - interval '1 minute' AND excluded.timestamp < h.connected_at) END
 RETURNING charger_id, evse_id, connector_id
 """

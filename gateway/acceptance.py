@@ -28,7 +28,7 @@ def refused_before(calls: Sequence[Call]) -> dict[CallKey, CallError]:
 
 
 def refused_after(calls: Sequence[Call], statuses: Mapping[int, str]) -> dict[CallKey, CallError]:
-    """Return `refused` by the `statuses` that `retries.remember` has returned for all `calls`."""
+    """Return `refused` by the `statuses` that `retries.check` has returned for all `calls`."""
     _not_accepted.difference_update({call.charger for call in calls} - statuses.keys())
     _not_accepted.update(statuses)
     return refused(calls, statuses)

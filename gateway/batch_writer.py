@@ -17,10 +17,12 @@ from functools import partial
 from typing import Any, TypeVar, overload
 
 from chargers import metrics
+from chargers.services.connections import ConnectionClosed
 from core.db import faults
 from core.ocpp.calls import Call
 from gateway.calls import commits
 from gateway.commits import Batch, Entry, Item, RetryLater
+from gateway.last_seen import LastSeen
 from gateway.protocols import Handler
 from gateway.set_aside import SetAside
 
@@ -43,6 +45,7 @@ class BatchWriter:
 
     entries: deque[Entry] = field(default_factory=deque)
     seen: deque[tuple[int, datetime]] = field(default_factory=deque)
+    last_seen: LastSeen = field(default_factory=LastSeen)
     room: asyncio.Event = field(default_factory=asyncio.Event)
     work: threading.Event = field(default_factory=threading.Event)
     set_aside: SetAside = field(default_factory=SetAside)
@@ -105,10 +108,11 @@ class BatchWriter:
     def _run(self) -> None:
         faults.limit_this_thread()
         while True:
-            self.work.wait(self.set_aside.due_in_s)
+            due_in_s = self.set_aside.due_in_s, self.last_seen.due_in_s
+            self.work.wait(min((seconds for seconds in due_in_s if seconds is not None), default=None))
             self.work.clear()  # cleared before the queues are read, so that later entries set it again
-            while self.entries or self.seen:
-                if not (self._retry_set_aside() and self._write(self._next_batch())):
+            while (batch := self._next_batch()).entries or batch.seen:
+                if not (self._write(batch) and self._retry_set_aside()):
                     return
             if not self._retry_set_aside():
                 return
@@ -120,6 +124,8 @@ class BatchWriter:
     def _write(self, batch: Batch) -> bool:
         """Write a batch and deliver its answers. Return False if the event loop has ended."""
         assert self.loop is not None  # it has started this thread
+        closed = [entry.item.charger for entry in batch.entries if isinstance(entry.item, ConnectionClosed)]
+        batch.seen |= self.last_seen.take(closed)
         began = time.perf_counter()
         try:
             outcomes = commits.commit_with_retry(batch)
@@ -156,6 +162,8 @@ class BatchWriter:
         later: list[Entry] = []
         chargers: set[int] = set()
         for entry in _drain(self.entries, MAX_BATCH_SIZE):
+            if isinstance(entry.item, Call):
+                self.last_seen.note(entry.item.charger, entry.item.received_at)
             if self.set_aside and self.set_aside.queue_behind(entry):
                 continue
             if isinstance(entry.item, Call):
@@ -165,7 +173,9 @@ class BatchWriter:
                 chargers.add(entry.item.charger)
             batch.append(entry)
         self.entries.extendleft(reversed(later))
-        return Batch(batch, self.set_aside.without(dict(_drain(self.seen))))
+        for charger, at in _drain(self.seen):
+            self.last_seen.note(charger, at)
+        return Batch(batch, self.set_aside.without(self.last_seen.take_due()))
 
 
 def _settle(future: asyncio.Future[Any], outcome: object) -> None:

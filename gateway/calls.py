@@ -11,7 +11,7 @@ from core.ocpp import frames
 from core.ocpp.calls import Call
 from gateway import acceptance
 from gateway.commits import Batch, Commits, Entry, RefusedItems
-from gateway.retries import StaleConnection, answered_before, lock, remember, stale_before
+from gateway.retries import StaleConnection, answered_before, check, remember, stale_before
 
 
 def process_batch(batch: Batch) -> list[object]:
@@ -25,7 +25,9 @@ def process_batch(batch: Batch) -> list[object]:
     outcomes = _settled(batch, calls)
     todo = [entry for entry in batch.entries if id(entry.item) not in outcomes]
     outcomes |= _run_handlers(todo)
-    statuses = remember([call for call in calls if not isinstance(outcomes[id(call)], StaleConnection)], batch.seen)
+    current = [call for call in calls if not isinstance(outcomes[id(call)], StaleConnection)]
+    remember(current, batch.seen)
+    statuses = check(current)  # after the calls are processed, see decision 0026
     allowed = [call for call in calls if call.key not in batch.refused]
     if not_accepted := acceptance.refused_after(allowed, statuses):
         raise RefusedItems(not_accepted)
@@ -43,7 +45,7 @@ def _lock(batch: Batch, calls: Sequence[Call]) -> None:
         pk for entry in batch.entries if entry.handler in connections.MOVES and (pk := entry.charger) is not None
     }
     if batch.attempts or moved:
-        lock({*moved, *batch.seen, *(call.charger for call in calls)})
+        connections.lock({*moved, *batch.seen, *(call.charger for call in calls)})
 
 
 def _settled(batch: Batch, calls: Sequence[Call]) -> dict[int, object]:

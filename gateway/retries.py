@@ -1,8 +1,8 @@
-"""Duplicate detection: a repeated CALL changes nothing (decision 0020).
+"""Duplicate detection: a repeated CALL changes nothing (decisions 0020 and 0026).
 
-The last CALL of each charger is stored in the charger's row with its answer. A charger has one CALL under way, so it
-most likely repeats this one, on the same socket or on a new one (J §4.1.1, J errata 3.1). An older CALL is found by
-the record that it has left, however many CALLs were received since.
+Most CALLs are found by the records that they have left, however many CALLs were received since. Where that is not
+enough, the last CALL of a charger is stored in the charger's row with its answer. A charger has one CALL under way,
+so it most likely repeats this one, on the same socket or on a new one (J §4.1.1, J errata 3.1).
 """
 
 import logging
@@ -27,24 +27,55 @@ class StaleConnection(Exception):
     """The outcome of a call that was received by a socket which is not the newest of its charger."""
 
 
-def remember(calls: Sequence[Call], seen: Mapping[int, datetime]) -> dict[int, str]:
+def remember(calls: Sequence[Call], seen: Mapping[int, datetime]) -> None:
     """Write `last_seen` of every charger in `seen` ({primary key: time}) and the answers of `calls`.
 
-    Return {primary key: effective status} of the chargers that are not accepted (see `acceptance`). Refuse calls by
-    a socket that is not the newest of its charger as `StaleConnection`. The charger has no answer to these calls, and
-    repeats them on its newest socket.
+    A recorded call removes the stored answer, because its charger has got on with another CALL.
     """
     rows: dict[int, dict[str, object]] = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
     for call in calls:
-        row = rows[call.charger] = {"id": call.charger, "seen": call.received_at, "socket": call.socket}
         # A refusal is not stored, because the charger may repeat the call after it has been accepted. An idempotent
         # action is not stored, because it would displace a CALL that must not be processed twice.
-        if call.action not in call.version.idempotent and frames.is_result(call.answer):
-            row |= {"call_id": call.message_id, "digest": call.digest, "answer": _as_stored(call)}
-    returned = bulk_sql.execute(sql.REMEMBER, [rows[key] for key in sorted(rows)])
-    if stale := {charger for charger, policy, _ in returned if policy is None}:
-        raise RefusedItems({call.key: StaleConnection() for call in calls if call.charger in stale})
-    return {charger: effective_status(*policy_and_status) for charger, *policy_and_status in returned}
+        if call.action not in call.version.unlocked and frames.is_result(call.answer):
+            row = rows.setdefault(call.charger, {"id": call.charger, "seen": call.received_at})
+            row |= {"call_id": "", "digest": "", "answer": ""}
+            if call.action not in call.version.recorded:
+                row |= {"call_id": call.message_id, "digest": call.digest, "answer": _as_stored(call)}
+    bulk_sql.execute(sql.REMEMBER, [rows[key] for key in sorted(rows)])
+
+
+def check(calls: Sequence[Call]) -> dict[int, str]:
+    """Return {primary key: effective status} of the chargers of `calls` that are not accepted (see `acceptance`).
+
+    Raise `RefusedItems` with a `StaleConnection` for each call by a socket that is not the newest of its charger. The
+    charger has no answer to these calls, and repeats them on its newest socket.
+    """
+    newest = _newest_sockets(calls)
+    if stale := _stale(calls, newest):
+        raise RefusedItems(stale)
+    return {
+        charger: effective_status(policy, registration)
+        for charger, (_, policy, registration) in newest.items()
+        if (registration or policy) != "Accepted"
+    }
+
+
+def _newest_sockets(calls: Sequence[Call]) -> dict[int, tuple[datetime | None, str, str]]:
+    """Return {primary key: (time when its newest socket was opened, boot policy, registration status)}."""
+    if not calls:
+        return {}
+    chargers = bulk_sql.array({call.charger for call in calls})
+    return {row[0]: row[1:] for row in bulk_sql.query(sql.NEWEST_SOCKETS, [chargers])}
+
+
+def _stale(
+    calls: Sequence[Call], newest: Mapping[int, tuple[datetime | None, str, str]]
+) -> dict[CallKey, StaleConnection]:
+    return {
+        call.key: StaleConnection()
+        for call in calls
+        if call.socket and (call.charger not in newest or call.socket != newest[call.charger][0])
+    }
 
 
 def _as_stored(call: Call) -> str:
@@ -91,12 +122,6 @@ class RecentAnswers:
                 del self.answers[next(iter(self.answers))]
 
 
-def lock(chargers: set[int]) -> None:
-    """Lock the rows of `chargers` (primary keys), in the order in which every batch locks them."""
-    if chargers:
-        bulk_sql.query(sql.LOCK_CHARGERS, [bulk_sql.array(sorted(chargers))])
-
-
 def answered_before(calls: Sequence[Call]) -> dict[CallKey, str]:
     """Return {key: answer} of those `calls` that are the last CALL of their charger and already committed.
 
@@ -113,11 +138,8 @@ def answered_before(calls: Sequence[Call]) -> dict[CallKey, str]:
 def stale_before(calls: Sequence[Call]) -> dict[CallKey, StaleConnection]:
     """Return {key: StaleConnection} of those `calls` that were received by replaced sockets.
 
-    Batches with a call that a vendor's function answers are checked before `remember`, because a rollback cannot undo
-    the effects of the function.
+    Batches with a call that a vendor's function answers are checked before they are processed, because a rollback
+    cannot undo the effects of the function.
     """
-    if not any(call.action in call.version.answered_by_vendors for call in calls):
-        return {}
-    chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
-    newest = dict(chargers.values_list("pk", "connected_at"))
-    return {call.key: StaleConnection() for call in calls if call.socket and call.socket != newest.get(call.charger)}
+    has_effects = any(call.action in call.version.answered_by_vendors for call in calls)
+    return _stale(calls, _newest_sockets(calls)) if has_effects else {}

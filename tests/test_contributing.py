@@ -22,7 +22,7 @@ PATH = re.compile(r"`((?:[\w.-]+/)+(?:[\w.-]+\.\w+)?|\.ci/run)`")
 IN_FILE = re.compile(r"((?:`\w+`(?: and |, )?)+) in\s+`([\w/]+\.py)`")
 MEMBERS = {
     "core/ocpp/versions/base.py": (
-        "idempotent before_acceptance secrets essentials not_while_pending frame_codes error_codes"
+        "idempotent recorded before_acceptance secrets essentials not_while_pending frame_codes error_codes"
     ),
     "commands/actions/base.py": "complete check submitted answered not_answered",
     "chargers/models/charger.py": "REPORTED_FIELDS OF_SOCKET",

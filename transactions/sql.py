@@ -89,11 +89,12 @@ RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t
 """
 
 # Finds the readings that are stored with a message's id: those of its transaction; for a message without one, the
-# unlinked ones of its connector and those of the latest transaction there, to which they may have been linked.
+# unlinked ones of its connector and those of the latest transaction there, to which they may have been linked. Those
+# without a readable time were stored with the time of their receipt; `since` is NULL for others.
 STORED_READINGS = """
 SELECT s.n, m.raw_timestamp, m.value, m.measurand, m.unit, m.phase, m.context, m.location, m.format
 FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connector int, times timestamptz[],
-    at timestamptz, hash int), LATERAL (
+    at timestamptz, since timestamptz, hash int), LATERAL (
     SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.message_hash = s.hash
         AND m.transaction_id = coalesce(s.transaction, (
             SELECT t.id FROM transactions_transaction t WHERE t.charger_id = s.charger
@@ -101,6 +102,9 @@ FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connecto
     UNION ALL
     SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
         AND m.transaction_id IS NULL AND m.timestamp = ANY(s.times) AND m.message_hash = s.hash
+    UNION ALL
+    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
+        AND m.transaction_id IS NULL AND m.timestamp >= s.since AND m.message_hash = s.hash
 ) m
 """
 

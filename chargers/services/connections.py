@@ -26,13 +26,19 @@ class Newest(NamedTuple):
     """The newest socket of a charger, and the last CALL received by its earlier sockets.
 
     This CALL stays the last one, because one that another process is still writing is rolled back, see
-    `retries.remember`.
+    `retries.check`.
     """
 
     opened_at: datetime
     last_call_id: str
     last_call_digest: str
     last_answer: str
+
+
+def lock(chargers: set[int]) -> None:
+    """Lock the rows of `chargers` (primary keys), in the order in which every batch locks them."""
+    if chargers:
+        bulk_sql.query(sql.LOCK_CHARGERS, [bulk_sql.array(sorted(chargers))])
 
 
 def open_sockets(sockets: Sequence[ConnectionOpened]) -> list[Newest | None]:

@@ -12,7 +12,7 @@ from tests.support.versions import paths, versions
 from tools.stack.stack import PROJECT
 
 SETS_OF_ACTIONS = (
-    *("idempotent", "before_acceptance", "not_while_pending"),
+    *("idempotent", "recorded", "before_acceptance", "not_while_pending"),
     *("starts_and_stops", "about_transactions", "answered_by_vendors"),
 )
 

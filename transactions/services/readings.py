@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from chargers.services import budgets, events
+from chargers.services import budgets, connections, events
 from core.db import bulk_sql
 from core.ocpp import numerals, timestamps
 from core.ocpp.calls import Call
@@ -25,6 +25,7 @@ WATTS = {"W": 1, "kW": 1000}
 SIGNED = "SignedData"
 NUMBER_LIMIT, NUMBER_STEP = Decimal(10) ** 15, Decimal("1e-9")  # of the column `number`
 LARGEST_ID = 2**31 - 1  # of a transaction
+UNTIMED_IS_FOUND_FOR = timedelta(days=1)  # a repetition of readings without a time and a transaction
 MAX_SPAN = timedelta(days=31)  # of a session for which readings without a transaction are evidence
 
 Evidence = tuple[int | None, str]  # energy in Wh, and its source
@@ -105,19 +106,21 @@ def store(messages: list[Readings]) -> dict[int, Evidence]:
     """
     belongs = [m.transaction_id if m.names_transaction else None for m in messages]
     places, energy = _advance(messages, belongs, {}, {})
-    loose = [n for n, m in enumerate(messages) if not m.names_transaction]
-    for n, transaction_id in _running(messages, loose):
-        belongs[n] = transaction_id
     # Readings that name no transaction may be stored unlinked, because they arrived before it was known.
     doubtful = [n for n, m in enumerate(messages) if m.values and (m.call.charger, belongs[n]) not in places]
+    # Another process may be storing the same readings for a former socket. No row of a transaction makes this one wait.
+    connections.lock({messages[n].call.charger for n in doubtful})
+    for n, transaction_id in _running(messages, [n for n in doubtful if not messages[n].names_transaction]):
+        belongs[n] = transaction_id
     stored = _stored(messages, belongs, doubtful)
     new = [n for n in doubtful if not stored.get(n, set()).issuperset(map(_sample_of, _lines(messages[n], None, {})))]
     _advance([messages[n] for n in new], [belongs[n] for n in new], places, energy, is_new=True)
     lines: list[str] = []
     for n, message in enumerate(messages):
         of_message = list(_lines(message, belongs[n], places))
-        message.call.rows = len(of_message)
-        lines += [line for line in of_message if n not in stored or _sample_of(line) not in stored[n]]
+        new_lines = [line for line in of_message if n not in stored or _sample_of(line) not in stored[n]]
+        message.call.rows = len(new_lines)
+        lines += new_lines
     bulk_sql.copy("transactions_metervalue", COLUMNS, lines)
     return energy
 
@@ -128,8 +131,9 @@ def _stored(
     """Return {index in `messages`: samples (`_sample_of`) that are stored with the message's id}."""
     stored: defaultdict[int, set[Identifying]] = defaultdict(set)
     rows = [
-        {"n": n, "charger": m.call.charger, "transaction": belongs[n], "connector": m.connector_id}
+        {"n": n, "charger": m.call.charger, "transaction": belongs[n], "connector": m.connector_id or 0}
         | {"times": sorted(set(m.times)), "at": max(m.times), "hash": _hash(m.call)}
+        | {"since": None if m.is_timed else m.call.received_at - UNTIMED_IS_FOUND_FOR}
         for n in doubtful
         if not (m := messages[n]).is_of_stop
     ]

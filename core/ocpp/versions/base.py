@@ -57,7 +57,10 @@ class Version:
     schemas: Schemas
     error_codes: Mapping[str, str]  # schema keyword: error code; other keywords have `schemas.OTHER`
     frame_codes: FrameCodes
-    idempotent: frozenset[str]  # may be processed again when repeated, since the answers depend on the time
+    # Idempotent messages are processed again when they are repeated, since their answers depend on the time. Recorded
+    # ones leave records by which a repetition is found. The last one of the others is stored with its answer.
+    idempotent: frozenset[str]
+    recorded: frozenset[str]
     before_acceptance: frozenset[str]  # allowed before the charger is accepted, also unless they were requested
     not_while_pending: frozenset[str]  # commands that may not be sent while the charger is Pending
     starts_and_stops: frozenset[str]  # begin or end a transaction
@@ -72,6 +75,14 @@ class Version:
 
     def __str__(self) -> str:
         return self.subprotocol
+
+    @cached_property
+    def unlocked(self) -> frozenset[str]:
+        """Actions that do not lock the row of their charger, because the rows that they write keep them in order.
+
+        Starts and stops lock it, because they depend on those of other transactions (decision 0026).
+        """
+        return (self.idempotent | self.recorded) - self.starts_and_stops
 
     @cached_property
     def actions_with_secrets(self) -> frozenset[str]:

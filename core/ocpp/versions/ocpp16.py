@@ -89,6 +89,7 @@ OCPP16 = Version(
     # J errata 3.3 requires no answer to a frame without a message id, and the id "-1" does not exist in 1.6.
     frame_codes=FrameCodes("FormationViolation", "FormationViolation", unreadable=None, unknown_type=None),
     idempotent=frozenset({"Authorize", "BootNotification", "Heartbeat", "StatusNotification"}),
+    recorded=frozenset({"MeterValues", "StartTransaction", "StopTransaction"}),
     before_acceptance=frozenset({"BootNotification"}),
     not_while_pending=frozenset({"RemoteStartTransaction", "RemoteStopTransaction"}),
     starts_and_stops=frozenset({"StartTransaction", "StopTransaction"}),

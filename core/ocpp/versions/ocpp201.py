@@ -54,6 +54,7 @@ OCPP201 = Version(
     idempotent=frozenset(
         {"Authorize", "BootNotification", "GetCertificateStatus", "Heartbeat", "StatusNotification"}
     ),
+    recorded=frozenset(),
     # A NotifyReport answers GetBaseReport or GetReport, which may be sent to a charger that is Pending (B02.FR.02).
     before_acceptance=frozenset({"BootNotification", "NotifyReport"}),
     not_while_pending=frozenset({"RequestStartTransaction", "RequestStopTransaction"}),  # B02.FR.05

@@ -24,14 +24,13 @@ from tests.support.station import Station
 CHARGERS, CONNECTORS = 3, 2
 LONG_AGO = datetime(2025, 2, 26, tzinfo=UTC)
 chargers = st.integers(0, CHARGERS - 1)
-# Commits of what has such a message id take so long, with all locks held.
-SLOW, SLOW_COMMIT_S = "slow", 0.3
+# Commits of readings in this context take so long, with all locks held.
+SLOW, SLOW_COMMIT_S = "Trigger", 0.3
 SLOW_COMMITS = f"""
 CREATE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_sleep({SLOW_COMMIT_S}); RETURN NULL; END $$;
-CREATE CONSTRAINT TRIGGER slow_commits AFTER UPDATE ON chargers_charger DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-    WHEN (starts_with(NEW.last_call_id, '{SLOW}') AND NEW.last_call_id <> OLD.last_call_id)
-    EXECUTE FUNCTION slow_commit()
+CREATE CONSTRAINT TRIGGER slow_commits AFTER INSERT ON transactions_metervalue DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.context = '{SLOW}') EXECUTE FUNCTION slow_commit()
 """
 NO_SLOW_COMMITS = "DROP FUNCTION IF EXISTS slow_commit CASCADE"
 MEANWHILE = {
@@ -192,8 +191,8 @@ class Records(RuleBasedStateMachine):
         station.socket.send(frame)
         assert station.next_frame(lambda frame: frame[0] != 2) == [3, json.loads(frame)[1], {}]
 
-    def _reading(self, session, meter):
-        values = [{"timestamp": self._timestamp(), "sampledValue": [{"value": str(meter)}]}]
+    def _reading(self, session, meter, context="Sample.Periodic"):
+        values = [{"timestamp": self._timestamp(), "sampledValue": [{"value": str(meter), "context": context}]}]
         return {"connectorId": session.request["connectorId"], "transactionId": session.pk, "meterValue": values}
 
     def _count(self, session, frame, meter):
@@ -214,8 +213,8 @@ class Records(RuleBasedStateMachine):
         """Send a reading, reconnect without its answer, send `n` others, and repeat it."""
         session = self._some(data)
         station = self.stations[session.charger]
-        request = self._reading(session, meter)
-        frame = json.dumps([2, f"{SLOW}-{self.clock}", "MeterValues", request])
+        request = self._reading(session, meter, SLOW)
+        frame = json.dumps([2, f"slow-{self.clock}", "MeterValues", request])
         station.socket.send(frame)
         time.sleep(seconds)
         newer = Station(self.live, station.identity).connect()

@@ -108,7 +108,7 @@ def store(messages: list[Readings]) -> dict[int, Evidence]:
     places, energy = _advance(messages, belongs, {}, {})
     # Readings that name no transaction may be stored unlinked, because they arrived before it was known.
     doubtful = [n for n, m in enumerate(messages) if m.values and (m.call.charger, belongs[n]) not in places]
-    # Another process may be storing the same readings for a former socket. No row of a transaction makes this one wait.
+    # Another process may be storing the same readings for a former socket, and no transaction makes this one wait.
     connections.lock({messages[n].call.charger for n in doubtful})
     for n, transaction_id in _running(messages, [n for n in doubtful if not messages[n].names_transaction]):
         belongs[n] = transaction_id

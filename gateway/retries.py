@@ -1,4 +1,4 @@
-"""Duplicate detection: a repeated CALL changes nothing (decisions 0020 and 0026).
+"""Duplicate detection: a repeated CALL changes nothing (decision 0026).
 
 Most CALLs are found by the records that they have left, however many CALLs were received since. Where that is not
 enough, the last CALL of a charger is stored in the charger's row with its answer. A charger has one CALL under way,

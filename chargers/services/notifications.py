@@ -1,4 +1,4 @@
-"""Store security events, transfers of data and the progress of transfers of files, each once (decision 0020)."""
+"""Store security events, transfers of data and the progress of transfers of files, each once (decision 0026)."""
 
 import logging
 from collections import defaultdict

@@ -75,6 +75,7 @@ def finished_rows():
                 commands_sql.CLAIM,
             )
         ),
+        (gateway_sql.NEWEST_SOCKETS, "{1}"),
         (queries.FIND, "x"),
         (commands_sql.NEXT_COMMAND, "1"),
         (commands_sql.COUNT_QUEUED, "1"),

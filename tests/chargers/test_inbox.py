@@ -16,7 +16,7 @@ from gateway.commits import Batch, Commits, Entry
 from gateway.credentials import HandshakeRequest
 from gateway.ocpp16 import HANDLERS
 from gateway.retries import StaleConnection, answered_before
-from tests.support.builders import a_call, a_charger, open_socket, settle, tell
+from tests.support.builders import NOON, a_call, a_charger, a_start, a_transaction, open_socket, settle, tell
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
@@ -57,6 +57,41 @@ def test_a_heartbeat_does_not_displace_the_stored_answer():
     tell(charger, "FirmwareStatusNotification", status="Idle")
     tell(charger, "Heartbeat")
     assert Charger.objects.get(pk=charger.pk).last_answer.endswith(",{}]")
+
+
+def row_version(charger):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT ctid, xmax FROM chargers_charger WHERE id = %s", [charger.pk])
+        return cursor.fetchone()
+
+
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("Heartbeat", {}),
+        ("Authorize", {"idTag": "A"}),
+        ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}),
+        ("MeterValues", {"connectorId": 1, "meterValue": [{"timestamp": NOON, "sampledValue": [{"value": "9"}]}]}),
+    ],
+)
+def test_frequent_messages_neither_write_nor_lock_the_row_of_the_charger(action, payload):
+    ongoing = a_transaction()
+    tell(ongoing.charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Preparing")
+    version = row_version(ongoing.charger)
+    call = a_call(ongoing.charger, action, **payload)
+    if action == "MeterValues":
+        call.payload["transactionId"] = ongoing.pk
+    call.socket = ongoing.charger.connected_at
+    assert json.loads(commits.commit_with_retry(Batch([entry(call)], {}))[0])[0] == 3
+    assert row_version(ongoing.charger) == version
+
+
+def test_a_start_removes_the_stored_answer():
+    charger = a_charger()
+    tell(charger, "FirmwareStatusNotification", status="Idle")
+    tell(charger, "StartTransaction", **a_start(charger))
+    charger.refresh_from_db()
+    assert (charger.last_call_id, charger.last_call_digest, charger.last_answer) == ("", "", "")
 
 
 def test_a_call_whose_commit_seemed_lost_is_recognised():

@@ -121,3 +121,14 @@ def test_connector_0_is_a_row_of_its_own():
 def test_the_most_summary_status_stands_for_the_charger(statuses, shown):
     connectors = [Connector(connector_id=number, status=status) for number, status in statuses.items()]
     assert summary_status(connectors) == shown
+
+
+def test_a_repeated_status_changes_nothing():
+    charger = a_charger()
+    notify(charger, timestamp="2025-02-26T12:00:00Z")
+    first = charger.connectors.get().received_at
+    notify(charger, timestamp="2025-02-26T12:00:00Z")
+    assert charger.connectors.get().received_at == first
+    assert Event.objects.filter(kind="connector.status").count() == 1
+    notify(charger, "Charging", timestamp="2025-02-26T12:00:00Z")
+    assert Event.objects.filter(kind="connector.status").count() == 2

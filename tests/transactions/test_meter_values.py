@@ -123,3 +123,21 @@ def test_a_reading_repeated_after_its_start_became_known_is_stored_once():
         else:
             settle(a_call(charger, "MeterValues", message_id, connectorId=1, meterValue=[reading]))
     assert MeterValue.objects.filter(charger=charger).count() == 1
+
+
+def test_a_repeated_reading_without_a_connector_of_an_unknown_transaction_is_stored_once():
+    charger = a_charger()
+    values = [{"timestamp": NOON, "sampledValue": [{"value": "1"}]}]
+    for _ in range(2):
+        settle(a_call(charger, "MeterValues", "m", transactionId=12345, meterValue=values))
+        tell(charger, "FirmwareStatusNotification", status="Idle")
+    assert MeterValue.objects.count() == 1
+
+
+def test_a_repeated_reading_without_a_time_is_stored_once_also_after_other_messages():
+    charger = a_charger()
+    values = [{"timestamp": "soon", "sampledValue": [{"value": "1"}]}]
+    for _ in range(2):
+        settle(a_call(charger, "MeterValues", "m", connectorId=1, meterValue=values))
+        tell(charger, "FirmwareStatusNotification", status="Idle")
+    assert MeterValue.objects.count() == 1

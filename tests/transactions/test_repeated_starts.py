@@ -183,6 +183,15 @@ def test_sessions_after_reboots_with_equal_times_and_message_ids_are_distinct(ch
     assert energies(charger) == [7000, 9000, 11000]
 
 
+def test_a_session_after_a_power_loss_with_an_equal_time_and_message_id_is_distinct(charger):
+    """The start is the last CALL before the power loss that is not a reading."""
+    payload = {"connectorId": 1, "idTag": "ABC", "meterStart": 0, "timestamp": EPOCH}
+    first = charger.call("StartTransaction", payload, "2")["transactionId"]
+    charger.read(first, {"value": "500"})
+    charger.reconnect()
+    assert charger.call("StartTransaction", payload, "2")["transactionId"] != first
+
+
 @pytest.mark.parametrize("clock", [EPOCH, NOON])
 def test_a_start_repeated_after_a_reboot_is_one_session(charger, clock):
     first = charger.start(meterStart=0, timestamp=clock)

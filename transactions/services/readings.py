@@ -102,7 +102,7 @@ def store(messages: list[Readings]) -> dict[int, Evidence]:
     """Write the readings in `messages`; return {transaction id: (energy in Wh, its source)} of changed transactions.
 
     A charger that did not get its answer sends the message again, perhaps much later and on another socket. Samples
-    that are stored already are skipped (decision 0020).
+    that are stored already are skipped (decision 0026).
     """
     belongs = [m.transaction_id if m.names_transaction else None for m in messages]
     places, energy = _advance(messages, belongs, {}, {})

@@ -54,7 +54,7 @@ def test_a_close_is_recorded_with_the_time_of_the_last_frame():
     writer.seen.extend((charger.pk, last) for charger in chargers)
     closed = connections.ConnectionClosed(chargers[0].pk, opened)
     writer.entries.append(Entry(connections.close_sockets, closed))
-    assert writer._write(*writer._next_batch())
+    assert writer._write(writer._next_batch())
     first, second, *_ = Charger.objects.order_by("pk")
     assert (first.is_online, first.last_seen) == (False, last)
     assert second.last_seen is None

@@ -21,7 +21,7 @@ from core.redis.connections import probing_redis
 from core.redis.processes import active_roles
 from dashboard.models import Heartbeat
 from gateway.sockets import writer
-from transactions.models import MeterValue, Transaction
+from transactions.models import Reading, Transaction
 
 LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS = 1000, 3000
 FULL_BYTES, NEARLY_FULL_BYTES = 16 * 2**20, 512 * 2**20  # free space below which a disk is full, or nearly full
@@ -41,7 +41,7 @@ SPILL_SQL = (
 )
 # This mode conflicts only with locks that prevent writes of rows.
 WRITTEN_TABLES = ", ".join(
-    f"ONLY {model._meta.db_table}" for model in (Charger, Connector, Transaction, MeterValue, Command)
+    f"ONLY {model._meta.db_table}" for model in (Charger, Connector, Transaction, Reading, Command)
 )
 LOCK_SQL = f"LOCK TABLE {WRITTEN_TABLES} IN ROW EXCLUSIVE MODE"
 

@@ -18,7 +18,7 @@ from tools.chaos.clocks import Clocks
 from tools.chaos.fleet import Charger, Fleet, Records, Session
 from tools.chaos.operator import Operator
 from tools.chaos.waits import Waits
-from transactions.models import MeterValue, Transaction
+from transactions.models import Reading, Transaction
 
 pytestmark = pytest.mark.django_db
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available", "timestamp": NOON}
@@ -60,7 +60,7 @@ def test_stored_rows_are_not_reported_as_missing(records):
         (lambda: Transaction.objects.update(stop_received_at=None), ["stop"]),
         (lambda: Transaction.objects.update(meter_stop=1), ["stop"]),
         (lambda: Transaction.objects.update(meter_start=1), ["start"]),
-        (lambda: MeterValue.objects.all().delete(), ["meter values"]),
+        (lambda: Reading.objects.all().delete(), ["meter values"]),
         (lambda: Transaction.objects.get().charger.connectors.update(status="Charging"), ["status"]),
         (lambda: Transaction.objects.get().charger.connectors.all().delete(), ["status"]),
     ],

@@ -241,15 +241,15 @@ def test_a_step_that_fails_by_a_deadlock_is_retried(table):
 
 
 READING = """
-INSERT INTO transactions_metervalue (charger_id, transaction_id, connector_id, timestamp, raw_timestamp, received_at,
-    value, measurand, unit, phase, context, location, format)
-VALUES (1, 1, 1, now(), '', now(), '1', '', 'Wh', '', '', '', 'Raw')
+INSERT INTO transactions_reading (charger_id, transaction_id, connector_id, timestamp, raw_timestamp, received_at,
+    samples)
+VALUES (1, 1, 1, now(), '', now(), '[]')
 """
 INVALID = (
     "SELECT count(*) FROM pg_index WHERE NOT indisvalid AND indexrelid::regclass::text LIKE '%readings_by_receipt'"
 )
 VALID = """
-SELECT indexrelid::regclass::text FROM pg_index WHERE indisvalid AND indrelid = 'transactions_metervalue'::regclass
+SELECT indexrelid::regclass::text FROM pg_index WHERE indisvalid AND indrelid = 'transactions_reading'::regclass
 """
 
 

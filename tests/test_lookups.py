@@ -105,8 +105,12 @@ HARMLESS = {
     "transactions.orphanstop": (
         "id charger action refused_because reported_transaction_id payload received_at transaction"
     ),
+    "transactions.reading": (
+        "id charger transaction reported_transaction_id connector_id timestamp raw_timestamp received_at samples "
+        "message_hash"
+    ),
     "transactions.metervalue": (
-        "id charger transaction reported_transaction_id connector_id timestamp raw_timestamp received_at "
+        "id reading_id charger transaction reported_transaction_id connector_id timestamp raw_timestamp received_at "
         "value number measurand unit phase context location format message_hash"
     ),
     "commands.command": (

@@ -18,7 +18,7 @@ from tests.support.admin import admin_models, admin_url
 from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
 from tests.support.payloads import PROFILE
 from tests.support.routes import rest_lists
-from transactions.models import Reservation, Transaction, UnknownIdTag
+from transactions.models import MeterValue, Reservation, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
 # A model and a list of its rows, over REST or in the admin.
@@ -149,3 +149,27 @@ def test_every_constraint_of_the_models_is_in_the_database():
     ]
     wanted = {named.name for model in models for named in [*model._meta.constraints, *model._meta.indexes]}
     assert wanted <= there
+
+
+MANY_READINGS = """
+INSERT INTO transactions_reading (charger_id, connector_id, timestamp, raw_timestamp, received_at, samples)
+SELECT %s, 1, now(), '', now(), '[["1"],["2"]]' FROM generate_series(1, 20000)
+"""
+
+
+def test_meter_values_are_listed_and_found_without_reading_all(api):
+    charger = a_charger()
+    with connection.cursor() as cursor:
+        cursor.execute(MANY_READINGS, [charger.pk])
+        cursor.execute("ANALYZE transactions_reading")
+    newest = MeterValue.objects.reverse()[:100]
+    assert [value.value for value in newest[:3]] == ["2", "1", "2"]
+    assert "Seq Scan on transactions_reading_first" not in newest.explain()
+    path = reverse("admin:transactions_metervalue_change", args=[newest[0].pk])
+    found = next(sql for sql in queries(api, path) if '"reading_id" =' in sql)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {found}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Seq Scan on transactions_reading_first" not in plan
+    for unknown in ("0", "x", "9" * 5000):
+        assert api.get(reverse("admin:transactions_metervalue_change", args=[unknown])).status_code == 302

@@ -23,8 +23,10 @@ from core.ocpp.versions import OCPP16
 from transactions.models import IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
 from transactions.models.transactions import DOUBTS
 from transactions.services import energy, export
+from transactions.services.samples import MOST
 
 READINGS_SHOWN = 100
+MAX_DIGITS = 18  # of the id of a meter value
 CORRECTED = ["corrected_meter_start", "corrected_meter_stop", "corrected_stop_time", "corrected_at", "corrected_by"]
 METERS: list[Any] = ["meter_start", "raw_meter_start", "meter_first", "meter_latest", "meter_newest", "meter_stop"]
 METERS += ["raw_meter_stop"]
@@ -192,7 +194,7 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
     @admin.display(description="meter values")
     def readings(self, transaction: Transaction) -> SafeString:
         """The newest readings, and the way to all of them."""
-        newest = transaction.meter_values.order_by("-id")[:READINGS_SHOWN]
+        newest = transaction.meter_values.reverse()[:READINGS_SHOWN]
         rows = format_html_join(
             "",
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{} {}</td><td>{}</td></tr>",
@@ -211,13 +213,19 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
         )
 
 
-admin.site.register(
-    MeterValue,  # the newest first; the readings of a charger are found by its transactions
-    LargeHistoryAdmin,
-    list_display=["timestamp", "charger", "connector_id", "transaction_id", "measurand", "phase", "value", "unit"],
-    list_filter=["received_at", choices("measurand", MEASURANDS), choices("context", CONTEXTS)],
-    sortable_by=(),
-    searched={"transaction": "number"},
-    ordering=["-id"],
-    linked=["transaction__id__exact"],
-)
+@admin.register(MeterValue)
+class MeterValueAdmin(LargeHistoryAdmin):
+    """The newest first; the readings of a charger are found by its transactions."""
+
+    list_display = ["timestamp", "charger", "connector_id", "transaction_id", "measurand", "phase", "value", "unit"]
+    list_filter = ["received_at", choices("measurand", MEASURANDS), choices("context", CONTEXTS)]
+    sortable_by = ()
+    searched = {"transaction": "number"}
+    ordering = ["-reading_id", "-id"]
+    linked = ["transaction__id__exact"]
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> MeterValue | None:
+        """Find it by the index of its reading; `id` has none."""
+        if not object_id.isdecimal() or len(object_id) > MAX_DIGITS:
+            return None
+        return self.get_queryset(request).filter(reading_id=int(object_id) // MOST, pk=int(object_id)).first()

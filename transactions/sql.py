@@ -92,18 +92,18 @@ RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t
 # unlinked ones of its connector and those of the latest transaction there, to which they may have been linked. Those
 # without a readable time were stored with the time of their receipt; `since` is NULL for others.
 STORED_READINGS = """
-SELECT s.n, m.raw_timestamp, m.value, m.measurand, m.unit, m.phase, m.context, m.location, m.format
+SELECT s.n, m.raw_timestamp, m.samples
 FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connector int, times timestamptz[],
     at timestamptz, since timestamptz, hash int), LATERAL (
-    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.message_hash = s.hash
+    SELECT * FROM transactions_reading m WHERE m.charger_id = s.charger AND m.message_hash = s.hash
         AND m.transaction_id = coalesce(s.transaction, (
             SELECT t.id FROM transactions_transaction t WHERE t.charger_id = s.charger
                 AND t.connector_id = s.connector AND t.start_time <= s.at ORDER BY t.start_time DESC LIMIT 1))
     UNION ALL
-    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
+    SELECT * FROM transactions_reading m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
         AND m.transaction_id IS NULL AND m.timestamp = ANY(s.times) AND m.message_hash = s.hash
     UNION ALL
-    SELECT * FROM transactions_metervalue m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
+    SELECT * FROM transactions_reading m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
         AND m.transaction_id IS NULL AND m.timestamp >= s.since AND m.message_hash = s.hash
 ) m
 """
@@ -119,7 +119,7 @@ GROUP BY s.n HAVING count(*) = 1
 
 # Finds energy registers that name no transaction and lie within one; it uses the index of such readings.
 UNLINKED_READINGS = f"""
-SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase, m.id, m.received_at FROM json_to_recordset(%s)
+SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase, m.reading_id, m.received_at FROM json_to_recordset(%s)
     AS s(charger bigint, transaction int, connector int, began timestamptz, ended timestamptz), LATERAL (
     SELECT * FROM transactions_metervalue m
     WHERE m.charger_id = s.charger AND m.connector_id = s.connector AND m.transaction_id IS NULL
@@ -131,7 +131,7 @@ SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase, m.id, m.received_a
 """
 
 LINK_READINGS = """
-UPDATE transactions_metervalue m SET transaction_id = s.transaction
+UPDATE transactions_reading m SET transaction_id = s.transaction
 FROM json_to_recordset(%s) AS s(transaction int, id bigint, received_at timestamptz)
 WHERE m.id = s.id AND m.received_at = s.received_at
 """

@@ -108,7 +108,7 @@ def _delete_uploads(commands: list[int]) -> None:
 # By label of the model, or by name of a table that has no model. They are applied in this order: batches before
 # commands, because an unfinished batch keeps its commands.
 RULES: dict[str, Rule | tuple[Rule, ...]] = {
-    "transactions.MeterValue": Dropped("OCPP_METER_VALUES_RETENTION", partitions.MONTHS),
+    "transactions.Reading": Dropped("OCPP_METER_VALUES_RETENTION", partitions.MONTHS),
     "chargers.Message": Dropped("OCPP_MESSAGES_RETENTION", partitions.DAYS),
     "commands.Batch": Aged("finished_at", COMMANDS, first=_delete_items),
     "commands.BatchItem": With("commands.Batch"),

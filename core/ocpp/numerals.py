@@ -3,8 +3,8 @@
 import re
 from decimal import Decimal, InvalidOperation
 
-# The fast path of readings parses these without changes.
-PLAIN = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?", re.ASCII)
+# The fast path of readings parses these without changes. PostgreSQL reads the same pattern, see `services.samples`.
+PLAIN = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,9})?")
 DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+\.\d+", re.ASCII)  # 1,234.5
 WITH_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})", re.ASCII)  # 2200,5; 1,234 is ambiguous and is not parsed

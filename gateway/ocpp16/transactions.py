@@ -7,7 +7,8 @@ from commands.services import remote_starts
 from core.ocpp.calls import Call
 from core.ocpp.timestamps import clock_is_off, parse_or
 from transactions.services import energy, id_tokens, readings, starts, stops
-from transactions.services.readings import MeterReading, MeterSample
+from transactions.services.readings import MeterReading
+from transactions.services.samples import MeterSample
 
 
 def authorize(calls: list[Call]) -> list[dict[str, Any]]:
@@ -84,12 +85,12 @@ def meter_readings(call: Call) -> readings.Readings:
     return readings.Readings(call, member("connectorId"), values, member("transactionId"), "meterValue")
 
 
-def _readings(values: list[dict[str, Any]]) -> list[readings.MeterReading]:
+def _readings(values: list[dict[str, Any]]) -> list[MeterReading]:
     """Decode a list of MeterValue (OCPP 1.6 §7.33)."""
     return [MeterReading(value["timestamp"], [_sample(sent) for sent in value["sampledValue"]]) for value in values]
 
 
-def _sample(sent: dict[str, Any]) -> readings.MeterSample:
+def _sample(sent: dict[str, Any]) -> MeterSample:
     """Decode a SampledValue (OCPP 1.6 §7.43). The default unit is Wh for energy; other measurands have none."""
     member = sent.get
     measurand = member("measurand", energy.IMPORT_REGISTER)

@@ -13,9 +13,9 @@ from commands.services.maintenance import MAINTENANCE_LAST_RUN, maintain
 from core.db import partitions
 from core.redis import leases
 from tests.support.builders import a_charger, a_command, a_transaction, tell
-from transactions.models import MeterValue
+from transactions.models import Reading
 
-TABLE = "transactions_metervalue"
+TABLE = "transactions_reading"
 READING = {"timestamp": "2025-02-26T12:00:00Z", "sampledValue": [{"value": "1"}]}
 pytestmark = pytest.mark.django_db
 
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.django_db
 def read(moment, charger=None):
     """Create a reading received at `moment`."""
     charger = charger or a_charger()
-    return MeterValue.objects.create(
-        charger=charger, connector_id=1, timestamp=moment, raw_timestamp="", received_at=moment, value="1", unit="Wh"
+    return Reading.objects.create(
+        charger=charger, connector_id=1, timestamp=moment, raw_timestamp="", received_at=moment, samples='[["1"]]'
     )
 
 
@@ -39,32 +39,32 @@ def in_months(number):
 
 
 def test_partitions_of_coming_months_are_created_once():
-    made = maintain()["partitions of meter values made"]
+    made = maintain()["partitions of readings made"]
     assert len(made) == partitions.MONTHS_AHEAD
-    assert maintain()["partitions of meter values made"] == []
+    assert maintain()["partitions of readings made"] == []
     assert where(read(in_months(2))) == f"{TABLE}_{in_months(2):%Y_%m}"
 
 
 def test_readings_outside_all_partitions_become_a_partition():
     reading = read(in_months(2))
     assert where(reading) == f"{TABLE}_default"
-    made = maintain(in_months(4))["partitions of meter values made"]
+    made = maintain(in_months(4))["partitions of readings made"]
     assert where(reading) == made[0] == f"{TABLE}_{in_months(5):%Y_%m}"
     assert made[1:] == [f"{TABLE}_{in_months(number):%Y_%m}" for number in (6, 7)]
     later = [read(in_months(number)) for number in (3, 7, 8)]
     assert [where(other) for other in later] == [made[0], made[2], f"{TABLE}_default"]
-    assert [pk for pk in MeterValue.objects.values_list("pk", flat=True)] == [reading.pk, *(r.pk for r in later)]
+    assert [pk for pk in Reading.objects.values_list("pk", flat=True)] == [reading.pk, *(r.pk for r in later)]
 
 
 def test_old_meter_values_are_deleted_by_whole_months_if_configured(settings):
     maintain()
     old, young = read(in_months(1)), read(in_months(2))
     maintain(in_months(3) + timedelta(days=365))
-    assert MeterValue.objects.count() == 2
+    assert Reading.objects.count() == 2
     settings.OCPP_METER_VALUES_RETENTION = 30
-    dropped = maintain(in_months(3) + timedelta(days=5))["partitions of meter values dropped"]
+    dropped = maintain(in_months(3) + timedelta(days=5))["partitions of readings dropped"]
     assert dropped == [f"{TABLE}_first", where_it_was(old)]
-    assert list(MeterValue.objects.values_list("pk", flat=True)) == [young.pk]
+    assert list(Reading.objects.values_list("pk", flat=True)) == [young.pk]
 
 
 def where_it_was(reading):
@@ -75,12 +75,12 @@ def test_readings_of_a_transaction_are_found_in_every_partition(settings):
     transaction = a_transaction()
     tell(transaction.charger, "MeterValues", connectorId=1, transactionId=transaction.pk, meterValue=[READING])
     maintain()
-    MeterValue.objects.create(**vars_of(transaction.meter_values.get(), received_at=in_months(1)))
-    assert transaction.meter_values.count() == 2
+    Reading.objects.create(**vars_of(transaction.readings.get(), received_at=in_months(1)))
+    assert transaction.readings.count() == 2
 
 
 def vars_of(reading, **changed):
-    columns = {field.attname: getattr(reading, field.attname) for field in MeterValue._meta.fields}
+    columns = {field.attname: getattr(reading, field.attname) for field in Reading._meta.fields}
     return {name: value for name, value in columns.items() if name != "id"} | changed
 
 
@@ -116,7 +116,7 @@ def test_the_command_prints_its_steps_and_metrics_show_the_time(capsys):
     began = time.time()
     call_command("maintain")
     assert leases.last_time_of(MAINTENANCE_LAST_RUN) >= began
-    assert f"partitions of meter values made: {TABLE}_" in capsys.readouterr().out
+    assert f"partitions of readings made: {TABLE}_" in capsys.readouterr().out
 
 
 def test_a_failing_step_does_not_prevent_the_others():

@@ -33,7 +33,7 @@ from commands.services.maintenance import maintain
 from commands.services.retention import Aged, Dropped, Kept, With
 from dashboard.models import FleetMinute
 from tests.support.builders import a_charger, a_command, a_transaction
-from transactions.models import IdTag, MeterValue, OrphanStop, Reservation, Transaction, UnknownIdTag
+from transactions.models import IdTag, OrphanStop, Reading, Reservation, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
 DAYS = 5
@@ -61,7 +61,7 @@ def table_of(label):
 
 def test_every_table_has_a_retention_rule():
     ruled = {table_of(label) for label in retention.RULES}
-    assert "transactions_metervalue" in tables()
+    assert "transactions_reading" in tables()
     assert "django_migrations" in tables()
     assert tables() - ruled == set(), "say in commands.services.retention.RULES how long their rows are kept"
     assert ruled - tables() == set()
@@ -184,7 +184,7 @@ def test_old_partitions_are_dropped_and_young_ones_stay(days, model, rule):
     charger, column = a_charger(), rule.periods.column
     maintain(NOW)
     columns = {
-        MeterValue: {"connector_id": 1, "timestamp": NOW, "raw_timestamp": "", "value": "1", "unit": "Wh"},
+        Reading: {"connector_id": 1, "timestamp": NOW, "raw_timestamp": "", "samples": "[]"},
         Message: {"direction": "in", "kind": "call", "frame": "[]", "is_error": False},
     }[model]
     old, young = (

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.builders import NOON, a_call, a_charger, a_start, a_transaction, settle, tell
-from transactions.models import MeterValue, Transaction
+from transactions.models import MeterValue, Reading, Transaction
 from transactions.services import curves
 
 pytestmark = pytest.mark.django_db
@@ -223,7 +223,7 @@ def test_a_session_closed_by_hand_claims_readings_received_before_its_start():
     tell(charger, "MeterValues", connectorId=1, meterValue=values(2500))
     transaction = a_transaction(charger, timestamp="2025-02-26T12:00:00Z")
     Transaction.objects.filter(pk=transaction.pk).update(start_time=datetime.now(UTC) - timedelta(hours=1))
-    MeterValue.objects.update(timestamp=datetime.now(UTC))
+    Reading.objects.update(timestamp=datetime.now(UTC))
     assert transaction.close("alice")
     assert evidence(transaction) == (1500, "readings")
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.builders import NOON, a_call, a_charger, a_transaction, settle, tell
 from transactions.models import MeterValue
+from transactions.services import samples
 
 pytestmark = pytest.mark.django_db
 
@@ -141,3 +142,69 @@ def test_a_repeated_reading_without_a_time_is_stored_once_also_after_other_messa
         settle(a_call(charger, "MeterValues", "m", connectorId=1, meterValue=values))
         tell(charger, "FirmwareStatusNotification", status="Idle")
     assert MeterValue.objects.count() == 1
+
+
+def stored_values(charger):
+    return list(MeterValue.objects.filter(charger=charger).values_list("value", flat=True))
+
+
+def test_a_repeated_message_adds_only_samples_that_are_not_stored():
+    transaction = a_transaction()
+    for values in (["1", "2"], ["1"], ["3", "1", "2"], ["2", "3"]):
+        sent = [{"timestamp": NOON, "sampledValue": [{"value": value} for value in values]}]
+        body = {"connectorId": 1, "transactionId": transaction.pk, "meterValue": sent}
+        settle(a_call(transaction.charger, "MeterValues", "same", **body))
+    assert stored_values(transaction.charger) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("text", ["a\tb\\n\"'\n\r", "\\N", "\\.", "ä€\U0001f600\u2028", "[1]", "x" * 100_000])
+def test_texts_are_stored_to_the_letter(text):
+    charger = a_charger()
+    sample = {"value": text, "measurand": text, "unit": text, "phase": text, "context": text, "location": text}
+    for _ in range(2):
+        body = {"connectorId": 1, "meterValue": [{"timestamp": NOON, "sampledValue": [sample]}]}
+        settle(a_call(charger, "MeterValues", "same", **body))
+    kept = MeterValue.objects.get()
+    assert {name: getattr(kept, name) for name in sample} == sample
+    assert kept.format == "Raw"
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("+5", 5),
+        ("-0.5", Decimal("-0.5")),
+        ("2200,5", Decimal("2200.5")),
+        ("1e3", 1000),
+        ("1.0000000005", 1),
+        ("999999999999999", 999999999999999),
+        ("1000000000000000", None),
+        ("٣", None),
+        ("5\n", 5),
+    ],
+)
+@pytest.mark.parametrize("members", [{}, {"measurand": "Power.Active.Import", "unit": "W", "location": "Cable"}])
+def test_the_number_of_a_value_is_known(value, number, members):
+    measure(a_charger(), {"value": value} | members)
+    kept = MeterValue.objects.get()
+    assert (kept.value, kept.number) == (value, number)
+    assert {name: getattr(kept, name) for name in members} == members
+
+
+def test_meter_values_are_in_the_order_of_receipt_and_of_the_message(settings):
+    settings.OCPP_MOST_SAMPLES = 0
+    charger = a_charger()
+    values = [str(number) for number in range(samples.MOST * 2 + 1)]
+    measure(charger, *({"value": value} for value in values))
+    measure(charger, {"value": "last"})
+    assert stored_values(charger) == [*values, "last"]
+    assert stored_values(charger) == list(MeterValue.objects.order_by("pk").values_list("value", flat=True))
+    assert MeterValue.objects.values("pk").distinct().count() == len(values) + 1
+
+
+def test_readings_are_deleted_with_their_transaction():
+    transaction, other = a_transaction(), a_transaction()
+    for one in (transaction, other):
+        measure(one.charger, {"value": "1"}, transaction_id=one.pk)
+    transaction.delete()
+    assert MeterValue.objects.get().transaction == other

@@ -38,11 +38,10 @@ JOIN chargers_charger c ON c.identity = CASE WHEN n <= 100 THEN '505' ELSE 'READ
 ON CONFLICT DO NOTHING
 """
 METER_VALUES = """
-INSERT INTO transactions_metervalue (charger_id, transaction_id, reported_transaction_id, connector_id, timestamp,
-    raw_timestamp, received_at, value, number, measurand, unit, phase, context, location, format)
+INSERT INTO transactions_reading (charger_id, transaction_id, reported_transaction_id, connector_id, timestamp,
+    raw_timestamp, received_at, samples)
 SELECT t.charger_id, t.id, t.id, 1, t.start_time + n * interval '1 minute', '',
-    t.start_time + n * interval '1 minute', n::text, n, 'Energy.Active.Import.Register', 'Wh', '', 'Sample.Periodic',
-    'Outlet', 'Raw'
+    t.start_time + n * interval '1 minute', json_build_array(json_build_array(n::text))
 FROM (SELECT * FROM transactions_transaction WHERE raw_start_time LIKE '%% %%' ORDER BY id DESC LIMIT %(of)s::int) t,
     generate_series(1, %(each)s::int) n
 """
@@ -76,7 +75,7 @@ def _fill(product, first, last, readings):
         product.sql(TRANSACTIONS, numbers)
         product.sql(METER_VALUES, {"of": count, "each": readings})
         product.sql(COMMANDS, numbers)
-    for table in ("transactions_transaction", "transactions_metervalue", "commands_command", "chargers_charger"):
+    for table in ("transactions_transaction", "transactions_reading", "commands_command", "chargers_charger"):
         product.sql(f"VACUUM ANALYZE {table}")
 
 

@@ -105,7 +105,7 @@ class MeterValueList(generics.ListAPIView):
         if "charger_id" not in self.kwargs:  # the API schema is being generated
             return self.queryset
         transaction = known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])
-        return transaction.meter_values.order_by("id")
+        return transaction.meter_values.all()
 
 
 class IdTagViewSet(Editable):

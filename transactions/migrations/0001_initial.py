@@ -5,11 +5,11 @@ import django.db.models.functions.text
 import transactions.models.reservations
 from django.db import migrations, models
 
-from transactions.services import energy
+from transactions.services import energy, samples
 
 # A partition holds a month of readings, by when they were received; see core.db.partitions.
 READINGS = """
-CREATE TABLE transactions_metervalue (
+CREATE TABLE transactions_reading (
     id bigint NOT NULL,
     charger_id bigint NOT NULL,
     transaction_id integer,
@@ -18,26 +18,19 @@ CREATE TABLE transactions_metervalue (
     timestamp timestamp with time zone NOT NULL,
     raw_timestamp varchar(64) NOT NULL,
     received_at timestamp with time zone NOT NULL,
-    value text NOT NULL,
-    number numeric(24, 9),
-    measurand text NOT NULL,
-    unit text NOT NULL,
-    phase text NOT NULL,
-    context text NOT NULL,
-    location text NOT NULL,
-    format text NOT NULL,
+    samples text NOT NULL,
     message_hash integer
 ) PARTITION BY RANGE (received_at);
-CREATE SEQUENCE transactions_metervalue_number OWNED BY transactions_metervalue.id;
-ALTER TABLE transactions_metervalue ALTER COLUMN id SET DEFAULT nextval('transactions_metervalue_number');
-ALTER TABLE transactions_metervalue ADD PRIMARY KEY (id, received_at);
-CREATE INDEX readings_of_a_transaction ON transactions_metervalue (transaction_id, message_hash);
+CREATE SEQUENCE transactions_reading_number OWNED BY transactions_reading.id;
+ALTER TABLE transactions_reading ALTER COLUMN id SET DEFAULT nextval('transactions_reading_number');
+ALTER TABLE transactions_reading ADD PRIMARY KEY (id, received_at);
+CREATE INDEX readings_of_a_transaction ON transactions_reading (transaction_id, message_hash);
 CREATE INDEX readings_without_transaction
-    ON transactions_metervalue (charger_id, connector_id, timestamp, message_hash) WHERE transaction_id IS NULL;
-CREATE TABLE transactions_metervalue_default PARTITION OF transactions_metervalue DEFAULT;
+    ON transactions_reading (charger_id, connector_id, timestamp, message_hash) WHERE transaction_id IS NULL;
+CREATE TABLE transactions_reading_default PARTITION OF transactions_reading DEFAULT;
 DO $$
 BEGIN
-    EXECUTE format('CREATE TABLE transactions_metervalue_first PARTITION OF transactions_metervalue '
+    EXECUTE format('CREATE TABLE transactions_reading_first PARTITION OF transactions_reading '
         'FOR VALUES FROM (MINVALUE) TO (%L)', (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month')
         AT TIME ZONE 'UTC');
 END $$;
@@ -145,42 +138,59 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.SeparateDatabaseAndState(
-            database_operations=[migrations.RunSQL(READINGS, "DROP TABLE transactions_metervalue")],
+            database_operations=[migrations.RunSQL(READINGS, "DROP TABLE transactions_reading")],
             state_operations=[
-migrations.CreateModel(
+                migrations.CreateModel(
+                    name='Reading',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('reported_transaction_id', models.BigIntegerField(null=True)),
+                        ('connector_id', models.PositiveIntegerField()),
+                        ('timestamp', models.DateTimeField()),
+                        ('raw_timestamp', models.CharField(max_length=64)),
+                        ('received_at', models.DateTimeField()),
+                        ('samples', models.TextField(help_text='JSON, see `services.samples`; the view of `MeterValue` has a row for each.')),
+                        ('message_hash', models.IntegerField(help_text='Of the message id: a message that is sent again is found by it.', null=True)),
+                        ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='chargers.charger')),
+                        ('transaction', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='readings', to='transactions.transaction')),
+                    ],
+                    options={
+                        'default_permissions': (),
+                        'indexes': [
+                            models.Index(fields=['transaction', 'message_hash'], name='readings_of_a_transaction'),
+                            models.Index(condition=models.Q(('transaction', None)), fields=['charger', 'connector_id', 'timestamp', 'message_hash'], name='readings_without_transaction'),
+                        ],
+                    },
+                ),
+            ],
+        ),
+        migrations.RunSQL(samples.METER_VALUES, samples.NO_METER_VALUES),
+        migrations.CreateModel(
             name='MeterValue',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reported_transaction_id', models.BigIntegerField(blank=True, null=True)),
+                ('reading_id', models.BigIntegerField(editable=False)),
+                ('reported_transaction_id', models.BigIntegerField(null=True)),
                 ('connector_id', models.PositiveIntegerField()),
                 ('timestamp', models.DateTimeField()),
                 ('raw_timestamp', models.CharField(max_length=64)),
                 ('received_at', models.DateTimeField()),
                 ('value', models.TextField(help_text='As sent; signed data verbatim.')),
-                ('number', models.DecimalField(blank=True, decimal_places=9, max_digits=24, null=True)),
-                ('measurand', models.TextField(default='Energy.Active.Import.Register')),
+                ('number', models.DecimalField(decimal_places=9, max_digits=24, null=True)),
+                ('measurand', models.TextField()),
                 ('unit', models.TextField()),
-                ('phase', models.TextField(blank=True)),
-                ('context', models.TextField(default='Sample.Periodic')),
-                ('location', models.TextField(default='Outlet')),
-                ('format', models.TextField(default='Raw', help_text='unreadable: the value is the JSON of a sample.')),
-                ('message_hash', models.IntegerField(blank=True, editable=False, help_text='Of the message id: a message that is sent again is found by it.', null=True)),
-                ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='chargers.charger')),
-                ('transaction', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='meter_values', to='transactions.transaction')),
+                ('phase', models.TextField()),
+                ('context', models.TextField()),
+                ('location', models.TextField()),
+                ('format', models.TextField(help_text='unreadable: the value is the JSON of a sample.')),
+                ('message_hash', models.IntegerField(editable=False, null=True)),
+                ('charger', models.ForeignKey(on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='chargers.charger')),
+                ('transaction', models.ForeignKey(null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='meter_values', to='transactions.transaction')),
             ],
             options={
-                'ordering': ['id'],
+                'ordering': ['reading_id', 'id'],
+                'managed': False,
             },
-        ),
-        migrations.AddIndex(
-            model_name='metervalue',
-            index=models.Index(fields=['transaction', 'message_hash'], name='readings_of_a_transaction'),
-        ),
-        migrations.AddIndex(
-            model_name='metervalue',
-            index=models.Index(condition=models.Q(('transaction', None)), fields=['charger', 'connector_id', 'timestamp', 'message_hash'], name='readings_without_transaction'),
-        ),
-            ],
         ),
         migrations.CreateModel(
             name='UnknownIdTag',

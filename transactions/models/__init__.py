@@ -1,7 +1,7 @@
 """Models of id tags, transactions, reservations, meter readings, and messages that wait for an operator."""
 
 from transactions.models.id_tags import IdTag, UnknownIdTag
-from transactions.models.meter_values import MeterValue
+from transactions.models.meter_values import MeterValue, Reading
 from transactions.models.orphan_stops import OrphanStop
 from transactions.models.reservations import Reservation
 from transactions.models.transactions import Transaction

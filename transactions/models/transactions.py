@@ -238,7 +238,7 @@ class Transaction(models.Model):
             until = datetime.now(UTC)
             span = readings.Span(stuck.charger_id, stuck.pk, stuck.connector_id, stuck.start_time, until)
             readings.take_in([span])
-        last = stuck.meter_values.order_by("-timestamp").values_list("timestamp", flat=True).first()
+        last = stuck.readings.order_by("-timestamp").values_list("timestamp", flat=True).first()
         stuck.closed_at, stuck.closed_by = datetime.now(UTC), by
         stuck.stop_time = last or stuck.start_received_at
         stuck.save(update_fields=["closed_at", "closed_by", "stop_time"])

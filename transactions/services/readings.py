@@ -1,10 +1,12 @@
-"""Store meter readings: each sampledValue is a row, and the newest readings are stored with their transaction."""
+"""Store meter readings: each is a row with its samples, and the newest ones are stored with their transaction."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -13,46 +15,28 @@ from chargers.services import budgets, connections, events
 from core.db import bulk_sql
 from core.ocpp import numerals, timestamps
 from core.ocpp.calls import Call
-from core.ocpp.versions.ocpp16 import UNREADABLE
 from transactions import sql
+from transactions.services import samples
 from transactions.services.energy import IMPORT_REGISTER as ENERGY
 from transactions.services.energy import MOST_WH
 from transactions.services.phases import of_all_phases
+from transactions.services.samples import NUMBER_LIMIT, MeterSample, Stored
 
 POWER = "Power.Active.Import"
 WATT_HOURS = {"Wh": 1, "kWh": 1000}
 WATTS = {"W": 1, "kW": 1000}
-SIGNED = "SignedData"
-NUMBER_LIMIT, NUMBER_STEP = Decimal(10) ** 15, Decimal("1e-9")  # of the column `number`
 LARGEST_ID = 2**31 - 1  # of a transaction
 UNTIMED_IS_FOUND_FOR = timedelta(days=1)  # a repetition of readings without a time and a transaction
 MAX_SPAN = timedelta(days=31)  # of a session for which readings without a transaction are evidence
 
 Evidence = tuple[int | None, str]  # energy in Wh, and its source
 Place = tuple[int, int]  # charger and transaction id
-Identifying = tuple[str, ...]  # the columns that identify a reading of its charger
+Identifying = tuple[str, Stored]  # a sample of a charger: its time as sent, and its stored form
 
 COLUMNS = (
     *("charger_id", "transaction_id", "reported_transaction_id", "connector_id"),
-    *("timestamp", "raw_timestamp", "received_at"),
-    *("value", "number", "measurand", "unit", "phase", "context", "location", "format"),
-    "message_hash",
+    *("timestamp", "raw_timestamp", "received_at", "samples", "message_hash"),
 )
-
-
-class MeterSample(NamedTuple):
-    """One sampled value of any protocol version: `value` as sent, or the JSON of a sample where `format` says so.
-
-    `unit` is "" where neither the message nor the protocol names one.
-    """
-
-    value: str
-    measurand: str = ENERGY
-    unit: str = "Wh"
-    phase: str = ""
-    context: str = "Sample.Periodic"
-    location: str = "Outlet"
-    format: str = "Raw"
 
 
 class MeterReading(NamedTuple):
@@ -113,22 +97,21 @@ def store(messages: list[Readings]) -> dict[int, Evidence]:
     for n, transaction_id in _running(messages, [n for n in doubtful if not messages[n].names_transaction]):
         belongs[n] = transaction_id
     stored = _stored(messages, belongs, doubtful)
-    new = [n for n in doubtful if not stored.get(n, set()).issuperset(map(_sample_of, _lines(messages[n], None, {})))]
+    unstored = [_unstored(message, stored.get(n, frozenset())) for n, message in enumerate(messages)]
+    new = [n for n in doubtful if any(unstored[n])]
     _advance([messages[n] for n in new], [belongs[n] for n in new], places, energy, is_new=True)
     lines: list[str] = []
     for n, message in enumerate(messages):
-        of_message = list(_lines(message, belongs[n], places))
-        new_lines = [line for line in of_message if n not in stored or _sample_of(line) not in stored[n]]
-        message.call.rows = len(new_lines)
-        lines += new_lines
-    bulk_sql.copy("transactions_metervalue", COLUMNS, lines)
+        message.call.rows = sum(map(len, unstored[n]))
+        lines += _lines(message, belongs[n], places, unstored[n])
+    bulk_sql.copy("transactions_reading", COLUMNS, lines)
     return energy
 
 
 def _stored(
     messages: Sequence[Readings], belongs: Sequence[int | None], doubtful: Iterable[int]
 ) -> dict[int, set[Identifying]]:
-    """Return {index in `messages`: samples (`_sample_of`) that are stored with the message's id}."""
+    """Return {index in `messages`: samples that are stored with the message's id}."""
     stored: defaultdict[int, set[Identifying]] = defaultdict(set)
     rows = [
         {"n": n, "charger": m.call.charger, "transaction": belongs[n], "connector": m.connector_id or 0}
@@ -137,15 +120,24 @@ def _stored(
         for n in doubtful
         if not (m := messages[n]).is_of_stop
     ]
-    for n, *sample in bulk_sql.execute(sql.STORED_READINGS, rows):
-        stored[n].add(tuple(map(bulk_sql.escaped, sample)))
+    for n, raw_time, text in bulk_sql.execute(sql.STORED_READINGS, rows):
+        stored[n] |= {(raw_time, sample) for sample in samples.read(text)}
     return stored
 
 
-def _sample_of(line: str) -> Identifying:
-    """Return the columns of a row for COPY that identify a reading of its charger: time, value and units, as sent."""
-    _, _, _, _, _, raw, _, value, _, *words, _ = line.split("\t")
-    return raw, value, *words
+def _unstored(message: Readings, stored: AbstractSet[Identifying]) -> list[list[Stored]]:
+    """Return the samples of each reading that are not `stored`, in their stored form."""
+    report = partial(message.call.find, f"{message.member}.sampledValue.value", "not_a_number")
+    forms = [[samples.stored(sample, report) for sample in reading.samples] for reading in message.values]
+    if not stored:
+        return forms
+    raws = [_raw(reading) for reading in message.values]
+    return [[one for one in of_one if (raw, one) not in stored] for raw, of_one in zip(raws, forms, strict=True)]
+
+
+def _raw(reading: MeterReading) -> str:
+    """Return the time as sent, as far as the column has room for it."""
+    return reading.raw_time[:64]
 
 
 def _hash(call: Call) -> int:
@@ -160,19 +152,19 @@ def _within_budget(call: Call, values: list[MeterReading]) -> list[MeterReading]
     if not limit or sent <= limit:
         return values
     call.find(*budgets.BUDGETS["samples"].finding, sent)
-    samples = [(value, sample) for value in values for sample in value.samples]
-    chosen = sorted(_chosen([sample for _, sample in samples], limit))
-    by_value = groupby((samples[n] for n in chosen), key=lambda pair: id(pair[0]))
+    pairs = [(value, sample) for value in values for sample in value.samples]
+    chosen = sorted(_chosen([sample for _, sample in pairs], limit))
+    by_value = groupby((pairs[n] for n in chosen), key=lambda pair: id(pair[0]))
     groups = [list(group) for _, group in by_value]
     return [group[0][0]._replace(samples=[sample for _, sample in group]) for group in groups]
 
 
-def _chosen(samples: list[MeterSample], limit: int) -> list[int]:
+def _chosen(sent: list[MeterSample], limit: int) -> list[int]:
     """Return the indexes of `limit` samples: energy registers before others; too many of these lose the middle."""
-    energy = [n for n, sample in enumerate(samples) if sample.measurand == ENERGY]
+    energy = [n for n, sample in enumerate(sent) if sample.measurand == ENERGY]
     if len(energy) > limit:
         return energy[: limit // 2] + energy[len(energy) - (limit - limit // 2) :]
-    others = [n for n, sample in enumerate(samples) if sample.measurand != ENERGY]
+    others = [n for n, sample in enumerate(sent) if sample.measurand != ENERGY]
     return energy + others[: limit - len(energy)]
 
 
@@ -271,7 +263,9 @@ def _record_event(read: Mapping[str, Any], connector_id: int, evidence: Evidence
     )
 
 
-def _lines(message: Readings, transaction_id: int | None, connectors: Mapping[Place, int]) -> Iterator[str]:
+def _lines(
+    message: Readings, transaction_id: int | None, connectors: Mapping[Place, int], of_readings: list[list[Stored]]
+) -> Iterator[str]:
     """Yield the rows of one message for COPY, in the order that the charger sent."""
     call = message.call
     connector_id = None if transaction_id is None else connectors.get((call.charger, transaction_id))
@@ -281,35 +275,10 @@ def _lines(message: Readings, transaction_id: int | None, connectors: Mapping[Pl
     reported = r"\N" if message.transaction_id is None else message.transaction_id
     start = f"{call.charger}\t{linked}\t{reported}\t{connector_id or 0}"
     received_at, message_hash = call.received_at.isoformat(), _hash(call)
-    for reading, moment in zip(message.values, message.times, strict=True):
-        raw = bulk_sql.escaped(reading.raw_time[:64])
-        row = f"{start}\t{moment.isoformat()}\t{raw}\t{received_at}"
-        for sample in reading.samples:
-            yield f"{row}\t{_sampled(message, sample)}\t{message_hash}"
-
-
-def _sampled(message: Readings, sample: MeterSample) -> str:
-    """Return the columns of a sample in COPY format."""
-    value, *described = sample
-    rest = "\t".join(described)
-    if "\\" in rest or rest.count("\t") != 5 or not rest.replace("\t", "").isprintable():
-        rest = "\t".join(map(bulk_sql.escaped, described))
-    if numerals.PLAIN.fullmatch(value):
-        return f"{value}\t{value}\t{rest}"
-    return f"{bulk_sql.escaped(value)}\t{_number_column(message, sample)}\t{rest}"
-
-
-def _number_column(message: Readings, sample: MeterSample) -> str:
-    """Return the number of a value that is not plain digits, in COPY format."""
-    if sample.format in (SIGNED, UNREADABLE):
-        return r"\N"
-    number = numerals.read(sample.value)
-    if number is None or not numerals.is_standard(sample.value):
-        message.call.find(f"{message.member}.sampledValue.value", "not_a_number", sample.value)
-    if number is None or abs(number) >= NUMBER_LIMIT:
-        return r"\N"
-    rounded = number.quantize(NUMBER_STEP)
-    return f"{rounded:f}" if abs(rounded) < NUMBER_LIMIT else r"\N"
+    for reading, moment, of_one in zip(message.values, message.times, of_readings, strict=True):
+        row = f"{start}\t{moment.isoformat()}\t{bulk_sql.escaped(_raw(reading))}\t{received_at}"
+        for text in samples.rows(of_one):
+            yield f"{row}\t{bulk_sql.escaped(text)}\t{message_hash}"
 
 
 def _newest(message: Readings) -> dict[str, int | None]:

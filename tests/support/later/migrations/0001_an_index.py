@@ -17,4 +17,4 @@ class Migration(migrations.Migration):
     atomic = False
     dependencies = [("transactions", "0001_initial")]
 
-    operations = [AddIndexOfReadings("metervalue", models.Index(fields=["received_at"], name="readings_by_receipt"))]
+    operations = [AddIndexOfReadings("reading", models.Index(fields=["received_at"], name="readings_by_receipt"))]

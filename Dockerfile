@@ -13,6 +13,7 @@ COPY core core
 COPY chargers chargers
 COPY transactions transactions
 COPY commands commands
+COPY gateway gateway
 COPY dashboard dashboard
 COPY config config
 COPY locale locale

@@ -1,9 +1,11 @@
 """The container files: complete, and without secrets."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import yaml
@@ -37,6 +39,12 @@ def test_every_service_has_a_health_check():
     services = composed()["services"]
     assert set(services) == {"migrate", "proxy", "web", "worker", "beat", "flower", "postgres", "redis"}
     assert all("healthcheck" in service for name, service in services.items() if name != "migrate")
+
+
+def test_the_image_has_every_package():
+    packages = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
+    copied = re.findall(r"^COPY (\w+) \1$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+    assert sorted(copied) == sorted([*packages, "locale"])
 
 
 def test_the_image_contains_no_secret():

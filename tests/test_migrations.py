@@ -23,6 +23,15 @@ def test_a_killed_migration_can_be_run_again(empty_database):
     assert migrate(empty_database, "--check")[0] == 0
 
 
+def test_a_migration_that_was_changed_after_it_was_applied_is_reported(empty_database):
+    assert migrate(empty_database)[0] == 0
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("ALTER TABLE chargers_charger RENAME COLUMN iccid TO sim")
+    code, said = migrate(empty_database)
+    assert code == 1
+    assert "chargers_charger.iccid is missing, chargers_charger.sim is unknown" in said.splitlines()[-1]
+
+
 PERMISSION_OF_A_ROLE = """
 SELECT p.codename FROM auth_permission p JOIN auth_group_permissions r ON r.permission_id = p.id
 JOIN auth_group g ON g.id = r.group_id WHERE g.name = 'Operators' AND p.codename = 'add_command'

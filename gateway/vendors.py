@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TypeVar
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from chargers.services.notifications import VendorMessage
@@ -62,6 +63,12 @@ def answer(charger_id: str | None, message: VendorMessage) -> tuple[str, str | N
 
 
 def load() -> None:
-    """Import the modules of OCPP_VENDOR_MODULES."""
+    """Import the modules of OCPP_VENDOR_MODULES. Raise `ImproperlyConfigured` if one cannot be imported."""
     for name in settings.OCPP_VENDOR_MODULES:
-        import_module(name)
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise ImproperlyConfigured(
+                f"OCPP_VENDOR_MODULES names {name}, which cannot be imported ({error}). Correct the name, or add the "
+                "folder of the module to PYTHONPATH."
+            ) from error

@@ -1,6 +1,7 @@
 """DataTransfer (OCPP 1.6 §4.3): the registry of vendor functions, and the stored transfers."""
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from chargers.models import DataTransfer
 from gateway import vendors
@@ -42,3 +43,21 @@ def test_transfers_are_listed_over_rest(api):
     tell(a_charger("505"), "DataTransfer", vendorId="net.example")
     listed = api.get("/api/ocpp/data-transfers/?charger_id=505&status=UnknownVendorId").json()
     assert [row["vendor_id"] for row in listed["results"]] == ["net.example"]
+
+
+def test_a_module_that_cannot_be_imported_is_named_with_its_setting(settings):
+    settings.OCPP_VENDOR_MODULES = ["prices"]
+    with pytest.raises(ImproperlyConfigured, match="OCPP_VENDOR_MODULES names prices, .* PYTHONPATH"):
+        vendors.load()
+
+
+def test_a_module_in_a_folder_of_the_python_path_is_loaded(settings, tmp_path, monkeypatch):
+    (tmp_path / "tariffs.py").write_text(
+        'from gateway.vendors import vendor\n\n\n@vendor("com.example", "tariff")\n'
+        'def tariff(charger_id, data):\n    return "Accepted", "0.42"\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.OCPP_VENDOR_MODULES = ["tariffs"]
+    vendors.load()
+    answer = tell(a_charger("505"), "DataTransfer", vendorId="com.example", messageId="tariff")
+    assert answer == {"status": "Accepted", "data": "0.42"}

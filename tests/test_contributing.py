@@ -25,7 +25,7 @@ MEMBERS = {
         "idempotent recorded before_acceptance secrets essentials not_while_pending frame_codes error_codes"
     ),
     "commands/actions/base.py": "complete check submitted answered not_answered",
-    "chargers/models/charger.py": "REPORTED_FIELDS OF_SOCKET",
+    "chargers/models/charger.py": "REPORTED_FIELDS OPERATOR_FIELDS OF_SOCKET",
     "gateway/consumer.py": "use_settings",
 }
 

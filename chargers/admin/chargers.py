@@ -14,17 +14,9 @@ from django.urls import URLPattern, path
 
 from chargers.admin.base import AsSent, Commandable, ReadOnly, Scoped, shown_once
 from chargers.models import Charger, Connector, HeldSerial, InstalledCertificate, InstalledProfile, Variable
-from chargers.models.charger import OF_SOCKET
+from chargers.models.charger import OF_SOCKET, OPERATOR_FIELDS, REPORTED_FIELDS
 from chargers.services import access, audit, control, keys, presence
 
-OPERATOR_FIELDS = [
-    "identity",
-    "description",
-    "boot_policy",
-    "read_configuration_after_boot",
-    "security_profile",
-    *OF_SOCKET,
-]
 KEYS = ["new_authorization_key", "allow_short_key", "remove_authorization_key"]
 
 
@@ -42,7 +34,7 @@ class ChargerForm(forms.ModelForm):
 
     class Meta:
         model = Charger
-        fields = OPERATOR_FIELDS
+        fields = ["identity", *OPERATOR_FIELDS]
 
     warning = ""
 
@@ -105,17 +97,13 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     search_fields = ["identity", "description", "serial_number", "charge_box_serial_number", "iccid"]
     date_hierarchy = "created_at"
     inlines = [*(reported_inline(*row) for row in REPORTED.items()), HeldSerialInline]
-    reported_fields = [
-        "registration_status",
-        *(f.name for f in Charger._meta.fields if f.editable and f.name not in [*OPERATOR_FIELDS, "id"]),
-    ]
 
     def get_fieldsets(self, request: HttpRequest, charger: Charger | None = None) -> Any:
-        settings = (None, {"fields": [*OPERATOR_FIELDS, *KEYS]})
-        return [settings, ("As reported by the charger", {"fields": self.reported_fields})] if charger else [settings]
+        settings = (None, {"fields": ["identity", *OPERATOR_FIELDS, *KEYS]})
+        return [settings, ("As reported by the charger", {"fields": REPORTED_FIELDS})] if charger else [settings]
 
     def get_readonly_fields(self, request: HttpRequest, charger: Charger | None = None) -> list[str]:
-        return ["identity", *self.reported_fields] if charger else []
+        return ["identity", *REPORTED_FIELDS] if charger else []
 
     def save_model(self, request: HttpRequest, charger: Charger, form: Any, change: bool) -> None:
         """Save changed columns alone, because messages of the charger may change others at the same time."""

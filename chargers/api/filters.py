@@ -13,7 +13,7 @@ from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
 from chargers.models import AuditEntry, Charger, Event, Message, Refusal
-from chargers.models.charger import OF_SOCKET, REPORTED_FIELDS
+from chargers.models.charger import OPERATOR_FIELDS, REPORTED_FIELDS
 from core.admin import lookups
 
 
@@ -79,8 +79,7 @@ class ChargerFilter(AsSent):
 
     class Meta:
         model = Charger
-        fields = ["description", "boot_policy", "security_profile", "read_configuration_after_boot"]
-        fields += [*OF_SOCKET, *REPORTED_FIELDS]
+        fields = [*OPERATOR_FIELDS, *REPORTED_FIELDS]
 
 
 class RefusalFilter(AsSent):

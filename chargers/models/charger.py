@@ -65,6 +65,8 @@ def seconds_before_commands(boot_wait: int | None) -> float:
     return settings.OCPP_BOOT_WAIT if boot_wait is None else boot_wait
 
 
+# Every column of `Charger` that REST, its filter and the admin show is in one of these lists.
+OPERATOR_FIELDS = ["description", "boot_policy", "read_configuration_after_boot", "security_profile", *OF_SOCKET]
 REPORTED_FIELDS = [  # as the charger or its socket reported them
     "vendor",
     "model",

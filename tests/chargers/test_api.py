@@ -2,6 +2,8 @@
 
 import pytest
 
+from chargers.models import Charger
+from chargers.models.charger import OPERATOR_FIELDS, REPORTED_FIELDS
 from chargers.services import keys
 from tests.support.builders import a_charger, a_transaction, tell
 
@@ -35,6 +37,13 @@ def test_an_invalid_charger_is_refused_with_its_field(api, body):
     answer = api.post(f"{BASE}/chargers/", body, "application/json")
     assert answer.status_code == 400
     assert "charger_id" in answer.json()["fields"]
+
+
+def test_each_editable_column_is_written_by_the_operator_or_reported():
+    editable = {field.name for field in Charger._meta.concrete_fields if field.editable} - {"id", "identity"}
+    listed = [*OPERATOR_FIELDS, *REPORTED_FIELDS]
+    assert editable <= set(listed)
+    assert len(listed) == len(set(listed))
 
 
 def test_values_reported_by_a_charger_are_read_only(api):

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.models import Charger, Connector, InstalledCertificate, InstalledProfile, Variable
-from chargers.models.charger import OF_SOCKET, REPORTED_FIELDS
+from chargers.models.charger import OPERATOR_FIELDS, REPORTED_FIELDS
 from chargers.models.variables import NAME
 from chargers.services import audit, keys
 
@@ -112,12 +112,8 @@ class ChargerSerializer(serializers.ModelSerializer):
         model = Charger
         fields = [
             "charger_id",
-            "description",
             "connected",
-            "boot_policy",
-            "read_configuration_after_boot",
-            "security_profile",
-            *OF_SOCKET,
+            *OPERATOR_FIELDS,
             "authorization_key",
             "allow_short_key",
             "has_authorization_key",

@@ -35,7 +35,7 @@ LARGE_FRAME = 16 * 1024  # characters; a larger frame is parsed in a thread, bec
 MAX_RECORDED_FINDINGS = 200  # kinds of findings of one socket for which the message log stores a frame
 
 
-def _of_call(exchange: "Exchange", frame: frames.Call, /) -> tuple[str, dict[str, tracing.Attribute]]:
+def _of_call(exchange: "Exchange", frame: frames.CallFrame, /) -> tuple[str, dict[str, tracing.Attribute]]:
     """Return the name and the attributes of the span of a CALL."""
     action = frame.action if frame.action in exchange.version.schemas.actions else "unknown action"
     return f"{action} from charger", {"charger_id": exchange.charger.identity, "message_id": frame.message_id}
@@ -97,7 +97,7 @@ class Exchange:
             arguments = text, self.version, self.is_lenient
             frame = await asyncio.to_thread(frames.parse, *arguments) if self.is_large else frames.parse(*arguments)
             self.recorder.on_received(text, frame)
-            if isinstance(frame, frames.Call):
+            if isinstance(frame, frames.CallFrame):
                 await self._on_call(frame)
             else:
                 await self._on_reply(frame)
@@ -113,7 +113,7 @@ class Exchange:
             return False
         try:
             frame = frames.parse(text, self.version, self.is_lenient)
-            if not isinstance(frame, frames.Call) or self.answers.find(frame):
+            if not isinstance(frame, frames.CallFrame) or self.answers.find(frame):
                 return False
             reading = self._check(frame)
         except (frames.CallError, frames.Unreadable):
@@ -126,7 +126,7 @@ class Exchange:
         writer.submit(self.handlers[call.action], call, partial(self._on_outcome, frame, call))
         return True
 
-    def _on_outcome(self, frame: frames.Call, call: Call, outcome: object) -> None:
+    def _on_outcome(self, frame: frames.CallFrame, call: Call, outcome: object) -> None:
         """Answer a CALL that `take` has submitted."""
         if isinstance(outcome, str):
             self._note_outcome(call, frames.code_of(outcome))
@@ -137,7 +137,7 @@ class Exchange:
                 return
         self.socket.in_background(self._finish(frame, call, outcome))
 
-    async def _finish(self, frame: frames.Call, call: Call, outcome: Any) -> None:
+    async def _finish(self, frame: frames.CallFrame, call: Call, outcome: Any) -> None:
         try:
             if isinstance(outcome, Exception):
                 await self._on_failure(call, outcome)
@@ -162,7 +162,7 @@ class Exchange:
             await asyncio.sleep(wait)
 
     @tracing.traced(_of_call, quiet=frames.CallError)
-    async def _on_call(self, frame: frames.Call) -> None:
+    async def _on_call(self, frame: frames.CallFrame) -> None:
         """Answer a CALL after the commit. The next frame is read after that, so CALLs are processed in order."""
         if answer := self.answers.find(frame):
             writer.note_seen(self.pk)
@@ -188,17 +188,18 @@ class Exchange:
         await self.refusals.store(call.action, call.payload, error)
         raise error from failure
 
-    def _check(self, frame: frames.Call) -> tolerance.Reading | None:
+    def _check(self, frame: frames.CallFrame) -> tolerance.Reading | None:
         """Check the payload: return None if it is valid, else its readable part. Raise `UnusableCall`."""
         if frame.action not in self.handlers:
-            known = frame.action in self.version.schemas.actions
-            raise frames.UnusableCall("NotSupported" if known else "NotImplemented", f"{frame.action!r:.100}")
+            if frame.action in self.version.schemas.actions:
+                raise frames.UnusableCall("NotSupported", f"{frame.action!r} is not accepted from a charger.")
+            raise frames.UnusableCall("NotImplemented", f"{frame.action!r:.100} is no message of {self.version}.")
         try:
             return tolerance.read_request(self.version, frame.action, frame.payload, self.is_lenient, frame.is_clean)
         except schemas.Violation as violation:
             raise frames.UnusableCall(violation.code, str(violation), violation.field) from violation
 
-    def _call(self, frame: frames.Call, reading: tolerance.Reading | None) -> Call:
+    def _call(self, frame: frames.CallFrame, reading: tolerance.Reading | None) -> Call:
         call = Call(
             charger=self.pk,
             message_id=frame.message_id,
@@ -215,7 +216,7 @@ class Exchange:
             self.account.spend("transactions")
         return call
 
-    def _use(self, reading: tolerance.Reading, call: Call, frame: frames.Call) -> None:
+    def _use(self, reading: tolerance.Reading, call: Call, frame: frames.CallFrame) -> None:
         """Use the readable part of a payload that breaks its schema. Store the frame for the first such finding."""
         call.payload, call.findings, call.as_sent = reading.payload, reading.findings, reading.as_sent
         if not frame.is_json:

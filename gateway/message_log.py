@@ -40,7 +40,7 @@ FRAME_CLOSE_CODES = (1002, 1003, 1007, 1008, 1009)
 KINDS = {frames.CALL: "call", frames.CALLRESULT: "result", frames.CALLERROR: "error"}
 COLUMNS = ("charger_id", "at", "direction", "kind", "action", "message_id", "frame", "is_error")
 MAX_ACTION_LENGTH, MAX_MESSAGE_ID_LENGTH = 50, 36
-Parsed = frames.Call | frames.Reply | None  # None for a frame that is unreadable
+Parsed = frames.CallFrame | frames.Reply | None  # None for a frame that is unreadable
 
 
 def channel(charger: int) -> str:
@@ -103,7 +103,7 @@ class FrameRecorder:
         self.records_all = True
 
     def on_received(self, text: str, frame: Parsed = None) -> None:
-        """Record a frame of the charger. `frame` is the parsed `frames.Call` or `Reply`, None if it is unreadable."""
+        """Record a frame of the charger. `frame` is as parsed, None if it is unreadable."""
         if self.records_all:
             self.last = self._record("in", text, *self._known(frame))
         elif self.stores_errors:
@@ -143,7 +143,7 @@ class FrameRecorder:
 
     def _known(self, frame: Parsed) -> tuple[str, str, str, bool]:
         """Return (kind, message id, action, whether it is an error)."""
-        if isinstance(frame, frames.Call):
+        if isinstance(frame, frames.CallFrame):
             return "call", frame.message_id, frame.action, False
         if isinstance(frame, frames.Reply):
             kind = "error" if frame.error else "result"

@@ -31,20 +31,20 @@ class Refusals:
         self.exchange, self.charger = exchange, exchange.charger
         self.minute = self.warnings = 0  # the warnings since the beginning of `minute`
 
-    async def answer(self, error: Exception, text: str, frame: frames.Call | frames.Reply | None) -> None:
+    async def answer(self, error: Exception, text: str, frame: frames.CallFrame | frames.Reply | None) -> None:
         """Refuse the CALL that `error` is about. `frame` is None if the `text` could not be parsed."""
         try:
             await self._answer(error, text, frame)
         except Exception:  # noqa: BLE001  (a fault of one frame must not close the socket)
             logger.exception("%s: could not refuse %s", self.charger, InLog(text, self.exchange.version))
 
-    async def _answer(self, error: Exception, text: str, frame: frames.Call | frames.Reply | None) -> None:
+    async def _answer(self, error: Exception, text: str, frame: frames.CallFrame | frames.Reply | None) -> None:
         if isinstance(error, frames.Unreadable):
             self._ignore(text, error)
         elif isinstance(error, frames.BadCall):
             self.exchange.recorder.on_received(text)
             await self._refuse_unusable(error.message_id, error, error.action, text)
-        elif not isinstance(frame, frames.Call):
+        elif not isinstance(frame, frames.CallFrame):
             logger.error("%s: could not handle %s", self.charger, InLog(text, self.exchange.version), exc_info=error)
         elif isinstance(error, frames.UnusableCall):
             await self._refuse_unusable(frame.message_id, error, frame.action, frame.payload)
@@ -57,7 +57,7 @@ class Refusals:
 
     def _ignore(self, text: str, error: frames.Unreadable) -> None:
         writer.note_seen(self.charger.pk)
-        findings.add(self.charger.pk, "", {("", "unreadable"): text})
+        findings.add(self.charger.pk, "", {("", "unreadable"): {"reason": str(error), "frame": text}})
         self.exchange.recorder.on_received(text)
         self.exchange.recorder.refuse()
         metrics.count_message(metrics.OTHER, "Unreadable")

@@ -104,7 +104,7 @@ class RecentAnswers:
         self.newest = newest
         self.answers: dict[str, tuple[str, str]] = {}  # {message id: (digest, answer)}
 
-    def find(self, frame: frames.Call) -> str | None:
+    def find(self, frame: frames.CallFrame) -> str | None:
         """Return the answer already sent to this CALL. Raise `UnusableCall` for another CALL with its id."""
         if frame.message_id == self.newest.last_call_id and frame.digest == self.newest.last_call_digest:
             return as_sent(self.newest.last_answer)

@@ -52,8 +52,8 @@ class BadCall(CallError):
 
 
 @dataclass(slots=True)
-class Call:
-    """A request. `payload` is the JSON object sent (`null` counts as `{}`, J §4.2.1).
+class CallFrame:
+    """A CALL as parsed, of any socket. `payload` is the JSON object sent (`null` counts as `{}`, J §4.2.1).
 
     `digest` is 32 hex digits, equal for equal actions and payloads. `is_clean` is False if a text of the payload may
     contain a control character. `is_json` is False if the frame is not strictly JSON.
@@ -76,8 +76,8 @@ class Reply:
     error: dict[str, Any] | None = None
 
 
-def parse(text: str, version: Version, lenient: bool = False) -> Call | Reply:
-    """Parse `text` to a `Call` or `Reply`. Raise `Unreadable`, or `BadCall` if the frame must be answered.
+def parse(text: str, version: Version, lenient: bool = False) -> CallFrame | Reply:
+    """Parse `text` to a `CallFrame` or `Reply`. Raise `Unreadable`, or `BadCall` if the frame must be answered.
 
     `lenient` also accepts raw control characters, lone surrogates, and numbers that are infinite or NaN.
     """
@@ -141,7 +141,7 @@ def _almost_json(text: str) -> Any:
     return stored if has_id and frame[1] == stored[1] else None
 
 
-def _check_controls(call: Call, text: str, lenient: bool) -> None:
+def _check_controls(call: CallFrame, text: str, lenient: bool) -> None:
     """Set `is_clean`. Raise `BadCall` for U+0000 unless lenient, because PostgreSQL cannot store it."""
     if not lenient and "\\u0000" in text:
         raise BadCall(
@@ -166,7 +166,7 @@ def storable(value: Any) -> Any:
     return str(value) if is_infinite or is_too_large else value
 
 
-def _call(frame: list[Any], message_id: str, version: Version) -> Call:
+def _call(frame: list[Any], message_id: str, version: Version) -> CallFrame:
     action = frame[2] if len(frame) > 2 and isinstance(frame[2], str) else ""
     codes = version.frame_codes
     if len(message_id) > MAX_MESSAGE_ID_LENGTH:
@@ -181,7 +181,7 @@ def _call(frame: list[Any], message_id: str, version: Version) -> Call:
         content = orjson.dumps([frame[2], payload], option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise BadCall(message_id, codes.payload, "The payload is nested too deeply.", action) from error
-    return Call(message_id, frame[2], payload, blake2b(content, digest_size=16).hexdigest())
+    return CallFrame(message_id, frame[2], payload, blake2b(content, digest_size=16).hexdigest())
 
 
 def _reply(frame: list[Any], message_id: str) -> Reply:

@@ -143,6 +143,37 @@ def test_an_invalid_call_gets_its_call_error_and_the_socket_stays_open(live, act
     assert answer[4] == {}
 
 
+@pytest.mark.parametrize(
+    ("action", "sentence"),
+    [
+        ("StartTransactionX", "'StartTransactionX' is no message of ocpp1.6."),
+        ("Reset", "'Reset' is not accepted from a charger."),
+    ],
+)
+def test_the_description_of_an_action_without_a_handler_is_a_sentence(socket, action, sentence):
+    assert exchange(socket, "1", action, {})[3] == sentence
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        ('[9,"1","Heartbeat",{}]', "message type 9 is not known"),
+        ('[2,1,"Heartbeat",{}]', "not an array with a message type and a message id"),
+        ("{", "not JSON"),
+    ],
+)
+def test_the_finding_of_a_frame_that_is_not_answered_has_the_reason(live, frame, reason):
+    with live.socket(identity := an_id()) as socket:
+        socket.send(frame)
+        assert still_serves(socket)
+    path = f"/api/ocpp/findings/?charger_id={identity}"
+    [finding] = eventually(lambda: live.get(path)["results"])
+    assert (finding["action"], finding["field"], finding["kind"]) == ("", "", "unreadable")
+    example = json.loads(finding["example"])
+    assert example["reason"].startswith(reason)
+    assert example["frame"] == frame
+
+
 def test_a_repeated_call_gets_the_same_answer(live, socket):
     start = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": "2025-02-26T12:00:00Z"}
     assert exchange(socket, "s", "StartTransaction", start) == exchange(socket, "s", "StartTransaction", start)

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from django.core.exceptions import ImproperlyConfigured
+
 from commands.actions import intents
 from commands.actions.base import Action
 from commands.actions.intents import Encoded, Encoders, Verbatim
@@ -10,7 +12,21 @@ from commands.actions.ocpp16 import table as ocpp16
 from core.ocpp.schemas import Schema, Violation
 from core.ocpp.versions import OCPP16, OCPP201, Version
 
-ACTIONS: Mapping[Version, Mapping[str, Action]] = {OCPP16: ocpp16.ACTIONS, OCPP201: {}}
+Table = Mapping[Version, Mapping[str, Action]]
+
+
+def with_schemas(table: Table) -> Table:
+    """Return `table`; raise `ImproperlyConfigured` if it has an action without a schema."""
+    for version, actions in table.items():
+        if unknown := sorted(actions.keys() - version.schemas.actions):
+            raise ImproperlyConfigured(
+                f"The table of commands of {version} has {', '.join(unknown)}, but its schemas have not. Correct "
+                "the name, or add the files of the schema."
+            )
+    return table
+
+
+ACTIONS: Table = with_schemas({OCPP16: ocpp16.ACTIONS, OCPP201: {}})
 INTENTS: Mapping[Version, Encoders] = {OCPP16: ocpp16_intents.ENCODERS, OCPP201: {}}
 
 # The names of the commands of any version, in the order in which lists offer them.

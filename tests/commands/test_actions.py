@@ -1,14 +1,20 @@
 """The table of commands."""
 
+import re
+
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from ocpp.v16 import call, call_result
 
 from chargers.models import Charger
+from commands.actions import table
+from commands.actions.base import Action, nothing
 from commands.actions.ocpp16.table import ACTIONS
 from commands.models import Command
 from commands.tasks import TASKS
 from core.ocpp.versions import OCPP16
 from tests.support.builders import a_charger, a_command
+from tools.stack.stack import PROJECT
 
 # OCPP 1.6 §5, the operations initiated by the central system, and those of the security whitepaper.
 SECURITY = [
@@ -121,3 +127,22 @@ def test_a_command_of_a_former_version_is_not_submitted_again(api):
     refused = api.post(f"/api/ocpp/tasks/{former.task_id}/retry/", {}, "application/json")
     assert (refused.status_code, Command.objects.count()) == (400, 1)
     assert "not ocpp1.6" in refused.json()["error"]
+
+
+def test_a_command_without_a_schema_is_refused_at_the_start():
+    with pytest.raises(ImproperlyConfigured, match=r"of ocpp1\.6 has ResetAll, but its schemas have not"):
+        table.with_schemas({OCPP16: {"ResetAll": Action("ResetAll", {})}})
+
+
+def test_every_command_with_an_effect_is_described():
+    page = (PROJECT / "docs/commands.md").read_text()
+    described = {
+        name for row in re.findall(r"^\| (\w+(?:, \w+)*) \|", page, re.MULTILINE) for name in row.split(", ")
+    }
+    changing = {
+        name
+        for name, action in ACTIONS.items()
+        if action.answered is not nothing or action.submitted is not nothing or action.delivery
+    }
+    assert len(changing) > 10
+    assert changing - described == set()

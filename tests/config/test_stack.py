@@ -361,3 +361,11 @@ def test_sockets_are_not_created_in_a_folder_of_another_user(tmp_path, monkeypat
     monkeypatch.setattr(os, "geteuid", lambda: own.stat().st_uid + 1)
     with pytest.raises(CannotStart, match="belongs to user"):
         servers.own_folder(own)
+
+
+def test_the_simulator_connects_to_the_address_of_the_running_stack(run):
+    env = {name: value for name, value in os.environ.items() if name not in ("PORT", "DATABASE_URL", "REDIS_URL")}
+    command = [sys.executable, "-m", "tools.stack", "manage", "simulate_charger", "--help"]
+    env |= {"RUN_DIR": str(run.folder)}
+    done = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=True)
+    assert f"ws://127.0.0.1:{run.port})" in done.stdout

@@ -84,6 +84,7 @@ class Stack:
         self._prepare_folder()
         self._check_settings()
         web, flower_port = self._listen("PORT"), self._number("FLOWER_PORT")
+        (self.run_dir / "address").write_text(self.ws_url)
         if flower:
             self._listen("FLOWER_PORT", FLOWER_HOST).close()
         for variable in SERVERS:
@@ -106,6 +107,7 @@ class Stack:
         self._set_keys()
         for variable, server_class in SERVERS.items():
             self.env[variable] = self.env.get(variable) or server_class(self.run_dir).url()
+        self.env["SIMULATOR_URL"] = (self.run_dir / "address").read_text()
 
     def stop(self):
         """Stop all parts in reverse order, and return when no process is left."""

@@ -47,7 +47,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--once", action="store_true", help="one short session each, then end")
         parser.add_argument("--silent", action="store_true", help="never answer a command")
-        here = f"ws://127.0.0.1:{os.environ.get('PORT', '8000')}"
+        here = os.environ.get("SIMULATOR_URL") or f"ws://127.0.0.1:{os.environ.get('PORT', '8000')}"
         parser.add_argument("--url", default=here, help=f"the server (default {here})")
         key = os.environ.get("SIMULATOR_KEY", "")  # because other users can read the command line
         parser.add_argument("--key", default=key, help="the key for Basic auth (or SIMULATOR_KEY in the environment)")

@@ -1,12 +1,14 @@
 """Access to the pages: logins, permissions, reach, and what is hidden."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
 
 from chargers.models import Variable
 from commands.models import Batch, Command
 from dashboard.templatetags.dashboard import charger_url
-from tests.support.builders import a_charger, a_command, a_transaction
+from tests.support.builders import a_charger, a_command, a_transaction, tell
 from tests.support.dashboard import HTML, a_user, new_batch, page_of
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +53,15 @@ def test_transactions_are_shown_only_with_the_permission(client):
     user.user_permissions.add(Permission.objects.get(codename="view_transaction"))
     assert f"/transactions/{session.pk}/" in client.get(page_of(session.charger)).content.decode()
     assert "current power" in client.get("/").content.decode()
+
+
+def test_the_page_of_a_charger_links_to_its_messages_that_were_not_applied(api):
+    charger = a_charger()
+    tell(charger, "StopTransaction", transactionId=7, meterStop=5, timestamp="2025-02-26T13:00:00Z")
+    [link] = re.findall(r'<a href="([^"]+)">Messages not applied</a>', api.get(page_of(charger)).content.decode())
+    listed = api.get(link)
+    assert [orphan.charger for orphan in listed.context["cl"].result_list] == [charger]
+    assert "Select message not applied" in listed.content.decode()
 
 
 def test_a_secret_among_configuration_keys_is_hidden(api):

@@ -134,6 +134,8 @@ class Migration(migrations.Migration):
                 ('transaction', models.ForeignKey(blank=True, help_text='Where it was attached to.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='transactions.transaction')),
             ],
             options={
+                'verbose_name': 'message not applied',
+                'verbose_name_plural': 'messages not applied',
                 'ordering': ['-id'],
             },
         ),

@@ -44,6 +44,8 @@ class OrphanStop(models.Model):
     )
 
     class Meta:
+        verbose_name = "message not applied"
+        verbose_name_plural = "messages not applied"
         ordering = ["-id"]
         constraints = [
             # A repeated message adds nothing. The hash is indexed, because a payload may be too long for an index.

@@ -47,3 +47,16 @@ def test_packages_of_an_app_import_no_names_from_their_modules():
     }
     assert len(packages) > 10
     assert not found, f"Import these names from the modules that define them: {sorted(found)}"
+
+
+def test_the_services_that_depend_on_a_version_are_those_of_the_page():
+    section = (PROJECT / "docs/architecture.md").read_text().partition("## The version seam")[2].partition("\n## ")[0]
+    versions = ("core.ocpp.versions.", "commands.actions.ocpp16")
+    neutral = ("core.ocpp.versions.Version", "core.ocpp.versions.BY_SUBPROTOCOL", "core.ocpp.versions.may_be_secret")
+    found = {
+        str(path.relative_to(PROJECT))
+        for path in PROJECT.glob("*/services/*.py")
+        if any(name.startswith(versions) and name not in neutral for name in imported(path))
+    }
+    assert found
+    assert [path for path in sorted(found) if f"`{path}`" not in section] == []

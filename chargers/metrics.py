@@ -1,4 +1,4 @@
-"""Prometheus metrics of sockets, messages, the inbox and events of one process (see docs/monitoring.md).
+"""Prometheus metrics of sockets, messages, the batch writer and events of one process (see docs/monitoring.md).
 
 No label value is chosen by a charger, because one charger could then create an unlimited number of series. An unknown
 action or close code is counted as "other".
@@ -35,16 +35,16 @@ unasked_replies = Counter(
     "ocpp_unasked_replies", "Answers of chargers whose message id is that of no command.", registry=registry
 )
 batch_size = Histogram(
-    "ocpp_inbox_batch_size",
-    "Entries in a batch of the inbox.",
+    "ocpp_batch_writer_batch_size",
+    "Entries in a batch.",
     registry=registry,
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
 )
 batch_seconds = Histogram(
-    "ocpp_inbox_batch_seconds", "Time to process and commit a batch.", registry=registry, buckets=BUCKETS_S
+    "ocpp_batch_writer_batch_seconds", "Time to process and commit a batch.", registry=registry, buckets=BUCKETS_S
 )
-inbox_latency = Histogram(
-    "ocpp_inbox_latency_seconds",
+batch_writer_latency = Histogram(
+    "ocpp_batch_writer_latency_seconds",
     "Time from receiving the oldest CALL of a batch to the commit.",
     registry=registry,
     buckets=BUCKETS_S,
@@ -67,8 +67,8 @@ closed_sockets = Counter(
     registry=registry,
 )
 open_sockets = Gauge("ocpp_open_sockets", "Open sockets of chargers in this process.", registry=registry)
-inbox_waiting = Gauge(
-    "ocpp_inbox_waiting",
+batch_writer_waiting = Gauge(
+    "ocpp_batch_writer_waiting",
     "Entries that wait for the next batch. No socket is read while there are 5000 or more.",
     registry=registry,
 )
@@ -77,8 +77,8 @@ chargers_set_aside = Gauge(
     "Chargers that wait for another database session to unlock their rows.",
     registry=registry,
 )
-inbox_oldest = Gauge(
-    "ocpp_inbox_oldest_seconds",
+batch_writer_oldest = Gauge(
+    "ocpp_batch_writer_oldest_seconds",
     "Time for which the oldest unanswered message of a charger has waited.",
     registry=registry,
 )

@@ -26,7 +26,7 @@ from transactions.models import Reading, Transaction
 LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS = 1000, 3000
 FULL_BYTES, NEARLY_FULL_BYTES = 16 * 2**20, 512 * 2**20  # free space below which a disk is full, or nearly full
 TEST_FILE_BYTES = 64 * 1024
-MAX_INBOX_WAIT_S = 5.0  # for which a message of a charger may be unanswered
+MAX_BATCH_WRITER_WAIT_S = 5.0  # for which a message of a charger may be unanswered
 PROBE_KEY = "ocpp:probe"
 
 LIMITS_SQL = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"
@@ -54,7 +54,7 @@ class NearlyFull(Exception):
     """A disk has little space left."""
 
 
-class InboxWaits(Exception):
+class BatchWriterWaits(Exception):
     """A message of a charger has been unanswered for too long."""
 
 
@@ -155,11 +155,11 @@ def unapplied() -> list[str]:
 migrations = Migrations()
 
 
-def check_inbox() -> None:
-    """Raise `InboxWaits`."""
+def check_batch_writer() -> None:
+    """Raise `BatchWriterWaits`."""
     waited = writer.longest_wait_s()
-    if waited > MAX_INBOX_WAIT_S:
-        raise InboxWaits(f"{waited:.0f} s")
+    if waited > MAX_BATCH_WRITER_WAIT_S:
+        raise BatchWriterWaits(f"{waited:.0f} s")
 
 
 def check_worker() -> None:

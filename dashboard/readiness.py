@@ -48,9 +48,9 @@ DISK = {
         "The disk of {server} does not answer in time.", "Check the disk, or the file server that it is on."
     ),
 }
-INBOX = {
+BATCH_WRITER = {
     WAITING: Fault(
-        f"A message of a charger has been unanswered for more than {probes.MAX_INBOX_WAIT_S:.0f} s.",
+        f"A message of a charger has been unanswered for more than {probes.MAX_BATCH_WRITER_WAIT_S:.0f} s.",
         "Check pg_stat_activity and pg_locks, because another session may have locked its rows. The log of this "
         "process has the reason for the wait.",
     ),
@@ -183,11 +183,11 @@ INDEPENDENT_PARTS = (
     _disk("files_disk", probes.write_file, "the folder for files", "FILES_DIR"),
     _disk("temporary_disk", probes.write_temporary_file, "the folder for temporary files", "TMPDIR"),
     Part(
-        "inbox",
-        probes.check_inbox,
+        "batch_writer",
+        probes.check_batch_writer,
         _hanging_or(WAITING),
-        INBOX,
-        "The inbox",
+        BATCH_WRITER,
+        "The batch writer",
         "This process.",
         warnings=(WAITING, HANGING),
     ),

@@ -194,7 +194,7 @@ def _observe(batch: Batch, seconds: float) -> None:
         metrics.batch_size.observe(len(batch.entries))
     metrics.batch_seconds.observe(seconds)
     if oldest := next((entry.item for entry in batch.entries if isinstance(entry.item, Call)), None):
-        metrics.inbox_latency.observe(max(0.0, (datetime.now(UTC) - oldest.received_at).total_seconds()))
+        metrics.batch_writer_latency.observe(max(0.0, (datetime.now(UTC) - oldest.received_at).total_seconds()))
 
 
 def _drain(queue: deque[T], limit: int | None = None) -> Iterator[T]:

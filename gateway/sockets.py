@@ -22,8 +22,8 @@ _open: dict["ChargerConsumer", None] = {}  # in the order of opening
 _renewal: asyncio.Task[None] | None = None
 metrics.open_sockets.set_function(lambda: len(_open))
 metrics.chargers_set_aside.set_function(lambda: len(writer.set_aside))
-metrics.inbox_waiting.set_function(lambda: len(writer.entries))
-metrics.inbox_oldest.set_function(writer.longest_wait_s)
+metrics.batch_writer_waiting.set_function(lambda: len(writer.entries))
+metrics.batch_writer_oldest.set_function(writer.longest_wait_s)
 
 
 def add(socket: "ChargerConsumer") -> None:

@@ -59,8 +59,8 @@ LAST = (
     [
         ("ocpp_messages_total", {"action": "Heartbeat", "outcome": "result"}),
         ("ocpp_messages_total", {"action": "other", "outcome": "NotImplemented"}),
-        ("ocpp_inbox_latency_seconds_count", {}),
-        ("ocpp_inbox_batch_size_count", {}),
+        ("ocpp_batch_writer_latency_seconds_count", {}),
+        ("ocpp_batch_writer_batch_size_count", {}),
         ("ocpp_event_loop_lag_seconds_count", {}),
         ("ocpp_commands_asked_total", {"action": "ClearCache"}),
         ("ocpp_commands_finished_total", {"action": "ClearCache", "outcome": "answered"}),

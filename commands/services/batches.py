@@ -247,7 +247,7 @@ def _release_some() -> int:
     """Handle up to MAX_PER_TRANSACTION items that are due; returns how many.
 
     Item and command change in one transaction, and the sweep finds commands that were stored but not enqueued.
-    Chargers are locked in the same order as by the batches of the inbox, so that no deadlock arises.
+    Chargers are locked in the same order as by the batches of the batch writer, so that no deadlock arises.
     """
     with transaction.atomic():
         waiting = BatchItem.objects.select_for_update(skip_locked=True, of=("self",)).filter(state=WAITING)

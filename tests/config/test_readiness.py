@@ -336,9 +336,9 @@ def test_a_disk_that_is_nearly_full_is_a_warning(product, disk):
 def test_a_message_that_is_not_answered_is_a_warning(product):
     with locked(product, f"SELECT FROM chargers_charger WHERE identity = '{product.identity}' FOR UPDATE"):
         product.charger_socket.send(json.dumps([2, "2", "Heartbeat", {}]))
-        eventually(lambda: warned(product).get("inbox") == "waiting", 30)
+        eventually(lambda: warned(product).get("batch_writer") == "waiting", 30)
     eventually(lambda: json.loads(product.charger_socket.recv(timeout=20))[:2] == [3, "2"], 30)
-    eventually(lambda: "inbox" not in warned(product), 20)
+    eventually(lambda: "batch_writer" not in warned(product), 20)
 
 
 @pytest.mark.skipif(EXECUTABLE is None, reason=NONE)

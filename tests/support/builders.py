@@ -44,7 +44,7 @@ def open_socket(charger):
 
 
 def settle(*calls):
-    """Hand `calls` to their handlers in one batch, as the inbox does; the payloads of the answers."""
+    """Hand `calls` to their handlers in one batch, as the batch writer does; the payloads of the answers."""
     entries = [Entry(HANDLERS[call.action], call) for call in calls]
     seen = {call.charger: call.received_at for call in calls}
     return [_payload(answer) for answer in commits.commit_with_retry(Batch(entries, seen))]

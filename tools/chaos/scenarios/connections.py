@@ -75,8 +75,8 @@ async def storm(chaos):
     chaos.note(f"{len(chaos.crowd)} chargers accepted again after (s)", round(time.monotonic() - began, 1))
 
 
-async def inbox_filled(chaos):
-    """The database stands still while more chargers than an inbox has places wait, all on one web process."""
+async def batch_writer_filled(chaos):
+    """The database stands still while more chargers than a batch writer has places wait, all on one web process."""
     with chaos.stack.left_dead():
         chaos.stack.signal("web 2", signal.SIGTERM).wait(30)
         await chaos.crowd_connected()
@@ -94,5 +94,5 @@ SCENARIOS = {
     "second sockets": doubled,
     "chargers without power": powerless,
     "the whole fleet reconnects": storm,
-    "the inbox filled": inbox_filled,
+    "the batch writer filled": batch_writer_filled,
 }

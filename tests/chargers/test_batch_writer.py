@@ -1,4 +1,4 @@
-"""The inbox: batches, calls that fail, retries after a lost commit, and replaced sockets."""
+"""The batch writer: batches, calls that fail, retries after a lost commit, and replaced sockets."""
 
 import json
 import threading

@@ -234,12 +234,13 @@ def test_an_acknowledged_message_is_committed(live):
 
 def test_a_charger_that_disconnects_is_no_longer_active(live):
     with live.socket(charger_id := an_id()):
-        assert charger_id in active(live)
+        eventually(lambda: charger_id in active(live))
     eventually(lambda: charger_id not in active(live))
 
 
 def test_the_socket_of_a_deleted_charger_is_closed(live):
     with live.socket(charger_id := an_id()) as socket:
+        eventually(lambda: charger_id in active(live))
         assert live.request("DELETE", f"/api/ocpp/chargers/{charger_id}/")[0] == 204
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(5)

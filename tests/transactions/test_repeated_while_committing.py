@@ -14,8 +14,8 @@ SLOW_COMMIT_S = 1.5
 SLOW_COMMITS = f"""
 CREATE FUNCTION slow_repeated() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_sleep({SLOW_COMMIT_S}); RETURN NULL; END $$;
-CREATE CONSTRAINT TRIGGER slow_readings AFTER INSERT ON transactions_metervalue DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW WHEN (NEW.context = 'Trigger') EXECUTE FUNCTION slow_repeated();
+CREATE CONSTRAINT TRIGGER slow_readings AFTER INSERT ON transactions_reading DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (strpos(NEW.samples, '"Trigger"') > 0) EXECUTE FUNCTION slow_repeated();
 CREATE CONSTRAINT TRIGGER slow_statuses AFTER INSERT OR UPDATE ON chargers_connector DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW WHEN (NEW.info = 'slow') EXECUTE FUNCTION slow_repeated()
 """

@@ -71,18 +71,19 @@ class Exchange:
         if not tracing.IS_ON:
             self.socket.wire.read_by(self.take)
         while (event := await receive())["type"] != "websocket.disconnect":
-            await self._until_idle()
-            self.is_busy = True
+            await self._become_busy()
             await self._on_event(event)
             self.is_busy = False
-        await self._until_idle()
+        await self._become_busy()
         self.recorder.closed(event.get("code"), event.get("reason"))
         metrics.count_close(event.get("code"))
 
-    async def _until_idle(self) -> None:
-        while self.is_busy:
+    async def _become_busy(self) -> None:
+        """Wait until the frame that `take` has submitted is answered. `take` gets no frame before that of `listen`."""
+        if self.is_busy:
             self.idle = asyncio.get_running_loop().create_future()
             await self.idle
+        self.is_busy = True
 
     async def _on_event(self, event: dict[str, Any]) -> None:
         """Process one frame. An error does not close the socket."""
@@ -149,8 +150,9 @@ class Exchange:
             self._become_idle()
 
     def _become_idle(self) -> None:
-        self.is_busy = False
-        if self.idle is not None and not self.idle.done():
+        if self.idle is None or self.idle.done():
+            self.is_busy = False
+        else:  # it stays busy, with the frame for which `listen` waits
             self.idle.set_result(None)
 
     async def _slow_down(self, wait: float) -> None:

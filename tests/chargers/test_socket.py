@@ -1,10 +1,13 @@
 """The socket of a charger at the running server: handshake, frames, presence."""
 
 import json
+import random
 import signal
 import time
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +16,7 @@ from websockets.sync.client import connect
 
 from core.ocpp.versions import OCPP16
 from tests.support.live import an_id, eventually, exchange
+from tests.support.raw_socket import Wire, frame, heartbeat
 from tests.support.servers import STARTED
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
@@ -197,6 +201,27 @@ def test_calls_that_do_not_wait_for_answers_are_answered_in_order(socket):
     for number in range(60):
         socket.send(json.dumps([2, str(number), "Heartbeat", {}]))
     assert [json.loads(socket.recv(5))[1] for _ in range(60)] == [str(number) for number in range(60)]
+
+
+def answered_ids(live, pauses):
+    """The ids of the answers to Heartbeats with the ids 0, 1, 2, …, each sent after a pause of `pauses` (seconds)."""
+    wire = Wire(live.ws_url, an_id())
+
+    def send():
+        for number, pause in enumerate(pauses):
+            wire.socket.sendall(frame(heartbeat(str(number))))
+            time.sleep(pause)
+
+    with wire.socket, ThreadPoolExecutor() as pool:
+        pool.submit(send)
+        return [int(wire.answered()) for _ in pauses]
+
+
+def test_calls_that_arrive_while_an_earlier_one_is_answered_keep_their_order(live):
+    pauses = [random.choices([0, 0.001, 0.003, 0.006, 0.01], k=300) for _ in range(12)]
+    with ThreadPoolExecutor(len(pauses)) as pool:
+        for answered in pool.map(partial(answered_ids, live), pauses):
+            assert answered == list(range(300))
 
 
 def test_every_action_of_a_charge_point_is_answered(live):

@@ -79,7 +79,7 @@ class Exchange:
         metrics.count_close(event.get("code"))
 
     async def _become_busy(self) -> None:
-        """Wait until the frame that `take` has submitted is answered. `take` gets no frame before that of `listen`."""
+        """Wait until the CALL that `take` has submitted is answered. Frames received from now on are queued."""
         if self.is_busy:
             self.idle = asyncio.get_running_loop().create_future()
             await self.idle
@@ -117,32 +117,32 @@ class Exchange:
             if not isinstance(frame, frames.CallFrame) or self.answers.find(frame):
                 return False
             reading = self._check(frame)
-        except (frames.CallError, frames.Unreadable):
+        except Exception:  # noqa: BLE001  (`listen` finds the same error, and refuses the frame)
             return False
         if not self.account.receive_at_once(len(text)):
             return False
-        self.is_busy = True
         self.recorder.on_received(text, frame)
         call = self._call(frame, reading)
         writer.submit(self.handlers[call.action], call, partial(self._on_outcome, frame, call))
+        self.is_busy = True
         return True
 
     def _on_outcome(self, frame: frames.CallFrame, call: Call, outcome: object) -> None:
         """Answer a CALL that `take` has submitted."""
-        if isinstance(outcome, str):
-            self._note_outcome(call, frames.code_of(outcome))
-            if self.socket.wire.write_text(outcome):
-                self.recorder.on_sent(outcome, call.message_id, call.action)
-                self._end_boot_wait()
-                self._become_idle()
-                return
-        self.socket.in_background(self._finish(frame, call, outcome))
+        if not isinstance(outcome, str) or not self.socket.wire.write_text(outcome):
+            self.socket.in_background(self._finish(frame, call, outcome))
+            return
+        self._become_idle()  # first, because an error below must not keep the socket busy forever
+        self._note_outcome(call, frames.code_of(outcome))
+        self.recorder.on_sent(outcome, call.message_id, call.action)
+        self._end_boot_wait()
 
     async def _finish(self, frame: frames.CallFrame, call: Call, outcome: Any) -> None:
         try:
             if isinstance(outcome, Exception):
                 await self._on_failure(call, outcome)
             else:
+                self._note_outcome(call, frames.code_of(outcome))
                 await self.write(outcome, call.message_id, call.action)
         except Exception as error:  # noqa: BLE001  (every CALL must be answered)
             await self.refusals.answer(error, "", frame)

@@ -3,6 +3,8 @@
 import json
 import random
 import signal
+import subprocess
+import sys
 import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,7 @@ from core.ocpp.versions import OCPP16
 from tests.support.live import an_id, eventually, exchange
 from tests.support.raw_socket import Wire, frame, heartbeat
 from tests.support.servers import STARTED
+from tools.stack.stack import PROJECT
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 KEY = "0001020304050607FFFFFFFFCCCCCCCCCCCCCCCC"
@@ -222,6 +225,17 @@ def test_calls_that_arrive_while_an_earlier_one_is_answered_keep_their_order(liv
     with ThreadPoolExecutor(len(pauses)) as pool:
         for answered in pool.map(partial(answered_ids, live), pauses):
             assert answered == list(range(300))
+
+
+@pytest.mark.parametrize(
+    ("function", "kinds"),
+    [("core.ocpp.tolerance.read_request", [4, 3]), ("gateway.retries.RecentAnswers.add", [3, 3])],
+)
+def test_a_charger_is_served_after_a_fault_in_the_processing_of_its_call(live, function, kinds):
+    script = [sys.executable, "-m", "tests.support.faulty_calls", function]
+    env = live.stack.env | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(script, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.splitlines()[-1:] == [str(kinds)], done.stderr
 
 
 def test_every_action_of_a_charge_point_is_answered(live):

@@ -23,7 +23,7 @@ from core.ocpp.redaction import without_secrets
 from core.ocpp.schemas import JSON
 
 SYSTEM_ACTOR = "central system"  # of changes that no user requested
-ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked", "cancelled"]
+ACTIONS = ["submitted", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked", "cancelled"]
 ACTIONS += ["login", "login failed", "logout"]
 KINDS = ["command", "batch", "schedule", "charger", "charger group", "id tag", "transaction", "charging profile"]
 KINDS += ["firmware", "certificate", "user", "group", "api token", "webhook"]

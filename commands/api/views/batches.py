@@ -14,11 +14,11 @@ from rest_framework.serializers import BaseSerializer
 
 from chargers.api.viewsets import Editable, OwnedByRequester, Scoped
 from chargers.services.access import CommandsPerUser, needs, own, username
-from commands.api.filters import BatchFilter, MemberFilter, ScheduleFilter
+from commands.api.filters import BatchFilter, BatchItemFilter, ScheduleFilter
 from commands.api.serializers.batches import (
+    BatchItemSerializer,
     BatchRequestSerializer,
     BatchSerializer,
-    MemberSerializer,
     ScheduleSerializer,
     batch_url,
 )
@@ -33,7 +33,7 @@ from core.http.pagination import NewestMadeFirst
 # The columns of a schedule that decide its commands and their times.
 EFFECTIVE_COLUMNS = {"intent", "action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
 EFFECTIVE_COLUMNS |= {"at", "every_seconds", "crontab", "timezone"}
-SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
+VIEW_OR_ADD = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
 
@@ -52,7 +52,7 @@ class BatchList(OwnedByRequester, generics.ListAPIView):
     serializer_class = BatchSerializer
     filterset_class = BatchFilter
     pagination_class = NewestMadeFirst
-    permission_classes = [SEEN_OR_ASKED]
+    permission_classes = [VIEW_OR_ADD]
     throttle_classes = [CommandsPerUser]
 
     @extend_schema(request=BatchRequestSerializer, responses={202: BatchSerializer}, parameters=[IDEMPOTENCY_KEY])
@@ -79,12 +79,12 @@ class BatchDetail(generics.GenericAPIView):
         return Response(BatchSerializer(known_batch(request, id)).data)
 
 
-class MemberList(Scoped, generics.ListAPIView):
+class BatchItemList(Scoped, generics.ListAPIView):
     """The items of a batch in the order in which they are due, with their outcomes."""
 
     queryset = BatchItem.objects.select_related("charger", "command")
-    serializer_class = MemberSerializer
-    filterset_class = MemberFilter
+    serializer_class = BatchItemSerializer
+    filterset_class = BatchItemFilter
     permission_classes = [needs(GET="commands.view_command")]
 
     def visible(self, rows: QuerySet[BatchItem]) -> QuerySet[BatchItem]:

@@ -24,6 +24,7 @@ from commands.api.serializers.batches import (
 )
 from commands.api.views.tasks import IDEMPOTENCY_KEY, origin_of, validated_body
 from commands.models import Batch, BatchItem, Schedule
+from commands.models.schedule import EFFECTIVE_COLUMNS
 from commands.services import batches
 from commands.services.origin import Origin
 from commands.services.schedules import may_run
@@ -31,8 +32,6 @@ from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestMadeFirst
 
 # The columns of a schedule that decide its commands and their times.
-EFFECTIVE_COLUMNS = {"intent", "action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
-EFFECTIVE_COLUMNS |= {"at", "every_seconds", "crontab", "timezone"}
 VIEW_OR_ADD = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
@@ -117,7 +116,7 @@ class ScheduleViewSet(OwnedByRequester, Editable):
     def perform_update(self, serializer: BaseSerializer) -> None:
         """Make the user the owner, unless only the name or the switch changes and the owner may still run it."""
         former, fields = cast(Schedule, serializer.instance), serializer.validated_data
-        has_changed = any(getattr(former, name) != fields[name] for name in EFFECTIVE_COLUMNS & fields.keys())
+        has_changed = any(getattr(former, name) != fields[name] for name in EFFECTIVE_COLUMNS if name in fields)
         serializer.save(**(self._owner() if has_changed or not may_run(former.owner) else {}))
 
     def _owner(self) -> dict[str, Any]:

@@ -208,18 +208,10 @@ def create(request: BatchRequest, chargers: Sequence[Charger], origin: Origin) -
     return batch
 
 
-@dataclass(frozen=True)
-class Item:
-    """The parameters of sql.CREATE_BATCH_ITEMS for one charger (primary key)."""
-
-    charger: int
-    due_at: datetime
-
-
 def _items(batch: Batch, chargers: Sequence[Charger]) -> str:
-    step = batch.spread_seconds / len(chargers)
-    due = (batch.start_at + timedelta(seconds=number * step) for number in range(len(chargers)))
-    rows = [Item(c.pk, at) for c, at in zip(chargers, due, strict=True)]
+    """Return the parameters of sql.CREATE_BATCH_ITEMS as JSON."""
+    spread, number = timedelta(seconds=batch.spread_seconds), len(chargers)
+    rows = [{"charger": c.pk, "due_at": batch.start_at + n * spread / number} for n, c in enumerate(chargers)]
     return orjson.dumps(rows).decode()
 
 

@@ -7,8 +7,6 @@ from django.apps.registry import Apps
 
 from core.db import sealing
 
-WHEN = ("at", "every_seconds", "crontab")
-
 
 def _check_keys(apps: Apps | None = None, **_: Any) -> None:
     """Check the encryption keys, except after `flush`, which passes no `apps` and leaves no secrets."""
@@ -24,10 +22,11 @@ class CommandsConfig(AppConfig):
 
         from chargers.services import audit
         from commands.models import ChargingProfile, Firmware, Schedule
+        from commands.models.schedule import EFFECTIVE_COLUMNS
         from commands.services import roles
 
         audit.watch(ChargingProfile, "description", "profile")
         audit.watch(Firmware, "description", "file", "signature")
-        audit.watch(Schedule, "name", "action", "payload", "chosen", "spread_seconds", *WHEN, "is_enabled")
+        audit.watch(Schedule, "name", *EFFECTIVE_COLUMNS, "is_enabled")
         post_migrate.connect(roles.make, sender=self)
         post_migrate.connect(_check_keys, sender=self)

@@ -28,7 +28,7 @@ queue_seconds = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
 )
 under_way = Gauge("ocpp_commands_under_way", "Commands that workers are running now.", registry=registry)
-abandoned = Counter(
+orphaned = Counter(
     "ocpp_commands_taken_up", "Commands without a task that the sweep enqueued again.", registry=registry
 )
 sweeps = Counter(

@@ -3,8 +3,9 @@
 # --- models/batch ------------------------------------------------------------------------------
 
 COUNT_BATCH_ITEMS = """
-SELECT CASE WHEN m.state = 'asked' THEN c.state ELSE m.state END, c.outcome, c.simulated, count(*)
-FROM commands_batchitem m LEFT JOIN commands_command c ON c.id = m.command_id WHERE m.batch_id = %s GROUP BY 1, 2, 3
+SELECT CASE WHEN item.state = 'created' THEN c.state ELSE item.state END, c.outcome, c.simulated, count(*)
+FROM commands_batchitem item LEFT JOIN commands_command c ON c.id = item.command_id
+WHERE item.batch_id = %s GROUP BY 1, 2, 3
 """
 
 # --- batches -----------------------------------------------------------------------------------

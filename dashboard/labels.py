@@ -16,7 +16,7 @@ LABELS = {
     "waiting": gettext_lazy("Waiting"),
     "queued": gettext_lazy("Queued"),
     "sent": gettext_lazy("Sent"),
-    "asked": gettext_lazy("Submitted"),
+    "created": gettext_lazy("Submitted"),
     "running": gettext_lazy("Running"),
     "finished": gettext_lazy("Finished"),
     "cancelling": gettext_lazy("Cancelling"),

@@ -2,10 +2,10 @@
 
 from celery import shared_task
 
+from dashboard import fleet
+
 
 @shared_task(name="dashboard.note_minute", ignore_result=True)
 def note_minute() -> None:
     """Store the state of the fleet, every minute."""
-    from dashboard import fleet
-
     fleet.note_minute()

@@ -41,11 +41,10 @@ def _lock(batch: Batch, calls: Sequence[Call]) -> None:
     A first attempt may still be committing, although its connection is lost. If the rows of sockets were locked
     before those of CALLs, this could deadlock with another process.
     """
-    moved = {
-        pk for entry in batch.entries if entry.handler in connections.MOVES and (pk := entry.charger) is not None
-    }
-    if batch.attempts or moved:
-        connections.lock({*moved, *batch.seen, *(call.charger for call in calls)})
+    sockets = [entry for entry in batch.entries if entry.handler in connections.WRITERS_OF_CHARGERS]
+    if batch.attempts or sockets:
+        changed = {entry.charger for entry in sockets if entry.charger is not None}
+        connections.lock({*changed, *batch.seen, *(call.charger for call in calls)})
 
 
 def _settled(batch: Batch, calls: Sequence[Call]) -> dict[int, object]:

@@ -71,8 +71,6 @@ class ChargerConsumer(AsyncConsumer):
         finally:
             await self._disconnect(newest)
 
-    # --- opening and closing -----------------------------------------------------------------
-
     async def _admit(self) -> str | None:
         charger_id = handshake.charger_id_in(self.scope["raw_path"])
         context.charger_id.set(charger_id)  # valid for this socket alone, because it has its own asyncio task

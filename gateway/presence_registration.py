@@ -9,7 +9,7 @@ from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
 from chargers.services import presence
-from chargers.services.presence import TTL, Presence
+from chargers.services.presence import TTL_S, Presence
 from core.observability import diagnosis
 
 if TYPE_CHECKING:
@@ -98,6 +98,5 @@ class PresenceRegistration:
             if self.presence:
                 await presence.leave(self.socket.charger.identity, self.presence)
         except RedisError as error:
-            logger.warning(
-                "%s: Redis is unavailable, its presence expires after %s s: %s", self.socket.charger, TTL, error
-            )
+            why = "%s: its presence could not be deleted, and expires in %s s. %s The error: %s"
+            logger.warning(why, self.socket.charger, TTL_S, diagnosis.in_words(error), error)

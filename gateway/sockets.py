@@ -42,7 +42,7 @@ async def _renew_forever() -> None:
     while True:
         try:
             await _renew()
-            await asyncio.sleep(presence.REFRESH)
+            await asyncio.sleep(presence.REFRESH_S)
         except RedisError as error:
             logger.warning("%s Commands cannot reach chargers. The error: %s", diagnosis.in_words(error), error)
             await asyncio.sleep(1)

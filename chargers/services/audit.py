@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from django.contrib.auth import signals as logins
@@ -23,8 +23,8 @@ from core.ocpp.redaction import without_secrets
 from core.ocpp.schemas import JSON
 
 SYSTEM_ACTOR = "central system"  # of changes that no user requested
-ACTIONS = ["asked", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked", "cancelled"]
-ACTIONS += ["login", "login failed", "logout"]
+ACTIONS = ["submitted", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked"]
+ACTIONS += ["cancelled", "login", "login failed", "logout"]
 KINDS = ["command", "batch", "schedule", "charger", "charger group", "id tag", "transaction", "charging profile"]
 KINDS += ["firmware", "certificate", "user", "group", "api token", "webhook"]
 # Of these columns the log says only whether they are set.
@@ -175,7 +175,7 @@ def _values(row: Model, columns: Iterable[str]) -> JSON:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, FieldFile | Model):
+    if isinstance(value, FieldFile | Model | tzinfo):
         return str(value)
     return value
 

@@ -77,4 +77,5 @@ def close_sockets(sockets: Sequence[ConnectionClosed]) -> list[None]:
     return [None] * len(sockets)
 
 
-MOVES = (open_sockets, close_sockets)
+# The handlers that write rows of chargers. Batches with one of them lock these rows first.
+WRITERS_OF_CHARGERS = (open_sockets, close_sockets)

@@ -15,8 +15,8 @@ from core.redis.connections import async_redis, sync_redis
 from core.redis.leases import RELEASE
 
 NOTHING = "ocpp:nothing"  # a key that does not exist; deleting it tests for writes without needing memory
-TTL = 60  # seconds after which an entry expires unless it is renewed
-REFRESH = 10  # seconds between two renewals
+TTL_S = 60  # after which an entry expires unless it is renewed
+REFRESH_S = 10  # between two renewals
 
 NEWER = "local held = redis.call('GET', KEYS[1])\nif held and cjson.decode(held)[2] > cjson.decode(ARGV[1])[2] then "
 # Return the replaced entry, or the new one itself if a newer one is stored. This is one command, because a pipeline
@@ -87,14 +87,14 @@ def connected(charger_ids: Sequence[str]) -> set[str]:
 async def register(charger_id: str, entry: Presence) -> Presence | None:
     """Store a socket's entry. Return the replaced entry, None, or `entry` itself if a newer one is stored."""
     keys = key(charger_id), offline_key(charger_id)
-    return Presence.loads(await async_redis().eval(REGISTER, 2, *keys, entry.dumps(), TTL))
+    return Presence.loads(await async_redis().eval(REGISTER, 2, *keys, entry.dumps(), TTL_S))
 
 
 async def renew(entries: list[tuple[str, Presence]]) -> list[bool]:
     """Renew `entries`, (charger_id, Presence) pairs. Return for each whether its session still owns it."""
     async with async_redis().pipeline(transaction=False) as pipe:
         for charger_id, entry in entries:
-            pipe.eval(RENEW, 1, key(charger_id), entry.dumps(), TTL)
+            pipe.eval(RENEW, 1, key(charger_id), entry.dumps(), TTL_S)
         return [bool(is_current) for is_current in await pipe.execute()]
 
 

@@ -11,12 +11,12 @@ from core.redis.connections import sync_redis
 
 INTERVAL_S = 10  # between two checks
 # After Redis has lost its data, the web processes register all their sockets again within this time.
-SETTLING_S = 3 * presence.REFRESH
+SETTLING_S = 3 * presence.REFRESH_S
 # The count of checks expires before a presence that was renewed at the same moment, so that a presence that has
 # expired while Redis was unavailable is not taken for a lost one.
-CHECKS_TTL_S = presence.TTL - presence.REFRESH - 10
+CHECKS_TTL_S = presence.TTL_S - presence.REFRESH_S - 10
 MAX_OFFLINE = timedelta(days=1)  # chargers that have been offline longer are not checked
-CHECKS_KEY = "ocpp:presence-looks"
+CHECKS_KEY = "ocpp:presence-checks"
 
 
 def mark_lost_offline() -> int:
@@ -45,7 +45,7 @@ def mark_present_online() -> int:
     shows that the socket never ended.
     """
     now = bulk_sql.clock()
-    latest, earliest = now - timedelta(seconds=2 * presence.TTL), now - MAX_OFFLINE
+    latest, earliest = now - timedelta(seconds=2 * presence.TTL_S), now - MAX_OFFLINE
     rows = Charger.objects.filter(~ONLINE, disconnected_at__range=(earliest, latest))
     marked_offline = list(rows.values_list("pk", "identity", "connected_at"))
     present = presence.connected([charger_id for _, charger_id, _ in marked_offline])

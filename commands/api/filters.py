@@ -44,7 +44,7 @@ class BatchFilter(OfAction):
         fields = ["intent", "action", "requested_by", "schedule"]
 
 
-class MemberFilter(OfCharger):
+class BatchItemFilter(OfCharger):
     state = filters.ChoiceFilter(choices=[(s, s) for s in SHOWN], method="in_state")
     outcome = filters.CharFilter("command__outcome")
     simulated = YesOrNo("command__simulated")

@@ -21,7 +21,7 @@ urlpatterns = [
     path("tasks/<slug:task_id>/retry/", tasks.retry),
     path("batches/", batches.BatchList.as_view()),
     path("batches/<slug:id>/", batches.BatchDetail.as_view()),
-    path("batches/<slug:id>/commands/", batches.MemberList.as_view()),
+    path("batches/<slug:id>/commands/", batches.BatchItemList.as_view()),
     path("batches/<slug:id>/cancel/", batches.cancel),
     path("local-lists/<charger:charger_id>/", library.LocalListView.as_view()),
     path("uploads/", library.UploadList.as_view()),

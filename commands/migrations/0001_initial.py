@@ -141,11 +141,11 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('due_at', models.DateTimeField()),
-                ('state', models.CharField(choices=[('waiting', 'waiting'), ('asked', 'asked'), ('cancelled', 'cancelled'), ('refused', 'refused')], default='waiting', max_length=10)),
+                ('state', models.CharField(choices=[('waiting', 'waiting'), ('created', 'created'), ('cancelled', 'cancelled'), ('refused', 'refused')], default='waiting', max_length=10)),
                 ('reason', models.TextField(blank=True, help_text='Why it was refused.')),
-                ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='members', to='commands.batch')),
+                ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='commands.batch')),
                 ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chargers.charger')),
-                ('command', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='member', to='commands.command')),
+                ('command', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='batch_item', to='commands.command')),
             ],
             options={
                 'verbose_name': 'charger of a batch',
@@ -260,7 +260,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='batchitem',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['due_at'], name='members_that_wait'),
+            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['due_at'], name='waiting_batch_items'),
         ),
         migrations.AddConstraint(
             model_name='batchitem',

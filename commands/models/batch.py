@@ -12,8 +12,8 @@ from commands.models.command import FINISHED, QUEUED, SENT, Command
 from commands.models.wanted import Wanted
 from core.db import bulk_sql
 
-WAITING, ASKED, CANCELLED, REFUSED = "waiting", "asked", "cancelled", "refused"
-STATES = (WAITING, ASKED, CANCELLED, REFUSED)
+WAITING, CREATED, CANCELLED, REFUSED = "waiting", "created", "cancelled", "refused"
+STATES = (WAITING, CREATED, CANCELLED, REFUSED)
 ENDED = (FINISHED, CANCELLED, REFUSED)
 # The states that a batch counts, in the order in which an item takes them.
 SHOWN = (WAITING, QUEUED, SENT, *ENDED)
@@ -97,21 +97,21 @@ class Batch(Wanted):
 
 
 class BatchItem(models.Model):
-    """One charger of a batch. Once its `command` exists it is `asked`, and the state of the command is shown."""
+    """One charger of a batch. Once its `command` exists it is `created`, and the state of the command is shown."""
 
-    batch = models.ForeignKey(Batch, models.CASCADE, related_name="members", db_index=False)
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="items", db_index=False)
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="+")
     due_at = models.DateTimeField()
     state = models.CharField(max_length=10, default=WAITING, choices=[(s, s) for s in STATES])
     reason = models.TextField(blank=True, help_text="Why it was refused.")
-    command = models.OneToOneField(Command, models.CASCADE, null=True, blank=True, related_name="member")
+    command = models.OneToOneField(Command, models.CASCADE, null=True, blank=True, related_name="batch_item")
 
     class Meta:
         ordering = ["id"]
         verbose_name = "charger of a batch"
         verbose_name_plural = "chargers of batches"
         constraints = [models.UniqueConstraint(fields=["batch", "charger"], name="one_command_a_charger_of_a_batch")]
-        indexes = [models.Index(fields=["due_at"], name="members_that_wait", condition=models.Q(state=WAITING))]
+        indexes = [models.Index(fields=["due_at"], name="waiting_batch_items", condition=models.Q(state=WAITING))]
 
     def __str__(self) -> str:
         return f"{self.charger} of {self.batch}"

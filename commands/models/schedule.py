@@ -16,6 +16,11 @@ from commands.fields import OrderedJSONField
 from commands.models.wanted import Wanted
 
 TASK = "commands.run_schedule"
+# The columns that decide which commands are sent, and when.
+EFFECTIVE_COLUMNS = (
+    *("intent", "action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"),
+    *("at", "every_seconds", "crontab", "timezone"),
+)
 CRONTAB = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 

@@ -21,7 +21,7 @@ from chargers.services import access, audit, presence
 from commands import sql
 from commands.actions.table import action_of, encode
 from commands.models import QUEUED, Batch, BatchItem, Command, Schedule
-from commands.models.batch import ASKED, CANCELLED, REFUSED, WAITING
+from commands.models.batch import CANCELLED, CREATED, REFUSED, WAITING
 from commands.models.wanted import columns_of
 from commands.services import creation, submission
 from commands.services.enqueueing import cancel, enqueue
@@ -204,22 +204,14 @@ def create(request: BatchRequest, chargers: Sequence[Charger], origin: Origin) -
         )
         bulk_sql.query(sql.CREATE_BATCH_ITEMS, [batch.pk, _items(batch, chargers)])
         after = {name: getattr(batch, name) for name in ("intent", "action", "payload", "chosen", "total")}
-        audit.record("asked", "batch", batch.pk, after=after, who=origin.requested_by)
+        audit.record("submitted", "batch", batch.pk, after=after, who=origin.requested_by)
     return batch
 
 
-@dataclass(frozen=True)
-class Item:
-    """The parameters of sql.CREATE_BATCH_ITEMS for one charger (primary key)."""
-
-    charger: int
-    due_at: datetime
-
-
 def _items(batch: Batch, chargers: Sequence[Charger]) -> str:
-    step = batch.spread_seconds / len(chargers)
-    due = (batch.start_at + timedelta(seconds=number * step) for number in range(len(chargers)))
-    rows = [Item(c.pk, at) for c, at in zip(chargers, due, strict=True)]
+    """Return the parameters of sql.CREATE_BATCH_ITEMS as JSON."""
+    spread, number = timedelta(seconds=batch.spread_seconds), len(chargers)
+    rows = [{"charger": c.pk, "due_at": batch.start_at + n * spread / number} for n, c in enumerate(chargers)]
     return orjson.dumps(rows).decode()
 
 
@@ -279,7 +271,7 @@ def _submit(item: BatchItem, user: User | None) -> Command | None:
         if not _may_still_command(user, item.charger):
             raise Conflict("The user who submitted this batch may no longer send commands to this charger.")
         command = submission.create_for_batch(batch, item.charger)
-        item.state, item.command = ASKED, command
+        item.state, item.command = CREATED, command
     except (schemas.Violation, Conflict, Busy, sealing.Unreadable) as error:
         item.state, item.reason = REFUSED, str(getattr(error, "detail", error))
     except Exception as error:  # noqa: BLE001  (one charger would block all batches)
@@ -306,7 +298,7 @@ def cancel_batch(batch: Batch, by: str) -> bool:
 
 def finish_completed() -> None:
     """Cancel the queued commands of cancelled batches, and store the counts of completed batches."""
-    queued = Command.objects.filter(state=QUEUED, member__batch__cancelled_at__isnull=False)
+    queued = Command.objects.filter(state=QUEUED, batch_item__batch__cancelled_at__isnull=False)
     for command in list(queued.select_related("charger")[:MAX_PER_SWEEP]):
         try:
             cancel(command, BATCH_CANCELLED)
@@ -319,5 +311,5 @@ def finish_completed() -> None:
     for batch in Batch.objects.filter(finished_at=None, start_at__lte=Now()) | Batch.objects.filter(
         finished_at=None, cancelled_at__isnull=False
     ):
-        if not batch.members.filter(state=WAITING).exists() and (counts := batch.counted())["progress"] == 1:
+        if not batch.items.filter(state=WAITING).exists() and (counts := batch.counted())["progress"] == 1:
             Batch.objects.filter(pk=batch.pk).update(finished_at=Now(), counts=counts)

@@ -56,8 +56,8 @@ def create(
     row.submitted(command)
     if is_audited:
         after = {"action": action, "payload": command.payload}
-        audit.record("asked", "command", command.task_id, charger.pk, after=after, who=command.requested_by)
-    events.notify_live("command.asked", charger.pk, task_id=command.task_id)
+        audit.record("submitted", "command", command.task_id, charger.pk, after=after, who=command.requested_by)
+    events.notify_live("command.submitted", charger.pk, task_id=command.task_id)
     transaction.on_commit(metrics.submitted.labels(action).inc)
     return command
 

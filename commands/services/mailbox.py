@@ -172,9 +172,7 @@ def acquire_lease(task_id: str, charger_id: str) -> tuple[bool, Presence | None]
             pipe.get(presence.key(charger_id))
             return pipe.execute()
 
-    while (replies := attempt(begin)) is None:
-        logger.warning("A command to %s waits for Redis. Check that Redis runs and takes writes.", charger_id)
-    _, has_lease, entry = replies
+    _, has_lease, entry = _wait_for_redis(begin, charger_id)
     return bool(has_lease), Presence.loads(entry)
 
 
@@ -193,12 +191,15 @@ def orphaned(task_ids: list[str]) -> list[str]:
 def find_connection(charger_id: str) -> Presence | None:
     """Return the `Presence` of a connected charger, else None. Wait while Redis is unavailable."""
 
-    def read(client: Redis) -> list:
-        return [client.get(presence.key(charger_id))]
+    (entry,) = _wait_for_redis(lambda client: [client.get(presence.key(charger_id))], charger_id)
+    return Presence.loads(entry)
 
-    while (entries := attempt(read)) is None:
+
+def _wait_for_redis(read: Callable[[Redis], list], charger_id: str) -> list:
+    """Return `read(client)`. Try again while Redis is unavailable."""
+    while (replies := attempt(read)) is None:
         logger.warning("A command to %s waits for Redis. Check that Redis runs and takes writes.", charger_id)
-    return Presence.loads(entries[0])
+    return replies
 
 
 def offline_duration_s(charger_id: str) -> float:

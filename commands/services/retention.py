@@ -75,7 +75,7 @@ OF_BEAT = Kept("Entries of Celery beat, one for each periodic task and schedule.
 def _finished(before: datetime) -> Q:
     """Finished commands, except those of batches that are under way."""
     under_way = Batch.objects.filter(finished_at=None, created_at__lt=before)
-    return Q(state=FINISHED) & ~Q(member__batch__in=under_way)
+    return Q(state=FINISHED) & ~Q(batch_item__batch__in=under_way)
 
 
 def _without_a_certificate(before: datetime) -> Q:

@@ -50,10 +50,10 @@ def sweep() -> list[Command]:
     online = presence.connected(list({command.charger.identity for command in [*first, *overdue]}))
     due = {c.task_id: c for c in first if c.state == SENT or c.charger.identity in online}
     due |= {c.task_id: c for c in overdue if c.created_at < too_long_ago or c.charger.identity not in online}
-    abandoned = [due[task_id] for task_id in mailbox.orphaned(list(due))[:MAX_COMMANDS_PER_SWEEP]]
-    for command in abandoned:
+    orphaned = [due[task_id] for task_id in mailbox.orphaned(list(due))[:MAX_COMMANDS_PER_SWEEP]]
+    for command in orphaned:
         enqueue(command)
-    return abandoned
+    return orphaned
 
 
 def _clamp_future_times(unfinished: QuerySet[Command], now: datetime) -> None:
@@ -69,9 +69,9 @@ def keep_sweeping() -> None:
 
 def enqueue_orphaned() -> None:
     """Run `sweep`, count and log its commands."""
-    if abandoned := sweep():
-        metrics.abandoned.inc(len(abandoned))
-        logger.info("%s commands without a task were enqueued again", len(abandoned))
+    if orphaned := sweep():
+        metrics.orphaned.inc(len(orphaned))
+        logger.info("%s commands without a task were enqueued again", len(orphaned))
 
 
 def reconcile_presence() -> None:
@@ -127,6 +127,6 @@ def _succeeds(step: Step) -> bool:
         if diagnosis.in_words(error):
             raise
         name = getattr(step, "__name__", step)
-        logger.exception("The step %s of the sweep failed; the other steps are run", name)
+        logger.exception("The step %s of the sweep failed. It is tried again; the other steps are run.", name)
         return False
     return True

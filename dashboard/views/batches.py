@@ -14,7 +14,7 @@ from chargers.models import ChargerGroup
 from chargers.services.access import own, reaches_every_charger
 from commands.actions.intents import BY_NAME
 from commands.actions.table import ACTIONS
-from commands.api.filters import MemberFilter
+from commands.api.filters import BatchItemFilter
 from commands.models import OUTCOMES, Batch, Schedule
 from commands.models.batch import SHOWN
 from commands.services import batches
@@ -70,11 +70,11 @@ class BatchPage(OwnedByRequester, Listing):
     template_name = "dashboard/batch.html"
     live_template = "dashboard/batch_live.html"
     kinds = ("command",)
-    filterset_class = MemberFilter
+    filterset_class = BatchItemFilter
     per_page = 100
 
     def rows(self):
-        return self.within(self.batch.members.select_related("charger", "command"))
+        return self.within(self.batch.items.select_related("charger", "command"))
 
     def get_context_data(self, pk, **kwargs):
         self.batch = self.find(Batch.objects.select_related("schedule"), pk)

@@ -61,7 +61,7 @@ def test_a_command_leaves_an_entry_without_its_secret(api):
     task = api.post(f"{BASE}/commands/", body, content_type="application/json").json()
     submit_internal(charger, "GetConfiguration", {})
     ours, own = entries(kind="command")
-    assert ours[:3] == ("alice", "asked", task["task_id"])
+    assert ours[:3] == ("alice", "submitted", task["task_id"])
     assert ours[4] == {"action": "ChangeConfiguration", "payload": {"key": "AuthorizationKey", "value": "(hidden)"}}
     assert own[0] == "central system"
     assert KEY not in api.get(f"{BASE}/audit/").content.decode()

@@ -174,7 +174,7 @@ def test_an_action_of_one_version_is_refused_for_the_chargers_of_another(api):
     batch = a_batch(api, other, old, action="ChangeConfiguration", payload=payload)
     assert batch.payload["value"] == "(hidden)"
     assert batches.release() == 2
-    assert batch.members.get(charger=other).reason.endswith("which has no command ChangeConfiguration.")
+    assert batch.items.get(charger=other).reason.endswith("which has no command ChangeConfiguration.")
     assert Command.objects.get().charger == old
 
 
@@ -266,7 +266,7 @@ def test_a_filter_combines_its_conditions(api):
     a_charger(vendor="V", firmware_version="2"), a_charger(vendor="W", firmware_version="1")
     status, batch = post(api, "batches/", RESET | {"filter": {"vendor": "V", "firmware_version": "1"}})
     assert status == 202
-    assert [member.charger for member in BatchItem.objects.filter(batch=batch["id"])] == [wanted]
+    assert [item.charger for item in BatchItem.objects.filter(batch=batch["id"])] == [wanted]
 
 
 @pytest.mark.django_db
@@ -296,14 +296,14 @@ def test_due_items_are_released_once(api):
     assert (batches.release(), batches.release()) == (1, 0)
     assert Command.objects.get().requested_by == "alice"
     assert batch.counted()["states"] | {"waiting": 1, "queued": 1} == batch.counted()["states"]
-    assert [entry.kind for entry in AuditEntry.objects.filter(action="asked")] == ["batch"]
+    assert [entry.kind for entry in AuditEntry.objects.filter(action="submitted")] == ["batch"]
 
 
 @pytest.mark.django_db
 def test_a_refused_item_has_its_reason_and_delays_no_other(api):
     batch = a_batch(api, a_charger(registration_status="Rejected"), a_charger())
     assert batches.release() == 2
-    assert batch.members.get(state="refused").reason and batch.counted()["states"]["queued"] == 1
+    assert batch.items.get(state="refused").reason and batch.counted()["states"]["queued"] == 1
 
 
 @pytest.mark.django_db
@@ -313,7 +313,7 @@ def test_items_are_refused_after_their_user_lost_the_permission(api, lost):
     User.objects.update(**lost)
     assert batches.release() == 1
     assert not Command.objects.exists()
-    assert "may no longer send commands" in batch.members.get().reason
+    assert "may no longer send commands" in batch.items.get().reason
 
 
 @pytest.mark.django_db
@@ -324,7 +324,7 @@ def test_an_error_of_one_item_delays_no_other(api):
     Batch.objects.filter(pk=batch.pk).update(action="SetChargingProfile", payload=request)
     assert batches.release() == 2
     assert batches.release() == 0
-    assert "TypeError" in batch.members.first().reason
+    assert "TypeError" in batch.items.first().reason
 
 
 @pytest.mark.django_db

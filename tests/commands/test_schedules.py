@@ -73,7 +73,9 @@ def test_a_schedule_runs_an_intent_until_it_is_changed_to_an_action(api):
     assert api.patch(path, {"payload": {}}, "application/json").status_code == 400
     changed = api.patch(path, {"action": "ClearCache", "payload": {}}, "application/json").json()
     assert (changed["intent"], changed["action"]) == ("", "ClearCache")
-    assert schedules.run(due(schedule).pk).members.get().charger == charger
+    assert schedules.run(due(schedule).pk).items.get().charger == charger
+    entry = AuditEntry.objects.get(action="changed", kind="schedule", before__intent="availability")
+    assert (entry.after["intent"], entry.after["action"]) == ("", "ClearCache")
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""The sweep restarts abandoned commands from the database."""
+"""The sweep restarts orphaned commands from the database."""
 
 from datetime import UTC, datetime, timedelta
 

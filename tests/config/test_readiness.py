@@ -242,8 +242,8 @@ def test_a_command_waits_for_a_lock_and_is_submitted_whole(product):
 def test_chargers_stay_connected_while_redis_is_out_of_memory(product):
     with redis_out_of_memory(product) as client:
         key = presence.key(product.identity)
-        assert client.expire(key, presence.TTL // 2)
-        eventually(lambda: client.ttl(key) > presence.TTL // 2, 3 * presence.REFRESH)
+        assert client.expire(key, presence.TTL_S // 2)
+        eventually(lambda: client.ttl(key) > presence.TTL_S // 2, 3 * presence.REFRESH_S)
         assert product.identity in product.get("/api/ocpp/chargers/")["active_chargers"]
 
 

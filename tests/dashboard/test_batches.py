@@ -18,7 +18,7 @@ def test_a_batch_is_created_for_the_chargers_of_a_form(api):
     batch = Batch.objects.get()
     assert answer.headers["Location"] == f"/batches/{batch.pk}/"
     assert batch.payload == {"type": "Soft"}
-    assert {m.charger for m in batch.members.all()} == set(chosen)
+    assert {item.charger for item in batch.items.all()} == set(chosen)
     assert batch.spread_seconds == 120
     assert chosen[0].identity in api.get(f"/batches/{batch.pk}/").content.decode()
 
@@ -55,7 +55,7 @@ def test_a_batch_is_created_for_the_filtered_fleet(api):
     assert "/batches/new/reset/?search=acme" in page
     listed = api.get("/batches/new/reset/?search=acme").context["values"]["chargers_listed"]
     new_batch(api, of_search="", chargers_listed=f"{listed}\r\n\r\n")
-    assert [member.charger for member in Batch.objects.get().members.all()] == [chosen]
+    assert [item.charger for item in Batch.objects.get().items.all()] == [chosen]
 
 
 def test_a_batch_for_every_charger_needs_a_confirmation(api):
@@ -63,7 +63,7 @@ def test_a_batch_for_every_charger_needs_a_confirmation(api):
     assert new_batch(api, of_search="").status_code == 400
     assert new_batch(api, of_search="one", everyone="on").status_code == 400
     new_batch(api, of_search="", everyone="on")
-    assert Batch.objects.get().members.count() == 2
+    assert Batch.objects.get().items.count() == 2
 
 
 def test_a_batch_is_cancelled_from_its_page(api):

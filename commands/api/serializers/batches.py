@@ -13,7 +13,7 @@ from rest_framework import serializers
 from chargers.api.serializers.base import ChargerRow, Strict
 from commands.actions import intents
 from commands.actions.table import NAMES
-from commands.api.serializers.commands import AskSerializer, task_url
+from commands.api.serializers.commands import SubmissionSerializer, task_url
 from commands.models import Batch, BatchItem, Schedule
 from commands.services import batches, schedules
 from core.db import sealing
@@ -39,7 +39,7 @@ class PayloadField(serializers.DictField):
     """The parameters of an intent, or the OCPP request of an action."""
 
 
-class ChoosingSerializer(Strict, AskSerializer):
+class ChoosingSerializer(Strict, SubmissionSerializer):
     """Exactly one of `intent` and `action`, and exactly one of `chargers` and `filter` are given.
 
     An intent is encoded for each charger by the OCPP version that it speaks.
@@ -142,7 +142,7 @@ class BatchSerializer(serializers.ModelSerializer):
     def get_summary(self, batch: Any) -> str:
         outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in batch.shown["outcomes"].items())
         states = batch.shown["states"]
-        words = dict.fromkeys(states) | {"cancelled": "cancelled before they were asked"}
+        words = dict.fromkeys(states) | {"cancelled": "cancelled before their commands were created"}
         rest = ", ".join(
             f"{count} {words[name] or name}" for name, count in states.items() if count and name != "finished"
         )
@@ -153,7 +153,7 @@ def batch_url(batch: Batch) -> str:
     return f"{settings.URL_PREFIX}/api/ocpp/batches/{batch.pk}/"
 
 
-class MemberSerializer(ChargerRow):
+class BatchItemSerializer(ChargerRow):
     """One charger of a batch; `task_id` is null until its command exists."""
 
     state = serializers.ChoiceField(

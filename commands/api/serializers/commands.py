@@ -82,7 +82,7 @@ def task_url(command: Command) -> str:
     return f"{settings.URL_PREFIX}/api/ocpp/tasks/{command.task_id}/"
 
 
-class AskSerializer(serializers.Serializer):
+class SubmissionSerializer(serializers.Serializer):
     """Members that every request for a command may have."""
 
     timeout = serializers.FloatField(
@@ -93,7 +93,7 @@ class AskSerializer(serializers.Serializer):
     )
 
 
-class CommandRequestSerializer(AskSerializer):
+class CommandRequestSerializer(SubmissionSerializer):
     """`payload` is the OCPP request in camelCase; members that the central system can fill in may be left out."""
 
     charger_id = serializers.CharField(trim_whitespace=False)
@@ -106,17 +106,17 @@ class CommandRequestSerializer(AskSerializer):
     payload = serializers.DictField(default=dict)
 
 
-class StopRequestSerializer(AskSerializer):
+class StopRequestSerializer(SubmissionSerializer):
     transaction_id = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
     connector_id = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
 
 
-class AuthorizeRequestSerializer(AskSerializer):
+class AuthorizeRequestSerializer(SubmissionSerializer):
     id_tag = serializers.CharField(default="default-id-tag", max_length=20, trim_whitespace=False)
     connector_id = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
 
 
-class SetVariableSerializer(AskSerializer):
+class SetVariableSerializer(SubmissionSerializer):
     """A value and the name of its variable, which in OCPP 1.6 has no other part than `variable`."""
 
     variable = serializers.CharField(max_length=50, trim_whitespace=False)
@@ -129,7 +129,7 @@ class SetVariableSerializer(AskSerializer):
     attribute = serializers.ChoiceField(["Actual", "Target", "MinSet", "MaxSet"], default="Actual")
 
 
-class AskedSerializer(serializers.Serializer):
+class SubmittedSerializer(serializers.Serializer):
     """The answer to a submitted command; poll `task_url` for its outcome."""
 
     status = serializers.CharField()
@@ -179,7 +179,7 @@ class LocalListSerializer(serializers.Serializer):
         return [{"idTag": tag, "idTagInfo": info} for tag, info in shown["held"].entries.items()]
 
 
-class SendLocalListSerializer(AskSerializer):
+class SendLocalListSerializer(SubmissionSerializer):
     update_type = serializers.ChoiceField(["Full", "Differential"], default="Full")
     id_tags = serializers.ListField(
         child=serializers.CharField(max_length=20, trim_whitespace=False),
@@ -212,7 +212,7 @@ class FirmwareSerializer(serializers.ModelSerializer):
         ]
 
 
-class InstallSerializer(AskSerializer):
+class InstallSerializer(SubmissionSerializer):
     charger_id = serializers.CharField(trim_whitespace=False)
     retrieve_date = serializers.DateTimeField(
         required=False, help_text="Time from which the charger may fetch it; default: now."

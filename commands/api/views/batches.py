@@ -14,16 +14,17 @@ from rest_framework.serializers import BaseSerializer
 
 from chargers.api.viewsets import Editable, OwnedByRequester, Scoped
 from chargers.services.access import CommandsPerUser, needs, own, username
-from commands.api.filters import BatchFilter, MemberFilter, ScheduleFilter
+from commands.api.filters import BatchFilter, BatchItemFilter, ScheduleFilter
 from commands.api.serializers.batches import (
+    BatchItemSerializer,
     BatchRequestSerializer,
     BatchSerializer,
-    MemberSerializer,
     ScheduleSerializer,
     batch_url,
 )
 from commands.api.views.tasks import IDEMPOTENCY_KEY, origin_of, validated_body
 from commands.models import Batch, BatchItem, Schedule
+from commands.models.schedule import EFFECTIVE_COLUMNS
 from commands.services import batches
 from commands.services.origin import Origin
 from commands.services.schedules import may_run
@@ -31,9 +32,7 @@ from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestMadeFirst
 
 # The columns of a schedule that decide its commands and their times.
-EFFECTIVE_COLUMNS = {"intent", "action", "payload", "timeout", "chosen", "only_connected", "spread_seconds"}
-EFFECTIVE_COLUMNS |= {"at", "every_seconds", "crontab", "timezone"}
-SEEN_OR_ASKED = needs(GET="commands.view_command", POST="commands.add_command")
+VIEW_OR_ADD = needs(GET="commands.view_command", POST="commands.add_command")
 EDITED = {method: "commands.add_command" for method in ("POST", "PUT", "PATCH", "DELETE")}
 
 
@@ -52,7 +51,7 @@ class BatchList(OwnedByRequester, generics.ListAPIView):
     serializer_class = BatchSerializer
     filterset_class = BatchFilter
     pagination_class = NewestMadeFirst
-    permission_classes = [SEEN_OR_ASKED]
+    permission_classes = [VIEW_OR_ADD]
     throttle_classes = [CommandsPerUser]
 
     @extend_schema(request=BatchRequestSerializer, responses={202: BatchSerializer}, parameters=[IDEMPOTENCY_KEY])
@@ -79,12 +78,12 @@ class BatchDetail(generics.GenericAPIView):
         return Response(BatchSerializer(known_batch(request, id)).data)
 
 
-class MemberList(Scoped, generics.ListAPIView):
+class BatchItemList(Scoped, generics.ListAPIView):
     """The items of a batch in the order in which they are due, with their outcomes."""
 
     queryset = BatchItem.objects.select_related("charger", "command")
-    serializer_class = MemberSerializer
-    filterset_class = MemberFilter
+    serializer_class = BatchItemSerializer
+    filterset_class = BatchItemFilter
     permission_classes = [needs(GET="commands.view_command")]
 
     def visible(self, rows: QuerySet[BatchItem]) -> QuerySet[BatchItem]:
@@ -117,7 +116,7 @@ class ScheduleViewSet(OwnedByRequester, Editable):
     def perform_update(self, serializer: BaseSerializer) -> None:
         """Make the user the owner, unless only the name or the switch changes and the owner may still run it."""
         former, fields = cast(Schedule, serializer.instance), serializer.validated_data
-        has_changed = any(getattr(former, name) != fields[name] for name in EFFECTIVE_COLUMNS & fields.keys())
+        has_changed = any(getattr(former, name) != fields[name] for name in EFFECTIVE_COLUMNS if name in fields)
         serializer.save(**(self._owner() if has_changed or not may_run(former.owner) else {}))
 
     def _owner(self) -> dict[str, Any]:

@@ -22,13 +22,13 @@ from chargers.services.access import CommandsPerUser, known_charger, needs, with
 from commands.actions.ocpp16 import local_list
 from commands.api.filters import CertificateFilter, UploadFilter
 from commands.api.serializers.commands import (
-    AskedSerializer,
     CertificateSerializer,
     ChargingProfileSerializer,
     FirmwareSerializer,
     InstallSerializer,
     LocalListSerializer,
     SendLocalListSerializer,
+    SubmittedSerializer,
     UploadSerializer,
 )
 from commands.api.views.tasks import IDEMPOTENCY_KEY, accepted, earlier, submit_command, validated_body
@@ -62,7 +62,9 @@ class LocalListView(APIView):
         held = LocalList.objects.filter(charger=charger).first()
         return Response(LocalListSerializer({"charger": charger, "held": held}).data)
 
-    @extend_schema(request=SendLocalListSerializer, responses={202: AskedSerializer}, parameters=[IDEMPOTENCY_KEY])
+    @extend_schema(
+        request=SendLocalListSerializer, responses={202: SubmittedSerializer}, parameters=[IDEMPOTENCY_KEY]
+    )
     def post(self, request: Request, charger_id: str) -> Response:
         """Build the list, or its changes, from the id tags and send it in one call (SendLocalList)."""
         body = validated_body(request, SendLocalListSerializer)
@@ -98,7 +100,7 @@ class FirmwareViewSet(Editable):
 
     @extend_schema(
         request={"application/json": InstallSerializer},
-        responses={202: AskedSerializer},
+        responses={202: SubmittedSerializer},
         parameters=[IDEMPOTENCY_KEY],
     )
     @action(

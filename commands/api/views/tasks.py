@@ -20,11 +20,11 @@ from commands.actions.intents import Start, Stop, Trigger
 from commands.actions.table import encode
 from commands.api.filters import CommandFilter
 from commands.api.serializers.commands import (
-    AskedSerializer,
-    AskSerializer,
     AuthorizeRequestSerializer,
     CommandRequestSerializer,
     StopRequestSerializer,
+    SubmissionSerializer,
+    SubmittedSerializer,
     TaskSerializer,
     task_url,
 )
@@ -109,15 +109,15 @@ def submitted(command: Command) -> Response:
     return Response(shown, status=202, headers={"Location": shown["task_url"]})
 
 
-@submits(AskSerializer, AskedSerializer)
+@submits(SubmissionSerializer, SubmittedSerializer)
 def start(request: Request, charger_id: str) -> Response:
     """Ask the charger to send a BootNotification (TriggerMessage)."""
-    body = validated_body(request, AskSerializer)
+    body = validated_body(request, SubmissionSerializer)
     command = submit_intent(request, known_charger(request, charger_id), Trigger("BootNotification"), body)
     return accepted(command, "Remote BootNotification Command Sent")
 
 
-@submits(StopRequestSerializer, AskedSerializer)
+@submits(StopRequestSerializer, SubmittedSerializer)
 def stop(request: Request, charger_id: str) -> Response:
     """Ask the charger to stop the given transaction, or the only one under way."""
     body = validated_body(request, StopRequestSerializer)
@@ -148,7 +148,7 @@ def transaction_to_stop(charger: Charger, body: Mapping[str, Any]) -> tuple[int,
     return latest, f"No ongoing transaction is known; transactionId {latest} is sent and the charger decides."
 
 
-@submits(AuthorizeRequestSerializer, AskedSerializer)
+@submits(AuthorizeRequestSerializer, SubmittedSerializer)
 def authorize(request: Request, charger_id: str) -> Response:
     """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
     body = validated_body(request, AuthorizeRequestSerializer)

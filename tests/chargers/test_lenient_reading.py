@@ -6,8 +6,7 @@ import pytest
 
 from chargers.models.findings import KINDS
 from core.ocpp import schemas, tolerance
-from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16, OCPP201
-from core.ocpp.versions.ocpp16 import UNREADABLE
+from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16, OCPP201, UNREADABLE
 
 NOON = "2025-02-26T12:00:00Z"
 START = {"connectorId": 1, "idTag": "ABC", "meterStart": 1000, "timestamp": NOON}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from core.ocpp import numerals
-from core.ocpp.versions.ocpp16 import UNREADABLE
+from core.ocpp.versions import UNREADABLE
 from transactions.services.energy import IMPORT_REGISTER
 
 SIGNED = "SignedData"

@@ -44,6 +44,8 @@ class Essentials:
     unreadable_items: Mapping[str, Callable[[str], dict[str, Any]]]
 
 
+UNREADABLE = "unreadable"  # the `format` of a sample that stands for an item which could not be read
+
 # When a member of a message is secret.
 ALWAYS = "always"
 NAMED = "named"  # if the configuration key, component or variable to which it belongs has the name of a secret

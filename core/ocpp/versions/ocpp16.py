@@ -7,10 +7,9 @@ import ocpp.v16
 
 from core.ocpp import timestamps
 from core.ocpp.schemas import JSON, Schemas, bounded
-from core.ocpp.versions.base import NAMED, Essentials, FrameCodes, Version
+from core.ocpp.versions.base import NAMED, UNREADABLE, Essentials, FrameCodes, Version
 
 INT32 = 2**31 - 1
-UNREADABLE = "unreadable"  # the `format` of a sample that stands for an item which could not be read
 CONNECTORS = frozenset({"connectorId"})
 
 # J §4.2.3, table 7. Spellings are those of 1.6 (J errata 5.1, 5.2).

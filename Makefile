@@ -7,7 +7,7 @@ ARGS ?=
 PARALLEL ?= $(if $(DATABASE_URL)$(REDIS_URL),,-n auto --maxprocesses 3 --dist loadfile)
 SHELL := /bin/bash
 
-.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick chaos chaos-quick screenshots messages lint types audit clean
+.PHONY: help install run demo demo-tls simulate manage test conformance bench bench-quick chaos chaos-quick screenshots messages lint types migration-check audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make messages   add new texts of the pages to locale/, and compile the translations; requires gettext"
 	@echo "make lint       run ruff and check the import contract"
 	@echo "make types      check the types with mypy"
+	@echo "make migration-check  check that the migrations make the columns of the models"
 	@echo "make audit      list known vulnerabilities of the installed packages, if their database can be reached"
 	@echo "make clean      remove .venv; the data in .run stays"
 
@@ -66,8 +67,8 @@ bench-quick: install
 screenshots: install
 	@$(BIN)/python -m tests.screenshots
 
-messages types: export SECRET_KEY := none
-messages types: export SECRETS_KEYS := none
+messages types migration-check: export SECRET_KEY := none
+messages types migration-check: export SECRETS_KEYS := none
 messages: install
 	@$(BIN)/python manage.py makemessages -l en -l de --no-wrap --add-location file --no-obsolete -i .venv -i 'tests/*'
 	@$(BIN)/python manage.py compilemessages -l de -i .venv
@@ -83,6 +84,9 @@ lint: install
 
 types: install
 	@$(BIN)/mypy core chargers transactions commands gateway dashboard config tools
+
+migration-check: install
+	@$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 
 audit: install
 	@.ci/audit

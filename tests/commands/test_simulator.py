@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from commands.actions.ocpp16.table import ACTIONS
 from tests.support.live import an_id, eventually, until_connected
 from tools.simulator.connection import Client
 
@@ -29,6 +30,7 @@ def test_a_simulated_charger_answers_every_command(live):
     charger_id = an_id()
     with live.simulated(charger_id, "--pause", "600"):
         until_connected(live, charger_id)
+        assert EVERY_COMMAND.keys() == ACTIONS.keys()
         for action, payload in EVERY_COMMAND.items():
             task = live.finished(live.ask(charger_id, action, payload, timeout=10))
             assert (task["outcome"], task["simulated"]) == ("answered", False), task

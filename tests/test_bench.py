@@ -1,5 +1,11 @@
 """The load of the benchmark against the system; its speed is not tested here."""
 
+import os
+import subprocess
+import sys
+
+import pytest
+
 from tests.support.live import an_id
 from tools.bench import servers
 
@@ -10,6 +16,13 @@ def test_messages_counted_as_answered_are_stored(live):
     assert body["faults"] == body["unanswered"] == 0
     stored = sum(live.get(f"/api/ocpp/transactions/{prefix}{number}/")["count"] for number in range(3))
     assert stored == body["messages"]["StartTransaction"] > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_cpu_of_a_process_includes_what_it_started():
+    before = servers.cpu(os.getpid())
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 1: pass"], check=True)
+    assert servers.cpu(os.getpid()) - before > 0.9
 
 
 def test_an_idle_fleet_answers_commands(live):

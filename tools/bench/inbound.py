@@ -9,6 +9,7 @@ import psycopg
 from tools.bench import servers
 
 ROWS = "SELECT (SELECT count(*) FROM transactions_metervalue), (SELECT count(*) FROM transactions_transaction)"
+WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
 SAMPLES = 5
 runs = itertools.count(1)
 
@@ -18,25 +19,31 @@ class Broken(Exception):
 
 
 def closed(product, rpc, seconds):
-    """{who: messages a second} of one round, each of 200 chargers and one process, and two processes against one."""
+    """{who: rate, CPU and WAL} of one round, each of 200 chargers and one process, and two processes against one."""
     figures = {}
-    with servers.reference(product.run_dir) as (_, url):
-        figures["reference"] = _rate(servers.load("closed", url, seconds=seconds))
+    with servers.reference(product.run_dir) as (child, url):
+        figures["reference"] = _rate(servers.load("closed", url, [child], seconds=seconds))
     if rpc:
-        with servers.ocpp_rpc(product.run_dir) as (_, url):
-            figures["ocpp-rpc"] = _rate(servers.load("closed", url, seconds=seconds))
+        with servers.ocpp_rpc(product.run_dir) as (child, url):
+            figures["ocpp-rpc"] = _rate(servers.load("closed", url, [child], seconds=seconds))
     with product.web(1):
-        figures["ours"] = complete(product, "closed", seconds=seconds)
-        figures["one process"] = complete(product, "closed", chargers=800, seconds=seconds)
+        figures["ours"] = _watched(product, seconds=seconds)
+        figures["one process"] = _watched(product, chargers=800, seconds=seconds)
     with product.web(2):
-        figures["two processes"] = complete(product, "closed", chargers=800, seconds=seconds)
+        figures["two processes"] = _watched(product, chargers=800, seconds=seconds)
     return figures
 
 
-def fixed(product, rate, seconds):
-    """Latencies of one process at a fixed rate, counted from when a message was due."""
+def _watched(product, **options):
+    """A closed loop, with the CPU of the web processes and of PostgreSQL."""
+    parts = [child for child in product.children if child.name != "Redis"]
+    return complete(product, "closed", watched=parts, **options)
+
+
+def fixed(product, rates, seconds):
+    """{rate: latencies} of one process at fixed rates, counted from when a message was due."""
     with product.web(1):
-        return complete(product, "fixed", rate=rate, seconds=seconds)
+        return {rate: complete(product, "fixed", rate=rate, seconds=seconds) for rate in rates}
 
 
 def storm(product, chargers):
@@ -120,14 +127,16 @@ def complete(product, kind, **options):
     """Run the load, of chargers of its own, and see that exactly what was acknowledged is stored."""
     options.setdefault("prefix", f"b{next(runs)}-")
     readings, sessions = product.sql(ROWS)[0]
+    began = product.sql(WAL)[0][0]
     result = servers.load(kind, product.chargers_url, **options)
+    written = product.sql(WAL)[0][0] - began
     stored = product.sql(ROWS)[0]
     wanted = readings + SAMPLES * result["messages"]["MeterValues"], sessions + result["messages"]["StartTransaction"]
     if stored != wanted or result["faults"] or result["unanswered"]:
         raise Broken(
             f"stored {stored}, acknowledged {wanted}; {result['unanswered']} unanswered, {result['first_faults']}"
         )
-    return result | {"rate": result["answered"] / result["seconds"]}
+    return _rate(result) | {"wal": written / sum(result["messages"].values())}
 
 
 def _rate(result):

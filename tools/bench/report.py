@@ -1,5 +1,6 @@
 """The figures in words: a table of targets, what each round measured, on which machine, with which versions."""
 
+import math
 import os
 import platform
 import re
@@ -16,7 +17,9 @@ PACKAGES = ("Django", "channels", "channels-redis", "celery", "uvicorn", "uvloop
 
 
 def spread(values, digits=0):
-    """Median and, of several, smallest to largest."""
+    """Median and, of several, smallest to largest; a dash if it cannot be measured here."""
+    if math.isnan(values[0]):
+        return "-"
     shown = [f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values))]
     return shown[0] if len(values) == 1 else f"{shown[0]} ({shown[1]}–{shown[2]})"
 
@@ -41,8 +44,9 @@ class Table:
             return figure >= bound if better == "more" else figure <= bound
 
         verdict = "aim reached" if reached(aim) else "reached" if reached(least) else "**not reached**"
+        measured = f"{figure:.{digits}f}{unit} | {rounds} | {verdict}"
         self.lines.append(
-            f"| {what} | {least:g}{unit} | {aim:g}{unit} | {figure:.{digits}f}{unit} | {rounds} | {verdict} |"
+            f"| {what} | {least:g}{unit} | {aim:g}{unit} | {'- | | -' if math.isnan(figure) else measured} |"
         )
 
     def __str__(self):

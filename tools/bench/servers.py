@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import socket
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import django
@@ -154,12 +156,16 @@ def install_ocpp_rpc(run_dir):
     return True
 
 
-def load(kind, url, **options):
-    """Run the load to its end; what it measured."""
+def load(kind, url, watched=(), **options):
+    """Run the load to its end; what it measured, and `spent`: {name of a watched child: µs of CPU for a message}."""
+    before = [cpu(child.process.pid) for child in watched]
     done = subprocess.run(_load_command(kind, url, options), cwd=PROJECT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"The load failed: {done.stderr.strip().splitlines()[-1:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    messages = sum(result["messages"].values())
+    pairs = zip(watched, before, strict=True)
+    return result | {"spent": {child.name: (cpu(child.process.pid) - used) / messages * 1e6 for child, used in pairs}}
 
 
 @contextlib.contextmanager
@@ -188,6 +194,21 @@ def memory(pid):
     """Resident bytes of a process."""
     shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
     return int(shown.stdout) * 1024
+
+
+def cpu(pid):
+    """Seconds of CPU of a process and of all that it started, ended ones too. Not a number without Linux's /proc."""
+    ticks, started = {}, defaultdict(list)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            started[int(fields[1])].append(int(stat.parent.name))
+            ticks[int(stat.parent.name)] = sum(map(int, fields[11:15]))
+
+    def tree(root):
+        return ticks.get(root, math.nan) + sum(map(tree, started[root]))
+
+    return tree(pid) / os.sysconf("SC_CLK_TCK")
 
 
 def clean(run_dir):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.frames import Opcode
 
-from config import limits
+from config import startup
 from config.requests import HEAD_TIMEOUT_S
 from tests.support.live import an_id
 from tests.support.others import others_undisturbed
@@ -152,4 +152,4 @@ def _affordable():
 def test_a_process_opens_as_many_files_as_it_may(live, name):
     child = next(child for child in live.stack.children if child.name == name)
     soft, hard = resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE)
-    assert soft == min(hard, limits.MAX_OPEN_FILES)
+    assert soft == min(hard, startup.MAX_OPEN_FILES)

@@ -47,6 +47,9 @@ def _has_all(now, before):
 
 
 LAST = (
+    ("ocpp_commands_asked_total", {"action": "ClearCache"}),
+    ("ocpp_commands_finished_total", {"action": "ClearCache", "outcome": "answered"}),
+    ("ocpp_messages_total", {"action": "other", "outcome": "NotImplemented"}),
     ("ocpp_refused_handshakes_total", {"reason": "unknown"}),
     ("ocpp_orphan_stops_total", {}),
     ("ocpp_messages_total", {"action": "Heartbeat", "outcome": "result"}),

@@ -139,11 +139,7 @@ class Exchange:
 
     async def _finish(self, frame: frames.CallFrame, call: Call, outcome: Any) -> None:
         try:
-            if isinstance(outcome, Exception):
-                await self._on_failure(call, outcome)
-            else:
-                self._note_outcome(call, frames.code_of(outcome))
-                await self.write(outcome, call.message_id, call.action)
+            await self._conclude(call, outcome)
         except Exception as error:  # noqa: BLE001  (every CALL must be answered)
             await self.refusals.answer(error, "", frame)
         finally:
@@ -173,13 +169,20 @@ class Exchange:
             return
         reading = await asyncio.to_thread(self._check, frame) if self.is_large else self._check(frame)
         call = self._call(frame, reading)
+        outcome: str | Exception
         try:
-            answer = await writer.submit_and_wait(self.handlers[call.action], call)
+            outcome = await writer.submit_and_wait(self.handlers[call.action], call)
         except Exception as failure:  # noqa: BLE001  (the writer has logged the cause)
-            await self._on_failure(call, failure)
+            outcome = failure
+        await self._conclude(call, outcome)
+
+    async def _conclude(self, call: Call, outcome: str | Exception) -> None:
+        """Answer a CALL that the batch writer has processed, or raise the `CallError` of its failure."""
+        if isinstance(outcome, Exception):
+            await self._on_failure(call, outcome)
             return
-        self._note_outcome(call, frames.code_of(answer))
-        await self.write(answer, call.message_id, call.action)
+        self._note_outcome(call, frames.code_of(outcome))
+        await self.write(outcome, call.message_id, call.action)
 
     async def _on_failure(self, call: Call, failure: Exception) -> None:
         if isinstance(failure, StaleConnection):  # the charger has a newer socket, or has been deleted

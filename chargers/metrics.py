@@ -93,8 +93,8 @@ event_loop_lag = Histogram(
     registry=registry,
     buckets=BUCKETS_S,
 )
-events_told = Counter("ocpp_events_told", "Events published live to dashboards and streams.", registry=registry)
-events_untold = Counter(
+events_published = Counter("ocpp_events_told", "Events published live to dashboards and streams.", registry=registry)
+events_unpublished = Counter(
     "ocpp_events_untold",
     "Events that were not published live to dashboards and streams: Redis was unavailable, too many waited, or an "
     "error of this server.",
@@ -133,7 +133,7 @@ for counter, values in (
     (refused_handshakes, (*REASONS.values(), OTHER)),
     (closed_sockets, ("1009",)),
     (messages_dropped, ("too_many", "fault")),
-    (events_untold, ("redis_away", "too_many", "fault")),
+    (events_unpublished, ("redis_away", "too_many", "fault")),
     (webhook_deliveries, ("delivered", "failed", "dead")),
     (budget_exceeded, budgets.BUDGETS),
 ):
@@ -170,5 +170,5 @@ def count_close(code: int | None) -> None:
     closed_sockets.labels(str(code) if code in CLOSE_CODES else OTHER).inc()
 
 
-def count_untold(reason: str, events: int) -> None:
-    events_untold.labels(reason).inc(events)
+def count_unpublished(reason: str, events: int) -> None:
+    events_unpublished.labels(reason).inc(events)

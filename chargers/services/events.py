@@ -137,11 +137,11 @@ def _publish(messages: list[JSON]) -> None:
     try:
         publish(messages)
     except RedisError as error:
-        metrics.count_untold("redis_away", len(messages))
+        metrics.count_unpublished("redis_away", len(messages))
         logger.warning("%s events were not published, because Redis is unavailable: %s", len(messages), error)
         time.sleep(RETRY_DELAY_S)
     else:
-        metrics.events_told.inc(len(messages))
+        metrics.events_published.inc(len(messages))
 
 
 # Events are published by a thread, so that a Redis which hangs delays no answer to a charger.
@@ -151,5 +151,5 @@ _live_publisher = BackgroundWriter[dict](
     interval_s=PUBLISH_INTERVAL_S,
     max_queued=MAX_QUEUED_EVENTS,
     max_batch=MAX_QUEUED_EVENTS,
-    count_lost=metrics.count_untold,
+    count_lost=metrics.count_unpublished,
 )

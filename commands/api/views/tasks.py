@@ -224,7 +224,7 @@ def _ended(task_id: str, until: str) -> Command | None:
 
 
 def find_task(task_id: str) -> Command:
-    """The `Command`; raises 404. Celery is not asked, because it reports PENDING for unknown ids."""
+    """The `Command`; raises 404. Celery's state is not read, because it is PENDING for unknown ids."""
     command = get_command(task_id)
     if command is None:
         raise not_found("Task")

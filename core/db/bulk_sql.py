@@ -1,7 +1,8 @@
 """Write many rows by one statement. Rows are sent as one JSON parameter, or by COPY where there are very many.
 
-Statements are prepared, so that PostgreSQL parses and plans them once per connection. Django's own cursors write all
-values into the text of a statement (see docs/performance.md).
+Statements are prepared, so that PostgreSQL parses and plans them once per connection, and run by libpq itself. Django's
+own cursors write all values into the text of a statement, and psycopg's take longer than most statements (decision
+0027).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,8 +11,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
-import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, models
+
+from core.db import libpq
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -33,12 +35,11 @@ def json(rows: "Sequence[Mapping[str, object] | DataclassInstance]") -> str:
     return orjson.dumps(rows).decode()
 
 
-def query(statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:
+def query(statement: str, parameters: Sequence[libpq.Value] | Mapping[str, libpq.Value]) -> list[Row]:
     """Run `statement` with `parameters`. Return its rows, [] if none."""
     connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(statement, parameters, prepare=True)
-        return cursor.fetchall() if cursor.description else []
+    with connection.wrap_database_errors:
+        return libpq.run(connection.connection, statement, parameters)
 
 
 def clock() -> datetime:
@@ -79,13 +80,9 @@ def copy(table: str, columns: Iterable[str], lines: Sequence[str]) -> None:
     if not lines:
         return
     connection.ensure_connection()
-    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-    with (
-        connection.wrap_database_errors,
-        psycopg.Cursor(connection.connection) as cursor,
-        cursor.copy(statement) as stream,
-    ):
-        stream.write("\n".join(lines) + "\n")
+    with connection.wrap_database_errors:
+        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+        libpq.copy(connection.connection, statement, "\n".join(lines) + "\n")
 
 
 def escaped(text: str) -> str:

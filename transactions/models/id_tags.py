@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Upper
@@ -60,12 +61,13 @@ class IdTag(models.Model):
     def known(id_tags: Iterable[str]) -> dict[str, "IdTag"]:
         """Return {id tag in upper case: `IdTag`} of the known tags."""
         wanted = sorted({tag.upper() for tag in id_tags})
-        rows = bulk_sql.query(KNOWN_TAGS, [wanted]) if wanted else []
+        rows = bulk_sql.query(KNOWN_TAGS, [orjson.dumps(wanted).decode()]) if wanted else []
         return {key: bulk_sql.instance(IdTag, row) for key, *row in rows}
 
 
 KNOWN_TAGS = (
-    f"SELECT upper(id_tag), {bulk_sql.columns(IdTag)} FROM transactions_idtag c WHERE upper(id_tag) = ANY(%s)"
+    f"SELECT upper(id_tag), {bulk_sql.columns(IdTag)} FROM transactions_idtag c "
+    "WHERE upper(id_tag) = ANY(ARRAY(SELECT json_array_elements_text(%s)))"
 )
 
 

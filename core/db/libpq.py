@@ -1,0 +1,126 @@
+"""Run statements by the functions of libpq, each prepared once for a connection.
+
+psycopg owns the connection. Its cursors convert every parameter and result by rules that can be changed, and ask an
+event loop for every answer, so that they take some 100 µs of Python for a statement. Here a parameter is sent as text, and
+the calling thread waits in libpq, which releases the lock of the interpreter.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from django.db.backends.postgresql.psycopg_any import get_adapters_template
+from psycopg import errors, pq
+from psycopg.adapt import AdaptersMap, Transformer
+from psycopg.pq.abc import PGconn, PGresult
+
+Value = str | int | float | datetime | None  # of a parameter
+
+PLACEHOLDER = re.compile(r"%(?:s|\((\w+)\)s|%)")
+SUCCESSES = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.COPY_IN)
+
+
+def _adapters() -> AdaptersMap:
+    """Return the conversions of results that Django has registered, but times by the compiled loader of psycopg."""
+    adapters = AdaptersMap(get_adapters_template(True, None))
+    oid = psycopg.adapters.types["timestamptz"].oid
+    if compiled := psycopg.adapters.get_loader(oid, pq.Format.TEXT):
+        adapters.register_loader(oid, compiled)
+    return adapters
+
+
+@dataclass
+class _Session:
+    """The names of the statements that a connection has prepared, and the conversion of their results."""
+
+    names: dict[str, bytes] = field(default_factory=dict)
+    loaders: Transformer = field(default_factory=lambda: Transformer(_adapters()))
+
+
+_sessions: WeakKeyDictionary[psycopg.Connection, _Session] = WeakKeyDictionary()
+
+
+def run(
+    connection: psycopg.Connection, statement: str, parameters: Sequence[Value] | Mapping[str, Value]
+) -> list[tuple[Any, ...]]:
+    """Run `statement`, prepared, in the transaction of `connection`. Return its rows, [] if it returns none."""
+    session = _sessions.get(connection) or _sessions.setdefault(connection, _Session())
+    text, names = _numbered(statement)
+    values = parameters if names is None else [parameters[name] for name in names]
+    begin(connection)
+    name = session.names.get(statement) or _prepare(connection.pgconn, session, statement, text)
+    result = connection.pgconn.exec_prepared(name, [_encoded(value) for value in values])
+    _check(connection.pgconn, result)
+    if not result.ntuples:
+        return []
+    session.loaders.set_pgresult(result)
+    return session.loaders.load_rows(0, result.ntuples, tuple)
+
+
+def copy(connection: psycopg.Connection, statement: str, text: str) -> None:
+    """Run `statement`, a COPY FROM STDIN, with the lines in `text`."""
+    begin(connection)
+    libpq = connection.pgconn
+    _check(libpq, libpq.exec_(statement.encode()))
+    libpq.put_copy_data(text.encode())
+    libpq.put_copy_end()
+    for result in [*iter(libpq.get_result, None)]:  # all are taken first, so that the connection is free again
+        _check(libpq, result)
+
+
+def begin(connection: psycopg.Connection) -> None:
+    """Begin the transaction that Django has announced to psycopg, which would begin it with its next statement."""
+    if not connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE:
+        _check(connection.pgconn, connection.pgconn.exec_(b"BEGIN"))
+
+
+def _prepare(libpq: PGconn, session: _Session, statement: str, text: bytes) -> bytes:
+    name = b"statement_%d" % len(session.names)
+    _check(libpq, libpq.prepare(name, text))
+    session.names[statement] = name
+    return name
+
+
+def _check(libpq: PGconn, result: PGresult) -> None:
+    """Raise the exception of psycopg for a statement that has failed."""
+    if result.status in SUCCESSES:
+        return
+    if libpq.status == pq.ConnStatus.BAD:
+        raise psycopg.OperationalError(f"the connection is lost: {libpq.get_error_message()}")
+    raise errors.error_from_result(result)
+
+
+@cache
+def _numbered(statement: str) -> tuple[bytes, tuple[str, ...] | None]:
+    """Return the text of `statement` as PostgreSQL reads it, and the names of its parameters, None if they have none."""
+    names: list[str] = []
+    count = 0
+
+    def number(match: re.Match[str]) -> str:
+        nonlocal count
+        if match[0] == "%%":
+            return "%"
+        if match[0] == "%s":
+            count += 1
+            return f"${count}"
+        if match[1] not in names:
+            names.append(match[1])
+        return f"${names.index(match[1]) + 1}"
+
+    text = PLACEHOLDER.sub(number, statement).encode()
+    return text, tuple(names) or None
+
+
+def _encoded(value: Value) -> bytes | None:
+    if isinstance(value, str):
+        if "\0" in value:
+            raise psycopg.DataError("PostgreSQL cannot store U+0000 in a text.")
+        return value.encode()
+    if value is None:
+        return None
+    return (value.isoformat() if isinstance(value, datetime) else str(value)).encode()

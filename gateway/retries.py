@@ -8,6 +8,7 @@ so it most likely repeats this one, on the same socket or on a new one (J §4.1.
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from chargers.models import Charger, effective_status
 from chargers.services import connections
@@ -50,32 +51,31 @@ def check(calls: Sequence[Call]) -> dict[int, str]:
     Raise `RefusedItems` with a `StaleConnection` for each call by a socket that is not the newest of its charger. The
     charger has no answer to these calls, and repeats them on its newest socket.
     """
-    newest = _newest_sockets(calls)
-    if stale := _stale(calls, newest):
+    obstacles = _obstacles(calls)
+    if stale := _stale(calls, obstacles):
         raise RefusedItems(stale)
-    return {
-        charger: effective_status(policy, registration)
-        for charger, (_, policy, registration) in newest.items()
-        if (registration or policy) != "Accepted"
-    }
+    return {row.charger: effective_status(row.boot_policy, row.registration_status) for row in obstacles}
 
 
-def _newest_sockets(calls: Sequence[Call]) -> dict[int, tuple[datetime | None, str, str]]:
-    """Return {primary key: (time when its newest socket was opened, boot policy, registration status)}."""
-    if not calls:
-        return {}
-    chargers = bulk_sql.array({call.charger for call in calls})
-    return {row[0]: row[1:] for row in bulk_sql.query(sql.NEWEST_SOCKETS, [chargers])}
+class Obstacle(NamedTuple):
+    """A charger whose calls are refused: the socket `opened` then is not its newest one, or it is not accepted."""
+
+    charger: int
+    opened: datetime | None
+    is_replaced: bool
+    boot_policy: str
+    registration_status: str
 
 
-def _stale(
-    calls: Sequence[Call], newest: Mapping[int, tuple[datetime | None, str, str]]
-) -> dict[CallKey, StaleConnection]:
-    return {
-        call.key: StaleConnection()
-        for call in calls
-        if call.socket and (call.charger not in newest or call.socket != newest[call.charger][0])
-    }
+def _obstacles(calls: Sequence[Call]) -> list[Obstacle]:
+    sockets = {(call.charger, call.socket) for call in calls}
+    rows = [{"charger": charger, "opened": opened} for charger, opened in sockets]
+    return [*map(Obstacle._make, bulk_sql.execute(sql.OBSTACLES, rows))]
+
+
+def _stale(calls: Sequence[Call], obstacles: Sequence[Obstacle]) -> dict[CallKey, StaleConnection]:
+    replaced = {(row.charger, row.opened) for row in obstacles if row.is_replaced}
+    return {call.key: StaleConnection() for call in calls if (call.charger, call.socket) in replaced}
 
 
 def _as_stored(call: Call) -> str:
@@ -142,4 +142,4 @@ def stale_before(calls: Sequence[Call]) -> dict[CallKey, StaleConnection]:
     cannot undo the effects of the function.
     """
     has_effects = any(call.action in call.version.answered_by_vendors for call in calls)
-    return _stale(calls, _newest_sockets(calls)) if has_effects else {}
+    return _stale(calls, _obstacles(calls)) if has_effects else {}

@@ -13,4 +13,13 @@ FROM json_to_recordset(%s) AS s(id bigint, seen timestamptz, call_id text, diges
 WHERE c.id = s.id
 """
 
-NEWEST_SOCKETS = "SELECT id, connected_at, boot_policy, registration_status FROM chargers_charger WHERE id = ANY(%s)"
+# Finds what forbids calls: (charger, time when the socket of a call was opened, whether a newer one has replaced it,
+# boot policy, registration status). A call without a socket has NULL. Most batches get no row.
+OBSTACLES = """
+SELECT * FROM (
+    SELECT s.charger, s.opened, s.opened IS NOT NULL AND s.opened IS DISTINCT FROM c.connected_at AS is_replaced,
+        c.boot_policy, c.registration_status
+    FROM json_to_recordset(%s) AS s(charger bigint, opened timestamptz)
+        LEFT JOIN chargers_charger c ON c.id = s.charger
+) o WHERE is_replaced OR coalesce(nullif(registration_status, ''), boot_policy) <> 'Accepted'
+"""

@@ -1,8 +1,7 @@
 """Write many rows by one statement. Rows are sent as one JSON parameter, or by COPY where there are very many.
 
-Statements are prepared, so that PostgreSQL parses and plans them once per connection, and run by libpq itself. Django's
-own cursors write all values into the text of a statement, and psycopg's take longer than most statements (decision
-0027).
+Statements are prepared, so that PostgreSQL parses and plans them once per connection. Django's own cursors write all
+values into the text of a statement; those of psycopg take longer than most statements (decision 0027).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

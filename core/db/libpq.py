@@ -1,7 +1,7 @@
 """Run statements by the functions of libpq, each prepared once for a connection.
 
 psycopg owns the connection. Its cursors convert every parameter and result by rules that can be changed, and ask an
-event loop for every answer, so that they take some 100 µs of Python for a statement. Here a parameter is sent as text, and
+event loop for every answer, so that a statement takes some 100 µs of Python. Here a parameter is sent as text, and
 the calling thread waits in libpq, which releases the lock of the interpreter.
 """
 
@@ -97,7 +97,7 @@ def _check(libpq: PGconn, result: PGresult) -> None:
 
 @cache
 def _numbered(statement: str) -> tuple[bytes, tuple[str, ...] | None]:
-    """Return the text of `statement` as PostgreSQL reads it, and the names of its parameters, None if they have none."""
+    """Return the text of `statement` for PostgreSQL, and the names of its parameters, None if they have none."""
     names: list[str] = []
     count = 0
 

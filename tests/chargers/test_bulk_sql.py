@@ -72,10 +72,10 @@ def finished_rows():
                 transactions_sql.STOP,
                 transactions_sql.SUPERSEDE,
                 gateway_sql.REMEMBER,
+                gateway_sql.OBSTACLES,
                 commands_sql.CLAIM,
             )
         ),
-        (gateway_sql.NEWEST_SOCKETS, "{1}"),
         (queries.FIND, "x"),
         (commands_sql.NEXT_COMMAND, "1"),
         (commands_sql.COUNT_QUEUED, "1"),

@@ -211,7 +211,6 @@ class Exchange:
             action=frame.action,
             payload=frame.payload,
             received_at=datetime.now(UTC),
-            digest=frame.digest,
             socket=self.newest.opened_at,
             version=self.version,
         )
@@ -224,6 +223,7 @@ class Exchange:
     def _use(self, reading: tolerance.Reading, call: Call, frame: frames.CallFrame) -> None:
         """Use the readable part of a payload that breaks its schema. Store the frame for the first such finding."""
         call.payload, call.findings, call.as_sent = reading.payload, reading.findings, reading.as_sent
+        call.sent = frame.payload
         if not frame.is_json:
             call.find("", "unreadable", frame.payload)
         new = {(call.action, *finding) for finding in call.findings} - self.recorded_findings

@@ -108,7 +108,9 @@ class RecentAnswers:
         """Return the answer already sent to this CALL. Raise `UnusableCall` for another CALL with its id."""
         if frame.message_id == self.newest.last_call_id and frame.digest == self.newest.last_call_digest:
             return as_sent(self.newest.last_answer)
-        digest, answer = self.answers.get(frame.message_id, (frame.digest, None))
+        if frame.message_id not in self.answers:
+            return None
+        digest, answer = self.answers[frame.message_id]
         if digest != frame.digest:
             raise frames.UnusableCall("GenericError", "This message id was used for another CALL.")
         return answer
@@ -131,7 +133,8 @@ def answered_before(calls: Sequence[Call]) -> dict[CallKey, str]:
         return {}
     chargers = Charger.objects.filter(pk__in={call.charger for call in calls})
     last = {(c.pk, c.last_call_id, c.last_call_digest): c.last_answer for c in chargers}
-    answers = {call.key: as_sent(last[call.key]) for call in calls if call.key in last}
+    last_calls = {call.key: (*call.key, call.digest) for call in calls}
+    answers = {key: as_sent(last[last_call]) for key, last_call in last_calls.items() if last_call in last}
     return {key: answer for key, answer in answers.items() if answer is not None}
 
 

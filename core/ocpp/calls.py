@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from core.ocpp import frames
 from core.ocpp.versions import OCPP16, Version
 
-CallKey = tuple[int, str, str]  # charger, message id and digest, which identify a CALL
+CallKey = tuple[int, str]  # charger and message id, which identify a CALL in a batch
 
 
 @dataclass(slots=True)
@@ -19,19 +20,24 @@ class Call:
     action: str
     payload: dict[str, Any] = field(repr=False)  # hidden from logs, because it may hold secrets
     received_at: datetime
-    digest: str = ""
     socket: datetime | None = None
     answer: str = field(default="", repr=False)
     # {(field, kind): the value as sent} of departures from OCPP, and {member: text} of numbers that were rounded.
     findings: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
     as_sent: dict[str, str] = field(default_factory=dict, repr=False)
+    sent: dict[str, Any] | None = field(default=None, repr=False)  # the payload as sent, if `payload` is repaired
     version: Version = field(default=OCPP16, repr=False)
     rows: int = 0  # the number of rows of meter values that were written for it
     is_within_rate: bool | None = None  # set once by `budgets.within_rate`
 
     @property
     def key(self) -> CallKey:
-        return self.charger, self.message_id, self.digest
+        return self.charger, self.message_id
+
+    @property
+    def digest(self) -> str:
+        """The digest of what was sent, which tells a repetition from another CALL with the same id."""
+        return frames.digest(self.action, self.payload if self.sent is None else self.sent)
 
     def find(self, path: str, kind: str, value: Any) -> None:
         """Record that the member at `path` ("meterValue.sampledValue.unit") departs from OCPP. `kind` is one of

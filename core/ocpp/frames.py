@@ -15,6 +15,7 @@ CALL, CALLRESULT, CALLERROR = 2, 3, 4
 MAX_MESSAGE_ID_LENGTH = 36
 UNREADABLE_ID = "-1"  # of the CALLERROR that answers a frame without a usable message id, not in 1.6
 CONTROL = re.compile(r"\\(?:u00[01]|u007[fF]|[bfnrt])")  # the escape of a control character
+SAFE_DEPTH = 200  # brackets in a frame up to which orjson can write what it has read
 INTEGER_LIMIT = 2**63  # PostgreSQL's bigint cannot store an integer beyond it
 
 
@@ -55,16 +56,19 @@ class BadCall(CallError):
 class CallFrame:
     """A CALL as parsed, of any socket. `payload` is the JSON object sent (`null` counts as `{}`, J §4.2.1).
 
-    `digest` is 32 hex digits, equal for equal actions and payloads. `is_clean` is False if a text of the payload may
-    contain a control character. `is_json` is False if the frame is not strictly JSON.
+    `is_clean` is False if a text of the payload may contain a control character. `is_json` is False if the frame is
+    not strictly JSON.
     """
 
     message_id: str
     action: str
     payload: dict[str, Any]
-    digest: str
     is_clean: bool = True
     is_json: bool = True
+
+    @property
+    def digest(self) -> str:
+        return digest(self.action, self.payload)
 
 
 @dataclass(slots=True)
@@ -99,6 +103,8 @@ def parse(text: str, version: Version, lenient: bool = False) -> CallFrame | Rep
     kind, message_id = frame[0], frame[1]
     if type(kind) is int and kind == CALL:
         call = _call(frame, message_id, version)
+        if text.count("[") + text.count("{") > SAFE_DEPTH:
+            _check_depth(call, version)
         if not is_json or "\\" in text:
             _check_controls(call, text, lenient)
             call.is_json, call.is_clean = is_json, call.is_clean and is_json
@@ -177,11 +183,22 @@ def _call(frame: list[Any], message_id: str, version: Version) -> CallFrame:
     payload = {} if frame[3] is None else frame[3]
     if not isinstance(payload, dict):
         raise BadCall(message_id, codes.payload, "The payload is not an object.", action)
+    return CallFrame(message_id, frame[2], payload)
+
+
+def _check_depth(call: CallFrame, version: Version) -> None:
+    """Raise `BadCall` for a payload that orjson has read and could not write again."""
     try:
-        content = orjson.dumps([frame[2], payload], option=orjson.OPT_SORT_KEYS)
+        orjson.dumps([call.payload])
     except TypeError as error:
-        raise BadCall(message_id, codes.payload, "The payload is nested too deeply.", action) from error
-    return CallFrame(message_id, frame[2], payload, blake2b(content, digest_size=16).hexdigest())
+        code, description = version.frame_codes.payload, "The payload is nested too deeply."
+        raise BadCall(call.message_id, code, description, call.action) from error
+
+
+def digest(action: str, payload: dict[str, Any]) -> str:
+    """Return 32 hex digits that are equal for equal actions and payloads, whatever the order of members."""
+    content = orjson.dumps([action, payload], option=orjson.OPT_SORT_KEYS)
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def _reply(frame: list[Any], message_id: str) -> Reply:

@@ -112,7 +112,7 @@ def test_a_call_by_a_replaced_socket_is_not_stored_and_others_are():
     stale, repeated, other_call = (
         a_call(sender, "DataTransfer", "1", vendorId="V") for sender in (charger, charger, other)
     )
-    stale.socket, repeated.socket, repeated.digest = first, second, stale.digest
+    stale.socket, repeated.socket = first, second
     outcomes = commits.commit_with_retry(Batch([entry(stale), entry(other_call)], {}))
     assert isinstance(outcomes[0], StaleConnection)
     assert json.loads(outcomes[1])[0] == 3

@@ -32,9 +32,7 @@ def a_tag(id_tag="ABC", **columns):
 
 def a_call(charger, action, message_id=None, **payload):
     """A CALL of `charger`; the payload is given as keyword arguments in camelCase."""
-    call = Call(charger.pk, message_id or uuid4().hex, action, payload, datetime.now(UTC))
-    call.digest = uuid4().hex
-    return call
+    return Call(charger.pk, message_id or uuid4().hex, action, payload, datetime.now(UTC))
 
 
 def open_socket(charger):

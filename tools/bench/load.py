@@ -1,8 +1,8 @@
 """The load: simulated chargers that live charging sessions, on uvloop so that they are not the bottleneck.
 
-`python -m tools.bench.load --url ws://… --chargers N closed|fixed|storm|idle` prints one JSON object. A session is
-authorise, status, start, ten MeterValues of five samples, two heartbeats, stop, status: 17 messages, each sent when
-the one before is answered.
+`python -m tools.bench.load --url ws://… --chargers N closed|fixed|storm|idle` prints a JSON object when all chargers
+have booted, and one with the figures at the end. A session is authorise, status, start, ten MeterValues of five
+samples, two heartbeats, stop, status: 17 messages, each sent when the one before is answered.
 """
 
 import argparse
@@ -107,11 +107,12 @@ class Load:
         self.messages[action] = self.messages.get(action, 0) + 1
 
     async def connect(self, max_handshakes):
-        """Connect and boot all chargers, with at most `max_handshakes` handshakes at a time."""
+        """Connect and boot all chargers, with at most `max_handshakes` handshakes at a time, and say so on stdout."""
         self.chargers = [Charger(number, self) for number in range(self.given.chargers)]
         gate = asyncio.Semaphore(max_handshakes)
         await asyncio.gather(*(self._connect(charger, gate) for charger in self.chargers))
         await asyncio.wait_for(self.all_booted, 300)
+        print(json.dumps({"up": self.up}), flush=True)
 
     async def _connect(self, charger, gate):
         async with gate:
@@ -186,10 +187,9 @@ async def storm(given):
 
 
 async def idle(given):
-    """Connect, boot, say so on stdout, and stay until stdin ends, answering commands."""
+    """Connect, boot, and stay until stdin ends, answering commands."""
     load = Load(given)
     await load.connect(max_handshakes=50)
-    print(json.dumps({"up": load.up}), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     load.over = True
     return _report(load, seconds=0, cpu=0)

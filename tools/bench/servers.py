@@ -157,12 +157,18 @@ def install_ocpp_rpc(run_dir):
 
 
 def load(kind, url, watched=(), **options):
-    """Run the load to its end; what it measured, and `spent`: {name of a watched child: µs of CPU for a message}."""
-    before = [cpu(child.process.pid) for child in watched]
-    done = subprocess.run(_load_command(kind, url, options), cwd=PROJECT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"The load failed: {done.stderr.strip().splitlines()[-1:]}")
-    result = json.loads(done.stdout.strip().splitlines()[-1])
+    """Run the load to its end; what it measured, and `spent`: {name of a watched child: µs of CPU for a message}.
+
+    The CPU is counted from when the chargers have booted.
+    """
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(_load_command(kind, url, options), cwd=PROJECT, text=True, **pipes) as running:
+        running.stdout.readline()
+        before = [cpu(child.process.pid) for child in watched]
+        told, errors = running.communicate()
+    if running.returncode:
+        raise RuntimeError(f"The load failed: {errors.strip().splitlines()[-1:]}")
+    result = json.loads(told)
     messages = sum(result["messages"].values())
     pairs = zip(watched, before, strict=True)
     return result | {"spent": {child.name: (cpu(child.process.pid) - used) / messages * 1e6 for child, used in pairs}}

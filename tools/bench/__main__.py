@@ -13,11 +13,11 @@ from tools.bench import commands, inbound, reading, report, servers
 from tools.stack.stack import PROJECT
 
 FULL = {
-    **{"rounds": 3, "seconds": 6, "rate_seconds": 12, "storm": 5000, "idle": 2000},
+    **{"rounds": 3, "seconds": 6, "rate_seconds": 12, "minutely": (5000, 120), "storm": 5000, "idle": 2000},
     **{"still": 30, "commands": 200, "many": 1500, "silent": 1000, "records": 1_000_000},
 }
 QUICK = {
-    **{"rounds": 1, "seconds": 4, "rate_seconds": 6, "storm": 1000, "idle": 500},
+    **{"rounds": 1, "seconds": 4, "rate_seconds": 6, "minutely": (1000, 10), "storm": 1000, "idle": 500},
     **{"still": 5, "commands": 40, "many": 400, "silent": 200, "records": 0},
 }
 
@@ -99,6 +99,17 @@ class Bench:
             self.detail(f"{rate:,} messages/s: p50 {report.spread(middle, 1)} ms, p99 {report.spread(late, 1)} ms")
             self.median(f"p99 at {rate:,} messages/s", least, aim, late, " ms", 1)
 
+    def minutely(self):
+        chargers, seconds = self.sizes["minutely"]
+        self.say(f"{chargers:,} chargers send a reading a minute")
+        found = inbound.minutely(self.product, chargers, seconds)
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in found["cores"].items())
+        total = sum(found["cores"].values())
+        self.detail(
+            f"{chargers:,} chargers, each with a reading a minute: {total:.1%} of a core ({shares}), and "
+            f"{found['size'] / 2**20:.0f} MiB of the web process; a core would carry {chargers / total:,.0f}"
+        )
+
     def storm(self):
         chargers = self.sizes["storm"]
         found = self.rounds("Storm", lambda: inbound.storm(self.product, chargers))
@@ -168,7 +179,7 @@ class Bench:
         return f"{report.head(self.product, self.sizes['rounds'])}\n\n{self.table}\n\n" + "\n".join(self.details)
 
 
-STAGES = ("inbound", "fixed", "storm", "idle", "standstill", "commands", "reading")
+STAGES = ("inbound", "fixed", "minutely", "storm", "idle", "standstill", "commands", "reading")
 
 
 def main():

@@ -34,16 +34,23 @@ def closed(product, rpc, seconds):
     return figures
 
 
-def _watched(product, **options):
-    """A closed loop, with the CPU of the web processes and of PostgreSQL."""
+def _watched(product, kind="closed", **options):
+    """A load, with the CPU of the web processes and of PostgreSQL."""
     parts = [child for child in product.children if child.name != "Redis"]
-    return complete(product, "closed", watched=parts, **options)
+    return complete(product, kind, watched=parts, **options)
 
 
 def fixed(product, rates, seconds):
     """{rate: latencies} of one process at fixed rates, counted from when a message was due."""
     with product.web(1):
         return {rate: complete(product, "fixed", rate=rate, seconds=seconds) for rate in rates}
+
+
+def minutely(product, chargers, seconds):
+    """What a fleet takes whose chargers send a reading a minute: `cores`, and bytes of the web process."""
+    with product.web(1) as children:
+        result = _watched(product, "minutely", chargers=chargers, rate=chargers / 60, seconds=seconds, warmup=0)
+        return {"cores": result["cores"], "size": servers.memory(next(iter(children)).process.pid)}
 
 
 def storm(product, chargers):

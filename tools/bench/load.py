@@ -1,7 +1,7 @@
 """The load: simulated chargers that live charging sessions, on uvloop so that they are not the bottleneck.
 
-`python -m tools.bench.load --url ws://… --chargers N closed|fixed|storm|idle` prints a JSON object when all chargers
-have booted, and one with the figures at the end. A session is authorise, status, start, ten MeterValues of five
+`python -m tools.bench.load --url ws://… --chargers N closed|fixed|minutely|storm|idle` prints a JSON object when the
+chargers are ready, and one with the figures at the end. A session is authorise, status, start, ten MeterValues of five
 samples, two heartbeats, stop, status: 17 messages, each sent when the one before is answered.
 """
 
@@ -107,12 +107,11 @@ class Load:
         self.messages[action] = self.messages.get(action, 0) + 1
 
     async def connect(self, max_handshakes):
-        """Connect and boot all chargers, with at most `max_handshakes` handshakes at a time, and say so on stdout."""
+        """Connect and boot all chargers, with at most `max_handshakes` handshakes at a time."""
         self.chargers = [Charger(number, self) for number in range(self.given.chargers)]
         gate = asyncio.Semaphore(max_handshakes)
         await asyncio.gather(*(self._connect(charger, gate) for charger in self.chargers))
         await asyncio.wait_for(self.all_booted, 300)
-        print(json.dumps({"up": self.up}), flush=True)
 
     async def _connect(self, charger, gate):
         async with gate:
@@ -147,9 +146,31 @@ class FixedRate(Load):
             self.go_on(charger)
 
 
+class Minutely(FixedRate):
+    """Each charger sends a reading in its turn, of a session that it has begun before the first turn."""
+
+    async def begin_sessions(self):
+        self.all_charging, self.charging = self.loop.create_future(), 0
+        for charger in self.chargers:
+            charger.rounds = sys.maxsize
+            Load.go_on(self, charger)
+        await asyncio.wait_for(self.all_charging, 300)
+
+    def answered(self, charger, action, answer):
+        if action in ("Authorize", "StatusNotification"):
+            Load.go_on(self, charger)
+        elif action == "StartTransaction":
+            self.charging += 1
+            if self.charging == self.given.chargers:
+                self.all_charging.set_result(None)
+        else:
+            super().answered(charger, action, answer)
+
+
 async def closed(given):
     load = Load(given)
     await load.connect(max_handshakes=50)
+    _say_ready(load)
     for charger in load.chargers:
         load.go_on(charger)
     return await _measured(load)
@@ -158,8 +179,22 @@ async def closed(given):
 async def fixed(given):
     load = FixedRate(given)
     await load.connect(max_handshakes=50)
+    _say_ready(load)
     load.begin()
     return await _measured(load)
+
+
+async def minutely(given):
+    load = Minutely(given)
+    await load.connect(max_handshakes=50)
+    await load.begin_sessions()
+    _say_ready(load)
+    load.begin()
+    return await _measured(load)
+
+
+def _say_ready(load):
+    print(json.dumps({"up": load.up}), flush=True)
 
 
 async def _measured(load):
@@ -181,6 +216,7 @@ async def storm(given):
     load = Load(given)
     began, cpu = time.perf_counter(), _cpu()
     await load.connect(max_handshakes=given.chargers)
+    _say_ready(load)
     took = time.perf_counter() - began
     load.over = True
     return _report(load, seconds=took, cpu=(_cpu() - cpu) / took)
@@ -190,6 +226,7 @@ async def idle(given):
     """Connect, boot, and stay until stdin ends, answering commands."""
     load = Load(given)
     await load.connect(max_handshakes=50)
+    _say_ready(load)
     await asyncio.to_thread(sys.stdin.read)
     load.over = True
     return _report(load, seconds=0, cpu=0)
@@ -211,7 +248,7 @@ def _report(load, **figures):
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m tools.bench.load", description=__doc__)
-    parser.add_argument("kind", choices=["closed", "fixed", "storm", "idle"])
+    parser.add_argument("kind", choices=["closed", "fixed", "minutely", "storm", "idle"])
     parser.add_argument("--url", required=True)
     parser.add_argument("--chargers", type=int, default=200)
     parser.add_argument("--prefix", default="b")

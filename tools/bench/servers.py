@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -157,21 +158,24 @@ def install_ocpp_rpc(run_dir):
 
 
 def load(kind, url, watched=(), **options):
-    """Run the load to its end; what it measured, and `spent`: {name of a watched child: µs of CPU for a message}.
+    """Run the load to its end; what it measured, and the CPU of the watched children from when chargers are ready.
 
-    The CPU is counted from when the chargers have booted.
+    `spent` is {name of a child: µs for a message}, `cores` {name of a child: its share of a core}.
     """
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(_load_command(kind, url, options), cwd=PROJECT, text=True, **pipes) as running:
         running.stdout.readline()
-        before = [cpu(child.process.pid) for child in watched]
+        before, began = [cpu(child.process.pid) for child in watched], time.monotonic()
         told, errors = running.communicate()
+        took = time.monotonic() - began
     if running.returncode:
         raise RuntimeError(f"The load failed: {errors.strip().splitlines()[-1:]}")
     result = json.loads(told)
     messages = sum(result["messages"].values())
     pairs = zip(watched, before, strict=True)
-    return result | {"spent": {child.name: (cpu(child.process.pid) - used) / messages * 1e6 for child, used in pairs}}
+    used = {child.name: cpu(child.process.pid) - earlier for child, earlier in pairs}
+    spent = {name: seconds / messages * 1e6 for name, seconds in used.items()}
+    return result | {"spent": spent, "cores": {name: seconds / took for name, seconds in used.items()}}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,70 @@
+"""Statements that libpq runs: parameters, results, transactions and errors."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+
+from core.db import bulk_sql
+from tests.support.builders import a_charger
+
+NAMES = "SELECT identity FROM chargers_charger ORDER BY id"
+
+
+@pytest.mark.django_db
+def test_parameters_and_results_keep_their_values():
+    at = datetime(2026, 11, 29, 12, 0, 0, 123456, tzinfo=UTC)
+    statement = "SELECT %s::timestamptz, %s::int, %s::text, %s::float8, %s::boolean, '{\"a\": 1}'::jsonb, '5 %%'"
+    (row,) = bulk_sql.query(statement, [at, 7, "ä\t'", 1.5, None])
+    assert row == (at, 7, "ä\t'", 1.5, None, '{"a": 1}', "5 %")
+    assert row[0].utcoffset().total_seconds() == 0
+
+
+@pytest.mark.django_db
+def test_a_named_parameter_may_be_used_twice():
+    statement = "SELECT %(a)s::int + %(b)s::int * %(a)s::int"
+    assert bulk_sql.query(statement, {"b": 2, "a": 5}) == [(15,)]
+    assert bulk_sql.query(statement, {"b": 1, "a": 5}) == [(10,)]
+
+
+@pytest.mark.django_db
+def test_a_text_with_u0000_is_refused_and_not_cut():
+    with pytest.raises(DataError, match="U\\+0000"):
+        bulk_sql.query("SELECT %s::text", ["a\0b"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_statements_belong_to_the_transaction_of_django():
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        bulk_sql.query("SELECT 1", [])  # the first statement begins the transaction
+        a_charger("CP-UNDONE")
+        raise ZeroDivisionError
+    assert bulk_sql.query(NAMES, []) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failed_statement_raises_the_error_of_django_and_the_connection_stays_usable():
+    a_charger("CP-1")
+    copied = "INSERT INTO chargers_charger SELECT * FROM chargers_charger WHERE identity = %s"
+    with pytest.raises(IntegrityError) as failed, transaction.atomic():
+        bulk_sql.query(copied, ["CP-1"])
+    assert failed.value.__cause__.sqlstate == "23505"
+    assert bulk_sql.query(NAMES, []) == [("CP-1",)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failed_copy_raises_the_error_of_django_and_the_connection_stays_usable():
+    with pytest.raises(DataError), transaction.atomic():
+        bulk_sql.copy("chargers_message", ["charger_id", "at"], ["1\tnever"])
+    assert bulk_sql.query("SELECT count(*) FROM chargers_message", []) == [(0,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_connection_is_an_operational_error_and_the_next_statement_gets_a_new_one():
+    bulk_sql.query("SELECT 1", [])
+    with pytest.raises(OperationalError):
+        bulk_sql.query("SELECT pg_terminate_backend(pg_backend_pid())", [])
+    with pytest.raises(OperationalError):
+        bulk_sql.query("SELECT 1", [])
+    connection.close()
+    assert bulk_sql.query("SELECT 1", []) == [(1,)]

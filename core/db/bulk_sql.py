@@ -34,7 +34,7 @@ def json(rows: "Sequence[Mapping[str, object] | DataclassInstance]") -> str:
     return orjson.dumps(rows).decode()
 
 
-def query(statement: str, parameters: Sequence[libpq.Value] | Mapping[str, libpq.Value]) -> list[Row]:
+def query(statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:
     """Run `statement` with `parameters`. Return its rows, [] if none."""
     connection.ensure_connection()
     with connection.wrap_database_errors:

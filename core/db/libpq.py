@@ -15,11 +15,9 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db.backends.postgresql.psycopg_any import get_adapters_template
-from psycopg import errors, pq
+from psycopg import abc, errors, pq
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.pq.abc import PGconn, PGresult
-
-Value = str | int | float | datetime | None  # of a parameter
 
 PLACEHOLDER = re.compile(r"%(?:s|\((\w+)\)s|%)")
 SUCCESSES = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.COPY_IN)
@@ -39,22 +37,23 @@ class _Session:
     """The names of the statements that a connection has prepared, and the conversion of their results."""
 
     names: dict[str, bytes] = field(default_factory=dict)
-    loaders: Transformer = field(default_factory=lambda: Transformer(_adapters()))
+    loaders: abc.Transformer = field(default_factory=lambda: Transformer(_adapters()))
 
 
 _sessions: WeakKeyDictionary[psycopg.Connection, _Session] = WeakKeyDictionary()
 
 
 def run(
-    connection: psycopg.Connection, statement: str, parameters: Sequence[Value] | Mapping[str, Value]
+    connection: psycopg.Connection, statement: str, parameters: Sequence[object] | Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
     """Run `statement`, prepared, in the transaction of `connection`. Return its rows, [] if it returns none."""
     session = _sessions.get(connection) or _sessions.setdefault(connection, _Session())
     text, names = _numbered(statement)
-    values = parameters if names is None else [parameters[name] for name in names]
+    values = parameters if isinstance(parameters, Sequence) else [parameters[name] for name in names]
     begin(connection)
     name = session.names.get(statement) or _prepare(connection.pgconn, session, statement, text)
-    result = connection.pgconn.exec_prepared(name, [_encoded(value) for value in values])
+    encoded: list[Any] = [_encoded(value) for value in values]  # the stub does not allow None for NULL
+    result = connection.pgconn.exec_prepared(name, encoded)
     _check(connection.pgconn, result)
     if not result.ntuples:
         return []
@@ -96,8 +95,8 @@ def _check(libpq: PGconn, result: PGresult) -> None:
 
 
 @cache
-def _numbered(statement: str) -> tuple[bytes, tuple[str, ...] | None]:
-    """Return the text of `statement` for PostgreSQL, and the names of its parameters, None if they have none."""
+def _numbered(statement: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return the text of `statement` for PostgreSQL, and the names of its parameters."""
     names: list[str] = []
     count = 0
 
@@ -113,10 +112,10 @@ def _numbered(statement: str) -> tuple[bytes, tuple[str, ...] | None]:
         return f"${names.index(match[1]) + 1}"
 
     text = PLACEHOLDER.sub(number, statement).encode()
-    return text, tuple(names) or None
+    return text, tuple(names)
 
 
-def _encoded(value: Value) -> bytes | None:
+def _encoded(value: object) -> bytes | None:
     if isinstance(value, str):
         if "\0" in value:
             raise psycopg.DataError("PostgreSQL cannot store U+0000 in a text.")

@@ -1,5 +1,6 @@
 """Parse Redis URLs, which name one server, or the master of a group of sentinels."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -39,10 +40,13 @@ class Sentinels:
 
 def sentinels(url: str) -> Sentinels | None:
     """The `Sentinels` of a sentinel:// URL, None for any other scheme. Raise ValueError if it is invalid."""
-    parts = urlsplit(url)
-    if parts.scheme != "sentinel":
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() != "sentinel":
         return None
-    login, _, hosts = parts.netloc.rpartition("@")
+    # Newer Pythons refuse a list of hosts with an IPv6 address, so `urlsplit` gets each host by itself.
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    parts = urlsplit("sentinel://" + rest.removeprefix(authority))
+    login, _, hosts = authority.rpartition("@")
     username, _, password = (unquote(part) for part in login.partition(":"))
     nodes = [urlsplit(f"//{host}") for host in hosts.split(",")]
     master = parts.path.strip("/")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import orjson
 from channels.auth import AuthMiddlewareStack
@@ -159,8 +159,8 @@ def publish_logout(request: HttpRequest, user: Any, **_: Any) -> None:
 def _is_same_origin(headers: Mapping[bytes, bytes]) -> bool:
     """Return whether the Origin header names this host and port, or a trusted origin; it may be absent."""
     origin = headers.get(b"origin", b"").decode("latin-1")
-    is_same = urlsplit(origin).netloc == headers.get(b"host", b"").decode("latin-1")
-    return not origin or is_same or origin in settings.CSRF_TRUSTED_ORIGINS
+    host = headers.get(b"host", b"").decode("latin-1")
+    return origin in ("", f"http://{host}", f"https://{host}", *settings.CSRF_TRUSTED_ORIGINS)
 
 
 application = AllowedHostsOriginValidator(AuthMiddlewareStack(LiveConsumer.as_asgi()))

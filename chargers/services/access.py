@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
@@ -109,7 +108,8 @@ def is_from_here(request: HttpRequest) -> bool:
     """Whether no page of another site sent `request`; an API without a login must not be open to such pages."""
     origin = request.headers.get("Origin")
     foreign = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
-    return not foreign and (origin is None or urlsplit(origin).netloc == request.get_host())
+    host = request.get_host()
+    return not foreign and origin in (None, f"http://{host}", f"https://{host}")
 
 
 # --- the chargers a user may reach -----------------------------------------------------------

@@ -304,6 +304,7 @@ def test_a_user_with_view_permission_only_cannot_generate_a_key(client):
         ({"Origin": "own"}, 200),
         ({"Origin": "other"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Sec_Fetch_Site": "cross-site"}, 403),
     ],
 )

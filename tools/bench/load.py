@@ -1,8 +1,8 @@
 """The load: simulated chargers that live charging sessions, on uvloop so that they are not the bottleneck.
 
-`python -m tools.bench.load --url ws://… closed|fixed|minutely|storm|idle` prints a JSON object when the
-chargers are ready, and one with the figures at the end. A session is authorise, status, start, ten MeterValues of five
-samples, two heartbeats, stop, status: 17 messages, each sent when the one before is answered.
+`python -m tools.bench.load --url ws://… closed|fixed|minutely|storm|idle` prints a JSON object when the chargers are
+ready, and one with the figures at the end. A session is authorise, status, start, ten MeterValues of five samples,
+two heartbeats, stop, status: 17 messages, each sent when the one before is answered.
 """
 
 import argparse

@@ -166,11 +166,11 @@ def load(kind, url, watched=(), **options):
     with subprocess.Popen(_load_command(kind, url, options), cwd=PROJECT, text=True, **pipes) as running:
         running.stdout.readline()
         before, began = [cpu(child.process.pid) for child in watched], time.monotonic()
-        told, errors = running.communicate()
+        report, errors = running.communicate()
         took = time.monotonic() - began
     if running.returncode:
         raise RuntimeError(f"The load failed: {errors.strip().splitlines()[-1:]}")
-    result = json.loads(told)
+    result = json.loads(report)
     messages = sum(result["messages"].values())
     pairs = zip(watched, before, strict=True)
     used = {child.name: cpu(child.process.pid) - earlier for child, earlier in pairs}

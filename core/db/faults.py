@@ -68,8 +68,13 @@ REQUEST_LOCK_TIMEOUT_MS = 5_000
 # Halves of a batch wait for a lock for 10 ms each, because the whole batch has waited already.
 BRIEF_LOCK_TIMEOUT = "SET LOCAL lock_timeout = 10"
 # Statements of the writer look up a few rows by key. PostgreSQL plans to scan a young table whole, because it looks
-# small, and keeps such a plan of a prepared statement until the first autovacuum, however the table grows.
-PLANS = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+# small, and keeps such a plan of a prepared statement until the first autovacuum, however the table grows. All values
+# are in one parameter, so a plan for a value is no better than the generic one. PostgreSQL would still plan many
+# executions again, because it compares the cost with that of the first plans, when the tables were smaller.
+PLANS = (
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; "
+    "SET plan_cache_mode = force_generic_plan"
+)
 PLAN_LIFETIME_S = 10.0
 REQUEST_LIMITS = f"SET lock_timeout = {REQUEST_LOCK_TIMEOUT_MS}"
 LIMITS = f"SET lock_timeout = {LOCK_TIMEOUT_MS}; SET statement_timeout = {STATEMENT_TIMEOUT_MS}; {PLANS}"

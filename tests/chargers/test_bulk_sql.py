@@ -7,7 +7,7 @@ from django.db import connection
 
 from commands import sql as commands_sql
 from commands.services import queries
-from core.db import bulk_sql
+from core.db import bulk_sql, faults
 from gateway import sql as gateway_sql
 from tests.support.builders import NOON, a_command, a_transaction, tell
 from transactions import sql as transactions_sql
@@ -15,13 +15,6 @@ from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db
 ONE = {"charger": 1, "connector_id": 1, "id": 1, "transaction": 1, "register": 1, "task_id": "x", "token": "y"}
-BY_KEY = (
-    transactions_sql.ADVANCE,
-    transactions_sql.STOP,
-    transactions_sql.SUPERSEDE,
-    gateway_sql.REMEMBER,
-    commands_sql.CLAIM,
-)
 # Many finished rows and none under way, so that a sequential scan for one row would be slow.
 STORED = ", ".join(f.column for f in Transaction._meta.concrete_fields if not f.generated)
 INSERT_FINISHED = f"""
@@ -94,6 +87,18 @@ def test_waiting_commands_of_a_charger_are_looked_up_by_charger(finished_rows, s
     (scan,) = (scan for scan in scans if scan["Alias"] in ("earlier", "commands_command"))
     assert scan["Index Name"] == "unfinished_commands"
     assert "charger_id" in scan["Index Cond"]
+
+
+@pytest.mark.parametrize("statement", [transactions_sql.ADVANCE, transactions_sql.STOP, transactions_sql.SUPERSEDE])
+def test_a_young_table_of_transactions_is_not_read_whole(statement):
+    """The tables are empty when the statement is planned, and the plan is kept while they grow."""
+    with connection.cursor() as cursor:
+        cursor.execute(faults.PLANS)
+    plan = nodes(explained(statement, [ONE]))
+    scans = [node for node in plan if node.get("Relation Name") == "transactions_transaction" and "Alias" in node]
+    scans = [scan for scan in scans if scan["Node Type"] != "ModifyTable"]
+    assert scans
+    assert all("Index Cond" in scan for scan in scans), scans
 
 
 def test_a_start_does_not_read_all_transactions_under_way(finished_rows):

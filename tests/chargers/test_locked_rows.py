@@ -348,6 +348,14 @@ def test_an_error_after_the_commit_does_not_process_the_batch_again(limited, mon
     assert len(handled) == 1
 
 
+def test_statements_of_the_writer_are_planned_once_for_all_values(limited):
+    """Else PostgreSQL would plan many of their executions again after the tables have grown."""
+    commits.commit_with_retry(Batch([entry(a_call(a_charger(), "Heartbeat"))], {}))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sum(generic_plans) > 0, sum(custom_plans) FROM pg_prepared_statements")
+        assert cursor.fetchone() == (True, 0)
+
+
 INSERT_TRANSACTIONS = """
 INSERT INTO transactions_transaction (charger_id, connector_id, id_tag, id_tag_status, start_time, raw_start_time,
     start_received_at, meter_start, raw_meter_start, clock_skew, start_message_id, recurrence, raw_stop_time,

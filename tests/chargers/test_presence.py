@@ -114,7 +114,7 @@ def test_a_late_registration_or_renewal_of_an_old_socket_changes_nothing():
     charger_id = an_id()
 
     async def register(entry):
-        return await presence.register(charger_id, entry)
+        return (await presence.register([(charger_id, entry)]))[0]
 
     async def renew(entry):
         return (await presence.renew([(charger_id, entry)]))[0]

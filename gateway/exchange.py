@@ -45,6 +45,7 @@ class Exchange:
 
     newest: connections.Newest  # from when the socket has opened
     answers: RecentAnswers
+    recorded_findings: frozenset[tuple[str, str, str]] = frozenset()  # (action, field, kind) with a stored frame
 
     def __init__(self, socket: "ChargerConsumer") -> None:
         self.socket, self.charger, self.version = socket, socket.charger, socket.version
@@ -53,7 +54,6 @@ class Exchange:
         self.is_busy = False  # while a frame is processed
         self.idle: asyncio.Future[None] | None = None  # on which `listen` waits
         self.is_large = False  # whether the current frame is
-        self.recorded_findings: set[tuple[str, str, str]] = set()  # (action, field, kind) with a stored frame
         self.outstanding: str | None = None  # the task of the command that the charger has not answered
         self.trace: dict[str, str] = {}  # of the outstanding command
         self.commanding = asyncio.Lock()

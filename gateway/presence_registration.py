@@ -6,7 +6,7 @@ command to Redis for each of them would take a quarter of the event loop's time 
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextvars import Context
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,14 +34,15 @@ class ChannelLayer(Protocol):
 
 
 class PresenceRegistration:
-    """The registration of one consumer, `socket`. `presence` is its entry, None while commands cannot reach it."""
+    """The registration of one consumer, `socket`. `presence` is its `entry`, None while commands cannot reach it."""
 
-    __slots__ = ("socket", "opened_at", "presence", "registering", "has_ended")
+    __slots__ = ("socket", "opened_at", "entry", "presence", "registering", "has_ended")
 
     opened_at: datetime  # of the socket, from `begin`
 
     def __init__(self, socket: "ChargerConsumer") -> None:
         self.socket = socket
+        self.entry: Presence | None = None
         self.presence: Presence | None = None
         self.registering: asyncio.Future[None] | None = None  # of its last batch
         self.has_ended = False
@@ -54,15 +55,21 @@ class PresenceRegistration:
         self.opened_at = opened_at
         await asyncio.wait({registrar.add(self)}, timeout=PRESENCE_TIMEOUT_S)
 
-    def conclude(self, entry: Presence, outcome: Presence | RedisError | None) -> Presence | None:
-        """Use the outcome of the registration of `entry`. Return the entry of an older socket, which must close."""
+    def entry_at(self, channel: str) -> Presence:
+        """Return the entry with the `channel` of this process. A second attempt to register has the same entry."""
+        if self.entry is None:
+            self.entry = Presence.opened(channel, self.opened_at, self.socket.version.subprotocol)
+            registrar.sockets[self.entry.session] = self.socket  # at once, because a command may arrive at once
+        return self.entry
+
+    def conclude(self, outcome: Presence | RedisError | None) -> Presence | None:
+        """Use the outcome of registering `entry`. Return the entry of an older socket, which must close."""
         if isinstance(outcome, RedisError):
-            registrar.sockets.pop(entry.session, None)
             cause = diagnosis.in_words(outcome)
             logger.warning("%s: commands cannot reach it. %s The error: %s", self.socket.charger, cause, outcome)
             return None
-        self.presence = entry
-        if outcome == entry:  # the charger has opened a newer socket meanwhile
+        self.presence = self.entry
+        if outcome is not None and outcome == self.entry:  # the charger has opened a newer socket meanwhile
             self.socket.in_background(self.socket.close_replaced())
             return None
         return outcome
@@ -73,8 +80,8 @@ class PresenceRegistration:
         if self.registering is not None:  # it ends by the timeouts of Redis
             await asyncio.wait({self.registering})
         async with self.socket.exchange.commanding:
-            if self.presence is not None:
-                registrar.sockets.pop(self.presence.session, None)
+            if self.entry is not None:
+                registrar.sockets.pop(self.entry.session, None)
 
     async def leave(self) -> None:
         """Clear the entry, after `stop`."""
@@ -120,25 +127,16 @@ class Registrar:
 
     async def _register(self, registrations: Collection[PresenceRegistration]) -> None:
         """Make the sockets reachable for commands, and close older sockets of their chargers."""
-        entries: list[Presence] = []
-        outcomes: list[Presence | RedisError | None]
+        outcomes: Sequence[Presence | RedisError | None]
         try:
             channel = await self._open_channel()
-            entries = [
-                Presence.opened(channel, one.opened_at, one.socket.version.subprotocol) for one in registrations
-            ]
-            # Before they are registered, because commands may arrive at once.
-            self.sockets |= {entry.session: one.socket for entry, one in zip(entries, registrations, strict=True)}
-            identities = [one.socket.charger.identity for one in registrations]
-            outcomes = await presence.register(list(zip(identities, entries, strict=True)))
+            entries = [(one.socket.charger.identity, one.entry_at(channel)) for one in registrations]
+            outcomes = await presence.register(entries)
         except RedisError as error:
-            entries = entries or [NOWHERE] * len(registrations)
             outcomes = [error] * len(registrations)
-        concluded = [
-            one.socket.context.run(one.conclude, entry, outcome)
-            for one, entry, outcome in zip(registrations, entries, outcomes, strict=True)
-        ]
-        await self._close([older for older in concluded if older is not None])
+        pairs = zip(registrations, outcomes, strict=True)
+        older = [one.socket.context.run(one.conclude, outcome) for one, outcome in pairs]
+        await self._close([entry for entry in older if entry is not None])
 
     async def _close(self, older: list[Presence]) -> None:
         try:
@@ -166,5 +164,4 @@ class Registrar:
                 logger.exception("A message of another process could not be handled.")
 
 
-NOWHERE = Presence("", "", "")  # in place of an entry while this process has no channel
 registrar = Registrar()

@@ -24,6 +24,7 @@ NEWER = "local held = redis.call('GET', KEYS[1])\nif held and cjson.decode(held)
 # Return the replaced entry, or the new one itself if a newer one is stored.
 REGISTER = f"""
 {NEWER} return ARGV[1] end
+if held == ARGV[1] then held = false end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 redis.call('DEL', KEYS[2])
 return held

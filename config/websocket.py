@@ -5,10 +5,11 @@ library. The handshake and all other frames take the slow path through the libra
 agree on where a frame begins. docs/performance.md has the difference in speed.
 """
 
-from collections import deque
+import asyncio
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
 
 from chargers import metrics
 from core.http import proxies
@@ -40,15 +41,46 @@ def _aborts_later(method):
     return closing
 
 
-class FrameQueue(deque):
-    """The queue of uvicorn with one reader. `reader` is the future of the reader while it waits."""
+class FrameQueue(list):
+    """The queue of uvicorn with one reader. `reader` is the future of the reader while it waits.
 
-    reader = None
+    It is short, see MAX_QUEUED_FRAMES. An empty deque would need ten times the memory of an empty list.
+    """
+
+    __slots__ = ("reader",)
+
+    def __init__(self):
+        super().__init__()
+        self.reader = None
 
     def put_nowait(self, event):
         self.append(event)
         if self.reader is not None and not self.reader.done():
             self.reader.set_result(None)
+
+
+class Writable:
+    """The event of uvicorn that is set while the peer reads. It needs memory only while it is not set."""
+
+    __slots__ = ("cleared",)
+
+    def __init__(self):
+        self.cleared = None
+
+    def is_set(self):
+        return self.cleared is None
+
+    def clear(self):
+        self.cleared = self.cleared or asyncio.Event()
+
+    def set(self):
+        cleared, self.cleared = self.cleared, None
+        if cleared is not None:
+            cleared.set()
+
+    async def wait(self):
+        if self.cleared is not None:
+            await self.cleared.wait()
 
 
 class ChargerWebSocket(WebSocketsSansIOProtocol):
@@ -60,7 +92,8 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.queue = FrameQueue()
+        self.queue, self.writable = FrameQueue(), Writable()
+        self.of_connection = {}  # members of the scope that depend on the connection
         self.take = None  # the function that gets text frames first, see `read_by`
         self.partial = b""  # the beginning of an incomplete frame
         self.unwritten = 0  # bytes in the write buffer when the wait for a pong last began
@@ -68,6 +101,29 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.has_heavy = False  # whether a message of more than HEAVY_MESSAGE_BYTES is queued
         self.slow_bytes_left = 0  # bytes not yet received of a frame on the slow path
         self.is_refused = False  # whether the charger has broken the protocol
+
+    @property
+    def conn(self):
+        """The state machine of the library, which `_forget_conn` has dropped if the socket is open."""
+        if self.open_conn is None:
+            self.open_conn = ServerProtocol(state=OPEN, max_size=self.config.ws_max_size, logger=self.logger)
+        return self.open_conn
+
+    @conn.setter
+    def conn(self, conn):
+        self.open_conn = conn
+
+    def _forget_conn(self):
+        """Drop the state machine between two messages. It would need a sixth of the memory of an idle socket."""
+        conn = self.open_conn
+        if conn and conn.state is OPEN and not self.slow_bytes_left and conn.current_size is None:
+            self.open_conn = None
+
+    def forget_handshake(self):
+        """Drop the request, the response and the members of the scope, a third of the memory of an idle socket."""
+        self.request = self.response = None
+        self.scope.clear()
+        self._forget_conn()
 
     def keep_alive(self, interval, timeout):
         """Ping every `interval` seconds (0: never), and close `timeout` seconds after a ping without any byte."""
@@ -82,15 +138,15 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     def handle_connect(self, event):
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.scope["socket"] = self
+            self.scope |= {"socket": self, **self.of_connection}
 
     def connection_made(self, transport):
         super().connection_made(transport)
         certificate = transport.get_extra_info("peercert")
         if certificate:
-            self.app = _with(self.app, {"client_certificate": _subject(certificate)})
+            self.of_connection = {"client_certificate": _subject(certificate)}
         elif proxies.believed((transport.get_extra_info("peername") or ("",))[0]):
-            self.app = _with(self.app, {"from_proxy": True})
+            self.of_connection = {"from_proxy": True}
 
     def connection_lost(self, exc):
         super().connection_lost(exc)
@@ -156,7 +212,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         while not queue:
             queue.reader = self.loop.create_future()  # `get_running_loop` would make a system call
             await queue.reader
-        message = queue.popleft()
+        message = queue.pop(0)
         if self.read_paused and not queue:
             self.has_heavy = False
             self.loop.call_later(RESUME_DELAY_S, self._resume_reading)
@@ -203,6 +259,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         part = data[position : position + self.slow_bytes_left]
         self.slow_bytes_left -= len(part)
         super().data_received(part)
+        self._forget_conn()
         if self.read_paused and self._has_room() and self.writable.is_set():
             # The library would pause until all frames are taken, which would delay pings and pongs behind them.
             self.read_paused = False
@@ -267,6 +324,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.unwritten = self.transport.get_write_buffer_size()
         self.has_received = False
         super().send_keepalive_ping()
+        self._forget_conn()
 
     _end_silence = _aborts_later(WebSocketsSansIOProtocol.keepalive_timeout)
     _end_refused = _aborts_later(lambda self: self.transport.close())
@@ -285,8 +343,8 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.loop.call_soon(self._resume_reading)
 
     def write_text(self, text):
-        is_open = self.handshake_complete and not (self.disconnected or self.close_sent) and self.conn.state is OPEN
-        if is_open and self.writable.is_set():
+        is_open = self.handshake_complete and not (self.disconnected or self.close_sent)
+        if is_open and self.writable.is_set() and (self.open_conn is None or self.open_conn.state is OPEN):
             payload = text.encode()
             self.transport.write(_header(len(payload)) + payload)
             return True
@@ -320,13 +378,6 @@ def _header(length):
     if length < 2**16:
         return b"\x81\x7e" + length.to_bytes(2, "big")
     return b"\x81\x7f" + length.to_bytes(8, "big")
-
-
-def _with(app, extra):
-    def extended(scope, receive, send):
-        return app(scope | extra, receive, send)
-
-    return extended
 
 
 def _subject(certificate):

@@ -37,7 +37,7 @@ class ChargerConsumer(AsyncConsumer):
     charger: handshake.ConnectedCharger
     presence_registration: PresenceRegistration
     exchange: Exchange
-    background: set[asyncio.Task[None]]
+    background: dict[asyncio.Task[None], None]  # an empty set would need three times the memory
     context: Context  # of the tasks of this socket
     is_closing = False
 
@@ -49,7 +49,7 @@ class ChargerConsumer(AsyncConsumer):
         except handshake.Refused as refusal:
             await self._refuse(refusal)
             return
-        self.background = set()
+        self.background = {}
         self.exchange, self.presence_registration = Exchange(self), PresenceRegistration(self)
         self.use_settings(**{name: getattr(self.charger, name) for name in OF_SOCKET})
         newest = None
@@ -57,6 +57,7 @@ class ChargerConsumer(AsyncConsumer):
             # Accept before registering, because a handshake that the charger has given up must not replace a newer
             # socket.
             await self.send({"type": "websocket.accept", "subprotocol": chosen})
+            self.wire.forget_handshake()
             opened = connections.ConnectionOpened(self.charger.pk, self.charger.admitted_at, self.version.subprotocol)
             newest = await writer.submit_and_wait(connections.open_sockets, opened)
             if newest is None:
@@ -132,8 +133,8 @@ class ChargerConsumer(AsyncConsumer):
 
     def in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine, context=self.context.copy())
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
+        self.background[task] = None
+        task.add_done_callback(self.background.pop)
 
     async def close_replaced(self, code: int = REPLACED, reason: str = "Replaced by a newer connection") -> None:
         """Close this socket, by default because a newer socket of the same charger replaces it."""

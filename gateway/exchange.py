@@ -20,7 +20,6 @@ from core.ocpp.calls import Call
 from gateway import handshake
 from gateway.boot_wait import BootWait, CommandMessage
 from gateway.message_log import FrameRecorder
-from gateway.presence_registration import ChannelLayer
 from gateway.protocols import HANDLERS
 from gateway.refusals import Refusals
 from gateway.retries import RecentAnswers, StaleConnection
@@ -46,6 +45,7 @@ class Exchange:
 
     newest: connections.Newest  # from when the socket has opened
     answers: RecentAnswers
+    recorded_findings: frozenset[tuple[str, str, str]] = frozenset()  # (action, field, kind) with a stored frame
 
     def __init__(self, socket: "ChargerConsumer") -> None:
         self.socket, self.charger, self.version = socket, socket.charger, socket.version
@@ -54,14 +54,13 @@ class Exchange:
         self.is_busy = False  # while a frame is processed
         self.idle: asyncio.Future[None] | None = None  # on which `listen` waits
         self.is_large = False  # whether the current frame is
-        self.recorded_findings: set[tuple[str, str, str]] = set()  # (action, field, kind) with a stored frame
         self.outstanding: str | None = None  # the task of the command that the charger has not answered
         self.trace: dict[str, str] = {}  # of the outstanding command
         self.commanding = asyncio.Lock()
         self.account = budgets.ledger.of(self.pk)
         self.recorder = FrameRecorder(self.charger, self.version)
         self.refusals = Refusals(self)
-        self.boot_wait = BootWait(self._send_held)
+        self.boot_wait = BootWait(self._send)
 
     # --- from the charger --------------------------------------------------------------------
 
@@ -285,31 +284,22 @@ class Exchange:
         if not self.boot_wait.has_ended:  # before that only answers are written
             self.boot_wait.end()
 
-    async def handle_control_message(self, layer: ChannelLayer, channel: str) -> None:
-        """Handle the messages of other processes, which arrive on `channel`, until cancelled."""
-        while True:
-            message = await layer.receive(channel)
-            context.task_id.set(message.get("task_id"))
-            try:
-                await self._handle_control(message.pop("type"), message)
-            except Exception:  # noqa: BLE001  (the charger must stay reachable; the command is sent again)
-                # The message of a command is not logged, because it may hold a key.
-                logger.exception("%s: could not handle %s", self.charger, message.get("task_id", message))
-
-    async def _handle_control(self, kind: str, message: dict[str, Any]) -> None:
+    def on_control(self, message: dict[str, Any]) -> None:
+        """Handle a message of another process."""
+        kind = message.pop("type")
         if kind == "ocpp.close":
-            await self.socket.close_replaced(**message)
+            self.socket.in_background(self.socket.close_replaced(**message))
         elif kind == "ocpp.settings":
             self.socket.use_settings(**message)
         elif kind == "ocpp.watch":
             self.recorder.watch(message["seconds"])
         elif not self.boot_wait.hold(command := cast(CommandMessage, message)):
-            await self._send_command(command)
+            self._send(command)
 
-    def _send_held(self, message: CommandMessage) -> None:
-        self.socket.in_background(self._send_held_command(message))
+    def _send(self, message: CommandMessage) -> None:
+        self.socket.in_background(self._send_in_background(message))
 
-    async def _send_held_command(self, message: CommandMessage) -> None:
+    async def _send_in_background(self, message: CommandMessage) -> None:
         context.task_id.set(message["task_id"])
         try:
             await self._send_command(message)

@@ -40,6 +40,9 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]  # of ASGI
 class Wire(Protocol):
     """The server's side of a socket, see `config.websocket`. It spares an asyncio task most frames."""
 
+    def forget_handshake(self) -> None:
+        """Drop what only the handshake needs, among it the members of the scope, because many sockets are idle."""
+
     def keep_alive(self, interval: float, timeout: float) -> None:
         """Ping every `interval` seconds (0: never), and close `timeout` seconds after a ping without any byte."""
 

@@ -11,6 +11,7 @@ from chargers.services import presence
 from core.observability import diagnosis
 from core.redis.connections import async_redis
 from gateway.batch_writer import BatchWriter
+from gateway.presence_registration import registrar
 
 if TYPE_CHECKING:
     from gateway.consumer import ChargerConsumer
@@ -53,9 +54,8 @@ async def _renew_forever() -> None:
 
 async def _renew() -> None:
     await async_redis().ping()
-    for socket in list(_open):
-        if socket.presence_registration.presence is None and socket in _open:
-            await socket.presence_registration.register()
+    if lost := [one for socket in _open if (one := socket.presence_registration).presence is None]:
+        await asyncio.wait({registrar.add(one) for one in lost})
     registered = {socket: entry for socket in _open if (entry := socket.presence_registration.presence)}
     entries = [(socket.charger.identity, entry) for socket, entry in registered.items()]
     for socket, is_current in zip(registered, await presence.renew(entries), strict=True):

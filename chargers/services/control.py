@@ -1,5 +1,7 @@
 """Control messages to the process that holds the socket of a charger, through the channel layer."""
 
+from collections.abc import Sequence
+
 from channels.layers import get_channel_layer
 from django.db import transaction
 
@@ -34,8 +36,17 @@ async def watch(charger: Charger, seconds: int = WATCH_S) -> None:
     """
     entry = await async_redis().get(key(charger.identity))
     if connection := Presence.loads(entry):
-        message = get_channel_layer().serialize({"type": "ocpp.watch", "seconds": seconds})
-        await async_redis().publish(connection.channel, message)
+        await async_redis().publish(
+            connection.channel, _wired(connection, {"type": "ocpp.watch", "seconds": seconds})
+        )
+
+
+async def close_replaced(connections: Sequence[Presence]) -> None:
+    """Close sockets that newer sockets of their chargers replace. Raise `RedisError`."""
+    async with async_redis().pipeline(transaction=False) as pipe:
+        for connection in connections:
+            pipe.publish(connection.channel, _wired(connection, {"type": "ocpp.close"}))
+        await pipe.execute()
 
 
 def _send(charger_id: str, message: dict) -> None:
@@ -54,9 +65,14 @@ def _send(charger_id: str, message: dict) -> None:
 
 
 def publish(connection: Presence, message: dict) -> None:
-    """Publish `message` on the channel of `connection`, in the wire format of the channel layer.
+    """Publish `message` to the socket of `connection`.
 
     A lasting client is used, because `async_to_sync(layer.send)` takes several times as long (see
     docs/decisions/0003). Pub/sub delivers at most once.
     """
-    attempt(lambda client: client.publish(connection.channel, get_channel_layer().serialize(message)))
+    attempt(lambda client: client.publish(connection.channel, _wired(connection, message)))
+
+
+def _wired(connection: Presence, message: dict) -> bytes:
+    """Return `message` to one socket of the channel of its process, in the wire format of the channel layer."""
+    return get_channel_layer().serialize(message | {"session": connection.session})

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
+from redis.exceptions import RedisError
+
 from core.redis.connections import async_redis, sync_redis
 from core.redis.leases import RELEASE
 
@@ -19,10 +21,10 @@ TTL_S = 60  # after which an entry expires unless it is renewed
 REFRESH_S = 10  # between two renewals
 
 NEWER = "local held = redis.call('GET', KEYS[1])\nif held and cjson.decode(held)[2] > cjson.decode(ARGV[1])[2] then "
-# Return the replaced entry, or the new one itself if a newer one is stored. This is one command, because a pipeline
-# takes twice as much time of the event loop when many chargers reconnect.
+# Return the replaced entry, or the new one itself if a newer one is stored.
 REGISTER = f"""
 {NEWER} return ARGV[1] end
+if held == ARGV[1] then held = false end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 redis.call('DEL', KEYS[2])
 return held
@@ -37,7 +39,7 @@ return 1
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Presence:
     """A live socket: the channel that reaches it, the session that owns it, and the subprotocol that it speaks."""
 
@@ -84,10 +86,16 @@ def connected(charger_ids: Sequence[str]) -> set[str]:
     return online
 
 
-async def register(charger_id: str, entry: Presence) -> Presence | None:
-    """Store a socket's entry. Return the replaced entry, None, or `entry` itself if a newer one is stored."""
-    keys = key(charger_id), offline_key(charger_id)
-    return Presence.loads(await async_redis().eval(REGISTER, 2, *keys, entry.dumps(), TTL_S))
+async def register(entries: list[tuple[str, Presence]]) -> list[Presence | RedisError | None]:
+    """Store `entries` of sockets, (charger_id, Presence) pairs.
+
+    Return for each the replaced entry, None, the entry itself if a newer one is stored, or the error of Redis.
+    """
+    async with async_redis().pipeline(transaction=False) as pipe:
+        for charger_id, entry in entries:
+            pipe.eval(REGISTER, 2, key(charger_id), offline_key(charger_id), entry.dumps(), TTL_S)
+        outcomes = await pipe.execute(raise_on_error=False)
+    return [found if isinstance(found, RedisError) else Presence.loads(found) for found in outcomes]
 
 
 async def renew(entries: list[tuple[str, Presence]]) -> list[bool]:

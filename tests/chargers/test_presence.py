@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -88,6 +88,21 @@ def is_commanded(live, charger_id, socket):
     return action == "ClearCache" and live.finished(task)["outcome"] == "answered"
 
 
+def entry(charger_id):
+    return Presence.loads(sync_redis().get(presence.key(charger_id)))
+
+
+def test_the_sockets_of_a_process_share_a_channel_and_are_commanded_each(live):
+    with ExitStack() as stack:
+        sockets = {
+            charger_id: stack.enter_context(live.socket(charger_id)) for charger_id in (an_id() for _ in range(6))
+        }
+        for socket in sockets.values():
+            assert exchange(socket, "1", "Heartbeat", {})[0] == 3
+        assert len({entry(charger_id).channel for charger_id in sockets}) < len(sockets)  # of a few processes
+        assert all(is_commanded(live, charger_id, socket) for charger_id, socket in sockets.items())
+
+
 def test_a_charger_that_reconnects_to_another_process_is_commanded_there_at_once(live, other_process):
     with live.socket(charger_id := an_id()) as older, other_process(charger_id) as newer:
         assert exchange(newer, "1", "Heartbeat", {})[0] == 3
@@ -114,7 +129,7 @@ def test_a_late_registration_or_renewal_of_an_old_socket_changes_nothing():
     charger_id = an_id()
 
     async def register(entry):
-        return await presence.register(charger_id, entry)
+        return (await presence.register([(charger_id, entry)]))[0]
 
     async def renew(entry):
         return (await presence.renew([(charger_id, entry)]))[0]
@@ -122,6 +137,7 @@ def test_a_late_registration_or_renewal_of_an_old_socket_changes_nothing():
     async def scenario():
         assert await register(newer) is None
         assert await register(older) == older
+        assert await presence.register([(charger_id, older), (charger_id, newer)]) == [older, None]
         assert (await renew(older), await renew(newer)) == (False, True)
         sync_redis().delete(presence.key(charger_id))
         assert (await renew(older), await renew(newer), await renew(older)) == (True, True, False)

@@ -390,6 +390,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
+CELERY_RESULT_BACKEND_THREAD_SAFE = True  # otherwise each task, a greenlet, would create a backend
 CELERY_RESULT_EXPIRES = None  # commands.services.maintenance deletes them
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # Steps with this prefix that are no longer in CELERY_BEAT_SCHEDULE are deleted from the table, see config.celery.

@@ -8,11 +8,14 @@ arrive before the task waits. After a task has closed its mailbox, `deliver` rep
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, TypedDict, TypeVar
 
 import orjson
 from redis import Redis
+from redis.client import PubSub
 from redis.exceptions import RedisError
 
 from chargers.services import control, presence
@@ -39,6 +42,8 @@ return 1
 
 Found = TypeVar("Found")
 
+MAX_UNUSED_SUBSCRIPTIONS = 64  # of this process, each with a connection for the next client that waits
+_unused_subscriptions: deque[PubSub] = deque()
 
 class Sent(TypedDict):
     """The CALL is written; `at` is the time of its claim (ISO 8601)."""
@@ -251,12 +256,44 @@ def wait_until(task_id: str, timeout: float, look: Callable[[], Found | None]) -
 
     It is called when the task is finished or its charger has delivered, and every 5 s.
     """
-    with waiting_redis().pubsub(ignore_subscribe_messages=True) as subscription:
-        subscription.subscribe(_key(task_id, "finished"))
+    with _subscription(_key(task_id, "finished")) as subscription:
         deadline = time.monotonic() + timeout
         while (result := look()) is None and (left := deadline - time.monotonic()) > 0:
             subscription.get_message(timeout=min(left, 5))
         return result
+
+
+@contextmanager
+def _subscription(channel: str) -> Iterator[PubSub]:
+    """Yield a subscription to `channel` that Redis has confirmed. It keeps its connection for later ones."""
+    subscription = _unused_subscription()
+    try:
+        subscription.subscribe(channel)
+        while not _precedes_messages(subscription.get_message(timeout=MAX_BLOCK_S), channel):
+            pass  # what remains of an earlier channel
+        yield subscription
+    except BaseException:
+        subscription.close()
+        raise
+    if len(_unused_subscriptions) < MAX_UNUSED_SUBSCRIPTIONS:
+        _unused_subscriptions.append(subscription)
+    else:
+        subscription.close()
+
+
+def _unused_subscription() -> PubSub:
+    try:
+        subscription = _unused_subscriptions.pop()
+    except IndexError:
+        return waiting_redis().pubsub()
+    # Not at the end of the earlier wait, because it would fail if Redis has become unavailable since the answer.
+    subscription.unsubscribe()
+    return subscription
+
+
+def _precedes_messages(message: dict[str, Any] | None, channel: str) -> bool:
+    """Whether `message` confirms the subscription to `channel`. None, after a long wait, counts as well."""
+    return message is None or (message["type"], message["channel"]) == ("subscribe", channel)
 
 
 # --- the socket's side -----------------------------------------------------------------------

@@ -187,12 +187,11 @@ def _send(command: Command, holder: Presence) -> Command:
         mailbox.send(holder, command.task_id, command.action, command.payload.opened())
         left_s = _queue_ends_s(command, holder) - time.monotonic()
         event = mailbox.next_event(command.task_id, min(ACKNOWLEDGE_TIMEOUT_S, left_s))
-    if event and event["type"] == "sent":
-        command.state, command.sent_at = SENT, datetime.fromisoformat(event["at"])
-        command.sent_s = time.monotonic()
-        return command
-    command = _with_database(_look_up, command.task_id)
-    # Its event may be lost, so the row counts.
+    if event and (sent_at := event.get("sent_at")):
+        command.state, command.sent_at = SENT, datetime.fromisoformat(sent_at)
+        command.sent_s = time.monotonic() - (mailbox.SENT_DELAY_S if event["type"] == "sent" else 0)
+    else:
+        command = _with_database(_look_up, command.task_id)  # the event may be lost, so the row counts
     return _end(command, event) if event and _is_ending(event) else command
 
 

@@ -301,7 +301,7 @@ except ValueError as error:
 if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// URL, because only PostgreSQL is supported.")
 # A request, a batch or a step of a task takes a connection from the pool, and returns it before it waits.
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # because a restart of PostgreSQL leaves dead ones in the pool
+DATABASES["default"]["ENGINE"] = "core.db.postgresql"  # finds those that a restart of PostgreSQL has ended
 # Only the frequent statements of core.db.bulk_sql are prepared, which they request. With Django's default, None,
 # psycopg would ignore such requests.
 DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 2**31

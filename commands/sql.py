@@ -36,6 +36,27 @@ JOIN commands_command c ON c.task_id = s.task_id AND c.charger_id = s.charger AN
 
 # --- lifecycle ---------------------------------------------------------------------------------
 
+# The result of the task is stored by the same statement, because Celery would need a transaction of its own for it.
+FINISH = """
+WITH finished AS (
+    UPDATE commands_command c SET state = 'finished', outcome = %(outcome)s, response = %(response)s,
+        error = %(error)s, simulated = %(simulated)s, simulated_response = %(simulated_response)s,
+        finished_at = clock.now, completed_at = CASE WHEN %(may_deliver)s THEN c.completed_at ELSE clock.now END
+    FROM (SELECT clock_timestamp() AS now) AS clock
+    WHERE c.id = %(id)s AND c.state = %(state)s
+        AND (NOT %(is_silent)s OR (c.response IS NULL AND c.error IS NULL))
+    RETURNING c.task_id, c.finished_at
+), result AS (
+    INSERT INTO django_celery_results_taskresult (task_id, task_name, task_args, task_kwargs, worker, status,
+        content_type, content_encoding, result, meta, date_created, date_done)
+    SELECT task_id, %(task_name)s, %(task_args)s, '"{}"', %(worker)s, 'SUCCESS', 'application/json', 'utf-8',
+        %(result)s, '{"children": []}', finished_at, finished_at FROM finished
+    ON CONFLICT (task_id) DO UPDATE SET worker = excluded.worker, status = excluded.status, result = excluded.result,
+        date_done = excluded.date_done
+)
+SELECT finished_at FROM finished
+"""
+
 NEXT_COMMAND = """
 SELECT task_id, action FROM commands_command WHERE charger_id = %s AND state <> 'finished' ORDER BY id LIMIT 1
 """

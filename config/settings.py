@@ -301,7 +301,7 @@ except ValueError as error:
 if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// URL, because only PostgreSQL is supported.")
 # A request, a batch or a step of a task takes a connection from the pool, and returns it before it waits.
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # because a restart of PostgreSQL leaves dead ones in the pool
+DATABASES["default"]["ENGINE"] = "core.db.postgresql"  # finds those that a restart of PostgreSQL has ended
 # Only the frequent statements of core.db.bulk_sql are prepared, which they request. With Django's default, None,
 # psycopg would ignore such requests.
 DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 2**31
@@ -390,6 +390,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
+CELERY_RESULT_BACKEND_THREAD_SAFE = True  # otherwise each task, a greenlet, would create a backend
 CELERY_RESULT_EXPIRES = None  # commands.services.maintenance deletes them
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # Steps with this prefix that are no longer in CELERY_BEAT_SCHEDULE are deleted from the table, see config.celery.

@@ -13,7 +13,6 @@ from chargers import metrics
 from chargers.models.charger import OF_SOCKET, is_lenient, keep_alive, seconds_before_commands
 from chargers.services import budgets, connections
 from chargers.services.refusals import refused
-from commands.services import mailbox
 from core.observability import context
 from core.ocpp.versions import Version
 from gateway import handshake, sockets
@@ -123,7 +122,7 @@ class ChargerConsumer(AsyncConsumer):
         self.exchange.boot_wait.stop()
         await self.presence_registration.stop()
         if self.exchange.outstanding:
-            await mailbox.deliver(self.exchange.outstanding, {"type": "lost"})
+            await self.exchange.report_lost(self.exchange.outstanding)
         await self.presence_registration.leave()
         if newest is not None:
             closed = connections.ConnectionClosed(self.charger.pk, newest.opened_at)

@@ -56,6 +56,8 @@ class Exchange:
         self.is_large = False  # whether the current frame is
         self.outstanding: str | None = None  # the task of the command that the charger has not answered
         self.trace: dict[str, str] = {}  # of the outstanding command
+        self.sent_at = ""  # time of its claim
+        self.acknowledgement: asyncio.TimerHandle | None = None  # delivers the event `sent` of it
         self.commanding = asyncio.Lock()
         self.account = budgets.ledger.of(self.pk)
         self.recorder = FrameRecorder(self.charger, self.version)
@@ -245,7 +247,8 @@ class Exchange:
         if reply.error:
             event = {"type": "error", "error": reply.error}
         if reply.message_id == self.outstanding:
-            self.outstanding = None
+            self._end_outstanding()
+            event["sent_at"] = self.sent_at
             # The delivery is not awaited, because Redis may hang.
             self.socket.in_background(self._deliver_reply(reply.message_id, event, self.trace))
         else:
@@ -320,9 +323,27 @@ class Exchange:
         sent_at = await writer.submit_and_wait(delivery.claim, Claim(self.pk, task_id, uuid4().hex))
         if sent_at is None:
             return
-        self.outstanding, self.trace = task_id, tracing.carried()
+        self.outstanding, self.trace, self.sent_at = task_id, tracing.carried(), sent_at.isoformat()
         call = frames.call(task_id, message["action"], message["payload"])
         if await self.write(call, task_id, message["action"]):
-            await mailbox.deliver(task_id, {"type": "sent", "at": sent_at.isoformat()})
+            if self.outstanding == task_id:  # its answer may have arrived already
+                loop = asyncio.get_running_loop()
+                self.acknowledgement = loop.call_later(mailbox.SENT_DELAY_S, self._acknowledge, task_id)
         else:
-            await mailbox.deliver(task_id, {"type": "lost"})
+            await self.report_lost(task_id)
+
+    def _acknowledge(self, task_id: str) -> None:
+        self.socket.in_background(self._deliver_sent(task_id))
+
+    async def _deliver_sent(self, task_id: str) -> None:
+        await mailbox.deliver(task_id, {"type": "sent", "sent_at": self.sent_at})
+
+    def _end_outstanding(self) -> None:
+        self.outstanding = None
+        if self.acknowledgement:
+            self.acknowledgement.cancel()
+
+    async def report_lost(self, task_id: str) -> None:
+        """Report that the socket has ended before the charger has answered the command `task_id`."""
+        self._end_outstanding()
+        await mailbox.deliver(task_id, {"type": "lost", "sent_at": self.sent_at})

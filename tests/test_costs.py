@@ -9,12 +9,18 @@ import tempfile
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 from psycopg import pq
 
 from chargers.services import connections
+from commands.models import ANSWERED, FINISHED
+from commands.services import delivery, lifecycle, submission
+from commands.services.delivery import Claim
+from commands.services.queries import get_command
 from core.db import faults
 from core.redis.connections import sync_redis
 from gateway.calls import commits
@@ -50,8 +56,10 @@ MOST_OF_A_BATCH = {
     "StopTransaction": (7, 7),  # all transactions are ended at once
     MIX: (15, 16),  # kinds share one transaction and one check of sockets
 }
+# (statements, round trips) of a command in the web process, in the writer, and in the worker, with BEGIN and COMMIT.
+MOST_OF_A_COMMAND = {"submission": (5, 5), "claim": (3, 3), "end": (5, 5)}
 MOST_WAL_OF_A_MESSAGE = 700  # bytes: one row for a reading, and none of its charger, see decisions 0025 and 0026
-MOST_REDIS_OPERATIONS_OF_A_COMMAND = 41  # a command takes a fixed number from its POST to the answer to a poll
+MOST_REDIS_OPERATIONS_OF_A_COMMAND = 33  # a command takes a fixed number from its POST to the answer to a poll
 
 
 def a_reading(at, meter):
@@ -104,13 +112,13 @@ def commit(entries):
     return [json.loads(answer)[2] for answer in commits.commit_with_retry(Batch(entries, {}))]
 
 
-def traced(entries):
-    """(statements, round trips) of a batch, from the trace of libpq."""
+def traced(work):
+    """(statements, round trips) of `work`, from the trace of libpq."""
     libpq = connection.connection.pgconn
     with tempfile.TemporaryFile("w+") as trace:
         libpq.trace(trace.fileno())
         libpq.set_trace_flags(pq.Trace.SUPPRESS_TIMESTAMPS)
-        commit(entries)
+        work()
         libpq.untrace()
         trace.seek(0)
         seen = Counter(line.split("\t")[2].strip() for line in trace if line.startswith("B\t"))
@@ -125,7 +133,7 @@ def cost_of_a_batch(actions, size):
         if action in ("MeterValues", "StopTransaction"):
             fleet.send("StartTransaction")
         entries += fleet.entries(action)
-    return traced(entries)
+    return traced(lambda: commit(entries))
 
 
 @pytest.mark.django_db
@@ -136,6 +144,33 @@ def test_a_batch_takes_few_statements_for_any_number_of_chargers(plans, actions)
     few, many = cost_of_a_batch(actions, 2), cost_of_a_batch(actions, 50)
     assert few == many
     assert all(cost <= most for cost, most in zip(many, MOST_OF_A_BATCH[actions], strict=True)), many
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_takes_few_statements(plans):
+    charger = a_charger()
+
+    def costs():
+        task_id = None
+
+        def submit():
+            nonlocal task_id
+            task_id = submission.submit(charger, "ClearCache", {}).task_id
+
+        def claim():
+            entry = Entry(delivery.claim, Claim(charger.pk, task_id, uuid4().hex))
+            assert all(commits.commit_with_retry(Batch([entry], {})))
+
+        def finish(command):
+            ending = {"state": FINISHED, "outcome": ANSWERED, "response": ACCEPTED, "error": None}
+            assert lifecycle._record(command, ending).completed_at
+
+        yield traced(submit)
+        yield traced(claim)
+        yield traced(partial(finish, get_command(task_id)))
+
+    [*costs()]  # prepares the statements
+    assert dict(zip(MOST_OF_A_COMMAND, costs(), strict=True)) == MOST_OF_A_COMMAND
 
 
 def wal_position():

@@ -13,6 +13,7 @@ from commands import metrics
 from commands.actions.table import action_of
 from commands.fields import Payload
 from commands.models import Command
+from core.db.insertion import insert
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
 from core.ocpp.versions import BY_SUBPROTOCOL, Version
@@ -44,7 +45,7 @@ def create(
     check_payload(version, action, request)
     refuse_hidden(action, request)
     warnings = [columns.pop("warning", ""), *completed, *row.check(request, charger)]
-    command = Command.objects.create(
+    command = Command(
         charger=charger,
         ocpp_version=version.subprotocol,
         action=action,
@@ -53,6 +54,7 @@ def create(
         warning=" ".join(warning for warning in warnings if warning),
         **columns,
     )
+    insert(command)
     row.submitted(command)
     if is_audited:
         after = {"action": action, "payload": command.payload}

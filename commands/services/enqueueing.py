@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypedDict
+from typing import Any
 
 from celery import Task, shared_task
 from celery.app.task import Context
@@ -13,7 +13,7 @@ from commands import metrics
 from commands.actions.table import NAMES
 from commands.models import Command
 from commands.services import lifecycle, mailbox
-from commands.services.lifecycle import NotNow, run
+from commands.services.lifecycle import NotNow, Result, run, task_name, task_result
 from core.observability import context, tracing
 from core.ocpp.schemas import JSON
 from core.redis.faults import BROKER_FAULTS, sockets_are_the_broker
@@ -21,16 +21,9 @@ from core.redis.faults import BROKER_FAULTS, sockets_are_the_broker
 logger = logging.getLogger(__name__)
 
 
-class Result(TypedDict):
-    """The result of a task, as Celery stores it. `result` is the response of the charger, or the simulated one."""
-
-    outcome: str
-    simulated: bool
-    result: Any
-
-
 def _task(action: str) -> Task:
-    @shared_task(name=f"commands.{action}", bind=True)
+    # `lifecycle` stores the result with the end of the command; Celery stores only that of a task that fails.
+    @shared_task(name=task_name(action), bind=True, ignore_result=True, store_errors_even_if_ignored=True)
     def task(self: Task, charger_id: str) -> Result:
         try:
             with _monitored(self.request, action, charger_id) as current:
@@ -41,7 +34,7 @@ def _task(action: str) -> Task:
             raise Ignore from not_now
         if next_command:
             _enqueue_next(next_command)
-        return {"outcome": command.outcome, "simulated": command.simulated, "result": command.result}
+        return task_result(command)
 
     return task
 
@@ -50,7 +43,7 @@ def _task(action: str) -> Task:
 def _monitored(request: Context, action: str, charger_id: str) -> Iterator[Any]:
     """Add the task to log lines, metrics and traces. Yields its span, None without tracing."""
     attributes = {"charger_id": charger_id, "task_id": request.id}
-    trace = tracing.span(f"commands.{action}", "consumer", request.headers, quiet=NotNow, **attributes)
+    trace = tracing.span(task_name(action), "consumer", request.headers, quiet=NotNow, **attributes)
     with context.about(charger=charger_id, task=request.id), metrics.under_way.track_inprogress(), trace as current:
         yield current
 

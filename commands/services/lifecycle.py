@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal, ParamSpec, TypedDict, TypeGuard, TypeVar, Unpack
 
+import orjson
+from celery import current_task
 from django.conf import settings
 from django.db import connection, transaction
 
@@ -49,7 +51,7 @@ RETRY_DELAYS_S = 0.1, 1.0  # the first and the longest until a database that is 
 
 
 P = ParamSpec("P")
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 class Silence(TypedDict):
@@ -72,6 +74,23 @@ Ending = Answer | Lost | Silence
 
 class NotNow(Exception):
     """This task has nothing to do: the command waits for its turn, another task runs it, or it is finished."""
+
+
+class Result(TypedDict):
+    """The result of a task, as Celery stores it. `result` is the response of the charger, or the simulated one."""
+
+    outcome: str
+    simulated: bool
+    result: Any
+
+
+def task_name(action: str) -> str:
+    """Name the Celery task of `action`."""
+    return f"commands.{action}"
+
+
+def task_result(command: Command) -> Result:
+    return {"outcome": command.outcome, "simulated": command.simulated, "result": command.result}
 
 
 def run(task_id: str, charger_id: str) -> tuple[Command, Command | None]:
@@ -168,12 +187,11 @@ def _send(command: Command, holder: Presence) -> Command:
         mailbox.send(holder, command.task_id, command.action, command.payload.opened())
         left_s = _queue_ends_s(command, holder) - time.monotonic()
         event = mailbox.next_event(command.task_id, min(ACKNOWLEDGE_TIMEOUT_S, left_s))
-    if event and event["type"] == "sent":
-        command.state, command.sent_at = SENT, datetime.fromisoformat(event["at"])
-        command.sent_s = time.monotonic()
-        return command
-    command = _with_database(_look_up, command.task_id)
-    # Its event may be lost, so the row counts.
+    if event and (sent_at := event.get("sent_at")):
+        command.state, command.sent_at = SENT, datetime.fromisoformat(sent_at)
+        command.sent_s = time.monotonic() - (mailbox.SENT_DELAY_S if event["type"] == "sent" else 0)
+    else:
+        command = _with_database(_look_up, command.task_id)  # the event may be lost, so the row counts
     return _end(command, event) if event and _is_ending(event) else command
 
 
@@ -251,8 +269,6 @@ def _finish(command: Command, outcome: str, **recorded: Unpack[Recorded]) -> Com
         return _end(command, _stored_answer(command))
     if command.state == FINISHED:
         mailbox.announce_finished(command.task_id)
-        # After the announcement, because clients wait for that.
-        command.next_command = _with_database(_next_command, command)
     return command
 
 
@@ -262,26 +278,54 @@ def cancel(command: Command, error: JSON) -> Command:
 
 
 def _record(command: Command, recorded: dict[str, Any]) -> Command:
-    """Store the end of the command, unless another task has changed its state; returns the command as stored then."""
-    unchanged = Command.objects.filter(pk=command.pk, state=command.state)
+    """Store the end of the command, unless another task has changed its state.
+
+    Returns the command as stored then. Its `next_command` is looked up after the commit, so that a command which is
+    submitted at the same time is not missed.
+    """
+    state = command.state
     command = copy(command)  # because a retry after a database error must start from the former values
-    recorded = recorded | {"finished_at": bulk_sql.clock()}
     for column, value in recorded.items():
         setattr(command, column, value)
-    if not progress.may_deliver(command):
-        recorded["completed_at"] = command.completed_at = recorded["finished_at"]
     with transaction.atomic():
-        if recorded["outcome"] in SILENT:  # an answer that was stored at the last moment counts
-            unchanged = unchanged.filter(response=None, error=None)
-        is_recorded = unchanged.update(**recorded)
-        if is_recorded:
+        if is_recorded := _store_end(command, state):
             _apply(command)
             _record_finished_event(command)
         else:
             command = _look_up(command.task_id)
         if is_recorded and (hide := action_of(command.version, command.action).hide):
             Command.objects.filter(pk=command.pk).update(payload=hide(command.payload))
+    if command.state == FINISHED:
+        command.next_command = _next_command(command)
     return command
+
+
+def _store_end(command: Command, former_state: str) -> bool:
+    """Store the end of `command` and the result of its task; returns whether its state was still `former_state`."""
+    may_deliver = progress.may_deliver(command)
+    columns: JSON = {name: _json(getattr(command, name)) for name in ("response", "error", "simulated_response")}
+    columns |= {"id": command.pk, "outcome": command.outcome, "simulated": command.simulated}
+    columns |= {"may_deliver": may_deliver, "state": former_state}
+    columns["is_silent"] = command.outcome in SILENT  # an answer that was stored at the last moment counts
+    rows = bulk_sql.query(sql.FINISH, columns | _result(command))
+    if rows:
+        ((command.finished_at,),) = rows
+        command.completed_at = command.completed_at if may_deliver else command.finished_at
+    return bool(rows)
+
+
+def _result(command: Command) -> dict[str, str | None]:
+    """The columns of the result of the task, as Celery stores them; `worker` is None outside of a worker."""
+    return {
+        "task_name": task_name(command.action),
+        "task_args": _json(repr((command.charger.identity,))),
+        "worker": current_task.request.hostname if current_task else None,
+        "result": _json(task_result(command)),
+    }
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
 
 
 def _record_finished_event(command: Command) -> None:
@@ -321,7 +365,7 @@ def _next_command(command: Command) -> Command | None:
     return Command(task_id=rows[0][0], action=rows[0][1], charger=command.charger) if rows else None
 
 
-def _with_database(operation: Callable[P, Result], *arguments: P.args, **options: P.kwargs) -> Result:
+def _with_database(operation: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Call `operation` and return its result; retry while the database is unavailable, and close the connection."""
     call = partial(operation, *arguments, **options)
     try:

@@ -1,18 +1,22 @@
 """Transport of one command from a Celery task to a charger's socket and back.
 
 A task sends through the channel layer and waits on its own Redis list, its mailbox. The socket's process appends the
-events `sent` (the CALL is written) and then `reply`, or `lost` (the socket has ended). A list stores events that
+events `sent` (the CALL is written) and then `reply`, or `lost` (the socket has ended). `sent` is left out if another
+event follows within SENT_DELAY_S; each has `sent_at`, the time of the claim (ISO 8601). A list stores events that
 arrive before the task waits. After a task has closed its mailbox, `deliver` reports that an answer is late.
 """
 
 import json
 import logging
 import time
-from collections.abc import Callable
-from typing import Any, Literal, TypedDict, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 import orjson
 from redis import Redis
+from redis.client import PubSub
 from redis.exceptions import RedisError
 
 from chargers.services import control, presence
@@ -26,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 MAILBOX_TTL_S = 3600  # lifetime of the events of a task, and of the mark of a closed mailbox
 LEASE_S = 12  # more than two waits; a task that has not renewed its lease for so long is taken for dead
+SENT_DELAY_S = 0.3  # much less than the task waits for the first event of a CALL
 ENQUEUED_S = 20  # a task that has not begun after so long is taken for lost by the broker
 # This is one command, because a pipeline in a transaction takes three times as much time of the event loop.
 DELIVER = """
@@ -36,15 +41,17 @@ redis.call('EXPIRE', KEYS[3], ARGV[2])
 return 1
 """
 
+MAX_UNUSED_SUBSCRIPTIONS = 64  # of this process, each with a connection for the next client that waits
+_unused_subscriptions: deque[PubSub] = deque()
 
 Found = TypeVar("Found")
 
 
 class Sent(TypedDict):
-    """The CALL is written; `at` is the time of its claim (ISO 8601)."""
+    """The CALL is written. Its answer has not arrived within SENT_DELAY_S."""
 
     type: Literal["sent"]
-    at: str
+    sent_at: str
 
 
 class Replied(TypedDict):
@@ -52,6 +59,7 @@ class Replied(TypedDict):
 
     type: Literal["reply"]
     payload: Any
+    sent_at: NotRequired[str]
 
 
 class Failed(TypedDict):
@@ -59,12 +67,14 @@ class Failed(TypedDict):
 
     type: Literal["error"]
     error: JSON
+    sent_at: NotRequired[str]
 
 
 class Lost(TypedDict):
     """The socket has ended without an answer."""
 
     type: Literal["lost"]
+    sent_at: NotRequired[str]
 
 
 Answer = Replied | Failed
@@ -251,12 +261,44 @@ def wait_until(task_id: str, timeout: float, look: Callable[[], Found | None]) -
 
     It is called when the task is finished or its charger has delivered, and every 5 s.
     """
-    with waiting_redis().pubsub(ignore_subscribe_messages=True) as subscription:
-        subscription.subscribe(_key(task_id, "finished"))
+    with _subscription(_key(task_id, "finished")) as subscription:
         deadline = time.monotonic() + timeout
         while (result := look()) is None and (left := deadline - time.monotonic()) > 0:
             subscription.get_message(timeout=min(left, 5))
         return result
+
+
+@contextmanager
+def _subscription(channel: str) -> Iterator[PubSub]:
+    """Yield a subscription to `channel` that Redis has confirmed. It keeps its connection for later ones."""
+    subscription = _unused_subscription()
+    try:
+        subscription.subscribe(channel)
+        while not _precedes_messages(subscription.get_message(timeout=MAX_BLOCK_S), channel):
+            pass  # what remains of an earlier channel
+        yield subscription
+    except BaseException:
+        subscription.close()
+        raise
+    if len(_unused_subscriptions) < MAX_UNUSED_SUBSCRIPTIONS:
+        _unused_subscriptions.append(subscription)
+    else:
+        subscription.close()
+
+
+def _unused_subscription() -> PubSub:
+    try:
+        subscription = _unused_subscriptions.pop()
+    except IndexError:
+        return waiting_redis().pubsub()
+    # Not at the end of the earlier wait, because it would fail if Redis has become unavailable since the answer.
+    subscription.unsubscribe()
+    return subscription
+
+
+def _precedes_messages(message: dict[str, Any] | None, channel: str) -> bool:
+    """Whether `message` confirms the subscription to `channel`. None, after a long wait, counts as well."""
+    return message is None or (message["type"], message["channel"]) == ("subscribe", channel)
 
 
 # --- the socket's side -----------------------------------------------------------------------

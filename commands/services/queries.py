@@ -10,7 +10,8 @@ from commands.models import Command
 from core.db import bulk_sql
 
 OWN = len(Command._meta.concrete_fields)
-OF_CHARGER = ("id", "identity", "boot_policy", "registration_status", "ocpp_version")
+# In the order of the model, as `from_db` requires.
+OF_CHARGER = ("id", "identity", "boot_policy", "registration_status", "validation", "ocpp_version")
 FIND = f"""
 SELECT {bulk_sql.columns(Command)}, {", ".join(f"ch.{column}" for column in OF_CHARGER)},
     (SELECT f.task_id FROM commands_command f WHERE f.id = c.follows_id),

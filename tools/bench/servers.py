@@ -166,7 +166,7 @@ def load(kind, url, watched=(), **options):
     with subprocess.Popen(_load_command(kind, url, options), cwd=PROJECT, text=True, **pipes) as running:
         running.stdout.readline()
         before, began = [cpu(child.process.pid) for child in watched], time.monotonic()
-        report, errors = running.communicate()
+        report, errors = running.stdout.read(), running.stderr.read()
         took = time.monotonic() - began
     if running.returncode:
         raise RuntimeError(f"The load failed: {errors.strip().splitlines()[-1:]}")

@@ -105,7 +105,7 @@ def accepted(command: Command, status: str, **more: Any) -> Response:
 
 def submitted(command: Command) -> Response:
     """Answer 202 with the whole task."""
-    shown = TaskSerializer(command).data
+    shown = TaskSerializer.shown(command)
     return Response(shown, status=202, headers={"Location": shown["task_url"]})
 
 
@@ -207,7 +207,7 @@ class TaskDetail(APIView):
                 command = mailbox.wait_until(task_id, seconds, lambda: _ended(task_id, until)) or find_task(task_id)
             finally:
                 WAITS.release()
-        return Response(TaskSerializer(command).data)
+        return Response(TaskSerializer.shown(command))
 
 
 def _has_ended(command: Command, until: str) -> bool:

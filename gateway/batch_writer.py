@@ -1,7 +1,8 @@
 """Group commit: write the CALLs of chargers in batches, and answer them after the commit.
 
 The next batch collects while one is being written. There is no timer, so an idle system answers at once and a busy
-one shares the cost of a commit. Each process has one writer thread, and so one database connection for writing.
+one shares the cost of a commit. After a large batch the writer pauses, so that the next one is large too. Each
+process has one writer thread, and so one database connection for writing.
 """
 
 import asyncio
@@ -32,6 +33,10 @@ I = TypeVar("I", bound=Item)  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
 MAX_BATCH_SIZE = 1000
+# After a large batch the event loop needs this time for each entry to write the answer and to read the CALL that
+# follows. Meanwhile the writer would only compete for the interpreter, and write small batches.
+LARGE_BATCH = 20  # entries
+PAUSE_PER_ENTRY_S, MAX_PAUSE_S = 0.00005, 0.01
 MAX_WAITING_ENTRIES = 5000  # sockets are not read while so many wait
 
 
@@ -114,6 +119,8 @@ class BatchWriter:
             while (batch := self._next_batch()).entries or batch.seen:
                 if not (self._write(batch) and self._retry_set_aside()):
                     return
+                if pause := pause_s(len(batch.entries)):
+                    time.sleep(pause)
             if not self._retry_set_aside():
                 return
 
@@ -186,6 +193,11 @@ def _settle(future: asyncio.Future[Any], outcome: object) -> None:
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
+
+
+def pause_s(entries: int) -> float:
+    """Return how long to collect the next batch after one of so many `entries`."""
+    return min(entries * PAUSE_PER_ENTRY_S, MAX_PAUSE_S) if entries >= LARGE_BATCH else 0.0
 
 
 def _observe(batch: Batch, seconds: float) -> None:

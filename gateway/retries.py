@@ -116,8 +116,8 @@ class RecentAnswers:
         return answer
 
     def add(self, call: Call) -> None:
-        """Add the answer of `call`, a result. Those of idempotent actions are not sent again."""
-        if call.action not in call.version.idempotent:
+        """Add the answer of `call`, a result, unless a repetition of it finds what is stored."""
+        if call.action not in call.version.unlocked:
             self.answers.pop(call.message_id, None)
             self.answers[call.message_id] = call.digest, call.answer
             if len(self.answers) > MAX_REMEMBERED_ANSWERS:

@@ -11,6 +11,7 @@ from django.db import OperationalError, connection, transaction
 from chargers.models import Charger, DataTransfer, Event
 from chargers.services import connections
 from gateway import handshake, vendors
+from gateway.batch_writer import LARGE_BATCH, MAX_PAUSE_S, pause_s
 from gateway.calls import commits, process_batch
 from gateway.commits import Batch, Commits, Entry
 from gateway.credentials import HandshakeRequest
@@ -226,3 +227,8 @@ def test_a_retry_waits_for_a_first_attempt_that_still_commits():
     outcomes = Commits(lose_connection_once).commit_with_retry(Batch([entry(call)], {}))
     assert json.loads(outcomes[0])[0] == 3
     assert DataTransfer.objects.count() == 1
+
+
+def test_only_a_large_batch_delays_the_next_one():
+    assert pause_s(LARGE_BATCH - 1) == 0
+    assert 0 < pause_s(LARGE_BATCH) < pause_s(2 * LARGE_BATCH) < pause_s(10_000) == MAX_PAUSE_S

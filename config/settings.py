@@ -300,12 +300,10 @@ except ValueError as error:
     raise ImproperlyConfigured(f"The environment variable DATABASE_URL is invalid: {error}") from error
 if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// URL, because only PostgreSQL is supported.")
-# A request, a batch or a step of a task takes a connection from the pool, and returns it before it waits.
-DATABASES["default"]["ENGINE"] = "core.db.postgresql"  # finds those that a restart of PostgreSQL has ended
-# Only the frequent statements of core.db.bulk_sql are prepared, which they request. With Django's default, None,
-# psycopg would ignore such requests.
-DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 2**31
-DATABASES["default"]["OPTIONS"]["pool"] = {
+# A request, a batch or a step of a task takes a connection from the pool, and returns it before it waits. The backend
+# replaces connections that a restart of PostgreSQL has ended.
+DATABASES["default"]["ENGINE"] = "core.db.postgresql"
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
     "min_size": 1,
     "max_size": 20,
     "timeout": 5,

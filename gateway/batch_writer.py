@@ -1,8 +1,8 @@
 """Group commit: write the CALLs of chargers in batches, and answer them after the commit.
 
-The next batch collects while one is being written. There is no timer, so an idle system answers at once and a busy
-one shares the cost of a commit. After a large batch the writer pauses, so that the next one is large too. Each
-process has one writer thread, and so one database connection for writing.
+The next batch collects while one is being written. No timer delays a small batch, so an idle system answers at once
+and a busy one shares the cost of a commit. After a large batch the writer pauses, so that the next one is large too
+(decision 0001). Each process has one writer thread, and so one database connection for writing.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ I = TypeVar("I", bound=Item)  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
 MAX_BATCH_SIZE = 1000
-# After a large batch the event loop needs this time for each entry to write the answer and to read the CALL that
-# follows. Meanwhile the writer would only compete for the interpreter, and write small batches.
+# After a large batch the event loop needs this time for each entry, to write its answer and to read the next CALL.
+# Without the pause the two threads would take the lock of the interpreter in turns, and batches would be small.
 LARGE_BATCH = 20  # entries
 PAUSE_PER_ENTRY_S, MAX_PAUSE_S = 0.00005, 0.01
 MAX_WAITING_ENTRIES = 5000  # sockets are not read while so many wait
@@ -44,7 +44,7 @@ MAX_WAITING_ENTRIES = 5000  # sockets are not read while so many wait
 class BatchWriter:
     """The queue of entries of one process and its event loop. `submit_and_wait` returns the answer after the commit.
 
-    The writer thread takes the next batch itself. It never waits for the event loop, which delivers answers
+    The writer thread takes the next batch itself, without a signal from the event loop, which delivers answers
     meanwhile.
     """
 

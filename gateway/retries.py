@@ -36,7 +36,7 @@ def remember(calls: Sequence[Call], seen: Mapping[int, datetime]) -> None:
     rows: dict[int, dict[str, object]] = {charger: {"id": charger, "seen": at} for charger, at in seen.items()}
     for call in calls:
         # A refusal is not stored, because the charger may repeat the call after it has been accepted. An idempotent
-        # action is not stored, because it would displace a CALL that must not be processed twice.
+        # action and a reading are not stored, because they would displace a CALL that must not be processed twice.
         if call.action not in call.version.unlocked and frames.is_result(call.answer):
             row = rows.setdefault(call.charger, {"id": call.charger, "seen": call.received_at})
             row |= {"call_id": "", "digest": "", "answer": ""}
@@ -58,7 +58,10 @@ def check(calls: Sequence[Call]) -> dict[int, str]:
 
 
 class Obstacle(NamedTuple):
-    """A charger whose calls are refused: the socket `opened` then is not its newest one, or it is not accepted."""
+    """A reason to refuse calls of a charger that were received by the socket opened at `opened`.
+
+    A newer socket has replaced this one, the charger has been deleted, or it is not accepted.
+    """
 
     charger: int
     opened: datetime | None
@@ -116,7 +119,7 @@ class RecentAnswers:
         return answer
 
     def add(self, call: Call) -> None:
-        """Add the answer of `call`, a result, unless a repetition of it finds what is stored."""
+        """Add the answer of `call`, a result, unless `call` may be processed again (see `Version.unlocked`)."""
         if call.action not in call.version.unlocked:
             self.answers.pop(call.message_id, None)
             self.answers[call.message_id] = call.digest, call.answer

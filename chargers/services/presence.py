@@ -1,4 +1,4 @@
-"""Presence of chargers in Redis: one key per charger, which names its socket and session and expires soon.
+"""Presence of chargers in Redis: one key per charger, which names its process and session and expires soon.
 
 Only the owning session may renew or clear its entry, so that the late end of an old socket changes nothing. Sessions
 are ordered by the opening times of their sockets, so that an old socket that registers late, or again after Redis has
@@ -21,7 +21,8 @@ TTL_S = 60  # after which an entry expires unless it is renewed
 REFRESH_S = 10  # between two renewals
 
 NEWER = "local held = redis.call('GET', KEYS[1])\nif held and cjson.decode(held)[2] > cjson.decode(ARGV[1])[2] then "
-# Return the replaced entry, or the new one itself if a newer one is stored.
+# Return the replaced entry, or the new one itself if a newer one is stored. An attempt that is repeated, because its
+# reply was lost, finds its own entry and returns nothing.
 REGISTER = f"""
 {NEWER} return ARGV[1] end
 if held == ARGV[1] then held = false end
@@ -41,7 +42,7 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A live socket: the channel that reaches it, the session that owns it, and the subprotocol that it speaks."""
+    """A live socket: the channel of its process, the session that owns it, and the subprotocol that it speaks."""
 
     channel: str
     session: str

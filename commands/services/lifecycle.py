@@ -45,7 +45,7 @@ from core.retries import growing_delays_s, retry
 
 logger = logging.getLogger(__name__)
 
-# Without the event `sent` from its socket within this time, a command is sent again.
+# Without an event from its socket within this time, a command is sent again.
 ACKNOWLEDGE_TIMEOUT_S = 1.0
 RETRY_DELAYS_S = 0.1, 1.0  # the first and the longest until a database that is unavailable is tried again
 
@@ -90,6 +90,7 @@ def task_name(action: str) -> str:
 
 
 def task_result(command: Command) -> Result:
+    """Return the result of the task of the finished `command`."""
     return {"outcome": command.outcome, "simulated": command.simulated, "result": command.result}
 
 
@@ -315,7 +316,7 @@ def _store_end(command: Command, former_state: str) -> bool:
 
 
 def _result(command: Command) -> dict[str, str | None]:
-    """The columns of the result of the task, as Celery stores them; `worker` is None outside of a worker."""
+    """Return the columns of the result of the task, as Celery stores them; `worker` is None outside of a worker."""
     return {
         "task_name": task_name(command.action),
         "task_args": _json(repr((command.charger.identity,))),

@@ -1,9 +1,10 @@
 """Transport of one command from a Celery task to a charger's socket and back.
 
 A task sends through the channel layer and waits on its own Redis list, its mailbox. The socket's process appends the
-events `sent` (the CALL is written) and then `reply`, or `lost` (the socket has ended). `sent` is left out if another
-event follows within SENT_DELAY_S; each has `sent_at`, the time of the claim (ISO 8601). A list stores events that
-arrive before the task waits. After a task has closed its mailbox, `deliver` reports that an answer is late.
+events `sent` (the CALL is written) and then `reply` or `error`, or `lost` (the socket has ended). `sent` is omitted if
+another event follows within SENT_DELAY_S. Each event of a socket has `sent_at`, the time of the claim (ISO 8601). A
+list stores events that arrive before the task waits. After a task has closed its mailbox, `deliver` reports that an
+answer is late.
 """
 
 import json
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 MAILBOX_TTL_S = 3600  # lifetime of the events of a task, and of the mark of a closed mailbox
 LEASE_S = 12  # more than two waits; a task that has not renewed its lease for so long is taken for dead
-SENT_DELAY_S = 0.3  # much less than the task waits for the first event of a CALL
+SENT_DELAY_S = 0.3  # until the event `sent`; much less than the task waits for the first event of a CALL
 ENQUEUED_S = 20  # a task that has not begun after so long is taken for lost by the broker
 # This is one command, because a pipeline in a transaction takes three times as much time of the event loop.
 DELIVER = """
@@ -41,7 +42,7 @@ redis.call('EXPIRE', KEYS[3], ARGV[2])
 return 1
 """
 
-MAX_UNUSED_SUBSCRIPTIONS = 64  # of this process, each with a connection for the next client that waits
+MAX_UNUSED_SUBSCRIPTIONS = 64  # of this process; each keeps its connection for the next client that waits
 _unused_subscriptions: deque[PubSub] = deque()
 
 Found = TypeVar("Found")
@@ -95,8 +96,8 @@ def _key(task_id: str, kind: str) -> str:
 def send(connection: Presence, task_id: str, action: str, payload: JSON) -> None:
     """Send a CALL to the socket of `connection`, which claims the command and writes it.
 
-    Pub/sub delivers at most once, so the caller relies on the `sent` event alone. It may send again, because a
-    command can be claimed only once.
+    Pub/sub delivers at most once, so the caller relies only on the events in the mailbox. It may send again, because
+    a command can be claimed only once.
     """
     text = orjson.dumps(payload).decode()
     message = {"type": "ocpp.call", "task_id": task_id, "action": action, "payload": text}
@@ -275,7 +276,7 @@ def _subscription(channel: str) -> Iterator[PubSub]:
     try:
         subscription.subscribe(channel)
         while not _precedes_messages(subscription.get_message(timeout=MAX_BLOCK_S), channel):
-            pass  # what remains of an earlier channel
+            pass  # a message of the channel of an earlier client
         yield subscription
     except BaseException:
         subscription.close()
@@ -291,7 +292,7 @@ def _unused_subscription() -> PubSub:
         subscription = _unused_subscriptions.pop()
     except IndexError:
         return waiting_redis().pubsub()
-    # Not at the end of the earlier wait, because it would fail if Redis has become unavailable since the answer.
+    # The earlier client does not unsubscribe, because its request would fail if Redis has become unavailable by then.
     subscription.unsubscribe()
     return subscription
 

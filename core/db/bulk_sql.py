@@ -70,7 +70,7 @@ def _converters(model: type[models.Model]) -> tuple[list[str], list[tuple[int, C
 
 
 def array(numbers: Iterable[int]) -> str:
-    """Format `numbers` as a parameter for `= ANY(%s)`, because psycopg needs a hundred times as long for a list."""
+    """Format `numbers` as a parameter for `= ANY(%s)`, because a parameter is a text and no list (decision 0027)."""
     return f"{{{','.join(map(str, numbers))}}}"
 
 

@@ -56,13 +56,13 @@ class Exchange:
         self.is_large = False  # whether the current frame is
         self.outstanding: str | None = None  # the task of the command that the charger has not answered
         self.trace: dict[str, str] = {}  # of the outstanding command
-        self.sent_at = ""  # time of its claim
-        self.acknowledgement: asyncio.TimerHandle | None = None  # delivers the event `sent` of it
+        self.sent_at = ""  # the time of its claim (ISO 8601)
+        self.acknowledgement: asyncio.TimerHandle | None = None  # delivers its event `sent`
         self.commanding = asyncio.Lock()
         self.account = budgets.ledger.of(self.pk)
         self.recorder = FrameRecorder(self.charger, self.version)
         self.refusals = Refusals(self)
-        self.boot_wait = BootWait(self._send)
+        self.boot_wait = BootWait(self._send_in_background)
 
     # --- from the charger --------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ class Exchange:
     def _use(self, reading: tolerance.Reading, call: Call, frame: frames.CallFrame) -> None:
         """Use the readable part of a payload that breaks its schema. Store the frame for the first such finding."""
         call.payload, call.findings, call.as_sent = reading.payload, reading.findings, reading.as_sent
-        call.sent = frame.payload
+        call.payload_as_sent = frame.payload
         if not frame.is_json:
             call.find("", "unreadable", frame.payload)
         new = {(call.action, *finding) for finding in call.findings} - self.recorded_findings
@@ -288,7 +288,7 @@ class Exchange:
             self.boot_wait.end()
 
     def on_control(self, message: dict[str, Any]) -> None:
-        """Handle a message of another process."""
+        """Handle a control message, which another process has published for this socket."""
         kind = message.pop("type")
         if kind == "ocpp.close":
             self.socket.in_background(self.socket.close_replaced(**message))
@@ -297,27 +297,27 @@ class Exchange:
         elif kind == "ocpp.watch":
             self.recorder.watch(message["seconds"])
         elif not self.boot_wait.hold(command := cast(CommandMessage, message)):
-            self._send(command)
+            self._send_in_background(command)
 
-    def _send(self, message: CommandMessage) -> None:
-        self.socket.in_background(self._send_in_background(message))
+    def _send_in_background(self, message: CommandMessage) -> None:
+        self.socket.in_background(self._try_to_send(message))
 
-    async def _send_in_background(self, message: CommandMessage) -> None:
+    async def _try_to_send(self, message: CommandMessage) -> None:
         context.task_id.set(message["task_id"])
         try:
-            await self._send_command(message)
+            await self._send_in_turn(message)
         except Exception:  # noqa: BLE001  (the command is sent again)
             logger.exception("%s: could not send command %s", self.charger, message["task_id"])
 
-    async def _send_command(self, message: CommandMessage) -> None:
+    async def _send_in_turn(self, message: CommandMessage) -> None:
         action, trace = message["action"], message.get("trace")
         with tracing.span(f"{action} to charger", "client", trace, task_id=message["task_id"]):
             async with self.commanding:
                 # A command must not be claimed for a socket that has ended.
                 if not self.socket.presence_registration.has_ended:
-                    await self._command(message)
+                    await self._claim_and_write(message)
 
-    async def _command(self, message: CommandMessage) -> None:
+    async def _claim_and_write(self, message: CommandMessage) -> None:
         """Claim a command and write its CALL. The claim is committed first, so the CALL is never written twice."""
         task_id = message["task_id"]
         sent_at = await writer.submit_and_wait(delivery.claim, Claim(self.pk, task_id, uuid4().hex))

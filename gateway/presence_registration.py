@@ -34,7 +34,7 @@ class ChannelLayer(Protocol):
 
 
 class PresenceRegistration:
-    """The registration of one consumer, `socket`. `presence` is its `entry`, None while commands cannot reach it."""
+    """The registration of one consumer, `socket`. `presence` is its `entry`, None while it is not registered."""
 
     __slots__ = ("socket", "opened_at", "entry", "presence", "registering", "has_ended")
 
@@ -44,7 +44,7 @@ class PresenceRegistration:
         self.socket = socket
         self.entry: Presence | None = None
         self.presence: Presence | None = None
-        self.registering: asyncio.Future[None] | None = None  # of its last batch
+        self.registering: asyncio.Future[None] | None = None  # the end of its last batch
         self.has_ended = False
 
     async def begin(self, opened_at: datetime) -> None:
@@ -94,7 +94,7 @@ class PresenceRegistration:
 
 
 class Registrar:
-    """Register the sockets of this process, all that wait in one batch, and pass on messages of other processes."""
+    """The registrar of this process: it registers waiting sockets as one batch, and passes on control messages."""
 
     def __init__(self) -> None:
         self.sockets: dict[str, ChargerConsumer] = {}  # by session
@@ -105,7 +105,7 @@ class Registrar:
         self.listener: asyncio.Task[None] | None = None
 
     def add(self, registration: PresenceRegistration) -> asyncio.Future[None]:
-        """Register it in the next batch. Return a future that has no error, of when this has succeeded or failed."""
+        """Register it in the next batch. Return a future of the end of that batch, which is no error if it fails."""
         if self.batch is None:
             self.batch = asyncio.get_running_loop().create_future()
         if self.running is None:

@@ -54,8 +54,8 @@ async def _renew_forever() -> None:
 
 async def _renew() -> None:
     await async_redis().ping()
-    if lost := [one for socket in _open if (one := socket.presence_registration).presence is None]:
-        await asyncio.wait({registrar.add(one) for one in lost})
+    if unregistered := [one for socket in _open if (one := socket.presence_registration).presence is None]:
+        await asyncio.wait({registrar.add(one) for one in unregistered})
     registered = {socket: entry for socket in _open if (entry := socket.presence_registration.presence)}
     entries = [(socket.charger.identity, entry) for socket, entry in registered.items()]
     for socket, is_current in zip(registered, await presence.renew(entries), strict=True):

@@ -37,15 +37,15 @@ async def watch(charger: Charger, seconds: int = WATCH_S) -> None:
     entry = await async_redis().get(key(charger.identity))
     if connection := Presence.loads(entry):
         await async_redis().publish(
-            connection.channel, _wired(connection, {"type": "ocpp.watch", "seconds": seconds})
+            connection.channel, _serialized(connection, {"type": "ocpp.watch", "seconds": seconds})
         )
 
 
 async def close_replaced(connections: Sequence[Presence]) -> None:
-    """Close sockets that newer sockets of their chargers replace. Raise `RedisError`."""
+    """Request the processes of sockets that newer ones have replaced to close them. Raise `RedisError`."""
     async with async_redis().pipeline(transaction=False) as pipe:
         for connection in connections:
-            pipe.publish(connection.channel, _wired(connection, {"type": "ocpp.close"}))
+            pipe.publish(connection.channel, _serialized(connection, {"type": "ocpp.close"}))
         await pipe.execute()
 
 
@@ -70,9 +70,9 @@ def publish(connection: Presence, message: dict) -> None:
     A lasting client is used, because `async_to_sync(layer.send)` takes several times as long (see
     docs/decisions/0003). Pub/sub delivers at most once.
     """
-    attempt(lambda client: client.publish(connection.channel, _wired(connection, message)))
+    attempt(lambda client: client.publish(connection.channel, _serialized(connection, message)))
 
 
-def _wired(connection: Presence, message: dict) -> bytes:
-    """Return `message` to one socket of the channel of its process, in the wire format of the channel layer."""
+def _serialized(connection: Presence, message: dict) -> bytes:
+    """Return `message` in the wire format of the channel layer, with the session of its socket in the process."""
     return get_channel_layer().serialize(message | {"session": connection.session})

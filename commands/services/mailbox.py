@@ -1,8 +1,8 @@
 """Transport of one command from a Celery task to a charger's socket and back.
 
 A task sends through the channel layer and waits on its own Redis list, its mailbox. The socket's process appends the
-events `sent` (the CALL is written) and then `reply` or `error`, or `lost` (the socket has ended). `sent` is omitted if
-another event follows within SENT_DELAY_S. Each event of a socket has `sent_at`, the time of the claim (ISO 8601). A
+events `sent` (the CALL is written) and then `reply` or `error`, or `lost` (the socket has ended). `sent` is omitted
+if another event follows within SENT_DELAY_S. Each of these events has `sent_at`, the time of the claim (ISO 8601). A
 list stores events that arrive before the task waits. After a task has closed its mailbox, `deliver` reports that an
 answer is late.
 """

@@ -1,8 +1,8 @@
 """Run statements by the functions of libpq, each prepared once for a connection.
 
-psycopg owns the connection. Its cursors convert every parameter and result by rules that can be changed, and ask an
-event loop for every answer, so that a statement takes some 100 µs of Python. Here a parameter is sent as text, and
-the calling thread waits in libpq, which releases the lock of the interpreter.
+psycopg owns the connection. Its cursors look up how to convert each parameter and result, and run a small event loop
+until PostgreSQL answers, so that a statement takes some 100 µs of Python (decision 0027). Here a parameter is sent as
+text, and the calling thread waits in libpq, which releases the lock of the interpreter.
 """
 
 import re
@@ -37,7 +37,7 @@ class _Session:
     """The names of the statements that a connection has prepared, and the conversion of their results."""
 
     names: dict[str, bytes] = field(default_factory=dict)
-    loaders: abc.Transformer = field(default_factory=lambda: Transformer(_adapters()))
+    loader: abc.Transformer = field(default_factory=lambda: Transformer(_adapters()))
 
 
 _sessions: WeakKeyDictionary[psycopg.Connection, _Session] = WeakKeyDictionary()
@@ -50,47 +50,47 @@ def run(
     session = _sessions.get(connection) or _sessions.setdefault(connection, _Session())
     text, names = _numbered(statement)
     values = parameters if isinstance(parameters, Sequence) else [parameters[name] for name in names]
-    begin(connection)
+    _begin(connection)
     name = session.names.get(statement) or _prepare(connection.pgconn, session, statement, text)
     encoded: list[Any] = [_encoded(value) for value in values]  # the stub does not allow None for NULL
     result = connection.pgconn.exec_prepared(name, encoded)
     _check(connection.pgconn, result)
     if not result.ntuples:
         return []
-    session.loaders.set_pgresult(result)
-    return session.loaders.load_rows(0, result.ntuples, tuple)
+    session.loader.set_pgresult(result)
+    return session.loader.load_rows(0, result.ntuples, tuple)
 
 
 def copy(connection: psycopg.Connection, statement: str, text: str) -> None:
     """Run `statement`, a COPY FROM STDIN, with the lines in `text`."""
-    begin(connection)
-    libpq = connection.pgconn
-    _check(libpq, libpq.exec_(statement.encode()))
-    libpq.put_copy_data(text.encode())
-    libpq.put_copy_end()
-    for result in [*iter(libpq.get_result, None)]:  # all are taken first, so that the connection is free again
-        _check(libpq, result)
+    _begin(connection)
+    pgconn = connection.pgconn
+    _check(pgconn, pgconn.exec_(statement.encode()))
+    pgconn.put_copy_data(text.encode())
+    pgconn.put_copy_end()
+    for result in [*iter(pgconn.get_result, None)]:  # all are taken first, so that the connection is free again
+        _check(pgconn, result)
 
 
-def begin(connection: psycopg.Connection) -> None:
+def _begin(connection: psycopg.Connection) -> None:
     """Begin the transaction that Django has announced to psycopg, which would begin it with its next statement."""
     if not connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE:
         _check(connection.pgconn, connection.pgconn.exec_(b"BEGIN"))
 
 
-def _prepare(libpq: PGconn, session: _Session, statement: str, text: bytes) -> bytes:
+def _prepare(pgconn: PGconn, session: _Session, statement: str, text: bytes) -> bytes:
     name = b"statement_%d" % len(session.names)
-    _check(libpq, libpq.prepare(name, text))
+    _check(pgconn, pgconn.prepare(name, text))
     session.names[statement] = name
     return name
 
 
-def _check(libpq: PGconn, result: PGresult) -> None:
+def _check(pgconn: PGconn, result: PGresult) -> None:
     """Raise the exception of psycopg for a statement that has failed."""
     if result.status in SUCCESSES:
         return
-    if libpq.status == pq.ConnStatus.BAD:
-        raise psycopg.OperationalError(f"the connection is lost: {libpq.get_error_message()}")
+    if pgconn.status == pq.ConnStatus.BAD:
+        raise psycopg.OperationalError(f"the connection is lost: {pgconn.get_error_message()}")
     raise errors.error_from_result(result)
 
 
@@ -116,6 +116,7 @@ def _numbered(statement: str) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _encoded(value: object) -> bytes | None:
+    """Format a text, number, boolean, time or None as the text of a parameter."""
     if isinstance(value, str):
         if "\0" in value:
             raise psycopg.DataError("PostgreSQL cannot store U+0000 in a text.")

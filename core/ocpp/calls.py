@@ -25,7 +25,7 @@ class Call:
     # {(field, kind): the value as sent} of departures from OCPP, and {member: text} of numbers that were rounded.
     findings: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
     as_sent: dict[str, str] = field(default_factory=dict, repr=False)
-    sent: dict[str, Any] | None = field(default=None, repr=False)  # the payload as sent, if `payload` is repaired
+    payload_as_sent: dict[str, Any] | None = field(default=None, repr=False)  # None if `payload` is not repaired
     version: Version = field(default=OCPP16, repr=False)
     rows: int = 0  # the number of rows of meter values that were written for it
     is_within_rate: bool | None = None  # set once by `budgets.within_rate`
@@ -36,8 +36,8 @@ class Call:
 
     @property
     def digest(self) -> str:
-        """The digest of what was sent, which tells a repetition from another CALL with the same id."""
-        return frames.digest(self.action, self.payload if self.sent is None else self.sent)
+        """Compute the digest of what was sent. By it a repetition differs from another CALL with the same id."""
+        return frames.digest(self.action, self.payload if self.payload_as_sent is None else self.payload_as_sent)
 
     def find(self, path: str, kind: str, value: Any) -> None:
         """Record that the member at `path` ("meterValue.sampledValue.unit") departs from OCPP. `kind` is one of

@@ -15,7 +15,7 @@ CALL, CALLRESULT, CALLERROR = 2, 3, 4
 MAX_MESSAGE_ID_LENGTH = 36
 UNREADABLE_ID = "-1"  # of the CALLERROR that answers a frame without a usable message id, not in 1.6
 CONTROL = re.compile(r"\\(?:u00[01]|u007[fF]|[bfnrt])")  # the escape of a control character
-SAFE_DEPTH = 200  # brackets in a frame up to which orjson can write what it has read
+SAFE_BRACKETS = 200  # opening brackets of a frame that orjson can write again, however they are nested
 INTEGER_LIMIT = 2**63  # PostgreSQL's bigint cannot store an integer beyond it
 
 
@@ -68,6 +68,7 @@ class CallFrame:
 
     @property
     def digest(self) -> str:
+        """Compute the digest of what was sent, see `Call.digest`."""
         return digest(self.action, self.payload)
 
 
@@ -103,7 +104,7 @@ def parse(text: str, version: Version, lenient: bool = False) -> CallFrame | Rep
     kind, message_id = frame[0], frame[1]
     if type(kind) is int and kind == CALL:
         call = _call(frame, message_id, version)
-        if text.count("[") + text.count("{") > SAFE_DEPTH:
+        if text.count("[") + text.count("{") > SAFE_BRACKETS:
             _check_depth(call, version)
         if not is_json or "\\" in text:
             _check_controls(call, text, lenient)

@@ -7,21 +7,23 @@ from psycopg import OperationalError
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    """A connection of Django to PostgreSQL. `has_ended` replaces the check of the pool."""
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a connection of the pool that its server has not closed, such as by a restart."""
         while has_ended(connection := super().get_new_connection(conn_params)):
-            self.pool.putconn(connection)  # it replaces the connection
+            self.pool.putconn(connection)  # the pool discards it and opens another
         return connection
 
 
 def has_ended(connection: Any) -> bool:
-    """Whether the server has closed `connection`. It reads what has arrived on the socket, and waits for nothing.
+    """Whether the server has closed `connection`. This reads what has arrived on the socket, without waiting.
 
     The check of psycopg's pool, CONN_HEALTH_CHECKS, sends an empty statement each time a connection is taken. That is
     a fifth of all round trips of a command (see docs/performance.md).
     """
     try:
-        for _ in range(2):  # the first time may find the server's farewell, the second time its end
+        for _ in range(2):  # the first read may get the last message of the server, the second one the end
             connection.pgconn.consume_input()
     except OperationalError:
         return True

@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal, ParamSpec, TypedDict, TypeGuard, TypeVar, Unpack
 
-import orjson
 from celery import current_task
 from django.conf import settings
 from django.db import connection, transaction
@@ -326,7 +325,7 @@ def _result(command: Command) -> dict[str, str | None]:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()
+    return None if value is None else bulk_sql.json(value)
 
 
 def _record_finished_event(command: Command) -> None:

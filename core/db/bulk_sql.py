@@ -29,9 +29,9 @@ def execute(statement: str, rows: "Sequence[Mapping[str, object] | DataclassInst
     return query(statement, [json(rows)]) if rows else []
 
 
-def json(rows: "Sequence[Mapping[str, object] | DataclassInstance]") -> str:
-    """Format `rows` (dicts or dataclasses) as the parameter that a statement reads with `json_to_recordset(%s)`."""
-    return orjson.dumps(rows).decode()
+def json(value: object) -> str:
+    """Format `value` as a JSON parameter, such as rows (dicts or dataclasses) for `json_to_recordset(%s)`."""
+    return orjson.dumps(value).decode()
 
 
 def query(statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Upper
@@ -61,7 +60,7 @@ class IdTag(models.Model):
     def known(id_tags: Iterable[str]) -> dict[str, "IdTag"]:
         """Return {id tag in upper case: `IdTag`} of the known tags."""
         wanted = sorted({tag.upper() for tag in id_tags})
-        rows = bulk_sql.query(KNOWN_TAGS, [orjson.dumps(wanted).decode()]) if wanted else []
+        rows = bulk_sql.query(KNOWN_TAGS, [bulk_sql.json(wanted)]) if wanted else []
         return {key: bulk_sql.instance(IdTag, row) for key, *row in rows}
 
 

@@ -60,7 +60,7 @@ class FrameQueue(list):
 
 
 class Writable:
-    """The event of uvicorn that is set while the peer reads. It needs memory only while it is not set."""
+    """The event of uvicorn that is set while the peer reads. It has an `asyncio.Event` only while it is not set."""
 
     __slots__ = ("cleared",)
 
@@ -93,7 +93,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.queue, self.writable = FrameQueue(), Writable()
-        self.of_connection = {}  # members of the scope that depend on the connection
+        self.of_connection = {}  # members of the scope that describe the TLS connection or the proxy
         self.take = None  # the function that gets text frames first, see `read_by`
         self.partial = b""  # the beginning of an incomplete frame
         self.unwritten = 0  # bytes in the write buffer when the wait for a pong last began
@@ -104,7 +104,7 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
 
     @property
     def conn(self):
-        """The state machine of the library, which `_forget_conn` has dropped if the socket is open."""
+        """The state machine of the library. A new one is made if `_forget_conn` has dropped it."""
         if self.open_conn is None:
             self.open_conn = ServerProtocol(state=OPEN, max_size=self.config.ws_max_size, logger=self.logger)
         return self.open_conn

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def insert(row: models.Model) -> None:
-    """Insert `row`, and set its primary key and the columns with a default of the database."""
+    """Insert `row`, and set its primary key and the columns with a default of the database.
+
+    Values must be of types that `libpq` sends as text. `pre_save` of fields, such as by `auto_now`, is not called.
+    """
     options = {"sender": type(row), "instance": row, "raw": False, "using": connection.alias, "update_fields": None}
     signals.pre_save.send(**options)
     fields = row._meta.concrete_fields

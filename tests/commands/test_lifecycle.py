@@ -9,14 +9,16 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 
 import pytest
+from celery.app.task import Context
 from django.db import connection
 from django.db.models.functions import Now
+from django_celery_results.models import TaskResult
 
 from chargers.models import Charger
 from chargers.services import presence
 from chargers.services.presence import Presence
 from commands.models import Command
-from commands.services.lifecycle import NotNow, _finish, _replied, run
+from commands.services.lifecycle import NotNow, _finish, _replied, run, task_name, task_result
 from commands.services.queries import get_command
 from commands.services.sweep import sweep
 from config.celery import app
@@ -28,6 +30,7 @@ from tools.stack.stack import PROJECT
 
 RESET = {"type": "Soft"}
 ACCEPTED = {"status": "Accepted"}
+OF_ONE_RESULT = {"id", "task_id", "date_created", "date_done"}  # columns that differ between equal results
 
 
 def duration(task):
@@ -245,6 +248,21 @@ def test_results_are_also_in_django_celery_results(live):
     name, status, result = eventually(lambda: live.rows(query, task["task_id"]))[0]
     assert (name, status) == ("commands.Reset", "SUCCESS")
     assert json.loads(result) == {"outcome": "answered", "simulated": False, "result": ACCEPTED}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_result_is_stored_as_celery_would_store_it():
+    command = _finish(a_command(action="Reset", payload=RESET, state="sent"), "answered", response=ACCEPTED)
+    arguments = {"argsrepr": repr((command.charger.identity,)), "kwargsrepr": repr({})}
+    request = Context(id="by-celery", task=task_name("Reset"), hostname=None, **arguments)
+    app.backend.store_result(request.id, task_result(command), "SUCCESS", request=request)
+
+    def stored(task_id):
+        row = TaskResult.objects.filter(task_id=task_id).values().get()
+        texts = {name: json.loads(row.pop(name)) for name in ("result", "meta")}
+        return {name: value for name, value in row.items() if name not in OF_ONE_RESULT} | texts
+
+    assert stored(command.task_id) == stored(request.id)
 
 
 @pytest.mark.django_db(transaction=True)

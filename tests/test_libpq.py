@@ -1,6 +1,10 @@
 """Statements that libpq runs: parameters, results, transactions and errors."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
@@ -68,3 +72,38 @@ def test_a_lost_connection_is_an_operational_error_and_the_next_statement_gets_a
         bulk_sql.query("SELECT 1", [])
     connection.close()
     assert bulk_sql.query("SELECT 1", []) == [(1,)]
+
+
+# In a process of its own: as in a worker, what waits is a greenlet. Both take one lock, and the first one holds it.
+TWO_TASKS = """
+from gevent import monkey; monkey.patch_all()
+import gevent, gevent.event, django; django.setup()
+from django.db import connection, transaction
+from core.db import bulk_sql
+held = gevent.event.Event()
+def task(number):
+    held.wait()
+    try:
+        with transaction.atomic():
+            bulk_sql.query("SELECT pg_advisory_xact_lock(%s)", [505])
+            print(number)
+    finally:
+        connection.close()
+def first_task():
+    with transaction.atomic():
+        bulk_sql.query("SELECT pg_advisory_xact_lock(%s)", [505])
+        held.set()
+        gevent.sleep(0.5)
+        bulk_sql.query("SELECT 1", [])
+    connection.close()
+gevent.joinall([gevent.spawn(first_task), gevent.spawn(task, 1), gevent.spawn(task, 2)], raise_error=True)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_task_that_waits_for_a_lock_does_not_block_the_task_that_holds_it():
+    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+    env = os.environ | {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    command = [sys.executable, "-c", TWO_TASKS]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert sorted(done.stdout.split()) == ["1", "2"], done.stderr

@@ -2,7 +2,9 @@
 
 psycopg owns the connection. Its cursors look up how to convert each parameter and result, and run a small event loop
 until PostgreSQL answers, so that a statement takes some 100 µs of Python (decision 0027). Here a parameter is sent as
-text, and the calling thread waits in libpq, which releases the lock of the interpreter.
+text, and the calling thread waits in libpq, which releases the lock of the interpreter. In a worker, whose tasks are
+greenlets of one thread, only the greenlet waits. Otherwise a statement that waits for a lock would block the task
+that holds it.
 """
 
 import re
@@ -15,11 +17,13 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db.backends.postgresql.psycopg_any import get_adapters_template
+from gevent import monkey, socket
 from psycopg import abc, errors, pq
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.pq.abc import PGconn, PGresult
 
 PLACEHOLDER = re.compile(r"%(?:s|\((\w+)\)s|%)")
+HAS_GREENLETS = monkey.is_module_patched("select")  # as psycopg finds out
 SUCCESSES = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.COPY_IN)
 
 
@@ -53,7 +57,7 @@ def run(
     _begin(connection)
     name = session.names.get(statement) or _prepare(connection.pgconn, session, statement, text)
     encoded: list[Any] = [_encoded(value) for value in values]  # the stub does not allow None for NULL
-    result = connection.pgconn.exec_prepared(name, encoded)
+    result = _execute(connection.pgconn, name, encoded)
     _check(connection.pgconn, result)
     if not result.ntuples:
         return []
@@ -62,7 +66,7 @@ def run(
 
 
 def copy(connection: psycopg.Connection, statement: str, text: str) -> None:
-    """Run `statement`, a COPY FROM STDIN, with the lines in `text`."""
+    """Run `statement`, a COPY FROM STDIN, with the lines in `text`. Workers run none, so it blocks its thread."""
     _begin(connection)
     pgconn = connection.pgconn
     _check(pgconn, pgconn.exec_(statement.encode()))
@@ -78,9 +82,32 @@ def _begin(connection: psycopg.Connection) -> None:
         _check(connection.pgconn, connection.pgconn.exec_(b"BEGIN"))
 
 
+def _execute(pgconn: PGconn, name: bytes, parameters: list[Any]) -> PGresult:
+    """Run a prepared statement, and return its result when PostgreSQL has answered."""
+    if not HAS_GREENLETS:
+        return pgconn.exec_prepared(name, parameters)
+    pgconn.send_query_prepared(name, parameters)
+    return _awaited(pgconn)
+
+
+def _awaited(pgconn: PGconn) -> PGresult:
+    """Return the result of what was sent. Other greenlets run until it has arrived."""
+    while pgconn.flush():
+        socket.wait_readwrite(pgconn.socket)
+        pgconn.consume_input()
+    while pgconn.is_busy():
+        socket.wait_read(pgconn.socket)
+        pgconn.consume_input()
+    return [*iter(pgconn.get_result, None)][-1]
+
+
 def _prepare(pgconn: PGconn, session: _Session, statement: str, text: bytes) -> bytes:
     name = b"statement_%d" % len(session.names)
-    _check(pgconn, pgconn.prepare(name, text))
+    if HAS_GREENLETS:  # to prepare a statement may wait for a lock on a table
+        pgconn.send_prepare(name, text)
+        _check(pgconn, _awaited(pgconn))
+    else:
+        _check(pgconn, pgconn.prepare(name, text))
     session.names[statement] = name
     return name
 

@@ -349,7 +349,7 @@ def test_an_error_after_the_commit_does_not_process_the_batch_again(limited, mon
 
 
 def test_statements_of_the_writer_are_planned_once_for_all_values(limited):
-    """Else PostgreSQL would plan many of their executions again after the tables have grown."""
+    """Otherwise PostgreSQL would plan many of their executions again after the tables have grown."""
     commits.commit_with_retry(Batch([entry(a_call(a_charger(), "Heartbeat"))], {}))
     with connection.cursor() as cursor:
         cursor.execute("SELECT sum(generic_plans) > 0, sum(custom_plans) FROM pg_prepared_statements")

@@ -47,7 +47,7 @@ def fixed(product, rates, seconds):
 
 
 def minutely(product, chargers, seconds):
-    """What a fleet takes whose chargers send a reading a minute: `cores`, and bytes of the web process."""
+    """Measure a fleet whose chargers send a reading a minute: {"cores": shares, "size": bytes of the web process}."""
     with product.web(1) as children:
         result = _watched(product, "minutely", chargers=chargers, rate=chargers / 60, seconds=seconds, warmup=0)
         return {"cores": result["cores"], "size": servers.memory(next(iter(children)).process.pid)}

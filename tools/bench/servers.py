@@ -158,9 +158,10 @@ def install_ocpp_rpc(run_dir):
 
 
 def load(kind, url, watched=(), **options):
-    """Run the load to its end; what it measured, and the CPU of the watched children from when chargers are ready.
+    """Run the load to its end. Return what it measured, with the CPU of the watched children.
 
-    `spent` is {name of a child: µs for a message}, `cores` {name of a child: its share of a core}.
+    The CPU counts from when the chargers are ready. `spent` is {name of a child: µs for a message}, `cores` {name of
+    a child: its share of a core}.
     """
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(_load_command(kind, url, options), cwd=PROJECT, text=True, **pipes) as running:

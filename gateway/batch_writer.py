@@ -33,10 +33,8 @@ I = TypeVar("I", bound=Item)  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
 MAX_BATCH_SIZE = 1000
-# After a large batch the event loop needs this time for each entry, to write its answer and to read the next CALL.
-# Without the pause the two threads would take the lock of the interpreter in turns, and batches would be small.
 LARGE_BATCH = 20  # entries
-PAUSE_PER_ENTRY_S, MAX_PAUSE_S = 0.00005, 0.01
+PAUSE_STEP_S, MAX_PAUSE_S = 0.0005, 0.01  # of the writer after a large batch
 MAX_WAITING_ENTRIES = 5000  # sockets are not read while so many wait
 
 
@@ -119,10 +117,21 @@ class BatchWriter:
             while (batch := self._next_batch()).entries or batch.seen:
                 if not (self._write(batch) and self._retry_set_aside()):
                     return
-                if pause := pause_s(len(batch.entries)):
-                    time.sleep(pause)
+                if len(batch.entries) >= LARGE_BATCH:
+                    self._let_collect()
             if not self._retry_set_aside():
                 return
+
+    def _let_collect(self) -> None:
+        """Pause while entries arrive, for MAX_PAUSE_S at most.
+
+        Many chargers send their next CALL when they get an answer. The event loop needs the interpreter to write the
+        answers and to read these CALLs. Without the pause both threads would take it in turns, and batches be small.
+        """
+        ends_at, waiting = time.monotonic() + MAX_PAUSE_S, -1
+        while waiting < len(self.entries) and time.monotonic() < ends_at:
+            waiting = len(self.entries)
+            time.sleep(PAUSE_STEP_S)
 
     def _retry_set_aside(self) -> bool:
         batch = self.set_aside.take_due()
@@ -193,11 +202,6 @@ def _settle(future: asyncio.Future[Any], outcome: object) -> None:
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
-
-
-def pause_s(entries: int) -> float:
-    """Return how long to collect the next batch after one of so many `entries`."""
-    return min(entries * PAUSE_PER_ENTRY_S, MAX_PAUSE_S) if entries >= LARGE_BATCH else 0.0
 
 
 def _observe(batch: Batch, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import deque
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from django.db import OperationalError, connection, transaction
 from chargers.models import Charger, DataTransfer, Event
 from chargers.services import connections
 from gateway import handshake, vendors
-from gateway.batch_writer import LARGE_BATCH, MAX_PAUSE_S, pause_s
+from gateway.batch_writer import MAX_PAUSE_S, PAUSE_STEP_S, BatchWriter
 from gateway.calls import commits, process_batch
 from gateway.commits import Batch, Commits, Entry
 from gateway.credentials import HandshakeRequest
@@ -229,6 +230,18 @@ def test_a_retry_waits_for_a_first_attempt_that_still_commits():
     assert DataTransfer.objects.count() == 1
 
 
-def test_only_a_large_batch_delays_the_next_one():
-    assert pause_s(LARGE_BATCH - 1) == 0
-    assert 0 < pause_s(LARGE_BATCH) < pause_s(2 * LARGE_BATCH) < pause_s(10_000) == MAX_PAUSE_S
+class Arriving(deque):
+    """A queue in which another entry is found each time, as while chargers send much."""
+
+    def __len__(self):
+        self.append(None)
+        return super().__len__()
+
+
+@pytest.mark.parametrize(
+    ("entries", "least", "most"), [(deque(), PAUSE_STEP_S, MAX_PAUSE_S), (Arriving(), MAX_PAUSE_S, 1)]
+)
+def test_a_writer_pauses_while_entries_arrive_but_not_for_long(entries, least, most):
+    began = time.monotonic()
+    BatchWriter(entries=entries)._let_collect()
+    assert least <= time.monotonic() - began < most

@@ -8,6 +8,7 @@ that holds it.
 """
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,13 +18,13 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db.backends.postgresql.psycopg_any import get_adapters_template
-from gevent import monkey, socket
 from psycopg import abc, errors, pq
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.pq.abc import PGconn, PGresult
 
 PLACEHOLDER = re.compile(r"%(?:s|\((\w+)\)s|%)")
-HAS_GREENLETS = monkey.is_module_patched("select")  # as psycopg finds out
+# Whether the tasks of this process are greenlets, as psycopg finds it out. A web process does not load gevent.
+HAS_GREENLETS = "gevent.monkey" in sys.modules and sys.modules["gevent.monkey"].is_module_patched("select")
 SUCCESSES = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.COPY_IN)
 
 
@@ -92,6 +93,8 @@ def _execute(pgconn: PGconn, name: bytes, parameters: list[Any]) -> PGresult:
 
 def _awaited(pgconn: PGconn) -> PGresult:
     """Return the result of what was sent. Other greenlets run until it has arrived."""
+    from gevent import socket  # noqa: PLC0415
+
     while pgconn.flush():
         socket.wait_readwrite(pgconn.socket)
         pgconn.consume_input()
@@ -150,4 +153,6 @@ def _encoded(value: object) -> bytes | None:
         return value.encode()
     if value is None:
         return None
+    if isinstance(value, bytes | list | dict):
+        raise TypeError(f"A parameter of a statement is a text, number, boolean or time, not {type(value).__name__}.")
     return (value.isoformat() if isinstance(value, datetime) else str(value)).encode()

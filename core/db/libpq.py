@@ -2,10 +2,12 @@
 
 psycopg owns the connection. Its cursors convert every parameter and result by rules that can be changed, and ask an
 event loop for every answer, so that a statement takes some 100 µs of Python. Here a parameter is sent as text, and
-the calling thread waits in libpq, which releases the lock of the interpreter.
+the calling thread waits in libpq, which releases the lock of the interpreter. The greenlets of a worker share a
+thread, so there the wait is that of psycopg, which lets the others run.
 """
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,12 +17,21 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db.backends.postgresql.psycopg_any import get_adapters_template
-from psycopg import abc, errors, pq
+from psycopg import abc, errors, generators, pq
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.pq.abc import PGconn, PGresult
 
 PLACEHOLDER = re.compile(r"%(?:s|\((\w+)\)s|%)")
 SUCCESSES = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.COPY_IN)
+
+
+def _has_greenlets() -> bool:
+    """Whether gevent has replaced the waits of this process. It does so before any other module is imported."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("select")
+
+
+HAS_GREENLETS = _has_greenlets()
 
 
 def _adapters() -> AdaptersMap:
@@ -51,10 +62,15 @@ def run(
     text, names = _numbered(statement)
     values = parameters if isinstance(parameters, Sequence) else [parameters[name] for name in names]
     begin(connection)
-    name = session.names.get(statement) or _prepare(connection.pgconn, session, statement, text)
+    name = session.names.get(statement) or _prepare(connection, session, statement, text)
     encoded: list[Any] = [_encoded(value) for value in values]  # the stub does not allow None for NULL
-    result = connection.pgconn.exec_prepared(name, encoded)
-    _check(connection.pgconn, result)
+    libpq = connection.pgconn
+    if HAS_GREENLETS:
+        libpq.send_query_prepared(name, encoded)
+        result = _awaited(connection)
+    else:
+        result = libpq.exec_prepared(name, encoded)
+    _check(libpq, result)
     if not result.ntuples:
         return []
     session.loaders.set_pgresult(result)
@@ -65,7 +81,11 @@ def copy(connection: psycopg.Connection, statement: str, text: str) -> None:
     """Run `statement`, a COPY FROM STDIN, with the lines in `text`."""
     begin(connection)
     libpq = connection.pgconn
-    _check(libpq, libpq.exec_(statement.encode()))
+    _run_simple(connection, statement.encode())
+    if HAS_GREENLETS:
+        connection.wait(generators.copy_to(libpq, text.encode()))
+        _check(libpq, connection.wait(generators.copy_end(libpq, None)))
+        return
     libpq.put_copy_data(text.encode())
     libpq.put_copy_end()
     for result in [*iter(libpq.get_result, None)]:  # all are taken first, so that the connection is free again
@@ -75,14 +95,32 @@ def copy(connection: psycopg.Connection, statement: str, text: str) -> None:
 def begin(connection: psycopg.Connection) -> None:
     """Begin the transaction that Django has announced to psycopg, which would begin it with its next statement."""
     if not connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE:
-        _check(connection.pgconn, connection.pgconn.exec_(b"BEGIN"))
+        _run_simple(connection, b"BEGIN")
 
 
-def _prepare(libpq: PGconn, session: _Session, statement: str, text: bytes) -> bytes:
-    name = b"statement_%d" % len(session.names)
-    _check(libpq, libpq.prepare(name, text))
+def _run_simple(connection: psycopg.Connection, statement: bytes) -> None:
+    libpq = connection.pgconn
+    if HAS_GREENLETS:
+        libpq.send_query(statement)
+        _check(libpq, _awaited(connection))
+    else:
+        _check(libpq, libpq.exec_(statement))
+
+
+def _prepare(connection: psycopg.Connection, session: _Session, statement: str, text: bytes) -> bytes:
+    name, libpq = b"statement_%d" % len(session.names), connection.pgconn
+    if HAS_GREENLETS:
+        libpq.send_prepare(name, text)
+        _check(libpq, _awaited(connection))
+    else:
+        _check(libpq, libpq.prepare(name, text))
     session.names[statement] = name
     return name
+
+
+def _awaited(connection: psycopg.Connection) -> PGresult:
+    """Return the result of what was sent, while other greenlets run."""
+    return connection.wait(generators.execute(connection.pgconn))[-1]
 
 
 def _check(libpq: PGconn, result: PGresult) -> None:

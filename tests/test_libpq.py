@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
-from core.db import bulk_sql
+from core.db import bulk_sql, faults
 from tests.support.builders import a_charger
 
 NAMES = "SELECT identity FROM chargers_charger ORDER BY id"
+RETYPE = "ALTER TABLE chargers_charger ALTER COLUMN identity TYPE varchar(%d)"
 
 
 @pytest.mark.django_db
@@ -68,3 +69,26 @@ def test_a_lost_connection_is_an_operational_error_and_the_next_statement_gets_a
         bulk_sql.query("SELECT 1", [])
     connection.close()
     assert bulk_sql.query("SELECT 1", []) == [(1,)]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", [RETYPE % 200, "DEALLOCATE ALL"])
+def test_a_statement_that_a_change_has_invalidated_is_prepared_again(change):
+    connection.close()
+    connection.close_pool()
+    assert bulk_sql.query(NAMES, []) == []
+    with connection.cursor() as cursor:
+        cursor.execute(change)
+    try:
+        with pytest.raises(OperationalError) as failed, transaction.atomic():
+            bulk_sql.query(NAMES, [])
+        assert faults.kind_of(failed.value) == faults.AWAY  # so that it is tried again
+        connection.close()
+        assert bulk_sql.query(NAMES, []) == []
+    finally:
+        connection.close()
+        connection.close_pool()  # its other connections may have prepared the statement too
+        with connection.cursor() as cursor:
+            cursor.execute(RETYPE % 255)
+        connection.close()
+        connection.close_pool()

@@ -129,7 +129,17 @@ def _check(libpq: PGconn, result: PGresult) -> None:
         return
     if libpq.status == pq.ConnStatus.BAD:
         raise psycopg.OperationalError(f"the connection is lost: {libpq.get_error_message()}")
-    raise errors.error_from_result(result)
+    error = errors.error_from_result(result)
+    if _is_invalidated(error):
+        libpq.finish()  # a new connection prepares all statements again
+        raise psycopg.OperationalError(f"a prepared statement cannot be used any more: {error}")
+    raise error
+
+
+def _is_invalidated(error: psycopg.Error) -> bool:
+    """Whether a prepared statement was deallocated, or a migration has changed the types of its columns."""
+    is_other_type = error.diag.source_function == "RevalidateCachedQuery"  # its SQLSTATE has other meanings too
+    return is_other_type or isinstance(error, errors.InvalidSqlStatementName)
 
 
 @cache

@@ -120,7 +120,8 @@ def _prepare(connection: psycopg.Connection, session: _Session, statement: str, 
 
 def _awaited(connection: psycopg.Connection) -> PGresult:
     """Return the result of what was sent, while other greenlets run."""
-    return connection.wait(generators.execute(connection.pgconn))[-1]
+    results: list[PGresult] = connection.wait(generators.execute(connection.pgconn))
+    return results[-1]
 
 
 def _check(libpq: PGconn, result: PGresult) -> None:

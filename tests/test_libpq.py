@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
-from core.db import bulk_sql
+from core.db import bulk_sql, faults
 from tests.support.builders import a_charger
 
 NAMES = "SELECT identity FROM chargers_charger ORDER BY id"
+RETYPE = "ALTER TABLE chargers_charger ALTER COLUMN identity TYPE varchar(%d)"
 
 
 @pytest.mark.django_db
@@ -107,3 +108,26 @@ def test_a_task_that_waits_for_a_lock_does_not_block_the_task_that_holds_it():
     command = [sys.executable, "-c", TWO_TASKS]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
     assert sorted(done.stdout.split()) == ["1", "2"], done.stderr
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", [RETYPE % 200, "DEALLOCATE ALL"])
+def test_a_statement_that_a_change_has_invalidated_is_prepared_again(change):
+    connection.close()
+    connection.close_pool()
+    assert bulk_sql.query(NAMES, []) == []
+    with connection.cursor() as cursor:
+        cursor.execute(change)
+    try:
+        with pytest.raises(OperationalError) as failed, transaction.atomic():
+            bulk_sql.query(NAMES, [])
+        assert faults.kind_of(failed.value) == faults.AWAY  # so that it is tried again
+        connection.close()
+        assert bulk_sql.query(NAMES, []) == []
+    finally:
+        connection.close()
+        connection.close_pool()  # its other connections may have prepared the statement too
+        with connection.cursor() as cursor:
+            cursor.execute(RETYPE % 255)
+        connection.close()
+        connection.close_pool()

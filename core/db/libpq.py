@@ -3,8 +3,8 @@
 psycopg owns the connection. Its cursors look up how to convert each parameter and result, and run a small event loop
 until PostgreSQL answers, so that a statement takes some 100 µs of Python (decision 0027). Here a parameter is sent as
 text, and the calling thread waits in libpq, which releases the lock of the interpreter. In a worker, whose tasks are
-greenlets of one thread, only the greenlet waits. Otherwise a statement that waits for a lock would block the task
-that holds it.
+greenlets of one thread, the wait is that of psycopg, which lets other greenlets run. Otherwise a statement that waits
+for a lock would block the task that holds it.
 """
 
 import re
@@ -18,14 +18,21 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db.backends.postgresql.psycopg_any import get_adapters_template
-from psycopg import abc, errors, pq
+from psycopg import abc, errors, generators, pq
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.pq.abc import PGconn, PGresult
 
 PLACEHOLDER = re.compile(r"%(?:s|\((\w+)\)s|%)")
-# Whether the tasks of this process are greenlets, as psycopg finds it out. A web process does not load gevent.
-HAS_GREENLETS = "gevent.monkey" in sys.modules and sys.modules["gevent.monkey"].is_module_patched("select")
 SUCCESSES = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.COPY_IN)
+
+
+def _has_greenlets() -> bool:
+    """Whether gevent has replaced the waits of this process. It does so before any other module is imported."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("select")
+
+
+HAS_GREENLETS = _has_greenlets()
 
 
 def _adapters() -> AdaptersMap:
@@ -42,7 +49,7 @@ class _Session:
     """The names of the statements that a connection has prepared, and the conversion of their results."""
 
     names: dict[str, bytes] = field(default_factory=dict)
-    loader: abc.Transformer = field(default_factory=lambda: Transformer(_adapters()))
+    loaders: abc.Transformer = field(default_factory=lambda: Transformer(_adapters()))
 
 
 _sessions: WeakKeyDictionary[psycopg.Connection, _Session] = WeakKeyDictionary()
@@ -56,21 +63,30 @@ def run(
     text, names = _numbered(statement)
     values = parameters if isinstance(parameters, Sequence) else [parameters[name] for name in names]
     _begin(connection)
-    name = session.names.get(statement) or _prepare(connection.pgconn, session, statement, text)
+    name = session.names.get(statement) or _prepare(connection, session, statement, text)
     encoded: list[Any] = [_encoded(value) for value in values]  # the stub does not allow None for NULL
-    result = _execute(connection.pgconn, name, encoded)
-    _check(connection.pgconn, result)
+    pgconn = connection.pgconn
+    if HAS_GREENLETS:
+        pgconn.send_query_prepared(name, encoded)
+        result = _awaited(connection)
+    else:
+        result = pgconn.exec_prepared(name, encoded)
+    _check(pgconn, result)
     if not result.ntuples:
         return []
-    session.loader.set_pgresult(result)
-    return session.loader.load_rows(0, result.ntuples, tuple)
+    session.loaders.set_pgresult(result)
+    return session.loaders.load_rows(0, result.ntuples, tuple)
 
 
 def copy(connection: psycopg.Connection, statement: str, text: str) -> None:
-    """Run `statement`, a COPY FROM STDIN, with the lines in `text`. Workers run none, so it blocks its thread."""
+    """Run `statement`, a COPY FROM STDIN, with the lines in `text`."""
     _begin(connection)
     pgconn = connection.pgconn
-    _check(pgconn, pgconn.exec_(statement.encode()))
+    _run_simple(connection, statement.encode())
+    if HAS_GREENLETS:
+        connection.wait(generators.copy_to(pgconn, text.encode()))
+        _check(pgconn, connection.wait(generators.copy_end(pgconn, None)))
+        return
     pgconn.put_copy_data(text.encode())
     pgconn.put_copy_end()
     for result in [*iter(pgconn.get_result, None)]:  # all are taken first, so that the connection is free again
@@ -80,39 +96,33 @@ def copy(connection: psycopg.Connection, statement: str, text: str) -> None:
 def _begin(connection: psycopg.Connection) -> None:
     """Begin the transaction that Django has announced to psycopg, which would begin it with its next statement."""
     if not connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE:
-        _check(connection.pgconn, connection.pgconn.exec_(b"BEGIN"))
+        _run_simple(connection, b"BEGIN")
 
 
-def _execute(pgconn: PGconn, name: bytes, parameters: list[Any]) -> PGresult:
-    """Run a prepared statement, and return its result when PostgreSQL has answered."""
-    if not HAS_GREENLETS:
-        return pgconn.exec_prepared(name, parameters)
-    pgconn.send_query_prepared(name, parameters)
-    return _awaited(pgconn)
+def _run_simple(connection: psycopg.Connection, statement: bytes) -> None:
+    pgconn = connection.pgconn
+    if HAS_GREENLETS:
+        pgconn.send_query(statement)
+        _check(pgconn, _awaited(connection))
+    else:
+        _check(pgconn, pgconn.exec_(statement))
 
 
-def _awaited(pgconn: PGconn) -> PGresult:
-    """Return the result of what was sent. Other greenlets run until it has arrived."""
-    from gevent import socket  # noqa: PLC0415
-
-    while pgconn.flush():
-        socket.wait_readwrite(pgconn.socket)
-        pgconn.consume_input()
-    while pgconn.is_busy():
-        socket.wait_read(pgconn.socket)
-        pgconn.consume_input()
-    return [*iter(pgconn.get_result, None)][-1]
-
-
-def _prepare(pgconn: PGconn, session: _Session, statement: str, text: bytes) -> bytes:
-    name = b"statement_%d" % len(session.names)
-    if HAS_GREENLETS:  # to prepare a statement may wait for a lock on a table
+def _prepare(connection: psycopg.Connection, session: _Session, statement: str, text: bytes) -> bytes:
+    name, pgconn = b"statement_%d" % len(session.names), connection.pgconn
+    if HAS_GREENLETS:
         pgconn.send_prepare(name, text)
-        _check(pgconn, _awaited(pgconn))
+        _check(pgconn, _awaited(connection))
     else:
         _check(pgconn, pgconn.prepare(name, text))
     session.names[statement] = name
     return name
+
+
+def _awaited(connection: psycopg.Connection) -> PGresult:
+    """Return the result of what was sent, while other greenlets run."""
+    results: list[PGresult] = connection.wait(generators.execute(connection.pgconn))
+    return results[-1]
 
 
 def _check(pgconn: PGconn, result: PGresult) -> None:
@@ -121,7 +131,17 @@ def _check(pgconn: PGconn, result: PGresult) -> None:
         return
     if pgconn.status == pq.ConnStatus.BAD:
         raise psycopg.OperationalError(f"the connection is lost: {pgconn.get_error_message()}")
-    raise errors.error_from_result(result)
+    error = errors.error_from_result(result)
+    if _is_invalidated(error):
+        pgconn.finish()  # a new connection prepares all statements again
+        raise psycopg.OperationalError(f"a prepared statement cannot be used any more: {error}")
+    raise error
+
+
+def _is_invalidated(error: psycopg.Error) -> bool:
+    """Whether a prepared statement was deallocated, or a migration has changed the types of its columns."""
+    is_other_type = error.diag.source_function == "RevalidateCachedQuery"  # its SQLSTATE has other meanings too
+    return is_other_type or isinstance(error, errors.InvalidSqlStatementName)
 
 
 @cache

@@ -1,6 +1,6 @@
 """Insert one row by a prepared statement.
 
-The ORM builds its statement on each call, which takes longer than running it (see docs/performance.md).
+The ORM builds its statement on each call, which takes longer than running it.
 """
 
 from functools import cache

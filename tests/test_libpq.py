@@ -1,6 +1,7 @@
 """Statements that libpq runs: parameters, results, transactions and errors."""
 
 import os
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -8,8 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from psycopg import pq
 
-from core.db import bulk_sql, faults
+from core.db import bulk_sql, faults, libpq
 from tests.support.builders import a_charger
 
 NAMES = "SELECT identity FROM chargers_charger ORDER BY id"
@@ -71,6 +73,30 @@ def test_a_lost_connection_is_an_operational_error_and_the_next_statement_gets_a
         bulk_sql.query("SELECT pg_terminate_backend(pg_backend_pid())", [])
     with pytest.raises(OperationalError):
         bulk_sql.query("SELECT 1", [])
+    connection.close()
+    assert bulk_sql.query("SELECT 1", []) == [(1,)]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("end", [socket.SHUT_RDWR, socket.SHUT_WR])
+def test_a_server_that_ends_without_a_word_is_a_lost_connection(end):
+    bulk_sql.query("SELECT 1", [])
+    with socket.socket(fileno=os.dup(connection.connection.pgconn.socket)) as line:
+        line.shutdown(end)
+    with pytest.raises(OperationalError) as failed, transaction.atomic():
+        bulk_sql.query("SELECT 1", [])
+    assert faults.kind_of(failed.value) == faults.AWAY  # so that a batch is tried again
+    connection.close()
+    assert bulk_sql.query("SELECT 1", []) == [(1,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_without_sqlstate_is_a_lost_connection():
+    """libpq makes such a result when the server is killed, before it marks the connection as bad."""
+    connection.ensure_connection()
+    pgconn = connection.connection.pgconn
+    with pytest.raises(OperationalError), connection.wrap_database_errors:
+        libpq._check(pgconn, pgconn.make_empty_result(pq.ExecStatus.FATAL_ERROR))
     connection.close()
     assert bulk_sql.query("SELECT 1", []) == [(1,)]
 

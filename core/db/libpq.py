@@ -129,8 +129,11 @@ def _check(pgconn: PGconn, result: PGresult) -> None:
     """Raise the exception of psycopg for a statement that has failed."""
     if result.status in SUCCESSES:
         return
-    if pgconn.status == pq.ConnStatus.BAD:
-        raise psycopg.OperationalError(f"the connection is lost: {pgconn.get_error_message()}")
+    # A result without an SQLSTATE is one of libpq, which may not have marked the connection as bad yet.
+    if pgconn.status == pq.ConnStatus.BAD or not result.error_field(pq.DiagnosticField.SQLSTATE):
+        message = pgconn.get_error_message()
+        pgconn.finish()
+        raise psycopg.OperationalError(f"the connection is lost: {message}")
     error = errors.error_from_result(result)
     if _is_invalidated(error):
         pgconn.finish()  # a new connection prepares all statements again

@@ -9,7 +9,7 @@ for a lock would block the task that holds it.
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -66,12 +66,7 @@ def run(
     name = session.names.get(statement) or _prepare(connection, session, statement, text)
     encoded: list[Any] = [_encoded(value) for value in values]  # the stub does not allow None for NULL
     pgconn = connection.pgconn
-    if HAS_GREENLETS:
-        pgconn.send_query_prepared(name, encoded)
-        result = _awaited(connection)
-    else:
-        result = pgconn.exec_prepared(name, encoded)
-    _check(pgconn, result)
+    result = _complete(connection, pgconn.exec_prepared, pgconn.send_query_prepared, name, encoded)
     if not result.ntuples:
         return []
     session.loaders.set_pgresult(result)
@@ -82,7 +77,7 @@ def copy(connection: psycopg.Connection, statement: str, text: str) -> None:
     """Run `statement`, a COPY FROM STDIN, with the lines in `text`."""
     _begin(connection)
     pgconn = connection.pgconn
-    _run_simple(connection, statement.encode())
+    _complete(connection, pgconn.exec_, pgconn.send_query, statement.encode())
     if HAS_GREENLETS:
         connection.wait(generators.copy_to(pgconn, text.encode()))
         _check(pgconn, connection.wait(generators.copy_end(pgconn, None)))
@@ -95,34 +90,29 @@ def copy(connection: psycopg.Connection, statement: str, text: str) -> None:
 
 def _begin(connection: psycopg.Connection) -> None:
     """Begin the transaction that Django has announced to psycopg, which would begin it with its next statement."""
-    if not connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE:
-        _run_simple(connection, b"BEGIN")
-
-
-def _run_simple(connection: psycopg.Connection, statement: bytes) -> None:
     pgconn = connection.pgconn
-    if HAS_GREENLETS:
-        pgconn.send_query(statement)
-        _check(pgconn, _awaited(connection))
-    else:
-        _check(pgconn, pgconn.exec_(statement))
+    if not connection.autocommit and pgconn.transaction_status == pq.TransactionStatus.IDLE:
+        _complete(connection, pgconn.exec_, pgconn.send_query, b"BEGIN")
 
 
 def _prepare(connection: psycopg.Connection, session: _Session, statement: str, text: bytes) -> bytes:
     name, pgconn = b"statement_%d" % len(session.names), connection.pgconn
-    if HAS_GREENLETS:
-        pgconn.send_prepare(name, text)
-        _check(pgconn, _awaited(connection))
-    else:
-        _check(pgconn, pgconn.prepare(name, text))
+    _complete(connection, pgconn.prepare, pgconn.send_prepare, name, text)
     session.names[statement] = name
     return name
 
 
-def _awaited(connection: psycopg.Connection) -> PGresult:
-    """Return the result of what was sent, while other greenlets run."""
-    results: list[PGresult] = connection.wait(generators.execute(connection.pgconn))
-    return results[-1]
+def _complete(
+    connection: psycopg.Connection, call: Callable[..., PGresult], send: Callable[..., None], *arguments: Any
+) -> PGresult:
+    """Return the result of `call`, or, while other greenlets run, of `send`, which does not wait for it."""
+    if HAS_GREENLETS:
+        send(*arguments)
+        result: PGresult = connection.wait(generators.execute(connection.pgconn))[-1]
+    else:
+        result = call(*arguments)
+    _check(connection.pgconn, result)
+    return result
 
 
 def _check(pgconn: PGconn, result: PGresult) -> None:

@@ -93,9 +93,11 @@ event_loop_lag = Histogram(
     registry=registry,
     buckets=BUCKETS_S,
 )
-events_published = Counter("ocpp_events_told", "Events published live to dashboards and streams.", registry=registry)
+events_published = Counter(
+    "ocpp_events_published", "Events published live to dashboards and streams.", registry=registry
+)
 events_unpublished = Counter(
-    "ocpp_events_untold",
+    "ocpp_events_unpublished",
     "Events that were not published live to dashboards and streams: Redis was unavailable, too many waited, or an "
     "error of this server.",
     ["reason"],

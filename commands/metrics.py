@@ -5,7 +5,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from chargers.metrics import registry
 from commands.models import Command
 
-submitted = Counter("ocpp_commands_asked", "Commands that were submitted, by action.", ["action"], registry=registry)
+submitted = Counter(
+    "ocpp_commands_submitted", "Commands that were submitted, by action.", ["action"], registry=registry
+)
 finished = Counter(
     "ocpp_commands_finished", "Commands that have finished, by outcome.", ["action", "outcome"], registry=registry
 )

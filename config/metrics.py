@@ -151,7 +151,7 @@ def _process_metrics() -> list[Metric]:
                 family.add_sample(sample, labels | {"process": process}, value)
     roles = {"web": 0, "worker": 0, "beat": 0} | Counter(process.partition(":")[0] for process in samples_by_process)
     maintained_at = _gauge(
-        "ocpp_house_kept_timestamp_seconds",
+        "ocpp_maintenance_last_run_timestamp_seconds",
         "Time of the last maintenance, 0: never.",
         last_time_of(MAINTENANCE_LAST_RUN),
     )

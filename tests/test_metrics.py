@@ -47,7 +47,7 @@ def _has_all(now, before):
 
 
 LAST = (
-    ("ocpp_commands_asked_total", {"action": "ClearCache"}),
+    ("ocpp_commands_submitted_total", {"action": "ClearCache"}),
     ("ocpp_commands_finished_total", {"action": "ClearCache", "outcome": "answered"}),
     ("ocpp_messages_total", {"action": "other", "outcome": "NotImplemented"}),
     ("ocpp_refused_handshakes_total", {"reason": "unknown"}),
@@ -65,13 +65,13 @@ LAST = (
         ("ocpp_batch_writer_latency_seconds_count", {}),
         ("ocpp_batch_writer_batch_size_count", {}),
         ("ocpp_event_loop_lag_seconds_count", {}),
-        ("ocpp_commands_asked_total", {"action": "ClearCache"}),
+        ("ocpp_commands_submitted_total", {"action": "ClearCache"}),
         ("ocpp_commands_finished_total", {"action": "ClearCache", "outcome": "answered"}),
         ("ocpp_commands_finished_total", {"action": "Reset", "outcome": "not_connected"}),
         ("ocpp_command_answer_seconds_count", {}),
         ("ocpp_refused_handshakes_total", {"reason": "unknown"}),
         ("ocpp_orphan_stops_total", {}),
-        ("ocpp_events_told_total", {}),
+        ("ocpp_events_published_total", {}),
         ("ocpp_sweeps_total", {"outcome": "done"}),
     ],
 )

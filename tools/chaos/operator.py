@@ -17,7 +17,7 @@ LOGS = ("web*.log", "worker*.log")
 LINE = re.compile(rb"^\S+ \S+ (WARNING|ERROR|CRITICAL) (\S+): (.*)$", re.MULTILINE)
 VARIES = re.compile(r"(?<!\w)'[^']*'|\"[^\"]*\"|0x[0-9a-f]+|\b[0-9a-f]{8}-[0-9a-f-]+|chaos-\S+|crowd-\S+|\d[\d.,:-]*")
 # Counters whose rise indicates a fault, by a part of their names; gauges by the extreme that is reported.
-RISES = re.compile(r"fail|refused|untold|dropped|late_|held|exceeded|taken_up")
+RISES = re.compile(r"fail|refused|unpublished|dropped|late_|held|exceeded|taken_up")
 HIGHEST = re.compile(r"batch_writer_waiting|oldest|set_aside|dependency_fault|queue_depth")
 LOWEST = re.compile(r"^ocpp_up$")
 

@@ -14,11 +14,11 @@ UPDATE chargers_charger c SET
     vendor = s.vendor, model = s.model, serial_number = s.serial_number,
     charge_box_serial_number = s.charge_box_serial_number, firmware_version = s.firmware_version,
     iccid = s.iccid, imsi = s.imsi, meter_type = s.meter_type, meter_serial_number = s.meter_serial_number,
-    last_boot_at = s.received_at, registration_status = c.boot_policy
+    boot_reason = s.reason, last_boot_at = s.received_at, registration_status = c.boot_policy
 FROM json_to_recordset(%s) AS s(
     id bigint, vendor text, model text, serial_number text, charge_box_serial_number text,
     firmware_version text, iccid text, imsi text, meter_type text, meter_serial_number text,
-    received_at timestamptz)
+    reason text, received_at timestamptz)
 WHERE c.id = s.id
 RETURNING c.id, c.boot_policy
 """
@@ -97,7 +97,7 @@ WHERE CASE
 RETURNING charger_id, evse_id, connector_id
 """
 
-CONNECTORS = "SELECT charger_id, connector_id FROM chargers_connector WHERE charger_id = ANY(%s)"
+CONNECTORS = "SELECT charger_id, evse_id, connector_id FROM chargers_connector WHERE charger_id = ANY(%s)"
 
 # --- events ------------------------------------------------------------------------------------
 

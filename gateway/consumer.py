@@ -75,7 +75,6 @@ class ChargerConsumer(AsyncConsumer):
         charger_id = handshake.charger_id_in(self.scope["raw_path"])
         context.charger_id.set(charger_id)  # valid for this socket alone, because it has its own asyncio task
         self.context = copy_context()
-        self.version, chosen = handshake.negotiate(list(self.scope["subprotocols"]))
         request = handshake.request(charger_id, self.scope)
         limiter.check(request)
         try:
@@ -84,6 +83,8 @@ class ChargerConsumer(AsyncConsumer):
             limiter.refuse(request, refusal.credentials)
             raise
         limiter.admit(charger_id)
+        # After the credentials, so that nobody learns the spoken versions without these (2.0.1 TC_B_58).
+        self.version, chosen = handshake.negotiate(list(self.scope["subprotocols"]))
         logger.info(
             "%s: connected, subprotocol %s",
             charger_id,

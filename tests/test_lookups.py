@@ -55,7 +55,7 @@ HARMLESS = {
         "id identity description security_profile next_security_profile boot_policy registration_status "
         "read_configuration_after_boot message_log validation ping_interval ping_timeout boot_wait vendor "
         "model serial_number charge_box_serial_number firmware_version iccid imsi meter_type "
-        "meter_serial_number last_boot_at firmware_status firmware_status_at diagnostics_status "
+        "meter_serial_number last_boot_at boot_reason firmware_status firmware_status_at diagnostics_status "
         "diagnostics_status_at log_status log_status_at local_list_version ocpp_version connected_at "
         "disconnected_at last_seen created_at"
     ),
@@ -115,9 +115,10 @@ HARMLESS = {
     ),
     "commands.command": (
         "id task_id charger ocpp_version action timeout state outcome simulated response simulated_response error "
-        "late_response warning transaction request_id progress follows retry_full requested_by created_at "
+        "late_response warning transaction request_id progress report follows retry_full requested_by created_at "
         "sent_at finished_at completed_at"
     ),
+    "commands.reportpart": "id charger action request_id seq_no is_last items digest received_at",
     "commands.batch": (
         "id intent action timeout chosen total spread_seconds start_at note schedule requested_by created_at "
         "cancelled_at cancelled_by finished_at counts"

@@ -76,6 +76,7 @@ class Migration(migrations.Migration):
                 ('meter_type', models.TextField(blank=True)),
                 ('meter_serial_number', models.TextField(blank=True)),
                 ('last_boot_at', models.DateTimeField(blank=True, null=True)),
+                ('boot_reason', models.TextField(blank=True, db_default='', default='', help_text='Empty in OCPP 1.6.')),
                 ('firmware_status', models.TextField(blank=True)),
                 ('firmware_status_at', models.DateTimeField(blank=True, null=True)),
                 ('diagnostics_status', models.TextField(blank=True)),

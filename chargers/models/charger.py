@@ -78,6 +78,7 @@ REPORTED_FIELDS = [  # as the charger or its socket reported them
     "meter_type",
     "meter_serial_number",
     "last_boot_at",
+    "boot_reason",
     "firmware_status",
     "firmware_status_at",
     "diagnostics_status",
@@ -181,6 +182,7 @@ class Charger(models.Model):
     meter_type = models.TextField(blank=True)
     meter_serial_number = models.TextField(blank=True)
     last_boot_at = models.DateTimeField(null=True, blank=True)
+    boot_reason = models.TextField(blank=True, default="", db_default="", help_text="Empty in OCPP 1.6.")
 
     firmware_status = models.TextField(blank=True)
     firmware_status_at = models.DateTimeField(null=True, blank=True)
@@ -328,6 +330,7 @@ class Connector(models.Model):
     STATUSES = (
         "Faulted",
         "Charging",
+        "Occupied",
         "SuspendedEV",
         "SuspendedEVSE",
         "Finishing",

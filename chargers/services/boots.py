@@ -23,6 +23,7 @@ class Boot(NamedTuple):
     imsi: str = ""
     meter_type: str = ""
     meter_serial_number: str = ""
+    reason: str = ""
 
 
 def record(boots: list[Boot]) -> list[str]:

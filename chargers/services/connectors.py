@@ -9,7 +9,10 @@ from chargers.services import budgets, events
 from core.db import bulk_sql
 from core.ocpp.calls import Call
 
-STATUS_EVENT_FIELDS = ("connector_id", "status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp")
+STATUS_EVENT_FIELDS = (
+    *("evse_id", "connector_id", "status"),
+    *("error_code", "info", "vendor_id", "vendor_error_code", "timestamp"),
+)
 
 
 class ConnectorStatus(NamedTuple):
@@ -22,13 +25,13 @@ class ConnectorStatus(NamedTuple):
     evse_id: int
     connector_id: int
     status: str
-    error_code: str
-    info: str
-    vendor_id: str
-    vendor_error_code: str
     timestamp: datetime
     raw_timestamp: str
     received_at: datetime
+    error_code: str = ""
+    info: str = ""
+    vendor_id: str = ""
+    vendor_error_code: str = ""
 
 
 def record(reported: list[tuple[Call, ConnectorStatus]]) -> None:
@@ -41,17 +44,23 @@ def record(reported: list[tuple[Call, ConnectorStatus]]) -> None:
 
 
 def _within_limit(reported: list[tuple[Call, ConnectorStatus]]) -> list[ConnectorStatus]:
-    """Return the statuses of connectors that may be stored. Only ids above the limit need a query."""
+    """Return the statuses of connectors that may be stored. Only large ids need a query."""
     limit = budgets.BUDGETS["connectors"].limit
-    high = {status.charger for _, status in reported if limit and status.connector_id > limit}
+    high = {status.charger for _, status in reported if limit and _is_high(status, limit)}
     known = defaultdict(set)
-    for charger, connector_id in bulk_sql.query(sql.CONNECTORS, [bulk_sql.array(sorted(high))]) if high else ():
-        known[charger].add(connector_id)
+    for charger, *place in bulk_sql.query(sql.CONNECTORS, [bulk_sql.array(sorted(high))]) if high else ():
+        known[charger].add(tuple(place))
     return [status for call, status in reported if not high or _has_room(call, status, known[status.charger], limit)]
 
 
-def _has_room(call: Call, status: ConnectorStatus, known: set[int], limit: int) -> bool:
-    if status.connector_id <= limit or status.connector_id in known or len(known) < limit:
+def _is_high(status: ConnectorStatus, limit: int) -> bool:
+    """Whether connectors with ids up to these may be more than `limit`."""
+    return max(1, status.evse_id) * max(1, status.connector_id) > limit
+
+
+def _has_room(call: Call, status: ConnectorStatus, known: set[tuple[int, ...]], limit: int) -> bool:
+    place = status.evse_id, status.connector_id
+    if not _is_high(status, limit) or place in known or len(known) < limit:
         return True
     call.find(*budgets.BUDGETS["connectors"].finding, status.connector_id)
     return False

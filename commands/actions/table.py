@@ -9,6 +9,8 @@ from commands.actions.base import Action
 from commands.actions.intents import Encoded, Encoders, Verbatim
 from commands.actions.ocpp16 import intents as ocpp16_intents
 from commands.actions.ocpp16 import table as ocpp16
+from commands.actions.ocpp201 import intents as ocpp201_intents
+from commands.actions.ocpp201 import table as ocpp201
 from core.ocpp.schemas import Schema, Violation
 from core.ocpp.versions import OCPP16, OCPP201, Version
 
@@ -26,8 +28,8 @@ def with_schemas(table: Table) -> Table:
     return table
 
 
-ACTIONS: Table = with_schemas({OCPP16: ocpp16.ACTIONS, OCPP201: {}})
-INTENTS: Mapping[Version, Encoders] = {OCPP16: ocpp16_intents.ENCODERS, OCPP201: {}}
+ACTIONS: Table = with_schemas({OCPP16: ocpp16.ACTIONS, OCPP201: ocpp201.ACTIONS})
+INTENTS: Mapping[Version, Encoders] = {OCPP16: ocpp16_intents.ENCODERS, OCPP201: ocpp201_intents.ENCODERS}
 
 # The names of the commands of any version, in the order in which lists offer them.
 NAMES = tuple(dict.fromkeys(name for actions in ACTIONS.values() for name in actions))

@@ -100,6 +100,7 @@ class Migration(migrations.Migration):
                 ('warning', models.TextField(blank=True)),
                 ('request_id', models.IntegerField(blank=True, editable=False, help_text='Id of this command in notifications of the charger.', null=True)),
                 ('progress', commands.fields.OrderedJSONField(db_default=models.Value([], commands.fields.OrderedJSONField()), default=list, editable=False, help_text='Notifications of the charger: status, at.')),
+                ('report', commands.fields.OrderedJSONField(blank=True, editable=False, help_text='The whole report that was delivered, if it is small.', null=True)),
                 ('retry_full', models.BooleanField(db_default=False, default=False, help_text='Send a Full list if a Differential one fails.')),
                 ('claim_token', models.CharField(blank=True, editable=False, help_text='Token of the socket that sent it.', max_length=32)),
                 ('requested_by', models.CharField(blank=True, max_length=150)),
@@ -277,5 +278,24 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='batch',
             constraint=models.UniqueConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), fields=('requested_by', 'idempotency_key'), name='one_batch_an_idempotency_key'),
+        ),
+        migrations.CreateModel(
+            name='ReportPart',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('action', models.CharField(max_length=40)),
+                ('request_id', models.BigIntegerField(help_text='The id of the command that requested the report.')),
+                ('seq_no', models.IntegerField(help_text='Empty for messages that are not numbered.', null=True)),
+                ('is_last', models.BooleanField()),
+                ('items', commands.fields.OrderedJSONField(help_text='The list in the message, without secrets.')),
+                ('digest', models.CharField(editable=False, help_text='Of the items, for messages without a number.', max_length=32)),
+                ('received_at', models.DateTimeField()),
+                ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='report_parts', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['charger', 'action', 'request_id', 'seq_no', 'id'],
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('charger', 'action', 'request_id', 'seq_no', 'digest'), name='one_row_a_report_part', nulls_distinct=False)],
+            },
         ),
     ]

@@ -28,4 +28,5 @@ from commands.models.library import (
     next_profile_id,
     upload_path,
 )
+from commands.models.reports import ReportPart
 from commands.models.schedule import Schedule

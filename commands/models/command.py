@@ -77,6 +77,9 @@ class Command(models.Model):
         editable=False,
         help_text="Notifications of the charger: status, at.",
     )
+    report = OrderedJSONField(
+        null=True, blank=True, editable=False, help_text="The whole report that was delivered, if it is small."
+    )
     follows = models.ForeignKey(
         "self",
         models.SET_NULL,

@@ -11,11 +11,13 @@ from commands.actions.table import action_of
 from commands.models import ANSWERED, CALL_ERROR, Command
 from commands.services import mailbox
 from core.db.guard import logs_failure
+from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import to_rfc3339
 
 MAX_PROGRESS_ENTRIES = 100
 MAX_RECENT_TRANSFERS = 5  # among which the one of a notification without an id is searched
-REFUSALS = ("Rejected", "InvalidCertificate", "RevokedCertificate")
+# After any other status the charger delivers nothing; answers of OCPP 1.6 may have none.
+DELIVERS = ("", "Accepted", "AcceptedCanceled")
 
 
 @logs_failure
@@ -25,6 +27,20 @@ def append(action: str, reports: list[TransferReport]) -> None:
         command = None if report.status == "Idle" else _command_of(report, action)
         if command and (delivery := _delivery(command)):
             _append(command, delivery, report)
+
+
+def append_part(report: TransferReport, content: list[JSON] | None) -> Command | None:
+    """Append the arrival of a part of a report to its command; return it, None if no command has the request id.
+
+    `content` is the whole report, if it is complete and small.
+    """
+    commands = Command.objects.select_for_update(of=("self",)).filter(request_id=report.request_id)
+    command = commands.filter(charger=report.charger).select_related("charger").first()
+    if command and (delivery := _delivery(command)):
+        _append(command, delivery, report)
+        if content is not None:
+            Command.objects.filter(pk=command.pk).update(report=content)
+    return command
 
 
 def _append(command: Command, delivery: Delivery, report: TransferReport) -> None:
@@ -58,7 +74,7 @@ def _delivery(command: Command) -> Delivery | None:
 
 
 def _is_refused(command: Command) -> bool:
-    return command.outcome == CALL_ERROR or (command.outcome == ANSWERED and command.status in REFUSALS)
+    return command.outcome == CALL_ERROR or (command.outcome == ANSWERED and command.status not in DELIVERS)
 
 
 def _is_done(delivery: Delivery, command: Command) -> bool:

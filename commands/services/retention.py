@@ -118,6 +118,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
         Aged("not_after", SECURITY),
         Aged("received_at", SECURITY, _without_a_certificate),
     ),
+    "commands.ReportPart": Aged("received_at", REPORTS),
     "commands.LocalList": With("chargers.Charger"),
     "chargers.HeldSerial": With("chargers.Charger"),
     "commands.ChargingProfile": BY_OPERATORS,

@@ -60,7 +60,7 @@ def test_a_path_that_names_no_charger_is_404(live, path):
     assert refused.value.response.status_code == 404
 
 
-@pytest.mark.parametrize("offered", [["ocpp0.1"], ["ocpp2.0.1", "ocpp1.5"]])
+@pytest.mark.parametrize("offered", [["ocpp0.1"], ["ocpp2.1", "ocpp1.5"]])
 def test_no_common_subprotocol_is_400_and_names_the_supported_one(live, offered):
     with pytest.raises(InvalidStatus) as refused:
         live.socket(an_id(), subprotocols=offered)

@@ -27,7 +27,7 @@ from chargers.models import (
     SecurityEvent,
     Webhook,
 )
-from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Command
+from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Command, ReportPart
 from commands.services import retention
 from commands.services.maintenance import maintain
 from commands.services.retention import Aged, Dropped, Kept, With
@@ -116,6 +116,7 @@ OF_CHARGER = {
     OrphanStop: {"payload": "{}"},
     Reservation: {"connector_id": 1, "id_tag": "ABC"},
     Event: {"kind": "charger.online", "body": {}},
+    ReportPart: {"action": "NotifyReport", "request_id": 1, "is_last": True, "items": []},
 }
 PLAIN = {
     Refusal: lambda: {**REFUSED, "charger_id": uuid4().hex, "first_at": OLD},

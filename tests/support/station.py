@@ -35,8 +35,10 @@ class Station(WireCharger):
     The certification cases want strict validation; `validation` is "" for a charger that is left as it is.
     """
 
+    version = OCPP16
+
     def __init__(self, live, charger_id=None, base=None, validation="strict", **options):
-        super().__init__(live, charger_id, base, **options)
+        super().__init__(live, charger_id, base, **{"subprotocols": [self.version.subprotocol], **options})
         if validation == "strict":
             live.strict(self.identity)
 
@@ -52,11 +54,11 @@ class Station(WireCharger):
 
     def call(self, action, **payload):
         """The payload of the CALLRESULT; a CALLERROR fails the case."""
-        OCPP16.schemas.check_request(action, payload)
+        self.version.schemas.check_request(action, payload)
         message_id = f"{self.identity[:20]}-{next(self.numbers)}"
         frame = self.send(action, payload, message_id)
         assert frame[:2] == [3, message_id], frame
-        OCPP16.schemas.check_response(action, frame[2], formats=True)
+        self.version.schemas.check_response(action, frame[2], formats=True)
         return frame[2]
 
     def boot(self):
@@ -105,7 +107,7 @@ class Station(WireCharger):
         """The payload of the next CALL, which must be of `action`."""
         frame = self.commands.pop(0) if self.commands else self.next_frame(lambda frame: frame[0] == 2, timeout)
         assert frame[2] == action, frame
-        OCPP16.schemas.check_request(action, frame[3], formats=True)
+        self.version.schemas.check_request(action, frame[3], formats=True)
         self.asked = frame[1]
         return frame[3]
 

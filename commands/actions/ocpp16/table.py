@@ -1,5 +1,6 @@
 """The table of commands of OCPP 1.6 and its security extensions: one row for each action that can be sent."""
 
+from commands.actions import requests
 from commands.actions.base import Action
 from commands.actions.ocpp16 import certificates, charging, configuration, local_list, reservations, transfers
 
@@ -84,9 +85,9 @@ _TABLE = (
     Action(
         "SignedUpdateFirmware",
         ACCEPTED,
-        transfers.complete_request,
-        submitted=transfers.request_submitted,
-        payload_for_retry=transfers.without_request_id,
+        requests.complete,
+        submitted=requests.submitted,
+        payload_for_retry=requests.for_retry,
         delivery=transfers.SIGNED_FIRMWARE,
     ),
     # Remote trigger

@@ -1,8 +1,9 @@
 """Firmware, diagnostics and logs (OCPP 1.6 §5.7, §5.19; security whitepaper §3, §4)."""
 
 from chargers.models import Charger
+from commands.actions import requests
 from commands.actions.base import Delivery
-from commands.models import Command, Upload, next_request_id
+from commands.models import Command, Upload
 from commands.services.files import fingerprint, upload_token, upload_url
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
@@ -15,11 +16,6 @@ FIRMWARE = Delivery(INSTALLED, frozenset({"DownloadFailed", "InstallationFailed"
 SIGNED_FIRMWARE = Delivery(INSTALLED, FIRMWARE.failed | {"InstallVerificationFailed", "InvalidSignature"})
 
 
-def complete_request(payload: JSON, charger: Charger) -> None:
-    if "requestId" not in payload:
-        payload["requestId"] = next_request_id()
-
-
 def complete_diagnostics(payload: JSON, charger: Charger) -> None:
     """Without a location, let the charger upload to this system."""
     if "location" not in payload:
@@ -27,14 +23,10 @@ def complete_diagnostics(payload: JSON, charger: Charger) -> None:
 
 
 def complete_log(payload: JSON, charger: Charger) -> None:
-    complete_request(payload, charger)
+    requests.complete(payload, charger)
     log = payload.setdefault("log", {})
     if isinstance(log, dict) and "remoteLocation" not in log:
         payload["log"] = {"remoteLocation": _upload_url("log.remoteLocation"), **log}
-
-
-def without_request_id(payload: JSON) -> JSON:
-    return {name: value for name, value in payload.items() if name != "requestId"}
 
 
 def diagnostics_for_retry(payload: JSON) -> JSON:
@@ -44,7 +36,7 @@ def diagnostics_for_retry(payload: JSON) -> JSON:
 def log_for_retry(payload: JSON) -> JSON:
     log = payload["log"]
     members = {name: value for name, value in log.items() if name != "remoteLocation" or not upload_token(value)}
-    return without_request_id(payload) | {"log": members}
+    return requests.for_retry(payload) | {"log": members}
 
 
 def _upload_url(field: str) -> str:
@@ -79,9 +71,5 @@ def diagnostics_submitted(command: Command) -> None:
 
 
 def log_submitted(command: Command) -> None:
-    request_submitted(command)
+    requests.submitted(command)
     Upload.expect(command, command.payload.opened()["log"]["remoteLocation"])
-
-
-def request_submitted(command: Command) -> None:
-    Command.objects.filter(pk=command.pk).update(request_id=command.payload["requestId"])

@@ -30,6 +30,7 @@ class TaskSerializer(ChargerRow):
     transaction_id = serializers.IntegerField(allow_null=True)
     task_url = serializers.SerializerMethodField()
     progress = serializers.JSONField(help_text="Notifications of what the charger delivers later: status, at.")
+    report = serializers.JSONField(allow_null=True, help_text="The whole report that was delivered, if it is small.")
     follows = serializers.CharField(source="follows.task_id", allow_null=True, default=None)
 
     class Meta:
@@ -51,6 +52,7 @@ class TaskSerializer(ChargerRow):
             "late_response",
             "request_id",
             "progress",
+            "report",
             "follows",
             "warning",
             "timeout",

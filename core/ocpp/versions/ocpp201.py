@@ -54,11 +54,12 @@ OCPP201 = Version(
     idempotent=frozenset(
         {"Authorize", "BootNotification", "GetCertificateStatus", "Heartbeat", "StatusNotification"}
     ),
-    recorded=frozenset(),
+    recorded=frozenset({"MeterValues", "TransactionEvent"}),
     # A NotifyReport answers GetBaseReport or GetReport, which may be sent to a charger that is Pending (B02.FR.02).
     before_acceptance=frozenset({"BootNotification", "NotifyReport"}),
     not_while_pending=frozenset({"RequestStartTransaction", "RequestStopTransaction"}),  # B02.FR.05
-    starts_and_stops=frozenset({"TransactionEvent"}),
+    # A TransactionEvent names its transaction, so no other one matters, and its charger needs no lock.
+    starts_and_stops=frozenset(),
     about_transactions=frozenset({"TransactionEvent", "MeterValues"}),
     answered_by_vendors=frozenset({"DataTransfer"}),
     secrets={

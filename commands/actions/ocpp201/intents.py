@@ -1,0 +1,84 @@
+"""Encode intents as commands of OCPP 2.0.1."""
+
+from typing import Any
+
+from commands.actions.intents import (
+    Availability,
+    Encoded,
+    Encoders,
+    Limit,
+    Reset,
+    SetVariable,
+    Start,
+    Stop,
+    Trigger,
+    Unlock,
+)
+
+
+def _start(start: Start) -> Encoded:
+    """The type of a token without one, and the id of the start, are added at submission."""
+    token = {"idToken": start.id_tag} | ({"type": start.id_token_type} if start.id_token_type else {})
+    return "RequestStartTransaction", {"idToken": token} | ({"evseId": start.evse_id} if start.evse_id else {})
+
+
+def _stop(stop: Stop) -> Encoded:
+    return "RequestStopTransaction", {"transactionId": stop.reference}
+
+
+def _reset(reset: Reset) -> Encoded:
+    return "Reset", {"type": "Immediate" if reset.is_immediate else "OnIdle"}
+
+
+def _unlock(unlock: Unlock) -> Encoded:
+    return "UnlockConnector", {"evseId": unlock.evse_id, "connectorId": unlock.connector_id}
+
+
+def _availability(availability: Availability) -> Encoded:
+    status = {"operationalStatus": "Operative" if availability.is_operative else "Inoperative"}
+    return "ChangeAvailability", status | ({"evse": {"id": availability.evse_id}} if availability.evse_id else {})
+
+
+def _trigger(trigger: Trigger) -> Encoded:
+    """A StatusNotification is about a connector (F06.FR.13): the first one of the EVSE."""
+    evse: dict[str, Any] = {} if trigger.evse_id is None else {"id": trigger.evse_id}
+    if trigger.message == "StatusNotification":
+        evse = {"id": trigger.evse_id or 1, "connectorId": 1}
+    return "TriggerMessage", {"requestedMessage": trigger.message} | ({"evse": evse} if evse else {})
+
+
+def _limit(limit: Limit) -> Encoded:
+    """Encode a profile that is always valid (K01); the ids are given at submission."""
+    periods = [{"startPeriod": 0, "limit": limit.amount}]
+    profile = {
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxDefaultProfile" if limit.evse_id else "ChargingStationMaxProfile",
+        "chargingProfileKind": "Relative" if limit.evse_id else "Absolute",
+        "chargingSchedule": [{"chargingRateUnit": limit.unit, "chargingSchedulePeriod": periods}],
+    }
+    return "SetChargingProfile", {"evseId": limit.evse_id, "chargingProfile": profile}
+
+
+def _set_variable(change: SetVariable) -> Encoded:
+    name = change.name
+    evse: dict[str, Any] = {} if name.evse_id is None else {"id": name.evse_id}
+    evse |= {} if name.connector_id is None else {"connectorId": name.connector_id}
+    component: dict[str, Any] = {"name": name.component}
+    component |= {"instance": name.component_instance} if name.component_instance else {}
+    component |= {"evse": evse} if evse else {}
+    variable = {"name": name.variable} | ({"instance": name.instance} if name.instance else {})
+    change_of_one: dict[str, Any] = {"attributeValue": change.value, "component": component, "variable": variable}
+    change_of_one |= {} if name.attribute == "Actual" else {"attributeType": name.attribute}
+    return "SetVariables", {"setVariableData": [change_of_one]}
+
+
+ENCODERS: Encoders = {
+    Start: _start,
+    Stop: _stop,
+    Reset: _reset,
+    Unlock: _unlock,
+    Availability: _availability,
+    Trigger: _trigger,
+    Limit: _limit,
+    SetVariable: _set_variable,
+}

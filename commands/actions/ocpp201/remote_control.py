@@ -1,0 +1,50 @@
+"""RequestStartTransaction (F01, F02) and TriggerMessage (F06)."""
+
+from chargers.models import Charger
+from commands.models import Command, next_request_id
+from core.ocpp import schemas
+from core.ocpp.schemas import JSON
+from transactions.models import IdTag, Transaction
+
+CENTRAL = "Central"  # the type of a token that the central system knows alone
+
+
+def complete_start(payload: JSON, charger: Charger) -> None:
+    """Give a start without an id the next free one, and a token without a type that of the id tag of this name."""
+    if "remoteStartId" not in payload:
+        payload["remoteStartId"] = next_request_id()
+    token = payload.get("idToken")
+    if isinstance(token, dict) and "type" not in token and isinstance(token.get("idToken"), str):
+        known = IdTag.objects.filter(id_tag__iexact=token["idToken"]).exclude(type="").first()
+        payload["idToken"] = token | {"type": known.type if known else CENTRAL}
+
+
+def check_start(payload: JSON, charger: Charger) -> tuple[()]:
+    if payload.get("evseId") == 0:
+        raise schemas.Violation("evseId", "EVSE 0 is the charger as a whole: name an EVSE, or leave it out.", "")
+    return ()
+
+
+def start_submitted(command: Command) -> None:
+    """Record the remoteStartId, by which the transaction names this command (F01.FR.25)."""
+    Command.objects.filter(pk=command.pk).update(request_id=command.payload["remoteStartId"])
+
+
+def started(command: Command) -> None:
+    """Link a transaction that had begun before, when the cable was plugged in (F02.FR.01)."""
+    if command.status == "Accepted" and (reference := command.answer.get("transactionId")):
+        begun = Transaction.objects.filter(charger=command.charger).with_reference(reference).first()
+        if begun and command.transaction_id is None:
+            Command.objects.filter(pk=command.pk).update(transaction=begun)
+
+
+def start_for_retry(payload: JSON) -> JSON:
+    return {name: value for name, value in payload.items() if name != "remoteStartId"}
+
+
+def check_trigger(payload: JSON, charger: Charger) -> tuple[()]:
+    """Require a connector where the message is about one (F06.FR.13)."""
+    if payload["requestedMessage"] == "StatusNotification" and "connectorId" not in payload.get("evse", {}):
+        message = "A StatusNotification is about one connector: name its EVSE and the connector."
+        raise schemas.Violation("evse.connectorId", message, "")
+    return ()

@@ -1,0 +1,12 @@
+"""Inbound messages of OCPP 2.0.1: each handler decodes a batch of CALLs, calls services, and encodes the answers."""
+
+from gateway import common
+from gateway.ocpp201 import charger
+
+HANDLERS = {
+    "BootNotification": charger.boot_notification,
+    "DataTransfer": common.data_transfer,
+    "Heartbeat": common.heartbeat,
+    "SecurityEventNotification": common.security_event_notification,
+    "StatusNotification": charger.status_notification,
+}

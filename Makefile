@@ -17,7 +17,7 @@ help:
 	@echo "make simulate   connect simulated chargers, also odd ones, such as ARGS='505 --quirk kwh'; ARGS=--help lists them"
 	@echo "make manage     run Django's manage.py with the settings of make run, such as ARGS='shell'"
 	@echo "make test       run all tests, or some with ARGS='-k presence'"
-	@echo "make conformance  run the 77 certification cases; print the table and write it to docs/conformance.md"
+	@echo "make conformance  run the certification cases of all OCPP versions; print the tables and write docs/conformance.md"
 	@echo "make bench      measure this system and others under the same load; write docs/performance.md (half an hour)"
 	@echo "make bench-quick  measure the essentials in two minutes, without writing a file"
 	@echo "make chaos      cause every known failure under load; write docs/reliability.md (an hour)"
@@ -56,7 +56,7 @@ test: install
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 conformance: install
-	@$(BIN)/python -m pytest tests/conformance --write-table $(ARGS)
+	@$(BIN)/python -m pytest tests/conformance tests/conformance201 --write-table $(ARGS)
 
 bench: install
 	@$(BIN)/python -m tools.bench $(ARGS)

@@ -1,102 +1,19 @@
-"""The certification cases for a central system by name, which of them passed in this run, and where things are."""
+"""The tables of docs/conformance.md: which certification cases passed in this run, and where messages are handled."""
 
+import ast
 import re
+from functools import cache
+from importlib import import_module
+from pathlib import Path
 
-CASES = {
-    "Core": {
-        "TC_001": "Cold boot",
-        "TC_003": "Session, plug-in first",
-        "TC_004_1": "Session, identification first",
-        "TC_004_2": "Identification first, connection timeout",
-        "TC_005_1": "Disconnected at the vehicle, stop and unlock",
-        "TC_007": "Start with a cached id",
-        "TC_061": "Clear the authorisation cache",
-        "TC_010": "Remote start, cable already plugged",
-        "TC_011_1": "Remote start before plug-in",
-        "TC_011_2": "Remote start, timeout",
-        "TC_012": "Remote stop",
-        "TC_013": "Hard reset",
-        "TC_014": "Soft reset",
-        "TC_026": "Remote start rejected",
-        "TC_028": "Remote stop rejected",
-        "TC_017_1": "Unlock, no session, loose cable",
-        "TC_017_2": "Unlock, no session, fixed cable",
-        "TC_018_1": "Unlock during a session",
-        "TC_030": "Unlock failure",
-        "TC_031": "Unlock an unknown connector",
-        "TC_019_1": "Read all keys",
-        "TC_019_2": "Read one key",
-        "TC_021": "Set a key",
-        "TC_040_1": "Set an unsupported key",
-        "TC_040_2": "Set an invalid value",
-        "TC_023_1": "Authorize, invalid",
-        "TC_023_2": "Authorize, expired",
-        "TC_023_3": "Authorize, blocked",
-        "TC_024": "Lock failure at session start",
-        "TC_032_1": "Power loss, stopped after reboot",
-        "TC_037_1": "Offline start, valid id",
-        "TC_037_3": "Offline start, invalid id",
-        "TC_039": "Whole transaction offline",
-        "TC_064": "Data transfer to the central system",
-    },
-    "Local authorisation list": {
-        "TC_042_1": "List version, not supported",
-        "TC_042_2": "List version, empty",
-        "TC_043_1": "Send list, NotSupported",
-        "TC_043_3": "Send list, Failed",
-        "TC_043_4": "Send list, Full",
-        "TC_043_5": "Send list, Differential",
-    },
-    "Firmware and diagnostics": {
-        "TC_044_1": "Firmware update",
-        "TC_044_2": "Firmware download failed",
-        "TC_044_3": "Firmware installation failed",
-        "TC_045_1": "Get diagnostics",
-        "TC_045_2": "Diagnostics upload failed",
-    },
-    "Reservation": {
-        "TC_046": "Reserve a connector, then charge",
-        "TC_047": "Reservation expires",
-        "TC_048_1": "Reserve, Faulted",
-        "TC_048_2": "Reserve, Occupied",
-        "TC_048_3": "Reserve, Unavailable",
-        "TC_048_4": "Reserve, Rejected",
-        "TC_049": "Reserve the whole charge point",
-        "TC_051": "Cancel a reservation",
-        "TC_052": "Cancel rejected",
-        "TC_053": "Use a reservation by parent id",
-    },
-    "Remote trigger": {
-        "TC_054": "Trigger messages",
-        "TC_055": "Trigger rejected",
-    },
-    "Smart charging": {
-        "TC_056": "Default profile",
-        "TC_057": "Profile for a running transaction",
-        "TC_059": "Remote start with a profile",
-        "TC_066": "Get composite schedule",
-        "TC_067": "Clear charging profiles",
-    },
-    "Security": {
-        "TC_073": "Change the Basic auth password",
-        "TC_074": "Renew the charge point certificate",
-        "TC_075_1": "Install a manufacturer root",
-        "TC_075_2": "Install a central system root",
-        "TC_076": "Delete a certificate",
-        "TC_077": "Invalid charge point certificate",
-        "TC_078": "Invalid central system certificate",
-        "TC_079": "Get the security log",
-        "TC_080": "Secure firmware update",
-        "TC_081": "Secure firmware update, invalid signature",
-        "TC_083": "Raise the security profile",
-        "TC_085": "Basic authentication",
-        "TC_086": "TLS server certificate",
-        "TC_087": "TLS client certificate",
-        "TC_088": "WebSocket subprotocol",
-    },
-}
-TEST = re.compile(r"tests/conformance/test_\w+\.py::test_(tc_\d+(?:_\d)?)_")
+from tests.support.conformance_cases import BLOCKS_201, CASES, CASES_201, profiles_201
+
+TESTS = Path(__file__).parent.parent
+TEST = re.compile(r"tests/conformance(?:201)?/test_\w+\.py::test_(tc_\d+(?:_\d)?|tc_[a-z]_\d\d)_")
+CASE_201 = re.compile(r"test_(tc_[a-z]_\d\d)_")
+VERSIONS = {"1.6": "ocpp16", "2.0.1": "ocpp201"}  # OCPP version: the folder of its handlers and of its commands
 BEGIN, END = "<!-- the tables, written by make conformance -->\n", "<!-- end of the tables -->\n"
+OUTCOMES = {True: "pass", False: "**FAIL**", None: "not run"}
 _passed, _faults = {}, {}
 
 
@@ -120,31 +37,71 @@ def faults():
 
 
 def lines():
-    """The table of cases, as lines of Markdown."""
+    """The table of cases of OCPP 1.6, as lines of Markdown."""
     rows = [(profile, case, title) for profile, cases in CASES.items() for case, title in cases.items()]
     passed = sum(_passed.get(case, False) for _, case, _ in rows)
-    outcome = {True: "pass", False: "**FAIL**", None: "not run"}
     return [
-        f"{passed} of {len(rows)} certification cases pass.",
+        f"{passed} of {len(rows)} certification cases of OCPP 1.6 pass.",
         "",
         "| case | what | profile | result |",
         "| --- | --- | --- | --- |",
-        *(f"| {case} | {title} | {profile} | {outcome[_passed.get(case)]} |" for profile, case, title in rows),
+        *(f"| {case} | {title} | {profile} | {OUTCOMES[_passed.get(case)]} |" for profile, case, title in rows),
     ]
 
 
-def messages():
-    """A row for each message and each command: where it is implemented, and what tests it."""
-    from commands.actions.ocpp16.table import ACTIONS
-    from gateway.ocpp16 import HANDLERS
+@cache
+def implemented_201():
+    """{case id of OCPP 2.0.1: its name}, from the tests and the first lines of their docstrings."""
+    found = {}
+    for path in sorted((TESTS / "conformance201").glob("test_*.py")):
+        for test in ast.parse(path.read_text()).body:
+            if isinstance(test, ast.FunctionDef) and (match := CASE_201.match(test.name)):
+                name = (ast.get_docstring(test) or "").partition("\n")[0].rstrip(".")
+                found.setdefault(match[1].upper(), name)
+    return found
 
-    received = [
-        f"| {name} | from the charger | `{handler.__module__}` | {_tests(name)} |"
-        for name, handler in sorted(HANDLERS.items())
-    ]
-    sent = [f"| {name} | to the charger | {_where(action)} | {_tests(name)} |" for name, action in ACTIONS.items()]
+
+def lines_201():
+    """The tables of OCPP 2.0.1: the cases by certification profile, then by functional block."""
+    cases, named = profiles_201(), implemented_201()
+    results = {case: OUTCOMES[_passed.get(case)] if case in named else "missing" for case in cases}
+    passed = sum(result == "pass" for result in results.values())
     return [
-        f"{len(received)} messages from chargers, {len(sent)} commands to them.",
+        f"{passed} of {len(cases)} certification cases of OCPP 2.0.1 pass.",
+        "",
+        "| certification profile | cases | pass |",
+        "| --- | --- | --- |",
+        *(_profile(profile, cases, results) for profile in CASES_201),
+        "",
+        "| case | what | block | profile | result |",
+        "| --- | --- | --- | --- | --- |",
+        *(
+            f"| {case} | {named.get(case, '')} | {BLOCKS_201[case[3]]} | {profile} | {results[case]} |"
+            for case, profile in cases.items()
+        ),
+    ]
+
+
+def _profile(profile, cases, results):
+    ours = [results[case] for case, its_profile in cases.items() if its_profile == profile]
+    return f"| {profile} | {len(ours)} | {ours.count('pass')} |"
+
+
+def messages(version):
+    """A row for each message and each command of an OCPP version: where it is implemented, and what tests it."""
+    folder = VERSIONS[version]
+    handlers = import_module(f"gateway.{folder}").HANDLERS
+    actions = import_module(f"commands.actions.{folder}.table").ACTIONS
+    received = [
+        f"| {name} | from the charger | `{handler.__module__}` | {_tests(name, version)} |"
+        for name, handler in sorted(handlers.items())
+    ]
+    sent = [
+        f"| {name} | to the charger | {_where(action, folder)} | {_tests(name, version)} |"
+        for name, action in actions.items()
+    ]
+    return [
+        f"OCPP {version}: {len(received)} messages from chargers, {len(sent)} commands to them.",
         "",
         "| message | direction | implemented in | tested in |",
         "| --- | --- | --- | --- |",
@@ -153,42 +110,37 @@ def messages():
     ]
 
 
-def _where(action):
-    table = "commands.actions.ocpp16.table"
+def _where(action, folder):
+    table = f"commands.actions.{folder}.table"
     functions = [value for value in vars(action).values() if callable(value)]
     modules = {f.__module__ for f in functions if f.__module__ not in (table, "commands.actions.base")}
     return ", ".join(f"`{module}`" for module in [table, *sorted(modules)])
 
 
-def _tests(name):
-    """The test files that name a message."""
-    from pathlib import Path
-
-    root = Path(__file__).parent.parent
+def _tests(name, version):
+    """The test files that name a message, of `version` or of all versions."""
     naming = re.compile(rf"""["']{name}["']|{name}=|\b{name}\(""")
-    found = (path for path in sorted(root.rglob("test_*.py")) if naming.search(path.read_text()))
-    return ", ".join(f"`{path.relative_to(root)}`" for path in found)
+    found = (path for path in sorted(TESTS.rglob("test_*.py")) if naming.search(path.read_text()))
+    return ", ".join(f"`{path.relative_to(TESTS)}`" for path in found if _about(path) in (version, ""))
+
+
+def _about(path):
+    """The OCPP version that a test file is about, "" if that is no single one."""
+    if "201" in path.stem or "201" in path.parent.name:
+        return "2.0.1"
+    return "1.6" if path.parent.name == "conformance" else ""
 
 
 def write(path):
     """Put the tables between the two marks of the document at `path`."""
     before, _, rest = path.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    tables = "\n".join(
-        [
-            "## Certification cases",
-            "",
-            *lines(),
-            "",
-            "## Faulty messages",
-            "",
-            *faults(),
-            "",
-            "## Messages and commands",
-            "",
-            *messages(),
-            "",
-            "",
-        ]
-    )
-    path.write_text(before + BEGIN + "\n" + tables + END + after)
+    parts = {
+        "Certification cases of OCPP 1.6": lines(),
+        "Certification cases of OCPP 2.0.1": lines_201(),
+        "Faulty messages": faults(),
+        "Messages and commands of OCPP 1.6": messages("1.6"),
+        "Messages and commands of OCPP 2.0.1": messages("2.0.1"),
+    }
+    tables = "\n".join(line for title, rows in parts.items() for line in (f"## {title}", "", *rows, ""))
+    path.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")

@@ -92,12 +92,17 @@ HARMLESS = {
     "transactions.unknownidtag": "id id_tag charger first_seen last_seen presented",
     "transactions.transaction": (
         "id charger own_reference evse_id connector_id id_tag id_token_type id_tag_status "
-        "charging_state reservation_id start_time raw_start_time "
+        "charging_state reservation_id remote_start_id missing_since asked_at start_time raw_start_time "
         "start_received_at meter_start raw_meter_start stop_time raw_stop_time stop_received_at meter_stop "
         "raw_meter_stop stop_reason stop_id_tag meter_first meter_latest meter_newest power_latest soc_latest "
         "read_until superseded_by closed_at closed_by clock_skew start_message_id recurrence is_id_used "
         "corrected_meter_start corrected_meter_stop corrected_stop_time corrected_at corrected_by note "
         "energy_wh energy_source"
+    ),
+    "transactions.transactionevent": (
+        "id transaction seq_no event_type trigger_reason timestamp raw_timestamp clock_skew received_at offline "
+        "charging_state stopped_reason evse_id connector_id id_token id_token_type id_token_status meter_start "
+        "meter_stop reservation_id remote_start_id details"
     ),
     "transactions.reservation": (
         "id charger connector_id id_tag parent_id_tag expiry_date state ended_because created_at"
@@ -106,11 +111,11 @@ HARMLESS = {
         "id charger action refused_because reported_transaction_id payload received_at transaction"
     ),
     "transactions.reading": (
-        "id charger transaction reported_transaction_id connector_id timestamp raw_timestamp received_at samples "
+        "id charger transaction reported_transaction_id evse_id timestamp raw_timestamp received_at samples "
         "message_hash"
     ),
     "transactions.metervalue": (
-        "id reading_id charger transaction reported_transaction_id connector_id timestamp raw_timestamp received_at "
+        "id reading_id charger transaction reported_transaction_id evse_id timestamp raw_timestamp received_at "
         "value number measurand unit phase context location format message_hash"
     ),
     "commands.command": (

@@ -217,7 +217,7 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
 class MeterValueAdmin(LargeHistoryAdmin):
     """The newest first; the readings of a charger are found by its transactions."""
 
-    list_display = ["timestamp", "charger", "connector_id", "transaction_id", "measurand", "phase", "value", "unit"]
+    list_display = ["timestamp", "charger", "evse_id", "transaction_id", "measurand", "phase", "value", "unit"]
     list_filter = ["received_at", choices("measurand", MEASURANDS), choices("context", CONTEXTS)]
     sortable_by = ()
     searched = {"transaction": "number"}

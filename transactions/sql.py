@@ -69,6 +69,8 @@ def _if_possible(register: str) -> str:
 _TAKES = f"""(num_nonnulls(t.stop_received_at, t.closed_at) = 0 OR num_nonnulls(t.stop_received_at) = 1
     AND (s.of_stop OR t.energy_source <> '{energy.STOP}' AND s.at <= t.stop_time))"""
 
+_IS_NEWEST = "(s.at >= t.read_until) IS NOT FALSE"  # a charger may deliver readings in another order
+
 ADVANCE = f"""
 UPDATE transactions_transaction t SET
     is_id_used = t.is_id_used OR s.unnamed IS NULL,
@@ -79,40 +81,41 @@ UPDATE transactions_transaction t SET
         WHEN {_if_possible("s.newest")} THEN s.newest END) ELSE t.meter_latest END,
     meter_newest = CASE WHEN {_TAKES} AND {_if_possible("coalesce(s.newest, s.register)")}
         THEN coalesce(s.newest, s.register) ELSE t.meter_newest END,
-    power_latest = CASE WHEN {_TAKES} THEN coalesce(s.power, t.power_latest) ELSE t.power_latest END,
-    soc_latest = CASE WHEN {_TAKES} THEN coalesce(s.soc, t.soc_latest) ELSE t.soc_latest END,
+    power_latest = CASE WHEN {_TAKES} AND {_IS_NEWEST} THEN coalesce(s.power, t.power_latest)
+        ELSE t.power_latest END,
+    soc_latest = CASE WHEN {_TAKES} AND {_IS_NEWEST} THEN coalesce(s.soc, t.soc_latest) ELSE t.soc_latest END,
     read_until = greatest(t.read_until, s.at)
 FROM json_to_recordset(%s) AS s(charger bigint, transaction int, unnamed boolean, since timestamptz, at timestamptz,
     of_stop boolean, first bigint, register bigint, newest bigint, power int, soc smallint)
 WHERE t.id = s.transaction AND t.charger_id = s.charger AND (s.since > t.read_until) IS NOT FALSE
-RETURNING t.charger_id, t.id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0, t.energy_wh,
-    t.energy_source
+RETURNING t.charger_id, t.id, t.evse_id, t.connector_id, num_nonnulls(t.stop_received_at, t.closed_at) = 0,
+    t.energy_wh, t.energy_source
 """
 
 # Finds the readings that are stored with a message's id: those of its transaction; for a message without one, the
-# unlinked ones of its connector and those of the latest transaction there, to which they may have been linked. Those
+# unlinked ones of its EVSE and those of the latest transaction there, to which they may have been linked. Those
 # without a readable time were stored with the time of their receipt; `since` is NULL for others.
 STORED_READINGS = """
 SELECT s.n, m.raw_timestamp, m.samples
-FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, connector int, times timestamptz[],
+FROM json_to_recordset(%s) AS s(n int, charger bigint, transaction int, evse int, times timestamptz[],
     at timestamptz, since timestamptz, hash int), LATERAL (
     SELECT * FROM transactions_reading m WHERE m.charger_id = s.charger AND m.message_hash = s.hash
         AND m.transaction_id = coalesce(s.transaction, (
             SELECT t.id FROM transactions_transaction t WHERE t.charger_id = s.charger
-                AND t.connector_id = s.connector AND t.start_time <= s.at ORDER BY t.start_time DESC LIMIT 1))
+                AND t.evse_id = s.evse AND t.start_time <= s.at ORDER BY t.start_time DESC LIMIT 1))
     UNION ALL
-    SELECT * FROM transactions_reading m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
+    SELECT * FROM transactions_reading m WHERE m.charger_id = s.charger AND m.evse_id = s.evse
         AND m.transaction_id IS NULL AND m.timestamp = ANY(s.times) AND m.message_hash = s.hash
     UNION ALL
-    SELECT * FROM transactions_reading m WHERE m.charger_id = s.charger AND m.connector_id = s.connector
+    SELECT * FROM transactions_reading m WHERE m.charger_id = s.charger AND m.evse_id = s.evse
         AND m.transaction_id IS NULL AND m.timestamp >= s.since AND m.message_hash = s.hash
 ) m
 """
 
-# Finds the only transaction that is open on a connector, for readings that name none.
+# Finds the only transaction that is open on an EVSE, for readings that name none.
 RUNNING_TRANSACTIONS = """
-SELECT s.n, min(t.id) FROM json_to_recordset(%s) AS s(n int, charger bigint, connector int, at timestamptz)
-JOIN transactions_transaction t ON t.charger_id = s.charger AND t.connector_id = s.connector
+SELECT s.n, min(t.id) FROM json_to_recordset(%s) AS s(n int, charger bigint, evse int, at timestamptz)
+JOIN transactions_transaction t ON t.charger_id = s.charger AND t.evse_id = s.evse
     AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at, t.superseded_by_id) < 1
     AND (t.clock_skew OR s.at >= t.start_time)
 GROUP BY s.n HAVING count(*) = 1
@@ -121,9 +124,9 @@ GROUP BY s.n HAVING count(*) = 1
 # Finds energy registers that name no transaction and lie within one; it uses the index of such readings.
 UNLINKED_READINGS = f"""
 SELECT s.transaction, m.timestamp, m.number, m.unit, m.phase, m.reading_id, m.received_at FROM json_to_recordset(%s)
-    AS s(charger bigint, transaction int, connector int, began timestamptz, ended timestamptz), LATERAL (
+    AS s(charger bigint, transaction int, evse int, began timestamptz, ended timestamptz), LATERAL (
     SELECT * FROM transactions_metervalue m
-    WHERE m.charger_id = s.charger AND m.connector_id = s.connector AND m.transaction_id IS NULL
+    WHERE m.charger_id = s.charger AND m.evse_id = s.evse AND m.transaction_id IS NULL
         AND m.timestamp BETWEEN s.began AND s.ended
         AND m.measurand = '{energy.IMPORT_REGISTER}' AND m.location = 'Outlet'
         AND m.number IS NOT NULL
@@ -173,7 +176,7 @@ SELECT s.*, '', '', '' FROM json_to_recordset(%s) AS s(charger_id bigint, own_re
     start_time timestamptz, raw_start_time text,
     start_received_at timestamptz, meter_start bigint, raw_meter_start text, clock_skew boolean,
     start_message_id text, recurrence int)
-ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start, recurrence)
+ON CONFLICT (charger_id, connector_id, id_tag, raw_start_time, meter_start, recurrence) WHERE own_reference = ''
     DO UPDATE SET meter_start = excluded.meter_start
 RETURNING t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_start, t.id, xmax = 0,
     t.is_id_used OR t.stop_received_at IS NOT NULL, t.start_message_id, t.start_time, t.start_received_at,
@@ -181,20 +184,21 @@ RETURNING t.charger_id, t.connector_id, t.id_tag, t.raw_start_time, t.meter_star
     CASE WHEN xmax <> 0 THEN (SELECT last_boot_at FROM chargers_charger c WHERE c.id = t.charger_id) END,
     CASE WHEN xmax <> 0 THEN (SELECT connected_at FROM chargers_charger c WHERE c.id = t.charger_id) END,
     CASE WHEN xmax <> 0 THEN (SELECT max(n.recurrence) FROM transactions_transaction n
-        WHERE n.charger_id = t.charger_id AND n.connector_id = t.connector_id AND n.id_tag = t.id_tag
+        WHERE n.charger_id = t.charger_id AND n.own_reference = '' AND n.connector_id = t.connector_id
+            AND n.id_tag = t.id_tag
             AND n.raw_start_time = t.raw_start_time AND n.meter_start IS NOT DISTINCT FROM t.meter_start) END
 """
 
-# The latest start on a connector supersedes the others, in whichever order the messages arrived. If the clock of a
-# start is wrong, the time of receipt counts. The window function makes PostgreSQL look up each connector by itself.
+# The latest start on an EVSE supersedes the others, in whichever order the messages arrived. If the clock of a
+# start is wrong, the time of receipt counts. The window function makes PostgreSQL look up each EVSE by itself.
 SUPERSEDE = """
 UPDATE transactions_transaction older SET superseded_by_id = open.latest
-FROM json_to_recordset(%s) AS s(charger bigint, connector_id int), LATERAL (
+FROM json_to_recordset(%s) AS s(charger bigint, evse_id int), LATERAL (
     SELECT t.id, first_value(t.id) OVER (
         ORDER BY CASE WHEN t.clock_skew THEN t.start_received_at ELSE t.start_time END DESC, t.id DESC
     ) AS latest
     FROM transactions_transaction t
-    WHERE t.charger_id = s.charger AND t.connector_id = s.connector_id
+    WHERE t.charger_id = s.charger AND t.evse_id = s.evse_id
         AND t.stop_received_at IS NULL AND num_nonnulls(t.closed_at) < 1
 ) open
 WHERE older.id = open.id AND open.id <> open.latest
@@ -220,8 +224,127 @@ WITH s AS MATERIALIZED (
 ), ended AS (
     DELETE FROM chargers_installedprofile p USING stopped WHERE p.transaction_id = stopped.id
 )
-SELECT t.charger_id, t.id, t.connector_id, t.id_tag, t.start_time, stopped.id IS NOT NULL, stopped.energy_wh,
-    stopped.energy_source, stopped.clock_skew
+SELECT t.charger_id, t.id, t.evse_id, t.connector_id, t.id_tag, t.start_time, stopped.id IS NOT NULL,
+    stopped.energy_wh, stopped.energy_source, stopped.clock_skew
 FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charger
     LEFT JOIN stopped ON stopped.id = t.id
+"""
+
+# --- transaction_events ------------------------------------------------------------------------
+
+# The transaction of a charger's first event. Another process may insert it at the same time.
+BEGIN_TRANSACTION = """
+INSERT INTO transactions_transaction (charger_id, own_reference, id_tag, id_tag_status, start_time, raw_start_time,
+    start_received_at, raw_stop_time, stop_reason, stop_id_tag)
+SELECT s.charger, s.reference, '', '', s.timestamp, s.raw_timestamp, s.received_at, '', '', ''
+FROM json_to_recordset(%s) AS s(charger bigint, reference text, timestamp timestamptz, raw_timestamp text,
+    received_at timestamptz)
+ON CONFLICT (charger_id, own_reference) WHERE own_reference <> '' DO NOTHING RETURNING charger_id
+"""
+
+# Inserts the events of known transactions, unless they are stored, and returns what is known of each transaction.
+# `follows` says that the event before it is stored, `is_late` that a later one is.
+INSERT_TRANSACTION_EVENTS = """
+WITH s AS MATERIALIZED (
+    SELECT s.*, t.id AS transaction_id, t.charging_state AS known_state, t.evse_id AS known_evse,
+        t.connector_id AS known_connector, t.id_tag, t.id_token_type AS known_type, t.stop_received_at
+    FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, seq_no int, event_type text,
+        trigger_reason text, timestamp timestamptz, raw_timestamp text, clock_skew boolean, received_at timestamptz,
+        offline boolean, charging_state text, stopped_reason text, evse_id int, connector_id int, id_token text,
+        id_token_type text, meter_start bigint, meter_stop bigint, reservation_id bigint, remote_start_id bigint,
+        details text)
+    JOIN transactions_transaction t
+        ON t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
+), inserted AS (
+    INSERT INTO transactions_transactionevent (transaction_id, seq_no, event_type, trigger_reason, timestamp,
+        raw_timestamp, clock_skew, received_at, offline, charging_state, stopped_reason, evse_id, connector_id,
+        id_token, id_token_type, id_token_status, meter_start, meter_stop, reservation_id, remote_start_id, details)
+    SELECT transaction_id, seq_no, event_type, trigger_reason, timestamp, raw_timestamp, clock_skew, received_at,
+        offline, charging_state, stopped_reason, evse_id, connector_id, id_token, id_token_type, '', meter_start,
+        meter_stop, reservation_id, remote_start_id, details FROM s
+    ON CONFLICT (transaction_id, seq_no, event_type, raw_timestamp) DO NOTHING RETURNING transaction_id
+)
+SELECT s.n, s.transaction_id, inserted.transaction_id IS NOT NULL, s.known_state, s.known_evse, s.known_connector,
+    s.id_tag, s.known_type, s.stop_received_at IS NOT NULL,
+    s.seq_no <= 0 OR EXISTS (SELECT FROM transactions_transactionevent e
+        WHERE e.transaction_id = s.transaction_id AND e.seq_no = s.seq_no - 1),
+    EXISTS (SELECT FROM transactions_transactionevent e
+        WHERE e.transaction_id = s.transaction_id AND e.seq_no > s.seq_no)
+FROM s LEFT JOIN inserted ON inserted.transaction_id = s.transaction_id
+"""
+
+VERDICTS_OF_EVENTS = """
+UPDATE transactions_transactionevent e SET id_token_status = s.status
+FROM json_to_recordset(%s) AS s(transaction int, seq_no int, event_type text, raw_timestamp text, status text)
+WHERE e.transaction_id = s.transaction AND e.seq_no = s.seq_no AND e.event_type = s.event_type
+    AND e.raw_timestamp = s.raw_timestamp
+"""
+
+LOCK_TRANSACTIONS = "SELECT FROM transactions_transaction WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+
+
+def _first(column: str, order: str, condition: str = "") -> str:
+    """Return SQL for the value of `column` in the first event by `order` among those that meet `condition`."""
+    only = f" FILTER (WHERE {condition})" if condition else ""
+    return f"(array_agg(e.{column} ORDER BY {order}){only})[1]"
+
+
+_BY_START = "e.event_type <> 'Started', e.seq_no, e.timestamp, e.id"
+_BY_NUMBER = "e.seq_no, e.timestamp, e.id"
+_LATEST = "e.seq_no DESC, e.timestamp DESC, e.id DESC"
+_ENDS = "e.event_type = 'Ended'"
+# A token that ends a transaction begins it only if no other token is known.
+_STOPS = f"({_ENDS} OR e.trigger_reason IN ('StopAuthorized', 'Deauthorized'))"
+_BY_TOKEN = f"{_STOPS}, {_BY_NUMBER}"
+
+# Computes the columns of transactions from all their events, so the order in which these arrive does not matter. The
+# charging profiles of a transaction are deleted with its end. An end that was received first stays, whatever follows.
+# Events are missing if the numbers from the start on, or else from 0 on, up to the highest one are not all there.
+FOLD_EVENTS = f"""
+WITH f AS MATERIALIZED (
+    SELECT e.transaction_id AS id,
+        {_first("timestamp", _BY_START)} AS start_time, {_first("raw_timestamp", _BY_START)} AS raw_start_time,
+        {_first("received_at", _BY_START)} AS start_received_at,
+        {_first("evse_id", _LATEST, "e.evse_id IS NOT NULL")} AS evse_id,
+        {_first("connector_id", _LATEST, "e.connector_id IS NOT NULL")} AS connector_id,
+        {_first("id_token", _BY_TOKEN, "e.id_token_status <> ''")} AS id_tag,
+        {_first("id_token_type", _BY_TOKEN, "e.id_token_status <> ''")} AS id_token_type,
+        {_first("id_token_status", _BY_TOKEN, "e.id_token_status <> ''")} AS id_tag_status,
+        {_first("charging_state", _LATEST, "e.charging_state <> ''")} AS charging_state,
+        {_first("reservation_id", _BY_NUMBER, "e.reservation_id IS NOT NULL")} AS reservation_id,
+        {_first("remote_start_id", _BY_NUMBER, "e.remote_start_id IS NOT NULL")} AS remote_start_id,
+        {_first("meter_start", _BY_NUMBER, "e.meter_start IS NOT NULL")} AS meter_start,
+        {_first("timestamp", "e.id", _ENDS)} AS stop_time, {_first("raw_timestamp", "e.id", _ENDS)} AS raw_stop_time,
+        {_first("received_at", "e.id", _ENDS)} AS stop_received_at,
+        {_first("stopped_reason", "e.id", _ENDS)} AS stop_reason,
+        {_first("id_token", _LATEST, f"{_STOPS} AND e.id_token_status <> ''")} AS stop_id_tag,
+        {_first("meter_stop", "e.id", f"{_ENDS} AND e.meter_stop IS NOT NULL")} AS meter_stop,
+        bool_or(e.clock_skew) AS clock_skew,
+        count(DISTINCT e.seq_no) FILTER (WHERE e.seq_no >= 0) <= max(e.seq_no)
+            - coalesce(min(e.seq_no) FILTER (WHERE e.event_type = 'Started' AND e.seq_no >= 0), 0) AS is_missing
+    FROM transactions_transactionevent e WHERE e.transaction_id = ANY(%s) GROUP BY 1
+), folded AS (
+    UPDATE transactions_transaction t SET
+        start_time = f.start_time, raw_start_time = f.raw_start_time, start_received_at = f.start_received_at,
+        evse_id = f.evse_id, connector_id = f.connector_id, id_tag = coalesce(f.id_tag, ''),
+        id_token_type = coalesce(f.id_token_type, ''), id_tag_status = coalesce(f.id_tag_status, ''),
+        charging_state = coalesce(f.charging_state, ''), reservation_id = f.reservation_id,
+        remote_start_id = f.remote_start_id, meter_start = f.meter_start, meter_stop = f.meter_stop,
+        stop_time = CASE WHEN num_nonnulls(f.stop_time) = 1 THEN f.stop_time ELSE t.stop_time END,
+        raw_stop_time = coalesce(f.raw_stop_time, ''), stop_received_at = f.stop_received_at,
+        stop_reason = CASE WHEN num_nonnulls(f.stop_time) = 1 THEN coalesce(nullif(f.stop_reason, ''), 'Local')
+            ELSE '' END,
+        stop_id_tag = coalesce(f.stop_id_tag, ''),
+        clock_skew = f.clock_skew OR coalesce(f.stop_time < f.start_time, false),
+        superseded_by_id = CASE WHEN num_nonnulls(f.stop_time) = 0 THEN t.superseded_by_id END,
+        missing_since = CASE WHEN f.is_missing THEN coalesce(t.missing_since, now()) END
+    FROM f WHERE t.id = f.id
+    RETURNING t.id, t.charger_id, t.evse_id, t.connector_id, t.id_tag, t.id_tag_status, t.start_time, t.meter_start,
+        t.reservation_id, t.remote_start_id, t.stop_received_at, t.stop_time, t.meter_stop, t.stop_reason,
+        t.energy_wh, t.energy_source, t.clock_skew
+), ended AS (
+    DELETE FROM chargers_installedprofile p USING folded
+    WHERE p.transaction_id = folded.id AND num_nonnulls(folded.stop_received_at) = 1
+)
+SELECT * FROM folded
 """

@@ -1,4 +1,7 @@
-"""Link a RemoteStartTransaction to the transaction that its charger starts next with the same tag."""
+"""Link remote starts to the transactions that they began.
+
+In OCPP 1.6 it is the one that the charger starts next with the same tag, in 2.0.1 the one that names the start.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -17,6 +20,13 @@ from transactions.services.starts import Start
 DEFAULT_CONNECTION_TIMEOUT_S, MAX_CONNECTION_TIMEOUT_S = 300, 86_400
 PLUG_IN_SLACK = timedelta(minutes=1)
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=10)
+
+
+def link_by_id(started: Iterable[tuple[int, int, int]]) -> None:
+    """Link remote starts: `started` has (charger, id of the remote start, transaction), see F01.FR.25."""
+    for charger, remote_start_id, transaction_id in started:
+        starts = Command.objects.filter(charger=charger, action="RequestStartTransaction", request_id=remote_start_id)
+        starts.filter(transaction=None).update(transaction=transaction_id)
 
 
 def link(starts: list[Start], transaction_ids: list[int]) -> None:

@@ -125,6 +125,7 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "commands.Firmware": BY_OPERATORS,
     "commands.Schedule": BY_OPERATORS,
     "transactions.Transaction": Kept("Evidence for billing."),
+    "transactions.TransactionEvent": Kept("Evidence for billing."),
     "transactions.IdTag": BY_OPERATORS,
     "transactions.UnknownIdTag": Aged("last_seen", REPORTS),
     "transactions.OrphanStop": Aged("received_at", "OCPP_ORPHAN_STOPS_RETENTION", lambda _: Q(transaction=None)),

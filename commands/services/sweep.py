@@ -12,7 +12,7 @@ from chargers.services import audit, presence, presence_reconciliation
 from chargers.tasks import enqueue_deliveries
 from commands import metrics
 from commands.models import FINISHED, QUEUED, SENT, Command
-from commands.services import batches, mailbox, schedules
+from commands.services import batches, gaps, mailbox, schedules
 from commands.services.enqueueing import enqueue
 from commands.services.signing import sign_waiting
 from core.background import RepeatedStep
@@ -95,7 +95,7 @@ class Turn:
 
 
 STEPS: tuple[Step, ...] = (
-    *(enqueue_orphaned, sign_waiting, schedules.run_overdue),
+    *(enqueue_orphaned, sign_waiting, gaps.request_missing, schedules.run_overdue),
     *(batches.release, batches.finish_completed, enqueue_deliveries),
 )
 TURNS = (

@@ -28,9 +28,10 @@ FROM generate_series(0, 999) n ON CONFLICT DO NOTHING
 """
 # Charger 505 has its hundred from the start: what grows is everybody else's.
 TRANSACTIONS = """
-INSERT INTO transactions_transaction (charger_id, connector_id, id_tag, id_tag_status, start_time, raw_start_time,
-    start_received_at, meter_start, stop_time, raw_stop_time, stop_received_at, meter_stop, stop_reason, stop_id_tag)
-SELECT c.id, 1, 'TAG0001', 'Accepted', at, at::text || n, at, n %% 100000, at + interval '1 hour', '',
+INSERT INTO transactions_transaction (charger_id, evse_id, connector_id, id_tag, id_tag_status, start_time,
+    raw_start_time, start_received_at, meter_start, stop_time, raw_stop_time, stop_received_at, meter_stop,
+    stop_reason, stop_id_tag)
+SELECT c.id, 1, 1, 'TAG0001', 'Accepted', at, at::text || n, at, n %% 100000, at + interval '1 hour', '',
     at + interval '1 hour', n %% 100000 + 20000, 'Local', ''
 FROM generate_series(%(first)s::int, %(last)s::int) n CROSS JOIN
     LATERAL (SELECT now() - (%(last)s::int - n) * interval '30 seconds' AS at) t
@@ -38,7 +39,7 @@ JOIN chargers_charger c ON c.identity = CASE WHEN n <= 100 THEN '505' ELSE 'READ
 ON CONFLICT DO NOTHING
 """
 METER_VALUES = """
-INSERT INTO transactions_reading (charger_id, transaction_id, reported_transaction_id, connector_id, timestamp,
+INSERT INTO transactions_reading (charger_id, transaction_id, reported_transaction_id, evse_id, timestamp,
     raw_timestamp, received_at, samples)
 SELECT t.charger_id, t.id, t.id, 1, t.start_time + n * interval '1 minute', '',
     t.start_time + n * interval '1 minute', json_build_array(json_build_array(n::text))

@@ -1,11 +1,14 @@
 """Transactions, their readings, and id tags as the API shows them."""
 
+from typing import Any
+
+import orjson
 from rest_framework import serializers
 
 from chargers.api.serializers.base import ChargerRow, Strict
 from chargers.models import Charger
 from chargers.services import access
-from transactions.models import IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.models import IdTag, MeterValue, Reservation, Transaction, TransactionEvent, UnknownIdTag
 from transactions.models.transactions import MOST
 from transactions.services import energy
 
@@ -63,6 +66,8 @@ class TransactionSerializer(ChargerRow):
             "stop_reason",
             "id_tag_status",
             "reservation_id",
+            "remote_start_id",
+            "missing_since",
             "stop_id_tag",
             "duration_seconds",
             "start_received_at",
@@ -90,12 +95,48 @@ class CorrectionSerializer(Strict):
     note = serializers.CharField(max_length=2000, allow_blank=True, allow_null=True, required=False)
 
 
+class TransactionEventSerializer(serializers.ModelSerializer):
+    """A TransactionEvent of OCPP 2.0.1; its readings are those of its transaction."""
+
+    details = serializers.SerializerMethodField()
+
+    class Meta:
+        model = TransactionEvent
+        fields = [
+            "seq_no",
+            "event_type",
+            "trigger_reason",
+            "timestamp",
+            "received_at",
+            "offline",
+            "charging_state",
+            "stopped_reason",
+            "evse_id",
+            "connector_id",
+            "id_token",
+            "id_token_type",
+            "id_token_status",
+            "meter_start",
+            "meter_stop",
+            "reservation_id",
+            "remote_start_id",
+            "details",
+        ]
+
+    def get_details(self, event: TransactionEvent) -> dict[str, Any]:
+        details: dict[str, Any] = orjson.loads(event.details or "{}")
+        return details
+
+
 class MeterValueSerializer(serializers.ModelSerializer):
+    connector_id = serializers.SerializerMethodField()
+
     class Meta:
         model = MeterValue
         fields = [
             "timestamp",
             "received_at",
+            "evse_id",
             "connector_id",
             "measurand",
             "value",
@@ -105,6 +146,11 @@ class MeterValueSerializer(serializers.ModelSerializer):
             "location",
             "format",
         ]
+
+    def get_connector_id(self, value: MeterValue) -> int | None:
+        """In OCPP 1.6 it is the EVSE; in 2.0.1 readings name the EVSE alone, so its transaction tells it."""
+        transaction: Transaction | None = self.context.get("transaction")
+        return transaction.connector_id if transaction and transaction.own_reference else value.evse_id
 
 
 class IdTagSerializer(serializers.ModelSerializer):

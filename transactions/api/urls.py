@@ -16,5 +16,6 @@ urlpatterns = [
     path("transactions/<charger:charger_id>/", views.ChargerTransactionList.as_view()),
     path("transactions/<charger:charger_id>/<int:transaction_id>/", views.TransactionDetail.as_view()),
     path("transactions/<charger:charger_id>/<int:transaction_id>/close/", views.close),
+    path("transactions/<charger:charger_id>/<int:transaction_id>/events/", views.TransactionEventList.as_view()),
     path("transactions/<charger:charger_id>/<int:transaction_id>/meter-values/", views.MeterValueList.as_view()),
 ]

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, generics, mixins, viewsets
 from rest_framework.decorators import action, api_view, permission_classes
@@ -22,10 +23,11 @@ from transactions.api.serializers import (
     IdTagSerializer,
     MeterValueSerializer,
     ReservationSerializer,
+    TransactionEventSerializer,
     TransactionSerializer,
     UnknownIdTagSerializer,
 )
-from transactions.models import IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.models import IdTag, MeterValue, Reservation, Transaction, TransactionEvent, UnknownIdTag
 from transactions.services import corrections
 
 
@@ -104,8 +106,31 @@ class MeterValueList(generics.ListAPIView):
     def get_queryset(self) -> QuerySet[Any]:
         if "charger_id" not in self.kwargs:  # the API schema is being generated
             return self.queryset
+        return self.transaction.meter_values.all()
+
+    @cached_property
+    def transaction(self) -> Transaction:
+        return known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        context = dict(super().get_serializer_context())
+        if "charger_id" in self.kwargs:
+            context["transaction"] = self.transaction
+        return context
+
+
+class TransactionEventList(generics.ListAPIView):
+    """The TransactionEvents of a transaction of OCPP 2.0.1, by `seq_no`."""
+
+    queryset = TransactionEvent.objects.none()
+    serializer_class = TransactionEventSerializer
+    filterset_fields = ["seq_no", "event_type", "trigger_reason", "offline", "charging_state"]
+
+    def get_queryset(self) -> QuerySet[Any]:
+        if "charger_id" not in self.kwargs:  # the API schema is being generated
+            return self.queryset
         transaction = known_transaction(self.request, self.kwargs["charger_id"], self.kwargs["transaction_id"])
-        return transaction.meter_values.all()
+        return transaction.transaction_events.all()
 
 
 class IdTagViewSet(Editable):

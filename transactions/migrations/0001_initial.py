@@ -14,7 +14,7 @@ CREATE TABLE transactions_reading (
     charger_id bigint NOT NULL,
     transaction_id integer,
     reported_transaction_id bigint,
-    connector_id integer NOT NULL CHECK (connector_id >= 0),
+    evse_id integer NOT NULL CHECK (evse_id >= 0),
     timestamp timestamp with time zone NOT NULL,
     raw_timestamp varchar(64) NOT NULL,
     received_at timestamp with time zone NOT NULL,
@@ -26,7 +26,7 @@ ALTER TABLE transactions_reading ALTER COLUMN id SET DEFAULT nextval('transactio
 ALTER TABLE transactions_reading ADD PRIMARY KEY (id, received_at);
 CREATE INDEX readings_of_a_transaction ON transactions_reading (transaction_id, message_hash);
 CREATE INDEX readings_without_transaction
-    ON transactions_reading (charger_id, connector_id, timestamp, message_hash) WHERE transaction_id IS NULL;
+    ON transactions_reading (charger_id, evse_id, timestamp, message_hash) WHERE transaction_id IS NULL;
 CREATE TABLE transactions_reading_default PARTITION OF transactions_reading DEFAULT;
 DO $$
 BEGIN
@@ -75,14 +75,17 @@ class Migration(migrations.Migration):
             name='Transaction',
             fields=[
                 ('id', models.AutoField(primary_key=True, serialize=False, verbose_name='transaction id')),
-                ('own_reference', models.CharField(blank=True, db_default='', default='', help_text='The id that the charger gave it; empty in OCPP 1.6, where the transaction id is sent to it.', max_length=36, verbose_name='reference')),
+                ('own_reference', models.CharField(blank=True, db_default='', default='', help_text='The id that the charger gave it; empty in OCPP 1.6, where the transaction id is sent to it.', max_length=255, verbose_name='reference')),
                 ('evse_id', models.PositiveIntegerField(blank=True, help_text='In OCPP 1.6 it equals the connector id.', null=True)),
-                ('connector_id', models.PositiveIntegerField()),
+                ('connector_id', models.PositiveIntegerField(blank=True, help_text='Empty until it is known, which in OCPP 2.0.1 may be after the start.', null=True)),
                 ('id_tag', models.CharField(max_length=255)),
                 ('id_token_type', models.CharField(blank=True, db_default='', default='', help_text='Empty in OCPP 1.6.', max_length=20)),
-                ('charging_state', models.CharField(blank=True, db_default='', default='', help_text='As the charger reported it; empty in OCPP 1.6.', max_length=20)),
+                ('charging_state', models.TextField(blank=True, db_default='', default='', help_text='As the charger reported it; empty in OCPP 1.6.')),
                 ('id_tag_status', models.CharField(help_text='The verdict given at the start.', max_length=20)),
                 ('reservation_id', models.BigIntegerField(blank=True, null=True)),
+                ('remote_start_id', models.BigIntegerField(blank=True, help_text='Id of the command that started it.', null=True)),
+                ('missing_since', models.DateTimeField(blank=True, editable=False, help_text='Since when a gap in the numbers of its events is known.', null=True)),
+                ('asked_at', models.DateTimeField(editable=False, help_text='When the charger was last requested to deliver missing events.', null=True)),
                 ('start_time', models.DateTimeField()),
                 ('raw_start_time', models.CharField(max_length=64)),
                 ('start_received_at', models.DateTimeField()),
@@ -148,7 +151,7 @@ class Migration(migrations.Migration):
                     fields=[
                         ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                         ('reported_transaction_id', models.BigIntegerField(null=True)),
-                        ('connector_id', models.PositiveIntegerField()),
+                        ('evse_id', models.PositiveIntegerField(help_text='In OCPP 1.6 it equals the connector id.')),
                         ('timestamp', models.DateTimeField()),
                         ('raw_timestamp', models.CharField(max_length=64)),
                         ('received_at', models.DateTimeField()),
@@ -161,7 +164,7 @@ class Migration(migrations.Migration):
                         'default_permissions': (),
                         'indexes': [
                             models.Index(fields=['transaction', 'message_hash'], name='readings_of_a_transaction'),
-                            models.Index(condition=models.Q(('transaction', None)), fields=['charger', 'connector_id', 'timestamp', 'message_hash'], name='readings_without_transaction'),
+                            models.Index(condition=models.Q(('transaction', None)), fields=['charger', 'evse_id', 'timestamp', 'message_hash'], name='readings_without_transaction'),
                         ],
                     },
                 ),
@@ -174,7 +177,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('reading_id', models.BigIntegerField(editable=False)),
                 ('reported_transaction_id', models.BigIntegerField(null=True)),
-                ('connector_id', models.PositiveIntegerField()),
+                ('evse_id', models.PositiveIntegerField(help_text='In OCPP 1.6 it equals the connector id.')),
                 ('timestamp', models.DateTimeField()),
                 ('raw_timestamp', models.CharField(max_length=64)),
                 ('received_at', models.DateTimeField()),
@@ -241,6 +244,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='transaction',
+            index=models.Index(condition=models.Q(('missing_since__isnull', False)), fields=['id'], name='transactions_with_gaps'),
+        ),
+        migrations.AddIndex(
+            model_name='transaction',
             index=models.Index(condition=models.Q(('clock_skew', True)), fields=['id'], name='transactions_with_clock_skew'),
         ),
         migrations.AddIndex(
@@ -249,7 +256,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='transaction',
-            index=models.Index(condition=models.Q(('stop_received_at', None)), fields=['charger', 'connector_id'], name='transactions_without_stop'),
+            index=models.Index(condition=models.Q(('stop_received_at', None)), fields=['charger', 'evse_id'], name='transactions_without_stop'),
         ),
         migrations.AddIndex(
             model_name='transaction',
@@ -257,7 +264,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='transaction',
-            constraint=models.UniqueConstraint(fields=('charger', 'connector_id', 'id_tag', 'raw_start_time', 'meter_start', 'recurrence'), name='one_row_a_start', nulls_distinct=False),
+            constraint=models.UniqueConstraint(condition=models.Q(('own_reference', '')), fields=('charger', 'connector_id', 'id_tag', 'raw_start_time', 'meter_start', 'recurrence'), name='one_row_a_start', nulls_distinct=False),
         ),
         migrations.AddConstraint(
             model_name='transaction',
@@ -270,6 +277,38 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='unknownidtag',
             constraint=models.UniqueConstraint(django.db.models.functions.text.Upper('id_tag'), name='one_unknown_tag_whatever_its_case'),
+        ),
+        migrations.CreateModel(
+            name='TransactionEvent',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('seq_no', models.IntegerField(help_text='Counted by the charger from 0; -1 if it has sent none.')),
+                ('event_type', models.TextField(help_text='Started, Updated or Ended.')),
+                ('trigger_reason', models.TextField()),
+                ('timestamp', models.DateTimeField(help_text="By the charger's clock.")),
+                ('raw_timestamp', models.CharField(max_length=64)),
+                ('clock_skew', models.BooleanField(help_text='The time cannot be right.')),
+                ('received_at', models.DateTimeField()),
+                ('offline', models.BooleanField(help_text='It happened while the charger was offline.')),
+                ('charging_state', models.TextField(blank=True)),
+                ('stopped_reason', models.TextField(blank=True)),
+                ('evse_id', models.PositiveIntegerField(null=True)),
+                ('connector_id', models.PositiveIntegerField(null=True)),
+                ('id_token', models.CharField(blank=True, max_length=255)),
+                ('id_token_type', models.TextField(blank=True)),
+                ('id_token_status', models.CharField(blank=True, help_text='The verdict in the answer.', max_length=20)),
+                ('meter_start', models.BigIntegerField(help_text='Register in Wh with the context Transaction.Begin.', null=True)),
+                ('meter_stop', models.BigIntegerField(help_text='Register in Wh at the end of the transaction.', null=True)),
+                ('reservation_id', models.BigIntegerField(null=True)),
+                ('remote_start_id', models.BigIntegerField(null=True)),
+                ('details', models.TextField(blank=True, help_text='The other members that were sent, as JSON; no readings.')),
+                ('transaction', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='transaction_events', to='transactions.transaction')),
+            ],
+            options={
+                'ordering': ['transaction', 'seq_no', 'id'],
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('transaction', 'seq_no', 'event_type', 'raw_timestamp'), name='one_row_a_transaction_event')],
+            },
         ),
         migrations.RunSQL(FILLFACTOR, DEFAULT_FILLFACTOR),
     ]

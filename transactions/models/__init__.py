@@ -4,4 +4,5 @@ from transactions.models.id_tags import IdTag, UnknownIdTag
 from transactions.models.meter_values import MeterValue, Reading
 from transactions.models.orphan_stops import OrphanStop
 from transactions.models.reservations import Reservation
+from transactions.models.transaction_events import TransactionEvent
 from transactions.models.transactions import Transaction

@@ -18,7 +18,7 @@ class Reading(models.Model):
         Transaction, models.CASCADE, null=True, db_constraint=False, db_index=False, related_name="readings"
     )
     reported_transaction_id = models.BigIntegerField(null=True)
-    connector_id = models.PositiveIntegerField()
+    evse_id = models.PositiveIntegerField(help_text="In OCPP 1.6 it equals the connector id.")
     timestamp = models.DateTimeField()
     raw_timestamp = models.CharField(max_length=64)
     received_at = models.DateTimeField()
@@ -34,7 +34,7 @@ class Reading(models.Model):
             models.Index(fields=["transaction", "message_hash"], name="readings_of_a_transaction"),
             # Evidence for a session whose stop cannot be believed; readings that name their transaction pay nothing.
             models.Index(
-                fields=["charger", "connector_id", "timestamp", "message_hash"],
+                fields=["charger", "evse_id", "timestamp", "message_hash"],
                 name="readings_without_transaction",
                 condition=Q(transaction=None),
             ),
@@ -51,7 +51,7 @@ class MeterValue(models.Model):
     charger = models.ForeignKey(Charger, models.DO_NOTHING, related_name="+")
     transaction = models.ForeignKey(Transaction, models.DO_NOTHING, null=True, related_name="meter_values")
     reported_transaction_id = models.BigIntegerField(null=True)
-    connector_id = models.PositiveIntegerField()
+    evse_id = models.PositiveIntegerField(help_text="In OCPP 1.6 it equals the connector id.")
     timestamp = models.DateTimeField()
     raw_timestamp = models.CharField(max_length=64)
     received_at = models.DateTimeField()

@@ -34,7 +34,7 @@ class TransactionQuerySet(models.QuerySet):
 
     def in_doubt(self, reason: str) -> "TransactionQuerySet":
         """Return those to which `reason`, a key of DOUBTS, applies."""
-        place = {"charger": models.OuterRef("charger"), "connector_id": models.OuterRef("connector_id")}
+        place = {name: models.OuterRef(name) for name in ("charger", "evse_id", "connector_id")}
         free = models.Exists(Connector.objects.filter(**place, status="Available"))
         return self.filter(
             {
@@ -53,27 +53,32 @@ class Transaction(models.Model):
     charger = models.ForeignKey(Charger, models.PROTECT, related_name="transactions", db_index=False)
     own_reference = models.CharField(
         "reference",
-        max_length=36,
+        max_length=255,
         blank=True,
         default="",
         db_default="",
         help_text="The id that the charger gave it; empty in OCPP 1.6, where the transaction id is sent to it.",
     )
     evse_id = models.PositiveIntegerField(null=True, blank=True, help_text="In OCPP 1.6 it equals the connector id.")
-    connector_id = models.PositiveIntegerField()
+    connector_id = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Empty until it is known, which in OCPP 2.0.1 may be after the start."
+    )
     id_tag = models.CharField(max_length=255)
     id_token_type = models.CharField(
         max_length=20, blank=True, default="", db_default="", help_text="Empty in OCPP 1.6."
     )
     id_tag_status = models.CharField(max_length=20, help_text="The verdict given at the start.")
-    charging_state = models.CharField(
-        max_length=20,
-        blank=True,
-        default="",
-        db_default="",
-        help_text="As the charger reported it; empty in OCPP 1.6.",
+    charging_state = models.TextField(
+        blank=True, default="", db_default="", help_text="As the charger reported it; empty in OCPP 1.6."
     )
     reservation_id = models.BigIntegerField(null=True, blank=True)
+    remote_start_id = models.BigIntegerField(null=True, blank=True, help_text="Id of the command that started it.")
+    missing_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since when a gap in the numbers of its events is known."
+    )
+    asked_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the charger was last requested to deliver missing events."
+    )
 
     # By the charger's clock; the raw text is as sent, and `*_received_at` is this server's clock.
     start_time = models.DateTimeField()
@@ -144,6 +149,7 @@ class Transaction(models.Model):
             models.UniqueConstraint(
                 fields=["charger", "connector_id", "id_tag", "raw_start_time", "meter_start", "recurrence"],
                 nulls_distinct=False,
+                condition=Q(own_reference=""),
                 name="one_row_a_start",
             ),
             models.UniqueConstraint(
@@ -154,10 +160,11 @@ class Transaction(models.Model):
             models.Index(fields=["charger", "-id"], name="transactions_of_charger"),
             models.Index(fields=["start_time"], name="transactions_by_start"),
             models.Index(fields=["id_tag", "-id"], name="transactions_of_tag"),
+            models.Index(fields=["id"], name="transactions_with_gaps", condition=Q(missing_since__isnull=False)),
             models.Index(fields=["id"], name="transactions_with_clock_skew", condition=Q(clock_skew=True)),
             models.Index(fields=["id"], name="transactions_closed_by_hand", condition=Q(closed_at__isnull=False)),
             models.Index(
-                fields=["charger", "connector_id"],
+                fields=["charger", "evse_id"],
                 name="transactions_without_stop",
                 condition=Q(stop_received_at=None),
             ),
@@ -236,7 +243,7 @@ class Transaction(models.Model):
             return False
         if not stuck.clock_skew:
             until = datetime.now(UTC)
-            span = readings.Span(stuck.charger_id, stuck.pk, stuck.connector_id, stuck.start_time, until)
+            span = readings.Span(stuck.charger_id, stuck.pk, stuck.evse_id or 0, stuck.start_time, until)
             readings.take_in([span])
         last = stuck.readings.order_by("-timestamp").values_list("timestamp", flat=True).first()
         stuck.closed_at, stuck.closed_by = datetime.now(UTC), by

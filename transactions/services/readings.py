@@ -34,7 +34,7 @@ Place = tuple[int, int]  # charger and transaction id
 Identifying = tuple[str, Stored]  # a sample of a charger: its time as sent, and its stored form
 
 COLUMNS = (
-    *("charger_id", "transaction_id", "reported_transaction_id", "connector_id"),
+    *("charger_id", "transaction_id", "reported_transaction_id", "evse_id"),
     *("timestamp", "raw_timestamp", "received_at", "samples", "message_hash"),
 )
 
@@ -50,17 +50,18 @@ class MeterReading(NamedTuple):
 class Readings:
     """The readings in a message, and the time of each.
 
-    `connector_id` is None if only the transaction tells the connector; `transaction_id` is None if none is named.
-    Readings `is_of_stop` were received with the stop, which is stored once. `member` is the path of the readings in
-    the message, for findings.
+    `evse_id` is None if only the transaction tells the EVSE; `transaction_id` is None if none is named. Readings
+    `is_of_stop` were received with the stop, which is stored once; those that are `is_new` are known not to be stored
+    yet. `member` is the path of the readings in the message, for findings.
     """
 
     call: Call
-    connector_id: int | None
+    evse_id: int | None
     values: list[MeterReading]
     transaction_id: int | None
     member: str
     is_of_stop: bool = False
+    is_new: bool = False
     times: list[datetime] = field(init=False)
     is_timed: bool = field(init=False, default=True)  # else some of `times` are times of receipt
 
@@ -82,6 +83,25 @@ class Readings:
         return self.transaction_id is not None and 0 < self.transaction_id < LARGEST_ID
 
 
+def register_at(message: Readings, context: str) -> int | None:
+    """Return the energy register in Wh of the last reading with samples of `context`, None without one."""
+    found = None
+    for value in message.values:
+        energies: dict[str, int] = {}
+        for sample in value.samples:
+            if sample.measurand == ENERGY and sample.context == context:
+                _note(energies, sample, _register(message, sample), max)
+        total = of_all_phases(energies)
+        found = found if total is None else total
+    return found
+
+
+def registers(message: Readings) -> tuple[int | None, int | None]:
+    """Return the first and the last energy register in Wh in `message`, None without one."""
+    read = _newest(message)
+    return read.get("first", read["register"]), read.get("newest", read["register"])
+
+
 def store(messages: list[Readings]) -> dict[int, Evidence]:
     """Write the readings in `messages`; return {transaction id: (energy in Wh, its source)} of changed transactions.
 
@@ -91,7 +111,9 @@ def store(messages: list[Readings]) -> dict[int, Evidence]:
     belongs = [m.transaction_id if m.names_transaction else None for m in messages]
     places, energy = _advance(messages, belongs, {}, {})
     # Readings that name no transaction may be stored unlinked, because they arrived before it was known.
-    doubtful = [n for n, m in enumerate(messages) if m.values and (m.call.charger, belongs[n]) not in places]
+    doubtful = [
+        n for n, m in enumerate(messages) if m.values and not m.is_new and (m.call.charger, belongs[n]) not in places
+    ]
     # Another process may be storing the same readings for a former socket, and no transaction makes this one wait.
     connections.lock({messages[n].call.charger for n in doubtful})
     for n, transaction_id in _running(messages, [n for n in doubtful if not messages[n].names_transaction]):
@@ -102,7 +124,7 @@ def store(messages: list[Readings]) -> dict[int, Evidence]:
     _advance([messages[n] for n in new], [belongs[n] for n in new], places, energy, is_new=True)
     lines: list[str] = []
     for n, message in enumerate(messages):
-        message.call.rows = sum(map(len, unstored[n]))
+        message.call.rows += sum(map(len, unstored[n]))
         lines += _lines(message, belongs[n], places, unstored[n])
     bulk_sql.copy("transactions_reading", COLUMNS, lines)
     return energy
@@ -114,7 +136,7 @@ def _stored(
     """Return {index in `messages`: samples that are stored with the message's id}."""
     stored: defaultdict[int, set[Identifying]] = defaultdict(set)
     rows = [
-        {"n": n, "charger": m.call.charger, "transaction": belongs[n], "connector": m.connector_id or 0}
+        {"n": n, "charger": m.call.charger, "transaction": belongs[n], "evse": m.evse_id or 0}
         | {"times": sorted(set(m.times)), "at": max(m.times), "hash": _hash(m.call)}
         | {"since": None if m.is_timed else m.call.received_at - UNTIMED_IS_FOUND_FOR}
         for n in doubtful
@@ -177,7 +199,7 @@ def _advance(
 ) -> tuple[dict[Place, int], dict[int, Evidence]]:
     """Count `messages` towards their transactions; unless `is_new`, only messages newer than all stored readings.
 
-    Adds to `places` {(charger, transaction id): connector id} of the charger's own transactions, and to `energy` the
+    Adds to `places` {(charger, transaction id): EVSE id} of the charger's own transactions, and to `energy` the
     result of `store`; returns both.
     """
     newest: dict[Place, dict[str, Any]] = {}
@@ -185,19 +207,19 @@ def _advance(
         if transaction_id is not None and message.values:
             _merge(newest, message, transaction_id, is_new)
     for row in bulk_sql.execute(sql.ADVANCE, [newest[key] for key in sorted(newest)]):
-        charger, transaction, connector_id, is_ongoing, wh, source = row
-        places[charger, transaction], energy[transaction] = connector_id, (wh, source)
+        charger, transaction, evse_id, connector_id, is_ongoing, wh, source = row
+        places[charger, transaction], energy[transaction] = evse_id or 0, (wh, source)
         if is_ongoing:
             _record_event(newest[charger, transaction], connector_id, energy[transaction])
     return places, energy
 
 
 def _running(messages: Sequence[Readings], loose: Iterable[int]) -> list[tuple[int, int]]:
-    """Return (index, transaction id) of the `loose` messages on whose connector one transaction is open."""
+    """Return (index, transaction id) of the `loose` messages on whose EVSE one transaction is open."""
     rows = [
-        {"n": n, "charger": m.call.charger, "connector": m.connector_id, "at": min(m.times)}
+        {"n": n, "charger": m.call.charger, "evse": m.evse_id, "at": min(m.times)}
         for n in loose
-        if (m := messages[n]).connector_id and m.values and not m.is_of_stop
+        if (m := messages[n]).evse_id and m.values and not m.is_of_stop
     ]
     return [(n, transaction) for n, transaction in bulk_sql.execute(sql.RUNNING_TRANSACTIONS, rows)]
 
@@ -206,7 +228,7 @@ def _merge(newest: dict[Place, dict[str, Any]], message: Readings, transaction_i
     call, key = message.call, (message.call.charger, transaction_id)
     row: dict[str, Any] = {"charger": call.charger, "transaction": transaction_id, "at": max(message.times)}
     row |= _newest(message)
-    if not is_new and not message.is_of_stop:
+    if not (is_new or message.is_new or message.is_of_stop):
         # A repeated message without a time of its own would look newer than all before.
         row["since"] = min(message.times) if message.is_timed else "-infinity"
     if message.transaction_id != transaction_id:
@@ -218,11 +240,11 @@ def _merge(newest: dict[Place, dict[str, Any]], message: Readings, transaction_i
 
 
 class Span(NamedTuple):
-    """The time of a transaction at the connector of its charger (primary key)."""
+    """The time of a transaction at the EVSE of its charger (primary key)."""
 
     charger: int
     transaction: int
-    connector: int
+    evse: int
     began: datetime
     ended: datetime
 
@@ -248,10 +270,10 @@ def take_in(spans: list[Span]) -> dict[int, Evidence]:
     taken = bulk_sql.execute(sql.ADVANCE, newest)
     links = [{"transaction": transaction, "id": pk, "received_at": at} for transaction, *_, pk, at in unlinked]
     bulk_sql.execute(sql.LINK_READINGS, links)
-    return {transaction: (wh, source) for _, transaction, _, _, wh, source in taken}
+    return {transaction: (wh, source) for _, transaction, _, _, _, wh, source in taken}
 
 
-def _record_event(read: Mapping[str, Any], connector_id: int, evidence: Evidence) -> None:
+def _record_event(read: Mapping[str, Any], connector_id: int | None, evidence: Evidence) -> None:
     fields = {"meter_wh": read["register"], "energy_wh": evidence[0], "energy_source": evidence[1]}
     fields |= {"power_w": read["power"], "soc_percent": read["soc"]}
     events.record_event(
@@ -264,16 +286,16 @@ def _record_event(read: Mapping[str, Any], connector_id: int, evidence: Evidence
 
 
 def _lines(
-    message: Readings, transaction_id: int | None, connectors: Mapping[Place, int], of_readings: list[list[Stored]]
+    message: Readings, transaction_id: int | None, evses: Mapping[Place, int], of_readings: list[list[Stored]]
 ) -> Iterator[str]:
     """Yield the rows of one message for COPY, in the order that the charger sent."""
     call = message.call
-    connector_id = None if transaction_id is None else connectors.get((call.charger, transaction_id))
-    linked = r"\N" if connector_id is None else transaction_id
-    if message.connector_id is not None:
-        connector_id = message.connector_id
+    evse_id = None if transaction_id is None else evses.get((call.charger, transaction_id))
+    linked = r"\N" if evse_id is None else transaction_id
+    if message.evse_id is not None:
+        evse_id = message.evse_id
     reported = r"\N" if message.transaction_id is None else message.transaction_id
-    start = f"{call.charger}\t{linked}\t{reported}\t{connector_id or 0}"
+    start = f"{call.charger}\t{linked}\t{reported}\t{evse_id or 0}"
     received_at, message_hash = call.received_at.isoformat(), _hash(call)
     for reading, moment, of_one in zip(message.values, message.times, of_readings, strict=True):
         row = f"{start}\t{moment.isoformat()}\t{bulk_sql.escaped(_raw(reading))}\t{received_at}"

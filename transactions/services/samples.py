@@ -40,7 +40,7 @@ DEFAULTS = MeterSample("")
 METER_VALUES = f"""
 CREATE VIEW transactions_metervalue AS
 SELECT r.id * {MOST} + s.place - 1 AS id, r.id AS reading_id, r.charger_id, r.transaction_id,
-    r.reported_transaction_id, r.connector_id, r.timestamp, r.raw_timestamp, r.received_at, r.message_hash,
+    r.reported_transaction_id, r.evse_id, r.timestamp, r.raw_timestamp, r.received_at, r.message_hash,
     s.sample->>0 AS value,
     coalesce(s.sample->>7, CASE WHEN s.sample->>0 ~ '^{
     numerals.PLAIN.pattern

@@ -21,7 +21,9 @@ from transactions.services.id_tokens import Known, Verdict, find_known, verdict_
 ONLINE = timedelta(minutes=10)
 # A running clock shows another second after this time.
 TICK = timedelta(seconds=2)
-STARTED_EVENT_FIELDS = ("connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
+STARTED_EVENT_FIELDS = (
+    *("evse_id", "connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id"),
+)
 
 NATURAL_KEY = ("charger_id", "connector_id", "id_tag", "raw_start_time", "meter_start")
 
@@ -93,7 +95,7 @@ def store(starts: list[Start]) -> list[Started]:
         if row["is_new"]:
             fields = {name: row[name] for name in STARTED_EVENT_FIELDS}
             events.record_event("transaction.started", row["charger_id"], transaction_id=row["id"], **fields)
-    bulk_sql.execute(sql.SUPERSEDE, [{"charger": r["charger_id"], "connector_id": r["connector_id"]} for r in rows])
+    bulk_sql.execute(sql.SUPERSEDE, [{"charger": r["charger_id"], "evse_id": r["evse_id"]} for r in rows])
     used = [r for r in rows if r["reservation_id"] is not None and r["id_tag_status"] == "Accepted"]
     reservations.use([(r["reservation_id"], r["charger_id"], r["id"]) for r in used])
     return [Started(row["id"], verdict) for row, verdict in zip(rows, verdicts, strict=True)]

@@ -63,6 +63,7 @@ class Named(NamedTuple):
 
     charger: int
     id: int
+    evse_id: int
     connector_id: int
     id_tag: str
     start_time: datetime
@@ -126,7 +127,7 @@ def end(stops: list[Stop]) -> dict[tuple[int, int | None], Named]:
     ended = [t for t in named.values() if t.ended]
     of_stops = [(first[t.charger, t.id], t) for t in ended]
     known = readings.store(
-        [readings.Readings(s.call, t.connector_id, s.values, t.id, s.member, is_of_stop=True) for s, t in of_stops]
+        [readings.Readings(s.call, t.evse_id, s.values, t.id, s.member, is_of_stop=True) for s, t in of_stops]
     )
     known |= _evidence(ended, known, rows)
     for t in ended:
@@ -144,8 +145,7 @@ def _evidence(
         t for t in ended if not t.clock_skew and known.get(t.id, (t.energy_wh, t.energy_source))[1] != energy.STOP
     ]
     spans = [
-        readings.Span(t.charger, t.id, t.connector_id, t.start_time, rows[t.charger, t.id]["stop_time"])
-        for t in doubtful
+        readings.Span(t.charger, t.id, t.evse_id, t.start_time, rows[t.charger, t.id]["stop_time"]) for t in doubtful
     ]
     return readings.take_in(spans)
 

@@ -1,11 +1,12 @@
 """OCPP 2.0.1."""
 
 from pathlib import Path
+from typing import Any
 
 import ocpp.v201
 
 from core.ocpp.schemas import JSON, Schemas, bounded
-from core.ocpp.versions.base import ALWAYS, NAMED, Essentials, FrameCodes, Version
+from core.ocpp.versions.base import ALWAYS, NAMED, UNREADABLE, Essentials, FrameCodes, Version
 
 CONNECTORS = frozenset({"connectorId", "evseId"})
 
@@ -24,6 +25,19 @@ def _amended(schemas: Schemas, name: str, tree: JSON) -> JSON:
     return amended
 
 
+def _event_type(payload: dict[str, Any]) -> str:
+    """Return the type of a TransactionEvent without one: only an end has a reason."""
+    return "Ended" if "stoppedReason" in payload.get("transactionInfo", {}) else "Updated"
+
+
+def _unreadable_sample(text: str) -> dict[str, Any]:
+    return {"value": text, "measurand": "", "format": UNREADABLE}
+
+
+def _unreadable_reading(text: str) -> dict[str, Any]:
+    return {"timestamp": "", "sampledValue": [_unreadable_sample(text)]}
+
+
 ESSENTIALS = Essentials(
     compared=frozenset({"idToken", "type", "transactionId", "name", "instance", "status", "eventType", "timestamp"}),
     ids=frozenset({"evseId", "connectorId", "id", "reservationId", "requestId", "remoteStartId", "seqNo"}),
@@ -40,10 +54,15 @@ ESSENTIALS = Essentials(
         ("BootNotification", "model"): lambda payload: "",
         ("BootNotification", "reason"): lambda payload: "Unknown",
         ("DataTransfer", "vendorId"): lambda payload: "",
+        ("TransactionEvent", "eventType"): _event_type,
+        ("TransactionEvent", "triggerReason"): lambda payload: "",
+        ("TransactionEvent", "seqNo"): lambda payload: -1,
+        ("TransactionEvent", "type"): lambda payload: "",
+        ("Authorize", "type"): lambda payload: "",
     },
     optional=frozenset(),
     needed={},
-    unreadable_items={},
+    unreadable_items={"sampledValue": _unreadable_sample, "meterValue": _unreadable_reading},
 )
 
 OCPP201 = Version(

@@ -1,0 +1,143 @@
+"""Handle the messages of OCPP 2.0.1 about transactions. Each function answers a batch of CALLs of one action."""
+
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from commands.services import remote_starts
+from core.ocpp.calls import Call
+from core.ocpp.redaction import without_secrets
+from core.ocpp.timestamps import clock_is_off, parse_or, to_rfc3339
+from transactions.services import energy, readings, transaction_events
+from transactions.services.id_tokens import Verdict
+from transactions.services.readings import MeterReading
+from transactions.services.samples import SIGNED, MeterSample
+
+# Members that are stored in columns or with the readings; the others are stored as `details`.
+STORED = frozenset(
+    {
+        *("eventType", "meterValue", "timestamp", "triggerReason", "seqNo", "offline", "reservationId"),
+        *("transactionInfo", "evse", "idToken"),
+    }
+)
+STORED_INFO = frozenset({"transactionId", "chargingState", "stoppedReason", "remoteStartId"})
+STORED_TOKEN = frozenset({"idToken", "type"})
+
+
+def transaction_event(calls: list[Call]) -> list[dict[str, Any]]:
+    """Never refuse an event: what it reports has happened already (E01). A repeated one changes nothing."""
+    decoded = [event(call) for call in calls]
+    outcomes = transaction_events.store(decoded)
+    remote_starts.link_by_id(
+        (one.call.charger, one.remote_start_id, outcome.transaction_id)
+        for one, outcome in zip(decoded, outcomes, strict=True)
+        if one.remote_start_id is not None and outcome.is_new
+    )
+    return [{"idTokenInfo": id_token_info(one.verdict)} if one.verdict else {} for one in outcomes]
+
+
+def event(call: Call) -> transaction_events.Event:
+    """Decode a TransactionEvent, and record what is odd about its time."""
+    sent, raw = call.payload, call.payload["timestamp"]
+    info, evse, token = sent["transactionInfo"], sent.get("evse", {}), sent.get("idToken")
+    has_skew = clock_is_off(raw, call.received_at)
+    if has_skew:
+        call.find("timestamp", "clock", raw)
+    return transaction_events.Event(
+        call,
+        reference=info["transactionId"],
+        seq_no=sent["seqNo"],
+        event_type=sent["eventType"],
+        time=parse_or(raw, call.received_at),
+        raw_time=raw[:64],
+        has_clock_skew=has_skew,
+        trigger_reason=sent["triggerReason"],
+        is_offline=sent.get("offline", False),
+        charging_state=info.get("chargingState", ""),
+        stopped_reason=info.get("stoppedReason", ""),
+        evse_id=evse.get("id"),
+        connector_id=evse.get("connectorId"),
+        id_token=None if token is None else token["idToken"],
+        id_token_type="" if token is None else token["type"],
+        reservation_id=sent.get("reservationId"),
+        remote_start_id=info.get("remoteStartId"),
+        details=_details(sent, info, token or {}),
+        values=_readings(sent.get("meterValue", ())),
+    )
+
+
+def _details(sent: dict[str, Any], info: dict[str, Any], token: dict[str, Any]) -> str:
+    """Return the members that no column holds, as JSON, "" without any."""
+    parts = (
+        ("", sent.keys() - STORED, sent),
+        ("transactionInfo", info.keys() - STORED_INFO, info),
+        ("idToken", token.keys() - STORED_TOKEN, token),
+    )
+    others: dict[str, Any] = {}
+    for name, members, whole in parts:
+        if members:
+            left = {member: whole[member] for member in sorted(members)}
+            others |= {name: left} if name else left
+    return orjson.dumps(without_secrets(others)).decode() if others else ""
+
+
+def id_token_info(verdict: Verdict) -> dict[str, Any]:
+    """Return the IdTokenInfo of a verdict (C01)."""
+    info: dict[str, Any] = {"status": verdict.status}
+    if verdict.expires:
+        info["cacheExpiryDateTime"] = to_rfc3339(verdict.expires)
+    if verdict.group:
+        info["groupIdToken"] = {"idToken": verdict.group, "type": "Central"}
+    return info
+
+
+def meter_values(calls: list[Call]) -> list[dict[str, Any]]:
+    """Store all readings (J01). They belong to the transaction that is open on their EVSE, if there is one."""
+    readings.store(
+        [
+            readings.Readings(call, call.payload["evseId"], _readings(call.payload["meterValue"]), None, "meterValue")
+            for call in calls
+        ]
+    )
+    return [{} for _ in calls]
+
+
+def _readings(values: list[dict[str, Any]] | tuple[()]) -> list[MeterReading]:
+    """Decode a list of MeterValueType."""
+    return [
+        MeterReading(value["timestamp"], [sample for sent in value["sampledValue"] for sample in _samples(sent)])
+        for value in values
+    ]
+
+
+def _samples(sent: dict[str, Any]) -> list[MeterSample]:
+    """Decode a SampledValueType. Its signed form is a sample of its own, kept verbatim.
+
+    The default unit is Wh for energy; other measurands have none.
+    """
+    member = sent.get
+    measurand = member("measurand", energy.IMPORT_REGISTER)
+    measured = sent.get("unitOfMeasure", {})
+    sample = MeterSample(
+        _number(sent["value"], measured.get("multiplier", 0)),
+        measurand,
+        measured.get("unit", "Wh" if measurand.startswith("Energy") else ""),
+        member("phase", ""),
+        member("context", "Sample.Periodic"),
+        member("location", "Outlet"),
+        member("format", "Raw"),
+    )
+    signed = member("signedMeterValue")
+    if signed is None:
+        return [sample]
+    return [sample, sample._replace(value=orjson.dumps(signed).decode(), unit="", format=SIGNED)]
+
+
+def _number(value: Any, multiplier: int) -> str:
+    """Return the text of a number times 10 to the `multiplier`, or the text that stands for an unreadable sample."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    return f"{Decimal(str(value)).scaleb(multiplier):f}" if multiplier and abs(multiplier) < 30 else str(value)

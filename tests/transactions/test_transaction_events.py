@@ -1,0 +1,214 @@
+"""TransactionEvents of OCPP 2.0.1: whatever their order and repetitions, the transaction is the same."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+
+from chargers.models import Event
+from tests.support.builders import a_charger, a_tag, tell
+from transactions.models import Transaction, TransactionEvent
+
+pytestmark = pytest.mark.django_db
+BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TOKEN = {"idToken": "ABC", "type": "ISO14443"}
+
+
+def at(minutes):
+    return (BEGAN + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
+
+
+def reading(minutes, wh, context="Sample.Periodic", **sampled):
+    return {"timestamp": at(minutes), "sampledValue": [{"value": wh, "context": context, **sampled}]}
+
+
+def an_event(kind, number, minutes, trigger="MeterValuePeriodic", info=None, **members):
+    return {
+        "eventType": kind,
+        "seqNo": number,
+        "timestamp": at(minutes),
+        "triggerReason": trigger,
+        "transactionInfo": {"transactionId": "T-1", **(info or {})},
+        **members,
+    }
+
+
+EVENTS = [
+    an_event("Started", 0, 0, "CablePluggedIn", {"chargingState": "EVConnected"}),
+    an_event("Updated", 1, 1, "Authorized", idToken=TOKEN, meterValue=[reading(1, 1000, "Transaction.Begin")]),
+    an_event(
+        "Updated", 2, 2, "ChargingStateChanged", {"chargingState": "Charging"}, evse={"id": 2, "connectorId": 1}
+    ),
+    an_event("Updated", 3, 30, meterValue=[reading(30, 4000)]),
+    an_event(
+        "Ended",
+        4,
+        60,
+        "StopAuthorized",
+        {"chargingState": "Idle", "stoppedReason": "Local"},
+        idToken=TOKEN,
+        meterValue=[reading(60, 9000, "Transaction.End")],
+    ),
+]
+
+
+@pytest.fixture
+def charger():
+    a_tag("abc", parent_id_tag="FAMILY")
+    return a_charger(ocpp_version="ocpp2.0.1")
+
+
+def send(charger, *events):
+    return [tell(charger, "TransactionEvent", **event) for event in events]
+
+
+def summary(transaction):
+    names = ("own_reference", "evse_id", "connector_id", "id_tag", "id_token_type", "id_tag_status", "charging_state")
+    names += ("start_time", "stop_time", "meter_start", "meter_stop", "stop_reason", "stop_id_tag", "energy_wh")
+    names += ("energy_source", "missing_since", "clock_skew", "status")
+    return {name: getattr(transaction, name) for name in names}
+
+
+WHOLE = {
+    "own_reference": "T-1",
+    "evse_id": 2,
+    "connector_id": 1,
+    "id_tag": "ABC",
+    "id_token_type": "ISO14443",
+    "id_tag_status": "Accepted",
+    "charging_state": "Idle",
+    "start_time": BEGAN,
+    "stop_time": BEGAN + timedelta(hours=1),
+    "meter_start": 1000,
+    "meter_stop": 9000,
+    "stop_reason": "Local",
+    "stop_id_tag": "ABC",
+    "energy_wh": 8000,
+    "energy_source": "stop",
+    "missing_since": None,
+    "clock_skew": False,
+    "status": "Completed",
+}
+
+
+@pytest.mark.parametrize("order", random.Random(7).sample(list(permutations(range(5))), 12), ids=str)
+def test_the_order_of_events_does_not_matter(charger, order):
+    for number in order:
+        send(charger, EVENTS[number])
+        if random.Random(number).random() < 0.5:
+            send(charger, EVENTS[number])
+    transaction = Transaction.objects.get()
+    assert summary(transaction) == WHOLE
+    assert [event.seq_no for event in transaction.transaction_events.all()] == [0, 1, 2, 3, 4]
+    assert transaction.meter_values.count() == 3
+    kinds = list(Event.objects.filter(charger=charger).order_by("id").values_list("kind", flat=True))
+    assert kinds.count("transaction.started") == kinds.count("transaction.stopped") == 1
+
+
+def test_the_answer_has_the_verdict_and_the_group_wherever_a_token_was_sent(charger):
+    answers = send(charger, *EVENTS)
+    verdict = {"idTokenInfo": {"status": "Accepted", "groupIdToken": {"idToken": "FAMILY", "type": "Central"}}}
+    assert answers == [{}, verdict, {}, {}, verdict]
+    assert send(charger, *EVENTS) == answers
+
+
+def test_a_transaction_whose_start_never_came_is_one_all_the_same(charger):
+    send(charger, EVENTS[3])
+    transaction = Transaction.objects.get()
+    assert (transaction.status, transaction.energy_wh, transaction.meter_first) == ("Ongoing", 0, 4000)
+    assert transaction.missing_since is not None
+    send(charger, EVENTS[4])
+    transaction.refresh_from_db()
+    assert (transaction.status, transaction.energy_wh) == ("Completed", 5000)
+
+
+def test_an_event_after_the_end_is_stored_and_does_not_reopen_the_transaction(charger):
+    send(charger, *EVENTS)
+    late = an_event("Updated", 5, 61, "Trigger", {"chargingState": "Charging"}, meterValue=[reading(61, 9100)])
+    assert send(charger, late) == [{}]
+    transaction = Transaction.objects.get()
+    assert (transaction.status, transaction.energy_wh) == ("Completed", 8000)
+    assert transaction.transaction_events.count() == 6
+
+
+def test_a_gap_is_known_until_it_is_filled(charger):
+    send(charger, EVENTS[0], EVENTS[2])
+    assert Transaction.objects.get().missing_since is not None
+    send(charger, EVENTS[1])
+    assert Transaction.objects.get().missing_since is None
+
+
+def test_a_charger_that_does_not_count_loses_no_event(charger):
+    send(charger, *[event | {"seqNo": 0} for event in EVENTS])
+    assert TransactionEvent.objects.count() == 5
+    assert summary(Transaction.objects.get()) == WHOLE
+
+
+def test_an_offline_event_is_marked(charger):
+    send(charger, EVENTS[0], EVENTS[1] | {"offline": True})
+    assert list(TransactionEvent.objects.values_list("seq_no", "offline")) == [(0, False), (1, True)]
+
+
+def test_two_sessions_with_the_same_time_and_token_are_two(charger):
+    other = {"transactionInfo": {"transactionId": "T-2"}}
+    send(charger, EVENTS[1], EVENTS[1] | other)
+    assert Transaction.objects.count() == 2
+
+
+def test_a_later_transaction_on_the_evse_supersedes_the_open_one(charger):
+    place = {"evse": {"id": 1, "connectorId": 1}}
+    send(charger, EVENTS[0] | place)
+    later = an_event("Started", 0, 90, "Authorized") | place | {"transactionInfo": {"transactionId": "T-2"}}
+    send(charger, later)
+    first, second = Transaction.objects.order_by("id")
+    assert (first.superseded_by, second.superseded_by) == (second, None)
+    send(charger, EVENTS[4])
+    first.refresh_from_db()
+    assert (first.superseded_by, first.status) == (None, "Completed")
+
+
+def test_a_token_of_another_group_ends_no_transaction(charger):
+    a_tag("OTHER")
+    send(charger, *EVENTS[:4])
+    (answer,) = send(charger, EVENTS[4] | {"idToken": {"idToken": "OTHER", "type": "ISO14443"}})
+    assert answer["idTokenInfo"]["status"] == "Invalid"
+    transaction = Transaction.objects.get()
+    assert (transaction.status, transaction.id_tag, transaction.stop_id_tag) == ("Completed", "ABC", "OTHER")
+
+
+def test_a_token_is_limited_in_its_open_transactions(charger):
+    a_tag("ONE", concurrent_limit=1)
+    token = {"idToken": "one", "type": "ISO14443"}
+    first = an_event("Started", 0, 0, "Authorized", idToken=token, evse={"id": 1})
+    second = first | {"evse": {"id": 2}, "transactionInfo": {"transactionId": "T-2"}}
+    statuses = [answer["idTokenInfo"]["status"] for answer in send(charger, first, second, first, second)]
+    assert statuses == ["Accepted", "ConcurrentTx"] * 2
+
+
+def test_units_and_multipliers_are_read_and_signed_data_is_kept(charger):
+    signed = {"signedMeterData": "QQ==", "signingMethod": "S", "encodingMethod": "OCMF", "publicKey": "K"}
+    kilo = reading(1, 1.5, "Transaction.Begin", unitOfMeasure={"unit": "kWh"}, signedMeterValue=signed)
+    mega = reading(60, 2.5, "Transaction.End", unitOfMeasure={"unit": "Wh", "multiplier": 3})
+    send(charger, EVENTS[0] | {"meterValue": [kilo]}, EVENTS[4] | {"meterValue": [mega]})
+    transaction = Transaction.objects.get()
+    assert (transaction.meter_start, transaction.meter_stop, transaction.energy_wh) == (1500, 2500, 1000)
+    (kept,) = transaction.meter_values.filter(format="SignedData")
+    assert '"signedMeterData":"QQ=="' in kept.value
+
+
+def test_members_without_a_column_are_kept(charger):
+    more = {"numberOfPhasesUsed": 3, "cableMaxCurrent": 32, "customData": {"vendorId": "V", "x": 1}}
+    info = {"transactionInfo": {"transactionId": "T-1", "timeSpentCharging": 7}}
+    send(charger, EVENTS[0] | more | info)
+    details = TransactionEvent.objects.get().details
+    for text in ('"numberOfPhasesUsed":3', '"cableMaxCurrent":32', '"x":1', '"timeSpentCharging":7'):
+        assert text in details
+
+
+def test_meter_values_belong_to_the_transaction_on_their_evse(charger):
+    send(charger, EVENTS[0] | {"evse": {"id": 1, "connectorId": 1}}, EVENTS[1])
+    assert tell(charger, "MeterValues", evseId=1, meterValue=[reading(5, 2000)]) == {}
+    assert tell(charger, "MeterValues", evseId=0, meterValue=[reading(5, 7000)]) == {}
+    transaction = Transaction.objects.get()
+    assert (transaction.meter_latest, transaction.energy_wh) == (2000, 1000)

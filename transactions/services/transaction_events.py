@@ -1,0 +1,333 @@
+"""Store TransactionEvents (OCPP 2.0.1 E), in any order and with repetitions, and the transactions that they make."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models.functions import Upper
+
+from chargers.services import events as live
+from core.db import bulk_sql
+from core.ocpp.calls import Call
+from transactions import sql
+from transactions.models import IdTag, Transaction
+from transactions.services import energy, readings, reservations
+from transactions.services.id_tokens import INVALID, Known, Verdict, find_known, verdict_on
+from transactions.services.readings import MeterReading, Readings
+
+STARTED, ENDED = "Started", "Ended"
+STOPS = ("StopAuthorized", "Deauthorized")  # trigger reasons
+BEGIN, END = "Transaction.Begin", "Transaction.End"  # contexts of samples
+UNNUMBERED = -1  # in place of a number that was not sent
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of the transaction that the charger calls `reference`.
+
+    `time` is the charger's or, if that cannot be read, of receipt; `raw_time` is its text as sent. `id_token` is None
+    where no token was presented. `details` are the other members that were sent, as JSON.
+    """
+
+    call: Call
+    reference: str
+    seq_no: int
+    event_type: str
+    time: datetime
+    raw_time: str
+    has_clock_skew: bool
+    trigger_reason: str = ""
+    is_offline: bool = False
+    charging_state: str = ""
+    stopped_reason: str = ""
+    evse_id: int | None = None
+    connector_id: int | None = None
+    id_token: str | None = None
+    id_token_type: str = ""
+    reservation_id: int | None = None
+    remote_start_id: int | None = None
+    details: str = ""
+    values: list[MeterReading] = field(default_factory=list)
+
+    @property
+    def stops(self) -> bool:
+        """Whether its token ends the transaction."""
+        return self.event_type == ENDED or self.trigger_reason in STOPS
+
+
+class Stored(NamedTuple):
+    """The transaction of an event as it was before it; `is_new` if the event was not stored before.
+
+    `follows` says that the event with the number before is stored, `is_late` that one with a higher number is.
+    """
+
+    transaction_id: int
+    is_new: bool
+    charging_state: str
+    evse_id: int | None
+    connector_id: int | None
+    id_tag: str
+    id_token_type: str
+    has_ended: bool
+    follows: bool
+    is_late: bool
+
+
+class Folded(NamedTuple):
+    """The columns of a transaction as computed from its events."""
+
+    id: int
+    charger: int
+    evse_id: int | None
+    connector_id: int | None
+    id_tag: str
+    id_tag_status: str
+    start_time: datetime
+    meter_start: int | None
+    reservation_id: int | None
+    remote_start_id: int | None
+    stop_received_at: datetime | None
+    stop_time: datetime | None
+    meter_stop: int | None
+    reason: str
+    energy_wh: int | None
+    energy_source: str
+    clock_skew: bool
+
+
+class Outcome(NamedTuple):
+    """The transaction of an event, and the verdict on its token, None without one. `is_new` as in `Stored`."""
+
+    transaction_id: int
+    verdict: Verdict | None
+    is_new: bool
+
+
+def store(events: list[Event]) -> list[Outcome]:
+    """Store `events`, each once, and return their outcomes for the answers. No event is refused.
+
+    A later one may arrive first, and one may arrive after the end, which it does not undo (E04, E12).
+    """
+    messages = [Readings(e.call, e.evse_id, e.values, None, "meterValue", e.event_type == ENDED) for e in events]
+    rows = [_row(n, event, message) for n, (event, message) in enumerate(zip(events, messages, strict=True))]
+    begun, stored = _insert(rows)
+    verdicts = _verdicts(events, stored)
+    changed = {
+        stored[n].transaction_id: n for n, event in enumerate(events) if _changes(event, stored[n], rows[n], begun)
+    }
+    folded = _fold(changed)
+    _apply(events, stored, folded, begun)
+    evidence = _store_readings(events, messages, stored)
+    _record_ends(events, stored, folded, evidence)
+    return [Outcome(stored[n].transaction_id, verdict, stored[n].is_new) for n, verdict in enumerate(verdicts)]
+
+
+def _row(n: int, event: Event, message: Readings) -> dict[str, Any]:
+    """Return the row of sql.INSERT_TRANSACTION_EVENTS."""
+    meter_start, meter_stop = _meters(event, message)
+    return {
+        "n": n,
+        "charger": event.call.charger,
+        "reference": event.reference,
+        "seq_no": event.seq_no,
+        "event_type": event.event_type,
+        "trigger_reason": event.trigger_reason,
+        "timestamp": event.time,
+        "raw_timestamp": event.raw_time,
+        "clock_skew": event.has_clock_skew,
+        "received_at": event.call.received_at,
+        "offline": event.is_offline,
+        "charging_state": event.charging_state,
+        "stopped_reason": event.stopped_reason,
+        "evse_id": event.evse_id,
+        "connector_id": event.connector_id,
+        "id_token": event.id_token or "",
+        "id_token_type": event.id_token_type,
+        "meter_start": meter_start,
+        "meter_stop": meter_stop,
+        "reservation_id": event.reservation_id,
+        "remote_start_id": event.remote_start_id,
+        "details": event.details,
+    }
+
+
+def _meters(event: Event, message: Readings) -> tuple[int | None, int | None]:
+    """Return the registers in Wh at the start and at the end of the transaction, as far as the event has them.
+
+    The context of a sample tells (E02.FR.09, E06.FR.11). Without it the first register of a start and the last one of
+    an end count.
+    """
+    if not event.values:
+        return None, None
+    meter_start = readings.register_at(message, BEGIN)
+    if event.event_type == STARTED and meter_start is None:
+        meter_start, _ = readings.registers(message)
+    if event.event_type != ENDED:
+        return meter_start, None
+    meter_stop = readings.register_at(message, END)
+    return meter_start, readings.registers(message)[1] if meter_stop is None else meter_stop
+
+
+def _insert(rows: list[dict[str, Any]]) -> tuple[set[int], list[Stored]]:
+    """Insert the events; return the indexes of those that began a transaction, and what is known of each."""
+    found = _inserted(rows)
+    unknown = [row for row in rows if row["n"] not in found]
+    if unknown:
+        bulk_sql.execute(sql.BEGIN_TRANSACTION, unknown)
+        found |= _inserted(unknown)
+    return {row["n"] for row in unknown}, [found[n] for n in range(len(rows))]
+
+
+def _inserted(rows: list[dict[str, Any]]) -> dict[int, Stored]:
+    return {n: Stored(*columns) for n, *columns in bulk_sql.execute(sql.INSERT_TRANSACTION_EVENTS, rows)}
+
+
+def _changes(event: Event, stored: Stored, row: dict[str, Any], begun: set[int]) -> bool:
+    """Whether a new event changes more of its transaction than its readings; most do not."""
+    return stored.is_new and bool(
+        row["n"] in begun
+        or event.event_type in (STARTED, ENDED)
+        or event.id_token is not None
+        or event.charging_state not in ("", stored.charging_state)
+        or event.evse_id not in (None, stored.evse_id)
+        or event.connector_id not in (None, stored.connector_id)
+        or not stored.follows
+        or stored.is_late
+        or event.has_clock_skew
+        or any(row[name] is not None for name in ("meter_start", "reservation_id", "remote_start_id"))
+    )
+
+
+def _fold(changed: Iterable[int]) -> dict[int, Folded]:
+    """Compute the columns of the transactions `changed` (primary keys) from their events."""
+    keys = sorted(changed)
+    if not keys:
+        return {}
+    bulk_sql.query(sql.LOCK_TRANSACTIONS, [bulk_sql.array(keys)])
+    return {row[0]: Folded._make(row) for row in bulk_sql.query(sql.FOLD_EVENTS, [bulk_sql.array(keys)])}
+
+
+def _apply(events: list[Event], stored: list[Stored], folded: dict[int, Folded], begun: set[int]) -> None:
+    """Record starts, supersede transactions that were open on the same EVSE, and use reservations."""
+    places = [{"charger": t.charger, "evse_id": t.evse_id} for t in folded.values() if t.evse_id]
+    bulk_sql.execute(sql.SUPERSEDE, places)
+    used = [t for t in folded.values() if t.reservation_id is not None and t.id_tag_status == "Accepted"]
+    reservations.use([(t.reservation_id, t.charger, t.id) for t in used if t.reservation_id is not None])
+    for n, (event, known) in enumerate(zip(events, stored, strict=True)):
+        transaction = folded.get(known.transaction_id)
+        if transaction is None:
+            continue
+        if n in begun and known.is_new:
+            live.record_event("transaction.started", event.call.charger, **_start_fields(transaction))
+        else:
+            live.notify_live("transaction.changed", event.call.charger, transaction_id=known.transaction_id)
+
+
+def _start_fields(transaction: Folded) -> dict[str, Any]:
+    names = ("evse_id", "connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
+    return {"transaction_id": transaction.id} | {name: getattr(transaction, name) for name in names}
+
+
+def _store_readings(
+    events: list[Event], messages: list[Readings], stored: list[Stored]
+) -> dict[int, readings.Evidence]:
+    """Store the readings of new events. Return what `readings.store` returns."""
+    new = []
+    for event, message, known in zip(events, messages, stored, strict=True):
+        event.call.rows = 1
+        if known.is_new and message.values:
+            message.transaction_id, message.evse_id, message.is_new = known.transaction_id, None, True
+            new.append(message)
+    return readings.store(new) if new else {}
+
+
+def _record_ends(
+    events: list[Event], stored: list[Stored], folded: dict[int, Folded], known: dict[int, readings.Evidence]
+) -> None:
+    """Record the ends of transactions that have ended now, with the best evidence of their energy."""
+    ended = [
+        folded[before.transaction_id]
+        for event, before in zip(events, stored, strict=True)
+        if event.event_type == ENDED and not before.has_ended and before.transaction_id in folded
+    ]
+    evidence = {t.id: known.get(t.id, (t.energy_wh, t.energy_source)) for t in ended}
+    spans = [
+        readings.Span(t.charger, t.id, t.evse_id, t.start_time, t.stop_time)
+        for t in ended
+        if t.evse_id and t.stop_time and not t.clock_skew and evidence[t.id][1] != energy.STOP
+    ]
+    evidence |= readings.take_in(spans)
+    for t in ended:
+        fields = {name: getattr(t, name) for name in ("evse_id", "connector_id", "id_tag", "stop_time", "meter_stop")}
+        fields |= {"transaction_id": t.id, "reason": t.reason}
+        energy_wh, energy_source = evidence[t.id]
+        fields |= {"energy_wh": energy_wh, "energy_source": energy_source}
+        live.record_event("transaction.stopped", t.charger, **fields)
+
+
+# --- verdicts on tokens ------------------------------------------------------------------------
+
+
+def _verdicts(events: list[Event], stored: list[Stored]) -> list[Verdict | None]:
+    """Return the verdict on the token of each event (E01.FR.11), None without one, and store it with the event."""
+    presented = [(event.call, event.id_token) for event in events if event.id_token is not None]
+    if not presented:
+        return [None] * len(events)
+    owners = {known.id_tag for event, known in zip(events, stored, strict=True) if event.stops and known.id_tag}
+    known_tags = find_known(presented, owners)
+    limits = _Limits(known_tags)
+    verdicts = [_verdict(event, known, known_tags, limits) for event, known in zip(events, stored, strict=True)]
+    rows = [
+        {"transaction": known.transaction_id, "seq_no": event.seq_no, "event_type": event.event_type}
+        | {"raw_timestamp": event.raw_time, "status": verdict.status}
+        for event, known, verdict in zip(events, stored, verdicts, strict=True)
+        if verdict is not None and known.is_new
+    ]
+    bulk_sql.execute(sql.VERDICTS_OF_EVENTS, rows)
+    return verdicts
+
+
+def _verdict(event: Event, known: Stored, tags: Known, limits: "_Limits") -> Verdict | None:
+    """Return `Invalid` for a token that ends a transaction and is neither its own nor of its group (C09.FR.03)."""
+    if event.id_token is None:
+        return None
+    verdict = verdict_on(tags, event.id_token)
+    if verdict.status != "Accepted":
+        return verdict
+    if not event.stops or not known.id_tag:
+        return verdict if event.stops else limits.applied(event, known, verdict)
+    if event.id_token.upper() == known.id_tag.upper():
+        return verdict
+    owner, group = tags.get(known.id_tag.upper()), verdict.group.upper()
+    is_of_group = owner is not None and group and owner.parent_id_tag.upper() == group
+    return verdict if is_of_group else replace(verdict, status=INVALID.status)
+
+
+class _Limits:
+    """The limits of open transactions of tokens."""
+
+    def __init__(self, known: Known) -> None:
+        limited = [tag.pk for tag in known.values() if tag.concurrent_limit is not None]
+        # Lock the tokens, so that a start with the same token in another process is counted before or after this one.
+        locked = (
+            IdTag.objects.filter(pk__in=limited).select_for_update(of=("self",)).order_by("pk") if limited else []
+        )
+        self.limits = {tag.id_tag.upper(): tag.concurrent_limit for tag in locked if tag.concurrent_limit is not None}
+        self.begun: Counter[str] = Counter()  # by token in upper case, in this batch
+
+    def applied(self, event: Event, known: Stored, verdict: Verdict) -> Verdict:
+        """Return `verdict`, or `ConcurrentTx` if the token has its limit of other open transactions."""
+        assert event.id_token is not None
+        key = event.id_token.upper()
+        if key not in self.limits or known.id_tag.upper() == key:
+            return verdict
+        ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
+        elsewhere = ongoing.alias(key=Upper("id_tag")).filter(key=key).exclude(pk=known.transaction_id)
+        if event.evse_id:  # this start supersedes the open transaction on its own EVSE
+            elsewhere = elsewhere.exclude(charger=event.call.charger, evse_id=event.evse_id)
+        if elsewhere.count() + self.begun[key] >= self.limits[key]:
+            return replace(verdict, status="ConcurrentTx")
+        self.begun[key] += 1
+        return verdict

@@ -14,8 +14,8 @@ from rest_framework.exceptions import APIException
 
 from chargers.admin.base import HistoryAdmin
 from core.http.errors import sentence
+from gateway import orphans
 from gateway.api import completion
-from gateway.ocpp16 import orphans
 from transactions.models import OrphanStop
 
 if TYPE_CHECKING:

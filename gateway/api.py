@@ -19,7 +19,7 @@ from chargers.api.viewsets import Scoped
 from chargers.services.access import needs
 from core.http.pagination import NewestFirst
 from core.ocpp.timestamps import to_rfc3339
-from gateway.ocpp16 import orphans
+from gateway import orphans
 from transactions.models import OrphanStop
 from transactions.models.transactions import MOST
 
@@ -32,7 +32,15 @@ class OrphanStopFilter(OfCharger):
 
     class Meta:
         model = OrphanStop
-        fields = ["id", "action", "refused_because", "reported_transaction_id", "received_at", "transaction_id"]
+        fields = [
+            "id",
+            "ocpp_version",
+            "action",
+            "refused_because",
+            "reported_transaction_id",
+            "received_at",
+            "transaction_id",
+        ]
 
 
 class OrphanStopSerializer(ChargerRow):
@@ -51,6 +59,7 @@ class OrphanStopSerializer(ChargerRow):
         fields = [
             "id",
             "charger_id",
+            "ocpp_version",
             "action",
             "refused_because",
             "reported_transaction_id",
@@ -86,7 +95,7 @@ class AttachSerializer(Strict):
 
 
 def completion(payload: Any) -> dict[str, Any]:
-    """Validate `payload` for `gateway.ocpp16.orphans.apply`; raise `ValidationError` for invalid members."""
+    """Validate `payload` for `gateway.orphans.apply`; raise `ValidationError` for invalid members."""
     body = AttachSerializer(data=payload)
     body.is_valid(raise_exception=True)
     completed: dict[str, Any] = body.validated_data

@@ -79,7 +79,9 @@ class Refusals:
         if action not in self.exchange.version.about_transactions:
             return
         text = sent if isinstance(sent, str) else (await asyncio.to_thread(orjson.dumps, sent)).decode()
-        message = RefusedMessage(self.charger.pk, action, text, str(error), datetime.now(UTC))
+        message = RefusedMessage(
+            self.charger.pk, action, text, str(error), datetime.now(UTC), self.exchange.version.subprotocol
+        )
         try:
             await writer.submit_and_wait(refused_messages.store, message)
         except Exception:  # noqa: BLE001  (the writer has logged the cause; every CALL must be answered)

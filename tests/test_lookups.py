@@ -108,7 +108,7 @@ HARMLESS = {
         "id charger connector_id id_tag parent_id_tag expiry_date state ended_because created_at"
     ),
     "transactions.orphanstop": (
-        "id charger action refused_because reported_transaction_id payload received_at transaction"
+        "id charger ocpp_version action refused_because reported_transaction_id payload received_at transaction"
     ),
     "transactions.reading": (
         "id charger transaction reported_transaction_id evse_id timestamp raw_timestamp received_at samples "

@@ -10,13 +10,14 @@ KEEP_ORPHANS = """
 WITH s AS MATERIALIZED (
     SELECT r.*, NOT r.has_meter_value AND (SELECT count(*) FROM transactions_orphanstop o
         WHERE o.charger_id = r.charger_id AND o.transaction_id IS NULL) >= %s AS is_past
-    FROM json_to_recordset(%s) AS r(charger_id bigint, action text, refused_because text,
+    FROM json_to_recordset(%s) AS r(charger_id bigint, ocpp_version text, action text, refused_because text,
         reported_transaction_id bigint, payload text, received_at timestamptz, has_meter_value boolean)
     JOIN chargers_charger c ON c.id = r.charger_id
 ), kept AS (
     INSERT INTO transactions_orphanstop
-        (charger_id, action, refused_because, reported_transaction_id, payload, received_at)
-    SELECT charger_id, action, refused_because, reported_transaction_id, payload, received_at FROM s WHERE NOT is_past
+        (charger_id, ocpp_version, action, refused_because, reported_transaction_id, payload, received_at)
+    SELECT charger_id, ocpp_version, action, refused_because, reported_transaction_id, payload, received_at
+    FROM s WHERE NOT is_past
     ON CONFLICT (charger_id, action, md5(payload)) DO NOTHING RETURNING charger_id, action
 )
 SELECT charger_id, action, false FROM kept UNION ALL SELECT charger_id, action, true FROM s WHERE is_past
@@ -269,7 +270,10 @@ SELECT s.n, s.transaction_id, inserted.transaction_id IS NOT NULL, s.known_state
     s.seq_no <= 0 OR EXISTS (SELECT FROM transactions_transactionevent e
         WHERE e.transaction_id = s.transaction_id AND e.seq_no = s.seq_no - 1),
     EXISTS (SELECT FROM transactions_transactionevent e
-        WHERE e.transaction_id = s.transaction_id AND e.seq_no > s.seq_no)
+        WHERE e.transaction_id = s.transaction_id AND e.seq_no > s.seq_no),
+    CASE WHEN num_nonnulls(inserted.transaction_id) = 0 THEN (SELECT e.id_token_status
+        FROM transactions_transactionevent e WHERE e.transaction_id = s.transaction_id AND e.seq_no = s.seq_no
+            AND e.event_type = s.event_type AND e.raw_timestamp = s.raw_timestamp) END
 FROM s LEFT JOIN inserted ON inserted.transaction_id = s.transaction_id
 """
 

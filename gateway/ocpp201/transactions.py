@@ -94,13 +94,14 @@ def id_token_info(verdict: Verdict) -> dict[str, Any]:
 
 def meter_values(calls: list[Call]) -> list[dict[str, Any]]:
     """Store all readings (J01). They belong to the transaction that is open on their EVSE, if there is one."""
-    readings.store(
-        [
-            readings.Readings(call, call.payload["evseId"], _readings(call.payload["meterValue"]), None, "meterValue")
-            for call in calls
-        ]
-    )
+    readings.store([meter_readings(call) for call in calls])
     return [{} for _ in calls]
+
+
+def meter_readings(call: Call, transaction_id: int | None = None) -> readings.Readings:
+    """Decode a MeterValues, whose readings an operator may have assigned to a transaction."""
+    values = _readings(call.payload["meterValue"])
+    return readings.Readings(call, call.payload["evseId"], values, transaction_id, "meterValue")
 
 
 def _readings(values: list[dict[str, Any]] | tuple[()]) -> list[MeterReading]:

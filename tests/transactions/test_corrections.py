@@ -27,7 +27,9 @@ def an_ended_session():
 
 
 def keep(charger, payload, action="StopTransaction", reason="ProtocolError: why"):
-    refused_messages.store([RefusedMessage(charger.pk, action, json.dumps(payload), reason, datetime.now(UTC))])
+    refused_messages.store(
+        [RefusedMessage(charger.pk, action, json.dumps(payload), reason, datetime.now(UTC), "ocpp1.6")]
+    )
     return OrphanStop.objects.filter(charger=charger).first()
 
 
@@ -129,7 +131,9 @@ def test_a_refused_message_is_stored_and_counted_once():
 
 def test_a_message_repeated_in_a_batch_is_stored_once():
     charger = a_charger()
-    item = RefusedMessage(charger.pk, "StopTransaction", "\0 no JSON", "FormationViolation", datetime.now(UTC))
+    item = RefusedMessage(
+        charger.pk, "StopTransaction", "\0 no JSON", "FormationViolation", datetime.now(UTC), "ocpp1.6"
+    )
     assert refused_messages.store([item, item]) == [None, None]
     assert OrphanStop.objects.get().as_sent == "\N{REPLACEMENT CHARACTER} no JSON"
 

@@ -4,11 +4,16 @@ import random
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
+import orjson
 import pytest
+from rest_framework.exceptions import ValidationError
 
 from chargers.models import Event
+from gateway import orphans
 from tests.support.builders import a_charger, a_tag, tell
-from transactions.models import Transaction, TransactionEvent
+from transactions.models import OrphanStop, Transaction, TransactionEvent
+from transactions.services import refused_messages
+from transactions.services.refused_messages import RefusedMessage
 
 pytestmark = pytest.mark.django_db
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -212,3 +217,19 @@ def test_meter_values_belong_to_the_transaction_on_their_evse(charger):
     assert tell(charger, "MeterValues", evseId=0, meterValue=[reading(5, 7000)]) == {}
     transaction = Transaction.objects.get()
     assert (transaction.meter_latest, transaction.energy_wh) == (2000, 1000)
+
+
+def test_an_event_without_a_transaction_waits_for_an_operator(charger):
+    send(charger, *EVENTS[:4])
+    transaction = Transaction.objects.get()
+    payload = {name: value for name, value in EVENTS[4].items() if name != "transactionInfo"}
+    text = orjson.dumps(payload | {"transactionInfo": {"stoppedReason": "Local"}}).decode()
+    now = datetime.now(UTC)
+    message = RefusedMessage(charger.pk, "TransactionEvent", text, "it has no transactionId", now, "ocpp2.0.1")
+    refused_messages.store([message])
+    orphan = OrphanStop.objects.get()
+    with pytest.raises(ValidationError):
+        orphans.apply(orphan, {})
+    assert orphans.apply(orphan, {"transaction_id": transaction.pk}) == transaction
+    transaction.refresh_from_db()
+    assert (transaction.status, transaction.energy_wh) == ("Completed", 8000)

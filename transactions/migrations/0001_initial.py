@@ -129,6 +129,7 @@ class Migration(migrations.Migration):
             name='OrphanStop',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('ocpp_version', models.CharField(db_default='ocpp1.6', default='ocpp1.6', max_length=20)),
                 ('action', models.CharField(db_default='StopTransaction', default='StopTransaction', max_length=30)),
                 ('refused_because', models.TextField(blank=True, db_default='', default='', help_text='Empty: it was acknowledged.')),
                 ('reported_transaction_id', models.BigIntegerField(blank=True, null=True)),

@@ -19,6 +19,7 @@ from core.db import bulk_sql
 from core.ocpp import numerals
 from core.ocpp.calls import Call
 from core.ocpp.timestamps import parse_or
+from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16
 from transactions import sql
 from transactions.models.transactions import MOST, Transaction
 from transactions.services import energy
@@ -34,6 +35,7 @@ class OrphanStop(models.Model):
     """
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="orphan_stops")
+    ocpp_version = models.CharField(max_length=20, default=OCPP16.subprotocol, db_default=OCPP16.subprotocol)
     action = models.CharField(max_length=30, default="StopTransaction", db_default="StopTransaction")
     refused_because = models.TextField(blank=True, default="", db_default="", help_text="Empty: it was acknowledged.")
     reported_transaction_id = models.BigIntegerField(null=True, blank=True)
@@ -58,7 +60,15 @@ class OrphanStop(models.Model):
 
         If a charger has reached its limit of waiting messages, only those with a meter value are inserted.
         """
-        columns = ("charger_id", "action", "refused_because", "reported_transaction_id", "payload", "received_at")
+        columns = (
+            "charger_id",
+            "ocpp_version",
+            "action",
+            "refused_because",
+            "reported_transaction_id",
+            "payload",
+            "received_at",
+        )
         stored = [
             {column: getattr(row, column) for column in columns} | {"has_meter_value": row.has_meter_value}
             for row in rows
@@ -99,7 +109,8 @@ class OrphanStop(models.Model):
 
     def as_call(self) -> Call:
         """Return the CALL it was received in; in a refused one any member may be missing or of any type."""
-        return Call(self.charger_id, "", self.action, self.request, self.received_at)
+        version = BY_SUBPROTOCOL[self.ocpp_version]
+        return Call(self.charger_id, "", self.action, self.request, self.received_at, version=version)
 
     @staticmethod
     def candidates_of(orphans: Iterable["OrphanStop"]) -> dict[int, list[int]]:

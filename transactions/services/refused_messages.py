@@ -18,6 +18,7 @@ class RefusedMessage(NamedTuple):
     payload: str
     reason: str
     received_at: datetime
+    ocpp_version: str
 
 
 def store(messages: list[RefusedMessage]) -> list[None]:
@@ -29,6 +30,7 @@ def store(messages: list[RefusedMessage]) -> list[None]:
 
 def _row(message: RefusedMessage) -> OrphanStop:
     row = OrphanStop(charger_id=message.charger, action=message.action, received_at=message.received_at)
+    row.ocpp_version = message.ocpp_version
     # PostgreSQL cannot store U+0000 in a text.
     row.payload, row.refused_because = (
         text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in (message.payload, message.reason)

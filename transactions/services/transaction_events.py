@@ -61,6 +61,7 @@ class Stored(NamedTuple):
     """The transaction of an event as it was before it; `is_new` if the event was not stored before.
 
     `follows` says that the event with the number before is stored, `is_late` that one with a higher number is.
+    `verdict` is the status that was given to its token when it was stored, if it was before.
     """
 
     transaction_id: int
@@ -73,6 +74,7 @@ class Stored(NamedTuple):
     has_ended: bool
     follows: bool
     is_late: bool
+    verdict: str | None
 
 
 class Folded(NamedTuple):
@@ -294,6 +296,8 @@ def _verdict(event: Event, known: Stored, tags: Known, limits: "_Limits") -> Ver
     if event.id_token is None:
         return None
     verdict = verdict_on(tags, event.id_token)
+    if known.verdict:
+        return replace(verdict, status=known.verdict)
     if verdict.status != "Accepted":
         return verdict
     if not event.stops or not known.id_tag:
@@ -321,7 +325,7 @@ class _Limits:
         """Return `verdict`, or `ConcurrentTx` if the token has its limit of other open transactions."""
         assert event.id_token is not None
         key = event.id_token.upper()
-        if key not in self.limits or known.id_tag.upper() == key:
+        if key not in self.limits:
             return verdict
         ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
         elsewhere = ongoing.alias(key=Upper("id_tag")).filter(key=key).exclude(pk=known.transaction_id)

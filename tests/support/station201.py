@@ -84,5 +84,5 @@ class Session:
         """The transaction as the API shows it."""
         station = self.station
         found = station.live.get(f"/api/ocpp/transactions/?charger_id={station.path}&reference={self.reference}")
-        (only,) = found["results"]
+        (only,) = found["transaction_logs"]
         return only

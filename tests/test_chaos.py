@@ -42,7 +42,7 @@ def records():
     tell(charger, "StopTransaction", **stopped)
     tell(charger, "StatusNotification", **STATUS)
     tell(charger, "BootNotification", chargePointVendor="V", chargePointModel="M")
-    return {"505": Records(boots=1, status=STATUS, sessions={number: Session(started, 1, stopped)})}
+    return {"505": Records(boots=1, status=STATUS, sessions={str(number): Session(NOON, 1000, 1, 2000)})}
 
 
 def found(records):
@@ -71,7 +71,7 @@ def test_a_planted_loss_is_found(records, plant, lost):
 
 
 def test_a_missing_charger_is_found(records):
-    records["506"] = Records(boots=1, sessions={99: Session(a_start(None))})
+    records["506"] = Records(boots=1, sessions={"99": Session(NOON, 1000)})
     assert found(records) == (["boot", "start"], [])
 
 

@@ -75,6 +75,10 @@ class Bench:
         self.ratio(
             "inbound, one process, 200 chargers, against the reference", 4, 6, rates["ours"], rates["reference"]
         )
+        self.ratio(
+            "CPU for each message of OCPP 2.0.1, against 1.6",
+            *(1.15, 1.0, spent["OCPP 2.0.1"], spent["ours"], "less"),
+        )
         if self.rpc:
             self.ratio("the same against ocpp-rpc", 0.3, 0.5, rates["ours"], rates["ocpp-rpc"])
         written = [figures["ours"]["wal"] for figures in found]

@@ -28,6 +28,7 @@ def closed(product, rpc, seconds):
             figures["ocpp-rpc"] = _rate(servers.load("closed", url, [child], seconds=seconds))
     with product.web(1):
         figures["ours"] = _watched(product, seconds=seconds)
+        figures["OCPP 2.0.1"] = _watched(product, seconds=seconds, ocpp="2.0.1")
         figures["one process"] = _watched(product, chargers=800, seconds=seconds)
     with product.web(2):
         figures["two processes"] = _watched(product, chargers=800, seconds=seconds)
@@ -138,12 +139,20 @@ def complete(product, kind, **options):
     result = servers.load(kind, product.chargers_url, **options)
     written = product.sql(WAL)[0][0] - began
     stored = product.sql(ROWS)[0]
-    wanted = readings + SAMPLES * result["messages"]["MeterValues"], sessions + result["messages"]["StartTransaction"]
+    wanted = _wanted(result["messages"], readings, sessions, options.get("ocpp", "1.6"))
     if stored != wanted or result["faults"] or result["unanswered"]:
         raise Broken(
             f"stored {stored}, acknowledged {wanted}; {result['unanswered']} unanswered, {result['first_faults']}"
         )
     return _rate(result) | {"wal": written / sum(result["messages"].values())}
+
+
+def _wanted(messages, readings, sessions, ocpp):
+    """Return the numbers of meter values and of sessions after `messages`; one of 2.0.1 has two more samples."""
+    if ocpp == "1.6":
+        return readings + SAMPLES * messages["MeterValues"], sessions + messages["StartTransaction"]
+    begun, ended = messages.get("Started", 0), messages.get("Ended", 0)
+    return readings + SAMPLES * messages.get("Updated", 0) + begun + ended, sessions + begun
 
 
 def _rate(result):

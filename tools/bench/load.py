@@ -17,7 +17,7 @@ from array import array
 import uvloop
 
 from tools.simulator.connection import ACCEPTED, CONNECTION_ERRORS
-from tools.simulator.sessions import ChargingClient, tag_of
+from tools.simulator.sessions import ChargingClient, ChargingClient201, tag_of
 
 SAMPLES = (
     {"value": "7360.0", "measurand": "Power.Active.Import", "unit": "W"},
@@ -28,7 +28,7 @@ SAMPLES = (
 
 
 class Charger(ChargingClient):
-    """A charger that lives sessions. `load` is called back for each answer; `due` is when the CALL was due."""
+    """A charger that lives sessions. `load` is called back for each answer; `due` is when a CALL was due."""
 
     handshake_timeout_s = 120.0
     rounds, more_samples = 2, SAMPLES
@@ -59,8 +59,17 @@ class Charger(ChargingClient):
         self.load.fault(f"{self.identity} did not expect {frame!r:.100}")
 
     def next(self, due):
+        """Send the next CALL, and return its action or, of a TransactionEvent, its type."""
         self.due = due
-        return self.post(*next(self.steps)).action
+        call = self.post(*next(self.steps))
+        return call.payload.get("eventType", call.action)
+
+
+class Charger201(Charger, ChargingClient201):
+    """The same in OCPP 2.0.1."""
+
+
+CHARGERS = {"1.6": Charger, "2.0.1": Charger201}
 
 
 class Load:
@@ -108,7 +117,8 @@ class Load:
 
     async def connect(self, max_handshakes):
         """Connect and boot all chargers, with at most `max_handshakes` handshakes at a time."""
-        self.chargers = [Charger(number, self) for number in range(self.given.chargers)]
+        charger = CHARGERS[self.given.ocpp]
+        self.chargers = [charger(number, self) for number in range(self.given.chargers)]
         gate = asyncio.Semaphore(max_handshakes)
         await asyncio.gather(*(self._connect(charger, gate) for charger in self.chargers))
         await asyncio.wait_for(self.all_booted, 300)
@@ -255,6 +265,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--warmup", type=float, default=2)
     parser.add_argument("--rate", type=float, default=1000, help="messages a second of all chargers together")
+    parser.add_argument("--ocpp", choices=sorted(CHARGERS), default="1.6")
     parser.add_argument("--silent", action="store_true", help="leave commands unanswered")
     parser.add_argument("--attempts", type=int, default=1, help="handshakes of a charger before it gives up")
     given = parser.parse_args()

@@ -17,7 +17,8 @@ FIGURES = {
 }
 
 TRANSACTIONS = """
-SELECT t.id, c.identity, t.raw_start_time, t.meter_start, t.stop_received_at IS NOT NULL, t.meter_stop,
+SELECT coalesce(nullif(t.own_reference, ''), t.id::text), c.identity, t.raw_start_time, t.meter_start,
+    t.stop_received_at IS NOT NULL, t.meter_stop,
     (SELECT count(*) FROM transactions_metervalue m WHERE m.transaction_id = t.id)
 FROM transactions_transaction t JOIN chargers_charger c ON c.id = t.charger_id WHERE c.identity = ANY(%s)
 """
@@ -58,16 +59,12 @@ def lost_and_twice(records, sql):
 
 def _lost_of(charger_id, session, row):
     """What of one session is missing; `row` is None where all of it is."""
-    if row is None or (row[0], row[1], row[2]) != (
-        charger_id,
-        session.started["timestamp"],
-        session.started["meterStart"],
-    ):
+    if row is None or (row[0], row[1], row[2]) != (charger_id, session.start_time, session.meter_start):
         yield "start"
         return
     _, _, _, stopped, meter_stop, samples = row
     yield from ["meter values"] * max(0, session.samples - samples)
-    if session.stopped and not (stopped and meter_stop == session.stopped["meterStop"]):
+    if session.meter_stop is not None and not (stopped and meter_stop == session.meter_stop):
         yield "stop"
 
 
@@ -78,7 +75,8 @@ def _chargers_lost(records, sql):
         booted, *status = reported.get(charger_id, (False, None, None))
         if own.boots and not booted:
             lost.append((charger_id, None, "boot"))
-        if own.status and status != [own.status["status"], own.status["timestamp"]]:
+        status_sent = own.status.get("status", own.status.get("connectorStatus"))
+        if own.status and status != [status_sent, own.status["timestamp"]]:
             lost.append((charger_id, None, "status"))
     return lost
 

@@ -8,7 +8,7 @@ from itertools import chain, repeat
 
 from tools.chaos.waits import Waits
 from tools.simulator.connection import ACCEPTED
-from tools.simulator.sessions import ChargingClient, tag_of
+from tools.simulator.sessions import ChargingClient, ChargingClient201, tag_of
 
 ANSWER_TIMEOUT = 30  # seconds, after which a charger drops its connection
 # How chargers answer CALLs, by their manner.
@@ -17,18 +17,19 @@ ANSWERS = {"steady": ACCEPTED, "idle": ACCEPTED, "slow": 2.0, "silent": None}
 
 @dataclass
 class Session:
-    """A transaction as its charger knows it: what was acknowledged."""
+    """A transaction as its charger knows it: what was acknowledged. Registers are in Wh."""
 
-    started: dict
+    start_time: str
+    meter_start: int
     samples: int = 0
-    stopped: dict | None = None
+    meter_stop: int | None = None
 
 
 @dataclass
 class Records:
     acknowledged: int = 0
     boots: int = 0
-    sessions: dict = field(default_factory=dict)  # transaction id: Session
+    sessions: dict = field(default_factory=dict)  # the charger's reference: Session
     status: dict = field(default_factory=dict)  # the last one
     readings: int = 0  # meter values outside sessions
     calls: dict = field(default_factory=dict)  # message id: how often the CALL came
@@ -41,6 +42,7 @@ class Charger(ChargingClient):
     """`manner`: "steady" answers CALLs at once, "slow" after two seconds, "silent" never; "idle" only boots."""
 
     first_delay_s, longest_delay_s = 0.25, 5.0
+    whole = "connectorId"  # the member that is 0 in a reading of the whole charger
 
     def __init__(self, charger_id, fleet, manner="steady", url=None):
         self.fleet, self.manner, self.records = fleet, manner, Records()
@@ -111,7 +113,7 @@ class Charger(ChargingClient):
         self.talks_first = len(self.calls) == 1
 
     def _put_others_first(self):
-        self.calls.appendleft(self.framed("MeterValues", {"connectorId": 0, **self.reading()}))
+        self.calls.appendleft(self.framed("MeterValues", {self.whole: 0, **self.reading()}))
         self.calls.appendleft(self.framed("Heartbeat", {}))
         self.talks_first = False
         self.said_again += 1
@@ -153,14 +155,19 @@ class Charger(ChargingClient):
             self.fleet.clock_error = max(self.fleet.clock_error, abs(off.total_seconds()))
         elif action == "StatusNotification":
             records.status = payload
-        elif action == "StartTransaction":
-            records.sessions[self.transaction] = Session(payload)
         elif action == "MeterValues" and "transactionId" not in payload:
             records.readings += 1
+        else:
+            self._acknowledged_of_session(action, payload)
+
+    def _acknowledged_of_session(self, action, payload):
+        sessions = self.records.sessions
+        if action == "StartTransaction":
+            sessions[str(self.transaction)] = Session(payload["timestamp"], payload["meterStart"])
         elif action == "MeterValues":
-            records.sessions[payload["transactionId"]].samples += 1
+            sessions[str(payload["transactionId"])].samples += 1
         elif action == "StopTransaction":
-            records.sessions[payload["transactionId"]].stopped = payload
+            sessions[str(payload["transactionId"])].meter_stop = payload["meterStop"]
 
     def life(self):
         if self.manner == "idle":
@@ -168,8 +175,28 @@ class Charger(ChargingClient):
         return super().life()
 
 
+class Charger201(Charger, ChargingClient201):
+    """A charger of OCPP 2.0.1."""
+
+    whole = "evseId"
+
+    def _acknowledged_of_session(self, action, payload):
+        if action != "TransactionEvent":
+            return
+        sessions, reference = self.records.sessions, payload["transactionInfo"]["transactionId"]
+        register = payload["meterValue"][0]["sampledValue"][0]["value"]
+        if payload["eventType"] == "Started":
+            sessions[reference] = Session(payload["timestamp"], register)
+        sessions[reference].samples += 1
+        if payload["eventType"] == "Ended":
+            sessions[reference].meter_stop = register
+
+
 class Fleet:
-    """All chargers. `still` holds back further messages; `pace`, `idle_pace`: seconds between two of a charger."""
+    """All chargers, every other one of OCPP 2.0.1.
+
+    `still` holds back further messages; `pace`, `idle_pace`: seconds between two of a charger.
+    """
 
     def __init__(self, url):
         self.url, self.pace, self.idle_pace = url, 0.4, 60.0
@@ -180,7 +207,8 @@ class Fleet:
         self.gate = asyncio.Semaphore(400)
 
     def add(self, charger_id, manner="steady", url=None):
-        charger = self.chargers[charger_id] = Charger(charger_id, self, manner, url)
+        kind = (Charger, Charger201)[len(self.chargers) % 2]
+        charger = self.chargers[charger_id] = kind(charger_id, self, manner, url)
         return charger.start()
 
     def remove(self, charger_ids):

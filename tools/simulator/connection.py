@@ -1,4 +1,4 @@
-"""The charger's side of OCPP-J 1.6: one CALL at a time, each until its answer, over one connection or several."""
+"""The charger's side of OCPP-J: one CALL at a time, each until its answer, over one connection or several."""
 
 import asyncio
 import contextlib
@@ -20,6 +20,7 @@ import orjson
 import picows
 
 from core.ocpp.frames import CALL, CALLERROR, CALLRESULT
+from core.ocpp.versions import OCPP16, Version
 
 ACCEPTED = {"status": "Accepted"}
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: the socket is reset instead of closed
@@ -97,6 +98,7 @@ class Client:
     the charger answers Accepted, None for no answer, or a function of the payload that returns one of these.
     """
 
+    version: Version = OCPP16
     first_delay_s, longest_delay_s = 1.0, 60.0  # between attempts to connect; the delay doubles
     handshake_timeout_s = 30.0
 
@@ -122,7 +124,7 @@ class Client:
 
     async def connect(self) -> None:
         """Open a connection, whether or not there is one; the newest counts. Raises `CONNECTION_ERRORS`."""
-        headers = {"Sec-WebSocket-Protocol": "ocpp1.6"}
+        headers = {"Sec-WebSocket-Protocol": self.version.subprotocol}
         if self.key:
             headers["Authorization"] = f"Basic {b64encode(f'{self.identity}:{self.key}'.encode()).decode()}"
         await picows.ws_connect(

@@ -40,8 +40,13 @@ ESSENTIALS = Essentials(
         ("BootNotification", "model"): lambda payload: "",
         ("BootNotification", "reason"): lambda payload: "Unknown",
         ("DataTransfer", "vendorId"): lambda payload: "",
+        ("NotifyDisplayMessages", "priority"): lambda payload: "",
+        ("NotifyDisplayMessages", "message"): lambda payload: {},
+        ("NotifyDisplayMessages", "format"): lambda payload: "",
+        ("NotifyDisplayMessages", "content"): lambda payload: "",
     },
-    optional=frozenset(),
+    # Its messages are stored without their request, too.
+    optional=frozenset({("NotifyDisplayMessages", "requestId")}),
     needed={},
     unreadable_items={},
 )

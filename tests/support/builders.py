@@ -11,7 +11,7 @@ from commands.models import Command
 from core.ocpp.calls import Call
 from gateway.calls import commits
 from gateway.commits import Batch, Entry
-from gateway.ocpp16 import HANDLERS
+from gateway.protocols import HANDLERS
 from transactions.models import IdTag, Transaction
 
 NOON = "2025-02-26T12:00:00Z"
@@ -32,7 +32,7 @@ def a_tag(id_tag="ABC", **columns):
 
 def a_call(charger, action, message_id=None, **payload):
     """A CALL of `charger`; the payload is given as keyword arguments in camelCase."""
-    return Call(charger.pk, message_id or uuid4().hex, action, payload, datetime.now(UTC))
+    return Call(charger.pk, message_id or uuid4().hex, action, payload, datetime.now(UTC), version=charger.version)
 
 
 def open_socket(charger):
@@ -43,7 +43,7 @@ def open_socket(charger):
 
 def settle(*calls):
     """Hand `calls` to their handlers in one batch, as the batch writer does; the payloads of the answers."""
-    entries = [Entry(HANDLERS[call.action], call) for call in calls]
+    entries = [Entry(HANDLERS[call.version][call.action], call) for call in calls]
     seen = {call.charger: call.received_at for call in calls}
     return [_payload(answer) for answer in commits.commit_with_retry(Batch(entries, seen))]
 

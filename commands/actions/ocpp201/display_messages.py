@@ -74,7 +74,8 @@ def _of_transaction(message: JSON, charger: Charger) -> Iterator[str]:
 
 def _of_times(message: JSON) -> Iterator[str]:
     start, end = parse(message.get("startDateTime", "")), parse(message.get("endDateTime", ""))
-    if end and end <= max(start or end, datetime.now(UTC)):
+    now = datetime.now(UTC)
+    if end and end <= max(start or now, now):
         yield "It is never shown, because its endDateTime has passed or is not after its startDateTime."
 
 

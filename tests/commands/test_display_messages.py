@@ -147,13 +147,8 @@ def test_a_report_that_nobody_requested_deletes_nothing(charger):
 
 
 def test_a_report_with_missing_and_unknown_members_is_stored():
-    sent = {
-        "messageInfo": [
-            {"id": 3, "priority": "Blinking", "message": {"content": "Hi"}},
-            {"id": 4},
-            {"priority": "InFront"},
-        ]
-    }
+    odd = {"id": 3, "priority": "Blinking", "message": {"content": "Hi"}}
+    sent = {"messageInfo": [odd, {"id": 4}, {"priority": "InFront"}]}
     reading = tolerance.read_request(OCPP201, "NotifyDisplayMessages", sent)
     charger = a_charger(ocpp_version="ocpp2.0.1")
     tell(charger, "NotifyDisplayMessages", **reading.payload)

@@ -29,8 +29,8 @@ def heartbeat(calls: list[Call]) -> list[dict[str, Any]]:
     return [{"currentTime": now_on_the_wire()} for _ in calls]
 
 
-def transfer_status(column: str, command: str) -> Handler:
-    """Return the handler of the notifications of one kind of transfer, which `command` requests."""
+def transfer_status(column: str, *commands: str) -> Handler:
+    """Return the handler of the notifications of one kind of transfer, which one of `commands` has requested."""
 
     def handle(calls: list[Call]) -> list[dict[str, Any]]:
         reports = [
@@ -38,10 +38,10 @@ def transfer_status(column: str, command: str) -> Handler:
             for c in calls
         ]
         notifications.record_transfer_status(column, reports)
-        progress.append(command, reports)
+        progress.append(commands, reports)
         return [{} for _ in calls]
 
-    handle.__qualname__ = f"status_of_{command}"
+    handle.__qualname__ = f"status_of_{commands[0]}"
     return handle
 
 

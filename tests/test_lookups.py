@@ -124,6 +124,11 @@ HARMLESS = {
         "sent_at finished_at completed_at"
     ),
     "commands.reportpart": "id charger action request_id seq_no is_last items digest received_at",
+    "commands.displaymessage": (
+        "id charger message_id priority state start_at end_at transaction transaction_reference format language "
+        "content component component_instance evse_id connector_id accepted_at reported_at updated_at"
+    ),
+    "commands.publishedfirmware": "id charger checksum location request_id status locations updated_at",
     "commands.batch": (
         "id intent action timeout chosen total spread_seconds start_at note schedule requested_by created_at "
         "cancelled_at cancelled_by finished_at counts"

@@ -13,7 +13,17 @@ from django_celery_results.models import TaskResult
 from chargers.admin import lists
 from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
 from chargers.services import audit
-from commands.models import Batch, CertificateRequest, ChargingProfile, Firmware, LocalList, Schedule, Upload
+from commands.models import (
+    Batch,
+    CertificateRequest,
+    ChargingProfile,
+    DisplayMessage,
+    Firmware,
+    LocalList,
+    PublishedFirmware,
+    Schedule,
+    Upload,
+)
 from tests.support.admin import admin_models, admin_url
 from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
 from tests.support.payloads import PROFILE
@@ -55,6 +65,8 @@ def one_more_of_each(number):
     counts["states"] = dict.fromkeys(["waiting", "queued", "sent", "finished", "cancelled", "refused"], 0)
     Batch.objects.create(action="ClearCache", payload={}, chosen={}, total=0, start_at=now, counts=counts)
     ChargingProfile.objects.create(description=tag, profile=PROFILE)
+    DisplayMessage.objects.create(charger=charger, message_id=1, transaction=transaction)
+    PublishedFirmware.objects.create(charger=charger)
     Firmware.objects.create(description=tag, file="firmware/none.bin")
     Refusal.objects.create(charger_id=tag, kind="unknown", status=404, reason="x", count=1, first_at=now, last_at=now)
     a_finding(charger, "StatusNotification", {("x", "unknown_field"): "1"})

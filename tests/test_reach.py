@@ -11,7 +11,7 @@ from django.test import Client
 
 from chargers.models import Charger, ChargerGroup, Refusal
 from commands.actions.ocpp16.table import ACTIONS
-from commands.models import Batch, Command, Firmware, Schedule
+from commands.models import Batch, Command, DisplayMessage, Firmware, PublishedFirmware, Schedule
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
 from tests.support.responses import content
 from tests.support.routes import every_route, operator_pages, rest_lists
@@ -50,6 +50,8 @@ def scoped():
     for charger in (near, far):
         a_transaction(charger)
         a_command(charger)
+        DisplayMessage.objects.create(charger=charger, message_id=charger.pk)
+        PublishedFirmware.objects.create(charger=charger)
         tell(charger, "StopTransaction", transactionId=-1, meterStop=1, timestamp=NOON)
         tell(charger, "Authorize", idTag=f"X{charger.pk}")
         Refusal.objects.create(charger_id=charger.identity, kind="credentials", status=401, reason="x", **moments())
@@ -146,6 +148,7 @@ def bodies(charger_id):
 
 
 POSTS = ["commands/", "batches/", "schedules/", "reservations/", "chargers/", "firmware/FIRMWARE/install/"]
+POSTS += ["firmware/FIRMWARE/publish/"]
 
 
 @pytest.mark.parametrize("path", POSTS)

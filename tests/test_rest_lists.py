@@ -7,7 +7,7 @@ from rest_framework.views import APIView
 
 from chargers.models import AuditEntry, DataTransfer, Event, Message, SecurityEvent
 from chargers.services import audit, events
-from commands.models import Batch, CertificateRequest, Command, Upload
+from commands.models import Batch, CertificateRequest, Command, DisplayMessage, PublishedFirmware, Upload
 from core.http import parameters
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.support.live import an_id
@@ -135,6 +135,14 @@ MADE = {  # path: (what makes a row, its id in the answer)
     "events/?kind=charger.online": (event, "pk"),
     "audit/?kind=firmware": (
         lambda c: audit.record("created", "firmware", "f") or AuditEntry.objects.first(),
+        "pk",
+    ),
+    "display-messages/": (
+        lambda c: DisplayMessage.objects.create(charger=c, message_id=DisplayMessage.objects.count()),
+        "pk",
+    ),
+    "published-firmware/": (
+        lambda c: PublishedFirmware.objects.create(charger=c, checksum=str(PublishedFirmware.objects.count())),
         "pk",
     ),
     "uploads/": (

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import datetime
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -80,6 +81,29 @@ class SetVariable:
 
 
 @dataclass(frozen=True)
+class Install:
+    """Fetch the firmware at `location` from `retrieve_at` on, and install it from `install_at` on, or at once (None).
+
+    A signed image has its PEM `signing_certificate` and base64 `signature`. The charger repeats
+    a failed download `retries` times, `retry_interval_s` apart; None leaves that to the charger.
+    """
+
+    location: str = field(repr=False)  # hidden from logs, because its token gives access to the file
+    retrieve_at: datetime
+    install_at: datetime | None = None
+    signing_certificate: str = ""
+    signature: str = ""
+    retries: int | None = None
+    retry_interval_s: int | None = None
+
+    @property
+    def attempts(self) -> JSON:
+        """The members about retries, which have these names in every version."""
+        members = {"retries": self.retries, "retryInterval": self.retry_interval_s}
+        return {name: value for name, value in members.items() if value is not None}
+
+
+@dataclass(frozen=True)
 class Verbatim:
     """Send the action `action` of OCPP with `payload`; only the versions that have the action can express it."""
 
@@ -88,7 +112,8 @@ class Verbatim:
 
 
 # The intents by their names in REST and on the pages. An action of OCPP has a name that begins with a capital letter.
-# `SetVariable` has no name here, because each version names its variables differently.
+# `SetVariable` has no name here, because each version names its variables differently, and `Install` has none,
+# because each charger needs its own URL.
 BY_NAME: Mapping[str, type] = {
     "start": Start,
     "stop": Stop,

@@ -20,7 +20,16 @@ from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.services.access import reaches_every_charger
 from commands.actions.table import NAMES
 from commands.api.serializers.commands import ChargingProfileSerializer
-from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
+from commands.models import (
+    CertificateRequest,
+    ChargingProfile,
+    Command,
+    DisplayMessage,
+    Firmware,
+    LocalList,
+    PublishedFirmware,
+    Upload,
+)
 
 UPLOAD_COLUMNS: Any = ["command", "charger", "received_at", "size", "saved", "expires_at"]
 TASK_STATES = ["SUCCESS", "FAILURE", "STARTED", "RETRY", "REVOKED", "IGNORED"]
@@ -151,6 +160,20 @@ class FirmwareAdmin(admin.ModelAdmin):
     @admin.display(boolean=True)
     def signed(self, firmware: Firmware) -> bool:
         return bool(firmware.signature)
+
+
+@admin.register(DisplayMessage)
+class DisplayMessageAdmin(HistoryAdmin):
+    list_display = ["charger", "message_id", "priority", "state", "content", "end_at", "accepted_at", "reported_at"]
+    search_fields = ["charger__identity", "content", "transaction_reference"]
+    date_hierarchy = "updated_at"
+
+
+@admin.register(PublishedFirmware)
+class PublishedFirmwareAdmin(HistoryAdmin):
+    list_display = ["charger", "checksum", "status", "locations", "updated_at"]
+    search_fields = ["charger__identity", "checksum"]
+    date_hierarchy = "updated_at"
 
 
 @admin.register(Upload)

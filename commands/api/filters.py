@@ -5,7 +5,16 @@ from django_filters import rest_framework as filters
 
 from chargers.api.filters import AsSent, OfCharger, YesOrNo
 from commands.actions.table import NAMES
-from commands.models import Batch, BatchItem, CertificateRequest, Command, Schedule, Upload
+from commands.models import (
+    Batch,
+    BatchItem,
+    CertificateRequest,
+    Command,
+    DisplayMessage,
+    PublishedFirmware,
+    Schedule,
+    Upload,
+)
 from commands.models.batch import CANCELLED, REFUSED, SHOWN, WAITING
 
 
@@ -28,6 +37,24 @@ class UploadFilter(OfCharger):
     class Meta:
         model = Upload
         fields = ["id", "size", "received_at", "expires_at"]
+
+
+class DisplayMessageFilter(OfCharger):
+    transaction_id = filters.NumberFilter("transaction", min_value=0, max_value=2**31 - 1)
+
+    class Meta:
+        model = DisplayMessage
+        fields = [
+            *("id", "message_id", "priority", "state", "start_at", "end_at", "transaction_reference", "format"),
+            *("language", "content", "component", "component_instance", "evse_id", "connector_id"),
+            *("accepted_at", "reported_at"),
+        ]
+
+
+class PublishedFirmwareFilter(OfCharger):
+    class Meta:
+        model = PublishedFirmware
+        fields = ["id", "checksum", "request_id", "status", "updated_at"]
 
 
 class CertificateFilter(OfCharger):

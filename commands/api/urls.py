@@ -24,6 +24,8 @@ urlpatterns = [
     path("batches/<slug:id>/commands/", batches.BatchItemList.as_view()),
     path("batches/<slug:id>/cancel/", batches.cancel),
     path("local-lists/<charger:charger_id>/", library.LocalListView.as_view()),
+    path("display-messages/", library.DisplayMessageList.as_view()),
+    path("published-firmware/", library.PublishedFirmwareList.as_view()),
     path("uploads/", library.UploadList.as_view()),
     path("uploads/<int:pk>/file/", files.uploaded_file),
     path("certificates/", library.CertificateList.as_view()),

@@ -1,5 +1,6 @@
 """Models of commands, batches and schedules; `library` has those of profiles, lists, certificates and files."""
 
+from commands.models.at_chargers import DisplayMessage, PublishedFirmware
 from commands.models.batch import Batch, BatchItem
 from commands.models.command import (
     ANSWERED,

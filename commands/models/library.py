@@ -1,6 +1,7 @@
 """Models that commands use: charging profiles, local lists, certificates, firmware and uploads of chargers."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import md5
 from typing import Any
 
 from django.conf import settings
@@ -133,6 +134,14 @@ class Firmware(HasFile, models.Model):
     def size(self) -> int | None:
         """Size in bytes, None if the file is missing."""
         return self.file.size if self.is_kept else None
+
+    def md5(self) -> str:
+        """The checksum of the file, as OCPP 2.0.1 names an image that is published (L03.FR.02)."""
+        with self.file.open("rb") as file:
+            digest = md5(usedforsecurity=False)
+            for chunk in file.chunks():
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         storage, name = self.file.storage, self.file.name

@@ -54,6 +54,13 @@ def firmware_url(firmware: Image, expires_at: float) -> str:
     return f"{settings.PUBLIC_URL}{FIRMWARE}{token}/{quote(firmware.filename)}"
 
 
+def firmware_at(url: str) -> int | None:
+    """The primary key of the firmware of a URL of `firmware_url`, None for any other or an expired one."""
+    base = f"{settings.PUBLIC_URL}{FIRMWARE}"
+    is_own = bool(settings.PUBLIC_URL) and url.startswith(base)
+    return firmware_of(url.removeprefix(base).partition("/")[0]) if is_own else None
+
+
 def firmware_of(token: str) -> int | None:
     """The primary key of the firmware of a token, None for an invalid or expired one."""
     try:

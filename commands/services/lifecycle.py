@@ -290,6 +290,7 @@ def _record(command: Command, recorded: dict[str, Any]) -> Command:
     with transaction.atomic():
         if is_recorded := _store_end(command, state):
             _apply(command)
+            progress.cancel_former(command)
             _record_finished_event(command)
         else:
             command = _look_up(command.task_id)

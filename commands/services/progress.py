@@ -1,5 +1,7 @@
 """Append the notifications of later deliveries, such as uploads, to the commands that requested them."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 from django.db import transaction
@@ -16,17 +18,25 @@ from core.ocpp.timestamps import to_rfc3339
 
 MAX_PROGRESS_ENTRIES = 100
 MAX_RECENT_TRANSFERS = 5  # among which the one of a notification without an id is searched
+# The answer to a command for which the charger cancels an earlier one, and the status of that one's delivery.
+CANCELLED_FORMER = "AcceptedCanceled"
 # After any other status the charger delivers nothing; answers of OCPP 1.6 may have none.
-DELIVERS = ("", "Accepted", "AcceptedCanceled")
+DELIVERS = ("", "Accepted", CANCELLED_FORMER)
 
 
 @logs_failure
-def append(action: str, reports: list[TransferReport]) -> None:
-    """Append the reports to `progress` of the commands `action` that requested them, also after a reboot."""
+def append(actions: Sequence[str], reports: list[TransferReport]) -> None:
+    """Append the reports to `progress` of the commands `actions` that requested them, also after a reboot."""
     for report in reports:
-        command = None if report.status == "Idle" else _command_of(report, action)
-        if command and (delivery := _delivery(command)):
-            _append(command, delivery, report)
+        append_one(actions, report)
+
+
+def append_one(actions: Sequence[str], report: TransferReport) -> Command | None:
+    """Append a report to the command that requested it; return that command, None if there is none."""
+    command = None if report.status == "Idle" else _command_of(report, actions)
+    if command and (delivery := _delivery(command)):
+        _append(command, delivery, report)
+    return command
 
 
 def append_part(report: TransferReport, content: list[JSON] | None) -> Command | None:
@@ -43,9 +53,24 @@ def append_part(report: TransferReport, content: list[JSON] | None) -> Command |
     return command
 
 
+@logs_failure
+def cancel_former(command: Command) -> None:
+    """End the deliveries of earlier commands of this action, which the charger has cancelled for `command`.
+
+    The charger may notify that itself, before or after its answer (N01.FR.20), or not at all (L01.FR.24).
+    """
+    delivery = _delivery(command)
+    if delivery is None or command.status != CANCELLED_FORMER:
+        return
+    former = Command.objects.select_for_update().filter(charger=command.charger, action=command.action)
+    for cancelled in former.filter(pk__lt=command.pk, sent_at__isnull=False, completed_at=None):
+        report = TransferReport(command.charger_id, CANCELLED_FORMER, datetime.now(UTC), cancelled.request_id)
+        _append(cancelled, delivery, report)
+
+
 def _append(command: Command, delivery: Delivery, report: TransferReport) -> None:
     if not _is_done(delivery, command):
-        ends = report.status in delivery.done | delivery.failed
+        ends = report.status in delivery.done | delivery.failed | {CANCELLED_FORMER}
         command.completed_at = report.received_at if ends else None
     command.progress.append({"status": report.status, "at": to_rfc3339(report.received_at)})
     columns = {"progress": command.progress[-MAX_PROGRESS_ENTRIES:], "completed_at": command.completed_at}
@@ -78,12 +103,12 @@ def _is_refused(command: Command) -> bool:
 
 
 def _is_done(delivery: Delivery, command: Command) -> bool:
-    return any(step["status"] in delivery.done for step in command.progress)
+    return any(step["status"] in delivery.done | {CANCELLED_FORMER} for step in command.progress)
 
 
-def _command_of(report: TransferReport, action: str) -> Command | None:
+def _command_of(report: TransferReport, actions: Sequence[str]) -> Command | None:
     """Return the command of a report: by its request id, else the latest one whose delivery has not ended."""
-    commands = Command.objects.select_for_update().filter(charger=report.charger, action=action)
+    commands = Command.objects.select_for_update().filter(charger=report.charger, action__in=actions)
     if report.request_id is not None:
         return commands.filter(request_id=report.request_id).first()
     sent = commands.filter(sent_at__isnull=False)[:MAX_RECENT_TRANSFERS]

@@ -118,6 +118,11 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
         Aged("not_after", SECURITY),
         Aged("received_at", SECURITY, _without_a_certificate),
     ),
+    "commands.DisplayMessage": (
+        Aged("end_at", REPORTS),
+        Aged("updated_at", REPORTS, lambda before: Q(transaction__stop_received_at__lt=before)),
+    ),
+    "commands.PublishedFirmware": Aged("updated_at", REPORTS, lambda _: ~Q(status="Published")),
     "commands.ReportPart": Aged("received_at", REPORTS),
     "commands.LocalList": With("chargers.Charger"),
     "chargers.HeldSerial": With("chargers.Charger"),

@@ -1,13 +1,17 @@
 """Inbound messages of OCPP 2.0.1: each handler decodes a batch of CALLs, calls services, and encodes the answers."""
 
 from gateway import common
-from gateway.ocpp201 import charger, transactions
+from gateway.ocpp201 import charger, display_messages, transactions, transfers
 
 HANDLERS = {
     "BootNotification": charger.boot_notification,
     "DataTransfer": common.data_transfer,
+    "FirmwareStatusNotification": transfers.firmware_status_notification,
     "Heartbeat": common.heartbeat,
     "MeterValues": transactions.meter_values,
+    "LogStatusNotification": transfers.log_status_notification,
+    "NotifyDisplayMessages": display_messages.notify_display_messages,
+    "PublishFirmwareStatusNotification": transfers.publish_firmware_status_notification,
     "SecurityEventNotification": common.security_event_notification,
     "StatusNotification": charger.status_notification,
     "TransactionEvent": transactions.transaction_event,

@@ -69,6 +69,13 @@ def test_a_form_upload_replaces_the_former_one(api):
     assert (upload.filename, upload.file.read()) == ("x.log", b"second")
 
 
+def test_a_body_may_have_its_file_name_in_a_header(api):
+    path = a_place(api, "GetLog", {"logType": "DiagnosticsLog"})
+    named = {"Content-Disposition": 'form-data; name="uploadfile"; filename="../log_2026.zip"'}
+    assert api.post(path, b"zip", "application/octet-stream", headers=named).status_code == 201
+    assert Upload.objects.get().filename == "log_2026.zip"
+
+
 @pytest.mark.parametrize("name", ["..%2f..%2fetc", "%2e%2e", ".hidden", "a b;c.log", "%00", "x" * 300])
 def test_a_file_name_cannot_leave_its_folder(api, name, tmp_path):
     assert put(api, a_place(api) + name).status_code == 201
@@ -159,6 +166,19 @@ def test_signed_firmware_is_sent_with_its_signature(api):
     assert command.request_id == command.payload["requestId"]
     sent = command.payload["firmware"]
     assert (sent["signature"], sent["retrieveDateTime"]) == ("c2ln", "2036-01-01T00:00:00.000Z")
+
+
+def test_firmware_is_installed_at_a_set_time_and_fetched_with_retries(api):
+    a_charger("505")
+    made = a_firmware(api).json()["id"]
+    attempts = {"retries": 3, "retry_interval": 60}
+    install(api, made, **attempts)
+    assert Command.objects.get().payload.items() >= {"retries": 3, "retryInterval": 60}.items()
+    later = {"install_date": "2036-01-01T00:00:00Z"}
+    assert list(install(api, made, **later).json()["fields"]) == ["install_date"]
+    signed = a_firmware(api, description="2.1", signing_certificate="PEM", signature="c2ln").json()["id"]
+    assert install(api, signed, **later, **attempts).status_code == 202
+    assert Command.objects.first().payload["firmware"]["installDateTime"] == "2036-01-01T00:00:00.000Z"
 
 
 def test_unsigned_firmware_is_refused_for_a_signed_update(api):

@@ -1,11 +1,14 @@
 """Each OCPP version encodes every intent as a valid command, and each intent has a name and checked parameters."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from chargers.services.variables import VariableName
 from commands.actions.intents import (
     BY_NAME,
     Availability,
+    Install,
     Limit,
     Reset,
     SetVariable,
@@ -22,6 +25,7 @@ from core.ocpp.schemas import Violation
 from core.ocpp.versions import OCPP16, OCPP201
 from tests.support.builders import a_charger
 
+NEW_YEAR = datetime(2036, 1, 1, tzinfo=UTC)
 PROFILE = {
     "stackLevel": 0,
     "chargingProfilePurpose": "TxDefaultProfile",
@@ -51,13 +55,18 @@ EXAMPLES = [
         SetVariable(VariableName("HeartbeatInterval"), "60"),
         ("ChangeConfiguration", {"key": "HeartbeatInterval", "value": "60"}),
     ),
+    (
+        Install("https://host/1.bin", NEW_YEAR),
+        ("UpdateFirmware", {"location": "https://host/1.bin", "retrieveDate": "2036-01-01T00:00:00.000Z"}),
+    ),
 ]
+NAMELESS = (SetVariable, Install)
 
 
 @pytest.mark.parametrize("version", [version for version, actions in ACTIONS.items() if actions], ids=str)
 def test_every_intent_has_a_name_an_encoder_and_an_example(version):
     examples = {type(intent) for intent, _ in EXAMPLES}
-    assert INTENTS[version].keys() == {*BY_NAME.values(), SetVariable} == examples - {Verbatim}
+    assert INTENTS[version].keys() == {*BY_NAME.values(), SetVariable, Install} == examples - {Verbatim}
 
 
 @pytest.mark.django_db
@@ -70,7 +79,7 @@ def test_an_intent_becomes_a_valid_command_of_ocpp_1_6(intent, command):
     assert not list(ACTIONS[OCPP16][action].check(payload, a_charger()))
 
 
-@pytest.mark.parametrize("intent", [intent for intent, _ in EXAMPLES if not isinstance(intent, SetVariable)], ids=str)
+@pytest.mark.parametrize("intent", [intent for intent, _ in EXAMPLES if not isinstance(intent, NAMELESS)], ids=str)
 def test_an_intent_is_restored_from_its_name_and_parameters(intent):
     assert intent_of(*name_and_payload(intent)) == intent
 
@@ -102,6 +111,7 @@ def test_an_invalid_parameter_is_named(name, payload, field):
     [
         (OCPP16, Stop("a-uuid"), "reference"),
         (OCPP16, Unlock(1, connector_id=2), "connector_id"),
+        (OCPP16, Install("https://host/1.bin", NEW_YEAR, install_at=NEW_YEAR), "install_date"),
         (OCPP201, Verbatim("GetConfiguration"), "action"),
     ],
     ids=str,

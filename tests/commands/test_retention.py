@@ -27,7 +27,16 @@ from chargers.models import (
     SecurityEvent,
     Webhook,
 )
-from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Command, ReportPart
+from commands.models import (
+    FINISHED,
+    Batch,
+    BatchItem,
+    CertificateRequest,
+    Command,
+    DisplayMessage,
+    PublishedFirmware,
+    ReportPart,
+)
 from commands.services import retention
 from commands.services.maintenance import maintain
 from commands.services.retention import Aged, Dropped, Kept, With
@@ -97,6 +106,12 @@ def a_batch(**columns):
     return Batch.objects.create(**answer, **columns)
 
 
+def a_message_of_an_ended_transaction():
+    ended = a_transaction()
+    Transaction.objects.filter(pk=ended.pk).update(stop_received_at=OLD - timedelta(days=1))
+    return DisplayMessage.objects.create(charger=ended.charger, message_id=1, transaction=ended)
+
+
 def a_token(**columns):
     user = User.objects.create(username=uuid4().hex)
     return ApiToken.make(user, "billing", columns["expiry"])[0]
@@ -116,6 +131,8 @@ OF_CHARGER = {
     OrphanStop: {"payload": "{}"},
     Reservation: {"connector_id": 1, "id_tag": "ABC"},
     Event: {"kind": "charger.online", "body": {}},
+    DisplayMessage: {"message_id": 1},
+    PublishedFirmware: {"status": "Unpublished"},
     ReportPart: {"action": "NotifyReport", "request_id": 1, "is_last": True, "items": []},
 }
 PLAIN = {
@@ -135,6 +152,7 @@ OWN = {
     (Batch, "finished_at"): a_batch,
     (CertificateRequest, "not_after"): lambda **columns: a_certificate(received_at=OLD, state="Signed", **columns),
     (CertificateRequest, "received_at"): lambda **columns: a_certificate(state="Rejected", **columns),
+    (DisplayMessage, "updated_at"): lambda **columns: a_message_of_an_ended_transaction(),
     (ApiToken, "expiry"): a_token,
     (LogEntry, "action_time"): an_entry,
 }

@@ -8,6 +8,7 @@ from commands.actions.intents import (
     Availability,
     Encoded,
     Encoders,
+    Install,
     Limit,
     Reset,
     SetVariable,
@@ -17,6 +18,8 @@ from commands.actions.intents import (
     Unlock,
 )
 from core.ocpp.schemas import Violation
+from core.ocpp.timestamps import to_rfc3339
+from core.ocpp.versions import OCPP16
 
 NUMBER = re.compile(r"-?[0-9]{1,10}")
 
@@ -73,6 +76,22 @@ def _set_variable(change: SetVariable) -> Encoded:
     return "ChangeConfiguration", {"key": key, "value": change.value}
 
 
+def _install(install: Install) -> Encoded:
+    """Encode an update by the secure command if the image is signed, which alone can be installed at a set time."""
+    if install.signature:
+        firmware = {
+            "location": install.location,
+            "retrieveDateTime": to_rfc3339(install.retrieve_at),
+            "signingCertificate": install.signing_certificate,
+            "signature": install.signature,
+        } | ({"installDateTime": to_rfc3339(install.install_at)} if install.install_at else {})
+        return "SignedUpdateFirmware", {"firmware": firmware} | install.attempts
+    if install.install_at:
+        raise Violation("install_date", f"The charger speaks {OCPP16}, which has no command for this.", "")
+    update = {"location": install.location, "retrieveDate": to_rfc3339(install.retrieve_at)}
+    return "UpdateFirmware", update | install.attempts
+
+
 ENCODERS: Encoders = {
     Start: _start,
     Stop: _stop,
@@ -82,4 +101,5 @@ ENCODERS: Encoders = {
     Trigger: _trigger,
     Limit: _limit,
     SetVariable: _set_variable,
+    Install: _install,
 }

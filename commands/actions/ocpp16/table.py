@@ -1,8 +1,8 @@
 """The table of commands of OCPP 1.6 and its security extensions: one row for each action that can be sent."""
 
-from commands.actions import requests
+from commands.actions import requests, transfers
 from commands.actions.base import Action
-from commands.actions.ocpp16 import certificates, charging, configuration, local_list, reservations, transfers
+from commands.actions.ocpp16 import certificates, charging, configuration, diagnostics, local_list, reservations
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -66,11 +66,11 @@ _TABLE = (
     Action(
         "GetDiagnostics",
         {},
-        transfers.complete_diagnostics,
-        transfers.check_diagnostics,
-        transfers.diagnostics_submitted,
-        payload_for_retry=transfers.diagnostics_for_retry,
-        delivery=transfers.DIAGNOSTICS,
+        diagnostics.complete,
+        diagnostics.check,
+        diagnostics.submitted,
+        payload_for_retry=diagnostics.for_retry,
+        delivery=diagnostics.DELIVERY,
     ),
     Action(
         "GetLog",

@@ -6,6 +6,7 @@ from commands.actions.intents import (
     Availability,
     Encoded,
     Encoders,
+    Install,
     Limit,
     Reset,
     SetVariable,
@@ -14,6 +15,7 @@ from commands.actions.intents import (
     Trigger,
     Unlock,
 )
+from core.ocpp.timestamps import to_rfc3339
 
 
 def _start(start: Start) -> Encoded:
@@ -72,6 +74,19 @@ def _set_variable(change: SetVariable) -> Encoded:
     return "SetVariables", {"setVariableData": [change_of_one]}
 
 
+def _install(install: Install) -> Encoded:
+    """Encode an update with the certificate and the signature of a signed image (L01.FR.11), else without (L02)."""
+    firmware = {
+        "location": install.location,
+        "retrieveDateTime": to_rfc3339(install.retrieve_at),
+        "installDateTime": to_rfc3339(install.install_at) if install.install_at else "",
+        "signingCertificate": install.signing_certificate,
+        "signature": install.signature,
+    }
+    firmware = {name: value for name, value in firmware.items() if value}
+    return "UpdateFirmware", {"firmware": firmware} | install.attempts
+
+
 ENCODERS: Encoders = {
     Start: _start,
     Stop: _stop,
@@ -81,4 +96,5 @@ ENCODERS: Encoders = {
     Trigger: _trigger,
     Limit: _limit,
     SetVariable: _set_variable,
+    Install: _install,
 }

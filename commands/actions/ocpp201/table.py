@@ -1,7 +1,8 @@
 """The table of commands of OCPP 2.0.1: one row for each action that can be sent."""
 
+from commands.actions import requests, transfers
 from commands.actions.base import Action
-from commands.actions.ocpp201 import availability, remote_control
+from commands.actions.ocpp201 import availability, display_messages, firmware, remote_control
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -25,6 +26,54 @@ _TABLE = (
     Action("RequestStopTransaction", ACCEPTED),
     Action("TriggerMessage", ACCEPTED, check=remote_control.check_trigger),
     Action("UnlockConnector", {"status": "Unlocked"}),
+    # Firmware (L)
+    Action(
+        "UpdateFirmware",
+        ACCEPTED,
+        firmware.complete_update,
+        firmware.check_update,
+        requests.submitted,
+        payload_for_retry=requests.for_retry,
+        delivery=transfers.SIGNED_FIRMWARE,
+    ),
+    Action(
+        "PublishFirmware",
+        ACCEPTED,
+        firmware.complete_publication,
+        submitted=requests.submitted,
+        answered=firmware.publication_answered,
+        payload_for_retry=requests.for_retry,
+        delivery=firmware.PUBLICATION,
+    ),
+    Action("UnpublishFirmware", {"status": "Unpublished"}, answered=firmware.unpublished),
+    # Logs (N01)
+    Action(
+        "GetLog",
+        ACCEPTED,
+        transfers.complete_log,
+        transfers.check_log,
+        transfers.log_submitted,
+        payload_for_retry=transfers.log_for_retry,
+        delivery=transfers.LOG,
+    ),
+    # Display messages (O)
+    Action(
+        "SetDisplayMessage",
+        ACCEPTED,
+        display_messages.complete_set,
+        display_messages.check_set,
+        answered=display_messages.was_set,
+    ),
+    Action(
+        "GetDisplayMessages",
+        ACCEPTED,
+        requests.complete,
+        submitted=requests.submitted,
+        answered=display_messages.were_read,
+        payload_for_retry=requests.for_retry,
+        delivery=requests.REPORT,
+    ),
+    Action("ClearDisplayMessage", ACCEPTED, answered=display_messages.was_cleared),
     # Data transfer (P)
     Action("DataTransfer", ACCEPTED),
 )

@@ -12,7 +12,15 @@ from rest_framework import serializers
 from chargers.api.serializers.base import ChargerRow
 from commands.actions.ocpp16 import charging
 from commands.actions.table import NAMES
-from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, Upload
+from commands.models import (
+    CertificateRequest,
+    ChargingProfile,
+    Command,
+    DisplayMessage,
+    Firmware,
+    PublishedFirmware,
+    Upload,
+)
 from core.ocpp import schemas
 from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16
 
@@ -230,7 +238,55 @@ class InstallSerializer(SubmissionSerializer):
     retrieve_date = serializers.DateTimeField(
         required=False, help_text="Time from which the charger may fetch it; default: now."
     )
+    install_date = serializers.DateTimeField(
+        required=False, help_text="Time from which it may be installed; default: at once. In 1.6 for signed ones."
+    )
     signed = serializers.BooleanField(required=False, help_text="Default: true if the firmware has a signature.")
+    retries = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
+    retry_interval = serializers.IntegerField(
+        required=False, min_value=0, max_value=2**31 - 1, help_text="Seconds between two attempts to fetch it."
+    )
+
+
+class PublishSerializer(SubmissionSerializer):
+    charger_id = serializers.CharField(trim_whitespace=False)
+
+
+class DisplayMessageSerializer(ChargerRow):
+    transaction_id = serializers.IntegerField(allow_null=True)
+    has_ended = serializers.BooleanField(help_text="Whether its end or that of its transaction has passed.")
+
+    class Meta:
+        model = DisplayMessage
+        fields = [
+            "id",
+            "charger_id",
+            "message_id",
+            "priority",
+            "state",
+            "start_at",
+            "end_at",
+            "transaction_id",
+            "transaction_reference",
+            "format",
+            "language",
+            "content",
+            "component",
+            "component_instance",
+            "evse_id",
+            "connector_id",
+            "accepted_at",
+            "reported_at",
+            "has_ended",
+        ]
+
+
+class PublishedFirmwareSerializer(ChargerRow):
+    locations = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = PublishedFirmware
+        fields = ["id", "charger_id", "checksum", "location", "request_id", "status", "locations", "updated_at"]
 
 
 class UploadSerializer(ChargerRow):

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import path
+from django.utils.http import parse_header_parameters
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -72,9 +73,10 @@ def upload(request: HttpRequest, token: str, filename: str = "") -> JsonResponse
 
 
 def _content(request: HttpRequest) -> File | None:
-    """The file in a request, None for a form without one."""
+    """The file in a request, None for a form without one. A body may have its name in a header (N01.FR.19)."""
     if not (request.content_type or "").startswith("multipart/"):
-        return _Body(cast(IO[bytes], request), name="")
+        _, disposition = parse_header_parameters(request.headers.get("Content-Disposition", ""))
+        return _Body(cast(IO[bytes], request), name=disposition.get("filename", ""))
     return cast(File | None, next(iter(request.FILES.values()), None))
 
 

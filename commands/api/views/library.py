@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -19,26 +20,49 @@ from rest_framework.views import APIView
 from chargers.api.viewsets import Editable, Scoped
 from chargers.models import Charger
 from chargers.services.access import CommandsPerUser, known_charger, needs, within
+from commands.actions.intents import Install
 from commands.actions.ocpp16 import local_list
-from commands.api.filters import CertificateFilter, UploadFilter
+from commands.api.filters import (
+    CertificateFilter,
+    DisplayMessageFilter,
+    PublishedFirmwareFilter,
+    UploadFilter,
+)
 from commands.api.serializers.commands import (
     CertificateSerializer,
     ChargingProfileSerializer,
+    DisplayMessageSerializer,
     FirmwareSerializer,
     InstallSerializer,
     LocalListSerializer,
+    PublishedFirmwareSerializer,
+    PublishSerializer,
     SendLocalListSerializer,
     SubmittedSerializer,
     UploadSerializer,
 )
-from commands.api.views.tasks import IDEMPOTENCY_KEY, accepted, earlier, submit_command, validated_body
-from commands.models import CertificateRequest, ChargingProfile, Command, Firmware, LocalList, Upload
+from commands.api.views.tasks import (
+    IDEMPOTENCY_KEY,
+    accepted,
+    earlier,
+    submit_command,
+    submit_intent,
+    validated_body,
+)
+from commands.models import (
+    CertificateRequest,
+    ChargingProfile,
+    Command,
+    DisplayMessage,
+    Firmware,
+    LocalList,
+    PublishedFirmware,
+    Upload,
+)
 from commands.services import authority
 from commands.services.files import firmware_url
 from core.http.errors import Conflict
 from core.http.pagination import NewestFirst
-from core.ocpp.schemas import JSON
-from core.ocpp.timestamps import now_on_the_wire, to_rfc3339
 
 
 class ChargingProfileViewSet(Editable):
@@ -118,9 +142,32 @@ class FirmwareViewSet(Editable):
         command = earlier(request)
         if command is None:
             _refuse_unreachable(firmware)
-            name, payload = _update(firmware, body)
-            command = submit_command(request, charger, name, payload, body)
+            command = submit_intent(request, charger, _install(firmware, body), body)
         return accepted(command, f"Update to {firmware} sent")
+
+    @extend_schema(
+        request={"application/json": PublishSerializer},
+        responses={202: SubmittedSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    @action(
+        detail=True,
+        methods=["post"],
+        parser_classes=APIView.parser_classes,
+        permission_classes=[needs(POST="commands.add_command")],
+        throttle_classes=[CommandsPerUser],
+    )
+    def publish(self, request: Request, pk: str | None = None) -> Response:
+        """Let a local controller of OCPP 2.0.1 offer it to other chargers (PublishFirmware)."""
+        firmware = self.get_object()
+        body = validated_body(request, PublishSerializer)
+        charger = known_charger(request, body["charger_id"])
+        command = earlier(request)
+        if command is None:
+            _refuse_unreachable(firmware)
+            location = firmware_url(firmware, time.time() + settings.OCPP_FILE_URL_LIFETIME)
+            command = submit_command(request, charger, "PublishFirmware", {"location": location}, body)
+        return accepted(command, f"Publication of {firmware} sent")
 
 
 def _refuse_unreachable(firmware: Firmware) -> None:
@@ -130,23 +177,40 @@ def _refuse_unreachable(firmware: Firmware) -> None:
         raise Conflict("Set PUBLIC_URL to the URL under which chargers reach this server over HTTP.")
 
 
-def _update(firmware: Firmware, body: Mapping[str, Any]) -> tuple[str, JSON]:
-    """(action, payload). The URL is valid for OCPP_FILE_URL_LIFETIME from the retrieve date on."""
-    fetched_at = to_rfc3339(body["retrieve_date"]) if "retrieve_date" in body else now_on_the_wire()
-    begins = body["retrieve_date"].timestamp() if "retrieve_date" in body else time.time()
-    location = firmware_url(firmware, max(begins, time.time()) + settings.OCPP_FILE_URL_LIFETIME)
-    if not body.get("signed", bool(firmware.signature)):
-        return "UpdateFirmware", {"location": location, "retrieveDate": fetched_at}
-    if not firmware.signature or not firmware.signing_certificate:
+def _install(firmware: Firmware, body: Mapping[str, Any]) -> Install:
+    """The intent. The URL is valid for OCPP_FILE_URL_LIFETIME from the retrieve date on."""
+    is_signed = body.get("signed", bool(firmware.signature))
+    if is_signed and not (firmware.signature and firmware.signing_certificate):
         raise serializers.ValidationError({"signed": ["This firmware has no signature or no signing certificate."]})
-    return "SignedUpdateFirmware", {
-        "firmware": {
-            "location": location,
-            "retrieveDateTime": fetched_at,
-            "signingCertificate": firmware.signing_certificate,
-            "signature": firmware.signature,
-        }
-    }
+    retrieve_at = body.get("retrieve_date", datetime.now(UTC))
+    expires_at = max(retrieve_at.timestamp(), time.time()) + settings.OCPP_FILE_URL_LIFETIME
+    return Install(
+        location=firmware_url(firmware, expires_at),
+        retrieve_at=retrieve_at,
+        install_at=body.get("install_date"),
+        signing_certificate=firmware.signing_certificate if is_signed else "",
+        signature=firmware.signature if is_signed else "",
+        retries=body.get("retries"),
+        retry_interval_s=body.get("retry_interval"),
+    )
+
+
+class DisplayMessageList(Scoped, generics.ListAPIView):
+    """Messages on the displays of chargers, as chargers accepted or reported them, newest first."""
+
+    queryset = DisplayMessage.objects.select_related("charger", "transaction")
+    serializer_class = DisplayMessageSerializer
+    filterset_class = DisplayMessageFilter
+    pagination_class = NewestFirst
+
+
+class PublishedFirmwareList(Scoped, generics.ListAPIView):
+    """Firmware that local controllers offer to other chargers, or were asked to offer, newest first."""
+
+    queryset = PublishedFirmware.objects.select_related("charger")
+    serializer_class = PublishedFirmwareSerializer
+    filterset_class = PublishedFirmwareFilter
+    pagination_class = NewestFirst
 
 
 class UploadList(Scoped, generics.ListAPIView):

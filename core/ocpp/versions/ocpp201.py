@@ -59,8 +59,13 @@ ESSENTIALS = Essentials(
         ("TransactionEvent", "seqNo"): lambda payload: -1,
         ("TransactionEvent", "type"): lambda payload: "",
         ("Authorize", "type"): lambda payload: "",
+        ("NotifyDisplayMessages", "priority"): lambda payload: "",
+        ("NotifyDisplayMessages", "message"): lambda payload: {},
+        ("NotifyDisplayMessages", "format"): lambda payload: "",
+        ("NotifyDisplayMessages", "content"): lambda payload: "",
     },
-    optional=frozenset(),
+    # Its messages are stored without their request, too.
+    optional=frozenset({("NotifyDisplayMessages", "requestId")}),
     needed={},
     unreadable_items={"sampledValue": _unreadable_sample, "meterValue": _unreadable_reading},
 )

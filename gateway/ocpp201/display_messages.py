@@ -1,0 +1,28 @@
+"""Handle NotifyDisplayMessages of OCPP 2.0.1 (O03, O04)."""
+
+from typing import Any
+
+from commands.actions.ocpp201 import display_messages as commands
+from commands.services import display_messages, reports
+from commands.services.reports import Part, Report
+from core.ocpp.calls import Call
+
+
+def notify_display_messages(calls: list[Call]) -> list[dict[str, Any]]:
+    """Store the messages of each part at once, and delete others when the whole report does not have them."""
+    for call in calls:
+        messages = [commands.shown(info) for info in call.payload.get("messageInfo", [])]
+        display_messages.report(call.charger, messages, call.received_at)
+    for report in reports.collect([_part(call) for call in calls if "requestId" in call.payload]):
+        _compare(report)
+    return [{} for _ in calls]
+
+
+def _part(call: Call) -> Part:
+    sent = call.payload
+    return Part(call, sent["requestId"], not sent.get("tbc", False), sent.get("messageInfo", []))
+
+
+def _compare(report: Report) -> None:
+    if report.command and report.command.action == "GetDisplayMessages":
+        commands.reported(report.command, [info["id"] for info in report.items])

@@ -80,6 +80,11 @@ class SetVariable:
 
 
 @dataclass(frozen=True)
+class ReadConfiguration:
+    """Read all variables of the charger."""
+
+
+@dataclass(frozen=True)
 class Verbatim:
     """Send the action `action` of OCPP with `payload`; only the versions that have the action can express it."""
 
@@ -88,7 +93,8 @@ class Verbatim:
 
 
 # The intents by their names in REST and on the pages. An action of OCPP has a name that begins with a capital letter.
-# `SetVariable` has no name here, because each version names its variables differently.
+# `SetVariable` has no name here, because each version names its variables differently; `ReadConfiguration` has none,
+# because only the system itself uses it.
 BY_NAME: Mapping[str, type] = {
     "start": Start,
     "stop": Stop,

@@ -25,6 +25,7 @@ from chargers.models import (
     Message,
     Refusal,
     SecurityEvent,
+    VariableChange,
     Webhook,
 )
 from commands.models import FINISHED, Batch, BatchItem, CertificateRequest, Command, ReportPart
@@ -116,6 +117,7 @@ OF_CHARGER = {
     OrphanStop: {"payload": "{}"},
     Reservation: {"connector_id": 1, "id_tag": "ABC"},
     Event: {"kind": "charger.online", "body": {}},
+    VariableChange: {"component": "EVSE", "variable": "Available", "source": "NotifyReport"},
     ReportPart: {"action": "NotifyReport", "request_id": 1, "is_last": True, "items": []},
 }
 PLAIN = {

@@ -9,6 +9,7 @@ from commands.actions.intents import (
     Encoded,
     Encoders,
     Limit,
+    ReadConfiguration,
     Reset,
     SetVariable,
     Start,
@@ -73,6 +74,10 @@ def _set_variable(change: SetVariable) -> Encoded:
     return "ChangeConfiguration", {"key": key, "value": change.value}
 
 
+def _read_configuration(intent: ReadConfiguration) -> Encoded:
+    return "GetConfiguration", {}
+
+
 ENCODERS: Encoders = {
     Start: _start,
     Stop: _stop,
@@ -82,4 +87,5 @@ ENCODERS: Encoders = {
     Trigger: _trigger,
     Limit: _limit,
     SetVariable: _set_variable,
+    ReadConfiguration: _read_configuration,
 }

@@ -7,6 +7,7 @@ from commands.actions.intents import (
     Encoded,
     Encoders,
     Limit,
+    ReadConfiguration,
     Reset,
     SetVariable,
     Start,
@@ -14,6 +15,7 @@ from commands.actions.intents import (
     Trigger,
     Unlock,
 )
+from commands.actions.ocpp201 import names
 
 
 def _start(start: Start) -> Encoded:
@@ -60,16 +62,11 @@ def _limit(limit: Limit) -> Encoded:
 
 
 def _set_variable(change: SetVariable) -> Encoded:
-    name = change.name
-    evse: dict[str, Any] = {} if name.evse_id is None else {"id": name.evse_id}
-    evse |= {} if name.connector_id is None else {"connectorId": name.connector_id}
-    component: dict[str, Any] = {"name": name.component}
-    component |= {"instance": name.component_instance} if name.component_instance else {}
-    component |= {"evse": evse} if evse else {}
-    variable = {"name": name.variable} | ({"instance": name.instance} if name.instance else {})
-    change_of_one: dict[str, Any] = {"attributeValue": change.value, "component": component, "variable": variable}
-    change_of_one |= {} if name.attribute == "Actual" else {"attributeType": name.attribute}
-    return "SetVariables", {"setVariableData": [change_of_one]}
+    return "SetVariables", {"setVariableData": [{"attributeValue": change.value} | names.write(change.name)]}
+
+
+def _read_configuration(intent: ReadConfiguration) -> Encoded:
+    return "GetBaseReport", {"reportBase": "FullInventory"}
 
 
 ENCODERS: Encoders = {
@@ -81,4 +78,5 @@ ENCODERS: Encoders = {
     Trigger: _trigger,
     Limit: _limit,
     SetVariable: _set_variable,
+    ReadConfiguration: _read_configuration,
 }

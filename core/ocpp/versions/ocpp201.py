@@ -40,8 +40,12 @@ ESSENTIALS = Essentials(
         ("BootNotification", "model"): lambda payload: "",
         ("BootNotification", "reason"): lambda payload: "Unknown",
         ("DataTransfer", "vendorId"): lambda payload: "",
+        ("NotifyReport", "generatedAt"): lambda payload: "",
+        ("NotifyReport", "variableAttribute"): lambda payload: [],
+        ("NotifyReport", "dataType"): lambda payload: "",
+        ("NotifyReport", "supportsMonitoring"): lambda payload: False,
     },
-    optional=frozenset(),
+    optional=frozenset({("NotifyReport", "requestId"), ("NotifyReport", "seqNo")}),
     needed={},
     unreadable_items={},
 )
@@ -54,7 +58,7 @@ OCPP201 = Version(
     idempotent=frozenset(
         {"Authorize", "BootNotification", "GetCertificateStatus", "Heartbeat", "StatusNotification"}
     ),
-    recorded=frozenset({"MeterValues", "TransactionEvent"}),
+    recorded=frozenset({"MeterValues", "NotifyReport", "TransactionEvent"}),
     # A NotifyReport answers GetBaseReport or GetReport, which may be sent to a charger that is Pending (B02.FR.02).
     before_acceptance=frozenset({"BootNotification", "NotifyReport"}),
     not_while_pending=frozenset({"RequestStartTransaction", "RequestStopTransaction"}),  # B02.FR.05

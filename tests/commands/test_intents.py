@@ -7,6 +7,7 @@ from commands.actions.intents import (
     BY_NAME,
     Availability,
     Limit,
+    ReadConfiguration,
     Reset,
     SetVariable,
     Start,
@@ -51,13 +52,15 @@ EXAMPLES = [
         SetVariable(VariableName("HeartbeatInterval"), "60"),
         ("ChangeConfiguration", {"key": "HeartbeatInterval", "value": "60"}),
     ),
+    (ReadConfiguration(), ("GetConfiguration", {})),
 ]
+NAMELESS = (ReadConfiguration, SetVariable)
 
 
 @pytest.mark.parametrize("version", [version for version, actions in ACTIONS.items() if actions], ids=str)
 def test_every_intent_has_a_name_an_encoder_and_an_example(version):
     examples = {type(intent) for intent, _ in EXAMPLES}
-    assert INTENTS[version].keys() == {*BY_NAME.values(), SetVariable} == examples - {Verbatim}
+    assert INTENTS[version].keys() == {*BY_NAME.values(), *NAMELESS} == examples - {Verbatim}
 
 
 @pytest.mark.django_db
@@ -70,7 +73,7 @@ def test_an_intent_becomes_a_valid_command_of_ocpp_1_6(intent, command):
     assert not list(ACTIONS[OCPP16][action].check(payload, a_charger()))
 
 
-@pytest.mark.parametrize("intent", [intent for intent, _ in EXAMPLES if not isinstance(intent, SetVariable)], ids=str)
+@pytest.mark.parametrize("intent", [intent for intent, _ in EXAMPLES if not isinstance(intent, NAMELESS)], ids=str)
 def test_an_intent_is_restored_from_its_name_and_parameters(intent):
     assert intent_of(*name_and_payload(intent)) == intent
 

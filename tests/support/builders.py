@@ -9,18 +9,21 @@ from chargers.models import Charger, HeldSerial
 from chargers.services import connections, findings
 from commands.models import Command
 from core.ocpp.calls import Call
+from core.ocpp.versions import OCPP16
 from gateway.calls import commits
 from gateway.commits import Batch, Entry
-from gateway.ocpp16 import HANDLERS
+from gateway.protocols import HANDLERS
 from transactions.models import IdTag, Transaction
 
 NOON = "2025-02-26T12:00:00Z"
 _numbers = count(1)
+_versions = {}  # {primary key of a charger: its OCPP version}
 
 
 def a_charger(charger_id=None, **columns):
     """A charger; it holds the serial numbers in `columns`, as after a boot."""
     charger = Charger.objects.create(identity=charger_id or f"CP-{next(_numbers)}", **columns)
+    _versions[charger.pk] = charger.version
     for serial in {columns.get("serial_number"), columns.get("charge_box_serial_number")} - {None, ""}:
         HeldSerial.objects.get_or_create(serial=serial, defaults={"charger": charger})
     return charger
@@ -43,7 +46,7 @@ def open_socket(charger):
 
 def settle(*calls):
     """Hand `calls` to their handlers in one batch, as the batch writer does; the payloads of the answers."""
-    entries = [Entry(HANDLERS[call.action], call) for call in calls]
+    entries = [Entry(HANDLERS[_versions.get(call.charger, OCPP16)][call.action], call) for call in calls]
     seen = {call.charger: call.received_at for call in calls}
     return [_payload(answer) for answer in commits.commit_with_retry(Batch(entries, seen))]
 

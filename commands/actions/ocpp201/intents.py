@@ -16,6 +16,7 @@ from commands.actions.intents import (
     Unlock,
 )
 from commands.actions.ocpp201 import names
+from core.ocpp.schemas import Violation
 
 
 def _start(start: Start) -> Encoded:
@@ -62,6 +63,8 @@ def _limit(limit: Limit) -> Encoded:
 
 
 def _set_variable(change: SetVariable) -> Encoded:
+    if not change.name.component:
+        raise Violation("component", "A variable of OCPP 2.0.1 belongs to a component: name it.", "")
     return "SetVariables", {"setVariableData": [{"attributeValue": change.value} | names.write(change.name)]}
 
 

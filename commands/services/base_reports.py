@@ -63,6 +63,13 @@ class Summary:
     command: Command | None
 
 
+@dataclass
+class WholeReport(Summary):
+    """A report with its values, as far as they have arrived."""
+
+    variables: list[ReportedVariable]
+
+
 def of_charger(charger: Charger) -> QuerySet[Any, Any]:
     """Return one row for each report of `charger`, the latest first, for `summaries`."""
     parts = ReportPart.objects.filter(charger=charger, action=ACTION).order_by()
@@ -93,6 +100,13 @@ def contents(charger: Charger, request_id: int) -> list[ReportedVariable] | None
     """Return the values in the parts of a report that have arrived, None if `charger` has sent none with this id."""
     parts = list(ReportPart.objects.filter(charger=charger, action=ACTION, request_id=request_id))
     return variables_of([item for part in parts for item in part.items]) if parts else None
+
+
+def find(charger: Charger, request_id: int) -> WholeReport | None:
+    """Return a report of `charger`, None if it has sent none with this id."""
+    rows = summaries(charger, list(of_charger(charger).filter(request_id=request_id)))
+    values = contents(charger, request_id)
+    return WholeReport(**vars(rows[0]), variables=values) if rows and values is not None else None
 
 
 @dataclass

@@ -52,10 +52,10 @@ class ReportDetail(APIView):
     @extend_schema(responses=ReportSerializer)
     def get(self, request: Request, charger_id: str, request_id: int) -> Response:
         charger = known_charger(request, charger_id)
-        values = contents(charger, request_id)
-        rows = list(base_reports.of_charger(charger).filter(request_id=request_id))
-        (summary,) = base_reports.summaries(charger, rows)
-        return Response(ReportSerializer(vars(summary) | {"variables": values}).data)
+        report = base_reports.find(charger, request_id)
+        if report is None:
+            raise not_found("Report")
+        return Response(ReportSerializer(report).data)
 
 
 @takes(DifferenceQuerySerializer)

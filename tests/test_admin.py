@@ -118,7 +118,14 @@ def test_a_simulated_result_is_marked(api, one_of_each):
 def test_a_key_is_stored_hashed_and_never_shown(api):
     charger = a_charger()
     page = reverse("admin:chargers_charger_change", args=[charger.pk])
-    inlines = ("connectors", "variables", "installed_profiles", "installed_certificates", "held_serials")
+    inlines = (
+        "connectors",
+        "variables",
+        "network_profiles",
+        "installed_profiles",
+        "installed_certificates",
+        "held_serials",
+    )
     inline = {f"{name}-{what}_FORMS": 0 for name in inlines for what in ("TOTAL", "INITIAL")}
     api.post(
         page, {"description": "d", "boot_policy": "Pending", "new_authorization_key": "sixteen-chars-ok", **inline}

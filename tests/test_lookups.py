@@ -65,8 +65,13 @@ HARMLESS = {
     ),
     "chargers.variable": (
         "id charger component component_instance evse_id connector_id variable instance attribute value mutability "
-        "characteristics reboot_required reported_at"
+        "persistent constant characteristics reboot_required reported_at"
     ),
+    "chargers.variablechange": (
+        "id charger component component_instance evse_id connector_id variable instance attribute old_value "
+        "new_value source at"
+    ),
+    "chargers.networkprofile": "id charger slot status answered_at connection security_profile accepted_at",
     "chargers.installedprofile": (
         "id charger connector_id charging_profile_id stack_level purpose transaction_id profile installed_at"
     ),

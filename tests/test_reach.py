@@ -80,7 +80,11 @@ def reply(answer, charger_id):
 
 
 # Of every route that names a charger: what stands in the place of its other variables.
-OTHERS = {"<int:transaction_id>": ["1", "0", "99999999"], "<str:action>": ["Reset", "Nonsense"]}
+OTHERS = {
+    "<int:transaction_id>": ["1", "0", "99999999"],
+    "<int:request_id>": ["1", "0"],
+    "<str:action>": ["Reset", "Nonsense"],
+}
 ROUTES = sorted({path for path, _ in every_route() if "<charger:charger_id>" in path})
 
 

@@ -21,7 +21,14 @@ from tests.support.servers import RUN_DIR
 from tools.stack.servers import Redis
 
 pytestmark = pytest.mark.django_db(transaction=True)
-INLINES = ("connectors", "variables", "installed_profiles", "installed_certificates", "held_serials")
+INLINES = (
+    "connectors",
+    "variables",
+    "network_profiles",
+    "installed_profiles",
+    "installed_certificates",
+    "held_serials",
+)
 FORMS = {f"{name}-{what}_FORMS": 0 for name in INLINES for what in ("TOTAL", "INITIAL")}
 A_KEY = "sixteen-chars-ok"
 LONG = 60  # seconds a client waits for Redis here, so that a test need not hurry

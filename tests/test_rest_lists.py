@@ -19,7 +19,13 @@ ASKS_NOTHING = ("api/schema/", "api/docs/")  # pages that describe the API, with
 
 def operations():
     """Yield (method, path) of every REST operation, with values in place of the parameters of the path."""
-    values = {"charger:charger_id": "CP-1", "int:transaction_id": "1", "int:pk": "1", "int:delivery": "1"}
+    values = {
+        "charger:charger_id": "CP-1",
+        "int:transaction_id": "1",
+        "int:pk": "1",
+        "int:delivery": "1",
+        "int:request_id": "1",
+    }
     values |= {"slug:task_id": "x", "slug:id": "x"}
     for path, callback in every_route():
         view, actions = getattr(callback, "cls", object), getattr(callback, "actions", None)

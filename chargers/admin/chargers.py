@@ -13,7 +13,15 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from chargers.admin.base import AsSent, Commandable, ReadOnly, Scoped, shown_once
-from chargers.models import Charger, Connector, HeldSerial, InstalledCertificate, InstalledProfile, Variable
+from chargers.models import (
+    Charger,
+    Connector,
+    HeldSerial,
+    InstalledCertificate,
+    InstalledProfile,
+    NetworkProfile,
+    Variable,
+)
 from chargers.models.charger import OF_SOCKET, OPERATOR_FIELDS, REPORTED_FIELDS
 from chargers.services import access, audit, control, keys, presence
 
@@ -62,7 +70,11 @@ class ChargerForm(forms.ModelForm):
 # Model: its columns on the page of a charger.
 REPORTED = {
     Connector: ["connector_id", "status", "error_code", "info", "scheduled_availability", "timestamp", "received_at"],
-    Variable: ["component", "variable", "value", "mutability", "reboot_required", "reported_at"],
+    Variable: [
+        *("component", "component_instance", "evse_id", "connector_id", "variable", "instance", "attribute", "value"),
+        *("mutability", "reboot_required", "reported_at"),
+    ],
+    NetworkProfile: ["slot", "status", "answered_at", "security_profile", "connection", "accepted_at"],
     InstalledProfile: ["connector_id", "purpose", "stack_level", "charging_profile_id", "transaction_id"],
     InstalledCertificate: ["certificate_type", "serial_number", "hash_algorithm", "updated_at"],
 }

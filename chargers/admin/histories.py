@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from chargers.admin.base import HistoryAdmin, LargeHistoryAdmin
 from chargers.admin.lists import choices
-from chargers.models import AuditEntry, Connector, DataTransfer, Event, Finding, SecurityEvent
+from chargers.models import AuditEntry, Connector, DataTransfer, Event, Finding, SecurityEvent, VariableChange
 from chargers.models import events as event_models
 from chargers.models import findings as finding_models
 from chargers.services import audit
@@ -31,6 +31,15 @@ admin.site.register(
     list_filter=["type"],
     search_fields=["charger__identity", "tech_info"],
     date_hierarchy="received_at",
+)
+admin.site.register(
+    VariableChange,
+    LargeHistoryAdmin,
+    list_display=["at", "charger", "component", "variable", "attribute", "old_value", "new_value", "source"],
+    list_filter=["source"],
+    search_fields=["charger__identity", "component", "variable"],
+    sortable_by=["at"],
+    date_hierarchy="at",
 )
 admin.site.register(
     DataTransfer,

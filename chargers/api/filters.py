@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django import forms
 from django.db import models
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters
 from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS, filterset_factory
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
-from chargers.models import AuditEntry, Charger, Event, Message, Refusal
+from chargers.models import AuditEntry, Charger, Event, Message, Refusal, Variable, VariableChange
 from chargers.models.charger import OPERATOR_FIELDS, REPORTED_FIELDS
+from chargers.models.variables import NAME
 from core.admin import lookups
 
 
@@ -107,6 +110,41 @@ class EventFilter(OfCharger):
     class Meta:
         model = Event
         fields = ["id", "kind"]
+
+
+class Searched(AsSent):
+    """`?q=`, a part of the name of a variable or of its component."""
+
+    q = filters.CharFilter(method="named_like", strip=False, max_length=200, label="A part of the name.")
+
+    def named_like(self, rows: QuerySet[Any], name: str, part: str) -> QuerySet[Any]:
+        names = ("component", "component_instance", "variable", "instance")
+        likes = (Q(**{f"{column}__icontains": part}) for column in names)
+        return rows.filter(reduce(or_, likes))
+
+
+class VariableFilter(Searched):
+    """Filter the variables of one charger."""
+
+    class Meta:
+        model = Variable
+        fields = [*NAME, "value", "mutability", "reboot_required", "reported_at"]
+
+
+class FleetVariableFilter(VariableFilter, OfCharger):
+    """Filter the variables of all chargers."""
+
+    class Meta(VariableFilter.Meta):
+        pass
+
+
+class VariableChangeFilter(Searched, OfCharger):
+    since = filters.IsoDateTimeFilter("at", "gte")
+    until = filters.IsoDateTimeFilter("at", "lt")
+
+    class Meta:
+        model = VariableChange
+        fields = ["id", *NAME, "old_value", "new_value", "source"]
 
 
 class MessageFilter(AsSent):

@@ -5,7 +5,7 @@ from urllib.parse import quote, unquote
 from django.urls import include, path, register_converter
 from rest_framework.routers import SimpleRouter
 
-from chargers.api.views import access, chargers, events, histories
+from chargers.api.views import access, chargers, events, histories, variables
 
 
 class ChargerIdConverter:
@@ -50,5 +50,8 @@ urlpatterns = [
     path("audit/", histories.AuditEntryList.as_view()),
     path("security-events/", histories.SecurityEventList.as_view()),
     path("data-transfers/", histories.DataTransferList.as_view()),
+    path("variables/", variables.FleetVariableList.as_view()),
+    path("variables/history/", variables.VariableChangeList.as_view()),
+    path("network-profiles/", variables.NetworkProfileList.as_view()),
     path("status/<charger:charger_id>/", chargers.charger_status),
 ]

@@ -3,6 +3,7 @@ import core.db.sealing
 import django.core.serializers.json
 import django.core.validators
 import django.db.models.deletion
+import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
@@ -334,16 +335,18 @@ migrations.CreateModel(
             name='Variable',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('component', models.CharField(blank=True, help_text='Empty for a configuration key of OCPP 1.6.', max_length=50)),
-                ('component_instance', models.CharField(blank=True, max_length=50)),
+                ('component', models.CharField(blank=True, help_text='Empty for a configuration key of OCPP 1.6.', max_length=100)),
+                ('component_instance', models.CharField(blank=True, max_length=100)),
                 ('evse_id', models.PositiveIntegerField(blank=True, null=True)),
                 ('connector_id', models.PositiveIntegerField(blank=True, null=True)),
                 ('variable', models.CharField(max_length=255)),
-                ('instance', models.CharField(blank=True, max_length=50)),
-                ('attribute', models.CharField(default='Actual', help_text='Actual, Target, MinSet or MaxSet.', max_length=6)),
+                ('instance', models.CharField(blank=True, max_length=100)),
+                ('attribute', models.CharField(default='Actual', help_text='Actual, Target, MinSet or MaxSet.', max_length=50)),
                 ('value', models.TextField(blank=True, null=True)),
-                ('mutability', models.CharField(default='ReadWrite', help_text='ReadWrite, ReadOnly or WriteOnly.', max_length=9)),
-                ('characteristics', models.JSONField(blank=True, help_text='data_type, unit, values_list, min_limit and max_limit, as far as reported.', null=True)),
+                ('mutability', models.CharField(default='ReadWrite', help_text='ReadWrite, ReadOnly or WriteOnly.', max_length=50)),
+                ('persistent', models.BooleanField(help_text='Whether it survives a reboot. Empty if not reported.', null=True)),
+                ('constant', models.BooleanField(help_text='Whether it never changes. Empty if not reported.', null=True)),
+                ('characteristics', models.JSONField(blank=True, help_text='data_type, unit, values_list, min_limit, max_limit and supports_monitoring, as far as reported.', null=True)),
                 ('reboot_required', models.BooleanField(default=False, help_text='It takes effect at the next boot.')),
                 ('reported_at', models.DateTimeField(auto_now=True, help_text='When it was last reported or accepted.')),
                 ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='variables', to='chargers.charger')),
@@ -351,6 +354,7 @@ migrations.CreateModel(
             options={
                 'ordering': ['component', 'component_instance', 'evse_id', 'connector_id', 'variable', 'instance', 'attribute'],
                 'constraints': [models.UniqueConstraint(fields=('charger', 'component', 'component_instance', 'evse_id', 'connector_id', 'variable', 'instance', 'attribute'), name='one_row_a_variable', nulls_distinct=False)],
+                'indexes': [models.Index(fields=['variable'], name='variables_by_name')],
             },
         ),
         migrations.CreateModel(
@@ -439,4 +443,43 @@ migrations.CreateModel(
             index=models.Index(condition=models.Q(('state', 'delivered'), _negated=True), fields=['state'], name='deliveries_not_taken'),
         ),
         migrations.RunSQL(FILLFACTORS, DEFAULT_FILLFACTORS),
+        migrations.CreateModel(
+            name='NetworkProfile',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slot', models.IntegerField()),
+                ('status', models.CharField(help_text='The answer to the last SetNetworkProfile.', max_length=50)),
+                ('answered_at', models.DateTimeField(help_text='When it was answered.')),
+                ('connection', models.JSONField(blank=True, help_text='The connectionData that was accepted last, without secrets.', null=True)),
+                ('security_profile', models.IntegerField(help_text='The one of the connection.', null=True)),
+                ('accepted_at', models.DateTimeField(help_text='When the connection was accepted.', null=True)),
+                ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='network_profiles', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['charger', 'slot'],
+                'constraints': [models.UniqueConstraint(fields=('charger', 'slot'), name='one_row_a_network_slot')],
+            },
+        ),
+        migrations.CreateModel(
+            name='VariableChange',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('component', models.CharField(blank=True, help_text='Empty for a configuration key of OCPP 1.6.', max_length=100)),
+                ('component_instance', models.CharField(blank=True, max_length=100)),
+                ('evse_id', models.PositiveIntegerField(blank=True, null=True)),
+                ('connector_id', models.PositiveIntegerField(blank=True, null=True)),
+                ('variable', models.CharField(max_length=255)),
+                ('instance', models.CharField(blank=True, max_length=100)),
+                ('attribute', models.CharField(default='Actual', help_text='Actual, Target, MinSet or MaxSet.', max_length=50)),
+                ('old_value', models.TextField(null=True)),
+                ('new_value', models.TextField(help_text='Empty if the charger no longer has the variable.', null=True)),
+                ('source', models.CharField(help_text='The message by which it became known.', max_length=40)),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('charger', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='variable_changes', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['-id'],
+                'indexes': [models.Index(fields=['charger', '-id'], name='variable_changes_of_charger'), models.Index(fields=['at'], name='variable_changes_by_time')],
+            },
+        ),
     ]

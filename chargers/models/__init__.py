@@ -26,4 +26,4 @@ from chargers.models.events import Delivery, Event, Webhook
 from chargers.models.findings import Finding
 from chargers.models.messages import Message
 from chargers.models.refusals import Refusal
-from chargers.models.variables import Variable
+from chargers.models.variables import NetworkProfile, Variable, VariableChange

@@ -7,12 +7,15 @@ from typing import Any
 
 from django.db import transaction
 
-from chargers.models import Variable
-from chargers.models.variables import ACTUAL, NAME, READ_WRITE
+from chargers.models import Variable, VariableChange
+from chargers.models.variables import ACTUAL, ATTRIBUTES, NAME, READ_WRITE
 from chargers.services import budgets, findings
 from core.ocpp.redaction import without_secrets
 
 Identity = tuple[str | int | None, ...]
+# Their values change all the time, so a history of them says nothing.
+UNRECORDED = frozenset({("clockctrlr", "datetime")})
+MAX_VALUE = 2**31 - 1  # of a limit that a charger reports
 
 
 @dataclass(frozen=True)
@@ -30,41 +33,66 @@ class VariableName:
 
 @dataclass(frozen=True)
 class ReportedVariable:
+    """A value that a charger reported. What is None, except the value, was not reported and stays as it is stored."""
+
     name: VariableName
     value: str | None
-    mutability: str = READ_WRITE
+    mutability: str | None = READ_WRITE
     characteristics: dict[str, Any] | None = None
+    persistent: bool | None = None
+    constant: bool | None = None
+
+
+DETAILS = ("mutability", "characteristics", "persistent", "constant")
 
 
 def report(charger: int, reported: Iterable[ReportedVariable], message: str, is_whole: bool = False) -> None:
-    """Store `reported` of `charger` (primary key), without secrets.
+    """Store `reported` of `charger` (primary key), without secrets, and the changes of values.
 
     Variables beyond the budget are counted as findings in `message`. If the report is the whole device model, the
     other variables are deleted, unless it is empty.
     """
-    wanted = {_identity(variable.name): variable for variable in reported}
-    stored = {_identity(row): row for row in Variable.objects.filter(charger=charger)}
+    wanted = {identity(variable.name): variable for variable in reported}
+    stored = {identity(row): row for row in Variable.objects.filter(charger=charger)}
     if is_whole and wanted:
-        _delete([stored.pop(identity) for identity in stored.keys() - wanted.keys()])
-    for identity in _beyond_budget(charger, [new for new in wanted if new not in stored], len(stored), message):
-        del wanted[identity]
+        _delete([stored.pop(key) for key in stored.keys() - wanted.keys()], message)
+    for new in _beyond_budget(charger, [each for each in wanted if each not in stored], len(stored), message):
+        del wanted[new]
+    rows = [(former := stored.get(key), _row(charger, former, new)) for key, new in wanted.items()]
+    _record_changes([(former, row.value) for former, row in rows if former], message)
     Variable.objects.bulk_create(
-        [_row(charger, stored.get(identity), variable) for identity, variable in wanted.items()],
+        [row for _, row in rows],
         update_conflicts=True,
         unique_fields=["charger", *NAME],
-        update_fields=["value", "mutability", "characteristics", "reported_at"],
+        update_fields=["value", *DETAILS, "reported_at"],
     )
 
 
 def _row(charger: int, stored: Variable | None, variable: ReportedVariable) -> Variable:
     """Return the row to write, with the spelling of `stored`, so that the row replaces it."""
     name = variable.name
-    return Variable(
-        charger_id=charger,
-        **{column: getattr(stored or name, column) for column in NAME},
-        value=_without_secret(name, variable.value),
-        mutability=variable.mutability,
-        characteristics=variable.characteristics,
+    row = Variable(charger_id=charger, **{column: getattr(stored or name, column) for column in NAME})
+    row.value = _without_secret(name, variable.value)
+    for column in DETAILS:
+        if (detail := getattr(variable, column)) is not None:
+            setattr(row, column, detail)
+        elif stored:
+            setattr(row, column, getattr(stored, column))
+    return row
+
+
+def _record_changes(changes: Iterable[tuple[Variable, str | None]], source: str) -> None:
+    """Store the real ones among `changes`, (stored row, new value without secrets); `source` is their message."""
+    VariableChange.objects.bulk_create(
+        VariableChange(
+            charger_id=row.charger_id,
+            **{column: getattr(row, column) for column in NAME},
+            old_value=row.value,
+            new_value=value,
+            source=source,
+        )
+        for row, value in changes
+        if row.value != value and (row.component.casefold(), row.variable.casefold()) not in UNRECORDED
     )
 
 
@@ -78,17 +106,36 @@ def _beyond_budget(charger: int, new: list[Identity], stored: int, message: str)
     return excess
 
 
-def accept(charger: int, name: VariableName, value: str, reboot_required: bool) -> None:
-    """Store a `value` that `charger` (primary key) accepted, now or from its next boot, without a secret."""
-    row = find(charger, name) or Variable(charger_id=charger, **asdict(name))
-    row.value, row.reboot_required = _without_secret(name, value), reboot_required
+def accept(charger: int, name: VariableName, value: str, reboot_required: bool, source: str) -> None:
+    """Store a `value` that `charger` (primary key) accepted, now or from its next boot, without a secret.
+
+    `source` is the action of the command.
+    """
+    stored, shown = find(charger, name), _without_secret(name, value)
+    row = stored or Variable(charger_id=charger, **asdict(name))
+    if stored:
+        _record_changes([(stored, shown)], source)
+    row.value, row.reboot_required = shown, reboot_required
     row.save()
 
 
-def forget(charger: int, unknown: Iterable[VariableName]) -> None:
-    """Delete variables that `charger` (primary key) says it does not have."""
-    names = {_identity(name) for name in unknown}
-    _delete([row for row in Variable.objects.filter(charger=charger) if _identity(row) in names])
+def forget(charger: int, unknown: Iterable[VariableName], source: str) -> None:
+    """Delete variables that `charger` (primary key) says in `source` that it does not have."""
+    names = {identity(name) for name in unknown}
+    rows = Variable.objects.filter(charger=charger) if names else []
+    _delete([row for row in rows if identity(row) in names], source)
+
+
+def forget_others(charger: int, known: Iterable[VariableName], source: str) -> None:
+    """Delete the variables of `charger` (primary key) that its whole device model `known` in `source` lacks."""
+    names = {identity(name) for name in known}
+    rows = Variable.objects.filter(charger=charger) if names else []
+    _delete([row for row in rows if identity(row) not in names], source)
+
+
+def all_attributes(name: VariableName) -> list[VariableName]:
+    """Return the names of all attributes of the variable `name`."""
+    return [VariableName(**asdict(name) | {"attribute": attribute}) for attribute in ATTRIBUTES]
 
 
 def record_boot(chargers: Iterable[int]) -> None:
@@ -99,7 +146,22 @@ def record_boot(chargers: Iterable[int]) -> None:
 def find(charger: int, name: VariableName) -> Variable | None:
     """Return the value of `charger` (primary key) called `name`, None if it is not known."""
     rows = Variable.objects.filter(charger=charger, variable__iexact=name.variable)
-    return next((row for row in rows if _identity(row) == _identity(name)), None)
+    return next((row for row in rows if identity(row) == identity(name)), None)
+
+
+def find_all(charger: int, names: Iterable[VariableName]) -> dict[VariableName, Variable]:
+    """Return those of the values `names` of `charger` (primary key) that are known, by one query."""
+    wanted = {identity(name): name for name in names}
+    rows = Variable.objects.filter(charger=charger)
+    return {wanted[key]: row for row in rows if (key := identity(row)) in wanted}
+
+
+def limit(charger: int, component: str, variable: str, instance: str = "") -> int | None:
+    """Return the number that `charger` (primary key) reports as `variable`, None if it reports none above 0."""
+    found = find(charger, VariableName(variable, component, instance=instance))
+    value = found.value if found and found.value else ""
+    number = int(value) if value.isdecimal() and len(value) <= len(str(MAX_VALUE)) else 0
+    return number or None
 
 
 def numbers(chargers: Iterable[int], *variables: str, component: str = "") -> dict[tuple[int, str], int]:
@@ -109,13 +171,15 @@ def numbers(chargers: Iterable[int], *variables: str, component: str = "") -> di
     return {(charger, variable): int(value) for charger, variable, value in values if value.isdecimal()}
 
 
-def _identity(name: VariableName | Variable) -> Identity:
+def identity(name: VariableName | Variable) -> Identity:
     """Return what names a value; OCPP compares the texts without case."""
     parts = (getattr(name, column) for column in NAME)
     return tuple(part.casefold() if isinstance(part, str) else part for part in parts)
 
 
-def _delete(rows: Iterable[Variable]) -> None:
+def _delete(rows: Iterable[Variable], source: str) -> None:
+    rows = list(rows)
+    _record_changes([(row, None) for row in rows], source)
     Variable.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 

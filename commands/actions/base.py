@@ -28,6 +28,10 @@ def _unchanged(payload: JSON) -> JSON:
     return payload
 
 
+def _whole(payload: JSON, charger: Charger) -> list[JSON]:
+    return [payload]
+
+
 @dataclass(frozen=True)
 class Delivery:
     """What a charger delivers after its answer, and reports by later notifications.
@@ -54,6 +58,7 @@ class Action:
     `not_answered(command)` reverts the changes of `submitted` if there was no answer; `command.outcome` says why.
     `payload_for_retry(payload)` drops the members that were generated for one command.
     `delivery` is what follows the answer, None if nothing does.
+    `portions(payload, charger)` are the payloads by which a request is sent that is too long for one message.
     `hide(payload)` is the part of a payload with a secret that may be stored after the command is finished.
     """
 
@@ -67,6 +72,7 @@ class Action:
     hide: Callable[[JSON], JSON] | None = None
     payload_for_retry: Callable[[JSON], JSON] = _unchanged
     delivery: Delivery | None = None
+    portions: Callable[[JSON, Charger], list[JSON]] = _whole
 
     def stored(self, payload: JSON) -> JSON:
         """Return the part of `payload` that may be stored after the command is finished."""

@@ -104,6 +104,11 @@ class Install:
 
 
 @dataclass(frozen=True)
+class ReadConfiguration:
+    """Read all variables of the charger."""
+
+
+@dataclass(frozen=True)
 class Verbatim:
     """Send the action `action` of OCPP with `payload`; only the versions that have the action can express it."""
 
@@ -112,8 +117,8 @@ class Verbatim:
 
 
 # The intents by their names in REST and on the pages. An action of OCPP has a name that begins with a capital letter.
-# `SetVariable` has no name here, because each version names its variables differently, and `Install` has none,
-# because each charger needs its own URL.
+# `SetVariable` has no name here, because each version names its variables differently, `Install` has none, because
+# each charger needs its own URL, and `ReadConfiguration` has none, because only the system itself uses it.
 BY_NAME: Mapping[str, type] = {
     "start": Start,
     "stop": Stop,

@@ -25,6 +25,8 @@ class OfAction(AsSent):
 
 
 class CommandFilter(OfAction, OfCharger):
+    follows = filters.CharFilter("follows__task_id")
+
     class Meta:
         model = Command
         fields = ["action", "state", "outcome", "simulated"]

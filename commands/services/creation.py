@@ -38,13 +38,17 @@ def create(
 ) -> Command:
     """Create the row of a command of `version` with `columns`, and make the changes that hold from its submission on.
 
-    Raises `schemas.Violation` for a payload that cannot be sent.
+    A payload that is too long for one message becomes several commands: the returned one carries its first portion,
+    and the others follow it (`follows`). Raises `schemas.Violation` for a payload that cannot be sent.
     """
     row, request, columns = action_of(version, action), dict(payload), dict(columns)
     completed = row.complete(request, charger) or ()
     check_payload(version, action, request)
     refuse_hidden(action, request)
     warnings = [columns.pop("warning", ""), *completed, *row.check(request, charger)]
+    request, *others = row.portions(request, charger)
+    if others:
+        warnings.append(f"It is sent in {len(others) + 1} portions, because the charger takes no longer message.")
     command = Command(
         charger=charger,
         ocpp_version=version.subprotocol,
@@ -61,6 +65,9 @@ def create(
         audit.record("submitted", "command", command.task_id, charger.pk, after=after, who=command.requested_by)
     events.notify_live("command.submitted", charger.pk, task_id=command.task_id)
     transaction.on_commit(metrics.submitted.labels(action).inc)
+    for other in others:
+        alike = {"requested_by": command.requested_by, "timeout": command.timeout, "follows": command}
+        create(charger, version, action, other, alike, is_audited)
     return command
 
 

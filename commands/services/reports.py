@@ -43,13 +43,22 @@ class Report:
 
 
 def collect(parts: list[Part]) -> list[Report]:
-    """Store `parts`, and return the reports that have become whole by them.
+    """Store `parts`, and return the reports that have become whole by them, see `store` and `assemble`."""
+    return assemble(store(parts))
 
-    A repeated part changes nothing. Parts with a number are whole when the last one and all before it are stored,
-    others when the last one has arrived. The report is stored with its command too, if it is small.
+
+def store(parts: list[Part]) -> list[Part]:
+    """Store `parts`, and return those that were not stored before; a repeated part changes nothing."""
+    return [part for part in parts if _is_new(part)]
+
+
+def assemble(new: list[Part]) -> list[Report]:
+    """Return the reports that have become whole by the parts `new`, which are stored.
+
+    Parts with a number are whole when the last one and all before it are stored, others when the last one has
+    arrived. The report is stored with its command too, if it is small.
     """
-    found = (_whole(part) for part in parts if _is_new(part))
-    return [report for report in found if report]
+    return [report for part in new if (report := _whole(part))]
 
 
 def _is_new(part: Part) -> bool:

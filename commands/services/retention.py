@@ -138,6 +138,8 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "chargers.Charger": BY_OPERATORS,
     "chargers.Connector": With("chargers.Charger"),
     "chargers.Variable": With("chargers.Charger"),
+    "chargers.VariableChange": Aged("at", REPORTS),
+    "chargers.NetworkProfile": With("chargers.Charger"),
     "chargers.InstalledProfile": With("chargers.Charger"),
     "chargers.InstalledCertificate": With("chargers.Charger"),
     "chargers.ChargerGroup": BY_OPERATORS,

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from chargers.models import Charger
 from chargers.services import audit
 from commands import sql
+from commands.actions.intents import ReadConfiguration
 from commands.actions.table import action_of, encode
 from commands.models import FINISHED, Batch, Command
 from commands.services import acceptance, creation
@@ -125,17 +126,19 @@ def _enqueue(command: Command) -> None:
     except BROKER_FAULTS:
         # If the broker received the task nevertheless, the task finds no command and sends nothing. The changes made
         # with the row do no harm: a reservation stays Inactive, and no charger has the key that was not sent.
-        audit.record("not submitted", "command", command.task_id, command.charger_id)
-        command.delete()
+        for portion in (command, *command.followed_by.all()):
+            audit.record("not submitted", "command", portion.task_id, portion.charger_id)
+            portion.delete()
         raise
 
 
 @logs_failure
 def read_configuration(accepted: set[int]) -> None:
-    """Submit GetConfiguration after boot to those of the chargers `accepted` for which this is switched on."""
+    """Read the variables of those of the chargers `accepted` for which this is switched on, because they booted."""
     enabled = Charger.objects.filter(pk__in=accepted, read_configuration_after_boot=True)
-    waiting = Command.objects.filter(requested_by=audit.SYSTEM_ACTOR, action="GetConfiguration").exclude(
-        state=FINISHED
-    )
-    for charger in enabled.exclude(pk__in=waiting.values("charger")):
-        creation.submit_internal(charger, "GetConfiguration", {})
+    unfinished = Command.objects.filter(charger__in=enabled, requested_by=audit.SYSTEM_ACTOR).exclude(state=FINISHED)
+    waiting = set(unfinished.values_list("charger", "action"))
+    for charger in enabled:
+        action, payload = encode(charger.version, ReadConfiguration())
+        if (charger.pk, action) not in waiting:
+            creation.submit_internal(charger, action, payload)

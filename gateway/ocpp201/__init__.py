@@ -1,7 +1,7 @@
 """Inbound messages of OCPP 2.0.1: each handler decodes a batch of CALLs, calls services, and encodes the answers."""
 
 from gateway import common
-from gateway.ocpp201 import charger, display_messages, transactions, transfers
+from gateway.ocpp201 import charger, device_model, display_messages, transactions, transfers
 
 HANDLERS = {
     "BootNotification": charger.boot_notification,
@@ -12,6 +12,7 @@ HANDLERS = {
     "LogStatusNotification": transfers.log_status_notification,
     "NotifyDisplayMessages": display_messages.notify_display_messages,
     "PublishFirmwareStatusNotification": transfers.publish_firmware_status_notification,
+    "NotifyReport": device_model.notify_report,
     "SecurityEventNotification": common.security_event_notification,
     "StatusNotification": charger.status_notification,
     "TransactionEvent": transactions.transaction_event,

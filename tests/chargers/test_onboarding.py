@@ -80,7 +80,14 @@ def test_the_admin_accepts_a_short_key_with_a_confirmation(client, django_user_m
     client.force_login(django_user_model.objects.create_superuser("root"))
     charger = a_charger()
     path = f"/admin/chargers/charger/{charger.pk}/change/"
-    inlines = ("connectors", "variables", "installed_profiles", "installed_certificates", "held_serials")
+    inlines = (
+        "connectors",
+        "variables",
+        "network_profiles",
+        "installed_profiles",
+        "installed_certificates",
+        "held_serials",
+    )
     form = {f"{prefix}-{name}": "0" for prefix in inlines for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
     form |= {"boot_policy": "Accepted", "new_authorization_key": FACTORY_KEY}
     assert "Allow short key" in client.post(path, form).content.decode()

@@ -10,6 +10,7 @@ from commands.actions.intents import (
     Availability,
     Install,
     Limit,
+    ReadConfiguration,
     Reset,
     SetVariable,
     Start,
@@ -59,14 +60,14 @@ EXAMPLES = [
         Install("https://host/1.bin", NEW_YEAR),
         ("UpdateFirmware", {"location": "https://host/1.bin", "retrieveDate": "2036-01-01T00:00:00.000Z"}),
     ),
-]
-NAMELESS = (SetVariable, Install)
+    (ReadConfiguration(), ("GetConfiguration", {})),
+NAMELESS = (Install, ReadConfiguration, SetVariable)
 
 
 @pytest.mark.parametrize("version", [version for version, actions in ACTIONS.items() if actions], ids=str)
 def test_every_intent_has_a_name_an_encoder_and_an_example(version):
     examples = {type(intent) for intent, _ in EXAMPLES}
-    assert INTENTS[version].keys() == {*BY_NAME.values(), SetVariable, Install} == examples - {Verbatim}
+    assert INTENTS[version].keys() == {*BY_NAME.values(), *NAMELESS} == examples - {Verbatim}
 
 
 @pytest.mark.django_db

@@ -25,6 +25,7 @@ from chargers.models import (
     Message,
     Refusal,
     SecurityEvent,
+    VariableChange,
     Webhook,
 )
 from commands.models import (
@@ -133,6 +134,7 @@ OF_CHARGER = {
     Event: {"kind": "charger.online", "body": {}},
     DisplayMessage: {"message_id": 1},
     PublishedFirmware: {"status": "Unpublished"},
+    VariableChange: {"component": "EVSE", "variable": "Available", "source": "NotifyReport"},
     ReportPart: {"action": "NotifyReport", "request_id": 1, "is_last": True, "items": []},
 }
 PLAIN = {

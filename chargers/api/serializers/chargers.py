@@ -9,7 +9,6 @@ from rest_framework import serializers
 
 from chargers.models import Charger, Connector, InstalledCertificate, InstalledProfile, Variable
 from chargers.models.charger import OPERATOR_FIELDS, REPORTED_FIELDS
-from chargers.models.variables import NAME
 from chargers.services import audit, keys
 
 
@@ -44,12 +43,6 @@ class ConfigurationKeySerializer(serializers.ModelSerializer):
     class Meta:
         model = Variable
         fields = ["key", "value", "readonly", "reboot_required", "updated_at"]
-
-
-class VariableSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = Variable
-        fields = [*NAME, "value", "mutability", "characteristics", "reboot_required", "reported_at"]
 
 
 class InstalledProfileSerializer(serializers.ModelSerializer):

@@ -1,14 +1,14 @@
 """GetConfiguration, ChangeConfiguration and ChangeAvailability (OCPP 1.6 §5.8, §5.3, §5.2)."""
 
-import secrets
 from collections.abc import Iterator
 
 from django.db.models import Q
 
 from chargers.models import Charger, Connector
 from chargers.models.variables import READ_ONLY, READ_WRITE
-from chargers.services import keys, variables
+from chargers.services import variables
 from chargers.services.variables import ReportedVariable, VariableName
+from commands.actions import boots, keys
 from commands.models import CALL_ERROR, Command
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
@@ -16,7 +16,6 @@ from core.ocpp.schemas import JSON
 
 AUTHORIZATION_KEY = "AuthorizationKey"
 SECURITY_PROFILE = "SecurityProfile"
-MAX_PENDING_KEYS = 8  # keys sent to a charger that it neither accepted nor refused
 
 
 def complete_change(payload: JSON, charger: Charger) -> None:
@@ -25,7 +24,7 @@ def complete_change(payload: JSON, charger: Charger) -> None:
     An empty key counts as not given, because the charger could not connect again with it.
     """
     if _names(payload.get("key"), AUTHORIZATION_KEY) and payload.get("value", "") == "":
-        payload["value"] = secrets.token_hex(20)
+        payload["value"] = keys.generated()
 
 
 def payload_for_retry(payload: JSON) -> JSON:
@@ -49,51 +48,26 @@ def check_change(payload: JSON, charger: Charger) -> Iterator[str]:
 def change_submitted(command: Command) -> None:
     """Allow a new key from now on, because the charger may use it before its answer arrives (whitepaper A01)."""
     if _names(command.payload["key"], AUTHORIZATION_KEY):
-        charger = Charger.objects.select_for_update().get(pk=command.charger_id)
-        pending = [*charger.next_authorization_key_hashes, keys.hashed(command.payload.opened()["value"])]
-        charger.next_authorization_key_hashes = pending[-MAX_PENDING_KEYS:]
-        charger.save(update_fields=["next_authorization_key_hashes"])
+        keys.submitted(command.charger_id, command.payload.opened()["value"])
 
 
 def changed(command: Command) -> None:
     """Record a value that the charger accepted, now or from its next boot; of an AuthorizationKey only the hash."""
     key, value = command.payload["key"], command.payload["value"]
     if _names(key, AUTHORIZATION_KEY):
-        _key_changed(command, command.payload.opened()["value"])
+        keys.answered(command.charger_id, command.payload.opened()["value"], command.status)
     elif command.status in ("Accepted", "RebootRequired"):
-        variables.accept(command.charger_id, VariableName(key), value, _waits_for_reboot(command))
+        waits = boots.is_awaited(command, command.status)
+        variables.accept(command.charger_id, VariableName(key), value, waits, command.action)
         if _names(key, SECURITY_PROFILE) and value in ("1", "2", "3"):
             Charger.objects.filter(pk=command.charger_id).update(next_security_profile=int(value))
-
-
-def _waits_for_reboot(command: Command) -> bool:
-    """Whether a reboot is required; not if the charger booted after the command was sent."""
-    booted_at = Charger.objects.values_list("last_boot_at", flat=True).get(pk=command.charger_id)
-    has_booted = booted_at and command.sent_at and booted_at > command.sent_at
-    return command.status == "RebootRequired" and not has_booted
-
-
-def _key_changed(command: Command, value: str) -> None:
-    charger = Charger.objects.select_for_update().get(pk=command.charger_id)
-    pending = charger.next_authorization_key_hashes
-    matching = next((hashed for hashed in pending if keys.matches(value.encode(), hashed)), None)
-    if matching is None:  # the charger has already used it, or an operator set another; the charger's key counts
-        if command.status == "Accepted" and not charger.has_key(value):
-            charger.authorization_key_hash = keys.hashed(value)
-            charger.save(update_fields=["authorization_key_hash"])
-        return
-    if command.status == "Accepted":
-        charger.use_key(matching)
-    elif command.status != "RebootRequired":  # after RebootRequired the charger uses the new key from its next boot
-        charger.next_authorization_key_hashes = [hashed for hashed in pending if hashed != matching]
-        charger.save(update_fields=["next_authorization_key_hashes"])
 
 
 def not_changed(command: Command) -> None:
     """Forget a key that was refused or never sent; keep one without an answer, because the charger may use it."""
     refused = command.outcome == CALL_ERROR or command.sent_at is None
     if refused and _names(command.payload["key"], AUTHORIZATION_KEY):
-        _key_changed(command, command.payload.opened()["value"])
+        keys.answered(command.charger_id, command.payload.opened()["value"], "")
 
 
 def hide(payload: JSON) -> JSON:
@@ -111,7 +85,8 @@ def reported(command: Command) -> None:
     """Store the reported keys, all or those requested, and delete those that the charger does not have."""
     requested = command.payload.get("key")
     if requested:
-        variables.forget(command.charger_id, map(VariableName, command.answer.get("unknownKey", [])))
+        unknown = map(VariableName, command.answer.get("unknownKey", []))
+        variables.forget(command.charger_id, unknown, "GetConfigurationResponse")
     rows = command.answer.get("configurationKey", [])
     values = [_variable(row) for row in rows if not _names(row["key"], AUTHORIZATION_KEY)]
     variables.report(command.charger_id, values, "GetConfigurationResponse", is_whole=not requested)

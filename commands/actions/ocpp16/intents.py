@@ -10,6 +10,7 @@ from commands.actions.intents import (
     Encoders,
     Install,
     Limit,
+    ReadConfiguration,
     Reset,
     SetVariable,
     Start,
@@ -92,6 +93,10 @@ def _install(install: Install) -> Encoded:
     return "UpdateFirmware", update | install.attempts
 
 
+def _read_configuration(intent: ReadConfiguration) -> Encoded:
+    return "GetConfiguration", {}
+
+
 ENCODERS: Encoders = {
     Start: _start,
     Stop: _stop,
@@ -102,4 +107,5 @@ ENCODERS: Encoders = {
     Limit: _limit,
     SetVariable: _set_variable,
     Install: _install,
+    ReadConfiguration: _read_configuration,
 }

@@ -8,6 +8,7 @@ from commands.actions.intents import (
     Encoders,
     Install,
     Limit,
+    ReadConfiguration,
     Reset,
     SetVariable,
     Start,
@@ -15,6 +16,8 @@ from commands.actions.intents import (
     Trigger,
     Unlock,
 )
+from commands.actions.ocpp201 import names
+from core.ocpp.schemas import Violation
 from core.ocpp.timestamps import to_rfc3339
 
 
@@ -62,16 +65,13 @@ def _limit(limit: Limit) -> Encoded:
 
 
 def _set_variable(change: SetVariable) -> Encoded:
-    name = change.name
-    evse: dict[str, Any] = {} if name.evse_id is None else {"id": name.evse_id}
-    evse |= {} if name.connector_id is None else {"connectorId": name.connector_id}
-    component: dict[str, Any] = {"name": name.component}
-    component |= {"instance": name.component_instance} if name.component_instance else {}
-    component |= {"evse": evse} if evse else {}
-    variable = {"name": name.variable} | ({"instance": name.instance} if name.instance else {})
-    change_of_one: dict[str, Any] = {"attributeValue": change.value, "component": component, "variable": variable}
-    change_of_one |= {} if name.attribute == "Actual" else {"attributeType": name.attribute}
-    return "SetVariables", {"setVariableData": [change_of_one]}
+    if not change.name.component:
+        raise Violation("component", "A variable of OCPP 2.0.1 belongs to a component: name it.", "")
+    return "SetVariables", {"setVariableData": [{"attributeValue": change.value} | names.write(change.name)]}
+
+
+def _read_configuration(intent: ReadConfiguration) -> Encoded:
+    return "GetBaseReport", {"reportBase": "FullInventory"}
 
 
 def _install(install: Install) -> Encoded:
@@ -97,4 +97,5 @@ ENCODERS: Encoders = {
     Limit: _limit,
     SetVariable: _set_variable,
     Install: _install,
+    ReadConfiguration: _read_configuration,
 }

@@ -2,7 +2,7 @@
 
 from commands.actions import requests, transfers
 from commands.actions.base import Action
-from commands.actions.ocpp201 import availability, display_messages, firmware, remote_control
+from commands.actions.ocpp201 import availability, device_model, display_messages, firmware, network, remote_control
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -10,6 +10,44 @@ _TABLE = (
     # Availability (G) and provisioning (B)
     Action("ChangeAvailability", ACCEPTED, answered=availability.changed),
     Action("Reset", ACCEPTED),
+    Action(
+        "GetBaseReport",
+        ACCEPTED,
+        requests.complete,
+        submitted=requests.submitted,
+        payload_for_retry=requests.for_retry,
+        delivery=requests.REPORT,
+    ),
+    Action(
+        "GetReport",
+        ACCEPTED,
+        requests.complete,
+        device_model.check_report,
+        requests.submitted,
+        payload_for_retry=requests.for_retry,
+        delivery=requests.REPORT,
+        portions=device_model.portions_of_report,
+    ),
+    Action(
+        "GetVariables",
+        device_model.NO_VALUES,
+        check=device_model.check_get,
+        answered=device_model.was_read,
+        portions=device_model.portions_of_get,
+    ),
+    Action(
+        "SetVariables",
+        device_model.NOTHING_SET,
+        device_model.complete_set,
+        device_model.check_set,
+        device_model.set_submitted,
+        device_model.was_set,
+        device_model.not_set,
+        device_model.hide,
+        payload_for_retry=device_model.set_for_retry,
+        portions=device_model.portions_of_set,
+    ),
+    Action("SetNetworkProfile", ACCEPTED, check=network.check, answered=network.was_set),
     # Authorization (C)
     Action("ClearCache", ACCEPTED),
     # Transactions (E) and remote control (F)

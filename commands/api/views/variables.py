@@ -6,7 +6,8 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chargers.api.serializers.chargers import VariableSerializer
+from chargers.api.filters import VariableFilter
+from chargers.api.serializers.variables import VariableSerializer
 from chargers.models import Charger, Variable
 from chargers.models.variables import NAME
 from chargers.services import variables
@@ -22,7 +23,7 @@ class VariableList(generics.ListAPIView):
 
     queryset = Variable.objects.all()
     serializer_class = VariableSerializer
-    filterset_fields = [*NAME, "value", "mutability", "reboot_required", "reported_at"]
+    filterset_class = VariableFilter
     permission_classes = [needs(GET="chargers.view_charger", PUT="commands.add_command")]
     throttle_classes = [CommandsPerUser]
 
@@ -33,7 +34,7 @@ class VariableList(generics.ListAPIView):
 
     @extend_schema(request=SetVariableSerializer, responses={202: TaskSerializer}, parameters=[IDEMPOTENCY_KEY])
     def put(self, request: Request, charger_id: str) -> Response:
-        """Submit the command that sets one value, which in OCPP 1.6 is a ChangeConfiguration."""
+        """Submit the command that sets one value: SetVariables, in OCPP 1.6 ChangeConfiguration."""
         body = validated_body(request, SetVariableSerializer)
         charger = known_charger(request, charger_id)
         command = earlier(request)

@@ -63,9 +63,19 @@ ESSENTIALS = Essentials(
         ("NotifyDisplayMessages", "message"): lambda payload: {},
         ("NotifyDisplayMessages", "format"): lambda payload: "",
         ("NotifyDisplayMessages", "content"): lambda payload: "",
+        ("NotifyReport", "generatedAt"): lambda payload: "",
+        ("NotifyReport", "variableAttribute"): lambda payload: [],
+        ("NotifyReport", "dataType"): lambda payload: "",
+        ("NotifyReport", "supportsMonitoring"): lambda payload: False,
     },
-    # Its messages are stored without their request, too.
-    optional=frozenset({("NotifyDisplayMessages", "requestId")}),
+    # The content of reports is stored without their request, too.
+    optional=frozenset(
+        {
+            ("NotifyDisplayMessages", "requestId"),
+            ("NotifyReport", "requestId"),
+            ("NotifyReport", "seqNo"),
+        }
+    ),
     needed={},
     unreadable_items={"sampledValue": _unreadable_sample, "meterValue": _unreadable_reading},
 )
@@ -78,7 +88,7 @@ OCPP201 = Version(
     idempotent=frozenset(
         {"Authorize", "BootNotification", "GetCertificateStatus", "Heartbeat", "StatusNotification"}
     ),
-    recorded=frozenset({"MeterValues", "TransactionEvent"}),
+    recorded=frozenset({"MeterValues", "NotifyReport", "TransactionEvent"}),
     # A NotifyReport answers GetBaseReport or GetReport, which may be sent to a charger that is Pending (B02.FR.02).
     before_acceptance=frozenset({"BootNotification", "NotifyReport"}),
     not_while_pending=frozenset({"RequestStartTransaction", "RequestStopTransaction"}),  # B02.FR.05

@@ -1,0 +1,56 @@
+"""Requests that exceed what a charger takes in one message are sent in several CALLs (B05.FR.11, B06.FR.05).
+
+The first command carries the first portion. The others are commands of their own, which are submitted with it, follow
+it (`follows`), and are sent after it in order. So each portion has its own answer, and none is lost by a restart.
+"""
+
+import orjson
+
+from chargers.models import Charger
+from chargers.services import variables
+from core.ocpp.schemas import JSON
+
+DEVICE_DATA = "DeviceDataCtrlr"
+FRAME_BYTES = (
+    48  # of a CALL around its action and payload: brackets, commas, quotes and a message id of 36 characters
+)
+
+
+def of(
+    action: str,
+    payload: JSON,
+    member: str,
+    charger: Charger,
+    component: str = DEVICE_DATA,
+    unlike: frozenset[str] = frozenset(),
+) -> list[JSON]:
+    """Return the payloads by which to send `payload`, whose list `member` may be too long for one message.
+
+    The charger reports the limits as ItemsPerMessage and BytesPerMessage of `component`, with the action as instance.
+    A single item that exceeds the bytes is sent nevertheless, and the charger decides. `unlike` are members that only
+    the first payload has, because they are generated for each command.
+    """
+    items = payload.get(member, [])
+    most_items = variables.limit(charger.pk, component, "ItemsPerMessage", action) or len(items)
+    most_bytes = variables.limit(charger.pk, component, "BytesPerMessage", action)
+    around = FRAME_BYTES + len(action) + _size({**payload, member: []})
+    lists = _lists(items, most_items, most_bytes - around if most_bytes else None)
+    others = {name: value for name, value in payload.items() if name not in unlike}
+    return [{**(others if number else payload), member: part} for number, part in enumerate(lists)] or [payload]
+
+
+def _lists(items: list[JSON], most_items: int, most_bytes: int | None) -> list[list[JSON]]:
+    lists: list[list[JSON]] = []
+    left = 0
+    for item in items:
+        size = _size(item) + 1  # with a comma
+        if not lists or len(lists[-1]) >= most_items or (most_bytes is not None and size > left):
+            lists.append([])
+            left = most_bytes or 0
+        lists[-1].append(item)
+        left -= size
+    return lists
+
+
+def _size(value: object) -> int:
+    return len(orjson.dumps(value))

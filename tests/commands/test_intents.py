@@ -61,6 +61,7 @@ EXAMPLES = [
         ("UpdateFirmware", {"location": "https://host/1.bin", "retrieveDate": "2036-01-01T00:00:00.000Z"}),
     ),
     (ReadConfiguration(), ("GetConfiguration", {})),
+]
 NAMELESS = (Install, ReadConfiguration, SetVariable)
 
 

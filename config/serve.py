@@ -64,8 +64,7 @@ def tls_context(config: Any, default: Any) -> ssl.SSLContext:
 
 def application() -> Any:
     """Set up this process, and return the ASGI application."""
-    from config import metrics
-    from config.asgi import application as asgi_application
+    from config import asgi, metrics  # in this order, because `asgi` sets up Django
 
     metrics.start("web")
     metrics.watch_event_loop()
@@ -74,7 +73,7 @@ def application() -> Any:
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     sys.setswitchinterval(0.0005)
-    return asgi_application
+    return asgi.application
 
 
 def main() -> None:

@@ -182,6 +182,14 @@ OCPP_PING_TIMEOUT = _positive("OCPP_PING_TIMEOUT", 20, limit=3600)
 # Seconds for which commands wait on a new socket that has sent no CALL; 0: they are sent at once.
 OCPP_BOOT_WAIT = _from_zero("OCPP_BOOT_WAIT", 10, 3600)
 OCPP_LARGEST_MESSAGE = _positive("OCPP_LARGEST_MESSAGE", 8, limit=64) * 2**20  # MiB in the environment
+# Subprotocols on whose sockets messages are compressed, if the charger offers it (RFC 7692). OCPP 2.0.1 requires it
+# (part 4, §3.3); OCPP 1.6 does not mention it.
+OCPP_COMPRESSION = _read(
+    env.list,
+    "OCPP_COMPRESSION",
+    ["ocpp2.0.1"],
+    validate=validate.ContainsOnly(["ocpp1.6", "ocpp2.0.1"]),
+)
 # Which messages are stored of chargers that have no setting of their own, see gateway.message_log.
 OCPP_MESSAGE_LOG = _read(
     env.str,

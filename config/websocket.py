@@ -3,16 +3,22 @@
 A complete, unfragmented, masked text frame (RFC 6455 §5.2) is unmasked and passed on without the state machine of the
 library. The handshake and all other frames take the slow path through the library, frame by frame, so that both paths
 agree on where a frame begins. docs/performance.md has the difference in speed.
+
+Messages may be compressed (permessage-deflate, RFC 7692) on the sockets of chargers that offer it, see
+OCPP_COMPRESSION. Both sides begin each message anew, so that no idle socket needs memory for it.
 """
 
 import asyncio
 
+from django.conf import settings
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from chargers import metrics
 from core.http import proxies
+from core.ocpp import versions
 
 try:
     from websockets.speedups import apply_mask
@@ -28,6 +34,15 @@ MAX_QUEUED_FOR_RESUME = 4  # up to which reading resumes
 HEAVY_MESSAGE_BYTES = 2**20  # after a larger message reading pauses until the application has taken it
 FRAMES_PER_TURN = 64  # frames of one socket that are read before other sockets get their turn
 RESUME_DELAY_S = 0.005  # until such a socket is read again, because the writer thread needs the interpreter, too
+# A shorter message is sent as it is, because compression saves few bytes of it.
+MIN_COMPRESSED_BYTES = 256
+DEFLATE = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True,
+    client_no_context_takeover=True,
+    server_max_window_bits=12,  # 4 KiB, which is little even for a charger
+    client_max_window_bits=12,
+    compress_settings={"memLevel": 5},
+)
 LINGER_S = 1.0  # for which a socket is read after its charger has broken the protocol
 
 
@@ -101,12 +116,14 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.has_heavy = False  # whether a message of more than HEAVY_MESSAGE_BYTES is queued
         self.slow_bytes_left = 0  # bytes not yet received of a frame on the slow path
         self.is_refused = False  # whether the charger has broken the protocol
+        self.extensions = []  # that were agreed: none, or permessage-deflate
 
     @property
     def conn(self):
         """The state machine of the library. A new one is made if `_forget_conn` has dropped it."""
         if self.open_conn is None:
             self.open_conn = ServerProtocol(state=OPEN, max_size=self.config.ws_max_size, logger=self.logger)
+            self.open_conn.extensions = self.extensions
         return self.open_conn
 
     @conn.setter
@@ -136,7 +153,9 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         self.take = take
 
     def handle_connect(self, event):
+        self.conn.available_extensions = [DEFLATE] if _may_compress(event.headers) else None
         super().handle_connect(event)
+        self.extensions = self.conn.extensions
         if self.response.status_code == 101:
             self.scope |= {"socket": self, **self.of_connection}
 
@@ -346,9 +365,17 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         is_open = self.handshake_complete and not (self.disconnected or self.close_sent)
         if is_open and self.writable.is_set() and (self.open_conn is None or self.open_conn.state is OPEN):
             payload = text.encode()
-            self.transport.write(_header(len(payload)) + payload)
+            if self.extensions and len(payload) >= MIN_COMPRESSED_BYTES:
+                self._write_compressed(payload)
+            else:
+                self.transport.write(_header(len(payload)) + payload)
             return True
         return False
+
+    def _write_compressed(self, payload):
+        self.conn.send_text(payload)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self._forget_conn()
 
     async def send(self, message):
         text = message.get("text")
@@ -357,6 +384,13 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         await super().send(message)
         if self.partial:
             self.loop.call_soon(self._resume_reading)
+
+
+def _may_compress(headers):
+    """Whether messages may be compressed in the OCPP version that a charger with these `headers` gets."""
+    offered = ",".join(headers.get_all("Sec-WebSocket-Protocol"))
+    version = versions.negotiate([name.strip() for name in offered.split(",")])
+    return version is not None and version.subprotocol in settings.OCPP_COMPRESSION
 
 
 def _lengths(data, position):

@@ -16,6 +16,7 @@ from chargers.models import Charger
 from chargers.services import refusals
 from commands.services.signing import certificate_owner
 from core.http import proxies
+from core.ocpp import versions
 from core.ocpp.versions import Version
 from core.redis.throttling import Failures
 from gateway import protocols
@@ -145,10 +146,10 @@ def negotiate(offered: list[str]) -> tuple[Version, str | None]:
 
     Raise `Refused` with 400 if none of the offered ones is spoken here.
     """
-    if version := protocols.negotiate(offered):
+    if version := versions.negotiate(offered):
         return version, version.subprotocol
     if offered or settings.OCPP_REQUIRE_SUBPROTOCOL:
-        spoken = ", ".join(protocols.BY_SUBPROTOCOL)
+        spoken = ", ".join(versions.BY_SUBPROTOCOL)
         reason = f"This server speaks {spoken}; the charger offered {', '.join(offered) or 'no subprotocol'}."
         raise Refused(400, reason, "subprotocol")
     return protocols.DEFAULT, None

@@ -11,10 +11,4 @@ Handler = Callable[[list[Call]], list[dict[str, Any]]]
 
 # {version: {action: its handler}}. The first version is spoken with a charger that offers no subprotocol.
 HANDLERS: Mapping[Version, Mapping[str, Handler]] = {OCPP16: ocpp16.HANDLERS, OCPP201: ocpp201.HANDLERS}
-BY_SUBPROTOCOL = {version.subprotocol: version for version in HANDLERS}
 DEFAULT = next(iter(HANDLERS))
-
-
-def negotiate(offered: list[str]) -> Version | None:
-    """Return the version of the first subprotocol in `offered` that is spoken here, None if there is none."""
-    return next((BY_SUBPROTOCOL[name] for name in offered if name in BY_SUBPROTOCOL), None)

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from core.ocpp.versions import OCPP16
+from core.ocpp.versions import OCPP16, OCPP201, negotiate
 from core.ocpp.versions.base import ALWAYS, NAMED
 from gateway import protocols
 from tests.support.builders import a_charger, open_socket
@@ -68,10 +68,17 @@ def test_the_error_codes_of_the_frames_and_of_the_schemas_are_of_one_version(ver
 
 @pytest.mark.parametrize(
     "offered, version",
-    [(["ocpp1.6"], OCPP16), (["ocpp1.5", "ocpp1.6"], OCPP16), (["ocpp1.5"], None), ([], None)],
+    [
+        (["ocpp1.6"], OCPP16),
+        (["ocpp1.5", "ocpp1.6"], OCPP16),
+        (["ocpp2.0.1", "ocpp1.6"], OCPP201),
+        (["ocpp1.6", "ocpp2.0.1"], OCPP16),
+        (["ocpp1.5"], None),
+        ([], None),
+    ],
 )
 def test_the_first_spoken_subprotocol_is_negotiated(offered, version):
-    assert protocols.negotiate(offered) is version
+    assert negotiate(offered) is version
 
 
 @pytest.mark.django_db

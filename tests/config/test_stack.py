@@ -315,6 +315,26 @@ def test_an_invalid_setting_is_reported_in_one_sentence(tmp_path, variable, valu
     assert len(output.strip().splitlines()) <= 3, output
 
 
+def test_several_web_processes_start_without_an_imported_django(tmp_path):
+    """uvicorn spawns each of them, as in a container with WEB_CONCURRENCY."""
+    port, env = free_port(), os.environ | {"FILES_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "config.serve", "--port", str(port), "--workers", "2"]
+    web = subprocess.Popen(command, cwd=PROJECT, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        eventually(lambda: web.poll() is None and answers(f"http://127.0.0.1:{port}/healthz"), 30)
+    finally:
+        web.terminate()
+        assert "Traceback" not in web.communicate(timeout=20)[1]
+
+
+def answers(url):
+    """Whether an HTTP server answers with 200."""
+    try:
+        return urllib.request.urlopen(url, timeout=2).status == 200
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize(
     "program",
     [

@@ -1,5 +1,7 @@
 """Functional block G: the status of connectors, and changes of availability."""
 
+from tests.support.scenario201 import Scenario
+from tests.support.station import now
 from tests.support.station201 import EVSE
 
 EVERYTHING, ONE_EVSE, CONNECTOR = {}, {"evse": {"id": EVSE}}, {"evse": {"id": EVSE, "connectorId": 1}}
@@ -25,6 +27,20 @@ def changed(station, target, status):
     for evse in evses:
         station.status(AVAILABILITY[status], evse)
     assert {shown(station)[evse] for evse in evses} == {AVAILABILITY[status]}
+
+
+def changed_after_the_session(station, target):
+    """The operator asks during a session; the station becomes unavailable once it is over."""
+    session = Scenario(station).charging()
+    change(station, target, "Inoperative", "Scheduled")
+    if not target:
+        station.status("Unavailable", 2)
+    session.unplugged()
+    station.status("Unavailable", EVSE)
+    assert session.shown["status"] == "Completed"
+    assert {evse["evse_id"]: evse["connectors"][0]["status"] for evse in station.shown["evses"]}[
+        EVSE
+    ] == "Unavailable"
 
 
 def test_tc_g_03_csms(station):
@@ -58,3 +74,32 @@ def test_tc_g_08_csms(station):
     """Change Availability Connector - Inoperative to operative"""
     changed(station, CONNECTOR, "Inoperative")
     changed(station, CONNECTOR, "Operative")
+
+
+def test_tc_g_11_csms(station):
+    """Change Availability EVSE - With ongoing transaction"""
+    changed_after_the_session(station, ONE_EVSE)
+
+
+def test_tc_g_14_csms(station):
+    """Change Availability Charging Station - With ongoing transaction"""
+    changed_after_the_session(station, EVERYTHING)
+
+
+def test_tc_g_17_csms(station):
+    """Change Availability Connector - With ongoing transaction"""
+    changed_after_the_session(station, CONNECTOR)
+
+
+def test_tc_g_20_csms(station):
+    """Connector status Notification - Lock Failure"""
+    event = {
+        "eventId": 1,
+        "timestamp": now(),
+        "trigger": "Delta",
+        "actualValue": "true",
+        "eventNotificationType": "HardWiredNotification",
+        "component": {"name": "ConnectorPlugRetentionLock", "evse": {"id": EVSE, "connectorId": 1}},
+        "variable": {"name": "Problem"},
+    }
+    assert station.call("NotifyEvent", generatedAt=now(), seqNo=0, eventData=[event]) == {}

@@ -93,8 +93,13 @@ HARMLESS = {
     "chargers.finding": "id charger action field kind count first_seen last_seen example",
     "chargers.message": "id charger at direction kind action message_id frame is_error",
     "chargers.refusal": "id charger_id kind status reason address count first_at last_at",
-    "transactions.idtag": "id id_tag type status expiry_date parent_id_tag description concurrent_limit created_at",
-    "transactions.unknownidtag": "id id_tag charger first_seen last_seen presented",
+    "transactions.idtag": (
+        "id id_tag type status expiry_date parent_id_tag master_pass language message description concurrent_limit "
+        "created_at"
+    ),
+    "transactions.idtag_chargers": "id idtag charger",
+    "transactions.idtag_groups": "id idtag chargergroup",
+    "transactions.unknownidtag": "id id_tag type charger first_seen last_seen presented",
     "transactions.transaction": (
         "id charger own_reference evse_id connector_id id_tag id_token_type id_tag_status "
         "charging_state reservation_id remote_start_id missing_since asked_at start_time raw_start_time "

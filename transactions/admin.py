@@ -40,8 +40,9 @@ MEASURANDS, CONTEXTS = (_SAMPLED["properties"][name]["enum"] for name in ("measu
 @admin.register(IdTag)
 class IdTagAdmin(AsSent, admin.ModelAdmin):
     as_sent = ["id_tag", "parent_id_tag"]
-    list_display = ["id_tag", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description"]
-    list_filter = ["status"]
+    list_display = ["id_tag", "type", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description"]
+    list_filter = ["status", "type", "master_pass"]
+    autocomplete_fields = ["chargers", "groups"]
     search_fields = ["id_tag", "parent_id_tag", "description"]
     date_hierarchy = "created_at"
 
@@ -57,7 +58,7 @@ def accept_tags(modeladmin: admin.ModelAdmin, request: HttpRequest, unknown: Que
 
 @admin.register(UnknownIdTag)
 class UnknownIdTagAdmin(HistoryAdmin):
-    list_display = ["id_tag", "charger", "presented", "first_seen", "last_seen"]
+    list_display = ["id_tag", "type", "charger", "presented", "first_seen", "last_seen"]
     search_fields = ["id_tag", "charger__identity"]
     date_hierarchy = "last_seen"
     actions = [accept_tags]

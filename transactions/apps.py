@@ -10,4 +10,5 @@ class TransactionsConfig(AppConfig):
         from chargers.services import audit
         from transactions.models import IdTag
 
-        audit.watch(IdTag, "id_tag", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description")
+        columns = ["id_tag", "type", "status", "expiry_date", "parent_id_tag", "concurrent_limit", "description"]
+        audit.watch(IdTag, *columns, "master_pass", "language", "message", "chargers", "groups")

@@ -30,15 +30,16 @@ SELECT charger_id, action, false FROM kept UNION ALL SELECT charger_id, action, 
 LIST_UNKNOWN_TAGS = """
 WITH s AS MATERIALIZED (
     SELECT r.*, CASE
-        WHEN EXISTS (SELECT FROM transactions_unknownidtag k WHERE upper(k.id_tag) = upper(r.id_tag)) THEN ''
+        WHEN EXISTS (SELECT FROM transactions_unknownidtag k
+            WHERE upper(k.id_tag) = upper(r.id_tag) AND k.type = r.type) THEN ''
         WHEN (SELECT count(*) FROM transactions_unknownidtag k WHERE k.charger_id = r.charger) >= %s
             THEN 'unknown_tags'
         WHEN (SELECT count(*) FROM transactions_unknownidtag) >= %s THEN 'all_unknown_tags' ELSE '' END AS past
-    FROM json_to_recordset(%s) AS r(n int, id_tag text, charger bigint, seen timestamptz)
+    FROM json_to_recordset(%s) AS r(n int, id_tag text, type text, charger bigint, seen timestamptz)
 ), listed AS (
-    INSERT INTO transactions_unknownidtag AS u (id_tag, charger_id, first_seen, last_seen, presented)
-    SELECT id_tag, charger, seen, seen, 1 FROM s WHERE past = '' ORDER BY n
-    ON CONFLICT (upper(id_tag)) DO UPDATE SET
+    INSERT INTO transactions_unknownidtag AS u (id_tag, type, charger_id, first_seen, last_seen, presented)
+    SELECT id_tag, type, charger, seen, seen, 1 FROM s WHERE past = '' ORDER BY n
+    ON CONFLICT (upper(id_tag), type) DO UPDATE SET
         charger_id = excluded.charger_id, last_seen = excluded.last_seen, presented = u.presented + 1
 )
 SELECT n, past FROM s WHERE past <> ''

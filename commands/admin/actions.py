@@ -20,6 +20,7 @@ from commands.admin.batches import submit_batch
 from commands.services.origin import Origin
 from commands.services.submission import submit
 from core.ocpp import schemas
+from core.ocpp.schemas import JSON
 from core.redis.faults import BROKER_FAULTS
 from transactions.admin import ReservationAdmin, TransactionAdmin
 from transactions.models import Reservation, Transaction
@@ -78,9 +79,11 @@ def stop_remotely(modeladmin: ModelAdmin, request: HttpRequest, transactions: Qu
 @admin.action(description="Send the local authorisation list", permissions=["command"])
 def send_local_list(modeladmin: ModelAdmin, request: HttpRequest, chargers: QuerySet[Charger]) -> None:
     """Submit a Full list of all id tags."""
-    entries = local_list.wanted()
-    lists = ((c, local_list.payload(local_list.FULL, entries, local_list.next_version(c))) for c in chargers)
-    _submit_all(request, ((charger, Verbatim("SendLocalList", payload)) for charger, payload in lists))
+    _submit_all(request, ((charger, Verbatim("SendLocalList", _full_list(charger))) for charger in chargers))
+
+
+def _full_list(charger: Charger) -> JSON:
+    return local_list.payload(local_list.FULL, local_list.wanted(charger), local_list.next_version(charger))
 
 
 def _action_on_reservations(name: str, title: str, action: str) -> Any:

@@ -132,6 +132,8 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "transactions.Transaction": Kept("Evidence for billing."),
     "transactions.TransactionEvent": Kept("Evidence for billing."),
     "transactions.IdTag": BY_OPERATORS,
+    "transactions.IdTag_chargers": With("transactions.IdTag"),
+    "transactions.IdTag_groups": With("transactions.IdTag"),
     "transactions.UnknownIdTag": Aged("last_seen", REPORTS),
     "transactions.OrphanStop": Aged("received_at", "OCPP_ORPHAN_STOPS_RETENTION", lambda _: Q(transaction=None)),
     "transactions.Reservation": Aged("expiry_date", COMMANDS),

@@ -13,7 +13,7 @@ from transactions.services.samples import MeterSample
 
 def authorize(calls: list[Call]) -> list[dict[str, Any]]:
     """Answer with the verdict on a token (OCPP 1.6 §4.1)."""
-    verdicts = id_tokens.authorize([(call, call.payload["idTag"]) for call in calls])
+    verdicts = id_tokens.authorize([id_tokens.Presented(call, call.payload["idTag"]) for call in calls])
     return [{"idTagInfo": id_tag_info(verdict)} for verdict in verdicts]
 
 

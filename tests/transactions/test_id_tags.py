@@ -2,8 +2,10 @@
 
 import pytest
 
-from tests.support.builders import NOON, a_charger, a_start, a_tag, a_transaction, tell
+from chargers.models import ChargerGroup
+from tests.support.builders import NOON, a_call, a_charger, a_start, a_tag, a_transaction, tell
 from transactions.models import IdTag, UnknownIdTag
+from transactions.services.id_tokens import Presented, authorize
 
 pytestmark = pytest.mark.django_db(transaction=True)  # unknown tags are listed after the commit
 
@@ -150,3 +152,143 @@ def test_spaces_belong_to_a_tag(api):
     tags = {"id_tag": "A ", "parent_id_tag": "G "}
     reserved = api.post("/api/ocpp/reservations/", place | tags, "application/json").json()
     assert (reserved["id_tag"], reserved["parent_id_tag"]) == ("A ", "G ")
+
+
+# --- types -------------------------------------------------------------------------------------------
+
+
+def verdict(id_token="ABC", type="", charger=None):
+    """The verdict on a token that a charger presents."""
+    (only,) = authorize([Presented(a_call(charger or a_charger(), "Authorize"), id_token, type)])
+    return only
+
+
+@pytest.mark.parametrize(
+    ("known", "presented", "status"),
+    [
+        ({"": "Accepted"}, "ISO14443", "Accepted"),
+        ({"eMAID": "Accepted"}, "ISO14443", "Invalid"),
+        ({"": "Accepted", "eMAID": "Blocked"}, "eMAID", "Blocked"),
+        ({"": "Accepted", "eMAID": "Blocked"}, "Central", "Accepted"),
+        ({"": "Accepted", "eMAID": "Blocked"}, "", "Accepted"),
+        ({"eMAID": "Blocked"}, "", "Blocked"),
+        ({"eMAID": "Accepted", "Central": "Accepted"}, "", "Invalid"),
+        ({}, "NoAuthorization", "Accepted"),
+    ],
+)
+def test_a_type_is_part_of_the_identity_of_a_token(known, presented, status):
+    for type_, stored in known.items():
+        a_tag("ABC", type=type_, status=stored)
+    assert verdict("abc", presented).status == status
+
+
+def test_an_unknown_token_is_listed_by_its_type_and_accepted_with_it():
+    for type_ in ("eMAID", "eMAID", "Central"):
+        verdict("abc", type_)
+    verdict("1234", "KeyCode")  # a secret
+    verdict("", "NoAuthorization")
+    assert {row.type: row.presented for row in UnknownIdTag.objects.all()} == {"eMAID": 2, "Central": 1}
+    assert UnknownIdTag.objects.get(type="eMAID").accept().type == "eMAID"
+    assert UnknownIdTag.objects.get().type == "Central"
+    a_tag("ABC")
+    assert not UnknownIdTag.objects.exists()
+
+
+def test_an_unknown_type_is_not_taken_over():
+    verdict("abc", "Palm")
+    assert UnknownIdTag.objects.get().accept().type == ""
+
+
+def test_a_token_counts_for_the_limit_of_its_own_type(api):
+    a_tag("ABC", concurrent_limit=1)
+    a_tag("ABC", type="eMAID", concurrent_limit=0)
+    assert start(a_charger())["idTagInfo"]["status"] == "Accepted"
+    assert start(a_charger())["idTagInfo"]["status"] == "ConcurrentTx"
+
+
+# --- places ------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_valid_only_at_the_chargers_and_groups_it_is_limited_to():
+    here, member, elsewhere = a_charger(), a_charger(), a_charger()
+    group = ChargerGroup.objects.create(name="North")
+    group.chargers.add(member)
+    tag = a_tag()
+    tag.chargers.add(here)
+    tag.groups.add(group)
+    assert [verdict(charger=c).status for c in (here, member)] == ["Accepted", "Accepted"]
+    assert verdict(charger=elsewhere).status == "NotAtThisLocation"
+    assert tell(elsewhere, "Authorize", idTag="ABC")["idTagInfo"]["status"] == "Invalid"
+    tag.groups.clear()
+    assert verdict(charger=member).status == "NotAtThisLocation"
+    tag.chargers.clear()
+    assert verdict(charger=elsewhere).status == "Accepted"
+
+
+def test_a_key_code_is_invalid_elsewhere():
+    a_tag("1234", type="KeyCode").chargers.add(a_charger())
+    assert verdict("1234", "KeyCode").status == "Invalid"
+
+
+def test_a_status_that_ocpp_1_6_does_not_have_is_invalid_there():
+    a_tag(status="NoCredit")
+    charger = a_charger()
+    assert verdict(charger=charger).status == "NoCredit"
+    assert tell(charger, "Authorize", idTag="ABC")["idTagInfo"]["status"] == "Invalid"
+
+
+# --- master pass -------------------------------------------------------------------------------------
+
+
+def test_a_master_pass_stops_every_transaction_and_starts_none():
+    a_tag()
+    a_tag("MASTER", master_pass=True, parent_id_tag="PASS")
+    transaction = a_transaction()
+    assert tell(transaction.charger, "Authorize", idTag="MASTER")["idTagInfo"]["status"] == "Accepted"
+    assert stop(transaction, idTag="MASTER")["idTagInfo"]["status"] == "Accepted"
+    assert start(a_charger(), idTag="MASTER")["idTagInfo"]["status"] == "Invalid"
+
+
+# --- over REST ---------------------------------------------------------------------------------------
+
+
+def post(api, **body):
+    return api.post("/api/ocpp/id-tags/", body, "application/json")
+
+
+def test_a_token_has_a_type_a_group_and_places(api):
+    charger = a_charger()
+    ChargerGroup.objects.create(name="North")
+    body = {"type": "eMAID", "group": "G", "chargers": [charger.identity], "groups": ["North"]}
+    made = post(api, id_tag="A", **body, master_pass=True, language="de", message="Hallo").json()
+    assert {name: made[name] for name in body} == body
+    assert (made["parent_id_tag"], made["master_pass"], made["message"]) == ("G", True, "Hallo")
+    assert post(api, id_tag="a", type="Central").status_code == 201
+    path = f"/api/ocpp/id-tags/{made['id']}/"
+    assert api.patch(path, {"group": "H"}, "application/json").json()["parent_id_tag"] == "H"
+    assert [t["type"] for t in api.get("/api/ocpp/id-tags/?group=H").json()["results"]] == ["eMAID"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"id_tag": "A"}, "id_tag"),
+        ({"id_tag": "a", "type": "eMAID"}, "id_tag"),
+        ({"id_tag": "x" * 256}, "id_tag"),
+        ({"id_tag": "\u00e4"}, "id_tag"),
+        ({"id_tag": ""}, "id_tag"),
+        ({"id_tag": "B", "type": "RFID"}, "type"),
+        ({"id_tag": "B", "status": "Fine"}, "status"),
+        ({"id_tag": "B", "group": "G", "parent_id_tag": "H"}, "group"),
+        ({"id_tag": "B", "master_pass": True}, "parent_id_tag"),
+        ({"id_tag": "B", "language": "not a language"}, "language"),
+        ({"id_tag": "B", "message": "x" * 513}, "message"),
+        ({"id_tag": "B", "chargers": ["GONE"]}, "chargers"),
+        ({"id_tag": "B", "groups": ["GONE"]}, "groups"),
+    ],
+)
+def test_an_invalid_token_is_refused_with_the_field(api, body, field):
+    a_tag("A")
+    a_tag("A", type="eMAID")
+    answer = post(api, **body)
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])

@@ -6,8 +6,8 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django_filters import rest_framework as filters
 
-from chargers.api.filters import OfCharger
-from transactions.models import Reservation, Transaction
+from chargers.api.filters import AsSent, OfCharger
+from transactions.models import IdTag, Reservation, Transaction
 from transactions.services import energy
 
 
@@ -38,6 +38,15 @@ class TransactionFilter(OfCharger):
     def by_status(self, transactions: QuerySet[Transaction], name: str, status: str) -> QuerySet[Any]:
         ongoing = Q(stop_received_at=None, closed_at=None)
         return transactions.filter(ongoing if status == "Ongoing" else ~ongoing)
+
+
+class IdTagFilter(AsSent):
+    group = filters.CharFilter("parent_id_tag", strip=False)
+
+    class Meta:
+        model = IdTag
+        fields = ["id", "id_tag", "type", "status", "expiry_date", "parent_id_tag", "master_pass", "language"]
+        fields += ["message", "concurrent_limit", "description", "created_at"]
 
 
 class ReservationFilter(OfCharger):

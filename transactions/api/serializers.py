@@ -1,17 +1,21 @@
 """Transactions, their readings, and id tags as the API shows them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from django.db.models import QuerySet
 from rest_framework import serializers
 
 from chargers.api.serializers.base import ChargerRow, Strict
-from chargers.models import Charger
+from chargers.models import Charger, ChargerGroup
 from chargers.services import access
 from transactions.models import IdTag, MeterValue, Reservation, Transaction, TransactionEvent, UnknownIdTag
+from transactions.models.id_tags import EXISTS_ALREADY, MASTER_PASS_WITHOUT_GROUP
 from transactions.models.transactions import MOST
 from transactions.services import energy
 
+CHARGER_NOT_FOUND = {"does_not_exist": "Object with charger_id={value} does not exist."}
 AS_SENT = {"trim_whitespace": False}  # tags are compared as chargers read them, spaces included
 
 
@@ -153,10 +157,36 @@ class MeterValueSerializer(serializers.ModelSerializer):
         return transaction.connector_id if transaction and transaction.own_reference else value.evse_id
 
 
-class IdTagSerializer(serializers.ModelSerializer):
-    """A tag is unique whatever its case. OCPP 1.6 allows 20 characters; some chargers send more."""
+class ReachedChargers(serializers.SlugRelatedField):
+    """Chargers by their id, those that the user may reach; `source` is a relation to many."""
 
-    id_tag = serializers.RegexField(r"^[\x20-\x7e]+$", max_length=255, trim_whitespace=False)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(slug_field="identity", error_messages=dict(CHARGER_NOT_FOUND), **options)
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return access.within(self.context["request"].user, Charger.objects.all(), "pk")
+
+
+class IdTagSerializer(serializers.ModelSerializer):
+    """An id token is unique by its text, whatever its case, and its type.
+
+    OCPP 1.6 allows 20 characters, 2.0.1 allows 36; some chargers send more. `group` is another name of
+    `parent_id_tag`. `chargers` are ids, `groups` names of groups of chargers; without both it is valid everywhere.
+    """
+
+    id_tag = serializers.RegexField(
+        r"^[\x20-\x7e]+$",
+        max_length=255,
+        trim_whitespace=False,
+        error_messages={"invalid": "Only printable ASCII characters."},
+    )
+    group = serializers.CharField(
+        source="parent_id_tag", required=False, allow_blank=True, max_length=255, trim_whitespace=False
+    )
+    chargers = ReachedChargers(many=True, required=False)
+    groups = serializers.SlugRelatedField(
+        many=True, required=False, slug_field="name", queryset=ChargerGroup.objects.all()
+    )
 
     class Meta:
         model = IdTag
@@ -167,6 +197,12 @@ class IdTagSerializer(serializers.ModelSerializer):
             "status",
             "expiry_date",
             "parent_id_tag",
+            "group",
+            "master_pass",
+            "language",
+            "message",
+            "chargers",
+            "groups",
             "concurrent_limit",
             "description",
             "created_at",
@@ -174,17 +210,53 @@ class IdTagSerializer(serializers.ModelSerializer):
         read_only_fields = ["created_at"]
         extra_kwargs = {"parent_id_tag": AS_SENT}
 
-    def validate_id_tag(self, id_tag: str) -> str:
-        same = IdTag.objects.filter(id_tag__iexact=id_tag).first()
+    def to_internal_value(self, body: Any) -> Any:
+        """Refuse two names of the group that differ."""
+        names = (
+            [body[name] for name in ("group", "parent_id_tag") if name in body] if isinstance(body, Mapping) else []
+        )
+        if len(names) > 1 and names[0] != names[1]:
+            raise serializers.ValidationError({"group": ["It is another name of parent_id_tag: send one."]})
+        return super().to_internal_value(body)
+
+    def validate(self, columns: dict[str, Any]) -> dict[str, Any]:
+        def value(name: str) -> Any:
+            return columns.get(name, getattr(self.instance or IdTag(), name))
+
+        same = IdTag.objects.filter(id_tag__iexact=value("id_tag"), type=value("type")).first()
         if same and same != self.instance:
-            raise serializers.ValidationError("This id tag exists already (compared without case).")
-        return id_tag
+            raise serializers.ValidationError({"id_tag": [EXISTS_ALREADY]})
+        if value("master_pass") and not value("parent_id_tag"):
+            raise serializers.ValidationError({"parent_id_tag": [MASTER_PASS_WITHOUT_GROUP]})
+        return columns
+
+    def to_representation(self, tag: IdTag) -> dict[str, Any]:
+        """Show only those of its chargers that the user may reach."""
+        reached = [charger.identity for charger in tag.chargers.all() if self._reaches(charger)]
+        return super().to_representation(tag) | {"chargers": reached}
+
+    def update(self, tag: IdTag, columns: dict[str, Any]) -> IdTag:
+        """Keep the chargers that the user cannot see."""
+        if "chargers" in columns:
+            columns["chargers"] += [charger for charger in tag.chargers.all() if not self._reaches(charger)]
+        changed: IdTag = super().update(tag, columns)
+        return changed
+
+    def _reaches(self, charger: Charger) -> bool:
+        """Return whether the user may reach `charger`; looked up once for all tags of a list."""
+        request = self.context["request"]
+        if access.reaches_every_charger(request.user):
+            return True
+        if not hasattr(request, "reached_chargers"):
+            reached = access.within(request.user, Charger.objects.all(), "pk")
+            request.reached_chargers = set(reached.values_list("pk", flat=True))
+        return charger.pk in request.reached_chargers
 
 
 class UnknownIdTagSerializer(ChargerRow):
     class Meta:
         model = UnknownIdTag
-        fields = ["id", "id_tag", "charger_id", "first_seen", "last_seen", "presented"]
+        fields = ["id", "id_tag", "type", "charger_id", "first_seen", "last_seen", "presented"]
 
 
 class ReservationSerializer(serializers.ModelSerializer):
@@ -194,7 +266,7 @@ class ReservationSerializer(serializers.ModelSerializer):
         source="charger",
         slug_field="identity",
         queryset=Charger.objects.all(),
-        error_messages={"does_not_exist": "Object with charger_id={value} does not exist."},
+        error_messages=dict(CHARGER_NOT_FOUND),
     )
     status = serializers.ChoiceField([*Reservation.STATUSES, Reservation.EXPIRED], read_only=True)
 

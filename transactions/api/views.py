@@ -17,7 +17,7 @@ from chargers.api.viewsets import Editable, Scoped
 from chargers.services.access import known_charger, needs
 from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestFirst
-from transactions.api.filters import ReservationFilter, TransactionFilter
+from transactions.api.filters import IdTagFilter, ReservationFilter, TransactionFilter
 from transactions.api.serializers import (
     CorrectionSerializer,
     IdTagSerializer,
@@ -136,10 +136,9 @@ class TransactionEventList(generics.ListAPIView):
 class IdTagViewSet(Editable):
     """The tags that may charge, and those that may not."""
 
-    queryset = IdTag.objects.all()
+    queryset = IdTag.objects.prefetch_related("chargers", "groups")
     serializer_class = IdTagSerializer
-    filterset_fields = ["id_tag", "type", "status", "expiry_date", "parent_id_tag", "concurrent_limit"]
-    filterset_fields += ["id", "description", "created_at"]
+    filterset_class = IdTagFilter
 
 
 class UnknownIdTagViewSet(Scoped, mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSet):
@@ -147,14 +146,16 @@ class UnknownIdTagViewSet(Scoped, mixins.DestroyModelMixin, viewsets.ReadOnlyMod
 
     queryset = UnknownIdTag.objects.select_related("charger")
     serializer_class = UnknownIdTagSerializer
-    filterset_class = of_charger(UnknownIdTag, "id", "id_tag", "first_seen", "last_seen", "presented")
+    filterset_class = of_charger(UnknownIdTag, "id", "id_tag", "type", "first_seen", "last_seen", "presented")
 
     @extend_schema(request=None, responses={201: IdTagSerializer})
     @action(detail=True, methods=["post"], permission_classes=[needs(POST="transactions.add_idtag")])
     def accept(self, request: Request, pk: str | None = None) -> Response:
         """Make it an id tag that is accepted."""
         try:
-            return Response(IdTagSerializer(self.get_object().accept()).data, status=201)
+            return Response(
+                IdTagSerializer(self.get_object().accept(), context=self.get_serializer_context()).data, status=201
+            )
         except ValidationError as error:
             raise exceptions.ValidationError({"id_tag": error.messages}) from error
 

@@ -58,17 +58,22 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('id_tag', models.CharField(max_length=255, validators=[django.core.validators.RegexValidator('^[\\x20-\\x7e]+$', 'Only printable ASCII characters.')])),
-                ('type', models.CharField(blank=True, db_default='', default='', help_text='Type of the token; empty matches any type.', max_length=20)),
-                ('status', models.CharField(choices=[('Accepted', 'Accepted'), ('Blocked', 'Blocked'), ('Expired', 'Expired'), ('Invalid', 'Invalid')], default='Accepted', max_length=20)),
+                ('type', models.CharField(blank=True, choices=[('', 'any'), ('Central', 'Central'), ('eMAID', 'eMAID'), ('ISO14443', 'ISO14443'), ('ISO15693', 'ISO15693'), ('KeyCode', 'KeyCode'), ('Local', 'Local'), ('MacAddress', 'MacAddress')], db_default='', default='', help_text='Type of the token; empty matches any type. OCPP 1.6 has no types.', max_length=20)),
+                ('status', models.CharField(choices=[('Accepted', 'Accepted'), ('Blocked', 'Blocked'), ('Expired', 'Expired'), ('Invalid', 'Invalid'), ('NoCredit', 'NoCredit'), ('NotAllowedTypeEVSE', 'NotAllowedTypeEVSE'), ('NotAtThisLocation', 'NotAtThisLocation'), ('NotAtThisTime', 'NotAtThisTime')], default='Accepted', max_length=20)),
                 ('expiry_date', models.DateTimeField(blank=True, null=True)),
                 ('parent_id_tag', models.CharField(blank=True, help_text='Tags with the same parent are a group.', max_length=255)),
+                ('master_pass', models.BooleanField(db_default=False, default=False, help_text='It may stop every transaction, and starts none.')),
+                ('language', models.CharField(blank=True, db_default='', default='', help_text='Such as de or en-US.', max_length=8, validators=[django.core.validators.RegexValidator('^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$', 'A language tag such as de or en-US.')])),
+                ('message', models.CharField(blank=True, db_default='', default='', help_text='Shown to the driver by chargers of OCPP 2.0.1.', max_length=512)),
                 ('description', models.CharField(blank=True, max_length=255)),
                 ('concurrent_limit', models.PositiveIntegerField(blank=True, help_text='Transactions it may have under way at a time; empty: any number.', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('chargers', models.ManyToManyField(blank=True, help_text='Where it may charge; without chargers and groups: everywhere.', related_name='+', to='chargers.charger')),
+                ('groups', models.ManyToManyField(blank=True, help_text='Where it may charge, too.', related_name='+', to='chargers.chargergroup', verbose_name='charger groups')),
             ],
             options={
-                'ordering': ['id_tag'],
-                'constraints': [models.UniqueConstraint(django.db.models.functions.text.Upper('id_tag'), name='one_tag_whatever_its_case', violation_error_message='This id tag exists already (compared without case).')],
+                'ordering': ['id_tag', 'type'],
+                'constraints': [models.UniqueConstraint(django.db.models.functions.text.Upper('id_tag'), models.F('type'), name='one_tag_whatever_its_case', violation_error_message='This id tag exists already with this type (compared without case).')],
             },
         ),
         migrations.CreateModel(
@@ -204,13 +209,15 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('id_tag', models.CharField(max_length=255)),
+                ('type', models.TextField(db_default='', default='', help_text='Empty in OCPP 1.6.')),
+                ('charger', models.ForeignKey(help_text='Where it was presented last.', on_delete=django.db.models.deletion.CASCADE, to='chargers.charger')),
                 ('first_seen', models.DateTimeField()),
                 ('last_seen', models.DateTimeField()),
                 ('presented', models.PositiveIntegerField(help_text='How many times.')),
-                ('charger', models.ForeignKey(help_text='Where it was presented last.', on_delete=django.db.models.deletion.CASCADE, to='chargers.charger')),
             ],
             options={
                 'ordering': ['-last_seen'],
+                'constraints': [models.UniqueConstraint(django.db.models.functions.text.Upper('id_tag'), models.F('type'), name='one_unknown_tag_whatever_its_case')],
             },
         ),
         migrations.CreateModel(
@@ -274,10 +281,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='orphanstop',
             constraint=models.UniqueConstraint(models.F('charger'), models.F('action'), django.db.models.functions.text.MD5('payload'), name='one_row_a_waiting_message'),
-        ),
-        migrations.AddConstraint(
-            model_name='unknownidtag',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Upper('id_tag'), name='one_unknown_tag_whatever_its_case'),
         ),
         migrations.CreateModel(
             name='TransactionEvent',

@@ -1,54 +1,111 @@
 """Tokens of drivers, and tokens that were presented and are not known."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Upper
 
-from chargers.models import Charger
-from core.db import bulk_sql
+from chargers.models import Charger, ChargerGroup
 
 PRINTABLE = RegexValidator(r"^[\x20-\x7e]+$", "Only printable ASCII characters.")
+LANGUAGE = RegexValidator(r"^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$", "A language tag such as de or en-US.")
+EXISTS_ALREADY = "This id tag exists already with this type (compared without case)."
+MASTER_PASS_WITHOUT_GROUP = "A master pass needs the group that its chargers have as MasterPassGroupId."
+KEY_CODE, NO_AUTHORIZATION = "KeyCode", "NoAuthorization"
+
+
+class IdTagQuerySet(models.QuerySet):
+    def usable_at(self, charger: Charger) -> "IdTagQuerySet":
+        """Return those that are not limited to other chargers than `charger`."""
+        chargers = IdTag.chargers.through.objects.filter(idtag=OuterRef("pk"))
+        groups = IdTag.groups.through.objects.filter(idtag=OuterRef("pk"))
+        here = Exists(chargers.filter(charger=charger)) | Exists(groups.filter(chargergroup__chargers=charger))
+        return self.filter(here | ~Exists(chargers) & ~Exists(groups))
 
 
 class IdTag(models.Model):
-    """A token of a driver, compared without case (OCPP 1.6 §7.28; chargers send more than its 20 characters)."""
+    """An id token of a driver: its text, compared without case, and its type (OCPP 2.0.1 IdTokenType, 1.6 §7.28)."""
 
-    STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
+    STATUSES = (
+        *("Accepted", "Blocked", "Expired", "Invalid"),
+        *("NoCredit", "NotAllowedTypeEVSE", "NotAtThisLocation", "NotAtThisTime"),  # none of OCPP 1.6
+    )
+    TYPES = ("", "Central", "eMAID", "ISO14443", "ISO15693", KEY_CODE, "Local", "MacAddress")
 
     id_tag = models.CharField(max_length=255, validators=[PRINTABLE])
     type = models.CharField(
-        max_length=20, blank=True, default="", db_default="", help_text="Type of the token; empty matches any type."
+        max_length=20,
+        choices=[(t, t or "any") for t in TYPES],
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Type of the token; empty matches any type. OCPP 1.6 has no types.",
     )
     status = models.CharField(max_length=20, choices=[(s, s) for s in STATUSES], default="Accepted")
     expiry_date = models.DateTimeField(null=True, blank=True)
     parent_id_tag = models.CharField(max_length=255, blank=True, help_text="Tags with the same parent are a group.")
+    master_pass = models.BooleanField(
+        default=False, db_default=False, help_text="It may stop every transaction, and starts none."
+    )
+    language = models.CharField(
+        max_length=8, blank=True, default="", db_default="", validators=[LANGUAGE], help_text="Such as de or en-US."
+    )
+    message = models.CharField(
+        max_length=512,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Shown to the driver by chargers of OCPP 2.0.1.",
+    )
+    chargers = models.ManyToManyField(
+        Charger,
+        blank=True,
+        related_name="+",
+        help_text="Where it may charge; without chargers and groups: everywhere.",
+    )
+    groups = models.ManyToManyField(
+        ChargerGroup,
+        blank=True,
+        related_name="+",
+        verbose_name="charger groups",
+        help_text="Where it may charge, too.",
+    )
     description = models.CharField(max_length=255, blank=True)
     concurrent_limit = models.PositiveIntegerField(
         null=True, blank=True, help_text="Transactions it may have under way at a time; empty: any number."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = IdTagQuerySet.as_manager()
+
     class Meta:
-        ordering = ["id_tag"]
+        ordering = ["id_tag", "type"]
         constraints = [
             models.UniqueConstraint(
                 Upper("id_tag"),
+                "type",
                 name="one_tag_whatever_its_case",
-                violation_error_message="This id tag exists already (compared without case).",
+                violation_error_message=EXISTS_ALREADY,
             )
         ]
 
     def __str__(self) -> str:
-        return self.id_tag
+        return f"{self.id_tag} ({self.type})" if self.type else self.id_tag
+
+    def clean(self) -> None:
+        """Raise `ValidationError` for a master pass without a group, by which its chargers would recognize it."""
+        if self.master_pass and not self.parent_id_tag:
+            raise ValidationError({"parent_id_tag": MASTER_PASS_WITHOUT_GROUP})
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save, and remove the tag from the unknown tags."""
         super().save(*args, **kwargs)
-        UnknownIdTag.objects.filter(id_tag__iexact=self.id_tag).delete()
+        unknown = UnknownIdTag.objects.filter(id_tag__iexact=self.id_tag)
+        (unknown.filter(type__in=["", self.type]) if self.type else unknown).delete()
 
     def verdict(self) -> str:
         """The status in answers to a charger: `Blocked` before `Expired` if a tag is both."""
@@ -56,24 +113,12 @@ class IdTag(models.Model):
             return "Expired"
         return self.status
 
-    @staticmethod
-    def known(id_tags: Iterable[str]) -> dict[str, "IdTag"]:
-        """Return {id tag in upper case: `IdTag`} of the known tags."""
-        wanted = sorted({tag.upper() for tag in id_tags})
-        rows = bulk_sql.query(KNOWN_TAGS, [bulk_sql.json(wanted)]) if wanted else []
-        return {key: bulk_sql.instance(IdTag, row) for key, *row in rows}
-
-
-KNOWN_TAGS = (
-    f"SELECT upper(id_tag), {bulk_sql.columns(IdTag)} FROM transactions_idtag c "
-    "WHERE upper(id_tag) = ANY(ARRAY(SELECT json_array_elements_text(%s)))"
-)
-
 
 class UnknownIdTag(models.Model):
     """A tag that was presented and is not known here; accepting it makes it an `IdTag`."""
 
     id_tag = models.CharField(max_length=255)
+    type = models.TextField(default="", db_default="", help_text="Empty in OCPP 1.6.")
     charger = models.ForeignKey(Charger, models.CASCADE, help_text="Where it was presented last.")
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
@@ -81,14 +126,19 @@ class UnknownIdTag(models.Model):
 
     class Meta:
         ordering = ["-last_seen"]
-        constraints = [models.UniqueConstraint(Upper("id_tag"), name="one_unknown_tag_whatever_its_case")]
+        constraints = [models.UniqueConstraint(Upper("id_tag"), "type", name="one_unknown_tag_whatever_its_case")]
 
     def __str__(self) -> str:
         return self.id_tag
 
     def accept(self) -> IdTag:
-        """Return an `IdTag` for it; one that exists already is not changed. Raises `ValidationError`."""
-        known = IdTag.objects.filter(id_tag__iexact=self.id_tag).first() or IdTag(id_tag=self.id_tag)
+        """Return an `IdTag` for it; one that exists already is not changed. Raises `ValidationError`.
+
+        A type that OCPP does not have is not taken over: the tag then matches any type.
+        """
+        kind = self.type if self.type in IdTag.TYPES else ""
+        same = IdTag.objects.filter(id_tag__iexact=self.id_tag, type=kind)
+        known = same.first() or IdTag(id_tag=self.id_tag, type=kind)
         known.full_clean()
         known.save()
         return known

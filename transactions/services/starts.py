@@ -15,7 +15,7 @@ from core.ocpp.calls import Call
 from transactions import sql
 from transactions.models import IdTag, Transaction
 from transactions.services import energy, reservations
-from transactions.services.id_tokens import Known, Verdict, find_known, verdict_on
+from transactions.services.id_tokens import Known, Presented, Verdict, find_known
 
 # A clock is right if a start arrives within this time of its timestamp.
 ONLINE = timedelta(minutes=10)
@@ -54,6 +54,10 @@ class Start:
     id_token_type: str = ""
     charging_state: str = ""
 
+    @property
+    def presented(self) -> Presented:
+        return Presented(self.call, self.id_tag, self.id_token_type)
+
     def row(self, status: str) -> Row:
         """Return the row of sql.START with the `status` of the verdict on its token."""
         return {
@@ -86,7 +90,7 @@ class Started(NamedTuple):
 
 def store(starts: list[Start]) -> list[Started]:
     """Store `starts`, each once; also those of refused tokens, because a charger may have started offline."""
-    known = find_known([(start.call, start.id_tag) for start in starts])
+    known = find_known([start.presented for start in starts])
     verdicts = _with_limits(starts, known, _known_starts)
     rows = [start.row(verdict.status) for start, verdict in zip(starts, verdicts, strict=True)]
     _refuse_twins(rows)
@@ -142,15 +146,19 @@ def _with_limits(starts: list[Start], known: Known, known_starts: Callable[[list
 
     `known_starts(starts)` returns the verdicts on starts that are decided already.
     """
-    verdicts = [verdict_on(known, start.id_tag) for start in starts]
-    limited = [tag.pk for tag in known.values() if tag.concurrent_limit is not None]
+    verdicts = [known.verdict_at_start(start.presented) for start in starts]
+    limited = [tag.pk for tag in known.limited()]
     if not limited or not starts:
         return verdicts
     # Lock the tokens, so that a start with the same token in another process is counted before or after this one.
     tags = IdTag.objects.filter(pk__in=limited).select_for_update(of=("self",)).order_by("pk")
-    limits = {tag.id_tag.upper(): tag.concurrent_limit for tag in tags if tag.concurrent_limit is not None}
-    under_way, decided = _under_way(limits), known_starts(starts)
-    return [_within(s, verdict, limits, under_way, decided) for s, verdict in zip(starts, verdicts, strict=True)]
+    limits = {tag.pk: tag.concurrent_limit for tag in tags if tag.concurrent_limit is not None}
+    under_way, decided = _under_way(known), known_starts(starts)
+    tag_of = [known.tag(start.id_tag, start.id_token_type) for start in starts]
+    return [
+        _within(s, verdict, limits[tag.pk], under_way[tag.pk], decided) if tag and tag.pk in limits else verdict
+        for s, verdict, tag in zip(starts, verdicts, tag_of, strict=True)
+    ]
 
 
 def _known_starts(starts: list[Start]) -> Decided:
@@ -164,30 +172,30 @@ def _no_starts(starts: list[Start]) -> Decided:
     return {}
 
 
-def _under_way(limits: dict[str, int]) -> dict[str, set[NaturalKey]]:
-    """Return {token in upper case: natural keys of its open transactions}."""
+def _under_way(known: Known) -> dict[int, set[NaturalKey]]:
+    """Return {primary key of a limited token: natural keys of its open transactions}."""
     found = defaultdict(set)
     ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
-    rows = ongoing.annotate(key=Upper("id_tag")).filter(key__in=limits).values_list("key", *NATURAL_KEY)
-    for key, *natural in rows:
-        found[key].add(tuple(natural))
+    limited = {tag.id_tag.upper() for tag in known.limited()}
+    rows = ongoing.annotate(key=Upper("id_tag")).filter(key__in=limited)
+    for key, id_token_type, *natural in rows.values_list("key", "id_token_type", *NATURAL_KEY):
+        if tag := known.tag(key, id_token_type):
+            found[tag.pk].add(tuple(natural))
     return found
 
 
-def _within(
-    start: Start, verdict: Verdict, limits: dict[str, int], under_way: dict[str, set[NaturalKey]], decided: Decided
-) -> Verdict:
-    key = start.id_tag.upper()
-    if key not in limits or verdict.status != "Accepted":
+def _within(start: Start, verdict: Verdict, limit: int, under_way: set[NaturalKey], decided: Decided) -> Verdict:
+    """Return `ConcurrentTx` if the token of `start` has `limit` open transactions elsewhere, else `verdict`."""
+    if verdict.status != "Accepted":
         return verdict
     own = natural_key(start.row(""))
     if decided.get(own) in ("Accepted", "ConcurrentTx"):  # a start that is sent again gets the same answer
         return replace(verdict, status=decided[own])
     # This start supersedes the open transactions on its own connector, so they do not count.
-    elsewhere = {natural for natural in under_way[key] if natural[:2] != own[:2]}
-    if len(elsewhere) >= limits[key]:
+    elsewhere = {natural for natural in under_way if natural[:2] != own[:2]}
+    if len(elsewhere) >= limit:
         return replace(verdict, status="ConcurrentTx")
-    under_way[key].add(own)
+    under_way.add(own)
     return verdict
 
 

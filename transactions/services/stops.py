@@ -14,7 +14,7 @@ from core.ocpp.calls import Call
 from transactions import metrics, sql
 from transactions.models import OrphanStop
 from transactions.services import energy, readings
-from transactions.services.id_tokens import INVALID, Known, Verdict, find_known, verdict_on
+from transactions.services.id_tokens import INVALID, Known, Presented, Verdict, find_known, may_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def store(stops: list[Stop]) -> list[Verdict | None]:
     named = end(stops)
     ended = [named.get(stop.key) for stop in stops]
     _store_orphans([_orphan(stop) for stop, t in zip(stops, ended, strict=True) if t is None])
-    presented = [(stop.call, stop.id_tag) for stop in stops if stop.id_tag is not None]
+    presented = [Presented(stop.call, stop.id_tag) for stop in stops if stop.id_tag is not None]
     known = find_known(presented, {t.id_tag for t in ended if t})
     return [_verdict(stop, t, known) for stop, t in zip(stops, ended, strict=True)]
 
@@ -91,11 +91,10 @@ def _verdict(stop: Stop, transaction: Named | None, known: Known) -> Verdict | N
     """Return `Invalid` for a token that is neither the starting token nor of its group (OCPP 1.6 §3.10)."""
     if stop.id_tag is None:
         return None
-    verdict = verdict_on(known, stop.id_tag)
-    if transaction and verdict.status == "Accepted" and stop.id_tag.upper() != transaction.id_tag.upper():
-        owner, group = known.get(transaction.id_tag.upper()), verdict.group.upper()
-        if not owner or not group or owner.parent_id_tag.upper() != group:
-            return replace(verdict, status=INVALID.status)
+    presented = Presented(stop.call, stop.id_tag)
+    verdict = known.verdict(presented)
+    if transaction and verdict.status == "Accepted" and not may_stop(known, presented, verdict, transaction.id_tag):
+        return replace(verdict, status=INVALID.status)
     return verdict
 
 

@@ -14,7 +14,7 @@ from core.ocpp.calls import Call
 from transactions import sql
 from transactions.models import IdTag, Transaction
 from transactions.services import energy, readings, reservations
-from transactions.services.id_tokens import INVALID, Known, Verdict, find_known, verdict_on
+from transactions.services.id_tokens import INVALID, Known, Presented, Verdict, find_known, may_stop
 from transactions.services.readings import MeterReading, Readings
 
 STARTED, ENDED = "Started", "Ended"
@@ -50,6 +50,10 @@ class Event:
     remote_start_id: int | None = None
     details: str = ""
     values: list[MeterReading] = field(default_factory=list)
+
+    @property
+    def presented(self) -> Presented | None:
+        return None if self.id_token is None else Presented(self.call, self.id_token, self.id_token_type)
 
     @property
     def stops(self) -> bool:
@@ -274,7 +278,7 @@ def _record_ends(
 
 def _verdicts(events: list[Event], stored: list[Stored]) -> list[Verdict | None]:
     """Return the verdict on the token of each event (E01.FR.11), None without one, and store it with the event."""
-    presented = [(event.call, event.id_token) for event in events if event.id_token is not None]
+    presented = [event.presented for event in events if event.presented]
     if not presented:
         return [None] * len(events)
     owners = {known.id_tag for event, known in zip(events, stored, strict=True) if event.stops and known.id_tag}
@@ -293,45 +297,46 @@ def _verdicts(events: list[Event], stored: list[Stored]) -> list[Verdict | None]
 
 def _verdict(event: Event, known: Stored, tags: Known, limits: "_Limits") -> Verdict | None:
     """Return `Invalid` for a token that ends a transaction and is neither its own nor of its group (C09.FR.03)."""
-    if event.id_token is None:
+    presented = event.presented
+    if presented is None:
         return None
-    verdict = verdict_on(tags, event.id_token)
+    verdict = tags.verdict(presented) if event.stops else tags.verdict_at_start(presented)
     if known.verdict:
         return replace(verdict, status=known.verdict)
     if verdict.status != "Accepted":
         return verdict
     if not event.stops or not known.id_tag:
         return verdict if event.stops else limits.applied(event, known, verdict)
-    if event.id_token.upper() == known.id_tag.upper():
-        return verdict
-    owner, group = tags.get(known.id_tag.upper()), verdict.group.upper()
-    is_of_group = owner is not None and group and owner.parent_id_tag.upper() == group
-    return verdict if is_of_group else replace(verdict, status=INVALID.status)
+    may_end = may_stop(tags, presented, verdict, known.id_tag, known.id_token_type)
+    return verdict if may_end else replace(verdict, status=INVALID.status)
 
 
 class _Limits:
     """The limits of open transactions of tokens."""
 
     def __init__(self, known: Known) -> None:
-        limited = [tag.pk for tag in known.values() if tag.concurrent_limit is not None]
+        self.known = known
+        limited = [tag.pk for tag in known.limited()]
         # Lock the tokens, so that a start with the same token in another process is counted before or after this one.
         locked = (
             IdTag.objects.filter(pk__in=limited).select_for_update(of=("self",)).order_by("pk") if limited else []
         )
-        self.limits = {tag.id_tag.upper(): tag.concurrent_limit for tag in locked if tag.concurrent_limit is not None}
-        self.begun: Counter[str] = Counter()  # by token in upper case, in this batch
+        self.limits = {tag.pk: tag.concurrent_limit for tag in locked if tag.concurrent_limit is not None}
+        self.begun: Counter[int] = Counter()  # by primary key of a token, in this batch
 
     def applied(self, event: Event, known: Stored, verdict: Verdict) -> Verdict:
         """Return `verdict`, or `ConcurrentTx` if the token has its limit of other open transactions."""
         assert event.id_token is not None
-        key = event.id_token.upper()
-        if key not in self.limits:
+        tag = self.known.tag(event.id_token, event.id_token_type)
+        if tag is None or tag.pk not in self.limits:
             return verdict
         ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
-        elsewhere = ongoing.alias(key=Upper("id_tag")).filter(key=key).exclude(pk=known.transaction_id)
+        elsewhere = ongoing.alias(key=Upper("id_tag")).filter(key=tag.id_tag.upper()).exclude(pk=known.transaction_id)
         if event.evse_id:  # this start supersedes the open transaction on its own EVSE
             elsewhere = elsewhere.exclude(charger=event.call.charger, evse_id=event.evse_id)
-        if elsewhere.count() + self.begun[key] >= self.limits[key]:
+        tokens = elsewhere.values_list("id_tag", "id_token_type")
+        under_way = sum(self.known.tag(text, kind) == tag for text, kind in tokens)
+        if under_way + self.begun[tag.pk] >= self.limits[tag.pk]:
             return replace(verdict, status="ConcurrentTx")
-        self.begun[key] += 1
+        self.begun[tag.pk] += 1
         return verdict

@@ -10,32 +10,38 @@ from core.ocpp import schemas
 from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import to_rfc3339
 from core.ocpp.versions import OCPP16
-from transactions.models import IdTag
-from transactions.services.id_tokens import Verdict, verdict, verdict_on
+from transactions.services import id_tokens
+from transactions.services.id_tokens import INVALID, Verdict
 
 IdTagInfo = dict[str, str]
 Entries = dict[str, IdTagInfo | None]  # by id tag; None in place of the IdTagInfo of an unknown or removed tag
+# Statuses of an IdTagInfo (OCPP 1.6 §7.2).
+STATUSES = ("Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")
 FULL, DIFFERENTIAL = "Full", "Differential"
 MAX_NAMED_TAGS = 5  # in a warning
 
 
-def wanted(id_tags: Sequence[str] | None = None) -> Entries:
-    """The entries of all tags or of `id_tags`."""
+def wanted(charger: Charger, id_tags: Sequence[str] | None = None) -> Entries:
+    """The entries of all tags that are valid at `charger`, or of `id_tags`."""
     if id_tags is None:
-        return {tag.id_tag: id_tag_info(verdict(tag)) for tag in IdTag.objects.order_by("id_tag")}
-    known = IdTag.known(id_tags)
+        known = id_tokens.valid_at(charger)
+        tags = (known.tag(text) for text in known.tags)
+        return {tag.id_tag: id_tag_info(known.verdict_at(charger.pk, tag.id_tag)) for tag in tags if tag}
+    known = id_tokens.find(id_tags, [charger.pk])
     named = {tag.upper(): tag for tag in id_tags}
     return {
-        known[key].id_tag if key in known else tag: id_tag_info(verdict(known[key])) if key in known else None
+        found.id_tag if (found := known.tag(key)) else tag: id_tag_info(known.verdict_at(charger.pk, key))
+        if found
+        else None
         for key, tag in named.items()
     }
 
 
 def id_tag_info(verdict: Verdict) -> IdTagInfo:
-    """Return the IdTagInfo of a verdict (OCPP 1.6 §7.27)."""
+    """Return the IdTagInfo of a verdict (OCPP 1.6 §7.27), which has no other statuses than STATUSES."""
     expires = {"expiryDate": to_rfc3339(verdict.expires)} if verdict.expires else {}
     group = {"parentIdTag": verdict.group} if verdict.group else {}
-    return {"status": verdict.status} | expires | group
+    return {"status": verdict.status if verdict.status in STATUSES else INVALID.status} | expires | group
 
 
 def difference(held: Mapping[str, IdTagInfo], wanted: Entries) -> Entries:
@@ -61,12 +67,12 @@ def complete(payload: JSON, charger: Charger) -> list[str]:
         return []
     OCPP16.schemas.check_request("SendLocalList", payload)
     bare = [entry["idTag"] for entry in payload["localAuthorizationList"] if "idTagInfo" not in entry]
-    known = IdTag.known(bare) if bare else {}
+    known = id_tokens.find(bare, [charger.pk])
     payload["localAuthorizationList"] = [
-        {"idTagInfo": id_tag_info(verdict_on(known, entry["idTag"]))} | entry
+        {"idTagInfo": id_tag_info(known.verdict_at(charger.pk, entry["idTag"]))} | entry
         for entry in payload["localAuthorizationList"]
     ]
-    unknown = [tag for tag in bare if tag.upper() not in known]
+    unknown = [tag for tag in bare if known.find(tag) is None]
     return [f"These tags are unknown and sent as Invalid: {_some(unknown)}."] if unknown else []
 
 
@@ -99,7 +105,7 @@ def was_sent(command: Command) -> FollowUp | None:
     if command.status == "Accepted":
         _record(command)
     elif command.status in ("Failed", "VersionMismatch") and command.retry_full:
-        return FollowUp("SendLocalList", payload(FULL, wanted(), command.payload["listVersion"] + 1))
+        return FollowUp("SendLocalList", payload(FULL, wanted(command.charger), command.payload["listVersion"] + 1))
     return None
 
 

@@ -98,7 +98,7 @@ class LocalListView(APIView):
 
     @staticmethod
     def _send(request: Request, charger: Charger, body: Mapping[str, Any]) -> Command:
-        entries = local_list.wanted(body.get("id_tags"))
+        entries = local_list.wanted(charger, body.get("id_tags"))
         if body["update_type"] == local_list.FULL:
             entries = {tag: info for tag, info in entries.items() if info}
         elif "id_tags" not in body:

@@ -35,7 +35,7 @@ from commands.services.queries import get_command
 from core.http.errors import Conflict, not_found
 from core.http.pagination import NewestFirst
 from core.http.parameters import takes
-from transactions.models import IdTag, Transaction
+from transactions.models import Transaction
 from transactions.services import id_tokens
 
 MAX_WAIT_S = 30.0
@@ -153,9 +153,10 @@ def authorize(request: Request, charger_id: str) -> Response:
     """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
     body = validated_body(request, AuthorizeRequestSerializer)
     intent = Start(body["id_tag"], evse_id=body.get("connector_id"))
-    command = submit_intent(request, known_charger(request, charger_id), intent, body)
-    verdict = id_tokens.verdict_on(IdTag.known([body["id_tag"]]), body["id_tag"]).status
-    return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict)
+    charger = known_charger(request, charger_id)
+    command = submit_intent(request, charger, intent, body)
+    verdict = id_tokens.find([body["id_tag"]], [charger.pk]).verdict_at(charger.pk, body["id_tag"])
+    return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict.status)
 
 
 class CommandList(Scoped, generics.ListAPIView):

@@ -65,6 +65,7 @@ def _if_possible(register: str) -> str:
 # readings; a stopped one with an implausible stop takes readings from before it. A message with `since` counts
 # only if it is newer than all readings of its transaction, because others may be stored already, see `store`. Rows
 # omit `unnamed` if the message names its transaction, and `first` and `newest` if both equal the highest register.
+# TransactionEvents may arrive in any order, so an earlier reading of one may replace the first register.
 # `num_nonnulls`, here and elsewhere, makes PostgreSQL use the primary key: its statistics on open transactions lag,
 # so it may prefer the index of all of them. With `<` it expects a third of the rows, with `=` almost none, so that it
 # would read a young table whole. `greatest` ignores nulls.
@@ -77,7 +78,9 @@ ADVANCE = f"""
 UPDATE transactions_transaction t SET
     is_id_used = t.is_id_used OR s.unnamed IS NULL,
     meter_first = CASE WHEN num_nonnulls(t.meter_first) = 0 AND {_TAKES}
-        AND {_if_possible("coalesce(s.first, s.register)")} THEN coalesce(s.first, s.register) ELSE t.meter_first END,
+        AND {_if_possible("coalesce(s.first, s.register)")} THEN coalesce(s.first, s.register)
+        WHEN t.own_reference <> '' AND s.at < t.read_until AND coalesce(s.first, s.register) < t.meter_first
+        THEN coalesce(s.first, s.register) ELSE t.meter_first END,
     meter_latest = CASE WHEN {_TAKES} THEN greatest(t.meter_latest, CASE
         WHEN {_if_possible("s.register")} THEN s.register
         WHEN {_if_possible("s.newest")} THEN s.newest END) ELSE t.meter_latest END,

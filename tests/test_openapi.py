@@ -12,7 +12,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi import checks
 
 from tests.support.live import an_id, exchange
-from tests.support.payloads import PROFILE, REPORTED
+from tests.support.payloads import PROFILE, REPORTED, STATION
 from tests.support.routes import rest_lists
 
 CHARGERS = 8  # so many that not all of them have as many commands waiting as they may
@@ -74,20 +74,21 @@ class Ours:
     def __init__(self, live):
         self.live, self.ids = live, {}
         self.chargers = [self.made("chargers", "charger_id"), *(self.charger() for _ in range(CHARGERS))]
-        self.any_charger = cycle(self.chargers)
+        self.station = self.charger(STATION, "ocpp2.0.1")
+        self.any_charger = cycle([*self.chargers, self.station])
         with live.charger(self.chargers[0], GetDiagnostics={"fileName": "log"}) as charger:
             task = live.finished(live.ask(self.chargers[0], "GetDiagnostics", {}))
         self.task_id = task["task_id"]
         place = json.loads(charger.received[0])[3]["location"]
         assert requests.put(place + "log", b"log", timeout=10).status_code == 201
 
-    def charger(self):
+    def charger(self, reported=REPORTED, version="ocpp1.6"):
         """A charger that has reported all that a charger may report."""
         charger_id = an_id()
-        with self.live.socket(charger_id) as socket:
-            for action, payload in REPORTED:
+        with self.live.socket(charger_id, subprotocols=[version]) as socket:
+            for action, payload in reported:
                 _, _, answer = exchange(socket, action, action, payload)
-        self.transaction_id = answer["transactionId"]
+        self.transaction_id = answer.get("transactionId", getattr(self, "transaction_id", None))
         return charger_id
 
     def made(self, resource, member="id"):
@@ -112,12 +113,14 @@ class Ours:
         if "{id}" in case.path and label not in self.ids:
             self.ids[label] = self.an(resource)
         whose = self.chargers[-1] if "{transaction_id}" in case.path else next(self.any_charger)
+        whose = self.station if "{request_id}" in case.path else whose
         return {
             "id": self.ids.get(label),
             "charger_id": whose,
             "transaction_id": self.transaction_id,
             "task_id": self.task_id,
             "delivery": 1,
+            "request_id": 1,
         }
 
 
@@ -155,7 +158,9 @@ def test_every_answer_conforms_to_the_schema(live, ours, case, checked):
 @pytest.mark.django_db
 def test_every_operation_answers_401_without_a_login(client):
     for operation in schema.get_all_operations():
-        path = operation.ok().path.format(id=1, charger_id="X", transaction_id=1, task_id="X", delivery=1)
+        path = operation.ok().path.format(
+            id=1, charger_id="X", transaction_id=1, task_id="X", delivery=1, request_id=1
+        )
         answer = client.generic(operation.ok().method, path)
         assert (answer.status_code, set(answer.json())) == (401, {"error"}), path
         assert answer["WWW-Authenticate"]

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django_celery_results.models import TaskResult
 
 from chargers.admin import lists
-from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
-from chargers.services import audit
+from chargers.models import ApiToken, ChargerGroup, Message, NetworkProfile, Refusal, Webhook
+from chargers.services import audit, variables
+from chargers.services.variables import ReportedVariable, VariableName
 from commands.models import (
     Batch,
     CertificateRequest,
@@ -69,6 +70,9 @@ def one_more_of_each(number):
     PublishedFirmware.objects.create(charger=charger)
     Firmware.objects.create(description=tag, file="firmware/none.bin")
     Refusal.objects.create(charger_id=tag, kind="unknown", status=404, reason="x", count=1, first_at=now, last_at=now)
+    for value in ("1", "2"):
+        variables.report(charger.pk, [ReportedVariable(VariableName("A", "C"), value)], "NotifyReport")
+    NetworkProfile.objects.create(charger=charger, slot=1, status="Accepted", answered_at=now)
     a_finding(charger, "StatusNotification", {("x", "unknown_field"): "1"})
     audit.record("created", "firmware", tag)
     TaskResult.objects.create(task_id=tag)

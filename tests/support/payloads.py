@@ -20,3 +20,17 @@ REPORTED = [
     ("SignCertificate", {"csr": "none"}),
     ("StartTransaction", {"connectorId": 1, "idTag": "unknown", "meterStart": 0, "timestamp": NOON}),
 ]
+_NAMED = {"component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "Power"}}
+# What a charger of OCPP 2.0.1 reports.
+STATION = [
+    ("BootNotification", {"reason": "PowerUp", "chargingStation": {"vendorName": "V", "model": "M"}}),
+    (
+        "NotifyReport",
+        {
+            "requestId": 1,
+            "seqNo": 0,
+            "generatedAt": NOON,
+            "reportData": [_NAMED | {"variableAttribute": [{"value": "11000"}, {"type": "MaxSet"}]}],
+        },
+    ),
+]

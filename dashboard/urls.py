@@ -29,6 +29,7 @@ urlpatterns = [
     path("commands/<str:task_id>/again/", commands.Again.as_view(), name="again"),
     path("batches/", batches.Batches.as_view(), name="batches"),
     path("batches/new/<str:action>/", batches.NewBatch.as_view(), name="new-batch"),
+    path("batches/new/<str:action>/<str:version>/", batches.NewBatch.as_view(), name="new-batch"),
     path("batches/<uuid:pk>/", batches.BatchPage.as_view(), name="batch"),
     path("batches/<uuid:pk>/cancel/", batches.CancelBatch.as_view(), name="cancel-batch"),
     path("schedules/<int:pk>/", batches.ChangeSchedule.as_view(), name="schedule"),

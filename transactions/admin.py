@@ -19,7 +19,7 @@ from django.utils.timezone import localtime
 from chargers.admin.base import AsSent, Commandable, HistoryAdmin, LargeHistoryAdmin, Scoped
 from chargers.admin.lists import choices
 from core.ocpp.timestamps import display_zone
-from core.ocpp.versions import OCPP16
+from core.ocpp.versions import listed_values
 from transactions.models import IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
 from transactions.models.transactions import DOUBTS
 from transactions.services import energy, export
@@ -31,10 +31,10 @@ CORRECTED = ["corrected_meter_start", "corrected_meter_stop", "corrected_stop_ti
 METERS: list[Any] = ["meter_start", "raw_meter_start", "meter_first", "meter_latest", "meter_newest", "meter_stop"]
 METERS += ["raw_meter_stop"]
 VERDICTS = [*IdTag.STATUSES, "ConcurrentTx"]
-STOP_REASONS = OCPP16.schemas.requests["StopTransaction"].tree["properties"]["reason"]["enum"]
-_READING = OCPP16.schemas.requests["MeterValues"].tree["properties"]["meterValue"]["items"]
-_SAMPLED = _READING["properties"]["sampledValue"]["items"]
-MEASURANDS, CONTEXTS = (_SAMPLED["properties"][name]["enum"] for name in ("measurand", "context"))
+STOP_REASONS = sorted(
+    {*listed_values("StopTransaction", "reason"), *listed_values("TransactionEvent", "stoppedReason")}
+)
+MEASURANDS, CONTEXTS = (listed_values("MeterValues", name) for name in ("measurand", "context"))
 
 
 @admin.register(IdTag)

@@ -178,6 +178,12 @@ def label(name: str) -> Any:
 
 
 @register.filter
+def version_name(version: object) -> str:
+    """Show the subprotocol `ocpp2.0.1` as OCPP 2.0.1."""
+    return str(version).replace("ocpp", "OCPP ", 1)
+
+
+@register.filter
 def parameters(row: Wanted) -> str:
     """Describe the parameters of the intent of a batch or a schedule; "" for an action of OCPP."""
     named = row.payload.items() if row.intent else ()

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path
 
-from dashboard.views import batches, charger, commands, fleet, language, messages, refusals, transactions
+from dashboard.views import batches, charger, commands, fleet, language, messages, refusals, tokens, transactions
 
 app_name = "dashboard"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("chargers/<charger:charger_id>/", charger.ChargerPage.as_view(), name="charger"),
     path("chargers/<charger:charger_id>/ask/<str:action>/", charger.AskPage.as_view(), name="ask"),
     path("chargers/<charger:charger_id>/findings.csv", charger.Findings.as_view(), name="findings"),
+    path("tokens.json", tokens.Tokens.as_view(), name="tokens"),
     path("refused/", refusals.Refusals.as_view(), name="refusals"),
     path("refused/<int:pk>/add/", refusals.AddCharger.as_view(), name="add-charger"),
     path("transactions/", transactions.Transactions.as_view(), name="transactions"),

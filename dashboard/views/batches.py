@@ -19,7 +19,7 @@ from commands.models import OUTCOMES, Batch, Schedule
 from commands.models.batch import SHOWN
 from commands.services import batches
 from core.http.zone import written
-from dashboard import fleet, submission
+from dashboard import fleet, pickers, submission
 from dashboard.views.base import Listing, Page, form_values, without_empty
 
 MAX_LISTED = 2000  # chargers that a form is prefilled with
@@ -116,6 +116,7 @@ class NewBatch(Page):
             "intents": BY_NAME,
             "versions": ACTIONS,
             "fields": fields,
+            "pickers": pickers.add(fields, None),
             "values": defaultdict(str, values),
             "groups": self._groups(),
             "error": error if error and error.field not in {f.name for f in fields if f.error} else None,

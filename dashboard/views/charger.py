@@ -11,7 +11,7 @@ from chargers.services import presence
 from commands.actions.table import ACTIONS, schema_of
 from core.http.downloads import csv_file
 from core.ocpp.redaction import HIDDEN, names_secret
-from dashboard import fleet, readiness, submission
+from dashboard import fleet, pickers, readiness, submission
 from dashboard.views.base import Page, form_values
 
 MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS = 12, 8, 50, 50  # rows on the page
@@ -120,6 +120,7 @@ class AskPage(Page):
         return super().get_context_data(**kwargs) | {
             "action": action,
             "fields": fields,
+            "pickers": pickers.add(fields, self.charger),
             "connected": is_connected(self.charger),
             "written": written,
             "error": error if error and error.field not in shown else None,

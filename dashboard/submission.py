@@ -98,8 +98,25 @@ def submit(user, charger, name, values, written=""):
     known(charger.version, name)
     with refusing():
         _count(user)
-        action, request = encode(charger.version, intent_of(name, payload(charger.version, name, values, written)))
-        return submission.submit(charger, action, request, Origin(user.get_username()))
+        return _submit(user, charger, intent_of(name, payload(charger.version, name, values, written)))
+
+
+def submit_intent(user, charger, intent):
+    """Submit `intent` for `charger`; return the `Command`, or raise `Refused`."""
+    with refusing():
+        _count(user)
+        return _submit(user, charger, intent)
+
+
+def _submit(user, charger, intent):
+    action, request = encode(charger.version, intent)
+    return submission.submit(charger, action, request, Origin(user.get_username()))
+
+
+def refuse_read_only(variable):
+    """Raise `Refused` if the charger has reported that it does not allow to set `variable`."""
+    if variable.readonly:
+        raise Refused(f"The charger has reported that {variable} is read-only.", 400, "value")
 
 
 def resubmit(user, former):

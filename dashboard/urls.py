@@ -3,7 +3,18 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path
 
-from dashboard.views import batches, charger, commands, fleet, language, messages, refusals, tokens, transactions
+from dashboard.views import (
+    batches,
+    charger,
+    commands,
+    fleet,
+    language,
+    messages,
+    refusals,
+    tokens,
+    transactions,
+    variables,
+)
 
 app_name = "dashboard"
 urlpatterns = [
@@ -15,6 +26,8 @@ urlpatterns = [
     path("curves/transactions/<int:pk>.json", transactions.TransactionCurves.as_view(), name="transaction-curves"),
     path("chargers/<charger:charger_id>/", charger.ChargerPage.as_view(), name="charger"),
     path("chargers/<charger:charger_id>/ask/<str:action>/", charger.AskPage.as_view(), name="ask"),
+    path("chargers/<charger:charger_id>/variables/", variables.Variables.as_view(), name="variables"),
+    path("chargers/<charger:charger_id>/variables/<int:pk>/", variables.VariablePage.as_view(), name="variable"),
     path("chargers/<charger:charger_id>/findings.csv", charger.Findings.as_view(), name="findings"),
     path("tokens.json", tokens.Tokens.as_view(), name="tokens"),
     path("refused/", refusals.Refusals.as_view(), name="refusals"),

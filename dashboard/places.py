@@ -6,7 +6,7 @@ from chargers.models import Connector
 from transactions.models import Transaction
 
 
-def name_of(has_evses: bool, evse_id: int | None, connector_id: int) -> str:
+def name_of(has_evses: bool, evse_id: int | None, connector_id: int | None) -> str:
     """Name a place: with `has_evses` by its EVSE, else by its connector alone; 0 is the charger as a whole."""
     if not has_evses:
         text = gettext("Connector {number}") if connector_id else gettext("Charger (connector 0)")

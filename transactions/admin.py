@@ -136,7 +136,17 @@ def _export(kind: str, title: str) -> Any:
 
 
 class TransactionAdmin(Commandable, LargeHistoryAdmin):
-    list_display = ["id", "of_charger", "connector_id", "id_tag", "state", "start_time", "ended_at", "energy_kwh"]
+    list_display = [
+        "id",
+        "of_charger",
+        "evse_id",
+        "connector_id",
+        "id_tag",
+        "state",
+        "start_time",
+        "ended_at",
+        "energy_kwh",
+    ]
     list_display += ["energy_source"]
     list_filter = [
         OngoingFilter,
@@ -150,16 +160,17 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
     searched = {"id": "number", "charger": "charger", "id_tag": "text"}
     date_hierarchy = "start_time"
     readonly_fields = ["state", "energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]
-    readonly_fields += ["readings", "see_also", *CORRECTED]
+    readonly_fields += ["readings", "see_also", "reference", "missing_since", *CORRECTED]
     fieldsets = [
-        (None, {"fields": ["charger", "connector_id", "id_tag", "id_tag_status", "reservation_id", "state"]}),
+        (None, {"fields": ["charger", "reference", "evse_id", "connector_id", "state", "charging_state"]}),
+        (None, {"fields": ["id_tag", "id_token_type", "id_tag_status", "reservation_id", "remote_start_id"]}),
         (None, {"fields": ["see_also"]}),
         ("Energy", {"fields": ["energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]}),
         ("Corrected by an operator", {"fields": [*CORRECTED, "note"]}),
         ("Meter of the charger", {"fields": METERS}),
         ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),
         ("Stop", {"fields": ["stop_time", "raw_stop_time", "stop_received_at", "stop_reason", "stop_id_tag"]}),
-        ("Issues", {"fields": ["superseded_by", "clock_skew", "closed_at", "closed_by"]}),
+        ("Issues", {"fields": ["superseded_by", "missing_since", "clock_skew", "closed_at", "closed_by"]}),
         ("Readings", {"fields": ["readings"]}),
     ]
 

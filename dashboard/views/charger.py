@@ -82,7 +82,7 @@ class ChargerPage(Page):
         """Return the transactions to show; set the ongoing one of each of `connectors` as its `session`."""
         last = list(self.charger.transactions.order_by("-pk")[:MAX_SESSIONS])
         under_way = self.charger.transactions.ongoing().filter(superseded_by=None).order_by("pk")
-        ongoing = {(session.evse_id, session.connector_id): session for session in under_way}
+        ongoing = {(session.evse_id, session.connector_id or 0): session for session in under_way}
         fleet.mark_charging(self.request.user, [*ongoing.values(), *last])
         for connector in connectors:
             of_evse = ongoing.get((connector.evse_id, 0)) if connector.evse_id else None  # names no connector

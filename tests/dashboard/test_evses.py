@@ -6,6 +6,7 @@ from dashboard import fleet
 from tests.support.builders import NOON, a_charger, a_transaction, open_socket, tell
 from tests.support.dashboard import a_session_of_2_0_1, a_station, page_of
 from transactions.models import Transaction
+from transactions.services import export
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +47,7 @@ def test_the_session_of_a_connector_is_shown_with_its_charging_state(api):
 
 def test_a_session_that_names_only_its_evse_is_shown_at_its_connectors(api):
     charger = a_station()
-    session = a_session_of_2_0_1(charger, connector_id=0)
+    session = a_session_of_2_0_1(charger, connector_id=None)
     assert [c.session for c in api.get(page_of(charger)).context["connectors"]] == [session, session]
 
 
@@ -114,3 +115,36 @@ def test_the_sessions_from_before_an_update_keep_their_connector(api):
     for path in ("/transactions/", page_of(charger)):
         page = api.get(path).content.decode()
         assert "<td>1</td>" in page and "EVSE" not in page.partition("<tbody>")[2]
+
+
+def test_the_events_of_a_session_are_listed_by_their_number(api):
+    charger, at = a_station(), "2025-02-26T12:0{}:00Z"
+    for number, kind, members in (
+        (1, "Updated", {"offline": True}),
+        (0, "Started", {"idToken": {"idToken": "ABC", "type": "Central"}}),
+        (3, "Ended", {"info": {"stoppedReason": "Local"}}),
+    ):
+        info = {"transactionId": "x", "chargingState": "Charging"} | (
+            {"stoppedReason": "Local"} if number == 3 else {}
+        )
+        event = {"eventType": kind, "triggerReason": "Trigger", "seqNo": number, "timestamp": at.format(number)}
+        tell(charger, "TransactionEvent", **event, transactionInfo=info, evse={"id": 1, "connectorId": 2}, **members)
+    session = Transaction.objects.get()
+    page = api.get(f"/transactions/{session.pk}/")
+    assert [event.seq_no for event in page.context["events"]] == [0, 1, 3]
+    text = page.content.decode()
+    assert "Ended · Local" in text and '<span class="pill">Offline</span>' in text
+    assert "Events missing" in text
+    live = api.get(f"/transactions/{session.pk}/", HTTP_X_LIVE="1").content.decode()
+    assert "Ended · Local" in live and "<header" not in live
+
+
+def test_a_session_of_ocpp_1_6_has_no_list_of_events(api):
+    page = api.get(f"/transactions/{a_transaction().pk}/").content.decode()
+    assert 'aria-labelledby="events-h" hidden>' in page
+
+
+def test_an_export_has_the_reference_and_the_evse():
+    session = a_session_of_2_0_1(a_station(), own_reference="a-reference")
+    expected = {"reference": "a-reference", "evse_id": 1, "connector_id": 2, "id_token_type": "ISO14443"}
+    assert {name: export.COLUMNS[name](session) for name in expected} == expected

@@ -3,10 +3,11 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from chargers.models import Charger
+from chargers import standard_variables
+from chargers.models import Charger, Variable
 from chargers.models.variables import ACTUAL
 from commands.models import ChargingProfile
 from dashboard.forms import Field, leaves, path_of
@@ -65,13 +66,26 @@ def _variables(charger: Charger | None) -> list[Option]:
     return [(name, "; ".join(dict.fromkeys(texts))[:200]) for name, texts in sorted(described.items())[:MOST]]
 
 
-def limits(variable: Any) -> list[str]:
+def facts(variable: Variable) -> dict[str, Any]:
+    """Return the characteristics of a variable as its charger reported them, or else as OCPP 2.0.1 defines them."""
+    standard = standard_variables.find(variable.component, variable.variable, variable.instance)
+    defined = {} if standard is None else {name: value for name, value in asdict(standard).items() if value}
+    reported = {name: value for name, value in (variable.characteristics or {}).items() if value is not None}
+    return reported or defined
+
+
+def limits(variable: Variable) -> list[str]:
     """Return the data type, the range with its unit, and the allowed values of a variable, as far as known."""
-    known = variable.characteristics or {}
+    known = facts(variable)
     lowest, highest = known.get("min_limit"), known.get("max_limit")
     span = "" if lowest is highest is None else f"{_bound(lowest)}–{_bound(highest)}"
-    unit, listed = known.get("unit") or "", known.get("values_list") or ""
+    unit, listed = known.get("unit") or "", ", ".join(values_of(variable))
     return [text for text in (known.get("data_type") or "", f"{span} {unit}".strip(), listed) if text]
+
+
+def values_of(variable: Variable) -> list[str]:
+    """Return the values of which a variable has one or several, [] if it is not a choice."""
+    return list(facts(variable).get("values_list") or ())
 
 
 def _bound(number: float | None) -> str:

@@ -129,7 +129,7 @@ class Verbatim:
 
 
 # The intents by their names in REST and on the pages. An action of OCPP has a name that begins with a capital letter.
-# `SetVariable` has no name here, because each version names its variables differently, and `Install` has none, because
+# `SetVariable` has no name here, because each version names its variables differently. `Install` has none, because
 # each charger needs its own URL.
 BY_NAME: Mapping[str, type] = {
     "start": Start,

@@ -9,6 +9,7 @@ from django.http import Http404
 from django.shortcuts import redirect
 from django.utils.translation import gettext
 
+from chargers import standard_variables
 from chargers.models.variables import NAME
 from chargers.services.variables import VariableName
 from commands.actions.intents import SetVariable
@@ -18,6 +19,7 @@ from dashboard.views.base import Listing, Page, form_values
 
 SEARCHED = ("component", "component_instance", "variable", "instance", "value")
 MAX_SEARCH_WORDS = 10  # each adds five conditions
+MAX_CHANGES = 50  # of one variable on its page
 MAX_LINE = 200  # characters of a single-line input
 
 
@@ -69,6 +71,10 @@ def _component_of(variable):
     return " · ".join(filter(None, parts))
 
 
+def _parts(variable):
+    return variable.component, variable.variable, variable.instance
+
+
 @dataclass
 class Input:
     """The input for a value: `kind` is choice, number, box or text; `choices` are the values of a choice."""
@@ -78,13 +84,12 @@ class Input:
 
 
 def input_of(variable):
-    """Return the `Input` for a variable by the data type that the charger reported."""
-    known = variable.characteristics or {}
-    data_type, listed = known.get("data_type", ""), known.get("values_list") or ""
+    """Return the `Input` for a variable by its data type."""
+    data_type = pickers.facts(variable).get("data_type", "")
     if data_type == "boolean":
         return Input("choice", ["true", "false"])
-    if data_type == "OptionList" and listed:
-        return Input("choice", [value.strip() for value in listed.split(",")])
+    if data_type == "OptionList" and (listed := pickers.values_of(variable)):
+        return Input("choice", listed)
     if data_type in ("integer", "decimal"):
         return Input("number", [])
     return Input("box" if len(variable.value or "") > MAX_LINE else "text", [])
@@ -109,6 +114,8 @@ class VariablePage(Page):
             "entered": entered,
             "error": error,
             "may_change": may_change,
+            "changes": self._changes(variable),
+            "description": getattr(standard_variables.find(*_parts(variable)), "description", ""),
         }
 
     def post(self, request, charger_id, pk):
@@ -123,6 +130,14 @@ class VariablePage(Page):
             context = self.get_context_data(charger_id, pk, value, refused)
             return self.render_to_response(context, status=refused.status)
         return redirect("dashboard:command", command.task_id)
+
+    def _changes(self, variable):
+        """Return the last changes of the value; those of a secret are not shown."""
+        if variable.is_secret:
+            return ()
+        named = {part: getattr(variable, part) for part in NAME}
+        texts = {f"{part}__iexact": named.pop(part) for part in list(named) if isinstance(named[part], str)}
+        return self.charger.variable_changes.filter(**named, **texts)[:MAX_CHANGES]
 
     def _find(self, charger_id, pk):
         self.charger = self.known_charger(charger_id)

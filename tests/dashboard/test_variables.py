@@ -3,12 +3,15 @@
 import pytest
 
 from chargers.models import Variable
+from chargers.services import variables
+from chargers.services.variables import VariableName
 from commands.models import Command
 from dashboard.templatetags.dashboard import charger_url
 from tests.support.builders import a_charger
 from tests.support.dashboard import a_user, page_of
 
 pytestmark = pytest.mark.django_db
+CHOICE = {"data_type": "OptionList", "values_list": ["100", "300"]}
 LIMITS = {"data_type": "integer", "unit": "s", "min_limit": 1, "max_limit": 600}
 
 
@@ -69,7 +72,10 @@ def test_configuration_keys_of_ocpp_1_6_are_variables(api):
     ("characteristics", "expected"),
     [
         ({"data_type": "boolean"}, "<option selected>300</option>"),
-        ({"data_type": "OptionList", "values_list": "100, 300"}, "<option>100</option><option selected>300</option>"),
+        (
+            {"data_type": "OptionList", "values_list": ["100", "300"]},
+            "<option>100</option><option selected>300</option>",
+        ),
         (LIMITS, 'value="300" inputmode="decimal"'),
         (None, '<input name="value" value="300"'),
     ],
@@ -103,3 +109,26 @@ def test_a_user_who_may_not_submit_commands_reads_variables_only(client):
     assert [client.get(path).status_code for path in (path_of(hidden), list_of(hidden.charger))] == [404, 404]
     elsewhere = charger_url("dashboard:variable", variable.charger.identity, hidden.pk)
     assert client.get(elsewhere).status_code == 404
+
+
+def test_the_page_of_a_variable_shows_its_history(api):
+    variable = a_variable()
+    charger, name = variable.charger, VariableName("heartbeatinterval", component="OCPPCommCtrlr")
+    variables.accept(charger.pk, name, "60", False, "SetVariables")
+    variables.accept(charger.pk, VariableName("Other", component="OCPPCommCtrlr"), "1", False, "SetVariables")
+    page = api.get(path_of(variable))
+    assert [(change.old_value, change.new_value) for change in page.context["changes"]] == [("300", "60")]
+    assert "SetVariables" in page.content.decode()
+
+
+def test_facts_of_the_standard_are_shown_where_the_charger_reported_none(api):
+    page = api.get(path_of(a_variable(component="AuthCtrlr", variable="Enabled", value="true")))
+    assert page.context["input"].choices == ["true", "false"]
+    assert "boolean" in page.content.decode()
+
+
+def test_a_value_that_does_not_fit_is_refused_with_the_reason(api):
+    variable = a_variable(characteristics=LIMITS)
+    answer = api.post(path_of(variable), {"value": "601"})
+    assert answer.status_code == 400
+    assert "601 is more than 600." in answer.content.decode() and 'value="601"' in answer.content.decode()

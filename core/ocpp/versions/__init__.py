@@ -7,7 +7,8 @@ from core.ocpp.versions.base import UNREADABLE, Version
 from core.ocpp.versions.ocpp16 import OCPP16
 from core.ocpp.versions.ocpp201 import OCPP201
 
-__all__ = ["BY_SUBPROTOCOL", "OCPP16", "OCPP201", "UNREADABLE", "Version", "listed_values", "may_be_secret", "negotiate"]
+__all__ = ["BY_SUBPROTOCOL", "OCPP16", "OCPP201", "UNREADABLE", "Version", "listed_values", "may_be_secret"]
+__all__ += ["negotiate"]
 
 BY_SUBPROTOCOL = {version.subprotocol: version for version in (OCPP16, OCPP201)}
 

@@ -15,6 +15,7 @@ from chargers.services.variables import VariableName
 from commands.actions.intents import SetVariable
 from core.ocpp.redaction import HIDDEN, names_secret
 from dashboard import pickers, submission
+from dashboard.places import name_of
 from dashboard.views.base import Listing, Page, form_values
 
 SEARCHED = ("component", "component_instance", "variable", "instance", "value")
@@ -65,9 +66,7 @@ def shown(variable):
 def _component_of(variable):
     """Name the component with its instance, EVSE and connector."""
     parts = [variable.component, variable.component_instance]
-    parts += [gettext("EVSE {evse}").format(evse=variable.evse_id)] if variable.evse_id is not None else []
-    number = variable.connector_id
-    parts += [gettext("Connector {number}").format(number=number)] if number is not None else []
+    parts += [name_of(True, variable.evse_id, variable.connector_id)] if variable.evse_id is not None else []
     return " · ".join(filter(None, parts))
 
 

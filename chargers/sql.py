@@ -51,13 +51,22 @@ LOCK_CHARGERS = "SELECT FROM chargers_charger WHERE id = ANY(%s) ORDER BY id FOR
 # The rows are locked, see `gateway.calls.process_batch`. If the socket before has ended since this one was admitted,
 # the charger was never offline. If it is still open, its connection was lost without a close, so the charger was
 # offline since `last_seen`.
+# When the OCPP version changes, connectors are forgotten, because each version numbers them differently. The DELETE
+# reads the version from before the UPDATE.
 OPEN_SOCKETS = """
+WITH s AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS s(id bigint, admitted timestamptz, ocpp_version text)
+), forgotten AS (
+    DELETE FROM chargers_connector n USING s JOIN chargers_charger c ON c.id = s.id
+    WHERE n.charger_id = s.id AND c.ocpp_version NOT IN ('', s.ocpp_version)
+        AND (c.connected_at IS NULL OR c.connected_at < s.admitted)
+)
 UPDATE chargers_charger c SET connected_at = s.admitted, ocpp_version = s.ocpp_version,
     disconnected_at = CASE WHEN c.disconnected_at >= s.admitted THEN NULL
         WHEN c.disconnected_at >= c.connected_at THEN c.disconnected_at
         WHEN c.last_seen < s.admitted THEN c.last_seen END,
     last_seen = greatest(c.last_seen, s.admitted)
-FROM json_to_recordset(%s) AS s(id bigint, admitted timestamptz, ocpp_version text)
+FROM s
 WHERE c.id = s.id AND (c.connected_at IS NULL OR c.connected_at < s.admitted)
 RETURNING c.id, clock_timestamp(), c.connected_at, c.last_call_id, c.last_call_digest, c.last_answer
 """

@@ -27,6 +27,14 @@ FLAGS = (
         ),
     ),
     (
+        lambda t: t.missing_since,
+        _("events missing"),
+        _(
+            "The charger has not delivered all events of this transaction. Its energy and its times may be "
+            "incomplete until they are received."
+        ),
+    ),
+    (
         lambda t: t.clock_skew,
         _("clock skew"),
         _(

@@ -26,6 +26,8 @@ NO_POWER = (
     "Unavailable",
     "Faulted",
 )
+# Charging states of OCPP 2.0.1, where the status of a connector does not say whether power flows.
+CHARGING_STATES, NO_POWER_STATES = ("Charging", "SuspendedEV", "SuspendedEVSE"), ("EVConnected", "Idle")
 SILENT = timedelta(minutes=15)  # a reported power is ignored after this time without a message
 SEARCHED = ("identity", "description", "vendor", "model", "serial_number", "firmware_version")
 MAX_CONNECTORS = 32  # shown of each charger in the grid
@@ -36,15 +38,21 @@ def _has(*statuses, **more):
     return Exists(Connector.objects.filter(charger=OuterRef("pk"), status__in=statuses, **more))
 
 
+def _has_session(*charging_states):
+    under_way = Transaction.objects.ongoing().filter(charger=OuterRef("pk"), superseded_by=None)
+    return Exists(under_way.filter(charging_state__in=charging_states))
+
+
 STATE = Case(
     When(connected_at=None, then=Value(NEVER)),
     When(~ONLINE, then=Value(OFFLINE)),
     When(NOT_ACCEPTED, then=Value(REFUSED)),
     When(_has("Faulted"), then=Value(FAULTED)),
     When(_has("Charging", "SuspendedEV", "SuspendedEVSE"), then=Value(CHARGING)),
-    When(_has("Unavailable", connector_id=0), then=Value(UNAVAILABLE)),
+    When(_has("Occupied") & _has_session(*CHARGING_STATES), then=Value(CHARGING)),
+    When(_has("Unavailable", evse_id=0, connector_id=0), then=Value(UNAVAILABLE)),
     When(_has("Available", connector_id__gt=0), then=Value(FREE)),
-    When(_has("Preparing", "Finishing", "Reserved"), then=Value(IN_USE)),
+    When(_has("Preparing", "Finishing", "Reserved", "Occupied"), then=Value(IN_USE)),
     When(_has("Unavailable"), then=Value(UNAVAILABLE)),
     default=Value(FREE),
     output_field=IntegerField(),
@@ -81,23 +89,29 @@ def few_connectors():
     The limit exists because some chargers report thousands of connectors.
     """
     is_faulted = Case(When(status="Faulted", then=Value(0)), default=Value(1))
-    return Connector.objects.order_by(is_faulted, "connector_id")[: MAX_CONNECTORS + 1]
+    return Connector.objects.order_by(is_faulted, "evse_id", "connector_id")[: MAX_CONNECTORS + 1]
 
 
 def charging(user):
-    """Return ongoing transactions with power flow: the charger is online and its connector status allows it."""
+    """Return ongoing transactions with power flow: the charger is online, and the status of the connector and the
+    charging state allow it."""
     active = Charger.objects.filter(ONLINE, last_seen__gte=datetime.now(UTC) - SILENT)
-    connector = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
-    has_no_power = Exists(connector.filter(status__in=NO_POWER))
+    has_no_power = Exists(_connector_of_transaction().filter(status__in=NO_POWER))
     ongoing = Transaction.objects.ongoing().filter(~has_no_power, charger__in=active, superseded_by=None)
-    return within(user, ongoing)
+    return within(user, ongoing.exclude(charging_state__in=(*CHARGING_STATES[1:], *NO_POWER_STATES)))
+
+
+def _connector_of_transaction():
+    place = {name: OuterRef(name) for name in ("charger", "evse_id", "connector_id")}
+    return Connector.objects.filter(**place)
 
 
 def mark_charging(user, sessions):
     """Set `is_charging` and `is_stuck` of `sessions`: stuck if the connector is free and the stop is missing."""
     keys = [session.pk for session in sessions if session.is_under_way]
-    connector = Connector.objects.filter(charger=OuterRef("charger"), connector_id=OuterRef("connector_id"))
-    stuck = Transaction.objects.filter(Exists(connector.filter(status="Available")), pk__in=keys)
+    # An Idle transaction of 2.0.1 began before a cable was plugged in, or goes on after it was unplugged.
+    free = Exists(_connector_of_transaction().filter(status="Available"))
+    stuck = Transaction.objects.filter(free, pk__in=keys).exclude(charging_state="Idle")
     flowing, stuck = (set(rows.values_list("pk", flat=True)) for rows in (charging(user).filter(pk__in=keys), stuck))
     for session in sessions:
         session.is_charging, session.is_stuck = session.pk in flowing, session.pk in stuck

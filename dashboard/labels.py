@@ -41,6 +41,9 @@ LABELS = {
     "availability": gettext_lazy("Availability"),
     "trigger": gettext_lazy("Message request"),
     "limit": gettext_lazy("Power limit"),
+    "read_configuration": gettext_lazy("Configuration report"),
+    "fetch_log": gettext_lazy("Log upload"),
+    "renew_certificate": gettext_lazy("Certificate renewal"),
     # directions of messages
     "in": gettext_lazy("Received"),
     "out": gettext_lazy("Sent"),
@@ -82,6 +85,7 @@ PARAMETERS = {
     "message": gettext_lazy("Message"),
     "amount": gettext_lazy("Limit"),
     "unit": gettext_lazy("Unit"),
+    "kind": gettext_lazy("Log"),
 }
 
 # Names of filters of lists, and of members of REST that a form sends.

@@ -188,6 +188,33 @@ SENTENCES = (
     _("The id of a transaction of OCPP 1.6 is a number."),
     _("An EVSE of OCPP 1.6 has one connector: leave it out."),
     _("A variable of OCPP 1.6 is a configuration key: send its name alone."),
+    _("A variable of OCPP 2.0.1 belongs to a component: name it."),
+    _("EVSE 0 is the charger as a whole: name an EVSE, or leave it out."),
+    _("A StatusNotification is about one connector: name its EVSE and the connector."),
+    _("{value} is neither true nor false."),
+    _("{value} is no time, such as 2030-01-31T12:00:00Z."),
+    _("{value} is not {meant}."),
+    _("{value} is less than {number}."),
+    _("{value} is more than {number}."),
+    _("{value} is none of {choices}."),
+    _("It has {number} characters, and {most} at most."),
+    _("So says OCPP 2.0.1."),
+    _("The charger has reported this."),
+    _("{name} is named twice with the same variable."),
+    _("The charger has reported that {name} is write-only."),
+    _("The charger has reported no component {name}."),
+    _("The charger has reported {name} {values}, without {value}."),
+    _("The charger has reported that it shows no messages."),
+    _("The charger has no transaction with this id."),
+    _("Its transaction has ended, and the charger removes a message at the end of its transaction."),
+    _("It is never shown, because its endDateTime has passed or is not after its startDateTime."),
+    _("The charger can verify a signature only by its signing certificate: send both, or neither."),
+    _("OCPP 2.0.1 has security profiles 1, 2 and 3."),
+    _("The charger has reported the slots {slots}, and {number} is none of them."),
+    _(
+        "The connection in slot {slot} has security profile {profile}, and this charger may only connect with "
+        "{lowest} or higher."
+    ),
     # batches and schedules
     _("Give exactly one of intent and action."),
     _("Unknown chargers: {ids} and {number} more."),
@@ -258,6 +285,8 @@ OF_REST_FRAMEWORK = (
 PARTS = frozenset(
     (
         _("The message broker"),
+        _("a number"),
+        _("a whole number"),
         _("the folder for files"),
         _("the folder for temporary files"),
         _("messages a second"),

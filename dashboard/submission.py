@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 
 from chargers.services import access
 from commands.actions.intents import BY_NAME, intent_of
-from commands.actions.table import encode, schema_of
+from commands.actions.table import ACTIONS, encode, schema_of
 from commands.api.serializers.batches import BatchRequestSerializer, ScheduleSerializer
 from commands.models import FINISHED
 from commands.services import batches, submission
@@ -40,6 +40,18 @@ def known(version, name):
     if schema is None:
         raise Http404(gettext("There is no command {action}.").format(action=name))
     return schema
+
+
+def version_of(name, subprotocol=""):
+    """Return the version `subprotocol`, or if it is "" the first one with the intent or the action `name`.
+
+    Raises `Http404` if there is none.
+    """
+    named = [version for version in ACTIONS if subprotocol in ("", version.subprotocol)]
+    for version in named:
+        if schema_of(version, name):
+            return version
+    raise Http404(gettext("There is no command {action}.").format(action=name))
 
 
 def fields(version, name, values, error):
@@ -86,8 +98,25 @@ def submit(user, charger, name, values, written=""):
     known(charger.version, name)
     with refusing():
         _count(user)
-        action, request = encode(charger.version, intent_of(name, payload(charger.version, name, values, written)))
-        return submission.submit(charger, action, request, Origin(user.get_username()))
+        return _submit(user, charger, intent_of(name, payload(charger.version, name, values, written)))
+
+
+def submit_intent(user, charger, intent):
+    """Submit `intent` for `charger`; return the `Command`, or raise `Refused`."""
+    with refusing():
+        _count(user)
+        return _submit(user, charger, intent)
+
+
+def _submit(user, charger, intent):
+    action, request = encode(charger.version, intent)
+    return submission.submit(charger, action, request, Origin(user.get_username()))
+
+
+def refuse_read_only(variable):
+    """Raise `Refused` if the charger has reported that it does not allow to set `variable`."""
+    if variable.readonly:
+        raise Refused(f"The charger has reported that {variable} is read-only.", 400, "value")
 
 
 def resubmit(user, former):

@@ -3,7 +3,18 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path
 
-from dashboard.views import batches, charger, commands, fleet, language, messages, refusals, transactions
+from dashboard.views import (
+    batches,
+    charger,
+    commands,
+    fleet,
+    language,
+    messages,
+    refusals,
+    tokens,
+    transactions,
+    variables,
+)
 
 app_name = "dashboard"
 urlpatterns = [
@@ -15,7 +26,10 @@ urlpatterns = [
     path("curves/transactions/<int:pk>.json", transactions.TransactionCurves.as_view(), name="transaction-curves"),
     path("chargers/<charger:charger_id>/", charger.ChargerPage.as_view(), name="charger"),
     path("chargers/<charger:charger_id>/ask/<str:action>/", charger.AskPage.as_view(), name="ask"),
+    path("chargers/<charger:charger_id>/variables/", variables.Variables.as_view(), name="variables"),
+    path("chargers/<charger:charger_id>/variables/<int:pk>/", variables.VariablePage.as_view(), name="variable"),
     path("chargers/<charger:charger_id>/findings.csv", charger.Findings.as_view(), name="findings"),
+    path("tokens.json", tokens.Tokens.as_view(), name="tokens"),
     path("refused/", refusals.Refusals.as_view(), name="refusals"),
     path("refused/<int:pk>/add/", refusals.AddCharger.as_view(), name="add-charger"),
     path("transactions/", transactions.Transactions.as_view(), name="transactions"),
@@ -29,6 +43,7 @@ urlpatterns = [
     path("commands/<str:task_id>/again/", commands.Again.as_view(), name="again"),
     path("batches/", batches.Batches.as_view(), name="batches"),
     path("batches/new/<str:action>/", batches.NewBatch.as_view(), name="new-batch"),
+    path("batches/new/<str:action>/<str:version>/", batches.NewBatch.as_view(), name="new-batch"),
     path("batches/<uuid:pk>/", batches.BatchPage.as_view(), name="batch"),
     path("batches/<uuid:pk>/cancel/", batches.CancelBatch.as_view(), name="cancel-batch"),
     path("schedules/<int:pk>/", batches.ChangeSchedule.as_view(), name="schedule"),

@@ -19,7 +19,7 @@ from django.utils.timezone import localtime
 from chargers.admin.base import AsSent, Commandable, HistoryAdmin, LargeHistoryAdmin, Scoped
 from chargers.admin.lists import choices
 from core.ocpp.timestamps import display_zone
-from core.ocpp.versions import OCPP16
+from core.ocpp.versions import listed_values
 from transactions.models import IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
 from transactions.models.transactions import DOUBTS
 from transactions.services import energy, export
@@ -31,10 +31,10 @@ CORRECTED = ["corrected_meter_start", "corrected_meter_stop", "corrected_stop_ti
 METERS: list[Any] = ["meter_start", "raw_meter_start", "meter_first", "meter_latest", "meter_newest", "meter_stop"]
 METERS += ["raw_meter_stop"]
 VERDICTS = [*IdTag.STATUSES, "ConcurrentTx"]
-STOP_REASONS = OCPP16.schemas.requests["StopTransaction"].tree["properties"]["reason"]["enum"]
-_READING = OCPP16.schemas.requests["MeterValues"].tree["properties"]["meterValue"]["items"]
-_SAMPLED = _READING["properties"]["sampledValue"]["items"]
-MEASURANDS, CONTEXTS = (_SAMPLED["properties"][name]["enum"] for name in ("measurand", "context"))
+STOP_REASONS = sorted(
+    {*listed_values("StopTransaction", "reason"), *listed_values("TransactionEvent", "stoppedReason")}
+)
+MEASURANDS, CONTEXTS = (listed_values("MeterValues", name) for name in ("measurand", "context"))
 
 
 @admin.register(IdTag)
@@ -137,7 +137,17 @@ def _export(kind: str, title: str) -> Any:
 
 
 class TransactionAdmin(Commandable, LargeHistoryAdmin):
-    list_display = ["id", "of_charger", "connector_id", "id_tag", "state", "start_time", "ended_at", "energy_kwh"]
+    list_display = [
+        "id",
+        "of_charger",
+        "evse_id",
+        "connector_id",
+        "id_tag",
+        "state",
+        "start_time",
+        "ended_at",
+        "energy_kwh",
+    ]
     list_display += ["energy_source"]
     list_filter = [
         OngoingFilter,
@@ -151,16 +161,17 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
     searched = {"id": "number", "charger": "charger", "id_tag": "text"}
     date_hierarchy = "start_time"
     readonly_fields = ["state", "energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]
-    readonly_fields += ["readings", "see_also", *CORRECTED]
+    readonly_fields += ["readings", "see_also", "reference", "missing_since", *CORRECTED]
     fieldsets = [
-        (None, {"fields": ["charger", "connector_id", "id_tag", "id_tag_status", "reservation_id", "state"]}),
+        (None, {"fields": ["charger", "reference", "evse_id", "connector_id", "state", "charging_state"]}),
+        (None, {"fields": ["id_tag", "id_token_type", "id_tag_status", "reservation_id", "remote_start_id"]}),
         (None, {"fields": ["see_also"]}),
         ("Energy", {"fields": ["energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]}),
         ("Corrected by an operator", {"fields": [*CORRECTED, "note"]}),
         ("Meter of the charger", {"fields": METERS}),
         ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),
         ("Stop", {"fields": ["stop_time", "raw_stop_time", "stop_received_at", "stop_reason", "stop_id_tag"]}),
-        ("Issues", {"fields": ["superseded_by", "clock_skew", "closed_at", "closed_by"]}),
+        ("Issues", {"fields": ["superseded_by", "missing_since", "clock_skew", "closed_at", "closed_by"]}),
         ("Readings", {"fields": ["readings"]}),
     ]
 

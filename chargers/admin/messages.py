@@ -11,7 +11,7 @@ from chargers.admin.base import LargeHistoryAdmin
 from chargers.admin.lists import choices
 from chargers.models import Charger, Message
 from chargers.models.messages import DIRECTIONS, KINDS
-from core.ocpp.versions import OCPP16
+from core.ocpp.versions import BY_SUBPROTOCOL
 
 # Query parameters that filter by a charger or a time.
 NARROWING_PREFIXES = ("charger__", "at__")
@@ -37,7 +37,11 @@ class MessageAdmin(LargeHistoryAdmin):
 
     list_display = ["at", "charger", "direction", "kind", "action", "message_id", "is_error", "shown"]
     list_filter = ["at", ErrorFilter, choices("direction", DIRECTIONS), choices("kind", KINDS)]
-    list_filter += [choices("action", sorted(OCPP16.schemas.actions))]
+    list_filter += [
+        choices(
+            "action", sorted({action for version in BY_SUBPROTOCOL.values() for action in version.schemas.actions})
+        )
+    ]
     sortable_by = ()
     linked = ["charger__id__exact"]
     date_hierarchy = "at"

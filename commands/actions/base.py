@@ -60,6 +60,7 @@ class Action:
     `delivery` is what follows the answer, None if nothing does.
     `portions(payload, charger)` are the payloads by which a request is sent that is too long for one message.
     `hide(payload)` is the part of a payload with a secret that may be stored after the command is finished.
+    `triggers(payload)` is the action of the message that it requests; None for commands that request none.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Action:
     payload_for_retry: Callable[[JSON], JSON] = _unchanged
     delivery: Delivery | None = None
     portions: Callable[[JSON, Charger], list[JSON]] = _whole
+    triggers: Callable[[JSON], str] | None = None
 
     def stored(self, payload: JSON) -> JSON:
         """Return the part of `payload` that may be stored after the command is finished."""

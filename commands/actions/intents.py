@@ -73,6 +73,23 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class ReadConfiguration:
+    """Let the charger report all that can be configured: the keys of OCPP 1.6, or the device model."""
+
+
+@dataclass(frozen=True)
+class FetchLog:
+    """Let the charger upload its diagnostics, or its log of security events."""
+
+    kind: Literal["diagnostics", "security"] = "diagnostics"
+
+
+@dataclass(frozen=True)
+class RenewCertificate:
+    """Let the charger request a new certificate of its own."""
+
+
+@dataclass(frozen=True)
 class SetVariable:
     """Set a variable of the charger to `value`."""
 
@@ -104,11 +121,6 @@ class Install:
 
 
 @dataclass(frozen=True)
-class ReadConfiguration:
-    """Read all variables of the charger."""
-
-
-@dataclass(frozen=True)
 class Verbatim:
     """Send the action `action` of OCPP with `payload`; only the versions that have the action can express it."""
 
@@ -117,8 +129,8 @@ class Verbatim:
 
 
 # The intents by their names in REST and on the pages. An action of OCPP has a name that begins with a capital letter.
-# `SetVariable` has no name here, because each version names its variables differently, `Install` has none, because
-# each charger needs its own URL, and `ReadConfiguration` has none, because only the system itself uses it.
+# `SetVariable` has no name here, because each version names its variables differently. `Install` has none, because
+# each charger needs its own URL.
 BY_NAME: Mapping[str, type] = {
     "start": Start,
     "stop": Stop,
@@ -127,6 +139,9 @@ BY_NAME: Mapping[str, type] = {
     "availability": Availability,
     "trigger": Trigger,
     "limit": Limit,
+    "read_configuration": ReadConfiguration,
+    "fetch_log": FetchLog,
+    "renew_certificate": RenewCertificate,
 }
 TYPES: Mapping[type, JSON] = {
     str: {"type": "string"},

@@ -13,7 +13,16 @@ from rest_framework.exceptions import APIException
 
 from chargers.admin.chargers import ChargerAdmin
 from chargers.models import Charger
-from commands.actions.intents import Availability, Reset, Stop, Trigger, Verbatim
+from commands.actions.intents import (
+    Availability,
+    FetchLog,
+    ReadConfiguration,
+    RenewCertificate,
+    Reset,
+    Stop,
+    Trigger,
+    Verbatim,
+)
 from commands.actions.ocpp16 import local_list
 from commands.actions.table import encode
 from commands.admin.batches import submit_batch
@@ -26,15 +35,14 @@ from transactions.admin import ReservationAdmin, TransactionAdmin
 from transactions.models import Reservation, Transaction
 
 MAX_SINGLE_COMMANDS = 10  # actions on more chargers submit a batch
-SIGN_CERTIFICATE = {"requestedMessage": "SignChargePointCertificate"}
 # Actions in the list of chargers: name, title, intent.
 ON_CHARGERS: tuple[tuple[str, str, object], ...] = (
     ("trigger_boot", "Ask for a BootNotification", Trigger("BootNotification")),
     ("trigger_status", "Ask for the status", Trigger("StatusNotification")),
-    ("get_configuration", "Read the configuration", Verbatim("GetConfiguration")),
-    ("get_diagnostics", "Fetch diagnostics", Verbatim("GetDiagnostics")),
-    ("get_security_log", "Fetch the security log", Verbatim("GetLog", {"logType": "SecurityLog"})),
-    ("renew_certificate", "Renew the certificate", Verbatim("ExtendedTriggerMessage", SIGN_CERTIFICATE)),
+    ("get_configuration", "Read the configuration", ReadConfiguration()),
+    ("get_diagnostics", "Fetch diagnostics", FetchLog()),
+    ("get_security_log", "Fetch the security log", FetchLog("security")),
+    ("renew_certificate", "Renew the certificate", RenewCertificate()),
     ("operative", "Make operative", Availability(is_operative=True)),
     ("inoperative", "Make inoperative", Availability(is_operative=False)),
     ("clear_cache", "Clear the authorisation cache", Verbatim("ClearCache")),

@@ -19,7 +19,8 @@ from rest_framework import serializers
 from chargers.models import Charger
 from chargers.services import access, audit, presence
 from commands import sql
-from commands.actions.table import action_of, encode
+from commands.actions.base import Action
+from commands.actions.table import ACTIONS, action_of, encode
 from commands.models import QUEUED, Batch, BatchItem, Command, Schedule
 from commands.models.batch import CANCELLED, CREATED, REFUSED, WAITING
 from commands.models.wanted import columns_of
@@ -30,7 +31,7 @@ from core.db import bulk_sql, faults, sealing
 from core.http.errors import Busy, Conflict
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
-from core.ocpp.versions import OCPP16, Version
+from core.ocpp.versions import Version
 from core.redis.faults import BROKER_FAULTS
 
 logger = logging.getLogger(__name__)
@@ -150,39 +151,49 @@ def _filtered(reachable: QuerySet[Charger], wanted: Filter) -> QuerySet[Charger]
 def check(intent: object, chargers: Sequence[Charger]) -> Version:
     """Check `intent` with the first charger of each OCPP version that can express it; return one of these versions.
 
-    Chargers of other versions are refused when they are due. Raises `schemas.Violation` if no version can express it,
-    or if one of these chargers could not get the command, before any row is created.
+    Without chargers every version with commands is checked. A version can express an action if it has it, and if the
+    payload is valid there. Chargers of other versions are refused when they are due. Raises `schemas.Violation` if no
+    version can express it, or if one of these chargers could not get the command, before any row is created.
     """
-    firsts: dict[Version, Charger | None] = {} if chargers else {OCPP16: None}
+    firsts: dict[Version, Charger | None] = {} if chargers else dict.fromkeys(ACTIONS)
     for charger in chargers:
         firsts.setdefault(charger.version, charger)
     able, violations = [], []
     for version, first in firsts.items():
         try:
-            able.append((version, first, *encode(version, intent)))
+            able.append((version, first, *_completed(version, intent, first)))
         except schemas.Violation as violation:
             violations.append(violation)
     if not able:
         raise violations[0]
-    for each in able:
-        _check_command(*each)
+    for _, *command in able:
+        _check_command(*command)
     return able[0][0]
 
 
-def _check_command(version: Version, charger: Charger | None, name: str, payload: JSON) -> None:
-    """Raise `schemas.Violation` if `charger` could not get the command.
+def _completed(version: Version, intent: object, charger: Charger | None) -> tuple[Action, JSON, JSON]:
+    """Return the action, the payload, and the payload with the members that are added for `charger`.
+
+    Raises `schemas.Violation` if `version` has no such command, or if the payload is not one of it.
+    """
+    name, payload = encode(version, intent)
+    action, completed = action_of(version, name), dict(payload)
+    if charger:
+        action.complete(completed, charger)
+        creation.check_payload(version, name, completed)
+    return action, payload, completed
+
+
+def _check_command(charger: Charger | None, action: Action, payload: JSON, completed: JSON) -> None:
+    """Raise `schemas.Violation` if OCPP forbids to send the command to `charger`.
 
     A secret is refused, because each charger needs its own, and so is a placeholder of one.
     """
-    action = action_of(version, name)
     stored = action.stored(payload)
     if any(stored.get(member) != value for member, value in payload.items()):
         raise schemas.Violation("value", "Leave it out: a secret of its own is generated for every charger.", "")
-    creation.refuse_hidden(name, payload)
+    creation.refuse_hidden(action.name, payload)
     if charger:
-        completed = dict(payload)
-        action.complete(completed, charger)
-        creation.check_payload(version, name, completed)
         list(action.check(completed, charger))
 
 

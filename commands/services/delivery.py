@@ -7,12 +7,15 @@ from django.db.models.functions import Now
 
 from chargers.services import events
 from commands import sql
+from commands.actions.table import ACTIONS, action_of
 from commands.models import ANSWERED, CALL_ERROR, FINISHED, QUEUED, SENT, Command
 from commands.services.mailbox import Answer
 from core.db import bulk_sql
 from core.ocpp.frames import storable
 
 TRIGGER_LIFETIME = timedelta(minutes=5)
+# The actions of any version that ask a charger for a message.
+TRIGGERS = {action.name for actions in ACTIONS.values() for action in actions.values() if action.triggers}
 
 
 class Claim(NamedTuple):
@@ -68,7 +71,7 @@ def triggered(calls: set[tuple[int, str]]) -> set[tuple[int, str]]:
     """Return those of `calls`, (charger, action), that a command has triggered; a Pending charger may send them."""
     triggers = Command.objects.filter(
         charger__in={charger for charger, _ in calls},
-        action__in=["TriggerMessage", "ExtendedTriggerMessage"],
+        action__in=TRIGGERS,
         sent_at__gt=Now() - TRIGGER_LIFETIME,
     )
     messages = {(c.charger_id, _triggered_message(c)) for c in triggers if may_have_been_accepted(c)}
@@ -76,11 +79,9 @@ def triggered(calls: set[tuple[int, str]]) -> set[tuple[int, str]]:
 
 
 def _triggered_message(command: Command) -> str:
-    message = command.payload["requestedMessage"]
-    if message == "SignChargePointCertificate":
-        return "SignCertificate"
-    signed = command.action == "ExtendedTriggerMessage" and message == "FirmwareStatusNotification"
-    return "SignedFirmwareStatusNotification" if signed else message
+    """Return the action of the message, "" if the version of the command does not trigger any by it."""
+    triggers = action_of(command.version, command.action).triggers
+    return triggers(command.payload) if triggers else ""
 
 
 def may_have_been_accepted(command: Command) -> bool:

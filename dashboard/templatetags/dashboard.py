@@ -14,9 +14,11 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from django.utils.translation import gettext, gettext_lazy, override
 
+from chargers.models import Connector
 from commands.models import Command
 from commands.models.wanted import Wanted
 from dashboard import flags as flagged
+from dashboard import places
 from dashboard.forms import BOOLEANS
 from dashboard.labels import FIELDS, LABELS, PARAMETERS
 from dashboard.sentences import translated
@@ -175,6 +177,30 @@ def as_json(value: object) -> str:
 def label(name: str) -> Any:
     """Translate the name of a state or outcome, such as `timed_out`."""
     return LABELS.get(name) or capfirst(str(name).replace("_", " "))
+
+
+@register.filter
+def version_name(version: object) -> str:
+    """Show the subprotocol `ocpp2.0.1` as OCPP 2.0.1."""
+    return str(version).replace("ocpp", "OCPP ", 1)
+
+
+@register.filter
+def place(row: Connector | Transaction) -> str:
+    """Name the EVSE and the connector of a connector or a transaction."""
+    return places.place(row)
+
+
+@register.filter
+def short_place(connector: Connector) -> str:
+    """Number a connector, in a version with EVSEs as 1.2."""
+    return places.short_place(connector)
+
+
+@register.filter
+def table_place(session: Transaction) -> str:
+    """Name the place of a transaction in a column of connectors."""
+    return places.place(session) if places.has_evses(session) else str(session.connector_id)
 
 
 @register.filter

@@ -62,6 +62,12 @@ class Page(PermissionRequiredMixin, TemplateView):
             raise Http404(gettext("There is no charger {charger_id}.").format(charger_id=charger_id))
         return charger
 
+    def check_may_command(self):
+        """Raise `PermissionDenied` unless the user may submit commands."""
+        if not self.request.user.has_perm("commands.add_command"):
+            self.permission_required = "commands.add_command"
+            self.handle_no_permission()
+
     def within(self, rows, path="charger"):
         return access.within(self.request.user, rows, path)
 

@@ -19,8 +19,7 @@ from commands.models import OUTCOMES, Batch, Schedule
 from commands.models.batch import SHOWN
 from commands.services import batches
 from core.http.zone import written
-from core.ocpp.versions import OCPP16
-from dashboard import fleet, submission
+from dashboard import fleet, pickers, submission
 from dashboard.views.base import Listing, Page, form_values, without_empty
 
 MAX_LISTED = 2000  # chargers that a form is prefilled with
@@ -58,7 +57,7 @@ class Batches(OwnedByRequester, Listing):
         return context | {
             "schedules": self.own(Schedule.objects.all()),
             "intents": BY_NAME,
-            "actions": ACTIONS[OCPP16],
+            "versions": ACTIONS,
             "may_command": may_command,
         }
 
@@ -107,14 +106,17 @@ class NewBatch(Page):
     permission_required = "commands.add_command"
     template_name = "dashboard/new_batch.html"
 
-    def get_context_data(self, action, values=None, error=None, **kwargs):
+    def get_context_data(self, action, version="", values=None, error=None, **kwargs):
+        spoken = submission.version_of(action, version)
         values = self._from_fleet_page() | self.request.GET.dict() if values is None else values
-        fields = submission.fields(OCPP16, action, values, error)
+        fields = submission.fields(spoken, action, values, error)
         return super().get_context_data(**kwargs) | {
             "action": action,
+            "version": None if action in BY_NAME else spoken,
             "intents": BY_NAME,
-            "actions": ACTIONS[OCPP16],
+            "versions": ACTIONS,
             "fields": fields,
+            "pickers": pickers.add(fields, None),
             "values": defaultdict(str, values),
             "groups": self._groups(),
             "error": error if error and error.field not in {f.name for f in fields if f.error} else None,
@@ -140,27 +142,27 @@ class NewBatch(Page):
             groups if reaches_every_charger(user) else groups.filter(Q(users=user) | Q(roles__user=user)).distinct()
         )
 
-    def post(self, request, action):
-        submission.known(OCPP16, action)
+    def post(self, request, action, version=""):
+        spoken = submission.version_of(action, version)
         values = form_values(request)
         try:
-            body = _body(action, values)
+            body = _body(spoken, action, values)
             if values.get("when", "now") == "now":
                 _refuse_contradiction(values)
                 return redirect("dashboard:batch", submission.submit_batch(request.user, body).pk)
             made = submission.schedule(request, body | _when(values))
         except submission.Refused as refused:
-            context = self.get_context_data(action, values, refused)
+            context = self.get_context_data(action, version, values, refused)
             return self.render_to_response(context, status=refused.status)
         text = gettext("{name} is scheduled. First run: {time}.")
         messages.info(request, text.format(name=made.name, time=written(made.next_run_at)))
         return redirect("dashboard:batches")
 
 
-def _body(action, values):
+def _body(version, action, values):
     """Return the body of the API request that the form `values` stand for; raise `Refused`."""
     with submission.refusing():
-        payload = submission.payload(OCPP16, action, values, values.get("written", ""))
+        payload = submission.payload(version, action, values, values.get("written", ""))
     kind = "intent" if action in BY_NAME else "action"
     body = {kind: action, "payload": payload, "spread_seconds": _spread_seconds(values), **_selection(values)}
     if values.get("answer_within"):

@@ -11,7 +11,7 @@ from chargers.services import presence
 from commands.actions.table import ACTIONS, schema_of
 from core.http.downloads import csv_file
 from core.ocpp.redaction import HIDDEN, names_secret
-from dashboard import fleet, readiness, submission
+from dashboard import fleet, pickers, readiness, submission
 from dashboard.views.base import Page, form_values
 
 MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS = 12, 8, 50, 50  # rows on the page
@@ -20,7 +20,7 @@ EXPORTED = ("action", "field", "kind", "count", "first_seen", "last_seen", "exam
 SHORTCUTS: tuple[tuple[Any, str, dict[str, str]], ...] = (
     (gettext_lazy("Soft reset"), "reset", {"is_immediate": "false"}),
     (gettext_lazy("Request status"), "trigger", {"message": "StatusNotification"}),
-    (gettext_lazy("Read configuration"), "GetConfiguration", {}),
+    (gettext_lazy("Read configuration"), "read_configuration", {}),
     (gettext_lazy("Unlock connector"), "unlock", {"evse_id": "1"}),
     (gettext_lazy("Start charging"), "start", {"evse_id": "1"}),
     (gettext_lazy("Set inoperative"), "availability", {"evse_id": "0", "is_operative": "false"}),
@@ -57,7 +57,8 @@ class ChargerPage(Page):
             **(self._sessions(connectors) if user.has_perm("transactions.view_transaction") else {}),
             "commands": charger.commands.order_by("-pk")[:MAX_COMMANDS],
             **(self._findings() if user.has_perm("chargers.view_finding") else {}),
-            "configuration": [masked(key) for key in charger.configuration.all()],
+            "configuration": [masked(key) for key in self._keys()],
+            "variable_count": charger.variables.count(),
             "stored_messages": Message.objects.of(charger)[:MAX_MESSAGES]
             if may_see_messages and not self.is_live
             else (),
@@ -65,6 +66,10 @@ class ChargerPage(Page):
             "actions": ACTIONS[charger.version],
             "may_command": user.has_perm("commands.add_command"),
         }
+
+    def _keys(self):
+        """Return the configuration keys; those from before an update to a version with components are not shown."""
+        return () if self.charger.version.has_evses else self.charger.configuration.all()
 
     def _messages(self):
         return Message.objects.of(self.charger)[:MAX_MESSAGES]
@@ -77,10 +82,11 @@ class ChargerPage(Page):
         """Return the transactions to show; set the ongoing one of each of `connectors` as its `session`."""
         last = list(self.charger.transactions.order_by("-pk")[:MAX_SESSIONS])
         under_way = self.charger.transactions.ongoing().filter(superseded_by=None).order_by("pk")
-        ongoing = {session.connector_id: session for session in under_way}
+        ongoing = {(session.evse_id, session.connector_id or 0): session for session in under_way}
         fleet.mark_charging(self.request.user, [*ongoing.values(), *last])
         for connector in connectors:
-            connector.session = ongoing.get(connector.connector_id)
+            of_evse = ongoing.get((connector.evse_id, 0)) if connector.evse_id else None  # names no connector
+            connector.session = ongoing.get((connector.evse_id, connector.connector_id), of_evse)
         charging = [session for session in ongoing.values() if not session.is_stuck]
         return {"sessions": last, "plotted": charging or last[:1]}
 
@@ -120,6 +126,7 @@ class AskPage(Page):
         return super().get_context_data(**kwargs) | {
             "action": action,
             "fields": fields,
+            "pickers": pickers.add(fields, self.charger),
             "connected": is_connected(self.charger),
             "written": written,
             "error": error if error and error.field not in shown else None,

@@ -56,7 +56,11 @@ def tile(charger, sessions):
     """Return what the grid shows of a charger."""
     charger.state_word = fleet.STATES[charger.state]
     reported = charger.shown_connectors
-    connectors = sorted(reported[: fleet.MAX_CONNECTORS], key=lambda connector: connector.connector_id)
+    connectors = sorted(reported[: fleet.MAX_CONNECTORS], key=lambda row: (row.evse_id, row.connector_id))
+    charging = {(session.evse_id, session.connector_id) for session in sessions}
+    for connector in connectors:
+        is_charging = connector.status == "Occupied" and (connector.evse_id, connector.connector_id) in charging
+        connector.shown_status = fleet.CHARGING_STATES[0] if is_charging else connector.status
     faulted = [c for c in connectors if c.status == "Faulted"] if charger.state == fleet.FAULTED else []
     return {
         "charger": charger,

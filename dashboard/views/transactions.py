@@ -20,6 +20,8 @@ from transactions.models import Transaction
 from transactions.models.transactions import DOUBTS
 from transactions.services import corrections, curves, export
 
+MAX_EVENTS = 200  # of one transaction on its page
+
 
 class ByDays(TransactionFilter):
     """Add filters by ID tag in any case, by issue, and by days of TIME_ZONE_DISPLAY, `last_day` included."""
@@ -82,7 +84,7 @@ def _in_lines(wrong):
 class TransactionPage(Page):
     permission_required = "transactions.view_transaction"
     template_name = "dashboard/transaction.html"
-    live_template = "dashboard/transaction_live.html"
+    live_template = "dashboard/transaction_parts.html"
     kinds = ("transaction", "connector", "charger")
 
     def get_context_data(self, pk, **kwargs):
@@ -92,9 +94,15 @@ class TransactionPage(Page):
             "session": session,
             "flags": flags(session),
             "commands": session.commands.all() if self.request.user.has_perm("commands.view_command") else (),
+            "events": _newest_last(session),
             "may_command": self.request.user.has_perm("commands.add_command"),
             "may_close": self.request.user.has_perm("transactions.change_transaction"),
         }
+
+
+def _newest_last(session):
+    """Return the last MAX_EVENTS events of a transaction in the order of their numbers."""
+    return session.transaction_events.order_by("-seq_no", "-id")[:MAX_EVENTS][::-1]
 
 
 class TransactionCurves(Page):

@@ -5,10 +5,12 @@ import json
 import pytest
 
 from commands.models import Command
+from commands.services import delivery
+from core.ocpp.versions import OCPP16, OCPP201
 from gateway import vendors
 from gateway.calls import commits
 from gateway.commits import Batch, Entry
-from gateway.ocpp16 import HANDLERS
+from gateway.protocols import HANDLERS
 from tests.support.builders import a_call, a_charger, a_command, tell
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.django_db
 def outcome(charger, action, **payload):
     """Return the frame that answers one CALL."""
     call = a_call(charger, action, **payload)
-    return json.loads(commits.commit_with_retry(Batch([Entry(HANDLERS[action], call)], {}))[0])
+    return json.loads(commits.commit_with_retry(Batch([Entry(HANDLERS[call.version][action], call)], {}))[0])
 
 
 @pytest.mark.parametrize("policy", ["Accepted", "Pending", "Rejected"])
@@ -75,7 +77,7 @@ def test_no_vendor_function_is_called_for_a_charger_that_is_not_accepted(monkeyp
 def test_a_batch_with_a_known_unaccepted_charger_is_processed_only_once(django_assert_num_queries):
     pending, charger = a_charger(boot_policy="Pending"), a_charger()
     outcome(pending, "Heartbeat")
-    entries = [Entry(HANDLERS["Heartbeat"], a_call(c, "Heartbeat")) for c in (pending, charger)]
+    entries = [Entry(HANDLERS[c.version]["Heartbeat"], a_call(c, "Heartbeat")) for c in (pending, charger)]
     # BEGIN, COMMIT, the statuses of chargers that were not accepted, and the calls that were triggered.
     with django_assert_num_queries(4):
         answers = [json.loads(answer) for answer in commits.commit_with_retry(Batch(entries, {}))]
@@ -107,6 +109,30 @@ def test_a_triggered_message_is_allowed_while_pending(action, requested, sent_ac
     payload = {"status": "Idle"} if "Status" in sent_action else {}
     assert outcome(charger, sent_action, **payload)[0] == 3
     assert outcome(charger, "Authorize", idTag="A")[2] == "SecurityError"
+
+
+# Messages that a TriggerMessage of each version can request, and the action of the message that is sent.
+TRIGGERED = [
+    (OCPP16, "TriggerMessage", "MeterValues", "MeterValues"),
+    (OCPP16, "ExtendedTriggerMessage", "SignChargePointCertificate", "SignCertificate"),
+    (OCPP201, "TriggerMessage", "SignChargingStationCertificate", "SignCertificate"),
+    (OCPP201, "TriggerMessage", "SignV2GCertificate", "SignCertificate"),
+    (OCPP201, "TriggerMessage", "SignCombinedCertificate", "SignCertificate"),
+    (OCPP201, "TriggerMessage", "FirmwareStatusNotification", "FirmwareStatusNotification"),
+    (OCPP201, "TriggerMessage", "PublishFirmwareStatusNotification", "PublishFirmwareStatusNotification"),
+    (OCPP201, "TriggerMessage", "LogStatusNotification", "LogStatusNotification"),
+    (OCPP201, "TriggerMessage", "TransactionEvent", "TransactionEvent"),
+    (OCPP201, "Reset", None, "Heartbeat"),
+]
+
+
+@pytest.mark.parametrize(("version", "action", "message", "sent"), TRIGGERED, ids=str)
+def test_the_message_that_a_command_of_each_version_triggers_is_found(version, action, message, sent):
+    charger = a_charger(ocpp_version=version.subprotocol)
+    command = a_command(charger, action, {"requestedMessage": message} if message else {}, state="sent")
+    Command.objects.update(sent_at=command.created_at)
+    asked = {(charger.pk, sent), (charger.pk, "Authorize")}
+    assert delivery.triggered(asked) == ({(charger.pk, sent)} if message else set())
 
 
 @pytest.mark.django_db(transaction=True)

@@ -148,10 +148,6 @@ def test_an_invalid_batch_is_refused_and_nothing_is_stored(api, body, field):
     assert not Batch.objects.exists()
 
 
-# What a charger says of which it is not known how to tell it.
-CANNOT = "The charger speaks ocpp2.0.1, which has no command for this."
-
-
 @pytest.mark.django_db
 @pytest.mark.parametrize("order", [1, -1])
 def test_each_charger_of_a_mixed_fleet_gets_the_intent_as_its_version_encodes_it(api, order):
@@ -162,9 +158,8 @@ def test_each_charger_of_a_mixed_fleet_gets_the_intent_as_its_version_encodes_it
     assert shown["payload"] == {"is_immediate": True}
     assert batches.release() == 3
     sent = {command.charger: (command.action, command.payload) for command in Command.objects.all()}
-    assert sent == dict.fromkeys((known, new), ("Reset", {"type": "Hard"}))
-    items = {row["charger_id"]: row for row in api.get(f"{shown['url']}commands/").json()["results"]}
-    assert (items[str(other)]["state"], items[str(other)]["reason"]) == ("refused", CANNOT)
+    hard = dict.fromkeys((known, new), ("Reset", {"type": "Hard"}))
+    assert sent == hard | {other: ("Reset", {"type": "Immediate"})}
 
 
 @pytest.mark.django_db
@@ -179,7 +174,28 @@ def test_an_action_of_one_version_is_refused_for_the_chargers_of_another(api):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("wanted", [RESET, {"intent": "reset"}])
+@pytest.mark.parametrize(
+    ("kind", "version", "another"), [("Soft", "ocpp1.6", "ocpp2.0.1"), ("OnIdle", "ocpp2.0.1", "ocpp1.6")]
+)
+def test_a_payload_of_one_version_is_refused_for_the_chargers_of_another(api, kind, version, another):
+    fits, other = a_charger(ocpp_version=version), a_charger(ocpp_version=another)
+    batch = a_batch(api, other, fits, action="Reset", payload={"type": kind})
+    assert batches.release() == 2
+    reason = batch.items.get(charger=other).reason
+    assert f"This is a payload of {version}, and the charger speaks {another}." in reason
+    assert Command.objects.get().charger == fits
+
+
+@pytest.mark.django_db
+def test_a_payload_that_fits_every_version_goes_to_all(api):
+    chargers = [a_charger(ocpp_version=version) for version in ("ocpp1.6", "ocpp2.0.1")]
+    a_batch(api, *chargers, action="ClearCache", payload={})
+    assert batches.release() == 2
+    assert {command.ocpp_version for command in Command.objects.all()} == {"ocpp1.6", "ocpp2.0.1"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("wanted", [RESET, {"action": "GetConfiguration"}])
 def test_a_batch_that_no_version_of_its_chargers_can_express_is_refused(api, wanted):
     status, reply = post(api, "batches/", wanted | {"chargers": [str(a_charger(ocpp_version="ocpp2.0.1"))]})
     assert (status, "ocpp2.0.1" in reply["error"]) == (400, True)

@@ -8,9 +8,11 @@ from chargers.services.variables import VariableName
 from commands.actions.intents import (
     BY_NAME,
     Availability,
+    FetchLog,
     Install,
     Limit,
     ReadConfiguration,
+    RenewCertificate,
     Reset,
     SetVariable,
     Start,
@@ -51,6 +53,10 @@ EXAMPLES = [
         ("TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": 1}),
     ),
     (Limit(11000.0, "W", evse_id=1), ("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": PROFILE})),
+    (ReadConfiguration(), ("GetConfiguration", {})),
+    (FetchLog(), ("GetDiagnostics", {})),
+    (FetchLog("security"), ("GetLog", {"logType": "SecurityLog"})),
+    (RenewCertificate(), ("ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"})),
     (Verbatim("ClearCache"), ("ClearCache", {})),
     (
         SetVariable(VariableName("HeartbeatInterval"), "60"),
@@ -60,9 +66,8 @@ EXAMPLES = [
         Install("https://host/1.bin", NEW_YEAR),
         ("UpdateFirmware", {"location": "https://host/1.bin", "retrieveDate": "2036-01-01T00:00:00.000Z"}),
     ),
-    (ReadConfiguration(), ("GetConfiguration", {})),
 ]
-NAMELESS = (Install, ReadConfiguration, SetVariable)
+NAMELESS = (Install, SetVariable)
 
 
 @pytest.mark.parametrize("version", [version for version, actions in ACTIONS.items() if actions], ids=str)
@@ -73,7 +78,8 @@ def test_every_intent_has_a_name_an_encoder_and_an_example(version):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("intent", "command"), EXAMPLES, ids=str)
-def test_an_intent_becomes_a_valid_command_of_ocpp_1_6(intent, command):
+def test_an_intent_becomes_a_valid_command_of_ocpp_1_6(intent, command, settings):
+    settings.PUBLIC_URL = "https://example.org"
     action, payload = encode(OCPP16, intent)
     assert (action, payload) == command
     ACTIONS[OCPP16][action].complete(payload, a_charger())

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
-from commands.models import Batch, Schedule
+from commands.models import Batch, Command, Schedule
 from commands.services import batches
 from tests.support.builders import a_charger
 from tests.support.dashboard import new_batch
@@ -24,8 +24,7 @@ def test_a_batch_is_created_for_the_chargers_of_a_form(api):
 
 
 def test_a_batch_of_an_intent_is_created_and_shown_in_words(api):
-    other = a_charger(ocpp_version="ocpp2.0.1")
-    a_charger()
+    chargers = [a_charger(ocpp_version="ocpp2.0.1"), a_charger()]
     form = api.get("/batches/new/availability/").content.decode()
     assert '<option value="availability" selected>Availability</option>' in form
     assert "EVSE (in OCPP 1.6: connector)" in form
@@ -36,8 +35,31 @@ def test_a_batch_of_an_intent_is_created_and_shown_in_words(api):
     page = api.get(f"/batches/{batch.pk}/").content.decode()
     assert "Availability to 2 chargers" in page
     assert "Operative: No · EVSE (in OCPP 1.6: connector): 2" in page
-    assert f"The charger speaks {other.ocpp_version}, which has no command for this." in page
     assert "Availability" in api.get("/batches/").content.decode()
+    payloads = [Command.objects.get(charger=charger).payload for charger in chargers]
+    assert payloads == [
+        {"evse": {"id": 2}, "operationalStatus": "Inoperative"},
+        {"connectorId": 2, "type": "Inoperative"},
+    ]
+
+
+def test_an_action_of_a_chosen_version_goes_to_chargers_of_that_version(api):
+    new, old = a_charger("CP-new", ocpp_version="ocpp2.0.1"), a_charger("CP-old")
+    chosen = api.get("/batches/").content.decode()
+    assert '<optgroup label="OCPP 2.0.1">' in chosen and 'value="Reset/ocpp2.0.1"' in chosen
+    form = api.get("/batches/new/Reset/ocpp2.0.1/").content.decode()
+    assert '<option value="Reset/ocpp2.0.1" selected>' in form and "OnIdle" in form
+    answer = api.post("/batches/new/Reset/ocpp2.0.1/", {"type": "OnIdle", "of_search": "CP-"})
+    assert batches.release() == 2
+    assert Command.objects.get().charger == new
+    page = api.get(answer.headers["Location"]).content.decode()
+    assert f"This is a payload of {new.version}, and the charger speaks {old.version}." in page
+
+
+@pytest.mark.parametrize("path", ["GetBaseReport/ocpp1.6", "reset/ocpp9", "GetConfiguration/ocpp2.0.1", "Nothing"])
+def test_a_version_without_the_command_has_no_form(api, path):
+    assert api.get(f"/batches/new/{path}/").status_code == 404
+    assert api.post(f"/batches/new/{path}/").status_code == 404
 
 
 def test_a_schedule_of_an_intent_is_shown_in_words(api):

@@ -121,12 +121,11 @@ def test_scripts_show_only_texts_that_a_page_gives_them():
 
 # --- sentences of the layers below the pages -------------------------------------------------
 
-# Modules whose sentences a page may show, and the calls that take a sentence. In `actions`, a warning is yielded.
+# Modules whose sentences a page may show, besides those of commands, and the calls that take a sentence. A warning is
+# yielded in `actions`.
 SHOWN = (
     *("refusals.py", "acceptance.py", "filters.py", "corrections.py", "export.py", "submission.py", "batches.py"),
-    *("creation.py", "schedules.py", "schedule.py", "sealing.py", "diagnosis.py", "charging.py", "configuration.py"),
-    *("reservations.py", "local_list.py", "transfers.py", "certificates.py", "handshake.py", "intents.py"),
-    "table.py",
+    *("creation.py", "schedules.py", "schedule.py", "sealing.py", "diagnosis.py", "handshake.py", "values.py"),
 )
 CALLS = {
     *("APIException", "Busy", "Conflict", "Fault", "Occupied", "Refused", "TooMany", "Unavailable", "Unreadable"),
@@ -138,6 +137,8 @@ INCOMPLETE = {
     "Leave it out: {}.",
     "{}, that match a time in the future.",
     "{}: correct meter_stop as well.",
+    "{}: {} So says OCPP 2.0.1.",
+    "{}: {} The charger has reported this.",
 }
 
 
@@ -171,7 +172,7 @@ def sentences(node):
 def test_every_sentence_that_a_page_may_show_can_be_translated():
     found = modules(SHOWN)
     assert {path.name for path in found} == set(SHOWN)
-    found.append(catalogues.DASHBOARD / "readiness.py")
+    found += [catalogues.DASHBOARD / "readiness.py", *PROJECT.glob("commands/actions/**/*.py")]
     listed = {catalogues.in_general(sentence) for sentence in SENTENCES}
     missing = {text for path in found for text in raised(catalogues.tree_of(path)) if text not in listed}
     assert missing - INCOMPLETE == set(), "add them to dashboard.sentences"
@@ -202,4 +203,6 @@ COMPOSED = {
     "No meter value is known of the end: correct meter_stop as well.",
     "It is above the stop at {number} Wh: correct meter_stop as well.",
     "It exceeds its budget of {counts}.",
+    "So says OCPP 2.0.1.",
+    "The charger has reported this.",
 }

@@ -10,8 +10,8 @@ from commands.models import Batch, Command
 from core.ocpp.versions import OCPP16
 from dashboard.forms import fields_of, payload_of
 from dashboard.templatetags.dashboard import charger_url
-from tests.support.builders import a_charger, a_command, a_transaction
-from tests.support.dashboard import new_batch, page_of
+from tests.support.builders import a_charger, a_command, a_tag, a_transaction
+from tests.support.dashboard import a_session_of_2_0_1, new_batch, page_of
 
 pytestmark = pytest.mark.django_db
 
@@ -61,11 +61,45 @@ def test_every_button_of_a_charger_submits_its_command(api, text):
     assert command.payload == ({"transactionId": session.pk} if payload is None else payload)
 
 
-def test_a_charger_has_no_button_for_a_command_that_its_version_lacks(api):
+# The same buttons for a charger of OCPP 2.0.1.
+BUTTONS_201 = {
+    "Soft reset": ({}, "Reset", {"type": "OnIdle"}),
+    "Request status": (
+        {"evse_id": "1"},
+        "TriggerMessage",
+        {"requestedMessage": "StatusNotification", "evse": {"id": 1, "connectorId": 1}},
+    ),
+    "Unlock connector": ({}, "UnlockConnector", {"evseId": 1, "connectorId": 1}),
+    "Set inoperative": ({}, "ChangeAvailability", {"operationalStatus": "Inoperative"}),
+    "Set operative": ({}, "ChangeAvailability", {"operationalStatus": "Operative"}),
+    "Stop transaction…": ({}, "RequestStopTransaction", {"transactionId": "a-reference"}),
+}
+
+
+@pytest.mark.parametrize("text", BUTTONS_201)
+def test_the_buttons_of_a_charger_submit_the_commands_of_its_version(api, text):
     charger = a_charger(ocpp_version="ocpp2.0.1")
-    assert links(api, charger) == {}
-    for name in ("reset", "Reset"):
-        assert api.get(charger_url("dashboard:ask", charger.identity, name)).status_code == 404
+    a_session_of_2_0_1(charger, own_reference="a-reference")
+    shown = links(api, charger)
+    assert shown.keys() == BUTTONS.keys()
+    values, action, payload = BUTTONS_201[text]
+    api.post(shown[text], filled(api.get(shown[text])) | values)
+    command = Command.objects.get()
+    assert (command.action, command.payload) == (action, payload)
+
+
+def test_a_start_of_ocpp_2_0_1_is_completed(api):
+    a_tag("ABC", type="ISO14443")
+    charger = a_charger(ocpp_version="ocpp2.0.1")
+    api.post(charger_url("dashboard:ask", charger.identity, "start"), {"id_tag": "ABC", "evse_id": "1"})
+    payload = Command.objects.get().payload
+    assert payload.keys() == {"idToken", "evseId", "remoteStartId"}
+    assert payload["idToken"] == {"idToken": "ABC", "type": "ISO14443"}
+
+
+def test_a_command_that_a_version_lacks_has_no_form(api):
+    charger = a_charger(ocpp_version="ocpp2.0.1")
+    assert api.get(charger_url("dashboard:ask", charger.identity, "GetConfiguration")).status_code == 404
 
 
 def test_a_form_becomes_a_payload_with_lists_and_numbers():

@@ -12,6 +12,8 @@ from django.utils import translation
 from django.utils.translation import ngettext
 
 from chargers.models import Message, Refusal
+from chargers.services import variables
+from chargers.services.variables import VariableName
 from commands.actions.table import NAMES
 from commands.models import Command, Schedule
 from core.observability import diagnosis
@@ -20,6 +22,7 @@ from dashboard.models import Preference
 from dashboard.templatetags.dashboard import ago, between, exact, grouped, kw, kwh, label
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, open_socket, tell
 from tests.support.catalogues import shown_texts
+from tests.support.dashboard import a_station
 
 pytestmark = pytest.mark.django_db
 GERMAN = {"HTTP_ACCEPT_LANGUAGE": "de-AT,de;q=0.9,en;q=0.5", "HTTP_ACCEPT": "text/html"}
@@ -376,6 +379,8 @@ SAME = {
         "Soft",
     ),
     *("Invalid", "Hard", "connectorId", "errorCode", "MeterValues", "type"),
+    *("OCPP", "ISO", "Occupied", "Started", "Trigger", "Central", "ref"),
+    *("integer", "Actual", "ReadWrite", "SetVariables"),
 }
 
 
@@ -440,6 +445,25 @@ def a_fleet():
         *(f"/commands/{command.task_id}/" for command in commands),
         *(f"/chargers/{charger.identity}/", f"/chargers/{charger.identity}/ask/ClearCache/"),
         *("/batches/new/Reset/", "/nowhere/"),
+        *_of_a_station(),
+    ]
+
+
+def _of_a_station():
+    """The paths of pages of a charger of OCPP 2.0.1."""
+    station = a_station()
+    info = {"transactionId": "ref", "chargingState": "Charging"}
+    event = {"eventType": "Started", "triggerReason": "Trigger", "seqNo": 1, "timestamp": NOON, "offline": True}
+    token = {"idToken": "ABC", "type": "Central"}
+    evse = {"id": 1, "connectorId": 2}
+    tell(station, "TransactionEvent", **event, transactionInfo=info, evse=evse, idToken=token)
+    name = VariableName("connectorId", component="vendor")
+    for value in ("1", "2"):
+        variables.accept(station.pk, name, value, True, "SetVariables")
+    of_station = f"/chargers/{station.identity}/"
+    return [
+        *(f"/transactions/{station.transactions.get().pk}/", of_station, f"{of_station}variables/"),
+        f"{of_station}variables/{station.variables.get().pk}/",
     ]
 
 

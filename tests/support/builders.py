@@ -37,7 +37,7 @@ def a_call(charger, action, message_id=None, **payload):
 
 def open_socket(charger):
     """When a new socket of `charger` was opened: the `socket` of its CALLs."""
-    opened = connections.ConnectionOpened(charger.pk, datetime.now(UTC), "ocpp1.6")
+    opened = connections.ConnectionOpened(charger.pk, datetime.now(UTC), charger.ocpp_version or "ocpp1.6")
     return connections.open_sockets([opened])[0].opened_at
 
 

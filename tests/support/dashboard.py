@@ -1,10 +1,13 @@
 """State and requests of the pages."""
 
+from datetime import UTC, datetime
+
 from django.contrib.auth.models import Permission, User
 
 from chargers.models import ChargerGroup
 from dashboard.templatetags.dashboard import charger_url
-from tests.support.builders import NOON, a_transaction, open_socket, tell
+from tests.support.builders import NOON, a_charger, a_transaction, open_socket, tell
+from transactions.models import Transaction
 
 HTML = {"HTTP_ACCEPT": "text/html"}
 
@@ -43,3 +46,21 @@ def charging(power):
 def new_batch(api, action="Reset", **fields):
     """Submit the form of a new batch for the chargers of `a_charger`, with more `fields`."""
     return api.post(f"/batches/new/{action}/", {"type": "Soft", "of_search": "CP-", **fields})
+
+
+def a_session_of_2_0_1(charger, **columns):
+    """A transaction on EVSE 1, connector 2 of a charger, as a TransactionEvent of OCPP 2.0.1 begins it."""
+    at = datetime.now(UTC)
+    usual = {"own_reference": f"ref-{charger.pk}", "evse_id": 1, "connector_id": 2, "id_tag": "ABC"}
+    usual |= {"id_token_type": "ISO14443", "id_tag_status": "Accepted", "charging_state": "Charging"}
+    usual |= {"start_time": at, "raw_start_time": at.isoformat(), "start_received_at": at, "meter_start": 1000}
+    return Transaction.objects.create(charger=charger, **usual | columns)
+
+
+def a_station(**columns):
+    """A connected charger of OCPP 2.0.1 with EVSE 1, connectors 1 (available) and 2 (occupied)."""
+    charger = a_charger(ocpp_version="ocpp2.0.1", vendor="V", model="M", **columns)
+    open_socket(charger)
+    for number, status in ((1, "Available"), (2, "Occupied")):
+        tell(charger, "StatusNotification", evseId=1, connectorId=number, connectorStatus=status, timestamp=NOON)
+    return charger

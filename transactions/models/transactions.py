@@ -35,7 +35,7 @@ class TransactionQuerySet(models.QuerySet):
     def in_doubt(self, reason: str) -> "TransactionQuerySet":
         """Return those to which `reason`, a key of DOUBTS, applies."""
         place = {name: models.OuterRef(name) for name in ("charger", "evse_id", "connector_id")}
-        free = models.Exists(Connector.objects.filter(**place, status="Available"))
+        free = models.Exists(Connector.objects.filter(**place, status="Available")) & ~Q(charging_state="Idle")
         return self.filter(
             {
                 "superseded": Q(stop_received_at=None, superseded_by__isnull=False),

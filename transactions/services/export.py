@@ -50,6 +50,10 @@ COLUMNS: dict[str, Callable[[Transaction], object]] = {
     "corrected_at": lambda t: t.corrected_at,
     "corrected_by": lambda t: t.corrected_by,
     "note": lambda t: t.note,
+    "reference": lambda t: t.reference,
+    "evse_id": lambda t: t.evse_id,
+    "id_token_type": lambda t: t.id_token_type,
+    "charging_state": lambda t: t.charging_state,
 }
 TIMES = (
     *("start_time", "end_time", "start_received_at", "stop_received_at", "closed_at", "reported_end_time"),

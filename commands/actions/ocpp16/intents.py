@@ -8,9 +8,11 @@ from commands.actions.intents import (
     Availability,
     Encoded,
     Encoders,
+    FetchLog,
     Install,
     Limit,
     ReadConfiguration,
+    RenewCertificate,
     Reset,
     SetVariable,
     Start,
@@ -70,6 +72,18 @@ def _limit(limit: Limit) -> Encoded:
     return "SetChargingProfile", {"connectorId": limit.evse_id, "csChargingProfiles": profile}
 
 
+def _read_configuration(_: ReadConfiguration) -> Encoded:
+    return "GetConfiguration", {}
+
+
+def _fetch_log(log: FetchLog) -> Encoded:
+    return ("GetLog", {"logType": "SecurityLog"}) if log.kind == "security" else ("GetDiagnostics", {})
+
+
+def _renew_certificate(_: RenewCertificate) -> Encoded:
+    return "ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"}
+
+
 def _set_variable(change: SetVariable) -> Encoded:
     key = change.name.variable
     if change.name != VariableName(key):
@@ -93,10 +107,6 @@ def _install(install: Install) -> Encoded:
     return "UpdateFirmware", update | install.attempts
 
 
-def _read_configuration(intent: ReadConfiguration) -> Encoded:
-    return "GetConfiguration", {}
-
-
 ENCODERS: Encoders = {
     Start: _start,
     Stop: _stop,
@@ -105,7 +115,9 @@ ENCODERS: Encoders = {
     Availability: _availability,
     Trigger: _trigger,
     Limit: _limit,
+    ReadConfiguration: _read_configuration,
+    FetchLog: _fetch_log,
+    RenewCertificate: _renew_certificate,
     SetVariable: _set_variable,
     Install: _install,
-    ReadConfiguration: _read_configuration,
 }

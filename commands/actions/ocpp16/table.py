@@ -2,7 +2,15 @@
 
 from commands.actions import requests, transfers
 from commands.actions.base import Action
-from commands.actions.ocpp16 import certificates, charging, configuration, diagnostics, local_list, reservations
+from commands.actions.ocpp16 import (
+    certificates,
+    charging,
+    configuration,
+    diagnostics,
+    local_list,
+    remote_trigger,
+    reservations,
+)
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -91,8 +99,8 @@ _TABLE = (
         delivery=transfers.SIGNED_FIRMWARE,
     ),
     # Remote trigger
-    Action("TriggerMessage", ACCEPTED),
-    Action("ExtendedTriggerMessage", ACCEPTED),
+    Action("TriggerMessage", ACCEPTED, triggers=remote_trigger.requested),
+    Action("ExtendedTriggerMessage", ACCEPTED, triggers=remote_trigger.requested_by_extended),
     # Certificates
     Action("InstallCertificate", ACCEPTED, check=certificates.check_install, answered=certificates.installed),
     Action("DeleteCertificate", ACCEPTED, answered=certificates.deleted),

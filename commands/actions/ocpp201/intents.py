@@ -6,9 +6,11 @@ from commands.actions.intents import (
     Availability,
     Encoded,
     Encoders,
+    FetchLog,
     Install,
     Limit,
     ReadConfiguration,
+    RenewCertificate,
     Reset,
     SetVariable,
     Start,
@@ -64,14 +66,22 @@ def _limit(limit: Limit) -> Encoded:
     return "SetChargingProfile", {"evseId": limit.evse_id, "chargingProfile": profile}
 
 
+def _read_configuration(_: ReadConfiguration) -> Encoded:
+    return "GetBaseReport", {"reportBase": "FullInventory"}
+
+
+def _fetch_log(log: FetchLog) -> Encoded:
+    return "GetLog", {"logType": "SecurityLog" if log.kind == "security" else "DiagnosticsLog"}
+
+
+def _renew_certificate(_: RenewCertificate) -> Encoded:
+    return "TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"}
+
+
 def _set_variable(change: SetVariable) -> Encoded:
     if not change.name.component:
         raise Violation("component", "A variable of OCPP 2.0.1 belongs to a component: name it.", "")
     return "SetVariables", {"setVariableData": [{"attributeValue": change.value} | names.write(change.name)]}
-
-
-def _read_configuration(intent: ReadConfiguration) -> Encoded:
-    return "GetBaseReport", {"reportBase": "FullInventory"}
 
 
 def _install(install: Install) -> Encoded:
@@ -95,7 +105,9 @@ ENCODERS: Encoders = {
     Availability: _availability,
     Trigger: _trigger,
     Limit: _limit,
+    ReadConfiguration: _read_configuration,
+    FetchLog: _fetch_log,
+    RenewCertificate: _renew_certificate,
     SetVariable: _set_variable,
     Install: _install,
-    ReadConfiguration: _read_configuration,
 }

@@ -42,6 +42,12 @@ def start_for_retry(payload: JSON) -> JSON:
     return {name: value for name, value in payload.items() if name != "remoteStartId"}
 
 
+def requested(payload: JSON) -> str:
+    """Return the message that is sent; the request of each kind of certificate is a SignCertificate (F06)."""
+    message: str = payload["requestedMessage"]
+    return "SignCertificate" if message.startswith("Sign") else message
+
+
 def check_trigger(payload: JSON, charger: Charger) -> tuple[()]:
     """Require a connector where the message is about one (F06.FR.13)."""
     if payload["requestedMessage"] == "StatusNotification" and "connectorId" not in payload.get("evse", {}):

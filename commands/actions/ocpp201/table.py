@@ -62,7 +62,7 @@ _TABLE = (
         payload_for_retry=remote_control.start_for_retry,
     ),
     Action("RequestStopTransaction", ACCEPTED),
-    Action("TriggerMessage", ACCEPTED, check=remote_control.check_trigger),
+    Action("TriggerMessage", ACCEPTED, check=remote_control.check_trigger, triggers=remote_control.requested),
     Action("UnlockConnector", {"status": "Unlocked"}),
     # Firmware (L)
     Action(

@@ -129,12 +129,28 @@ class CommandRequestSerializer(SubmissionSerializer):
 
 class StopRequestSerializer(SubmissionSerializer):
     transaction_id = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
+    reference = serializers.CharField(
+        required=False,
+        max_length=36,
+        trim_whitespace=False,
+        help_text="The charger's own text for the transaction, from OCPP 2.0.1 on.",
+    )
+    evse_id = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
     connector_id = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
 
 
 class AuthorizeRequestSerializer(SubmissionSerializer):
-    id_tag = serializers.CharField(default="default-id-tag", max_length=20, trim_whitespace=False)
-    connector_id = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+    id_tag = serializers.CharField(default="default-id-tag", max_length=36, trim_whitespace=False)
+    id_token_type = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=20,
+        help_text="From OCPP 2.0.1 on; default: the type of the id tag.",
+    )
+    evse_id = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+    connector_id = serializers.IntegerField(
+        required=False, min_value=1, max_value=2**31 - 1, help_text="In OCPP 1.6, where it is the EVSE."
+    )
 
 
 class SetVariableSerializer(SubmissionSerializer):

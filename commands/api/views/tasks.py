@@ -124,38 +124,44 @@ def stop(request: Request, charger_id: str) -> Response:
     charger = known_charger(request, charger_id)
     command = earlier(request)
     if command is None:
-        transaction_id, warning = transaction_to_stop(charger, body)
-        command = submit_intent(request, charger, Stop(str(transaction_id)), body, warning=warning)
+        reference, warning = transaction_to_stop(charger, body)
+        command = submit_intent(request, charger, Stop(reference), body, warning=warning)
     return accepted(command, "Remote Stop Command Sent")
 
 
-def transaction_to_stop(charger: Charger, body: Mapping[str, Any]) -> tuple[int, str]:
-    """(transaction id, warning). Without a known transaction the latest id is sent, and the charger decides."""
-    if "transaction_id" in body:
-        return body["transaction_id"], ""
+def transaction_to_stop(charger: Charger, body: Mapping[str, Any]) -> tuple[str, str]:
+    """(reference, warning). Without a known transaction that of the latest one is sent, and the charger decides.
+
+    A number is the id of a transaction of this charger, or another number that only the charger may know.
+    """
     candidates = Transaction.objects.filter(charger=charger)
-    if "connector_id" in body:
-        candidates = candidates.filter(connector_id=body["connector_id"])
-    ongoing = list(candidates.ongoing().filter(superseded_by=None).values_list("pk", flat=True)[:100])
+    if "transaction_id" in body:
+        named = candidates.filter(pk=body["transaction_id"]).first()
+        return named.reference if named else str(body["transaction_id"]), ""
+    if "reference" in body:
+        return body["reference"], ""
+    candidates = candidates.filter(**{name: body[name] for name in ("evse_id", "connector_id") if name in body})
+    ongoing = list(candidates.ongoing().filter(superseded_by=None)[:100])
     if len(ongoing) > 1:
-        known = ", ".join(str(pk) for pk in sorted(ongoing))
+        known = ", ".join(str(pk) for pk in sorted(transaction.pk for transaction in ongoing))
         raise serializers.ValidationError(
             {"transaction_id": [f"Several transactions are ongoing, name one: {known}"]}
         )
     if ongoing:
-        return ongoing[0], ""
-    latest = candidates.values_list("pk", flat=True).first() or 0
+        return ongoing[0].reference, ""
+    latest = next((transaction.reference for transaction in candidates[:1]), "0")
     return latest, f"No ongoing transaction is known; transactionId {latest} is sent and the charger decides."
 
 
 @submits(AuthorizeRequestSerializer, SubmittedSerializer)
 def authorize(request: Request, charger_id: str) -> Response:
-    """Make the charger authorise a tag (RemoteStartTransaction: OCPP 1.6 has no Authorize towards a charger)."""
+    """Make the charger authorise a tag by a remote start, because OCPP has no Authorize towards a charger."""
     body = validated_body(request, AuthorizeRequestSerializer)
-    intent = Start(body["id_tag"], evse_id=body.get("connector_id"))
+    type = body.get("id_token_type", "")
+    intent = Start(body["id_tag"], type, body.get("evse_id", body.get("connector_id")))
     charger = known_charger(request, charger_id)
     command = submit_intent(request, charger, intent, body)
-    verdict = id_tokens.find([body["id_tag"]], [charger.pk]).verdict_at(charger.pk, body["id_tag"])
+    verdict = id_tokens.find([body["id_tag"]], [charger.pk]).verdict_at(charger.pk, body["id_tag"], type)
     return accepted(command, f"Authorization command sent for id_tag {body['id_tag']}", id_tag_status=verdict.status)
 
 

@@ -1,10 +1,14 @@
 """The OCPP versions that are spoken here. All that differs between them in the protocol is in their `Version`."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from core.ocpp.versions.base import UNREADABLE, Version
 from core.ocpp.versions.ocpp16 import OCPP16
 from core.ocpp.versions.ocpp201 import OCPP201
 
-__all__ = ["BY_SUBPROTOCOL", "OCPP16", "OCPP201", "UNREADABLE", "Version", "may_be_secret", "negotiate"]
+__all__ = ["BY_SUBPROTOCOL", "OCPP16", "OCPP201", "UNREADABLE", "Version", "listed_values", "may_be_secret"]
+__all__ += ["negotiate"]
 
 BY_SUBPROTOCOL = {version.subprotocol: version for version in (OCPP16, OCPP201)}
 
@@ -21,3 +25,17 @@ def may_be_secret(message: str, path: str) -> bool:
     """
     members = ".".join(step for step in path.split(".") if not step.isdecimal())
     return any(members in version.secrets.get(message, ()) for version in BY_SUBPROTOCOL.values())
+
+
+def listed_values(action: str, member: str) -> list[str]:
+    """Return the values that any version lists for `member`, at any depth of the requests of `action`."""
+    requests = (v.schemas.requests[action].resolved for v in BY_SUBPROTOCOL.values() if action in v.schemas.actions)
+    return list(dict.fromkeys(value for tree in requests for value in _enumerated(tree, member)))
+
+
+def _enumerated(tree: Any, member: str) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for name, branch in tree.items():
+            if name == member and isinstance(branch, dict):
+                yield from branch.get("enum", ())
+            yield from _enumerated(branch, member)

@@ -57,6 +57,7 @@ class Version:
 
     subprotocol: str  # of the WebSocket
     schemas: Schemas
+    has_evses: bool  # connectors are numbered within their EVSE; without EVSEs each connector is one
     error_codes: Mapping[str, str]  # schema keyword: error code; other keywords have `schemas.OTHER`
     frame_codes: FrameCodes
     # Idempotent messages are processed again when they are repeated, since their answers depend on the time. Recorded

@@ -45,7 +45,10 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("click", (event) => {
   if (!event.target.matches("[data-adds]")) return;
   const list = event.target.closest("[data-list]"), items = list.querySelector("[data-items]");
-  const template = list.querySelector("template").innerHTML.replaceAll("__n__", items.children.length);
+  // Only the number of this list, because lists within the new item have numbers of their own.
+  const path = `${list.dataset.list}.`;
+  const html = list.querySelector(":scope > template").innerHTML;
+  const template = html.replaceAll(`${path}__n__`, path + items.children.length);
   items.insertAdjacentHTML("beforeend", template);
   items.lastElementChild.querySelector("input, select, textarea")?.focus();
 });

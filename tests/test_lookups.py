@@ -79,6 +79,15 @@ HARMLESS = {
         "id charger certificate_type hash_algorithm issuer_name_hash issuer_key_hash serial_number updated_at"
     ),
     "chargers.securityevent": "id charger type timestamp raw_timestamp tech_info call_id received_at",
+    "chargers.monitor": (
+        "id charger component component_instance evse_id connector_id variable instance monitor_id type value "
+        "severity transaction source reported_at"
+    ),
+    "chargers.monitoringevent": (
+        "id charger component component_instance evse_id connector_id variable instance event_id cause timestamp "
+        "raw_timestamp trigger notification_type actual_value cleared tech_code tech_info monitor_id severity "
+        "reference seq_no generated_at received_at digest"
+    ),
     "chargers.datatransfer": "id charger vendor_id message_id data status answered_data call_id received_at",
     "chargers.chargergroup_chargers": "id chargergroup charger",
     "chargers.chargergroup_users": "id chargergroup user",
@@ -139,6 +148,7 @@ HARMLESS = {
         "content component component_instance evse_id connector_id accepted_at reported_at updated_at"
     ),
     "commands.publishedfirmware": "id charger checksum location request_id status locations updated_at",
+    "commands.customerinformationpart": "id command seq_no is_last received_at",
     "commands.batch": (
         "id intent action timeout chosen total spread_seconds start_at note schedule requested_by created_at "
         "cancelled_at cancelled_by finished_at counts"

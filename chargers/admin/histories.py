@@ -8,7 +8,17 @@ from django.utils.safestring import SafeString, mark_safe
 
 from chargers.admin.base import HistoryAdmin, LargeHistoryAdmin
 from chargers.admin.lists import choices
-from chargers.models import AuditEntry, Connector, DataTransfer, Event, Finding, SecurityEvent, VariableChange
+from chargers.models import (
+    AuditEntry,
+    Connector,
+    DataTransfer,
+    Event,
+    Finding,
+    Monitor,
+    MonitoringEvent,
+    SecurityEvent,
+    VariableChange,
+)
 from chargers.models import events as event_models
 from chargers.models import findings as finding_models
 from chargers.services import audit
@@ -40,6 +50,26 @@ admin.site.register(
     search_fields=["charger__identity", "component", "variable"],
     sortable_by=["at"],
     date_hierarchy="at",
+)
+admin.site.register(
+    Monitor,
+    HistoryAdmin,
+    list_display=[
+        *("charger", "monitor_id", "component", "evse_id", "connector_id", "variable", "instance"),
+        *("type", "value", "severity", "transaction", "source", "reported_at"),
+    ],
+    list_filter=["type", "severity", "source"],
+    search_fields=["charger__identity", "component", "variable"],
+)
+admin.site.register(
+    MonitoringEvent,
+    LargeHistoryAdmin,
+    list_display=[
+        *("received_at", "charger", "component", "evse_id", "connector_id", "variable", "instance"),
+        *("actual_value", "trigger", "severity", "cleared", "tech_code", "tech_info"),
+    ],
+    sortable_by=["received_at"],
+    date_hierarchy="received_at",
 )
 admin.site.register(
     DataTransfer,

@@ -49,6 +49,8 @@ urlpatterns = [
     path("findings/", histories.FindingList.as_view()),
     path("audit/", histories.AuditEntryList.as_view()),
     path("security-events/", histories.SecurityEventList.as_view()),
+    path("monitors/", histories.MonitorList.as_view()),
+    path("monitoring-events/", histories.MonitoringEventList.as_view()),
     path("data-transfers/", histories.DataTransferList.as_view()),
     path("variables/", variables.FleetVariableList.as_view()),
     path("variables/history/", variables.VariableChangeList.as_view()),

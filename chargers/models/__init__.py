@@ -1,7 +1,7 @@
 """Models of chargers (`charger`), access and the audit log (`access`), events and webhooks (`events`).
 
-Logged frames are in `messages`, deviations from OCPP in `findings`, refused handshakes in `refusals`, and the values
-that chargers reported in `variables`.
+Logged frames are in `messages`, deviations from OCPP in `findings`, refused handshakes in `refusals`, the values that
+chargers reported in `variables`, and the monitors of these, with their events, in `monitors`.
 """
 
 from chargers.models.access import ApiToken, AuditEntry, ChargerGroup
@@ -25,5 +25,6 @@ from chargers.models.charger import (
 from chargers.models.events import Delivery, Event, Webhook
 from chargers.models.findings import Finding
 from chargers.models.messages import Message
+from chargers.models.monitors import Monitor, MonitoringEvent
 from chargers.models.refusals import Refusal
 from chargers.models.variables import NetworkProfile, Variable, VariableChange

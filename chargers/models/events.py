@@ -27,6 +27,7 @@ KINDS = {
     "command.finished": "a command has its outcome",
     "command.completed": "a charger has reported the end of what it delivers after its answer, such as an update",
     "security.event": "a SecurityEventNotification",
+    "monitoring.event": "an event of a monitored variable, or one that the charger always reports (NotifyEvent)",
     "transaction.updated": "readings of an active transaction",
 }
 HOST, SPACE = re.compile(r"[\w.-]{1,253}|[0-9a-f:.]{2,45}"), re.compile(r"[\s\0-\x1f]")

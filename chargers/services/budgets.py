@@ -9,7 +9,7 @@ disconnected, so that reconnecting does not fill it.
 """
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -104,6 +104,20 @@ BUDGETS = {
             HOUR,
         ),
         Budget(
+            "monitoring_events",
+            "OCPP_MONITORING_EVENTS_PER_HOUR",
+            "monitoring events an hour",
+            "All of a further message are acknowledged and not stored.",
+            HOUR,
+            HOUR,
+        ),
+        Budget(
+            "monitors",
+            "OCPP_MOST_MONITORS",
+            "monitors",
+            "Further monitors of a report are not stored.",
+        ),
+        Budget(
             "data_transfers",
             "OCPP_DATA_TRANSFERS_PER_HOUR",
             "DataTransfers an hour",
@@ -158,11 +172,11 @@ class Bucket:
         self.full_at = full_at = (full_at if full_at > now else now) + cost * self.unit_s
         return full_at - now - self.saved_s
 
-    def take(self) -> bool:
-        """Take one token if there is one, and return whether it was taken."""
-        if self.spend() <= ROUNDING_S:
+    def take(self, cost: int = 1) -> bool:
+        """Take `cost` tokens if there are so many, and return whether they were taken."""
+        if self.spend(cost) <= ROUNDING_S:
             return True
-        self.full_at -= self.unit_s
+        self.full_at -= cost * self.unit_s
         return False
 
 
@@ -247,12 +261,12 @@ ledger = Ledger()
 def within_rate(reports: Sequence[Report], name: str) -> list[Report]:
     """Return those of `reports` whose calls are within the budget `name`. The others get a finding.
 
-    A call takes from the budget once, even if its batch is retried.
+    A call takes from the budget for all its reports at once, and only once, even if its batch is retried.
     """
-    budget = BUDGETS[name]
+    budget, costs = BUDGETS[name], Counter(id(report.call) for report in reports)
     for call in (report.call for report in reports):
         if call.is_within_rate is None:
-            call.is_within_rate = ledger.of(call.charger).bucket(name).take()
+            call.is_within_rate = ledger.of(call.charger).bucket(name).take(costs[id(call)])
         if not call.is_within_rate:
             call.find(*budget.finding, budget.limit)
     return [report for report in reports if report.call.is_within_rate]

@@ -1,6 +1,7 @@
 import commands.fields
 import commands.models.command
 import commands.models.library
+import core.db.sealing
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import timezone_field.fields
@@ -342,6 +343,22 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'published firmware',
                 'ordering': ['-id'],
                 'constraints': [models.UniqueConstraint(fields=('charger', 'checksum'), name='one_row_a_published_firmware')],
+            },
+        ),
+        migrations.CreateModel(
+            name='CustomerInformationPart',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('seq_no', models.BigIntegerField()),
+                ('is_last', models.BooleanField()),
+                ('data', core.db.sealing.SealedField()),
+                ('received_at', models.DateTimeField()),
+                ('command', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='customer_information', to='commands.command')),
+            ],
+            options={
+                'ordering': ['command', 'seq_no'],
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('command', 'seq_no'), name='one_row_a_customer_information_part')],
             },
         ),
     ]

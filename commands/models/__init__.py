@@ -29,5 +29,5 @@ from commands.models.library import (
     next_profile_id,
     upload_path,
 )
-from commands.models.reports import ReportPart
+from commands.models.reports import CustomerInformationPart, ReportPart
 from commands.models.schedule import Schedule

@@ -4,6 +4,8 @@ from django.db import models
 
 from chargers.models import Charger
 from commands.fields import OrderedJSONField
+from commands.models.command import Command
+from core.db.sealing import SealedField
 
 
 class ReportPart(models.Model):
@@ -31,3 +33,26 @@ class ReportPart(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.request_id}.{self.seq_no}"
+
+
+class CustomerInformationPart(models.Model):
+    """One message with what a charger has stored about a customer (OCPP 2.0.1 N09); it is deleted with its command.
+
+    It is encrypted, because it is personal data, which only users who may view the command may read.
+    """
+
+    command = models.ForeignKey(Command, models.CASCADE, related_name="customer_information")
+    seq_no = models.BigIntegerField()
+    is_last = models.BooleanField()
+    data = SealedField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["command", "seq_no"]
+        default_permissions = ()  # parts are shown with their command
+        constraints = [
+            models.UniqueConstraint(fields=["command", "seq_no"], name="one_row_a_customer_information_part")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.command} {self.seq_no}"

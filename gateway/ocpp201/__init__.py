@@ -1,7 +1,7 @@
 """Inbound messages of OCPP 2.0.1: each handler decodes a batch of CALLs, calls services, and encodes the answers."""
 
 from gateway import common
-from gateway.ocpp201 import charger, device_model, display_messages, transactions, transfers
+from gateway.ocpp201 import charger, device_model, display_messages, monitoring, transactions, transfers
 
 HANDLERS = {
     "BootNotification": charger.boot_notification,
@@ -13,6 +13,9 @@ HANDLERS = {
     "NotifyDisplayMessages": display_messages.notify_display_messages,
     "PublishFirmwareStatusNotification": transfers.publish_firmware_status_notification,
     "NotifyReport": device_model.notify_report,
+    "NotifyCustomerInformation": monitoring.notify_customer_information,
+    "NotifyEvent": monitoring.notify_event,
+    "NotifyMonitoringReport": monitoring.notify_monitoring_report,
     "SecurityEventNotification": common.security_event_notification,
     "StatusNotification": charger.status_notification,
     "TransactionEvent": transactions.transaction_event,

@@ -32,6 +32,8 @@ LIMITS = {
     "OCPP_MOST_UNKNOWN_TAGS_IN_ALL": "1000",
     "OCPP_MOST_UNAPPLIED_MESSAGES": "3",
     "OCPP_SECURITY_EVENTS_PER_HOUR": "4",
+    "OCPP_MONITORING_EVENTS_PER_HOUR": "4",
+    "OCPP_MOST_MONITORS": "10",
     "OCPP_DATA_TRANSFERS_PER_HOUR": "4",
     "OCPP_CERTIFICATE_REQUESTS_PER_HOUR": "4",
     "OCPP_MOST_CONFIGURATION_KEYS": "10",
@@ -338,6 +340,28 @@ def many(action, payload, number):
     return send
 
 
+def of_201(action, *payloads):
+    """Let the charger speak OCPP 2.0.1, and send these payloads."""
+
+    def send(charger):
+        charger.drop()
+        charger.connect(subprotocols=["ocpp2.0.1"])
+        for payload in payloads:
+            charger.call(action, payload)
+
+    return send
+
+
+VARIABLE = {"component": {"name": "EVSE"}, "variable": {"name": "Power"}}
+EVENT = {
+    "timestamp": NOON,
+    "trigger": "Delta",
+    "actualValue": "1",
+    "eventNotificationType": "CustomMonitor",
+    **VARIABLE,
+}
+MONITOR = {"transaction": False, "value": 1, "type": "Delta", "severity": 8}
+REPORT = {"requestId": 1, "seqNo": 0, "generatedAt": NOON}
 EXCESSES = {
     "messages": use_up_messages,
     "rows": lambda charger: [charger.call("MeterValues", many_readings(n)) for n in range(14)],
@@ -349,6 +373,14 @@ EXCESSES = {
     "unknown_tags": many("Authorize", {"idTag": "unknown#"}, 20),
     "unapplied": many("StopTransaction", {"transactionId": 0, "timestamp": LATER, "reason": "r#"}, 5),
     "security_events": many("SecurityEventNotification", {"type": "#", "timestamp": NOON}, 6),
+    "monitoring_events": of_201(
+        "NotifyEvent",
+        *({"generatedAt": NOON, "seqNo": 0, "eventData": [EVENT | {"eventId": n}]} for n in range(6)),
+    ),
+    "monitors": of_201(
+        "NotifyMonitoringReport",
+        REPORT | {"monitor": [VARIABLE | {"variableMonitoring": [MONITOR | {"id": n} for n in range(11)]}]},
+    ),
     "data_transfers": many("DataTransfer", {"vendorId": "#"}, 6),
     "certificate_requests": many("SignCertificate", {"csr": "#"}, 6),
     "findings": lambda charger: charger.call("Heartbeat", {f"odd{n}": 1 for n in range(40)}),

@@ -23,6 +23,7 @@ from chargers.models import (
     Event,
     Finding,
     Message,
+    MonitoringEvent,
     Refusal,
     SecurityEvent,
     VariableChange,
@@ -127,6 +128,7 @@ def an_entry(**columns):
 OF_CHARGER = {
     SecurityEvent: {"timestamp": OLD},
     DataTransfer: {"status": "Accepted"},
+    MonitoringEvent: {"timestamp": OLD, "generated_at": OLD, "digest": ""},
     Finding: {"action": "Heartbeat", "kind": "null", "count": 1, "first_seen": OLD},
     UnknownIdTag: {"first_seen": OLD, "presented": 1},
     OrphanStop: {"payload": "{}"},

@@ -3,7 +3,18 @@
 from rest_framework import serializers
 
 from chargers.api.serializers.base import ChargerRow
-from chargers.models import AuditEntry, DataTransfer, Event, Finding, Message, Refusal, SecurityEvent
+from chargers.models import (
+    AuditEntry,
+    DataTransfer,
+    Event,
+    Finding,
+    Message,
+    Monitor,
+    MonitoringEvent,
+    Refusal,
+    SecurityEvent,
+)
+from chargers.services import monitors
 
 
 class SecurityEventSerializer(ChargerRow):
@@ -18,6 +29,23 @@ class DataTransferSerializer(ChargerRow):
     class Meta:
         model = DataTransfer
         fields = ["id", "charger_id", "vendor_id", "message_id", "data", "status", "answered_data", "received_at"]
+
+
+class MonitorSerializer(ChargerRow):
+    """A monitor; `monitor_id` is the charger's own id, by which ClearVariableMonitoring names it."""
+
+    class Meta:
+        model = Monitor
+        fields = ["charger_id", "monitor_id", *monitors.REPORTED]
+
+
+class MonitoringEventSerializer(ChargerRow):
+    """An event of a variable, without secrets; the severity is that of its monitor."""
+
+    class Meta:
+        model = MonitoringEvent
+        fields = ["id", "charger_id", *monitors.NAME, "timestamp", *monitors.SENT]
+        fields += ["severity", "generated_at", "received_at"]
 
 
 class EventSerializer(ChargerRow):

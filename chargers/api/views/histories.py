@@ -16,13 +16,25 @@ from chargers.api.serializers.histories import (
     EventSerializer,
     FindingSerializer,
     MessageSerializer,
+    MonitoringEventSerializer,
+    MonitorSerializer,
     RefusalSerializer,
     SecurityEventSerializer,
 )
 from chargers.api.viewsets import NO_STORE, Scoped
-from chargers.models import AuditEntry, DataTransfer, Event, Finding, Message, Refusal, SecurityEvent
+from chargers.models import (
+    AuditEntry,
+    DataTransfer,
+    Event,
+    Finding,
+    Message,
+    Monitor,
+    MonitoringEvent,
+    Refusal,
+    SecurityEvent,
+)
 from chargers.models.refusals import RefusalQuerySet
-from chargers.services import refusals
+from chargers.services import monitors, refusals
 from chargers.services.access import ReachesAll, needs
 from core.http.pagination import ByTime, NewestFirst
 
@@ -43,6 +55,25 @@ class DataTransferList(Scoped, generics.ListAPIView):
     serializer_class = DataTransferSerializer
     filterset_class = of_charger(
         DataTransfer, "id", "vendor_id", "message_id", "data", "status", "answered_data", "received_at"
+    )
+    pagination_class = NewestFirst
+
+
+class MonitorList(Scoped, generics.ListAPIView):
+    """The monitors of variables, as chargers reported or accepted them (OCPP 2.0.1 N02, N04)."""
+
+    queryset = Monitor.objects.select_related("charger")
+    serializer_class = MonitorSerializer
+    filterset_class = of_charger(Monitor, "monitor_id", *monitors.REPORTED)
+
+
+class MonitoringEventList(Scoped, generics.ListAPIView):
+    """Events of monitored variables, newest first (OCPP 2.0.1 N07, N08)."""
+
+    queryset = MonitoringEvent.objects.select_related("charger")
+    serializer_class = MonitoringEventSerializer
+    filterset_class = of_charger(
+        MonitoringEvent, "id", *monitors.NAME, "timestamp", *monitors.SENT, "severity", "generated_at", "received_at"
     )
     pagination_class = NewestFirst
 

@@ -2,7 +2,16 @@
 
 from commands.actions import requests, transfers
 from commands.actions.base import Action
-from commands.actions.ocpp201 import availability, device_model, display_messages, firmware, network, remote_control
+from commands.actions.ocpp201 import (
+    availability,
+    customers,
+    device_model,
+    display_messages,
+    firmware,
+    monitoring,
+    network,
+    remote_control,
+)
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -112,6 +121,43 @@ _TABLE = (
         delivery=requests.REPORT,
     ),
     Action("ClearDisplayMessage", ACCEPTED, answered=display_messages.was_cleared),
+    # Monitoring and customer information (N)
+    Action(
+        "ClearVariableMonitoring",
+        monitoring.NOTHING_CLEARED,
+        monitoring.complete_clear,
+        answered=monitoring.were_cleared,
+        portions=monitoring.portions_of_clear,
+    ),
+    Action(
+        "CustomerInformation",
+        ACCEPTED,
+        requests.complete,
+        customers.check,
+        requests.submitted,
+        customers.cleared,
+        payload_for_retry=requests.for_retry,
+        delivery=requests.REPORT,
+    ),
+    Action(
+        "GetMonitoringReport",
+        ACCEPTED,
+        requests.complete,
+        submitted=requests.submitted,
+        answered=monitoring.report_answered,
+        payload_for_retry=requests.for_retry,
+        delivery=requests.REPORT,
+        portions=monitoring.portions_of_report,
+    ),
+    Action("SetMonitoringBase", ACCEPTED, answered=monitoring.base_set),
+    Action("SetMonitoringLevel", ACCEPTED, check=monitoring.check_level, answered=monitoring.level_set),
+    Action(
+        "SetVariableMonitoring",
+        monitoring.NOTHING_SET,
+        check=monitoring.check_set,
+        answered=monitoring.were_set,
+        portions=monitoring.portions_of_set,
+    ),
     # Data transfer (P)
     Action("DataTransfer", ACCEPTED),
 )

@@ -38,7 +38,11 @@ class TaskSerializer(ChargerRow):
     transaction_id = serializers.IntegerField(allow_null=True)
     task_url = serializers.SerializerMethodField()
     progress = serializers.JSONField(help_text="Notifications of what the charger delivers later: status, at.")
-    report = serializers.JSONField(allow_null=True, help_text="The whole report that was delivered, if it is small.")
+    report = serializers.JSONField(
+        allow_null=True,
+        help_text="The whole report that was delivered, if it is small. What is stored about a customer, as a text, "
+        "has only the answer for one task.",
+    )
     follows = serializers.CharField(source="follows.task_id", allow_null=True, default=None)
 
     class Meta:

@@ -29,7 +29,7 @@ from commands.api.serializers.commands import (
     task_url,
 )
 from commands.models import FINISHED, Command
-from commands.services import mailbox, submission
+from commands.services import customers, mailbox, submission
 from commands.services.origin import Origin
 from commands.services.queries import get_command
 from core.http.errors import Conflict, not_found
@@ -214,7 +214,15 @@ class TaskDetail(APIView):
                 command = mailbox.wait_until(task_id, seconds, lambda: _ended(task_id, until)) or find_task(task_id)
             finally:
                 WAITS.release()
-        return Response(TaskSerializer.shown(command))
+        return Response(TaskSerializer.shown(command) | _customer_information(command))
+
+
+def _customer_information(command: Command) -> dict[str, str]:
+    """Return as `report` what a CustomerInformation has delivered; lists do not show these personal data."""
+    if command.action != customers.ACTION:
+        return {}
+    delivered = customers.information(command)
+    return {} if delivered is None else {"report": delivered}
 
 
 def _has_ended(command: Command, until: str) -> bool:

@@ -50,6 +50,20 @@ ESSENTIALS = Essentials(
         ("StatusNotification", "timestamp"): lambda payload: "",
         ("SecurityEventNotification", "timestamp"): lambda payload: "",
         ("NotifyEvent", "timestamp"): lambda payload: "",
+        ("NotifyEvent", "generatedAt"): lambda payload: "",
+        ("NotifyEvent", "trigger"): lambda payload: "",
+        ("NotifyEvent", "actualValue"): lambda payload: "",
+        ("NotifyEvent", "eventNotificationType"): lambda payload: "",
+        ("NotifyEvent", "component"): lambda payload: {"name": ""},
+        ("NotifyEvent", "variable"): lambda payload: {"name": ""},
+        ("NotifyEvent", "name"): lambda payload: "",
+        ("NotifyMonitoringReport", "generatedAt"): lambda payload: "",
+        ("NotifyMonitoringReport", "transaction"): lambda payload: False,
+        ("NotifyMonitoringReport", "type"): lambda payload: "",
+        ("NotifyMonitoringReport", "component"): lambda payload: {"name": ""},
+        ("NotifyMonitoringReport", "variable"): lambda payload: {"name": ""},
+        ("NotifyMonitoringReport", "name"): lambda payload: "",
+        ("NotifyCustomerInformation", "generatedAt"): lambda payload: "",
         ("BootNotification", "vendorName"): lambda payload: "",
         ("BootNotification", "model"): lambda payload: "",
         ("BootNotification", "reason"): lambda payload: "Unknown",
@@ -74,6 +88,13 @@ ESSENTIALS = Essentials(
             ("NotifyDisplayMessages", "requestId"),
             ("NotifyReport", "requestId"),
             ("NotifyReport", "seqNo"),
+            ("NotifyEvent", "seqNo"),
+            ("NotifyEvent", "eventData.eventId"),
+            ("NotifyMonitoringReport", "requestId"),
+            ("NotifyMonitoringReport", "seqNo"),
+            ("NotifyMonitoringReport", "monitor.variableMonitoring.value"),
+            ("NotifyMonitoringReport", "monitor.variableMonitoring.severity"),
+            ("NotifyCustomerInformation", "seqNo"),
         }
     ),
     needed={},
@@ -89,7 +110,7 @@ OCPP201 = Version(
     idempotent=frozenset(
         {"Authorize", "BootNotification", "GetCertificateStatus", "Heartbeat", "StatusNotification"}
     ),
-    recorded=frozenset({"MeterValues", "NotifyReport", "TransactionEvent"}),
+    recorded=frozenset({"MeterValues", "NotifyEvent", "NotifyMonitoringReport", "NotifyReport", "TransactionEvent"}),
     # A NotifyReport answers GetBaseReport or GetReport, which may be sent to a charger that is Pending (B02.FR.02).
     before_acceptance=frozenset({"BootNotification", "NotifyReport"}),
     not_while_pending=frozenset({"RequestStartTransaction", "RequestStopTransaction"}),  # B02.FR.05

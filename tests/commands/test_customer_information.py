@@ -4,7 +4,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 
-from commands.models import Command, CustomerInformationPart
+from commands.actions.ocpp201 import customers
+from commands.models import Command, CustomerInformationPart, LocalList
 from commands.services import retention
 from core.db import sealing
 from core.ocpp import tolerance
@@ -73,6 +74,35 @@ def test_a_request_for_nothing_is_sent_with_a_warning(api, charger):
     assert (
         "Neither report nor clear" in submit(api, charger, report=False, clear=False, idToken=TOKEN).json()["warning"]
     )
+
+
+# --- the local list --------------------------------------------------------------------------
+
+
+def follow_up(charger, status="Accepted", clear=True, **customer):
+    columns = {"state": "finished", "outcome": "answered", "response": {"status": status}}
+    payload = {"requestId": 5, "report": False, "clear": clear, **customer}
+    return customers.cleared(a_command(charger, "CustomerInformation", payload, **columns))
+
+
+def test_a_cleared_token_is_removed_from_the_local_list(charger):
+    entries = [
+        {"idToken": TOKEN | {"type": kind}, "idTokenInfo": {"status": "Accepted"}} for kind in ("ISO14443", "Local")
+    ]
+    LocalList.objects.create(charger=charger, version=3, entries=entries)
+    removal = "SendLocalList", {"updateType": "Differential", "localAuthorizationList": [{"idToken": TOKEN}]}
+    assert follow_up(charger, idToken=TOKEN | {"idToken": "cafe01"}) == removal
+    both = follow_up(charger, customerIdentifier="CAFE01")
+    assert [entry["idToken"]["type"] for entry in both.payload["localAuthorizationList"]] == ["ISO14443", "Local"]
+
+
+def test_a_list_without_the_customer_is_left_as_it_is(charger):
+    assert follow_up(charger, idToken=TOKEN) is None
+    LocalList.objects.create(charger=charger, version=3, entries=[{"idToken": TOKEN, "idTokenInfo": {}}])
+    assert follow_up(charger, idToken=TOKEN | {"type": "Local"}) is None
+    assert follow_up(charger, customerCertificate=HASHES) is None
+    assert follow_up(charger, status="Rejected", idToken=TOKEN) is None
+    assert follow_up(charger, clear=False, idToken=TOKEN) is None
 
 
 # --- delivery --------------------------------------------------------------------------------

@@ -22,12 +22,25 @@ def check(payload: JSON, charger: Charger) -> Iterator[str]:
 
 
 def cleared(command: Command) -> FollowUp | None:
-    """Remove a cleared id token from the local list too, which a charger does not change by itself (N10.FR.02)."""
-    token = command.payload.get("idToken")
-    if command.status != "Accepted" or not command.payload["clear"] or token is None:
+    """Remove the tokens of a cleared customer from the local list, which a charger may not change (N10.FR.02)."""
+    if command.status != "Accepted" or not command.payload["clear"]:
         return None
     held = LocalList.objects.filter(charger=command.charger).first()
-    if held is None or token["idToken"].upper() not in {known.upper() for known in held.entries}:
-        return None
-    removed = [{"idToken": token}]
-    return FollowUp("SendLocalList", {"updateType": "Differential", "localAuthorizationList": removed})
+    listed = [entry["idToken"] for entry in held.entries if "idToken" in entry] if held else []
+    removed = [{"idToken": token} for token in listed if _is_of_customer(token, command.payload)]
+    return (
+        FollowUp("SendLocalList", {"updateType": "Differential", "localAuthorizationList": removed})
+        if removed
+        else None
+    )
+
+
+def _is_of_customer(token: JSON, payload: JSON) -> bool:
+    """Whether `token` is the one of the request; a customer identifier is a token, if one has the same text."""
+    wanted = payload.get("idToken") or {"idToken": payload.get("customerIdentifier", ""), "type": token["type"]}
+    return _identity(token) == _identity(wanted)
+
+
+def _identity(token: JSON) -> tuple[str, str]:
+    """Return the text, which is compared without case, and the type."""
+    return token["idToken"].casefold(), token["type"]

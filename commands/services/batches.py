@@ -166,8 +166,8 @@ def check(intent: object, chargers: Sequence[Charger]) -> Version:
             violations.append(violation)
     if not able:
         raise violations[0]
-    for _, *command in able:
-        _check_command(*command)
+    for _, first, action, payload, completed in able:
+        _check_command(first, action, payload, completed)
     return able[0][0]
 
 

@@ -14,4 +14,5 @@ def requested_by_extended(payload: JSON) -> str:
         "SignChargePointCertificate": "SignCertificate",
         "FirmwareStatusNotification": "SignedFirmwareStatusNotification",
     }
-    return variants.get(payload["requestedMessage"], payload["requestedMessage"])
+    message = requested(payload)
+    return variants.get(message, message)

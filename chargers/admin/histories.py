@@ -8,7 +8,16 @@ from django.utils.safestring import SafeString, mark_safe
 
 from chargers.admin.base import HistoryAdmin, LargeHistoryAdmin
 from chargers.admin.lists import choices
-from chargers.models import AuditEntry, Connector, DataTransfer, Event, Finding, SecurityEvent, VariableChange
+from chargers.models import (
+    AuditEntry,
+    ChargingLimit,
+    Connector,
+    DataTransfer,
+    Event,
+    Finding,
+    SecurityEvent,
+    VariableChange,
+)
 from chargers.models import events as event_models
 from chargers.models import findings as finding_models
 from chargers.services import audit
@@ -40,6 +49,14 @@ admin.site.register(
     search_fields=["charger__identity", "component", "variable"],
     sortable_by=["at"],
     date_hierarchy="at",
+)
+admin.site.register(
+    ChargingLimit,
+    HistoryAdmin,
+    list_display=["received_at", "charger", "evse_id", "source", "is_grid_critical", "cleared_at"],
+    list_filter=["source", "is_grid_critical"],
+    search_fields=["charger__identity"],
+    date_hierarchy="received_at",
 )
 admin.site.register(
     DataTransfer,

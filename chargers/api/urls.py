@@ -49,6 +49,7 @@ urlpatterns = [
     path("findings/", histories.FindingList.as_view()),
     path("audit/", histories.AuditEntryList.as_view()),
     path("security-events/", histories.SecurityEventList.as_view()),
+    path("charging-limits/", histories.ChargingLimitList.as_view()),
     path("data-transfers/", histories.DataTransferList.as_view()),
     path("variables/", variables.FleetVariableList.as_view()),
     path("variables/history/", variables.VariableChangeList.as_view()),

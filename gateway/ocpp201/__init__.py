@@ -1,10 +1,11 @@
 """Inbound messages of OCPP 2.0.1: each handler decodes a batch of CALLs, calls services, and encodes the answers."""
 
 from gateway import common
-from gateway.ocpp201 import charger, device_model, display_messages, transactions, transfers
+from gateway.ocpp201 import charger, charging, device_model, display_messages, transactions, transfers
 
 HANDLERS = {
     "BootNotification": charger.boot_notification,
+    "ClearedChargingLimit": charging.cleared_charging_limit,
     "DataTransfer": common.data_transfer,
     "FirmwareStatusNotification": transfers.firmware_status_notification,
     "Heartbeat": common.heartbeat,
@@ -13,6 +14,10 @@ HANDLERS = {
     "NotifyDisplayMessages": display_messages.notify_display_messages,
     "PublishFirmwareStatusNotification": transfers.publish_firmware_status_notification,
     "NotifyReport": device_model.notify_report,
+    "NotifyChargingLimit": charging.notify_charging_limit,
+    "NotifyEVChargingNeeds": charging.notify_ev_charging_needs,
+    "NotifyEVChargingSchedule": charging.notify_ev_charging_schedule,
+    "ReportChargingProfiles": charging.report_charging_profiles,
     "SecurityEventNotification": common.security_event_notification,
     "StatusNotification": charger.status_notification,
     "TransactionEvent": transactions.transaction_event,

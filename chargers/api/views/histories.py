@@ -8,10 +8,18 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chargers.api.filters import AuditEntryFilter, EventFilter, MessageFilter, RefusalFilter, of_charger
+from chargers.api.filters import (
+    AuditEntryFilter,
+    ChargingLimitFilter,
+    EventFilter,
+    MessageFilter,
+    RefusalFilter,
+    of_charger,
+)
 from chargers.api.serializers.chargers import NewKeySerializer
 from chargers.api.serializers.histories import (
     AuditEntrySerializer,
+    ChargingLimitSerializer,
     DataTransferSerializer,
     EventSerializer,
     FindingSerializer,
@@ -20,7 +28,7 @@ from chargers.api.serializers.histories import (
     SecurityEventSerializer,
 )
 from chargers.api.viewsets import NO_STORE, Scoped
-from chargers.models import AuditEntry, DataTransfer, Event, Finding, Message, Refusal, SecurityEvent
+from chargers.models import AuditEntry, ChargingLimit, DataTransfer, Event, Finding, Message, Refusal, SecurityEvent
 from chargers.models.refusals import RefusalQuerySet
 from chargers.services import refusals
 from chargers.services.access import ReachesAll, needs
@@ -44,6 +52,15 @@ class DataTransferList(Scoped, generics.ListAPIView):
     filterset_class = of_charger(
         DataTransfer, "id", "vendor_id", "message_id", "data", "status", "answered_data", "received_at"
     )
+    pagination_class = NewestFirst
+
+
+class ChargingLimitList(Scoped, generics.ListAPIView):
+    """External charging limits, newest first: active ones, and those that were cleared or replaced."""
+
+    queryset = ChargingLimit.objects.select_related("charger")
+    serializer_class = ChargingLimitSerializer
+    filterset_class = ChargingLimitFilter
     pagination_class = NewestFirst
 
 

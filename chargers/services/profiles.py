@@ -84,17 +84,21 @@ def clear(charger: Charger, criteria: Criteria) -> None:
     criteria.select(charger.pk).exclude(purpose=EXTERNAL).delete()
 
 
-def reconcile(
-    charger: int, reported: Iterable[ChargingProfile], at: datetime, whole: Criteria | None, since: datetime | None
-) -> None:
-    """Store the profiles that `charger` (primary key) reported at `at`.
+def store(charger: int, reported: Iterable[ChargingProfile], at: datetime) -> None:
+    """Store the profiles that `charger` (primary key) reported at `at`."""
+    for profile in reported:
+        _store(charger, profile, at)
 
-    If the report is all that meets `whole`, others that meet it are deleted, except those installed after `since`.
+
+def forget_others(charger: int, criteria: Criteria, kept: Iterable[tuple[int, int]], since: datetime | None) -> None:
+    """Delete the profiles that meet `criteria`, except `kept`, (id, EVSE), and those installed after `since`.
+
+    `charger` (primary key) has reported all that meet the criteria.
     """
-    kept = [_store(charger, profile, at) for profile in reported]
-    if whole is not None:
-        missing = whole.select(charger).exclude(pk__in=kept)
-        (missing.filter(installed_at__lt=since) if since else missing).delete()
+    found, kept = criteria.select(charger), set(kept)
+    rows = found.filter(installed_at__lt=since) if since else found
+    missing = [row.pk for row in rows if (row.charging_profile_id, row.evse_id) not in kept]
+    InstalledProfile.objects.filter(pk__in=missing).delete()
 
 
 def _store(charger: int, profile: ChargingProfile, reported_at: datetime | None) -> int:

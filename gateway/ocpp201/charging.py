@@ -18,10 +18,19 @@ MAX_REASON = 512
 
 
 def report_charging_profiles(calls: list[Call]) -> list[dict[str, Any]]:
-    """Store the profiles that a charger reports in parts (K09), and forget those that a whole report lacks."""
-    received_at = {call.charger: call.received_at for call in calls}
-    for report in reports.collect([_part(call) for call in calls]):
-        _reconcile(report, received_at[report.charger])
+    """Store each part of a report of profiles at once, and delete what a whole one that was requested lacks (K09).
+
+    A part without a request id belongs to no report, so that its profiles are stored and nothing else.
+    """
+    unnumbered = [call for call in calls if "requestId" not in call.payload]
+    new = reports.store([_part(call) for call in calls if "requestId" in call.payload])
+    for call in [*unnumbered, *(part.call for part in new)]:
+        profiles.store(call.charger, _profiles(call.charger, [call.payload]), call.received_at)
+    for report in reports.assemble(new):
+        if report.command and report.command.action == "GetChargingProfiles":
+            kept = [(profile.id, profile.evse_id) for profile in _profiles(report.charger, report.items)]
+            criteria = charging.requested(report.command.payload)
+            profiles.forget_others(report.charger, criteria, kept, report.command.sent_at)
     return [{} for _ in calls]
 
 
@@ -32,16 +41,14 @@ def _part(call: Call) -> reports.Part:
     return reports.Part(call, call.payload["requestId"], not call.payload.get("tbc", False), [item])
 
 
-def _reconcile(report: reports.Report, at: datetime) -> None:
-    command = report.command if report.command and report.command.action == "GetChargingProfiles" else None
-    reported = [
-        charging.reported(report.charger, part.get("evseId", 0), part.get("chargingLimitSource", ""), profile)
-        for part in report.items
+def _profiles(charger: int, parts: list[dict[str, Any]]) -> list[profiles.ChargingProfile]:
+    """Return the reported profiles, except those of transactions that have ended."""
+    found = [
+        charging.reported(charger, part.get("evseId", 0), part.get("chargingLimitSource", ""), profile)
+        for part in parts
         for profile in part.get("chargingProfile", [])
     ]
-    ongoing = [profile for profile in reported if profile is not None]
-    whole = charging.requested(command.payload) if command else None
-    profiles.reconcile(report.charger, ongoing, at, whole, command.sent_at if command else None)
+    return [profile for profile in found if profile is not None]
 
 
 def notify_charging_limit(calls: list[Call]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ The rules for the profile of a RequestStartTransaction (K05) are here, too.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
@@ -407,8 +407,7 @@ def reported(charger: int, evse_id: int, source: str, profile: JSON) -> profiles
 def were_requested(command: Command) -> None:
     """Delete the profiles of which the charger says that it has none."""
     if command.status == "NoProfiles":
-        now = command.finished_at or datetime.now(UTC)
-        profiles.reconcile(command.charger_id, (), now, requested(command.payload), command.sent_at)
+        profiles.forget_others(command.charger_id, requested(command.payload), (), command.sent_at)
 
 
 # --- schedules for vehicles --------------------------------------------------------------------

@@ -75,7 +75,7 @@ def answered(charger, text):
     names = ("issuer_name_hash", "issuer_key_hash", "serial_number", "certificate_type")
     InstalledCertificate.objects.create(charger=charger, hash_algorithm="SHA256", **dict.fromkeys(names, text))
     InstalledProfile.objects.create(
-        charger=charger, connector_id=1, charging_profile_id=1, stack_level=0, purpose=text, profile={text: text}
+        charger=charger, evse_id=1, charging_profile_id=1, stack_level=0, purpose=text, profile={text: text}
     )
     LocalList.objects.create(charger=charger, version=1, entries={text: {"status": text}})
 

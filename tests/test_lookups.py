@@ -73,8 +73,10 @@ HARMLESS = {
     ),
     "chargers.networkprofile": "id charger slot status answered_at connection security_profile accepted_at",
     "chargers.installedprofile": (
-        "id charger connector_id charging_profile_id stack_level purpose transaction_id profile installed_at"
+        "id charger evse_id charging_profile_id stack_level purpose source transaction_id valid_from valid_to "
+        "profile installed_at reported_at"
     ),
+    "chargers.charginglimit": "id charger evse_id source is_grid_critical schedules received_at cleared_at",
     "chargers.installedcertificate": (
         "id charger certificate_type hash_algorithm issuer_name_hash issuer_key_hash serial_number updated_at"
     ),
@@ -155,6 +157,13 @@ HARMLESS = {
     ),
     "commands.batchitem": "id batch charger due_at state reason command",
     "commands.chargingprofile": "id description profile created_at updated_at",
+    "commands.evchargingneeds": (
+        "id charger evse_id transaction status reason command received_at energy_transfer departure_time energy_wh "
+        "max_rate max_periods parameters"
+    ),
+    "commands.evchargingschedule": (
+        "id charger evse_id transaction status reason command received_at begins_at schedule"
+    ),
     "commands.locallist": "id charger version entries accepted_at",
     "commands.certificaterequest": (
         "id charger common_name csr state error certificate_chain serial_number not_after command received_at"

@@ -5,9 +5,18 @@ from urllib.parse import urlsplit
 import pytest
 from rest_framework.views import APIView
 
-from chargers.models import AuditEntry, DataTransfer, Event, Message, SecurityEvent
+from chargers.models import AuditEntry, ChargingLimit, DataTransfer, Event, Message, SecurityEvent
 from chargers.services import audit, events
-from commands.models import Batch, CertificateRequest, Command, DisplayMessage, PublishedFirmware, Upload
+from commands.models import (
+    Batch,
+    CertificateRequest,
+    Command,
+    DisplayMessage,
+    EVChargingNeeds,
+    EVChargingSchedule,
+    PublishedFirmware,
+    Upload,
+)
 from core.http import parameters
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.support.live import an_id
@@ -135,6 +144,20 @@ MADE = {  # path: (what makes a row, its id in the answer)
     ),
     "data-transfers/": (
         lambda c: DataTransfer.objects.create(charger=c, vendor_id="V", status="Accepted", received_at=NOON),
+        "pk",
+    ),
+    "charging-limits/": (
+        lambda c: ChargingLimit.objects.create(charger=c, source="EMS", schedules=[], received_at=NOON),
+        "pk",
+    ),
+    "charging-needs/": (
+        lambda c: EVChargingNeeds.objects.create(charger=c, evse_id=1, parameters={}, received_at=NOON),
+        "pk",
+    ),
+    "charging-schedules/": (
+        lambda c: EVChargingSchedule.objects.create(
+            charger=c, evse_id=1, begins_at=NOON, schedule={}, received_at=NOON
+        ),
         "pk",
     ),
     "orphan-stops/": (orphan, "pk"),

@@ -75,7 +75,7 @@ REPORTED = {
         *("mutability", "reboot_required", "reported_at"),
     ],
     NetworkProfile: ["slot", "status", "answered_at", "security_profile", "connection", "accepted_at"],
-    InstalledProfile: ["connector_id", "purpose", "stack_level", "charging_profile_id", "transaction_id"],
+    InstalledProfile: ["evse_id", "purpose", "stack_level", "charging_profile_id", "source", "transaction_id"],
     InstalledCertificate: ["certificate_type", "serial_number", "hash_algorithm", "updated_at"],
 }
 

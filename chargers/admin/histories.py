@@ -10,6 +10,7 @@ from chargers.admin.base import HistoryAdmin, LargeHistoryAdmin
 from chargers.admin.lists import choices
 from chargers.models import (
     AuditEntry,
+    ChargingLimit,
     Connector,
     DataTransfer,
     Event,
@@ -69,6 +70,13 @@ admin.site.register(
         *("actual_value", "trigger", "severity", "cleared", "tech_code", "tech_info"),
     ],
     sortable_by=["received_at"],
+)
+admin.site.register(
+    ChargingLimit,
+    HistoryAdmin,
+    list_display=["received_at", "charger", "evse_id", "source", "is_grid_critical", "cleared_at"],
+    list_filter=["source", "is_grid_critical"],
+    search_fields=["charger__identity"],
     date_hierarchy="received_at",
 )
 admin.site.register(

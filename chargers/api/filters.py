@@ -14,7 +14,7 @@ from django_filters.filterset import FILTER_FOR_DBFIELD_DEFAULTS, filterset_fact
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import ValidationError
 
-from chargers.models import AuditEntry, Charger, Event, Message, Refusal, Variable, VariableChange
+from chargers.models import AuditEntry, Charger, ChargingLimit, Event, Message, Refusal, Variable, VariableChange
 from chargers.models.charger import OPERATOR_FIELDS, REPORTED_FIELDS
 from chargers.models.variables import NAME
 from core.admin import lookups
@@ -100,6 +100,14 @@ class AuditEntryFilter(OfCharger):
     class Meta:
         model = AuditEntry
         fields = ["id", "who", "address", "action", "kind", "name"]
+
+
+class ChargingLimitFilter(OfCharger):
+    is_active = YesOrNo("cleared_at", "isnull")
+
+    class Meta:
+        model = ChargingLimit
+        fields = ["id", "evse_id", "source", "is_grid_critical", "received_at", "cleared_at"]
 
 
 class EventFilter(OfCharger):

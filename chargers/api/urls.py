@@ -51,6 +51,7 @@ urlpatterns = [
     path("security-events/", histories.SecurityEventList.as_view()),
     path("monitors/", histories.MonitorList.as_view()),
     path("monitoring-events/", histories.MonitoringEventList.as_view()),
+    path("charging-limits/", histories.ChargingLimitList.as_view()),
     path("data-transfers/", histories.DataTransferList.as_view()),
     path("variables/", variables.FleetVariableList.as_view()),
     path("variables/history/", variables.VariableChangeList.as_view()),

@@ -176,17 +176,21 @@ class Migration(migrations.Migration):
             name='InstalledProfile',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('connector_id', models.PositiveIntegerField()),
-                ('charging_profile_id', models.IntegerField()),
-                ('stack_level', models.IntegerField()),
-                ('purpose', models.CharField(max_length=30)),
+                ('evse_id', models.PositiveIntegerField(help_text='0 is the charger as a whole. In OCPP 1.6 the connector id.')),
+                ('charging_profile_id', models.BigIntegerField()),
+                ('stack_level', models.BigIntegerField()),
+                ('purpose', models.TextField()),
+                ('source', models.TextField(db_default='CSO', default='CSO', help_text='Who set it: CSO is this system.')),
                 ('transaction_id', models.IntegerField(blank=True, db_index=True, null=True)),
-                ('profile', models.JSONField(help_text='csChargingProfiles as sent.')),
+                ('valid_from', models.DateTimeField(blank=True, null=True)),
+                ('valid_to', models.DateTimeField(blank=True, null=True)),
+                ('profile', models.JSONField(help_text='As sent or reported.')),
                 ('installed_at', models.DateTimeField(auto_now_add=True)),
+                ('reported_at', models.DateTimeField(blank=True, help_text='When the charger last reported it.', null=True)),
                 ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='installed_profiles', to='chargers.charger')),
             ],
             options={
-                'ordering': ['connector_id', 'purpose', '-stack_level'],
+                'ordering': ['evse_id', 'purpose', '-stack_level'],
             },
         ),
         migrations.SeparateDatabaseAndState(
@@ -420,7 +424,7 @@ migrations.CreateModel(
         ),
         migrations.AddConstraint(
             model_name='installedprofile',
-            constraint=models.UniqueConstraint(fields=('charger', 'charging_profile_id'), name='one_row_an_installed_profile'),
+            constraint=models.UniqueConstraint(fields=('charger', 'charging_profile_id', 'evse_id'), name='one_row_an_installed_profile'),
         ),
         migrations.AddIndex(
             model_name='securityevent',
@@ -539,6 +543,23 @@ migrations.CreateModel(
                 'ordering': ['-id'],
                 'indexes': [models.Index(fields=['charger', '-id'], name='monitoring_events_of_charger'), models.Index(fields=['received_at'], name='monitoring_events_by_time')],
                 'constraints': [models.UniqueConstraint(fields=('charger', 'digest'), name='one_row_a_monitoring_event')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ChargingLimit',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('evse_id', models.PositiveIntegerField(default=0, help_text='0 is the charger as a whole.')),
+                ('source', models.TextField(help_text='EMS, SO, CSO or Other, or another text that the charger sent.')),
+                ('is_grid_critical', models.BooleanField(help_text='Null if the charger did not say.', null=True)),
+                ('schedules', models.JSONField(help_text='As the charger sent them; empty if it sent none.')),
+                ('received_at', models.DateTimeField()),
+                ('cleared_at', models.DateTimeField(blank=True, help_text='When it was cleared or replaced; null while it is active.', null=True)),
+                ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='charging_limits', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['-id'],
+                'indexes': [models.Index(condition=models.Q(('cleared_at', None)), fields=['charger'], name='active_charging_limits')],
             },
         ),
     ]

@@ -22,6 +22,7 @@ from chargers.models.charger import (
     effective_status,
     summary_status,
 )
+from chargers.models.charging import ChargingLimit
 from chargers.models.events import Delivery, Event, Webhook
 from chargers.models.findings import Finding
 from chargers.models.messages import Message

@@ -386,21 +386,31 @@ def summary_status(connectors: Iterable["Connector"]) -> str:
 
 
 class InstalledProfile(models.Model):
-    """A charging profile that the charger accepted and, as far as is known, still has (OCPP 1.6 §5.16)."""
+    """A charging profile that the charger accepted or reported and, as far as is known, still has.
+
+    `profile` has the form of its OCPP version: in 1.6 (section 5.16) `chargingSchedule` is an object, in 2.0.1 (K01)
+    a list.
+    """
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="installed_profiles")
-    connector_id = models.PositiveIntegerField()
-    charging_profile_id = models.IntegerField()
-    stack_level = models.IntegerField()
-    purpose = models.CharField(max_length=30)
+    evse_id = models.PositiveIntegerField(help_text="0 is the charger as a whole. In OCPP 1.6 the connector id.")
+    charging_profile_id = models.BigIntegerField()
+    stack_level = models.BigIntegerField()
+    purpose = models.TextField()
+    source = models.TextField(default="CSO", db_default="CSO", help_text="Who set it: CSO is this system.")
     transaction_id = models.IntegerField(null=True, blank=True, db_index=True)
-    profile = models.JSONField(help_text="csChargingProfiles as sent.")
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_to = models.DateTimeField(null=True, blank=True)
+    profile = models.JSONField(help_text="As sent or reported.")
     installed_at = models.DateTimeField(auto_now_add=True)
+    reported_at = models.DateTimeField(null=True, blank=True, help_text="When the charger last reported it.")
 
     class Meta:
-        ordering = ["connector_id", "purpose", "-stack_level"]
+        ordering = ["evse_id", "purpose", "-stack_level"]
         constraints = [
-            models.UniqueConstraint(fields=["charger", "charging_profile_id"], name="one_row_an_installed_profile")
+            models.UniqueConstraint(
+                fields=["charger", "charging_profile_id", "evse_id"], name="one_row_an_installed_profile"
+            )
         ]
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ class FollowUp(NamedTuple):
 
 
 Warnings = Iterable[str]
-Change = Callable[[Command], FollowUp | None]
+Change = Callable[[Command], FollowUp | list[FollowUp] | None]
 
 
 def nothing(command: Command) -> None:
@@ -54,7 +54,7 @@ class Action:
     `check(payload, charger)` yields warnings; it raises `schemas.Violation` for payloads that OCPP forbids.
     `submitted(command)` makes the changes that hold from submission on, in the transaction of the row.
     `answered(command)` applies a real answer, in the transaction that records it; `command.status` is its status. It
-    may return a `FollowUp`, which is created in the same transaction.
+    may return a `FollowUp` or several, which are created in the same transaction.
     `not_answered(command)` reverts the changes of `submitted` if there was no answer; `command.outcome` says why.
     `payload_for_retry(payload)` drops the members that were generated for one command.
     `delivery` is what follows the answer, None if nothing does.

@@ -25,6 +25,8 @@ from commands.models import (
     ChargingProfile,
     Command,
     DisplayMessage,
+    EVChargingNeeds,
+    EVChargingSchedule,
     Firmware,
     LocalList,
     PublishedFirmware,
@@ -87,7 +89,10 @@ class CommandAdmin(LargeHistoryAdmin):
 class ChargingProfileForm(forms.ModelForm):
     """The profile as JSON, checked like one that is received over REST."""
 
-    profile = forms.JSONField(widget=forms.Textarea(attrs={"rows": 20, "cols": 80}), help_text="csChargingProfiles")
+    profile = forms.JSONField(
+        widget=forms.Textarea(attrs={"rows": 20, "cols": 80}),
+        help_text="csChargingProfiles of OCPP 1.6, or chargingProfile of 2.0.1",
+    )
 
     class Meta:
         model = ChargingProfile
@@ -113,6 +118,24 @@ class ChargingProfileAdmin(admin.ModelAdmin):
     @admin.display
     def purpose(self, profile: ChargingProfile) -> str | None:
         return profile.profile.get("chargingProfilePurpose")
+
+
+admin.site.register(
+    EVChargingNeeds,
+    HistoryAdmin,
+    list_display=["received_at", "charger", "evse_id", "energy_transfer", "energy_wh", "departure_time", "status"],
+    list_filter=["status", "energy_transfer"],
+    search_fields=["charger__identity"],
+    date_hierarchy="received_at",
+)
+admin.site.register(
+    EVChargingSchedule,
+    HistoryAdmin,
+    list_display=["received_at", "charger", "evse_id", "begins_at", "status", "reason"],
+    list_filter=["status"],
+    search_fields=["charger__identity"],
+    date_hierarchy="received_at",
+)
 
 
 admin.site.register(

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from commands.api.views import batches, files, library, reports, tasks, variables
+from commands.api.views import batches, charging, files, library, reports, tasks, variables
 
 router = SimpleRouter()
 router.register("charging-profiles", library.ChargingProfileViewSet)
@@ -16,6 +16,9 @@ urlpatterns = [
     path("stop/<charger:charger_id>/", tasks.stop),
     path("authorize/<charger:charger_id>/", tasks.authorize),
     path("chargers/<charger:charger_id>/variables/", variables.VariableList.as_view()),
+    path("chargers/<charger:charger_id>/composite-schedule/", charging.CompositeScheduleView.as_view()),
+    path("charging-needs/", charging.ChargingNeedsList.as_view()),
+    path("charging-schedules/", charging.EVScheduleList.as_view()),
     path("chargers/<charger:charger_id>/reports/", reports.ReportList.as_view()),
     path("chargers/<charger:charger_id>/reports/<int:request_id>/", reports.ReportDetail.as_view()),
     path("chargers/<charger:charger_id>/reports/<int:request_id>/difference/", reports.ReportDifference.as_view()),

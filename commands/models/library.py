@@ -13,20 +13,24 @@ from commands.fields import OrderedJSONField
 from commands.models.command import Command
 from commands.services.files import fingerprint, upload_token
 from core.db.numbers import next_free_id
+from core.ocpp import charging_profiles
 from core.ocpp.schemas import JSON
+from core.ocpp.versions import Version
 
 
 def next_profile_id() -> int:
-    """An unused chargingProfileId."""
+    """An unused id of a charging profile."""
     return next_free_id("commands_charging_profile_id", ChargingProfile.objects.all())
 
 
 class ChargingProfile(models.Model):
-    """A profile of the library; `id` is the chargingProfileId on the wire (OCPP 1.6 §7.8)."""
+    """A profile of the library, in the form of OCPP 1.6 or 2.0.1; `id` is its id on the wire. All versions use it."""
 
     id = models.IntegerField("charging profile id", primary_key=True, default=next_profile_id, editable=False)
     description = models.CharField(max_length=255, unique=True)
-    profile = OrderedJSONField(help_text="csChargingProfiles without chargingProfileId.")
+    profile = OrderedJSONField(
+        help_text="csChargingProfiles of OCPP 1.6 or chargingProfile of 2.0.1, without its id."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -37,12 +41,17 @@ class ChargingProfile(models.Model):
         return self.description
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.profile = {name: value for name, value in self.profile.items() if name != "chargingProfileId"}
+        self.profile = charging_profiles.without_id(self.profile)
         super().save(*args, **kwargs)
 
-    def on_the_wire(self) -> JSON:
-        """The profile as csChargingProfiles, with its id."""
-        return {"chargingProfileId": self.pk, **self.profile}
+    def on_the_wire(self, version: Version | None = None) -> JSON:
+        """The profile with its id, in the form of `version`, else as it was stored.
+
+        Raises `schemas.Violation` if `version` cannot express it.
+        """
+        return charging_profiles.in_form_of(
+            version or charging_profiles.version_of(self.profile), self.profile, self.pk
+        )
 
 
 class LocalList(models.Model):

@@ -352,7 +352,8 @@ def _apply(command: Command) -> None:
     command.refresh_from_db(fields=["transaction"])  # it may have started since the command was read
     try:
         with transaction.atomic():
-            if follow_up := change(command):
+            follow_ups = change(command) or []
+            for follow_up in follow_ups if isinstance(follow_ups, list) else [follow_ups]:
                 creation.submit_internal(command.charger, *follow_up, caused_by=command)
     except Exception as error:  # noqa: BLE001  (an answer may hold anything)
         if faults.kind_of(error):

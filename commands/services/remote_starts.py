@@ -10,10 +10,12 @@ from datetime import timedelta
 from chargers.services import variables
 from commands import sql
 from commands.actions.ocpp16 import charging
+from commands.actions.ocpp201 import charging as charging201
 from commands.models import Command
 from commands.services.delivery import may_have_been_accepted
 from core.db import bulk_sql
 from core.db.guard import logs_failure
+from transactions.models import Transaction
 from transactions.services.starts import Start
 
 # Time that the driver has to plug in after a remote start: the ConnectionTimeOut of the charger, or the default.
@@ -23,10 +25,16 @@ MAX_CLOCK_DIFFERENCE = timedelta(minutes=10)
 
 
 def link_by_id(started: Iterable[tuple[int, int, int]]) -> None:
-    """Link remote starts: `started` has (charger, id of the remote start, transaction), see F01.FR.25."""
+    """Link remote starts to their transactions, for which the profiles hold that they brought (F01.FR.25, K05).
+
+    `started` has (charger, id of the remote start, transaction).
+    """
     for charger, remote_start_id, transaction_id in started:
         starts = Command.objects.filter(charger=charger, action="RequestStartTransaction", request_id=remote_start_id)
-        starts.filter(transaction=None).update(transaction=transaction_id)
+        for command in starts.filter(transaction=None).select_related("charger"):
+            Command.objects.filter(pk=command.pk).update(transaction=transaction_id)
+            if "chargingProfile" in command.payload:
+                charging201.install_with_start(command, Transaction.objects.get(pk=transaction_id))
 
 
 def link(starts: list[Start], transaction_ids: list[int]) -> None:

@@ -1,10 +1,11 @@
 """Inbound messages of OCPP 2.0.1: each handler decodes a batch of CALLs, calls services, and encodes the answers."""
 
 from gateway import common
-from gateway.ocpp201 import charger, device_model, display_messages, monitoring, transactions, transfers
+from gateway.ocpp201 import charger, charging, device_model, display_messages, monitoring, transactions, transfers
 
 HANDLERS = {
     "BootNotification": charger.boot_notification,
+    "ClearedChargingLimit": charging.cleared_charging_limit,
     "DataTransfer": common.data_transfer,
     "FirmwareStatusNotification": transfers.firmware_status_notification,
     "Heartbeat": common.heartbeat,
@@ -16,6 +17,10 @@ HANDLERS = {
     "NotifyCustomerInformation": monitoring.notify_customer_information,
     "NotifyEvent": monitoring.notify_event,
     "NotifyMonitoringReport": monitoring.notify_monitoring_report,
+    "NotifyChargingLimit": charging.notify_charging_limit,
+    "NotifyEVChargingNeeds": charging.notify_ev_charging_needs,
+    "NotifyEVChargingSchedule": charging.notify_ev_charging_schedule,
+    "ReportChargingProfiles": charging.report_charging_profiles,
     "SecurityEventNotification": common.security_event_notification,
     "StatusNotification": charger.status_notification,
     "TransactionEvent": transactions.transaction_event,

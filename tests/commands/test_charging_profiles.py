@@ -153,7 +153,7 @@ def test_a_profile_replaces_one_with_the_same_id_or_stack_level(charger):
     charging.install(charger, 1, PROFILE | {"chargingProfileId": 9, "stackLevel": 0}, None)
     charging.install(charger, 2, PROFILE | {"chargingProfileId": 3, "stackLevel": 5}, None)
     assert installed(charger) == [1, 3, 4, 9]
-    assert InstalledProfile.objects.get(charging_profile_id=3).connector_id == 2
+    assert InstalledProfile.objects.get(charging_profile_id=3).evse_id == 2
 
 
 def set_profile(charger, connector_id=1, **more):

@@ -18,6 +18,7 @@ from django_celery_results.models import GroupResult, TaskResult
 from chargers.models import (
     ApiToken,
     AuditEntry,
+    ChargingLimit,
     DataTransfer,
     Delivery,
     Event,
@@ -36,6 +37,8 @@ from commands.models import (
     CertificateRequest,
     Command,
     DisplayMessage,
+    EVChargingNeeds,
+    EVChargingSchedule,
     PublishedFirmware,
     ReportPart,
 )
@@ -137,6 +140,9 @@ OF_CHARGER = {
     DisplayMessage: {"message_id": 1},
     PublishedFirmware: {"status": "Unpublished"},
     VariableChange: {"component": "EVSE", "variable": "Available", "source": "NotifyReport"},
+    ChargingLimit: {"source": "EMS", "schedules": [], "received_at": OLD},
+    EVChargingNeeds: {"evse_id": 1, "energy_transfer": "DC", "parameters": {}},
+    EVChargingSchedule: {"evse_id": 1, "begins_at": OLD, "schedule": {}},
     ReportPart: {"action": "NotifyReport", "request_id": 1, "is_last": True, "items": []},
 }
 PLAIN = {

@@ -1,5 +1,6 @@
 """Serializers of chargers, their connectors and their data."""
 
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -9,7 +10,7 @@ from rest_framework import serializers
 
 from chargers.models import Charger, Connector, InstalledCertificate, InstalledProfile, Variable
 from chargers.models.charger import OPERATOR_FIELDS, REPORTED_FIELDS
-from chargers.services import audit, keys
+from chargers.services import audit, keys, profiles
 
 
 class ConnectorSerializer(serializers.ModelSerializer):
@@ -46,17 +47,41 @@ class ConfigurationKeySerializer(serializers.ModelSerializer):
 
 
 class InstalledProfileSerializer(serializers.ModelSerializer):
+    """A charging profile of a charger. The context has `profiles`, all profiles of that charger."""
+
+    connector_id = serializers.IntegerField(source="evse_id", help_text="The same as evse_id, for OCPP 1.6.")
+    effective = serializers.SerializerMethodField(
+        help_text="Whether it sets a limit now and no other profile overrules it."
+    )
+    conflicts_with = serializers.SerializerMethodField(
+        help_text="Ids of profiles with its purpose and stack level that are valid at the same time and place."
+    )
+
     class Meta:
         model = InstalledProfile
         fields = [
+            "evse_id",
             "connector_id",
             "charging_profile_id",
             "stack_level",
             "purpose",
+            "source",
             "transaction_id",
+            "valid_from",
+            "valid_to",
+            "effective",
+            "conflicts_with",
             "profile",
             "installed_at",
+            "reported_at",
         ]
+
+    def get_effective(self, profile: InstalledProfile) -> bool:
+        return profiles.is_effective(profile, self.context["profiles"], datetime.now(UTC))
+
+    def get_conflicts_with(self, profile: InstalledProfile) -> list[int]:
+        others = (other for other in self.context["profiles"] if profiles.conflicts(profile, other))
+        return [other.charging_profile_id for other in others]
 
 
 class InstalledCertificateSerializer(serializers.ModelSerializer):
@@ -182,11 +207,16 @@ class ChargerDetailSerializer(ChargerSerializer):
     """One charger with its configuration, profiles and certificates, as it reported or accepted them."""
 
     configuration = ConfigurationKeySerializer(many=True, read_only=True)
-    charging_profiles = InstalledProfileSerializer(source="installed_profiles", many=True, read_only=True)
+    charging_profiles = serializers.SerializerMethodField()
     certificates = InstalledCertificateSerializer(source="installed_certificates", many=True, read_only=True)
 
     class Meta(ChargerSerializer.Meta):
         fields = [*ChargerSerializer.Meta.fields, "configuration", "charging_profiles", "certificates"]
+
+    @extend_schema_field(InstalledProfileSerializer(many=True))
+    def get_charging_profiles(self, charger: Charger) -> Any:
+        rows = list(charger.installed_profiles.all())
+        return InstalledProfileSerializer(rows, many=True, context={"profiles": rows}).data
 
 
 class SavedChargerSerializer(ChargerDetailSerializer):

@@ -5,6 +5,7 @@ from rest_framework import serializers
 from chargers.api.serializers.base import ChargerRow
 from chargers.models import (
     AuditEntry,
+    ChargingLimit,
     DataTransfer,
     Event,
     Finding,
@@ -46,6 +47,19 @@ class MonitoringEventSerializer(ChargerRow):
         model = MonitoringEvent
         fields = ["id", "charger_id", *monitors.NAME, "timestamp", *monitors.SENT]
         fields += ["severity", "generated_at", "received_at"]
+class ChargingLimitSerializer(ChargerRow):
+    """A limit that another system imposed; it is active while `cleared_at` is null."""
+
+    is_active = serializers.SerializerMethodField()
+    schedules = serializers.ListField(child=serializers.DictField())
+
+    class Meta:
+        model = ChargingLimit
+        fields = ["id", "charger_id", "evse_id", "source", "is_grid_critical", "schedules", "is_active"]
+        fields += ["received_at", "cleared_at"]
+
+    def get_is_active(self, limit: ChargingLimit) -> bool:
+        return limit.cleared_at is None
 
 
 class EventSerializer(ChargerRow):

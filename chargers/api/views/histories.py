@@ -8,10 +8,18 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chargers.api.filters import AuditEntryFilter, EventFilter, MessageFilter, RefusalFilter, of_charger
+from chargers.api.filters import (
+    AuditEntryFilter,
+    ChargingLimitFilter,
+    EventFilter,
+    MessageFilter,
+    RefusalFilter,
+    of_charger,
+)
 from chargers.api.serializers.chargers import NewKeySerializer
 from chargers.api.serializers.histories import (
     AuditEntrySerializer,
+    ChargingLimitSerializer,
     DataTransferSerializer,
     EventSerializer,
     FindingSerializer,
@@ -24,6 +32,7 @@ from chargers.api.serializers.histories import (
 from chargers.api.viewsets import NO_STORE, Scoped
 from chargers.models import (
     AuditEntry,
+    ChargingLimit,
     DataTransfer,
     Event,
     Finding,
@@ -75,6 +84,12 @@ class MonitoringEventList(Scoped, generics.ListAPIView):
     filterset_class = of_charger(
         MonitoringEvent, "id", *monitors.NAME, "timestamp", *monitors.SENT, "severity", "generated_at", "received_at"
     )
+class ChargingLimitList(Scoped, generics.ListAPIView):
+    """External charging limits, newest first: active ones, and those that were cleared or replaced."""
+
+    queryset = ChargingLimit.objects.select_related("charger")
+    serializer_class = ChargingLimitSerializer
+    filterset_class = ChargingLimitFilter
     pagination_class = NewestFirst
 
 

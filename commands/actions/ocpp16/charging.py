@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from django.db.models import Q
-
 from chargers.models import Charger, InstalledProfile
-from chargers.services import variables
+from chargers.services import profiles, variables
+from chargers.services.profiles import Criteria
 from commands.models import CALL_ERROR, ChargingProfile, Command, next_profile_id
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import parse
+from core.ocpp.versions import OCPP16
 from transactions.models import Transaction
 
 TX_PROFILE = "TxProfile"
@@ -33,7 +33,7 @@ def _complete(payload: JSON, member: str) -> None:
         known = ChargingProfile.objects.filter(pk=number).first()
         if known is None:
             raise _violation(f"{member}.chargingProfileId", f"There is no charging profile {number} in the library.")
-        payload[member] = known.on_the_wire()
+        payload[member] = known.on_the_wire(OCPP16)
     if number is None:
         payload[member] = {"chargingProfileId": next_profile_id(), **profile}
 
@@ -135,41 +135,28 @@ def _transaction_of(charger: Charger, connector_id: int, profile: JSON) -> int |
 
 def install(charger: Charger, connector_id: int, profile: JSON, transaction_id: int | None) -> None:
     """Record an installed profile; it replaces one with the same id, or level and purpose (OCPP 1.6 §5.16)."""
-    same_place = Q(
-        connector_id=connector_id,
-        stack_level=profile["stackLevel"],
+    accepted = profiles.ChargingProfile(
+        id=profile["chargingProfileId"],
+        evse_id=connector_id,
         purpose=profile["chargingProfilePurpose"],
-        transaction_id=transaction_id,
-    )
-    installed = InstalledProfile.objects.filter(charger=charger)
-    installed.filter(same_place | Q(charging_profile_id=profile["chargingProfileId"])).delete()
-    InstalledProfile.objects.create(
-        charger=charger,
-        connector_id=connector_id,
-        charging_profile_id=profile["chargingProfileId"],
         stack_level=profile["stackLevel"],
-        purpose=profile["chargingProfilePurpose"],
-        transaction_id=transaction_id,
         profile=profile,
+        transaction=transaction_id,
     )
-
-
-# Members of ClearChargingProfile and the columns of `InstalledProfile` that they select by.
-CRITERIA = {
-    "id": "charging_profile_id",
-    "connectorId": "connector_id",
-    "chargingProfilePurpose": "purpose",
-    "stackLevel": "stack_level",
-}
+    profiles.install(charger, accepted)
 
 
 def was_cleared(command: Command) -> None:
     """Delete the profile with the given id, or all that meet the given criteria (OCPP 1.6 §6.7)."""
-    if command.status == "Accepted":
-        criteria = {column: command.payload[name] for name, column in CRITERIA.items() if name in command.payload}
-        if "charging_profile_id" in criteria:
-            criteria = {"charging_profile_id": criteria["charging_profile_id"]}
-        InstalledProfile.objects.filter(charger=command.charger, **criteria).delete()
+    if command.status != "Accepted":
+        return
+    member = command.payload.get
+    criteria = Criteria(
+        evse_id=member("connectorId"), purpose=member("chargingProfilePurpose"), stack_level=member("stackLevel")
+    )
+    if "id" in command.payload:
+        criteria = Criteria(ids=[command.payload["id"]])
+    profiles.clear(command.charger, criteria)
 
 
 def started(command: Command) -> None:

@@ -55,7 +55,7 @@ def _trigger(trigger: Trigger) -> Encoded:
 
 
 def _limit(limit: Limit) -> Encoded:
-    """Encode a profile that is always valid (K01); the ids are given at submission."""
+    """Encode a profile that is always valid (K01); ids and the start are added at submission."""
     periods = [{"startPeriod": 0, "limit": limit.amount}]
     profile = {
         "stackLevel": 0,

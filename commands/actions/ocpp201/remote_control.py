@@ -1,6 +1,9 @@
 """RequestStartTransaction (F01, F02) and TriggerMessage (F06)."""
 
+from collections.abc import Iterator
+
 from chargers.models import Charger
+from commands.actions.ocpp201 import charging
 from commands.models import Command, next_request_id
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
@@ -17,12 +20,13 @@ def complete_start(payload: JSON, charger: Charger) -> None:
     if isinstance(token, dict) and "type" not in token and isinstance(token.get("idToken"), str):
         known = IdTag.objects.filter(id_tag__iexact=token["idToken"]).exclude(type="").first()
         payload["idToken"] = token | {"type": known.type if known else CENTRAL}
+    charging.complete_start(payload, charger)
 
 
-def check_start(payload: JSON, charger: Charger) -> tuple[()]:
+def check_start(payload: JSON, charger: Charger) -> Iterator[str]:
     if payload.get("evseId") == 0:
         raise schemas.Violation("evseId", "EVSE 0 is the charger as a whole: name an EVSE, or leave it out.", "")
-    return ()
+    yield from charging.check_start_profile(payload, charger)
 
 
 def start_submitted(command: Command) -> None:
@@ -36,6 +40,7 @@ def started(command: Command) -> None:
         begun = Transaction.objects.filter(charger=command.charger).with_reference(reference).first()
         if begun and command.transaction_id is None:
             Command.objects.filter(pk=command.pk).update(transaction=begun)
+            charging.install_with_start(command, begun)
 
 
 def start_for_retry(payload: JSON) -> JSON:

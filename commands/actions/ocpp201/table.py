@@ -4,6 +4,7 @@ from commands.actions import requests, transfers
 from commands.actions.base import Action
 from commands.actions.ocpp201 import (
     availability,
+    charging,
     customers,
     device_model,
     display_messages,
@@ -11,6 +12,7 @@ from commands.actions.ocpp201 import (
     monitoring,
     network,
     remote_control,
+    vehicles,
 )
 
 ACCEPTED = {"status": "Accepted"}
@@ -73,6 +75,20 @@ _TABLE = (
     Action("RequestStopTransaction", ACCEPTED),
     Action("TriggerMessage", ACCEPTED, check=remote_control.check_trigger, triggers=remote_control.requested),
     Action("UnlockConnector", {"status": "Unlocked"}),
+    # Smart charging (K)
+    Action("ClearChargingProfile", ACCEPTED, check=charging.check_clear, answered=vehicles.was_cleared),
+    Action(
+        "GetChargingProfiles",
+        {"status": "NoProfiles"},
+        requests.complete,
+        charging.check_get,
+        requests.submitted,
+        charging.were_requested,
+        payload_for_retry=requests.for_retry,
+        delivery=requests.REPORT,
+    ),
+    Action("GetCompositeSchedule", ACCEPTED),
+    Action("SetChargingProfile", ACCEPTED, charging.complete_set, charging.check_set, answered=vehicles.was_set),
     # Firmware (L)
     Action(
         "UpdateFirmware",

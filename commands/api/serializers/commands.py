@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.api.serializers.base import ChargerRow
-from commands.actions.ocpp16 import charging
+from commands.actions import library
 from commands.actions.table import NAMES
 from commands.models import (
     CertificateRequest,
@@ -22,7 +22,7 @@ from commands.models import (
     Upload,
 )
 from core.ocpp import schemas
-from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16
+from core.ocpp.versions import BY_SUBPROTOCOL
 
 
 class TaskSerializer(ChargerRow):
@@ -181,7 +181,7 @@ class SubmittedSerializer(serializers.Serializer):
 
 
 class ChargingProfileSerializer(serializers.ModelSerializer):
-    """`profile` is csChargingProfiles as on the wire; its `chargingProfileId` is the `id` here."""
+    """`profile` has the form of OCPP 1.6 or 2.0.1; its `chargingProfileId` (1.6) or `id` is the `id` here."""
 
     profile = serializers.DictField()
 
@@ -194,14 +194,10 @@ class ChargingProfileSerializer(serializers.ModelSerializer):
         return super().to_representation(profile) | {"profile": profile.on_the_wire()}
 
     def validate_profile(self, profile: dict[str, Any]) -> dict[str, Any]:
-        whole = {"chargingProfileId": 1} | profile
         try:
-            payload = {"connectorId": 0, "csChargingProfiles": whole}
-            OCPP16.schemas.check_request("SetChargingProfile", payload, formats=True)
-            charging.refuse(whole, "csChargingProfiles")
+            library.check(profile)
         except schemas.Violation as violation:
-            path = violation.field.removeprefix("csChargingProfiles").lstrip(".")
-            raise serializers.ValidationError(f"{path}: {violation.message}") from violation
+            raise serializers.ValidationError(f"{violation.field}: {violation.message}") from violation
         return profile
 
 

@@ -8,6 +8,8 @@ import ocpp.v201
 from core.ocpp.schemas import JSON, Schemas, bounded
 from core.ocpp.versions.base import ALWAYS, NAMED, UNREADABLE, Essentials, FrameCodes, Version
 
+AC_PARAMETERS = ("energyAmount", "evMinCurrent", "evMaxCurrent", "evMaxVoltage")  # those that the schema requires
+DC_PARAMETERS = ("evMaxCurrent", "evMaxVoltage")
 CONNECTORS = frozenset({"connectorId", "evseId"})
 
 # Part 4, §4.2.3. A member that is absent violates its cardinality.
@@ -81,6 +83,17 @@ ESSENTIALS = Essentials(
         ("NotifyReport", "variableAttribute"): lambda payload: [],
         ("NotifyReport", "dataType"): lambda payload: "",
         ("NotifyReport", "supportsMonitoring"): lambda payload: False,
+        ("ReportChargingProfiles", "evseId"): lambda payload: 0,
+        ("ReportChargingProfiles", "chargingLimitSource"): lambda payload: "",
+        ("ReportChargingProfiles", "chargingProfileKind"): lambda payload: "",
+        ("NotifyChargingLimit", "chargingLimit"): lambda payload: {"chargingLimitSource": ""},
+        ("NotifyChargingLimit", "chargingLimitSource"): lambda payload: "",
+        ("NotifyChargingLimit", "id"): lambda payload: 0,
+        ("ClearedChargingLimit", "chargingLimitSource"): lambda payload: "",
+        # It is derived from the parameters of the vehicle.
+        ("NotifyEVChargingNeeds", "requestedEnergyTransfer"): lambda payload: "",
+        ("NotifyEVChargingSchedule", "timeBase"): lambda payload: "",
+        ("NotifyEVChargingSchedule", "id"): lambda payload: 0,
     },
     # The content of reports is stored without their request, too.
     optional=frozenset(
@@ -95,6 +108,10 @@ ESSENTIALS = Essentials(
             ("NotifyMonitoringReport", "monitor.variableMonitoring.value"),
             ("NotifyMonitoringReport", "monitor.variableMonitoring.severity"),
             ("NotifyCustomerInformation", "seqNo"),
+            ("ReportChargingProfiles", "requestId"),
+            ("ReportChargingProfiles", "chargingProfile"),
+            *(("NotifyEVChargingNeeds", f"chargingNeeds.acChargingParameters.{name}") for name in AC_PARAMETERS),
+            *(("NotifyEVChargingNeeds", f"chargingNeeds.dcChargingParameters.{name}") for name in DC_PARAMETERS),
         }
     ),
     needed={},

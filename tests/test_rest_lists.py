@@ -1,13 +1,22 @@
 """Lists over REST: unknown parameters are refused, and pages show each row once while new ones arrive."""
 
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from rest_framework.views import APIView
 
-from chargers.models import AuditEntry, DataTransfer, Event, Message, SecurityEvent
+from chargers.models import AuditEntry, DataTransfer, Event, InstalledCertificate, Message, SecurityEvent
 from chargers.services import audit, events
-from commands.models import Batch, CertificateRequest, Command, DisplayMessage, PublishedFirmware, Upload
+from commands.models import (
+    Batch,
+    CertificateInquiry,
+    CertificateRequest,
+    Command,
+    DisplayMessage,
+    PublishedFirmware,
+    Upload,
+)
 from core.http import parameters
 from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
 from tests.support.live import an_id
@@ -123,11 +132,23 @@ def reservation(charger):
     return Reservation.objects.create(charger=charger, **columns)
 
 
+def installed(charger):
+    columns = {"certificate_type": "CSMSRootCertificate", "hash_algorithm": "SHA256", "serial_number": "1"}
+    return InstalledCertificate.objects.create(charger=charger, **columns)
+
+
+def inquiry(charger):
+    columns = {"action": "GetCertificateStatus", "subject": "1", "status": "Failed", "call_id": uuid4().hex}
+    return CertificateInquiry.objects.create(charger=charger, received_at=NOON, **columns)
+
+
 MADE = {  # path: (what makes a row, its id in the answer)
     "transactions/": (lambda c: a_transaction(c, meterStart=Transaction.objects.count()), "pk"),
     "transactions/CP-A/": (lambda c: a_transaction(c, meterStart=Transaction.objects.count()), "pk"),
     "commands/": (a_command, "task_id"),
     "batches/": (batch, "pk"),
+    "installed-certificates/": (installed, "pk"),
+    "certificate-inquiries/": (inquiry, "pk"),
     "reservations/": (reservation, "pk"),
     "security-events/": (
         lambda c: SecurityEvent.objects.create(charger=c, type="T", timestamp=NOON, received_at=NOON),

@@ -124,6 +124,8 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     ),
     "commands.PublishedFirmware": Aged("updated_at", REPORTS, lambda _: ~Q(status="Published")),
     "commands.ReportPart": Aged("received_at", REPORTS),
+    "commands.CertificateInquiry": Aged("received_at", SECURITY),
+    "commands.ContractRoot": BY_OPERATORS,
     "commands.LocalList": With("chargers.Charger"),
     "chargers.HeldSerial": With("chargers.Charger"),
     "commands.ChargingProfile": BY_OPERATORS,

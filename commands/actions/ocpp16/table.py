@@ -1,8 +1,9 @@
 """The table of commands of OCPP 1.6 and its security extensions: one row for each action that can be sent."""
 
-from commands.actions import requests, transfers
+from commands.actions import certificates, requests, transfers
 from commands.actions.base import Action
-from commands.actions.ocpp16 import certificates, charging, configuration, diagnostics, local_list, reservations
+from commands.actions.ocpp16 import charging, configuration, diagnostics, local_list, reservations
+from commands.actions.ocpp16.certificates import reported
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -95,8 +96,14 @@ _TABLE = (
     Action("ExtendedTriggerMessage", ACCEPTED),
     # Certificates
     Action("InstallCertificate", ACCEPTED, check=certificates.check_install, answered=certificates.installed),
-    Action("DeleteCertificate", ACCEPTED, answered=certificates.deleted),
-    Action("GetInstalledCertificateIds", ACCEPTED, answered=certificates.reported),
+    Action(
+        "DeleteCertificate",
+        ACCEPTED,
+        certificates.complete_delete,
+        certificates.check_delete,
+        answered=certificates.deleted,
+    ),
+    Action("GetInstalledCertificateIds", ACCEPTED, answered=reported),
     Action("CertificateSigned", ACCEPTED, answered=certificates.signed),
 )
 ACTIONS = {action.name: action for action in _TABLE}

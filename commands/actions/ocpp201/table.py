@@ -1,8 +1,9 @@
 """The table of commands of OCPP 2.0.1: one row for each action that can be sent."""
 
-from commands.actions import requests, transfers
+from commands.actions import certificates, requests, transfers
 from commands.actions.base import Action
 from commands.actions.ocpp201 import availability, device_model, display_messages, firmware, network, remote_control
+from commands.actions.ocpp201.certificates import reported
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -112,6 +113,17 @@ _TABLE = (
         delivery=requests.REPORT,
     ),
     Action("ClearDisplayMessage", ACCEPTED, answered=display_messages.was_cleared),
+    # Certificates (A, M)
+    Action("CertificateSigned", ACCEPTED, answered=certificates.signed),
+    Action(
+        "DeleteCertificate",
+        ACCEPTED,
+        certificates.complete_delete,
+        certificates.check_delete,
+        answered=certificates.deleted,
+    ),
+    Action("GetInstalledCertificateIds", ACCEPTED, answered=reported),
+    Action("InstallCertificate", ACCEPTED, check=certificates.check_install, answered=certificates.installed),
     # Data transfer (P)
     Action("DataTransfer", ACCEPTED),
 )

@@ -21,11 +21,12 @@ class CommandsConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from chargers.services import audit
-        from commands.models import ChargingProfile, Firmware, Schedule
+        from commands.models import ChargingProfile, ContractRoot, Firmware, Schedule
         from commands.models.schedule import EFFECTIVE_COLUMNS
         from commands.services import roles
 
         audit.watch(ChargingProfile, "description", "profile")
+        audit.watch(ContractRoot, "subject", "serial_number", "fingerprint")
         audit.watch(Firmware, "description", "file", "signature")
         audit.watch(Schedule, "name", *EFFECTIVE_COLUMNS, "is_enabled")
         post_migrate.connect(roles.make, sender=self)

@@ -202,6 +202,7 @@ OCPP_VALIDATION = _read(env.str, "OCPP_VALIDATION", "lenient", validate=validate
 # Python modules that register functions for DataTransfer, see gateway.vendors.
 OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
+OCPP_CERTIFICATE_RENEWAL_DAYS = _from_zero("OCPP_CERTIFICATE_RENEWAL_DAYS", 30, 365)
 OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=validate.Length(min=1, max=64))
 # --- budgets per charger, see chargers.services.budgets; 0: no limit ----------------------------------
 OCPP_MESSAGES_PER_SECOND = _from_zero("OCPP_MESSAGES_PER_SECOND", 100)
@@ -217,6 +218,7 @@ OCPP_MONITORING_EVENTS_PER_HOUR = _from_zero("OCPP_MONITORING_EVENTS_PER_HOUR", 
 OCPP_MOST_MONITORS = _from_zero("OCPP_MOST_MONITORS", 1000)
 OCPP_DATA_TRANSFERS_PER_HOUR = _from_zero("OCPP_DATA_TRANSFERS_PER_HOUR", 3600)
 OCPP_CERTIFICATE_REQUESTS_PER_HOUR = _from_zero("OCPP_CERTIFICATE_REQUESTS_PER_HOUR", 60)
+OCPP_CERTIFICATE_CHECKS_PER_HOUR = _from_zero("OCPP_CERTIFICATE_CHECKS_PER_HOUR", 600)
 OCPP_MOST_CONFIGURATION_KEYS = _from_zero("OCPP_MOST_CONFIGURATION_KEYS", 1000)
 OCPP_MOST_FINDINGS = _from_zero("OCPP_MOST_FINDINGS", 300)
 # --- retention of stored data, in days; 0: never deleted --------------------------------------
@@ -262,6 +264,11 @@ if PUBLIC_URL and not PUBLIC_URL.startswith(("http://", "https://")):
     raise ImproperlyConfigured("PUBLIC_URL must start with http:// or https://.")
 if PUBLIC_URL:  # the environment may include URL_PREFIX or not
     PUBLIC_URL = PUBLIC_URL.removesuffix(URL_PREFIX) + URL_PREFIX
+# The server that answers requests of cars for contract certificates (ISO 15118), and the token it expects, if any.
+ISO15118_PROVIDER_URL = _read(env.str, "ISO15118_PROVIDER_URL", "")
+if ISO15118_PROVIDER_URL and not ISO15118_PROVIDER_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured("ISO15118_PROVIDER_URL must start with http:// or https://.")
+ISO15118_PROVIDER_TOKEN = _read(env.str, "ISO15118_PROVIDER_TOKEN", "")
 OCPP_FILE_URL_LIFETIME = _positive("OCPP_FILE_URL_LIFETIME", 86_400, limit=31_536_000)  # seconds
 OCPP_LARGEST_FILE = _positive("OCPP_LARGEST_FILE", 256, limit=65_536) * 2**20  # MiB in the environment
 

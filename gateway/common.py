@@ -1,7 +1,7 @@
 """Handlers that OCPP versions share, because their messages have the same members."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
@@ -14,6 +14,16 @@ from core.ocpp.timestamps import now_on_the_wire, parse_or
 from gateway import vendors
 
 Handler = Callable[[list[Call]], list[dict[str, Any]]]
+
+
+class Lookup(NamedTuple):
+    """What a message needs from another server before its handler runs, see `gateway.lookups`.
+
+    `ask(call, charger_id)` may wait for the network. It gets a call for whose payload `is_needed` is true.
+    """
+
+    is_needed: Callable[[dict[str, Any]], bool]
+    ask: Callable[[Call, str], Any]
 
 
 def registration(status: str) -> dict[str, Any]:

@@ -17,10 +17,12 @@ from commands.services.delivery import Claim, LateReply
 from core.observability import context, tracing
 from core.ocpp import frames, schemas, tolerance
 from core.ocpp.calls import Call
-from gateway import handshake
+from core.ocpp.redaction import HIDDEN, key_codes
+from gateway import handshake, lookups
 from gateway.boot_wait import BootWait, CommandMessage
+from gateway.common import Lookup
 from gateway.message_log import FrameRecorder
-from gateway.protocols import HANDLERS
+from gateway.protocols import HANDLERS, LOOKUPS
 from gateway.refusals import Refusals
 from gateway.retries import RecentAnswers, StaleConnection
 from gateway.sockets import writer
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LARGE_FRAME = 16 * 1024  # characters; a larger frame is parsed in a thread, because other sockets would wait
+UNACCEPTABLE = 1008  # close code for a charger that breaks a rule (RFC 6455 §7.4.1, "policy violation")
 MAX_RECORDED_FINDINGS = 200  # kinds of findings of one socket for which the message log stores a frame
 
 
@@ -50,6 +53,7 @@ class Exchange:
     def __init__(self, socket: "ChargerConsumer") -> None:
         self.socket, self.charger, self.version = socket, socket.charger, socket.version
         self.pk, self.handlers = socket.charger.pk, HANDLERS[socket.version]
+        self.lookups = LOOKUPS[socket.version]
         self.is_lenient = is_lenient(socket.charger.validation)
         self.is_busy = False  # while a frame is processed
         self.idle: asyncio.Future[None] | None = None  # on which `listen` waits
@@ -118,6 +122,8 @@ class Exchange:
             if not isinstance(frame, frames.CallFrame) or self.answers.find(frame):
                 return False
             reading = self._check(frame)
+            if self._lookup(frame.action, frame.payload):
+                return False
         except Exception:  # noqa: BLE001  (`listen` finds the same error, and refuses the frame)
             return False
         if not self.account.receive_at_once(len(text)):
@@ -137,6 +143,7 @@ class Exchange:
         self._note_outcome(call, frames.code_of(outcome))
         self.recorder.on_sent(outcome, call.message_id, call.action)
         self._end_boot_wait()
+        self._close_if_wanted(call)
 
     async def _finish(self, frame: frames.CallFrame, call: Call, outcome: Any) -> None:
         try:
@@ -170,6 +177,8 @@ class Exchange:
             return
         reading = await asyncio.to_thread(self._check, frame) if self.is_large else self._check(frame)
         call = self._call(frame, reading)
+        if lookup := self._lookup(call.action, call.payload):
+            call.fetched = await lookups.run(lookup, call, self.charger.identity)
         outcome: str | Exception
         try:
             outcome = await writer.submit_and_wait(self.handlers[call.action], call)
@@ -184,6 +193,17 @@ class Exchange:
             return
         self._note_outcome(call, frames.code_of(outcome))
         await self.write(outcome, call.message_id, call.action)
+        self._close_if_wanted(call)
+
+    def _close_if_wanted(self, call: Call) -> None:
+        """Close the socket if the handler of `call` has said so. The charger has its answer then."""
+        if call.closes:
+            self.socket.in_background(self.socket.close_replaced(UNACCEPTABLE, call.closes))
+
+    def _lookup(self, action: str, payload: dict[str, Any]) -> Lookup | None:
+        """Return what a message needs from another server, None if it needs nothing."""
+        lookup = self.lookups.get(action)
+        return lookup if lookup is not None and lookup.is_needed(payload) else None
 
     async def _on_failure(self, call: Call, failure: Exception) -> None:
         if isinstance(failure, StaleConnection):  # the charger has a newer socket, or has been deleted
@@ -214,6 +234,7 @@ class Exchange:
             received_at=datetime.now(UTC),
             socket=self.newest.opened_at,
             version=self.version,
+            serials=self.charger.serials,
         )
         if reading is not None:
             self._use(reading, call, frame)
@@ -223,7 +244,9 @@ class Exchange:
 
     def _use(self, reading: tolerance.Reading, call: Call, frame: frames.CallFrame) -> None:
         """Use the readable part of a payload that breaks its schema. Store the frame for the first such finding."""
-        call.payload, call.findings, call.as_sent = reading.payload, reading.findings, reading.as_sent
+        codes = [*key_codes(frame.payload)]
+        call.payload, call.as_sent = reading.payload, reading.as_sent
+        call.findings = {at: HIDDEN if value in codes else value for at, value in reading.findings.items()}
         call.payload_as_sent = frame.payload
         if not frame.is_json:
             call.find("", "unreadable", frame.payload)

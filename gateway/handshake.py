@@ -1,7 +1,7 @@
 """The WebSocket handshake: check the credentials of chargers, and record opened and closed sockets in batches."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict
@@ -173,10 +173,12 @@ class ConnectedCharger(NamedTuple):
     ping_interval: int | None
     ping_timeout: int | None
     boot_wait: int | None
+    serials: frozenset[str]  # the serial numbers that the client certificate names
 
     @classmethod
-    def of(cls, charger: Charger) -> "ConnectedCharger":
-        return cls(*(getattr(charger, name) for name in cls._fields))
+    def of(cls, charger: Charger, serials: Iterable[str] = ()) -> "ConnectedCharger":
+        columns = {name: getattr(charger, name) for name in cls._fields if name != "serials"}
+        return cls(**columns, serials=frozenset(serials))
 
     def __str__(self) -> str:
         return self.identity
@@ -265,7 +267,14 @@ def _verdict(
     if charger.security_profile in BY_KEY:
         _use_next_key(request, charger)
     charger.admitted_at += timedelta.resolution  # so that the later of two requests in one batch is the newer one
-    return ConnectedCharger.of(charger)
+    return ConnectedCharger.of(charger, _serials(request, charger))
+
+
+def _serials(request: HandshakeRequest, charger: Charger) -> set[str]:
+    """Return the serial numbers in the certificate that has admitted the charger, whose name may also be its id."""
+    if charger.security_profile != BY_CERTIFICATE or request.subject is None:
+        return set()
+    return set(request.subject.get("CN", ())) - {charger.identity}
 
 
 def _meets_next(request: HandshakeRequest, charger: Charger) -> bool:

@@ -25,6 +25,8 @@ def live():
         "WORKER_CONCURRENCY": "200",
         "LOG_FORMAT": "json",
         "OCPP_REQUIRE_SUBPROTOCOL": "0",  # as in local development
+        # Nobody answers there, except for the tests that do.
+        "ISO15118_PROVIDER_URL": f"http://127.0.0.1:{free_port()}/",
         # Not that of the browser, nor of REST.
         "TIME_ZONE_DISPLAY": "Europe/Berlin",
     }

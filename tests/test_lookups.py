@@ -78,7 +78,8 @@ HARMLESS = {
     ),
     "chargers.charginglimit": "id charger evse_id source is_grid_critical schedules received_at cleared_at",
     "chargers.installedcertificate": (
-        "id charger certificate_type hash_algorithm issuer_name_hash issuer_key_hash serial_number updated_at"
+        "id charger parent certificate_type hash_algorithm issuer_name_hash issuer_key_hash serial_number "
+        "is_reported updated_at"
     ),
     "chargers.securityevent": "id charger type timestamp raw_timestamp tech_info call_id received_at",
     "chargers.monitor": (
@@ -166,8 +167,11 @@ HARMLESS = {
     ),
     "commands.locallist": "id charger version entries accepted_at",
     "commands.certificaterequest": (
-        "id charger common_name csr state error certificate_chain serial_number not_after command received_at"
+        "id charger certificate_type common_name csr state error certificate_chain serial_number not_after command "
+        "renewal_asked_at received_at"
     ),
+    "commands.certificateinquiry": "id charger action subject server status detail call_id received_at",
+    "commands.contractroot": "id certificate fingerprint subject serial_number not_after created_at",
     "commands.firmware": "id description file signing_certificate signature created_at",
     "commands.upload": "id command charger expires_at size received_at",
     "commands.schedule": (

@@ -1,11 +1,12 @@
 """Lists over REST: unknown parameters are refused, and pages show each row once while new ones arrive."""
 
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from rest_framework.views import APIView
 
-from chargers.models import AuditEntry, ChargingLimit, DataTransfer, Event, Message, SecurityEvent
+from chargers.models import AuditEntry, ChargingLimit, DataTransfer, Event, InstalledCertificate, Message, SecurityEvent
 from chargers.services import audit, events
 from commands.models import (
     Batch,
@@ -14,6 +15,12 @@ from commands.models import (
     DisplayMessage,
     EVChargingNeeds,
     EVChargingSchedule,
+from commands.models import (
+    Batch,
+    CertificateInquiry,
+    CertificateRequest,
+    Command,
+    DisplayMessage,
     PublishedFirmware,
     Upload,
 )
@@ -132,11 +139,23 @@ def reservation(charger):
     return Reservation.objects.create(charger=charger, **columns)
 
 
+def installed(charger):
+    columns = {"certificate_type": "CSMSRootCertificate", "hash_algorithm": "SHA256", "serial_number": "1"}
+    return InstalledCertificate.objects.create(charger=charger, **columns)
+
+
+def inquiry(charger):
+    columns = {"action": "GetCertificateStatus", "subject": "1", "status": "Failed", "call_id": uuid4().hex}
+    return CertificateInquiry.objects.create(charger=charger, received_at=NOON, **columns)
+
+
 MADE = {  # path: (what makes a row, its id in the answer)
     "transactions/": (lambda c: a_transaction(c, meterStart=Transaction.objects.count()), "pk"),
     "transactions/CP-A/": (lambda c: a_transaction(c, meterStart=Transaction.objects.count()), "pk"),
     "commands/": (a_command, "task_id"),
     "batches/": (batch, "pk"),
+    "installed-certificates/": (installed, "pk"),
+    "certificate-inquiries/": (inquiry, "pk"),
     "reservations/": (reservation, "pk"),
     "security-events/": (
         lambda c: SecurityEvent.objects.create(charger=c, type="T", timestamp=NOON, received_at=NOON),

@@ -160,13 +160,15 @@ class Migration(migrations.Migration):
             name='InstalledCertificate',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('certificate_type', models.CharField(max_length=40)),
-                ('hash_algorithm', models.CharField(max_length=10)),
+                ('certificate_type', models.TextField()),
+                ('hash_algorithm', models.TextField()),
                 ('issuer_name_hash', models.TextField()),
                 ('issuer_key_hash', models.TextField()),
                 ('serial_number', models.TextField()),
+                ('is_reported', models.BooleanField(db_default=False, default=False, help_text="The charger has listed it; its hash algorithm is the charger's.")),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='installed_certificates', to='chargers.charger')),
+                ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='children', to='chargers.installedcertificate')),
             ],
             options={
                 'ordering': ['certificate_type', 'id'],

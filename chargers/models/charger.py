@@ -281,6 +281,11 @@ class Charger(models.Model):
         return self.variables.filter(component="")
 
     @property
+    def certificates(self) -> Any:
+        """Return the certificates in its store, without those below another one."""
+        return self.installed_certificates.filter(parent=None).prefetch_related("children")
+
+    @property
     def credentials(self) -> tuple[int | None, str]:
         """Return the columns on which its authentication depends."""
         return self.security_profile, self.authorization_key_hash
@@ -418,14 +423,22 @@ class InstalledProfile(models.Model):
 
 
 class InstalledCertificate(models.Model):
-    """A root certificate in the charger's store, identified by its hashes (security whitepaper §6.1)."""
+    """A certificate in the charger's store, identified by its hashes (security whitepaper §6.1).
+
+    It is a root or, in a V2GCertificateChain of OCPP 2.0.1, the charger's own certificate; `parent` of the other
+    certificates of the chain is this one.
+    """
 
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="installed_certificates")
-    certificate_type = models.CharField(max_length=40)
-    hash_algorithm = models.CharField(max_length=10)
+    parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="children")
+    certificate_type = models.TextField()
+    hash_algorithm = models.TextField()
     issuer_name_hash = models.TextField()
     issuer_key_hash = models.TextField()
     serial_number = models.TextField()
+    is_reported = models.BooleanField(
+        default=False, db_default=False, help_text="The charger has listed it; its hash algorithm is the charger's."
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -433,6 +446,16 @@ class InstalledCertificate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.certificate_type} {self.serial_number}"
+
+    @property
+    def hash_data(self) -> dict[str, str]:
+        """Return CertificateHashData of OCPP."""
+        return {
+            "hashAlgorithm": self.hash_algorithm,
+            "issuerNameHash": self.issuer_name_hash,
+            "issuerKeyHash": self.issuer_key_hash,
+            "serialNumber": self.serial_number,
+        }
 
 
 class SecurityEvent(models.Model):

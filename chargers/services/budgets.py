@@ -134,6 +134,14 @@ BUDGETS = {
             HOUR,
         ),
         Budget(
+            "certificate_checks",
+            "OCPP_CERTIFICATE_CHECKS_PER_HOUR",
+            "messages an hour for which another server is asked about a certificate",
+            "For a further one no server is asked, so its answer is a failure.",
+            HOUR,
+            HOUR,
+        ),
+        Budget(
             "configuration",
             "OCPP_MOST_CONFIGURATION_KEYS",
             "configuration keys",

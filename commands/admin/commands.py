@@ -19,11 +19,14 @@ from chargers.admin.base import HistoryAdmin, LargeHistoryAdmin, ReadOnly
 from chargers.admin.lists import LargeTableAdmin, choices
 from chargers.services.access import reaches_every_charger
 from commands.actions.table import NAMES
+from commands.api.serializers.certificates import ContractRootSerializer
 from commands.api.serializers.commands import ChargingProfileSerializer
 from commands.models import (
+    CertificateInquiry,
     CertificateRequest,
     ChargingProfile,
     Command,
+    ContractRoot,
     DisplayMessage,
     EVChargingNeeds,
     EVChargingSchedule,
@@ -157,14 +160,48 @@ def revoke(modeladmin: admin.ModelAdmin, request: HttpRequest, certificates: Que
 
 @admin.register(CertificateRequest)
 class CertificateRequestAdmin(HistoryAdmin):
-    list_display = ["received_at", "charger", "common_name", "state", "serial_number", "not_after", "error"]
-    list_filter = ["state"]
+    list_display = ["received_at", "charger", "certificate_type", "common_name", "state", "serial_number"]
+    list_display += ["not_after", "error"]
+    list_filter = ["state", "certificate_type"]
     search_fields = ["charger__identity", "common_name", "serial_number"]
     date_hierarchy = "received_at"
     actions = [revoke]
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("commands.change_certificaterequest")
+
+
+@admin.register(CertificateInquiry)
+class CertificateInquiryAdmin(HistoryAdmin):
+    list_display = ["received_at", "charger", "action", "subject", "server", "status", "detail"]
+    list_filter = ["action"]
+    search_fields = ["charger__identity", "subject"]
+    date_hierarchy = "received_at"
+
+
+class ContractRootForm(forms.ModelForm):
+    """The certificate, checked like one that is received over REST."""
+
+    class Meta:
+        model = ContractRoot
+        fields = ["certificate"]
+
+    def clean_certificate(self) -> str:
+        try:
+            return ContractRootSerializer().validate_certificate(self.cleaned_data["certificate"])
+        except APIException as error:
+            raise forms.ValidationError([str(line) for line in error.detail]) from error
+
+
+@admin.register(ContractRoot)
+class ContractRootAdmin(admin.ModelAdmin):
+    form = ContractRootForm
+    list_display = ["subject", "serial_number", "not_after", "created_at"]
+    search_fields = ["subject", "serial_number"]
+    date_hierarchy = "created_at"
+
+    def has_change_permission(self, request: HttpRequest, root: ContractRoot | None = None) -> bool:
+        return False
 
 
 @admin.register(Firmware)

@@ -64,7 +64,7 @@ class CertificateFilter(OfCharger):
 
     class Meta:
         model = CertificateRequest
-        fields = ["id", "common_name", "state", "serial_number", "not_after", "received_at"]
+        fields = ["id", "certificate_type", "common_name", "state", "serial_number", "not_after", "received_at"]
 
 
 class BatchFilter(OfAction):

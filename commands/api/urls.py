@@ -3,10 +3,11 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from commands.api.views import batches, charging, files, library, reports, tasks, variables
+from commands.api.views import batches, certificates, charging, files, library, reports, tasks, variables
 
 router = SimpleRouter()
 router.register("charging-profiles", library.ChargingProfileViewSet)
+router.register("contract-roots", certificates.ContractRootViewSet)
 router.register("firmware", library.FirmwareViewSet)
 router.register("schedules", batches.ScheduleViewSet)
 
@@ -34,7 +35,10 @@ urlpatterns = [
     path("published-firmware/", library.PublishedFirmwareList.as_view()),
     path("uploads/", library.UploadList.as_view()),
     path("uploads/<int:pk>/file/", files.uploaded_file),
-    path("certificates/", library.CertificateList.as_view()),
-    path("certificates/<int:pk>/revoke/", library.revoke_certificate),
-    path("certificates/roots/", library.root_certificates),
+    path("certificates/", certificates.CertificateList.as_view()),
+    path("certificates/<int:pk>/revoke/", certificates.revoke_certificate),
+    path("installed-certificates/", certificates.InstalledCertificateList.as_view()),
+    path("certificates/roots/", certificates.root_certificates),
+    path("certificates/roots/v2g/", certificates.v2g_root_certificate),
+    path("certificate-inquiries/", certificates.CertificateInquiryList.as_view()),
 ]

@@ -123,6 +123,7 @@ class Migration(migrations.Migration):
             name='CertificateRequest',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('certificate_type', models.TextField(blank=True, db_default='', default='', help_text='As the charger sent it; always empty in OCPP 1.6.')),
                 ('common_name', models.CharField(max_length=255)),
                 ('csr', models.TextField(verbose_name='signing request')),
                 ('state', models.CharField(choices=[('Received', 'Received'), ('Signed', 'Signed'), ('Accepted', 'Accepted'), ('Rejected', 'Rejected'), ('Failed', 'Failed'), ('Revoked', 'Revoked')], default='Received', max_length=10)),
@@ -130,6 +131,7 @@ class Migration(migrations.Migration):
                 ('certificate_chain', models.TextField(blank=True)),
                 ('serial_number', models.CharField(blank=True, db_index=True, max_length=40)),
                 ('not_after', models.DateTimeField(blank=True, null=True)),
+                ('renewal_asked_at', models.DateTimeField(blank=True, help_text='When the charger was last asked to renew the certificate.', null=True)),
                 ('received_at', models.DateTimeField()),
                 ('charger', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='certificate_requests', to='chargers.charger')),
                 ('command', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to='commands.command')),
@@ -406,6 +408,41 @@ class Migration(migrations.Migration):
                 'ordering': ['-id'],
                 'abstract': False,
                 'indexes': [models.Index(fields=['transaction', '-id'], name='ev_schedules_of_transaction')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ContractRoot',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('certificate', models.TextField(help_text='PEM')),
+                ('fingerprint', models.CharField(editable=False, help_text='SHA-256 in hex digits.', max_length=64, unique=True)),
+                ('subject', models.TextField(editable=False)),
+                ('serial_number', models.CharField(editable=False, max_length=40)),
+                ('not_after', models.DateTimeField(editable=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+            ],
+            options={
+                'ordering': ['subject', 'id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='CertificateInquiry',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('action', models.CharField(max_length=40)),
+                ('subject', models.TextField(help_text='A serial number in hex digits, an eMAID, or Install or Update.')),
+                ('server', models.TextField(blank=True, help_text='The server that was asked, without its login.')),
+                ('status', models.TextField(help_text='As it was answered to the charger.')),
+                ('detail', models.TextField(blank=True, help_text='Why it is no other status.')),
+                ('call_id', models.CharField(editable=False, max_length=36)),
+                ('received_at', models.DateTimeField()),
+                ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='certificate_inquiries', to='chargers.charger')),
+            ],
+            options={
+                'verbose_name_plural': 'certificate inquiries',
+                'ordering': ['-id'],
+                'default_permissions': ('view',),
+                'constraints': [models.UniqueConstraint(fields=('charger', 'call_id'), name='one_row_a_certificate_inquiry')],
             },
         ),
     ]

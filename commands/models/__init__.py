@@ -2,6 +2,7 @@
 
 from commands.models.at_chargers import DisplayMessage, PublishedFirmware
 from commands.models.batch import Batch, BatchItem
+from commands.models.certificates import CertificateInquiry, ContractRoot
 from commands.models.charging import EVChargingNeeds, EVChargingSchedule
 from commands.models.command import (
     ANSWERED,

@@ -76,6 +76,9 @@ class CertificateRequest(models.Model):
     # NULL after the charger was deleted. The row stays, because without it the certificate would be taken for one of
     # another authority, and would log in as the next charger with that name.
     charger = models.ForeignKey(Charger, models.SET_NULL, null=True, related_name="certificate_requests")
+    certificate_type = models.TextField(
+        blank=True, default="", db_default="", help_text="As the charger sent it; always empty in OCPP 1.6."
+    )
     common_name = models.CharField(max_length=255)
     csr = models.TextField("signing request")
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], default=RECEIVED)
@@ -84,6 +87,9 @@ class CertificateRequest(models.Model):
     serial_number = models.CharField(max_length=40, blank=True, db_index=True)
     not_after = models.DateTimeField(null=True, blank=True)
     command = models.OneToOneField(Command, models.SET_NULL, null=True, blank=True)
+    renewal_asked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the charger was last asked to renew the certificate."
+    )
     received_at = models.DateTimeField()
 
     class Meta:

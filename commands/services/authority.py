@@ -2,6 +2,9 @@
 
 Its keys and certificates are the files `ca-rsa.pem` and `ca-ecdsa.pem` in CA_DIR, created when first needed. To use
 another authority, put its files there: each holds the key, its certificate, and then the certificates that signed it.
+
+Certificates with which chargers identify themselves to cars (V2G, ISO 15118) come from an authority of their own, the
+file `ca-v2g.pem`, so that nobody can log in here with one.
 """
 
 import contextlib
@@ -26,6 +29,7 @@ KINDS: dict[str, Callable[[], Key]] = {
     "rsa": lambda: rsa.generate_private_key(65537, 3072),
     "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
 }
+V2G = "v2g"  # the kind of the authority for V2G certificates
 MIN_KEY_BITS = {"rsa": 2048, "ecdsa": 224}  # security whitepaper A00.FR.502, 503
 HashData = dict[str, str]  # CertificateHashData (whitepaper §6.1)
 HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
@@ -83,6 +87,34 @@ def _kind(key: PublicKey) -> str:
     return "rsa" if isinstance(key, rsa.RSAPublicKey) else "ecdsa"
 
 
+def sign_v2g(csr_pem: str) -> tuple[x509.Certificate, str]:
+    """Sign a request for a V2G certificate (ISO 15118-2, table F.4); returns (certificate, PEM chain).
+
+    It has no extended key usage, which cars need not know (A00.FR.514).
+    """
+    common_name, public_key = read_request(csr_pem)
+    key, chain = _authority(V2G)
+    subject = x509.Name([*_name(common_name), x509.NameAttribute(NameOID.DOMAIN_COMPONENT, "CPO")])
+    certificate = (
+        _certificate(subject, chain[0].subject, public_key, CERTIFICATE_DAYS)
+        .add_extension(_usage(agreement=_kind(public_key) == "ecdsa"), critical=True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate, _chain_of(certificate, chain)
+
+
+def v2g_root() -> str:
+    """PEM of the root of V2G certificates, which chargers and cars must trust."""
+    return pem(_authority(V2G)[1][-1])
+
+
+def _chain_of(certificate: x509.Certificate, issuers: list[x509.Certificate]) -> str:
+    """PEM of `certificate` and of its issuers without their root."""
+    intermediates = [issuer for issuer in issuers if issuer.subject != issuer.issuer]
+    return "".join(pem(part) for part in (certificate, *intermediates))
+
+
 def sign(csr_pem: str) -> tuple[x509.Certificate, str]:
     """Sign a request with the authority of the same kind of key; returns (certificate, PEM chain).
 
@@ -99,8 +131,7 @@ def sign(csr_pem: str) -> tuple[x509.Certificate, str]:
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    intermediates = [issuer for issuer in chain if issuer.subject != issuer.issuer]
-    return certificate, "".join(pem(part) for part in (certificate, *intermediates))
+    return certificate, _chain_of(certificate, chain)
 
 
 def server_chain(kind: str, host: str) -> str:
@@ -136,20 +167,30 @@ def pem(certificate: x509.Certificate) -> str:
 
 
 def hash_data(certificate_pem: str, algorithm: str = "SHA256") -> HashData:
-    """CertificateHashData of a root certificate, which is its own issuer (whitepaper §6.1, RFC 6960 §4.1.1)."""
+    """CertificateHashData of a root certificate, which is its own issuer (whitepaper §6.1)."""
     certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
-    public = serialization.PublicFormat
-    key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey):
-        bits = key.public_bytes(serialization.Encoding.DER, public.PKCS1)
-    else:
-        bits = key.public_bytes(serialization.Encoding.X962, public.UncompressedPoint)
+    name, key = issuer_hashes(certificate, algorithm)
     return {
         "hashAlgorithm": algorithm,
-        "issuerNameHash": _hash(algorithm, certificate.issuer.public_bytes()),
-        "issuerKeyHash": _hash(algorithm, bits),
+        "issuerNameHash": name,
+        "issuerKeyHash": key,
         "serialNumber": f"{certificate.serial_number:x}",
     }
+
+
+def issuer_hashes(issuer: x509.Certificate, algorithm: str) -> tuple[str, str]:
+    """The hashes of the name and of the key of `issuer` (RFC 6960 §4.1.1), in hex digits."""
+    return _hash(algorithm, issuer.subject.public_bytes()), _hash(algorithm, _key_bits(issuer))
+
+
+def _key_bits(certificate: x509.Certificate) -> bytes:
+    """The value of the bit string with the public key."""
+    key, public = certificate.public_key(), serialization.PublicFormat
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.public_bytes(serialization.Encoding.DER, public.PKCS1)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key.public_bytes(serialization.Encoding.X962, public.UncompressedPoint)
+    raise Unsuitable("its key is neither RSA nor elliptic curve")
 
 
 def _hash(algorithm: str, content: bytes) -> str:
@@ -163,11 +204,11 @@ def _hash(algorithm: str, content: bytes) -> str:
 
 @cache
 def _authority(kind: str) -> tuple[Key, list[x509.Certificate]]:
-    """(private key, [its certificate, that of its issuer, …]) of the authority for keys of `kind`."""
+    """(private key, [its certificate, that of its issuer, …]) of the authority for keys of `kind`, or for V2G."""
     path = Path(settings.CA_DIR) / f"ca-{kind}.pem"
     with _locked(path.parent):
         if not path.exists():
-            _make_authority(path, kind)
+            _write(path, _v2g_authority() if kind == V2G else _root_authority(kind))
     content = path.read_bytes()
     key = cast(Key, serialization.load_pem_private_key(content, None))
     return key, x509.load_pem_x509_certificates(content)
@@ -182,18 +223,34 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _make_authority(path: Path, kind: str) -> None:
+def _root_authority(kind: str) -> str:
+    """The key and the certificate of a new root."""
     key, name = KINDS[kind](), _name(f"{settings.OCPP_CPO_NAME[:40]} root {kind}")
-    certificate = (
-        _certificate(name, name, key.public_key(), AUTHORITY_DAYS)
+    return _private_pem(key) + pem(_authority_certificate(key, name, key, name))
+
+
+def _v2g_authority() -> str:
+    """The key and the certificate of a new authority for V2G certificates, below a new root whose key is not kept."""
+    root_key, root_name = KINDS["ecdsa"](), _name(f"{settings.OCPP_CPO_NAME[:40]} V2G root")
+    key, name = KINDS["ecdsa"](), _name(f"{settings.OCPP_CPO_NAME[:40]} V2G sub-CA")
+    root = _authority_certificate(root_key, root_name, root_key, root_name)
+    return _private_pem(key) + pem(_authority_certificate(key, name, root_key, root_name)) + pem(root)
+
+
+def _authority_certificate(key: Key, name: x509.Name, issuer_key: Key, issuer: x509.Name) -> x509.Certificate:
+    return (
+        _certificate(name, issuer, key.public_key(), AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_usage(authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .sign(issuer_key, hashes.SHA256())
     )
+
+
+def _write(path: Path, content: str) -> None:
     temporary = path.with_suffix(".new")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(_private_pem(key) + pem(certificate))
+        file.write(content)
     temporary.rename(path)
 
 
@@ -219,13 +276,13 @@ def _certificate(subject: x509.Name, issuer: x509.Name, public_key: PublicKey, d
     )
 
 
-def _usage(authority: bool = False, encipherment: bool = False) -> x509.KeyUsage:
+def _usage(authority: bool = False, encipherment: bool = False, agreement: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not authority,
         content_commitment=False,
         key_encipherment=encipherment,
         data_encipherment=False,
-        key_agreement=False,
+        key_agreement=agreement,
         key_cert_sign=authority,
         crl_sign=authority,
         encipher_only=False,

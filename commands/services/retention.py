@@ -127,6 +127,8 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "commands.CustomerInformationPart": With("commands.Command"),
     "commands.EVChargingNeeds": Aged("received_at", REPORTS),
     "commands.EVChargingSchedule": Aged("received_at", REPORTS),
+    "commands.CertificateInquiry": Aged("received_at", SECURITY),
+    "commands.ContractRoot": BY_OPERATORS,
     "commands.LocalList": With("chargers.Charger"),
     "chargers.HeldSerial": With("chargers.Charger"),
     "commands.ChargingProfile": BY_OPERATORS,

@@ -12,20 +12,21 @@ from commands.models import QUEUED, SENT, CertificateRequest
 from commands.services import authority
 from commands.services.creation import submit_internal
 from core.ocpp.calls import Call, CallKey
-from core.ocpp.versions import OCPP16
 
 logger = logging.getLogger(__name__)
 
 ALREADY_PENDING = "a certificate request of this charger is already pending"
 CHARGER_DELETED = "the charger was deleted before its request was signed"
 REJECTED_REQUEST = "SignCertificateRejected"  # a security event that the central system records itself
+V2G = "V2GCertificate"  # the type of a certificate for cars; any other is for the connection to this system
 
 
 class Requested(NamedTuple):
-    """A charger requests a certificate; `csr` is in PEM."""
+    """A charger requests a certificate; `csr` is in PEM, `kind` its type as sent, "" where the message has none."""
 
     call: Call
     csr: str
+    kind: str = ""
 
 
 def accept(requested: list[Requested]) -> set[CallKey]:
@@ -34,19 +35,21 @@ def accept(requested: list[Requested]) -> set[CallKey]:
     `sign_waiting` signs them after the answer (security whitepaper A02).
     """
     within = budgets.within_rate(requested, "certificate_requests")
-    requests = {call.key: _request(call, csr) for call, csr in within}
+    requests = {request.call.key: _request(request) for request in within}
     CertificateRequest.objects.bulk_create(requests.values())
-    for call, _ in within:
+    for call, *_ in within:
         _report(call.charger, requests[call.key])
     return {key for key, request in requests.items() if request.state != CertificateRequest.REJECTED}
 
 
-def _request(call: Call, csr: str) -> CertificateRequest:
-    request = CertificateRequest(charger_id=call.charger, csr=csr, received_at=call.received_at)
+def _request(requested: Requested) -> CertificateRequest:
+    call, csr, kind = requested
+    columns = {"charger_id": call.charger, "csr": csr, "certificate_type": kind, "received_at": call.received_at}
+    request = CertificateRequest(**columns)
     try:
         request.common_name = authority.read_request(csr).common_name
         _refuse_foreign_name(call.charger, request.common_name)
-        _refuse_second(call.charger)
+        _refuse_second(call.charger, kind)
     except authority.Unsuitable as error:
         request.state, request.error = CertificateRequest.REJECTED, str(error)
     return request
@@ -63,12 +66,12 @@ def _refuse_foreign_name(charger: int, name: str) -> None:
         raise authority.Unsuitable(f"{name!r} is not the serial number or id of this charger")
 
 
-def _refuse_second(charger: int) -> None:
-    """Allow one request at a time, so that a charger that repeats its request does not fill the queue."""
+def _refuse_second(charger: int, kind: str) -> None:
+    """Allow one request of a type at a time, so that a charger that repeats its request does not fill the queue."""
     waiting = Q(state=CertificateRequest.RECEIVED) | Q(
         state=CertificateRequest.SIGNED, command__state__in=[QUEUED, SENT]
     )
-    if CertificateRequest.objects.filter(waiting, charger=charger).exists():
+    if CertificateRequest.objects.filter(waiting, charger=charger, certificate_type=kind).exists():
         raise authority.Unsuitable(ALREADY_PENDING)
 
 
@@ -96,13 +99,14 @@ def _report(charger: int, request: CertificateRequest) -> None:
 def certificate_owner(serial: str) -> int | None:
     """Return the primary key of the charger whose certificate with this serial number (hex) was signed here, or None.
 
-    Return 0 for a certificate that was revoked, or whose charger was deleted.
+    Return 0 for a certificate that was revoked, is for cars, or whose charger was deleted.
     """
     number = serial.lower().lstrip("0")
     signed = CertificateRequest.objects.exclude(serial_number="").filter(serial_number=number).first()
     if signed is None:
         return None
-    return 0 if signed.state == CertificateRequest.REVOKED else signed.charger_id or 0
+    is_unusable = signed.state == CertificateRequest.REVOKED or signed.certificate_type == V2G
+    return 0 if is_unusable else signed.charger_id or 0
 
 
 def sign_waiting() -> None:
@@ -119,9 +123,11 @@ def sign_waiting() -> None:
 
 
 def _sign(request: CertificateRequest, charger: Charger) -> None:
+    kind = request.certificate_type
     try:
-        certificate, chain = authority.sign(request.csr)
-        OCPP16.schemas.check_request("CertificateSigned", {"certificateChain": chain})
+        certificate, chain = authority.sign_v2g(request.csr) if kind == V2G else authority.sign(request.csr)
+        payload = {"certificateChain": chain} | ({"certificateType": kind} if kind else {})  # A02.FR.14
+        charger.version.schemas.check_request("CertificateSigned", payload)
     except Exception as error:  # noqa: BLE001  (the files of a custom authority may be wrong in many ways)
         logger.error(
             "The certificate of %s could not be signed. Check the files in CA_DIR. The error was: %s",
@@ -133,5 +139,5 @@ def _sign(request: CertificateRequest, charger: Charger) -> None:
         request.state, request.certificate_chain = CertificateRequest.SIGNED, chain
         request.serial_number = f"{certificate.serial_number:x}"
         request.not_after = certificate.not_valid_after_utc
-        request.command = submit_internal(charger, "CertificateSigned", {"certificateChain": chain})
+        request.command = submit_internal(charger, "CertificateSigned", payload)
     request.save()

@@ -12,7 +12,7 @@ from chargers.services import audit, presence, presence_reconciliation
 from chargers.tasks import enqueue_deliveries
 from commands import metrics
 from commands.models import FINISHED, QUEUED, SENT, Command
-from commands.services import batches, gaps, mailbox, schedules
+from commands.services import batches, gaps, mailbox, renewals, schedules
 from commands.services.enqueueing import enqueue
 from commands.services.signing import sign_waiting
 from core.background import RepeatedStep
@@ -101,6 +101,7 @@ STEPS: tuple[Step, ...] = (
 TURNS = (
     Turn("sweep", INTERVAL_S, STEPS),
     Turn("presence", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),
+    Turn("renewals", renewals.INTERVAL_S, (renewals.ask_for_renewal,)),
 )
 
 

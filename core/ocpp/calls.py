@@ -29,6 +29,9 @@ class Call:
     version: Version = field(default=OCPP16, repr=False)
     rows: int = 0  # the number of rows of meter values that were written for it
     is_within_rate: bool | None = None  # set once by `budgets.within_rate`
+    fetched: Any = field(default=None, repr=False)  # what another server has said, see `gateway.lookups`
+    serials: frozenset[str] = frozenset()  # serial numbers in the client certificate that admitted its socket
+    closes: str = ""  # the reason for which the socket is closed after the answer
 
     @property
     def key(self) -> CallKey:

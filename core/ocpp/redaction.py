@@ -30,6 +30,8 @@ NAMES = re.compile("|".join(SECRETS))
 NAMING = ("key", "name", "variable", "component")
 NAMES_WITHIN = ("name", "instance")  # members of a component and of a variable
 VALUES = frozenset({"value", "attributevalue", "actualvalue"})
+# An idToken of this type is a PIN, which may be in no log (OCPP 2.0.1 C04.FR.04).
+KEY_CODE, TOKEN_MEMBER = "keycode", "idtoken"
 # A frame without any of these has no secret. The backslash is one, because an escape might hide a name.
 MARKS = (
     *("author", "pass", "pw", "secret", "credential", "api", "private", "access", "psk", "key", "pin"),
@@ -156,7 +158,7 @@ def _by_mask(mask: Mask, value: Any, text: Clean | None = None, is_named: bool =
     if isinstance(value, list):
         return [_by_mask(mask, item, text, is_named) for item in value]
     if isinstance(mask, dict) and isinstance(value, dict):
-        is_named = is_named or _names_a_secret(value)
+        is_named, value = is_named or _names_a_secret(value), _without_key_code(value)
         return {
             name: _by_mask(mask[name], branch, text, is_named)
             if name in mask
@@ -327,7 +329,7 @@ def _cleaned(value: Any, text: Clean | None = None, is_named: bool = False) -> A
     `text` is the function that cleans a string. `is_named` says that `value` belongs to a setting with such a name.
     """
     if isinstance(value, dict):
-        is_named = is_named or _names_a_secret(value)
+        is_named, value = is_named or _names_a_secret(value), _without_key_code(value)
         return {name: _cleaned_member(name, branch, text, is_named) for name, branch in value.items()}
     if isinstance(value, list):
         return [_cleaned(branch, text, is_named) for branch in value]
@@ -338,6 +340,32 @@ def _cleaned_member(name: str, value: Any, text: Clean | None, is_named: bool) -
     if value not in (None, "") and (names_secret(name) or (is_named and name.lower() in VALUES)):
         return HIDDEN
     return _cleaned(value, text, is_named)
+
+
+def _without_key_code(members: dict[str, Any]) -> dict[str, Any]:
+    """Return the `members` of an object; if it is an idToken of type KeyCode, without its code."""
+    if not _is_key_code(members):
+        return members
+    return {name: HIDDEN if name.lower() == TOKEN_MEMBER else value for name, value in members.items()}
+
+
+def _is_key_code(members: dict[str, Any]) -> bool:
+    return any(
+        name.lower() == "type" and isinstance(value, str) and value.lower() == KEY_CODE
+        for name, value in members.items()
+    )
+
+
+def key_codes(payload: Any) -> Iterator[Any]:
+    """Yield the idTokens of type KeyCode in `payload` (JSON), whatever their JSON type."""
+    if isinstance(payload, list):
+        for item in payload:
+            yield from key_codes(item)
+    elif isinstance(payload, dict):
+        if _is_key_code(payload):
+            yield from (value for name, value in payload.items() if name.lower() == TOKEN_MEMBER)
+        for value in payload.values():
+            yield from key_codes(value)
 
 
 def _names_a_secret(members: dict[str, Any]) -> bool:

@@ -1,13 +1,27 @@
 """Inbound messages of OCPP 2.0.1: each handler decodes a batch of CALLs, calls services, and encodes the answers."""
 
 from gateway import common
-from gateway.ocpp201 import charger, charging, device_model, display_messages, monitoring, transactions, transfers
+from gateway.ocpp201 import (
+    authorization,
+    certificates,
+    charger,
+    charging,
+    contracts,
+    device_model,
+    display_messages,
+    monitoring,
+    transactions,
+    transfers,
+)
 
 HANDLERS = {
+    "Authorize": authorization.authorize,
     "BootNotification": charger.boot_notification,
     "ClearedChargingLimit": charging.cleared_charging_limit,
     "DataTransfer": common.data_transfer,
     "FirmwareStatusNotification": transfers.firmware_status_notification,
+    "Get15118EVCertificate": certificates.get_15118_ev_certificate,
+    "GetCertificateStatus": certificates.get_certificate_status,
     "Heartbeat": common.heartbeat,
     "MeterValues": transactions.meter_values,
     "LogStatusNotification": transfers.log_status_notification,
@@ -22,6 +36,13 @@ HANDLERS = {
     "NotifyEVChargingSchedule": charging.notify_ev_charging_schedule,
     "ReportChargingProfiles": charging.report_charging_profiles,
     "SecurityEventNotification": common.security_event_notification,
+    "SignCertificate": certificates.sign_certificate,
     "StatusNotification": charger.status_notification,
     "TransactionEvent": transactions.transaction_event,
+}
+# The messages that need the answer of another server, which is asked before the handler runs.
+LOOKUPS = {
+    "Authorize": contracts.CONTRACT,
+    "Get15118EVCertificate": certificates.PROVIDER,
+    "GetCertificateStatus": certificates.OCSP,
 }

@@ -15,7 +15,7 @@ from chargers.models import Connector
 from chargers.services import budgets
 from tests.support.builders import a_charger
 from tests.support.field_charger import LATER, NOON, FieldCharger
-from tests.support.live import an_id, background, eventually
+from tests.support.live import an_id, background, eventually, exchange
 from tests.support.metrics import scraped, value
 from tests.support.products import product
 from tools.stack.stack import PROJECT
@@ -36,6 +36,7 @@ LIMITS = {
     "OCPP_MOST_MONITORS": "10",
     "OCPP_DATA_TRANSFERS_PER_HOUR": "4",
     "OCPP_CERTIFICATE_REQUESTS_PER_HOUR": "4",
+    "OCPP_CERTIFICATE_CHECKS_PER_HOUR": "4",
     "OCPP_MOST_CONFIGURATION_KEYS": "10",
     "OCPP_MOST_FINDINGS": "20",
 }
@@ -362,6 +363,15 @@ EVENT = {
 }
 MONITOR = {"transaction": False, "value": 1, "type": "Delta", "severity": 8}
 REPORT = {"requestId": 1, "seqNo": 0, "generatedAt": NOON}
+def ask_for_statuses(charger):
+    """GetCertificateStatus of OCPP 2.0.1, for which a responder is asked that does not exist."""
+    asked = {"hashAlgorithm": "SHA256", "issuerNameHash": "ab", "issuerKeyHash": "cd", "serialNumber": "1"}
+    body = {"ocspRequestData": asked | {"responderURL": "http://127.0.0.1:9/"}}
+    with charger.live.socket(charger.identity, subprotocols=["ocpp2.0.1"]) as socket:
+        for n in range(6):
+            assert exchange(socket, f"m{n}", "GetCertificateStatus", body)[2] == {"status": "Failed"}
+
+
 EXCESSES = {
     "messages": use_up_messages,
     "rows": lambda charger: [charger.call("MeterValues", many_readings(n)) for n in range(14)],
@@ -383,6 +393,7 @@ EXCESSES = {
     ),
     "data_transfers": many("DataTransfer", {"vendorId": "#"}, 6),
     "certificate_requests": many("SignCertificate", {"csr": "#"}, 6),
+    "certificate_checks": ask_for_statuses,
     "findings": lambda charger: charger.call("Heartbeat", {f"odd{n}": 1 for n in range(40)}),
 }
 

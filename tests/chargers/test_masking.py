@@ -320,7 +320,7 @@ SIGNED = "<signedData><value>1.5</value><signature>MEUCIQ</signature><publicKey>
         (OCPP16, "MeterValues", {"connectorId": 1, "meterValue": [{"sampledValue": [{"value": SIGNED}]}]}),
         (OCPP16, "StartTransaction", {"connectorId": 1, "idTag": "KEY: 0815"}),
         (OCPP16, "SignedUpdateFirmware", {"firmware": {"signature": "sig=abc", "location": "https://host/"}}),
-        (OCPP201, "TransactionEvent", {"idToken": {"idToken": "pin=0815", "type": "KeyCode"}}),
+        (OCPP201, "TransactionEvent", {"idToken": {"idToken": "pin=0815", "type": "Central"}}),
         (OCPP201, "SignCertificate", {"csr": "key: abc", "certificateType": "V2GCertificate"}),
     ],
 )
@@ -368,3 +368,34 @@ def test_no_member_of_a_message_is_masked_by_its_name_unless_it_is_declared(vers
 )
 def test_the_example_of_a_finding_is_hidden_where_the_member_may_be_secret(action, field, shown):
     assert findings.example(action, field, KEY) == shown
+
+
+KEY_CODE = {"idToken": "Zq90815", "type": "KeyCode"}
+
+
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("Authorize", {"idToken": KEY_CODE}),
+        ("TransactionEvent", {"idToken": {**KEY_CODE, "type": "keycode"}, "eventType": "Started"}),
+        ("RequestStartTransaction", {"idToken": KEY_CODE, "groupIdToken": KEY_CODE}),
+        ("SendLocalList", {"localAuthorizationList": [{"idToken": KEY_CODE, "idTokenInfo": {"status": "Blocked"}}]}),
+        ("OfAVendor", {"is": {"idtoken": "Zq90815", "Type": "KeyCode"}}),
+    ],
+)
+def test_a_key_code_is_masked(action, payload):
+    """It may be in no log (OCPP 2.0.1 C04.FR.04); other tokens are shown."""
+    assert "Zq90815" not in masked(json.dumps([2, "1", action, payload]), version=OCPP201)
+    shown = json.dumps([2, "1", action, payload]).replace("KeyCode", "Central").replace("keycode", "Central")
+    assert "Zq90815" in masked(shown, version=OCPP201)
+
+
+def test_a_key_code_in_an_answer_is_masked():
+    answer = [3, "1", {"idTokenInfo": {"status": "Accepted", "groupIdToken": KEY_CODE}}]
+    assert "Zq90815" not in masked(json.dumps(answer), "Authorize", OCPP201)
+
+
+def test_the_key_codes_of_a_message_are_found():
+    assert [*redaction.key_codes({"a": [{"b": KEY_CODE}], "idToken": {"idToken": "1", "type": "Local"}})] == [
+        "Zq90815"
+    ]

@@ -1,5 +1,8 @@
 """Signing certificate requests, and the chargers that a certificate admits (whitepaper A02, A00.FR.405)."""
 
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -8,15 +11,17 @@ from cryptography.x509.oid import NameOID
 from django.urls import reverse
 
 from chargers.models import AuditEntry, Event, SecurityEvent
-from commands.actions.ocpp16 import certificates
+from commands.actions import certificates
+from commands.actions.ocpp16.certificates import reported
 from commands.models import CertificateRequest, Command
-from commands.services import authority
+from commands.services import authority, renewals, signing
 from commands.services.signing import sign_waiting
 from gateway import handshake
 from gateway.credentials import HandshakeRequest
-from tests.support.builders import a_charger, a_command, tell
+from tests.support.builders import a_call, a_charger, a_command, tell
 
 pytestmark = pytest.mark.django_db
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +44,12 @@ def a_csr(name, key=None, valid=True, organisations=("Test CPO",), extensions=()
 
 def ask(charger, name, **more):
     return tell(charger, "SignCertificate", csr=a_csr(name, **more))["status"]
+
+
+def ask_for(kind, charger):
+    """Request a certificate of a type of OCPP 2.0.1, as its handler does: whether the request is accepted."""
+    call = a_call(charger, "SignCertificate")
+    return bool(signing.accept([signing.Requested(call, a_csr(charger.identity), kind)]))
 
 
 @pytest.mark.filterwarnings("ignore:Attribute's length must be:UserWarning")
@@ -216,7 +227,7 @@ def held(charger):
 
 def body(charger, *held):
     payload, response = {"certificateType": "ManufacturerRootCertificate"}, {"certificateHashData": list(held)}
-    certificates.reported(a_command(charger, "GetInstalledCertificateIds", payload, response=response))
+    reported(a_command(charger, "GetInstalledCertificateIds", payload, response=response))
 
 
 def test_a_certificate_is_deleted_by_its_complete_hash_data():
@@ -227,3 +238,95 @@ def test_a_certificate_is_deleted_by_its_complete_hash_data():
         payload = {"certificateHashData": gone}
         certificates.deleted(a_command(charger, "DeleteCertificate", payload, response=response))
     assert held(charger) == [("ee", "07")]
+
+
+# --- OCPP 2.0.1 ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["ChargingStationCertificate", "V2GCertificate"])
+def test_the_type_of_a_certificate_is_returned(kind):
+    charger = a_charger("505", ocpp_version="ocpp2.0.1")
+    assert ask_for(kind, charger)
+    sign_waiting()
+    assert Command.objects.get().payload["certificateType"] == kind
+    assert CertificateRequest.objects.get().certificate_type == kind
+
+
+def test_a_charger_may_request_a_certificate_of_each_type():
+    charger = a_charger("505", ocpp_version="ocpp2.0.1")
+    kinds = ["ChargingStationCertificate", "V2GCertificate", "V2GCertificate"]
+    assert [ask_for(kind, charger) for kind in kinds] == [True, True, False]
+
+
+def test_a_v2g_certificate_is_signed_below_a_root_of_its_own():
+    ask_for("V2GCertificate", a_charger("505", ocpp_version="ocpp2.0.1"))
+    sign_waiting()
+    chain = x509.load_pem_x509_certificates(CertificateRequest.objects.get().certificate_chain.encode())
+    path = [*chain, x509.load_pem_x509_certificate(authority.v2g_root().encode())]
+    for issued, issuer in zip(path, path[1:], strict=False):
+        issued.verify_directly_issued_by(issuer)
+    assert len(chain) == 2
+    assert authority.v2g_root() not in authority.roots().values()
+    assert chain[0].subject.get_attributes_for_oid(NameOID.DOMAIN_COMPONENT)[0].value == "CPO"
+
+
+def test_nobody_logs_in_with_a_v2g_certificate():
+    charger = a_charger("505", ocpp_version="ocpp2.0.1", security_profile=3)
+    ask_for("V2GCertificate", charger)
+    sign_waiting()
+    assert not enters(charger, CertificateRequest.objects.get())
+
+
+# --- renewal ---------------------------------------------------------------------------------
+
+
+def an_accepted(charger, days, **columns):
+    """A certificate that the charger uses, and that expires in so many days."""
+    accepted = {"state": "Accepted", "serial_number": uuid4().hex, "received_at": NOW, "csr": "x"}
+    return CertificateRequest.objects.create(
+        charger=charger, not_after=NOW + timedelta(days=days), **accepted | columns
+    )
+
+
+def online(**columns):
+    return a_charger(connected_at=NOW, registration_status="Accepted", **columns)
+
+
+def triggered():
+    return [(command.action, command.payload["requestedMessage"]) for command in Command.objects.order_by("pk")]
+
+
+def test_a_charger_is_asked_once_to_renew_a_certificate_that_expires_soon():
+    charger = online(ocpp_version="ocpp2.0.1")
+    an_accepted(charger, 20, certificate_type="V2GCertificate")
+    an_accepted(charger, 20, certificate_type="ChargingStationCertificate")
+    an_accepted(charger, 40)
+    an_accepted(online(), 20)
+    assert [renewals.ask_for_renewal() for _ in range(2)] == [3, 0]
+    assert sorted(triggered()) == [
+        ("ExtendedTriggerMessage", "SignChargePointCertificate"),
+        ("TriggerMessage", "SignChargingStationCertificate"),
+        ("TriggerMessage", "SignV2GCertificate"),
+    ]
+
+
+def test_a_charger_is_asked_again_after_a_day():
+    asked = an_accepted(online(), 20, renewal_asked_at=NOW - timedelta(hours=25))
+    assert renewals.ask_for_renewal() == 1
+    asked.refresh_from_db()
+    assert asked.renewal_asked_at > NOW - timedelta(minutes=1)
+
+
+def test_a_certificate_that_is_replaced_or_not_in_use_is_not_renewed():
+    charger = online()
+    an_accepted(charger, 20)
+    an_accepted(charger, 700, state="Signed")
+    an_accepted(online(), 20, state="Revoked")
+    an_accepted(a_charger(), 20)  # not connected
+    assert renewals.ask_for_renewal() == 0
+
+
+def test_renewal_can_be_switched_off(settings):
+    settings.OCPP_CERTIFICATE_RENEWAL_DAYS = 0
+    an_accepted(online(), 1)
+    assert renewals.ask_for_renewal() == 0

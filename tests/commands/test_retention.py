@@ -34,6 +34,7 @@ from commands.models import (
     FINISHED,
     Batch,
     BatchItem,
+    CertificateInquiry,
     CertificateRequest,
     Command,
     DisplayMessage,
@@ -160,6 +161,9 @@ PLAIN = {
 OWN = {
     (Command, "created_at"): lambda **columns: a_command(state=FINISHED),
     (Batch, "finished_at"): a_batch,
+    (CertificateInquiry, "received_at"): lambda **columns: CertificateInquiry.objects.create(
+        charger=a_charger(), action="GetCertificateStatus", subject="1", status="Failed", call_id="1", **columns
+    ),
     (CertificateRequest, "not_after"): lambda **columns: a_certificate(received_at=OLD, state="Signed", **columns),
     (CertificateRequest, "received_at"): lambda **columns: a_certificate(state="Rejected", **columns),
     (DisplayMessage, "updated_at"): lambda **columns: a_message_of_an_ended_transaction(),

@@ -44,6 +44,8 @@ FERNET_KEY = "dGhpcnR5LXR3by1ieXRlcy0wMTIzNDU2Nzg5YWJjZGU="
         ("TIME_ZONE_DISPLAY", "europe/berlin"),
         ("TIME_ZONE_DISPLAY", "../etc/passwd"),
         ("PORT", "80000"),
+        ("ISO15118_PROVIDER_URL", "provider"),
+        ("OCPP_CERTIFICATE_RENEWAL_DAYS", "soon"),
         ("URL_PREFIX", "csms"),
         ("URL_PREFIX", "/cs ms"),
         ("URL_PREFIX", "/api"),

@@ -60,7 +60,7 @@ class Station(WireCharger):
 
     # --- CP to CS --------------------------------------------------------------------------------
 
-    def call(self, action, **payload):
+    def call(self, action, /, **payload):
         """The payload of the CALLRESULT; a CALLERROR fails the case."""
         self.version.schemas.check_request(action, payload)
         message_id = f"{self.identity[:20]}-{next(self.numbers)}"

@@ -76,10 +76,14 @@ class WireCharger(ShownCharger):
     def connect(self, key=None, **options):
         """Open a new connection; `key` (bytes) is presented by Basic auth."""
         if key is not None:
-            credentials = b64encode(self.identity.encode() + b":" + key).decode()
-            options["additional_headers"] = {"Authorization": f"Basic {credentials}"}
+            options["additional_headers"] = self.basic(self.identity, key)
         self.socket = self.open.enter_context(connect(f"{self.base}/{self.path}", **self.options | options))
         return self
+
+    @staticmethod
+    def basic(name, key):
+        """The headers of Basic auth with this user name and `key` (bytes)."""
+        return {"Authorization": f"Basic {b64encode(name.encode() + b':' + key).decode()}"}
 
     def drop(self):
         self.open.close()

@@ -85,21 +85,21 @@ class InstalledProfileSerializer(serializers.ModelSerializer):
 
 
 class InstalledCertificateSerializer(serializers.ModelSerializer):
-    """A certificate; `certificate_hash_data` has the form that DeleteCertificate requires."""
+    """A certificate; `certificate_hash_data` has the form that DeleteCertificate requires.
 
-    certificate_hash_data = serializers.SerializerMethodField()
+    `child_certificate_hash_data` are the other certificates of its chain.
+    """
+
+    certificate_hash_data = serializers.DictField(source="hash_data", child=serializers.CharField(), read_only=True)
+    child_certificate_hash_data = serializers.SerializerMethodField()
 
     class Meta:
         model = InstalledCertificate
-        fields = ["certificate_type", "certificate_hash_data", "updated_at"]
+        fields = ["certificate_type", "certificate_hash_data", "child_certificate_hash_data", "is_reported"]
+        fields += ["updated_at"]
 
-    def get_certificate_hash_data(self, certificate: InstalledCertificate) -> dict:
-        return {
-            "hashAlgorithm": certificate.hash_algorithm,
-            "issuerNameHash": certificate.issuer_name_hash,
-            "issuerKeyHash": certificate.issuer_key_hash,
-            "serialNumber": certificate.serial_number,
-        }
+    def get_child_certificate_hash_data(self, certificate: InstalledCertificate) -> list[dict[str, str]]:
+        return [child.hash_data for child in certificate.children.all()]
 
 
 class ChargerSerializer(serializers.ModelSerializer):
@@ -209,6 +209,8 @@ class ChargerDetailSerializer(ChargerSerializer):
     configuration = ConfigurationKeySerializer(many=True, read_only=True)
     charging_profiles = serializers.SerializerMethodField()
     certificates = InstalledCertificateSerializer(source="installed_certificates", many=True, read_only=True)
+    charging_profiles = InstalledProfileSerializer(source="installed_profiles", many=True, read_only=True)
+    certificates = InstalledCertificateSerializer(many=True, read_only=True)
 
     class Meta(ChargerSerializer.Meta):
         fields = [*ChargerSerializer.Meta.fields, "configuration", "charging_profiles", "certificates"]

@@ -1,6 +1,6 @@
 """The table of commands of OCPP 1.6 and its security extensions: one row for each action that can be sent."""
 
-from commands.actions import requests, transfers
+from commands.actions import certificates, requests, transfers
 from commands.actions.base import Action
 from commands.actions.ocpp16 import (
     certificates,
@@ -11,6 +11,7 @@ from commands.actions.ocpp16 import (
     remote_trigger,
     reservations,
 )
+from commands.actions.ocpp16.certificates import reported
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -103,8 +104,14 @@ _TABLE = (
     Action("ExtendedTriggerMessage", ACCEPTED, triggers=remote_trigger.requested_by_extended),
     # Certificates
     Action("InstallCertificate", ACCEPTED, check=certificates.check_install, answered=certificates.installed),
-    Action("DeleteCertificate", ACCEPTED, answered=certificates.deleted),
-    Action("GetInstalledCertificateIds", ACCEPTED, answered=certificates.reported),
+    Action(
+        "DeleteCertificate",
+        ACCEPTED,
+        certificates.complete_delete,
+        certificates.check_delete,
+        answered=certificates.deleted,
+    ),
+    Action("GetInstalledCertificateIds", ACCEPTED, answered=reported),
     Action("CertificateSigned", ACCEPTED, answered=certificates.signed),
 )
 ACTIONS = {action.name: action for action in _TABLE}

@@ -1,6 +1,6 @@
 """The table of commands of OCPP 2.0.1: one row for each action that can be sent."""
 
-from commands.actions import requests, transfers
+from commands.actions import certificates, requests, transfers
 from commands.actions.base import Action
 from commands.actions.ocpp201 import (
     availability,
@@ -14,6 +14,7 @@ from commands.actions.ocpp201 import (
     remote_control,
     vehicles,
 )
+from commands.actions.ocpp201.certificates import reported
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -174,6 +175,17 @@ _TABLE = (
         answered=monitoring.were_set,
         portions=monitoring.portions_of_set,
     ),
+    # Certificates (A, M)
+    Action("CertificateSigned", ACCEPTED, answered=certificates.signed),
+    Action(
+        "DeleteCertificate",
+        ACCEPTED,
+        certificates.complete_delete,
+        certificates.check_delete,
+        answered=certificates.deleted,
+    ),
+    Action("GetInstalledCertificateIds", ACCEPTED, answered=reported),
+    Action("InstallCertificate", ACCEPTED, check=certificates.check_install, answered=certificates.installed),
     # Data transfer (P)
     Action("DataTransfer", ACCEPTED),
 )

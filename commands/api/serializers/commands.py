@@ -340,6 +340,7 @@ class CertificateSerializer(ChargerRow):
         fields = [
             "id",
             "charger_id",
+            "certificate_type",
             "common_name",
             "state",
             "error",

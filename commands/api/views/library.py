@@ -1,4 +1,4 @@
-"""Charging profiles, local lists, firmware, uploads and certificates over REST."""
+"""Charging profiles, local lists, firmware and uploads over REST."""
 
 import time
 from collections.abc import Mapping
@@ -6,12 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpResponse
-from django.shortcuts import get_object_or_404
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
-from rest_framework.decorators import action, api_view, permission_classes
+from rest_framework.decorators import action
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,17 +16,15 @@ from rest_framework.views import APIView
 
 from chargers.api.viewsets import Editable, Scoped
 from chargers.models import Charger
-from chargers.services.access import CommandsPerUser, known_charger, needs, within
+from chargers.services.access import CommandsPerUser, known_charger, needs
 from commands.actions.intents import Install
 from commands.actions.ocpp16 import local_list
 from commands.api.filters import (
-    CertificateFilter,
     DisplayMessageFilter,
     PublishedFirmwareFilter,
     UploadFilter,
 )
 from commands.api.serializers.commands import (
-    CertificateSerializer,
     ChargingProfileSerializer,
     DisplayMessageSerializer,
     FirmwareSerializer,
@@ -50,7 +45,6 @@ from commands.api.views.tasks import (
     validated_body,
 )
 from commands.models import (
-    CertificateRequest,
     ChargingProfile,
     Command,
     DisplayMessage,
@@ -59,7 +53,6 @@ from commands.models import (
     PublishedFirmware,
     Upload,
 )
-from commands.services import authority
 from commands.services.files import firmware_url
 from core.http.errors import Conflict
 from core.http.pagination import NewestFirst
@@ -220,32 +213,3 @@ class UploadList(Scoped, generics.ListAPIView):
     serializer_class = UploadSerializer
     filterset_class = UploadFilter
     pagination_class = NewestFirst
-
-
-class CertificateList(Scoped, generics.ListAPIView):
-    """Certificate requests of chargers and their results, newest first."""
-
-    queryset = CertificateRequest.objects.exclude(charger=None).select_related("charger", "command")
-    serializer_class = CertificateSerializer
-    filterset_class = CertificateFilter
-    pagination_class = NewestFirst
-
-
-@extend_schema(request=None, responses=CertificateSerializer)
-@api_view(["POST"])
-@permission_classes([needs(POST="commands.change_certificaterequest")])
-def revoke_certificate(request: Request, pk: int) -> Response:
-    """Revoke a certificate; a charger that is connected with it must reconnect."""
-    reachable = within(request.user, CertificateList.queryset)
-    certificate = get_object_or_404(reachable, pk=pk)
-    if not certificate.revoke():
-        raise Conflict("This certificate was never signed, or is already revoked.")
-    return Response(CertificateSerializer(certificate).data)
-
-
-@extend_schema(responses={(200, "application/x-pem-file"): OpenApiTypes.STR})
-@api_view(["GET"])
-@permission_classes([needs(GET="commands.view_certificaterequest")])
-def root_certificates(request: Request) -> HttpResponse:
-    """PEM with the roots of the authority for chargers, as InstallCertificate and servers need them."""
-    return HttpResponse("".join(authority.roots().values()), content_type="application/x-pem-file")

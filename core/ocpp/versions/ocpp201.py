@@ -98,6 +98,7 @@ ESSENTIALS = Essentials(
     # The content of reports is stored without their request, too.
     optional=frozenset(
         {
+            ("Get15118EVCertificate", "iso15118SchemaVersion"),
             ("NotifyDisplayMessages", "requestId"),
             ("NotifyReport", "requestId"),
             ("NotifyReport", "seqNo"),

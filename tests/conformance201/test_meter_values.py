@@ -18,9 +18,13 @@ def values_until_the_end(context, **sampled):
 
 
 def stored(session):
-    """[(time, context, value)] of the readings of the transaction, in order of time."""
+    """[(time, context, value)] of the readings of the transaction, in order of time, without signed data."""
     readings = session.station.readings(session.shown["transaction_id"])
-    return sorted((r["timestamp"][:16], r["context"], float(r["value"])) for r in readings)
+    return sorted((r["timestamp"][:16], r["context"], float(r["value"])) for r in readings if not is_signed(r))
+
+
+def is_signed(reading):
+    return reading["format"] == "SignedData"
 
 
 def ends_with_its_readings(station, context, **sampled):
@@ -35,7 +39,7 @@ def ends_with_its_readings(station, context, **sampled):
 
 def signed_readings(session):
     readings = session.station.readings(session.shown["transaction_id"])
-    return [reading for reading in readings if "c2lnbmVk" in str(reading)]
+    return [reading for reading in readings if is_signed(reading) and SIGNED["signedMeterData"] in reading["value"]]
 
 
 def test_tc_j_01_csms(station):

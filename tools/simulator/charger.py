@@ -5,35 +5,37 @@ import logging
 import math
 import random
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
 import picows
 
 from core.observability import context
-from core.ocpp.timestamps import now_on_the_wire
-from tools.simulator.answers import ANSWERS
 from tools.simulator.connection import Call, CallError, Client, Connection
+from tools.simulator.ocpp16 import Messages16
+from tools.simulator.ocpp201 import Messages201
 from tools.simulator.quirks import QUIRKS
 from tools.simulator.vendors import CONFIGURATION, VENDORS
 
 logger = logging.getLogger("simulator")
 
 ANSWER_TIMEOUT_S = 60
-NO_ERROR = "NoError"
+VERSIONS = {"1.6": Messages16, "2.0.1": Messages201}
 
 
 @dataclass
 class Options:
     """`pause`, `sample_interval` and `fault_seconds` are in seconds, `power` is in W.
 
-    With `sessions` None there is no end. `fault` is an errorCode of StatusNotification, "" for none; `vendor` and
-    `quirks` are names of `VENDORS` and `QUIRKS`.
+    With `sessions` None there is no end. `ocpp` is a key of `VERSIONS`. `fault` is an errorCode of OCPP 1.6, "" for
+    none; `vendor` and `quirks` are names of `VENDORS` and `QUIRKS`.
     """
 
     url: str = "ws://127.0.0.1:8000"
+    ocpp: str = "1.6"
     connectors: int = 2
     id_tag: str = "DEMO-TAG"
     unknown_tag: bool = False
@@ -54,13 +56,15 @@ class Options:
 
 @dataclass
 class Connector:
-    """One outlet; `meter` is its energy register in Wh."""
+    """One outlet; `meter` is its energy register in Wh. In OCPP 2.0.1 it is the connector 1 of the EVSE `number`."""
 
     number: int
     meter: float = field(default_factory=lambda: random.uniform(1e5, 5e5))
     status: str = "Available"
-    error: str = NO_ERROR
-    transaction_id: int | None = None
+    error: str = ""  # an errorCode of OCPP 1.6, while it is Faulted
+    is_inoperative: bool = False  # is to be Unavailable after its session
+    transaction_id: int | str | None = None
+    events: Iterator[int] = field(default_factory=count)  # numbers of the events of its transaction
     stop_reason: asyncio.Future | None = None
 
 
@@ -76,6 +80,8 @@ class SimulatedCharger(Client):
     def __init__(self, charger_id: str, options: Options) -> None:
         super().__init__(f"{options.url}/ws/ocpp", charger_id, key=options.key, tls=_tls(options))
         self.options, self.vendor = options, VENDORS[options.vendor]
+        self.messages = VERSIONS[options.ocpp](self)
+        self.version = self.messages.version
         self.quirks = [QUIRKS[name] for name in options.quirks]
         self.connectors = {number: Connector(number) for number in range(1, options.connectors + 1)}
         self.configuration = CONFIGURATION | self.vendor.configuration
@@ -125,7 +131,7 @@ class SimulatedCharger(Client):
         for connector in self.connectors.values():
             if connector.transaction_id:  # of before a restart
                 await self.stop_transaction(connector, "Other")
-            await self.report_status(connector, "Available")
+            await self._release(connector)
         while self.options.sessions is None or self.sessions < self.options.sessions:
             await asyncio.sleep(self.options.pause * random.uniform(0.5, 1.5))
             if free := [c for c in self.connectors.values() if c.status == "Available"]:
@@ -141,7 +147,7 @@ class SimulatedCharger(Client):
     async def boot(self) -> float:
         """Send BootNotification until it is accepted; return the heartbeat interval in seconds."""
         while True:
-            answer = await self.call("BootNotification", self.vendor.boot_notification(self.identity))
+            answer = await self.call("BootNotification", self.messages.boot())
             status, interval_s = answer.get("status"), max(1, answer.get("interval", 60))
             if status == "Accepted":
                 return interval_s
@@ -169,43 +175,49 @@ class SimulatedCharger(Client):
 
     # --- charging ----------------------------------------------------------------------------
 
-    async def report_status(self, connector: Connector, status: str, error: str = NO_ERROR) -> None:
+    async def report_status(self, connector: Connector, status: str, error: str = "") -> None:
         connector.status, connector.error = status, error
-        payload = {"connectorId": connector.number, "errorCode": error, "status": status}
-        if error != NO_ERROR:
-            vendor = {"vendorId": self.vendor.boot["chargePointVendor"], "vendorErrorCode": self.vendor.error_code}
-            payload |= {"info": f"Simulated {error}", **vendor}
-        await self.call("StatusNotification", payload | {"timestamp": now_on_the_wire()})
+        await self.messages.status(connector)
+
+    async def _release(self, connector: Connector) -> None:
+        """Nothing is plugged in any more."""
+        await self.report_status(connector, "Unavailable" if connector.is_inoperative else "Available")
+
+    def change_availability(self, connectors: list[Connector], wanted: str) -> str:
+        """Make `connectors` Operative or Inoperative, those in use after their sessions. Return the status."""
+        for connector in connectors:
+            connector.is_inoperative = wanted == "Inoperative"
+            if not connector.transaction_id:
+                self.in_background(self._release(connector))
+        busy = any(connector.transaction_id for connector in connectors)
+        return "Scheduled" if busy else "Accepted" if connectors else "Rejected"
 
     async def break_down(self, connector: Connector) -> None:
         """Be Faulted for a while."""
         await self.report_status(connector, "Faulted", self.options.fault)
         await asyncio.sleep(self.options.fault_seconds)
-        await self.report_status(connector, "Available")
+        await self._release(connector)
 
-    async def session(self, connector: Connector, id_tag: str, remote: bool = False) -> None:
-        """Plug in, authorise, charge, stop, unplug (OCPP 1.6 §3.5)."""
+    async def session(self, connector: Connector, token: str, remote_start_id: int | None = None) -> None:
+        """Plug in, authorise, charge, stop, unplug (OCPP 1.6 §3.5). `remote_start_id` is that of the command."""
         await self.report_status(connector, "Preparing")
-        if remote or await self._is_authorized(id_tag):
-            await self._transaction(connector, id_tag)
+        if remote_start_id is not None or await self._is_authorized(token):
+            await self._transaction(connector, token, remote_start_id)
             await self.report_status(connector, "Finishing")
-        await self.report_status(connector, "Available")
+        await self._release(connector)
 
-    async def _is_authorized(self, id_tag: str) -> bool:
-        status = _tag_status(await self.call("Authorize", {"idTag": id_tag}))
+    async def _is_authorized(self, token: str) -> bool:
+        status = await self.messages.authorize(token)
         if status != "Accepted":
             logger.warning(
                 "%s: the id tag %s is %s, so no session starts. Add it to the central system.",
-                *(self.identity, id_tag, status or "refused"),
+                *(self.identity, token, status or "refused"),
             )
         return status == "Accepted"
 
-    async def _transaction(self, connector: Connector, id_tag: str) -> None:
+    async def _transaction(self, connector: Connector, token: str, remote_start_id: int | None) -> None:
         stop_reason = connector.stop_reason = asyncio.get_running_loop().create_future()
-        start = {"connectorId": connector.number, "idTag": id_tag, "meterStart": round(connector.meter)}
-        answer = await self.call("StartTransaction", start | {"timestamp": now_on_the_wire()})
-        connector.transaction_id = answer.get("transactionId")
-        if _tag_status(answer) == "Accepted":
+        if await self.messages.start(connector, token, remote_start_id):
             await self.report_status(connector, "Charging")
             await self._charge(connector, stop_reason)
         else:
@@ -214,8 +226,7 @@ class SimulatedCharger(Client):
             await self.stop_transaction(connector, await stop_reason)
 
     async def stop_transaction(self, connector: Connector, reason: str) -> None:
-        stop = {"transactionId": connector.transaction_id, "meterStop": round(connector.meter), "reason": reason}
-        await self.call("StopTransaction", stop | {"timestamp": now_on_the_wire()})
+        await self.messages.stop(connector, reason)
         connector.transaction_id = None
 
     async def _charge(self, connector: Connector, stop_reason: asyncio.Future) -> None:
@@ -233,12 +244,8 @@ class SimulatedCharger(Client):
         self.stop(connector, "EVDisconnected")
 
     def measure(self, connector: Connector, power: float = 0.0, soc: float | None = None) -> None:
-        """Queue MeterValues of now; `power` in W, `soc` in %."""
-        readings = [
-            {"timestamp": now_on_the_wire(), "sampledValue": self.vendor.sampled(connector.meter, power, soc)}
-        ]
-        running = {"transactionId": connector.transaction_id} if connector.transaction_id else {}
-        self.post("MeterValues", {"connectorId": connector.number, **running, "meterValue": readings})
+        """Queue the meter values of now; `power` in W, `soc` in %."""
+        self.messages.measure(connector, power, soc)
 
     def stop(self, connector: Connector, reason: str) -> None:
         if connector.stop_reason and not connector.stop_reason.done():
@@ -268,7 +275,7 @@ class SimulatedCharger(Client):
     def answer_to(self, action: str, payload: dict) -> Any:
         if self.options.silent:
             return None
-        answer = ANSWERS.get(action, CallError("NotImplemented", f"{action} is unknown"))
+        answer = self.messages.answers.get(action, CallError("NotImplemented", f"{action} is unknown"))
         return answer(self, payload) if callable(answer) else answer
 
     def connected(self, connection: Connection) -> None:
@@ -278,10 +285,6 @@ class SimulatedCharger(Client):
     def report_disconnected(self, error: Exception | None, delay_s: float) -> None:
         problem = "the connection was lost" if error is None else _problem(error)
         logger.warning("%s: %s. It connects again in %g s.", self.identity, problem, delay_s)
-
-
-def _tag_status(answer: dict) -> str:
-    return answer.get("idTagInfo", {}).get("status", "")
 
 
 def _problem(error: Exception) -> str:

@@ -127,8 +127,10 @@ def _manage(arguments):
 
 
 def _start_demo(stack):
-    arguments = [sys.executable, "manage.py", "simulate_charger", *DEMO_CHARGERS, "--url", stack.ws_url]
-    stack.start_child("simulator", arguments)
+    """Start the chargers; the last one speaks OCPP 2.0.1, the others 1.6."""
+    *older, newest = DEMO_CHARGERS
+    _simulate(stack, *older, "--url", stack.ws_url)
+    _simulate(stack, newest, "--ocpp", "2.0.1", "--url", stack.ws_url)
 
 
 def _start_demo_tls(stack):

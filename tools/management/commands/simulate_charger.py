@@ -11,7 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from core.ocpp.versions import OCPP16
-from tools.simulator.charger import NO_ERROR, Options, live
+from tools.simulator.charger import VERSIONS, Options, live
+from tools.simulator.ocpp16 import NO_ERROR
 from tools.simulator.quirks import QUIRKS
 from tools.simulator.vendors import VENDORS
 from transactions.models import IdTag
@@ -21,7 +22,19 @@ QUICK = {"pause": 0.1, "sample_interval": 0.5, "samples": 6, "sessions": 1, "fau
 STATUS = OCPP16.schemas.requests["StatusNotification"].resolved["properties"]
 FAULTS = sorted({*STATUS["errorCode"]["enum"]} - {NO_ERROR})
 NAMES = (
-    *("url", "key", "ca", "certificate", "connectors", "id_tag", "unknown_tag", "silent", "pause", "sample_interval"),
+    *(
+        "url",
+        "ocpp",
+        "key",
+        "ca",
+        "certificate",
+        "connectors",
+        "id_tag",
+        "unknown_tag",
+        "silent",
+        "pause",
+        "sample_interval",
+    ),
     *("vendor", "quirks", "fault", "fault_seconds"),
 )
 
@@ -49,6 +62,9 @@ class Command(BaseCommand):
         parser.add_argument("--silent", action="store_true", help="never answer a command")
         here = os.environ.get("SIMULATOR_URL") or f"ws://127.0.0.1:{os.environ.get('PORT', '8000')}"
         parser.add_argument("--url", default=here, help=f"the server (default {here})")
+        parser.add_argument(
+            "--ocpp", choices=VERSIONS, default=Options.ocpp, help=f"version (default {Options.ocpp})"
+        )
         key = os.environ.get("SIMULATOR_KEY", "")  # because other users can read the command line
         parser.add_argument("--key", default=key, help="the key for Basic auth (or SIMULATOR_KEY in the environment)")
         parser.add_argument("--ca", default="", help="PEM file with the roots to trust, for a wss:// URL")

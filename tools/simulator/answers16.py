@@ -1,21 +1,11 @@
-"""How a simulated charger answers commands: a CALLRESULT's payload for each action, or a function that returns it.
+"""How a simulated charger answers the commands of OCPP 1.6.
 
-A function has the charger and the payload of the command. The effect of a command begins after its answer was sent.
+The answer is a CALLRESULT's payload for each action, or a function of the charger and the payload of the command that
+returns it. The effect of a command begins after its answer was sent.
 """
 
-import asyncio
-import logging
-import urllib.request
-from datetime import UTC, datetime
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from tools.simulator import effects
 from tools.simulator.connection import ACCEPTED
-
-logger = logging.getLogger("simulator")
 
 REJECTED = {"status": "Rejected"}
 READ_ONLY = ("Number", "Supported")  # beginnings of the names of keys
@@ -29,7 +19,7 @@ def remote_start(charger, payload):
     free = next((c for c in charger.connectors_of(wanted) if c.status == "Available"), None)
     if free is None:
         return REJECTED
-    charger.in_background(charger.session(free, payload["idTag"], remote=True))
+    charger.in_background(charger.session(free, payload["idTag"], remote_start_id=0))
     return ACCEPTED
 
 
@@ -55,12 +45,7 @@ def unlock(charger, payload):
 def change_availability(charger, payload):
     """Connector 0 stands for all (OCPP 1.6 §5.2)."""
     connectors = charger.connectors_of(payload["connectorId"])
-    status = "Available" if payload["type"] == "Operative" else "Unavailable"
-    for connector in connectors:
-        if not connector.transaction_id:
-            charger.in_background(charger.report_status(connector, status))
-    busy = any(connector.transaction_id for connector in connectors)
-    return {"status": "Scheduled" if busy else "Accepted" if connectors else "Rejected"}
+    return {"status": charger.change_availability(connectors, payload["type"])}
 
 
 # --- configuration and lists -----------------------------------------------------------------
@@ -108,7 +93,7 @@ async def _send_triggered(charger, payload, signed):
     if wanted == "BootNotification":
         await charger.boot()
     elif wanted == "SignChargePointCertificate":
-        await charger.call("SignCertificate", {"csr": _certificate_request(charger.identity)})
+        await charger.call("SignCertificate", {"csr": effects.certificate_request(charger.identity)})
     elif wanted == "StatusNotification":
         for connector in connectors:
             await charger.report_status(connector, connector.status)
@@ -120,70 +105,33 @@ async def _send_triggered(charger, payload, signed):
         await charger.call(action, {} if action == "Heartbeat" else idle)
 
 
-def _certificate_request(charger_id):
-    """A request for a new key, which is not stored, so the charger does not use the certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, charger_id)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.PEM).decode()
-
-
 # --- files -----------------------------------------------------------------------------------
 
 
 def get_diagnostics(charger, payload):
     statuses = "DiagnosticsStatusNotification", {}, "UploadFailed"
-    charger.in_background(_upload(charger, payload["location"], *statuses))
-    return {"fileName": _log_name()}
+    charger.in_background(effects.upload(charger, payload["location"], *statuses))
+    return {"fileName": effects.log_name()}
 
 
 def get_log(charger, payload):
     statuses = "LogStatusNotification", {"requestId": payload["requestId"]}, "UploadFailure"
-    charger.in_background(_upload(charger, payload["log"]["remoteLocation"], *statuses))
-    return ACCEPTED | {"filename": _log_name()}
-
-
-async def _upload(charger, location, action, request, failure):
-    await charger.call(action, {"status": "Uploading"} | request)
-    log = f"{datetime.now(UTC).isoformat()} simulated charger {charger.identity}: nothing to report\n"
-    done = await _http("PUT", location.rstrip("/") + "/" + _log_name(), log.encode())
-    await charger.call(action, {"status": "Uploaded" if done else failure} | request)
-
-
-def _log_name():
-    return f"diagnostics-{datetime.now(UTC):%Y%m%d}.log"
+    charger.in_background(effects.upload(charger, payload["log"]["remoteLocation"], *statuses))
+    return ACCEPTED | {"filename": effects.log_name()}
 
 
 def update_firmware(charger, payload):
-    charger.in_background(_install(charger, payload["location"], "FirmwareStatusNotification", {}, ["Installing"]))
+    charger.in_background(
+        effects.install(charger, payload["location"], "FirmwareStatusNotification", {}, ["Installing", "Installed"])
+    )
     return {}
 
 
 def signed_update_firmware(charger, payload):
-    request, steps = {"requestId": payload["requestId"]}, ["SignatureVerified", "Installing"]
+    request, steps = {"requestId": payload["requestId"]}, ["SignatureVerified", "Installing", "Installed"]
     location = payload["firmware"]["location"]
-    charger.in_background(_install(charger, location, "SignedFirmwareStatusNotification", request, steps))
+    charger.in_background(effects.install(charger, location, "SignedFirmwareStatusNotification", request, steps))
     return ACCEPTED
-
-
-async def _install(charger, location, action, request, steps):
-    fetched = await _http("GET", location)
-    for status in ["Downloading", *(["Downloaded", *steps, "Installed"] if fetched else ["DownloadFailed"])]:
-        await charger.call(action, {"status": status} | request)
-        await asyncio.sleep(1)
-
-
-async def _http(method, location, body=None):
-    """Whether the transfer succeeded; always true if `location` is not HTTP(S)."""
-    if not location.startswith(("http://", "https://")):
-        return True
-    request = urllib.request.Request(location, body, {"Content-Type": "application/octet-stream"}, method=method)
-    try:
-        await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=30).read())
-    except OSError as error:
-        logger.warning("%s %s failed: %s", method, location, error)
-        return False
-    return True
 
 
 ANSWERS = {

@@ -1,0 +1,56 @@
+"""What a simulated charger does after its answer to a command, in all OCPP versions."""
+
+import asyncio
+import logging
+import urllib.request
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+logger = logging.getLogger("simulator")
+
+
+def certificate_request(charger_id: str) -> str:
+    """A request (PEM) for a new key, which is not stored, so the charger does not use the certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, charger_id)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def log_name() -> str:
+    return f"diagnostics-{datetime.now(UTC):%Y%m%d}.log"
+
+
+async def upload(charger: Any, location: str, action: str, request: dict, failure: str) -> None:
+    """Upload a log, and report it with `action`. `request` has the id of the command, `failure` is a status."""
+    await charger.call(action, {"status": "Uploading"} | request)
+    log = f"{datetime.now(UTC).isoformat()} simulated charger {charger.identity}: nothing to report\n"
+    done = await _http("PUT", location.rstrip("/") + "/" + log_name(), log.encode())
+    await charger.call(action, {"status": "Uploaded" if done else failure} | request)
+
+
+async def install(charger: Any, location: str, action: str, request: dict, steps: Iterable[str]) -> None:
+    """Fetch firmware, and report it with `action`. `steps` are the statuses after the download."""
+    fetched = await _http("GET", location)
+    for status in ["Downloading", *(["Downloaded", *steps] if fetched else ["DownloadFailed"])]:
+        await charger.call(action, {"status": status} | request)
+        await asyncio.sleep(1)
+
+
+async def _http(method: str, location: str, body: bytes | None = None) -> bool:
+    """Whether the transfer succeeded; always true if `location` is not HTTP(S)."""
+    if not location.startswith(("http://", "https://")):
+        return True
+    request = urllib.request.Request(location, body, {"Content-Type": "application/octet-stream"}, method=method)
+    try:
+        await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=30).read())
+    except OSError as error:
+        logger.warning("%s %s failed: %s", method, location, error)
+        return False
+    return True

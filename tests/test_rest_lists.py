@@ -6,21 +6,24 @@ from uuid import uuid4
 import pytest
 from rest_framework.views import APIView
 
-from chargers.models import AuditEntry, ChargingLimit, DataTransfer, Event, InstalledCertificate, Message, SecurityEvent
+from chargers.models import (
+    AuditEntry,
+    ChargingLimit,
+    DataTransfer,
+    Event,
+    InstalledCertificate,
+    Message,
+    SecurityEvent,
+)
 from chargers.services import audit, events
-from commands.models import (
-    Batch,
-    CertificateRequest,
-    Command,
-    DisplayMessage,
-    EVChargingNeeds,
-    EVChargingSchedule,
 from commands.models import (
     Batch,
     CertificateInquiry,
     CertificateRequest,
     Command,
     DisplayMessage,
+    EVChargingNeeds,
+    EVChargingSchedule,
     PublishedFirmware,
     Upload,
 )

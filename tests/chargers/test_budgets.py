@@ -363,6 +363,8 @@ EVENT = {
 }
 MONITOR = {"transaction": False, "value": 1, "type": "Delta", "severity": 8}
 REPORT = {"requestId": 1, "seqNo": 0, "generatedAt": NOON}
+
+
 def ask_for_statuses(charger):
     """GetCertificateStatus of OCPP 2.0.1, for which a responder is asked that does not exist."""
     asked = {"hashAlgorithm": "SHA256", "issuerNameHash": "ab", "issuerKeyHash": "cd", "serialNumber": "1"}

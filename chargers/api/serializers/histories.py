@@ -47,6 +47,8 @@ class MonitoringEventSerializer(ChargerRow):
         model = MonitoringEvent
         fields = ["id", "charger_id", *monitors.NAME, "timestamp", *monitors.SENT]
         fields += ["severity", "generated_at", "received_at"]
+
+
 class ChargingLimitSerializer(ChargerRow):
     """A limit that another system imposed; it is active while `cleared_at` is null."""
 

@@ -84,6 +84,9 @@ class MonitoringEventList(Scoped, generics.ListAPIView):
     filterset_class = of_charger(
         MonitoringEvent, "id", *monitors.NAME, "timestamp", *monitors.SENT, "severity", "generated_at", "received_at"
     )
+    pagination_class = NewestFirst
+
+
 class ChargingLimitList(Scoped, generics.ListAPIView):
     """External charging limits, newest first: active ones, and those that were cleared or replaced."""
 

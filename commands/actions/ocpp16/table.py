@@ -3,7 +3,6 @@
 from commands.actions import certificates, requests, transfers
 from commands.actions.base import Action
 from commands.actions.ocpp16 import (
-    certificates,
     charging,
     configuration,
     diagnostics,

@@ -2,7 +2,17 @@
 
 from commands.actions import requests, transfers
 from commands.actions.base import Action
-from commands.actions.ocpp201 import availability, device_model, display_messages, firmware, network, remote_control
+from commands.actions.ocpp201 import (
+    availability,
+    device_model,
+    display_messages,
+    firmware,
+    local_list,
+    network,
+    remote_control,
+    reservations,
+    tariffs,
+)
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -50,6 +60,16 @@ _TABLE = (
     Action("SetNetworkProfile", ACCEPTED, check=network.check, answered=network.was_set),
     # Authorization (C)
     Action("ClearCache", ACCEPTED),
+    # Local authorization list (D)
+    Action("GetLocalListVersion", {"versionNumber": 0}, answered=local_list.version_reported),
+    Action(
+        "SendLocalList",
+        ACCEPTED,
+        local_list.complete,
+        local_list.check,
+        answered=local_list.was_sent,
+        payload_for_retry=local_list.payload_for_retry,
+    ),
     # Transactions (E) and remote control (F)
     Action("GetTransactionStatus", {"messagesInQueue": False}),
     Action(
@@ -64,6 +84,18 @@ _TABLE = (
     Action("RequestStopTransaction", ACCEPTED),
     Action("TriggerMessage", ACCEPTED, check=remote_control.check_trigger),
     Action("UnlockConnector", {"status": "Unlocked"}),
+    # Reservation (H)
+    Action("CancelReservation", ACCEPTED, answered=reservations.cancelled),
+    Action(
+        "ReserveNow",
+        ACCEPTED,
+        reservations.complete,
+        reservations.check,
+        reservations.submitted,
+        reservations.reserved,
+    ),
+    # Tariff and cost (I)
+    Action("CostUpdated", {}, tariffs.complete),
     # Firmware (L)
     Action(
         "UpdateFirmware",

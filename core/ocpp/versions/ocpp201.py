@@ -50,6 +50,7 @@ ESSENTIALS = Essentials(
         ("StatusNotification", "timestamp"): lambda payload: "",
         ("SecurityEventNotification", "timestamp"): lambda payload: "",
         ("NotifyEvent", "timestamp"): lambda payload: "",
+        ("Authorize", "type"): lambda payload: "",
         ("BootNotification", "vendorName"): lambda payload: "",
         ("BootNotification", "model"): lambda payload: "",
         ("BootNotification", "reason"): lambda payload: "Unknown",
@@ -88,7 +89,7 @@ OCPP201 = Version(
     idempotent=frozenset(
         {"Authorize", "BootNotification", "GetCertificateStatus", "Heartbeat", "StatusNotification"}
     ),
-    recorded=frozenset({"MeterValues", "NotifyReport", "TransactionEvent"}),
+    recorded=frozenset({"MeterValues", "NotifyReport", "ReservationStatusUpdate", "TransactionEvent"}),
     # A NotifyReport answers GetBaseReport or GetReport, which may be sent to a charger that is Pending (B02.FR.02).
     before_acceptance=frozenset({"BootNotification", "NotifyReport"}),
     not_while_pending=frozenset({"RequestStartTransaction", "RequestStopTransaction"}),  # B02.FR.05

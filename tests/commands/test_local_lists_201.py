@@ -59,7 +59,8 @@ def test_a_differential_list_names_tokens_by_text_and_type(api, charger):
     command = post(api, charger, update_type="Differential")[-1]
     accepted(command)
     assert tokens(command.payload) == [("A", "Central"), ("A", "eMAID")]
-    assert [e["idTokenInfo"]["status"] for e in LocalList.objects.get().entries] == ["Accepted", "Blocked"]
+    held = {e["idToken"]["type"]: e["idTokenInfo"]["status"] for e in LocalList.objects.get().entries}
+    assert held == {"ISO14443": "Accepted", "Central": "Blocked"}
     assert tokens(post(api, charger, update_type="Differential")[-1].payload) == []
 
 

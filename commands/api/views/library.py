@@ -66,7 +66,6 @@ from commands.services.submission import submit
 from core.http.errors import Conflict
 from core.http.pagination import NewestFirst
 from core.ocpp.schemas import JSON
-from core.ocpp.timestamps import now_on_the_wire, to_rfc3339
 from core.ocpp.versions import OCPP201
 
 

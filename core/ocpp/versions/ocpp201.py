@@ -59,7 +59,6 @@ ESSENTIALS = Essentials(
         ("TransactionEvent", "triggerReason"): lambda payload: "",
         ("TransactionEvent", "seqNo"): lambda payload: -1,
         ("TransactionEvent", "type"): lambda payload: "",
-        ("Authorize", "type"): lambda payload: "",
         ("NotifyDisplayMessages", "priority"): lambda payload: "",
         ("NotifyDisplayMessages", "message"): lambda payload: {},
         ("NotifyDisplayMessages", "format"): lambda payload: "",

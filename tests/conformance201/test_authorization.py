@@ -117,7 +117,7 @@ def test_tc_c_43_csms(station):
 
 
 def stopped_by_master_pass(station, master):
-    sessions = [station.session(evse) for evse in (1, 2)]
+    sessions = [station.session(evse=evse) for evse in (1, 2)]
     for session, token in zip(sessions, (TOKEN, SECOND), strict=True):
         assert info(session.start(token))[0] == "Accepted"
     assert authorized(station, master) == ("Accepted", PASS_GROUP)
@@ -134,7 +134,7 @@ def test_tc_c_47_csms(station, master):
 
 def test_tc_c_48_csms(station, master):
     """Stop Transaction with a Master Pass - With UI - Specific transactions"""
-    first, second = station.session(1), station.session(2)
+    first, second = station.session(evse=1), station.session(evse=2)
     assert info(first.start(TOKEN))[0] == info(second.start(SECOND))[0] == "Accepted"
     assert authorized(station, master) == ("Accepted", PASS_GROUP)
     assert info(first.end(reason="MasterPass", idToken=master)) == ("Accepted", PASS_GROUP)

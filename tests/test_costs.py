@@ -53,8 +53,8 @@ MOST_OF_A_BATCH = {
     "StatusNotification": (5, 5),  # the connectors and events of all chargers are written at once
     "StartTransaction": (9, 9),  # repetitions and superseded transactions are found for all chargers at once
     "MeterValues": (5, 6),  # readings are copied, and the energy of their transactions is counted, at once
-    "StopTransaction": (7, 7),  # all transactions are ended at once
-    MIX: (15, 16),  # kinds share one transaction and one check of sockets
+    "StopTransaction": (8, 8),  # all transactions are ended, and priced, at once
+    MIX: (16, 17),  # kinds share one transaction and one check of sockets
 }
 # (statements, round trips) of a command in the web process, in the writer, and in the worker, with BEGIN and COMMIT.
 MOST_OF_A_COMMAND = {"submission": (5, 5), "claim": (3, 3), "end": (5, 5)}

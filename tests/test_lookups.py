@@ -111,6 +111,12 @@ HARMLESS = {
     ),
     "transactions.idtag_chargers": "id idtag charger",
     "transactions.idtag_groups": "id idtag chargergroup",
+    "transactions.tariff": (
+        "id description currency energy_per_kwh per_minute per_session vat_percent text created_at"
+    ),
+    "transactions.tariff_chargers": "id tariff charger",
+    "transactions.tariff_groups": "id tariff chargergroup",
+    "transactions.tariff_id_tags": "id tariff idtag",
     "transactions.unknownidtag": "id id_tag type charger first_seen last_seen presented",
     "transactions.transaction": (
         "id charger own_reference evse_id connector_id id_tag id_token_type id_tag_status "
@@ -119,7 +125,7 @@ HARMLESS = {
         "raw_meter_stop stop_reason stop_id_tag meter_first meter_latest meter_newest power_latest soc_latest "
         "read_until superseded_by closed_at closed_by clock_skew start_message_id recurrence is_id_used "
         "corrected_meter_start corrected_meter_stop corrected_stop_time corrected_at corrected_by note "
-        "energy_wh energy_source"
+        "total_cost currency tariff energy_wh energy_source"
     ),
     "transactions.transactionevent": (
         "id transaction seq_no event_type trigger_reason timestamp raw_timestamp clock_skew received_at offline "
@@ -127,7 +133,8 @@ HARMLESS = {
         "meter_stop reservation_id remote_start_id details"
     ),
     "transactions.reservation": (
-        "id charger connector_id id_tag parent_id_tag expiry_date state ended_because created_at"
+        "id charger evse_id connector_id connector_type id_tag id_token_type parent_id_tag expiry_date state "
+        "ended_because created_at"
     ),
     "transactions.orphanstop": (
         "id charger ocpp_version action refused_because reported_transaction_id payload received_at transaction"

@@ -29,7 +29,7 @@ from tests.support.admin import admin_models, admin_url
 from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
 from tests.support.payloads import PROFILE
 from tests.support.routes import rest_lists
-from transactions.models import MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.models import IdTag, MeterValue, Reservation, Tariff, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
 # A model and a list of its rows, over REST or in the admin.
@@ -53,6 +53,11 @@ def one_more_of_each(number):
     tell(charger, "SecurityEventNotification", type="x", timestamp=NOON)
     tell(charger, "DataTransfer", vendorId="x")
     UnknownIdTag.objects.create(id_tag=f"U{number}", charger=charger, first_seen=now, last_seen=now, presented=1)
+    priced = Tariff.objects.create(description=tag, currency="EUR")
+    for limited in (priced, IdTag.objects.get(id_tag=tag)):
+        limited.chargers.add(charger)
+        limited.groups.create(name=f"{type(limited).__name__} {tag}")
+    priced.id_tags.add(IdTag.objects.get(id_tag=tag))
     Reservation.objects.create(charger=charger, connector_id=1, id_tag=tag, expiry_date=now)
     LocalList.objects.create(charger=charger, version=1, entries={})
     ChargerGroup.objects.create(name=tag).chargers.add(charger)

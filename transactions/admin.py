@@ -20,7 +20,7 @@ from chargers.admin.base import AsSent, Commandable, HistoryAdmin, LargeHistoryA
 from chargers.admin.lists import choices
 from core.ocpp.timestamps import display_zone
 from core.ocpp.versions import listed_values
-from transactions.models import IdTag, MeterValue, Reservation, Transaction, UnknownIdTag
+from transactions.models import IdTag, MeterValue, Reservation, Tariff, Transaction, UnknownIdTag
 from transactions.models.transactions import DOUBTS
 from transactions.services import energy, export
 from transactions.services.samples import MOST
@@ -28,6 +28,7 @@ from transactions.services.samples import MOST
 READINGS_SHOWN = 100
 MAX_DIGITS = 18  # of the id of a meter value
 CORRECTED = ["corrected_meter_start", "corrected_meter_stop", "corrected_stop_time", "corrected_at", "corrected_by"]
+COST: list[Any] = ["total_cost", "currency", "tariff"]
 METERS: list[Any] = ["meter_start", "raw_meter_start", "meter_first", "meter_latest", "meter_newest", "meter_stop"]
 METERS += ["raw_meter_stop"]
 VERDICTS = [*IdTag.STATUSES, "ConcurrentTx"]
@@ -45,6 +46,14 @@ class IdTagAdmin(AsSent, admin.ModelAdmin):
     autocomplete_fields = ["chargers", "groups"]
     search_fields = ["id_tag", "parent_id_tag", "description"]
     date_hierarchy = "created_at"
+
+
+@admin.register(Tariff)
+class TariffAdmin(admin.ModelAdmin):
+    list_display = ["description", "currency", "energy_per_kwh", "per_minute", "per_session", "vat_percent"]
+    list_filter = ["currency"]
+    autocomplete_fields = ["chargers", "groups", "id_tags"]
+    search_fields = ["description", "text"]
 
 
 @admin.action(description="Accept as id tags", permissions=["accept"])
@@ -69,7 +78,7 @@ class UnknownIdTagAdmin(HistoryAdmin):
 
 class ReservationAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     as_sent = ["id_tag", "parent_id_tag"]
-    list_display = ["id", "charger", "connector_id", "id_tag", "status", "expiry_date", "ended_because"]
+    list_display = ["id", "charger", "evse_id", "connector_id", "id_tag", "status", "expiry_date", "ended_because"]
     list_filter = ["state"]
     search_fields = ["=id", "charger__identity", "id_tag", "parent_id_tag"]
     list_select_related = ["charger"]
@@ -162,11 +171,13 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
     date_hierarchy = "start_time"
     readonly_fields = ["state", "energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]
     readonly_fields += ["readings", "see_also", "reference", "missing_since", *CORRECTED]
+    readonly_fields += ["readings", "see_also", *CORRECTED, *COST]
     fieldsets = [
         (None, {"fields": ["charger", "reference", "evse_id", "connector_id", "state", "charging_state"]}),
         (None, {"fields": ["id_tag", "id_token_type", "id_tag_status", "reservation_id", "remote_start_id"]}),
         (None, {"fields": ["see_also"]}),
         ("Energy", {"fields": ["energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]}),
+        ("Cost", {"fields": COST}),
         ("Corrected by an operator", {"fields": [*CORRECTED, "note"]}),
         ("Meter of the charger", {"fields": METERS}),
         ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),

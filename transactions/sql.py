@@ -158,14 +158,70 @@ WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
 END_RESERVATIONS = """
 UPDATE transactions_reservation r SET
     state = 'Cancelled', ended_because = 'connector ' || s.connector_id || ' ' || s.status
-FROM json_to_recordset(%s) AS s(charger bigint, connector_id int, status text, timestamp timestamptz,
-        received_at timestamptz)
-    JOIN chargers_connector k ON k.charger_id = s.charger AND k.connector_id = s.connector_id
-        AND k.received_at = s.received_at
-WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.connector_id IN (0, r.connector_id)
+FROM json_to_recordset(%s) AS s(charger bigint, evse_id int, connector_id int, status text,
+        timestamp timestamptz, received_at timestamptz)
+    JOIN chargers_connector k ON k.charger_id = s.charger AND k.evse_id = s.evse_id
+        AND k.connector_id = s.connector_id AND k.received_at = s.received_at
+WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.evse_id IN (0, coalesce(r.evse_id, r.connector_id))
     AND (s.timestamp >= r.created_at - interval '5 minutes' OR NOT EXISTS (
         SELECT FROM chargers_charger h WHERE h.id = s.charger
             AND s.timestamp >= h.disconnected_at - interval '1 minute' AND s.timestamp < h.connected_at))
+"""
+
+# A charger reports the end; one that is repeated finds no active reservation.
+END_REPORTED_RESERVATIONS = """
+UPDATE transactions_reservation r SET state = s.state, ended_because = s.because
+FROM json_to_recordset(%s) AS s(id bigint, charger bigint, state text, because text)
+WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
+"""
+
+# --- costs -------------------------------------------------------------------------------------
+
+
+def _tariff(charger: str, id_tag: str, type: str, only: str = "true") -> str:
+    """Return the SQL of the tariff for the token `id_tag` of `type` at `charger`, see `models.Tariff`."""
+    return f"""(
+    SELECT f.* FROM transactions_tariff f, LATERAL (SELECT
+        EXISTS (SELECT FROM transactions_tariff_id_tags g WHERE g.tariff_id = f.id) AS has_tags,
+        EXISTS (SELECT FROM transactions_tariff_chargers g WHERE g.tariff_id = f.id)
+            OR EXISTS (SELECT FROM transactions_tariff_groups g WHERE g.tariff_id = f.id) AS has_places) l
+    WHERE {only}
+        AND (NOT l.has_tags OR EXISTS (SELECT FROM transactions_tariff_id_tags g
+            JOIN transactions_idtag k ON k.id = g.idtag_id WHERE g.tariff_id = f.id
+                AND upper(k.id_tag) = upper({id_tag}) AND (k.type IN ('', {type}) OR {type} = '')))
+        AND (NOT l.has_places
+            OR EXISTS (SELECT FROM transactions_tariff_chargers g
+                WHERE g.tariff_id = f.id AND g.charger_id = {charger})
+            OR EXISTS (SELECT FROM transactions_tariff_groups g
+                JOIN chargers_chargergroup_chargers m USING (chargergroup_id)
+                WHERE g.tariff_id = f.id AND m.charger_id = {charger}))
+    ORDER BY l.has_tags DESC, l.has_places DESC, f.id LIMIT 1)"""
+
+
+# Minutes by the charger's clock, unless it is wrong; of a session that is under way, until now.
+_MINUTES = """greatest(0, extract(epoch FROM CASE WHEN t.clock_skew AND t.corrected_stop_time IS NULL
+        THEN coalesce(t.stop_received_at, t.closed_at, now()) - t.start_received_at
+        ELSE coalesce(t.corrected_stop_time, t.stop_time, now()) - t.start_time END) / 60)"""
+_COSTS = f"""SELECT t.id, f.id AS tariff_id, f.currency, round((f.per_session
+    + f.energy_per_kwh * coalesce(t.energy_wh, 0) / 1000 + f.per_minute * {_MINUTES}
+) * (1 + f.vat_percent / 100), 2) AS cost
+FROM transactions_transaction t, LATERAL {_tariff("t.charger_id", "t.id_tag", "t.id_token_type")} f
+WHERE t.id = ANY(%s)"""
+
+COSTS = f"SELECT c.id, c.cost FROM ({_COSTS}) c"
+
+SETTLE_COSTS = f"""
+UPDATE transactions_transaction t SET total_cost = c.cost, currency = c.currency, tariff_id = c.tariff_id
+FROM ({_COSTS}) c WHERE t.id = c.id RETURNING t.id, t.total_cost
+"""
+
+# The texts of tariffs for tokens at chargers that support tariffs or messages.
+TARIFF_TEXTS = f"""
+SELECT s.n, f.text FROM json_to_recordset(%s) AS s(n int, charger bigint, id_tag text, type text),
+    LATERAL {_tariff("s.charger", "s.id_tag", "s.type", "f.text <> ''")} f
+WHERE EXISTS (SELECT FROM chargers_variable v WHERE v.charger_id = s.charger AND v.variable = 'Available'
+    AND v.component IN ('TariffCostCtrlr', 'DisplayMessageCtrlr') AND v.instance IN ('', 'Tariff')
+    AND v.value = 'true')
 """
 
 # --- starts ------------------------------------------------------------------------------------

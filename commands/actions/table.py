@@ -7,11 +7,14 @@ from django.core.exceptions import ImproperlyConfigured
 from commands.actions import intents
 from commands.actions.base import Action
 from commands.actions.intents import Encoded, Encoders, Verbatim
+from commands.actions.local_lists import Form
 from commands.actions.ocpp16 import certificates as ocpp16_certificates
 from commands.actions.ocpp16 import intents as ocpp16_intents
+from commands.actions.ocpp16 import local_list as ocpp16_local_list
 from commands.actions.ocpp16 import table as ocpp16
 from commands.actions.ocpp201 import certificates as ocpp201_certificates
 from commands.actions.ocpp201 import intents as ocpp201_intents
+from commands.actions.ocpp201 import local_list as ocpp201_local_list
 from commands.actions.ocpp201 import table as ocpp201
 from core.ocpp.schemas import Schema, Violation
 from core.ocpp.versions import OCPP16, OCPP201, Version
@@ -34,6 +37,7 @@ ACTIONS: Table = with_schemas({OCPP16: ocpp16.ACTIONS, OCPP201: ocpp201.ACTIONS}
 INTENTS: Mapping[Version, Encoders] = {OCPP16: ocpp16_intents.ENCODERS, OCPP201: ocpp201_intents.ENCODERS}
 # Of each version: how a charger is asked to renew a certificate, by whether it is one for cars.
 RENEWALS = {OCPP16: ocpp16_certificates.RENEWALS, OCPP201: ocpp201_certificates.RENEWALS}
+LOCAL_LISTS: Mapping[Version, Form] = {OCPP16: ocpp16_local_list.FORM, OCPP201: ocpp201_local_list.FORM}
 
 # The names of the commands of any version, in the order in which lists offer them.
 NAMES = tuple(dict.fromkeys(name for actions in ACTIONS.values() for name in actions))

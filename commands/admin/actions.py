@@ -13,6 +13,7 @@ from rest_framework.exceptions import APIException
 
 from chargers.admin.chargers import ChargerAdmin
 from chargers.models import Charger
+from commands.actions import local_lists
 from commands.actions.intents import (
     Availability,
     FetchLog,
@@ -23,8 +24,7 @@ from commands.actions.intents import (
     Trigger,
     Verbatim,
 )
-from commands.actions.ocpp16 import local_list
-from commands.actions.table import encode
+from commands.actions.table import LOCAL_LISTS, encode
 from commands.admin.batches import submit_batch
 from commands.services.origin import Origin
 from commands.services.submission import submit
@@ -87,11 +87,18 @@ def stop_remotely(modeladmin: ModelAdmin, request: HttpRequest, transactions: Qu
 @admin.action(description="Send the local authorisation list", permissions=["command"])
 def send_local_list(modeladmin: ModelAdmin, request: HttpRequest, chargers: QuerySet[Charger]) -> None:
     """Submit a Full list of all id tags."""
-    _submit_all(request, ((charger, Verbatim("SendLocalList", _full_list(charger))) for charger in chargers))
+    _submit_all(
+        request,
+        (
+            (charger, Verbatim("SendLocalList", payload))
+            for charger in chargers
+            for payload in _full_list(LOCAL_LISTS[charger.version], charger)
+        ),
+    )
 
 
-def _full_list(charger: Charger) -> JSON:
-    return local_list.payload(local_list.FULL, local_list.wanted(charger), local_list.next_version(charger))
+def _full_list(form: local_lists.Form, charger: Charger) -> list[JSON]:
+    return local_lists.payloads(form, charger, local_lists.FULL, local_lists.wanted(form, charger))
 
 
 def _action_on_reservations(name: str, title: str, action: str) -> Any:

@@ -162,7 +162,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('version', models.IntegerField()),
-                ('entries', commands.fields.OrderedJSONField(help_text='{id tag: IdTagInfo}')),
+                ('entries', commands.fields.OrderedJSONField(help_text='As on the wire, each with the information about its token.')),
                 ('accepted_at', models.DateTimeField(auto_now=True)),
                 ('charger', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='local_list', to='chargers.charger')),
             ],

@@ -59,7 +59,7 @@ class LocalList(models.Model):
 
     charger = models.OneToOneField(Charger, models.CASCADE, related_name="local_list")
     version = models.IntegerField()
-    entries = OrderedJSONField(help_text="{id tag: IdTagInfo}")
+    entries = OrderedJSONField(help_text="As on the wire, each with the information about its token.")
     accepted_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:

@@ -14,7 +14,8 @@ COMMAND = [
     *("commands.add_command", "transactions.change_transaction"),
     *(f"transactions.{verb}_reservation" for verb in ("add", "change", "delete")),
 ]
-OWN = [("chargers", "charger"), ("transactions", "idtag"), ("commands", "chargingprofile"), ("commands", "firmware")]
+OWN = [("chargers", "charger"), ("transactions", "idtag"), ("transactions", "tariff")]
+OWN += [("commands", "chargingprofile"), ("commands", "firmware")]
 MANAGE = [f"{app}.{verb}_{model}" for app, model in OWN for verb in ("add", "change", "delete")]
 MANAGE += ["transactions.delete_unknownidtag", "commands.change_certificaterequest"]
 EVERY = "Every charger"

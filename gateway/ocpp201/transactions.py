@@ -5,12 +5,12 @@ from typing import Any
 
 import orjson
 
+from commands.actions.ocpp201.id_tokens import id_token_info
 from commands.services import remote_starts
 from core.ocpp.calls import Call
 from core.ocpp.redaction import without_secrets
-from core.ocpp.timestamps import clock_is_off, parse_or, to_rfc3339
-from transactions.services import energy, readings, transaction_events
-from transactions.services.id_tokens import Verdict
+from core.ocpp.timestamps import clock_is_off, parse_or
+from transactions.services import costs, energy, readings, transaction_events
 from transactions.services.readings import MeterReading
 from transactions.services.samples import SIGNED, MeterSample
 
@@ -34,7 +34,14 @@ def transaction_event(calls: list[Call]) -> list[dict[str, Any]]:
         for one, outcome in zip(decoded, outcomes, strict=True)
         if one.remote_start_id is not None and outcome.is_new
     )
-    return [{"idTokenInfo": id_token_info(one.verdict)} if one.verdict else {} for one in outcomes]
+    costs_so_far = costs.running({outcome.transaction_id for outcome in outcomes})
+    return [_answer(outcome, costs_so_far.get(outcome.transaction_id)) for outcome in outcomes]
+
+
+def _answer(outcome: transaction_events.Outcome, cost: Decimal | None) -> dict[str, Any]:
+    """Answer with the verdict on a token, and the cost so far or in total; 0.00 is free of charge (I02, I03)."""
+    info = {"idTokenInfo": id_token_info(outcome.verdict)} if outcome.verdict else {}
+    return ({} if cost is None else {"totalCost": float(cost)}) | info
 
 
 def event(call: Call) -> transaction_events.Event:
@@ -80,16 +87,6 @@ def _details(sent: dict[str, Any], info: dict[str, Any], token: dict[str, Any]) 
             left = {member: whole[member] for member in sorted(members)}
             others |= {name: left} if name else left
     return orjson.dumps(without_secrets(others)).decode() if others else ""
-
-
-def id_token_info(verdict: Verdict) -> dict[str, Any]:
-    """Return the IdTokenInfo of a verdict (C01)."""
-    info: dict[str, Any] = {"status": verdict.status}
-    if verdict.expires:
-        info["cacheExpiryDateTime"] = to_rfc3339(verdict.expires)
-    if verdict.group:
-        info["groupIdToken"] = {"idToken": verdict.group, "type": "Central"}
-    return info
 
 
 def meter_values(calls: list[Call]) -> list[dict[str, Any]]:

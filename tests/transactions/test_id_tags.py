@@ -1,6 +1,8 @@
 """Authorisation of tags: unknown tags, limits, groups (OCPP 1.6 §3.10, §4.1, §4.8)."""
 
 import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
 
 from chargers.models import ChargerGroup
 from tests.support.builders import NOON, a_call, a_charger, a_start, a_tag, a_transaction, tell
@@ -292,3 +294,21 @@ def test_an_invalid_token_is_refused_with_the_field(api, body, field):
     a_tag("A", type="eMAID")
     answer = post(api, **body)
     assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
+
+
+def test_a_user_sees_and_changes_only_the_chargers_within_reach():
+    near, far = a_charger(), a_charger()
+    user = User.objects.create_user("bob")
+    user.user_permissions.set(Permission.objects.exclude(codename="reach_every_charger"))
+    group = ChargerGroup.objects.create(name="North")
+    group.chargers.add(near)
+    group.users.add(user)
+    client = Client()
+    client.force_login(user)
+    tag = a_tag("A")
+    tag.chargers.set([near, far])
+    path = f"/api/ocpp/id-tags/{tag.pk}/"
+    assert client.get(path).json()["chargers"] == [near.identity]
+    assert client.patch(path, {"chargers": [far.identity]}, "application/json").status_code == 400
+    assert client.patch(path, {"chargers": []}, "application/json").json()["chargers"] == []
+    assert list(tag.chargers.all()) == [far]

@@ -30,6 +30,8 @@ class TransactionFilter(OfCharger):
             "stop_reason",
             "clock_skew",
             "reservation_id",
+            "tariff",
+            "currency",
         ]
 
     def by_reference(self, transactions: Any, name: str, reference: str) -> QuerySet[Transaction]:
@@ -50,16 +52,15 @@ class IdTagFilter(AsSent):
 
 
 class ReservationFilter(OfCharger):
-    status = filters.ChoiceFilter(
-        method="by_status", choices=[(s, s) for s in (*Reservation.STATUSES, Reservation.EXPIRED)]
-    )
+    status = filters.ChoiceFilter(method="by_status", choices=[(s, s) for s in Reservation.STATUSES])
 
     class Meta:
         model = Reservation
-        fields = ["id", "connector_id", "id_tag", "parent_id_tag", "expiry_date", "ended_because", "created_at"]
+        fields = ["id", "evse_id", "connector_id", "connector_type", "id_tag", "id_token_type", "parent_id_tag"]
+        fields += ["expiry_date", "ended_because", "created_at"]
 
     def by_status(self, reservations: QuerySet[Reservation], name: str, status: str) -> QuerySet[Any]:
         over = Q(state=Reservation.ACTIVE, expiry_date__lte=Now())
         if status == Reservation.EXPIRED:
-            return reservations.filter(over)
+            return reservations.filter(over | Q(state=Reservation.EXPIRED))
         return reservations.filter(state=status).exclude(over)

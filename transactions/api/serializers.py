@@ -10,7 +10,16 @@ from rest_framework import serializers
 from chargers.api.serializers.base import ChargerRow, Strict
 from chargers.models import Charger, ChargerGroup
 from chargers.services import access
-from transactions.models import IdTag, MeterValue, Reservation, Transaction, TransactionEvent, UnknownIdTag
+from core.ocpp.versions import OCPP16
+from transactions.models import (
+    IdTag,
+    MeterValue,
+    Reservation,
+    Tariff,
+    Transaction,
+    TransactionEvent,
+    UnknownIdTag,
+)
 from transactions.models.id_tags import EXISTS_ALREADY, MASTER_PASS_WITHOUT_GROUP
 from transactions.models.transactions import MOST
 from transactions.services import energy
@@ -43,6 +52,14 @@ class TransactionSerializer(ChargerRow):
     duration_seconds = serializers.IntegerField(allow_null=True)
     meter_ran_backwards = serializers.BooleanField()
     superseded_by = serializers.IntegerField(source="superseded_by_id", allow_null=True)
+    cost = serializers.DecimalField(
+        source="total_cost",
+        max_digits=14,
+        decimal_places=2,
+        allow_null=True,
+        help_text="With VAT, once it has ended; null without a tariff, and 0.00 if it is free of charge.",
+    )
+    tariff = serializers.IntegerField(source="tariff_id", allow_null=True)
 
     class Meta:
         model = Transaction
@@ -62,6 +79,9 @@ class TransactionSerializer(ChargerRow):
             "meter_stop",
             "energy_wh",
             "energy_source",
+            "cost",
+            "currency",
+            "tariff",
             "reported_meter_start",
             "reported_meter_stop",
             "reported_end_time",
@@ -167,7 +187,36 @@ class ReachedChargers(serializers.SlugRelatedField):
         return access.within(self.context["request"].user, Charger.objects.all(), "pk")
 
 
-class IdTagSerializer(serializers.ModelSerializer):
+class LimitedTo(serializers.ModelSerializer):
+    """Rows that are limited to `chargers`, of which a user sees and changes those within reach, and to `groups`."""
+
+    chargers = ReachedChargers(many=True, required=False)
+    groups = serializers.SlugRelatedField(
+        many=True, required=False, slug_field="name", queryset=ChargerGroup.objects.all()
+    )
+
+    def to_representation(self, row: Any) -> dict[str, Any]:
+        reached = [charger.identity for charger in row.chargers.all() if self._reaches(charger)]
+        return super().to_representation(row) | {"chargers": reached}
+
+    def update(self, row: Any, columns: dict[str, Any]) -> Any:
+        """Keep the chargers that the user cannot see."""
+        if "chargers" in columns:
+            columns["chargers"] += [charger for charger in row.chargers.all() if not self._reaches(charger)]
+        return super().update(row, columns)
+
+    def _reaches(self, charger: Charger) -> bool:
+        """Return whether the user may reach `charger`; looked up once for all rows of a list."""
+        request = self.context["request"]
+        if access.reaches_every_charger(request.user):
+            return True
+        if not hasattr(request, "reached_chargers"):
+            reached = access.within(request.user, Charger.objects.all(), "pk")
+            request.reached_chargers = set(reached.values_list("pk", flat=True))
+        return charger.pk in request.reached_chargers
+
+
+class IdTagSerializer(LimitedTo):
     """An id token is unique by its text, whatever its case, and its type.
 
     OCPP 1.6 allows 20 characters, 2.0.1 allows 36; some chargers send more. `group` is another name of
@@ -182,10 +231,6 @@ class IdTagSerializer(serializers.ModelSerializer):
     )
     group = serializers.CharField(
         source="parent_id_tag", required=False, allow_blank=True, max_length=255, trim_whitespace=False
-    )
-    chargers = ReachedChargers(many=True, required=False)
-    groups = serializers.SlugRelatedField(
-        many=True, required=False, slug_field="name", queryset=ChargerGroup.objects.all()
     )
 
     class Meta:
@@ -230,27 +275,31 @@ class IdTagSerializer(serializers.ModelSerializer):
             raise serializers.ValidationError({"parent_id_tag": [MASTER_PASS_WITHOUT_GROUP]})
         return columns
 
-    def to_representation(self, tag: IdTag) -> dict[str, Any]:
-        """Show only those of its chargers that the user may reach."""
-        reached = [charger.identity for charger in tag.chargers.all() if self._reaches(charger)]
-        return super().to_representation(tag) | {"chargers": reached}
 
-    def update(self, tag: IdTag, columns: dict[str, Any]) -> IdTag:
-        """Keep the chargers that the user cannot see."""
-        if "chargers" in columns:
-            columns["chargers"] += [charger for charger in tag.chargers.all() if not self._reaches(charger)]
-        changed: IdTag = super().update(tag, columns)
-        return changed
+class TariffSerializer(LimitedTo):
+    """Prices without VAT. Without chargers, groups and id tags it is that of all sessions that have no other."""
 
-    def _reaches(self, charger: Charger) -> bool:
-        """Return whether the user may reach `charger`; looked up once for all tags of a list."""
-        request = self.context["request"]
-        if access.reaches_every_charger(request.user):
-            return True
-        if not hasattr(request, "reached_chargers"):
-            reached = access.within(request.user, Charger.objects.all(), "pk")
-            request.reached_chargers = set(reached.values_list("pk", flat=True))
-        return charger.pk in request.reached_chargers
+    id_tags = serializers.PrimaryKeyRelatedField(
+        many=True, required=False, queryset=IdTag.objects.all(), help_text="Their `id` in id-tags/."
+    )
+
+    class Meta:
+        model = Tariff
+        fields = [
+            "id",
+            "description",
+            "currency",
+            "energy_per_kwh",
+            "per_minute",
+            "per_session",
+            "vat_percent",
+            "text",
+            "chargers",
+            "groups",
+            "id_tags",
+            "created_at",
+        ]
+        read_only_fields = ["created_at"]
 
 
 class UnknownIdTagSerializer(ChargerRow):
@@ -268,7 +317,7 @@ class ReservationSerializer(serializers.ModelSerializer):
         queryset=Charger.objects.all(),
         error_messages=dict(CHARGER_NOT_FOUND),
     )
-    status = serializers.ChoiceField([*Reservation.STATUSES, Reservation.EXPIRED], read_only=True)
+    status = serializers.ChoiceField(Reservation.STATUSES, read_only=True)
 
     def validate_charger_id(self, charger: Charger) -> Charger:
         if not access.reaches(self.context["request"].user, charger):
@@ -277,13 +326,27 @@ class ReservationSerializer(serializers.ModelSerializer):
             raise serializers.ValidationError("A reservation stays with its charger: make another one.")
         return charger
 
+    def validate(self, columns: dict[str, Any]) -> dict[str, Any]:
+        """Require a connector in OCPP 1.6, where it is the EVSE as well."""
+        charger = columns["charger"] if self.instance is None else self.instance.charger
+        if charger.version is OCPP16 and self.instance is None and "connector_id" not in columns:
+            raise serializers.ValidationError(
+                {"connector_id": [self.fields["charger_id"].error_messages["required"]]}
+            )
+        if charger.version is OCPP16 and "connector_id" in columns:
+            columns["evse_id"] = columns["connector_id"]
+        return columns
+
     class Meta:
         model = Reservation
         fields = [
             "id",
             "charger_id",
+            "evse_id",
             "connector_id",
+            "connector_type",
             "id_tag",
+            "id_token_type",
             "parent_id_tag",
             "expiry_date",
             "status",

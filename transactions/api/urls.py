@@ -8,6 +8,7 @@ from transactions.api import views
 router = SimpleRouter()
 router.register("id-tags", views.IdTagViewSet)
 router.register("unknown-id-tags", views.UnknownIdTagViewSet)
+router.register("tariffs", views.TariffViewSet)
 router.register("reservations", views.ReservationViewSet)
 
 urlpatterns = [

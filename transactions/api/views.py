@@ -23,11 +23,20 @@ from transactions.api.serializers import (
     IdTagSerializer,
     MeterValueSerializer,
     ReservationSerializer,
+    TariffSerializer,
     TransactionEventSerializer,
     TransactionSerializer,
     UnknownIdTagSerializer,
 )
-from transactions.models import IdTag, MeterValue, Reservation, Transaction, TransactionEvent, UnknownIdTag
+from transactions.models import (
+    IdTag,
+    MeterValue,
+    Reservation,
+    Tariff,
+    Transaction,
+    TransactionEvent,
+    UnknownIdTag,
+)
 from transactions.services import corrections
 
 
@@ -139,6 +148,15 @@ class IdTagViewSet(Editable):
     queryset = IdTag.objects.prefetch_related("chargers", "groups")
     serializer_class = IdTagSerializer
     filterset_class = IdTagFilter
+
+
+class TariffViewSet(Editable):
+    """Tariffs. One that names id tags precedes one that names chargers or groups, and that precedes all others."""
+
+    queryset = Tariff.objects.prefetch_related("chargers", "groups", "id_tags")
+    serializer_class = TariffSerializer
+    filterset_fields = ["id", "description", "currency", "energy_per_kwh", "per_minute", "per_session"]
+    filterset_fields += ["vat_percent", "text", "created_at"]
 
 
 class UnknownIdTagViewSet(Scoped, mixins.DestroyModelMixin, viewsets.ReadOnlyModelViewSet):

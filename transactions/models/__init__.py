@@ -1,8 +1,9 @@
-"""Models of id tags, transactions, reservations, meter readings, and messages that wait for an operator."""
+"""Models of id tags, tariffs, transactions, reservations, meter readings, and messages that wait for an operator."""
 
 from transactions.models.id_tags import IdTag, UnknownIdTag
 from transactions.models.meter_values import MeterValue, Reading
 from transactions.models.orphan_stops import OrphanStop
 from transactions.models.reservations import Reservation
+from transactions.models.tariffs import Tariff
 from transactions.models.transaction_events import TransactionEvent
 from transactions.models.transactions import Transaction

@@ -15,18 +15,32 @@ def next_reservation_id() -> int:
 
 
 class Reservation(models.Model):
-    """A connector reserved for a tag. Its primary key is the `reservationId` on the wire (OCPP 1.6 §5.13).
+    """An EVSE or a connector reserved for a token (OCPP 1.6 §5.13, 2.0.1 H). Its primary key is the id on the wire.
 
-    It is `Inactive` until its charger accepts it, and shown as `Expired` if it is `Active` past its expiry date.
+    It is `Inactive` until its charger accepts it. It is `Expired` if the charger says so, and shown so if it is
+    `Active` past its expiry date.
     """
 
     INACTIVE, ACTIVE, USED, CANCELLED, EXPIRED = "Inactive", "Active", "Used", "Cancelled", "Expired"
-    STATUSES = (INACTIVE, ACTIVE, USED, CANCELLED)
+    STATUSES = (INACTIVE, ACTIVE, USED, CANCELLED, EXPIRED)
 
     id = models.IntegerField("reservation id", primary_key=True, default=next_reservation_id, editable=False)
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="reservations")
-    connector_id = models.PositiveIntegerField(help_text="0: any connector of the charger.")
+    evse_id = models.PositiveIntegerField(
+        null=True, blank=True, help_text="0: any EVSE. In OCPP 1.6 it equals the connector id."
+    )
+    connector_id = models.PositiveIntegerField(default=0, help_text="0: any connector.")
+    connector_type = models.CharField(
+        max_length=20,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Only connectors of this type, such as cCCS2; not in OCPP 1.6.",
+    )
     id_tag = models.CharField(max_length=255)
+    id_token_type = models.CharField(
+        max_length=20, blank=True, default="", db_default="", help_text="Empty in OCPP 1.6."
+    )
     parent_id_tag = models.CharField(max_length=255, blank=True)
     expiry_date = models.DateTimeField()
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATUSES], default=INACTIVE, editable=False)

@@ -9,7 +9,8 @@ from django.db.models.functions import Upper
 
 from chargers.models import Charger, Connector
 from chargers.services import audit, events
-from transactions.services import energy, readings
+from transactions.models.tariffs import Tariff
+from transactions.services import costs, energy, readings
 
 MOST = 2**31 - 1  # what an integer of OCPP can hold
 # Reasons to check a transaction; each filter uses an index.
@@ -132,6 +133,15 @@ class Transaction(models.Model):
     corrected_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
     note = models.TextField(blank=True, default="", db_default="")
 
+    # Stored by `transactions.services.costs` at the end, if a tariff applies.
+    total_cost = models.DecimalField(
+        max_digits=14, decimal_places=2, null=True, blank=True, editable=False, help_text="With VAT."
+    )
+    currency = models.CharField(max_length=3, blank=True, default="", db_default="", editable=False)
+    tariff = models.ForeignKey(
+        Tariff, models.SET_NULL, null=True, blank=True, editable=False, db_index=False, related_name="+"
+    )
+
     # Computed by `transactions.services.energy`, the only definition for everything that shows or bills energy.
     energy_wh = models.GeneratedField(
         expression=energy.WATT_HOURS, output_field=models.BigIntegerField(), db_persist=True
@@ -250,6 +260,7 @@ class Transaction(models.Model):
         stuck.stop_time = last or stuck.start_received_at
         stuck.save(update_fields=["closed_at", "closed_by", "stop_time"])
         stuck.refresh_from_db(fields=["energy_wh", "energy_source"])
+        costs.settle([stuck.pk])
         audit.record("closed", "transaction", stuck.pk, stuck.charger_id, after={"meter_stop": stuck.meter_at_end})
         fields = {"transaction_id": stuck.pk, "connector_id": stuck.connector_id, "id_tag": stuck.id_tag}
         fields |= {"stop_time": stuck.stop_time, "meter_stop": stuck.meter_at_end}

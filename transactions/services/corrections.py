@@ -9,7 +9,7 @@ from rest_framework.exceptions import ValidationError
 from chargers.services import audit, events
 from core.http.errors import Conflict
 from transactions.models import Transaction
-from transactions.services import energy
+from transactions.services import costs, energy
 
 COLUMNS = {
     "meter_start": "corrected_meter_start",
@@ -37,6 +37,7 @@ def correct(transaction: Transaction, by: str, changes: dict[str, Any]) -> Trans
         before = {name: before[name] for name in changed}
         audit.record("changed", "transaction", row.pk, row.charger_id, before, changed)
     if set(changed) - {"note"}:
+        costs.settle([row.pk])
         _record_event(row, by)
     corrected: Transaction = Transaction.objects.select_related("charger").get(pk=row.pk)
     return corrected

@@ -13,7 +13,7 @@ from core.db import bulk_sql
 from core.ocpp.calls import Call
 from transactions import metrics, sql
 from transactions.models import OrphanStop
-from transactions.services import energy, readings
+from transactions.services import costs, energy, readings
 from transactions.services.id_tokens import INVALID, Known, Presented, Verdict, find_known, may_stop
 
 
@@ -129,6 +129,7 @@ def end(stops: list[Stop]) -> dict[tuple[int, int | None], Named]:
         [readings.Readings(s.call, t.evse_id, s.values, t.id, s.member, is_of_stop=True) for s, t in of_stops]
     )
     known |= _evidence(ended, known, rows)
+    costs.settle([t.id for t in ended])
     for t in ended:
         _record_event(t, rows[t.charger, t.id], *known.get(t.id, (t.energy_wh, t.energy_source)))
     return named

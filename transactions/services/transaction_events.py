@@ -13,7 +13,7 @@ from core.db import bulk_sql
 from core.ocpp.calls import Call
 from transactions import sql
 from transactions.models import IdTag, Transaction
-from transactions.services import energy, readings, reservations
+from transactions.services import costs, energy, readings, reservations
 from transactions.services.id_tokens import INVALID, Known, Presented, Verdict, find_known, may_stop
 from transactions.services.readings import MeterReading, Readings
 
@@ -265,6 +265,7 @@ def _record_ends(
         if t.evse_id and t.stop_time and not t.clock_skew and evidence[t.id][1] != energy.STOP
     ]
     evidence |= readings.take_in(spans)
+    costs.settle([t.id for t in ended])
     for t in ended:
         fields = {name: getattr(t, name) for name in ("evse_id", "connector_id", "id_tag", "stop_time", "meter_stop")}
         fields |= {"transaction_id": t.id, "reason": t.reason}

@@ -208,8 +208,6 @@ class ChargerDetailSerializer(ChargerSerializer):
 
     configuration = ConfigurationKeySerializer(many=True, read_only=True)
     charging_profiles = serializers.SerializerMethodField()
-    certificates = InstalledCertificateSerializer(source="installed_certificates", many=True, read_only=True)
-    charging_profiles = InstalledProfileSerializer(source="installed_profiles", many=True, read_only=True)
     certificates = InstalledCertificateSerializer(many=True, read_only=True)
 
     class Meta(ChargerSerializer.Meta):

@@ -9,9 +9,12 @@ from commands.actions.ocpp201 import (
     device_model,
     display_messages,
     firmware,
+    local_list,
     monitoring,
     network,
     remote_control,
+    reservations,
+    tariffs,
     vehicles,
 )
 from commands.actions.ocpp201.certificates import reported
@@ -62,6 +65,16 @@ _TABLE = (
     Action("SetNetworkProfile", ACCEPTED, check=network.check, answered=network.was_set),
     # Authorization (C)
     Action("ClearCache", ACCEPTED),
+    # Local authorization list (D)
+    Action("GetLocalListVersion", {"versionNumber": 0}, answered=local_list.version_reported),
+    Action(
+        "SendLocalList",
+        ACCEPTED,
+        local_list.complete,
+        local_list.check,
+        answered=local_list.was_sent,
+        payload_for_retry=local_list.payload_for_retry,
+    ),
     # Transactions (E) and remote control (F)
     Action("GetTransactionStatus", {"messagesInQueue": False}),
     Action(
@@ -90,6 +103,18 @@ _TABLE = (
     ),
     Action("GetCompositeSchedule", ACCEPTED),
     Action("SetChargingProfile", ACCEPTED, charging.complete_set, charging.check_set, answered=vehicles.was_set),
+    # Reservation (H)
+    Action("CancelReservation", ACCEPTED, answered=reservations.cancelled),
+    Action(
+        "ReserveNow",
+        ACCEPTED,
+        reservations.complete,
+        reservations.check,
+        reservations.submitted,
+        reservations.reserved,
+    ),
+    # Tariff and cost (I)
+    Action("CostUpdated", {}, tariffs.complete),
     # Firmware (L)
     Action(
         "UpdateFirmware",

@@ -211,20 +211,19 @@ class LocalListSerializer(serializers.Serializer):
 
     @extend_schema_field(serializers.ListField(child=serializers.DictField(), allow_null=True))
     def get_entries(self, shown: Mapping[str, Any]) -> Any:
-        if shown["held"] is None:
-            return None
-        return [{"idTag": tag, "idTagInfo": info} for tag, info in shown["held"].entries.items()]
+        return None if shown["held"] is None else shown["held"].entries
 
 
 class SendLocalListSerializer(SubmissionSerializer):
     update_type = serializers.ChoiceField(["Full", "Differential"], default="Full")
     id_tags = serializers.ListField(
-        child=serializers.CharField(max_length=20, trim_whitespace=False),
+        child=serializers.CharField(max_length=255, trim_whitespace=False),
         required=False,
         help_text="Default: all known tags or, in a Differential list, those that have changed.",
     )
     full_if_failed = serializers.BooleanField(
-        default=False, help_text="Send a Full list of all tags if the Differential one fails."
+        required=False,
+        help_text="Send a Full list of all tags if the Differential one fails. Default: true in OCPP 2.0.1.",
     )
 
 

@@ -16,9 +16,10 @@ from rest_framework.views import APIView
 
 from chargers.api.viewsets import Editable, Scoped
 from chargers.models import Charger
-from chargers.services.access import CommandsPerUser, known_charger, needs
+from chargers.services.access import CommandsPerUser, known_charger, needs, username
+from commands.actions import local_lists
 from commands.actions.intents import Install
-from commands.actions.ocpp16 import local_list
+from commands.actions.table import LOCAL_LISTS
 from commands.api.filters import (
     DisplayMessageFilter,
     PublishedFirmwareFilter,
@@ -46,7 +47,6 @@ from commands.api.views.tasks import (
 )
 from commands.models import (
     ChargingProfile,
-    Command,
     DisplayMessage,
     Firmware,
     LocalList,
@@ -54,8 +54,12 @@ from commands.models import (
     Upload,
 )
 from commands.services.files import firmware_url
+from commands.services.origin import Origin
+from commands.services.submission import submit
 from core.http.errors import Conflict
 from core.http.pagination import NewestFirst
+from core.ocpp.schemas import JSON
+from core.ocpp.versions import OCPP201
 
 
 class ChargingProfileViewSet(Editable):
@@ -83,28 +87,41 @@ class LocalListView(APIView):
         request=SendLocalListSerializer, responses={202: SubmittedSerializer}, parameters=[IDEMPOTENCY_KEY]
     )
     def post(self, request: Request, charger_id: str) -> Response:
-        """Build the list, or its changes, from the id tags and send it in one call (SendLocalList)."""
+        """Build the list, or its changes, from the id tags and send it (SendLocalList).
+
+        If it exceeds the limits of one message that a charger of OCPP 2.0.1 has reported, the commands for the other
+        parts follow the one that is returned.
+        """
         body = validated_body(request, SendLocalListSerializer)
         charger = known_charger(request, charger_id)
-        command = earlier(request) or self._send(request, charger, body)
-        return accepted(command, f"Local list with {len(command.payload['localAuthorizationList'])} id tags sent")
-
-    @staticmethod
-    def _send(request: Request, charger: Charger, body: Mapping[str, Any]) -> Command:
-        entries = local_list.wanted(charger, body.get("id_tags"))
-        if body["update_type"] == local_list.FULL:
-            entries = {tag: info for tag, info in entries.items() if info}
-        elif "id_tags" not in body:
-            entries = local_list.difference(_held(charger), entries)
-        payload = local_list.payload(body["update_type"], entries, local_list.next_version(charger))
-        return submit_command(request, charger, "SendLocalList", payload, body, retry_full=body["full_if_failed"])
+        command = earlier(request)
+        retry_full = _retry(charger, body)
+        if command is None:
+            payloads = _payloads(charger, body)
+            command = submit_command(request, charger, "SendLocalList", payloads[0], body, retry_full=retry_full)
+            origin = Origin(username(request.user))  # the key of the request is that of the first one
+            for payload in payloads[1:]:
+                submit(charger, "SendLocalList", payload, origin, timeout=body.get("timeout"), retry_full=retry_full)
+        number = len(command.payload.get(local_lists.LIST, []))
+        return accepted(command, f"Local list with {number} id tags sent")
 
 
-def _held(charger: Charger) -> dict[str, local_list.IdTagInfo]:
-    held = LocalList.objects.filter(charger=charger, version=charger.local_list_version).first()
-    if held is None:
-        raise Conflict("The list of this charger is not known. Send a Full one, or give the id tags.")
-    return held.entries
+def _payloads(charger: Charger, body: Mapping[str, Any]) -> list[JSON]:
+    form = LOCAL_LISTS[charger.version]
+    entries = local_lists.wanted(form, charger, body.get("id_tags"))
+    if body["update_type"] == local_lists.FULL:
+        entries = [entry for entry in entries if form.info in entry]
+    elif "id_tags" not in body:
+        held = local_lists.held(form, charger)
+        if held is None:
+            raise Conflict("The list of this charger is not known. Send a Full one, or give the id tags.")
+        entries = local_lists.difference(form, held, entries)
+    return local_lists.payloads(form, charger, body["update_type"], entries)
+
+
+def _retry(charger: Charger, body: Mapping[str, Any]) -> bool:
+    """Return whether a Full list follows a failed Differential one: as asked for, else as OCPP 2.0.1 recommends."""
+    return bool(body.get("full_if_failed", charger.version is OCPP201))
 
 
 class FirmwareViewSet(Editable):

@@ -66,6 +66,7 @@ ESSENTIALS = Essentials(
         ("NotifyMonitoringReport", "variable"): lambda payload: {"name": ""},
         ("NotifyMonitoringReport", "name"): lambda payload: "",
         ("NotifyCustomerInformation", "generatedAt"): lambda payload: "",
+        ("Authorize", "type"): lambda payload: "",
         ("BootNotification", "vendorName"): lambda payload: "",
         ("BootNotification", "model"): lambda payload: "",
         ("BootNotification", "reason"): lambda payload: "Unknown",
@@ -74,7 +75,6 @@ ESSENTIALS = Essentials(
         ("TransactionEvent", "triggerReason"): lambda payload: "",
         ("TransactionEvent", "seqNo"): lambda payload: -1,
         ("TransactionEvent", "type"): lambda payload: "",
-        ("Authorize", "type"): lambda payload: "",
         ("NotifyDisplayMessages", "priority"): lambda payload: "",
         ("NotifyDisplayMessages", "message"): lambda payload: {},
         ("NotifyDisplayMessages", "format"): lambda payload: "",
@@ -128,7 +128,16 @@ OCPP201 = Version(
     idempotent=frozenset(
         {"Authorize", "BootNotification", "GetCertificateStatus", "Heartbeat", "StatusNotification"}
     ),
-    recorded=frozenset({"MeterValues", "NotifyEvent", "NotifyMonitoringReport", "NotifyReport", "TransactionEvent"}),
+    recorded=frozenset(
+        {
+            "MeterValues",
+            "NotifyEvent",
+            "NotifyMonitoringReport",
+            "NotifyReport",
+            "ReservationStatusUpdate",
+            "TransactionEvent",
+        }
+    ),
     # A NotifyReport answers GetBaseReport or GetReport, which may be sent to a charger that is Pending (B02.FR.02).
     before_acceptance=frozenset({"BootNotification", "NotifyReport"}),
     not_while_pending=frozenset({"RequestStartTransaction", "RequestStopTransaction"}),  # B02.FR.05

@@ -1,0 +1,126 @@
+"""Local authorization lists of OCPP 2.0.1, built from the id tokens (D01, D02)."""
+
+import pytest
+
+from chargers.models import Variable
+from commands.actions.ocpp201.table import ACTIONS
+from commands.models import Command, LocalList
+from core.ocpp.versions import OCPP201
+from tests.support.builders import a_charger, a_command, a_tag
+from transactions.models import IdTag
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def charger():
+    return a_charger(ocpp_version="ocpp2.0.1")
+
+
+def post(api, charger, **body):
+    answer = api.post(f"/api/ocpp/local-lists/{charger}/", body, "application/json")
+    assert answer.status_code == 202, answer.json()
+    return list(Command.objects.filter(charger=charger).order_by("pk"))
+
+
+def accepted(command):
+    """Check and answer a list."""
+    OCPP201.schemas.check_request("SendLocalList", command.payload, formats=True)
+    command.response = {"status": "Accepted"}
+    return ACTIONS["SendLocalList"].answered(command)
+
+
+def tokens(payload):
+    return [(e["idToken"]["idToken"], e["idToken"]["type"]) for e in payload.get("localAuthorizationList", [])]
+
+
+def test_a_list_has_every_token_with_its_type_and_its_data(api, charger):
+    a_tag("A", type="eMAID", parent_id_tag="G", language="de", message="Hallo")
+    a_tag("B", status="NoCredit")
+    a_tag("C").chargers.add(a_charger())  # valid elsewhere only
+    (command,) = post(api, charger)
+    accepted(command)
+    group = {"idToken": "G", "type": "Central"}
+    message = {"format": "UTF8", "language": "de", "content": "Hallo"}
+    info = {"status": "Accepted", "language1": "de", "groupIdToken": group, "personalMessage": message}
+    expected = [
+        {"idToken": {"idToken": "A", "type": "eMAID"}, "idTokenInfo": info},
+        {"idToken": {"idToken": "B", "type": "ISO14443"}, "idTokenInfo": {"status": "NoCredit"}},
+    ]
+    assert command.payload["localAuthorizationList"] == LocalList.objects.get().entries == expected
+
+
+def test_a_differential_list_names_tokens_by_text_and_type(api, charger):
+    for type_ in ("", "eMAID", "Central"):
+        a_tag("A", type=type_)
+    accepted(post(api, charger)[-1])
+    IdTag.objects.filter(type="eMAID").delete()
+    IdTag.objects.filter(type="Central").update(status="Blocked")
+    command = post(api, charger, update_type="Differential")[-1]
+    accepted(command)
+    assert tokens(command.payload) == [("A", "Central"), ("A", "eMAID")]
+    held = {e["idToken"]["type"]: e["idTokenInfo"]["status"] for e in LocalList.objects.get().entries}
+    assert held == {"ISO14443": "Accepted", "Central": "Blocked"}
+    assert tokens(post(api, charger, update_type="Differential")[-1].payload) == []
+
+
+def limited(charger, variable, value):
+    Variable.objects.create(charger=charger, component="LocalAuthListCtrlr", variable=variable, value=str(value))
+
+
+@pytest.mark.parametrize(("variable", "value"), [("ItemsPerMessage", 2), ("BytesPerMessage", 330)])
+def test_a_long_list_is_sent_in_parts(api, charger, variable, value):
+    for name in "ABCDE":
+        a_tag(name)
+    limited(charger, variable, value)
+    commands = post(api, charger)
+    assert [(c.payload["updateType"], len(tokens(c.payload))) for c in commands] == [
+        ("Full", 2),
+        ("Differential", 2),
+        ("Differential", 1),
+    ]
+    assert [c.payload["versionNumber"] for c in commands] == [1, 2, 3]
+    for command in commands:
+        accepted(command)
+    assert len(LocalList.objects.get().entries) == 5
+
+
+@pytest.mark.parametrize("status", ["Failed", "VersionMismatch"])
+def test_a_full_list_follows_a_failed_differential_one_until_it_is_complete(api, charger, status):
+    for name in "ABC":
+        a_tag(name)
+    limited(charger, "ItemsPerMessage", 2)
+    command = post(api, charger, update_type="Differential", id_tags=["A"])[-1]
+    command.response = {"status": status}
+    following, sizes = ACTIONS["SendLocalList"].answered(command), []
+    while following:
+        sizes.append((following.payload["updateType"], len(tokens(following.payload))))
+        following = accepted(a_command(charger, following.action, following.payload, follows=command))
+    assert sizes == [("Full", 2), ("Differential", 1)]
+    assert len(LocalList.objects.get().entries) == 3
+
+
+def test_the_list_of_another_version_is_not_known(api, charger):
+    LocalList.objects.create(
+        charger=charger, version=0, entries=[{"idTag": "A", "idTagInfo": {"status": "Accepted"}}]
+    )
+    answer = api.post(f"/api/ocpp/local-lists/{charger}/", {"update_type": "Differential"}, "application/json")
+    assert answer.status_code == 409
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_version_that_is_not_above_0_is_refused(api, charger, number):
+    payload = {"updateType": "Full", "versionNumber": number}
+    body = {"charger_id": charger.identity, "action": "SendLocalList", "payload": payload}
+    answer = api.post("/api/ocpp/commands/", body, "application/json")
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, ["versionNumber"])
+
+
+def test_missing_data_of_a_full_list_is_filled_in(api, charger):
+    a_tag("A", status="Blocked")
+    entries = [{"idToken": {"idToken": name, "type": "Local"}} for name in ("A", "X")]
+    payload = {"updateType": "Full", "localAuthorizationList": entries}
+    body = {"charger_id": charger.identity, "action": "SendLocalList", "payload": payload}
+    task = api.post("/api/ocpp/commands/", body, "application/json").json()
+    sent = [entry["idTokenInfo"]["status"] for entry in task["payload"]["localAuthorizationList"]]
+    assert (sent, "X" in task["warning"]) == (["Blocked", "Invalid"], True)

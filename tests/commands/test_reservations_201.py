@@ -1,0 +1,123 @@
+"""Reservations of OCPP 2.0.1: ReserveNow, and the reports that end them (H)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chargers.models import Connector
+from commands.actions.ocpp201.table import ACTIONS
+from commands.models import Command
+from tests.support.builders import NOON, a_charger, a_tag, tell
+from transactions.models import Reservation
+
+pytestmark = pytest.mark.django_db
+CARD = {"idToken": "ABC", "type": "ISO14443"}
+
+
+@pytest.fixture
+def charger():
+    return a_charger(ocpp_version="ocpp2.0.1")
+
+
+def soon():
+    return datetime.now(UTC) + timedelta(hours=1)
+
+
+def submit(api, charger, **payload):
+    body = {"charger_id": charger.identity, "action": "ReserveNow", "payload": payload}
+    return api.post("/api/ocpp/commands/", body, "application/json")
+
+
+def reserved(api, charger, status="Accepted", **payload):
+    """The reservation of a ReserveNow that the charger has answered."""
+    wanted = {"expiryDateTime": soon().isoformat(), "idToken": CARD} | payload
+    submitted = submit(api, charger, **wanted)
+    assert submitted.status_code == 202, submitted.json()
+    command = Command.objects.first()
+    command.response, command.sent_at = {"status": status}, datetime.now(UTC)
+    ACTIONS["ReserveNow"].answered(command)
+    return Reservation.objects.get(pk=command.payload["id"])
+
+
+def status_of(charger, status, evse):
+    body = {"timestamp": datetime.now(UTC).isoformat(), "connectorStatus": status, "evseId": evse, "connectorId": 1}
+    tell(charger, "StatusNotification", **body)
+
+
+def test_a_token_gets_its_type_and_the_reservation_its_id(api, charger):
+    a_tag("abc", type="eMAID")
+    row = reserved(
+        api, charger, idToken={"idToken": "ABC"}, groupIdToken={"idToken": "G", "type": "Central"}, evseId=2
+    )
+    assert (row.id_tag, row.id_token_type, row.parent_id_tag, row.evse_id) == ("ABC", "eMAID", "G", 2)
+    assert (row.state, row.connector_id) == ("Active", 0)
+
+
+def test_a_stored_reservation_is_sent_by_its_id_alone(api, charger):
+    body = {
+        "charger_id": charger.identity,
+        "evse_id": 1,
+        "id_tag": "ABC",
+        "expiry_date": soon(),
+        "parent_id_tag": "G",
+    }
+    made = api.post("/api/ocpp/reservations/", body, "application/json").json()
+    assert (made["evse_id"], made["connector_id"], made["status"]) == (1, 0, "Inactive")
+    payload = submit(api, charger, id=made["id"]).json()["payload"]
+    assert (payload["evseId"], payload["idToken"], payload["groupIdToken"]["idToken"]) == (1, CARD, "G")
+
+
+def test_a_reservation_for_ocpp_1_6_needs_a_connector(api):
+    body = {"charger_id": a_charger().identity, "id_tag": "ABC", "expiry_date": soon()}
+    answer = api.post("/api/ocpp/reservations/", body, "application/json")
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, ["connector_id"])
+    made = api.post("/api/ocpp/reservations/", body | {"connector_id": 2}, "application/json").json()
+    assert (made["evse_id"], made["connector_id"]) == (2, 2)
+
+
+def test_evse_0_is_refused(api, charger):
+    answer = submit(api, charger, expiryDateTime=soon().isoformat(), idToken=CARD, evseId=0)
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, ["evseId"])
+
+
+def test_an_evse_that_is_not_available_is_a_warning(api, charger):
+    status_of(charger, "Occupied", 1)
+    answer = submit(api, charger, expiryDateTime=soon().isoformat(), idToken=CARD, evseId=1)
+    assert "is Occupied" in answer.json()["warning"]
+
+
+@pytest.mark.parametrize("status", ["Faulted", "Unavailable"])
+def test_only_the_reservation_of_an_evse_that_cannot_be_used_ends(api, charger, status):
+    first, second, any_evse = (reserved(api, charger, **evse) for evse in ({"evseId": 1}, {"evseId": 2}, {}))
+    status_of(charger, status, 1)
+    states = [Reservation.objects.get(pk=row.pk).state for row in (first, second, any_evse)]
+    assert states == ["Cancelled", "Active", "Active"]
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("Expired", "Expired"), ("Removed", "Cancelled"), ("Lost", "Cancelled")]
+)
+def test_a_reported_end_is_stored_once(api, charger, status, state):
+    row = reserved(api, charger)
+    other = a_charger(ocpp_version="ocpp2.0.1")
+    tell(other, "ReservationStatusUpdate", reservationId=row.pk, reservationUpdateStatus=status)
+    assert Reservation.objects.get(pk=row.pk).state == "Active"
+    for one in (status, "Removed"):
+        tell(charger, "ReservationStatusUpdate", reservationId=row.pk, reservationUpdateStatus=one)
+    row.refresh_from_db()
+    assert (row.status, row.ended_because) == (state, f"ReservationStatusUpdate {status}")
+    (listed,) = api.get(f"/api/ocpp/reservations/?status={state}").json()["results"]
+    assert listed["id"] == row.pk
+
+
+def test_a_status_that_overtook_the_answer_ends_the_reservation(api, charger):
+    Connector.objects.create(
+        charger=charger,
+        evse_id=1,
+        connector_id=1,
+        status="Faulted",
+        timestamp=NOON,
+        raw_timestamp=NOON,
+        received_at=datetime.now(UTC) + timedelta(minutes=1),
+    )
+    assert reserved(api, charger, evseId=1).state == "Cancelled"

@@ -12,7 +12,17 @@ from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
 from commands.actions.intents import Verbatim
 from commands.actions.table import ACTIONS, encode
 from commands.admin.actions import MAX_SINGLE_COMMANDS, ON_CHARGERS
-from commands.models import Batch, ChargingProfile, Command, Firmware, LocalList, Schedule, Upload
+from commands.models import (
+    Batch,
+    ChargingProfile,
+    Command,
+    DisplayMessage,
+    Firmware,
+    LocalList,
+    PublishedFirmware,
+    Schedule,
+    Upload,
+)
 from tests.support.admin import admin_models, admin_url, own_models
 from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
 from tests.support.payloads import PERIOD, PROFILE
@@ -50,6 +60,8 @@ def one_of_each(api):
     ChargingProfile.objects.create(description="night", profile=PROFILE)
     LocalList.objects.create(charger=charger, version=1, entries={})
     Firmware.objects.create(description="1.1", file="firmware/none.bin")
+    DisplayMessage.objects.create(charger=charger, message_id=1, content="<b>x</b>")
+    PublishedFirmware.objects.create(charger=charger, locations=["http://10.0.0.2/1.bin"])
     ChargerGroup.objects.create(name="North")
     ApiToken.make(User.objects.get(username="alice"), "billing")
     Message.objects.create(

@@ -52,13 +52,17 @@ def accept(charger: int, shown: Shown, at: datetime) -> None:
     _store(charger, shown, accepted_at=at)
 
 
-def report(charger: int, reported: Iterable[Shown], at: datetime) -> None:
-    """Store messages as `charger` (primary key) reported them, up to MAX_MESSAGES of them."""
+def report(charger: int, reported: Iterable[Shown], at: datetime) -> int:
+    """Store messages as `charger` (primary key) reported them; return how many were beyond MAX_MESSAGES."""
     known = set(DisplayMessage.objects.filter(charger=charger).values_list("message_id", flat=True))
+    excess = 0
     for shown in reported:
         if shown.message_id in known or len(known) < MAX_MESSAGES:
             known.add(shown.message_id)
             _store(charger, shown, reported_at=at)
+        else:
+            excess += 1
+    return excess
 
 
 def _store(charger: int, shown: Shown, **moments: datetime) -> None:

@@ -12,7 +12,8 @@ def notify_display_messages(calls: list[Call]) -> list[dict[str, Any]]:
     """Store the messages of each part at once, and delete others when the whole report does not have them."""
     for call in calls:
         messages = [commands.shown(info) for info in call.payload.get("messageInfo", [])]
-        display_messages.report(call.charger, messages, call.received_at)
+        if excess := display_messages.report(call.charger, messages, call.received_at):
+            call.find("messageInfo", "out_of_range", excess)
     for report in reports.collect([_part(call) for call in calls if "requestId" in call.payload]):
         _compare(report)
     return [{} for _ in calls]

@@ -13,7 +13,7 @@ from commands.services.lifecycle import _finish
 from core.ocpp import schemas, tolerance
 from core.ocpp.timestamps import to_rfc3339
 from core.ocpp.versions import OCPP201
-from tests.support.builders import a_charger, a_command, a_transaction, tell
+from tests.support.builders import a_call, a_charger, a_command, a_transaction, settle, tell
 from transactions.models import Transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -160,7 +160,9 @@ def test_a_report_with_missing_and_unknown_members_is_stored():
 
 def test_a_charger_has_a_limited_number_of_messages(charger, monkeypatch):
     monkeypatch.setattr(display_messages, "MAX_MESSAGES", 2)
-    tell(charger, "NotifyDisplayMessages", messageInfo=[{"id": n} for n in range(4)])
+    call = a_call(charger, "NotifyDisplayMessages", messageInfo=[{"id": n} for n in range(4)])
+    settle(call)
+    assert call.findings == {("messageInfo", "out_of_range"): 2}
     tell(charger, "NotifyDisplayMessages", messageInfo=[{"id": 1, "state": "Idle"}, {"id": 9}])
     assert set(charger.display_messages.values_list("message_id", "state")) == {(0, ""), (1, "Idle")}
 

@@ -122,9 +122,9 @@ def store(events: list[Event]) -> list[Outcome]:
     begun, found = _find(events)
     verdicts = _verdicts(events, found)
     rows = [_row(*each) for each in zip(events, found, meters, verdicts, strict=True)]
-    new: set[int] = {key for (key,) in bulk_sql.execute(sql.INSERT_TRANSACTION_EVENTS, rows)}
+    new: set[int] = {row[0] for row in bulk_sql.execute(sql.INSERT_TRANSACTION_EVENTS, rows)}
     verdicts = _as_given(verdicts, rows, new)
-    changed = {
+    changed: set[int] = {
         known.transaction_id
         for n, (event, known) in enumerate(zip(events, found, strict=True))
         if known.transaction_id in new and (n in begun or _changes(event, known, meters[n]))
@@ -141,7 +141,7 @@ def store(events: list[Event]) -> list[Outcome]:
 
 def _find(events: list[Event]) -> tuple[set[int], list[Found]]:
     """Find the transactions of `events`; those of first events are begun, whose indexes are returned too."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"n": n, "charger": event.call.charger, "reference": event.reference}
         | ({"changes": True} if _may_change(event) else {})
         for n, event in enumerate(events)

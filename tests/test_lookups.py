@@ -128,9 +128,9 @@ HARMLESS = {
         "total_cost currency tariff energy_wh energy_source"
     ),
     "transactions.transactionevent": (
-        "id transaction seq_no event_type trigger_reason timestamp raw_timestamp clock_skew received_at offline "
-        "charging_state stopped_reason evse_id connector_id id_token id_token_type id_token_status meter_start "
-        "meter_stop reservation_id remote_start_id details"
+        "id transaction seq_no digest event_type trigger_reason timestamp raw_timestamp clock_skew "
+        "received_at offline charging_state stopped_reason evse_id connector_id id_token id_token_type "
+        "id_token_status meter_start meter_stop reservation_id remote_start_id details"
     ),
     "transactions.reservation": (
         "id charger evse_id connector_id connector_type id_tag id_token_type parent_id_tag expiry_date state "

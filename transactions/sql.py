@@ -293,55 +293,58 @@ FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charg
 
 # --- transaction_events ------------------------------------------------------------------------
 
-# The transaction of a charger's first event. Another process may insert it at the same time.
+# What is known of the transactions of events, with the number of their latest event. Those that the events may change
+# are locked, so that the statements that follow see the events of another process. Rows omit members without a value.
+FIND_TRANSACTIONS = """
+WITH s AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, changes boolean)
+), locked AS MATERIALIZED (
+    SELECT t.id FROM s JOIN transactions_transaction t
+        ON t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
+    WHERE s.changes ORDER BY t.id FOR NO KEY UPDATE OF t
+)
+SELECT s.n, t.id, t.charging_state, t.evse_id, t.connector_id, t.id_tag, t.id_token_type,
+    num_nonnulls(t.stop_received_at) = 1,
+    (SELECT e.seq_no FROM transactions_transactionevent e WHERE e.transaction_id = t.id
+        ORDER BY e.seq_no DESC LIMIT 1),
+    EXISTS (SELECT FROM transactions_tariff)
+FROM s JOIN transactions_transaction t
+    ON t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
+    LEFT JOIN locked ON locked.id = t.id
+"""
+
+# The transaction of a charger's first event. Another process may have inserted it meanwhile.
 BEGIN_TRANSACTION = """
 INSERT INTO transactions_transaction (charger_id, own_reference, id_tag, id_tag_status, start_time, raw_start_time,
     start_received_at, raw_stop_time, stop_reason, stop_id_tag)
 SELECT s.charger, s.reference, '', '', s.timestamp, s.raw_timestamp, s.received_at, '', '', ''
 FROM json_to_recordset(%s) AS s(charger bigint, reference text, timestamp timestamptz, raw_timestamp text,
     received_at timestamptz)
-ON CONFLICT (charger_id, own_reference) WHERE own_reference <> '' DO NOTHING RETURNING charger_id
+ON CONFLICT (charger_id, own_reference) WHERE own_reference <> '' DO NOTHING
 """
 
-# Inserts the events of known transactions, unless they are stored, and returns what is known of each transaction.
-# `follows` says that the event before it is stored, `is_late` that a later one is.
+# Inserts the events that are not stored, and returns those. Rows omit members without a value.
 INSERT_TRANSACTION_EVENTS = """
-WITH s AS MATERIALIZED (
-    SELECT s.*, t.id AS transaction_id, t.charging_state AS known_state, t.evse_id AS known_evse,
-        t.connector_id AS known_connector, t.id_tag, t.id_token_type AS known_type, t.stop_received_at
-    FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, seq_no int, event_type text,
-        trigger_reason text, timestamp timestamptz, raw_timestamp text, clock_skew boolean, received_at timestamptz,
-        offline boolean, charging_state text, stopped_reason text, evse_id int, connector_id int, id_token text,
-        id_token_type text, meter_start bigint, meter_stop bigint, reservation_id bigint, remote_start_id bigint,
-        details text)
-    JOIN transactions_transaction t
-        ON t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
-), inserted AS (
-    INSERT INTO transactions_transactionevent (transaction_id, seq_no, event_type, trigger_reason, timestamp,
-        raw_timestamp, clock_skew, received_at, offline, charging_state, stopped_reason, evse_id, connector_id,
-        id_token, id_token_type, id_token_status, meter_start, meter_stop, reservation_id, remote_start_id, details)
-    SELECT transaction_id, seq_no, event_type, trigger_reason, timestamp, raw_timestamp, clock_skew, received_at,
-        offline, charging_state, stopped_reason, evse_id, connector_id, id_token, id_token_type, '', meter_start,
-        meter_stop, reservation_id, remote_start_id, details FROM s
-    ON CONFLICT (transaction_id, seq_no, event_type, raw_timestamp) DO NOTHING RETURNING transaction_id
-)
-SELECT s.n, s.transaction_id, inserted.transaction_id IS NOT NULL, s.known_state, s.known_evse, s.known_connector,
-    s.id_tag, s.known_type, s.stop_received_at IS NOT NULL,
-    s.seq_no <= 0 OR EXISTS (SELECT FROM transactions_transactionevent e
-        WHERE e.transaction_id = s.transaction_id AND e.seq_no = s.seq_no - 1),
-    EXISTS (SELECT FROM transactions_transactionevent e
-        WHERE e.transaction_id = s.transaction_id AND e.seq_no > s.seq_no),
-    CASE WHEN num_nonnulls(inserted.transaction_id) = 0 THEN (SELECT e.id_token_status
-        FROM transactions_transactionevent e WHERE e.transaction_id = s.transaction_id AND e.seq_no = s.seq_no
-            AND e.event_type = s.event_type AND e.raw_timestamp = s.raw_timestamp) END
-FROM s LEFT JOIN inserted ON inserted.transaction_id = s.transaction_id
+INSERT INTO transactions_transactionevent (transaction_id, seq_no, digest, event_type, trigger_reason, timestamp,
+    raw_timestamp, clock_skew, received_at, offline, charging_state, stopped_reason, evse_id, connector_id,
+    id_token, id_token_type, id_token_status, meter_start, meter_stop, reservation_id, remote_start_id, details)
+SELECT s.transaction, s.seq_no, s.digest, s.event_type, coalesce(s.trigger_reason, ''), s.timestamp, s.raw_timestamp,
+    coalesce(s.clock_skew, false), s.received_at, coalesce(s.offline, false), coalesce(s.charging_state, ''),
+    coalesce(s.stopped_reason, ''), s.evse_id, s.connector_id, coalesce(s.id_token, ''),
+    coalesce(s.id_token_type, ''), coalesce(s.id_token_status, ''), s.meter_start, s.meter_stop, s.reservation_id,
+    s.remote_start_id, coalesce(s.details, '')
+FROM json_to_recordset(%s) AS s(transaction int, seq_no int, digest int, event_type text, trigger_reason text,
+    timestamp timestamptz, raw_timestamp text, clock_skew boolean, received_at timestamptz, offline boolean,
+    charging_state text, stopped_reason text, evse_id int, connector_id int, id_token text, id_token_type text,
+    id_token_status text, meter_start bigint, meter_stop bigint, reservation_id bigint, remote_start_id bigint,
+    details text)
+ON CONFLICT (transaction_id, seq_no, digest) DO NOTHING RETURNING transaction_id
 """
 
 VERDICTS_OF_EVENTS = """
-UPDATE transactions_transactionevent e SET id_token_status = s.status
-FROM json_to_recordset(%s) AS s(transaction int, seq_no int, event_type text, raw_timestamp text, status text)
-WHERE e.transaction_id = s.transaction AND e.seq_no = s.seq_no AND e.event_type = s.event_type
-    AND e.raw_timestamp = s.raw_timestamp
+SELECT s.n, e.id_token_status FROM json_to_recordset(%s) AS s(n int, transaction int, seq_no int, digest int)
+JOIN transactions_transactionevent e
+    ON e.transaction_id = s.transaction AND e.seq_no = s.seq_no AND e.digest = s.digest
 """
 
 LOCK_TRANSACTIONS = "SELECT FROM transactions_transaction WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"

@@ -34,7 +34,7 @@ def transaction_event(calls: list[Call]) -> list[dict[str, Any]]:
         for one, outcome in zip(decoded, outcomes, strict=True)
         if one.remote_start_id is not None and outcome.is_new
     )
-    costs_so_far = costs.running({outcome.transaction_id for outcome in outcomes})
+    costs_so_far = costs.running({outcome.transaction_id for outcome in outcomes if outcome.has_tariffs})
     return [_answer(outcome, costs_so_far.get(outcome.transaction_id)) for outcome in outcomes]
 
 

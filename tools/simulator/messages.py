@@ -18,7 +18,7 @@ class Messages:
     """
 
     version: ClassVar[Version]
-    answers: ClassVar[Mapping[str, Answer]]  # by action: the payload of the CALLRESULT, or a function that returns it
+    answers: ClassVar[Mapping[str, Any]]  # by action: the payload of the CALLRESULT, or a function that returns it
 
     def __init__(self, charger: "SimulatedCharger") -> None:
         self.charger = charger

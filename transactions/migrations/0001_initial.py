@@ -313,6 +313,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('seq_no', models.IntegerField(help_text='Counted by the charger from 0; -1 if it has sent none.')),
+                ('digest', models.IntegerField(editable=False, help_text='Of its type and time: a charger may not count.')),
                 ('event_type', models.TextField(help_text='Started, Updated or Ended.')),
                 ('trigger_reason', models.TextField()),
                 ('timestamp', models.DateTimeField(help_text="By the charger's clock.")),
@@ -337,7 +338,7 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['transaction', 'seq_no', 'id'],
                 'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('transaction', 'seq_no', 'event_type', 'raw_timestamp'), name='one_row_a_transaction_event')],
+                'constraints': [models.UniqueConstraint(fields=('transaction', 'seq_no', 'digest'), name='one_row_a_transaction_event')],
             },
         ),
         migrations.RunSQL(FILLFACTOR, DEFAULT_FILLFACTOR),

@@ -13,6 +13,7 @@ class TransactionEvent(models.Model):
 
     transaction = models.ForeignKey(Transaction, models.CASCADE, db_index=False, related_name="transaction_events")
     seq_no = models.IntegerField(help_text="Counted by the charger from 0; -1 if it has sent none.")
+    digest = models.IntegerField(editable=False, help_text="Of its type and time: a charger may not count.")
     event_type = models.TextField(help_text="Started, Updated or Ended.")
     trigger_reason = models.TextField()
     timestamp = models.DateTimeField(help_text="By the charger's clock.")
@@ -38,9 +39,7 @@ class TransactionEvent(models.Model):
         default_permissions = ()  # those of `Transaction` apply
         constraints = [
             # A charger that does not count sends all its events with one number, so the number alone is not enough.
-            models.UniqueConstraint(
-                fields=["transaction", "seq_no", "event_type", "raw_timestamp"], name="one_row_a_transaction_event"
-            )
+            models.UniqueConstraint(fields=["transaction", "seq_no", "digest"], name="one_row_a_transaction_event")
         ]
 
     def __str__(self) -> str:

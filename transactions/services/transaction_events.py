@@ -1,10 +1,10 @@
 """Store TransactionEvents (OCPP 2.0.1 E), in any order and with repetitions, and the transactions that they make."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from django.db.models.functions import Upper
 
@@ -17,7 +17,7 @@ from transactions.services import costs, energy, readings, reservations
 from transactions.services.id_tokens import INVALID, Known, Presented, Verdict, find_known, may_stop
 from transactions.services.readings import MeterReading, Readings
 
-STARTED, ENDED = "Started", "Ended"
+STARTED, UPDATED, ENDED = "Started", "Updated", "Ended"
 STOPS = ("StopAuthorized", "Deauthorized")  # trigger reasons
 BEGIN, END = "Transaction.Begin", "Transaction.End"  # contexts of samples
 UNNUMBERED = -1  # in place of a number that was not sent
@@ -61,24 +61,21 @@ class Event:
         return self.event_type == ENDED or self.trigger_reason in STOPS
 
 
-class Stored(NamedTuple):
-    """The transaction of an event as it was before it; `is_new` if the event was not stored before.
+class Found(NamedTuple):
+    """The transaction of an event as it was before it. `last_seq_no` is the number of its latest event, None without.
 
-    `follows` says that the event with the number before is stored, `is_late` that one with a higher number is.
-    `verdict` is the status that was given to its token when it was stored, if it was before.
+    `has_tariffs` says that there are tariffs, so the transaction may have a cost.
     """
 
     transaction_id: int
-    is_new: bool
     charging_state: str
     evse_id: int | None
     connector_id: int | None
     id_tag: str
     id_token_type: str
     has_ended: bool
-    follows: bool
-    is_late: bool
-    verdict: str | None
+    last_seq_no: int | None
+    has_tariffs: bool
 
 
 class Folded(NamedTuple):
@@ -104,11 +101,15 @@ class Folded(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The transaction of an event, and the verdict on its token, None without one. `is_new` as in `Stored`."""
+    """The transaction of an event, and the verdict on its token, None without one.
+
+    `is_new` if the event was not stored before, `has_tariffs` as in `Found`.
+    """
 
     transaction_id: int
     verdict: Verdict | None
     is_new: bool
+    has_tariffs: bool
 
 
 def store(events: list[Event]) -> list[Outcome]:
@@ -117,45 +118,85 @@ def store(events: list[Event]) -> list[Outcome]:
     A later one may arrive first, and one may arrive after the end, which it does not undo (E04, E12).
     """
     messages = [Readings(e.call, e.evse_id, e.values, None, "meterValue", e.event_type == ENDED) for e in events]
-    rows = [_row(n, event, message) for n, (event, message) in enumerate(zip(events, messages, strict=True))]
-    begun, stored = _insert(rows)
-    verdicts = _verdicts(events, stored)
-    changed = {
-        stored[n].transaction_id: n for n, event in enumerate(events) if _changes(event, stored[n], rows[n], begun)
+    meters = [_meters(event, message) for event, message in zip(events, messages, strict=True)]
+    begun, found = _find(events)
+    verdicts = _verdicts(events, found)
+    rows = [_row(*each) for each in zip(events, found, meters, verdicts, strict=True)]
+    new: set[int] = {row[0] for row in bulk_sql.execute(sql.INSERT_TRANSACTION_EVENTS, rows)}
+    verdicts = _as_given(verdicts, rows, new)
+    changed: set[int] = {
+        known.transaction_id
+        for n, (event, known) in enumerate(zip(events, found, strict=True))
+        if known.transaction_id in new and (n in begun or _changes(event, known, meters[n]))
     }
     folded = _fold(changed)
-    _apply(events, stored, folded, begun)
-    evidence = _store_readings(events, messages, stored)
-    _record_ends(events, stored, folded, evidence)
-    return [Outcome(stored[n].transaction_id, verdict, stored[n].is_new) for n, verdict in enumerate(verdicts)]
+    _apply(events, found, folded, begun)
+    evidence = _store_readings(events, messages, found, new)
+    _record_ends(events, found, folded, evidence)
+    return [
+        Outcome(known.transaction_id, verdict, known.transaction_id in new, known.has_tariffs)
+        for known, verdict in zip(found, verdicts, strict=True)
+    ]
 
 
-def _row(n: int, event: Event, message: Readings) -> dict[str, Any]:
-    """Return the row of sql.INSERT_TRANSACTION_EVENTS."""
-    meter_start, meter_stop = _meters(event, message)
-    return {
-        "n": n,
-        "charger": event.call.charger,
-        "reference": event.reference,
-        "seq_no": event.seq_no,
-        "event_type": event.event_type,
+def _find(events: list[Event]) -> tuple[set[int], list[Found]]:
+    """Find the transactions of `events`; those of first events are begun, whose indexes are returned too."""
+    rows: list[dict[str, Any]] = [
+        {"n": n, "charger": event.call.charger, "reference": event.reference}
+        | ({"changes": True} if _may_change(event) else {})
+        for n, event in enumerate(events)
+    ]
+    found = _found(rows)
+    if unknown := [row for row in rows if row["n"] not in found]:
+        times = (
+            {"timestamp": e.time, "raw_timestamp": e.raw_time, "received_at": e.call.received_at} for e in events
+        )
+        begun = [row | time for row, time in zip(rows, times, strict=True) if row["n"] not in found]
+        bulk_sql.execute(sql.BEGIN_TRANSACTION, begun)
+        found |= _found(unknown)
+    return {row["n"] for row in unknown}, [found[n] for n in range(len(rows))]
+
+
+def _found(rows: list[dict[str, Any]]) -> dict[int, Found]:
+    return {n: Found(*columns) for n, *columns in bulk_sql.execute(sql.FIND_TRANSACTIONS, rows)}
+
+
+def _may_change(event: Event) -> bool:
+    """Whether an event may change columns of its transaction other than by its readings; most do not."""
+    return event.event_type != UPDATED or event.id_token is not None or event.charging_state != ""
+
+
+def _row(
+    event: Event, known: Found, meters: tuple[int | None, int | None], verdict: Verdict | None
+) -> dict[str, Any]:
+    """Return the row of sql.INSERT_TRANSACTION_EVENTS, without the members that have no value."""
+    meter_start, meter_stop = meters
+    values = {
         "trigger_reason": event.trigger_reason,
-        "timestamp": event.time,
-        "raw_timestamp": event.raw_time,
-        "clock_skew": event.has_clock_skew,
-        "received_at": event.call.received_at,
-        "offline": event.is_offline,
+        "clock_skew": event.has_clock_skew or None,
+        "offline": event.is_offline or None,
         "charging_state": event.charging_state,
         "stopped_reason": event.stopped_reason,
         "evse_id": event.evse_id,
         "connector_id": event.connector_id,
-        "id_token": event.id_token or "",
+        "id_token": event.id_token,
         "id_token_type": event.id_token_type,
+        "id_token_status": verdict.status if verdict else None,
         "meter_start": meter_start,
         "meter_stop": meter_stop,
         "reservation_id": event.reservation_id,
         "remote_start_id": event.remote_start_id,
         "details": event.details,
+    }
+    return {
+        "transaction": known.transaction_id,
+        "seq_no": event.seq_no,
+        "digest": crc32(f"{event.event_type} {event.raw_time}".encode(errors="replace")) - 2**31,
+        "event_type": event.event_type,
+        "timestamp": event.time,
+        "raw_timestamp": event.raw_time,
+        "received_at": event.call.received_at,
+        **{name: value for name, value in values.items() if value not in (None, "")},
     }
 
 
@@ -176,37 +217,22 @@ def _meters(event: Event, message: Readings) -> tuple[int | None, int | None]:
     return meter_start, readings.registers(message)[1] if meter_stop is None else meter_stop
 
 
-def _insert(rows: list[dict[str, Any]]) -> tuple[set[int], list[Stored]]:
-    """Insert the events; return the indexes of those that began a transaction, and what is known of each."""
-    found = _inserted(rows)
-    unknown = [row for row in rows if row["n"] not in found]
-    if unknown:
-        bulk_sql.execute(sql.BEGIN_TRANSACTION, unknown)
-        found |= _inserted(unknown)
-    return {row["n"] for row in unknown}, [found[n] for n in range(len(rows))]
-
-
-def _inserted(rows: list[dict[str, Any]]) -> dict[int, Stored]:
-    return {n: Stored(*columns) for n, *columns in bulk_sql.execute(sql.INSERT_TRANSACTION_EVENTS, rows)}
-
-
-def _changes(event: Event, stored: Stored, row: dict[str, Any], begun: set[int]) -> bool:
-    """Whether a new event changes more of its transaction than its readings; most do not."""
-    return stored.is_new and bool(
-        row["n"] in begun
-        or event.event_type in (STARTED, ENDED)
+def _changes(event: Event, known: Found, meters: tuple[int | None, int | None]) -> bool:
+    """Whether a new event changes more of its transaction than its readings."""
+    last = UNNUMBERED if known.last_seq_no is None else known.last_seq_no
+    return (
+        event.event_type != UPDATED
         or event.id_token is not None
-        or event.charging_state not in ("", stored.charging_state)
-        or event.evse_id not in (None, stored.evse_id)
-        or event.connector_id not in (None, stored.connector_id)
-        or not stored.follows
-        or stored.is_late
+        or event.charging_state not in ("", known.charging_state)
+        or event.evse_id not in (None, known.evse_id)
+        or event.connector_id not in (None, known.connector_id)
+        or event.seq_no not in (UNNUMBERED, last + 1)
         or event.has_clock_skew
-        or any(row[name] is not None for name in ("meter_start", "reservation_id", "remote_start_id"))
+        or (meters[0], event.reservation_id, event.remote_start_id) != (None, None, None)
     )
 
 
-def _fold(changed: Iterable[int]) -> dict[int, Folded]:
+def _fold(changed: set[int]) -> dict[int, Folded]:
     """Compute the columns of the transactions `changed` (primary keys) from their events."""
     keys = sorted(changed)
     if not keys:
@@ -215,17 +241,18 @@ def _fold(changed: Iterable[int]) -> dict[int, Folded]:
     return {row[0]: Folded._make(row) for row in bulk_sql.query(sql.FOLD_EVENTS, [bulk_sql.array(keys)])}
 
 
-def _apply(events: list[Event], stored: list[Stored], folded: dict[int, Folded], begun: set[int]) -> None:
+def _apply(events: list[Event], found: list[Found], folded: dict[int, Folded], begun: set[int]) -> None:
     """Record starts, supersede transactions that were open on the same EVSE, and use reservations."""
-    places = [{"charger": t.charger, "evse_id": t.evse_id} for t in folded.values() if t.evse_id]
-    bulk_sql.execute(sql.SUPERSEDE, places)
+    former = {known.transaction_id: known.evse_id for known in found}
+    placed = [t for t in folded.values() if t.evse_id not in (None, former[t.id])]
+    bulk_sql.execute(sql.SUPERSEDE, [{"charger": t.charger, "evse_id": t.evse_id} for t in placed])
     used = [t for t in folded.values() if t.reservation_id is not None and t.id_tag_status == "Accepted"]
     reservations.use([(t.reservation_id, t.charger, t.id) for t in used if t.reservation_id is not None])
-    for n, (event, known) in enumerate(zip(events, stored, strict=True)):
+    for n, (event, known) in enumerate(zip(events, found, strict=True)):
         transaction = folded.get(known.transaction_id)
         if transaction is None:
             continue
-        if n in begun and known.is_new:
+        if n in begun:
             live.record_event("transaction.started", event.call.charger, **_start_fields(transaction))
         else:
             live.notify_live("transaction.changed", event.call.charger, transaction_id=known.transaction_id)
@@ -237,25 +264,25 @@ def _start_fields(transaction: Folded) -> dict[str, Any]:
 
 
 def _store_readings(
-    events: list[Event], messages: list[Readings], stored: list[Stored]
+    events: list[Event], messages: list[Readings], found: list[Found], new: set[int]
 ) -> dict[int, readings.Evidence]:
-    """Store the readings of new events. Return what `readings.store` returns."""
-    new = []
-    for event, message, known in zip(events, messages, stored, strict=True):
+    """Store the readings of events of the transactions `new`. Return what `readings.store` returns."""
+    unstored = []
+    for event, message, known in zip(events, messages, found, strict=True):
         event.call.rows = 1
-        if known.is_new and message.values:
+        if known.transaction_id in new and message.values:
             message.transaction_id, message.evse_id, message.is_new = known.transaction_id, None, True
-            new.append(message)
-    return readings.store(new) if new else {}
+            unstored.append(message)
+    return readings.store(unstored) if unstored else {}
 
 
 def _record_ends(
-    events: list[Event], stored: list[Stored], folded: dict[int, Folded], known: dict[int, readings.Evidence]
+    events: list[Event], found: list[Found], folded: dict[int, Folded], known: dict[int, readings.Evidence]
 ) -> None:
     """Record the ends of transactions that have ended now, with the best evidence of their energy."""
     ended = [
         folded[before.transaction_id]
-        for event, before in zip(events, stored, strict=True)
+        for event, before in zip(events, found, strict=True)
         if event.event_type == ENDED and not before.has_ended and before.transaction_id in folded
     ]
     evidence = {t.id: known.get(t.id, (t.energy_wh, t.energy_source)) for t in ended}
@@ -265,7 +292,8 @@ def _record_ends(
         if t.evse_id and t.stop_time and not t.clock_skew and evidence[t.id][1] != energy.STOP
     ]
     evidence |= readings.take_in(spans)
-    costs.settle([t.id for t in ended])
+    if any(before.has_tariffs for before in found):
+        costs.settle([t.id for t in ended])
     for t in ended:
         fields = {name: getattr(t, name) for name in ("evse_id", "connector_id", "id_tag", "stop_time", "meter_stop")}
         fields |= {"transaction_id": t.id, "reason": t.reason}
@@ -277,39 +305,40 @@ def _record_ends(
 # --- verdicts on tokens ------------------------------------------------------------------------
 
 
-def _verdicts(events: list[Event], stored: list[Stored]) -> list[Verdict | None]:
-    """Return the verdict on the token of each event (E01.FR.11), None without one, and store it with the event."""
+def _verdicts(events: list[Event], found: list[Found]) -> list[Verdict | None]:
+    """Return the verdict on the token of each event (E01.FR.11), None without one."""
     presented = [event.presented for event in events if event.presented]
     if not presented:
         return [None] * len(events)
-    owners = {known.id_tag for event, known in zip(events, stored, strict=True) if event.stops and known.id_tag}
+    owners = {known.id_tag for event, known in zip(events, found, strict=True) if event.stops and known.id_tag}
     known_tags = find_known(presented, owners)
     limits = _Limits(known_tags)
-    verdicts = [_verdict(event, known, known_tags, limits) for event, known in zip(events, stored, strict=True)]
-    rows = [
-        {"transaction": known.transaction_id, "seq_no": event.seq_no, "event_type": event.event_type}
-        | {"raw_timestamp": event.raw_time, "status": verdict.status}
-        for event, known, verdict in zip(events, stored, verdicts, strict=True)
-        if verdict is not None and known.is_new
-    ]
-    bulk_sql.execute(sql.VERDICTS_OF_EVENTS, rows)
-    return verdicts
+    return [_verdict(event, known, known_tags, limits) for event, known in zip(events, found, strict=True)]
 
 
-def _verdict(event: Event, known: Stored, tags: Known, limits: "_Limits") -> Verdict | None:
+def _verdict(event: Event, known: Found, tags: Known, limits: "_Limits") -> Verdict | None:
     """Return `Invalid` for a token that ends a transaction and is neither its own nor of its group (C09.FR.03)."""
     presented = event.presented
     if presented is None:
         return None
     verdict = tags.verdict(presented) if event.stops else tags.verdict_at_start(presented)
-    if known.verdict:
-        return replace(verdict, status=known.verdict)
     if verdict.status != "Accepted":
         return verdict
     if not event.stops or not known.id_tag:
         return verdict if event.stops else limits.applied(event, known, verdict)
     may_end = may_stop(tags, presented, verdict, known.id_tag, known.id_token_type)
     return verdict if may_end else replace(verdict, status=INVALID.status)
+
+
+def _as_given(verdicts: list[Verdict | None], rows: list[dict[str, Any]], new: set[int]) -> list[Verdict | None]:
+    """Return `verdicts`, those of repeated events with the status that was given before."""
+    repeated = [
+        {"n": n} | {name: row[name] for name in ("transaction", "seq_no", "digest")}
+        for n, row in enumerate(rows)
+        if verdicts[n] and row["transaction"] not in new
+    ]
+    given: dict[int, str] = dict(bulk_sql.execute(sql.VERDICTS_OF_EVENTS, repeated))
+    return [replace(v, status=given[n]) if v and given.get(n) else v for n, v in enumerate(verdicts)]
 
 
 class _Limits:
@@ -325,7 +354,7 @@ class _Limits:
         self.limits = {tag.pk: tag.concurrent_limit for tag in locked if tag.concurrent_limit is not None}
         self.begun: Counter[int] = Counter()  # by primary key of a token, in this batch
 
-    def applied(self, event: Event, known: Stored, verdict: Verdict) -> Verdict:
+    def applied(self, event: Event, known: Found, verdict: Verdict) -> Verdict:
         """Return `verdict`, or `ConcurrentTx` if the token has its limit of other open transactions."""
         assert event.id_token is not None
         tag = self.known.tag(event.id_token, event.id_token_type)

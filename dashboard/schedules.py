@@ -12,12 +12,11 @@ WIDTH, HEIGHT = 600, 120  # of the curve, in units of its own
 
 
 def shown(charger: Charger, with_schedule: bool) -> dict[str, Any]:
-    """Return what `charger_schedule.html` shows: `profiles`, `schedule` and the points of its `curve`."""
+    """Return what `charger_schedule.html` shows: `profiles`, each with whether it is in effect, and a `schedule`."""
     rows, now = list(charger.installed_profiles.all()), datetime.now(UTC)
-    for row in rows:
-        row.effective = profiles.is_effective(row, rows, now)
+    compared = [(row, profiles.is_effective(row, rows, now)) for row in rows]
     schedule = composite_schedules.latest(charger) if with_schedule else None
-    return {"profiles": rows, "schedule": schedule, "curve": curve(schedule) if schedule else ""}
+    return {"profiles": compared, "schedule": schedule, "curve": curve(schedule) if schedule else ""}
 
 
 def curve(schedule: CompositeSchedule) -> str:

@@ -192,10 +192,8 @@ SENTENCES = (
     _("The charger does not support the unit {unit}."),
     _("The charger has not reported ACPhaseSwitchingSupported: leave out phaseToUse."),
     _(
-        _(
-            "e charger has profile {number} on EVSE {evse} with this purpose and stack level. "
-            "Use its id to replace it, choose another stack level, or clear i"
-        ),
+        "The charger has profile {number} on EVSE {evse} with this purpose and stack level. Use its id to replace "
+        "it, choose another stack level, or clear it."
     ),
     _("Give a chargingProfileId, or criteria: an evseId, a chargingProfilePurpose or a stackLevel."),
     _("Only the external system that set such a profile can clear it."),

@@ -11,7 +11,7 @@ from chargers.services import presence
 from commands.actions.table import ACTIONS, schema_of
 from core.http.downloads import csv_file
 from core.ocpp.redaction import HIDDEN, names_secret
-from dashboard import fleet, pickers, readiness, submission
+from dashboard import fleet, pickers, readiness, schedules, submission
 from dashboard.views.base import Page, form_values
 
 MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS = 12, 8, 50, 50  # rows on the page
@@ -59,6 +59,7 @@ class ChargerPage(Page):
             **(self._findings() if user.has_perm("chargers.view_finding") else {}),
             "configuration": [masked(key) for key in self._keys()],
             "variable_count": charger.variables.count(),
+            **schedules.shown(charger, user.has_perm("commands.view_command")),
             "stored_messages": Message.objects.of(charger)[:MAX_MESSAGES]
             if may_see_messages and not self.is_live
             else (),

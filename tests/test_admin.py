@@ -14,8 +14,10 @@ from commands.actions.table import ACTIONS, encode
 from commands.admin.actions import MAX_SINGLE_COMMANDS, ON_CHARGERS
 from commands.models import (
     Batch,
+    CertificateInquiry,
     ChargingProfile,
     Command,
+    ContractRoot,
     DisplayMessage,
     Firmware,
     LocalList,
@@ -26,6 +28,7 @@ from commands.models import (
 from tests.support.admin import admin_models, admin_url, own_models
 from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
 from tests.support.payloads import PERIOD, PROFILE
+from tests.support.pki import a_root
 from transactions.models import IdTag, OrphanStop, Reservation, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +36,7 @@ pytestmark = pytest.mark.django_db
 WITHOUT_PAGE = {"BatchItem", "FleetMinute", "Heartbeat", "Preference", "Reading", "ReportPart", "TransactionEvent"}
 # All other models are history.
 EDITABLE = {"Charger", "ChargerGroup", "ApiToken", "Webhook", "IdTag", "Reservation", "ChargingProfile", "Firmware"}
+EDITABLE |= {"ContractRoot"}
 
 
 @pytest.fixture
@@ -62,6 +66,14 @@ def one_of_each(api):
     Firmware.objects.create(description="1.1", file="firmware/none.bin")
     DisplayMessage.objects.create(charger=charger, message_id=1, content="<b>x</b>")
     PublishedFirmware.objects.create(charger=charger, locations=["http://10.0.0.2/1.bin"])
+    ContractRoot.objects.create(certificate=a_root().pem)
+    asked = {
+        "action": "Get15118EVCertificate",
+        "subject": "Install",
+        "status": "<b>",
+        "received_at": datetime.now(UTC),
+    }
+    CertificateInquiry.objects.create(charger=charger, call_id="1", **asked)
     ChargerGroup.objects.create(name="North")
     ApiToken.make(User.objects.get(username="alice"), "billing")
     Message.objects.create(

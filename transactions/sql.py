@@ -406,9 +406,9 @@ WITH f AS MATERIALIZED (
         superseded_by_id = CASE WHEN num_nonnulls(f.stop_time) = 0 THEN t.superseded_by_id END,
         missing_since = CASE WHEN f.is_missing THEN coalesce(t.missing_since, now()) END
     FROM f WHERE t.id = f.id
-    RETURNING t.id, t.charger_id, t.evse_id, t.connector_id, t.id_tag, t.id_tag_status, t.start_time, t.meter_start,
-        t.reservation_id, t.remote_start_id, t.stop_received_at, t.stop_time, t.meter_stop, t.stop_reason,
-        t.energy_wh, t.energy_source, t.clock_skew
+    RETURNING t.id, t.charger_id, t.evse_id, t.connector_id, t.id_tag, t.id_token_type, t.id_tag_status,
+        t.start_time, t.meter_start, t.reservation_id, t.remote_start_id, t.stop_received_at, t.stop_time,
+        t.meter_stop, t.stop_reason, t.energy_wh, t.energy_source, t.clock_skew
 ), ended AS (
     DELETE FROM chargers_installedprofile p USING folded
     WHERE p.transaction_id = folded.id AND num_nonnulls(folded.stop_received_at) = 1

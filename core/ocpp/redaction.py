@@ -351,7 +351,7 @@ def _without_key_code(members: dict[str, Any]) -> dict[str, Any]:
 
 def _is_key_code(members: dict[str, Any]) -> bool:
     return any(
-        name.lower() == "type" and isinstance(value, str) and value.lower() == KEY_CODE
+        len(name) == 4 and name.lower() == "type" and isinstance(value, str) and value.lower() == KEY_CODE
         for name, value in members.items()
     )
 

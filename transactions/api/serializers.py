@@ -22,13 +22,23 @@ from transactions.models import (
 )
 from transactions.models.id_tags import EXISTS_ALREADY, MASTER_PASS_WITHOUT_GROUP
 from transactions.models.transactions import MOST
-from transactions.services import energy
+from transactions.services import energy, key_codes
 
 CHARGER_NOT_FOUND = {"does_not_exist": "Object with charger_id={value} does not exist."}
 AS_SENT = {"trim_whitespace": False}  # tags are compared as chargers read them, spaces included
 
 
-class TransactionSerializer(ChargerRow):
+class WithoutKeyCodes(serializers.ModelSerializer):
+    """Rows with the type of their token. A token that is a PIN is hidden."""
+
+    def to_representation(self, row: Any) -> dict[str, Any]:
+        members: dict[str, Any] = super().to_representation(row)
+        for name in members.keys() & {"id_tag", "stop_id_tag", "id_token"}:
+            members[name] = key_codes.shown(members[name], row.id_token_type)
+        return members
+
+
+class TransactionSerializer(WithoutKeyCodes, ChargerRow):
     """As corrected by an operator, else as the charger said: the `reported_` members are the charger's own.
 
     `energy_wh` is what was charged so far by evidence, null where nothing is known; `energy_source` says which.
@@ -119,7 +129,7 @@ class CorrectionSerializer(Strict):
     note = serializers.CharField(max_length=2000, allow_blank=True, allow_null=True, required=False)
 
 
-class TransactionEventSerializer(serializers.ModelSerializer):
+class TransactionEventSerializer(WithoutKeyCodes):
     """A TransactionEvent of OCPP 2.0.1; its readings are those of its transaction."""
 
     details = serializers.SerializerMethodField()

@@ -13,7 +13,7 @@ from core.db import bulk_sql
 from core.ocpp.calls import Call
 from transactions import sql
 from transactions.models import IdTag, Transaction
-from transactions.services import costs, energy, readings, reservations
+from transactions.services import costs, energy, key_codes, readings, reservations
 from transactions.services.id_tokens import INVALID, Known, Presented, Verdict, find_known, may_stop
 from transactions.services.readings import MeterReading, Readings
 
@@ -86,6 +86,7 @@ class Folded(NamedTuple):
     evse_id: int | None
     connector_id: int | None
     id_tag: str
+    id_token_type: str
     id_tag_status: str
     start_time: datetime
     meter_start: int | None
@@ -98,6 +99,10 @@ class Folded(NamedTuple):
     energy_wh: int | None
     energy_source: str
     clock_skew: bool
+
+    @property
+    def shown_id_tag(self) -> str:
+        return key_codes.shown(self.id_tag, self.id_token_type)
 
 
 class Outcome(NamedTuple):
@@ -259,8 +264,9 @@ def _apply(events: list[Event], found: list[Found], folded: dict[int, Folded], b
 
 
 def _start_fields(transaction: Folded) -> dict[str, Any]:
-    names = ("evse_id", "connector_id", "id_tag", "id_tag_status", "start_time", "meter_start", "reservation_id")
-    return {"transaction_id": transaction.id} | {name: getattr(transaction, name) for name in names}
+    names = ("evse_id", "connector_id", "id_tag_status", "start_time", "meter_start", "reservation_id")
+    fields = {"transaction_id": transaction.id, "id_tag": transaction.shown_id_tag}
+    return fields | {name: getattr(transaction, name) for name in names}
 
 
 def _store_readings(
@@ -295,8 +301,8 @@ def _record_ends(
     if any(before.has_tariffs for before in found):
         costs.settle([t.id for t in ended])
     for t in ended:
-        fields = {name: getattr(t, name) for name in ("evse_id", "connector_id", "id_tag", "stop_time", "meter_stop")}
-        fields |= {"transaction_id": t.id, "reason": t.reason}
+        fields = {name: getattr(t, name) for name in ("evse_id", "connector_id", "stop_time", "meter_stop")}
+        fields |= {"transaction_id": t.id, "id_tag": t.shown_id_tag, "reason": t.reason}
         energy_wh, energy_source = evidence[t.id]
         fields |= {"energy_wh": energy_wh, "energy_source": energy_source}
         live.record_event("transaction.stopped", t.charger, **fields)

@@ -32,12 +32,12 @@ def test_a_strict_charger_boots_authorizes_charges_and_answers_commands(live, pa
         try:
             until_connected(live, charger_id)
             path = f"/api/ocpp/transactions/?charger_id={charger_id}"
-            (ongoing,) = eventually(lambda: live.get(f"{path}&status=Ongoing")["results"])
+            (ongoing,) = eventually(lambda: live.get(f"{path}&status=Ongoing")["transaction_logs"])
             read = live.finished(live.ask(charger_id, "GetVariables", {"getVariableData": [VARIABLE]}))
             assert read["response"]["getVariableResult"][0]["attributeValue"] == "300"
             stop = live.ask(charger_id, "RequestStopTransaction", {"transactionId": ongoing["reference"]})
             assert live.finished(stop)["response"] == {"status": "Accepted"}
-            (ended,) = eventually(lambda: live.get(f"{path}&status=Completed")["results"])
+            (ended,) = eventually(lambda: live.get(f"{path}&status=Completed")["transaction_logs"])
             assert live.finished(live.ask(charger_id, "Reset", {"type": "Immediate"}))["outcome"] == "answered"
             assert (node.wait(20), node.stderr.read()) == (0, "")
         finally:

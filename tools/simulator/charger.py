@@ -1,6 +1,7 @@
 """A simulated charger: it boots, sends heartbeats, charges, answers commands, and goes on without a connection."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -80,11 +81,11 @@ class SimulatedCharger(Client):
     def __init__(self, charger_id: str, options: Options) -> None:
         super().__init__(f"{options.url}/ws/ocpp", charger_id, key=options.key, tls=_tls(options))
         self.options, self.vendor = options, VENDORS[options.vendor]
-        self.messages = VERSIONS[options.ocpp](self)
-        self.version = self.messages.version
         self.quirks = [QUIRKS[name] for name in options.quirks]
         self.connectors = {number: Connector(number) for number in range(1, options.connectors + 1)}
         self.configuration = CONFIGURATION | self.vendor.configuration
+        self.messages = VERSIONS[options.ocpp](self)
+        self.version = self.messages.version
         self.list_version = self.sessions = 0
         self.restarting = asyncio.Event()
         self.tasks: set[asyncio.Task] = set()
@@ -103,6 +104,8 @@ class SimulatedCharger(Client):
         finally:
             connecting.cancel()
             self.disconnect()
+            with contextlib.suppress(asyncio.CancelledError):
+                await connecting  # otherwise asyncio logs that its exception was not retrieved
 
     async def _live_until_reset(self, connecting: asyncio.Future) -> bool:
         """Live until the last session or a Reset; return whether it was the last session."""

@@ -1,14 +1,12 @@
 """The messages of a simulated charger that differ between OCPP versions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.ocpp.versions import Version
 
 if TYPE_CHECKING:
     from tools.simulator.charger import Connector, SimulatedCharger
-
-Answer = Callable[[Any, dict], dict] | dict
 
 
 class Messages:

@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Lower
 
 from chargers.models import Variable, VariableChange
 from chargers.models.variables import ACTUAL, ATTRIBUTES, NAME, READ_WRITE
@@ -53,18 +55,31 @@ def report(charger: int, reported: Iterable[ReportedVariable], message: str, is_
     other variables are deleted, unless it is empty.
     """
     wanted = {identity(variable.name): variable for variable in reported}
-    stored = {identity(row): row for row in Variable.objects.filter(charger=charger)}
-    if is_whole and wanted:
-        _delete([stored.pop(key) for key in stored.keys() - wanted.keys()], message)
-    for new in _beyond_budget(charger, [each for each in wanted if each not in stored], len(stored), message):
+    names = [variable.name for variable in wanted.values()]
+    if is_whole:
+        forget_others(charger, names, message)
+    stored = {identity(row): row for row in _rows(charger, names)}
+    for new in _beyond_budget(charger, [each for each in wanted if each not in stored], message):
         del wanted[new]
-    rows = [(former := stored.get(key), _row(charger, former, new)) for key, new in wanted.items()]
+    # In one order, so that two transactions do not wait for each other.
+    rows = [(former := stored.get(key), _row(charger, former, new)) for key, new in sorted(wanted.items(), key=str)]
     _record_changes([(former, row.value) for former, row in rows if former], message)
+    _write([row for _, row in rows], *DETAILS)
+
+
+def _rows(charger: int, names: Iterable[VariableName]) -> QuerySet[Variable]:
+    """Return the rows of `charger` (primary key) with the variables of `names`, and few others."""
+    lowered = {name.variable.lower() for name in names}
+    return Variable.objects.filter(charger=charger).alias(name=Lower("variable")).filter(name__in=lowered)
+
+
+def _write(rows: list[Variable], *columns: str) -> None:
+    """Create `rows`, or replace the values and `columns` of those that exist by now."""
     Variable.objects.bulk_create(
-        [row for _, row in rows],
+        rows,
         update_conflicts=True,
         unique_fields=["charger", *NAME],
-        update_fields=["value", *DETAILS, "reported_at"],
+        update_fields=["value", *columns, "reported_at"],
     )
 
 
@@ -96,10 +111,13 @@ def _record_changes(changes: Iterable[tuple[Variable, str | None]], source: str)
     )
 
 
-def _beyond_budget(charger: int, new: list[Identity], stored: int, message: str) -> list[Identity]:
-    """Return those of the `new` variables that exceed the budget of `charger`, which has `stored` others."""
+def _beyond_budget(charger: int, new: list[Identity], message: str) -> list[Identity]:
+    """Return those of the `new` variables that exceed the budget of `charger`."""
     budget = budgets.BUDGETS["configuration"]
-    excess = new[max(0, budget.limit - stored) :] if budget.limit else []
+    if not new or not budget.limit:
+        return []
+    stored = Variable.objects.filter(charger=charger).count()
+    excess = new[max(0, budget.limit - stored) :]
     if excess:
         count = partial(findings.add, charger, message, {budget.finding: len(excess)})
         transaction.on_commit(count, robust=True)
@@ -111,26 +129,30 @@ def accept(charger: int, name: VariableName, value: str, reboot_required: bool, 
 
     `source` is the action of the command.
     """
-    stored, shown = find(charger, name), _without_secret(name, value)
-    row = stored or Variable(charger_id=charger, **asdict(name))
+    stored = find(charger, name)
+    row = _row(charger, stored, ReportedVariable(name, value, mutability=None))
+    row.reboot_required = reboot_required
     if stored:
-        _record_changes([(stored, shown)], source)
-    row.value, row.reboot_required = shown, reboot_required
-    row.save()
+        _record_changes([(stored, row.value)], source)
+    _write([row], "reboot_required")
 
 
 def forget(charger: int, unknown: Iterable[VariableName], source: str) -> None:
     """Delete variables that `charger` (primary key) says in `source` that it does not have."""
-    names = {identity(name) for name in unknown}
-    rows = Variable.objects.filter(charger=charger) if names else []
-    _delete([row for row in rows if identity(row) in names], source)
+    names = list(unknown)
+    keys = set(map(identity, names))
+    rows = _rows(charger, names) if names else []
+    _delete([row for row in rows if identity(row) in keys], source)
 
 
 def forget_others(charger: int, known: Iterable[VariableName], source: str) -> None:
-    """Delete the variables of `charger` (primary key) that its whole device model `known` in `source` lacks."""
-    names = {identity(name) for name in known}
-    rows = Variable.objects.filter(charger=charger) if names else []
-    _delete([row for row in rows if identity(row) not in names], source)
+    """Delete the variables of `charger` (primary key) that its whole device model `known` in `source` lacks.
+
+    An empty one deletes nothing.
+    """
+    keys = set(map(identity, known))
+    rows = Variable.objects.filter(charger=charger) if keys else []
+    _delete([row for row in rows if identity(row) not in keys], source)
 
 
 def all_attributes(name: VariableName) -> list[VariableName]:
@@ -145,15 +167,13 @@ def record_boot(chargers: Iterable[int]) -> None:
 
 def find(charger: int, name: VariableName) -> Variable | None:
     """Return the value of `charger` (primary key) called `name`, None if it is not known."""
-    rows = Variable.objects.filter(charger=charger, variable__iexact=name.variable)
-    return next((row for row in rows if identity(row) == identity(name)), None)
+    return next((row for row in _rows(charger, [name]) if identity(row) == identity(name)), None)
 
 
 def find_all(charger: int, names: Iterable[VariableName]) -> dict[VariableName, Variable]:
     """Return those of the values `names` of `charger` (primary key) that are known, by one query."""
     wanted = {identity(name): name for name in names}
-    rows = Variable.objects.filter(charger=charger)
-    return {wanted[key]: row for row in rows if (key := identity(row)) in wanted}
+    return {wanted[key]: row for row in _rows(charger, wanted.values()) if (key := identity(row)) in wanted}
 
 
 def limit(charger: int, component: str, variable: str, instance: str = "") -> int | None:

@@ -11,7 +11,16 @@ from django.urls import reverse
 from django_celery_results.models import TaskResult
 
 from chargers.admin import lists
-from chargers.models import ApiToken, ChargerGroup, Message, NetworkProfile, Refusal, Webhook
+from chargers.models import (
+    ApiToken,
+    ChargerGroup,
+    Message,
+    Monitor,
+    MonitoringEvent,
+    NetworkProfile,
+    Refusal,
+    Webhook,
+)
 from chargers.services import audit, variables
 from chargers.services.variables import ReportedVariable, VariableName
 from commands.models import (
@@ -52,6 +61,8 @@ def one_more_of_each(number):
     tell(charger, "StopTransaction", transactionId=-1, meterStop=5000, timestamp=NOON, idTag=tag)
     tell(charger, "SecurityEventNotification", type="x", timestamp=NOON)
     tell(charger, "DataTransfer", vendorId="x")
+    Monitor.objects.create(charger=charger, monitor_id=1, type="Delta", reported_at=now)
+    MonitoringEvent.objects.create(charger=charger, timestamp=now, generated_at=now, received_at=now, digest=tag)
     UnknownIdTag.objects.create(id_tag=f"U{number}", charger=charger, first_seen=now, last_seen=now, presented=1)
     priced = Tariff.objects.create(description=tag, currency="EUR")
     for limited in (priced, IdTag.objects.get(id_tag=tag)):

@@ -185,10 +185,15 @@ def was_sent(form: Form, command: Command) -> FollowUp | None:
     number = command.payload[form.number] + 1
     if command.status == "Accepted":
         _record(form, command)
-        return _rest(form, command, number) if command.follows_id else None
+        return _rest(form, command, number) if _is_continued(command) else None
     if command.status in ("Failed", "VersionMismatch") and command.retry_full:
         return _follow_up(form, command, FULL, wanted(form, command.charger), number)
     return None
+
+
+def _is_continued(command: Command) -> bool:
+    """Whether a list may have a rest: one that follows another list, but not the removal of a cleared customer."""
+    return Command.objects.filter(pk=command.follows_id, action=command.action).exists()
 
 
 def _rest(form: Form, command: Command, number: int) -> FollowUp | None:

@@ -1,5 +1,6 @@
 """Functional block N: monitors, their events, and customer information."""
 
+from tests.support.live import eventually
 from tests.support.station import now
 from tests.support.station201 import TOKEN
 
@@ -150,6 +151,23 @@ def cleared(*ids, status="Accepted"):
     return {"clearMonitoringResult": [{"id": number, "status": status} for number in ids]}
 
 
+def test_tc_n_18_csms(station):
+    """Clear Monitoring - Too many elements"""
+    limit = {
+        "component": {"name": "MonitoringCtrlr"},
+        "variable": {"name": "ItemsPerMessage", "instance": "ClearVariableMonitoring"},
+    }
+    value = {"attributeStatus": "Accepted", "attributeValue": "2"}
+    station.obeys("GetVariables", {"getVariableData": [limit]}, {"getVariableResult": [limit | value]})
+    request, task = station.obeys("ClearVariableMonitoring", {"id": [1, 2, 3, 4, 5]}, cleared(1, 2))
+    sent = [request["id"]]
+    for _ in range(2):
+        sent.append(station.receive("ClearVariableMonitoring")["id"])
+        station.answer(**cleared(*sent[-1], status="NotFound"))
+    assert sent == [[1, 2], [3, 4], [5]]
+    station.is_left_alone()
+
+
 def test_tc_n_44_csms(station):
     """Clear Monitoring - Rejected"""
     sets(station, EVSE)
@@ -261,3 +279,19 @@ def test_tc_n_62_csms(station):
 def test_tc_n_63_csms(station):
     """Clear Customer Information - Clear and report - customerCertificate"""
     informs(station, asks_for_customer(station, clear=True, customerCertificate=CERTIFICATE), "Jane Doe")
+
+
+def test_tc_n_46_csms(station):
+    """Clear Customer Information - Update Local Authorization List"""
+    path = f"/api/ocpp/local-lists/{station.path}/"
+    listed = [{"idToken": TOKEN, "idTokenInfo": {"status": "Accepted"}}]
+    full = {"versionNumber": 1, "updateType": "Full", "localAuthorizationList": listed}
+    station.obeys("SendLocalList", full)
+    assert len(station.live.get(path)["entries"]) == 1
+    informs(station, asks_for_customer(station, clear=True), "Jane Doe")
+    removed = [{"idToken": TOKEN}]
+    update = station.receive("SendLocalList")
+    assert update == {"versionNumber": 2, "updateType": "Differential", "localAuthorizationList": removed}
+    station.answer(status="Accepted")
+    eventually(lambda: station.live.get(path)["entries"] == [])
+    station.is_left_alone(2)

@@ -14,6 +14,7 @@ from chargers.models import (
     AuditEntry,
     Charger,
     ChargerGroup,
+    ChargingLimit,
     Delivery,
     InstalledCertificate,
     InstalledProfile,
@@ -23,7 +24,7 @@ from chargers.models import (
     Webhook,
 )
 from chargers.services import audit, events
-from commands.models import Batch, Command, LocalList
+from commands.models import Batch, Command, EVChargingNeeds, EVChargingSchedule, LocalList
 from gateway.ocpp16 import HANDLERS
 from tests.support.admin import admin_models, admin_url
 from tests.support.builders import NOON, a_charger, a_command, a_finding, a_transaction, tell
@@ -77,6 +78,10 @@ def answered(charger, text):
     InstalledProfile.objects.create(
         charger=charger, evse_id=1, charging_profile_id=1, stack_level=0, purpose=text, profile={text: text}
     )
+    ChargingLimit.objects.create(charger=charger, source=text, schedules=[{text: text}], received_at=NOON)
+    own = {"charger": charger, "evse_id": 1, "status": "Accepted", "reason": text, "received_at": NOON}
+    EVChargingNeeds.objects.create(**own, energy_transfer=text, parameters={text: text})
+    EVChargingSchedule.objects.create(**own, begins_at=NOON, schedule={text: text})
     LocalList.objects.create(charger=charger, version=1, entries={text: {"status": text}})
 
 

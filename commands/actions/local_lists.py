@@ -193,7 +193,7 @@ def was_sent(form: Form, command: Command) -> FollowUp | None:
 
 def _is_continued(command: Command) -> bool:
     """Whether a list may have a rest: one that follows another list, but not the removal of a cleared customer."""
-    return Command.objects.filter(pk=command.follows_id, action=command.action).exists()
+    return Command.objects.filter(followed_by=command, action=command.action).exists()
 
 
 def _rest(form: Form, command: Command, number: int) -> FollowUp | None:

@@ -107,7 +107,7 @@ def _field(tree, name, label, is_required, values, error):
 
 
 def _members(tree):
-    """Return the pairs of name and schema of the members for which a form has fields, those first that are required."""
+    """Return the pairs of name and schema of the members of a form, the required ones first."""
     members = [(name, branch) for name, branch in tree.get("properties", {}).items() if name not in HIDDEN]
     return sorted(members, key=lambda member: member[0] not in tree.get("required", ()))
 

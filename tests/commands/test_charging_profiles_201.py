@@ -73,7 +73,7 @@ def test_a_forbidden_profile_is_refused_in_the_library_and_in_a_command(api, pro
         (a_profile(TX_PROFILE), 0, "not on 0"),
         (a_profile(TX_PROFILE), 1, "under way on this EVSE"),
         (a_profile(TX_PROFILE, transactionId="gone"), 1, "is not under way on EVSE 1"),
-        (changed("chargingSchedule", a_profile()["chargingSchedule"] * 2), 1, "told its needs"),
+        (changed("chargingSchedule", a_profile()["chargingSchedule"] * 2), 1, "whose needs are known"),
         (changed(f"{PERIODS}.0", {"startPeriod": 0, "limit": 6, "numberPhases": 1, "phaseToUse": 1}), 1, "ACPhase"),
     ],
 )

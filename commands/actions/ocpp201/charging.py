@@ -194,11 +194,11 @@ def _refuse_without_transaction(charger: Charger, evse_id: int, profile: JSON) -
 
 
 def _refuse_alternatives(profile: JSON, transaction: Transaction | None) -> None:
-    """Refuse several schedules, among which only a vehicle that has told its needs can choose (K01.FR.34)."""
+    """Refuse several schedules, among which only a vehicle whose needs are known can choose (K01.FR.34)."""
     if len(profile["chargingSchedule"]) > 1 and (
         transaction is None or not EVChargingNeeds.objects.filter(transaction=transaction).exists()
     ):
-        raise _violation("chargingSchedule", "Only for a vehicle that has told its needs there may be several.")
+        raise _violation("chargingSchedule", "Only for a vehicle whose needs are known there may be several.")
 
 
 def _refuse_phases(profile: JSON, charger: Charger, evse_id: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Plan the charging profiles of transactions whose vehicles told their needs (K15 to K17)."""
+"""Plan the charging profiles of transactions whose vehicles reported their needs (K15 to K17)."""
 
 import math
 from collections.abc import Sequence

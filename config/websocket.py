@@ -5,7 +5,7 @@ library. The handshake and all other frames take the slow path through the libra
 agree on where a frame begins. docs/performance.md has the difference in speed.
 
 Messages may be compressed (permessage-deflate, RFC 7692) on the sockets of chargers that offer it, see
-OCPP_COMPRESSION. Both sides begin each message anew, so that no idle socket needs memory for it.
+OCPP_COMPRESSION. Each message is compressed independently, so that no idle socket needs memory for it.
 """
 
 import asyncio

@@ -107,7 +107,9 @@ def _field(tree, name, label, is_required, values, error):
 
 
 def _members(tree):
-    return [(name, branch) for name, branch in tree.get("properties", {}).items() if name not in HIDDEN]
+    """Return the pairs of name and schema of the members of a form, the required ones first."""
+    members = [(name, branch) for name, branch in tree.get("properties", {}).items() if name not in HIDDEN]
+    return sorted(members, key=lambda member: member[0] not in tree.get("required", ()))
 
 
 def _kind(tree):

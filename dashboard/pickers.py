@@ -77,8 +77,7 @@ def facts(variable: Variable) -> dict[str, Any]:
 def limits(variable: Variable) -> list[str]:
     """Return the data type, the range with its unit, and the allowed values of a variable, as far as known."""
     known = facts(variable)
-    lowest, highest = known.get("min_limit"), known.get("max_limit")
-    span = "" if lowest is highest is None else f"{_bound(lowest)}–{_bound(highest)}"
+    span = _span(known.get("min_limit"), known.get("max_limit"))
     unit, listed = known.get("unit") or "", ", ".join(values_of(variable))
     return [text for text in (known.get("data_type") or "", f"{span} {unit}".strip(), listed) if text]
 
@@ -88,8 +87,11 @@ def values_of(variable: Variable) -> list[str]:
     return list(facts(variable).get("values_list") or ())
 
 
-def _bound(number: float | None) -> str:
-    return "…" if number is None else f"{number:g}"
+def _span(lowest: float | None, highest: float | None) -> str:
+    """Write a range, of which either end may be open."""
+    if lowest is None:
+        return "" if highest is None else f"≤ {highest:g}"
+    return f"≥ {lowest:g}" if highest is None else f"{lowest:g}–{highest:g}"
 
 
 def _profiles(charger: Charger | None) -> list[Option]:

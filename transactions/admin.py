@@ -146,18 +146,8 @@ def _export(kind: str, title: str) -> Any:
 
 
 class TransactionAdmin(Commandable, LargeHistoryAdmin):
-    list_display = [
-        "id",
-        "of_charger",
-        "evse_id",
-        "connector_id",
-        "id_tag",
-        "state",
-        "start_time",
-        "ended_at",
-        "energy_kwh",
-    ]
-    list_display += ["energy_source"]
+    list_display = ["id", "of_charger", "evse_id", "connector_id", "id_tag", "state", "start_time", "ended_at"]
+    list_display += ["energy_kwh", "energy_source"]
     list_filter = [
         OngoingFilter,
         SuspiciousFilter,
@@ -170,8 +160,7 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
     searched = {"id": "number", "charger": "charger", "id_tag": "text"}
     date_hierarchy = "start_time"
     readonly_fields = ["state", "energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]
-    readonly_fields += ["readings", "see_also", "reference", "missing_since", *CORRECTED]
-    readonly_fields += ["readings", "see_also", *CORRECTED, *COST]
+    readonly_fields += ["readings", "see_also", "reference", "missing_since", *CORRECTED, *COST]
     fieldsets = [
         (None, {"fields": ["charger", "reference", "evse_id", "connector_id", "state", "charging_state"]}),
         (None, {"fields": ["id_tag", "id_token_type", "id_tag_status", "reservation_id", "remote_start_id"]}),

@@ -2,7 +2,6 @@
 
 import csv
 import re
-from contextlib import contextmanager
 from datetime import datetime
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -10,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.support.browser import EXECUTABLE, NONE, PHONE, WALL, launch, log_in, playwright
+from tests.support.browser import EXECUTABLE, NONE, PHONE, WALL, a_page, launch, playwright
 from tests.support.builders import NOON
 from tests.support.live import an_id, eventually, exchange
 
@@ -23,36 +22,6 @@ def browser():
         opened = launch(started)
         yield opened
         opened.close()
-
-
-@contextmanager
-def a_page(browser, live, scheme="light", viewport=WALL, may_fail=False, locale="en-GB"):
-    """Yield a page of a logged-in user; then assert no console errors and no requests to other hosts.
-
-    The browser has another time zone than the server. With `may_fail`, requests may fail.
-    """
-    options = {"color_scheme": scheme, "viewport": viewport, "timezone_id": "Asia/Tokyo", "locale": locale}
-    context = browser.new_context(base_url=live.url, **options)
-    page = context.new_page()
-    faults = []
-    page.on("console", lambda entry: faults.append(entry.text) if is_fault(entry, may_fail) else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: urlsplit(request.url).hostname in LOCAL_HOSTS or faults.append(request.url))
-    log_in(page, live)
-    try:
-        yield page
-    finally:
-        context.close()
-    assert not faults
-
-
-def is_fault(entry, may_fail):
-    """Return whether a console entry is an unexpected error or warning; status 400 of a form is expected."""
-    expected = "Failed to load resource" if may_fail else "400 (Bad Request)"
-    return entry.type in ("error", "warning") and expected not in entry.text
-
-
-LOCAL_HOSTS = ("127.0.0.1", "localhost", None)  # None: data: and blob:
 
 
 @pytest.fixture

@@ -137,6 +137,7 @@ INCOMPLETE = {
     "Leave it out: {}.",
     "{}, that match a time in the future.",
     "{}: correct meter_stop as well.",
+    "{}. This is a payload of {}, and the charger speaks {}.",
     "{}: {} So says OCPP 2.0.1.",
     "{}: {} The charger has reported this.",
 }
@@ -157,6 +158,8 @@ def raised(tree):
             yield from sentences(node)
         elif isinstance(node, ast.Yield | ast.Return) and node.value is not None:
             yield from sentences(node) if catalogues.text_of(node.value) else ()
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "message":
+            yield from sentences(node.value)
 
 
 def sentences(node):

@@ -39,7 +39,20 @@ def test_a_form_has_a_field_for_each_member_and_shows_its_value(version, action)
 
 
 # Members by which a command can be sent that its schema alone does not require, or with a value that has a meaning.
-MEANINGFUL = {}
+SCHEDULE = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6.5}]}
+PROFILE_201 = {
+    "id": 1,
+    "stackLevel": 0,
+    "chargingProfilePurpose": "TxDefaultProfile",
+    "chargingProfileKind": "Relative",
+    "chargingSchedule": [SCHEDULE],
+}
+MEANINGFUL = {
+    "ClearChargingProfile": {"chargingProfileId": 1},
+    "CustomerInformation": {"customerIdentifier": "x"},
+    "GetChargingProfiles": {"chargingProfile": {"chargingProfileId": [1]}},
+    "SetChargingProfile": {"chargingProfile": PROFILE_201},
+}
 
 
 @pytest.mark.parametrize("action", ACTIONS[OCPP201])

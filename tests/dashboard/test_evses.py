@@ -98,9 +98,9 @@ def test_a_session_without_a_stop_on_a_free_connector_is_stuck_unless_it_is_idle
 
 
 def test_the_page_of_a_session_shows_what_ocpp_2_0_1_adds(api):
-    session = a_session_of_2_0_1(a_station(), stop_reason="SOCLimitReached")
+    session = a_session_of_2_0_1(a_station(), stop_reason="SOCLimitReached", total_cost="1.50", currency="EUR")
     page = api.get(f"/transactions/{session.pk}/").content.decode()
-    for text in (session.own_reference, "EVSE 1 connector 2", "<dd>Charging</dd>", "(ISO14443)"):
+    for text in (session.own_reference, "EVSE 1 connector 2", "<dd>Charging</dd>", "(ISO14443)", "EUR"):
         assert text in page
     assert "EVSE 1 connector 2" in api.get("/transactions/").content.decode()
     assert f"/ask/stop/?reference={session.own_reference}" in page

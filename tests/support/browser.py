@@ -1,6 +1,8 @@
 """Browser of the tests and screenshots: Chromium or Chrome from the system."""
 
 import shutil
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from playwright import sync_api as playwright
 
@@ -20,3 +22,33 @@ def log_in(page, live):
     page.locator("[name=password]").fill(live.stack.password)
     page.locator(".login button").click()
     playwright.expect(page.locator("#live")).to_have_text("Live")
+
+
+@contextmanager
+def a_page(browser, live, scheme="light", viewport=WALL, may_fail=False, locale="en-GB"):
+    """Yield a page of a logged-in user; then assert no console errors and no requests to other hosts.
+
+    The browser has another time zone than the server. With `may_fail`, requests may fail.
+    """
+    options = {"color_scheme": scheme, "viewport": viewport, "timezone_id": "Asia/Tokyo", "locale": locale}
+    context = browser.new_context(base_url=live.url, **options)
+    page = context.new_page()
+    faults = []
+    page.on("console", lambda entry: faults.append(entry.text) if is_fault(entry, may_fail) else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: urlsplit(request.url).hostname in LOCAL_HOSTS or faults.append(request.url))
+    log_in(page, live)
+    try:
+        yield page
+    finally:
+        context.close()
+    assert not faults
+
+
+def is_fault(entry, may_fail):
+    """Return whether a console entry is an unexpected error or warning; status 400 of a form is expected."""
+    expected = "Failed to load resource" if may_fail else "400 (Bad Request)"
+    return entry.type in ("error", "warning") and expected not in entry.text
+
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", None)  # None: data: and blob:

@@ -108,13 +108,16 @@ def test_a_stop_of_ocpp_1_6_sends_the_id(api):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("body", "type_sent"), [({}, "eMAID"), ({"id_token_type": "Central"}, "Central")])
-def test_an_authorization_sends_the_type_of_the_tag(api, body, type_sent):
+@pytest.mark.parametrize(
+    ("body", "type_sent", "verdict"),
+    [({}, "eMAID", "Accepted"), ({"id_token_type": "Central"}, "Central", "Invalid")],
+)
+def test_an_authorization_sends_the_type_of_the_tag(api, body, type_sent, verdict):
     a_tag("A-TAG-OF-MORE-THAN-20-CHARACTERS", type="eMAID")
     charger = a_charger(ocpp_version="ocpp2.0.1")
     asked = {"id_tag": "A-TAG-OF-MORE-THAN-20-CHARACTERS", "evse_id": 1} | body
     answer = post(api, f"authorize/{charger}", asked)
-    assert (answer.status_code, answer.json()["id_tag_status"]) == (202, "Accepted")
+    assert (answer.status_code, answer.json()["id_tag_status"]) == (202, verdict)
     payload = Command.objects.get().payload
     assert payload["idToken"] == {"idToken": asked["id_tag"], "type": type_sent}
     assert payload["evseId"] == 1

@@ -23,6 +23,7 @@ STORED = frozenset(
 )
 STORED_INFO = frozenset({"transactionId", "chargingState", "stoppedReason", "remoteStartId"})
 STORED_TOKEN = frozenset({"idToken", "type"})
+MAX_MULTIPLIER = 30  # the absolute value of an exponent that can be meant
 
 
 def transaction_event(calls: list[Call]) -> list[dict[str, Any]]:
@@ -114,28 +115,31 @@ def _samples(sent: dict[str, Any]) -> list[MeterSample]:
 
     The default unit is Wh for energy; other measurands have none.
     """
-    member = sent.get
+    member, value = sent.get, sent["value"]
     measurand = member("measurand", energy.IMPORT_REGISTER)
-    measured = sent.get("unitOfMeasure", {})
+    unit = "Wh" if measurand.startswith("Energy") else ""
+    if measured := member("unitOfMeasure"):
+        unit = measured.get("unit", unit)
+        if multiplier := measured.get("multiplier", 0):
+            value = _scaled(value, multiplier)
+    if type(value) is float and value.is_integer() and abs(value) < 2**53:
+        value = int(value)  # a whole number is read faster
     sample = MeterSample(
-        _number(sent["value"], measured.get("multiplier", 0)),
+        str(value),
         measurand,
-        measured.get("unit", "Wh" if measurand.startswith("Energy") else ""),
+        unit,
         member("phase", ""),
         member("context", "Sample.Periodic"),
         member("location", "Outlet"),
         member("format", "Raw"),
     )
-    signed = member("signedMeterValue")
-    if signed is None:
+    if (signed := member("signedMeterValue")) is None:
         return [sample]
     return [sample, sample._replace(value=orjson.dumps(signed).decode(), unit="", format=SIGNED)]
 
 
-def _number(value: Any, multiplier: int) -> str:
-    """Return the text of a number times 10 to the `multiplier`, or the text that stands for an unreadable sample."""
-    if isinstance(value, str):
+def _scaled(value: Any, multiplier: int) -> Any:
+    """Return a number times 10 to the `multiplier` as a text; a text stands for an unreadable sample."""
+    if isinstance(value, str) or abs(multiplier) > MAX_MULTIPLIER:
         return value
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        value = int(value)
-    return f"{Decimal(str(value)).scaleb(multiplier):f}" if multiplier and abs(multiplier) < 30 else str(value)
+    return f"{Decimal(str(value)).scaleb(multiplier):f}"

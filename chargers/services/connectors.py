@@ -54,8 +54,9 @@ def _within_limit(reported: list[tuple[Call, ConnectorStatus]]) -> list[Connecto
 
 
 def _is_high(status: ConnectorStatus, limit: int) -> bool:
-    """Whether connectors with ids up to these may be more than `limit`."""
-    return max(1, status.evse_id) * max(1, status.connector_id) > limit
+    """Whether connectors with ids up to these may be more than `limit`. In OCPP 1.6 both ids are the same."""
+    evse_id, connector_id = status.evse_id, status.connector_id
+    return (connector_id if evse_id == connector_id else max(1, evse_id) * max(1, connector_id)) > limit
 
 
 def _has_room(call: Call, status: ConnectorStatus, known: set[tuple[int, ...]], limit: int) -> bool:

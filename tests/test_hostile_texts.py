@@ -19,19 +19,34 @@ from chargers.models import (
     InstalledCertificate,
     InstalledProfile,
     Message,
+    Monitor,
+    MonitoringEvent,
+    NetworkProfile,
     Refusal,
     Variable,
+    VariableChange,
     Webhook,
 )
 from chargers.services import audit, events
-from commands.models import Batch, Command, EVChargingNeeds, EVChargingSchedule, LocalList
+from commands.models import (
+    Batch,
+    CertificateInquiry,
+    Command,
+    ContractRoot,
+    DisplayMessage,
+    EVChargingNeeds,
+    EVChargingSchedule,
+    LocalList,
+    PublishedFirmware,
+)
 from gateway.ocpp16 import HANDLERS
 from tests.support.admin import admin_models, admin_url
 from tests.support.builders import NOON, a_charger, a_command, a_finding, a_transaction, tell
 from tests.support.negatives import sample
 from tests.support.payloads import PROFILE
+from tests.support.pki import a_root
 from tests.support.routes import rest_lists
-from transactions.models import Transaction
+from transactions.models import Tariff, Transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
 API = "/api/ocpp"
@@ -82,7 +97,23 @@ def answered(charger, text):
     own = {"charger": charger, "evse_id": 1, "status": "Accepted", "reason": text, "received_at": NOON}
     EVChargingNeeds.objects.create(**own, energy_transfer=text, parameters={text: text})
     EVChargingSchedule.objects.create(**own, begins_at=NOON, schedule={text: text})
-    LocalList.objects.create(charger=charger, version=1, entries={text: {"status": text}})
+    LocalList.objects.create(charger=charger, version=1, entries=[{"idTag": text, "idTagInfo": {"status": text}}])
+    now = datetime.now(UTC)
+    about = {"component": text, "variable": text, "instance": text}
+    Monitor.objects.create(charger=charger, monitor_id=1, type=text, reported_at=now, **about)
+    said = {"actual_value": text, "tech_info": text, "digest": "1"}
+    MonitoringEvent.objects.create(charger=charger, timestamp=now, generated_at=now, received_at=now, **about, **said)
+    VariableChange.objects.create(charger=charger, old_value=text, new_value=text, source=text, **about)
+    NetworkProfile.objects.create(
+        charger=charger, slot=1, status=text, answered_at=now, connection={text: text}, security_profile=1
+    )
+    DisplayMessage.objects.create(charger=charger, message_id=1, content=text, language=text)
+    PublishedFirmware.objects.create(charger=charger, checksum=text, status=text, locations=[text])
+    answer = {"action": text, "subject": text, "server": text, "status": text, "detail": text}
+    CertificateInquiry.objects.create(charger=charger, received_at=now, call_id="1", **answer)
+    ContractRoot.objects.create(certificate=a_root("A").pem)
+    ContractRoot.objects.update(subject=text)  # as it is, without the escapes of RFC 4514
+    Tariff.objects.create(description=text, currency="EUR")
 
 
 def accessible(charger, text):

@@ -14,6 +14,8 @@ from chargers.admin import lists
 from chargers.models import (
     ApiToken,
     ChargerGroup,
+    ChargingLimit,
+    InstalledCertificate,
     Message,
     Monitor,
     MonitoringEvent,
@@ -25,9 +27,13 @@ from chargers.services import audit, variables
 from chargers.services.variables import ReportedVariable, VariableName
 from commands.models import (
     Batch,
+    CertificateInquiry,
     CertificateRequest,
     ChargingProfile,
+    ContractRoot,
     DisplayMessage,
+    EVChargingNeeds,
+    EVChargingSchedule,
     Firmware,
     LocalList,
     PublishedFirmware,
@@ -37,7 +43,9 @@ from commands.models import (
 from tests.support.admin import admin_models, admin_url
 from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
 from tests.support.payloads import PROFILE
+from tests.support.pki import a_root
 from tests.support.routes import rest_lists
+from tests.support.rows import a_row
 from transactions.models import IdTag, MeterValue, Reservation, Tariff, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +69,12 @@ def one_more_of_each(number):
     tell(charger, "StopTransaction", transactionId=-1, meterStop=5000, timestamp=NOON, idTag=tag)
     tell(charger, "SecurityEventNotification", type="x", timestamp=NOON)
     tell(charger, "DataTransfer", vendorId="x")
+    for model in (CertificateInquiry, ChargingLimit, InstalledCertificate):
+        a_row(model, charger)
+    own = {"charger": charger, "evse_id": 1, "received_at": now}
+    EVChargingNeeds.objects.create(**own, parameters={})
+    EVChargingSchedule.objects.create(**own, begins_at=now, schedule={})
+    ContractRoot.objects.create(certificate=a_root(tag).pem)
     Monitor.objects.create(charger=charger, monitor_id=1, type="Delta", reported_at=now)
     MonitoringEvent.objects.create(charger=charger, timestamp=now, generated_at=now, received_at=now, digest=tag)
     UnknownIdTag.objects.create(id_tag=f"U{number}", charger=charger, first_seen=now, last_seen=now, presented=1)
@@ -184,7 +198,7 @@ def test_every_constraint_of_the_models_is_in_the_database():
 
 
 MANY_READINGS = """
-INSERT INTO transactions_reading (charger_id, connector_id, timestamp, raw_timestamp, received_at, samples)
+INSERT INTO transactions_reading (charger_id, evse_id, timestamp, raw_timestamp, received_at, samples)
 SELECT %s, 1, now(), '', now(), '[["1"],["2"]]' FROM generate_series(1, 20000)
 """
 

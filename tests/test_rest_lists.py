@@ -13,6 +13,7 @@ from chargers.models import (
     Event,
     InstalledCertificate,
     Message,
+    MonitoringEvent,
     SecurityEvent,
 )
 from chargers.services import audit, events
@@ -194,6 +195,16 @@ MADE = {  # path: (what makes a row, its id in the answer)
     ),
     "published-firmware/": (
         lambda c: PublishedFirmware.objects.create(charger=c, checksum=str(PublishedFirmware.objects.count())),
+        "pk",
+    ),
+    "monitoring-events/": (
+        lambda c: MonitoringEvent.objects.create(
+            charger=c,
+            timestamp=NOON,
+            generated_at=NOON,
+            received_at=NOON,
+            digest=str(MonitoringEvent.objects.count()),
+        ),
         "pk",
     ),
     "variables/": (

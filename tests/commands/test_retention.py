@@ -217,7 +217,7 @@ def test_old_partitions_are_dropped_and_young_ones_stay(days, model, rule):
     charger, column = a_charger(), rule.periods.column
     maintain(NOW)
     columns = {
-        Reading: {"connector_id": 1, "timestamp": NOW, "raw_timestamp": "", "samples": "[]"},
+        Reading: {"evse_id": 1, "timestamp": NOW, "raw_timestamp": "", "samples": "[]"},
         Message: {"direction": "in", "kind": "call", "frame": "[]", "is_error": False},
     }[model]
     old, young = (

@@ -536,7 +536,7 @@ SPECTACULAR_SETTINGS = {
         "EventKindEnum": "chargers.models.events.KINDS",
         "MessageKindEnum": "chargers.models.messages.KINDS",
     },
-    "TITLE": "OCPP 1.6-J central system",
+    "TITLE": "OCPP 1.6-J and 2.0.1 central system",
     "DESCRIPTION": "Chargers, transactions and commands. Every command is a job: POST it, then poll its task.",
     "VERSION": "0.1.0",
     "SERVERS": [{"url": URL_PREFIX}] if URL_PREFIX else [],

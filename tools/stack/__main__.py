@@ -30,7 +30,7 @@ PROGRAMS = {
 PROFILE_2 = ("--security-profile", "2", "--new-key", "--force")
 PROFILE_3 = ("--security-profile", "3", "--force")
 BANNER = """
-OCPP 1.6-J central system is up.
+OCPP 1.6-J and 2.0.1 central system is up.
 
   Pages     {url}/              user {user}, password {password}
   Admin     {url}/admin/        the same

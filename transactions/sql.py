@@ -333,7 +333,7 @@ SELECT s.transaction, s.seq_no, s.digest, s.event_type, coalesce(s.trigger_reaso
     coalesce(s.stopped_reason, ''), s.evse_id, s.connector_id, coalesce(s.id_token, ''),
     coalesce(s.id_token_type, ''), coalesce(s.id_token_status, ''), s.meter_start, s.meter_stop, s.reservation_id,
     s.remote_start_id, coalesce(s.details, '')
-FROM json_to_recordset(%s) AS s(transaction int, seq_no int, digest int, event_type text, trigger_reason text,
+FROM json_to_recordset(%s) AS s(transaction int, seq_no bigint, digest int, event_type text, trigger_reason text,
     timestamp timestamptz, raw_timestamp text, clock_skew boolean, received_at timestamptz, offline boolean,
     charging_state text, stopped_reason text, evse_id int, connector_id int, id_token text, id_token_type text,
     id_token_status text, meter_start bigint, meter_stop bigint, reservation_id bigint, remote_start_id bigint,
@@ -342,7 +342,7 @@ ON CONFLICT (transaction_id, seq_no, digest) DO NOTHING RETURNING transaction_id
 """
 
 VERDICTS_OF_EVENTS = """
-SELECT s.n, e.id_token_status FROM json_to_recordset(%s) AS s(n int, transaction int, seq_no int, digest int)
+SELECT s.n, e.id_token_status FROM json_to_recordset(%s) AS s(n int, transaction int, seq_no bigint, digest int)
 JOIN transactions_transactionevent e
     ON e.transaction_id = s.transaction AND e.seq_no = s.seq_no AND e.digest = s.digest
 """

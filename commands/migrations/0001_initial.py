@@ -288,7 +288,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('action', models.CharField(max_length=40)),
                 ('request_id', models.BigIntegerField(help_text='The id of the command that requested the report.')),
-                ('seq_no', models.IntegerField(help_text='Empty for messages that are not numbered.', null=True)),
+                ('seq_no', models.BigIntegerField(help_text='Empty for messages that are not numbered.', null=True)),
                 ('is_last', models.BooleanField()),
                 ('items', commands.fields.OrderedJSONField(help_text='The list in the message, without secrets.')),
                 ('digest', models.CharField(editable=False, help_text='Of the items, for messages without a number.', max_length=32)),

@@ -14,7 +14,7 @@ class ReportPart(models.Model):
     charger = models.ForeignKey(Charger, models.CASCADE, related_name="report_parts")
     action = models.CharField(max_length=40)
     request_id = models.BigIntegerField(help_text="The id of the command that requested the report.")
-    seq_no = models.IntegerField(null=True, help_text="Empty for messages that are not numbered.")
+    seq_no = models.BigIntegerField(null=True, help_text="Empty for messages that are not numbered.")
     is_last = models.BooleanField()
     items = OrderedJSONField(help_text="The list in the message, without secrets.")
     digest = models.CharField(max_length=32, editable=False, help_text="Of the items, for messages without a number.")

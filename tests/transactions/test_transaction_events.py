@@ -233,3 +233,8 @@ def test_an_event_without_a_transaction_waits_for_an_operator(charger):
     assert orphans.apply(orphan, {"transaction_id": transaction.pk}) == transaction
     transaction.refresh_from_db()
     assert (transaction.status, transaction.energy_wh) == ("Completed", 8000)
+
+
+def test_a_number_beyond_32_bits_is_stored(charger):
+    send(charger, EVENTS[0] | {"seqNo": 2**40})
+    assert TransactionEvent.objects.get().seq_no == 2**40

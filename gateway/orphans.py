@@ -12,6 +12,7 @@ from core.ocpp import schemas, tolerance
 from core.ocpp.calls import Call
 from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16, OCPP201
 from gateway.ocpp16 import orphans as ocpp16
+from gateway.ocpp16.orphans import MEMBERS
 from gateway.ocpp201 import orphans as ocpp201
 from transactions.models import OrphanStop, Transaction
 
@@ -37,7 +38,7 @@ def apply(orphan: OrphanStop, body: dict[str, Any]) -> Transaction:
         raise Conflict("This message was applied already.")
     members = members_of(orphan)
     if unknown := body.keys() - members.keys():
-        raise ValidationError({name: [f"A {orphan.action} of {orphan.ocpp_version} has none."] for name in unknown})
+        raise ValidationError({name: [f"A {orphan.action} has no {MEMBERS.get(name, name)}."] for name in unknown})
     part = PARTS[orphan.ocpp_version]
     orphan.transaction = part.apply(_read(orphan, part.completed(orphan, body), members), body)
     orphan.save(update_fields=["transaction"])

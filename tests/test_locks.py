@@ -241,7 +241,7 @@ def test_a_step_that_fails_by_a_deadlock_is_retried(table):
 
 
 READING = """
-INSERT INTO transactions_reading (charger_id, transaction_id, connector_id, timestamp, raw_timestamp, received_at,
+INSERT INTO transactions_reading (charger_id, transaction_id, evse_id, timestamp, raw_timestamp, received_at,
     samples)
 VALUES (1, 1, 1, now(), '', now(), '[]')
 """

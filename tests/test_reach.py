@@ -84,6 +84,7 @@ OTHERS = {
     "<int:transaction_id>": ["1", "0", "99999999"],
     "<int:request_id>": ["1", "0"],
     "<str:action>": ["Reset", "Nonsense"],
+    "<int:pk>": ["1", "0"],
 }
 ROUTES = sorted({path for path, _ in every_route() if "<charger:charger_id>" in path})
 

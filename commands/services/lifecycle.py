@@ -290,7 +290,8 @@ def _record(command: Command, recorded: dict[str, Any]) -> Command:
     with transaction.atomic():
         if is_recorded := _store_end(command, state):
             _apply(command)
-            progress.cancel_former(command)
+            if command.status == progress.CANCELLED_FORMER:
+                progress.cancel_former(command)
             _record_finished_event(command)
         else:
             command = _look_up(command.task_id)

@@ -60,7 +60,7 @@ def cancel_former(command: Command) -> None:
     The charger may notify that itself, before or after its answer (N01.FR.20), or not at all (L01.FR.24).
     """
     delivery = _delivery(command)
-    if delivery is None or command.status != CANCELLED_FORMER:
+    if delivery is None:
         return
     former = Command.objects.select_for_update().filter(charger=command.charger, action=command.action)
     for cancelled in former.filter(pk__lt=command.pk, sent_at__isnull=False, completed_at=None):

@@ -176,7 +176,8 @@ def test_a_refused_charger_is_listed_until_it_connects(live):
     assert (rows[0]["kind"], rows[0]["status"], rows[0]["is_known"]) == ("credentials", 401, True)
     assert "Basic auth" in rows[0]["reason"]
     assert rows[0]["address"] == "127.0.0.1"
-    assert refused(live, charger_id, subprotocols=["ocpp0.1"]) == 400
+    spoken = {"subprotocols": ["ocpp0.1"], "additional_headers": basic(charger_id, key)}
+    assert refused(live, charger_id, **spoken) == 400
     eventually(lambda: {row["kind"] for row in listed(live, charger_id)} == {"credentials", "subprotocol"})
     with live.socket(charger_id, additional_headers=basic(charger_id, key)):
         eventually(lambda: not listed(live, charger_id))

@@ -24,7 +24,7 @@ def read(moment, charger=None):
     """Create a reading received at `moment`."""
     charger = charger or a_charger()
     return Reading.objects.create(
-        charger=charger, connector_id=1, timestamp=moment, raw_timestamp="", received_at=moment, samples='[["1"]]'
+        charger=charger, evse_id=1, timestamp=moment, raw_timestamp="", received_at=moment, samples='[["1"]]'
     )
 
 

@@ -97,7 +97,7 @@ def test_readings_of_another_connector_or_time_do_not_belong_to_it():
 def test_readings_without_a_connector_belong_to_that_of_their_transaction():
     transaction = a_transaction(connectorId=2)
     measure(transaction, 1500, connectorId=None)
-    assert MeterValue.objects.get().connector_id == 2
+    assert MeterValue.objects.get().evse_id == 2
     assert evidence(transaction) == (500, "readings")
 
 

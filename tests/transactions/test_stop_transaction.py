@@ -73,4 +73,4 @@ def test_the_readings_in_a_stop_are_stored():
     readings = [{"timestamp": NOON, "sampledValue": [{"value": "3000", "context": "Transaction.End"}]}]
     stop(transaction.charger, transaction.pk, transactionData=readings)
     value = MeterValue.objects.get()
-    assert (value.transaction, value.connector_id, value.context) == (transaction, 1, "Transaction.End")
+    assert (value.transaction, value.evse_id, value.context) == (transaction, 1, "Transaction.End")

@@ -122,7 +122,7 @@ def of_type(same_text: dict[str, KnownTag], type: str) -> KnownTag | None:
     exact = same_text.get(type) or same_text.get("")
     if exact or type or len(same_text) > 1:
         return exact
-    return next(iter(same_text.values()))
+    return next(iter(same_text.values()), None)
 
 
 def authorize(presented: list[Presented]) -> list[Verdict]:

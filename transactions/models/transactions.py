@@ -65,9 +65,7 @@ class Transaction(models.Model):
         null=True, blank=True, help_text="Empty until it is known, which in OCPP 2.0.1 may be after the start."
     )
     id_tag = models.CharField(max_length=255)
-    id_token_type = models.CharField(
-        max_length=20, blank=True, default="", db_default="", help_text="Empty in OCPP 1.6."
-    )
+    id_token_type = models.TextField(blank=True, default="", db_default="", help_text="Empty in OCPP 1.6.")
     id_tag_status = models.CharField(max_length=20, help_text="The verdict given at the start.")
     charging_state = models.TextField(
         blank=True, default="", db_default="", help_text="As the charger reported it; empty in OCPP 1.6."

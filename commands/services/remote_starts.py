@@ -31,7 +31,9 @@ def link_by_id(started: Iterable[tuple[int, int, int]]) -> None:
 
     `started` has (charger, id of the remote start, transaction).
     """
-    transactions = {(charger, remote_start_id): pk for charger, remote_start_id, pk in started}
+    transactions: dict[tuple[int, int | None], int] = {
+        (charger, remote_start_id): pk for charger, remote_start_id, pk in started
+    }
     for command in _unlinked(transactions) if transactions else ():
         if transaction_id := transactions.get((command.charger_id, command.request_id)):
             Command.objects.filter(pk=command.pk).update(transaction=transaction_id)
@@ -39,7 +41,7 @@ def link_by_id(started: Iterable[tuple[int, int, int]]) -> None:
                 charging201.install_with_start(command, Transaction.objects.get(pk=transaction_id))
 
 
-def _unlinked(keys: Iterable[tuple[int, int]]) -> QuerySet[Command]:
+def _unlinked(keys: Iterable[tuple[int, int | None]]) -> QuerySet[Command]:
     """Return the remote starts without a transaction that have one of these `keys` (charger, id), and few others."""
     chargers, ids = ({key[n] for key in keys} for n in (0, 1))
     starts = Command.objects.filter(action="RequestStartTransaction", charger__in=chargers, request_id__in=ids)

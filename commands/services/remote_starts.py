@@ -24,6 +24,7 @@ from transactions.services.starts import Start
 DEFAULT_CONNECTION_TIMEOUT_S, MAX_CONNECTION_TIMEOUT_S = 300, 86_400
 PLUG_IN_SLACK = timedelta(minutes=1)
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=10)
+StartKey = tuple[int, int | None]  # charger (primary key), id of the remote start
 
 
 def link_by_id(started: Iterable[tuple[int, int, int]]) -> None:
@@ -31,9 +32,7 @@ def link_by_id(started: Iterable[tuple[int, int, int]]) -> None:
 
     `started` has (charger, id of the remote start, transaction).
     """
-    transactions: dict[tuple[int, int | None], int] = {
-        (charger, remote_start_id): pk for charger, remote_start_id, pk in started
-    }
+    transactions: dict[StartKey, int] = {(charger, number): pk for charger, number, pk in started}
     for command in _unlinked(transactions) if transactions else ():
         if transaction_id := transactions.get((command.charger_id, command.request_id)):
             Command.objects.filter(pk=command.pk).update(transaction=transaction_id)
@@ -41,8 +40,8 @@ def link_by_id(started: Iterable[tuple[int, int, int]]) -> None:
                 charging201.install_with_start(command, Transaction.objects.get(pk=transaction_id))
 
 
-def _unlinked(keys: Iterable[tuple[int, int | None]]) -> QuerySet[Command]:
-    """Return the remote starts without a transaction that have one of these `keys` (charger, id), and few others."""
+def _unlinked(keys: Iterable[StartKey]) -> QuerySet[Command]:
+    """Return the remote starts without a transaction that have one of these `keys`, and few others."""
     chargers, ids = ({key[n] for key in keys} for n in (0, 1))
     starts = Command.objects.filter(action="RequestStartTransaction", charger__in=chargers, request_id__in=ids)
     return starts.filter(transaction=None).select_related("charger").order_by("pk")

@@ -29,7 +29,7 @@ def with_tags(live):
     """`live`, with the id tokens that the cases of all OCPP versions name."""
     for tag, columns in TAGS.items():
         status, made, _ = live.request("POST", "/api/ocpp/id-tags/", {"id_tag": tag, **columns})
-        assert status == 201 or live.request("GET", f"/api/ocpp/id-tags/{tag}/")[0] == 200, made
+        assert status == 201 or live.request("GET", f"/api/ocpp/id-tags/?id_tag={tag}")[1]["count"] == 1, made
     return live
 
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Upper
 from chargers.models import Charger, Connector
 from chargers.services import audit, events
 from transactions.models.tariffs import Tariff
-from transactions.services import costs, energy, readings
+from transactions.services import costs, energy, key_codes, readings
 
 MOST = 2**31 - 1  # what an integer of OCPP can hold
 # Reasons to check a transaction; each filter uses an index.
@@ -190,6 +190,16 @@ class Transaction(models.Model):
     def reference(self) -> str:
         """The charger's own text for it: in OCPP 1.6 the decimal transaction id."""
         return self.own_reference or str(self.pk)
+
+    @property
+    def shown_id_tag(self) -> str:
+        """The token as it may be shown: a PIN is hidden."""
+        return key_codes.shown(self.id_tag, self.id_token_type)
+
+    @property
+    def shown_stop_id_tag(self) -> str:
+        """The token that ended it, as it may be shown. Its type is not stored, so that of the first token counts."""
+        return key_codes.shown(self.stop_id_tag, self.id_token_type)
 
     @property
     def status(self) -> str:

@@ -53,7 +53,7 @@ class Exchange:
     def __init__(self, socket: "ChargerConsumer") -> None:
         self.socket, self.charger, self.version = socket, socket.charger, socket.version
         self.pk, self.handlers = socket.charger.pk, HANDLERS[socket.version]
-        self.lookups = LOOKUPS[socket.version]
+        self.lookups = LOOKUPS.get(socket.version, {})
         self.is_lenient = is_lenient(socket.charger.validation)
         self.is_busy = False  # while a frame is processed
         self.idle: asyncio.Future[None] | None = None  # on which `listen` waits

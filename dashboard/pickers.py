@@ -49,7 +49,7 @@ def _transactions(charger: Charger | None) -> list[Option]:
     if charger is None:
         return []
     under_way = Transaction.objects.filter(charger=charger, superseded_by=None).ongoing().select_related("charger")
-    return [(session.reference, f"{session.id_tag}, {place(session)}") for session in under_way[:MOST]]
+    return [(session.reference, f"{session.shown_id_tag}, {place(session)}") for session in under_way[:MOST]]
 
 
 def _components(charger: Charger | None) -> list[Option]:

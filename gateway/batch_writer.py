@@ -23,8 +23,8 @@ from core.db import faults
 from core.ocpp.calls import Call
 from gateway.calls import commits
 from gateway.commits import Batch, Entry, Item, RetryLater
+from gateway.common import Handler
 from gateway.last_seen import LastSeen
-from gateway.protocols import Handler
 from gateway.set_aside import SetAside
 
 logger = logging.getLogger(__name__)

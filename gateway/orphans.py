@@ -16,7 +16,7 @@ from gateway.ocpp16.orphans import MEMBERS
 from gateway.ocpp201 import orphans as ocpp201
 from transactions.models import OrphanStop, Transaction
 
-# The part of each OCPP version: MEMBERS, completed(orphan, body) and apply(call, body).
+# The part of each OCPP version: members_of(orphan), completed(orphan, body) and apply(call, body).
 PARTS: dict[str, ModuleType] = {OCPP16.subprotocol: ocpp16, OCPP201.subprotocol: ocpp201}
 
 

@@ -146,7 +146,7 @@ def _export(kind: str, title: str) -> Any:
 
 
 class TransactionAdmin(Commandable, LargeHistoryAdmin):
-    list_display = ["id", "of_charger", "evse_id", "connector_id", "id_tag", "state", "start_time", "ended_at"]
+    list_display = ["id", "of_charger", "evse_id", "connector_id", "token", "state", "start_time", "ended_at"]
     list_display += ["energy_kwh", "energy_source"]
     list_filter = [
         OngoingFilter,
@@ -160,17 +160,18 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
     searched = {"id": "number", "charger": "charger", "id_tag": "text"}
     date_hierarchy = "start_time"
     readonly_fields = ["state", "energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]
-    readonly_fields += ["readings", "see_also", "reference", "missing_since", *CORRECTED, *COST]
+    readonly_fields += ["token", "stop_token", "readings", "see_also", "reference", "missing_since"]
+    readonly_fields += [*CORRECTED, *COST]
     fieldsets = [
         (None, {"fields": ["charger", "reference", "evse_id", "connector_id", "state", "charging_state"]}),
-        (None, {"fields": ["id_tag", "id_token_type", "id_tag_status", "reservation_id", "remote_start_id"]}),
+        (None, {"fields": ["token", "id_token_type", "id_tag_status", "reservation_id", "remote_start_id"]}),
         (None, {"fields": ["see_also"]}),
         ("Energy", {"fields": ["energy_kwh", "energy_source", "meter_at_start", "meter_at_end", "ended_at"]}),
         ("Cost", {"fields": COST}),
         ("Corrected by an operator", {"fields": [*CORRECTED, "note"]}),
         ("Meter of the charger", {"fields": METERS}),
         ("Start", {"fields": ["start_time", "raw_start_time", "start_received_at"]}),
-        ("Stop", {"fields": ["stop_time", "raw_stop_time", "stop_received_at", "stop_reason", "stop_id_tag"]}),
+        ("Stop", {"fields": ["stop_time", "raw_stop_time", "stop_received_at", "stop_reason", "stop_token"]}),
         ("Issues", {"fields": ["superseded_by", "missing_since", "clock_skew", "closed_at", "closed_by"]}),
         ("Readings", {"fields": ["readings"]}),
     ]
@@ -182,6 +183,14 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
     def of_charger(self, transaction: Transaction) -> SafeString:
         page = reverse("admin:chargers_charger_change", args=[transaction.charger_id])
         return format_html('<a href="{}">{}</a>', page, transaction.charger)
+
+    @admin.display(description="id tag")
+    def token(self, transaction: Transaction) -> str:
+        return transaction.shown_id_tag
+
+    @admin.display(description="stop id tag")
+    def stop_token(self, transaction: Transaction) -> str:
+        return transaction.shown_stop_id_tag
 
     @admin.display(description="status")
     def state(self, transaction: Transaction) -> str:
@@ -195,8 +204,9 @@ class TransactionAdmin(Commandable, LargeHistoryAdmin):
     def see_also(self, transaction: Transaction) -> SafeString:
         """Its tag, what else that tag charged, and the commands it came of."""
         listed = reverse("admin:transactions_transaction_changelist")
-        links = [(f"{listed}?q={quote(transaction.id_tag)}", f"transactions of {transaction.id_tag}")]
-        if tag := IdTag.objects.filter(id_tag__iexact=transaction.id_tag).first():
+        shown = transaction.shown_id_tag
+        links = [(f"{listed}?q={quote(shown)}", f"transactions of {shown}")]
+        if tag := IdTag.objects.filter(id_tag__iexact=shown).first():
             links.append((reverse("admin:transactions_idtag_change", args=[tag.pk]), f"the tag {tag}"))
         for command in transaction.commands.all():
             page = reverse("admin:commands_command_change", args=[command.pk])

@@ -148,7 +148,7 @@ WHERE m.id = s.id AND m.received_at = s.received_at
 # --- reservations ------------------------------------------------------------------------------
 
 USE_RESERVATION = """
-UPDATE transactions_reservation r SET state = 'Used', ended_because = 'StartTransaction ' || s.transaction
+UPDATE transactions_reservation r SET state = 'Used', ended_because = 'transaction ' || s.transaction
 FROM json_to_recordset(%s) AS s(id bigint, charger bigint, transaction int)
 WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
 """

@@ -42,7 +42,7 @@ def _end_at_once(command: Command, number: int, columns: Columns) -> None:
     since = {"charger": command.charger_id, "start_received_at__gte": command.sent_at}
     start = Transaction.objects.filter(**since, reservation_id=number).first()
     if start and start.is_accepted:
-        reservation.update(state=Reservation.USED, ended_because=f"StartTransaction {start.pk}")
+        reservation.update(state=Reservation.USED, ended_because=f"transaction {start.pk}")
         return
     places = {0, columns["evse_id"]}
     ending = Connector.objects.filter(charger=command.charger, evse_id__in=places, status__in=ENDS_A_RESERVATION)

@@ -291,7 +291,7 @@ class Migration(migrations.Migration):
                 ('seq_no', models.BigIntegerField(help_text='Empty for messages that are not numbered.', null=True)),
                 ('is_last', models.BooleanField()),
                 ('items', commands.fields.OrderedJSONField(help_text='The list in the message, without secrets.')),
-                ('digest', models.CharField(editable=False, help_text='Of the items, for messages without a number.', max_length=32)),
+                ('digest', models.CharField(editable=False, help_text='Of the items.', max_length=32)),
                 ('received_at', models.DateTimeField()),
                 ('charger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='report_parts', to='chargers.charger')),
             ],

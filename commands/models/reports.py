@@ -17,7 +17,7 @@ class ReportPart(models.Model):
     seq_no = models.BigIntegerField(null=True, help_text="Empty for messages that are not numbered.")
     is_last = models.BooleanField()
     items = OrderedJSONField(help_text="The list in the message, without secrets.")
-    digest = models.CharField(max_length=32, editable=False, help_text="Of the items, for messages without a number.")
+    digest = models.CharField(max_length=32, editable=False, help_text="Of the items.")
     received_at = models.DateTimeField()
 
     class Meta:

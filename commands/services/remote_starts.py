@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 
+from django.db.models import QuerySet
+
 from chargers.services import variables
 from commands import sql
 from commands.actions.ocpp16 import charging
@@ -22,6 +24,7 @@ from transactions.services.starts import Start
 DEFAULT_CONNECTION_TIMEOUT_S, MAX_CONNECTION_TIMEOUT_S = 300, 86_400
 PLUG_IN_SLACK = timedelta(minutes=1)
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=10)
+StartKey = tuple[int, int | None]  # charger (primary key), id of the remote start
 
 
 def link_by_id(started: Iterable[tuple[int, int, int]]) -> None:
@@ -29,12 +32,19 @@ def link_by_id(started: Iterable[tuple[int, int, int]]) -> None:
 
     `started` has (charger, id of the remote start, transaction).
     """
-    for charger, remote_start_id, transaction_id in started:
-        starts = Command.objects.filter(charger=charger, action="RequestStartTransaction", request_id=remote_start_id)
-        for command in starts.filter(transaction=None).select_related("charger"):
+    transactions: dict[StartKey, int] = {(charger, number): pk for charger, number, pk in started}
+    for command in _unlinked(transactions) if transactions else ():
+        if transaction_id := transactions.get((command.charger_id, command.request_id)):
             Command.objects.filter(pk=command.pk).update(transaction=transaction_id)
             if "chargingProfile" in command.payload:
                 charging201.install_with_start(command, Transaction.objects.get(pk=transaction_id))
+
+
+def _unlinked(keys: Iterable[StartKey]) -> QuerySet[Command]:
+    """Return the remote starts without a transaction that have one of these `keys`, and few others."""
+    chargers, ids = ({key[n] for key in keys} for n in (0, 1))
+    starts = Command.objects.filter(action="RequestStartTransaction", charger__in=chargers, request_id__in=ids)
+    return starts.filter(transaction=None).select_related("charger").order_by("pk")
 
 
 def link(starts: list[Start], transaction_ids: list[int]) -> None:

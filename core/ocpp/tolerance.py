@@ -113,8 +113,14 @@ CONSTRAINTS = {
     "maxLength": ("too_long", "The whole text is stored; of an id tag or the name of a key, 255 characters."),
     "enum": ("unknown_value", "Another spelling of a known value is read as that; any other is stored as text."),
     "minItems": ("missing", "The empty list is accepted."),
-    "minimum": ("out_of_range", "A number of up to 64 bits is stored; a connector id out of range is not used."),
-    "maximum": ("out_of_range", "A number of up to 64 bits is stored; a connector id out of range is not used."),
+    "minimum": (
+        "out_of_range",
+        "It is stored up to 64 bits; that of a connector, EVSE or event is not used.",
+    ),
+    "maximum": (
+        "out_of_range",
+        "It is stored up to 64 bits; that of a connector, EVSE or event is not used.",
+    ),
     "multipleOf": ("out_of_range", "The number is stored unchanged."),
     "additionalProperties": (
         "unknown_field",
@@ -285,9 +291,10 @@ class _Reader:
     def _string(self, schema: dict[str, Any], value: str, path: str) -> str:
         name = _last(path)
         value = self._without_controls(value, name, path)
-        if len(value) > schema.get("maxLength", len(value)):
+        longest = self.essentials.max_lengths.get(name, len(value))
+        if len(value) > schema.get("maxLength", longest):
             self.find(path, "too_long", value)
-            value = value[: self.essentials.max_lengths.get(name, len(value))]
+            value = value[:longest]
         if "enum" in schema and value not in schema["enum"]:
             return self._spelled(schema["enum"], value, path)
         return value
@@ -315,7 +322,7 @@ class _Reader:
         minimum, maximum = schema.get("minimum", -INT64 - 1), schema.get("maximum", INT64)
         if minimum <= value <= maximum:
             return value
-        if _last(path) in self.essentials.connectors or self.schema.is_response or abs(value) > INT64:
+        if {_last(path), _last_two(path)} & self.essentials.bounded or self.schema.is_response or abs(value) > INT64:
             raise Unusable("out_of_range", "maximum" if value > maximum else "minimum", "is out of range")
         self.find(path, "out_of_range", value)
         return value
@@ -344,6 +351,10 @@ TYPES = {str: "string", int: "integer", float: "number", dict: "object", list: "
 
 def _last(path: str) -> str:
     return path.rpartition(".")[2]
+
+
+def _last_two(path: str) -> str:
+    return ".".join(path.split(".")[-2:])
 
 
 def _squashed(name: str) -> str:

@@ -11,6 +11,7 @@ from commands.services.ev_charging import Needs, VehicleSchedule, Verdict
 from core.ocpp.calls import Call
 from core.ocpp.redaction import without_secrets
 from core.ocpp.timestamps import parse, parse_or
+from gateway.ocpp201 import parts
 
 DC = "DC"
 REASON_CODE = "InvalidSchedule"  # of a rejected schedule, see the table of reason codes
@@ -18,13 +19,9 @@ MAX_REASON = 512
 
 
 def report_charging_profiles(calls: list[Call]) -> list[dict[str, Any]]:
-    """Store each part of a report of profiles at once, and delete what a whole one that was requested lacks (K09).
-
-    A part without a request id belongs to no report, so that its profiles are stored and nothing else.
-    """
-    unnumbered = [call for call in calls if "requestId" not in call.payload]
-    new = reports.store([_part(call) for call in calls if "requestId" in call.payload])
-    for call in [*unnumbered, *(part.call for part in new)]:
+    """Store each part of a report of profiles at once, and delete what a whole one that was requested lacks (K09)."""
+    current, new = parts.store(calls, _part)
+    for call in current:
         profiles.store(call.charger, _profiles(call.charger, [call.payload]), call.received_at)
     for report in reports.assemble(new):
         if report.command and report.command.action == "GetChargingProfiles":
@@ -41,11 +38,11 @@ def _part(call: Call) -> reports.Part:
     return reports.Part(call, call.payload["requestId"], not call.payload.get("tbc", False), [item])
 
 
-def _profiles(charger: int, parts: list[dict[str, Any]]) -> list[profiles.ChargingProfile]:
+def _profiles(charger: int, sent: list[dict[str, Any]]) -> list[profiles.ChargingProfile]:
     """Return the reported profiles, except those of transactions that have ended."""
     found = [
         charging.reported(charger, part.get("evseId", 0), part.get("chargingLimitSource", ""), profile)
-        for part in parts
+        for part in sent
         for profile in part.get("chargingProfile", [])
     ]
     return [profile for profile in found if profile is not None]

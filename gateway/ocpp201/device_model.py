@@ -7,21 +7,16 @@ from commands.services import reports
 from commands.services.base_reports import ACTION, variables_of
 from core.ocpp.calls import Call
 from core.ocpp.schemas import JSON
+from gateway.ocpp201 import parts
 
 FULL = "FullInventory"
-INT32 = 2**31 - 1
 
 
 def notify_report(calls: list[Call]) -> list[dict[str, Any]]:
-    """Store each part of a report at once, however it was requested, and delete the variables that a full one lacks.
-
-    A part without a request id belongs to no report, so that its variables are stored and nothing else. A part that
-    is repeated may be older than what is stored, and changes nothing.
-    """
-    unnumbered = [(call, _items(call)) for call in calls if "requestId" not in call.payload]
-    new = reports.store([_part(call) for call in calls if "requestId" in call.payload])
-    for call, items in unnumbered + [(part.call, part.items) for part in new]:
-        variables.report(call.charger, variables_of(items), ACTION)
+    """Store each part of a report at once, however it was requested. Delete the variables that a full one lacks."""
+    current, new = parts.store(calls, _part)
+    for call in current:
+        variables.report(call.charger, variables_of(_items(call)), ACTION)
     for report in reports.assemble(new):
         if report.command and report.command.payload.get("reportBase") == FULL:
             variables.forget_others(report.charger, [row.name for row in variables_of(report.items)], ACTION)
@@ -29,10 +24,8 @@ def notify_report(calls: list[Call]) -> list[dict[str, Any]]:
 
 
 def _part(call: Call) -> reports.Part:
-    sent, number = call.payload, call.payload.get("seqNo")
-    is_usable = number is not None and 0 <= number <= INT32
-    is_last = not sent.get("tbc", False)
-    return reports.Part(call, sent["requestId"], is_last, _items(call), number if is_usable else None)
+    sent = call.payload
+    return reports.Part(call, sent["requestId"], not sent.get("tbc", False), _items(call), sent.get("seqNo"))
 
 
 def _items(call: Call) -> list[JSON]:

@@ -6,15 +6,17 @@ from commands.actions.ocpp201 import display_messages as commands
 from commands.services import display_messages, reports
 from commands.services.reports import Part, Report
 from core.ocpp.calls import Call
+from gateway.ocpp201 import parts
 
 
 def notify_display_messages(calls: list[Call]) -> list[dict[str, Any]]:
     """Store the messages of each part at once, and delete others when the whole report does not have them."""
-    for call in calls:
+    current, new = parts.store(calls, _part)
+    for call in current:
         messages = [commands.shown(info) for info in call.payload.get("messageInfo", [])]
         if excess := display_messages.report(call.charger, messages, call.received_at):
             call.find("messageInfo", "out_of_range", excess)
-    for report in reports.collect([_part(call) for call in calls if "requestId" in call.payload]):
+    for report in reports.assemble(new):
         _compare(report)
     return [{} for _ in calls]
 

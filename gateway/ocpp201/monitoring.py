@@ -14,6 +14,7 @@ from core.ocpp.calls import Call
 from core.ocpp.redaction import without_secrets
 from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import clamp, parse_or
+from gateway.ocpp201 import parts
 from transactions.services import reservations
 
 SOURCES = {"CustomMonitor": CUSTOM, "PreconfiguredMonitor": PRECONFIGURED, "HardWiredMonitor": HARDWIRED}
@@ -22,11 +23,12 @@ IDS = range(1, 2**31)  # of an EVSE and a connector
 
 def notify_monitoring_report(calls: list[Call]) -> list[dict[str, Any]]:
     """Store the monitors of each part at once. A whole report of all monitors replaces the stored ones (N02)."""
-    for call in calls:
+    current, new = parts.store(calls, _part)
+    for call in current:
         excess = monitors.report(call.charger, _monitors(call.payload), call.received_at)
         if excess:
             call.find(*budgets.BUDGETS["monitors"].finding, excess)
-    for report in reports.collect([_part(call) for call in calls if "requestId" in call.payload]):
+    for report in reports.assemble(new):
         if report.command and report.command.action == "GetMonitoringReport":
             settings = (setting for item in report.items for setting in item.get("variableMonitoring", []))
             monitoring.reported(report.command, [setting["id"] for setting in settings])

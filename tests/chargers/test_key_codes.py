@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.live import eventually
+from tests.support.station import Admin
 from tests.support.station201 import Station201
 
 
@@ -14,12 +15,17 @@ def station(live):
         yield station.connect().booted()
 
 
+@pytest.fixture
+def admin(live):
+    return Admin(live)
+
+
 def shown(live, *resources, charger):
     """The text of what the API lists about the charger."""
     return "".join(str(live.get(f"/api/ocpp/{name}/?charger_id={charger.path}")) for name in resources)
 
 
-def test_a_key_code_is_shown_nowhere(live, station):
+def test_a_key_code_is_shown_nowhere(live, station, admin):
     code, token = f"Zq{uuid4().hex[:10]}", {"type": "KeyCode"}
     station.call("Authorize", idToken=token | {"idToken": code})
     session = station.session()
@@ -38,5 +44,9 @@ def test_a_key_code_is_shown_nowhere(live, station):
     assert session.shown["id_tag"] == "(hidden)"
     number = session.shown["transaction_id"]
     assert code not in str(live.get(f"/api/ocpp/transactions/{station.path}/{number}/events/"))
+    pages = "/transactions/", f"/transactions/{number}/", "/admin/transactions/transaction/"
+    pages += f"/admin/transactions/transaction/{number}/change/", f"/chargers/{station.path}/"
+    for page in pages:
+        assert code not in admin.open(page), page
     logs = (live.stack.run_dir / "logs").iterdir()
     assert not any(code in path.read_text(errors="replace") for path in logs)

@@ -30,7 +30,7 @@ def test_tc_046_a_reserved_connector_is_used(station, admin):
     request = accepted(station)
     transaction_id = station.charging(reservationId=request["reservationId"])
     reservation = shown(station, request)
-    assert (reservation["status"], reservation["ended_because"]) == ("Used", f"StartTransaction {transaction_id}")
+    assert (reservation["status"], reservation["ended_because"]) == ("Used", f"transaction {transaction_id}")
     assert "Used" in admin.page(f"transactions/reservation/?q={request['reservationId']}")
 
 

@@ -43,9 +43,13 @@ def open_socket(charger):
 
 def settle(*calls):
     """Hand `calls` to their handlers in one batch, as the batch writer does; the payloads of the answers."""
+    return [_payload(answer) for answer in outcomes(*calls)]
+
+
+def outcomes(*calls):
+    """The outcomes of `calls` in one batch: the text of each answer, or the exception of a handler."""
     entries = [Entry(HANDLERS[call.version][call.action], call) for call in calls]
-    seen = {call.charger: call.received_at for call in calls}
-    return [_payload(answer) for answer in commits.commit_with_retry(Batch(entries, seen))]
+    return commits.commit_with_retry(Batch(entries, {call.charger: call.received_at for call in calls}))
 
 
 def _payload(answer):

@@ -89,9 +89,9 @@ def _faults(name, version):
         if required:
             yield shown, "missing", _without(whole, path)
         for fault, value in _wrong(member) if path else []:
-            yield shown, fault, _with(whole, path, value)
+            yield shown, fault, changed(whole, path, value)
         if member.get("type") == "object" and member.get("additionalProperties") is False:
-            yield shown, "unknown member", _with(whole, (*path, "nobodyKnowsIt"), 1)
+            yield shown, "unknown member", changed(whole, (*path, "nobodyKnowsIt"), 1)
 
 
 def _properties(tree, path):
@@ -137,19 +137,20 @@ def _nested(outer):
     return value if isinstance(outer, list) else {"a": value}
 
 
-def _with(whole, path, value):
-    changed = copy.deepcopy(whole)
-    inner = changed
+def changed(whole, path, value):
+    """The payload `whole` with another value at `path`."""
+    copied = copy.deepcopy(whole)
+    inner = copied
     for step in path[:-1]:
         inner = inner[step]
     inner[path[-1]] = value
-    return changed
+    return copied
 
 
 def _without(whole, path):
-    changed = copy.deepcopy(whole)
-    inner = changed
+    copied = copy.deepcopy(whole)
+    inner = copied
     for step in path[:-1]:
         inner = inner[step]
     del inner[path[-1]]
-    return changed
+    return copied

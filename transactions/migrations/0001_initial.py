@@ -104,7 +104,7 @@ class Migration(migrations.Migration):
                 ('evse_id', models.PositiveIntegerField(blank=True, help_text='In OCPP 1.6 it equals the connector id.', null=True)),
                 ('connector_id', models.PositiveIntegerField(blank=True, help_text='Empty until it is known, which in OCPP 2.0.1 may be after the start.', null=True)),
                 ('id_tag', models.CharField(max_length=255)),
-                ('id_token_type', models.CharField(blank=True, db_default='', default='', help_text='Empty in OCPP 1.6.', max_length=20)),
+                ('id_token_type', models.TextField(blank=True, db_default='', default='', help_text='Empty in OCPP 1.6.')),
                 ('charging_state', models.TextField(blank=True, db_default='', default='', help_text='As the charger reported it; empty in OCPP 1.6.')),
                 ('id_tag_status', models.CharField(help_text='The verdict given at the start.', max_length=20)),
                 ('reservation_id', models.BigIntegerField(blank=True, null=True)),

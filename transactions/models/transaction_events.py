@@ -3,6 +3,7 @@
 from django.db import models
 
 from transactions.models.transactions import Transaction
+from transactions.services import key_codes
 
 
 class TransactionEvent(models.Model):
@@ -44,3 +45,8 @@ class TransactionEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.seq_no}"
+
+    @property
+    def shown_id_token(self) -> str:
+        """The token as it may be shown: a PIN is hidden."""
+        return key_codes.shown(self.id_token, self.id_token_type)

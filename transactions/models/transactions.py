@@ -10,7 +10,7 @@ from django.db.models.functions import Upper
 from chargers.models import Charger, Connector
 from chargers.services import audit, events
 from transactions.models.tariffs import Tariff
-from transactions.services import costs, energy, readings
+from transactions.services import costs, energy, key_codes, readings
 
 MOST = 2**31 - 1  # what an integer of OCPP can hold
 # Reasons to check a transaction; each filter uses an index.
@@ -65,9 +65,7 @@ class Transaction(models.Model):
         null=True, blank=True, help_text="Empty until it is known, which in OCPP 2.0.1 may be after the start."
     )
     id_tag = models.CharField(max_length=255)
-    id_token_type = models.CharField(
-        max_length=20, blank=True, default="", db_default="", help_text="Empty in OCPP 1.6."
-    )
+    id_token_type = models.TextField(blank=True, default="", db_default="", help_text="Empty in OCPP 1.6.")
     id_tag_status = models.CharField(max_length=20, help_text="The verdict given at the start.")
     charging_state = models.TextField(
         blank=True, default="", db_default="", help_text="As the charger reported it; empty in OCPP 1.6."
@@ -192,6 +190,16 @@ class Transaction(models.Model):
     def reference(self) -> str:
         """The charger's own text for it: in OCPP 1.6 the decimal transaction id."""
         return self.own_reference or str(self.pk)
+
+    @property
+    def shown_id_tag(self) -> str:
+        """The token as it may be shown: a PIN is hidden."""
+        return key_codes.shown(self.id_tag, self.id_token_type)
+
+    @property
+    def shown_stop_id_tag(self) -> str:
+        """The token that ended it, as it may be shown. Its type is not stored, so that of the first token counts."""
+        return key_codes.shown(self.stop_id_tag, self.id_token_type)
 
     @property
     def status(self) -> str:

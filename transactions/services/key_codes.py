@@ -1,8 +1,7 @@
 """Hide id tokens of type KeyCode, which are PINs, where operators see tokens (OCPP 2.0.1 C04.FR.04)."""
 
 from core.ocpp.redaction import HIDDEN
-
-KEY_CODE = "KeyCode"
+from transactions.models.id_tags import KEY_CODE
 
 
 def shown(id_token: str, id_token_type: str) -> str:

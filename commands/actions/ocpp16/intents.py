@@ -20,6 +20,7 @@ from commands.actions.intents import (
     Trigger,
     Unlock,
 )
+from commands.actions.ocpp16.certificates import RENEWALS
 from core.ocpp.schemas import Violation
 from core.ocpp.timestamps import to_rfc3339
 from core.ocpp.versions import OCPP16
@@ -81,7 +82,7 @@ def _fetch_log(log: FetchLog) -> Encoded:
 
 
 def _renew_certificate(_: RenewCertificate) -> Encoded:
-    return "ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"}
+    return RENEWALS[False]
 
 
 def _set_variable(change: SetVariable) -> Encoded:

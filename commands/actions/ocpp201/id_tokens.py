@@ -36,9 +36,9 @@ def id_token_info(verdict: Verdict) -> JSON:
     return info
 
 
-def with_type(token: Any) -> Any:
-    """Return a client's IdTokenType; without a type it gets that of the id tag of this name, else the usual one."""
+def with_type(token: Any, default: str = USUAL) -> Any:
+    """Return a client's IdTokenType; without a type it gets that of the id tag of this name, else the default."""
     if not isinstance(token, dict) or "type" in token or not isinstance(token.get("idToken"), str):
         return token
     known = IdTag.objects.filter(id_tag__iexact=token["idToken"]).exclude(type="").first()
-    return token | {"type": known.type if known else USUAL}
+    return token | {"type": known.type if known else default}

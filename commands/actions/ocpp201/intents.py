@@ -19,6 +19,7 @@ from commands.actions.intents import (
     Unlock,
 )
 from commands.actions.ocpp201 import names
+from commands.actions.ocpp201.certificates import RENEWALS
 from core.ocpp.schemas import Violation
 from core.ocpp.timestamps import to_rfc3339
 
@@ -75,7 +76,7 @@ def _fetch_log(log: FetchLog) -> Encoded:
 
 
 def _renew_certificate(_: RenewCertificate) -> Encoded:
-    return "TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"}
+    return RENEWALS[False]
 
 
 def _set_variable(change: SetVariable) -> Encoded:

@@ -4,22 +4,19 @@ from collections.abc import Iterator
 
 from chargers.models import Charger
 from commands.actions.ocpp201 import charging
+from commands.actions.ocpp201.id_tokens import CENTRAL, with_type
 from commands.models import Command, next_request_id
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
-from transactions.models import IdTag, Transaction
-
-CENTRAL = "Central"  # the type of a token that the central system knows alone
+from transactions.models import Transaction
 
 
 def complete_start(payload: JSON, charger: Charger) -> None:
     """Give a start without an id the next free one, and a token without a type that of the id tag of this name."""
     if "remoteStartId" not in payload:
         payload["remoteStartId"] = next_request_id()
-    token = payload.get("idToken")
-    if isinstance(token, dict) and "type" not in token and isinstance(token.get("idToken"), str):
-        known = IdTag.objects.filter(id_tag__iexact=token["idToken"]).exclude(type="").first()
-        payload["idToken"] = token | {"type": known.type if known else CENTRAL}
+    if "idToken" in payload:
+        payload["idToken"] = with_type(payload["idToken"], CENTRAL)
     charging.complete_start(payload, charger)
 
 

@@ -32,7 +32,8 @@ class Essentials:
 
     compared: frozenset[str]  # members that the central system compares; an object in them is not converted to text
     ids: frozenset[str]  # numbers that identify something; a rounded one would identify something else
-    connectors: frozenset[str]  # numbers of connectors and EVSEs; one that is out of range is not used
+    # Numbers of connectors, EVSEs and events; one out of range is not used. "evse.id" is the `id` in an `evse`.
+    bounded: frozenset[str]
     max_lengths: Mapping[str, int]  # of members that are looked up by an index
     # (message, member) that the schema requires: how it is derived from the payload where it is absent.
     derived: Mapping[tuple[str, str], Callable[[dict[str, Any]], Any]]

@@ -44,7 +44,7 @@ def _unreadable_reading(text: str) -> dict[str, Any]:
 ESSENTIALS = Essentials(
     compared=frozenset({"idTag", "parentIdTag", "key", "status", "timestamp"}),
     ids=frozenset({"transactionId", "connectorId", "reservationId", "requestId"}),
-    connectors=CONNECTORS,
+    bounded=CONNECTORS,
     max_lengths={"idTag": 255, "parentIdTag": 255, "key": 255},
     derived={
         # `timestamps.parse_or` replaces "" by the time of arrival.

@@ -11,6 +11,7 @@ from core.ocpp.versions.base import ALWAYS, NAMED, UNREADABLE, Essentials, Frame
 AC_PARAMETERS = ("energyAmount", "evMinCurrent", "evMaxCurrent", "evMaxVoltage")  # those that the schema requires
 DC_PARAMETERS = ("evMaxCurrent", "evMaxVoltage")
 CONNECTORS = frozenset({"connectorId", "evseId"})
+COUNTED = CONNECTORS | {"seqNo"}  # numbers from 0 on, which the JSON schemas do not bound
 
 # Part 4, §4.2.3. A member that is absent violates its cardinality.
 ERROR_CODES = {
@@ -23,7 +24,12 @@ ERROR_CODES = {
 
 
 def _amended(schemas: Schemas, name: str, tree: JSON) -> JSON:
-    amended: JSON = bounded(tree, CONNECTORS)
+    """Bound the numbers, and require an id of the transaction of an event, without which it cannot be stored."""
+    amended: JSON = bounded(tree, COUNTED)
+    if evse := amended.get("definitions", {}).get("EVSEType"):
+        evse["properties"]["id"]["minimum"] = 0
+    if name == "TransactionEvent" and "TransactionType" in amended["definitions"]:
+        amended["definitions"]["TransactionType"]["properties"]["transactionId"]["minLength"] = 1
     return amended
 
 
@@ -43,8 +49,8 @@ def _unreadable_reading(text: str) -> dict[str, Any]:
 ESSENTIALS = Essentials(
     compared=frozenset({"idToken", "type", "transactionId", "name", "instance", "status", "eventType", "timestamp"}),
     ids=frozenset({"evseId", "connectorId", "id", "reservationId", "requestId", "remoteStartId", "seqNo"}),
-    connectors=CONNECTORS,
-    max_lengths={"idToken": 255, "transactionId": 255, "name": 255, "instance": 255},
+    bounded=COUNTED | {"evse.id"},
+    max_lengths={"idToken": 255, "type": 255, "transactionId": 255, "name": 255, "instance": 255},
     derived={
         # `timestamps.parse_or` replaces "" by the time of arrival.
         ("TransactionEvent", "timestamp"): lambda payload: "",
@@ -115,7 +121,7 @@ ESSENTIALS = Essentials(
             *(("NotifyEVChargingNeeds", f"chargingNeeds.dcChargingParameters.{name}") for name in DC_PARAMETERS),
         }
     ),
-    needed={},
+    needed={"TransactionEvent": {"transactionInfo": lambda info: bool(info["transactionId"])}},
     unreadable_items={"sampledValue": _unreadable_sample, "meterValue": _unreadable_reading},
 )
 

@@ -124,11 +124,11 @@ def test_the_number_of_queries_of_a_list_does_not_depend_on_its_rows(api, model,
     one_more_of_each(0)
     queries(api, path)  # what is looked up once a process
     few = queries(api, path)
-    for number in range(1, 6):
+    for number in range(1, 3):
         one_more_of_each(number)
     many = queries(api, path)
     assert len(many) <= len(few), many
-    assert model.objects.count() >= 6
+    assert model.objects.count() >= 3
 
 
 @pytest.mark.parametrize("suffix", ["", "meter-values/"])

@@ -182,7 +182,13 @@ def everything_in(value):
     return {value} if isinstance(value, str) else set().union(*map(everything_in, inner))
 
 
-def test_every_list_of_the_api_returns_texts_unchanged(api, text):
+def test_texts_are_returned_unchanged_by_every_list_and_escaped_on_every_page(api, text):
+    """One test, because storing a text everywhere takes longer than looking for it."""
+    returned_by_lists(api, text)
+    escaped_on_pages(api, text)
+
+
+def returned_by_lists(api, text):
     for resource in rest_lists():
         answer = api.get(f"{API}/{resource}/")
         assert answer.status_code == 200
@@ -190,7 +196,7 @@ def test_every_list_of_the_api_returns_texts_unchanged(api, text):
         assert any(shown.startswith(text) for shown in everything_in(answer.json())), resource
 
 
-def test_every_page_escapes_texts(api, text):
+def escaped_on_pages(api, text):
     for page in [*admin_pages(), *pages_of_operators(text)]:
         answer = api.get(page)
         assert answer.status_code == 200, page

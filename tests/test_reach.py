@@ -10,7 +10,6 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from chargers.models import Charger, ChargerGroup, Refusal
-from commands.actions.ocpp16.table import ACTIONS
 from commands.models import Batch, Command, DisplayMessage, Firmware, PublishedFirmware, Schedule
 from tests.support.builders import NOON, a_charger, a_command, a_tag, a_transaction, tell
 from tests.support.responses import content
@@ -106,7 +105,10 @@ def test_the_routes_are_found():
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_path_of_a_charger_out_of_reach_is_answered_as_unknown(scoped, route):
     for far, gone in zip(filled(route, FAR), filled(route, GONE), strict=True):
-        for method, query, body in product(METHODS, QUERIES, BODIES):
+        for method, query, body in [
+            *product(METHODS, QUERIES[:1], BODIES),
+            *product(METHODS, QUERIES[1:], ("", "{}")),
+        ]:
             asked = {"data": body, "content_type": "application/json"} if method in METHODS[3:] else {}
             if not asked and body:
                 continue
@@ -132,7 +134,7 @@ def bodies(charger_id):
         ("Reset", 7),
         ("GetDiagnostics", {"location": "x"}),
         ("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": 7}),
-        *((action, {}) for action in ACTIONS),
+        *((action, {}) for action in ("ClearCache", "GetConfiguration", "SendLocalList")),
     ):
         command = {"action": action, "payload": payload}
         yield {"charger_id": charger_id, **command}

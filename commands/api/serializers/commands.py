@@ -135,7 +135,7 @@ class StopRequestSerializer(SubmissionSerializer):
     transaction_id = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
     reference = serializers.CharField(
         required=False,
-        max_length=36,
+        max_length=255,
         trim_whitespace=False,
         help_text="The charger's own text for the transaction, from OCPP 2.0.1 on.",
     )

@@ -6,10 +6,9 @@ An entry is written as on the wire. One without an info removes its token from t
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import orjson
-
 from chargers.models import Charger
 from commands.actions.base import FollowUp
+from commands.actions.splitting import split
 from commands.models import FINISHED, Command, LocalList
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
@@ -105,24 +104,14 @@ def _entries(form: Form, stored: LocalList | None) -> list[Entry] | None:
 def payloads(form: Form, charger: Charger, update_type: str, entries: list[Entry]) -> list[JSON]:
     """Return the payloads of SendLocalList for `entries`: several if they exceed the limits of one (D01.FR.11)."""
     first = next_version(form, charger)
-    parts = list(_parts(entries, form.limits(charger))) or [[]]
+    parts = _parts(entries, form.limits(charger)) or [[]]
     kinds = [update_type] + [DIFFERENTIAL] * (len(parts) - 1)
     return [payload(form, kind, part, first + n) for n, (kind, part) in enumerate(zip(kinds, parts, strict=True))]
 
 
-def _parts(entries: list[Entry], limits: Limits) -> Iterator[list[Entry]]:
-    part: list[Entry] = []
-    length = 0
-    for entry in entries:
-        added = len(orjson.dumps(entry)) + 1
-        is_full = limits.items is not None and len(part) >= max(limits.items, 1)
-        if part and (is_full or (limits.bytes is not None and length + added > limits.bytes - ENVELOPE)):
-            yield part
-            part, length = [], 0
-        part.append(entry)
-        length += added
-    if part:
-        yield part
+def _parts(entries: list[Entry], limits: Limits) -> list[list[Entry]]:
+    most_items = len(entries) if limits.items is None else max(limits.items, 1)
+    return split(entries, most_items, None if limits.bytes is None else limits.bytes - ENVELOPE)
 
 
 def payload(form: Form, update_type: str, entries: list[Entry], number: int) -> JSON:
@@ -203,7 +192,7 @@ def _rest(form: Form, command: Command, number: int) -> FollowUp | None:
 
 
 def _follow_up(form: Form, command: Command, update_type: str, entries: list[Entry], number: int) -> FollowUp:
-    part = next(_parts(entries, form.limits(command.charger)), [])
+    part, *_ = _parts(entries, form.limits(command.charger)) or [[]]
     return FollowUp("SendLocalList", payload(form, update_type, part, number))
 
 

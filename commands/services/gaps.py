@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from chargers.models import ONLINE, Charger
 from commands.services.creation import submit_internal
 from transactions.models import Transaction
 
@@ -20,9 +21,9 @@ def request_missing() -> None:
     The charger delivers the events that it still has. `missing_since` of the transaction is cleared by them alone.
     """
     due = Q(asked_at=None) | Q(asked_at__lt=F("charger__connected_at"))
-    gaps = Transaction.objects.filter(due, missing_since__lt=Now() - GRACE, charger__connected_at__isnull=False)
-    online = Q(charger__disconnected_at=None) | Q(charger__disconnected_at__lt=F("charger__connected_at"))
-    for incomplete in gaps.filter(online).select_related("charger").order_by("pk")[:MAX_PER_SWEEP]:
+    online = Charger.objects.filter(ONLINE)
+    gaps = Transaction.objects.filter(due, missing_since__lt=Now() - GRACE, charger__in=online)
+    for incomplete in gaps.select_related("charger").order_by("pk")[:MAX_PER_SWEEP]:
         with transaction.atomic():
             submit_internal(incomplete.charger, ACTION, {"transactionId": incomplete.own_reference})
             Transaction.objects.filter(pk=incomplete.pk).update(asked_at=Now())

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 
-from django.db.models import Q
-
-from chargers.models import Charger, Connector
+from chargers.models import Charger
 from chargers.models.variables import READ_ONLY, READ_WRITE
 from chargers.services import variables
 from chargers.services.variables import ReportedVariable, VariableName
-from commands.actions import boots, keys
+from commands.actions import availability, boots, keys
 from commands.models import CALL_ERROR, Command
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
@@ -97,16 +95,8 @@ def _variable(row: JSON) -> ReportedVariable:
 
 
 def availability_changed(command: Command) -> None:
-    """Mark the connectors as scheduled until their status follows; connector 0 means all of them."""
-    if command.status not in ("Accepted", "Scheduled"):
-        return
-    connectors = Connector.objects.filter(charger=command.charger)
+    """Connector 0 means all connectors of the charger."""
+    connectors = command.charger.connectors.all()
     if command.payload["connectorId"]:
         connectors = connectors.filter(connector_id=command.payload["connectorId"])
-    wanted = command.payload["type"]
-    connectors.update(scheduled_availability="")
-    if command.status == "Scheduled":  # except connectors that already have the status
-        unavailable = Q(status="Unavailable")
-        connectors.filter(~unavailable if wanted == "Inoperative" else unavailable).update(
-            scheduled_availability=wanted
-        )
+    availability.changed(command, connectors, command.payload["type"])

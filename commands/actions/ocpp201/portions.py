@@ -4,10 +4,9 @@ The first command carries the first portion. The others are commands of their ow
 it (`follows`), and are sent after it in order. So each portion has its own answer, and none is lost by a restart.
 """
 
-import orjson
-
 from chargers.models import Charger
 from chargers.services import variables
+from commands.actions.splitting import size, split
 from core.ocpp.schemas import JSON
 
 DEVICE_DATA = "DeviceDataCtrlr"
@@ -33,24 +32,7 @@ def of(
     items = payload.get(member, [])
     most_items = variables.limit(charger.pk, component, "ItemsPerMessage", action) or len(items)
     most_bytes = variables.limit(charger.pk, component, "BytesPerMessage", action)
-    around = FRAME_BYTES + len(action) + _size({**payload, member: []})
-    lists = _lists(items, most_items, most_bytes - around if most_bytes else None)
+    around = FRAME_BYTES + len(action) + size({**payload, member: []})
+    lists = split(items, most_items, most_bytes - around if most_bytes else None)
     others = {name: value for name, value in payload.items() if name not in unlike}
     return [{**(others if number else payload), member: part} for number, part in enumerate(lists)] or [payload]
-
-
-def _lists(items: list[JSON], most_items: int, most_bytes: int | None) -> list[list[JSON]]:
-    lists: list[list[JSON]] = []
-    left = 0
-    for item in items:
-        size = _size(item) + 1  # with a comma
-        if not lists or len(lists[-1]) >= most_items or (most_bytes is not None and size > left):
-            lists.append([])
-            left = most_bytes or 0
-        lists[-1].append(item)
-        left -= size
-    return lists
-
-
-def _size(value: object) -> int:
-    return len(orjson.dumps(value))

@@ -124,6 +124,16 @@ def _retry(charger: Charger, body: Mapping[str, Any]) -> bool:
     return bool(body.get("full_if_failed", charger.version is OCPP201))
 
 
+# The arguments of an action on one firmware that submits a command.
+SUBMITTING: dict[str, Any] = {
+    "detail": True,
+    "methods": ["post"],
+    "parser_classes": APIView.parser_classes,
+    "permission_classes": [needs(POST="commands.add_command")],
+    "throttle_classes": [CommandsPerUser],
+}
+
+
 class FirmwareViewSet(Editable):
     """Firmware images, which chargers fetch by a URL that expires."""
 
@@ -137,13 +147,7 @@ class FirmwareViewSet(Editable):
         responses={202: SubmittedSerializer},
         parameters=[IDEMPOTENCY_KEY],
     )
-    @action(
-        detail=True,
-        methods=["post"],
-        parser_classes=APIView.parser_classes,
-        permission_classes=[needs(POST="commands.add_command")],
-        throttle_classes=[CommandsPerUser],
-    )
+    @action(**SUBMITTING)
     def install(self, request: Request, pk: str | None = None) -> Response:
         """Let a charger install it, by SignedUpdateFirmware if it has a signature, else by UpdateFirmware."""
         firmware = self.get_object()
@@ -160,13 +164,7 @@ class FirmwareViewSet(Editable):
         responses={202: SubmittedSerializer},
         parameters=[IDEMPOTENCY_KEY],
     )
-    @action(
-        detail=True,
-        methods=["post"],
-        parser_classes=APIView.parser_classes,
-        permission_classes=[needs(POST="commands.add_command")],
-        throttle_classes=[CommandsPerUser],
-    )
+    @action(**SUBMITTING)
     def publish(self, request: Request, pk: str | None = None) -> Response:
         """Let a local controller of OCPP 2.0.1 offer it to other chargers (PublishFirmware)."""
         firmware = self.get_object()

@@ -11,12 +11,14 @@ class ChargersConfig(AppConfig):
         from django.db.models.signals import post_delete, post_save
 
         from chargers import checks  # noqa: F401  (`checks` registers itself)
-        from chargers.models import ApiToken, Charger, ChargerGroup, HeldSerial, Webhook
+        from chargers.models import ApiToken, Charger, ChargerGroup, HeldSerial, Site, Webhook
         from chargers.models.charger import OPERATOR_FIELDS
         from chargers.services import audit, events
 
         audit.watch(Charger, "identity", *OPERATOR_FIELDS, "authorization_key_hash", "next_security_profile")
         audit.watch(HeldSerial, "charger", "serial")
+        place = ["name", "address", "latitude", "longitude", "time_zone", "contacts", "power_limit_w"]
+        audit.watch(Site, *place, "users", "roles")
         audit.watch(ChargerGroup, "name", "chargers", "users", "roles")
         audit.watch(ApiToken, "user", "name", "expiry")
         audit.watch(Webhook, "name", "url", "kinds", "group", "is_enabled")

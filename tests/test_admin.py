@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Webhook
+from chargers.models import ApiToken, ChargerGroup, Message, Refusal, Site, Webhook
 from commands.actions.intents import Verbatim
 from commands.actions.table import ACTIONS, encode
 from commands.admin.actions import MAX_SINGLE_COMMANDS, ON_CHARGERS
@@ -38,7 +38,7 @@ WITHOUT_PAGE = {"BatchItem", "FleetMinute", "Heartbeat", "Preference", "Reading"
 WITHOUT_PAGE |= {"CustomerInformationPart"}
 # All other models are history.
 EDITABLE = {"Charger", "ChargerGroup", "ApiToken", "Webhook", "IdTag", "Reservation", "ChargingProfile", "Firmware"}
-EDITABLE |= {"ContractRoot", "Tariff"}
+EDITABLE |= {"ContractRoot", "Site", "Tariff"}
 
 
 @pytest.fixture
@@ -77,6 +77,7 @@ def one_of_each(api):
     }
     CertificateInquiry.objects.create(charger=charger, call_id="1", **asked)
     ChargerGroup.objects.create(name="North")
+    Site.objects.create(name="North")
     ApiToken.make(User.objects.get(username="alice"), "billing")
     Message.objects.create(
         charger=charger, at=datetime.now(UTC), direction="in", kind="other", frame="<b>", is_error=True

@@ -23,6 +23,7 @@ from chargers.models import (
     MonitoringEvent,
     NetworkProfile,
     Refusal,
+    Site,
     Variable,
     VariableChange,
     Webhook,
@@ -118,6 +119,7 @@ def answered(charger, text):
 
 def accessible(charger, text):
     """Store every text about users and their actions."""
+    Site.objects.create(name=text[:100], address=text, contacts=text).chargers.add(charger)
     ChargerGroup.objects.create(name=text, description=text).chargers.add(charger)
     ApiToken.make(User.objects.get(username="alice"), text)
     audit.record(text, text, text, charger.pk, {text: text}, {text: text}, who=text)

@@ -52,7 +52,7 @@ HARMLESS = {
         "expire_seconds one_off start_time enabled last_run_at total_run_count date_changed description"
     ),
     "chargers.charger": (
-        "id identity description security_profile next_security_profile boot_policy registration_status "
+        "id identity description site security_profile next_security_profile boot_policy registration_status "
         "read_configuration_after_boot message_log validation ping_interval ping_timeout boot_wait vendor "
         "model serial_number charge_box_serial_number firmware_version iccid imsi meter_type "
         "meter_serial_number last_boot_at boot_reason firmware_status firmware_status_at diagnostics_status "
@@ -92,6 +92,9 @@ HARMLESS = {
         "reference seq_no generated_at received_at digest"
     ),
     "chargers.datatransfer": "id charger vendor_id message_id data status answered_data call_id received_at",
+    "chargers.site": ("id name address latitude longitude time_zone contacts power_limit_w created_at"),
+    "chargers.site_users": "id site user",
+    "chargers.site_roles": "id site group",
     "chargers.chargergroup_chargers": "id chargergroup charger",
     "chargers.chargergroup_users": "id chargergroup user",
     "chargers.chargergroup_roles": "id chargergroup group",

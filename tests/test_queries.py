@@ -21,6 +21,7 @@ from chargers.models import (
     MonitoringEvent,
     NetworkProfile,
     Refusal,
+    Site,
     Webhook,
 )
 from chargers.services import audit, variables
@@ -85,6 +86,7 @@ def one_more_of_each(number):
     priced.id_tags.add(IdTag.objects.get(id_tag=tag))
     Reservation.objects.create(charger=charger, connector_id=1, id_tag=tag, expiry_date=now)
     LocalList.objects.create(charger=charger, version=1, entries={})
+    Site.objects.create(name=tag).chargers.add(charger)
     ChargerGroup.objects.create(name=tag).chargers.add(charger)
     ApiToken.make(User.objects.get(username="alice"), tag)
     Webhook.objects.create(name=tag, url="http://127.0.0.1:9/", group=ChargerGroup.objects.get(name=tag))

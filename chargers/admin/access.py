@@ -1,4 +1,4 @@
-"""Charger groups and API tokens in the admin."""
+"""Sites, charger groups and API tokens in the admin."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from chargers.admin.base import RequiresEveryCharger, shown_once
-from chargers.models import ApiToken, ChargerGroup
+from chargers.models import ApiToken, ChargerGroup, Site
 
 admin.site.unregister([AccessLog, AccessFailureLog])  # since the audit log has the same entries
 
@@ -29,6 +29,21 @@ class ChargerGroupAdmin(RequiresEveryCharger, admin.ModelAdmin):
     @admin.display(description="chargers", ordering="size")
     def chargers_in_it(self, group: Any) -> int:
         return group.size
+
+
+@admin.register(Site)
+class SiteAdmin(RequiresEveryCharger, admin.ModelAdmin):
+    list_display = ["name", "address", "time_zone", "power_limit_w", "chargers_at_it"]
+    search_fields = ["name", "address"]
+    autocomplete_fields = ["users"]
+    filter_horizontal = ["roles"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).annotate(size=Count("chargers"))
+
+    @admin.display(description="chargers", ordering="size")
+    def chargers_at_it(self, site: Any) -> int:
+        return site.size
 
 
 class ApiTokenForm(forms.ModelForm):

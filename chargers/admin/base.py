@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
 from chargers.admin.lists import LargeTableAdmin
-from chargers.models import Charger
+from chargers.models import Charger, Site
 from chargers.services import access
 
 if TYPE_CHECKING:  # the class with which admins and inlines combine the mix-ins
@@ -35,7 +35,7 @@ class ReadOnly(Mixed):
 
 
 class Scoped(Mixed):
-    """Restrict rows, and the choices of a charger, to chargers that the user may reach."""
+    """Restrict rows, and the choices of a charger or a site, to those that the user may reach."""
 
     charger_path = "charger"
 
@@ -45,6 +45,8 @@ class Scoped(Mixed):
     def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.related_model is Charger:
             kwargs["queryset"] = access.within(request.user, Charger.objects.all(), "pk")
+        if db_field.related_model is Site:
+            kwargs["queryset"] = access.sites(request.user)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
 

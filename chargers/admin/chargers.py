@@ -104,7 +104,17 @@ class ChargerAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     charger_path = "pk"
     form = ChargerForm
     as_sent = ["identity"]
-    list_display = ["identity", "connected", "vendor", "model", "firmware_version", "last_seen", "last_boot_at"]
+    list_select_related = ["site"]
+    list_display = [
+        "identity",
+        "connected",
+        "site",
+        "vendor",
+        "model",
+        "firmware_version",
+        "last_seen",
+        "last_boot_at",
+    ]
     list_filter = ["boot_policy", "registration_status", "vendor", "model", "firmware_version"]
     search_fields = ["identity", "description", "serial_number", "charge_box_serial_number", "iccid"]
     date_hierarchy = "created_at"

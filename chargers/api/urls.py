@@ -5,7 +5,7 @@ from urllib.parse import quote, unquote
 from django.urls import include, path, register_converter
 from rest_framework.routers import SimpleRouter
 
-from chargers.api.views import access, chargers, events, histories, variables
+from chargers.api.views import access, chargers, events, histories, sites, variables
 
 
 class ChargerIdConverter:
@@ -27,6 +27,7 @@ register_converter(ChargerIdConverter, "charger")
 
 router = SimpleRouter()
 router.register("tokens", access.ApiTokenViewSet)
+router.register("sites", sites.SiteViewSet)
 router.register("webhooks", events.WebhookViewSet)
 router.register("refused-chargers", histories.RefusalViewSet)
 

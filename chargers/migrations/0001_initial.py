@@ -1,9 +1,13 @@
+from decimal import Decimal
+
 import chargers.models.events
+import chargers.models.sites
 import core.db.sealing
 import django.core.serializers.json
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
+import timezone_field.fields
 from django.conf import settings
 from django.db import migrations, models
 
@@ -50,11 +54,31 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='Site',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, unique=True)),
+                ('address', models.TextField(blank=True)),
+                ('latitude', models.DecimalField(blank=True, decimal_places=6, help_text='Degrees, north is positive.', max_digits=8, null=True, validators=[django.core.validators.MinValueValidator(Decimal('-90')), django.core.validators.MaxValueValidator(Decimal('90'))])),
+                ('longitude', models.DecimalField(blank=True, decimal_places=6, help_text='Degrees, east is positive.', max_digits=9, null=True, validators=[django.core.validators.MinValueValidator(Decimal('-180')), django.core.validators.MaxValueValidator(Decimal('180'))])),
+                ('time_zone', timezone_field.fields.TimeZoneField(default=chargers.models.sites.default_zone, help_text='An IANA name, such as Europe/Berlin.')),
+                ('contacts', models.TextField(blank=True, help_text='Names, telephone numbers and addresses, one in each line.')),
+                ('power_limit_w', models.PositiveIntegerField(blank=True, help_text='Power of its grid connection in W. Empty: unknown.', null=True, verbose_name='power limit')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('roles', models.ManyToManyField(blank=True, related_name='sites', to='auth.group')),
+                ('users', models.ManyToManyField(blank=True, related_name='sites', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
             name='Charger',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('identity', models.CharField(help_text='As in its URL; upper and lower case differ.', max_length=255, unique=True)),
                 ('description', models.CharField(blank=True, max_length=255)),
+                ('site', models.ForeignKey(blank=True, help_text='Where it stands.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='chargers', to='chargers.site')),
                 ('authorization_key_hash', models.CharField(blank=True, editable=False, max_length=128)),
                 ('next_authorization_key_hashes', models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list, editable=False, help_text='Hashes of keys sent to the charger, the latest last; it may start to use any of them.')),
                 ('security_profile', models.PositiveSmallIntegerField(blank=True, choices=[(0, '0: no authentication'), (1, '1: Basic auth'), (2, '2: Basic auth over TLS'), (3, '3: TLS with a client certificate')], help_text='Empty: a key is required if one is set; else it may connect from OCPP_OPEN_NETWORKS only.', null=True)),

@@ -1,5 +1,7 @@
 """Models of chargers (`charger`), access and the audit log (`access`), events and webhooks (`events`).
 
+Sites are in `sites`.
+
 Logged frames are in `messages`, deviations from OCPP in `findings`, refused handshakes in `refusals`, the values that
 chargers reported in `variables`, and the monitors of these, with their events, in `monitors`.
 """
@@ -28,4 +30,5 @@ from chargers.models.findings import Finding
 from chargers.models.messages import Message
 from chargers.models.monitors import Monitor, MonitoringEvent
 from chargers.models.refusals import Refusal
+from chargers.models.sites import Site
 from chargers.models.variables import NetworkProfile, Variable, VariableChange

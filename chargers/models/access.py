@@ -30,10 +30,9 @@ class ChargerGroup(models.Model):
         return self.name
 
     @staticmethod
-    def chargers_of(user: Any) -> QuerySet[Any]:
-        """Return a subquery of the primary keys of chargers in groups that name `user` or a role of the user."""
-        named = Q(chargergroup__users=user) | Q(chargergroup__roles__user=user)
-        return ChargerGroup.chargers.through.objects.filter(named).values("charger")
+    def of(user: Any) -> QuerySet["ChargerGroup"]:
+        """Return the groups that name `user` or a role of the user."""
+        return ChargerGroup.objects.filter(Q(users=user) | Q(roles__user=user)).distinct()
 
 
 class ApiToken(AbstractAuthToken):

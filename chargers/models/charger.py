@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from chargers.models.sites import Site
 from chargers.services import keys
 from core.db import bulk_sql
 from core.db.sealing import SealedField
@@ -66,7 +67,14 @@ def seconds_before_commands(boot_wait: int | None) -> float:
 
 
 # Every column of `Charger` that REST, its filter and the admin show is in one of these lists.
-OPERATOR_FIELDS = ["description", "boot_policy", "read_configuration_after_boot", "security_profile", *OF_SOCKET]
+OPERATOR_FIELDS = [
+    "description",
+    "site",
+    "boot_policy",
+    "read_configuration_after_boot",
+    "security_profile",
+    *OF_SOCKET,
+]
 REPORTED_FIELDS = [  # as the charger or its socket reported them
     "vendor",
     "model",
@@ -99,6 +107,9 @@ class Charger(models.Model):
 
     identity = models.CharField(max_length=255, unique=True, help_text="As in its URL; upper and lower case differ.")
     description = models.CharField(max_length=255, blank=True)
+    site = models.ForeignKey(
+        Site, models.SET_NULL, null=True, blank=True, related_name="chargers", help_text="Where it stands."
+    )
     authorization_key_hash = models.CharField(max_length=128, blank=True, editable=False)
     next_authorization_key_hashes = models.JSONField(
         default=list,

@@ -13,7 +13,7 @@ from rest_framework import exceptions, permissions
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from chargers.models import ApiToken, Charger, ChargerGroup
+from chargers.models import ApiToken, Charger, ChargerGroup, Site
 from core.http import parameters
 from core.redis import throttling
 
@@ -135,7 +135,18 @@ def within(user: Any, rows: QuerySet, path: str = "charger") -> QuerySet:
     """Filter the queryset `rows` to chargers that `user` may reach; `path` leads from a row to its charger."""
     if reaches_every_charger(user):
         return rows
-    return rows.filter(**{f"{path}__in": ChargerGroup.chargers_of(user)})
+    return rows.filter(**{f"{path}__in": _chargers_of(user)})
+
+
+def _chargers_of(user: Any) -> QuerySet[Any]:
+    """Return a subquery of the primary keys of the chargers at the sites and in the groups of `user`."""
+    in_groups = ChargerGroup.chargers.through.objects.filter(chargergroup__in=ChargerGroup.of(user)).values("charger")
+    return Charger.objects.filter(site__in=Site.of(user)).order_by().values("pk").union(in_groups)
+
+
+def sites(user: Any) -> QuerySet[Site]:
+    """Return the sites that `user` may see: those that name the user, or all if the user reaches every charger."""
+    return Site.objects.all() if reaches_every_charger(user) else Site.of(user)
 
 
 def own(user: Any, rows: QuerySet) -> QuerySet:

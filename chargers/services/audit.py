@@ -25,7 +25,17 @@ from core.ocpp.schemas import JSON
 SYSTEM_ACTOR = "central system"  # of changes that no user requested
 ACTIONS = ["submitted", "not submitted", "created", "changed", "deleted", "closed", "attached", "revoked"]
 ACTIONS += ["cancelled", "login", "login failed", "logout"]
-KINDS = ["command", "batch", "schedule", "charger", "charger group", "id tag", "transaction", "charging profile"]
+KINDS = [
+    "command",
+    "batch",
+    "schedule",
+    "charger",
+    "charger group",
+    "site",
+    "id tag",
+    "transaction",
+    "charging profile",
+]
 KINDS += ["firmware", "certificate", "contract root", "user", "group", "api token", "webhook"]
 # Of these columns the log says only whether they are set.
 SECRET_COLUMNS = {"authorization_key_hash", "password", "digest"}

@@ -48,8 +48,9 @@ COLUMNS = ("vendor", "model", "firmware_version")  # of a charger, in a `Filter`
 
 
 class Filter(TypedDict, total=False):
-    """Chargers that meet all criteria. `search` is part of the id or the description, `group` a name."""
+    """Chargers that meet all criteria. `search` is part of the id or the description, `site` and `group` names."""
 
+    site: str
     group: str
     vendor: str
     model: str
@@ -143,6 +144,8 @@ def _filtered(reachable: QuerySet[Charger], wanted: Filter) -> QuerySet[Charger]
     rows = reachable.filter(**{name: value for name, value in wanted.items() if name in COLUMNS})
     if "group" in wanted:
         rows = rows.filter(groups__name=wanted["group"])
+    if "site" in wanted:
+        rows = rows.filter(site__name=wanted["site"])
     if "search" in wanted:
         rows = rows.filter(Q(identity__icontains=wanted["search"]) | Q(description__icontains=wanted["search"]))
     return rows.order_by("pk")

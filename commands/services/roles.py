@@ -14,7 +14,7 @@ COMMAND = [
     *("commands.add_command", "transactions.change_transaction"),
     *(f"transactions.{verb}_reservation" for verb in ("add", "change", "delete")),
 ]
-OWN = [("chargers", "charger"), ("transactions", "idtag"), ("transactions", "tariff")]
+OWN = [("chargers", "charger"), ("chargers", "site"), ("transactions", "idtag"), ("transactions", "tariff")]
 OWN += [("commands", "chargingprofile"), ("commands", "firmware")]
 MANAGE = [f"{app}.{verb}_{model}" for app, model in OWN for verb in ("add", "change", "delete")]
 MANAGE += ["transactions.delete_unknownidtag", "commands.change_certificaterequest"]

@@ -5,12 +5,12 @@ from collections import defaultdict
 from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
-from django.db.models import Q
 from django.http import Http404
 from django.shortcuts import redirect
 from django.utils.translation import gettext
 
 from chargers.models import ChargerGroup
+from chargers.services import access
 from chargers.services.access import own, reaches_every_charger
 from commands.actions.intents import BY_NAME
 from commands.actions.table import ACTIONS
@@ -23,7 +23,7 @@ from dashboard import fleet, pickers, submission
 from dashboard.views.base import Listing, Page, form_values, without_empty
 
 MAX_LISTED = 2000  # chargers that a form is prefilled with
-FILTERS = ("group", "vendor", "model", "firmware_version", "search")
+FILTERS = ("site", "group", "vendor", "model", "firmware_version", "search")
 
 
 class OwnedByRequester:
@@ -118,6 +118,7 @@ class NewBatch(Page):
             "fields": fields,
             "pickers": pickers.add(fields, None),
             "values": defaultdict(str, values),
+            "sites": access.sites(self.request.user),
             "groups": self._groups(),
             "error": error if error and error.field not in {f.name for f in fields if f.error} else None,
         }
@@ -130,17 +131,15 @@ class NewBatch(Page):
         rows = fleet.narrowed(self.request.user, query.get("search", ""), query.get("state", ""))
         listed = list(rows.values_list("identity", flat=True)[: MAX_LISTED + 1])
         if len(listed) > MAX_LISTED:
-            text = gettext("More than {limit} chargers match. Select them by group, vendor or model instead.")
+            text = gettext("More than {limit} chargers match. Select them by site, group, vendor or model instead.")
             messages.info(self.request, text.format(limit=MAX_LISTED))
             return {}
         return {"chargers_listed": "\n".join(listed)}
 
     def _groups(self):
         """Return the groups of the user and of their roles; all groups for a user with access to all chargers."""
-        user, groups = self.request.user, ChargerGroup.objects.all()
-        return (
-            groups if reaches_every_charger(user) else groups.filter(Q(users=user) | Q(roles__user=user)).distinct()
-        )
+        user = self.request.user
+        return ChargerGroup.objects.all() if reaches_every_charger(user) else ChargerGroup.of(user)
 
     def post(self, request, action, version=""):
         spoken = submission.version_of(action, version)

@@ -8,6 +8,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from chargers.api.serializers.sites import SiteField
 from chargers.models import Charger, Connector, InstalledCertificate, InstalledProfile, Variable
 from chargers.models.charger import OPERATOR_FIELDS, REPORTED_FIELDS
 from chargers.services import audit, keys, profiles
@@ -123,6 +124,7 @@ class ChargerSerializer(serializers.ModelSerializer):
     )
     has_authorization_key = serializers.SerializerMethodField()
     connected = serializers.SerializerMethodField()
+    site = SiteField(required=False, allow_null=True, help_text="Written as the id or the name of a site.")
     connectors = ConnectorSerializer(many=True, read_only=True)
     evses = serializers.SerializerMethodField()
 

@@ -26,6 +26,7 @@ MAX_LISTED = 100_000
 class FilterSerializer(Strict):
     """Chargers that meet all criteria; an empty filter matches every charger that the user may reach."""
 
+    site = serializers.CharField(required=False, max_length=100, help_text="The name of a site.")
     group = serializers.CharField(required=False, max_length=100, help_text="The name of a charger group.")
     vendor = serializers.CharField(required=False, max_length=1000, trim_whitespace=False)
     model = serializers.CharField(required=False, max_length=1000, trim_whitespace=False)

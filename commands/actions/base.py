@@ -58,7 +58,8 @@ class Action:
     `not_answered(command)` reverts the changes of `submitted` if there was no answer; `command.outcome` says why.
     `payload_for_retry(payload)` drops the members that were generated for one command.
     `delivery` is what follows the answer, None if nothing does.
-    `portions(payload, charger)` are the payloads by which a request is sent that is too long for one message.
+    `portions(payload, charger)` are the payloads by which a request is sent that is too long for one message. If they
+    are `dependent`, each builds on the one before, so those after one that was not accepted are cancelled.
     `hide(payload)` is the part of a payload with a secret that may be stored after the command is finished.
     `triggers(payload)` is the action of the message that it requests; None for commands that request none.
     """
@@ -74,6 +75,7 @@ class Action:
     payload_for_retry: Callable[[JSON], JSON] = _unchanged
     delivery: Delivery | None = None
     portions: Callable[[JSON, Charger], list[JSON]] = _whole
+    dependent: bool = False
     triggers: Callable[[JSON], str] | None = None
 
     def stored(self, payload: JSON) -> JSON:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from chargers.models import Charger
 from commands.actions.base import FollowUp
-from commands.actions.splitting import split
 from commands.models import FINISHED, Command, LocalList
 from core.ocpp import schemas
 from core.ocpp.schemas import JSON
@@ -21,15 +20,6 @@ Identity = tuple[str, str]  # of a token: its text in upper case, and its type
 FULL, DIFFERENTIAL = "Full", "Differential"
 LIST = "localAuthorizationList"
 MAX_NAMED_TAGS = 5  # in a warning
-ENVELOPE = 150  # bytes of a SendLocalList without its entries
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The most entries and bytes of one message, as far as the charger has reported them."""
-
-    items: int | None = None
-    bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,8 +29,7 @@ class Form:
     `number` and `info` are the names of members: the version of the list, and the information about a token.
     `is_reserved(number)` is true for a version that no list may have, and `reserved` says so. `token(text, type)`
     returns the members that name a token, `identity(entry)` its text and type. `types(same_text)` are the types with
-    which the known tokens of one text are listed, none if it is not known which one is meant. `limits(charger)` are
-    those of one message.
+    which the known tokens of one text are listed, none if it is not known which one is meant.
     """
 
     version: Version
@@ -52,7 +41,6 @@ class Form:
     identity: Callable[[Entry], tuple[str, str]]
     types: Callable[[dict[str, KnownTag]], Iterable[str]]
     encode: Callable[[Verdict], JSON]
-    limits: Callable[[Charger], Limits]
     omits_empty: bool
 
     def key(self, entry: Entry) -> Identity:
@@ -101,23 +89,10 @@ def _entries(form: Form, stored: LocalList | None) -> list[Entry] | None:
     return list(stored.entries)
 
 
-def payloads(form: Form, charger: Charger, update_type: str, entries: list[Entry]) -> list[JSON]:
-    """Return the payloads of SendLocalList for `entries`: several if they exceed the limits of one (D01.FR.11)."""
-    first = next_version(form, charger)
-    parts = _parts(entries, form.limits(charger)) or [[]]
-    kinds = [update_type] + [DIFFERENTIAL] * (len(parts) - 1)
-    return [payload(form, kind, part, first + n) for n, (kind, part) in enumerate(zip(kinds, parts, strict=True))]
-
-
-def _parts(entries: list[Entry], limits: Limits) -> list[list[Entry]]:
-    most_items = len(entries) if limits.items is None else max(limits.items, 1)
-    return split(entries, most_items, None if limits.bytes is None else limits.bytes - ENVELOPE)
-
-
-def payload(form: Form, update_type: str, entries: list[Entry], number: int) -> JSON:
-    """Return the payload of one SendLocalList."""
+def payload(form: Form, update_type: str, entries: list[Entry]) -> JSON:
+    """Return the payload of SendLocalList for `entries`; `complete` gives it a version."""
     listed = {} if form.omits_empty and not entries else {LIST: entries}
-    return {form.number: number, **listed, "updateType": update_type}
+    return {**listed, "updateType": update_type}
 
 
 def next_version(form: Form, charger: Charger) -> int:
@@ -167,33 +142,13 @@ def check(form: Form, payload: JSON, charger: Charger) -> Iterator[str]:
 
 
 def was_sent(form: Form, command: Command) -> FollowUp | None:
-    """Record an accepted list; after a failed Differential return a Full one if `retry_full` is set (D01.FR.03).
-
-    A list of the system itself that does not fit into one message is continued by the next answer.
-    """
-    number = command.payload[form.number] + 1
+    """Record an accepted list; after a failed Differential return a Full one if `retry_full` is set (D01.FR.03)."""
     if command.status == "Accepted":
         _record(form, command)
-        return _rest(form, command, number) if _is_continued(command) else None
-    if command.status in ("Failed", "VersionMismatch") and command.retry_full:
-        return _follow_up(form, command, FULL, wanted(form, command.charger), number)
+    elif command.status in ("Failed", "VersionMismatch") and command.retry_full:
+        full = payload(form, FULL, wanted(form, command.charger))
+        return FollowUp("SendLocalList", full | {form.number: command.payload[form.number] + 1})
     return None
-
-
-def _is_continued(command: Command) -> bool:
-    """Whether a list may have a rest: one that follows another list, but not the removal of a cleared customer."""
-    return Command.objects.filter(followed_by=command, action=command.action).exists()
-
-
-def _rest(form: Form, command: Command, number: int) -> FollowUp | None:
-    stored = _entries(form, LocalList.objects.filter(charger=command.charger).first())
-    changes = [] if stored is None else difference(form, stored, wanted(form, command.charger))
-    return _follow_up(form, command, DIFFERENTIAL, changes, number) if changes else None
-
-
-def _follow_up(form: Form, command: Command, update_type: str, entries: list[Entry], number: int) -> FollowUp:
-    part, *_ = _parts(entries, form.limits(command.charger)) or [[]]
-    return FollowUp("SendLocalList", payload(form, update_type, part, number))
 
 
 def _record(form: Form, command: Command) -> None:

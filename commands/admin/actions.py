@@ -90,15 +90,14 @@ def send_local_list(modeladmin: ModelAdmin, request: HttpRequest, chargers: Quer
     _submit_all(
         request,
         (
-            (charger, Verbatim("SendLocalList", payload))
+            (charger, Verbatim("SendLocalList", _full_list(LOCAL_LISTS[charger.version], charger)))
             for charger in chargers
-            for payload in _full_list(LOCAL_LISTS[charger.version], charger)
         ),
     )
 
 
-def _full_list(form: local_lists.Form, charger: Charger) -> list[JSON]:
-    return local_lists.payloads(form, charger, local_lists.FULL, local_lists.wanted(form, charger))
+def _full_list(form: local_lists.Form, charger: Charger) -> JSON:
+    return local_lists.payload(form, local_lists.FULL, local_lists.wanted(form, charger))
 
 
 def _action_on_reservations(name: str, title: str, action: str) -> Any:

@@ -66,8 +66,8 @@ def create(
     events.notify_live("command.submitted", charger.pk, task_id=command.task_id)
     transaction.on_commit(metrics.submitted.labels(action).inc)
     for other in others:
-        alike = {"requested_by": command.requested_by, "timeout": command.timeout, "follows": command}
-        create(charger, version, action, other, alike, is_audited)
+        alike = {name: getattr(command, name) for name in ("requested_by", "timeout", "retry_full")}
+        create(charger, version, action, other, alike | {"follows": command}, is_audited)
     return command
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, ParamSpec, TypedDict, TypeGuard, TypeVar, Unpac
 from celery import current_task
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q
 
 from chargers.services import events, findings
 from chargers.services.presence import Presence
@@ -289,6 +290,7 @@ def _record(command: Command, recorded: dict[str, Any]) -> Command:
         setattr(command, column, value)
     with transaction.atomic():
         if is_recorded := _store_end(command, state):
+            _cancel_dependent(command)
             _apply(command)
             if command.status == progress.CANCELLED_FORMER:
                 progress.cancel_former(command)
@@ -360,6 +362,19 @@ def _apply(command: Command) -> None:
         if faults.kind_of(error):
             raise
         logger.exception("The changes by the answer to %s (%s) could not be stored", command, command.task_id)
+
+
+def _cancel_dependent(command: Command) -> None:
+    """Cancel the portions that build on `command`, unless the charger accepted it."""
+    row = action_of(command.version, command.action)
+    if not row.dependent or (command.outcome == ANSWERED and command.status == "Accepted"):
+        return
+    first = command.follows_id or command.pk
+    later = Command.objects.filter(Q(follows=command) | Q(follows=first, pk__gt=command.pk), state=QUEUED)
+    error = _error("FormerPortion", f"The portion before it, {command.task_id}, was not accepted.")
+    for portion in later.filter(charger=command.charger, action=command.action).select_related("charger"):
+        _record(portion, {"error": error, "state": FINISHED, "outcome": CANCELLED})
+        transaction.on_commit(partial(mailbox.announce_finished, portion.task_id))
 
 
 def _next_command(command: Command) -> Command | None:

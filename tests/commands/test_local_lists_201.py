@@ -1,12 +1,15 @@
 """Local authorization lists of OCPP 2.0.1, built from the id tokens (D01, D02)."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from chargers.models import Variable
 from commands.actions.ocpp201.table import ACTIONS
 from commands.models import Command, LocalList
+from commands.services.lifecycle import _finish
 from core.ocpp.versions import OCPP201
-from tests.support.builders import a_charger, a_command, a_tag
+from tests.support.builders import a_charger, a_tag
 from transactions.models import IdTag
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,18 +88,81 @@ def test_a_long_list_is_sent_in_parts(api, charger, variable, value):
     assert len(LocalList.objects.get().entries) == 5
 
 
-@pytest.mark.parametrize("status", ["Failed", "VersionMismatch"])
-def test_a_full_list_follows_a_failed_differential_one_until_it_is_complete(api, charger, status):
+def test_the_parts_of_a_list_are_portions_of_its_task(api, charger):
+    for name in "ABCDE":
+        a_tag(name)
+    limited(charger, "ItemsPerMessage", 2)
+    first, *others = post(api, charger, timeout=7, full_if_failed=False)
+    assert "3 portions" in first.warning
+    assert {(one.follows_id, one.timeout, one.retry_full, one.requested_by) for one in others} == {
+        (first.pk, 7, False, "alice")
+    }
+
+
+def test_a_repeated_request_gets_the_same_task_and_makes_no_other_part(api, charger):
     for name in "ABC":
         a_tag(name)
     limited(charger, "ItemsPerMessage", 2)
-    command = post(api, charger, update_type="Differential", id_tags=["A"])[-1]
-    command.response = {"status": status}
-    following, sizes = ACTIONS["SendLocalList"].answered(command), []
-    while following:
-        sizes.append((following.payload["updateType"], len(tokens(following.payload))))
-        following = accepted(a_command(charger, following.action, following.payload, follows=command))
-    assert sizes == [("Full", 2), ("Differential", 1)]
+    path, headers = f"/api/ocpp/local-lists/{charger}/", {"Idempotency-Key": "K"}
+    answers = [api.post(path, {}, "application/json", headers=headers).json() for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert Command.objects.filter(charger=charger).count() == 2
+
+
+def ended(command, outcome="answered", **columns):
+    """End a part as its task does, and return the parts that are still queued."""
+    Command.objects.filter(pk=command.pk).update(state="sent", sent_at=datetime.now(UTC))
+    _finish(Command.objects.get(pk=command.pk), outcome, **columns)
+    return list(Command.objects.filter(charger=command.charger, state="queued").order_by("pk"))
+
+
+def test_the_next_part_waits_until_the_former_one_was_accepted(api, charger):
+    for name in "ABCDE":
+        a_tag(name)
+    limited(charger, "ItemsPerMessage", 2)
+    first, second, third = post(api, charger)
+    assert ended(first, response={"status": "Accepted"}) == [second, third]
+    assert ended(second, response={"status": "Accepted"}) == [third]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "columns"),
+    [
+        ("answered", {"response": {"status": "Failed"}}),
+        ("timed_out", {}),
+        ("call_error", {"error": {"code": "InternalError", "description": "", "details": {}}}),
+    ],
+)
+def test_the_other_parts_are_cancelled_unless_a_part_was_accepted(api, charger, outcome, columns):
+    for name in "ABCDEF":
+        a_tag(name)
+    limited(charger, "ItemsPerMessage", 2)
+    first, second, third = post(api, charger, full_if_failed=False)
+    another = post(api, charger, full_if_failed=False, id_tags=["A"])[-1]
+    ended(first, response={"status": "Accepted"})
+    assert ended(second, outcome, **columns) == [another]
+    third.refresh_from_db()
+    assert (third.state, third.outcome, third.error["code"]) == ("finished", "cancelled", "FormerPortion")
+    assert second.task_id in third.error["description"]
+
+
+@pytest.mark.parametrize("status", ["Failed", "VersionMismatch"])
+def test_a_full_list_with_all_its_parts_follows_a_failed_differential_one(api, charger, status):
+    for name in "ABC":
+        a_tag(name)
+    limited(charger, "ItemsPerMessage", 2)
+    changes = {"update_type": "Differential", "id_tags": ["A", "B", "C"]}
+    first, second = post(api, charger, **changes)
+    full, rest = ended(first, response={"status": status})
+    assert Command.objects.get(pk=second.pk).outcome == "cancelled"
+    assert (full.follows_id, rest.follows_id) == (first.pk, full.pk)
+    assert [(c.payload["updateType"], len(tokens(c.payload))) for c in (full, rest)] == [
+        ("Full", 2),
+        ("Differential", 1),
+    ]
+    assert full.payload["versionNumber"] < rest.payload["versionNumber"]
+    assert ended(full, response={"status": "Accepted"}) == [rest]
+    assert ended(rest, response={"status": "Accepted"}) == []
     assert len(LocalList.objects.get().entries) == 3
 
 

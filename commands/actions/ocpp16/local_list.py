@@ -6,7 +6,7 @@ from functools import partial
 from chargers.models import Charger
 from chargers.services import variables
 from commands.actions import local_lists
-from commands.actions.local_lists import Entry, Form, Limits
+from commands.actions.local_lists import Entry, Form
 from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import to_rfc3339
 from core.ocpp.versions import OCPP16
@@ -45,7 +45,6 @@ FORM = Form(
     identity=_identity,
     types=_types,
     encode=id_tag_info,
-    limits=lambda charger: Limits(),
     omits_empty=False,
 )
 complete = partial(local_lists.complete, FORM)

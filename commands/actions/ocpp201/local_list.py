@@ -3,9 +3,9 @@
 from functools import partial
 
 from chargers.models import Charger
-from chargers.services import variables
 from commands.actions import local_lists
-from commands.actions.local_lists import Entry, Form, Limits
+from commands.actions.local_lists import DIFFERENTIAL, LIST, Entry, Form
+from commands.actions.ocpp201 import portions
 from commands.actions.ocpp201.id_tokens import USUAL, id_token, id_token_info
 from core.ocpp.schemas import JSON
 from core.ocpp.versions import OCPP201
@@ -27,11 +27,6 @@ def _identity(entry: Entry) -> tuple[str, str]:
     return entry["idToken"]["idToken"], entry["idToken"]["type"]
 
 
-def _limits(charger: Charger) -> Limits:
-    reported = variables.numbers([charger.pk], "ItemsPerMessage", "BytesPerMessage", component=CONTROLLER)
-    return Limits(reported.get((charger.pk, "ItemsPerMessage")), reported.get((charger.pk, "BytesPerMessage")))
-
-
 FORM = Form(
     version=OCPP201,
     number="versionNumber",
@@ -42,7 +37,6 @@ FORM = Form(
     identity=_identity,
     types=_types,
     encode=id_token_info,
-    limits=_limits,
     omits_empty=True,  # the schema has no empty list, and a Full list without one empties that of the charger
 )
 complete = partial(local_lists.complete, FORM)
@@ -50,3 +44,12 @@ check = partial(local_lists.check, FORM)
 was_sent = partial(local_lists.was_sent, FORM)
 version_reported = partial(local_lists.version_reported, FORM)
 payload_for_retry = partial(local_lists.for_retry, FORM)
+
+
+def portions_of_list(payload: JSON, charger: Charger) -> list[JSON]:
+    """The first portion replaces the list if the whole does, the others add to it, and each has the next version."""
+    number, entries = payload[FORM.number], payload.get(LIST, [])
+    longest = payload | {FORM.number: number + len(entries), "updateType": DIFFERENTIAL}
+    parts = portions.of("SendLocalList", longest, LIST, charger, CONTROLLER, instance="")
+    kinds = [payload["updateType"]] + [DIFFERENTIAL] * len(parts)
+    return [part | {FORM.number: number + place, "updateType": kinds[place]} for place, part in enumerate(parts)]

@@ -10,9 +10,8 @@ from commands.actions.splitting import size, split
 from core.ocpp.schemas import JSON
 
 DEVICE_DATA = "DeviceDataCtrlr"
-FRAME_BYTES = (
-    48  # of a CALL around its action and payload: brackets, commas, quotes and a message id of 36 characters
-)
+# Of a CALL around its action and payload: brackets, commas, quotes and a message id of 36 characters.
+FRAME_BYTES = 48
 
 
 def of(
@@ -21,17 +20,18 @@ def of(
     member: str,
     charger: Charger,
     component: str = DEVICE_DATA,
+    instance: str | None = None,
     unlike: frozenset[str] = frozenset(),
 ) -> list[JSON]:
     """Return the payloads by which to send `payload`, whose list `member` may be too long for one message.
 
-    The charger reports the limits as ItemsPerMessage and BytesPerMessage of `component`, with the action as instance.
-    A single item that exceeds the bytes is sent nevertheless, and the charger decides. `unlike` are members that only
+    The charger reports the limits as ItemsPerMessage and BytesPerMessage of `component`, with the action as instance
+    unless `instance` is another one. A single item that exceeds the bytes is sent nevertheless, and the charger decides. `unlike` are members that only
     the first payload has, because they are generated for each command.
     """
-    items = payload.get(member, [])
-    most_items = variables.limit(charger.pk, component, "ItemsPerMessage", action) or len(items)
-    most_bytes = variables.limit(charger.pk, component, "BytesPerMessage", action)
+    items, instance = payload.get(member, []), action if instance is None else instance
+    most_items = variables.limit(charger.pk, component, "ItemsPerMessage", instance) or len(items)
+    most_bytes = variables.limit(charger.pk, component, "BytesPerMessage", instance)
     around = FRAME_BYTES + len(action) + size({**payload, member: []})
     lists = split(items, most_items, most_bytes - around if most_bytes else None)
     others = {name: value for name, value in payload.items() if name not in unlike}

@@ -74,6 +74,8 @@ _TABLE = (
         local_list.check,
         answered=local_list.was_sent,
         payload_for_retry=local_list.payload_for_retry,
+        portions=local_list.portions_of_list,
+        dependent=True,
     ),
     # Transactions (E) and remote control (F)
     Action("GetTransactionStatus", {"messagesInQueue": False}),

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from chargers.api.viewsets import Editable, Scoped
 from chargers.models import Charger
-from chargers.services.access import CommandsPerUser, known_charger, needs, username
+from chargers.services.access import CommandsPerUser, known_charger, needs
 from commands.actions import local_lists
 from commands.actions.intents import Install
 from commands.actions.table import LOCAL_LISTS
@@ -54,8 +54,6 @@ from commands.models import (
     Upload,
 )
 from commands.services.files import firmware_url
-from commands.services.origin import Origin
-from commands.services.submission import submit
 from core.http.errors import Conflict
 from core.http.pagination import NewestFirst
 from core.ocpp.schemas import JSON
@@ -89,24 +87,22 @@ class LocalListView(APIView):
     def post(self, request: Request, charger_id: str) -> Response:
         """Build the list, or its changes, from the id tags and send it (SendLocalList).
 
-        If it exceeds the limits of one message that a charger of OCPP 2.0.1 has reported, the commands for the other
-        parts follow the one that is returned.
+        If it exceeds the limits of one message that a charger of OCPP 2.0.1 has reported, the other portions follow
+        the command that is returned.
         """
         body = validated_body(request, SendLocalListSerializer)
         charger = known_charger(request, charger_id)
         command = earlier(request)
-        retry_full = _retry(charger, body)
         if command is None:
-            payloads = _payloads(charger, body)
-            command = submit_command(request, charger, "SendLocalList", payloads[0], body, retry_full=retry_full)
-            origin = Origin(username(request.user))  # the key of the request is that of the first one
-            for payload in payloads[1:]:
-                submit(charger, "SendLocalList", payload, origin, timeout=body.get("timeout"), retry_full=retry_full)
+            retry_full = _retry(charger, body)
+            command = submit_command(
+                request, charger, "SendLocalList", _payload(charger, body), body, retry_full=retry_full
+            )
         number = len(command.payload.get(local_lists.LIST, []))
         return accepted(command, f"Local list with {number} id tags sent")
 
 
-def _payloads(charger: Charger, body: Mapping[str, Any]) -> list[JSON]:
+def _payload(charger: Charger, body: Mapping[str, Any]) -> JSON:
     form = LOCAL_LISTS[charger.version]
     entries = local_lists.wanted(form, charger, body.get("id_tags"))
     if body["update_type"] == local_lists.FULL:
@@ -116,7 +112,7 @@ def _payloads(charger: Charger, body: Mapping[str, Any]) -> list[JSON]:
         if held is None:
             raise Conflict("The list of this charger is not known. Send a Full one, or give the id tags.")
         entries = local_lists.difference(form, held, entries)
-    return local_lists.payloads(form, charger, body["update_type"], entries)
+    return local_lists.payload(form, body["update_type"], entries)
 
 
 def _retry(charger: Charger, body: Mapping[str, Any]) -> bool:

@@ -212,7 +212,7 @@ COSTS = f"SELECT c.id, c.cost FROM ({_COSTS}) c"
 
 SETTLE_COSTS = f"""
 UPDATE transactions_transaction t SET total_cost = c.cost, currency = c.currency, tariff_id = c.tariff_id
-FROM ({_COSTS}) c WHERE t.id = c.id RETURNING t.id, t.total_cost
+FROM ({_COSTS}) c WHERE t.id = c.id RETURNING t.id, t.total_cost, t.currency
 """
 
 # The texts of tariffs for tokens at chargers that support tariffs or messages.

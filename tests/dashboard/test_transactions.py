@@ -10,7 +10,7 @@ import pytest
 from tests.support.builders import a_charger, a_tag, a_transaction, tell
 from tests.support.dashboard import charging, page_of, readings
 from tests.support.responses import streamed
-from transactions.models import Transaction
+from transactions.models import Tariff, Transaction
 from transactions.services import curves, export
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +80,17 @@ def test_the_csv_export_has_the_filtered_list(api):
     (row,) = exported(api, f"charger_id={mine.charger.identity}")
     assert (row["transaction_id"], row["id_tag"], row["meter_start"]) == (str(mine.pk), "'=1+1", "1000")
     assert len(exported(api)) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_export_has_the_cost(api):
+    Tariff.objects.create(description="T", currency="EUR", per_session="2.75")
+    a_transaction(a_charger())
+    a_transaction(a_charger()).close("alice")
+    ended, under_way = exported(api)
+    assert [(row["cost"], row["currency"]) for row in (ended, under_way)] == [("2.75", "EUR"), ("", "")]
+    with zipfile.ZipFile(io.BytesIO(streamed(api.get("/transactions/export.xlsx")))) as book:
+        assert "<v>2.75</v>" in book.read("xl/worksheets/sheet1.xml").decode()
 
 
 def test_the_xlsx_export_has_the_filtered_list(api):

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from chargers.models import ChargerGroup, Variable
+from chargers.models import ChargerGroup, Event, Variable
 from gateway.ocpp201 import authorization
 from tests.support.builders import NOON, a_call, a_charger, a_tag, a_transaction, tell
 from transactions.models import Tariff, Transaction
@@ -35,6 +35,17 @@ def test_free_of_charge_is_zero_and_no_tariff_is_none():
     a_tariff()
     second = stopped(a_transaction(a_charger()))
     assert second.total_cost == Decimal("0.00")
+
+
+def test_the_event_of_an_end_has_the_cost():
+    a_tariff(per_session=1)
+    priced, closed = stopped(a_transaction()), a_transaction(a_charger())
+    closed.close("alice")
+    Tariff.objects.all().delete()
+    free_of_tariff = stopped(a_transaction(a_charger()))
+    found = {e.body["transaction_id"]: e.body for e in Event.objects.filter(kind="transaction.stopped")}
+    shown = [(found[t.pk]["cost"], found[t.pk]["currency"]) for t in (priced, closed, free_of_tariff)]
+    assert shown == [("1.00", "EUR"), ("1.00", "EUR"), (None, "")]
 
 
 def test_the_cost_of_a_session_under_way_is_not_stored():

@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from chargers.models import Event
 from gateway import orphans
 from tests.support.builders import a_charger, a_tag, tell
-from transactions.models import OrphanStop, Transaction, TransactionEvent
+from transactions.models import OrphanStop, Tariff, Transaction, TransactionEvent
 from transactions.services import refused_messages
 from transactions.services.refused_messages import RefusedMessage
 
@@ -109,6 +109,13 @@ def test_the_order_of_events_does_not_matter(charger, order):
     assert transaction.meter_values.count() == 3
     kinds = list(Event.objects.filter(charger=charger).order_by("id").values_list("kind", flat=True))
     assert kinds.count("transaction.started") == kinds.count("transaction.stopped") == 1
+
+
+def test_the_event_of_the_end_has_the_cost(charger):
+    Tariff.objects.create(description="T", currency="EUR", energy_per_kwh=1)
+    send(charger, *EVENTS)
+    body = Event.objects.get(charger=charger, kind="transaction.stopped").body
+    assert (body["cost"], body["currency"]) == ("8.00", "EUR")
 
 
 def test_the_answer_has_the_verdict_and_the_group_wherever_a_token_was_sent(charger):

@@ -268,10 +268,11 @@ class Transaction(models.Model):
         stuck.stop_time = last or stuck.start_received_at
         stuck.save(update_fields=["closed_at", "closed_by", "stop_time"])
         stuck.refresh_from_db(fields=["energy_wh", "energy_source"])
-        costs.settle([stuck.pk])
+        settled = costs.settle([stuck.pk])
         audit.record("closed", "transaction", stuck.pk, stuck.charger_id, after={"meter_stop": stuck.meter_at_end})
         fields = {"transaction_id": stuck.pk, "connector_id": stuck.connector_id, "id_tag": stuck.id_tag}
         fields |= {"stop_time": stuck.stop_time, "meter_stop": stuck.meter_at_end}
         fields |= {"energy_wh": stuck.energy_wh, "energy_source": stuck.energy_source}
+        fields |= costs.members(settled, stuck.pk)
         events.record_event("transaction.stopped", stuck.charger_id, **fields, reason="closed by hand")
         return True

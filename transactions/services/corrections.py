@@ -37,8 +37,7 @@ def correct(transaction: Transaction, by: str, changes: dict[str, Any]) -> Trans
         before = {name: before[name] for name in changed}
         audit.record("changed", "transaction", row.pk, row.charger_id, before, changed)
     if set(changed) - {"note"}:
-        costs.settle([row.pk])
-        _record_event(row, by)
+        _record_event(row, by, costs.settle([row.pk]))
     corrected: Transaction = Transaction.objects.select_related("charger").get(pk=row.pk)
     return corrected
 
@@ -83,6 +82,7 @@ def _check_meters(row: Transaction) -> None:
             raise ValidationError({"meter_start": [f"{wrong}: correct meter_stop as well."]})
 
 
-def _record_event(row: Transaction, by: str) -> None:
+def _record_event(row: Transaction, by: str, settled: dict[int, costs.Cost]) -> None:
     fields = {"transaction_id": row.pk, "energy_wh": row.energy_wh, "energy_source": row.energy_source}
+    fields |= costs.members(settled, row.pk)
     events.record_event("transaction.corrected", row.charger_id, **fields, corrected_by=by)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from core.db import bulk_sql
 from transactions import sql
@@ -10,6 +10,19 @@ from transactions import sql
 if TYPE_CHECKING:  # the models use this module
     from transactions.models import Transaction
     from transactions.services.id_tokens import Presented
+
+
+class Cost(NamedTuple):
+    """The cost of a session that has ended, with VAT."""
+
+    total: Decimal
+    currency: str
+
+
+def members(settled: dict[int, Cost], transaction: int) -> dict[str, str | None]:
+    """Return the members of an event about `transaction` (primary key), whose cost is in `settled` if it has one."""
+    found = settled.get(transaction)
+    return {"cost": str(found.total) if found else None, "currency": found.currency if found else ""}
 
 
 def cost(transaction: "Transaction") -> Decimal | None:
@@ -23,10 +36,11 @@ def running(transactions: Iterable[int]) -> dict[int, Decimal]:
     return dict(bulk_sql.query(sql.COSTS, [ids])) if ids != "{}" else {}
 
 
-def settle(transactions: Iterable[int]) -> dict[int, Decimal]:
-    """Store the cost of `transactions`, which have ended, and return it as `running` does."""
+def settle(transactions: Iterable[int]) -> dict[int, Cost]:
+    """Store the cost of `transactions`, which have ended; return {primary key: cost} where a tariff applies."""
     ids = bulk_sql.array(transactions)
-    return dict(bulk_sql.query(sql.SETTLE_COSTS, [ids])) if ids != "{}" else {}
+    rows = bulk_sql.query(sql.SETTLE_COSTS, [ids]) if ids != "{}" else []
+    return {pk: Cost(total, currency) for pk, total, currency in rows}
 
 
 def texts(presented: "Sequence[Presented]") -> dict[int, str]:

@@ -34,6 +34,8 @@ COLUMNS: dict[str, Callable[[Transaction], object]] = {
     "meter_stop": lambda t: t.meter_at_end,
     "energy_wh": lambda t: t.energy_wh,
     "energy_source": lambda t: t.energy_source,
+    "cost": lambda t: t.total_cost,
+    "currency": lambda t: t.currency,
     "stop_reason": lambda t: t.stop_reason,
     "stop_id_tag": lambda t: t.shown_stop_id_tag,
     "reservation_id": lambda t: t.reservation_id,

@@ -129,9 +129,11 @@ def end(stops: list[Stop]) -> dict[tuple[int, int | None], Named]:
         [readings.Readings(s.call, t.evse_id, s.values, t.id, s.member, is_of_stop=True) for s, t in of_stops]
     )
     known |= _evidence(ended, known, rows)
-    costs.settle([t.id for t in ended])
+    settled = costs.settle([t.id for t in ended])
     for t in ended:
-        _record_event(t, rows[t.charger, t.id], *known.get(t.id, (t.energy_wh, t.energy_source)))
+        energy_wh, energy_source = known.get(t.id, (t.energy_wh, t.energy_source))
+        billed = {"energy_wh": energy_wh, "energy_source": energy_source, **costs.members(settled, t.id)}
+        _record_event(t, rows[t.charger, t.id], billed)
     return named
 
 
@@ -150,10 +152,7 @@ def _evidence(
     return readings.take_in(spans)
 
 
-def _record_event(
-    transaction: Named, stop: Mapping[str, Any], energy_wh: int | None, energy_source: str | None
-) -> None:
+def _record_event(transaction: Named, stop: Mapping[str, Any], billed: Mapping[str, Any]) -> None:
     fields = {name: stop[name] for name in ("stop_time", "meter_stop", "reason")}
     fields |= {"transaction_id": transaction.id, "connector_id": transaction.connector_id}
-    fields |= {"id_tag": transaction.id_tag, "energy_wh": energy_wh, "energy_source": energy_source}
-    events.record_event("transaction.stopped", transaction.charger, **fields)
+    events.record_event("transaction.stopped", transaction.charger, **fields, id_tag=transaction.id_tag, **billed)

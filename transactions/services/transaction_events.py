@@ -298,13 +298,12 @@ def _record_ends(
         if t.evse_id and t.stop_time and not t.clock_skew and evidence[t.id][1] != energy.STOP
     ]
     evidence |= readings.take_in(spans)
-    if any(before.has_tariffs for before in found):
-        costs.settle([t.id for t in ended])
+    settled = costs.settle([t.id for t in ended]) if any(before.has_tariffs for before in found) else {}
     for t in ended:
         fields = {name: getattr(t, name) for name in ("evse_id", "connector_id", "stop_time", "meter_stop")}
         fields |= {"transaction_id": t.id, "id_tag": t.shown_id_tag, "reason": t.reason}
         energy_wh, energy_source = evidence[t.id]
-        fields |= {"energy_wh": energy_wh, "energy_source": energy_source}
+        fields |= {"energy_wh": energy_wh, "energy_source": energy_source, **costs.members(settled, t.id)}
         live.record_event("transaction.stopped", t.charger, **fields)
 
 

@@ -26,8 +26,8 @@ def of(
     """Return the payloads by which to send `payload`, whose list `member` may be too long for one message.
 
     The charger reports the limits as ItemsPerMessage and BytesPerMessage of `component`, with the action as instance
-    unless `instance` is another one. A single item that exceeds the bytes is sent nevertheless, and the charger decides. `unlike` are members that only
-    the first payload has, because they are generated for each command.
+    unless `instance` is another one. A single item that exceeds the bytes is sent nevertheless, and the charger
+    decides. `unlike` are members that only the first payload has, because they are generated for each command.
     """
     items, instance = payload.get(member, []), action if instance is None else instance
     most_items = variables.limit(charger.pk, component, "ItemsPerMessage", instance) or len(items)

@@ -144,8 +144,8 @@ BUDGETS = {
         Budget(
             "configuration",
             "OCPP_MOST_CONFIGURATION_KEYS",
-            "configuration keys",
-            "Further keys of an answer are not stored.",
+            "configuration keys, or attributes of variables",
+            "Further ones of an answer or a report are not stored.",
         ),
         Budget(
             "findings",

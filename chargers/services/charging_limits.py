@@ -19,8 +19,12 @@ class ReportedLimit:
     schedules: tuple[dict[str, Any], ...] = ()
 
 
-def record(reported: list[ReportedLimit]) -> None:
-    """Store limits; one replaces the limit of the same source on the same EVSE. Repeating one changes nothing."""
+def record(reported: list[ReportedLimit]) -> set[int]:
+    """Store limits; return the chargers (primary keys) whose limits change.
+
+    A limit replaces that of the same source on the same EVSE. Repeating one changes nothing.
+    """
+    changed = set()
     for limit in reported:
         active = _active(limit.call.charger, limit.source, limit.evse_id or 0)
         columns = {"is_grid_critical": limit.is_grid_critical, "schedules": list(limit.schedules)}
@@ -29,10 +33,14 @@ def record(reported: list[ReportedLimit]) -> None:
             continue
         active.update(cleared_at=limit.call.received_at)
         _create(limit, columns)
+        changed.add(limit.call.charger)
+    return changed
 
 
-def release(released: list[ReportedLimit]) -> None:
+def release(released: list[ReportedLimit]) -> set[int]:
     """End the limits of a source, on one EVSE or all of them, with the profiles by which they were reported.
+
+    Returns the chargers (primary keys).
 
     A release of a limit that was never reported is stored as a limit that has been cleared.
     """
@@ -42,6 +50,7 @@ def release(released: list[ReportedLimit]) -> None:
         (constraints if limit.evse_id is None else constraints.filter(evse_id=limit.evse_id)).delete()
         if not _active(charger, limit.source, limit.evse_id).update(cleared_at=at):
             _create(limit, {"schedules": [], "cleared_at": at})
+    return {limit.call.charger for limit in released}
 
 
 def _active(charger: int, source: str, evse_id: int | None) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from chargers.models import Charger, InstalledProfile
+from chargers.models import Charger, ChargingLimit, InstalledProfile
 from chargers.services.schedules import (
     EXTERNAL,
     STATION_PURPOSES,
@@ -20,7 +20,7 @@ from chargers.services.schedules import (
     steps,
 )
 from core.ocpp.redaction import without_secrets
-from core.ocpp.timestamps import parse
+from core.ocpp.timestamps import parse, to_rfc3339
 
 CSO = "CSO"  # the source of profiles that this system set
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -197,16 +197,17 @@ def limits(
     schedule_id: int | None = None,
     pending: Sequence[ChargingProfile] = (),
 ) -> list[Step]:
-    """Return the limits in `unit` that the profiles of this system set at `place` from `begin` to `end`.
+    """Return the limits in `unit` that profiles and other systems set at `place` from `begin` to `end`.
 
     At each moment the highest stack level of a purpose counts, a TxProfile instead of the TxDefaultProfile, and the
-    lowest limit of the purposes (OCPP 1.6 §3.13.3, 2.0.1 K, section 3.5). The profile with the id `but` is ignored,
-    and `pending` ones count as installed.
+    lowest limit of the purposes (OCPP 1.6 §3.13.3, 2.0.1 K, section 3.5). All limits of other systems count (K11).
+    The profile with the id `but` is ignored, and `pending` ones count as installed.
     """
     ignored = {but, *(profile.id for profile in pending)}
     rows = [row for row in _at(place) if row.charging_profile_id not in ignored]
     rows = sorted([*rows, *map(_row, pending)], key=lambda row: -row.stack_level)
     found = [(row, _schedule(row, schedule_id)) for row in rows]
+    found += [(row, schedule) for row in _external(place) for schedule in schedules_of(row.profile)]
     changes = {at for row, schedule in found for at in _changes(row, schedule, begin, end, place)}
     return steps(begin, changes, lambda moment: _lowest(found, moment, place, unit))
 
@@ -218,6 +219,20 @@ def _at(place: Place) -> list[InstalledProfile]:
     if place.transaction is not None:
         here |= Q(purpose=TX_PROFILE, transaction_id=place.transaction)
     return list(found.filter(here).order_by("-stack_level", "pk"))
+
+
+def _external(place: Place) -> list[InstalledProfile]:
+    """Return the limits of other systems at `place`: the profiles that report them, and those of their own message.
+
+    A schedule without a start counts from its receipt.
+    """
+    here = {"charger": place.charger, "evse_id__in": {0, place.evse_id}}
+    profiles = list(InstalledProfile.objects.filter(**here, purpose=EXTERNAL))
+    for limit in ChargingLimit.objects.filter(**here, cleared_at=None):
+        begun = {"startSchedule": to_rfc3339(limit.received_at.replace(microsecond=0))}
+        sent = [begun | schedule for schedule in limit.schedules if isinstance(schedule, dict)]
+        profiles.append(InstalledProfile(purpose=EXTERNAL, profile={"chargingSchedule": sent}))
+    return profiles
 
 
 def _changes(
@@ -232,10 +247,13 @@ def _lowest(
     found: Sequence[tuple[InstalledProfile, Schedule | None]], moment: datetime, place: Place, unit: str
 ) -> float | None:
     leading: dict[str, float] = {}
+    external: list[float] = []
     for row, schedule in found:
         limit = None if row.purpose in leading else _limit_at(row, schedule, moment, place.started_at)
-        if limit is not None:
+        if limit is not None and row.purpose == EXTERNAL:
+            external.append(limit.into(unit))
+        elif limit is not None:
             leading[row.purpose] = limit.into(unit)
     if TX_PROFILE in leading:
         leading.pop(TX_DEFAULT, None)
-    return min(leading.values(), default=None)
+    return min([*leading.values(), *external], default=None)

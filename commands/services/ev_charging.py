@@ -1,11 +1,13 @@
 """Answer the charging needs and schedules of vehicles with a charging profile (OCPP 2.0.1 K15 to K17)."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
+from chargers.models import Charger
 from chargers.services import profiles
 from chargers.services.profiles import Place
 from chargers.services.schedules import MAX_SECONDS, Schedule, Step, read_schedule
@@ -16,6 +18,8 @@ from commands.services.creation import submit_internal
 from core.ocpp.calls import Call
 from core.ocpp.schemas import JSON, Violation
 from transactions.models import Transaction
+
+logger = logging.getLogger(__name__)
 
 ACCEPTED, PROCESSING, REJECTED = "Accepted", "Processing", "Rejected"
 # The charger's clock and ours differ, and a schedule reaches the vehicle later than it was made.
@@ -98,7 +102,7 @@ def _record_schedule(reported: VehicleSchedule) -> Verdict:
     )
     if transaction and _exceeds(reported, transaction):
         _negotiate(row, transaction)  # whether or not it can be made
-        row.status, row.reason = REJECTED, "It exceeds the limits of the charging profiles."
+        row.status, row.reason = REJECTED, "It exceeds the limits of the charging profiles or of other systems."
     else:
         row.status = ACCEPTED
     row.save()
@@ -128,6 +132,16 @@ def _negotiate(row: EVChargingNeeds | EVChargingSchedule, transaction: Transacti
     except (CannotPlan, Violation) as error:
         row.status, row.reason = REJECTED, str(error)
     return Verdict(row.status, row.reason)
+
+
+def renegotiate(chargers: Iterable[int]) -> None:
+    """Submit a profile for each vehicle at `chargers` (primary keys) whose limits have changed (K16)."""
+    for charger in Charger.objects.filter(pk__in=list(chargers)):
+        for follow_up in vehicles.renegotiations(charger):
+            try:
+                submit_internal(charger, *follow_up)
+            except Violation as violation:  # the limit is stored in any case
+                logger.warning("A vehicle at %s gets no new profile: %s", charger, violation)
 
 
 # --- the schedule of a vehicle -----------------------------------------------------------------

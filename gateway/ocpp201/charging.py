@@ -49,8 +49,8 @@ def _profiles(charger: int, sent: list[dict[str, Any]]) -> list[profiles.Chargin
 
 
 def notify_charging_limit(calls: list[Call]) -> list[dict[str, Any]]:
-    """Store a limit that another system imposed (K11, K12)."""
-    charging_limits.record([_limit(call) for call in calls])
+    """Store a limit that another system imposed, and let vehicles keep it (K11, K12)."""
+    ev_charging.renegotiate(charging_limits.record([_limit(call) for call in calls]))
     return [{} for _ in calls]
 
 
@@ -67,9 +67,8 @@ def _limit(call: Call) -> ReportedLimit:
 
 def cleared_charging_limit(calls: list[Call]) -> list[dict[str, Any]]:
     """End a limit that another system released (K13)."""
-    charging_limits.release(
-        [ReportedLimit(c, c.payload.get("chargingLimitSource", ""), c.payload.get("evseId")) for c in calls]
-    )
+    released = [ReportedLimit(c, c.payload.get("chargingLimitSource", ""), c.payload.get("evseId")) for c in calls]
+    ev_charging.renegotiate(charging_limits.release(released))
     return [{} for _ in calls]
 
 

@@ -104,6 +104,34 @@ def test_the_profiles_of_the_charger_limit_the_vehicle(evse, profile, limit):
     assert planned["stackLevel"] == (1 if is_tx else 0)
 
 
+def limited(charger, evse, *periods, source="EMS", **members):
+    """The charger reports a limit of another system."""
+    sent = {"chargingLimit": {"chargingLimitSource": source}, "chargingSchedule": [a_schedule(*periods, **members)]}
+    assert tell(charger, "NotifyChargingLimit", evseId=evse, **sent) == {}
+
+
+@pytest.mark.parametrize(
+    ("evse", "schedule", "expected"),
+    [
+        (0, {}, [(0, 9)]),
+        (1, {"startSchedule": to_rfc3339(BEGIN - timedelta(hours=1))}, [(0, 9)]),
+        (1, {"startSchedule": to_rfc3339(BEGIN - timedelta(hours=2)), "duration": 3600}, [(0, 16)]),
+        (2, {}, [(0, 16)]),
+    ],
+)
+def test_a_limit_of_another_system_limits_the_vehicle(evse, schedule, expected):
+    session = a_session()
+    limited(session.charger, evse, (0, 9.0), **schedule)
+    limited(session.charger, evse, (0, 14.0), source="SO", **schedule)
+    assert periods(profile_for(session, ac())) == expected
+
+
+def test_the_profile_that_reports_a_limit_of_another_system_limits_the_vehicle():
+    session = a_session()
+    install(session.charger, 0, a_profile("ChargingStationExternalConstraints", 9.0, id=-1), source="EMS")
+    assert periods(profile_for(session, ac())) == [(0, 9)]
+
+
 def a_daily_profile(*steps):
     """A TxDefaultProfile that repeats every day: (hours from now, limit)."""
     schedule = a_schedule(*((3600 * hours, limit) for hours, limit in steps), startSchedule=NOW)
@@ -240,6 +268,34 @@ def test_a_lower_limit_for_the_evse_is_passed_on_to_the_vehicle(negotiated):
 @pytest.mark.parametrize(("evse", "profile"), [(1, a_profile(limit=20.0, id=900)), (2, a_profile(limit=8.0, id=900))])
 def test_a_limit_that_does_not_concern_the_vehicle_changes_nothing(negotiated, evse, profile):
     assert operator_sets(negotiated, evse, profile) == []
+
+
+def sent_profiles(session):
+    commands = session.charger.commands.order_by("pk")
+    return [periods(command.payload["chargingProfile"]) for command in commands]
+
+
+def test_a_limit_of_another_system_is_passed_on_to_the_vehicle_until_its_release(negotiated):
+    for _ in range(2):
+        limited(negotiated.charger, 1, (0, 9.0))
+    assert sent_profiles(negotiated) == [[(0, 16)], [(0, 9)]]
+    assert accept(negotiated) == []
+    tell(negotiated.charger, "ClearedChargingLimit", chargingLimitSource="EMS")
+    assert sent_profiles(negotiated)[-1] == [(0, 16)]
+
+
+def test_a_limit_of_another_system_while_the_first_profile_is_on_its_way_is_kept():
+    session = a_session()
+    profile_for(session, ac())
+    limited(session.charger, 0, (0, 9.0))
+    (follow_up,) = accept(session)
+    assert periods(follow_up.payload["chargingProfile"]) == [(0, 9)]
+
+
+def test_a_schedule_beyond_a_limit_of_another_system_is_rejected():
+    session = a_session()
+    limited(session.charger, 1, (0, 6.0))
+    assert drawn_up(session.charger, a_schedule((0, 7))) == "Rejected"
 
 
 def test_a_profile_of_an_operator_for_the_transaction_stays(negotiated):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from chargers.models import InstalledProfile
+from chargers.models import Charger, InstalledProfile
 from chargers.services import profiles
 from chargers.services.audit import SYSTEM_ACTOR
 from chargers.services.profiles import Place
@@ -40,7 +40,7 @@ def latest_needs(transaction: Transaction) -> EVChargingNeeds | None:
 
 
 def plan(transaction: Transaction, evse_id: int, needs: EVChargingNeeds | None, now: datetime) -> ForVehicle:
-    """Return the profile that grants the vehicle as much as the other profiles of its EVSE allow.
+    """Return the profile that grants the vehicle as much as the other profiles and limits of its EVSE allow.
 
     Raises `CannotPlan`.
     """
@@ -154,22 +154,22 @@ def _periods(
 def was_set(command: Command) -> list[FollowUp]:
     """Record the accepted profile, and renegotiate with the vehicles whose limits it changes (K16)."""
     charging.was_set(command)
-    return _renegotiations(command) if command.status == "Accepted" else []
+    return renegotiations(command.charger) if command.status == "Accepted" else []
 
 
 def was_cleared(command: Command) -> list[FollowUp]:
     """Delete the cleared profiles, and renegotiate with the vehicles whose limits this changes (K16)."""
     charging.was_cleared(command)
-    return _renegotiations(command) if command.status == "Accepted" else []
+    return renegotiations(command.charger) if command.status == "Accepted" else []
 
 
-def _renegotiations(command: Command) -> list[FollowUp]:
+def renegotiations(charger: Charger) -> list[FollowUp]:
     """Return a command for each vehicle whose profile no longer has the limits of the other profiles.
 
     Such a profile carries the limits of the TxDefaultProfile and of others for its transaction, and overrules them.
     """
-    negotiated = EVChargingNeeds.objects.filter(charger=command.charger).values("transaction")
-    ongoing = Transaction.objects.ongoing().filter(charger=command.charger, pk__in=negotiated)
+    negotiated = EVChargingNeeds.objects.filter(charger=charger).values("transaction")
+    ongoing = Transaction.objects.ongoing().filter(charger=charger, pk__in=negotiated)
     changed = (_changed_plan(transaction) for transaction in ongoing.select_related("charger"))
     return [FollowUp(SET, charging.tx_profile(wanted)) for wanted in changed if wanted]
 

@@ -6,11 +6,13 @@ from itertools import permutations
 
 import orjson
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.exceptions import ValidationError
 
 from chargers.models import Event
 from gateway import orphans
-from tests.support.builders import a_charger, a_tag, tell
+from tests.support.builders import a_call, a_charger, a_tag, settle, tell
 from transactions.models import OrphanStop, Tariff, Transaction, TransactionEvent
 from transactions.services import refused_messages
 from transactions.services.refused_messages import RefusedMessage
@@ -196,6 +198,22 @@ def test_a_token_is_limited_in_its_open_transactions(charger):
     second = first | {"evse": {"id": 2}, "transactionInfo": {"transactionId": "T-2"}}
     statuses = [answer["idTokenInfo"]["status"] for answer in send(charger, first, second, first, second)]
     assert statuses == ["Accepted", "ConcurrentTx"] * 2
+
+
+def test_the_limits_of_all_tokens_of_a_batch_are_counted_by_one_query():
+    others = [a_charger(ocpp_version="ocpp2.0.1") for _ in range(3)]
+    for n in range(3):
+        a_tag(f"T{n}", concurrent_limit=1)
+    calls = [
+        a_call(other, "TransactionEvent", **an_event("Started", 0, 0, "Authorized", evse={"id": 1}), idToken=token)
+        for n, other in enumerate(others)
+        for token in [{"idToken": f"t{n}", "type": "ISO14443"}]
+    ]
+    with CaptureQueriesContext(connection) as captured:
+        answers = settle(*calls)
+    assert {answer["idTokenInfo"]["status"] for answer in answers} == {"Accepted"}
+    counts = [query["sql"] for query in captured if 'superseded_by_id" IS NULL' in query["sql"]]
+    assert len(counts) == 1
 
 
 def test_units_and_multipliers_are_read_and_signed_data_is_kept(charger):

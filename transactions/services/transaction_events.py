@@ -358,6 +358,14 @@ class _Limits:
         )
         self.limits = {tag.pk: tag.concurrent_limit for tag in locked if tag.concurrent_limit is not None}
         self.begun: Counter[int] = Counter()  # by primary key of a token, in this batch
+        texts = {tag.id_tag.upper() for tag in known.limited()} if self.limits else ()
+        ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
+        open_ones = ongoing.alias(key=Upper("id_tag")).filter(key__in=texts)
+        self.under_way: dict[int, list[Transaction]] = {pk: [] for pk in self.limits}
+        for transaction in open_ones.only("charger", "evse_id", "id_tag", "id_token_type") if texts else ():
+            tag = known.tag(transaction.id_tag, transaction.id_token_type)
+            if tag is not None and tag.pk in self.limits:
+                self.under_way[tag.pk].append(transaction)
 
     def applied(self, event: Event, known: Found, verdict: Verdict) -> Verdict:
         """Return `verdict`, or `ConcurrentTx` if the token has its limit of other open transactions."""
@@ -365,13 +373,11 @@ class _Limits:
         tag = self.known.tag(event.id_token, event.id_token_type)
         if tag is None or tag.pk not in self.limits:
             return verdict
-        ongoing = Transaction.objects.ongoing().filter(superseded_by=None, id_tag_status="Accepted")
-        elsewhere = ongoing.alias(key=Upper("id_tag")).filter(key=tag.id_tag.upper()).exclude(pk=known.transaction_id)
-        if event.evse_id:  # this start supersedes the open transaction on its own EVSE
-            elsewhere = elsewhere.exclude(charger=event.call.charger, evse_id=event.evse_id)
-        tokens = elsewhere.values_list("id_tag", "id_token_type")
-        under_way = sum(self.known.tag(text, kind) == tag for text, kind in tokens)
-        if under_way + self.begun[tag.pk] >= self.limits[tag.pk]:
+        # This start supersedes the open transaction on its own EVSE.
+        own = (event.call.charger, event.evse_id) if event.evse_id else None
+        others = (t for t in self.under_way[tag.pk] if t.pk != known.transaction_id)
+        elsewhere = sum((t.charger_id, t.evse_id) != own for t in others)
+        if elsewhere + self.begun[tag.pk] >= self.limits[tag.pk]:
             return replace(verdict, status="ConcurrentTx")
         self.begun[tag.pk] += 1
         return verdict

@@ -130,7 +130,7 @@ def paths(live, sockets):
         "transaction": f"/transactions/{session}/",
         "simulated": f"/commands/{silent['task_id']}/",
         "batch": f"/batches/{batch['id']}/",
-        "form": "/chargers/CP-003/ask/SetChargingProfile/",
+        "form": "/chargers/CP-003/submit/SetChargingProfile/",
     }
 
 

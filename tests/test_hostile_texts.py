@@ -223,6 +223,6 @@ def pages_of_operators(text):
     pages += [f"/transactions/{transaction.pk}/" for transaction in Transaction.objects.all()]
     pages += [f"/batches/{batch.pk}/" for batch in Batch.objects.all()]
     filled = f"?vendorId={quote(text)}&of_search={quote(text)}"
-    pages += [reverse("dashboard:ask", args=[charger.identity, "DataTransfer"]) + filled]
+    pages += [reverse("dashboard:submit", args=[charger.identity, "DataTransfer"]) + filled]
     pages += [f"/batches/new/DataTransfer/{filled}"]
     return pages

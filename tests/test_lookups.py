@@ -123,7 +123,7 @@ HARMLESS = {
     "transactions.unknownidtag": "id id_tag type charger first_seen last_seen presented",
     "transactions.transaction": (
         "id charger own_reference evse_id connector_id id_tag id_token_type id_tag_status "
-        "charging_state reservation_id remote_start_id missing_since asked_at start_time raw_start_time "
+        "charging_state reservation_id remote_start_id missing_since missing_requested_at start_time raw_start_time "
         "start_received_at meter_start raw_meter_start stop_time raw_stop_time stop_received_at meter_stop "
         "raw_meter_stop stop_reason stop_id_tag meter_first meter_latest meter_newest power_latest soc_latest "
         "read_until superseded_by closed_at closed_by clock_skew start_message_id recurrence is_id_used "
@@ -178,7 +178,7 @@ HARMLESS = {
     "commands.locallist": "id charger version entries accepted_at",
     "commands.certificaterequest": (
         "id charger certificate_type common_name csr state error certificate_chain serial_number not_after command "
-        "renewal_asked_at received_at"
+        "renewal_requested_at received_at"
     ),
     "commands.certificateinquiry": "id charger action subject server status detail call_id received_at",
     "commands.contractroot": "id certificate fingerprint subject serial_number not_after created_at",

@@ -131,7 +131,7 @@ class Migration(migrations.Migration):
                 ('certificate_chain', models.TextField(blank=True)),
                 ('serial_number', models.CharField(blank=True, db_index=True, max_length=40)),
                 ('not_after', models.DateTimeField(blank=True, null=True)),
-                ('renewal_asked_at', models.DateTimeField(blank=True, help_text='When the charger was last asked to renew the certificate.', null=True)),
+                ('renewal_requested_at', models.DateTimeField(blank=True, help_text='When the charger was last asked to renew the certificate.', null=True)),
                 ('received_at', models.DateTimeField()),
                 ('charger', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='certificate_requests', to='chargers.charger')),
                 ('command', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to='commands.command')),

@@ -87,7 +87,7 @@ class CertificateRequest(models.Model):
     serial_number = models.CharField(max_length=40, blank=True, db_index=True)
     not_after = models.DateTimeField(null=True, blank=True)
     command = models.OneToOneField(Command, models.SET_NULL, null=True, blank=True)
-    renewal_asked_at = models.DateTimeField(
+    renewal_requested_at = models.DateTimeField(
         null=True, blank=True, help_text="When the charger was last asked to renew the certificate."
     )
     received_at = models.DateTimeField()

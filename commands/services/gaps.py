@@ -20,10 +20,10 @@ def request_missing() -> None:
 
     The charger delivers the events that it still has. `missing_since` of the transaction is cleared by them alone.
     """
-    due = Q(asked_at=None) | Q(asked_at__lt=F("charger__connected_at"))
+    due = Q(missing_requested_at=None) | Q(missing_requested_at__lt=F("charger__connected_at"))
     online = Charger.objects.filter(ONLINE)
     gaps = Transaction.objects.filter(due, missing_since__lt=Now() - GRACE, charger__in=online)
     for incomplete in gaps.select_related("charger").order_by("pk")[:MAX_PER_SWEEP]:
         with transaction.atomic():
             submit_internal(incomplete.charger, ACTION, {"transactionId": incomplete.own_reference})
-            Transaction.objects.filter(pk=incomplete.pk).update(asked_at=Now())
+            Transaction.objects.filter(pk=incomplete.pk).update(missing_requested_at=Now())

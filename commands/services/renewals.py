@@ -32,7 +32,7 @@ def _expiring() -> QuerySet[CertificateRequest]:
     later = CertificateRequest.objects.filter(
         charger=OuterRef("charger"), certificate_type=OuterRef("certificate_type"), pk__gt=OuterRef("pk")
     ).exclude(state__in=[CertificateRequest.REJECTED, CertificateRequest.FAILED])
-    due = Q(renewal_asked_at=None) | Q(renewal_asked_at__lt=now - PAUSE)
+    due = Q(renewal_requested_at=None) | Q(renewal_requested_at__lt=now - PAUSE)
     online = Charger.objects.filter(ONLINE).exclude(NOT_ACCEPTED)
     accepted = CertificateRequest.objects.filter(state=CertificateRequest.ACCEPTED, not_after__lt=soon)
     return accepted.filter(due, ~Exists(later), charger__in=online)
@@ -48,6 +48,6 @@ def _ask(pk: int) -> bool:
     command = RENEWALS[request.charger.version].get(request.certificate_type == V2G)
     if command is not None:
         submit_internal(request.charger, *command)
-    request.renewal_asked_at = bulk_sql.clock()
-    request.save(update_fields=["renewal_asked_at"])
+    request.renewal_requested_at = bulk_sql.clock()
+    request.save(update_fields=["renewal_requested_at"])
     return command is not None

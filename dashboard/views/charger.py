@@ -113,11 +113,11 @@ def masked(key):
     return key
 
 
-class AskPage(Page):
+class SubmitPage(Page):
     """Form of a command; POST submits it and redirects to its page."""
 
     permission_required = "commands.add_command"
-    template_name = "dashboard/ask.html"
+    template_name = "dashboard/submit.html"
 
     def get_context_data(self, charger_id, action, values=None, written="", error=None, **kwargs):
         self.charger = self.known_charger(charger_id)

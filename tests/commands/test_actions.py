@@ -77,7 +77,7 @@ def test_a_command_of_another_version_than_that_of_the_charger_is_refused(api):
     assert answer.status_code == 400
     assert not Command.objects.exists()
     assert answer.json()["error"] == "action: The charger speaks ocpp2.0.1, which has no command GetConfiguration."
-    assert api.get(f"/chargers/{charger}/ask/GetConfiguration/").status_code == 404
+    assert api.get(f"/chargers/{charger}/submit/GetConfiguration/").status_code == 404
     assert api.get(f"/chargers/{charger}/").status_code == 200
 
 

@@ -311,10 +311,10 @@ def test_a_charger_is_asked_once_to_renew_a_certificate_that_expires_soon():
 
 
 def test_a_charger_is_asked_again_after_a_day():
-    asked = an_accepted(online(), 20, renewal_asked_at=NOW - timedelta(hours=25))
+    asked = an_accepted(online(), 20, renewal_requested_at=NOW - timedelta(hours=25))
     assert renewals.ask_for_renewal() == 1
     asked.refresh_from_db()
-    assert asked.renewal_asked_at > NOW - timedelta(minutes=1)
+    assert asked.renewal_requested_at > NOW - timedelta(minutes=1)
 
 
 def test_a_certificate_that_is_replaced_or_not_in_use_is_not_renewed():

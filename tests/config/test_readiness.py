@@ -353,7 +353,7 @@ def test_the_pages_show_that_redis_is_out_of_memory_until_it_recovers(product):
             page.goto(f"/chargers/{product.identity}/")
             playwright.expect(faults).to_contain_text("Redis is out of memory")
             playwright.expect(page.locator("#head")).to_contain_text("Last message")
-            page.goto(f"/chargers/{product.identity}/ask/ClearCache/")
+            page.goto(f"/chargers/{product.identity}/submit/ClearCache/")
             page.locator("main").get_by_role("button", name="Send ClearCache").click()
             playwright.expect(page.locator("main")).to_contain_text("Nothing was submitted")
             page.goto("/")

@@ -206,7 +206,7 @@ def test_a_batch_is_created_and_finishes(page, live):
 def test_a_form_shows_an_error_next_to_its_field(page, live):
     charger_id = an_id()
     with live.charger(charger_id):
-        page.goto(f"/chargers/{charger_id}/ask/UnlockConnector/")
+        page.goto(f"/chargers/{charger_id}/submit/UnlockConnector/")
         page.get_by_label("connectorId").fill("one")
         page.get_by_role("button", name="Send UnlockConnector").click()
         has(page.locator("label").get_by_role("alert"), '"one" is not of type')
@@ -216,7 +216,7 @@ def test_a_form_shows_an_error_next_to_its_field(page, live):
 def test_a_list_field_grows_by_one_item(page, live):
     charger_id = an_id()
     with live.charger(charger_id, GetConfiguration={"configurationKey": [], "unknownKey": ["A", "B"]}):
-        page.goto(f"/chargers/{charger_id}/ask/GetConfiguration/")
+        page.goto(f"/chargers/{charger_id}/submit/GetConfiguration/")
         for name in ("A", "B"):
             page.get_by_role("button", name="Add key").click()
             page.keyboard.type(name)
@@ -370,7 +370,7 @@ def paths(live):
         simulated = live.finished(live.ask(charger_id, "ClearCache", {}, timeout=0.5))
     assert simulated["simulated"]
     return [
-        *("/", f"/chargers/{charger_id}/", f"/chargers/{charger_id}/ask/SetChargingProfile/"),
+        *("/", f"/chargers/{charger_id}/", f"/chargers/{charger_id}/submit/SetChargingProfile/"),
         *("/transactions/", f"/transactions/{transaction_id}/", "/commands/", "/messages/"),
         *("/batches/", "/batches/new/reset/"),
         *(f"/commands/{task['task_id']}/" for task in (answered, simulated)),

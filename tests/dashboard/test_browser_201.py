@@ -91,7 +91,7 @@ def test_a_form_suggests_id_tags_and_fills_in_their_type(browser, live, station)
     tag = an_id().upper()[:30]
     assert live.request("POST", "/api/ocpp/id-tags/", {"id_tag": tag, "type": "eMAID"})[0] == 201
     with a_page(browser, live) as page:
-        page.goto(f"/chargers/{station.path}/ask/RequestStartTransaction/")
+        page.goto(f"/chargers/{station.path}/submit/RequestStartTransaction/")
         page.locator('[name="idToken.idToken"]').press_sequentially(tag[:-1])
         playwright.expect(page.locator("#of-tokens option")).to_have_attribute("value", tag, timeout=10_000)
         page.locator('[name="idToken.idToken"]').press(tag[-1])
@@ -106,7 +106,7 @@ def test_a_form_suggests_id_tags_and_fills_in_their_type(browser, live, station)
 
 def test_a_list_within_a_list_gets_items(browser, live, station):
     with a_page(browser, live) as page:
-        page.goto(f"/chargers/{station.path}/ask/RequestStartTransaction/")
+        page.goto(f"/chargers/{station.path}/submit/RequestStartTransaction/")
         page.locator("summary", has_text="chargingProfile").click()
         page.get_by_role("button", name="Add chargingSchedulePeriod").click()
         page.get_by_role("button", name="Add chargingSchedule", exact=True).click()

@@ -59,7 +59,7 @@ MEANINGFUL = {
 def test_every_command_of_ocpp_2_0_1_is_sent_by_its_form(api, action, settings):
     settings.PUBLIC_URL = "https://example.org"
     charger = a_charger(ocpp_version="ocpp2.0.1")
-    path = charger_url("dashboard:ask", charger.identity, action)
+    path = charger_url("dashboard:submit", charger.identity, action)
     page = api.get(path).content.decode()
     tree = OCPP201.schemas.requests[action].resolved
     for name in tree.get("properties", {}):
@@ -74,7 +74,7 @@ def test_every_command_of_ocpp_2_0_1_is_sent_by_its_form(api, action, settings):
 
 
 def test_the_blank_item_of_a_list_within_a_list_has_both_numbers(api):
-    path = charger_url("dashboard:ask", a_charger(ocpp_version="ocpp2.0.1").identity, "RequestStartTransaction")
+    path = charger_url("dashboard:submit", a_charger(ocpp_version="ocpp2.0.1").identity, "RequestStartTransaction")
     page = api.get(path).content.decode()
     assert 'name="chargingProfile.chargingSchedule.0.chargingSchedulePeriod.0.limit"' in page
     assert 'name="chargingProfile.chargingSchedule.__n__.chargingSchedulePeriod.__n__.limit"' in page
@@ -94,7 +94,7 @@ def test_a_value_may_be_cleared_and_other_empty_members_are_left_out():
 
 def pickers(api, charger, action):
     """Return {picker: {value: description}}, and {name of a field: picker}, of the form of `action`."""
-    context = api.get(charger_url("dashboard:ask", charger.identity, action)).context
+    context = api.get(charger_url("dashboard:submit", charger.identity, action)).context
     of_fields = {leaf.name: leaf.picker for leaf in leaves(context["fields"]) if leaf.picker}
     return {name: dict(options) for name, options in context["pickers"].items()}, of_fields
 
@@ -163,10 +163,10 @@ def test_id_tags_are_searched_and_bring_their_type(api):
     assert [tag["id_tag"] for tag in api.get("/tokens.json?search=anna").json()["tokens"]] == ["DRIVER-1"]
     assert api.get("/tokens.json?search=").json() == {"tokens": []}
     charger = a_charger(ocpp_version="ocpp2.0.1")
-    page = api.get(charger_url("dashboard:ask", charger.identity, "RequestStartTransaction")).content.decode()
+    page = api.get(charger_url("dashboard:submit", charger.identity, "RequestStartTransaction")).content.decode()
     assert re.search(r'name="idToken\.idToken"[^>]* list="of-tokens" data-fills="type"', page)
     assert '<datalist id="of-tokens" data-search="/tokens.json">' in page
-    page = api.get(charger_url("dashboard:ask", charger.identity, "start")).content.decode()
+    page = api.get(charger_url("dashboard:submit", charger.identity, "start")).content.decode()
     assert re.search(r'name="id_tag"[^>]* data-fills="id_token_type"', page)
 
 
@@ -174,7 +174,7 @@ def test_id_tags_are_searched_only_with_the_permission(client):
     charger = a_charger()
     a_user(client, "view_charger", "add_command", group_of=[charger])
     assert client.get("/tokens.json?search=a").status_code == 403
-    page = client.get(charger_url("dashboard:ask", charger.identity, "start")).content.decode()
+    page = client.get(charger_url("dashboard:submit", charger.identity, "start")).content.decode()
     assert "data-search" not in page
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_command_has_a_form_with_every_field_of_its_schema(api, action):
-    page = api.get(charger_url("dashboard:ask", a_charger().identity, action)).content.decode()
+    page = api.get(charger_url("dashboard:submit", a_charger().identity, action)).content.decode()
     for name in OCPP16.schemas.requests[action].tree.get("properties", {}):
         assert f'name="{name}' in page or f">{name}" in page
     assert fields_of(OCPP16.schemas.requests[action]) == [] or "<fieldset" in page or "<label" in page
@@ -40,7 +40,7 @@ BUTTONS = {
 def links(api, charger):
     """Return {text: path} of the buttons on the page of `charger`."""
     page = api.get(page_of(charger)).content.decode()
-    found = re.findall(r'<a class="button" href="([^"]*/ask/[^"]*)">([^<]*)', page)
+    found = re.findall(r'<a class="button" href="([^"]*/submit/[^"]*)">([^<]*)', page)
     return {text: unescape(path) for path, text in found}
 
 
@@ -91,7 +91,7 @@ def test_the_buttons_of_a_charger_submit_the_commands_of_its_version(api, text):
 def test_a_start_of_ocpp_2_0_1_is_completed(api):
     a_tag("ABC", type="ISO14443")
     charger = a_charger(ocpp_version="ocpp2.0.1")
-    api.post(charger_url("dashboard:ask", charger.identity, "start"), {"id_tag": "ABC", "evse_id": "1"})
+    api.post(charger_url("dashboard:submit", charger.identity, "start"), {"id_tag": "ABC", "evse_id": "1"})
     payload = Command.objects.get().payload
     assert payload.keys() == {"idToken", "evseId", "remoteStartId"}
     assert payload["idToken"] == {"idToken": "ABC", "type": "ISO14443"}
@@ -99,7 +99,7 @@ def test_a_start_of_ocpp_2_0_1_is_completed(api):
 
 def test_a_command_that_a_version_lacks_has_no_form(api):
     charger = a_charger(ocpp_version="ocpp2.0.1")
-    assert api.get(charger_url("dashboard:ask", charger.identity, "GetConfiguration")).status_code == 404
+    assert api.get(charger_url("dashboard:submit", charger.identity, "GetConfiguration")).status_code == 404
 
 
 def test_a_form_becomes_a_payload_with_lists_and_numbers():
@@ -124,14 +124,14 @@ def test_only_json_numbers_are_accepted_as_numbers(written, read):
 
 
 def test_texts_keep_their_line_ends(api):
-    path = charger_url("dashboard:ask", a_charger().identity, "InstallCertificate")
+    path = charger_url("dashboard:submit", a_charger().identity, "InstallCertificate")
     api.post(path, {"certificateType": "ManufacturerRootCertificate", "certificate": "one\r\ntwo"})
     assert Command.objects.get().payload["certificate"] == "one\ntwo"
 
 
 def test_an_empty_authorization_key_is_generated(api):
     charger = a_charger()
-    path = charger_url("dashboard:ask", charger.identity, "ChangeConfiguration")
+    path = charger_url("dashboard:submit", charger.identity, "ChangeConfiguration")
     api.post(path, {"key": "AuthorizationKey", "value": ""})
     assert len(Command.objects.get().payload.opened()["value"]) == 40
     new_batch(api, "ChangeConfiguration", key="AuthorizationKey", value="")
@@ -161,7 +161,7 @@ def test_an_empty_value_is_sent_and_other_empty_fields_are_not():
 )
 def test_an_invalid_form_is_shown_again_with_its_errors(api, action, fields, named):
     charger = a_charger()
-    answer = api.post(charger_url("dashboard:ask", charger.identity, action), fields)
+    answer = api.post(charger_url("dashboard:submit", charger.identity, action), fields)
     assert answer.status_code == 400
     assert named in answer.content.decode()
     assert not Command.objects.exists()
@@ -169,20 +169,20 @@ def test_an_invalid_form_is_shown_again_with_its_errors(api, action, fields, nam
 
 def test_a_charger_that_is_not_accepted_gets_no_command(api):
     charger = a_charger(boot_policy="Rejected")
-    answer = api.post(charger_url("dashboard:ask", charger.identity, "ClearCache"))
+    answer = api.post(charger_url("dashboard:submit", charger.identity, "ClearCache"))
     assert answer.status_code == 409
     assert "wrong" in answer.content.decode()
 
 
 def test_too_many_commands_in_a_minute_are_refused(api, settings):
     settings.API_COMMANDS_PER_MINUTE = 1
-    path = charger_url("dashboard:ask", a_charger().identity, "ClearCache")
+    path = charger_url("dashboard:submit", a_charger().identity, "ClearCache")
     assert [api.post(path).status_code for _ in range(2)] == [302, 429]
 
 
 def test_a_form_submits_its_command(api):
     charger = a_charger("CP ü 505")
-    answer = api.post(charger_url("dashboard:ask", charger.identity, "Reset"), {"type": "Hard"})
+    answer = api.post(charger_url("dashboard:submit", charger.identity, "Reset"), {"type": "Hard"})
     command = Command.objects.get()
     assert answer.headers["Location"] == f"/commands/{command.task_id}/"
     assert command.payload == {"type": "Hard"}

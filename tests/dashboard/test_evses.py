@@ -103,7 +103,7 @@ def test_the_page_of_a_session_shows_what_ocpp_2_0_1_adds(api):
     for text in (session.own_reference, "EVSE 1 connector 2", "<dd>Charging</dd>", "(ISO14443)", "EUR"):
         assert text in page
     assert "EVSE 1 connector 2" in api.get("/transactions/").content.decode()
-    assert f"/ask/stop/?reference={session.own_reference}" in page
+    assert f"/submit/stop/?reference={session.own_reference}" in page
 
 
 def test_the_sessions_from_before_an_update_keep_their_connector(api):

@@ -155,7 +155,7 @@ def test_what_a_german_page_submits_is_stored_in_english(api):
     open_socket(charger)
     tell(charger, "StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
     fields = {"connectorId": "1", "expiryDate": "2100-01-01T00:00:00Z", "idTag": "ABC", "reservationId": "9"}
-    sent = api.post(f"/chargers/{charger.identity}/ask/ReserveNow/", fields, **GERMAN)
+    sent = api.post(f"/chargers/{charger.identity}/submit/ReserveNow/", fields, **GERMAN)
     command = Command.objects.get()
     assert command.warning == "Connector 1 is Charging."
     page = api.get(sent.headers["Location"], **GERMAN)
@@ -199,7 +199,7 @@ def test_pages_say_in_german_which_permission_is_missing(client):
 
 def test_errors_of_forms_and_filters_are_in_german(api):
     charger = a_charger()
-    path = f"/chargers/{charger.identity}/ask/Reset/"
+    path = f"/chargers/{charger.identity}/submit/Reset/"
     assert "ist keiner der Werte &quot;Hard&quot; oder &quot;Soft&quot;" in text_of(
         api.post(path, {"type": "Gentle"}, **GERMAN)
     )
@@ -443,7 +443,7 @@ def a_fleet():
         *("/", "/transactions/", "/commands/", "/batches/", "/messages/", "/refused/", "/login/"),
         *(f"/transactions/{row.pk}/" for row in (session, later)),
         *(f"/commands/{command.task_id}/" for command in commands),
-        *(f"/chargers/{charger.identity}/", f"/chargers/{charger.identity}/ask/ClearCache/"),
+        *(f"/chargers/{charger.identity}/", f"/chargers/{charger.identity}/submit/ClearCache/"),
         *("/batches/new/Reset/", "/nowhere/"),
         *_of_a_station(),
     ]

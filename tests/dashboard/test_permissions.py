@@ -78,7 +78,7 @@ def test_a_user_who_may_not_submit_commands_sees_no_form(client):
     charger = a_charger()
     a_user(client, "view_charger", "view_command", group_of=[charger])
     assert "Actions" not in client.get(page_of(charger)).content.decode()
-    answer = client.post(charger_url("dashboard:ask", charger.identity, "ClearCache"))
+    answer = client.post(charger_url("dashboard:submit", charger.identity, "ClearCache"))
     assert answer.status_code == 403
     assert not Command.objects.exists()
 

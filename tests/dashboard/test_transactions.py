@@ -56,7 +56,7 @@ def test_pages_link_to_the_stop_of_a_transaction(api):
     session = charging(7000)
     for path in (page_of(session.charger), f"/transactions/{session.pk}/"):
         page = api.get(path).content.decode()
-        assert f"/ask/stop/?reference={session.pk}" in page
+        assert f"/submit/stop/?reference={session.pk}" in page
 
 
 def test_transactions_are_found_by_tag_in_any_case_and_by_flag(api):

@@ -110,7 +110,7 @@ class Migration(migrations.Migration):
                 ('reservation_id', models.BigIntegerField(blank=True, null=True)),
                 ('remote_start_id', models.BigIntegerField(blank=True, help_text='Id of the command that started it.', null=True)),
                 ('missing_since', models.DateTimeField(blank=True, editable=False, help_text='Since when a gap in the numbers of its events is known.', null=True)),
-                ('asked_at', models.DateTimeField(editable=False, help_text='When the charger was last requested to deliver missing events.', null=True)),
+                ('missing_requested_at', models.DateTimeField(editable=False, help_text='When the charger was last requested to deliver missing events.', null=True)),
                 ('start_time', models.DateTimeField()),
                 ('raw_start_time', models.CharField(max_length=64)),
                 ('start_received_at', models.DateTimeField()),

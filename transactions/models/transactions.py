@@ -75,7 +75,7 @@ class Transaction(models.Model):
     missing_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Since when a gap in the numbers of its events is known."
     )
-    asked_at = models.DateTimeField(
+    missing_requested_at = models.DateTimeField(
         null=True, editable=False, help_text="When the charger was last requested to deliver missing events."
     )
 

@@ -17,7 +17,7 @@ from core.ocpp.redaction import without_secrets
 Identity = tuple[str | int | None, ...]
 # Their values change all the time, so a history of them says nothing.
 UNRECORDED = frozenset({("clockctrlr", "datetime")})
-MAX_VALUE = 2**31 - 1  # of a limit that a charger reports
+MAX_DIGITS = 10  # of a number that a charger reports
 
 
 @dataclass(frozen=True)
@@ -176,19 +176,22 @@ def find_all(charger: int, names: Iterable[VariableName]) -> dict[VariableName, 
     return {wanted[key]: row for row in _rows(charger, wanted.values()) if (key := identity(row)) in wanted}
 
 
-def limit(charger: int, component: str, variable: str, instance: str = "") -> int | None:
-    """Return the number that `charger` (primary key) reports as `variable`, None if it reports none above 0."""
-    found = find(charger, VariableName(variable, component, instance=instance))
-    value = found.value if found and found.value else ""
-    number = int(value) if value.isdecimal() and len(value) <= len(str(MAX_VALUE)) else 0
-    return number or None
+def numbers(
+    chargers: Iterable[int], *variables: str, component: str = "", instance: str = ""
+) -> dict[tuple[int, str], int]:
+    """Return {(charger, variable): value} of those values that are natural numbers, such as limits.
 
-
-def numbers(chargers: Iterable[int], *variables: str, component: str = "") -> dict[tuple[int, str], int]:
-    """Return {(charger, variable): value} of those values that are natural numbers."""
-    rows = Variable.objects.filter(charger__in=list(chargers), component=component, variable__in=variables)
-    values = ((row.charger_id, row.variable, row.value or "") for row in rows.filter(attribute=ACTUAL))
-    return {(charger, variable): int(value) for charger, variable, value in values if value.isdecimal()}
+    OCPP compares the texts without case; the keys are spelled as in `variables`.
+    """
+    wanted = {variable.casefold(): variable for variable in variables}
+    rows = Variable.objects.filter(charger__in=list(chargers), attribute=ACTUAL).alias(name=Lower("variable"))
+    named = {"name__in": list(wanted), "component__iexact": component, "instance__iexact": instance}
+    values = ((row.charger_id, row.variable.casefold(), row.value or "") for row in rows.filter(**named))
+    return {
+        (charger, wanted[name]): int(value)
+        for charger, name, value in values
+        if value.isdecimal() and len(value) <= MAX_DIGITS
+    }
 
 
 def identity(name: VariableName | Variable) -> Identity:

@@ -18,6 +18,9 @@ from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
 from core.ocpp.versions import BY_SUBPROTOCOL, Version
 
+# Of one request. The charger answers each before the next is sent, so more would occupy it for minutes.
+MOST_PORTIONS = 250
+
 
 @transaction.atomic
 def submit_internal(
@@ -47,6 +50,9 @@ def create(
     refuse_hidden(action, request)
     warnings = [columns.pop("warning", ""), *completed, *row.check(request, charger)]
     request, *others = row.portions(request, charger)
+    if len(others) >= MOST_PORTIONS:
+        message = f"It needs {len(others) + 1} portions for this charger, and at most {MOST_PORTIONS} are possible."
+        raise schemas.Violation("", f"{message} Send it as several requests.", "")
     if others:
         warnings.append(f"It is sent in {len(others) + 1} portions, because the charger takes no longer message.")
     command = Command(

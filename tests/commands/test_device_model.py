@@ -427,6 +427,23 @@ def test_a_request_with_too_many_bytes_is_sent_in_portions(charger):
         assert len(frame) <= 500
 
 
+def test_a_request_of_too_many_portions_is_refused(charger):
+    limit(charger, "ItemsPerMessage", "GetVariables", 1)
+    items = [named("C", f"V{number}") for number in range(251)]
+    with pytest.raises(schemas.Violation, match="at most 250"):
+        submit(charger, "GetVariables", {"getVariableData": items})
+    assert not Command.objects.filter(charger=charger).exists()
+    submit(charger, "GetVariables", {"getVariableData": items[:3]})
+    assert Command.objects.filter(charger=charger).count() == 3
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "9" * 5000])
+def test_a_limit_that_is_no_number_above_0_splits_nothing(charger, value):
+    limit(charger, "ItemsPerMessage", "GetVariables", value)
+    lists, _ = portions(charger, "GetVariables", "getVariableData", [named("C", "V"), named("C", "W")])
+    assert len(lists) == 1
+
+
 def test_each_portion_of_a_report_has_its_own_id(charger):
     limit(charger, "ItemsPerMessage", "GetReport", 1)
     items = [named("C", f"V{number}") for number in range(2)]

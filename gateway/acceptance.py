@@ -1,6 +1,7 @@
 """Rules for messages from a charger that is not accepted (OCPP 1.6 §4.2, J errata 3.10)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from chargers.models import NOT_ACCEPTED, Charger
 from commands.services import delivery
@@ -21,10 +22,30 @@ def refused_before(calls: Sequence[Call]) -> dict[CallKey, CallError]:
         for call in calls
         if call.charger in _not_accepted or call.action in call.version.answered_by_vendors
     }
-    if not checked:
-        return {}
-    chargers = Charger.objects.filter(NOT_ACCEPTED, pk__in=checked).only("boot_policy", "registration_status")
-    return refused(calls, {charger.pk: charger.effective_status for charger in chargers})
+    return refused(calls, _statuses(checked)) if checked else {}
+
+
+def _statuses(chargers: Collection[int]) -> dict[int, str]:
+    """Return {primary key: effective status} of those `chargers` (primary keys) that are not accepted."""
+    rows = Charger.objects.filter(NOT_ACCEPTED, pk__in=chargers).only("boot_policy", "registration_status")
+    return {charger.pk: charger.effective_status for charger in rows}
+
+
+class Asking(NamedTuple):
+    """A call for which another server is to be asked before its handler runs."""
+
+    call: Call
+
+    @property
+    def charger(self) -> int:
+        return self.call.charger
+
+
+def may_ask(asking: list[Asking]) -> list[bool]:
+    """Return for each call whether it is allowed, so that its charger cannot make this system ask a server."""
+    calls = [one.call for one in asking]
+    refusals = refused(calls, _statuses({call.charger for call in calls}))
+    return [call.key not in refusals for call in calls]
 
 
 def refused_after(calls: Sequence[Call], statuses: Mapping[int, str]) -> dict[CallKey, CallError]:

@@ -18,7 +18,7 @@ from core.observability import context, tracing
 from core.ocpp import frames, schemas, tolerance
 from core.ocpp.calls import Call
 from core.ocpp.redaction import HIDDEN, key_codes
-from gateway import handshake, lookups
+from gateway import acceptance, handshake, lookups
 from gateway.boot_wait import BootWait, CommandMessage
 from gateway.common import Lookup
 from gateway.message_log import FrameRecorder
@@ -177,7 +177,8 @@ class Exchange:
             return
         reading = await asyncio.to_thread(self._check, frame) if self.is_large else self._check(frame)
         call = self._call(frame, reading)
-        if lookup := self._lookup(call.action, call.payload):
+        lookup = self._lookup(call.action, call.payload)
+        if lookup and await writer.submit_and_wait(acceptance.may_ask, acceptance.Asking(call)):
             call.fetched = await lookups.run(lookup, call, self.charger.identity)
         outcome: str | Exception
         try:

@@ -5,10 +5,13 @@ import json
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import pytest
 from cryptography.x509 import ocsp
 
 from commands.services import authority
 from tests.support.pki import Issued, a_responder, a_root, served
+from tests.support.station import set_policy
+from tests.support.station201 import Station201
 
 ALGORITHMS = ["SHA256", "SHA384", "SHA512"]
 CSMS, MANUFACTURER = "CSMSRootCertificate", "ManufacturerRootCertificate"
@@ -215,6 +218,32 @@ def test_a_status_that_no_responder_tells_is_failed(station):
         assert inquiry(station)["detail"] == "The responder answered UNAUTHORIZED."
     answer = station.call("GetCertificateStatus", ocspRequestData=issued.hash_data(responder.url))
     assert answer == {"status": "Failed"}
+
+
+@pytest.mark.parametrize("policy", ["Pending", "Rejected"])
+def test_no_server_is_asked_for_a_charger_that_is_not_accepted(system, policy):
+    with Station201(system) as station, a_responder() as responder:
+        set_policy(station, policy)
+        assert station.connect().boot()["status"] == policy
+        issued = Issued("SECC", a_root())
+        responder.knows(issued)
+        question = {"ocspRequestData": issued.hash_data(responder.url)}
+        assert station.send("GetCertificateStatus", question)[:3:2] == [4, "SecurityError"]
+        set_policy(station, "Accepted")
+        assert responder.asked == []
+        station.booted()
+        assert station.call("GetCertificateStatus", **question)["status"] == "Accepted"
+        assert responder.asked == [issued.certificate.serial_number]
+
+
+@pytest.mark.parametrize("validation", ["strict", ""])
+def test_no_server_is_asked_for_a_message_that_breaks_its_schema(system, validation):
+    with Station201(system, validation=validation) as station, a_responder() as responder:
+        station.connect().booted()
+        hash_data = Issued("SECC", a_root()).hash_data(responder.url)
+        del hash_data["serialNumber"]
+        assert station.send("GetCertificateStatus", {"ocspRequestData": hash_data})[0] == 4
+        assert responder.asked == []
 
 
 # --- contract certificates of cars ---------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.scenario201 import Scenario
-from tests.support.station import now
+from tests.support.station import now, set_policy
 from tests.support.station201 import EVSE, TOKEN, Station201
 
 COMM, AUTH, DATA = "OCPPCommCtrlr", "AuthCtrlr", "DeviceDataCtrlr"
@@ -19,11 +19,6 @@ def values(station):
     """{component.variable: value}, as the API shows the device model."""
     page = station.live.get(f"/api/ocpp/chargers/{station.path}/variables/?page_size=1000")
     return {f"{row['component']}.{row['variable']}": row["value"] for row in page["results"]}
-
-
-def set_policy(station, policy):
-    path = f"/api/ocpp/chargers/{station.path}/"
-    assert station.live.request("PATCH", path, {"boot_policy": policy})[0] == 200
 
 
 # --- boots -----------------------------------------------------------------------------------

@@ -33,6 +33,12 @@ def with_tags(live):
     return live
 
 
+def set_policy(station, policy):
+    """Set how boots of `station` are answered."""
+    path = f"/api/ocpp/chargers/{station.path}/"
+    assert station.live.request("PATCH", path, {"boot_policy": policy})[0] == 200
+
+
 def now():
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 

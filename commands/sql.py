@@ -15,6 +15,15 @@ INSERT INTO commands_batchitem (batch_id, charger_id, due_at, state, reason)
 SELECT %s, r.charger, r.due_at, 'waiting', '' FROM json_to_recordset(%s) AS r(charger bigint, due_at timestamptz)
 """
 
+# --- progress ----------------------------------------------------------------------------------
+
+STORE_PROGRESS = """
+UPDATE commands_command c
+SET progress = s.progress, completed_at = s.completed_at, report = coalesce(s.report, c.report)
+FROM json_to_recordset(%s) AS s(id bigint, progress text, completed_at timestamptz, report text)
+WHERE c.id = s.id
+"""
+
 # --- delivery ----------------------------------------------------------------------------------
 
 # `lower` and the count make PostgreSQL use the index of task ids and one look-up per charger. Without them it may

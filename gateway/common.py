@@ -1,6 +1,6 @@
 """Handlers that OCPP versions share, because their messages have the same members."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -8,6 +8,7 @@ from django.conf import settings
 
 from chargers.services import notifications
 from commands.services import progress
+from core.db.guard import logs_failure
 from core.ocpp.calls import Call
 from core.ocpp.redaction import without_secrets
 from core.ocpp.timestamps import now_on_the_wire, parse_or
@@ -48,11 +49,16 @@ def transfer_status(column: str, *commands: str) -> Handler:
             for c in calls
         ]
         notifications.record_transfer_status(column, reports)
-        progress.append(commands, reports)
+        _append(commands, reports)
         return [{} for _ in calls]
 
     handle.__qualname__ = f"status_of_{commands[0]}"
     return handle
+
+
+@logs_failure
+def _append(commands: Sequence[str], reports: list[notifications.TransferReport]) -> None:
+    progress.append(commands, reports)
 
 
 def security_event_notification(calls: list[Call]) -> list[dict[str, Any]]:

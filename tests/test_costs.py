@@ -17,7 +17,7 @@ from django.db import connection
 from psycopg import pq
 
 from chargers.services import connections
-from commands.models import ANSWERED, FINISHED
+from commands.models import ANSWERED, FINISHED, Command
 from commands.services import delivery, lifecycle, submission
 from commands.services.delivery import Claim
 from commands.services.queries import get_command
@@ -26,7 +26,8 @@ from core.redis.connections import sync_redis
 from gateway.calls import commits
 from gateway.commits import Batch, Entry
 from gateway.ocpp16 import HANDLERS
-from tests.support.builders import a_call, a_charger, a_start, a_tag
+from tests.support.builders import NOON, a_call, a_charger, a_command, a_start, a_tag, settle
+from tests.support.charging201 import a_profile, a_session, a_station
 from tests.support.live import an_id
 from tools.bench.load import SAMPLES
 from tools.simulator.connection import ACCEPTED
@@ -35,6 +36,8 @@ from transactions.models import Reading, Transaction
 
 START = datetime(2025, 2, 26, tzinfo=UTC)
 STATUS = {"connectorId": 1, "errorCode": "NoError"}
+NAMED = {"component": {"name": "EVSE"}, "variable": {"name": "Power"}}
+MONITOR = {"id": 1, "transaction": False, "value": 5.0, "type": "Delta", "severity": 8}
 # The payload of each message at a time, with a meter in Wh; `transactionId` is added.
 MESSAGES = {
     "Heartbeat": lambda at, meter: {},
@@ -58,6 +61,29 @@ MOST_OF_A_BATCH = {
 }
 # (statements, round trips) of a command in the web process, in the writer, and in the worker, with BEGIN and COMMIT.
 MOST_OF_A_COMMAND = {"submission": (5, 5), "claim": (3, 3), "end": (5, 5)}
+# The command that requests a report, its payload, and the content of a part of the report.
+REPORTS = {
+    "NotifyReport": (
+        *("GetBaseReport", {"requestId": 7, "reportBase": "FullInventory"}),
+        {"seqNo": 0, "generatedAt": NOON, "reportData": [NAMED | {"variableAttribute": [{"value": "1"}]}]},
+    ),
+    "ReportChargingProfiles": (
+        *("GetChargingProfiles", {"requestId": 7, "chargingProfile": {}}),
+        {
+            **{"chargingLimitSource": "CSO", "evseId": 1},
+            "chargingProfile": [a_profile("TxProfile", id=number, transactionId="TX") for number in (1, 2)],
+        },
+    ),
+    "NotifyDisplayMessages": (
+        *("GetDisplayMessages", {"requestId": 7}),
+        {"messageInfo": [{"id": number, "transactionId": "TX"} for number in (1, 2)]},
+    ),
+    "NotifyMonitoringReport": (
+        *("GetMonitoringReport", {"requestId": 7}),
+        {"seqNo": 0, "generatedAt": NOON, "monitor": [NAMED | {"variableMonitoring": [MONITOR]}]},
+    ),
+}
+MOST_OF_PARTS = 14  # statements of a batch of parts
 MOST_WAL_OF_A_MESSAGE = 700  # bytes: one row for a reading, and none of its charger, see decisions 0025 and 0026
 MOST_REDIS_OPERATIONS_OF_A_COMMAND = 33  # a command takes a fixed number from its POST to the answer to a poll
 
@@ -144,6 +170,31 @@ def test_a_batch_takes_few_statements_for_any_number_of_chargers(plans, actions)
     few, many = cost_of_a_batch(actions, 2), cost_of_a_batch(actions, 50)
     assert few == many
     assert all(cost <= most for cost, most in zip(many, MOST_OF_A_BATCH[actions], strict=True)), many
+
+
+def cost_of_parts(action, size, **members):
+    """What `traced` returns for a batch with a part of a report of each of `size` chargers."""
+    requested, payload, content = REPORTS[action]
+    calls = []
+    for _ in range(size):
+        charger = a_station()
+        a_command(charger, requested, payload, request_id=7, sent_at=START, state=FINISHED)
+        a_session(charger, own_reference="TX")
+        calls.append(a_call(charger, action, requestId=7, **content, **members))
+    return traced(lambda: settle(*calls))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("action", REPORTS)
+def test_parts_of_reports_take_few_statements_for_any_number_of_chargers(plans, action):
+    cost_of_parts(action, 2, tbc=True)  # prepares the statements
+    few, many = (cost_of_parts(action, size, tbc=True)[0] for size in (2, 20))
+    assert few == many <= MOST_OF_PARTS, (few, many)
+    # What a whole report lacks is searched for by one statement for each, because each has its own criteria.
+    few, many = (cost_of_parts(action, size)[0] for size in (2, 20))
+    assert many - few <= 18, (few, many)
+    assert Command.objects.exclude(completed_at=None).count() == 22
+    assert Command.objects.exclude(report=None).count() == 22
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,5 +1,6 @@
 """The monitors of the variables of chargers, and the events that these report (OCPP 2.0.1 N02 to N08)."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,28 +35,36 @@ class ReportedMonitor:
     source: str = ""
 
 
-def report(charger: int, reported: Iterable[ReportedMonitor], at: datetime) -> int:
-    """Store `reported` of `charger` (primary key). Return how many are not stored, because of the budget.
+def report(reports: Iterable[tuple[int, Iterable[ReportedMonitor]]], at: Mapping[int, datetime]) -> dict[int, int]:
+    """Store the monitors that chargers (primary keys) reported; `at` is {charger: time of its report}.
 
-    A monitor keeps its known source, unless its id stands for another monitor by now (N04.FR.19).
+    Return {charger: number} of those beyond its budget, which are not stored. A monitor keeps its known source,
+    unless its id stands for another monitor by now (N04.FR.19).
     """
-    wanted = {monitor.monitor_id: monitor for monitor in reported}
-    stored = {row.monitor_id: row for row in Monitor.objects.filter(charger=charger)}
-    excess = _beyond_budget([new for new in wanted if new not in stored], len(stored))
-    for monitor_id in excess:
-        del wanted[monitor_id]
+    wanted = {(charger, monitor.monitor_id): monitor for charger, reported in reports for monitor in reported}
+    chargers = {charger for charger, _ in wanted}
+    rows = Monitor.objects.filter(charger__in=chargers) if wanted else ()
+    stored = {(row.charger_id, row.monitor_id): row for row in rows}
+    excess = _beyond_budget([key for key in wanted if key not in stored], Counter(charger for charger, _ in stored))
+    for key in excess:
+        del wanted[key]
     Monitor.objects.bulk_create(
-        [_row(charger, wanted[monitor_id], stored.get(monitor_id), at) for monitor_id in sorted(wanted)],
+        [_row(key[0], wanted[key], stored.get(key), at[key[0]]) for key in sorted(wanted)],
         update_conflicts=True,
         unique_fields=["charger", "monitor_id"],
         update_fields=REPORTED,
     )
-    return len(excess)
+    return Counter(charger for charger, _ in excess)
 
 
-def _beyond_budget(new: list[int], stored: int) -> list[int]:
-    limit = budgets.BUDGETS["monitors"].limit
-    return new[max(0, limit - stored) :] if limit else []
+def _beyond_budget(new: list[tuple[int, int]], stored: Counter[int]) -> list[tuple[int, int]]:
+    """Return those of the `new` monitors, (charger, id), for which their chargers have no room beside `stored`."""
+    limit, counts, excess = budgets.BUDGETS["monitors"].limit, Counter(stored), []
+    for key in new if limit else ():
+        if counts[key[0]] >= limit:
+            excess.append(key)
+        counts[key[0]] += 1
+    return excess
 
 
 def _row(charger: int, monitor: ReportedMonitor, stored: Monitor | None, at: datetime) -> Monitor:

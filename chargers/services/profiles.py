@@ -1,6 +1,6 @@
 """The charging profiles that chargers have: what they accepted and reported, and how they overrule each other."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,8 @@ from core.ocpp.redaction import without_secrets
 from core.ocpp.timestamps import parse, to_rfc3339
 
 CSO = "CSO"  # the source of profiles that this system set
+# The columns that a profile replaces in the row of a former one with its id and place.
+REPLACED = ("stack_level", "purpose", "source", "transaction_id", "valid_from", "valid_to", "profile")
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -76,7 +78,7 @@ def install(charger: Charger, accepted: ChargingProfile) -> None:
             transaction_id=accepted.transaction,
         )
     InstalledProfile.objects.filter(replaced, charger=charger).exclude(purpose=EXTERNAL).delete()
-    _store(charger.pk, accepted, None)
+    store([(charger.pk, accepted)], {})
 
 
 def clear(charger: Charger, criteria: Criteria) -> None:
@@ -84,10 +86,23 @@ def clear(charger: Charger, criteria: Criteria) -> None:
     criteria.select(charger.pk).exclude(purpose=EXTERNAL).delete()
 
 
-def store(charger: int, reported: Iterable[ChargingProfile], at: datetime) -> None:
-    """Store the profiles that `charger` (primary key) reported at `at`."""
-    for profile in reported:
-        _store(charger, profile, at)
+def store(found: Iterable[tuple[int, ChargingProfile]], reported_at: Mapping[int, datetime]) -> None:
+    """Store profiles of chargers (primary keys), each in its row.
+
+    `reported_at` is {charger: time of its report}; a profile that was accepted has none.
+    """
+    rows = {
+        (charger, profile.id, profile.evse_id): _row(
+            profile, charger_id=charger, reported_at=reported_at.get(charger)
+        )
+        for charger, profile in found
+    }
+    InstalledProfile.objects.bulk_create(
+        [rows[key] for key in sorted(rows)],  # in one order, so that two transactions do not wait for each other
+        update_conflicts=True,
+        unique_fields=["charger", "charging_profile_id", "evse_id"],
+        update_fields=[*REPLACED, "reported_at"],
+    )
 
 
 def forget_others(charger: int, criteria: Criteria, kept: Iterable[tuple[int, int]], since: datetime | None) -> None:
@@ -101,31 +116,19 @@ def forget_others(charger: int, criteria: Criteria, kept: Iterable[tuple[int, in
     InstalledProfile.objects.filter(pk__in=missing).delete()
 
 
-def _store(charger: int, profile: ChargingProfile, reported_at: datetime | None) -> int:
-    """Store a profile in its row; return the primary key."""
-    row, _ = InstalledProfile.objects.update_or_create(
-        charger_id=charger,
+def _row(profile: ChargingProfile, **columns: Any) -> InstalledProfile:
+    return InstalledProfile(
         charging_profile_id=profile.id,
         evse_id=profile.evse_id,
-        defaults=_columns(profile) | {"reported_at": reported_at},
+        stack_level=profile.stack_level,
+        purpose=profile.purpose,
+        source=profile.source,
+        transaction_id=profile.transaction,
+        valid_from=parse(str(profile.profile.get("validFrom", ""))),
+        valid_to=parse(str(profile.profile.get("validTo", ""))),
+        profile=without_secrets(profile.profile),
+        **columns,
     )
-    return int(row.pk)
-
-
-def _columns(profile: ChargingProfile) -> dict[str, Any]:
-    return {
-        "stack_level": profile.stack_level,
-        "purpose": profile.purpose,
-        "source": profile.source,
-        "transaction_id": profile.transaction,
-        "valid_from": parse(str(profile.profile.get("validFrom", ""))),
-        "valid_to": parse(str(profile.profile.get("validTo", ""))),
-        "profile": without_secrets(profile.profile),
-    }
-
-
-def _row(profile: ChargingProfile) -> InstalledProfile:
-    return InstalledProfile(charging_profile_id=profile.id, evse_id=profile.evse_id, **_columns(profile))
 
 
 # --- which profile applies ---------------------------------------------------------------------

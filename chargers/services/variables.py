@@ -1,12 +1,13 @@
 """The device model of chargers: what they reported and accepted. A configuration key of OCPP 1.6 has no component."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Lower
 
 from chargers.models import Variable, VariableChange
@@ -15,6 +16,7 @@ from chargers.services import budgets, findings
 from core.ocpp.redaction import without_secrets
 
 Identity = tuple[str | int | None, ...]
+Key = tuple[int, Identity]  # the charger (primary key), and what names the value
 # Their values change all the time, so a history of them says nothing.
 UNRECORDED = frozenset({("clockctrlr", "datetime")})
 MAX_DIGITS = 10  # of a number that a charger reports
@@ -54,23 +56,30 @@ def report(charger: int, reported: Iterable[ReportedVariable], message: str, is_
     Variables beyond the budget are counted as findings in `message`. If the report is the whole device model, the
     other variables are deleted, unless it is empty.
     """
-    wanted = {identity(variable.name): variable for variable in reported}
-    names = [variable.name for variable in wanted.values()]
+    reported = list(reported)
     if is_whole:
-        forget_others(charger, names, message)
-    stored = {identity(row): row for row in _rows(charger, names)}
-    for new in _beyond_budget(charger, [each for each in wanted if each not in stored], message):
+        forget_others(charger, [variable.name for variable in reported], message)
+    report_all([(charger, reported)], message)
+
+
+def report_all(reports: Iterable[tuple[int, Iterable[ReportedVariable]]], message: str) -> None:
+    """Store what chargers (primary keys) reported, like `report`, by one set of statements."""
+    wanted = {(charger, identity(variable.name)): variable for charger, reported in reports for variable in reported}
+    names = [variable.name for variable in wanted.values()]
+    rows = _rows({charger for charger, _ in wanted}, names) if wanted else ()
+    stored = {(row.charger_id, identity(row)): row for row in rows}
+    for new in _beyond_budget([each for each in wanted if each not in stored], message):
         del wanted[new]
     # In one order, so that two transactions do not wait for each other.
-    rows = [(former := stored.get(key), _row(charger, former, new)) for key, new in sorted(wanted.items(), key=str)]
-    _record_changes([(former, row.value) for former, row in rows if former], message)
-    _write([row for _, row in rows], *DETAILS)
+    pairs = [(former := stored.get(key), _row(key[0], former, wanted[key])) for key in sorted(wanted, key=str)]
+    _record_changes([(former, row.value) for former, row in pairs if former], message)
+    _write([row for _, row in pairs], *DETAILS)
 
 
-def _rows(charger: int, names: Iterable[VariableName]) -> QuerySet[Variable]:
-    """Return the rows of `charger` (primary key) with the variables of `names`, and few others."""
+def _rows(chargers: Collection[int], names: Iterable[VariableName]) -> QuerySet[Variable]:
+    """Return the rows of `chargers` (primary keys) with the variables of `names`, and few others."""
     lowered = {name.variable.lower() for name in names}
-    return Variable.objects.filter(charger=charger).alias(name=Lower("variable")).filter(name__in=lowered)
+    return Variable.objects.filter(charger__in=chargers).alias(name=Lower("variable")).filter(name__in=lowered)
 
 
 def _write(rows: list[Variable], *columns: str) -> None:
@@ -111,17 +120,23 @@ def _record_changes(changes: Iterable[tuple[Variable, str | None]], source: str)
     )
 
 
-def _beyond_budget(charger: int, new: list[Identity], message: str) -> list[Identity]:
-    """Return those of the `new` variables that exceed the budget of `charger`."""
+def _beyond_budget(new: list[Key], message: str) -> list[Key]:
+    """Return those of the `new` variables that exceed the budgets of their chargers."""
     budget = budgets.BUDGETS["configuration"]
     if not new or not budget.limit:
         return []
-    stored = Variable.objects.filter(charger=charger).count()
-    excess = new[max(0, budget.limit - stored) :]
-    if excess:
-        count = partial(findings.add, charger, message, {budget.finding: len(excess)})
-        transaction.on_commit(count, robust=True)
-    return excess
+    by_charger = defaultdict(list)
+    for key in new:
+        by_charger[key[0]].append(key)
+    counts = Variable.objects.filter(charger__in=by_charger).order_by().values("charger").annotate(stored=Count("pk"))
+    stored = dict(counts.values_list("charger", "stored"))
+    beyond = []
+    for charger, keys in by_charger.items():
+        if excess := keys[max(0, budget.limit - stored.get(charger, 0)) :]:
+            count = partial(findings.add, charger, message, {budget.finding: len(excess)})
+            transaction.on_commit(count, robust=True)
+            beyond += excess
+    return beyond
 
 
 def accept(charger: int, name: VariableName, value: str, reboot_required: bool, source: str) -> None:
@@ -141,7 +156,7 @@ def forget(charger: int, unknown: Iterable[VariableName], source: str) -> None:
     """Delete variables that `charger` (primary key) says in `source` that it does not have."""
     names = list(unknown)
     keys = set(map(identity, names))
-    rows = _rows(charger, names) if names else []
+    rows = _rows([charger], names) if names else []
     _delete([row for row in rows if identity(row) in keys], source)
 
 
@@ -167,13 +182,13 @@ def record_boot(chargers: Iterable[int]) -> None:
 
 def find(charger: int, name: VariableName) -> Variable | None:
     """Return the value of `charger` (primary key) called `name`, None if it is not known."""
-    return next((row for row in _rows(charger, [name]) if identity(row) == identity(name)), None)
+    return next((row for row in _rows([charger], [name]) if identity(row) == identity(name)), None)
 
 
 def find_all(charger: int, names: Iterable[VariableName]) -> dict[VariableName, Variable]:
     """Return those of the values `names` of `charger` (primary key) that are known, by one query."""
     wanted = {identity(name): name for name in names}
-    return {wanted[key]: row for row in _rows(charger, wanted.values()) if (key := identity(row)) in wanted}
+    return {wanted[key]: row for row in _rows([charger], wanted.values()) if (key := identity(row)) in wanted}
 
 
 def numbers(

@@ -49,9 +49,8 @@ def _store(command: Command, part: Part) -> None:
     )
     if is_new:
         status = COMPLETE if _is_whole(dict(stored.values_list("seq_no", "is_last"))) else PART
-        progress.append_part(
-            TransferReport(part.call.charger, status, part.call.received_at, part.request_id), content=None
-        )
+        report = TransferReport(part.call.charger, status, part.call.received_at, part.request_id)
+        progress.append([ACTION], [report])
 
 
 def _is_whole(parts: dict[int, bool]) -> bool:

@@ -1,8 +1,10 @@
 """The messages on the displays of chargers, as far as chargers accepted or reported them (OCPP 2.0.1, O01 to O06)."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from operator import itemgetter
 
 from django.db.models import Q, QuerySet
 
@@ -49,29 +51,49 @@ def accept(charger: int, shown: Shown, at: datetime) -> None:
     """
     if shown.priority == ALWAYS_FRONT:
         remove(charger, Criteria(priority=ALWAYS_FRONT), at)
-    _store(charger, shown, accepted_at=at)
+    _store([(charger, shown)], accepted_at={charger: at})
 
 
-def report(charger: int, reported: Iterable[Shown], at: datetime) -> int:
-    """Store messages as `charger` (primary key) reported them; return how many were beyond MAX_MESSAGES."""
-    known = set(DisplayMessage.objects.filter(charger=charger).values_list("message_id", flat=True))
-    excess = 0
-    for shown in reported:
-        if shown.message_id in known or len(known) < MAX_MESSAGES:
-            known.add(shown.message_id)
-            _store(charger, shown, reported_at=at)
+def report(reports: Iterable[tuple[int, Iterable[Shown]]], at: Mapping[int, datetime]) -> dict[int, int]:
+    """Store messages as chargers (primary keys) reported them; `at` is {charger: time of its report}.
+
+    Return {charger: number} of those beyond MAX_MESSAGES, which are not stored.
+    """
+    found = [(charger, shown) for charger, reported in reports for shown in reported]
+    rows = DisplayMessage.objects.filter(charger__in={charger for charger, _ in found})
+    known = defaultdict(set)
+    for charger, message_id in rows.values_list("charger_id", "message_id"):
+        known[charger].add(message_id)
+    stored, excess = [], Counter[int]()
+    for charger, shown in found:
+        if shown.message_id in known[charger] or len(known[charger]) < MAX_MESSAGES:
+            known[charger].add(shown.message_id)
+            stored.append((charger, shown))
         else:
-            excess += 1
+            excess[charger] += 1
+    _store(stored, reported_at=at)
     return excess
 
 
-def _store(charger: int, shown: Shown, **moments: datetime) -> None:
-    transaction = None
-    if reference := shown.transaction_reference:
-        transaction = Transaction.objects.filter(charger=charger).with_reference(reference).first()
-    columns = asdict(shown) | {"content": without_secrets(shown.content), "transaction": transaction} | moments
-    DisplayMessage.objects.update_or_create(
-        charger_id=charger, message_id=columns.pop("message_id"), defaults=columns
+def _store(messages: Iterable[tuple[int, Shown]], **moments: Mapping[int, datetime]) -> None:
+    """Store messages of chargers (primary keys), each in its row. `moments` are {charger: time}, by column."""
+    found = {(charger, shown.message_id): shown for charger, shown in messages}
+    named = Transaction.objects.named((charger, shown.transaction_reference) for (charger, _), shown in found.items())
+    rows = []
+    for (charger, _), shown in sorted(found.items(), key=itemgetter(0)):
+        columns = (
+            asdict(shown)
+            | {"content": without_secrets(shown.content)}
+            | {name: at[charger] for name, at in moments.items()}
+        )
+        transaction = named.get((charger, shown.transaction_reference))
+        rows.append(DisplayMessage(charger_id=charger, transaction=transaction, **columns))
+    replaced = {field.name for field in fields(Shown)} - {"message_id"}
+    DisplayMessage.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["charger", "message_id"],
+        update_fields=[*sorted(replaced), "transaction", *moments, "updated_at"],
     )
 
 

@@ -1,21 +1,26 @@
 """Append the notifications of later deliveries, such as uploads, to the commands that requested them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from chargers.services import events
 from chargers.services.notifications import TransferReport
+from commands import sql
 from commands.actions.base import Delivery
 from commands.actions.table import action_of
 from commands.models import ANSWERED, CALL_ERROR, Command
 from commands.services import mailbox
+from core.db import bulk_sql
 from core.db.guard import logs_failure
 from core.ocpp.schemas import JSON
 from core.ocpp.timestamps import to_rfc3339
 
+RequestKey = tuple[int, int | None]  # charger (primary key), id of its command
+IDLE = "Idle"  # the status of a charger that transfers nothing
 MAX_PROGRESS_ENTRIES = 100
 MAX_RECENT_TRANSFERS = 5  # among which the one of a notification without an id is searched
 # The answer to a command for which the charger cancels an earlier one, and the status of that one's delivery.
@@ -24,33 +29,21 @@ CANCELLED_FORMER = "AcceptedCanceled"
 DELIVERS = ("", "Accepted", CANCELLED_FORMER)
 
 
-@logs_failure
-def append(actions: Sequence[str], reports: list[TransferReport]) -> None:
-    """Append the reports to `progress` of the commands `actions` that requested them, also after a reboot."""
-    for report in reports:
-        append_one(actions, report)
+def append(
+    actions: Sequence[str], reports: Sequence[TransferReport], contents: Mapping[RequestKey, list[JSON]] | None = None
+) -> list[Command | None]:
+    """Append `reports` to `progress` of the commands `actions` that requested them, also after a reboot.
 
-
-def append_one(actions: Sequence[str], report: TransferReport) -> Command | None:
-    """Append a report to the command that requested it; return that command, None if there is none."""
-    command = None if report.status == "Idle" else _command_of(report, actions)
-    if command and (delivery := _delivery(command)):
-        _append(command, delivery, report)
-    return command
-
-
-def append_part(report: TransferReport, content: list[JSON] | None) -> Command | None:
-    """Append the arrival of a part of a report to its command; return it, None if no command has the request id.
-
-    `content` is the whole report, if it is complete and small.
+    Return the command of each, None if there is none. `contents` are whole reports to store with their commands.
     """
-    commands = Command.objects.select_for_update(of=("self",)).filter(request_id=report.request_id)
-    command = commands.filter(charger=report.charger).select_related("charger").first()
-    if command and (delivery := _delivery(command)):
-        _append(command, delivery, report)
-        if content is not None:
-            Command.objects.filter(pk=command.pk).update(report=content)
-    return command
+    commands = _commands_of(actions, reports)
+    changed = {}
+    for report, command in zip(reports, commands, strict=True):
+        if command and (delivery := _delivery(command)):
+            _append(command, delivery, report)
+            changed[command.pk] = command
+    _write(list(changed.values()), contents or {})
+    return commands
 
 
 @logs_failure
@@ -66,19 +59,28 @@ def cancel_former(command: Command) -> None:
     for cancelled in former.filter(pk__lt=command.pk, sent_at__isnull=False, completed_at=None):
         report = TransferReport(command.charger_id, CANCELLED_FORMER, datetime.now(UTC), cancelled.request_id)
         _append(cancelled, delivery, report)
+        _write([cancelled], {})
 
 
 def _append(command: Command, delivery: Delivery, report: TransferReport) -> None:
     if not _is_done(delivery, command):
         ends = report.status in delivery.done | delivery.failed | {CANCELLED_FORMER}
         command.completed_at = report.received_at if ends else None
-    command.progress.append({"status": report.status, "at": to_rfc3339(report.received_at)})
-    columns = {"progress": command.progress[-MAX_PROGRESS_ENTRIES:], "completed_at": command.completed_at}
-    Command.objects.filter(pk=command.pk).update(**columns)
+    step = {"status": report.status, "at": to_rfc3339(report.received_at)}
+    command.progress = [*command.progress, step][-MAX_PROGRESS_ENTRIES:]
     if command.completed_at == report.received_at:
         _announce(command, report.status)
     else:
         events.notify_live("command.progress", command.charger_id, task_id=command.task_id)
+
+
+def _write(commands: Sequence[Command], contents: Mapping[RequestKey, list[JSON]]) -> None:
+    columns = ("id", "progress", "completed_at")
+    rows = [
+        {column: getattr(command, column) for column in columns} | {"report": contents.get(_key(command))}
+        for command in commands
+    ]
+    bulk_sql.execute(sql.STORE_PROGRESS, rows)
 
 
 def _announce(command: Command, status: str) -> None:
@@ -106,11 +108,29 @@ def _is_done(delivery: Delivery, command: Command) -> bool:
     return any(step["status"] in delivery.done | {CANCELLED_FORMER} for step in command.progress)
 
 
-def _command_of(report: TransferReport, actions: Sequence[str]) -> Command | None:
-    """Return the command of a report: by its request id, else the latest one whose delivery has not ended."""
-    commands = Command.objects.select_for_update().filter(charger=report.charger, action__in=actions)
-    if report.request_id is not None:
-        return commands.filter(request_id=report.request_id).first()
+def _commands_of(actions: Sequence[str], reports: Sequence[TransferReport]) -> list[Command | None]:
+    """Return the command of each report, locked: by its request id, else the latest one that has not ended."""
+    commands = Command.objects.select_for_update().filter(action__in=actions)
+    active = [report for report in reports if report.status != IDLE]
+    ids = {report.request_id for report in active} - {None}
+    chargers = {report.charger for report in active if report.request_id is not None}
+    # In one order, so that two transactions do not wait for each other; of two with the same id the later one counts.
+    named = list(commands.filter(charger__in=chargers, request_id__in=ids).order_by("pk")) if ids else []
+    known, of_report = {command.pk: command for command in named}, {_key(command): command for command in named}
+    for charger in sorted({report.charger for report in active if report.request_id is None}):
+        if latest := _latest(commands.filter(charger=charger)):
+            of_report[charger, None] = known.get(latest.pk, latest)
+    return [
+        None if report.status == IDLE else of_report.get((report.charger, report.request_id)) for report in reports
+    ]
+
+
+def _key(command: Command) -> RequestKey:
+    return command.charger_id, command.request_id
+
+
+def _latest(commands: QuerySet[Command]) -> Command | None:
+    """Return the latest of the `commands` of a charger that may deliver, None if its delivery has ended."""
     sent = commands.filter(sent_at__isnull=False)[:MAX_RECENT_TRANSFERS]
     latest = next((command for command in sent if not _is_refused(command)), None)
     delivery = _delivery(latest) if latest else None

@@ -16,7 +16,7 @@ def record(report: TransferReport, locations: list[str]) -> None:
 
     Without a command, the status belongs to firmware of an unknown checksum.
     """
-    command = progress.append_one([PUBLISH], report)
+    (command,) = progress.append([PUBLISH], [report])
     if report.status == IDLE:
         return
     columns: dict[str, Any] = {"status": report.status} | _columns(command)

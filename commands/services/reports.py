@@ -1,20 +1,24 @@
 """Assemble the reports that chargers deliver in parts, in any order and with repetitions."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import orjson
+from django.db.models import QuerySet
 
 from chargers.services.notifications import TransferReport
 from commands.actions.requests import COMPLETE
 from commands.models import Command, ReportPart
 from commands.services import progress
+from commands.services.progress import RequestKey
 from core.ocpp.calls import Call
 from core.ocpp.redaction import without_secrets
 from core.ocpp.schemas import JSON
 
 PART = "Part"  # the status of a part that does not complete its report
 Key = tuple[int, str, int, int | None, str]  # charger, action, request id, number, digest
+ReportKey = tuple[int, int]  # charger, request id
 MAX_REPORT_LENGTH = 64 * 1024  # characters of JSON of a report that is shown with its command
 
 
@@ -35,12 +39,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole report: the `items` of all its parts, in their order. `command` is None if none has its request id."""
+    """A whole report: the `items` of all its parts, in their order. `command` is the one that requested it."""
 
-    charger: int
-    request_id: int
     items: list[JSON]
-    command: Command | None
+    command: Command
 
 
 def store(parts: list[Part]) -> list[Part]:
@@ -55,13 +57,31 @@ def store(parts: list[Part]) -> list[Part]:
     return [part for _, part in new]
 
 
-def assemble(new: list[Part]) -> list[Report]:
-    """Return the reports that have become whole by the parts `new`, which are stored.
+def assemble(new: list[Part], *actions: str) -> list[Report]:
+    """Return the reports that have become whole by the parts `new`, which are stored and of one kind of message.
 
     Parts with a number are whole when the last one and all before it are stored, others when the last one has
-    arrived. The report is stored with its command too, if it is small.
+    arrived. `actions` are those of the commands that request such a report. A report that none of them has requested
+    is left out. A small report is stored with its command too.
     """
-    return [report for part in new if (report := _whole(part))]
+    if not new:
+        return []
+    whole = _whole(new)
+    finals = {_report_of(part): part for part in new}
+    arrivals = [
+        TransferReport(
+            part.call.charger,
+            COMPLETE if _report_of(part) in whole and part is finals[_report_of(part)] else PART,
+            part.call.received_at,
+            part.request_id,
+        )
+        for part in new
+    ]
+    small: dict[RequestKey, list[JSON]] = {
+        key: items for key, items in whole.items() if len(orjson.dumps(items)) <= MAX_REPORT_LENGTH
+    }
+    commands = dict(zip(map(_report_of, new), progress.append(actions, arrivals, small), strict=True))
+    return [Report(items, command) for key, items in whole.items() if (command := commands[key])]
 
 
 def _row(part: Part) -> ReportPart:
@@ -84,20 +104,31 @@ def _key(row: ReportPart) -> Key:
 
 def _stored(parts: list[Part]) -> set[Key]:
     """Return the keys of what is stored of the reports to which `parts` belong, and perhaps of some others."""
+    return set(_rows(parts).values_list("charger_id", "action", "request_id", "seq_no", "digest"))
+
+
+def _rows(parts: list[Part]) -> QuerySet[ReportPart]:
+    """Return what is stored of the reports to which `parts` belong, and perhaps of some others."""
     chargers, ids = {part.call.charger for part in parts}, {part.request_id for part in parts}
-    rows = ReportPart.objects.filter(charger__in=chargers, request_id__in=ids)
-    return set(rows.values_list("charger_id", "action", "request_id", "seq_no", "digest"))
+    return ReportPart.objects.filter(charger__in=chargers, request_id__in=ids)
 
 
-def _whole(part: Part) -> Report | None:
-    """Return the report that `part` completes, None if others are missing. Note the progress of its command."""
-    charger = part.call.charger
-    stored = ReportPart.objects.filter(charger=charger, action=part.call.action, request_id=part.request_id)
-    is_whole = _is_whole(list(stored.values_list("seq_no", "is_last")))
-    report = TransferReport(charger, COMPLETE if is_whole else PART, part.call.received_at, part.request_id)
-    items = [item for one in stored for item in one.items] if is_whole else []
-    command = progress.append_part(report, items if is_whole and _is_small(items) else None)
-    return Report(charger, part.request_id, items, command) if is_whole else None
+def _report_of(part: Part) -> ReportKey:
+    return part.call.charger, part.request_id
+
+
+def _whole(new: list[Part]) -> dict[ReportKey, list[JSON]]:
+    """Return the items of those reports of the parts `new` of which nothing is missing."""
+    rows = _rows(new).filter(action=new[0].call.action)
+    stored = defaultdict(list)
+    for charger, request_id, number, is_last in rows.values_list("charger_id", "request_id", "seq_no", "is_last"):
+        stored[charger, request_id].append((number, is_last))
+    whole: dict[ReportKey, list[JSON]] = {key: [] for key in map(_report_of, new) if _is_whole(stored[key])}
+    if whole:
+        chargers, ids = ({key[n] for key in whole} for n in (0, 1))
+        for row in rows.filter(charger__in=chargers, request_id__in=ids):
+            whole.get((row.charger_id, row.request_id), []).extend(row.items)
+    return whole
 
 
 def _is_whole(stored: list[tuple[int | None, bool]]) -> bool:
@@ -106,7 +137,3 @@ def _is_whole(stored: list[tuple[int | None, bool]]) -> bool:
     if not lasts or lasts[0] is None:
         return bool(lasts)
     return lasts[0] <= len(stored) and {number for number, _ in stored} >= set(range(lasts[0] + 1))
-
-
-def _is_small(items: list[JSON]) -> bool:
-    return len(orjson.dumps(items)) <= MAX_REPORT_LENGTH

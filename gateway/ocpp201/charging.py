@@ -1,5 +1,6 @@
 """Handle the messages of OCPP 2.0.1 about smart charging (K). Each function answers CALLs of one action."""
 
+from collections import defaultdict
 from datetime import datetime
 from typing import Any
 
@@ -21,13 +22,13 @@ MAX_REASON = 512
 def report_charging_profiles(calls: list[Call]) -> list[dict[str, Any]]:
     """Store each part of a report of profiles at once, and delete what a whole one that was requested lacks (K09)."""
     current, new = parts.store(calls, _part)
-    for call in current:
-        profiles.store(call.charger, _profiles(call.charger, [call.payload]), call.received_at)
-    for report in reports.assemble(new):
-        if report.command and report.command.action == "GetChargingProfiles":
-            kept = [(profile.id, profile.evse_id) for profile in _profiles(report.charger, report.items)]
-            criteria = charging.requested(report.command.payload)
-            profiles.forget_others(report.charger, criteria, kept, report.command.sent_at)
+    profiles.store(charging.reported((call.charger, call.payload) for call in current), parts.times(current))
+    whole, kept = reports.assemble(new, "GetChargingProfiles"), defaultdict(list)
+    for charger, profile in charging.reported((one.command.charger_id, item) for one in whole for item in one.items):
+        kept[charger].append((profile.id, profile.evse_id))
+    for command in (report.command for report in whole):
+        criteria = charging.requested(command.payload)
+        profiles.forget_others(command.charger_id, criteria, kept[command.charger_id], command.sent_at)
     return [{} for _ in calls]
 
 
@@ -36,16 +37,6 @@ def _part(call: Call) -> reports.Part:
     names = ("evseId", "chargingLimitSource", "chargingProfile")
     item = {name: call.payload[name] for name in names if name in call.payload}
     return reports.Part(call, call.payload["requestId"], not call.payload.get("tbc", False), [item])
-
-
-def _profiles(charger: int, sent: list[dict[str, Any]]) -> list[profiles.ChargingProfile]:
-    """Return the reported profiles, except those of transactions that have ended."""
-    found = [
-        charging.reported(charger, part.get("evseId", 0), part.get("chargingLimitSource", ""), profile)
-        for part in sent
-        for profile in part.get("chargingProfile", [])
-    ]
-    return [profile for profile in found if profile is not None]
 
 
 def notify_charging_limit(calls: list[Call]) -> list[dict[str, Any]]:

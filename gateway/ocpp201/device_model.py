@@ -15,11 +15,11 @@ FULL = "FullInventory"
 def notify_report(calls: list[Call]) -> list[dict[str, Any]]:
     """Store each part of a report at once, however it was requested. Delete the variables that a full one lacks."""
     current, new = parts.store(calls, _part)
-    for call in current:
-        variables.report(call.charger, variables_of(_items(call)), ACTION)
-    for report in reports.assemble(new):
-        if report.command and report.command.payload.get("reportBase") == FULL:
-            variables.forget_others(report.charger, [row.name for row in variables_of(report.items)], ACTION)
+    variables.report_all([(call.charger, variables_of(_items(call))) for call in current], ACTION)
+    for report in reports.assemble(new, "GetBaseReport", "GetReport"):
+        if report.command.payload.get("reportBase") == FULL:
+            names = [row.name for row in variables_of(report.items)]
+            variables.forget_others(report.command.charger_id, names, ACTION)
     return [{} for _ in calls]
 
 

@@ -24,14 +24,13 @@ IDS = range(1, 2**31)  # of an EVSE and a connector
 def notify_monitoring_report(calls: list[Call]) -> list[dict[str, Any]]:
     """Store the monitors of each part at once. A whole report of all monitors replaces the stored ones (N02)."""
     current, new = parts.store(calls, _part)
+    excess = monitors.report([(call.charger, _monitors(call.payload)) for call in current], parts.times(current))
     for call in current:
-        excess = monitors.report(call.charger, _monitors(call.payload), call.received_at)
-        if excess:
-            call.find(*budgets.BUDGETS["monitors"].finding, excess)
-    for report in reports.assemble(new):
-        if report.command and report.command.action == "GetMonitoringReport":
-            settings = (setting for item in report.items for setting in item.get("variableMonitoring", []))
-            monitoring.reported(report.command, [setting["id"] for setting in settings])
+        if call.charger in excess:
+            call.find(*budgets.BUDGETS["monitors"].finding, excess[call.charger])
+    for report in reports.assemble(new, "GetMonitoringReport"):
+        settings = (setting for item in report.items for setting in item.get("variableMonitoring", []))
+        monitoring.reported(report.command, [setting["id"] for setting in settings])
     return [{} for _ in calls]
 
 

@@ -1,6 +1,7 @@
 """The parts of reports in messages of OCPP 2.0.1, each of which changes something only once."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from commands.services import reports
 from core.ocpp.calls import Call
@@ -15,3 +16,8 @@ def store(calls: list[Call], part_of: Callable[[Call], reports.Part]) -> tuple[l
     unnumbered = [call for call in calls if "requestId" not in call.payload]
     new = reports.store([part_of(call) for call in calls if "requestId" in call.payload])
     return [*unnumbered, *(part.call for part in new)], new
+
+
+def times(calls: list[Call]) -> dict[int, datetime]:
+    """Return {charger: when it was received} of the messages in `calls`."""
+    return {call.charger: call.received_at for call in calls}

@@ -169,7 +169,7 @@ def test_a_charger_has_a_limited_number_of_messages(charger, monkeypatch):
 
 def test_only_messages_that_meet_every_criterion_are_deleted(charger):
     shown = [Shown(1, "InFront", "Idle"), Shown(2, "InFront", "Faulted"), Shown(3, "NormalCycle", "Idle")]
-    display_messages.report(charger.pk, shown, NOW)
+    display_messages.report([(charger.pk, shown)], {charger.pk: NOW})
     display_messages.remove(charger.pk, Criteria((1, 2), "InFront", "Idle"), NOW)
     assert ids(charger) == {2, 3}
 

@@ -1,5 +1,6 @@
 """Charging sessions."""
 
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from django.db import models
@@ -25,9 +26,22 @@ DOUBTS = {
 class TransactionQuerySet(models.QuerySet):
     def with_reference(self, reference: str) -> "TransactionQuerySet":
         """Return those that their charger calls `reference` (text), see `Transaction.reference`."""
-        is_id = reference.isascii() and reference.isdecimal() and str(int(reference)) == reference
-        own = Q(own_reference="", pk=int(reference)) if is_id and int(reference) <= MOST else Q(pk__in=[])
-        return self.filter(own | Q(own_reference=reference) & ~Q(own_reference=""))
+        return self._with_references([reference])
+
+    def _with_references(self, references: Collection[str]) -> "TransactionQuerySet":
+        ids = [text for text in references if text.isascii() and text.isdecimal() and len(text) <= len(str(MOST))]
+        keys = [int(text) for text in ids if str(int(text)) == text and int(text) <= MOST]
+        others = [text for text in references if text]
+        return self.filter(Q(own_reference="", pk__in=keys) | Q(own_reference__in=others) & ~Q(own_reference=""))
+
+    def named(self, names: Iterable[tuple[int, str]]) -> "dict[tuple[int, str], Transaction]":
+        """Return {name: transaction} of those with these `names`: (charger, what the charger calls it)."""
+        wanted = {(charger, reference) for charger, reference in names if reference}
+        if not wanted:
+            return {}
+        rows = self.filter(charger__in={charger for charger, _ in wanted})
+        found = {(row.charger_id, row.reference): row for row in rows._with_references({name for _, name in wanted})}
+        return {name: found[name] for name in wanted & found.keys()}
 
     def ongoing(self) -> "TransactionQuerySet":
         """Return those neither stopped by the charger nor closed by an operator."""

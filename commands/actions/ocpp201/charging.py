@@ -386,13 +386,22 @@ def requested(payload: JSON) -> Criteria:
     )
 
 
-def reported(charger: int, evse_id: int, source: str, profile: JSON) -> profiles.ChargingProfile | None:
-    """Return a profile that `charger` (primary key) reported, None if its transaction has ended."""
-    transaction = None
-    if reference := profile.get("transactionId"):
-        transaction = Transaction.objects.filter(charger=charger).with_reference(reference).first()
-        if transaction and transaction.status != "Ongoing":
-            return None
+def reported(messages: Iterable[tuple[int, JSON]]) -> list[tuple[int, profiles.ChargingProfile]]:
+    """Return the profiles in what chargers (primary keys) reported, except those of transactions that have ended.
+
+    A message has the members `evseId`, `chargingLimitSource` and `chargingProfile` of ReportChargingProfiles.
+    """
+    sent = [(charger, message, each) for charger, message in messages for each in message.get("chargingProfile", [])]
+    named = Transaction.objects.named((charger, each.get("transactionId", "")) for charger, _, each in sent)
+    transactions = [named.get((charger, each.get("transactionId", ""))) for charger, _, each in sent]
+    return [
+        (charger, _reported(message.get("evseId", 0), message.get("chargingLimitSource", ""), each, transaction))
+        for (charger, message, each), transaction in zip(sent, transactions, strict=True)
+        if transaction is None or transaction.status == "Ongoing"
+    ]
+
+
+def _reported(evse_id: int, source: str, profile: JSON, transaction: Transaction | None) -> profiles.ChargingProfile:
     return profiles.ChargingProfile(
         id=profile["id"],
         evse_id=evse_id,

@@ -112,7 +112,7 @@ def were_set(command: Command) -> None:
         item = sent.get(_key(result))
         if result["status"] == "Accepted" and item and (monitor_id := result.get("id", item.get("id"))) is not None:
             accepted.append(_accepted(item, monitor_id))
-    monitors.report(command.charger_id, accepted, datetime.now(UTC))
+    monitors.report([(command.charger_id, accepted)], {command.charger_id: datetime.now(UTC)})
 
 
 def _accepted(item: JSON, monitor_id: int) -> ReportedMonitor:

@@ -12,11 +12,11 @@ from core.ocpp import schemas, tolerance
 from core.ocpp.calls import Call
 from core.ocpp.versions import BY_SUBPROTOCOL, OCPP16, OCPP201
 from gateway.ocpp16 import orphans as ocpp16
-from gateway.ocpp16.orphans import MEMBERS
 from gateway.ocpp201 import orphans as ocpp201
 from transactions.models import OrphanStop, Transaction
 
-# The part of each OCPP version: members_of(orphan), completed(orphan, body) and apply(call, body).
+# The part of each OCPP version: MEMBERS ({member of the REST body: member of a payload}), members_of(orphan),
+# completed(orphan, body) and apply(call, body).
 PARTS: dict[str, ModuleType] = {OCPP16.subprotocol: ocpp16, OCPP201.subprotocol: ocpp201}
 
 
@@ -36,10 +36,11 @@ def apply(orphan: OrphanStop, body: dict[str, Any]) -> Transaction:
     orphan = OrphanStop.objects.select_for_update().get(pk=orphan.pk)
     if orphan.transaction_id is not None:
         raise Conflict("This message was applied already.")
-    members = members_of(orphan)
+    part, members = PARTS[orphan.ocpp_version], members_of(orphan)
     if unknown := body.keys() - members.keys():
-        raise ValidationError({name: [f"A {orphan.action} has no {MEMBERS.get(name, name)}."] for name in unknown})
-    part = PARTS[orphan.ocpp_version]
+        raise ValidationError(
+            {name: [f"A {orphan.action} has no {part.MEMBERS.get(name, name)}."] for name in unknown}
+        )
     orphan.transaction = part.apply(_read(orphan, part.completed(orphan, body), members), body)
     orphan.save(update_fields=["transaction"])
     after = {"action": orphan.action, "orphan_stop": orphan.pk} | body

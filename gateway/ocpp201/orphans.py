@@ -12,6 +12,7 @@ from transactions.services import readings, transaction_events
 # {member of the REST body: member of the payload}
 EVENT_MEMBERS = {"transaction_id": "transactionInfo.transactionId", "timestamp": "timestamp"}
 READINGS_MEMBERS = {"transaction_id": "evseId"}
+MEMBERS = READINGS_MEMBERS | EVENT_MEMBERS
 
 
 def members_of(orphan: OrphanStop) -> dict[str, str]:

@@ -255,6 +255,8 @@ def test_an_event_without_a_transaction_waits_for_an_operator(charger):
     orphan = OrphanStop.objects.get()
     with pytest.raises(ValidationError):
         orphans.apply(orphan, {})
+    with pytest.raises(ValidationError, match="A TransactionEvent has no meter_stop"):
+        orphans.apply(orphan, {"meter_stop": 1})
     assert orphans.apply(orphan, {"transaction_id": transaction.pk}) == transaction
     transaction.refresh_from_db()
     assert (transaction.status, transaction.energy_wh) == ("Completed", 8000)

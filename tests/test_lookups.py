@@ -137,7 +137,7 @@ HARMLESS = {
     ),
     "transactions.reservation": (
         "id charger evse_id connector_id connector_type id_tag id_token_type parent_id_tag expiry_date state "
-        "ended_because created_at"
+        "ended_because end_reported_at created_at"
     ),
     "transactions.orphanstop": (
         "id charger ocpp_version action refused_because reported_transaction_id payload received_at transaction"

@@ -84,7 +84,7 @@ class ReservationAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     list_select_related = ["charger"]
     autocomplete_fields = ["charger"]
     date_hierarchy = "expiry_date"
-    readonly_fields = ["status", "ended_because"]
+    readonly_fields = ["status", "ended_because", "end_reported_at"]
 
     def has_change_permission(self, request: HttpRequest, reservation: Reservation | None = None) -> bool:
         return super().has_change_permission(request) and not self._held(reservation)

@@ -168,11 +168,14 @@ WHERE r.charger_id = s.charger AND r.state = 'Active' AND s.evse_id IN (0, coale
             AND s.timestamp >= h.disconnected_at - interval '1 minute' AND s.timestamp < h.connected_at))
 """
 
-# A charger reports the end; one that is repeated finds no active reservation.
+# A charger reports the end, perhaps before its answer to ReserveNow is stored. A repeated report changes no state.
 END_REPORTED_RESERVATIONS = """
-UPDATE transactions_reservation r SET state = s.state, ended_because = s.because
-FROM json_to_recordset(%s) AS s(id bigint, charger bigint, state text, because text)
-WHERE r.id = s.id AND r.charger_id = s.charger AND r.state = 'Active'
+UPDATE transactions_reservation r SET
+    end_reported_at = s.received_at,
+    state = CASE WHEN r.state IN ('Active', 'Inactive') THEN s.state ELSE r.state END,
+    ended_because = CASE WHEN r.state IN ('Active', 'Inactive') THEN s.because ELSE r.ended_because END
+FROM json_to_recordset(%s) AS s(id bigint, charger bigint, state text, because text, received_at timestamptz)
+WHERE r.id = s.id AND r.charger_id = s.charger
 """
 
 # --- costs -------------------------------------------------------------------------------------

@@ -29,9 +29,15 @@ def check(member: str, number: int, charger: Charger, expiry: str) -> Iterator[s
 
 
 def activate(command: Command, number: int, columns: Columns) -> None:
-    """Activate an accepted reservation; it replaces one with the same id (OCPP 1.6 §5.13, 2.0.1 H01.FR.02)."""
+    """Activate an accepted reservation; it replaces one with the same id (OCPP 1.6 §5.13, 2.0.1 H01.FR.02).
+
+    It has ended if its charger has reported so since the command was sent, perhaps before its answer was stored.
+    """
     if command.status == "Accepted":
-        active = columns | {"state": Reservation.ACTIVE, "ended_because": ""}
+        reported = Reservation.objects.filter(pk=number, charger=command.charger).exclude(state=Reservation.ACTIVE)
+        if reported.filter(end_reported_at__gte=command.sent_at).update(**columns):
+            return
+        active = columns | {"state": Reservation.ACTIVE, "ended_because": "", "end_reported_at": None}
         Reservation.objects.update_or_create(id=number, charger=command.charger, defaults=active)
         _end_at_once(command, number, columns)
 

@@ -28,15 +28,26 @@ def submit(api, charger, **payload):
     return api.post("/api/ocpp/commands/", body, "application/json")
 
 
-def reserved(api, charger, status="Accepted", **payload):
-    """The reservation of a ReserveNow that the charger has answered."""
+def sent(api, charger, **payload):
+    """A ReserveNow that the charger has not answered yet."""
     wanted = {"expiryDateTime": soon().isoformat(), "idToken": CARD} | payload
     submitted = submit(api, charger, **wanted)
     assert submitted.status_code == 202, submitted.json()
     command = Command.objects.first()
-    command.response, command.sent_at = {"status": status}, datetime.now(UTC)
+    command.sent_at = datetime.now(UTC)
+    return command
+
+
+def answered(command, status="Accepted"):
+    """The reservation of `command` after this answer."""
+    command.response = {"status": status}
     ACTIONS["ReserveNow"].answered(command)
     return Reservation.objects.get(pk=command.payload["id"])
+
+
+def reserved(api, charger, status="Accepted", **payload):
+    """The reservation of a ReserveNow that the charger has answered."""
+    return answered(sent(api, charger, **payload), status)
 
 
 def status_of(charger, status, evse):
@@ -108,6 +119,19 @@ def test_a_reported_end_is_stored_once(api, charger, status, state):
     assert (row.status, row.ended_because) == (state, f"ReservationStatusUpdate {status}")
     (listed,) = api.get(f"/api/ocpp/reservations/?status={state}").json()["results"]
     assert listed["id"] == row.pk
+
+
+def test_the_end_of_a_reservation_may_be_stored_before_the_answer(api, charger):
+    command = sent(api, charger)
+    ended = {"reservationId": command.payload["id"], "reservationUpdateStatus": "Removed"}
+    tell(charger, "ReservationStatusUpdate", **ended)
+    row = answered(command)
+    assert (row.state, row.ended_because) == ("Cancelled", "ReservationStatusUpdate Removed")
+    again = sent(api, charger, id=row.pk)  # the end that was reported before it is not its own
+    assert answered(again).state == "Active"
+    again = sent(api, charger, id=row.pk)
+    tell(charger, "ReservationStatusUpdate", **ended)
+    assert answered(again).state == "Cancelled"
 
 
 def test_a_status_that_overtook_the_answer_ends_the_reservation(api, charger):

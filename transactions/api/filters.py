@@ -57,7 +57,7 @@ class ReservationFilter(OfCharger):
     class Meta:
         model = Reservation
         fields = ["id", "evse_id", "connector_id", "connector_type", "id_tag", "id_token_type", "parent_id_tag"]
-        fields += ["expiry_date", "ended_because", "created_at"]
+        fields += ["expiry_date", "ended_because", "end_reported_at", "created_at"]
 
     def by_status(self, reservations: QuerySet[Reservation], name: str, status: str) -> QuerySet[Any]:
         over = Q(state=Reservation.ACTIVE, expiry_date__lte=Now())

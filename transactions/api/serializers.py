@@ -361,7 +361,8 @@ class ReservationSerializer(serializers.ModelSerializer):
             "expiry_date",
             "status",
             "ended_because",
+            "end_reported_at",
             "created_at",
         ]
-        read_only_fields = ["id", "ended_because", "created_at"]
+        read_only_fields = ["id", "ended_because", "end_reported_at", "created_at"]
         extra_kwargs = {"id_tag": AS_SENT, "parent_id_tag": AS_SENT}

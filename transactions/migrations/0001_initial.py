@@ -257,6 +257,7 @@ class Migration(migrations.Migration):
                 ('expiry_date', models.DateTimeField()),
                 ('state', models.CharField(choices=[('Inactive', 'Inactive'), ('Active', 'Active'), ('Used', 'Used'), ('Cancelled', 'Cancelled'), ('Expired', 'Expired')], default='Inactive', editable=False, max_length=10)),
                 ('ended_because', models.CharField(blank=True, editable=False, max_length=100)),
+                ('end_reported_at', models.DateTimeField(blank=True, editable=False, help_text='When its charger reported that it has ended.', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={

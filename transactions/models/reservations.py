@@ -45,6 +45,9 @@ class Reservation(models.Model):
     expiry_date = models.DateTimeField()
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATUSES], default=INACTIVE, editable=False)
     ended_because = models.CharField(max_length=100, blank=True, editable=False)
+    end_reported_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When its charger reported that it has ended."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,6 +1,7 @@
 """End reservations: used, at a connector that cannot be used, or as the charger reports (OCPP 1.6 §5.13, 2.0.1 H)."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from chargers.services.connectors import ConnectorStatus
 from core.db import bulk_sql
@@ -18,16 +19,18 @@ class Ended:
     charger: int
     reservation_id: int
     status: str
+    received_at: datetime
 
 
 def end(ended: list[Ended]) -> None:
-    """End those that are active."""
+    """End those that are active, or whose ReserveNow is not answered yet."""
     rows = [
         {
             "id": one.reservation_id,
             "charger": one.charger,
             "state": STATES.get(one.status, Reservation.CANCELLED),
             "because": f"ReservationStatusUpdate {one.status}"[:100],
+            "received_at": one.received_at,
         }
         for one in ended
     ]

@@ -78,7 +78,7 @@ class UnknownIdTagAdmin(HistoryAdmin):
 
 class ReservationAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
     as_sent = ["id_tag", "parent_id_tag"]
-    list_display = ["id", "charger", "evse_id", "connector_id", "id_tag", "status", "expiry_date", "ended_because"]
+    list_display = ["id", "charger", "evse_id", "connector_id", "token", "status", "expiry_date", "ended_because"]
     list_filter = ["state"]
     search_fields = ["=id", "charger__identity", "id_tag", "parent_id_tag"]
     list_select_related = ["charger"]
@@ -91,6 +91,14 @@ class ReservationAdmin(Scoped, AsSent, Commandable, admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, reservation: Reservation | None = None) -> bool:
         return super().has_delete_permission(request) and not self._held(reservation)
+
+    @admin.display(description="id tag", ordering="id_tag")
+    def token(self, reservation: Reservation) -> str:
+        return reservation.shown_id_tag
+
+    def get_exclude(self, request: HttpRequest, reservation: Reservation | None = None) -> list[str]:
+        """Leave out a PIN, which may be entered but not read."""
+        return ["id_tag"] if reservation and reservation.shown_id_tag != reservation.id_tag else []
 
     @staticmethod
     def _held(reservation: Reservation | None) -> bool:

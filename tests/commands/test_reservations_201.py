@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.urls import reverse
 
 from chargers.models import Connector
 from commands.actions.ocpp201.table import ACTIONS
@@ -145,3 +146,28 @@ def test_a_status_that_overtook_the_answer_ends_the_reservation(api, charger):
         received_at=datetime.now(UTC) + timedelta(minutes=1),
     )
     assert reserved(api, charger, evseId=1).state == "Cancelled"
+
+
+def test_a_pin_is_hidden_in_a_reservation(api, charger):
+    columns = {"id_tag": "4711", "id_token_type": "KeyCode", "expiry_date": soon().isoformat(), "evse_id": 1}
+    body = {"charger_id": charger.identity, **columns}
+    assert "4711" not in api.post("/api/ocpp/reservations/", body, "application/json").content.decode()
+    row = Reservation.objects.get()
+    assert row.id_tag == "4711"
+    assert submit(api, charger, id=row.pk).status_code == 202
+    command = Command.objects.get()
+    pages = [
+        f"/api/ocpp/reservations/{row.pk}/",
+        f"/api/ocpp/reservations/?charger_id={charger}",
+        f"/api/ocpp/tasks/{command.task_id}/",
+        f"/api/ocpp/commands/?charger_id={charger}",
+        reverse("admin:transactions_reservation_changelist"),
+        reverse("admin:transactions_reservation_change", args=[row.pk]),
+        reverse("admin:commands_command_change", args=[command.pk]),
+        "/api/ocpp/audit/",
+    ]
+    for page in pages:
+        answer = api.get(page)
+        assert answer.status_code == 200, page
+        assert "4711" not in answer.content.decode(), page
+    assert api.get(pages[0]).json()["id_tag"] == "(hidden)"

@@ -318,7 +318,7 @@ class UnknownIdTagSerializer(ChargerRow):
         fields = ["id", "id_tag", "type", "charger_id", "first_seen", "last_seen", "presented"]
 
 
-class ReservationSerializer(serializers.ModelSerializer):
+class ReservationSerializer(WithoutKeyCodes):
     """`id` is the reservationId on the wire; ReserveNow with it sends the reservation to its charger."""
 
     charger_id = serializers.SlugRelatedField(

@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from chargers.models import Charger
 from core.db.numbers import next_free_id
+from transactions.services import key_codes
 
 
 def next_reservation_id() -> int:
@@ -56,6 +57,11 @@ class Reservation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk} ({self.charger})"
+
+    @property
+    def shown_id_tag(self) -> str:
+        """The token as it may be shown: a PIN is hidden."""
+        return key_codes.shown(self.id_tag, self.id_token_type)
 
     @property
     def status(self) -> str:

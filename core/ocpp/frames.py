@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from core.ocpp import signed
 from core.ocpp.versions import Version
 
 CALL, CALLRESULT, CALLERROR = 2, 3, 4
@@ -104,6 +105,8 @@ def parse(text: str, version: Version, lenient: bool = False) -> CallFrame | Rep
     kind, message_id = frame[0], frame[1]
     if type(kind) is int and kind == CALL:
         call = _call(frame, message_id, version)
+        if version.signs_messages and call.action.endswith(signed.SUFFIX):
+            text = _unwrap(call, version)
         if text.count("[") + text.count("{") > SAFE_BRACKETS:
             _check_depth(call, version)
         if not is_json or "\\" in text:
@@ -185,6 +188,23 @@ def _call(frame: list[Any], message_id: str, version: Version) -> CallFrame:
     if not isinstance(payload, dict):
         raise BadCall(message_id, codes.payload, "The payload is not an object.", action)
     return CallFrame(message_id, frame[2], payload)
+
+
+def _unwrap(call: CallFrame, version: Version) -> str:
+    """Replace action and payload of a signed `call` by those of the plain one. Return the text of its payload.
+
+    It is processed like the plain one (part 4, §7.2).
+    """
+    text = signed.content(call.payload)
+    try:
+        payload = None if text is None else orjson.loads(text)
+    except orjson.JSONDecodeError:
+        payload = None
+    if text is None or not isinstance(payload, dict):
+        description = "The payload is no JWS of a JSON object."
+        raise BadCall(call.message_id, version.frame_codes.payload, description, call.action)
+    call.action, call.payload = call.action.removesuffix(signed.SUFFIX), payload
+    return text
 
 
 def _check_depth(call: CallFrame, version: Version) -> None:

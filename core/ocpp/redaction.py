@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from core.ocpp import signed
 from core.ocpp.versions import Version
 from core.ocpp.versions.base import ALWAYS, NAMED
 
@@ -35,7 +36,7 @@ KEY_CODE, TOKEN_MEMBER = "keycode", "idtoken"
 # A frame without any of these has no secret. The backslash is one, because an escape might hide a name.
 MARKS = (
     *("author", "pass", "pw", "secret", "credential", "api", "private", "access", "psk", "key", "pin"),
-    *("token", "bearer", "://", "/files/", "\\"),
+    *("token", "bearer", "://", "/files/", "\\", "-signed"),  # the text in a signed message is hidden by base64
 )
 # None of the expressions below changes a text that, in small letters, contains none of these.
 TEXT_MARKS = (
@@ -129,10 +130,21 @@ def _message(frame: Any, action: str) -> tuple[str, int]:
 
 
 def _masked_frame(frame: Any, version: Version, name: str, at: int) -> Any:
+    if name.endswith(signed.SUFFIX):
+        return _masked_signed(frame, version, name.removesuffix(signed.SUFFIX))
     if name not in version.schemas.by_name:
         return _cleaned(frame)
     before, payload, after = frame[:at], frame[at : at + 1], frame[at + 1 :]
     return [*_cleaned(before), *_by_mask(_mask(version, name), payload), *_cleaned(after)]
+
+
+def _masked_signed(frame: list[Any], version: Version, action: str) -> list[Any]:
+    """Mask a signed message, and show what its JWS holds in place of the text in base64."""
+    if len(frame) != 4 or not isinstance(frame[3], dict):
+        return [*frame[:3], HIDDEN]
+    inner = _parsed(signed.content(frame[3]) or "")
+    plain = _masked_frame([*frame[:2], action, inner], version, action, 3)[3] if isinstance(inner, dict) else HIDDEN
+    return [*_cleaned(frame[:3]), _cleaned(frame[3]) | {signed.PAYLOAD: plain}]
 
 
 @cache

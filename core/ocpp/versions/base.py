@@ -58,6 +58,7 @@ class Version:
 
     subprotocol: str  # of the WebSocket
     schemas: Schemas
+    signs_messages: bool  # may send a message as a JWS, under its action and "-Signed"
     has_evses: bool  # connectors are numbered within their EVSE; without EVSEs each connector is one
     error_codes: Mapping[str, str]  # schema keyword: error code; other keywords have `schemas.OTHER`
     frame_codes: FrameCodes

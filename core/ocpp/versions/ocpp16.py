@@ -84,6 +84,7 @@ ESSENTIALS = Essentials(
 OCPP16 = Version(
     subprotocol="ocpp1.6",
     schemas=Schemas(Path(ocpp.v16.__file__).parent / "schemas", "", ERROR_CODES, _amended),
+    signs_messages=False,
     has_evses=False,
     error_codes=ERROR_CODES,
     # J errata 3.3 requires no answer to a frame without a message id, and the id "-1" does not exist in 1.6.

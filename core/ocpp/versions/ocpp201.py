@@ -128,6 +128,7 @@ ESSENTIALS = Essentials(
 OCPP201 = Version(
     subprotocol="ocpp2.0.1",
     schemas=Schemas(Path(ocpp.v201.__file__).parent / "schemas", "Request", ERROR_CODES, _amended),
+    signs_messages=True,
     has_evses=True,
     error_codes=ERROR_CODES,
     frame_codes=FrameCodes("RpcFrameworkError", "FormatViolation", "RpcFrameworkError", "MessageTypeNotSupported"),

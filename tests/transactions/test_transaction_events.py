@@ -159,6 +159,23 @@ def test_a_charger_that_does_not_count_loses_no_event(charger):
     assert summary(Transaction.objects.get()) == WHOLE
 
 
+def test_a_charger_that_counts_neither_events_nor_parts_of_a_second_loses_none(charger):
+    info = {"chargingState": "Charging"}
+    at_once = [
+        an_event("Started", 0, 0, "CablePluggedIn", evse={"id": 2, "connectorId": 1}),
+        an_event("Updated", 0, 0, "Authorized", idToken=TOKEN, meterValue=[reading(0, 1000, "Transaction.Begin")]),
+        an_event("Updated", 0, 0, "ChargingStateChanged", info),
+        an_event("Updated", 0, 0, meterValue=[reading(0, 1000)]),
+        an_event("Updated", 0, 0, meterValue=[reading(0, 4000)]),
+    ]
+    send(charger, *at_once)
+    send(charger, *[event | {"offline": True} for event in at_once])  # sent again, after a lost connection
+    assert TransactionEvent.objects.count() == 5
+    transaction = Transaction.objects.get()
+    assert (transaction.charging_state, transaction.id_tag, transaction.energy_wh) == ("Charging", "ABC", 3000)
+    assert transaction.meter_values.count() == 3
+
+
 def test_an_offline_event_is_marked(charger):
     send(charger, EVENTS[0], EVENTS[1] | {"offline": True})
     assert list(TransactionEvent.objects.values_list("seq_no", "offline")) == [(0, False), (1, True)]

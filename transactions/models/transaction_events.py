@@ -14,7 +14,7 @@ class TransactionEvent(models.Model):
 
     transaction = models.ForeignKey(Transaction, models.CASCADE, db_index=False, related_name="transaction_events")
     seq_no = models.BigIntegerField(help_text="Counted by the charger from 0; -1 if it has sent none.")
-    digest = models.IntegerField(editable=False, help_text="Of its type and time: a charger may not count.")
+    digest = models.IntegerField(editable=False, help_text="Of its content: a charger may not count.")
     event_type = models.TextField(help_text="Started, Updated or Ended.")
     trigger_reason = models.TextField()
     timestamp = models.DateTimeField(help_text="By the charger's clock.")

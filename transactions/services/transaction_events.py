@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from zlib import crc32
 
+import orjson
 from django.db.models.functions import Upper
 
 from chargers.services import events as live
@@ -21,6 +22,9 @@ STARTED, UPDATED, ENDED = "Started", "Updated", "Ended"
 STOPS = ("StopAuthorized", "Deauthorized")  # trigger reasons
 BEGIN, END = "Transaction.Begin", "Transaction.End"  # contexts of samples
 UNNUMBERED = -1  # in place of a number that was not sent
+# The members by which an event differs from another one with its number. An event that is sent again may now be
+# `offline`. A token may be secret, and a digest of 32 bits would tell a short one.
+IDENTIFYING = "eventType", "timestamp", "triggerReason", "transactionInfo", "evse", "meterValue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +200,19 @@ def _row(
     return {
         "transaction": known.transaction_id,
         "seq_no": event.seq_no,
-        "digest": crc32(f"{event.event_type} {event.raw_time}".encode(errors="replace")) - 2**31,
+        "digest": _digest(event),
         "event_type": event.event_type,
         "timestamp": event.time,
         "raw_timestamp": event.raw_time,
         "received_at": event.call.received_at,
         **{name: value for name, value in values.items() if value not in (None, "")},
     }
+
+
+def _digest(event: Event) -> int:
+    """Return the digest by which a repetition differs from an event of a charger that does not count."""
+    sent = [event.call.payload.get(member) for member in IDENTIFYING]
+    return crc32(orjson.dumps(sent, default=str)) - 2**31
 
 
 def _meters(event: Event, message: Readings) -> tuple[int | None, int | None]:

@@ -101,6 +101,19 @@ def test_a_stop_without_a_transaction_under_way_sends_the_latest_reference_with_
 
 
 @pytest.mark.django_db
+def test_a_stop_of_a_charger_that_now_speaks_1_6_passes_over_its_transactions_of_2_0_1(api):
+    charger = a_charger(ocpp_version="ocpp1.6")
+    former = a_session_of_2_0_1(charger, own_reference="of 2.0.1")
+    answer = post(api, f"stop/{charger}")
+    assert (answer.status_code, Command.objects.get().payload) == (202, {"transactionId": 0})
+    assert "transactionId 0 is sent" in answer.json()["warning"]
+    present = a_transaction(charger=charger, connector_id=2)
+    assert post(api, f"stop/{charger}").status_code == 202
+    assert Command.objects.order_by("id").last().payload == {"transactionId": present.pk}
+    assert post(api, f"stop/{charger}", {"transaction_id": former.pk}).status_code == 400
+
+
+@pytest.mark.django_db
 def test_a_stop_of_ocpp_1_6_sends_the_id(api):
     session = a_transaction()
     assert post(api, f"stop/{session.charger}", {"connector_id": 1}).status_code == 202

@@ -132,7 +132,8 @@ def stop(request: Request, charger_id: str) -> Response:
 def transaction_to_stop(charger: Charger, body: Mapping[str, Any]) -> tuple[str, str]:
     """(reference, warning). Without a known transaction that of the latest one is sent, and the charger decides.
 
-    A number is the id of a transaction of this charger, or another number that only the charger may know.
+    A number is the id of a transaction of this charger, or another number that only the charger may know. A charger
+    of OCPP 1.6 cannot name the transactions that it has from 2.0.1, so they are chosen only by a body that names them.
     """
     candidates = Transaction.objects.filter(charger=charger)
     if "transaction_id" in body:
@@ -141,6 +142,8 @@ def transaction_to_stop(charger: Charger, body: Mapping[str, Any]) -> tuple[str,
     if "reference" in body:
         return body["reference"], ""
     candidates = candidates.filter(**{name: body[name] for name in ("evse_id", "connector_id") if name in body})
+    if not charger.version.has_evses:
+        candidates = candidates.filter(own_reference="")
     ongoing = list(candidates.ongoing().filter(superseded_by=None)[:100])
     if len(ongoing) > 1:
         known = ", ".join(str(pk) for pk in sorted(transaction.pk for transaction in ongoing))

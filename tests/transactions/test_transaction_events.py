@@ -244,6 +244,16 @@ def test_units_and_multipliers_are_read_and_signed_data_is_kept(charger):
     assert '"signedMeterData":"QQ=="' in kept.value
 
 
+@pytest.mark.parametrize(("unit", "value"), [("kwh", 1.5), ("KWH", 1.5), ("KWh", 1.5), ("WH", 1500), ("MWh", 0.0015)])
+def test_a_unit_is_read_in_other_spellings(charger, unit, value):
+    begun, ended = (
+        reading(0, 0, "Transaction.Begin"),
+        reading(60, value, "Transaction.End", unitOfMeasure={"unit": unit}),
+    )
+    send(charger, EVENTS[0] | {"meterValue": [begun]}, EVENTS[4] | {"meterValue": [ended]})
+    assert Transaction.objects.get().energy_wh == 1500
+
+
 def test_members_without_a_column_are_kept(charger):
     more = {"numberOfPhasesUsed": 3, "cableMaxCurrent": 32, "customData": {"vendorId": "V", "x": 1}}
     info = {"transactionInfo": {"transactionId": "T-1", "timeSpentCharging": 7}}

@@ -23,8 +23,9 @@ from transactions.services.phases import of_all_phases
 from transactions.services.samples import NUMBER_LIMIT, MeterSample, Stored
 
 POWER = "Power.Active.Import"
-WATT_HOURS = {"Wh": 1, "kWh": 1000}
-WATTS = {"W": 1, "kW": 1000}
+# OCPP 2.0.1 does not restrict the text of a unit, and chargers send it in other spellings.
+WATT_HOURS = dict.fromkeys(("Wh", "wh", "WH"), 1) | dict.fromkeys(("kWh", "kwh", "KWh", "KWH"), 1000) | {"MWh": 10**6}
+WATTS = dict.fromkeys(("W", "w"), 1) | dict.fromkeys(("kW", "kw", "KW"), 1000) | {"MW": 10**6}
 LARGEST_ID = 2**31 - 1  # of a transaction
 UNTIMED_IS_FOUND_FOR = timedelta(days=1)  # a repetition of readings without a time and a transaction
 MAX_SPAN = timedelta(days=31)  # of a session for which readings without a transaction are evidence

@@ -133,7 +133,7 @@ def transaction_to_stop(charger: Charger, body: Mapping[str, Any]) -> tuple[str,
     """(reference, warning). Without a known transaction that of the latest one is sent, and the charger decides.
 
     A number is the id of a transaction of this charger, or another number that only the charger may know. A charger
-    of OCPP 1.6 cannot name the transactions that it has from 2.0.1, so they are chosen only by a body that names them.
+    of OCPP 1.6 cannot name transactions that it began in 2.0.1, so these are never chosen for it.
     """
     candidates = Transaction.objects.filter(charger=charger)
     if "transaction_id" in body:

@@ -298,6 +298,7 @@ FROM s JOIN transactions_transaction t ON t.id = s.id AND t.charger_id = s.charg
 
 # What is known of the transactions of events, with the number of their latest event. Those that the events may change
 # are locked, so that the statements that follow see the events of another process. Rows omit members without a value.
+# `locked` is counted and not joined, because a join would read all of it for each row.
 FIND_TRANSACTIONS = """
 WITH s AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s) AS s(n int, charger bigint, reference text, changes boolean)
@@ -313,17 +314,23 @@ SELECT s.n, t.id, t.charging_state, t.evse_id, t.connector_id, t.id_tag, t.id_to
     EXISTS (SELECT FROM transactions_tariff)
 FROM s JOIN transactions_transaction t
     ON t.charger_id = s.charger AND t.own_reference = s.reference AND t.own_reference <> ''
-    LEFT JOIN locked ON locked.id = t.id
+WHERE (SELECT count(*) FROM locked) >= 0
 """
 
-# The transaction of a charger's first event. Another process may have inserted it meanwhile.
+# The transaction of a charger's first event, with the columns that this event alone computes, see FOLD_EVENTS.
+# Another process may have inserted it meanwhile. Rows omit members without a value.
 BEGIN_TRANSACTION = """
-INSERT INTO transactions_transaction (charger_id, own_reference, id_tag, id_tag_status, start_time, raw_start_time,
-    start_received_at, raw_stop_time, stop_reason, stop_id_tag)
-SELECT s.charger, s.reference, '', '', s.timestamp, s.raw_timestamp, s.received_at, '', '', ''
-FROM json_to_recordset(%s) AS s(charger bigint, reference text, timestamp timestamptz, raw_timestamp text,
-    received_at timestamptz)
+INSERT INTO transactions_transaction AS t (charger_id, own_reference, evse_id, connector_id, id_tag, id_token_type,
+    id_tag_status, charging_state, reservation_id, remote_start_id, meter_start, start_time, raw_start_time,
+    start_received_at, clock_skew, raw_stop_time, stop_reason, stop_id_tag)
+SELECT s.charger, s.reference, s.evse_id, s.connector_id, coalesce(s.id_token, ''), coalesce(s.id_token_type, ''),
+    coalesce(s.id_token_status, ''), coalesce(s.charging_state, ''), s.reservation_id, s.remote_start_id,
+    s.meter_start, s.timestamp, s.raw_timestamp, s.received_at, coalesce(s.clock_skew, false), '', '', ''
+FROM json_to_recordset(%s) AS s(charger bigint, reference text, evse_id int, connector_id int, id_token text,
+    id_token_type text, id_token_status text, charging_state text, reservation_id bigint, remote_start_id bigint,
+    meter_start bigint, timestamp timestamptz, raw_timestamp text, received_at timestamptz, clock_skew boolean)
 ON CONFLICT (charger_id, own_reference) WHERE own_reference <> '' DO NOTHING
+RETURNING t.charger_id, t.own_reference, t.id, EXISTS (SELECT FROM transactions_tariff)
 """
 
 # Inserts the events that are not stored, and returns those. Rows omit members without a value.

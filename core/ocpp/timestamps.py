@@ -57,7 +57,11 @@ def clamp(text: str | None, received_at: datetime) -> datetime:
 
 def clock_is_off(text: str, received_at: datetime) -> bool:
     """Return whether `text` is no time, lies before PLAUSIBLE, or lies more than AHEAD after `received_at`."""
-    moment = parse(text)
+    return is_off(parse(text), received_at)
+
+
+def is_off(moment: datetime | None, received_at: datetime) -> bool:
+    """Return the same for a time that is parsed already."""
     return moment is None or moment < PLAUSIBLE or moment > received_at + AHEAD
 
 

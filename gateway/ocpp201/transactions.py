@@ -9,7 +9,7 @@ from commands.actions.ocpp201.id_tokens import id_token_info
 from commands.services import remote_starts
 from core.ocpp.calls import Call
 from core.ocpp.redaction import without_secrets
-from core.ocpp.timestamps import clock_is_off, parse_or
+from core.ocpp.timestamps import is_off, parse
 from transactions.services import costs, energy, readings, transaction_events
 from transactions.services.readings import MeterReading
 from transactions.services.samples import SIGNED, MeterSample
@@ -49,7 +49,8 @@ def event(call: Call) -> transaction_events.Event:
     """Decode a TransactionEvent, and record what is odd about its time."""
     sent, raw = call.payload, call.payload["timestamp"]
     info, evse, token = sent["transactionInfo"], sent.get("evse", {}), sent.get("idToken")
-    has_skew = clock_is_off(raw, call.received_at)
+    moment = parse(raw)
+    has_skew = is_off(moment, call.received_at)
     if has_skew:
         call.find("timestamp", "clock", raw)
     return transaction_events.Event(
@@ -57,7 +58,7 @@ def event(call: Call) -> transaction_events.Event:
         reference=info["transactionId"],
         seq_no=sent["seqNo"],
         event_type=sent["eventType"],
-        time=parse_or(raw, call.received_at),
+        time=moment or call.received_at,
         raw_time=raw[:64],
         has_clock_skew=has_skew,
         trigger_reason=sent["triggerReason"],
@@ -77,6 +78,8 @@ def event(call: Call) -> transaction_events.Event:
 
 def _details(sent: dict[str, Any], info: dict[str, Any], token: dict[str, Any]) -> str:
     """Return the members that no column holds, as JSON, "" without any."""
+    if STORED.issuperset(sent) and STORED_INFO.issuperset(info) and STORED_TOKEN.issuperset(token):
+        return ""
     parts = (
         ("", sent.keys() - STORED, sent),
         ("transactionInfo", info.keys() - STORED_INFO, info),
@@ -104,38 +107,38 @@ def meter_readings(call: Call, transaction_id: int | None = None) -> readings.Re
 
 def _readings(values: list[dict[str, Any]] | tuple[()]) -> list[MeterReading]:
     """Decode a list of MeterValueType."""
-    return [
-        MeterReading(value["timestamp"], [sample for sent in value["sampledValue"] for sample in _samples(sent)])
-        for value in values
-    ]
+    return [MeterReading(value["timestamp"], _samples(value["sampledValue"])) for value in values]
 
 
-def _samples(sent: dict[str, Any]) -> list[MeterSample]:
-    """Decode a SampledValueType. Its signed form is a sample of its own, kept verbatim.
+def _samples(values: list[dict[str, Any]]) -> list[MeterSample]:
+    """Decode a list of SampledValueType. The signed form of one is a sample of its own, kept verbatim.
 
     The default unit is Wh for energy; other measurands have none.
     """
-    member, value = sent.get, sent["value"]
-    measurand = member("measurand", energy.IMPORT_REGISTER)
-    unit = "Wh" if measurand.startswith("Energy") else ""
-    if measured := member("unitOfMeasure"):
-        unit = measured.get("unit", unit)
-        if multiplier := measured.get("multiplier", 0):
-            value = _scaled(value, multiplier)
-    if type(value) is float and value.is_integer() and abs(value) < 2**53:
-        value = int(value)  # a whole number is read faster
-    sample = MeterSample(
-        str(value),
-        measurand,
-        unit,
-        member("phase", ""),
-        member("context", "Sample.Periodic"),
-        member("location", "Outlet"),
-        member("format", "Raw"),
-    )
-    if (signed := member("signedMeterValue")) is None:
-        return [sample]
-    return [sample, sample._replace(value=orjson.dumps(signed).decode(), unit="", format=SIGNED)]
+    samples = []
+    for sent in values:
+        member, value = sent.get, sent["value"]
+        measurand = member("measurand", energy.IMPORT_REGISTER)
+        unit = "Wh" if measurand.startswith("Energy") else ""
+        if measured := member("unitOfMeasure"):
+            unit = measured.get("unit", unit)
+            if multiplier := measured.get("multiplier", 0):
+                value = _scaled(value, multiplier)
+        if type(value) is float and value.is_integer() and abs(value) < 2**53:
+            value = int(value)  # a whole number is read faster
+        sample = MeterSample(
+            str(value),
+            measurand,
+            unit,
+            member("phase", ""),
+            member("context", "Sample.Periodic"),
+            member("location", "Outlet"),
+            member("format", "Raw"),
+        )
+        samples.append(sample)
+        if (signed := member("signedMeterValue")) is not None:
+            samples.append(sample._replace(value=orjson.dumps(signed).decode(), unit="", format=SIGNED))
+    return samples
 
 
 def _scaled(value: Any, multiplier: int) -> Any:

@@ -334,7 +334,7 @@ class Migration(migrations.Migration):
                 ('reservation_id', models.BigIntegerField(null=True)),
                 ('remote_start_id', models.BigIntegerField(null=True)),
                 ('details', models.TextField(blank=True, help_text='The other members that were sent, as JSON; no readings.')),
-                ('transaction', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='transaction_events', to='transactions.transaction')),
+                ('transaction', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='transaction_events', to='transactions.transaction')),
             ],
             options={
                 'ordering': ['transaction', 'seq_no', 'id'],

@@ -90,10 +90,11 @@ def register_at(message: Readings, context: str) -> int | None:
     for value in message.values:
         energies: dict[str, int] = {}
         for sample in value.samples:
-            if sample.measurand == ENERGY and sample.context == context:
+            if sample.context == context and sample.measurand == ENERGY:  # few have the context
                 _note(energies, sample, _register(message, sample), max)
-        total = of_all_phases(energies)
-        found = found if total is None else total
+        if energies:
+            total = of_all_phases(energies)
+            found = found if total is None else total
     return found
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -27,7 +28,11 @@ UNNUMBERED = -1  # in place of a number that was not sent
 IDENTIFYING = "eventType", "timestamp", "triggerReason", "transactionInfo", "evse", "meterValue"
 
 
-@dataclass(frozen=True, slots=True)
+Meters = tuple[int | None, int | None]  # registers in Wh at the start and at the end of a transaction
+NO_METERS: Meters = (None, None)
+
+
+@dataclass(slots=True)
 class Event:
     """One event of the transaction that the charger calls `reference`.
 
@@ -65,6 +70,24 @@ class Event:
         return self.event_type == ENDED or self.trigger_reason in STOPS
 
 
+# The columns of an event that most events do not have, and the attributes of `Event` for them.
+OTHERS = {
+    "clock_skew": "has_clock_skew",
+    "offline": "is_offline",
+    "charging_state": "charging_state",
+    "stopped_reason": "stopped_reason",
+    "evse_id": "evse_id",
+    "connector_id": "connector_id",
+    "id_token": "id_token",
+    "id_token_type": "id_token_type",
+    "reservation_id": "reservation_id",
+    "remote_start_id": "remote_start_id",
+    "details": "details",
+}
+NO_OTHERS = (False, False, "", "", None, None, None, "", None, None, "")  # their values in an event without them
+_others = attrgetter(*OTHERS.values())
+
+
 class Found(NamedTuple):
     """The transaction of an event as it was before it. `last_seq_no` is the number of its latest event, None without.
 
@@ -80,6 +103,9 @@ class Found(NamedTuple):
     has_ended: bool
     last_seq_no: int | None
     has_tariffs: bool
+
+
+UNKNOWN = Found(0, "", None, None, "", "", False, None, False)  # the transaction of a first event
 
 
 class Folded(NamedTuple):
@@ -128,17 +154,16 @@ def store(events: list[Event]) -> list[Outcome]:
     """
     messages = [Readings(e.call, e.evse_id, e.values, None, "meterValue", e.event_type == ENDED) for e in events]
     meters = [_meters(event, message) for event, message in zip(events, messages, strict=True)]
-    begun, found = _find(events)
-    verdicts = _verdicts(events, found)
-    rows = [_row(*each) for each in zip(events, found, meters, verdicts, strict=True)]
+    begun, found, verdicts, rows = _find(events, meters)
     new: set[int] = {row[0] for row in bulk_sql.execute(sql.INSERT_TRANSACTION_EVENTS, rows)}
     verdicts = _as_given(verdicts, rows, new)
-    changed: set[int] = {
-        known.transaction_id
+    folded = {row["transaction"]: _folded(events[n], row) for n, row in enumerate(rows) if n in begun and begun[n]}
+    changed: dict[int, bool] = {
+        known.transaction_id: n in begun or _may_change(event)
         for n, (event, known) in enumerate(zip(events, found, strict=True))
-        if known.transaction_id in new and (n in begun or _changes(event, known, meters[n]))
+        if known.transaction_id in new - folded.keys() and (n in begun or _changes(event, known, meters[n]))
     }
-    folded = _fold(changed)
+    folded |= _fold(changed)
     _apply(events, found, folded, begun)
     evidence = _store_readings(events, messages, found, new)
     _record_ends(events, found, folded, evidence)
@@ -148,26 +173,42 @@ def store(events: list[Event]) -> list[Outcome]:
     ]
 
 
-def _find(events: list[Event]) -> tuple[set[int], list[Found]]:
-    """Find the transactions of `events`; those of first events are begun, whose indexes are returned too."""
+def _find(
+    events: list[Event], meters: list[Meters]
+) -> tuple[dict[int, bool], list[Found], list[Verdict | None], list[dict[str, Any]]]:
+    """Find the transactions of `events`, and begin those of first events.
+
+    Return {index of a first event: whether its transaction has all its columns already}, and for each event its
+    transaction, the verdict on its token, and its row of sql.INSERT_TRANSACTION_EVENTS.
+    """
+    begun: dict[int, bool] = {}
+    while True:
+        found = _found(events)
+        verdicts = _verdicts(events, found)
+        rows = [_row(*each) for each in zip(events, found, meters, verdicts, strict=True)]
+        unknown = {(e.call.charger, e.reference): n for n, e in enumerate(events) if found[n] is UNKNOWN}
+        new = [rows[n] | {"charger": charger, "reference": text} for (charger, text), n in unknown.items()]
+        inserted = bulk_sql.execute(sql.BEGIN_TRANSACTION, new)
+        for charger, reference, transaction_id, has_tariffs in inserted:
+            n = unknown[charger, reference]
+            found[n] = UNKNOWN._replace(transaction_id=transaction_id, has_tariffs=has_tariffs)
+            rows[n]["transaction"] = transaction_id
+            begun[n] = events[n].event_type == STARTED and not events[n].stops
+        if UNKNOWN not in found:
+            return begun, found, verdicts, rows
+        # Another process has begun some of them meanwhile. The verdicts on their tokens depend on that.
+        begun = dict.fromkeys(begun, False)
+
+
+def _found(events: list[Event]) -> list[Found]:
+    """Return the transaction of each event, UNKNOWN for a first event."""
     rows: list[dict[str, Any]] = [
         {"n": n, "charger": event.call.charger, "reference": event.reference}
         | ({"changes": True} if _may_change(event) else {})
         for n, event in enumerate(events)
     ]
-    found = _found(rows)
-    if unknown := [row for row in rows if row["n"] not in found]:
-        times = (
-            {"timestamp": e.time, "raw_timestamp": e.raw_time, "received_at": e.call.received_at} for e in events
-        )
-        begun = [row | time for row, time in zip(rows, times, strict=True) if row["n"] not in found]
-        bulk_sql.execute(sql.BEGIN_TRANSACTION, begun)
-        found |= _found(unknown)
-    return {row["n"] for row in unknown}, [found[n] for n in range(len(rows))]
-
-
-def _found(rows: list[dict[str, Any]]) -> dict[int, Found]:
-    return {n: Found(*columns) for n, *columns in bulk_sql.execute(sql.FIND_TRANSACTIONS, rows)}
+    found = {n: Found(*columns) for n, *columns in bulk_sql.execute(sql.FIND_TRANSACTIONS, rows)}
+    return [found.get(n, UNKNOWN) for n in range(len(events))]
 
 
 def _may_change(event: Event) -> bool:
@@ -175,38 +216,27 @@ def _may_change(event: Event) -> bool:
     return event.event_type != UPDATED or event.id_token is not None or event.charging_state != ""
 
 
-def _row(
-    event: Event, known: Found, meters: tuple[int | None, int | None], verdict: Verdict | None
-) -> dict[str, Any]:
+def _row(event: Event, known: Found, meters: Meters, verdict: Verdict | None) -> dict[str, Any]:
     """Return the row of sql.INSERT_TRANSACTION_EVENTS, without the members that have no value."""
-    meter_start, meter_stop = meters
-    values = {
-        "trigger_reason": event.trigger_reason,
-        "clock_skew": event.has_clock_skew or None,
-        "offline": event.is_offline or None,
-        "charging_state": event.charging_state,
-        "stopped_reason": event.stopped_reason,
-        "evse_id": event.evse_id,
-        "connector_id": event.connector_id,
-        "id_token": event.id_token,
-        "id_token_type": event.id_token_type,
-        "id_token_status": verdict.status if verdict else None,
-        "meter_start": meter_start,
-        "meter_stop": meter_stop,
-        "reservation_id": event.reservation_id,
-        "remote_start_id": event.remote_start_id,
-        "details": event.details,
-    }
-    return {
+    row = {
         "transaction": known.transaction_id,
         "seq_no": event.seq_no,
         "digest": _digest(event),
         "event_type": event.event_type,
+        "trigger_reason": event.trigger_reason,
         "timestamp": event.time,
         "raw_timestamp": event.raw_time,
         "received_at": event.call.received_at,
-        **{name: value for name, value in values.items() if value not in (None, "")},
     }
+    others = _others(event)
+    if others != NO_OTHERS:  # an event that only brings readings has none
+        each = zip(OTHERS, others, NO_OTHERS, strict=True)
+        row |= {name: value for name, value, default in each if value != default}
+    if verdict:
+        row["id_token_status"] = verdict.status
+    if meters != NO_METERS:
+        row |= {"meter_start": meters[0], "meter_stop": meters[1]}
+    return row
 
 
 def _digest(event: Event) -> int:
@@ -215,14 +245,14 @@ def _digest(event: Event) -> int:
     return crc32(orjson.dumps(sent, default=str)) - 2**31
 
 
-def _meters(event: Event, message: Readings) -> tuple[int | None, int | None]:
+def _meters(event: Event, message: Readings) -> Meters:
     """Return the registers in Wh at the start and at the end of the transaction, as far as the event has them.
 
     The context of a sample tells (E02.FR.09, E06.FR.11). Without it the first register of a start and the last one of
     an end count.
     """
     if not event.values:
-        return None, None
+        return NO_METERS
     meter_start = readings.register_at(message, BEGIN)
     if event.event_type == STARTED and meter_start is None:
         meter_start, _ = readings.registers(message)
@@ -232,7 +262,7 @@ def _meters(event: Event, message: Readings) -> tuple[int | None, int | None]:
     return meter_start, readings.registers(message)[1] if meter_stop is None else meter_stop
 
 
-def _changes(event: Event, known: Found, meters: tuple[int | None, int | None]) -> bool:
+def _changes(event: Event, known: Found, meters: Meters) -> bool:
     """Whether a new event changes more of its transaction than its readings."""
     last = UNNUMBERED if known.last_seq_no is None else known.last_seq_no
     return (
@@ -247,16 +277,40 @@ def _changes(event: Event, known: Found, meters: tuple[int | None, int | None]) 
     )
 
 
-def _fold(changed: set[int]) -> dict[int, Folded]:
-    """Compute the columns of the transactions `changed` (primary keys) from their events."""
-    keys = sorted(changed)
-    if not keys:
+def _fold(changed: dict[int, bool]) -> dict[int, Folded]:
+    """Compute the columns of transactions, {primary key: whether it is locked}, from their events."""
+    if unlocked := sorted(key for key, is_locked in changed.items() if not is_locked):
+        bulk_sql.query(sql.LOCK_TRANSACTIONS, [bulk_sql.array(unlocked)])
+    if not changed:
         return {}
-    bulk_sql.query(sql.LOCK_TRANSACTIONS, [bulk_sql.array(keys)])
-    return {row[0]: Folded._make(row) for row in bulk_sql.query(sql.FOLD_EVENTS, [bulk_sql.array(keys)])}
+    return {row[0]: Folded._make(row) for row in bulk_sql.query(sql.FOLD_EVENTS, [bulk_sql.array(sorted(changed))])}
 
 
-def _apply(events: list[Event], found: list[Found], folded: dict[int, Folded], begun: set[int]) -> None:
+def _folded(event: Event, row: dict[str, Any]) -> Folded:
+    """Return the columns that BEGIN_TRANSACTION has written for the start `event`, whose row is `row`."""
+    return Folded(
+        id=row["transaction"],
+        charger=event.call.charger,
+        evse_id=event.evse_id,
+        connector_id=event.connector_id,
+        id_tag=event.id_token or "",
+        id_token_type=event.id_token_type,
+        id_tag_status=row.get("id_token_status", ""),
+        start_time=event.time,
+        meter_start=row.get("meter_start"),
+        reservation_id=event.reservation_id,
+        remote_start_id=event.remote_start_id,
+        stop_received_at=None,
+        stop_time=None,
+        meter_stop=None,
+        reason="",
+        energy_wh=None,
+        energy_source="",
+        clock_skew=event.has_clock_skew,
+    )
+
+
+def _apply(events: list[Event], found: list[Found], folded: dict[int, Folded], begun: dict[int, bool]) -> None:
     """Record starts, supersede transactions that were open on the same EVSE, and use reservations."""
     former = {known.transaction_id: known.evse_id for known in found}
     placed = [t for t in folded.values() if t.evse_id not in (None, former[t.id])]

@@ -16,22 +16,25 @@ import pytest
 from django.db import connection
 from psycopg import pq
 
+from chargers.models import Charger
 from chargers.services import connections
 from commands.models import ANSWERED, FINISHED, Command
 from commands.services import delivery, lifecycle, submission
 from commands.services.delivery import Claim
 from commands.services.queries import get_command
 from core.db import faults
+from core.ocpp.versions import OCPP201
 from core.redis.connections import sync_redis
 from gateway.calls import commits
 from gateway.commits import Batch, Entry
 from gateway.ocpp16 import HANDLERS
-from tests.support.builders import NOON, a_call, a_charger, a_command, a_start, a_tag, settle
+from gateway.ocpp201 import HANDLERS as HANDLERS_201
+from tests.support.builders import NOON, a_call, a_charger, a_command, a_start, a_tag, open_socket, settle
 from tests.support.charging201 import a_profile, a_session, a_station
 from tests.support.live import an_id
 from tools.bench.load import SAMPLES
 from tools.simulator.connection import ACCEPTED
-from tools.simulator.sessions import REGISTER
+from tools.simulator.sessions import REGISTER, ChargingClient201
 from transactions.models import Reading, Transaction
 
 START = datetime(2025, 2, 26, tzinfo=UTC)
@@ -58,6 +61,12 @@ MOST_OF_A_BATCH = {
     "MeterValues": (5, 6),  # readings are copied, and the energy of their transactions is counted, at once
     "StopTransaction": (8, 8),  # all transactions are ended, and priced, at once
     MIX: (16, 17),  # kinds share one transaction and one check of sockets
+}
+# The same for a batch of TransactionEvents (OCPP 2.0.1) of these types, each with a reading.
+MOST_OF_EVENTS = {
+    "Started": (11, 12),  # the transaction is begun with all its columns, without a second look-up and a fold
+    "Updated": (7, 8),  # MeterValues of 1.6, a look-up of the transactions and the INSERT of the events
+    "Ended": (10, 11),  # transactions are locked while they are found
 }
 # (statements, round trips) of a command in the web process, in the writer, and in the worker, with BEGIN and COMMIT.
 MOST_OF_A_COMMAND = {"submission": (5, 5), "claim": (3, 3), "end": (5, 5)}
@@ -195,6 +204,43 @@ def test_parts_of_reports_take_few_statements_for_any_number_of_chargers(plans, 
     assert many - few <= 18, (few, many)
     assert Command.objects.exclude(completed_at=None).count() == 22
     assert Command.objects.exclude(report=None).count() == 22
+
+
+class Sessions:
+    """Sessions of chargers of OCPP 2.0.1, one each, whose events are sent in batches."""
+
+    def __init__(self, size):
+        self.stations = [ChargingClient201("", a_charger().identity, "ABC") for _ in range(size)]
+        self.chargers = {one.identity: one for one in Charger.objects.filter(identity__in=self.identities)}
+        self.sockets = {identity: open_socket(one) for identity, one in self.chargers.items()}
+        self.lives = {station.identity: station.session() for station in self.stations}
+
+    @property
+    def identities(self):
+        return [station.identity for station in self.stations]
+
+    def entries(self, event_type):
+        """The entries of the batch in which each session sends its next event of a type; it skips other messages."""
+        for identity, life in self.lives.items():
+            payload = next(payload for _, payload in life if payload.get("eventType") == event_type)
+            call = a_call(self.chargers[identity], "TransactionEvent", **payload)
+            call.version, call.socket = OCPP201, self.sockets[identity]
+            yield Entry(HANDLERS_201["TransactionEvent"], call)
+
+
+@pytest.mark.django_db
+def test_a_batch_of_events_takes_few_statements_for_any_number_of_chargers(plans):
+    a_tag("ABC", type="ISO14443")
+
+    def costs(size):
+        sessions = Sessions(size)
+        return {name: traced(partial(commit, [*sessions.entries(name)])) for name in MOST_OF_EVENTS}
+
+    costs(2)  # prepares the statements
+    few, many = costs(2), costs(50)
+    assert few == many
+    for name, most in MOST_OF_EVENTS.items():
+        assert all(cost <= limit for cost, limit in zip(many[name], most, strict=True)), many
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,12 +1,13 @@
 """TransactionEvents of OCPP 2.0.1: whatever their order and repetitions, the transaction is the same."""
 
 import random
+import threading
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import orjson
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.exceptions import ValidationError
 
@@ -292,3 +293,26 @@ def test_an_event_without_a_transaction_waits_for_an_operator(charger):
 def test_a_number_beyond_32_bits_is_stored(charger):
     send(charger, EVENTS[0] | {"seqNo": 2**40})
     assert TransactionEvent.objects.get().seq_no == 2**40
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("second", [0, 1, 4], ids=["the same start", "an update", "the end"])
+def test_two_processes_that_begin_a_transaction_at_once_store_it_once(charger, second):
+    is_started, may_commit = threading.Event(), threading.Event()
+
+    def begin():
+        with transaction.atomic():
+            send(charger, EVENTS[0])
+            is_started.set()
+            may_commit.wait(20)
+        connection.close()
+
+    first = threading.Thread(target=begin)
+    first.start()
+    assert is_started.wait(20)
+    threading.Timer(0.5, may_commit.set).start()  # the other one waits for this commit, since the insertion conflicts
+    send(charger, EVENTS[second])
+    first.join(20)
+    (stored,) = Transaction.objects.all()
+    assert sorted({0, second}) == sorted(stored.transaction_events.values_list("seq_no", flat=True))
+    assert (stored.start_time, stored.is_under_way) == (BEGAN, second != 4)

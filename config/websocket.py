@@ -134,6 +134,11 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
         """Drop the state machine between two messages. It would need a sixth of the memory of an idle socket."""
         conn = self.open_conn
         if conn and conn.state is OPEN and not self.slow_bytes_left and conn.current_size is None:
+            self._drop_conn()
+
+    def _drop_conn(self):
+        if self.open_conn is not None:
+            self.open_conn.parser.close()  # it refers to the frame received last, and to `open_conn`: a cycle
             self.open_conn = None
 
     def forget_handshake(self):
@@ -169,9 +174,12 @@ class ChargerWebSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc):
         super().connection_lost(exc)
-        # Break a reference cycle, so that this protocol is freed at once.
+        # Break reference cycles, so that this protocol is freed at once.
         vars(self).get("scope", {}).pop("socket", None)
         self.take = None
+        # Others may keep it until the garbage collector runs, which is rarely; they keep no received bytes.
+        self._drop_conn()
+        self.partial, self.frames = b"", []
 
     # --- from the charger --------------------------------------------------------------------
 

@@ -1,8 +1,11 @@
 """Frames of chargers on the fast path and on the slow path through the library, over the wire."""
 
 import json
+import os
 import socket
+import sys
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -112,6 +115,47 @@ def test_a_large_message_does_not_keep_pings_from_being_answered(wire, live):
         wire.socket.sendall(frame(b"are you there", Opcode.PING))
         assert wire.next() == (Opcode.PONG, b"are you there")
     assert [wire.answered(), wire.answered()] == ["1", "2"]
+
+
+MEBIBYTE = 2**20
+
+
+def memory(live):
+    """The bytes of memory that the web processes use."""
+    processes = [child.process.pid for child in live.stack.children if child.name in ("web 1", "web 2")]
+    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in processes]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def large_heartbeats(live, number):
+    """Send large heartbeats over one socket."""
+    wire, payload = Wire(live.ws_url), heartbeat("1")
+    with wire.socket:
+        for _ in range(number):
+            wire.socket.sendall(frame(payload[:-1] + b" " * 2 * MEBIBYTE + payload[-1:]))
+            assert wire.answered() == "1"
+
+
+def unfinished_frames(live, number):
+    """Send a large part of a frame over each of many sockets, and disconnect."""
+    part = frame(b"x" * 7 * MEBIBYTE)[:-1]
+    for _ in range(number):
+        wire = Wire(live.ws_url)
+        with wire.socket:
+            wire.socket.sendall(part)
+            wire.socket.shutdown(socket.SHUT_WR)
+            while wire.socket.recv(4096):
+                pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(("send", "number"), [(large_heartbeats, 100), (unfinished_frames, 30)])
+def test_the_memory_of_large_frames_is_freed_at_once(live, send, number):
+    """The garbage collector runs rarely, so frames must not wait for it."""
+    send(live, 5)  # because the first ones need memory that stays
+    before = memory(live)
+    send(live, number)
+    assert memory(live) - before < 60 * MEBIBYTE
 
 
 @pytest.mark.parametrize("more", ["".join(f"X-{n}: y\r\n" for n in range(200)), f"X: {'y' * 10_000}\r\n"])

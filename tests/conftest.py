@@ -5,11 +5,15 @@ import traceback
 import pytest
 import redis
 from django.db import connections
+from django.test import TransactionTestCase
 
 from core.redis.connections import async_redis, listening_redis
+from tests.support.emptying import empty
 from tests.support.field_charger import FieldCharger
 from tests.support.live import free_port
 from tests.support.products import new_database, product
+
+TransactionTestCase._fixture_teardown = empty
 
 
 def pytest_collection_modifyitems(items):

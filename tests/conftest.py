@@ -1,6 +1,7 @@
 """Fixtures of many tests, such as `live`, the whole system as processes, which is started once."""
 
 import traceback
+from collections import Counter
 
 import pytest
 import redis
@@ -16,9 +17,23 @@ from tests.support.products import new_database, product
 TransactionTestCase._fixture_teardown = empty
 
 
+# Files whose tests are few for the time that they take. The longest comes first.
+LONG_FILES = [
+    *("test_hostile_clients.py", "test_stack.py", "test_hostile_texts.py", "test_reach.py", "test_budgets.py"),
+    *("test_admin.py", "test_backup.py", "test_browser.py", "test_presence.py", "test_hostile_frames.py"),
+    *("test_redis_hangs.py", "test_failover.py", "test_readiness.py", "test_browser_201.py", "test_pings.py"),
+]
+
+
 def pytest_collection_modifyitems(items):
-    """Refuse tests with equal ids, because pytest-xdist distributes tests by their ids."""
+    """Refuse tests with equal ids, because pytest-xdist distributes tests by their ids. Put long files first.
+
+    Files are distributed whole, and a long one that comes last would keep one process busy after the others.
+    """
     assert len({item.nodeid for item in items}) == len(items), "of two tests with one id, one would not be run"
+    tests = Counter(item.path for item in items)
+    long = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: (long.get(item.path.name, len(long)), -tests[item.path], item.path))
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,7 @@ CONVERSIONS = {
     ("boolean", "integer"): Rule("wrong_type", "1 and 0 are read.", _boolean_in),
     ("array", "object"): Rule("wrong_type", "The object is read as a list of one.", lambda value: [value]),
     ("array", "string"): Rule("wrong_type", "The text is read as a list of one.", lambda value: [value]),
+    ("object", "string"): Rule("wrong_type", "The text of a token or a unit is read as the object with it.", str),
     ("object", "array"): Rule("wrong_type", "The only object of the list is used.", _only_one),
 }
 
@@ -124,7 +125,8 @@ CONSTRAINTS = {
     "multipleOf": ("out_of_range", "The number is stored unchanged."),
     "additionalProperties": (
         "unknown_field",
-        "It is ignored; another spelling of a missing member is read as that member.",
+        "It is ignored; another spelling, or the name in another version, of a missing member is read as "
+        "that member.",
     ),
     "null": ("null", "The member counts as absent."),
     "items": ("bad_item", "The other items are used; a sample is stored as raw text."),
@@ -198,10 +200,14 @@ class _Reader:
         return getattr(self, f"_{expected}")(schema, value, path)
 
     def _converted(self, expected: str, sent: str, value: Any, path: str) -> Any:
-        rule = CONVERSIONS.get((expected, sent))
-        if rule is None or (_last(path) in self.essentials.compared and sent in ("object", "array")):
+        rule, name = CONVERSIONS.get((expected, sent)), _last(path)
+        is_whole = name not in self.essentials.compared or sent not in ("object", "array")
+        is_text_of_object = (expected, sent) == ("object", "string")
+        if rule is None or not is_whole or (is_text_of_object and name not in self.essentials.as_text):
             raise Unusable("wrong_type", "type", f"is of type {sent} where {expected} is expected")
         converted = rule.convert(value)
+        if is_text_of_object:
+            converted = {self.essentials.as_text[name]: converted}
         if expected == "integer":
             self._keep_exact(value, converted, path)
         self.find(path, rule.kind, value)
@@ -242,9 +248,9 @@ class _Reader:
             return value
         named = {member: sent for member, sent in value.items() if member in known}
         for member in [name for name in value if name not in named]:
-            meant = _spellings(tuple(known)).get(_squashed(member))
+            meant = _spellings(tuple(known)).get(_squashed(member)) or self.essentials.renamed.get(member, "")
             self.find(f"{path}.{member}" if path else member, "unknown_field", value[member])
-            if meant is not None and named.get(meant) is None:
+            if meant in known and named.get(meant) is None:
                 named[meant] = value[member]
         return named
 

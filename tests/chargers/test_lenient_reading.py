@@ -272,3 +272,24 @@ def test_a_missing_member_has_the_code_of_the_version():
     with pytest.raises(schemas.Violation) as found:
         read_message("StatusNotification", {"evseId": 1, "connectorId": 1, "timestamp": NOON}, version=OCPP201)
     assert found.value.code == "OccurrenceConstraintViolation"
+
+
+@pytest.mark.parametrize("sent", [{"unit": "kWh"}, {"unitOfMeasure": "kWh"}, {"unit": {"unit": "kWh"}}])
+def test_a_unit_in_the_form_of_another_version_is_read(sent):
+    values = [{"timestamp": NOON, "sampledValue": [{"value": 1.5, **sent}]}]
+    reading = read_message("MeterValues", {"evseId": 1, "meterValue": values}, version=OCPP201)
+    (value,) = reading.payload["meterValue"]
+    assert value["sampledValue"] == [{"value": 1.5, "unitOfMeasure": {"unit": "kWh"}}]
+    assert reading.findings
+
+
+@pytest.mark.parametrize("sent", [{"idToken": "ABC"}, {"idTag": "ABC"}, {"idToken": {"idToken": "ABC"}}])
+def test_a_token_in_the_form_of_another_version_is_read(sent):
+    reading = read_message("Authorize", sent, version=OCPP201)
+    assert reading.payload == {"idToken": {"idToken": "ABC", "type": ""}}
+
+
+def test_no_other_text_is_read_as_an_object():
+    sent = {"evseId": 1, "meterValue": [{"timestamp": NOON, "sampledValue": ["1500"]}]}
+    reading = read_message("MeterValues", sent, version=OCPP201)
+    assert [kind for _, kind in reading.findings] == ["bad_item"]

@@ -41,6 +41,10 @@ class Essentials:
     optional: frozenset[tuple[str, str]]
     # Essential members: a message without any usable one of these is refused.
     needed: Mapping[str, Mapping[str, Callable[[Any], bool]]]
+    # Objects that chargers send as a text: the member which that text is.
+    as_text: Mapping[str, str]
+    # Members of another version: the member of this one that has the same meaning.
+    renamed: Mapping[str, str]
     # Lists of readings: the item that stands for one that cannot be read, from the JSON text of that one.
     unreadable_items: Mapping[str, Callable[[str], dict[str, Any]]]
 

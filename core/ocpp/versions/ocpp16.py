@@ -74,6 +74,8 @@ ESSENTIALS = Essentials(
         },
         "MeterValues": {"connectorId": lambda value: True, "transactionId": lambda value: 0 < value <= INT32},
     },
+    as_text={},
+    renamed={},
     unreadable_items={
         "sampledValue": _unreadable_sample,
         "meterValue": _unreadable_reading,

@@ -122,6 +122,8 @@ ESSENTIALS = Essentials(
         }
     ),
     needed={"TransactionEvent": {"transactionInfo": lambda info: bool(info["transactionId"])}},
+    as_text={"idToken": "idToken", "unitOfMeasure": "unit"},
+    renamed={"idTag": "idToken", "unit": "unitOfMeasure"},
     unreadable_items={"sampledValue": _unreadable_sample, "meterValue": _unreadable_reading},
 )
 

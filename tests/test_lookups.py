@@ -125,10 +125,10 @@ HARMLESS = {
         "id charger own_reference evse_id connector_id id_tag id_token_type id_tag_status "
         "charging_state reservation_id remote_start_id missing_since missing_requested_at start_time raw_start_time "
         "start_received_at meter_start raw_meter_start stop_time raw_stop_time stop_received_at meter_stop "
-        "raw_meter_stop stop_reason stop_id_tag meter_first meter_latest meter_newest power_latest soc_latest "
-        "read_until superseded_by closed_at closed_by clock_skew start_message_id recurrence is_id_used "
-        "corrected_meter_start corrected_meter_stop corrected_stop_time corrected_at corrected_by note "
-        "total_cost currency tariff energy_wh energy_source"
+        "raw_meter_stop stop_reason stop_id_tag stop_id_token_type meter_first meter_latest meter_newest "
+        "power_latest soc_latest read_until superseded_by closed_at closed_by clock_skew start_message_id "
+        "recurrence is_id_used corrected_meter_start corrected_meter_stop corrected_stop_time corrected_at "
+        "corrected_by note total_cost currency tariff energy_wh energy_source"
     ),
     "transactions.transactionevent": (
         "id transaction seq_no digest event_type trigger_reason timestamp raw_timestamp clock_skew "

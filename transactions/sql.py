@@ -395,6 +395,7 @@ WITH f AS MATERIALIZED (
         {_first("received_at", "e.id", _ENDS)} AS stop_received_at,
         {_first("stopped_reason", "e.id", _ENDS)} AS stop_reason,
         {_first("id_token", _LATEST, f"{_STOPS} AND e.id_token_status <> ''")} AS stop_id_tag,
+        {_first("id_token_type", _LATEST, f"{_STOPS} AND e.id_token_status <> ''")} AS stop_id_token_type,
         {_first("meter_stop", "e.id", f"{_ENDS} AND e.meter_stop IS NOT NULL")} AS meter_stop,
         bool_or(e.clock_skew) AS clock_skew,
         count(DISTINCT e.seq_no) FILTER (WHERE e.seq_no >= 0) <= max(e.seq_no)
@@ -411,7 +412,7 @@ WITH f AS MATERIALIZED (
         raw_stop_time = coalesce(f.raw_stop_time, ''), stop_received_at = f.stop_received_at,
         stop_reason = CASE WHEN num_nonnulls(f.stop_time) = 1 THEN coalesce(nullif(f.stop_reason, ''), 'Local')
             ELSE '' END,
-        stop_id_tag = coalesce(f.stop_id_tag, ''),
+        stop_id_tag = coalesce(f.stop_id_tag, ''), stop_id_token_type = coalesce(f.stop_id_token_type, ''),
         clock_skew = f.clock_skew OR coalesce(f.stop_time < f.start_time, false),
         superseded_by_id = CASE WHEN num_nonnulls(f.stop_time) = 0 THEN t.superseded_by_id END,
         missing_since = CASE WHEN f.is_missing THEN coalesce(t.missing_since, now()) END

@@ -316,3 +316,16 @@ def test_two_processes_that_begin_a_transaction_at_once_store_it_once(charger, s
     (stored,) = Transaction.objects.all()
     assert sorted({0, second}) == sorted(stored.transaction_events.values_list("seq_no", flat=True))
     assert (stored.start_time, stored.is_under_way) == (BEGAN, second != 4)
+
+
+def test_a_pin_that_ends_a_session_of_a_card_is_hidden(charger, api):
+    a_tag("1234", type="KeyCode")
+    pin = {"idToken": "1234", "type": "KeyCode"}
+    send(charger, *EVENTS[:4], EVENTS[4] | {"idToken": pin})
+    stored = Transaction.objects.get()
+    assert (stored.id_token_type, stored.stop_id_token_type) == ("ISO14443", "KeyCode")
+    path = f"/api/ocpp/transactions/{charger.identity}/{stored.pk}/"
+    for shown in (api.get(path), api.get(f"{path}events/"), api.get(f"/transactions/{stored.pk}/")):
+        assert shown.status_code == 200
+        assert b"1234" not in shown.content
+    assert api.get(path).json()["id_tag"] == "ABC"

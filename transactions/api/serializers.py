@@ -33,8 +33,10 @@ class WithoutKeyCodes(serializers.ModelSerializer):
 
     def to_representation(self, row: Any) -> dict[str, Any]:
         members: dict[str, Any] = super().to_representation(row)
-        for name in members.keys() & {"id_tag", "stop_id_tag", "id_token"}:
+        for name in members.keys() & {"id_tag", "id_token"}:
             members[name] = key_codes.shown(members[name], row.id_token_type)
+        if "stop_id_tag" in members:
+            members["stop_id_tag"] = row.shown_stop_id_tag
         return members
 
 

@@ -123,6 +123,7 @@ class Migration(migrations.Migration):
                 ('raw_meter_stop', models.TextField(blank=True, db_default='', default='', help_text='As sent, where rounded.')),
                 ('stop_reason', models.TextField(blank=True)),
                 ('stop_id_tag', models.CharField(blank=True, max_length=255)),
+                ('stop_id_token_type', models.TextField(blank=True, db_default='', default='', editable=False, help_text='Empty in OCPP 1.6.')),
                 ('meter_first', models.BigIntegerField(blank=True, null=True, verbose_name='first energy register (Wh)')),
                 ('meter_latest', models.BigIntegerField(blank=True, null=True, verbose_name='highest energy register (Wh)')),
                 ('meter_newest', models.BigIntegerField(blank=True, null=True, verbose_name='energy register received last (Wh)')),

@@ -106,6 +106,9 @@ class Transaction(models.Model):
     raw_meter_stop = models.TextField(blank=True, default="", db_default="", help_text="As sent, where rounded.")
     stop_reason = models.TextField(blank=True)
     stop_id_tag = models.CharField(max_length=255, blank=True)
+    stop_id_token_type = models.TextField(
+        blank=True, default="", db_default="", editable=False, help_text="Empty in OCPP 1.6."
+    )
     meter_first = models.BigIntegerField("first energy register (Wh)", null=True, blank=True)
     meter_latest = models.BigIntegerField("highest energy register (Wh)", null=True, blank=True)
     meter_newest = models.BigIntegerField("energy register received last (Wh)", null=True, blank=True)
@@ -212,8 +215,8 @@ class Transaction(models.Model):
 
     @property
     def shown_stop_id_tag(self) -> str:
-        """The token that ended it, as it may be shown. Its type is not stored, so that of the first token counts."""
-        return key_codes.shown(self.stop_id_tag, self.id_token_type)
+        """The token that ended it, as it may be shown."""
+        return key_codes.shown(self.stop_id_tag, self.stop_id_token_type)
 
     @property
     def status(self) -> str:

@@ -39,6 +39,7 @@ def energies(charger, transaction_id):
 
 # quirk: (the findings that it must cause, the source of the transaction's energy)
 FINDINGS = {
+    "accepts-only": ([], "stop"),
     "no-stop-meter": ([("StopTransaction", "meterStop", "missing")], "readings"),
     "register-back": ([], "readings"),
     "meter-overflow": ([("StopTransaction", "meterStop", "out_of_range")], "readings"),

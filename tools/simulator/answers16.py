@@ -4,10 +4,11 @@ The answer is a CALLRESULT's payload for each action, or a function of the charg
 returns it. The effect of a command begins after its answer was sent.
 """
 
-from tools.simulator import effects
+from tools.simulator import effects, limits
 from tools.simulator.connection import ACCEPTED
 
 REJECTED = {"status": "Rejected"}
+FREE = ("Available", "Reserved")
 READ_ONLY = ("Number", "Supported")  # beginnings of the names of keys
 
 
@@ -16,7 +17,7 @@ READ_ONLY = ("Number", "Supported")  # beginnings of the names of keys
 
 def remote_start(charger, payload):
     wanted = payload.get("connectorId")
-    free = next((c for c in charger.connectors_of(wanted) if c.status == "Available"), None)
+    free = next((c for c in charger.connectors_of(wanted) if c.status in FREE), None)
     if free is None:
         return REJECTED
     charger.in_background(charger.session(free, payload["idTag"], remote_start_id=0))
@@ -46,6 +47,52 @@ def change_availability(charger, payload):
     """Connector 0 stands for all (OCPP 1.6 §5.2)."""
     connectors = charger.connectors_of(payload["connectorId"])
     return {"status": charger.change_availability(connectors, payload["type"])}
+
+
+def reserve(charger, payload):
+    """Connector 0 stands for any (OCPP 1.6 §5.13)."""
+    free = [c for c in charger.connectors_of(payload["connectorId"]) if c.status == "Available"]
+    if not free:
+        return {"status": "Occupied"}
+    wanted = payload["reservationId"], payload["connectorId"], payload["expiryDate"]
+    charger.in_background(effects.reserve(charger, *wanted))
+    return ACCEPTED
+
+
+def cancel_reservation(charger, payload):
+    if payload["reservationId"] not in charger.reservations:
+        return REJECTED
+    charger.in_background(effects.release(charger, payload["reservationId"]))
+    return ACCEPTED
+
+
+# --- smart charging --------------------------------------------------------------------------
+
+
+def set_charging_profile(charger, payload):
+    profile, connector = payload["csChargingProfiles"], payload["connectorId"]
+    if connector and not charger.connectors_of(connector):
+        return REJECTED
+    charger.profiles[profile["chargingProfileId"]] = (connector, profile)
+    return ACCEPTED
+
+
+def clear_charging_profile(charger, payload):
+    members = {name: payload.get(name) for name in ("chargingProfilePurpose", "stackLevel")}
+    found = limits.clear(charger, payload.get("id"), payload.get("connectorId"), members)
+    return ACCEPTED if found else {"status": "Unknown"}
+
+
+def get_composite_schedule(charger, payload):
+    connector, unit = payload["connectorId"], payload.get("chargingRateUnit", "A")
+    if connector and not charger.connectors_of(connector):
+        return REJECTED
+    schedule = limits.composite(charger, connector, payload["duration"], unit)
+    return ACCEPTED | {
+        "connectorId": connector,
+        "scheduleStart": schedule.pop("start"),
+        "chargingSchedule": schedule,
+    }
 
 
 # --- configuration and lists -----------------------------------------------------------------
@@ -135,16 +182,16 @@ def signed_update_firmware(charger, payload):
 
 
 ANSWERS = {
-    "CancelReservation": ACCEPTED,
+    "CancelReservation": cancel_reservation,
     "CertificateSigned": ACCEPTED,
     "ChangeAvailability": change_availability,
     "ChangeConfiguration": change_configuration,
     "ClearCache": ACCEPTED,
-    "ClearChargingProfile": ACCEPTED,
+    "ClearChargingProfile": clear_charging_profile,
     "DataTransfer": {"status": "UnknownVendorId"},
     "DeleteCertificate": {"status": "NotFound"},
     "ExtendedTriggerMessage": extended_trigger,
-    "GetCompositeSchedule": REJECTED,
+    "GetCompositeSchedule": get_composite_schedule,
     "GetConfiguration": get_configuration,
     "GetDiagnostics": get_diagnostics,
     "GetInstalledCertificateIds": {"status": "NotFound"},
@@ -153,10 +200,10 @@ ANSWERS = {
     "InstallCertificate": REJECTED,
     "RemoteStartTransaction": remote_start,
     "RemoteStopTransaction": remote_stop,
-    "ReserveNow": ACCEPTED,
+    "ReserveNow": reserve,
     "Reset": reset,
     "SendLocalList": send_local_list,
-    "SetChargingProfile": ACCEPTED,
+    "SetChargingProfile": set_charging_profile,
     "SignedUpdateFirmware": signed_update_firmware,
     "TriggerMessage": trigger,
     "UnlockConnector": unlock,

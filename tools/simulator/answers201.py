@@ -1,10 +1,9 @@
 """How a simulated charger answers the commands of OCPP 2.0.1, see `answers16`. Functional blocks are in brackets."""
 
 import asyncio
-from datetime import UTC, datetime
 
-from core.ocpp.timestamps import now_on_the_wire, parse
-from tools.simulator import effects
+from core.ocpp.timestamps import now_on_the_wire
+from tools.simulator import effects, limits
 from tools.simulator.connection import ACCEPTED
 from tools.simulator.device import READ_ONLY, WRITE_ONLY, Name, certificate_hashes
 
@@ -86,36 +85,20 @@ def reserve(charger, payload):
     free = [c for c in charger.connectors_of(payload.get("evseId")) if c.status == "Available"]
     if not free:
         return {"status": "Occupied"}
-    evse = payload.get("evseId", 0)
-    device_of(charger).reservations[payload["id"]] = evse
-    if evse:
-        charger.in_background(charger.report_status(free[0], "Reserved"))
-    charger.in_background(_expire(charger, payload["id"], payload["expiryDateTime"]))
+    charger.in_background(_reserve(charger, payload["id"], payload.get("evseId", 0), payload["expiryDateTime"]))
     return ACCEPTED
 
 
-async def _expire(charger, reservation_id, until):
-    end = parse(until)
-    if end is not None:
-        await asyncio.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()))
-    if await _free(charger, reservation_id):
+async def _reserve(charger, reservation_id, evse, until):
+    if await effects.reserve(charger, reservation_id, evse, until):
         expired = {"reservationId": reservation_id, "reservationUpdateStatus": "Expired"}
         await charger.call("ReservationStatusUpdate", expired)
 
 
-async def _free(charger, reservation_id):
-    """End a reservation; return whether there was one."""
-    evse = device_of(charger).reservations.pop(reservation_id, None)
-    for connector in charger.connectors_of(evse) if evse else []:
-        if connector.status == "Reserved":
-            await charger.report_status(connector, "Available")
-    return evse is not None
-
-
 def cancel_reservation(charger, payload):
-    if payload["reservationId"] not in device_of(charger).reservations:
+    if payload["reservationId"] not in charger.reservations:
         return REJECTED
-    charger.in_background(_free(charger, payload["reservationId"]))
+    charger.in_background(effects.release(charger, payload["reservationId"]))
     return ACCEPTED
 
 
@@ -255,35 +238,33 @@ def set_charging_profile(charger, payload):
     profile = payload["chargingProfile"]
     if payload["evseId"] and not charger.connectors_of(payload["evseId"]):
         return REJECTED
-    device_of(charger).profiles[profile["id"]] = (payload["evseId"], profile)
+    charger.profiles[profile["id"]] = (payload["evseId"], profile)
     return ACCEPTED
 
 
 def clear_charging_profile(charger, payload):
-    profiles, criteria = device_of(charger).profiles, payload.get("chargingProfileCriteria", {})
-    wanted = payload.get("chargingProfileId")
-    found = [key for key, held in profiles.items() if wanted in (None, key) and _is_profile(held, criteria)]
-    for key in found:
-        del profiles[key]
+    criteria = payload.get("chargingProfileCriteria", {})
+    found = limits.clear(charger, payload.get("chargingProfileId"), criteria.get("evseId"), _members(criteria))
     return ACCEPTED if found else UNKNOWN
 
 
-def _is_profile(held, criteria):
-    evse, profile = held
-    members = {name: criteria[name] for name in ("chargingProfilePurpose", "stackLevel") if name in criteria}
-    return criteria.get("evseId", evse) == evse and all(profile[name] == value for name, value in members.items())
+def _members(criteria):
+    return {name: criteria.get(name) for name in ("chargingProfilePurpose", "stackLevel")}
 
 
 def get_charging_profiles(charger, payload):
     criterion = payload["chargingProfile"]
-    wanted = criterion | ({"evseId": payload["evseId"]} if "evseId" in payload else {})
+    evse, members = payload.get("evseId"), _members(criterion)
     ids, sources = criterion.get("chargingProfileId"), criterion.get("chargingLimitSource", ["CSO"])
     held = {
-        key: profile
-        for key, profile in device_of(charger).profiles.items()
-        if (ids is None or key in ids) and _is_profile(profile, wanted) and "CSO" in sources
+        key: (of_evse, profile)
+        for key, (of_evse, profile) in charger.profiles.items()
+        if (ids is None or key in ids)
+        and evse in (None, of_evse)
+        and limits.has(profile, members)
+        and "CSO" in sources
     }
-    if not held:
+    if not held or "CSO" not in sources:
         return {"status": "NoProfiles"}
     charger.in_background(_report_profiles(charger, payload["requestId"], list(held.values())))
     return ACCEPTED
@@ -298,24 +279,11 @@ async def _report_profiles(charger, request_id, profiles):
 
 
 def get_composite_schedule(charger, payload):
-    """The schedule of the highest profile for the EVSE, else the limit of the connector."""
     evse, unit = payload["evseId"], payload.get("chargingRateUnit", "A")
     if evse and not charger.connectors_of(evse):
         return REJECTED
-    fitting = [
-        profile["chargingSchedule"][0]
-        for of_evse, profile in sorted(device_of(charger).profiles.values(), key=lambda held: held[1]["stackLevel"])
-        if of_evse in (0, evse) and profile["chargingSchedule"][0]["chargingRateUnit"] == unit
-    ]
-    highest = [{"startPeriod": 0, "limit": 16.0 if unit == "A" else 11_000.0}]
-    schedule = {
-        "evseId": evse,
-        "duration": payload["duration"],
-        "scheduleStart": now_on_the_wire(),
-        "chargingRateUnit": unit,
-        "chargingSchedulePeriod": fitting[-1]["chargingSchedulePeriod"] if fitting else highest,
-    }
-    return ACCEPTED | {"schedule": schedule}
+    schedule = limits.composite(charger, evse, payload["duration"], unit)
+    return ACCEPTED | {"schedule": {"evseId": evse, "scheduleStart": schedule.pop("start"), **schedule}}
 
 
 # --- firmware and logs (L, N) -----------------------------------------------------------------

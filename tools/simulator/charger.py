@@ -8,13 +8,16 @@ import random
 import ssl
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
 import picows
 
+from chargers.services.schedules import WATTS
 from core.observability import context
+from tools.simulator import limits
 from tools.simulator.connection import Call, CallError, Client, Connection
 from tools.simulator.ocpp16 import Messages16
 from tools.simulator.ocpp201 import Messages201
@@ -87,6 +90,8 @@ class SimulatedCharger(Client):
         self.messages = VERSIONS[options.ocpp](self)
         self.version = self.messages.version
         self.list_version = self.sessions = 0
+        self.profiles: dict[int, tuple[int, dict]] = {}  # id: (EVSE, profile as sent)
+        self.reservations: dict[int, int] = {}  # id: EVSE, 0 for any
         self.restarting = asyncio.Event()
         self.tasks: set[asyncio.Task] = set()
 
@@ -241,6 +246,8 @@ class SimulatedCharger(Client):
                 return
             progress = (sample + 1) / self.options.samples
             power = self.options.power * min(1, progress * 8) * (1 - math.exp((progress - 1.02) * 12))
+            if self.profiles:
+                power = min(power, limits.limit_at(self, datetime.now(UTC), connector.number, WATTS))
             connector.meter += power * self.options.sample_interval / 3600
             self.measure(connector, power, begun + (98 - begun) * progress)
         await self.report_status(connector, "SuspendedEV")
@@ -278,6 +285,9 @@ class SimulatedCharger(Client):
     def answer_to(self, action: str, payload: dict) -> Any:
         if self.options.silent:
             return None
+        for quirk in self.quirks:
+            if action in quirk.answers:
+                return quirk.answers[action](payload)
         answer = self.messages.answers.get(action, CallError("NotImplemented", f"{action} is unknown"))
         return answer(self, payload) if callable(answer) else answer
 

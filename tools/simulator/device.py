@@ -124,9 +124,7 @@ class Device:
     list_version: int = 0
     list_entries: set[str] = field(default_factory=set)
     monitors: dict[int, tuple[Name, dict]] = field(default_factory=dict)
-    profiles: dict[int, tuple[int, dict]] = field(default_factory=dict)  # id: (EVSE, profile)
     displays: dict[int, dict] = field(default_factory=dict)
-    reservations: dict[int, int] = field(default_factory=dict)  # id: EVSE, 0 for any
     certificates: list[tuple[str, dict]] = field(default_factory=list)  # (type, hashes)
     published: set[str] = field(default_factory=set)  # checksums of firmware
     monitor_ids: Iterator[int] = field(default_factory=lambda: count(1))
@@ -158,9 +156,9 @@ class Device:
 
     def use_reservation(self, evse: int) -> int | None:
         """Return the id of the reservation that a transaction on `evse` uses, and forget it. None: there is none."""
-        found = next((key for key, reserved in self.reservations.items() if reserved in (0, evse)), None)
+        found = next((key for key, reserved in self.charger.reservations.items() if reserved in (0, evse)), None)
         if found is not None:
-            del self.reservations[found]
+            del self.charger.reservations[found]
         return found
 
     def report(self, base: str) -> dict[Name, Variable]:

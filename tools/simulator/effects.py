@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from core.ocpp.timestamps import parse
+
 logger = logging.getLogger("simulator")
 
 
@@ -25,6 +27,26 @@ def certificate_request(charger_id: str) -> str:
 
 def log_name() -> str:
     return f"diagnostics-{datetime.now(UTC):%Y%m%d}.log"
+
+
+async def reserve(charger: Any, reservation_id: int, evse: int, until: str) -> bool:
+    """Reserve an EVSE (0: any) until a time; return whether the reservation has expired then."""
+    charger.reservations[reservation_id] = evse
+    for connector in charger.connectors_of(evse) if evse else []:
+        await charger.report_status(connector, "Reserved")
+    end = parse(until)
+    if end is not None:
+        await asyncio.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()))
+    return await release(charger, reservation_id)
+
+
+async def release(charger: Any, reservation_id: int) -> bool:
+    """End a reservation; return whether there was one."""
+    evse = charger.reservations.pop(reservation_id, None)
+    for connector in charger.connectors_of(evse) if evse else []:
+        if connector.status == "Reserved":
+            await charger.report_status(connector, "Available")
+    return evse is not None
 
 
 async def upload(charger: Any, location: str, action: str, request: dict, failure: str) -> None:

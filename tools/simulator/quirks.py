@@ -16,6 +16,7 @@ SLOW_CLOCK = timedelta(days=20_000)  # back to the years around 1970
 class Quirk:
     """`changes` are by action, "" for each: functions of a copy of the payload, which return the one to send.
 
+    `answers` are functions of the payload of a command that return an answer; nothing is done then.
     `spoil` changes the JSON text of an action; `twice` are actions that are sent twice, with two message ids.
     """
 
@@ -23,12 +24,35 @@ class Quirk:
     changes: Mapping[str, Callable[[dict], dict]] = field(default_factory=dict)
     spoil: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     twice: frozenset[str] = frozenset()
+    answers: Mapping[str, Callable[[dict], dict]] = field(default_factory=dict)
 
     def changed(self, action: str, payload: dict) -> dict:
         for name in ("", action):
             if change := self.changes.get(name):
                 payload = change(json.loads(json.dumps(payload)))
         return payload
+
+
+def _accepted(payload: dict) -> dict:
+    return {"status": "Accepted"}
+
+
+def _accepted_update(payload: dict) -> dict:
+    """The answer has a status if the request has a `firmware`, which those of OCPP 1.6 without a signature lack."""
+    return _accepted(payload) if "firmware" in payload else {}
+
+
+def _accepted_values(payload: dict) -> dict:
+    results = [{name: item[name] for name in ("component", "variable")} for item in payload["setVariableData"]]
+    return {"setVariableResult": [result | {"attributeStatus": "Accepted"} for result in results]}
+
+
+ACCEPTED_ONLY = (
+    *("CancelReservation", "ChangeAvailability", "ChangeConfiguration", "ClearChargingProfile"),
+    *("ExtendedTriggerMessage", "GetLog", "RemoteStartTransaction", "RemoteStopTransaction"),
+    *("RequestStartTransaction", "RequestStopTransaction", "ReserveNow", "Reset", "SendLocalList"),
+    *("SetChargingProfile", "SignedUpdateFirmware", "TriggerMessage"),
+)
 
 
 def _with(**members: Any) -> Callable[[dict], dict]:
@@ -131,6 +155,11 @@ QUIRKS = {
     ),
     "kwh": Quirk("the energy register is in kWh", {"MeterValues": _registers(_in_kwh)}),
     "comma-decimals": Quirk("the energy register has a decimal comma", {"MeterValues": _registers(_with_comma)}),
+    "accepts-only": Quirk(
+        "commands are accepted, and nothing is done",
+        answers={name: _accepted for name in ACCEPTED_ONLY}
+        | {"SetVariables": _accepted_values, "UpdateFirmware": _accepted_update},
+    ),
     "control-characters": Quirk(
         "a raw control character follows the id tag",
         spoil={"StartTransaction": lambda text: text.replace('"idTag":"', '"idTag":"\x03')},

@@ -3,9 +3,10 @@
 # --- models/batch ------------------------------------------------------------------------------
 
 COUNT_BATCH_ITEMS = """
-SELECT CASE WHEN item.state = 'created' THEN c.state ELSE item.state END, c.outcome, c.simulated, count(*)
+SELECT CASE WHEN item.state = 'created' THEN c.state ELSE item.state END, c.outcome, c.simulated,
+    c.confirmation, count(*)
 FROM commands_batchitem item LEFT JOIN commands_command c ON c.id = item.command_id
-WHERE item.batch_id = %s GROUP BY 1, 2, 3
+WHERE item.batch_id = %s GROUP BY 1, 2, 3, 4
 """
 
 # --- batches -----------------------------------------------------------------------------------
@@ -13,6 +14,19 @@ WHERE item.batch_id = %s GROUP BY 1, 2, 3
 CREATE_BATCH_ITEMS = """
 INSERT INTO commands_batchitem (batch_id, charger_id, due_at, state, reason)
 SELECT %s, r.charger, r.due_at, 'waiting', '' FROM json_to_recordset(%s) AS r(charger bigint, due_at timestamptz)
+"""
+
+# --- confirmation ------------------------------------------------------------------------------
+
+# Only pending ones that no other worker has looked at meanwhile, so that each is decided and read back once.
+CONFIRM = """
+UPDATE commands_command c SET confirmation = s.confirmation, confirmation_detail = s.detail,
+    confirmed_at = CASE s.confirmation WHEN 'confirmed' THEN clock_timestamp() END,
+    look_at = CASE s.confirmation WHEN 'pending' THEN s.look_at END
+FROM json_to_recordset(%s) AS s(id bigint, confirmation text, detail text, look_at timestamptz,
+    looked_at timestamptz)
+WHERE c.id = s.id AND c.confirmation = 'pending' AND c.look_at = s.looked_at
+RETURNING c.id
 """
 
 # --- progress ----------------------------------------------------------------------------------
@@ -50,7 +64,10 @@ FINISH = """
 WITH finished AS (
     UPDATE commands_command c SET state = 'finished', outcome = %(outcome)s, response = %(response)s,
         error = %(error)s, simulated = %(simulated)s, simulated_response = %(simulated_response)s,
-        finished_at = clock.now, completed_at = CASE WHEN %(may_deliver)s THEN c.completed_at ELSE clock.now END
+        finished_at = clock.now, completed_at = CASE WHEN %(may_deliver)s THEN c.completed_at ELSE clock.now END,
+        confirmation = %(confirmation)s::text, confirmation_detail = %(confirmation_detail)s, noted = %(noted)s,
+        look_at = CASE %(confirmation)s::text WHEN 'pending' THEN clock.now END,
+        confirm_until = clock.now + make_interval(secs => %(within_s)s)
     FROM (SELECT clock_timestamp() AS now) AS clock
     WHERE c.id = %(id)s AND c.state = %(state)s
         AND (NOT %(is_silent)s OR (c.response IS NULL AND c.error IS NULL))

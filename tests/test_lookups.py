@@ -153,7 +153,7 @@ HARMLESS = {
     "commands.command": (
         "id task_id charger ocpp_version action timeout state outcome simulated response simulated_response error "
         "late_response warning transaction request_id progress report follows retry_full requested_by created_at "
-        "sent_at finished_at completed_at"
+        "sent_at finished_at completed_at confirmation confirmed_at confirmation_detail confirm_until look_at noted"
     ),
     "commands.reportpart": "id charger action request_id seq_no is_last items digest received_at",
     "commands.displaymessage": (

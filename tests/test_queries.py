@@ -27,6 +27,7 @@ from chargers.models import (
 from chargers.services import audit, variables
 from chargers.services.variables import ReportedVariable, VariableName
 from commands.models import (
+    CONFIRMATIONS,
     Batch,
     CertificateInquiry,
     CertificateRequest,
@@ -95,6 +96,7 @@ def one_more_of_each(number):
     Upload.objects.create(token_hash=tag, command=command, charger=charger, expires_at=now)
     Message.objects.create(charger=charger, at=now, direction="in", kind="other", frame="x", is_error=True)
     counts = {"total": 0, "progress": 1.0, "simulated": 0, "states": {}, "outcomes": {}}
+    counts["confirmations"] = dict.fromkeys(CONFIRMATIONS, 0)
     counts["states"] = dict.fromkeys(["waiting", "queued", "sent", "finished", "cancelled", "refused"], 0)
     Batch.objects.create(action="ClearCache", payload={}, chosen={}, total=0, start_at=now, counts=counts)
     ChargingProfile.objects.create(description=tag, profile=PROFILE)

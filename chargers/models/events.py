@@ -26,6 +26,8 @@ KINDS = {
     "transaction.corrected": "an operator has corrected a meter value or the end of a transaction",
     "command.finished": "a command has its outcome",
     "command.completed": "a charger has reported the end of what it delivers after its answer, such as an update",
+    "command.confirmed": "the effect of a command was seen after its answer, such as the session that it started",
+    "command.not_seen": "the effect of a command that the charger had accepted was not seen in time",
     "security.event": "a SecurityEventNotification",
     "monitoring.event": "an event of a monitored variable, or one that the charger always reports (NotifyEvent)",
     "transaction.updated": "readings of an active transaction",

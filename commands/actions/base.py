@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chargers.models import Charger
-from commands.models import Command
+from commands.models import NOT_SEEN, Command
 from core.ocpp.schemas import JSON
 
 
@@ -45,6 +45,44 @@ class Delivery:
     is_empty: Callable[[JSON], bool] = lambda answer: False
 
 
+class Look(NamedTuple):
+    """What the records show of the effect of a command; `detail` is a sentence about it.
+
+    `result` is a confirmation. While it is pending, `at_end` is the one for the case that its time runs out.
+    """
+
+    result: str
+    detail: str
+    at_end: str = NOT_SEEN
+
+
+ACCEPTING = ("", "Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled")  # statuses; some answers have none
+
+
+def _unless_refused(command: Command) -> str | None:
+    return None if command.status in ACCEPTING else ""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """How the effect of an accepted command is seen in the records (decision 0032).
+
+    `look(command)` reads `command.charger` with its connectors, `command.transaction`, `command.read_backs` and
+    `command.noted_transaction`, which are loaded for many commands at once.
+    `within_s(command)` is the number of seconds from the answer within which the effect is to be seen.
+    `read_back(command)` is a command that reads what was changed, None if there is nothing to read now.
+    `note(command)` is what `look` has to know of the time before the answer was applied, as JSON.
+    `excluded(command)` is the reason why the effect of an answered command is not looked for, "" for a refused one;
+    None if it is looked for.
+    """
+
+    look: Callable[[Command], Look]
+    within_s: Callable[[Command], float]
+    read_back: Callable[[Command], FollowUp | None] = nothing
+    note: Callable[[Command], Any] = nothing
+    excluded: Callable[[Command], str | None] = _unless_refused
+
+
 @dataclass(frozen=True)
 class Action:
     """One action and its functions.
@@ -61,6 +99,7 @@ class Action:
     `portions(payload, charger)` are the payloads by which a request is sent that is too long for one message. If they
     are `dependent`, each builds on the one before, so those after one that was not accepted are cancelled.
     `hide(payload)` is the part of a payload with a secret that may be stored after the command is finished.
+    `confirmation` says how its effect is seen; None if nothing shows it.
     `triggers(payload)` is the action of the message that it requests; None for commands that request none.
     """
 
@@ -77,6 +116,7 @@ class Action:
     portions: Callable[[JSON, Charger], list[JSON]] = _whole
     dependent: bool = False
     triggers: Callable[[JSON], str] | None = None
+    confirmation: Confirmation | None = None
 
     def stored(self, payload: JSON) -> JSON:
         """Return the part of `payload` that may be stored after the command is finished."""

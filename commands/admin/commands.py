@@ -54,7 +54,7 @@ def _json(field: str, title: str) -> Any:
 @admin.register(Command)
 class CommandAdmin(LargeHistoryAdmin):
     list_display = ["created_at", "charger", "action", "state", "shown_outcome", "shown_result", "requested_by"]
-    list_filter = ["state", "outcome", "simulated", choices("action", NAMES)]
+    list_filter = ["state", "outcome", "simulated", "confirmation", choices("action", NAMES)]
     sortable_by = ["created_at"]
     searched = {"task_id": "text", "charger": "charger"}
     date_hierarchy = "created_at"
@@ -65,6 +65,7 @@ class CommandAdmin(LargeHistoryAdmin):
     fieldsets = [
         (None, {"fields": ["charger", "ocpp_version", "action", "shown_payload", "timeout", "warning"]}),
         ("Outcome", {"fields": ["state", "shown_outcome", "shown_result", "answer", "fault", "late"]}),
+        ("Effect", {"fields": ["confirmation", "confirmation_detail", "confirmed_at", "confirm_until"]}),
         ("Origin and progress", {"fields": ["requested_by", "task_id", "transaction", "progress_made", "follows"]}),
         ("Times", {"fields": ["created_at", "sent_at", "finished_at", "completed_at"]}),
     ]

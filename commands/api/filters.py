@@ -6,6 +6,7 @@ from django_filters import rest_framework as filters
 from chargers.api.filters import AsSent, OfCharger, YesOrNo
 from commands.actions.table import NAMES
 from commands.models import (
+    CONFIRMATIONS,
     Batch,
     BatchItem,
     CertificateRequest,
@@ -29,7 +30,7 @@ class CommandFilter(OfAction, OfCharger):
 
     class Meta:
         model = Command
-        fields = ["action", "state", "outcome", "simulated"]
+        fields = ["action", "state", "outcome", "simulated", "confirmation"]
 
 
 class UploadFilter(OfCharger):
@@ -77,6 +78,7 @@ class BatchItemFilter(OfCharger):
     state = filters.ChoiceFilter(choices=[(s, s) for s in SHOWN], method="in_state")
     outcome = filters.CharFilter("command__outcome")
     simulated = YesOrNo("command__simulated")
+    confirmation = filters.ChoiceFilter("command__confirmation", choices=[(c, c) for c in CONFIRMATIONS])
 
     class Meta:
         model = BatchItem

@@ -111,6 +111,12 @@ class Migration(migrations.Migration):
                 ('sent_at', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('completed_at', models.DateTimeField(blank=True, editable=False, help_text='When the charger reported the end of its delivery; if nothing is delivered, when finished.', null=True)),
+                ('confirmation', models.CharField(choices=[('pending', 'pending'), ('confirmed', 'confirmed'), ('not_seen', 'not_seen'), ('not_applicable', 'not_applicable')], db_default='not_applicable', default='not_applicable', editable=False, help_text='Whether its effect was seen after the answer.', max_length=14)),
+                ('confirmed_at', models.DateTimeField(blank=True, editable=False, help_text='When its effect was seen.', null=True)),
+                ('confirmation_detail', models.TextField(blank=True, db_default='', default='', editable=False, help_text='What was seen, or was expected and not seen.')),
+                ('confirm_until', models.DateTimeField(blank=True, editable=False, help_text='Until when its effect is looked for.', null=True)),
+                ('look_at', models.DateTimeField(editable=False, help_text='When its effect is looked for next.', null=True)),
+                ('noted', commands.fields.OrderedJSONField(editable=False, help_text='What was known before its effect.', null=True)),
                 ('charger', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='commands', to='chargers.charger')),
                 ('follows', models.ForeignKey(blank=True, help_text='Command that caused this one.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='followed_by', to='commands.command')),
                 ('transaction', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='commands', to='transactions.transaction')),
@@ -245,6 +251,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='command',
             index=models.Index(condition=models.Q(models.Q(('state', 'finished'), _negated=True), ('requested_by', 'central system')), fields=['created_at'], name='commands_of_our_own'),
+        ),
+        migrations.AddIndex(
+            model_name='command',
+            index=models.Index(condition=models.Q(('confirmation', 'pending')), fields=['look_at'], name='commands_to_confirm'),
+        ),
+        migrations.AddIndex(
+            model_name='command',
+            index=models.Index(condition=models.Q(('confirmation', 'not_seen')), fields=['-id'], name='commands_not_confirmed'),
         ),
         migrations.AddConstraint(
             model_name='command',

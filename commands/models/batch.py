@@ -8,7 +8,7 @@ from django.db import models
 from chargers.models import Charger
 from commands import sql
 from commands.fields import OrderedJSONField
-from commands.models.command import FINISHED, QUEUED, SENT, Command
+from commands.models.command import CONFIRMATIONS, FINISHED, QUEUED, SENT, Command
 from commands.models.wanted import Wanted
 from core.db import bulk_sql
 
@@ -20,17 +20,24 @@ SHOWN = (WAITING, QUEUED, SENT, *ENDED)
 
 
 class Progress(TypedDict):
-    """How far a batch is: `progress` is from 0 to 1; `states` and `outcomes` have the number of items of each."""
+    """How far a batch is: `progress` is from 0 to 1; the others have the number of items of each.
+
+    `confirmations` has those of finished commands.
+    """
 
     total: int
     progress: float
     simulated: int
     states: dict[str, int]
     outcomes: dict[str, int]
+    confirmations: dict[str, int]
 
 
 class Batch(Wanted):
-    """One command to many chargers. `counts` is stored when all are finished; before, the items are counted."""
+    """One command to many chargers. `counts` is stored when all are finished; before, the items are counted.
+
+    It is stored again when effects of its commands are seen later.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     timeout = models.FloatField(null=True, blank=True, help_text="Seconds each charger has to answer.")
@@ -76,14 +83,23 @@ class Batch(Wanted):
         """`progress` counted from the items, by one query."""
         states, simulated = dict.fromkeys(SHOWN, 0), 0
         outcomes: dict[str, int] = {}
-        for state, outcome, was_simulated, count in bulk_sql.query(sql.COUNT_BATCH_ITEMS, [self.pk]):
+        confirmations = dict.fromkeys(CONFIRMATIONS, 0)
+        for state, outcome, was_simulated, confirmation, count in bulk_sql.query(sql.COUNT_BATCH_ITEMS, [self.pk]):
             states[state] += count
             simulated += count if was_simulated else 0
             if outcome:
                 outcomes[outcome] = outcomes.get(outcome, 0) + count
+                confirmations[confirmation] += count
         ended, total = sum(states[state] for state in ENDED), sum(states.values())
         part = ended / total if total else 1.0
-        return {"total": total, "progress": part, "simulated": simulated, "states": states, "outcomes": outcomes}
+        return Progress(
+            total=total,
+            progress=part,
+            simulated=simulated,
+            states=states,
+            outcomes=outcomes,
+            confirmations=confirmations,
+        )
 
     @property
     def state(self) -> str:

@@ -37,6 +37,10 @@ OUTCOMES = (
 # Without an answer of the charger; only these get a simulated reply.
 SILENT = (TIMED_OUT, NOT_CONNECTED, CONNECTION_LOST)
 
+# Whether the effect of a command was seen in the records, after the charger had accepted it.
+PENDING, CONFIRMED, NOT_SEEN, NOT_APPLICABLE = "pending", "confirmed", "not_seen", "not_applicable"
+CONFIRMATIONS = (PENDING, CONFIRMED, NOT_SEEN, NOT_APPLICABLE)
+
 
 def new_task_id() -> str:
     """One id for the command, its Celery task and its OCPP message: 36 characters, as J §4.1.4 allows."""
@@ -109,12 +113,39 @@ class Command(models.Model):
         help_text="When the charger reported the end of its delivery; if nothing is delivered, when finished.",
     )
 
+    # Set by `services.confirmation`; it never changes `outcome`.
+    confirmation = models.CharField(
+        max_length=14,
+        default=NOT_APPLICABLE,
+        db_default=NOT_APPLICABLE,
+        editable=False,
+        choices=[(c, c) for c in CONFIRMATIONS],
+        help_text="Whether its effect was seen after the answer.",
+    )
+    confirmed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When its effect was seen.")
+    confirmation_detail = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="What was seen, or was expected and not seen.",
+    )
+    confirm_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Until when its effect is looked for."
+    )
+    look_at = models.DateTimeField(null=True, editable=False, help_text="When its effect is looked for next.")
+    noted = OrderedJSONField(null=True, editable=False, help_text="What was known before its effect.")
+
     # Times of submission and sending by `time.monotonic` of this process. Waits are counted from these, because the
     # wall clock may be set. `services.queries` sets them, `sent_s` only of a command that was sent.
     submitted_s: float
     sent_s: float
     is_first: bool  # set by `services.queries`: whether it is the first unfinished command of its charger
     next_command: "Command | None" = None  # set when this one is finished: the next one of the charger
+    # Set by `services.confirmation`: the commands that read back what it changed, oldest first, and the transaction
+    # that `noted` names.
+    read_backs: "list[Command]"
+    noted_transaction: Transaction | None
 
     class Meta:
         ordering = ["-id"]
@@ -142,6 +173,8 @@ class Command(models.Model):
                 name="remote_starts_without_sequel",
                 condition=models.Q(action="RemoteStartTransaction", transaction=None),
             ),
+            models.Index(fields=["look_at"], name="commands_to_confirm", condition=models.Q(confirmation=PENDING)),
+            models.Index(fields=["-id"], name="commands_not_confirmed", condition=models.Q(confirmation=NOT_SEEN)),
             models.Index(
                 fields=["created_at"],
                 name="commands_of_our_own",

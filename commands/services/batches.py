@@ -325,5 +325,13 @@ def finish_completed() -> None:
     for batch in Batch.objects.filter(finished_at=None, start_at__lte=Now()) | Batch.objects.filter(
         finished_at=None, cancelled_at__isnull=False
     ):
-        if not batch.items.filter(state=WAITING).exists() and (counts := batch.counted())["progress"] == 1:
-            Batch.objects.filter(pk=batch.pk).update(finished_at=Now(), counts=counts)
+        if not batch.items.filter(state=WAITING).exists():
+            _finish(batch)
+
+
+@transaction.atomic
+def _finish(batch: Batch) -> None:
+    """Store the counts of `batch` if all of its commands are finished; locked, so that no later count is lost."""
+    locked = Batch.objects.select_for_update().filter(pk=batch.pk, finished_at=None).first()
+    if locked and (counts := locked.counted())["progress"] == 1:
+        Batch.objects.filter(pk=batch.pk).update(finished_at=Now(), counts=counts)

@@ -38,11 +38,11 @@ class CompositeSchedule:
 def latest(charger: Charger, evse_id: int | None = None) -> CompositeSchedule | None:
     """Return the latest composite schedule of `charger`, or of one of its EVSEs; None if it has given none."""
     answered = charger.commands.filter(action=ACTION, outcome=ANSWERED).order_by("-pk")[:MAX_SEARCHED]
-    found = (_schedule(command) for command in answered if command.status == "Accepted")
+    found = (read(command) for command in answered if command.status == "Accepted")
     return next((one for one in found if one and evse_id in (None, one.evse_id)), None)
 
 
-def _schedule(command: Command) -> CompositeSchedule | None:
+def read(command: Command) -> CompositeSchedule | None:
     """Return the schedule of an answer: of 1.6 `chargingSchedule`, of 2.0.1 `schedule`. None if it has none."""
     answer, asked = command.answer, command.payload
     sent: Any = answer.get("schedule") or answer.get("chargingSchedule") or {}

@@ -12,7 +12,7 @@ from chargers.services import audit, events
 from commands import metrics
 from commands.actions.table import action_of
 from commands.fields import Payload
-from commands.models import Command
+from commands.models import NOT_APPLICABLE, PENDING, Command
 from core.db.insertion import insert
 from core.ocpp import schemas
 from core.ocpp.redaction import HIDDEN
@@ -24,11 +24,15 @@ MOST_PORTIONS = 250
 
 @transaction.atomic
 def submit_internal(
-    charger: Charger, action: str, payload: Mapping[str, Any], caused_by: Command | None = None
+    charger: Charger, action: str, payload: Mapping[str, Any], caused_by: Command | None = None, **columns: Any
 ) -> Command:
-    """Create a command of the system itself, which the sweep enqueues within a second. Returns the `Command`."""
+    """Create a command of the system itself, which the sweep enqueues within a second. Returns the `Command`.
+
+    `columns` are more columns of it.
+    """
     version = caused_by.version if caused_by else charger.version
-    return create(charger, version, action, payload, {"requested_by": audit.SYSTEM_ACTOR, "follows": caused_by})
+    columns |= {"requested_by": audit.SYSTEM_ACTOR, "follows": caused_by}
+    return create(charger, version, action, payload, columns)
 
 
 def create(
@@ -61,6 +65,7 @@ def create(
         action=action,
         payload=Payload.of(request, version, action),
         timeout=columns.pop("timeout", None) or settings.OCPP_COMMAND_TIMEOUT,
+        confirmation=PENDING if row.confirmation else NOT_APPLICABLE,
         warning=" ".join(warning for warning in warnings if warning),
         **columns,
     )

@@ -33,7 +33,7 @@ from commands.models import (
     TIMED_OUT,
     Command,
 )
-from commands.services import acceptance, creation, mailbox, progress
+from commands.services import acceptance, confirmation, creation, mailbox, progress
 from commands.services.mailbox import Answer, Event, Lost
 from commands.services.queries import get_command
 from core.db import bulk_sql, faults
@@ -310,6 +310,7 @@ def _store_end(command: Command, former_state: str) -> bool:
     columns: JSON = {name: _json(getattr(command, name)) for name in ("response", "error", "simulated_response")}
     columns |= {"id": command.pk, "outcome": command.outcome, "simulated": command.simulated}
     columns |= {"may_deliver": may_deliver, "state": former_state}
+    columns |= confirmation.begin(command)
     columns["is_silent"] = command.outcome in SILENT  # an answer that was stored at the last moment counts
     rows = bulk_sql.query(sql.FINISH, columns | _result(command))
     if rows:

@@ -12,7 +12,7 @@ from chargers.services import audit, presence, presence_reconciliation
 from chargers.tasks import enqueue_deliveries
 from commands import metrics
 from commands.models import FINISHED, QUEUED, SENT, Command
-from commands.services import batches, gaps, mailbox, renewals, schedules
+from commands.services import batches, confirmation, gaps, mailbox, renewals, schedules
 from commands.services.enqueueing import enqueue
 from commands.services.signing import sign_waiting
 from core.background import RepeatedStep
@@ -96,7 +96,7 @@ class Turn:
 
 STEPS: tuple[Step, ...] = (
     *(enqueue_orphaned, sign_waiting, gaps.request_missing, schedules.run_overdue),
-    *(batches.release, batches.finish_completed, enqueue_deliveries),
+    *(batches.release, batches.finish_completed, confirmation.look, enqueue_deliveries),
 )
 TURNS = (
     Turn("sweep", INTERVAL_S, STEPS),

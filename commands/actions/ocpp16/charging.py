@@ -148,15 +148,18 @@ def install(charger: Charger, connector_id: int, profile: JSON, transaction_id: 
 
 def was_cleared(command: Command) -> None:
     """Delete the profile with the given id, or all that meet the given criteria (OCPP 1.6 §6.7)."""
-    if command.status != "Accepted":
-        return
-    member = command.payload.get
-    criteria = Criteria(
+    if command.status == "Accepted":
+        profiles.clear(command.charger, criteria(command.payload))
+
+
+def criteria(payload: JSON) -> Criteria:
+    """Return which profiles a ClearChargingProfile removes."""
+    if "id" in payload:
+        return Criteria(ids=[payload["id"]])
+    member = payload.get
+    return Criteria(
         evse_id=member("connectorId"), purpose=member("chargingProfilePurpose"), stack_level=member("stackLevel")
     )
-    if "id" in command.payload:
-        criteria = Criteria(ids=[command.payload["id"]])
-    profiles.clear(command.charger, criteria)
 
 
 def started(command: Command) -> None:

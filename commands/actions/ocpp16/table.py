@@ -2,10 +2,12 @@
 
 from commands.actions import certificates, requests, transfers
 from commands.actions.base import Action
+from commands.actions.effects import CANCEL_RESERVATION, UNLOCK
 from commands.actions.ocpp16 import (
     charging,
     configuration,
     diagnostics,
+    effects,
     local_list,
     remote_trigger,
     reservations,
@@ -16,7 +18,9 @@ ACCEPTED = {"status": "Accepted"}
 
 _TABLE = (
     # Core
-    Action("ChangeAvailability", ACCEPTED, answered=configuration.availability_changed),
+    Action(
+        "ChangeAvailability", ACCEPTED, answered=configuration.availability_changed, confirmation=effects.AVAILABILITY
+    ),
     Action(
         "ChangeConfiguration",
         ACCEPTED,
@@ -27,6 +31,7 @@ _TABLE = (
         configuration.not_changed,
         configuration.hide,
         payload_for_retry=configuration.payload_for_retry,
+        confirmation=effects.SETTING,
     ),
     Action("ClearCache", ACCEPTED),
     Action("DataTransfer", ACCEPTED),
@@ -42,10 +47,11 @@ _TABLE = (
         charging.check_start,
         answered=charging.started,
         not_answered=charging.not_started,
+        confirmation=effects.START,
     ),
-    Action("RemoteStopTransaction", ACCEPTED),
-    Action("Reset", ACCEPTED),
-    Action("UnlockConnector", {"status": "Unlocked"}),
+    Action("RemoteStopTransaction", ACCEPTED, confirmation=effects.STOP),
+    Action("Reset", ACCEPTED, confirmation=effects.RESET),
+    Action("UnlockConnector", {"status": "Unlocked"}, confirmation=UNLOCK),
     # Local authorisation list
     Action("GetLocalListVersion", {"listVersion": 0}, answered=local_list.version_reported),
     Action(
@@ -55,9 +61,10 @@ _TABLE = (
         local_list.check,
         answered=local_list.was_sent,
         payload_for_retry=local_list.payload_for_retry,
+        confirmation=effects.LOCAL_LIST,
     ),
     # Reservation
-    Action("CancelReservation", ACCEPTED, answered=reservations.cancelled),
+    Action("CancelReservation", ACCEPTED, answered=reservations.cancelled, confirmation=CANCEL_RESERVATION),
     Action(
         "ReserveNow",
         ACCEPTED,
@@ -65,11 +72,19 @@ _TABLE = (
         reservations.check,
         reservations.submitted,
         reservations.reserved,
+        confirmation=effects.RESERVE,
     ),
     # Smart charging
-    Action("ClearChargingProfile", ACCEPTED, answered=charging.was_cleared),
+    Action("ClearChargingProfile", ACCEPTED, answered=charging.was_cleared, confirmation=effects.CLEAR_PROFILE),
     Action("GetCompositeSchedule", ACCEPTED),
-    Action("SetChargingProfile", ACCEPTED, charging.complete_set, charging.check_set, answered=charging.was_set),
+    Action(
+        "SetChargingProfile",
+        ACCEPTED,
+        charging.complete_set,
+        charging.check_set,
+        answered=charging.was_set,
+        confirmation=effects.SET_PROFILE,
+    ),
     # Firmware, diagnostics and logs
     Action(
         "GetDiagnostics",
@@ -79,6 +94,7 @@ _TABLE = (
         diagnostics.submitted,
         payload_for_retry=diagnostics.for_retry,
         delivery=diagnostics.DELIVERY,
+        confirmation=effects.DIAGNOSTICS,
     ),
     Action(
         "GetLog",
@@ -88,8 +104,9 @@ _TABLE = (
         transfers.log_submitted,
         payload_for_retry=transfers.log_for_retry,
         delivery=transfers.LOG,
+        confirmation=effects.LOG,
     ),
-    Action("UpdateFirmware", {}, delivery=transfers.FIRMWARE),
+    Action("UpdateFirmware", {}, delivery=transfers.FIRMWARE, confirmation=effects.FIRMWARE),
     Action(
         "SignedUpdateFirmware",
         ACCEPTED,
@@ -97,10 +114,16 @@ _TABLE = (
         submitted=requests.submitted,
         payload_for_retry=requests.for_retry,
         delivery=transfers.SIGNED_FIRMWARE,
+        confirmation=effects.SIGNED_FIRMWARE,
     ),
     # Remote trigger
-    Action("TriggerMessage", ACCEPTED, triggers=remote_trigger.requested),
-    Action("ExtendedTriggerMessage", ACCEPTED, triggers=remote_trigger.requested_by_extended),
+    Action("TriggerMessage", ACCEPTED, triggers=remote_trigger.requested, confirmation=effects.TRIGGER),
+    Action(
+        "ExtendedTriggerMessage",
+        ACCEPTED,
+        triggers=remote_trigger.requested_by_extended,
+        confirmation=effects.EXTENDED_TRIGGER,
+    ),
     # Certificates
     Action("InstallCertificate", ACCEPTED, check=certificates.check_install, answered=certificates.installed),
     Action(

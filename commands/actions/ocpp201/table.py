@@ -2,12 +2,14 @@
 
 from commands.actions import certificates, requests, transfers
 from commands.actions.base import Action
+from commands.actions.effects import CANCEL_RESERVATION, UNLOCK
 from commands.actions.ocpp201 import (
     availability,
     charging,
     customers,
     device_model,
     display_messages,
+    effects,
     firmware,
     local_list,
     monitoring,
@@ -23,8 +25,8 @@ ACCEPTED = {"status": "Accepted"}
 
 _TABLE = (
     # Availability (G) and provisioning (B)
-    Action("ChangeAvailability", ACCEPTED, answered=availability.changed),
-    Action("Reset", ACCEPTED),
+    Action("ChangeAvailability", ACCEPTED, answered=availability.changed, confirmation=effects.AVAILABILITY),
+    Action("Reset", ACCEPTED, confirmation=effects.RESET),
     Action(
         "GetBaseReport",
         ACCEPTED,
@@ -32,6 +34,7 @@ _TABLE = (
         submitted=requests.submitted,
         payload_for_retry=requests.for_retry,
         delivery=requests.REPORT,
+        confirmation=effects.REPORT,
     ),
     Action(
         "GetReport",
@@ -42,6 +45,7 @@ _TABLE = (
         payload_for_retry=requests.for_retry,
         delivery=requests.REPORT,
         portions=device_model.portions_of_report,
+        confirmation=effects.REPORT,
     ),
     Action(
         "GetVariables",
@@ -60,6 +64,7 @@ _TABLE = (
         device_model.not_set,
         device_model.hide,
         payload_for_retry=device_model.set_for_retry,
+        confirmation=effects.SETTINGS,
         portions=device_model.portions_of_set,
     ),
     Action("SetNetworkProfile", ACCEPTED, check=network.check, answered=network.was_set),
@@ -76,6 +81,7 @@ _TABLE = (
         payload_for_retry=local_list.payload_for_retry,
         portions=local_list.portions_of_list,
         dependent=True,
+        confirmation=effects.LOCAL_LIST,
     ),
     # Transactions (E) and remote control (F)
     Action("GetTransactionStatus", {"messagesInQueue": False}),
@@ -87,12 +93,25 @@ _TABLE = (
         remote_control.start_submitted,
         remote_control.started,
         payload_for_retry=remote_control.start_for_retry,
+        confirmation=effects.START,
     ),
-    Action("RequestStopTransaction", ACCEPTED),
-    Action("TriggerMessage", ACCEPTED, check=remote_control.check_trigger, triggers=remote_control.requested),
-    Action("UnlockConnector", {"status": "Unlocked"}),
+    Action("RequestStopTransaction", ACCEPTED, confirmation=effects.STOP),
+    Action(
+        "TriggerMessage",
+        ACCEPTED,
+        check=remote_control.check_trigger,
+        triggers=remote_control.requested,
+        confirmation=effects.TRIGGER,
+    ),
+    Action("UnlockConnector", {"status": "Unlocked"}, confirmation=UNLOCK),
     # Smart charging (K)
-    Action("ClearChargingProfile", ACCEPTED, check=charging.check_clear, answered=vehicles.was_cleared),
+    Action(
+        "ClearChargingProfile",
+        ACCEPTED,
+        check=charging.check_clear,
+        answered=vehicles.was_cleared,
+        confirmation=effects.CLEAR_PROFILE,
+    ),
     Action(
         "GetChargingProfiles",
         {"status": "NoProfiles"},
@@ -102,11 +121,19 @@ _TABLE = (
         charging.were_requested,
         payload_for_retry=requests.for_retry,
         delivery=requests.REPORT,
+        confirmation=effects.REPORT,
     ),
     Action("GetCompositeSchedule", ACCEPTED),
-    Action("SetChargingProfile", ACCEPTED, charging.complete_set, charging.check_set, answered=vehicles.was_set),
+    Action(
+        "SetChargingProfile",
+        ACCEPTED,
+        charging.complete_set,
+        charging.check_set,
+        answered=vehicles.was_set,
+        confirmation=effects.SET_PROFILE,
+    ),
     # Reservation (H)
-    Action("CancelReservation", ACCEPTED, answered=reservations.cancelled),
+    Action("CancelReservation", ACCEPTED, answered=reservations.cancelled, confirmation=CANCEL_RESERVATION),
     Action(
         "ReserveNow",
         ACCEPTED,
@@ -114,6 +141,7 @@ _TABLE = (
         reservations.check,
         reservations.submitted,
         reservations.reserved,
+        confirmation=effects.RESERVE,
     ),
     # Tariff and cost (I)
     Action("CostUpdated", {}, tariffs.complete),
@@ -126,6 +154,7 @@ _TABLE = (
         requests.submitted,
         payload_for_retry=requests.for_retry,
         delivery=transfers.SIGNED_FIRMWARE,
+        confirmation=effects.FIRMWARE,
     ),
     Action(
         "PublishFirmware",
@@ -135,6 +164,7 @@ _TABLE = (
         answered=firmware.publication_answered,
         payload_for_retry=requests.for_retry,
         delivery=firmware.PUBLICATION,
+        confirmation=effects.PUBLICATION,
     ),
     Action("UnpublishFirmware", {"status": "Unpublished"}, answered=firmware.unpublished),
     # Logs (N01)
@@ -146,6 +176,7 @@ _TABLE = (
         transfers.log_submitted,
         payload_for_retry=transfers.log_for_retry,
         delivery=transfers.LOG,
+        confirmation=effects.LOG,
     ),
     # Display messages (O)
     Action(
@@ -163,6 +194,7 @@ _TABLE = (
         answered=display_messages.were_read,
         payload_for_retry=requests.for_retry,
         delivery=requests.REPORT,
+        confirmation=effects.REPORT,
     ),
     Action("ClearDisplayMessage", ACCEPTED, answered=display_messages.was_cleared),
     # Monitoring and customer information (N)
@@ -182,6 +214,7 @@ _TABLE = (
         customers.cleared,
         payload_for_retry=requests.for_retry,
         delivery=requests.REPORT,
+        confirmation=effects.CUSTOMER,
     ),
     Action(
         "GetMonitoringReport",
@@ -192,6 +225,7 @@ _TABLE = (
         payload_for_retry=requests.for_retry,
         delivery=requests.REPORT,
         portions=monitoring.portions_of_report,
+        confirmation=effects.REPORT,
     ),
     Action("SetMonitoringBase", ACCEPTED, answered=monitoring.base_set),
     Action("SetMonitoringLevel", ACCEPTED, check=monitoring.check_level, answered=monitoring.level_set),

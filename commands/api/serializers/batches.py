@@ -14,7 +14,7 @@ from chargers.api.serializers.base import ChargerRow, Strict
 from commands.actions import intents
 from commands.actions.table import NAMES
 from commands.api.serializers.commands import SubmissionSerializer, task_url
-from commands.models import Batch, BatchItem, Schedule
+from commands.models import CONFIRMATIONS, CONFIRMED, NOT_SEEN, Batch, BatchItem, Schedule
 from commands.services import batches, schedules
 from core.db import sealing
 
@@ -110,6 +110,15 @@ class StatesSerializer(serializers.Serializer):
     refused = serializers.IntegerField(help_text="No command could be created; see the reason of the item.")
 
 
+class ConfirmationsSerializer(serializers.Serializer):
+    """Of finished commands."""
+
+    pending = serializers.IntegerField()
+    confirmed = serializers.IntegerField()
+    not_seen = serializers.IntegerField()
+    not_applicable = serializers.IntegerField()
+
+
 class BatchSerializer(serializers.ModelSerializer):
     """`progress` is from 0 to 1; `simulated` counts finished commands with a simulated result."""
 
@@ -122,13 +131,14 @@ class BatchSerializer(serializers.ModelSerializer):
     simulated = serializers.IntegerField(source="shown.simulated")
     states = StatesSerializer(source="shown.states")
     outcomes = serializers.DictField(source="shown.outcomes", child=serializers.IntegerField())
+    confirmations = ConfirmationsSerializer(source="shown.confirmations")
     summary = serializers.SerializerMethodField()
 
     class Meta:
         model = Batch
         fields = ["id", "url", "intent", "action", "payload", "timeout", "chosen", "total", "spread_seconds"]
         fields += ["start_at", "note", "schedule", "requested_by", "created_at", "state", "progress", "states"]
-        fields += ["outcomes", "simulated", "summary", "cancelled_at", "cancelled_by", "finished_at"]
+        fields += ["outcomes", "simulated", "confirmations", "summary", "cancelled_at", "cancelled_by", "finished_at"]
 
     def to_representation(self, batch: Any) -> dict[str, Any]:
         batch.shown = batch.counts = batch.progress()  # because counting is a query
@@ -142,12 +152,15 @@ class BatchSerializer(serializers.ModelSerializer):
 
     def get_summary(self, batch: Any) -> str:
         outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in batch.shown["outcomes"].items())
-        states = batch.shown["states"]
+        states, seen = batch.shown["states"], batch.shown["confirmations"]
+        effects = ", ".join(f"{seen[name]} {name.replace('_', ' ')}" for name in (CONFIRMED, NOT_SEEN) if seen[name])
         words = dict.fromkeys(states) | {"cancelled": "cancelled before their commands were created"}
         rest = ", ".join(
             f"{count} {words[name] or name}" for name, count in states.items() if count and name != "finished"
         )
-        return f"{states['finished']} of {batch.total} finished" + "".join(f"; {t}" for t in (outcomes, rest) if t)
+        return f"{states['finished']} of {batch.total} finished" + "".join(
+            f"; {t}" for t in (outcomes, effects, rest) if t
+        )
 
 
 def batch_url(batch: Batch) -> str:
@@ -162,6 +175,10 @@ class BatchItemSerializer(ChargerRow):
     )
     outcome = serializers.SerializerMethodField()
     simulated = serializers.BooleanField(source="command.simulated", default=False)
+    confirmation = serializers.ChoiceField(
+        CONFIRMATIONS, source="command.confirmation", allow_null=True, default=None
+    )
+    confirmation_detail = serializers.CharField(source="command.confirmation_detail", default="")
     result = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
     task_id = serializers.CharField(source="command.task_id", allow_null=True, default=None)
@@ -172,7 +189,7 @@ class BatchItemSerializer(ChargerRow):
     class Meta:
         model = BatchItem
         fields = ["charger_id", "due_at", "state", "outcome", "simulated", "result", "error", "reason", "task_id"]
-        fields += ["task_url", "sent_at", "finished_at"]
+        fields += ["task_url", "sent_at", "finished_at", "confirmation", "confirmation_detail"]
 
     def get_outcome(self, item: BatchItem) -> str | None:
         return (item.command and item.command.outcome) or None

@@ -74,6 +74,9 @@ class TaskSerializer(ChargerRow):
             "sent_at",
             "finished_at",
             "completed_at",
+            "confirmation",
+            "confirmed_at",
+            "confirmation_detail",
         ]
 
     @staticmethod

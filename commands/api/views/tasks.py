@@ -28,7 +28,7 @@ from commands.api.serializers.commands import (
     TaskSerializer,
     task_url,
 )
-from commands.models import FINISHED, Command
+from commands.models import FINISHED, PENDING, Command
 from commands.services import customers, mailbox, submission
 from commands.services.origin import Origin
 from commands.services.queries import get_command
@@ -190,10 +190,11 @@ class CommandList(Scoped, generics.ListAPIView):
 class WaitSerializer(serializers.Serializer):
     wait = serializers.FloatField(default=0, min_value=0, max_value=MAX_WAIT_S, help_text="Seconds, at most 30.")
     until = serializers.ChoiceField(
-        ["finished", "completed"],
+        ["finished", "completed", "confirmed"],
         default="finished",
         help_text="`finished` waits for the answer, `completed` also for what the charger delivers after it. If "
-        "nothing is delivered after it, a command is completed when it is finished.",
+        "nothing is delivered after it, a command is completed when it is finished. `confirmed` waits until its "
+        "effect was seen, or was not seen in time.",
     )
 
 
@@ -229,11 +230,13 @@ def _customer_information(command: Command) -> dict[str, str]:
 
 
 def _has_ended(command: Command, until: str) -> bool:
+    if until == "confirmed":
+        return command.state == FINISHED and command.confirmation != PENDING
     return command.state == FINISHED and getattr(command, f"{until}_at") is not None
 
 
 def _ended(task_id: str, until: str) -> Command | None:
-    """The command if it is `until`, "finished" or "completed", else None; raises 404 for an unknown id."""
+    """The command if it is `until`, see `WaitSerializer`, else None; raises 404 for an unknown id."""
     try:
         command = find_task(task_id)
     finally:

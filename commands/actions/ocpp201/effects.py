@@ -1,0 +1,220 @@
+"""How the effects of the commands of OCPP 2.0.1 are seen."""
+
+from typing import Any
+
+from chargers.models import Connector
+from chargers.services import variables
+from chargers.services.variables import VariableName
+from commands.actions import effects, limits, requests, transfers
+from commands.actions.base import Confirmation, FollowUp, Look
+from commands.actions.effects import DAY_S, HOUR_S, MINUTE_S, within
+from commands.actions.limits import Placed
+from commands.actions.ocpp201 import device_model, firmware, names, remote_control
+from commands.models import CONFIRMED, NOT_APPLICABLE, PENDING, Command
+from core.ocpp.schemas import JSON
+from transactions.models import Transaction
+
+READ, READ_PROFILES = "GetVariables", "GetChargingProfiles"
+
+# --- sessions --------------------------------------------------------------------------------
+
+
+def _note_session(command: Command) -> JSON | None:
+    known = Transaction.objects.filter(charger=command.charger_id)
+    session = known.with_reference(command.payload["transactionId"]).first()
+    return {"transaction": session.pk, "charging_state": session.charging_state} if session else None
+
+
+START = Confirmation(effects.began, effects.until_plugged_in("EVConnectionTimeOut", "TxCtrlr"))
+STOP = Confirmation(effects.ended, within(5 * MINUTE_S), note=_note_session)
+
+# --- the charger and its connectors ------------------------------------------------------------
+
+
+def _reset(command: Command) -> Look:
+    """An EVSE that was reset reports its state again (B11, B12)."""
+    evse_id = command.payload.get("evseId")
+    if not evse_id:
+        return effects.booted(command)
+    connectors = [c for c in command.charger.connectors.all() if c.evse_id == evse_id]
+    if any(effects.is_since(connector.received_at, command) for connector in connectors):
+        return Look(CONFIRMED, f"EVSE {evse_id} has reported its state again.")
+    return Look(PENDING, f"EVSE {evse_id} was expected to report its state again.")
+
+
+def _until_reset(command: Command) -> float:
+    waits = command.status == effects.SCHEDULED or command.payload["type"] == "OnIdle"
+    return DAY_S if waits else 10 * MINUTE_S
+
+
+RESET = Confirmation(_reset, _until_reset)
+
+
+def _available(command: Command) -> Look:
+    """Without an EVSE all connectors of the charger are meant."""
+    evse = command.payload.get("evse", {})
+    connectors = [c for c in command.charger.connectors.all() if _is_at(c, evse)]
+    return effects.available(connectors, command.payload["operationalStatus"])
+
+
+def _is_at(connector: Connector, evse: JSON) -> bool:
+    wanted = evse.get("id") or connector.evse_id, evse.get("connectorId") or connector.connector_id
+    return wanted == (connector.evse_id, connector.connector_id)
+
+
+AVAILABILITY = Confirmation(_available, effects.unless_scheduled(2 * MINUTE_S))
+
+# --- settings ----------------------------------------------------------------------------------
+
+
+def _note_settings(command: Command) -> list[JSON]:
+    """Return those items that the charger accepted and that can be read back, as in SetVariables."""
+    items = {variables.identity(names.read(item)): item for item in command.payload["setVariableData"]}
+    stored = [
+        variables.identity(names.read(result))
+        for result in command.answer.get("setVariableResult", [])
+        if result["attributeStatus"] in device_model.STORED
+    ]
+    shown = device_model.hide(command.payload)["setVariableData"]
+    hidden = {variables.identity(names.read(i)) for i in shown if effects.is_hidden(i["attributeValue"])}
+    known = variables.find_all(command.charger_id, [names.read(item) for item in items.values()])
+    write_only = {variables.identity(n) for n, row in known.items() if row.mutability == device_model.WRITE_ONLY}
+    return [items[key] for key in stored if key in items and key not in hidden | write_only]
+
+
+def _none_stored(command: Command) -> str | None:
+    results = command.answer.get("setVariableResult", [])
+    return None if any(result["attributeStatus"] in device_model.STORED for result in results) else ""
+
+
+def _settings(command: Command) -> Look:
+    if not command.noted:
+        return Look(NOT_APPLICABLE, "A secret is not read back.")
+    if look := effects.unreadable(command, READ):
+        return look
+    answers = effects.is_read(command, READ)
+    results: dict[Any, JSON] = {}
+    for answer in answers:
+        for result in answer.answer.get("getVariableResult", []):
+            results[variables.identity(names.read(result))] = result
+    wanted = [(names.read(item), item["attributeValue"]) for item in command.noted]
+    if not answers or any(variables.identity(name) not in results for name, _ in wanted):
+        return effects.unanswered(READ)
+    read = [(name, value, results[variables.identity(name)]) for name, value in wanted]
+    shown = [(name, value, found) for name, value, found in read if _is_shown(found)]
+    if not shown:
+        return Look(NOT_APPLICABLE, f"The charger does not report the value of {names.label(read[0][0])}.")
+    for name, value, found in shown:
+        if not effects.is_same(found["attributeValue"], value):
+            return effects.contradicted(answers, _other(name, value, found["attributeValue"]))
+    if len(shown) > 1:
+        return Look(CONFIRMED, f"{len(shown)} values were read back as they were set.")
+    name, _, found = shown[0]
+    return Look(CONFIRMED, f"{names.label(name)} was read back as {found['attributeValue']}.")
+
+
+def _is_shown(result: JSON) -> bool:
+    value = result.get("attributeValue")
+    return result["attributeStatus"] == "Accepted" and value is not None and not effects.is_hidden(value)
+
+
+def _other(name: VariableName, value: str, read: str) -> str:
+    return f"{names.label(name)} was set to {value}, but was read back as {read}."
+
+
+def _read_settings(command: Command) -> FollowUp | None:
+    if not command.noted or not effects.may_read(command):
+        return None
+    items = [{name: value for name, value in item.items() if name != "attributeValue"} for item in command.noted]
+    return FollowUp(READ, {"getVariableData": items})
+
+
+SETTINGS = Confirmation(
+    _settings, effects.within_of_setting, _read_settings, note=_note_settings, excluded=_none_stored
+)
+
+# --- charging profiles -------------------------------------------------------------------------
+
+
+def _profile(command: Command) -> Placed:
+    return Placed(command.payload["evseId"], command.payload["chargingProfile"])
+
+
+SET_PROFILE = limits.followed(_profile, "evseId")
+
+
+def _cleared(command: Command) -> Look:
+    """GetChargingProfiles is answered NoProfiles if none is left that meets the criteria (K09.FR.01)."""
+    if look := effects.unreadable(command, READ_PROFILES):
+        return look
+    answers = effects.is_read(command, READ_PROFILES)
+    if not answers:
+        return effects.unanswered(READ_PROFILES)
+    if answers[-1].status == "NoProfiles":
+        return Look(CONFIRMED, "GetChargingProfiles no longer finds such a profile.")
+    return effects.contradicted(answers, "GetChargingProfiles still finds such a profile.")
+
+
+def _read_profiles(command: Command) -> FollowUp:
+    number, criteria = command.payload.get("chargingProfileId"), command.payload.get("chargingProfileCriteria", {})
+    if number is not None:
+        return FollowUp(READ_PROFILES, {"chargingProfile": {"chargingProfileId": [number]}})
+    wanted = {name: criteria[name] for name in ("chargingProfilePurpose", "stackLevel") if name in criteria}
+    evse = {"evseId": criteria["evseId"]} if "evseId" in criteria else {}
+    return FollowUp(READ_PROFILES, {"chargingProfile": wanted or {"chargingLimitSource": ["CSO"]}} | evse)
+
+
+CLEAR_PROFILE = Confirmation(_cleared, within(5 * MINUTE_S), _read_profiles)
+
+# --- local lists and reservations --------------------------------------------------------------
+
+
+def _list_version(command: Command) -> Look:
+    return effects.list_version(command, command.payload["versionNumber"], "versionNumber")
+
+
+LOCAL_LIST = Confirmation(_list_version, within(5 * MINUTE_S), lambda command: FollowUp("GetLocalListVersion", {}))
+
+
+def _reserved(command: Command) -> Look:
+    evse_id = command.payload["evseId"]
+    return effects.reserved(c for c in command.charger.connectors.all() if c.evse_id == evse_id)
+
+
+def _of_no_evse(command: Command) -> str | None:
+    if command.status != "Accepted":
+        return ""
+    uncertain = "The reservation is of no certain connector, so no status shows it."
+    return None if command.payload.get("evseId") else uncertain
+
+
+RESERVE = Confirmation(_reserved, within(2 * MINUTE_S), excluded=_of_no_evse)
+
+# --- what is delivered, and messages on request ------------------------------------------------
+
+
+def _update(command: Command) -> float:
+    sent = command.payload["firmware"]
+    return effects.until(sent.get("installDateTime"), sent.get("retrieveDateTime"))
+
+
+FIRMWARE = Confirmation(effects.updated(transfers.SIGNED_FIRMWARE), _update, note=effects.note_firmware)
+PUBLICATION = Confirmation(effects.delivered(firmware.PUBLICATION), within(HOUR_S))
+LOG = Confirmation(effects.delivered(transfers.LOG), within(HOUR_S))
+REPORT = Confirmation(effects.delivered(requests.REPORT), within(HOUR_S))
+
+
+def _not_reported(command: Command) -> str | None:
+    return None if command.status == "Accepted" and command.payload["report"] else ""
+
+
+CUSTOMER = Confirmation(effects.delivered(requests.REPORT), within(HOUR_S), excluded=_not_reported)
+
+
+def _arrived(command: Command) -> Look:
+    evse = command.payload.get("evse", {})
+    connectors = [c for c in command.charger.connectors.all() if _is_at(c, evse)]
+    return effects.arrived(remote_control.requested(command.payload), command, connectors)
+
+
+TRIGGER = Confirmation(_arrived, within(MINUTE_S))

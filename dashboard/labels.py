@@ -30,6 +30,11 @@ LABELS = {
     "not_connected": gettext_lazy("Not connected"),
     "connection_lost": gettext_lazy("Connection lost"),
     "failed": gettext_lazy("Failed"),
+    # confirmations of commands
+    "pending": gettext_lazy("Effect not seen yet"),
+    "confirmed": gettext_lazy("Confirmed"),
+    "not_seen": gettext_lazy("Not seen"),
+    "not_applicable": gettext_lazy("Effect can't be seen"),
     # sources of energy, see `transactions.services.energy`
     "corrected": gettext_lazy("Corrected"),
     "readings": gettext_lazy("Meter values"),

@@ -279,7 +279,11 @@ def test_numbers_and_times_are_in_the_form_of_the_language(language, shown):
 
 
 def test_numbers_for_scripts_and_forms_have_a_point_in_every_language():
-    batch = {"counts": {"progress": 0.5, "states": {}, "outcomes": {}}, "state": "running", "total": 2}
+    batch = {
+        "counts": {"progress": 0.5, "states": {}, "outcomes": {}, "confirmations": {}},
+        "state": "running",
+        "total": 2,
+    }
     with translation.override("de"):
         html = render_to_string("dashboard/batch_live.html", {"batch": batch | {"created_at": datetime.now(UTC)}})
     assert 'max="1" value="0.5"' in html

@@ -282,7 +282,7 @@ def _is_logged(message: str, command: Command) -> bool:
 
 
 def list_version(command: Command, sent: int, member: str) -> Look:
-    """Look whether the list of the charger has the version that was `sent`, or a later one."""
+    """Look whether the list of the charger has the version that was `sent`, or a later one; 0 if it is empty."""
     read = "GetLocalListVersion"
     if look := unreadable(command, read):
         return look
@@ -290,7 +290,8 @@ def list_version(command: Command, sent: int, member: str) -> Look:
     if not answers:
         return unanswered(read)
     version = answers[-1].answer.get(member, 0)
-    if version >= sent:
+    is_empty = command.payload["updateType"] == "Full" and not command.payload.get("localAuthorizationList")
+    if version >= sent or (is_empty and version == 0):
         return Look(CONFIRMED, f"The charger reports version {version} of its list.")
     return contradicted(answers, f"Version {sent} was sent, but the charger reports version {version} of its list.")
 

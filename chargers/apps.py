@@ -11,7 +11,7 @@ class ChargersConfig(AppConfig):
         from django.db.models.signals import post_delete, post_save
 
         from chargers import checks  # noqa: F401  (`checks` registers itself)
-        from chargers.models import ApiToken, Charger, ChargerGroup, HeldSerial, Site, Webhook
+        from chargers.models import ApiToken, Charger, ChargerGroup, HeldSerial, NotificationRule, Site, Webhook
         from chargers.models.charger import OPERATOR_FIELDS
         from chargers.services import audit, events
 
@@ -22,6 +22,10 @@ class ChargersConfig(AppConfig):
         audit.watch(ChargerGroup, "name", "chargers", "users", "roles")
         audit.watch(ApiToken, "user", "name", "expiry")
         audit.watch(Webhook, "name", "url", "kinds", "group", "is_enabled")
+        hours = ["weekdays", "from_time", "until_time"]
+        channel = ["channel", "target", "template", "escalate_after", "escalation_target"]
+        scope = ["name", "is_enabled", "site", "severity", "kinds", "notify_end"]
+        audit.watch(NotificationRule, *scope, *hours, *channel)
         for signal in (post_save, post_delete):
             signal.connect(events.unstored_event_demand.forget, sender=Webhook)
         rights = ["is_active", "is_staff", "is_superuser"]

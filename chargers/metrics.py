@@ -122,6 +122,12 @@ budget_exceeded = Counter(
     ["budget"],
     registry=registry,
 )
+notifications = Counter(
+    "ocpp_notifications",
+    "Attempts to send notifications of incidents: delivered, failed (is retried), dead (is not retried).",
+    ["outcome"],
+    registry=registry,
+)
 webhook_deliveries = Counter(
     "ocpp_webhook_deliveries",
     "Attempts to deliver an event to a webhook: delivered, failed (is retried), dead (is not retried).",

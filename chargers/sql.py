@@ -217,3 +217,236 @@ UPDATE chargers_delivery SET state = 'dead', error = %(error)s WHERE id IN (
     ) AS waiting WHERE nth > %(limit)s
 ) RETURNING charger
 """
+
+# --- incidents ---------------------------------------------------------------------------------
+
+# The causes of each kind that are present now. Their columns are those of _CAUSE.
+_CAUSE = "cause, charger_id, evse_id, connector_id, severity, code, vendor_code, detail, since"
+
+# Connectors that are faulted, and those that were since the last run. HighTemperature is a kind of its own.
+FAULTED_CONNECTORS = """
+SELECT concat_ws(':', n.charger_id, n.evse_id, n.connector_id), n.charger_id, n.evse_id, n.connector_id,
+    CASE n.status WHEN 'Faulted' THEN 'critical' ELSE 'warning' END, left(n.error_code, 100),
+    left(n.vendor_error_code, 100), left(n.info, 500), n.received_at
+FROM (
+    SELECT charger_id, evse_id, connector_id, status, error_code, vendor_error_code, info, received_at
+    FROM chargers_connector
+    UNION ALL
+    SELECT charger_id, (body->>'evse_id')::int, (body->>'connector_id')::int, body->>'status', body->>'error_code',
+        body->>'vendor_error_code', body->>'info', at
+    FROM chargers_event WHERE at > %(since)s AND kind = 'connector.status'
+) AS n
+WHERE (n.status = 'Faulted' OR n.error_code NOT IN ('', 'NoError'))
+    AND (n.error_code = 'HighTemperature') = (%(kind)s = 'high_temperature')
+"""
+
+OFFLINE_CHARGERS = """
+SELECT c.id::text, c.id, NULL::int, NULL::int, 'critical', '', '', '', c.disconnected_at
+FROM chargers_charger c
+WHERE c.disconnected_at >= c.connected_at AND c.disconnected_at < now() - %(minutes)s::int * interval '1 minute'
+"""
+
+SILENT_CHARGERS = """
+SELECT c.id::text, c.id, NULL::int, NULL::int, 'warning', '', '', '', c.last_seen
+FROM chargers_charger c
+WHERE (c.disconnected_at IS NULL OR c.disconnected_at < c.connected_at)
+    AND greatest(c.last_seen, c.connected_at) < now() - %(minutes)s::int * interval '1 minute'
+"""
+
+REFUSED_CHARGERS = """
+SELECT concat_ws(':', c.id, r.kind), c.id, NULL::int, NULL::int, 'warning', r.kind, '',
+    concat_ws(' ', r.reason, '(' || nullif(r.address, '') || ')'), r.first_at
+FROM chargers_refusal r JOIN chargers_charger c ON c.identity = r.charger_id
+WHERE r.last_at > now() - interval '1 hour' AND (c.connected_at IS NULL OR c.connected_at <= r.last_at)
+"""
+
+# Few of them, and only those that try again, because anyone can invent ids.
+UNKNOWN_CHARGERS = """
+SELECT r.charger_id, NULL::bigint, NULL::int, NULL::int, 'info', r.charger_id, '',
+    concat_ws(' ', r.reason, '(' || nullif(r.address, '') || ')'), r.first_at
+FROM chargers_refusal r
+WHERE r.kind = 'unknown' AND r.charger_id <> '' AND r.count >= 3 AND r.last_at > now() - interval '1 hour'
+    AND NOT EXISTS (SELECT FROM chargers_charger c WHERE c.identity = r.charger_id)
+ORDER BY r.first_at, r.id LIMIT 200
+"""
+
+REJECTED_MESSAGES = """
+SELECT concat_ws(':', f.charger_id, f.action), f.charger_id, NULL::int, NULL::int, 'warning', f.action, '',
+    f.example, f.last_seen
+FROM chargers_finding f WHERE f.last_seen > %(since)s AND f.kind = 'rejected'
+"""
+
+WRONG_CLOCKS = """
+SELECT f.charger_id::text, f.charger_id, NULL::int, NULL::int, 'warning', f.action, '', f.example, f.last_seen
+FROM chargers_finding f WHERE f.last_seen > %(since)s AND f.kind = 'clock'
+"""
+
+# Of the standard list (OCPP 2.0.1 part 2, appendix 1), without what happens at each start or update.
+SEVERE_SECURITY_EVENTS = """
+SELECT concat_ws(':', e.charger_id, e.body->>'type'), e.charger_id, NULL::int, NULL::int,
+    CASE WHEN e.body->>'type' IN ('TamperDetectionActivated', 'AttemptedReplayAttacks', 'InvalidFirmwareSignature',
+        'InvalidFirmwareSigningCertificate', 'SecurityLogWasCleared') THEN 'critical' ELSE 'warning' END,
+    e.body->>'type', '', left(e.body->>'tech_info', 500), e.at
+FROM chargers_event e
+WHERE e.at > %(since)s AND e.kind = 'security.event' AND e.body->>'type' IN (
+    'TamperDetectionActivated', 'AttemptedReplayAttacks', 'InvalidFirmwareSignature',
+    'InvalidFirmwareSigningCertificate', 'SecurityLogWasCleared', 'MemoryExhaustion', 'MaintenanceLoginFailed',
+    'FailedToAuthenticateAtCentralSystem', 'FailedToAuthenticateAtCsms', 'CentralSystemFailedToAuthenticate',
+    'CsmsFailedToAuthenticate', 'InvalidCentralSystemCertificate', 'InvalidCsmsCertificate',
+    'InvalidChargePointCertificate', 'InvalidChargingStationCertificate', 'InvalidTLSVersion',
+    'InvalidTLSCipherSuite')
+"""
+
+# Severities from 0, danger, to 4, error (OCPP 2.0.1 N04). The latest event of a variable decides. An event of a
+# monitor lasts until the charger clears it.
+SEVERE_MONITORING_EVENTS = """
+WITH latest AS (
+    SELECT DISTINCT ON (1) left(concat_ws(':', e.charger_id, e.body->>'monitor_id', e.body->>'evse_id',
+            e.body->>'connector_id', e.body->>'component', e.body->>'component_instance', e.body->>'variable',
+            e.body->>'instance'), 300) AS cause, e.charger_id, e.body, e.at
+    FROM chargers_event e WHERE e.at > %(since)s AND e.kind = 'monitoring.event' ORDER BY 1, e.id DESC
+)
+SELECT l.cause, l.charger_id, (l.body->>'evse_id')::int, (l.body->>'connector_id')::int,
+    CASE WHEN (l.body->>'severity')::bigint <= 2 THEN 'critical' ELSE 'warning' END,
+    concat_ws('.', l.body->>'component', nullif(l.body->>'variable', '')), left(l.body->>'tech_code', 100),
+    left(concat_ws(' ', l.body->>'actual_value', nullif(l.body->>'tech_info', '')), 500), l.at
+FROM latest l WHERE (l.body->>'severity')::bigint <= 4 AND NOT coalesce((l.body->>'cleared')::boolean, false)
+UNION ALL
+SELECT i.cause, i.charger_id, i.evse_id, i.connector_id, i.severity, i.code, i.vendor_code, i.detail, i.opened_at
+FROM chargers_incident i
+WHERE i.kind = 'monitoring' AND i.is_current AND i.cleared_at IS NULL
+    AND split_part(i.cause, ':', 2) <> '' AND NOT EXISTS (SELECT FROM latest l WHERE l.cause = i.cause)
+"""
+
+# Problems that a process has found itself: rows of JSON.
+REPORTED_CAUSES = """
+SELECT r.cause, NULL::bigint, NULL::int, NULL::int, r.severity, r.code, '', r.detail, now()
+FROM json_to_recordset(%(rows)s) AS r(cause text, severity text, code text, detail text)
+"""
+
+# Compare the causes with the current incidents of the kind. Each of the updates has rows of its own: those with a
+# cause, those whose cause is absent from now on, those whose cause was absent long enough, and those that ended an
+# hour ago. The columns of `cause` are those of _CAUSE.
+_RECONCILE_INCIDENTS = """
+WITH cause AS MATERIALIZED (
+    SELECT DISTINCT ON (c.cause) c.* FROM ({causes}) AS c({columns}) ORDER BY c.cause, c.severity, c.since DESC
+), known AS MATERIALIZED (
+    SELECT i.id, i.cleared_at IS NOT NULL AS has_recurred,
+        i.state = 'closed' AND i.cleared_at IS NOT NULL AS is_reopened,
+        (i.severity, i.code, i.vendor_code) IS DISTINCT FROM (c.severity, c.code, c.vendor_code) AS has_changed, c.*
+    FROM cause c JOIN chargers_incident i ON i.kind = %(kind)s AND i.cause = c.cause AND i.is_current
+    WHERE i.cleared_at IS NOT NULL OR i.last_seen_at < now() - interval '5 minutes'
+        OR (i.severity, i.code, i.vendor_code, i.detail)
+            IS DISTINCT FROM (c.severity, c.code, c.vendor_code, c.detail)
+), seen AS (
+    UPDATE chargers_incident i SET last_seen_at = now(), cleared_at = NULL, severity = k.severity, code = k.code,
+        vendor_code = k.vendor_code, detail = k.detail, recurrences = i.recurrences + k.has_recurred::int,
+        state = CASE WHEN k.is_reopened THEN 'open' ELSE i.state END,
+        closed_at = CASE WHEN k.is_reopened THEN NULL ELSE i.closed_at END,
+        closed_by = CASE WHEN k.is_reopened THEN '' ELSE i.closed_by END,
+        acknowledged_at = CASE WHEN k.is_reopened THEN NULL ELSE i.acknowledged_at END,
+        acknowledged_by = CASE WHEN k.is_reopened THEN '' ELSE i.acknowledged_by END
+    FROM known k WHERE i.id = k.id
+    RETURNING i.id, i.charger_id, i.severity, i.code, i.detail, i.recurrences, k.has_recurred, k.is_reopened,
+        k.has_changed
+), opened AS (
+    INSERT INTO chargers_incident (kind, cause, severity, charger_id, evse_id, connector_id, code, vendor_code,
+        detail, state, is_current, opened_at, last_seen_at, acknowledged_by, closed_by)
+    SELECT %(kind)s, c.cause, c.severity, c.charger_id, c.evse_id, c.connector_id, c.code, c.vendor_code, c.detail,
+        'open', true, least(c.since, now()), now(), '', ''
+    FROM cause c WHERE NOT EXISTS (SELECT FROM chargers_incident i
+        WHERE i.kind = %(kind)s AND i.cause = c.cause AND i.is_current)
+    ON CONFLICT DO NOTHING RETURNING id, charger_id, severity, code, detail
+), cleared AS (
+    UPDATE chargers_incident i SET cleared_at = now()
+    WHERE i.kind = %(kind)s AND i.is_current AND i.cleared_at IS NULL
+        AND NOT EXISTS (SELECT FROM cause c WHERE c.cause = i.cause)
+), closed AS (
+    UPDATE chargers_incident i SET state = 'closed', closed_at = now(), closed_by = ''
+    WHERE i.kind = %(kind)s AND i.is_current AND i.state <> 'closed'
+        AND i.cleared_at <= now() - %(settling)s::int * interval '1 second'
+        AND NOT EXISTS (SELECT FROM cause c WHERE c.cause = i.cause)
+    RETURNING i.id, i.charger_id, i.severity, i.code, i.recurrences
+), forgotten AS (
+    UPDATE chargers_incident i SET is_current = false
+    WHERE i.kind = %(kind)s AND i.is_current AND i.state = 'closed'
+        AND i.cleared_at < now() - interval '1 hour' AND i.closed_at < now() - interval '1 hour'
+        AND NOT EXISTS (SELECT FROM cause c WHERE c.cause = i.cause)
+), entries AS (
+    INSERT INTO chargers_incidententry (incident_id, at, action, who, text)
+    SELECT id, now(), 'opened', '', concat_ws(': ', nullif(code, ''), nullif(detail, '')) FROM opened
+    UNION ALL
+    SELECT id, now(), 'recurred', '', recurrences::text FROM seen WHERE has_recurred
+    UNION ALL
+    SELECT id, now(), 'changed', '', concat_ws(': ', nullif(code, ''), nullif(detail, '')) FROM seen
+    WHERE has_changed AND NOT has_recurred
+    UNION ALL
+    SELECT id, now(), 'closed', '', '' FROM closed
+    ON CONFLICT (incident_id) WHERE action = 'recurred' DO UPDATE SET at = excluded.at, text = excluded.text
+)
+SELECT id, charger_id, severity, code, 'opened', 0 FROM opened
+UNION ALL
+SELECT id, charger_id, severity, code, CASE WHEN is_reopened THEN 'reopened' ELSE 'changed' END, recurrences FROM seen
+WHERE is_reopened OR has_changed
+UNION ALL
+SELECT id, charger_id, severity, code, 'closed', recurrences FROM closed
+"""
+
+
+def reconcile_incidents(causes: str) -> str:
+    """Return the statement that reconciles the incidents of a kind with `causes`, a SELECT."""
+    return _RECONCILE_INCIDENTS.format(causes=causes, columns=_CAUSE)
+
+
+# The rules that apply to incidents that have changed. The end of an incident is notified once an hour, and only by
+# rules that notified its beginning.
+RULES_OF_INCIDENTS = """
+SELECT r.id, i.id, s.reason, s.number, t.time_zone
+FROM json_to_recordset(%s) AS s(id bigint, reason text, number int)
+JOIN chargers_incident i ON i.id = s.id
+LEFT JOIN chargers_charger c ON c.id = i.charger_id LEFT JOIN chargers_site t ON t.id = c.site_id
+JOIN chargers_notificationrule r ON r.is_enabled AND (r.site_id IS NULL OR r.site_id = c.site_id)
+    AND (r.kinds = '[]' OR r.kinds ? i.kind)
+    AND array_position(ARRAY['info', 'warning', 'critical'], i.severity::text)
+        >= array_position(ARRAY['info', 'warning', 'critical'], r.severity::text)
+WHERE s.reason <> 'closed' OR (r.notify_end
+    AND EXISTS (SELECT FROM chargers_notificationdelivery d WHERE d.rule_id = r.id AND d.incident_id = i.id)
+    AND NOT EXISTS (SELECT FROM chargers_notificationdelivery d WHERE d.rule_id = r.id AND d.incident_id = i.id
+        AND d.reason = 'closed' AND d.created_at > now() - interval '1 hour'))
+"""
+
+# Incidents that recurred since the last message of a rule, which is at least an hour old.
+RECURRED_INCIDENTS = """
+SELECT r.id, i.id, 'recurred', i.recurrences, t.time_zone
+FROM chargers_incident i
+CROSS JOIN LATERAL (SELECT rule_id, max(created_at) AS last_at, max(number) AS number
+    FROM chargers_notificationdelivery WHERE incident_id = i.id GROUP BY rule_id) d
+JOIN chargers_notificationrule r ON r.id = d.rule_id AND r.is_enabled
+LEFT JOIN chargers_charger c ON c.id = i.charger_id LEFT JOIN chargers_site t ON t.id = c.site_id
+WHERE i.state = 'open' AND i.recurrences > d.number AND d.last_at < now() - interval '1 hour'
+"""
+
+# Open incidents that nobody has acknowledged in the time of a rule since its first message.
+ESCALATED_INCIDENTS = """
+SELECT r.id, i.id, 'escalated', 0, NULL
+FROM chargers_incident i
+JOIN chargers_notificationdelivery d ON d.incident_id = i.id AND d.reason = 'opened'
+    AND (d.state <> 'pending' OR d.attempts > 0)
+JOIN chargers_notificationrule r ON r.id = d.rule_id AND r.is_enabled
+    AND coalesce(d.delivered_at, d.created_at) < now() - r.escalate_after * interval '1 minute'
+WHERE i.state = 'open' AND NOT EXISTS (SELECT FROM chargers_notificationdelivery e
+    WHERE e.rule_id = r.id AND e.incident_id = i.id AND e.reason = 'escalated')
+"""
+
+SAVE_NOTIFICATIONS = """
+INSERT INTO chargers_notificationdelivery (rule_id, incident_id, reason, number, state, created_at, due_at)
+SELECT s.rule, s.incident, s.reason, s.number, 'pending', now(), s.due_at
+FROM json_to_recordset(%s) AS s(rule bigint, incident bigint, reason text, number int, due_at timestamptz)
+ORDER BY s.incident ON CONFLICT DO NOTHING
+"""
+
+ADD_INCIDENT_ENTRIES = """
+INSERT INTO chargers_incidententry (incident_id, at, action, who, text)
+SELECT s.incident, clock_timestamp(), s.action, s.who, s.text
+FROM json_to_recordset(%s) AS s(incident bigint, action text, who text, text text) WHERE s.incident IS NOT NULL
+"""

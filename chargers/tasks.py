@@ -4,8 +4,8 @@ from celery import shared_task
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
-from chargers.models import Delivery, Webhook
-from chargers.services import webhooks
+from chargers.models import Delivery, NotificationDelivery, NotificationRule, Webhook
+from chargers.services import incident_notifications, webhooks
 from core.redis import leases
 
 
@@ -24,4 +24,25 @@ def enqueue_deliveries() -> None:
                 deliver.delay(webhook, lease)
             except Exception:  # release the lease at once when the broker is unavailable
                 leases.release(webhooks.lease_of(webhook), lease)
+                raise
+
+
+@shared_task(name="chargers.notify", ignore_result=True)
+def notify(rule_id: int, lease: str = "") -> None:
+    """Send the pending messages of a notification rule, see `chargers.services.incident_notifications`."""
+    incident_notifications.deliver(rule_id, lease)
+
+
+def enqueue_notifications() -> None:
+    """Start a task for each notification rule that has messages due."""
+    due = NotificationDelivery.objects.filter(
+        rule=OuterRef("pk"), state=NotificationDelivery.PENDING, due_at__lte=Now()
+    )
+    for rule in NotificationRule.objects.filter(Exists(due), is_enabled=True).values_list("pk", flat=True):
+        name = incident_notifications.lease_of(rule)
+        if lease := leases.acquire(name, incident_notifications.LEASE_S):
+            try:
+                notify.delay(rule, lease)
+            except Exception:  # release the lease at once when the broker is unavailable
+                leases.release(name, lease)
                 raise

@@ -100,3 +100,17 @@ WHERE action = 'RemoteStartTransaction' AND transaction_id IS NULL AND charger_i
 COUNT_QUEUED = """
 SELECT count(*) FROM commands_command WHERE charger_id = %s AND state = 'queued' AND requested_by <> %s
 """
+
+# --- incidents ---------------------------------------------------------------------------------
+
+# Chargers whose last finished command has failed, within a day. Columns: see `_CAUSE` in `chargers.sql`.
+FAILED_COMMANDS = """
+SELECT c.id::text, c.id, NULL::int, NULL::int, CASE last.outcome WHEN 'call_error' THEN 'info' ELSE 'warning' END,
+    last.action, '',
+    concat_ws(': ', last.outcome, nullif(left(last.error::jsonb->>'code', 100), '')), last.finished_at
+FROM chargers_charger c CROSS JOIN LATERAL (
+    SELECT k.action, k.outcome, k.error, k.finished_at FROM commands_command k
+    WHERE k.charger_id = c.id AND k.state = 'finished' AND k.outcome <> 'cancelled' ORDER BY k.id DESC LIMIT 1
+) AS last
+WHERE last.outcome <> 'answered' AND last.finished_at > now() - interval '1 day'
+"""

@@ -65,8 +65,10 @@ def tls_context(config: Any, default: Any) -> ssl.SSLContext:
 def application() -> Any:
     """Set up this process, and return the ASGI application."""
     from config import asgi, metrics  # in this order, because `asgi` sets up Django
+    from dashboard import incidents
 
     metrics.start("web")
+    incidents.keep_watching()
     metrics.watch_event_loop()
     # The collector skips imported objects, because they stay alive, and runs rarely, because it delays all frames.
     gc.collect()

@@ -119,7 +119,7 @@ SECRETS_KEYS = _secrets_keys([key.strip() for key in _read(env.list, "SECRETS_KE
 URL_PREFIX = _read(env.str, "URL_PREFIX", "").rstrip("/")
 OWN_PATHS = (
     *("admin", "api", "batches", "chargers", "commands", "curves", "files", "language", "live", "login", "logout"),
-    *("messages", "refused", "schedules", "static", "transactions", "ws"),
+    *("incidents", "messages", "notification-rules", "refused", "schedules", "static", "transactions", "ws"),
 )
 if URL_PREFIX and (not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", URL_PREFIX) or URL_PREFIX.split("/")[1] in OWN_PATHS):
     raise ImproperlyConfigured(
@@ -151,6 +151,19 @@ OTEL_SERVICE_NAME = _read(env.str, "OTEL_SERVICE_NAME", "ocpp-central-system")
 
 # Whether webhooks may be sent to this machine and to private networks, see core.http.outward.
 WEBHOOK_ALLOW_PRIVATE = _read(env.bool, "WEBHOOK_ALLOW_PRIVATE", LOCAL)
+
+# --- e-mail ----------------------------------------------------------------------------------
+# The mail server for notifications of incidents. Without EMAIL_HOST no mail is sent.
+EMAIL_HOST = _read(env.str, "EMAIL_HOST", "")
+EMAIL_USE_SSL = _read(env.bool, "EMAIL_USE_SSL", False)
+EMAIL_USE_TLS = _read(env.bool, "EMAIL_USE_TLS", False)
+if EMAIL_USE_SSL and EMAIL_USE_TLS:
+    raise ImproperlyConfigured("Set EMAIL_USE_SSL (TLS from the start) or EMAIL_USE_TLS (STARTTLS), not both.")
+EMAIL_PORT = _positive("EMAIL_PORT", 465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25, limit=65_535)
+EMAIL_HOST_USER = _read(env.str, "EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = _read(env.str, "EMAIL_HOST_PASSWORD", "")
+EMAIL_TIMEOUT = 10  # seconds for each step of the dialogue
+DEFAULT_FROM_EMAIL = _read(env.str, "EMAIL_FROM", "") or f"ocpp@{socket.gethostname()}"
 
 # --- OCPP ------------------------------------------------------------------------------------
 OCPP_COMMAND_TIMEOUT = _positive("OCPP_COMMAND_TIMEOUT", 30.0, env.float)
@@ -201,6 +214,9 @@ OCPP_MESSAGE_LOG = _read(
 OCPP_VALIDATION = _read(env.str, "OCPP_VALIDATION", "lenient", validate=validate.OneOf(["lenient", "strict"]))
 # Python modules that register functions for DataTransfer, see gateway.vendors.
 OCPP_VENDOR_MODULES = _read(env.list, "OCPP_VENDOR_MODULES", [])
+# Minutes after which a charger without a connection, or one that is connected and sends nothing, is an incident.
+OCPP_OFFLINE_MINUTES = _positive("OCPP_OFFLINE_MINUTES", 10)
+OCPP_SILENT_MINUTES = _positive("OCPP_SILENT_MINUTES", 30)
 # The organisation that owns the chargers: O of their certificates (security whitepaper, CpoName).
 OCPP_CERTIFICATE_RENEWAL_DAYS = _from_zero("OCPP_CERTIFICATE_RENEWAL_DAYS", 30, 365)
 OCPP_CPO_NAME = _read(env.str, "OCPP_CPO_NAME", "OCPP central system", validate=validate.Length(min=1, max=64))
@@ -232,6 +248,7 @@ OCPP_RESULTS_RETENTION = _days("OCPP_RESULTS_RETENTION", 30)
 OCPP_REPORTS_RETENTION = _days("OCPP_REPORTS_RETENTION", 365)
 OCPP_SECURITY_RETENTION = _days("OCPP_SECURITY_RETENTION", 365)
 OCPP_ORPHAN_STOPS_RETENTION = _days("OCPP_ORPHAN_STOPS_RETENTION", 0)
+OCPP_INCIDENTS_RETENTION = _days("OCPP_INCIDENTS_RETENTION", 365)
 OCPP_LOGINS_RETENTION = _days("OCPP_LOGINS_RETENTION", 30)
 OCPP_FLEET_RETENTION = _days("OCPP_FLEET_RETENTION", 31)
 
@@ -475,6 +492,7 @@ TEMPLATES = [
                 "core.http.zone.time_zone",
                 "dashboard.languages.context",
                 "dashboard.readiness.context",
+                "dashboard.incidents.context",
             ]
         },
     }

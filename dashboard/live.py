@@ -40,6 +40,7 @@ NEEDED = {
     "connector": "chargers.view_charger",
     "transaction": "transactions.view_transaction",
     "command": "commands.view_command",
+    "incident": "chargers.view_incident",
     "security": "chargers.view_securityevent",
 }
 RECONNECT = 1012  # close code: the page is to reconnect

@@ -26,7 +26,18 @@ from commands.models import (
     Upload,
 )
 from tests.support.admin import admin_models, admin_url, own_models
-from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
+from tests.support.builders import (
+    NOON,
+    a_charger,
+    a_command,
+    a_finding,
+    a_rule,
+    a_tag,
+    a_transaction,
+    an_incident,
+    open_socket,
+    tell,
+)
 from tests.support.payloads import PERIOD, PROFILE
 from tests.support.pki import a_root
 from tests.support.rows import a_row
@@ -89,6 +100,8 @@ def one_of_each(api):
     Webhook.objects.create(name="billing", url="http://127.0.0.1:9/")
     a_finding(charger, "StatusNotification", {("<i>x</i>", "unknown_field"): "<b>1</b>"})
     open_socket(charger)
+    now = datetime.now(UTC)
+    an_incident(charger).deliveries.create(rule=a_rule(), reason="opened", created_at=now, due_at=now)
     for model in admin_models():
         if not model.objects.exists():
             a_row(model, charger)

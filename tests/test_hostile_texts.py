@@ -16,6 +16,7 @@ from chargers.models import (
     ChargerGroup,
     ChargingLimit,
     Delivery,
+    Incident,
     InstalledCertificate,
     InstalledProfile,
     Message,
@@ -42,7 +43,7 @@ from commands.models import (
 )
 from gateway.ocpp16 import HANDLERS
 from tests.support.admin import admin_models, admin_url
-from tests.support.builders import NOON, a_charger, a_command, a_finding, a_transaction, tell
+from tests.support.builders import NOON, a_charger, a_command, a_finding, a_rule, a_transaction, an_incident, tell
 from tests.support.negatives import sample
 from tests.support.payloads import PROFILE
 from tests.support.pki import a_root
@@ -135,6 +136,11 @@ def happened(charger, text):
     Webhook.objects.create(name=text, url="http://127.0.0.1:9/")
     events.record_event("security.event", charger.pk, tech_info=text)
     Delivery.objects.update(error=text)
+    texts = dict.fromkeys(("code", "vendor_code", "detail", "acknowledged_by", "closed_by"), text)
+    incident = an_incident(charger, connector_id=1, **texts)
+    incident.entries.create(at=now, action="note", who=text, text=text)
+    sent = {"created_at": now, "due_at": now, "error": text}
+    incident.deliveries.create(rule=a_rule(name=text), reason="opened", state="dead", **sent)
 
 
 def asked(api, charger, text):
@@ -221,6 +227,7 @@ def pages_of_operators(text):
     pages += [reverse("dashboard:charger", args=[charger.identity]), f"/?search={quote(text)}"]
     pages += [f"/commands/{command.task_id}/" for command in Command.objects.all()]
     pages += [f"/transactions/{transaction.pk}/" for transaction in Transaction.objects.all()]
+    pages += ["/incidents/", *(f"/incidents/{incident.pk}/" for incident in Incident.objects.all())]
     pages += [f"/batches/{batch.pk}/" for batch in Batch.objects.all()]
     filled = f"?vendorId={quote(text)}&of_search={quote(text)}"
     pages += [reverse("dashboard:submit", args=[charger.identity, "DataTransfer"]) + filled]

@@ -104,6 +104,18 @@ HARMLESS = {
     "chargers.event": "id kind charger at body",
     "chargers.webhook": "id name url kinds group is_enabled created_at",
     "chargers.delivery": "id webhook event charger state attempts due_at answered_status error delivered_at",
+    "chargers.incident": (
+        "id kind cause severity charger evse_id connector_id code vendor_code detail state is_current recurrences "
+        "opened_at last_seen_at cleared_at acknowledged_at acknowledged_by assignee closed_at closed_by"
+    ),
+    "chargers.incidententry": "id incident at action who text",
+    "chargers.notificationrule": (
+        "id name is_enabled site severity kinds weekdays from_time until_time channel notify_end escalate_after "
+        "created_at"
+    ),
+    "chargers.notificationdelivery": (
+        "id rule incident reason number state attempts created_at due_at answered_status error delivered_at"
+    ),
     "chargers.heldserial": "id charger serial",
     "chargers.finding": "id charger action field kind count first_seen last_seen example",
     "chargers.message": "id charger at direction kind action message_id frame is_error",

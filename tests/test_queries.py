@@ -43,7 +43,18 @@ from commands.models import (
     Upload,
 )
 from tests.support.admin import admin_models, admin_url
-from tests.support.builders import NOON, a_charger, a_command, a_finding, a_tag, a_transaction, open_socket, tell
+from tests.support.builders import (
+    NOON,
+    a_charger,
+    a_command,
+    a_finding,
+    a_rule,
+    a_tag,
+    a_transaction,
+    an_incident,
+    open_socket,
+    tell,
+)
 from tests.support.payloads import PROFILE
 from tests.support.pki import a_root
 from tests.support.routes import rest_lists
@@ -88,7 +99,10 @@ def one_more_of_each(number):
     Reservation.objects.create(charger=charger, connector_id=1, id_tag=tag, expiry_date=now)
     LocalList.objects.create(charger=charger, version=1, entries={})
     Site.objects.create(name=tag).chargers.add(charger)
+    charger.refresh_from_db()
     ChargerGroup.objects.create(name=tag).chargers.add(charger)
+    incident = an_incident(charger, assignee=User.objects.get(username="alice"))
+    incident.deliveries.create(rule=a_rule(site=charger.site), reason="opened", created_at=now, due_at=now)
     ApiToken.make(User.objects.get(username="alice"), tag)
     Webhook.objects.create(name=tag, url="http://127.0.0.1:9/", group=ChargerGroup.objects.get(name=tag))
     open_socket(charger)

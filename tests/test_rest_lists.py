@@ -29,7 +29,7 @@ from commands.models import (
     Upload,
 )
 from core.http import parameters
-from tests.support.builders import NOON, a_charger, a_command, a_transaction, tell
+from tests.support.builders import NOON, a_charger, a_command, a_transaction, an_incident, tell
 from tests.support.live import an_id
 from tests.support.routes import every_route, rest_lists
 from transactions.models import OrphanStop, Reservation, Transaction
@@ -185,6 +185,7 @@ MADE = {  # path: (what makes a row, its id in the answer)
     ),
     "orphan-stops/": (orphan, "pk"),
     "events/?kind=charger.online": (event, "pk"),
+    "incidents/": (an_incident, "pk"),
     "audit/?kind=firmware": (
         lambda c: audit.record("created", "firmware", "f") or AuditEntry.objects.first(),
         "pk",

@@ -19,6 +19,7 @@ from chargers.models import (
     Charger,
     ChargingLimit,
     Event,
+    Incident,
     Message,
     Refusal,
     Site,
@@ -101,6 +102,19 @@ class ChargerFilter(AsSent):
         """Filter by the id or the name of a site; one that the user may not see has no chargers."""
         found = by_id_or_name(access.sites(self.request.user), site)
         return rows.filter(site=found) if found else rows.none()
+
+
+class IncidentFilter(OfCharger):
+    site = filters.CharFilter(method="at_site", strip=False, label="The id or the name of a site.")
+
+    class Meta:
+        model = Incident
+        fields = ["id", "state", "kind", "severity"]
+
+    def at_site(self, rows: QuerySet[Incident], name: str, site: str) -> QuerySet[Incident]:
+        """Filter by the id or the name of a site; one that the user may not see has no chargers."""
+        found = by_id_or_name(access.sites(self.request.user), site)
+        return rows.filter(charger__site=found) if found else rows.none()
 
 
 class SiteFilter(AsSent):

@@ -5,7 +5,7 @@ from urllib.parse import quote, unquote
 from django.urls import include, path, register_converter
 from rest_framework.routers import SimpleRouter
 
-from chargers.api.views import access, chargers, events, histories, sites, variables
+from chargers.api.views import access, chargers, events, histories, incidents, sites, variables
 
 
 class ChargerIdConverter:
@@ -28,6 +28,8 @@ register_converter(ChargerIdConverter, "charger")
 router = SimpleRouter()
 router.register("tokens", access.ApiTokenViewSet)
 router.register("sites", sites.SiteViewSet)
+router.register("incidents", incidents.IncidentViewSet)
+router.register("notification-rules", incidents.NotificationRuleViewSet)
 router.register("webhooks", events.WebhookViewSet)
 router.register("refused-chargers", histories.RefusalViewSet)
 
@@ -46,6 +48,8 @@ urlpatterns = [
     path("events/stream/", events.event_stream),
     path("webhooks/<int:pk>/deliveries/", events.DeliveryList.as_view()),
     path("webhooks/<int:pk>/deliveries/<int:delivery>/replay/", events.replay_delivery),
+    path("notification-rules/<int:pk>/deliveries/", incidents.NotificationDeliveryList.as_view()),
+    path("notification-rules/<int:pk>/deliveries/<int:delivery>/replay/", incidents.replay_notification),
     path("messages/", histories.MessageList.as_view()),
     path("findings/", histories.FindingList.as_view()),
     path("audit/", histories.AuditEntryList.as_view()),

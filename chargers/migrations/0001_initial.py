@@ -1,6 +1,7 @@
 from decimal import Decimal
 
 import chargers.models.events
+import chargers.models.incidents
 import chargers.models.sites
 import core.db.sealing
 import django.core.serializers.json
@@ -141,7 +142,7 @@ class Migration(migrations.Migration):
             name='Event',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('charger.online', 'charger.online'), ('charger.offline', 'charger.offline'), ('charger.over_budget', 'charger.over_budget'), ('connector.status', 'connector.status'), ('transaction.started', 'transaction.started'), ('transaction.stopped', 'transaction.stopped'), ('transaction.corrected', 'transaction.corrected'), ('command.finished', 'command.finished'), ('command.completed', 'command.completed'), ('command.confirmed', 'command.confirmed'), ('command.not_seen', 'command.not_seen'), ('security.event', 'security.event'), ('monitoring.event', 'monitoring.event'), ('transaction.updated', 'transaction.updated')], max_length=30)),
+                ('kind', models.CharField(choices=[('charger.online', 'charger.online'), ('charger.offline', 'charger.offline'), ('charger.over_budget', 'charger.over_budget'), ('connector.status', 'connector.status'), ('transaction.started', 'transaction.started'), ('transaction.stopped', 'transaction.stopped'), ('transaction.corrected', 'transaction.corrected'), ('command.finished', 'command.finished'), ('command.completed', 'command.completed'), ('command.confirmed', 'command.confirmed'), ('command.not_seen', 'command.not_seen'), ('security.event', 'security.event'), ('incident.opened', 'incident.opened'), ('incident.acknowledged', 'incident.acknowledged'), ('incident.closed', 'incident.closed'), ('monitoring.event', 'monitoring.event'), ('transaction.updated', 'transaction.updated')], max_length=30)),
                 ('at', models.DateTimeField(help_text='When it was recorded.')),
                 ('body', models.JSONField()),
                 ('charger', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='chargers.charger')),
@@ -586,6 +587,100 @@ migrations.CreateModel(
             options={
                 'ordering': ['-id'],
                 'indexes': [models.Index(condition=models.Q(('cleared_at', None)), fields=['charger'], name='active_charging_limits')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Incident',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('fault', 'fault'), ('high_temperature', 'high_temperature'), ('offline', 'offline'), ('silent', 'silent'), ('refused', 'refused'), ('unknown_charger', 'unknown_charger'), ('command_failed', 'command_failed'), ('message_rejected', 'message_rejected'), ('clock', 'clock'), ('security', 'security'), ('monitoring', 'monitoring'), ('system', 'system')], max_length=20)),
+                ('cause', models.CharField(help_text='What tells this cause from others of its kind.', max_length=300)),
+                ('severity', models.CharField(choices=[('info', 'info'), ('warning', 'warning'), ('critical', 'critical')], max_length=10)),
+                ('evse_id', models.PositiveIntegerField(blank=True, null=True)),
+                ('connector_id', models.PositiveIntegerField(blank=True, null=True)),
+                ('code', models.TextField(blank=True, help_text='An error code, an action or another word of its cause.')),
+                ('vendor_code', models.TextField(blank=True, help_text='The error code of the manufacturer.')),
+                ('detail', models.TextField(blank=True, help_text='What was reported.')),
+                ('state', models.CharField(choices=[('open', 'open'), ('acknowledged', 'acknowledged'), ('closed', 'closed')], default='open', max_length=12)),
+                ('is_current', models.BooleanField(default=True, editable=False)),
+                ('recurrences', models.PositiveIntegerField(db_default=0, default=0, help_text='How often it ended and began again.')),
+                ('opened_at', models.DateTimeField()),
+                ('last_seen_at', models.DateTimeField(help_text='When its cause was last present, to some minutes.')),
+                ('cleared_at', models.DateTimeField(blank=True, help_text='Since when its cause is absent.', null=True)),
+                ('acknowledged_at', models.DateTimeField(blank=True, null=True)),
+                ('acknowledged_by', models.CharField(blank=True, max_length=150)),
+                ('closed_at', models.DateTimeField(blank=True, null=True)),
+                ('closed_by', models.CharField(blank=True, help_text='Empty if its cause ended.', max_length=150)),
+                ('assignee', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='incidents', to=settings.AUTH_USER_MODEL)),
+                ('charger', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='incidents', to='chargers.charger')),
+            ],
+            options={
+                'ordering': ['-id'],
+                'indexes': [models.Index(fields=['charger', '-id'], name='incidents_of_charger'), models.Index(fields=['kind', '-id'], name='incidents_by_kind'), models.Index(condition=models.Q(('state', 'closed'), _negated=True), fields=['state', '-id'], name='incidents_not_closed'), models.Index(fields=['closed_at'], name='incidents_by_end')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('is_current', True)), fields=('kind', 'cause'), name='one_current_incident_a_cause')],
+            },
+        ),
+        migrations.CreateModel(
+            name='IncidentEntry',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('action', models.CharField(choices=[('opened', 'opened'), ('recurred', 'recurred'), ('changed', 'changed'), ('acknowledged', 'acknowledged'), ('assigned', 'assigned'), ('note', 'note'), ('notified', 'notified'), ('escalated', 'escalated'), ('closed', 'closed')], max_length=12)),
+                ('who', models.CharField(blank=True, help_text='The user; empty for the system.', max_length=150)),
+                ('text', models.TextField(blank=True)),
+                ('incident', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='chargers.incident')),
+            ],
+            options={
+                'verbose_name_plural': 'incident entries',
+                'ordering': ['id'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('action', 'recurred')), fields=('incident',), name='one_entry_of_recurrences')],
+            },
+        ),
+        migrations.CreateModel(
+            name='NotificationRule',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, unique=True)),
+                ('is_enabled', models.BooleanField(default=True, verbose_name='enabled')),
+                ('severity', models.CharField(choices=[('info', 'info'), ('warning', 'warning'), ('critical', 'critical')], default='warning', help_text='The least severity.', max_length=10)),
+                ('kinds', models.JSONField(blank=True, default=list, help_text='Kinds of incidents. Empty: all kinds.')),
+                ('weekdays', models.JSONField(default=chargers.models.incidents.every_day, help_text='1 is Monday, 7 is Sunday.')),
+                ('from_time', models.TimeField(blank=True, help_text='In the time zone of the site. Empty: from the beginning of the day.', null=True)),
+                ('until_time', models.TimeField(blank=True, help_text='Before from_time: of the next day. Empty: until the end of the day.', null=True)),
+                ('channel', models.CharField(choices=[('email', 'email'), ('slack', 'slack'), ('teams', 'teams'), ('ntfy', 'ntfy'), ('webhook', 'webhook')], max_length=10)),
+                ('target', core.db.sealing.SealedField(help_text='Addresses, one in each line, or the URL of the channel.')),
+                ('template', models.JSONField(blank=True, help_text='Of a webhook: the JSON body. Its texts may contain {title}, {text}, {link}…', null=True)),
+                ('notify_end', models.BooleanField(default=False, help_text='Also when an incident is closed.')),
+                ('escalate_after', models.PositiveIntegerField(blank=True, help_text='Minutes without acknowledgement until escalation_target is notified.', null=True)),
+                ('escalation_target', core.db.sealing.SealedField(blank=True, help_text='As target.', null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('site', models.ForeignKey(blank=True, help_text='Incidents of its chargers only. Empty: all incidents.', null=True, on_delete=django.db.models.deletion.CASCADE, to='chargers.site')),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='NotificationDelivery',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('reason', models.CharField(choices=[('opened', 'opened'), ('recurred', 'recurred'), ('escalated', 'escalated'), ('closed', 'closed'), ('test', 'test')], max_length=10)),
+                ('number', models.PositiveIntegerField(db_default=0, default=0, help_text='Recurrences when it was created.')),
+                ('state', models.CharField(choices=[('pending', 'pending'), ('delivered', 'delivered'), ('dead', 'dead'), ('obsolete', 'obsolete')], default='pending', max_length=10)),
+                ('attempts', models.PositiveIntegerField(db_default=0, default=0)),
+                ('created_at', models.DateTimeField()),
+                ('due_at', models.DateTimeField(help_text='Time of the next attempt.')),
+                ('answered_status', models.PositiveIntegerField(blank=True, help_text='HTTP status of the last answer.', null=True)),
+                ('error', models.CharField(blank=True, db_default='', default='', max_length=300)),
+                ('delivered_at', models.DateTimeField(blank=True, null=True)),
+                ('incident', models.ForeignKey(help_text='Null for a test.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='chargers.incident')),
+                ('rule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='chargers.notificationrule')),
+            ],
+            options={
+                'verbose_name_plural': 'notification deliveries',
+                'ordering': ['-id'],
+                'indexes': [models.Index(fields=['rule', '-id'], name='notifications_of_rule'), models.Index(condition=models.Q(('state', 'pending')), fields=['rule', 'due_at'], name='notifications_due')],
+                'constraints': [models.UniqueConstraint(fields=('rule', 'incident', 'reason', 'number'), name='one_notification_a_reason')],
             },
         ),
     ]

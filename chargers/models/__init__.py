@@ -1,6 +1,6 @@
 """Models of chargers (`charger`), access and the audit log (`access`), events and webhooks (`events`).
 
-Sites are in `sites`.
+Sites are in `sites`, incidents and who is notified of them in `incidents`.
 
 Logged frames are in `messages`, deviations from OCPP in `findings`, refused handshakes in `refusals`, the values that
 chargers reported in `variables`, and the monitors of these, with their events, in `monitors`.
@@ -27,6 +27,7 @@ from chargers.models.charger import (
 from chargers.models.charging import ChargingLimit
 from chargers.models.events import Delivery, Event, Webhook
 from chargers.models.findings import Finding
+from chargers.models.incidents import Incident, IncidentEntry, NotificationDelivery, NotificationRule
 from chargers.models.messages import Message
 from chargers.models.monitors import Monitor, MonitoringEvent
 from chargers.models.refusals import Refusal

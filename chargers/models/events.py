@@ -29,6 +29,9 @@ KINDS = {
     "command.confirmed": "the effect of a command was seen after its answer, such as the session that it started",
     "command.not_seen": "the effect of a command that the charger had accepted was not seen in time",
     "security.event": "a SecurityEventNotification",
+    "incident.opened": "an incident of a charger was opened, or its closed cause recurred",
+    "incident.acknowledged": "a user has acknowledged an incident of a charger",
+    "incident.closed": "an incident of a charger was closed, by a user or because its cause ended",
     "monitoring.event": "an event of a monitored variable, or one that the charger always reports (NotifyEvent)",
     "transaction.updated": "readings of an active transaction",
 }

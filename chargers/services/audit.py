@@ -18,6 +18,7 @@ from django.http.response import HttpResponseBase
 from chargers import sql
 from chargers.models import Charger
 from core.db import bulk_sql
+from core.db.sealing import Sealed
 from core.http.middleware import GetResponse
 from core.ocpp.redaction import without_secrets
 from core.ocpp.schemas import JSON
@@ -38,7 +39,7 @@ KINDS = [
 ]
 KINDS += ["firmware", "certificate", "contract root", "user", "group", "api token", "webhook"]
 # Of these columns the log says only whether they are set.
-SECRET_COLUMNS = {"authorization_key_hash", "password", "digest"}
+SECRET_COLUMNS = {"authorization_key_hash", "password", "digest", "target", "escalation_target"}
 NOT_LOADED = object()
 
 _request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
@@ -187,7 +188,7 @@ def _values(row: Model, columns: Iterable[str]) -> JSON:
 def _plain(value: Any) -> Any:
     if isinstance(value, FieldFile | Model | tzinfo):
         return str(value)
-    return value
+    return value.token if isinstance(value, Sealed) else value
 
 
 def _shown(name: str, value: Any, is_replaced: bool = False) -> Any:

@@ -65,6 +65,7 @@ class Kept:
 
 Rule = Aged | Dropped | With | Kept
 COMMANDS, EVENTS, RESULTS = "OCPP_COMMANDS_RETENTION", "OCPP_EVENTS_RETENTION", "OCPP_RESULTS_RETENTION"
+INCIDENTS = "OCPP_INCIDENTS_RETENTION"
 AUDIT, LOGINS = "OCPP_AUDIT_RETENTION", "OCPP_LOGINS_RETENTION"
 REPORTS, SECURITY = "OCPP_REPORTS_RETENTION", "OCPP_SECURITY_RETENTION"
 BY_OPERATORS = Kept("Operators create and delete them.")
@@ -170,6 +171,10 @@ RULES: dict[str, Rule | tuple[Rule, ...]] = {
     "chargers.Event": Aged("at", EVENTS),
     "chargers.Delivery": With("chargers.Event"),
     "chargers.Webhook": BY_OPERATORS,
+    "chargers.Incident": Aged("closed_at", INCIDENTS, lambda _: Q(is_current=False)),
+    "chargers.IncidentEntry": With("chargers.Incident"),
+    "chargers.NotificationRule": BY_OPERATORS,
+    "chargers.NotificationDelivery": (Aged("created_at", INCIDENTS), With("chargers.Incident")),
     "chargers.AuditEntry": Aged("at", AUDIT),
     "chargers.ApiToken": Aged("expiry", LOGINS),
     "dashboard.Heartbeat": Kept("One row, which is overwritten."),

@@ -13,6 +13,7 @@ OWN_TOKENS = ["chargers.add_apitoken", "chargers.change_apitoken", "chargers.del
 COMMAND = [
     *("commands.add_command", "transactions.change_transaction"),
     *(f"transactions.{verb}_reservation" for verb in ("add", "change", "delete")),
+    "chargers.change_incident",
 ]
 OWN = [("chargers", "charger"), ("chargers", "site"), ("transactions", "idtag"), ("transactions", "tariff")]
 OWN += [("commands", "chargingprofile"), ("commands", "firmware")]
@@ -27,10 +28,19 @@ ROLES = {
     MANAGERS: [*READ, *OWN_TOKENS, *COMMAND, *MANAGE],
     EVERY: ["chargers.reach_every_charger"],
 }
-NOT_BY_ROLE = ("view_auditentry", "view_chargergroup", "view_webhook", "view_delivery")
+NOT_BY_ROLE: tuple[str, ...] = (
+    "view_auditentry",
+    "view_chargergroup",
+    "view_webhook",
+    "view_delivery",
+    "view_notificationrule",
+)
+NOT_BY_ROLE += ("view_notificationdelivery",)
 WEBHOOKS = [f"chargers.{verb}_webhook" for verb in ("view", "add", "change", "delete")]
 WEBHOOKS += ["chargers.view_delivery", "chargers.change_delivery"]
-ROLES[MANAGERS] += WEBHOOKS
+NOTIFICATIONS = [f"chargers.{verb}_notificationrule" for verb in ("view", "add", "change", "delete")]
+NOTIFICATIONS += ["chargers.view_notificationdelivery", "chargers.change_notificationdelivery"]
+ROLES[MANAGERS] += [*WEBHOOKS, *NOTIFICATIONS]
 
 
 def make(sender: object, using: str, **_: Any) -> None:

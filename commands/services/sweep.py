@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
 
-from chargers.services import audit, presence, presence_reconciliation
-from chargers.tasks import enqueue_deliveries
+from chargers.services import audit, incidents, presence, presence_reconciliation
+from chargers.tasks import enqueue_deliveries, enqueue_notifications
 from commands import metrics
 from commands.models import FINISHED, QUEUED, SENT, Command
-from commands.services import batches, confirmation, gaps, mailbox, renewals, schedules
+from commands.services import batches, confirmation, gaps, incident_causes, mailbox, renewals, schedules
 from commands.services.enqueueing import enqueue
 from commands.services.signing import sign_waiting
 from core.background import RepeatedStep
@@ -96,11 +96,12 @@ class Turn:
 
 STEPS: tuple[Step, ...] = (
     *(enqueue_orphaned, sign_waiting, gaps.request_missing, schedules.run_overdue),
-    *(batches.release, batches.finish_completed, confirmation.look, enqueue_deliveries),
+    *(batches.release, batches.finish_completed, confirmation.look, enqueue_deliveries, enqueue_notifications),
 )
 TURNS = (
     Turn("sweep", INTERVAL_S, STEPS),
     Turn("presence", presence_reconciliation.INTERVAL_S, (reconcile_presence,)),
+    Turn("incidents", incidents.INTERVAL_S, (incident_causes.reconcile,)),
     Turn("renewals", renewals.INTERVAL_S, (renewals.ask_for_renewal,)),
 )
 

@@ -41,6 +41,7 @@ SECRET_COLUMNS = {
         *("authorization_key_hash", "next_authorization_key_hashes"),
         *("last_call_id", "last_call_digest", "last_answer"),
     },
+    "chargers.notificationrule": {"template"},
     "commands.command": {"claim_token", "idempotency_key", "request_digest"},
     "commands.batch": {"idempotency_key", "request_digest"},
     "commands.upload": {"token_hash", "file"},

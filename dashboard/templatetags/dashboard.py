@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from django import template
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.formats import date_format, number_format
 from django.utils.html import conditional_escape, format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
@@ -73,6 +74,12 @@ def kwh(watt_hours: float | None) -> str:
     number, unit = (watt_hours / 1000, "kWh") if watt_hours < 10_000_000 else (watt_hours / 1_000_000, "MWh")
     decimals = 0 if 100 <= number < 10_000 else 2
     return f"{number_format(round(number, decimals), decimals, force_grouping=True)}\N{NO-BREAK SPACE}{unit}"
+
+
+@register.filter
+def weekdays(numbers: list[int]) -> str:
+    """Format [1, 7] as Mon, Sun, in the language of the page."""
+    return ", ".join(str(WEEKDAYS_ABBR[number - 1]) for number in sorted(numbers))
 
 
 @register.filter

@@ -82,7 +82,7 @@ class Listing(Page):
         """Return the filtered rows, and the errors of invalid filters."""
         if self.filterset_class is None:
             return self.rows(), {}
-        narrowed = self.filterset_class(without_empty(self.request.GET), self.rows())
+        narrowed = self.filterset_class(without_empty(self.request.GET), self.rows(), request=self.request)
         return (self.rows().none() if narrowed.errors else narrowed.qs), narrowed.errors
 
     def get_context_data(self, **kwargs):

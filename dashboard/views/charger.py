@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy
 from redis.exceptions import RedisError
 
 from chargers.models import Charger, Message
+from chargers.models.incidents import CLOSED
 from chargers.services import presence
 from commands.actions.table import ACTIONS, schema_of
 from core.http.downloads import csv_file
@@ -14,7 +15,7 @@ from core.ocpp.redaction import HIDDEN, names_secret
 from dashboard import fleet, pickers, readiness, schedules, submission
 from dashboard.views.base import Page, form_values
 
-MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS = 12, 8, 50, 50  # rows on the page
+MAX_COMMANDS, MAX_SESSIONS, MAX_MESSAGES, MAX_FINDINGS, MAX_INCIDENTS = 12, 8, 50, 50, 5  # rows on the page
 EXPORTED = ("action", "field", "kind", "count", "first_seen", "last_seen", "example")
 # Links to prefilled forms of frequent commands: (label, intent or action, values of the form).
 SHORTCUTS: tuple[tuple[Any, str, dict[str, str]], ...] = (
@@ -42,7 +43,7 @@ class ChargerPage(Page):
     permission_required = "chargers.view_charger"
     template_name = "dashboard/charger.html"
     live_template = "dashboard/charger_live.html"
-    kinds = ("charger", "connector", "transaction", "command", "security")
+    kinds = ("charger", "connector", "transaction", "command", "security", "incident")
 
     def get_context_data(self, charger_id, **kwargs):
         self.charger = charger = self.known_charger(charger_id)
@@ -56,6 +57,7 @@ class ChargerPage(Page):
             "connectors": connectors,
             **(self._sessions(connectors) if user.has_perm("transactions.view_transaction") else {}),
             "commands": charger.commands.order_by("-pk")[:MAX_COMMANDS],
+            **(self._incidents() if user.has_perm("chargers.view_incident") else {}),
             **(self._findings() if user.has_perm("chargers.view_finding") else {}),
             "configuration": [masked(key) for key in self._keys()],
             "variable_count": charger.variables.count(),
@@ -74,6 +76,10 @@ class ChargerPage(Page):
 
     def _messages(self):
         return Message.objects.of(self.charger)[:MAX_MESSAGES]
+
+    def _incidents(self):
+        rows = list(self.charger.incidents.exclude(state=CLOSED)[: MAX_INCIDENTS + 1])
+        return {"incidents": rows[:MAX_INCIDENTS], "more_incidents": len(rows) > MAX_INCIDENTS}
 
     def _findings(self):
         findings = list(self.charger.findings.order_by("-count", "-last_seen")[: MAX_FINDINGS + 1])

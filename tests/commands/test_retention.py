@@ -23,8 +23,10 @@ from chargers.models import (
     Delivery,
     Event,
     Finding,
+    Incident,
     Message,
     MonitoringEvent,
+    NotificationDelivery,
     Refusal,
     SecurityEvent,
     VariableChange,
@@ -47,7 +49,7 @@ from commands.services import retention
 from commands.services.maintenance import maintain
 from commands.services.retention import Aged, Dropped, Kept, With
 from dashboard.models import FleetMinute
-from tests.support.builders import a_charger, a_command, a_transaction
+from tests.support.builders import a_charger, a_command, a_rule, a_transaction, an_incident
 from transactions.models import IdTag, OrphanStop, Reading, Reservation, Transaction, UnknownIdTag
 
 pytestmark = pytest.mark.django_db
@@ -167,6 +169,10 @@ OWN = {
     (CertificateRequest, "not_after"): lambda **columns: a_certificate(received_at=OLD, state="Signed", **columns),
     (CertificateRequest, "received_at"): lambda **columns: a_certificate(state="Rejected", **columns),
     (DisplayMessage, "updated_at"): lambda **columns: a_message_of_an_ended_transaction(),
+    (Incident, "closed_at"): lambda **columns: an_incident(state="closed", is_current=False, **columns),
+    (NotificationDelivery, "created_at"): lambda **columns: NotificationDelivery.objects.create(
+        rule=a_rule(), reason="test", due_at=OLD, **columns
+    ),
     (ApiToken, "expiry"): a_token,
     (LogEntry, "action_time"): an_entry,
 }

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import count
 from uuid import uuid4
 
-from chargers.models import Charger, HeldSerial
+from chargers.models import Charger, HeldSerial, Incident, NotificationRule
 from chargers.services import connections, findings
 from commands.models import Command
 from core.ocpp.calls import Call
@@ -74,6 +74,19 @@ def a_transaction(charger=None, **members):
     charger = charger or a_charger()
     started = tell(charger, "StartTransaction", **a_start(charger, **members))
     return Transaction.objects.get(pk=started["transactionId"])
+
+
+def an_incident(charger=None, cause=None, **columns):
+    """An open incident; each has a cause of its own."""
+    now = datetime.now(UTC)
+    columns = {"kind": "fault", "severity": "critical", "opened_at": now, "last_seen_at": now} | columns
+    return Incident.objects.create(charger=charger, cause=cause or uuid4().hex, **columns)
+
+
+def a_rule(**columns):
+    """A notification rule for all incidents; its messages go nowhere unless `target` is given."""
+    columns = {"name": uuid4().hex, "channel": "webhook", "target": "http://127.0.0.1:9/"} | columns
+    return NotificationRule.objects.create(**columns)
 
 
 def a_finding(charger, action, by_kind):

@@ -1,0 +1,12 @@
+"""The rules of incidents about chargers and their commands."""
+
+from chargers.services import incident_causes, incidents
+from chargers.services.incidents import Rule
+from commands import sql
+
+RULES = (*incident_causes.RULES, Rule("command_failed", sql.FAILED_COMMANDS))
+
+
+def reconcile() -> None:
+    """Open and close the incidents of chargers, see `chargers.services.incidents`."""
+    incidents.reconcile(RULES)
